@@ -1,0 +1,42 @@
+"""What a user may choose about the core; everything else is measured or fixed."""
+
+from dataclasses import dataclass
+
+from . import limits
+from .errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of a Runtime.
+
+    seed: of the projection; part of every digest.  false_alarm_rate: share of known samples (and
+    windows) that may be called new.  window: verdicts in a stream's drift window.
+    facts_per_concept: newest facts kept per (domain, label).  first_domain: name of the domain
+    that unnamed labels open on an empty ledger.
+    """
+
+    seed: int = 1
+    false_alarm_rate: float = 0.01
+    window: int = 16
+    facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX
+    first_domain: str = "domain-1"
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a value that cannot be used."""
+        _require(0 <= self.seed < 2**32, "seed", "0 to 4294967295", self.seed)
+        _require(0 < self.false_alarm_rate < 0.5, "false_alarm_rate", "above 0 and below 0.5",
+                 self.false_alarm_rate)
+        _require(1 <= self.window <= limits.DRIFT_WINDOW_MAX, "window",
+                 f"1 to {limits.DRIFT_WINDOW_MAX} observations", self.window)
+        _require(self.facts_per_concept >= 1, "facts_per_concept", "1 or more",
+                 self.facts_per_concept)
+        _require(bool(self.first_domain.strip()), "first_domain", "a name", self.first_domain)
+
+
+def _require(fine: bool, key: str, expected: str, found: object) -> None:
+    if not fine:
+        raise ConfigError(
+            f"reading the configuration: {key} must be {expected}, found {found!r}",
+            f"correct {key}",
+        )

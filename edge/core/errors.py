@@ -1,0 +1,30 @@
+"""The errors a user of `edge` can meet; each says what to do about it."""
+
+
+class EdgeError(Exception):
+    """Root of all errors of `edge`.  `message`: what was done, expected, found; `hint`: the cure."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}\n  hint: {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(EdgeError):
+    """A configuration, scenario or command line that cannot be used as it stands."""
+
+
+class StateError(EdgeError):
+    """The knowledge on disk could not be opened, read or written."""
+
+
+class StateVersionError(StateError):
+    """The knowledge file was written by a newer version of the program; nothing was touched."""
+
+
+class StateCorruptError(StateError):
+    """The knowledge file is damaged, or not a knowledge file at all."""
+
+
+class ModelMismatchError(EdgeError):
+    """The ledger's features come from another encoder or quantiser than the one in use."""

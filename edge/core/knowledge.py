@@ -1,0 +1,145 @@
+"""Knowledge: everything that follows from a ledger under a frozen geometry, and nothing else.
+
+`derive(ledger, geometry)` makes it from scratch; `add` and `remove` keep it up to date, exactly.
+Thresholds and heads are made when first asked for after a change, always from the ledger's facts,
+so the history of how the facts came in leaves no trace.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Set
+
+import numpy as np
+
+import hdc
+
+from . import limits
+from .adaptors import Adaptor, fit
+from .facts import Batch, Fact, Ledger, gather
+
+Concept = tuple[str, str]
+
+
+class Knowledge:
+    """Integer sums per concept, with the thresholds and heads that follow from the ledger.
+
+    ledger: read only.  geometry: frozen.  All facts of the ledger must be in, see `derive`.
+    """
+
+    def __init__(self, ledger: Ledger, geometry: hdc.Geometry) -> None:
+        self.geometry = geometry
+        self.memory = hdc.Memory(geometry)
+        self._ledger = ledger
+        self._calibration: hdc.Calibration | None = None
+        self._adaptors: dict[str, Adaptor] = {}
+
+    def add(self, facts: Iterable[Fact]) -> None:
+        """Add facts to the sums.  Cost: one projection and one addition a fact."""
+        for (domain, label), rows in _by_concept(facts):
+            self.memory.add(domain, label, self.geometry.project(rows.features))
+        self._forget_derived()
+
+    def remove(self, facts: Iterable[Fact]) -> None:
+        """Subtract facts from the sums, exactly."""
+        for (domain, label), rows in _by_concept(facts):
+            self.memory.remove(domain, label, self.geometry.project(rows.features))
+        self._forget_derived()
+
+    def calibration(self, without: Set[str] = frozenset()) -> hdc.Calibration:
+        """Return the thresholds' ground: held-out scores of the ledger's facts, less `without`.
+
+        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain after a change.
+        """
+        if self._calibration is None:
+            self._calibration = hdc.calibrate(self.memory, self._held(without))
+        return self._calibration
+
+    def adaptor(self, domain: str) -> Adaptor:
+        """Return the adaptor that answers for a domain, solved now if facts have changed.
+
+        Raises KeyError for a domain without facts.
+        """
+        if domain not in self._adaptors:
+            self._adaptors[domain] = fit(*self._lessons(domain))
+        return self._adaptors[domain]
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that have facts, sorted."""
+        return tuple(sorted({domain for domain, _ in self.memory.keys}))
+
+    def digest(self, card: str, without: Set[str] = frozenset()) -> str:
+        """Hex digest of card fingerprint, geometry (with its seed), sums and thresholds."""
+        parts = (card, self.geometry.fingerprint, self.memory.digest())
+        thresholds = self.calibration(without).digest() if self.memory.keys else ""
+        return hashlib.sha256("\n".join((*parts, thresholds)).encode()).hexdigest()
+
+    def _forget_derived(self) -> None:
+        self._calibration = None
+        self._adaptors.clear()
+
+    def _held(self, without: Set[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
+        for domain in self.domains:
+            rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
+            for label, index in _groups(rows.labels):
+                yield domain, label, self.geometry.project(rows.features[index])
+
+    def _lessons(self, domain: str) -> tuple[Batch, Batch]:
+        own = sample(self._ledger.batches(domain), limits.HEAD_FACTS_MAX // 2)
+        if not len(own):
+            raise KeyError(domain)
+        others = (b for name in self.domains if name != domain for b in self._ledger.batches(name))
+        return own, sample(others, limits.HEAD_FACTS_MAX // 2)
+
+
+def derive(
+    ledger: Ledger, geometry: hdc.Geometry, without: Set[str] = frozenset()
+) -> Knowledge:
+    """Make the knowledge of a ledger, less the ids `without`.  Cost: one projection a fact."""
+    knowledge = Knowledge(ledger, geometry)
+    for batch in ledger.batches(None, without):
+        pairs = list(zip(batch.domains, batch.labels, strict=True))
+        for domain, label in sorted(set(pairs)):
+            index = [row for row, pair in enumerate(pairs) if pair == (domain, label)]
+            codes = geometry.project(batch.features[index])
+            knowledge.memory.add(domain, label, codes)
+    return knowledge
+
+
+def sample(batches: Iterable[Batch], size: int) -> Batch:
+    """Choose at most `size` facts: those whose ids hash lowest, so the choice depends on the set
+    of facts alone (bottom-k sampling, Cohen & Kaplan 2007).  Returned sorted by id."""
+    kept: list[tuple[bytes, str, str, str, bytes]] = []
+    for batch in batches:
+        for row, fact_id in enumerate(batch.ids):
+            rank = hashlib.blake2b(fact_id.encode(), digest_size=8).digest()
+            features = batch.features[row].tobytes()
+            kept.append((rank, fact_id, batch.domains[row], batch.labels[row], features))
+        kept = sorted(kept)[:size]
+    return gather(Fact(i, "", d, label, 0, features) for _, i, d, label, features in kept)
+
+
+def survey(
+    ledger: Ledger, spans: tuple[tuple[int, int], ...], seed: int,
+    without: Set[str] = frozenset()
+) -> hdc.Geometry:
+    """Freeze a geometry from a sample of the ledger's facts.  A class is a (domain, label)."""
+    rows = sample(ledger.batches(None, without), limits.HEAD_FACTS_MAX)
+    names = sorted(set(zip(rows.domains, rows.labels, strict=True)))
+    at = {name: index for index, name in enumerate(names)}
+    pairs = zip(rows.domains, rows.labels, strict=True)
+    labels = np.array([at[pair] for pair in pairs], np.int64)
+    return hdc.survey(rows.features, labels, spans, seed)
+
+
+def _by_concept(facts: Iterable[Fact]) -> list[tuple[Concept, Batch]]:
+    groups: dict[Concept, list[Fact]] = {}
+    for fact in facts:
+        groups.setdefault((fact.domain, fact.label), []).append(fact)
+    return [(concept, gather(rows)) for concept, rows in sorted(groups.items())]
+
+
+def _groups(labels: tuple[str, ...]) -> list[tuple[str, list[int]]]:
+    return [
+        (name, [row for row, label in enumerate(labels) if label == name])
+        for name in sorted(set(labels))
+    ]

@@ -1,0 +1,97 @@
+"""A ledger in memory: for tests, simulation and the estimator.  The durable one is in the shell."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import Any
+
+from numpy.typing import NDArray
+
+from . import limits
+from .events import Effect, Erase, Freeze, Receipt, Remember
+from .facts import Batch, Fact, Selector, digest_facts, gather
+
+Geometry = Mapping[str, NDArray[Any]]
+
+
+class MemoryLedger:
+    """A ledger that a crash would lose.  Apply the runtime's effects to it, in order."""
+
+    def __init__(self, facts: Iterable[Fact] = ()) -> None:
+        self._facts = {fact.id: fact for fact in facts}
+        self._tombs: set[bytes] = set()
+        self._geometry: Geometry | None = None
+        self._evictions = 0
+        self.receipts: list[Receipt] = []
+
+    def apply(self, effect: Effect) -> None:
+        """Carry out an effect; Publish is nobody's business here."""
+        if isinstance(effect, Remember):
+            for fact_id in effect.evicted:
+                del self._facts[fact_id]
+            self._evictions += len(effect.evicted)
+            self._facts.update({fact.id: fact for fact in effect.facts})
+        elif isinstance(effect, Erase):
+            for fact_id in effect.ids:
+                self._facts.pop(fact_id, None)
+                self._tombs.add(_tomb(fact_id))
+            self.receipts.append(effect.receipt)
+        elif isinstance(effect, Freeze):
+            self._geometry = effect.geometry
+
+    def get(self, fact_id: str) -> Fact | None:
+        """See `facts.Ledger`."""
+        return self._facts.get(fact_id)
+
+    def concepts(self) -> dict[tuple[str, str], int]:
+        """See `facts.Ledger`."""
+        counts: dict[tuple[str, str], int] = {}
+        for fact in self._facts.values():
+            counts[fact.domain, fact.label] = counts.get((fact.domain, fact.label), 0) + 1
+        return counts
+
+    def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        ages = sorted(
+            (fact.captured_at_ns, fact.id)
+            for fact in self._facts.values()
+            if (fact.domain, fact.label) == (domain, label)
+        )
+        return tuple(fact_id for _, fact_id in ages[:count])
+
+    def select(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        return tuple(sorted(fact.id for fact in self._facts.values() if selector.matches(fact)))
+
+    def batches(self, domain: str | None = None, without: Set[str] = frozenset()) -> Iterator[Batch]:
+        """See `facts.Ledger`."""
+        rows = sorted(
+            (fact for fact in self._facts.values()
+             if domain in (None, fact.domain) and fact.id not in without),
+            key=lambda fact: fact.id,
+        )
+        for at in range(0, len(rows), limits.BATCH_FACTS):
+            yield gather(rows[at : at + limits.BATCH_FACTS])
+
+    def buried(self, fact_id: str) -> bool:
+        """See `facts.Ledger`."""
+        return _tomb(fact_id) in self._tombs
+
+    def geometry(self) -> Geometry | None:
+        """See `facts.Ledger`."""
+        return self._geometry
+
+    def evictions(self) -> int:
+        """See `facts.Ledger`."""
+        return self._evictions
+
+    def digest(self) -> str:
+        """Hex digest of the facts alone, whatever their order."""
+        return digest_facts(self._facts.values())
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Return all facts, sorted by id."""
+        return tuple(self._facts[fact_id] for fact_id in sorted(self._facts))
+
+
+def _tomb(fact_id: str) -> bytes:
+    return hashlib.sha256(fact_id.encode()).digest()

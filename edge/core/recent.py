@@ -1,0 +1,48 @@
+"""The features of recent observations, kept until their labels arrive or room runs out."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from . import limits
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An observation that may still be labelled.  `domain`: where a label without one puts it."""
+
+    stream: str
+    subject: str
+    captured_at_ns: int
+    domain: str
+    features: bytes = field(repr=False)
+
+
+class Recent:
+    """A bounded first-in, first-out map from observation id to what was seen."""
+
+    def __init__(self, size: int = limits.WINDOW_OBSERVATIONS_MAX) -> None:
+        self._size = size
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
+
+    def put(self, observation_id: str, seen: Seen) -> None:
+        """Keep an observation, the newest version of it, dropping the oldest beyond the bound."""
+        self._seen.pop(observation_id, None)
+        self._seen[observation_id] = seen
+        if len(self._seen) > self._size:
+            self._seen.popitem(last=False)
+
+    def get(self, observation_id: str) -> Seen | None:
+        """Return what was seen, or None where it has gone."""
+        return self._seen.get(observation_id)
+
+    def drop(self, observation_ids: frozenset[str] | set[str]) -> None:
+        """Forget observations (a forget request reaches the window too)."""
+        for observation_id in observation_ids:
+            self._seen.pop(observation_id, None)
+
+    def items(self) -> tuple[tuple[str, Seen], ...]:
+        """Return all kept observations, oldest first."""
+        return tuple(self._seen.items())
+
+    def __len__(self) -> int:
+        return len(self._seen)

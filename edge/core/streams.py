@@ -1,0 +1,81 @@
+"""Session state of each stream: its recent verdicts, and whether it is in alarm.
+
+A crash may cost this state: verdict, route and answer do not depend on it.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import hdc
+
+from . import limits
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream's last observations, and the domain it is opening while it is in alarm.
+
+    `version`: of the knowledge its verdicts were given by.
+    """
+
+    length: int
+    opening: str = ""
+    version: int = 0
+    _window: deque[tuple[str, hdc.Codes, hdc.Verdict]] = field(default_factory=deque)
+
+    @property
+    def alarmed(self) -> bool:
+        """True while the window lies outside every known domain."""
+        return bool(self.opening)
+
+    @property
+    def verdicts(self) -> tuple[hdc.Verdict, ...]:
+        """The window's verdicts, oldest first."""
+        return tuple(verdict for _, _, verdict in self._window)
+
+    def verdicts_by_key(self) -> tuple[tuple[str, hdc.Verdict], ...]:
+        """Return observation ids with their verdicts, oldest first."""
+        return tuple((key, verdict) for key, _, verdict in self._window)
+
+    def push(self, key: str, codes: hdc.Codes, verdict: hdc.Verdict) -> bool:
+        """Keep a verdict and what it was given for; True once the window is full."""
+        self._window.append((key, codes, verdict))
+        if len(self._window) > self.length:
+            self._window.popleft()
+        return len(self._window) == self.length
+
+    def refresh(self, detect: Callable[[hdc.Codes], hdc.Verdict], version: int) -> None:
+        """Give every verdict again, after knowledge has changed to `version`."""
+        self._window = deque((key, codes, detect(codes)) for key, codes, _ in self._window)
+        self.version = version
+
+    def clear(self) -> None:
+        """Drop the window: it may hold what was just forgotten."""
+        self._window.clear()
+
+
+class Streams:
+    """The streams heard of, bounded: the one silent for longest goes first."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._streams: OrderedDict[str, Stream] = OrderedDict()
+
+    def of(self, name: str) -> Stream:
+        """Return a stream's state, new where it was not known."""
+        if name not in self._streams:
+            self._streams[name] = Stream(self._window)
+            if len(self._streams) > limits.STREAMS_MAX:
+                self._streams.popitem(last=False)
+        self._streams.move_to_end(name)
+        return self._streams[name]
+
+    def openings(self) -> frozenset[str]:
+        """Return the names of domains being opened by streams in alarm."""
+        return frozenset(stream.opening for stream in self._streams.values() if stream.opening)
+
+    def clear(self) -> None:
+        """Drop all windows."""
+        for stream in self._streams.values():
+            stream.clear()

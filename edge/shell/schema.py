@@ -1,0 +1,50 @@
+"""The knowledge file's layout, version by version.  docs/state.md describes every column.
+
+`MIGRATIONS[n]` takes a file from version n to n + 1; a new file runs them all.
+"""
+
+import sqlite3
+from typing import Final
+
+APPLICATION_ID: Final = 0x41555243
+"""'AURC' in the SQLite header: tells a knowledge file from any other database."""
+
+MIGRATIONS: Final[list[str]] = [
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE facts (
+        id TEXT NOT NULL UNIQUE,
+        stream TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        label TEXT NOT NULL,
+        captured_at_ns INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        features BLOB NOT NULL
+    );
+    CREATE INDEX facts_by_concept ON facts (domain, label, captured_at_ns, id);
+    CREATE TABLE burial_keys (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);
+    CREATE TABLE tombstones (
+        key INTEGER NOT NULL REFERENCES burial_keys (number),
+        hash BLOB NOT NULL,
+        PRIMARY KEY (key, hash)
+    ) WITHOUT ROWID;
+    CREATE TABLE receipts (
+        number INTEGER PRIMARY KEY,
+        requested_at_ns INTEGER NOT NULL,
+        body TEXT NOT NULL
+    );
+    """,
+]
+
+
+def version() -> int:
+    """Return the layout's version this program writes."""
+    return len(MIGRATIONS)
+
+
+def migrate(db: sqlite3.Connection, found: int) -> None:
+    """Bring a file from version `found` to this program's, all or nothing."""
+    steps = "".join(MIGRATIONS[found:])
+    stamps = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={version()};"
+    db.executescript(f"BEGIN IMMEDIATE; {steps} {stamps} COMMIT;")

@@ -1,0 +1,41 @@
+"""Measurements to features: frozen ONNX encoders, described by cards, quantised to uint8.
+
+`open_model("efficientnet_lite0").encode(Path("photo.jpg").read_bytes())` is the whole of it.
+Importing this package loads neither onnxruntime nor Pillow."""
+
+from __future__ import annotations
+
+from .arrays import cut_windows
+from .calibration import calibrate, read_samples
+from .card import Card, Input, Kind, Preparation, Tap, vector_card
+from .card_file import load_card, save_card
+from .description import describe_model
+from .errors import CardError, EncoderError, ModelError, PayloadError
+from .model import SHIPPED, Features, Model, open_model
+from .quantiser import Granularity, Quantiser, freeze_quantiser
+
+__all__ = [
+    "SHIPPED",
+    "Card",
+    "CardError",
+    "EncoderError",
+    "Features",
+    "Granularity",
+    "Input",
+    "Kind",
+    "Model",
+    "ModelError",
+    "PayloadError",
+    "Preparation",
+    "Quantiser",
+    "Tap",
+    "calibrate",
+    "cut_windows",
+    "describe_model",
+    "freeze_quantiser",
+    "load_card",
+    "open_model",
+    "read_samples",
+    "save_card",
+    "vector_card",
+]

@@ -1,0 +1,160 @@
+"""The card of a model: everything that decides which uint8 features a measurement becomes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+from .checks import check_card
+from .errors import CardError
+from .quantiser import Quantiser
+
+Kind = Literal["image", "window", "vector"]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The input of the ONNX graph.  shape: one number per axis, -1 where any size is accepted.
+    layout: one letter per axis: N batch, then H W C (image), L C (window: length, channels) or
+    V (vector), and 1 for an axis that is always one."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    layout: str = "NCHW"
+
+    def size(self, axis: str) -> int:
+        """Size of the axis with that letter: -1 if any, 1 if the layout has no such axis."""
+        return self.shape[self.layout.index(axis)] if axis in self.layout else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One output of the graph.  axis: the axis that holds its `width` features; every other axis
+    but the batch is averaged, so that feature maps [b, width, h, w] become [b, width]."""
+
+    name: str
+    output: str
+    width: int
+    axis: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What is done to a measurement before the graph: `(value - mean) / scale`, per channel or
+    with one number for all; and for images, in this order, `colour`, `resize` [height, width]
+    (fit 'cover' keeps the proportions and fills it, 'stretch' does not), a centred `crop`
+    [height, width]; for windows, the `length` in samples and the `step` from one to the next."""
+
+    mean: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    colour: str = "RGB"
+    resize: tuple[int, int] | None = None
+    fit: str = "cover"
+    crop: tuple[int, int] | None = None
+    interpolation: str = "bicubic"
+    length: int | None = None
+    step: int | None = None
+
+    def __post_init__(self) -> None:
+        # 127 and 127.0 mean the same preparation, so they must give the same fingerprint.
+        object.__setattr__(self, "mean", tuple(map(float, self.mean)))
+        object.__setattr__(self, "scale", tuple(map(float, self.scale)))
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A checked description of one frozen encoder; CardError if it contradicts itself.
+
+    file: the ONNX file relative to the card's own folder, None for ready-made vectors.
+    sha256: digest of the model file (and of its external data, see `model_digest`), empty where
+    there is no file.  folder: where the card was read from.  notes: what was guessed when the
+    card was written.  `name`, `licence`, `file`, `folder` and `notes` do not change the
+    fingerprint."""
+
+    name: str
+    kind: Kind
+    file: str | None
+    sha256: str
+    licence: str
+    input: Input
+    preparation: Preparation
+    taps: tuple[Tap, ...]
+    quantiser: Quantiser | None = None
+    notes: tuple[str, ...] = ()
+    folder: str | None = field(default=None, compare=False)
+    _fingerprint: str = field(default="", init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_card(self)
+        object.__setattr__(self, "_fingerprint", _digest(self))
+
+    @property
+    def width(self) -> int:
+        """Number of features: the sum of the taps' widths."""
+        return sum(tap.width for tap in self.taps)
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """The columns of each tap, in the order of `taps`."""
+        ends = [0]
+        for tap in self.taps:
+            ends.append(ends[-1] + tap.width)
+        return tuple(slice(a, b) for a, b in pairwise(ends))
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 in hex over all that decides the uint8 features: model digest, kind, input,
+        preparation, taps and quantiser.  Equal fingerprints mean comparable features."""
+        return self._fingerprint
+
+
+def vector_card(
+    width: int,
+    name: str = "vector",
+    quantiser: Quantiser | None = None,
+    taps: Mapping[str, int] | None = None,
+) -> Card:
+    """The card for ready-made feature vectors of `width` numbers: no ONNX file, no runtime.
+    taps: name -> width of consecutive parts that came from different layers or sensors; one tap
+    called 'features' if left out."""
+    parts = {"features": width} if taps is None else dict(taps)
+    if sum(parts.values()) != width:
+        raise CardError(
+            f"a vector card of width {width} was given taps that add up to {sum(parts.values())}",
+            "let the widths of the taps add up to the width of the vector",
+        )
+    return Card(
+        name=name,
+        kind="vector",
+        file=None,
+        sha256="",
+        licence="none",
+        input=Input("vector", (-1, width), "float32", "NV"),
+        preparation=Preparation(),
+        taps=tuple(Tap(tap, tap, part) for tap, part in parts.items()),
+        quantiser=quantiser,
+    )
+
+
+def _digest(card: Card) -> str:
+    prepared, given = card.preparation, card.input
+    content = {
+        "sha256": card.sha256,
+        "kind": card.kind,
+        "input": [given.name, list(given.shape), given.dtype, given.layout],
+        "preparation": {name: getattr(prepared, name) for name in prepared.__dataclass_fields__},
+        "taps": [[tap.name, tap.output, tap.width, tap.axis] for tap in card.taps],
+        "quantiser": None
+        if card.quantiser is None
+        else [
+            card.quantiser.scale.astype("<f4").tobytes().hex(),
+            card.quantiser.zero.astype("<i4").tobytes().hex(),
+        ],
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

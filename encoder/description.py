@@ -1,0 +1,228 @@
+"""A first card for a foreign ONNX model: what its graph says, and what had to be guessed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import Card, Input, Kind, Preparation, Tap
+from .checks import NATURAL_LAYOUTS
+from .errors import CardError, ModelError
+from .onnx_file import digest_of, read_model
+from .session import Port, Session
+from .taps import probe_shape
+
+# The side that most image encoders were trained at, where a graph takes any.
+SIDE_GUESSED = 224
+COLOURED, GREY = 3, 1
+
+
+def describe_model(
+    onnx_path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    licence: str = "unknown",
+    kind: Kind | None = None,
+    layout: str | None = None,
+    shape: Sequence[int] | None = None,
+    preparation: Preparation | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Card:
+    """A card without quantiser for the ONNX file at `onnx_path`.
+
+    What is not given is taken from the graph, and where the graph leaves it open it is guessed;
+    every guess is a sentence in `notes`, to be checked by a person.  outputs: the graph outputs
+    to use as taps, in this order; all that give floats if left out.  The graph runs once on
+    zeros.  Raises ModelError if it is no ONNX file, has several inputs, or gives no features."""
+    path = Path(onnx_path).absolute()
+    data = read_model(path)
+    digest = digest_of(data, path)
+    session = Session(data, path.resolve().parent)
+    notes: list[str] = []
+    given, prepared = _input(session, kind, layout, shape, preparation, notes)
+    draft = Card(
+        name=name or path.stem,
+        kind=_kind_of(given.layout),
+        file=path.name,
+        sha256=digest,
+        licence=licence,
+        input=given,
+        preparation=prepared,
+        taps=(Tap("probe", "probe", 1),),
+        folder=str(path.parent),
+    )
+    if licence == "unknown":
+        notes.append("The licence is not known: fill it in.")
+    taps = _taps(session, draft, outputs, notes)
+    return replace(draft, taps=taps, notes=tuple(notes))
+
+
+def _input(
+    session: Session,
+    kind: Kind | None,
+    layout: str | None,
+    shape: Sequence[int] | None,
+    preparation: Preparation | None,
+    notes: list[str],
+) -> tuple[Input, Preparation]:
+    ports = session.inputs
+    if len(ports) != 1:
+        raise ModelError(
+            f"describing a model: expected one input, the graph has {[p.name for p in ports]}",
+            "cut the graph to one input, or fix the others to constants when exporting",
+        )
+    port = ports[0]
+    if not port.dtype:
+        raise ModelError(
+            f"describing a model: input {port.name!r} takes numbers of an unsupported dtype",
+            "export the model with float32 input",
+        )
+    sizes = tuple(shape) if shape is not None else port.shape
+    if layout is None:
+        layout = _guessed_layout(sizes, kind, notes)
+    if len(layout) != len(sizes):
+        raise CardError(
+            f"describing a model: layout {layout!r} for an input of shape {list(sizes)}",
+            "give one letter per axis",
+        )
+    given = Input(port.name, _filled(sizes, layout, notes), port.dtype, layout)
+    return given, preparation or _guessed_preparation(given, notes)
+
+
+def _guessed_layout(sizes: Sequence[int], kind: Kind | None, notes: list[str]) -> str:
+    layouts = {
+        2: {"vector": "NV", "window": "NL"},
+        3: {"window": _smaller_last(sizes, "NLC", "NCL"), "image": "NHW"},
+        4: {
+            "image": "NHWC" if sizes[-1] in (COLOURED, GREY) and sizes[1] > COLOURED else "NCHW",
+            "window": "NLC1" if sizes[-1] == 1 else "N1LC",
+        },
+    }.get(len(sizes), {})
+    guess = layouts.get(kind) if kind else next(iter(layouts.values()), None)
+    if guess is None:
+        raise CardError(
+            f"describing a model: no layout is known for an input of shape {list(sizes)}"
+            + (f" and kind {kind!r}" if kind else ""),
+            "give kind and layout, for example kind 'window' and layout 'NLC'",
+        )
+    notes.append(f"The layout {guess} was guessed from the input's shape {list(sizes)}.")
+    return guess
+
+
+def _smaller_last(sizes: Sequence[int], last: str, first: str) -> str:
+    """A window has more samples than channels; an open size is its length."""
+    if sizes[2] == -1:
+        return first
+    return last if sizes[1] == -1 or sizes[2] <= sizes[1] else first
+
+
+def _filled(sizes: Sequence[int], layout: str, notes: list[str]) -> tuple[int, ...]:
+    """Open channels are filled in; a batch that the graph fixes must be one."""
+    filled = list(sizes)
+    if "C" in layout and filled[layout.index("C")] == -1:
+        filled[layout.index("C")] = COLOURED
+        notes.append("The number of channels is open in the graph: 3 was guessed.")
+    if filled[0] not in (-1, 1):
+        raise ModelError(
+            f"describing a model: the graph takes batches of exactly {filled[0]}",
+            "export it with a batch of one or of any size",
+        )
+    return tuple(filled)
+
+
+def _guessed_preparation(given: Input, notes: list[str]) -> Preparation:
+    kind = _kind_of(given.layout)
+    if kind == "image":
+        return _guessed_image(given, notes)
+    if kind == "window":
+        length = given.size("L")
+        if length == -1:
+            raise CardError(
+                "describing a model: the length of a window is open in the graph",
+                "give a preparation with the length in samples",
+            )
+        notes.append("Samples go in as they are: set mean and scale if the model was trained so.")
+        return Preparation(length=length, step=length)
+    notes.append("Numbers go in as they are: set mean and scale if the model was trained so.")
+    return Preparation()
+
+
+def _guessed_image(given: Input, notes: list[str]) -> Preparation:
+    height, width = (SIDE_GUESSED if given.size(a) == -1 else given.size(a) for a in "HW")
+    if -1 in (given.size("H"), given.size("W")):
+        notes.append(f"The graph takes images of any size: {height} x {width} was guessed.")
+    whole = np.dtype(given.dtype).kind in "iu"
+    notes.append(
+        "Pixels go in as 0 to 255."
+        if whole
+        else "Pixels are scaled to 0 to 1: set mean and scale to what the model was trained with."
+    )
+    return Preparation(
+        scale=(1.0 if whole else 255.0,),
+        colour="L" if given.size("C") == GREY else "RGB",
+        resize=(height, width),
+        crop=(height, width),
+    )
+
+
+def _taps(
+    session: Session, card: Card, outputs: Sequence[str] | None, notes: list[str]
+) -> tuple[Tap, ...]:
+    ports = {port.name: port for port in session.outputs}
+    unknown = [output for output in outputs or () if output not in ports]
+    if unknown:
+        raise ModelError(
+            f"describing a model: outputs {unknown} are not in the graph, which has "
+            f"{sorted(ports)}",
+            "name outputs of the graph",
+        )
+    wanted = list(outputs) if outputs else [n for n, port in ports.items() if _is_float(port)]
+    zeros = np.zeros(probe_shape(card), dtype=card.input.dtype)
+    results = session.run(card.input.name, zeros, wanted) if wanted else []
+    found = (
+        _tap(name, result, card.input.layout, notes)
+        for name, result in zip(wanted, results, strict=True)
+    )
+    taps = tuple(tap for tap in found if tap is not None)
+    if not taps:
+        raise ModelError(
+            f"describing a model: none of the outputs {sorted(ports)} gives features",
+            "export the model with an output [batch, width] before the classifier",
+        )
+    return taps
+
+
+def _tap(name: str, result: NDArray[Any], layout: str, notes: list[str]) -> Tap | None:
+    shape = result.shape
+    if result.ndim < 2 or shape[0] != 1 or 0 in shape:
+        notes.append(f"Output {name} has shape {list(shape)} for a batch of one: left out.")
+        return None
+    axis = 1 if result.ndim == 4 and layout.endswith("HW") else result.ndim - 1
+    if result.ndim > 2:
+        notes.append(
+            f"Output {name} has shape {list(shape)}: axis {axis} was taken for the features, the "
+            "others are averaged."
+        )
+    return Tap(name, name, shape[axis], axis)
+
+
+def _is_float(port: Port) -> bool:
+    return port.dtype.startswith("float")
+
+
+def _kind_of(layout: str) -> Kind:
+    kinds: tuple[Kind, ...] = ("image", "window", "vector")
+    letters = set(layout) - {"N", "1", "C"}
+    for kind in kinds:
+        if letters and letters <= set(NATURAL_LAYOUTS[kind]):
+            return kind
+    raise CardError(
+        f"describing a model: layout {layout!r} fits no kind",
+        f"use the letters of one of {dict(NATURAL_LAYOUTS)}, with N first",
+    )

@@ -1,0 +1,218 @@
+"""From an image file or pixel array to what the graph takes: exactly what the card says.
+
+The only file that imports Pillow, and only once an image arrives."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import into_layout, normalise
+from .card import Card
+from .errors import PayloadError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# A decoded image takes 3 to 4 bytes a pixel: 50 megapixels stay below 200 MB, and no camera that
+# watches a process delivers more.
+PIXELS_MAX = 50_000_000
+IMAGE_BYTES_MAX = 1 << 28
+# Formats decoded inside this process.  Pillow's others are rare, and some start other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+
+_EXIF_ORIENTATION = 0x0112
+_JPEG_GAP = 2
+_BAD_FILE_HINT = "send the file whole, as JPEG, PNG, WebP, BMP, GIF, TIFF or PPM"
+
+
+def prepare_image(payload: object, card: Card) -> NDArray[Any]:
+    """One image as the batch of one that the graph takes.
+
+    payload: the bytes of an image file, or pixels [height, width], [h, w, 1], [h, w, 3] RGB or
+    [h, w, 4] RGBA of dtype uint8 or uint16.  EXIF rotation is applied; transparency is laid over
+    white; 16-bit values keep their upper byte; CMYK, palette and grey become the card's colour.
+    Raises PayloadError, before decoding where the header already says it.  Cost: decoding."""
+    if isinstance(payload, np.ndarray):
+        return image_batch(_from_pixels(payload), card)
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise PayloadError(
+            f"preparing an image: expected the bytes of a file or an array of pixels, found "
+            f"{type(payload).__name__}",
+            "read the file first: `Path(name).read_bytes()`",
+        )
+    if not 0 < len(payload) <= IMAGE_BYTES_MAX:
+        raise PayloadError(
+            f"decoding an image: expected 1 to {IMAGE_BYTES_MAX} bytes, found {len(payload)}",
+            "check the camera or the message: the payload is empty or far too long",
+        )
+    return image_batch(_decoded(bytes(payload), _needed_side(card)), card)
+
+
+def image_batch(image: Image, card: Card) -> NDArray[Any]:
+    """An upright 8-bit RGB `image` as the batch of one that the graph takes."""
+    prepared = card.preparation
+    if prepared.colour == "L":
+        image = image.convert("L")
+    image = _cropped(_resized(image, card), prepared.crop)
+    pixels = np.asarray(image, dtype=np.float32)
+    if prepared.colour == "L":
+        pixels = pixels[:, :, np.newaxis]
+    if prepared.colour == "BGR":
+        pixels = pixels[:, :, ::-1]
+    return into_layout(normalise(pixels, card), card)
+
+
+def _needed_side(card: Card) -> int:
+    size = card.preparation.resize
+    return max(size) if size is not None else 0
+
+
+def _decoded(data: bytes, side: int) -> Image:
+    # Without these two, Pillow loads every plugin it has when it is asked for WebP or TIFF.
+    import PIL.Image
+    import PIL.TiffImagePlugin
+    import PIL.WebPImagePlugin
+
+    try:
+        image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
+        _require_bounded(image.size)
+        if side:
+            # A JPEG decodes faster at a half, quarter or eighth of its size; twice the size that
+            # is needed leaves the choice of pixels to the resize that follows.
+            image.draft(None, (side * _JPEG_GAP, side * _JPEG_GAP))
+        image.load()
+        return _in_rgb(_upright(image))
+    except PayloadError:
+        raise
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+        raise PayloadError(f"decoding an image: {error}", _too_large_hint()) from error
+    except PIL.UnidentifiedImageError as error:
+        raise PayloadError(
+            f"decoding an image: {len(data)} bytes that are no image of a known format, "
+            f"beginning {data[:8].hex(' ')}",
+            _BAD_FILE_HINT,
+        ) from error
+    except Exception as error:  # Decoders meet hostile bytes in many ways.
+        raise PayloadError(
+            f"decoding an image: {len(data)} bytes that end early or are damaged: {error}",
+            _BAD_FILE_HINT,
+        ) from error
+
+
+def _require_bounded(size: tuple[int, int]) -> None:
+    if 0 < size[0] * size[1] <= PIXELS_MAX:
+        return
+    raise PayloadError(
+        f"preparing an image: expected 1 to {PIXELS_MAX} pixels, found {size[0]} x {size[1]}",
+        _too_large_hint(),
+    )
+
+
+def _too_large_hint() -> str:
+    return "scale the image down before sending it, or distrust the sender"
+
+
+def _upright(image: Image) -> Image:
+    from PIL.Image import Transpose
+
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - damaged EXIF leaves sound pixels: keep them as they lie
+        return image
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    turn = turns.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _in_rgb(image: Image) -> Image:
+    import PIL.Image
+
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _from_pixels(_sixteen_bit(np.asarray(image)))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layers = image.convert("RGBA")
+        ground = PIL.Image.new("RGBA", layers.size, "white")
+        return PIL.Image.alpha_composite(ground, layers).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _sixteen_bit(values: NDArray[Any]) -> NDArray[np.uint16]:
+    """32-bit pixels as 16-bit ones, where they are."""
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
+        raise PayloadError(
+            f"decoding an image: pixels of dtype {values.dtype} whose white is unknown",
+            "save it with 8 or 16 bits a channel",
+        )
+    return values.astype(np.uint16)
+
+
+def _from_pixels(pixels: NDArray[Any]) -> Image:
+    import PIL.Image
+
+    shape = pixels.shape
+    if pixels.dtype not in (np.uint8, np.uint16) or not (
+        pixels.ndim == 2 or (pixels.ndim == 3 and shape[2] in (1, 3, 4))
+    ):
+        raise PayloadError(
+            f"preparing an image: expected uint8 or uint16 pixels [height, width] or [height, "
+            f"width, 1, 3 or 4], found dtype {pixels.dtype} and shape {list(shape)}",
+            "put the channels last and convert to uint8: floats have no agreed white",
+        )
+    _require_bounded((shape[1], shape[0]))
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.ndim == 3 and shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    return _in_rgb(PIL.Image.fromarray(np.ascontiguousarray(pixels)))
+
+
+def _resized(image: Image, card: Card) -> Image:
+    from PIL.Image import Resampling
+
+    prepared = card.preparation
+    if prepared.resize is None:
+        return image
+    height, width = prepared.resize
+    if prepared.fit == "cover":
+        # Rounding up keeps both sides at least as long as asked for, whatever the proportions.
+        ratio = max(width / image.width, height / image.height)
+        box = _centred_box(image.size, width / ratio, height / ratio)
+    else:
+        box = (0.0, 0.0, float(image.width), float(image.height))
+    if image.size == (width, height):
+        return image
+    method = Resampling[prepared.interpolation.upper()]
+    return image.resize((width, height), method, box=box)
+
+
+def _centred_box(
+    size: tuple[int, int], width: float, height: float
+) -> tuple[float, float, float, float]:
+    left, top = max((size[0] - width) / 2, 0.0), max((size[1] - height) / 2, 0.0)
+    return left, top, min(left + width, size[0]), min(top + height, size[1])
+
+
+def _cropped(image: Image, crop: tuple[int, int] | None) -> Image:
+    if crop is None:
+        return image
+    height, width = crop
+    if height > image.height or width > image.width:
+        raise PayloadError(
+            f"cropping an image: expected at least {width} x {height} pixels, found "
+            f"{image.width} x {image.height}",
+            "send larger images, or let the card resize them first",
+        )
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))

@@ -1,0 +1,206 @@
+"""From float features to uint8 and back, with a scale and a zero point frozen at deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import CardError, PayloadError
+
+T = TypeVar("T", bound=np.generic)
+
+Granularity = Literal["tap", "channel"]
+
+LEVEL_MAX = 255
+# A float32 holds 24 bits, so a zero point beyond 2**22 would leave less than two bits of a value.
+ZERO_MAX = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantiser:
+    """An affine map of every column to 0..255: `q = clip(round(v / scale) + zero, 0, 255)`,
+    rounding half to even, which is QuantizeLinear of the ONNX operator set.
+
+    scale: float32 [width], positive and finite.  zero: int32 [width]; 0..255 where the column's
+    range holds zero, outside it where the values lie far from zero (mains voltage, say).
+    The arrays are copied and made read-only; two quantisers are equal when their numbers are."""
+
+    scale: NDArray[np.float32]
+    zero: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        scale = _frozen(np.array(self.scale, dtype=np.float32))
+        zero = _frozen(_whole_numbers(self.zero))
+        if scale.ndim != 1 or scale.shape != zero.shape or scale.size == 0:
+            raise CardError(
+                f"a quantiser needs one scale and one zero per column, found shapes {scale.shape} "
+                f"and {zero.shape}",
+                "calibrate the card again",
+            )
+        if not (np.isfinite(scale).all() and (scale > 0).all()):
+            raise CardError(
+                "a quantiser needs positive finite scales, found "
+                f"{scale[~(np.isfinite(scale) & (scale > 0))][0]}",
+                "calibrate the card again",
+            )
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "zero", zero)
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return int(self.scale.size)
+
+    def quantise(self, values: ArrayLike) -> NDArray[np.uint8]:
+        """uint8 levels of float32 `values` [..., width].  Values beyond the frozen range are
+        clipped.  Raises PayloadError on a wrong width, and on NaN or infinity, naming the place."""
+        array = self._checked(values)
+        require_finite(array, "features")
+        # A finite value over a tiny scale may overflow to infinity, which clips as it should.
+        with np.errstate(over="ignore"):
+            levels = np.rint(array / self.scale) + self.zero
+        return np.asarray(np.clip(levels, 0, LEVEL_MAX), dtype=np.uint8)
+
+    def dequantise(self, levels: ArrayLike) -> NDArray[np.float32]:
+        """float32 values [..., width] in the middle of each uint8 level."""
+        array = self._checked(levels)
+        return (array - self.zero).astype(np.float32) * self.scale
+
+    def clipped(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Share of the rows of `values` [n, width] that fall outside 0..255, per column
+        (float64 [width]): the figure to watch when data move away from the calibration data."""
+        array = self._checked(values).reshape(-1, self.width)
+        levels = np.rint(array.astype(np.float64) / self.scale) + self.zero
+        outside: NDArray[np.float64] = ((levels < 0) | (levels > LEVEL_MAX)).mean(axis=0)
+        return outside
+
+    def _checked(self, values: ArrayLike) -> NDArray[np.float32]:
+        array = np.asarray(values, dtype=np.float32)
+        if array.ndim == 0 or array.shape[-1] != self.width:
+            raise PayloadError(
+                f"quantising features: expected {self.width} columns, found shape {array.shape}",
+                "use the features of the model whose card holds this quantiser",
+            )
+        return array
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Quantiser):
+            return NotImplemented
+        return np.array_equal(self.scale, other.scale) and np.array_equal(self.zero, other.zero)
+
+    def __hash__(self) -> int:
+        return hash((self.scale.tobytes(), self.zero.tobytes()))
+
+
+def freeze_quantiser(
+    features: ArrayLike,
+    slices: Sequence[slice],
+    granularity: Granularity = "tap",
+    headroom: float = 0.25,
+) -> Quantiser:
+    """The quantiser that covers `features` float32 [n, width], n >= 1, and `headroom` times their
+    range beyond each end; a range on one side of zero that reaches within `headroom` of zero
+    starts at zero itself, so that rectified features lose no level.
+
+    granularity: 'tap' gives one scale and one zero per slice (relative sizes of the columns are
+    kept), 'channel' one per column.  A column that never moves borrows the widest range in its
+    slice.  Raises PayloadError on NaN, infinity or no rows, CardError on wrong arguments."""
+    array = np.asarray(features, dtype=np.float32)
+    if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] == 0:
+        raise PayloadError(
+            f"calibrating: expected features [n, width] with n >= 1, found shape {array.shape}",
+            "give at least one sample; 100 to 1,000 varied ones are better",
+        )
+    require_finite(array, "features")
+    if granularity not in ("tap", "channel") or not 0 <= headroom <= 10:
+        raise CardError(
+            f"calibrating: granularity {granularity!r} and headroom {headroom!r} are not possible",
+            "granularity is 'tap' or 'channel', headroom between 0 and 10",
+        )
+    _require_cover(slices, array.shape[1])
+    low = array.min(axis=0).astype(np.float64)
+    high = array.max(axis=0).astype(np.float64)
+    for part in slices:
+        if granularity == "tap":
+            low[part], high[part] = low[part].min(), high[part].max()
+        _widen_constants(low[part], high[part])
+    low, high = _with_headroom(low, high, headroom)
+    scale = _scales(low, high)
+    return Quantiser(scale, np.rint(-low / scale.astype(np.float64)).astype(np.int32))
+
+
+def require_finite(values: NDArray[np.generic], what: str) -> None:
+    """Raise PayloadError naming the first position of `values` that is NaN or infinite."""
+    if np.isfinite(values).all():
+        return
+    place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+    where = place[0] if len(place) == 1 else place
+    raise PayloadError(
+        f"{what}: expected finite numbers, found {values[place]} at position {where}",
+        "drop or repair the measurement; a sensor that reports NaN or infinity needs a look",
+    )
+
+
+def _widen_constants(low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
+    """Give the columns of one tap that never moved, in place, the widest range of that tap."""
+    span = high - low
+    still = span <= 0
+    if not still.any():
+        return
+    # Where nothing moved at all there is no range to borrow: the distance to zero is all we know.
+    widest = span.max() if span.max() > 0 else max(float(np.abs(high).max()), 1.0)
+    non_negative = low.min() >= 0
+    low[still] = low[still] - widest / 2
+    high[still] = high[still] + widest / 2
+    if non_negative:
+        shift = np.minimum(low[still], 0.0)
+        low[still] -= shift
+        high[still] -= shift
+
+
+def _with_headroom(
+    low: NDArray[np.float64], high: NDArray[np.float64], headroom: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    margin = headroom * (high - low)
+    wide_low, wide_high = low - margin, high + margin
+    wide_low = np.where((low >= 0) & (wide_low < 0), 0.0, wide_low)
+    wide_high = np.where((high <= 0) & (wide_high > 0), 0.0, wide_high)
+    return wide_low, wide_high
+
+
+def _scales(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float32]:
+    furthest = np.maximum(np.abs(low), np.abs(high))
+    smallest = np.maximum(furthest / ZERO_MAX, float(np.finfo(np.float32).tiny))
+    scale = np.maximum((high - low) / LEVEL_MAX, smallest)
+    return np.asarray(np.minimum(scale, np.finfo(np.float32).max), dtype=np.float32)
+
+
+def _require_cover(slices: Sequence[slice], width: int) -> None:
+    edges = [0, *(part.stop for part in slices)]
+    if [part.start for part in slices] != edges[:-1] or edges[-1] != width:
+        raise CardError(
+            f"calibrating: the slices {list(slices)} do not cover the {width} columns in order",
+            "use the slices of the card whose model made the features",
+        )
+
+
+def _whole_numbers(values: ArrayLike) -> NDArray[np.int32]:
+    array = np.asarray(values)
+    if (
+        not np.issubdtype(array.dtype, np.integer)
+        or (np.abs(array.astype(np.int64)) > 2**31 - 1).any()
+    ):
+        raise CardError(
+            f"a quantiser needs whole zero points that fit 32 bits, found dtype {array.dtype}",
+            "calibrate the card again",
+        )
+    return np.array(array, dtype=np.int32)
+
+
+def _frozen(array: NDArray[T]) -> NDArray[T]:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,114 @@
+"""The one place that runs ONNX: onnxruntime is imported here, when the first model is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelError
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+}
+
+
+class Port:
+    """An input or output of a graph: name, shape (-1 for any size) and numpy dtype ('' if it is
+    none of float32, float16, float64, uint8, int8)."""
+
+    __slots__ = ("dtype", "name", "shape")
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+
+
+class Session:
+    """A loaded graph.  data: the bytes of the ONNX file, already verified; folder: where its
+    external data may lie.  threads: 1 is fastest on a busy device; the threads never spin while
+    they wait.  providers: onnxruntime execution providers in order of preference, the CPU alone
+    if left out.  Raises ModelError if onnxruntime cannot load it."""
+
+    def __init__(
+        self, data: bytes, folder: Path, threads: int = 1, providers: Sequence[str] | None = None
+    ) -> None:
+        runtime = _runtime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning threads burn a whole core between two samples, and slow everything beside them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(folder)
+        )
+        options.log_severity_level = 3
+        wanted = list(providers or ("CPUExecutionProvider",))
+        _require_providers(wanted, runtime.get_available_providers())
+        try:
+            self._session = runtime.InferenceSession(data, options, providers=wanted)
+        except Exception as error:  # It raises a dozen unrelated classes.
+            raise ModelError(
+                f"onnxruntime {runtime.__version__} cannot load the model: {_first_line(error)}",
+                "check that it is an ONNX file of an operator set that this version supports",
+            ) from error
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The inputs of the graph."""
+        return tuple(map(_port, self._session.get_inputs()))
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The outputs of the graph."""
+        return tuple(map(_port, self._session.get_outputs()))
+
+    def run(self, name: str, batch: NDArray[Any], outputs: Sequence[str]) -> list[NDArray[Any]]:
+        """The named `outputs` for one `batch` fed to the input `name`.  Raises ModelError."""
+        try:
+            results = self._session.run(list(outputs), {name: batch})
+        except Exception as error:  # See above.
+            raise ModelError(
+                f"running the model on input {name!r} of shape {batch.shape} and dtype "
+                f"{batch.dtype}: {_first_line(error)}",
+                "compare [input] of the card with the model",
+            ) from error
+        return [np.asarray(result) for result in results]
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError(
+            f"running an ONNX model needs onnxruntime: {error}",
+            "install it with `pip install onnxruntime`",
+        ) from error
+    return onnxruntime
+
+
+def _require_providers(wanted: Sequence[str], available: Sequence[str]) -> None:
+    missing = [provider for provider in wanted if provider not in available]
+    if missing:
+        raise ModelError(
+            f"execution providers {missing} are not in this onnxruntime, which has "
+            f"{list(available)}",
+            "install the onnxruntime build for that hardware, or name another provider",
+        )
+
+
+def _port(found: Any) -> Port:
+    shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in found.shape or ())
+    return Port(found.name, shape, _DTYPES.get(found.type, ""))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

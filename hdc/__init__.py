@@ -1,0 +1,33 @@
+"""Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
+
+from .calibration import Calibration, calibrate
+from .codes import Codes
+from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window
+from .errors import ConceptError, DimensionError, FormatError, HdcError
+from .geometry import Geometry, plain, survey
+from .memory import Memory
+from .vectors import bind, bundle, permute, random_vectors, similarity
+
+__all__ = [
+    "Calibration",
+    "Codes",
+    "ConceptError",
+    "DimensionError",
+    "FormatError",
+    "Geometry",
+    "HdcError",
+    "Memory",
+    "NotAttainable",
+    "Verdict",
+    "WindowVerdict",
+    "bind",
+    "bundle",
+    "calibrate",
+    "detect",
+    "detect_window",
+    "permute",
+    "plain",
+    "random_vectors",
+    "similarity",
+    "survey",
+]

@@ -1,0 +1,58 @@
+"""The digits that the demonstration and the scenarios read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.core import StateCorruptError
+from edge.sim import digits
+
+
+def test_mnist_holds_500_images_of_each_digit():
+    """The shipped file holds what its licence note says."""
+    mnist = digits.load_mnist()
+    assert mnist.images.shape == (5000, 28, 28)
+    assert mnist.images.dtype == np.uint8
+    assert np.bincount(mnist.labels).tolist() == [500] * 10
+
+
+def test_mnist_shows_bright_ink_on_a_dark_ground():
+    """The corners of a digit are empty and its middle is not."""
+    images = digits.load_mnist().images
+    assert images[:, :2, :2].mean() < 1
+    assert images[:, 10:18, 10:18].mean() > 50
+
+
+def test_optdigits_use_the_whole_range_of_grey():
+    """Sixteen grey steps become 0 to 255."""
+    optdigits = digits.load_optdigits()
+    assert optdigits.images.shape == (1797, 8, 8)
+    assert optdigits.images.dtype == np.uint8
+    assert (optdigits.images.min(), optdigits.images.max()) == (0, 255)
+    assert set(optdigits.labels.tolist()) == set(range(10))
+
+
+def test_take_keeps_images_and_labels_together():
+    """Rows come in the order asked for."""
+    mnist = digits.load_mnist()
+    taken = mnist.take(np.array([4999, 0]))
+    assert taken.labels.tolist() == [9, 0]
+    assert np.array_equal(taken.images[0], mnist.images[4999])
+
+
+def test_shipped_file_is_small_and_holds_nothing_else(source: Path):
+    """Two arrays, within the size that was agreed on."""
+    path = source / "edge" / "sim" / "data" / "mnist_subset.npz"
+    with np.load(path, allow_pickle=False) as held:
+        assert sorted(held) == ["images", "labels"]
+    assert path.stat().st_size <= 1_500_000
+
+
+def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A broken installation gives an error with a hint, not a traceback of numpy."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mnist_subset.npz").write_bytes(b"not an archive")
+    monkeypatch.setattr(digits, "files", lambda _package: tmp_path)
+    with pytest.raises(StateCorruptError, match="install auricle again"):
+        digits.load_mnist()

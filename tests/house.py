@@ -1,0 +1,345 @@
+"""The rules of the house, each a function from one file to what is wrong with it.
+
+A rule yields `Finding(line, what, instead)`; `tests/test_house.py` runs every rule on every file
+and on a small bad example of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from tests.house_table import IMPURE, NEIGHBOURS, PURE, ROOMS, THIRD_PARTY, UNSAFE
+
+LINES_MAX = 400
+BODY_LINES_MAX = 70
+COLUMNS_MAX = 100
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+@dataclass(frozen=True)
+class File:
+    """A Python file: `path` from the source root with forward slashes, and its text.
+    modules: the dotted names of all files of the five rooms, to tell files from names."""
+
+    path: str
+    text: str
+    modules: frozenset[str] = frozenset()
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree."""
+        return ast.parse(self.text, self.path)
+
+    @property
+    def module(self) -> str:
+        """The dotted name; that of a door ends in `.__init__`."""
+        return self.path.removesuffix(".py").replace("/", ".")
+
+    @property
+    def room(self) -> str:
+        """The top-level folder."""
+        return PurePosixPath(self.path).parts[0]
+
+    def matches(self, *patterns: str) -> bool:
+        """Whether a pattern fits the path."""
+        return any(fnmatch(self.path, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong in a line, and what to do instead."""
+
+    line: int
+    what: str
+    instead: str
+
+    def message(self, path: str) -> str:
+        """As compilers say it, so that editors jump there."""
+        return f"{path}:{self.line}: error: {self.what} is banned, {self.instead}"
+
+
+def sizes(file: File) -> Iterator[Finding]:
+    """Files, functions and lines stay small."""
+    lines = file.text.splitlines()
+    if len(lines) > LINES_MAX:
+        yield Finding(LINES_MAX, f"a file of {len(lines)} lines", f"{LINES_MAX} at most: split it")
+    for number, line in enumerate(lines, 1):
+        if len(line) > COLUMNS_MAX:
+            yield Finding(number, f"a line of {len(line)} columns", f"{COLUMNS_MAX} at most")
+    for node in ast.walk(file.tree):
+        if isinstance(node, Function) and (length := _body_lines(node)) > BODY_LINES_MAX:
+            what = f"a function body of {length} lines ({node.name})"
+            yield Finding(node.lineno, what, f"{BODY_LINES_MAX} at most: name its parts")
+
+
+def _body_lines(node: Function) -> int:
+    body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
+    return (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def documented(file: File) -> Iterator[Finding]:
+    """Modules and public names have a docstring."""
+    if not ast.get_docstring(file.tree):
+        yield Finding(1, "a module without a docstring", "say what it is for")
+    for node in _public(file.tree):
+        exempt = node.name.startswith("__") or _decorators(node) & {
+            "overload",
+            "override",
+            "setter",
+        }
+        if not exempt and not ast.get_docstring(node):
+            yield Finding(node.lineno, f"{node.name} without a docstring", "state its contract")
+
+
+def annotated(file: File) -> Iterator[Finding]:
+    """Public functions say the types of their arguments and of their result."""
+    for node in _public(file.tree):
+        if isinstance(node, ast.ClassDef):
+            continue
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        arguments += [one for one in (node.args.vararg, node.args.kwarg) if one]
+        for argument in arguments:
+            if argument.annotation is None and argument.arg not in {"self", "cls"}:
+                what = f"the argument {argument.arg} of {node.name} without a type"
+                yield Finding(argument.lineno, what, "annotate it")
+        if node.returns is None:
+            yield Finding(node.lineno, f"{node.name} without a type of result", "annotate it")
+
+
+def finished(file: File) -> Iterator[Finding]:
+    """No stubs, and no notes of work that is left."""
+    for token in tokenize.generate_tokens(io.StringIO(file.text).readline):
+        if token.type == tokenize.COMMENT and re.search(r"\b(TODO|FIXME|XXX|HACK)\b", token.string):
+            yield Finding(token.start[0], token.string.strip(), "do it, or file an issue")
+    for owner, node in _owned_functions(file.tree):
+        declared = _decorators(node) & {"overload", "abstractmethod"}
+        if not declared and "Protocol" not in owner and _is_stub(node):
+            yield Finding(node.lineno, f"the stub {node.name}", "write it or leave it out")
+
+
+def _is_stub(node: Function) -> bool:
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    if len(body) != 1:
+        return False
+    only = ast.unparse(body[0])
+    return only in {"pass", "..."} or only.startswith("raise NotImplementedError")
+
+
+def safe(file: File) -> Iterator[Finding]:
+    """Data is never run as code or handed to a shell."""
+    for name, line in imports(file):
+        if (root := name.split(".")[0]) in UNSAFE:
+            yield Finding(line, root, f"use {UNSAFE[root]}")
+    for node in ast.walk(file.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called in {"eval", "exec", "compile", "__import__"}:
+            yield Finding(node.lineno, called, "use a table of functions")
+        if called in {"os.system", "os.popen", "subprocess.getoutput"}:
+            yield Finding(node.lineno, called, "use subprocess.run with a list")
+        for keyword in node.keywords:
+            if keyword.arg in {"shell", "allow_pickle"} and ast.unparse(keyword.value) != "False":
+                yield Finding(node.lineno, f"{keyword.arg}=", "leave it False")
+
+
+def silent(file: File) -> Iterator[Finding]:
+    """Only the command line and its views print."""
+    if file.matches("edge/shell/cli*", "edge/shell/view*"):
+        return
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "input"}:
+            name = ast.unparse(node.func)
+            yield Finding(node.lineno, name, "it belongs in edge/shell/cli.py or a view")
+
+
+def pure(file: File) -> Iterator[Finding]:
+    """Pure files have no clock, file, socket, thread or global randomness."""
+    if not file.matches(*PURE):
+        return
+    for name, line in imports(file):
+        if (root := name.split(".")[0]) in IMPURE:
+            yield Finding(line, f"{root} in {file.room}", IMPURE[root])
+    for node in ast.walk(file.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called == "open":
+            yield Finding(node.lineno, "open", "it belongs in edge/shell")
+        if called.endswith("default_rng") and not (node.args or node.keywords):
+            yield Finding(node.lineno, "an unseeded generator", "pass the seed")
+
+
+def third_party(file: File) -> Iterator[Finding]:
+    """Packages from elsewhere are imported where the table says, and nowhere else."""
+    allowed = next(names for pattern, names in THIRD_PARTY if file.matches(pattern))
+    for name, line in imports(file):
+        root = name.split(".")[0]
+        if is_standard(root) or root in ROOMS:
+            continue
+        if root not in allowed:
+            places = [p for p, names in THIRD_PARTY if root in names]
+            instead = f"it belongs in {' or '.join(places)}" if places else "it is in no table"
+            yield Finding(line, f"{root} in {file.path}", instead)
+
+
+def neighbours(file: File) -> Iterator[Finding]:
+    """Inside a room imports are relative; other rooms are used by their doors, by the table."""
+    allowed = next(names for pattern, names in NEIGHBOURS if file.matches(pattern))
+    for name, line in imports(file):
+        root = name.split(".")[0]
+        if root not in ROOMS:
+            continue
+        if root == file.room:
+            yield Finding(line, f"the absolute {name} inside {root}", "use a relative import")
+        elif not any(_within(one, root) for one in allowed):
+            yield Finding(line, f"{root} in {file.path}", f"it may use {_listed(allowed)}")
+        elif name in file.modules - {root} and not _within_any(name, allowed - {root}):
+            yield Finding(line, name, f"use the door: from {root} import ...")
+    own = _part(file.module)
+    for name, line in _relative_imports(file):
+        target = _part(name)
+        if target != own and not _within_any(name, allowed):
+            yield Finding(line, f"{target} in {own}", f"it may use {_listed(allowed)}")
+
+
+def _within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def _within_any(name: str, packages: frozenset[str]) -> bool:
+    return any(_within(name, one) for one in packages)
+
+
+def _part(name: str) -> str:
+    """`edge.core.ledger` -> `edge.core`; the other rooms are one part each."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] == "edge" else parts[0]
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names)) or "no other room"
+
+
+def doors(file: File) -> Iterator[Finding]:
+    """A door never offers a name that is also the name of a file behind it."""
+    if not file.path.endswith("/__init__.py"):
+        return
+    package = file.module.removesuffix(".__init__")
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if f"{package}.{alias.asname or alias.name}" in file.modules:
+                    what = f"the name {alias.asname or alias.name} at the door of {package}"
+                    yield Finding(node.lineno, what, "files are nouns, functions are verbs")
+
+
+def unused(files: list[File], readers: list[File]) -> Iterator[tuple[File, Finding]]:
+    """Each function and class at the top level of `files` is named somewhere in `readers`."""
+    named = {name for reader in readers for name in _names(reader.tree)}
+    for file in files:
+        for node in file.tree.body:
+            if not isinstance(node, _DEFINITIONS) or node.decorator_list:
+                continue
+            if node.name not in named and not node.name.startswith("__"):
+                yield (
+                    file,
+                    Finding(node.lineno, f"{node.name}, which nothing uses", "remove it"),
+                )
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(r"\w+", node.value) if len(node.value) < COLUMNS_MAX else ()
+
+
+def imports(file: File) -> Iterator[tuple[str, int]]:
+    """Every module imported by an absolute name, and each name taken from it, with the line."""
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module, node.lineno
+            for alias in node.names:
+                if f"{node.module}.{alias.name}" in file.modules:
+                    yield f"{node.module}.{alias.name}", node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            name = node.args[0] if node.args else None
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                yield name.value, node.lineno
+
+
+def _relative_imports(file: File) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = file.module.split(".")[: -node.level] + ([node.module] if node.module else [])
+            yield from ((".".join([*base, alias.name]), node.lineno) for alias in node.names)
+
+
+def _public(tree: ast.Module) -> Iterator[Function | ast.ClassDef]:
+    """Public functions and classes, and the methods of public classes; nothing inside functions."""
+    waiting = list(tree.body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, _DEFINITIONS):
+            if node.name.startswith("_") and not node.name.endswith("__"):
+                continue
+            yield node
+            if isinstance(node, ast.ClassDef):
+                waiting += node.body
+        elif isinstance(node, ast.If | ast.Try):
+            waiting += node.body + node.orelse
+
+
+def functions(file: File) -> Iterator[Function]:
+    """Every function of a file, methods and inner ones included."""
+    yield from (function for _, function in _owned_functions(file.tree))
+
+
+def docstring(node: Function) -> str:
+    """A function's docstring, or nothing."""
+    return ast.get_docstring(node) or ""
+
+
+def is_standard(name: str) -> bool:
+    """Whether a module comes with Python."""
+    return name in sys.stdlib_module_names
+
+
+def _owned_functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
+    """Every function, with the bases of the class that it stands in."""
+    for node in ast.walk(tree):
+        bases = " ".join(map(ast.unparse, node.bases)) if isinstance(node, ast.ClassDef) else ""
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, Function):
+                yield bases, child
+
+
+def _decorators(node: Function | ast.ClassDef) -> set[str]:
+    return {ast.unparse(one).split("(")[0].split(".")[-1] for one in node.decorator_list}
+
+
+def foreign_text(text: str) -> Iterator[Finding]:
+    """No path of one machine, and no host of a package registry, in any text file."""
+    pattern = r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+|opt/wheels)/|py(?:pi\.org|thonhosted)"
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := re.search(pattern, line):
+            yield Finding(number, found.group(), "the project runs on every machine")

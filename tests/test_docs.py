@@ -1,0 +1,257 @@
+"""The documentation names all that a user meets, and what it points to exists."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.house_table import ROOMS
+
+DECISION_LINES_MAX = 60
+FIRST_COMMANDS = [
+    'python3 -m venv .venv && .venv/bin/pip install ".[sim]" && .venv/bin/auricle demo',
+    'python3 -m venv .venv && .venv/bin/pip install ".[test]" && .venv/bin/python -m pytest -q',
+]
+
+
+@pytest.fixture(scope="session")
+def pages(source: Path) -> dict[Path, str]:
+    """The pages for readers: those at the top level and those in docs/, by path."""
+    paths = [*source.glob("*.md"), *(source / "docs").rglob("*.md")]
+    return {path: path.read_text("utf-8") for path in sorted(paths)}
+
+
+@pytest.fixture(scope="session")
+def prose(source: Path, pages: dict[Path, str]) -> str:
+    """README.md and docs/ as one text; decisions are history and do not count."""
+    return "\n".join(
+        text
+        for path, text in pages.items()
+        if path.name == "README.md" or path.is_relative_to(source / "docs")
+        if "decisions" not in path.parts
+    )
+
+
+def verbs(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Each command below a group, with the words that call it."""
+    for word, child in getattr(command, "commands", {}).items():
+        if getattr(child, "commands", None):
+            yield from verbs(child, f"{name} {word}")
+        elif not child.hidden:
+            yield f"{name} {word}", child
+
+
+def section(prose: str, words: str) -> str:
+    """The text below the first heading that holds some words in backticks, to the next heading."""
+    heading = re.search(rf"^#+ .*`{re.escape(words)}[ `].*$", prose, re.MULTILINE)
+    if heading is None:
+        return ""
+    return re.split(r"^#+ ", prose[heading.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def undocumented_options(prose: str, words: str, command: Any) -> list[str]:
+    """The long options of a command that its section does not name."""
+    text = section(prose, words)
+    options = [name for one in command.params for name in one.opts if name.startswith("--")]
+    return [one for one in options if one != "--help" and not re.search(rf"{one}(?![\w-])", text)]
+
+
+def test_every_command_and_option_is_documented(prose: str) -> None:
+    """Each verb has a heading "`auricle VERB ...`", and the text below names all its options."""
+    import typer
+
+    from edge.shell.cli import app
+
+    found = list(verbs(typer.main.get_command(app), "auricle"))
+    assert [words for words, _ in found if not section(prose, words)] == []
+    missing = {words: undocumented_options(prose, words, command) for words, command in found}
+    assert {words: options for words, options in missing.items() if options} == {}
+    assert len(found) >= 10
+
+
+def test_an_undocumented_option_is_found() -> None:
+    """The check above reports an option that its section leaves out, and only that one."""
+
+    class Option:
+        opts = ("--seed", "--out")
+
+    class Command:
+        params = (Option,)
+
+    text = "## `auricle run FILE`\n\n`--seed-file` and `--out DIR`\n\n## Next\n\n`--seed`\n"
+    assert undocumented_options(text, "auricle run", Command) == ["--seed"]
+    assert section(text, "auricle walk") == ""
+
+
+def error_classes(source: Path) -> set[str]:
+    """The public exception classes of the rooms."""
+    trees = [
+        ast.parse(p.read_text("utf-8")) for room in ROOMS for p in (source / room).rglob("*.py")
+    ]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    raised = [
+        node.name
+        for node in classes
+        if any(ast.unparse(base).endswith(("Error", "Exception")) for base in node.bases)
+    ]
+    return {name for name in raised if not name.startswith("_")}
+
+
+def test_every_error_is_documented(prose: str, source: Path) -> None:
+    """Each error class is named in the docs."""
+    errors = error_classes(source)
+    assert {name for name in errors if f"`{name}`" not in prose} == set()
+    assert "EdgeError" in errors
+
+
+def test_every_limit_is_documented(prose: str, source: Path) -> None:
+    """Each bound of the core is named in the docs."""
+    tree = ast.parse((source / "edge/core/limits.py").read_text("utf-8"))
+    limits = {ast.unparse(node.target) for node in tree.body if isinstance(node, ast.AnnAssign)}
+    assert {name for name in limits if f"`{name}`" not in prose} == set()
+    assert limits
+
+
+def keys(kind: Any) -> set[str]:
+    """The keys of a configuration class and of the classes it is made of, by their TOML names."""
+    if arguments := typing.get_args(kind):
+        return set().union(*map(keys, arguments))
+    if hasattr(kind, "__struct_encode_fields__"):
+        names = set(kind.__struct_encode_fields__)
+    elif dataclasses.is_dataclass(kind):
+        names = {field.name for field in dataclasses.fields(kind)}
+    else:
+        return set()
+    return names.union(*map(keys, typing.get_type_hints(kind).values()))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("edge", "Config"), ("edge.sim.scenarios", "Scenario")]
+)
+def test_every_key_is_documented(module: str, name: str, prose: str) -> None:
+    """Each key of the configuration and of a scenario is named in the docs."""
+    found = keys(getattr(importlib.import_module(module), name))
+    assert {key for key in found if f"`{key}`" not in prose} == set()
+    assert found
+
+
+def test_keys_are_found_in_parts() -> None:
+    """The keys of a class include those of the classes inside it, in lists and options too."""
+
+    @dataclasses.dataclass
+    class Part:
+        inner: int
+
+    kind = dataclasses.make_dataclass("Whole", [("parts", tuple[Part, ...] | None), ("seed", int)])
+    assert keys(kind) == {"parts", "inner", "seed"}
+
+
+def test_the_readme_starts_with_two_commands(source: Path) -> None:
+    """The first two lines of the README's first code block install and run everything."""
+    text = (source / "README.md").read_text("utf-8")
+    block = re.search(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    assert block.group(1).splitlines()[:2] == FIRST_COMMANDS
+
+
+def figures_without_command(text: str) -> list[str]:
+    """The rows of tables of measured figures that do not say how to reproduce them."""
+    missing = []
+    for table in re.findall(r"(?:^\|.*\n)+", text + "\n", re.MULTILINE):
+        header, _, *rows = [line.strip("|\n ").split("|") for line in table.splitlines()]
+        names = [cell.strip().lower() for cell in header]
+        if "measured" in names:
+            place = names.index("command") if "command" in names else None
+            missing += ["|".join(r) for r in rows if place is None or "`" not in r[place]]
+    return missing
+
+
+def test_every_figure_has_its_command(source: Path) -> None:
+    """The README has a table of measured figures, each row with the command that reproduces it."""
+    text = (source / "README.md").read_text("utf-8")
+    assert figures_without_command(text) == []
+    assert re.search(
+        r"^\|[^\n]*\bmeasured\b[^\n]*\n\|[ :|-]+\n\|", text, re.MULTILINE | re.IGNORECASE
+    )
+
+
+def test_a_figure_without_command_is_found() -> None:
+    """A measured figure without a command is reported, another table is not."""
+    table = "| figure | measured | command |\n| --- | --- | --- |\n| a | 1 | {} |\n"
+    assert figures_without_command(table.format("`x`")) == []
+    assert figures_without_command(table.format("see below")) == ["a | 1 | see below"]
+    assert figures_without_command("| a | b |\n| --- | --- |\n| 1 | 2 |\n") == []
+
+
+def without_blocks(text: str) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def without_code(text: str) -> str:
+    """A page without its code blocks and inline code."""
+    return re.sub(r"`[^`\n]*`", "", without_blocks(text))
+
+
+def headings(text: str, marks: str = "#+") -> list[str]:
+    """The headings of a page; `marks` is a pattern for their level."""
+    return re.findall(rf"^{marks} (.*)$", without_blocks(text), re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as the usual renderers make them."""
+    words = [re.sub(r"[^\w\- ]", "", one.lower()).strip() for one in headings(text)]
+    return {one.replace(" ", "-") for one in words}
+
+
+def broken_links(path: Path, text: str) -> list[str]:
+    """The relative links of a page that lead nowhere."""
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(text)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+            broken.append(f"{path.name}: {link}")
+    return broken
+
+
+def test_every_relative_link_resolves(pages: dict[Path, str]) -> None:
+    """Each relative link leads to a file that exists, and to a heading in it."""
+    assert [link for path, text in pages.items() for link in broken_links(path, text)] == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    """A link to a missing file or heading is reported, a good one and code are not."""
+    page = tmp_path / "page.md"
+    text = "# A title: here\n[x](page.md#a-title-here) [y](no.md) [z](#none) `[w](gone.md)`\n"
+    page.write_text(text, "utf-8")
+    assert broken_links(page, text) == ["page.md: no.md", "page.md: #none"]
+
+
+def test_pages_have_one_title(pages: dict[Path, str]) -> None:
+    """Each page has exactly one title, in its first line."""
+    bad = [
+        path.name
+        for path, text in pages.items()
+        if not text.startswith("# ")
+        or len(re.findall(r"^# ", without_code(text), re.MULTILINE)) != 1
+    ]
+    assert bad == []
+
+
+def test_decisions_are_short_and_numbered(source: Path) -> None:
+    """Decisions are numbered without gaps and take a page at most."""
+    pages = sorted((source / "docs/decisions").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    long = [p.name for p in pages if len(p.read_text("utf-8").splitlines()) > DECISION_LINES_MAX]
+    assert long == []

@@ -1,0 +1,263 @@
+"""The rules of the house, held by every file; and each rule shown to find what it is there for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import house
+from tests.house import File, Finding
+from tests.house_table import ROOMS
+
+Rule = Callable[[File], Iterator[Finding]]
+
+EVERYWHERE: tuple[Rule, ...] = (house.sizes, house.finished, house.safe)
+IN_ROOMS: tuple[Rule, ...] = (
+    house.documented,
+    house.annotated,
+    house.silent,
+    house.pure,
+    house.third_party,
+    house.neighbours,
+    house.doors,
+)
+OTHER_CODE = ("benchmarks", "scripts", "tests")
+# The name that a distribution is imported under, where the two differ.
+IMPORTED_AS = {
+    "opencv-python-headless": "cv2",
+    "paho-mqtt": "paho",
+    "pillow": "PIL",
+    "prometheus-client": "prometheus_client",
+    "protobuf": "google",
+    "pyserial": "serial",
+    "pytorch-ood": "pytorch_ood",
+    "scikit-learn": "sklearn",
+    "torch-hd": "torchhd",
+}
+
+
+def files_of(source: Path, folders: Iterable[str]) -> list[File]:
+    """The Python files below some folders of the source tree, doors of empty rooms included."""
+    paths = sorted(path for folder in folders for path in (source / folder).rglob("*.py"))
+    names = [path.relative_to(source).as_posix() for path in paths]
+    modules = frozenset(name.removesuffix(".py").replace("/", ".") for name in names)
+    packages = {name.removesuffix(".__init__") for name in modules if name.endswith(".__init__")}
+    return [
+        File(name, path.read_text("utf-8"), modules | packages)
+        for name, path in zip(names, paths, strict=True)
+    ]
+
+
+def messages(rules: Iterable[Rule], files: Iterable[File]) -> list[str]:
+    """What some rules say about some files."""
+    return [f.message(file.path) for file in files for rule in rules for f in rule(file)]
+
+
+@pytest.mark.parametrize("rule", EVERYWHERE, ids=lambda rule: rule.__name__)
+def test_a_rule_holds_in_all_code(rule: Rule, source: Path) -> None:
+    """Rooms, benchmarks, scripts and tests keep the rules that are for all code."""
+    assert messages([rule], files_of(source, (*ROOMS, *OTHER_CODE))) == []
+
+
+@pytest.mark.parametrize("rule", IN_ROOMS, ids=lambda rule: rule.__name__)
+def test_a_rule_holds_in_the_rooms(rule: Rule, source: Path) -> None:
+    """What is shipped keeps the rules that are for shipped code."""
+    assert messages([rule], files_of(source, ROOMS)) == []
+
+
+def test_benchmarks_and_scripts_keep_the_doors(source: Path) -> None:
+    """Benchmarks say what they are for, and use the rooms by their doors."""
+    files = files_of(source, (*ROOMS, "benchmarks"))
+    benchmarks = [file for file in files if file.room == "benchmarks"]
+    assert messages([house.documented, house.annotated, house.neighbours], benchmarks) == []
+
+
+def test_nothing_is_left_unused(source: Path) -> None:
+    """Each function and class that is shipped is named somewhere besides its tests."""
+    files = files_of(source, ROOMS)
+    readers = files + files_of(source, ("benchmarks", "scripts"))
+    script = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    readers.append(File("scripts.py", repr(script)))
+    assert [finding.message(file.path) for file, finding in house.unused(files, readers)] == []
+
+
+def test_every_test_says_what_holds(source: Path) -> None:
+    """Each test function has a docstring of one sentence."""
+    tests = [file for file in files_of(source, ["tests"]) if "/test_" in file.path]
+    silent = [
+        f"{file.path}:{node.lineno}: error: {node.name} without a sentence"
+        for file in tests
+        for node in house.functions(file)
+        if node.name.startswith("test_") and not house.docstring(node).rstrip().endswith(".")
+    ]
+    assert silent == []
+
+
+def test_no_text_names_a_machine(source: Path) -> None:
+    """No file in the repository names a path of one machine or a host of a registry."""
+    texts = {path.relative_to(source).as_posix(): text for path, text in text_files(source)}
+    found = [f.message(name) for name, text in texts.items() for f in house.foreign_text(text)]
+    assert found == []
+    assert "pyproject.toml" in texts
+
+
+def text_files(source: Path) -> Iterator[tuple[Path, str]]:
+    """The text files that git tracks or would add; all files of the tree where there is no git."""
+    listed = subprocess.run(
+        ["git", "-C", source, "ls-files", "-coz", "--exclude-standard"],
+        capture_output=True,
+        check=False,
+    )
+    names = listed.stdout.decode().split("\0") if listed.returncode == 0 else None
+    paths = [source / name for name in names if name] if names else source.rglob("*")
+    for path in sorted(paths):
+        if path.is_file() and path.suffix in {
+            ".md",
+            ".py",
+            ".toml",
+            ".c",
+            ".h",
+            ".yml",
+            ".yaml",
+            "",
+        }:
+            yield path, path.read_text("utf-8", errors="replace")
+
+
+def test_dependencies_are_those_that_are_imported(source: Path) -> None:
+    """The base install names each package that the code needs at run time, and no other."""
+    project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
+    base = {imported_name(line) for line in project["dependencies"]}
+    extras = {
+        imported_name(line) for lines in project["optional-dependencies"].values() for line in lines
+    }
+    used = {
+        name.split(".")[0] for file in files_of(source, ROOMS) for name, _ in house.imports(file)
+    }
+    outside = {name for name in used if name not in ROOMS and not house.is_standard(name)}
+    assert base - used == set(), "declared, but no code imports it"
+    assert outside - base - extras == set(), "imported, but not declared"
+
+
+def imported_name(requirement: str) -> str:
+    """`scikit-learn>=1.6` -> `sklearn`."""
+    name = re.split(r"[<>=\[ ]", requirement, maxsplit=1)[0]
+    return IMPORTED_AS.get(name, name)
+
+
+MODULES = frozenset(
+    {"hdc", "hdc.memory", "encoder", "encoder.session", "edge.core", "edge.core.ledger"}
+)
+# A rule, a file, a bad text, and words of what the rule says about it.
+BAD: tuple[tuple[Rule, str, str, str], ...] = (
+    (house.sizes, "hdc/memory.py", "x = 1\n" * 401, "a file of 401 lines"),
+    (house.sizes, "hdc/memory.py", "x = '" + "y" * 95 + "'\n", "a line of 101 columns"),
+    (house.sizes, "hdc/memory.py", "def f():\n" + " x = 1\n" * 71, "a function body of 71 lines"),
+    (house.documented, "hdc/memory.py", "x = 1\n", "a module without a docstring"),
+    (
+        house.documented,
+        "hdc/memory.py",
+        "'A.'\nclass C:\n 'C.'\n def f(self): return 1\n",
+        "f with",
+    ),
+    (house.annotated, "hdc/memory.py", "def f(a) -> int: return 1\n", "argument a of f"),
+    (
+        house.annotated,
+        "hdc/memory.py",
+        "def f(*, a: int): return 1\n",
+        "f without a type of result",
+    ),
+    (house.finished, "hdc/memory.py", "x = 1  # TO" + "DO: more\n", "do it, or file an issue"),
+    (house.finished, "hdc/memory.py", "def f():\n 'F.'\n pass\n", "the stub f"),
+    (house.finished, "hdc/memory.py", "def f(): raise NotImplementedError('x')\n", "the stub f"),
+    (house.safe, "hdc/memory.py", "import pickle\n", "use safetensors"),
+    (house.safe, "hdc/memory.py", "eval('1')\n", "eval is banned"),
+    (house.safe, "hdc/memory.py", "os.system('ls')\n", "subprocess.run with a list"),
+    (house.safe, "hdc/memory.py", "run('ls', shell=True)\n", "shell= is banned"),
+    (house.safe, "hdc/memory.py", "np.load(p, allow_pickle=True)\n", "allow_pickle= is banned"),
+    (house.silent, "hdc/memory.py", "print(1)\n", "it belongs in edge/shell/cli.py"),
+    (house.pure, "edge/core/ledger.py", "from time import time\n", "time in edge is banned"),
+    (house.pure, "edge/core/ledger.py", "import os.path\n", "it belongs in edge/shell"),
+    (house.pure, "edge/core/ledger.py", "import sqlite3\n", "it belongs in edge/shell"),
+    (
+        house.pure,
+        "edge/core/ledger.py",
+        "def f():\n import random\n",
+        "randomness enters as a seed",
+    ),
+    (house.pure, "edge/core/ledger.py", "open('x')\n", "open is banned"),
+    (house.pure, "edge/core/ledger.py", "default_rng()\n", "pass the seed"),
+    (house.third_party, "edge/core/ledger.py", "import torch\n", "it belongs in nas/proxies.py"),
+    (
+        house.third_party,
+        "encoder/card.py",
+        "import onnxruntime as o\n",
+        "belongs in encoder/session",
+    ),
+    (house.third_party, "encoder/card.py", "import_module('onnxruntime')\n", "encoder/session.py"),
+    (house.third_party, "hdc/memory.py", "import requests\n", "it is in no table"),
+    (house.neighbours, "hdc/memory.py", "from encoder import Card\n", "it may use no other room"),
+    (house.neighbours, "hdc/memory.py", "from hdc.memory import x\n", "use a relative import"),
+    (house.neighbours, "edge/core/ledger.py", "from hdc.memory import x\n", "use the door"),
+    (house.neighbours, "edge/core/ledger.py", "from hdc import memory\n", "use the door"),
+    (
+        house.neighbours,
+        "edge/core/ledger.py",
+        "import firmware_bridge\n",
+        "firmware_bridge in edge",
+    ),
+    (house.neighbours, "edge/core/ledger.py", "from ..shell.store import Store\n", "edge.shell in"),
+    (house.neighbours, "edge/core/ledger.py", "from .. import shell\n", "edge.shell in edge.core"),
+    (
+        house.neighbours,
+        "edge/sim/world.py",
+        "from ..shell import daemon\n",
+        "edge.shell in edge.sim",
+    ),
+    (house.neighbours, "nas/space.py", "import edge\n", "edge in nas/space.py is banned"),
+    (house.doors, "hdc/__init__.py", "from .vectors import bind as memory\n", "files are nouns"),
+)
+
+
+@pytest.mark.parametrize(("rule", "path", "text", "words"), BAD)
+def test_a_rule_finds_what_is_bad(rule: Rule, path: str, text: str, words: str) -> None:
+    """Each rule fails on a small file that breaks it, and says so with path and line."""
+    said = messages([rule], [File(path, text, MODULES)])
+    assert any(words in message for message in said), said
+    assert all(re.match(rf"{re.escape(path)}:\d+: error: .* is banned, .", one) for one in said)
+
+
+GOOD: tuple[tuple[Rule, str, str], ...] = (
+    (house.neighbours, "edge/core/ledger.py", "import hdc\nfrom hdc import Memory\n"),
+    (house.neighbours, "edge/core/ledger.py", "from .knowledge import x\nfrom .router import a\n"),
+    (house.neighbours, "edge/sim/world.py", "from ..shell.store import Store\n"),
+    (house.neighbours, "edge/sim/world.py", "from encoder.testing import tiny\n"),
+    (house.neighbours, "edge/shell/cli.py", "from ..sim import simulate\n"),
+    (house.finished, "hdc/memory.py", "class P(Protocol):\n def f(self) -> int: ...\n"),
+    (house.pure, "edge/shell/daemon.py", "import time\n"),
+    (house.silent, "edge/shell/cli.py", "print(1)\n"),
+    (house.safe, "hdc/memory.py", "np.load(p, allow_pickle=False)\n"),
+)
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), GOOD)
+def test_a_rule_lets_good_code_pass(rule: Rule, path: str, text: str) -> None:
+    """What the table allows is not reported."""
+    assert messages([rule], [File(path, text, MODULES)]) == []
+
+
+def test_dead_code_is_found() -> None:
+    """A function that nothing names is reported, one that is called is not."""
+    file = File("hdc/memory.py", "def used(): return 1\ndef dead(): return used()\n")
+    assert [f.what for _, f in house.unused([file], [file])] == ["dead, which nothing uses"]
+
+
+def test_a_machine_path_is_found() -> None:
+    """A path of one machine is reported, a folder of that name elsewhere is not."""
+    assert len(list(house.foreign_text("see /wo" + "rk/x, /ho" + "me/me/y"))) == 1
+    assert list(house.foreign_text("../shared/work/x and docs/home/page")) == []

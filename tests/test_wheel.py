@@ -1,0 +1,135 @@
+"""What the wheel holds, and what it must not hold (docs/decisions/0001-five-packages.md)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from email.message import Message
+from email.parser import Parser
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
+# Files in the wheel that are no Python source.
+DATA = (
+    "*/py.typed",
+    "encoder/models/*.onnx",
+    "encoder/models/*.toml",
+    "encoder/models/*LICENSE*",
+    "encoder/models/*NOTICE*",
+    "encoder/models/*.md",
+    "edge/sim/data/*.npz",
+    "edge/sim/data/*LICENSE*",
+    "edge/sim/data/*.md",
+)
+SIZE_MAX = 8_000_000
+EXTRAS = {
+    "all", "assets", "bench", "bridge", "camera", "cluster", "grow", "lint", "sim", "sparkplug",
+    "test",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """The wheel that `AURICLE_WHEEL` names, else one built here."""
+    path = os.environ.get("AURICLE_WHEEL") or build(source, tmp_path_factory.mktemp("wheel"))
+    with zipfile.ZipFile(path) as opened:
+        yield opened
+
+
+def build(source: Path, folder: Path) -> Path:
+    """A wheel of the source tree, built without a network."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=120)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: zipfile.ZipFile) -> Message:
+    """The wheel's METADATA."""
+    name = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    return Parser().parsestr(wheel.read(name).decode())
+
+
+def shipped(wheel: zipfile.ZipFile) -> list[str]:
+    """The files of the wheel, without its own records."""
+    return [name for name in wheel.namelist() if ".dist-info/" not in name]
+
+
+def test_the_wheel_holds_five_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    """The top level of the wheel is the five packages."""
+    assert {name.split("/")[0] for name in shipped(wheel)} == set(PACKAGES)
+
+
+def test_the_wheel_holds_every_source_file(wheel: zipfile.ZipFile, source: Path) -> None:
+    """Each Python file of the five packages is in the wheel, and no other."""
+    expected = {
+        path.relative_to(source).as_posix()
+        for package in PACKAGES
+        for path in (source / package).rglob("*.py")
+    }
+    assert {name for name in shipped(wheel) if name.endswith(".py")} == expected
+
+
+def test_the_wheel_holds_no_unexpected_file(wheel: zipfile.ZipFile) -> None:
+    """What is no Python source is a type marker, a model, data, or their licences."""
+    others = [name for name in shipped(wheel) if not name.endswith(".py")]
+    assert [name for name in others if not any(fnmatch(name, one) for one in DATA)] == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *(f"{package}/py.typed" for package in PACKAGES),
+        "encoder/models/*.onnx",
+        "encoder/models/*.toml",
+        "encoder/models/*LICENSE*",
+        "edge/sim/data/*.npz",
+        "edge/sim/data/*LICENSE*",
+        "*.dist-info/licenses/LICENSE",
+        "*.dist-info/licenses/NOTICE",
+    ],
+)
+def test_the_wheel_holds_what_it_needs(wheel: zipfile.ZipFile, pattern: str) -> None:
+    """Type markers, the shipped model and digits, and every licence are in the wheel."""
+    assert any(fnmatch(name, pattern) for name in wheel.namelist())
+
+
+def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
+    """The wheel stays a quick download for a device."""
+    assert sum(info.compress_size for info in wheel.infolist()) <= SIZE_MAX
+
+
+def test_the_wheel_says_what_pyproject_says(metadata: Message, source: Path) -> None:
+    """Name, version, licence and Python version in the wheel are those of pyproject.toml."""
+    project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
+    said = [metadata[key] for key in ("Name", "Version", "License-Expression", "Requires-Python")]
+    wanted = [project[key] for key in ("name", "version", "license", "requires-python")]
+    assert said == wanted
+
+
+def test_the_wheel_offers_the_extras(metadata: Message) -> None:
+    """The extras are the documented ones."""
+    assert set(metadata.get_all("Provides-Extra", [])) == EXTRAS
+
+
+def test_the_base_install_is_light(metadata: Message) -> None:
+    """Without an extra no training, simulation or test package is installed."""
+    base = [one for one in metadata.get_all("Requires-Dist", []) if "extra ==" not in one]
+    heavy = ("torch", "scikit", "matplotlib", "joblib", "ray", "onnx>", "pytest")
+    assert [one for one in base if one.startswith(heavy)] == []
+
+
+def test_the_console_script_is_called_auricle(wheel: zipfile.ZipFile) -> None:
+    """The wheel installs one command."""
+    name = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert wheel.read(name).decode().split("\n")[:2] == [
+        "[console_scripts]",
+        "auricle = edge.shell.cli:main",
+    ]
