@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .card import Card
 from .checks import NATURAL_LAYOUTS
 from .errors import PayloadError
-from .quantiser import require_finite
+from .values import numeric, require_finite
 
 
 def prepare_window(payload: object, card: Card) -> NDArray[Any]:
@@ -27,8 +27,7 @@ def prepare_window(payload: object, card: Card) -> NDArray[Any]:
             f"found {list(values.shape)}",
             "cut the recording with `cut_windows`, and put the channels last",
         )
-    require_finite(values, "window")
-    return into_layout(normalise(values, card), card)
+    return into_layout(_finite(normalise(values, card), "window"), card)
 
 
 def prepare_vector(payload: object, card: Card) -> NDArray[Any]:
@@ -42,44 +41,36 @@ def prepare_vector(payload: object, card: Card) -> NDArray[Any]:
             f"{list(values.shape)}",
             "give one number per column of the card",
         )
-    require_finite(values, "vector")
-    return into_layout(normalise(values, card), card)
+    return into_layout(_finite(normalise(values, card), "vector"), card)
 
 
-def cut_windows(recording: ArrayLike, card: Card) -> Iterator[NDArray[Any]]:
+def cut_windows(recording: ArrayLike, card: Card) -> Iterator[NDArray[np.float32]]:
     """Windows [length, channels] of a `recording` [samples, channels], one every `step` samples
     (`length` where the card names no step).  An end too short for a window is left out.  Yields
-    views, copies nothing."""
+    views of one float32 array."""
     length = card.preparation.length
     if length is None:
         raise PayloadError(
             f"cutting windows: card {card.name!r} is of kind {card.kind!r}",
             "only a card of kind 'window' says how to cut a recording",
         )
-    samples = np.asarray(recording)
+    samples = numeric(recording, "recording")
     for start in range(0, len(samples) - length + 1, card.preparation.step or length):
         yield samples[start : start + length]
 
 
-def numeric(payload: object, what: str) -> NDArray[np.float32]:
-    """`payload` as float32.  Raises PayloadError unless it is an array of real numbers."""
-    array = np.asarray(payload)
-    if array.dtype.kind not in "fiub":
-        raise PayloadError(
-            f"preparing a {what}: expected an array of real numbers, found "
-            f"{type(payload).__name__} of dtype {array.dtype}",
-            f"this model takes a {what}; decode the payload into a numpy array first",
-        )
-    # What is beyond float32 becomes infinite here and is refused by position afterwards.
-    with np.errstate(over="ignore"):
-        return array.astype(np.float32)
-
-
 def normalise(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
-    """`(values - mean) / scale` of the card, along the last axis."""
+    """`(values - mean) / scale` of the card, along the last axis; infinite where that is beyond
+    float32."""
     mean = np.asarray(card.preparation.mean, dtype=np.float32)
     scale = np.asarray(card.preparation.scale, dtype=np.float32)
-    return (values - mean) / scale
+    with np.errstate(over="ignore"):
+        return (values - mean) / scale
+
+
+def _finite(values: NDArray[np.float32], what: str) -> NDArray[np.float32]:
+    require_finite(values, what)
+    return values
 
 
 def into_layout(values: NDArray[np.float32], card: Card) -> NDArray[Any]:

@@ -75,9 +75,9 @@ def _copy_model(card: Card, target: Path) -> None:
             f"writing card {card.name!r}: its model is not at {target}",
             "put the model beside the card first",
         )
-    source = Path(card.folder, card.file)
+    source = Path(card.folder, card.file).resolve()
     for old in model_files(source):
-        new = target.parent / old.relative_to(source.parent)
+        new = target if old == source else target.parent / old.relative_to(source.parent)
         try:
             new.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(old, new)

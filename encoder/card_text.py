@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,7 +43,7 @@ def parse_card(text: str, where: str, folder: str | None = None) -> Card:
         )
     try:
         return _card(table, where, folder)
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CardError(f"reading {where}: {error}", "compare it with docs/encoder.md") from error
 
 
@@ -71,9 +71,7 @@ def card_text(card: Card) -> str:
 
 
 def _card(table: dict[str, Any], where: str, folder: str | None) -> Card:
-    taps = tuple(
-        _record(Tap, part, f"{where}, taps") for part in _typed(table, "taps", list, where)
-    )
+    taps: list[object] = _typed(table, "taps", list, where)
     card = Card(
         name=_typed(table, "name", str, where),
         kind=_typed(table, "kind", str, where),
@@ -84,16 +82,19 @@ def _card(table: dict[str, Any], where: str, folder: str | None) -> Card:
         preparation=_record(
             Preparation, _typed(table, "preparation", dict, where), f"{where}, preparation"
         ),
-        taps=taps,
-        quantiser=_quantiser(_typed(table, "quantiser", dict, where, None), taps, where),
-        notes=tuple(_typed({"note": n}, "note", str, where) for n in table.pop("notes", [])),
+        taps=tuple(_record(Tap, tap, f"{where}, taps") for tap in taps),
+        notes=tuple(map(_text, _typed(table, "notes", list, where, []))),
         folder=folder,
     )
+    # After the widths of the taps were checked, since one number may stand for a whole tap.
+    quantiser = _quantiser(_typed(table, "quantiser", dict, where, None), card.taps, where)
     _require_empty(table, where)
-    return card
+    return replace(card, quantiser=quantiser)
 
 
-def _record(kind: type[R], table: dict[str, Any], where: str) -> R:
+def _record(kind: type[R], table: object, where: str) -> R:
+    if not isinstance(table, dict):
+        raise TypeError(f"expected a table, found {table!r}"[:300])
     values: dict[str, Any] = {}
     for key in fields(kind):
         default = key.default if key.default is not MISSING else ...
@@ -119,10 +120,11 @@ def _quantiser(table: dict[str, Any] | None, taps: Sequence[Tap], where: str) ->
 def _columns(parts: Sequence[Any], taps: Sequence[Tap], dtype: type[np.generic]) -> NDArray[Any]:
     if len(parts) != len(taps):
         raise ValueError(f"the quantiser has {len(parts)} entries for {len(taps)} taps")
-    columns = [
-        np.asarray(part if isinstance(part, list) else [part] * tap.width, dtype=dtype)
-        for part, tap in zip(parts, taps, strict=True)
-    ]
+    with np.errstate(over="ignore"):
+        columns = [
+            np.asarray(part if isinstance(part, list) else [part] * tap.width, dtype=dtype)
+            for part, tap in zip(parts, taps, strict=True)
+        ]
     return np.concatenate(columns)
 
 
@@ -162,17 +164,23 @@ def _whole_or_list(value: object) -> int | list[int]:
     return [_whole(v) for v in value] if isinstance(value, list) else _whole(value)
 
 
-def _wholes(value: Sequence[object]) -> tuple[int, ...]:
-    return tuple(map(_whole, value))
+def _wholes(value: object) -> tuple[int, ...]:
+    return tuple(map(_whole, value if isinstance(value, list) else [value]))
 
 
-def _pair(value: Sequence[object]) -> tuple[int, int]:
+def _pair(value: object) -> tuple[int, int]:
     height, width = _wholes(value)
     return height, width
 
 
-def _floats(value: float | Sequence[float]) -> tuple[float, ...]:
-    return tuple(map(float, value)) if isinstance(value, list) else (float(value),)  # type: ignore[arg-type]
+def _float(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"expected a number, found {value!r}"[:300])
+    return float(value)
+
+
+def _floats(value: object) -> tuple[float, ...]:
+    return tuple(map(_float, value if isinstance(value, list) else [value]))
 
 
 _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {

@@ -212,6 +212,12 @@ def _check_taps(card: Card) -> None:
             f"tap {tap.name!r} has width {tap.width}, axis {tap.axis}, output {tap.output!r}",
             "give its output, its width, and the axis that holds the features (1 or more)",
         )
+    require(
+        card.width <= WIDTH_MAX,
+        card.name,
+        f"the taps hold {card.width} features",
+        f"use taps of at most {WIDTH_MAX} features in all",
+    )
     if card.file is None:
         require(
             card.input.size("V") == card.width,

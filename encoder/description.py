@@ -97,7 +97,9 @@ def _input(
 
 def _guessed_layout(sizes: Sequence[int], kind: Kind | None, notes: list[str]) -> str:
     layouts = {
-        2: {"vector": "NV", "window": "NL"},
+        2: {"window": "NL", "vector": "NV"}
+        if -1 in sizes[1:]
+        else {"vector": "NV", "window": "NL"},
         3: {"window": _smaller_last(sizes, "NLC", "NCL"), "image": "NHW"},
         4: {
             "image": "NHWC" if sizes[-1] in (COLOURED, GREY) and sizes[1] > COLOURED else "NCHW",

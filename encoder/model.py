@@ -40,12 +40,22 @@ _PREPARATIONS: Mapping[Kind, Prepare] = {
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """What a model saw in one measurement.  values: uint8 [width], read-only, in the order of the
-    card's taps.  Equal when the values are."""
+    card's taps; copied where the given array could still be written to.  Equal when the values
+    are.  Raises PayloadError for another dtype or shape."""
 
     values: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        self.values.setflags(write=False)
+        given = self.values
+        if given.dtype != np.uint8 or given.ndim != 1:
+            raise PayloadError(
+                f"reading features: expected uint8 [width], found {given.dtype} "
+                f"{list(given.shape)}",
+                "quantise them with the card's quantiser",
+            )
+        if given.flags.writeable:
+            object.__setattr__(self, "values", given.copy())
+            self.values.setflags(write=False)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Features):

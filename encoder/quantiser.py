@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import CardError, PayloadError
+from .values import numeric, require_finite
 
 T = TypeVar("T", bound=np.generic)
 
@@ -59,7 +60,7 @@ class Quantiser:
         """uint8 levels of float32 `values` [..., width].  Values beyond the frozen range are
         clipped.  Raises PayloadError on a wrong width, and on NaN or infinity, naming the place."""
         array = self._checked(values)
-        require_finite(array, "features")
+        require_finite(array, "row of features")
         # A finite value over a tiny scale may overflow to infinity, which clips as it should.
         with np.errstate(over="ignore"):
             levels = np.rint(array / self.scale) + self.zero
@@ -79,7 +80,7 @@ class Quantiser:
         return outside
 
     def _checked(self, values: ArrayLike) -> NDArray[np.float32]:
-        array = np.asarray(values, dtype=np.float32)
+        array = numeric(values, "row of features")
         if array.ndim == 0 or array.shape[-1] != self.width:
             raise PayloadError(
                 f"quantising features: expected {self.width} columns, found shape {array.shape}",
@@ -109,13 +110,13 @@ def freeze_quantiser(
     granularity: 'tap' gives one scale and one zero per slice (relative sizes of the columns are
     kept), 'channel' one per column.  A column that never moves borrows the widest range in its
     slice.  Raises PayloadError on NaN, infinity or no rows, CardError on wrong arguments."""
-    array = np.asarray(features, dtype=np.float32)
+    array = numeric(features, "table of features")
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] == 0:
         raise PayloadError(
             f"calibrating: expected features [n, width] with n >= 1, found shape {array.shape}",
             "give at least one sample; 100 to 1,000 varied ones are better",
         )
-    require_finite(array, "features")
+    require_finite(array, "table of features")
     if granularity not in ("tap", "channel") or not 0 <= headroom <= 10:
         raise CardError(
             f"calibrating: granularity {granularity!r} and headroom {headroom!r} are not possible",
@@ -131,18 +132,6 @@ def freeze_quantiser(
     low, high = _with_headroom(low, high, headroom)
     scale = _scales(low, high)
     return Quantiser(scale, np.rint(-low / scale.astype(np.float64)).astype(np.int32))
-
-
-def require_finite(values: NDArray[np.generic], what: str) -> None:
-    """Raise PayloadError naming the first position of `values` that is NaN or infinite."""
-    if np.isfinite(values).all():
-        return
-    place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-    where = place[0] if len(place) == 1 else place
-    raise PayloadError(
-        f"{what}: expected finite numbers, found {values[place]} at position {where}",
-        "drop or repair the measurement; a sensor that reports NaN or infinity needs a look",
-    )
 
 
 def _widen_constants(low: NDArray[np.float64], high: NDArray[np.float64]) -> None:

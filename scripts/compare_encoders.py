@@ -2,10 +2,10 @@
 
     python scripts/compare_encoders.py FLOAT.onnx INT8.onnx [INT8.onnx ...] [--data DIR] [--count N]
 
-prints, for each int8 file, the mean cosine of every tap with the float32 file's, the lowest single
-one of `features`, the mean per PACS domain, and the median time of one image on one thread; then for
-the shipped card the share of values that its quantiser clips, per tap.  DIR holds pacs_webp65.npz
-(see docs/encoder.md); it is AURICLE_DATA if left out.
+prints, for each int8 file, the mean cosine of every tap with that of the float32 file, the lowest
+single one of `features`, the mean of `features` per PACS domain, and the median time of one image
+on one thread; then, for the shipped card, the share of values that its quantiser clips in each tap.
+DIR holds pacs_webp65.npz (see docs/encoder.md); it is AURICLE_DATA if left out.
 """
 
 from __future__ import annotations

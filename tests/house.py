@@ -255,7 +255,7 @@ def unused(files: list[File], readers: list[File]) -> Iterator[tuple[File, Findi
             if node.name not in named and not node.name.startswith("__"):
                 yield (
                     file,
-                    Finding(node.lineno, f"{node.name}, which nothing uses", "remove it"),
+                    Finding(node.lineno, f"the unused {node.name}", "remove it"),
                 )
 
 

@@ -27,6 +27,7 @@ IN_ROOMS: tuple[Rule, ...] = (
     house.doors,
 )
 OTHER_CODE = ("benchmarks", "scripts", "tests")
+TEXT_SUFFIXES = frozenset({"", ".c", ".h", ".md", ".py", ".toml", ".yaml", ".yml"})
 # The name that a distribution is imported under, where the two differ.
 IMPORTED_AS = {
     "opencv-python-headless": "cv2",
@@ -53,6 +54,12 @@ def files_of(source: Path, folders: Iterable[str]) -> list[File]:
     ]
 
 
+def require_none(found: list[str]) -> None:
+    """Fail with one line for each finding, and nothing else to read past."""
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
+
+
 def messages(rules: Iterable[Rule], files: Iterable[File]) -> list[str]:
     """What some rules say about some files."""
     return [f.message(file.path) for file in files for rule in rules for f in rule(file)]
@@ -61,20 +68,20 @@ def messages(rules: Iterable[Rule], files: Iterable[File]) -> list[str]:
 @pytest.mark.parametrize("rule", EVERYWHERE, ids=lambda rule: rule.__name__)
 def test_a_rule_holds_in_all_code(rule: Rule, source: Path) -> None:
     """Rooms, benchmarks, scripts and tests keep the rules that are for all code."""
-    assert messages([rule], files_of(source, (*ROOMS, *OTHER_CODE))) == []
+    require_none(messages([rule], files_of(source, (*ROOMS, *OTHER_CODE))))
 
 
 @pytest.mark.parametrize("rule", IN_ROOMS, ids=lambda rule: rule.__name__)
 def test_a_rule_holds_in_the_rooms(rule: Rule, source: Path) -> None:
     """What is shipped keeps the rules that are for shipped code."""
-    assert messages([rule], files_of(source, ROOMS)) == []
+    require_none(messages([rule], files_of(source, ROOMS)))
 
 
 def test_benchmarks_and_scripts_keep_the_doors(source: Path) -> None:
     """Benchmarks say what they are for, and use the rooms by their doors."""
     files = files_of(source, (*ROOMS, "benchmarks"))
     benchmarks = [file for file in files if file.room == "benchmarks"]
-    assert messages([house.documented, house.annotated, house.neighbours], benchmarks) == []
+    require_none(messages([house.documented, house.annotated, house.neighbours], benchmarks))
 
 
 def test_nothing_is_left_unused(source: Path) -> None:
@@ -83,7 +90,7 @@ def test_nothing_is_left_unused(source: Path) -> None:
     readers = files + files_of(source, ("benchmarks", "scripts"))
     script = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
     readers.append(File("scripts.py", repr(script)))
-    assert [finding.message(file.path) for file, finding in house.unused(files, readers)] == []
+    require_none([finding.message(file.path) for file, finding in house.unused(files, readers)])
 
 
 def test_every_test_says_what_holds(source: Path) -> None:
@@ -95,38 +102,38 @@ def test_every_test_says_what_holds(source: Path) -> None:
         for node in house.functions(file)
         if node.name.startswith("test_") and not house.docstring(node).rstrip().endswith(".")
     ]
-    assert silent == []
+    require_none(silent)
 
 
 def test_no_text_names_a_machine(source: Path) -> None:
     """No file in the repository names a path of one machine or a host of a registry."""
     texts = {path.relative_to(source).as_posix(): text for path, text in text_files(source)}
     found = [f.message(name) for name, text in texts.items() for f in house.foreign_text(text)]
-    assert found == []
+    require_none(found)
     assert "pyproject.toml" in texts
 
 
 def text_files(source: Path) -> Iterator[tuple[Path, str]]:
-    """The text files that git tracks or would add; all files of the tree where there is no git."""
+    """The text files that git tracks or would add; without git, those outside hidden folders."""
     listed = subprocess.run(
         ["git", "-C", source, "ls-files", "-coz", "--exclude-standard"],
         capture_output=True,
         check=False,
     )
-    names = listed.stdout.decode().split("\0") if listed.returncode == 0 else None
-    paths = [source / name for name in names if name] if names else source.rglob("*")
+    names = [name for name in listed.stdout.decode().split("\0") if name]
+    paths = [source / name for name in names] if names else list(visible(source))
     for path in sorted(paths):
-        if path.is_file() and path.suffix in {
-            ".md",
-            ".py",
-            ".toml",
-            ".c",
-            ".h",
-            ".yml",
-            ".yaml",
-            "",
-        }:
+        if path.is_file() and path.suffix in TEXT_SUFFIXES:
             yield path, path.read_text("utf-8", errors="replace")
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """The files below a folder, but for hidden folders other than .ci."""
+    for path in folder.iterdir():
+        if path.is_dir() and (path.name == ".ci" or not path.name.startswith(".")):
+            yield from visible(path)
+        elif path.is_file():
+            yield path
 
 
 def test_dependencies_are_those_that_are_imported(source: Path) -> None:
@@ -251,10 +258,19 @@ def test_a_rule_lets_good_code_pass(rule: Rule, path: str, text: str) -> None:
     assert messages([rule], [File(path, text, MODULES)]) == []
 
 
+def test_files_are_found_without_git(tmp_path: Path) -> None:
+    """In an unpacked archive hidden folders are left out, but for .ci."""
+    for name in ("a.md", ".venv/b.py", ".ci/run", "docs/c.md", "docs/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x", "utf-8")
+    found = [path.relative_to(tmp_path).as_posix() for path, _ in text_files(tmp_path)]
+    assert found == [".ci/run", "a.md", "docs/c.md"]
+
+
 def test_dead_code_is_found() -> None:
     """A function that nothing names is reported, one that is called is not."""
     file = File("hdc/memory.py", "def used(): return 1\ndef dead(): return used()\n")
-    assert [f.what for _, f in house.unused([file], [file])] == ["dead, which nothing uses"]
+    assert [f.what for _, f in house.unused([file], [file])] == ["the unused dead"]
 
 
 def test_a_machine_path_is_found() -> None:

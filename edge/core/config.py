@@ -25,16 +25,29 @@ class Config:
     def __post_init__(self) -> None:
         """Raise ConfigError for a value that cannot be used."""
         _require(0 <= self.seed < 2**32, "seed", "0 to 4294967295", self.seed)
-        _require(0 < self.false_alarm_rate < 0.5, "false_alarm_rate", "above 0 and below 0.5",
-                 self.false_alarm_rate)
-        _require(1 <= self.window <= limits.DRIFT_WINDOW_MAX, "window",
-                 f"1 to {limits.DRIFT_WINDOW_MAX} observations", self.window)
-        _require(self.facts_per_concept >= 1, "facts_per_concept", "1 or more",
-                 self.facts_per_concept)
-        _require(bool(self.first_domain.strip()), "first_domain", "a name", self.first_domain)
+        _require(
+            0 < self.false_alarm_rate < 0.5,
+            "false_alarm_rate",
+            "above 0 and below 0.5",
+            self.false_alarm_rate,
+        )
+        _require(
+            1 <= self.window <= limits.DRIFT_WINDOW_MAX,
+            "window",
+            f"1 to {limits.DRIFT_WINDOW_MAX} observations",
+            self.window,
+        )
+        _require(
+            self.facts_per_concept >= 1, "facts_per_concept", "1 or more", self.facts_per_concept
+        )
+        name = self.first_domain
+        usable = name.strip() and name.isprintable() and len(name) <= limits.TEXT_CHARS_MAX
+        _require(
+            bool(usable), "first_domain", f"1 to {limits.TEXT_CHARS_MAX} printable characters", name
+        )
 
 
-def _require(fine: bool, key: str, expected: str, found: object) -> None:
+def _require(fine: object, key: str, expected: str, found: object) -> None:
     if not fine:
         raise ConfigError(
             f"reading the configuration: {key} must be {expected}, found {found!r}",

@@ -2,7 +2,7 @@
 
 
 class EdgeError(Exception):
-    """Root of all errors of `edge`.  `message`: what was done, expected, found; `hint`: the cure."""
+    """Root of all errors of `edge`.  message: what was done, expected, found; hint: the cure."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message}\n  hint: {hint}" if hint else message)

@@ -111,7 +111,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Erase:
-    """Ids to erase, bury (so that a redelivery is not relearned) and receipt, in one transaction."""
+    """Ids to erase and bury (a redelivery is not relearned), with the receipt, all in one step."""
 
     ids: tuple[str, ...]
     receipt: Receipt
@@ -170,11 +170,14 @@ class Rejected:
     hint: str = ""
 
 
+Message = Decision | DriftAlarm | Ack | Rejected | Receipt
+
+
 @dataclass(frozen=True, slots=True)
 class Publish:
     """Something to tell the outside."""
 
-    message: Decision | DriftAlarm | Ack | Rejected | Receipt
+    message: Message
 
 
 Effect = Publish | Remember | Freeze | Erase

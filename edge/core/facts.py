@@ -7,7 +7,8 @@ the larger content hash) wins: commutative, associative and idempotent.
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -104,7 +105,9 @@ class Ledger(Protocol):
     def select(self, selector: Selector) -> tuple[str, ...]:
         """Return the sorted ids of the facts selected."""
 
-    def batches(self, domain: str | None = None, without: Set[str] = frozenset()) -> Iterator[Batch]:
+    def batches(
+        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+    ) -> Iterator[Batch]:
         """Yield all facts, or a domain's, sorted by id, `limits.BATCH_FACTS` at a time at most."""
 
     def buried(self, fact_id: str) -> bool:

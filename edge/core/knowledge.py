@@ -6,9 +6,11 @@ so the history of how the facts came in leaves no trace.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hdc
 
@@ -44,7 +46,7 @@ class Knowledge:
             self.memory.remove(domain, label, self.geometry.project(rows.features))
         self._forget_derived()
 
-    def calibration(self, without: Set[str] = frozenset()) -> hdc.Calibration:
+    def calibration(self, without: AbstractSet[str] = frozenset()) -> hdc.Calibration:
         """Return the thresholds' ground: held-out scores of the ledger's facts, less `without`.
 
         Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain after a change.
@@ -62,12 +64,17 @@ class Knowledge:
             self._adaptors[domain] = fit(*self._lessons(domain))
         return self._adaptors[domain]
 
+    def answer(self, domain: str, features: NDArray[np.uint8]) -> str:
+        """Return the likeliest label of uint8 [width] features in a domain that has facts."""
+        adaptor = self.adaptor(domain)
+        return adaptor.labels[int(np.argmax(adaptor.answer(features)))]
+
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains that have facts, sorted."""
         return tuple(sorted({domain for domain, _ in self.memory.keys}))
 
-    def digest(self, card: str, without: Set[str] = frozenset()) -> str:
+    def digest(self, card: str, without: AbstractSet[str] = frozenset()) -> str:
         """Hex digest of card fingerprint, geometry (with its seed), sums and thresholds."""
         parts = (card, self.geometry.fingerprint, self.memory.digest())
         thresholds = self.calibration(without).digest() if self.memory.keys else ""
@@ -77,22 +84,22 @@ class Knowledge:
         self._calibration = None
         self._adaptors.clear()
 
-    def _held(self, without: Set[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
+    def _held(self, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
         for domain in self.domains:
             rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
             for label, index in _groups(rows.labels):
                 yield domain, label, self.geometry.project(rows.features[index])
 
     def _lessons(self, domain: str) -> tuple[Batch, Batch]:
-        own = sample(self._ledger.batches(domain), limits.HEAD_FACTS_MAX // 2)
+        own = sample(self._ledger.batches(domain), limits.HEAD_FACTS_MAX)
         if not len(own):
             raise KeyError(domain)
         others = (b for name in self.domains if name != domain for b in self._ledger.batches(name))
-        return own, sample(others, limits.HEAD_FACTS_MAX // 2)
+        return own, sample(others, limits.SUPPORT_FACTS_MAX)
 
 
 def derive(
-    ledger: Ledger, geometry: hdc.Geometry, without: Set[str] = frozenset()
+    ledger: Ledger, geometry: hdc.Geometry, without: AbstractSet[str] = frozenset()
 ) -> Knowledge:
     """Make the knowledge of a ledger, less the ids `without`.  Cost: one projection a fact."""
     knowledge = Knowledge(ledger, geometry)
@@ -119,11 +126,13 @@ def sample(batches: Iterable[Batch], size: int) -> Batch:
 
 
 def survey(
-    ledger: Ledger, spans: tuple[tuple[int, int], ...], seed: int,
-    without: Set[str] = frozenset()
+    ledger: Ledger,
+    spans: tuple[tuple[int, int], ...],
+    seed: int,
+    without: AbstractSet[str] = frozenset(),
 ) -> hdc.Geometry:
     """Freeze a geometry from a sample of the ledger's facts.  A class is a (domain, label)."""
-    rows = sample(ledger.batches(None, without), limits.HEAD_FACTS_MAX)
+    rows = sample(ledger.batches(None, without), limits.SURVEY_FACTS_MAX)
     names = sorted(set(zip(rows.domains, rows.labels, strict=True)))
     at = {name: index for index, name in enumerate(names)}
     pairs = zip(rows.domains, rows.labels, strict=True)

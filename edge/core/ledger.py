@@ -1,7 +1,8 @@
 """A ledger in memory: for tests, simulation and the estimator.  The durable one is in the shell."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from numpy.typing import NDArray
@@ -62,11 +63,16 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         return tuple(sorted(fact.id for fact in self._facts.values() if selector.matches(fact)))
 
-    def batches(self, domain: str | None = None, without: Set[str] = frozenset()) -> Iterator[Batch]:
+    def batches(
+        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+    ) -> Iterator[Batch]:
         """See `facts.Ledger`."""
         rows = sorted(
-            (fact for fact in self._facts.values()
-             if domain in (None, fact.domain) and fact.id not in without),
+            (
+                fact
+                for fact in self._facts.values()
+                if domain in (None, fact.domain) and fact.id not in without
+            ),
             key=lambda fact: fact.id,
         )
         for at in range(0, len(rows), limits.BATCH_FACTS):

@@ -3,7 +3,7 @@
 from typing import Final
 
 TEXT_CHARS_MAX: Final = 200
-"""Longest id, domain, label, stream or subject: they become file columns, topics and table cells."""
+"""Longest id, domain, label, stream or subject: they become columns, topics and table cells."""
 
 FACTS_PER_CONCEPT_MAX: Final = 1_000
 """Newest facts kept per (domain, label) unless the config says otherwise."""
@@ -18,13 +18,19 @@ STREAMS_MAX: Final = 1_024
 """Streams whose session state is kept; the longest silent one goes first."""
 
 HEAD_FACTS_MAX: Final = 2_048
-"""Facts a head is solved from: more than the shipped encoder has columns adds time, not accuracy."""
+"""Facts of its own domain a head is solved from: about the shipped encoder's columns."""
+
+SUPPORT_FACTS_MAX: Final = 1_024
+"""Facts of the other domains that take part in a domain's head."""
+
+SURVEY_FACTS_MAX: Final = 2_048
+"""Facts a geometry is surveyed from."""
 
 CALIBRATION_FACTS_MAX: Final = 1_024
 """Facts per domain whose held-out scores set the thresholds."""
 
 BATCH_FACTS: Final = 256
-"""Facts read from a ledger at a time: 256 x 255 x 255 < 2^24, so float32 sums of products are exact."""
+"""Facts read from a ledger at a time: so few that float32 sums of their products are exact."""
 
 assert BATCH_FACTS * 255 * 255 < 2**24, "integer sums in float32 must be exact"
 assert DRIFT_WINDOW_MAX <= WINDOW_OBSERVATIONS_MAX

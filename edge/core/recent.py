@@ -1,7 +1,7 @@
 """The features of recent observations, kept until their labels arrive or room runs out."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import limits
 
@@ -39,6 +39,13 @@ class Recent:
         """Forget observations (a forget request reaches the window too)."""
         for observation_id in observation_ids:
             self._seen.pop(observation_id, None)
+
+    def rename(self, old: str, new: str) -> bool:
+        """Let what waits for a domain wait for another; True where something did."""
+        moved = [key for key, seen in self._seen.items() if seen.domain == old]
+        for key in moved:
+            self._seen[key] = replace(self._seen[key], domain=new)
+        return bool(moved)
 
     def items(self) -> tuple[tuple[str, Seen], ...]:
         """Return all kept observations, oldest first."""

@@ -75,6 +75,13 @@ class Streams:
         """Return the names of domains being opened by streams in alarm."""
         return frozenset(stream.opening for stream in self._streams.values() if stream.opening)
 
+    def rename(self, old: str, new: str) -> bool:
+        """Let streams that open a domain open another; True where one did."""
+        renamed = [stream for stream in self._streams.values() if stream.opening == old]
+        for stream in renamed:
+            stream.opening = new
+        return bool(renamed)
+
     def clear(self) -> None:
         """Drop all windows."""
         for stream in self._streams.values():

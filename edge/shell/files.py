@@ -15,21 +15,25 @@ HEADER = b"SQLite format 3\x00"
 
 
 class WriterLock:
-    """Held while a store is open for writing: one writer per file, released by the kernel at death."""
+    """Held while a store is open for writing: one writer a file; the kernel frees it at death."""
 
     def __init__(self, path: Path) -> None:
         lock = path.with_name(path.name + ".lock")
         try:
             self._file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StateError(f"locking {path}: {error.strerror}",
-                             "check that the folder exists and can be written") from error
+            raise StateError(
+                f"locking {path}: {error.strerror}",
+                "check that the folder exists and can be written",
+            ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._file)
-            raise StateError(f"opening {path}: another process has it open for writing",
-                             "stop that process, or open it for reading") from error
+            raise StateError(
+                f"opening {path}: another process has it open for writing",
+                "stop that process, or open it for reading",
+            ) from error
 
     def release(self) -> None:
         """Let others write."""
@@ -45,8 +49,8 @@ def guarded(path: Path, doing: str) -> Iterator[None]:
         raise StateError(f"{doing} {path}: {error}", _hint(str(error))) from error
     except sqlite3.DatabaseError as error:
         raise StateCorruptError(
-            f"{doing} {path}: {error}",
-            "keep the damaged file; put the last backup in its place") from error
+            f"{doing} {path}: {error}", "keep the damaged file; put the last backup in its place"
+        ) from error
 
 
 def _hint(reason: str) -> str:
@@ -81,10 +85,11 @@ def open_database(path: Path, *, writable: bool) -> sqlite3.Connection:
 
 def _check_header(path: Path) -> None:
     if path.exists() and path.stat().st_size:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             if file.read(len(HEADER)) != HEADER:
                 raise StateCorruptError(
-                    f"opening {path}: it is not a knowledge file", "check the path")
+                    f"opening {path}: it is not a knowledge file", "check the path"
+                )
 
 
 def _check_version(path: Path, db: sqlite3.Connection) -> None:
@@ -93,11 +98,14 @@ def _check_version(path: Path, db: sqlite3.Connection) -> None:
     tables = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
     if tables and application != schema.APPLICATION_ID:
         raise StateCorruptError(
-            f"opening {path}: it is a database of another program", "check the path")
+            f"opening {path}: it is a database of another program", "check the path"
+        )
     if found > schema.version():
         raise StateVersionError(
             f"opening {path}: its layout is version {found}, this program knows up to"
-            f" {schema.version()}", "install a newer auricle; the file was not touched")
+            f" {schema.version()}",
+            "install a newer auricle; the file was not touched",
+        )
 
 
 def _prepare(path: Path, db: sqlite3.Connection) -> None:

@@ -10,17 +10,19 @@ import hmac
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import encoder
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
+
+import encoder
 
 from ..core import (
     Batch,
@@ -37,7 +39,6 @@ from ..core import (
     gather,
 )
 from ..core import limits as core_limits
-from . import schema
 from .files import WriterLock, guarded, open_database
 
 COLUMNS = "id, stream, domain, label, captured_at_ns, features, subject, revision"
@@ -61,8 +62,9 @@ class Store:
         """Make a new knowledge file for an encoder's card; refuses to touch an existing file."""
         path = Path(path)
         if path.exists():
-            raise StateError(f"creating {path}: the file exists already",
-                             "choose another name, or open it")
+            raise StateError(
+                f"creating {path}: the file exists already", "choose another name, or open it"
+            )
         lock = WriterLock(path)
         with guarded(path, "creating"):
             db = open_database(path, writable=True)
@@ -73,7 +75,10 @@ class Store:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], card: encoder.Card | None = None, *,
+        cls,
+        path: str | os.PathLike[str],
+        card: encoder.Card | None = None,
+        *,
         writable: bool = True,
     ) -> Self:
         """Open a knowledge file.  card: of the encoder in use; raises ModelMismatchError where
@@ -102,8 +107,9 @@ class Store:
         elif isinstance(effect, Freeze):
             arrays = {name: np.ascontiguousarray(a) for name, a in effect.geometry.items()}
             with self._transaction("freezing the geometry") as db:
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('geometry', ?)",
-                           (save_arrays(arrays),))
+                db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('geometry', ?)", (save_arrays(arrays),)
+                )
 
     # --- reading: the core's Ledger -------------------------------------------------------------
 
@@ -121,17 +127,20 @@ class Store:
         """See `facts.Ledger`."""
         rows = self._rows(
             "SELECT id FROM facts WHERE domain = ? AND label = ?"
-            " ORDER BY captured_at_ns, id LIMIT ?", (domain, label, count))
+            " ORDER BY captured_at_ns, id LIMIT ?",
+            (domain, label, count),
+        )
         return tuple(row[0] for row in rows)
 
     def select(self, selector: Selector) -> tuple[str, ...]:
         """See `facts.Ledger`."""
         where, values = _where(selector)
         rows = self._rows(f"SELECT id FROM facts WHERE {where} ORDER BY id", values)
-        return tuple(row[0] for row in rows
-                     if selector.ids is None or row[0] in selector.ids)
+        return tuple(row[0] for row in rows if selector.ids is None or row[0] in selector.ids)
 
-    def batches(self, domain: str | None = None, without: Set[str] = frozenset()) -> Iterator[Batch]:
+    def batches(
+        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+    ) -> Iterator[Batch]:
         """See `facts.Ledger`."""
         for facts in self.pages(domain):
             kept = [fact for fact in facts if fact.id not in without]
@@ -144,7 +153,9 @@ class Store:
         while True:
             rows = self._rows(
                 f"SELECT {COLUMNS} FROM facts WHERE id > ? AND (?2 IS NULL OR domain = ?2)"
-                " ORDER BY id LIMIT ?3", (last, domain, core_limits.BATCH_FACTS))
+                " ORDER BY id LIMIT ?3",
+                (last, domain, core_limits.BATCH_FACTS),
+            )
             if not rows:
                 return
             yield [Fact(*row) for row in rows]
@@ -153,8 +164,9 @@ class Store:
     def buried(self, fact_id: str) -> bool:
         """See `facts.Ledger`."""
         return any(
-            self._rows("SELECT 1 FROM tombstones WHERE key = ? AND hash = ?",
-                       (number, _tomb(key, fact_id)))
+            self._rows(
+                "SELECT 1 FROM tombstones WHERE key = ? AND hash = ?", (number, _tomb(key, fact_id))
+            )
             for number, key in self._keys
         )
 
@@ -183,26 +195,43 @@ class Store:
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
 
+    def burials(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        """Yield each burial key with the hashes of the ids buried under it."""
+        for number, key in self._keys:
+            rows = self._rows("SELECT hash FROM tombstones WHERE key = ?", (number,))
+            yield key, [row[0] for row in rows]
+
     def adopt_burials(self, other: "Store") -> None:
         """Take over what another store has buried: a fact forgotten there stays forgotten here."""
         with self._transaction("adopting burials") as db:
-            for number, key in other._keys:
+            for key, hashes in other.burials():
                 db.execute("INSERT OR IGNORE INTO burial_keys (key) VALUES (?)", (key,))
                 row = db.execute("SELECT number FROM burial_keys WHERE key = ?", (key,)).fetchone()
-                hashes = other._rows("SELECT hash FROM tombstones WHERE key = ?", (number,))
-                db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)",
-                               [(row[0], entry[0]) for entry in hashes])
+                rows = [(row[0], tomb) for tomb in hashes]
+                db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", rows)
         self._keys = self._burial_keys()
+
+    def stamp(self, digest: str) -> None:
+        """Write down the digest of the knowledge that the facts now held lead to."""
+        body = msgspec.json.encode({"facts": self.digest(), "knowledge": digest})
+        with self._transaction("stamping the digest") as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('stamp', ?)", (body,))
+
+    def stamped(self) -> dict[str, str]:
+        """Return the last stamp, `facts` and `knowledge` digests, or nothing."""
+        body = self._meta("stamp")
+        return msgspec.json.decode(body, type=dict[str, str]) if body else {}
 
     def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent copy to a new file, durably, while this store stays in use."""
         target = Path(target)
         if target.exists():
-            raise StateError(f"backing up to {target}: the file exists already",
-                             "choose another name")
+            raise StateError(
+                f"backing up to {target}: the file exists already", "choose another name"
+            )
         with guarded(self.path, f"backing up to {target}:"):
             self._db.execute("VACUUM INTO ?", (str(target),))
-        with open(target, "rb") as copy:
+        with target.open("rb") as copy:
             os.fsync(copy.fileno())
 
     def check(self) -> tuple[str, ...]:
@@ -220,7 +249,9 @@ class Store:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()
@@ -228,16 +259,21 @@ class Store:
     # --- writing --------------------------------------------------------------------------------
 
     def _remember(self, effect: Remember) -> None:
-        rows = [(f.id, f.stream, f.domain, f.label, f.captured_at_ns, f.features, f.subject,
-                 f.revision) for f in effect.facts]
+        rows = [
+            (f.id, f.stream, f.domain, f.label, f.captured_at_ns, f.features, f.subject, f.revision)
+            for f in effect.facts
+        ]
         evictions = self.evictions() + len(effect.evicted)
         with self._transaction("remembering facts") as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.evicted])
             db.executemany(
-                f"INSERT OR REPLACE INTO facts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                f"INSERT OR REPLACE INTO facts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
             if effect.evicted:
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('evictions', ?)",
-                           (str(evictions).encode(),))
+                db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('evictions', ?)",
+                    (str(evictions).encode(),),
+                )
 
     def _erase(self, effect: Erase) -> None:
         number, key = self._keys[0]
@@ -246,20 +282,24 @@ class Store:
         with self._transaction("erasing facts") as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.ids])
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
-            db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
-                       (effect.receipt.requested_at_ns, body))
+            db.execute(
+                "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
+                (effect.receipt.requested_at_ns, body),
+            )
         with guarded(self.path, "cutting the log of"):
             busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         left = [fact_id for fact_id in effect.ids if self.get(fact_id) is not None]
         if left or busy:
             raise StateError(
                 f"erasing from {self.path}: {len(left)} facts read back, log busy: {bool(busy)}",
-                "close other readers of the file and repeat the request")
+                "close other readers of the file and repeat the request",
+            )
 
     def _transaction(self, doing: str) -> "_Transaction":
         if self._lock is None:
-            raise StateError(f"{doing} in {self.path}: it was opened for reading only",
-                             "open it writable")
+            raise StateError(
+                f"{doing} in {self.path}: it was opened for reading only", "open it writable"
+            )
         return _Transaction(self._db, self.path, doing)
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -271,8 +311,9 @@ class Store:
         return bytes(rows[0][0]) if rows else None
 
     def _burial_keys(self) -> list[tuple[int, bytes]]:
-        return [(n, key) for n, key in
-                self._rows("SELECT number, key FROM burial_keys ORDER BY number")]
+        return [
+            (n, key) for n, key in self._rows("SELECT number, key FROM burial_keys ORDER BY number")
+        ]
 
     def _require_card(self, card: encoder.Card) -> None:
         if card.fingerprint != self.card_fingerprint:
@@ -281,7 +322,8 @@ class Store:
                 f"opening {self.path}: its features come from the encoder card"
                 f" {self.card_fingerprint[:12]}, the one in use is {card.fingerprint[:12]}"
                 f" ({card.name})",
-                "use the card it was made with, or start a new knowledge file")
+                "use the card it was made with, or start a new knowledge file",
+            )
 
 
 class _Transaction:
@@ -301,7 +343,9 @@ class _Transaction:
         return self._db
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         try:
@@ -332,8 +376,10 @@ def _veiled(receipt: Receipt, key: bytes) -> dict[str, Any]:
 
 def _where(selector: Selector) -> tuple[str, tuple[Any, ...]]:
     """Return SQL for everything but `ids`, which may be more than SQLite takes as parameters."""
-    terms = [(f"{name} = ?", getattr(selector, name))
-             for name in ("subject", "stream", "domain", "label")]
+    terms = [
+        (f"{name} = ?", getattr(selector, name))
+        for name in ("subject", "stream", "domain", "label")
+    ]
     terms += [("captured_at_ns >= ?", selector.from_ns), ("captured_at_ns < ?", selector.until_ns)]
     used = [(term, value) for term, value in terms if value is not None]
     where = " AND ".join(term for term, _ in used) or "1"

@@ -14,7 +14,7 @@ from .head import Head, fit_head
 
 
 class Adaptor(Protocol):
-    """Answers with one of `labels`.  `nbytes`, `operations` (multiply-adds a sample) are declared."""
+    """Answers with one of `labels`; declares its `nbytes` and `operations`."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -1,0 +1,95 @@
+"""What is wrong with an event, if anything: said before anything happens, so that nothing has."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import limits
+from .events import Enrol, Event, ForgetRequest, Label, Observation, Relabel
+from .facts import Fact, Selector
+
+QUOTED_CHARS = 40
+"""Characters of a refused text that the answer quotes: enough to find it, short enough to send."""
+
+
+def flaw(event: Event, width: int) -> str:
+    """Say what is wrong with an event, or nothing.  width: columns of the encoder's features.
+
+    Texts become file columns, topics and table cells, numbers become 64-bit integers; what does
+    not fit is found here.  Payloads are the encoder's business.
+    """
+    return next(_flaws(event, width), "")
+
+
+def _flaws(event: Event, width: int) -> Iterator[str]:
+    match event:
+        case Observation():
+            yield from _texts(id=event.key)
+            yield from _texts_or_empty(stream=event.stream, subject=event.subject)
+            yield from _counts(captured_at_ns=event.captured_at_ns)
+        case Label():
+            yield from _texts(observation_id=event.observation_id, label=event.label)
+            yield from _texts_or_empty(domain=event.domain)
+        case Enrol():
+            for fact in event.facts:
+                yield from (f"fact {_quoted(fact.id)}: {wrong}" for wrong in _of_fact(fact, width))
+        case Relabel():
+            yield from _of_selector(event.selector)
+            yield from _texts_or_empty(label=event.label, domain=event.domain)
+            if not (event.label or event.domain):
+                yield "a new label or a new domain must be given"
+        case ForgetRequest():
+            yield from _texts(request_id=event.request_id)
+            yield from _counts(requested_at_ns=event.requested_at_ns)
+            yield from _of_selector(event.selector)
+
+
+def _of_fact(fact: Fact, width: int) -> Iterator[str]:
+    yield from _texts(id=fact.id, domain=fact.domain, label=fact.label)
+    yield from _texts_or_empty(stream=fact.stream, subject=fact.subject)
+    yield from _counts(captured_at_ns=fact.captured_at_ns, revision=fact.revision)
+    yield from _features(fact.features, width)
+
+
+def _features(features: object, width: int) -> Iterator[str]:
+    if not isinstance(features, bytes):
+        yield f"features must be bytes, found {_quoted(features)}"
+    elif len(features) != width:
+        yield f"features must be {width} bytes, found {len(features)}"
+
+
+def _of_selector(selector: Selector) -> Iterator[str]:
+    names = ("subject", "stream", "domain", "label")
+    given = {name: getattr(selector, name) for name in names}
+    yield from _texts_or_empty(**{name: text or "" for name, text in given.items()})
+    for fact_id in sorted(selector.ids or ()):
+        yield from _texts(id=fact_id)
+    yield from _counts(from_ns=selector.from_ns or 0, until_ns=selector.until_ns or 0)
+
+
+def _texts(**texts: Any) -> Iterator[str]:
+    for name, text in texts.items():
+        if not (isinstance(text, str) and text.strip() and _fits(text)):
+            yield (
+                f"{name} must be 1 to {limits.TEXT_CHARS_MAX} printable characters, "
+                f"found {_quoted(text)}"
+            )
+
+
+def _texts_or_empty(**texts: Any) -> Iterator[str]:
+    yield from _texts(**{name: text for name, text in texts.items() if text != ""})
+
+
+def _counts(**numbers: Any) -> Iterator[str]:
+    for name, number in numbers.items():
+        if not (isinstance(number, int) and 0 <= number < 2**63):
+            yield f"{name} must be a whole number from 0 to 2^63 - 1, found {_quoted(number)}"
+
+
+def _fits(text: str) -> bool:
+    return len(text) <= limits.TEXT_CHARS_MAX and text.isprintable()
+
+
+def _quoted(found: object) -> str:
+    if isinstance(found, str) and len(found) > QUOTED_CHARS:
+        return f"{found[:QUOTED_CHARS]!r}... ({len(found)} characters)"
+    return repr(found)[: 2 * QUOTED_CHARS]

@@ -1,0 +1,221 @@
+"""A home: the folder that holds one runtime's settings, its encoder card and its knowledge."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+import encoder
+
+from ..core import (
+    Config,
+    ConfigError,
+    Effect,
+    Event,
+    ForgetRequest,
+    Message,
+    Publish,
+    Runtime,
+    Selector,
+    StateError,
+)
+from .store import Store
+
+SETTINGS = "auricle.toml"
+VECTOR_CARD = "card.toml"
+
+TEMPLATE = """\
+# Settings of this auricle home; every key is documented in docs/config.md.
+
+[encoder]
+card = "{card}"            # a shipped encoder's name, or the path of a card
+threads = 1                # threads of the encoder
+
+[knowledge]
+file = "knowledge.db"      # the ledger, beside this file
+facts_per_concept = 1000   # newest facts kept per (domain, label)
+
+[detector]
+false_alarm_rate = 0.01    # share of known samples, and windows, that may be called new
+window = 16                # observations in a stream's drift window
+seed = 1                   # of the projection; part of every digest
+"""
+
+
+class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[encoder]: card, a shipped name or a path; threads."""
+
+    card: str
+    threads: int = 1
+
+
+class KnowledgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[knowledge]: file, relative to the home; facts kept per concept."""
+
+    file: str = "knowledge.db"
+    facts_per_concept: int = 1000
+
+
+class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[detector]: false-alarm rate, window in observations, seed of the projection."""
+
+    false_alarm_rate: float = 0.01
+    window: int = 16
+    seed: int = 1
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of auricle.toml."""
+
+    encoder: EncoderSettings
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    detector: DetectorSettings = DetectorSettings()
+
+    def config(self) -> Config:
+        """Return the core's part; raises ConfigError for a value that cannot be used."""
+        return Config(
+            seed=self.detector.seed,
+            false_alarm_rate=self.detector.false_alarm_rate,
+            window=self.detector.window,
+            facts_per_concept=self.knowledge.facts_per_concept,
+        )
+
+
+class Home:
+    """An opened home: settings, model, store and the runtime over them.  Close it after use."""
+
+    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+        self.folder = folder
+        self.settings = read_settings(folder)
+        self.model = open_encoder(folder, self.settings)
+        self.store = Store.open(
+            folder / self.settings.knowledge.file, self.model.card, writable=writable
+        )
+        self.runtime = Runtime(self.settings.config(), self.model, self.store)
+
+    def feed(self, event: Event) -> tuple[Message, ...]:
+        """Handle an event, apply its effects in order, return what is to be told."""
+        return tuple(self._applied(self.runtime.handle(event)))
+
+    def stamp(self) -> str:
+        """Write down the knowledge's digest for later verification, and return it."""
+        digest = self.runtime.digest()
+        self.store.stamp(digest)
+        return digest
+
+    def bury_from(self, other: Store) -> int:
+        """Forget every own fact that another store has buried, and adopt its tombstones.
+
+        Returns how many facts went; each lot leaves a receipt.
+        """
+        ids = frozenset(
+            fact.id for page in self.store.pages() for fact in page if other.buried(fact.id)
+        )
+        if ids:
+            self.feed(ForgetRequest(f"merge with {other.path.name}", Selector(ids=ids)))
+        self.store.adopt_burials(other)
+        return len(ids)
+
+    def close(self) -> None:
+        """Close store and encoder."""
+        self.store.close()
+        self.model.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
+        for effect in effects:
+            if isinstance(effect, Publish):
+                yield effect.message
+            else:
+                self.store.apply(effect)
+
+
+def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:
+    """Make a home: settings and an empty ledger.  card: of ready-made vectors, written beside;
+    None where `named` (a shipped name or a path) says which encoder.  Returns the settings' path.
+    Nothing is left behind where it fails."""
+    path = folder / SETTINGS
+    if path.exists():
+        raise ConfigError(
+            f"making a home in {folder}: it is one already",
+            "choose another folder, or go on with `auricle learn`",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if card is not None:
+        encoder.save_card(card, folder / VECTOR_CARD)
+        named = VECTOR_CARD
+    elif named not in encoder.SHIPPED:
+        named = str(Path(named).absolute())
+    settings = Settings(EncoderSettings(named))
+    with open_encoder(folder, settings) as model:
+        if model.card.quantiser is None:
+            raise ConfigError(
+                f"making a home in {folder}: the card {named} has no frozen quantiser",
+                "freeze one: `auricle encoder calibrate CARD DATA`",
+            )
+        Store.create(folder / settings.knowledge.file, model.card).close()
+    path.write_text(TEMPLATE.format(card=named.replace("\\", "\\\\").replace('"', '\\"')))
+    return path
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read auricle.toml strictly; raises ConfigError naming the nearest known key."""
+    path = folder / SETTINGS
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"opening the home {folder}: there is no {SETTINGS}",
+            "make one with `auricle init`, or name it with --home",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"reading {path}: {error}", "correct the file") from error
+    try:
+        settings = msgspec.convert(tomllib.loads(text), Settings)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"reading {path}: {error}", "correct the TOML") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"reading {path}: {error}", nearest_key(str(error))) from error
+    settings.config()
+    return settings
+
+
+def nearest_key(complaint: str) -> str:
+    """Say which known key comes nearest to the unknown one a complaint names."""
+    found = re.search(r"unknown field `([^`]+)`", complaint)
+    keys = [
+        field.encode_name
+        for struct in (Settings, EncoderSettings, KnowledgeSettings, DetectorSettings)
+        for field in msgspec.structs.fields(struct)
+    ]
+    close = difflib.get_close_matches(found.group(1), keys, n=1) if found else []
+    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(sorted(set(keys)))}"
+
+
+def open_encoder(folder: Path, settings: Settings) -> encoder.Model:
+    """Open the encoder that the settings name; raises StateError where the card has gone."""
+    named = settings.encoder.card
+    if named in encoder.SHIPPED:
+        return encoder.open_model(named, threads=settings.encoder.threads)
+    path = folder / named
+    if not path.is_file():
+        raise StateError(
+            f"opening the encoder card {path}: there is no such file",
+            "correct encoder.card in auricle.toml",
+        )
+    return encoder.open_model(encoder.load_card(path), threads=settings.encoder.threads)

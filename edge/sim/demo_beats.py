@@ -1,0 +1,99 @@
+"""What the demonstration tells as it goes: chapters, images, lines, and the outcome."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..core import Decision, Receipt
+from .demo_proof import Proof
+from .digits import Digits
+from .recording import Recording
+
+Tone = Literal["plain", "good", "bad", "alarm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter begins.  `images`: how many will go through the encoder; `samples`: a few to see."""
+
+    title: str
+    text: str
+    images: int = 0
+    samples: Digits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """An image went through the encoder.  `decision`: None where it was not asked about."""
+
+    decision: Decision | None = None
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A result worth telling.  `tone`: whether it is good or bad news."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of a stretch of images.
+
+    alarms: raised in it.  alarm_after, cleared_after: images until the first alarm, and until the
+    first all-clear; None where there was none.  domain: that the alarm opened.
+    """
+
+    images: int
+    read: int
+    new: int
+    alarms: int = 0
+    alarm_after: int | None = None
+    cleared_after: int | None = None
+    domain: str = ""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images read right, abstentions counted by their best guess."""
+        return self.read / self.images
+
+    @property
+    def novelty(self) -> float:
+        """Share of images called new."""
+        return self.new / self.images
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """Shares of held-out images read right: of the known source, of the new one, and of the new
+    one's images of the digit that is to be forgotten."""
+
+    known: float
+    new: float
+    digit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the story comes to.
+
+    exams: after enrolment, after the labels, after forgetting.  placed: labels that went to the
+    domain the alarm had opened.  encoder_ms, rest_ms: medians per image, of the encoder and of
+    everything else.
+    """
+
+    recording: Recording
+    exams: tuple[Exam, Exam, Exam]
+    known: Tally
+    unlabelled: Tally
+    labelled: Tally
+    labels: int
+    placed: int
+    receipt: Receipt
+    proof: Proof
+    encoder_ms: float
+    rest_ms: float
+
+
+Beat = Chapter | Glimpse | Line | Outcome

@@ -1,0 +1,141 @@
+"""Where samples come from: the shipped digits, folders of images, npz files."""
+
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import ConfigError
+from .digits import load_mnist, load_optdigits
+from .scenarios import DATA_VARIABLE, SHIPPED_SOURCES, Domain
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+BLOB_KEYS = ("blob", "offsets")
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Payloads side by side with their labels.  `taps`: (name, width) of vector payloads, empty
+    for images.  `read(row)` gives a payload as the encoder takes it."""
+
+    labels: tuple[str, ...]
+    read: Callable[[int], Any] = field(repr=False)
+    taps: tuple[tuple[str, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def spread(self) -> NDArray[np.float64]:
+        """One unit of range for corruptions: 255 for images, standard deviations for vectors."""
+        if not self.taps:
+            return np.array(255.0)
+        rows = np.array([self.read(row) for row in range(len(self))], np.float64)
+        return np.asarray(rows.std(axis=0))
+
+
+def read_samples(domain: Domain) -> Samples:
+    """Read a domain's source, its rows chosen by `where` and `classes`.
+
+    Raises ConfigError where the source is missing or is not what the domain says.
+    """
+    if domain.source in SHIPPED_SOURCES:
+        samples = _digits(domain.source)
+    else:
+        path = Path(domain.source)
+        if path.is_dir():
+            samples = _folder(path)
+        elif path.suffix == ".npz" and path.is_file():
+            samples = _archive(path, domain)
+        else:
+            raise ConfigError(
+                f"reading samples from {path}: expected a folder of class folders or an .npz file,"
+                " found neither", f"check the path; relative paths are looked for beside the"
+                f" scenario, then in the folder that {DATA_VARIABLE} names")
+    kept = [row for row, label in enumerate(samples.labels)
+            if not domain.classes or label in domain.classes]
+    missing = sorted(set(domain.classes) - set(samples.labels))
+    if missing or not kept:
+        raise ConfigError(
+            f"reading samples from {domain.source}: no sample of class {missing or 'any'}",
+            f"classes there: {', '.join(sorted(set(samples.labels)))}")
+    return take(samples, kept)
+
+
+def take(samples: Samples, rows: Sequence[int]) -> Samples:
+    """Choose rows, in that order."""
+    chosen = [int(row) for row in rows]
+    return Samples(tuple(samples.labels[row] for row in chosen),
+                   lambda row: samples.read(chosen[row]), samples.taps)
+
+
+def _digits(source: str) -> Samples:
+    digits = load_mnist() if source == "mnist" else load_optdigits()
+    return Samples(tuple(str(label) for label in digits.labels), digits.images.__getitem__)
+
+
+def _folder(path: Path) -> Samples:
+    files = [(file.parent.name, file) for file in sorted(path.glob("*/*"))
+             if file.suffix.lower() in SUFFIXES]
+    return Samples(tuple(label for label, _ in files), lambda row: files[row][1].read_bytes())
+
+
+def _archive(path: Path, domain: Domain) -> Samples:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            labels = _named(held[domain.labels], held[domain.names] if domain.names else None)
+            rows = np.flatnonzero(np.logical_and.reduce(
+                [np.ones(len(labels), bool), *(held[k] == v for k, v in domain.where.items())]))
+            data = domain.data or _default_data(held.files)
+            arrays = {key: held[key] for key in data}
+    except (OSError, KeyError, ValueError, IndexError, TypeError, zipfile.BadZipFile) as error:
+        raise ConfigError(
+            f"reading samples from {path}: {error}",
+            "see docs/simulate.md for the keys an npz file may hold: `data`, `labels`, `names`,"
+            " `where`") from error
+    whole = _encoded(arrays, labels) if tuple(arrays) == BLOB_KEYS else _plain(arrays, labels)
+    if any(len(array) != len(labels) for key, array in arrays.items() if key not in BLOB_KEYS):
+        raise ConfigError(f"reading samples from {path}: {tuple(arrays)} and {domain.labels!r}"
+                          " differ in length", "give one label a row")
+    return take(whole, rows.tolist())
+
+
+def _default_data(files: list[str]) -> tuple[str, ...]:
+    if set(BLOB_KEYS) <= set(files):
+        return BLOB_KEYS
+    return ("images",) if "images" in files else ("features",)
+
+
+def _named(labels: NDArray[Any], names: NDArray[Any] | None) -> tuple[str, ...]:
+    if names is None:
+        return tuple(str(label) for label in labels.tolist())
+    return tuple(str(names[int(label)]) for label in labels)
+
+
+def _encoded(arrays: dict[str, NDArray[Any]], labels: tuple[str, ...]) -> Samples:
+    blob, offsets = (arrays[key] for key in BLOB_KEYS)
+    return Samples(labels, lambda row: blob[offsets[row] : offsets[row + 1]].tobytes())
+
+
+def _plain(arrays: dict[str, NDArray[Any]], labels: tuple[str, ...]) -> Samples:
+    first = next(iter(arrays.values()))
+    if first.dtype == np.uint8 and first.ndim >= 3:
+        return Samples(labels, first.__getitem__)
+    parts = [array.reshape(len(array), -1) for array in arrays.values()]
+    joined = np.concatenate(parts, axis=1).astype(np.float32)
+    taps = tuple((key, part.shape[1]) for key, part in zip(arrays, parts, strict=True))
+    return Samples(labels, joined.__getitem__, taps)
+
+
+def decode_image(payload: Any) -> NDArray[np.uint8]:
+    """Pixels uint8 [h, w] or [h, w, 3] of an image payload, for corruptions to work on."""
+    if isinstance(payload, np.ndarray):
+        return payload
+    from PIL import Image
+
+    with Image.open(io.BytesIO(payload)) as image:
+        return np.asarray(image.convert("RGB"))

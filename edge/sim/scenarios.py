@@ -1,0 +1,214 @@
+"""What a scenario file may say: strict, typed, and every key documented in docs/simulate.md."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ..core import ConfigError, limits
+
+DATA_VARIABLE = "AURICLE_DATA"
+SHIPPED_SOURCES = ("mnist", "optdigits")
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0)]
+Text = Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
+
+
+class Encoder(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which encoder the device runs.  `model`: a shipped model's name, the path of a card.toml, or
+    "vector" for ready-made features; then the quantiser is frozen from the first domain's samples,
+    with one scale a tap or a channel."""
+
+    model: Text = "efficientnet_lite0"
+    granularity: Literal["tap", "channel"] = "tap"
+
+
+class Device(Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of the Runtime, as in `edge.core.Config`; its seed is the run's."""
+
+    false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
+    window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
+    facts_per_concept: Annotated[int, Meta(ge=1)] = limits.FACTS_PER_CONCEPT_MAX
+
+
+class Corruption(Struct, frozen=True, forbid_unknown_fields=True):
+    """A change of the measurements.  `severity`: see corruptions.KINDS; `ramp`: observations of a
+    phase over which it grows from nothing."""
+
+    kind: Literal["noise", "blur", "brightness", "contrast", "drift"]
+    severity: Annotated[float, Meta(ge=-1, le=1)] = 0.5
+    ramp: Count = 0
+
+
+class Domain(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the samples of a domain come from, and what happens to them.  Keys: docs/simulate.md."""
+
+    source: Text
+    data: tuple[Text, ...] = ()
+    labels: Text = "labels"
+    names: str = ""
+    where: dict[str, int | str] = {}
+    classes: tuple[Text, ...] = ()
+    test: Annotated[int, Meta(ge=1)] = 100
+    corruptions: tuple[Corruption, ...] = ()
+
+
+class Phase(Struct, frozen=True, forbid_unknown_fields=True):
+    """A stretch of the world: first examples are enrolled, then a stream runs, then held-out sets
+    are evaluated."""
+
+    domain: Text
+    enrol: Count = 0
+    survey: bool = True
+    observations: Count = 0
+    classes: tuple[Text, ...] = ()
+    order: Literal["shuffled", "by_class"] = "shuffled"
+    stream: Text = "camera"
+    label_fraction: Share = 0.0
+    label_delay: Count = 0
+    label_domain: bool = False
+
+
+class Forget(Struct, frozen=True, forbid_unknown_fields=True):
+    """A forget request before the observation `at` (counted over all phases).  What it selects:
+    the fields of `edge.core.Selector` that are given."""
+
+    at: Count
+    label: Text | None = None
+    domain: Text | None = None
+    stream: Text | None = None
+    subject: Text | None = None
+    resurvey: bool = False
+
+
+class Faults(Struct, frozen=True, forbid_unknown_fields=True):
+    """Probabilities of what goes wrong: per effect (`crash`, `disk_full`) or per observation."""
+
+    crash: Share = 0.0
+    disk_full: Share = 0.0
+    clock_jump: Share = 0.0
+    lost: Share = 0.0
+    doubled: Share = 0.0
+    reordered: Share = 0.0
+
+
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
+    """A simulated world and a device in it."""
+
+    title: Text
+    domains: dict[str, Domain]
+    phases: tuple[Phase, ...]
+    encoder: Encoder = Encoder()
+    device: Device = Device()
+    forget: tuple[Forget, ...] = ()
+    faults: Faults = Faults()
+    variants: dict[str, dict[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where a phase or a request contradicts the rest."""
+        if not self.domains or not self.phases:
+            raise ConfigError(f"reading scenario {self.title!r}: expected at least one domain and"
+                              " one phase", "add [domains.NAME] and [[phases]]")
+        for number, phase in enumerate(self.phases, 1):
+            if phase.domain not in self.domains:
+                raise ConfigError(
+                    f"reading scenario {self.title!r}: phase {number} names the domain"
+                    f" {phase.domain!r}, expected one of {sorted(self.domains)}",
+                    suggest(phase.domain, self.domains))
+        for request in self.forget:
+            if (request.label, request.domain, request.stream, request.subject) == (None,) * 4:
+                raise ConfigError(
+                    f"reading scenario {self.title!r}: the forget request at {request.at} selects"
+                    " nothing", "name a label, domain, stream or subject")
+
+
+def load_scenario(path: str | os.PathLike[str]) -> Scenario:
+    """Read a scenario file.  Relative sources are looked for beside it, then in AURICLE_DATA.
+
+    Raises ConfigError for a file that cannot be read and for every key or value that is not
+    understood, naming the nearest known key.
+    """
+    path = Path(path)
+    try:
+        content = msgspec.toml.decode(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"reading scenario {path}: {error.strerror}", "check the path") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"reading scenario {path}: {error}", "correct the TOML") from error
+    return _settled(parse_scenario(content, str(path)), path.parent)
+
+
+def parse_scenario(content: object, origin: str = "scenario") -> Scenario:
+    """Check plain data against the scenario's types; raises ConfigError as `load_scenario` does."""
+    try:
+        return msgspec.convert(content, Scenario)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        unknown = re.search(r"unknown field `(.+?)`", text)
+        hint = suggest(unknown.group(1), _keys()) if unknown else "correct the value"
+        raise ConfigError(f"reading {origin}: {text}", hint) from error
+
+
+def expand_variants(scenario: Scenario) -> tuple[tuple[str, Scenario], ...]:
+    """Return the named scenarios to run: each variant with its keys set, or the scenario itself.
+
+    A variant's keys are dotted paths, numbers for places in lists: "phases.1.label_fraction".
+    """
+    if not scenario.variants:
+        return (("", scenario),)
+    return tuple((name, _varied(scenario, name, changes))
+                 for name, changes in scenario.variants.items())
+
+
+def suggest(found: str, known: Iterator[str] | Mapping[str, object] | tuple[str, ...]) -> str:
+    """Name the known word nearest to a wrong one."""
+    words = sorted(set(known))
+    nearest = difflib.get_close_matches(found, words, 1, cutoff=0)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(words)}"
+
+
+def _keys() -> Iterator[str]:
+    for kind in (Scenario, Encoder, Device, Corruption, Domain, Phase, Forget, Faults):
+        yield from kind.__struct_fields__
+
+
+def _varied(scenario: Scenario, name: str, changes: Mapping[str, Any]) -> Scenario:
+    content = msgspec.to_builtins(scenario)
+    content["variants"] = {}
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        place: Any = content
+        try:
+            for step in parents:
+                place = place[int(step)] if isinstance(place, list | tuple) else place[step]
+            place[int(last) if isinstance(place, list) else last] = value
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise ConfigError(f"setting up variant {name!r}: there is no {path!r} to set",
+                              "write the path as in the scenario, numbers from 0 in lists"
+                              ) from error
+    return parse_scenario(content, f"variant {name!r}")
+
+
+def _settled(scenario: Scenario, folder: Path) -> Scenario:
+    domains = {name: msgspec.structs.replace(domain, source=_found(domain.source, folder))
+               for name, domain in scenario.domains.items()}
+    model = scenario.encoder.model
+    if model.endswith(".toml"):
+        model = _found(model, folder)
+    chosen = msgspec.structs.replace(scenario.encoder, model=model)
+    return msgspec.structs.replace(scenario, domains=domains, encoder=chosen)
+
+
+def _found(source: str, folder: Path) -> str:
+    """Return where a source lies: beside the scenario, else in the data folder, else as written."""
+    if source in SHIPPED_SOURCES:
+        return source
+    data = os.environ.get(DATA_VARIABLE)
+    places = [folder / source, *([Path(data) / source] if data else [])]
+    return next((str(place.resolve()) for place in places if place.exists()), source)

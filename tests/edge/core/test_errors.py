@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.core import (
+    ConfigError,
+    EdgeError,
+    ModelMismatchError,
+    StateCorruptError,
+    StateError,
+    StateVersionError,
+)
+
+
+@pytest.mark.parametrize(
+    "kind", [ConfigError, ModelMismatchError, StateError, StateCorruptError, StateVersionError]
+)
+def test_every_error_is_an_edge_error_with_a_hint(kind):
+    """One `except EdgeError` catches all, and the hint is part of what is printed."""
+    error = kind("what was found", "what to do")
+    assert isinstance(error, EdgeError)
+    assert (error.message, error.hint) == ("what was found", "what to do")
+    assert "what to do" in str(error)
+
+
+def test_state_errors_share_a_root():
+    """Damage and version are both about the state on disk."""
+    assert issubclass(StateCorruptError, StateError)
+    assert issubclass(StateVersionError, StateError)

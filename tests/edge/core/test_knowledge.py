@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hdc
+from edge.core import MemoryLedger, Remember, derive, limits
+from edge.core.knowledge import sample, survey
+from tests.worlds import WIDTH, fact
+
+GEOMETRY = hdc.plain(WIDTH, ((0, WIDTH),), 1)
+FACTS = [fact(f"f{row}", "ab"[row % 2], "xy"[row % 3 == 0], row) for row in range(12)]
+
+
+def test_derive_counts_every_fact_once():
+    """The sums of a ledger count its facts per concept."""
+    made = derive(MemoryLedger(FACTS), GEOMETRY)
+    assert sum(made.memory.counts.values()) == len(FACTS)
+    assert made.domains == ("x", "y")
+
+
+def test_derive_without_equals_a_ledger_without():
+    """Leaving ids out gives what a ledger that never had them gives."""
+    gone = frozenset({"f0", "f7"})
+    made = derive(MemoryLedger(FACTS), GEOMETRY, gone)
+    rest = derive(MemoryLedger(row for row in FACTS if row.id not in gone), GEOMETRY)
+    assert made.digest("card", gone) == rest.digest("card")
+
+
+def test_adding_equals_deriving():
+    """Knowledge kept up to date by additions and removals is the knowledge derived anew."""
+    ledger = MemoryLedger(FACTS[:6])
+    kept = derive(ledger, GEOMETRY)
+    kept.add(FACTS[6:])
+    kept.remove(FACTS[:2])
+    ledger.apply(Remember(tuple(FACTS[6:]), ("f0", "f1")))
+    assert kept.digest("card") == derive(ledger, GEOMETRY).digest("card")
+
+
+def test_the_digest_covers_card_geometry_sums_and_thresholds():
+    """Another card, seed or set of facts gives another digest."""
+    ledger = MemoryLedger(FACTS)
+    base = derive(ledger, GEOMETRY).digest("card")
+    assert derive(ledger, GEOMETRY).digest("other card") != base
+    assert derive(ledger, hdc.plain(WIDTH, ((0, WIDTH),), 2)).digest("card") != base
+    assert derive(MemoryLedger(FACTS[1:]), GEOMETRY).digest("card") != base
+
+
+def test_empty_knowledge_has_a_digest():
+    """A ledger without facts is a state like any other."""
+    assert len(derive(MemoryLedger(), GEOMETRY).digest("card")) == 64
+
+
+def test_what_follows_from_facts_is_made_again_after_a_change():
+    """Thresholds and adaptors never outlive the facts they came from."""
+    ledger = MemoryLedger(FACTS)
+    made = derive(ledger, GEOMETRY)
+    before, adaptor = made.calibration().digest(), made.adaptor("x")
+    assert made.adaptor("x") is adaptor
+    made.remove(FACTS[:1])
+    ledger.apply(Remember((), ("f0",)))
+    assert made.calibration().digest() != before
+    assert made.adaptor("x") is not adaptor
+
+
+def test_an_adaptor_needs_facts():
+    """A domain nobody has taught has no adaptor."""
+    with pytest.raises(KeyError):
+        derive(MemoryLedger(FACTS), GEOMETRY).adaptor("nowhere")
+
+
+def test_a_sample_depends_on_the_set_alone():
+    """The same facts are chosen whatever the batches they come in."""
+    ledger = MemoryLedger(FACTS)
+    whole = sample(ledger.batches(), 5)
+    parts = sample((b for d in ("y", "x") for b in ledger.batches(d)), 5)
+    assert whole.ids == parts.ids == tuple(sorted(whole.ids))
+    np.testing.assert_array_equal(whole.features, parts.features)
+    assert len(sample(ledger.batches(), 99)) == len(FACTS)
+
+
+def test_a_sample_stays_when_others_leave():
+    """Forgetting a fact that was not chosen changes nothing about the choice."""
+    ledger = MemoryLedger(FACTS)
+    chosen = sample(ledger.batches(), 5).ids
+    others = {row.id for row in FACTS} - set(chosen)
+    assert sample(ledger.batches(None, {min(others)}), 5).ids == chosen
+
+
+def test_a_survey_is_the_same_for_the_same_facts():
+    """The geometry of a ledger does not depend on the order its facts came in."""
+    taps = ((0, WIDTH),)
+    one = survey(MemoryLedger(FACTS), taps, 1)
+    other = survey(MemoryLedger(FACTS[::-1]), taps, 1)
+    assert one.fingerprint == other.fingerprint
+
+
+def test_limits_fit_each_other():
+    """Choosing from a page needs no more than the largest sample and one page in memory."""
+    assert limits.BATCH_FACTS <= limits.CALIBRATION_FACTS_MAX <= limits.HEAD_FACTS_MAX

@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge.core import (
+    Ack,
+    Config,
+    Decision,
+    DriftAlarm,
+    Enrol,
+    ForgetRequest,
+    Freeze,
+    Label,
+    Observation,
+    Receipt,
+    Rejected,
+    Relabel,
+    Remember,
+    Runtime,
+    Selector,
+    Survey,
+    limits,
+)
+from tests.worlds import WIDTH, World, clouds, fact, vector
+
+WIDE = 64
+
+
+def taught(config: Config | None = None, count: int = 200) -> World:
+    """A world that knows two classes in one domain, `count` facts each."""
+    rows = clouds((1, 2), count, width=WIDE)
+    facts = [
+        replace(fact(f"t{row:04}", "ab"[row // count], at=row), features=values.tobytes())
+        for row, values in enumerate(rows)
+    ]
+    return World(facts, width=WIDE, config=config)
+
+
+def run(world: World, centres: tuple[int, ...], count: int, start: int = 0) -> list[object]:
+    """Observe `count` samples around each centre; everything published."""
+    rows = clouds(centres, count, seed=9, width=WIDE)
+    return [m for at, values in enumerate(rows) for m in world.observe(values, start + at)]
+
+
+def test_nothing_is_decided_before_something_is_learned():
+    """Without facts the runtime abstains, and says why."""
+    decision = World().observe(vector(1), 0)[0]
+    assert isinstance(decision, Decision)
+    assert (decision.known, decision.label, decision.reason) == (None, None, "nothing is learned yet")
+
+
+def test_known_samples_are_recognised_and_answered():
+    """Samples like the taught ones are known, in their domain, with their label."""
+    decisions = [m for m in run(taught(), (1, 2), 30) if isinstance(m, Decision)]
+    assert len(decisions) == 60
+    assert np.mean([d.known for d in decisions]) > 0.9
+    assert [d.guess for d in decisions] == ["a"] * 30 + ["b"] * 30
+    assert {d.domain for d in decisions} == {"home"}
+
+
+def test_a_new_sample_gets_no_label():
+    """Where a sample is new the answer is withheld, and the guess is still there to see."""
+    decision = run(taught(), (7,), 1)[0]
+    assert isinstance(decision, Decision)
+    assert decision.known is False
+    assert decision.label is None
+    assert decision.guess in ("a", "b")
+
+
+def test_too_few_facts_for_the_ordered_rate_are_said():
+    """Ten facts can't hold a rate of 1 %: `known` is None with a reason, and the label answers."""
+    decision = run(taught(count=5), (1,), 1)[0]
+    assert isinstance(decision, Decision)
+    assert decision.known is None
+    assert decision.label == decision.guess == "a"
+    assert decision.reason
+
+
+def test_one_alarm_is_raised_and_cleared():
+    """A stream that leaves the known domains raises one alarm, and clears it when it returns."""
+    world = taught(Config(window=8))
+    alarms = [m for m in run(world, (7,), 40) if isinstance(m, DriftAlarm)]
+    assert [(alarm.raised, alarm.domain) for alarm in alarms] == [(True, "domain-2")]
+    back = [m for m in run(world, (1,), 40, 100) if isinstance(m, DriftAlarm)]
+    assert [(alarm.raised, alarm.domain) for alarm in back] == [(False, "home")]
+
+
+def test_late_labels_of_an_alarm_open_its_domain():
+    """Labels without a domain go where the alarm said, the ones before the alarm included."""
+    world = taught(Config(window=8))
+    run(world, (7,), 20)
+    world.feed(Label("s:0", "a"))
+    world.feed(Label("s:19", "b"))
+    assert world.ledger.concepts()["domain-2", "a"] == 1
+    assert world.ledger.concepts()["domain-2", "b"] == 1
+
+
+def test_two_streams_open_two_domains():
+    """A name being opened by one stream is not given to another."""
+    world = taught(Config(window=4))
+    rows = clouds((7, 8), 12, seed=9, width=WIDE)
+    for at, values in enumerate(rows):
+        world.observe(values, at, "one" if at < 12 else "two")
+    world.feed(Label("one:11", "x"))
+    world.feed(Label("two:23", "y"))
+    assert {("domain-2", "x"), ("domain-3", "y")} <= set(world.ledger.concepts())
+
+
+def test_an_enrolled_domain_ends_its_alarm():
+    """Once the new domain is learned the window is judged again, and the alarm clears."""
+    world = taught(Config(window=8))
+    run(world, (7,), 30)
+    rows = clouds((7,), 200, seed=3, width=WIDE)
+    facts = [
+        replace(fact(f"n{row}", domain="domain-2", at=row), features=values.tobytes())
+        for row, values in enumerate(rows)
+    ]
+    world.feed(Enrol(tuple(facts)))
+    alarms = [m for m in run(world, (7,), 10, 200) if isinstance(m, DriftAlarm)]
+    assert [(alarm.raised, alarm.domain) for alarm in alarms] == [(False, "domain-2")]
+
+
+def test_labels_follow_a_renamed_domain():
+    """A domain renamed while its stream is in alarm keeps the new name for late labels."""
+    world = taught(Config(window=8))
+    run(world, (7,), 20)
+    world.feed(Label("s:0", "a"))
+    assert world.ask(Relabel(Selector(domain="domain-2"), domain="scanner"), Ack).count == 1
+    world.feed(Label("s:1", "a"))
+    run(world, (7,), 1, 50)
+    world.feed(Label("s:50", "a"))
+    assert world.ledger.concepts()["scanner", "a"] == 3
+    assert ("domain-2", "a") not in world.ledger.concepts()
+
+
+def test_a_domain_may_be_renamed_before_its_first_label():
+    """An alarm's domain has a name before it has facts, and a person may change it."""
+    world = taught(Config(window=8))
+    run(world, (7,), 20)
+    assert world.ask(Relabel(Selector(domain="domain-2"), domain="scanner"), Ack).count == 0
+    world.feed(Label("s:19", "a"))
+    assert world.ledger.concepts()["scanner", "a"] == 1
+
+
+def test_a_late_label_uses_the_features_seen():
+    """A label turns the observation it names into a fact, with its time, stream and subject."""
+    world = World()
+    world.observe(vector(5), 3, subject="p")
+    assert world.ask(Label("s:3", "a"), Ack).count == 1
+    assert world.ledger.get("s:3") == fact("s:3", "a", "domain-1", 3, seed=5, subject="p")
+
+
+def test_a_label_may_name_its_domain():
+    """A domain in the label wins over the detector's."""
+    world = World()
+    world.observe(vector(5), 0)
+    world.feed(Label("s:0", "a", "garden"))
+    assert world.ledger.concepts() == {("garden", "a"): 1}
+
+
+def test_a_label_given_again_changes_nothing():
+    """The same label twice is acknowledged twice and learned once."""
+    world = World()
+    world.observe(vector(5), 0)
+    world.feed(Label("s:0", "a"))
+    before = world.runtime.digest()
+    assert world.ask(Label("s:0", "a"), Ack).count == 0
+    assert world.runtime.digest() == before
+
+
+def test_another_label_corrects():
+    """A second label of an observation replaces the first, and the revision counts it."""
+    world = World()
+    world.observe(vector(5), 0)
+    world.feed(Label("s:0", "a"))
+    assert world.ask(Label("s:0", "b"), Ack).count == 1
+    assert world.ledger.concepts() == {("domain-1", "b"): 1}
+    assert world.runtime.digest() == world.derived()
+
+
+def test_a_label_for_nothing_is_rejected():
+    """A label for an observation that was never seen, or has left the window, is refused."""
+    assert "expired" in World().ask(Label("s:0", "a"), Rejected).reason
+
+
+def test_a_forgotten_observation_is_not_labelled():
+    """Neither a label nor a redelivery with a label brings a forgotten observation back."""
+    world = World()
+    world.observe(vector(5), 0)
+    world.feed(Label("s:0", "a"))
+    world.feed(ForgetRequest("r", Selector(ids=frozenset({"s:0"}))))
+    world.observe(vector(5), 0)
+    assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
+    assert world.ledger.facts() == ()
+
+
+def test_forgetting_reaches_the_window():
+    """An unlabelled observation is forgotten by id, subject, stream or time, and stays so."""
+    world = World()
+    world.observe(vector(5), 0, subject="p")
+    receipt = world.ask(ForgetRequest("r", Selector(subject="p")), Receipt)
+    assert receipt.facts_forgotten == 0
+    assert world.ledger.buried("s:0")
+    assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
+
+
+def test_a_receipt_says_what_was_done():
+    """Count, concepts and both digests; the second is what remains."""
+    world = World([fact("x", "a"), fact("y", "b"), fact("z", "b")])
+    before = world.runtime.digest()
+    receipt = world.ask(ForgetRequest("r", Selector(label="b"), 42), Receipt)
+    assert (receipt.request_id, receipt.requested_at_ns) == ("r", 42)
+    assert (receipt.facts_forgotten, receipt.concepts_touched) == (2, ("home/b",))
+    assert receipt.digest_before == before
+    assert receipt.digest_after == world.runtime.digest() == World([fact("x", "a")]).runtime.digest()
+    assert receipt.evicted_before == 0
+    assert world.ledger.receipts == [receipt]
+
+
+def test_a_receipt_counts_evictions_before_it():
+    """What a full concept pushed out earlier is said, since it can't be told from the forgotten."""
+    world = World([fact("x", at=1), fact("y", at=2)], config=Config(facts_per_concept=1))
+    world.feed(Enrol((fact("z", at=3),)))
+    receipt = world.ask(ForgetRequest("r", Selector(label="a")), Receipt)
+    assert receipt.evicted_before == 1
+
+
+def test_forgetting_everything_by_an_empty_selector_is_refused():
+    """A request that names nothing would forget all; it is refused."""
+    world = World([fact("x")])
+    world.ask(ForgetRequest("r", Selector()), Rejected)
+    assert len(world.ledger.facts()) == 1
+
+
+def test_forgetting_nothing_is_said():
+    """A request that matches nothing leaves no receipt."""
+    world = World([fact("x")])
+    world.ask(ForgetRequest("r", Selector(label="never")), Rejected)
+    assert world.ledger.receipts == []
+
+
+def test_a_resurvey_after_forgetting_leaves_no_trace():
+    """With a new survey not even the frozen geometry remembers what was forgotten."""
+    facts = [fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)]
+    world = World(facts)
+    world.feed(Survey())
+    world.feed(ForgetRequest("r", Selector(label="b"), resurvey=True))
+    never = World([row for row in facts if row.label == "a"])
+    never.feed(Survey())
+    assert world.runtime.digest() == never.runtime.digest() == world.derived()
+    assert "geometry" in world.ledger.receipts[0].rebuilt
+
+
+def test_forgetting_all_facts_with_a_resurvey_is_a_fresh_start():
+    """An emptied ledger has the digest of one that was always empty."""
+    world = World([fact("x"), fact("y")])
+    world.feed(Survey())
+    world.feed(ForgetRequest("r", Selector(label="a"), resurvey=True))
+    assert world.runtime.digest() == World().runtime.digest()
+    world.crash()
+    assert world.runtime.digest() == World().runtime.digest()
+
+
+def test_a_survey_freezes_the_geometry():
+    """A survey writes the geometry before it says so, and a restart uses it."""
+    world = World([fact("x"), fact("y", "b")])
+    effects = world.runtime.handle(Survey())
+    assert isinstance(effects[0], Freeze)
+    for effect in effects:
+        world.ledger.apply(effect)
+    before = world.runtime.digest()
+    world.crash()
+    assert world.runtime.digest() == before
+
+
+def test_a_survey_needs_facts():
+    """There is nothing to survey in an empty ledger."""
+    world = World()
+    world.ask(Survey(), Rejected)
+    assert world.ledger.geometry() is None
+
+
+def test_a_survey_drops_windows_of_the_old_geometry():
+    """Codes of an old geometry mean nothing under a new one: each window starts again."""
+    world = taught(Config(window=4))
+    run(world, (1,), 3)
+    world.feed(Survey())
+    decisions = [m for m in run(world, (1,), 4, 10) if isinstance(m, Decision)]
+    assert [d.window_p == 1.0 for d in decisions[:3]] == [True] * 3
+
+
+def test_relabelling_moves_facts():
+    """Selected facts get another label; those that have it already are left alone."""
+    world = World([fact("x", "a"), fact("y", "a"), fact("z", "b")])
+    assert world.ask(Relabel(Selector(stream="s"), "b"), Ack).count == 2
+    assert world.ledger.concepts() == {("home", "b"): 3}
+    assert [row.revision for row in world.ledger.facts()] == [1, 1, 0]
+    assert world.ask(Relabel(Selector(stream="s"), "b"), Ack).count == 0
+    assert world.runtime.digest() == world.derived()
+
+
+def test_relabelling_nothing_is_said():
+    """A selector that matches nothing is refused."""
+    World([fact("x")]).ask(Relabel(Selector(label="never"), "b"), Rejected)
+
+
+def test_facts_are_durable_before_they_are_acknowledged():
+    """Remember comes before the Ack that announces it."""
+    world = World()
+    kinds = [type(effect) for effect in world.runtime.handle(Enrol((fact("x"),)))]
+    assert kinds[0] is Remember
+    assert len(kinds) == 2
+
+
+def test_a_crash_between_effects_loses_nothing_acknowledged():
+    """A runtime that never applied its effects leaves a ledger as before; a new one starts there."""
+    world = World([fact("x")])
+    before = world.runtime.digest()
+    world.runtime.handle(Enrol((fact("y", "b"),)))
+    world.crash()
+    assert world.runtime.digest() == before == world.derived()
+
+
+def test_a_crash_changes_no_decision():
+    """Verdict, route and answer of the next observation are those of a run that never crashed."""
+    one, other = taught(), taught()
+    other.crash()
+    sample = clouds((2,), 1, seed=5, width=WIDE)[0]
+    assert one.observe(sample, 0) == other.observe(sample, 0)
+
+
+def test_the_same_events_give_the_same_effects():
+    """Nothing in the core depends on anything but its input."""
+    assert run(taught(), (1, 7, 2), 12) == run(taught(), (1, 7, 2), 12)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Observation("s", 9, 0, np.full(WIDTH, np.nan)),
+        Observation("s", 9, 0, np.full(WIDTH, np.inf)),
+        Observation("s", 9, 0, np.zeros(WIDTH - 1)),
+        Observation("s", 9, 0, np.zeros((2, WIDTH))),
+        Observation("s", 9, 0, b""),
+        Observation("s", 9, 0, None),
+        Observation("s", 9, 0, "text"),
+        Observation("s", 9, -1, np.zeros(WIDTH)),
+        Observation("s", 9, 0, np.zeros(WIDTH), id="\x00"),
+        Label("s:0", ""),
+        Label("s:0", "a" * 10_000),
+        Label("s:0", "a\x00b"),
+        Label("s:0", "a", "\n"),
+        Label("\ud800", "a"),
+        Label("never seen", "a"),
+        Enrol((fact("y"), fact("z", ""))),
+        Enrol((fact("y"), fact("z", at=-1))),
+        Enrol((fact("y"), fact("z", width=WIDTH + 1))),
+        Relabel(Selector(label="a")),
+        Relabel(Selector(label="a"), "\x07"),
+        ForgetRequest("r", Selector()),
+        ForgetRequest("", Selector(label="a")),
+        ForgetRequest("r", Selector(ids=frozenset({"\ud800"}))),
+    ],
+    ids=lambda event: repr(event)[:70],
+)
+def test_a_bad_event_is_rejected_and_changes_nothing(event):
+    """Bad input is answered with a reason and a hint; knowledge, ledger and window stay."""
+    world = World([fact("x")])
+    world.observe(vector(5), 0)
+    facts, digest = world.ledger.facts(), world.runtime.digest()
+    rejected = world.ask(event, Rejected)
+    assert rejected.reason
+    assert rejected.hint
+    assert len(rejected.reason) < 400
+    assert len(rejected.subject_id) <= limits.TEXT_CHARS_MAX
+    assert (world.ledger.facts(), world.runtime.digest()) == (facts, digest)
+    assert world.ask(Label("s:0", "b"), Ack).count == 1
+
+
+def test_a_runtime_opens_on_what_a_ledger_holds():
+    """Opening derives: the digest is that of the runtime that taught the ledger."""
+    world = World([fact("x"), fact("y", "b")])
+    opened = Runtime(Config(), world.model, world.ledger)
+    assert opened.digest() == world.runtime.digest()

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from encoder import CardError, PayloadError, Quantiser, freeze_quantiser
+
+FLOATS = st.floats(-1e6, 1e6, width=32)
+TABLES = arrays(np.float32, st.tuples(st.integers(1, 8), st.just(5)), elements=FLOATS)
+SLICES = (slice(0, 2), slice(2, 5))
+GRANULARITIES = st.sampled_from(["tap", "channel"])
+
+
+def ramp(width: int = 3) -> Quantiser:
+    """Steps of a half, with zero at level 10."""
+    return Quantiser(np.full(width, 0.5, np.float32), np.full(width, 10))
+
+
+def test_levels_follow_the_formula() -> None:
+    """A value becomes round(value / scale) + zero."""
+    assert ramp().quantise([0.0, 1.0, -2.0]).tolist() == [10, 12, 6]
+
+
+def test_halves_round_to_even() -> None:
+    """Halves go to the even neighbour, as in ONNX QuantizeLinear."""
+    quantiser = Quantiser(np.ones(4, np.float32), np.zeros(4, np.int32))
+    assert quantiser.quantise([0.5, 1.5, 2.5, 3.5]).tolist() == [0, 2, 2, 4]
+
+
+def test_values_beyond_the_range_are_clipped() -> None:
+    """Beyond 0..255 the nearest end is taken, also when the division overflows."""
+    tiny = Quantiser(np.full(2, 1e-30, np.float32), np.zeros(2, np.int32))
+    assert tiny.quantise([3e38, -3e38]).tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
+def test_what_is_not_finite_is_refused_by_position(bad: float) -> None:
+    """NaN, infinity and what overflows float32 are refused, and the place is named."""
+    with pytest.raises(PayloadError, match=r"at position \[1, 2\]") as caught:
+        ramp().quantise(np.array([[0, 0, 0], [0, 0, bad]]))
+    assert caught.value.hint
+
+
+def test_a_wrong_width_is_refused() -> None:
+    """Features of another model do not fit."""
+    with pytest.raises(PayloadError, match="expected 3 columns"):
+        ramp().quantise([1.0, 2.0])
+
+
+@given(TABLES, GRANULARITIES)
+def test_calibration_data_come_back_within_half_a_step(table, granularity) -> None:
+    """Every value that calibrated comes back within half a level (and float32 rounding)."""
+    quantiser = freeze_quantiser(table, SLICES, granularity, headroom=0.1)
+    back = quantiser.dequantise(quantiser.quantise(table))
+    room = quantiser.scale * 1.01 + np.abs(table) * 1e-5
+    assert (np.abs(back - table) <= room).all()
+    assert quantiser.clipped(table).max() == 0
+
+
+@given(TABLES, GRANULARITIES)
+def test_quantising_levels_again_changes_nothing(table, granularity) -> None:
+    """Dequantised levels quantise to themselves."""
+    quantiser = freeze_quantiser(table, SLICES, granularity)
+    levels = quantiser.quantise(table)
+    assert np.array_equal(quantiser.quantise(quantiser.dequantise(levels)), levels)
+
+
+@given(TABLES)
+def test_order_within_a_tap_is_kept(table) -> None:
+    """With granularity 'tap', a larger value in a tap never gets a smaller level."""
+    quantiser = freeze_quantiser(table, SLICES, "tap")
+    levels = quantiser.quantise(table).astype(int)
+    for part in SLICES:
+        order = np.argsort(table[:, part], axis=1)
+        sorted_levels = np.take_along_axis(levels[:, part], order, axis=1)
+        assert (np.diff(sorted_levels, axis=1) >= 0).all()
+
+
+def test_a_tap_has_one_scale_and_a_channel_its_own() -> None:
+    """Granularity decides how many scales there are."""
+    table = np.arange(20, dtype=np.float32).reshape(4, 5) ** 2
+    assert len(set(freeze_quantiser(table, SLICES, "tap").scale.tolist())) == 2
+    assert len(set(freeze_quantiser(table, SLICES, "channel").scale.tolist())) == 5
+
+
+def test_rectified_features_lose_no_level_to_headroom() -> None:
+    """Where nothing is negative, zero becomes level 0 and headroom goes to the top."""
+    table = np.array([[0.0, 1.0], [2.0, 4.0]], dtype=np.float32)
+    quantiser = freeze_quantiser(table, (slice(0, 2),), headroom=0.25)
+    assert quantiser.zero.tolist() == [0, 0]
+    assert quantiser.quantise([0.0, 5.0]).tolist() == [0, 255]
+
+
+def test_a_small_swing_far_from_zero_keeps_its_resolution() -> None:
+    """Mains voltage: 229 to 231 uses most of the levels, though zero is far away."""
+    table = np.array([[229.0], [230.0], [231.0]], dtype=np.float32)
+    levels = freeze_quantiser(table, (slice(0, 1),), headroom=0.25).quantise(table)
+    assert levels[:, 0].tolist() == [43, 128, 213]
+
+
+def test_a_dead_channel_borrows_the_range_of_its_tap() -> None:
+    """A column that never moved can still tell when it moves."""
+    table = np.array([[0.0, 0.0], [0.0, 8.0]], dtype=np.float32)
+    quantiser = freeze_quantiser(table, (slice(0, 2),), "channel", headroom=0.0)
+    assert quantiser.quantise([0.0, 0.0]).tolist() == [0, 0]
+    assert quantiser.quantise([4.0, 4.0])[0] > 100
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, -5.0, 1e-30, 1e30])
+@pytest.mark.parametrize("granularity", ["tap", "channel"])
+def test_one_constant_sample_is_enough(value, granularity) -> None:
+    """A single sample without any movement gives a usable quantiser that separates change."""
+    table = np.full((1, 2), value, dtype=np.float32)
+    quantiser = freeze_quantiser(table, (slice(0, 2),), granularity)
+    here = int(quantiser.quantise(table)[0, 0])
+    there = int(quantiser.quantise(table + max(abs(value), 1.0) / 4)[0, 0])
+    assert there > here
+
+
+@pytest.mark.parametrize(
+    ("table", "slices", "error"),
+    [
+        (np.zeros((0, 2)), (slice(0, 2),), PayloadError),
+        (np.zeros(2), (slice(0, 2),), PayloadError),
+        (np.array([[1.0, np.nan]]), (slice(0, 2),), PayloadError),
+        (np.array([["a", "b"]]), (slice(0, 2),), PayloadError),
+        ([[1.0], [1.0, 2.0]], (slice(0, 2),), PayloadError),
+        (np.zeros((1, 2)), (slice(0, 1),), CardError),
+        (np.zeros((1, 2)), (slice(1, 2), slice(0, 1)), CardError),
+    ],
+)
+def test_impossible_calibration_is_refused(table, slices, error) -> None:
+    """No rows, wrong shapes, NaN, text and slices that do not cover are refused."""
+    with pytest.raises(error):
+        freeze_quantiser(table, slices)
+
+
+def test_unknown_granularity_and_headroom_are_refused() -> None:
+    """A misspelt granularity and a negative headroom are refused."""
+    for arguments in ({"granularity": "row"}, {"headroom": -1.0}, {"headroom": float("nan")}):
+        with pytest.raises(CardError, match="calibrating"):
+            freeze_quantiser(np.ones((2, 1)), (slice(0, 1),), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero"),
+    [([0.0], [0]), ([-1.0], [0]), ([np.nan], [0]), ([1.0, 1.0], [0]), ([], []), ([1.0], [0.5])],
+)
+def test_impossible_numbers_are_refused(scale, zero) -> None:
+    """A quantiser cannot be made from zero, negative, missing or fractional numbers."""
+    with pytest.raises(CardError):
+        Quantiser(np.array(scale, np.float32), np.array(zero))
+
+
+def test_a_quantiser_cannot_be_changed() -> None:
+    """Neither its fields nor its arrays can be written to, nor through the arrays given."""
+    scale = np.ones(2, np.float32)
+    quantiser = Quantiser(scale, np.zeros(2, np.int32))
+    scale[0] = 7
+    assert quantiser.scale[0] == 1
+    with pytest.raises(ValueError, match="read-only"):
+        quantiser.zero[0] = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        quantiser.scale = scale  # type: ignore[misc]
+
+
+def test_quantisers_are_equal_by_value() -> None:
+    """Two with the same numbers are equal and hash alike; one other number makes them differ."""
+    assert ramp() == ramp()
+    assert hash(ramp()) == hash(ramp())
+    assert ramp() != Quantiser(ramp().scale, ramp().zero + 1)
+    assert ramp() != "a quantiser"
+
+
+def test_clipped_counts_what_falls_outside() -> None:
+    """The share of clipped rows is counted per column."""
+    quantiser = Quantiser(np.ones(2, np.float32), np.zeros(2, np.int32))
+    assert quantiser.clipped([[0, 256], [-1, 255], [3, 300], [1, 1]]).tolist() == [0.25, 0.5]
