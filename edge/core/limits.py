@@ -17,8 +17,8 @@ DRIFT_WINDOW_MAX: Final = 64
 STREAMS_MAX: Final = 1_024
 """Streams whose session state is kept; the longest silent one goes first."""
 
-HEAD_FACTS_MAX: Final = 2_048
-"""Facts of its own domain a head is solved from: about the shipped encoder's columns."""
+HEAD_FACTS_MAX: Final = 4_096
+"""Facts of its own domain a head is solved from."""
 
 SUPPORT_FACTS_MAX: Final = 1_024
 """Facts of the other domains that take part in a domain's head."""

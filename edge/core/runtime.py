@@ -7,7 +7,7 @@ it knows is derived from the ledger.
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol, cast
 
 import encoder
@@ -151,7 +151,7 @@ class Runtime:
         if not before and not renamed:
             yield _reject(
                 "relabel",
-                f"relabelling: no fact matches {event.selector}",
+                f"relabelling: no fact matches {_brief(event.selector)}",
                 "see `auricle inspect` for what is known",
             )
             return
@@ -207,7 +207,7 @@ class Runtime:
         if event.selector.empty or not ids | waiting:
             yield _reject(
                 event.request_id,
-                f"forgetting: nothing matches {event.selector}",
+                f"forgetting: nothing matches {_brief(event.selector)}",
                 "name at least one of id, subject, stream, domain, label, time range",
             )
             return
@@ -217,9 +217,10 @@ class Runtime:
         geometry = self._settle(ids) if event.resurvey else None
         receipt = self._receipt(event, facts, before, ids, geometry)
         self._watch.forget(waiting | ids)
-        yield Erase(tuple(sorted(ids | waiting)), receipt)
+        # In this order a crash in between leaves a request to repeat, not a receipt that is wrong.
         if geometry is not None:
             yield Freeze(geometry.pack())
+        yield Erase(tuple(sorted(ids | waiting)), receipt)
         yield Publish(receipt)
 
     def _receipt(
@@ -268,6 +269,12 @@ def spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
 
 def _reject(subject_id: str, reason: str, hint: str) -> Publish:
     return Publish(Rejected(subject_id, reason, hint))
+
+
+def _brief(selector: Selector) -> str:
+    """Return a selector as text, cut to a length that can be sent: it may name many ids."""
+    given = {name: value for name, value in asdict(selector).items() if value is not None}
+    return str(given)[: limits.TEXT_CHARS_MAX]
 
 
 def _subject_of(event: Event) -> str:

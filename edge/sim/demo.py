@@ -5,78 +5,31 @@ happens; a view prints it.  Every number is measured during the run.
 """
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..core import (
-    Ack,
     Config,
-    Decision,
-    DriftAlarm,
-    EdgeError,
     Enrol,
-    Event,
     Fact,
     ForgetRequest,
     Label,
-    Message,
     Model,
-    Observation,
     Receipt,
-    Rejected,
     Relabel,
     Selector,
     Survey,
 )
 from ..shell.store import Store
-from .demo_beats import Beat, Chapter, Exam, Glimpse, Line, Outcome, Tally
+from .demo_beats import Beat, Chapter, Exam, Line, Outcome, Tally
 from .demo_desk import Desk, Sheet, TimedModel
 from .demo_proof import Proof, count_traces, prove
-from .digits import DIGITS, Deck, Digits, load_mnist, load_optdigits
-from .recording import Mark, MarkKind, Recording, Step
+from .demo_story import Plan, Story, encode, watch
+from .digits import DIGITS, Deck, load_mnist, load_optdigits
+from .recording import Recording
 
-STREAM: Final = "reader"
 KNOWN: Final = "mnist"
 NEW: Final = "optdigits"
-IMAGE_INTERVAL_NS: Final = 100_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How many images each chapter takes.  `digit`: the one forgotten in the new domain."""
-
-    enrolled_per_digit: int = 100
-    exam: int = 300
-    known: int = 500
-    unlabelled: int = 250
-    labels_per_digit: int = 12
-    labelled: int = 400
-    digit: str = "7"
-    seed: int = 1
-
-
-@dataclass(slots=True)
-class _Story:
-    """The desk, the images still unseen, and what has happened so far."""
-
-    plan: Plan
-    desk: Desk
-    known: Deck
-    new: Deck
-    now_ns: int
-    seen: dict[str, tuple[str, NDArray[np.uint8]]] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    exams: list[Exam] = field(default_factory=list)
-    sheets: tuple[Sheet, ...] = ()
-    tallies: list[Tally] = field(default_factory=list)
-
-    def mark(self, kind: MarkKind, text: str) -> None:
-        """Put a mark on the time axis, before the next observation."""
-        self.marks.append(Mark(len(self.steps), kind, text))
+REQUEST: Final = "demo-forget-1"
 
 
 def tell(
@@ -88,41 +41,151 @@ def tell(
     learned.  started_at_ns: when the first image was captured.  Needs the extra `sim`.
     """
     plan = plan or Plan()
-    desk = Desk(config, TimedModel(model), store)
     decks = Deck(load_mnist(), plan.seed), Deck(load_optdigits(), plan.seed)
-    story = _Story(plan, desk, *decks, now_ns=started_at_ns)
+    story = Story(plan, Desk(config, TimedModel(model), store), *decks, started_at_ns)
     yield from _enrol(story)
-    yield from _read_known(story)
-    yield from _switch(story)
-    placed, labels = yield from _label(story)
+    known = yield from _read_known(story)
+    unlabelled = yield from _switch(story)
+    labels, placed = yield from _label(story, unlabelled)
+    labelled = yield from _recover(story)
     receipt, proof = yield from _forget(story)
-    yield _outcome(story, placed, labels, receipt, proof)
+    encoding, rest = (timing.p50_us / 1e3 for timing in story.desk.timings()[:2])
+    first, second, third = story.exams
+    yield Outcome(
+        _recording(story, receipt), (first, second, third), known, unlabelled, labelled,
+        labels, placed, receipt, proof, encoding, rest,
+    )  # fmt: skip
 
 
-# --- the chapters -------------------------------------------------------------------------------
-
-
-def _enrol(story: _Story) -> Iterator[Beat]:
+def _enrol(story: Story) -> Iterator[Beat]:
     plan = story.plan
     lesson = story.known.deal_evenly(plan.enrolled_per_digit)
     held_out = story.known.deal(plan.exam), story.new.deal(plan.exam)
-    total = len(lesson) + sum(map(len, held_out))
-    yield Chapter(
-        "Enrolment",
-        f"The reader learns from {len(lesson):,} MNIST digits and nothing else.",
-        total,
-        lesson,
+    images = len(lesson) + 2 * plan.exam
+    text = f"A reader learns from {len(lesson):,} MNIST digits, {plan.enrolled_per_digit} of each."
+    yield Chapter("Enrolment", text, images, lesson)
+    features = yield from encode(story, lesson)
+    facts = tuple(
+        Fact(f"{KNOWN}:{number}", "enrolment", KNOWN, str(label), story.tick(), row.values.tobytes())
+        for number, (label, row) in enumerate(zip(lesson.labels, features, strict=True))
     )
-    facts = []
-    for number, image in enumerate(lesson.images):
-        features = story.desk.model.encode(image).values.tobytes()
-        label = str(lesson.labels[number])
-        fact_id = f"{KNOWN}:{number}"
-        facts.append(Fact(fact_id, "enrolment", KNOWN, label, _tick(story), features))
-        yield Glimpse()
+    story.tell(Enrol(facts))
+    story.tell(Survey())
+    story.mark("enrolled", f"{len(facts)} facts of {KNOWN}")
     sheets = []
     for digits in held_out:
-        for part in story.desk.encode(digits):
-            yield Glimpse()
-        sheets.append(story.desk.encode(digits))
+        rows = yield from encode(story, digits)
+        sheets.append(Sheet(rows, tuple(str(label) for label in digits.labels)))
     story.sheets = tuple(sheets)
+    exam = story.examine()
+    yield Line(f"{plan.exam} held-out digits: {exam.known:.1%} read right", "good")
+
+
+def _read_known(story: Story) -> Generator[Beat, None, Tally]:
+    digits = story.known.deal(story.plan.known)
+    rate = story.desk.config.false_alarm_rate
+    text = "Fresh MNIST digits stream in, from other writers and without labels."
+    yield Chapter("Known ground", text, len(digits))
+    story.mark("domain", KNOWN)
+    tally = yield from watch(story, digits, learned=True)
+    yield Line(f"{tally.accuracy:.1%} read right, {tally.alarms or 'no'} alarms", "good")
+    yield Line(f"{tally.new} of {tally.images} called new: {tally.novelty:.1%}, ordered {rate:.0%}")
+    return tally
+
+
+def _switch(story: Story) -> Generator[Beat, None, Tally]:
+    digits = story.new.deal(story.plan.unlabelled)
+    text = "The scanner is replaced, and nobody says so: optdigits, 8 × 8 pixels."
+    yield Chapter("A new scanner", text, len(digits), digits)
+    story.mark("domain", NEW)
+    tally = yield from watch(story, digits, learned=False)
+    yield Line(f"{tally.novelty:.1%} called new; the best guess would be right for"
+               f" {tally.accuracy:.1%}", "bad")  # fmt: skip
+    return tally
+
+
+def _label(story: Story, before: Tally) -> Generator[Beat, None, tuple[int, int]]:
+    chosen = _choose(story)
+    text = f"Somebody labels {story.plan.labels_per_digit} of each digit among those already seen."
+    yield Chapter("Late labels", text)
+    for key, label in chosen:
+        story.tell(Label(key, label))
+    facts = [story.desk.store.get(key) for key, _ in chosen]
+    placed = sum(fact is not None and fact.domain == before.domain for fact in facts)
+    story.mark("labels", f"{len(chosen)} labels")
+    yield Line(f"{placed} of {len(chosen)} went to {before.domain or 'no new domain'} by themselves")
+    if before.domain:
+        story.tell(Relabel(Selector(domain=before.domain), domain=NEW))
+        yield Line(f"a person renames {before.domain} to {NEW}")
+    exam = story.examine()
+    yield Line(f"held-out digits read right: new scanner {story.exams[0].new:.1%} → {exam.new:.1%},"
+               f" MNIST {story.exams[0].known:.1%} → {exam.known:.1%}", "good")  # fmt: skip
+    return len(chosen), placed
+
+
+def _recover(story: Story) -> Generator[Beat, None, Tally]:
+    digits = story.new.deal(story.plan.labelled)
+    yield Chapter("Recovered", "The new scanner goes on, without further labels.", len(digits))
+    tally = yield from watch(story, digits, learned=True)
+    yield Line(f"{tally.accuracy:.1%} read right, {tally.novelty:.1%} called new", "good")
+    return tally
+
+
+def _forget(story: Story) -> Generator[Beat, None, tuple[Receipt, Proof]]:
+    desk, digit = story.desk, story.plan.digit
+    selector = Selector(domain=NEW, label=digit)
+    facts = [fact for page in desk.store.pages() for fact in page]
+    gone = [fact for fact in facts if selector.matches(fact)]
+    kept = [fact for fact in facts if not selector.matches(fact)]
+    text = f"A request: forget every {digit} of the new scanner; those of MNIST stay."
+    yield Chapter("Forgetting", text, len(gone))
+    traces = count_traces(desk.store.path, gone)
+    answers = story.tell(ForgetRequest(REQUEST, selector, story.tick()))
+    receipt = next(answer for answer in answers if isinstance(answer, Receipt))
+    story.mark("forget", f"{receipt.facts_forgotten} facts of {NEW}/{digit}")
+    images = [story.seen[fact.id][1] for fact in gone]
+    proof = prove(desk, kept, gone, images, traces, receipt)
+    story.examine()
+    yield from _show_proof(story, proof)
+    return receipt, proof
+
+
+def _show_proof(story: Story, proof: Proof) -> Iterator[Beat]:
+    before, after = story.exams[1], story.exams[2]
+    tone = "good" if proof.holds else "bad"
+    agree = "the same as" if proof.exact else "NOT the same as"
+    yield Line(f"{proof.facts} facts forgotten; knowledge {proof.runtime[:16]} is {agree}"
+               " derived without them", "good" if proof.exact else "bad")  # fmt: skip
+    yield Line(f"in the file: {proof.traces_before} of them before, {proof.traces_after} after;"
+               f" sent again: {proof.relearned} relearned", tone)  # fmt: skip
+    yield Line(f"{story.plan.digit}s of the new scanner read right: {before.digit:.1%} →"
+               f" {after.digit:.1%}; MNIST {before.known:.1%} → {after.known:.1%}")  # fmt: skip
+
+
+def _choose(story: Story) -> list[tuple[str, str]]:
+    """Choose the first images of each digit that the new scanner showed: (id, label) pairs."""
+    chosen: list[tuple[str, str]] = []
+    left = dict.fromkeys(DIGITS, story.plan.labels_per_digit)
+    new = {step.index for step in story.steps if step.truth_domain == NEW}
+    for index, (key, (label, _)) in enumerate(story.seen.items()):
+        if index in new and left[label]:
+            left[label] -= 1
+            chosen.append((key, label))
+    return chosen
+
+
+def _recording(story: Story, receipt: Receipt) -> Recording:
+    desk = story.desk
+    return Recording(
+        title="A handwriting reader meets a new scanner",
+        seed=story.plan.seed,
+        steps=tuple(story.steps),
+        marks=tuple(story.marks),
+        domains=(KNOWN, NEW),
+        checkpoints=("enrolled", "labels", "forget"),
+        accuracy_matrix=tuple((exam.known, exam.new) for exam in story.exams),
+        receipts=(receipt,),
+        timings=desk.timings(),
+        rate=desk.config.false_alarm_rate,
+        digest=desk.runtime.digest(),
+    )

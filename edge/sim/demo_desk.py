@@ -10,7 +10,6 @@ import numpy as np
 
 from ..core import Config, Decision, Event, Message, Model, Observation, Publish, Runtime
 from ..shell.store import Store
-from .digits import Digits
 from .recording import Timing
 
 US_PER_NS: Final = 1e-3
@@ -77,11 +76,6 @@ class Desk:
                 self.store.apply(effect)
                 self._store_ns.append(time.perf_counter_ns() - start)
         return tuple(effect.message for effect in effects if isinstance(effect, Publish))
-
-    def encode(self, digits: Digits) -> Sheet:
-        """Encode images for an examination."""
-        features = tuple(self.model.encode(image) for image in digits.images)
-        return Sheet(features, tuple(str(label) for label in digits.labels))
 
     def examine(self, sheet: Sheet) -> tuple[bool, ...]:
         """Say for each image whether it is read right, by a second runtime over the same store.

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import StateCorruptError
+from ..core import ConfigError, StateCorruptError
 
 DIGITS: Final = tuple("0123456789")
 OPTDIGITS_MAX: Final = 16
@@ -65,3 +65,35 @@ def load_optdigits() -> Digits:
     held = load_digits()
     scaled = np.rint(held.images * (255 / OPTDIGITS_MAX)).astype(np.uint8)
     return Digits("optdigits", scaled, held.target.astype(np.int64))
+
+
+class Deck:
+    """Digits dealt once each, in an order that the seed decides."""
+
+    def __init__(self, digits: Digits, seed: int) -> None:
+        self._digits = digits
+        self._left = np.random.default_rng(seed).permutation(len(digits))
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def deal(self, count: int) -> Digits:
+        """Deal the next `count` images; raises ConfigError where fewer are left."""
+        return self._take(np.arange(count))
+
+    def deal_evenly(self, per_digit: int) -> Digits:
+        """Deal the next `per_digit` images of each digit; raises ConfigError as `deal` does."""
+        labels = self._digits.labels[self._left]
+        rows = [np.flatnonzero(labels == int(digit))[:per_digit] for digit in DIGITS]
+        short = min(len(of_digit) for of_digit in rows) < per_digit
+        return self._take(np.arange(len(self) + 1) if short else np.sort(np.concatenate(rows)))
+
+    def _take(self, places: NDArray[np.int64]) -> Digits:
+        if len(places) > len(self):
+            raise ConfigError(
+                f"dealing {self._digits.source} digits: {len(self)} are left, too few",
+                "ask for fewer",
+            )
+        dealt = self._digits.take(self._left[places])
+        self._left = np.delete(self._left, places)
+        return dealt

@@ -25,7 +25,7 @@ class Step:
 
     Fields from `known` on are those of `edge.core.Decision`; `score`: higher is newer.  `novel` is
     True where, at that moment, nothing of (truth_domain, truth_label) had been learned: what the
-    detector should call new.
+    detector should call new; None while its domain holds too few facts to tell at the ordered rate.
     """
 
     index: int
@@ -40,7 +40,7 @@ class Step:
     p_value: float
     window_p: float
     alarm: bool
-    novel: bool = False
+    novel: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,19 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core import ConfigError, Selector
 from .corruptions import IMAGES_ONLY, VECTORS_ONLY, corrupt_values
-from .samples import Samples, decode_image, read_samples, take
+from .samples import decode_image, read_samples
 from .scenarios import Domain, Forget, Phase, Scenario
 
 START_NS: Final = 1_767_225_600_000_000_000
 """The simulated world begins on 1 January 2026 and shows one observation a second."""
 
 SECOND_NS: Final = 1_000_000_000
+
+AFTERWARDS: Final = 2**62
+"""Later than every observation: what is still due when the stream ends comes then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,45 +138,160 @@ class _Pool:
 
     def __init__(self, domain: Domain, seed: int) -> None:
         self.samples = read_samples(domain)
-        self.spread = self.samples.spread() if domain.corruptions else np.array(1.0)
-        order = np.random.default_rng([seed, zlib.crc32(repr(domain).encode())])
-        rows = order.permutation(len(self.samples)).tolist()
+        self.spread = self.samples.spread()
+        random = np.random.default_rng([seed, zlib.crc32(_identity(domain))])
+        rows = random.permutation(len(self.samples)).tolist()
         self.test, self._left = rows[: domain.test], rows[domain.test :]
 
     def draw(self, count: int, classes: tuple[str, ...], what: str) -> list[int]:
         """Give out `count` rows not given before, of some classes where any are named."""
-        fitting = [row for row in self._left
-                   if not classes or self.samples.labels[row] in classes]
+        labels = self.samples.labels
+        fitting = [row for row in self._left if not classes or labels[row] in classes]
         if len(fitting) < count:
             raise ConfigError(f"{what}: {count} samples are wanted, {len(fitting)} are left",
                               "ask for fewer, or keep fewer for `test`")
-        drawn = fitting[:count]
-        gone = set(drawn)
+        gone = set(fitting[:count])
         self._left = [row for row in self._left if row not in gone]
-        return drawn
+        return fitting[:count]
 
 
 def build_world(scenario: Scenario, seed: int) -> World:
     """Lay out a scenario.  Raises ConfigError where sources hold less than phases ask for."""
-    builder = _Builder(scenario, seed)
-    actions = tuple(builder.actions())
+    pools = _fill_pools(scenario, seed)
+    actions = tuple(_Timeline(scenario, seed, pools).actions())
     visited = dict.fromkeys(phase.domain for phase in scenario.phases)
     domains = (*visited, *(name for name in scenario.domains if name not in visited))
-    tests = {name: builder.held_out(name) for name in domains}
-    taught = tuple(next((at for at, phase in enumerate(scenario.phases)
-                         if phase.domain == name and (phase.enrol or phase.label_fraction)), None)
-                   for name in domains)
-    return World(actions, tests, domains, taught, builder.pools[domains[0]].samples.taps)
+    tests = {name: tuple(_Maker(name, scenario.domains[name], pools[name], seed).make(row, 1.0)
+                         for row in pools[name].test)
+             for name in domains}
+    return World(actions, tests, domains, tuple(_taught(scenario, name) for name in domains),
+                 pools[domains[0]].samples.taps)
 
 
-class _Builder:
-    def __init__(self, scenario: Scenario, seed: int) -> None:
-        self.scenario = scenario
-        self.seed = seed
-        shared: dict[Domain, _Pool] = {}
-        self.pools: dict[str, _Pool] = {}
-        for name, domain in sorted(scenario.domains.items()):
-            key = msgspec.structs.replace(domain, corruptions=())
-            identity = msgspec.json.encode(key)
-            del identity
-            self.pools[name] = shared.setdefault(key, _Pool(domain, seed))
+def _fill_pools(scenario: Scenario, seed: int) -> dict[str, _Pool]:
+    shared: dict[bytes, _Pool] = {}
+    for domain in scenario.domains.values():
+        if _identity(domain) not in shared:
+            shared[_identity(domain)] = _Pool(domain, seed)
+    pools = {name: shared[_identity(domain)] for name, domain in scenario.domains.items()}
+    for name, domain in scenario.domains.items():
+        vectors = bool(pools[name].samples.taps)
+        wrong = {c.kind for c in domain.corruptions} & (IMAGES_ONLY if vectors else VECTORS_ONLY)
+        if wrong:
+            found = "vectors" if vectors else "images"
+            raise ConfigError(
+                f"setting up domain {name!r}: {sorted(wrong)[0]!r} cannot be done to {found}",
+                "blur is for images, drift for vectors; noise, brightness, contrast for both")
+    if len({pool.samples.taps for pool in pools.values()}) > 1:
+        raise ConfigError("setting up the domains: their samples are not of one kind and width",
+                          "one encoder serves them all: choose sources that it can take")
+    return pools
+
+
+def _identity(domain: Domain) -> bytes:
+    return msgspec.json.encode(msgspec.structs.replace(domain, corruptions=()))
+
+
+def _taught(scenario: Scenario, name: str) -> int | None:
+    phases = enumerate(scenario.phases)
+    return next((at for at, phase in phases
+                 if phase.domain == name and (phase.enrol or phase.label_fraction)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes the samples of a domain: a row of its pool, with the domain's corruptions."""
+
+    name: str
+    domain: Domain
+    pool: _Pool
+    seed: int
+
+    def make(self, row: int, progress: float | None = None, at: int = 0) -> Sample:
+        """Make a sample.  at: observations since the phase began, for ramps; progress: of all
+        ramps, where it is not `at` that decides."""
+        samples = self.pool.samples
+        strengths = [
+            (c.kind, c.severity * (progress if progress is not None else _grown(at, c.ramp)))
+            for c in self.domain.corruptions
+        ]
+        return Sample(self.name, samples.labels[row],
+                      lambda: self._read(row, [pair for pair in strengths if pair[1]]))
+
+    def _read(self, row: int, strengths: list[tuple[str, float]]) -> Any:
+        payload = self.pool.samples.read(row)
+        if not strengths:
+            return payload
+        values = payload if self.pool.samples.taps else decode_image(payload)
+        random = np.random.default_rng([self.seed, zlib.crc32(self.name.encode()), row])
+        for kind, severity in strengths:
+            values = corrupt_values(values, kind, severity, self.pool.spread, random)
+        return values
+
+
+def _grown(at: int, ramp: int) -> float:
+    return min(1.0, at / ramp) if ramp else 1.0
+
+
+class _Timeline:
+    """Walks through the phases, counting observations; labels wait until they are due."""
+
+    def __init__(self, scenario: Scenario, seed: int, pools: Mapping[str, _Pool]) -> None:
+        self._scenario = scenario
+        self._seed = seed
+        self._pools = pools
+        self._index = 0
+        self._due: list[tuple[int, Tell]] = []
+        self._requests: list[Forget] = sorted(scenario.forget, key=lambda request: request.at)
+        self._random = np.random.default_rng([seed, 1])
+
+    def actions(self) -> Iterator[Action]:
+        """Yield everything that happens, in order."""
+        last = len(self._scenario.phases)
+        for number, phase in enumerate(self._scenario.phases, 1):
+            yield Enter(number, phase.domain)
+            yield from self._phase(number, phase)
+            if number == last:
+                yield from self._happenings(AFTERWARDS)
+            yield Examine(f"{number} {phase.domain}")
+
+    def _phase(self, number: int, phase: Phase) -> Iterator[Action]:
+        what = f"laying out phase {number} ({phase.domain})"
+        pool = self._pools[phase.domain]
+        maker = _Maker(phase.domain, self._scenario.domains[phase.domain], pool, self._seed)
+        if phase.enrol:
+            rows = pool.draw(phase.enrol, phase.classes, what)
+            yield Teach(tuple(maker.make(row) for row in rows), number, phase.survey)
+        rows = pool.draw(phase.observations, phase.classes, what)
+        if phase.order == "by_class":
+            ranks = phase.classes or tuple(sorted(set(pool.samples.labels)))
+            rows.sort(key=lambda row: ranks.index(pool.samples.labels[row]))
+        for at, row in enumerate(rows):
+            yield from self._happenings(self._index)
+            show = self._show(maker.make(row, at=at), phase)
+            yield show
+            if self._random.random() < phase.label_fraction:
+                domain = phase.domain if phase.label_domain else ""
+                tell = Tell(show.id, show.sample.label, domain)
+                self._due.append((self._index + phase.label_delay, tell))
+
+    def _show(self, sample: Sample, phase: Phase) -> Show:
+        index = self._index
+        self._index += 1
+        # All ids are of one length for a stream, so that none is part of another.
+        key = f"{phase.stream}-{index:07}"
+        return Show(sample, phase.stream, index, START_NS + index * SECOND_NS, key)
+
+    def _happenings(self, index: int) -> Iterator[Tell | Ask]:
+        """Yield the labels and requests that are due before the observation `index`."""
+        due = sorted((pair for pair in self._due if pair[0] < index), key=lambda pair: pair[0])
+        self._due = [pair for pair in self._due if pair[0] >= index]
+        yield from (tell for _, tell in due)
+        while self._requests and self._requests[0].at <= index:
+            request = self._requests.pop(0)
+            yield Ask(f"forget-{request.at}", _selector(request), request.resurvey)
+
+
+def _selector(request: Forget) -> Selector:
+    return Selector(subject=request.subject, stream=request.stream, domain=request.domain,
+                    label=request.label)

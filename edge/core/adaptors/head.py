@@ -17,8 +17,9 @@ SUPPORT_WEIGHT: Final = 0.1
 RIDGE: Final = 0.3
 MEAN_FACTS: Final = 20
 SPREAD_FACTS: Final = 50
+PENALTY_MIN: Final = 1e-6
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,55 +50,68 @@ def fit_head(own: Batch, others: Batch) -> Head:
 
     Weighted ridge regression on one-hot labels (Hoerl & Kennard 1970), in the dual where there are
     fewer facts than columns.  Rows come sorted by id, so the answer depends on the set of facts
-    alone.  Cost: O(n width min(n, width)) for n facts.
+    alone.  Cost: O(n width min(n, width)) time and 4 (n + 2 min(n, width)) width bytes, n facts.
     """
     labels = tuple(sorted({*own.labels, *others.labels}))
     mean, spread = _scales(own, others)
-    blocks = [(own.features - mean) / spread]
+    rows = np.empty((len(own) + len(others), own.features.shape[1]), np.float32)
+    np.subtract(own.features, mean, out=rows[: len(own)])
     if len(others):
-        blocks.append((others.features - _means_by_domain(others)) / spread)
-    inputs = np.concatenate(blocks)
-    targets = _one_hot((*own.labels, *others.labels), labels) - 1.0 / len(labels)
-    weights = np.r_[np.ones(len(own)), np.full(len(others), SUPPORT_WEIGHT)]
-    solved = _solve_ridge(inputs, targets, weights) / spread[:, None]
-    bias = 1.0 / len(labels) - mean @ solved
-    return Head(labels, solved.astype(np.float32), bias.astype(np.float32))
+        np.subtract(others.features, _means_by_domain(others), out=rows[len(own) :])
+    rows /= spread
+    targets = _one_hot((*own.labels, *others.labels), labels) - np.float32(1 / len(labels))
+    weights = np.ones(len(rows), np.float32)
+    weights[len(own) :] = SUPPORT_WEIGHT
+    solved = _solve_ridge(rows, targets, weights) / spread[:, None]
+    return Head(labels, solved, np.float32(1 / len(labels)) - mean @ solved)
 
 
 def _scales(own: Batch, others: Batch) -> tuple[Floats, Floats]:
     """Mean and spread of the domain's columns, leaning on the other domains while facts are few."""
     count = len(own)
-    centre = own.features.mean(axis=0)
+    centre = own.features.mean(axis=0, dtype=np.float64)
     if not len(others):
-        return centre, np.sqrt(np.square(own.features - centre).mean(axis=0)) + 1.0
+        return centre.astype(np.float32), _root(_deviations(own, centre) / count)
     lean = MEAN_FACTS / (MEAN_FACTS + count)
-    mean = (1 - lean) * centre + lean * others.features.mean(axis=0)
-    support = np.square(others.features - _means_by_domain(others)).mean(axis=0)
-    summed = np.square(own.features - mean).sum(axis=0)
-    variance = (summed + SPREAD_FACTS * support) / (count + SPREAD_FACTS)
-    return mean, np.sqrt(variance) + 1.0
+    mean = (1 - lean) * centre + lean * others.features.mean(axis=0, dtype=np.float64)
+    support = _deviations(others, _means_by_domain(others)) / len(others)
+    variance = (_deviations(own, mean) + SPREAD_FACTS * support) / (count + SPREAD_FACTS)
+    return mean.astype(np.float32), _root(variance)
+
+
+def _deviations(rows: Batch, centre: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Sum the squared deviations of each column.  centre: [width] or [n, width]."""
+    apart = np.subtract(rows.features, centre, dtype=np.float32)
+    return np.asarray(np.einsum("ij,ij->j", apart, apart, dtype=np.float64))
+
+
+def _root(variance: NDArray[np.float64]) -> Floats:
+    """Spread in quantisation steps, at least the one step that cannot be told apart."""
+    return (np.sqrt(variance) + 1.0).astype(np.float32)
 
 
 def _means_by_domain(rows: Batch) -> Floats:
-    means = np.empty(rows.features.shape)
+    means = np.empty(rows.features.shape, np.float32)
     domains = np.array(rows.domains)
     for domain in sorted(set(rows.domains)):
         index = domains == domain
-        means[index] = rows.features[index].mean(axis=0)
+        means[index] = rows.features[index].mean(axis=0, dtype=np.float64)
     return means
 
 
 def _one_hot(names: tuple[str, ...], labels: tuple[str, ...]) -> Floats:
     at = {label: column for column, label in enumerate(labels)}
-    return np.eye(len(labels))[[at[name] for name in names]]
+    return np.eye(len(labels), dtype=np.float32)[[at[name] for name in names]]
 
 
-def _solve_ridge(inputs: Floats, targets: Floats, weights: Floats) -> Floats:
+def _solve_ridge(rows: Floats, targets: Floats, weights: Floats) -> Floats:
+    """Solve weighted ridge regression.  rows [n, width] are scaled in place."""
     scale = np.sqrt(weights)[:, None]
-    rows, sought = inputs * scale, targets * scale
-    energy = float(np.square(rows).sum() / weights.sum())
-    penalty = RIDGE * energy + np.finfo(np.float64).tiny + 1e-9
+    rows *= scale
     count, width = rows.shape
+    gram = rows @ rows.T if count <= width else rows.T @ rows
+    energy = float(np.trace(gram, dtype=np.float64)) / float(weights.sum())
+    gram.flat[:: len(gram) + 1] += RIDGE * energy + PENALTY_MIN
     if count <= width:
-        return rows.T @ np.linalg.solve(rows @ rows.T + penalty * np.eye(count), sought)
-    return np.linalg.solve(rows.T @ rows + penalty * np.eye(width), rows.T @ sought)
+        return rows.T @ np.linalg.solve(gram, targets * scale)
+    return np.asarray(np.linalg.solve(gram, rows.T @ (targets * scale)))

@@ -113,3 +113,11 @@ def test_a_smaller_capacity_shrinks_a_concept_when_it_is_next_added_to():
     ledger = MemoryLedger([fact(f"f{age}", at=age) for age in range(5)])
     admission = admit(ledger, [fact("new", at=9)], 2)
     assert outcome(admission) == (["new"], [], ["f0", "f1", "f2", "f3"])
+
+
+def test_a_fact_that_leaves_does_not_hide_the_oldest_that_stays():
+    """Where the oldest moves out as others come in, the next oldest makes room."""
+    oldest = fact("w", "b", at=1)
+    ledger = MemoryLedger([oldest, fact("x", "b", at=2)])
+    arriving = [replace(oldest, label="a", revision=1), fact("y", "b", at=8), fact("z", "b", at=9)]
+    assert outcome(admit(ledger, arriving, 2)) == (["w", "y", "z"], ["w"], ["x"])

@@ -235,6 +235,20 @@ def test_forgetting_everything_by_an_empty_selector_is_refused():
     assert len(world.ledger.facts()) == 1
 
 
+def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
+    """A receipt is written last: before it the facts are still there to be forgotten again."""
+    world = World([fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)])
+    request = ForgetRequest("r", Selector(label="b"), resurvey=True)
+    effects = world.runtime.handle(request)
+    world.ledger.apply(effects[0])
+    world.crash()
+    assert world.runtime.digest() == world.derived()
+    receipt = world.ask(request, Receipt)
+    assert receipt.facts_forgotten == 10
+    world.crash()
+    assert world.runtime.digest() == receipt.digest_after
+
+
 def test_forgetting_nothing_is_said():
     """A request that matches nothing leaves no receipt."""
     world = World([fact("x")])
@@ -362,6 +376,8 @@ def test_the_same_events_give_the_same_effects():
         Relabel(Selector(label="a"), "\x07"),
         ForgetRequest("r", Selector()),
         ForgetRequest("", Selector(label="a")),
+        ForgetRequest("r", Selector(ids=frozenset(map(str, range(5000))))),
+        Relabel(Selector(ids=frozenset(map(str, range(5000)))), "b"),
         ForgetRequest("r", Selector(ids=frozenset({"\ud800"}))),
     ],
     ids=lambda event: repr(event)[:70],

@@ -1,0 +1,143 @@
+"""The course of the demonstration: what has happened so far, and how images are watched."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import encoder
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import Decision, DriftAlarm, EdgeError, Event, Message, Observation, Rejected
+from .demo_beats import Beat, Exam, Glimpse, Line, Tally
+from .demo_desk import Desk, Sheet
+from .digits import Deck, Digits
+from .recording import Mark, MarkKind, Step
+
+STREAM: Final = "reader"
+IMAGE_INTERVAL_NS: Final = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many images each chapter takes.  `digit`: the one forgotten in the new domain."""
+
+    enrolled_per_digit: int = 100
+    exam: int = 300
+    known: int = 500
+    unlabelled: int = 250
+    labels_per_digit: int = 12
+    labelled: int = 400
+    digit: str = "7"
+    seed: int = 1
+
+
+@dataclass(slots=True)
+class Story:
+    """The desk, the images still unseen, and the record of what has happened.
+
+    sheets: the held-out images of the known source and of the new one.
+    """
+
+    plan: Plan
+    desk: Desk
+    known: Deck
+    new: Deck
+    now_ns: int
+    sheets: tuple[Sheet, ...] = ()
+    steps: list[Step] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    exams: list[Exam] = field(default_factory=list)
+    seen: dict[str, tuple[str, NDArray[np.uint8]]] = field(default_factory=dict)
+
+    def mark(self, kind: MarkKind, text: str) -> None:
+        """Put a mark on the time axis, before the next observation."""
+        self.marks.append(Mark(len(self.steps), kind, text))
+
+    def tick(self) -> int:
+        """Return the time in nanoseconds of the next capture."""
+        self.now_ns += IMAGE_INTERVAL_NS
+        return self.now_ns
+
+    def tell(self, event: Event) -> tuple[Message, ...]:
+        """Feed an event that must not be refused; raises EdgeError where it is."""
+        answers = self.desk.feed(event)
+        for answer in answers:
+            if isinstance(answer, Rejected):
+                raise EdgeError(f"running the demonstration: {answer.reason}", answer.hint)
+        return answers
+
+    def examine(self) -> Exam:
+        """Examine the reader on the held-out images, and keep the marks."""
+        known, new = (self.desk.examine(sheet) for sheet in self.sheets)
+        of_digit = [
+            right for right, label in zip(new, self.sheets[1].labels, strict=True)
+            if label == self.plan.digit
+        ]  # fmt: skip
+        exam = Exam(_share(known), _share(new), _share(of_digit))
+        self.exams.append(exam)
+        return exam
+
+
+def encode(story: Story, digits: Digits) -> Generator[Beat, None, tuple[encoder.Features, ...]]:
+    """Encode images for later, a beat each; returns their features."""
+    features = []
+    for image in digits.images:
+        features.append(story.desk.model.encode(image))
+        yield Glimpse()
+    return tuple(features)
+
+
+def watch(story: Story, digits: Digits, *, learned: bool) -> Generator[Beat, None, Tally]:
+    """Show the reader images of one source, a beat each; returns what became of them.
+
+    learned: whether anything of this source has been taught.
+    """
+    tally = Tally(len(digits), 0, 0)
+    for number, image in enumerate(digits.images):
+        truth = str(digits.labels[number])
+        event = Observation(STREAM, len(story.steps), story.tick(), image)
+        story.seen[event.key] = (truth, image)
+        decision, *news = story.tell(event)
+        assert isinstance(decision, Decision), "an observation is answered by a decision"
+        right = decision.guess == truth
+        story.steps.append(_step(len(story.steps), decision, digits.source, truth, learned))
+        tally = replace(tally, read=tally.read + right, new=tally.new + (decision.known is False))
+        yield Glimpse(decision, right)
+        for message in news:
+            assert isinstance(message, DriftAlarm), "nothing else comes with a decision"
+            tally = _alarmed(tally, message, number + 1)
+            yield _report(story, message, number + 1)
+    return tally
+
+
+def _report(story: Story, alarm: DriftAlarm, images: int) -> Line:
+    if alarm.raised:
+        story.mark("alarm", f"alarm after {images} images: {alarm.domain}")
+        opened = f"opens the domain {alarm.domain!r}"
+        return Line(f"ALARM after {images} images, p = {alarm.window_p:.4f}: {opened}", "alarm")
+    story.mark("cleared", f"all clear after {images} images: {alarm.domain}")
+    return Line(f"all clear after {images} images: this is {alarm.domain}", "good")
+
+
+def _alarmed(tally: Tally, alarm: DriftAlarm, images: int) -> Tally:
+    if not alarm.raised:
+        return replace(tally, cleared_after=tally.cleared_after or images)
+    return replace(
+        tally,
+        alarms=tally.alarms + 1,
+        alarm_after=tally.alarm_after or images,
+        domain=tally.domain or alarm.domain,
+    )
+
+
+def _step(index: int, decision: Decision, domain: str, truth: str, learned: bool) -> Step:  # noqa: FBT001
+    return Step(
+        index, STREAM, domain, truth, decision.known, decision.domain, decision.label,
+        decision.guess, decision.score, decision.p_value, decision.window_p, decision.alarm,
+        novel=not learned,
+    )  # fmt: skip
+
+
+def _share(right: tuple[bool, ...] | list[bool]) -> float:
+    return sum(right) / len(right) if right else 0.0

@@ -1,0 +1,288 @@
+"""One run: a world and a device brought together, watched, checked and recorded."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from math import ceil
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import numpy as np
+
+import encoder
+import hdc
+
+from ..core import (
+    Config,
+    Decision,
+    DriftAlarm,
+    Enrol,
+    Event,
+    ForgetRequest,
+    Knowledge,
+    Label,
+    Observation,
+    Rejected,
+    Survey,
+)
+from . import checkers, metrics
+from .device import Device, facts_of, resident_bytes
+from .faults import Chaos, disturb, seeded_chaos
+from .recording import Mark, MarkKind, Recording, Step
+from .replay import Encoded, ReplayModel
+from .scenarios import Scenario
+from .world import (
+    SECOND_NS,
+    START_NS,
+    Action,
+    Ask,
+    Enter,
+    Examine,
+    Note,
+    Sample,
+    Show,
+    Teach,
+    Tell,
+    World,
+)
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+MIB: Final = 1024 * 1024
+
+Truth = tuple[str, str]
+
+
+def run_scenario(
+    scenario: Scenario, world: World, model: encoder.Model, seed: int,
+    encoded: Mapping[bytes, Encoded] | None = None, chaos: Chaos | None = None,
+    progress: Progress | None = None,
+) -> Recording:
+    """Run a scenario once on a store in a temporary folder and record it.
+
+    world: of this scenario and seed.  encoded: features that need no encoding.  chaos: in place of
+    the scenario's own device faults.  Raises BrokenPromiseError where a promise is broken.
+    """
+    with tempfile.TemporaryDirectory(prefix="auricle-sim-") as folder:
+        chaos = chaos or seeded_chaos(scenario.faults, seed)
+        run = _Run(scenario, world, ReplayModel(model, encoded or {}), seed, Path(folder), chaos)
+        try:
+            actions = tuple(disturb(world.actions, scenario.faults, seed))
+            for at, action in enumerate(actions):
+                run.play(action)
+                if progress is not None:
+                    progress("simulating", at + 1, len(actions))
+            return run.recording()
+        finally:
+            run.device.close()
+
+
+def answer_sample(knowledge: Knowledge, features: encoder.Features, rate: float) -> str:
+    """Answer as the Runtime would, without touching it: detect, route, answer."""
+    codes = knowledge.geometry.project(features.values[None])
+    verdict = hdc.detect(codes, knowledge.memory, knowledge.calibration(), rate)
+    adaptor = knowledge.adaptor(verdict.domain)
+    return adaptor.labels[int(np.argmax(adaptor.answer(features.values)))]
+
+
+class _Run:
+    def __init__(
+        self, scenario: Scenario, world: World, model: ReplayModel, seed: int, folder: Path,
+        chaos: Chaos,
+    ) -> None:
+        self._began = perf_counter()
+        self._scenario = scenario
+        self._world = world
+        self._model = model
+        self._seed = seed
+        settings = scenario.device
+        self._config = Config(seed, settings.false_alarm_rate, settings.window,
+                              settings.facts_per_concept)
+        self.device = Device(folder, model, self._config, chaos, self._restarted)
+        self._truths: dict[str, Truth] = {}
+        self._steps: list[Step] = []
+        self._marks: list[Mark] = []
+        self._matrix: list[list[float]] = []
+        self._checkpoints: list[str] = []
+        self._observation_us: list[float] = []
+        self._counts: Counter[str] = Counter()
+        self._peak_bytes = 0
+        self._plays: dict[type, Callable[[Any], None]] = {
+            Enter: self._enter, Teach: self._teach, Show: self._show, Tell: self._tell,
+            Ask: self._ask, Examine: self._examine, Note: self._note,
+        }
+
+    def play(self, action: Action) -> None:
+        """Let one thing happen."""
+        self._plays[type(action)](action)
+        self._peak_bytes = max(self._peak_bytes, resident_bytes() or 0)
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def _enter(self, action: Enter) -> None:
+        last = next((m for m in reversed(self._marks) if m.kind == "domain"), None)
+        if last is None or last.text != action.domain:
+            self._mark("domain", action.domain)
+
+    def _teach(self, action: Teach) -> None:
+        rows = [(f"enrol-{action.phase:03}-{at:06}", sample.label,
+                 self._model.encode(sample.read()).values.tobytes())
+                for at, sample in enumerate(action.samples)]
+        domain = action.samples[0].domain
+        for (fact_id, label, _), sample in zip(rows, action.samples, strict=True):
+            self._truths[fact_id] = (sample.domain, label)
+        captured_at_ns = START_NS + len(self._steps) * SECOND_NS - SECOND_NS
+        self._feed(Enrol(facts_of(domain, rows, captured_at_ns)))
+        if action.survey:
+            self._feed(Survey())
+        self._mark("enrolled", f"{len(rows)} examples of {domain}")
+
+    def _show(self, action: Show) -> None:
+        sample = action.sample
+        truth = (sample.domain, sample.label)
+        self._truths[action.id] = truth
+        novel = self._novel(truth)
+        handled, stored = len(self.device.handle_us), len(self.device.store_us)
+        encoded = len(self._model.encode_us)
+        messages = self._feed(Observation(action.stream, action.sequence, action.captured_at_ns,
+                                          sample.read(), action.id))
+        spent = (self.device.handle_us[handled:] + self.device.store_us[stored:]
+                 + self._model.encode_us[encoded:])
+        self._observation_us.append(sum(spent))
+        for message in messages:
+            if isinstance(message, Decision):
+                self._steps.append(_step(len(self._steps), message, truth, novel))
+            elif isinstance(message, DriftAlarm):
+                self._alarm(message)
+
+    def _alarm(self, alarm: DriftAlarm) -> None:
+        kind: MarkKind = "alarm" if alarm.raised else "cleared"
+        what = "opens" if alarm.raised else "is back in"
+        # The alarm belongs to the observation that was just decided.
+        self._marks.append(Mark(max(0, len(self._steps) - 1), kind,
+                                f"{alarm.stream} {what} {alarm.domain}"))
+
+    def _tell(self, action: Tell) -> None:
+        before = self.device.journal.counts["labels_taken"]
+        self._feed(Label(action.id, action.label, action.domain))
+        if self.device.journal.counts["labels_taken"] > before:
+            self._mark("labels", f"{action.id} is {action.label}")
+
+    def _ask(self, action: Ask) -> None:
+        now_ns = START_NS + len(self._steps) * SECOND_NS
+        request = ForgetRequest(action.request_id, action.selector, now_ns, action.resurvey)
+        before = len(self.device.journal.receipts)
+        self._feed(request)
+        for receipt in self.device.journal.receipts[before:]:
+            self._mark("forget", f"{receipt.request_id}: {receipt.facts_forgotten} facts")
+        self._check()
+
+    def _examine(self, action: Examine) -> None:
+        self._check()
+        known = self.device.runtime.knowledge
+        rows = [self._accuracy(known, self._world.tests[name]) for name in self._world.domains]
+        self._matrix.append(rows)
+        self._checkpoints.append(action.name)
+
+    def _note(self, action: Note) -> None:
+        self._counts[action.kind] += 1
+        if action.kind == "clock_jump":
+            self._mark("fault", action.text)
+
+    def _restarted(self, reason: str) -> None:
+        kind: MarkKind = "crash" if reason == "crash" else "fault"
+        self._mark(kind, reason.replace("_", " "))
+        self._check()
+
+    # --- watching -------------------------------------------------------------------------------
+
+    def _feed(self, event: Event) -> tuple[object, ...]:
+        messages = self.device.feed(event)
+        for message in messages:
+            if isinstance(message, Rejected):
+                self._counts["rejected"] += 1
+                self._mark("rejected", message.reason)
+        if not isinstance(event, Observation):
+            checkers.check_bounds(self.device.runtime, self.device.store)
+        return messages
+
+    def _check(self) -> None:
+        journal, store = self.device.journal, self.device.store
+        checkers.check_ledger(store, journal.mirror)
+        checkers.check_knowledge(self.device.runtime, store, self._model.card.fingerprint)
+        checkers.check_acknowledged(journal.acknowledged, store)
+        kept = (fact.features for fact in journal.mirror.facts())
+        checkers.check_forgotten(journal.erased, store, kept)
+        self._counts["checks"] += 1
+
+    def _novel(self, truth: Truth) -> bool | None:
+        """Say whether a truth is new to the ledger; None while its domain has too few facts."""
+        facts = [self._truths[fact.id] for fact in self.device.journal.mirror.facts()]
+        if truth not in facts:
+            return True
+        needed = ceil(1 / self._config.false_alarm_rate) - 1
+        return False if sum(domain == truth[0] for domain, _ in facts) >= needed else None
+
+    def _accuracy(self, knowledge: Knowledge, samples: tuple[Sample, ...]) -> float:
+        """Accuracy on held-out samples, those of classes forgotten on request left out."""
+        if not knowledge.memory.keys:
+            return 0.0
+        forgotten = self._forgotten()
+        asked = [sample for sample in samples if (sample.domain, sample.label) not in forgotten]
+        rate = self._config.false_alarm_rate
+        right = [answer_sample(knowledge, self._model.encode(sample.read()), rate) == sample.label
+                 for sample in asked]
+        return float(np.mean(right)) if right else 0.0
+
+    def _forgotten(self) -> set[Truth]:
+        journal = self.device.journal
+        erased = {self._truths[fact_id] for fact_id, features in journal.erased.items() if features}
+        return erased - {self._truths[fact.id] for fact in journal.mirror.facts()}
+
+    def _mark(self, kind: MarkKind, text: str) -> None:
+        self._marks.append(Mark(len(self._steps), kind, text))
+
+    # --- the result -----------------------------------------------------------------------------
+
+    def recording(self) -> Recording:
+        """Put together what was seen."""
+        world, device = self._world, self.device
+        chance = 1 / len(world.labels)
+        figures = metrics.measure_steps(self._steps, self._marks, self._config.window)
+        figures |= metrics.measure_matrix(np.array(self._matrix), world.taught, chance)
+        figures |= {name: float(count) for name, count in self._counted().items()}
+        written = device.bytes_written
+        return Recording(
+            title=self._scenario.title, seed=self._seed, steps=tuple(self._steps),
+            marks=tuple(sorted(self._marks, key=lambda mark: mark.index)),
+            domains=world.domains, checkpoints=tuple(self._checkpoints),
+            accuracy_matrix=tuple(tuple(row) for row in self._matrix),
+            receipts=tuple(device.journal.receipts),
+            timings=(metrics.time_stage("encode", self._model.encode_us),
+                     metrics.time_stage("handle", device.handle_us),
+                     metrics.time_stage("store", device.store_us),
+                     metrics.time_stage("observation", self._observation_us)),
+            metrics=figures,
+            costs={"peak_memory_mib": self._peak_bytes / MIB if self._peak_bytes else None,
+                   "bytes_written": None if written is None else float(written),
+                   "wall_s": perf_counter() - self._began},
+            rate=self._config.false_alarm_rate, digest=device.runtime.digest(),
+        )
+
+    def _counted(self) -> dict[str, int]:
+        journal = self.device.journal
+        named = ("labels_taken", "crash", "disk_full")
+        counts = {name: journal.counts[name] for name in named}
+        counts |= {name: self._counts[name] for name in
+                   ("rejected", "lost", "doubled", "reordered", "clock_jump", "checks")}
+        counts["facts"] = len(journal.mirror.facts())
+        counts["facts_forgotten"] = sum(r.facts_forgotten for r in journal.receipts)
+        return counts
+
+
+def _step(index: int, decision: Decision, truth: Truth, novel: bool | None) -> Step:  # noqa: FBT001
+    return Step(index, decision.stream, *truth, decision.known, decision.domain, decision.label,
+                decision.guess, decision.score, decision.p_value, decision.window_p,
+                decision.alarm, novel)

@@ -1,0 +1,154 @@
+"""Metrics by their standard names.
+
+Accuracy matrices follow Lopez-Paz & Ranzato 2017, "Gradient episodic memory", section 2; forgetting
+follows Chaudhry et al. 2018, "Riemannian walk", section 4.  Rows are checkpoints, columns domains;
+`taught[j]` is the row of the first checkpoint after domain j was taught, or None.  A figure that
+is not defined for a run is None.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .recording import Mark, Step, Timing
+
+Matrix = NDArray[np.float64]
+Taught = Sequence[int | None]
+
+FPR_AT_TPR: Final = 0.95
+
+
+def average_accuracy(matrix: Matrix, taught: Taught) -> float | None:
+    """Mean of the last row over the domains taught (ACC of GEM)."""
+    return _mean(float(matrix[-1, j]) for j, row in enumerate(taught) if row is not None)
+
+
+def backward_transfer(matrix: Matrix, taught: Taught) -> float | None:
+    """Mean change from just after a domain was taught to the end (BWT); negative is forgetting."""
+    last = len(matrix) - 1
+    return _mean(float(matrix[last, j] - matrix[row, j])
+                 for j, row in enumerate(taught) if row is not None and row < last)
+
+
+def forward_transfer(matrix: Matrix, taught: Taught, chance: float) -> float | None:
+    """Mean gain over chance just before a domain was taught (FWT)."""
+    return _mean(float(matrix[row - 1, j]) - chance
+                 for j, row in enumerate(taught) if row is not None and row > 0)
+
+
+def forgetting(matrix: Matrix, taught: Taught) -> float | None:
+    """Mean fall from the best accuracy since a domain was taught to the end; not below zero only
+    if it never got better."""
+    last = len(matrix) - 1
+    return _mean(float(matrix[row:last, j].max() - matrix[last, j])
+                 for j, row in enumerate(taught) if row is not None and row < last)
+
+
+def auroc(known: Sequence[float], new: Sequence[float]) -> float | None:
+    """Area under the ROC curve of novelty scores: the chance that a new sample scores higher."""
+    if not known or not new:
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    truth = [0] * len(known) + [1] * len(new)
+    return float(roc_auc_score(truth, [*known, *new]))
+
+
+def fpr95(known: Sequence[float], new: Sequence[float]) -> float | None:
+    """Share of new samples accepted by a threshold that accepts 95 % of the known ones."""
+    if not known or not new:
+        return None
+    threshold = np.quantile(known, FPR_AT_TPR)
+    return float(np.mean(np.asarray(new) <= threshold))
+
+
+def false_alarm_rate(steps: Sequence[Step]) -> float | None:
+    """Share of known samples called new, where the detector says anything."""
+    return _mean(float(step.known is False)
+                 for step in steps if step.novel is False and step.known is not None)
+
+
+def detection_rate(steps: Sequence[Step]) -> float | None:
+    """Share of new samples called new, where the detector says anything."""
+    return _mean(float(step.known is False)
+                 for step in steps if step.novel is True and step.known is not None)
+
+
+def window_false_alarm_rate(steps: Sequence[Step], window: int) -> float | None:
+    """Share of observations in alarm among those whose whole window was known."""
+    quiet = [steps[at] for at in range(window - 1, len(steps))
+             if all(step.novel is False for step in steps[at - window + 1 : at + 1])]
+    return _mean(float(step.alarm) for step in quiet)
+
+
+def abstention(steps: Sequence[Step]) -> float | None:
+    """Share of observations that were given no answer."""
+    return _mean(float(step.label is None) for step in steps)
+
+
+def online_accuracy(steps: Sequence[Step]) -> float | None:
+    """Share of observations whose best answer was right, abstained or not."""
+    return _mean(float(step.guess == step.truth_label) for step in steps)
+
+
+def detection_delay(steps: Sequence[Step], marks: Sequence[Mark]) -> tuple[float | None, int]:
+    """Mean observations from a change to a new domain until the alarm, and how many changes were
+    missed: no alarm before the next change or the end."""
+    changes = [mark.index for mark in marks if mark.kind == "domain"]
+    ends = [*changes[1:], len(steps)]
+    delays: list[float] = []
+    missed = 0
+    for start, end in zip(changes, ends, strict=True):
+        stretch = steps[start:end]
+        if not stretch or stretch[0].novel is not True or stretch[0].known is None:
+            continue
+        first = next((at for at, step in enumerate(stretch) if step.alarm), None)
+        missed += first is None
+        delays += [] if first is None else [float(first + 1)]
+    return _mean(delays), missed
+
+
+def time_stage(stage: str, microseconds: Sequence[float]) -> Timing:
+    """Latency of a stage: median and 99th percentile."""
+    if not microseconds:
+        return Timing(stage, 0, 0.0, 0.0)
+    p50, p99 = np.quantile(microseconds, (0.5, 0.99))
+    return Timing(stage, len(microseconds), float(p50), float(p99))
+
+
+def measure_steps(
+    steps: Sequence[Step], marks: Sequence[Mark], window: int
+) -> dict[str, float | None]:
+    """Every metric that follows from decisions and marks."""
+    known = [step.score for step in steps if step.novel is False]
+    new = [step.score for step in steps if step.novel is True]
+    delay, missed = detection_delay(steps, marks)
+    return {
+        "online_accuracy": online_accuracy(steps),
+        "auroc": auroc(known, new),
+        "fpr95": fpr95(known, new),
+        "false_alarm_rate": false_alarm_rate(steps),
+        "window_false_alarm_rate": window_false_alarm_rate(steps, window),
+        "detection_rate": detection_rate(steps),
+        "detection_delay": delay,
+        "changes_missed": float(missed),
+        "abstention": abstention(steps),
+    }
+
+
+def measure_matrix(matrix: Matrix, taught: Taught, chance: float) -> dict[str, float | None]:
+    """Every metric that follows from an accuracy matrix.  chance: accuracy of guessing."""
+    plain: dict[str, Callable[[Matrix, Taught], float | None]] = {
+        "average_accuracy": average_accuracy,
+        "forgetting": forgetting,
+        "backward_transfer": backward_transfer,
+    }
+    found = {name: measure(matrix, taught) for name, measure in plain.items()}
+    return found | {"forward_transfer": forward_transfer(matrix, taught, chance)}
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    numbers = list(values)
+    return float(np.mean(numbers)) if numbers else None
