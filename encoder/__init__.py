@@ -6,7 +6,7 @@ Importing this package loads neither onnxruntime nor Pillow."""
 from __future__ import annotations
 
 from .arrays import cut_windows
-from .calibration import calibrate, read_samples
+from .calibration import calibrate
 from .card import Card, Input, Kind, Preparation, Tap, vector_card
 from .card_file import load_card, save_card
 from .description import describe_model
@@ -35,7 +35,6 @@ __all__ = [
     "freeze_quantiser",
     "load_card",
     "open_model",
-    "read_samples",
     "save_card",
     "vector_card",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,16 +96,7 @@ def _input(
 
 
 def _guessed_layout(sizes: Sequence[int], kind: Kind | None, notes: list[str]) -> str:
-    layouts = {
-        2: {"window": "NL", "vector": "NV"}
-        if -1 in sizes[1:]
-        else {"vector": "NV", "window": "NL"},
-        3: {"window": _smaller_last(sizes, "NLC", "NCL"), "image": "NHW"},
-        4: {
-            "image": "NHWC" if sizes[-1] in (COLOURED, GREY) and sizes[1] > COLOURED else "NCHW",
-            "window": "NLC1" if sizes[-1] == 1 else "N1LC",
-        },
-    }.get(len(sizes), {})
+    layouts = _LAYOUTS[len(sizes)](sizes) if len(sizes) in _LAYOUTS else {}
     guess = layouts.get(kind) if kind else next(iter(layouts.values()), None)
     if guess is None:
         raise CardError(
@@ -117,11 +108,31 @@ def _guessed_layout(sizes: Sequence[int], kind: Kind | None, notes: list[str]) -
     return guess
 
 
-def _smaller_last(sizes: Sequence[int], last: str, first: str) -> str:
+def _layouts_of_two(sizes: Sequence[int]) -> dict[Kind, str]:
+    """A row of open length is a recording more often than a vector."""
+    if sizes[1] == -1:
+        return {"window": "NL", "vector": "NV"}
+    return {"vector": "NV", "window": "NL"}
+
+
+def _layouts_of_three(sizes: Sequence[int]) -> dict[Kind, str]:
     """A window has more samples than channels; an open size is its length."""
-    if sizes[2] == -1:
-        return first
-    return last if sizes[1] == -1 or sizes[2] <= sizes[1] else first
+    first = sizes[2] == -1 or (sizes[1] != -1 and sizes[1] < sizes[2])
+    return {"window": "NCL" if first else "NLC", "image": "NHW"}
+
+
+def _layouts_of_four(sizes: Sequence[int]) -> dict[Kind, str]:
+    """One or three is the number of channels; in front of the pixels where both ends could be."""
+    last = sizes[3] in (COLOURED, GREY) and sizes[1] not in (COLOURED, GREY)
+    return {"image": "NHWC" if last else "NCHW", "window": "NLC1" if sizes[3] == 1 else "N1LC"}
+
+
+# Number of axes -> the layouts to guess from, the likeliest first.
+_LAYOUTS: Mapping[int, Callable[[Sequence[int]], dict[Kind, str]]] = {
+    2: _layouts_of_two,
+    3: _layouts_of_three,
+    4: _layouts_of_four,
+}
 
 
 def _filled(sizes: Sequence[int], layout: str, notes: list[str]) -> tuple[int, ...]:

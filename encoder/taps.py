@@ -21,7 +21,7 @@ def check_ports(session: Session, card: Card) -> None:
         raise ModelError(
             f"model {card.name!r}: the card names input {given.name!r}, the graph has "
             f"{sorted(inputs)}",
-            "correct input.name; a graph with several inputs must first be cut to one",
+            "correct input.name in the card; a graph with several inputs must first be cut to one",
         )
     port = inputs[given.name]
     if port.dtype != given.dtype or not _fits(port.shape, given.shape):
@@ -36,7 +36,7 @@ def check_ports(session: Session, card: Card) -> None:
         raise ModelError(
             f"model {card.name!r}: tap {missing[0].name!r} wants output {missing[0].output!r}, the "
             f"graph has {sorted(outputs)}",
-            "correct taps.output, or export the model with that output",
+            "correct taps.output in the card, or export the model with that output",
         )
 
 

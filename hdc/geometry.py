@@ -1,29 +1,82 @@
 """The frozen map from features to codes."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import Columns, Norms, Packed, Plane
 from .codes import Codes
 from .errors import DimensionError, FormatError
+from .integers import Ints
 from .projection import project
-from .vectors import random_words, unpack, pack
+from .vectors import WORD_BITS, Words, random_words
 
 Slices = tuple[tuple[int, int], ...]
-Packed = dict[str, NDArray[np.generic]]
+
+BITS_SPREAD = 32
+_KEY_SEED = 0x6B6579
+
+
+def _nothing() -> Ints:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surveyed:
+    """Samples that the geometry was fitted to, and how much nearer that made them look.
+
+    keys: uint64 [s], sorted.  excess: int64 [s], to be added to their plane distances.
+    """
+
+    keys: Words = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    excess: Ints = field(default_factory=_nothing)
+
+    def excess_of(self, codes: Codes) -> Ints:
+        """What to add to the plane distance of each code, int64 [n]; 0 for samples not surveyed."""
+        if not len(self.keys):
+            return np.zeros(len(codes), dtype=np.int64)
+        wanted = keys_of(codes)
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[places] == wanted, self.excess[places], 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """How uint8 features [n, width] become codes; `slices` are the taps (start, stop)."""
+    """How uint8 features [n, width] become codes.
+
+    slices: the taps (start, stop); hypervectors are made of the first.  columns, plane, norms: the
+    blocks beside the bits, None where too little was surveyed.  scales: int64 [blocks, 2], usual
+    distance to the own concept and its spread, for concepts that no calibration covers.
+    """
 
     width: int
     slices: Slices
     seed: int
     bits: int
+    scales: Ints
+    columns: Columns | None = None
+    plane: Plane | None = None
+    norms: Norms | None = None
+    surveyed: Surveyed = field(default_factory=Surveyed)
+
+    @property
+    def blocks(self) -> tuple[Columns | Plane | Norms, ...]:
+        """The blocks beside the bits, in the order of a code's values."""
+        return tuple(b for b in (self.columns, self.plane, self.norms) if b is not None)
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Where in a code's values each block lies."""
+        edges = np.cumsum([0, *(block.width for block in self.blocks)]).tolist()
+        return tuple(zip(edges[:-1], edges[1:], strict=True))
+
+    @property
+    def values(self) -> int:
+        """How many coordinates a code holds beside its bits."""
+        return self.spans[-1][1] if self.spans else 0
 
     def project(self, features: NDArray[np.uint8]) -> Codes:
         """Codes of features uint8 [n, width] (or [width]: one row)."""
@@ -34,24 +87,30 @@ class Geometry:
                 f"{rows.shape}",
                 "quantise with the model card that this geometry was made for",
             )
-        seeds = random_words(self.seed, len(self.slices))
-        votes = np.zeros((len(rows), self.bits), dtype=np.int16)
-        for index, ((start, stop), seed) in enumerate(zip(self.slices, seeds, strict=True)):
-            bits = unpack(project(rows[:, start:stop], int(seed), self.bits)).view(np.int8)
-            votes += (1 - 2 * bits) * (3 if index == 0 else 2)
-        return Codes(pack(votes < 0))
+        first = rows[:, slice(*self.slices[0])]
+        values = np.empty((len(rows), self.values), dtype=np.int64)
+        for block, (start, stop) in zip(self.blocks, self.spans, strict=True):
+            values[:, start:stop] = block.code(rows)
+        return Codes(project(first, self.seed, self.bits), values)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of everything that decides the codes."""
+        """Hex SHA-256 of everything that decides codes and scores."""
         return fingerprint_of(self.pack())
 
     def pack(self) -> Packed:
         """Arrays that `unpack` makes the same geometry of."""
-        return {
+        packed: Packed = {
             "slices": np.asarray(self.slices, dtype=np.int64),
             "numbers": np.asarray([self.width, self.seed, self.bits], dtype=np.int64),
+            "scales": self.scales,
+            "surveyed.keys": self.surveyed.keys,
+            "surveyed.excess": self.surveyed.excess,
         }
+        named = (("columns", self.columns), ("plane", self.plane), ("norms", self.norms))
+        for name, block in named:
+            packed |= block.pack(name) if block else {}
+        return packed
 
     @staticmethod
     def unpack(packed: Packed) -> "Geometry":
@@ -59,9 +118,38 @@ class Geometry:
         try:
             width, seed, bits = (int(number) for number in packed["numbers"])
             slices = tuple((int(a), int(b)) for a, b in packed["slices"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"unpacking a geometry failed: {error!r}", "derive again") from error
-        return plain(width, slices, seed, bits)
+            made = Geometry(
+                width,
+                checked_slices(width, slices),
+                seed,
+                bits,
+                packed["scales"].astype(np.int64),
+                Columns.unpack("columns", packed),
+                Plane.unpack("plane", packed),
+                Norms.unpack("norms", packed),
+                Surveyed(packed["surveyed.keys"], packed["surveyed.excess"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"unpacking a geometry failed: {error!r}", "survey again") from error
+        if made.scales.shape != (1 + len(made.blocks), 2):
+            raise FormatError(
+                f"unpacking a geometry expects {1 + len(made.blocks)} scales, found shape "
+                f"{made.scales.shape}",
+                "survey again",
+            )
+        return made
+
+
+def plain(width: int, slices: Slices, seed: int, bits: int = 8192) -> Geometry:
+    """A geometry for features nothing is known about yet: hypervectors only."""
+    scales = np.asarray([[bits // 4, max(1, bits // BITS_SPREAD)]], dtype=np.int64)
+    return Geometry(int(width), checked_slices(width, slices), int(seed), int(bits), scales)
+
+
+def keys_of(codes: Codes) -> Words:
+    """A word uint64 [n] per code by which a sample is recognised: a seeded hash of its bits."""
+    odd = random_words(_KEY_SEED, codes.bits.shape[1]) | np.uint64(1)
+    return (codes.bits * odd).sum(axis=1, dtype=np.uint64)
 
 
 def fingerprint_of(packed: Packed) -> str:
@@ -75,23 +163,21 @@ def fingerprint_of(packed: Packed) -> str:
     return digest.hexdigest()
 
 
-def plain(width: int, slices: Slices, seed: int, bits: int = 8192) -> Geometry:
-    """A geometry for features nothing is known about yet."""
-    if not slices or any(not 0 <= start < stop <= width for start, stop in slices):
+def checked_slices(width: int, slices: Slices) -> Slices:
+    """The taps as plain pairs; raises DimensionError where they don't cover the width in order."""
+    pairs = tuple((int(start), int(stop)) for start, stop in slices)
+    edges = [0, *(stop for _, stop in pairs)]
+    if not pairs or [start for start, _ in pairs] != edges[:-1] or edges[-1] != width or any(
+        start >= stop for start, stop in pairs
+    ):
         raise DimensionError(
-            f"a geometry expects taps (start, stop) inside 0 to {width}, found {slices}",
+            f"a geometry expects taps (start, stop) that cover 0 to {width} in order, found "
+            f"{slices}",
             "give one pair a tap, the first being the final features",
         )
-    return Geometry(width, tuple((int(a), int(b)) for a, b in slices), int(seed), int(bits))
+    return pairs
 
 
-def survey(
-    features: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    slices: Slices,
-    seed: int,
-    bits: int = 8192,
-) -> Geometry:
-    """The geometry for features uint8 [n, width] with labels int [n]."""
-    del labels
-    return plain(np.atleast_2d(features).shape[1], slices, seed, bits)
+def words_of(geometry: Geometry) -> int:
+    """How many words a hypervector of the geometry has."""
+    return geometry.bits // WORD_BITS

@@ -22,7 +22,7 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("edge/core/*", frozenset({"numpy"})),
     ("edge/growth/*", frozenset({"numpy", "safetensors", "torch"})),
     ("edge/shell/cli*", frozenset({"numpy", "msgspec", "rich", "typer"})),
-    ("edge/shell/view*", frozenset({"numpy", "rich"})),
+    ("edge/shell/*view*", frozenset({"numpy", "rich"})),
     (
         "edge/shell/*",
         frozenset(
@@ -59,7 +59,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "edge/shell/cli*",
         frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.sim"}),
     ),
-    ("edge/shell/view*", frozenset({"edge.core", "edge.sim"})),
+    ("edge/shell/*view*", frozenset({"edge.core", "edge.sim"})),
     ("edge/shell/*", frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core"})),
     (
         "edge/sim/*",

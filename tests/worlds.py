@@ -39,8 +39,15 @@ def vector(seed: int, width: int = WIDTH) -> NDArray[np.uint8]:
 
 
 def fact(
-    fact_id: str, label: str = "a", domain: str = "home", at: int = 0, *,
-    seed: int | None = None, width: int = WIDTH, subject: str = "", stream: str = "s",
+    fact_id: str,
+    label: str = "a",
+    domain: str = "home",
+    at: int = 0,
+    *,
+    seed: int | None = None,
+    width: int = WIDTH,
+    subject: str = "",
+    stream: str = "s",
     revision: int = 0,
 ) -> Fact:
     """A fact whose features follow from its id, or from `seed`."""

@@ -20,7 +20,7 @@ class Admission:
     evicted: tuple[Fact, ...]
     unchanged: int
     forgotten: int
-    too_old: int
+    refused: tuple[Fact, ...]
 
     @property
     def detail(self) -> str:
@@ -30,7 +30,7 @@ class Admission:
             (len(self.evicted), "oldest evicted"),
             (self.unchanged, "already known"),
             (self.forgotten, "forgotten before and not relearned"),
-            (self.too_old, "older than a full concept keeps"),
+            (len(self.refused), "older than a full concept keeps"),
         )
         return ", ".join(f"{count} {what}" for count, what in parts if count)
 
@@ -63,8 +63,8 @@ def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
         for fact in out.values()
         if fact.id in before or fact.id not in arriving
     )
-    too_old = len(entering) - len(kept) - sum(fact_id in out for fact_id in before)
-    return Admission(kept, replaced, evicted, unchanged, forgotten, too_old)
+    refused = tuple(fact for fact in entering if fact.id in out and fact.id not in before)
+    return Admission(kept, replaced, evicted, unchanged, forgotten, refused)
 
 
 def _newest(facts: Iterable[Fact]) -> Iterable[Fact]:

@@ -80,7 +80,8 @@ Event = Observation | Label | Enrol | Relabel | ForgetRequest | Survey
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Facts to write; durable before any later effect.  `evicted`: ids the new ones push out."""
+    """Facts to write; durable before any later effect.  `evicted`: ids that a full
+    concept pushes out or turns away; a receipt counts both."""
 
     facts: tuple[Fact, ...] = field(repr=False)
     evicted: tuple[str, ...] = ()

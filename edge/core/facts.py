@@ -117,7 +117,7 @@ class Ledger(Protocol):
         """Return the frozen geometry's arrays, or None before the first survey."""
 
     def evictions(self) -> int:
-        """Count the facts that a full concept has pushed out so far."""
+        """Count the facts that a full concept has pushed out or turned away so far."""
 
 
 def gather(facts: Iterable[Fact]) -> Batch:

@@ -28,7 +28,7 @@ class MemoryLedger:
         """Carry out an effect; Publish is nobody's business here."""
         if isinstance(effect, Remember):
             for fact_id in effect.evicted:
-                del self._facts[fact_id]
+                self._facts.pop(fact_id, None)
             self._evictions += len(effect.evicted)
             self._facts.update({fact.id: fact for fact in effect.facts})
         elif isinstance(effect, Erase):

@@ -171,12 +171,12 @@ class Runtime:
 
     def _learn(self, subject_id: str, facts: tuple[Fact, ...]) -> Iterator[Effect]:
         admission = admit(self._ledger, facts, self.config.facts_per_concept)
-        if admission.entering or admission.evicted:
+        turnover = (*admission.evicted, *admission.refused)
+        if admission.entering or turnover:
             self.knowledge.remove((*admission.replaced, *admission.evicted))
             self.knowledge.add(admission.entering)
             self._watch.changed()
-            evicted = tuple(fact.id for fact in admission.evicted)
-            yield Remember(admission.entering, evicted)
+            yield Remember(admission.entering, tuple(fact.id for fact in turnover))
         yield Publish(Ack(subject_id, len(admission.entering), admission.detail))
 
     # --- geometry and forgetting ----------------------------------------------------------------

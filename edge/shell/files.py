@@ -1,14 +1,15 @@
-"""Opening database files safely: locks, versions, migrations, and errors a person can act on."""
+"""Opening database files safely: locks, versions, transactions, and errors to act on."""
 
 import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..core import StateCorruptError, StateError, StateVersionError
 from . import schema
+from .durable import place
 
 BUSY_TIMEOUT_S = 5.0
 HEADER = b"SQLite format 3\x00"
@@ -18,9 +19,9 @@ class WriterLock:
     """Held while a store is open for writing: one writer a file; the kernel frees it at death."""
 
     def __init__(self, path: Path) -> None:
-        lock = path.with_name(path.name + ".lock")
+        self._path = path.with_name(path.name + ".lock")
         try:
-            self._file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StateError(
                 f"locking {path}: {error.strerror}",
@@ -39,10 +40,15 @@ class WriterLock:
         """Let others write."""
         os.close(self._file)
 
+    def discard(self) -> None:
+        """Remove the lock of a file that did not come about."""
+        self._path.unlink(missing_ok=True)
+        self.release()
+
 
 @contextmanager
 def guarded(path: Path, doing: str) -> Iterator[None]:
-    """Turn SQLite's errors into StateError, with what was being done and what to do."""
+    """Turn SQLite's and the system's errors into StateError: what was being done, what to do."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -51,49 +57,94 @@ def guarded(path: Path, doing: str) -> Iterator[None]:
         raise StateCorruptError(
             f"{doing} {path}: {error}", "keep the damaged file; put the last backup in its place"
         ) from error
+    except OSError as error:
+        raise StateError(f"{doing} {path}: {error.strerror}", _hint(str(error))) from error
 
 
-def _hint(reason: str) -> str:
-    if "full" in reason:
-        return "make room on the disk; nothing of this change was kept"
-    if "locked" in reason:
-        return "another process holds the file; try again"
-    if "readonly" in reason or "unable to open" in reason:
-        return "check the file's and its folder's permissions"
-    return "check the disk; see `auricle verify`"
+@contextmanager
+def transaction(db: sqlite3.Connection, path: Path, doing: str) -> Iterator[sqlite3.Connection]:
+    """BEGIN IMMEDIATE ... COMMIT, rolled back as a whole on any error or interrupt."""
+    with guarded(path, f"{doing} in"):
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            # SQLite may have rolled back already, or be unable to; the log's uncommitted end is
+            # ignored in either case, so the first error is the one to tell.
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise
 
 
 def open_database(path: Path, *, writable: bool) -> sqlite3.Connection:
     """Open a knowledge file, migrating an older layout after copying it aside.
 
+    One opened for reading shows one state of the file until it is closed, whatever others write.
     Raises StateVersionError for a newer layout and StateCorruptError for a file that is none of
     ours; neither is touched.
     """
     _check_header(path)
-    mode = "rwc" if writable else "ro"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    db = _connect(path, "mode=rwc") if writable else _connect(path, "mode=ro")
     try:
+        if not writable:
+            db = _hold_view(db, path)
         _check_version(path, db)
         if writable:
             _prepare(path, db)
+        elif _version(db) < schema.version():
+            raise StateError(
+                f"opening {path} for reading: its layout is version {_version(db)}, older than"
+                f" this program's {schema.version()}",
+                "open it for writing once: it is copied aside and brought up to date",
+            )
     except BaseException:
         db.close()
         raise
     return db
 
 
+def hold(db: sqlite3.Connection) -> None:
+    """Read one state of the file from now on."""
+    db.execute("BEGIN")
+    db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+
+
+def _connect(path: Path, query: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{query}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+
+
+def _hold_view(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Read one state from now on.  In a folder that cannot be written SQLite finds no place for
+    its index of the log; where there is no log either, the file is complete as it lies."""
+    try:
+        hold(db)
+    except sqlite3.OperationalError:
+        log = path.with_name(path.name + "-wal")
+        if os.access(path.absolute().parent, os.W_OK) or (log.exists() and log.stat().st_size):
+            raise
+        db.close()
+        db = _connect(path, "mode=ro&immutable=1")
+        hold(db)
+    return db
+
+
 def _check_header(path: Path) -> None:
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(len(HEADER)) != HEADER:
-                raise StateCorruptError(
-                    f"opening {path}: it is not a knowledge file", "check the path"
-                )
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        found = file.read(len(HEADER))
+    # SQLite takes a file without a byte for an empty database, and would make it one of ours.
+    if found != HEADER:
+        what = "it is not a knowledge file" if found else "it is empty, without a byte"
+        raise StateCorruptError(
+            f"opening {path}: {what}", "check the path, or put the last backup in its place"
+        )
 
 
 def _check_version(path: Path, db: sqlite3.Connection) -> None:
-    found = db.execute("PRAGMA user_version").fetchone()[0]
+    found = _version(db)
     application = db.execute("PRAGMA application_id").fetchone()[0]
     tables = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
     if tables and application != schema.APPLICATION_ID:
@@ -108,14 +159,33 @@ def _check_version(path: Path, db: sqlite3.Connection) -> None:
         )
 
 
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _prepare(path: Path, db: sqlite3.Connection) -> None:
-    found = db.execute("PRAGMA user_version").fetchone()[0]
+    found = _version(db)
     if 0 < found < schema.version():
-        aside = path.with_name(f"{path.name}.v{found}")
-        aside.unlink(missing_ok=True)
-        db.execute("VACUUM INTO ?", (str(aside),))
+        _copy_aside(path, db, found)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA secure_delete=ON")
     if found < schema.version():
         schema.migrate(db, found)
+
+
+def _copy_aside(path: Path, db: sqlite3.Connection, found: int) -> None:
+    fresh = path.with_name(f"{path.name}.v{found}.new")
+    fresh.unlink(missing_ok=True)
+    db.execute("VACUUM INTO ?", (str(fresh),))
+    place(fresh, path.with_name(f"{path.name}.v{found}"))
+
+
+def _hint(reason: str) -> str:
+    if "full" in reason or "No space" in reason:
+        return "make room on the disk; nothing of this change was kept"
+    if "locked" in reason:
+        return "another process holds the file; try again"
+    if "readonly" in reason or "unable to open" in reason or "ermission" in reason:
+        return "check the file's and its folder's permissions"
+    return "check the disk and the room on it; see `auricle verify`"

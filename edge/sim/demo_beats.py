@@ -13,7 +13,7 @@ Tone = Literal["plain", "good", "bad", "alarm"]
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A chapter begins.  `images`: how many will go through the encoder; `samples`: a few to see."""
+    """A chapter begins.  `images`: how many will be encoded in it; `samples`: a few to look at."""
 
     title: str
     text: str
@@ -66,12 +66,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """Shares of held-out images read right: of the known source, of the new one, and of the new
-    one's images of the digit that is to be forgotten."""
+    """Shares of held-out images read right: of the known source, of the new one; and of the new
+    one's images of the digit that is to be forgotten, and of the others."""
 
     known: float
     new: float
     digit: float
+    others: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,11 @@ class Outcome:
     labelled: Tally
     labels: int
     placed: int
+    digit: str
     receipt: Receipt
     proof: Proof
     encoder_ms: float
     rest_ms: float
 
 
-Beat = Chapter | Glimpse | Line | Outcome
+Beat = Chapter | Glimpse | Line | Receipt | Outcome

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import hdc
 import numpy as np
 from numpy.typing import NDArray
+
+import hdc
 
 from ..core import (
     Ack,
@@ -29,9 +30,10 @@ class Proof:
     """What was found after a class was forgotten.
 
     expected: digest of the knowledge derived from the facts that were to stay, by a ledger that
-    never held the others.  receipt, runtime, reopened: digests that the receipt states, that the
-    running runtime has, and that one opened anew on the file has.  traces_before, traces_after: forgotten facts whose features are in the file.
-    redelivered, relearned: forgotten items sent again, and those that were learned from it.
+    never held the others.  receipt, runtime, reopened: the digest that the receipt states, that of
+    the running runtime, and that of one opened anew on the file.  traces_before, traces_after:
+    forgotten facts whose features stand in the file.  redelivered, relearned: forgotten items sent
+    again, and those that were learned from it.
     """
 
     facts: int

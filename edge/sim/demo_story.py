@@ -4,9 +4,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-import encoder
 import numpy as np
 from numpy.typing import NDArray
+
+import encoder
 
 from ..core import Decision, DriftAlarm, EdgeError, Event, Message, Observation, Rejected
 from .demo_beats import Beat, Exam, Glimpse, Line, Tally
@@ -50,9 +51,9 @@ class Story:
     exams: list[Exam] = field(default_factory=list)
     seen: dict[str, tuple[str, NDArray[np.uint8]]] = field(default_factory=dict)
 
-    def mark(self, kind: MarkKind, text: str) -> None:
-        """Put a mark on the time axis, before the next observation."""
-        self.marks.append(Mark(len(self.steps), kind, text))
+    def mark(self, kind: MarkKind, text: str, back: int = 0) -> None:
+        """Put a mark on the time axis, `back` observations before the next one."""
+        self.marks.append(Mark(len(self.steps) - back, kind, text))
 
     def tick(self) -> int:
         """Return the time in nanoseconds of the next capture."""
@@ -70,11 +71,9 @@ class Story:
     def examine(self) -> Exam:
         """Examine the reader on the held-out images, and keep the marks."""
         known, new = (self.desk.examine(sheet) for sheet in self.sheets)
-        of_digit = [
-            right for right, label in zip(new, self.sheets[1].labels, strict=True)
-            if label == self.plan.digit
-        ]  # fmt: skip
-        exam = Exam(_share(known), _share(new), _share(of_digit))
+        of_digit = np.array(self.sheets[1].labels) == self.plan.digit
+        parts = (known, new, new[of_digit], new[~of_digit])
+        exam = Exam(*(float(part.mean()) for part in parts))
         self.exams.append(exam)
         return exam
 
@@ -101,7 +100,7 @@ def watch(story: Story, digits: Digits, *, learned: bool) -> Generator[Beat, Non
         decision, *news = story.tell(event)
         assert isinstance(decision, Decision), "an observation is answered by a decision"
         right = decision.guess == truth
-        story.steps.append(_step(len(story.steps), decision, digits.source, truth, learned))
+        story.steps.append(_step(len(story.steps), decision, digits.source, truth, learned=learned))
         tally = replace(tally, read=tally.read + right, new=tally.new + (decision.known is False))
         yield Glimpse(decision, right)
         for message in news:
@@ -113,10 +112,10 @@ def watch(story: Story, digits: Digits, *, learned: bool) -> Generator[Beat, Non
 
 def _report(story: Story, alarm: DriftAlarm, images: int) -> Line:
     if alarm.raised:
-        story.mark("alarm", f"alarm after {images} images: {alarm.domain}")
+        story.mark("alarm", f"alarm after {images} images: {alarm.domain}", back=1)
         opened = f"opens the domain {alarm.domain!r}"
         return Line(f"ALARM after {images} images, p = {alarm.window_p:.4f}: {opened}", "alarm")
-    story.mark("cleared", f"all clear after {images} images: {alarm.domain}")
+    story.mark("cleared", f"all clear after {images} images: {alarm.domain}", back=1)
     return Line(f"all clear after {images} images: this is {alarm.domain}", "good")
 
 
@@ -131,13 +130,9 @@ def _alarmed(tally: Tally, alarm: DriftAlarm, images: int) -> Tally:
     )
 
 
-def _step(index: int, decision: Decision, domain: str, truth: str, learned: bool) -> Step:  # noqa: FBT001
+def _step(index: int, decision: Decision, domain: str, truth: str, *, learned: bool) -> Step:
     return Step(
         index, STREAM, domain, truth, decision.known, decision.domain, decision.label,
         decision.guess, decision.score, decision.p_value, decision.window_p, decision.alarm,
         novel=not learned,
     )  # fmt: skip
-
-
-def _share(right: tuple[bool, ...] | list[bool]) -> float:
-    return sum(right) / len(right) if right else 0.0

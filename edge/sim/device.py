@@ -58,6 +58,7 @@ class Journal:
             for fact_id in effect.evicted:
                 self.acknowledged.pop(fact_id, None)
         self.mirror.apply(effect)
+        self.counts["confirmed"] += 1
 
     def acknowledge(self, event: Event, ack: Ack) -> None:
         """Note an acknowledgement that reached its sender."""

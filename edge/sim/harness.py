@@ -108,6 +108,7 @@ class _Run:
         self._checkpoints: list[str] = []
         self._observation_us: list[float] = []
         self._counts: Counter[str] = Counter()
+        self._learned_at: tuple[int, Counter[Truth]] = (0, Counter())
         self._peak_bytes = 0
         self._plays: dict[type, Callable[[Any], None]] = {
             Enter: self._enter, Teach: self._teach, Show: self._show, Tell: self._tell,
@@ -219,11 +220,21 @@ class _Run:
 
     def _novel(self, truth: Truth) -> bool | None:
         """Say whether a truth is new to the ledger; None while its domain has too few facts."""
-        facts = [self._truths[fact.id] for fact in self.device.journal.mirror.facts()]
-        if truth not in facts:
+        learned = self._learned()
+        if not learned[truth]:
             return True
         needed = ceil(1 / self._config.false_alarm_rate) - 1
-        return False if sum(domain == truth[0] for domain, _ in facts) >= needed else None
+        found = sum(count for (domain, _), count in learned.items() if domain == truth[0])
+        return False if found >= needed else None
+
+    def _learned(self) -> Counter[Truth]:
+        """Count the ledger's facts by what they truly are."""
+        journal = self.device.journal
+        version = journal.counts["confirmed"]
+        if self._learned_at[0] != version:
+            facts = Counter(self._truths[fact.id] for fact in journal.mirror.facts())
+            self._learned_at = (version, facts)
+        return self._learned_at[1]
 
     def _accuracy(self, knowledge: Knowledge, samples: tuple[Sample, ...]) -> float:
         """Accuracy on held-out samples, those of classes forgotten on request left out."""
@@ -239,7 +250,7 @@ class _Run:
     def _forgotten(self) -> set[Truth]:
         journal = self.device.journal
         erased = {self._truths[fact_id] for fact_id, features in journal.erased.items() if features}
-        return erased - {self._truths[fact.id] for fact in journal.mirror.facts()}
+        return erased - set(self._learned())
 
     def _mark(self, kind: MarkKind, text: str) -> None:
         self._marks.append(Mark(len(self._steps), kind, text))

@@ -121,9 +121,14 @@ def time_stage(stage: str, microseconds: Sequence[float]) -> Timing:
 def measure_steps(
     steps: Sequence[Step], marks: Sequence[Mark], window: int
 ) -> dict[str, float | None]:
-    """Every metric that follows from decisions and marks."""
-    known = [step.score for step in steps if step.novel is False]
-    new = [step.score for step in steps if step.novel is True]
+    """Every metric that follows from decisions and marks.
+
+    Scores count where the detector says known or new: elsewhere its domain has too few facts for
+    scores to mean anything yet.
+    """
+    told = [step for step in steps if step.known is not None]
+    known = [step.score for step in told if step.novel is False]
+    new = [step.score for step in told if step.novel is True]
     delay, missed = detection_delay(steps, marks)
     return {
         "online_accuracy": online_accuracy(steps),

@@ -4,9 +4,11 @@ import io
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,11 +40,20 @@ class Samples:
         return np.asarray(rows.std(axis=0))
 
 
-def read_samples(domain: Domain) -> Samples:
+def read_samples(domain: Domain, *, flat: bool = False) -> Samples:
     """Read a domain's source, its rows chosen by `where` and `classes`.
 
-    Raises ConfigError where the source is missing or is not what the domain says.
+    flat: arrays of pixels become vectors, for an encoder that takes ready-made features.  Raises
+    ConfigError where the source is missing or is not what the domain says.
     """
+    samples = _read(msgspec.json.encode(domain))
+    return _flatten(samples) if flat and not samples.taps else samples
+
+
+@lru_cache(maxsize=16)
+def _read(coded: bytes) -> Samples:
+    """Read a source once a process: seeds and variants share it."""
+    domain = msgspec.json.decode(coded, type=Domain)
     if domain.source in SHIPPED_SOURCES:
         samples = _digits(domain.source)
     else:
@@ -64,6 +75,15 @@ def read_samples(domain: Domain) -> Samples:
             f"reading samples from {domain.source}: no sample of class {missing or 'any'}",
             f"classes there: {', '.join(sorted(set(samples.labels)))}")
     return take(samples, kept)
+
+
+def _flatten(samples: Samples) -> Samples:
+    first = samples.read(0)
+    if not isinstance(first, np.ndarray):
+        raise ConfigError("reading samples: the encoder is \"vector\", the samples are image files",
+                          "name a model that takes images, or use features")
+    return Samples(samples.labels, lambda row: samples.read(row).ravel().astype(np.float32),
+                   (("pixels", first.size),))
 
 
 def take(samples: Samples, rows: Sequence[int]) -> Samples:

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from ..core import ConfigError, limits
 
 DATA_VARIABLE = "AURICLE_DATA"
+VECTOR = "vector"
 SHIPPED_SOURCES = ("mnist", "optdigits")
 
 Share = Annotated[float, Meta(ge=0, le=1)]

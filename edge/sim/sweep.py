@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,8 +18,9 @@ from ..core import ConfigError
 from .harness import Progress, run_scenario
 from .recording import Recording
 from .replay import Encoded, FeatureCache, encode_timed, payload_key
-from .scenarios import Scenario, expand_variants
-from .world import Teach, World, build_world
+from .samples import read_samples
+from .scenarios import VECTOR, Scenario, expand_variants
+from .world import build_world
 
 Backend = Literal["loky", "ray"]
 
@@ -29,34 +31,184 @@ RUN_FORMAT: Final = 1
 """Part of each run file's name: raised when recordings change their meaning."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    title: str
+    """A run to be done.  `path`: where its recording is kept, None where nothing is."""
+
+    name: str
     scenario: Scenario
     seed: int
+    card: encoder.Card
     path: Path | None
+    encoded: dict[bytes, Encoded] = field(default_factory=dict, repr=False)
 
 
 def sweep_scenario(
-    scenario: Scenario, seeds: Sequence[int], jobs: int, out: Path | None, backend: Backend,
-    progress: Progress | None,
+    scenario: Scenario, seeds: Sequence[int], jobs: int = 1, out: Path | None = None,
+    backend: Backend = "loky", progress: Progress | None = None,
 ) -> tuple[Recording, ...]:
-    """Run every variant with every seed; in the order of variants, then seeds.
+    """Run every variant with every seed; recordings in the order of variants, then seeds.
 
-    out: finished runs are kept in its folder `runs` and read from there when the same sweep is
-    run again.  Metrics depend neither on jobs nor on backend.
+    out: finished runs are kept in its folder `runs`, and read from there when the same sweep runs
+    again.  Metrics depend neither on jobs nor on backend.  Raises ConfigError, StateError, and
+    BrokenPromiseError where a run breaks a promise.
     """
-    planned = [_plan(name, variant, seed, out) for name, variant in expand_variants(scenario)
-               for seed in seeds]
-    done = {job: found for job in planned if (found := _read_run(job)) is not None}
-    waiting = [job for job in planned if job not in done]
-    say = progress or (lambda what, at, total: None)
-    if waiting:
-        prepared = [_prepare(job, jobs, backend, say) for job in waiting]
+    with _parallel_backend(backend):
+        planned = [_plan(name, variant, seed, out)
+                   for name, variant in expand_variants(scenario) for seed in seeds]
+        done = {at: found for at, job in enumerate(planned) if (found := _read_run(job))}
+        waiting = [at for at in range(len(planned)) if at not in done]
+        ready = [(at, _prepare(planned[at], jobs, progress)) for at in waiting]
         watch = progress if len(waiting) == 1 else None
-        tasks = [(_run, (*one, watch)) for one in prepared]
-        for at, (place, recording) in enumerate(_spread(tasks, jobs, backend)):
-            done[waiting[place]] = recording
-            _write_run(waiting[place], recording)
-            say("running", at + 1, len(waiting))
-    return tuple(done[job] for job in planned)
+        for count, (at, recording) in enumerate(_run_all(ready, jobs, backend, watch), 1):
+            done[at] = recording
+            _write_run(planned[at], recording)
+            if progress is not None and watch is None:
+                progress("running", count, len(waiting))
+    return tuple(done[at] for at in range(len(planned)))
+
+
+def make_card(scenario: Scenario) -> encoder.Card:
+    """Return the card of a scenario's encoder; for vectors, with a quantiser frozen from all
+    samples of the first phase's domain, before corruptions."""
+    chosen = scenario.encoder
+    if chosen.model != VECTOR:
+        return _card_of(chosen.model)
+    samples = read_samples(scenario.domains[scenario.phases[0].domain], flat=True)
+    rows = np.array([samples.read(row) for row in range(len(samples))])
+    taps = dict(samples.taps)
+    card = encoder.vector_card(rows.shape[1], taps=taps)
+    frozen = encoder.freeze_quantiser(rows, card.slices, chosen.granularity)
+    return replace(card, quantiser=frozen)
+
+
+@lru_cache(maxsize=4)
+def _card_of(model: str) -> encoder.Card:
+    with encoder.open_model(model) as opened:
+        return opened.card
+
+
+@lru_cache(maxsize=1)
+def _model_of(card: encoder.Card) -> encoder.Model:
+    """Open a model once a process: opening takes longer than many encodings."""
+    return encoder.open_model(card)
+
+
+def _plan(name: str, scenario: Scenario, seed: int, out: Path | None) -> _Job:
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"simulating: a seed must be 0 to 4294967295, found {seed}",
+                          "choose another seed")
+    card = make_card(scenario)
+    path = None
+    if out is not None:
+        content = msgspec.json.encode((RUN_FORMAT, card.fingerprint, scenario), order="sorted")
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        path = out / "runs" / f"{digest}-seed{seed}.json"
+    return _Job(name, scenario, seed, card, path)
+
+
+def _prepare(job: _Job, jobs: int, progress: Progress | None) -> _Job:
+    """Encode what a run will need, unless that was done before.  Vectors need no encoding."""
+    if job.card.file is None:
+        return job
+    payloads = {}
+    for sample in build_world(job.scenario, job.seed).samples:
+        payload = sample.read()
+        payloads[payload_key(payload)] = payload
+    cache = FeatureCache(job.card)
+    encoded = cache.read(payloads)
+    missing = [key for key in payloads if key not in encoded]
+    chunks = [missing[at : at + CHUNK] for at in range(0, len(missing), CHUNK)]
+    tasks = [(job.card, [payloads[key] for key in keys]) for keys in chunks]
+    done = 0
+    for at, rows in _parallel(_encode_chunk, tasks, jobs):
+        fresh = dict(zip(chunks[at], rows, strict=True))
+        cache.write(fresh)
+        encoded |= fresh
+        done += len(fresh)
+        if progress is not None:
+            progress("encoding", done, len(missing))
+    return replace(job, encoded=encoded)
+
+
+def _encode_chunk(card: encoder.Card, payloads: list[Any]) -> list[Encoded]:
+    model = _model_of(card)
+    return [encode_timed(model, payload) for payload in payloads]
+
+
+def _run_all(
+    ready: list[tuple[int, _Job]], jobs: int, backend: Backend, progress: Progress | None
+) -> Iterator[tuple[int, Recording]]:
+    tasks = [(job, None) for _, job in ready]
+    if progress is not None and backend == "loky":
+        yield from ((at, _run(job, progress)) for at, job in ready)
+        return
+    for place, recording in _parallel(_run, tasks, jobs, always=backend != "loky"):
+        yield ready[place][0], recording
+
+
+def _run(job: _Job, progress: Progress | None) -> Recording:
+    world = build_world(job.scenario, job.seed)
+    recording = run_scenario(job.scenario, world, _model_of(job.card), job.seed, job.encoded,
+                             progress=progress)
+    title = f"{recording.title}: {job.name}" if job.name else recording.title
+    return replace(recording, title=title)
+
+
+def _parallel(
+    work: Any, tasks: Sequence[tuple[Any, ...]], jobs: int, *, always: bool = False
+) -> Iterator[tuple[int, Any]]:
+    """Yield (place, result) as results come, in this process where one job is asked for."""
+    if (jobs == 1 or len(tasks) <= 1) and not always:
+        yield from ((place, work(*task)) for place, task in enumerate(tasks))
+        return
+    from joblib import Parallel, delayed
+
+    pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    yield from pool(delayed(_placed)(work, place, task) for place, task in enumerate(tasks))
+
+
+def _placed(work: Any, place: int, task: tuple[Any, ...]) -> tuple[int, Any]:
+    return place, work(*task)
+
+
+def _parallel_backend(backend: Backend) -> AbstractContextManager[Any]:
+    if backend == "loky":
+        return nullcontext()
+    if backend != "ray":
+        raise ConfigError(f"simulating: the backend must be loky or ray, found {backend!r}",
+                          "leave --backend out for this machine's processes")
+    try:
+        from ray.util.joblib import register_ray
+    except ImportError as error:
+        raise ConfigError("simulating with the backend ray: ray is not installed",
+                          "install the extra: pip install 'auricle[cluster]'") from error
+    from joblib import parallel_config
+
+    register_ray()
+    return parallel_config(backend="ray")
+
+
+def _read_run(job: _Job) -> Recording | None:
+    """Return a finished run, None where there is none or its file is not whole."""
+    if job.path is None or not job.path.is_file():
+        return None
+    try:
+        found = msgspec.json.decode(job.path.read_bytes(), type=Recording)
+    except (msgspec.DecodeError, OSError):
+        return None
+    return replace(found, title=f"{job.scenario.title}: {job.name}" if job.name else found.title)
+
+
+def _write_run(job: _Job, recording: Recording) -> None:
+    if job.path is None:
+        return
+    job.path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(job.path, msgspec.json.encode(recording))
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a reader never meets half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_bytes(content)
+    part.replace(path)

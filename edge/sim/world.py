@@ -14,7 +14,7 @@ import numpy as np
 from ..core import ConfigError, Selector
 from .corruptions import IMAGES_ONLY, VECTORS_ONLY, corrupt_values
 from .samples import decode_image, read_samples
-from .scenarios import Domain, Forget, Phase, Scenario
+from .scenarios import VECTOR, Domain, Forget, Phase, Scenario
 
 START_NS: Final = 1_767_225_600_000_000_000
 """The simulated world begins on 1 January 2026 and shows one observation a second."""
@@ -136,8 +136,8 @@ class _Pool:
     held-out row is ever taught.
     """
 
-    def __init__(self, domain: Domain, seed: int) -> None:
-        self.samples = read_samples(domain)
+    def __init__(self, domain: Domain, seed: int, *, flat: bool) -> None:
+        self.samples = read_samples(domain, flat=flat)
         self.spread = self.samples.spread()
         random = np.random.default_rng([seed, zlib.crc32(_identity(domain))])
         rows = random.permutation(len(self.samples)).tolist()
@@ -172,7 +172,8 @@ def _fill_pools(scenario: Scenario, seed: int) -> dict[str, _Pool]:
     shared: dict[bytes, _Pool] = {}
     for domain in scenario.domains.values():
         if _identity(domain) not in shared:
-            shared[_identity(domain)] = _Pool(domain, seed)
+            flat = scenario.encoder.model == VECTOR
+            shared[_identity(domain)] = _Pool(domain, seed, flat=flat)
     pools = {name: shared[_identity(domain)] for name, domain in scenario.domains.items()}
     for name, domain in scenario.domains.items():
         vectors = bool(pools[name].samples.taps)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -177,8 +178,6 @@ def test_feature_maps_are_averaged(tmp_path: Path) -> None:
     """A tap on a feature map gives the mean over the other axes."""
     card = describe_model(foreign(tmp_path, ["b", 3, 2, 2]), licence="MIT")
     plain = replace(card, preparation=replace(card.preparation, scale=(1.0,)))
-    import numpy as np
-
     pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     with open_model(plain) as model:
         assert model.measure([pixels])[0].tolist() == pixels.mean(axis=(0, 1)).tolist()

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from encoder import (
     CardError,
@@ -14,7 +18,9 @@ from encoder import (
     ModelError,
     PayloadError,
     Preparation,
+    Quantiser,
     Tap,
+    describe_model,
     load_card,
     open_model,
     save_card,
@@ -26,7 +32,7 @@ KINDS = ["image", "window", "vector"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny image model."""
     return tmp_path_factory.mktemp("tiny")
 
@@ -49,6 +55,7 @@ def test_a_batch_is_its_payloads_one_by_one(kind) -> None:
             assert model.encode(payload) == Features(row)
         measured = model.measure(payloads)
         assert measured.dtype == np.float32
+        assert model.card.quantiser is not None
         assert np.array_equal(model.card.quantiser.quantise(measured), rows)
 
 
@@ -87,13 +94,11 @@ def test_a_wrong_fingerprint_is_refused_before_loading(tmp_path: Path) -> None:
 
 def test_what_the_runtime_cannot_load_is_refused(tmp_path: Path) -> None:
     """A file that has the right digest but is no graph is refused with the runtime's words."""
-    import hashlib
-
     data = b"\x08\x08"
     (tmp_path / "model.onnx").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    broken = replace(tiny_card(tmp_path / ".."), sha256=digest, folder=str(tmp_path))
-    (tmp_path / ".." / "model.onnx").unlink()
+    (tmp_path / "sound").mkdir()
+    broken = replace(tiny_card(tmp_path / "sound"), sha256=digest, folder=str(tmp_path))
     with pytest.raises(ModelError, match="cannot load the model"):
         open_model(broken)
 
@@ -136,9 +141,7 @@ def test_a_card_that_does_not_fit_its_graph_is_refused(card, changes, found) -> 
     wrong = replace(card, quantiser=None, **changes)
     with pytest.raises(ModelError, match=found) as caught:
         open_model(wrong)
-    assert (
-        "card" in caught.value.hint or "taps" in caught.value.hint or "[input]" in caught.value.hint
-    )
+    assert "card" in caught.value.hint
 
 
 def test_one_tap_of_several_is_enough(card) -> None:
@@ -197,8 +200,7 @@ def test_a_bad_payload_is_named_and_harms_nothing(card) -> None:
 
 def test_a_closed_model_refuses_to_encode(card) -> None:
     """After close, also of ready-made vectors, encoding is an error."""
-    quantiser = replace(card, taps=card.taps).quantiser
-    ready = vector_card(card.width, quantiser=quantiser)
+    ready = vector_card(card.width, quantiser=card.quantiser)
     for source, payload in ((card, tiny_payloads(1)[0]), (ready, np.zeros(card.width))):
         with open_model(source) as model:
             model.encode(payload)
@@ -209,6 +211,7 @@ def test_a_closed_model_refuses_to_encode(card) -> None:
 def test_ready_made_vectors_need_no_graph() -> None:
     """A vector card without a file normalises and quantises."""
     quantiser = tiny_model(0, "vector").card.quantiser
+    assert quantiser is not None
     card = vector_card(quantiser.width, quantiser=quantiser)
     values = np.linspace(0, 1, quantiser.width).astype(np.float32)
     with open_model(card) as model:
@@ -229,18 +232,14 @@ def test_features_are_values() -> None:
         features.values[0] = 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         features.values = source  # type: ignore[misc]
-    for bad in (np.zeros(3, np.float32), np.zeros((1, 3), np.uint8)):
+    wrong: list[Any] = [np.zeros(3, np.float32), np.zeros((1, 3), np.uint8)]
+    for bad in wrong:
         with pytest.raises(PayloadError, match="reading features"):
             Features(bad)
 
 
 def test_a_graph_that_gives_nan_never_reaches_the_features(tmp_path: Path) -> None:
     """NaN out of the graph itself is refused by the quantiser."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    from encoder import describe_model
-
     graph = helper.make_graph(
         [helper.make_node("Log", ["x"], ["y"])],
         "g",
@@ -255,10 +254,8 @@ def test_a_graph_that_gives_nan_never_reaches_the_features(tmp_path: Path) -> No
         model.encode([1.0, -1.0])
 
 
-def vector_quantiser(width: int):
+def vector_quantiser(width: int) -> Quantiser:
     """The plainest quantiser of a width."""
-    from encoder import Quantiser
-
     return Quantiser(np.ones(width, np.float32), np.zeros(width, np.int32))
 
 

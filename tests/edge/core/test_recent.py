@@ -4,6 +4,7 @@ from edge.core.recent import Recent, Seen
 
 
 def seen(domain: str = "home", at: int = 0) -> Seen:
+    """An observation that waits for a domain."""
     return Seen("s", "", at, domain, b"")
 
 

@@ -49,7 +49,8 @@ def test_nothing_is_decided_before_something_is_learned():
     """Without facts the runtime abstains, and says why."""
     decision = World().observe(vector(1), 0)[0]
     assert isinstance(decision, Decision)
-    assert (decision.known, decision.label, decision.reason) == (None, None, "nothing is learned yet")
+    assert decision.known is decision.label is None
+    assert decision.reason == "nothing is learned yet"
 
 
 def test_known_samples_are_recognised_and_answered():
@@ -215,17 +216,25 @@ def test_a_receipt_says_what_was_done():
     assert (receipt.request_id, receipt.requested_at_ns) == ("r", 42)
     assert (receipt.facts_forgotten, receipt.concepts_touched) == (2, ("home/b",))
     assert receipt.digest_before == before
-    assert receipt.digest_after == world.runtime.digest() == World([fact("x", "a")]).runtime.digest()
+    never = World([fact("x", "a")]).runtime.digest()
+    assert receipt.digest_after == world.runtime.digest() == never
     assert receipt.evicted_before == 0
     assert world.ledger.receipts == [receipt]
 
 
 def test_a_receipt_counts_evictions_before_it():
     """What a full concept pushed out earlier is said, since it can't be told from the forgotten."""
-    world = World([fact("x", at=1), fact("y", at=2)], config=Config(facts_per_concept=1))
-    world.feed(Enrol((fact("z", at=3),)))
+    world = World([fact("x", at=1)], config=Config(facts_per_concept=1))
+    world.feed(Enrol((fact("y", at=2),)))
     receipt = world.ask(ForgetRequest("r", Selector(label="a")), Receipt)
     assert receipt.evicted_before == 1
+
+
+def test_a_receipt_counts_what_was_turned_away():
+    """A fact too old for a full concept would have stayed, had the others never come."""
+    world = World([fact("x", at=2)], config=Config(facts_per_concept=1))
+    assert "older" in world.ask(Enrol((fact("y", at=1),)), Ack).detail
+    assert world.ask(ForgetRequest("r", Selector(label="a")), Receipt).evicted_before == 1
 
 
 def test_forgetting_everything_by_an_empty_selector_is_refused():
@@ -330,7 +339,7 @@ def test_facts_are_durable_before_they_are_acknowledged():
 
 
 def test_a_crash_between_effects_loses_nothing_acknowledged():
-    """A runtime that never applied its effects leaves a ledger as before; a new one starts there."""
+    """Effects that were never applied leave the ledger as before; a new runtime starts there."""
     world = World([fact("x")])
     before = world.runtime.digest()
     world.runtime.handle(Enrol((fact("y", "b"),)))

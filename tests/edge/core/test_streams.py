@@ -10,6 +10,7 @@ CODES = hdc.plain(4, ((0, 4),), 1).project(np.zeros((1, 4), np.uint8))
 
 
 def verdict(domain: str, *, known: bool) -> hdc.Verdict:
+    """A verdict for a domain."""
     return hdc.Verdict(known=known, domain=domain, label="a", score=1, p_value=0.5)
 
 

@@ -1,0 +1,306 @@
+"""The runtime as a scikit-learn classifier that keeps learning, and forgets exactly."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+import encoder
+import hdc
+
+from .core import (
+    Config,
+    Enrol,
+    Event,
+    Fact,
+    ForgetRequest,
+    Knowledge,
+    MemoryLedger,
+    Publish,
+    Receipt,
+    Rejected,
+    Runtime,
+    Selector,
+    Survey,
+    limits,
+)
+
+DOMAIN = "domain-1"
+ROWS_MAX = 4_096
+"""Rows answered at a time, so that memory stays bounded for any number of rows."""
+
+Floats = NDArray[np.float64]
+
+
+class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types there
+    """Learns ready-made feature vectors [n, features] in any number of calls, says which samples
+    are unlike all it knows, and forgets samples or classes as if they had never been seen.
+
+    random_state: seed of the projection, a whole number; everything is deterministic.
+    false_alarm_rate: share of known samples that `is_known` may call new.  facts_per_concept: the
+    newest samples kept per class and domain.  quantiser: an `encoder.Quantiser` for the columns;
+    where it is None the first call freezes one from its samples, one scale a column, and what was
+    frozen from samples is not covered by forgetting them.
+    """
+
+    def __init__(
+        self,
+        *,
+        random_state: int = 1,
+        false_alarm_rate: float = 0.01,
+        facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX,
+        quantiser: encoder.Quantiser | None = None,
+    ) -> None:
+        self.random_state = random_state
+        self.false_alarm_rate = false_alarm_rate
+        self.facts_per_concept = facts_per_concept
+        self.quantiser = quantiser
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, ids: Iterable[Any] | None = None, domain: str = DOMAIN
+    ) -> Self:
+        """Start afresh with samples X [n, features] of classes y [n].  Raises ValueError.
+
+        ids: names of the samples to forget them by, unique; their row numbers where left out.
+        domain: where the samples come from (a camera, a season); each domain has its own answer.
+        """
+        values, labels = self._checked(X, y, fresh=True)
+        self._start(values, labels.dtype)
+        self._learn(values, labels, ids, domain)
+        self._feed(Survey())
+        return self
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        *,
+        ids: Iterable[Any] | None = None,
+        domain: str = DOMAIN,
+    ) -> Self:
+        """Learn more samples; see `fit`.  Samples with ids known or forgotten are left out.
+
+        classes: those that may come, as columns of `predict_proba`; others may come as well.
+        ids: where left out, numbers that go on from the samples before.  The first call freezes
+        quantiser and geometry.
+        """
+        fresh = not hasattr(self, "_runtime")
+        values, labels = self._checked(X, y, fresh=fresh)
+        if fresh:
+            self._start(values, labels.dtype)
+        self._learn(values, labels, ids, domain)
+        if classes is not None:
+            self._announced |= {_text(value) for value in np.asarray(classes)}
+            self._settle_classes(np.asarray(classes))
+        if fresh:
+            self._feed(Survey())
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the likeliest class of each row of X [n, features]: [n], of the dtype of y."""
+        best = self._answers(X).argmax(axis=1)
+        found: NDArray[Any] = self.classes_[best]
+        return found
+
+    def predict_proba(self, X: ArrayLike) -> Floats:
+        """Return probabilities [n, classes], in the order of `classes_`.
+
+        Least squares on one-hot targets estimates them (Hastie, Tibshirani & Friedman 2009,
+        section 4.2); each estimate is moved to the nearest point of the simplex.
+        """
+        return _onto_simplex(self._answers(X))
+
+    def score_samples(self, X: ArrayLike) -> Floats:
+        """Return how normal each row of X is, [n]: minus its novelty.  Higher is more normal."""
+        memory = self._known().memory
+        scores = [memory.score(self._project(part)).min(axis=1) for part in self._parts(X)]
+        normal: Floats = -np.concatenate(scores).astype(np.float64)
+        return normal
+
+    def is_known(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Say of each row whether it is like what was learned, bool [n], at `false_alarm_rate`.
+
+        Raises ValueError where too few samples are learned to hold that rate.  Costs a verdict a
+        row.
+        """
+        return np.array([_settled(verdict) for verdict in self._verdicts(X)], np.bool_)
+
+    def forget(
+        self,
+        *,
+        ids: Iterable[Any] | None = None,
+        label: Any = None,
+        domain: str | None = None,
+        resurvey: bool = True,
+    ) -> Receipt:
+        """Forget the samples that match all that is given, as if they had never been seen.
+
+        ids: as given to `fit`.  label: a class.  resurvey: derive the geometry again, so that it
+        keeps no trace either.  Returns the receipt; raises ValueError where nothing matches.
+        """
+        check_is_fitted(self)
+        text = None if label is None else _text(label)
+        names = None if ids is None else frozenset(str(name) for name in ids)
+        selector = Selector(ids=names, label=text, domain=domain)
+        request = ForgetRequest(f"request-{self._requests}", selector, resurvey=resurvey)
+        receipt = self._feed(request)
+        assert isinstance(receipt, Receipt), receipt
+        self._requests += 1
+        self._announced.discard(text or "")
+        self._settle_classes(self.classes_[:0])
+        return receipt
+
+    def digest(self) -> str:
+        """Hex digest of what is known: equal for equal sets of samples, however they came."""
+        check_is_fitted(self)
+        return self._runtime.digest()
+
+    def _checked(
+        self, X: ArrayLike, y: ArrayLike, *, fresh: bool
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        values, labels = validate_data(self, X, y, dtype=np.float32, reset=fresh)
+        check_classification_targets(labels)
+        if not fresh and (labels.dtype.kind in "OUS") is not (self.classes_.dtype.kind in "OUS"):
+            raise ValueError(
+                f"learning classes of dtype {labels.dtype} beside classes of dtype "
+                f"{self.classes_.dtype}: give all as text, or all as numbers"
+            )
+        return values, labels
+
+    def _start(self, values: NDArray[np.float32], dtype: np.dtype[Any]) -> None:
+        width = values.shape[1]
+        everything = (slice(0, width),)
+        given = self.quantiser
+        frozen = given or encoder.freeze_quantiser(values, everything, "channel")
+        if frozen.width != width:
+            raise ValueError(f"X has {width} features, the quantiser has {frozen.width} columns")
+        card = encoder.vector_card(width, quantiser=frozen)
+        config = Config(
+            seed=self.random_state,
+            false_alarm_rate=self.false_alarm_rate,
+            facts_per_concept=self.facts_per_concept,
+        )
+        self.quantiser_ = frozen
+        self.classes_: NDArray[Any] = np.empty(0, dtype)
+        self._ledger = MemoryLedger()
+        self._runtime = Runtime(config, encoder.open_model(card), self._ledger)
+        self._announced: set[str] = set()
+        self._samples = self._requests = 0
+
+    def _learn(
+        self,
+        values: NDArray[np.float32],
+        labels: NDArray[Any],
+        ids: Iterable[Any] | None,
+        domain: str,
+    ) -> None:
+        count, start = len(values), self._samples
+        names = [str(name) for name in (range(start, start + count) if ids is None else ids)]
+        if len(names) != count or len(set(names)) != count:
+            raise ValueError(f"ids must be {count} different names, one a row of X")
+        rows = self.quantiser_.quantise(values)
+        facts = (
+            Fact(name, "", domain, _text(label), start + row, rows[row].tobytes())
+            for row, (name, label) in enumerate(zip(names, labels, strict=True))
+        )
+        self._feed(Enrol(tuple(fact for fact in facts if self._ledger.get(fact.id) is None)))
+        self._samples += count
+        self._settle_classes(labels)
+
+    def _feed(self, event: Event) -> object:
+        """Handle an event, apply its effects, and return what is said about it."""
+        said: object = None
+        for effect in self._runtime.handle(event):
+            self._ledger.apply(effect)
+            if isinstance(effect, Publish):
+                said = effect.message
+        match said:
+            case Rejected(reason=reason, hint=hint):
+                raise ValueError(f"{reason} ({hint})")
+        return said
+
+    def _settle_classes(self, values: NDArray[Any]) -> None:
+        """Keep the classes that have samples or were announced, of those so far and `values`."""
+        candidates = np.unique(np.concatenate([self.classes_, np.unique(values)]))
+        present = self._announced | {label for _, label in self._ledger.concepts()}
+        self.classes_ = candidates[[_text(value) in present for value in candidates]]
+
+    def _known(self) -> Knowledge:
+        check_is_fitted(self)
+        if not self._runtime.knowledge.domains:
+            raise NotFittedError("everything that was learned has been forgotten: fit again")
+        return self._runtime.knowledge
+
+    def _parts(self, X: ArrayLike) -> Iterator[NDArray[np.uint8]]:
+        """Yield the quantised rows of X, `ROWS_MAX` at a time at most."""
+        self._known()
+        values = validate_data(self, X, dtype=np.float32, reset=False)
+        for at in range(0, len(values), ROWS_MAX):
+            yield self.quantiser_.quantise(values[at : at + ROWS_MAX])
+
+    def _project(self, rows: NDArray[np.uint8]) -> hdc.Codes:
+        return self._known().geometry.project(rows)
+
+    def _verdicts(self, X: ArrayLike) -> Iterator[hdc.Verdict]:
+        known = self._known()
+        for part in self._parts(X):
+            codes = self._project(part)
+            for row in range(len(part)):
+                yield hdc.detect(
+                    codes[row], known.memory, known.calibration(), self.false_alarm_rate
+                )
+
+    def _answers(self, X: ArrayLike) -> Floats:
+        """Score rows with the adaptor of the domain each lies nearest to: [n, classes]."""
+        known = self._known()
+        columns = {_text(value): column for column, value in enumerate(self.classes_)}
+        blocks = []
+        for part in self._parts(X):
+            block = np.full((len(part), len(columns)), -np.inf)
+            for domain, rows in self._routes(part):
+                adaptor = known.adaptor(domain)
+                at = np.array([columns[label] for label in adaptor.labels])
+                block[np.ix_(rows, at)] = adaptor.answer(part[rows])
+            blocks.append(block)
+        return np.concatenate(blocks)
+
+    def _routes(self, rows: NDArray[np.uint8]) -> list[tuple[str, NDArray[np.intp]]]:
+        """Split rows by the domain of their nearest concept."""
+        known = self._known()
+        if len(known.domains) == 1:
+            return [(known.domains[0], np.arange(len(rows)))]
+        nearest = known.memory.score(self._project(rows)).argmin(axis=1)
+        domains = np.array([domain for domain, _ in known.memory.keys])[nearest]
+        return [(str(name), np.flatnonzero(domains == name)) for name in np.unique(domains)]
+
+
+def _text(label: Any) -> str:
+    """Return the text that stands for a class in the ledger: the same for 1, 1.0 and numpy's 1."""
+    plain = label.item() if isinstance(label, np.generic) else label
+    return str(int(plain)) if isinstance(plain, float) and plain.is_integer() else str(plain)
+
+
+def _settled(verdict: hdc.Verdict) -> bool:
+    if verdict.known is None:
+        reason = verdict.shortfall.reason if verdict.shortfall else "too little is known"
+        raise ValueError(f"telling known from new: {reason}")
+    return verdict.known
+
+
+def _onto_simplex(scores: Floats) -> Floats:
+    """Move each row to the nearest probability vector (Duchi et al. 2008, figure 1)."""
+    # What lies 1 below the best gets nothing: from 2 below on, the distance changes nothing.
+    near = np.maximum(scores, scores.max(axis=1, keepdims=True) - 2)
+    falling = -np.sort(-near, axis=1)
+    excess = falling.cumsum(axis=1) - 1
+    places = np.arange(1, scores.shape[1] + 1)
+    last = (falling - excess / places > 0).sum(axis=1) - 1
+    shift = excess[np.arange(len(scores)), last] / (last + 1)
+    moved: Floats = np.maximum(near - shift[:, None], 0)
+    return moved

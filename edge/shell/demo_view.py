@@ -1,0 +1,236 @@
+"""`auricle demo` in the terminal: the story as it happens, then what came of it.
+
+In a terminal a bar and a small table move while images stream in; elsewhere only the lines appear.
+"""
+
+import shlex
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from ..core import Decision, Receipt
+from ..sim.demo import TITLE, tell
+from ..sim.demo_beats import Beat, Chapter, Glimpse, Line, Outcome, Tone
+from ..sim.demo_story import Plan
+from ..sim.digits import Digits
+from ..sim.report import write_report
+from .home import Home, create_home
+from .views import console as terminal
+
+ENCODER: Final = "efficientnet_lite0"
+SHADES: Final = " ░▒▓█"
+SAMPLE_ROWS: Final = 7
+SAMPLE_DIGITS: Final = (2, 4, 7, 8)
+LOOKS: Final[dict[Tone, tuple[str, str]]] = {
+    "plain": ("·", ""),
+    "good": ("✓", "green"),
+    "bad": ("▼", "red"),
+    "alarm": ("▲", "bold red"),
+}
+
+
+def show_demo(out: Path, plan: Plan | None = None, console: Console = terminal) -> int:
+    """Run the demonstration in a new home and print it; returns the process's exit code.
+
+    out: folder of home and report; where it holds something, the next free name beside it is used
+    and nothing is touched.  The code is 0 where forgetting was proved exact, else 1.
+    """
+    began = time.monotonic()
+    folder = free_folder(out)
+    create_home(folder, None, ENCODER)
+    console.print(Text(f"Auricle: {TITLE[0].lower()}{TITLE[1:]}", "bold"))
+    console.print(f"Encoder {ENCODER}, frozen; no network; every number is measured now.")
+    with Home(folder) as home:
+        screen = _Screen(console)
+        story = tell(home.model, home.store, home.settings.config(), plan, time.time_ns())
+        with screen.live if console.is_terminal else nullcontext():
+            for beat in story:
+                screen.show(beat)
+        outcome = screen.outcome
+        assert outcome is not None, "the story ends with its outcome"
+        home.store.stamp(outcome.recording.digest)
+    report = write_report((outcome.recording,), folder, TITLE)
+    show_outcome(outcome, console)
+    _show_paths(folder, report, time.monotonic() - began, console)
+    return 0 if outcome.proof.holds else 1
+
+
+def free_folder(out: Path) -> Path:
+    """Return `out` where it is missing or empty, else the first of out-2, out-3 ... that is."""
+    folder, number = out, 1
+    while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        number += 1
+        folder = out.with_name(f"{out.name}-{number}")
+    return folder
+
+
+class _Screen:
+    """Prints beats; keeps a bar and a table alive below them while images stream in."""
+
+    def __init__(self, console: Console) -> None:
+        self.outcome: Outcome | None = None
+        self._console = console
+        self._chapter = 0
+        self._seen = self._right = self._new = 0
+        self._bar = Progress(
+            TextColumn("  "), BarColumn(40), MofNCompleteColumn(), TextColumn("images"),
+            TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+        self.live = Live(console=console, transient=True, refresh_per_second=8)
+
+    def show(self, beat: Beat) -> None:
+        """Show one beat of the story."""
+        if isinstance(beat, Glimpse):
+            self._count(beat)
+        elif isinstance(beat, Chapter):
+            self._open(beat)
+        elif isinstance(beat, Line):
+            sign, style = LOOKS[beat.tone]
+            line = Table.grid(padding=(0, 1, 0, 0))
+            line.add_row(Text(f"  {sign}", style), Text(beat.text, style))
+            self._console.print(line)
+        elif isinstance(beat, Receipt):
+            self._console.print(_receipt(beat))
+        else:
+            self.outcome = beat
+
+    def _open(self, chapter: Chapter) -> None:
+        self._chapter += 1
+        self._seen = self._right = self._new = 0
+        self._console.print()
+        self._console.print(Rule(f"{self._chapter}  {chapter.title}", align="left", style="cyan"))
+        self._console.print(Text(f"  {chapter.text}"))
+        if chapter.samples is not None:
+            self._console.print(Text(draw(chapter.samples), "dim"))
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        if chapter.images:
+            self._bar.add_task("", total=chapter.images)
+        self.live.update(Text(""))
+
+    def _count(self, glimpse: Glimpse) -> None:
+        for task in self._bar.task_ids:
+            self._bar.advance(task)
+        if not self._console.is_terminal:
+            return
+        rows: list[RenderableType] = [self._bar]
+        if glimpse.decision is not None:
+            self._seen += 1
+            self._right += glimpse.right
+            self._new += glimpse.decision.known is False
+            rows.append(self._table(glimpse.decision))
+        self.live.update(Group(*rows))
+
+    def _table(self, decision: Decision) -> Table:
+        table = Table(box=box.SIMPLE, pad_edge=False)
+        for name in ("read right", "called new", "domain", "last guess", "window p", "alarm"):
+            table.add_column(name, justify="right", min_width=10)
+        table.add_row(
+            f"{self._right / self._seen:.1%}",
+            f"{self._new / self._seen:.1%}",
+            decision.domain,
+            decision.guess if decision.known else f"{decision.guess}?",
+            f"{decision.window_p:.3f}",
+            Text("ALARM", "bold red") if decision.alarm else Text("quiet", "green"),
+        )
+        return table
+
+
+def _receipt(receipt: Receipt) -> Table:
+    table = Table(box=box.ROUNDED, show_header=False, title=f"receipt {receipt.request_id}")
+    table.add_row("forgotten", f"{receipt.facts_forgotten} facts")
+    table.add_row("of", ", ".join(receipt.concepts_touched))
+    table.add_row("digest before", receipt.digest_before[:32])
+    table.add_row("digest after", receipt.digest_after[:32])
+    table.add_row("made again", ", ".join(receipt.rebuilt))
+    table.add_row("not covered", "\n".join(receipt.not_covered))
+    return table
+
+
+def show_outcome(outcome: Outcome, console: Console) -> None:
+    """Print the two tables that a reader in a hurry needs."""
+    console.print()
+    console.print(Rule("What happened", align="left", style="cyan"))
+    marks = Table("held-out digits read right", box=box.SIMPLE_HEAD)
+    for name in ("MNIST", "new scanner", f"its {outcome.digit}s", "its other digits"):
+        marks.add_column(name, justify="right")
+    names = (
+        "before any label",
+        f"after {outcome.labels} labels",
+        f"after its {outcome.digit}s were forgotten",
+    )
+    for name, exam in zip(names, outcome.exams, strict=True):
+        shares = (exam.known, exam.new, exam.digit, exam.others)
+        marks.add_row(name, *(f"{share:.1%}" for share in shares))
+    console.print(marks)
+    facts = Table(box=box.SIMPLE, show_header=False, pad_edge=True)
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column()
+    for name, text in _figures(outcome):
+        facts.add_row(name, text)
+    console.print(facts)
+
+
+def _figures(outcome: Outcome) -> tuple[tuple[str, str], ...]:
+    known, new, proof = outcome.known, outcome.unlabelled, outcome.proof
+    noticed = f"after {new.alarm_after}" if new.alarm_after else f"not in {new.images}"
+    mistaken = f"{known.new} of {known.images} = {known.novelty:.1%}"
+    left = f"{proof.traces_after} left in the file"
+    back = f"{proof.relearned} of {proof.redelivered} relearned when sent again"
+    exact = "bit-identical to never having seen them"
+    encoding, rest = f"{outcome.encoder_ms:.2f} ms", f"{outcome.rest_ms:.2f} ms"
+    share = f"{outcome.rest_ms / outcome.encoder_ms:.0%}"
+    return (
+        ("new scanner noticed", f"{noticed} images"),
+        ("false alarms", f"{known.alarms or 'none'} in {known.images} images of the known one"),
+        ("called new though known", f"{mistaken} (ordered: {outcome.recording.rate:.0%})"),
+        ("late labels", f"{outcome.placed} of {outcome.labels} found the new domain by themselves"),
+        ("forgotten", f"{proof.facts} facts: {left}, {back}"),
+        ("knowledge", exact if proof.exact else f"NOT {exact}"),
+        ("time per image", f"encoder {encoding}, everything else {rest} ({share} of it), medians"),
+    )
+
+
+def _show_paths(folder: Path, report: Path, seconds: float, console: Console) -> None:
+    home = shlex.quote(str(folder))
+    rows = (
+        ("report", f"{report}  (open it in a browser)"),
+        ("knowledge", str(folder / "knowledge.db")),
+        ("took", f"{seconds:.0f} s"),
+        ("look inside", f"auricle inspect --home {home}"),
+        ("check it", f"auricle verify --home {home}"),
+        ("your own data", "auricle init my-reader"),
+        ("", "auricle learn --home my-reader FOLDER_WITH_ONE_FOLDER_PER_CLASS"),
+    )
+    for name, text in rows:
+        console.print(Text.assemble((f"  {name:15}", "bold"), text), soft_wrap=True)
+
+
+def draw(digits: Digits) -> str:
+    """Draw one image of each of SAMPLE_DIGITS side by side, in shades of block characters."""
+    rows = [np.flatnonzero(digits.labels == digit)[:1] for digit in SAMPLE_DIGITS]
+    cells = [_shade(digits.images[row[0]]) for row in rows if len(row)]
+    return "\n".join("    " + "  ".join(lines) for lines in zip(*cells, strict=True))
+
+
+def _shade(image: NDArray[np.uint8]) -> list[str]:
+    """Turn grey pixels into lines of text, cells twice as high as wide."""
+    height = max(1, image.shape[0] // SAMPLE_ROWS)
+    width = max(1, height // 2)
+    pooled = image[: image.shape[0] // height * height].astype(np.float64)
+    pooled = pooled.reshape(-1, height, image.shape[1] // width, width).mean(axis=(1, 3))
+    if height == 1:
+        pooled = pooled.repeat(2, axis=1)
+    levels = np.minimum(pooled / 256 * 1.4, 0.999) * len(SHADES)
+    return ["".join(SHADES[int(level)] for level in line) for line in levels]

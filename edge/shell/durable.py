@@ -1,0 +1,47 @@
+"""Files that are there after a power cut: written, synced, and named in a synced folder."""
+
+import os
+from pathlib import Path
+
+SIDE_FILES = ("-wal", "-shm")
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's bytes are on the disk.  Raises OSError."""
+    _sync(path, os.O_RDONLY)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until a folder's names are on the disk.  Raises OSError."""
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def place(fresh: Path, target: Path) -> None:
+    """Give a finished file its name, durably: after a crash either name holds all of it."""
+    sync_file(fresh)
+    fresh.replace(target)
+    sync_folder(target.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file durably, whole or not at all.  Raises OSError."""
+    fresh = path.with_name(path.name + ".new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        place(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a database file with its log and index, as far as they exist."""
+    for suffix in ("", *SIDE_FILES):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

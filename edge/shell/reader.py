@@ -1,0 +1,158 @@
+"""Reading a knowledge file: all that the core's Ledger asks, and what else users ask of it."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+
+from ..core import Batch, Fact, Selector, StateCorruptError, digest_facts, gather
+from ..core import limits as core_limits
+from .files import guarded
+from .rows import COLUMNS, clause, fact_of, tomb
+
+DAMAGED = "keep the damaged file; put the last backup in its place"
+
+
+class Reader:
+    """What can be read of an open knowledge file; `Store` adds the writing.
+
+    Raises StateCorruptError for what this program can't have written.
+    """
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = db
+        self._keys = self._burial_keys()
+        self._width = int(self._meta("width") or b"0")
+        if not (self._keys and self._width):
+            raise StateCorruptError(
+                f"opening {path}: it lacks its encoder card or its burial key", DAMAGED
+            )
+
+    def get(self, fact_id: str) -> Fact | None:
+        """See `facts.Ledger`."""
+        rows = self._rows(f"SELECT {COLUMNS} FROM facts WHERE id = ?", (fact_id,))
+        return fact_of(rows[0], self._width, self.path) if rows else None
+
+    def concepts(self) -> dict[tuple[str, str], int]:
+        """See `facts.Ledger`."""
+        rows = self._rows("SELECT domain, label, COUNT(*) FROM facts GROUP BY domain, label")
+        return {(domain, label): count for domain, label, count in rows}
+
+    def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        rows = self._rows(
+            "SELECT id FROM facts WHERE domain = ? AND label = ?"
+            " ORDER BY captured_at_ns, id LIMIT ?",
+            (domain, label, count),
+        )
+        return tuple(row[0] for row in rows)
+
+    def select(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        if selector.ids is not None:
+            found = (self.get(fact_id) for fact_id in sorted(selector.ids))
+            return tuple(fact.id for fact in found if fact is not None and selector.matches(fact))
+        where, values = clause(selector)
+        rows = self._rows(f"SELECT id FROM facts WHERE {where} ORDER BY id", values)
+        return tuple(row[0] for row in rows)
+
+    def batches(
+        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+    ) -> Iterator[Batch]:
+        """See `facts.Ledger`."""
+        for facts in self.pages(domain):
+            kept = [fact for fact in facts if fact.id not in without]
+            if kept:
+                yield gather(kept)
+
+    def pages(self, domain: str | None = None) -> Iterator[list[Fact]]:
+        """Yield all facts, or a domain's, sorted by id, a page at a time."""
+        last = ""
+        while True:
+            rows = self._rows(
+                f"SELECT {COLUMNS} FROM facts WHERE id > ?1 AND (?2 IS NULL OR domain = ?2)"
+                " ORDER BY id LIMIT ?3",
+                (last, domain, core_limits.BATCH_FACTS),
+            )
+            if not rows:
+                return
+            yield [fact_of(row, self._width, self.path) for row in rows]
+            last = rows[-1][0]
+
+    def buried(self, fact_id: str) -> bool:
+        """See `facts.Ledger`."""
+        return any(
+            self._rows(
+                "SELECT 1 FROM tombstones WHERE key = ? AND hash = ?", (number, tomb(key, fact_id))
+            )
+            for number, key in self._keys
+        )
+
+    def geometry(self) -> Mapping[str, NDArray[Any]] | None:
+        """See `facts.Ledger`."""
+        packed = self._meta("geometry")
+        try:
+            return None if packed is None else load_arrays(packed)
+        except SafetensorError as error:
+            raise StateCorruptError(
+                f"reading the geometry in {self.path}: {error}", DAMAGED
+            ) from error
+
+    def evictions(self) -> int:
+        """See `facts.Ledger`."""
+        return int(self._meta("evictions") or b"0")
+
+    @property
+    def card_fingerprint(self) -> str:
+        """Fingerprint of the encoder card the features were made with."""
+        return (self._meta("card") or b"").decode()
+
+    @property
+    def unscrubbed(self) -> bool:
+        """True where erased facts may still lie in the file's free space or its log."""
+        return self._meta("unscrubbed") is not None
+
+    def digest(self) -> str:
+        """Hex digest of the facts alone, whatever their order."""
+        return digest_facts(fact for page in self.pages() for fact in page)
+
+    def receipts(self) -> tuple[dict[str, Any], ...]:
+        """Return all receipts, oldest first; ids and subjects in them are keyed hashes."""
+        rows = self._rows("SELECT body FROM receipts ORDER BY number")
+        return tuple(msgspec.json.decode(row[0]) for row in rows)
+
+    def burials(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        """Yield each burial key with the hashes of the ids buried under it."""
+        for number, key in self._keys:
+            rows = self._rows("SELECT hash FROM tombstones WHERE key = ?", (number,))
+            yield key, [row[0] for row in rows]
+
+    def stamped(self) -> dict[str, str]:
+        """Return the last stamp, `facts` and `knowledge` digests, or nothing."""
+        body = self._meta("stamp")
+        return msgspec.json.decode(body, type=dict[str, str]) if body else {}
+
+    def check(self) -> tuple[str, ...]:
+        """Return what SQLite's integrity check complains of; nothing when all is well."""
+        rows = self._rows("PRAGMA integrity_check")
+        return tuple(row[0] for row in rows if row[0] != "ok")
+
+    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with guarded(self.path, "reading"):
+            return self._db.execute(sql, values).fetchall()
+
+    def _meta(self, name: str) -> bytes | None:
+        rows = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
+        return bytes(rows[0][0]) if rows else None
+
+    def _burial_keys(self) -> list[tuple[int, bytes]]:
+        return [
+            (n, key) for n, key in self._rows("SELECT number, key FROM burial_keys ORDER BY number")
+        ]

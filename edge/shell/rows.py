@@ -1,0 +1,67 @@
+"""Rows of the knowledge file and what they stand for: facts, selections, tombstones, receipts."""
+
+import hashlib
+import hmac
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ..core import Fact, Receipt, Selector, StateCorruptError
+
+COLUMNS: Final = "id, stream, domain, label, captured_at_ns, features, subject, revision"
+"""Columns of `facts`, in the order of Fact's fields."""
+
+
+def fact_of(row: tuple[Any, ...], width: int, path: Path) -> Fact:
+    """Make the fact of a row; raises StateCorruptError where its features are not `width` bytes."""
+    fact = Fact(*row)
+    if not isinstance(fact.features, bytes) or len(fact.features) != width:
+        raise StateCorruptError(
+            f"reading {path}: the features of {fact.id!r} are not {width} bytes",
+            "keep the damaged file; put the last backup in its place",
+        )
+    return fact
+
+
+def row_of(fact: Fact) -> tuple[Any, ...]:
+    """Return a fact's values in the order of COLUMNS."""
+    return (
+        fact.id,
+        fact.stream,
+        fact.domain,
+        fact.label,
+        fact.captured_at_ns,
+        fact.features,
+        fact.subject,
+        fact.revision,
+    )
+
+
+def clause(selector: Selector) -> tuple[str, tuple[Any, ...]]:
+    """Return SQL for everything but `ids`, which may be more than SQLite takes as parameters."""
+    terms = [
+        (f"{name} = ?", getattr(selector, name))
+        for name in ("subject", "stream", "domain", "label")
+    ]
+    terms += [("captured_at_ns >= ?", selector.from_ns), ("captured_at_ns < ?", selector.until_ns)]
+    used = [(term, value) for term, value in terms if value is not None]
+    where = " AND ".join(term for term, _ in used) or "1"
+    return where, tuple(value for _, value in used)
+
+
+def tomb(key: bytes, fact_id: str) -> bytes:
+    """Return what is kept of a forgotten id: HMAC-SHA256 under a key of the file."""
+    return hmac.new(key, fact_id.encode(), hashlib.sha256).digest()
+
+
+def veiled(receipt: Receipt, key: bytes) -> dict[str, Any]:
+    """Turn a receipt into plain data whose ids and subject are keyed hashes: it must not keep what
+    it says is gone."""
+    body: dict[str, Any] = msgspec.to_builtins(receipt)
+    selector = body["selector"]
+    if selector["ids"] is not None:
+        selector["ids"] = sorted(tomb(key, fact_id).hex() for fact_id in selector["ids"])
+    if selector["subject"] is not None:
+        selector["subject"] = tomb(key, selector["subject"]).hex()
+    return body

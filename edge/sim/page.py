@@ -1,0 +1,250 @@
+"""report.html: one file without scripts or outside resources, for light and dark, screen and print."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from itertools import groupby
+from typing import Final, Protocol
+
+from . import charts
+from .recording import Mark, Recording
+
+RUNS_DRAWN_MAX: Final = 6
+"""Runs drawn on the page; the table holds all of them, and report.json every step."""
+
+EVENTS_MAX: Final = 200
+"""Events listed for a run, after labels have been counted together."""
+
+SHARES: Final = {
+    "average_accuracy": "Average accuracy",
+    "online_accuracy": "Accuracy on the stream",
+    "forgetting": "Forgetting",
+    "backward_transfer": "Backward transfer",
+    "forward_transfer": "Forward transfer",
+    "fpr95": "FPR95",
+    "false_alarm_rate": "False-alarm rate, samples",
+    "window_false_alarm_rate": "False-alarm rate, windows",
+    "detection_rate": "New samples detected",
+    "abstention": "Abstention",
+}
+NUMBERS: Final = {
+    "auroc": "AUROC",
+    "detection_delay": "Detection delay, observations",
+    "changes_missed": "Changes missed",
+    "labels_taken": "Labels taken",
+    "rejected": "Events refused",
+    "facts": "Facts at the end",
+    "facts_forgotten": "Facts forgotten",
+    "crash": "Crashes",
+    "disk_full": "Full disks",
+    "clock_jump": "Clock jumps",
+    "lost": "Observations lost",
+    "doubled": "Observations doubled",
+    "reordered": "Observations reordered",
+    "checks": "Full checks of the promises",
+    "peak_memory_mib": "Peak memory, MiB",
+    "bytes_written": "Bytes written",
+    "wall_s": "Wall time, s",
+}
+TILES: Final = ("average_accuracy", "forgetting", "auroc", "false_alarm_rate", "detection_delay",
+                "facts_forgotten")
+KINDS: Final = {
+    "domain": "world", "alarm": "alarm", "cleared": "cleared", "enrolled": "enrolled",
+    "labels": "labels", "forget": "forget", "crash": "crash", "fault": "fault",
+    "rejected": "refused",
+}
+
+
+class Range(Protocol):
+    """A metric over runs, as `report.Spread`."""
+
+    @property
+    def mean(self) -> float:
+        """Mean over the runs."""
+
+    @property
+    def minimum(self) -> float:
+        """Least of the runs."""
+
+    @property
+    def maximum(self) -> float:
+        """Greatest of the runs."""
+
+
+def render_page(
+    recordings: Sequence[Recording], title: str, summary: Mapping[str, Range]
+) -> str:
+    """The whole page.  All text of scenarios and devices is escaped."""
+    style = files(__package__).joinpath("data", "report.css").read_text("utf-8")
+    drawn = recordings[:RUNS_DRAWN_MAX]
+    parts = [_header(recordings, title), _tiles(summary, len(recordings))]
+    if len(recordings) > 1:
+        parts.append(_comparison(recordings, summary))
+    parts += [_run(recording, f"r{at}", alone=len(recordings) == 1)
+              for at, recording in enumerate(drawn)]
+    if len(drawn) < len(recordings):
+        parts.append(f"<p class=note>The first {len(drawn)} of {len(recordings)} runs are drawn;"
+                     " report.json holds every step of all.</p>")
+    return (
+        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title>\n<style>{style}</style></head>\n"
+        f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )
+
+
+def _header(recordings: Sequence[Recording], title: str) -> str:
+    seeds = sorted({recording.seed for recording in recordings})
+    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {_listed(map(str, seeds))}"
+    count = f"{len(recordings)} runs" if len(recordings) != 1 else "1 run"
+    observed = sum(len(recording.steps) for recording in recordings)
+    domains = tuple(dict.fromkeys(name for one in recordings for name in one.domains))
+    where = f" through {escape(_listed(domains))}" if domains else ""
+    return (
+        "<header><p class=brand>Auricle simulation</p>"
+        f"<h1>{escape(title)}</h1><p class=lead>{count}, {escape(named)}: {observed:,}"
+        f" observations{where}.</p></header>"
+    )
+
+
+def _tiles(summary: Mapping[str, Range], runs: int) -> str:
+    tiles = []
+    for name in TILES:
+        if name in summary:
+            spread = summary[name]
+            under = "" if runs == 1 else (
+                f"{format_figure(name, spread.minimum)} to {format_figure(name, spread.maximum)}")
+            tiles.append(
+                f"<div class=tile><span class=name>{_label(name)}</span><span class=value>"
+                f"{format_figure(name, spread.mean)}</span><span class=under>{under}</span></div>")
+    return f"<section class=tiles>{''.join(tiles)}</section>"
+
+
+def _comparison(recordings: Sequence[Recording], summary: Mapping[str, Range]) -> str:
+    """All runs side by side, with mean and range below."""
+    names = [name for name in (*SHARES, *NUMBERS) if name in summary and (
+        name in SHARES or summary[name].maximum)]
+    head = "".join(f"<th>{_label(name)}</th>" for name in names)
+    rows = [
+        f"<tr><td>{escape(one.title)}</td><td>{one.seed}</td>" + "".join(
+            f"<td class=number>{format_figure(name, _figure(one, name))}</td>" for name in names)
+        + "</tr>"
+        for one in recordings
+    ]
+    means = "".join(f"<td class=number>{format_figure(name, summary[name].mean)}</td>"
+                    for name in names)
+    return (
+        "<section><h2>All runs</h2><div class=scroll><table><thead><tr><th>Scenario</th>"
+        f"<th>Seed</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody><tfoot><tr><td>Mean</td>"
+        f"<td></td>{means}</tr></tfoot></table></div></section>"
+    )
+
+
+def _run(recording: Recording, name: str, *, alone: bool) -> str:
+    body = (
+        f"<figure class=wide>{charts.draw_stream(recording, name + 's')}<figcaption>Shaded: in"
+        " alarm. Ticks on the floor: labels taken. Dashed uprights: the world changes.</figcaption>"
+        "</figure><div class=pair>"
+        f"<figure>{charts.draw_scores(recording, name + 'h')}</figure>{_matrix(recording, name)}"
+        f"</div><div class=pair>{_figures(recording)}<div>{_latency(recording, name)}"
+        f"{_receipts(recording)}</div></div>{_events(recording.marks)}"
+    )
+    if alone:
+        return f"<section>{body}</section>"
+    return (f"<details><summary>{escape(recording.title)}, seed {recording.seed}</summary>"
+            f"<section>{body}</section></details>")
+
+
+def _matrix(recording: Recording, name: str) -> str:
+    if not recording.accuracy_matrix:
+        return ""
+    return f"<figure>{charts.draw_matrix(recording, name + 'm')}</figure>"
+
+
+def _latency(recording: Recording, name: str) -> str:
+    if not any(timing.count for timing in recording.timings):
+        return ""
+    return f"<figure>{charts.draw_latency(recording, name + 'l')}</figure>"
+
+
+def _figures(recording: Recording) -> str:
+    rows = []
+    for name in (*SHARES, *NUMBERS):
+        value = _figure(recording, name)
+        if value is not None and (name in SHARES or value or name in recording.costs):
+            note = (f" <span class=note>ordered: {format_figure(name, recording.rate)}</span>"
+                    if name.endswith("false_alarm_rate") else "")
+            rows.append(f"<tr><th scope=row>{_label(name)}{note}</th>"
+                        f"<td class=number>{format_figure(name, value)}</td></tr>")
+    if not rows:
+        return ""
+    return f"<div><h2>Figures</h2><table class=figures>{''.join(rows)}</table></div>"
+
+
+def _receipts(recording: Recording) -> str:
+    if not recording.receipts:
+        return ""
+    cards = [
+        f"<article class=receipt><h3>{escape(receipt.request_id)}</h3>"
+        f"<p><b>{receipt.facts_forgotten:,}</b> facts forgotten, made again:"
+        f" {escape(_listed(receipt.rebuilt))}.</p>"
+        f"<p class=touched>{escape(_listed(receipt.concepts_touched, 12)) or 'no concept'}</p>"
+        f"<p class=digest>{escape(receipt.digest_before[:16])}… → "
+        f"{escape(receipt.digest_after[:16])}…</p>"
+        f"<p class=note>Not covered: {escape('; '.join(receipt.not_covered))}.</p></article>"
+        for receipt in recording.receipts
+    ]
+    return f"<h2>Receipts</h2>{''.join(cards)}"
+
+
+def _events(marks: Sequence[Mark]) -> str:
+    rows = [
+        f"<tr><td class=number>{index:,}</td><td><span class='kind {kind}'>{KINDS[kind]}</span>"
+        f"</td><td>{escape(text)}</td></tr>"
+        for index, kind, text in _gathered(marks)
+    ]
+    if not rows:
+        return ""
+    more = (f"<p class=note>{len(rows) - EVENTS_MAX} more in report.json.</p>"
+            if len(rows) > EVENTS_MAX else "")
+    return (
+        f"<details class=events><summary>What happened, {len(rows)} entries</summary>"
+        f"<div class=scroll><table><thead><tr><th>At</th><th></th><th></th></tr></thead><tbody>"
+        f"{''.join(rows[:EVENTS_MAX])}</tbody></table></div>{more}</details>"
+    )
+
+
+def _gathered(marks: Sequence[Mark]) -> Iterable[tuple[int, str, str]]:
+    """Marks as rows, runs of labels and of refusals counted together."""
+    for kind, group in groupby(marks, key=lambda mark: mark.kind):
+        run = list(group)
+        if kind in ("labels", "rejected") and len(run) > 2:
+            yield run[0].index, kind, f"{len(run)}, until {run[-1].index:,}: {run[-1].text}"
+        else:
+            yield from ((mark.index, kind, mark.text) for mark in run)
+
+
+def format_figure(name: str, value: float | None) -> str:
+    """A metric as people read it: shares in percent, bytes and counts with separators."""
+    if value is None:
+        return "–"
+    if name in SHARES:
+        return f"{100 * value:.1f} %".replace("-", "−")
+    if name == "auroc":
+        return f"{value:.3f}"
+    return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"
+
+
+def _figure(recording: Recording, name: str) -> float | None:
+    return recording.metrics.get(name, recording.costs.get(name))
+
+
+def _label(name: str) -> str:
+    return {**SHARES, **NUMBERS}[name]
+
+
+def _listed(words: Iterable[str], most: int = 8) -> str:
+    """Words with commas, the rest counted."""
+    given = list(words)
+    rest = f" and {len(given) - most} more" if len(given) > most else ""
+    return ", ".join(given[:most]) + rest

@@ -1,0 +1,116 @@
+"""The report of one or many runs: report.json for programs, report.html for people."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from ..core import ConfigError
+from .harness import Progress
+from .page import render_page
+from .recording import Recording, Step
+from .scenarios import Scenario, load_scenario
+from .sweep import Backend, sweep_scenario, write_file
+
+REPORT_FORMAT: Final = 1
+"""Version of report.json; docs/simulate.md describes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A metric over runs: those where it is defined."""
+
+    mean: float
+    minimum: float
+    maximum: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a simulation gave.  `page`: the HTML file, None where no folder was asked for.
+    `summary`: each metric over all recordings, titles and seeds alike."""
+
+    title: str
+    recordings: tuple[Recording, ...] = field(repr=False)
+    summary: Mapping[str, Spread]
+    page: Path | None = None
+
+
+def simulate(
+    scenario: str | os.PathLike[str] | Scenario, seeds: Sequence[int] = (1,), jobs: int = 1,
+    out: str | os.PathLike[str] | None = None, backend: Backend = "loky",
+    progress: Progress | None = None,
+) -> Report:
+    """Run a scenario, once for each variant and seed, on the production Runtime and Store.
+
+    scenario: a TOML file (docs/simulate.md), or a Scenario.  jobs: runs at the same time, -1 for
+    one a core.  out: a folder for report.json, report.html and the finished runs, which make an
+    interrupted sweep resume; nothing is kept without it.  backend: "loky" or "ray".  progress:
+    called with what is being done, how much is done, how much there is.  Metrics depend on
+    scenario and seed alone.  Raises ConfigError, StateError, and BrokenPromiseError where a run
+    breaks a promise.
+    """
+    if not seeds or jobs == 0:
+        raise ConfigError(f"simulating with seeds {list(seeds)} and {jobs} jobs: nothing to run",
+                          "give at least one seed and one job")
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario)
+    folder = None if out is None else Path(out)
+    unique = tuple(dict.fromkeys(seeds))
+    recordings = sweep_scenario(scenario, unique, jobs, folder, backend, progress)
+    page = None if folder is None else write_report(recordings, folder, scenario.title)
+    return Report(scenario.title, recordings, summarise(recordings), page)
+
+
+def write_report(
+    recordings: Sequence[Recording], folder: str | os.PathLike[str], title: str
+) -> Path:
+    """Write report.json and a self-contained report.html; the path of the latter.
+
+    Each file is written whole or not at all.  Cost: about a second for each run that is drawn.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / "report.json", _as_json(recordings, title))
+        page = folder / "report.html"
+        write_file(page, render_page(recordings, title, summarise(recordings)).encode())
+    except OSError as error:
+        raise ConfigError(f"writing the report to {folder}: {error.strerror}",
+                          "choose a folder that can be written") from error
+    return page
+
+
+def summarise(recordings: Sequence[Recording]) -> dict[str, Spread]:
+    """Mean and range of each metric and cost over recordings."""
+    found: dict[str, list[float]] = {}
+    for recording in recordings:
+        for name, value in {**recording.metrics, **recording.costs}.items():
+            if value is not None:
+                found.setdefault(name, []).append(value)
+    return {name: Spread(float(np.mean(values)), min(values), max(values), len(values))
+            for name, values in found.items()}
+
+
+def _as_json(recordings: Sequence[Recording], title: str) -> bytes:
+    content = {
+        "format": REPORT_FORMAT,
+        "title": title,
+        "summary": summarise(recordings),
+        "runs": [_plain(recording) for recording in recordings],
+    }
+    return msgspec.json.format(msgspec.json.encode(content), indent=1)
+
+
+def _plain(recording: Recording) -> dict[str, Any]:
+    """A recording as plain data, its steps by column: far shorter, and what plotting wants."""
+    content: dict[str, Any] = {each.name: getattr(recording, each.name)
+                               for each in fields(Recording) if each.name != "steps"}
+    names = [each.name for each in fields(Step)]
+    columns = {name: [getattr(step, name) for step in recording.steps] for name in names}
+    return content | {"steps": columns}

@@ -1,0 +1,98 @@
+"""A few hundred bytes of ONNX, written without the onnx package: the field numbers are those of
+onnx.proto (onnx/onnx, IR version 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_OPSET, _IR_VERSION, _INTS = 13, 8, 7
+_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator with one output.  numbers: its attributes, each a list of whole numbers."""
+
+    operator: str
+    inputs: Sequence[str]
+    output: str
+    numbers: Sequence[tuple[str, tuple[int, ...]]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input or output of the graph: its shape without the batch, which is left open."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+def onnx_bytes(
+    nodes: Sequence[Node],
+    weights: Mapping[str, NDArray[np.generic]],
+    given: Value,
+    results: Sequence[Value],
+) -> bytes:
+    """The file of the graph that computes `results` from `given`; `weights` by name, of dtype
+    float32, uint8, int8 or int32."""
+    graph = b"".join(
+        (
+            *(_part(1, _node(node)) for node in nodes),
+            _part(2, b"graph"),
+            *(_part(5, _tensor(name, values)) for name, values in weights.items()),
+            _part(11, _value(given)),
+            *(_part(12, _value(result)) for result in results),
+        )
+    )
+    opset = _part(1, b"") + _number(2, _OPSET)
+    return _number(1, _IR_VERSION) + _part(7, graph) + _part(8, opset)
+
+
+def _node(node: Node) -> bytes:
+    return b"".join(
+        (
+            *(_part(1, name.encode()) for name in node.inputs),
+            _part(2, node.output.encode()),
+            _part(4, node.operator.encode()),
+            *(_part(5, _attribute(name, values)) for name, values in node.numbers),
+        )
+    )
+
+
+def _tensor(name: str, values: NDArray[np.generic]) -> bytes:
+    dims = b"".join(_number(1, size) for size in values.shape)
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    kind = _number(2, _TYPES[values.dtype.name])
+    return dims + kind + _part(8, name.encode()) + _part(9, data)
+
+
+def _value(value: Value) -> bytes:
+    sizes = b"".join(_part(1, _number(1, size)) for size in value.shape)
+    dims = _part(1, _part(2, b"batch")) + sizes
+    tensor = _number(1, _TYPES[value.dtype]) + _part(2, dims)
+    return _part(1, value.name.encode()) + _part(2, _part(1, tensor))
+
+
+def _attribute(name: str, values: Sequence[int]) -> bytes:
+    return _part(1, name.encode()) + b"".join(_number(8, v) for v in values) + _number(20, _INTS)
+
+
+def _part(number: int, data: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _number(number: int, value: int) -> bytes:
+    return _varint(number << 3) + _varint(value)
+
+
+def _varint(value: int) -> bytes:
+    groups = []
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])

@@ -1,0 +1,152 @@
+"""The integer coordinates of a sample beside its hypervector: columns, plane and norms.
+
+Each block is a frozen map from uint8 features to whole numbers whose sums a concept keeps, with a
+distance between a sample and a concept's mean. Matrix products run in float32 on whole numbers
+whose partial sums stay below 2^24 (in float64: 2^53), so every order of adding gives the same.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .integers import Ints, log2, root
+
+Floats = NDArray[np.float32]
+Packed = dict[str, NDArray[np.generic]]
+
+L1_MAX = 65_000
+UNIT = 64
+SHIFT = 10
+LENGTH_BITS = 20
+ONE = float(1 << LENGTH_BITS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A block's arrays travel under its name."""
+
+    def pack(self, name: str) -> Packed:
+        """The arrays, each under `name.field`."""
+        return {f"{name}.{f.name}": np.asarray(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def unpack(cls, name: str, packed: Packed) -> Self | None:
+        """The block that `pack` gave, or None where there is none of that name."""
+        found = {f.name: packed.get(f"{name}.{f.name}") for f in fields(cls)}
+        if any(array is None for array in found.values()):
+            return None
+        return cls(**found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns(Block):
+    """Every column over its spread within a class; the distance is city-block.
+
+    span: int64 [2], the columns.  gains: float32 [k], whole, their sum at most 65,000.
+    """
+
+    span: Ints
+    gains: Floats
+
+    @property
+    def width(self) -> int:
+        """How many coordinates a sample gets."""
+        return len(self.gains)
+
+    def code(self, rows: NDArray[np.uint8]) -> Ints:
+        """Coordinates int64 [n, k] of uint8 [n, width]."""
+        return (rows[:, self.span[0] : self.span[1]] * self.gains).astype(np.int64)
+
+    def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
+        """City-block distances int64 [n] between rows and means that broadcast."""
+        apart = np.subtract(rows, means, dtype=np.float32)
+        return np.abs(apart, out=apart).sum(axis=-1).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane(Block):
+    """Principal directions of one tap, whitened, after division by the tap's norm.
+
+    span: int64 [2], the tap.  scale: float32 [w], whole: the relative size of a level per column.
+    zeros: int64 [w], the level that stands for 0.  axes: float32 [w, r], whole, each column's
+    absolute sum at most 65,000.  gains, centre: int64 [r], to units of a 64th of the spread within
+    a class.  lengths: int64 [r], to lengths in units of a 2^20th of the norm.  rest: int64 [1],
+    the gain of the length outside the axes, 0 where they leave nothing out.
+    """
+
+    span: Ints
+    scale: Floats
+    zeros: Ints
+    axes: Floats
+    offset: Ints
+    gains: Ints
+    centre: Ints
+    lengths: Ints
+    rest: Ints
+
+    @property
+    def width(self) -> int:
+        """How many coordinates a sample gets."""
+        return len(self.gains) + 1
+
+    def code(self, rows: NDArray[np.uint8]) -> Ints:
+        """Coordinates int64 [n, r + 1] of uint8 [n, width]; the last is what lies outside."""
+        tap = rows[:, self.span[0] : self.span[1]]
+        norms = tap_norm(tap, self.scale, self.zeros)[:, None]
+        along = (tap.astype(np.float32) @ self.axes).astype(np.int64) - self.offset
+        made = np.empty((len(rows), self.width), dtype=np.int64)
+        np.floor_divide(along * self.gains, norms << SHIFT, out=made[:, :-1])
+        made[:, :-1] -= self.centre
+        made[:, -1] = 0
+        if self.rest[0]:
+            unit = np.floor_divide(along * self.lengths, norms << SHIFT).astype(np.float64)
+            outside = ONE * ONE - np.square(unit).sum(axis=1)
+            made[:, -1] = root(np.maximum(outside, 0)) * self.rest[0] >> 2 * LENGTH_BITS - 8
+        return made
+
+    def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
+        """Mahalanobis-like distances int64 [n], 64 a unit; the outside counts from zero."""
+        apart = np.subtract(rows, means, dtype=np.float64)
+        apart[..., -1] = rows[..., -1]
+        return root(np.einsum("...i,...i->...", apart, apart))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Norms(Block):
+    """The logarithms of all taps' norms, whitened.
+
+    spans: int64 [t, 2].  scale, zeros: as in Plane, over all columns.  axes: int64 [t, t].
+    """
+
+    spans: Ints
+    scale: Floats
+    zeros: Ints
+    axes: Ints
+
+    @property
+    def width(self) -> int:
+        """How many coordinates a sample gets."""
+        return len(self.spans)
+
+    def code(self, rows: NDArray[np.uint8]) -> Ints:
+        """Coordinates int64 [n, t] of uint8 [n, width]."""
+        return self.logs(rows) @ self.axes >> 16
+
+    def logs(self, rows: NDArray[np.uint8]) -> Ints:
+        """4096 x log2 of each tap's squared norm, int64 [n, t]."""
+        values = (rows - self.zeros).astype(np.float64) * self.scale
+        squares = np.add.reduceat(np.square(values), self.spans[:, 0], axis=1)
+        return log2(squares.astype(np.int64))
+
+    def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
+        """Euclidean distances int64 [n] between rows and means that broadcast."""
+        apart = np.subtract(rows, means, dtype=np.float64)
+        return root(np.einsum("...i,...i->...", apart, apart))
+
+
+def tap_norm(tap: NDArray[np.uint8], scale: Floats, zeros: Ints) -> Ints:
+    """Whole norms int64 [n], at least 1, of levels less their zero times their scale."""
+    values = (tap - zeros).astype(np.float64) * scale
+    return np.maximum(root(np.einsum("ni,ni->n", values, values)), 1)

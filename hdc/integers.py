@@ -1,0 +1,47 @@
+"""Integer arithmetic that gives the same numbers on every machine."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+LOG_STEPS = 1024
+LOG_BITS = 12
+
+
+def root(values: NDArray[np.float64] | Ints) -> Ints:
+    """Square roots rounded down, of whole numbers below 2^53 (IEEE 754 rounds sqrt correctly)."""
+    floats = np.asarray(np.sqrt(values), dtype=np.float64)
+    return np.floor(floats).astype(np.int64)
+
+
+def log2(values: Ints) -> Ints:
+    """4096 x the binary logarithm of whole numbers 1 to 2^53, by a table of 1,024 steps."""
+    mantissas, exponents = np.frexp(np.maximum(values, 1).astype(np.float64))
+    steps = ((mantissas * 2 - 1) * LOG_STEPS).astype(np.int64)
+    return (exponents.astype(np.int64) - 1) * (1 << LOG_BITS) + _log_table()[steps]
+
+
+def mean(sums: Ints, counts: Ints | int) -> Ints:
+    """Sums over counts, rounded half up; 0 where the count is 0."""
+    divisor = np.maximum(counts, 1)
+    return np.floor_divide(2 * sums + divisor, 2 * divisor)
+
+
+@cache
+def _log_table() -> Ints:
+    table = np.zeros(LOG_STEPS, dtype=np.int64)
+    for step in range(LOG_STEPS):
+        # The bits of a logarithm by repeated squaring of a number in 1..2, in 60-bit fixed point.
+        number, bits = ((2 * (LOG_STEPS + step) + 1) << 60) // (2 * LOG_STEPS), 0
+        for _ in range(LOG_BITS):
+            number = number * number >> 60
+            bits <<= 1
+            if number >> 61:
+                number >>= 1
+                bits |= 1
+        table[step] = bits
+    table.setflags(write=False)
+    return table

@@ -1,0 +1,262 @@
+"""Fitting a geometry to enrolment samples, once. Floats end here: what is kept is whole numbers.
+
+The plane is a shrunk covariance (Ledoit and Wolf 2004) of the tap after division by its norm
+(Mahalanobis++, arXiv 2505.18032), of which the leading directions are kept and the rest is one
+number (probabilistic principal components, Tipping and Bishop 1999).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .blocks import L1_MAX, LENGTH_BITS, SHIFT, UNIT, Columns, Norms, Plane, tap_norm
+from .errors import DimensionError
+from .geometry import Geometry, Slices, Surveyed, keys_of, plain
+from .integers import Ints, root
+from .memory import Memory
+
+Reals = NDArray[np.float64]
+
+RANK_MAX = 128
+FOLDS = 5
+SCALE_MAX = 255
+ZERO_MAX = 4096
+# A column that hardly moves within a class gets a spread of at least this share of the usual one.
+COLUMN_FLOOR = 0.05
+SPARE_MIN = 2
+
+
+def survey(
+    features: NDArray[np.uint8],
+    labels: ArrayLike,
+    slices: Slices,
+    seed: int,
+    bits: int = 8192,
+    zeros: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+) -> Geometry:
+    """The geometry for features uint8 [n, width], n >= 1, with labels int [n] (one a concept).
+
+    zeros: int [width], the level that stands for zero per column; none given means 0.
+    weights: positive float [width], the size of a level per column; none given means all alike.
+    Both come from the quantiser. With fewer than two samples more than labels, hypervectors only.
+    Order of the samples does not matter. Costs six eigenvalue problems of the last tap's width.
+    """
+    rows = np.atleast_2d(np.asarray(features))
+    base = plain(rows.shape[1], slices, seed, bits)
+    codes = base.project(rows)
+    _, group = np.unique(np.asarray(labels), return_inverse=True)
+    if group.shape != (len(rows),):
+        raise DimensionError(
+            f"surveying expects {len(rows)} labels, found shape {group.shape}", "give one a row"
+        )
+    order = np.lexsort((group, keys_of(codes)))
+    rows, group = rows[order], group[order]
+    if len(rows) - (int(group.max()) + 1 if len(rows) else 0) < SPARE_MIN:
+        return base
+    level = _Level.make(rows.shape[1], zeros, weights)
+    columns = _fit_columns(rows, group, base.slices)
+    plane = _fit_plane(rows, group, base.slices[-1], level)
+    norms = _fit_norms(rows, group, base.slices, level) if len(base.slices) > 1 else None
+    made = replace(
+        base,
+        columns=columns,
+        plane=plane,
+        norms=norms,
+        scales=np.ones((4 if norms else 3, 2), dtype=np.int64),
+    )
+    return _with_scales(made, rows, group, level)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Level:
+    zeros: Ints
+    scale: NDArray[np.float32]
+
+    @staticmethod
+    def make(width: int, zeros: ArrayLike | None, weights: ArrayLike | None) -> "_Level":
+        zero = np.zeros(width) if zeros is None else np.asarray(zeros)
+        size = np.ones(width) if weights is None else np.asarray(weights, dtype=np.float64)
+        if zero.shape != (width,) or size.shape != (width,) or not (size > 0).all():
+            raise DimensionError(
+                f"surveying expects {width} zeros and {width} positive weights, found "
+                f"{zero.shape} and {size.shape}",
+                "take both from the quantiser of the features",
+            )
+        whole = np.maximum(np.rint(size / size.max() * SCALE_MAX), 1) if np.ptp(size) else size * 0 + 1
+        return _Level(
+            np.clip(zero, -ZERO_MAX, ZERO_MAX).astype(np.int64), whole.astype(np.float32)
+        )
+
+
+def _within(values: Reals, group: NDArray[np.intp]) -> tuple[Reals, Reals]:
+    """Class means [c, w] and residuals [n, w]."""
+    counts = np.bincount(group).astype(np.float64)
+    means = np.zeros((len(counts), values.shape[1]))
+    np.add.at(means, group, values)
+    means /= np.maximum(counts, 1)[:, None]
+    return means, values - means[group]
+
+
+def _fit_columns(rows: NDArray[np.uint8], group: NDArray[np.intp], slices: Slices) -> Columns:
+    taps = slices[1:] or slices
+    span = np.asarray([taps[0][0], taps[-1][1]], dtype=np.int64)
+    _, apart = _within(rows[:, span[0] : span[1]].astype(np.float64), group)
+    spread = np.sqrt(np.square(apart).mean(axis=0))
+    for start, stop in ((a - span[0], b - span[0]) for a, b in taps):
+        spread[start:stop] += COLUMN_FLOOR * spread[start:stop].mean() + 1e-3
+        spread[start:stop] *= stop - start
+    gains = np.maximum(np.floor(L1_MAX / (1 / spread).sum() / spread), 1)
+    return Columns(span, gains.astype(np.float32))
+
+
+def _fit_norms(
+    rows: NDArray[np.uint8], group: NDArray[np.intp], slices: Slices, level: _Level
+) -> Norms:
+    spans = np.asarray(slices, dtype=np.int64)
+    bare = Norms(spans, level.scale, level.zeros, np.eye(len(spans), dtype=np.int64))
+    _, apart = _within(bare.logs(rows).astype(np.float64), group)
+    values, vectors = np.linalg.eigh(_shrunk(apart))
+    axes = vectors / np.sqrt(np.maximum(values, 1.0)) * (UNIT << 16)
+    return replace(bare, axes=np.rint(axes).astype(np.int64))
+
+
+def _shrunk(apart: Reals) -> Reals:
+    covariance = apart.T @ apart / len(apart)
+    mean = np.trace(covariance) / len(covariance)
+    share = _shrinkage(apart)
+    return (1 - share) * covariance + (share * mean + 1e-9) * np.eye(len(covariance))
+
+
+def _shrinkage(apart: Reals) -> float:
+    """Ledoit and Wolf's share of the identity, without any w x w matrix where n is smaller."""
+    count, width = apart.shape
+    inner = apart @ apart.T if count < width else apart.T @ apart
+    squares = float(np.square(inner).sum()) / count**2
+    mean = float(np.square(apart).sum()) / count / width
+    fourth = float(np.square(np.square(apart).sum(axis=1)).sum()) / count
+    delta = squares - width * mean**2
+    beta = (fourth - squares) / count
+    return min(1.0, max(0.0, beta / delta)) if delta > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Whitening:
+    means: Reals
+    axes: Reals
+    variances: Reals
+    rest: float
+
+    def distance(self, values: Reals, group: NDArray[np.intp]) -> Reals:
+        """Distances of values [n, w] to the means of their own classes, 64 a unit."""
+        apart = (values - self.means[group]) @ self.axes
+        squared = (np.square(apart) / self.variances).sum(axis=1)
+        if self.rest > 0:
+            inside = np.square(values @ self.axes).sum(axis=1)
+            squared += np.maximum(np.square(values).sum(axis=1) - inside, 0) / self.rest
+        return UNIT * np.sqrt(squared)
+
+
+def _whiten(values: Reals, group: NDArray[np.intp]) -> _Whitening:
+    means, apart = _within(values, group)
+    count, width = apart.shape
+    share, mean = _shrinkage(apart), float(np.square(apart).sum()) / count / width
+    floor = share * mean + 1e-6 * mean + 1e-15
+    if width <= RANK_MAX + len(means) + 1:
+        found, vectors = np.linalg.eigh(apart.T @ apart / count)
+        return _Whitening(means, vectors, (1 - share) * np.maximum(found, 0) + floor, 0.0)
+    vectors, found = _leading(apart)
+    rest = (mean * width - found.sum()) / (width - len(found))
+    rest = max((1 - share) * rest, 0.0) + floor
+    # The axes also span all class means, so that what lies outside is alike for every class.
+    outside = means - means @ vectors @ vectors.T
+    _, lengths, extra = np.linalg.svd(outside, full_matrices=False)
+    extra = extra[lengths > 1e-6 * max(lengths.max(), 1e-12)].T
+    variances = np.concatenate([(1 - share) * found + floor, np.full(extra.shape[1], rest)])
+    return _Whitening(means, np.hstack([vectors, extra]), variances, rest)
+
+
+def _leading(apart: Reals) -> tuple[Reals, Reals]:
+    count, width = apart.shape
+    if width <= count:
+        values, vectors = np.linalg.eigh(apart.T @ apart / count)
+        return vectors[:, -RANK_MAX:], np.maximum(values[-RANK_MAX:], 0)
+    values, sides = np.linalg.eigh(apart @ apart.T / count)
+    kept = values[-RANK_MAX:] > 1e-9 * max(values[-1], 1e-12)
+    values, sides = values[-RANK_MAX:][kept], sides[:, -RANK_MAX:][:, kept]
+    return apart.T @ sides / np.sqrt(values * count), values
+
+
+def _fit_plane(
+    rows: NDArray[np.uint8], group: NDArray[np.intp], span: tuple[int, int], level: _Level
+) -> Plane:
+    whitening = _whiten(_unit_rows(rows, span, level), group)
+    scale, zeros = level.scale[slice(*span)], level.zeros[slice(*span)]
+    tall = whitening.axes * scale[:, None]
+    sizes = L1_MAX / np.maximum(np.abs(tall).sum(axis=0), 1e-9)
+    axes = np.trunc(tall * sizes)
+    spread = np.sqrt(whitening.variances)
+    gains = np.rint(UNIT * (1 << SHIFT) / (sizes * spread)).astype(np.int64)
+    lengths = np.rint((1 << SHIFT + LENGTH_BITS) / sizes).astype(np.int64)
+    rest = 0 if not whitening.rest else round(UNIT * 4096 / float(np.sqrt(whitening.rest)))
+    bare = Plane(
+        np.asarray(span, dtype=np.int64),
+        scale,
+        zeros,
+        axes.astype(np.float32),
+        zeros @ axes.astype(np.int64),
+        gains,
+        np.zeros(len(gains), dtype=np.int64),
+        lengths,
+        np.asarray([rest], dtype=np.int64),
+    )
+    return replace(bare, centre=np.rint(bare.code(rows)[:, :-1].mean(axis=0)).astype(np.int64))
+
+
+def _unit_rows(rows: NDArray[np.uint8], span: tuple[int, int], level: _Level) -> Reals:
+    tap, scale, zeros = rows[:, slice(*span)], level.scale[slice(*span)], level.zeros[slice(*span)]
+    values = (tap - zeros).astype(np.float64) * scale
+    return values / tap_norm(tap, scale, zeros)[:, None]
+
+
+def _with_scales(
+    geometry: Geometry, rows: NDArray[np.uint8], group: NDArray[np.intp], level: _Level
+) -> Geometry:
+    """The geometry that knows how its own samples look to one that had not seen them."""
+    codes = geometry.project(rows)
+    memory = Memory(geometry)
+    names = [str(number) for number in range(int(group.max()) + 1)]
+    for number, name in enumerate(names):
+        memory.add("", name, codes[group == number])
+    own = np.zeros((len(rows), 1 + len(geometry.blocks)), dtype=np.int64)
+    for number, name in enumerate(names):
+        mine = group == number
+        held = memory.distances_held_out("", name, codes[mine])
+        own[mine] = held[:, memory.keys.index(("", name))]
+    excess = _excess(_unit_rows(rows, geometry.slices[-1], level), group, own[:, 2])
+    own[:, 2] += excess
+    centre = np.rint(own.mean(axis=0)).astype(np.int64)
+    spread = np.maximum(root(np.square(own - centre).mean(axis=0)), 1)
+    keys, first = np.unique(keys_of(codes), return_index=True)
+    return replace(
+        geometry,
+        scales=np.stack([centre, spread], axis=1),
+        surveyed=Surveyed(keys, excess[first]),
+    )
+
+
+def _excess(values: Reals, group: NDArray[np.intp], seen: Ints) -> Ints:
+    """How much farther each row lies from its class when it was held out of the whitening."""
+    fold = np.arange(len(values)) % FOLDS
+    found = np.full(len(values), np.nan)
+    for number in range(FOLDS):
+        out, kept = fold == number, fold != number
+        classes, members = np.unique(group[kept], return_inverse=True)
+        out &= np.isin(group, classes)
+        if out.any() and len(members) - len(classes) >= SPARE_MIN:
+            fitted = _whiten(values[kept], members)
+            found[out] = fitted.distance(values[out], np.searchsorted(classes, group[out]))
+    excess = found - seen
+    usual = float(np.nanmedian(excess)) if np.isfinite(excess).any() else 0.0
+    return np.rint(np.where(np.isfinite(excess), excess, usual)).astype(np.int64)

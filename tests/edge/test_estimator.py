@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import doctest
+import pickle
+import time
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import encoder
+from edge.core import Decision, Observation, Publish
+from edge.estimator import ContinualClassifier
+
+X, Y = load_iris(return_X_y=True)
+QUANTISER = encoder.freeze_quantiser(X, (slice(0, 4),), "channel")
+
+# scikit-learn's checks that need not hold here, each with its reason.  None is needed.
+EXCEPTIONS: Final[dict[str, str]] = {}
+
+
+@parametrize_with_checks([ContinualClassifier()], expected_failed_checks=lambda _: EXCEPTIONS)
+def test_scikit_learn_checks(estimator, check):
+    """scikit-learn's own checks of an estimator hold."""
+    check(estimator)
+
+
+def fitted(rows=slice(None), **settings) -> ContinualClassifier:
+    """An estimator that learned some rows of iris."""
+    return ContinualClassifier(quantiser=QUANTISER, **settings).fit(X[rows], Y[rows])
+
+
+def test_forgetting_ids_equals_never_having_seen_them():
+    """Fitted and then made to forget, it knows what one knows that never saw the samples."""
+    names = [f"flower {row}" for row in range(len(X))]
+    model = ContinualClassifier(quantiser=QUANTISER).fit(X, Y, ids=names)
+    receipt = model.forget(ids=names[::3])
+    rest = np.arange(len(X)) % 3 != 0
+    never = ContinualClassifier(quantiser=QUANTISER)
+    never.fit(X[rest], Y[rest], ids=[name for name, kept in zip(names, rest, strict=True) if kept])
+    assert receipt.facts_forgotten == 50
+    assert model.digest() == never.digest() == receipt.digest_after
+    np.testing.assert_array_equal(model.predict_proba(X), never.predict_proba(X))
+    np.testing.assert_array_equal(model.score_samples(X), never.score_samples(X))
+
+
+def test_forgetting_a_class_forgets_its_name():
+    """A forgotten class is answered no more and is no longer among the classes."""
+    model = fitted()
+    model.forget(label=1)
+    assert model.classes_.tolist() == [0, 2]
+    assert set(model.predict(X)) == {0, 2}
+    assert model.predict_proba(X).shape == (150, 2)
+    assert model.digest() == fitted(Y != 1).digest()
+
+
+def test_the_forgotten_is_not_relearned():
+    """Samples with forgotten ids stay out; others come in."""
+    model = fitted()
+    model.forget(ids=[0, 1])
+    before = model.digest()
+    model.partial_fit(X[:2], Y[:2], ids=[0, 1])
+    assert model.digest() == before
+    model.partial_fit(X[:2], Y[:2], ids=["again 0", "again 1"])
+    assert model.digest() != before
+
+
+def test_parts_add_up_to_the_whole():
+    """Learned in parts or in another order, the knowledge is bit-identical."""
+    frozen = fitted(slice(0, 150, 2))
+    names = np.arange(150)
+    shuffled = np.random.default_rng(0).permutation(names[1::2])
+    other = fitted(slice(0, 150, 2))
+    frozen.partial_fit(X[1::2], Y[1::2], ids=names[1::2] + 1000)
+    for part in np.array_split(shuffled, 4):
+        other.partial_fit(X[part], Y[part], ids=part + 1000)
+    assert frozen.digest() == other.digest()
+
+
+def test_classes_may_come_later():
+    """A class nobody announced is learned when it comes; an announced one has a column before."""
+    model = ContinualClassifier(quantiser=QUANTISER)
+    model.partial_fit(X[:60], Y[:60], classes=[0, 1, 7])
+    assert model.classes_.tolist() == [0, 1, 7]
+    assert (model.predict_proba(X)[:, 2] == 0).all()
+    model.partial_fit(X[60:], Y[60:])
+    assert model.classes_.tolist() == [0, 1, 2, 7]
+    assert model.score(X, Y) > 0.8
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [Y, Y == 0, np.array(["setosa", "versicolor", "virginica"])[Y], Y.astype(float), Y - 5,
+     np.array(["a", "b", "c"], dtype=object)[Y]],
+    ids=["int", "bool", "text", "float", "negative", "object"],
+)  # fmt: skip
+def test_labels_keep_their_kind(labels):
+    """Predictions are labels as they were given."""
+    model = ContinualClassifier().fit(X, labels)
+    found = model.predict(X)
+    assert found.dtype == labels.dtype
+    assert np.mean(found == labels) > 0.8
+    assert model.forget(label=labels[0]).facts_forgotten == (labels == labels[0]).sum()
+
+
+def test_labels_of_two_kinds_do_not_mix():
+    """Text beside numbers is a mistake, and nothing is learned from it."""
+    model = fitted()
+    before = model.digest()
+    with pytest.raises(ValueError, match="as text"):
+        model.partial_fit(X[:1], ["setosa"])
+    assert model.digest() == before
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 64, 65, 500, 2000])
+def test_any_number_of_features(width):
+    """From one feature to two thousand, it learns what a column says."""
+    random = np.random.default_rng(width)
+    labels = np.arange(80) % 2
+    values = random.normal(size=(80, width)) + 6.0 * labels[:, None] * (np.arange(width) == 0)
+    model = ContinualClassifier().fit(values, labels)
+    assert model.score(values, labels) > 0.9
+    assert np.isfinite(model.score_samples(values)).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_tiny_sets_and_one_class(count):
+    """One sample of one class is enough to answer that class."""
+    model = ContinualClassifier().fit(X[:count], ["only"] * count)
+    assert (model.predict(X) == "only").all()
+    assert (model.predict_proba(X) == 1).all()
+    assert model.score_samples(X[:1])[0] >= model.score_samples(X[100:]).max()
+
+
+def test_memory_layout_does_not_matter():
+    """Fortran order, strides and other dtypes give the same knowledge."""
+    base = fitted().digest()
+    strided = np.repeat(X, 2, axis=1)[:, ::2]
+    for values in (np.asfortranarray(X), strided, X[::-1][::-1], X.astype(np.float32)):
+        model = ContinualClassifier(quantiser=QUANTISER).fit(values, Y)
+        assert model.digest() == base
+
+
+def test_constant_and_huge_columns():
+    """Columns that never move or lie far from zero do no harm."""
+    values = np.c_[X, np.zeros(150), np.full(150, 1e6), X[:, 0] * 1e-9, X[:, 1] * 1e12]
+    assert ContinualClassifier().fit(values, Y).score(values, Y) > 0.8
+
+
+def test_probabilities_are_probabilities_and_agree_with_predictions():
+    """Rows add up to one, none is negative, and the largest is the prediction."""
+    model = fitted()
+    found = model.predict_proba(X)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert (found >= 0).all()
+    np.testing.assert_array_equal(model.classes_[found.argmax(axis=1)], model.predict(X))
+
+
+def test_answers_are_those_of_the_runtime():
+    """Prediction, domain and novelty are what the runtime decides on the same observation."""
+    model = fitted(slice(0, 150, 2))
+    model.partial_fit(X[1::2] + 0.3, Y[1::2], domain="greenhouse")
+    runtime = model._runtime  # noqa: SLF001  the promise is about what serves inside
+    answers, normal = model.predict(X[:40]), model.score_samples(X[:40])
+    for row, values in enumerate(X[:40]):
+        effects = runtime.handle(Observation("s", row, row, values))
+        decision = next(e.message for e in effects if isinstance(e, Publish))
+        assert isinstance(decision, Decision)
+        assert decision.guess == str(answers[row])
+        assert decision.score == -normal[row]
+
+
+def test_new_samples_score_lower():
+    """What lies away from all classes is less normal than what was learned."""
+    known = Y != 0
+    model = fitted(known)
+    assert model.score_samples(X[known]).mean() > model.score_samples(X[~known]).mean()
+
+
+def test_known_from_new_at_the_ordered_rate():
+    """About the ordered share of known samples is called new, and others mostly are."""
+    model = fitted(false_alarm_rate=0.1)
+    assert (~model.is_known(X)).mean() < 0.15
+    assert model.is_known(X[:, ::-1]).mean() < 0.5
+
+
+def test_an_unattainable_rate_is_said():
+    """Ten samples can't hold a rate of one in a thousand: an error says so, no guess."""
+    with pytest.raises(ValueError, match=r"0\.001"):
+        fitted(slice(0, 10), false_alarm_rate=0.001).is_known(X)
+
+
+def test_a_full_class_keeps_the_newest():
+    """The oldest samples of a full class leave, and a receipt says so."""
+    model = fitted(facts_per_concept=20)
+    assert model.forget(label=0).facts_forgotten == 20
+    assert model.forget(label=1).evicted_before == 90
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [({"ids": ["nobody"]}, "nothing matches"), ({"label": 9}, "nothing matches"),
+     ({}, "nothing matches")],
+)  # fmt: skip
+def test_forgetting_nothing_is_an_error(arguments, match):
+    """A request that matches nothing, or names nothing, changes nothing."""
+    model = fitted()
+    before = model.digest()
+    with pytest.raises(ValueError, match=match):
+        model.forget(**arguments)
+    assert model.digest() == before
+
+
+def test_forgetting_everything_leaves_it_unfitted():
+    """With nothing left there is nothing to predict; it can learn again."""
+    model = fitted(Y == 0)
+    model.forget(label=0)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    model.partial_fit(X, Y, ids=range(1000, 1150))
+    assert model.score(X, Y) > 0.8
+
+
+@pytest.mark.parametrize("ids", [["same"] * 150, ["too", "few"], range(151)])
+def test_ids_must_name_each_row_once(ids):
+    """Ids that do not fit the rows are an error."""
+    with pytest.raises(ValueError, match="ids must be 150"):
+        ContinualClassifier().fit(X, Y, ids=ids)
+
+
+def test_a_quantiser_of_another_width_is_refused():
+    """The quantiser must have a column for each feature."""
+    with pytest.raises(ValueError, match="4 columns"):
+        ContinualClassifier(quantiser=QUANTISER).fit(X[:, :3], Y)
+
+
+def test_unprintable_labels_are_refused():
+    """What can't be a label anywhere else can't be one here."""
+    with pytest.raises(ValueError, match="printable"):
+        ContinualClassifier().fit(X[:2], ["fine", "two\nlines"])
+
+
+def test_it_survives_a_pickle():
+    """A fitted estimator can be stored as scikit-learn's users store theirs."""
+    model = fitted()
+    copy = pickle.loads(pickle.dumps(model))  # noqa: S301  made on this line
+    assert copy.digest() == model.digest()
+    copy.forget(label=0)
+    assert copy.digest() != model.digest()
+
+
+def test_a_batch_is_answered_as_one():
+    """Ten thousand rows are one matrix product, not ten thousand calls."""
+    model = fitted()
+    model.predict(X)
+    rows = np.repeat(X, 67, axis=0)[:10_000]
+    started = time.perf_counter()
+    assert model.predict(rows).shape == (10_000,)
+    assert time.perf_counter() - started < 5
+
+
+def test_the_documented_example_runs(source: Path):
+    """The example in docs/estimator.md does what it says."""
+    result = doctest.testfile(str(source / "docs" / "estimator.md"), module_relative=False)
+    assert result.attempted > 5
+    assert result.failed == 0
