@@ -6,7 +6,7 @@ whose partial sums stay below 2^24 (in float64: 2^53), so every order of adding 
 """
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,8 @@ class Columns(Block):
     span: int64 [2], the columns.  gains: float32 [k], whole, their sum at most 65,000.
     """
 
+    number: ClassVar[type[np.floating]] = np.float32
+
     span: Ints
     gains: Floats
 
@@ -75,6 +77,8 @@ class Plane(Block):
     a class.  lengths: int64 [r], to lengths in units of a 2^20th of the norm.  rest: int64 [1],
     the gain of the length outside the axes, 0 where they leave nothing out.
     """
+
+    number: ClassVar[type[np.floating]] = np.float64
 
     span: Ints
     scale: Floats
@@ -120,6 +124,8 @@ class Norms(Block):
     spans: int64 [t, 2].  scale, zeros: as in Plane, over all columns.  axes: int64 [t, t].
     """
 
+    number: ClassVar[type[np.floating]] = np.float64
+
     spans: Ints
     scale: Floats
     zeros: Ints
@@ -144,6 +150,9 @@ class Norms(Block):
         """Euclidean distances int64 [n] between rows and means that broadcast."""
         apart = np.subtract(rows, means, dtype=np.float64)
         return root(np.einsum("...i,...i->...", apart, apart))
+
+
+AnyBlock = Columns | Plane | Norms
 
 
 def tap_norm(tap: NDArray[np.uint8], scale: Floats, zeros: Ints) -> Ints:

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, erfc, sqrt
 
 import numpy as np
 
 from .calibration import Calibration
 from .codes import Codes
 from .errors import ConceptError
-from .memory import Memory
+from .integers import Ints
+from .memory import Key, Memory
+from .scoring import combine
+
+# With more concepts than that, all blocks are looked at only for those nearest by hypervector.
+SHORTLIST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +30,10 @@ class NotAttainable:
 class Verdict:
     """What one sample is taken for.
 
-    `known` is None where `shortfall` says why the ordered rate can't be kept. `domain` and
-    `label` name the nearest concept in every case. `p_value` is the conformal p-value among
-    `domain`'s held-out samples (Vovk et al. 2005), `score` the novelty against that concept.
+    `known` is None where `shortfall` says why the ordered rate can't be kept. `domain` and `label`
+    name the nearest concept in every case. `p_value` is the conformal p-value among `domain`'s
+    held-out samples (Vovk et al. 2005), `score` the novelty against that concept, `deviation` the
+    score in spreads above what samples nearest to that concept usually get.
     """
 
     known: bool | None
@@ -36,11 +42,13 @@ class Verdict:
     score: int
     p_value: float
     shortfall: NotAttainable | None = None
+    deviation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class WindowVerdict:
-    """What a window of samples is taken for; fields as in `Verdict`."""
+    """What a window of samples is taken for: `score` is the mean deviation in standard errors,
+    `p_value` its tail probability among known windows; other fields as in `Verdict`."""
 
     known: bool | None
     domain: str
@@ -49,35 +57,70 @@ class WindowVerdict:
     shortfall: NotAttainable | None = None
 
 
-def detect(
-    codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01
-) -> Verdict:
-    """The verdict on one sample, with false alarms at `rate` on samples of known domains."""
-    scores = memory.score(codes)[0]
-    if not len(scores):
-        raise ConceptError("detecting expects a memory with concepts, found none", "learn first")
-    column = int(np.argmin(scores))
-    domain, label = memory.keys[column]
-    score = int(scores[column])
-    held = calibration.scores.get(domain, np.empty(0, dtype=np.int64))
-    at_least = len(held) - int(np.searchsorted(held, score, side="left"))
+def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01) -> Verdict:
+    """The verdict on one sample, with false alarms at `rate` on samples of known domains.
+
+    With more than 32 concepts only the 32 nearest by hypervector are compared in full.
+    """
+    keys = memory.keys
+    if not keys or len(codes) != 1:
+        raise ConceptError(
+            f"detecting expects one sample and a memory with concepts, found {len(codes)} and "
+            f"{len(keys)}",
+            "learn first, and give one row",
+        )
+    only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > SHORTLIST else None
+    scales = calibration.scales_for(memory)
+    scores = combine(memory.distances(codes, only), scales if only is None else scales[only])[0]
+    place = int(np.argmin(scores))
+    key = keys[place if only is None else int(only[place])]
+    return judge(key, int(scores[place]), calibration, rate)
+
+
+def judge(key: Key, score: int, calibration: Calibration, rate: float = 0.01) -> Verdict:
+    """The verdict on a sample whose nearest concept is `key`, at a joint score."""
+    held = calibration.scores.get(key[0], _NOTHING)
+    at_least = len(held) - int(held.searchsorted(score, side="left"))
     p_value = (1 + at_least) / (1 + len(held))
-    shortfall = _shortfall(domain, len(held), rate)
+    usual = calibration.usual_of(key)
+    deviation = (score - usual.centre) / usual.spread if usual else 0.0
+    shortfall = _shortfall(key[0], len(held), rate)
     known = None if shortfall else p_value > rate
-    return Verdict(known, domain, label, score, p_value, shortfall)
+    return Verdict(known, key[0], key[1], score, p_value, shortfall, deviation)
 
 
 def detect_window(
     verdicts: Sequence[Verdict], calibration: Calibration, rate: float = 0.01
 ) -> WindowVerdict:
-    """The verdict on a window of samples of one stream, at least one, by their mean p-value."""
+    """The verdict on a window of at least one sample of one stream, whatever its mix of labels.
+
+    Deviations are standardised per concept, so that a window of few labels is as usual as a mixed
+    one; their mean has the variance 1/n of the window and, per concept, 1/n of the calibration
+    samples that its usual score was estimated from; its skewness is corrected for (Hall 1992).
+    """
+    if not verdicts:
+        raise ConceptError("detecting expects a window of samples, found none", "give at least one")
     domains = [verdict.domain for verdict in verdicts]
     domain = max(sorted(set(domains)), key=domains.count)
-    held = calibration.scores.get(domain, np.empty(0, dtype=np.int64))
-    mean = sum(verdict.p_value for verdict in verdicts) / len(verdicts)
-    p_value = min(1.0, 2.718281828459045 * mean)
-    shortfall = _shortfall(domain, len(held), rate)
-    return WindowVerdict(None if shortfall else p_value > rate, domain, mean, p_value, shortfall)
+    found = len(calibration.scores.get(domain, _NOTHING))
+    shortfall = _shortfall(domain, found, rate)
+    size, labels = len(verdicts), [(verdict.domain, verdict.label) for verdict in verdicts]
+    variance = 1 / size
+    for key in sorted(set(labels)):
+        usual = calibration.usual_of(key)
+        variance += (labels.count(key) / size) ** 2 / max(1, usual.count if usual else 1)
+    mean = sum(verdict.deviation for verdict in verdicts) / size
+    score = mean / sqrt(variance)
+    skew = calibration.skews.get(domain, 0) / 1024 / sqrt(size)
+    p_value = _tail(score, skew)
+    return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
+
+
+def _tail(score: float, skew: float) -> float:
+    """Upper tail of a mean with that skewness: normal after the first Cornish-Fisher correction."""
+    if skew > 0:
+        score = min(score, 3 / skew)
+    return erfc((score - skew * (score * score - 1) / 6) / sqrt(2)) / 2
 
 
 def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
@@ -86,3 +129,6 @@ def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
         return None
     reason = f"a rate of {rate:g} needs {needed} samples of {domain!r}, found {found}"
     return NotAttainable(reason, needed, found)
+
+
+_NOTHING: Ints = np.empty(0, dtype=np.int64)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Columns, Norms, Packed, Plane
+from .blocks import AnyBlock, Columns, Norms, Packed, Plane
 from .codes import Codes
 from .errors import DimensionError, FormatError
 from .integers import Ints
@@ -63,7 +63,7 @@ class Geometry:
     surveyed: Surveyed = field(default_factory=Surveyed)
 
     @property
-    def blocks(self) -> tuple[Columns | Plane | Norms, ...]:
+    def blocks(self) -> tuple[AnyBlock, ...]:
         """The blocks beside the bits, in the order of a code's values."""
         return tuple(b for b in (self.columns, self.plane, self.norms) if b is not None)
 

@@ -6,19 +6,35 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import AnyBlock, Packed
 from .codes import Codes
 from .errors import ConceptError, DimensionError, FormatError
-from .geometry import Geometry, Packed, fingerprint_of
+from .geometry import Geometry, fingerprint_of, words_of
+from .integers import Ints, mean
+from .scoring import combine
 from .vectors import Words, pack, unpack
 
 Key = tuple[str, str]
-_CHUNK = 256
+Columns = NDArray[np.intp]
+
+PLANE = 2
+_CHUNK = 512
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Concept:
     count: int
     ones: NDArray[np.int32]
+    sums: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Centres:
+    """What the sums stand for: `keys` sorted, majority `bits` [c, words], `means` per block."""
+
+    keys: tuple[Key, ...]
+    bits: Words
+    means: tuple[NDArray[np.floating], ...]
 
 
 @dataclass(slots=True)
@@ -27,12 +43,12 @@ class Memory:
 
     geometry: Geometry
     _concepts: dict[Key, _Concept] = field(default_factory=dict)
-    _prototypes: Words | None = None
+    _centres: _Centres | None = None
 
     @property
     def keys(self) -> tuple[Key, ...]:
         """The concepts (domain, label), sorted: the order of `score`'s columns."""
-        return tuple(sorted(self._concepts))
+        return self._settled().keys
 
     @property
     def counts(self) -> dict[Key, int]:
@@ -41,11 +57,11 @@ class Memory:
 
     def add(self, domain: str, label: str, codes: Codes) -> None:
         """Learn the samples `codes` [n] as the concept (domain, label)."""
-        self._change((domain, label), len(codes), self._ones(codes))
+        self._change((domain, label), self._sum(codes), 1)
 
     def remove(self, domain: str, label: str, codes: Codes) -> None:
         """Forget samples exactly; raises ConceptError where they can't have been added."""
-        self._change((domain, label), -len(codes), -self._ones(codes))
+        self._change((domain, label), self._sum(codes), -1)
 
     def merge(self, other: "Memory") -> None:
         """Add every sum of `other`, made with the same geometry."""
@@ -55,34 +71,76 @@ class Memory:
                 "derive both from their ledgers with the same geometry",
             )
         for key, concept in other._concepts.items():
-            self._change(key, concept.count, concept.ones)
+            self._change(key, concept, 1)
 
     def copy(self) -> "Memory":
         """A memory with the same sums that changes alone."""
-        made = Memory(self.geometry)
-        made.merge(self)
+        return Memory(self.geometry, dict(self._concepts), self._centres)
+
+    def score(self, codes: Codes, scales: Ints | None = None) -> Ints:
+        """How new the samples are to each concept, int64 [n, concepts], 1,024 a unit.
+
+        scales: int64 [concepts, blocks, 2] of a calibration; none given means the geometry's.
+        """
+        usual = self.geometry.scales if scales is None else scales
+        return combine(self.distances(codes), usual)
+
+    def score_held_out(
+        self, domain: str, label: str, codes: Codes, scales: Ints | None = None
+    ) -> Ints:
+        """`score`, each sample against a memory that lacks that very sample of (domain, label)."""
+        usual = self.geometry.scales if scales is None else scales
+        return combine(self.distances_held_out(domain, label, codes), usual)
+
+    def nearest_by_bits(self, codes: Codes, count: int) -> Columns:
+        """The `count` columns nearest to one code by hypervector alone, ascending order."""
+        apart = self._differing(codes.bits[0])
+        if len(apart) <= count:
+            return np.arange(len(apart))
+        return np.sort(np.argpartition(apart, count)[:count])
+
+    def distances(self, codes: Codes, only: Columns | None = None) -> Ints:
+        """Distances int64 [n, concepts, blocks] to the concepts, or to those in columns `only`."""
+        self._check(codes)
+        centres = self._settled()
+        chosen = np.arange(len(centres.keys)) if only is None else only
+        made = np.empty((len(codes), len(chosen), 1 + len(centres.means)), dtype=np.int64)
+        if len(codes) == 1:
+            made[0, :, 0] = self._differing(codes.bits[0], only)
+            for index, (block, span) in enumerate(self._blocks(), start=1):
+                means = centres.means[index - 1]
+                rows = codes.values[0, slice(*span)].astype(means.dtype)
+                made[0, :, index] = block.distance(rows, means if only is None else means[only])
+            return made
+        for place, column in enumerate(chosen):
+            differing = np.bitwise_count(codes.bits ^ centres.bits[column])
+            made[:, place, 0] = differing.sum(axis=1, dtype=np.int64)
+            for index, (block, span) in enumerate(self._blocks(), start=1):
+                rows = codes.values[:, slice(*span)]
+                made[:, place, index] = block.distance(rows, centres.means[index - 1][column])
         return made
 
-    def score(self, codes: Codes) -> NDArray[np.int64]:
-        """How unlike each concept the samples are, int64 [n, concepts]; higher is newer."""
-        if self._prototypes is None:
-            self._prototypes = self._majorities()
-        scores = np.empty((len(codes), len(self._prototypes)), dtype=np.int64)
-        for row in range(len(codes)):
-            for at in range(0, scores.shape[1], _CHUNK):
-                differing = np.bitwise_count(self._prototypes[at : at + _CHUNK] ^ codes.bits[row])
-                scores[row, at : at + _CHUNK] = differing.sum(axis=1, dtype=np.int64)
-        return scores
+    def distances_held_out(self, domain: str, label: str, codes: Codes) -> Ints:
+        """`distances`, each sample against a memory that lacks that very sample.
 
-    def score_held_out(self, domain: str, label: str, codes: Codes) -> NDArray[np.int64]:
-        """`score`, each sample against a memory that lacks that very sample of (domain, label)."""
-        scores = self.score(codes)
-        concept = self._concept((domain, label))
-        column = self.keys.index((domain, label))
-        bits = unpack(codes.bits)
-        rest = 2 * (concept.ones - bits) > concept.count - 1
-        scores[:, column] = (rest != bits).sum(axis=1)
-        return scores
+        Also corrects for the geometry where it was fitted to the sample. A concept of one sample
+        is nothing without it: its column then holds the usual distances, and says nothing.
+        """
+        made = self.distances(codes)
+        concept, column = self._concept((domain, label)), self.keys.index((domain, label))
+        rest = concept.count - 1
+        if rest:
+            bits = unpack(codes.bits)
+            made[:, column, 0] = ((2 * (concept.ones - bits) > rest) != bits).sum(axis=1)
+            means = mean(concept.sums - codes.values, rest)
+            for index, (block, span) in enumerate(self._blocks(), start=1):
+                part = slice(*span)
+                made[:, column, index] = block.distance(codes.values[:, part], means[:, part])
+        else:
+            made[:, column] = self.geometry.scales[:, 0]
+        if self.geometry.plane:
+            made[:, :, PLANE] += self.geometry.surveyed.excess_of(codes)[:, None]
+        return made
 
     def digest(self) -> str:
         """Hex SHA-256 of geometry and sums, whatever the order they were made in."""
@@ -92,13 +150,15 @@ class Memory:
 
     def pack(self) -> Packed:
         """Arrays that `unpack` makes the same memory of."""
-        keys = self.keys
+        concepts = [self._concepts[key] for key in self.keys]
+        shape = (len(concepts), -1) if concepts else (0, self.geometry.bits)
         return {
-            "domains": np.asarray([key[0] for key in keys], dtype=np.str_),
-            "labels": np.asarray([key[1] for key in keys], dtype=np.str_),
-            "counts": np.asarray([self._concepts[key].count for key in keys], dtype=np.int64),
-            "ones": np.asarray([self._concepts[key].ones for key in keys], dtype=np.int32).reshape(
-                len(keys), self.geometry.bits
+            "domains": np.asarray([key[0] for key in self.keys], dtype=np.str_),
+            "labels": np.asarray([key[1] for key in self.keys], dtype=np.str_),
+            "counts": np.asarray([concept.count for concept in concepts], dtype=np.int64),
+            "ones": np.asarray([c.ones for c in concepts], dtype=np.int32).reshape(shape),
+            "sums": np.asarray([c.sums for c in concepts], dtype=np.int64).reshape(
+                len(concepts), self.geometry.values
             ),
         }
 
@@ -106,35 +166,53 @@ class Memory:
     def unpack(geometry: Geometry, packed: Packed) -> "Memory":
         """The memory that `pack` gave; raises FormatError where the arrays are not one."""
         made = Memory(geometry)
+        names = ("domains", "labels", "counts", "ones", "sums")
         try:
-            columns = (packed["domains"], packed["labels"], packed["counts"], packed["ones"])
-            for domain, label, count, ones in zip(*columns, strict=True):
-                made._change((str(domain), str(label)), int(count), ones.astype(np.int32))
-        except (KeyError, ValueError, AttributeError) as error:
+            for domain, label, count, ones, sums in zip(*(packed[n] for n in names), strict=True):
+                concept = _Concept(int(count), ones.astype(np.int32), sums.astype(np.int64))
+                if (concept.ones.shape, concept.sums.shape) != (
+                    (geometry.bits,),
+                    (geometry.values,),
+                ):
+                    raise ValueError("the sums have another width than the geometry")
+                made._change((str(domain), str(label)), concept, 1)
+        except (KeyError, ValueError, AttributeError, ConceptError) as error:
             raise FormatError(f"unpacking a memory failed: {error!r}", "derive again") from error
         return made
 
-    def _ones(self, codes: Codes) -> NDArray[np.int32]:
-        if codes.bits.shape[1] * 64 != self.geometry.bits:
+    def _blocks(self) -> "zip[tuple[AnyBlock, tuple[int, int]]]":
+        return zip(self.geometry.blocks, self.geometry.spans, strict=True)
+
+    def _check(self, codes: Codes) -> None:
+        found = (codes.bits.shape[1], codes.values.shape[1])
+        expected = (words_of(self.geometry), self.geometry.values)
+        if found != expected:
             raise DimensionError(
-                f"the memory expects codes of {self.geometry.bits} bits, found "
-                f"{codes.bits.shape[1] * 64}",
+                f"the memory expects codes of {expected} words and values, found {found}",
                 "code the features with this memory's geometry",
             )
-        return unpack(codes.bits).sum(axis=0, dtype=np.int32)
 
-    def _change(self, key: Key, count: int, ones: NDArray[np.int32]) -> None:
+    def _sum(self, codes: Codes) -> _Concept:
+        self._check(codes)
+        ones = np.zeros(self.geometry.bits, dtype=np.int32)
+        for at in range(0, len(codes), _CHUNK):
+            ones += unpack(codes.bits[at : at + _CHUNK]).sum(axis=0, dtype=np.int32)
+        return _Concept(len(codes), ones, codes.values.sum(axis=0))
+
+    def _change(self, key: Key, by: _Concept, sign: int) -> None:
         old = self._concepts.get(key)
-        new_count = count + (old.count if old else 0)
-        new_ones = ones + old.ones if old else ones.copy()
-        if new_count < 0 or (new_ones < 0).any() or (new_ones > new_count).any():
+        count = sign * by.count + (old.count if old else 0)
+        ones = sign * by.ones + (old.ones if old else 0)
+        sums = sign * by.sums + (old.sums if old else 0)
+        empty_but_not = count == 0 and (ones.any() or sums.any())
+        if count < 0 or empty_but_not or (ones < 0).any() or (ones > count).any():
             raise ConceptError(
                 f"removing from {key} expects samples that it holds, found others",
                 "remove what was added, once",
             )
-        self._prototypes = None
-        if new_count:
-            self._concepts[key] = _Concept(new_count, new_ones)
+        self._centres = None
+        if count:
+            self._concepts[key] = _Concept(count, ones.astype(np.int32), sums)
         else:
             self._concepts.pop(key, None)
 
@@ -143,6 +221,27 @@ class Memory:
             raise ConceptError(f"no concept {key} in the memory", "add samples of it first")
         return self._concepts[key]
 
-    def _majorities(self) -> Words:
-        ones = [2 * c.ones > c.count for _, c in sorted(self._concepts.items())]
-        return pack(np.asarray(ones, dtype=np.bool_).reshape(len(ones), self.geometry.bits))
+    def _differing(self, bits: Words, only: Columns | None = None) -> Ints:
+        held = self._settled().bits if only is None else self._settled().bits[only]
+        counts = np.empty(len(held), dtype=np.int64)
+        for at in range(0, len(held), _CHUNK):
+            differing = np.bitwise_count(held[at : at + _CHUNK] ^ bits)
+            counts[at : at + _CHUNK] = differing.sum(axis=1, dtype=np.int64)
+        return counts
+
+    def _settled(self) -> _Centres:
+        if self._centres is None:
+            keys = tuple(sorted(self._concepts))
+            held = [self._concepts[key] for key in keys]
+            negative = np.asarray([2 * c.ones > c.count for c in held], dtype=np.bool_)
+            means = np.asarray([mean(c.sums, c.count) for c in held], dtype=np.int64)
+            means = means.reshape(len(keys), self.geometry.values)
+            self._centres = _Centres(
+                keys,
+                pack(negative.reshape(len(keys), self.geometry.bits)),
+                tuple(
+                    np.ascontiguousarray(means[:, slice(*span)]).astype(block.number)
+                    for block, span in self._blocks()
+                ),
+            )
+        return self._centres

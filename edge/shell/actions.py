@@ -1,8 +1,9 @@
 """What the verbs of the command line do, free of how it is shown."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,32 +13,49 @@ from ..core import (
     Ack,
     ConfigError,
     Decision,
+    DriftAlarm,
     EdgeError,
     Enrol,
     Fact,
     Message,
     Observation,
     Rejected,
-    StateError,
     Survey,
     derive,
 )
-from .examples import Example, Skipped, read_examples
+from ..core.flaws import flaw
+from .examples import Example, Skipped
 from .home import Home
-from .store import Store
+from .tables import read_examples
 
-Tick = Callable[[], None]
+Tick = Callable[[int | None], None]
+"""Called for each example, with their total where it is known."""
+
+Said = Decision | DriftAlarm | Rejected
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many facts of a concept."""
+
+    domain: str
+    label: str
+    facts: int
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What `learn_path` did.  `surveyed`: a geometry was frozen from these first facts."""
+    """What `learn_path` did.  count: facts new or changed; detail: what became of the others.
+    layout: what was taken as domain and label; surveyed: a geometry was frozen from these."""
 
-    ack: Ack
-    per_concept: dict[tuple[str, str], int]
+    count: int
+    detail: str
+    layout: str
+    concepts: tuple[Count, ...]
     skipped: tuple[Skipped, ...]
     surveyed: bool
-    digest: str
+    knowledge_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,68 +69,133 @@ class Verified:
     complaints: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What the runtime says of an example.  truth: the label it came with, or nothing."""
+
+    source: str
+    said: Said
+    truth: str = ""
+
+
 def learn_path(home: Home, path: Path, domain: str, label: str, tick: Tick) -> Learned:
     """Learn every labelled example under a path: all of them in one durable step, or none.
 
     domain, label: for examples that do not say theirs.  The first facts of a home also freeze its
     geometry.
     """
-    facts: list[Fact] = []
+    examples = read_examples(path, home.model.card)
+    facts: dict[str, Fact] = {}
     skipped: list[Skipped] = []
-    for item in read_examples(path):
-        fact = _fact(home, item, domain, label)
-        (skipped if isinstance(fact, Skipped) else facts).append(fact)  # type: ignore[arg-type]
-        tick()
+    for item in examples:
+        tick(examples.total)
+        fact = _fact(home, item, domain, label, facts)
+        if isinstance(fact, Skipped):
+            skipped.append(fact)
+        else:
+            facts[fact.id] = fact
     if not facts:
         reason = f"; the first: {skipped[0].source}: {skipped[0].reason}" if skipped else ""
         raise ConfigError(
             f"learning from {path}: nothing could be learned, {len(skipped)} skipped{reason}",
             "see `auricle learn --help`",
         )
-    ack = told(home.feed(Enrol(tuple(facts))))
+    ack = told(home.feed(Enrol(tuple(facts.values()))))
+    surveyed, digest = after(f"{ack.count} facts were learned and kept", lambda: _settle(home))
+    counted = _counts(facts.values())
+    return Learned(
+        ack.count, ack.detail, examples.layout, counted, tuple(skipped), surveyed, digest
+    )
+
+
+def after(done: str, go_on: Callable[[], T]) -> T:
+    """Run what follows a durable step; an error says first what was kept all the same."""
+    try:
+        return go_on()
+    except EdgeError as error:
+        raise type(error)(f"{done}, but then: {error.message}", error.hint) from error
+
+
+def _settle(home: Home) -> tuple[bool, str]:
     surveyed = home.store.geometry() is None
     if surveyed:
         told(home.feed(Survey()))
+    return surveyed, home.stamp()
+
+
+def _counts(facts: Iterable[Fact]) -> tuple[Count, ...]:
     counts: dict[tuple[str, str], int] = {}
     for fact in facts:
         counts[fact.domain, fact.label] = counts.get((fact.domain, fact.label), 0) + 1
-    return Learned(ack, dict(sorted(counts.items())), tuple(skipped), surveyed, home.stamp())
+    return tuple(Count(*concept, number) for concept, number in sorted(counts.items()))
 
 
-def _fact(home: Home, item: Example | Skipped, domain: str, label: str) -> Fact | Skipped:
+def _fact(
+    home: Home, item: Example | Skipped, domain: str, label: str, others: dict[str, Fact]
+) -> Fact | Skipped:
+    """Make the fact of an example, or say why there is none.  others: the facts made before."""
     if isinstance(item, Skipped):
         return item
     if not (item.label or label):
         return Skipped(item.source, "has no label: lay it out as FOLDER/<label>/, or give --label")
     try:
-        features = home.model.encode(item.payload).values
+        features = home.model.encode(item.payload).values.tobytes()
     except encoder.EncoderError as error:
         return Skipped(item.source, error.message)
-    return Fact(
-        item.id,
-        "learn",
-        domain or item.domain or home.runtime.config.first_domain,
-        item.label or label,
-        item.captured_at_ns,
-        features.tobytes(),
-        item.subject,
+    said = replace(item, label=item.label or label, domain=item.domain or domain)
+    fact = _revised(home, said, features)
+    twin = others.get(fact.id)
+    if twin is not None:
+        where = f", there with the label {twin.label}" if twin.label != fact.label else ""
+        return Skipped(item.source, f"the same example came before{where}")
+    wrong = flaw(Enrol((fact,)), home.model.card.width)
+    return Skipped(item.source, wrong) if wrong else fact
+
+
+def _revised(home: Home, item: Example, features: bytes) -> Fact:
+    """Make a fact of what is said now.  Where the ledger knows the example, what is not said stays,
+    and another label or domain is a person's correction: a new revision."""
+    known = home.store.get(item.id)
+    if known is None or item.stream:
+        return Fact(
+            item.id,
+            item.stream or "learn",
+            item.domain or home.runtime.config.first_domain,
+            item.label,
+            item.captured_at_ns,
+            features,
+            item.subject,
+            item.revision,
+        )
+    changed = replace(
+        known,
+        domain=item.domain or known.domain,
+        label=item.label,
+        subject=item.subject or known.subject,
+        features=features,
     )
+    return known if changed == known else replace(changed, revision=known.revision + 1)
 
 
-def predict_path(home: Home, path: Path) -> Iterator[tuple[str, Decision | Rejected, str]]:
-    """Yield (source, what the runtime says, the label it came with) for each example."""
-    for number, item in enumerate(read_examples(path)):
+def predict_path(home: Home, path: Path) -> Iterator[Predicted]:
+    """Yield what the runtime says of each example, in order, with the drift alarms of the stream
+    that they make up.  Raises ConfigError at once where nothing can be read."""
+    return _predictions(home, read_examples(path, home.model.card))
+
+
+def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Predicted]:
+    for number, item in enumerate(items):
         if isinstance(item, Skipped):
-            yield item.source, Rejected(item.source, item.reason), ""
+            yield Predicted(item.source, Rejected(f"predict:{number}", item.reason))
             continue
-        event = Observation(f"predict:{path}", number, item.captured_at_ns, item.payload)
+        event = Observation("predict", number, item.captured_at_ns, item.payload)
         for message in home.feed(event):
-            if isinstance(message, Decision | Rejected):
-                yield item.source, message, item.label
+            if isinstance(message, Decision | DriftAlarm | Rejected):
+                yield Predicted(item.source, message, item.label)
 
 
 def told(messages: Iterable[Message]) -> Ack:
-    """Return the acknowledgement among messages; raises StateError for a rejection."""
+    """Return the acknowledgement among messages; raises EdgeError for a rejection."""
     for message in messages:
         if isinstance(message, Rejected):
             raise EdgeError(message.reason, message.hint)
@@ -124,7 +207,7 @@ def told(messages: Iterable[Message]) -> Ack:
 def verify(home: Home) -> Verified:
     """Check the file, derive the knowledge again and compare digests with the last stamp.
 
-    Learns the facts one concept at a time, last concept first, too: the order must not matter.
+    Learns all facts once more in reverse order, too: the order must not matter.
     """
     store, runtime = home.store, home.runtime
     complaints = list(store.check())
@@ -136,81 +219,28 @@ def verify(home: Home) -> Verified:
     if backwards.digest(home.model.card.fingerprint) != digest:
         complaints.append("forgetting and relearning every fact gives other knowledge")
     stamped = store.stamped()
-    if stamped.get("facts") == facts and stamped["knowledge"] != digest:
+    if stamped.get("facts") == facts and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave other knowledge when it was last stamped")
+    if any(store.buried(fact.id) for fact in everything):
+        complaints.append("facts that were forgotten are in the ledger")
+    if store.unscrubbed:
+        complaints.append(
+            "an erasure was cut short: forgotten facts are out of the ledger, but not yet"
+            " overwritten in the file; the next command that writes does it"
+        )
     return Verified(len(everything), facts, digest, stamped, tuple(complaints))
-
-
-def export_facts(store: Store, target: Path) -> int:
-    """Write all facts to a new .npz that `auricle learn` of a vector home, or numpy, can read.
-
-    `features` are the quantised uint8 features.  Returns the number of facts.
-    """
-    if target.exists():
-        raise StateError(f"exporting to {target}: the file exists already", "choose another name")
-    facts = [fact for page in store.pages() for fact in page]
-    width = len(facts[0].features) if facts else 0
-    rows = np.frombuffer(b"".join(fact.features for fact in facts), np.uint8)
-    names = ("id", "stream", "domain", "label", "subject")
-    columns = {name: np.array([getattr(fact, name) for fact in facts], np.str_) for name in names}
-    with target.open("xb") as file:
-        np.savez_compressed(
-            file,
-            features=rows.reshape(len(facts), width),
-            **columns,
-            captured_at_ns=np.array([fact.captured_at_ns for fact in facts], np.int64),
-            revision=np.array([fact.revision for fact in facts], np.int64),
-        )
-    return len(facts)
-
-
-def merge_store(home: Home, other: Store) -> tuple[Ack, int]:
-    """Take in another store's facts; what either has forgotten stays forgotten in both.
-
-    Returns the acknowledgement and how many own facts the other's tombstones removed.
-    """
-    if other.card_fingerprint != home.store.card_fingerprint:
-        raise StateError(
-            f"merging {other.path}: its features come from another encoder card",
-            "merge ledgers of the same card only",
-        )
-    buried = home.bury_from(other)
-    facts = tuple(fact for page in other.pages() for fact in page)
-    ack = told(home.feed(Enrol(facts)))
-    home.stamp()
-    return ack, buried
-
-
-def restore(backup: Path, target: Path) -> None:
-    """Put a checked backup in the place of a missing or damaged knowledge file.
-
-    The file in the way, if any, is kept beside it with the suffix `.before-restore`.
-    """
-    with Store.open(backup, writable=False) as store:
-        complaints = store.check()
-        if complaints:
-            raise StateError(
-                f"restoring {backup}: it is damaged: {complaints[0]}", "use an older backup"
-            )
-        fresh = target.with_name(target.name + ".restoring")
-        fresh.unlink(missing_ok=True)
-        store.backup(fresh)
-    for suffix in ("-wal", "-shm"):
-        target.with_name(target.name + suffix).unlink(missing_ok=True)
-    if target.exists():
-        target.replace(target.with_name(target.name + ".before-restore"))
-    fresh.replace(target)
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a home knows.  concepts: (domain, label, facts)."""
+    """What a home knows."""
 
-    concepts: tuple[tuple[str, str, int], ...]
+    concepts: tuple[Count, ...]
     encoder: str
     card: str
     width: int
     geometry: str
+    surveyed: bool
     knowledge_digest: str
     receipts: tuple[dict[str, object], ...]
     evictions: int
@@ -221,14 +251,13 @@ class Inspection:
 def inspect(home: Home) -> Inspection:
     """Gather what there is to know about a home."""
     store, card = home.store, home.model.card
-    geometry = home.runtime.knowledge.geometry.fingerprint
-    surveyed = "surveyed" if store.geometry() is not None else "plain, not surveyed yet"
     return Inspection(
-        tuple((domain, label, n) for (domain, label), n in sorted(store.concepts().items())),
+        tuple(Count(*concept, number) for concept, number in sorted(store.concepts().items())),
         card.name,
         card.fingerprint,
         card.width,
-        f"{geometry[:12]} ({surveyed})",
+        home.runtime.knowledge.geometry.fingerprint,
+        store.geometry() is not None,
         home.runtime.digest(),
         store.receipts(),
         store.evictions(),
@@ -237,41 +266,55 @@ def inspect(home: Home) -> Inspection:
     )
 
 
-def vector_card_from(path: Path) -> encoder.Card:
-    """Make a card for ready-made vectors, its quantiser frozen on the vectors under a path."""
-    rows = [item.payload for item in read_examples(path) if isinstance(item, Example)]
-    widths = {np.shape(row) for row in rows}
-    if len(widths) != 1 or len(next(iter(widths))) != 1:
+def vector_card_from(path: Path) -> tuple[encoder.Card, tuple[Skipped, ...]]:
+    """Make a card for ready-made vectors, its quantiser frozen on the vectors under a path.
+
+    Returns the card, and the rows that could not be used.
+    """
+    items = list(read_examples(path))
+    skipped = [item for item in items if isinstance(item, Skipped)]
+    rows = []
+    for item in items:
+        if isinstance(item, Example):
+            usable = isinstance(item.payload, np.ndarray) and np.isfinite(item.payload).all()
+            (rows if usable else skipped).append(
+                item.payload if usable else Skipped(item.source, "not a vector of finite numbers")
+            )
+    widths = sorted({np.shape(row) for row in rows})
+    if len(widths) != 1 or len(widths[0]) != 1:
+        first = f"; the first skipped: {skipped[0].source}: {skipped[0].reason}" if skipped else ""
         raise ConfigError(
             f"freezing a quantiser on {path}: expected vectors of one length,"
-            f" found {sorted(widths)[:3] or 'nothing'}",
+            f" found {[list(width) for width in widths[:3]] or 'none'}{first}",
             "give a .csv of numbers, or an .npz with `features` [n, d]",
         )
     values = np.stack(rows).astype(np.float32)
-    spans = (slice(0, values.shape[1]),)
-    quantiser = encoder.freeze_quantiser(values, spans, granularity="channel")
-    return encoder.vector_card(values.shape[1], name=path.stem, quantiser=quantiser)
+    quantiser = encoder.freeze_quantiser(values, (slice(0, values.shape[1]),), "channel")
+    card = encoder.vector_card(values.shape[1], name=path.stem, quantiser=quantiser)
+    return card, tuple(skipped)
 
 
 def calibrate_card(
     model: encoder.Model, data: Path, granularity: encoder.Granularity, tick: Tick
 ) -> tuple[encoder.Card, tuple[Skipped, ...]]:
-    """Freeze a model's quantiser on the readable samples under a path.  Returns the new card."""
-    payloads: list[object] = []
+    """Freeze a model's quantiser on the readable samples under a path.  Returns the new card, and
+    the samples that could not be used.  Cost: one run of the graph a sample."""
+    rows = []
     skipped: list[Skipped] = []
-    for item in read_examples(data):
+    samples = read_examples(data)
+    for item in samples:
+        tick(samples.total)
         if isinstance(item, Skipped):
             skipped.append(item)
             continue
         try:
-            model.measure([item.payload])
-            payloads.append(item.payload)
+            rows.append(model.measure([item.payload])[0])
         except encoder.PayloadError as error:
             skipped.append(Skipped(item.source, error.message))
-        tick()
-    if not payloads:
+    if not rows:
         raise ConfigError(
             f"calibrating on {data}: no sample could be read, {len(skipped)} skipped",
             "give 100 or more samples of what the encoder will see",
         )
-    return encoder.calibrate(model, payloads, granularity), tuple(skipped)
+    quantiser = encoder.freeze_quantiser(np.stack(rows), model.card.slices, granularity)
+    return replace(model.card, quantiser=quantiser), tuple(skipped)

@@ -1,23 +1,20 @@
-"""Reading a user's own examples: image folders by class, npz arrays, CSV tables.
+"""Reading a user's own examples: image folders by class, and the tables of `tables`.
 
 Whatever cannot be read is a `Skipped` value with its reason; the rest goes on.
 """
 
-import csv
 import hashlib
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..core import ConfigError
 
 IMAGE_SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm"}
-COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns")
-NO_DOMAIN: Final = ""
+FILE_BYTES_MAX: Final = 1 << 28
+"""Longest image file that is read: the encoder takes no longer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +24,12 @@ class Example:
     id: str
     payload: Any = field(repr=False, compare=False)
     label: str = ""
-    domain: str = NO_DOMAIN
+    domain: str = ""
     subject: str = ""
     captured_at_ns: int = 0
     source: str = ""
+    stream: str = ""
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,133 +40,83 @@ class Skipped:
     reason: str
 
 
-def read_examples(path: Path) -> Iterator[Example | Skipped]:
-    """Read whatever `path` is: a folder, an image, an .npz or a .csv file.
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Examples to go through once.  total: how many, None where only reading tells; layout: what
+    was taken as domain and label, in words."""
 
-    Folders: FOLDER/<label>/<image> or FOLDER/<domain>/<label>/<image>; images right inside have no
-    label.  npz: `features` [n, d], `windows` [n, length, channels] or `images` [n, h, w(, 3)],
-    beside them any of label, domain, id, subject, captured_at_ns [n].  csv: a header; the same
-    names; every other column is a feature.
-    """
-    if path.is_dir():
-        yield from _folder(path)
-    elif path.suffix.lower() == ".npz":
-        yield from _npz(path)
-    elif path.suffix.lower() == ".csv":
-        yield from _csv(path)
-    elif path.is_file():
-        yield from _image(path, "", "")
-    else:
-        raise ConfigError(
-            f"reading examples from {path}: there is no such file or folder",
-            "name an image, a folder of images by class, an .npz or a .csv file",
-        )
+    items: Iterator[Example | Skipped]
+    total: int | None
+    layout: str
+
+    def __iter__(self) -> Iterator[Example | Skipped]:
+        return self.items
 
 
-def _folder(path: Path) -> Iterator[Example | Skipped]:
-    files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+def read_folder(path: Path) -> Examples:
+    """Read FOLDER/<label>/<image> or FOLDER/<domain>/<label>/<image>; images right inside the
+    folder have no label.  What is hidden is left out.  Raises ConfigError for an empty folder."""
+    found = (p for p in path.rglob("*") if not _hidden(p.relative_to(path)) and p.is_file())
+    files = sorted(found)
     if not files:
         raise ConfigError(
             f"reading examples from {path}: the folder holds no files",
             "lay images out as FOLDER/<label>/<image>",
         )
-    for file in files:
-        parts = file.relative_to(path).parts[:-1]
-        if file.suffix.lower() not in IMAGE_SUFFIXES:
-            yield Skipped(str(file), f"not an image by its name: {file.suffix or 'no suffix'}")
-        elif len(parts) > 2:
-            yield Skipped(str(file), "deeper than FOLDER/<domain>/<label>/<image>")
-        else:
-            label = parts[-1] if parts else ""
-            domain = parts[0] if len(parts) == 2 else NO_DOMAIN
-            yield from _image(file, domain, label)
+    items = (item for file in files for item in _placed_image(file, path))
+    return Examples(items, len(files), _layout(path, files))
 
 
-def _image(path: Path, domain: str, label: str) -> Iterator[Example | Skipped]:
-    try:
-        data = path.read_bytes()
-        at_ns = path.stat().st_mtime_ns
-    except OSError as error:
-        yield Skipped(str(path), error.strerror or str(error))
-        return
-    yield Example(content_id(data), data, label, domain, "", max(at_ns, 0), str(path))
-
-
-def _npz(path: Path) -> Iterator[Example | Skipped]:
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            arrays = {
-                name: held[name]
-                for name in held.files
-                if name in {"features", "windows", "images", *COLUMNS}
-            }
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"reading {path}: {error}", "expected a .npz of plain arrays (no pickled objects)"
-        ) from error
-    kinds = [name for name in ("features", "windows", "images") if name in arrays]
-    if len(kinds) != 1:
-        raise ConfigError(
-            f"reading {path}: expected one of features, windows, images, found {kinds or 'none'}",
-            "rename the array",
-        )
-    payloads = arrays.pop(kinds[0])
-    bad = [name for name, column in arrays.items() if column.shape != (len(payloads),)]
-    if bad:
-        raise ConfigError(
-            f"reading {path}: {bad[0]} must have one entry for each of the"
-            f" {len(payloads)} rows, found shape {arrays[bad[0]].shape}",
-            "correct the array",
-        )
-    for row, payload in enumerate(payloads):
-        given = {name: str(column[row]) for name, column in arrays.items()}
-        yield _row(f"{path}[{row}]", np.ascontiguousarray(payload), given)
-
-
-def _csv(path: Path) -> Iterator[Example | Skipped]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, strict=True)
-            names = list(rows.fieldnames or [])
-            columns = [name for name in names if name not in COLUMNS]
-            if not columns or len(set(names)) != len(names):
-                raise ConfigError(
-                    f"reading {path}: expected a header with feature columns, each"
-                    f" name once, found {names[:8]}",
-                    "add or correct the header",
-                )
-            for number, row in enumerate(rows, start=2):
-                yield _csv_row(f"{path}:{number}", row, columns)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"reading {path}: {error}", "expected a UTF-8 CSV file") from error
-
-
-def _csv_row(source: str, row: dict[Any, Any], columns: list[str]) -> Example | Skipped:
-    if None in row or None in row.values():
-        return Skipped(source, "more or fewer cells than the header has")
-    try:
-        payload = np.array([float(row[name]) for name in columns], np.float32)
-    except ValueError as error:
-        return Skipped(source, str(error))
-    return _row(source, payload, {name: row[name] for name in COLUMNS if name in row})
-
-
-def _row(source: str, payload: NDArray[Any], given: dict[str, str]) -> Example | Skipped:
-    try:
-        at_ns = int(given.get("captured_at_ns") or 0)
-    except ValueError:
-        return Skipped(source, f"captured_at_ns is not a whole number: {given['captured_at_ns']!r}")
-    return Example(
-        given.get("id") or content_id(payload.tobytes()),
-        payload,
-        given.get("label", ""),
-        given.get("domain", NO_DOMAIN),
-        given.get("subject", ""),
-        at_ns,
-        source,
-    )
+def read_image(path: Path) -> Examples:
+    """Read one image, without label."""
+    return Examples(_image(path, "", ""), 1, "one file, without label")
 
 
 def content_id(data: bytes) -> str:
     """Name an example by its content, so that learning it twice learns it once."""
     return hashlib.sha256(data).hexdigest()[:32]
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as text that can be printed and sent: bytes that are no UTF-8 are escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _hidden(inside: Path) -> bool:
+    return any(part.startswith(".") for part in inside.parts)
+
+
+def _layout(path: Path, files: list[Path]) -> str:
+    """Say how many images lie how deep, and so what was taken as domain and label."""
+    names = ("<image> without label", "<label>/<image>", "<domain>/<label>/<image>")
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    depths = [len(file.relative_to(path).parts) - 1 for file in images]
+    parts = [f"{depths.count(n)} as {name}" for n, name in enumerate(names) if n in depths]
+    return ", ".join(parts) or "no images"
+
+
+def _placed_image(file: Path, folder: Path) -> Iterator[Example | Skipped]:
+    parts = file.relative_to(folder).parts[:-1]
+    if file.suffix.lower() not in IMAGE_SUFFIXES:
+        reason = f"not an image by its name: {file.suffix or 'no suffix'}"
+        yield Skipped(shown(file), reason)
+    elif len(parts) > 2:
+        yield Skipped(shown(file), "deeper than FOLDER/<domain>/<label>/<image>")
+    else:
+        # The same name may be written in two ways that look alike (NFC, NFD): keep one.
+        names = [unicodedata.normalize("NFC", part) for part in parts]
+        yield from _image(file, names[0] if len(names) == 2 else "", names[-1] if names else "")
+
+
+def _image(path: Path, domain: str, label: str) -> Iterator[Example | Skipped]:
+    try:
+        status = path.stat()
+        if status.st_size > FILE_BYTES_MAX:
+            yield Skipped(shown(path), f"longer than {FILE_BYTES_MAX} bytes: {status.st_size}")
+            return
+        data = path.read_bytes()
+    except OSError as error:
+        yield Skipped(shown(path), error.strerror or str(error))
+        return
+    at_ns = max(status.st_mtime_ns, 0)
+    yield Example(content_id(data), data, label, domain, "", at_ns, shown(path))

@@ -89,15 +89,9 @@ def open_database(path: Path, *, writable: bool) -> sqlite3.Connection:
     try:
         if not writable:
             db = _hold_view(db, path)
-        _check_version(path, db)
+        _check_version(path, db, writable=writable)
         if writable:
             _prepare(path, db)
-        elif _version(db) < schema.version():
-            raise StateError(
-                f"opening {path} for reading: its layout is version {_version(db)}, older than"
-                f" this program's {schema.version()}",
-                "open it for writing once: it is copied aside and brought up to date",
-            )
     except BaseException:
         db.close()
         raise
@@ -143,7 +137,7 @@ def _check_header(path: Path) -> None:
         )
 
 
-def _check_version(path: Path, db: sqlite3.Connection) -> None:
+def _check_version(path: Path, db: sqlite3.Connection, *, writable: bool) -> None:
     found = _version(db)
     application = db.execute("PRAGMA application_id").fetchone()[0]
     tables = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
@@ -156,6 +150,12 @@ def _check_version(path: Path, db: sqlite3.Connection) -> None:
             f"opening {path}: its layout is version {found}, this program knows up to"
             f" {schema.version()}",
             "install a newer auricle; the file was not touched",
+        )
+    if found < schema.version() and not writable:
+        raise StateError(
+            f"opening {path} for reading: its layout is version {found}, older than this"
+            f" program's {schema.version()}",
+            "open it for writing once: it is copied aside and brought up to date",
         )
 
 

@@ -1,9 +1,12 @@
 """A home: the folder that holds one runtime's settings, its encoder card and its knowledge."""
 
 import difflib
+import json
 import re
+import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,12 +21,14 @@ from ..core import (
     Effect,
     Event,
     ForgetRequest,
+    Freeze,
     Message,
     Publish,
     Runtime,
     Selector,
     StateError,
 )
+from .durable import discard, write_text
 from .store import Store
 
 SETTINGS = "auricle.toml"
@@ -33,7 +38,7 @@ TEMPLATE = """\
 # Settings of this auricle home; every key is documented in docs/config.md.
 
 [encoder]
-card = "{card}"            # a shipped encoder's name, or the path of a card
+card = {card}  # a shipped encoder's name, or the path of a card
 threads = 1                # threads of the encoder
 
 [knowledge]
@@ -86,17 +91,41 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class Intake:
+    """An encoder that lets features through that were made and quantised before, by its card."""
+
+    def __init__(self, model: encoder.Model) -> None:
+        self._model = model
+
+    @property
+    def card(self) -> encoder.Card:
+        """The card of the encoder behind it."""
+        return self._model.card
+
+    def encode(self, payload: object) -> encoder.Features:
+        """Encode a payload; raises encoder.EncoderError for a bad one."""
+        return payload if isinstance(payload, encoder.Features) else self._model.encode(payload)
+
+    def close(self) -> None:
+        """Close the encoder."""
+        self._model.close()
+
+
 class Home:
     """An opened home: settings, model, store and the runtime over them.  Close it after use."""
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
         self.settings = read_settings(folder)
-        self.model = open_encoder(folder, self.settings)
-        self.store = Store.open(
-            folder / self.settings.knowledge.file, self.model.card, writable=writable
-        )
-        self.runtime = Runtime(self.settings.config(), self.model, self.store)
+        with ExitStack() as opened:
+            self.model = Intake(open_encoder(folder, self.settings))
+            opened.callback(self.model.close)
+            path = folder / self.settings.knowledge.file
+            self.store = opened.enter_context(
+                Store.open(path, self.model.card, writable=writable)
+            )
+            self.runtime = Runtime(self.settings.config(), self.model, self.store)
+            opened.pop_all()
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, return what is to be told."""
@@ -111,15 +140,24 @@ class Home:
     def bury_from(self, other: Store) -> int:
         """Forget every own fact that another store has buried, and adopt its tombstones.
 
-        Returns how many facts went; each lot leaves a receipt.
+        Returns how many facts went; they leave a receipt.
         """
         ids = frozenset(
             fact.id for page in self.store.pages() for fact in page if other.buried(fact.id)
         )
         if ids:
-            self.feed(ForgetRequest(f"merge with {other.path.name}", Selector(ids=ids)))
+            at_ns = time.time_ns()
+            self.feed(ForgetRequest(f"merge-{at_ns}", Selector(ids=ids), at_ns))
         self.store.adopt_burials(other)
         return len(ids)
+
+    def adopt_geometry(self, other: Store) -> None:
+        """Take over another store's frozen geometry where this one has none yet, so that sums of
+        the two add up."""
+        geometry = other.geometry()
+        if geometry is not None and self.store.geometry() is None:
+            self.store.apply(Freeze(geometry))
+            self.runtime = Runtime(self.settings.config(), self.model, self.store)
 
     def close(self) -> None:
         """Close store and encoder."""
@@ -155,22 +193,44 @@ def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:
             f"making a home in {folder}: it is one already",
             "choose another folder, or go on with `auricle learn`",
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    if card is not None:
-        encoder.save_card(card, folder / VECTOR_CARD)
-        named = VECTOR_CARD
-    elif named not in encoder.SHIPPED:
+    if card is None and named not in encoder.SHIPPED:
         named = str(Path(named).absolute())
-    settings = Settings(EncoderSettings(named))
+    settings = Settings(EncoderSettings(VECTOR_CARD if card is not None else named))
+    with ExitStack() as undo:
+        _make_folder(folder, undo)
+        if card is not None:
+            undo.callback((folder / VECTOR_CARD).unlink, missing_ok=True)
+            encoder.save_card(card, folder / VECTOR_CARD)
+        _make_knowledge(folder, settings, undo)
+        write_text(path, TEMPLATE.format(card=json.dumps(settings.encoder.card, ensure_ascii=False)))
+        undo.pop_all()
+    return path
+
+
+def _make_folder(folder: Path, undo: ExitStack) -> None:
+    """Make a folder and those above it, to be removed again as far as they are empty."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        undo.callback(_remove_empty, one)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _make_knowledge(folder: Path, settings: Settings, undo: ExitStack) -> None:
+    file = folder / settings.knowledge.file
     with open_encoder(folder, settings) as model:
         if model.card.quantiser is None:
             raise ConfigError(
-                f"making a home in {folder}: the card {named} has no frozen quantiser",
+                f"making a home in {folder}: the card {settings.encoder.card} has no frozen"
+                " quantiser",
                 "freeze one: `auricle encoder calibrate CARD DATA`",
             )
-        Store.create(folder / settings.knowledge.file, model.card).close()
-    path.write_text(TEMPLATE.format(card=named.replace("\\", "\\\\").replace('"', '\\"')))
-    return path
+        Store.create(file, model.card).close()
+    undo.callback(discard, file)
 
 
 def read_settings(folder: Path) -> Settings:

@@ -12,16 +12,18 @@ from ..core import Fact, Receipt, Selector, StateCorruptError
 COLUMNS: Final = "id, stream, domain, label, captured_at_ns, features, subject, revision"
 """Columns of `facts`, in the order of Fact's fields."""
 
+FEATURES: Final = COLUMNS.split(", ").index("features")
+
 
 def fact_of(row: tuple[Any, ...], width: int, path: Path) -> Fact:
     """Make the fact of a row; raises StateCorruptError where its features are not `width` bytes."""
-    fact = Fact(*row)
-    if not isinstance(fact.features, bytes) or len(fact.features) != width:
+    fact_id, features = row[0], row[FEATURES]
+    if not isinstance(features, bytes) or len(features) != width:
         raise StateCorruptError(
-            f"reading {path}: the features of {fact.id!r} are not {width} bytes",
+            f"reading {path}: the features of {fact_id!r} are not {width} bytes",
             "keep the damaged file; put the last backup in its place",
         )
-    return fact
+    return Fact(*row)
 
 
 def row_of(fact: Fact) -> tuple[Any, ...]:

@@ -46,14 +46,12 @@ class Store(Reader):
         """Make a new knowledge file for an encoder's card, durably; refuses to touch an existing
         file, and leaves nothing behind where it fails."""
         path = Path(path)
-        if path.exists():
-            raise StateError(
-                f"creating {path}: the file exists already", "choose another name, or open it"
-            )
+        _refuse_existing(path, f"creating {path}")
         lock = WriterLock(path)
         fresh = path.with_name(path.name + ".new")
         try:
             with guarded(path, "creating"):
+                _refuse_existing(path, f"creating {path}")
                 discard(fresh)
                 _fill(fresh, card)
                 place(fresh, path)
@@ -141,10 +139,7 @@ class Store(Reader):
         """Write a consistent copy to a new file, durably, while this store stays in use; leaves
         nothing behind where it fails."""
         target = Path(target)
-        if target.exists():
-            raise StateError(
-                f"backing up to {target}: the file exists already", "choose another name"
-            )
+        _refuse_existing(target, f"backing up to {target}")
         fresh = target.with_name(target.name + ".new")
         try:
             with guarded(target, f"backing up {self.path} to"):
@@ -258,6 +253,11 @@ def _fill(fresh: Path, card: encoder.Card) -> None:
             _put(db, "width", str(card.width).encode())
     finally:
         db.close()
+
+
+def _refuse_existing(path: Path, doing: str) -> None:
+    if path.exists():
+        raise StateError(f"{doing}: the file exists already", "choose another name")
 
 
 def _put(db: sqlite3.Connection, name: str, value: bytes) -> None:

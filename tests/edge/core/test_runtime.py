@@ -49,7 +49,8 @@ def test_nothing_is_decided_before_something_is_learned():
     """Without facts the runtime abstains, and says why."""
     decision = World().observe(vector(1), 0)[0]
     assert isinstance(decision, Decision)
-    assert decision.known is decision.label is None
+    assert decision.known is None
+    assert decision.label is None
     assert decision.reason == "nothing is learned yet"
 
 

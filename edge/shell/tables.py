@@ -1,0 +1,219 @@
+"""Reading examples from tables: .npz arrays and .csv files, and facts written by an export."""
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import encoder
+
+from ..core import ConfigError, ModelMismatchError
+from .examples import Example, Examples, Skipped, content_id, read_folder, read_image, shown
+
+PAYLOADS: Final = ("features", "windows", "images")
+COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns")
+EXPORTED: Final = ("stream", "revision")
+NPZ_BYTES_MAX: Final = 1 << 32
+"""Largest unpacked .npz that is read: a small file can unpack to more than the memory."""
+
+Column = NDArray[Any]
+
+
+def read_examples(path: Path, card: encoder.Card | None = None) -> Examples:
+    """Read whatever `path` is: a folder, an image, an .npz or a .csv file.
+
+    npz: `features` [n, d], `windows` [n, length, channels] or `images` [n, h, w(, 3)], beside them
+    any of label, domain, id, subject, captured_at_ns [n].  csv: a header; the same names; every
+    other column is a feature.  An .npz of `auricle export` gives `encoder.Features` as they were
+    quantised; card: the one in use, which must be theirs.  Raises ConfigError before the first
+    example where nothing can be read.
+    """
+    if path.is_dir():
+        return read_folder(path)
+    if not path.is_file():
+        raise ConfigError(
+            f"reading examples from {shown(path)}: there is no such file or folder",
+            "name an image, a folder of images by class, an .npz or a .csv file",
+        )
+    if path.suffix.lower() == ".npz":
+        return _read_npz(path, card)
+    return _read_csv(path) if path.suffix.lower() == ".csv" else read_image(path)
+
+
+# --- npz ------------------------------------------------------------------------------------------
+
+
+def _read_npz(path: Path, card: encoder.Card | None) -> Examples:
+    arrays = _load(path)
+    kinds = [name for name in PAYLOADS if name in arrays]
+    if len(kinds) != 1:
+        raise ConfigError(
+            f"reading {path}: expected one of {', '.join(PAYLOADS)}, found"
+            f" {', '.join(kinds) or 'none of them'}",
+            "rename the array",
+        )
+    payloads = arrays.pop(kinds[0])
+    fingerprint = str(arrays.pop("card")) if "card" in arrays else ""
+    if payloads.ndim < 2 or payloads.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"reading {path}: {kinds[0]} must be numbers, one row or more dimensions for each"
+            f" example, found {payloads.dtype} {list(payloads.shape)}",
+            "correct the array",
+        )
+    if fingerprint:
+        _require_card(path, fingerprint, payloads, card)
+    columns = {name: _texts(path, name, arrays[name], len(payloads)) for name in arrays}
+    items = _rows(path, payloads, columns, quantised=bool(fingerprint))
+    return Examples(items, len(payloads), f"{len(payloads)} rows of {_said(columns)}")
+
+
+def _load(path: Path) -> dict[str, Column]:
+    wanted = {*PAYLOADS, *COLUMNS, *EXPORTED, "card"}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > NPZ_BYTES_MAX:
+            raise ValueError(f"it unpacks to {size} bytes, more than {NPZ_BYTES_MAX}")
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in held.files if name in wanted}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        MemoryError,
+        OverflowError,
+        RuntimeError,  # an encrypted member, and NotImplementedError for a rare compression
+        SyntaxError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ConfigError(
+            f"reading {path}: {error}",
+            "expected a whole .npz of plain arrays (numpy.savez; no pickled objects)",
+        ) from error
+
+
+def _require_card(
+    path: Path, fingerprint: str, payloads: Column, card: encoder.Card | None
+) -> None:
+    """Let quantised features pass only under the card they were quantised with."""
+    found = card.fingerprint if card is not None else "none"
+    if fingerprint != found:
+        raise ModelMismatchError(
+            f"reading {path}: its features were quantised under the encoder card"
+            f" {fingerprint[:12]}, the one in use is {found[:12]}",
+            "use a home of the same card; other cards need the original measurements",
+        )
+    if card is not None and (payloads.dtype, payloads.shape[1:]) != (np.uint8, (card.width,)):
+        raise ConfigError(
+            f"reading {path}: expected features uint8 [n, {card.width}], found {payloads.dtype}"
+            f" {list(payloads.shape)}",
+            "export the facts again",
+        )
+
+
+def _texts(path: Path, name: str, column: Column, count: int) -> list[str]:
+    if column.shape != (count,):
+        raise ConfigError(
+            f"reading {path}: {name} must have one entry for each of the {count} rows, found"
+            f" shape {list(column.shape)}",
+            "correct the array",
+        )
+    return [_text(value) for value in column.tolist()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _rows(
+    path: Path, payloads: Column, columns: Mapping[str, list[str]], *, quantised: bool
+) -> Iterator[Example | Skipped]:
+    if payloads.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            payloads = payloads.astype(np.float32)
+    for number, payload in enumerate(payloads):
+        given = {name: column[number] for name, column in columns.items()}
+        row = _row(f"{shown(path)}[{number}]", np.ascontiguousarray(payload), given)
+        if quantised and isinstance(row, Example):
+            row = replace(row, payload=encoder.Features(payload))
+        yield row
+
+
+# --- csv ------------------------------------------------------------------------------------------
+
+
+def _read_csv(path: Path) -> Examples:
+    """Read the whole file first, so that a fault in its last line is found before the first."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = csv.DictReader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+        rows.fieldnames = names = [name.strip() for name in rows.fieldnames or []]
+        columns = _features(path, names)
+        items = [_csv_row(f"{shown(path)}:{rows.line_num}", row, columns) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"reading {path}: {error}", "expected a UTF-8 CSV file") from error
+    said = {name: [""] for name in names if name in COLUMNS}
+    return Examples(iter(items), len(items), f"{len(items)} rows of {_said(said)}")
+
+
+def _features(path: Path, names: list[str]) -> list[str]:
+    columns = [name for name in names if name not in COLUMNS]
+    if not columns or "" in names or len(set(names)) != len(names):
+        raise ConfigError(
+            f"reading {path}: expected a header with feature columns, each name once, found"
+            f" {', '.join(map(repr, names[:8])) or 'nothing'}",
+            f"add or correct the header; {', '.join(COLUMNS)} are not features",
+        )
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        raise ConfigError(
+            f"reading {path}: expected columns separated by commas, found {names[0][:40]!r}",
+            "write it with commas and decimal points",
+        )
+    return columns
+
+
+def _csv_row(source: str, row: dict[Any, Any], columns: list[str]) -> Example | Skipped:
+    if None in row or None in row.values():
+        return Skipped(source, "more or fewer cells than the header has")
+    try:
+        with np.errstate(over="ignore"):
+            payload = np.array([float(row[name]) for name in columns], np.float32)
+    except ValueError as error:
+        return Skipped(source, str(error))
+    return _row(source, payload, {name: row[name].strip() for name in COLUMNS if name in row})
+
+
+def _row(source: str, payload: Column, given: Mapping[str, str]) -> Example | Skipped:
+    try:
+        at_ns, revision = (int(given.get(name) or 0) for name in ("captured_at_ns", "revision"))
+    except ValueError as error:
+        return Skipped(source, f"captured_at_ns must be a whole number: {error}")
+    return Example(
+        given.get("id") or content_id(payload.tobytes()),
+        payload,
+        given.get("label", ""),
+        given.get("domain", ""),
+        given.get("subject", ""),
+        at_ns,
+        source,
+        given.get("stream", ""),
+        revision,
+    )
+
+
+def _said(columns: Mapping[str, list[str]]) -> str:
+    """Say which columns were taken as something other than features."""
+    named = [name for name in COLUMNS if name in columns]
+    return f"numbers with {', '.join(named)}" if named else "numbers alone"

@@ -1,0 +1,147 @@
+"""How the demonstration looks, shown from a story made up here."""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edge.core import Decision, Receipt, Selector
+from edge.shell import demo_view
+from edge.shell.home import Home
+from edge.sim.demo_beats import Beat, Chapter, Exam, Glimpse, Line, Outcome, Tally
+from edge.sim.demo_proof import Proof
+from edge.sim.digits import load_mnist, load_optdigits
+from edge.sim.recording import Mark, Recording, Step
+
+DECISION = Decision("r:0", "r", 1, True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
+STEP = Step(0, "r", "mnist", "7", True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
+RECEIPT = Receipt(
+    "demo-forget-1", 1, Selector(label="7"), 12, ("optdigits/7",), "a" * 64, "b" * 64,
+    ("sums",), 0, ("backups",),
+)  # fmt: skip
+PROOF = Proof(12, "b" * 64, "b" * 64, "b" * 64, "b" * 64, 0, 12, 0, 12, 0)
+EXAMS = (Exam(0.96, 0.2, 0.0, 0.2), Exam(0.96, 0.87, 0.8, 0.88), Exam(0.96, 0.8, 0.0, 0.88))
+OUTCOME = Outcome(
+    Recording("demo", 1, (STEP,), (Mark(0, "domain", "mnist"),), digest="b" * 64), EXAMS, Tally(500, 480, 5),
+    Tally(250, 50, 250, 1, 16, None, "domain-2"), Tally(400, 350, 4), 120, 120, "7", RECEIPT,
+    PROOF, 4.5, 0.45,
+)  # fmt: skip
+STORY: tuple[Beat, ...] = (
+    Chapter("Enrolment", "A reader learns.", 1, load_mnist()),
+    Glimpse(),
+    Chapter("Known ground", "Fresh digits.", 1),
+    Glimpse(DECISION, right=True),
+    Line("ALARM after 16 images", "alarm"),
+    RECEIPT,
+    OUTCOME,
+)
+
+
+@pytest.fixture
+def story(monkeypatch: pytest.MonkeyPatch) -> list[Beat]:
+    """The beats that the view will be told."""
+    beats = list(STORY)
+
+    def tell(*_given: object) -> Iterator[Beat]:
+        return iter(beats)
+
+    monkeypatch.setattr(demo_view, "tell", tell)
+    return beats
+
+
+def shown(folder: Path, width: int, *, terminal: bool = False) -> tuple[int, str]:
+    """The exit code of the demonstration, and what it printed."""
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, force_terminal=terminal, highlight=False)
+    return demo_view.show_demo(folder, console=console), screen.getvalue()
+
+
+def test_outside_a_terminal_there_are_plain_lines(story: list[Beat], tmp_path: Path):
+    """A log holds no control characters, no moving bar, and no line beyond its width."""
+    code, text = shown(tmp_path / "demo", 80)
+    assert code == 0
+    assert "\x1b" not in text
+    assert "\r" not in text
+    told = text.split("report   ")[0]
+    assert max(map(len, told.splitlines())) <= 80
+    assert text.count("ALARM after 16 images") == 1
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_last_screen_says_what_happened(story: list[Beat], tmp_path: Path, width: int):
+    """Accuracies, delay, false alarms, times, paths, and what to do next."""
+    text = " ".join(shown(tmp_path / "demo", width)[1].split())
+    for part in (
+        "96.0% 87.0% 80.0% 88.0%",
+        "after 16 images",
+        "5 of 500 = 1.0% (ordered: 1%)",
+        "12 facts: 0 left in the file, 0 of 12 relearned",
+        "encoder 4.50 ms, everything else 0.45 ms (10% of it)",
+        "demo/report.html",
+        "demo/knowledge.db",
+        "auricle init",
+        "auricle learn",
+    ):
+        assert part in text
+
+
+def test_a_terminal_shows_a_live_table(story: list[Beat], tmp_path: Path):
+    """While images stream in, a table says how they are read."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown(tmp_path / "demo", 100, terminal=True)[1])
+    assert "called new" in text
+    assert "quiet" in text
+
+
+def test_the_folder_is_a_home_with_a_report(story: list[Beat], tmp_path: Path):
+    """What the demonstration leaves can be opened by the other verbs."""
+    shown(tmp_path / "demo", 80)
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 1_000
+    with Home(tmp_path / "demo", writable=False) as home:
+        assert home.store.stamped()["knowledge"] == OUTCOME.recording.digest
+
+
+def test_nothing_that_is_there_is_touched(story: list[Beat], tmp_path: Path):
+    """A folder in use stays as it is; the next free name is taken, an empty folder as well."""
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "mine.txt").write_text("keep")
+    (tmp_path / "demo-2").write_text("a file")
+    assert demo_view.free_folder(tmp_path / "demo") == tmp_path / "demo-3"
+    (tmp_path / "demo-3").mkdir()
+    assert demo_view.free_folder(tmp_path / "demo") == tmp_path / "demo-3"
+    shown(tmp_path / "demo", 80)
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["mine.txt"]
+    assert (tmp_path / "demo-3" / "report.html").exists()
+
+
+def test_a_broken_promise_is_said_and_ends_with_1(story: list[Beat], tmp_path: Path):
+    """If the digests disagree the last screen says so, and scripts can tell."""
+    story[-1] = replace(OUTCOME, proof=replace(PROOF, reopened="c" * 64))
+    code, text = shown(tmp_path / "demo", 80)
+    assert code == 1
+    assert "NOT bit-identical" in text
+
+
+def test_a_missing_alarm_is_said(story: list[Beat], tmp_path: Path):
+    """Where the new scanner went unnoticed, no number is made up."""
+    story[-1] = replace(OUTCOME, unlabelled=Tally(250, 50, 3))
+    assert "not in 250 images" in shown(tmp_path / "demo", 80)[1]
+
+
+def test_digits_are_drawn_side_by_side():
+    """Four digits of either source fit a line of 80 columns and leave ink."""
+    for digits in (load_mnist(), load_optdigits()):
+        lines = demo_view.draw(digits).splitlines()
+        assert max(map(len, lines)) <= 80
+        assert len({len(line) for line in lines}) == 1
+        assert sum("█" in line for line in lines) > 2
+
+
+def test_a_digit_that_is_missing_is_left_out():
+    """Few samples draw what there is."""
+    few = load_mnist().take(np.arange(3))
+    assert demo_view.draw(few) == ""

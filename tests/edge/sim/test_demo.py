@@ -1,0 +1,137 @@
+"""The demonstration's story, told with fewer images by the same code."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import encoder
+from edge.core import Config, Label, Observation, Publish, Rejected, Runtime, Selector, derive
+from edge.shell.store import Store
+from edge.sim.demo import KNOWN, NEW, tell
+from edge.sim.demo_beats import Beat, Chapter, Glimpse, Outcome
+from edge.sim.demo_proof import count_traces
+from edge.sim.demo_story import Plan
+from edge.sim.report import write_report
+
+PLAN = Plan(
+    enrolled_per_digit=40, exam=80, known=120, unlabelled=160, labels_per_digit=12, labelled=100
+)
+CONFIG = Config()
+
+
+@dataclass(frozen=True)
+class Told:
+    """A finished story, and the file it left."""
+
+    beats: tuple[Beat, ...]
+    path: Path
+    model: encoder.Model
+
+    @property
+    def outcome(self) -> Outcome:
+        """The last beat."""
+        last = self.beats[-1]
+        assert isinstance(last, Outcome)
+        return last
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """The story told once, with the shipped encoder and the durable store."""
+    path = tmp_path_factory.mktemp("demo") / "knowledge.db"
+    with encoder.open_model("efficientnet_lite0") as model:
+        with Store.create(path, model.card) as store:
+            beats = tuple(tell(model, store, CONFIG, PLAN, started_at_ns=1))
+        yield Told(beats, path, model)
+
+
+def test_the_alarm_comes_after_the_switch_and_not_before(told: Told):
+    """Known images raise no alarm; the new scanner raises one within two windows."""
+    assert told.outcome.known.alarms == 0
+    assert told.outcome.unlabelled.alarm_after is not None
+    assert told.outcome.unlabelled.alarm_after <= 2 * CONFIG.window
+    assert told.outcome.unlabelled.novelty > 0.9
+
+
+def test_a_handful_of_labels_recovers_accuracy(told: Told):
+    """Held-out images of the new scanner are read after the labels, and were not before."""
+    before, after, _ = told.outcome.exams
+    assert before.new < 0.5
+    assert after.new > 0.7
+    assert told.outcome.labelled.accuracy > 0.7
+
+
+def test_the_known_domain_is_not_forgotten(told: Told):
+    """Neither the labels of another domain nor the forget request cost the known one much."""
+    marks = [exam.known for exam in told.outcome.exams]
+    assert marks[0] > 0.8
+    assert min(marks) > marks[0] - 0.05
+
+
+def test_late_labels_find_the_new_domain_by_themselves(told: Told):
+    """No label names a domain, and hardly any needs a person to move it."""
+    assert told.outcome.labels > 90
+    assert told.outcome.placed >= 0.95 * told.outcome.labels
+
+
+def test_forgetting_leaves_what_never_having_seen_gives(told: Told):
+    """Receipt, file, and a derivation made here agree; the class is gone, the others are not."""
+    with Store.open(told.path, told.model.card, writable=False) as store:
+        runtime = Runtime(CONFIG, told.model, store)
+        again = derive(store, runtime.knowledge.geometry).digest(told.model.card.fingerprint)
+        assert again == runtime.digest() == told.outcome.receipt.digest_after
+        assert store.select(Selector(domain=NEW, label=PLAN.digit)) == ()
+        assert store.select(Selector(domain=KNOWN, label=PLAN.digit)) != ()
+    assert told.outcome.proof.holds
+    assert told.outcome.recording.digest == again
+    assert told.outcome.receipt.digest_before != again
+
+
+def test_forgotten_features_were_in_the_file_and_are_not(told: Told):
+    """The search that finds nothing afterwards found every one of them before."""
+    proof = told.outcome.proof
+    assert proof.facts == proof.traces_before == proof.redelivered > 0
+    assert proof.traces_after == 0
+
+
+def test_the_search_for_traces_finds_what_is_there(told: Told):
+    """Facts that stayed are found in the file, so that finding none means something."""
+    with Store.open(told.path, told.model.card, writable=False) as store:
+        facts = next(iter(store.pages()))[:5]
+    assert count_traces(told.path, facts) == 5
+    changed = [replace(fact, features=fact.features[::-1]) for fact in facts]
+    assert count_traces(told.path, changed) == 0
+
+
+def test_a_forgotten_item_is_refused_by_a_runtime_opened_later(told: Told):
+    """The tombstone is in the file: the label of a redelivered image is refused after a restart."""
+    image = next(b.samples for b in told.beats if isinstance(b, Chapter) and b.samples).images[0]
+    with Store.open(told.path, told.model.card, writable=False) as store:
+        gone = next(
+            key
+            for key in (f"reader:{n}" for n in range(PLAN.known, len(told.outcome.recording.steps)))
+            if store.buried(key)
+        )
+        runtime = Runtime(CONFIG, told.model, store)
+        runtime.handle(Observation("later", 1, 1, image, id=gone))
+        (answer,) = runtime.handle(Label(gone, PLAN.digit))
+    assert isinstance(answer, Publish)
+    assert isinstance(answer.message, Rejected)
+
+
+def test_every_image_is_shown_as_it_is_seen(told: Told):
+    """The bar of a chapter gets as many beats as the chapter announced."""
+    announced = sum(beat.images for beat in told.beats if isinstance(beat, Chapter))
+    seen = sum(isinstance(beat, Glimpse) for beat in told.beats)
+    assert announced == seen == 10 * 40 + 2 * 80 + 120 + 160 + 100
+
+
+def test_the_report_is_written_and_needs_nothing_else(told: Told, tmp_path: Path):
+    """The recording makes a page without references to other files or hosts."""
+    page = write_report((told.outcome.recording,), tmp_path, "demo")
+    text = page.read_text(encoding="utf-8")
+    assert 'src="http' not in text
+    assert 'href="http' not in text
+    assert told.outcome.recording.metrics["detection_delay"] is not None

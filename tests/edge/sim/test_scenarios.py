@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge import EdgeError
+from edge.sim.scenarios import expand_variants, load_scenario, parse_scenario
+
+SMALL = {
+    "title": "small",
+    "domains": {"a": {"source": "mnist"}},
+    "phases": [{"domain": "a", "enrol": 5}],
+}
+
+
+def changed(**changes) -> dict:
+    """The small scenario with some keys changed."""
+    return SMALL | changes
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (changed(phase=[]), "phases"),
+        (changed(device={"windw": 3}), "window"),
+        (changed(domains={"a": {"source": "mnist", "corruption": []}}), "corruptions"),
+        (changed(faults={"clock_jumps": 0.1}), "clock_jump"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_one(content, hint) -> None:
+    """A misspelt key names the key that was meant."""
+    with pytest.raises(EdgeError) as caught:
+        parse_scenario(content)
+    assert f"did you mean {hint!r}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        changed(title=7),
+        changed(device={"window": 0}),
+        changed(device={"window": 100_000}),
+        changed(faults={"crash": 1.5}),
+        changed(phases=[{"domain": "b"}]),
+        changed(phases=[]),
+        changed(domains={}),
+        changed(forget=[{"at": 3}]),
+        changed(domains={"a": {"source": "mnist", "corruptions": [{"kind": "fog"}]}}),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(content) -> None:
+    """Wrong types, values out of range and contradictions are errors with a hint."""
+    with pytest.raises(EdgeError) as caught:
+        parse_scenario(content)
+    assert caught.value.hint
+
+
+def test_a_source_is_found_beside_the_scenario_then_in_the_data_folder(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """Relative sources are looked for in two places, in order."""
+    beside, data = tmp_path / "here", tmp_path / "data"
+    for folder in (beside, data):
+        folder.mkdir()
+        (folder / "both.npz").touch()
+    (data / "there.npz").touch()
+    monkeypatch.setenv("AURICLE_DATA", str(data))
+    (beside / "s.toml").write_text(
+        'title = "t"\n[domains.a]\nsource = "both.npz"\n[domains.b]\nsource = "there.npz"\n'
+        '[domains.c]\nsource = "nowhere.npz"\n[[phases]]\ndomain = "a"\n'
+    )
+    domains = load_scenario(beside / "s.toml").domains
+    assert domains["a"].source == str(beside / "both.npz")
+    assert domains["b"].source == str(data / "there.npz")
+    assert domains["c"].source == "nowhere.npz"
+
+
+@pytest.mark.parametrize("content", [b"title = ", b"\xff\xfe", b'title = "t"\ntitle = "u"'])
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Broken TOML is an error of ours, as is a missing file."""
+    path = tmp_path / "s.toml"
+    path.write_bytes(content)
+    with pytest.raises(EdgeError):
+        load_scenario(path)
+    with pytest.raises(EdgeError):
+        load_scenario(tmp_path / "missing.toml")
+
+
+def test_variants_set_their_keys_and_are_checked_again() -> None:
+    """A variant changes what its path names; a path to nowhere and a wrong value are refused."""
+    scenario = parse_scenario(
+        changed(variants={"short": {"device.window": 8, "phases.0.enrol": 4}})
+    )
+    ((name, variant),) = expand_variants(scenario)
+    assert (name, variant.device.window, variant.phases[0].enrol) == ("short", 8, 4)
+    assert scenario.device.window == 16
+    for changes in ({"phases.3.enrol": 1}, {"device.window": 0}, {"device.windw": 8}):
+        with pytest.raises(EdgeError):
+            expand_variants(parse_scenario(changed(variants={"bad": changes})))
+
+
+def test_every_shipped_scenario_can_be_read(source: Path) -> None:
+    """The examples are valid."""
+    paths = sorted((source / "examples/scenarios").glob("*.toml"))
+    assert [load_scenario(path).title for path in paths]
+    assert len(paths) >= 4

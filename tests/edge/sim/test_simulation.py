@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.sim import build_world, run_scenario, simulate
+from edge.sim.faults import Chaos
+from edge.sim.scenarios import Scenario, parse_scenario
+from edge.sim.sweep import make_card
+
+import encoder
+
+STORM = {
+    "crash": 0.04,
+    "disk_full": 0.05,
+    "clock_jump": 0.05,
+    "lost": 0.05,
+    "doubled": 0.05,
+    "reordered": 0.1,
+}
+BOUNDARIES = 40
+
+
+@pytest.fixture(scope="session")
+def features(tmp_path_factory) -> Path:
+    """An npz of two domains of well separated classes, 24 features wide."""
+    random = np.random.default_rng(5)
+    rows, labels, domains = [], [], []
+    for domain in range(2):
+        for label in range(3):
+            centre = random.normal(size=24) * 3
+            rows.append(centre + random.normal(size=(90, 24)))
+            labels += [label] * 90
+            domains += [domain] * 90
+    path = tmp_path_factory.mktemp("features") / "features.npz"
+    np.savez(path, features=np.concatenate(rows), labels=labels, domain=domains)
+    return path
+
+
+def small(features: Path, **changes) -> Scenario:
+    """Two domains, late labels, two requests to forget."""
+    domain = {"source": str(features), "test": 20}
+    content = {
+        "title": "small",
+        "encoder": {"model": "vector"},
+        "device": {"facts_per_concept": 30},
+        "domains": {name: domain | {"where": {"domain": at}} for at, name in enumerate("ab")},
+        "phases": [
+            {"domain": "a", "enrol": 120, "observations": 20, "label_fraction": 0.5},
+            {
+                "domain": "b",
+                "observations": 60,
+                "label_fraction": 0.7,
+                "label_delay": 2,
+                "label_domain": True,
+            },
+        ],
+        "forget": [{"at": 50, "label": "1"}, {"at": 70, "domain": "a"}],
+    }
+    return parse_scenario(content | changes)
+
+
+def run(scenario: Scenario, seed: int = 1, chaos: Chaos | None = None):
+    """Run a scenario in this process and keep nothing."""
+    model = encoder.open_model(make_card(scenario))
+    return run_scenario(scenario, build_world(scenario, seed), model, seed, chaos=chaos)
+
+
+def test_a_calm_run_learns_detects_and_forgets(features: Path) -> None:
+    """The matrix has a row a phase, the change is noticed, and receipts say what was forgotten."""
+    calm = run(small(features))
+    assert np.shape(calm.accuracy_matrix) == (2, 2)
+    assert calm.accuracy_matrix[0][0] > 0.9
+    assert calm.accuracy_matrix[1][1] > calm.accuracy_matrix[0][1]
+    assert len(calm.steps) == 80
+    assert [step.novel for step in calm.steps[:20]] == [False] * 20
+    assert calm.steps[20].novel is True
+    assert [receipt.request_id for receipt in calm.receipts] == ["forget-50", "forget-70"]
+    assert calm.metrics["facts_forgotten"] == sum(r.facts_forgotten for r in calm.receipts) > 40
+    assert calm.metrics["rejected"] == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_storm_breaks_no_promise_and_is_the_same_each_time(features: Path, seed: int) -> None:
+    """Crashes, full disks and a disturbed world break nothing, and a seed says all about a run."""
+    scenario = small(features, faults=STORM)
+    first, second = run(scenario, seed), run(scenario, seed)
+    assert first.metrics == second.metrics
+    assert first.steps == second.steps
+    assert first.marks == second.marks
+    assert first.digest == second.digest
+    assert first.metrics["crash"] > 0
+    assert first.metrics["disk_full"] > 0
+
+
+def test_a_crash_at_any_boundary_loses_nothing_acknowledged(features: Path) -> None:
+    """A single crash at each boundary of a short history ends in the knowledge of a calm run,
+    unless it cost an observation its late label."""
+    phases = [
+        {"domain": "a", "enrol": 60, "observations": 4, "label_fraction": 1.0},
+        {"domain": "b", "observations": 4, "label_fraction": 1.0, "label_domain": True},
+    ]
+    scenario = small(features, phases=phases, forget=[{"at": 6, "label": "1"}])
+    calm = run(scenario)
+    same = 0
+    for boundary in range(BOUNDARIES):
+        countdown = iter(range(boundary, -1, -1))
+        chaos = Chaos(lambda left=countdown: next(left, None) == 0, lambda: False)
+        crashed = run(scenario, chaos=chaos)
+        assert crashed.metrics["crash"] == 1, f"boundary {boundary} is past the end"
+        assert len(crashed.receipts) == len(calm.receipts)
+        if not crashed.metrics["rejected"]:
+            same += 1
+            assert crashed.digest == calm.digest, f"crash at boundary {boundary}"
+    assert same > BOUNDARIES / 3
+
+
+def test_a_full_disk_at_any_write_changes_nothing(features: Path) -> None:
+    """A write that finds no room leaves the store as it was, and works when it is repeated."""
+    scenario = small(features, phases=[{"domain": "a", "enrol": 60, "observations": 3}], forget=[])
+    calm = run(scenario)
+    for write in range(2):
+        countdown = iter(range(write, -1, -1))
+        chaos = Chaos(lambda: False, lambda left=countdown: next(left, None) == 0)
+        full = run(scenario, chaos=chaos)
+        assert full.metrics["disk_full"] == 1
+        assert full.digest == calm.digest
+
+
+def test_evaluation_leaves_the_runtime_alone(features: Path) -> None:
+    """More checkpoints do not change any decision."""
+    phase = {"domain": "a", "enrol": 90, "observations": 20}
+    later = {"domain": "a", "observations": 20}
+    once = run(small(features, phases=[phase | {"observations": 40}], forget=[]))
+    twice = run(small(features, phases=[phase, later], forget=[]))
+    assert len(twice.accuracy_matrix) == 2
+    assert [step.score for step in once.steps] == [step.score for step in twice.steps]
+    assert once.digest == twice.digest
+
+
+def test_a_sweep_writes_a_report_and_resumes(features: Path, tmp_path: Path) -> None:
+    """Seeds times variants are run, reported, and not run again; a broken run file is."""
+    scenario = small(
+        features, variants={"few": {"phases.1.label_fraction": 0.1}, "many": {"device.window": 8}}
+    )
+    told: list[tuple[str, int, int]] = []
+    report = simulate(
+        scenario, (1, 2), out=tmp_path, progress=lambda *progress: told.append(progress)
+    )
+    assert len(report.recordings) == 4
+    assert told[-1] == ("running", 4, 4)
+    assert report.page == tmp_path / "report.html"
+    files = sorted((tmp_path / "runs").iterdir())
+    assert len(files) == 4
+    files[1].write_bytes(files[1].read_bytes()[:100])
+    told.clear()
+    again = simulate(
+        scenario, (1, 2), out=tmp_path, progress=lambda *progress: told.append(progress)
+    )
+    assert {what for what, _, _ in told} == {"simulating"}
+    assert [r.metrics for r in again.recordings] == [r.metrics for r in report.recordings]
+
+
+def test_jobs_do_not_change_metrics(features: Path) -> None:
+    """The same runs in other processes give the same metrics, in the same order."""
+    scenario = small(features)
+    alone, together = (simulate(scenario, (1, 2), jobs=jobs) for jobs in (1, 2))
+    assert [(r.seed, r.metrics, r.digest) for r in alone.recordings] == [
+        (r.seed, r.metrics, r.digest) for r in together.recordings
+    ]
+
+
+def test_ray_gives_the_same_metrics(features: Path, monkeypatch) -> None:
+    """A sweep on a local Ray has the metrics of one in this process."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        scenario = small(features)
+        alone, spread = (simulate(scenario, (1, 2), backend=name) for name in ("loky", "ray"))
+    finally:
+        ray.shutdown()
+    assert [r.metrics for r in alone.recordings] == [r.metrics for r in spread.recordings]
+
+
+def test_a_missing_ray_is_said_with_the_cure(features: Path, monkeypatch) -> None:
+    """Asking for Ray where it is not installed names the extra to install."""
+    import sys
+
+    from edge import EdgeError
+
+    monkeypatch.setitem(sys.modules, "ray.util.joblib", None)
+    with pytest.raises(EdgeError) as caught:
+        simulate(small(features), backend="ray")
+    assert "auricle[cluster]" in caught.value.hint
+
+
+def test_the_report_is_complete_and_escaped(features: Path, tmp_path: Path) -> None:
+    """report.json holds the steps by column; report.html holds no foreign markup or address."""
+    title = "<script>alert('$x$')</script>"
+    simulate(small(features, title=title), out=tmp_path)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["format"] == 1
+    (only,) = content["runs"]
+    assert len(only["steps"]["score"]) == len(only["steps"]["alarm"]) == 80
+    assert content["summary"]["average_accuracy"]["runs"] == 1
+    page = (tmp_path / "report.html").read_text()
+    assert "<script" not in page
+    assert page.count("<svg") == 4
+    assert not [word for word in ("src=", "@import", "url(http") if word in page]
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"phases": [{"domain": "a", "enrol": 10_000}]}, "left"),
+        ({"encoder": {"model": "no/such/card.toml"}}, "card"),
+    ],
+)
+def test_a_scenario_that_cannot_run_says_why(features: Path, changes, word: str) -> None:
+    """Too few samples and a missing model are errors before anything runs."""
+    with pytest.raises(Exception, match=word):
+        simulate(small(features, **changes))

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from encoder import ModelError, open_model, session
+from encoder.session import Session, products_overflow
+from encoder.testing import tiny_onnx
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+
+
+def test_ports_say_what_the_graph_takes_and_gives(tmp_path: Path) -> None:
+    """Names, shapes with -1 for any size, and dtypes are read from the graph."""
+    loaded = Session(tiny_onnx(), tmp_path)
+    (port,) = loaded.inputs
+    assert (port.name, port.shape, port.dtype) == ("input", (-1, 3, 16, 16), "float32")
+    assert [(p.name, p.shape) for p in loaded.outputs] == [
+        ("features", (-1, 32)),
+        ("stage1", (-1, 8)),
+    ]
+
+
+def test_a_batch_of_another_shape_is_refused(tmp_path: Path) -> None:
+    """What the runtime refuses becomes a ModelError with the shape that was fed."""
+    loaded = Session(tiny_onnx(), tmp_path)
+    with pytest.raises(ModelError, match=r"shape \(1, 3, 8, 8\)") as caught:
+        loaded.run("input", np.zeros((1, 3, 8, 8), np.float32), ["features"])
+    assert caught.value.hint
+
+
+def test_fast_and_exact_int8_kernels_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor whose fast sums overflow is given exact kernels, and gets these very features."""
+    found = []
+    for overflow in (products_overflow(), True):
+        monkeypatch.setattr(session, "products_overflow", lambda answer=overflow: answer)
+        with open_model("efficientnet_lite0") as model:
+            found.append(model.encode(PIXELS))
+    assert found[0] == found[1]
+
+
+def test_the_processor_is_tried_once() -> None:
+    """The answer is kept for the process."""
+    assert products_overflow() is products_overflow()
+    assert products_overflow.cache_info().currsize == 1
