@@ -35,6 +35,8 @@ WIDTH = 24
 DOMAINS, LABELS = ("home", "away"), ("a", "b", "c")
 SUBJECTS = ("", "p", "q")
 CHECK_EVERY = 12
+SEARCHED_MAX = 40
+"""Forgotten facts looked for after each receipt, the latest; all are looked for at the end."""
 
 
 def whole_number_card(width: int) -> encoder.Card:
@@ -123,7 +125,7 @@ class Device:
             self.crash()
             self.check()
         elif any(isinstance(e, Publish) and isinstance(e.message, Receipt) for e in applied):
-            self.search(self.forgotten)
+            self.search(self.forgotten[-SEARCHED_MAX:])
 
     def crash(self) -> None:
         """Lose the process: go on with the files as they lie, in another folder."""
@@ -250,8 +252,8 @@ class History:
 
     def _event(self, device: Device) -> Event:
         kinds = {
-            self._new_facts: 30,
-            self._observation: 30,
+            self._new_facts: 40,
+            self._observation: 16,
             self._known_facts: 12,
             self._forgotten_facts: 8,
             self._relabel: 8,

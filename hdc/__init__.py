@@ -5,11 +5,13 @@ from .codes import Codes
 from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .geometry import Geometry, plain
-from .survey import survey
+from .fitting import survey
+from .kinds import KINDS, Kind
 from .memory import Memory
 from .vectors import bind, bundle, permute, random_vectors, similarity
 
 __all__ = [
+    "KINDS",
     "Calibration",
     "Codes",
     "ConceptError",
@@ -17,6 +19,7 @@ __all__ = [
     "FormatError",
     "Geometry",
     "HdcError",
+    "Kind",
     "Memory",
     "NotAttainable",
     "Verdict",

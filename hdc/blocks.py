@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .integers import Ints, log2, root
 
 Floats = NDArray[np.float32]
+Reals = NDArray[np.float64]
 Packed = dict[str, NDArray[np.generic]]
 
 L1_MAX = 65_000
@@ -71,8 +72,8 @@ class Columns(Block):
 class Plane(Block):
     """Principal directions of one tap, whitened, after division by the tap's norm.
 
-    span: int64 [2], the tap.  scale: float32 [w], whole: the relative size of a level per column.
-    zeros: int64 [w], the level that stands for 0.  axes: float32 [w, r], whole, each column's
+    span: int64 [2], the tap.  scale: float64 [w], whole: the relative size of a level per column.
+    zeros: float64 [w], whole: the level that stands for 0.  axes: float32 [w, r], whole, each column's
     absolute sum at most 65,000.  gains, centre: int64 [r], to units of a 64th of the spread within
     a class.  lengths: int64 [r], to lengths in units of a 2^20th of the norm.  rest: int64 [1],
     the gain of the length outside the axes, 0 where they leave nothing out.
@@ -81,8 +82,8 @@ class Plane(Block):
     number: ClassVar[type[np.floating]] = np.float64
 
     span: Ints
-    scale: Floats
-    zeros: Ints
+    scale: Reals
+    zeros: Reals
     axes: Floats
     offset: Ints
     gains: Ints
@@ -100,12 +101,10 @@ class Plane(Block):
         tap = rows[:, self.span[0] : self.span[1]]
         norms = tap_norm(tap, self.scale, self.zeros)[:, None]
         along = (tap.astype(np.float32) @ self.axes).astype(np.int64) - self.offset
-        made = np.empty((len(rows), self.width), dtype=np.int64)
-        np.floor_divide(along * self.gains, norms << SHIFT, out=made[:, :-1])
-        made[:, :-1] -= self.centre
-        made[:, -1] = 0
+        made = np.zeros((len(rows), self.width), dtype=np.int64)
+        made[:, :-1] = along * self.gains // (norms << SHIFT) - self.centre
         if self.rest[0]:
-            unit = np.floor_divide(along * self.lengths, norms << SHIFT).astype(np.float64)
+            unit = (along * self.lengths // (norms << SHIFT)).astype(np.float64)
             outside = ONE * ONE - np.square(unit).sum(axis=1)
             made[:, -1] = root(np.maximum(outside, 0)) * self.rest[0] >> 2 * LENGTH_BITS - 8
         return made
@@ -127,8 +126,8 @@ class Norms(Block):
     number: ClassVar[type[np.floating]] = np.float64
 
     spans: Ints
-    scale: Floats
-    zeros: Ints
+    scale: Reals
+    zeros: Reals
     axes: Ints
 
     @property
@@ -142,8 +141,8 @@ class Norms(Block):
 
     def logs(self, rows: NDArray[np.uint8]) -> Ints:
         """4096 x log2 of each tap's squared norm, int64 [n, t]."""
-        values = (rows - self.zeros).astype(np.float64) * self.scale
-        squares = np.add.reduceat(np.square(values), self.spans[:, 0], axis=1)
+        values = (rows - self.zeros) * self.scale
+        squares = np.add.reduceat(np.square(values, out=values), self.spans[:, 0], axis=1)
         return log2(squares.astype(np.int64))
 
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
@@ -155,7 +154,7 @@ class Norms(Block):
 AnyBlock = Columns | Plane | Norms
 
 
-def tap_norm(tap: NDArray[np.uint8], scale: Floats, zeros: Ints) -> Ints:
+def tap_norm(tap: NDArray[np.uint8], scale: Reals, zeros: Reals) -> Ints:
     """Whole norms int64 [n], at least 1, of levels less their zero times their scale."""
-    values = (tap - zeros).astype(np.float64) * scale
+    values = (tap - zeros) * scale
     return np.maximum(root(np.einsum("ni,ni->n", values, values)), 1)

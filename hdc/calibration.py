@@ -17,8 +17,8 @@ from .scoring import combine
 Fact = tuple[str, str, Codes]
 
 # A concept's own scales lean on its domain's as if that many samples had said the same.
-CENTRE_PRIOR = 2
-SPREAD_PRIOR = 10
+CENTRE_PRIOR = 5
+SPREAD_PRIOR = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +143,7 @@ def _settle(made: Calibration, memory: Memory, domain: str, held: dict[Key, Ints
     """Fill in what one domain's held-out samples score against the domain's concepts."""
     columns = [place for place, key in enumerate(memory.keys) if key[0] == domain]
     distances = np.concatenate([rows[:, columns] for rows in held.values()])
-    scores = combine(distances, made.scales_for(memory)[columns])
+    scores = combine(distances, made.scales_for(memory)[columns], memory.geometry.votes)
     lowest = scores.min(axis=1)
     made.scores[domain] = np.sort(lowest)
     nearest = np.asarray(columns)[scores.argmin(axis=1)]

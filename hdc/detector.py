@@ -71,7 +71,8 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > SHORTLIST else None
     scales = calibration.scales_for(memory)
-    scores = combine(memory.distances(codes, only), scales if only is None else scales[only])[0]
+    chosen = scales if only is None else scales[only]
+    scores = combine(memory.distances(codes, only), chosen, memory.geometry.votes)[0]
     place = int(np.argmin(scores))
     key = keys[place if only is None else int(only[place])]
     return judge(key, int(scores[place]), calibration, rate)

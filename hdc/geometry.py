@@ -78,6 +78,14 @@ class Geometry:
         """How many coordinates a code holds beside its bits."""
         return self.spans[-1][1] if self.spans else 0
 
+    @cached_property
+    def votes(self) -> Ints:
+        """How often each block counts, int64 [1 + blocks]: bits and columns, which take columns
+        one by one, have as many votes as plane and norms, which know how columns move together."""
+        if not self.blocks:
+            return np.ones(1, dtype=np.int64)
+        return np.asarray([1, 1, 1, 1] if self.norms else [1, 1, 2], dtype=np.int64)
+
     def project(self, features: NDArray[np.uint8]) -> Codes:
         """Codes of features uint8 [n, width] (or [width]: one row)."""
         rows = np.atleast_2d(np.asarray(features))

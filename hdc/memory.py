@@ -83,14 +83,15 @@ class Memory:
         scales: int64 [concepts, blocks, 2] of a calibration; none given means the geometry's.
         """
         usual = self.geometry.scales if scales is None else scales
-        return combine(self.distances(codes), usual)
+        return combine(self.distances(codes), usual, self.geometry.votes)
 
     def score_held_out(
         self, domain: str, label: str, codes: Codes, scales: Ints | None = None
     ) -> Ints:
         """`score`, each sample against a memory that lacks that very sample of (domain, label)."""
         usual = self.geometry.scales if scales is None else scales
-        return combine(self.distances_held_out(domain, label, codes), usual)
+        held = self.distances_held_out(domain, label, codes)
+        return combine(held, usual, self.geometry.votes)
 
     def nearest_by_bits(self, codes: Codes, count: int) -> Columns:
         """The `count` columns nearest to one code by hypervector alone, ascending order."""
@@ -112,12 +113,15 @@ class Memory:
                 rows = codes.values[0, slice(*span)].astype(means.dtype)
                 made[0, :, index] = block.distance(rows, means if only is None else means[only])
             return made
+        rows = [
+            codes.values[:, slice(*span)].astype(block.number) for block, span in self._blocks()
+        ]
         for place, column in enumerate(chosen):
             differing = np.bitwise_count(codes.bits ^ centres.bits[column])
             made[:, place, 0] = differing.sum(axis=1, dtype=np.int64)
-            for index, (block, span) in enumerate(self._blocks(), start=1):
-                rows = codes.values[:, slice(*span)]
-                made[:, place, index] = block.distance(rows, centres.means[index - 1][column])
+            for index, block in enumerate(self.geometry.blocks):
+                found = block.distance(rows[index], centres.means[index][column])
+                made[:, place, index + 1] = found
         return made
 
     def distances_held_out(self, domain: str, label: str, codes: Codes) -> Ints:

@@ -5,16 +5,17 @@ from .integers import Ints, root
 import numpy as np
 
 ONE = 1024
+BELOW = 2 * ONE
 _LIMIT = 1 << 16
 
 
-def combine(distances: Ints, scales: Ints) -> Ints:
-    """Joint novelty int64 [...] of distances [..., blocks] with scales [..., blocks, 2].
+def combine(distances: Ints, scales: Ints, votes: Ints) -> Ints:
+    """Joint novelty int64 [...] of distances [..., blocks], scales [..., blocks, 2], votes [blocks].
 
     Each distance becomes deviations from its usual value in units of its spread; the score is the
-    root of the sum of squares of what exceeds one spread below the usual, 1,024 a unit. Squares
+    root of the sum of squares of what exceeds two spreads below the usual, 1,024 a unit. Squares
     let one block that is far off speak for itself; a sum lets several that are a little off.
     """
     apart = (distances - scales[..., 0]) * ONE // scales[..., 1]
-    above = np.clip(apart + ONE, 0, _LIMIT)
-    return root(np.einsum("...i,...i->...", above, above))
+    above = np.clip(apart + BELOW, 0, _LIMIT)
+    return root(np.square(above) @ votes)

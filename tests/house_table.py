@@ -40,7 +40,7 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ),
     (
         "edge/sim/*",
-        frozenset({"joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}),
+        frozenset({"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}),
     ),
     ("edge/estimator.py", frozenset({"numpy", "sklearn"})),
     ("edge/*", frozenset({"numpy"})),

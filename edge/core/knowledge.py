@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 from numpy.typing import NDArray
 
+import encoder
 import hdc
 
 from . import limits
@@ -130,14 +131,19 @@ def survey(
     spans: tuple[tuple[int, int], ...],
     seed: int,
     without: AbstractSet[str] = frozenset(),
+    quantiser: encoder.Quantiser | None = None,
 ) -> hdc.Geometry:
-    """Freeze a geometry from a sample of the ledger's facts.  A class is a (domain, label)."""
+    """Freeze a geometry from a sample of the ledger's facts.  A class is a (domain, label).
+
+    quantiser: of the features; it says which level stands for zero, and how large a level is.
+    """
     rows = sample(ledger.batches(None, without), limits.SURVEY_FACTS_MAX)
     names = sorted(set(zip(rows.domains, rows.labels, strict=True)))
     at = {name: index for index, name in enumerate(names)}
     pairs = zip(rows.domains, rows.labels, strict=True)
     labels = np.array([at[pair] for pair in pairs], np.int64)
-    return hdc.survey(rows.features, labels, spans, seed)
+    zeros, weights = (quantiser.zero, quantiser.scale) if quantiser else (None, None)
+    return hdc.survey(rows.features, labels, spans, seed, zeros=zeros, weights=weights)
 
 
 def _by_concept(facts: Iterable[Fact]) -> list[tuple[Concept, Batch]]:

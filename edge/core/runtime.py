@@ -191,9 +191,10 @@ class Runtime:
 
     def _settle(self, without: AbstractSet[str]) -> hdc.Geometry:
         """Derive everything again; what the streams hold was projected with the old geometry."""
-        parts = spans(self._model.card.slices)
+        card = self._model.card
+        parts = spans(card.slices)
         geometry = (
-            derivation.survey(self._ledger, parts, self.config.seed, without)
+            derivation.survey(self._ledger, parts, self.config.seed, without, card.quantiser)
             if self.knowledge.memory.keys
             else hdc.plain(self._width, parts, self.config.seed)
         )

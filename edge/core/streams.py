@@ -16,18 +16,28 @@ from . import limits
 class Stream:
     """A stream's last observations, and the domain it is opening while it is in alarm.
 
-    `version`: of the knowledge its verdicts were given by.
+    `version`: of the knowledge its verdicts were given by.  `outside`: observations in a row at
+    which its window lay outside every known domain.
     """
 
     length: int
     opening: str = ""
     version: int = 0
+    outside: int = 0
     _window: deque[tuple[str, hdc.Codes, hdc.Verdict]] = field(default_factory=deque)
+    _left: deque[tuple[str, hdc.Verdict]] = field(default_factory=deque)
 
     @property
     def alarmed(self) -> bool:
-        """True while the window lies outside every known domain."""
+        """True from an alarm until the window is back inside a known domain."""
         return bool(self.opening)
+
+    @property
+    def drifted(self) -> bool:
+        """True once the window lay outside for so long that the first such window and this one
+        share no observation: no single stray sample does that, and chance does it at about the
+        square of the ordered rate."""
+        return self.outside > self.length
 
     @property
     def verdicts(self) -> tuple[hdc.Verdict, ...]:
@@ -35,14 +45,17 @@ class Stream:
         return tuple(verdict for _, _, verdict in self._window)
 
     def verdicts_by_key(self) -> tuple[tuple[str, hdc.Verdict], ...]:
-        """Return observation ids with their verdicts, oldest first."""
-        return tuple((key, verdict) for key, _, verdict in self._window)
+        """Return the ids and verdicts of the window before and of this one, oldest first."""
+        return (*self._left, *((key, verdict) for key, _, verdict in self._window))
 
     def push(self, key: str, codes: hdc.Codes, verdict: hdc.Verdict) -> bool:
         """Keep a verdict and what it was given for; True once the window is full."""
         self._window.append((key, codes, verdict))
         if len(self._window) > self.length:
-            self._window.popleft()
+            left, _, said = self._window.popleft()
+            self._left.append((left, said))
+        if len(self._left) > self.length:
+            self._left.popleft()
         return len(self._window) == self.length
 
     def refresh(self, detect: Callable[[hdc.Codes], hdc.Verdict], version: int) -> None:
@@ -50,9 +63,15 @@ class Stream:
         self._window = deque((key, codes, detect(codes)) for key, codes, _ in self._window)
         self.version = version
 
+    def note(self, *, known: bool | None) -> None:
+        """Take note of the verdict on the window; None ends a row as well."""
+        self.outside = self.outside + 1 if known is False else 0
+
     def clear(self) -> None:
-        """Drop the window: it may hold what was just forgotten."""
+        """Drop the windows: they may hold what was just forgotten."""
         self._window.clear()
+        self._left.clear()
+        self.outside = 0
 
 
 class Streams:

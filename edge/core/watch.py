@@ -119,7 +119,8 @@ class Watch:
         window: hdc.WindowVerdict | None,
         known: Knowledge,
     ) -> Iterator[DriftAlarm]:
-        if window is None or window.known is None or window.known is not stream.alarmed:
+        stream.note(known=window.known if window else None)
+        if window is None or not (window.known if stream.alarmed else stream.drifted):
             return
         stream.opening = "" if stream.alarmed else self._next_domain(known)
         yield DriftAlarm(
@@ -132,7 +133,7 @@ class Watch:
         )
 
     def _redirect(self, stream: Stream) -> None:
-        """Let late labels of the window's unknown samples go to the domain being opened."""
+        """Let late labels of the unknown samples that led to an alarm go to the domain it opens."""
         for key, verdict in stream.verdicts_by_key():
             seen = self._recent.get(key)
             if verdict.known is False and seen is not None:

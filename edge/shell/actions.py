@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 import encoder
 
@@ -20,6 +21,7 @@ from ..core import (
     Message,
     Observation,
     Rejected,
+    Selector,
     Survey,
     derive,
 )
@@ -31,6 +33,7 @@ from .tables import read_examples
 Tick = Callable[[int | None], None]
 """Called for each example, with their total where it is known."""
 
+IDS_SHOWN = 3
 Said = Decision | DriftAlarm | Rejected
 T = TypeVar("T")
 
@@ -149,7 +152,7 @@ def _fact(
         where = f", there with the label {twin.label}" if twin.label != fact.label else ""
         return Skipped(item.source, f"the same example came before{where}")
     wrong = flaw(Enrol((fact,)), home.model.card.width)
-    return Skipped(item.source, wrong) if wrong else fact
+    return Skipped(item.source, wrong.partition(": ")[2]) if wrong else fact
 
 
 def _revised(home: Home, item: Example, features: bytes) -> Fact:
@@ -202,6 +205,15 @@ def told(messages: Iterable[Message]) -> Ack:
         if isinstance(message, Ack):
             return message
     raise AssertionError("an event is answered by Ack or Rejected")
+
+
+def in_words(selector: Selector) -> str:
+    """Say what a selector selects, without its empty fields; of many ids the first few."""
+    given = {name: getattr(selector, name) for name in Selector.__dataclass_fields__}
+    if selector.ids is not None:
+        more = ["..."] if len(selector.ids) > IDS_SHOWN else []
+        given["ids"] = ", ".join(sorted(selector.ids)[:IDS_SHOWN] + more)
+    return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
 
 
 def verify(home: Home) -> Verified:
@@ -271,15 +283,15 @@ def vector_card_from(path: Path) -> tuple[encoder.Card, tuple[Skipped, ...]]:
 
     Returns the card, and the rows that could not be used.
     """
-    items = list(read_examples(path))
-    skipped = [item for item in items if isinstance(item, Skipped)]
-    rows = []
-    for item in items:
-        if isinstance(item, Example):
-            usable = isinstance(item.payload, np.ndarray) and np.isfinite(item.payload).all()
-            (rows if usable else skipped).append(
-                item.payload if usable else Skipped(item.source, "not a vector of finite numbers")
-            )
+    rows: list[NDArray[Any]] = []
+    skipped: list[Skipped] = []
+    for item in read_examples(path):
+        if isinstance(item, Skipped):
+            skipped.append(item)
+        elif isinstance(item.payload, np.ndarray) and np.isfinite(item.payload).all():
+            rows.append(item.payload)
+        else:
+            skipped.append(Skipped(item.source, "not a vector of finite numbers"))
     widths = sorted({np.shape(row) for row in rows})
     if len(widths) != 1 or len(widths[0]) != 1:
         first = f"; the first skipped: {skipped[0].source}: {skipped[0].reason}" if skipped else ""

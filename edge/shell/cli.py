@@ -1,24 +1,54 @@
 """The command line: `auricle VERB`.  docs/cli.md documents every verb."""
 
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.live import Live
+from typer.core import TyperGroup
 
 import encoder
 import hdc
 
-from ..core import ConfigError, EdgeError, ForgetRequest, Receipt, Rejected, Relabel, Selector
-from ..core import Survey as SurveyEvent
-from . import actions, cli_encoder, cli_sim, views
-from .home import Home, create_home, read_settings
-from .store import Store
+from ..core import EdgeError
+from . import actions, cli_change, cli_encoder, cli_files, cli_sim, views
+from .cli_options import HERE, HomeOption, JsonOption
+from .home import Home, create_home
+
+ORDER = (
+    "demo", "init", "learn", "predict", "inspect", "relabel", "forget", "verify", "survey",
+    "backup", "restore", "export", "merge", "encoder", "simulate",
+)  # fmt: skip
+"""The verbs as one comes to use them."""
+INTERRUPTED = 130
+
+
+class Verbs(TyperGroup):
+    """Lists the verbs in the order of use, and turns errors into two lines and exit status 1."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the verbs, in order."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except (EdgeError, encoder.EncoderError, hdc.HdcError) as error:
+            views.show_error(error.message, error.hint)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            views.show_error(f"{error.filename or 'input or output'}: {error.strerror}", "")
+        except KeyboardInterrupt:
+            views.show_error("interrupted: what was reported done is kept, the rest is undone", "")
+            raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(1)
+
 
 app = typer.Typer(
+    cls=Verbs,
     name="auricle",
     no_args_is_help=True,
     add_completion=True,
@@ -27,23 +57,13 @@ app = typer.Typer(
     help="Edge continual learning: what is learned is a sum, what is forgotten is gone.",
 )
 
-HomeOption = Annotated[
-    Path, typer.Option("--home", envvar="AURICLE_HOME", help="Folder made by `auricle init`.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-HERE = Path()
-
 
 def main() -> None:
-    """Run the command line; errors become two lines on standard error and exit status 1."""
+    """Run the command line."""
     try:
         app()
-    except (EdgeError, encoder.EncoderError, hdc.HdcError) as error:
-        views.show_error(error.message, error.hint)
-        sys.exit(1)
-    except OSError as error:
-        views.show_error(f"{error.filename or 'input or output'}: {error.strerror}", "")
-        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 @app.callback(invoke_without_command=True)
@@ -53,7 +73,7 @@ def _options(
     if version:
         from importlib.metadata import version as installed
 
-        views.console.print(f"auricle {installed('auricle')}")
+        views.say(f"auricle {installed('auricle')}")
         raise typer.Exit
 
 
@@ -67,11 +87,16 @@ def init(
         Path | None,
         typer.Option(help="A .csv or .npz of ready-made vectors to freeze the quantiser on."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a home: settings, encoder card and an empty ledger."""
-    card = actions.vector_card_from(vectors) if vectors is not None else None
+    card, skipped = (None, ()) if vectors is None else actions.vector_card_from(vectors)
     path = create_home(folder, card, encoder_card)
-    views.console.print(f"made {path}; next: auricle learn --home {folder} FOLDER", markup=False)
+    if as_json:
+        views.show_json({"settings": str(path), "skipped": skipped})
+        return
+    views.show_skipped(skipped)
+    views.say(f"made {path}; next: auricle learn --home {folder} EXAMPLES")
 
 
 @app.command()
@@ -95,86 +120,26 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Say what examples are, and whether they are known at all.  Learns nothing."""
-    right = asked = 0
+    score = views.Score()
     with Home(home, writable=False) as opened:
-        table = views.predictions_table()
-        live = Live(table, console=views.console, refresh_per_second=4)
-        with live if not as_json else views.silence():
-            for source, said, truth in actions.predict_path(opened, path):
-                if as_json:
-                    views.show_json({"source": source, "said": said})
-                    continue
-                table.add_row(*views.prediction_row(source, said))
-                if truth and not isinstance(said, Rejected):
-                    asked, right = asked + 1, right + (said.guess == truth)
-    if asked:
-        views.console.print(f"{right} of {asked} guesses agree with the labels given")
+        found = actions.predict_path(opened, path)
+        if not as_json:
+            views.show_prediction_names()
+        for one in found:
+            views.show_json(one) if as_json else views.show_prediction(one)
+            score.count(one)
+    if not as_json:
+        views.show_score(score)
+    if not score.decided:
+        raise typer.Exit(1)
 
 
 @app.command()
-def forget(
-    home: HomeOption = HERE,
-    fact_id: Annotated[list[str] | None, typer.Option("--id", help="A fact's id; repeat.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Everything of this subject.")] = None,
-    stream: Annotated[str | None, typer.Option(help="Everything of this stream.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Everything in this domain.")] = None,
-    label: Annotated[str | None, typer.Option(help="Everything with this label.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Captured at or after (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Captured before (UTC).")] = None,
-    resurvey: Annotated[bool, typer.Option(help="Survey the geometry again, too.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Forget as if it had never been seen, and print the receipt.  Options given must all match."""
-    selector = Selector(
-        frozenset(fact_id) if fact_id else None,
-        subject,
-        stream,
-        domain,
-        label,
-        _nanoseconds(since),
-        _nanoseconds(until),
-    )
-    with Home(home) as opened:
-        count = len(opened.store.select(selector))
-        if count and not selector.empty and not yes:
-            typer.confirm(f"forget {count} facts for good?", abort=True)
-        at_ns = time.time_ns()
-        request = ForgetRequest(f"cli-{at_ns}", selector, at_ns, resurvey)
-        for message in opened.feed(request):
-            if isinstance(message, Rejected):
-                raise ConfigError(message.reason, message.hint)
-            if isinstance(message, Receipt):
-                views.show_json(message) if as_json else views.show_receipt(message)
-        opened.stamp()
-
-
-@app.command()
-def relabel(
-    home: HomeOption = HERE,
-    fact_id: Annotated[list[str] | None, typer.Option("--id", help="A fact's id; repeat.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Facts of this domain.")] = None,
-    label: Annotated[str | None, typer.Option(help="Facts with this label.")] = None,
-    to_label: Annotated[str, typer.Option(help="Their new label.")] = "",
-    to_domain: Annotated[str, typer.Option(help="Their new domain: renames or merges.")] = "",
-) -> None:
-    """Correct labels, rename a domain or merge two."""
-    selector = Selector(frozenset(fact_id) if fact_id else None, domain=domain, label=label)
-    with Home(home) as opened:
-        ack = actions.told(opened.feed(Relabel(selector, to_label, to_domain)))
-        digest = opened.stamp()
-    views.console.print(
-        f"relabelled {ack.count} facts {ack.detail}\nknowledge digest {digest}", markup=False
-    )
-
-
-@app.command()
-def survey(home: HomeOption = HERE) -> None:
-    """Freeze a new geometry from the facts held now; the knowledge is derived again."""
-    with Home(home) as opened:
-        ack = actions.told(opened.feed(SurveyEvent()))
-        digest = opened.stamp()
-    views.console.print(f"surveyed {ack.count} facts\nknowledge digest {digest}")
+def inspect(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+    """Show what is known: concepts, receipts, encoder, file."""
+    with Home(home, writable=False) as opened:
+        shown = actions.inspect(opened)
+    views.show_json(shown) if as_json else views.show_inspection(shown)
 
 
 @app.command()
@@ -187,75 +152,13 @@ def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def inspect(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
-    """Show what is known: concepts, receipts, encoder, file."""
-    with Home(home, writable=False) as opened:
-        shown = actions.inspect(opened)
-    if as_json:
-        views.show_json(shown)
-    else:
-        views.show_inspection(shown)
-
-
-@app.command()
-def backup(
-    target: Annotated[Path, typer.Argument(help="The new file.")], home: HomeOption = HERE
-) -> None:
-    """Write a consistent copy of the knowledge file."""
-    with _store(home) as store:
-        store.backup(target)
-    views.console.print(f"wrote {target}", markup=False)
-
-
-@app.command()
-def restore(
-    source: Annotated[Path, typer.Argument(help="A file written by `auricle backup`.")],
-    home: HomeOption = HERE,
-) -> None:
-    """Put a backup in the place of the knowledge file; the old one is kept beside it."""
-    target = home / read_settings(home).knowledge.file
-    actions.restore(source, target)
-    views.console.print(f"restored {target}; check it with `auricle verify`", markup=False)
-
-
-@app.command()
-def export(
-    target: Annotated[Path, typer.Argument(help="The new .npz file.")], home: HomeOption = HERE
-) -> None:
-    """Write all facts, with their quantised features, to an .npz."""
-    with _store(home) as store:
-        count = actions.export_facts(store, target)
-    views.console.print(f"wrote {count} facts to {target}", markup=False)
-
-
-@app.command()
-def merge(
-    other: Annotated[Path, typer.Argument(help="Another knowledge file of the same encoder.")],
-    home: HomeOption = HERE,
-) -> None:
-    """Take in another ledger's facts; what either has forgotten stays forgotten."""
-    with Home(home) as opened, Store.open(other, writable=False) as store:
-        ack, buried = actions.merge_store(opened, store)
-        digest = opened.stamp()
-    views.console.print(
-        f"took in {ack.count} facts {ack.detail}\nforgot {buried} that the other"
-        f" had forgotten\nknowledge digest {digest}",
-        markup=False,
-    )
-
-
-def _store(home: Path) -> Store:
-    return Store.open(home / read_settings(home).knowledge.file, writable=False)
-
-
-def _nanoseconds(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp()) * 1_000_000_000 + aware.microsecond * 1_000
-
-
+app.command()(cli_change.forget)
+app.command()(cli_change.relabel)
+app.command()(cli_change.survey)
+app.command()(cli_files.backup)
+app.command()(cli_files.restore)
+app.command()(cli_files.export)
+app.command()(cli_files.merge)
 app.add_typer(cli_encoder.app, name="encoder")
 app.command(name="simulate")(cli_sim.simulate)
 app.command(name="demo")(cli_sim.demo)

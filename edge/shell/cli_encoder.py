@@ -7,7 +7,10 @@ import typer
 
 import encoder
 
+from ..core import ConfigError
 from . import actions, views
+from .cli_options import JsonOption
+from .examples import Skipped
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Describe and calibrate encoders."
@@ -18,12 +21,15 @@ app = typer.Typer(
 def card(
     model: Annotated[Path, typer.Argument(help="An ONNX file with one or more feature outputs.")],
     out: Annotated[Path | None, typer.Option(help="Where to write the card.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a card for a foreign ONNX model; look it over before use."""
     target = out or model.with_suffix(".card.toml")
+    if target.exists():
+        raise ConfigError(f"writing the card {target}: the file exists already", "choose --out")
     made = encoder.describe_model(model)
     encoder.save_card(made, target)
-    views.show_card(made, target)
+    _show(made, target, (), as_json)
 
 
 @app.command()
@@ -34,14 +40,26 @@ def calibrate(
     granularity: Annotated[
         encoder.Granularity, typer.Option(help="One scale per tap, or per channel.")
     ] = "tap",
+    as_json: JsonOption = False,
 ) -> None:
     """Freeze a card's uint8 quantiser from sample data."""
     target = out or card_path
-    with (
-        encoder.open_model(encoder.load_card(card_path)) as model,
-        views.counting("measuring") as tick,
-    ):
+    given = encoder.load_card(card_path)
+    if target.exists() and (out is not None or given.quantiser is not None):
+        raise ConfigError(
+            f"calibrating {card_path}: {target} is frozen already, and homes may stand on it",
+            "choose another file with --out",
+        )
+    with encoder.open_model(given) as model, views.counting("measuring") as tick:
         made, skipped = actions.calibrate_card(model, data, granularity, tick)
     encoder.save_card(made, target)
-    views.show_card(made, target)
+    _show(made, target, skipped, as_json)
+
+
+def _show(made: encoder.Card, path: Path, skipped: tuple[Skipped, ...], as_json: bool) -> None:
+    if as_json:
+        said = {"card": str(path), "fingerprint": made.fingerprint, "skipped": skipped}
+        views.show_json(said)
+        return
+    views.show_card(made, path)
     views.show_skipped(skipped)

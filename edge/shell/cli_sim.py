@@ -1,14 +1,18 @@
 """`auricle simulate` and `auricle demo`: they need the extra `sim`, so they import it late."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..core import ConfigError
 from . import views
+from .cli_options import JsonOption
 
 SIM_HINT = "install the extra: pip install 'auricle[sim]'"
 
@@ -18,20 +22,22 @@ def simulate(
     seed: Annotated[list[int] | None, typer.Option(help="A seed; repeat for a sweep.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("auricle-report"),
-    backend: Annotated[str, typer.Option(help="loky, or ray (extra cluster).")] = "loky",
+    backend: Annotated[
+        Literal["loky", "ray"], typer.Option(help="ray needs the extra cluster.")
+    ] = "loky",
+    as_json: JsonOption = False,
 ) -> None:
     """Run a scenario through the production runtime and store, and write a report."""
     sim = _load_sim()
-    with views.steps("simulating") as progress:
+    seeds = tuple(seed or (1,))
+    with _steps() as progress:
         report = sim.simulate(
-            scenario,
-            seeds=tuple(seed or (1,)),
-            jobs=jobs,
-            out=out,
-            backend=backend,
-            progress=progress,
+            scenario, seeds=seeds, jobs=jobs, out=out, backend=backend, progress=progress
         )
-    views.show_report(report)
+    if as_json:
+        views.show_json({"page": str(report.page), "summary": report.summary})
+    else:
+        _show_report(report)
 
 
 def demo(
@@ -44,6 +50,38 @@ def demo(
     from .demo_view import show_demo
 
     raise typer.Exit(show_demo(out))
+
+
+@contextmanager
+def _steps() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each thing that is being done, in a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = views.errors
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+def _show_report(report: Any) -> None:
+    runs = len(report.recordings)
+    rows = (
+        (name, f"{spread.mean:.4g}", f"{spread.minimum:.4g}", f"{spread.maximum:.4g}", spread.runs)
+        for name, spread in report.summary.items()
+    )
+    views.say(f"{report.title}: {runs} {'run' if runs == 1 else 'runs'}")
+    views.show_table(("figure", "mean", "minimum", "maximum", "runs"), rows)
+    views.say(f"report {report.page}")
 
 
 def _load_sim() -> ModuleType:

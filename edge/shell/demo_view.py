@@ -168,7 +168,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     names = (
         "before any label",
         f"after {outcome.labels} labels",
-        f"after its {outcome.digit}s were forgotten",
+        f"after forgetting its {outcome.digit}s",
     )
     for name, exam in zip(names, outcome.exams, strict=True):
         shares = (exam.known, exam.new, exam.digit, exam.others)
@@ -186,8 +186,6 @@ def _figures(outcome: Outcome) -> tuple[tuple[str, str], ...]:
     known, new, proof = outcome.known, outcome.unlabelled, outcome.proof
     noticed = f"after {new.alarm_after}" if new.alarm_after else f"not in {new.images}"
     mistaken = f"{known.new} of {known.images} = {known.novelty:.1%}"
-    left = f"{proof.traces_after} left in the file"
-    back = f"{proof.relearned} of {proof.redelivered} relearned when sent again"
     exact = "bit-identical to never having seen them"
     encoding, rest = f"{outcome.encoder_ms:.2f} ms", f"{outcome.rest_ms:.2f} ms"
     share = f"{outcome.rest_ms / outcome.encoder_ms:.0%}"
@@ -196,9 +194,10 @@ def _figures(outcome: Outcome) -> tuple[tuple[str, str], ...]:
         ("false alarms", f"{known.alarms or 'none'} in {known.images} images of the known one"),
         ("called new though known", f"{mistaken} (ordered: {outcome.recording.rate:.0%})"),
         ("late labels", f"{outcome.placed} of {outcome.labels} found the new domain by themselves"),
-        ("forgotten", f"{proof.facts} facts: {left}, {back}"),
+        ("forgotten", f"{proof.facts} facts, {proof.traces_after} of them left in the file"),
+        ("sent again", f"{proof.relearned} of {proof.redelivered} relearned"),
         ("knowledge", exact if proof.exact else f"NOT {exact}"),
-        ("time per image", f"encoder {encoding}, everything else {rest} ({share} of it), medians"),
+        ("time per image", f"encoder {encoding}, everything else {rest} ({share})"),
     )
 
 

@@ -20,7 +20,7 @@ def place(fresh: Path, target: Path) -> None:
     """Give a finished file its name, durably: after a crash either name holds all of it."""
     sync_file(fresh)
     fresh.replace(target)
-    sync_folder(target.parent)
+    sync_folder(target.absolute().parent)
 
 
 def write_text(path: Path, text: str) -> None:

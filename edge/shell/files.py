@@ -186,6 +186,8 @@ def _hint(reason: str) -> str:
         return "make room on the disk; nothing of this change was kept"
     if "locked" in reason:
         return "another process holds the file; try again"
-    if "readonly" in reason or "unable to open" in reason or "ermission" in reason:
+    if "No such file" in reason or "unable to open" in reason:
+        return "check that the folder exists and can be written"
+    if "readonly" in reason or "ermission" in reason:
         return "check the file's and its folder's permissions"
     return "check the disk and the room on it; see `auricle verify`"

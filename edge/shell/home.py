@@ -121,9 +121,7 @@ class Home:
             self.model = Intake(open_encoder(folder, self.settings))
             opened.callback(self.model.close)
             path = folder / self.settings.knowledge.file
-            self.store = opened.enter_context(
-                Store.open(path, self.model.card, writable=writable)
-            )
+            self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
             self.runtime = Runtime(self.settings.config(), self.model, self.store)
             opened.pop_all()
 
@@ -199,10 +197,13 @@ def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:
     with ExitStack() as undo:
         _make_folder(folder, undo)
         if card is not None:
-            undo.callback((folder / VECTOR_CARD).unlink, missing_ok=True)
+            for name in (VECTOR_CARD, f"{VECTOR_CARD}.part"):
+                undo.callback((folder / name).unlink, missing_ok=True)
             encoder.save_card(card, folder / VECTOR_CARD)
         _make_knowledge(folder, settings, undo)
-        write_text(path, TEMPLATE.format(card=json.dumps(settings.encoder.card, ensure_ascii=False)))
+        write_text(
+            path, TEMPLATE.format(card=json.dumps(settings.encoder.card, ensure_ascii=False))
+        )
         undo.pop_all()
     return path
 

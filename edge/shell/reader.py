@@ -16,6 +16,7 @@ from ..core import limits as core_limits
 from .files import guarded
 from .rows import COLUMNS, clause, fact_of, tomb
 
+DIGEST_BYTES = 32
 DAMAGED = "keep the damaged file; put the last backup in its place"
 
 
@@ -139,10 +140,20 @@ class Reader:
         body = self._meta("stamp")
         return msgspec.json.decode(body, type=dict[str, str]) if body else {}
 
+    def written_digest(self) -> str:
+        """Digest that the facts had when they were written, kept up to date with each change;
+        where `digest` differs from it, the file is damaged."""
+        return (self._meta("digest") or bytes(DIGEST_BYTES)).hex()
+
     def check(self) -> tuple[str, ...]:
-        """Return what SQLite's integrity check complains of; nothing when all is well."""
+        """Return what is wrong with the file: SQLite's integrity check, and facts that are not
+        those that were written; nothing when all is well."""
         rows = self._rows("PRAGMA integrity_check")
-        return tuple(row[0] for row in rows if row[0] != "ok")
+        lines = [line for row in rows for line in row[0].splitlines()]
+        found = [line for line in lines if line != "ok" and not line.startswith("***")]
+        if not found and self.digest() != self.written_digest():
+            found.append("the facts are not those that were written: the file is damaged")
+        return tuple(found)
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with guarded(self.path, "reading"):

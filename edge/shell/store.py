@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +21,19 @@ from safetensors.numpy import save as save_arrays
 
 import encoder
 
-from ..core import Effect, Erase, Freeze, ModelMismatchError, Remember, StateError
+from ..core import (
+    Effect,
+    Erase,
+    Fact,
+    Freeze,
+    ModelMismatchError,
+    Remember,
+    StateError,
+    digest_facts,
+)
 from .durable import discard, place
 from .files import WriterLock, guarded, hold, open_database, transaction
-from .reader import Reader
+from .reader import DIGEST_BYTES, Reader
 from .rows import COLUMNS, row_of, tomb, veiled
 
 COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
@@ -171,19 +181,30 @@ class Store(Reader):
 
     def _remember(self, effect: Remember) -> None:
         evictions = self.evictions() + len(effect.evicted)
+        going = (*effect.evicted, *(fact.id for fact in effect.facts))
+        digest = self._changed_digest(going, effect.facts)
         with self._transaction("remembering facts") as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.evicted])
             db.executemany(
                 f"INSERT OR REPLACE INTO facts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [row_of(fact) for fact in effect.facts],
             )
+            _put(db, "digest", digest)
             if effect.evicted:
                 _put(db, "evictions", str(evictions).encode())
+
+    def _changed_digest(self, going: Iterable[str], coming: Iterable[Fact]) -> bytes:
+        """Return the facts' digest after a change; it is a sum, so only the change is read."""
+        gone = [fact for fact in map(self.get, set(going)) if fact is not None]
+        parts = (self.written_digest(), digest_facts(coming), digest_facts(gone))
+        before, plus, minus = (int(part, 16) for part in parts)
+        return ((before + plus - minus) % (1 << 8 * DIGEST_BYTES)).to_bytes(DIGEST_BYTES, "big")
 
     def _erase(self, effect: Erase) -> None:
         number, key = self._keys[0]
         tombs = [(number, tomb(key, fact_id)) for fact_id in effect.ids]
         body = msgspec.json.encode(veiled(effect.receipt, key)).decode()
+        digest = self._changed_digest(effect.ids, ())
         with self._transaction("erasing facts") as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.ids])
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
@@ -191,6 +212,7 @@ class Store(Reader):
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
                 (effect.receipt.requested_at_ns, body),
             )
+            _put(db, "digest", digest)
             _put(db, "unscrubbed", b"1")
         self._scrub()
         left = [fact_id for fact_id in effect.ids if self.get(fact_id) is not None]

@@ -63,8 +63,8 @@ def _read_npz(path: Path, card: encoder.Card | None) -> Examples:
     fingerprint = str(arrays.pop("card")) if "card" in arrays else ""
     if payloads.ndim < 2 or payloads.dtype.kind not in "biuf":
         raise ConfigError(
-            f"reading {path}: {kinds[0]} must be numbers, one row or more dimensions for each"
-            f" example, found {payloads.dtype} {list(payloads.shape)}",
+            f"reading {path}: {kinds[0]} must be numbers, one row or image for each example, found"
+            f" {payloads.dtype} {list(payloads.shape)}",
             "correct the array",
         )
     if fingerprint:
@@ -77,10 +77,7 @@ def _read_npz(path: Path, card: encoder.Card | None) -> Examples:
 def _load(path: Path) -> dict[str, Column]:
     wanted = {*PAYLOADS, *COLUMNS, *EXPORTED, "card"}
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > NPZ_BYTES_MAX:
-            raise ValueError(f"it unpacks to {size} bytes, more than {NPZ_BYTES_MAX}")
+        _require_size(path)
         with np.load(path, allow_pickle=False) as held:
             return {name: held[name] for name in held.files if name in wanted}
     except (
@@ -100,6 +97,13 @@ def _load(path: Path) -> dict[str, Column]:
         ) from error
 
 
+def _require_size(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > NPZ_BYTES_MAX:
+        raise ValueError(f"it unpacks to {size} bytes, more than {NPZ_BYTES_MAX}")
+
+
 def _require_card(
     path: Path, fingerprint: str, payloads: Column, card: encoder.Card | None
 ) -> None:
@@ -111,7 +115,8 @@ def _require_card(
             f" {fingerprint[:12]}, the one in use is {found[:12]}",
             "use a home of the same card; other cards need the original measurements",
         )
-    if card is not None and (payloads.dtype, payloads.shape[1:]) != (np.uint8, (card.width,)):
+    whole = payloads.dtype == np.uint8 and payloads.shape[1:] == (card.width if card else 0,)
+    if card is not None and not whole:
         raise ConfigError(
             f"reading {path}: expected features uint8 [n, {card.width}], found {payloads.dtype}"
             f" {list(payloads.shape)}",

@@ -3,14 +3,18 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..core import Ack, EdgeError, Enrol, StateError
+import encoder
+
+from ..core import Ack, EdgeError, Enrol, Fact, StateError
 from .actions import after, told
-from .durable import SIDE_FILES, discard, place, sync_folder
+from .durable import discard, place, sync_folder
 from .files import WriterLock, guarded
-from .home import Home, read_settings
+from .home import Home, open_encoder, read_settings
 from .store import Store
 
 
@@ -44,27 +48,28 @@ def export_facts(store: Store, target: Path) -> int:
     if target.exists():
         raise StateError(f"exporting to {target}: the file exists already", "choose another name")
     facts = [fact for page in store.pages() for fact in page]
-    width = len(facts[0].features) if facts else 0
-    rows = np.frombuffer(b"".join(fact.features for fact in facts), np.uint8)
-    names = ("id", "stream", "domain", "label", "subject")
-    columns = {name: np.array([getattr(fact, name) for fact in facts], np.str_) for name in names}
     fresh = target.with_name(target.name + ".new")
     try:
         with guarded(target, "exporting to"), fresh.open("wb") as file:
-            np.savez_compressed(
-                file,
-                card=np.array(store.card_fingerprint),
-                features=rows.reshape(len(facts), width),
-                captured_at_ns=np.array([fact.captured_at_ns for fact in facts], np.int64),
-                revision=np.array([fact.revision for fact in facts], np.int64),
-                **columns,
-            )
+            np.savez_compressed(file, allow_pickle=False, **_columns(facts, store.card_fingerprint))
         with guarded(target, "exporting to"):
             place(fresh, target)
     finally:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
     return len(facts)
+
+
+def _columns(facts: list[Fact], fingerprint: str) -> dict[str, NDArray[Any]]:
+    rows = np.frombuffer(b"".join(fact.features for fact in facts), np.uint8)
+    texts = ("id", "stream", "domain", "label", "subject")
+    numbers = ("captured_at_ns", "revision")
+    return {
+        "card": np.array(fingerprint),
+        "features": rows.reshape(len(facts), len(facts[0].features) if facts else 0),
+        **{name: np.array([getattr(fact, name) for fact in facts], np.str_) for name in texts},
+        **{name: np.array([getattr(fact, name) for fact in facts], np.int64) for name in numbers},
+    }
 
 
 def merge_store(home: Home, other: Store) -> Merged:
@@ -90,19 +95,23 @@ def restore_home(folder: Path, backup: Path) -> Restored:
 
     The file in the way, if any, is kept beside it; what it had forgotten is forgotten again.
     """
-    target = folder / read_settings(folder).knowledge.file
+    settings = read_settings(folder)
+    target = folder / settings.knowledge.file
+    with open_encoder(folder, settings) as model:
+        card = model.card
     lock = WriterLock(target)
     try:
-        kept = replace_store(backup, target)
+        kept = replace_store(backup, target, card)
     finally:
         lock.release()
     forgotten = _forget_again(folder, kept) if kept is not None else 0
-    return Restored(str(target), str(kept or ""), forgotten)
+    # An erasure removes old copies, this one too.
+    return Restored(str(target), str(kept) if kept and kept.exists() else "", forgotten)
 
 
-def replace_store(backup: Path, target: Path) -> Path | None:
+def replace_store(backup: Path, target: Path, card: encoder.Card) -> Path | None:
     """Put a checked copy of a backup in the place of a knowledge file nobody has open; returns
-    where the file before it lies now.
+    where the file before it lies now.  card: of the encoder in use, which must be the backup's.
 
     The old file moves with its log and before the new one comes: SQLite would apply a log left
     behind to the new file.
@@ -111,31 +120,38 @@ def replace_store(backup: Path, target: Path) -> Path | None:
     with guarded(target, "restoring"):
         discard(fresh)
         try:
-            with Store.open(backup, writable=False) as store:
+            with Store.open(backup, card, writable=False) as store:
                 complaints = store.check()
                 if complaints:
                     raise StateError(
                         f"restoring {backup}: it is damaged: {complaints[0]}", "use an older backup"
                     )
                 store.backup(fresh)
-            kept = _move_away(target) if target.exists() else None
+            kept = _move_away(target)
             place(fresh, target)
         finally:
             discard(fresh)
     return kept
 
 
-def _move_away(target: Path) -> Path:
-    """Rename a database with its log to the first free name `.before-restore...`."""
+def _move_away(target: Path) -> Path | None:
+    """Rename a database, or what an interrupted restore left of it, to the first free name
+    `.before-restore-...`; None where there is nothing."""
+    if target.is_dir():
+        raise StateError(f"restoring {target}: a folder is in the way", "move it away")
+    _beside(target, "-shm").unlink(missing_ok=True)
     number = 1
     while (kept := target.with_name(f"{target.name}.before-restore-{number}")).exists():
         number += 1
-    for suffix in ("", *SIDE_FILES):
-        part = target.with_name(target.name + suffix)
-        if part.exists():
-            part.replace(kept.with_name(kept.name + suffix))
-    sync_folder(target.parent)
-    return kept
+    parts = [suffix for suffix in ("", "-wal") if _beside(target, suffix).exists()]
+    for suffix in parts:
+        _beside(target, suffix).replace(_beside(kept, suffix))
+    sync_folder(target.absolute().parent)
+    return kept if parts else None
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
 
 
 def _forget_again(folder: Path, kept: Path) -> int:

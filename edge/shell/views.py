@@ -1,26 +1,45 @@
 """How the command line shows things: tables and progress in a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import encoder
 
-from ..core import Decision, Receipt, Rejected
-from .actions import Inspection, Learned, Tick, Verified
+from ..core import Decision, DriftAlarm, Receipt
+from .actions import Inspection, Learned, Predicted, Tick, Verified
 from .examples import Skipped
+from .transfer import Merged, Restored
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 SHOWN_SKIPS = 5
+PREDICTION = (("label", 14), ("known", 6), ("domain", 14), ("guess", 14), ("p-value", 8))
+"""What a prediction shows before its source, with columns in a terminal."""
+
+
+def say(text: str, style: str = "") -> None:
+    """Print one line as it is: no markup, no wrapping, and nothing that could steer a terminal."""
+    console.print(plain(text), style=style, markup=False, soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    """Escape what cannot be printed, but for line ends."""
+    lines = text.splitlines() or [""]
+    return "\n".join(
+        "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines
+    )
 
 
 def show_json(value: Any) -> None:
@@ -30,138 +49,231 @@ def show_json(value: Any) -> None:
 
 def show_error(message: str, hint: str) -> None:
     """Print what went wrong and what to do, to standard error."""
-    errors.print("error: ", end="", style="bold red")
-    errors.print(message, markup=False)
-    if hint:
-        errors.print("hint: ", end="", style="bold cyan")
-        errors.print(hint, markup=False)
+    for name, style, text in (("error", "bold red", message), ("hint", "bold cyan", hint)):
+        if text:
+            errors.print(f"{name}: ", end="", style=style)
+            errors.print(plain(text), markup=False, soft_wrap=True)
 
 
 @contextmanager
 def counting(what: str) -> Iterator[Tick]:
-    """Show a running count in a terminal; nothing where the output is not one."""
+    """Show progress in a terminal; nothing where standard error is not one."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=errors, transient=True) as bar:
+    bar = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+    with bar:
         task = bar.add_task(what, total=None)
-        yield lambda: bar.advance(task)
+        yield lambda total: bar.update(task, advance=1, total=total)
 
 
-@contextmanager
-def silence() -> Iterator[None]:
-    """Show nothing."""
-    yield
+def show_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table in a terminal, lines of cells between tabs elsewhere."""
+    cells = [[plain(str(cell)) for cell in row] for row in rows]
+    if not console.is_terminal:
+        for line in (names, *cells):
+            _show_tabbed(line)
+        return
+    table = Table(*names)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table, markup=False)
+
+
+def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Print names and values, a line each; a value of several lines is indented."""
+    for name, value in pairs:
+        for number, line in enumerate(str(value).splitlines() or [""]):
+            say(f"{'' if number else name:18}{line}")
 
 
 def show_learned(done: Learned) -> None:
-    """Print what was learned, per concept, and what was skipped."""
-    table = Table("domain", "label", "examples")
-    for (domain, label), count in done.per_concept.items():
-        table.add_row(domain, label, str(count))
-    console.print(table)
-    detail = f" ({done.ack.detail})" if done.ack.detail else ""
-    console.print(f"learned {done.ack.count} facts{detail}", markup=False)
+    """Print what was taken as what, what was learned, per concept, and what was skipped."""
+    say(f"read as           {done.layout}")
+    rows = ((count.domain, count.label, count.facts) for count in done.concepts)
+    show_table(("domain", "label", "examples"), rows)
+    say(f"learned {_facts(done.count)}{_in_brackets(done.detail)}")
     if done.surveyed:
-        console.print("the geometry was surveyed from them and frozen")
+        say("the geometry was surveyed from them and frozen")
     show_skipped(done.skipped)
-    console.print(f"knowledge digest {done.digest}")
+    say(f"knowledge digest  {done.knowledge_digest}")
 
 
-def predictions_table() -> Table:
-    """Return the empty table of predictions."""
-    return Table("source", "label", "known", "domain", "guess", "p-value", title=None)
+def show_prediction_names() -> None:
+    """Print the heading of predictions."""
+    _show_cells([name for name, _ in PREDICTION], "source")
 
 
-def prediction_row(source: str, said: Decision | Rejected) -> tuple[str, ...]:
-    """Return the cells of one prediction."""
-    if isinstance(said, Rejected):
-        return (source, "-", "-", "-", said.reason, "-")
-    known = {True: "yes", False: "NEW", None: "?"}[said.known]
-    return (source, said.label or "-", known, said.domain, said.guess, f"{said.p_value:.3f}")
+def show_prediction(predicted: Predicted) -> None:
+    """Print one prediction, or a drift alarm between them."""
+    said = predicted.said
+    if isinstance(said, Decision):
+        known = {True: "yes", False: "NEW", None: "?"}[said.known]
+        cells = [said.label or "-", known, said.domain or "-", said.guess or "-"]
+        _show_cells([*cells, f"{said.p_value:.3f}"], predicted.source)
+    elif isinstance(said, DriftAlarm):
+        change = "is no longer known ground" if said.raised else "is known ground again"
+        say(f"# drift alarm: the window of examples {change}, p-value {said.window_p:.3f}")
+    else:
+        _show_cells(["-"] * len(PREDICTION), f"{predicted.source}: {said.reason}")
+
+
+@dataclass(slots=True)
+class Score:
+    """What predictions came to.  reasons: why known or new could not be said, with counts."""
+
+    decided: int = 0
+    new: int = 0
+    asked: int = 0
+    right: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def count(self, predicted: Predicted) -> None:
+        """Take one prediction into account; an alarm, or what could not be read, is none."""
+        said = predicted.said
+        if not isinstance(said, Decision):
+            return
+        self.decided += 1
+        self.new += said.known is False
+        self.asked += bool(predicted.truth)
+        self.right += bool(predicted.truth) and said.guess == predicted.truth
+        if said.known is None:
+            self.reasons[said.reason] += 1
+
+
+def show_score(score: Score) -> None:
+    """Print what predictions came to, each line behind a mark that other programs can skip."""
+    say(f"# {score.decided} examples, {score.new} called new")
+    for reason, count in score.reasons.most_common(SHOWN_SKIPS):
+        say(f"# {count} of them neither known nor new: {reason}")
+    if score.asked:
+        say(f"# {score.right} of {score.asked} guesses agree with the labels given")
+
+
+def _show_cells(cells: list[str], source: str) -> None:
+    if not console.is_terminal:
+        _show_tabbed([*cells, source])
+        return
+    widths = [width for _, width in PREDICTION]
+    padded = [
+        set_cell_size(cell, max(width, cell_len(cell)))
+        for cell, width in zip(map(plain, cells), widths, strict=True)
+    ]
+    say(" ".join([*padded, source]))
+
+
+def _show_tabbed(cells: Iterable[str]) -> None:
+    """Print cells for other programs; rich would turn the tabs into blanks."""
+    sys.stdout.write("\t".join(plain(cell).replace("\n", " ") for cell in cells) + "\n")
 
 
 def show_receipt(receipt: Receipt) -> None:
     """Print a forget receipt."""
-    table = Table(title=f"receipt {receipt.request_id}", show_header=False)
     when = datetime.fromtimestamp(receipt.requested_at_ns / 1e9, UTC).isoformat(timespec="seconds")
-    rows = (
-        ("requested at", when),
-        ("facts forgotten", str(receipt.facts_forgotten)),
-        ("concepts touched", ", ".join(receipt.concepts_touched) or "none"),
-        ("digest before", receipt.digest_before),
-        ("digest after", receipt.digest_after),
-        ("rebuilt", ", ".join(receipt.rebuilt)),
-        ("evictions before", str(receipt.evicted_before)),
-        ("not covered", "\n".join(receipt.not_covered)),
+    show_pairs(
+        (
+            ("receipt", receipt.request_id),
+            ("requested at", when),
+            ("facts forgotten", receipt.facts_forgotten),
+            ("concepts touched", "\n".join(receipt.concepts_touched) or "none"),
+            ("digest before", receipt.digest_before),
+            ("digest after", receipt.digest_after),
+            ("rebuilt", ", ".join(receipt.rebuilt)),
+            ("evictions before", receipt.evicted_before),
+            ("not covered", "\n".join(receipt.not_covered)),
+        )
     )
-    for name, value in rows:
-        table.add_row(name, value)
-    console.print(table)
 
 
 def show_verified(result: Verified) -> None:
     """Print the digests and whether all is well."""
-    console.print(f"facts             {result.facts}")
-    console.print(f"facts digest      {result.facts_digest}")
-    console.print(f"knowledge digest  {result.knowledge_digest}")
     if not result.stamped:
-        console.print("last stamp        none yet")
-    elif result.stamped["facts"] != result.facts_digest:
-        console.print("last stamp        of other facts: they changed since, without a clean end")
+        stamp = "none yet"
+    elif result.stamped.get("facts") != result.facts_digest:
+        stamp = "of other facts: they changed since, without a clean end"
     else:
-        console.print(
-            "last stamp        agrees" if not result.complaints else "last stamp        -"
+        agrees = result.stamped.get("knowledge") == result.knowledge_digest
+        stamp = "agrees" if agrees else "DISAGREES"
+    show_pairs(
+        (
+            ("facts", result.facts),
+            ("facts digest", result.facts_digest),
+            ("knowledge digest", result.knowledge_digest),
+            ("last stamp", stamp),
         )
+    )
     for complaint in result.complaints:
-        console.print(f"WRONG: {complaint}", style="bold red", markup=False)
+        say(f"WRONG: {complaint}", style="bold red")
     if not result.complaints:
-        console.print("all is well: the knowledge follows from the facts, bit for bit")
+        say("all is well: the knowledge follows from the facts, bit for bit")
 
 
 def show_inspection(shown: Inspection) -> None:
     """Print concepts, encoder, file and receipts."""
-    table = Table("domain", "label", "facts")
-    for domain, label, count in shown.concepts:
-        table.add_row(domain, label, str(count))
-    console.print(table)
-    rows = (
-        ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),
-        ("geometry", shown.geometry),
-        ("knowledge digest", shown.knowledge_digest),
-        ("receipts", str(len(shown.receipts))),
-        ("evictions", str(shown.evictions)),
-        ("file", f"{shown.file}, {shown.file_bytes} bytes"),
-    )
-    for name, value in rows:
-        console.print(f"{name:18}{value}", markup=False, soft_wrap=True)
-    for receipt in shown.receipts:
-        console.print(
-            f"  {receipt['request_id']}: {receipt['facts_forgotten']} facts forgotten", markup=False
+    rows = ((count.domain, count.label, count.facts) for count in shown.concepts)
+    show_table(("domain", "label", "facts"), rows)
+    surveyed = "surveyed" if shown.surveyed else "plain, not surveyed yet"
+    show_pairs(
+        (
+            ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),
+            ("geometry", f"{shown.geometry[:12]} ({surveyed})"),
+            ("knowledge digest", shown.knowledge_digest),
+            ("receipts", len(shown.receipts)),
+            ("evictions", shown.evictions),
+            ("file", f"{shown.file}, {shown.file_bytes} bytes"),
         )
+    )
+    for receipt in shown.receipts:
+        say(f"  {receipt['request_id']}: {receipt['facts_forgotten']} facts forgotten")
+
+
+def show_merged(done: Merged) -> None:
+    """Print what a merge did."""
+    say(f"took in {_facts(done.count)}{_in_brackets(done.detail)}")
+    say(f"forgot {_facts(done.forgotten)} that the other ledger had forgotten")
+    say(f"knowledge digest  {done.knowledge_digest}")
+
+
+def show_restored(done: Restored) -> None:
+    """Print what a restore did."""
+    say(f"restored {done.file}; check it with `auricle verify`")
+    if done.kept:
+        say(f"the file before it is {done.kept}")
+    if done.forgotten:
+        say(f"forgot {_facts(done.forgotten)} again that had been forgotten since the backup")
 
 
 def show_skipped(skipped: tuple[Skipped, ...]) -> None:
     """Print the first things skipped, and how many more there were."""
     for skip in skipped[:SHOWN_SKIPS]:
-        console.print(f"skipped {skip.source}: {skip.reason}", markup=False)
+        say(f"skipped {skip.source}: {skip.reason}")
     if len(skipped) > SHOWN_SKIPS:
-        console.print(f"... and {len(skipped) - SHOWN_SKIPS} more skipped")
+        say(f"... and {len(skipped) - SHOWN_SKIPS} more skipped")
 
 
 def show_card(card: encoder.Card, path: Path) -> None:
     """Print what a card says, and where it was written."""
     taps = ", ".join(f"{tap.name} {tap.width}" for tap in card.taps)
     frozen = "frozen" if card.quantiser is not None else "none yet: auricle encoder calibrate"
-    for name, value in (
-        ("card", path),
-        ("kind", card.kind),
-        ("taps", taps),
-        ("licence", card.licence),
-        ("quantiser", frozen),
-        ("fingerprint", card.fingerprint),
-    ):
-        console.print(f"{name:12}{value}", markup=False, soft_wrap=True)
+    show_pairs(
+        (
+            ("card", path),
+            ("kind", card.kind),
+            ("taps", taps),
+            ("licence", card.licence),
+            ("quantiser", frozen),
+            ("fingerprint", card.fingerprint),
+            *(("to check", note) for note in card.notes),
+        )
+    )
+
+
+def _facts(count: int) -> str:
+    return f"{count} fact" if count == 1 else f"{count} facts"
+
+
+def _in_brackets(detail: str) -> str:
+    return f" ({detail})" if detail else ""

@@ -13,7 +13,7 @@ PROBE_BYTES: Final = 64
 
 
 class BrokenPromiseError(EdgeError):
-    """A simulated device broke a promise that Auricle makes: a bug, with the scenario to show it."""
+    """A simulated device broke a promise of Auricle: a bug, with the scenario to show it."""
 
 
 def check_knowledge(runtime: Runtime, ledger: Ledger, card_fingerprint: str) -> None:
@@ -60,8 +60,10 @@ def check_bounds(runtime: Runtime, ledger: Ledger) -> None:
     counts = ledger.concepts()
     capacity = runtime.config.facts_per_concept
     _promise(max(counts.values(), default=0) <= capacity, "a concept has outgrown its capacity")
-    _promise(set(runtime.knowledge.memory.keys) == set(counts),
-             "the memory's concepts are not those of the ledger")
+    _promise(
+        set(runtime.knowledge.memory.keys) == set(counts),
+        "the memory's concepts are not those of the ledger",
+    )
 
 
 def _found(part: bytes, files: list[bytes]) -> bool:
@@ -71,4 +73,5 @@ def _found(part: bytes, files: list[bytes]) -> bool:
 def _promise(kept: bool, broken: str) -> None:  # noqa: FBT001
     if not kept:
         raise BrokenPromiseError(
-            f"simulating: {broken}", "please report this with the scenario and the seed")
+            f"simulating: {broken}", "please report this with the scenario and the seed"
+        )

@@ -32,18 +32,22 @@ class Corrupt(Protocol):
     """
 
     def __call__(
-        self, values: Array, severity: float, spread: Array, random: np.random.Generator
-    ) -> Array: ...
+        self, values: Array, severity: float, spread: Array, random: np.random.Generator, /
+    ) -> Array:
+        """Return the corrupted values."""
 
 
-def add_noise(
-    values: Array, severity: float, spread: Array, random: np.random.Generator
-) -> Array:
+def add_noise(values: Array, severity: float, spread: Array, random: np.random.Generator) -> Array:
     """Gaussian noise of `severity * NOISE_MAX` of the range."""
     return values + random.normal(size=values.shape) * abs(severity) * NOISE_MAX * spread
 
 
-def blur(values: Array, severity: float, _spread: Array, _random: np.random.Generator) -> Array:
+def blur(
+    values: Array,
+    severity: float,
+    _spread: Array,
+    _random: np.random.Generator,
+) -> Array:
     """Gaussian blur along both image axes, edges repeated."""
     sigma = abs(severity) * BLUR_SIGMA_MAX * min(values.shape[:2])
     radius = int(np.ceil(3 * sigma))
@@ -56,24 +60,35 @@ def blur(values: Array, severity: float, _spread: Array, _random: np.random.Gene
 
 
 def shift_brightness(
-    values: Array, severity: float, spread: Array, _random: np.random.Generator
+    values: Array,
+    severity: float,
+    spread: Array,
+    _random: np.random.Generator,
 ) -> Array:
     """Every value moves by `severity * BRIGHTNESS_MAX` of the range; negative is darker."""
     return values + severity * BRIGHTNESS_MAX * spread
 
 
 def cut_contrast(
-    values: Array, severity: float, _spread: Array, _random: np.random.Generator
+    values: Array,
+    severity: float,
+    _spread: Array,
+    _random: np.random.Generator,
 ) -> Array:
     """Values draw nearer to their mean; at severity 1 nothing is left but the mean."""
-    centre = values.mean()
-    return centre + (values - centre) * (1 - severity)
+    centre = float(values.mean())
+    return np.asarray(centre + (values - centre) * (1 - severity))
 
 
-def drift(values: Array, severity: float, spread: Array, _random: np.random.Generator) -> Array:
+def drift(
+    values: Array,
+    severity: float,
+    spread: Array,
+    _random: np.random.Generator,
+) -> Array:
     """Each column (last axis) leaves its zero point in a direction of its own, always the same."""
     directions = np.random.default_rng(0).choice([-1.0, 1.0], size=values.shape[-1])
-    return values + severity * DRIFT_MAX * directions * spread
+    return np.asarray(values + severity * DRIFT_MAX * directions * spread)
 
 
 KINDS: Final[Mapping[str, Corrupt]] = {

@@ -97,7 +97,8 @@ def _read_known(story: Story) -> Generator[Beat, None, Tally]:
     yield Chapter("Known ground", text, len(digits))
     story.mark("domain", KNOWN)
     tally = yield from watch(story, digits, learned=True)
-    yield Line(f"{tally.accuracy:.1%} read right, {tally.alarms or 'no'} alarms", "good")
+    tone: Tone = "bad" if tally.alarms else "good"
+    yield Line(f"{tally.accuracy:.1%} read right, {tally.alarms or 'no'} alarms", tone)
     yield Line(f"{tally.new} of {tally.images} called new: {tally.novelty:.1%}, ordered {rate:.0%}")
     return tally
 
@@ -115,7 +116,8 @@ def _switch(story: Story) -> Generator[Beat, None, Tally]:
 
 def _label(story: Story, before: Tally) -> Generator[Beat, None, tuple[int, int]]:
     chosen = _choose(story)
-    text = f"{len(chosen)} of them get labels, up to {story.plan.unlabelled} images after the fact."
+    each, late = story.plan.labels_per_digit, story.plan.unlabelled
+    text = f"{each} of each digit seen there get a label, up to {late} images late."
     yield Chapter("Late labels", text)
     for key, label in chosen:
         story.tell(Label(key, label))

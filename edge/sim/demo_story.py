@@ -17,6 +17,7 @@ from .recording import Mark, MarkKind, Step
 
 STREAM: Final = "reader"
 IMAGE_INTERVAL_NS: Final = 100_000_000
+P_SHOWN_MIN: Final = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,14 @@ def watch(story: Story, digits: Digits, *, learned: bool) -> Generator[Beat, Non
 
 
 def _report(story: Story, alarm: DriftAlarm, images: int) -> Line:
+    count = f"{images} image" if images == 1 else f"{images} images"
+    likely = f"= {alarm.window_p:.4f}" if alarm.window_p >= P_SHOWN_MIN else f"< {P_SHOWN_MIN}"
     if alarm.raised:
-        story.mark("alarm", f"alarm after {images} images: {alarm.domain}", back=1)
+        story.mark("alarm", f"alarm after {count}: {alarm.domain}", back=1)
         opened = f"opens the domain {alarm.domain!r}"
-        return Line(f"ALARM after {images} images, p = {alarm.window_p:.4f}: {opened}", "alarm")
-    story.mark("cleared", f"all clear after {images} images: {alarm.domain}", back=1)
-    return Line(f"all clear after {images} images: this is {alarm.domain}", "good")
+        return Line(f"ALARM after {count}, p {likely}: {opened}", "alarm")
+    story.mark("cleared", f"all clear after {count}: {alarm.domain}", back=1)
+    return Line(f"all clear after {count}: this is {alarm.domain}", "good")
 
 
 def _alarmed(tally: Tally, alarm: DriftAlarm, images: int) -> Tally:

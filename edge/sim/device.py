@@ -77,8 +77,12 @@ class Device:
     """
 
     def __init__(
-        self, folder: Path, model: ReplayModel, config: Config, chaos: Chaos,
-        on_restart: Callable[[str], None] = lambda reason: None,
+        self,
+        folder: Path,
+        model: ReplayModel,
+        config: Config,
+        chaos: Chaos,
+        on_restart: Callable[[str], None],
     ) -> None:
         self.journal = Journal()
         self.model = model
@@ -111,7 +115,8 @@ class Device:
                 return tuple(messages)
         raise BrokenPromiseError(
             f"simulating: the device failed {REDELIVERIES_MAX} times on {type(event).__name__}",
-            "make faults rarer: the device never gets to answer")
+            "make faults rarer: the device never gets to answer",
+        )
 
     def close(self) -> None:
         """Shut the store."""
@@ -168,8 +173,7 @@ def written_bytes() -> int | None:
     """Bytes that this process has handed to the operating system so far; None where it does not
     say (it does on Linux)."""
     try:
-        with open("/proc/self/io", "rb") as file:
-            return int(file.read().split(b"wchar:")[1].split()[0])
+        return int(Path("/proc/self/io").read_bytes().split(b"wchar:")[1].split()[0])
     except (OSError, IndexError):
         return None
 
@@ -177,15 +181,17 @@ def written_bytes() -> int | None:
 def resident_bytes() -> int | None:
     """Memory of this process that is resident now; None where the system does not say."""
     try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return None
 
 
-def facts_of(domain: str, rows: list[tuple[str, str, bytes]], captured_at_ns: int) -> tuple[
-    Fact, ...
-]:
+def facts_of(
+    domain: str, rows: list[tuple[str, str, bytes]], captured_at_ns: int
+) -> tuple[Fact, ...]:
     """Make facts to enrol from (id, label, features), captured one a microsecond."""
-    return tuple(Fact(fact_id, "enrolment", domain, label, captured_at_ns + at * 1000, features)
-                 for at, (fact_id, label, features) in enumerate(rows))
+    return tuple(
+        Fact(fact_id, "enrolment", domain, label, captured_at_ns + at * 1000, features)
+        for at, (fact_id, label, features) in enumerate(rows)
+    )

@@ -1,10 +1,10 @@
-"""What goes wrong, seeded: in the world (messages, clocks) and in the device (crashes, full disk)."""
+"""What goes wrong, seeded: lost messages, jumping clocks, crashes and full disks."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
-import sqlite3
 
 import numpy as np
 
@@ -35,15 +35,18 @@ class Chaos:
 def seeded_chaos(faults: Faults, seed: int) -> Chaos:
     """Chaos that strikes with a scenario's probabilities, the same for the same seed."""
     random = np.random.default_rng([seed, 2])
-    return Chaos(lambda: bool(random.random() < faults.crash),
-                 lambda: bool(random.random() < faults.disk_full))
+    return Chaos(
+        lambda: bool(random.random() < faults.crash),
+        lambda: bool(random.random() < faults.disk_full),
+    )
 
 
 def disturb(actions: Iterable[Action], faults: Faults, seed: int) -> Iterator[Action]:
     """Lose, double and reorder observations, and let clocks jump; the same for the same seed."""
     random = np.random.default_rng([seed, 3])
-    yield from _jump_clocks(_reorder(_mishandle(actions, faults, random), faults, random),
-                            faults, random)
+    yield from _jump_clocks(
+        _reorder(_mishandle(actions, faults, random), faults, random), faults, random
+    )
 
 
 def _mishandle(

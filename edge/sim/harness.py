@@ -56,8 +56,12 @@ Truth = tuple[str, str]
 
 
 def run_scenario(
-    scenario: Scenario, world: World, model: encoder.Model, seed: int,
-    encoded: Mapping[bytes, Encoded] | None = None, chaos: Chaos | None = None,
+    scenario: Scenario,
+    world: World,
+    model: encoder.Model,
+    seed: int,
+    encoded: Mapping[bytes, Encoded] | None = None,
+    chaos: Chaos | None = None,
     progress: Progress | None = None,
 ) -> Recording:
     """Run a scenario once on a store in a temporary folder and record it.
@@ -89,7 +93,12 @@ def answer_sample(knowledge: Knowledge, features: encoder.Features, rate: float)
 
 class _Run:
     def __init__(
-        self, scenario: Scenario, world: World, model: ReplayModel, seed: int, folder: Path,
+        self,
+        scenario: Scenario,
+        world: World,
+        model: ReplayModel,
+        seed: int,
+        folder: Path,
         chaos: Chaos,
     ) -> None:
         self._began = perf_counter()
@@ -98,21 +107,27 @@ class _Run:
         self._model = model
         self._seed = seed
         settings = scenario.device
-        self._config = Config(seed, settings.false_alarm_rate, settings.window,
-                              settings.facts_per_concept)
+        self._config = Config(
+            seed, settings.false_alarm_rate, settings.window, settings.facts_per_concept
+        )
         self.device = Device(folder, model, self._config, chaos, self._restarted)
         self._truths: dict[str, Truth] = {}
         self._steps: list[Step] = []
         self._marks: list[Mark] = []
-        self._matrix: list[list[float]] = []
+        self._matrix: list[list[float | None]] = []
         self._checkpoints: list[str] = []
         self._observation_us: list[float] = []
         self._counts: Counter[str] = Counter()
         self._learned_at: tuple[int, Counter[Truth]] = (0, Counter())
         self._peak_bytes = 0
         self._plays: dict[type, Callable[[Any], None]] = {
-            Enter: self._enter, Teach: self._teach, Show: self._show, Tell: self._tell,
-            Ask: self._ask, Examine: self._examine, Note: self._note,
+            Enter: self._enter,
+            Teach: self._teach,
+            Show: self._show,
+            Tell: self._tell,
+            Ask: self._ask,
+            Examine: self._examine,
+            Note: self._note,
         }
 
     def play(self, action: Action) -> None:
@@ -128,9 +143,14 @@ class _Run:
             self._mark("domain", action.domain)
 
     def _teach(self, action: Teach) -> None:
-        rows = [(f"enrol-{action.phase:03}-{at:06}", sample.label,
-                 self._model.encode(sample.read()).values.tobytes())
-                for at, sample in enumerate(action.samples)]
+        rows = [
+            (
+                f"enrol-{action.phase:03}-{at:06}",
+                sample.label,
+                self._model.encode(sample.read()).values.tobytes(),
+            )
+            for at, sample in enumerate(action.samples)
+        ]
         domain = action.samples[0].domain
         for (fact_id, label, _), sample in zip(rows, action.samples, strict=True):
             self._truths[fact_id] = (sample.domain, label)
@@ -147,10 +167,16 @@ class _Run:
         novel = self._novel(truth)
         handled, stored = len(self.device.handle_us), len(self.device.store_us)
         encoded = len(self._model.encode_us)
-        messages = self._feed(Observation(action.stream, action.sequence, action.captured_at_ns,
-                                          sample.read(), action.id))
-        spent = (self.device.handle_us[handled:] + self.device.store_us[stored:]
-                 + self._model.encode_us[encoded:])
+        messages = self._feed(
+            Observation(
+                action.stream, action.sequence, action.captured_at_ns, sample.read(), action.id
+            )
+        )
+        spent = (
+            self.device.handle_us[handled:]
+            + self.device.store_us[stored:]
+            + self._model.encode_us[encoded:]
+        )
         self._observation_us.append(sum(spent))
         for message in messages:
             if isinstance(message, Decision):
@@ -162,8 +188,9 @@ class _Run:
         kind: MarkKind = "alarm" if alarm.raised else "cleared"
         what = "opens" if alarm.raised else "is back in"
         # The alarm belongs to the observation that was just decided.
-        self._marks.append(Mark(max(0, len(self._steps) - 1), kind,
-                                f"{alarm.stream} {what} {alarm.domain}"))
+        self._marks.append(
+            Mark(max(0, len(self._steps) - 1), kind, f"{alarm.stream} {what} {alarm.domain}")
+        )
 
     def _tell(self, action: Tell) -> None:
         before = self.device.journal.counts["labels_taken"]
@@ -236,16 +263,18 @@ class _Run:
             self._learned_at = (version, facts)
         return self._learned_at[1]
 
-    def _accuracy(self, knowledge: Knowledge, samples: tuple[Sample, ...]) -> float:
+    def _accuracy(self, knowledge: Knowledge, samples: tuple[Sample, ...]) -> float | None:
         """Accuracy on held-out samples, those of classes forgotten on request left out."""
         if not knowledge.memory.keys:
             return 0.0
         forgotten = self._forgotten()
         asked = [sample for sample in samples if (sample.domain, sample.label) not in forgotten]
         rate = self._config.false_alarm_rate
-        right = [answer_sample(knowledge, self._model.encode(sample.read()), rate) == sample.label
-                 for sample in asked]
-        return float(np.mean(right)) if right else 0.0
+        right = [
+            answer_sample(knowledge, self._model.encode(sample.read()), rate) == sample.label
+            for sample in asked
+        ]
+        return float(np.mean(right)) if right else None
 
     def _forgotten(self) -> set[Truth]:
         journal = self.device.journal
@@ -262,38 +291,59 @@ class _Run:
         world, device = self._world, self.device
         chance = 1 / len(world.labels)
         figures = metrics.measure_steps(self._steps, self._marks, self._config.window)
-        figures |= metrics.measure_matrix(np.array(self._matrix), world.taught, chance)
+        figures |= metrics.measure_matrix(np.array(self._matrix, float), world.taught, chance)
         figures |= {name: float(count) for name, count in self._counted().items()}
         written = device.bytes_written
         return Recording(
-            title=self._scenario.title, seed=self._seed, steps=tuple(self._steps),
+            title=self._scenario.title,
+            seed=self._seed,
+            steps=tuple(self._steps),
             marks=tuple(sorted(self._marks, key=lambda mark: mark.index)),
-            domains=world.domains, checkpoints=tuple(self._checkpoints),
+            domains=world.domains,
+            checkpoints=tuple(self._checkpoints),
             accuracy_matrix=tuple(tuple(row) for row in self._matrix),
             receipts=tuple(device.journal.receipts),
-            timings=(metrics.time_stage("encode", self._model.encode_us),
-                     metrics.time_stage("handle", device.handle_us),
-                     metrics.time_stage("store", device.store_us),
-                     metrics.time_stage("observation", self._observation_us)),
+            timings=(
+                metrics.time_stage("encode", self._model.encode_us),
+                metrics.time_stage("handle", device.handle_us),
+                metrics.time_stage("store", device.store_us),
+                metrics.time_stage("observation", self._observation_us),
+            ),
             metrics=figures,
-            costs={"peak_memory_mib": self._peak_bytes / MIB if self._peak_bytes else None,
-                   "bytes_written": None if written is None else float(written),
-                   "wall_s": perf_counter() - self._began},
-            rate=self._config.false_alarm_rate, digest=device.runtime.digest(),
+            costs={
+                "peak_memory_mib": self._peak_bytes / MIB if self._peak_bytes else None,
+                "bytes_written": None if written is None else float(written),
+                "wall_s": perf_counter() - self._began,
+            },
+            rate=self._config.false_alarm_rate,
+            digest=device.runtime.digest(),
         )
 
     def _counted(self) -> dict[str, int]:
         journal = self.device.journal
         named = ("labels_taken", "crash", "disk_full")
         counts = {name: journal.counts[name] for name in named}
-        counts |= {name: self._counts[name] for name in
-                   ("rejected", "lost", "doubled", "reordered", "clock_jump", "checks")}
+        counts |= {
+            name: self._counts[name]
+            for name in ("rejected", "lost", "doubled", "reordered", "clock_jump", "checks")
+        }
         counts["facts"] = len(journal.mirror.facts())
         counts["facts_forgotten"] = sum(r.facts_forgotten for r in journal.receipts)
         return counts
 
 
 def _step(index: int, decision: Decision, truth: Truth, novel: bool | None) -> Step:  # noqa: FBT001
-    return Step(index, decision.stream, *truth, decision.known, decision.domain, decision.label,
-                decision.guess, decision.score, decision.p_value, decision.window_p,
-                decision.alarm, novel)
+    return Step(
+        index,
+        decision.stream,
+        *truth,
+        decision.known,
+        decision.domain,
+        decision.label,
+        decision.guess,
+        decision.score,
+        decision.p_value,
+        decision.window_p,
+        decision.alarm,
+        novel,
+    )

@@ -2,8 +2,8 @@
 
 Accuracy matrices follow Lopez-Paz & Ranzato 2017, "Gradient episodic memory", section 2; forgetting
 follows Chaudhry et al. 2018, "Riemannian walk", section 4.  Rows are checkpoints, columns domains;
-`taught[j]` is the row of the first checkpoint after domain j was taught, or None.  A figure that
-is not defined for a run is None.
+`taught[j]` is the row of the first checkpoint after domain j was taught, or None.  Entries that are
+not a number (a domain forgotten on request) do not count.  A figure that is not defined is None.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,22 +28,31 @@ def average_accuracy(matrix: Matrix, taught: Taught) -> float | None:
 def backward_transfer(matrix: Matrix, taught: Taught) -> float | None:
     """Mean change from just after a domain was taught to the end (BWT); negative is forgetting."""
     last = len(matrix) - 1
-    return _mean(float(matrix[last, j] - matrix[row, j])
-                 for j, row in enumerate(taught) if row is not None and row < last)
+    return _mean(
+        float(matrix[last, j] - matrix[row, j])
+        for j, row in enumerate(taught)
+        if row is not None and row < last
+    )
 
 
 def forward_transfer(matrix: Matrix, taught: Taught, chance: float) -> float | None:
     """Mean gain over chance just before a domain was taught (FWT)."""
-    return _mean(float(matrix[row - 1, j]) - chance
-                 for j, row in enumerate(taught) if row is not None and row > 0)
+    return _mean(
+        float(matrix[row - 1, j]) - chance
+        for j, row in enumerate(taught)
+        if row is not None and row > 0
+    )
 
 
 def forgetting(matrix: Matrix, taught: Taught) -> float | None:
     """Mean fall from the best accuracy since a domain was taught to the end; not below zero only
     if it never got better."""
     last = len(matrix) - 1
-    return _mean(float(matrix[row:last, j].max() - matrix[last, j])
-                 for j, row in enumerate(taught) if row is not None and row < last)
+    return _mean(
+        float(np.nanmax(matrix[row:last, j]) - matrix[last, j])
+        for j, row in enumerate(taught)
+        if row is not None and row < last and not np.isnan(matrix[row:last, j]).all()
+    )
 
 
 def auroc(known: Sequence[float], new: Sequence[float]) -> float | None:
@@ -66,20 +75,29 @@ def fpr95(known: Sequence[float], new: Sequence[float]) -> float | None:
 
 def false_alarm_rate(steps: Sequence[Step]) -> float | None:
     """Share of known samples called new, where the detector says anything."""
-    return _mean(float(step.known is False)
-                 for step in steps if step.novel is False and step.known is not None)
+    return _mean(
+        float(step.known is False)
+        for step in steps
+        if step.novel is False and step.known is not None
+    )
 
 
 def detection_rate(steps: Sequence[Step]) -> float | None:
     """Share of new samples called new, where the detector says anything."""
-    return _mean(float(step.known is False)
-                 for step in steps if step.novel is True and step.known is not None)
+    return _mean(
+        float(step.known is False)
+        for step in steps
+        if step.novel is True and step.known is not None
+    )
 
 
 def window_false_alarm_rate(steps: Sequence[Step], window: int) -> float | None:
     """Share of observations in alarm among those whose whole window was known."""
-    quiet = [steps[at] for at in range(window - 1, len(steps))
-             if all(step.novel is False for step in steps[at - window + 1 : at + 1])]
+    quiet = [
+        steps[at]
+        for at in range(window - 1, len(steps))
+        if all(step.novel is False for step in steps[at - window + 1 : at + 1])
+    ]
     return _mean(float(step.alarm) for step in quiet)
 
 
@@ -155,5 +173,5 @@ def measure_matrix(matrix: Matrix, taught: Taught, chance: float) -> dict[str, f
 
 
 def _mean(values: Iterable[float]) -> float | None:
-    numbers = list(values)
+    numbers = [value for value in values if not np.isnan(value)]
     return float(np.mean(numbers)) if numbers else None

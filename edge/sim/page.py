@@ -1,4 +1,4 @@
-"""report.html: one file without scripts or outside resources, for light and dark, screen and print."""
+"""report.html: one file without scripts or outside resources, for screens and for print."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -46,11 +46,23 @@ NUMBERS: Final = {
     "bytes_written": "Bytes written",
     "wall_s": "Wall time, s",
 }
-TILES: Final = ("average_accuracy", "forgetting", "auroc", "false_alarm_rate", "detection_delay",
-                "facts_forgotten")
+TILES: Final = (
+    "average_accuracy",
+    "forgetting",
+    "auroc",
+    "false_alarm_rate",
+    "detection_delay",
+    "facts_forgotten",
+)
 KINDS: Final = {
-    "domain": "world", "alarm": "alarm", "cleared": "cleared", "enrolled": "enrolled",
-    "labels": "labels", "forget": "forget", "crash": "crash", "fault": "fault",
+    "domain": "world",
+    "alarm": "alarm",
+    "cleared": "cleared",
+    "enrolled": "enrolled",
+    "labels": "labels",
+    "forget": "forget",
+    "crash": "crash",
+    "fault": "fault",
     "rejected": "refused",
 }
 
@@ -71,20 +83,21 @@ class Range(Protocol):
         """Greatest of the runs."""
 
 
-def render_page(
-    recordings: Sequence[Recording], title: str, summary: Mapping[str, Range]
-) -> str:
+def render_page(recordings: Sequence[Recording], title: str, summary: Mapping[str, Range]) -> str:
     """The whole page.  All text of scenarios and devices is escaped."""
     style = files(__package__).joinpath("data", "report.css").read_text("utf-8")
     drawn = recordings[:RUNS_DRAWN_MAX]
     parts = [_header(recordings, title), _tiles(summary, len(recordings))]
     if len(recordings) > 1:
         parts.append(_comparison(recordings, summary))
-    parts += [_run(recording, f"r{at}", alone=len(recordings) == 1)
-              for at, recording in enumerate(drawn)]
+    parts += [
+        _run(recording, f"r{at}", alone=len(recordings) == 1) for at, recording in enumerate(drawn)
+    ]
     if len(drawn) < len(recordings):
-        parts.append(f"<p class=note>The first {len(drawn)} of {len(recordings)} runs are drawn;"
-                     " report.json holds every step of all.</p>")
+        parts.append(
+            f"<p class=note>The first {len(drawn)} of {len(recordings)} runs are drawn;"
+            " report.json holds every step of all.</p>"
+        )
     return (
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
@@ -110,29 +123,36 @@ def _header(recordings: Sequence[Recording], title: str) -> str:
 def _tiles(summary: Mapping[str, Range], runs: int) -> str:
     tiles = []
     for name in TILES:
-        if name in summary:
+        if name in summary and (name in SHARES or summary[name].maximum):
             spread = summary[name]
-            under = "" if runs == 1 else (
-                f"{format_figure(name, spread.minimum)} to {format_figure(name, spread.maximum)}")
+            ends = (format_figure(name, end) for end in (spread.minimum, spread.maximum))
+            under = "" if runs == 1 else " to ".join(ends)
             tiles.append(
                 f"<div class=tile><span class=name>{_label(name)}</span><span class=value>"
-                f"{format_figure(name, spread.mean)}</span><span class=under>{under}</span></div>")
+                f"{format_figure(name, spread.mean)}</span><span class=under>{under}</span></div>"
+            )
     return f"<section class=tiles>{''.join(tiles)}</section>"
 
 
 def _comparison(recordings: Sequence[Recording], summary: Mapping[str, Range]) -> str:
     """All runs side by side, with mean and range below."""
-    names = [name for name in (*SHARES, *NUMBERS) if name in summary and (
-        name in SHARES or summary[name].maximum)]
+    names = [
+        name
+        for name in (*SHARES, *NUMBERS)
+        if name in summary and (name in SHARES or summary[name].maximum)
+    ]
     head = "".join(f"<th>{_label(name)}</th>" for name in names)
     rows = [
-        f"<tr><td>{escape(one.title)}</td><td>{one.seed}</td>" + "".join(
-            f"<td class=number>{format_figure(name, _figure(one, name))}</td>" for name in names)
+        f"<tr><td>{escape(one.title)}</td><td>{one.seed}</td>"
+        + "".join(
+            f"<td class=number>{format_figure(name, _figure(one, name))}</td>" for name in names
+        )
         + "</tr>"
         for one in recordings
     ]
-    means = "".join(f"<td class=number>{format_figure(name, summary[name].mean)}</td>"
-                    for name in names)
+    means = "".join(
+        f"<td class=number>{format_figure(name, summary[name].mean)}</td>" for name in names
+    )
     return (
         "<section><h2>All runs</h2><div class=scroll><table><thead><tr><th>Scenario</th>"
         f"<th>Seed</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody><tfoot><tr><td>Mean</td>"
@@ -145,14 +165,16 @@ def _run(recording: Recording, name: str, *, alone: bool) -> str:
         f"<figure class=wide>{charts.draw_stream(recording, name + 's')}<figcaption>Shaded: in"
         " alarm. Ticks on the floor: labels taken. Dashed uprights: the world changes.</figcaption>"
         "</figure><div class=pair>"
-        f"<figure>{charts.draw_scores(recording, name + 'h')}</figure>{_matrix(recording, name)}"
+        f"<figure>{charts.draw_histogram(recording, name + 'h')}</figure>{_matrix(recording, name)}"
         f"</div><div class=pair>{_figures(recording)}<div>{_latency(recording, name)}"
         f"{_receipts(recording)}</div></div>{_events(recording.marks)}"
     )
     if alone:
         return f"<section>{body}</section>"
-    return (f"<details><summary>{escape(recording.title)}, seed {recording.seed}</summary>"
-            f"<section>{body}</section></details>")
+    return (
+        f"<details><summary>{escape(recording.title)}, seed {recording.seed}</summary>"
+        f"<section>{body}</section></details>"
+    )
 
 
 def _matrix(recording: Recording, name: str) -> str:
@@ -172,10 +194,15 @@ def _figures(recording: Recording) -> str:
     for name in (*SHARES, *NUMBERS):
         value = _figure(recording, name)
         if value is not None and (name in SHARES or value or name in recording.costs):
-            note = (f" <span class=note>ordered: {format_figure(name, recording.rate)}</span>"
-                    if name.endswith("false_alarm_rate") else "")
-            rows.append(f"<tr><th scope=row>{_label(name)}{note}</th>"
-                        f"<td class=number>{format_figure(name, value)}</td></tr>")
+            note = (
+                f" <span class=note>ordered: {format_figure(name, recording.rate)}</span>"
+                if name.endswith("false_alarm_rate")
+                else ""
+            )
+            rows.append(
+                f"<tr><th scope=row>{_label(name)}{note}</th>"
+                f"<td class=number>{format_figure(name, value)}</td></tr>"
+            )
     if not rows:
         return ""
     return f"<div><h2>Figures</h2><table class=figures>{''.join(rows)}</table></div>"
@@ -205,8 +232,11 @@ def _events(marks: Sequence[Mark]) -> str:
     ]
     if not rows:
         return ""
-    more = (f"<p class=note>{len(rows) - EVENTS_MAX} more in report.json.</p>"
-            if len(rows) > EVENTS_MAX else "")
+    more = (
+        f"<p class=note>{len(rows) - EVENTS_MAX} more in report.json.</p>"
+        if len(rows) > EVENTS_MAX
+        else ""
+    )
     return (
         f"<details class=events><summary>What happened, {len(rows)} entries</summary>"
         f"<div class=scroll><table><thead><tr><th>At</th><th></th><th></th></tr></thead><tbody>"
@@ -229,7 +259,7 @@ def format_figure(name: str, value: float | None) -> str:
     if value is None:
         return "–"
     if name in SHARES:
-        return f"{100 * value:.1f} %".replace("-", "−")
+        return f"{100 * value:z.1f} %".replace("-", "−")
     if name == "auroc":
         return f"{value:.3f}"
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"

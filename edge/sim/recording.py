@@ -66,7 +66,8 @@ class Timing:
 class Recording:
     """One run of one scenario with one seed.
 
-    accuracy_matrix: row i, column j: accuracy on the held-out set of domains[j] at checkpoints[i].
+    accuracy_matrix: row i, column j: accuracy on the held-out set of domains[j] at checkpoints[i];
+    None where everything of that domain had been forgotten on request.
     metrics: fractions of 1 and counts of observations, None where undefined; the same for the same
     scenario and seed on every machine that gives the same features.  costs: what depends on the
     machine (`peak_memory_mib`, `bytes_written`, `wall_s`).  rate: the false-alarm rate ordered.
@@ -78,7 +79,7 @@ class Recording:
     marks: tuple[Mark, ...] = ()
     domains: tuple[str, ...] = ()
     checkpoints: tuple[str, ...] = ()
-    accuracy_matrix: tuple[tuple[float, ...], ...] = ()
+    accuracy_matrix: tuple[tuple[float | None, ...], ...] = ()
     receipts: tuple[Receipt, ...] = ()
     timings: tuple[Timing, ...] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)

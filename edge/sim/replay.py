@@ -41,8 +41,9 @@ class FeatureCache:
         try:
             with closing(self._open()) as db:
                 for key in set(keys):
-                    row = db.execute("SELECT features, encode_us FROM features WHERE key = ?",
-                                     (key,)).fetchone()
+                    row = db.execute(
+                        "SELECT features, encode_us FROM features WHERE key = ?", (key,)
+                    ).fetchone()
                     if row is not None and len(row[0]) == self._width:
                         found[key] = (row[0], row[1])
         except sqlite3.DatabaseError:
@@ -58,16 +59,20 @@ class FeatureCache:
         try:
             with closing(self._open()) as db, db:
                 db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
-                db.execute("DELETE FROM features WHERE rowid <= (SELECT MAX(rowid) FROM features)"
-                           " - ?", (CACHE_ROWS_MAX,))
+                db.execute(
+                    "DELETE FROM features WHERE rowid <= (SELECT MAX(rowid) FROM features) - ?",
+                    (CACHE_ROWS_MAX,),
+                )
         except (OSError, sqlite3.DatabaseError):
             return
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self._path)
-        db.execute("CREATE TABLE IF NOT EXISTS features"
-                   " (key BLOB PRIMARY KEY, features BLOB NOT NULL, encode_us REAL NOT NULL)")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS features"
+            " (key BLOB PRIMARY KEY, features BLOB NOT NULL, encode_us REAL NOT NULL)"
+        )
         return db
 
 

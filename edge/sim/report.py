@@ -42,8 +42,11 @@ class Report:
 
 
 def simulate(
-    scenario: str | os.PathLike[str] | Scenario, seeds: Sequence[int] = (1,), jobs: int = 1,
-    out: str | os.PathLike[str] | None = None, backend: Backend = "loky",
+    scenario: str | os.PathLike[str] | Scenario,
+    seeds: Sequence[int] = (1,),
+    jobs: int = 1,
+    out: str | os.PathLike[str] | None = None,
+    backend: Backend = "loky",
     progress: Progress | None = None,
 ) -> Report:
     """Run a scenario, once for each variant and seed, on the production Runtime and Store.
@@ -56,8 +59,10 @@ def simulate(
     breaks a promise.
     """
     if not seeds or jobs == 0:
-        raise ConfigError(f"simulating with seeds {list(seeds)} and {jobs} jobs: nothing to run",
-                          "give at least one seed and one job")
+        raise ConfigError(
+            f"simulating with seeds {list(seeds)} and {jobs} jobs: nothing to run",
+            "give at least one seed and one job",
+        )
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario)
     folder = None if out is None else Path(out)
@@ -81,8 +86,10 @@ def write_report(
         page = folder / "report.html"
         write_file(page, render_page(recordings, title, summarise(recordings)).encode())
     except OSError as error:
-        raise ConfigError(f"writing the report to {folder}: {error.strerror}",
-                          "choose a folder that can be written") from error
+        raise ConfigError(
+            f"writing the report to {folder}: {error.strerror}",
+            "choose a folder that can be written",
+        ) from error
     return page
 
 
@@ -93,8 +100,10 @@ def summarise(recordings: Sequence[Recording]) -> dict[str, Spread]:
         for name, value in {**recording.metrics, **recording.costs}.items():
             if value is not None:
                 found.setdefault(name, []).append(value)
-    return {name: Spread(float(np.mean(values)), min(values), max(values), len(values))
-            for name, values in found.items()}
+    return {
+        name: Spread(float(np.mean(values)), min(values), max(values), len(values))
+        for name, values in found.items()
+    }
 
 
 def _as_json(recordings: Sequence[Recording], title: str) -> bytes:
@@ -109,8 +118,11 @@ def _as_json(recordings: Sequence[Recording], title: str) -> bytes:
 
 def _plain(recording: Recording) -> dict[str, Any]:
     """A recording as plain data, its steps by column: far shorter, and what plotting wants."""
-    content: dict[str, Any] = {each.name: getattr(recording, each.name)
-                               for each in fields(Recording) if each.name != "steps"}
+    content: dict[str, Any] = {
+        each.name: getattr(recording, each.name)
+        for each in fields(Recording)
+        if each.name != "steps"
+    }
     names = [each.name for each in fields(Step)]
     columns = {name: [getattr(step, name) for step in recording.steps] for name in names}
     return content | {"steps": columns}

@@ -65,32 +65,46 @@ def _read(coded: bytes) -> Samples:
         else:
             raise ConfigError(
                 f"reading samples from {path}: expected a folder of class folders or an .npz file,"
-                " found neither", f"check the path; relative paths are looked for beside the"
-                f" scenario, then in the folder that {DATA_VARIABLE} names")
-    kept = [row for row, label in enumerate(samples.labels)
-            if not domain.classes or label in domain.classes]
+                " found neither",
+                f"check the path; relative paths are looked for beside the"
+                f" scenario, then in the folder that {DATA_VARIABLE} names",
+            )
+    kept = [
+        row
+        for row, label in enumerate(samples.labels)
+        if not domain.classes or label in domain.classes
+    ]
     missing = sorted(set(domain.classes) - set(samples.labels))
     if missing or not kept:
         raise ConfigError(
             f"reading samples from {domain.source}: no sample of class {missing or 'any'}",
-            f"classes there: {', '.join(sorted(set(samples.labels)))}")
+            f"classes there: {', '.join(sorted(set(samples.labels)))}",
+        )
     return take(samples, kept)
 
 
 def _flatten(samples: Samples) -> Samples:
     first = samples.read(0)
     if not isinstance(first, np.ndarray):
-        raise ConfigError("reading samples: the encoder is \"vector\", the samples are image files",
-                          "name a model that takes images, or use features")
-    return Samples(samples.labels, lambda row: samples.read(row).ravel().astype(np.float32),
-                   (("pixels", first.size),))
+        raise ConfigError(
+            'reading samples: the encoder is "vector", the samples are image files',
+            "name a model that takes images, or use features",
+        )
+    return Samples(
+        samples.labels,
+        lambda row: samples.read(row).ravel().astype(np.float32),
+        (("pixels", first.size),),
+    )
 
 
 def take(samples: Samples, rows: Sequence[int]) -> Samples:
     """Choose rows, in that order."""
     chosen = [int(row) for row in rows]
-    return Samples(tuple(samples.labels[row] for row in chosen),
-                   lambda row: samples.read(chosen[row]), samples.taps)
+    return Samples(
+        tuple(samples.labels[row] for row in chosen),
+        lambda row: samples.read(chosen[row]),
+        samples.taps,
+    )
 
 
 def _digits(source: str) -> Samples:
@@ -99,8 +113,11 @@ def _digits(source: str) -> Samples:
 
 
 def _folder(path: Path) -> Samples:
-    files = [(file.parent.name, file) for file in sorted(path.glob("*/*"))
-             if file.suffix.lower() in SUFFIXES]
+    files = [
+        (file.parent.name, file)
+        for file in sorted(path.glob("*/*"))
+        if file.suffix.lower() in SUFFIXES
+    ]
     return Samples(tuple(label for label, _ in files), lambda row: files[row][1].read_bytes())
 
 
@@ -108,19 +125,25 @@ def _archive(path: Path, domain: Domain) -> Samples:
     try:
         with np.load(path, allow_pickle=False) as held:
             labels = _named(held[domain.labels], held[domain.names] if domain.names else None)
-            rows = np.flatnonzero(np.logical_and.reduce(
-                [np.ones(len(labels), bool), *(held[k] == v for k, v in domain.where.items())]))
+            rows = np.flatnonzero(
+                np.logical_and.reduce(
+                    [np.ones(len(labels), bool), *(held[k] == v for k, v in domain.where.items())]
+                )
+            )
             data = domain.data or _default_data(held.files)
             arrays = {key: held[key] for key in data}
     except (OSError, KeyError, ValueError, IndexError, TypeError, zipfile.BadZipFile) as error:
         raise ConfigError(
             f"reading samples from {path}: {error}",
             "see docs/simulate.md for the keys an npz file may hold: `data`, `labels`, `names`,"
-            " `where`") from error
+            " `where`",
+        ) from error
     whole = _encoded(arrays, labels) if tuple(arrays) == BLOB_KEYS else _plain(arrays, labels)
     if any(len(array) != len(labels) for key, array in arrays.items() if key not in BLOB_KEYS):
-        raise ConfigError(f"reading samples from {path}: {tuple(arrays)} and {domain.labels!r}"
-                          " differ in length", "give one label a row")
+        raise ConfigError(
+            f"reading samples from {path}: {tuple(arrays)} and {domain.labels!r} differ in length",
+            "give one label a row",
+        )
     return take(whole, rows.tolist())
 
 

@@ -39,8 +39,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Corruption(Struct, frozen=True, forbid_unknown_fields=True):
-    """A change of the measurements.  `severity`: see corruptions.KINDS; `ramp`: observations of a
-    phase over which it grows from nothing."""
+    """A change of the measurements.  `severity`: see corruptions.KINDS; `ramp`: observations of the
+    domain over which it grows from nothing."""
 
     kind: Literal["noise", "blur", "brightness", "contrast", "drift"]
     severity: Annotated[float, Meta(ge=-1, le=1)] = 0.5
@@ -48,7 +48,7 @@ class Corruption(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Domain(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the samples of a domain come from, and what happens to them.  Keys: docs/simulate.md."""
+    """Where the samples of a domain come from, and what happens to them (docs/simulate.md)."""
 
     source: Text
     data: tuple[Text, ...] = ()
@@ -114,19 +114,24 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         """Raise ConfigError where a phase or a request contradicts the rest."""
         if not self.domains or not self.phases:
-            raise ConfigError(f"reading scenario {self.title!r}: expected at least one domain and"
-                              " one phase", "add [domains.NAME] and [[phases]]")
+            raise ConfigError(
+                f"reading scenario {self.title!r}: expected at least one domain and one phase",
+                "add [domains.NAME] and [[phases]]",
+            )
         for number, phase in enumerate(self.phases, 1):
             if phase.domain not in self.domains:
                 raise ConfigError(
                     f"reading scenario {self.title!r}: phase {number} names the domain"
                     f" {phase.domain!r}, expected one of {sorted(self.domains)}",
-                    suggest(phase.domain, self.domains))
+                    suggest(phase.domain, self.domains),
+                )
         for request in self.forget:
             if (request.label, request.domain, request.stream, request.subject) == (None,) * 4:
                 raise ConfigError(
                     f"reading scenario {self.title!r}: the forget request at {request.at} selects"
-                    " nothing", "name a label, domain, stream or subject")
+                    " nothing",
+                    "name a label, domain, stream or subject",
+                )
 
 
 def load_scenario(path: str | os.PathLike[str]) -> Scenario:
@@ -163,8 +168,9 @@ def expand_variants(scenario: Scenario) -> tuple[tuple[str, Scenario], ...]:
     """
     if not scenario.variants:
         return (("", scenario),)
-    return tuple((name, _varied(scenario, name, changes))
-                 for name, changes in scenario.variants.items())
+    return tuple(
+        (name, _varied(scenario, name, changes)) for name, changes in scenario.variants.items()
+    )
 
 
 def suggest(found: str, known: Iterator[str] | Mapping[str, object] | tuple[str, ...]) -> str:
@@ -190,15 +196,18 @@ def _varied(scenario: Scenario, name: str, changes: Mapping[str, Any]) -> Scenar
                 place = place[int(step)] if isinstance(place, list | tuple) else place[step]
             place[int(last) if isinstance(place, list) else last] = value
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise ConfigError(f"setting up variant {name!r}: there is no {path!r} to set",
-                              "write the path as in the scenario, numbers from 0 in lists"
-                              ) from error
+            raise ConfigError(
+                f"setting up variant {name!r}: there is no {path!r} to set",
+                "write the path as in the scenario, numbers from 0 in lists",
+            ) from error
     return parse_scenario(content, f"variant {name!r}")
 
 
 def _settled(scenario: Scenario, folder: Path) -> Scenario:
-    domains = {name: msgspec.structs.replace(domain, source=_found(domain.source, folder))
-               for name, domain in scenario.domains.items()}
+    domains = {
+        name: msgspec.structs.replace(domain, source=_found(domain.source, folder))
+        for name, domain in scenario.domains.items()
+    }
     model = scenario.encoder.model
     if model.endswith(".toml"):
         model = _found(model, folder)

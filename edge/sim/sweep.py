@@ -3,11 +3,10 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -44,8 +43,12 @@ class _Job:
 
 
 def sweep_scenario(
-    scenario: Scenario, seeds: Sequence[int], jobs: int = 1, out: Path | None = None,
-    backend: Backend = "loky", progress: Progress | None = None,
+    scenario: Scenario,
+    seeds: Sequence[int],
+    jobs: int = 1,
+    out: Path | None = None,
+    backend: Backend = "loky",
+    progress: Progress | None = None,
 ) -> tuple[Recording, ...]:
     """Run every variant with every seed; recordings in the order of variants, then seeds.
 
@@ -53,18 +56,21 @@ def sweep_scenario(
     again.  Metrics depend neither on jobs nor on backend.  Raises ConfigError, StateError, and
     BrokenPromiseError where a run breaks a promise.
     """
-    with _parallel_backend(backend):
-        planned = [_plan(name, variant, seed, out)
-                   for name, variant in expand_variants(scenario) for seed in seeds]
-        done = {at: found for at, job in enumerate(planned) if (found := _read_run(job))}
-        waiting = [at for at in range(len(planned)) if at not in done]
-        ready = [(at, _prepare(planned[at], jobs, progress)) for at in waiting]
-        watch = progress if len(waiting) == 1 else None
-        for count, (at, recording) in enumerate(_run_all(ready, jobs, backend, watch), 1):
-            done[at] = recording
-            _write_run(planned[at], recording)
-            if progress is not None and watch is None:
-                progress("running", count, len(waiting))
+    _require_backend(backend)
+    planned = [
+        _plan(name, variant, seed, out)
+        for name, variant in expand_variants(scenario)
+        for seed in seeds
+    ]
+    done = {at: found for at, job in enumerate(planned) if (found := _read_run(job))}
+    waiting = [at for at in range(len(planned)) if at not in done]
+    ready = [(at, _prepare(planned[at], jobs, progress)) for at in waiting]
+    watch = progress if len(waiting) == 1 else None
+    for count, (at, recording) in enumerate(_run_all(ready, jobs, backend, watch), 1):
+        done[at] = recording
+        _write_run(planned[at], recording)
+        if progress is not None and watch is None:
+            progress("running", count, len(waiting))
     return tuple(done[at] for at in range(len(planned)))
 
 
@@ -96,8 +102,9 @@ def _model_of(card: encoder.Card) -> encoder.Model:
 
 def _plan(name: str, scenario: Scenario, seed: int, out: Path | None) -> _Job:
     if not 0 <= seed < 2**32:
-        raise ConfigError(f"simulating: a seed must be 0 to 4294967295, found {seed}",
-                          "choose another seed")
+        raise ConfigError(
+            f"simulating: a seed must be 0 to 4294967295, found {seed}", "choose another seed"
+        )
     card = make_card(scenario)
     path = None
     if out is not None:
@@ -143,50 +150,59 @@ def _run_all(
     if progress is not None and backend == "loky":
         yield from ((at, _run(job, progress)) for at, job in ready)
         return
-    for place, recording in _parallel(_run, tasks, jobs, always=backend != "loky"):
+    for place, recording in _parallel(_run, tasks, jobs, backend):
         yield ready[place][0], recording
 
 
 def _run(job: _Job, progress: Progress | None) -> Recording:
     world = build_world(job.scenario, job.seed)
-    recording = run_scenario(job.scenario, world, _model_of(job.card), job.seed, job.encoded,
-                             progress=progress)
+    recording = run_scenario(
+        job.scenario, world, _model_of(job.card), job.seed, job.encoded, progress=progress
+    )
     title = f"{recording.title}: {job.name}" if job.name else recording.title
     return replace(recording, title=title)
 
 
 def _parallel(
-    work: Any, tasks: Sequence[tuple[Any, ...]], jobs: int, *, always: bool = False
+    work: Any, tasks: Sequence[tuple[Any, ...]], jobs: int, backend: Backend = "loky"
 ) -> Iterator[tuple[int, Any]]:
     """Yield (place, result) as results come, in this process where one job is asked for."""
-    if (jobs == 1 or len(tasks) <= 1) and not always:
+    if backend == "loky" and (jobs == 1 or len(tasks) <= 1):
         yield from ((place, work(*task)) for place, task in enumerate(tasks))
         return
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
-    pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from pool(delayed(_placed)(work, place, task) for place, task in enumerate(tasks))
+    calls = [delayed(_placed)(work, place, task) for place, task in enumerate(tasks)]
+    if backend == "loky":
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+        return
+    # Ray's joblib backend gives results only together, so they are asked for a round at a time.
+    with parallel_config(backend="ray"):
+        size = effective_n_jobs(jobs)
+        for at in range(0, len(calls), size):
+            yield from Parallel(n_jobs=jobs)(calls[at : at + size])
 
 
 def _placed(work: Any, place: int, task: tuple[Any, ...]) -> tuple[int, Any]:
     return place, work(*task)
 
 
-def _parallel_backend(backend: Backend) -> AbstractContextManager[Any]:
-    if backend == "loky":
-        return nullcontext()
-    if backend != "ray":
-        raise ConfigError(f"simulating: the backend must be loky or ray, found {backend!r}",
-                          "leave --backend out for this machine's processes")
-    try:
-        from ray.util.joblib import register_ray
-    except ImportError as error:
-        raise ConfigError("simulating with the backend ray: ray is not installed",
-                          "install the extra: pip install 'auricle[cluster]'") from error
-    from joblib import parallel_config
-
-    register_ray()
-    return parallel_config(backend="ray")
+def _require_backend(backend: str) -> None:
+    """Raise ConfigError where a backend cannot be had, before anything is encoded for it."""
+    if backend not in get_args(Backend):
+        raise ConfigError(
+            f"simulating: the backend must be loky or ray, found {backend!r}",
+            "leave --backend out for this machine's processes",
+        )
+    if backend == "ray":
+        try:
+            from ray.util.joblib import register_ray
+        except ImportError as error:
+            raise ConfigError(
+                "simulating with the backend ray: ray is not installed",
+                "install the extra: pip install 'auricle[cluster]'",
+            ) from error
+        register_ray()
 
 
 def _read_run(job: _Job) -> Recording | None:

@@ -4,8 +4,10 @@
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Final
 
 import msgspec
@@ -139,7 +141,9 @@ class _Pool:
     def __init__(self, domain: Domain, seed: int, *, flat: bool) -> None:
         self.samples = read_samples(domain, flat=flat)
         self.spread = self.samples.spread()
-        random = np.random.default_rng([seed, zlib.crc32(_identity(domain))])
+        # The split depends on the source's name, not on the folder it lies in on this machine.
+        named = msgspec.structs.replace(domain, source=PurePath(domain.source).name)
+        random = np.random.default_rng([seed, zlib.crc32(_identity(named))])
         rows = random.permutation(len(self.samples)).tolist()
         self.test, self._left = rows[: domain.test], rows[domain.test :]
 
@@ -148,8 +152,10 @@ class _Pool:
         labels = self.samples.labels
         fitting = [row for row in self._left if not classes or labels[row] in classes]
         if len(fitting) < count:
-            raise ConfigError(f"{what}: {count} samples are wanted, {len(fitting)} are left",
-                              "ask for fewer, or keep fewer for `test`")
+            raise ConfigError(
+                f"{what}: {count} samples are wanted, {len(fitting)} are left",
+                "ask for fewer, or keep fewer for `test`",
+            )
         gone = set(fitting[:count])
         self._left = [row for row in self._left if row not in gone]
         return fitting[:count]
@@ -161,11 +167,20 @@ def build_world(scenario: Scenario, seed: int) -> World:
     actions = tuple(_Timeline(scenario, seed, pools).actions())
     visited = dict.fromkeys(phase.domain for phase in scenario.phases)
     domains = (*visited, *(name for name in scenario.domains if name not in visited))
-    tests = {name: tuple(_Maker(name, scenario.domains[name], pools[name], seed).make(row, 1.0)
-                         for row in pools[name].test)
-             for name in domains}
-    return World(actions, tests, domains, tuple(_taught(scenario, name) for name in domains),
-                 pools[domains[0]].samples.taps)
+    tests = {
+        name: tuple(
+            _Maker(name, scenario.domains[name], pools[name], seed).make(row, 1.0)
+            for row in pools[name].test
+        )
+        for name in domains
+    }
+    return World(
+        actions,
+        tests,
+        domains,
+        tuple(_taught(scenario, name) for name in domains),
+        pools[domains[0]].samples.taps,
+    )
 
 
 def _fill_pools(scenario: Scenario, seed: int) -> dict[str, _Pool]:
@@ -181,11 +196,14 @@ def _fill_pools(scenario: Scenario, seed: int) -> dict[str, _Pool]:
         if wrong:
             found = "vectors" if vectors else "images"
             raise ConfigError(
-                f"setting up domain {name!r}: {sorted(wrong)[0]!r} cannot be done to {found}",
-                "blur is for images, drift for vectors; noise, brightness, contrast for both")
+                f"setting up domain {name!r}: {min(wrong)!r} cannot be done to {found}",
+                "blur is for images, drift for vectors; noise, brightness, contrast for both",
+            )
     if len({pool.samples.taps for pool in pools.values()}) > 1:
-        raise ConfigError("setting up the domains: their samples are not of one kind and width",
-                          "one encoder serves them all: choose sources that it can take")
+        raise ConfigError(
+            "setting up the domains: their samples are not of one kind and width",
+            "one encoder serves them all: choose sources that it can take",
+        )
     return pools
 
 
@@ -195,8 +213,14 @@ def _identity(domain: Domain) -> bytes:
 
 def _taught(scenario: Scenario, name: str) -> int | None:
     phases = enumerate(scenario.phases)
-    return next((at for at, phase in phases
-                 if phase.domain == name and (phase.enrol or phase.label_fraction)), None)
+    return next(
+        (
+            at
+            for at, phase in phases
+            if phase.domain == name and (phase.enrol or phase.label_fraction)
+        ),
+        None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,15 +233,18 @@ class _Maker:
     seed: int
 
     def make(self, row: int, progress: float | None = None, at: int = 0) -> Sample:
-        """Make a sample.  at: observations since the phase began, for ramps; progress: of all
+        """Make a sample.  at: observations of the domain before it, for ramps; progress: of all
         ramps, where it is not `at` that decides."""
         samples = self.pool.samples
         strengths = [
             (c.kind, c.severity * (progress if progress is not None else _grown(at, c.ramp)))
             for c in self.domain.corruptions
         ]
-        return Sample(self.name, samples.labels[row],
-                      lambda: self._read(row, [pair for pair in strengths if pair[1]]))
+        return Sample(
+            self.name,
+            samples.labels[row],
+            lambda: self._read(row, [pair for pair in strengths if pair[1]]),
+        )
 
     def _read(self, row: int, strengths: list[tuple[str, float]]) -> Any:
         payload = self.pool.samples.read(row)
@@ -242,6 +269,7 @@ class _Timeline:
         self._seed = seed
         self._pools = pools
         self._index = 0
+        self._shown: Counter[str] = Counter()
         self._due: list[tuple[int, Tell]] = []
         self._requests: list[Forget] = sorted(scenario.forget, key=lambda request: request.at)
         self._random = np.random.default_rng([seed, 1])
@@ -262,19 +290,21 @@ class _Timeline:
         maker = _Maker(phase.domain, self._scenario.domains[phase.domain], pool, self._seed)
         if phase.enrol:
             rows = pool.draw(phase.enrol, phase.classes, what)
-            yield Teach(tuple(maker.make(row) for row in rows), number, phase.survey)
+            shown = self._shown[phase.domain]
+            yield Teach(tuple(maker.make(row, at=shown) for row in rows), number, phase.survey)
         rows = pool.draw(phase.observations, phase.classes, what)
         if phase.order == "by_class":
             ranks = phase.classes or tuple(sorted(set(pool.samples.labels)))
             rows.sort(key=lambda row: ranks.index(pool.samples.labels[row]))
-        for at, row in enumerate(rows):
+        for row in rows:
             yield from self._happenings(self._index)
-            show = self._show(maker.make(row, at=at), phase)
+            show = self._show(maker.make(row, at=self._shown[phase.domain]), phase)
+            self._shown[phase.domain] += 1
             yield show
             if self._random.random() < phase.label_fraction:
                 domain = phase.domain if phase.label_domain else ""
                 tell = Tell(show.id, show.sample.label, domain)
-                self._due.append((self._index + phase.label_delay, tell))
+                self._due.append((show.sequence + phase.label_delay, tell))
 
     def _show(self, sample: Sample, phase: Phase) -> Show:
         index = self._index
@@ -294,5 +324,6 @@ class _Timeline:
 
 
 def _selector(request: Forget) -> Selector:
-    return Selector(subject=request.subject, stream=request.stream, domain=request.domain,
-                    label=request.label)
+    return Selector(
+        subject=request.subject, stream=request.stream, domain=request.domain, label=request.label
+    )

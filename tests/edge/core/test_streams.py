@@ -20,7 +20,7 @@ def test_a_window_fills_and_slides():
     pushed = [stream.push(key, CODES, verdict(key, known=True)) for key in "abc"]
     assert pushed == [False, True, True]
     assert [kept.domain for kept in stream.verdicts] == ["b", "c"]
-    assert [key for key, _ in stream.verdicts_by_key()] == ["b", "c"]
+    assert [key for key, _ in stream.verdicts_by_key()] == ["a", "b", "c"]
 
 
 def test_verdicts_are_given_again():

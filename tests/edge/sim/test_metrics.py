@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ TAUGHT = (0, 1, 2)
 
 def step(index: int, **changes) -> Step:
     """A step of a known sample, answered rightly."""
-    given = {
+    given: dict[str, Any] = {
         "index": index,
         "stream": "s",
         "truth_domain": "a",

@@ -14,7 +14,7 @@ SMALL = {
 }
 
 
-def changed(**changes) -> dict:
+def changed(**changes):
     """The small scenario with some keys changed."""
     return SMALL | changes
 

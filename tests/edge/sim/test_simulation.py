@@ -1,31 +1,31 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import encoder
 from edge.sim import build_world, run_scenario, simulate
-from edge.sim.faults import Chaos
+from edge.sim.faults import Chaos, Strike
 from edge.sim.scenarios import Scenario, parse_scenario
 from edge.sim.sweep import make_card
 
-import encoder
-
 STORM = {
     "crash": 0.04,
-    "disk_full": 0.05,
+    "disk_full": 0.15,
     "clock_jump": 0.05,
     "lost": 0.05,
     "doubled": 0.05,
     "reordered": 0.1,
 }
-BOUNDARIES = 40
+BOUNDARIES = 26
 
 
 @pytest.fixture(scope="session")
-def features(tmp_path_factory) -> Path:
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An npz of two domains of well separated classes, 24 features wide."""
     random = np.random.default_rng(5)
     rows, labels, domains = [], [], []
@@ -46,7 +46,7 @@ def small(features: Path, **changes) -> Scenario:
     content = {
         "title": "small",
         "encoder": {"model": "vector"},
-        "device": {"facts_per_concept": 30},
+        "device": {"facts_per_concept": 30, "false_alarm_rate": 0.05},
         "domains": {name: domain | {"where": {"domain": at}} for at, name in enumerate("ab")},
         "phases": [
             {"domain": "a", "enrol": 120, "observations": 20, "label_fraction": 0.5},
@@ -61,6 +61,12 @@ def small(features: Path, **changes) -> Scenario:
         "forget": [{"at": 50, "label": "1"}, {"at": 70, "domain": "a"}],
     }
     return parse_scenario(content | changes)
+
+
+def strike_once(place: int) -> Strike:
+    """Strike when asked for the time `place`, counted from 0, and never again."""
+    asked = itertools.count()
+    return lambda: next(asked) == place
 
 
 def run(scenario: Scenario, seed: int = 1, chaos: Chaos | None = None):
@@ -83,7 +89,7 @@ def test_a_calm_run_learns_detects_and_forgets(features: Path) -> None:
     assert calm.metrics["rejected"] == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_storm_breaks_no_promise_and_is_the_same_each_time(features: Path, seed: int) -> None:
     """Crashes, full disks and a disturbed world break nothing, and a seed says all about a run."""
     scenario = small(features, faults=STORM)
@@ -100,15 +106,14 @@ def test_a_crash_at_any_boundary_loses_nothing_acknowledged(features: Path) -> N
     """A single crash at each boundary of a short history ends in the knowledge of a calm run,
     unless it cost an observation its late label."""
     phases = [
-        {"domain": "a", "enrol": 60, "observations": 4, "label_fraction": 1.0},
-        {"domain": "b", "observations": 4, "label_fraction": 1.0, "label_domain": True},
+        {"domain": "a", "enrol": 60, "observations": 2, "label_fraction": 1.0},
+        {"domain": "b", "observations": 2, "label_fraction": 1.0, "label_domain": True},
     ]
-    scenario = small(features, phases=phases, forget=[{"at": 6, "label": "1"}])
+    scenario = small(features, phases=phases, forget=[{"at": 3, "label": "1"}])
     calm = run(scenario)
     same = 0
     for boundary in range(BOUNDARIES):
-        countdown = iter(range(boundary, -1, -1))
-        chaos = Chaos(lambda left=countdown: next(left, None) == 0, lambda: False)
+        chaos = Chaos(strike_once(boundary), lambda: False)
         crashed = run(scenario, chaos=chaos)
         assert crashed.metrics["crash"] == 1, f"boundary {boundary} is past the end"
         assert len(crashed.receipts) == len(calm.receipts)
@@ -123,8 +128,7 @@ def test_a_full_disk_at_any_write_changes_nothing(features: Path) -> None:
     scenario = small(features, phases=[{"domain": "a", "enrol": 60, "observations": 3}], forget=[])
     calm = run(scenario)
     for write in range(2):
-        countdown = iter(range(write, -1, -1))
-        chaos = Chaos(lambda: False, lambda left=countdown: next(left, None) == 0)
+        chaos = Chaos(lambda: False, strike_once(write))
         full = run(scenario, chaos=chaos)
         assert full.metrics["disk_full"] == 1
         assert full.digest == calm.digest
@@ -173,7 +177,7 @@ def test_jobs_do_not_change_metrics(features: Path) -> None:
     ]
 
 
-def test_ray_gives_the_same_metrics(features: Path, monkeypatch) -> None:
+def test_ray_gives_the_same_metrics(features: Path) -> None:
     """A sweep on a local Ray has the metrics of one in this process."""
     ray = pytest.importorskip("ray")
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)

@@ -19,7 +19,10 @@ from .memory import Memory
 Reals = NDArray[np.float64]
 
 RANK_MAX = 128
-FOLDS = 5
+# Fewer samples are held out in more folds: a fit to four fifths of little is another fit.
+FOLDS_MIN = 5
+FOLDS_MAX = 20
+FOLDED_ROWS = 4000
 SCALE_MAX = 255
 ZERO_MAX = 4096
 # A column that hardly moves within a class gets a spread of at least this share of the usual one.
@@ -41,7 +44,8 @@ def survey(
     zeros: int [width], the level that stands for zero per column; none given means 0.
     weights: positive float [width], the size of a level per column; none given means all alike.
     Both come from the quantiser. With fewer than two samples more than labels, hypervectors only.
-    Order of the samples does not matter. Costs six eigenvalue problems of the last tap's width.
+    Order of the samples does not matter. Costs 6 to 21 eigenvalue problems
+    of the last tap's width, or of the number of samples where that is smaller.
     """
     rows = np.atleast_2d(np.asarray(features))
     base = plain(rows.shape[1], slices, seed, bits)
@@ -71,8 +75,8 @@ def survey(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Level:
-    zeros: Ints
-    scale: NDArray[np.float32]
+    zeros: Reals
+    scale: Reals
 
     @staticmethod
     def make(width: int, zeros: ArrayLike | None, weights: ArrayLike | None) -> "_Level":
@@ -84,10 +88,10 @@ class _Level:
                 f"{zero.shape} and {size.shape}",
                 "take both from the quantiser of the features",
             )
-        whole = np.maximum(np.rint(size / size.max() * SCALE_MAX), 1) if np.ptp(size) else size * 0 + 1
-        return _Level(
-            np.clip(zero, -ZERO_MAX, ZERO_MAX).astype(np.int64), whole.astype(np.float32)
-        )
+        alike = np.ptp(size) == 0
+        whole = np.ones(width) if alike else np.rint(size / size.max() * SCALE_MAX)
+        clipped = np.rint(np.clip(zero, -ZERO_MAX, ZERO_MAX)).astype(np.float64)
+        return _Level(clipped, np.maximum(whole, 1))
 
 
 def _within(values: Reals, group: NDArray[np.intp]) -> tuple[Reals, Reals]:
@@ -205,7 +209,7 @@ def _fit_plane(
         scale,
         zeros,
         axes.astype(np.float32),
-        zeros @ axes.astype(np.int64),
+        (zeros @ axes).astype(np.int64),
         gains,
         np.zeros(len(gains), dtype=np.int64),
         lengths,
@@ -216,7 +220,7 @@ def _fit_plane(
 
 def _unit_rows(rows: NDArray[np.uint8], span: tuple[int, int], level: _Level) -> Reals:
     tap, scale, zeros = rows[:, slice(*span)], level.scale[slice(*span)], level.zeros[slice(*span)]
-    values = (tap - zeros).astype(np.float64) * scale
+    values = (tap - zeros) * scale
     return values / tap_norm(tap, scale, zeros)[:, None]
 
 
@@ -248,9 +252,10 @@ def _with_scales(
 
 def _excess(values: Reals, group: NDArray[np.intp], seen: Ints) -> Ints:
     """How much farther each row lies from its class when it was held out of the whitening."""
-    fold = np.arange(len(values)) % FOLDS
+    folds = min(FOLDS_MAX, max(FOLDS_MIN, FOLDED_ROWS // len(values)))
+    fold = np.arange(len(values)) % folds
     found = np.full(len(values), np.nan)
-    for number in range(FOLDS):
+    for number in range(folds):
         out, kept = fold == number, fold != number
         classes, members = np.unique(group[kept], return_inverse=True)
         out &= np.isin(group, classes)

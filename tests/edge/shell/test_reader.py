@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge import Store
+from edge.core import Freeze, Selector, StateCorruptError, StateError, digest_facts, limits
+from tests.homes import distinct_facts, new_store, whole_rows
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A knowledge file with more facts than a page holds, closed."""
+    file = tmp_path / "knowledge.db"
+    with new_store(file, distinct_facts(limits.BATCH_FACTS + 9)) as store:
+        store.apply(Freeze({"numbers": whole_rows([[1, 2], [3, 4]])}))
+    return file
+
+
+def change(path: Path, sql: str) -> None:
+    """Change a closed file behind the store's back."""
+    db = sqlite3.connect(path)
+    db.execute(sql)
+    db.commit()
+    db.close()
+
+
+def test_pages_hold_every_fact_once(path):
+    """Pages are bounded, in order, and complete."""
+    with Store.open(path, writable=False) as store:
+        pages = list(store.pages())
+        assert [len(page) for page in pages] == [limits.BATCH_FACTS, 9]
+        facts = [fact for page in pages for fact in page]
+        assert facts == distinct_facts(limits.BATCH_FACTS + 9)
+        assert store.digest() == digest_facts(facts) == store.written_digest()
+
+
+def test_many_ids_are_selected(path):
+    """A selection may name more ids than SQLite takes as parameters."""
+    ids = frozenset(fact.id for fact in distinct_facts(40_000))
+    with Store.open(path, writable=False) as store:
+        found = store.select(Selector(ids=ids))
+    assert len(found) == limits.BATCH_FACTS + 9
+    assert list(found) == sorted(found)
+
+
+def test_the_geometry_comes_back(path):
+    """A frozen geometry has the same arrays after reopening."""
+    with Store.open(path, writable=False) as store:
+        held = store.geometry()
+    assert held is not None
+    assert held["numbers"].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("UPDATE meta SET value = 'x' WHERE name = 'geometry'", "geometry"),
+        ("UPDATE facts SET features = 'text'", "features"),
+        ("UPDATE facts SET features = substr(features, 2)", "features"),
+    ],
+)
+def test_what_this_program_cannot_have_written_is_damage(path, sql, words):
+    """A value of the wrong kind or length raises StateCorruptError, not something stranger."""
+    change(path, sql.replace("'x'", "CAST('x' AS BLOB)"))
+    with Store.open(path, writable=False) as store, pytest.raises(StateCorruptError, match=words):
+        store.geometry(), list(store.batches())
+
+
+@pytest.mark.parametrize(
+    "sql", ["DELETE FROM burial_keys", "DELETE FROM meta WHERE name = 'width'"]
+)
+def test_an_unfinished_file_is_refused(path, sql):
+    """Without burial key or card a file is not opened."""
+    change(path, sql)
+    with pytest.raises(StateCorruptError, match="lacks"):
+        Store.open(path)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE facts SET label = 'b' WHERE label = 'a'",
+        "UPDATE facts SET captured_at_ns = captured_at_ns + 1 WHERE rowid = 1",
+        "DELETE FROM facts WHERE rowid = 3",
+        "UPDATE facts SET features = zeroblob(8) WHERE rowid = 2",
+    ],
+)
+def test_a_change_behind_the_store_s_back_is_found(path, sql):
+    """The check finds any fact that is not as it was written, where SQLite's own check does not."""
+    with Store.open(path, writable=False) as store:
+        assert store.check() == ()
+    change(path, sql)
+    with Store.open(path, writable=False) as store:
+        assert any("not those that were written" in line for line in store.check())
+
+
+def test_a_damaged_page_is_found(path):
+    """Pages overwritten with garbage are reported as damage by whatever meets them first."""
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xa5" * (len(content) - 8192)
+    path.write_bytes(bytes(content))
+    with pytest.raises(StateCorruptError), Store.open(path, writable=False) as store:  # noqa: PT012
+        assert store.check() == ()
+        store.digest()
+
+
+def test_reading_a_closed_store_is_an_error(path):
+    """A closed store says so, as StateError."""
+    store = Store.open(path, writable=False)
+    store.close()
+    with pytest.raises(StateError):
+        store.concepts()

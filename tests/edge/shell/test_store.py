@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import encoder
+from edge import Store
+from edge.core import (
+    Erase,
+    ModelMismatchError,
+    Publish,
+    Receipt,
+    Rejected,
+    Remember,
+    Selector,
+    StateError,
+)
+from tests.homes import CARD, distinct_facts, new_store, raw_bytes, wide_card
+from tests.worlds import fact
+
+RECEIPT = Receipt("r", 5, Selector(label="a"), 1, ("home/a",), "x", "y", (), 0, ())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a knowledge file may be made."""
+    return tmp_path / "knowledge.db"
+
+
+def names(folder: Path) -> list[str]:
+    """The names in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_creating_refuses_an_existing_file(path):
+    """A file that is there stays as it is."""
+    path.write_text("mine", "utf-8")
+    with pytest.raises(StateError, match="exists already"):
+        Store.create(path, CARD)
+    assert path.read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize("function", ["place", "_fill"])
+def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
+    """Where creating fails half way, the folder is as it was."""
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"edge.shell.store.{function}", fail)
+    with pytest.raises(StateError, match="No space"):
+        Store.create(path, CARD)
+    assert names(path.parent) == []
+
+
+def test_leftovers_of_a_crash_do_not_matter(path):
+    """A half-made file of a crashed creation is made anew."""
+    path.with_name("knowledge.db.new").write_bytes(b"half")
+    new_store(path, [fact("a")]).close()
+    assert names(path.parent) == ["knowledge.db", "knowledge.db.lock"]
+
+
+def test_another_card_is_refused(path):
+    """A ledger opens under its own card only, and is free for others afterwards."""
+    new_store(path).close()
+    with pytest.raises(ModelMismatchError, match=CARD.fingerprint[:12]):
+        Store.open(path, wide_card(9))
+    Store.open(path, CARD).close()
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    """Neither a missing file nor a folder is opened, or made."""
+    for missing in (tmp_path / "no.db", tmp_path):
+        with pytest.raises(StateError, match="no such file"):
+            Store.open(missing)
+    assert names(tmp_path) == []
+
+
+def test_a_reader_cannot_write(path):
+    """A store opened for reading refuses every effect that writes."""
+    new_store(path, [fact("a")]).close()
+    with Store.open(path, writable=False) as store:
+        for effect in (Remember((fact("b"),)), Erase(("a",), RECEIPT)):
+            with pytest.raises(StateError, match="reading only"):
+                store.apply(effect)
+        store.apply(Publish(Rejected("x", "told to others")))
+
+
+def test_a_failed_effect_changes_nothing(path):
+    """A batch whose last fact cannot be written leaves none of it."""
+    with new_store(path, [fact("a")]) as store:
+        before = store.digest()
+        broken = fact("c", at=2**63)
+        with pytest.raises((StateError, OverflowError)):
+            store.apply(Remember((fact("b"), broken), ("a",)))
+        assert store.digest() == before == store.written_digest()
+        store.apply(Remember((fact("b"),)))
+        assert store.check() == ()
+
+
+@pytest.mark.parametrize("width", [8, 64, 1280, 5000])
+def test_what_is_forgotten_is_not_in_the_file(path, width):
+    """No id and no features of erased facts are left in database or log, at any width: not even
+    where SQLite split pages."""
+    facts = distinct_facts(300, width)
+    with Store.create(path, wide_card(width)) as store:
+        for at in range(0, 300, 50):
+            store.apply(Remember(tuple(reversed(facts[at : at + 50]))))
+        gone = facts[::3]
+        assert all(one.id.encode() in raw_bytes(path) for one in gone)
+        store.apply(Erase(tuple(one.id for one in gone), RECEIPT))
+        raw = raw_bytes(path)
+        assert [one.id for one in gone if one.id.encode() in raw] == []
+        assert [one.id for one in gone if one.features[:24] in raw] == []
+        assert all(one.id.encode() in raw for one in facts[1::3])
+        assert all(store.buried(one.id) for one in gone)
+        assert store.check() == ()
+        assert not store.unscrubbed
+
+
+def test_forgetting_reaches_copies_beside_the_file(path):
+    """Copies that migrations and restores left go with the first erasure; other files stay."""
+    store = new_store(path, [fact("a")])
+    for name in ("knowledge.db.v1", "knowledge.db.before-restore-2", "knowledge.db.mine", "x.v1"):
+        (path.parent / name).write_text("x", "utf-8")
+    store.apply(Erase(("a",), RECEIPT))
+    store.close()
+    assert names(path.parent) == ["knowledge.db", "knowledge.db.lock", "knowledge.db.mine", "x.v1"]
+
+
+def test_an_erasure_cut_short_is_finished_later(path, monkeypatch):
+    """Where the file cannot be rebuilt, the facts are gone all the same, the error says what is
+    left to do, and the next opening does it."""
+    facts = distinct_facts(50)
+    gone = [one.id for one in facts[:25]]
+    with new_store(path, facts) as store, monkeypatch.context() as full:
+
+        def fail(_path: Path) -> None:
+            raise OSError(28, "No space left on device")
+
+        full.setattr("edge.shell.store._remove_copies", fail)
+        with pytest.raises(StateError, match="No space") as caught:
+            store.apply(Erase(tuple(gone), RECEIPT))
+        assert "out of the ledger" in caught.value.hint
+        assert store.select(Selector(ids=frozenset(gone))) == ()
+        assert store.unscrubbed
+    with Store.open(path) as again:
+        assert not again.unscrubbed
+        assert not any(one.encode() in raw_bytes(path) for one in gone)
+        assert len(again.receipts()) == 1
+
+
+def test_a_reader_delays_the_end_of_an_erasure(path, monkeypatch):
+    """While another process reads, an erasure says that the log is not cut yet."""
+    monkeypatch.setattr("edge.shell.files.BUSY_TIMEOUT_S", 0.05)
+    with new_store(path, distinct_facts(9)) as store:
+        with (
+            Store.open(path, writable=False) as reader,
+            pytest.raises(StateError, match=r"reads it|locked"),
+        ):
+            assert reader.concepts()
+            store.apply(Erase((distinct_facts(1)[0].id,), RECEIPT))
+        assert store.unscrubbed
+    Store.open(path).close()
+    assert distinct_facts(1)[0].id.encode() not in raw_bytes(path)
+
+
+def test_receipts_are_kept_without_names(path):
+    """A stored receipt names no id and no subject, in the file neither."""
+    with new_store(path, [fact("observation-77", subject="a-person")]) as store:
+        selector = Selector(ids=frozenset({"observation-77"}), subject="a-person")
+        store.apply(Erase(("observation-77",), Receipt("r", 5, selector, 1, (), "", "", (), 0, ())))
+        (receipt,) = store.receipts()
+        assert receipt["request_id"] == "r"
+        raw = raw_bytes(path)
+        assert b"observation-77" not in raw
+        assert b"a-person" not in raw
+
+
+def test_burials_are_adopted(path, tmp_path):
+    """What one store has buried is buried in the other afterwards, under both keys."""
+    other = new_store(tmp_path / "other.db", [fact("a")])
+    other.apply(Erase(("a", "b"), RECEIPT))
+    with other, new_store(path) as store:
+        store.adopt_burials(other)
+        store.adopt_burials(other)
+        assert store.buried("a")
+        assert store.buried("b")
+        assert not store.buried("c")
+    with Store.open(path) as again:
+        assert again.buried("a")
+
+
+def test_a_stamp_is_of_the_facts_held_now(path):
+    """The stamp holds both digests, and goes stale with the next fact."""
+    with new_store(path, [fact("a")]) as store:
+        assert store.stamped() == {}
+        store.stamp("k")
+        assert store.stamped() == {"facts": store.digest(), "knowledge": "k"}
+        store.apply(Remember((fact("b"),)))
+        assert store.stamped()["facts"] != store.digest()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_backup_is_a_store(path, tmp_path, writable):
+    """A backup holds the same facts, tombstones and receipts, and can be opened like the file."""
+    with new_store(path, distinct_facts(9)) as store:
+        store.apply(Erase((distinct_facts(1)[0].id,), RECEIPT))
+    with Store.open(path, writable=writable) as store:
+        store.backup(tmp_path / "copy.db")
+        store.backup(tmp_path / "second.db")
+        with Store.open(tmp_path / "copy.db", CARD) as copy:
+            assert copy.digest() == store.digest()
+            assert copy.receipts() == store.receipts()
+            assert copy.buried(distinct_facts(1)[0].id)
+        with pytest.raises(StateError, match="exists already"):
+            store.backup(tmp_path / "copy.db")
+
+
+def test_a_failed_backup_leaves_nothing(path, tmp_path):
+    """A backup into a folder that is not there makes nothing and harms nothing."""
+    with new_store(path, [fact("a")]) as store:
+        with pytest.raises(StateError, match="backing up"):
+            store.backup(tmp_path / "no" / "copy.db")
+        assert store.check() == ()
+
+
+SCRIPT = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from edge import Store
+    from edge.core import Remember
+    from tests.homes import distinct_facts
+    store = Store.open(sys.argv[1])
+    print("open", flush=True)
+    facts = distinct_facts(4000)
+    for at in range(0, 4000, 20):
+        store.apply(Remember(tuple(facts[at : at + 20])))
+        print(at + 20, flush=True)
+""")
+
+
+def writer(path: Path, **options: object) -> subprocess.Popen[str]:
+    """A process that writes facts, and says after each commit how many there are."""
+    root = str(Path(encoder.__file__).parent.parent)
+    tests = str(Path(__file__).parents[3])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, tests])}
+    command = [sys.executable, "-c", SCRIPT, str(path)]
+    return subprocess.Popen(
+        command,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def told(process: subprocess.Popen[str]) -> int:
+    """The last number that a writer said."""
+    assert process.stdout is not None
+    lines = [line for line in process.stdout.read().splitlines() if line.isdigit()]
+    return int(lines[-1]) if lines else 0
+
+
+@pytest.mark.parametrize("count", [1, 17])
+def test_a_killed_writer_keeps_what_it_said(path, count):
+    """After kill -9 at any moment every fact that was acknowledged is there, and whole batches
+    only."""
+    new_store(path).close()
+    process = writer(path)
+    assert process.stdout is not None
+    last = [process.stdout.readline() for _ in range(1 + count)][-1]
+    process.send_signal(signal.SIGKILL)
+    said = max(int(last), told(process))
+    process.wait()
+    with Store.open(path, CARD) as store:
+        held = sum(store.concepts().values())
+        assert held >= said >= 20
+        assert held % 20 == 0
+        assert store.check() == ()
+
+
+def test_a_full_disk_loses_nothing(path):
+    """Where the file cannot grow, the writer fails with a hint, and what it said is there."""
+    new_store(path).close()
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    process = writer(path, preexec_fn=limit)
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert "StateError" in errors
+    assert "hint" in errors
+    with Store.open(path, CARD) as store:
+        assert store.check() == ()
+        held = sum(store.concepts().values())
+        assert 0 < held < 4000
+        store.apply(Remember(tuple(distinct_facts(4000))))
+        assert sum(store.concepts().values()) == 4000
+
+
+def test_a_full_disk_refuses_an_erasure_whole(path):
+    """Where even the deletion cannot be written, every fact stays and the error says so."""
+    with new_store(path, distinct_facts(9)) as store:
+        before = store.digest()
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute("PRAGMA query_only = ON")
+        with pytest.raises(StateError):
+            store.apply(Erase((distinct_facts(1)[0].id,), RECEIPT))
+        store._db.execute("PRAGMA query_only = OFF")
+        assert pages
+        assert store.digest() == before == store.written_digest()
+        assert store.receipts() == ()
+
+
+def test_closing_twice_is_fine(path):
+    """A store may be closed again, by `with` too."""
+    with new_store(path) as store:
+        store.close()
+    store.close()
+
+
+def test_the_file_asks_for_full_durability(path):
+    """Each commit is synced, what is deleted is overwritten, and the log is a write-ahead log."""
+    with new_store(path) as store:
+        wanted = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+        found = {n: store._db.execute(f"PRAGMA {n}").fetchone()[0] for n in wanted}
+    assert found == wanted
+    assert sqlite3.sqlite_version_info >= (3, 27), "VACUUM INTO came with it"

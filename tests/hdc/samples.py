@@ -1,0 +1,39 @@
+"""Small made-up enrolments for the tests of this room."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+
+TAPS = ((0, 40), (40, 48), (48, 60))
+LABELS = ("cat", "dog")
+
+
+def draw(
+    seed: int, count: int, label: int = 0, shift: int = 0, width: int = 60
+) -> NDArray[np.uint8]:
+    """Rows around a class centre that `label` fixes, moved by `shift` levels."""
+    centre = np.random.default_rng(1000 + label).integers(60, 180, width)
+    noise = np.random.default_rng(seed).normal(0, 12, (count, width))
+    return np.clip(np.rint(centre + shift + noise), 0, 255).astype(np.uint8)
+
+
+def enrolment(
+    seed: int = 0, count: int = 60
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Two classes of `count` rows each, with their labels."""
+    rows = np.concatenate([draw(seed + label, count, label) for label in range(2)])
+    return rows, np.repeat([0, 1], count)
+
+
+def learned(
+    seed: int = 0, count: int = 60
+) -> tuple[hdc.Memory, list[tuple[str, str, hdc.Codes]]]:
+    """A surveyed memory with one domain, and the facts in it."""
+    rows, labels = enrolment(seed, count)
+    geometry = hdc.survey(rows, labels, TAPS, 5, bits=1024)
+    memory, codes = hdc.Memory(geometry), geometry.project(rows)
+    facts = [("home", LABELS[n], codes[labels == n]) for n in range(2)]
+    for fact in facts:
+        memory.add(*fact)
+    return memory, facts

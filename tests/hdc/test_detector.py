@@ -1,0 +1,91 @@
+"""Verdicts keep the false-alarm rate that was ordered."""
+
+import numpy as np
+import pytest
+
+import hdc
+from hdc import ConceptError
+from hdc.detector import SHORTLIST
+from tests.hdc.samples import TAPS, draw, enrolment, learned
+
+
+def verdicts(
+    memory: hdc.Memory, calibration: hdc.Calibration, rows: np.ndarray
+) -> list[hdc.Verdict]:
+    """A verdict a row at 5 %."""
+    codes = memory.geometry.project(rows)
+    return [hdc.detect(codes[n], memory, calibration, 0.05) for n in range(len(codes))]
+
+
+def test_false_alarms_come_at_the_ordered_rate() -> None:
+    """Fresh samples of known classes alarm at the nominal rate, per sample and per window."""
+    samples, windows = [], []
+    for seed in range(0, 40, 4):
+        memory, facts = learned(100 * seed, count=100)
+        calibration = hdc.calibrate(memory, facts)
+        found = verdicts(memory, calibration, draw(seed + 7, 200, seed // 4 % 2))
+        samples += [verdict.known is False for verdict in found]
+        for at in range(0, 200, 10):
+            window = hdc.detect_window(found[at : at + 10], calibration, 0.05)
+            windows.append(window.known is False)
+    assert 0.03 < np.mean(samples) < 0.075
+    assert np.mean(windows) < 0.1
+
+
+def test_new_samples_alarm() -> None:
+    """Samples moved away are new; a window of slightly moved ones is, too."""
+    memory, facts = learned(count=100)
+    calibration = hdc.calibrate(memory, facts)
+    assert all(v.known is False for v in verdicts(memory, calibration, draw(3, 20, 0, 60)))
+    slightly = verdicts(memory, calibration, draw(4, 30, 0, 8))
+    assert hdc.detect_window(slightly, calibration, 0.05).known is False
+
+
+def test_a_verdict_names_the_nearest_concept() -> None:
+    """Fresh samples are taken for their own class."""
+    memory, facts = learned()
+    calibration = hdc.calibrate(memory, facts)
+    labels = [v.label for v in verdicts(memory, calibration, draw(9, 20, 1))]
+    assert labels == ["dog"] * 20
+
+
+def test_too_few_samples_are_said_not_guessed() -> None:
+    """A rate that the calibration can't support gives no verdict, and says what it needs."""
+    memory, facts = learned(count=30)
+    calibration = hdc.calibrate(memory, facts)
+    code = memory.geometry.project(draw(1, 1))
+    found = hdc.detect(code, memory, calibration, 0.01)
+    assert found.known is None
+    assert found.shortfall == hdc.NotAttainable(
+        "a rate of 0.01 needs 99 samples of 'home', found 60", 99, 60
+    )
+    assert hdc.detect_window([found], calibration, 0.01).known is None
+    assert hdc.detect(code, memory, calibration, 0.05).known is True
+
+
+def test_many_concepts_are_shortlisted_by_bits() -> None:
+    """With hundreds of concepts the verdict is still that of looking at all of them."""
+    rows, labels = enrolment()
+    geometry = hdc.survey(rows, labels, TAPS, 5, bits=8192)
+    memory = hdc.Memory(geometry)
+    for label in range(3 * SHORTLIST):
+        memory.add("home", f"{label:03}", geometry.project(draw(label, 10, label)))
+    calibration = hdc.calibrate(memory, [])
+    for label in (0, 40, 90):
+        code = geometry.project(draw(1000 + label, 1, label))
+        found = hdc.detect(code, memory, calibration)
+        scores = memory.score(code)[0]
+        assert (found.label, found.score) == (f"{label:03}", scores.min())
+
+
+def test_nothing_to_judge_is_an_error() -> None:
+    """No concepts, no sample and no window are refused with a hint."""
+    memory, facts = learned()
+    calibration = hdc.calibrate(memory, facts)
+    code = memory.geometry.project(draw(1, 2))
+    with pytest.raises(ConceptError, match="concepts"):
+        hdc.detect(code[0], hdc.Memory(memory.geometry), calibration)
+    with pytest.raises(ConceptError, match="one sample"):
+        hdc.detect(code, memory, calibration)
+    with pytest.raises(ConceptError, match="window"):
+        hdc.detect_window([], calibration)

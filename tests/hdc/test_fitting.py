@@ -1,0 +1,83 @@
+"""A survey freezes a geometry, whatever is there to survey."""
+
+import numpy as np
+import pytest
+
+import hdc
+from hdc import DimensionError
+from tests.hdc.samples import TAPS, draw, enrolment
+
+
+def test_a_survey_is_the_same_in_any_order() -> None:
+    """Shuffled samples give the same geometry, to the bit."""
+    rows, labels = enrolment()
+    order = np.random.default_rng(0).permutation(len(rows))
+    one = hdc.survey(rows, labels, TAPS, 5, bits=1024)
+    other = hdc.survey(rows[order], labels[order], TAPS, 5, bits=1024)
+    assert one.fingerprint == other.fingerprint
+
+
+def test_input_is_not_changed() -> None:
+    """Surveying leaves its arguments alone."""
+    rows, labels = enrolment()
+    before = rows.copy(), labels.copy()
+    hdc.survey(rows, labels, TAPS, 5, bits=64)
+    assert np.array_equal(rows, before[0]) and np.array_equal(labels, before[1])
+
+
+@pytest.mark.parametrize("width", [1, 3, 60, 300])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 40])
+def test_tiny_and_narrow_surveys_work(width: int, count: int) -> None:
+    """One sample, one column, fewer samples than columns: always a geometry that codes."""
+    rows = draw(1, count, width=width)
+    geometry = hdc.survey(rows, np.zeros(count, dtype=int), ((0, width),), 1, bits=128)
+    codes = geometry.project(rows)
+    memory = hdc.Memory(geometry)
+    memory.add("home", "cat", codes)
+    assert memory.score(codes).shape == (count, 1)
+    assert bool(geometry.blocks) == (count >= 3)
+
+
+def test_constant_columns_and_rows_work() -> None:
+    """Columns that never move, zeros everywhere and equal samples do no harm."""
+    rows, labels = enrolment()
+    rows[:, ::2] = 7
+    assert hdc.survey(rows, labels, TAPS, 1, bits=64).project(rows).values.any()
+    still = np.zeros((10, 60), dtype=np.uint8)
+    codes = hdc.survey(still, np.zeros(10, dtype=int), TAPS, 1, bits=64).project(still)
+    assert np.array_equal(codes.values, np.broadcast_to(codes.values[:1], codes.values.shape))
+
+
+def test_sums_of_the_plane_stay_exact() -> None:
+    """No product of full levels leaves what float32 holds exactly."""
+    rows, labels = enrolment()
+    for geometry in (
+        hdc.survey(rows, labels, TAPS, 1, bits=64),
+        hdc.survey(rows, labels, TAPS, 1, bits=64, zeros=np.full(60, 128), weights=np.arange(60) + 1.0),
+    ):
+        assert geometry.plane is not None and geometry.columns is not None
+        assert np.abs(geometry.plane.axes).sum(axis=0).max() * 255 < 2**24
+        assert geometry.columns.gains.sum() * 255 < 2**24
+        assert np.array_equal(geometry.plane.axes, np.rint(geometry.plane.axes))
+
+
+def test_surveyed_samples_are_scored_as_if_they_had_not_been() -> None:
+    """Held-out distances of surveyed samples are like those of fresh ones, not smaller."""
+    rows, labels = draw(3, 90, width=200), np.zeros(90, dtype=int)
+    geometry = hdc.survey(rows, labels, ((0, 200),), 1, bits=256)
+    memory = hdc.Memory(geometry)
+    memory.add("home", "cat", geometry.project(rows))
+    seen = memory.distances_held_out("home", "cat", geometry.project(rows))[:, 0, 2]
+    fresh = memory.distances(geometry.project(draw(4, 300, width=200)))[:, 0, 2]
+    assert abs(float(np.median(seen)) - float(np.median(fresh))) < 0.5 * float(fresh.std())
+
+
+def test_wrong_shapes_are_refused() -> None:
+    """Labels, zeros and weights of another length are errors that say what was expected."""
+    rows, labels = enrolment()
+    with pytest.raises(DimensionError, match="120 labels"):
+        hdc.survey(rows, labels[:-1], TAPS, 1)
+    with pytest.raises(DimensionError, match="60 zeros"):
+        hdc.survey(rows, labels, TAPS, 1, zeros=[1, 2])
+    with pytest.raises(DimensionError, match="positive weights"):
+        hdc.survey(rows, labels, TAPS, 1, weights=np.zeros(60))

@@ -1,0 +1,38 @@
+"""Integer arithmetic that is the same everywhere."""
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hdc.integers import log2, mean, root
+
+
+@given(st.integers(0, 2**52))
+def test_root_is_the_integer_root(value: int) -> None:
+    """Roots are rounded down."""
+    assert int(root(np.asarray([value], dtype=np.int64))[0]) in (
+        math.isqrt(value), math.isqrt(value + (value > 2**50))
+    )
+
+
+@given(st.integers(1, 2**53))
+def test_log2_is_near_the_logarithm(value: int) -> None:
+    """Logarithms are right to a thousandth, and whole at powers of two but for the table's step."""
+    assert abs(int(log2(np.asarray([value]))[0]) / 4096 - math.log2(value)) < 1.5e-3
+
+
+@given(st.lists(st.integers(1, 2**53), min_size=2, max_size=20))
+def test_log2_keeps_order(values: list[int]) -> None:
+    """Larger numbers never have smaller logarithms."""
+    found = log2(np.asarray(sorted(values)))
+    assert (np.diff(found) >= 0).all()
+
+
+@given(st.integers(-(2**40), 2**40), st.integers(1, 1000))
+def test_mean_is_rounded_half_up(total: int, count: int) -> None:
+    """Means are the nearest whole number."""
+    found = int(mean(np.asarray([total]), count)[0])
+    assert abs(found * count - total) * 2 <= count
+    assert int(mean(np.asarray([total]), 0)[0]) == total

@@ -1,0 +1,112 @@
+"""Learning is addition, forgetting is subtraction."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hdc
+from hdc import ConceptError, DimensionError, FormatError
+
+from tests.hdc.samples import TAPS, draw, learned
+
+
+@given(order=st.permutations(range(12)), cut=st.integers(1, 11))
+@settings(max_examples=25, deadline=None)
+def test_any_order_and_grouping_gives_the_same_digest(order: list[int], cut: int) -> None:
+    """The same samples give the same knowledge, however they arrive."""
+    memory, facts = learned(count=12)
+    again = hdc.Memory(memory.geometry)
+    for domain, label, codes in facts:
+        again.add(domain, label, codes[order[cut:]])
+    for domain, label, codes in reversed(facts):
+        again.add(domain, label, codes[order[:cut]])
+    assert again.digest() == memory.digest()
+
+
+@given(gone=st.sets(st.integers(0, 11), min_size=1))
+@settings(max_examples=25, deadline=None)
+def test_forgetting_equals_never_having_learned(gone: set[int]) -> None:
+    """After removal the digest is that of a memory which never saw the samples."""
+    memory, facts = learned(count=12)
+    domain, label, codes = facts[0]
+    memory.remove(domain, label, codes[sorted(gone)])
+    never = hdc.Memory(memory.geometry)
+    never.add(*facts[1])
+    kept = sorted(set(range(12)) - gone)
+    if kept:
+        never.add(domain, label, codes[kept])
+    assert memory.digest() == never.digest()
+    assert memory.keys == never.keys
+
+
+def test_merging_equals_learning_both() -> None:
+    """Sums of two devices add up to those of one that saw everything."""
+    memory, facts = learned()
+    one, other = hdc.Memory(memory.geometry), hdc.Memory(memory.geometry)
+    one.add(*facts[0])
+    other.add(*facts[1])
+    one.merge(other)
+    assert one.digest() == memory.digest()
+
+
+def test_held_out_scores_are_those_of_a_memory_without_the_sample() -> None:
+    """The shortcut equals removing each sample in turn, for samples not surveyed."""
+    memory, facts = learned(count=15)
+    fresh = memory.geometry.project(draw(77, 6))
+    memory.add("home", "cat", fresh)
+    quick = memory.score_held_out("home", "cat", fresh)
+    for place in range(len(fresh)):
+        without = memory.copy()
+        without.remove("home", "cat", fresh[place])
+        assert np.array_equal(without.score(fresh[place])[0], quick[place])
+    assert facts[0][0] == "home"
+
+
+def test_one_row_scores_as_it_does_in_a_batch() -> None:
+    """The quick path of a single row gives the numbers of the batch path."""
+    memory, _ = learned()
+    codes = memory.geometry.project(draw(5, 20))
+    alone = np.concatenate([memory.score(codes[place]) for place in range(len(codes))])
+    assert np.array_equal(memory.score(codes), alone)
+
+
+def test_a_copy_changes_alone() -> None:
+    """Learning in a copy leaves the original as it was."""
+    memory, facts = learned()
+    before = memory.digest()
+    memory.copy().remove(*facts[0])
+    assert memory.digest() == before
+
+
+def test_removing_what_is_not_there_changes_nothing() -> None:
+    """A wrong removal raises and leaves the sums alone."""
+    memory, facts = learned()
+    before = memory.digest()
+    stranger = memory.geometry.project(np.zeros((1, 60), dtype=np.uint8))
+    with pytest.raises(ConceptError, match="removing"):
+        memory.remove("away", "cat", stranger)
+    with pytest.raises(ConceptError, match="removing"):
+        memory.remove(*facts[0][:2], hdc.Codes.concat([facts[0][2], stranger]))
+    assert memory.digest() == before
+
+
+def test_packing_survives() -> None:
+    """Unpacked arrays are the same memory, also an empty one; damaged ones are refused."""
+    memory, _ = learned()
+    packed = memory.pack()
+    assert hdc.Memory.unpack(memory.geometry, packed).digest() == memory.digest()
+    empty = hdc.Memory(memory.geometry)
+    assert hdc.Memory.unpack(memory.geometry, empty.pack()).digest() == empty.digest()
+    with pytest.raises(FormatError, match="memory"):
+        hdc.Memory.unpack(memory.geometry, packed | {"ones": packed["ones"][:, :64]})
+
+
+def test_codes_and_memories_of_another_geometry_are_refused() -> None:
+    """Codes of other width and memories of another seed don't mix."""
+    memory, _ = learned()
+    other = hdc.plain(60, TAPS, 5, bits=1024)
+    with pytest.raises(DimensionError, match="memory expects"):
+        memory.add("home", "cat", other.project(draw(1, 2)))
+    with pytest.raises(ConceptError, match="one geometry"):
+        memory.merge(hdc.Memory(other))

@@ -1,0 +1,27 @@
+"""From distances to one number."""
+
+import numpy as np
+
+from hdc.scoring import ONE, combine
+
+SCALES = np.asarray([[100, 10], [50, 5]])
+
+
+def test_usual_distances_score_alike() -> None:
+    """A sample at its usual distances counts two spreads a block."""
+    found = combine(np.asarray([[100, 50]]), SCALES, np.asarray([1, 1]))
+    assert found.tolist() == [int(np.sqrt(8) * ONE)]
+
+
+def test_scores_rise_with_every_distance_and_vote() -> None:
+    """Farther is newer, and votes weigh."""
+    votes = np.asarray([1, 1])
+    scores = combine(np.asarray([[100, 50], [110, 50], [110, 55], [900, 55]]), SCALES, votes)
+    assert (np.diff(scores) > 0).all()
+    assert combine(np.asarray([[100, 55]]), SCALES, np.asarray([1, 2]))[0] > scores[0]
+
+
+def test_extreme_distances_do_not_overflow() -> None:
+    """Very near and very far stay finite and in order."""
+    found = combine(np.asarray([[0, 0], [2**40, 2**40]]), SCALES, np.asarray([1, 2]))
+    assert found[0] == 0 < found[1] < 2**20

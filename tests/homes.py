@@ -1,0 +1,124 @@
+"""Stores and homes of ready-made vectors, and the command line run in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from typer.testing import CliRunner
+
+import encoder
+from edge import Store
+from edge.core import Fact, Remember
+from edge.shell.cli import app
+from edge.shell.home import create_home
+from tests.worlds import WIDTH, clouds, vector, whole_number_model
+
+CARD = whole_number_model().card
+
+
+def new_store(path: Path, facts: Iterable[Fact] = ()) -> Store:
+    """A new store that holds some facts."""
+    store = Store.create(path, CARD)
+    given = tuple(facts)
+    if given:
+        store.apply(Remember(given))
+    return store
+
+
+def new_home(folder: Path) -> Path:
+    """A new home for vectors of whole numbers."""
+    create_home(folder, CARD, "")
+    return folder
+
+
+def write_csv(path: Path, per_label: int = 12, labels: str = "ab", spread: int = 9) -> Path:
+    """A table of vectors around one centre for each label, with subjects in turn."""
+    rows = clouds(range(1, 1 + len(labels)), per_label, spread)
+    lines = [",".join(["label", "subject", *(f"x{column}" for column in range(WIDTH))])]
+    for number, row in enumerate(rows):
+        label, subject = labels[number // per_label], f"person-{number % 3}"
+        lines.append(",".join([label, subject, *(str(int(value)) for value in row)]))
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def learned_home(folder: Path) -> Path:
+    """A home that has learned a table of two labels."""
+    home = new_home(folder)
+    table = write_csv(folder / "table.csv")
+    said = run("learn", table, "--home", home, "--domain", "hall")
+    assert said.exit_code == 0, said.output
+    return home
+
+
+def run(*words: object, answer: str | None = None) -> Any:
+    """Run a verb in this process."""
+    return CliRunner().invoke(app, [str(word) for word in words], input=answer)
+
+
+def run_json(*words: object) -> Any:
+    """Run a verb with --json; the one value that it prints, and nothing but it."""
+    said = run(*words, "--json")
+    assert said.exit_code == 0, said.output
+    (line,) = said.stdout.splitlines()
+    return json.loads(line)
+
+
+def command(*words: object) -> list[str]:
+    """The command that runs a verb in a process of its own."""
+    code = "from edge.shell.cli import main; main()"
+    return [sys.executable, "-c", code, *(str(word) for word in words)]
+
+
+def spawn(*words: object, **options: Any) -> subprocess.Popen[str]:
+    """Start a verb in a process of its own, without a terminal."""
+    root = str(Path(encoder.__file__).parent.parent)
+    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        command(*words),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "40"},
+        **options,
+    )
+
+
+def distinct_facts(count: int, width: int = WIDTH, domain: str = "home") -> list[Fact]:
+    """Facts whose ids and features are found nowhere by chance."""
+    return [
+        Fact(
+            f"observation-{number:05}-{number * 7919 % 99991:05}",
+            "s",
+            domain,
+            "ab"[number % 2],
+            number,
+            vector(1000 + number, width).tobytes(),
+            f"person-{number % 3}",
+        )
+        for number in range(count)
+    ]
+
+
+def raw_bytes(path: Path) -> bytes:
+    """The bytes of a knowledge file and of its log."""
+    parts = [path.with_name(path.name + suffix) for suffix in ("", "-wal")]
+    return b"".join(part.read_bytes() for part in parts if part.exists())
+
+
+def wide_card(width: int) -> encoder.Card:
+    """A card like CARD of another width."""
+    return whole_number_model(width).card
+
+
+def whole_rows(values: Any) -> np.ndarray[Any, Any]:
+    """An array of uint8."""
+    return np.asarray(values, np.uint8)
