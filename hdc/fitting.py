@@ -198,8 +198,9 @@ def _fit_plane(
     whitening = _whiten(_unit_rows(rows, span, level), group)
     scale, zeros = level.scale[slice(*span)], level.zeros[slice(*span)]
     tall = whitening.axes * scale[:, None]
-    sizes = L1_MAX / np.maximum(np.abs(tall).sum(axis=0), 1e-9)
-    axes = np.trunc(tall * sizes)
+    axes = np.rint(tall * (L1_MAX - len(tall) / 2) / np.maximum(np.abs(tall).sum(axis=0), 1e-9))
+    # Rounding changes lengths a little, and what lies outside the axes is small: the true ones.
+    sizes = np.maximum(np.linalg.norm(axes / scale[:, None], axis=0), 1e-9)
     spread = np.sqrt(whitening.variances)
     gains = np.rint(UNIT * (1 << SHIFT) / (sizes * spread)).astype(np.int64)
     lengths = np.rint((1 << SHIFT + LENGTH_BITS) / sizes).astype(np.int64)

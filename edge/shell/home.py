@@ -231,6 +231,7 @@ def _make_knowledge(folder: Path, settings: Settings, undo: ExitStack) -> None:
                 "freeze one: `auricle encoder calibrate CARD DATA`",
             )
         Store.create(file, model.card).close()
+    undo.callback(file.with_name(file.name + ".lock").unlink, missing_ok=True)
     undo.callback(discard, file)
 
 

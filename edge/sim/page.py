@@ -89,9 +89,10 @@ def render_page(recordings: Sequence[Recording], title: str, summary: Mapping[st
     drawn = recordings[:RUNS_DRAWN_MAX]
     parts = [_header(recordings, title), _tiles(summary, len(recordings))]
     if len(recordings) > 1:
-        parts.append(_comparison(recordings, summary))
+        parts.append(_comparison(recordings, title, summary))
     parts += [
-        _run(recording, f"r{at}", alone=len(recordings) == 1) for at, recording in enumerate(drawn)
+        _run(recording, f"r{at}", alone=len(recordings) == 1, opened=at == 0)
+        for at, recording in enumerate(drawn)
     ]
     if len(drawn) < len(recordings):
         parts.append(
@@ -109,7 +110,7 @@ def render_page(recordings: Sequence[Recording], title: str, summary: Mapping[st
 def _header(recordings: Sequence[Recording], title: str) -> str:
     seeds = sorted({recording.seed for recording in recordings})
     named = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {_listed(map(str, seeds))}"
-    count = f"{len(recordings)} runs" if len(recordings) != 1 else "1 run"
+    count = _counted(len(recordings), "run")
     observed = sum(len(recording.steps) for recording in recordings)
     domains = tuple(dict.fromkeys(name for one in recordings for name in one.domains))
     where = f" through {escape(_listed(domains))}" if domains else ""
@@ -134,33 +135,40 @@ def _tiles(summary: Mapping[str, Range], runs: int) -> str:
     return f"<section class=tiles>{''.join(tiles)}</section>"
 
 
-def _comparison(recordings: Sequence[Recording], summary: Mapping[str, Range]) -> str:
-    """All runs side by side, with mean and range below."""
-    names = [
-        name
+def _comparison(recordings: Sequence[Recording], title: str, summary: Mapping[str, Range]) -> str:
+    """Metrics by rows, variants by columns: the mean over seeds and its range."""
+    groups: dict[str, list[Recording]] = {}
+    for one in recordings:
+        groups.setdefault(one.title.removeprefix(f"{title}: "), []).append(one)
+    head = "".join(
+        f"<th class=number>{escape(name)}<br>{_counted(len(runs), 'run')}</th>"
+        for name, runs in groups.items()
+    )
+    rows = [
+        f"<tr><th scope=row>{_label(name)}</th>"
+        + "".join(f"<td class=number>{_mean_of(name, runs)}</td>" for runs in groups.values())
+        + "</tr>"
         for name in (*SHARES, *NUMBERS)
         if name in summary and (name in SHARES or summary[name].maximum)
     ]
-    head = "".join(f"<th>{_label(name)}</th>" for name in names)
-    rows = [
-        f"<tr><td>{escape(one.title)}</td><td>{one.seed}</td>"
-        + "".join(
-            f"<td class=number>{format_figure(name, _figure(one, name))}</td>" for name in names
-        )
-        + "</tr>"
-        for one in recordings
-    ]
-    means = "".join(
-        f"<td class=number>{format_figure(name, summary[name].mean)}</td>" for name in names
-    )
     return (
-        "<section><h2>All runs</h2><div class=scroll><table><thead><tr><th>Scenario</th>"
-        f"<th>Seed</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody><tfoot><tr><td>Mean</td>"
-        f"<td></td>{means}</tr></tfoot></table></div></section>"
+        "<section><h2>All runs</h2><div class=scroll><table class=figures><thead><tr>"
+        f"<th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
     )
 
 
-def _run(recording: Recording, name: str, *, alone: bool) -> str:
+def _mean_of(name: str, runs: Sequence[Recording]) -> str:
+    values = [value for one in runs if (value := _figure(one, name)) is not None]
+    if not values:
+        return format_figure(name, None)
+    mean = format_figure(name, sum(values) / len(values))
+    if min(values) == max(values):
+        return mean
+    ends = " to ".join(format_figure(name, end) for end in (min(values), max(values)))
+    return f"{mean}<br><span class=note>{ends}</span>"
+
+
+def _run(recording: Recording, name: str, *, alone: bool, opened: bool) -> str:
     body = (
         f"<figure class=wide>{charts.draw_stream(recording, name + 's')}<figcaption>Shaded: in"
         " alarm. Ticks on the floor: labels taken. Dashed uprights: the world changes.</figcaption>"
@@ -171,10 +179,9 @@ def _run(recording: Recording, name: str, *, alone: bool) -> str:
     )
     if alone:
         return f"<section>{body}</section>"
-    return (
-        f"<details><summary>{escape(recording.title)}, seed {recording.seed}</summary>"
-        f"<section>{body}</section></details>"
-    )
+    state = " open" if opened else ""
+    name_and_seed = f"{escape(recording.title)}, seed {recording.seed}"
+    return f"<details{state}><summary>{name_and_seed}</summary><section>{body}</section></details>"
 
 
 def _matrix(recording: Recording, name: str) -> str:
@@ -271,6 +278,10 @@ def _figure(recording: Recording, name: str) -> float | None:
 
 def _label(name: str) -> str:
     return {**SHARES, **NUMBERS}[name]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _listed(words: Iterable[str], most: int = 8) -> str:

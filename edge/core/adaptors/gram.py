@@ -1,0 +1,66 @@
+"""Sums of products of columns, in square blocks, solved in place: a large system, no large array.
+
+Memory allocators keep arrays of a few megabytes for reuse, so one large solve would leave a small
+device with tens of megabytes it never uses again.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE: Final = 256
+
+Floats = NDArray[np.float32]
+
+
+class Gram:
+    """The lower half of a symmetric float32 [width, width] matrix, as blocks of at most 256 x 256.
+
+    Costs width^2 / 2 numbers.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._spans = [slice(at, min(at + SIDE, width)) for at in range(0, width, SIDE)]
+        sizes = [span.stop - span.start for span in self._spans]
+        self._rows = [[np.zeros((n, m), np.float32) for m in sizes[: i + 1]]
+                      for i, n in enumerate(sizes)]  # fmt: skip
+
+    def add(self, rows: Floats) -> None:
+        """Add the products of all columns of rows [n, width]."""
+        for blocks, span in zip(self._rows, self._spans, strict=True):
+            for block, other in zip(blocks, self._spans, strict=False):
+                block += rows[:, span].T @ rows[:, other]
+
+    def trace(self) -> float:
+        """Sum the diagonal: the energy of all rows added."""
+        return float(sum(np.trace(blocks[-1], dtype=np.float64) for blocks in self._rows))
+
+    def solve(self, ridge: float, sought: Floats) -> Floats:
+        """Solve (matrix + ridge) x = sought [width, k], ridge > 0.  The matrix is used up.
+
+        Cholesky's factorisation, block by block (Golub & Van Loan 2013, section 4.2.9).
+        """
+        solved = [sought[span].astype(np.float32) for span in self._spans]
+        inverses = []
+        for at, blocks in enumerate(self._rows):
+            blocks[-1].flat[:: len(blocks[-1]) + 1] += ridge
+            inverse = np.linalg.inv(np.linalg.cholesky(blocks[-1]))
+            inverses.append(inverse)
+            solved[at] = inverse @ solved[at]
+            self._eliminate(at, inverse, solved)
+        for at in reversed(range(len(self._rows))):
+            solved[at] = inverses[at].T @ solved[at]
+            for before in range(at):
+                solved[before] -= self._rows[at][before].T @ solved[at]
+        return np.concatenate(solved)
+
+    def _eliminate(self, at: int, inverse: Floats, solved: list[Floats]) -> None:
+        """Take what block row `at` explains out of the rows below it."""
+        below = range(at + 1, len(self._rows))
+        for row in below:
+            self._rows[row][at] = self._rows[row][at] @ inverse.T
+            solved[row] -= self._rows[row][at] @ solved[at]
+        for row in below:
+            for column in range(at + 1, row + 1):
+                self._rows[row][column] -= self._rows[row][at] @ self._rows[column][at].T
