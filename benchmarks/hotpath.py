@@ -55,8 +55,7 @@ def run(_data: Path | None) -> Report:
             rows += _handling(path)
             footprints, loaded = _processes(path)
     rows += footprints
-    notes = (f"loaded beside the runtime while serving: {', '.join(loaded) or 'none of '}"
-             f"{'' if loaded else ', '.join(serving.FORBIDDEN)}",)  # fmt: skip
+    notes = (f"of {', '.join(serving.FORBIDDEN)} loaded while serving: {loaded or 'none'}",)
     return Report("hotpath", tuple(rows), _summary(rows), notes)
 
 
@@ -213,7 +212,7 @@ def _facts(clouds: Callable[[int, int], Features]) -> Iterable[Fact]:
         yield Fact(f"fact {number}", "s", f"domain-{domain}", f"{label}", number, features)
 
 
-def _processes(path: Path) -> tuple[list[Row], tuple[str, ...]]:
+def _processes(path: Path) -> tuple[list[Row], str]:
     """Medians of a few processes each, in turn."""
     kinds = {"auricle": "auricle", "bare": "onnxruntime"}
     found = {kind: [serving.measure(kind, path) for _ in range(STARTS)] for kind in kinds}
@@ -222,7 +221,7 @@ def _processes(path: Path) -> tuple[list[Row], tuple[str, ...]]:
         for kind, ran in found.items()
         for metric in ("start_s", "rss_mib", "peak_mib")
     ]
-    return rows, found["auricle"][0].loaded
+    return rows, ", ".join(found["auricle"][0].loaded)
 
 
 def _time_us(call: Callable[[], Any]) -> float:

@@ -48,8 +48,8 @@ def _mahalanobis(seen: Reals, labels: NDArray[np.int64], asked: Reals) -> Reals:
     from sklearn.covariance import LedoitWolf
 
     means = np.stack([seen[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
-    fitted = LedoitWolf(assume_centered=True).fit(seen - means[labels])
-    white = np.linalg.cholesky(fitted.precision_)
+    fitted = LedoitWolf(assume_centered=True, store_precision=False).fit(seen - means[labels])
+    white = np.linalg.cholesky(np.linalg.inv(fitted.covariance_))
     at, places = asked @ white, means @ white
     squared = np.square(at).sum(axis=1)[:, None] - 2 * at @ places.T
     return np.asarray((squared + np.square(places).sum(axis=1)).min(axis=1))
@@ -116,13 +116,15 @@ def _hdff(
     """HDFF (WACV 2023, arXiv 2112.05341): taps centred or not, projected near-orthogonally,
     bundled; one bundle a class; the smallest angle."""
     random = np.random.default_rng(0)
-    bundles, queries = np.zeros((len(seen), DIMENSIONS)), np.zeros((len(asked), DIMENSIONS))
+    shape, number = (len(seen) + len(asked), DIMENSIONS), np.float32
+    bundles = np.zeros(shape, dtype=number)
     for start, stop in slices:
-        axes = random.standard_normal((stop - start, DIMENSIONS)) / np.sqrt(DIMENSIONS)
-        centre = seen[:, start:stop].mean(axis=0) * centred
-        for rows, made in ((seen, bundles), (asked, queries)):
-            projected = (rows[:, start:stop] - centre) @ axes
-            made += projected / (np.linalg.norm(projected, axis=1, keepdims=True) + 1e-12)
+        axes = random.standard_normal((stop - start, DIMENSIONS), dtype=number)
+        rows = np.concatenate([seen[:, start:stop], asked[:, start:stop]])
+        rows = rows - seen[:, start:stop].mean(axis=0) * centred
+        projected = rows.astype(number) @ axes
+        bundles += projected / (np.linalg.norm(projected, axis=1, keepdims=True) + 1e-12)
+    bundles, queries = bundles[: len(seen)], bundles[len(seen) :]
     classes = np.stack([bundles[labels == n].sum(axis=0) for n in range(labels.max() + 1)])
     classes /= np.linalg.norm(classes, axis=1, keepdims=True) + 1e-12
     queries /= np.linalg.norm(queries, axis=1, keepdims=True) + 1e-12

@@ -118,8 +118,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """Return how normal each row of X is, [n]: minus its novelty.  Higher is more normal."""
-        memory = self._known().memory
-        scores = [memory.score(self._project(part)).min(axis=1) for part in self._parts(X)]
+        scores = [self._scores(part).min(axis=1) for part in self._parts(X)]
         normal: Floats = -np.concatenate(scores).astype(np.float64)
         return normal
 
@@ -247,6 +246,12 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _project(self, rows: NDArray[np.uint8]) -> hdc.Codes:
         return self._known().geometry.project(rows)
 
+    def _scores(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return how new rows are to each concept, [n, concepts], in the order of its keys."""
+        known = self._known()
+        scales = known.calibration().scales_for(known.memory)
+        return known.memory.score(self._project(rows), scales)
+
     def _verdicts(self, X: ArrayLike) -> Iterator[hdc.Verdict]:
         known = self._known()
         for part in self._parts(X):
@@ -275,7 +280,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         known = self._known()
         if len(known.domains) == 1:
             return [(known.domains[0], np.arange(len(rows)))]
-        nearest = known.memory.score(self._project(rows)).argmin(axis=1)
+        nearest = self._scores(rows).argmin(axis=1)
         domains = np.array([domain for domain, _ in known.memory.keys])[nearest]
         return [(str(name), np.flatnonzero(domains == name)) for name in np.unique(domains)]
 

@@ -4,8 +4,8 @@ from .calibration import Calibration, calibrate
 from .codes import Codes
 from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window
 from .errors import ConceptError, DimensionError, FormatError, HdcError
-from .geometry import Geometry, plain
 from .fitting import survey
+from .geometry import Geometry, plain
 from .kinds import KINDS, Kind
 from .memory import Memory
 from .vectors import bind, bundle, permute, random_vectors, similarity

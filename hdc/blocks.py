@@ -65,18 +65,18 @@ class Columns(Block):
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
         """City-block distances int64 [n] between rows and means that broadcast."""
         apart = np.subtract(rows, means, dtype=np.float32)
-        return np.abs(apart, out=apart).sum(axis=-1).astype(np.int64)
+        return np.asarray(np.abs(apart, out=apart).sum(axis=-1).astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plane(Block):
     """Principal directions of one tap, whitened, after division by the tap's norm.
 
-    span: int64 [2], the tap.  scale: float64 [w], whole: the relative size of a level per column.
-    zeros: float64 [w], whole: the level that stands for 0.  axes: float32 [w, r], whole, each column's
-    absolute sum at most 65,000.  gains, centre: int64 [r], to units of a 64th of the spread within
-    a class.  lengths: int64 [r], to lengths in units of a 2^20th of the norm.  rest: int64 [1],
-    the gain of the length outside the axes, 0 where they leave nothing out.
+    span: int64 [2], the tap.  scale: float64 [w], whole: the size of a level per column.
+    zeros: float64 [w], whole: the level that stands for 0.  axes: float32 [w, r], whole, the
+    absolute sum of each column at most 65,000.  gains, centre: int64 [r], to units of a 64th of
+    the spread within a class.  lengths: int64 [r], to units of a 2^20th of the norm.
+    rest: int64 [1], the gain of the length outside the axes, 0 where they leave nothing out.
     """
 
     number: ClassVar[type[np.floating]] = np.float64

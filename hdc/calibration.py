@@ -44,19 +44,20 @@ class Calibration:
     usual: Ints
     scores: dict[str, Ints]
     skews: dict[str, int]
-    _aligned: dict[tuple[Key, ...], Ints] = field(default_factory=dict)
+    _aligned: list[tuple[tuple[Key, ...], Ints]] = field(default_factory=list)
 
     def scales_for(self, memory: Memory) -> Ints:
         """Scales int64 [concepts, blocks, 2] for the memory's columns; the geometry's where the
         calibration does not cover a concept."""
         keys = memory.keys
-        if keys not in self._aligned:
+        # The keys of an unchanged memory are the very same object; comparing them would take long.
+        if not self._aligned or self._aligned[0][0] is not keys:
             places = {key: place for place, key in enumerate(self.keys)}
             default = memory.geometry.scales
             rows = [self.scales[places[k]] if k in places else default for k in keys]
-            self._aligned.clear()
-            self._aligned[keys] = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
-        return self._aligned[keys]
+            scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
+            self._aligned[:] = [(keys, scales)]
+        return self._aligned[0][1]
 
     def usual_of(self, key: Key) -> Usual | None:
         """What samples nearest to a concept score, or None where too few were held out."""

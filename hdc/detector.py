@@ -13,8 +13,9 @@ from .integers import Ints
 from .memory import Key, Memory
 from .scoring import combine
 
-# With more concepts than that, all blocks are looked at only for those nearest by hypervector.
-SHORTLIST = 32
+# With more concepts than MANY, all blocks are looked at only for the nearest by hypervector.
+MANY = 32
+SHORTLIST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class WindowVerdict:
 def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01) -> Verdict:
     """The verdict on one sample, with false alarms at `rate` on samples of known domains.
 
-    With more than 32 concepts only the 32 nearest by hypervector are compared in full.
+    With more than 32 concepts only the 12 nearest by hypervector are compared in full.
     """
     keys = memory.keys
     if not keys or len(codes) != 1:
@@ -69,7 +70,7 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
             f"{len(keys)}",
             "learn first, and give one row",
         )
-    only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > SHORTLIST else None
+    only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
     scales = calibration.scales_for(memory)
     chosen = scales if only is None else scales[only]
     scores = combine(memory.distances(codes, only), chosen, memory.geometry.votes)[0]

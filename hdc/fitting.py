@@ -130,7 +130,8 @@ def _shrunk(apart: Reals) -> Reals:
     covariance = apart.T @ apart / len(apart)
     mean = np.trace(covariance) / len(covariance)
     share = _shrinkage(apart)
-    return (1 - share) * covariance + (share * mean + 1e-9) * np.eye(len(covariance))
+    made = (1 - share) * covariance + (share * mean + 1e-9) * np.eye(len(covariance))
+    return np.asarray(made)
 
 
 def _shrinkage(apart: Reals) -> float:
@@ -159,7 +160,7 @@ class _Whitening:
         if self.rest > 0:
             inside = np.square(values @ self.axes).sum(axis=1)
             squared += np.maximum(np.square(values).sum(axis=1) - inside, 0) / self.rest
-        return UNIT * np.sqrt(squared)
+        return np.asarray(UNIT * np.sqrt(squared))
 
 
 def _whiten(values: Reals, group: NDArray[np.intp]) -> _Whitening:
@@ -265,4 +266,4 @@ def _excess(values: Reals, group: NDArray[np.intp], seen: Ints) -> Ints:
             found[out] = fitted.distance(values[out], np.searchsorted(classes, group[out]))
     excess = found - seen
     usual = float(np.nanmedian(excess)) if np.isfinite(excess).any() else 0.0
-    return np.rint(np.where(np.isfinite(excess), excess, usual)).astype(np.int64)
+    return np.asarray(np.rint(np.where(np.isfinite(excess), excess, usual)).astype(np.int64))

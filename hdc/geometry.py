@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class Geometry:
     def spans(self) -> tuple[tuple[int, int], ...]:
         """Where in a code's values each block lies."""
         edges = np.cumsum([0, *(block.width for block in self.blocks)]).tolist()
-        return tuple(zip(edges[:-1], edges[1:], strict=True))
+        return tuple(pairwise(edges))
 
     @property
     def values(self) -> int:
@@ -91,8 +92,7 @@ class Geometry:
         rows = np.atleast_2d(np.asarray(features))
         if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != self.width:
             raise DimensionError(
-                f"coding expects uint8 features [n, {self.width}], found {rows.dtype} "
-                f"{rows.shape}",
+                f"coding expects uint8 features [n, {self.width}], found {rows.dtype} {rows.shape}",
                 "quantise with the model card that this geometry was made for",
             )
         first = rows[:, slice(*self.slices[0])]
@@ -135,7 +135,10 @@ class Geometry:
                 Columns.unpack("columns", packed),
                 Plane.unpack("plane", packed),
                 Norms.unpack("norms", packed),
-                Surveyed(packed["surveyed.keys"], packed["surveyed.excess"]),
+                Surveyed(
+                    packed["surveyed.keys"].astype(np.uint64),
+                    packed["surveyed.excess"].astype(np.int64),
+                ),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FormatError(f"unpacking a geometry failed: {error!r}", "survey again") from error
@@ -150,14 +153,14 @@ class Geometry:
 
 def plain(width: int, slices: Slices, seed: int, bits: int = 8192) -> Geometry:
     """A geometry for features nothing is known about yet: hypervectors only."""
-    scales = np.asarray([[bits // 4, max(1, bits // BITS_SPREAD)]], dtype=np.int64)
+    scales = np.asarray([[0, max(1, bits // BITS_SPREAD)]], dtype=np.int64)
     return Geometry(int(width), checked_slices(width, slices), int(seed), int(bits), scales)
 
 
 def keys_of(codes: Codes) -> Words:
     """A word uint64 [n] per code by which a sample is recognised: a seeded hash of its bits."""
     odd = random_words(_KEY_SEED, codes.bits.shape[1]) | np.uint64(1)
-    return (codes.bits * odd).sum(axis=1, dtype=np.uint64)
+    return np.asarray((codes.bits * odd).sum(axis=1, dtype=np.uint64))
 
 
 def fingerprint_of(packed: Packed) -> str:
@@ -175,8 +178,11 @@ def checked_slices(width: int, slices: Slices) -> Slices:
     """The taps as plain pairs; raises DimensionError where they don't cover the width in order."""
     pairs = tuple((int(start), int(stop)) for start, stop in slices)
     edges = [0, *(stop for _, stop in pairs)]
-    if not pairs or [start for start, _ in pairs] != edges[:-1] or edges[-1] != width or any(
-        start >= stop for start, stop in pairs
+    if (
+        not pairs
+        or [start for start, _ in pairs] != edges[:-1]
+        or edges[-1] != width
+        or any(start >= stop for start, stop in pairs)
     ):
         raise DimensionError(
             f"a geometry expects taps (start, stop) that cover 0 to {width} in order, found "

@@ -27,7 +27,7 @@ def log2(values: Ints) -> Ints:
 def mean(sums: Ints, counts: Ints | int) -> Ints:
     """Sums over counts, rounded half up; 0 where the count is 0."""
     divisor = np.maximum(counts, 1)
-    return np.floor_divide(2 * sums + divisor, 2 * divisor)
+    return np.asarray(np.floor_divide(2 * sums + divisor, 2 * divisor))
 
 
 @cache

@@ -19,6 +19,7 @@ Columns = NDArray[np.intp]
 
 PLANE = 2
 _CHUNK = 512
+_SCREENED = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +31,13 @@ class _Concept:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Centres:
-    """What the sums stand for: `keys` sorted, majority `bits` [c, words], `means` per block."""
+    """What the sums stand for: `keys` sorted, majority `bits` [c, words], `means` per block, and
+    the first `quarter` of the bits' words for a quick look at very many concepts."""
 
     keys: tuple[Key, ...]
     bits: Words
     means: tuple[NDArray[np.floating], ...]
+    quarter: Words
 
 
 @dataclass(slots=True)
@@ -70,7 +73,7 @@ class Memory:
                 "merging expects memories of one geometry, found two",
                 "derive both from their ledgers with the same geometry",
             )
-        for key, concept in other._concepts.items():
+        for key, concept in other._concepts.items():  # noqa: SLF001 - of the same class
             self._change(key, concept, 1)
 
     def copy(self) -> "Memory":
@@ -95,10 +98,17 @@ class Memory:
 
     def nearest_by_bits(self, codes: Codes, count: int) -> Columns:
         """The `count` columns nearest to one code by hypervector alone, ascending order."""
-        apart = self._differing(codes.bits[0])
-        if len(apart) <= count:
-            return np.arange(len(apart))
-        return np.sort(np.argpartition(apart, count)[:count])
+        centres, query = self._settled(), codes.bits[0]
+        if len(centres.keys) <= count:
+            return np.arange(len(centres.keys))
+        columns = None
+        if len(centres.keys) > _SCREENED:
+            # A quarter of the bits is enough to leave out nearly all of very many concepts.
+            part = centres.quarter.shape[1]
+            columns = _least(_differing(centres.quarter, query[:part]), _SCREENED)
+        held = centres.bits if columns is None else centres.bits[columns]
+        best = _least(_differing(held, query), count)
+        return np.sort(best if columns is None else columns[best])
 
     def distances(self, codes: Codes, only: Columns | None = None) -> Ints:
         """Distances int64 [n, concepts, blocks] to the concepts, or to those in columns `only`."""
@@ -107,11 +117,12 @@ class Memory:
         chosen = np.arange(len(centres.keys)) if only is None else only
         made = np.empty((len(codes), len(chosen), 1 + len(centres.means)), dtype=np.int64)
         if len(codes) == 1:
-            made[0, :, 0] = self._differing(codes.bits[0], only)
+            held = centres.bits if only is None else centres.bits[only]
+            made[0, :, 0] = _differing(held, codes.bits[0])
             for index, (block, span) in enumerate(self._blocks(), start=1):
                 means = centres.means[index - 1]
-                rows = codes.values[0, slice(*span)].astype(means.dtype)
-                made[0, :, index] = block.distance(rows, means if only is None else means[only])
+                row = codes.values[0, slice(*span)].astype(means.dtype)
+                made[0, :, index] = block.distance(row, means if only is None else means[only])
             return made
         rows = [
             codes.values[:, slice(*span)].astype(block.number) for block, span in self._blocks()
@@ -173,12 +184,11 @@ class Memory:
         names = ("domains", "labels", "counts", "ones", "sums")
         try:
             for domain, label, count, ones, sums in zip(*(packed[n] for n in names), strict=True):
-                concept = _Concept(int(count), ones.astype(np.int32), sums.astype(np.int64))
-                if (concept.ones.shape, concept.sums.shape) != (
-                    (geometry.bits,),
-                    (geometry.values,),
-                ):
-                    raise ValueError("the sums have another width than the geometry")
+                concept = _Concept(
+                    int(count),
+                    ones.astype(np.int32).reshape(geometry.bits),
+                    sums.astype(np.int64).reshape(geometry.values),
+                )
                 made._change((str(domain), str(label)), concept, 1)
         except (KeyError, ValueError, AttributeError, ConceptError) as error:
             raise FormatError(f"unpacking a memory failed: {error!r}", "derive again") from error
@@ -225,14 +235,6 @@ class Memory:
             raise ConceptError(f"no concept {key} in the memory", "add samples of it first")
         return self._concepts[key]
 
-    def _differing(self, bits: Words, only: Columns | None = None) -> Ints:
-        held = self._settled().bits if only is None else self._settled().bits[only]
-        counts = np.empty(len(held), dtype=np.int64)
-        for at in range(0, len(held), _CHUNK):
-            differing = np.bitwise_count(held[at : at + _CHUNK] ^ bits)
-            counts[at : at + _CHUNK] = differing.sum(axis=1, dtype=np.int64)
-        return counts
-
     def _settled(self) -> _Centres:
         if self._centres is None:
             keys = tuple(sorted(self._concepts))
@@ -240,12 +242,27 @@ class Memory:
             negative = np.asarray([2 * c.ones > c.count for c in held], dtype=np.bool_)
             means = np.asarray([mean(c.sums, c.count) for c in held], dtype=np.int64)
             means = means.reshape(len(keys), self.geometry.values)
+            bits = pack(negative.reshape(len(keys), self.geometry.bits))
             self._centres = _Centres(
                 keys,
-                pack(negative.reshape(len(keys), self.geometry.bits)),
+                bits,
                 tuple(
                     np.ascontiguousarray(means[:, slice(*span)]).astype(block.number)
                     for block, span in self._blocks()
                 ),
+                np.ascontiguousarray(bits[:, : max(1, bits.shape[1] // 4)]),
             )
         return self._centres
+
+
+def _differing(held: Words, query: Words) -> Ints:
+    """In how many bits rows [c, words] differ from one query [words], int64 [c]."""
+    counts = np.empty(len(held), dtype=np.int64)
+    for at in range(0, len(held), _CHUNK):
+        differing = np.bitwise_count(held[at : at + _CHUNK] ^ query)
+        counts[at : at + _CHUNK] = differing.sum(axis=1, dtype=np.uint16)
+    return counts
+
+
+def _least(values: Ints, count: int) -> Columns:
+    return np.argpartition(values, count)[:count]

@@ -1,8 +1,8 @@
 """From the distances of several blocks to one number: how new a sample is to a concept."""
 
-from .integers import Ints, root
-
 import numpy as np
+
+from .integers import Ints, root
 
 ONE = 1024
 BELOW = 2 * ONE
@@ -10,11 +10,12 @@ _LIMIT = 1 << 16
 
 
 def combine(distances: Ints, scales: Ints, votes: Ints) -> Ints:
-    """Joint novelty int64 [...] of distances [..., blocks], scales [..., blocks, 2], votes [blocks].
+    """Joint novelty int64 [...] of distances [..., blocks] with scales [..., blocks, 2].
 
     Each distance becomes deviations from its usual value in units of its spread; the score is the
     root of the sum of squares of what exceeds two spreads below the usual, 1,024 a unit. Squares
     let one block that is far off speak for itself; a sum lets several that are a little off.
+    votes: int64 [blocks], how often each block counts.
     """
     apart = (distances - scales[..., 0]) * ONE // scales[..., 1]
     above = np.clip(apart + BELOW, 0, _LIMIT)

@@ -53,7 +53,7 @@ def bind(one: Words, other: Words) -> Words:
 
 
 def bundle(vectors: Words | Sequence[Words]) -> Words:
-    """The majority of hypervectors [n, words]: like each of them. Where halves meet, the first wins."""
+    """The majority of hypervectors [n, words], like each; between equal halves the first wins."""
     stack = np.asarray(vectors, dtype=np.uint64)
     if stack.ndim != 2 or not len(stack):
         raise DimensionError(
@@ -73,7 +73,7 @@ def permute(vector: Words, shift: int = 1) -> Words:
 def similarity(one: Words, other: Words) -> NDArray[np.int64]:
     """The dot product of +-1 vectors, D - 2 x differing bits, broadcast over leading axes."""
     bits = one.shape[-1] * WORD_BITS
-    return bits - 2 * np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int64)
+    return np.asarray(bits - 2 * np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int64))
 
 
 def _words_of(bits: int) -> int:

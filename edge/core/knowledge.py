@@ -8,6 +8,7 @@ so the history of how the facts came in leaves no trace.
 import hashlib
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from .adaptors import Adaptor, fit
 from .facts import Batch, Fact, Ledger, gather
 
 Concept = tuple[str, str]
+
+CODED_ROWS: Final = 32
+"""Facts coded at a time: a code in the making takes some 100 KiB, and small devices many facts."""
 
 
 class Knowledge:
@@ -89,7 +93,9 @@ class Knowledge:
         for domain in self.domains:
             rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
             for label, index in _groups(rows.labels):
-                yield domain, label, self.geometry.project(rows.features[index])
+                for at in range(0, len(index), CODED_ROWS):
+                    part = rows.features[index[at : at + CODED_ROWS]]
+                    yield domain, label, self.geometry.project(part)
 
     def _lessons(self, domain: str) -> tuple[Batch, Batch]:
         own = sample(self._ledger.batches(domain), limits.HEAD_FACTS_MAX)
@@ -116,14 +122,21 @@ def derive(
 def sample(batches: Iterable[Batch], size: int) -> Batch:
     """Choose at most `size` facts: those whose ids hash lowest, so the choice depends on the set
     of facts alone (bottom-k sampling, Cohen & Kaplan 2007).  Returned sorted by id."""
-    kept: list[tuple[bytes, str, str, str, bytes]] = []
+    kept: list[tuple[bytes, str, str, str, int]] = []
+    rows = np.empty((0, 0), np.uint8)
     for batch in batches:
+        if not len(rows):
+            rows = np.empty((size + limits.BATCH_FACTS, batch.features.shape[1]), np.uint8)
+        free = iter(sorted(set(range(size + len(batch))) - {place for *_, place in kept}))
         for row, fact_id in enumerate(batch.ids):
             rank = hashlib.blake2b(fact_id.encode(), digest_size=8).digest()
-            features = batch.features[row].tobytes()
-            kept.append((rank, fact_id, batch.domains[row], batch.labels[row], features))
+            place = next(free)
+            rows[place] = batch.features[row]
+            kept.append((rank, fact_id, batch.domains[row], batch.labels[row], place))
         kept = sorted(kept)[:size]
-    return gather(Fact(i, "", d, label, 0, features) for _, i, d, label, features in kept)
+    kept.sort(key=lambda fact: fact[1])
+    _, ids, domains, labels, places = zip(*kept, strict=True) if kept else ((),) * 5
+    return Batch(ids, domains, labels, rows[list(places)])
 
 
 def survey(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -205,6 +206,11 @@ def told(messages: Iterable[Message]) -> Ack:
         if isinstance(message, Ack):
             return message
     raise AssertionError("an event is answered by Ack or Rejected")
+
+
+def json_line(value: Any) -> str:
+    """Return one line of JSON."""
+    return msgspec.json.encode(value).decode()
 
 
 def in_words(selector: Selector) -> str:

@@ -1,5 +1,6 @@
 """Verbs that change what is known: `auricle forget`, `relabel` and `survey`."""
 
+import sys
 import time
 from datetime import UTC, datetime
 from typing import Annotated
@@ -22,7 +23,9 @@ def forget(
     label: Annotated[str | None, typer.Option(help="Everything with this label.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Captured at or after (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(help="Captured before (UTC).")] = None,
-    resurvey: Annotated[bool, typer.Option(help="Survey the geometry again, too.")] = False,
+    resurvey: Annotated[
+        bool, typer.Option("--resurvey", help="Survey the geometry again, too.")
+    ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,8 +36,8 @@ def forget(
         stream,
         domain,
         label,
-        _nanoseconds(since),
-        _nanoseconds(until),
+        nanoseconds(since),
+        nanoseconds(until),
     )
     if selector.empty:
         raise ConfigError(
@@ -70,15 +73,16 @@ def _count(home: Home, selector: Selector, doing: str) -> int:
 
 
 def _ask(question: str) -> None:
-    try:
-        sure = typer.confirm(question, err=True)
-    except typer.Abort:
+    """Ask on standard error, so that standard output holds nothing but the result."""
+    typer.echo(f"{question} [y/N]: ", nl=False, err=True)
+    answer = sys.stdin.readline()
+    if not answer:
+        typer.echo(err=True)
         raise ConfigError(
             "asking for confirmation: there was no answer, and nothing was changed", "give --yes"
-        ) from None
-    if not sure:
-        views.show_error("nothing was changed", "")
-        raise typer.Exit(1)
+        )
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise ConfigError("asking for confirmation: nothing was changed", "")
 
 
 def relabel(
@@ -119,7 +123,8 @@ def survey(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
     views.say(f"knowledge digest  {digest}")
 
 
-def _nanoseconds(moment: datetime | None) -> int | None:
+def nanoseconds(moment: datetime | None) -> int | None:
+    """Return a moment in nanoseconds since 1970; one without a zone is taken as UTC."""
     if moment is None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

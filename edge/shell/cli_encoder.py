@@ -61,5 +61,16 @@ def _show(made: encoder.Card, path: Path, skipped: tuple[Skipped, ...], as_json:
         said = {"card": str(path), "fingerprint": made.fingerprint, "skipped": skipped}
         views.show_json(said)
         return
-    views.show_card(made, path)
+    frozen = "frozen" if made.quantiser is not None else "none yet: auricle encoder calibrate"
+    views.show_pairs(
+        (
+            ("card", path),
+            ("kind", made.kind),
+            ("taps", ", ".join(f"{tap.name} {tap.width}" for tap in made.taps)),
+            ("licence", made.licence),
+            ("quantiser", frozen),
+            ("fingerprint", made.fingerprint),
+            *(("to check", note) for note in made.notes),
+        )
+    )
     views.show_skipped(skipped)

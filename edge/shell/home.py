@@ -38,7 +38,8 @@ TEMPLATE = """\
 # Settings of this auricle home; every key is documented in docs/config.md.
 
 [encoder]
-card = {card}  # a shipped encoder's name, or the path of a card
+# card: a shipped encoder's name, or the path of a card
+card = {card}
 threads = 1                # threads of the encoder
 
 [knowledge]

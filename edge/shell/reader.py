@@ -1,5 +1,6 @@
 """Reading a knowledge file: all that the core's Ledger asks, and what else users ask of it."""
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -8,7 +9,6 @@ from typing import Any
 
 import msgspec
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
 from ..core import Batch, Fact, Selector, StateCorruptError, digest_facts, gather
@@ -99,12 +99,12 @@ class Reader:
     def geometry(self) -> Mapping[str, NDArray[Any]] | None:
         """See `facts.Ledger`."""
         packed = self._meta("geometry")
-        try:
-            return None if packed is None else load_arrays(packed)
-        except SafetensorError as error:
-            raise StateCorruptError(
-                f"reading the geometry in {self.path}: {error}", DAMAGED
-            ) from error
+        if packed is None:
+            return None
+        # The facts have their digest; a flipped bit here would change the knowledge unnoticed.
+        if hashlib.sha256(packed).digest() != self._meta("geometry_sha256"):
+            raise StateCorruptError(f"reading the geometry in {self.path}: it is damaged", DAMAGED)
+        return load_arrays(packed)
 
     def evictions(self) -> int:
         """See `facts.Ledger`."""
@@ -151,9 +151,15 @@ class Reader:
         rows = self._rows("PRAGMA integrity_check")
         lines = [line for row in rows for line in row[0].splitlines()]
         found = [line for line in lines if line != "ok" and not line.startswith("***")]
-        if not found and self.digest() != self.written_digest():
-            found.append("the facts are not those that were written: the file is damaged")
-        return tuple(found)
+        return tuple(found) or tuple(self._damage())
+
+    def _damage(self) -> Iterator[str]:
+        try:
+            self.geometry()
+            if self.digest() != self.written_digest():
+                yield "the facts are not those that were written: the file is damaged"
+        except StateCorruptError as error:
+            yield error.message
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with guarded(self.path, "reading"):

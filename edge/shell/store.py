@@ -5,6 +5,7 @@ erased is overwritten in the database, and the log is cut to nothing.  One proce
 readers are welcome.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -126,8 +127,10 @@ class Store(Reader):
             self._erase(effect)
         elif isinstance(effect, Freeze):
             arrays = {name: np.ascontiguousarray(a) for name, a in effect.geometry.items()}
+            packed = save_arrays(arrays)
             with self._transaction("freezing the geometry") as db:
-                _put(db, "geometry", save_arrays(arrays))
+                _put(db, "geometry", packed)
+                _put(db, "geometry_sha256", hashlib.sha256(packed).digest())
 
     def adopt_burials(self, other: "Store") -> None:
         """Take over what another store has buried: a fact forgotten there stays forgotten here."""

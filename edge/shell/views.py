@@ -6,19 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-import encoder
-
 from ..core import Decision, DriftAlarm, Receipt
-from .actions import Inspection, Learned, Predicted, Tick, Verified
+from .actions import Inspection, Learned, Predicted, Tick, Verified, json_line
 from .examples import Skipped
 from .transfer import Merged, Restored
 
@@ -44,7 +40,7 @@ def plain(text: str) -> str:
 
 def show_json(value: Any) -> None:
     """Print one line of JSON."""
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.write(json_line(value) + "\n")
 
 
 def show_error(message: str, hint: str) -> None:
@@ -252,23 +248,6 @@ def show_skipped(skipped: tuple[Skipped, ...]) -> None:
         say(f"skipped {skip.source}: {skip.reason}")
     if len(skipped) > SHOWN_SKIPS:
         say(f"... and {len(skipped) - SHOWN_SKIPS} more skipped")
-
-
-def show_card(card: encoder.Card, path: Path) -> None:
-    """Print what a card says, and where it was written."""
-    taps = ", ".join(f"{tap.name} {tap.width}" for tap in card.taps)
-    frozen = "frozen" if card.quantiser is not None else "none yet: auricle encoder calibrate"
-    show_pairs(
-        (
-            ("card", path),
-            ("kind", card.kind),
-            ("taps", taps),
-            ("licence", card.licence),
-            ("quantiser", frozen),
-            ("fingerprint", card.fingerprint),
-            *(("to check", note) for note in card.notes),
-        )
-    )
 
 
 def _facts(count: int) -> str:

@@ -18,17 +18,13 @@ def draw(
     return np.clip(np.rint(centre + shift + noise), 0, 255).astype(np.uint8)
 
 
-def enrolment(
-    seed: int = 0, count: int = 60
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def enrolment(seed: int = 0, count: int = 60) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Two classes of `count` rows each, with their labels."""
     rows = np.concatenate([draw(seed + label, count, label) for label in range(2)])
     return rows, np.repeat([0, 1], count)
 
 
-def learned(
-    seed: int = 0, count: int = 60
-) -> tuple[hdc.Memory, list[tuple[str, str, hdc.Codes]]]:
+def learned(seed: int = 0, count: int = 60) -> tuple[hdc.Memory, list[tuple[str, str, hdc.Codes]]]:
     """A surveyed memory with one domain, and the facts in it."""
     rows, labels = enrolment(seed, count)
     geometry = hdc.survey(rows, labels, TAPS, 5, bits=1024)

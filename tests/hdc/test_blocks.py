@@ -10,7 +10,8 @@ def test_the_plane_does_not_see_the_norm() -> None:
     """Scaling a row leaves its place in the plane; the norms block sees it."""
     rows, labels = enrolment()
     geometry = hdc.survey(rows // 2, labels, TAPS, 1, bits=64)
-    assert geometry.plane is not None and geometry.norms is not None
+    assert geometry.plane is not None
+    assert geometry.norms is not None
     row = (draw(3, 1) // 4) * 2
     half, full = row // 2, row
     moved = geometry.plane.code(full) - geometry.plane.code(half)
@@ -33,16 +34,15 @@ def test_columns_leave_the_first_tap_to_the_bits() -> None:
     assert geometry.columns is not None
     assert geometry.columns.span.tolist() == [40, 60]
     rows[:, :40] = 0
-    assert np.array_equal(
-        geometry.columns.code(rows), geometry.columns.code(enrolment()[0])
-    )
+    assert np.array_equal(geometry.columns.code(rows), geometry.columns.code(enrolment()[0]))
 
 
 def test_what_lies_outside_the_axes_counts() -> None:
     """In a wide tap a deviation that no axis sees still adds to the distance."""
     rows = draw(1, 60, width=400)
     geometry = hdc.survey(rows, np.zeros(60, dtype=int), ((0, 400),), 1, bits=64)
-    assert geometry.plane is not None and geometry.plane.rest[0] > 0
+    assert geometry.plane is not None
+    assert geometry.plane.rest[0] > 0
     fresh = draw(2, 50, width=400)
     noisy = np.clip(fresh + np.random.default_rng(0).normal(0, 30, fresh.shape), 0, 255)
     codes = [geometry.plane.code(part.astype(np.uint8))[:, -1] for part in (fresh, noisy)]

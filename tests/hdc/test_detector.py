@@ -5,7 +5,7 @@ import pytest
 
 import hdc
 from hdc import ConceptError
-from hdc.detector import SHORTLIST
+from hdc.detector import MANY
 from tests.hdc.samples import TAPS, draw, enrolment, learned
 
 
@@ -68,13 +68,14 @@ def test_many_concepts_are_shortlisted_by_bits() -> None:
     rows, labels = enrolment()
     geometry = hdc.survey(rows, labels, TAPS, 5, bits=8192)
     memory = hdc.Memory(geometry)
-    for label in range(3 * SHORTLIST):
-        memory.add("home", f"{label:03}", geometry.project(draw(label, 10, label)))
-    calibration = hdc.calibrate(memory, [])
+    facts = [("home", f"{n:03}", geometry.project(draw(n, 10, n))) for n in range(3 * MANY)]
+    for fact in facts:
+        memory.add(*fact)
+    calibration = hdc.calibrate(memory, facts)
     for label in (0, 40, 90):
         code = geometry.project(draw(1000 + label, 1, label))
         found = hdc.detect(code, memory, calibration)
-        scores = memory.score(code)[0]
+        scores = memory.score(code, calibration.scales_for(memory))[0]
         assert (found.label, found.score) == (f"{label:03}", scores.min())
 
 

@@ -13,7 +13,8 @@ from hdc.integers import log2, mean, root
 def test_root_is_the_integer_root(value: int) -> None:
     """Roots are rounded down."""
     assert int(root(np.asarray([value], dtype=np.int64))[0]) in (
-        math.isqrt(value), math.isqrt(value + (value > 2**50))
+        math.isqrt(value),
+        math.isqrt(value + (value > 2**50)),
     )
 
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import hdc
 from hdc import ConceptError, DimensionError, FormatError
-
 from tests.hdc.samples import TAPS, draw, learned
 
 

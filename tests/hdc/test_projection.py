@@ -83,4 +83,4 @@ def test_largest_sums_stay_exact() -> None:
 def test_other_dtypes_are_refused() -> None:
     """Only uint8 features are projected."""
     with pytest.raises(DimensionError, match="uint8"):
-        project(np.zeros(4, dtype=np.float32), 1)  # type: ignore[arg-type]
+        project(np.zeros(4, dtype=np.float32), 1)

@@ -15,12 +15,12 @@ seeds = st.integers(0, 2**64 - 1)
 
 
 def as_bsc(words: np.ndarray) -> torchhd.BSCTensor:
-    """torchhd's binary spatter code of the same bits."""
+    """The binary spatter code of torchhd with the same bits."""
     return torch.from_numpy(unpack(words).copy()).as_subclass(torchhd.BSCTensor)
 
 
 def as_map(words: np.ndarray) -> torchhd.MAPTensor:
-    """torchhd's multiply-add-permute vector: a set bit is -1."""
+    """The multiply-add-permute vector of torchhd: a set bit is -1."""
     signs = 1 - 2 * unpack(words).astype(np.float32)
     return torch.from_numpy(signs).as_subclass(torchhd.MAPTensor)
 

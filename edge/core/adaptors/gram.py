@@ -29,8 +29,8 @@ class Gram:
     def add(self, rows: Floats) -> None:
         """Add the products of all columns of rows [n, width]."""
         for blocks, span in zip(self._rows, self._spans, strict=True):
-            for block, other in zip(blocks, self._spans, strict=False):
-                block += rows[:, span].T @ rows[:, other]
+            for column, block in enumerate(blocks):
+                np.add(block, rows[:, span].T @ rows[:, self._spans[column]], out=block)
 
     def trace(self) -> float:
         """Sum the diagonal: the energy of all rows added."""

@@ -5,13 +5,17 @@ is enough (transfer), and fade by themselves as the domain's own facts grow.  Ea
 on its own mean.  Constants were chosen on PACS, 1 to 300 labels a class: docs/decisions/0004.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import limits
 from ..facts import Batch
+from .gram import Gram
 
 SUPPORT_WEIGHT: Final = 0.1
 RIDGE: Final = 0.3
@@ -20,6 +24,7 @@ SPREAD_FACTS: Final = 50
 PENALTY_MIN: Final = 1e-6
 
 Floats = NDArray[np.float32]
+Chunk = Callable[[], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,20 +54,17 @@ def fit_head(own: Batch, others: Batch) -> Head:
     """Solve the head of a domain.  own: its facts, at least one; others: of all other domains.
 
     Weighted ridge regression on one-hot labels (Hoerl & Kennard 1970), in the dual where there are
-    fewer facts than columns.  Rows come sorted by id, so the answer depends on the set of facts
-    alone.  Cost: O(n width min(n, width)) time and 4 (n + 2 min(n, width)) width bytes, n facts.
+    far fewer facts than columns.  Rows come sorted by id, so the answer depends on the set of facts
+    alone.  Cost: O(n width min(n, width)) time, 2 width^2 bytes in small pieces, n facts.
     """
     labels = tuple(sorted({*own.labels, *others.labels}))
     mean, spread = _scales(own, others)
-    rows = np.empty((len(own) + len(others), own.features.shape[1]), np.float32)
-    np.subtract(own.features, mean, out=rows[: len(own)])
+    chunks = [*_chunks(own, labels, mean[None], spread, 1.0)]
     if len(others):
-        np.subtract(others.features, _means_by_domain(others), out=rows[len(own) :])
-    rows /= spread
-    targets = _one_hot((*own.labels, *others.labels), labels) - np.float32(1 / len(labels))
-    weights = np.ones(len(rows), np.float32)
-    weights[len(own) :] = SUPPORT_WEIGHT
-    solved = _solve_ridge(rows, targets, weights) / spread[:, None]
+        centres = _means_by_domain(others)
+        chunks += _chunks(others, labels, centres, spread, SUPPORT_WEIGHT)
+    weight = len(own) + SUPPORT_WEIGHT * len(others)
+    solved = _solve_ridge(chunks, weight) / spread[:, None]
     return Head(labels, solved, np.float32(1 / len(labels)) - mean @ solved)
 
 
@@ -71,18 +73,22 @@ def _scales(own: Batch, others: Batch) -> tuple[Floats, Floats]:
     count = len(own)
     centre = own.features.mean(axis=0, dtype=np.float64)
     if not len(others):
-        return centre.astype(np.float32), _root(_deviations(own, centre) / count)
+        return centre.astype(np.float32), _root(_deviations(own, centre[None]) / count)
     lean = MEAN_FACTS / (MEAN_FACTS + count)
     mean = (1 - lean) * centre + lean * others.features.mean(axis=0, dtype=np.float64)
     support = _deviations(others, _means_by_domain(others)) / len(others)
-    variance = (_deviations(own, mean) + SPREAD_FACTS * support) / (count + SPREAD_FACTS)
+    variance = (_deviations(own, mean[None]) + SPREAD_FACTS * support) / (count + SPREAD_FACTS)
     return mean.astype(np.float32), _root(variance)
 
 
-def _deviations(rows: Batch, centre: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Sum the squared deviations of each column.  centre: [width] or [n, width]."""
-    apart = np.subtract(rows.features, centre, dtype=np.float32)
-    return np.asarray(np.einsum("ij,ij->j", apart, apart, dtype=np.float64))
+def _deviations(rows: Batch, centres: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Sum the squared deviations of each column.  centres: [domains of rows, width]."""
+    summed = np.zeros(rows.features.shape[1])
+    domains = _domain_numbers(rows)
+    for part in _parts(rows):
+        apart = np.subtract(rows.features[part], centres[domains[part]], dtype=np.float32)
+        summed += np.einsum("ij,ij->j", apart, apart, dtype=np.float64)
+    return summed
 
 
 def _root(variance: NDArray[np.float64]) -> Floats:
@@ -91,27 +97,63 @@ def _root(variance: NDArray[np.float64]) -> Floats:
 
 
 def _means_by_domain(rows: Batch) -> Floats:
-    means = np.empty(rows.features.shape, np.float32)
-    domains = np.array(rows.domains)
-    for domain in sorted(set(rows.domains)):
-        index = domains == domain
-        means[index] = rows.features[index].mean(axis=0, dtype=np.float64)
-    return means
+    """Return the columns' means in each domain, sorted: [domains, width]."""
+    numbers = _domain_numbers(rows)
+    counted = range(numbers.max() + 1)
+    means = [rows.features[numbers == n].mean(axis=0, dtype=np.float64) for n in counted]
+    return np.array(means, np.float32)
 
 
-def _one_hot(names: tuple[str, ...], labels: tuple[str, ...]) -> Floats:
+def _domain_numbers(rows: Batch) -> NDArray[np.intp]:
+    return np.asarray(np.unique(np.array(rows.domains), return_inverse=True)[1])
+
+
+def _parts(rows: Batch) -> list[slice]:
+    """Cut rows into parts small enough to leave no trace in memory."""
+    return [slice(at, at + limits.BATCH_FACTS) for at in range(0, len(rows), limits.BATCH_FACTS)]
+
+
+def _chunks(
+    rows: Batch, labels: tuple[str, ...], centres: Floats, spread: Floats, weight: float
+) -> Iterator[Chunk]:
+    """Yield functions that standardise a part of the rows and its targets when asked."""
     at = {label: column for column, label in enumerate(labels)}
-    return np.eye(len(labels), dtype=np.float32)[[at[name] for name in names]]
+    columns = np.array([at[name] for name in rows.labels])
+    numbers = _domain_numbers(rows)
+    scale = np.float32(np.sqrt(weight))
+
+    def standardise(part: slice) -> tuple[Floats, Floats]:
+        inputs = np.subtract(rows.features[part], centres[numbers[part]], dtype=np.float32)
+        inputs *= scale / spread
+        sought = np.eye(len(labels), dtype=np.float32)[columns[part]] - np.float32(1 / len(labels))
+        return inputs, sought * scale
+
+    for part in _parts(rows):
+        yield partial(standardise, part)
 
 
-def _solve_ridge(rows: Floats, targets: Floats, weights: Floats) -> Floats:
-    """Solve weighted ridge regression.  rows [n, width] are scaled in place."""
-    scale = np.sqrt(weights)[:, None]
-    rows *= scale
-    count, width = rows.shape
-    gram = rows @ rows.T if count <= width else rows.T @ rows
-    energy = float(np.trace(gram, dtype=np.float64)) / float(weights.sum())
+def _solve_ridge(chunks: list[Chunk], weight: float) -> Floats:
+    """Solve ridge regression.  chunks: of weighted inputs and targets; weight: of all together."""
+    first, _ = chunks[0]()
+    width = first.shape[1]
+    if len(chunks) * limits.BATCH_FACTS <= width // 2:
+        return _solve_dual(chunks, weight)
+    gram = Gram(width)
+    products = []
+    for chunk in chunks:
+        inputs, targets = chunk()
+        gram.add(inputs)
+        products.append(inputs.T @ targets)
+    sought = np.asarray(np.sum(products, axis=0))
+    return gram.solve(RIDGE * gram.trace() / weight + PENALTY_MIN, sought)
+
+
+def _solve_dual(chunks: list[Chunk], weight: float) -> Floats:
+    """Solve for one number a fact instead of one a column."""
+    made = [chunk() for chunk in chunks]
+    inputs = np.concatenate([rows for rows, _ in made])
+    targets = np.concatenate([rows for _, rows in made])
+    gram = inputs @ inputs.T
+    energy = float(np.trace(gram, dtype=np.float64)) / weight
     gram.flat[:: len(gram) + 1] += RIDGE * energy + PENALTY_MIN
-    if count <= width:
-        return rows.T @ np.linalg.solve(gram, targets * scale)
-    return np.asarray(np.linalg.solve(gram, rows.T @ (targets * scale)))
+    return inputs.T @ np.linalg.solve(gram, targets)

@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_read_is_skipped(tmp_path, monkeypatch):
 def test_names_of_any_bytes_can_be_shown(tmp_path):
     """A name that is no UTF-8 is escaped, and its label is not silently another one."""
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
-    os.mkdir(folder)
+    Path(os.fsdecode(folder)).mkdir()
     Path(os.fsdecode(folder + b"/x.png")).write_bytes(b"x")
     (item,) = read_folder(tmp_path)
     assert isinstance(item, Example)

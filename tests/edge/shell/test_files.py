@@ -183,7 +183,7 @@ def test_an_interrupted_transaction_is_rolled_back(path):
 )
 def test_errors_of_the_system_say_what_to_do(error, kind, hint):
     """SQLite's and the system's errors become StateError, with the file and a cure."""
-    with pytest.raises(kind, match="writing k.db") as caught, guarded(Path("k.db"), "writing"):
+    with pytest.raises(kind, match=r"writing k\.db") as caught, guarded(Path("k.db"), "writing"):
         raise error
     assert type(caught.value) is kind
     assert hint in caught.value.hint

@@ -101,7 +101,7 @@ def test_tables_and_arrays_agree(tmp_path):
 
 def save(path: Path, **arrays: object) -> bytes:
     """The bytes of an .npz."""
-    np.savez(path, **{name: np.asarray(array) for name, array in arrays.items()})
+    np.savez(path, **{name: np.asarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
     return path.read_bytes()
 
 

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.core.adaptors.gram import SIDE, Gram
+
+
+def rows(count: int, width: int) -> NDArray[np.float32]:
+    """Correlated rows, float32."""
+    random = np.random.default_rng(width)
+    mixing = np.eye(width) + 0.2 * random.normal(size=(width, width)) / np.sqrt(width)
+    return np.asarray(random.normal(size=(count, width)) @ mixing, np.float32)
+
+
+@pytest.mark.parametrize("width", [1, 7, SIDE - 1, SIDE, SIDE + 1, 2 * SIDE + 3])
+def test_it_solves_what_numpy_solves(width):
+    """In blocks or at once, the solution is the same up to float32."""
+    inputs = rows(width + 20, width)
+    sought = inputs.T @ rows(width + 20, 3)
+    gram = Gram(width)
+    gram.add(inputs[:9])
+    gram.add(inputs[9:])
+    whole = inputs.T.astype(np.float64) @ inputs
+    ridge = 0.3 * np.trace(whole) / len(inputs)
+    assert gram.trace() == pytest.approx(np.trace(whole), rel=1e-5)
+    expected = np.linalg.solve(whole + ridge * np.eye(width), sought)
+    np.testing.assert_allclose(gram.solve(ridge, sought), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_it_solves_where_columns_repeat():
+    """The ridge makes a matrix solvable that is not so by itself."""
+    inputs = np.repeat(rows(30, 4), 100, axis=1)
+    gram = Gram(400)
+    gram.add(inputs)
+    solved = gram.solve(1.0, inputs.T @ np.ones((30, 1), np.float32))
+    assert np.isfinite(solved).all()
+    np.testing.assert_allclose(solved[:100], np.full((100, 1), solved[0]), rtol=0.01)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import encoder
+from tests.homes import CARD, run, run_json
+from tests.worlds import WIDTH
+
+
+def samples(folder: Path) -> Path:
+    """Vectors to calibrate on."""
+    np.savez(folder / "samples.npz", features=np.random.default_rng(1).normal(size=(50, WIDTH)))
+    return folder / "samples.npz"
+
+
+def test_a_card_is_calibrated_in_place(tmp_path):
+    """A card without quantiser gets one from sample data."""
+    card = tmp_path / "raw.toml"
+    encoder.save_card(encoder.vector_card(WIDTH), card)
+    said = run("encoder", "calibrate", card, samples(tmp_path), "--granularity", "channel")
+    assert said.exit_code == 0, said.output
+    assert "frozen" in said.stdout
+    assert encoder.load_card(card).quantiser is not None
+
+
+def test_a_frozen_card_is_not_overwritten(tmp_path):
+    """A card that homes may stand on stays; the new one goes to --out."""
+    card = tmp_path / "frozen.toml"
+    encoder.save_card(CARD, card)
+    said = run("encoder", "calibrate", card, samples(tmp_path))
+    assert said.exit_code == 1
+    assert "frozen already" in said.stderr
+    assert encoder.load_card(card).fingerprint == CARD.fingerprint
+    made = run_json("encoder", "calibrate", card, samples(tmp_path), "--out", tmp_path / "new.toml")
+    assert made["fingerprint"] == encoder.load_card(tmp_path / "new.toml").fingerprint
+
+
+def test_what_is_no_model_gets_no_card(tmp_path):
+    """A file that is no ONNX model is refused, and an existing card is not overwritten."""
+    (tmp_path / "model.onnx").write_text("text", "utf-8")
+    said = run("encoder", "card", tmp_path / "model.onnx")
+    assert said.exit_code == 1
+    assert "ONNX" in said.stderr
+    (tmp_path / "model.card.toml").write_text("mine", "utf-8")
+    said = run("encoder", "card", tmp_path / "model.onnx")
+    assert "exists already" in said.stderr
+
+
+def test_a_foreign_model_gets_a_card(tmp_path):
+    """The shipped model, described as a foreign one, gets a card with its taps."""
+    shipped = encoder.load_card(encoder.SHIPPED["efficientnet_lite0"])
+    assert shipped.folder is not None
+    assert shipped.file is not None
+    model = tmp_path / "model.onnx"
+    model.write_bytes(Path(shipped.folder, shipped.file).read_bytes())
+    made = run_json("encoder", "card", model)
+    card = encoder.load_card(made["card"])
+    assert {tap.output for tap in card.taps} == {tap.output for tap in shipped.taps}
+    assert card.quantiser is None

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.homes import learned_home, new_home, run, run_json
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home that has learned two labels."""
+    return learned_home(tmp_path / "home")
+
+
+@pytest.mark.parametrize(("verb", "name"), [("backup", "b.db"), ("export", "e.npz")])
+def test_existing_files_are_not_overwritten(tmp_path, home, verb, name):
+    """A target that exists is refused and left as it was."""
+    (tmp_path / name).write_text("mine", "utf-8")
+    said = run(verb, tmp_path / name, "--home", home)
+    assert said.exit_code == 1
+    assert "exists already" in said.stderr
+    assert (tmp_path / name).read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize("verb", ["backup", "export"])
+def test_a_missing_folder_is_told(tmp_path, home, verb):
+    """A target in a folder that is not there is refused with a hint."""
+    said = run(verb, tmp_path / "no" / "x", "--home", home)
+    assert said.exit_code == 1
+    assert "folder" in said.stderr
+
+
+def test_a_backup_goes_round(tmp_path, home):
+    """Backed up, changed, restored: the digest is the one before."""
+    before = run_json("verify", "--home", home)
+    assert "wrote" in run("backup", tmp_path / "b.db", "--home", home).stdout
+    run("relabel", "--home", home, "--label", "a", "--to-label", "z")
+    said = run("restore", tmp_path / "b.db", "--home", home)
+    assert "before-restore-1" in said.stdout
+    assert run_json("verify", "--home", home) == before
+
+
+def test_an_export_goes_round(tmp_path, home):
+    """Exported and learned into a new home, facts and answers are the same."""
+    run("export", tmp_path / "e.npz", "--home", home)
+    other = new_home(tmp_path / "other")
+    said = run("learn", tmp_path / "e.npz", "--home", other)
+    assert "learned 24 facts" in said.stdout
+    one, two = (run_json("verify", "--home", where) for where in (home, other))
+    assert one["facts_digest"] == two["facts_digest"]
+    assert one["knowledge_digest"] == two["knowledge_digest"]
+    assert run("predict", tmp_path / "e.npz", "--home", other).exit_code == 0
+
+
+def test_a_merge_is_told(tmp_path, home):
+    """What came in, what was known and what went is said."""
+    other = learned_home(tmp_path / "other")
+    run("forget", "--home", other, "--label", "a", "--yes")
+    said = run("merge", other / "knowledge.db", "--home", home)
+    assert said.exit_code == 0
+    assert "forgot 12 facts that the other ledger had forgotten" in said.stdout
+    assert run_json("verify", "--home", home)["facts"] == 12

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import encoder
+from edge import Config, ForgetRequest, Runtime, Selector, Store
+from edge.core import Enrol, Fact, MemoryLedger, Remember
+from edge.sim import BrokenPromiseError, checkers
+
+WIDTH = 24
+
+
+@pytest.fixture
+def model() -> encoder.Model:
+    """An encoder of ready-made vectors."""
+    rows = np.random.default_rng(0).normal(size=(50, WIDTH)).astype(np.float32)
+    quantiser = encoder.freeze_quantiser(rows, (slice(0, WIDTH),))
+    return encoder.open_model(encoder.vector_card(WIDTH, quantiser=quantiser))
+
+
+def facts(count: int = 12) -> tuple[Fact, ...]:
+    """Facts of two classes with features that do not repeat."""
+    random = np.random.default_rng(1)
+    return tuple(
+        Fact(f"fact-{i:04}", "s", "a", "xy"[i % 2], i, random.bytes(WIDTH)) for i in range(count)
+    )
+
+
+@pytest.fixture
+def device(model: encoder.Model, tmp_path: Path):
+    """A runtime and its store, with facts in them."""
+    with Store.create(tmp_path / "k.db", model.card) as store:
+        runtime = Runtime(Config(), model, store)
+        for effect in runtime.handle(Enrol(facts())):
+            store.apply(effect)
+        yield runtime, store
+
+
+def test_all_is_well_with_a_device_that_keeps_its_promises(device, model) -> None:
+    """No checker complains of a device that did as it should."""
+    runtime, store = device
+    checkers.check_knowledge(runtime, store, model.card.fingerprint)
+    checkers.check_ledger(store, MemoryLedger(facts()))
+    checkers.check_acknowledged({fact.id: fact.label for fact in facts()}, store)
+    checkers.check_bounds(runtime, store)
+    for effect in runtime.handle(ForgetRequest("r", Selector(label="x"))):
+        store.apply(effect)
+    kept = [fact.features for fact in facts() if fact.label == "y"]
+    erased = {fact.id: fact.features for fact in facts() if fact.label == "x"}
+    checkers.check_forgotten(erased, store, kept)
+    checkers.check_knowledge(runtime, store, model.card.fingerprint)
+
+
+def test_knowledge_that_left_its_ledger_is_found(device, model) -> None:
+    """A fact behind the runtime's back breaks the first promise."""
+    runtime, store = device
+    store.apply(Remember((Fact("other", "s", "a", "x", 99, bytes(WIDTH)),)))
+    with pytest.raises(BrokenPromiseError, match="not what its ledger gives"):
+        checkers.check_knowledge(runtime, store, model.card.fingerprint)
+
+
+def test_a_store_that_holds_something_else_is_found(device, model) -> None:
+    """A ledger with one fact less than confirmed is found, and so is a full concept."""
+    _, store = device
+    with pytest.raises(BrokenPromiseError, match="confirmed"):
+        checkers.check_ledger(store, MemoryLedger(facts(11)))
+    small = Runtime(Config(facts_per_concept=2), model, store)
+    with pytest.raises(BrokenPromiseError, match="capacity"):
+        checkers.check_bounds(small, store)
+
+
+def test_lost_and_changed_labels_are_found(device) -> None:
+    """An acknowledged label must be there, and must be the one acknowledged."""
+    _, store = device
+    with pytest.raises(BrokenPromiseError, match="lost"):
+        checkers.check_acknowledged({"nowhere": "x"}, store)
+    with pytest.raises(BrokenPromiseError, match="another"):
+        checkers.check_acknowledged({"fact-0000": "y"}, store)
+
+
+def test_what_was_not_forgotten_is_found(device) -> None:
+    """A receipted id in the ledger is found, and so are its features in the file alone."""
+    runtime, store = device
+    first = facts()[0]
+    with pytest.raises(BrokenPromiseError, match="is in the ledger"):
+        checkers.check_forgotten({first.id: first.features}, store, [])
+    for effect in runtime.handle(ForgetRequest("r", Selector(ids=frozenset({first.id})))):
+        store.apply(effect)
+    checkers.check_forgotten({first.id: first.features}, store, [])
+    copy = Fact("copy-0000", "s", "a", "x", 1, first.features)
+    store.apply(Remember((copy,)))
+    with pytest.raises(BrokenPromiseError, match="features of forgotten"):
+        checkers.check_forgotten({first.id: first.features}, store, [])
+    checkers.check_forgotten({first.id: first.features}, store, [copy.features])

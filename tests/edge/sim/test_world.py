@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge import EdgeError
+from edge.sim import build_world
+from edge.sim.scenarios import parse_scenario
+from edge.sim.world import Ask, Examine, Show, Teach, Tell
+
+PLAIN = {"source": "optdigits", "test": 50}
+NOISY = PLAIN | {"corruptions": [{"kind": "drift", "severity": 1.0, "ramp": 20}]}
+
+
+def world(phases, seed: int = 1, **changes):
+    """A world of two domains that share their samples, one drifting."""
+    content = {
+        "title": "t",
+        "encoder": {"model": "vector"},
+        "domains": {"a": PLAIN, "b": NOISY},
+        "phases": phases,
+    }
+    return build_world(parse_scenario(content | changes), seed)
+
+
+def of_kind(found, kind):
+    """The actions of a kind, in order."""
+    return [action for action in found.actions if isinstance(action, kind)]
+
+
+def test_a_seed_lays_out_the_same_world_again() -> None:
+    """The same seed gives the same measurements, another seed others."""
+    phases = [{"domain": "a", "enrol": 5}, {"domain": "b", "observations": 10}]
+    first, same, other = (
+        [sample.read().tobytes() for sample in world(phases, seed).samples] for seed in (1, 1, 2)
+    )
+    assert first == same
+    assert first != other
+
+
+def test_no_sample_is_used_twice() -> None:
+    """Enrolled, shown and held-out rows are apart, also between domains that share a source."""
+    found = world(
+        [
+            {"domain": "a", "enrol": 300, "observations": 200},
+            {"domain": "b", "enrol": 300, "observations": 200},
+        ],
+        domains={"a": PLAIN, "b": PLAIN | {"corruptions": [{"kind": "drift", "severity": 0.0}]}},
+    )
+    used = [s.read().tobytes() for teach in of_kind(found, Teach) for s in teach.samples]
+    used += [show.sample.read().tobytes() for show in of_kind(found, Show)]
+    held_out = {sample.read().tobytes() for sample in found.tests["a"]}
+    assert len(set(used)) == len(used) == 1000
+    assert not held_out & set(used)
+    assert held_out == {sample.read().tobytes() for sample in found.tests["b"]}
+
+
+def test_a_drift_grows_over_its_ramp_and_is_whole_in_the_held_out_set() -> None:
+    """The first observation is untouched, later ones move further, held-out ones furthest."""
+    found = world([{"domain": "b", "observations": 10}, {"domain": "b", "observations": 30}])
+    clean = world(
+        [{"domain": "b", "observations": 10}, {"domain": "b", "observations": 30}],
+        domains={"b": PLAIN},
+    )
+    pairs = zip(of_kind(found, Show), of_kind(clean, Show), strict=True)
+    moved = [float(np.abs(a.sample.read() - b.sample.read()).sum()) for a, b in pairs]
+    assert moved[0] == 0
+    assert moved[:21] == sorted(moved[:21])
+    assert moved[-1] == pytest.approx(moved[20], rel=1e-4)
+    last = np.abs(found.tests["b"][0].read() - clean.tests["b"][0].read()).sum()
+    assert last == pytest.approx(moved[-1], rel=1e-4)
+
+
+def test_labels_come_late_and_the_rest_at_the_end() -> None:
+    """A label comes `label_delay` observations after its own, at the latest before the last
+    checkpoint."""
+    phase = {"domain": "a", "observations": 10, "label_fraction": 1.0, "label_delay": 3}
+    found = world([phase])
+    order = [a for a in found.actions if isinstance(a, Show | Tell | Examine)]
+    shown = [a.id for a in order if isinstance(a, Show)]
+    for tell in of_kind(found, Tell):
+        before = sum(isinstance(a, Show) for a in order[: order.index(tell)])
+        assert before == min(10, shown.index(tell.id) + 4)
+    assert isinstance(order[-1], Examine)
+    assert len(of_kind(found, Tell)) == 10
+
+
+def test_requests_come_at_their_place() -> None:
+    """A request comes before its observation; one beyond the end comes at the end."""
+    found = world(
+        [{"domain": "a", "observations": 5}],
+        forget=[{"at": 99, "label": "1"}, {"at": 2, "label": "0"}],
+    )
+    kinds = [type(action) for action in found.actions[1:]]
+    assert kinds == [Show, Show, Ask, Show, Show, Show, Ask, Examine]
+
+
+def test_classes_can_be_ordered() -> None:
+    """A stream by class follows the order given."""
+    phase = {"domain": "a", "observations": 40, "classes": ["7", "2"], "order": "by_class"}
+    labels = [show.sample.label for show in of_kind(world([phase]), Show)]
+    assert labels == sorted(labels, reverse=True)
+    assert set(labels) == {"2", "7"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"phases": [{"domain": "a", "enrol": 5_000}]}, "left"),
+        ({"domains": {"a": PLAIN, "b": PLAIN | {"corruptions": [{"kind": "blur"}]}}}, "blur"),
+    ],
+)
+def test_a_world_that_cannot_be_is_refused(changes, word: str) -> None:
+    """Too few samples, and corruptions that do not fit, are said before anything runs."""
+    with pytest.raises(EdgeError, match=word):
+        world(**({"phases": [{"domain": "a"}]} | changes))
