@@ -87,7 +87,7 @@ def _drawn(
 
 def _ours(own: Batch, others: Batch, test: NDArray[np.uint8]) -> NDArray[np.int64]:
     head = fit_head(own, others)
-    return np.array(head.labels, np.int64)[head.answer(test).argmax(axis=1)]
+    return np.asarray(np.array(head.labels, np.int64)[head.answer(test).argmax(axis=1)])
 
 
 def _scaled(own: Batch) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,7 +18,7 @@ from threadpoolctl import threadpool_limits
 import encoder
 import hdc
 from edge import Config, Observation, Runtime, Store
-from edge.core import Enrol, Fact, Survey
+from edge.core import Enrol, Fact, Knowledge, Survey
 
 from . import serving
 from .report import Report, Row
@@ -111,7 +112,7 @@ def _detections() -> list[Row]:
         metric = f"detect_us_{count}"
         memory, calibration = _memory(geometry, count, random)
         codes = geometry.project(random.integers(0, 256, (1, WIDTH), np.uint8))
-        ours = _time_us(lambda c=codes, m=memory, k=calibration: hdc.detect(c, m, k))
+        ours = _time_us(partial(hdc.detect, codes, memory, calibration))
         rows.append(Row("auricle", metric, ours))
         words = random.integers(0, 2**63, (count, BITS // 64), np.uint64)
         rows.append(Row("plain read", metric, _read_us(words)))
@@ -137,7 +138,7 @@ def _memory(
 def _read_us(words: NDArray[np.uint64]) -> float:
     """The fastest of three plain readings of the same bytes."""
     reads = (np.add.reduce, np.bitwise_or.reduce, np.maximum.reduce)
-    return min(_time_us(lambda read=read: read(words, axis=None)) for read in reads)
+    return min(_time_us(partial(read, words, axis=None)) for read in reads)
 
 
 def _torchhd_us(count: int) -> float:
@@ -181,15 +182,22 @@ def _handling(path: Path) -> list[Row]:
             for effect in runtime.handle(event):
                 store.apply(effect)
 
-        rows = [Row("auricle", "handle_overhead_us", _time_us(handle))]
-        codes = runtime.knowledge.geometry.project(samples[0][None])
-        known = runtime.knowledge
-        stages: dict[str, Callable[[], Any]] = {
-            "recipe_project_us": lambda: known.geometry.project(samples[0][None]),
-            "recipe_detect_us": lambda: hdc.detect(codes, known.memory, known.calibration()),
-            "recipe_answer_us": lambda: known.answer(known.domains[0], samples[0]),
-        }
-        return rows + [Row("auricle", name, _time_us(call)) for name, call in stages.items()]
+        handled = Row("auricle", "handle_overhead_us", _time_us(handle))
+        return [handled, *_stages(runtime.knowledge, samples)]
+
+
+def _stages(known: Knowledge, samples: list[Features]) -> list[Row]:
+    """What `handle` is made of, with the default recipe and all taps."""
+    coded = known.geometry.project(np.array(samples[: Config().window]))
+    first, calibration = coded[0], known.calibration()
+    window = [hdc.detect(coded[row], known.memory, calibration) for row in range(len(coded))]
+    stages: dict[str, Callable[[], Any]] = {
+        "recipe_project_us": lambda: known.geometry.project(samples[0][None]),
+        "recipe_detect_us": lambda: hdc.detect(first, known.memory, calibration),
+        "recipe_window_us": lambda: hdc.detect_window(window, calibration),
+        "recipe_answer_us": lambda: known.answer(known.domains[0], samples[0]),
+    }
+    return [Row("auricle", name, _time_us(call)) for name, call in stages.items()]
 
 
 def _clouds(width: int) -> Callable[[int, int], Features]:
@@ -199,7 +207,7 @@ def _clouds(width: int) -> Callable[[int, int], Features]:
 
     def sample(number: int, seed: int) -> Features:
         noise = np.random.default_rng(seed).integers(-30, 31, width)
-        return np.clip(centres[number % len(centres)] + noise, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(centres[number % len(centres)] + noise, 0, 255), np.uint8)
 
     return sample
 

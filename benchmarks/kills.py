@@ -1,9 +1,9 @@
 """A process that learns, corrects and forgets on a real file until it is killed, and what is left.
 
-`python -m benchmarks.kills FILE SEED` is the child.  On standard output it says what it is about to
-do (`try label LABEL ID`, `try receipt - ID ID`) and what is durable (the same without `try`), a
-line each.  `survive` starts it, kills it at a random moment with SIGKILL, and compares: only the last
-thing tried may be found either way.
+`python -m benchmarks.kills FILE SEED` is the child.  On standard output it says what it is about
+to do (`try label LABEL ID`, `try receipt - ID ID`) and what is durable (the same without `try`), a
+line each.  `survive` starts it, kills it at a random moment with SIGKILL, and compares: only the
+last thing tried may be found either way.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .histories import whole_number_card
 WIDTH = 512
 LABELS = ("a", "b", "c")
 WARM_UP_S = 20.0
+ROOT = Path(__file__).parent.parent
 
 
 def features_of(fact_id: str) -> bytes:
@@ -179,7 +180,7 @@ def _killed(path: Path, seed: int, random: Random) -> str:
     command = [sys.executable, "-m", "benchmarks.kills", str(path), str(seed)]
     said: list[bytes] = []
     started = threading.Event()
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child:
         assert child.stdout is not None
         pipe = child.stdout.fileno()
 

@@ -33,7 +33,7 @@ def peer_scores(
         made |= {f"{k}/{way}": v for k, v in _logits(seen, labels, asked).items()}
         made[f"torchhd/{way}"] = _torchhd(unit, labels, unit_asked)
     for way, centred in (("centred", True), ("as it is", False)):
-        made[f"hdff/{way}"] = _hdff(enrolled, labels, queries, slices, centred)
+        made[f"hdff/{way}"] = _hdff(enrolled, labels, queries, slices, centred=centred)
     return made
 
 
@@ -93,7 +93,7 @@ def _logits(seen: Reals, labels: NDArray[np.int64], asked: Reals) -> dict[str, R
 
 
 def _torchhd(unit: Reals, labels: NDArray[np.int64], asked: Reals) -> Reals:
-    """torchhd's random projection, hard quantised, one bundle a class, cosine similarity."""
+    """The random projection of torchhd, hard quantised, one bundle a class, cosine similarity."""
     import torch
     import torchhd
 
@@ -111,7 +111,7 @@ def _torchhd(unit: Reals, labels: NDArray[np.int64], asked: Reals) -> Reals:
 
 
 def _hdff(
-    seen: Reals, labels: NDArray[np.int64], asked: Reals, slices: Slices, centred: bool
+    seen: Reals, labels: NDArray[np.int64], asked: Reals, slices: Slices, *, centred: bool
 ) -> Reals:
     """HDFF (WACV 2023, arXiv 2112.05341): taps centred or not, projected near-orthogonally,
     bundled; one bundle a class; the smallest angle."""

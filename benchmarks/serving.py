@@ -19,6 +19,7 @@ MODEL = "efficientnet_lite0"
 SERVED = 200
 FORBIDDEN = ("torch", "sklearn", "matplotlib")
 SIDE = 224
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Footprint:
 
 def measure(kind: str, path: Path) -> Footprint:
     """Run one process to its end.  kind: auricle or bare."""
-    command = [sys.executable, "-m", "benchmarks.serving", kind, str(path)]
+    command = [sys.executable, "-m", "benchmarks.serving", kind, str(path.absolute())]
     started = time.monotonic()
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT)
     said = json.loads(done.stdout)
     return Footprint(
         said["answered"] - started, said["rss_mib"], said["peak_mib"], tuple(said["loaded"])
@@ -66,7 +67,7 @@ def open_bare() -> Any:
     """The model's session alone, with the settings a device would use."""
     import onnxruntime
 
-    path = Path(__file__).parent.parent / "encoder" / "models" / MODEL / "model.onnx"
+    path = ROOT / "encoder" / "models" / MODEL / "model.onnx"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -30,6 +30,8 @@ from .core import (
     limits,
 )
 
+__all__ = ["ContinualClassifier"]
+
 DOMAIN = "domain-1"
 ROWS_MAX = 4_096
 """Rows answered at a time, so that memory stays bounded for any number of rows."""

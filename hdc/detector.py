@@ -71,11 +71,16 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
             "learn first, and give one row",
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-    scales = calibration.scales_for(memory)
-    chosen = scales if only is None else scales[only]
-    scores = combine(memory.distances(codes, only), chosen, memory.geometry.votes)[0]
+    columns = np.arange(len(keys)) if only is None else only
+    distances, geometry = memory.distances(codes, only)[0], memory.geometry
+    # Which domain: on one scale for all, since a domain of wide spread would else take what is
+    # others'. How new there, and which label: on each concept's own scale.
+    domain = keys[columns[int(np.argmin(combine(distances, geometry.scales, geometry.votes)))]][0]
+    mine = [place for place, column in enumerate(columns) if keys[column][0] == domain]
+    scales = calibration.scales_for(memory)[columns[mine]]
+    scores = combine(distances[mine], scales, geometry.votes)
     place = int(np.argmin(scores))
-    key = keys[place if only is None else int(only[place])]
+    key = keys[columns[mine[place]]]
     return judge(key, int(scores[place]), calibration, rate)
 
 

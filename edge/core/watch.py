@@ -39,22 +39,15 @@ class Watch:
         features: uint8 [width].  The observation is kept for a late label.
         """
         stream = self._streams.of(event.stream)
-        seen = Seen(
-            event.stream,
-            event.subject,
-            event.captured_at_ns,
-            self._config.first_domain,
-            features.tobytes(),
-        )
         if not known.memory.keys:
-            self._recent.put(event.key, seen)
+            self._recent.put(event.key, _seen(event, features, self._config.first_domain))
             yield _undecided(event)
             return
         codes = known.geometry.project(features[None])
         verdict = self._detect(codes, known)
         window = self._judge(stream, codes, verdict, event.key, known)
         alarm = tuple(self._alarm(event, stream, window, known))
-        self._recent.put(event.key, replace(seen, domain=stream.opening or verdict.domain))
+        self._recent.put(event.key, _seen(event, features, stream.opening or verdict.domain))
         if alarm and stream.alarmed:
             self._redirect(stream)
         yield _decision(event, known.answer(verdict.domain, features), verdict, window, stream)
@@ -145,6 +138,11 @@ class Watch:
         while f"domain-{number}" in taken:
             number += 1
         return f"domain-{number}"
+
+
+def _seen(event: Observation, features: Features, domain: str) -> Seen:
+    raw = features.tobytes()
+    return Seen(event.stream, event.subject, event.captured_at_ns, domain, raw)
 
 
 def _decision(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import encoder
+import hdc
 
 from ..core import (
     Ack,
@@ -116,7 +117,7 @@ def after(done: str, go_on: Callable[[], T]) -> T:
     """Run what follows a durable step; an error says first what was kept all the same."""
     try:
         return go_on()
-    except EdgeError as error:
+    except (EdgeError, hdc.HdcError) as error:
         raise type(error)(f"{done}, but then: {error.message}", error.hint) from error
 
 

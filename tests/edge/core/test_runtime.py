@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from edge.core import (
     Ack,
@@ -14,17 +13,14 @@ from edge.core import (
     ForgetRequest,
     Freeze,
     Label,
-    Observation,
-    Receipt,
     Rejected,
     Relabel,
     Remember,
     Runtime,
     Selector,
     Survey,
-    limits,
 )
-from tests.worlds import WIDTH, World, clouds, fact, vector
+from tests.worlds import World, clouds, fact, vector
 
 WIDE = 64
 
@@ -199,95 +195,6 @@ def test_a_forgotten_observation_is_not_labelled():
     assert world.ledger.facts() == ()
 
 
-def test_forgetting_reaches_the_window():
-    """An unlabelled observation is forgotten by id, subject, stream or time, and stays so."""
-    world = World()
-    world.observe(vector(5), 0, subject="p")
-    receipt = world.ask(ForgetRequest("r", Selector(subject="p")), Receipt)
-    assert receipt.facts_forgotten == 0
-    assert world.ledger.buried("s:0")
-    assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
-
-
-def test_a_receipt_says_what_was_done():
-    """Count, concepts and both digests; the second is what remains."""
-    world = World([fact("x", "a"), fact("y", "b"), fact("z", "b")])
-    before = world.runtime.digest()
-    receipt = world.ask(ForgetRequest("r", Selector(label="b"), 42), Receipt)
-    assert (receipt.request_id, receipt.requested_at_ns) == ("r", 42)
-    assert (receipt.facts_forgotten, receipt.concepts_touched) == (2, ("home/b",))
-    assert receipt.digest_before == before
-    never = World([fact("x", "a")]).runtime.digest()
-    assert receipt.digest_after == world.runtime.digest() == never
-    assert receipt.evicted_before == 0
-    assert world.ledger.receipts == [receipt]
-
-
-def test_a_receipt_counts_evictions_before_it():
-    """What a full concept pushed out earlier is said, since it can't be told from the forgotten."""
-    world = World([fact("x", at=1)], config=Config(facts_per_concept=1))
-    world.feed(Enrol((fact("y", at=2),)))
-    receipt = world.ask(ForgetRequest("r", Selector(label="a")), Receipt)
-    assert receipt.evicted_before == 1
-
-
-def test_a_receipt_counts_what_was_turned_away():
-    """A fact too old for a full concept would have stayed, had the others never come."""
-    world = World([fact("x", at=2)], config=Config(facts_per_concept=1))
-    assert "older" in world.ask(Enrol((fact("y", at=1),)), Ack).detail
-    assert world.ask(ForgetRequest("r", Selector(label="a")), Receipt).evicted_before == 1
-
-
-def test_forgetting_everything_by_an_empty_selector_is_refused():
-    """A request that names nothing would forget all; it is refused."""
-    world = World([fact("x")])
-    world.ask(ForgetRequest("r", Selector()), Rejected)
-    assert len(world.ledger.facts()) == 1
-
-
-def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
-    """A receipt is written last: before it the facts are still there to be forgotten again."""
-    world = World([fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)])
-    request = ForgetRequest("r", Selector(label="b"), resurvey=True)
-    effects = world.runtime.handle(request)
-    world.ledger.apply(effects[0])
-    world.crash()
-    assert world.runtime.digest() == world.derived()
-    receipt = world.ask(request, Receipt)
-    assert receipt.facts_forgotten == 10
-    world.crash()
-    assert world.runtime.digest() == receipt.digest_after
-
-
-def test_forgetting_nothing_is_said():
-    """A request that matches nothing leaves no receipt."""
-    world = World([fact("x")])
-    world.ask(ForgetRequest("r", Selector(label="never")), Rejected)
-    assert world.ledger.receipts == []
-
-
-def test_a_resurvey_after_forgetting_leaves_no_trace():
-    """With a new survey not even the frozen geometry remembers what was forgotten."""
-    facts = [fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)]
-    world = World(facts)
-    world.feed(Survey())
-    world.feed(ForgetRequest("r", Selector(label="b"), resurvey=True))
-    never = World([row for row in facts if row.label == "a"])
-    never.feed(Survey())
-    assert world.runtime.digest() == never.runtime.digest() == world.derived()
-    assert "geometry" in world.ledger.receipts[0].rebuilt
-
-
-def test_forgetting_all_facts_with_a_resurvey_is_a_fresh_start():
-    """An emptied ledger has the digest of one that was always empty."""
-    world = World([fact("x"), fact("y")])
-    world.feed(Survey())
-    world.feed(ForgetRequest("r", Selector(label="a"), resurvey=True))
-    assert world.runtime.digest() == World().runtime.digest()
-    world.crash()
-    assert world.runtime.digest() == World().runtime.digest()
-
-
 def test_a_survey_freezes_the_geometry():
     """A survey writes the geometry before it says so, and a restart uses it."""
     world = World([fact("x"), fact("y", "b")])
@@ -359,51 +266,6 @@ def test_a_crash_changes_no_decision():
 def test_the_same_events_give_the_same_effects():
     """Nothing in the core depends on anything but its input."""
     assert run(taught(), (1, 7, 2), 12) == run(taught(), (1, 7, 2), 12)
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        Observation("s", 9, 0, np.full(WIDTH, np.nan)),
-        Observation("s", 9, 0, np.full(WIDTH, np.inf)),
-        Observation("s", 9, 0, np.zeros(WIDTH - 1)),
-        Observation("s", 9, 0, np.zeros((2, WIDTH))),
-        Observation("s", 9, 0, b""),
-        Observation("s", 9, 0, None),
-        Observation("s", 9, 0, "text"),
-        Observation("s", 9, -1, np.zeros(WIDTH)),
-        Observation("s", 9, 0, np.zeros(WIDTH), id="\x00"),
-        Label("s:0", ""),
-        Label("s:0", "a" * 10_000),
-        Label("s:0", "a\x00b"),
-        Label("s:0", "a", "\n"),
-        Label("\ud800", "a"),
-        Label("never seen", "a"),
-        Enrol((fact("y"), fact("z", ""))),
-        Enrol((fact("y"), fact("z", at=-1))),
-        Enrol((fact("y"), fact("z", width=WIDTH + 1))),
-        Relabel(Selector(label="a")),
-        Relabel(Selector(label="a"), "\x07"),
-        ForgetRequest("r", Selector()),
-        ForgetRequest("", Selector(label="a")),
-        ForgetRequest("r", Selector(ids=frozenset(map(str, range(5000))))),
-        Relabel(Selector(ids=frozenset(map(str, range(5000)))), "b"),
-        ForgetRequest("r", Selector(ids=frozenset({"\ud800"}))),
-    ],
-    ids=lambda event: repr(event)[:70],
-)
-def test_a_bad_event_is_rejected_and_changes_nothing(event):
-    """Bad input is answered with a reason and a hint; knowledge, ledger and window stay."""
-    world = World([fact("x")])
-    world.observe(vector(5), 0)
-    facts, digest = world.ledger.facts(), world.runtime.digest()
-    rejected = world.ask(event, Rejected)
-    assert rejected.reason
-    assert rejected.hint
-    assert len(rejected.reason) < 400
-    assert len(rejected.subject_id) <= limits.TEXT_CHARS_MAX
-    assert (world.ledger.facts(), world.runtime.digest()) == (facts, digest)
-    assert world.ask(Label("s:0", "b"), Ack).count == 1
 
 
 def test_a_runtime_opens_on_what_a_ledger_holds():

@@ -187,19 +187,26 @@ def test_a_second_writer_is_refused(home):
         assert run("predict", home / "table.csv", "--home", home).exit_code == 0
 
 
-def wait_for_start(process) -> None:
-    """Give a process the time to come to its work."""
-    time.sleep(0.6)
-    assert process.poll() is None
+def wait_for_opening(home: Path) -> None:
+    """Wait until a process has opened a home that was closed: its log is there then."""
+    until = time.monotonic() + 20
+    while not (home / "knowledge.db-wal").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
-def test_an_interrupt_is_one_line(tmp_path, monkeypatch):
+def test_an_interrupt_is_one_line(tmp_path):
     """Ctrl-C ends with one line and status 130, and the file is whole."""
     home = new_home(tmp_path / "home")
-    np.savez(tmp_path / "big.npz", features=np.random.default_rng(1).random((200_000, 8)) * 255,
-             label=["a"] * 200_000)  # fmt: skip
-    process = spawn("learn", tmp_path / "big.npz", "--home", home)
-    wait_for_start(process)
+    rows = np.random.default_rng(1).random((200_000, 8)) * 255
+    np.savez(tmp_path / "big.npz", features=rows, label=["a"] * len(rows))
+
+    def listen() -> None:
+        # A test run in the background would hand its deafness to Ctrl-C down.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = spawn("learn", tmp_path / "big.npz", "--home", home, preexec_fn=listen)
+    wait_for_opening(home)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,8 @@ def test_tables_and_arrays_agree(tmp_path):
 
 def save(path: Path, **arrays: object) -> bytes:
     """The bytes of an .npz."""
-    np.savez(path, **{name: np.asarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
+    whole: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez(path, **whole)
     return path.read_bytes()
 
 

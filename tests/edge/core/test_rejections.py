@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.core import (
+    Ack,
+    Enrol,
+    ForgetRequest,
+    Label,
+    Observation,
+    Rejected,
+    Relabel,
+    Selector,
+    limits,
+)
+from tests.worlds import WIDTH, World, fact, vector
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Observation("s", 9, 0, np.full(WIDTH, np.nan)),
+        Observation("s", 9, 0, np.full(WIDTH, np.inf)),
+        Observation("s", 9, 0, np.zeros(WIDTH - 1)),
+        Observation("s", 9, 0, np.zeros((2, WIDTH))),
+        Observation("s", 9, 0, b""),
+        Observation("s", 9, 0, None),
+        Observation("s", 9, 0, "text"),
+        Observation("s", 9, -1, np.zeros(WIDTH)),
+        Observation("s", 9, 0, np.zeros(WIDTH), id="\x00"),
+        Label("s:0", ""),
+        Label("s:0", "a" * 10_000),
+        Label("s:0", "a\x00b"),
+        Label("s:0", "a", "\n"),
+        Label("\ud800", "a"),
+        Label("never seen", "a"),
+        Enrol((fact("y"), fact("z", ""))),
+        Enrol((fact("y"), fact("z", at=-1))),
+        Enrol((fact("y"), fact("z", width=WIDTH + 1))),
+        Relabel(Selector(label="a")),
+        Relabel(Selector(label="a"), "\x07"),
+        ForgetRequest("r", Selector()),
+        ForgetRequest("", Selector(label="a")),
+        ForgetRequest("r", Selector(ids=frozenset(map(str, range(5000))))),
+        Relabel(Selector(ids=frozenset(map(str, range(5000)))), "b"),
+        ForgetRequest("r", Selector(ids=frozenset({"\ud800"}))),
+    ],
+    ids=lambda event: repr(event)[:70],
+)
+def test_a_bad_event_is_rejected_and_changes_nothing(event):
+    """Bad input is answered with a reason and a hint; knowledge, ledger and window stay."""
+    world = World([fact("x")])
+    world.observe(vector(5), 0)
+    facts, digest = world.ledger.facts(), world.runtime.digest()
+    rejected = world.ask(event, Rejected)
+    assert rejected.reason
+    assert rejected.hint
+    assert len(rejected.reason) < 400
+    assert len(rejected.subject_id) <= limits.TEXT_CHARS_MAX
+    assert (world.ledger.facts(), world.runtime.digest()) == (facts, digest)
+    assert world.ask(Label("s:0", "b"), Ack).count == 1
