@@ -143,6 +143,15 @@ def test_a_fleet_is_a_sum(one, other, capacity):
 
 
 @given(Facts, Facts)
+def test_the_sums_of_devices_add_up(one, other):
+    """Sums of devices with the same card and seed are those of one that saw all their facts."""
+    other = [row for row in other if row.id not in {mine.id for mine in one}]
+    sums = World(one).runtime.knowledge.memory.copy()
+    sums.merge(World(other).runtime.knowledge.memory)
+    assert sums.digest() == World([*one, *other]).runtime.knowledge.memory.digest()
+
+
+@given(Facts, Facts)
 def test_a_merge_takes_the_same_version_both_ways(one, other):
     """Where two devices hold versions of one fact, both end with the same."""
     corrected = [replace(row, revision=1) for row in other]
