@@ -34,7 +34,7 @@ from edge.core import (
 WIDTH = 24
 DOMAINS, LABELS = ("home", "away"), ("a", "b", "c")
 SUBJECTS = ("", "p", "q")
-CHECK_EVERY = 12
+CHECK_EVERY = 20
 SEARCHED_MAX = 40
 """Forgotten facts looked for after each receipt, the latest; all are looked for at the end."""
 

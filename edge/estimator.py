@@ -120,7 +120,11 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """Return how normal each row of X is, [n]: minus its novelty.  Higher is more normal."""
-        scores = [self._scores(part).min(axis=1) for part in self._parts(X)]
+        known = self._known()
+        scores = [
+            hdc.novelty(self._project(part), known.memory, known.calibration())
+            for part in self._parts(X)
+        ]
         normal: Floats = -np.concatenate(scores).astype(np.float64)
         return normal
 

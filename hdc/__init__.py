@@ -2,7 +2,7 @@
 
 from .calibration import Calibration, calibrate
 from .codes import Codes
-from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window
+from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window, novelty
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import survey
 from .geometry import Geometry, plain
@@ -29,6 +29,7 @@ __all__ = [
     "calibrate",
     "detect",
     "detect_window",
+    "novelty",
     "permute",
     "plain",
     "random_vectors",

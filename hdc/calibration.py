@@ -1,6 +1,6 @@
 """What known samples usually get, measured on the samples themselves, each held out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,10 +9,19 @@ from numpy.typing import NDArray
 from .blocks import Packed
 from .codes import Codes
 from .errors import FormatError
-from .geometry import fingerprint_of
+from .geometry import fingerprint_of, keys_of
 from .integers import Ints, mean, root
+from .joint import Near, Samples, join
 from .memory import Key, Memory
-from .scoring import combine
+from .neighbours import (
+    Exemplars,
+    choose,
+    coordinates,
+    has_neighbours,
+    nearest,
+    pack_exemplars,
+    unpack_exemplars,
+)
 
 Fact = tuple[str, str, Codes]
 
@@ -36,7 +45,9 @@ class Calibration:
 
     keys: the concepts covered, sorted.  scales: int64 [keys, blocks, 2], usual distance and
     spread.  usual: int64 [keys, 3], see `Usual`.  scores: sorted held-out scores per domain.
-    skews: 1,024 x the skewness of standardised scores per domain.
+    skews: 1,024 x the skewness of standardised scores per domain.  exemplars: per key where the
+    geometry has neighbours, else empty; near: int64 [keys, 2, 2], usual distances to the nearest
+    of them and their spreads.
     """
 
     keys: tuple[Key, ...]
@@ -44,6 +55,8 @@ class Calibration:
     usual: Ints
     scores: dict[str, Ints]
     skews: dict[str, int]
+    exemplars: tuple[Exemplars, ...] = ()
+    near: Ints = field(default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64))
     _aligned: list[tuple[tuple[Key, ...], Ints]] = field(default_factory=list)
 
     def scales_for(self, memory: Memory) -> Ints:
@@ -58,6 +71,18 @@ class Calibration:
             scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
             self._aligned[:] = [(keys, scales)]
         return self._aligned[0][1]
+
+    def near_for(self, memory: Memory, columns: Sequence[int]) -> Near | None:
+        """Exemplars of some of the memory's columns, None where the geometry keeps none."""
+        if not self.exemplars:
+            return None
+        places = {key: place for place, key in enumerate(self.keys)}
+        found = [places.get(memory.keys[column]) for column in columns]
+        nothing = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
+        return Near(
+            tuple(None if place is None else self.exemplars[place] for place in found),
+            np.asarray([nothing if place is None else self.near[place] for place in found]),
+        )
 
     def usual_of(self, key: Key) -> Usual | None:
         """What samples nearest to a concept score, or None where too few were held out."""
@@ -82,6 +107,8 @@ class Calibration:
             "sizes": np.asarray([len(scores) for scores in held], dtype=np.int64),
             "skews": np.asarray([self.skews[domain] for domain in domains], dtype=np.int64),
             "scores": np.concatenate([np.empty(0, dtype=np.int64), *held]),
+            "near": self.near,
+            **pack_exemplars(list(self.exemplars)),
         }
 
     @staticmethod
@@ -96,6 +123,8 @@ class Calibration:
                 packed["usual"].astype(np.int64),
                 dict(zip(domains, parts, strict=bool(domains))),
                 dict(zip(domains, packed["skews"].tolist(), strict=True)),
+                tuple(unpack_exemplars(packed)),
+                packed["near"].astype(np.int64),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise FormatError(f"unpacking a calibration failed: {error!r}", "calibrate") from error
@@ -106,24 +135,44 @@ def calibrate(memory: Memory, facts: Iterable[Fact]) -> Calibration:
 
     Concepts of a single sample are left out: without it there is nothing to compare with.
     """
-    held: dict[Key, list[Ints]] = {}
+    held: dict[Key, list[Codes]] = {}
     counts = memory.counts
     for domain, label, codes in facts:
         if len(codes) and counts.get((domain, label), 0) != 1:
-            found = memory.distances_held_out(domain, label, codes)
-            held.setdefault((domain, label), []).append(found)
-    joined = {key: np.concatenate(held[key]) for key in sorted(held)}
-    keys = tuple(joined)
+            held.setdefault((domain, label), []).append(codes)
+    coded = {key: Codes.concat(held[key]) for key in sorted(held)}
+    joined = {key: memory.distances_held_out(*key, codes) for key, codes in coded.items()}
+    keys = tuple(coded)
     blocks = len(memory.geometry.scales)
     scales = np.empty((len(keys), blocks, 2), dtype=np.int64)
     for domain in sorted({domain for domain, _ in keys}):
         mine = [place for place, key in enumerate(keys) if key[0] == domain]
         own = [joined[keys[place]][:, memory.keys.index(keys[place])] for place in mine]
         scales[mine] = _scales(own)
-    made = Calibration(keys, scales, np.zeros((len(keys), 3), dtype=np.int64), {}, {})
+    usual = np.zeros((len(keys), 3), dtype=np.int64)
+    made = Calibration(keys, scales, usual, {}, {}, *_remember(memory, coded))
     for domain in sorted({domain for domain, _ in keys}):
-        _settle(made, memory, domain, {k: d for k, d in joined.items() if k[0] == domain})
+        of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
+        _settle(made, memory, domain, of_domain, joined)
     return made
+
+
+def _remember(memory: Memory, coded: dict[Key, Codes]) -> tuple[tuple[Exemplars, ...], Ints]:
+    """Exemplars per key, and how far from the nearest other one its samples usually lie."""
+    near = np.empty((len(coded) if has_neighbours(memory.geometry) else 0, 2, 2), dtype=np.int64)
+    if not len(near):
+        return (), near
+    exemplars = tuple(choose(memory.geometry, codes) for codes in coded.values())
+    for domain in sorted({domain for domain, _ in coded}):
+        mine = [place for place, key in enumerate(coded) if key[0] == domain]
+        own = []
+        for place in mine:
+            codes = list(coded.values())[place]
+            rows = coordinates(memory.geometry, codes)
+            apart = nearest(exemplars[place], *rows, keys_of(codes))
+            own.append(apart[(apart >= 0).all(axis=1)])
+        near[mine] = _scales(own)
+    return exemplars, near
 
 
 def _scales(own: list[Ints]) -> Ints:
@@ -140,20 +189,31 @@ def _scales(own: list[Ints]) -> Ints:
     return made
 
 
-def _settle(made: Calibration, memory: Memory, domain: str, held: dict[Key, Ints]) -> None:
+def _settle(
+    made: Calibration,
+    memory: Memory,
+    domain: str,
+    coded: dict[Key, Codes],
+    held: dict[Key, Ints],
+) -> None:
     """Fill in what one domain's held-out samples score against the domain's concepts."""
     columns = [place for place, key in enumerate(memory.keys) if key[0] == domain]
-    distances = np.concatenate([rows[:, columns] for rows in held.values()])
-    scores = combine(distances, made.scales_for(memory)[columns], memory.geometry.votes)
-    lowest = scores.min(axis=1)
+    distances = np.concatenate([held[key][:, columns] for key in coded])
+    own = np.repeat(
+        [columns.index(memory.keys.index(key)) for key in coded],
+        [len(codes) for codes in coded.values()],
+    )
+    samples = Samples(memory.geometry, Codes.concat(list(coded.values())), own)
+    scales, near = made.scales_for(memory)[columns], made.near_for(memory, columns)
+    lowest, place_of = join(distances, scales, samples, near)
     made.scores[domain] = np.sort(lowest)
-    nearest = np.asarray(columns)[scores.argmin(axis=1)]
+    closest = np.asarray(columns)[place_of]
     centre = int(mean(lowest.sum(), len(lowest)))
     variance = int(mean(np.square(lowest - centre).sum(), len(lowest)))
     apart = np.zeros(len(lowest), dtype=np.int64)
     for place, key in enumerate(made.keys):
         if key[0] == domain:
-            mine = nearest == memory.keys.index(key)
+            mine = closest == memory.keys.index(key)
             made.usual[place] = _usual(lowest[mine], centre, variance)
             apart[mine] = (lowest[mine] - made.usual[place, 1]) * 1024 // made.usual[place, 2]
     made.skews[domain] = _skew(apart)

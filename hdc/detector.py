@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from math import ceil, erfc, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .calibration import Calibration
 from .codes import Codes
 from .errors import ConceptError
 from .integers import Ints
+from .joint import Samples, join
 from .memory import Key, Memory
 from .scoring import combine
 
@@ -77,11 +79,40 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
     # others'. How new there, and which label: on each concept's own scale.
     domain = keys[columns[int(np.argmin(combine(distances, geometry.scales, geometry.votes)))]][0]
     mine = [place for place, column in enumerate(columns) if keys[column][0] == domain]
-    scales = calibration.scales_for(memory)[columns[mine]]
-    scores = combine(distances[mine], scales, geometry.votes)
-    place = int(np.argmin(scores))
-    key = keys[columns[mine[place]]]
-    return judge(key, int(scores[place]), calibration, rate)
+    score, column = _lowest(codes, distances[None, mine], columns[mine], memory, calibration)
+    return judge(keys[column[0]], int(score[0]), calibration, rate)
+
+
+def novelty(codes: Codes, memory: Memory, calibration: Calibration) -> Ints:
+    """How new samples are, int64 [n]: the scores that `detect` gives each, all at once."""
+    keys = memory.keys
+    if len(keys) > MANY or not len(codes):
+        found = (detect(codes[row], memory, calibration) for row in range(len(codes)))
+        return np.asarray([verdict.score for verdict in found], dtype=np.int64)
+    distances, geometry = memory.distances(codes), memory.geometry
+    common = combine(distances, geometry.scales, geometry.votes).argmin(axis=1)
+    domains = np.asarray([domain for domain, _ in keys])
+    made = np.empty(len(codes), dtype=np.int64)
+    for domain in sorted(set(domains[common].tolist())):
+        rows = np.flatnonzero(domains[common] == domain)
+        columns = np.flatnonzero(domains == domain)
+        part = distances[np.ix_(rows, columns)]
+        made[rows] = _lowest(codes[rows], part, columns, memory, calibration)[0]
+    return made
+
+
+def _lowest(
+    codes: Codes,
+    distances: Ints,
+    columns: NDArray[np.intp],
+    memory: Memory,
+    calibration: Calibration,
+) -> tuple[Ints, NDArray[np.intp]]:
+    """The joint score of each sample against columns of one domain, and the column it is for."""
+    scales = calibration.scales_for(memory)[columns]
+    near = calibration.near_for(memory, columns.tolist())
+    scores, places = join(distances, scales, Samples(memory.geometry, codes), near)
+    return scores, columns[places]
 
 
 def judge(key: Key, score: int, calibration: Calibration, rate: float = 0.01) -> Verdict:

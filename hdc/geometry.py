@@ -81,11 +81,12 @@ class Geometry:
 
     @cached_property
     def votes(self) -> Ints:
-        """How often each block counts, int64 [1 + blocks]: bits and columns, which take columns
-        one by one, have as many votes as plane and norms, which know how columns move together."""
+        """How often each block counts, int64 [1 + blocks].  With several taps all alike: bits and
+        columns, which take columns one by one, have as many votes as plane and norms, which know
+        how columns move together.  With one tap the plane leads (docs/decisions/0002)."""
         if not self.blocks:
             return np.ones(1, dtype=np.int64)
-        return np.asarray([1, 1, 1, 1] if self.norms else [1, 1, 2], dtype=np.int64)
+        return np.asarray([1, 1, 1, 1] if self.norms else [1, 1, 4], dtype=np.int64)
 
     def project(self, features: NDArray[np.uint8]) -> Codes:
         """Codes of features uint8 [n, width] (or [width]: one row)."""

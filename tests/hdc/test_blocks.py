@@ -24,7 +24,7 @@ def test_one_tap_has_no_norms() -> None:
     rows, labels = enrolment()
     geometry = hdc.survey(rows, labels, ((0, 60),), 1, bits=64)
     assert geometry.norms is None
-    assert geometry.votes.tolist() == [1, 1, 2]
+    assert geometry.votes.tolist() == [1, 1, 4]
 
 
 def test_columns_leave_the_first_tap_to_the_bits() -> None:

@@ -28,7 +28,7 @@ def test_packing_survives() -> None:
 def test_only_whole_numbers_are_kept() -> None:
     """Nothing in a calibration is a float."""
     packed = hdc.calibrate(*learned()).pack()
-    assert {array.dtype.kind for array in packed.values()} <= {"i", "U"}
+    assert {array.dtype.kind for array in packed.values()} <= {"i", "u", "U"}
 
 
 def test_domains_are_calibrated_apart() -> None:

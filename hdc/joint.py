@@ -1,0 +1,87 @@
+"""One novelty from all blocks and, where exemplars are kept, from the nearest of them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .codes import Codes
+from .geometry import Geometry, keys_of
+from .integers import Ints
+from .neighbours import Exemplars, coordinates, nearest
+from .scoring import combine
+
+SHORTLIST: Final = 3
+"""Concepts whose exemplars are looked at: the nearest by their means."""
+
+VOTES: Final = (4, 8)
+"""How often the nearest exemplar counts, by columns and by plane."""
+
+_FAR: Final = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """The exemplars of each concept looked at, None where it has none, and the usual distances to
+    the nearest with their spreads: scales int64 [concepts, 2, 2]."""
+
+    exemplars: tuple[Exemplars | None, ...]
+    scales: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Codes whose distances are joined.  own: int64 [n], the column a held-out sample belongs to,
+    whose exemplars it may itself be among; none given where the samples are not in the memory."""
+
+    geometry: Geometry
+    codes: Codes
+    own: NDArray[np.intp] | None = None
+
+
+def join(
+    distances: Ints, scales: Ints, samples: Samples, near: Near | None = None
+) -> tuple[Ints, NDArray[np.intp]]:
+    """Lowest joint novelty int64 [n] and the column it is reached at, [n].
+
+    distances: int64 [n, concepts, blocks] with scales [concepts, blocks, 2].
+    """
+    votes = samples.geometry.votes
+    scores = combine(distances, scales, votes)
+    if near is not None:
+        scores = _with_neighbours(scores, distances, scales, samples, near)
+    place = scores.argmin(axis=1)
+    return scores[np.arange(len(scores)), place], place
+
+
+def _with_neighbours(
+    scores: Ints, distances: Ints, scales: Ints, samples: Samples, near: Near
+) -> Ints:
+    count = min(SHORTLIST, scores.shape[1])
+    short = np.argsort(scores, axis=1, kind="stable")[:, :count]
+    columns, plane = coordinates(samples.geometry, samples.codes)
+    keys = keys_of(samples.codes)
+    votes = np.concatenate([samples.geometry.votes, np.asarray(VOTES, dtype=np.int64)])
+    made = np.full(scores.shape, _FAR)
+    for column in np.unique(short).tolist():
+        rows = np.flatnonzero((short == column).any(axis=1))
+        found = np.broadcast_to(near.scales[column, :, 0], (len(rows), 2)).copy()
+        held = near.exemplars[column]
+        if held is not None:
+            own = (
+                np.zeros(len(rows), np.bool_)
+                if samples.own is None
+                else (samples.own[rows] == column)
+            )
+            for mine in (True, False):
+                part = np.flatnonzero(own == mine)
+                at = rows[part]
+                if len(part):
+                    apart = nearest(held, columns[at], plane[at], keys[at] if mine else None)
+                    found[part] = np.where(apart < 0, found[part], apart)
+        both = np.concatenate([distances[rows, column], found], axis=1)
+        made[rows, column] = combine(
+            both, np.concatenate([scales[column], near.scales[column]]), votes
+        )
+    return made
