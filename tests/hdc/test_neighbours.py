@@ -1,0 +1,85 @@
+"""Exemplars: chosen by the set of samples alone, and never their own neighbours."""
+
+import numpy as np
+import pytest
+
+import hdc
+from hdc.geometry import keys_of
+from hdc.neighbours import (
+    EXEMPLARS_MAX,
+    choose,
+    coordinates,
+    has_neighbours,
+    nearest,
+    pack_exemplars,
+    unpack_exemplars,
+)
+from tests.hdc.samples import TAPS, draw, enrolment
+
+ONE_TAP = ((0, 60),)
+
+
+@pytest.fixture(scope="module")
+def geometry():
+    """A geometry of one tap, surveyed."""
+    rows, labels = enrolment(count=60)
+    return hdc.survey(rows, labels, ONE_TAP, 5, bits=1024)
+
+
+def test_only_one_surveyed_tap_has_neighbours(geometry):
+    """Several taps, or nothing surveyed, keep no exemplars."""
+    rows, labels = enrolment()
+    assert has_neighbours(geometry)
+    assert not has_neighbours(hdc.survey(rows, labels, TAPS, 5, bits=1024))
+    assert not has_neighbours(hdc.plain(60, ONE_TAP, 5, bits=1024))
+
+
+def test_order_does_not_choose(geometry):
+    """The same samples in another order give the same exemplars, also where not all are kept."""
+    codes = geometry.project(draw(3, EXEMPLARS_MAX + 50))
+    order = np.random.default_rng(0).permutation(len(codes))
+    one, other = choose(geometry, codes), choose(geometry, codes[order])
+    assert len(one) == EXEMPLARS_MAX
+    assert np.array_equal(one.keys, other.keys)
+    assert np.array_equal(one.columns, other.columns)
+    assert np.array_equal(one.plane, other.plane)
+
+
+def test_a_sample_is_not_its_own_neighbour(geometry):
+    """Held out, each sample finds the nearest other one, by brute force."""
+    codes = geometry.project(draw(4, 40))
+    held = choose(geometry, codes)
+    columns, plane = coordinates(geometry, codes)
+    found = nearest(held, columns, plane, keys_of(codes))
+    for row in range(len(codes)):
+        rest = np.delete(np.arange(len(codes)), row)
+        by_columns = np.abs(columns[rest] - columns[row]).sum(axis=1).min()
+        by_plane = np.floor(np.sqrt(np.square((plane[rest] - plane[row]).astype(float)).sum(1)))
+        assert found[row].tolist() == [by_columns, by_plane.min()]
+    assert (nearest(held, columns, plane) == 0).all()
+
+
+def test_a_twin_is_a_neighbour(geometry):
+    """Of two equal samples each finds the other, at distance nothing."""
+    row = draw(5, 1)
+    codes = geometry.project(np.concatenate([row, row, draw(6, 3)]))
+    held = choose(geometry, codes)
+    found = nearest(held, *coordinates(geometry, codes), keys_of(codes))
+    assert (found[:2] == 0).all()
+    assert (found[2:] > 0).all()
+
+
+def test_a_lone_sample_has_no_neighbour(geometry):
+    """Without any other exemplar the answer is -1, not a distance."""
+    codes = geometry.project(draw(7, 1))
+    held = choose(geometry, codes)
+    assert nearest(held, *coordinates(geometry, codes), keys_of(codes)).tolist() == [[-1, -1]]
+
+
+def test_packing_survives(geometry):
+    """Unpacked exemplars are the same."""
+    held = [choose(geometry, geometry.project(draw(seed, 9))) for seed in (1, 2)]
+    made = unpack_exemplars(pack_exemplars(held))
+    assert [one.keys.tolist() for one in made] == [one.keys.tolist() for one in held]
+    assert all(np.array_equal(a.plane, b.plane) for a, b in zip(made, held, strict=True))
+    assert unpack_exemplars(pack_exemplars([])) == []
