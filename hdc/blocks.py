@@ -65,7 +65,8 @@ class Columns(Block):
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
         """City-block distances int64 [n] between rows and means that broadcast."""
         apart = np.subtract(rows, means, dtype=np.float32)
-        return np.asarray(np.abs(apart, out=apart).sum(axis=-1).astype(np.int64))
+        np.abs(apart, out=apart)
+        return np.asarray(apart @ np.ones(self.width, dtype=np.float32)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,13 +100,18 @@ class Plane(Block):
     def code(self, rows: NDArray[np.uint8]) -> Ints:
         """Coordinates int64 [n, r + 1] of uint8 [n, width]; the last is what lies outside."""
         tap = rows[:, self.span[0] : self.span[1]]
-        norms = tap_norm(tap, self.scale, self.zeros)[:, None]
-        along = (tap.astype(np.float32) @ self.axes).astype(np.int64) - self.offset
+        norms = tap_norm(tap, self.scale, self.zeros)[:, None] << SHIFT
+        along = (tap.astype(np.float32) @ self.axes).astype(np.int64)
+        along -= self.offset
         made = np.zeros((len(rows), self.width), dtype=np.int64)
-        made[:, :-1] = along * self.gains // (norms << SHIFT) - self.centre
+        inside = np.multiply(along, self.gains, out=made[:, :-1])
+        inside //= norms
+        inside -= self.centre
         if self.rest[0]:
-            unit = (along * self.lengths // (norms << SHIFT)).astype(np.float64)
-            outside = ONE * ONE - np.square(unit).sum(axis=1)
+            along *= self.lengths
+            along //= norms
+            unit = along.astype(np.float64)
+            outside = ONE * ONE - np.einsum("ni,ni->n", unit, unit)
             made[:, -1] = root(np.maximum(outside, 0)) * self.rest[0] >> 2 * LENGTH_BITS - 8
         return made
 
@@ -141,7 +147,8 @@ class Norms(Block):
 
     def logs(self, rows: NDArray[np.uint8]) -> Ints:
         """4096 x log2 of each tap's squared norm, int64 [n, t]."""
-        values = (rows - self.zeros) * self.scale
+        values = rows - self.zeros
+        values *= self.scale
         squares = np.add.reduceat(np.square(values, out=values), self.spans[:, 0], axis=1)
         return log2(squares.astype(np.int64))
 
@@ -156,5 +163,6 @@ AnyBlock = Columns | Plane | Norms
 
 def tap_norm(tap: NDArray[np.uint8], scale: Reals, zeros: Reals) -> Ints:
     """Whole norms int64 [n], at least 1, of levels less their zero times their scale."""
-    values = (tap - zeros) * scale
+    values = tap - zeros
+    values *= scale
     return np.maximum(root(np.einsum("ni,ni->n", values, values)), 1)

@@ -40,6 +40,16 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Aligned:
+    """Where a memory's concepts stand in a calibration, None where it does not cover them, and
+    the scales for them."""
+
+    keys: tuple[Key, ...]
+    places: tuple[int | None, ...]
+    scales: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """Whole numbers only, whatever the order of the facts.
 
@@ -57,27 +67,20 @@ class Calibration:
     skews: dict[str, int]
     exemplars: tuple[Exemplars, ...] = ()
     near: Ints = field(default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64))
-    _aligned: list[tuple[tuple[Key, ...], Ints]] = field(default_factory=list)
+    _aligned: list[_Aligned] = field(default_factory=list)
+    _usual: dict[Key, Usual] = field(default_factory=dict)
 
     def scales_for(self, memory: Memory) -> Ints:
         """Scales int64 [concepts, blocks, 2] for the memory's columns; the geometry's where the
         calibration does not cover a concept."""
-        keys = memory.keys
-        # The keys of an unchanged memory are the very same object; comparing them would take long.
-        if not self._aligned or self._aligned[0][0] is not keys:
-            places = {key: place for place, key in enumerate(self.keys)}
-            default = memory.geometry.scales
-            rows = [self.scales[places[k]] if k in places else default for k in keys]
-            scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
-            self._aligned[:] = [(keys, scales)]
-        return self._aligned[0][1]
+        return self._aligned_with(memory).scales
 
     def near_for(self, memory: Memory, columns: Sequence[int]) -> Near | None:
         """Exemplars of some of the memory's columns, None where the geometry keeps none."""
         if not self.exemplars:
             return None
-        places = {key: place for place, key in enumerate(self.keys)}
-        found = [places.get(memory.keys[column]) for column in columns]
+        places = self._aligned_with(memory).places
+        found = [places[column] for column in columns]
         nothing = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
         return Near(
             tuple(None if place is None else self.exemplars[place] for place in found),
@@ -86,10 +89,10 @@ class Calibration:
 
     def usual_of(self, key: Key) -> Usual | None:
         """What samples nearest to a concept score, or None where too few were held out."""
-        if key not in self.keys:
-            return None
-        count, centre, spread = self.usual[self.keys.index(key)].tolist()
-        return Usual(count, centre, spread) if count else None
+        if not self._usual:
+            rows = zip(self.keys, self.usual.tolist(), strict=True)
+            self._usual.update({of: Usual(*row) for of, row in rows if row[0]})
+        return self._usual.get(key)
 
     def digest(self) -> str:
         """Hex SHA-256 of all numbers."""
@@ -110,6 +113,17 @@ class Calibration:
             "near": self.near,
             **pack_exemplars(list(self.exemplars)),
         }
+
+    def _aligned_with(self, memory: Memory) -> _Aligned:
+        keys = memory.keys
+        # The keys of an unchanged memory are the very same object; comparing them would take long.
+        if not self._aligned or self._aligned[0].keys is not keys:
+            at = {key: place for place, key in enumerate(self.keys)}
+            places, default = tuple(map(at.get, keys)), memory.geometry.scales
+            rows = [default if place is None else self.scales[place] for place in places]
+            scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
+            self._aligned[:] = [_Aligned(keys, places, scales)]
+        return self._aligned[0]
 
     @staticmethod
     def unpack(packed: Packed) -> "Calibration":

@@ -1,5 +1,6 @@
 """Verdicts: known or new, of which concept, at a false-alarm rate that was ordered."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, erfc, sqrt
@@ -138,15 +139,15 @@ def detect_window(
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    domains = [verdict.domain for verdict in verdicts]
-    domain = max(sorted(set(domains)), key=domains.count)
+    domains = Counter(verdict.domain for verdict in verdicts)
+    domain = max(sorted(domains), key=domains.__getitem__)
     found = len(calibration.scores.get(domain, _NOTHING))
     shortfall = _shortfall(domain, found, rate)
-    size, labels = len(verdicts), [(verdict.domain, verdict.label) for verdict in verdicts]
+    size, labels = len(verdicts), Counter((one.domain, one.label) for one in verdicts)
     variance = 1 / size
-    for key in sorted(set(labels)):
+    for key in sorted(labels):
         usual = calibration.usual_of(key)
-        variance += (labels.count(key) / size) ** 2 / max(1, usual.count if usual else 1)
+        variance += (labels[key] / size) ** 2 / max(1, usual.count if usual else 1)
     mean = sum(verdict.deviation for verdict in verdicts) / size
     score = mean / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / 1024 / sqrt(size)

@@ -63,7 +63,7 @@ class Geometry:
     norms: Norms | None = None
     surveyed: Surveyed = field(default_factory=Surveyed)
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[AnyBlock, ...]:
         """The blocks beside the bits, in the order of a code's values."""
         return tuple(b for b in (self.columns, self.plane, self.norms) if b is not None)

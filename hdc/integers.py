@@ -13,15 +13,14 @@ LOG_BITS = 12
 
 def root(values: NDArray[np.float64] | Ints) -> Ints:
     """Square roots rounded down, of whole numbers below 2^53 (IEEE 754 rounds sqrt correctly)."""
-    floats = np.asarray(np.sqrt(values), dtype=np.float64)
-    return np.floor(floats).astype(np.int64)
+    return np.asarray(np.sqrt(values), dtype=np.float64).astype(np.int64)
 
 
 def log2(values: Ints) -> Ints:
     """4096 x the binary logarithm of whole numbers 1 to 2^53, by a table of 1,024 steps."""
     mantissas, exponents = np.frexp(np.maximum(values, 1).astype(np.float64))
     steps = ((mantissas * 2 - 1) * LOG_STEPS).astype(np.int64)
-    return (exponents.astype(np.int64) - 1) * (1 << LOG_BITS) + _log_table()[steps]
+    return _log_table()[steps] + (exponents - 1) * (1 << LOG_BITS)
 
 
 def mean(sums: Ints, counts: Ints | int) -> Ints:

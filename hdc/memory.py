@@ -18,7 +18,7 @@ Key = tuple[str, str]
 Columns = NDArray[np.intp]
 
 PLANE = 2
-_CHUNK = 512
+_CHUNK = 255
 _SCREENED = 512
 
 
@@ -210,7 +210,9 @@ class Memory:
         self._check(codes)
         ones = np.zeros(self.geometry.bits, dtype=np.int32)
         for at in range(0, len(codes), _CHUNK):
-            ones += unpack(codes.bits[at : at + _CHUNK]).sum(axis=0, dtype=np.int32)
+            bits = unpack(codes.bits[at : at + _CHUNK]).view(np.uint8)
+            # So few rows that their bits sum up in the bytes they came in.
+            ones += np.add.reduce(bits, axis=0, dtype=np.uint8)
         return _Concept(len(codes), ones, codes.values.sum(axis=0))
 
     def _change(self, key: Key, by: _Concept, sign: int) -> None:
@@ -258,9 +260,11 @@ class Memory:
 def _differing(held: Words, query: Words) -> Ints:
     """In how many bits rows [c, words] differ from one query [words], int64 [c]."""
     counts = np.empty(len(held), dtype=np.int64)
+    each = np.ones(len(query), dtype=np.float32)
     for at in range(0, len(held), _CHUNK):
         differing = np.bitwise_count(held[at : at + _CHUNK] ^ query)
-        counts[at : at + _CHUNK] = differing.sum(axis=1, dtype=np.uint16)
+        # A product adds faster than a sum does, and is exact: at most 64 differ in each word.
+        counts[at : at + _CHUNK] = differing.astype(np.float32) @ each
     return counts
 
 

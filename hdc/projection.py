@@ -42,25 +42,33 @@ def hadamard_sums(features: NDArray[np.uint8], seed: int, bits: int) -> NDArray[
     width = features.shape[-1]
     padded = 1 << max(0, width - 1).bit_length()
     flips = _flips(seed, padded, -(-bits // padded))[:, :width]
-    sums = np.zeros((*features.shape[:-1], len(flips), padded), dtype=np.float32)
-    np.multiply(features[..., None, :], flips, out=sums[..., :width])
-    return _transform(sums).reshape(*features.shape[:-1], -1)[..., :bits]
+    filled = _filled(width, padded)
+    if filled == width:
+        flipped = features[..., None, :] * flips
+    else:
+        flipped = np.zeros((*features.shape[:-1], len(flips), filled), dtype=np.float32)
+        np.multiply(features[..., None, :], flips, out=flipped[..., :width])
+    return _transform(flipped, padded).reshape(*features.shape[:-1], -1)[..., :bits]
 
 
-def _transform(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The Hadamard transform of the last axis, by small matrix products that fit the cache."""
-    size = values.shape[-1]
-    done = 1
-    shape = values.shape
+def _filled(width: int, padded: int) -> int:
+    """How many of the padded numbers are transformed: blocks of zeros alone are left out, as far
+    as two rounds of products do."""
+    return -(-width // _BLOCK) * _BLOCK if _BLOCK < padded <= _BLOCK**2 else padded
+
+
+def _transform(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """The Hadamard transform of the last axis, which zeros would fill up to `size`, by small
+    matrix products that fit the cache."""
+    filled = values.shape[-1]
+    done = min(_BLOCK, size)
+    values = values.reshape(-1, done) @ _hadamard(done)
     while done < size:
         block = min(_BLOCK, size // done)
-        grouped = values.reshape(-1, size // (block * done), block, done)
-        if done == 1:
-            values = grouped.reshape(-1, block) @ _hadamard(block)
-        else:
-            values = _hadamard(block) @ grouped
+        held = min(block, filled // done)
+        values = _hadamard(block)[:, :held] @ values.reshape(-1, held, done)
         done *= block
-    return values.reshape(shape)
+    return values
 
 
 @cache

@@ -17,6 +17,10 @@ def combine(distances: Ints, scales: Ints, votes: Ints) -> Ints:
     let one block that is far off speak for itself; a sum lets several that are a little off.
     votes: int64 [blocks], how often each block counts.
     """
-    apart = (distances - scales[..., 0]) * ONE // scales[..., 1]
-    above = np.clip(apart + BELOW, 0, _LIMIT)
-    return root(np.square(above) @ votes)
+    above = distances - scales[..., 0]
+    above *= ONE
+    above //= scales[..., 1]
+    above += BELOW
+    np.maximum(above, 0, out=above)
+    np.minimum(above, _LIMIT, out=above)
+    return root(np.square(above, out=above) @ votes)
