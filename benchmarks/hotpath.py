@@ -19,6 +19,7 @@ import encoder
 import hdc
 from edge import Config, Observation, Runtime, Store
 from edge.core import Enrol, Fact, Knowledge, Survey
+from edge.shell.home import create_home
 
 from . import serving
 from .report import Report, Row
@@ -168,7 +169,8 @@ def _handling(path: Path) -> list[Row]:
     """Runtime.handle without the encoder, on a store of 10,000 facts with all taps."""
     card = encoder.load_card(encoder.SHIPPED[serving.MODEL])
     clouds = _clouds(card.width)
-    with Store.create(path, card) as store:
+    create_home(path.parent, None, serving.MODEL)
+    with Store.open(path, card) as store:
         runtime = Runtime(Config(), Replay(card), store)
         for event in (Enrol(tuple(_facts(clouds))), Survey()):
             for effect in runtime.handle(event):

@@ -44,21 +44,18 @@ def measure(kind: str, path: Path) -> Footprint:
 
 
 def serve(path: Path) -> float:
-    """Decide on images with the production parts; the moment of the first decision."""
+    """Decide on images in the home that holds the file; the moment of the first decision."""
     import numpy as np
 
-    import encoder
-    from edge import Config, Observation, Runtime, Store
+    from edge import Observation
+    from edge.shell.home import Home
 
-    model = encoder.open_model(MODEL)
     answered = 0.0
-    with Store.open(path, model.card) as store:
-        runtime = Runtime(Config(), model, store)
+    with Home(path.parent) as home:
         random = np.random.default_rng(0)
         for number in range(SERVED):
             pixels = random.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-            for effect in runtime.handle(Observation("cam", number, number, pixels)):
-                store.apply(effect)
+            home.feed(Observation("cam", number, number, pixels))
             answered = answered or time.monotonic()
     return answered
 

@@ -58,7 +58,7 @@ class Session:
         wanted = list(providers or ("CPUExecutionProvider",))
         _require_providers(wanted, runtime.get_available_providers())
         try:
-            self._session = runtime.InferenceSession(data, options, providers=wanted)
+            self._session = _lightened(runtime.InferenceSession(data, options, providers=wanted))
         except Exception as error:  # It raises a dozen unrelated classes.
             raise ModelError(
                 f"onnxruntime {runtime.__version__} cannot load the model: {_first_line(error)}",
@@ -103,6 +103,16 @@ def products_overflow() -> bool:
     session = _runtime().InferenceSession(data, providers=["CPUExecutionProvider"])
     (sums,) = session.run(["sums"], {"x": np.full((1, 16), 255, dtype=np.uint8)})
     return bool((sums != 16 * 127 * 255).any())
+
+
+def _lightened(session: Any) -> Any:
+    """The session without its copy of the file, which it keeps in order to start again with other
+    providers when one fails; a run that fails is an error here.  The attribute is not public:
+    where a version of onnxruntime lacks it, only memory is lost."""
+    session.disable_fallback()
+    if hasattr(session, "_model_bytes"):
+        session._model_bytes = None  # noqa: SLF001 - there is no public way
+    return session
 
 
 def _runtime() -> Any:

@@ -111,7 +111,7 @@ class Plane(Block):
             along *= self.lengths
             along //= norms
             unit = along.astype(np.float64)
-            outside = ONE * ONE - np.einsum("ni,ni->n", unit, unit)
+            outside = ONE * ONE - np.vecdot(unit, unit)
             made[:, -1] = root(np.maximum(outside, 0)) * self.rest[0] >> 2 * LENGTH_BITS - 8
         return made
 
@@ -119,7 +119,7 @@ class Plane(Block):
         """Mahalanobis-like distances int64 [n], 64 a unit; the outside counts from zero."""
         apart = np.subtract(rows, means, dtype=np.float64)
         apart[..., -1] = rows[..., -1]
-        return root(np.einsum("...i,...i->...", apart, apart))
+        return root(np.vecdot(apart, apart))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,12 +150,12 @@ class Norms(Block):
         values = rows - self.zeros
         values *= self.scale
         squares = np.add.reduceat(np.square(values, out=values), self.spans[:, 0], axis=1)
-        return log2(squares.astype(np.int64))
+        return log2(squares)
 
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
         """Euclidean distances int64 [n] between rows and means that broadcast."""
         apart = np.subtract(rows, means, dtype=np.float64)
-        return root(np.einsum("...i,...i->...", apart, apart))
+        return root(np.vecdot(apart, apart))
 
 
 AnyBlock = Columns | Plane | Norms
@@ -165,4 +165,4 @@ def tap_norm(tap: NDArray[np.uint8], scale: Reals, zeros: Reals) -> Ints:
     """Whole norms int64 [n], at least 1, of levels less their zero times their scale."""
     values = tap - zeros
     values *= scale
-    return np.maximum(root(np.einsum("ni,ni->n", values, values)), 1)
+    return np.maximum(root(np.vecdot(values, values)), 1)

@@ -154,7 +154,8 @@ def calibrate(memory: Memory, facts: Iterable[Fact]) -> Calibration:
     for domain, label, codes in facts:
         if len(codes) and counts.get((domain, label), 0) != 1:
             held.setdefault((domain, label), []).append(codes)
-    coded = {key: Codes.concat(held[key]) for key in sorted(held)}
+    # Each concept's batches go as they are joined: all codes twice would double the peak.
+    coded = {key: Codes.concat(held.pop(key)) for key in sorted(held)}
     joined = {key: memory.distances_held_out(*key, codes) for key, codes in coded.items()}
     keys = tuple(coded)
     blocks = len(memory.geometry.scales)

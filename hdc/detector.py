@@ -78,8 +78,11 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
     distances, geometry = memory.distances(codes, only)[0], memory.geometry
     # Which domain: on one scale for all, since a domain of wide spread would else take what is
     # others'. How new there, and which label: on each concept's own scale.
-    domain = keys[columns[int(np.argmin(combine(distances, geometry.scales, geometry.votes)))]][0]
-    mine = [place for place, column in enumerate(columns) if keys[column][0] == domain]
+    names = [keys[column][0] for column in columns.tolist()]
+    domain = names[int(combine(distances, geometry.scales, geometry.votes).argmin())]
+    # Keys are sorted: the concepts of one domain lie side by side.
+    first = names.index(domain)
+    mine = slice(first, first + names.count(domain))
     score, column = _lowest(codes, distances[None, mine], columns[mine], memory, calibration)
     return judge(keys[column[0]], int(score[0]), calibration, rate)
 
@@ -139,16 +142,19 @@ def detect_window(
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    domains = Counter(verdict.domain for verdict in verdicts)
+    labels = Counter([(verdict.domain, verdict.label) for verdict in verdicts])
+    domains: Counter[str] = Counter()
+    for (name, _), count in labels.items():
+        domains[name] += count
     domain = max(sorted(domains), key=domains.__getitem__)
     found = len(calibration.scores.get(domain, _NOTHING))
     shortfall = _shortfall(domain, found, rate)
-    size, labels = len(verdicts), Counter((one.domain, one.label) for one in verdicts)
+    size = len(verdicts)
     variance = 1 / size
     for key in sorted(labels):
         usual = calibration.usual_of(key)
-        variance += (labels[key] / size) ** 2 / max(1, usual.count if usual else 1)
-    mean = sum(verdict.deviation for verdict in verdicts) / size
+        variance += (labels[key] / size) ** 2 / (usual.count if usual else 1)
+    mean = sum([verdict.deviation for verdict in verdicts]) / size
     score = mean / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / 1024 / sqrt(size)
     p_value = _tail(score, skew)

@@ -16,11 +16,11 @@ def root(values: NDArray[np.float64] | Ints) -> Ints:
     return np.asarray(np.sqrt(values), dtype=np.float64).astype(np.int64)
 
 
-def log2(values: Ints) -> Ints:
+def log2(values: NDArray[np.float64] | Ints) -> Ints:
     """4096 x the binary logarithm of whole numbers 1 to 2^53, by a table of 1,024 steps."""
-    mantissas, exponents = np.frexp(np.maximum(values, 1).astype(np.float64))
-    steps = ((mantissas * 2 - 1) * LOG_STEPS).astype(np.int64)
-    return _log_table()[steps] + (exponents - 1) * (1 << LOG_BITS)
+    # A float's bits above the low 42 are its exponent, 1,023 too high, and its step.
+    tops = np.maximum(values, 1.0).view(np.int64) >> 42
+    return _log_table()[tops & LOG_STEPS - 1] + ((tops >> 10) - 1023) * (1 << LOG_BITS)
 
 
 def mean(sums: Ints, counts: Ints | int) -> Ints:

@@ -15,7 +15,7 @@ from .scoring import combine
 SHORTLIST: Final = 3
 """Concepts whose exemplars are looked at: the nearest by their means."""
 
-VOTES: Final = (4, 8)
+VOTES: Final = (2, 4)
 """How often the nearest exemplar counts, by columns and by plane."""
 
 _FAR: Final = np.iinfo(np.int64).max

@@ -114,8 +114,8 @@ class Memory:
         """Distances int64 [n, concepts, blocks] to the concepts, or to those in columns `only`."""
         self._check(codes)
         centres = self._settled()
-        chosen = np.arange(len(centres.keys)) if only is None else only
-        made = np.empty((len(codes), len(chosen), 1 + len(centres.means)), dtype=np.int64)
+        count = len(centres.keys) if only is None else len(only)
+        made = np.empty((len(codes), count, 1 + len(centres.means)), dtype=np.int64)
         if len(codes) == 1:
             held = centres.bits if only is None else centres.bits[only]
             made[0, :, 0] = _differing(held, codes.bits[0])
@@ -127,7 +127,7 @@ class Memory:
         rows = [
             codes.values[:, slice(*span)].astype(block.number) for block, span in self._blocks()
         ]
-        for place, column in enumerate(chosen):
+        for place, column in enumerate(range(count) if only is None else only):
             differing = np.bitwise_count(codes.bits ^ centres.bits[column])
             made[:, place, 0] = differing.sum(axis=1, dtype=np.int64)
             for index, block in enumerate(self.geometry.blocks):

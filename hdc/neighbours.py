@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 EXEMPLARS_MIN: Final = 32
 EXEMPLARS_MAX: Final = 256
 NUMBERS_MAX: Final = 65_536
-"""Coordinates a concept's exemplars may hold: wide features get fewer exemplars, 32 at least."""
+"""Column coordinates a concept keeps: of wide features those of fewer exemplars, 32 at least."""
 
 CHUNK_NUMBERS: Final = 1 << 21
 
@@ -32,7 +32,8 @@ CHUNK_NUMBERS: Final = 1 << 21
 class Exemplars:
     """Whole coordinates of some samples of one concept, sorted by their keys uint64 [m].
 
-    columns: float32 [m, k].  plane: float32 [m, r], without what lies outside the plane.
+    columns: float32 [c, k] of the first c of them.  plane: float32 [m, r], without what lies
+    outside the plane.
     """
 
     keys: Words
@@ -51,12 +52,11 @@ def has_neighbours(geometry: Geometry) -> bool:
 def choose(geometry: Geometry, codes: Codes) -> Exemplars:
     """Choose the exemplars of a concept from all codes of it that are at hand, in any order."""
     columns, plane = coordinates(geometry, codes)
-    room = NUMBERS_MAX // max(1, columns.shape[1])
-    size = min(EXEMPLARS_MAX, max(EXEMPLARS_MIN, room))
+    room = max(EXEMPLARS_MIN, NUMBERS_MAX // max(1, columns.shape[1]))
     keys = keys_of(codes)
     # Samples of one key have the same hypervector; their coordinates settle the order.
-    order = np.lexsort((plane.sum(axis=1), columns.sum(axis=1), keys))[:size]
-    return Exemplars(keys[order], columns[order], plane[order])
+    order = np.lexsort((plane.sum(axis=1), columns.sum(axis=1), keys))[:EXEMPLARS_MAX]
+    return Exemplars(keys[order], columns[order[:room]], plane[order])
 
 
 def coordinates(geometry: Geometry, codes: Codes) -> tuple[Floats, Floats]:
@@ -79,8 +79,8 @@ def nearest(exemplars: Exemplars, columns: Floats, plane: Floats, own: Words | N
         for place, apart in enumerate(
             (_city_block(exemplars, columns[part]), _straight(exemplars, plane[part]))
         ):
-            rows = np.flatnonzero(itself[part] >= 0)
-            apart[rows, itself[part][rows]] = np.inf
+            there = (itself[part] >= 0) & (itself[part] < apart.shape[1])
+            apart[there, itself[part][there]] = np.inf
             least = apart.min(axis=1, initial=np.inf)
             made[part, place] = np.where(np.isfinite(least), least, -1)
     return made
@@ -92,7 +92,7 @@ def pack_exemplars(held: list[Exemplars]) -> Packed:
     columns = [e.columns for e in held]
     plane = [e.plane for e in held]
     return {
-        "exemplars.sizes": np.asarray([len(e) for e in held], dtype=np.int64),
+        "exemplars.sizes": np.asarray([[len(e), len(e.columns)] for e in held], dtype=np.int64),
         "exemplars.keys": np.concatenate([np.empty(0, dtype=np.uint64), *(e.keys for e in held)]),
         "exemplars.columns": (np.concatenate(columns) if held else empty).astype(np.int32),
         "exemplars.plane": (np.concatenate(plane) if held else empty).astype(np.int32),
@@ -101,12 +101,16 @@ def pack_exemplars(held: list[Exemplars]) -> Packed:
 
 def unpack_exemplars(packed: Packed) -> list[Exemplars]:
     """The exemplars that `pack_exemplars` gave; raises KeyError or ValueError for other arrays."""
-    edges = np.cumsum(packed["exemplars.sizes"])[:-1]
     if not len(packed["exemplars.sizes"]):
         return []
+    edges = np.cumsum(packed["exemplars.sizes"], axis=0)[:-1]
     parts = (
-        np.split(packed[f"exemplars.{name}"].astype(dtype), edges)
-        for name, dtype in (("keys", np.uint64), ("columns", np.float32), ("plane", np.float32))
+        np.split(packed[f"exemplars.{name}"].astype(dtype), edges[:, which])
+        for name, dtype, which in (
+            ("keys", np.uint64, 0),
+            ("columns", np.float32, 1),
+            ("plane", np.float32, 0),
+        )
     )
     return [Exemplars(*arrays) for arrays in zip(*parts, strict=True)]
 

@@ -23,12 +23,14 @@ from ..core import (
     ForgetRequest,
     Freeze,
     Message,
+    Observation,
     Publish,
     Runtime,
     Selector,
     StateError,
 )
 from .durable import discard, write_text
+from .footprint import give_back
 from .store import Store
 
 SETTINGS = "auricle.toml"
@@ -125,10 +127,21 @@ class Home:
             self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
             self.runtime = Runtime(self.settings.config(), self.model, self.store)
             opened.pop_all()
+        self._stirred = True
 
     def feed(self, event: Event) -> tuple[Message, ...]:
-        """Handle an event, apply its effects in order, return what is to be told."""
-        return tuple(self._applied(self.runtime.handle(event)))
+        """Handle an event, apply its effects in order, return what is to be told.
+
+        The first observation after anything else has thresholds derived; what that took is then
+        given back to the system.
+        """
+        told = tuple(self._applied(self.runtime.handle(event)))
+        if not isinstance(event, Observation):
+            self._stirred = True
+        elif self._stirred:
+            self._stirred = False
+            give_back()
+        return told
 
     def stamp(self) -> str:
         """Write down the knowledge's digest for later verification, and return it."""
