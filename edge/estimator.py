@@ -162,7 +162,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return receipt
 
     def digest(self) -> str:
-        """Hex digest of what is known: equal for equal sets of samples, however they came."""
+        """Hex digest of what is known: equal for equal sets of samples, quantiser and geometry."""
         check_is_fitted(self)
         return self._runtime.digest()
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .integers import Ints, log2, root
+from .integers import Ints, all_ones, log2, root
 
 Floats = NDArray[np.float32]
 Reals = NDArray[np.float64]
@@ -66,7 +66,7 @@ class Columns(Block):
         """City-block distances int64 [n] between rows and means that broadcast."""
         apart = np.subtract(rows, means, dtype=np.float32)
         np.abs(apart, out=apart)
-        return np.asarray(apart @ np.ones(self.width, dtype=np.float32)).astype(np.int64)
+        return np.asarray(apart @ all_ones(self.width)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

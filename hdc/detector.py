@@ -74,11 +74,11 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
             "learn first, and give one row",
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-    columns = np.arange(len(keys)) if only is None else only
     distances, geometry = memory.distances(codes, only)[0], memory.geometry
     # Which domain: on one scale for all, since a domain of wide spread would else take what is
     # others'. How new there, and which label: on each concept's own scale.
-    names = [keys[column][0] for column in columns.tolist()]
+    columns = np.arange(len(keys)) if only is None else only
+    names = [domain for domain, _ in (keys if only is None else [keys[at] for at in only])]
     domain = names[int(combine(distances, geometry.scales, geometry.votes).argmin())]
     # Keys are sorted: the concepts of one domain lie side by side.
     first = names.index(domain)

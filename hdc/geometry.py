@@ -90,7 +90,8 @@ class Geometry:
 
     def project(self, features: NDArray[np.uint8]) -> Codes:
         """Codes of features uint8 [n, width] (or [width]: one row)."""
-        rows = np.atleast_2d(np.asarray(features))
+        rows = np.asarray(features)
+        rows = rows[None] if rows.ndim == 1 else rows
         if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != self.width:
             raise DimensionError(
                 f"coding expects uint8 features [n, {self.width}], found {rows.dtype} {rows.shape}",

@@ -10,7 +10,7 @@ from .blocks import AnyBlock, Packed
 from .codes import Codes
 from .errors import ConceptError, DimensionError, FormatError
 from .geometry import Geometry, fingerprint_of, words_of
-from .integers import Ints, mean
+from .integers import Ints, all_ones, mean
 from .scoring import combine
 from .vectors import Words, pack, unpack
 
@@ -108,7 +108,9 @@ class Memory:
             columns = _least(_differing(centres.quarter, query[:part]), _SCREENED)
         held = centres.bits if columns is None else centres.bits[columns]
         best = _least(_differing(held, query), count)
-        return np.sort(best if columns is None else columns[best])
+        found = best if columns is None else columns[best]
+        found.sort()
+        return found
 
     def distances(self, codes: Codes, only: Columns | None = None) -> Ints:
         """Distances int64 [n, concepts, blocks] to the concepts, or to those in columns `only`."""
@@ -260,7 +262,7 @@ class Memory:
 def _differing(held: Words, query: Words) -> Ints:
     """In how many bits rows [c, words] differ from one query [words], int64 [c]."""
     counts = np.empty(len(held), dtype=np.int64)
-    each = np.ones(len(query), dtype=np.float32)
+    each = all_ones(len(query))
     for at in range(0, len(held), _CHUNK):
         differing = np.bitwise_count(held[at : at + _CHUNK] ^ query)
         # A product adds faster than a sum does, and is exact: at most 64 differ in each word.
@@ -269,4 +271,4 @@ def _differing(held: Words, query: Words) -> Ints:
 
 
 def _least(values: Ints, count: int) -> Columns:
-    return np.argpartition(values, count)[:count]
+    return values.argpartition(count)[:count]

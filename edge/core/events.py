@@ -61,13 +61,14 @@ class Relabel:
 class ForgetRequest:
     """Forget every selected fact as if it had never been seen.  `request_id` names the receipt.
 
-    `resurvey`: also derive the geometry again from what remains (see `Survey`).
+    `resurvey`: also derive the geometry again from what remains (see `Survey`), where one was
+    surveyed; False is quicker, and the receipt then names the geometry as not covered.
     """
 
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
-    resurvey: bool = False
+    resurvey: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ def flaw(event: Event, width: int) -> str:
 def _flaws(event: Event, width: int) -> Iterator[str]:
     match event:
         case Observation():
-            yield from _texts(id=event.key)
-            yield from _texts_or_empty(stream=event.stream, subject=event.subject)
-            yield from _counts(captured_at_ns=event.captured_at_ns)
+            yield from _texts(id=event.key, stream=event.stream)
+            yield from _texts_or_empty(subject=event.subject)
+            yield from _counts(captured_at_ns=event.captured_at_ns, sequence=event.sequence)
         case Label():
             yield from _texts(observation_id=event.observation_id, label=event.label)
             yield from _texts_or_empty(domain=event.domain)
@@ -57,7 +57,13 @@ def _features(features: object, width: int) -> Iterator[str]:
         yield f"features must be {width} bytes, found {len(features)}"
 
 
-def _of_selector(selector: Selector) -> Iterator[str]:
+def _of_selector(selector: object) -> Iterator[str]:
+    if not isinstance(selector, Selector):
+        yield f"selector must be a Selector, found {_quoted(selector)}"
+        return
+    if not (selector.ids is None or isinstance(selector.ids, frozenset)):
+        yield f"selector.ids must be a frozenset of ids, found {_quoted(selector.ids)}"
+        return
     names = ("subject", "stream", "domain", "label")
     given = {name: getattr(selector, name) for name in names}
     yield from _texts_or_empty(**{name: text or "" for name, text in given.items()})

@@ -84,7 +84,7 @@ class Runtime:
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Handle one event; bad input changes nothing and comes back as Publish(Rejected)."""
-        wrong = flaw(event, self._width)
+        wrong = flaw(event, self._width) if type(event) in self._handlers else "not an event"
         if wrong:
             hint = "nothing was changed; correct it and send it again"
             return (_reject(_subject_of(event), f"reading an event: {wrong}", hint),)
@@ -204,8 +204,10 @@ class Runtime:
 
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
         ids = frozenset(self._ledger.select(event.selector))
-        waiting = frozenset(self._watch.waiting(event.selector))
-        if event.selector.empty or not ids | waiting:
+        matched = frozenset(self._watch.waiting(event.selector))
+        # A redelivered observation may match where the fact of that id does not: it keeps the fact.
+        waiting = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
+        if event.selector.empty or not ids | matched:
             yield _reject(
                 event.request_id,
                 f"forgetting: nothing matches {_brief(event.selector)}",
@@ -215,9 +217,10 @@ class Runtime:
         before = self.digest()
         facts = self._facts(tuple(sorted(ids)))
         self.knowledge.remove(facts)
-        geometry = self._settle(ids) if event.resurvey else None
+        surveyed = self._ledger.geometry() is not None
+        geometry = self._settle(ids) if event.resurvey and surveyed and facts else None
         receipt = self._receipt(event, facts, before, ids, geometry)
-        self._watch.forget(waiting | ids)
+        self._watch.forget(matched | ids)
         # In this order a crash in between leaves a request to repeat, not a receipt that is wrong.
         if geometry is not None:
             yield Freeze(geometry.pack())

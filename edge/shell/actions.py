@@ -24,7 +24,6 @@ from ..core import (
     Observation,
     Rejected,
     Selector,
-    Survey,
     derive,
 )
 from ..core.flaws import flaw
@@ -52,14 +51,13 @@ class Count:
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What `learn_path` did.  count: facts new or changed; detail: what became of the others.
-    layout: what was taken as domain and label; surveyed: a geometry was frozen from these."""
+    layout: what was taken as domain and label."""
 
     count: int
     detail: str
     layout: str
     concepts: tuple[Count, ...]
     skipped: tuple[Skipped, ...]
-    surveyed: bool
     knowledge_digest: str
 
 
@@ -106,11 +104,9 @@ def learn_path(home: Home, path: Path, domain: str, label: str, tick: Tick) -> L
             "see `auricle learn --help`",
         )
     ack = told(home.feed(Enrol(tuple(facts.values()))))
-    surveyed, digest = after(f"{ack.count} facts were learned and kept", lambda: _settle(home))
+    digest = after(f"{ack.count} facts were learned and kept", home.settle)
     counted = _counts(facts.values())
-    return Learned(
-        ack.count, ack.detail, examples.layout, counted, tuple(skipped), surveyed, digest
-    )
+    return Learned(ack.count, ack.detail, examples.layout, counted, tuple(skipped), digest)
 
 
 def after(done: str, go_on: Callable[[], T]) -> T:
@@ -119,13 +115,6 @@ def after(done: str, go_on: Callable[[], T]) -> T:
         return go_on()
     except (EdgeError, hdc.HdcError) as error:
         raise type(error)(f"{done}, but then: {error.message}", error.hint) from error
-
-
-def _settle(home: Home) -> tuple[bool, str]:
-    surveyed = home.store.geometry() is None
-    if surveyed:
-        told(home.feed(Survey()))
-    return surveyed, home.stamp()
 
 
 def _counts(facts: Iterable[Fact]) -> tuple[Count, ...]:

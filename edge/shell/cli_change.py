@@ -24,8 +24,11 @@ def forget(
     since: Annotated[datetime | None, typer.Option(help="Captured at or after (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(help="Captured before (UTC).")] = None,
     resurvey: Annotated[
-        bool, typer.Option("--resurvey", help="Survey the geometry again, too.")
-    ] = False,
+        bool,
+        typer.Option(
+            "--resurvey/--keep-geometry", help="Survey the geometry again, too (default)."
+        ),
+    ] = True,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -103,7 +106,7 @@ def relabel(
     with Home(home) as opened:
         _count(opened, selector, "relabelling")
         ack = actions.told(opened.feed(Relabel(selector, to_label, to_domain)))
-        digest = actions.after("the facts are relabelled", opened.stamp)
+        digest = actions.after("the facts are relabelled", opened.settle)
     if as_json:
         views.show_json({"count": ack.count, "detail": ack.detail, "knowledge_digest": digest})
         return

@@ -21,13 +21,13 @@ from ..core import (
     Effect,
     Event,
     ForgetRequest,
-    Freeze,
     Message,
     Observation,
     Publish,
     Runtime,
     Selector,
     StateError,
+    Survey,
 )
 from .durable import discard, write_text
 from .footprint import give_back
@@ -149,6 +149,13 @@ class Home:
         self.store.stamp(digest)
         return digest
 
+    def settle(self) -> str:
+        """Survey the geometry again and stamp: the knowledge then follows from the set of facts
+        alone, whatever came first.  Returns the digest.  Cost: about that of opening the home."""
+        if self.runtime.knowledge.memory.keys:
+            self.feed(Survey())
+        return self.stamp()
+
     def bury_from(self, other: Store) -> int:
         """Forget every own fact that another store has buried, and adopt its tombstones.
 
@@ -162,14 +169,6 @@ class Home:
             self.feed(ForgetRequest(f"merge-{at_ns}", Selector(ids=ids), at_ns))
         self.store.adopt_burials(other)
         return len(ids)
-
-    def adopt_geometry(self, other: Store) -> None:
-        """Take over another store's frozen geometry where this one has none yet, so that sums of
-        the two add up."""
-        geometry = other.geometry()
-        if geometry is not None and self.store.geometry() is None:
-            self.store.apply(Freeze(geometry))
-            self.runtime = Runtime(self.settings.config(), self.model, self.store)
 
     def close(self) -> None:
         """Close store and encoder."""

@@ -73,20 +73,16 @@ def _columns(facts: list[Fact], fingerprint: str) -> dict[str, NDArray[Any]]:
 
 
 def merge_store(home: Home, other: Store) -> Merged:
-    """Take in another store's facts; what either has forgotten stays forgotten here.
-
-    A home without a geometry of its own takes the other's.
-    """
+    """Take in another store's facts; what either has forgotten stays forgotten here."""
     if other.card_fingerprint != home.store.card_fingerprint:
         raise StateError(
             f"merging {other.path}: its features come from another encoder card",
             "merge ledgers of the same card only",
         )
     forgotten = home.bury_from(other)
-    home.adopt_geometry(other)
     facts = tuple(fact for page in other.pages() for fact in page)
     ack: Ack = told(home.feed(Enrol(facts)))
-    digest = after(f"{ack.count} facts were taken in and kept", home.stamp)
+    digest = after(f"{ack.count} facts were taken in and kept", home.settle)
     return Merged(ack.count, ack.detail, forgotten, digest)
 
 

@@ -92,8 +92,6 @@ def show_learned(done: Learned) -> None:
     rows = ((count.domain, count.label, count.facts) for count in done.concepts)
     show_table(("domain", "label", "examples"), rows)
     say(f"learned {_facts(done.count)}{_in_brackets(done.detail)}")
-    if done.surveyed:
-        say("the geometry was surveyed from them and frozen")
     show_skipped(done.skipped)
     say(f"knowledge digest  {done.knowledge_digest}")
 

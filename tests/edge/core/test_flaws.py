@@ -13,7 +13,7 @@ SELECTOR = Selector(label="a")
 
 SOUND = [
     Observation("s", 1, 0, b"anything"),
-    Observation("", 1, 2**63 - 1, None, id="y" * 200),
+    Observation("s", 1, 2**63 - 1, None, id="y" * 200),
     Label("x", "two words, café", "domain 2"),
     Enrol(()),
     Enrol((GOOD, replace(GOOD, stream="", subject=""))),
@@ -25,6 +25,10 @@ SOUND = [
 
 FLAWED = [
     (Observation("s", 1, -1, b""), "captured_at_ns"),
+    (Observation("", 1, 0, b"", id="y"), "stream"),
+    (Observation("s", -1, 0, b""), "sequence"),
+    (ForgetRequest("r", None), "selector"),  # type: ignore[arg-type]
+    (ForgetRequest("r", Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
     (Observation("s", 1, 2**63, b""), "captured_at_ns"),
     (Observation("s", 1, 1.5, b""), "captured_at_ns"),  # type: ignore[arg-type]
     (Observation("s", 1, 0, b"", id="\x00"), "id"),

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import pytest
+
 from edge.core import (
     Ack,
     Config,
     Enrol,
     ForgetRequest,
     Label,
+    Observation,
     Receipt,
     Rejected,
     Selector,
     Survey,
 )
 from tests.worlds import World, fact, vector
+
+VALUES = vector(5)
 
 
 def test_forgetting_reaches_the_window():
@@ -63,6 +68,7 @@ def test_forgetting_everything_by_an_empty_selector_is_refused():
 def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
     """A receipt is written last: before it the facts are still there to be forgotten again."""
     world = World([fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)])
+    world.feed(Survey())
     request = ForgetRequest("r", Selector(label="b"), resurvey=True)
     effects = world.runtime.handle(request)
     world.ledger.apply(effects[0])
@@ -72,6 +78,26 @@ def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
     assert receipt.facts_forgotten == 10
     world.crash()
     assert world.runtime.digest() == receipt.digest_after
+
+
+@pytest.mark.parametrize(
+    ("again", "selector"),
+    [
+        (Observation("s", 1, 150, VALUES, id="o1"), Selector(from_ns=100, until_ns=200)),
+        (Observation("s", 1, 50, VALUES, id="o1", subject="ann"), Selector(subject="ann")),
+        (Observation("other", 1, 50, VALUES, id="o1"), Selector(stream="other")),
+    ],
+)
+def test_a_redelivery_does_not_widen_a_request(again, selector):
+    """An observation that comes again with other particulars matches; the fact of its id stays."""
+    world = World([fact("x")])
+    world.feed(Observation("s", 1, 50, VALUES, id="o1"))
+    world.feed(Label("o1", "a", "home"))
+    world.feed(again)
+    receipt = world.ask(ForgetRequest("r", selector), Receipt)
+    assert receipt.facts_forgotten == 0
+    assert world.ledger.get("o1") is not None
+    assert world.runtime.digest() == world.derived()
 
 
 def test_forgetting_nothing_is_said():

@@ -110,11 +110,11 @@ def test_what_was_learned_is_shown(capsys):
     skips = tuple(Skipped(f"f{number}", "bad") for number in range(9))
     views.show_learned(
         Learned(2, "1 already known", "3 as <label>/<image>", (Count("hall", "cat", 3),), skips,
-                True, DIGEST)
+                DIGEST)
     )  # fmt: skip
     shown = capsys.readouterr().out
     for words in ("3 as <label>/<image>", "hall\tcat\t3", "learned 2 facts (1 already known)",
-                  "surveyed", "skipped f4: bad", "4 more skipped", DIGEST):  # fmt: skip
+                  "skipped f4: bad", "4 more skipped", DIGEST):  # fmt: skip
         assert words in shown
     assert "f5" not in shown
 
