@@ -157,16 +157,3 @@ def test_burying_reaches_own_facts(tmp_path):
         assert opened.store.buried("a")
         assert len(opened.store.receipts()) == 1
         assert opened.store.receipts()[0]["requested_at_ns"] > 0
-
-
-def test_a_geometry_is_adopted_once(tmp_path):
-    """A home without a geometry takes another's, and keeps its own where it has one."""
-    with Home(new_home(tmp_path / "a")) as first, Home(new_home(tmp_path / "b")) as second:
-        first.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], seed=n) for n in range(8))))
-        first.feed(Survey())
-        second.adopt_geometry(first.store)
-        wanted = first.runtime.knowledge.geometry.fingerprint
-        assert second.runtime.knowledge.geometry.fingerprint == wanted
-        frozen = second.store.geometry()
-        second.adopt_geometry(first.store)
-        assert frozen is not None
