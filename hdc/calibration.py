@@ -11,7 +11,7 @@ from .codes import Codes
 from .errors import FormatError
 from .geometry import fingerprint_of, keys_of
 from .integers import Ints, mean, root
-from .joint import Near, Samples, join
+from .joint import HeldOut, Near, Samples, join
 from .memory import Key, Memory
 from .neighbours import (
     Exemplars,
@@ -28,6 +28,7 @@ Fact = tuple[str, str, Codes]
 # A concept's own scales lean on its domain's as if that many samples had said the same.
 CENTRE_PRIOR = 5
 SPREAD_PRIOR = 20
+ONE = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,63 +163,89 @@ def calibrate(memory: Memory, facts: Iterable[Fact]) -> Calibration:
     scales = np.empty((len(keys), blocks, 2), dtype=np.int64)
     for domain in sorted({domain for domain, _ in keys}):
         mine = [place for place, key in enumerate(keys) if key[0] == domain]
-        own = [joined[keys[place]][:, memory.keys.index(keys[place])] for place in mine]
-        scales[mine] = _scales(own)
+        columns = [memory.keys.index(keys[place]) for place in mine]
+        own = [joined[keys[place]][:, at] for place, at in zip(mine, columns, strict=True)]
+        scales[mine], left = _scales(own)
+        for place, column, rows in zip(mine, columns, left, strict=True):
+            joined[keys[place]][:, column] = rows
     usual = np.zeros((len(keys), 3), dtype=np.int64)
-    made = Calibration(keys, scales, usual, {}, {}, *_remember(memory, coded))
+    exemplars, near, apart = _remember(memory, coded)
+    made = Calibration(keys, scales, usual, {}, {}, exemplars, near)
     for domain in sorted({domain for domain, _ in keys}):
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
-        _settle(made, memory, domain, of_domain, joined)
+        _settle(made, memory, of_domain, joined, apart)
     return made
 
 
-def _remember(memory: Memory, coded: dict[Key, Codes]) -> tuple[tuple[Exemplars, ...], Ints]:
-    """Exemplars per key, and how far from the nearest other one its samples usually lie."""
-    near = np.empty((len(coded) if has_neighbours(memory.geometry) else 0, 2, 2), dtype=np.int64)
-    if not len(near):
-        return (), near
+def _remember(
+    memory: Memory, coded: dict[Key, Codes]
+) -> tuple[tuple[Exemplars, ...], Ints, dict[Key, Ints]]:
+    """Exemplars per key, how far from the nearest other one its samples usually lie, and how far
+    each does, int64 [n, 2] per key."""
+    if not has_neighbours(memory.geometry):
+        return (), np.empty((0, 2, 2), dtype=np.int64), {}
     exemplars = tuple(choose(memory.geometry, codes) for codes in coded.values())
+    near = np.empty((len(coded), 2, 2), dtype=np.int64)
+    apart: dict[Key, Ints] = {}
+    for (key, codes), held in zip(coded.items(), exemplars, strict=True):
+        apart[key] = nearest(held, *coordinates(memory.geometry, codes), keys_of(codes))
     for domain in sorted({domain for domain, _ in coded}):
         mine = [place for place, key in enumerate(coded) if key[0] == domain]
-        own = []
-        for place in mine:
-            codes = list(coded.values())[place]
-            rows = coordinates(memory.geometry, codes)
-            apart = nearest(exemplars[place], *rows, keys_of(codes))
-            own.append(apart[(apart >= 0).all(axis=1)])
-        near[mine] = _scales(own)
-    return exemplars, near
+        rows = [apart[list(coded)[place]] for place in mine]
+        found = [(part >= 0).all(axis=1) for part in rows]
+        near[mine], left = _scales([part[there] for part, there in zip(rows, found, strict=True)])
+        for place, part, there, better in zip(mine, rows, found, left, strict=True):
+            part[~there] = near[place, :, 0]
+            part[there] = better
+    return exemplars, near, apart
 
 
-def _scales(own: list[Ints]) -> Ints:
-    """Usual distance and spread int64 [labels, blocks, 2], each leaning on those of all labels."""
+def _scales(own: list[Ints]) -> tuple[Ints, list[Ints]]:
+    """Usual distance and spread int64 [labels, blocks, 2], each leaning on those of all labels, and
+    the distances as they would look on these scales had each not had a part in making them: a
+    sample that helps to say what is usual looks a little too usual, and a fresh one does not."""
     together = np.concatenate(own)
     centre = mean(together.sum(axis=0), len(together))
     variance = mean(np.square(together - centre).sum(axis=0), len(together))
     made = np.empty((len(own), together.shape[1], 2), dtype=np.int64)
+    left = []
     for place, rows in enumerate(own):
-        mine = mean(rows.sum(axis=0) + CENTRE_PRIOR * centre, len(rows) + CENTRE_PRIOR)
-        squares = np.square(rows - mine).sum(axis=0) + SPREAD_PRIOR * variance
-        made[place, :, 0] = mine
-        made[place, :, 1] = np.maximum(root(mean(squares, len(rows) + SPREAD_PRIOR)), 1)
-    return made
+        moved, count = rows - centre, len(rows)
+        sums, squares = moved.sum(axis=0), np.square(moved).sum(axis=0)
+        usual, spread = _usual_of(sums, squares, count, variance)
+        made[place, :, 0], made[place, :, 1] = usual + centre, spread
+        rest = sums - moved, squares - np.square(moved)
+        without, narrower = _usual_of(*rest, max(0, count - 1), variance)
+        units = (moved - without) * ONE // narrower
+        left.append(usual + centre + units * spread // ONE)
+    return made, left
+
+
+def _usual_of(sums: Ints, squares: Ints, count: int, variance: Ints) -> tuple[Ints, Ints]:
+    """Mean and spread of `count` numbers with these sums, leaning on 0 and on a variance."""
+    usual = mean(sums, count + CENTRE_PRIOR)
+    apart = squares - 2 * usual * sums + count * np.square(usual)
+    spread = root(mean(apart + SPREAD_PRIOR * variance, count + SPREAD_PRIOR))
+    return usual, np.maximum(spread, 1)
 
 
 def _settle(
     made: Calibration,
     memory: Memory,
-    domain: str,
     coded: dict[Key, Codes],
     held: dict[Key, Ints],
+    apart_of: dict[Key, Ints],
 ) -> None:
     """Fill in what one domain's held-out samples score against the domain's concepts."""
+    domain = next(iter(coded))[0]
     columns = [place for place, key in enumerate(memory.keys) if key[0] == domain]
     distances = np.concatenate([held[key][:, columns] for key in coded])
     own = np.repeat(
         [columns.index(memory.keys.index(key)) for key in coded],
         [len(codes) for codes in coded.values()],
     )
-    samples = Samples(memory.geometry, Codes.concat(list(coded.values())), own)
+    held_out = HeldOut(own, np.concatenate([apart_of[key] for key in coded])) if apart_of else None
+    samples = Samples(memory.geometry, Codes.concat(list(coded.values())), held_out)
     scales, near = made.scales_for(memory)[columns], made.near_for(memory, columns)
     lowest, place_of = join(distances, scales, samples, near)
     made.scores[domain] = np.sort(lowest)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .codes import Codes
-from .geometry import Geometry, keys_of
+from .geometry import Geometry
 from .integers import Ints
 from .neighbours import Exemplars, coordinates, nearest
 from .scoring import combine
@@ -31,13 +31,21 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Of samples that are themselves in the memory: the column each belongs to, [n], and how far
+    the nearest other exemplar of it is, int64 [n, 2]."""
+
+    own: NDArray[np.intp]
+    apart: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Codes whose distances are joined.  own: int64 [n], the column a held-out sample belongs to,
-    whose exemplars it may itself be among; none given where the samples are not in the memory."""
+    """Codes whose distances are joined; `held_out` where they are in the memory."""
 
     geometry: Geometry
     codes: Codes
-    own: NDArray[np.intp] | None = None
+    held_out: HeldOut | None = None
 
 
 def join(
@@ -61,7 +69,7 @@ def _with_neighbours(
     count = min(SHORTLIST, scores.shape[1])
     short = np.argsort(scores, axis=1, kind="stable")[:, :count]
     columns, plane = coordinates(samples.geometry, samples.codes)
-    keys = keys_of(samples.codes)
+    held_out = samples.held_out
     votes = np.concatenate([samples.geometry.votes, np.asarray(VOTES, dtype=np.int64)])
     made = np.full(scores.shape, _FAR)
     for column in np.unique(short).tolist():
@@ -69,17 +77,11 @@ def _with_neighbours(
         found = np.broadcast_to(near.scales[column, :, 0], (len(rows), 2)).copy()
         held = near.exemplars[column]
         if held is not None:
-            own = (
-                np.zeros(len(rows), np.bool_)
-                if samples.own is None
-                else (samples.own[rows] == column)
-            )
-            for mine in (True, False):
-                part = np.flatnonzero(own == mine)
-                at = rows[part]
-                if len(part):
-                    apart = nearest(held, columns[at], plane[at], keys[at] if mine else None)
-                    found[part] = np.where(apart < 0, found[part], apart)
+            apart = nearest(held, columns[rows], plane[rows])
+            found = np.where(apart < 0, found, apart)
+        if held_out is not None:
+            mine = held_out.own[rows] == column
+            found[mine] = held_out.apart[rows[mine]]
         both = np.concatenate([distances[rows, column], found], axis=1)
         made[rows, column] = combine(
             both, np.concatenate([scales[column], near.scales[column]]), votes

@@ -47,7 +47,6 @@ def test_an_export_learned_back_is_the_same_ledger(tmp_path):
         home.feed(Relabel(Selector(ids=frozenset({"f1"})), "c", "attic"))
         assert transfer.export_facts(home.store, tmp_path / "e.npz") == 10
     with Home(new_home(tmp_path / "b")) as home:
-        home.adopt_geometry(home.store)
         done = actions.learn_path(home, tmp_path / "e.npz", "", "", lambda _: None)
         assert done.count == 10
         again = actions.learn_path(home, tmp_path / "e.npz", "", "", lambda _: None)
