@@ -316,9 +316,14 @@ def calibrate_card(
             skipped.append(item)
             continue
         try:
-            rows.append(model.measure([item.payload])[0])
+            row = model.measure([item.payload])[0]
         except encoder.PayloadError as error:
             skipped.append(Skipped(item.source, error.message))
+            continue
+        if np.isfinite(row).all():
+            rows.append(row)
+        else:
+            skipped.append(Skipped(item.source, "the encoder gives NaN or infinity for it"))
     if not rows:
         raise ConfigError(
             f"calibrating on {data}: no sample could be read, {len(skipped)} skipped",
