@@ -12,7 +12,6 @@ from edge.core import (
     Rejected,
     Selector,
     StateError,
-    Survey,
 )
 from edge.shell import home
 from edge.shell.home import Home, create_home, read_settings
