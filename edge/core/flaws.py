@@ -61,8 +61,9 @@ def _of_selector(selector: object) -> Iterator[str]:
     if not isinstance(selector, Selector):
         yield f"selector must be a Selector, found {_quoted(selector)}"
         return
-    if not (selector.ids is None or isinstance(selector.ids, frozenset)):
-        yield f"selector.ids must be a frozenset of ids, found {_quoted(selector.ids)}"
+    ids: object = selector.ids
+    if not (ids is None or isinstance(ids, frozenset)):
+        yield f"selector.ids must be a frozenset of ids, found {_quoted(ids)}"
         return
     names = ("subject", "stream", "domain", "label")
     given = {name: getattr(selector, name) for name in names}
