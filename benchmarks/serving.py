@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,11 @@ def open_bare() -> Any:
     """The model's session alone, with the settings a device would use."""
     import onnxruntime
 
-    path = ROOT / "encoder" / "models" / MODEL / "model.onnx"
+    # Where the package lies, in a checkout or installed; finding it does not load it.
+    found = find_spec("encoder")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("the bare script takes its model from the package encoder")
+    path = Path(found.origin).parent / "models" / MODEL / "model.onnx"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
