@@ -1,4 +1,6 @@
-"""Task sketch and budget -> `Blueprint`, or `NoFit`: the zero-shot search for a small adaptor.
+"""Task sketch and budget -> `Blueprint`, or `NoFit`: the zero-shot search for a small adaptor."""
 
-The room opens with the version that grows adaptors on the device; nothing is here before.
-"""
+from .blueprint import ACTIVATIONS, KINDS, Blueprint, Budget, NoFit
+from .errors import NasError
+
+__all__ = ["ACTIVATIONS", "KINDS", "Blueprint", "Budget", "NasError", "NoFit"]

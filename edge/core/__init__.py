@@ -1,5 +1,6 @@
 """The pure core: events in, effects out.  Everything the shell and the simulator stand on."""
 
+from .adaptors import Record
 from .admission import admit
 from .config import Config
 from .errors import (
@@ -11,7 +12,10 @@ from .errors import (
     StateVersionError,
 )
 from .events import (
+    Abandon,
     Ack,
+    Attempt,
+    Candidate,
     Decision,
     DriftAlarm,
     Effect,
@@ -20,24 +24,38 @@ from .events import (
     Event,
     ForgetRequest,
     Freeze,
+    Grow,
+    Grown,
+    GrowRequest,
+    Growth,
+    Install,
     Label,
     Message,
+    Nominate,
     Observation,
     Publish,
     Receipt,
     Rejected,
     Relabel,
     Remember,
+    Retire,
+    Rollback,
     Survey,
+    Tick,
+    Wanted,
 )
 from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather
+from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge, derive
 from .ledger import MemoryLedger
 from .runtime import Model, Runtime
 
 __all__ = [
+    "Abandon",
     "Ack",
+    "Attempt",
     "Batch",
+    "Candidate",
     "Config",
     "ConfigError",
     "Decision",
@@ -50,6 +68,13 @@ __all__ = [
     "Fact",
     "ForgetRequest",
     "Freeze",
+    "Grow",
+    "GrowRequest",
+    "Grown",
+    "Growth",
+    "GrowthJob",
+    "GrowthResult",
+    "Install",
     "Knowledge",
     "Label",
     "Ledger",
@@ -57,18 +82,24 @@ __all__ = [
     "Message",
     "Model",
     "ModelMismatchError",
+    "Nominate",
     "Observation",
     "Publish",
     "Receipt",
+    "Record",
     "Rejected",
     "Relabel",
     "Remember",
+    "Retire",
+    "Rollback",
     "Runtime",
     "Selector",
     "StateCorruptError",
     "StateError",
     "StateVersionError",
     "Survey",
+    "Tick",
+    "Wanted",
     "admit",
     "derive",
     "digest_facts",

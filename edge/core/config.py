@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import nas
+
 from . import limits
 from .errors import ConfigError
 
@@ -13,7 +15,9 @@ class Config:
     seed: of the projection; part of every digest.  false_alarm_rate: share of known samples (and
     windows) that may be called new.  window: verdicts in a stream's drift window.
     facts_per_concept: newest facts kept per (domain, label).  first_domain: name of the domain
-    that unnamed labels open on an empty ledger.
+    that unnamed labels open on an empty ledger.  growth: whether domains that are due ask for an
+    adaptor by themselves.  adaptor_bytes, adaptor_operations, adaptor_latency_ms: the most an
+    adaptor with its head may take, a sample where it applies.
     """
 
     seed: int = 1
@@ -21,6 +25,10 @@ class Config:
     window: int = 16
     facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX
     first_domain: str = "domain-1"
+    growth: bool = True
+    adaptor_bytes: int = 1 << 20
+    adaptor_operations: int = 10_000_000
+    adaptor_latency_ms: float = 2.0
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value that cannot be used."""
@@ -40,11 +48,18 @@ class Config:
         _require(
             self.facts_per_concept >= 1, "facts_per_concept", "1 or more", self.facts_per_concept
         )
+        for key in ("adaptor_bytes", "adaptor_operations", "adaptor_latency_ms"):
+            _require(getattr(self, key) > 0, key, "above 0", getattr(self, key))
         name = self.first_domain
         usable = name.strip() and name.isprintable() and len(name) <= limits.TEXT_CHARS_MAX
         _require(
             bool(usable), "first_domain", f"1 to {limits.TEXT_CHARS_MAX} printable characters", name
         )
+
+    @property
+    def budget(self) -> nas.Budget:
+        """What an adaptor may take."""
+        return nas.Budget(self.adaptor_bytes, self.adaptor_operations, self.adaptor_latency_ms)
 
 
 def _require(fine: object, key: str, expected: str, found: object) -> None:

@@ -5,11 +5,14 @@ gave them), identity as text.  A fact's features travel as bytes: immutable, com
 what the ledger stores.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from .adaptors.record import Record
 from .facts import Fact, Selector
+from .jobs import GrowthJob, GrowthResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,49 @@ class Survey:
     """Freeze a new geometry (whitening, scales) from the facts the ledger holds now."""
 
 
-Event = Observation | Label | Enrol | Relabel | ForgetRequest | Survey
+@dataclass(frozen=True, slots=True)
+class GrowRequest:
+    """Somebody asks for an adaptor of a domain now, whether or not it is due."""
+
+    domain: str
+    request_id: str = "grow"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grown:
+    """A worker is done with a job, with or without an adaptor."""
+
+    result: GrowthResult
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Somebody wants the version before back: the newest adaptor of a domain stops serving."""
+
+    domain: str
+    request_id: str = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """All effects so far are applied and nothing waits: do what could wait until now.
+
+    Growth that is due starts here.  Send one after labels, and now and then.
+    """
+
+
+Event = (
+    Observation
+    | Label
+    | Enrol
+    | Relabel
+    | ForgetRequest
+    | Survey
+    | GrowRequest
+    | Grown
+    | Rollback
+    | Tick
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +164,64 @@ class Erase:
     receipt: Receipt
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Grow:
+    """A job for the worker; its result comes back as `Grown`.  One at a time."""
+
+    job: GrowthJob
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Stop a job and drop what it holds: facts it was given are being forgotten."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Install:
+    """An adaptor version to write; it serves from now on.  Two versions a domain are kept."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """An adaptor version to delete; the one before serves again, or the head alone."""
+
+    domain: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Growth came to nothing on these facts (a hash): one a domain is kept; Erase drops all."""
+
+    domain: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An unlabelled observation that is worth a label.  `domain`: where its label would go."""
+
+    observation_id: str
+    stream: str
+    subject: str
+    domain: str
+    captured_at_ns: int
+    score: float
+    features: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Nominate:
+    """Candidates to keep beside the ledger, newest `limits.CANDIDATES_MAX`; a label, an eviction
+    or a forget request takes them out again."""
+
+    candidates: tuple[Candidate, ...] = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the runtime made of one observation: ids and numbers only.
@@ -126,6 +229,7 @@ class Decision:
     `label` is None where it abstains (unknown, or nothing learned yet); `guess` is the best answer
     anyway.  `known` is None where too little is learned to say at the ordered false-alarm rate.
     `score`: novelty of the sample, higher is newer; `window_p`: p-value of the stream's window.
+    `degraded`: the stream is in a domain nobody has labelled yet; the nearest domains answer.
     """
 
     observation_id: str
@@ -140,6 +244,7 @@ class Decision:
     window_p: float
     alarm: bool
     reason: str = ""
+    degraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +277,35 @@ class Rejected:
     hint: str = ""
 
 
-Message = Decision | DriftAlarm | Ack | Rejected | Receipt
+GrowthState = Literal["started", "serving", "refused", "retired", "rolled back", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What became of a domain's adaptor.  `version`: the one it is about, 0 for none.
+
+    accuracy, incumbent: on held-out facts, of the candidate and of what served; NaN where unknown.
+    """
+
+    domain: str
+    state: GrowthState
+    version: int
+    accuracy: float = math.nan
+    incumbent: float = math.nan
+    detail: str = ""
+    search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Observations of an unlabelled domain that are most worth a label, best first."""
+
+    stream: str
+    domain: str
+    observation_ids: tuple[str, ...]
+
+
+Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +315,6 @@ class Publish:
     message: Message
 
 
-Effect = Publish | Remember | Freeze | Erase
+Effect = (
+    Publish | Remember | Freeze | Erase | Grow | Abandon | Install | Retire | Attempt | Nominate
+)

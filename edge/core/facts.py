@@ -10,10 +10,14 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .adaptors.record import Record
+    from .events import Candidate
 
 DIGEST_BITS = 256
 
@@ -118,6 +122,15 @@ class Ledger(Protocol):
 
     def evictions(self) -> int:
         """Count the facts that a full concept has pushed out or turned away so far."""
+
+    def adaptors(self) -> Mapping[str, tuple["Record", ...]]:
+        """Return each domain's adaptor versions, newest first, two at most; the first serves."""
+
+    def attempts(self) -> Mapping[str, str]:
+        """Return the hash of the facts on which growth last came to nothing, by domain."""
+
+    def candidates(self) -> Mapping[str, "Candidate"]:
+        """Return the observations kept for a label, by id, oldest first."""
 
 
 def gather(facts: Iterable[Fact]) -> Batch:

@@ -4,8 +4,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import limits
-from .events import Enrol, Event, ForgetRequest, Label, Observation, Relabel
+from .events import (
+    Enrol,
+    Event,
+    ForgetRequest,
+    Grown,
+    GrowRequest,
+    Label,
+    Observation,
+    Relabel,
+    Rollback,
+)
 from .facts import Fact, Selector
+from .jobs import GrowthResult
 
 QUOTED_CHARS = 40
 """Characters of a refused text that the answer quotes: enough to find it, short enough to send."""
@@ -32,6 +43,12 @@ def _flaws(event: Event, width: int) -> Iterator[str]:
         case Enrol():
             for fact in event.facts:
                 yield from (f"fact {_quoted(fact.id)}: {wrong}" for wrong in _of_fact(fact, width))
+        case _:
+            yield from _of_request(event)
+
+
+def _of_request(event: Event) -> Iterator[str]:
+    match event:
         case Relabel():
             yield from _of_selector(event.selector)
             yield from _texts_or_empty(label=event.label, domain=event.domain)
@@ -41,6 +58,12 @@ def _flaws(event: Event, width: int) -> Iterator[str]:
             yield from _texts(request_id=event.request_id)
             yield from _counts(requested_at_ns=event.requested_at_ns)
             yield from _of_selector(event.selector)
+        case GrowRequest() | Rollback():
+            yield from _texts(request_id=event.request_id, domain=event.domain)
+        case Grown():
+            result: object = event.result
+            if not isinstance(result, GrowthResult):
+                yield f"result must be a GrowthResult, found {_quoted(result)}"
 
 
 def _of_fact(fact: Fact, width: int) -> Iterator[str]:

@@ -66,13 +66,24 @@ class Knowledge:
         Raises KeyError for a domain without facts.
         """
         if domain not in self._adaptors:
-            self._adaptors[domain] = fit(*self._lessons(domain))
+            self._adaptors[domain] = fit(*self.lessons(domain))
         return self._adaptors[domain]
 
     def answer(self, domain: str, features: NDArray[np.uint8]) -> str:
         """Return the likeliest label of uint8 [width] features in a domain that has facts."""
         adaptor = self.adaptor(domain)
         return adaptor.labels[int(np.argmax(adaptor.answer(features)))]
+
+    def lessons(self, domain: str) -> tuple[Batch, Batch]:
+        """Return a sample of a domain's facts, and one of all other domains'.
+
+        Raises KeyError for a domain without facts.
+        """
+        own = sample(self._ledger.batches(domain), limits.HEAD_FACTS_MAX)
+        if not len(own):
+            raise KeyError(domain)
+        others = (b for name in self.domains if name != domain for b in self._ledger.batches(name))
+        return own, sample(others, limits.SUPPORT_FACTS_MAX)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -85,6 +96,10 @@ class Knowledge:
         thresholds = self.calibration(without).digest() if self.memory.keys else ""
         return hashlib.sha256("\n".join((*parts, thresholds)).encode()).hexdigest()
 
+    def refit(self, domain: str) -> None:
+        """Let a domain's adaptor be made again: another version of it serves from now on."""
+        self._adaptors.pop(domain, None)
+
     def _forget_derived(self) -> None:
         self._calibration = None
         self._adaptors.clear()
@@ -96,13 +111,6 @@ class Knowledge:
                 for at in range(0, len(index), CODED_ROWS):
                     part = rows.features[index[at : at + CODED_ROWS]]
                     yield domain, label, self.geometry.project(part)
-
-    def _lessons(self, domain: str) -> tuple[Batch, Batch]:
-        own = sample(self._ledger.batches(domain), limits.HEAD_FACTS_MAX)
-        if not len(own):
-            raise KeyError(domain)
-        others = (b for name in self.domains if name != domain for b in self._ledger.batches(name))
-        return own, sample(others, limits.SUPPORT_FACTS_MAX)
 
 
 def derive(

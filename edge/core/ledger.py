@@ -1,14 +1,26 @@
 """A ledger in memory: for tests, simulation and the estimator.  The durable one is in the shell."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 from numpy.typing import NDArray
 
 from . import limits
-from .events import Effect, Erase, Freeze, Receipt, Remember
+from .adaptors.record import Record
+from .events import (
+    Attempt,
+    Candidate,
+    Effect,
+    Erase,
+    Freeze,
+    Install,
+    Nominate,
+    Receipt,
+    Remember,
+    Retire,
+)
 from .facts import Batch, Fact, Selector, digest_facts, gather
 
 Geometry = Mapping[str, NDArray[Any]]
@@ -22,22 +34,52 @@ class MemoryLedger:
         self._tombs: set[bytes] = set()
         self._geometry: Geometry | None = None
         self._evictions = 0
+        self._adaptors: dict[str, tuple[Record, ...]] = {}
+        self._attempts: dict[str, str] = {}
+        self._candidates: dict[str, Candidate] = {}
         self.receipts: list[Receipt] = []
 
     def apply(self, effect: Effect) -> None:
-        """Carry out an effect; Publish is nobody's business here."""
-        if isinstance(effect, Remember):
-            for fact_id in effect.evicted:
-                self._facts.pop(fact_id, None)
-            self._evictions += len(effect.evicted)
-            self._facts.update({fact.id: fact for fact in effect.facts})
-        elif isinstance(effect, Erase):
-            for fact_id in effect.ids:
-                self._facts.pop(fact_id, None)
-                self._tombs.add(_tomb(fact_id))
-            self.receipts.append(effect.receipt)
-        elif isinstance(effect, Freeze):
-            self._geometry = effect.geometry
+        """Carry out an effect; Publish, Grow and Abandon are nobody's business here."""
+        match effect:
+            case Remember():
+                self._remember(effect)
+            case Erase():
+                self._erase(effect)
+            case Freeze():
+                self._geometry = effect.geometry
+            case Install(record):
+                kept = self._adaptors.get(record.domain, ())
+                self._adaptors[record.domain] = (record, *kept)[: limits.VERSIONS_MAX]
+            case Retire():
+                self._keep(lambda r: (r.domain, r.version) != (effect.domain, effect.version))
+            case Attempt():
+                self._attempts[effect.domain] = effect.hash
+            case Nominate():
+                self._candidates |= {one.observation_id: one for one in effect.candidates}
+                for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
+                    del self._candidates[oldest]
+
+    def _remember(self, effect: Remember) -> None:
+        for fact_id in effect.evicted:
+            self._facts.pop(fact_id, None)
+        self._evictions += len(effect.evicted)
+        self._facts.update({fact.id: fact for fact in effect.facts})
+        for fact in effect.facts:
+            self._candidates.pop(fact.id, None)
+
+    def _erase(self, effect: Erase) -> None:
+        for fact_id in effect.ids:
+            self._facts.pop(fact_id, None)
+            self._candidates.pop(fact_id, None)
+            self._tombs.add(_tomb(fact_id))
+        self._keep(lambda record: not set(effect.ids) & set(record.facts))
+        self._attempts.clear()
+        self.receipts.append(effect.receipt)
+
+    def _keep(self, wanted: Callable[[Record], bool]) -> None:
+        left = {name: tuple(filter(wanted, rows)) for name, rows in self._adaptors.items()}
+        self._adaptors = {name: rows for name, rows in left.items() if rows}
 
     def get(self, fact_id: str) -> Fact | None:
         """See `facts.Ledger`."""
@@ -89,6 +131,18 @@ class MemoryLedger:
     def evictions(self) -> int:
         """See `facts.Ledger`."""
         return self._evictions
+
+    def adaptors(self) -> Mapping[str, tuple[Record, ...]]:
+        """See `facts.Ledger`."""
+        return self._adaptors
+
+    def attempts(self) -> Mapping[str, str]:
+        """See `facts.Ledger`."""
+        return self._attempts
+
+    def candidates(self) -> Mapping[str, Candidate]:
+        """See `facts.Ledger`."""
+        return self._candidates
 
     def digest(self) -> str:
         """Hex digest of the facts alone, whatever their order."""

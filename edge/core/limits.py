@@ -29,6 +29,18 @@ SURVEY_FACTS_MAX: Final = 2_048
 CALIBRATION_FACTS_MAX: Final = 1_024
 """Facts per domain whose held-out scores set the thresholds."""
 
+VERSIONS_MAX: Final = 2
+"""Adaptor versions kept per domain: the one that serves, and the one a rollback returns to."""
+
+ADAPTORS_MAX: Final = 64
+"""Domains with an adaptor of their own; beyond it, the one that gains least retires."""
+
+GROWTH_FACTS_MIN: Final = 20
+"""Facts a domain needs before an adaptor is searched for it."""
+
+CANDIDATES_MAX: Final = 256
+"""Unlabelled observations kept because they are worth a label."""
+
 BATCH_FACTS: Final = 256
 """Facts read from a ledger at a time: so few that float32 sums of their products are exact."""
 

@@ -25,6 +25,8 @@ from .events import (
     Event,
     ForgetRequest,
     Freeze,
+    Grown,
+    GrowRequest,
     Label,
     Observation,
     Publish,
@@ -32,10 +34,13 @@ from .events import (
     Rejected,
     Relabel,
     Remember,
+    Rollback,
     Survey,
+    Tick,
 )
 from .facts import Fact, Ledger, Selector
 from .flaws import flaw
+from .reconfigurator import Reconfigurator
 from .watch import Watch
 
 NOT_COVERED = (
@@ -72,6 +77,7 @@ class Runtime:
         self._width = model.card.width
         self._ledger = ledger
         self._watch = Watch(config)
+        self._growth = Reconfigurator(config, spans(model.card.slices))
         self.knowledge = self._derive()
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Observation: self._observe,
@@ -80,6 +86,10 @@ class Runtime:
             Relabel: self._relabel,
             ForgetRequest: self._forget,
             Survey: self._survey,
+            GrowRequest: self._grow,
+            Grown: lambda event: self._growth.grown(event, self.knowledge, self._ledger),
+            Rollback: lambda event: self._growth.rollback(event, self.knowledge, self._ledger),
+            Tick: self._tick,
         }
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
@@ -179,6 +189,15 @@ class Runtime:
             yield Remember(admission.entering, tuple(fact.id for fact in turnover))
         yield Publish(Ack(subject_id, len(admission.entering), admission.detail))
 
+    # --- growth ---------------------------------------------------------------------------------
+
+    def _grow(self, event: GrowRequest) -> Iterator[Effect]:
+        yield from self._growth.ask(event.domain, event.request_id, self.knowledge, self._ledger)
+
+    def _tick(self, _event: Tick) -> Iterator[Effect]:
+        yield from self._growth.clear(self.knowledge, self._ledger)
+        yield from self._growth.tick(self.knowledge, self._ledger)
+
     # --- geometry and forgetting ----------------------------------------------------------------
 
     def _survey(self, _event: Survey) -> Iterator[Effect]:
@@ -219,12 +238,14 @@ class Runtime:
         self.knowledge.remove(facts)
         surveyed = self._ledger.geometry() is not None
         geometry = self._settle(ids) if event.resurvey and surveyed and facts else None
-        receipt = self._receipt(event, facts, before, ids, geometry)
         self._watch.forget(matched | ids)
+        ended = tuple(self._growth.forget(ids, self._ledger))
+        receipt = self._receipt(event, facts, before, ids, geometry, ended)
         # In this order a crash in between leaves a request to repeat, not a receipt that is wrong.
         if geometry is not None:
             yield Freeze(geometry.pack())
         yield Erase(tuple(sorted(ids | waiting)), receipt)
+        yield from ended
         yield Publish(receipt)
 
     def _receipt(
@@ -234,9 +255,11 @@ class Runtime:
         before: str,
         ids: frozenset[str],
         resurveyed: hdc.Geometry | None,
+        ended: tuple[Effect, ...],
     ) -> Receipt:
         touched = sorted({f"{fact.domain}/{fact.label}" for fact in facts})
         rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if resurveyed else ())
+        rebuilt += ("adaptors",) if ended else ()
         frozen = () if resurveyed or self._ledger.geometry() is None else (FROZEN_GEOMETRY,)
         after = self.knowledge.digest(self._model.card.fingerprint, ids)
         return Receipt(
@@ -283,7 +306,7 @@ def _brief(selector: Selector) -> str:
 
 def _subject_of(event: Event) -> str:
     """Return what an answer to an event is about, cut to a length that can be sent."""
-    names = {Observation: "key", Label: "observation_id", ForgetRequest: "request_id"}
-    name = names.get(type(event))
-    subject = str(getattr(event, name)) if name else type(event).__name__.lower()
+    names = ("key", "observation_id", "request_id")
+    given = (str(getattr(event, name)) for name in names if hasattr(event, name))
+    subject = next(given, type(event).__name__.lower())
     return subject[: limits.TEXT_CHARS_MAX]

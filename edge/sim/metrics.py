@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .recording import Mark, Step, Timing
+from .recording import Episode, Mark, Routing, Step, Timing
 
 Matrix = NDArray[np.float64]
 Taught = Sequence[int | None]
@@ -126,6 +126,36 @@ def detection_delay(steps: Sequence[Step], marks: Sequence[Mark]) -> tuple[float
         missed += first is None
         delays += [] if first is None else [float(first + 1)]
     return _mean(delays), missed
+
+
+def routing_accuracy(homes: Sequence[int | None], counts: Sequence[Sequence[int]]) -> float | None:
+    """Share of what was sent to the device's domain that holds most of what was learned of its
+    true domain; each true domain that was learned counts alike."""
+    shares = [
+        row[home] / sum(row)
+        for row, home in zip(counts, homes, strict=True)
+        if home is not None and sum(row)
+    ]
+    return _mean(shares)
+
+
+def measure_growth(episodes: Sequence[Episode], routing: Routing) -> dict[str, float | None]:
+    """Every metric that follows from growth and routing.  Gains are on held-out facts."""
+    grown = [one for one in episodes if one.outcome == "serving"]
+    gains = [
+        one.accuracy - one.incumbent
+        for one in grown
+        if one.accuracy is not None and one.incumbent is not None
+    ]
+    return {
+        "adaptors_grown": float(len(grown)),
+        "growths_refused": float(sum(one.outcome == "refused" for one in episodes)),
+        "growths_abandoned": float(sum(one.outcome == "abandoned" for one in episodes)),
+        "held_out_gain": _mean(gains),
+        "domains_opened": float(len(routing.columns)),
+        "routing_accuracy": routing_accuracy(routing.homes, routing.counts),
+        "routing_accuracy_window": routing_accuracy(routing.homes, routing.windows),
+    }
 
 
 def time_stage(stage: str, microseconds: Sequence[float]) -> Timing:

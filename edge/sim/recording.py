@@ -10,10 +10,20 @@ from typing import Literal
 from ..core import Receipt
 
 MarkKind = Literal[
-    "domain", "alarm", "cleared", "enrolled", "labels", "forget", "crash", "fault", "rejected"
+    "domain",
+    "alarm",
+    "cleared",
+    "enrolled",
+    "labels",
+    "forget",
+    "growth",
+    "crash",
+    "fault",
+    "rejected",
 ]
 """What a mark stands for: the world moved to a domain; an alarm was raised or cleared; facts were
-enrolled; labels were taken; a receipt was given; a crash, or another injected fault; a refusal."""
+enrolled; labels were taken; a receipt was given; something became of an adaptor; a crash, or
+another injected fault; a refusal."""
 
 STAGES = ("encode", "handle", "store", "observation")
 """Stages of `Timing`: the encoder; Runtime.handle without it; the store; one observation whole."""
@@ -63,6 +73,60 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A blueprint that was trained: its proxy score, and its accuracy on held-out facts."""
+
+    blueprint: str
+    score: float | None
+    accuracy: float | None
+
+
+Outcome = Literal["running", "serving", "refused", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One growth.  Indices are those of the next observation, as in Mark.
+
+    facts: of the domain, when the job left.  asked_at, ended_at: the job left, its result was
+    taken; until: the adaptor served until then, None where it still does or never did.  accuracy,
+    incumbent: on held-out facts, of the best candidate and of what served before, None where it did
+    not come to that.  seconds: of search and training, as far as they were measured.
+    """
+
+    job_id: str
+    domain: str
+    version: int
+    facts: int
+    asked_at: int
+    ended_at: int | None = None
+    until: int | None = None
+    outcome: Outcome = "running"
+    reason: str = ""
+    blueprint: str = ""
+    accuracy: float | None = None
+    incumbent: float | None = None
+    search: tuple[str, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    seconds: float | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Where held-out samples were sent at the end: rows are true domains, columns the device's.
+
+    counts: samples one by one; windows: all windows of consecutive samples of a domain.  homes: for
+    each row the column that holds most of what was learned of it, None where nothing was.
+    """
+
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    homes: tuple[int | None, ...] = ()
+    counts: tuple[tuple[int, ...], ...] = ()
+    windows: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One run of one scenario with one seed.
 
@@ -71,6 +135,7 @@ class Recording:
     metrics: fractions of 1 and counts of observations, None where undefined; the same for the same
     scenario and seed on every machine that gives the same features.  costs: what depends on the
     machine (`peak_memory_mib`, `bytes_written`, `wall_s`).  rate: the false-alarm rate ordered.
+    episodes: every growth, in order.
     """
 
     title: str
@@ -86,3 +151,5 @@ class Recording:
     costs: Mapping[str, float | None] = field(default_factory=dict)
     rate: float = 0.01
     digest: str = ""
+    episodes: tuple[Episode, ...] = ()
+    routing: Routing = Routing()

@@ -31,11 +31,14 @@ class Encoder(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Device(Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings of the Runtime, as in `edge.core.Config`; its seed is the run's."""
+    """The settings of the Runtime, as in `edge.core.Config`; its seed is the run's.
+    `growth_delay`: observations that pass while a worker is at a job."""
 
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
     facts_per_concept: Annotated[int, Meta(ge=1)] = limits.FACTS_PER_CONCEPT_MAX
+    growth: bool = True
+    growth_delay: Count = 16
 
 
 class Corruption(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +76,9 @@ class Phase(Struct, frozen=True, forbid_unknown_fields=True):
     stream: Text = "camera"
     label_fraction: Share = 0.0
     label_delay: Count = 0
-    label_domain: bool = False
+    label_noise: Share = 0.0
+    labels_per_class: Annotated[int, Meta(ge=1)] | None = None
+    label_domain: bool | Text = False
 
 
 class Forget(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +94,8 @@ class Forget(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Faults(Struct, frozen=True, forbid_unknown_fields=True):
-    """Probabilities of what goes wrong: per effect (`crash`, `disk_full`) or per observation."""
+    """Probabilities of what goes wrong: per effect (`crash`, `disk_full`), per job of the worker
+    (`worker_killed`, `worker_late`), or per observation."""
 
     crash: Share = 0.0
     disk_full: Share = 0.0
@@ -97,6 +103,8 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
     lost: Share = 0.0
     doubled: Share = 0.0
     reordered: Share = 0.0
+    worker_killed: Share = 0.0
+    worker_late: Share = 0.0
 
 
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True):

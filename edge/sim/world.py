@@ -66,11 +66,13 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Somebody says what an observation was, and where `domain` is given, which domain."""
+    """Somebody says what an observation was, and where `domain` is given, which domain.
+    `wrong`: that is not what it was."""
 
     id: str
     label: str
     domain: str = ""
+    wrong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,8 @@ class _Timeline:
         self._due: list[tuple[int, Tell]] = []
         self._requests: list[Forget] = sorted(scenario.forget, key=lambda request: request.at)
         self._random = np.random.default_rng([seed, 1])
+        # Errors are drawn apart, so that the same observations are labelled with and without them.
+        self._errors = np.random.default_rng([seed, 4])
 
     def actions(self) -> Iterator[Action]:
         """Yield everything that happens, in order."""
@@ -293,18 +297,32 @@ class _Timeline:
             shown = self._shown[phase.domain]
             yield Teach(tuple(maker.make(row, at=shown) for row in rows), number, phase.survey)
         rows = pool.draw(phase.observations, phase.classes, what)
+        classes = phase.classes or tuple(sorted(set(pool.samples.labels)))
         if phase.order == "by_class":
-            ranks = phase.classes or tuple(sorted(set(pool.samples.labels)))
-            rows.sort(key=lambda row: ranks.index(pool.samples.labels[row]))
+            rows.sort(key=lambda row: classes.index(pool.samples.labels[row]))
+        told: Counter[str] = Counter()
         for row in rows:
             yield from self._happenings(self._index)
             show = self._show(maker.make(row, at=self._shown[phase.domain]), phase)
             self._shown[phase.domain] += 1
             yield show
-            if self._random.random() < phase.label_fraction:
-                domain = phase.domain if phase.label_domain else ""
-                tell = Tell(show.id, show.sample.label, domain)
+            label = show.sample.label
+            enough = phase.labels_per_class is not None and told[label] >= phase.labels_per_class
+            if self._random.random() < phase.label_fraction and not enough:
+                told[label] += 1
+                tell = self._label(show, phase, classes)
                 self._due.append((show.sequence + phase.label_delay, tell))
+
+    def _label(self, show: Show, phase: Phase, classes: tuple[str, ...]) -> Tell:
+        """What somebody will say of an observation: the truth, or by mistake another class."""
+        truth = show.sample.label
+        given = phase.label_domain
+        domain = given if isinstance(given, str) else phase.domain if given else ""
+        mistaken, pick = self._errors.random(2)
+        others = [name for name in classes if name != truth]
+        if mistaken >= phase.label_noise or not others:
+            return Tell(show.id, truth, domain)
+        return Tell(show.id, others[int(pick * len(others))], domain, wrong=True)
 
     def _show(self, sample: Sample, phase: Phase) -> Show:
         index = self._index

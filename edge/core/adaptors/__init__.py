@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..facts import Batch
 from .head import Head, fit_head
+from .record import Record
 
 
 class Adaptor(Protocol):
@@ -42,4 +43,4 @@ def fit(own: Batch, others: Batch, kind: str = "head") -> Adaptor:
     return KINDS[kind](own, others)
 
 
-__all__ = ["KINDS", "Adaptor", "Head", "fit", "fit_head"]
+__all__ = ["KINDS", "Adaptor", "Head", "Record", "fit", "fit_head"]

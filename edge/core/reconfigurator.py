@@ -1,0 +1,235 @@
+"""When to grow an adaptor, when to keep what serves, and what to do with what comes back.
+
+An alarm alone never grows anything: drift can be harmless.  It opens a domain; labels that arrive
+there make the domain due once it has enough of them, and again each time its facts have grown by
+half.  One job runs at a time.  What failed is not tried again on the same facts.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from fractions import Fraction
+from typing import Final
+
+from . import limits
+from .adaptors.record import Record
+from .config import Config
+from .events import (
+    Abandon,
+    Attempt,
+    Effect,
+    Grow,
+    Grown,
+    Growth,
+    GrowthState,
+    Install,
+    Publish,
+    Rejected,
+    Retire,
+    Rollback,
+)
+from .facts import Batch, Ledger
+from .jobs import GrowthJob, GrowthResult
+from .knowledge import Knowledge
+
+REGROWTH: Final = Fraction(3, 2)
+"""Facts a domain must have, times those its adaptor was grown from, before it is due again."""
+
+Spans = tuple[tuple[int, int], ...]
+
+
+class Reconfigurator:
+    """Plans growth and takes in its results.  config: budget and seed.  spans: the encoder's taps.
+
+    What it holds is session state: a crash costs the running job, and the next tick asks again.
+    """
+
+    def __init__(self, config: Config, spans: Spans) -> None:
+        self._config = config
+        self._spans = spans
+        self._asked: dict[str, int] = {}
+        self.running: GrowthJob | None = None
+
+    def tick(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+        """Start the growth that is due, if any: the domain with most facts beyond its need."""
+        if self.running is not None or not self._config.growth:
+            return
+        counts = _count(ledger)
+        due = {name: self._overdue(name, labels, ledger) for name, labels in counts.items()}
+        for name in sorted(due, key=lambda name: (-due[name], name)):
+            if due[name] <= 0:
+                return
+            own, others = known.lessons(name)
+            self._asked[name] = sum(counts[name].values())
+            if ledger.attempts().get(name) != fingerprint(own):
+                yield from self._start(name, own, others, ledger)
+                return
+
+    def ask(
+        self, domain: str, request_id: str, known: Knowledge, ledger: Ledger
+    ) -> Iterator[Effect]:
+        """Start the growth that somebody asked for, due or not."""
+        if self.running is not None:
+            reason = f"growing {domain}: an adaptor of {self.running.domain} is being grown"
+            yield Publish(Rejected(request_id, reason, "ask again when it is done"))
+        elif domain not in known.domains:
+            reason = f"growing {domain}: no such domain"
+            hint = f"known domains: {', '.join(known.domains) or 'none'}"
+            yield Publish(Rejected(request_id, reason, hint))
+        else:
+            yield from self._start(domain, *known.lessons(domain), ledger)
+
+    def grown(self, event: Grown, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+        """Take in a result: an adaptor that beats what serves is installed, all else noted."""
+        result, job = event.result, self.running
+        if job is None or job.id != result.job_id:
+            yield _say(result, "abandoned", 0, "nobody waits for this job any more")
+            return
+        self.running = None
+        wrong = _flaw(result, job, known)
+        if wrong or result.record is None:
+            yield Attempt(job.domain, fingerprint(job.own))
+            yield _say(result, "refused", 0, wrong or result.reason)
+            return
+        yield from self._install(result, result.record, known, ledger)
+
+    def rollback(self, event: Rollback, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+        """Take the newest version of a domain's adaptor away, for good; the one before serves."""
+        kept = ledger.adaptors().get(event.domain, ())
+        if not kept:
+            reason = f"rolling back {event.domain}: no adaptor serves there, the head alone answers"
+            yield Publish(Rejected(event.request_id, reason, "see `auricle adaptors`"))
+            return
+        if event.domain in known.domains:
+            yield Attempt(event.domain, fingerprint(known.lessons(event.domain)[0]))
+        yield from self._retire(kept[0], "rolled back", _successor(kept[1:]), known)
+
+    def forget(self, ids: AbstractSet[str], ledger: Ledger) -> Iterator[Effect]:
+        """Say which versions end because facts they were grown from go, and stop a running job
+        that holds any.  Erase deletes the versions."""
+        if self.running is not None and ids & self.running.facts:
+            yield Abandon(self.running.id)
+            self.running = None
+        for domain, versions in sorted(ledger.adaptors().items()):
+            for record in versions:
+                if ids & set(record.facts):
+                    self._asked.pop(domain, None)
+                    detail = "facts it was grown from are forgotten"
+                    yield Publish(Growth(domain, "retired", record.version, detail=detail))
+
+    def clear(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+        """Retire the adaptors of domains without facts: renamed, merged or forgotten."""
+        for domain, versions in sorted(ledger.adaptors().items()):
+            if domain not in known.domains:
+                for record in versions:
+                    yield from self._retire(record, "retired", "the domain has no facts", known)
+
+    def _start(self, domain: str, own: Batch, others: Batch, ledger: Ledger) -> Iterator[Effect]:
+        versions = ledger.adaptors()
+        mine = versions.get(domain, ())
+        number = 1 + max((record.version for record in mine), default=0)
+        job = GrowthJob(
+            f"{domain}:{number}:{fingerprint(own)[:16]}",
+            domain,
+            number,
+            self._config.seed,
+            self._config.budget,
+            self._spans,
+            own,
+            others,
+            mine[0] if mine else None,
+            tuple(rows[0] for name, rows in sorted(versions.items()) if name != domain),
+        )
+        self.running = job
+        yield Grow(job)
+        detail = f"{len(own)} facts, {len(others)} of other domains"
+        yield Publish(Growth(domain, "started", number, detail=detail))
+
+    def _install(
+        self, result: GrowthResult, record: Record, known: Knowledge, ledger: Ledger
+    ) -> Iterator[Effect]:
+        leaving = surplus(ledger.adaptors(), record)
+        if leaving is record:
+            detail = f"{limits.ADAPTORS_MAX} domains have an adaptor that gains more"
+            yield _say(result, "refused", 0, detail)
+            return
+        if leaving is not None:
+            for old in ledger.adaptors()[leaving.domain]:
+                yield from self._retire(old, "retired", f"{record.domain} gains more", known)
+        yield Install(record)
+        known.refit(record.domain)
+        yield _say(result, "serving", record.version, result.reason)
+
+    def _retire(
+        self, record: Record, state: GrowthState, detail: str, known: Knowledge
+    ) -> Iterator[Effect]:
+        yield Retire(record.domain, record.version)
+        known.refit(record.domain)
+        yield Publish(Growth(record.domain, state, record.version, detail=detail))
+
+    def _overdue(self, domain: str, labels: Mapping[str, int], ledger: Ledger) -> int:
+        """Return how many facts a domain has beyond those that make it due, 0 or less: not due."""
+        mine = ledger.adaptors().get(domain, ())
+        before = max(self._asked.get(domain, 0), max((r.own for r in mine[:1]), default=0))
+        needed = max(limits.GROWTH_FACTS_MIN, math.ceil(REGROWTH * before))
+        kinds = sum(1 for count in labels.values() if count > 1)
+        return sum(labels.values()) - needed + 1 if kinds > 1 else 0
+
+
+def fingerprint(own: Batch) -> str:
+    """Hex hash of the facts a domain would be grown from: ids and labels, sorted by id."""
+    state = hashlib.sha256()
+    for fact_id, label in zip(own.ids, own.labels, strict=True):
+        for text in (fact_id, label):
+            raw = text.encode()
+            state.update(len(raw).to_bytes(4, "little") + raw)
+    return state.hexdigest()
+
+
+def surplus(adaptors: Mapping[str, tuple[Record, ...]], coming: Record) -> Record | None:
+    """Return the version to retire where `coming` would make one domain too many: the one that
+    gained least over what it replaced, `coming` included; None while there is room."""
+    serving = {name: rows[0] for name, rows in adaptors.items()} | {coming.domain: coming}
+    if len(serving) <= limits.ADAPTORS_MAX:
+        return None
+    return min(serving.values(), key=lambda r: (r.accuracy - r.incumbent, r.domain))
+
+
+def _flaw(result: GrowthResult, job: GrowthJob, known: Knowledge) -> str:
+    """Say why a result cannot be used, or nothing."""
+    record = result.record
+    if record is None:
+        return ""
+    if job.domain not in known.domains:
+        return "the domain has no facts any more"
+    if (record.domain, record.version) != (job.domain, job.version):
+        return f"the worker returned {record.domain} version {record.version}"
+    if not set(record.facts) <= job.facts:
+        return "the worker returned an adaptor of facts it was not given"
+    return ""
+
+
+def _say(result: GrowthResult, state: GrowthState, version: int, detail: str) -> Publish:
+    return Publish(
+        Growth(
+            result.domain,
+            state,
+            version,
+            result.accuracy,
+            result.incumbent,
+            detail,
+            result.search,
+        )
+    )
+
+
+def _successor(kept: tuple[Record, ...]) -> str:
+    return f"version {kept[0].version} serves again" if kept else "the head alone serves again"
+
+
+def _count(ledger: Ledger) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for (domain, label), count in ledger.concepts().items():
+        counts.setdefault(domain, {})[label] = count
+    return counts

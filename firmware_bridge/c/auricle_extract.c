@@ -1,0 +1,197 @@
+/* Opening an extract: nothing is read later that was not found to fit here. */
+#include "auricle_detector.h"
+
+#include <stddef.h>
+
+enum {
+    MAGIC, WORDS, SUM, WIDTH, TAP_START, TAP_WIDTH, BITS, CONCEPTS, DOMAINS, LABELS, VOTES, WORK,
+    FLIPS, MAJORITIES, TABLE, SCALES, COMMON, LIMITS, HEADS, COLUMNS, PLANE,
+    HEADER = 32
+};
+
+#define LARGE 65536u /* no width, number of bits or of concepts is larger */
+#define RANK_MAX 512u
+
+typedef struct {
+    const uint32_t *words;
+    uint32_t count;
+    int fits;
+} image;
+
+/* A section of `items` items of `size` bytes, which the word `place` says where to find. */
+static const void *section(image *from, uint32_t place, uint32_t items, uint32_t size)
+{
+    uint32_t at = from->words[place];
+    if (at < HEADER || at > from->count || items > (from->count - at) * 4 / size) {
+        from->fits = 0;
+        return NULL;
+    }
+    return from->words + at;
+}
+
+static int product_fits(uint32_t one, uint32_t other)
+{
+    return one == 0 || other <= 0x3FFFFFFFu / one;
+}
+
+static int read_shape(auricle_extract *e, const uint32_t *w)
+{
+    uint32_t blocks = 1 + (w[COLUMNS] != 0) + (w[PLANE] != 0);
+    e->width = w[WIDTH];
+    e->tap_start = w[TAP_START];
+    e->tap_width = w[TAP_WIDTH];
+    e->bits = w[BITS];
+    e->concepts = w[CONCEPTS];
+    e->domains = w[DOMAINS];
+    e->work_bytes = w[WORK];
+    e->blocks = blocks;
+    for (uint32_t block = 0; block < 4; block++) {
+        e->votes[block] = (uint8_t)(w[VOTES] >> 8 * block);
+    }
+    for (e->padded = 1; e->padded < e->tap_width && e->padded < LARGE;) {
+        e->padded *= 2;
+    }
+    return e->width && e->width <= LARGE && e->tap_width && e->tap_start <= e->width
+        && e->tap_width <= e->width - e->tap_start && e->bits && e->bits % 128 == 0
+        && e->bits <= LARGE && e->concepts && e->concepts < LARGE && e->domains
+        && e->domains < LARGE && e->work_bytes % 4 == 0;
+}
+
+static uint32_t project_words(const auricle_extract *e)
+{
+    if (e->padded > 128) {
+        return (e->tap_width + 127) / 128 * 64 + 2 * (e->padded / 128);
+    }
+    return e->padded >= 64 ? e->padded / 2 : e->padded;
+}
+
+static int scales_fit(const int32_t *scales, uint32_t count)
+{
+    for (uint32_t at = 0; at < count; at++) {
+        if (scales[2 * at] < 0 || scales[2 * at + 1] < 1 || scales[2 * at + 1] >= 1 << 22) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Concepts of known domains, in their order; heads whose sections fit. */
+static int tables_fit(image *from, const auricle_extract *e)
+{
+    uint32_t last = 0, labels = from->words[LABELS];
+    for (uint32_t c = 0; c < e->concepts; c++) {
+        uint32_t domain = e->table[c] & 0xFFFFu;
+        if (domain < last || domain >= e->domains || e->table[c] >> 16 >= labels) {
+            return 0;
+        }
+        last = domain;
+    }
+    for (uint32_t d = 0; d < e->domains; d++) {
+        const uint32_t *head = e->heads + 5 * d;
+        uint32_t place = (uint32_t)(head - from->words);
+        if (head[0] == 0) {
+            continue;
+        }
+        if (head[1] > 1 || !product_fits(head[0], e->width)) {
+            return 0;
+        }
+        section(from, place + 2, head[0] * e->width, 1 + head[1]);
+        section(from, place + 3, head[0], 4);
+        section(from, place + 4, head[0], 4);
+    }
+    return from->fits;
+}
+
+static void read_columns(image *from, auricle_extract *e)
+{
+    auricle_columns *c = &e->columns;
+    const uint32_t *table = section(from, COLUMNS, 5, 4);
+    if (table == NULL) {
+        return;
+    }
+    uint32_t place = (uint32_t)(table - from->words);
+    c->start = table[0];
+    c->count = table[1];
+    c->wide = table[2];
+    if (!c->count || c->start > e->width || c->count > e->width - c->start || c->wide > 1
+        || !product_fits(e->concepts, c->count)) {
+        from->fits = 0;
+        return;
+    }
+    c->gains = section(from, place + 3, c->count, 2);
+    c->means = section(from, place + 4, e->concepts * c->count, 2 << c->wide);
+}
+
+static void read_plane(image *from, auricle_extract *e)
+{
+    auricle_plane *p = &e->plane;
+    const uint32_t *table = section(from, PLANE, 14, 4);
+    if (table == NULL) {
+        return;
+    }
+    uint32_t place = (uint32_t)(table - from->words);
+    p->start = table[0];
+    p->count = table[1];
+    p->rank = table[2];
+    p->wide = table[3];
+    p->rest = (int64_t)(table[4] | (uint64_t)table[5] << 32);
+    if (!p->count || p->start > e->width || p->count > e->width - p->start || !p->rank
+        || p->rank > RANK_MAX || p->wide < 1 || p->wide > 2 || p->rest < 0
+        || p->rest > (int64_t)1 << 40 || e->work_bytes / 4 < p->rank + 1) {
+        from->fits = 0;
+        return;
+    }
+    p->scale = section(from, place + 6, p->count, 2);
+    p->zeros = section(from, place + 7, p->count, 2);
+    p->axes = section(from, place + 8, p->rank * p->count, 1u << p->wide);
+    p->offset = section(from, place + 9, p->rank, 4);
+    p->gains = section(from, place + 10, p->rank, 4);
+    p->centre = section(from, place + 11, p->rank, 4);
+    p->lengths = section(from, place + 12, p->rank, 4);
+    p->means = section(from, place + 13, e->concepts * p->rank, 4);
+}
+
+static int read_sections(image *from, auricle_extract *e)
+{
+    uint32_t scales = e->concepts * e->blocks;
+    e->flips = section(from, FLIPS, (e->bits + e->padded - 1) / e->padded * e->padded / 32, 4);
+    e->majorities = section(from, MAJORITIES, e->concepts * (e->bits / 32), 4);
+    e->table = section(from, TABLE, e->concepts, 4);
+    e->scales = section(from, SCALES, 2 * scales, 4);
+    e->common = section(from, COMMON, 2 * e->blocks, 4);
+    e->limits = section(from, LIMITS, e->domains, 4);
+    e->heads = section(from, HEADS, 5 * e->domains, 4);
+    e->columns.count = 0;
+    if (from->words[COLUMNS]) {
+        read_columns(from, e);
+    }
+    e->plane.rank = 0;
+    if (from->words[PLANE]) {
+        read_plane(from, e);
+    }
+    return from->fits && scales_fit(e->scales, scales) && scales_fit(e->common, e->blocks)
+        && tables_fit(from, e);
+}
+
+int auricle_open(auricle_extract *extract, const void *words, uint32_t bytes)
+{
+    image from = {words, 0, 1};
+    uint32_t sum = 0;
+    if (bytes < 4 * HEADER || ((uintptr_t)words & 3) || from.words[MAGIC] != AURICLE_MAGIC
+        || from.words[WORDS] < HEADER || from.words[WORDS] > bytes / 4) {
+        return AURICLE_NOT_AN_EXTRACT;
+    }
+    from.count = from.words[WORDS];
+    for (uint32_t at = 0; at < from.count; at++) {
+        sum += from.words[at];
+    }
+    if (sum) {
+        return AURICLE_DAMAGED;
+    }
+    extract->words = from.words;
+    if (!read_shape(extract, from.words) || extract->work_bytes / 4 < project_words(extract)
+        || !read_sections(&from, extract)) {
+        return AURICLE_INCONSISTENT;
+    }
+    return AURICLE_OK;
+}

@@ -1,0 +1,240 @@
+/* Messages as C holds them. Generated from messages.py by scripts/generate_wire.py. */
+#ifndef AURICLE_MESSAGES_H
+#define AURICLE_MESSAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that lie elsewhere: in the caller's memory when sent, in the link's when received,
+   there only until the handler returns. */
+typedef struct {
+    const uint8_t *data;
+    size_t length;
+} auricle_view;
+
+enum {
+    AURICLE_DTYPE_UINT8 = 1,
+    AURICLE_DTYPE_UINT16 = 2,
+    AURICLE_DTYPE_UINT32 = 4,
+    AURICLE_DTYPE_INT8 = 17,
+    AURICLE_DTYPE_INT16 = 18,
+    AURICLE_DTYPE_INT32 = 20,
+    AURICLE_DTYPE_FLOAT32 = 36,
+    AURICLE_DTYPE_FLOAT64 = 40,
+};
+
+enum {
+    AURICLE_STATUS_DONE = 0,
+    AURICLE_STATUS_REFUSED = 1,
+    AURICLE_STATUS_UNKNOWN = 2,
+    AURICLE_STATUS_FAILED = 3,
+};
+
+enum {
+    AURICLE_LEVEL_DEBUG = 0,
+    AURICLE_LEVEL_INFO = 1,
+    AURICLE_LEVEL_WARNING = 2,
+    AURICLE_LEVEL_ERROR = 3,
+};
+
+enum {
+    AURICLE_UPDATE_STATE_IDLE = 0,
+    AURICLE_UPDATE_STATE_RECEIVING = 1,
+    AURICLE_UPDATE_STATE_READY = 2,
+    AURICLE_UPDATE_STATE_TRIAL = 3,
+};
+
+enum {
+    AURICLE_UPDATE_REASON_NONE = 0,
+    AURICLE_UPDATE_REASON_SIGNATURE = 1,
+    AURICLE_UPDATE_REASON_DIGEST = 2,
+    AURICLE_UPDATE_REASON_TOO_LARGE = 3,
+    AURICLE_UPDATE_REASON_OLD_REVISION = 4,
+    AURICLE_UPDATE_REASON_UNCONFIRMED = 5,
+    AURICLE_UPDATE_REASON_FLASH = 6,
+    AURICLE_UPDATE_REASON_UNEXPECTED = 7,
+};
+
+/* Opens a session. Its layout never changes; a later version adds to `extension`. */
+typedef struct {
+    uint8_t version_min; /* oldest version of the protocol that is spoken */
+    uint8_t version_max; /* newest version of the protocol that is spoken */
+    uint32_t session; /* not 0; another one after each start */
+    uint32_t peer_session; /* the peer's session as far as known, else 0 */
+    uint16_t frame_bytes_max; /* longest frame taken, before stuffing */
+    uint32_t message_bytes_max; /* longest message put together from fragments */
+    auricle_view extension; /* ignored */
+} auricle_hello;
+
+/* Says which frames after the acknowledged ones have arrived. */
+typedef struct {
+    uint32_t bitmap; /* bit i: frame acknowledged + 1 + i is held */
+} auricle_held;
+
+/* Asks for the peer's clock. */
+typedef struct {
+    uint64_t asked_at_ns; /* the asker's clock */
+} auricle_time_ask;
+
+/* Answers with the clock. */
+typedef struct {
+    uint64_t asked_at_ns; /* as asked */
+    uint64_t heard_at_ns; /* the teller's clock when it heard the question */
+    uint64_t told_at_ns; /* the teller's clock when it answered */
+} auricle_time_tell;
+
+/* A measurement: a vector of numbers of one type. */
+typedef struct {
+    uint8_t stream; /* number of the stream on the device */
+    uint8_t dtype; /* type of the values (uint8, uint16, uint32, int8, int16, int32, float32, float64) */
+    uint32_t sequence; /* number of the reading in its stream, from 0 at start-up */
+    uint64_t captured_at_ns; /* the device's clock when it was measured */
+    auricle_view values; /* little-endian, one after the other */
+} auricle_reading;
+
+/* Asks the device's application to do something; answered by an ack. */
+typedef struct {
+    uint32_t command_id; /* chosen by the sender, repeated in the answer */
+    uint16_t action; /* what to do; the numbers belong to the application */
+    auricle_view argument; /* whatever the action needs */
+} auricle_command;
+
+/* What became of a command or an actuate. */
+typedef struct {
+    uint32_t command_id; /* chosen by the sender, repeated in the answer */
+    uint8_t status; /* the outcome (done, refused, unknown, failed) */
+    auricle_view detail; /* why, for a person to read */
+} auricle_ack;
+
+/* Sets an output of the device; answered by an ack. */
+typedef struct {
+    uint32_t command_id; /* chosen by the sender, repeated in the answer */
+    uint8_t channel; /* number of the output on the device */
+    int32_t value; /* what to set it to, in the output's own unit */
+} auricle_actuate;
+
+/* Announces a stream; sent when a session opens. */
+typedef struct {
+    uint8_t stream; /* number of the stream on the device */
+    uint8_t dtype; /* type of its values (uint8, uint16, uint32, int8, int16, int32, float32, float64) */
+    uint16_t length; /* values in a reading; 0: it varies */
+    uint32_t period_us; /* time between two readings; 0: it varies */
+    auricle_view name; /* the stream's name */
+} auricle_stream_info;
+
+/* What the device's own detector made of a reading. */
+typedef struct {
+    uint8_t stream; /* number of the stream on the device */
+    uint32_t sequence; /* number of the reading in its stream, from 0 at start-up */
+    uint64_t captured_at_ns; /* the device's clock when it was measured */
+    uint8_t known; /* 1: known, 0: new, 2: too little learned to say */
+    uint16_t domain; /* number of the nearest domain in the exported knowledge */
+    uint16_t label; /* number of the answer; 65535: it abstains */
+    int32_t score; /* the detector's integer score */
+} auricle_device_decision;
+
+/* A line of the device's log. */
+typedef struct {
+    uint8_t level; /* how grave it is (debug, info, warning, error) */
+    uint64_t logged_at_ns; /* the device's clock */
+    auricle_view text; /* what happened */
+} auricle_log;
+
+/* What the device's link has counted since it started. */
+typedef struct {
+    uint32_t frames_sent; /* frames sent, those sent again included */
+    uint32_t frames_resent; /* frames sent again */
+    uint32_t frames_received; /* whole frames received */
+    uint32_t frames_damaged; /* blocks that were no frame of this session */
+    uint32_t frames_repeated; /* frames received before */
+    uint32_t messages_dropped; /* messages given up, for lack of room or at a restart */
+    uint32_t messages_refused; /* messages received that the table does not allow */
+} auricle_counters;
+
+/* Offers a model; what comes before `signature` is signed. */
+typedef struct {
+    uint32_t revision; /* the model's revision; it only ever rises */
+    uint32_t body_bytes; /* length of the model */
+    uint8_t digest[64]; /* SHA-512 of the model */
+    uint8_t signature[64]; /* Ed25519 over auricle-model-1 and the fields above */
+} auricle_update_begin;
+
+/* A part of the model. */
+typedef struct {
+    uint32_t offset; /* of its first byte in the model */
+    auricle_view data; /* the part */
+} auricle_update_chunk;
+
+/* All parts are sent: check the model and try it at the next start. */
+typedef struct {
+    uint32_t revision; /* the model's revision; it only ever rises */
+} auricle_update_commit;
+
+/* The model on trial works: keep it. */
+typedef struct {
+    uint32_t revision; /* the model's revision; it only ever rises */
+} auricle_update_confirm;
+
+/* The state of the update; also the answer to each update message. */
+typedef struct {
+    uint8_t state; /* where the update stands (idle, receiving, ready, trial) */
+    uint8_t reason; /* why the last message was refused (none, signature, digest, too_large, old_revision, unconfirmed, flash, unexpected) */
+    uint32_t running_revision; /* revision in use; 0: none */
+    uint32_t update_revision; /* revision being received or tried; 0: none */
+    uint32_t offset; /* bytes of the update that are safely kept: go on from here */
+} auricle_update_status;
+
+enum {
+    AURICLE_READING = 1,
+    AURICLE_COMMAND = 2,
+    AURICLE_ACK = 3,
+    AURICLE_ACTUATE = 4,
+    AURICLE_STREAM_INFO = 5,
+    AURICLE_DEVICE_DECISION = 6,
+    AURICLE_LOG = 7,
+    AURICLE_COUNTERS = 8,
+    AURICLE_UPDATE_BEGIN = 16,
+    AURICLE_UPDATE_CHUNK = 17,
+    AURICLE_UPDATE_COMMIT = 18,
+    AURICLE_UPDATE_CONFIRM = 19,
+    AURICLE_UPDATE_ASK = 20,
+    AURICLE_UPDATE_STATUS = 21,
+};
+
+/* One message of any kind; `id` says which member holds it. */
+typedef struct {
+    uint8_t id;
+    union {
+        auricle_reading reading;
+        auricle_command command;
+        auricle_ack ack;
+        auricle_actuate actuate;
+        auricle_stream_info stream_info;
+        auricle_device_decision device_decision;
+        auricle_log log;
+        auricle_counters counters;
+        auricle_update_begin update_begin;
+        auricle_update_chunk update_chunk;
+        auricle_update_commit update_commit;
+        auricle_update_confirm update_confirm;
+        auricle_update_status update_status;
+    } as;
+} auricle_message;
+
+/* Writes the message's id and fixed fields to `out`, which has room for AURICLE_HEAD_BYTES_MAX, and
+   points `tail` to its variable field.  Returns the bytes written, 0 where the message holds a
+   value that the table does not allow. */
+size_t auricle_message_encode(const auricle_message *message, uint8_t *out, auricle_view *tail);
+
+/* Reads a message; false where the table does not allow these bytes.  Views point into `data`. */
+bool auricle_message_decode(const uint8_t *data, size_t length, auricle_message *message);
+
+/* Whether a message with this id is sent again to a peer that restarted. */
+bool auricle_message_survives(uint8_t id);
+
+/* The link's own records, by their number among them. */
+size_t auricle_record_encode(uint8_t record, const void *fields, uint8_t *out);
+bool auricle_record_decode(uint8_t record, const uint8_t *data, size_t length, void *fields);
+
+#endif

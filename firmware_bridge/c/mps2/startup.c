@@ -1,0 +1,34 @@
+/* Vectors and start of a Cortex-M3 or M4F on Arm's MPS2 boards (AN385, AN386) and in QEMU. */
+#include <stdint.h>
+
+extern uint32_t _estack, _sidata, _sdata, _edata, _sbss, _ebss;
+extern void (*const vectors[16])(void);
+int main(void);
+void leave(int status);
+
+#define FAULTED 99
+
+static void fault(void)
+{
+    leave(FAULTED);
+}
+
+static void reset(void)
+{
+#ifdef __ARM_FP
+    *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20; /* CPACR: allow the coprocessor */
+    __asm__ volatile("dsb\n isb");
+#endif
+    for (uint32_t *from = &_sidata, *to = &_sdata; to < &_edata;) {
+        *to++ = *from++;
+    }
+    for (uint32_t *to = &_sbss; to < &_ebss;) {
+        *to++ = 0;
+    }
+    leave(main());
+}
+
+__attribute__((section(".vectors"), used)) void (*const vectors[16])(void) = {
+    (void (*)(void))&_estack, reset, fault, fault, fault, fault, fault,
+    0, 0, 0, 0, fault, fault, 0, fault, fault,
+};

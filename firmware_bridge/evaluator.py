@@ -1,0 +1,165 @@
+"""The integer reference: what an extract decides, computed in numpy as the C code computes it.
+
+Written from the description of the arithmetic and not from the C source, so that the two can
+disagree.  Every number is an int64.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .export import REACH, ColumnsPart, Extract, HeadPart, Ints, PlanePart, Words
+
+ONE: Final = 1024
+BELOW: Final = 2 * ONE
+LIMIT: Final = 1 << 16
+NEW, KNOWN, UNDECIDED = 0, 1, 2
+
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_CHUNK: Final = 512
+_WHOLE: Final = 1 << 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """What is decided of n samples.
+
+    bits: uint32 [n, words].  Each of score, concept, domain, label, answer, known: int64 [n];
+    known is 0 new, 1 known, 2 undecided.
+    """
+
+    bits: Words
+    score: Ints
+    concept: Ints
+    domain: Ints
+    label: Ints
+    answer: Ints
+    known: Ints
+
+
+def decide(extract: Extract, features: NDArray[np.uint8]) -> Decided:
+    """Decide on features uint8 [n, width].  Cost: bits * log2(tap width) additions a sample."""
+    rows = np.atleast_2d(features)
+    bits = project(extract, rows)
+    measured = distances(extract, rows, bits)
+    common = combine(measured, extract.common, extract.votes)
+    own = combine(measured, extract.scales, extract.votes)
+    domains = np.array([domain for domain, _ in extract.concepts])
+    labels = np.array([label for _, label in extract.concepts])
+    routed = domains[common.argmin(axis=1)]
+    mine = np.where(domains[None] == routed[:, None], own, np.iinfo(np.int64).max)
+    concept = mine.argmin(axis=1)
+    score = mine[np.arange(len(rows)), concept]
+    limit = extract.limits[routed]
+    known = np.where(limit < 0, UNDECIDED, np.where(score <= limit, KNOWN, NEW))
+    answer = np.array(labels[concept])
+    for domain, head in enumerate(extract.heads):
+        part = routed == domain
+        if head is not None and part.any():
+            answer[part] = np.array(head.names)[head_scores(head, rows[part]).argmax(axis=1)]
+    return Decided(bits, score, concept, routed, labels[concept], answer, known)
+
+
+def head_scores(head: HeadPart, rows: NDArray[np.uint8]) -> Ints:
+    """The scores of each label, int64 [n, labels]."""
+    return np.asarray(rows.astype(np.int64) @ head.weights.astype(np.int64).T + head.bias)
+
+
+def random_words(seed: int, count: int) -> NDArray[np.uint64]:
+    """`count` words of the SplitMix64 sequence that `seed` starts (Steele et al. 2014)."""
+    start = np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
+    state = start + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def flips_of(extract: Extract) -> Words:
+    """The bits that flip signs, uint32, as many as whole rounds take; lowest bit first."""
+    total = -(-extract.bits // extract.padded) * extract.padded
+    words = random_words(extract.seed, -(-total // 64)).astype("<u8")
+    return np.asarray(words.view("<u4")[: -(-total // 32)].astype(np.uint32))
+
+
+def project(extract: Extract, rows: NDArray[np.uint8]) -> Words:
+    """Hypervectors uint32 [n, bits / 32]: signs of seeded Hadamard transforms of the tap."""
+    start, stop = extract.tap
+    padded, made = extract.padded, []
+    total = -(-extract.bits // padded) * padded
+    flips = np.unpackbits(flips_of(extract).astype("<u4").view(np.uint8), bitorder="little")
+    signs = 1 - 2 * flips[:total].reshape(-1, padded).astype(np.int32)
+    for at in range(0, len(rows), _CHUNK):
+        part = rows[at : at + _CHUNK, start:stop]
+        values = np.zeros((len(part), len(signs), padded), dtype=np.int32)
+        values[..., : stop - start] = part[:, None] * signs[:, : stop - start]
+        negative = (_hadamard(values) < 0).reshape(len(part), -1)[:, : extract.bits]
+        made.append(np.packbits(negative, axis=1, bitorder="little"))
+    octets = np.concatenate(made) if made else np.empty((0, extract.bits // 8), dtype=np.uint8)
+    return np.ascontiguousarray(octets).view("<u4").astype(np.uint32)
+
+
+def _hadamard(values: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The Hadamard transform of the last axis, in place, stage by stage."""
+    shape, size = values.shape, values.shape[-1]
+    step = 1
+    while step < size:
+        pairs = values.reshape(*shape[:-1], size // (2 * step), 2, step)
+        first, second = pairs[..., 0, :] + pairs[..., 1, :], pairs[..., 0, :] - pairs[..., 1, :]
+        pairs[..., 0, :], pairs[..., 1, :] = first, second
+        step *= 2
+    return values
+
+
+def distances(extract: Extract, rows: NDArray[np.uint8], bits: Words) -> Ints:
+    """Distances int64 [n, concepts, blocks] of samples with their hypervectors."""
+    made = np.empty((len(rows), len(extract.concepts), extract.blocks), dtype=np.int64)
+    for concept, majority in enumerate(extract.majorities):
+        made[:, concept, 0] = np.bitwise_count(bits ^ majority).sum(axis=1, dtype=np.int64)
+    if extract.columns is not None:
+        made[..., 1] = _by_columns(extract.columns, rows)
+    if extract.plane is not None:
+        made[..., -1] = _by_plane(extract.plane, plane_code(extract.plane, rows))
+    return made
+
+
+def _by_columns(columns: ColumnsPart, rows: NDArray[np.uint8]) -> Ints:
+    part = rows[:, columns.start : columns.start + len(columns.gains)]
+    values = part.astype(np.int64) * columns.gains
+    return np.stack([np.abs(values - mean).sum(axis=1) for mean in columns.means], axis=1)
+
+
+def plane_code(plane: PlanePart, rows: NDArray[np.uint8]) -> Ints:
+    """Coordinates int64 [n, r + 1] in the plane; the last is the length outside its axes."""
+    part = rows[:, plane.start : plane.start + len(plane.scale)].astype(np.int64)
+    norms = root(np.square((part - plane.zeros) * plane.scale).sum(axis=1))
+    divisor = (np.maximum(norms, 1) << 10)[:, None]
+    along = part @ plane.axes - plane.offset
+    inside = along * plane.gains // divisor - plane.centre
+    outside = np.zeros(len(rows), dtype=np.int64)
+    if plane.rest:
+        units = np.clip(along * plane.lengths // divisor, -REACH, REACH)
+        left = np.maximum(_WHOLE - np.square(units).sum(axis=1), 0)
+        outside = root(left) * plane.rest >> 32
+    return np.clip(np.concatenate([inside, outside[:, None]], axis=1), -REACH, REACH)
+
+
+def _by_plane(plane: PlanePart, code: Ints) -> Ints:
+    outside = np.square(code[:, -1])
+    apart = [np.square(code[:, :-1] - mean).sum(axis=1) for mean in plane.means]
+    return np.stack([root(squares + outside) for squares in apart], axis=1)
+
+
+def combine(measured: Ints, scales: Ints, votes: tuple[int, ...]) -> Ints:
+    """Scores int64 [n, concepts] of distances [n, concepts, blocks]: the root of the squares of
+    what exceeds two spreads below the usual, 1,024 a unit."""
+    above = (measured - scales[..., 0]) * ONE // scales[..., 1] + BELOW
+    return root(np.square(np.clip(above, 0, LIMIT)) @ np.asarray(votes, dtype=np.int64))
+
+
+def root(squares: Ints) -> Ints:
+    """Square roots rounded down of whole numbers below 2^62: a float's, corrected."""
+    made = np.sqrt(squares.astype(np.float64)).astype(np.int64)
+    made -= made * made > squares
+    return np.asarray(made + ((made + 1) * (made + 1) <= squares))

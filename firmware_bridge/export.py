@@ -1,0 +1,220 @@
+"""Extracts: what a microcontroller needs of the knowledge, in integers.
+
+An extract holds plain arrays that somebody gathered; `check` says whether they fit together and
+stay within what the C code can count.  `export_image` turns it into words, `evaluator` computes
+what those words mean.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Words = NDArray[np.uint32]
+
+BITS_STEP: Final = 128
+BITS_MAX: Final = 1 << 16
+WIDTH_MAX: Final = 1 << 16
+CONCEPTS_MAX: Final = 4_096
+SPREAD_MAX: Final = (1 << 22) - 1
+GAIN_MAX: Final = (1 << 16) - 1
+RANK_MAX: Final = 512
+REACH: Final = 1 << 25
+"""Largest coordinate in the plane: what lies farther is cut; no real sample comes near."""
+REST_MAX: Final = 1 << 40
+SUM_MAX: Final = (1 << 31) - 1
+UNDECIDED: Final = -1
+"""The limit of a domain whose samples are too few for the rate that was ordered."""
+
+
+class ExportError(Exception):
+    """Knowledge that cannot be exported.  `message`: what was done, expected, found; `hint`."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnsPart:
+    """Features [start, start + k) times gains; the distance to a concept is city-block.
+
+    gains: int64 [k], 1 to 65,535.  means: int64 [concepts, k], 0 or more.
+    """
+
+    start: int
+    gains: Ints
+    means: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanePart:
+    """Whitened directions of the features [start, start + w) after division by their norm.
+
+    scale, zeros: int64 [w].  axes: int64 [w, r].  offset, gains, centre, lengths: int64 [r].
+    rest: the gain of the length outside the axes, 0 where they leave nothing out.
+    means: int64 [concepts, r].  The arithmetic is that of the detector's plane block.
+    """
+
+    start: int
+    scale: Ints
+    zeros: Ints
+    axes: Ints
+    offset: Ints
+    gains: Ints
+    centre: Ints
+    lengths: Ints
+    rest: int
+    means: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadPart:
+    """The answer of one domain: scores = weights @ features + bias, the highest wins.
+
+    names: the number of each label.  weights: int8 or int16 [labels, width].  bias: int64 [labels].
+    """
+
+    names: tuple[int, ...]
+    weights: NDArray[np.int8] | NDArray[np.int16]
+    bias: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extract:
+    """Everything a decision depends on.
+
+    width: features uint8 [width].  tap: (start, stop), the features that hypervectors are made of.
+    seed, bits: of the projection.  domains, labels: names by number.  concepts: (domain, label)
+    numbers in order, those of a domain side by side.  majorities: uint32 [concepts, bits / 32].
+    votes: of the blocks bits, columns, plane, as far as they are there.  scales: int64 [concepts,
+    blocks, 2], usual distance and spread; common: int64 [blocks, 2], one scale for all.
+    limits: int64 [domains], the highest score that is known; -1: undecided.
+    heads: one per domain, None where the concept's label is the answer.
+    """
+
+    width: int
+    tap: tuple[int, int]
+    seed: int
+    bits: int
+    domains: tuple[str, ...]
+    labels: tuple[str, ...]
+    concepts: tuple[tuple[int, int], ...]
+    majorities: Words
+    votes: tuple[int, ...]
+    scales: Ints
+    common: Ints
+    limits: Ints
+    heads: tuple[HeadPart | None, ...]
+    columns: ColumnsPart | None = None
+    plane: PlanePart | None = None
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks take part in a score."""
+        return 1 + (self.columns is not None) + (self.plane is not None)
+
+    @property
+    def padded(self) -> int:
+        """The length of a Hadamard transform: the tap's width, rounded up to a power of two."""
+        return 1 << max(0, self.tap[1] - self.tap[0] - 1).bit_length()
+
+
+def check(extract: Extract) -> None:
+    """Raise ExportError where parts do not fit together or outgrow what the C code counts in."""
+    count, domains = len(extract.concepts), len(extract.domains)
+    start, stop = extract.tap
+    blocks = extract.blocks
+    expect(1 <= extract.width <= WIDTH_MAX, "width", f"1 to {WIDTH_MAX}", extract.width)
+    expect(0 <= start < stop <= extract.width, "tap", "a part of the features", extract.tap)
+    whole = BITS_STEP <= extract.bits <= BITS_MAX and extract.bits % BITS_STEP == 0
+    expect(whole, "bits", f"a multiple of {BITS_STEP} up to {BITS_MAX}", extract.bits)
+    expect(1 <= count <= CONCEPTS_MAX, "concepts", f"1 to {CONCEPTS_MAX}", count)
+    order = [domain for domain, _ in extract.concepts]
+    expect(order == sorted(order), "concepts", "those of a domain side by side", order)
+    known = {(d, n) for d in range(domains) for n in range(len(extract.labels))}
+    expect(set(extract.concepts) <= known, "concepts", "numbers of domains and labels", "others")
+    _fits("majorities", extract.majorities, (count, extract.bits // 32))
+    _fits("scales", extract.scales, (count, blocks, 2))
+    _fits("common", extract.common, (blocks, 2))
+    _fits("limits", extract.limits, (domains,))
+    expect(len(extract.votes) == blocks, "votes", f"{blocks} of them", extract.votes)
+    expect(all(1 <= v <= 8 for v in extract.votes), "votes", "1 to 8 each", extract.votes)
+    for name, scales in (("scales", extract.scales), ("common", extract.common)):
+        _within(name, scales[..., 0], 0, SUM_MAX)
+        _within(name, scales[..., 1], 1, SPREAD_MAX)
+    _within("limits", extract.limits, UNDECIDED, SUM_MAX)
+    expect(len(extract.heads) == domains, "heads", f"{domains} of them", len(extract.heads))
+    for head in extract.heads:
+        if head is not None:
+            _check_head(extract, head)
+    if extract.columns is not None:
+        _check_columns(extract, extract.columns)
+    if extract.plane is not None:
+        _check_plane(extract, extract.plane)
+
+
+def _check_head(extract: Extract, head: HeadPart) -> None:
+    labels = len(head.names)
+    _fits("weights", head.weights, (labels, extract.width))
+    _fits("bias", head.bias, (labels,))
+    numbers = all(0 <= name < len(extract.labels) for name in head.names)
+    expect(labels > 0 and numbers, "head", "numbers of labels", head.names)
+    reach = np.abs(head.weights.astype(np.int64)).sum(axis=1) * 255 + np.abs(head.bias)
+    _within("head", reach, 0, SUM_MAX)
+
+
+def _check_columns(extract: Extract, columns: ColumnsPart) -> None:
+    size = len(columns.gains)
+    expect(
+        0 <= columns.start and 0 < size <= extract.width - columns.start,
+        "columns",
+        "a part of the features",
+        (columns.start, columns.start + size),
+    )
+    _fits("means of columns", columns.means, (len(extract.concepts), size))
+    _within("gains of columns", columns.gains, 1, GAIN_MAX)
+    _within("means of columns", columns.means, 0, SUM_MAX)
+    farthest = np.maximum(columns.means, columns.gains * 255 - columns.means).sum(axis=1)
+    _within("distances by columns", farthest, 0, SUM_MAX)
+
+
+def _check_plane(extract: Extract, plane: PlanePart) -> None:
+    size, rank = len(plane.scale), len(plane.gains)
+    place = (plane.start, plane.start + size)
+    inside = 0 <= plane.start and 0 < size <= extract.width - plane.start
+    expect(inside, "plane", "a part of the features", place)
+    expect(1 <= rank <= RANK_MAX, "plane", f"1 to {RANK_MAX} directions", rank)
+    expect(0 <= plane.rest <= REST_MAX, "plane", f"a rest up to {REST_MAX}", plane.rest)
+    _fits("zeros", plane.zeros, (size,))
+    _fits("axes", plane.axes, (size, rank))
+    _fits("means of the plane", plane.means, (len(extract.concepts), rank))
+    for name in ("offset", "centre", "lengths"):
+        _fits(name, getattr(plane, name), (rank,))
+        _within(name, getattr(plane, name), -SUM_MAX, SUM_MAX)
+    _within("gains of the plane", plane.gains, 0, SUM_MAX)
+    _within("scale", plane.scale, 1, 255)
+    _within("zeros", plane.zeros, -4096, 4096)
+    _within("means of the plane", plane.means, -REACH, REACH)
+    _within("axes", np.abs(plane.axes).sum(axis=0) * 255 + np.abs(plane.offset), 0, SUM_MAX)
+
+
+def expect(met: object, what: str, expected: str, found: object) -> None:
+    """Raise ExportError unless `met`."""
+    if not met:
+        raise ExportError(
+            f"exporting {what}: expected {expected}, found {found}",
+            "gather the extract from one geometry, its memory and its heads",
+        )
+
+
+def _fits(name: str, array: NDArray[np.generic], shape: tuple[int, ...]) -> None:
+    expect(array.shape == shape, name, f"shape {shape}", array.shape)
+
+
+def _within(name: str, array: Ints, least: int, most: int) -> None:
+    fine = not array.size or bool((array >= least).all() and (array <= most).all())
+    expect(fine, name, f"numbers from {least} to {most}", f"up to {np.abs(array).max(initial=0)}")

@@ -1,0 +1,148 @@
+"""Extracts as words: the one layout that flash, update slots and the wire carry.
+
+Little-endian words of 32 bits, section after section; the header names the place of each, counted
+in words from the start.  All words add up to 0 modulo 2^32.  docs/firmware.md holds the table.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evaluator import flips_of
+from .export import ColumnsPart, Extract, HeadPart, PlanePart, Words, check
+
+MAGIC: Final = 0x31525541
+HEADER_WORDS: Final = 32
+BLOCK: Final = 128
+WIDE_MIN: Final = 1 << 16
+
+(
+    _MAGIC,
+    _WORDS,
+    _SUM,
+    _WIDTH,
+    _TAP_START,
+    _TAP_WIDTH,
+    _BITS,
+    _CONCEPTS,
+    _DOMAINS,
+    _LABELS,
+    _VOTES,
+    _WORK,
+    _FLIPS,
+    _MAJORITIES,
+    _TABLE,
+    _SCALES,
+    _COMMON,
+    _LIMITS,
+    _HEADS,
+    _COLUMNS,
+    _PLANE,
+) = range(21)
+
+
+def pack(extract: Extract) -> bytes:
+    """The words of an extract; raises ExportError where its parts do not fit together."""
+    check(extract)
+    image = _Image(HEADER_WORDS)
+    start, stop = extract.tap
+    votes = [*extract.votes, 0, 0, 0][:4]
+    head = {
+        _MAGIC: MAGIC,
+        _WIDTH: extract.width,
+        _TAP_START: start,
+        _TAP_WIDTH: stop - start,
+        _BITS: extract.bits,
+        _CONCEPTS: len(extract.concepts),
+        _DOMAINS: len(extract.domains),
+        _LABELS: len(extract.labels),
+        _VOTES: sum(vote << 8 * place for place, vote in enumerate(votes)),
+        _WORK: work_bytes(extract),
+        _FLIPS: image.add(flips_of(extract)),
+        _MAJORITIES: image.add(extract.majorities),
+        _TABLE: image.add(np.array([d | n << 16 for d, n in extract.concepts], np.uint32)),
+        _SCALES: image.add(extract.scales.astype(np.int32)),
+        _COMMON: image.add(extract.common.astype(np.int32)),
+        _LIMITS: image.add(extract.limits.astype(np.int32)),
+        _HEADS: image.add(np.array([_add_head(image, h) for h in extract.heads], np.uint32)),
+        _COLUMNS: _add_columns(image, extract.columns) if extract.columns else 0,
+        _PLANE: _add_plane(image, extract.plane) if extract.plane else 0,
+    }
+    words = image.words()
+    words[list(head)] = list(head.values())
+    words[_WORDS] = len(words)
+    words[_SUM] = -int(words.sum(dtype=np.uint64)) & 0xFFFFFFFF
+    return words.astype("<u4").tobytes()
+
+
+def work_bytes(extract: Extract) -> int:
+    """Bytes of RAM that a decision works in, beside the features and the hypervector."""
+    padded, width = extract.padded, extract.tap[1] - extract.tap[0]
+    if padded <= BLOCK:
+        project = 4 * max(padded // 2 if padded >= BLOCK // 2 else padded, 1)
+    else:
+        project = 4 * (-(-width // BLOCK) * BLOCK // 2 + 2 * (padded // BLOCK))
+    return max(project, 4 * (len(extract.plane.gains) + 1) if extract.plane else 0)
+
+
+class _Image:
+    """Sections put one after the other, each from a whole word on."""
+
+    def __init__(self, header: int) -> None:
+        self._parts: list[bytes] = [bytes(4 * header)]
+        self._size = header
+
+    def add(self, array: NDArray[np.generic]) -> int:
+        """Append an array as little-endian bytes; returns where it starts, in words."""
+        flat = np.ascontiguousarray(array)
+        raw = flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes()
+        at = self._size
+        self._parts.append(raw + bytes(-len(raw) % 4))
+        self._size += len(self._parts[-1]) // 4
+        return at
+
+    def words(self) -> Words:
+        """Everything so far."""
+        return np.frombuffer(b"".join(self._parts), dtype="<u4").astype(np.uint32)
+
+
+def _add_head(image: _Image, head: HeadPart | None) -> tuple[int, ...]:
+    if head is None:
+        return (0, 0, 0, 0, 0)
+    return (
+        len(head.names),
+        int(head.weights.dtype == np.int16),
+        image.add(head.weights),
+        image.add(head.bias.astype(np.int32)),
+        image.add(np.array(head.names, np.uint32)),
+    )
+
+
+def _add_columns(image: _Image, columns: ColumnsPart) -> int:
+    wide = int(columns.means.max(initial=0) >= WIDE_MIN)
+    gains = image.add(columns.gains.astype(np.uint16))
+    means = image.add(columns.means.astype(np.uint32 if wide else np.uint16))
+    table = (columns.start, len(columns.gains), wide, gains, means)
+    return image.add(np.array(table, np.uint32))
+
+
+def _add_plane(image: _Image, plane: PlanePart) -> int:
+    # Numbers of 1 << wide bytes.
+    wide = 1 + int(np.abs(plane.axes).max(initial=0) >= WIDE_MIN // 2)
+    table = (
+        plane.start,
+        len(plane.scale),
+        len(plane.gains),
+        wide,
+        plane.rest & 0xFFFFFFFF,
+        plane.rest >> 32,
+        image.add(plane.scale.astype(np.uint16)),
+        image.add(plane.zeros.astype(np.int16)),
+        image.add(plane.axes.T.astype(np.int16 if wide == 1 else np.int32)),
+        *(
+            image.add(part.astype(np.int32))
+            for part in (plane.offset, plane.gains, plane.centre, plane.lengths, plane.means)
+        ),
+    )
+    return image.add(np.array(table, np.uint32))

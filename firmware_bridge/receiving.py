@@ -1,0 +1,98 @@
+"""The receiving half of a link: data frames in any order become whole messages in order."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from .frames import FaultKind, Frame
+
+# An acknowledgement goes out with the second frame it covers, or after this time.
+ACK_FRAMES_MAX: Final = 2
+ACK_DELAY_NS: Final = 10_000_000
+
+
+class Receiver:
+    """Keeps at most `window` frames that came before their turn, and one unfinished message of at
+    most `message_bytes_max`."""
+
+    def __init__(self, window: int, message_bytes_max: int) -> None:
+        self._window = window
+        self._message_bytes_max = message_bytes_max
+        self.paused = False
+        self.repeated = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """A new session: the next frame is number 0."""
+        self.expected = 0
+        self._early: dict[int, Frame] = {}
+        self._unfinished = bytearray()
+        self._assembling = False
+        self._too_long = False
+        self._unacknowledged = 0
+        self.ack_at_ns: int | None = None
+
+    @property
+    def credit(self) -> int:
+        """How many frames from the expected one on are welcome."""
+        return 0 if self.paused else self._window
+
+    @property
+    def bitmap(self) -> int:
+        """Bit i: frame expected + 1 + i is here."""
+        return sum(
+            1 << ((number - self.expected - 1) & 0xFFFF)
+            for number in self._early
+            if number != self.expected
+        )
+
+    def take(self, frame: Frame, now_ns: int) -> Iterator[bytes | FaultKind]:
+        """The messages that this frame completes, and what was wrong."""
+        ahead = (frame.sequence - self.expected) & 0xFFFF
+        if ahead >= 0x8000:
+            self.repeated += 1
+            self.ack_at_ns = now_ns
+        elif ahead >= self._window:
+            self.ack_at_ns = now_ns
+            yield FaultKind.WINDOW
+        elif ahead or self.paused:
+            self.repeated += frame.sequence in self._early
+            self._early[frame.sequence] = frame
+            self.ack_at_ns = now_ns
+        else:
+            self._early[frame.sequence] = frame
+            yield from self.flush(now_ns)
+
+    def flush(self, now_ns: int) -> Iterator[bytes | FaultKind]:
+        """The messages whose turn it is."""
+        while self.expected in self._early:
+            frame = self._early.pop(self.expected)
+            self.expected = (self.expected + 1) & 0xFFFF
+            self._unacknowledged += 1
+            yield from self._assemble(frame)
+        if self._unacknowledged >= ACK_FRAMES_MAX or self._early:
+            self.ack_at_ns = now_ns
+        elif self._unacknowledged and self.ack_at_ns is None:
+            self.ack_at_ns = now_ns + ACK_DELAY_NS
+
+    def _assemble(self, frame: Frame) -> Iterator[bytes | FaultKind]:
+        if frame.first == self._assembling:
+            yield FaultKind.FRAGMENT
+        if frame.first:
+            self._unfinished.clear()
+            self._assembling, self._too_long = True, False
+        if not self._assembling:
+            return
+        if len(self._unfinished) + len(frame.payload) > self._message_bytes_max:
+            self._too_long = True
+            self._unfinished.clear()
+        if not self._too_long:
+            self._unfinished += frame.payload
+        if frame.last:
+            self._assembling = False
+            yield FaultKind.FRAGMENT if self._too_long else bytes(self._unfinished)
+            self._unfinished.clear()
+
+    def acknowledged(self) -> None:
+        """An acknowledgement goes out with the frame that is being sent."""
+        self._unacknowledged = 0
+        self.ack_at_ns = None

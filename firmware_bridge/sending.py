@@ -1,0 +1,197 @@
+"""The sending half of a link: messages wait, are cut into frames, and stay until acknowledged.
+
+What is lost is told from what is late by the order of transmissions (RACK, RFC 8985, section 3,
+counted in frames), and by a timer that follows the round trip (RFC 6298, sections 2, 3 and 5).
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from .codec import survives
+
+WINDOW_MAX: Final = 32
+ROUND_TRIP_START_NS: Final = 1_000_000_000
+RESEND_NS_MIN: Final = 20_000_000
+RESEND_NS_MAX: Final = 4_000_000_000
+# So many later transmissions must have arrived before a frame counts as lost and not as overtaken.
+OVERTAKEN_MAX: Final = 2
+
+
+@dataclass(slots=True)
+class Slot:
+    """A data frame from its first transmission to its acknowledgement."""
+
+    sequence: int
+    payload: bytes
+    first: bool
+    last: bool
+    message: bytes
+    order: int = 0
+    sent_at_ns: int = 0
+    sends: int = 0
+    held: bool = False
+    due: bool = True
+
+
+class RoundTrip:
+    """The time to wait for an acknowledgement, in integers."""
+
+    def __init__(self) -> None:
+        self._smoothed_ns = 0
+        self._deviation_ns = 0
+        self._backoff = 0
+
+    @property
+    def resend_ns(self) -> int:
+        """How long after a transmission it is taken for lost."""
+        wait = self._smoothed_ns + 4 * self._deviation_ns or ROUND_TRIP_START_NS
+        return min(max(wait, RESEND_NS_MIN) << self._backoff, RESEND_NS_MAX)
+
+    def measure(self, took_ns: int) -> None:
+        """A frame that was sent once took so long to be acknowledged."""
+        self._backoff = 0
+        if not self._smoothed_ns:
+            self._smoothed_ns, self._deviation_ns = took_ns, took_ns // 2
+            return
+        off = abs(took_ns - self._smoothed_ns)
+        self._deviation_ns += (off - self._deviation_ns) // 4
+        self._smoothed_ns += (took_ns - self._smoothed_ns) // 8
+
+    def slow_down(self) -> None:
+        """The timer ran out: wait twice as long for the next."""
+        if self.resend_ns < RESEND_NS_MAX:
+            self._backoff += 1
+
+
+class Sender:
+    """Messages wait in order, at most `queue_bytes_max` of them; at most WINDOW_MAX frames are on
+    their way."""
+
+    def __init__(self, queue_bytes_max: int) -> None:
+        self._queue_bytes_max = queue_bytes_max
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._cut = 0
+        self._slots: deque[Slot] = deque()
+        self._round_trip = RoundTrip()
+        self._restart_window()
+
+    def _restart_window(self) -> None:
+        self._next = 0
+        self._limit = 0
+        self._order = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything was acknowledged."""
+        return not self._slots and not self._queue
+
+    def offer(self, message: bytes) -> bool:
+        """Queue an encoded message; False where there is no room, and nothing was kept."""
+        if self._queued_bytes + len(message) > self._queue_bytes_max:
+            return False
+        self._queue.append(message)
+        self._queued_bytes += len(message)
+        return True
+
+    def restart(self, message_bytes_max: int) -> int:
+        """A peer that knows nothing yet: what had not been acknowledged is sent to it, as far as
+        its kind allows and it was not partly acknowledged. Returns how many messages were given
+        up, those too long for the peer included."""
+        begun = [slot for slot in self._slots if slot.first]
+        split = not self._slots[0].first if self._slots else bool(self._cut)
+        if self._cut:
+            self._queue.popleft()
+        waiting = [*(slot.message for slot in begun), *self._queue]
+        # A message of which nothing was sent is as good as new, whatever its kind.
+        again = [
+            message
+            for place, message in enumerate(waiting)
+            if (place >= len(begun) or survives(message)) and len(message) <= message_bytes_max
+        ]
+        given_up = len(waiting) - len(again) + split
+        self._slots.clear()
+        self._queue = deque(again)
+        self._queued_bytes = sum(map(len, again))
+        self._cut = 0
+        self._restart_window()
+        return given_up
+
+    def acknowledge(self, expected: int, credit: int, bitmap: int, now_ns: int) -> bool:
+        """The peer has everything before `expected`, holds the frames of the bitmap, and takes
+        `credit` frames. False where it speaks of frames that were never sent."""
+        behind = (self._next - expected) & 0xFFFF
+        if behind > len(self._slots):
+            # An older acknowledgement that was overtaken is no fault.
+            return behind < 0x8000
+        self._limit = (expected + min(credit, WINDOW_MAX)) & 0xFFFF
+        newest = 0
+        for place in range(len(self._slots) - behind):
+            newest = max(newest, self._arrived(self._slots[place], now_ns))
+        for _ in range(len(self._slots) - behind):
+            slot = self._slots.popleft()
+            self._queued_bytes -= len(slot.message) if slot.last else 0
+        for place in range(1, len(self._slots)):
+            if bitmap >> (place - 1) & 1:
+                newest = max(newest, self._arrived(self._slots[place], now_ns))
+        for slot in self._slots:
+            slot.due = slot.due or (not slot.held and slot.order + OVERTAKEN_MAX < newest)
+        return True
+
+    def _arrived(self, slot: Slot, now_ns: int) -> int:
+        """The order of the transmission that is known to have arrived, 0 if that is old news."""
+        if slot.held:
+            return 0
+        slot.held, slot.due = True, False
+        if slot.sends == 1:
+            self._round_trip.measure(max(now_ns - slot.sent_at_ns, 1))
+        return slot.order
+
+    def next_frame(self, fragment_bytes: int, now_ns: int) -> Slot | None:
+        """The frame to transmit now, None where there is none or the window is full."""
+        self._expire(now_ns)
+        slot = next((slot for slot in self._slots if slot.due), None) or self._cut_next(
+            fragment_bytes
+        )
+        if slot is not None:
+            self._order += 1
+            slot.order, slot.sent_at_ns, slot.due = self._order, now_ns, False
+            slot.sends += 1
+        return slot
+
+    def _expire(self, now_ns: int) -> None:
+        wait = self._round_trip.resend_ns
+        late = [s for s in self._slots if self._waiting(s) and s.sent_at_ns + wait <= now_ns]
+        for slot in late:
+            slot.due = True
+        if late:
+            self._round_trip.slow_down()
+
+    @staticmethod
+    def _waiting(slot: Slot) -> bool:
+        return not slot.held and not slot.due
+
+    def _cut_next(self, fragment_bytes: int) -> Slot | None:
+        room = (self._limit - self._next) & 0xFFFF
+        if not self._queue or not 0 < room <= WINDOW_MAX or len(self._slots) >= WINDOW_MAX:
+            return None
+        message = self._queue[0]
+        end = self._cut + fragment_bytes
+        payload = message[self._cut : end]
+        slot = Slot(self._next, payload, self._cut == 0, end >= len(message), message)
+        self._cut = 0 if slot.last else end
+        if slot.last:
+            self._queue.popleft()
+        self._next = (self._next + 1) & 0xFFFF
+        self._slots.append(slot)
+        return slot
+
+    def wake_at_ns(self, now_ns: int) -> int | None:
+        """When there will be something to transmit again, None as long as nothing happens."""
+        room = (self._limit - self._next) & 0xFFFF
+        sendable = self._queue and 0 < room <= WINDOW_MAX and len(self._slots) < WINDOW_MAX
+        if sendable or any(slot.due for slot in self._slots):
+            return now_ns
+        sent = [slot.sent_at_ns for slot in self._slots if self._waiting(slot)]
+        return min(sent) + self._round_trip.resend_ns if sent else None

@@ -1,0 +1,60 @@
+"""What a search says and is told: blueprints, budgets, and the answer that nothing fits.
+
+What each kind computes from x, the standardised columns of its taps side by side, d of them; z is
+what the head reads, a is the activation, W are trained.  Fields a kind does not use keep their
+default, so that equal adaptors have equal blueprints.
+
+| kind | z | fields |
+| --- | --- | --- |
+| none | x | taps |
+| linear | x W, W [d, width] | taps, width |
+| lowrank | x + a(x U) V, U [d, rank], V [rank, d]; depth times, one after another | taps, rank, activation, depth |
+| bottleneck | a(.. a(a(x W0) W1) ..), W0 [d, rank], W1 [rank, width], further [width, width]: depth layers after the narrow first one | taps, width, rank, activation, depth |
+| fusion | a(sum of g_t x_t W_t) over the taps t, W_t [d_t, width]; gates g = softmax of one number a tap (rank 0) or of relu(x G) F, G [d, rank], F [rank, taps] | taps (two or more), width, rank, activation |
+| random | first `width` numbers of a(H S .. H S x), nothing trained: x padded to a power of two, S seeded signs, H the Hadamard transform, depth times; further blocks with signs of their own where width is more than one block holds | taps, width, activation, depth |
+"""  # noqa: E501, W505
+
+from dataclasses import dataclass
+from typing import Final
+
+KINDS: Final = ("none", "linear", "lowrank", "bottleneck", "fusion", "random")
+"""Kinds of adaptor a blueprint may name; built by `edge.core.adaptors`."""
+
+ACTIVATIONS: Final = ("none", "relu", "gelu", "tanh")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Blueprint:
+    """An adaptor before training; the table above says what each kind makes of the fields.
+
+    kind: one of KINDS.  taps: indices of the encoder's taps it reads, ascending.  width: columns it
+    hands to the head (0: as many as it reads).  rank: of the inner layer, 0 where there is none.
+    activation: one of ACTIVATIONS.  depth: inner layers.
+    """
+
+    kind: str
+    taps: tuple[int, ...]
+    width: int = 0
+    rank: int = 0
+    activation: str = "none"
+    depth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Hard limits of an adaptor with its head.
+
+    nbytes: of parameters.  operations: multiply-adds a sample.  latency_ms: a sample on the device
+    that will serve it.
+    """
+
+    nbytes: int
+    operations: int
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoFit:
+    """Nothing fits, and why: an expected outcome, not an error."""
+
+    reason: str
