@@ -118,22 +118,24 @@ class Loopback:
         while not until():
             if self.now_ns >= stop_ns:
                 return False
-            self.turn()
+            self._pass_time()
+            self._act()
         return True
 
-    def turn(self) -> None:
-        """Everything that happens now, then go on to when something happens next."""
-        next_ns = []
-        for side in (0, 1):
+    def _pass_time(self) -> None:
+        """Go on to when something happens next."""
+        times = [at for wire in self._wires if (at := wire.arrives_at_ns) is not None]
+        for end, wire in zip(self.ends, self._wires, strict=True):
+            times.append(max(end.wake_at_ns(self.now_ns), wire.free_at_ns))
+        self.now_ns = max(min(times), self.now_ns + 1)
+
+    def _act(self) -> None:
+        """Everything that happens now."""
+        for side, end in enumerate(self.ends):
             data = self._wires[1 - side].read(self.now_ns)
-            self.heard[side].extend(self.ends[side].receive(data, self.now_ns))
+            self.heard[side].extend(end.receive(data, self.now_ns))
             while self._wires[side].free_at_ns <= self.now_ns:
-                sent = self.ends[side].next_bytes(self.now_ns)
+                sent = end.next_bytes(self.now_ns)
                 if not sent:
-                    next_ns.append(self.ends[side].wake_at_ns(self.now_ns))
                     break
                 self._wires[side].write(sent, self.now_ns)
-            else:
-                next_ns.append(self._wires[side].free_at_ns)
-        next_ns += [wire.arrives_at_ns for wire in self._wires if wire.arrives_at_ns is not None]
-        self.now_ns = max(min(next_ns), self.now_ns + 1)

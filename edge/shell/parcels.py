@@ -16,10 +16,6 @@ HEAD: Final = "head"
 T = TypeVar("T")
 
 
-class ParcelError(ValueError):
-    """Bytes that are not what `pack` makes of the expected type."""
-
-
 def pack(value: Any) -> bytes:
     """Turn a dataclass of plain values, other such dataclasses and arrays into bytes."""
     arrays: dict[str, NDArray[Any]] = {}
@@ -36,7 +32,7 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(parcel: bytes, kind: type[T]) -> T:
-    """Return the value that bytes stand for; raises ParcelError where they are not of this kind.
+    """Return the value that bytes stand for; raises ValueError where they are not of this kind.
 
     The arrays' own shapes and dtypes are whatever the sender gave them.
     """
@@ -44,14 +40,11 @@ def unpack(parcel: bytes, kind: type[T]) -> T:
     head = arrays.pop(HEAD, np.zeros(0, np.uint8))
 
     def take(_kind: Any, name: Any) -> NDArray[Any]:
-        if name not in arrays:
+        if not (isinstance(name, str) and name in arrays):
             raise ValueError("an array is missing")
         return arrays[name]
 
-    try:
-        return msgspec.msgpack.decode(head.tobytes(), type=kind, dec_hook=take)
-    except msgspec.MsgspecError as error:
-        raise ParcelError(str(error)) from error
+    return msgspec.msgpack.decode(head.tobytes(), type=kind, dec_hook=take)
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -60,8 +53,8 @@ def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def unpack_arrays(block: bytes) -> dict[str, NDArray[Any]]:
-    """Return the named arrays of a safetensors block; raises ParcelError for other bytes."""
+    """Return the named arrays of a safetensors block; raises ValueError for other bytes."""
     try:
         return load(block)
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise ParcelError(str(error)) from error
+    except (safetensors.SafetensorError, KeyError) as error:
+        raise ValueError(str(error)) from error

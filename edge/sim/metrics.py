@@ -141,7 +141,7 @@ def routing_accuracy(homes: Sequence[int | None], counts: Sequence[Sequence[int]
 
 def measure_growth(episodes: Sequence[Episode], routing: Routing) -> dict[str, float | None]:
     """Every metric that follows from growth and routing.  Gains are on held-out facts."""
-    grown = [one for one in episodes if one.outcome == "serving"]
+    grown = [one for one in episodes if one.state == "serving"]
     gains = [
         one.accuracy - one.incumbent
         for one in grown
@@ -149,8 +149,8 @@ def measure_growth(episodes: Sequence[Episode], routing: Routing) -> dict[str, f
     ]
     return {
         "adaptors_grown": float(len(grown)),
-        "growths_refused": float(sum(one.outcome == "refused" for one in episodes)),
-        "growths_abandoned": float(sum(one.outcome == "abandoned" for one in episodes)),
+        "growths_refused": float(sum(one.state == "refused" for one in episodes)),
+        "growths_abandoned": float(sum(one.state == "abandoned" for one in episodes)),
         "held_out_gain": _mean(gains),
         "domains_opened": float(len(routing.columns)),
         "routing_accuracy": routing_accuracy(routing.homes, routing.counts),

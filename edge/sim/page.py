@@ -6,14 +6,17 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Final, Protocol
 
-from . import charts
-from .recording import Mark, Recording
+from . import charts, growth_charts
+from .recording import Episode, Mark, Recording
 
 RUNS_DRAWN_MAX: Final = 6
 """Runs drawn on the page; the table holds all of them, and report.json every step."""
 
 EVENTS_MAX: Final = 200
 """Events listed for a run, after labels have been counted together."""
+
+EPISODES_MAX: Final = 12
+"""Growths listed for a run, the latest; report.json holds all."""
 
 SHARES: Final = {
     "average_accuracy": "Average accuracy",
@@ -26,16 +29,28 @@ SHARES: Final = {
     "window_false_alarm_rate": "False-alarm rate, windows",
     "detection_rate": "New samples detected",
     "abstention": "Abstention",
+    "average_accuracy_heads": "Average accuracy, heads alone",
+    "held_out_gain": "Gain of an adaptor, held-out facts",
+    "routing_accuracy": "Routing, samples one by one",
+    "routing_accuracy_window": "Routing, windows",
 }
 NUMBERS: Final = {
     "auroc": "AUROC",
     "detection_delay": "Detection delay, observations",
     "changes_missed": "Changes missed",
     "labels_taken": "Labels taken",
+    "labels_wrong": "Labels that were wrong",
     "rejected": "Events refused",
+    "domains_opened": "Domains of the device at the end",
+    "adaptors_grown": "Adaptors grown",
+    "growths_refused": "Growths refused",
+    "growths_abandoned": "Growths abandoned",
+    "adaptor_bytes": "Bytes of the largest adaptor",
     "facts": "Facts at the end",
     "facts_forgotten": "Facts forgotten",
     "crash": "Crashes",
+    "worker_killed": "Workers killed",
+    "worker_late": "Workers late",
     "disk_full": "Full disks",
     "clock_jump": "Clock jumps",
     "lost": "Observations lost",
@@ -61,6 +76,7 @@ KINDS: Final = {
     "enrolled": "enrolled",
     "labels": "labels",
     "forget": "forget",
+    "growth": "adaptor",
     "crash": "crash",
     "fault": "fault",
     "rejected": "refused",
@@ -174,7 +190,7 @@ def _run(recording: Recording, name: str, *, alone: bool, opened: bool) -> str:
         " alarm. Ticks on the floor: labels taken. Dashed uprights: the world changes.</figcaption>"
         "</figure><div class=pair>"
         f"<figure>{charts.draw_histogram(recording, name + 'h')}</figure>{_matrix(recording, name)}"
-        f"</div><div class=pair>{_figures(recording)}<div>{_latency(recording, name)}"
+        f"</div>{_growth(recording, name)}<div class=pair>{_figures(recording)}<div>{_latency(recording, name)}"
         f"{_receipts(recording)}</div></div>{_events(recording.marks)}"
     )
     if alone:
@@ -182,6 +198,41 @@ def _run(recording: Recording, name: str, *, alone: bool, opened: bool) -> str:
     state = " open" if opened else ""
     name_and_seed = f"{escape(recording.title)}, seed {recording.seed}"
     return f"<details{state}><summary>{name_and_seed}</summary><section>{body}</section></details>"
+
+
+def _growth(recording: Recording, name: str) -> str:
+    """Where adaptors grew: their course, the search that tells most, all growths, and routing."""
+    routing = recording.routing
+    parts = []
+    if recording.episodes:
+        searched = max(recording.episodes, key=lambda one: (len(one.trials), one.asked_at))
+        drawn = growth_charts.draw_search(searched, name + "p") if searched.trials else ""
+        parts.append(
+            f"<h2>Adaptors</h2><figure class=wide>{growth_charts.draw_growth(recording, name + 'g')}"
+            "<figcaption>Numbers: accuracy on held-out facts of what served before, and of the best"
+            " that was found.</figcaption></figure><div class=pair>"
+            + (f"<figure>{drawn}</figure>" if drawn else "")
+            + f"{_episodes(recording.episodes)}</div>"
+        )
+    if len(routing.columns) > 1:
+        shown = (
+            growth_charts.draw_routing(routing, f"{name}{'w' if windows else 'o'}", windows=windows)
+            for windows in (False, True)
+        )
+        figures = "".join(f"<figure>{one}</figure>" for one in shown)
+        parts.append(f"<div class=pair>{figures}</div>")
+    return "".join(parts)
+
+
+def _episodes(episodes: Sequence[Episode]) -> str:
+    rows = [
+        f"<tr><th scope=row>{escape(one.domain)} <span class=note>{one.facts} facts</span></th>"
+        f"<td>{escape(one.blueprint or one.reason or one.state)}<br>"
+        f"<span class=note>{escape(growth_charts.caption(one))}</span></td>"
+        f"<td class=number>{'' if one.seconds is None else f'{one.seconds:.1f} s'}</td></tr>"
+        for one in episodes[-EPISODES_MAX:]
+    ]
+    return f"<table class=figures><tbody>{''.join(rows)}</tbody></table>"
 
 
 def _matrix(recording: Recording, name: str) -> str:

@@ -81,15 +81,13 @@ class Trial:
     accuracy: float | None
 
 
-Outcome = Literal["running", "serving", "refused", "abandoned"]
-
-
 @dataclass(frozen=True, slots=True)
 class Episode:
     """One growth.  Indices are those of the next observation, as in Mark.
 
     facts: of the domain, when the job left.  asked_at, ended_at: the job left, its result was
-    taken; until: the adaptor served until then, None where it still does or never did.  accuracy,
+    taken; until: the adaptor served until then, None where it still does or never did.  state: what
+    became of it at `ended_at`, "serving" also where something replaced it later.  accuracy,
     incumbent: on held-out facts, of the best candidate and of what served before, None where it did
     not come to that.  seconds: of search and training, as far as they were measured.
     """
@@ -101,7 +99,7 @@ class Episode:
     asked_at: int
     ended_at: int | None = None
     until: int | None = None
-    outcome: Outcome = "running"
+    state: Literal["running", "serving", "refused", "abandoned"] = "running"
     reason: str = ""
     blueprint: str = ""
     accuracy: float | None = None

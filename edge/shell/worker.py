@@ -1,0 +1,237 @@
+"""The worker: one process a job, which alone searches and trains, and the handle that runs it.
+
+`python -m edge.shell.worker MEMORY_MIB SECONDS PARENT` reads a job from standard input and writes
+its result to standard output.  Both are files in memory: nothing that it is given touches a disk,
+and the process that serves never waits for a pipe.
+"""
+
+import ctypes
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from ..core import GrowthJob, GrowthResult
+from .parcels import pack, unpack
+
+MIB: Final = 1 << 20
+NICENESS: Final = 10
+ROOT: Final = Path(__file__).parents[2]
+COMMAND: Final = (sys.executable, "-P", "-m", "edge.shell.worker")
+ONE_THREAD: Final = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
+NO_TORCH: Final = "torch is not installed: `pip install 'auricle[grow]'`; the head alone serves"
+PR_SET_PDEATHSIG: Final = 1
+LAST_WORDS_BYTES: Final = 2_000
+LAST_WORDS_CHARS: Final = 200
+
+Runner = Callable[[GrowthJob], GrowthResult]
+
+
+class Worker:
+    """Runs one job at a time in a process that may crash, hang or be killed without harm.
+
+    memory_mib_max: of the process's private data (RLIMIT_DATA).  seconds_max: from start to result.
+    command: what to run, three arguments will be added.  The process dies with the thread that
+    called `start`.
+    """
+
+    def __init__(
+        self, memory_mib_max: int, seconds_max: float, command: Sequence[str] = COMMAND
+    ) -> None:
+        self._memory_mib_max = memory_mib_max
+        self._seconds_max = seconds_max
+        self._command = command
+        self._task: _Task | None = None
+
+    @property
+    def job(self) -> GrowthJob | None:
+        """The job that runs or whose result waits to be polled."""
+        return self._task.job if self._task else None
+
+    @property
+    def process_id(self) -> int | None:
+        """The worker's process id while a job runs."""
+        return self._task.process.pid if self._task else None
+
+    def start(self, job: GrowthJob) -> None:
+        """Start a job; no other may be running.  Raises OSError where no process can be made."""
+        assert self._task is None, "one job at a time"
+        limits = (self._memory_mib_max, self._seconds_max, os.getpid())
+        self._task = _Task(job, [*self._command, *map(str, limits)], self._seconds_max)
+
+    def poll(self) -> GrowthResult | None:
+        """Return the result when there is one, once; None while the job runs, or without a job.
+
+        Never waits and never raises: whatever goes wrong in the worker is the result's reason.
+        """
+        task = self._task
+        if task is None:
+            return None
+        late = time.monotonic() > task.deadline
+        if task.process.poll() is None and not late:
+            return None
+        self.stop()
+        if late or task.process.returncode == -signal.SIGALRM:
+            return _failure(task.job, f"it took longer than {self._seconds_max:g} s")
+        return _read(task, self._memory_mib_max)
+
+    def stop(self) -> None:
+        """Kill the running job, if any, and drop what it holds."""
+        if self._task is not None:
+            self._task.process.kill()
+            self._task.process.wait()
+            self._task = None
+
+
+class _Task:
+    """A job with its process: input, output and last words are unnamed files in memory."""
+
+    def __init__(self, job: GrowthJob, command: list[str], seconds_max: float) -> None:
+        self.job = job
+        self.output, self.errors = _memory_file(), _memory_file()
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        with _memory_file() as given:
+            given.write(pack(job))
+            given.seek(0)
+            # A group of its own, so that Ctrl-C in a terminal reaches the parent alone; no session
+            # of its own: niceness counts only inside one where the kernel groups by session.
+            self.process = subprocess.Popen(  # noqa: S603 - a constant, or a test's own command
+                command,
+                stdin=given,
+                stdout=self.output,
+                stderr=self.errors,
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
+                process_group=0,
+            )
+        self.deadline = time.monotonic() + seconds_max
+
+
+def _memory_file() -> BinaryIO:
+    return os.fdopen(os.memfd_create("auricle", os.MFD_CLOEXEC), "w+b")
+
+
+def _read(task: _Task, memory_mib_max: int) -> GrowthResult:
+    """Make the result of a process that has ended."""
+    status = task.process.returncode
+    if status:
+        return _failure(task.job, _ending(status, _last_words(task.errors), memory_mib_max))
+    try:
+        task.output.seek(0)
+        result = unpack(task.output.read(), GrowthResult)
+    except ValueError as error:
+        return _failure(task.job, f"its answer cannot be read: {error}")
+    if not _answers(task.job, result):
+        return _failure(task.job, "its answer is not about the job it was given")
+    return result
+
+
+def _answers(job: GrowthJob, result: GrowthResult) -> bool:
+    """Say whether a result is about a job, and its record about the job's facts alone."""
+    record = result.record
+    return (result.job_id, result.domain) == (job.id, job.domain) and (
+        record is None
+        or ((record.domain, record.version) == (job.domain, job.version)
+            and job.facts.issuperset(record.facts))
+    )  # fmt: skip
+
+
+def _ending(status: int, words: str, memory_mib_max: int) -> str:
+    """Say how a process ended that gave no answer.  status: as subprocess tells it."""
+    if status == -signal.SIGKILL:
+        return "it was killed, by somebody or because the machine ran out of memory"
+    if status < 0:
+        return f"it crashed: {signal.Signals(-status).name} {words}".rstrip()
+    if "MemoryError" in words or "alloc" in words:
+        return _too_much(memory_mib_max)
+    return f"it ended with status {status} {words}".rstrip()
+
+
+def _last_words(errors: BinaryIO) -> str:
+    """Return the last line that a process wrote to standard error, cut to what can be sent."""
+    size = errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, size - LAST_WORDS_BYTES))
+    lines = errors.read().decode(errors="replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return "".join(c if c.isprintable() else "?" for c in said[-1][:LAST_WORDS_CHARS]) if said else ""
+
+
+def _too_much(memory_mib_max: int) -> str:
+    return f"it needs more than {memory_mib_max} MiB of memory: growth.memory_mib_max"
+
+
+def _failure(job: GrowthJob, reason: str) -> GrowthResult:
+    return GrowthResult(job.id, job.domain, None, f"the worker failed: {reason}", math.nan, math.nan)
+
+
+# --- in the worker's own process ------------------------------------------------------------------
+
+
+def serve(grow: Runner, arguments: Sequence[str]) -> None:
+    """Do one job within the limits given and write its result.  arguments: memory, in MiB; seconds;
+    the parent's process id."""
+    memory_mib_max = int(arguments[0])
+    _bind_to(int(arguments[2]))
+    _limit(memory_mib_max, float(arguments[1]))
+    # What libraries print must not end up in the answer.
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    job = unpack(sys.stdin.buffer.read(), GrowthJob)
+    with answer:
+        answer.write(pack(_outcome(grow, job, memory_mib_max)))
+
+
+def _outcome(grow: Runner, job: GrowthJob, memory_mib_max: int) -> GrowthResult:
+    try:
+        return grow(job)
+    except MemoryError:
+        return _failure(job, _too_much(memory_mib_max))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the reason there is no adaptor
+        said = f"{type(error).__name__}: {error}".split("\n")[0][:LAST_WORDS_CHARS]
+        return _failure(job, _too_much(memory_mib_max) if "alloc" in said else said)
+
+
+def _bind_to(parent: int) -> None:
+    """End with the parent; if it has ended already, at once."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def _limit(memory_mib_max: int, seconds_max: float) -> None:
+    """Give way to whoever serves; take no more memory and time than allowed; if memory runs out in
+    the whole machine, be the first to go."""
+    os.nice(NICENESS)
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    signal.setitimer(signal.ITIMER_REAL, seconds_max)
+    size = memory_mib_max * MIB
+    for bound, most in (
+        (resource.RLIMIT_DATA, size), (resource.RLIMIT_FSIZE, size), (resource.RLIMIT_CORE, 0),
+    ):  # fmt: skip
+        resource.setrlimit(bound, (most, most))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _grow(job: GrowthJob) -> GrowthResult:
+    try:
+        from ..growth import grow
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return GrowthResult(job.id, job.domain, None, NO_TORCH, math.nan, math.nan)
+    return grow(job)
+
+
+if __name__ == "__main__":
+    serve(_grow, sys.argv[1:])
