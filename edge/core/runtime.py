@@ -28,6 +28,7 @@ from .events import (
     Grown,
     GrowRequest,
     Label,
+    Nominate,
     Observation,
     Publish,
     Receipt,
@@ -40,6 +41,7 @@ from .events import (
 )
 from .facts import Fact, Ledger, Selector
 from .flaws import flaw
+from .recent import Seen
 from .reconfigurator import Reconfigurator
 from .watch import Watch
 
@@ -112,14 +114,14 @@ class Runtime:
         except encoder.EncoderError as error:
             yield Publish(Rejected(event.key, error.message, error.hint))
             return
-        for message in self._watch.look(event, features, self.knowledge):
-            yield Publish(message)
+        for said in self._watch.look(event, features, self.knowledge):
+            yield said if isinstance(said, Nominate) else Publish(said)
 
     # --- learning -------------------------------------------------------------------------------
 
     def _label(self, event: Label) -> Iterator[Effect]:
         known = self._ledger.get(event.observation_id)
-        seen = self._watch.seen(event.observation_id)
+        seen = self._watch.seen(event.observation_id) or self._stored(event.observation_id)
         if self._ledger.buried(event.observation_id):
             yield _reject(
                 event.observation_id,
@@ -134,7 +136,8 @@ class Runtime:
             yield _reject(
                 event.observation_id,
                 "labelling: the observation has expired",
-                f"label within {limits.WINDOW_OBSERVATIONS_MAX} observations",
+                f"label within {limits.WINDOW_OBSERVATIONS_MAX} observations, or what is kept as a"
+                " candidate",
             )
         else:
             fact = Fact(
@@ -147,6 +150,13 @@ class Runtime:
                 seen.subject,
             )
             yield from self._learn(event.observation_id, (fact,))
+
+    def _stored(self, observation_id: str) -> Seen | None:
+        """Return an observation kept because it is worth a label, where it has left the window."""
+        kept = self._ledger.candidates().get(observation_id)
+        if kept is None:
+            return None
+        return Seen(kept.stream, kept.subject, kept.captured_at_ns, kept.domain, kept.features)
 
     def _enrol(self, event: Enrol) -> Iterator[Effect]:
         yield from self._learn("enrol", event.facts)
@@ -223,7 +233,7 @@ class Runtime:
 
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
         ids = frozenset(self._ledger.select(event.selector))
-        matched = frozenset(self._watch.waiting(event.selector))
+        matched = frozenset(self._watch.waiting(event.selector)) | self._kept(event.selector)
         # A redelivered observation may match where the fact of that id does not: it keeps the fact.
         waiting = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
         if event.selector.empty or not ids | matched:
@@ -247,6 +257,17 @@ class Runtime:
         yield Erase(tuple(sorted(ids | waiting)), receipt)
         yield from ended
         yield Publish(receipt)
+
+    def _kept(self, selector: Selector) -> frozenset[str]:
+        """Return the candidates that a request reaches; none has a label yet."""
+        found = self._ledger.candidates().items()
+        return frozenset(
+            key
+            for key, one in found
+            if selector.matches(
+                Fact(key, one.stream, one.domain, "", one.captured_at_ns, b"", one.subject)
+            )
+        )
 
     def _receipt(
         self,

@@ -6,6 +6,7 @@ import numpy as np
 
 from edge.core import (
     Ack,
+    Candidate,
     Config,
     Decision,
     DriftAlarm,
@@ -13,6 +14,7 @@ from edge.core import (
     ForgetRequest,
     Freeze,
     Label,
+    Nominate,
     Rejected,
     Relabel,
     Remember,
@@ -273,3 +275,21 @@ def test_a_runtime_opens_on_what_a_ledger_holds():
     world = World([fact("x"), fact("y", "b")])
     opened = Runtime(Config(), world.model, world.ledger)
     assert opened.digest() == world.runtime.digest()
+
+
+def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_request() -> None:
+    """What is kept for a label takes one after a crash, and a forget request reaches it."""
+    for event in (Label("late", "a"), ForgetRequest("r", Selector(domain="domain-9"))):
+        world = World([fact("f1")])
+        kept = Candidate("late", "s", "", "domain-9", 5, 1.0, fact("late").features)
+        world.ledger.apply(Nominate((kept,)))
+        world.crash()
+        world.feed(event)
+        assert dict(world.ledger.candidates()) == {}
+        stored = world.ledger.get("late")
+        if isinstance(event, Label):
+            assert stored is not None
+            assert (stored.domain, stored.label) == ("domain-9", "a")
+        else:
+            assert stored is None
+            assert world.ledger.buried("late")
