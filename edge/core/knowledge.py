@@ -66,7 +66,10 @@ class Knowledge:
         Raises KeyError for a domain without facts.
         """
         if domain not in self._adaptors:
-            self._adaptors[domain] = fit(*self.lessons(domain))
+            versions = self._ledger.adaptors().get(domain, ())
+            record = versions[0] if versions else None
+            own, others = self.lessons(domain)
+            self._adaptors[domain] = fit(own, others, record, self.geometry.slices)
         return self._adaptors[domain]
 
     def answer(self, domain: str, features: NDArray[np.uint8]) -> str:

@@ -1,17 +1,24 @@
-"""Adaptors: what answers for a domain.  One kind serves now: the ridge head.
+"""Adaptors: what answers for a domain, a transform of the features with a head on top.
 
-To add a kind: one file with a class that satisfies `Adaptor` and a fit function, one line in KINDS.
+`fit` solves a domain's adaptor from its facts: on the transform of the record that serves there,
+or on none (the head alone).  To add a kind of transform: one class and one line in `kinds.KINDS`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas import Blueprint
+
 from ..facts import Batch
-from .head import Head, fit_head
+from .head import Fitted, solve_head
+from .kinds import KINDS
 from .record import Record
+from .standard import Standard, standardise
+from .transform import LEVELS, Spans, Transform, build, shapes
+
+Floats = NDArray[np.float32]
 
 
 class Adaptor(Protocol):
@@ -29,18 +36,46 @@ class Adaptor(Protocol):
     def operations(self) -> int:
         """Multiply-adds it spends on one sample."""
 
-    def answer(self, features: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def answer(self, features: NDArray[np.uint8]) -> Floats:
         """Score uint8 [..., width] features: float32 [..., labels], higher is likelier."""
 
 
-Fit = Callable[[Batch, Batch], Adaptor]
+def fit(
+    own: Batch, others: Batch, record: Record | None = None, spans: Spans | None = None
+) -> Adaptor:
+    """Fit the adaptor of a domain to its own facts, at least one, with the others' as support.
 
-KINDS: Final[Mapping[str, Fit]] = {"head": fit_head}
+    record: what growth found for the domain; the head alone answers without.  spans: (start, stop)
+    columns of the encoder's taps; one tap where not given.  Depends on the set of facts alone.
+    Raises StateCorruptError for a record that does not fit the spans.
+    """
+    spans = spans or ((0, own.features.shape[1]),)
+    standard = standardise(own, others, spans)
+    if record is not None:
+        return solve_head(build(record, spans), own, others, standard)
+    plain = Blueprint("none", tuple(range(len(spans))))
+    return solve_head(build((plain, frame(plain, standard, spans)), spans), own, others, standard)
 
 
-def fit(own: Batch, others: Batch, kind: str = "head") -> Adaptor:
-    """Fit an adaptor of a kind to a domain's own facts, with the other domains' as support."""
-    return KINDS[kind](own, others)
+def frame(blueprint: Blueprint, standard: Standard, spans: Spans) -> dict[str, Floats]:
+    """Return the arrays every transform has: centre and factor of the columns it reads."""
+    columns = np.concatenate([np.arange(*spans[tap]) for tap in blueprint.taps])
+    return {"centre": standard.centre[columns], "factor": standard.factor[columns]}
 
 
-__all__ = ["KINDS", "Adaptor", "Head", "Record", "fit", "fit_head"]
+__all__ = [
+    "KINDS",
+    "LEVELS",
+    "Adaptor",
+    "Fitted",
+    "Record",
+    "Spans",
+    "Standard",
+    "Transform",
+    "build",
+    "fit",
+    "frame",
+    "shapes",
+    "solve_head",
+    "standardise",
+]

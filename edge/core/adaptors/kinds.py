@@ -1,0 +1,183 @@
+"""What each kind of adaptor computes, from standardised columns to the columns the head reads.
+
+The formulas are those of `nas.Blueprint`.  To add a kind: one class here and one line in KINDS.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas import Blueprint
+
+from .hadamard import mix
+
+Floats = NDArray[np.float32]
+Arrays = Mapping[str, NDArray[Any]]
+Sizes = tuple[int, ...]
+Shapes = dict[str, tuple[int, ...]]
+
+_GELU: Final = np.float32(np.sqrt(2 / np.pi))
+
+SEED: Final = 1
+"""Of all random features: they are the same on every device, so nothing of them is stored."""
+
+
+class Kind(Protocol):
+    """A kind of adaptor: its parameters, its formula, its cost.  sizes: columns of each tap."""
+
+    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
+        """Name the trained parameters, all float32, with their shapes."""
+
+    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
+        """Transform standardised rows float32 [..., read] to float32 [..., out]."""
+
+    def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """Multiply-adds a row."""
+
+
+def activate(name: str, values: Floats) -> Floats:
+    """Apply an activation; gelu in its tanh form (Hendrycks & Gimpel 2016)."""
+    if name == "relu":
+        return np.maximum(values, np.float32(0))
+    if name == "tanh":
+        return np.tanh(values)
+    if name == "gelu":
+        inner = _GELU * (values + np.float32(0.044715) * values * values * values)
+        return np.asarray(values * (np.tanh(inner) + np.float32(1)) * np.float32(0.5))
+    return values
+
+
+class _Matrices:
+    """Kinds whose only work is products with their trained matrices."""
+
+    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
+        """See `Kind`; none unless a kind says otherwise."""
+        del blueprint, sizes
+        return {}
+
+    def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `Kind`: one multiply-add a parameter."""
+        return sum(int(np.prod(shape)) for shape in self.shapes(blueprint, sizes).values())
+
+
+class Plain(_Matrices):
+    """The columns as they are: the head alone does the work."""
+
+    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
+        """See `Kind`."""
+        del blueprint, arrays, sizes
+        return rows
+
+
+class Linear(_Matrices):
+    """A few directions in which labels differ: rows @ W."""
+
+    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
+        """See `Kind`."""
+        return {"W": (sum(sizes), blueprint.width)}
+
+    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
+        """See `Kind`."""
+        del blueprint, sizes
+        return np.asarray(rows @ arrays["W"], np.float32)
+
+
+class LowRank(_Matrices):
+    """Residual blocks: rows + a(rows @ U) @ V (Houlsby et al. 2019, section 2.1)."""
+
+    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
+        """See `Kind`."""
+        read, rank = sum(sizes), blueprint.rank
+        shapes: Shapes = {}
+        for layer in range(blueprint.depth):
+            shapes |= {f"U{layer}": (read, rank), f"V{layer}": (rank, read)}
+        return shapes
+
+    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
+        """See `Kind`."""
+        del sizes
+        for layer in range(blueprint.depth):
+            inner = activate(blueprint.activation, rows @ arrays[f"U{layer}"])
+            rows = rows + inner @ arrays[f"V{layer}"]
+        return rows
+
+
+class Bottleneck(_Matrices):
+    """A small network with a narrow first layer."""
+
+    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
+        """See `Kind`."""
+        width, rank = blueprint.width, blueprint.rank
+        shapes: Shapes = {"W0": (sum(sizes), rank), "W1": (rank, width)}
+        return shapes | {f"W{n}": (width, width) for n in range(2, blueprint.depth + 1)}
+
+    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
+        """See `Kind`."""
+        del sizes
+        for layer in range(blueprint.depth + 1):
+            rows = activate(blueprint.activation, rows @ arrays[f"W{layer}"])
+        return rows
+
+
+class Fusion(_Matrices):
+    """A gated sum over the taps, each projected to the same columns."""
+
+    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
+        """See `Kind`."""
+        shapes: Shapes = {f"W{tap}": (size, blueprint.width) for tap, size in enumerate(sizes)}
+        if blueprint.rank:
+            gates: Shapes = {"G": (sum(sizes), blueprint.rank), "F": (blueprint.rank, len(sizes))}
+            return shapes | gates
+        return shapes | {"g": (len(sizes),)}
+
+    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
+        """See `Kind`."""
+        gates = self._gates(blueprint, arrays, rows)
+        fused = np.zeros((*rows.shape[:-1], blueprint.width), np.float32)
+        at = 0
+        for tap, size in enumerate(sizes):
+            fused += gates[..., tap, None] * (rows[..., at : at + size] @ arrays[f"W{tap}"])
+            at += size
+        return activate(blueprint.activation, fused)
+
+    @staticmethod
+    def _gates(blueprint: Blueprint, arrays: Arrays, rows: Floats) -> Floats:
+        if not blueprint.rank:
+            raw = np.broadcast_to(arrays["g"], (*rows.shape[:-1], len(arrays["g"])))
+        else:
+            raw = activate("relu", rows @ arrays["G"]) @ arrays["F"]
+        powers = np.exp(raw - raw.max(axis=-1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+
+
+class Random:
+    """Random features: nothing trained, no matrix stored (Rahimi & Recht 2008)."""
+
+    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
+        """See `Kind`: none."""
+        del blueprint, sizes
+        return {}
+
+    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
+        """See `Kind`."""
+        del arrays, sizes
+        mixed = mix(rows, SEED, blueprint.width, blueprint.depth)
+        return activate(blueprint.activation, mixed)
+
+    def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `Kind`: additions of the transforms."""
+        levels = max(1, (sum(sizes) - 1).bit_length())
+        blocks = -(-blueprint.width // (1 << levels))
+        return blueprint.depth * blocks * (1 << levels) * levels
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "none": Plain(),
+    "linear": Linear(),
+    "lowrank": LowRank(),
+    "bottleneck": Bottleneck(),
+    "fusion": Fusion(),
+    "random": Random(),
+}

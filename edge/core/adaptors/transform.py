@@ -1,0 +1,107 @@
+"""A blueprint with its trained arrays, ready to serve: uint8 features to what the head reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas import Blueprint
+
+from ..errors import ModelMismatchError, StateCorruptError
+from .kinds import KINDS
+from .record import Record
+
+Floats = NDArray[np.float32]
+Arrays = Mapping[str, NDArray[Any]]
+Spans = tuple[tuple[int, int], ...]
+
+LEVELS: Final = np.sqrt(np.arange(256, dtype=np.float32))
+"""A feature's value by its level: roots, because the spread of activations grows with them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transform:
+    """phi(features) = kind((root(features[columns]) - centre) * factor).
+
+    columns: of the features, those of the blueprint's taps side by side.  centre, factor: float32
+    [read], a column's mean in the domain and one over its spread.  sizes: columns of each tap.
+    """
+
+    blueprint: Blueprint
+    arrays: Arrays = field(repr=False)
+    columns: NDArray[np.intp] = field(repr=False)
+    sizes: tuple[int, ...]
+    encoded: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of parameters: the kind's, and two numbers a column it reads."""
+        return int(sum(array.nbytes for array in self.arrays.values()))
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds a sample: the kind's, and one a column it reads."""
+        return KINDS[self.blueprint.kind].operations(self.blueprint, self.sizes) + sum(self.sizes)
+
+    @property
+    def out(self) -> int:
+        """Columns it hands to the head."""
+        return self.blueprint.width or sum(self.sizes)
+
+    def __call__(self, features: NDArray[np.uint8], centre: Floats | None = None) -> Floats:
+        """Transform uint8 [..., width] features to float32 [..., out].
+
+        centre: of the columns read in the domain the features are from, [..., read]; the trained
+        domain's where not given.  Raises ModelMismatchError for another width or dtype.
+        """
+        if features.dtype != np.uint8 or features.shape[-1:] != (self.encoded,):
+            raise ModelMismatchError(
+                f"adapting features: expected uint8 [..., {self.encoded}], "
+                f"found {features.dtype} {list(features.shape)}",
+                "use the encoder whose features the adaptor was grown from",
+            )
+        rows = LEVELS[features[..., self.columns]]
+        rows -= self.arrays["centre"] if centre is None else centre
+        rows *= self.arrays["factor"]
+        return KINDS[self.blueprint.kind].apply(self.blueprint, self.arrays, self.sizes, rows)
+
+
+def build(source: Record | tuple[Blueprint, Arrays], spans: Spans) -> Transform:
+    """Make the transform of a record, or of a blueprint and arrays, for an encoder's taps.
+
+    Raises StateCorruptError where kind, taps or arrays do not belong together.
+    """
+    blueprint, arrays = (
+        (source.blueprint, source.arrays) if isinstance(source, Record) else source
+    )
+    expected = shapes(blueprint, spans)
+    found = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
+    if found != {name: ("<f4", shape) for name, shape in expected.items()}:
+        raise StateCorruptError(
+            f"building an adaptor of kind {blueprint.kind}: expected float32 {expected}, "
+            f"found {found}",
+            "roll back to the version before, or grow it again",
+        )
+    chosen = [spans[tap] for tap in blueprint.taps]
+    columns = np.concatenate([np.arange(start, stop) for start, stop in chosen])
+    sizes = tuple(stop - start for start, stop in chosen)
+    return Transform(blueprint, dict(arrays), columns, sizes, max(stop for _, stop in spans))
+
+
+def shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int, ...]]:
+    """Name all arrays of a blueprint's transform, float32, with their shapes.
+
+    Raises StateCorruptError for a kind or tap that does not exist.
+    """
+    known = blueprint.kind in KINDS and blueprint.taps
+    if not known or not all(0 <= tap < len(spans) for tap in blueprint.taps):
+        raise StateCorruptError(
+            f"building an adaptor: expected a kind of {', '.join(KINDS)} on taps below "
+            f"{len(spans)}, found {blueprint}",
+            "use the version of the program and the encoder it was grown with",
+        )
+    sizes = tuple(stop - start for start, stop in (spans[tap] for tap in blueprint.taps))
+    read = sum(sizes)
+    return {"centre": (read,), "factor": (read,), **KINDS[blueprint.kind].shapes(blueprint, sizes)}
