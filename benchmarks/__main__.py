@@ -10,6 +10,7 @@ from .report import show, write
 # Each module has `run(data: Path | None) -> Report`; loaded only when asked for, since peers weigh.
 NAMES = {
     "exact": "benchmarks.exact",
+    "growth": "benchmarks.growth",
     "heads": "benchmarks.heads",
     "hotpath": "benchmarks.hotpath",
     "ood": "benchmarks.ood",

@@ -1,6 +1,6 @@
 """The runtime as a scikit-learn classifier that keeps learning, and forgets exactly."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,11 @@ from .core import (
     Event,
     Fact,
     ForgetRequest,
+    Grow,
+    Grown,
+    GrowRequest,
+    GrowthJob,
+    GrowthResult,
     Knowledge,
     MemoryLedger,
     Publish,
@@ -161,6 +166,20 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._settle_classes(self.classes_[:0])
         return receipt
 
+    def grow(
+        self, grower: Callable[[GrowthJob], GrowthResult], *, domain: str = DOMAIN
+    ) -> GrowthResult:
+        """Search and train an adaptor for a domain; where it does better it answers from now on.
+
+        grower: `edge.growth.grow` (extra `grow`), or one like it.  Returns what became of it, the
+        same for the same samples; raises ValueError for a domain without any.
+        """
+        check_is_fitted(self)
+        self._feed(GrowRequest(domain))
+        result = grower(self._job)
+        self._feed(Grown(result))
+        return result
+
     def digest(self) -> str:
         """Hex digest of what is known: equal for equal sets of samples, quantiser and geometry."""
         check_is_fitted(self)
@@ -225,6 +244,8 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._ledger.apply(effect)
             if isinstance(effect, Publish):
                 said = effect.message
+            elif isinstance(effect, Grow):
+                self._job = effect.job
         match said:
             case Rejected(reason=reason, hint=hint):
                 raise ValueError(f"{reason} ({hint})")

@@ -1,4 +1,104 @@
-"""Bytes <-> frames <-> readings and commands, and knowledge -> C for microcontrollers.
+"""Bytes <-> frames <-> readings and commands, and knowledge -> C for microcontrollers."""
 
-The room opens with the version that speaks to firmware; nothing is here before.
-"""
+from .clocks import PeerClock
+from .codec import decode_message, encode_message
+from .errors import BridgeError, MessageError, WireError
+from .evaluator import combine, decide, head_scores
+from .events import Connected, Event, Fault, Gap, Silent, Undelivered
+from .export import (
+    SHIFT_MAX,
+    UNDECIDED,
+    ColumnsPart,
+    ExportError,
+    Extract,
+    HeadPart,
+    PlanePart,
+)
+from .export import SUM_MAX as SCORE_MAX
+from .export_c import CODE_BYTES_MAX, ram_bytes, write_c
+from .export_image import pack as pack_extract
+from .frames import FaultKind
+from .link import Link, LinkSettings
+from .loopback import Faults, Loopback, Wire
+from .messages import ABSTAINS, DTYPES
+from .records import (
+    Ack,
+    Actuate,
+    Command,
+    Counters,
+    DeviceDecision,
+    Log,
+    Message,
+    Reading,
+    StreamInfo,
+    UpdateAsk,
+    UpdateBegin,
+    UpdateChunk,
+    UpdateCommit,
+    UpdateConfirm,
+    UpdateStatus,
+)
+from .slots import Flash
+from .transports import Transport, exchange, open_transport
+from .updating import Updater
+from .uploading import Upload, offer_model
+
+__all__ = [
+    "ABSTAINS",
+    "CODE_BYTES_MAX",
+    "DTYPES",
+    "SCORE_MAX",
+    "SHIFT_MAX",
+    "UNDECIDED",
+    "Ack",
+    "Actuate",
+    "BridgeError",
+    "ColumnsPart",
+    "Command",
+    "Connected",
+    "Counters",
+    "DeviceDecision",
+    "Event",
+    "ExportError",
+    "Extract",
+    "Fault",
+    "FaultKind",
+    "Faults",
+    "Flash",
+    "Gap",
+    "HeadPart",
+    "Link",
+    "LinkSettings",
+    "Log",
+    "Loopback",
+    "Message",
+    "MessageError",
+    "PeerClock",
+    "PlanePart",
+    "Reading",
+    "Silent",
+    "StreamInfo",
+    "Transport",
+    "Undelivered",
+    "UpdateAsk",
+    "UpdateBegin",
+    "UpdateChunk",
+    "UpdateCommit",
+    "UpdateConfirm",
+    "UpdateStatus",
+    "Updater",
+    "Upload",
+    "Wire",
+    "WireError",
+    "combine",
+    "decide",
+    "decode_message",
+    "encode_message",
+    "exchange",
+    "head_scores",
+    "offer_model",
+    "open_transport",
+    "pack_extract",
+    "ram_bytes",
+    "write_c",
+]

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from .codegen import class_name
 from .errors import MessageError
-from .messages import CHOICES, LINK, SCALARS, TABLE, VARIABLE, Field, Kind
+from .messages import CHOICES, LINK, TABLE, VARIABLE, Field, Kind
 from .records import CLASSES, LinkRecord, Message
 
 _LETTERS: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i"}
@@ -34,13 +34,13 @@ _LAYOUTS: Final = {
 }
 
 
-def encode(message: Message) -> bytes:
+def encode_message(message: Message) -> bytes:
     """A message as its id and fields. MessageError where a value does not fit its field."""
     kind = _BY_CLASS[type(message).__name__]
     return bytes((kind.id,)) + encode_record(message)
 
 
-def decode(data: bytes) -> Message | None:
+def decode_message(data: bytes) -> Message | None:
     """The message that these bytes are, None where the table allows no such message."""
     kind = _KINDS.get(data[0]) if data else None
     found: Any = None if kind is None else decode_record(kind.name, data[1:])

@@ -66,7 +66,7 @@ def _records() -> Iterator[str]:
 
 
 def _said(field: Field) -> str:
-    known = f" ({', '.join(CHOICES[field.choices])})" if field.choices else ""
+    known = f" (codes: {field.choices})" if field.choices else ""
     return field.meaning.replace("`", "") + known
 
 
@@ -79,8 +79,12 @@ def _header() -> Iterator[str]:
     yield "#include <stddef.h>"
     yield "#include <stdint.h>"
     yield ""
-    yield "/* Bytes that lie elsewhere: in the caller's memory when sent, in the link's when received,"
-    yield "   there only until the handler returns. */"
+    yield "/* The longest fixed part of a message with its id, and of a record of the link. */"
+    yield f"#define AURICLE_HEAD_BYTES_MAX {max(map(_head_bytes, TABLE)) + 1}"
+    yield f"#define AURICLE_RECORD_BYTES_MAX {max(map(_head_bytes, LINK))}"
+    yield ""
+    yield "/* Bytes that lie elsewhere: in the caller's memory when sent; in the link's when"
+    yield "   received, there only until the handler returns. */"
     yield "typedef struct {"
     yield "    const uint8_t *data;"
     yield "    size_t length;"
@@ -95,6 +99,12 @@ def _header() -> Iterator[str]:
         if kind.fields:
             yield ""
             yield from _struct(kind)
+    yield ""
+    yield "enum {"
+    yield from (
+        f"    AURICLE_RECORD_{kind.name}".upper() + f" = {i}," for i, kind in enumerate(LINK)
+    )
+    yield "};"
     yield ""
     yield "enum {"
     yield from (f"    AURICLE_{kind.name}".upper() + f" = {kind.id}," for kind in TABLE)
@@ -126,8 +136,8 @@ bool auricle_message_decode(const uint8_t *data, size_t length, auricle_message 
 bool auricle_message_survives(uint8_t id);
 
 /* The link's own records, by their number among them. */
-size_t auricle_record_encode(uint8_t record, const void *fields, uint8_t *out);
-bool auricle_record_decode(uint8_t record, const uint8_t *data, size_t length, void *fields);"""
+size_t auricle_record_encode(uint8_t record, const void *value, uint8_t *out);
+bool auricle_record_decode(uint8_t record, const uint8_t *data, size_t length, void *value);"""
 
 
 def _struct(kind: Kind) -> Iterator[str]:
@@ -144,9 +154,6 @@ def _struct(kind: Kind) -> Iterator[str]:
 
 def _descriptors() -> Iterator[str]:
     yield f"/* How messages lie on the wire, for auricle_messages.c alone. {_NOTE} */"
-    yield ""
-    yield f"#define AURICLE_HEAD_BYTES_MAX {max(map(head_bytes, TABLE)) + 1}"
-    yield f"#define AURICLE_RECORD_BYTES_MAX {max(map(head_bytes, LINK))}"
     yield ""
     yield "/* The codes that a field allows, each list led by its length. */"
     yield "static const uint8_t choices[] = {"
@@ -176,8 +183,7 @@ def _descriptors() -> Iterator[str]:
     yield f"enum {{ LINK_KINDS = {len(LINK)}, KINDS = {len(LINK) + len(TABLE)} }};"
 
 
-def head_bytes(kind: Kind) -> int:
-    """Bytes of the fixed fields."""
+def _head_bytes(kind: Kind) -> int:
     return sum(SCALARS.get(field.kind, field.size) for field in kind.fields)
 
 
@@ -195,7 +201,7 @@ def wire_page(page: str) -> str:
         *("## Messages", ""),
         *_kind_tables(TABLE),
     ]
-    return page.split(_MARK)[0] + _MARK + "\n".join(tables).rstrip() + "\n"
+    return page.split(_MARK, maxsplit=1)[0] + _MARK + "\n".join(tables).rstrip() + "\n"
 
 
 def _choice_rows() -> Iterator[str]:

@@ -58,13 +58,14 @@ def decide(extract: Extract, features: NDArray[np.uint8]) -> Decided:
     for domain, head in enumerate(extract.heads):
         part = routed == domain
         if head is not None and part.any():
-            answer[part] = np.array(head.names)[head_scores(head, rows[part]).argmax(axis=1)]
+            answer[part] = np.array(head.names)[head_scores(extract, head, rows[part]).argmax(axis=1)]
     return Decided(bits, score, concept, routed, labels[concept], answer, known)
 
 
-def head_scores(head: HeadPart, rows: NDArray[np.uint8]) -> Ints:
+def head_scores(extract: Extract, head: HeadPart, rows: NDArray[np.uint8]) -> Ints:
     """The scores of each label, int64 [n, labels]."""
-    return np.asarray(rows.astype(np.int64) @ head.weights.astype(np.int64).T + head.bias)
+    shifted = extract.levels[rows] << head.shifts
+    return np.asarray(shifted @ head.weights.astype(np.int64).T + head.bias)
 
 
 def random_words(seed: int, count: int) -> NDArray[np.uint64]:
@@ -136,10 +137,10 @@ def plane_code(plane: PlanePart, rows: NDArray[np.uint8]) -> Ints:
     norms = root(np.square((part - plane.zeros) * plane.scale).sum(axis=1))
     divisor = (np.maximum(norms, 1) << 10)[:, None]
     along = part @ plane.axes - plane.offset
-    inside = along * plane.gains // divisor - plane.centre
+    inside = np.clip(along * plane.gains // divisor, -REACH - 1, REACH) - plane.centre
     outside = np.zeros(len(rows), dtype=np.int64)
     if plane.rest:
-        units = np.clip(along * plane.lengths // divisor, -REACH, REACH)
+        units = np.clip(along * plane.lengths // divisor, -REACH - 1, REACH)
         left = np.maximum(_WHOLE - np.square(units).sum(axis=1), 0)
         outside = root(left) * plane.rest >> 32
     return np.clip(np.concatenate([inside, outside[:, None]], axis=1), -REACH, REACH)

@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import BridgeError
+
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint32]
 
@@ -21,6 +23,9 @@ CONCEPTS_MAX: Final = 4_096
 SPREAD_MAX: Final = (1 << 22) - 1
 GAIN_MAX: Final = (1 << 16) - 1
 RANK_MAX: Final = 512
+SHIFT_MAX: Final = 15
+HEAD_BITS: Final = (8, 4)
+LEVEL_MAX: Final = (1 << 16) - 1
 REACH: Final = 1 << 25
 """Largest coordinate in the plane: what lies farther is cut; no real sample comes near."""
 REST_MAX: Final = 1 << 40
@@ -29,13 +34,8 @@ UNDECIDED: Final = -1
 """The limit of a domain whose samples are too few for the rate that was ordered."""
 
 
-class ExportError(Exception):
-    """Knowledge that cannot be exported.  `message`: what was done, expected, found; `hint`."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+class ExportError(BridgeError):
+    """Knowledge that does not make an extract, or does not fit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,14 +73,19 @@ class PlanePart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadPart:
-    """The answer of one domain: scores = weights @ features + bias, the highest wins.
+    """The answer of one domain: scores = weights @ (levels[features] << shifts) + bias, the highest
+    wins.
 
-    names: the number of each label.  weights: int8 or int16 [labels, width].  bias: int64 [labels].
+    names: the number of each label.  weights: int8 [labels, width].  bias: int64 [labels].
+    shifts: int64 [width], 0 to 15: the coarser scale of columns whose weights are large.
+    bits: 8, or 4 where no weight exceeds 7 and two share a byte.
     """
 
     names: tuple[int, ...]
-    weights: NDArray[np.int8] | NDArray[np.int16]
+    weights: NDArray[np.int8]
     bias: Ints
+    shifts: Ints
+    bits: int = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +98,8 @@ class Extract:
     votes: of the blocks bits, columns, plane, as far as they are there.  scales: int64 [concepts,
     blocks, 2], usual distance and spread; common: int64 [blocks, 2], one scale for all.
     limits: int64 [domains], the highest score that is known; -1: undecided.
-    heads: one per domain, None where the concept's label is the answer.
+    heads: one per domain, None where the concept's label is the answer.  levels: int64 [256], what
+    heads take for a feature of each level.
     """
 
     width: int
@@ -109,6 +115,7 @@ class Extract:
     common: Ints
     limits: Ints
     heads: tuple[HeadPart | None, ...]
+    levels: Ints
     columns: ColumnsPart | None = None
     plane: PlanePart | None = None
 
@@ -147,6 +154,8 @@ def check(extract: Extract) -> None:
         _within(name, scales[..., 0], 0, SUM_MAX)
         _within(name, scales[..., 1], 1, SPREAD_MAX)
     _within("limits", extract.limits, UNDECIDED, SUM_MAX)
+    _fits("levels", extract.levels, (256,))
+    _within("levels", extract.levels, 0, LEVEL_MAX)
     expect(len(extract.heads) == domains, "heads", f"{domains} of them", len(extract.heads))
     for head in extract.heads:
         if head is not None:
@@ -163,14 +172,21 @@ def _check_head(extract: Extract, head: HeadPart) -> None:
     _fits("bias", head.bias, (labels,))
     numbers = all(0 <= name < len(extract.labels) for name in head.names)
     expect(labels > 0 and numbers, "head", "numbers of labels", head.names)
-    reach = np.abs(head.weights.astype(np.int64)).sum(axis=1) * 255 + np.abs(head.bias)
+    _fits("shifts", head.shifts, (extract.width,))
+    _within("shifts", head.shifts, 0, SHIFT_MAX)
+    expect(head.weights.dtype == np.int8, "weights", "int8", head.weights.dtype)
+    expect(head.bits in HEAD_BITS, "head", f"weights of {HEAD_BITS} bits", head.bits)
+    most = (1 << head.bits - 1) - 1
+    _within("weights", head.weights.astype(np.int64), -most, most)
+    lengths = (np.abs(head.weights.astype(np.int64)) << head.shifts).sum(axis=1)
+    reach = lengths * int(extract.levels.max()) + np.abs(head.bias)
     _within("head", reach, 0, SUM_MAX)
 
 
 def _check_columns(extract: Extract, columns: ColumnsPart) -> None:
     size = len(columns.gains)
     expect(
-        0 <= columns.start and 0 < size <= extract.width - columns.start,
+        columns.start >= 0 and 0 < size <= extract.width - columns.start,
         "columns",
         "a part of the features",
         (columns.start, columns.start + size),
@@ -185,7 +201,7 @@ def _check_columns(extract: Extract, columns: ColumnsPart) -> None:
 def _check_plane(extract: Extract, plane: PlanePart) -> None:
     size, rank = len(plane.scale), len(plane.gains)
     place = (plane.start, plane.start + size)
-    inside = 0 <= plane.start and 0 < size <= extract.width - plane.start
+    inside = plane.start >= 0 and 0 < size <= extract.width - plane.start
     expect(inside, "plane", "a part of the features", place)
     expect(1 <= rank <= RANK_MAX, "plane", f"1 to {RANK_MAX} directions", rank)
     expect(0 <= plane.rest <= REST_MAX, "plane", f"a rest up to {REST_MAX}", plane.rest)

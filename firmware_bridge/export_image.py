@@ -37,9 +37,10 @@ WIDE_MIN: Final = 1 << 16
     _COMMON,
     _LIMITS,
     _HEADS,
+    _LEVELS,
     _COLUMNS,
     _PLANE,
-) = range(21)
+) = range(22)
 
 
 def pack(extract: Extract) -> bytes:
@@ -65,7 +66,8 @@ def pack(extract: Extract) -> bytes:
         _SCALES: image.add(extract.scales.astype(np.int32)),
         _COMMON: image.add(extract.common.astype(np.int32)),
         _LIMITS: image.add(extract.limits.astype(np.int32)),
-        _HEADS: image.add(np.array([_add_head(image, h) for h in extract.heads], np.uint32)),
+        _HEADS: _add_heads(image, extract.heads),
+        _LEVELS: image.add(extract.levels.astype(np.uint16)),
         _COLUMNS: _add_columns(image, extract.columns) if extract.columns else 0,
         _PLANE: _add_plane(image, extract.plane) if extract.plane else 0,
     }
@@ -78,11 +80,8 @@ def pack(extract: Extract) -> bytes:
 
 def work_bytes(extract: Extract) -> int:
     """Bytes of RAM that a decision works in, beside the features and the hypervector."""
-    padded, width = extract.padded, extract.tap[1] - extract.tap[0]
-    if padded <= BLOCK:
-        project = 4 * max(padded // 2 if padded >= BLOCK // 2 else padded, 1)
-    else:
-        project = 4 * (-(-width // BLOCK) * BLOCK // 2 + 2 * (padded // BLOCK))
+    padded = extract.padded
+    project = 4 * (padded // 2 + (padded // BLOCK if padded > BLOCK else 2))
     return max(project, 4 * (len(extract.plane.gains) + 1) if extract.plane else 0)
 
 
@@ -107,16 +106,30 @@ class _Image:
         return np.frombuffer(b"".join(self._parts), dtype="<u4").astype(np.uint32)
 
 
+def _add_heads(image: _Image, heads: tuple[HeadPart | None, ...]) -> int:
+    """A row a domain; a head that several domains share is stored once."""
+    rows = {id(head): _add_head(image, head) for head in heads}
+    return image.add(np.array([rows[id(head)] for head in heads], np.uint32))
+
+
 def _add_head(image: _Image, head: HeadPart | None) -> tuple[int, ...]:
     if head is None:
-        return (0, 0, 0, 0, 0)
+        return (0,) * 6
     return (
         len(head.names),
-        int(head.weights.dtype == np.int16),
-        image.add(head.weights),
+        int(head.bits == 4),
+        image.add(_halves(head.weights) if head.bits == 4 else head.weights),
         image.add(head.bias.astype(np.int32)),
         image.add(np.array(head.names, np.uint32)),
+        image.add(head.shifts.astype(np.uint8)),
     )
+
+
+def _halves(weights: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Two rows in one: the earlier in the low half of each byte, the last beside zeros."""
+    paired = np.zeros((len(weights) + len(weights) % 2, weights.shape[1]), np.uint8)
+    paired[: len(weights)] = weights.view(np.uint8) & 15
+    return paired[::2] | paired[1::2] << 4
 
 
 def _add_columns(image: _Image, columns: ColumnsPart) -> int:

@@ -50,7 +50,8 @@ class FaultKind(StrEnum):
 class Frame:
     """One frame. `sequence` counts data frames; `acknowledged`: the next one that is expected from
     the peer; `credit`: how many frames from there on may be sent (0 to 63).
-    first, last: whether a data frame begins or ends a message."""
+    first, last: whether a data frame begins or ends a message; in an ack, first: a frame has come
+    for the second time."""
 
     kind: FrameKind
     version: int
@@ -76,14 +77,14 @@ def encode_frame(frame: Frame, key: int) -> bytes:
     return stuff(body + check.to_bytes(4, "little"))
 
 
-def decode_frame(block: bytes, key: int) -> Frame | FaultKind:
-    """The frame in an unstuffed block, or why it is none."""
+def decode_frame(block: bytes, key: int | None) -> Frame | FaultKind:
+    """The frame in an unstuffed block, or why it is none. Without a key only hellos pass."""
     if len(block) < OVERHEAD_BYTES:
         return FaultKind.FRAMING
     first, flags, sequence, acknowledged = HEADER.unpack_from(block)
     kind = first & 0x0F
-    check = crc32(block[:-4], 0 if kind == FrameKind.HELLO else key)
-    if check.to_bytes(4, "little") != block[-4:]:
+    start = 0 if kind == FrameKind.HELLO else key
+    if start is None or crc32(block[:-4], start).to_bytes(4, "little") != block[-4:]:
         return FaultKind.CHECKSUM
     if kind > max(FrameKind):
         return FaultKind.KIND

@@ -29,6 +29,7 @@ class Receiver:
         self._assembling = False
         self._too_long = False
         self._unacknowledged = 0
+        self.saw_again = False
         self.ack_at_ns: int | None = None
 
     @property
@@ -51,12 +52,15 @@ class Receiver:
         if ahead >= 0x8000:
             self.repeated += 1
             self.ack_at_ns = now_ns
+            self.saw_again = True
         elif ahead >= self._window:
             self.ack_at_ns = now_ns
             yield FaultKind.WINDOW
         elif ahead or self.paused:
-            self.repeated += frame.sequence in self._early
-            self._early[frame.sequence] = frame
+            again = frame.sequence in self._early
+            self.repeated += again
+            self.saw_again = self.saw_again or again
+            self._early.setdefault(frame.sequence, frame)
             self.ack_at_ns = now_ns
         else:
             self._early[frame.sequence] = frame
@@ -95,4 +99,5 @@ class Receiver:
     def acknowledged(self) -> None:
         """An acknowledgement goes out with the frame that is being sent."""
         self._unacknowledged = 0
+        self.saw_again = False
         self.ack_at_ns = None

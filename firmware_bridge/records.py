@@ -65,7 +65,7 @@ class Reading:
     """A measurement: a vector of numbers of one type.
 
     stream: number of the stream on the device.
-    dtype: type of the values (uint8, uint16, uint32, int8, int16, int32, float32, float64).
+    dtype: type of the values (codes: dtype).
     sequence: number of the reading in its stream, from 0 at start-up.
     captured_at_ns: the device's clock when it was measured.
     values: little-endian, one after the other.
@@ -97,7 +97,7 @@ class Ack:
     """What became of a command or an actuate.
 
     command_id: chosen by the sender, repeated in the answer.
-    status: the outcome (done, refused, unknown, failed).
+    status: the outcome (codes: status).
     detail: why, for a person to read.
     """
 
@@ -125,7 +125,7 @@ class StreamInfo:
     """Announces a stream; sent when a session opens.
 
     stream: number of the stream on the device.
-    dtype: type of its values (uint8, uint16, uint32, int8, int16, int32, float32, float64).
+    dtype: type of its values (codes: dtype).
     length: values in a reading; 0: it varies.
     period_us: time between two readings; 0: it varies.
     name: the stream's name.
@@ -164,7 +164,7 @@ class DeviceDecision:
 class Log:
     """A line of the device's log.
 
-    level: how grave it is (debug, info, warning, error).
+    level: how grave it is (codes: level).
     logged_at_ns: the device's clock.
     text: what happened.
     """
@@ -183,7 +183,7 @@ class Counters:
     frames_received: whole frames received.
     frames_damaged: blocks that were no frame of this session.
     frames_repeated: frames received before.
-    messages_dropped: messages given up, for lack of room or at a restart.
+    messages_dropped: messages given up: no room, or a restart.
     messages_refused: messages received that the table does not allow.
     """
 
@@ -253,8 +253,8 @@ class UpdateAsk:
 class UpdateStatus:
     """The state of the update; also the answer to each update message.
 
-    state: where the update stands (idle, receiving, ready, trial).
-    reason: why the last message was refused (none, signature, digest, too_large, old_revision, unconfirmed, flash, unexpected).
+    state: where the update stands (codes: update_state).
+    reason: why it was refused (codes: update_reason).
     running_revision: revision in use; 0: none.
     update_revision: revision being received or tried; 0: none.
     offset: bytes of the update that are safely kept: go on from here.

@@ -1,7 +1,9 @@
 """The sending half of a link: messages wait, are cut into frames, and stay until acknowledged.
 
 What is lost is told from what is late by the order of transmissions (RACK, RFC 8985, section 3,
-counted in frames), and by a timer that follows the round trip (RFC 6298, sections 2, 3 and 5).
+counted in frames), and by a timer that follows the round trip (RFC 6298, sections 2 and 3). The
+timer is slowed down not by losses, which are the line's own, but by silence and by signs that a
+frame was sent again too early.
 """
 
 from collections import deque
@@ -14,6 +16,8 @@ WINDOW_MAX: Final = 32
 ROUND_TRIP_START_NS: Final = 1_000_000_000
 RESEND_NS_MIN: Final = 20_000_000
 RESEND_NS_MAX: Final = 4_000_000_000
+BACKOFF_MAX: Final = 8
+SILENT_BACKOFF_MAX: Final = 2
 # So many later transmissions must have arrived before a frame counts as lost and not as overtaken.
 OVERTAKEN_MAX: Final = 2
 
@@ -43,6 +47,11 @@ class RoundTrip:
         self._backoff = 0
 
     @property
+    def measured(self) -> bool:
+        """Whether anything is known."""
+        return self._smoothed_ns > 0
+
+    @property
     def resend_ns(self) -> int:
         """How long after a transmission it is taken for lost."""
         wait = self._smoothed_ns + 4 * self._deviation_ns or ROUND_TRIP_START_NS
@@ -58,10 +67,17 @@ class RoundTrip:
         self._deviation_ns += (off - self._deviation_ns) // 4
         self._smoothed_ns += (took_ns - self._smoothed_ns) // 8
 
+    def slow_down_in_silence(self) -> None:
+        """The timer ran out and nothing was heard meanwhile: wait twice as long, within limits."""
+        self._backoff = max(self._backoff, min(self._backoff + 1, SILENT_BACKOFF_MAX))
+
     def slow_down(self) -> None:
-        """The timer ran out: wait twice as long for the next."""
-        if self.resend_ns < RESEND_NS_MAX:
-            self._backoff += 1
+        """A frame was sent again too early: wait four times as long."""
+        self._backoff = min(self._backoff + 2, BACKOFF_MAX)
+
+    def speed_up(self) -> None:
+        """Something arrived after all; wait half as long as before."""
+        self._backoff = max(self._backoff - 1, 0)
 
 
 class Sender:
@@ -81,6 +97,7 @@ class Sender:
         self._next = 0
         self._limit = 0
         self._order = 0
+        self._heard = False
 
     @property
     def idle(self) -> bool:
@@ -118,25 +135,28 @@ class Sender:
         self._restart_window()
         return given_up
 
-    def acknowledge(self, expected: int, credit: int, bitmap: int, now_ns: int) -> bool:
+    def acknowledge(
+        self, expected: int, credit: int, bitmap: int, now_ns: int, *, again: bool = False
+    ) -> bool:
         """The peer has everything before `expected`, holds the frames of the bitmap, and takes
-        `credit` frames. False where it speaks of frames that were never sent."""
+        `credit` frames. False where it speaks of frames that were never sent.
+        again: it has received a frame for the second time."""
         behind = (self._next - expected) & 0xFFFF
         if behind > len(self._slots):
             # An older acknowledgement that was overtaken is no fault.
             return behind < 0x8000
+        self._heard = True
         self._limit = (expected + min(credit, WINDOW_MAX)) & 0xFFFF
-        newest = 0
-        for place in range(len(self._slots) - behind):
-            newest = max(newest, self._arrived(self._slots[place], now_ns))
-        for _ in range(len(self._slots) - behind):
-            slot = self._slots.popleft()
+        taken = len(self._slots) - behind
+        places = [p for p in range(taken + 1, len(self._slots)) if bitmap >> (p - taken - 1) & 1]
+        orders = [self._arrived(self._slots[place], now_ns) for place in (*range(taken), *places)]
+        newest = max(orders, default=0)
+        for slot in (self._slots.popleft() for _ in range(taken)):
             self._queued_bytes -= len(slot.message) if slot.last else 0
-        for place in range(1, len(self._slots)):
-            if bitmap >> (place - 1) & 1:
-                newest = max(newest, self._arrived(self._slots[place], now_ns))
         for slot in self._slots:
             slot.due = slot.due or (not slot.held and slot.order + OVERTAKEN_MAX < newest)
+        if again:
+            self._round_trip.slow_down()
         return True
 
     def _arrived(self, slot: Slot, now_ns: int) -> int:
@@ -144,8 +164,11 @@ class Sender:
         if slot.held:
             return 0
         slot.held, slot.due = True, False
-        if slot.sends == 1:
+        # Of several transmissions any may be the one that arrived; the first measure is a guess.
+        if slot.sends == 1 or not self._round_trip.measured:
             self._round_trip.measure(max(now_ns - slot.sent_at_ns, 1))
+        else:
+            self._round_trip.speed_up()
         return slot.order
 
     def next_frame(self, fragment_bytes: int, now_ns: int) -> Slot | None:
@@ -165,8 +188,10 @@ class Sender:
         late = [s for s in self._slots if self._waiting(s) and s.sent_at_ns + wait <= now_ns]
         for slot in late:
             slot.due = True
+        if late and not self._heard:
+            self._round_trip.slow_down_in_silence()
         if late:
-            self._round_trip.slow_down()
+            self._heard = False
 
     @staticmethod
     def _waiting(slot: Slot) -> bool:

@@ -12,7 +12,7 @@ default, so that equal adaptors have equal blueprints.
 | bottleneck | a(.. a(a(x W0) W1) ..), W0 [d, rank], W1 [rank, width], further [width, width]: depth layers after the narrow first one | taps, width, rank, activation, depth |
 | fusion | a(sum of g_t x_t W_t) over the taps t, W_t [d_t, width]; gates g = softmax of one number a tap (rank 0) or of relu(x G) F, G [d, rank], F [rank, taps] | taps (two or more), width, rank, activation |
 | random | first `width` numbers of a(H S .. H S x), nothing trained: x padded to a power of two, S seeded signs, H the Hadamard transform, depth times; further blocks with signs of their own where width is more than one block holds | taps, width, activation, depth |
-"""  # noqa: E501, W505
+"""  # noqa: E501
 
 from dataclasses import dataclass
 from typing import Final

@@ -8,13 +8,15 @@ from . import limits
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An observation that may still be labelled.  `domain`: where a label without one puts it."""
+    """An observation that may still be labelled.  `domain`: where a label without one puts it.
+    `guess`: the answer that was served."""
 
     stream: str
     subject: str
     captured_at_ns: int
     domain: str
     features: bytes = field(repr=False)
+    guess: str = ""
 
 
 class Recent:
@@ -34,6 +36,12 @@ class Recent:
     def get(self, observation_id: str) -> Seen | None:
         """Return what was seen, or None where it has gone."""
         return self._seen.get(observation_id)
+
+    def move(self, observation_id: str, domain: str) -> None:
+        """Let an observation that is still kept belong to another domain."""
+        seen = self._seen.get(observation_id)
+        if seen is not None and seen.domain != domain:
+            self._seen[observation_id] = replace(seen, domain=domain)
 
     def drop(self, observation_ids: frozenset[str] | set[str]) -> None:
         """Forget observations (a forget request reaches the window too)."""

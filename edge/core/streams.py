@@ -1,15 +1,34 @@
-"""Session state of each stream: its recent verdicts, and whether it is in alarm.
+"""Session state of each stream: what it showed last, and which domain it is in.
 
 A crash may cost this state: verdict, route and answer do not depend on it.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import hdc
 
 from . import limits
+
+OWN_WEIGHT: Final = 8
+"""How many of its neighbours an observation outweighs when its domain is decided."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """One observation as it was seen.
+
+    verdict: by what is learned.  placed: the same, openings included.  near: novelty to each
+    domain, openings included.
+    """
+
+    key: str
+    codes: hdc.Codes = field(repr=False)
+    verdict: hdc.Verdict
+    placed: hdc.Verdict
+    near: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -17,20 +36,31 @@ class Stream:
     """A stream's last observations, and the domain it is opening while it is in alarm.
 
     `version`: of the knowledge its verdicts were given by.  `outside`: observations in a row at
-    which its window lay outside every known domain.
+    which its window lay outside every domain.  `elsewhere`: in a row at which its window was
+    nearest to another domain than the one it is opening.
     """
 
     length: int
     opening: str = ""
     version: int = 0
     outside: int = 0
-    _window: deque[tuple[str, hdc.Codes, hdc.Verdict]] = field(default_factory=deque)
-    _left: deque[tuple[str, hdc.Verdict]] = field(default_factory=deque)
+    elsewhere: int = 0
+    _glances: deque[Glance] = field(default_factory=deque)
 
     @property
     def alarmed(self) -> bool:
         """True from an alarm until the window is back inside a known domain."""
         return bool(self.opening)
+
+    @property
+    def full(self) -> bool:
+        """True once there is a whole window."""
+        return len(self._glances) >= self.length
+
+    @property
+    def half(self) -> int:
+        """Half a window, at least one."""
+        return max(1, self.length // 2)
 
     @property
     def drifted(self) -> bool:
@@ -40,38 +70,73 @@ class Stream:
         return self.outside > self.length
 
     @property
-    def verdicts(self) -> tuple[hdc.Verdict, ...]:
-        """The window's verdicts, oldest first."""
-        return tuple(verdict for _, _, verdict in self._window)
+    def recent(self) -> tuple[Glance, ...]:
+        """The window before and this one, oldest first."""
+        return tuple(self._glances)
 
-    def verdicts_by_key(self) -> tuple[tuple[str, hdc.Verdict], ...]:
-        """Return the ids and verdicts of the window before and of this one, oldest first."""
-        return (*self._left, *((key, verdict) for key, _, verdict in self._window))
+    @property
+    def window(self) -> tuple[Glance, ...]:
+        """The window, oldest first."""
+        return self.recent[-self.length :]
 
-    def push(self, key: str, codes: hdc.Codes, verdict: hdc.Verdict) -> bool:
-        """Keep a verdict and what it was given for; True once the window is full."""
-        self._window.append((key, codes, verdict))
-        if len(self._window) > self.length:
-            left, _, said = self._window.popleft()
-            self._left.append((left, said))
-        if len(self._left) > self.length:
-            self._left.popleft()
-        return len(self._window) == self.length
+    @property
+    def strange(self) -> tuple[Glance, ...]:
+        """What a drift brought: the windows outside so far, less half of the first."""
+        return self.recent[-self.outside - self.half :]
 
-    def refresh(self, detect: Callable[[hdc.Codes], hdc.Verdict], version: int) -> None:
-        """Give every verdict again, after knowledge has changed to `version`."""
-        self._window = deque((key, codes, detect(codes)) for key, codes, _ in self._window)
+    @property
+    def here(self) -> str:
+        """The domain that the window as a whole is nearest to."""
+        return nearest(self.window)
+
+    def push(self, glance: Glance) -> None:
+        """Keep an observation; beyond two windows the oldest goes."""
+        self._glances.append(glance)
+        if len(self._glances) > 2 * self.length:
+            self._glances.popleft()
+
+    def refresh(self, look: Callable[[Glance], Glance], version: int) -> None:
+        """Look at every observation again, after knowledge has changed to `version`."""
+        self._glances = deque(look(glance) for glance in self._glances)
         self.version = version
 
     def note(self, *, known: bool | None) -> None:
         """Take note of the verdict on the window; None ends a row as well."""
         self.outside = self.outside + 1 if known is False else 0
 
+    def settled(self) -> tuple[Glance, str] | None:
+        """Return the newest observation with half a window after it, and the domain it is in."""
+        at = len(self._glances) - 1 - self.length // 2
+        return (self._glances[at], self.place(at)) if at >= 0 else None
+
+    def place(self, at: int) -> str:
+        """Return the domain of observation `at` of `recent`, in the light of its neighbours.
+
+        Where they lie in one domain they outweigh a stray look of its own; where domains meet, or
+        come mixed, they cancel out and its own look decides.
+        """
+        half, glances = self.length // 2, self.recent
+        return nearest(glances[max(0, at - half) : at + half + 1], glances[at])
+
     def clear(self) -> None:
         """Drop the windows: they may hold what was just forgotten."""
-        self._window.clear()
-        self._left.clear()
-        self.outside = 0
+        self._glances.clear()
+        self.outside = self.elsewhere = 0
+
+
+def nearest(glances: Iterable[Glance], one: Glance | None = None) -> str:
+    """Return the domain with the lowest novelty summed over observations, `one` counting more.
+
+    A domain that is not among an observation's nearest counts as the farthest that is.
+    """
+    looks = [(glance.near, 1) for glance in glances]
+    looks += [(one.near, OWN_WEIGHT)] if one else []
+    sums = dict.fromkeys(sorted({name for near, _ in looks for name in near}), 0)
+    for near, weight in looks:
+        far = max(near.values())
+        for name in sums:
+            sums[name] += weight * near.get(name, far)
+    return min(sums, key=sums.__getitem__)
 
 
 class Streams:

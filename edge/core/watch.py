@@ -1,148 +1,145 @@
-"""Watching: session state of the streams, and the decision on each observation.
+"""Watching: the decision on each observation, and what it does to its stream.
 
-A crash may cost this state; verdict, route and answer do not depend on it.
+The session state may be lost in a crash; verdict, route and answer do not depend on it.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 import hdc
 
+from .alarms import Alarms
 from .config import Config
-from .events import Decision, DriftAlarm, Message, Observation
+from .events import Decision, DriftAlarm, Message, Nominate, Observation
 from .facts import Fact, Selector
 from .knowledge import Knowledge
-from .recent import Recent, Seen
-from .streams import Stream, Streams
+from .nomination import Nomination
+from .recent import Seen
+from .session import Session
+from .streams import Stream
+from .tally import Served
 
 Features = NDArray[np.uint8]
 
 
 class Watch:
-    """Recent observations awaiting labels, and each stream's window.  config: of the runtime.
+    """Recent observations awaiting labels, each stream's window, and the domains not learned yet.
 
-    `changed` must be called whenever knowledge has changed.
+    config: of the runtime.  spans: (start, stop) columns of the encoder's taps.  `changed` must be
+    called whenever knowledge has changed, `learned` where facts came.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._recent = Recent()
-        self._streams = Streams(config.window)
-        self._version = 0
+        self._session = Session(config)
+        self._alarms = Alarms(config, self._session)
+        self._nomination = Nomination(self._session)
 
-    def look(self, event: Observation, features: Features, known: Knowledge) -> Iterator[Message]:
-        """Yield the decision on an observation, then a drift alarm where one is raised or ends.
+    def look(
+        self, event: Observation, features: Features, known: Knowledge
+    ) -> Iterator[Message | Nominate]:
+        """Yield the decision on an observation, then a drift alarm where one is raised or ends,
+        then what is worth a label where that has changed.
 
         features: uint8 [width].  The observation is kept for a late label.
         """
-        stream = self._streams.of(event.stream)
+        session = self._session
         if not known.memory.keys:
-            self._recent.put(event.key, _seen(event, features, self._config.first_domain))
+            session.recent.put(event.key, _seen(event, features, self._config.first_domain))
             yield _undecided(event)
             return
+        stream = session.streams.of(event.stream)
+        ground = session.lay(known)
         codes = known.geometry.project(features[None])
-        verdict = self._detect(codes, known)
-        window = self._judge(stream, codes, verdict, event.key, known)
-        alarm = tuple(self._alarm(event, stream, window, known))
-        self._recent.put(event.key, _seen(event, features, stream.opening or verdict.domain))
-        if alarm and stream.alarmed:
-            self._redirect(stream)
-        yield _decision(event, known.answer(verdict.domain, features), verdict, window, stream)
-        yield from alarm
+        if stream.version != session.version:
+            stream.refresh(lambda g: session.glance(g.key, g.codes, known, ground), session.version)
+        glance = session.glance(event.key, codes, known, ground)
+        stream.push(glance)
+        window = self._judge(stream, known)
+        guess = known.answer(glance.verdict.domain, features)
+        session.recent.put(event.key, _seen(event, features, glance.placed.domain, guess))
+        opening = self._alarms.turn(stream, window, known, ground)
+        alarms = tuple(self._turn(event, stream, opening, window))
+        self._alarms.settle(stream)
+        yield _decision(event, guess, glance.verdict, window, stream, known)
+        yield from alarms
+        yield from self._nomination.renew(event.stream, stream.opening, known)
 
     def seen(self, observation_id: str) -> Seen | None:
         """Return a recent observation, or None where it has expired."""
-        return self._recent.get(observation_id)
+        return self._session.recent.get(observation_id)
+
+    def learned(self, facts: Iterable[Fact]) -> None:
+        """Take note of new facts: they stand for themselves, and tell how answers did."""
+        for fact in facts:
+            seen = self._session.recent.get(fact.id)
+            if seen is not None and seen.guess:
+                right = seen.guess == fact.label
+                self._session.tally.put(fact.id, fact.domain, right=right)
+            self._session.openings.drop((fact.id,))
+        self.changed()
+
+    def served(self, domain: str) -> Served:
+        """Return how the answers served did on a domain's newest labelled observations."""
+        return self._session.tally.of(domain)
 
     def waiting(self, selector: Selector) -> Iterator[str]:
         """Yield unlabelled observations that a request reaches: without domain or label yet."""
         if selector.domain is not None or selector.label is not None:
             return
-        for key, seen in self._recent.items():
+        for key, seen in self._session.recent.items():
             row = Fact(key, seen.stream, "", "", seen.captured_at_ns, b"", seen.subject)
             if selector.matches(row):
                 yield key
 
     def changed(self) -> None:
         """Take note that knowledge has changed: windows are judged again when next needed."""
-        self._version += 1
+        self._session.version += 1
 
     def forget(self, observation_ids: frozenset[str]) -> None:
         """Drop observations, and all windows, which may hold them."""
-        self._recent.drop(observation_ids)
-        self.clear_windows()
+        self._session.forget(observation_ids)
 
     def clear_windows(self) -> None:
         """Drop all windows: what they hold was projected with another geometry, or is forgotten."""
-        self._streams.clear()
+        self._session.streams.clear()
         self.changed()
 
     def rename(self, old: str, new: str) -> bool:
-        """Let late labels follow a renamed domain; True where any observation or stream did."""
-        waiting = self._recent.rename(old, new)
-        return self._streams.rename(old, new) or waiting
+        """Let late labels follow a renamed domain; True where anything waited for it."""
+        return self._session.rename(old, new)
 
-    def _detect(self, codes: hdc.Codes, known: Knowledge) -> hdc.Verdict:
-        rate = self._config.false_alarm_rate
-        return hdc.detect(codes, known.memory, known.calibration(), rate)
-
-    def _judge(
-        self,
-        stream: Stream,
-        codes: hdc.Codes,
-        verdict: hdc.Verdict,
-        key: str,
-        known: Knowledge,
-    ) -> hdc.WindowVerdict | None:
-        """Judge the stream's window, its older verdicts brought up to date with what is known."""
-        if stream.version != self._version:
-            stream.refresh(lambda codes: self._detect(codes, known), self._version)
-        if not stream.push(key, codes, verdict):
+    def _judge(self, stream: Stream, known: Knowledge) -> hdc.WindowVerdict | None:
+        if not stream.full:
             return None
-        rate = self._config.false_alarm_rate
-        return hdc.detect_window(stream.verdicts, known.calibration(), rate)
+        verdicts = [glance.verdict for glance in stream.window]
+        return hdc.detect_window(verdicts, known.calibration(), self._config.false_alarm_rate)
 
-    def _alarm(
+    def _turn(
         self,
         event: Observation,
         stream: Stream,
+        opening: str | None,
         window: hdc.WindowVerdict | None,
-        known: Knowledge,
     ) -> Iterator[DriftAlarm]:
-        stream.note(known=window.known if window else None)
-        if window is None or not (window.known if stream.alarmed else stream.drifted):
+        if opening is None or window is None:
             return
-        stream.opening = "" if stream.alarmed else self._next_domain(known)
+        stream.opening = opening
         yield DriftAlarm(
             event.stream,
             event.key,
             event.captured_at_ns,
             stream.alarmed,
             window.p_value,
-            stream.opening or window.domain,
+            opening or stream.here,
         )
 
-    def _redirect(self, stream: Stream) -> None:
-        """Let late labels of the unknown samples that led to an alarm go to the domain it opens."""
-        for key, verdict in stream.verdicts_by_key():
-            seen = self._recent.get(key)
-            if verdict.known is False and seen is not None:
-                self._recent.put(key, replace(seen, domain=stream.opening))
 
-    def _next_domain(self, known: Knowledge) -> str:
-        taken = {*known.domains, *self._streams.openings()}
-        number = len(known.domains) + 1
-        while f"domain-{number}" in taken:
-            number += 1
-        return f"domain-{number}"
-
-
-def _seen(event: Observation, features: Features, domain: str) -> Seen:
+def _seen(event: Observation, features: Features, domain: str, guess: str = "") -> Seen:
     raw = features.tobytes()
-    return Seen(event.stream, event.subject, event.captured_at_ns, domain, raw)
+    return Seen(event.stream, event.subject, event.captured_at_ns, domain, raw, guess)
 
 
 def _decision(
@@ -151,6 +148,7 @@ def _decision(
     verdict: hdc.Verdict,
     window: hdc.WindowVerdict | None,
     stream: Stream,
+    known: Knowledge,
 ) -> Decision:
     return Decision(
         event.key,
@@ -165,6 +163,7 @@ def _decision(
         window.p_value if window else 1.0,
         stream.alarmed,
         verdict.shortfall.reason if verdict.shortfall else "",
+        stream.alarmed and stream.opening not in known.domains,
     )
 
 

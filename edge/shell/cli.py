@@ -9,15 +9,28 @@ from typer.core import TyperGroup
 
 import encoder
 import hdc
+from firmware_bridge import BridgeError
 
 from ..core import EdgeError
-from . import actions, cli_change, cli_encoder, cli_files, cli_sim, views
+from . import (
+    actions,
+    cli_bridge,
+    cli_change,
+    cli_encoder,
+    cli_files,
+    cli_grow,
+    cli_sim,
+    growing,
+    growth_views,
+    views,
+)
 from .cli_options import HERE, HomeOption, JsonOption
 from .home import Home, create_home
 
 ORDER = (
-    "demo", "init", "learn", "predict", "inspect", "relabel", "forget", "verify", "survey",
-    "backup", "restore", "export", "merge", "encoder", "simulate",
+    "demo", "init", "learn", "grow", "predict", "inspect", "adaptors", "rollback", "relabel",
+    "forget", "verify", "survey", "backup", "restore", "export", "merge", "encoder", "export-c",
+    "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -35,7 +48,7 @@ class Verbs(TyperGroup):
         """Run a verb."""
         try:
             return super().invoke(ctx)
-        except (EdgeError, encoder.EncoderError, hdc.HdcError) as error:
+        except (EdgeError, BridgeError, encoder.EncoderError, hdc.HdcError) as error:
             views.show_error(error.message, error.hint)
         except BrokenPipeError:
             raise
@@ -105,12 +118,19 @@ def learn(
     home: HomeOption = HERE,
     domain: Annotated[str, typer.Option(help="Domain of examples that do not say.")] = "",
     label: Annotated[str, typer.Option(help="Label of examples that do not say.")] = "",
+    grow: Annotated[
+        bool, typer.Option("--grow", help="Then grow adaptors where there are enough new facts.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Learn labelled examples: all of them, durably, or none."""
-    with Home(home) as opened, views.counting("encoding") as tick:
-        done = actions.learn_path(opened, path, domain, label, tick)
-    views.show_json(done) if as_json else views.show_learned(done)
+    with Home(home) as opened:
+        with views.counting("encoding") as tick:
+            done = actions.learn_path(opened, path, domain, label, tick)
+        views.show_json(done) if as_json else views.show_learned(done)
+        if grow:
+            with growth_views.waiting() as beat:
+                cli_grow.show_outcomes(growing.grow_due(opened, beat), as_json=as_json)
 
 
 @app.command()
@@ -152,6 +172,9 @@ def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+app.command()(cli_grow.grow)
+app.command()(cli_grow.adaptors)
+app.command()(cli_grow.rollback)
 app.command()(cli_change.forget)
 app.command()(cli_change.relabel)
 app.command()(cli_change.survey)
@@ -160,5 +183,6 @@ app.command()(cli_files.restore)
 app.command()(cli_files.export)
 app.command()(cli_files.merge)
 app.add_typer(cli_encoder.app, name="encoder")
+app.command(name="export-c")(cli_bridge.export_c)
 app.command(name="simulate")(cli_sim.simulate)
 app.command(name="demo")(cli_sim.demo)

@@ -7,7 +7,8 @@ import typer
 
 from . import transfer, views
 from .cli_options import HERE, HomeOption, JsonOption
-from .home import Home, read_settings
+from .home import Home
+from .settings import read_settings
 from .store import Store
 
 

@@ -5,7 +5,9 @@ In a terminal a bar and a small table move while images stream in; elsewhere onl
 
 import shlex
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -16,19 +18,25 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.rule import Rule
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ..core import Decision, Receipt
+from ..core import Decision, GrowthJob, GrowthResult, Receipt
 from ..sim.demo import TITLE, tell
-from ..sim.demo_beats import Beat, Chapter, Glimpse, Line, Outcome, Tone
+from ..sim.demo_beats import Beat, Chapter, Glimpse, Line, Outcome, Pause, Tone
 from ..sim.demo_story import Plan
 from ..sim.digits import Digits
 from ..sim.report import write_report
+from ..sim.workshop import NO_TORCH
 from .home import Home, create_home
 from .views import console as terminal
+from .worker import Worker
 
 ENCODER: Final = "efficientnet_lite0"
+WORKER_MIB_MAX: Final = 2_048
+WORKER_SECONDS_MAX: Final = 120.0
+POLL_SECONDS: Final = 0.05
 SHADES: Final = " ░▒▓█"
 SAMPLE_ROWS: Final = 7
 SAMPLE_DIGITS: Final = (2, 4, 7, 8)
@@ -53,7 +61,8 @@ def show_demo(out: Path, plan: Plan | None = None, console: Console = terminal) 
     console.print(f"Encoder {ENCODER}, frozen; no network; every number is measured now.")
     with Home(folder) as home:
         screen = _Screen(console)
-        story = tell(home.model, home.store, home.settings.config(), plan, time.time_ns())
+        given = (home.model, home.store, home.settings.config(), plan, time.time_ns())
+        story = tell(*given, find_worker())
         with screen.live if console.is_terminal else nullcontext():
             for beat in story:
                 screen.show(beat)
@@ -75,6 +84,21 @@ def free_folder(out: Path) -> Path:
     return folder
 
 
+def find_worker() -> Callable[[GrowthJob], GrowthResult] | None:
+    """Return a function that grows in a worker process, or None where torch is missing."""
+    if find_spec("torch") is None:
+        return None
+    worker = Worker(WORKER_MIB_MAX, WORKER_SECONDS_MAX)
+
+    def grow(job: GrowthJob) -> GrowthResult:
+        worker.start(job)
+        while (result := worker.poll()) is None:
+            time.sleep(POLL_SECONDS)
+        return result
+
+    return grow
+
+
 class _Screen:
     """Prints beats; keeps a bar and a table alive below them while images stream in."""
 
@@ -82,6 +106,7 @@ class _Screen:
         self.outcome: Outcome | None = None
         self._console = console
         self._chapter = 0
+        self._pausing = False
         self._seen = self._right = self._new = 0
         self._bar = Progress(
             TextColumn("  "), BarColumn(40), MofNCompleteColumn(), TextColumn("images"),
@@ -96,10 +121,16 @@ class _Screen:
         elif isinstance(beat, Chapter):
             self._open(beat)
         elif isinstance(beat, Line):
+            if self._pausing:
+                self.live.update(Text(""))
+            self._pausing = False
             sign, style = LOOKS[beat.tone]
             line = Table.grid(padding=(0, 1, 0, 0))
             line.add_row(Text(f"  {sign}", style), Text(beat.text, style))
             self._console.print(line)
+        elif isinstance(beat, Pause):
+            self._pausing = True
+            self.live.update(Spinner("dots", f" {beat.text}", style="cyan"))
         elif isinstance(beat, Receipt):
             self._console.print(_receipt(beat))
         else:
@@ -107,6 +138,7 @@ class _Screen:
 
     def _open(self, chapter: Chapter) -> None:
         self._chapter += 1
+        self._pausing = False
         self._seen = self._right = self._new = 0
         self._console.print()
         self._console.print(Rule(f"{self._chapter}  {chapter.title}", align="left", style="cyan"))
@@ -165,14 +197,9 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     marks = Table("held-out digits read right", box=box.SIMPLE_HEAD)
     for name in ("MNIST", "new scanner", f"its {outcome.digit}s", "its other digits"):
         marks.add_column(name, justify="right")
-    names = (
-        "before any label",
-        f"after {outcome.labels} labels",
-        f"after forgetting its {outcome.digit}s",
-    )
-    for name, exam in zip(names, outcome.exams, strict=True):
+    for exam in outcome.exams:
         shares = (exam.known, exam.new, exam.digit, exam.others)
-        marks.add_row(name, *(f"{share:.1%}" for share in shares))
+        marks.add_row(exam.when, *(f"{share:.1%}" for share in shares))
     console.print(marks)
     facts = Table(box=box.SIMPLE, show_header=False, pad_edge=True)
     facts.add_column(style="dim", no_wrap=True)
@@ -183,7 +210,8 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def _figures(outcome: Outcome) -> tuple[tuple[str, str], ...]:
-    known, new, proof = outcome.known, outcome.unlabelled, outcome.proof
+    known, new, again = outcome.known, outcome.unlabelled, outcome.labelled
+    proof = outcome.proof
     noticed = f"after {new.alarm_after}" if new.alarm_after else f"not in {new.images}"
     mistaken = f"{known.new} of {known.images} = {known.novelty:.1%}"
     exact = "bit-identical to never having seen them"
@@ -194,11 +222,24 @@ def _figures(outcome: Outcome) -> tuple[tuple[str, str], ...]:
         ("false alarms", f"{known.alarms or 'none'} in {known.images} images of the known one"),
         ("called new though known", f"{mistaken} (ordered: {outcome.recording.rate:.0%})"),
         ("late labels", f"{outcome.placed} of {outcome.labels} found the new domain by themselves"),
+        ("adaptor", _adaptor(outcome)),
+        ("routed", f"{again.routed} of {again.images} to the new scanner's own, by themselves"),
         ("forgotten", f"{proof.facts} facts, {proof.traces_after} of them left in the file"),
         ("sent again", f"{proof.relearned} of {proof.redelivered} relearned"),
         ("knowledge", exact if proof.exact else f"NOT {exact}"),
         ("time per image", f"encoder {encoding}, everything else {rest} ({share})"),
     )
+
+
+def _adaptor(outcome: Outcome) -> str:
+    episodes = outcome.recording.episodes
+    if not episodes:
+        return f"none: {NO_TORCH}"
+    if episodes[0].accuracy is None:
+        return f"none: {episodes[0].reason}"
+    grown = [one for one in episodes if one.state == "serving"]
+    spent = f"searched and trained in {episodes[0].seconds or 0:.1f} s"
+    return f"{grown[-1].blueprint}, {spent}" if grown else f"none did better, {spent}"
 
 
 def _show_paths(folder: Path, report: Path, seconds: float, console: Console) -> None:

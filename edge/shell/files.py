@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..core import StateCorruptError, StateError, StateVersionError
@@ -14,6 +14,9 @@ from .durable import place
 BUSY_TIMEOUT_S = 5.0
 PAGE_BYTES = 8192
 HEADER = b"SQLite format 3\x00"
+HEADER_BYTES = 100
+VERSION_AT = slice(60, 64)
+"""Where the header of an SQLite file holds `user_version`, the highest byte first."""
 
 
 class WriterLock:
@@ -97,6 +100,24 @@ def open_database(path: Path, *, writable: bool) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def copy_updated(path: Path, target: Path) -> Path:
+    """Return a file that this program can read: `path` itself, or, where its layout is older, a
+    copy of it in `target`, brought up to date."""
+    if not path.is_file():
+        return path
+    _check_header(path)
+    with path.open("rb") as file:
+        found = int.from_bytes(file.read(HEADER_BYTES)[VERSION_AT], "big")
+    if not 0 < found < schema.version():
+        return path
+    with closing(_connect(path, "mode=ro")) as db:
+        _check_version(path, db, writable=True)
+        db.execute("VACUUM INTO ?", (str(target),))
+    with closing(_connect(target, "mode=rw")) as copy:
+        schema.migrate(copy, found)
+    return target
 
 
 def hold(db: sqlite3.Connection) -> None:

@@ -1,26 +1,23 @@
 """A home: the folder that holds one runtime's settings, its encoder card and its knowledge."""
 
-import difflib
 import json
-import re
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 import encoder
 
 from ..core import (
-    Config,
+    Abandon,
     ConfigError,
     Effect,
     Event,
     ForgetRequest,
+    Grow,
+    Grown,
     Message,
     Observation,
     Publish,
@@ -31,67 +28,11 @@ from ..core import (
 )
 from .durable import discard, write_text
 from .footprint import give_back
+from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
+from .worker import Worker
 
-SETTINGS = "auricle.toml"
 VECTOR_CARD = "card.toml"
-
-TEMPLATE = """\
-# Settings of this auricle home; every key is documented in docs/config.md.
-
-[encoder]
-# card: a shipped encoder's name, or the path of a card
-card = {card}
-threads = 1                # threads of the encoder
-
-[knowledge]
-file = "knowledge.db"      # the ledger, beside this file
-facts_per_concept = 1000   # newest facts kept per (domain, label)
-
-[detector]
-false_alarm_rate = 0.01    # share of known samples, and windows, that may be called new
-window = 16                # observations in a stream's drift window
-seed = 1                   # of the projection; part of every digest
-"""
-
-
-class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[encoder]: card, a shipped name or a path; threads."""
-
-    card: str
-    threads: int = 1
-
-
-class KnowledgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[knowledge]: file, relative to the home; facts kept per concept."""
-
-    file: str = "knowledge.db"
-    facts_per_concept: int = 1000
-
-
-class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[detector]: false-alarm rate, window in observations, seed of the projection."""
-
-    false_alarm_rate: float = 0.01
-    window: int = 16
-    seed: int = 1
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole of auricle.toml."""
-
-    encoder: EncoderSettings
-    knowledge: KnowledgeSettings = KnowledgeSettings()
-    detector: DetectorSettings = DetectorSettings()
-
-    def config(self) -> Config:
-        """Return the core's part; raises ConfigError for a value that cannot be used."""
-        return Config(
-            seed=self.detector.seed,
-            false_alarm_rate=self.detector.false_alarm_rate,
-            window=self.detector.window,
-            facts_per_concept=self.knowledge.facts_per_concept,
-        )
 
 
 class Intake:
@@ -115,7 +56,11 @@ class Intake:
 
 
 class Home:
-    """An opened home: settings, model, store and the runtime over them.  Close it after use."""
+    """An opened home: settings, model, store, the runtime over them, and a worker for what it asks
+    to be grown.  Close it after use.
+
+    Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
+    """
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
@@ -125,23 +70,37 @@ class Home:
             opened.callback(self.model.close)
             path = folder / self.settings.knowledge.file
             self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
-            self.runtime = Runtime(self.settings.config(), self.model, self.store)
+            self.runtime = self._open_runtime()
             opened.pop_all()
+        growth = self.settings.growth
+        self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
         self._stirred = True
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, return what is to be told.
 
         The first observation after anything else has thresholds derived; what that took is then
-        given back to the system.
+        given back to the system.  Where an effect fails, what the runtime holds no longer fits the
+        file: it is opened again before the StateError goes on.
         """
-        told = tuple(self._applied(self.runtime.handle(event)))
+        try:
+            told = tuple(self._applied(self.runtime.handle(event)))
+        except StateError:
+            self.worker.stop()
+            self.runtime = self._open_runtime()
+            raise
         if not isinstance(event, Observation):
             self._stirred = True
         elif self._stirred:
             self._stirred = False
             give_back()
         return told
+
+    def tend(self) -> tuple[Message, ...]:
+        """Take in what the worker has grown, if it is done; returns what is to be told.  Never
+        waits."""
+        result = self.worker.poll()
+        return () if result is None else self.feed(Grown(result))
 
     def stamp(self) -> str:
         """Write down the knowledge's digest for later verification, and return it."""
@@ -171,7 +130,8 @@ class Home:
         return len(ids)
 
     def close(self) -> None:
-        """Close store and encoder."""
+        """Stop the worker, close store and encoder."""
+        self.worker.stop()
         self.store.close()
         self.model.close()
 
@@ -186,12 +146,21 @@ class Home:
     ) -> None:
         self.close()
 
+    def _open_runtime(self) -> Runtime:
+        return Runtime(self.settings.config(), self.model, self.store)
+
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
         for effect in effects:
-            if isinstance(effect, Publish):
-                yield effect.message
-            else:
-                self.store.apply(effect)
+            match effect:
+                case Publish():
+                    yield effect.message
+                case Grow():
+                    self.worker.start(effect.job)
+                    give_back()
+                case Abandon():
+                    self.worker.stop()
+                case _:
+                    self.store.apply(effect)
 
 
 def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:
@@ -246,40 +215,6 @@ def _make_knowledge(folder: Path, settings: Settings, undo: ExitStack) -> None:
         Store.create(file, model.card).close()
     undo.callback(file.with_name(file.name + ".lock").unlink, missing_ok=True)
     undo.callback(discard, file)
-
-
-def read_settings(folder: Path) -> Settings:
-    """Read auricle.toml strictly; raises ConfigError naming the nearest known key."""
-    path = folder / SETTINGS
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"opening the home {folder}: there is no {SETTINGS}",
-            "make one with `auricle init`, or name it with --home",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"reading {path}: {error}", "correct the file") from error
-    try:
-        settings = msgspec.convert(tomllib.loads(text), Settings)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"reading {path}: {error}", "correct the TOML") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"reading {path}: {error}", nearest_key(str(error))) from error
-    settings.config()
-    return settings
-
-
-def nearest_key(complaint: str) -> str:
-    """Say which known key comes nearest to the unknown one a complaint names."""
-    found = re.search(r"unknown field `([^`]+)`", complaint)
-    keys = [
-        field.encode_name
-        for struct in (Settings, EncoderSettings, KnowledgeSettings, DetectorSettings)
-        for field in msgspec.structs.fields(struct)
-    ]
-    close = difflib.get_close_matches(found.group(1), keys, n=1) if found else []
-    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(sorted(set(keys)))}"
 
 
 def open_encoder(folder: Path, settings: Settings) -> encoder.Model:

@@ -1,6 +1,6 @@
 """Data with arrays in it as bytes, for pipes and blobs: one safetensors block, no pickle.
 
-What is not an array travels as msgpack in an array of its own, checked against the types on arrival.
+What is not an array travels as msgpack in an array of its own; types are checked on arrival.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,13 @@ def pack(value: Any) -> bytes:
     """Turn a dataclass of plain values, other such dataclasses and arrays into bytes."""
     arrays: dict[str, NDArray[Any]] = {}
 
-    def put(array: Any) -> str:
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"packing: expected plain values and arrays, found {type(array)}")
+    def put(part: Any) -> str | dict[str, Any]:
+        if isinstance(part, Mapping):
+            return dict(part)
+        if not isinstance(part, np.ndarray):
+            raise TypeError(f"packing: expected plain values and arrays, found {type(part)}")
         name = f"array {len(arrays)}"
-        arrays[name] = np.ascontiguousarray(array)
+        arrays[name] = np.asarray(part, order="C")
         return name
 
     head = msgspec.msgpack.encode(value, enc_hook=put)
@@ -49,7 +51,7 @@ def unpack(parcel: bytes, kind: type[T]) -> T:
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Turn named arrays into a safetensors block."""
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def unpack_arrays(block: bytes) -> dict[str, NDArray[Any]]:

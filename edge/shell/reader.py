@@ -4,17 +4,30 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from numpy.typing import NDArray
-from safetensors.numpy import load as load_arrays
 
-from ..core import Batch, Fact, Selector, StateCorruptError, digest_facts, gather
+from ..core import (
+    Batch,
+    Candidate,
+    Fact,
+    Record,
+    Selector,
+    StateCorruptError,
+    digest_facts,
+    gather,
+)
 from ..core import limits as core_limits
 from .files import guarded
+from .growth_tables import candidate_of, record_of
+from .parcels import unpack_arrays
 from .rows import COLUMNS, clause, fact_of, tomb
+from .stowed import Stowed
 
 DIGEST_BYTES = 32
 DAMAGED = "keep the damaged file; put the last backup in its place"
@@ -29,6 +42,7 @@ class Reader:
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self._db = db
+        self._records: dict[str, tuple[Record, ...]] | None = None
         self._keys = self._burial_keys()
         self._width = int(self._meta("width") or b"0")
         if not (self._keys and self._width):
@@ -104,11 +118,29 @@ class Reader:
         # The facts have their digest; a flipped bit here would change the knowledge unnoticed.
         if hashlib.sha256(packed).digest() != self._meta("geometry_sha256"):
             raise StateCorruptError(f"reading the geometry in {self.path}: it is damaged", DAMAGED)
-        return load_arrays(packed)
+        return unpack_arrays(packed)
 
     def evictions(self) -> int:
         """See `facts.Ledger`."""
         return int(self._meta("evictions") or b"0")
+
+    def adaptors(self) -> Mapping[str, tuple[Record, ...]]:
+        """See `facts.Ledger`.  Their arrays are read when they are looked at."""
+        if self._records is None:
+            self._records = self._read_records()
+        return self._records
+
+    def attempts(self) -> dict[str, str]:
+        """See `facts.Ledger`."""
+        return dict(self._rows("SELECT domain, hash FROM attempts ORDER BY domain"))
+
+    def candidates(self) -> dict[str, Candidate]:
+        """See `facts.Ledger`."""
+        rows = self._rows(
+            "SELECT id, stream, subject, domain, captured_at_ns, score, features FROM candidates"
+            " ORDER BY number"
+        )
+        return {row[0]: candidate_of(row) for row in rows}
 
     @property
     def card_fingerprint(self) -> str:
@@ -158,8 +190,45 @@ class Reader:
             self.geometry()
             if self.digest() != self.written_digest():
                 yield "the facts are not those that were written: the file is damaged"
+            for versions in self._read_records().values():
+                for record in versions:
+                    len(record.arrays)
         except StateCorruptError as error:
             yield error.message
+
+    def _read_records(self) -> dict[str, tuple[Record, ...]]:
+        found: dict[str, tuple[Record, ...]] = {}
+        rows = self._rows(
+            "SELECT number, digest, domain, version, blueprint, own, seed, accuracy, incumbent"
+            " FROM adaptors ORDER BY domain, number DESC"
+        )
+        for number, digest, *values in rows:
+            shaped = "SELECT id FROM adaptor_facts WHERE adaptor = ? ORDER BY id"
+            facts = self._rows(shaped, (number,))
+            try:
+                bare = record_of(tuple(values), {}, (row[0] for row in facts))
+            except ValueError as error:
+                raise self._damaged_adaptor(values[0], values[1]) from error
+            load = partial(self._read_arrays, number, digest, bare)
+            found[bare.domain] = (*found.get(bare.domain, ()), replace(bare, arrays=Stowed(load)))
+        return found
+
+    def _read_arrays(self, number: int, digest: str, bare: Record) -> Mapping[str, NDArray[Any]]:
+        """Read an adaptor's arrays, and check that all of it is as it was written."""
+        rows = self._rows("SELECT arrays FROM adaptors WHERE number = ?", (number,))
+        try:
+            arrays = unpack_arrays(rows[0][0] if rows else b"")
+        except ValueError as error:
+            raise self._damaged_adaptor(bare.domain, bare.version) from error
+        if replace(bare, arrays=arrays).digest != digest:
+            raise self._damaged_adaptor(bare.domain, bare.version)
+        return arrays
+
+    def _damaged_adaptor(self, domain: str, version: int) -> StateCorruptError:
+        return StateCorruptError(
+            f"reading version {version} of the adaptor of {domain} in {self.path}: it is damaged",
+            DAMAGED,
+        )
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with guarded(self.path, "reading"):

@@ -35,6 +35,38 @@ MIGRATIONS: Final[list[str]] = [
         body TEXT NOT NULL
     );
     """,
+    """
+    CREATE TABLE adaptors (
+        number INTEGER PRIMARY KEY,
+        domain TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        blueprint TEXT NOT NULL,
+        arrays BLOB NOT NULL,
+        own INTEGER NOT NULL,
+        seed INTEGER NOT NULL,
+        accuracy REAL,
+        incumbent REAL,
+        digest TEXT NOT NULL,
+        UNIQUE (domain, version)
+    );
+    CREATE TABLE adaptor_facts (
+        adaptor INTEGER NOT NULL REFERENCES adaptors (number),
+        id TEXT NOT NULL,
+        PRIMARY KEY (adaptor, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX adaptor_facts_by_id ON adaptor_facts (id);
+    CREATE TABLE attempts (domain TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE candidates (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        stream TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        captured_at_ns INTEGER NOT NULL,
+        score REAL,
+        features BLOB NOT NULL
+    );
+    """,
 ]
 
 

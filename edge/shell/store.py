@@ -10,30 +10,34 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
-import numpy as np
-from safetensors.numpy import save as save_arrays
 
 import encoder
 
 from ..core import (
+    Attempt,
     Effect,
     Erase,
     Fact,
     Freeze,
+    Install,
     ModelMismatchError,
+    Nominate,
     Remember,
+    Retire,
     StateError,
     digest_facts,
 )
+from . import growth_tables
 from .durable import discard, place
 from .files import WriterLock, guarded, hold, open_database, transaction
+from .parcels import pack_arrays
 from .reader import DIGEST_BYTES, Reader
 from .rows import COLUMNS, row_of, tomb, veiled
 
@@ -120,17 +124,27 @@ class Store(Reader):
         return store
 
     def apply(self, effect: Effect) -> None:
-        """Carry out an effect, durably; Publish is not the store's business."""
-        if isinstance(effect, Remember):
-            self._remember(effect)
-        elif isinstance(effect, Erase):
-            self._erase(effect)
-        elif isinstance(effect, Freeze):
-            arrays = {name: np.ascontiguousarray(a) for name, a in effect.geometry.items()}
-            packed = save_arrays(arrays)
-            with self._transaction("freezing the geometry") as db:
-                _put(db, "geometry", packed)
-                _put(db, "geometry_sha256", hashlib.sha256(packed).digest())
+        """Carry out an effect, durably; Publish, Grow and Abandon are not the store's business."""
+        match effect:
+            case Remember():
+                self._remember(effect)
+            case Erase():
+                self._erase(effect)
+            case Freeze():
+                self._freeze(effect)
+            case Install():
+                with self._growing("storing an adaptor") as db:
+                    growth_tables.install(db, effect.record)
+            case Retire():
+                with self._growing("retiring an adaptor") as db:
+                    growth_tables.retire(db, effect.domain, effect.version)
+            case Attempt():
+                with self._transaction("noting an attempt at growth") as db:
+                    row = (effect.domain, effect.hash)
+                    db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?)", row)
+            case Nominate():
+                with self._transaction("keeping candidates for a label") as db:
+                    growth_tables.nominate(db, effect.candidates)
 
     def adopt_burials(self, other: "Store") -> None:
         """Take over what another store has buried: a fact forgotten there stays forgotten here."""
@@ -193,8 +207,15 @@ class Store(Reader):
                 [row_of(fact) for fact in effect.facts],
             )
             _put(db, "digest", digest)
+            growth_tables.drop_candidates(db, going)
             if effect.evicted:
                 _put(db, "evictions", str(evictions).encode())
+
+    def _freeze(self, effect: Freeze) -> None:
+        packed = pack_arrays(effect.geometry)
+        with self._transaction("freezing the geometry") as db:
+            _put(db, "geometry", packed)
+            _put(db, "geometry_sha256", hashlib.sha256(packed).digest())
 
     def _changed_digest(self, going: Iterable[str], coming: Iterable[Fact]) -> bytes:
         """Return the facts' digest after a change; it is a sum, so only the change is read."""
@@ -208,9 +229,10 @@ class Store(Reader):
         tombs = [(number, tomb(key, fact_id)) for fact_id in effect.ids]
         body = msgspec.json.encode(veiled(effect.receipt, key)).decode()
         digest = self._changed_digest(effect.ids, ())
-        with self._transaction("erasing facts") as db:
+        with self._growing("erasing facts") as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.ids])
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
+            growth_tables.forget_growth(db, effect.ids)
             db.execute(
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
                 (effect.receipt.requested_at_ns, body),
@@ -218,11 +240,18 @@ class Store(Reader):
             _put(db, "digest", digest)
             _put(db, "unscrubbed", b"1")
         self._scrub()
-        left = [fact_id for fact_id in effect.ids if self.get(fact_id) is not None]
+        left = [fact_id for fact_id in effect.ids if self._holds(fact_id)]
         if left:
             raise StateError(
-                f"erasing from {self.path}: {len(left)} facts read back", "see `auricle verify`"
+                f"erasing from {self.path}: {len(left)} ids read back", "see `auricle verify`"
             )
+
+    def _holds(self, fact_id: str) -> bool:
+        """Say whether any table still names an id."""
+        asked = " UNION ALL ".join(
+            f"SELECT 1 FROM {table} WHERE id = ?1" for table in growth_tables.TABLES_WITH_IDS
+        )
+        return bool(self._rows(asked, (fact_id,)))
 
     def _scrub(self) -> None:
         """Overwrite what erased facts leave in free space, and cut the log.
@@ -250,6 +279,13 @@ class Store(Reader):
         self._db.execute("VACUUM INTO ?", (str(fresh),))
         if held:
             hold(self._db)
+
+    @contextmanager
+    def _growing(self, doing: str) -> Iterator[sqlite3.Connection]:
+        """Change the adaptors in a transaction; they are read again afterwards."""
+        with self._transaction(doing) as db:
+            yield db
+        self._records = None
 
     def _transaction(self, doing: str) -> AbstractContextManager[sqlite3.Connection]:
         if self._lock is None:

@@ -13,8 +13,9 @@ import encoder
 from ..core import Ack, EdgeError, Enrol, Fact, StateError
 from .actions import after, told
 from .durable import discard, place, sync_folder
-from .files import WriterLock, guarded
-from .home import Home, open_encoder, read_settings
+from .files import WriterLock, copy_updated, guarded
+from .home import Home, open_encoder
+from .settings import read_settings
 from .store import Store
 
 
@@ -112,11 +113,12 @@ def replace_store(backup: Path, target: Path, card: encoder.Card) -> Path | None
     The old file moves with its log and before the new one comes: SQLite would apply a log left
     behind to the new file.
     """
-    fresh = target.with_name(target.name + ".new")
+    fresh, updated = (target.with_name(target.name + end) for end in (".new", ".updated"))
     with guarded(target, "restoring"):
         discard(fresh)
+        discard(updated)
         try:
-            with Store.open(backup, card, writable=False) as store:
+            with Store.open(copy_updated(backup, updated), card, writable=False) as store:
                 complaints = store.check()
                 if complaints:
                     raise StateError(
@@ -127,6 +129,7 @@ def replace_store(backup: Path, target: Path, card: encoder.Card) -> Path | None
             place(fresh, target)
         finally:
             discard(fresh)
+            discard(updated)
     return kept
 
 

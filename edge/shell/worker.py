@@ -14,11 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ..core import GrowthJob, GrowthResult
+import numpy as np
+
+from ..core import EdgeError, GrowthJob, GrowthResult
+from ..core.adaptors import build
 from .parcels import pack, unpack
 
 MIB: Final = 1 << 20
@@ -51,6 +54,7 @@ class Worker:
         self._seconds_max = seconds_max
         self._command = command
         self._task: _Task | None = None
+        self._stillborn: GrowthResult | None = None
 
     @property
     def job(self) -> GrowthJob | None:
@@ -63,10 +67,16 @@ class Worker:
         return self._task.process.pid if self._task else None
 
     def start(self, job: GrowthJob) -> None:
-        """Start a job; no other may be running.  Raises OSError where no process can be made."""
+        """Start a job; no other may be running.  Where no process can be made, the result says so.
+
+        Cost: a copy of the job's features for a moment, and starting a process.
+        """
         assert self._task is None, "one job at a time"
         limits = (self._memory_mib_max, self._seconds_max, os.getpid())
-        self._task = _Task(job, [*self._command, *map(str, limits)], self._seconds_max)
+        try:
+            self._task = _Task(job, [*self._command, *map(str, limits)], self._seconds_max)
+        except OSError as error:
+            self._stillborn = _failure(job, f"no process could be started: {error.strerror}")
 
     def poll(self) -> GrowthResult | None:
         """Return the result when there is one, once; None while the job runs, or without a job.
@@ -75,21 +85,24 @@ class Worker:
         """
         task = self._task
         if task is None:
+            stillborn, self._stillborn = self._stillborn, None
+            return stillborn
+        running = task.process.poll() is None
+        if running and time.monotonic() <= task.deadline:
             return None
-        late = time.monotonic() > task.deadline
-        if task.process.poll() is None and not late:
-            return None
+        if running or task.process.returncode == -signal.SIGALRM:
+            result = _failure(task.job, f"it took longer than {self._seconds_max:g} s")
+        else:
+            result = _read(task, self._memory_mib_max)
         self.stop()
-        if late or task.process.returncode == -signal.SIGALRM:
-            return _failure(task.job, f"it took longer than {self._seconds_max:g} s")
-        return _read(task, self._memory_mib_max)
+        return result
 
     def stop(self) -> None:
         """Kill the running job, if any, and drop what it holds."""
         if self._task is not None:
-            self._task.process.kill()
-            self._task.process.wait()
-            self._task = None
+            self._task.kill()
+            self._task.close()
+        self._task = self._stillborn = None
 
 
 class _Task:
@@ -97,9 +110,9 @@ class _Task:
 
     def __init__(self, job: GrowthJob, command: list[str], seconds_max: float) -> None:
         self.job = job
-        self.output, self.errors = _memory_file(), _memory_file()
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        with _memory_file() as given:
+        with ExitStack() as undo, _memory_file() as given:
+            self.output, self.errors = (undo.enter_context(_memory_file()) for _ in range(2))
             given.write(pack(job))
             given.seek(0)
             # A group of its own, so that Ctrl-C in a terminal reaches the parent alone; no session
@@ -112,7 +125,18 @@ class _Task:
                 env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
                 process_group=0,
             )
+            undo.pop_all()
         self.deadline = time.monotonic() + seconds_max
+
+    def kill(self) -> None:
+        """End the process, if it has not ended."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Give the memory of output and last words back."""
+        self.output.close()
+        self.errors.close()
 
 
 def _memory_file() -> BinaryIO:
@@ -129,19 +153,28 @@ def _read(task: _Task, memory_mib_max: int) -> GrowthResult:
         result = unpack(task.output.read(), GrowthResult)
     except ValueError as error:
         return _failure(task.job, f"its answer cannot be read: {error}")
-    if not _answers(task.job, result):
-        return _failure(task.job, "its answer is not about the job it was given")
-    return result
+    wrong = _flaw(task.job, result)
+    return _failure(task.job, wrong) if wrong else result
 
 
-def _answers(job: GrowthJob, result: GrowthResult) -> bool:
-    """Say whether a result is about a job, and its record about the job's facts alone."""
+def _flaw(job: GrowthJob, result: GrowthResult) -> str:
+    """Say why a result cannot be trusted, or nothing: whatever serves is checked before it does."""
     record = result.record
-    return (result.job_id, result.domain) == (job.id, job.domain) and (
-        record is None
-        or ((record.domain, record.version) == (job.domain, job.version)
-            and job.facts.issuperset(record.facts))
-    )  # fmt: skip
+    if (result.job_id, result.domain) != (job.id, job.domain):
+        return "its answer is about another job"
+    if record is None:
+        return ""
+    if (record.domain, record.version) != (job.domain, job.version):
+        return "its adaptor is that of another domain or version"
+    if not job.facts.issuperset(record.facts):
+        return "its adaptor is made of facts that it was not given"
+    try:
+        build(record, job.spans)
+    except EdgeError as error:
+        return f"its adaptor cannot serve: {error.message}"
+    if not all(np.isfinite(array).all() for array in record.arrays.values()):
+        return "its adaptor holds numbers that are none (NaN or infinity)"
+    return ""
 
 
 def _ending(status: int, words: str, memory_mib_max: int) -> str:
@@ -161,7 +194,9 @@ def _last_words(errors: BinaryIO) -> str:
     errors.seek(max(0, size - LAST_WORDS_BYTES))
     lines = errors.read().decode(errors="replace").split("\n")
     said = [line.strip() for line in lines if line.strip()]
-    return "".join(c if c.isprintable() else "?" for c in said[-1][:LAST_WORDS_CHARS]) if said else ""
+    return (
+        "".join(c if c.isprintable() else "?" for c in said[-1][:LAST_WORDS_CHARS]) if said else ""
+    )
 
 
 def _too_much(memory_mib_max: int) -> str:
@@ -169,7 +204,9 @@ def _too_much(memory_mib_max: int) -> str:
 
 
 def _failure(job: GrowthJob, reason: str) -> GrowthResult:
-    return GrowthResult(job.id, job.domain, None, f"the worker failed: {reason}", math.nan, math.nan)
+    return GrowthResult(
+        job.id, job.domain, None, f"the worker failed: {reason}", math.nan, math.nan
+    )
 
 
 # --- in the worker's own process ------------------------------------------------------------------
@@ -215,22 +252,29 @@ def _limit(memory_mib_max: int, seconds_max: float) -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     signal.setitimer(signal.ITIMER_REAL, seconds_max)
     size = memory_mib_max * MIB
-    for bound, most in (
-        (resource.RLIMIT_DATA, size), (resource.RLIMIT_FSIZE, size), (resource.RLIMIT_CORE, 0),
-    ):  # fmt: skip
-        resource.setrlimit(bound, (most, most))
+    _bound(resource.RLIMIT_DATA, size)
+    _bound(resource.RLIMIT_FSIZE, size)
+    _bound(resource.RLIMIT_CORE, 0)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _bound(what: int, most: int) -> None:
+    """Lower a limit; one that is lower already stays."""
+    _, held = resource.getrlimit(what)
+    least = most if held == resource.RLIM_INFINITY else min(most, held)
+    resource.setrlimit(what, (least, least))
 
 
 def _grow(job: GrowthJob) -> GrowthResult:
     try:
         from ..growth import grow
+
+        return grow(job)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         return GrowthResult(job.id, job.domain, None, NO_TORCH, math.nan, math.nan)
-    return grow(job)
 
 
 if __name__ == "__main__":

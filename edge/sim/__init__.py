@@ -5,7 +5,8 @@
 
 from .checkers import BrokenPromiseError
 from .digits import DIGITS, Digits, load_mnist, load_optdigits
-from .harness import Progress, answer_sample, run_scenario
+from .examination import answer_sample
+from .harness import Progress, run_scenario
 from .metrics import time_stage
 from .recording import Mark, MarkKind, Recording, Step, Timing
 from .report import Report, simulate, write_report

@@ -1,9 +1,20 @@
 """The promises, checked from outside while a simulation runs; a broken one stops it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
-from ..core import EdgeError, Ledger, MemoryLedger, Runtime, derive
+from ..core import (
+    EdgeError,
+    GrowthJob,
+    GrowthResult,
+    Ledger,
+    MemoryLedger,
+    Record,
+    Runtime,
+    derive,
+    limits,
+)
 from ..shell.store import Store
 
 FEATURE_BYTES_MIN: Final = 16
@@ -26,6 +37,13 @@ def check_knowledge(runtime: Runtime, ledger: Ledger, card_fingerprint: str) -> 
 def check_ledger(store: Store, mirror: MemoryLedger) -> None:
     """The store holds the effects that it confirmed, no more and no less."""
     _promise(store.digest() == mirror.digest(), "the store does not hold what it confirmed")
+    _promise(_versions(store) == _versions(mirror), "the store holds other adaptors than confirmed")
+    _promise(
+        dict(store.attempts()) == dict(mirror.attempts()), "the store holds other failed attempts"
+    )
+    _promise(
+        set(store.candidates()) == set(mirror.candidates()), "the store holds other candidates"
+    )
     found = store.check()
     _promise(not found, f"the store is damaged: {'; '.join(found)}")
 
@@ -64,6 +82,42 @@ def check_bounds(runtime: Runtime, ledger: Ledger) -> None:
         set(runtime.knowledge.memory.keys) == set(counts),
         "the memory's concepts are not those of the ledger",
     )
+
+
+def check_adaptors(store: Ledger, erased: AbstractSet[str]) -> None:
+    """No version knows a forgotten fact, and there are no more of them than allowed."""
+    kept = store.adaptors()
+    _promise(len(kept) <= limits.ADAPTORS_MAX, "more domains have an adaptor than allowed")
+    for domain, versions in kept.items():
+        _promise(len(versions) <= limits.VERSIONS_MAX, f"{domain} has too many adaptor versions")
+        for record in versions:
+            known = erased & set(record.facts)
+            _promise(not known, f"adaptor {domain} {record.version} knows forgotten {known}")
+
+
+def check_budget(runtime: Runtime, record: Record) -> None:
+    """An adaptor that was just installed serves within its budget, head included."""
+    adaptor, budget = runtime.knowledge.adaptor(record.domain), runtime.config.budget
+    _promise(adaptor.nbytes <= budget.nbytes, f"adaptor {record.domain} has too many bytes")
+    _promise(
+        adaptor.operations <= budget.operations,
+        f"adaptor {record.domain} takes too many operations",
+    )
+
+
+def check_regrowth(
+    grow: Callable[[GrowthJob], GrowthResult], job: GrowthJob, record: Record
+) -> None:
+    """The same job gives the same adaptor again, bit for bit."""
+    again = grow(job).record
+    _promise(
+        again is not None and again.digest == record.digest,
+        f"adaptor {record.domain} {record.version} grown again from the same job is another one",
+    )
+
+
+def _versions(ledger: Ledger) -> dict[str, list[str]]:
+    return {name: [record.digest for record in kept] for name, kept in ledger.adaptors().items()}
 
 
 def _found(part: bytes, files: list[bytes]) -> bool:

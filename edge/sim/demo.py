@@ -4,6 +4,7 @@
 happens; a view prints it.  Every number is measured during the run.
 """
 
+from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Final
 
@@ -25,11 +26,15 @@ from ..core import (
 from ..shell.store import Store
 from .demo_beats import Beat, Chapter, Line, Outcome, Tally, Tone
 from .demo_desk import Desk, Sheet, TimedModel
+from .demo_growth import TEXT, adapted, grow
 from .demo_proof import Proof, count_traces, prove
 from .demo_story import Plan, Story, encode, watch
 from .digits import DIGITS, Deck, load_mnist, load_optdigits
-from .metrics import measure_matrix, measure_steps
-from .recording import Recording
+from .examination import tabulate
+from .faults import Chaos, never
+from .metrics import measure_growth, measure_matrix, measure_steps
+from .recording import Recording, Routing
+from .workshop import Grower, Workshop
 
 KNOWN: Final = "mnist"
 NEW: Final = "optdigits"
@@ -40,28 +45,35 @@ REQUEST: Final = "demo-forget-1"
 
 
 def tell(
-    model: Model, store: Store, config: Config, plan: Plan | None = None, started_at_ns: int = 0
+    model: Model,
+    store: Store,
+    config: Config,
+    plan: Plan | None = None,
+    started_at_ns: int = 0,
+    grower: Grower | None = None,
 ) -> Iterator[Beat]:
     """Yield the story beat by beat; the last one is the `Outcome`.
 
     model: the shipped encoder, or one like it.  store: empty and writable; it keeps what was
-    learned.  started_at_ns: when the first image was captured.  Needs the extra `sim`.
+    learned.  started_at_ns: when the first image was captured.  grower: searches and trains; None
+    where nothing can, the story says so.  Needs the extra `sim`.
     """
     plan = plan or Plan()
     decks = Deck(load_mnist(), plan.seed), Deck(load_optdigits(), plan.seed)
     timed = TimedModel(model)
-    desk = Desk(config, timed, store, Runtime(config, timed, store))
+    workshop = Workshop(grower, 0, Chaos(never, never))
+    desk = Desk(config, timed, store, Runtime(config, timed, store), workshop)
     story = Story(plan, desk, *decks, started_at_ns)
     yield from _enrol(story)
     known = yield from _read_known(story)
     unlabelled = yield from _switch(story)
     labels, placed = yield from _label(story, unlabelled)
+    yield from _adapt(story)
     labelled = yield from _recover(story)
     receipt, proof = yield from _forget(story)
     encoding, rest = (timing.p50_us / 1e3 for timing in desk.timings()[:2])
-    first, second, third = story.exams
     yield Outcome(
-        _recording(story, receipt), (first, second, third), known, unlabelled, labelled,
+        _recording(story, receipt), tuple(story.exams), known, unlabelled, labelled,
         labels, placed, plan.digit, receipt, proof, encoding, rest,
     )  # fmt: skip
 
@@ -86,7 +98,7 @@ def _enrol(story: Story) -> Iterator[Beat]:
         rows = yield from encode(story, digits)
         sheets.append(Sheet(rows, tuple(str(label) for label in digits.labels)))
     story.sheets = tuple(sheets)
-    exam = story.examine()
+    exam = story.examine("before any label")
     yield Line(f"{plan.exam} held-out digits: {exam.known:.1%} read right", "good")
 
 
@@ -131,10 +143,20 @@ def _label(story: Story, before: Tally) -> Generator[Beat, None, tuple[int, int]
     if strays:
         story.tell(Relabel(Selector(ids=strays), domain=NEW))
         yield Line(f"a person moves the other {len(strays)} there", "bad")
-    exam = story.examine()
+    exam = story.examine(f"after {len(chosen)} labels")
     yield Line(f"held-out digits read right: new scanner {story.exams[0].new:.1%} → {exam.new:.1%},"
                f" MNIST {story.exams[0].known:.1%} → {exam.known:.1%}", "good")  # fmt: skip
     return len(chosen), placed
+
+
+def _adapt(story: Story) -> Iterator[Beat]:
+    yield Chapter("An adaptor", TEXT)
+    yield from grow(story, NEW)
+    if adapted(story, NEW):
+        before, exam = story.exams[-1], story.examine("with an adaptor")
+        tone: Tone = "good" if exam.new >= before.new else "bad"
+        yield Line(f"held-out digits read right: new scanner {before.new:.1%} → {exam.new:.1%},"
+                   f" MNIST {before.known:.1%} → {exam.known:.1%}", tone)  # fmt: skip
 
 
 def _recover(story: Story) -> Generator[Beat, None, Tally]:
@@ -142,6 +164,8 @@ def _recover(story: Story) -> Generator[Beat, None, Tally]:
     yield Chapter("Recovered", "The new scanner goes on, without further labels.", len(digits))
     tally = yield from watch(story, digits, learned=True)
     yield Line(f"{tally.accuracy:.1%} read right, {tally.novelty:.1%} called new", "good")
+    own = "its own adaptor" if adapted(story, NEW) else "its own head"
+    yield Line(f"{tally.routed} of {tally.images} were sent to {own}, without being told")
     return tally
 
 
@@ -153,20 +177,23 @@ def _forget(story: Story) -> Generator[Beat, None, tuple[Receipt, Proof]]:
     kept = [fact for fact in facts if not selector.matches(fact)]
     text = f"A request: forget every {digit} of the new scanner; those of MNIST stay."
     yield Chapter("Forgetting", text)
-    traces = count_traces(desk.store.path, gone)
+    traces, grown = count_traces(desk.store.path, gone), adapted(story, NEW)
     answers = story.tell(ForgetRequest(REQUEST, selector, story.tick()))
     receipt = next(answer for answer in answers if isinstance(answer, Receipt))
     story.mark("forget", f"{receipt.facts_forgotten} facts of {NEW}/{digit}")
     images = [story.seen[fact.id][1] for fact in gone]
     proof = prove(desk, kept, gone, images, traces, receipt)
-    story.examine()
     yield receipt
+    if grown and not adapted(story, NEW):
+        yield Line("the adaptor had learned from them: it ended with them, and is grown again")
+        yield from grow(story, NEW)
+    story.examine(f"after forgetting its {digit}s")
     yield from _show_proof(story, proof)
     return receipt, proof
 
 
 def _show_proof(story: Story, proof: Proof) -> Iterator[Beat]:
-    before, after = story.exams[1], story.exams[2]
+    before, after = story.exams[-2:]
     tone: Tone = "good" if proof.holds else "bad"
     agree = "the same as" if proof.exact else "NOT the same as"
     yield Line(f"{proof.facts} facts forgotten; knowledge {proof.runtime[:12]} is {agree}"
@@ -202,17 +229,32 @@ def _recording(story: Story, receipt: Receipt) -> Recording:
     matrix[-1][1] = story.exams[-1].others
     figures = measure_steps(story.steps, story.marks, desk.config.window)
     figures |= measure_matrix(np.array(matrix), TAUGHT_AT, 1 / len(DIGITS))
+    routing = _routing(story)
+    figures |= measure_growth(desk.workshop.episodes, routing)
     return Recording(
         title=TITLE,
         seed=story.plan.seed,
         steps=tuple(story.steps),
         marks=tuple(story.marks),
         domains=(KNOWN, NEW),
-        checkpoints=("enrolled", "labels", "forget"),
+        checkpoints=tuple(exam.when for exam in story.exams),
         accuracy_matrix=tuple(map(tuple, matrix)),
         receipts=(receipt,),
         timings=desk.timings(),
         metrics=figures,
         rate=desk.config.false_alarm_rate,
         digest=desk.runtime.digest(),
+        episodes=tuple(desk.workshop.episodes),
+        routing=routing,
     )
+
+
+def _routing(story: Story) -> Routing:
+    desk = story.desk
+    answers = dict(zip((KNOWN, NEW), map(desk.ask, story.sheets), strict=True))
+    counts: Counter[str] = Counter()
+    for (domain, _), count in desk.store.concepts().items():
+        counts[domain] += count
+    # By now a person has given each domain its own name.
+    learned = {(name, name): counts[name] for name in answers}
+    return tabulate(answers, learned, desk.runtime.knowledge, desk.config)

@@ -38,16 +38,25 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Something is being done that takes a moment."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What became of a stretch of images.
 
-    alarms: raised in it.  alarm_after, cleared_after: images until the first alarm, and until the
-    first all-clear; None where there was none.  domain: that the alarm opened.
+    routed: sent to the domain they came from.  alarms: raised in it.  alarm_after, cleared_after:
+    images until the first alarm, and until the first all-clear; None where there was none.
+    domain: that the alarm opened.
     """
 
     images: int
     read: int
     new: int
+    routed: int = 0
     alarms: int = 0
     alarm_after: int | None = None
     cleared_after: int | None = None
@@ -67,8 +76,9 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class Exam:
     """Shares of held-out images read right: of the known source, of the new one; and of the new
-    one's images of the digit that is to be forgotten, and of the others."""
+    one's images of the digit that is to be forgotten, and of the others.  when: in few words."""
 
+    when: str
     known: float
     new: float
     digit: float
@@ -79,13 +89,14 @@ class Exam:
 class Outcome:
     """What the story comes to.
 
-    exams: after enrolment, after the labels, after forgetting.  placed: labels that went to the
+    exams: after enrolment, after the labels, with the adaptor where one serves, after forgetting.
+    placed: labels that went to the
     domain the alarm had opened.  encoder_ms, rest_ms: medians per image, of the encoder and of
     everything else.
     """
 
     recording: Recording
-    exams: tuple[Exam, Exam, Exam]
+    exams: tuple[Exam, ...]
     known: Tally
     unlabelled: Tally
     labelled: Tally
@@ -98,4 +109,4 @@ class Outcome:
     rest_ms: float
 
 
-Beat = Chapter | Glimpse | Line | Receipt | Outcome
+Beat = Chapter | Glimpse | Line | Pause | Receipt | Outcome

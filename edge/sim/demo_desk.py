@@ -9,11 +9,24 @@ from numpy.typing import NDArray
 
 import encoder
 
-from ..core import Config, Event, Message, Model, Observation, Publish, Runtime
+from ..core import (
+    Abandon,
+    Config,
+    Effect,
+    Event,
+    Grow,
+    Growth,
+    Message,
+    Model,
+    Observation,
+    Publish,
+    Runtime,
+)
 from ..shell.store import Store
-from .harness import answer_sample
+from .examination import Answer, ask
 from .metrics import time_stage
 from .recording import Timing
+from .workshop import Workshop
 
 NS_PER_US: Final = 1000
 
@@ -54,6 +67,7 @@ class Desk:
     model: TimedModel
     store: Store
     runtime: Runtime
+    workshop: Workshop
     _handle_ns: list[int] = field(default_factory=list)
     _store_ns: list[int] = field(default_factory=list)
 
@@ -65,17 +79,33 @@ class Desk:
             encoding = sum(self.model.spent_ns[before:])
             self._handle_ns.append(time.perf_counter_ns() - start - encoding)
         for effect in effects:
-            if not isinstance(effect, Publish):
+            self._apply(effect)
+        return tuple(effect.message for effect in effects if isinstance(effect, Publish))
+
+    def _apply(self, effect: Effect) -> None:
+        match effect:
+            case Publish(Growth() as news):
+                self.workshop.hear(news)
+            case Publish():
+                pass
+            case Grow(job):
+                self.workshop.take(job)
+            case Abandon(job_id):
+                self.workshop.stop("facts of it were forgotten", job_id)
+            case _:
                 start = time.perf_counter_ns()
                 self.store.apply(effect)
                 self._store_ns.append(time.perf_counter_ns() - start)
-        return tuple(effect.message for effect in effects if isinstance(effect, Publish))
 
     def examine(self, sheet: Sheet) -> NDArray[np.bool_]:
         """Say for each image whether it is read right; leaves the runtime as it was."""
-        rate = self.config.false_alarm_rate
-        said = [answer_sample(self.runtime.knowledge, row, rate) for row in sheet.features]
+        said = [answer.label for answer in self.ask(sheet)]
         return np.array([guess == label for guess, label in zip(said, sheet.labels, strict=True)])
+
+    def ask(self, sheet: Sheet) -> tuple[Answer, ...]:
+        """Ask every image, without the runtime noticing."""
+        known, rate = self.runtime.knowledge, self.config.false_alarm_rate
+        return tuple(ask(known, row, rate) for row in sheet.features)
 
     def timings(self) -> tuple[Timing, ...]:
         """Return what an image cost in encoder and runtime, and what a change cost in the store."""

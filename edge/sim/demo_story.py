@@ -13,7 +13,7 @@ from ..core import Decision, DriftAlarm, EdgeError, Event, Message, Observation,
 from .demo_beats import Beat, Exam, Glimpse, Line, Tally
 from .demo_desk import Desk, Sheet
 from .digits import Deck, Digits
-from .recording import Mark, MarkKind, Step
+from .recording import Mark, MarkKind, Step, step_of
 
 STREAM: Final = "reader"
 IMAGE_INTERVAL_NS: Final = 100_000_000
@@ -69,12 +69,12 @@ class Story:
                 raise EdgeError(f"running the demonstration: {answer.reason}", answer.hint)
         return answers
 
-    def examine(self) -> Exam:
-        """Examine the reader on the held-out images, and keep the marks."""
+    def examine(self, when: str) -> Exam:
+        """Examine the reader on the held-out images, and keep the marks.  when: in few words."""
         known, new = (self.desk.examine(sheet) for sheet in self.sheets)
         of_digit = np.array(self.sheets[1].labels) == self.plan.digit
         parts = (known, new, new[of_digit], new[~of_digit])
-        exam = Exam(*(float(part.mean()) for part in parts))
+        exam = Exam(when, *(float(part.mean()) for part in parts))
         self.exams.append(exam)
         return exam
 
@@ -101,8 +101,15 @@ def watch(story: Story, digits: Digits, *, learned: bool) -> Generator[Beat, Non
         decision, *news = story.tell(event)
         assert isinstance(decision, Decision), "an observation is answered by a decision"
         right = decision.guess == truth
-        story.steps.append(_step(len(story.steps), decision, digits.source, truth, learned=learned))
-        tally = replace(tally, read=tally.read + right, new=tally.new + (decision.known is False))
+        story.steps.append(
+            step_of(len(story.steps), decision, (digits.source, truth), novel=not learned)
+        )
+        tally = replace(
+            tally,
+            read=tally.read + right,
+            new=tally.new + (decision.known is False),
+            routed=tally.routed + (decision.domain == digits.source),
+        )
         yield Glimpse(decision, right)
         for message in news:
             assert isinstance(message, DriftAlarm), "nothing else comes with a decision"
@@ -131,11 +138,3 @@ def _alarmed(tally: Tally, alarm: DriftAlarm, images: int) -> Tally:
         alarm_after=tally.alarm_after or images,
         domain=tally.domain or alarm.domain,
     )
-
-
-def _step(index: int, decision: Decision, domain: str, truth: str, *, learned: bool) -> Step:
-    return Step(
-        index, STREAM, domain, truth, decision.known, decision.domain, decision.label,
-        decision.guess, decision.score, decision.p_value, decision.window_p, decision.alarm,
-        novel=not learned,
-    )  # fmt: skip

@@ -9,12 +9,14 @@ from time import perf_counter_ns
 from typing import Final
 
 from ..core import (
+    Abandon,
     Ack,
     Config,
     Effect,
     Erase,
     Event,
     Fact,
+    Grow,
     Label,
     MemoryLedger,
     Publish,
@@ -26,6 +28,7 @@ from ..core import (
 from .checkers import BrokenPromiseError
 from .faults import Chaos, FragileStore, copy_crash_image
 from .replay import ReplayModel
+from .workshop import Workshop
 
 REDELIVERIES_MAX: Final = 50
 
@@ -71,7 +74,8 @@ class Journal:
 
 class Device:
     """Runtime and Store in a folder.  Events are delivered at least once: after a crash or a full
-    disk the device starts again from its file, and the sender repeats what was not answered.
+    disk the device starts again from its file, and the sender repeats what was not answered.  Its
+    worker ends with it.
 
     `on_restart` is called after each restart with its reason ("crash" or "disk_full").
     """
@@ -82,6 +86,7 @@ class Device:
         model: ReplayModel,
         config: Config,
         chaos: Chaos,
+        workshop: Workshop,
         on_restart: Callable[[str], None],
     ) -> None:
         self.journal = Journal()
@@ -94,6 +99,7 @@ class Device:
         self._folder = folder
         self._config = config
         self._chaos = chaos
+        self._workshop = workshop
         self._on_restart = on_restart
         self._life = 0
         self.store = FragileStore.create(self._file, model.card)
@@ -134,6 +140,10 @@ class Device:
                 messages.append(effect.message)
                 if isinstance(effect.message, Ack):
                     self.journal.acknowledge(event, effect.message)
+            elif isinstance(effect, Grow):
+                self._workshop.take(effect.job)
+            elif isinstance(effect, Abandon):
+                self._workshop.stop("facts of it were forgotten", effect.job_id)
             elif not self._apply(effect):
                 return "disk_full", False
         return ("crash", True) if self._chaos.crash() else ("", True)
@@ -157,6 +167,7 @@ class Device:
     def _restart(self, reason: str) -> None:
         """Throw the runtime away and start from the file, as it lies at this moment."""
         self.journal.counts[reason] += 1
+        self._workshop.stop(f"the device started again: {reason.replace('_', ' ')}")
         before = self._file
         self._life += 1
         copy_crash_image(before, self._file)

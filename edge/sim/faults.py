@@ -23,21 +23,30 @@ REORDERED_BY_MAX: Final = 4
 Strike = Callable[[], bool]
 
 
+def never() -> bool:
+    """Do not strike."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Chaos:
     """Decides about the device's faults: `crash()` is asked at each boundary between effects,
-    `disk_full()` before each write."""
+    `disk_full()` before each write, `killed()` and `late()` about the worker for each job."""
 
     crash: Strike
     disk_full: Strike
+    killed: Strike = never
+    late: Strike = never
 
 
 def seeded_chaos(faults: Faults, seed: int) -> Chaos:
     """Chaos that strikes with a scenario's probabilities, the same for the same seed."""
-    random = np.random.default_rng([seed, 2])
+    random, worker = (np.random.default_rng([seed, stream]) for stream in (2, 5))
     return Chaos(
         lambda: bool(random.random() < faults.crash),
         lambda: bool(random.random() < faults.disk_full),
+        lambda: bool(worker.random() < faults.worker_killed),
+        lambda: bool(worker.random() < faults.worker_late),
     )
 
 
@@ -104,7 +113,7 @@ def _jump_clocks(
 class FragileStore(Store):
     """The production store on a disk that may be full: SQLite's own error at COMMIT, once armed."""
 
-    disk_full: Strike = staticmethod(lambda: False)
+    disk_full: Strike = staticmethod(never)
 
     def apply(self, effect: Effect) -> None:
         """Apply as `Store` does, on a full disk where chaos strikes; raises its StateError then."""

@@ -15,7 +15,7 @@ from .drawing import (
     round_cell,
     shorten,
 )
-from .recording import Episode, Recording, Routing
+from .recording import Episode, Recording, Routing, Trial
 from .tracks import draw_changes, name_domains, shade_alarms
 
 TEXT_SHARE: Final = 0.13
@@ -54,7 +54,7 @@ def _draw_causes(axes: Any, recording: Recording) -> None:
 def _draw_row(axes: Any, row: int, episodes: Sequence[Episode], length: int) -> None:
     """Draw the growths of one domain: what answered for it, and what became of each job."""
     axes.plot([episodes[0].asked_at, length - 1], [row, row], color=KNOWN, linewidth=1, alpha=0.6)
-    free = 0.0
+    free = {True: 0.0, False: 0.0}
     for one in episodes:
         end = length - 1 if one.ended_at is None else one.ended_at
         work = [one.asked_at, max(end, one.asked_at + length / 400)]
@@ -65,18 +65,26 @@ def _draw_row(axes: Any, row: int, episodes: Sequence[Episode], length: int) -> 
         if one.ended_at is not None:
             symbol, colour = ("^", GOOD) if one.state == "serving" else ("x", ALARM)
             axes.plot([work[1]], [row], symbol, color=colour, markersize=7, markeredgewidth=1.6)
-        if one.asked_at >= free:
-            last = one.asked_at > length * (1 - TEXT_SHARE)
-            axes.annotate(
-                caption(one),
-                (work[1] if last else work[0], row),
-                (0, 9),
-                textcoords="offset points",
-                ha="right" if last else "left",
-                fontsize=8.5,
-                color=INK if one.state == "serving" else FAINT,
-            )
-            free = one.asked_at + length * TEXT_SHARE
+        serves = one.state == "serving"
+        if one.asked_at >= free[serves]:
+            _annotate(axes, row, one, (work[0], work[1]), length)
+            free[serves] = one.asked_at + length * TEXT_SHARE
+
+
+def _annotate(axes: Any, row: int, one: Episode, work: tuple[float, float], length: int) -> None:
+    """Write the caption of a growth: above its row where it serves, else below."""
+    serves = one.state == "serving"
+    last = one.asked_at > length * (1 - TEXT_SHARE)
+    axes.annotate(
+        caption(one),
+        (work[1] if last else work[0], row),
+        (0, 8 if serves else -8),
+        textcoords="offset points",
+        ha="right" if last else "left",
+        va="bottom" if serves else "top",
+        fontsize=8.5,
+        color=INK if serves else FAINT,
+    )
 
 
 def caption(episode: Episode) -> str:
@@ -95,6 +103,7 @@ def _name_lines(axes: Any) -> None:
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
+        borderaxespad=2.6,
         ncols=4,
         handlelength=1.4,
         handletextpad=0.5,
@@ -103,9 +112,14 @@ def _name_lines(axes: Any) -> None:
     )
 
 
+def scored(episode: Episode) -> tuple[Trial, ...]:
+    """Return the blueprints that were scored and trained."""
+    return tuple(t for t in episode.trials if t.score is not None and t.accuracy is not None)
+
+
 def draw_search(episode: Episode, name: str) -> str:
     """Held-out accuracy of the blueprints that a search trained, against their proxy scores."""
-    tried = [t for t in episode.trials if t.score is not None and t.accuracy is not None]
+    tried = scored(episode)
     with open_figure((5.1, 3.4), 1) as (figure, (axes,)):
         for chosen, colour, size, label in (
             (False, KNOWN, 5, f"trained ({len(tried)})"),

@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 
 import encoder
-import hdc
 
 from ..core import (
     Config,
@@ -20,18 +19,22 @@ from ..core import (
     Enrol,
     Event,
     ForgetRequest,
-    Knowledge,
+    Grown,
+    Growth,
     Label,
     Observation,
     Rejected,
     Survey,
+    Tick,
 )
 from . import checkers, metrics
 from .device import Device, facts_of, resident_bytes
+from .examination import Examination, Truth, heads_alone
 from .faults import Chaos, disturb, seeded_chaos
-from .recording import Mark, MarkKind, Recording, Step
+from .recording import Mark, MarkKind, Recording, Step, step_of
 from .replay import Encoded, ReplayModel
 from .scenarios import Scenario
+from .workshop import NO_TORCH, Grower, Workshop, find_grower, without_acceptance
 from .world import (
     SECOND_NS,
     START_NS,
@@ -40,7 +43,6 @@ from .world import (
     Enter,
     Examine,
     Note,
-    Sample,
     Show,
     Teach,
     Tell,
@@ -52,8 +54,6 @@ Progress = Callable[[str, int, int], None]
 
 MIB: Final = 1024 * 1024
 
-Truth = tuple[str, str]
-
 
 def run_scenario(
     scenario: Scenario,
@@ -63,15 +63,22 @@ def run_scenario(
     encoded: Mapping[bytes, Encoded] | None = None,
     chaos: Chaos | None = None,
     progress: Progress | None = None,
+    grow: Grower | None = None,
 ) -> Recording:
     """Run a scenario once on a store in a temporary folder and record it.
 
     world: of this scenario and seed.  encoded: features that need no encoding.  chaos: in place of
-    the scenario's own device faults.  Raises BrokenPromiseError where a promise is broken.
+    the scenario's own device faults.  grow: in place of `edge.growth.grow`, which runs in this
+    process where torch is installed.  Raises BrokenPromiseError where a promise is broken.
     """
     with tempfile.TemporaryDirectory(prefix="auricle-sim-") as folder:
         chaos = chaos or seeded_chaos(scenario.faults, seed)
-        run = _Run(scenario, world, ReplayModel(model, encoded or {}), seed, Path(folder), chaos)
+        grow = (grow or find_grower()) if scenario.device.growth else None
+        if grow is not None and scenario.device.acceptance == "none":
+            grow = without_acceptance(grow)
+        shop = Workshop(grow, scenario.device.growth_delay, chaos)
+        replay = ReplayModel(model, encoded or {})
+        run = _Run(scenario, world, replay, seed, Path(folder), chaos, shop)
         try:
             actions = tuple(disturb(world.actions, scenario.faults, seed))
             for at, action in enumerate(actions):
@@ -83,14 +90,6 @@ def run_scenario(
             run.device.close()
 
 
-def answer_sample(knowledge: Knowledge, features: encoder.Features, rate: float) -> str:
-    """Answer as the Runtime would, without touching it: detect, route, answer."""
-    codes = knowledge.geometry.project(features.values[None])
-    verdict = hdc.detect(codes, knowledge.memory, knowledge.calibration(), rate)
-    adaptor = knowledge.adaptor(verdict.domain)
-    return adaptor.labels[int(np.argmax(adaptor.answer(features.values)))]
-
-
 class _Run:
     def __init__(
         self,
@@ -100,6 +99,7 @@ class _Run:
         seed: int,
         folder: Path,
         chaos: Chaos,
+        shop: Workshop,
     ) -> None:
         self._began = perf_counter()
         self._scenario = scenario
@@ -108,18 +108,27 @@ class _Run:
         self._seed = seed
         settings = scenario.device
         self._config = Config(
-            seed, settings.false_alarm_rate, settings.window, settings.facts_per_concept
+            seed,
+            settings.false_alarm_rate,
+            settings.window,
+            settings.facts_per_concept,
+            growth=shop.grow is not None,
         )
-        self.device = Device(folder, model, self._config, chaos, self._restarted)
+        self._shop = shop
+        self._regrown = False
+        self.device = Device(folder, model, self._config, chaos, shop, self._restarted)
         self._truths: dict[str, Truth] = {}
         self._steps: list[Step] = []
         self._marks: list[Mark] = []
         self._matrix: list[list[float | None]] = []
+        self._exam = Examination(world, model, self._config)
         self._checkpoints: list[str] = []
         self._observation_us: list[float] = []
         self._counts: Counter[str] = Counter()
         self._learned_at: tuple[int, Counter[Truth]] = (0, Counter())
         self._peak_bytes = 0
+        if settings.growth and shop.grow is None:
+            self._mark("growth", NO_TORCH)
         self._plays: dict[type, Callable[[Any], None]] = {
             Enter: self._enter,
             Teach: self._teach,
@@ -132,6 +141,8 @@ class _Run:
 
     def play(self, action: Action) -> None:
         """Let one thing happen."""
+        self._shop.now = len(self._steps)
+        self._take_result()
         self._plays[type(action)](action)
         self._peak_bytes = max(self._peak_bytes, resident_bytes() or 0)
 
@@ -141,6 +152,7 @@ class _Run:
         last = next((m for m in reversed(self._marks) if m.kind == "domain"), None)
         if last is None or last.text != action.domain:
             self._mark("domain", action.domain)
+        self._tick()
 
     def _teach(self, action: Teach) -> None:
         rows = [
@@ -159,6 +171,7 @@ class _Run:
         if action.survey:
             self._feed(Survey())
         self._mark("enrolled", f"{len(rows)} examples of {domain}")
+        self._tick()
 
     def _show(self, action: Show) -> None:
         sample = action.sample
@@ -180,7 +193,7 @@ class _Run:
         self._observation_us.append(sum(spent))
         for message in messages:
             if isinstance(message, Decision):
-                self._steps.append(_step(len(self._steps), message, truth, novel))
+                self._steps.append(step_of(len(self._steps), message, truth, novel))
             elif isinstance(message, DriftAlarm):
                 self._alarm(message)
 
@@ -196,7 +209,30 @@ class _Run:
         before = self.device.journal.counts["labels_taken"]
         self._feed(Label(action.id, action.label, action.domain))
         if self.device.journal.counts["labels_taken"] > before:
-            self._mark("labels", f"{action.id} is {action.label}")
+            wrong = ", wrongly" if action.wrong else ""
+            self._counts["labels_wrong"] += action.wrong
+            self._mark("labels", f"{action.id} is {action.label}{wrong}")
+            self._tick()
+
+    def _tick(self) -> None:
+        if self._config.growth:
+            self._feed(Tick())
+
+    def _take_result(self, *, wait: bool = False) -> bool:
+        """Hand over the result of a growth where one is due; whether there was one."""
+        job = self._shop.job
+        result = self._shop.collect(wait=wait)
+        if job is None or result is None:
+            return False
+        self._feed(Grown(result))
+        kept = self.device.store.adaptors().get(job.domain, ())
+        if result.record is not None and kept and kept[0].digest == result.record.digest:
+            checkers.check_budget(self.device.runtime, result.record)
+            if not self._regrown and self._shop.grow is not None:
+                checkers.check_regrowth(self._shop.grow, job, result.record)
+                self._regrown = True
+        self._tick()
+        return True
 
     def _ask(self, action: Ask) -> None:
         now_ns = START_NS + len(self._steps) * SECOND_NS
@@ -206,12 +242,14 @@ class _Run:
         for receipt in self.device.journal.receipts[before:]:
             self._mark("forget", f"{receipt.request_id}: {receipt.facts_forgotten} facts")
         self._check()
+        self._tick()
 
     def _examine(self, action: Examine) -> None:
+        while action.last and self._take_result(wait=True):
+            pass
         self._check()
-        known = self.device.runtime.knowledge
-        rows = [self._accuracy(known, self._world.tests[name]) for name in self._world.domains]
-        self._matrix.append(rows)
+        self._exam.hold(self.device.runtime.knowledge)
+        self._matrix.append(self._exam.accuracies(self._forgotten()))
         self._checkpoints.append(action.name)
 
     def _note(self, action: Note) -> None:
@@ -232,6 +270,10 @@ class _Run:
             if isinstance(message, Rejected):
                 self._counts["rejected"] += 1
                 self._mark("rejected", message.reason)
+            elif isinstance(message, Growth):
+                self._shop.hear(message)
+                kind: MarkKind = "adaptor" if message.state == "serving" else "growth"
+                self._mark(kind, f"{message.domain}: {message.state}, {message.detail}")
         if not isinstance(event, Observation):
             checkers.check_bounds(self.device.runtime, self.device.store)
         return messages
@@ -243,6 +285,7 @@ class _Run:
         checkers.check_acknowledged(journal.acknowledged, store)
         kept = (fact.features for fact in journal.mirror.facts())
         checkers.check_forgotten(journal.erased, store, kept)
+        checkers.check_adaptors(store, set(journal.erased))
         self._counts["checks"] += 1
 
     def _novel(self, truth: Truth) -> bool | None:
@@ -263,19 +306,6 @@ class _Run:
             self._learned_at = (version, facts)
         return self._learned_at[1]
 
-    def _accuracy(self, knowledge: Knowledge, samples: tuple[Sample, ...]) -> float | None:
-        """Accuracy on held-out samples, those of classes forgotten on request left out."""
-        if not knowledge.memory.keys:
-            return 0.0
-        forgotten = self._forgotten()
-        asked = [sample for sample in samples if (sample.domain, sample.label) not in forgotten]
-        rate = self._config.false_alarm_rate
-        right = [
-            answer_sample(knowledge, self._model.encode(sample.read()), rate) == sample.label
-            for sample in asked
-        ]
-        return float(np.mean(right)) if right else None
-
     def _forgotten(self) -> set[Truth]:
         journal = self.device.journal
         erased = {self._truths[fact_id] for fact_id, features in journal.erased.items() if features}
@@ -292,6 +322,14 @@ class _Run:
         chance = 1 / len(world.labels)
         figures = metrics.measure_steps(self._steps, self._marks, self._config.window)
         figures |= metrics.measure_matrix(np.array(self._matrix, float), world.taught, chance)
+        facts = device.journal.mirror.facts()
+        known = device.runtime.knowledge
+        routing = self._exam.routing(known, self._truths, facts)
+        figures |= metrics.measure_growth(self._shop.episodes, routing)
+        adapted = device.store.adaptors()
+        sizes = [known.adaptor(name).nbytes for name in adapted if name in known.domains]
+        figures["adaptor_bytes"] = float(max(sizes)) if sizes else None
+        figures["average_accuracy_heads"] = self._heads_accuracy() if adapted else None
         figures |= {name: float(count) for name, count in self._counted().items()}
         written = device.bytes_written
         return Recording(
@@ -317,7 +355,16 @@ class _Run:
             },
             rate=self._config.false_alarm_rate,
             digest=device.runtime.digest(),
+            episodes=tuple(self._shop.episodes),
+            routing=routing,
         )
+
+    def _heads_accuracy(self) -> float | None:
+        """Average accuracy had heads alone answered at the end."""
+        facts = self.device.journal.mirror.facts()
+        self._exam.answer_again(heads_alone(self.device.runtime.knowledge, facts))
+        row = np.array([self._exam.accuracies(self._forgotten())], float)
+        return metrics.average_accuracy(row, self._world.taught)
 
     def _counted(self) -> dict[str, int]:
         journal = self.device.journal
@@ -325,25 +372,12 @@ class _Run:
         counts = {name: journal.counts[name] for name in named}
         counts |= {
             name: self._counts[name]
-            for name in ("rejected", "lost", "doubled", "reordered", "clock_jump", "checks")
+            for name in (
+                *("labels_wrong", "rejected", "lost", "doubled", "reordered", "clock_jump"),
+                "checks",
+            )
         }
+        counts |= self._shop.counts
         counts["facts"] = len(journal.mirror.facts())
         counts["facts_forgotten"] = sum(r.facts_forgotten for r in journal.receipts)
         return counts
-
-
-def _step(index: int, decision: Decision, truth: Truth, novel: bool | None) -> Step:  # noqa: FBT001
-    return Step(
-        index,
-        decision.stream,
-        *truth,
-        decision.known,
-        decision.domain,
-        decision.label,
-        decision.guess,
-        decision.score,
-        decision.p_value,
-        decision.window_p,
-        decision.alarm,
-        novel,
-    )

@@ -106,6 +106,11 @@ def abstention(steps: Sequence[Step]) -> float | None:
     return _mean(float(step.label is None) for step in steps)
 
 
+def degraded(steps: Sequence[Step]) -> float | None:
+    """Share of observations that were answered for a domain nobody has labelled yet."""
+    return _mean(float(step.degraded) for step in steps)
+
+
 def online_accuracy(steps: Sequence[Step]) -> float | None:
     """Share of observations whose best answer was right, abstained or not."""
     return _mean(float(step.guess == step.truth_label) for step in steps)
@@ -134,7 +139,7 @@ def routing_accuracy(homes: Sequence[int | None], counts: Sequence[Sequence[int]
     shares = [
         row[home] / sum(row)
         for row, home in zip(counts, homes, strict=True)
-        if home is not None and sum(row)
+        if home is not None and any(row)
     ]
     return _mean(shares)
 
@@ -188,6 +193,7 @@ def measure_steps(
         "detection_delay": delay,
         "changes_missed": float(missed),
         "abstention": abstention(steps),
+        "degraded": degraded(steps),
     }
 
 

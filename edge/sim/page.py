@@ -29,6 +29,7 @@ SHARES: Final = {
     "window_false_alarm_rate": "False-alarm rate, windows",
     "detection_rate": "New samples detected",
     "abstention": "Abstention",
+    "degraded": "Answered without labels",
     "average_accuracy_heads": "Average accuracy, heads alone",
     "held_out_gain": "Gain of an adaptor, held-out facts",
     "routing_accuracy": "Routing, samples one by one",
@@ -76,7 +77,8 @@ KINDS: Final = {
     "enrolled": "enrolled",
     "labels": "labels",
     "forget": "forget",
-    "growth": "adaptor",
+    "adaptor": "adaptor",
+    "growth": "growth",
     "crash": "crash",
     "fault": "fault",
     "rejected": "refused",
@@ -190,8 +192,8 @@ def _run(recording: Recording, name: str, *, alone: bool, opened: bool) -> str:
         " alarm. Ticks on the floor: labels taken. Dashed uprights: the world changes.</figcaption>"
         "</figure><div class=pair>"
         f"<figure>{charts.draw_histogram(recording, name + 'h')}</figure>{_matrix(recording, name)}"
-        f"</div>{_growth(recording, name)}<div class=pair>{_figures(recording)}<div>{_latency(recording, name)}"
-        f"{_receipts(recording)}</div></div>{_events(recording.marks)}"
+        f"</div>{_growth(recording, name)}<div class=pair>{_figures(recording)}<div>"
+        f"{_latency(recording, name)}{_receipts(recording)}</div></div>{_events(recording.marks)}"
     )
     if alone:
         return f"<section>{body}</section>"
@@ -205,10 +207,12 @@ def _growth(recording: Recording, name: str) -> str:
     routing = recording.routing
     parts = []
     if recording.episodes:
-        searched = max(recording.episodes, key=lambda one: (len(one.trials), one.asked_at))
-        drawn = growth_charts.draw_search(searched, name + "p") if searched.trials else ""
+        scored = [one for one in recording.episodes if growth_charts.scored(one)]
+        latest = max(scored, key=lambda one: (len(one.trials), one.asked_at), default=None)
+        drawn = growth_charts.draw_search(latest, name + "p") if latest else ""
+        course = growth_charts.draw_growth(recording, name + "g")
         parts.append(
-            f"<h2>Adaptors</h2><figure class=wide>{growth_charts.draw_growth(recording, name + 'g')}"
+            f"<h2>Adaptors</h2><figure class=wide>{course}"
             "<figcaption>Numbers: accuracy on held-out facts of what served before, and of the best"
             " that was found.</figcaption></figure><div class=pair>"
             + (f"<figure>{drawn}</figure>" if drawn else "")
@@ -226,13 +230,19 @@ def _growth(recording: Recording, name: str) -> str:
 
 def _episodes(episodes: Sequence[Episode]) -> str:
     rows = [
-        f"<tr><th scope=row>{escape(one.domain)} <span class=note>{one.facts} facts</span></th>"
-        f"<td>{escape(one.blueprint or one.reason or one.state)}<br>"
-        f"<span class=note>{escape(growth_charts.caption(one))}</span></td>"
+        f"<tr><th scope=row>{escape(one.domain)}</th><td class=number>{one.facts:,} facts</td>"
+        f"<td>{_outcome(one)}</td>"
         f"<td class=number>{'' if one.seconds is None else f'{one.seconds:.1f} s'}</td></tr>"
         for one in episodes[-EPISODES_MAX:]
     ]
     return f"<table class=figures><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _outcome(episode: Episode) -> str:
+    """What became of a growth: numbers where there are any, else the reason."""
+    told = episode.reason if episode.accuracy is None else growth_charts.caption(episode)
+    what = f"<br><span class=note>{escape(episode.blueprint)}</span>" if episode.blueprint else ""
+    return f"{escape(told or episode.state)}{what}"
 
 
 def _matrix(recording: Recording, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..core import Receipt
+from ..core import Decision, Receipt
 
 MarkKind = Literal[
     "domain",
@@ -16,14 +16,15 @@ MarkKind = Literal[
     "enrolled",
     "labels",
     "forget",
+    "adaptor",
     "growth",
     "crash",
     "fault",
     "rejected",
 ]
 """What a mark stands for: the world moved to a domain; an alarm was raised or cleared; facts were
-enrolled; labels were taken; a receipt was given; something became of an adaptor; a crash, or
-another injected fault; a refusal."""
+enrolled; labels were taken; a receipt was given; an adaptor serves from here; other news of
+growth; a crash, or another injected fault; a refusal."""
 
 STAGES = ("encode", "handle", "store", "observation")
 """Stages of `Timing`: the encoder; Runtime.handle without it; the store; one observation whole."""
@@ -51,6 +52,26 @@ class Step:
     window_p: float
     alarm: bool
     novel: bool | None = False
+    degraded: bool = False
+
+
+def step_of(index: int, decision: Decision, truth: tuple[str, str], novel: bool | None) -> Step:  # noqa: FBT001
+    """Put a decision beside the truth: the true domain and label, and whether they were new."""
+    return Step(
+        index,
+        decision.stream,
+        *truth,
+        decision.known,
+        decision.domain,
+        decision.label,
+        decision.guess,
+        decision.score,
+        decision.p_value,
+        decision.window_p,
+        decision.alarm,
+        novel,
+        decision.degraded,
+    )
 
 
 @dataclass(frozen=True, slots=True)

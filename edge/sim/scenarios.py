@@ -32,13 +32,15 @@ class Encoder(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Device(Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of the Runtime, as in `edge.core.Config`; its seed is the run's.
-    `growth_delay`: observations that pass while a worker is at a job."""
+    `growth_delay`: observations that pass while a worker is at a job.  `acceptance`: what decides
+    whether an adaptor serves; with "none" the first choice of the search serves unseen."""
 
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
     facts_per_concept: Annotated[int, Meta(ge=1)] = limits.FACTS_PER_CONCEPT_MAX
     growth: bool = True
     growth_delay: Count = 16
+    acceptance: Literal["held_out", "none"] = "held_out"
 
 
 class Corruption(Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,7 +26,7 @@ Backend = Literal["loky", "ray"]
 CHUNK: Final = 64
 """Payloads a worker encodes at a time."""
 
-RUN_FORMAT: Final = 1
+RUN_FORMAT: Final = 2
 """Part of each run file's name: raised when recordings change their meaning."""
 
 

@@ -15,7 +15,7 @@ WINDOW: Final = 32
 DOTS_MAX: Final = 1_500
 """More dots than this are thinned out evenly: a picture, not a table."""
 
-MARKS_NAMED_MAX: Final = 6
+MARKS_NAMED_MAX: Final = 7
 """Kinds of marks, each with its place in the legend."""
 
 
@@ -135,6 +135,7 @@ def draw_marks(axes: Any, marks: Sequence[Mark]) -> None:
     for kind, symbol, colour, text in (
         ("alarm", "v", ALARM, "alarm"),
         ("cleared", "^", GOOD, "cleared"),
+        ("adaptor", "*", GOOD, "adaptor"),
         ("forget", "X", INK, "forgotten"),
         ("crash", "x", FAINT, "crash"),
         ("fault", "+", FAINT, "other fault"),

@@ -86,9 +86,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """A checkpoint: the held-out sets are evaluated."""
+    """A checkpoint: the held-out sets are evaluated.  `last`: nothing comes after it."""
 
     name: str
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +287,7 @@ class _Timeline:
             yield from self._phase(number, phase)
             if number == last:
                 yield from self._happenings(AFTERWARDS)
-            yield Examine(f"{number} {phase.domain}")
+            yield Examine(f"{number} {phase.domain}", number == last)
 
     def _phase(self, number: int, phase: Phase) -> Iterator[Action]:
         what = f"laying out phase {number} ({phase.domain})"

@@ -1,6 +1,8 @@
 /* Concepts, verdict, route and answer. */
 #include "auricle_detector.h"
 
+#include <stddef.h>
+
 #define ONE 1024
 #define BELOW (2 * ONE)
 #define LIMIT 65536u
@@ -52,12 +54,12 @@ uint32_t auricle_differing(const uint32_t *p, const uint32_t *q, uint32_t words)
 /* --- products of features and rows of whole numbers ------------------------------------------- */
 
 /* Four rows at once: each feature is loaded once for the four. */
-#define DOT4(type)                                                            \
+#define DOT4(type, loaded)                                                    \
     do {                                                                      \
         const type *w0 = weights, *w1 = w0 + step[0], *w2 = w0 + step[1];     \
         const type *w3 = w0 + step[2];                                        \
         for (uint32_t i = 0; i < width; i++) {                                \
-            int32_t value = x[i];                                             \
+            int32_t value = loaded;                                           \
             s0 += value * w0[i];                                              \
             s1 += value * w1[i];                                              \
             s2 += value * w2[i];                                              \
@@ -65,23 +67,51 @@ uint32_t auricle_differing(const uint32_t *p, const uint32_t *q, uint32_t words)
         }                                                                     \
     } while (0)
 
-/* Products with `count` rows, 1 to 4, of numbers of 1 << wide bytes. */
-static void dot4(int32_t *sums, const uint8_t *x, uint32_t width, const void *rows, uint32_t wide,
-                 uint32_t count)
+/* Four rows of 4-bit numbers, two to a byte, the earlier row in its low half. */
+#define DOT4_HALVES                                                           \
+    do {                                                                      \
+        const int8_t *p = rows, *q = p + (count > 2 ? width : 0);             \
+        for (uint32_t i = 0; i < width; i++) {                                \
+            int32_t value = levels[x[i]] << shifts[i], one = p[i], other = q[i]; \
+            s0 += value * ((int32_t)((uint32_t)one << 28) >> 28);             \
+            s1 += value * (one >> 4);                                         \
+            s2 += value * ((int32_t)((uint32_t)other << 28) >> 28);           \
+            s3 += value * (other >> 4);                                       \
+        }                                                                     \
+    } while (0)
+
+enum size { HALVES, BYTES, SHORTS, WORDS };
+
+/* What rows are multiplied with: features as they are or, where rows hold bytes or less, what the
+ * table of levels makes of each, shifted. */
+typedef struct {
+    const uint8_t *x, *shifts;
+    const uint16_t *levels;
+    uint32_t width;
+    enum size size;
+} factors;
+
+/* Products with `count` rows, 1 to 4. */
+static void dot4(int32_t *sums, const factors *by, const void *rows, uint32_t count)
 {
+    const uint8_t *x = by->x, *shifts = by->shifts;
+    const uint16_t *levels = by->levels;
+    uint32_t width = by->width;
     /* Where fewer than four rows are left, the last is taken again. */
     uint32_t step[3] = {width * (count > 1), width * (count > 2 ? 2 : count - 1),
                         width * (count > 3 ? 3 : count - 1)};
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    if (wide == 0) {
+    if (by->size == HALVES) {
+        DOT4_HALVES;
+    } else if (by->size == BYTES) {
         const int8_t *weights = rows;
-        DOT4(int8_t);
-    } else if (wide == 1) {
+        DOT4(int8_t, levels[x[i]] << shifts[i]);
+    } else if (by->size == SHORTS) {
         const int16_t *weights = rows;
-        DOT4(int16_t);
+        DOT4(int16_t, x[i]);
     } else {
         const int32_t *weights = rows;
-        DOT4(int32_t);
+        DOT4(int32_t, x[i]);
     }
     sums[0] = s0;
     sums[1] = s1;
@@ -147,29 +177,49 @@ static int32_t clipped(int64_t value)
     return value > REACH ? REACH : value < -REACH ? -REACH : (int32_t)value;
 }
 
-/* along * gain / (1024 * norm), rounded down; 1,024 goes first, so that the divisor is a word. */
-static int64_t scaled(int32_t along, int32_t gain, uint32_t norm)
+/* along * gain / (1024 * norm), rounded down, cut at REACH.  norm: below 2^31. */
+static int32_t scaled(int32_t along, int32_t gain, uint32_t norm)
 {
+    /* 1,024 goes first, so that the divisor is a word; ~x = -x - 1 rounds down what is negative. */
     int64_t product = (int64_t)along * gain >> 10;
-    return product < 0 ? -(int64_t)(((uint64_t)-product + norm - 1) / norm)
-                       : (int64_t)((uint64_t)product / norm);
+    uint64_t rest = (uint64_t)(product < 0 ? ~product : product);
+    uint32_t high = (uint32_t)(rest >> 32), low = (uint32_t)rest, made = 0;
+    if (high >= norm) {
+        made = REACH;
+    } else if (high == 0) {
+        made = low / norm;
+    } else {
+        for (int bit = 0; bit < 32; bit++) {
+            high = high << 1 | low >> 31;
+            low <<= 1;
+            made <<= 1;
+            if (high >= norm) {
+                high -= norm;
+                made |= 1;
+            }
+        }
+    }
+    made = made > REACH ? REACH : made;
+    return product < 0 ? (int32_t)~made : (int32_t)made;
 }
 
 /* rank coordinates, and the one that lies outside the axes. */
 static void plane_code(const auricle_plane *p, const uint8_t *x, int32_t *made)
 {
+    const factors by = {x, NULL, NULL, p->count, p->wide == 1 ? SHORTS : WORDS};
     uint32_t norm = norm_of(p, x);
     uint64_t inside = 0;
     for (uint32_t at = 0; at < p->rank; at += 4) {
         uint32_t count = p->rank - at < 4 ? p->rank - at : 4;
         const uint8_t *rows = (const uint8_t *)p->axes + at * (p->count << p->wide);
         int32_t sums[4];
-        dot4(sums, x, p->count, rows, p->wide, count);
+        dot4(sums, &by, rows, count);
         for (uint32_t k = 0; k < count; k++) {
             int32_t along = sums[k] - p->offset[at + k];
-            made[at + k] = clipped(scaled(along, p->gains[at + k], norm) - p->centre[at + k]);
+            int64_t inside_at = scaled(along, p->gains[at + k], norm);
+            made[at + k] = clipped(inside_at - p->centre[at + k]);
             if (p->rest) {
-                int64_t unit = clipped(scaled(along, p->lengths[at + k], norm));
+                int64_t unit = scaled(along, p->lengths[at + k], norm);
                 inside += (uint64_t)(unit * unit);
             }
         }
@@ -278,17 +328,19 @@ void auricle_detect(const auricle_extract *e, const uint8_t *features, const uin
 
 void auricle_answer(const auricle_extract *e, const uint8_t *features, auricle_decision *decision)
 {
-    const uint32_t *head = e->heads + 5 * decision->domain;
-    uint32_t labels = head[0], wide = head[1], best = 0;
+    const uint32_t *head = e->heads + AURICLE_HEAD_WORDS * decision->domain;
     const uint8_t *rows = (const uint8_t *)(e->words + head[2]);
     const int32_t *bias = (const int32_t *)(e->words + head[3]);
+    const factors by = {features, (const uint8_t *)(e->words + head[5]), e->levels, e->width,
+                        head[1] ? HALVES : BYTES};
+    uint32_t labels = head[0], best = 0;
     int32_t most = 0, sums[4];
     if (labels == 0) {
         return;
     }
     for (uint32_t at = 0; at < labels; at += 4) {
         uint32_t count = labels - at < 4 ? labels - at : 4;
-        dot4(sums, features, e->width, rows + at * (e->width << wide), wide, count);
+        dot4(sums, &by, rows + (at >> head[1]) * e->width, count);
         for (uint32_t k = 0; k < count; k++) {
             int32_t score = sums[k] + bias[at + k];
             if (at + k == 0 || score > most) {

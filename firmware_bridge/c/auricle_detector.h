@@ -11,6 +11,7 @@
 
 #define AURICLE_MAGIC 0x31525541u /* "AUR1" */
 #define AURICLE_SCORE_MAX 0x7FFFFFFF
+#define AURICLE_HEAD_WORDS 6u
 
 enum auricle_known {
     AURICLE_NEW = 0,
@@ -55,7 +56,9 @@ typedef struct {
     const int32_t *scales;      /* [concepts][blocks][2]: usual distance, spread */
     const int32_t *common;      /* [blocks][2] */
     const int32_t *limits;      /* per domain, the highest score that is known; -1: undecided */
-    const uint32_t *heads;      /* [domains][5]: labels, wide, places of weights, bias, names */
+    const uint32_t *heads;      /* [domains][AURICLE_HEAD_WORDS]: number of labels, 1 where
+                                 * weights have 4 bits, places of weights, bias, names, shifts */
+    const uint16_t *levels;     /* [256], what a head takes for a feature of each level */
     auricle_columns columns;
     auricle_plane plane;
 } auricle_extract;

@@ -5,12 +5,13 @@
 
 enum {
     MAGIC, WORDS, SUM, WIDTH, TAP_START, TAP_WIDTH, BITS, CONCEPTS, DOMAINS, LABELS, VOTES, WORK,
-    FLIPS, MAJORITIES, TABLE, SCALES, COMMON, LIMITS, HEADS, COLUMNS, PLANE,
+    FLIPS, MAJORITIES, TABLE, SCALES, COMMON, LIMITS, HEADS, LEVELS, COLUMNS, PLANE,
     HEADER = 32
 };
 
 #define LARGE 65536u /* no width, number of bits or of concepts is larger */
 #define RANK_MAX 512u
+#define SHIFT_MAX 15u
 
 typedef struct {
     const uint32_t *words;
@@ -59,10 +60,7 @@ static int read_shape(auricle_extract *e, const uint32_t *w)
 
 static uint32_t project_words(const auricle_extract *e)
 {
-    if (e->padded > 128) {
-        return (e->tap_width + 127) / 128 * 64 + 2 * (e->padded / 128);
-    }
-    return e->padded >= 64 ? e->padded / 2 : e->padded;
+    return e->padded / 2 + (e->padded > 128 ? e->padded / 128 : 2);
 }
 
 static int scales_fit(const int32_t *scales, uint32_t count)
@@ -73,6 +71,15 @@ static int scales_fit(const int32_t *scales, uint32_t count)
         }
     }
     return 1;
+}
+
+static void shifts_fit(image *from, const uint8_t *shifts, uint32_t count)
+{
+    for (uint32_t at = 0; shifts != NULL && at < count; at++) {
+        if (shifts[at] > SHIFT_MAX) {
+            from->fits = 0;
+        }
+    }
 }
 
 /* Concepts of known domains, in their order; heads whose sections fit. */
@@ -87,7 +94,7 @@ static int tables_fit(image *from, const auricle_extract *e)
         last = domain;
     }
     for (uint32_t d = 0; d < e->domains; d++) {
-        const uint32_t *head = e->heads + 5 * d;
+        const uint32_t *head = e->heads + AURICLE_HEAD_WORDS * d;
         uint32_t place = (uint32_t)(head - from->words);
         if (head[0] == 0) {
             continue;
@@ -95,9 +102,10 @@ static int tables_fit(image *from, const auricle_extract *e)
         if (head[1] > 1 || !product_fits(head[0], e->width)) {
             return 0;
         }
-        section(from, place + 2, head[0] * e->width, 1 + head[1]);
+        section(from, place + 2, (head[0] + head[1]) / (1 + head[1]) * e->width, 1);
         section(from, place + 3, head[0], 4);
         section(from, place + 4, head[0], 4);
+        shifts_fit(from, section(from, place + 5, e->width, 1), e->width);
     }
     return from->fits;
 }
@@ -160,7 +168,8 @@ static int read_sections(image *from, auricle_extract *e)
     e->scales = section(from, SCALES, 2 * scales, 4);
     e->common = section(from, COMMON, 2 * e->blocks, 4);
     e->limits = section(from, LIMITS, e->domains, 4);
-    e->heads = section(from, HEADS, 5 * e->domains, 4);
+    e->heads = section(from, HEADS, AURICLE_HEAD_WORDS * e->domains, 4);
+    e->levels = section(from, LEVELS, 256, 2);
     e->columns.count = 0;
     if (from->words[COLUMNS]) {
         read_columns(from, e);

@@ -1,8 +1,5 @@
 /* How messages lie on the wire, for auricle_messages.c alone. Generated from messages.py by scripts/generate_wire.py. */
 
-#define AURICLE_HEAD_BYTES_MAX 137
-#define AURICLE_RECORD_BYTES_MAX 24
-
 /* The codes that a field allows, each list led by its length. */
 static const uint8_t choices[] = {
     0,

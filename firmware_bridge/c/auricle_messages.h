@@ -6,8 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes that lie elsewhere: in the caller's memory when sent, in the link's when received,
-   there only until the handler returns. */
+/* The longest fixed part of a message with its id, and of a record of the link. */
+#define AURICLE_HEAD_BYTES_MAX 137
+#define AURICLE_RECORD_BYTES_MAX 24
+
+/* Bytes that lie elsewhere: in the caller's memory when sent; in the link's when
+   received, there only until the handler returns. */
 typedef struct {
     const uint8_t *data;
     size_t length;
@@ -49,8 +53,8 @@ enum {
     AURICLE_UPDATE_REASON_NONE = 0,
     AURICLE_UPDATE_REASON_SIGNATURE = 1,
     AURICLE_UPDATE_REASON_DIGEST = 2,
-    AURICLE_UPDATE_REASON_TOO_LARGE = 3,
-    AURICLE_UPDATE_REASON_OLD_REVISION = 4,
+    AURICLE_UPDATE_REASON_SIZE = 3,
+    AURICLE_UPDATE_REASON_REVISION = 4,
     AURICLE_UPDATE_REASON_UNCONFIRMED = 5,
     AURICLE_UPDATE_REASON_FLASH = 6,
     AURICLE_UPDATE_REASON_UNEXPECTED = 7,
@@ -87,7 +91,7 @@ typedef struct {
 /* A measurement: a vector of numbers of one type. */
 typedef struct {
     uint8_t stream; /* number of the stream on the device */
-    uint8_t dtype; /* type of the values (uint8, uint16, uint32, int8, int16, int32, float32, float64) */
+    uint8_t dtype; /* type of the values (codes: dtype) */
     uint32_t sequence; /* number of the reading in its stream, from 0 at start-up */
     uint64_t captured_at_ns; /* the device's clock when it was measured */
     auricle_view values; /* little-endian, one after the other */
@@ -103,7 +107,7 @@ typedef struct {
 /* What became of a command or an actuate. */
 typedef struct {
     uint32_t command_id; /* chosen by the sender, repeated in the answer */
-    uint8_t status; /* the outcome (done, refused, unknown, failed) */
+    uint8_t status; /* the outcome (codes: status) */
     auricle_view detail; /* why, for a person to read */
 } auricle_ack;
 
@@ -117,7 +121,7 @@ typedef struct {
 /* Announces a stream; sent when a session opens. */
 typedef struct {
     uint8_t stream; /* number of the stream on the device */
-    uint8_t dtype; /* type of its values (uint8, uint16, uint32, int8, int16, int32, float32, float64) */
+    uint8_t dtype; /* type of its values (codes: dtype) */
     uint16_t length; /* values in a reading; 0: it varies */
     uint32_t period_us; /* time between two readings; 0: it varies */
     auricle_view name; /* the stream's name */
@@ -136,7 +140,7 @@ typedef struct {
 
 /* A line of the device's log. */
 typedef struct {
-    uint8_t level; /* how grave it is (debug, info, warning, error) */
+    uint8_t level; /* how grave it is (codes: level) */
     uint64_t logged_at_ns; /* the device's clock */
     auricle_view text; /* what happened */
 } auricle_log;
@@ -148,7 +152,7 @@ typedef struct {
     uint32_t frames_received; /* whole frames received */
     uint32_t frames_damaged; /* blocks that were no frame of this session */
     uint32_t frames_repeated; /* frames received before */
-    uint32_t messages_dropped; /* messages given up, for lack of room or at a restart */
+    uint32_t messages_dropped; /* messages given up: no room, or a restart */
     uint32_t messages_refused; /* messages received that the table does not allow */
 } auricle_counters;
 
@@ -178,12 +182,19 @@ typedef struct {
 
 /* The state of the update; also the answer to each update message. */
 typedef struct {
-    uint8_t state; /* where the update stands (idle, receiving, ready, trial) */
-    uint8_t reason; /* why the last message was refused (none, signature, digest, too_large, old_revision, unconfirmed, flash, unexpected) */
+    uint8_t state; /* where the update stands (codes: update_state) */
+    uint8_t reason; /* why it was refused (codes: update_reason) */
     uint32_t running_revision; /* revision in use; 0: none */
     uint32_t update_revision; /* revision being received or tried; 0: none */
     uint32_t offset; /* bytes of the update that are safely kept: go on from here */
 } auricle_update_status;
+
+enum {
+    AURICLE_RECORD_HELLO = 0,
+    AURICLE_RECORD_HELD = 1,
+    AURICLE_RECORD_TIME_ASK = 2,
+    AURICLE_RECORD_TIME_TELL = 3,
+};
 
 enum {
     AURICLE_READING = 1,
@@ -234,7 +245,7 @@ bool auricle_message_decode(const uint8_t *data, size_t length, auricle_message 
 bool auricle_message_survives(uint8_t id);
 
 /* The link's own records, by their number among them. */
-size_t auricle_record_encode(uint8_t record, const void *fields, uint8_t *out);
-bool auricle_record_decode(uint8_t record, const uint8_t *data, size_t length, void *fields);
+size_t auricle_record_encode(uint8_t record, const void *value, uint8_t *out);
+bool auricle_record_decode(uint8_t record, const uint8_t *data, size_t length, void *value);
 
 #endif

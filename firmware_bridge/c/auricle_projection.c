@@ -1,15 +1,15 @@
 /* Features to hypervectors: seeded sign flips, an integer Hadamard transform, the sign.
  *
- * Blocks of 128 features are transformed two numbers to a word (low + 65536 * high; sums of the two
- * halves need no masks, and 128 * 255 stays within 16 bits).  Across blocks only signs are wanted,
- * so those sums never leave a small scratch of full words.
+ * Seven stages of the transform run two numbers to a word (low + 65536 * high: sums and differences
+ * need no masks, and 128 * 255 stays within 16 bits).  Of wider taps the last stages, of which only
+ * the signs are wanted, work on short runs of full words.
  */
 #include "auricle_detector.h"
 
 #include <string.h>
 
-#define BLOCK 128u
-#define HALF_MIN 32u
+#define PACKED 128u   /* so many numbers may be summed up in half a word */
+#define NARROW_MAX 4u /* taps of so few features are not worth packing */
 #define SIGN 0x80000000u
 
 #define BUTTERFLY(a, b)      \
@@ -78,104 +78,161 @@ static void transform(uint32_t *values, uint32_t size)
     }
 }
 
+/* A value, or its negative, by one of the flips. */
 static uint32_t flipped(uint32_t value, uint32_t flips, uint32_t at)
 {
     uint32_t mask = (uint32_t)((int32_t)(flips << (31 - at)) >> 31);
     return (value ^ mask) - mask;
 }
 
-/* One block of 2 * half features, of which `count` exist, as half words that hold the sums and
- * differences of its two halves: the first stage of its transform. */
+/* The flips of one word from one on. */
+static uint32_t flips_from(const uint32_t *flips, uint32_t at)
+{
+    return flips[at >> 5] >> (at & 31);
+}
+
+/* A tap of `count` features as `half` words that hold the sums and differences of its two halves,
+ * the second filled up with zeros: the first stage of its transform.  first: its first flip. */
 static void load(uint32_t *packed, uint32_t half, const uint8_t *x, uint32_t count,
-                 const uint32_t *flips)
+                 const uint32_t *flips, uint32_t first)
 {
-    uint8_t last[BLOCK];
-    if (count < 2 * half) {
-        memcpy(last, x, count);
-        memset(last + count, 0, 2 * half - count);
-        x = last;
+    const uint8_t *y = x + half;
+    uint32_t both = count - half, at = 0, a, b;
+    for (; at + 4 <= both; at += 4) {
+        uint32_t low = flips_from(flips, first + at);
+        uint32_t high = flips_from(flips, first + half + at);
+        a = flipped(x[at], low, 0), b = flipped(y[at], high, 0);
+        packed[at] = a + b + ((a - b) << 16);
+        a = flipped(x[at + 1], low, 1), b = flipped(y[at + 1], high, 1);
+        packed[at + 1] = a + b + ((a - b) << 16);
+        a = flipped(x[at + 2], low, 2), b = flipped(y[at + 2], high, 2);
+        packed[at + 2] = a + b + ((a - b) << 16);
+        a = flipped(x[at + 3], low, 3), b = flipped(y[at + 3], high, 3);
+        packed[at + 3] = a + b + ((a - b) << 16);
     }
-    for (uint32_t at = 0; at < half; at += 4, x += 4, packed += 4) {
-        const uint8_t *y = x + half;
-        uint32_t low = flips[at >> 5] >> (at & 31);
-        uint32_t high = flips[(at + half) >> 5] >> (at & 31);
-        uint32_t a = flipped(x[0], low, 0), b = flipped(y[0], high, 0);
-        packed[0] = a + b + ((a - b) << 16);
-        a = flipped(x[1], low, 1), b = flipped(y[1], high, 1);
-        packed[1] = a + b + ((a - b) << 16);
-        a = flipped(x[2], low, 2), b = flipped(y[2], high, 2);
-        packed[2] = a + b + ((a - b) << 16);
-        a = flipped(x[3], low, 3), b = flipped(y[3], high, 3);
-        packed[3] = a + b + ((a - b) << 16);
+    for (; at < half; at++) {
+        a = flipped(x[at], flips_from(flips, first + at), 0);
+        b = at < both ? flipped(y[at], flips_from(flips, first + half + at), 0) : 0;
+        packed[at] = a + b + ((a - b) << 16);
     }
 }
 
-/* Signs of one block of 2 * half packed sums: half / 32 words of the low, then of the high ones. */
-static void signs(const uint32_t *packed, uint32_t half, uint32_t *bits)
+enum part { LOW, HIGH, WHOLE };
+
+/* One of the two numbers of a word, or the word.  Adding half a unit first makes the cut at 16 bits
+ * the true high number. */
+static inline uint32_t part_of(uint32_t word, enum part part)
 {
-    for (uint32_t word = 0; word < half / 32; word++) {
+    if (part == WHOLE) {
+        return word;
+    }
+    return (uint32_t)((int32_t)(part == LOW ? word << 16 : word + 0x8000u) >> 16);
+}
+
+static uint32_t with_sign(uint32_t word, uint32_t value)
+{
+    return word >> 1 | (value & SIGN);
+}
+
+/* Put bits at a place that is a multiple of their number; places come in ascending order. */
+static void put(uint32_t *bits, uint32_t at, uint32_t value)
+{
+    if (at % 32 == 0) {
+        bits[at / 32] = 0;
+    }
+    bits[at / 32] |= value << at % 32;
+}
+
+/* Signs of `half` packed sums: those of the low halves, then those of the high ones. */
+static void signs(const uint32_t *packed, uint32_t half, uint32_t *bits, uint32_t at)
+{
+    uint32_t run = half < 32 ? half : 32;
+    for (uint32_t done = 0; done < half; done += run) {
         uint32_t low = 0, high = 0;
-        for (const uint32_t *end = packed + 32; packed < end; packed++) {
-            low = low >> 1 | (*packed << 16 & SIGN);
-            high = high >> 1 | ((*packed + 0x8000u) & SIGN);
+        for (const uint32_t *end = packed + run; packed < end; packed++) {
+            low = with_sign(low, *packed << 16);
+            high = with_sign(high, *packed + 0x8000u);
         }
-        bits[word] = low;
-        bits[half / 32 + word] = high;
+        put(bits, at + done, low >> (32 - run));
+        put(bits, at + half + done, high >> (32 - run));
     }
 }
 
-/* The transform across `blocks` transformed blocks, zeros up to `outer`: signs of 32 places of the
- * low or high halves, into words that lie a block apart. */
-static void cross(const uint32_t *packed, uint32_t blocks, uint32_t outer, uint32_t shift,
-                  uint32_t *sums, uint32_t *held)
+/* Signs of the last stages, over runs of 2, 4 or 8, of eight numbers: one half each of packed sums,
+ * or, where they are `whole`, full words. */
+static uint32_t signs8(const uint32_t *p, uint32_t run, enum part part)
 {
-    memset(held, 0, 4 * outer);
-    for (uint32_t place = 0; place < 32; place++) {
-        const uint32_t *p = packed + place;
-        for (uint32_t b = 0; b < blocks; b++, p += BLOCK / 2) {
-            /* Adding half a unit first makes the cut at 16 bits the true high number. */
-            sums[b] = (uint32_t)((int32_t)((*p + (shift ? 0 : 0x8000u)) << shift) >> 16);
+    uint32_t a = part_of(p[0], part), b = part_of(p[1], part), c = part_of(p[2], part);
+    uint32_t d = part_of(p[3], part), e = part_of(p[4], part), f = part_of(p[5], part);
+    uint32_t g = part_of(p[6], part), h = part_of(p[7], part), made = 0;
+    if (run >= 8) {
+        BUTTERFLY(a, e);
+        BUTTERFLY(b, f);
+        BUTTERFLY(c, g);
+        BUTTERFLY(d, h);
+    }
+    if (run >= 4) {
+        BUTTERFLY(a, c);
+        BUTTERFLY(b, d);
+        BUTTERFLY(e, g);
+        BUTTERFLY(f, h);
+    }
+    made = with_sign(made, a + b);
+    made = with_sign(made, a - b);
+    made = with_sign(made, c + d);
+    made = with_sign(made, c - d);
+    made = with_sign(made, e + f);
+    made = with_sign(made, e - f);
+    made = with_sign(made, g + h);
+    made = with_sign(made, g - h);
+    return made >> 24;
+}
+
+/* `signs8` of 16 numbers or more that are one run: what comes before the last three stages. */
+static void long_run(const uint32_t *packed, uint32_t run, enum part part, uint32_t *sums,
+                     uint32_t *bits, uint32_t at)
+{
+    uint32_t half = run / 2;
+    for (uint32_t k = 0; k < half; k++) {
+        uint32_t one = part_of(packed[k], part), other = part_of(packed[half + k], part);
+        sums[k] = one + other;
+        sums[half + k] = one - other;
+    }
+    for (uint32_t step = half / 2; step >= 8; step /= 2) {
+        for (uint32_t block = 0; block < run; block += 2 * step) {
+            for (uint32_t *p = sums + block; p < sums + block + step; p++) {
+                BUTTERFLY(p[0], p[step]);
+            }
         }
-        memset(sums + blocks, 0, 4 * (outer - blocks));
-        transform(sums, outer);
-        for (uint32_t b = 0; b < outer; b++) {
-            held[b] = held[b] >> 1 | (sums[b] & SIGN);
+    }
+    for (uint32_t k = 0; k < run; k += 8) {
+        put(bits, at + k, signs8(sums + k, 8, WHOLE));
+    }
+}
+
+/* One half of one round of a tap wider than 128. */
+static void wide_half(const uint32_t *packed, uint32_t half, enum part part, uint32_t *sums,
+                      uint32_t *bits, uint32_t at, uint32_t end)
+{
+    uint32_t run = 2 * half / PACKED, step = run < 8 ? 8 : run;
+    for (uint32_t place = 0; place < half && at + place < end; place += step) {
+        if (run <= 8) {
+            put(bits, at + place, signs8(packed + place, run, part));
+        } else {
+            long_run(packed + place, run, part, sums, bits, at + place);
         }
     }
 }
 
-/* One round of a tap wider than a block.  At most `words` words are written. */
-static void wide_round(const auricle_extract *e, const uint8_t *x, const uint32_t *flips,
-                       uint32_t *bits, uint32_t words, uint32_t *work)
+static void narrow_round(const auricle_extract *e, const uint8_t *x, uint32_t at, uint32_t *bits,
+                         uint32_t *sums)
 {
-    uint32_t blocks = (e->tap_width + BLOCK - 1) / BLOCK, outer = e->padded / BLOCK;
-    uint32_t *sums = work + blocks * BLOCK / 2, *held = sums + outer;
-    for (uint32_t b = 0; b < blocks; b++) {
-        uint32_t left = e->tap_width - b * BLOCK, *packed = work + b * BLOCK / 2;
-        load(packed, BLOCK / 2, x + b * BLOCK, left, flips + b * BLOCK / 32);
-        transform(packed, BLOCK / 2);
+    for (uint32_t k = 0; k < e->padded; k++) {
+        sums[k] = k < e->tap_width ? flipped(x[k], flips_from(e->flips, at + k), 0) : 0;
     }
-    for (uint32_t quarter = 0; quarter < 4; quarter++) {
-        cross(work + 32 * (quarter & 1), blocks, outer, quarter < 2 ? 16 : 0, sums, held);
-        for (uint32_t b = 0; 4 * b + quarter < words && b < outer; b++) {
-            bits[4 * b + quarter] = held[b];
-        }
-    }
-}
-
-/* Taps of at most 32 features: rounds shorter than the words that hold their signs. */
-static void narrow(const auricle_extract *e, const uint8_t *x, uint32_t *bits, uint32_t *work)
-{
-    memset(bits, 0, e->bits / 8);
-    for (uint32_t at = 0; at < e->bits; at += e->padded) {
-        memset(work, 0, 4 * e->padded);
-        for (uint32_t i = 0; i < e->tap_width; i++) {
-            work[i] = flipped(x[i], e->flips[(at + i) >> 5], (at + i) & 31);
-        }
-        transform(work, e->padded);
-        for (uint32_t i = 0; i < e->padded; i++) {
-            bits[(at + i) >> 5] |= (work[i] >> 31) << ((at + i) & 31);
-        }
+    transform(sums, e->padded);
+    for (uint32_t k = 0; k < e->padded; k++) {
+        put(bits, at + k, sums[k] >> 31);
     }
 }
 
@@ -183,18 +240,20 @@ void auricle_project(const auricle_extract *e, const uint8_t *features, uint32_t
 {
     const uint8_t *x = features + e->tap_start;
     uint32_t half = e->padded / 2, *packed = work;
-    if (half < HALF_MIN) {
-        narrow(e, x, bits, packed);
-        return;
-    }
     for (uint32_t at = 0; at < e->bits; at += e->padded) {
-        const uint32_t *flips = e->flips + at / 32;
-        if (e->padded > BLOCK) {
-            wide_round(e, x, flips, bits + at / 32, (e->bits - at) / 32, packed);
-        } else {
-            load(packed, half, x, e->tap_width, flips);
+        if (e->padded <= NARROW_MAX) {
+            narrow_round(e, x, at, bits, packed);
+            continue;
+        }
+        load(packed, half, x, e->tap_width, e->flips, at);
+        if (e->padded <= PACKED) {
             transform(packed, half);
-            signs(packed, half, bits + at / 32);
+            signs(packed, half, bits, at);
+        } else {
+            radix8(packed, half, 2 * half / PACKED);
+            radix8(packed, half, 16 * half / PACKED);
+            wide_half(packed, half, LOW, packed + half, bits, at, e->bits);
+            wide_half(packed, half, HIGH, packed + half, bits, at + half, e->bits);
         }
     }
 }

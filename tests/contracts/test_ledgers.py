@@ -12,19 +12,28 @@ from hypothesis import strategies as st
 
 from edge import Store
 from edge.core import (
+    Attempt,
+    Candidate,
     Config,
     Effect,
     Enrol,
+    Erase,
     Event,
     ForgetRequest,
+    Install,
     MemoryLedger,
+    Nominate,
     Publish,
+    Receipt,
     Relabel,
+    Remember,
+    Retire,
     Runtime,
     Selector,
     Survey,
 )
 from tests.homes import CARD, new_store
+from tests.workers import a_record
 from tests.worlds import fact, whole_number_model
 
 KINDS = ("memory", "store")
@@ -73,6 +82,12 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
         "evictions": ledger.evictions(),
         "digest": ledger.digest(),
         "geometry": {n: np.asarray(a).tolist() for n, a in geometry.items()} if geometry else None,
+        "adaptors": {
+            domain: [(one.version, one.digest, one.own, one.accuracy) for one in versions]
+            for domain, versions in sorted(ledger.adaptors().items())
+        },
+        "attempts": dict(ledger.attempts()),
+        "candidates": list(ledger.candidates().items()),
     }
 
 
@@ -127,6 +142,49 @@ def test_any_history_gives_the_same_answers(tmp_path_factory: pytest.TempPathFac
         assert answers(store) == answers(memory)
 
 
+NAMES = ("f1", "f2", "f3", "f4", "f5")
+RECEIPT = Receipt("r", 1, Selector(label="a"), 1, (), "x", "y", (), 0, ())
+SHAPED = st.sets(st.sampled_from(NAMES), min_size=1).map(lambda ids: tuple(sorted(ids)))
+GROWTH = st.lists(
+    st.one_of(
+        st.builds(
+            lambda domain, version, ids: Install(a_record(domain, version, ids)),
+            st.sampled_from(("home", "attic")), st.integers(1, 9), SHAPED,
+        ),
+        st.builds(Retire, st.sampled_from(("home", "attic")), st.integers(1, 9)),
+        st.builds(Attempt, st.sampled_from(("home", "attic")), st.sampled_from(("h1", "h2"))),
+        SHAPED.map(lambda ids: Erase(ids[:1], RECEIPT)),
+        SHAPED.map(lambda ids: Remember((fact(ids[0]),))),
+        SHAPED.map(lambda ids: Nominate(tuple(
+            Candidate(one, "cam", "", "home", 3, len(ids) / 2, bytes(8)) for one in ids
+        ))),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=25)
+@given(GROWTH)
+def test_any_growth_gives_the_same_answers(tmp_path_factory: pytest.TempPathFactory, effects):
+    """Whatever is installed, retired, tried, nominated or erased, both ledgers answer alike, and
+    no adaptor is left that an erased fact shaped."""
+    memory = MemoryLedger()
+    with new_store(tmp_path_factory.mktemp("growth") / "k.db") as store:
+        seen: set[tuple[str, int]] = set()
+        for effect in effects:
+            if isinstance(effect, Install):
+                # The core numbers versions upwards; the same one never comes twice.
+                if (effect.record.domain, effect.record.version) in seen:
+                    continue
+                seen.add((effect.record.domain, effect.record.version))
+            store.apply(effect)
+            memory.apply(effect)
+            if isinstance(effect, Erase):
+                kept = [one for rows in store.adaptors().values() for one in rows]
+                assert not any(set(effect.ids) & set(one.facts) for one in kept)
+        assert answers(store) == answers(memory)
+
+
 def test_a_new_ledger_is_empty(ledger):
     """Nothing is known before the first fact."""
     assert ledger.concepts() == {}
@@ -136,6 +194,7 @@ def test_a_new_ledger_is_empty(ledger):
     assert list(ledger.batches()) == []
     assert ledger.geometry() is None
     assert ledger.evictions() == 0
+    assert (ledger.adaptors(), ledger.attempts(), ledger.candidates()) == ({}, {}, {})
     assert not ledger.buried("f1")
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import encoder
 from edge.core import Decision, Observation, Publish
 from edge.estimator import ContinualClassifier
+from tests.growers import accept, refuse
 
 X, Y = load_iris(return_X_y=True)
 QUANTISER = encoder.freeze_quantiser(X, (slice(0, 4),), "channel")
@@ -230,6 +231,29 @@ def test_ids_must_name_each_row_once(ids):
     """Ids that do not fit the rows are an error."""
     with pytest.raises(ValueError, match="ids must be 150"):
         ContinualClassifier().fit(X, Y, ids=ids)
+
+
+def test_an_adaptor_answers_where_one_was_grown_and_ends_with_its_samples():
+    """What a grower gives serves until a sample it was grown from is forgotten."""
+    model, plain = fitted(), fitted()
+    result = model.grow(accept)
+    assert result.record is not None
+    assert not np.allclose(model.predict_proba(X), plain.predict_proba(X))
+    assert model.digest() == plain.digest()
+    assert model.score(X, Y) > 0.9
+    model.forget(ids=[3])
+    plain.forget(ids=[3])
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+
+
+def test_nothing_changes_where_nothing_does_better():
+    """A refused growth leaves answers alone; a domain that is not there is an error."""
+    model = fitted()
+    before = model.predict_proba(X)
+    assert model.grow(refuse).record is None
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    with pytest.raises(ValueError, match="no such domain"):
+        model.grow(accept, domain="elsewhere")
 
 
 def test_a_quantiser_of_another_width_is_refused():

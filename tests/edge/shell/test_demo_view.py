@@ -13,10 +13,11 @@ from rich.console import Console
 from edge.core import Decision, Receipt, Selector
 from edge.shell import demo_view
 from edge.shell.home import Home
-from edge.sim.demo_beats import Beat, Chapter, Exam, Glimpse, Line, Outcome, Tally
+from edge.sim.demo_beats import Beat, Chapter, Exam, Glimpse, Line, Outcome, Pause, Tally
 from edge.sim.demo_proof import Proof
 from edge.sim.digits import load_mnist, load_optdigits
-from edge.sim.recording import Mark, Recording, Step
+from edge.sim.recording import Episode, Mark, Recording, Step
+from tests import workers
 
 DECISION = Decision("r:0", "r", 1, True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
 STEP = Step(0, "r", "mnist", "7", True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
@@ -25,16 +26,24 @@ RECEIPT = Receipt(
     ("sums",), 0, ("backups",),
 )  # fmt: skip
 PROOF = Proof(12, "b" * 64, "b" * 64, "b" * 64, "b" * 64, 0, 12, 0, 12, 0)
-EXAMS = (Exam(0.96, 0.2, 0.0, 0.2), Exam(0.96, 0.87, 0.8, 0.88), Exam(0.96, 0.8, 0.0, 0.88))
+EXAMS = (
+    Exam("before any label", 0.96, 0.2, 0.0, 0.2),
+    Exam("after 120 labels", 0.96, 0.87, 0.8, 0.88),
+    Exam("after forgetting its 7s", 0.96, 0.8, 0.0, 0.88),
+)
+GROWN = Episode(
+    "j", "optdigits", 1, 120, 1, 1, None, "serving", "", "linear taps 0", 0.9, 0.8, seconds=3.2
+)
 OUTCOME = Outcome(
     Recording("demo", 1, (STEP,), (Mark(0, "domain", "mnist"),), digest="b" * 64),
     EXAMS, Tally(500, 480, 5),
-    Tally(250, 50, 250, 1, 16, None, "domain-2"), Tally(400, 350, 4), 120, 120, "7", RECEIPT,
-    PROOF, 4.5, 0.45,
+    Tally(250, 50, 250, 0, 1, 16, None, "domain-2"), Tally(400, 350, 4, 396),
+    120, 120, "7", RECEIPT, PROOF, 4.5, 0.45,
 )  # fmt: skip
 STORY: tuple[Beat, ...] = (
     Chapter("Enrolment", "A reader learns.", 1, load_mnist()),
     Glimpse(),
+    Pause("searching and training"),
     Chapter("Known ground", "Fresh digits.", 1),
     Glimpse(DECISION, right=True),
     Line("ALARM after 16 images", "alarm"),
@@ -132,6 +141,30 @@ def test_a_missing_alarm_is_said(story: list[Beat], tmp_path: Path):
     """Where the new scanner went unnoticed, no number is made up."""
     story[-1] = replace(OUTCOME, unlabelled=Tally(250, 50, 3))
     assert "not in 250 images" in shown(tmp_path / "demo", 80)[1]
+
+
+def test_what_became_of_the_adaptor_is_said(story: list[Beat], tmp_path: Path):
+    """An adaptor that serves, one that did no better, a worker that failed, and no torch at all."""
+    for episodes, words in (
+        ((GROWN,), "linear taps 0, searched and trained in 3.2 s"),
+        ((replace(GROWN, state="refused"),), "none did better, searched and trained in 3.2 s"),
+        ((replace(GROWN, state="refused", accuracy=None, reason="too late"),), "none: too late"),
+        ((), "torch is not installed"),
+    ):
+        story[-1] = replace(OUTCOME, recording=replace(OUTCOME.recording, episodes=episodes))
+        assert words in " ".join(shown(tmp_path / "demo", 120)[1].split())
+
+
+def test_a_worker_is_found_where_torch_is(monkeypatch: pytest.MonkeyPatch):
+    """Without torch there is none; with it a job goes to a process and its result comes back."""
+    monkeypatch.setattr(demo_view, "find_spec", lambda _name: None)
+    assert demo_view.find_worker() is None
+    monkeypatch.setattr(demo_view, "find_spec", lambda name: name)
+    monkeypatch.setattr(demo_view, "Worker", lambda *_limits: workers.worker("grown"))
+    grow = demo_view.find_worker()
+    assert grow is not None
+    job = workers.a_job()
+    assert grow(job).job_id == job.id
 
 
 def test_digits_are_drawn_side_by_side():

@@ -8,10 +8,22 @@ from pathlib import Path
 import pytest
 
 from edge import Store
-from edge.core import Remember, StateCorruptError, StateError, StateVersionError
+from edge.core import (
+    Erase,
+    Install,
+    Receipt,
+    Remember,
+    Selector,
+    StateCorruptError,
+    StateError,
+    StateVersionError,
+    digest_facts,
+)
 from edge.shell import files, schema
 from edge.shell.files import WriterLock, guarded, open_database, transaction
+from edge.shell.rows import row_of
 from tests.homes import CARD, distinct_facts, new_store
+from tests.workers import a_record
 from tests.worlds import fact
 
 
@@ -78,13 +90,64 @@ def test_an_older_layout_is_copied_aside_and_migrated(path, monkeypatch):
     with Store.open(path) as store:
         assert store.digest() == digest
     db = sqlite3.connect(path)
-    assert db.execute("PRAGMA user_version").fetchone()[0] == 2
+    assert db.execute("PRAGMA user_version").fetchone()[0] == len(steps)
     assert "note" in [row[1] for row in db.execute("PRAGMA table_info(receipts)")]
     db.close()
-    aside = sqlite3.connect(path.with_name("knowledge.db.v1"))
-    assert aside.execute("PRAGMA user_version").fetchone()[0] == 1
+    aside = sqlite3.connect(path.with_name(f"knowledge.db.v{len(steps) - 1}"))
+    assert aside.execute("PRAGMA user_version").fetchone()[0] == len(steps) - 1
     assert aside.execute("SELECT COUNT(*) FROM facts").fetchone()[0] == 10
     aside.close()
+
+
+@pytest.fixture
+def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file as the first version of the program wrote it, with ten facts, closed."""
+    file = tmp_path / "first.db"
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        store = Store.create(file, CARD)
+        store.close()
+    db = sqlite3.connect(file)
+    facts = distinct_facts(10)
+    db.executemany(
+        "INSERT INTO facts (id, stream, domain, label, captured_at_ns, features, subject, revision)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        map(row_of, facts),
+    )
+    total = bytes.fromhex(digest_facts(facts))
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('digest', ?)", (total,))
+    db.commit()
+    db.close()
+    return file
+
+
+def test_a_file_of_the_first_version_opens_and_grows(first):
+    """A file without the tables of growth is copied aside and migrated; every fact is there, no
+    adaptor is, one can be stored, and the first erasure removes the copy."""
+    with Store.open(first, CARD) as store:
+        assert store.check() == ()
+        assert sum(store.concepts().values()) == 10
+        assert (store.adaptors(), store.attempts(), store.candidates()) == ({}, {}, {})
+        store.apply(Install(a_record(facts=(distinct_facts(1)[0].id,))))
+        assert first.with_name("first.db.v1").exists()
+        receipt = Receipt("r", 5, Selector(label="a"), 1, (), "x", "y", (), 0, ())
+        store.apply(Erase((distinct_facts(1)[0].id,), receipt))
+        assert not first.with_name("first.db.v1").exists()
+        assert store.adaptors() == {}
+
+
+def test_an_older_file_is_copied_up_to_date(first, path, tmp_path):
+    """What this program can read is read as it lies; an older file is left as it is, and its copy
+    can be read."""
+    before = first.read_bytes()
+    made = files.copy_updated(first, tmp_path / "copy.db")
+    assert made == tmp_path / "copy.db"
+    with Store.open(made, CARD, writable=False) as store:
+        assert sum(store.concepts().values()) == 10
+    assert first.read_bytes() == before
+    for readable in (path, tmp_path / "nothing.db"):
+        assert files.copy_updated(readable, tmp_path / "other.db") == readable
+    assert not (tmp_path / "other.db").exists()
 
 
 def test_a_failing_migration_leaves_the_file_usable(path, monkeypatch):

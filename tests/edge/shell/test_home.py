@@ -1,20 +1,35 @@
 from __future__ import annotations
 
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
 import pytest
 
 import encoder
 from edge import Store
 from edge.core import (
     ConfigError,
+    Decision,
     Enrol,
     ForgetRequest,
+    GrowRequest,
+    Message,
     ModelMismatchError,
+    Observation,
+    Receipt,
     Rejected,
     Selector,
     StateError,
+    Tick,
 )
 from edge.shell import home
-from edge.shell.home import Home, create_home, read_settings
+from edge.shell.home import Home, create_home
+from edge.shell.settings import EncoderSettings, Settings, read_settings
+from tests import workers
 from tests.homes import CARD, new_home, new_store
 from tests.worlds import WIDTH, fact, vector
 
@@ -33,7 +48,7 @@ def test_a_new_home_opens(tmp_path):
 def test_the_template_is_the_default(tmp_path):
     """What the written settings say is what leaving them out means."""
     written = read_settings(new_home(tmp_path))
-    assert written == home.Settings(home.EncoderSettings("card.toml"))
+    assert written == Settings(EncoderSettings("card.toml"))
 
 
 @pytest.mark.parametrize("named", ['odd "name" \\ é.toml', "tab\tin.toml"])
@@ -73,34 +88,6 @@ def test_a_card_without_quantiser_makes_no_home(tmp_path):
         create_home(tmp_path / "home", None, str(tmp_path / "raw.toml"))
     assert "calibrate" in caught.value.hint
     assert not (tmp_path / "home").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("garbage [[", "Expected"),
-        ('[encoder]\ncrad = "x"\n', "unknown field"),
-        ("[knowledge]\n", "encoder"),
-        ('[encoder]\ncard = "x"\nthreads = "two"\n', "int"),
-        ('[encoder]\ncard = "x"\n[detector]\nfalse_alarm_rate = 3.0\n', "below 0.5"),
-        ('[encoder]\ncard = "x"\n[detector]\nwindow = 0\n', "window"),
-    ],
-)
-def test_bad_settings_are_refused(tmp_path, text, words):
-    """Settings that cannot be used raise ConfigError with a hint."""
-    (tmp_path / "auricle.toml").write_text(text, "utf-8")
-    with pytest.raises(ConfigError, match=words) as caught:
-        read_settings(tmp_path)
-    assert caught.value.hint
-
-
-def test_a_mistyped_key_is_guessed(tmp_path):
-    """The hint names the nearest known key."""
-    (tmp_path / "auricle.toml").write_text('[encoder]\ncrad = "x"\n', "utf-8")
-    with pytest.raises(ConfigError) as caught:
-        read_settings(tmp_path)
-    assert caught.value.hint == "did you mean card?"
-    assert "known keys" in home.nearest_key("unknown field `zzzzzz`")
 
 
 def test_no_home_and_unreadable_settings(tmp_path):
@@ -156,3 +143,156 @@ def test_burying_reaches_own_facts(tmp_path):
         assert opened.store.buried("a")
         assert len(opened.store.receipts()) == 1
         assert opened.store.receipts()[0]["requested_at_ns"] > 0
+
+
+def learning_home(folder: Path) -> Home:
+    """A home that has learned two labels of one domain, enough to grow an adaptor for."""
+    opened = Home(new_home(folder))
+    facts = [fact(f"f{n:02}", "ab"[n % 2], at=n, seed=n) for n in range(24)]
+    opened.feed(Enrol(tuple(facts)))
+    return opened
+
+
+def tended(opened: Home) -> list[Message]:
+    """What a home tells when its worker is done."""
+    told: list[Message] = []
+    until = time.monotonic() + 30
+    while opened.worker.job is not None or opened.worker.process_id is not None:
+        assert time.monotonic() < until
+        told += opened.tend()
+        time.sleep(0.01)
+    return told
+
+
+@pytest.fixture
+def growing(tmp_path: Path) -> Iterator[Home]:
+    """An opened home whose worker grows something at once."""
+    with learning_home(tmp_path / "home") as opened:
+        opened.worker = workers.worker("grown")
+        yield opened
+
+
+def test_nothing_grows_before_it_is_asked_for(growing):
+    """Learning starts no worker; a tick does, its result is stored and serves, and the answers
+    come from it."""
+    assert growing.worker.job is None
+    (started,) = growing.feed(Tick())
+    assert (started.domain, started.state, started.version) == ("home", "started", 1)
+    assert growing.tend() == ()
+    (news,) = tended(growing)
+    assert (news.state, news.version, news.accuracy) == ("serving", 1, 0.9)
+    assert growing.store.adaptors()["home"][0].version == 1
+    adaptor = growing.runtime.knowledge.adaptor("home")
+    assert adaptor.answer(vector(1)).shape == (2,)
+    assert growing.feed(Tick()) == ()
+
+
+def test_serving_goes_on_while_the_worker_works(growing):
+    """Observations are decided and facts learned while a job runs, whatever becomes of it."""
+    growing.worker = workers.worker("hanging")
+    growing.feed(GrowRequest("home"))
+    (said,) = growing.feed(Observation("s", 1, 1, vector(1)))
+    assert isinstance(said, Decision)
+    assert growing.feed(Enrol((fact("more"),)))
+    assert growing.worker.job is not None
+
+
+@pytest.mark.parametrize("kind", ["crashing", "hungry", "garbage", "lying", "bent", "failing"])
+def test_a_failing_worker_harms_nothing(growing, kind):
+    """Whatever the worker does, knowledge and file stay as they were, the reason is told, and the
+    same facts are not tried again by themselves."""
+    growing.worker = workers.worker(kind, memory_mib_max=256)
+    before, facts = growing.runtime.digest(), growing.store.digest()
+    growing.feed(Tick())
+    (news,) = tended(growing)
+    assert news.state == "refused"
+    assert "the worker failed" in news.detail
+    assert (growing.runtime.digest(), growing.store.digest()) == (before, facts)
+    assert growing.store.check() == ()
+    assert growing.store.adaptors() == {}
+    assert growing.feed(Tick()) == ()
+    growing.worker = workers.worker("grown")
+    growing.feed(GrowRequest("home"))
+    assert tended(growing)[0].state == "serving"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_worker_killed_at_any_moment_harms_nothing(growing, seed):
+    """After kill -9 of the worker at a random moment the knowledge is whole: with the adaptor or
+    without it."""
+    growing.worker = workers.worker("slow")
+    before = growing.runtime.digest()
+    growing.feed(GrowRequest("home"))
+    time.sleep(Random(seed).random())
+    if growing.worker.process_id is not None:
+        os.kill(growing.worker.process_id, signal.SIGKILL)
+    (news,) = tended(growing)
+    assert news.state in {"serving", "refused"}
+    assert bool(growing.store.adaptors()) == (news.state == "serving")
+    assert growing.runtime.digest() == before
+    assert growing.store.check() == ()
+
+
+def test_a_full_disk_at_storing_an_adaptor_loses_nothing(growing):
+    """Where the adaptor cannot be stored, the error says so, the head answers as before, and with
+    room the next growth succeeds."""
+    growing.feed(Enrol(tuple(fact(f"{n:0150}", "ab"[n % 2], seed=n) for n in range(200))))
+    db = growing.store._db  # noqa: SLF001  the disk is full for this connection alone
+    before = growing.runtime.digest()
+    answer = growing.runtime.knowledge.adaptor("home").answer(vector(1)).tolist()
+    growing.feed(GrowRequest("home"))
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(StateError, match="full") as caught:
+        tended(growing)
+    assert "make room" in caught.value.hint
+    assert growing.store.adaptors() == {}
+    assert growing.runtime.digest() == before
+    assert growing.runtime.knowledge.adaptor("home").answer(vector(1)).tolist() == answer
+    assert growing.store.check() == ()
+    db.execute("PRAGMA max_page_count = 100000")
+    growing.feed(GrowRequest("home"))
+    assert tended(growing)[0].state == "serving"
+
+
+def test_forgetting_stops_a_worker_that_holds_the_facts(growing):
+    """A forget request kills the job that was given its facts, and says so; nothing of the job
+    comes back."""
+    growing.worker = workers.worker("hanging")
+    growing.feed(GrowRequest("home"))
+    process_id = growing.worker.process_id
+    growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
+    assert growing.worker.job is None
+    assert not Path(f"/proc/{process_id}").exists()
+    assert growing.tend() == ()
+
+
+def test_forgetting_deletes_what_the_facts_shaped(growing):
+    """After a forget request no version shaped by its facts is left, the receipt says so, and the
+    answers are those of a home that never had them."""
+    growing.feed(GrowRequest("home"))
+    tended(growing)
+    told = growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
+    (receipt,) = (one for one in told if isinstance(one, Receipt))
+    assert "adaptors" in receipt.rebuilt
+    assert growing.store.adaptors() == {}
+    assert growing.runtime.knowledge.adaptor("home").answer(vector(1)).shape == (2,)
+
+
+def test_closing_a_home_ends_its_worker(tmp_path):
+    """No process stays behind where a home is closed while it grows something."""
+    with learning_home(tmp_path / "home") as opened:
+        opened.worker = workers.worker("hanging")
+        opened.feed(GrowRequest("home"))
+        process_id = opened.worker.process_id
+        assert Path(f"/proc/{process_id}").exists()
+    assert not Path(f"/proc/{process_id}").exists()
+
+
+def test_an_adaptor_serves_after_a_restart(growing):
+    """What was grown serves again when the home is opened the next time."""
+    growing.feed(GrowRequest("home"))
+    tended(growing)
+    answer = growing.runtime.knowledge.adaptor("home").answer(vector(1)).tolist()
+    growing.close()
+    with Home(growing.folder) as again:
+        assert again.runtime.knowledge.adaptor("home").answer(vector(1)).tolist() == answer

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge import Store
-from edge.core import Freeze, Selector, StateCorruptError, StateError, digest_facts, limits
+from edge.core import Freeze, Install, Selector, StateCorruptError, StateError, digest_facts, limits
 from tests.homes import distinct_facts, new_store, whole_rows
+from tests.workers import a_record
 
 
 @pytest.fixture
@@ -113,3 +114,40 @@ def test_reading_a_closed_store_is_an_error(path):
     store.close()
     with pytest.raises(StateError):
         store.concepts()
+
+
+def test_the_arrays_of_an_adaptor_are_read_when_they_are_looked_at(path):
+    """Listing adaptors reads no arrays; looking at one reads that one."""
+    with Store.open(path) as store:
+        store.apply(Install(a_record("home", 1)))
+        store.apply(Install(a_record("home", 2, seed=8)))
+    change(path, "UPDATE adaptors SET arrays = x'00' WHERE version = 1")
+    with Store.open(path, writable=False) as store:
+        newest, oldest = store.adaptors()["home"]
+        assert newest.digest == a_record("home", 2, seed=8).digest
+        assert (oldest.version, oldest.own, oldest.facts) == (1, 2, ("a", "b"))
+        with pytest.raises(StateCorruptError, match="version 1 of the adaptor of home"):
+            len(oldest.arrays)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE adaptors SET arrays = x'00'",
+        "UPDATE adaptors SET seed = 99",
+        "UPDATE adaptors SET blueprint = replace(blueprint, '4', '5')",
+        "UPDATE adaptors SET blueprint = 'x'",
+        "DELETE FROM adaptor_facts WHERE id = 'a'",
+        "UPDATE adaptor_facts SET id = 'c' WHERE id = 'b'",
+    ],
+)
+def test_a_damaged_adaptor_is_found(path, sql):
+    """Arrays, blueprint, seed or the facts behind an adaptor that are not as they were written are
+    found by the check, which says whose they are."""
+    with Store.open(path) as store:
+        store.apply(Install(a_record("home", 1)))
+        assert store.check() == ()
+    change(path, sql)
+    with Store.open(path, writable=False) as store:
+        (complaint,) = store.check()
+        assert "adaptor of home" in complaint

@@ -32,6 +32,22 @@ def test_every_table_and_column_is_documented(source: Path):
     assert "facts" in tables
 
 
+def test_each_step_leads_to_the_newest_layout():
+    """A file of any earlier version ends with the same tables as a new one."""
+    wanted = layout(made())
+    for found in range(1, schema.version()):
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        db.executescript("".join(schema.MIGRATIONS[:found]))
+        schema.migrate(db, found)
+        assert layout(db) == wanted
+    assert schema.version() >= 2
+
+
+def layout(db: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """Every table and index of a database, as it was declared."""
+    return db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
 def test_a_failing_migration_changes_nothing(monkeypatch):
     """A step that fails half way leaves version and tables as they were."""
     db = made()
@@ -39,8 +55,8 @@ def test_a_failing_migration_changes_nothing(monkeypatch):
     steps = [*schema.MIGRATIONS, "CREATE TABLE extra (a); CREATE TABLE facts (a);"]
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     try:
-        schema.migrate(db, 1)
+        schema.migrate(db, len(steps) - 1)
     except sqlite3.OperationalError:
         db.execute("ROLLBACK")
     assert db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == before
-    assert db.execute("PRAGMA user_version").fetchone()[0] == 1
+    assert db.execute("PRAGMA user_version").fetchone()[0] == len(steps) - 1

@@ -7,8 +7,9 @@ import pytest
 
 import encoder
 from edge import Config, ForgetRequest, Runtime, Selector, Store
-from edge.core import Enrol, Fact, MemoryLedger, Remember
+from edge.core import Enrol, Fact, GrowthJob, Install, MemoryLedger, Record, Remember
 from edge.sim import BrokenPromiseError, checkers
+from tests.growers import record_of
 
 WIDTH = 24
 
@@ -95,3 +96,42 @@ def test_what_was_not_forgotten_is_found(device) -> None:
     with pytest.raises(BrokenPromiseError, match="features of forgotten"):
         checkers.check_forgotten({first.id: first.features}, store, [])
     checkers.check_forgotten({first.id: first.features}, store, [copy.features])
+
+
+def grown(runtime: Runtime, store: Store) -> Record:
+    """An adaptor of random features, installed behind the runtime's back."""
+    own, others = runtime.knowledge.lessons("a")
+    budget = runtime.config.budget
+    job = GrowthJob("a:1", "a", 1, 1, budget, ((0, WIDTH),), own, others)
+    record = record_of(job)
+    store.apply(Install(record))
+    runtime.knowledge.refit("a")
+    return record
+
+
+def test_adaptors_that_know_the_forgotten_are_found(device) -> None:
+    """A version that was grown from an erased fact is found, one that was not is left alone."""
+    runtime, store = device
+    grown(runtime, store)
+    checkers.check_adaptors(store, {"elsewhere"})
+    with pytest.raises(BrokenPromiseError, match="knows forgotten"):
+        checkers.check_adaptors(store, {"fact-0003"})
+
+
+def test_adaptors_beyond_their_budget_are_found(device, model) -> None:
+    """Bytes and operations are held against the budget, head included."""
+    runtime, store = device
+    record = grown(runtime, store)
+    checkers.check_budget(runtime, record)
+    for changes in ({"adaptor_bytes": 8}, {"adaptor_operations": 8}):
+        tight = Runtime(Config(**changes), model, store)
+        with pytest.raises(BrokenPromiseError, match="too many"):
+            checkers.check_budget(tight, record)
+
+
+def test_adaptors_that_nobody_confirmed_are_found(device) -> None:
+    """A version in the store that the outside does not know of is found."""
+    runtime, store = device
+    grown(runtime, store)
+    with pytest.raises(BrokenPromiseError, match="other adaptors"):
+        checkers.check_ledger(store, MemoryLedger(facts()))

@@ -10,10 +10,11 @@ import encoder
 from edge.core import Config, Label, Observation, Publish, Rejected, Runtime, Selector, derive
 from edge.shell.store import Store
 from edge.sim.demo import KNOWN, NEW, tell
-from edge.sim.demo_beats import Beat, Chapter, Glimpse, Outcome
+from edge.sim.demo_beats import Beat, Chapter, Glimpse, Line, Outcome
 from edge.sim.demo_proof import count_traces
 from edge.sim.demo_story import Plan
 from edge.sim.report import write_report
+from tests.growers import accept, refuse
 
 PLAN = Plan(
     enrolled_per_digit=40, exam=80, known=120, unlabelled=160, labels_per_digit=12, labelled=100
@@ -43,7 +44,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     path = tmp_path_factory.mktemp("demo") / "knowledge.db"
     with encoder.open_model("efficientnet_lite0") as model:
         with Store.create(path, model.card) as store:
-            beats = tuple(tell(model, store, CONFIG, PLAN, started_at_ns=1))
+            beats = tuple(tell(model, store, CONFIG, PLAN, 1, accept))
         yield Told(beats, path, model)
 
 
@@ -57,7 +58,7 @@ def test_the_alarm_comes_after_the_switch_and_not_before(told: Told):
 
 def test_a_handful_of_labels_recovers_accuracy(told: Told):
     """Held-out images of the new scanner are read after the labels, and were not before."""
-    before, after, _ = told.outcome.exams
+    before, after, *_ = told.outcome.exams
     assert before.new < 0.5
     assert after.new > 0.7
     assert told.outcome.labelled.accuracy > 0.7
@@ -119,6 +120,47 @@ def test_a_forgotten_item_is_refused_by_a_runtime_opened_later(told: Told):
         (answer,) = runtime.handle(Label(gone, PLAN.digit))
     assert isinstance(answer, Publish)
     assert isinstance(answer.message, Rejected)
+
+
+def test_an_adaptor_is_searched_grown_and_routed_to(told: Told):
+    """What the search says is told, the adaptor serves, and samples find their way to it."""
+    lines = [beat.text for beat in told.beats if isinstance(beat, Line)]
+    assert "12 blueprints fit" in lines
+    assert any("80.0% → 90.0%" in line and "serves" in line for line in lines)
+    assert told.outcome.labelled.routed > 0.9 * told.outcome.labelled.images
+    assert any("its own adaptor" in line for line in lines)
+    assert [exam.when for exam in told.outcome.exams][2] == "with an adaptor"
+    assert told.outcome.recording.metrics["routing_accuracy"] > 0.9
+
+
+def test_forgetting_ends_the_adaptor_and_another_is_grown(told: Told):
+    """The first version had learned from what was forgotten; the second had not."""
+    first, second = told.outcome.recording.episodes
+    assert first.state == second.state == "serving"
+    assert first.until is not None
+    assert second.facts == first.facts - told.outcome.proof.facts
+    with Store.open(told.path, told.model.card, writable=False) as store:
+        (record,) = store.adaptors()[NEW]
+        assert len(record.facts) < first.facts + PLAN.enrolled_per_digit * 10
+        assert all(store.get(fact_id) is not None for fact_id in record.facts)
+
+
+@pytest.mark.parametrize(
+    ("grower", "word"), [(None, "torch is not installed"), (refuse, "the head goes on alone")]
+)
+def test_without_an_adaptor_the_head_goes_on_alone(tmp_path: Path, grower, word: str):
+    """Where nothing can grow, or nothing does better, the story says so and goes on."""
+    plan = replace(PLAN, enrolled_per_digit=10, exam=20, known=20, unlabelled=80, labelled=10)
+    with (
+        encoder.open_model("efficientnet_lite0") as model,
+        Store.create(tmp_path / "knowledge.db", model.card) as store,
+    ):
+        beats = list(tell(model, store, CONFIG, plan, 1, grower))
+        assert store.adaptors() == {}
+    assert any(isinstance(beat, Line) and word in beat.text for beat in beats)
+    last = beats[-1]
+    assert isinstance(last, Outcome)
+    assert len(last.exams) == 3
 
 
 def test_every_image_is_shown_as_it_is_seen(told: Told):

@@ -66,3 +66,18 @@ def test_chaos_keeps_to_its_probabilities() -> None:
     calm, wild = seeded_chaos(Faults(), 1), seeded_chaos(Faults(crash=1, disk_full=1), 1)
     assert not any(calm.crash() or calm.disk_full() for _ in range(100))
     assert all(wild.crash() and wild.disk_full() for _ in range(100))
+
+
+def test_chaos_of_the_worker_is_drawn_apart() -> None:
+    """Faults of the worker strike by their own probabilities and move no other fault."""
+    faults = Faults(crash=0.3, disk_full=0.3)
+    plain, more = (
+        seeded_chaos(faults, 1),
+        seeded_chaos(Faults(crash=0.3, disk_full=0.3, worker_killed=1, worker_late=1), 1),
+    )
+    for _ in range(50):
+        assert not plain.killed()
+        assert not plain.late()
+        assert more.killed()
+        assert more.late()
+        assert (plain.crash(), plain.disk_full()) == (more.crash(), more.disk_full())

@@ -104,4 +104,4 @@ def test_every_shipped_scenario_can_be_read(source: Path) -> None:
     """The examples are valid."""
     paths = sorted((source / "examples/scenarios").glob("*.toml"))
     assert [load_scenario(path).title for path in paths]
-    assert len(paths) >= 4
+    assert len(paths) >= 10

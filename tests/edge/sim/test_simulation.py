@@ -46,7 +46,7 @@ def small(features: Path, **changes) -> Scenario:
     content = {
         "title": "small",
         "encoder": {"model": "vector"},
-        "device": {"facts_per_concept": 30, "false_alarm_rate": 0.05},
+        "device": {"facts_per_concept": 30, "false_alarm_rate": 0.05, "growth": False},
         "domains": {name: domain | {"where": {"domain": at}} for at, name in enumerate("ab")},
         "phases": [
             {"domain": "a", "enrol": 120, "observations": 20, "label_fraction": 0.5},

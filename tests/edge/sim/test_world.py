@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,40 @@ def test_classes_can_be_ordered() -> None:
     labels = [show.sample.label for show in of_kind(world([phase]), Show)]
     assert labels == sorted(labels, reverse=True)
     assert set(labels) == {"2", "7"}
+
+
+def test_wrong_labels_are_other_classes_and_leave_the_rest_alone() -> None:
+    """The share of errors is kept, each names another class, and the same samples are labelled."""
+    phase = {"domain": "a", "observations": 400, "label_fraction": 0.5}
+    clean, poisoned = world([phase]), world([phase | {"label_noise": 0.2}])
+    pairs = list(zip(of_kind(clean, Tell), of_kind(poisoned, Tell), strict=True))
+    assert [right.id for right, _ in pairs] == [told.id for _, told in pairs]
+    wrong = [told for right, told in pairs if told.label != right.label]
+    assert all(told.wrong for told in wrong)
+    assert sum(told.wrong for _, told in pairs) == len(wrong)
+    assert 0.1 < len(wrong) / len(pairs) < 0.3
+    assert {told.label for _, told in pairs} <= set("0123456789")
+
+
+def test_a_single_class_cannot_be_mistaken() -> None:
+    """Where a phase shows one class there is no other to name."""
+    phase = {"domain": "a", "observations": 20, "label_fraction": 1.0, "label_noise": 1.0}
+    assert not any(tell.wrong for tell in of_kind(world([phase | {"classes": ["3"]}]), Tell))
+
+
+def test_labels_stop_where_a_class_has_enough() -> None:
+    """No class gets more labels in a phase than it may."""
+    phase = {"domain": "a", "observations": 400, "label_fraction": 1.0, "labels_per_class": 3}
+    counts = Counter(tell.label for tell in of_kind(world([phase]), Tell))
+    assert set(counts.values()) == {3}
+    assert len(counts) == 10
+
+
+@pytest.mark.parametrize(("given", "named"), [(False, ""), (True, "a"), ("line", "line")])
+def test_labels_name_a_domain_where_they_should(given: bool | str, named: str) -> None:
+    """Labels name no domain, the true one, or the one that the scenario says."""
+    phase = {"domain": "a", "observations": 5, "label_fraction": 1.0, "label_domain": given}
+    assert {tell.domain for tell in of_kind(world([phase]), Tell)} == {named}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 /* Files of the PC behind an emulator or debugger, by Arm semihosting. */
-#include "../port.h"
+#include "port.h"
 
-enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE = 5, SYS_READ = 6, SYS_EXIT_EXTENDED = 0x20 };
+enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE = 5, SYS_READ = 6 };
 
 static uint32_t call(uint32_t number, const void *arguments)
 {
@@ -37,12 +37,4 @@ void port_close(int file)
 {
     uint32_t arguments[1] = {(uint32_t)file};
     call(SYS_CLOSE, arguments);
-}
-
-void leave(int status)
-{
-    uint32_t arguments[2] = {0x20026u, (uint32_t)status}; /* ADP_Stopped_ApplicationExit */
-    call(SYS_EXIT_EXTENDED, arguments);
-    for (;;) {
-    }
 }

@@ -1,0 +1,137 @@
+"""When a stream is in alarm, and which domain it opens, comes back to, or leaves."""
+
+from typing import Final
+
+import hdc
+
+from .config import Config
+from .knowledge import Knowledge
+from .openings import Ground, Row, unpack
+from .session import Session
+from .streams import Glance, Stream
+
+APART_MIN: Final = 1.02
+"""How many times nearer to each other than to every domain samples must be to open one."""
+
+YOUNG_APART_MIN: Final = 1.25
+"""The same where the nearest is an opening itself, of fewer than four windows: what little there
+is of it does not yet hold all that belongs to it."""
+
+YOUNG_WINDOWS: Final = 4
+LASTING_WINDOWS: Final = 3
+
+
+class Alarms:
+    """Raises and ends alarms.  config: of the runtime.  session: what is remembered."""
+
+    def __init__(self, config: Config, session: Session) -> None:
+        self._config = config
+        self._session = session
+        self._openings = session.openings
+
+    def turn(
+        self,
+        stream: Stream,
+        window: hdc.WindowVerdict | None,
+        known: Knowledge,
+        ground: Ground,
+    ) -> str | None:
+        """Return the domain that a stream opens from now on: "" where its alarm ends, None where
+        all stays as it was.
+
+        window: the verdict of what is learned on the stream's window, None until it is full.
+        A window outside every domain for more than its own length starts a check: samples that
+        are apart from the nearest domain open a new one; odd samples of a domain do not, but a
+        domain that stays odd for three windows is worth an alarm too.
+        """
+        stream.note(known=self._inside(stream, window, ground))
+        if window is None:
+            return None
+        here = stream.here
+        stream.elsewhere = stream.elsewhere + 1 if here != stream.opening else 0
+        if stream.drifted and stream.outside % stream.half == 1 % stream.half:
+            if self._is_new(stream, here, ground):
+                return self._open(stream, known)
+        if here in self._openings:
+            return self._visit(stream, here, window, known, ground)
+        if stream.alarmed:
+            return "" if window.known else None
+        return here if stream.outside > LASTING_WINDOWS * stream.length else None
+
+    def settle(self, stream: Stream) -> None:
+        """Decide where the newest observation with enough on both sides belongs."""
+        found = stream.settled()
+        if found is None:
+            return
+        glance, domain = found
+        self._session.recent.move(glance.key, domain)
+        if domain in self._openings and not stream.outside:
+            self._take(domain, glance)
+
+    def _inside(
+        self, stream: Stream, window: hdc.WindowVerdict | None, ground: Ground
+    ) -> bool | None:
+        """Say whether a window lies in a domain or an opening; None where it can't be said."""
+        if window is None or stream.here not in self._openings:
+            return window.known if window else None
+        rate = self._config.false_alarm_rate
+        placed = [glance.placed for glance in stream.window]
+        return hdc.detect_window(placed, ground.calibration, rate).p_value > rate
+
+    def _is_new(self, stream: Stream, here: str, ground: Ground) -> bool:
+        rows = stream.strange
+        codes = hdc.Codes.concat([glance.codes for glance in rows])
+        found = len(self._openings.rows(here))
+        young = here in self._openings and found < YOUNG_WINDOWS * stream.length
+        ratio = ground.apart(codes, [glance.verdict.label for glance in rows], here)
+        return ratio >= (YOUNG_APART_MIN if young else APART_MIN)
+
+    def _open(self, stream: Stream, known: Knowledge) -> str:
+        """Open a domain of what drifted."""
+        name = self._session.next_domain(known)
+        for glance in stream.strange:
+            self._take(name, glance)
+        ground = self._session.lay(known)
+        stream.refresh(
+            lambda seen: self._session.glance(seen.key, seen.codes, known, ground), stream.version
+        )
+        stream.outside = stream.elsewhere = 0
+        for at, glance in enumerate(stream.recent):
+            self._session.recent.move(glance.key, stream.place(at))
+        return name
+
+    def _visit(
+        self,
+        stream: Stream,
+        here: str,
+        window: hdc.WindowVerdict,
+        known: Knowledge,
+        ground: Ground,
+    ) -> str | None:
+        """Recognise an opening, of this stream or another, that a stream has come to."""
+        if not stream.alarmed:
+            return here if window.known is False else None
+        if stream.elsewhere < stream.half:
+            return None
+        stream.elsewhere = 0
+        if stream.opening in self._openings and self._merge(here, stream.opening, known, ground):
+            return None
+        return here
+
+    def _merge(self, here: str, there: str, known: Knowledge, ground: Ground) -> bool:
+        """Let two openings be one where the smaller, unlabelled yet, is not apart from the other;
+        True where they are one now."""
+        less, more = sorted((here, there), key=lambda name: len(self._openings.rows(name)))
+        rows = tuple(self._openings.rows(less).values())[-YOUNG_WINDOWS * self._config.window :]
+        if less in known.domains or len(rows) < 2:
+            return False
+        codes = known.geometry.project(unpack(rows))
+        if ground.apart(codes, [row.label for row in rows], more) >= APART_MIN:
+            return False
+        self._session.rename(less, more)
+        return True
+
+    def _take(self, name: str, glance: Glance) -> None:
+        seen = self._session.recent.get(glance.key)
+        if seen is not None:
+            self._openings.add(name, glance.key, Row(glance.verdict.label, seen.features))

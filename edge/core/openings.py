@@ -1,0 +1,222 @@
+"""Openings: domains that streams came upon and that are not learned yet.
+
+What was observed there stands in for facts: each observation joins a provisional concept, named
+after the known label it is nearest to, so that the opening is recognised whenever any stream comes
+back to it.  All of this is session state; nothing here reaches a ledger or a digest.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+
+from . import limits
+from .config import Config
+from .knowledge import Knowledge
+
+PROVISIONAL: Final = "?"
+"""What the labels of provisional concepts begin with."""
+
+APART: Final = ""
+"""The domain that samples form among themselves while they are compared with others."""
+
+STALE_MIN: Final = 8
+"""Observations, and eighths of all, that may come before concepts are made again."""
+
+GRADUATION_WINDOWS: Final = 4
+"""Windows of an opening that its facts alone must know before it closes."""
+
+MANY: Final = 32
+SHORTLIST: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An observation in an opening, under the known label it is nearest to."""
+
+    label: str
+    features: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """What observations are placed on: knowledge, with the openings laid over it."""
+
+    memory: hdc.Memory
+    calibration: hdc.Calibration
+
+    def near(self, codes: hdc.Codes) -> dict[str, int]:
+        """Return the novelty of one sample to each domain, 1,024 a spread, all on one scale.
+
+        With more than 32 concepts only the domains of the nearest twelve are there.
+        """
+        keys = self.memory.keys
+        only = self.memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
+        scores = self.memory.score(codes, only=only)[0].tolist()
+        named = keys if only is None else [keys[at] for at in only]
+        found: dict[str, int] = {}
+        for (domain, _), score in zip(named, scores, strict=True):
+            found[domain] = min(score, found.get(domain, score))
+        return found
+
+    def apart(self, samples: hdc.Codes, labels: Sequence[str], home: str) -> float:
+        """Return how many times farther samples are from a domain than from each other.
+
+        labels: of the concepts they would form, at least two samples.  Each sample is compared with
+        the concepts of all others, so that a random part of the domain itself comes out below 1.
+        The geometric mean over samples and blocks, hypervectors counting as much as all fitted
+        blocks together: ratios need no scale, and one surveyed elsewhere says little here.
+        """
+        memory, named = self.memory.copy(), np.array(labels)
+        kinds = sorted(set(named.tolist()))
+        for label in kinds:
+            memory.add(APART, label, samples[named == label])
+        ratios = [_ratios(memory, label, samples[named == label], home) for label in kinds]
+        logs = np.concatenate(ratios).mean(axis=0)
+        return float(np.exp((logs[0] + logs.mean()) / 2))
+
+
+class Openings:
+    """The openings by name, bounded: the one not visited for longest goes first."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[str, OrderedDict[str, Row]] = OrderedDict()
+        self._fresh = 0
+        self._laid: tuple[int, Ground] | None = None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all openings."""
+        return frozenset(self._rows)
+
+    def rows(self, name: str) -> Mapping[str, Row]:
+        """Return the observations of an opening by id, oldest first; none where there is none."""
+        return self._rows.get(name, {})
+
+    def add(self, name: str, observation_id: str, row: Row) -> None:
+        """Add an observation to an opening, new where it was not there; the oldest make room."""
+        rows = self._rows.setdefault(name, OrderedDict())
+        self._rows.move_to_end(name)
+        rows[observation_id] = row
+        if len(rows) > limits.OPENING_OBSERVATIONS_MAX:
+            rows.popitem(last=False)
+        if len(self._rows) > limits.OPENINGS_MAX:
+            self._rows.popitem(last=False)
+        self._fresh += 1
+        if self._fresh > max(STALE_MIN, len(rows) // STALE_MIN):
+            self._laid = None
+
+    def drop(self, observation_ids: Iterable[str]) -> None:
+        """Take observations out: they are facts now, or forgotten."""
+        for observation_id in observation_ids:
+            for rows in self._rows.values():
+                if rows.pop(observation_id, None) is not None:
+                    self._laid = None
+
+    def close(self, name: str) -> None:
+        """Drop an opening."""
+        if self._rows.pop(name, None) is not None:
+            self._laid = None
+
+    def rename(self, old: str, new: str) -> None:
+        """Let an opening have another name, or be part of another."""
+        for observation_id, row in self._rows.pop(old, OrderedDict[str, Row]()).items():
+            self.add(new, observation_id, row)
+        self._laid = None
+
+    def graduate(self, known: Knowledge, config: Config) -> None:
+        """Close the openings whose facts say of every window of their observations: mine, known.
+
+        Cost: up to four windows of verdicts an opening that has facts.
+        """
+        for name in [name for name in self._rows if name in known.domains]:
+            if _learned(name, tuple(self._rows[name].values()), known, config):
+                self.close(name)
+
+    def lay(self, known: Knowledge, version: int) -> Ground:
+        """Lay the openings over knowledge.  version: of the knowledge.
+
+        Cost: one projection and one score an observation in any opening, after changes and now and
+        then.
+        """
+        if self._laid is None or self._laid[0] != version:
+            self._laid = version, self._ground(known)
+            self._fresh = 0
+        return self._laid[1]
+
+    def _ground(self, known: Knowledge) -> Ground:
+        memory, facts = known.memory, list(self._provisional(known))
+        if not facts:
+            return Ground(memory, known.calibration())
+        memory = memory.copy()
+        for fact in facts:
+            memory.add(*fact)
+        return Ground(memory, _united(known.calibration(), hdc.calibrate(memory, facts)))
+
+    def _provisional(self, known: Knowledge) -> Iterator[tuple[str, str, hdc.Codes]]:
+        for name, rows in self._rows.items():
+            labels = np.array([row.label for row in rows.values()], np.str_)
+            for label in sorted(set(labels.tolist())):
+                mine = [row for row in rows.values() if row.label == label]
+                yield name, PROVISIONAL + label, known.geometry.project(unpack(mine))
+
+
+def unpack(rows: Iterable[Row]) -> NDArray[np.uint8]:
+    """Put the features of rows, one at least, side by side: uint8 [n, width]."""
+    return np.array([np.frombuffer(row.features, np.uint8) for row in rows], np.uint8)
+
+
+def _ratios(
+    memory: hdc.Memory, label: str, samples: hdc.Codes, home: str
+) -> NDArray[np.float64]:
+    """Logarithms of distances to a domain over those to the other samples: [n, blocks]."""
+    distances = memory.distances_held_out(APART, label, samples)
+    lone = memory.counts[APART, label] == 1
+    mine = [
+        at
+        for at, key in enumerate(memory.keys)
+        if key[0] == APART and not (lone and key[1] == label)
+    ]
+    there = [at for at, key in enumerate(memory.keys) if key[0] == home]
+    away, near = distances[:, there].min(axis=1), distances[:, mine].min(axis=1)
+    return np.asarray(np.log((1 + away) / (1 + near)))
+
+
+def _learned(name: str, rows: Sequence[Row], known: Knowledge, config: Config) -> bool:
+    """Say whether knowledge alone takes the newest observations of an opening for its own."""
+    if not rows:
+        return True
+    calibration, size, rate = known.calibration(), config.window, config.false_alarm_rate
+    codes = known.geometry.project(unpack(rows[-GRADUATION_WINDOWS * size :]))
+    verdicts = [hdc.detect(codes[at], known.memory, calibration, rate) for at in range(len(codes))]
+    parts = [verdicts[at : at + size] for at in range(0, len(verdicts), size)]
+    found = [hdc.detect_window(part, calibration, rate) for part in parts]
+    return all(one.known and one.domain == name for one in found)
+
+
+def _united(known: hdc.Calibration, opened: hdc.Calibration) -> hdc.Calibration:
+    """One calibration of two; of a domain in both, the held-out scores of both count."""
+    keys = (*known.keys, *opened.keys)
+    order = sorted(range(len(keys)), key=lambda at: keys[at])
+    scores = dict(known.scores)
+    for domain, found in opened.scores.items():
+        scores[domain] = np.sort(np.concatenate([scores.get(domain, found[:0]), found]))
+    exemplars = (*known.exemplars, *opened.exemplars)
+    near = np.concatenate([known.near, opened.near])
+    return hdc.Calibration(
+        tuple(keys[at] for at in order),
+        np.concatenate([known.scales, opened.scales])[order],
+        np.concatenate([known.usual, opened.usual])[order],
+        scores,
+        known.skews | opened.skews,
+        tuple(exemplars[at] for at in order) if exemplars else (),
+        near[order] if exemplars else near,
+    )

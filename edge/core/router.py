@@ -1,0 +1,275 @@
+"""The router: which domain a sample belongs to, from its features alone.
+
+A ridge regression on the domains (Hoerl & Kennard 1970) takes in all facts at hand; kernel ridge
+regression over landmarks corrects it where domains meet.  Half of the landmarks are the facts
+that the ridge, without the fact itself, puts nearest to a wrong domain or into one: few facts are
+hard, and they alone say where the border runs.  Everything follows from the set of facts, so a
+router made again after a crash is the same.  Constants: docs/decisions/0008-routing.md.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelMismatchError
+from .facts import Batch
+
+FACTS_MAX: Final = 8_192
+"""Facts a router is fitted to, over all domains."""
+
+LANDMARKS_MAX: Final = 1_024
+"""Facts that a sample is compared with."""
+
+RIDGE: Final = 0.05
+KERNEL_RIDGE: Final = 0.1
+CHUNK: Final = 256
+SHARPNESSES: Final = np.geomspace(1, 50, 24)
+STAYS: Final = (0.0, 0.9, 0.99, 0.999)
+
+Floats = NDArray[np.float32]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Router:
+    """Log-probabilities of `domains`, sorted, for uint8 features of `width` columns.
+
+    span: the columns it reads.  centre, factor: of these columns.  weights, bias: the ridge.
+    landmarks: standardised rows [m, columns], with their votes [m, domains]; reach: how fast
+    votes fade with the squared distance.  sharpness: turns sums into probabilities.
+    """
+
+    domains: tuple[str, ...]
+    width: int
+    span: Span
+    centre: Floats = field(repr=False)
+    factor: Floats = field(repr=False)
+    weights: Floats = field(repr=False)
+    bias: Floats = field(repr=False)
+    landmarks: Floats = field(repr=False)
+    votes: Floats = field(repr=False)
+    reach: float = 1.0
+    sharpness: float = 1.0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its parameters."""
+        parts = (self.centre, self.factor, self.weights, self.bias, self.landmarks, self.votes)
+        return sum(int(part.nbytes) for part in parts)
+
+    def scores(self, features: NDArray[np.uint8]) -> Floats:
+        """Log-probabilities float32 [..., domains] of uint8 [..., width] features.
+
+        Cost: columns x (domains + landmarks) + landmarks x domains multiply-adds a sample.
+        Raises ModelMismatchError for features of another width or type.
+        """
+        if features.dtype != np.uint8 or features.shape[-1:] != (self.width,):
+            raise ModelMismatchError(
+                f"routing expects uint8 features [..., {self.width}], found {features.dtype} "
+                f"{features.shape}",
+                "encode with the model that the ledger's facts come from",
+            )
+        rows = (features[..., slice(*self.span)] - self.centre) * self.factor
+        flat = rows.reshape(-1, rows.shape[-1])
+        found = flat @ self.weights + self.bias
+        if len(self.landmarks):
+            found += _kernel(flat, self.landmarks, self.reach) @ self.votes
+        return _log_softmax(found * self.sharpness).reshape(*rows.shape[:-1], -1)
+
+
+def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
+    """Fit a router to at least one fact, at most `FACTS_MAX` of them, in any order.
+
+    spans: (start, stop) columns of the encoder's taps.  With several taps all but the first are
+    read: style shows in the earlier ones.  A domain's facts share the root of their number as
+    weight, so that a new domain of a few facts is heard.  Cost: O(facts columns^2 + landmarks^3).
+    """
+    span = (spans[min(1, len(spans) - 1)][0], spans[-1][1])
+    rows = _gather(batches, span)
+    columns = span[1] - span[0]
+    if len(rows.domains) == 1:
+        none = np.zeros((columns, 1), np.float32)
+        edge = np.zeros(columns, np.float32)
+        return Router(
+            rows.domains, spans[-1][1], span, edge, edge, none, none[0], none[:0].T, none[:0]
+        )
+    ridge = _fit_ridge(rows)
+    at = _choose_landmarks(rows, ridge.left)
+    landmarks = ridge.standardise(rows.features[at])
+    squares = _squares(landmarks, landmarks)
+    reach = 1 / max(float(squares.mean(dtype=np.float64)), 1e-6)
+    kernel = np.exp(-reach * squares)
+    kernel.flat[:: len(at) + 1] += KERNEL_RIDGE / rows.weights[at]
+    inverse = np.linalg.inv(kernel)
+    votes = np.asarray(inverse @ ridge.left[at], np.float32)
+    # What both would say of a landmark without it (Allen 1974): its target less what is left over.
+    target = np.eye(len(rows.domains), dtype=np.float32)[rows.owners[at]]
+    held_out = target - votes / np.diagonal(inverse)[:, None]
+    sharpness = _calibrate(held_out, rows.owners[at], _shares(len(rows.owners), len(at)))
+    return Router(
+        rows.domains,
+        spans[-1][1],
+        span,
+        ridge.centre,
+        ridge.factor,
+        ridge.weights,
+        ridge.bias,
+        landmarks,
+        votes,
+        reach,
+        sharpness,
+    )
+
+
+def sharpen(window: Floats) -> Floats:
+    """Probabilities float32 [domains] of the last sample, given those before it.
+
+    window: log-probabilities [n, domains] of one stream, oldest first.  A stream that stays in its
+    domain tells more together than one by one; one that mixes domains does not.  So several rates
+    of staying are followed at once (the forward pass of Rabiner 1989, section III.A) and each
+    counts as much as it has explained the window so far.
+    """
+    domains = window.shape[1]
+    stays = np.asarray(STAYS)[:, None]
+    shift = window.max(axis=1, keepdims=True)
+    belief = np.full((len(STAYS), domains), 1 / domains)
+    explained = np.zeros((len(STAYS), 1))
+    for row in np.exp(np.asarray(window - shift, np.float64)):
+        belief = (stays * belief + (1 - stays) / domains) * row
+        total = belief.sum(axis=1, keepdims=True)
+        explained += np.log(total)
+        belief /= total
+    shares = np.exp(explained - explained.max())
+    return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Facts, sorted by domain and id.  owners: places in `domains`.  ranks: hashes of ids."""
+
+    domains: tuple[str, ...]
+    features: NDArray[np.uint8]
+    owners: NDArray[np.intp]
+    weights: Floats
+    ranks: NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ridge:
+    """A fitted ridge.  left: what it leaves of each fact's target, fitted without the fact."""
+
+    centre: Floats
+    factor: Floats
+    weights: Floats
+    bias: Floats
+    left: Floats
+
+    def standardise(self, features: NDArray[np.uint8]) -> Floats:
+        return np.asarray((features - self.centre) * self.factor, np.float32)
+
+
+def _gather(batches: Iterable[Batch], span: Span) -> _Rows:
+    held = [(b, np.ascontiguousarray(b.features[:, slice(*span)])) for b in batches if len(b)]
+    assert held, "a router is fitted to at least one fact"
+    names = [name for batch, _ in held for name in batch.domains]
+    ids = [name for batch, _ in held for name in batch.ids]
+    order = sorted(range(len(ids)), key=lambda row: (names[row], ids[row]))
+    domains, owners = np.unique(np.array(names)[order], return_inverse=True)
+    weights = 1 / np.sqrt(np.bincount(owners))[owners]
+    digests = (hashlib.blake2b(ids[row].encode(), digest_size=8).digest() for row in order)
+    return _Rows(
+        tuple(str(name) for name in domains),
+        np.concatenate([features for _, features in held])[order],
+        owners,
+        (weights / weights.mean()).astype(np.float32),
+        np.frombuffer(b"".join(digests), np.uint64),
+    )
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(at, at + CHUNK) for at in range(0, count, CHUNK))
+
+
+def _fit_ridge(rows: _Rows) -> _Ridge:
+    """Weighted ridge regression on the domains, and its exact residuals left out one by one."""
+    count, columns = rows.features.shape
+    share = (rows.weights / rows.weights.sum(dtype=np.float64)).astype(np.float32)
+    centre = np.asarray(
+        sum(share[part] @ rows.features[part] for part in _parts(count)), np.float32
+    )
+    variance = sum(
+        share[part] @ np.square(rows.features[part] - centre) for part in _parts(count)
+    )
+    # The one quantisation step that cannot be told apart keeps dead columns quiet.
+    factor = np.asarray(1 / (np.sqrt(variance) + 1), np.float32)
+    usual = np.bincount(rows.owners, share).astype(np.float32)
+    targets = np.eye(len(rows.domains), dtype=np.float32)[rows.owners] - usual
+    gram = np.zeros((columns, columns), np.float32)
+    sought = np.zeros((columns, len(rows.domains)), np.float32)
+    for part in _parts(count):
+        inputs = (rows.features[part] - centre) * factor
+        weighted = inputs * rows.weights[part, None]
+        gram += weighted.T @ inputs
+        sought += weighted.T @ targets[part]
+    gram.flat[:: columns + 1] += RIDGE * np.trace(gram) / count + 1e-3
+    inverse = np.linalg.inv(gram)
+    weights = inverse @ sought
+    left = np.empty_like(targets)
+    for part in _parts(count):
+        inputs = (rows.features[part] - centre) * factor
+        leverage = rows.weights[part] * np.einsum("ij,ij->i", inputs @ inverse, inputs)
+        leverage = np.clip(leverage + share[part], 0, 0.999)
+        left[part] = (targets[part] - inputs @ weights) / (1 - leverage)[:, None]
+    return _Ridge(centre, factor, weights, usual, left)
+
+
+def _choose_landmarks(rows: _Rows, left: Floats) -> NDArray[np.intp]:
+    """Rows of the hardest facts and, as many again, of those whose ids hash lowest; sorted."""
+    count = len(rows.owners)
+    hard = min(count, LANDMARKS_MAX) // 2
+    everyone = np.arange(count)
+    said = np.eye(len(rows.domains), dtype=np.float32)[rows.owners] - left
+    own = said[everyone, rows.owners]
+    said[everyone, rows.owners] = -np.inf
+    hardest = np.argsort(own - said.max(axis=1), kind="stable")
+    rest = hardest[hard:]
+    rest = rest[np.argsort(rows.ranks[rest], kind="stable")]
+    return np.concatenate([hardest[:hard], rest[: min(count, LANDMARKS_MAX) - hard]])
+
+
+def _shares(count: int, landmarks: int) -> NDArray[np.float64]:
+    """For how many facts each landmark stands: the hard ones for themselves."""
+    hard = min(count, LANDMARKS_MAX) // 2
+    rest = landmarks - hard
+    return np.concatenate([np.ones(hard), np.full(rest, (count - hard) / max(1, rest))])
+
+
+def _calibrate(
+    held_out: Floats, owners: NDArray[np.intp], shares: NDArray[np.float64]
+) -> float:
+    """Find the sharpness that makes held-out facts likeliest (temperature scaling, Guo et al.
+    2017)."""
+    losses = [
+        -float(shares @ _log_softmax(held_out * np.float32(s))[np.arange(len(owners)), owners])
+        for s in SHARPNESSES
+    ]
+    return float(SHARPNESSES[int(np.argmin(losses))])
+
+
+def _squares(rows: Floats, others: Floats) -> Floats:
+    """Squared distances float32 [n, m]."""
+    lengths = np.vecdot(rows, rows)[:, None] + np.vecdot(others, others)
+    return np.asarray(np.maximum(lengths - 2 * (rows @ others.T), 0), np.float32)
+
+
+def _kernel(rows: Floats, landmarks: Floats, reach: float) -> Floats:
+    return np.asarray(np.exp(np.float32(-reach) * _squares(rows, landmarks)), np.float32)
+
+
+def _log_softmax(values: Floats) -> Floats:
+    above = values - values.max(axis=-1, keepdims=True)
+    return np.asarray(above - np.log(np.exp(above).sum(axis=-1, keepdims=True)), np.float32)

@@ -1,0 +1,66 @@
+"""What the runtime remembers beside the ledger; a crash may cost all of it."""
+
+import hdc
+
+from .config import Config
+from .knowledge import Knowledge
+from .openings import Ground, Openings
+from .recent import Recent
+from .streams import Glance, Streams
+from .tally import Tally
+
+
+class Session:
+    """Recent observations, streams, openings, and how served answers did.
+
+    config: of the runtime.  `version` counts the changes of knowledge.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.recent = Recent()
+        self.streams = Streams(config.window)
+        self.openings = Openings()
+        self.tally = Tally()
+        self.version = 0
+        self._graduated = 0
+
+    def lay(self, known: Knowledge) -> Ground:
+        """Return what observations are placed on now; openings that are learned close first."""
+        if self._graduated != self.version:
+            self.openings.graduate(known, self._config)
+            self._graduated = self.version
+        return self.openings.lay(known, self.version)
+
+    def glance(self, key: str, codes: hdc.Codes, known: Knowledge, ground: Ground) -> Glance:
+        """Look at one observation: by what is learned, and openings included."""
+        rate = self._config.false_alarm_rate
+        verdict = hdc.detect(codes, known.memory, known.calibration(), rate)
+        placed = verdict
+        if ground.memory is not known.memory:
+            placed = hdc.detect(codes, ground.memory, ground.calibration, rate)
+        return Glance(key, codes, verdict, placed, ground.near(codes))
+
+    def next_domain(self, known: Knowledge) -> str:
+        """Return a name for a domain that no domain, opening or stream has."""
+        taken = {*known.domains, *self.openings.names, *self.streams.openings()}
+        number = len(known.domains) + 1
+        while f"domain-{number}" in taken:
+            number += 1
+        return f"domain-{number}"
+
+    def rename(self, old: str, new: str) -> bool:
+        """Let one domain be another for all that waits; True where something did."""
+        waiting = self.recent.rename(old, new)
+        opening = old in self.openings
+        self.openings.rename(old, new)
+        self.tally.rename(old, new)
+        return self.streams.rename(old, new) or waiting or opening
+
+    def forget(self, observation_ids: frozenset[str]) -> None:
+        """Drop observations, and all windows, which may hold them."""
+        self.recent.drop(observation_ids)
+        self.openings.drop(observation_ids)
+        self.tally.drop(observation_ids)
+        self.streams.clear()
+        self.version += 1

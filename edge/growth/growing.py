@@ -1,0 +1,123 @@
+"""One job of growth: search, train, judge.  What comes out is a record, or the reason for none."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nas
+from edge.core import GrowthJob, GrowthResult
+from edge.core.adaptors import Record, build
+
+from .judging import Scored, Split, better, score_head, score_record, split
+from .proposing import propose
+from .training import train
+
+LABELS_MIN: Final = 2
+HELD_MIN: Final = 8
+"""Fewest held-out facts on which a difference is worth looking at."""
+CANDIDATES: Final = 3
+
+Bools = NDArray[np.bool_]
+NONE: Final = float("nan")
+
+
+@dataclass(slots=True)
+class _Story:
+    """What happened so far, for people."""
+
+    lines: list[str] = field(default_factory=list)
+    tried: list[tuple[nas.Blueprint, float, float]] = field(default_factory=list)
+
+
+def grow(job: GrowthJob) -> GrowthResult:
+    """Search, train and judge an adaptor for a domain; the same job gives the same result.
+
+    Every fact of the domain is held out once (cross-fitting over folds made by id hash within each
+    label).  A candidate is accepted only if it gets more held-out facts right than what serves now,
+    by an exact McNemar test (Dietterich 1998, section 3.1) shared out over the candidates.
+    Raises nothing for bad facts: one label only, too few facts, contradicting labels and a budget
+    that nothing fits come back as reasons.  Cost: a few seconds of one core for 500 facts.
+    """
+    story = _Story()
+    parts = split(job.own)
+    if parts.contradictions:
+        story.lines.append(f"{parts.contradictions} facts left out: same features, other labels")
+    flaw = _flaw(parts)
+    if flaw:
+        return _result(job, story, flaw)
+    found = propose(job, parts.own)
+    if isinstance(found, nas.NoFit):
+        return _result(job, story, found.reason)
+    story.lines += found.lines
+    serving = _serving(job, parts)
+    scored = [_score(blueprint, job, parts) for blueprint in found.blueprints[:CANDIDATES]]
+    scored += [score_record(record, job, parts) for record in job.reusable]
+    for candidate, proxy in zip(scored, found.scores, strict=False):
+        story.tried.append((candidate.blueprint, proxy, candidate.accuracy))
+    return _judge(job, parts, story, serving, scored)
+
+
+def _flaw(parts: Split) -> str:
+    """Say why a domain's facts are not enough to judge anything by, or nothing."""
+    labels = len(set(parts.own.labels))
+    if labels < LABELS_MIN:
+        return f"expected {LABELS_MIN} labels or more, found {labels}"
+    if parts.held < HELD_MIN:
+        return f"expected {HELD_MIN} facts to hold out or more, found {parts.held}"
+    return ""
+
+
+def _serving(job: GrowthJob, parts: Split) -> Scored:
+    """Score what serves now; without a record that is the head alone."""
+    if job.incumbent is None:
+        return score_head(job, parts)
+    return score_record(job.incumbent, job, parts)
+
+
+def _score(blueprint: nas.Blueprint, job: GrowthJob, parts: Split) -> Scored:
+    """Train a blueprint on each fold's other facts and score it on the fold."""
+    right = np.zeros(len(parts.own), np.bool_)
+    for lessons, held, at in parts.folds():
+        arrays = train(blueprint, lessons, job.others, job.spans, job.seed)
+        right[at] = parts.score(build((blueprint, arrays), job.spans), lessons, held, job)
+    return Scored(blueprint, right, None, parts.judged)
+
+
+def _judge(
+    job: GrowthJob, parts: Split, story: _Story, serving: Scored, scored: list[Scored]
+) -> GrowthResult:
+    best = max(scored, key=lambda one: one.accuracy)
+    head = serving if job.incumbent is None else score_head(job, parts)
+    if head is not serving and better(head, serving, 1) and head.accuracy >= best.accuracy:
+        best = head
+    elif not better(best, serving, len(scored)):
+        reason = (
+            f"{best.blueprint.kind} got {best.accuracy:.1%} of the held-out facts right, what "
+            f"serves {serving.accuracy:.1%}: no more than chance explains"
+        )
+        return replace(_result(job, story, reason), accuracy=best.accuracy,
+                       incumbent=serving.accuracy)  # fmt: skip
+    record = _record(job, parts, best, serving)
+    reason = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"
+    return replace(_result(job, story, reason), record=record, accuracy=best.accuracy,
+                   incumbent=serving.accuracy)  # fmt: skip
+
+
+def _record(job: GrowthJob, parts: Split, best: Scored, serving: Scored) -> Record:
+    """Train the best blueprint on all facts, or take a record of another domain over."""
+    if best.record is not None:
+        arrays, shaped = best.record.arrays, best.record.facts
+    else:
+        arrays = train(best.blueprint, parts.own, job.others, job.spans, job.seed)
+        shaped = job.others.ids
+    facts = tuple(sorted({*job.own.ids, *shaped}))
+    return Record(job.domain, job.version, best.blueprint, dict(arrays), facts, len(job.own),
+                  job.seed, best.accuracy, serving.accuracy)  # fmt: skip
+
+
+def _result(job: GrowthJob, story: _Story, reason: str) -> GrowthResult:
+    return GrowthResult(
+        job.id, job.domain, None, reason, NONE, NONE, tuple(story.lines), tuple(story.tried)
+    )

@@ -1,0 +1,50 @@
+"""Verbs of growth: `auricle grow`, `adaptors` and `rollback`."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from ..core import ConfigError
+from . import growing, growth_views, views
+from .cli_options import HERE, HomeOption, JsonOption
+from .home import Home
+
+DomainArgument = Annotated[str, typer.Argument(help="The domain.")]
+
+
+def grow(
+    domain: Annotated[str, typer.Argument(help="The domain; without one, each in turn.")] = "",
+    home: HomeOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Search and train an adaptor now; it serves where it beats what serves on held-out facts."""
+    with Home(home) as opened, growth_views.waiting() as beat:
+        names = [domain] if domain else opened.runtime.knowledge.domains
+        if not names:
+            raise ConfigError("growing: nothing is learned yet", "see `auricle learn`")
+        done = (growing.grow_domain(opened, name, beat) for name in names)
+        show_outcomes(done, as_json=as_json)
+
+
+def show_outcomes(done: Iterable[growing.Outcome], *, as_json: bool) -> None:
+    """Show what became of each growth as soon as it is known."""
+    for one in done:
+        views.show_json(one) if as_json else growth_views.show_outcome(one)
+
+
+def adaptors(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+    """List what answers in each domain: adaptors with their versions, or the head alone."""
+    with Home(home, writable=False) as opened:
+        rows = growing.list_adaptors(opened)
+    for row in rows if as_json else ():
+        views.show_json(row)
+    if not as_json:
+        growth_views.show_adaptors(rows)
+
+
+def rollback(domain: DomainArgument, home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+    """Take a domain's newest adaptor away for good; the version before serves again."""
+    with Home(home) as opened:
+        news = growing.roll_back(opened, domain)
+    views.show_json(news) if as_json else growth_views.show_rollback(news)

@@ -1,0 +1,335 @@
+"""Knowledge measured as an extract for a microcontroller would know it.
+
+An extract has the first bits of the hypervectors and, where wanted, columns and plane; exemplars
+and the norms of several taps stay behind.  What is usual and what is still known are therefore
+measured anew, each fact against its concept without it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import firmware_bridge as bridge
+import hdc
+
+from ..core import EdgeError, Knowledge, Ledger
+from ..core.adaptors import LEVELS, Adaptor, Fitted
+from ..core.knowledge import Concept, sample
+from ..core.limits import CALIBRATION_FACTS_MAX, HEAD_FACTS_MAX
+from .extraction_parts import (
+    LEVELS_WHOLE,
+    columns_part,
+    head_part,
+    linear_adaptor,
+    plane_part,
+    shared_head,
+)
+
+Ints = NDArray[np.int64]
+Bits = NDArray[np.bool_]
+
+CENTRE_PRIOR: Final = 5
+SPREAD_PRIOR: Final = 20
+"""A concept's usual distance leans on that of all as if so many samples had said the same; the
+detector's own calibration takes the same numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of the knowledge goes into an extract.  domains: those that are kept, sorted.
+    head_bits: 8 or 4 a weight; shared: one head for all domains."""
+
+    bits: int
+    columns: bool
+    plane: bool
+    domains: tuple[str, ...]
+    head_bits: int = 8
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """Facts and their codes, measured once for extracts of any shape.
+
+    concepts: sorted.  counts: int64 [c]; ones: int32 [c, bits], how often each bit is set; means:
+    int64 [c, values]; scales: int64 [c, blocks, 2].  rows: uint8 [n, width], facts; own: [n], the
+    concept of each; bits: bool [n, D]; held: int64 [n, c, blocks], distances with each fact held
+    out.  heads, served: what answers for each domain, in a form that can be exported, and as it is.
+    shared: one head for all domains.
+    """
+
+    geometry: hdc.Geometry
+    calibration: hdc.Calibration
+    concepts: tuple[Concept, ...]
+    counts: Ints = field(repr=False)
+    ones: NDArray[np.int32] = field(repr=False)
+    means: Ints = field(repr=False)
+    scales: Ints = field(repr=False)
+    rows: NDArray[np.uint8] = field(repr=False)
+    own: NDArray[np.intp] = field(repr=False)
+    bits: Bits = field(repr=False)
+    held: Ints = field(repr=False)
+    heads: Mapping[str, Fitted] = field(repr=False)
+    served: Mapping[str, Adaptor] = field(repr=False)
+    shared: Fitted = field(repr=False)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """All domains, sorted."""
+        return tuple(sorted({domain for domain, _ in self.concepts}))
+
+    def facts_in(self, domain: str) -> int:
+        """Count the samples that the concepts of a domain sum."""
+        return sum(int(n) for n, (d, _) in zip(self.counts, self.concepts, strict=True) if d == domain)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """An extract, what it costs and what it keeps, in fractions of 1.
+
+    routed: facts, each held out, whose nearest concept is of their domain; labelled: and of their
+    label.  agreed: facts to which the integer head of their domain gives the answer of the served
+    adaptor.  detected: facts that are new to another domain alone, and would be told to be; None
+    with one domain.  Facts of domains that are left out count as wrong.
+    """
+
+    shape: Shape
+    extract: bridge.Extract = field(repr=False)
+    flash_bytes: int
+    ram_bytes: int
+    routed: float
+    labelled: float
+    agreed: float
+    detected: float | None
+
+
+def gather(knowledge: Knowledge, ledger: Ledger) -> Ground:
+    """Measure a sample of the facts of all domains; raises EdgeError where there are none.
+
+    Cost: one projection and the distances to all concepts for each fact of the sample.
+    """
+    memory, geometry = knowledge.memory, knowledge.geometry
+    if not memory.keys:
+        raise EdgeError("exporting: the ledger has no facts", "learn something first")
+    rows, own = _sampled(knowledge, ledger)
+    codes = geometry.project(rows)
+    held = np.concatenate(
+        [
+            memory.distances_held_out(*memory.keys[concept], codes[own == concept])
+            for concept in np.unique(own)
+        ]
+    )
+    packed, calibration = memory.pack(), knowledge.calibration()
+    counts, sums = packed["counts"].astype(np.int64), packed["sums"].astype(np.int64)
+    return Ground(
+        geometry,
+        calibration,
+        memory.keys,
+        counts,
+        packed["ones"].astype(np.int32),
+        (2 * sums + counts[:, None]) // (2 * counts[:, None]),
+        calibration.scales_for(memory),
+        rows,
+        own,
+        _unpacked(codes.bits),
+        held,
+        {domain: linear_adaptor(knowledge, domain) for domain in knowledge.domains},
+        {domain: knowledge.adaptor(domain) for domain in knowledge.domains},
+        shared_head(knowledge, sample(ledger.batches(), HEAD_FACTS_MAX)),
+    )
+
+
+def _sampled(knowledge: Knowledge, ledger: Ledger) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """Facts and the concept of each, in the order of concepts."""
+    rows, own = [], []
+    for domain in knowledge.domains:
+        batch = sample(ledger.batches(domain), CALIBRATION_FACTS_MAX)
+        rows.append(batch.features)
+        own += [knowledge.memory.keys.index((domain, label)) for label in batch.labels]
+    order = np.argsort(own, kind="stable")
+    return np.concatenate(rows)[order], np.array(own, np.intp)[order]
+
+
+def _unpacked(words: NDArray[np.uint64]) -> Bits:
+    octets = np.ascontiguousarray(words, "<u8").view(np.uint8)
+    return np.unpackbits(octets, axis=1, bitorder="little").view(np.bool_)
+
+
+def full_shape(ground: Ground) -> Shape:
+    """All that an extract can hold of the ground."""
+    geometry = ground.geometry
+    has_columns, has_plane = geometry.columns is not None, geometry.plane is not None
+    return Shape(geometry.bits, has_columns, has_plane, ground.domains)
+
+
+def measure(ground: Ground, shape: Shape, rate: float) -> Measured:
+    """Make the extract of a shape, with false alarms at `rate`, and measure it."""
+    kept = [c for c, (domain, _) in enumerate(ground.concepts) if domain in shape.domains]
+    blocks = _blocks(ground.geometry, shape)
+    mine = np.isin(ground.own, kept)
+    own = np.searchsorted(kept, ground.own[mine])
+    held = _distances(ground, shape.bits)[mine][:, kept][..., blocks]
+    names = np.array([ground.concepts[c][0] for c in kept])
+    scales, common = _scales(ground, shape, held[np.arange(len(own)), own, 0], names[own], kept)
+    votes = tuple(int(vote) for vote in ground.geometry.votes[blocks])
+    scores = bridge.combine(held, scales, votes)
+    routed = names[bridge.combine(held, common, votes).argmin(axis=1)]
+    there = np.where(names[None] == routed[:, None], scores, np.iinfo(np.int64).max)
+    limits, detected = _limits(ground, shape, scores, names, names[own], rate)
+    extract = _assemble(ground, shape, kept, (scales, common), limits)
+    return Measured(
+        shape,
+        extract,
+        len(bridge.pack_extract(extract)) + bridge.CODE_BYTES_MAX,
+        bridge.ram_bytes(extract),
+        float((routed == names[own]).sum() / len(mine)),
+        float((there.argmin(axis=1) == own).sum() / len(mine)),
+        _agreement(ground, extract, mine, names[own]),
+        detected,
+    )
+
+
+def _limits(
+    ground: Ground,
+    shape: Shape,
+    scores: Ints,
+    names: NDArray[np.str_],
+    domains: NDArray[np.str_],
+    rate: float,
+) -> tuple[Ints, float | None]:
+    """The limit of each domain, and how many facts of all others lie above it."""
+    limits, seen = [], []
+    for name in shape.domains:
+        lowest = scores[:, names == name].min(axis=1)
+        held = np.sort(lowest[domains == name])
+        served = _is_whole(ground, shape)
+        limits.append(_limit(ground.calibration.scores[name] if served else held, rate))
+        if limits[-1] != bridge.UNDECIDED:
+            seen.append(lowest[domains != name] > limits[-1])
+    others = np.concatenate(seen) if seen else np.empty(0)
+    return np.array(limits, np.int64), float(others.mean()) if len(others) else None
+
+
+def _blocks(geometry: hdc.Geometry, shape: Shape) -> list[int]:
+    """Which blocks of a code are kept, in their order: the bits are 0."""
+    kept = [0]
+    kept += [1] if shape.columns and geometry.columns is not None else []
+    return kept + ([2] if shape.plane and geometry.plane is not None else [])
+
+
+def _is_whole(ground: Ground, shape: Shape) -> bool:
+    """Say whether an extract leaves nothing of the detector out."""
+    return not ground.geometry.blocks and shape.bits == ground.geometry.bits
+
+
+def _distances(ground: Ground, bits: int) -> Ints:
+    """The held-out distances with the first `bits` bits in place of all."""
+    made, part = ground.held.copy(), ground.bits[:, :bits]
+    if bits == ground.geometry.bits:
+        return made
+    for concept, (ones, count) in enumerate(zip(ground.ones[:, :bits], ground.counts, strict=True)):
+        mine = ground.own == concept
+        made[~mine, concept, 0] = (part[~mine] != (2 * ones > count)).sum(axis=1)
+        # A concept of one fact is nothing without it: its distance stays the usual one.
+        usual = int(ground.geometry.scales[0, 0]) * bits // ground.geometry.bits
+        without = 2 * (ones - part[mine]) > count - 1
+        made[mine, concept, 0] = (without != part[mine]).sum(axis=1) if count > 1 else usual
+    return made
+
+
+def _scales(
+    ground: Ground, shape: Shape, seen: Ints, domains: NDArray[np.str_], kept: list[int]
+) -> tuple[Ints, Ints]:
+    """What is usual for each concept, and on one scale for all.  seen: each fact's distance to its
+    own concept in the bits kept; domains: of the facts."""
+    blocks = _blocks(ground.geometry, shape)
+    scales, common = ground.scales[kept][:, blocks].copy(), ground.geometry.scales[blocks].copy()
+    if shape.bits == ground.geometry.bits:
+        return scales, common
+    own = ground.own[np.isin(ground.own, kept)]
+    for place, concept in enumerate(kept):
+        same = seen[domains == ground.concepts[concept][0]]
+        scales[place, 0] = _usual(seen[own == concept], same)
+    common[0] = _usual(seen, seen)
+    if not ground.geometry.blocks:
+        common[0] = np.maximum(ground.geometry.scales[0] * shape.bits // ground.geometry.bits, [0, 1])
+    return scales, common
+
+
+def _usual(group: Ints, all_of_domain: Ints) -> tuple[int, int]:
+    """Mean and spread of a group of distances, leaning on those of its domain."""
+    centre, variance = float(all_of_domain.mean()), float(all_of_domain.var())
+    mean = centre + float((group - centre).sum()) / (len(group) + CENTRE_PRIOR)
+    squares = float(np.square(group - mean).sum()) + SPREAD_PRIOR * variance
+    return round(mean), max(1, int(np.sqrt(squares / (len(group) + SPREAD_PRIOR))))
+
+
+def _limit(held: Ints, rate: float) -> int:
+    """The highest score that is known at a rate of false alarms: its conformal p-value, the rank
+    among the held-out scores, exceeds the rate.  -1 where those are too few to tell."""
+    count = len(held)
+    if count < ceil(1 / rate) - 1:
+        return bridge.UNDECIDED
+    at_least = next(m for m in range(count + 1) if (1 + m) / (1 + count) > rate)
+    return int(held[count - at_least]) if at_least else bridge.SCORE_MAX
+
+
+def _assemble(
+    ground: Ground, shape: Shape, kept: list[int], scales: tuple[Ints, Ints], limits: Ints
+) -> bridge.Extract:
+    geometry, blocks = ground.geometry, _blocks(ground.geometry, shape)
+    solved = [ground.shared] if shape.shared else [ground.heads[name] for name in shape.domains]
+    concepts = [ground.concepts[c] for c in kept]
+    labels = sorted({name for _, name in concepts} | {n for head in solved for n in head.labels})
+    majority = 2 * ground.ones[kept, : shape.bits] > ground.counts[kept, None]
+    octets = np.packbits(majority, axis=1, bitorder="little")
+    return bridge.Extract(
+        geometry.width,
+        geometry.slices[0],
+        geometry.seed,
+        shape.bits,
+        shape.domains,
+        tuple(labels),
+        tuple((shape.domains.index(d), labels.index(name)) for d, name in concepts),
+        octets.view("<u4").astype(np.uint32),
+        tuple(int(vote) for vote in geometry.votes[blocks]),
+        *scales,
+        limits,
+        _heads(ground, shape, labels),
+        LEVELS_WHOLE,
+        columns_part(geometry, ground.means[kept]) if 1 in blocks else None,
+        plane_part(geometry, ground.means[kept]) if 2 in blocks else None,
+    )
+
+
+def _heads(ground: Ground, shape: Shape, labels: list[str]) -> tuple[bridge.HeadPart, ...]:
+    if shape.shared:
+        usual = LEVELS[ground.rows].mean(axis=0, dtype=np.float64)
+        return (head_part(ground.shared, labels, usual, shape.head_bits),) * len(shape.domains)
+    made = []
+    for name in shape.domains:
+        mine = [ground.concepts[c][0] == name for c in ground.own]
+        usual = LEVELS[ground.rows[mine]].mean(axis=0, dtype=np.float64)
+        made.append(head_part(ground.heads[name], labels, usual, shape.head_bits))
+    return tuple(made)
+
+
+def _agreement(
+    ground: Ground, extract: bridge.Extract, mine: Bits, domains: NDArray[np.str_]
+) -> float:
+    """The share of all facts to which the integer head gives the served answer."""
+    rows, same = ground.rows[mine], 0
+    for place, name in enumerate(extract.domains):
+        part, head, served = rows[domains == name], extract.heads[place], ground.served[name]
+        assert head is not None, "an extract of gathered knowledge has a head a domain"
+        ours = bridge.head_scores(extract, head, part).argmax(axis=1)
+        theirs = served.answer(part).argmax(axis=1)
+        same += sum(
+            extract.labels[head.names[a]] == served.labels[b]
+            for a, b in zip(ours, theirs, strict=True)
+        )
+    return same / len(mine)

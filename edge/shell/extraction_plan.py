@@ -1,0 +1,146 @@
+"""Which extract fits a budget of flash and RAM, and what each smaller one loses."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import firmware_bridge as bridge
+import hdc
+
+from ..core import EdgeError, derive
+from .durable import place
+from .extraction import Ground, Measured, Shape, full_shape, gather, measure
+from .store import Store
+
+BITS: Final = (8192, 4096, 2048, 1024, 512, 256, 128)
+STEP: Final = 128
+KIB: Final = 1024
+GOLDEN: Final = 24
+GOLDEN_NOISE: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a microcontroller spares for detector and knowledge, in bytes."""
+
+    flash_bytes: int
+    ram_bytes: int
+
+    def holds(self, one: Measured) -> bool:
+        """Say whether an extract with its code fits."""
+        return one.flash_bytes <= self.flash_bytes and one.ram_bytes <= self.ram_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for.  bits: None for the best that fits; domains: empty for all."""
+
+    rate: float
+    bits: int | None = None
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Extracts from large to small; `chosen`: the best that fits."""
+
+    offers: tuple[Measured, ...]
+    chosen: Measured
+
+
+def read_ground(path: Path) -> Ground:
+    """Open a knowledge file for reading and measure its facts; raises EdgeError."""
+    with Store.open(path, writable=False) as store:
+        packed = store.geometry()
+        if packed is None:
+            raise EdgeError(
+                f"exporting {path}: its geometry is not frozen yet", "learn something first"
+            )
+        knowledge = derive(store, hdc.Geometry.unpack(dict(packed)))
+        return gather(knowledge, store)
+
+
+def plan_export(ground: Ground, wish: Wish, budget: Budget) -> Plan:
+    """Measure extracts of all sizes; where none fits, of fewer and fewer domains.
+
+    Raises EdgeError for a wish that cannot be met, naming the least that it takes.
+    """
+    domains = _domains(ground, wish)
+    offers = []
+    while domains:
+        offers += [measure(ground, shape, wish.rate) for shape in _shapes(ground, wish, domains)]
+        fitting = [one for one in offers if budget.holds(one)]
+        if fitting:
+            return Plan(tuple(offers), max(fitting, key=_worth))
+        # The domain with the fewest facts goes first: it is missed least.
+        least = min(domains, key=lambda name: (ground.facts_in(name), name))
+        domains = tuple(name for name in domains if name != least)
+    least_flash = min(one.flash_bytes for one in offers)
+    least_ram = min(one.ram_bytes for one in offers)
+    raise EdgeError(
+        f"exporting: nothing fits {budget.flash_bytes} bytes of flash and {budget.ram_bytes} of RAM",
+        f"the smallest extract takes {least_flash} bytes of flash, and {least_ram} of RAM",
+    )
+
+
+def _worth(one: Measured) -> tuple[float, int]:
+    """What an extract keeps; of two that keep the same, the smaller."""
+    return one.labelled + one.agreed + (one.detected or 0.0), -one.flash_bytes
+
+
+def _domains(ground: Ground, wish: Wish) -> tuple[str, ...]:
+    unknown = sorted(set(wish.domains) - set(ground.domains))
+    if unknown:
+        raise EdgeError(
+            f"exporting the domain {unknown[0]!r}: the knowledge has only"
+            f" {', '.join(ground.domains)}",
+            "name domains that `auricle inspect` shows",
+        )
+    return tuple(sorted(set(wish.domains))) or ground.domains
+
+
+def _shapes(ground: Ground, wish: Wish, domains: tuple[str, ...]) -> Iterator[Shape]:
+    """Shapes from large to small: fewer bits, then no plane, then no columns."""
+    whole = replace(full_shape(ground), domains=domains)
+    sizes = [bits for bits in BITS if bits <= whole.bits] if wish.bits is None else [wish.bits]
+    if wish.bits is not None and (wish.bits % STEP or not 0 < wish.bits <= whole.bits):
+        raise EdgeError(
+            f"exporting {wish.bits} bits: the hypervectors have {whole.bits}",
+            f"ask for a multiple of {STEP}, and for no more than there are",
+        )
+    kept = [(whole.columns, whole.plane), (whole.columns, False), (False, False)]
+    for bits in sizes:
+        for columns, plane in dict.fromkeys(kept):
+            yield Shape(bits, columns, plane, domains)
+
+
+def write_export(ground: Ground, chosen: Measured, folder: Path) -> tuple[str, ...]:
+    """Write an extract's C files into a folder, each whole or not at all; returns their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = bridge.write_c(chosen.extract, golden_features(ground))
+    for name, content in made.items():
+        fresh = folder / f"{name}.new"
+        try:
+            fresh.write_bytes(content)
+            place(fresh, folder / name)
+        finally:
+            fresh.unlink(missing_ok=True)
+    return tuple(sorted(made))
+
+
+def golden_features(ground: Ground) -> NDArray[np.uint8]:
+    """Samples for golden vectors, uint8 [24, width]: means of concepts with seeded noise, and noise
+    alone.  They give no fact away that the extract does not."""
+    random = np.random.default_rng(0)
+    width = ground.rows.shape[1]
+    concepts = np.unique(ground.own)
+    made = [random.integers(0, 256, (GOLDEN // 4, width))]
+    for number in range(GOLDEN - GOLDEN // 4):
+        mine = ground.rows[ground.own == concepts[number % len(concepts)]]
+        noise = random.integers(-GOLDEN_NOISE, GOLDEN_NOISE + 1, width)
+        made.append((np.rint(mine.mean(axis=0)) + noise).clip(0, 255)[None])
+    return np.concatenate(made).astype(np.uint8)

@@ -1,0 +1,146 @@
+"""The settings of a home: auricle.toml, read strictly.  docs/config.md documents every key."""
+
+import difflib
+import math
+import re
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ..core import Config, ConfigError
+
+SETTINGS = "auricle.toml"
+
+TEMPLATE = """\
+# Settings of this auricle home; every key is documented in docs/config.md.
+
+[encoder]
+# card: a shipped encoder's name, or the path of a card
+card = {card}
+threads = 1                # threads of the encoder
+
+[knowledge]
+file = "knowledge.db"      # the ledger, beside this file
+facts_per_concept = 1000   # newest facts kept per (domain, label)
+
+[detector]
+false_alarm_rate = 0.01    # share of known samples, and windows, that may be called new
+window = 16                # observations in a stream's drift window
+seed = 1                   # of the projection; part of every digest
+
+[growth]
+bytes_max = 1048576        # of an adaptor with its head
+operations_max = 10000000  # multiply-adds of both for a sample
+latency_ms_max = 2.0       # of both for a sample, on this machine
+memory_mib_max = 1024      # private data of the process that searches and trains
+seconds_max = 120.0        # from the start of that process to its result
+"""
+
+WORKER_MEMORY_MIB_MIN: Final = 256
+"""Less than loading torch alone takes."""
+
+
+class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[encoder]: card, a shipped name or a path; threads."""
+
+    card: str
+    threads: int = 1
+
+
+class KnowledgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[knowledge]: file, relative to the home; facts kept per concept."""
+
+    file: str = "knowledge.db"
+    facts_per_concept: int = 1000
+
+
+class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[detector]: false-alarm rate, window in observations, seed of the projection."""
+
+    false_alarm_rate: float = 0.01
+    window: int = 16
+    seed: int = 1
+
+
+class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[growth]: what an adaptor may take, and what the process that makes it may take."""
+
+    bytes_max: int = 1 << 20
+    operations_max: int = 10_000_000
+    latency_ms_max: float = 2.0
+    memory_mib_max: int = 1024
+    seconds_max: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that cannot be used."""
+        for name in ("bytes_max", "operations_max", "latency_ms_max", "seconds_max"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be above 0, found {value}")
+        if self.memory_mib_max < WORKER_MEMORY_MIB_MIN:
+            least = f"{WORKER_MEMORY_MIB_MIN} or more"
+            raise ValueError(f"memory_mib_max must be {least}, found {self.memory_mib_max}")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of auricle.toml."""
+
+    encoder: EncoderSettings
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    detector: DetectorSettings = DetectorSettings()
+    growth: GrowthSettings = GrowthSettings()
+
+    def config(self) -> Config:
+        """Return the core's part; raises ConfigError for a value that cannot be used."""
+        return Config(
+            seed=self.detector.seed,
+            false_alarm_rate=self.detector.false_alarm_rate,
+            window=self.detector.window,
+            facts_per_concept=self.knowledge.facts_per_concept,
+            adaptor_bytes=self.growth.bytes_max,
+            adaptor_operations=self.growth.operations_max,
+            adaptor_latency_ms=self.growth.latency_ms_max,
+        )
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read auricle.toml strictly; raises ConfigError naming the nearest known key."""
+    path = folder / SETTINGS
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"opening the home {folder}: there is no {SETTINGS}",
+            "make one with `auricle init`, or name it with --home",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"reading {path}: {error}", "correct the file") from error
+    try:
+        settings = msgspec.convert(tomllib.loads(text), Settings)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"reading {path}: {error}", "correct the TOML") from error
+    except msgspec.ValidationError as error:
+        hint = nearest_key(str(error)) if "unknown field" in str(error) else "correct the value"
+        raise ConfigError(f"reading {path}: {error}", hint) from error
+    settings.config()
+    return settings
+
+
+def nearest_key(complaint: str) -> str:
+    """Say which known key comes nearest to the unknown one a complaint names."""
+    found = re.search(r"unknown field `([^`]+)`", complaint)
+    keys = [
+        field.encode_name
+        for struct in (
+            Settings,
+            EncoderSettings,
+            KnowledgeSettings,
+            DetectorSettings,
+            GrowthSettings,
+        )
+        for field in msgspec.structs.fields(struct)
+    ]
+    close = difflib.get_close_matches(found.group(1), keys, n=1) if found else []
+    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(sorted(set(keys)))}"

@@ -1,0 +1,33 @@
+/* Decides on the golden vectors of an export and counts those that come out differently. */
+#include "auricle_detector.h"
+#include "auricle_knowledge.h"
+
+#include <string.h>
+
+/* How many golden vectors differ in a bit; -1 where the extract does not open. */
+int auricle_golden_test(void)
+{
+    static uint32_t record[AURICLE_GOLDEN_WORDS], work[AURICLE_WORK_WORDS];
+    auricle_extract extract;
+    auricle_decision made;
+    int wrong = 0;
+    if (auricle_open(&extract, auricle_knowledge, sizeof auricle_knowledge) != AURICLE_OK) {
+        return -1;
+    }
+    for (int n = 0; n < AURICLE_GOLDEN; n++) {
+        auricle_decide(&extract, auricle_golden_features[n], record, work, &made);
+        uint32_t rest[6] = {(uint32_t)made.score, made.concept, made.domain,
+                            made.label,           made.answer,  made.known};
+        memcpy(record + AURICLE_HYPERVECTOR_WORDS, rest, sizeof rest);
+        wrong += memcmp(record, auricle_golden_decided[n], sizeof record) != 0;
+    }
+    return wrong;
+}
+
+#ifdef AURICLE_GOLDEN_MAIN
+/* 0 where all agree: build with -DAURICLE_GOLDEN_MAIN, on a PC or as the program of a test board. */
+int main(void)
+{
+    return auricle_golden_test() != 0;
+}
+#endif

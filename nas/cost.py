@@ -1,0 +1,148 @@
+"""What an adaptor with its head would cost, before it exists: bytes, multiply-adds, milliseconds.
+
+Bytes and multiply-adds follow from the blueprint and agree with what the built adaptor declares.
+Milliseconds are those of one device: the worker times a few built adaptors there and hands over
+the measurements; nothing here looks at a clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+
+from .blueprint import Blueprint, Budget
+from .errors import NasError
+
+NUMBER_BYTES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an adaptor must fit.  columns: of each of the encoder's taps.  classes: told apart."""
+
+    columns: tuple[int, ...]
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of an adaptor with its head.
+
+    nbytes: of float32 parameters, scales of the columns read included.  products: multiply-adds of
+    matrix products a sample.  additions: of Hadamard transforms and scaling.  calls: passes over
+    an array.
+    """
+
+    nbytes: int
+    products: int
+    additions: int
+    calls: int
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds a sample; an addition counts as one."""
+        return self.products + self.additions
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Milliseconds a pass over an array, a million multiply-adds, a million additions take."""
+
+    call_ms: float
+    product_ms: float
+    addition_ms: float
+
+    def latency_ms(self, cost: Cost) -> float:
+        """Milliseconds of one sample."""
+        work = self.product_ms * cost.products + self.addition_ms * cost.additions
+        return self.call_ms * cost.calls + work / 1e6
+
+
+def count_cost(blueprint: Blueprint, shape: Shape) -> Cost:
+    """Count what a blueprint costs on a task of this shape."""
+    read = sum(shape.columns[tap] for tap in blueprint.taps)
+    trained = count_trained(blueprint, read)
+    head = (blueprint.width or read) * shape.classes
+    additions, calls = read, 4
+    if blueprint.kind == "random":
+        additions += _mixing(blueprint, read)
+        calls += 2 * blueprint.depth
+    elif blueprint.kind == "fusion":
+        calls += 2 * len(blueprint.taps) + 2
+    elif blueprint.kind != "none":
+        calls += 2 * (blueprint.depth + 1)
+    nbytes = NUMBER_BYTES * (trained + 2 * read + head + shape.classes)
+    return Cost(nbytes, trained + head, additions, calls)
+
+
+def count_trained(blueprint: Blueprint, read: int) -> int:
+    """Count the trained numbers of a blueprint that reads so many columns."""
+    width, rank, depth, taps = blueprint.width, blueprint.rank, blueprint.depth, blueprint.taps
+    if blueprint.kind == "linear":
+        return read * width
+    if blueprint.kind == "lowrank":
+        return 2 * depth * read * rank
+    if blueprint.kind == "bottleneck":
+        return read * rank + rank * width + (depth - 1) * width * width
+    if blueprint.kind == "fusion":
+        gates = (read + len(taps)) * rank if rank else len(taps)
+        return read * width + gates
+    return 0
+
+
+def _mixing(blueprint: Blueprint, read: int) -> int:
+    """Count the additions of the Hadamard transforms of random features."""
+    levels = max(1, (read - 1).bit_length())
+    blocks = -(-blueprint.width // (1 << levels))
+    return blueprint.depth * blocks * (1 << levels) * levels
+
+
+def excess(cost: Cost, budget: Budget, device: Device) -> str | None:
+    """Name the limit that a cost exceeds, or None where it fits."""
+    if cost.nbytes > budget.nbytes:
+        return "bytes"
+    if cost.operations > budget.operations:
+        return "operations"
+    return "milliseconds" if device.latency_ms(cost) > budget.latency_ms else None
+
+
+def probes(taps: int) -> tuple[Blueprint, ...]:
+    """Blueprints that between them exercise every term of `Device`, to be timed on it."""
+    every = tuple(range(taps))
+    return (
+        Blueprint("none", every),
+        Blueprint("none", (0,)),
+        Blueprint("linear", every, 256),
+        Blueprint("linear", (0,), 16),
+        Blueprint("lowrank", every, 0, 32, "relu", 2),
+        Blueprint("bottleneck", every, 256, 64, "relu", 2),
+        Blueprint("random", every, 4_096, 0, "relu", 1),
+        Blueprint("random", every, 512, 0, "relu", 1),
+        Blueprint("random", (0,), 4_096, 0, "relu", 3),
+    )
+
+
+def fit_device(measured: Sequence[tuple[Cost, float]]) -> Device:
+    """Fit a device's coefficients to (cost, milliseconds) of adaptors timed on it.
+
+    Least squares of the relative errors, no coefficient negative.  Raises NasError for fewer than
+    three measurements, or one that is not positive.
+    """
+    times = np.array([time for _, time in measured])
+    if len(times) < 3 or not np.all(times > 0):
+        raise NasError(
+            f"fitting a device's speed: expected three timings above 0, found {times.tolist()}",
+            "time the adaptors of `probes` on the device",
+        )
+    terms = np.array([[c.calls, c.products / 1e6, c.additions / 1e6] for c, _ in measured])
+    scaled = terms / times[:, None]
+    best, found = np.inf, np.zeros(3)
+    for used in (list(c) for size in (1, 2, 3) for c in combinations(range(3), size)):
+        part = np.linalg.lstsq(scaled[:, used], np.ones(len(times)), rcond=None)[0]
+        error = float(np.square(scaled[:, used] @ part - 1).sum())
+        if np.all(part >= 0) and error < best:
+            best, found = error, np.zeros(3)
+            found[used] = part
+    return Device(*map(float, found))

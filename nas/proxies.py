@@ -1,0 +1,268 @@
+"""The table of zero-shot scores: higher means that the adaptor is expected to answer better.
+
+Each scores many blueprints on one sketch.  Those of the literature build a network with random
+weights and a random linear top and look at it once; `tangent` is ours and builds nothing.  Only the
+functions that need gradients import torch, in the worker process.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import tangent
+from .blueprint import Blueprint
+from .cost import count_cost
+from .errors import NasError
+from .sketch import Sketch, sample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Scores = NDArray[np.float64]
+
+OURS: Final = "tangent"
+BATCH_FACTS: Final = 32
+"""Facts a network is shown."""
+TANGENT_FACTS: Final = 12
+"""Facts whose gradients make an empirical tangent kernel: one pass each."""
+
+_TINY: Final = 1e-5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A transform in torch.  parameters: leaves by name, float32; forward: of standardised rows
+    [n, columns read] to the columns for the head [n, out], with the parameters handed over."""
+
+    parameters: "dict[str, Tensor]"
+    forward: "Callable[[dict[str, Tensor], Tensor], Tensor]"
+
+
+class Build(Protocol):
+    """Makes the network of a blueprint, drawn from a seed.  sizes: columns of each tap it reads."""
+
+    def __call__(self, blueprint: Blueprint, sizes: tuple[int, ...], seed: int) -> Network:
+        """Build it."""
+
+
+class Proxy(Protocol):
+    """A zero-shot score."""
+
+    def __call__(
+        self, blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+    ) -> Scores:
+        """Score blueprints on a task: float64 [n], higher is better; the sketch stays unharmed.
+
+        Raises NasError where networks are needed and `build` is None.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """A network with its top on a few facts: rows [n, read], targets [n], all leaves in order."""
+
+    network: Network
+    top: "Tensor"
+    rows: "Tensor"
+    targets: "Tensor"
+
+    @property
+    def leaves(self) -> "list[Tensor]":
+        """The trained numbers, the top's last."""
+        return [*self.network.parameters.values(), self.top]
+
+    def columns(self, rows: "Tensor") -> "Tensor":
+        """Compute the columns for the top."""
+        return self.network.forward(self.network.parameters, rows)
+
+    def scores(self, rows: "Tensor") -> "Tensor":
+        """Compute the scores of all labels."""
+        return self.columns(rows) @ self.top
+
+    def loss_gradients(self, part: slice) -> "list[Tensor]":
+        """Gradients of the cross-entropy of some facts, one array a leaf."""
+        import torch
+
+        loss = torch.nn.functional.cross_entropy(self.scores(self.rows[part]), self.targets[part])
+        return list(torch.autograd.grad(loss, self.leaves))
+
+
+def count_parameters(
+    blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+) -> Scores:
+    """Numbers of the adaptor with its head: the baseline to beat (Li et al. 2023, section 1)."""
+    del build, seed
+    return np.array([count_cost(one, sketch.shape).nbytes for one in blueprints], np.float64)
+
+
+def count_operations(
+    blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+) -> Scores:
+    """Multiply-adds a sample."""
+    del build, seed
+    return np.array([count_cost(one, sketch.shape).operations for one in blueprints], np.float64)
+
+
+def draw(blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int) -> Scores:
+    """Score at random."""
+    del sketch, build
+    return np.random.default_rng(seed).random(len(blueprints))
+
+
+def score_tangent(
+    blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+) -> Scores:
+    """Ours: leave-one-out error with the kernel before and after a short training, closed form."""
+    del build
+    return tangent.score(blueprints, sketch, seed)
+
+
+def _of_network(judge: Callable[[Batch], float]) -> Proxy:
+    """Make a proxy of a function of one network."""
+
+    def proxy(
+        blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+    ) -> Scores:
+        if build is None:
+            raise NasError(
+                "scoring networks: expected a function that builds them, found none",
+                "pass `build`, or use proxies that need no network: tangent, parameters, macs",
+            )
+        few = sample(sketch, BATCH_FACTS, 0, seed)
+        return np.array([judge(_batch(one, few, build, seed)) for one in blueprints], np.float64)
+
+    return proxy
+
+
+def _batch(blueprint: Blueprint, sketch: Sketch, build: Build, seed: int) -> Batch:
+    import torch
+
+    rows = torch.from_numpy(sketch.read(blueprint.taps))
+    sizes = tuple(sketch.shape.columns[tap] for tap in blueprint.taps)
+    network = build(blueprint, sizes, seed)
+    with torch.no_grad():
+        out = network.forward(network.parameters, rows[:1]).shape[1]
+    drawn = np.random.default_rng(seed).standard_normal((out, sketch.shape.classes)) / np.sqrt(out)
+    top = torch.from_numpy(drawn.astype(np.float32)).requires_grad_()
+    return Batch(network, top, rows, torch.from_numpy(sketch.targets))
+
+
+def norm_gradients(batch: Batch) -> float:
+    """grad_norm: the sum of the layers' gradient norms (Abdelfattah et al. 2021, section 3.2)."""
+    return float(sum(each.norm() for each in batch.loss_gradients(slice(None))))
+
+
+def weigh_connections(batch: Batch) -> float:
+    """Snip: sum of |weight * gradient| (Lee, Ajanthan & Torr 2019, section 4.1)."""
+    pairs = zip(batch.leaves, batch.loss_gradients(slice(None)), strict=True)
+    return float(sum((leaf * each).abs().sum() for leaf, each in pairs))
+
+
+def trace_flow(batch: Batch) -> float:
+    """Synflow: what flows from ones to the scores through absolute weights, in double precision
+    (Tanaka et al. 2020, section 5)."""
+    import torch
+
+    positive = {
+        name: leaf.detach().abs().double().requires_grad_()
+        for name, leaf in batch.network.parameters.items()
+    }
+    top = batch.top.detach().abs().double().requires_grad_()
+    ones = torch.ones(1, batch.rows.shape[1], dtype=torch.float64)
+    flow = (batch.network.forward(positive, ones) @ top).sum()
+    leaves = [*positive.values(), top]
+    gradients = torch.autograd.grad(flow, leaves)
+    summed = sum((leaf * each).abs().sum() for leaf, each in zip(leaves, gradients, strict=True))
+    return float(summed)
+
+
+def correlate_jacobians(batch: Batch) -> float:
+    """jacob_cov: how unlike the facts' input gradients are (Mellor et al. 2020, version 1)."""
+    import torch
+
+    rows = batch.rows.clone().requires_grad_()
+    (found,) = torch.autograd.grad(batch.scores(rows).sum(), rows)
+    values = np.linalg.eigvalsh(_correlations(found.double().numpy()))
+    return float(-np.sum(np.log(values + _TINY) + 1 / (values + _TINY)))
+
+
+def _correlations(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    return np.asarray(unit @ unit.T)
+
+
+def count_regions(batch: Batch) -> float:
+    """NASWOT: log-determinant of the agreement of the facts' on/off codes, here of the columns
+    handed to the head (Mellor et al. 2021, section 3)."""
+    import torch
+
+    with torch.no_grad():
+        codes = (batch.columns(batch.rows) > 0).double().numpy()
+    agreement = codes @ codes.T + (1 - codes) @ (1 - codes).T
+    return float(np.linalg.slogdet(agreement + _TINY * np.eye(len(agreement)))[1])
+
+
+def steady_gradients(batch: Batch) -> float:
+    """ZiCo: log of the sum over a layer of mean to spread of gradients over two halves of the
+    facts, summed over layers (Li et al. 2023, section 4)."""
+    import torch
+
+    half = len(batch.rows) // 2
+    halves = [batch.loss_gradients(slice(0, half)), batch.loss_gradients(slice(half, None))]
+    total = 0.0
+    for pair in zip(*halves, strict=True):
+        both = torch.stack(pair)
+        spread = both.std(dim=0)
+        ratio = both.abs().mean(dim=0)[spread > 0] / spread[spread > 0]
+        total += float(torch.log(ratio.sum() + _TINY))
+    return total
+
+
+def condition_tangent(batch: Batch) -> float:
+    """NTK: minus the condition number of the empirical tangent kernel (Chen et al. 2021, TE-NAS,
+    section 3.1.1)."""
+    import torch
+
+    rows = []
+    for fact in range(min(TANGENT_FACTS, len(batch.rows))):
+        answer = batch.scores(batch.rows[fact : fact + 1]).sum()
+        found = torch.autograd.grad(answer, batch.leaves)
+        rows.append(torch.cat([each.flatten() for each in found]))
+    stacked = torch.stack(rows).double()
+    values = np.linalg.eigvalsh((stacked @ stacked.T).numpy())
+    return float(-values[-1] / max(values[0], 1e-12 * abs(values[-1]), 1e-300))
+
+
+def measure_spectrum(batch: Batch) -> float:
+    """Spectral: effective rank of the Gram matrix of the columns handed to the head, the
+    exponential of its spectrum's entropy (Roy & Vetterli 2007).  Stands for the spectral score of
+    arXiv 2308.02084, section 3.3, whose formula was not at hand."""
+    import torch
+
+    with torch.no_grad():
+        columns = batch.columns(batch.rows).double().numpy()
+    columns = columns - columns.mean(axis=0)
+    values = np.maximum(np.linalg.eigvalsh(columns @ columns.T), 0)
+    shares = values[values > 0] / max(values.sum(), 1e-300)
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+PROXIES: Final[dict[str, Proxy]] = {
+    "random": draw,
+    "parameters": count_parameters,
+    "macs": count_operations,
+    "grad_norm": _of_network(norm_gradients),
+    "snip": _of_network(weigh_connections),
+    "synflow": _of_network(trace_flow),
+    "jacob_cov": _of_network(correlate_jacobians),
+    "naswot": _of_network(count_regions),
+    "zico": _of_network(steady_gradients),
+    "ntk_condition": _of_network(condition_tangent),
+    "spectral": _of_network(measure_spectrum),
+    OURS: score_tangent,
+}
+"""Zero-shot scores by name."""

@@ -1,0 +1,80 @@
+"""The blueprints a search considers: a thousand or more, the same for the same number of taps.
+
+Tap sets are runs of neighbouring taps, the last being a neighbour of the first, since a card lists
+the final features first and the stages by depth.  Each set of taps meets some shapes of each kind;
+together they cover each kind's whole grid.
+"""
+
+from collections.abc import Iterator
+from itertools import count, product
+from math import gcd
+from typing import Final
+
+from .blueprint import Blueprint
+from .errors import NasError
+
+SIZE_MIN: Final = 1_000
+"""Fewest blueprints a space holds."""
+
+_GOLDEN: Final = 0.618
+_RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+_WIDTHS: Final = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+_WIDE: Final = (768, 1_024, 1_536, 2_048, 3_072, 4_096)
+_BENDS: Final = ("relu", "gelu", "tanh")
+
+_Shape = tuple[int, int, str, int]
+_GRIDS: Final[dict[str, tuple[_Shape, ...]]] = {
+    "linear": tuple(product((4, 8, *_WIDTHS), (0,), ("none",), (1,))),
+    "lowrank": tuple(product((0,), _RANKS, ("none", *_BENDS), (1, 2, 3))),
+    "bottleneck": tuple(product(_WIDTHS, _RANKS[3:], _BENDS, (1, 2, 3))),
+    "fusion": tuple(product(_WIDTHS, (0, 4, 16), ("none", *_BENDS), (1,))),
+    "random": tuple(product((*_WIDTHS[2:], *_WIDE), (0,), _BENDS, (1, 2, 3))),
+}
+"""(width, rank, activation, depth) of every kind but `none`."""
+
+
+def enumerate_space(taps: int) -> Iterator[Blueprint]:
+    """Yield the blueprints for an encoder of so many taps, one at a time, none of them twice.
+
+    At least SIZE_MIN.  Raises NasError for no taps.
+    """
+    if taps < 1:
+        message = f"enumerating adaptors: expected one tap or more, found {taps}"
+        raise NasError(message, "pass the number of the encoder's taps")
+    sets = tap_sets(taps)
+    share = _shapes_per_set(len(sets), sum(len(chosen) == 1 for chosen in sets))
+    for place, chosen in enumerate(sets):
+        yield Blueprint("none", chosen)
+        for kind, grid in _GRIDS.items():
+            if kind != "fusion" or len(chosen) > 1:
+                for shape in _spread(grid, place, min(share, len(grid))):
+                    yield Blueprint(kind, chosen, *shape)
+
+
+def tap_sets(taps: int) -> tuple[tuple[int, ...], ...]:
+    """All runs of neighbouring taps on a ring, shorter ones first: taps (taps - 1) + 1 of them."""
+    runs = [
+        tuple(sorted((start + step) % taps for step in range(length)))
+        for length in range(1, taps)
+        for start in range(taps)
+    ]
+    return (*runs, tuple(range(taps)))
+
+
+def _shapes_per_set(sets: int, single: int) -> int:
+    """Count the shapes of each kind a set meets: the fewest with which the space is full."""
+
+    def size(share: int) -> int:
+        met = {kind: min(share, len(grid)) for kind, grid in _GRIDS.items()}
+        return sets * (1 + sum(met.values())) - single * met["fusion"]
+
+    return next(share for share in count(1) if size(share) >= SIZE_MIN)
+
+
+def _spread(grid: tuple[_Shape, ...], place: int, share: int) -> Iterator[_Shape]:
+    """Yield `share` shapes, going on where the set before left off, in steps that skip about."""
+    step = round(len(grid) * _GOLDEN)
+    while gcd(step, len(grid)) > 1:
+        step += 1
+    for number in range(place * share, (place + 1) * share):
+        yield grid[number * step % len(grid)]

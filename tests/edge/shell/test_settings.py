@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.core import ConfigError
+from edge.shell.settings import nearest_key, read_settings
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("garbage [[", "Expected"),
+        ('[encoder]\ncrad = "x"\n', "unknown field"),
+        ("[knowledge]\n", "encoder"),
+        ('[encoder]\ncard = "x"\nthreads = "two"\n', "int"),
+        ('[encoder]\ncard = "x"\n[detector]\nfalse_alarm_rate = 3.0\n', "below 0.5"),
+        ('[encoder]\ncard = "x"\n[detector]\nwindow = 0\n', "window"),
+        ('[encoder]\ncard = "x"\n[growth]\nbytes_max = 0\n', "bytes_max must be above 0"),
+        ('[encoder]\ncard = "x"\n[growth]\nseconds_max = nan\n', "seconds_max must be above"),
+        ('[encoder]\ncard = "x"\n[growth]\nlatency_ms_max = inf\n', "latency_ms_max must be"),
+        ('[encoder]\ncard = "x"\n[growth]\nmemory_mib_max = 99\n', "must be 256 or more"),
+        ('[encoder]\ncard = "x"\n[growth]\nmemory_max = 999\n', "unknown field"),
+    ],
+)
+def test_bad_settings_are_refused(tmp_path, text, words):
+    """Settings that cannot be used raise ConfigError with a hint."""
+    (tmp_path / "auricle.toml").write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=words) as caught:
+        read_settings(tmp_path)
+    assert caught.value.hint
+
+
+def test_a_mistyped_key_is_guessed(tmp_path):
+    """The hint names the nearest known key."""
+    (tmp_path / "auricle.toml").write_text('[encoder]\ncrad = "x"\n', "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_settings(tmp_path)
+    assert caught.value.hint == "did you mean card?"
+    assert "known keys" in nearest_key("unknown field `zzzzzz`")
+
+
+def test_growth_s_keys_reach_the_core(tmp_path):
+    """What an adaptor may take is the core's budget; what the worker may take stays with the
+    shell."""
+    text = (
+        '[encoder]\ncard = "x"\n[growth]\nbytes_max = 9\noperations_max = 8\nlatency_ms_max = 7\n'
+    )
+    (tmp_path / "auricle.toml").write_text(text, "utf-8")
+    budget = read_settings(tmp_path).config().budget
+    assert (budget.nbytes, budget.operations, budget.latency_ms) == (9, 8, 7.0)

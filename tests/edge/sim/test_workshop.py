@@ -1,0 +1,106 @@
+"""The simulated worker."""
+
+from __future__ import annotations
+
+import pytest
+
+import nas
+from edge.core import Growth
+from edge.sim.faults import Chaos, never
+from edge.sim.workshop import LATE_TIMES, Grower, Workshop, find_grower, spell
+from tests.growers import accept, refuse_unmeasured
+from tests.workers import a_job
+
+DELAY = 5
+
+
+def shop(grow: Grower = accept, *, killed: bool = False, late: bool = False) -> Workshop:
+    """A workshop that needs DELAY observations a job."""
+    return Workshop(grow, DELAY, Chaos(never, never, lambda: killed, lambda: late))
+
+
+@pytest.mark.parametrize(("late", "due"), [(False, DELAY), (True, DELAY * LATE_TIMES)])
+def test_a_result_comes_when_it_is_due_and_once(late: bool, due: int) -> None:
+    """Nothing comes before its time, a late worker takes longer, and nothing comes twice."""
+    found = shop(late=late)
+    found.now = 100
+    found.take(a_job())
+    for now in range(100, 100 + due):
+        found.now = now
+        assert found.collect() is None
+    found.now = 100 + due
+    result = found.collect()
+    assert result is not None
+    assert result.record is not None
+    assert found.collect(wait=True) is None
+    assert found.counts["worker_late"] == late
+
+
+def test_a_killed_worker_sends_news_and_no_adaptor() -> None:
+    """What was grown is lost, and somebody says so."""
+    found = shop(killed=True)
+    found.take(a_job())
+    result = found.collect(wait=True)
+    assert result is not None
+    assert result.record is None
+    assert "killed" in result.reason
+    assert found.counts["worker_killed"] == 1
+
+
+def test_a_job_that_is_stopped_gives_nothing() -> None:
+    """A stopped job is abandoned; stopping another one changes nothing."""
+    found = shop()
+    job = a_job()
+    found.take(job)
+    found.stop("crash", "another job")
+    assert found.job is job
+    found.stop("crash", job.id)
+    assert found.job is None
+    assert found.collect(wait=True) is None
+    assert [(one.state, one.reason) for one in found.episodes] == [("abandoned", "crash")]
+
+
+def test_episodes_follow_what_the_device_says() -> None:
+    """A version serves until the next one does, or until it is taken away."""
+    found = shop()
+    for version, now in ((1, 10), (2, 40)):
+        found.now = now
+        found.take(a_job(version=version))
+        found.now = now + DELAY
+        assert found.collect() is not None
+        found.hear(Growth("home", "serving", version))
+    first, second = found.episodes
+    assert (first.asked_at, first.ended_at, first.until) == (10, 15, 45)
+    assert (second.state, second.until, second.accuracy) == ("serving", None, 0.9)
+    assert [trial.accuracy for trial in second.trials] == [0.7, 0.9]
+    found.now = 60
+    found.hear(Growth("home", "rolled back", 2))
+    assert [one.until for one in found.episodes] == [45, 60]
+
+
+def test_what_was_not_measured_has_no_number() -> None:
+    """A growth that came to nothing has no accuracy, and is refused."""
+    found = shop(refuse_unmeasured)
+    found.take(a_job())
+    assert found.collect(wait=True) is not None
+    found.hear(Growth("home", "refused", 0, detail="nothing fits"))
+    (only,) = found.episodes
+    assert (only.state, only.reason, only.accuracy) == ("refused", "nothing fits", None)
+
+
+def test_a_blueprint_is_spelt_in_a_few_words() -> None:
+    """The kind comes first, and what is not used is left out."""
+    text = spell(nas.Blueprint("lowrank", (0, 2), rank=8, activation="relu"))
+    assert text == "lowrank taps 0,2 rank 8 relu"
+    assert spell(nas.Blueprint("linear", (1,), width=32)) == "linear taps 1 width 32"
+
+
+def test_without_torch_there_is_no_grower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the room of growth cannot load torch, nothing grows; other errors come through."""
+    import sys
+
+    for name in [name for name in sys.modules if name.startswith("edge.growth")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    missing = find_grower()
+    assert missing is None or callable(missing)

@@ -1,0 +1,24 @@
+"""What is generated from the table of messages is what stands in the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.codegen import generated, wire_page
+
+HINT = "run python scripts/generate_wire.py"
+
+
+@pytest.mark.parametrize("name", sorted(generated()))
+def test_a_generated_file_is_current(name: str, source: Path) -> None:
+    """Each generated file equals what the table gives."""
+    assert (source / name).read_text("utf-8") == generated()[name], HINT
+
+
+def test_the_page_is_current(source: Path) -> None:
+    """The generated half of docs/wire.md equals what the table gives."""
+    page = (source / "docs/wire.md").read_text("utf-8")
+    assert page == wire_page(page), HINT
+    assert "update_chunk" in wire_page("# Title\n")

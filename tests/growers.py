@@ -1,0 +1,57 @@
+"""What grows adaptors in tests, at once and without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import nas
+from edge.core import GrowthJob, GrowthResult, Record
+from edge.core.adaptors import frame, standardise
+
+
+def blueprint_of(job: GrowthJob) -> nas.Blueprint:
+    """Random features of every tap."""
+    return nas.Blueprint("random", tuple(range(len(job.spans))), width=1024, activation="relu")
+
+
+def record_of(job: GrowthJob) -> Record:
+    """An adaptor of random features for a job: only its scales follow from the facts."""
+    chosen = blueprint_of(job)
+    arrays = frame(chosen, standardise(job.own, job.others, job.spans), job.spans)
+    facts = tuple(sorted({*job.own.ids, *job.others.ids}))
+    own, seed = len(job.own), job.seed
+    return Record(job.domain, job.version, chosen, arrays, facts, own, seed, 0.9, 0.8)
+
+
+def accept(job: GrowthJob) -> GrowthResult:
+    """Grow an adaptor that does better."""
+    other = nas.Blueprint("linear", (0,), width=8)
+    tried = ((other, 0.1, 0.7), (blueprint_of(job), 0.5, 0.9))
+    record = record_of(job)
+    lines = ("12 blueprints fit", "2 were trained")
+    return GrowthResult(job.id, job.domain, record, "it does better", 0.9, 0.8, lines, tried)
+
+
+def refuse(job: GrowthJob) -> GrowthResult:
+    """Find nothing that does better."""
+    return GrowthResult(job.id, job.domain, None, "nothing does better", 0.8, 0.8)
+
+
+def refuse_unmeasured(job: GrowthJob) -> GrowthResult:
+    """Find nothing that fits, so that nothing is measured."""
+    return GrowthResult(job.id, job.domain, None, "nothing fits", math.nan, math.nan)
+
+
+def waver() -> Callable[[GrowthJob], GrowthResult]:
+    """Return a grower whose second adaptor of a job is another one."""
+    seeds = iter(range(1, 100))
+
+    def grow(job: GrowthJob) -> GrowthResult:
+        found = accept(job)
+        record = record_of(job)
+        changed = replace(record, seed=next(seeds))
+        return GrowthResult(job.id, job.domain, changed, found.reason, 0.9, 0.8)
+
+    return grow

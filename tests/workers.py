@@ -1,0 +1,196 @@
+"""Workers that answer, hang, crash or lie: `python -m tests.workers KIND MEMORY SECONDS PARENT`."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import encoder
+import nas
+from edge.core import Batch, GrowthJob, GrowthResult, Record
+from edge.core.adaptors import shapes
+from edge.shell.worker import Worker, serve
+
+MIB = 1 << 20
+ROOTS = (Path(__file__).parents[1], Path(encoder.__file__).parents[1])
+
+
+def worker(kind: str, memory_mib_max: int = 512, seconds_max: float = 20.0) -> Worker:
+    """A worker of a kind; this folder must be importable there."""
+    return Worker(memory_mib_max, seconds_max, (sys.executable, "-m", "tests.workers", kind))
+
+
+def a_job(count: int = 12, domain: str = "home", version: int = 1, width: int = 8) -> GrowthJob:
+    """A job of random facts with two labels."""
+    rows = np.random.default_rng(count).integers(0, 256, (count, width), np.uint8)
+    ids = tuple(f"f{number:05}" for number in range(count))
+    labels = tuple("ab"[number % 2] for number in range(count))
+    own = Batch(ids, (domain,) * count, labels, rows)
+    none = Batch((), (), (), rows[:0])
+    spans = ((0, width),)
+    budget = nas.Budget(1 << 20, 1_000_000, 1.0)
+    return GrowthJob(f"{domain}:{version}", domain, version, 7, budget, spans, own, none)
+
+
+def a_record(
+    domain: str = "home", version: int = 1, facts: tuple[str, ...] = ("a", "b"), seed: int = 3
+) -> Record:
+    """A record with two seeded arrays, one of them not contiguous."""
+    random = np.random.default_rng(seed)
+    arrays = {
+        "inner": random.standard_normal((4, 6)).astype(np.float32).T,
+        "scale": random.integers(0, 9, 5, np.uint8),
+    }
+    blueprint = nas.Blueprint("lowrank", (0, 1), rank=4, activation="relu")
+    return Record(domain, version, blueprint, arrays, facts, len(facts), seed, 0.9, 0.8)
+
+
+def wait(worker: Worker, seconds: float = 30.0) -> GrowthResult:
+    """The result of a running job, which must come in time."""
+    until = time.monotonic() + seconds
+    while (result := worker.poll()) is None:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    return result
+
+
+def grown(job: GrowthJob) -> GrowthResult:
+    """A record of all facts, with arrays that follow from the job's seed."""
+    blueprint = nas.Blueprint("linear", (0,), width=4)
+    random = np.random.default_rng(job.seed)
+    arrays = {
+        name: random.random(shape).astype(np.float32)
+        for name, shape in shapes(blueprint, job.spans).items()
+    }
+    facts = tuple(sorted({*job.own.ids, *job.others.ids}))
+    record = Record(
+        job.domain, job.version, blueprint, arrays, facts, len(job.own), job.seed, 0.9, 0.7
+    )
+    tried = ((blueprint, 0.9, 0.9), (nas.Blueprint("none", (0,)), 0.7, 0.7))
+    return GrowthResult(job.id, job.domain, record, "better", 0.9, 0.7, ("a stage",), tried)
+
+
+def bent(job: GrowthJob) -> GrowthResult:
+    """As `grown`, but the arrays have other shapes than the blueprint says."""
+    return _changed(job, lambda array: array[..., :-1])
+
+
+def broken(job: GrowthJob) -> GrowthResult:
+    """As `grown`, but training has gone wrong: a number is not a number."""
+    return _changed(job, lambda array: array * np.float32("nan"))
+
+
+def _changed(job: GrowthJob, change: Callable[[NDArray[Any]], NDArray[Any]]) -> GrowthResult:
+    result = grown(job)
+    assert result.record is not None
+    arrays = {name: change(array) for name, array in result.record.arrays.items()}
+    return replace(result, record=replace(result.record, arrays=arrays))
+
+
+def refused(job: GrowthJob) -> GrowthResult:
+    """Finds nothing better."""
+    return GrowthResult(job.id, job.domain, None, "nothing is better", 0.7, 0.7)
+
+
+def slow(job: GrowthJob) -> GrowthResult:
+    """As `grown`, after half a second."""
+    time.sleep(0.5)
+    return grown(job)
+
+
+def talking(job: GrowthJob) -> GrowthResult:
+    """As `grown`, but libraries print meanwhile."""
+    os.write(1, b"Downloading everything ...\n")
+    os.write(2, b"UserWarning: beware\n")
+    return grown(job)
+
+
+def hanging(_job: GrowthJob) -> GrowthResult:
+    """Never answers, and is deaf to everything that can be ignored."""
+    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
+    while True:
+        time.sleep(1)
+
+
+def hungry(_job: GrowthJob) -> GrowthResult:
+    """Takes memory until there is none."""
+    taken = []
+    while True:
+        taken.append(np.ones(MIB, np.uint8))
+
+
+def failing(_job: GrowthJob) -> GrowthResult:
+    """Raises."""
+    raise RuntimeError("the loss is NaN\nand more")
+
+
+def crashing(_job: GrowthJob) -> GrowthResult:
+    """Ends as a program does that reads memory which is not its own."""
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return hanging(_job)
+
+
+def leaving(_job: GrowthJob) -> GrowthResult:
+    """Ends without a word of its own, as a C library may."""
+    os.write(2, b"libx: \x1b[31mcannot go on\n")
+    os._exit(3)
+
+
+def lying(job: GrowthJob) -> GrowthResult:
+    """Answers about facts that it was not given."""
+    return GrowthResult(job.id, job.domain, a_record(job.domain, job.version), "", 1.0, 0.0)
+
+
+def straying(_job: GrowthJob) -> GrowthResult:
+    """Answers about another job."""
+    return GrowthResult("other", "other", None, "", math.nan, math.nan)
+
+
+def reporting(job: GrowthJob) -> GrowthResult:
+    """Says under which limits it runs."""
+    import resource
+
+    said = (
+        f"nice {os.nice(0)}",
+        f"threads {os.environ['OMP_NUM_THREADS']}",
+        f"data {resource.getrlimit(resource.RLIMIT_DATA)[0] // MIB}",
+        f"core {resource.getrlimit(resource.RLIMIT_CORE)[0]}",
+        f"torch {'torch' in sys.modules}",
+        f"here {'' in sys.path or str(Path.cwd()) in sys.path}",
+    )
+    return GrowthResult(job.id, job.domain, None, "limits", math.nan, math.nan, said)
+
+
+KINDS = {
+    one.__name__: one
+    for one in (
+        grown, bent, broken, refused, slow, talking, hanging, hungry, failing, crashing, leaving,
+        lying, straying, reporting,
+    )
+}  # fmt: skip
+
+
+def main(kind: str, *arguments: str) -> None:
+    """Run a worker of a kind; `garbage` and `nothing` do not even follow the protocol."""
+    if kind == "garbage":
+        os.write(1, np.random.default_rng(int(arguments[0])).bytes(999))
+    elif kind == "early":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif kind != "nothing":
+        serve(KINDS[kind], arguments)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
