@@ -37,9 +37,7 @@ class Board:
 
 
 M3: Final = Board("m3", "mps2-an385", ("-mcpu=cortex-m3",))
-M4: Final = Board(
-    "m4", "mps2-an386", ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
-)
+M4: Final = Board("m4", "mps2-an386", ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"))
 BOARDS: Final = (M3, M4)
 CROSS: Final = "arm-none-eabi-gcc"
 EMULATOR: Final = "qemu-system-arm"
@@ -85,7 +83,7 @@ def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
     compiler's libraries; knowledge and one hypervector apart."""
     link = [SOURCES / f"auricle_{name}.c" for name in LINK_FILES]
     apart = ("knowledge=0x100000", "knowledge_bytes=0x200f0000", "hypervector=0x200f1000")
-    sizes = {}
+    sizes: dict[str, int] = {}
     for name, sources in (("both", link), ("detector", [])):
         program = PROGRAMS / ("footprint_main.c" if name == "both" else "footprint_detector.c")
         flags = [f"-Wl,--defsym={symbol}" for symbol in apart]
@@ -103,9 +101,7 @@ def decide_natively(program: Path, extract: Extract, rows: NDArray[np.uint8]) ->
         return _decided(folder, extract)
 
 
-def decide_on(
-    board: Board, program: Path, extract: Extract, rows: NDArray[np.uint8]
-) -> Decisions:
+def decide_on(board: Board, program: Path, extract: Extract, rows: NDArray[np.uint8]) -> Decisions:
     """What the program decides on an emulated board."""
     with _laid(extract, rows) as folder:
         _run(_emulated(board, program), folder)
@@ -152,10 +148,9 @@ def _cross(board: Board, sources: Sequence[Path], out: Path, *flags: str) -> Pat
     mps2 = SOURCES / "mps2"
     shared = ["-mthumb", "-std=c99", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections"]
     linked = ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections"]
-    script = ["-T", mps2 / "mps2.ld", mps2 / "startup.c"]
-    _run(
-        [CROSS, *board.flags, *shared, *linked, *flags, *_includes(), *script, *sources, "-o", out]
-    )
+    script: list[str | Path] = ["-T", mps2 / "mps2.ld", mps2 / "startup.c"]
+    options = [*board.flags, *shared, *linked, *flags, *_includes()]
+    _run([CROSS, *options, *script, *sources, "-o", out])
     return out
 
 

@@ -92,7 +92,9 @@ def install(updater: Updater, model: Model) -> bool:
     return updater.model == model.body and not updater.on_trial
 
 
-def cut_everywhere(make: Callable[[MemoryFlash], Updater], old: Model, new: Model) -> Iterator[bool]:
+def cut_everywhere(
+    make: Callable[[MemoryFlash], Updater], old: Model, new: Model
+) -> Iterator[bool]:
     """For each write of an update from `old` to `new`, and each way it may be cut, followed by a
     second cut somewhere in the second try: whether the device started with one of both models each
     time, and the same update succeeded in the end."""

@@ -26,6 +26,7 @@ SOURCES = Path(firmware_bridge.__file__).parent / "c"
 PROGRAMS = Path(__file__).parent / "bridge_c"
 LINK_FILES = ("frames", "messages", "sending", "receiving", "link")
 UPDATE_FILES = ("messages", "sha512", "ed25519", "slots", "update")
+ALL_FILES = tuple(dict.fromkeys((*LINK_FILES, *UPDATE_FILES)))
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic", "-Werror")
 FAULTS = tuple(FaultKind)
@@ -130,10 +131,18 @@ class NativeLink:
         assert isinstance(found, Counters)
         return found
 
+    def start_updater(self, key: bytes = b"") -> None:
+        """Start an updater on 12 pages of 256 bytes: blank with a key, else as they are."""
+        self._ask("K" if key else "V", 0, key)
+
+    def update(self, message: Message) -> Message | None:
+        """As Updater.handle."""
+        return decode_message(self._ask("U", 0, encode_message(message))[4:])
+
     def echo(self, blocks: Sequence[bytes]) -> list[bytes]:
         """Each block as C decodes and encodes it, empty where it is no message."""
         sized = b"".join(len(block).to_bytes(4, "little") + block for block in blocks)
-        answer = self._ask("M", 0, sized)
+        answer = self._ask("E", 0, sized)
         found = []
         while answer:
             size = int.from_bytes(answer[:4], "little")

@@ -73,7 +73,9 @@ def _draw(images: list[Image]) -> tuple[list[Image], list[Image], list[Image]]:
     """Draw the new domain's labelled images, those of the known domains, and those to serve."""
     order = np.random.default_rng(0).permutation(len(images))
     counts: dict[tuple[str, str], int] = {}
-    own, others, rest = [], [], []
+    own: list[Image] = []
+    others: list[Image] = []
+    rest: list[Image] = []
     for image in (images[row] for row in order):
         at = (image.domain, image.label)
         counts[at] = counts.get(at, 0) + 1

@@ -155,10 +155,11 @@ def measure(home: Home, images: list[tuple[str, bytes]]) -> dict[str, Any]:
 def _notes(camera: Camera, rounds: list[Round], count: int) -> list[str]:
     first = rounds[0].news
     loaded = ", ".join(name for name in FORBIDDEN if name in sys.modules) or "none"
+    served = f"{count} images served while growing, one each {1e3 * PERIOD_S:.0f} ms"
+    states = ", ".join(one.news.state for one in rounds)
     return [
-        f"{count} images served while growing, one each {1e3 * PERIOD_S:.0f} ms;"
-        f" {camera.dropped} dropped in all",
-        f"rounds of growth: {', '.join(one.news.state for one in rounds)}; the first: {first.detail}",
+        f"{served}; {camera.dropped} dropped in all",
+        f"rounds of growth: {states}; the first: {first.detail}",
         f"of {', '.join(FORBIDDEN)} loaded while serving: {loaded}",
     ]
 

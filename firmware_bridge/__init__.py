@@ -15,7 +15,7 @@ from .export import (
     PlanePart,
 )
 from .export import SUM_MAX as SCORE_MAX
-from .export_c import CODE_BYTES_MAX, ram_bytes, write_c
+from .export_c import CODE_BYTES_MAX, decided_words, ram_bytes, write_c
 from .export_image import pack as pack_extract
 from .frames import FaultKind
 from .link import Link, LinkSettings
@@ -92,6 +92,7 @@ __all__ = [
     "WireError",
     "combine",
     "decide",
+    "decided_words",
     "decode_message",
     "encode_message",
     "exchange",

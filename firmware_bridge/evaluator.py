@@ -58,7 +58,9 @@ def decide(extract: Extract, features: NDArray[np.uint8]) -> Decided:
     for domain, head in enumerate(extract.heads):
         part = routed == domain
         if head is not None and part.any():
-            answer[part] = np.array(head.names)[head_scores(extract, head, rows[part]).argmax(axis=1)]
+            answer[part] = np.array(head.names)[
+                head_scores(extract, head, rows[part]).argmax(axis=1)
+            ]
     return Decided(bits, score, concept, routed, labels[concept], answer, known)
 
 
@@ -98,7 +100,7 @@ def project(extract: Extract, rows: NDArray[np.uint8]) -> Words:
         negative = (_hadamard(values) < 0).reshape(len(part), -1)[:, : extract.bits]
         made.append(np.packbits(negative, axis=1, bitorder="little"))
     octets = np.concatenate(made) if made else np.empty((0, extract.bits // 8), dtype=np.uint8)
-    return np.ascontiguousarray(octets).view("<u4").astype(np.uint32)
+    return np.asarray(np.ascontiguousarray(octets).view("<u4"), np.uint32)
 
 
 def _hadamard(values: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -143,7 +145,8 @@ def plane_code(plane: PlanePart, rows: NDArray[np.uint8]) -> Ints:
         units = np.clip(along * plane.lengths // divisor, -REACH - 1, REACH)
         left = np.maximum(_WHOLE - np.square(units).sum(axis=1), 0)
         outside = root(left) * plane.rest >> 32
-    return np.clip(np.concatenate([inside, outside[:, None]], axis=1), -REACH, REACH)
+    made = np.concatenate([inside, outside[:, None]], axis=1)
+    return np.asarray(np.clip(made, -REACH, REACH))
 
 
 def _by_plane(plane: PlanePart, code: Ints) -> Ints:

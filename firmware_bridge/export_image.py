@@ -4,6 +4,7 @@ Little-endian words of 32 bits, section after section; the header names the plac
 in words from the start.  All words add up to 0 modulo 2^32.  docs/firmware.md holds the table.
 """
 
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -17,30 +18,32 @@ HEADER_WORDS: Final = 32
 BLOCK: Final = 128
 WIDE_MIN: Final = 1 << 16
 
-(
-    _MAGIC,
-    _WORDS,
-    _SUM,
-    _WIDTH,
-    _TAP_START,
-    _TAP_WIDTH,
-    _BITS,
-    _CONCEPTS,
-    _DOMAINS,
-    _LABELS,
-    _VOTES,
-    _WORK,
-    _FLIPS,
-    _MAJORITIES,
-    _TABLE,
-    _SCALES,
-    _COMMON,
-    _LIMITS,
-    _HEADS,
-    _LEVELS,
-    _COLUMNS,
-    _PLANE,
-) = range(22)
+class Place(IntEnum):
+    """Which word of the header holds what; of a section, where it starts, counted in words."""
+
+    MAGIC = 0
+    WORDS = 1
+    SUM = 2
+    WIDTH = 3
+    TAP_START = 4
+    TAP_WIDTH = 5
+    BITS = 6
+    CONCEPTS = 7
+    DOMAINS = 8
+    LABELS = 9
+    VOTES = 10
+    WORK = 11
+    FLIPS = 12
+    MAJORITIES = 13
+    TABLE = 14
+    SCALES = 15
+    COMMON = 16
+    LIMITS = 17
+    HEADS = 18
+    LEVELS = 19
+    COLUMNS = 20
+    PLANE = 21
+    SEED = 22
 
 
 def pack(extract: Extract) -> bytes:
@@ -50,31 +53,33 @@ def pack(extract: Extract) -> bytes:
     start, stop = extract.tap
     votes = [*extract.votes, 0, 0, 0][:4]
     head = {
-        _MAGIC: MAGIC,
-        _WIDTH: extract.width,
-        _TAP_START: start,
-        _TAP_WIDTH: stop - start,
-        _BITS: extract.bits,
-        _CONCEPTS: len(extract.concepts),
-        _DOMAINS: len(extract.domains),
-        _LABELS: len(extract.labels),
-        _VOTES: sum(vote << 8 * place for place, vote in enumerate(votes)),
-        _WORK: work_bytes(extract),
-        _FLIPS: image.add(flips_of(extract)),
-        _MAJORITIES: image.add(extract.majorities),
-        _TABLE: image.add(np.array([d | n << 16 for d, n in extract.concepts], np.uint32)),
-        _SCALES: image.add(extract.scales.astype(np.int32)),
-        _COMMON: image.add(extract.common.astype(np.int32)),
-        _LIMITS: image.add(extract.limits.astype(np.int32)),
-        _HEADS: _add_heads(image, extract.heads),
-        _LEVELS: image.add(extract.levels.astype(np.uint16)),
-        _COLUMNS: _add_columns(image, extract.columns) if extract.columns else 0,
-        _PLANE: _add_plane(image, extract.plane) if extract.plane else 0,
+        Place.MAGIC: MAGIC,
+        Place.WIDTH: extract.width,
+        Place.SEED: extract.seed & 0xFFFFFFFF,
+        Place.SEED + 1: extract.seed >> 32 & 0xFFFFFFFF,
+        Place.TAP_START: start,
+        Place.TAP_WIDTH: stop - start,
+        Place.BITS: extract.bits,
+        Place.CONCEPTS: len(extract.concepts),
+        Place.DOMAINS: len(extract.domains),
+        Place.LABELS: len(extract.labels),
+        Place.VOTES: sum(vote << 8 * place for place, vote in enumerate(votes)),
+        Place.WORK: work_bytes(extract),
+        Place.FLIPS: image.add(flips_of(extract)),
+        Place.MAJORITIES: image.add(extract.majorities),
+        Place.TABLE: image.add(np.array([d | n << 16 for d, n in extract.concepts], np.uint32)),
+        Place.SCALES: image.add(extract.scales.astype(np.int32)),
+        Place.COMMON: image.add(extract.common.astype(np.int32)),
+        Place.LIMITS: image.add(extract.limits.astype(np.int32)),
+        Place.HEADS: _add_heads(image, extract.heads),
+        Place.LEVELS: image.add(extract.levels.astype(np.uint16)),
+        Place.COLUMNS: _add_columns(image, extract.columns) if extract.columns else 0,
+        Place.PLANE: _add_plane(image, extract.plane) if extract.plane else 0,
     }
     words = image.words()
     words[list(head)] = list(head.values())
-    words[_WORDS] = len(words)
-    words[_SUM] = -int(words.sum(dtype=np.uint64)) & 0xFFFFFFFF
+    words[Place.WORDS] = len(words)
+    words[Place.SUM] = -int(words.sum(dtype=np.uint64)) & 0xFFFFFFFF
     return words.astype("<u4").tobytes()
 
 
@@ -129,7 +134,7 @@ def _halves(weights: NDArray[np.int8]) -> NDArray[np.uint8]:
     """Two rows in one: the earlier in the low half of each byte, the last beside zeros."""
     paired = np.zeros((len(weights) + len(weights) % 2, weights.shape[1]), np.uint8)
     paired[: len(weights)] = weights.view(np.uint8) & 15
-    return paired[::2] | paired[1::2] << 4
+    return np.asarray(paired[::2] | paired[1::2] << np.uint8(4), np.uint8)
 
 
 def _add_columns(image: _Image, columns: ColumnsPart) -> int:

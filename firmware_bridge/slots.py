@@ -148,7 +148,8 @@ class Slots:
     def write(self, slot: int, offset: int, data: bytes) -> None:
         """Write a part of a model, the last one filled up to whole words."""
         padded = data + BLANK * (-len(data) % WORD_BYTES)
-        self._flash.write(slot, self._flash.page_bytes + offset, padded)
+        if padded:
+            self._flash.write(slot, self._flash.page_bytes + offset, padded)
 
     def abandon(self, slot: int) -> None:
         """Forget what was being received."""

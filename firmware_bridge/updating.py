@@ -78,9 +78,7 @@ class Updater:
         return self._status("none") if isinstance(message, UpdateAsk) else None
 
     def _begin(self, message: UpdateBegin) -> str:
-        manifest = Manifest(
-            message.revision, message.body_bytes, message.digest, message.signature
-        )
+        manifest = Manifest(message.revision, message.body_bytes, message.digest, message.signature)
         running = self._running_manifest
         if manifest in {self._receiving, self._ready}:
             return "none"

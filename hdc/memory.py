@@ -80,13 +80,14 @@ class Memory:
         """A memory with the same sums that changes alone."""
         return Memory(self.geometry, dict(self._concepts), self._centres)
 
-    def score(self, codes: Codes, scales: Ints | None = None) -> Ints:
+    def score(self, codes: Codes, scales: Ints | None = None, only: Columns | None = None) -> Ints:
         """How new the samples are to each concept, int64 [n, concepts], 1,024 a unit.
 
         scales: int64 [concepts, blocks, 2] of a calibration; none given means the geometry's.
+        only: columns to look at, all where none are given.
         """
         usual = self.geometry.scales if scales is None else scales
-        return combine(self.distances(codes), usual, self.geometry.votes)
+        return combine(self.distances(codes, only), usual, self.geometry.votes)
 
     def score_held_out(
         self, domain: str, label: str, codes: Codes, scales: Ints | None = None

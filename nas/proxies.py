@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Scores = NDArray[np.float64]
 
-OURS: Final = "tangent"
 BATCH_FACTS: Final = 32
 """Facts a network is shown."""
 TANGENT_FACTS: Final = 12
@@ -263,6 +262,6 @@ PROXIES: Final[dict[str, Proxy]] = {
     "zico": _of_network(steady_gradients),
     "ntk_condition": _of_network(condition_tangent),
     "spectral": _of_network(measure_spectrum),
-    OURS: score_tangent,
+    "tangent": score_tangent,
 }
 """Zero-shot scores by name."""

@@ -1,8 +1,9 @@
 """From scores to a choice: everything that fits the budget, scored at once and ranked."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +11,25 @@ from numpy.typing import NDArray
 from .blueprint import Blueprint, Budget, NoFit
 from .cost import Cost, Device, count_cost, excess
 from .errors import NasError
-from .proxies import OURS, PROXIES, Build
+from .proxies import PROXIES, Build
 from .sketch import Sketch
 from .space import enumerate_space
 from .tangent import look_closer
 
+LABELS_MIN: Final = 2
+
+OURS: Final[Mapping[str, float]] = {"tangent": 1.0, "parameters": 0.25}
+"""Proxies with their weights: among blueprints that promise alike, the larger one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """What a search found.  ranking: blueprints that fit, best first; scores: theirs, comparable
-    within one search only.  considered: size of the space.  proxies: that were combined."""
+    """What a search found.  ranking: blueprints that fit, best first; scores: from 0 to 1, one a
+    blueprint of the ranking, comparable within one search only.  considered: size of the space."""
 
     ranking: tuple[Blueprint, ...] = field(repr=False)
     scores: tuple[float, ...] = field(repr=False)
     considered: int
-    proxies: tuple[str, ...]
 
     @property
     def blueprint(self) -> Blueprint:
@@ -44,52 +49,54 @@ def search(
     budget: Budget,
     device: Device,
     seed: int = 0,
-    proxies: Sequence[str] = (OURS,),
+    proxies: Mapping[str, float] = OURS,
     build: Build | None = None,
 ) -> Choice | NoFit:
     """Rank the whole space for a task without training; blueprints over the budget are left out.
 
-    proxies: names of PROXIES; of several the mean rank counts.  Ours alone looks at its best a
-    second time, with more facts.  build: makes networks for the proxies that need one.  The same
-    arguments give the same choice.  Raises NasError for unknown proxies.  Cost: ours scores the
-    space of eight taps in about 1.5 s of one core; the others build every network.
+    proxies: names of PROXIES with weights.  Where `tangent` is among them, the best are looked at
+    once more, with more facts.  build: makes networks for the proxies that need one.  The same
+    arguments give the same choice.  Raises NasError for unknown proxies.  Cost: ours ranks the
+    space of eight taps in about 1.6 s of one thread; the others build every network.
     """
-    unknown = [name for name in proxies if name not in PROXIES]
-    if unknown or not proxies:
+    if not proxies or not set(proxies) <= set(PROXIES):
         raise NasError(
             f"searching: expected one or more of {', '.join(PROXIES)}, found {list(proxies)}",
             "name proxies of the table",
         )
     labels = len(np.unique(sketch.targets[sketch.own]))
-    if labels < 2:
-        return NoFit(f"expected two labels or more in the domain, found {labels}")
+    if labels < LABELS_MIN:
+        return NoFit(f"expected {LABELS_MIN} labels or more in the domain, found {labels}")
     space = list(enumerate_space(len(sketch.spans)))
     costs = [count_cost(blueprint, sketch.shape) for blueprint in space]
     limits = [excess(cost, budget, device) for cost in costs]
     fitting = [one for one, limit in zip(space, limits, strict=True) if limit is None]
     if not fitting:
         return NoFit(_misfit(costs, limits, budget, device))
-    scores = combine([PROXIES[name](fitting, sketch, build, seed) for name in proxies])
+    found = {name: PROXIES[name](fitting, sketch, build, seed) for name in proxies}
+    scores = combine(found, proxies)
     ranking = [fitting[place] for place in np.argsort(-scores, kind="stable")]
-    if tuple(proxies) == (OURS,):
+    if "tangent" in proxies:
         ranking = look_closer(ranking, sketch, seed)
-    return Choice(tuple(ranking), tuple(np.sort(scores)[::-1].tolist()), len(space), tuple(proxies))
+    return Choice(tuple(ranking), tuple(np.sort(scores)[::-1].tolist()), len(space))
 
 
-def combine(scores: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Combine the scores of several proxies, higher is better: a single one's own, or the mean of
-    their ranks from 0 to 1 (Borda 1781), where ties share a rank and what is not finite is last."""
-    if len(scores) == 1:
-        return np.nan_to_num(scores[0], nan=-np.inf)
-    return np.asarray(np.mean([_ranks(each) for each in scores], axis=0))
+def combine(
+    scores: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Combine proxies' scores, higher is better, to float64 [n] from 0 to 1: the weighted mean of
+    their ranks (Borda 1781), where ties share a rank and what is not a number is last."""
+    total = sum(weights.values())
+    ranks = [weights[name] / total * _ranks(each) for name, each in scores.items()]
+    return np.asarray(np.sum(ranks, axis=0))
 
 
 def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    levels, places, counts = np.unique(
-        np.nan_to_num(scores, nan=-np.inf), return_inverse=True, return_counts=True
-    )
+    """Ranks from 0 to 1."""
+    known = np.nan_to_num(scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    _, places, counts = np.unique(known, return_inverse=True, return_counts=True)
     middles = np.cumsum(counts) - (counts + 1) / 2
-    return np.asarray(middles[places] / max(1, len(scores) - 1)) if len(levels) else scores
+    return np.asarray(middles[places] / max(1, len(scores) - 1))
 
 
 def _misfit(

@@ -6,7 +6,8 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE))
 
-from firmware_bridge.codegen import generated, wire_page  # noqa: E402  (found only with the path above)
+# Found only with the path above.
+from firmware_bridge.codegen import generated, wire_page  # noqa: E402
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ def messages() -> st.SearchStrategy[Message]:
 
 
 def _of_kind(kind: Kind) -> st.SearchStrategy[Message]:
-    made = CLASSES[kind.name]
+    made: Any = CLASSES[kind.name]
     assert made.__name__ == class_name(kind)
     if kind.fields and kind.fields[-1].kind == "vector":
         return st.sampled_from(sorted(DTYPES)).flatmap(
@@ -48,7 +49,7 @@ def _of_kind(kind: Kind) -> st.SearchStrategy[Message]:
                 },
             )
         )
-    return st.builds(made, **{field.name: _of_field(field) for field in kind.fields})  # type: ignore[arg-type]
+    return st.builds(made, **{field.name: _of_field(field) for field in kind.fields})
 
 
 def _size(dtype: str) -> int:

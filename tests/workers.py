@@ -64,6 +64,17 @@ def wait(worker: Worker, seconds: float = 30.0) -> GrowthResult:
     return result
 
 
+def gone(process_id: int, seconds: float = 10.0) -> bool:
+    """Whether a process ends in time; one that waits to be reaped has ended."""
+    until = time.monotonic() + seconds
+    stat = Path(f"/proc/{process_id}/stat")
+    while stat.exists() and stat.read_text("ascii").rpartition(")")[2].split()[0] != "Z":
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def grown(job: GrowthJob) -> GrowthResult:
     """A record of all facts, with arrays that follow from the job's seed."""
     blueprint = nas.Blueprint("linear", (0,), width=4)

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "auricle_link.h"
+#include "auricle_update.h"
+
+enum { PAGE = 256, PAGES = 13 };
 
 static uint8_t asked[1 << 20];
 static uint8_t answer[1 << 22];
@@ -25,6 +28,27 @@ static uint64_t get(const uint8_t *data, unsigned size) {
         value = value << 8 | data[size];
     }
     return value;
+}
+
+static uint8_t slots[2][PAGE * PAGES];
+
+static bool erase(void *context, unsigned slot, uint32_t page) {
+    (void)context;
+    memset(slots[slot] + page * PAGE, 0xFF, PAGE);
+    return true;
+}
+
+static bool write_words(void *context, unsigned slot, uint32_t offset, const uint8_t *data,
+                        uint32_t length) {
+    (void)context;
+    memcpy(slots[slot] + offset, data, length);
+    return true;
+}
+
+static void read_words(void *context, unsigned slot, uint32_t offset, uint8_t *data,
+                       uint32_t length) {
+    (void)context;
+    memcpy(data, slots[slot] + offset, length);
 }
 
 static void put_message(const auricle_message *message) {
@@ -83,6 +107,24 @@ static void echo(const uint8_t *data, size_t length) {
     }
 }
 
+/* An updater: 'K' starts it on blank flash with a key, 'V' again on the same, 'U' is a message. */
+static void update(char operation, size_t length) {
+    static const auricle_flash flash = {PAGE, PAGES, NULL, erase, write_words, read_words};
+    static auricle_updater updater;
+    static uint8_t key[32];
+    auricle_message message, reply;
+    if (operation == 'K') {
+        memset(slots, 0xFF, sizeof slots);
+        memcpy(key, asked, sizeof key);
+    }
+    if (operation != 'U') {
+        auricle_update_start(&updater, &flash, key);
+    } else if (auricle_message_decode(asked, length, &message)
+               && auricle_update_handle(&updater, &message, &reply)) {
+        put_message(&reply);
+    }
+}
+
 static void obey(auricle_link *link, char operation, uint64_t now_ns, size_t length) {
     auricle_message message;
     switch (operation) {
@@ -118,8 +160,11 @@ static void obey(auricle_link *link, char operation, uint64_t now_ns, size_t len
         message.as.counters = link->counters;
         put_message(&message);
         break;
-    default:
+    case 'E':
         echo(asked, length);
+        break;
+    default:
+        update(operation, length);
     }
 }
 

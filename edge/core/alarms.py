@@ -49,9 +49,9 @@ class Alarms:
             return None
         here = stream.here
         stream.elsewhere = stream.elsewhere + 1 if here != stream.opening else 0
-        if stream.drifted and stream.outside % stream.half == 1 % stream.half:
-            if self._is_new(stream, here, ground):
-                return self._open(stream, known)
+        due = stream.drifted and stream.outside % stream.half == 1 % stream.half
+        if due and self._is_new(stream, here, ground):
+            return self._open(stream, known)
         if here in self._openings:
             return self._visit(stream, here, window, known, ground)
         if stream.alarmed:
@@ -110,7 +110,7 @@ class Alarms:
     ) -> str | None:
         """Recognise an opening, of this stream or another, that a stream has come to."""
         if not stream.alarmed:
-            return here if window.known is False else None
+            return here if window.known is False and not stream.outside else None
         if stream.elsewhere < stream.half:
             return None
         stream.elsewhere = 0

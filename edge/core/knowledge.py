@@ -19,6 +19,7 @@ import hdc
 from . import limits
 from .adaptors import Adaptor, fit
 from .facts import Batch, Fact, Ledger, gather
+from .router import Router, allot, fit_router
 
 Concept = tuple[str, str]
 
@@ -38,6 +39,7 @@ class Knowledge:
         self._ledger = ledger
         self._calibration: hdc.Calibration | None = None
         self._adaptors: dict[str, Adaptor] = {}
+        self._router: Router | None = None
 
     def add(self, facts: Iterable[Fact]) -> None:
         """Add facts to the sums.  Cost: one projection and one addition a fact."""
@@ -72,6 +74,22 @@ class Knowledge:
             self._adaptors[domain] = fit(own, others, record, self.geometry.slices)
         return self._adaptors[domain]
 
+    def router(self) -> Router:
+        """Return the router over the domains that have facts, made now if facts have changed.
+
+        Raises KeyError where there is none.
+        """
+        if self._router is None:
+            counts: dict[str, int] = {}
+            for (name, _), count in self._ledger.concepts().items():
+                counts[name] = counts.get(name, 0) + count
+            if not counts:
+                raise KeyError("a router needs facts")
+            shares = allot(counts)
+            batches = (sample(self._ledger.batches(name), shares[name]) for name in counts)
+            self._router = fit_router(batches, self.geometry.slices)
+        return self._router
+
     def answer(self, domain: str, features: NDArray[np.uint8]) -> str:
         """Return the likeliest label of uint8 [width] features in a domain that has facts."""
         adaptor = self.adaptor(domain)
@@ -105,6 +123,7 @@ class Knowledge:
 
     def _forget_derived(self) -> None:
         self._calibration = None
+        self._router = None
         self._adaptors.clear()
 
     def _held(self, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:

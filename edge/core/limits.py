@@ -41,6 +41,15 @@ GROWTH_FACTS_MIN: Final = 20
 CANDIDATES_MAX: Final = 256
 """Unlabelled observations kept because they are worth a label."""
 
+OPENINGS_MAX: Final = 16
+"""Domains that streams have come upon and that are not learned yet."""
+
+OPENING_OBSERVATIONS_MAX: Final = 256
+"""Newest observations that stand in for the facts of a domain that is not learned yet."""
+
+WANTED_MAX: Final = 14
+"""Observations of a new domain named at a time as most worth a label."""
+
 BATCH_FACTS: Final = 256
 """Facts read from a ledger at a time: so few that float32 sums of their products are exact."""
 

@@ -51,18 +51,8 @@ class Ground:
     calibration: hdc.Calibration
 
     def near(self, codes: hdc.Codes) -> dict[str, int]:
-        """Return the novelty of one sample to each domain, 1,024 a spread, all on one scale.
-
-        With more than 32 concepts only the domains of the nearest twelve are there.
-        """
-        keys = self.memory.keys
-        only = self.memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-        scores = self.memory.score(codes, only=only)[0].tolist()
-        named = keys if only is None else [keys[at] for at in only]
-        found: dict[str, int] = {}
-        for (domain, _), score in zip(named, scores, strict=True):
-            found[domain] = min(score, found.get(domain, score))
-        return found
+        """Return the novelty of one sample to each domain, openings included: see `near`."""
+        return near(codes, self.memory)
 
     def apart(self, samples: hdc.Codes, labels: Sequence[str], home: str) -> float:
         """Return how many times farther samples are from a domain than from each other.
@@ -103,7 +93,10 @@ class Openings:
 
     def add(self, name: str, observation_id: str, row: Row) -> None:
         """Add an observation to an opening, new where it was not there; the oldest make room."""
-        rows = self._rows.setdefault(name, OrderedDict())
+        if name not in self._rows:
+            self._rows[name] = OrderedDict()
+            self._laid = None
+        rows = self._rows[name]
         self._rows.move_to_end(name)
         rows[observation_id] = row
         if len(rows) > limits.OPENING_OBSERVATIONS_MAX:
@@ -169,14 +162,27 @@ class Openings:
                 yield name, PROVISIONAL + label, known.geometry.project(unpack(mine))
 
 
+def near(codes: hdc.Codes, memory: hdc.Memory) -> dict[str, int]:
+    """Return the novelty of one sample to each domain, 1,024 a spread, all on one scale.
+
+    With more than 32 concepts only the domains of the nearest twelve are there.
+    """
+    keys = memory.keys
+    only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
+    scores = memory.score(codes, only=only)[0].tolist()
+    named = keys if only is None else [keys[at] for at in only]
+    found: dict[str, int] = {}
+    for (domain, _), score in zip(named, scores, strict=True):
+        found[domain] = min(score, found.get(domain, score))
+    return found
+
+
 def unpack(rows: Iterable[Row]) -> NDArray[np.uint8]:
     """Put the features of rows, one at least, side by side: uint8 [n, width]."""
     return np.array([np.frombuffer(row.features, np.uint8) for row in rows], np.uint8)
 
 
-def _ratios(
-    memory: hdc.Memory, label: str, samples: hdc.Codes, home: str
-) -> NDArray[np.float64]:
+def _ratios(memory: hdc.Memory, label: str, samples: hdc.Codes, home: str) -> NDArray[np.float64]:
     """Logarithms of distances to a domain over those to the other samples: [n, blocks]."""
     distances = memory.distances_held_out(APART, label, samples)
     lone = memory.counts[APART, label] == 1

@@ -8,7 +8,7 @@ router made again after a crash is the same.  Constants: docs/decisions/0008-rou
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +25,7 @@ LANDMARKS_MAX: Final = 1_024
 """Facts that a sample is compared with."""
 
 RIDGE: Final = 0.05
-KERNEL_RIDGE: Final = 0.1
+KERNEL_RIDGE: Final = 0.3
 CHUNK: Final = 256
 SHARPNESSES: Final = np.geomspace(1, 50, 24)
 STAYS: Final = (0.0, 0.9, 0.99, 0.999)
@@ -125,6 +125,17 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
     )
 
 
+def allot(counts: Mapping[str, int]) -> dict[str, int]:
+    """Share `FACTS_MAX` out over domains of so many facts: equally, and what one leaves, others
+    take.  Each domain gets one fact at least."""
+    made: dict[str, int] = {}
+    left = FACTS_MAX
+    for place, (name, count) in enumerate(sorted(counts.items(), key=lambda pair: pair[::-1])):
+        made[name] = min(count, max(1, left // (len(counts) - place)))
+        left -= made[name]
+    return made
+
+
 def sharpen(window: Floats) -> Floats:
     """Probabilities float32 [domains] of the last sample, given those before it.
 
@@ -201,9 +212,7 @@ def _fit_ridge(rows: _Rows) -> _Ridge:
     centre = np.asarray(
         sum(share[part] @ rows.features[part] for part in _parts(count)), np.float32
     )
-    variance = sum(
-        share[part] @ np.square(rows.features[part] - centre) for part in _parts(count)
-    )
+    variance = sum(share[part] @ np.square(rows.features[part] - centre) for part in _parts(count))
     # The one quantisation step that cannot be told apart keeps dead columns quiet.
     factor = np.asarray(1 / (np.sqrt(variance) + 1), np.float32)
     usual = np.bincount(rows.owners, share).astype(np.float32)
@@ -248,9 +257,7 @@ def _shares(count: int, landmarks: int) -> NDArray[np.float64]:
     return np.concatenate([np.ones(hard), np.full(rest, (count - hard) / max(1, rest))])
 
 
-def _calibrate(
-    held_out: Floats, owners: NDArray[np.intp], shares: NDArray[np.float64]
-) -> float:
+def _calibrate(held_out: Floats, owners: NDArray[np.intp], shares: NDArray[np.float64]) -> float:
     """Find the sharpness that makes held-out facts likeliest (temperature scaling, Guo et al.
     2017)."""
     losses = [

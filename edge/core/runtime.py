@@ -195,7 +195,7 @@ class Runtime:
         if admission.entering or turnover:
             self.knowledge.remove((*admission.replaced, *admission.evicted))
             self.knowledge.add(admission.entering)
-            self._watch.changed()
+            self._watch.learned(admission.entering)
             yield Remember(admission.entering, tuple(fact.id for fact in turnover))
         yield Publish(Ack(subject_id, len(admission.entering), admission.detail))
 

@@ -125,9 +125,15 @@ class Stream:
 
 
 def nearest(glances: Iterable[Glance], one: Glance | None = None) -> str:
-    """Return the domain with the lowest novelty summed over observations, `one` counting more.
+    """Return the domain that observations, `one` counting more, are nearest to as a whole."""
+    return rank(glances, one)[0]
 
-    A domain that is not among an observation's nearest counts as the farthest that is.
+
+def rank(glances: Iterable[Glance], one: Glance | None = None) -> tuple[str, ...]:
+    """Return the domains that observations were compared with, the nearest first.
+
+    By novelty summed over observations, `one` counting more.  A domain that is not among an
+    observation's nearest counts as the farthest that is.
     """
     looks = [(glance.near, 1) for glance in glances]
     looks += [(one.near, OWN_WEIGHT)] if one else []
@@ -136,7 +142,7 @@ def nearest(glances: Iterable[Glance], one: Glance | None = None) -> str:
         far = max(near.values())
         for name in sums:
             sums[name] += weight * near.get(name, far)
-    return min(sums, key=sums.__getitem__)
+    return tuple(sorted(sums, key=sums.__getitem__))
 
 
 class Streams:

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 import hdc
 
 from .alarms import Alarms
+from .blend import blend
 from .config import Config
 from .events import Decision, DriftAlarm, Message, Nominate, Observation
 from .facts import Fact, Selector
 from .knowledge import Knowledge
 from .nomination import Nomination
+from .openings import near
 from .recent import Seen
 from .session import Session
-from .streams import Stream
+from .streams import Glance, Stream
 from .tally import Served
 
 Features = NDArray[np.uint8]
@@ -27,8 +29,8 @@ Features = NDArray[np.uint8]
 class Watch:
     """Recent observations awaiting labels, each stream's window, and the domains not learned yet.
 
-    config: of the runtime.  spans: (start, stop) columns of the encoder's taps.  `changed` must be
-    called whenever knowledge has changed, `learned` where facts came.
+    config: of the runtime.  `changed` must be called whenever knowledge has changed, `learned`
+    where facts came.
     """
 
     def __init__(self, config: Config) -> None:
@@ -58,14 +60,14 @@ class Watch:
         glance = session.glance(event.key, codes, known, ground)
         stream.push(glance)
         window = self._judge(stream, known)
-        guess = known.answer(glance.verdict.domain, features)
+        guess = self._answer(glance, features, known)
         session.recent.put(event.key, _seen(event, features, glance.placed.domain, guess))
         opening = self._alarms.turn(stream, window, known, ground)
         alarms = tuple(self._turn(event, stream, opening, window))
         self._alarms.settle(stream)
         yield _decision(event, guess, glance.verdict, window, stream, known)
         yield from alarms
-        yield from self._nomination.renew(event.stream, stream.opening, known)
+        yield from self._nomination.renew(event.stream, stream, known)
 
     def seen(self, observation_id: str) -> Seen | None:
         """Return a recent observation, or None where it has expired."""
@@ -110,6 +112,12 @@ class Watch:
     def rename(self, old: str, new: str) -> bool:
         """Let late labels follow a renamed domain; True where anything waited for it."""
         return self._session.rename(old, new)
+
+    def _answer(self, glance: Glance, features: Features, known: Knowledge) -> str:
+        """Let the domain answer, or, for a sample that is new to it, the nearest domains."""
+        if glance.verdict.known is not False:
+            return known.answer(glance.verdict.domain, features)
+        return blend(near(glance.codes, known.memory), features, known)
 
     def _judge(self, stream: Stream, known: Knowledge) -> hdc.WindowVerdict | None:
         if not stream.full:

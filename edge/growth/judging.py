@@ -1,7 +1,7 @@
 """Held-out facts, and whether a candidate beats what serves by more than chance."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import comb
 from typing import Final
@@ -11,13 +11,28 @@ from numpy.typing import NDArray
 
 import nas
 from edge.core import Batch, GrowthJob
-from edge.core.adaptors import Adaptor, Record, Transform, build, fit, solve_head, standardise
+from edge.core.adaptors import (
+    Record,
+    Spans,
+    Transform,
+    build,
+    cross_scores,
+    frame,
+    solve_head,
+    standardise,
+)
 
 FOLDS: Final = 4
 DOUBT: Final = 0.05
 """Chance at which a candidate that is no better would be accepted."""
 
+OWN_FACTS: Final = 1_536
+OTHER_FACTS: Final = 512
+"""Most facts that judge and train: what a few seconds of one core allow."""
+UNTRAINED: Final = ("none", "random")
+
 Bools = NDArray[np.bool_]
+Train = Callable[[nas.Blueprint, Batch, Batch, Spans, int], Mapping[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,9 +56,11 @@ class Scored:
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """A domain's usable facts in folds.  fold: of each fact, -1 where its label is too rare to be
-    held out.  contradictions: facts left out because equal features carry other labels."""
+    held out.  contradictions: facts left out because equal features carry other labels.  others:
+    support."""
 
     own: Batch
+    others: Batch
     fold: NDArray[np.intp] = field(repr=False)
     contradictions: int
 
@@ -64,35 +81,61 @@ class Split:
             if len(at):
                 yield take(self.own, np.flatnonzero(self.fold != number)), take(self.own, at), at
 
-    def score(self, transform: Transform, lessons: Batch, held: Batch, job: GrowthJob) -> Bools:
-        """Solve a head on a transform and say which held-out facts it gets right."""
-        standard = standardise(lessons, job.others, job.spans)
-        return _right(solve_head(transform, lessons, job.others, standard), held)
 
+def split(own: Batch, others: Batch) -> Split:
+    """Put facts in folds by the hash of their ids, within each label; contradictions go out.
 
-def split(own: Batch) -> Split:
-    """Put facts in folds by the hash of their ids, within each label; contradictions go out."""
-    kept = _consistent(own)
-    rows = take(own, kept)
+    Of many facts those whose ids hash lowest take part, so that all follows from the set of facts.
+    """
+    consistent = take(own, _consistent(own))
+    rows = take(consistent, _lowest(consistent, OWN_FACTS))
     fold = np.full(len(rows), -1, np.intp)
-    labels = np.array(rows.labels)
+    labels, ranks = np.array(rows.labels), np.argsort(np.argsort(_hashes(rows)))
     for label in sorted(set(rows.labels)):
         at = np.flatnonzero(labels == label)
-        ranked = sorted(at, key=lambda row: hashlib.sha256(rows.ids[row].encode()).digest())
-        if len(ranked) > 1:
-            fold[ranked] = np.arange(len(ranked)) % FOLDS
-    return Split(rows, fold, len(own) - len(kept))
+        if len(at) > 1:
+            fold[at[np.argsort(ranks[at])]] = np.arange(len(at)) % FOLDS
+    few = take(others, _lowest(others, OTHER_FACTS))
+    return Split(rows, few, fold, len(own) - len(consistent))
 
 
 def score_head(job: GrowthJob, parts: Split) -> Scored:
     """Score the head alone on the held-out facts."""
+    standard = standardise(parts.own, parts.others, job.spans)
     plain = nas.Blueprint("none", tuple(range(len(job.spans))))
-    return Scored(plain, _refit(None, job, parts), None, parts.judged)
+    transform = build((plain, frame(plain, standard, job.spans)), job.spans)
+    return Scored(plain, _crossed(transform, parts, job), None, parts.judged)
 
 
 def score_record(record: Record, job: GrowthJob, parts: Split) -> Scored:
-    """Score a record's transform, as it stands, with heads solved without the held-out facts."""
-    return Scored(record.blueprint, _refit(record, job, parts), record, parts.judged)
+    """Score a record's transform, as it stands, with heads solved without the held-out facts.
+
+    A record of this very domain has seen facts that are held out here, which flatters it: what
+    comes has to beat it all the same.
+    """
+    right = _crossed(build(record, job.spans), parts, job)
+    return Scored(record.blueprint, right, record, parts.judged)
+
+
+def score_blueprint(
+    blueprint: nas.Blueprint, train: Train, job: GrowthJob, parts: Split
+) -> Scored:
+    """Score a blueprint: nothing of a held-out fact but its features reaches its parameters.
+
+    train: makes a transform's arrays from a domain's facts.
+    """
+    right = np.zeros(len(parts.own), np.bool_)
+    if blueprint.kind in UNTRAINED:
+        arrays = train(blueprint, parts.own, parts.others, job.spans, job.seed)
+        right = _crossed(build((blueprint, arrays), job.spans), parts, job)
+        return Scored(blueprint, right, None, parts.judged)
+    for lessons, held, at in parts.folds():
+        arrays = train(blueprint, lessons, parts.others, job.spans, job.seed)
+        standard = standardise(lessons, parts.others, job.spans)
+        transform = build((blueprint, arrays), job.spans)
+        fitted = solve_head(transform, lessons, parts.others, standard)
+        right[at] = _right(fitted.labels, fitted.answer(held.features), held)
+    return Scored(blueprint, right, None, parts.judged)
 
 
 def better(one: Scored, other: Scored, tries: int) -> bool:
@@ -118,16 +161,15 @@ def take(rows: Batch, at: NDArray[np.intp]) -> Batch:
     )
 
 
-def _refit(record: Record | None, job: GrowthJob, parts: Split) -> Bools:
-    right = np.zeros(len(parts.own), np.bool_)
-    for lessons, held, at in parts.folds():
-        right[at] = _right(fit(lessons, job.others, record, job.spans), held)
-    return right
+def _crossed(transform: Transform, parts: Split, job: GrowthJob) -> Bools:
+    standard = standardise(parts.own, parts.others, job.spans)
+    labels, scores = cross_scores(transform, parts.own, parts.others, standard, parts.fold)
+    return _right(labels, scores, parts.own)
 
 
-def _right(adaptor: Adaptor, held: Batch) -> Bools:
-    best = adaptor.answer(held.features).argmax(axis=1)
-    return np.array([adaptor.labels[i] == want for i, want in zip(best, held.labels, strict=True)])
+def _right(labels: tuple[str, ...], scores: NDArray[np.float32], held: Batch) -> Bools:
+    best = scores.argmax(axis=1)
+    return np.array([labels[i] == want for i, want in zip(best, held.labels, strict=True)])
 
 
 def _consistent(own: Batch) -> NDArray[np.intp]:
@@ -137,3 +179,13 @@ def _consistent(own: Batch) -> NDArray[np.intp]:
     for key, label in zip(keys, own.labels, strict=True):
         told.setdefault(key, set()).add(label)
     return np.array([row for row, key in enumerate(keys) if len(told[key]) == 1], np.intp)
+
+
+def _lowest(rows: Batch, count: int) -> NDArray[np.intp]:
+    """Return the places, ascending, of the facts whose ids hash lowest."""
+    return np.sort(np.argsort(_hashes(rows))[:count])
+
+
+def _hashes(rows: Batch) -> NDArray[np.bytes_]:
+    made = [hashlib.sha256(one.encode()).hexdigest().encode() for one in rows.ids]
+    return np.array(made, "S64")

@@ -1,38 +1,90 @@
 """Which blueprints are worth training: the zero-shot search, within the job's budget."""
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 import nas
 from edge.core import Batch, GrowthJob
-from edge.core.adaptors import KINDS
+from edge.core.adaptors import LEVELS, Fitted, Spans, build, shapes, standardise
 
+CANDIDATES: Final = 3
+TIMINGS: Final = 5
+SUPPORT_FACTS: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Blueprints, best first, with their proxy scores; lines: what the search did, for people."""
+    """Blueprints, best first, with their scores; lines: what the search did, for people."""
 
     blueprints: tuple[nas.Blueprint, ...]
     scores: tuple[float, ...]
     lines: tuple[str, ...]
 
 
-def propose(job: GrowthJob, own: Batch) -> Proposal | nas.NoFit:
-    """Return the blueprints worth training for the domain's facts, or why there are none."""
-    taps = tuple(range(len(job.spans)))
-    fixed = [
-        nas.Blueprint("random", taps, 2048, 0, "relu"),
-        nas.Blueprint("linear", taps, 64),
-        nas.Blueprint("lowrank", taps, 0, 16, "relu"),
-    ]
-    fitting = tuple(one for one in fixed if _fits(one, job, len(set(own.labels))))
-    if not fitting:
-        return nas.NoFit(f"no adaptor fits {job.budget}")
-    return Proposal(fitting, (float("nan"),) * len(fitting), (f"{len(fitting)} blueprints",))
+def propose(job: GrowthJob, own: Batch, device: nas.Device | None) -> Proposal | nas.NoFit:
+    """Return the blueprints worth training for the domain's facts, or why there are none.
+
+    own: the facts to judge by.  device: of the one that will serve; timed here where not given.
+    """
+    device = device or time_device(job.spans, len(set(own.labels)))
+    found = nas.search(sketch(own, job.others, job.spans), job.budget, device, job.seed)
+    if isinstance(found, nas.NoFit):
+        return found
+    scores = dict(zip(found.ranking, found.scores, strict=True))
+    chosen = found.shortlist(CANDIDATES)
+    fitting = f"{len(found.ranking)} of {found.considered} blueprints fit the budget"
+    lines = (fitting, *(f"{one}: score {scores[one]:.4g}" for one in chosen))
+    return Proposal(chosen, tuple(scores[one] for one in chosen), lines)
 
 
-def _fits(blueprint: nas.Blueprint, job: GrowthJob, labels: int) -> bool:
-    sizes = tuple(job.spans[tap][1] - job.spans[tap][0] for tap in blueprint.taps)
-    out = blueprint.width or sum(sizes)
-    spent = KINDS[blueprint.kind].operations(blueprint, sizes) + out * labels
-    return spent <= job.budget.operations
+def sketch(own: Batch, others: Batch, spans: Spans) -> nas.Sketch:
+    """Standardise a domain's facts, and up to 512 of the others, for the search to look at."""
+    standard = standardise(own, others, spans)
+    few = np.linspace(0, len(others) - 1, min(len(others), SUPPORT_FACTS)).astype(np.intp)
+    rows = LEVELS[own.features] - standard.centre
+    if len(few):
+        support = LEVELS[others.features[few]] - standard.centres[standard.numbers[few]]
+        rows = np.concatenate([rows, support])
+    names = np.array([*own.labels, *(others.labels[row] for row in few)])
+    targets = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return nas.Sketch(rows * standard.factor, targets, np.arange(len(names)) < len(own), spans)
+
+
+def time_device(spans: Spans, labels: int) -> nas.Device:
+    """Time a few drawn adaptors on the machine this runs on."""
+    columns = tuple(stop - start for start, stop in spans)
+    shape = nas.Shape(columns, labels)
+    probes = nas.probes(len(spans))
+    times = [_milliseconds(_drawn(one, spans, labels), spans) for one in probes]
+    counted = [nas.count_cost(one, shape) for one in probes]
+    return nas.fit_device(list(zip(counted, times, strict=True)))
+
+
+def _drawn(blueprint: nas.Blueprint, spans: Spans, labels: int) -> Fitted:
+    random = np.random.default_rng(0)
+    arrays = {
+        name: random.standard_normal(shape).astype(np.float32)
+        for name, shape in shapes(blueprint, spans).items()
+    }
+    transform = build((blueprint, arrays), spans)
+    top = random.standard_normal((transform.out, labels)).astype(np.float32)
+    return Fitted(tuple(map(str, range(labels))), transform, top, np.zeros(labels, np.float32))
+
+
+def _milliseconds(adaptor: Fitted, spans: Spans) -> float:
+    row = np.full(max(stop for _, stop in spans), 128, np.uint8)
+    return min(_timings(adaptor, row))
+
+
+def _timings(adaptor: Fitted, row: NDArray[np.uint8]) -> Iterator[float]:
+    """Yield milliseconds of single answers; the first, which fills caches, does not count."""
+    adaptor.answer(row)
+    for _ in range(TIMINGS):
+        before = time.perf_counter()
+        adaptor.answer(row)
+        yield 1e3 * (time.perf_counter() - before)

@@ -231,6 +231,9 @@ def verify(home: Home) -> Verified:
         complaints.append("the same facts gave other knowledge when it was last stamped")
     if any(store.buried(fact.id) for fact in everything):
         complaints.append("facts that were forgotten are in the ledger")
+    shaped = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
+    if any(map(store.buried, shaped)):
+        complaints.append("an adaptor was shaped by facts that were forgotten")
     if store.unscrubbed:
         complaints.append(
             "an erasure was cut short: forgotten facts are out of the ledger, but not yet"
@@ -241,7 +244,8 @@ def verify(home: Home) -> Verified:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a home knows."""
+    """What a home knows.  adaptors: domains that have one.  candidates: observations that wait for
+    a label."""
 
     concepts: tuple[Count, ...]
     encoder: str
@@ -250,6 +254,8 @@ class Inspection:
     geometry: str
     surveyed: bool
     knowledge_digest: str
+    adaptors: int
+    candidates: int
     receipts: tuple[dict[str, object], ...]
     evictions: int
     file: str
@@ -267,6 +273,8 @@ def inspect(home: Home) -> Inspection:
         home.runtime.knowledge.geometry.fingerprint,
         store.geometry() is not None,
         home.runtime.digest(),
+        len(store.adaptors()),
+        len(store.candidates()),
         store.receipts(),
         store.evictions(),
         str(store.path),

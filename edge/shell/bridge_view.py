@@ -1,12 +1,24 @@
-"""How exports for microcontrollers are shown."""
+"""How exports for microcontrollers, and what comes from them, are shown."""
 
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from firmware_bridge import Event, Link
+
+from ..core import Decision
+from .actions import Predicted
+from .bridging import Attachment
 from .extraction import Measured
 from .extraction_plan import Budget, Plan
-from .views import say, show_table
+from .views import say, show_prediction, show_table
+
+VALUES_SHOWN = 8
 
 NAMES = (
     "bits",
     "blocks",
+    "head",
     "domains",
     "flash bytes",
     "RAM bytes",
@@ -26,7 +38,7 @@ def show_plan(plan: Plan, budget: Budget) -> None:
     show_table(NAMES, (_row(one, budget) for one in plan.offers))
     chosen = plan.chosen
     say(
-        f"chosen: {chosen.shape.bits} bits, {_blocks(chosen)}:"
+        f"chosen: {chosen.shape.bits} bits, {_blocks(chosen)}, head {_head(chosen)}:"
         f" {chosen.flash_bytes} bytes of flash, {chosen.ram_bytes} of RAM"
     )
     best = max(one.labelled for one in plan.offers)
@@ -39,6 +51,7 @@ def _row(one: Measured, budget: Budget) -> tuple[object, ...]:
     return (
         one.shape.bits,
         _blocks(one),
+        _head(one),
         len(one.shape.domains),
         one.flash_bytes,
         one.ram_bytes,
@@ -48,6 +61,10 @@ def _row(one: Measured, budget: Budget) -> tuple[object, ...]:
         detected,
         f"{one.agreed:.3f}",
     )
+
+
+def _head(one: Measured) -> str:
+    return f"{one.shape.head_bits} bits, {'shared' if one.shape.shared else 'a domain'}"
 
 
 def _blocks(one: Measured) -> str:
@@ -61,3 +78,44 @@ def plan_as_data(plan: Plan, budget: Budget, names: tuple[str, ...]) -> dict[str
     offers = [dict(zip(KEYS, _row(one, budget), strict=True)) for one in plan.offers]
     chosen = dict(zip(KEYS, _row(plan.chosen, budget), strict=True))
     return {"offers": offers, "chosen": chosen, "files": names}
+
+
+def show_decision(decision: Decision) -> None:
+    """Print what the runtime makes of a reading."""
+    show_prediction(Predicted(decision.observation_id, decision))
+
+
+def show_attached(attached: Attachment) -> None:
+    """Print what came over a port."""
+    say(
+        f"# {attached.readings} readings, {attached.gaps} missed, {attached.alarms} outputs set,"
+        f" {attached.link.counters.frames_damaged} frames damaged"
+    )
+
+
+def event_as_data(event: Event) -> dict[str, Any]:
+    """An event of the link as plain values, with its kind; bytes in hexadecimal."""
+    shown = {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in asdict(event).items()
+    }
+    return {"event": type(event).__name__, **shown}
+
+
+def show_event(event: Event) -> None:
+    """Print an event of the link in one line."""
+    data = event_as_data(event)
+    name = data.pop("event")
+    cut = 2 * VALUES_SHOWN
+    fields = (
+        f"{key} {value[:cut]}{'...' if key in {'values', 'data'} and len(value) > cut else ''}"
+        if isinstance(value, str)
+        else f"{key} {value}"
+        for key, value in data.items()
+    )
+    say(f"{name:15} {', '.join(fields)}")
+
+
+def totals(link: Link, seen: Counter[str]) -> dict[str, object]:
+    """How often each kind of event came, and the counters of this side of the link."""
+    return {**dict(sorted(seen.items())), **asdict(link.counters)}

@@ -30,7 +30,7 @@ from .home import Home, create_home
 ORDER = (
     "demo", "init", "learn", "grow", "predict", "inspect", "adaptors", "rollback", "relabel",
     "forget", "verify", "survey", "backup", "restore", "export", "merge", "encoder", "export-c",
-    "simulate",
+    "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -184,5 +184,6 @@ app.command()(cli_files.export)
 app.command()(cli_files.merge)
 app.add_typer(cli_encoder.app, name="encoder")
 app.command(name="export-c")(cli_bridge.export_c)
+app.add_typer(cli_bridge.app, name="bridge")
 app.command(name="simulate")(cli_sim.simulate)
 app.command(name="demo")(cli_sim.demo)

@@ -1,14 +1,86 @@
-"""Verbs for microcontrollers: `auricle export-c`."""
+"""Verbs for microcontrollers: `auricle export-c`, `bridge` and `bridge monitor`."""
 
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..core import ConfigError, Decision
 from . import bridge_view, views
+from .bridging import Attachment, open_link, turns
 from .cli_options import HERE, HomeOption, JsonOption
 from .extraction_plan import KIB, Budget, Wish, plan_export, read_ground, write_export
-from .home import read_settings
+from .home import Home
+from .settings import read_settings
+
+BaudOption = Annotated[int, typer.Option(help="Bits a second of a serial port.")]
+SecondsOption = Annotated[float | None, typer.Option(help="Stop after that long; else on ^C.")]
+
+app = typer.Typer(help="Attach a microcontroller's port to a stream of the runtime.")
+
+
+@app.callback(invoke_without_command=True)
+def bridge(
+    context: typer.Context,
+    port: Annotated[
+        str, typer.Option(help="Serial port, tcp:HOST:PORT or unix:PATH of the device.")
+    ] = "",
+    home: HomeOption = HERE,
+    stream: Annotated[str, typer.Option(help="Name of the stream at the home.")] = "bridge",
+    alarm_channel: Annotated[
+        int | None, typer.Option(help="Output that is 1 while the stream has left known ground.")
+    ] = None,
+    baud: BaudOption = 115200,
+    seconds: SecondsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Feed a device's readings to the runtime, and print what it decides."""
+    if context.invoked_subcommand:
+        return
+    if not port:
+        raise ConfigError("attaching a port: none was named", "name it with --port")
+    transport, link = open_link(port, baud)
+    with closing(transport), Home(home) as opened:
+        attached = Attachment(opened, link, stream, alarm_channel)
+        if not as_json:
+            views.show_prediction_names()
+        for event in turns(link, transport, seconds):
+            for message in attached.take(event):
+                if as_json:
+                    views.show_json(message)
+                elif isinstance(message, Decision):
+                    bridge_view.show_decision(message)
+    if not as_json:
+        bridge_view.show_attached(attached)
+
+
+@app.command()
+def monitor(
+    port: Annotated[str, typer.Argument(help="Serial port, tcp:HOST:PORT or unix:PATH.")],
+    baud: BaudOption = 115200,
+    seconds: SecondsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what comes over a port, event by event, and the link's counters at the end."""
+    transport, link = open_link(port, baud)
+    seen: Counter[str] = Counter()
+    with closing(transport):
+        try:
+            for event in turns(link, transport, seconds):
+                seen[type(event).__name__] += 1
+                if as_json:
+                    views.show_json(bridge_view.event_as_data(event))
+                else:
+                    bridge_view.show_event(event)
+        except KeyboardInterrupt:
+            views.say("")
+    totals = bridge_view.totals(link, seen)
+    if as_json:
+        views.show_json(totals)
+    else:
+        views.show_pairs(totals.items())
 
 
 def export_c(

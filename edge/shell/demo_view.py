@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.rule import Rule
 from rich.spinner import Spinner
@@ -130,7 +131,8 @@ class _Screen:
             self._console.print(line)
         elif isinstance(beat, Pause):
             self._pausing = True
-            self.live.update(Spinner("dots", f" {beat.text}", style="cyan"))
+            spinner = Spinner("dots", f" {beat.text}", style="cyan")
+            self.live.update(Padding(spinner, (0, 0, 0, 2)))
         elif isinstance(beat, Receipt):
             self._console.print(_receipt(beat))
         else:

@@ -6,7 +6,7 @@ measured anew, each fact against its concept without it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final
 
@@ -84,7 +84,8 @@ class Ground:
 
     def facts_in(self, domain: str) -> int:
         """Count the samples that the concepts of a domain sum."""
-        return sum(int(n) for n, (d, _) in zip(self.counts, self.concepts, strict=True) if d == domain)
+        mine = [name == domain for name, _ in self.concepts]
+        return int(self.counts[mine].sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,6 +194,19 @@ def measure(ground: Ground, shape: Shape, rate: float) -> Measured:
     )
 
 
+def with_head(ground: Ground, one: Measured, head_bits: int, *, shared: bool) -> Measured:
+    """The same extract with heads of another size, measured again."""
+    shape = replace(one.shape, head_bits=head_bits, shared=shared)
+    heads = _heads(ground, shape, list(one.extract.labels))
+    extract = replace(one.extract, heads=heads)
+    kept = [domain in shape.domains for domain, _ in ground.concepts]
+    mine = np.array(kept)[ground.own]
+    names = np.array([domain for domain, _ in ground.concepts])[ground.own[mine]]
+    flash_bytes = len(bridge.pack_extract(extract)) + bridge.CODE_BYTES_MAX
+    agreed = _agreement(ground, extract, mine, names)
+    return replace(one, shape=shape, extract=extract, flash_bytes=flash_bytes, agreed=agreed)
+
+
 def _limits(
     ground: Ground,
     shape: Shape,
@@ -256,7 +270,8 @@ def _scales(
         scales[place, 0] = _usual(seen[own == concept], same)
     common[0] = _usual(seen, seen)
     if not ground.geometry.blocks:
-        common[0] = np.maximum(ground.geometry.scales[0] * shape.bits // ground.geometry.bits, [0, 1])
+        part = ground.geometry.scales[0] * shape.bits // ground.geometry.bits
+        common[0] = np.maximum(part, [0, 1])
     return scales, common
 
 
@@ -282,7 +297,7 @@ def _assemble(
     ground: Ground, shape: Shape, kept: list[int], scales: tuple[Ints, Ints], limits: Ints
 ) -> bridge.Extract:
     geometry, blocks = ground.geometry, _blocks(ground.geometry, shape)
-    solved = [ground.shared] if shape.shared else [ground.heads[name] for name in shape.domains]
+    solved = (ground.shared, *(ground.heads[name] for name in shape.domains))
     concepts = [ground.concepts[c] for c in kept]
     labels = sorted({name for _, name in concepts} | {n for head in solved for n in head.labels})
     majority = 2 * ground.ones[kept, : shape.bits] > ground.counts[kept, None]

@@ -13,12 +13,23 @@ import hdc
 
 from ..core import EdgeError, derive
 from .durable import place
-from .extraction import Ground, Measured, Shape, full_shape, gather, measure
+from .extraction import (
+    Ground,
+    Measured,
+    Shape,
+    full_shape,
+    gather,
+    measure,
+    with_head,
+)
 from .store import Store
 
 BITS: Final = (8192, 4096, 2048, 1024, 512, 256, 128)
 STEP: Final = 128
 KIB: Final = 1024
+SMALLER_HEADS: Final = ((4, False), (8, True), (4, True))
+"""Bits a weight, and whether one head serves all domains."""
+
 GOLDEN: Final = 24
 GOLDEN_NOISE: Final = 12
 
@@ -72,7 +83,8 @@ def plan_export(ground: Ground, wish: Wish, budget: Budget) -> Plan:
     domains = _domains(ground, wish)
     offers = []
     while domains:
-        offers += [measure(ground, shape, wish.rate) for shape in _shapes(ground, wish, domains)]
+        for shape in _shapes(ground, wish, domains):
+            offers += _offers(ground, measure(ground, shape, wish.rate), budget)
         fitting = [one for one in offers if budget.holds(one)]
         if fitting:
             return Plan(tuple(offers), max(fitting, key=_worth))
@@ -82,9 +94,21 @@ def plan_export(ground: Ground, wish: Wish, budget: Budget) -> Plan:
     least_flash = min(one.flash_bytes for one in offers)
     least_ram = min(one.ram_bytes for one in offers)
     raise EdgeError(
-        f"exporting: nothing fits {budget.flash_bytes} bytes of flash and {budget.ram_bytes} of RAM",
+        f"exporting: nothing fits {budget.flash_bytes} bytes of flash and {budget.ram_bytes} bytes"
+        " of RAM",
         f"the smallest extract takes {least_flash} bytes of flash, and {least_ram} of RAM",
     )
+
+
+def _offers(ground: Ground, one: Measured, budget: Budget) -> list[Measured]:
+    """An extract and, where its heads are too large, the first smaller ones that fit."""
+    made = [one]
+    if one.ram_bytes <= budget.ram_bytes:
+        for head_bits, shared in SMALLER_HEADS:
+            if budget.holds(made[-1]):
+                break
+            made.append(with_head(ground, one, head_bits, shared=shared))
+    return [one, made[-1]] if made[1:] else made
 
 
 def _worth(one: Measured) -> tuple[float, int]:

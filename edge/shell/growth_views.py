@@ -32,7 +32,7 @@ def show_outcome(done: Outcome) -> None:
         say(f"# {line}")
     if done.candidates:
         rows = (
-            (one.blueprint, f"{one.score:.3f}", _percent(one.accuracy)) for one in done.candidates
+            (one.blueprint, _number(one.score), _percent(one.accuracy)) for one in done.candidates
         )
         show_table(("candidate", "score", "accuracy"), rows)
     if done.state == "serving":
@@ -68,6 +68,10 @@ def show_adaptors(rows: Iterable[Shown]) -> None:
 def show_rollback(news: Growth) -> None:
     """Print what serves after a rollback."""
     say(f"{news.domain}: version {news.version} is gone; {news.detail}")
+
+
+def _number(score: float) -> str:
+    return MISSING if math.isnan(score) else f"{score:.3f}"
 
 
 def _percent(share: float | None) -> str:

@@ -215,6 +215,8 @@ def show_inspection(shown: Inspection) -> None:
             ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),
             ("geometry", f"{shown.geometry[:12]} ({surveyed})"),
             ("knowledge digest", shown.knowledge_digest),
+            ("adaptors", f"{shown.adaptors} domains, see `auricle adaptors`"),
+            ("candidates", f"{shown.candidates} observations worth a label"),
             ("receipts", len(shown.receipts)),
             ("evictions", shown.evictions),
             ("file", f"{shown.file}, {shown.file_bytes} bytes"),

@@ -231,7 +231,7 @@ def _outcome(grow: Runner, job: GrowthJob, memory_mib_max: int) -> GrowthResult:
         return grow(job)
     except MemoryError:
         return _failure(job, _too_much(memory_mib_max))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the reason there is no adaptor
+    except Exception as error:  # noqa: BLE001 - it is the reason, whatever it is
         said = f"{type(error).__name__}: {error}".split("\n")[0][:LAST_WORDS_CHARS]
         return _failure(job, _too_much(memory_mib_max) if "alloc" in said else said)
 

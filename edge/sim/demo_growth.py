@@ -9,7 +9,7 @@ from .demo_story import Story
 from .recording import Episode
 from .workshop import NO_TORCH
 
-TEXT: Final = "A worker looks for a small network that reads more of the labels held back."
+TEXT: Final = "A worker looks for a small network that reads more of the examples held back."
 WORKING: Final = "searching and training in a process of its own"
 
 
@@ -46,4 +46,4 @@ def _verdict(episode: Episode) -> Line:
     change = f"{episode.incumbent:.1%} → {episode.accuracy:.1%}"
     tone: Tone = "good" if episode.state == "serving" else "plain"
     end = f"{episode.blueprint} serves" if tone == "good" else "the head goes on alone"
-    return Line(f"labels held back, read right: {change}; {end}{took}", tone)
+    return Line(f"examples held back, read right: {change}; {end}{took}", tone)

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 import encoder
 
-from ..core import Decision, DriftAlarm, EdgeError, Event, Message, Observation, Rejected
+from ..core import (
+    Decision,
+    DriftAlarm,
+    EdgeError,
+    Event,
+    Message,
+    Observation,
+    Rejected,
+    Wanted,
+)
 from .demo_beats import Beat, Exam, Glimpse, Line, Tally
 from .demo_desk import Desk, Sheet
 from .digits import Deck, Digits
@@ -38,7 +47,9 @@ class Plan:
 class Story:
     """The desk, the images still unseen, and the record of what has happened.
 
-    sheets: the held-out images of the known source and of the new one.
+    sheets: the held-out images of the known source and of the new one.  wanted: the images that
+    the reader would most like labels of, as it said last.  taught_at: exams after which the known
+    source and the new one had been taught.
     """
 
     plan: Plan
@@ -50,6 +61,8 @@ class Story:
     steps: list[Step] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     exams: list[Exam] = field(default_factory=list)
+    wanted: tuple[str, ...] = ()
+    taught_at: tuple[int, int] = (0, 0)
     seen: dict[str, tuple[str, NDArray[np.uint8]]] = field(default_factory=dict)
 
     def mark(self, kind: MarkKind, text: str, back: int = 0) -> None:
@@ -112,9 +125,11 @@ def watch(story: Story, digits: Digits, *, learned: bool) -> Generator[Beat, Non
         )
         yield Glimpse(decision, right)
         for message in news:
-            assert isinstance(message, DriftAlarm), "nothing else comes with a decision"
-            tally = _alarmed(tally, message, number + 1)
-            yield _report(story, message, number + 1)
+            if isinstance(message, Wanted):
+                story.wanted = message.observation_ids
+            elif isinstance(message, DriftAlarm):
+                tally = _alarmed(tally, message, number + 1)
+                yield _report(story, message, number + 1)
     return tally
 
 

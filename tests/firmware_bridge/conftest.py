@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bridge_native import SANITIZERS, NativeLink, build, compiler
+from benchmarks.bridge_native import ALL_FILES, SANITIZERS, NativeLink, build, compiler
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C link behind a pipe, with sanitizers; skipped where there is no C compiler."""
     if compiler() is None:
         pytest.skip("the C link was not tested: neither gcc nor clang is installed")
-    return build("driver", tmp_path_factory.mktemp("native"), SANITIZERS)
+    return build("driver", tmp_path_factory.mktemp("native"), SANITIZERS, files=ALL_FILES)
 
 
 @pytest.fixture

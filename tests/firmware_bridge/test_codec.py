@@ -58,7 +58,7 @@ def test_a_message_cut_short_keeps_to_its_table(message: Message, length: int) -
 )
 def test_a_value_outside_the_table_is_refused(message: Message) -> None:
     """A message that its table cannot carry is refused before anything is sent."""
-    with pytest.raises(MessageError, match="hint|docs/wire|multiple"):
+    with pytest.raises(MessageError, match=r"docs/wire|multiple"):
         encode_message(message)
 
 
@@ -92,7 +92,9 @@ def random_message(chosen: random.Random) -> bytes:
     """The bytes of a message of some kind with arbitrary fields."""
     kind = chosen.choice(TABLE)
     sizes = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i32": 4}
-    fields = [chosen.randbytes(sizes.get(f.kind, f.size or chosen.randrange(40))) for f in kind.fields]
+    fields = [
+        chosen.randbytes(sizes.get(f.kind, f.size or chosen.randrange(40))) for f in kind.fields
+    ]
     body = b"".join(fields)
     if kind.name in {"reading", "stream_info"} and chosen.random() < 0.9:
         body = body[:1] + bytes((chosen.choice((1, 2, 4, 17, 18, 20, 36, 40)),)) + body[2:]
@@ -112,4 +114,3 @@ def test_c_and_python_agree(native: NativeLink) -> None:
     found = [one for part in echoed for one in part]
     assert found == [expected_echo(block) for block in blocks]
     assert 0.2 < sum(map(bool, found)) / len(found) < 0.95
-

@@ -70,7 +70,8 @@ def test_a_frame_of_another_session_is_no_frame(frame: Frame) -> None:
 @given(st.binary(max_size=600), st.lists(st.integers(1, 40)))
 def test_blocks_do_not_depend_on_the_pieces(data: bytes, sizes: list[int]) -> None:
     """Whatever pieces bytes come in, the same blocks come out."""
-    deframer, found, rest = Deframer(100), [], data
+    deframer, rest = Deframer(100), data
+    found: list[bytes | FaultKind] = []
     for size in sizes:
         found += deframer.push(rest[:size])
         rest = rest[size:]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -292,14 +293,31 @@ def test_a_quiet_link_stays_awake() -> None:
     assert host.counters.frames_sent < 100
 
 
+@dataclass
+class Skewed:
+    """A link whose clock is ahead."""
+
+    link: Link
+    by_ns: int
+
+    def receive(self, data: bytes, now_ns: int) -> tuple[Event, ...]:
+        """As Link.receive."""
+        return self.link.receive(data, now_ns + self.by_ns)
+
+    def next_bytes(self, now_ns: int) -> bytes:
+        """As Link.next_bytes."""
+        return self.link.next_bytes(now_ns + self.by_ns)
+
+    def wake_at_ns(self, now_ns: int) -> int:
+        """As Link.wake_at_ns."""
+        return self.link.wake_at_ns(now_ns + self.by_ns) - self.by_ns
+
+
 def test_the_clock_of_the_device_is_known() -> None:
     """Over an even line the device's clock is known to within half of the round trip."""
     host, device, loopback = pair(1)
     skew_ns = 123_456_789_000
-    received, sent = device.receive, device.next_bytes
-    device.receive = lambda data, now_ns: received(data, now_ns + skew_ns)  # type: ignore[method-assign]
-    device.next_bytes = lambda now_ns: sent(now_ns + skew_ns)  # type: ignore[method-assign]
-    device.wake_at_ns = lambda now_ns: now_ns + 1_000_000  # type: ignore[method-assign]
+    loopback.ends[1] = Skewed(device, skew_ns)
     loopback.run(lambda: host.clock.offset_ns is not None, 3 * SECOND_NS)
     offset_ns, error_ns = host.clock.offset_ns, host.clock.error_ns
     assert offset_ns is not None
@@ -320,8 +338,9 @@ def test_an_impossible_session_is_refused(session: int) -> None:
 )
 def test_impossible_settings_are_refused(name: str, value: int) -> None:
     """Settings outside their ranges are refused with the range."""
+    wrong: dict[str, Any] = {name: value}
     with pytest.raises(MessageError, match=f"{name} cannot be {value}"):
-        LinkSettings(**{name: value})
+        LinkSettings(**wrong)
 
 
 def test_numbers_wrap() -> None:

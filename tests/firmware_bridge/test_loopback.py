@@ -149,6 +149,8 @@ def test_each_fault_happens() -> None:
     swapped = through(Faults(reordered=0.1))
     assert swapped != blocks
     assert sorted(swapped) == blocks
-    changed = [one for one, block in zip(through(Faults(damaged=0.1)), blocks, strict=True) if one != block]
+    changed = [
+        one for one, block in zip(through(Faults(damaged=0.1)), blocks, strict=True) if one != block
+    ]
     assert all(sum(map(one.count, set(one))) == 4 for one in changed)
     assert 0 < len(changed) < 40

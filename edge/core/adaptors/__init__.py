@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nas import Blueprint
 
 from ..facts import Batch
+from .crossfit import cross_scores
 from .head import Fitted, solve_head
 from .kinds import KINDS
 from .record import Record
@@ -73,6 +74,7 @@ __all__ = [
     "Standard",
     "Transform",
     "build",
+    "cross_scores",
     "fit",
     "frame",
     "shapes",

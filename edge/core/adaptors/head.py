@@ -1,8 +1,7 @@
 """The head: a linear answer on top of a transform, solved in closed form from facts.
 
 The other domains' facts take part with a weight, so that a handful of labels in a new domain is
-enough (transfer); which weight, and how much the answer is held back, is chosen by leaving facts
-of the domain out.  Constants and their measurements: docs/decisions/0007.
+enough (transfer).  Constants and their measurements: docs/decisions/0007.
 """
 
 from collections.abc import Callable
@@ -13,14 +12,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import limits
 from ..facts import Batch
 from .gram import Gram
 from .standard import Standard, parts
 from .transform import Transform
 
-SUPPORT_WEIGHT: Final = 0.5
-RIDGE: Final = 0.3
+RIDGE: Final = 0.2
+SUPPORT_WEIGHTS: Final = (0.1, 0.3)
+"""Weight of another domain's fact where own facts are few, and where they are many."""
+SUPPORT_FACTS: Final = 1_000
+"""Own facts at which the weight is half way."""
 PENALTY_MIN: Final = 1e-6
 
 Floats = NDArray[np.float32]
@@ -62,49 +63,90 @@ def solve_head(transform: Transform, own: Batch, others: Batch, standard: Standa
     far fewer facts than columns.  Rows come sorted by id, so the answer depends on the set of facts
     alone.  Cost: O(n out min(n, out)) time, 2 out^2 bytes in small pieces, n facts.
     """
-    labels = tuple(sorted({*own.labels, *others.labels}))
-    chunks = _chunks(own, labels, transform, None, 1.0)
-    if len(others):
-        centres = standard.centres[standard.numbers][:, transform.columns]
-        chunks += _chunks(others, labels, transform, centres, SUPPORT_WEIGHT)
-    weight = len(own) + SUPPORT_WEIGHT * len(others)
-    weights, bias = _solve_ridge(chunks, weight, transform.out)
-    return Fitted(labels, transform, weights, bias)
+    if len(own) + len(others) <= transform.out // 2:
+        labels, inputs, targets, centre, level = blend(transform, own, others, standard)
+        weights = _solve_dual(inputs, targets, ridge(own, others))
+    else:
+        labels = _labels(own, others)
+        chunks = _chunks(transform, own, others, standard)
+        centre, level = _middle(chunks, transform.out)
+        weights = _solve_primal(chunks, centre, level, ridge(own, others))
+    return Fitted(labels, transform, weights, level - centre @ weights)
+
+
+def blend(
+    transform: Transform, own: Batch, others: Batch, standard: Standard
+) -> tuple[tuple[str, ...], Floats, Floats, Floats, Floats]:
+    """Put all facts side by side, as ridge regression takes them.
+
+    Returns labels; inputs float32 [n, out] and targets [n, labels], own facts first, about their
+    weighted means and times the roots of their weights; and those means, of columns and targets.
+    """
+    chunks = _chunks(transform, own, others, standard)
+    centre, level = _middle(chunks, transform.out)
+    made = [_centred(chunk, centre, level) for chunk in chunks]
+    inputs = np.concatenate([rows for rows, _ in made])
+    targets = np.concatenate([rows for _, rows in made])
+    return _labels(own, others), inputs, targets, centre, level
+
+
+def ridge(own: Batch, others: Batch) -> float:
+    """Return the penalty, as a share of the energy of all weighted rows."""
+    return RIDGE / (len(own) + support_weight(len(own)) * len(others))
+
+
+def support_weight(count: int) -> float:
+    """Return the weight of another domain's fact where the domain has so many facts."""
+    few, many = SUPPORT_WEIGHTS
+    return few + (many - few) * count / (count + SUPPORT_FACTS)
+
+
+def _labels(own: Batch, others: Batch) -> tuple[str, ...]:
+    return tuple(sorted({*own.labels, *others.labels}))
 
 
 def _chunks(
+    transform: Transform, own: Batch, others: Batch, standard: Standard
+) -> list[Chunk]:
+    """Make functions that transform a part of the facts, with targets and weight, when asked."""
+    labels = _labels(own, others)
+    chunks = _chunk(own, labels, transform, 1.0)
+    if len(others):
+        weight = support_weight(len(own))
+        centres = standard.centres[:, transform.columns]
+        chunks += _chunk(others, labels, transform, weight, centres, standard.numbers)
+    return chunks
+
+
+def _chunk(
     rows: Batch,
     labels: tuple[str, ...],
     transform: Transform,
-    centres: Floats | None,
     weight: float,
+    centres: Floats | None = None,
+    numbers: NDArray[np.intp] | None = None,
 ) -> list[Chunk]:
-    """Make functions that transform a part of the rows, with its targets, when asked."""
     at = {label: column for column, label in enumerate(labels)}
     columns = np.array([at[name] for name in rows.labels])
     eye = np.eye(len(labels), dtype=np.float32)
 
     def chunk(part: slice) -> tuple[Floats, Floats, float]:
-        made = transform(rows.features[part], None if centres is None else centres[part])
+        known = centres is None or numbers is None
+        made = transform(rows.features[part], None if known else centres[numbers[part]])
         return made, eye[columns[part]], weight
 
     return [partial(chunk, part) for part in parts(len(rows))]
 
 
-def _solve_ridge(chunks: list[Chunk], weight: float, width: int) -> tuple[Floats, Floats]:
-    """Solve ridge regression with a free intercept.  weight: of all facts together."""
-    mean = np.zeros(width)
-    target = np.float64(0)
+def _middle(chunks: list[Chunk], width: int) -> tuple[Floats, Floats]:
+    """Return the weighted means of columns and targets."""
+    weight, mean, target = 0.0, np.zeros(width), np.float64(0)
     for chunk in chunks:
         rows, sought, each = chunk()
-        mean += each / weight * rows.sum(axis=0, dtype=np.float64)
-        target = target + each / weight * sought.sum(axis=0, dtype=np.float64)
-    centre, level = mean.astype(np.float32), np.asarray(target, np.float32)
-    if len(chunks) * limits.BATCH_FACTS <= width // 2:
-        solved = _solve_dual(chunks, weight, centre, level)
-    else:
-        solved = _solve_primal(chunks, weight, centre, level)
-    return solved, level - centre @ solved
+        weight += each * len(rows)
+        mean += each * rows.sum(axis=0, dtype=np.float64)
+        target = target + each * sought.sum(axis=0, dtype=np.float64)
+    return (mean / weight).astype(np.float32), np.asarray(target / weight, np.float32)
 
 
 def _centred(chunk: Chunk, centre: Floats, level: Floats) -> tuple[Floats, Floats]:
@@ -113,7 +155,7 @@ def _centred(chunk: Chunk, centre: Floats, level: Floats) -> tuple[Floats, Float
     return (rows - centre) * scale, (sought - level) * scale
 
 
-def _solve_primal(chunks: list[Chunk], weight: float, centre: Floats, level: Floats) -> Floats:
+def _solve_primal(chunks: list[Chunk], centre: Floats, level: Floats, ridge: float) -> Floats:
     """Solve for one number a column."""
     gram = Gram(len(centre))
     products = []
@@ -122,15 +164,11 @@ def _solve_primal(chunks: list[Chunk], weight: float, centre: Floats, level: Flo
         gram.add(inputs)
         products.append(inputs.T @ targets)
     sought = np.asarray(np.sum(products, axis=0))
-    return gram.solve(RIDGE * gram.trace() / weight + PENALTY_MIN, sought)
+    return gram.solve(ridge * gram.trace() + PENALTY_MIN, sought)
 
 
-def _solve_dual(chunks: list[Chunk], weight: float, centre: Floats, level: Floats) -> Floats:
+def _solve_dual(inputs: Floats, targets: Floats, ridge: float) -> Floats:
     """Solve for one number a fact instead of one a column."""
-    made = [_centred(chunk, centre, level) for chunk in chunks]
-    inputs = np.concatenate([rows for rows, _ in made])
-    targets = np.concatenate([rows for _, rows in made])
     gram = inputs @ inputs.T
-    energy = float(np.trace(gram, dtype=np.float64)) / weight
-    gram.flat[:: len(gram) + 1] += RIDGE * energy + PENALTY_MIN
+    gram.flat[:: len(gram) + 1] += ridge * float(np.trace(gram, dtype=np.float64)) + PENALTY_MIN
     return np.asarray(inputs.T @ np.linalg.solve(gram, targets))

@@ -4,31 +4,42 @@ import numpy as np
 
 import hdc
 from edge.core import limits
-from edge.core.streams import Stream, Streams
+from edge.core.streams import Glance, Stream, Streams, nearest
 
 CODES = hdc.plain(4, ((0, 4),), 1).project(np.zeros((1, 4), np.uint8))
 
 
-def verdict(domain: str, *, known: bool) -> hdc.Verdict:
-    """A verdict for a domain."""
-    return hdc.Verdict(known=known, domain=domain, label="a", score=1, p_value=0.5)
+def glance(key: str, domain: str = "home", **near: int) -> Glance:
+    """A look at an observation that is nearest to a domain."""
+    verdict = hdc.Verdict(known=True, domain=domain, label="a", score=1, p_value=0.5)
+    return Glance(key, CODES, verdict, verdict, near or {domain: 0})
+
+
+def shown(length: int, *looks: Glance) -> Stream:
+    """A stream that has shown some observations."""
+    stream = Stream(length)
+    for look in looks:
+        stream.push(look)
+    return stream
 
 
 def test_a_window_fills_and_slides():
-    """A stream's window is full from its length on and keeps the newest verdicts."""
+    """A stream's window is full from its length on and keeps the newest observations."""
     stream = Stream(2)
-    pushed = [stream.push(key, CODES, verdict(key, known=True)) for key in "abc"]
-    assert pushed == [False, True, True]
-    assert [kept.domain for kept in stream.verdicts] == ["b", "c"]
-    assert [key for key, _ in stream.verdicts_by_key()] == ["a", "b", "c"]
+    full = []
+    for key in "abcde":
+        stream.push(glance(key))
+        full.append(stream.full)
+    assert full == [False, True, True, True, True]
+    assert [look.key for look in stream.window] == ["d", "e"]
+    assert [look.key for look in stream.recent] == ["b", "c", "d", "e"]
 
 
-def test_verdicts_are_given_again():
+def test_observations_are_looked_at_again():
     """After knowledge has changed, the window holds what the new knowledge says."""
-    stream = Stream(2)
-    stream.push("a", CODES, verdict("old", known=False))
-    stream.refresh(lambda _codes: verdict("new", known=True), 7)
-    assert [kept.domain for kept in stream.verdicts] == ["new"]
+    stream = shown(2, glance("a", "old"))
+    stream.refresh(lambda look: glance(look.key, "new"), 7)
+    assert [look.verdict.domain for look in stream.window] == ["new"]
     assert stream.version == 7
 
 
@@ -38,6 +49,41 @@ def test_a_stream_is_in_alarm_while_it_opens_a_domain():
     assert not stream.alarmed
     stream.opening = "domain-2"
     assert stream.alarmed
+
+
+def test_a_window_is_where_it_is_nearest_to_as_a_whole():
+    """One observation that looks like elsewhere does not move a window."""
+    stream = shown(3, glance("a", a=1, b=9), glance("b", a=6, b=5), glance("c", a=1, b=9))
+    assert stream.here == "a"
+
+
+def test_a_domain_not_looked_at_counts_as_far():
+    """A domain that an observation was not compared with is as far as its farthest."""
+    assert nearest([glance("a", a=4, b=5), glance("b", b=1, c=9)]) == "b"
+
+
+def test_neighbours_outweigh_a_stray_look():
+    """Amid observations of one domain a look that leans elsewhere stays in that domain."""
+    looks = [glance(str(at), a=0, b=100) for at in range(16)]
+    looks[8] = glance("8", a=60, b=0)
+    assert shown(16, *looks).place(8) == "a"
+
+
+def test_where_domains_come_mixed_each_look_decides():
+    """Between equally many observations of two domains, each goes where it looks to belong."""
+    looks = [glance(str(at), a=100 * (at % 2), b=100 * (1 - at % 2)) for at in range(17)]
+    stream = shown(16, *looks)
+    assert [stream.place(at) for at in (7, 8, 9)] == ["b", "a", "b"]
+
+
+def test_an_observation_is_settled_half_a_window_late():
+    """The newest observation with half a window after it is settled."""
+    stream = shown(4, *(glance(key) for key in "ab"))
+    assert stream.settled() is None
+    stream.push(glance("c"))
+    found = stream.settled()
+    assert found is not None
+    assert found[0].key == "a"
 
 
 def test_openings_are_renamed():
@@ -67,7 +113,7 @@ def test_clearing_drops_all_windows():
     streams = Streams(2)
     stream = streams.of("s")
     stream.opening = "domain-2"
-    stream.push("a", CODES, verdict("home", known=True))
+    stream.push(glance("a"))
     streams.clear()
-    assert stream.verdicts == ()
+    assert stream.window == ()
     assert stream.alarmed

@@ -12,6 +12,7 @@ from edge.core import (
     DriftAlarm,
     EdgeError,
     Erase,
+    Install,
     Receipt,
     Rejected,
     Remember,
@@ -21,6 +22,7 @@ from edge.core import (
 from edge.shell import actions
 from edge.shell.home import Home
 from tests.homes import new_home, write_csv
+from tests.workers import a_record
 from tests.worlds import WIDTH
 
 
@@ -166,8 +168,8 @@ def test_verifying_finds_all_well(home, table):
 
 
 def test_verifying_finds_what_is_wrong(home, table, monkeypatch):
-    """Another knowledge than was stamped, a forgotten fact in the ledger, and an erasure cut short
-    are each told."""
+    """Another knowledge than was stamped, a forgotten fact in the ledger or in an adaptor, and an
+    erasure cut short are each told."""
     learn(home, table)
     home.store.stamp("0" * 64)
     ids = home.store.select(Selector(label="a"))
@@ -175,11 +177,13 @@ def test_verifying_finds_what_is_wrong(home, table, monkeypatch):
     assert kept is not None
     home.store.apply(Erase((ids[0],), Receipt("r", 1, Selector(), 1, (), "", "", (), 0, ())))
     home.store.apply(Remember((kept,)))
+    home.store.apply(Install(a_record("hall", 1, (ids[0],))))
     monkeypatch.setattr(type(home.store), "unscrubbed", property(lambda _: True))
     with Home(home.folder, writable=False) as opened:
         found = " | ".join(actions.verify(opened).complaints)
     assert "other knowledge when it was last stamped" in found
     assert "forgotten are in the ledger" in found
+    assert "adaptor was shaped by facts that were forgotten" in found
     assert "cut short" in found
 
 

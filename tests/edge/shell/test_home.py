@@ -17,6 +17,7 @@ from edge.core import (
     Enrol,
     ForgetRequest,
     GrowRequest,
+    Growth,
     Message,
     ModelMismatchError,
     Observation,
@@ -153,15 +154,15 @@ def learning_home(folder: Path) -> Home:
     return opened
 
 
-def tended(opened: Home) -> list[Message]:
-    """What a home tells when its worker is done."""
+def tended(opened: Home) -> list[Growth]:
+    """What a home tells of growth when its worker is done."""
     told: list[Message] = []
     until = time.monotonic() + 30
     while opened.worker.job is not None or opened.worker.process_id is not None:
         assert time.monotonic() < until
         told += opened.tend()
         time.sleep(0.01)
-    return told
+    return [one for one in told if isinstance(one, Growth)]
 
 
 @pytest.fixture
@@ -177,6 +178,7 @@ def test_nothing_grows_before_it_is_asked_for(growing):
     come from it."""
     assert growing.worker.job is None
     (started,) = growing.feed(Tick())
+    assert isinstance(started, Growth)
     assert (started.domain, started.state, started.version) == ("home", "started", 1)
     assert growing.tend() == ()
     (news,) = tended(growing)

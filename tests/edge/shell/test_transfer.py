@@ -9,15 +9,17 @@ from edge import Store
 from edge.core import (
     Enrol,
     ForgetRequest,
+    Install,
     ModelMismatchError,
     Relabel,
     Selector,
     StateCorruptError,
     StateError,
 )
-from edge.shell import actions, transfer
+from edge.shell import actions, schema, transfer
 from edge.shell.home import Home
-from tests.homes import learned_home, new_home, new_store, wide_card
+from tests.homes import CARD, learned_home, new_home, new_store, wide_card
+from tests.workers import a_record
 from tests.worlds import WIDTH, fact
 
 
@@ -215,3 +217,48 @@ def test_a_folder_in_the_way_is_left_alone(tmp_path):
     with pytest.raises(StateError, match="folder is in the way"):
         transfer.restore_home(folder, backup)
     assert (folder / "knowledge.db").is_dir()
+
+
+def test_a_backup_of_the_first_version_is_restored_up_to_date(tmp_path, monkeypatch):
+    """A backup written before the tables of growth came is restored with all its facts, and left
+    as it is."""
+    backup = tmp_path / "old.db"
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        Store.create(backup, CARD).close()
+    before = backup.read_bytes()
+    folder = filled(tmp_path / "home", range(3))
+    done = transfer.restore_home(folder, backup)
+    assert backup.read_bytes() == before
+    assert done.forgotten == 0
+    with Home(folder) as home:
+        assert home.store.concepts() == {}
+        assert home.store.adaptors() == {}
+        assert home.store.check() == ()
+    assert not list(folder.glob("*.updated*"))
+
+
+def test_a_backup_brings_its_adaptors_unless_they_are_forgotten(tmp_path):
+    """A restored backup has the adaptors it had; one shaped by what was forgotten since is gone."""
+    folder = filled(tmp_path / "home", range(9))
+    with Home(folder) as home:
+        home.store.apply(Install(a_record("home", 1, ("f1", "f2"))))
+        home.store.apply(Install(a_record("attic", 1, ("f3",))))
+        home.store.backup(tmp_path / "b.db")
+        home.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"}))))
+    transfer.restore_home(folder, tmp_path / "b.db")
+    with Home(folder) as home:
+        assert list(home.store.adaptors()) == ["attic"]
+        assert home.store.check() == ()
+
+
+def test_a_merge_ends_adaptors_of_what_the_other_had_forgotten(tmp_path):
+    """Adaptors do not travel with a merge; own ones that a fact forgotten there shaped are gone."""
+    with Home(filled(tmp_path / "a", range(9))) as home:
+        home.store.apply(Install(a_record("home", 1, ("f1", "f2"))))
+        home.store.apply(Install(a_record("attic", 1, ("f3",))))
+        with Home(filled(tmp_path / "b", range(9))) as other:
+            other.store.apply(Install(a_record("cellar", 1, ("f4",))))
+            other.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"}))))
+            transfer.merge_store(home, other.store)
+        assert list(home.store.adaptors()) == ["attic"]

@@ -7,7 +7,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from edge.core import GrowthJob, GrowthResult
 from edge.shell.worker import Worker
 from tests import workers
-from tests.workers import a_job, wait
+from tests.workers import a_job, gone, wait
 
 
 @pytest.fixture(autouse=True)
@@ -42,17 +41,6 @@ def run(kind: str, job: GrowthJob | None = None, **limits: float) -> GrowthResul
     assert worker.job is None
     assert worker.poll() is None
     return result
-
-
-def gone(process_id: int, seconds: float = 10.0) -> bool:
-    """Whether a process ends in time; one that waits to be reaped has ended."""
-    until = time.monotonic() + seconds
-    stat = Path(f"/proc/{process_id}/stat")
-    while stat.exists() and stat.read_text("ascii").rpartition(")")[2].split()[0] != "Z":
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @pytest.mark.parametrize("kind", ["grown", "talking"])

@@ -58,7 +58,8 @@ def test_the_alarm_comes_after_the_switch_and_not_before(told: Told):
 
 def test_a_handful_of_labels_recovers_accuracy(told: Told):
     """Held-out images of the new scanner are read after the labels, and were not before."""
-    before, after, *_ = told.outcome.exams
+    exams = {exam.when: exam for exam in told.outcome.exams}
+    before, after = exams["before any label"], exams[f"after {told.outcome.labels} labels"]
     assert before.new < 0.5
     assert after.new > 0.7
     assert told.outcome.labelled.accuracy > 0.7
@@ -129,14 +130,21 @@ def test_an_adaptor_is_searched_grown_and_routed_to(told: Told):
     assert any("80.0% → 90.0%" in line and "serves" in line for line in lines)
     assert told.outcome.labelled.routed > 0.9 * told.outcome.labelled.images
     assert any("its own adaptor" in line for line in lines)
-    assert [exam.when for exam in told.outcome.exams][2] == "with an adaptor"
+    assert [exam.when for exam in told.outcome.exams] == [
+        "before any label",
+        "with an adaptor",
+        f"after {told.outcome.labels} labels",
+        "with one for the new scanner",
+        f"after forgetting its {PLAN.digit}s",
+    ]
     assert told.outcome.recording.metrics["routing_accuracy"] > 0.9
 
 
 def test_forgetting_ends_the_adaptor_and_another_is_grown(told: Told):
     """The first version had learned from what was forgotten; the second had not."""
-    first, second = told.outcome.recording.episodes
-    assert first.state == second.state == "serving"
+    known, first, second = told.outcome.recording.episodes
+    assert known.state == first.state == second.state == "serving"
+    assert known.until is None
     assert first.until is not None
     assert second.facts == first.facts - told.outcome.proof.facts
     with Store.open(told.path, told.model.card, writable=False) as store:
@@ -161,6 +169,7 @@ def test_without_an_adaptor_the_head_goes_on_alone(tmp_path: Path, grower, word:
     last = beats[-1]
     assert isinstance(last, Outcome)
     assert len(last.exams) == 3
+    assert len({exam.when for exam in last.exams}) == 3
 
 
 def test_every_image_is_shown_as_it_is_seen(told: Told):

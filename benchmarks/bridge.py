@@ -1,0 +1,164 @@
+"""The way down to microcontrollers: equal bits, instructions, flash and RAM, accuracy at equal
+flash beside emlearn, and the link under faults.  QEMU stands for the boards."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.shell.extraction import Ground, Measured, Shape, full_shape, measure
+from edge.shell.extraction_plan import KIB, Budget, Wish, plan_export
+from firmware_bridge import decide, decided_words
+
+from . import bridge_link
+from .bridge_board import (
+    BOARDS,
+    M3,
+    STAGES,
+    build_host,
+    build_speed,
+    build_vectors,
+    count_instructions,
+    decide_natively,
+    decide_on,
+    measure_footprint,
+    mismatched_bits,
+    missing_tools,
+)
+from .bridge_knowledge import Measurements, learn, load_digits, load_pacs
+from .bridge_peers import Task, best_peers
+from .report import Report, Row
+
+RATE: Final = 0.01
+BITS: Final = 2048
+CONCEPT_DIGITS: Final = 8
+SPEED_SAMPLES: Final = 40
+BUDGETS_KIB: Final = (16, 64, 256)
+RAM_BYTES: Final = 64 * KIB
+
+Summary = dict[str, float]
+
+
+def run(data: Path | None) -> Report:
+    """All parts that the installed tools and the data allow, about ten minutes."""
+    notes = [f"skipped on boards: {name} is not installed" for name in missing_tools()]
+    digits, pacs = load_digits(), load_pacs(data)
+    sets = [("digits", digits), *([("pacs", pacs)] if pacs else [])]
+    if pacs is None:
+        notes.append("skipped PACS: needs --data with it")
+    grounds = [(name, what, learn(what)) for name, what in sets]
+    rows: list[Row] = []
+    link = bridge_link.summary()
+    with TemporaryDirectory(prefix="bridge-") as name:
+        folder = Path(name)
+        rows += _equality(grounds, folder)
+        if not missing_tools():
+            rows += _speed(folder)
+            rows += _sizes(folder)
+            if find_spec("emlearn") is None:
+                notes.append("skipped emlearn: it is not installed (extra `bench`)")
+            else:
+                rows += [row for one in grounds for row in _flash(*one)]
+    return Report("bridge", tuple(rows), _summary(rows, grounds[-1][0]) | link, tuple(notes))
+
+
+def _summary(rows: list[Row], task: str) -> Summary:
+    at = {(row.method, row.metric): row.value for row in rows}
+    made = {
+        "vectors": sum(v for (_, metric), v in at.items() if metric == "vectors"),
+    }
+    for place in ("host", *(board.name for board in BOARDS)):
+        found = [v for (_, m), v in at.items() if m == f"mismatched_bits_{place}"]
+        made |= {f"mismatches_{place}": sum(found)} if found else {}
+    named = {f"insn_{stage}": ("auricle", f"instructions_{stage}") for stage in STAGES}
+    named |= {
+        "insn_ratio": ("auricle", "instructions_ratio"),
+        "flash_bytes": ("link + detector", "flash_bytes"),
+        "ram_bytes": ("link + detector", "ram_bytes"),
+    }
+    for kib in BUDGETS_KIB:
+        named[f"our_accuracy_{kib}"] = (f"auricle, {task}", f"accuracy_{kib}_kib")
+        named[f"emlearn_accuracy_{kib}"] = (f"emlearn best, {task}", f"accuracy_{kib}_kib")
+        named[f"emlearn_flash_bytes_{kib}"] = (f"emlearn best, {task}", f"flash_bytes_{kib}_kib")
+    return made | {name: at[key] for name, key in named.items() if key in at}
+
+
+def _equality(grounds: list[tuple[str, Measurements, Ground]], folder: Path) -> list[Row]:
+    """Every vector of every set, decided by Python, by C here and by C on the boards."""
+    rows = []
+    host = build_host(folder) if shutil.which("gcc") else None
+    boards = [] if missing_tools() else [(b, build_vectors(b, folder)) for b in BOARDS]
+    for name, what, ground in grounds:
+        whole = full_shape(ground)
+        # The plane of wide features outgrows any microcontroller.
+        shape = Shape(BITS, whole.columns, what.rows.shape[1] <= 256, whole.domains)
+        extract = measure(ground, shape, RATE).extract
+        samples = np.concatenate([what.rows, what.more])
+        expected = decided_words(decide(extract, samples))
+        rows.append(Row(name, "vectors", len(samples)))
+        if host:
+            found = decide_natively(host, extract, samples)
+            rows.append(Row(name, "mismatched_bits_host", mismatched_bits(found, expected)))
+        for board, program in boards:
+            found = decide_on(board, program, extract, samples)
+            wrong = mismatched_bits(found, expected)
+            rows.append(Row(name, f"mismatched_bits_{board.name}", wrong))
+    return rows
+
+
+def _speed(folder: Path) -> list[Row]:
+    """Instructions per decision on the M3: 2,048 bits, 16 concepts, 64 features."""
+    digits = load_digits(CONCEPT_DIGITS)
+    ground = learn(digits)
+    extract = measure(ground, Shape(BITS, columns=False, plane=False, domains=ground.domains), RATE)
+    assert len(extract.extract.concepts) == 16, "two domains of eight digits"
+    counted = count_instructions(
+        M3, build_speed(M3, folder), extract.extract, digits.rows[:SPEED_SAMPLES]
+    )
+    assert not counted.unlike, "both must decide alike"
+    rows = [
+        Row(method, f"instructions_{stage}", each[stage])
+        for method, each in (("auricle", counted.ours), ("straightforward C", counted.plain))
+        for stage in STAGES
+    ]
+    ratio = sum(counted.ours.values()) / sum(counted.plain.values())
+    return [*rows, Row("auricle", "instructions_ratio", ratio)]
+
+
+def _sizes(folder: Path) -> list[Row]:
+    sizes = measure_footprint(M3, folder)
+    named = (("link + detector", "both"), ("detector", "detector"))
+    return [
+        Row(method, f"{kind}_bytes", sizes[f"{name}_{kind}"])
+        for method, name in named
+        for kind in ("flash", "ram")
+    ]
+
+
+def _flash(name: str, what: Measurements, ground: Ground) -> list[Row]:
+    """Accuracy of the answer on held-out samples at equal flash."""
+    rows = []
+    _, labels = np.unique(what.labels, return_inverse=True)
+    task = Task(what.rows, labels, what.train)
+    for kib in BUDGETS_KIB:
+        chosen = plan_export(ground, Wish(RATE), Budget(kib * KIB, RAM_BYTES)).chosen
+        rows.append(Row(f"auricle, {name}", f"accuracy_{kib}_kib", _accuracy(chosen, what)))
+        rows.append(Row(f"auricle, {name}", f"flash_bytes_{kib}_kib", chosen.flash_bytes))
+        peers = best_peers(task, kib * KIB)
+        rows += [
+            Row(f"emlearn {one.name}, {name}", f"accuracy_{kib}_kib", one.accuracy) for one in peers
+        ]
+        best = max(peers, key=lambda one: one.accuracy)
+        rows.append(Row(f"emlearn best, {name}", f"accuracy_{kib}_kib", best.accuracy))
+        rows.append(Row(f"emlearn best, {name}", f"flash_bytes_{kib}_kib", best.flash_bytes))
+    return rows
+
+
+def _accuracy(chosen: Measured, what: Measurements) -> float:
+    decided = decide(chosen.extract, what.rows[~what.train])
+    answers: NDArray[np.str_] = np.array(chosen.extract.labels)[decided.answer]
+    return float((answers == what.labels[~what.train]).mean())

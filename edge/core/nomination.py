@@ -1,0 +1,54 @@
+"""Naming the observations of an unlearned domain that are most worth a label, now and then."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from . import limits
+from .candidates import choose, outlook
+from .events import Candidate, Message, Nominate, Wanted
+from .knowledge import Knowledge
+from .openings import unpack
+from .session import Session
+from .streams import Stream, rank
+
+NEAREST: Final = 3
+"""Domains whose answers say which observations are alike."""
+
+
+class Nomination:
+    """Renews the choice when a domain is opened, and each time its observations have doubled.
+
+    session: what is remembered.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._sizes: dict[str, int] = {}
+
+    def renew(self, name: str, stream: Stream, known: Knowledge) -> Iterator[Message | Nominate]:
+        """Yield what is worth a label in the domain that a stream (`name`) opens, where it is due.
+
+        A domain with facts is learned from what comes; nothing is wanted there any more.
+        """
+        domain = stream.opening
+        rows = self._session.openings.rows(domain)
+        if len(rows) < max(1, 2 * self._sizes.get(domain, 0)) or domain in known.domains:
+            return
+        names = self._session.openings.names
+        self._sizes = {one: size for one, size in self._sizes.items() if one in names}
+        self._sizes[domain] = len(rows)
+        keys, features = tuple(rows), unpack(rows.values())
+        nearest = [one for one in rank(stream.window) if one in known.domains][:NEAREST]
+        answers = [known.adaptor(one).answer(features) for one in nearest]
+        wanted = tuple(keys[at] for at in choose(outlook(answers), limits.WANTED_MAX))
+        found = (self._candidate(key, domain, 1 / place) for place, key in enumerate(wanted, 1))
+        yield Nominate(tuple(one for one in found if one is not None))
+        yield Wanted(name, domain, wanted)
+
+    def _candidate(self, key: str, domain: str, score: float) -> Candidate | None:
+        seen = self._session.recent.get(key)
+        if seen is None:
+            return None
+        return Candidate(
+            key, seen.stream, seen.subject, domain, seen.captured_at_ns, score, seen.features
+        )

@@ -1,0 +1,120 @@
+"""Words back to an extract, as far as words hold one: domains and labels are numbers there."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .export import ColumnsPart, ExportError, Extract, HeadPart, Ints, PlanePart, Words, check
+from .export_image import HEADER_WORDS, MAGIC, Place
+
+COLUMNS_WORDS = 5
+PLANE_WORDS = 14
+HEAD_WORDS = 6
+
+
+def unpack(image: bytes) -> Extract:
+    """The extract that `pack` wrote; raises ExportError where the bytes are none, or damaged."""
+    words = np.frombuffer(image[: len(image) // 4 * 4], "<u4").astype(np.uint32)
+    whole = len(words) >= HEADER_WORDS and words[Place.MAGIC] == MAGIC
+    if not whole or words[Place.WORDS] != len(words) or int(words.sum(dtype=np.uint64)) % 2**32:
+        raise ExportError(
+            f"reading an extract of {len(image)} bytes: its first word, length or sum is wrong",
+            "export it again with `auricle export-c`",
+        )
+    try:
+        made = _Reader(words).extract()
+    except (IndexError, ValueError) as error:
+        raise ExportError(
+            f"reading an extract: a section does not fit: {error}",
+            "export it again with `auricle export-c`",
+        ) from error
+    check(made)
+    return made
+
+
+class _Reader:
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._bytes = words.astype("<u4").tobytes()
+
+    def extract(self) -> Extract:
+        head = [int(word) for word in self._words[:HEADER_WORDS]]
+        count, domains = head[Place.CONCEPTS], head[Place.DOMAINS]
+        blocks = 1 + bool(head[Place.COLUMNS]) + bool(head[Place.PLANE])
+        table = self._take(head[Place.TABLE], count, "<u4")
+        start = head[Place.TAP_START]
+        votes = tuple(head[Place.VOTES] >> 8 * place & 255 for place in range(blocks))
+        return Extract(
+            head[Place.WIDTH],
+            (start, start + head[Place.TAP_WIDTH]),
+            head[Place.SEED] | head[Place.SEED + 1] << 32,
+            head[Place.BITS],
+            tuple(f"domain {number}" for number in range(domains)),
+            tuple(f"label {number}" for number in range(head[Place.LABELS])),
+            tuple((int(word) & 0xFFFF, int(word) >> 16) for word in table),
+            self._take(head[Place.MAJORITIES], count * head[Place.BITS] // 32, "<u4")
+            .reshape(count, -1)
+            .astype(np.uint32),
+            votes,
+            self._take(head[Place.SCALES], count * blocks * 2, "<i4").reshape(count, blocks, 2),
+            self._take(head[Place.COMMON], blocks * 2, "<i4").reshape(blocks, 2),
+            self._take(head[Place.LIMITS], domains, "<i4"),
+            self._heads(head[Place.HEADS], domains, head[Place.WIDTH]),
+            self._take(head[Place.LEVELS], 256, "<u2"),
+            self._columns(head[Place.COLUMNS], count) if head[Place.COLUMNS] else None,
+            self._plane(head[Place.PLANE], count) if head[Place.PLANE] else None,
+        )
+
+    def _take(self, at: int, count: int, dtype: str) -> Ints:
+        """Numbers from a word on; raises ValueError where there are too few."""
+        return np.frombuffer(self._bytes, dtype, count, 4 * at).astype(np.int64)
+
+    def _heads(self, at: int, domains: int, width: int) -> tuple[HeadPart | None, ...]:
+        rows = self._take(at, domains * HEAD_WORDS, "<u4").reshape(domains, HEAD_WORDS)
+        keys = [tuple(int(word) for word in row) for row in rows]
+        # A head that several domains share is one.
+        made = {key: self._head(key, width) for key in keys}
+        return tuple(made[key] for key in keys)
+
+    def _head(self, row: tuple[int, ...], width: int) -> HeadPart | None:
+        labels, narrow, weights, bias, names, shifts = row
+        if not labels:
+            return None
+        stored = (labels + narrow) // (1 + narrow)
+        raw = self._take(weights, stored * width, "<u1").astype(np.uint8).reshape(stored, width)
+        return HeadPart(
+            tuple(int(name) for name in self._take(names, labels, "<u4")),
+            _unpaired(raw, labels) if narrow else raw.view(np.int8),
+            self._take(bias, labels, "<i4"),
+            self._take(shifts, width, "<u1"),
+            4 if narrow else 8,
+        )
+
+    def _columns(self, at: int, concepts: int) -> ColumnsPart:
+        start, count, wide, gains, means = (int(w) for w in self._take(at, COLUMNS_WORDS, "<u4"))
+        held = self._take(means, concepts * count, "<u4" if wide else "<u2")
+        return ColumnsPart(start, self._take(gains, count, "<u2"), held.reshape(concepts, count))
+
+    def _plane(self, at: int, concepts: int) -> PlanePart:
+        table = [int(word) for word in self._take(at, PLANE_WORDS, "<u4")]
+        start, size, rank, wide, low, high, scale, zeros, axes, *numbers, means = table
+        offset, gains, centre, lengths = (self._take(place, rank, "<i4") for place in numbers)
+        held = self._take(axes, size * rank, "<i2" if wide == 1 else "<i4")
+        return PlanePart(
+            start,
+            self._take(scale, size, "<u2"),
+            self._take(zeros, size, "<i2"),
+            held.reshape(rank, size).T,
+            offset,
+            gains,
+            centre,
+            lengths,
+            low | high << 32,
+            self._take(means, concepts * rank, "<i4").reshape(concepts, rank),
+        )
+
+
+def _unpaired(raw: NDArray[np.uint8], labels: int) -> NDArray[np.int8]:
+    """Rows of 4-bit numbers of which two share a byte."""
+    low, high = raw << np.uint8(4), raw & np.uint8(0xF0)
+    rows = np.stack([low, high], axis=1).reshape(-1, raw.shape[1]).view(np.int8)
+    return np.asarray(rows[:labels] >> np.int8(4), np.int8)
