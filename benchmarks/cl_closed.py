@@ -91,7 +91,9 @@ def joint(view: View, train: Rows, test: Rows, strength: float) -> Floats:
 PEERS: dict[str, Closed] = {
     "NCM": Closed(nearest_mean),
     "streaming ridge": Closed(ridge, PENALTIES),
-    "RanPAC": Closed(ranpac, PENALTIES, random=True),
+    "RanPAC": Closed(
+        ranpac, (0.1, 0.3, 1.0), ("all raw", "all standard", "final raw", "final standard"), random=True
+    ),
     "SLDA": Closed(slda, SHRINKAGES),
     "joint training": Closed(joint, DECAYS, ("all standard", "final standard")),
 }

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from .cl_data import Floats, Ints, Rows, View
 
-EPOCHS = 10
+EPOCHS = 5
 BATCH = 64
 MOMENTUM = 0.9
 DECAY = 1e-3
-RATES = (0.003, 0.01, 0.03)
+RATES = (0.01, 0.03, 0.1)
 
 
 @dataclass(frozen=True, slots=True)

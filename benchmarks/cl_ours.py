@@ -1,0 +1,115 @@
+"""The runtime's own knowledge on rows of a benchmark: its router, its heads, its adaptors."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+from edge.core import Knowledge, MemoryLedger, derive, sharpen
+
+from .cl_data import Ints, Rows, Samples, facts_of
+
+WINDOW = 16
+WINDOWS = 500
+FACTS_LARGE = 8_192
+DOMAINS_LARGE = 1_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What was said of some rows.  routed, answered: domains and labels [n], -1 for none.
+    told: labels where the true domain is given.  scores: the router's, columns by domain."""
+
+    answered: Ints = field(repr=False)
+    routed: Ints = field(repr=False)
+    told: Ints = field(repr=False)
+    scores: NDArray[np.float32] = field(repr=False)
+    adaptor_bytes: tuple[int, ...]
+
+
+def know(samples: Samples, rows: Rows, seed: int, domain: str = "") -> Knowledge:
+    """Derive what the runtime knows from these rows, enrolled in their own domains or in one."""
+    ledger = MemoryLedger(facts_of(samples, rows, seed, domain))
+    geometry = hdc.plain(samples.features.shape[1], samples.spans, seed)
+    return derive(ledger, geometry)
+
+
+def ask(known: Knowledge, samples: Samples, rows: Rows) -> Outcome:
+    """Route and answer rows, their domains unknown and, where they are known, given as well."""
+    features = samples.features[rows]
+    router = known.router()
+    scores = router.scores(features)
+    routed = np.asarray(router.domains)[scores.argmax(axis=1)]
+    given = np.asarray([f"domain-{one}" for one in samples.domain[rows]])
+    answered, told = np.full(len(rows), -1), np.full(len(rows), -1)
+    adaptors = {name: known.adaptor(name) for name in known.domains}
+    for name, adaptor in adaptors.items():
+        labels = np.asarray(adaptor.labels, np.int64)
+        for named, made in ((routed, answered), (given, told)):
+            mine = np.flatnonzero(named == name)
+            made[mine] = labels[adaptor.answer(features[mine]).argmax(axis=1)]
+    numbers = np.asarray([int(name.rpartition("-")[2]) for name in routed])
+    sizes = tuple(adaptor.nbytes for adaptor in adaptors.values())
+    return Outcome(answered, numbers, told, scores, sizes)
+
+
+def window_accuracy(outcome: Outcome, domain: Ints, seed: int) -> tuple[float, float, float]:
+    """Routing by windows of 16: of one domain each, of mixed domains, and mixed without window.
+
+    Columns of the scores are domains in ascending order, all of them known.
+    """
+    random = np.random.default_rng(seed)
+    still = [
+        sharpen(outcome.scores[random.choice(np.flatnonzero(domain == one), WINDOW)]).argmax()
+        == one
+        for one in np.unique(domain)
+        for _ in range(WINDOWS)
+    ]
+    mixed, alone = [], []
+    for _ in range(4 * WINDOWS):
+        rows = random.integers(len(domain), size=WINDOW)
+        mixed.append(sharpen(outcome.scores[rows]).argmax() == domain[rows[-1]])
+        alone.append(outcome.scores[rows[-1]].argmax() == domain[rows[-1]])
+    return float(np.mean(still)), float(np.mean(mixed)), float(np.mean(alone))
+
+
+def routing_cost(samples: Samples, domains: int) -> dict[str, float]:
+    """Time and memory of routing where the facts at hand are spread over so many domains.
+
+    Domains beyond the data's own are its facts under other names: this measures cost alone.
+    """
+    random = np.random.default_rng(domains)
+    rows = random.choice(samples.train, FACTS_LARGE)
+    from edge.core import Batch, fit_router
+
+    named = np.sort(np.arange(FACTS_LARGE) % domains)
+    batch = Batch(
+        tuple(f"{at:05}" for at in range(FACTS_LARGE)),
+        tuple(f"domain-{number:04}" for number in named),
+        ("a",) * FACTS_LARGE,
+        samples.features[rows],
+    )
+    began = time.perf_counter()
+    router = fit_router([batch], samples.spans)
+    fitted = time.perf_counter() - began
+    taken = [_timed(router.scores, samples.features[row]) for row in samples.held[:300]]
+    return {
+        f"route_us_{domains}": 1e6 * float(np.median(taken)),
+        f"router_fit_s_{domains}": fitted,
+        f"router_mib_{domains}": router.nbytes / 2**20,
+    }
+
+
+def _timed(call: object, features: NDArray[np.uint8]) -> float:
+    assert callable(call)
+    began = time.perf_counter()
+    call(features)
+    return time.perf_counter() - began
+
+
+def mean_over(domain: Ints, right: NDArray[np.bool_], domains: Iterable[int]) -> dict[int, float]:
+    """Accuracy on each domain."""
+    return {one: float(right[domain == one].mean()) for one in domains}
