@@ -9,6 +9,8 @@ from .report import show, write
 
 # Each module has `run(data: Path | None) -> Report`; loaded only when asked for, since peers weigh.
 NAMES = {
+    "classes": "benchmarks.classes",
+    "domains": "benchmarks.domains",
     "exact": "benchmarks.exact",
     "growth": "benchmarks.growth",
     "heads": "benchmarks.heads",

@@ -6,6 +6,7 @@ that nothing is lost in emlearn's conversion.
 """
 
 import subprocess
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,9 +111,13 @@ def _fitted(task: Task, make: Make, budget_bytes: int) -> tuple[float, Any, int]
 
 
 def _accuracy(model: Any, task: Task, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> float:
+    from sklearn.exceptions import ConvergenceWarning
+
     # Twice the level: emlearn's thresholds are whole numbers, and lie between levels.
     rows = task.rows.astype(np.int16) * 2
-    model.fit(rows[train], task.labels[train])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rows[train], task.labels[train])
     return float(model.score(rows[test], task.labels[test]))
 
 

@@ -19,7 +19,8 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 SHRINKAGES = (1e-4, 1e-2, 1e-1, 0.3, 0.6)
 DECAYS = (3e-4, 1e-3, 3e-3)
 
-Learner = Callable[[View, Rows, Rows, float], Floats]
+Learner = Callable[..., Floats]
+Settled = Callable[[View, Rows, Rows], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def slda(view: View, train: Rows, test: Rows, strength: float) -> Floats:
         means[one] = rows[label == one].mean(axis=0)
     apart = rows - means[label]
     shared = apart.T @ apart / np.float32(len(rows))
-    shrunk = (1 - strength) * shared
+    shrunk = np.asarray((1 - strength) * shared, np.float32)
     shrunk.flat[:: len(shrunk) + 1] += strength * max(1.0, float(np.trace(shared)) / len(shared))
     weights = _positive_solve(shrunk, means.T)
     bias = 0.5 * np.einsum("ij,ji->i", means, weights)
@@ -92,7 +93,10 @@ PEERS: dict[str, Closed] = {
     "NCM": Closed(nearest_mean),
     "streaming ridge": Closed(ridge, PENALTIES),
     "RanPAC": Closed(
-        ranpac, (0.1, 0.3, 1.0), ("all raw", "all standard", "final raw", "final standard"), random=True
+        ranpac,
+        (0.1, 0.3, 1.0),
+        ("all raw", "all standard", "final raw", "final standard"),
+        random=True,
     ),
     "SLDA": Closed(slda, SHRINKAGES),
     "joint training": Closed(joint, DECAYS, ("all standard", "final standard")),
@@ -101,21 +105,18 @@ PEERS: dict[str, Closed] = {
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A peer with what was chosen for it."""
+    """A peer with what was chosen for it; a learner a seed, where seeds make a difference."""
 
     name: str
     way: str
-    learner: Callable[[View, Rows, Rows], Floats]
-    seeds: tuple[int, ...]
+    learners: tuple[Settled, ...]
 
 
 def choose(
-    name: str, given: dict[str, View], train: Rows, seeds: tuple[int, ...], held_out: int = 5
+    name: str, given: dict[str, View], rest: Rows, test: Rows, seeds: tuple[int, ...]
 ) -> Chosen:
-    """Choose way and strength on every fifth training row, fitted to the others."""
+    """Choose way and strength by what, learned from some training rows, does best on others."""
     peer = PEERS[name]
-    order = np.random.default_rng(0).permutation(train)
-    test, rest = np.sort(order[::held_out]), np.sort(np.setdiff1d(order, order[::held_out]))
     best = (-1.0, "", 0.0)
     for way in (way for way in peer.ways if way in given):
         for strength in peer.strengths:
@@ -123,9 +124,19 @@ def choose(
             right = float((found.argmax(axis=1) == given[way].label[test]).mean())
             best = max(best, (right, way, strength))
     _, way, strength = best
-    return Chosen(
-        name, way, partial(peer.learner, strength=strength), seeds if peer.random else seeds[:1]
-    )
+    given_seeds = seeds if peer.random else seeds[:1]
+    return Chosen(name, way, tuple(_settled(peer, strength, seed) for seed in given_seeds))
+
+
+def folds(train: Rows) -> tuple[Rows, Rows]:
+    """Four fifths of the training rows to learn from, and a fifth to choose by."""
+    order = np.random.default_rng(0).permutation(train)
+    return np.sort(np.setdiff1d(train, order[::5])), np.sort(order[::5])
+
+
+def _settled(peer: Closed, strength: float, seed: int) -> Settled:
+    learner = partial(peer.learner, seed=seed) if peer.random else peer.learner
+    return lambda view, train, test: learner(view, train, test, strength)
 
 
 def _solve(rows: Floats, queries: Floats, view: View, train: Rows, strength: float) -> Floats:
@@ -137,14 +148,13 @@ def _solve(rows: Floats, queries: Floats, view: View, train: Rows, strength: flo
     count, width = rows.shape
     if count < width:
         gram = rows @ rows.T
-        penalty = strength * float(np.trace(gram)) / count
-        gram.flat[:: count + 1] += penalty
-        found = (queries @ rows.T) @ _positive_solve(gram, targets - usual)
+        gram.flat[:: count + 1] += strength * float(np.trace(gram)) / count
+        solved = rows.T @ _positive_solve(gram, targets - usual)
     else:
         gram = rows.T @ rows
         gram.flat[:: width + 1] += strength * float(np.trace(gram)) / count
-        found = queries @ _positive_solve(gram, rows.T @ (targets - usual))
-    return _seen(np.asarray(found + usual, np.float32), label)
+        solved = np.asarray(_positive_solve(gram, rows.T @ (targets - usual)))
+    return _seen(np.asarray(queries @ solved + usual, np.float32), label)
 
 
 def _positive_solve(matrix: Floats, sought: Floats) -> NDArray[np.float32]:

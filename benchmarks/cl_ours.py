@@ -1,14 +1,15 @@
 """The runtime's own knowledge on rows of a benchmark: its router, its heads, its adaptors."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 import hdc
-from edge.core import Knowledge, MemoryLedger, derive, sharpen
+from edge.core import Batch, Knowledge, MemoryLedger, derive
+from edge.core.router import fit_router, sharpen
 
 from .cl_data import Ints, Rows, Samples, facts_of
 
@@ -83,8 +84,6 @@ def routing_cost(samples: Samples, domains: int) -> dict[str, float]:
     """
     random = np.random.default_rng(domains)
     rows = random.choice(samples.train, FACTS_LARGE)
-    from edge.core import Batch, fit_router
-
     named = np.sort(np.arange(FACTS_LARGE) % domains)
     batch = Batch(
         tuple(f"{at:05}" for at in range(FACTS_LARGE)),
@@ -103,13 +102,7 @@ def routing_cost(samples: Samples, domains: int) -> dict[str, float]:
     }
 
 
-def _timed(call: object, features: NDArray[np.uint8]) -> float:
-    assert callable(call)
+def _timed(call: Callable[[NDArray[np.uint8]], object], features: NDArray[np.uint8]) -> float:
     began = time.perf_counter()
     call(features)
     return time.perf_counter() - began
-
-
-def mean_over(domain: Ints, right: NDArray[np.bool_], domains: Iterable[int]) -> dict[int, float]:
-    """Accuracy on each domain."""
-    return {one: float(right[domain == one].mean()) for one in domains}

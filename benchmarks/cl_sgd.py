@@ -7,17 +7,19 @@ filled by reservoir sampling (Vitter 1985). Orders that begin alike share what t
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cl_data import Floats, Ints, Rows, View
+from .cl_data import Floats, Rows, View
 
 EPOCHS = 5
 BATCH = 64
 MOMENTUM = 0.9
 DECAY = 1e-3
 RATES = (0.01, 0.03, 0.1)
+WAYS = ("all standard", "final standard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,13 @@ class State:
         """Scores float32 [n, classes] of prepared rows."""
         return rows @ self.weights + self.bias
 
+    def right_by(self, view: View, test: Mapping[int, Rows]) -> dict[int, float]:
+        """Accuracy on each of some sets of rows."""
+        return {
+            name: float((self.scores(view.rows[rows]).argmax(axis=1) == view.label[rows]).mean())
+            for name, rows in test.items()
+        }
+
 
 def start(view: View, peer: Gradual, seed: int) -> State:
     """A learner before its first task."""
@@ -89,7 +98,8 @@ def learn(state: State, view: View, task: Rows, peer: Gradual, rate: float, seed
     """Learn one task; the state given stays as it is."""
     random = np.random.default_rng(seed)
     weights, bias, memory = state.weights.copy(), state.bias.copy(), state.memory.copy()
-    pace = [np.zeros_like(weights), np.zeros_like(bias)]
+    pace = np.zeros_like(weights)
+    shift = np.zeros_like(bias)
     targets = np.eye(view.classes, dtype=np.float32)[view.label]
     # Columns of the all-taps view are many: a step is as long as the mean energy of a row allows.
     step = rate / max(1e-9, float(np.square(view.rows[task]).sum(axis=1).mean())) * 100
@@ -102,10 +112,12 @@ def learn(state: State, view: View, task: Rows, peer: Gradual, rate: float, seed
                 inputs, errors = _with_memory(
                     view, memory, peer, targets, (weights, bias), (inputs, errors), random
                 )
-            pace[0] = MOMENTUM * pace[0] - step * (inputs.T @ errors + DECAY * weights)
-            pace[1] = MOMENTUM * pace[1] - step * errors.sum(axis=0)
-            weights += pace[0]
-            bias += pace[1]
+            pace *= MOMENTUM
+            pace -= step * (inputs.T @ errors + DECAY * weights)
+            shift *= MOMENTUM
+            shift -= step * errors.sum(axis=0)
+            weights += pace
+            bias += shift
     done = State(weights, bias, memory)
     if memory.size:
         for row, logits in zip(task.tolist(), done.scores(view.rows[task]), strict=True):
@@ -132,17 +144,24 @@ def states(
                 yield prefix, made[prefix]
 
 
-def choose_rate(view: View, order: tuple[int, ...], tasks: Mapping[int, Rows], peer: Gradual,
-                held_out: int = 5) -> tuple[float, float]:  # fmt: skip
-    """The step that does best over one order on every fifth training row, and how well."""
+def choose(
+    given: Mapping[str, View],
+    order: tuple[int, ...],
+    tasks: Mapping[int, Rows],
+    name: str,
+    held_out: int = 5,
+) -> tuple[str, float]:
+    """The way of taking the features and the step that do best, over one order, on every fifth
+    training row."""
     test = np.concatenate([rows[::held_out] for rows in tasks.values()])
-    rest = {name: np.setdiff1d(rows, rows[::held_out]) for name, rows in tasks.items()}
-    best = (-1.0, RATES[0])
-    for rate in RATES:
-        *_, (_, state) = states([order], rest, view, peer, rate, 0)
-        right = state.scores(view.rows[test]).argmax(axis=1) == view.label[test]
-        best = max(best, (float(right.mean()), rate))
-    return best
+    rest = {task: np.setdiff1d(rows, rows[::held_out]) for task, rows in tasks.items()}
+    best = (-1.0, "", 0.0)
+    for way in (way for way in WAYS if way in given):
+        for rate in RATES:
+            *_, (_, state) = states([order], rest, given[way], PEERS[name], rate, 0)
+            right = fmean(state.right_by(given[way], {0: test}).values())
+            best = max(best, (right, way, rate))
+    return best[1:]
 
 
 def _batch(
@@ -173,11 +192,3 @@ def _with_memory(
 def _softmax(logits: Floats) -> NDArray[np.float32]:
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
-
-
-def right_by(state: State, view: View, test: Mapping[int, Ints | Rows]) -> dict[int, float]:
-    """Accuracy on each of some sets of rows."""
-    return {
-        name: float((state.scores(view.rows[rows]).argmax(axis=1) == view.label[rows]).mean())
-        for name, rows in test.items()
-    }

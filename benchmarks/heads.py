@@ -14,13 +14,15 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import encoder
 from edge.core import Batch
-from edge.core.adaptors import fit_head
+from edge.core.adaptors import fit
 from edge.core.limits import HEAD_FACTS_MAX, SUPPORT_FACTS_MAX
 
 from .report import Report, Row
 
 LABELS_A_CLASS = (1, 5, 10, 20, None)
 DRAWS = 3
+EDGES = (0, 1280, 1296, 1320, 1360, 1440, 1552, 1744, 2064)
+SPANS = tuple(pairwise(EDGES))
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 
 Answer = Callable[[Batch, Batch, NDArray[np.uint8]], NDArray[np.int64]]
@@ -52,10 +54,9 @@ def _pacs(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     final, stages = (np.load(data / name) for name in FILES)
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
-    edges = np.cumsum([0, *(tap.shape[1] for tap in taps)])
     values = np.concatenate(taps, axis=1).astype(np.float32)
     held = final["split"] == 1
-    spans = tuple(slice(a, b) for a, b in pairwise(edges))
+    spans = tuple(slice(a, b) for a, b in SPANS)
     frozen = encoder.freeze_quantiser(values[~held][::10], spans)
     quantised = frozen.quantise(values)
     return quantised, final["label"].astype(np.int64), final["domain"].astype(np.int64), held
@@ -86,7 +87,7 @@ def _drawn(
 
 
 def _ours(own: Batch, others: Batch, test: NDArray[np.uint8]) -> NDArray[np.int64]:
-    head = fit_head(own, others)
+    head = fit(own, others, None, SPANS)
     return np.asarray(np.array(head.labels, np.int64)[head.answer(test).argmax(axis=1)])
 
 

@@ -118,9 +118,7 @@ def _answers(
         yield name, float((found == truth).mean())
 
 
-def _ours(
-    pacs: Pacs, own: Ints, old: Ints, test: Ints, count: int
-) -> Iterator[tuple[str, Ints]]:
+def _ours(pacs: Pacs, own: Ints, old: Ints, test: Ints, count: int) -> Iterator[tuple[str, Ints]]:
     """Yield the labels from the head alone, and from what growth makes of the same facts."""
     mine = _batch(pacs, own[:HEAD_FACTS_MAX])
     theirs = _batch(pacs, old[:SUPPORT_FACTS_MAX])

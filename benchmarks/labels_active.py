@@ -94,8 +94,8 @@ def _standardised(levels: Levels, slices: tuple[tuple[int, int], ...]) -> Floats
     rows = levels.astype(np.float32)
     rows = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + 1)
     for start, stop in slices:
-        rows[:, start:stop] /= np.sqrt(stop - start)
-    return rows
+        rows[:, start:stop] /= np.float32(np.sqrt(stop - start))
+    return np.asarray(rows, np.float32)
 
 
 def _batch(known: Known, levels: Levels, rows: NDArray[np.intp]) -> Batch:

@@ -45,9 +45,7 @@ def peer_answers(task: Task, slices: Slices) -> dict[str, Labels]:
     return made
 
 
-def _ways(
-    task: Task, slices: Slices
-) -> Iterator[tuple[str, tuple[Reals, Labels, Reals, int]]]:
+def _ways(task: Task, slices: Slices) -> Iterator[tuple[str, tuple[Reals, Labels, Reals, int]]]:
     """Yield each way to use taps and old labels: rows, their labels, test rows, how many own."""
     for taps, old in product(("first", "all"), ("new", "both")):
         part = slice(*slices[0]) if taps == "first" else slice(None)
@@ -58,9 +56,7 @@ def _ways(
         yield f"{taps} {old}", (rows, labels, task.test[:, part], len(task.own))
 
 
-def _probes(
-    rows: Reals, labels: Labels, test: Reals, own: int
-) -> Iterator[tuple[str, Labels]]:
+def _probes(rows: Reals, labels: Labels, test: Reals, own: int) -> Iterator[tuple[str, Labels]]:
     """Logistic regression on standardised columns, also with the new domain as heavy as the old."""
     mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-3
     seen, asked = (rows - mean) / spread, (test - mean) / spread

@@ -51,7 +51,7 @@ def run(data: Path | None) -> Report:
     tasks, notes = load_tasks(data)
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
         outcomes = list(pool.map(judge, tasks, [folder] * len(tasks)))
-    return Report("nas", tuple(_rows(outcomes)), _summary(outcomes), tuple(notes))
+    return Report("nas", tuple(_rows(outcomes)), summarise(outcomes), tuple(notes))
 
 
 def judge(task: Task, folder: Path) -> Outcome:
@@ -106,7 +106,8 @@ def _rows(outcomes: list[Outcome]) -> list[Row]:
     return rows
 
 
-def _summary(outcomes: list[Outcome]) -> dict[str, float]:
+def summarise(outcomes: list[Outcome]) -> dict[str, float]:
+    """The keys of the report: means over tasks, seconds of the slowest search."""
     mean = {name: _mean([one.taus[name] for one in outcomes]) for name in outcomes[0].taus}
     rivals = [name for name in nas.PROXIES if name != TANGENT]
     above = [[one.taus[OURS] > one.taus[name] for name in rivals] for one in outcomes]

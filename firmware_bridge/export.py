@@ -16,7 +16,8 @@ from .errors import BridgeError
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint32]
 
-BITS_STEP: Final = 128
+BITS_STEP: Final = 256
+TAP_MIN: Final = 2
 BITS_MAX: Final = 1 << 16
 WIDTH_MAX: Final = 1 << 16
 CONCEPTS_MAX: Final = 4_096
@@ -136,7 +137,8 @@ def check(extract: Extract) -> None:
     start, stop = extract.tap
     blocks = extract.blocks
     expect(1 <= extract.width <= WIDTH_MAX, "width", f"1 to {WIDTH_MAX}", extract.width)
-    expect(0 <= start < stop <= extract.width, "tap", "a part of the features", extract.tap)
+    inside = 0 <= start <= stop - TAP_MIN and stop <= extract.width
+    expect(inside, "tap", f"{TAP_MIN} or more of the features", extract.tap)
     whole = BITS_STEP <= extract.bits <= BITS_MAX and extract.bits % BITS_STEP == 0
     expect(whole, "bits", f"a multiple of {BITS_STEP} up to {BITS_MAX}", extract.bits)
     expect(1 <= count <= CONCEPTS_MAX, "concepts", f"1 to {CONCEPTS_MAX}", count)

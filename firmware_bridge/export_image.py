@@ -18,6 +18,7 @@ HEADER_WORDS: Final = 32
 BLOCK: Final = 128
 WIDE_MIN: Final = 1 << 16
 
+
 class Place(IntEnum):
     """Which word of the header holds what; of a section, where it starts, counted in words."""
 
@@ -113,7 +114,10 @@ class _Image:
 
 def _add_heads(image: _Image, heads: tuple[HeadPart | None, ...]) -> int:
     """A row a domain; a head that several domains share is stored once."""
-    rows = {id(head): _add_head(image, head) for head in heads}
+    rows: dict[int, tuple[int, ...]] = {}
+    for head in heads:
+        if id(head) not in rows:
+            rows[id(head)] = _add_head(image, head)
     return image.add(np.array([rows[id(head)] for head in heads], np.uint32))
 
 

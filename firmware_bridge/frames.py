@@ -68,6 +68,11 @@ def session_key(sender: int, receiver: int) -> int:
     return crc32(struct.pack("<II", sender, receiver))
 
 
+def next_session(session: int) -> int:
+    """Another session than this one."""
+    return crc32(struct.pack("<I", session)) or 1
+
+
 def encode_frame(frame: Frame, key: int) -> bytes:
     """The frame on the wire, the closing zero included. A hello is checked with key 0."""
     first = frame.kind | frame.version << 4

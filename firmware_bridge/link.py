@@ -23,6 +23,7 @@ from .frames import (
     FrameKind,
     decode_frame,
     encode_frame,
+    next_session,
     session_key,
 )
 from .receiving import Receiver
@@ -141,6 +142,7 @@ class Link:
         if self._heard_at_ns is not None and now_ns - self._heard_at_ns >= SILENCE_NS:
             events.append(Silent(self._heard_at_ns))
             self._heard_at_ns = None
+            self._hello_at_ns = now_ns
         return tuple(events)
 
     def _take(self, block: bytes | FaultKind, now_ns: int) -> Iterator[Event]:
@@ -154,6 +156,7 @@ class Link:
             self._count(frames_received=1)
             self._heard_at_ns = now_ns
             yield from self._connect()
+            self._hello_ns = HELLO_NS_MIN
             yield from self._use(frame, now_ns)
         else:
             yield self._damaged(frame)
@@ -171,6 +174,8 @@ class Link:
         if version < max(hello.version_min, VERSIONS[0]):
             yield self._damaged(FaultKind.VERSION)
             return
+        if hello.session in self._replaced:
+            self._return_to(hello.session)
         self._count(frames_received=1)
         self._heard_at_ns = now_ns
         if self._peer is None or hello.session != self._peer.session:
@@ -182,9 +187,17 @@ class Link:
             self._hello_at_ns = now_ns
 
     def _acceptable(self, hello: Hello) -> bool:
-        """An own hello sent back and one of a session that has ended are none of the peer."""
-        ended = hello.session in {0, self.session, *self._replaced}
-        return not ended and hello.frame_bytes_max >= FRAME_BYTES_MIN
+        """An own hello sent back is none of the peer, nor is one of a session that was replaced, as
+        long as its successor is heard."""
+        ended = hello.session in self._replaced and self._heard_at_ns is not None
+        own = hello.session in {0, self.session}
+        return not ended and not own and hello.frame_bytes_max >= FRAME_BYTES_MIN
+
+    def _return_to(self, session: int) -> None:
+        """A late hello of an ended session had replaced one that goes on. The peer has not left the
+        session with us, so that ours must end: both windows begin anew."""
+        self._replaced = tuple(one for one in self._replaced if one != session)
+        self.session = next_session(self.session)
 
     def _adopt(self, hello: Hello, version: int, credit: int, now_ns: int) -> Iterator[Event]:
         if self._peer is not None:
@@ -288,7 +301,8 @@ class Link:
         return Frame(kind, self._version, 0, acknowledged, credit, payload=payload)
 
     def _hello(self, now_ns: int) -> Frame:
-        self._hello_at_ns = None if self._connected else now_ns + self._hello_ns
+        heard = self._connected and self._heard_at_ns is not None
+        self._hello_at_ns = None if heard else now_ns + self._hello_ns
         self._hello_ns = min(2 * self._hello_ns, HELLO_NS_MAX)
         known = self._peer.session if self._peer else 0
         limits = (self.settings.frame_bytes_max, self.settings.message_bytes_max)

@@ -4,15 +4,17 @@ What each kind computes from x, the standardised columns of its taps side by sid
 what the head reads, a is the activation, W are trained.  Fields a kind does not use keep their
 default, so that equal adaptors have equal blueprints.
 
-| kind | z | fields |
-| --- | --- | --- |
-| none | x | taps |
-| linear | x W, W [d, width] | taps, width |
-| lowrank | x + a(x U) V, U [d, rank], V [rank, d]; depth times, one after another | taps, rank, activation, depth |
-| bottleneck | a(.. a(a(x W0) W1) ..), W0 [d, rank], W1 [rank, width], further [width, width]: depth layers after the narrow first one | taps, width, rank, activation, depth |
-| fusion | a(sum of g_t x_t W_t) over the taps t, W_t [d_t, width]; gates g = softmax of one number a tap (rank 0) or of relu(x G) F, G [d, rank], F [rank, taps] | taps (two or more), width, rank, activation |
-| random | first `width` numbers of a(H S .. H S x), nothing trained: x padded to a power of two, S seeded signs, H the Hadamard transform, depth times; further blocks with signs of their own where width is more than one block holds | taps, width, activation, depth |
-"""  # noqa: E501
+none        z = x.
+linear      z = x W, W [d, width].
+lowrank     z = x + a(x U) V, U [d, rank], V [rank, d]; depth times, one after another.
+bottleneck  z = a(.. a(a(x W0) W1) ..), W0 [d, rank], W1 [rank, width], further [width, width]:
+            depth layers after the narrow first one.
+fusion      z = a(sum of g_t x_t W_t) over two taps or more, W_t [d_t, width]; gates g = softmax of
+            one number a tap (rank 0), or of relu(x G) F, G [d, rank], F [rank, taps].
+random      z = the first `width` numbers of a(H S .. H S x), nothing trained: x padded to a power
+            of two, S seeded signs, H the Hadamard transform, depth times; further blocks with signs
+            of their own where width is more than one block holds.
+"""
 
 from dataclasses import dataclass
 from typing import Final

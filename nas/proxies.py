@@ -156,8 +156,13 @@ def norm_gradients(batch: Batch) -> float:
 
 def weigh_connections(batch: Batch) -> float:
     """Snip: sum of |weight * gradient| (Lee, Ajanthan & Torr 2019, section 4.1)."""
-    pairs = zip(batch.leaves, batch.loss_gradients(slice(None)), strict=True)
-    return float(sum((leaf * each).abs().sum() for leaf, each in pairs))
+    return _shared(batch.leaves, batch.loss_gradients(slice(None)))
+
+
+def _shared(leaves: "Sequence[Tensor]", gradients: "Sequence[Tensor]") -> float:
+    """Sum of |weight * gradient|."""
+    pairs = zip(leaves, gradients, strict=True)
+    return float(sum((leaf.detach() * each).abs().sum() for leaf, each in pairs))
 
 
 def trace_flow(batch: Batch) -> float:
@@ -173,9 +178,7 @@ def trace_flow(batch: Batch) -> float:
     ones = torch.ones(1, batch.rows.shape[1], dtype=torch.float64)
     flow = (batch.network.forward(positive, ones) @ top).sum()
     leaves = [*positive.values(), top]
-    gradients = torch.autograd.grad(flow, leaves)
-    summed = sum((leaf * each).abs().sum() for leaf, each in zip(leaves, gradients, strict=True))
-    return float(summed)
+    return _shared(leaves, torch.autograd.grad(flow, leaves))
 
 
 def correlate_jacobians(batch: Batch) -> float:

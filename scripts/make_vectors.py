@@ -1,4 +1,4 @@
-"""Makes the golden vectors that Python, C on a PC and C on boards must agree on, from shipped digits.
+"""Makes the golden vectors that Python, C on a PC and on boards agree on, from shipped digits.
 
     python scripts/make_vectors.py firmware_bridge/vectors
 

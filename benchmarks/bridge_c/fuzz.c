@@ -129,6 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
 }
 
 #ifdef AURICLE_ALONE
+enum { INPUT_BYTES_MAX = 1500 };
+
 static uint64_t state;
 
 static uint32_t draw(void) {
@@ -139,10 +141,11 @@ static uint32_t draw(void) {
 }
 
 /* The start of a data frame in order and of a message with a known id. */
-static void begin_frame(uint8_t *body, uint8_t sequence) {
+static void begin_frame(uint8_t *body, uint8_t sequence, bool whole) {
     static const uint8_t ids[] = {1, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 21, 99};
     body[0] = 0x11;
-    body[1] = (uint8_t)(draw() % 4 ? 0x23 : draw());
+    /* Mostly whole messages, else fragments of one. */
+    body[1] = (uint8_t)(draw() % 4 ? whole ? 0x23 : sequence == 0 ? 0x21 : 0x20 : draw());
     body[2] = sequence;
     body[3] = body[5] = 0;
     body[4] = (uint8_t)(draw() % 3);
@@ -152,7 +155,8 @@ static void begin_frame(uint8_t *body, uint8_t sequence) {
 
 /* Random bytes, but with the small numbers that lead somewhere. */
 static size_t invent(uint8_t *data) {
-    size_t length = 1 + draw() % 200;
+    bool large = draw() % 8 == 0;
+    size_t length = 1 + draw() % (large ? INPUT_BYTES_MAX : 200);
     for (size_t i = 0; i < length; i++) {
         uint32_t drawn = draw();
         data[i] = (uint8_t)(drawn & 0x300 ? drawn : drawn % 24);
@@ -160,10 +164,12 @@ static size_t invent(uint8_t *data) {
     data[0] = (uint8_t)(draw() % 4 ? 2 : draw());
     uint8_t sequence = 0;
     for (size_t at = 1; at + 12 < length;) {
+        data[at] = large && draw() % 2 ? 2 : data[at];
         unsigned operation = data[at] % 8;
         if (operation >= 2 && operation <= 4) {
-            data[at + 1] = (uint8_t)(7 + draw() % 60);
-            begin_frame(data + at + 2, (uint8_t)(sequence + (draw() % 4 ? 0 : draw() % 4)));
+            data[at + 1] = (uint8_t)(7 + draw() % (large ? 240 : 60));
+            uint8_t number = (uint8_t)(sequence + (draw() % 4 ? 0 : draw() % 4));
+            begin_frame(data + at + 2, number, !large);
             sequence++;
         }
         at += operation == 5 || operation == 7 ? 2 : 2u + data[at + 1];
@@ -174,7 +180,7 @@ static size_t invent(uint8_t *data) {
 int main(int count, char **words) {
     uint64_t inputs = count > 1 ? strtoull(words[1], NULL, 10) : 1000000;
     state = count > 2 ? strtoull(words[2], NULL, 10) * 2654435769u + 1 : 1;
-    uint8_t data[256];
+    static uint8_t data[INPUT_BYTES_MAX + 16];
     for (uint64_t i = 0; i < inputs; i++) {
         size_t length = invent(data);
         /* A copy of just its size, so that reading past its end is seen. */

@@ -11,13 +11,19 @@ from .session import Session
 from .streams import Glance, Stream
 
 APART_MIN: Final = 1.02
-"""How many times nearer to each other than to every domain samples must be to open one."""
+"""How many times nearer to each other than to a learned domain samples must be to open another."""
+
+OPENING_APART_MIN: Final = 1.06
+"""The same where the nearest is an opening, known by what was seen of it alone."""
 
 YOUNG_APART_MIN: Final = 1.25
-"""The same where the nearest is an opening itself, of fewer than four windows: what little there
-is of it does not yet hold all that belongs to it."""
+"""The same where it is an opening of fewer than eight windows, which can't hold yet all that
+belongs to it."""
 
-YOUNG_WINDOWS: Final = 4
+NEW_MIN: Final = 4
+"""Fewest samples, new one by one, that a domain is opened with; else all that drifted open it."""
+
+YOUNG_WINDOWS: Final = 8
 LASTING_WINDOWS: Final = 3
 
 
@@ -81,15 +87,17 @@ class Alarms:
     def _is_new(self, stream: Stream, here: str, ground: Ground) -> bool:
         rows = stream.strange
         codes = hdc.Codes.concat([glance.codes for glance in rows])
-        found = len(self._openings.rows(here))
-        young = here in self._openings and found < YOUNG_WINDOWS * stream.length
         ratio = ground.apart(codes, [glance.verdict.label for glance in rows], here)
-        return ratio >= (YOUNG_APART_MIN if young else APART_MIN)
+        if here not in self._openings:
+            return ratio >= APART_MIN
+        young = len(self._openings.rows(here)) < YOUNG_WINDOWS * stream.length
+        return ratio >= (YOUNG_APART_MIN if young else OPENING_APART_MIN)
 
     def _open(self, stream: Stream, known: Knowledge) -> str:
-        """Open a domain of what drifted."""
+        """Open a domain of what is new in what drifted, and file the rest by its neighbours."""
         name = self._session.next_domain(known)
-        for glance in stream.strange:
+        rows = [glance for glance in stream.strange if glance.odd]
+        for glance in rows if len(rows) >= NEW_MIN else stream.strange:
             self._take(name, glance)
         ground = self._session.lay(known)
         stream.refresh(
@@ -97,7 +105,12 @@ class Alarms:
         )
         stream.outside = stream.elsewhere = 0
         for at, glance in enumerate(stream.recent):
-            self._session.recent.move(glance.key, stream.place(at))
+            domain = stream.place(at)
+            self._session.recent.move(glance.key, domain)
+            if domain == name:
+                self._take(name, glance)
+            else:
+                self._openings.drop((glance.key,))
         return name
 
     def _visit(
@@ -126,7 +139,7 @@ class Alarms:
         if less in known.domains or len(rows) < 2:
             return False
         codes = known.geometry.project(unpack(rows))
-        if ground.apart(codes, [row.label for row in rows], more) >= APART_MIN:
+        if ground.apart(codes, [row.label for row in rows], more) >= OPENING_APART_MIN:
             return False
         self._session.rename(less, more)
         return True

@@ -90,6 +90,11 @@ class Knowledge:
             self._router = fit_router(batches, self.geometry.slices)
         return self._router
 
+    def route(self, features: NDArray[np.uint8]) -> str:
+        """Return the domain that uint8 [width] features belong to, judged by themselves alone."""
+        router = self.router()
+        return router.domains[int(np.argmax(router.scores(features)))]
+
     def answer(self, domain: str, features: NDArray[np.uint8]) -> str:
         """Return the likeliest label of uint8 [width] features in a domain that has facts."""
         adaptor = self.adaptor(domain)

@@ -31,6 +31,11 @@ STALE_MIN: Final = 8
 GRADUATION_WINDOWS: Final = 4
 """Windows of an opening that its facts alone must know before it closes."""
 
+PART_MIN: Final = 3
+"""Fewest observations that can be a group of their own."""
+
+CLEAVING_ROUNDS: Final = 5
+
 MANY: Final = 32
 SHORTLIST: Final = 12
 
@@ -156,10 +161,39 @@ class Openings:
 
     def _provisional(self, known: Knowledge) -> Iterator[tuple[str, str, hdc.Codes]]:
         for name, rows in self._rows.items():
-            labels = np.array([row.label for row in rows.values()], np.str_)
-            for label in sorted(set(labels.tolist())):
-                mine = [row for row in rows.values() if row.label == label]
-                yield name, PROVISIONAL + label, known.geometry.project(unpack(mine))
+            for label in sorted({row.label for row in rows.values()}):
+                features = unpack(row for row in rows.values() if row.label == label)
+                for number, part in enumerate(cleave(features)):
+                    yield name, f"{PROVISIONAL}{label}{number}", known.geometry.project(part)
+
+
+def cleave(features: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Cut rows that lie in groups far apart into these groups; what is diffuse stays whole.
+
+    A known label need not mean one kind of thing in a new domain.  Two means (MacQueen 1967), kept
+    where they halve the squared distances, and so on within each.
+    """
+    rows = features.astype(np.float32)
+    ends = rows.mean(axis=0)[None]
+    before = _squares(rows, ends)[:, 0]
+    first = rows[before.argmax()]
+    ends = np.stack([first, rows[np.square(rows - first).sum(axis=1).argmax()]])
+    for _ in range(CLEAVING_ROUNDS):
+        side = _squares(rows, ends).argmin(axis=1)
+        counts = np.bincount(side, minlength=2)
+        if counts.min() < PART_MIN:
+            return [features]
+        ends = np.stack([rows[side == at].mean(axis=0) for at in (0, 1)])
+    apart = _squares(rows, ends)
+    if 2 * apart.min(axis=1).sum() > before.sum():
+        return [features]
+    side = apart.argmin(axis=1)
+    return [part for at in (0, 1) for part in cleave(features[side == at])]
+
+
+def _squares(rows: NDArray[np.float32], ends: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared distances [n, ends]."""
+    return np.stack([np.square(rows - end).sum(axis=1) for end in ends], axis=1)
 
 
 def near(codes: hdc.Codes, memory: hdc.Memory) -> dict[str, int]:

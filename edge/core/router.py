@@ -78,7 +78,8 @@ class Router:
         found = flat @ self.weights + self.bias
         if len(self.landmarks):
             found += _kernel(flat, self.landmarks, self.reach) @ self.votes
-        return _log_softmax(found * self.sharpness).reshape(*rows.shape[:-1], -1)
+        surer = np.asarray(found * self.sharpness, np.float32)
+        return _log_softmax(surer).reshape(*rows.shape[:-1], -1)
 
 
 def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
@@ -90,13 +91,8 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
     """
     span = (spans[min(1, len(spans) - 1)][0], spans[-1][1])
     rows = _gather(batches, span)
-    columns = span[1] - span[0]
     if len(rows.domains) == 1:
-        none = np.zeros((columns, 1), np.float32)
-        edge = np.zeros(columns, np.float32)
-        return Router(
-            rows.domains, spans[-1][1], span, edge, edge, none, none[0], none[:0].T, none[:0]
-        )
+        return _only(rows.domains, spans[-1][1], span)
     ridge = _fit_ridge(rows)
     at = _choose_landmarks(rows, ridge.left)
     landmarks = ridge.standardise(rows.features[at])
@@ -183,6 +179,16 @@ class _Ridge:
         return np.asarray((features - self.centre) * self.factor, np.float32)
 
 
+def _only(domains: tuple[str, ...], width: int, span: Span) -> Router:
+    """Make a router that knows one domain, and needs to look at nothing."""
+    still = np.zeros(span[1] - span[0], np.float32)
+    nothing = np.zeros((0, len(still)), np.float32)
+    return Router(
+        domains, width, span, still, still, still[:, None], np.zeros(1, np.float32),
+        nothing, nothing[:, :1],
+    )  # fmt: skip
+
+
 def _gather(batches: Iterable[Batch], span: Span) -> _Rows:
     held = [(b, np.ascontiguousarray(b.features[:, slice(*span)])) for b in batches if len(b)]
     assert held, "a router is fitted to at least one fact"
@@ -216,23 +222,23 @@ def _fit_ridge(rows: _Rows) -> _Ridge:
     # The one quantisation step that cannot be told apart keeps dead columns quiet.
     factor = np.asarray(1 / (np.sqrt(variance) + 1), np.float32)
     usual = np.bincount(rows.owners, share).astype(np.float32)
-    targets = np.eye(len(rows.domains), dtype=np.float32)[rows.owners] - usual
+    shifted = np.eye(len(rows.domains), dtype=np.float32) - usual
     gram = np.zeros((columns, columns), np.float32)
     sought = np.zeros((columns, len(rows.domains)), np.float32)
     for part in _parts(count):
         inputs = (rows.features[part] - centre) * factor
         weighted = inputs * rows.weights[part, None]
         gram += weighted.T @ inputs
-        sought += weighted.T @ targets[part]
+        sought += weighted.T @ shifted[rows.owners[part]]
     gram.flat[:: columns + 1] += RIDGE * np.trace(gram) / count + 1e-3
     inverse = np.linalg.inv(gram)
-    weights = inverse @ sought
-    left = np.empty_like(targets)
+    weights = np.asarray(inverse @ sought, np.float32)
+    left = np.empty((count, len(shifted)), np.float32)
     for part in _parts(count):
         inputs = (rows.features[part] - centre) * factor
         leverage = rows.weights[part] * np.einsum("ij,ij->i", inputs @ inverse, inputs)
         leverage = np.clip(leverage + share[part], 0, 0.999)
-        left[part] = (targets[part] - inputs @ weights) / (1 - leverage)[:, None]
+        left[part] = (shifted[rows.owners[part]] - inputs @ weights) / (1 - leverage)[:, None]
     return _Ridge(centre, factor, weights, usual, left)
 
 
@@ -240,14 +246,20 @@ def _choose_landmarks(rows: _Rows, left: Floats) -> NDArray[np.intp]:
     """Rows of the hardest facts and, as many again, of those whose ids hash lowest; sorted."""
     count = len(rows.owners)
     hard = min(count, LANDMARKS_MAX) // 2
-    everyone = np.arange(count)
-    said = np.eye(len(rows.domains), dtype=np.float32)[rows.owners] - left
-    own = said[everyone, rows.owners]
-    said[everyone, rows.owners] = -np.inf
-    hardest = np.argsort(own - said.max(axis=1), kind="stable")
+    margins = np.concatenate([_margins(left[part], rows.owners[part]) for part in _parts(count)])
+    hardest = np.argsort(margins, kind="stable")
     rest = hardest[hard:]
     rest = rest[np.argsort(rows.ranks[rest], kind="stable")]
     return np.concatenate([hardest[:hard], rest[: min(count, LANDMARKS_MAX) - hard]])
+
+
+def _margins(left: Floats, owners: NDArray[np.intp]) -> Floats:
+    """How far the own domain is ahead of the next, [n], of what is left of the targets."""
+    everyone = np.arange(len(owners))
+    said = np.eye(left.shape[1], dtype=np.float32)[owners] - left
+    own = said[everyone, owners]
+    said[everyone, owners] = -np.inf
+    return np.asarray(own - said.max(axis=1), np.float32)
 
 
 def _shares(count: int, landmarks: int) -> NDArray[np.float64]:

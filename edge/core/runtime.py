@@ -89,8 +89,8 @@ class Runtime:
             ForgetRequest: self._forget,
             Survey: self._survey,
             GrowRequest: self._grow,
-            Grown: lambda event: self._growth.grown(event, self.knowledge, self._ledger),
-            Rollback: lambda event: self._growth.rollback(event, self.knowledge, self._ledger),
+            Grown: self._grown,
+            Rollback: self._rollback,
             Tick: self._tick,
         }
 
@@ -203,6 +203,12 @@ class Runtime:
 
     def _grow(self, event: GrowRequest) -> Iterator[Effect]:
         yield from self._growth.ask(event.domain, event.request_id, self.knowledge, self._ledger)
+
+    def _grown(self, event: Grown) -> Iterator[Effect]:
+        yield from self._growth.grown(event, self.knowledge, self._ledger)
+
+    def _rollback(self, event: Rollback) -> Iterator[Effect]:
+        yield from self._growth.rollback(event, self.knowledge, self._ledger)
 
     def _tick(self, _event: Tick) -> Iterator[Effect]:
         yield from self._growth.clear(self.knowledge, self._ledger)

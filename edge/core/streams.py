@@ -8,9 +8,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 import hdc
 
 from . import limits
+
+Floats = NDArray[np.float32]
+
+ODD_SPREADS: Final = 3
+"""Spreads above what is usual that make a sample odd where no rate can be ordered yet."""
+
+KEPT_WINDOWS: Final = 3
+"""Windows kept: an alarm may come that late, and must reach back to where the stream moved."""
 
 OWN_WEIGHT: Final = 8
 """How many of its neighbours an observation outweighs when its domain is decided."""
@@ -30,6 +41,13 @@ class Glance:
     placed: hdc.Verdict
     near: Mapping[str, int]
 
+    @property
+    def odd(self) -> bool:
+        """True where it is new by itself, or, where too little is there to say, far from usual."""
+        if self.placed.known is None:
+            return self.placed.deviation > ODD_SPREADS
+        return not self.placed.known
+
 
 @dataclass(slots=True)
 class Stream:
@@ -46,6 +64,8 @@ class Stream:
     outside: int = 0
     elsewhere: int = 0
     _glances: deque[Glance] = field(default_factory=deque)
+    _routed: tuple[str, ...] = ()
+    _routes: list[Floats] = field(default_factory=list)
 
     @property
     def alarmed(self) -> bool:
@@ -71,7 +91,7 @@ class Stream:
 
     @property
     def recent(self) -> tuple[Glance, ...]:
-        """The window before and this one, oldest first."""
+        """The two windows before and this one, oldest first."""
         return tuple(self._glances)
 
     @property
@@ -90,10 +110,17 @@ class Stream:
         return nearest(self.window)
 
     def push(self, glance: Glance) -> None:
-        """Keep an observation; beyond two windows the oldest goes."""
+        """Keep an observation; beyond three windows the oldest goes."""
         self._glances.append(glance)
-        if len(self._glances) > 2 * self.length:
+        if len(self._glances) > KEPT_WINDOWS * self.length:
             self._glances.popleft()
+
+    def follow(self, domains: tuple[str, ...], route: Floats) -> Floats:
+        """Keep log-probabilities float32 [domains] of an observation; return the window's,
+        [n, domains], oldest first.  Those for other domains than now known are dropped."""
+        kept = self._routes if domains == self._routed else []
+        self._routed, self._routes = domains, [*kept, route][-self.length :]
+        return np.stack(self._routes)
 
     def refresh(self, look: Callable[[Glance], Glance], version: int) -> None:
         """Look at every observation again, after knowledge has changed to `version`."""
@@ -121,6 +148,7 @@ class Stream:
     def clear(self) -> None:
         """Drop the windows: they may hold what was just forgotten."""
         self._glances.clear()
+        self._routes.clear()
         self.outside = self.elsewhere = 0
 
 

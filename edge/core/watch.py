@@ -19,6 +19,7 @@ from .knowledge import Knowledge
 from .nomination import Nomination
 from .openings import near
 from .recent import Seen
+from .router import sharpen
 from .session import Session
 from .streams import Glance, Stream
 from .tally import Served
@@ -60,12 +61,13 @@ class Watch:
         glance = session.glance(event.key, codes, known, ground)
         stream.push(glance)
         window = self._judge(stream, known)
-        guess = self._answer(glance, features, known)
+        domain = self._route(stream, glance, features, known)
+        guess = self._answer(glance, domain, features, known)
         session.recent.put(event.key, _seen(event, features, glance.placed.domain, guess))
         opening = self._alarms.turn(stream, window, known, ground)
         alarms = tuple(self._turn(event, stream, opening, window))
         self._alarms.settle(stream)
-        yield _decision(event, guess, glance.verdict, window, stream, known)
+        yield _decision(event, domain, guess, glance.verdict, window, stream, known)
         yield from alarms
         yield from self._nomination.renew(event.stream, stream, known)
 
@@ -113,10 +115,19 @@ class Watch:
         """Let late labels follow a renamed domain; True where anything waited for it."""
         return self._session.rename(old, new)
 
-    def _answer(self, glance: Glance, features: Features, known: Knowledge) -> str:
+    def _route(self, stream: Stream, glance: Glance, features: Features, known: Knowledge) -> str:
+        """Return the domain that a sample belongs to, in the light of its stream's last ones; the
+        nearest where it is new."""
+        router = known.router()
+        window = stream.follow(router.domains, router.scores(features))
+        if glance.verdict.known is False:
+            return glance.verdict.domain
+        return router.domains[int(np.argmax(sharpen(window)))]
+
+    def _answer(self, glance: Glance, domain: str, features: Features, known: Knowledge) -> str:
         """Let the domain answer, or, for a sample that is new to it, the nearest domains."""
         if glance.verdict.known is not False:
-            return known.answer(glance.verdict.domain, features)
+            return known.answer(domain, features)
         return blend(near(glance.codes, known.memory), features, known)
 
     def _judge(self, stream: Stream, known: Knowledge) -> hdc.WindowVerdict | None:
@@ -152,6 +163,7 @@ def _seen(event: Observation, features: Features, domain: str, guess: str = "") 
 
 def _decision(
     event: Observation,
+    domain: str,
     guess: str,
     verdict: hdc.Verdict,
     window: hdc.WindowVerdict | None,
@@ -163,7 +175,7 @@ def _decision(
         event.stream,
         event.captured_at_ns,
         verdict.known,
-        verdict.domain,
+        domain,
         None if verdict.known is False else guess,
         guess,
         float(verdict.score),

@@ -41,8 +41,8 @@ def grow(job: GrowthJob, device: nas.Device | None = None) -> GrowthResult:
     label).  A candidate is accepted only if it gets more held-out facts right than what serves now,
     by an exact McNemar test (Dietterich 1998, section 3.1) shared out over the candidates.
     device: speed of the one that will serve, to keep the budget's milliseconds; timed here where
-    not given.  Raises nothing for bad facts: one label only, too few facts, contradicting labels and a budget
-    that nothing fits come back as reasons.  Cost: a few seconds of one core for 500 facts.
+    not given.  Raises nothing for bad facts: one label only, too few facts, contradicting labels
+    and a budget that nothing fits come back as reasons.  Cost: a few seconds of one core.
     """
     story = _Story()
     parts = split(job.own, job.others)

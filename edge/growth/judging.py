@@ -117,9 +117,7 @@ def score_record(record: Record, job: GrowthJob, parts: Split) -> Scored:
     return Scored(record.blueprint, right, record, parts.judged)
 
 
-def score_blueprint(
-    blueprint: nas.Blueprint, train: Train, job: GrowthJob, parts: Split
-) -> Scored:
+def score_blueprint(blueprint: nas.Blueprint, train: Train, job: GrowthJob, parts: Split) -> Scored:
     """Score a blueprint: nothing of a held-out fact but its features reaches its parameters.
 
     train: makes a transform's arrays from a domain's facts.

@@ -24,8 +24,8 @@ from .extraction import (
 )
 from .store import Store
 
-BITS: Final = (8192, 4096, 2048, 1024, 512, 256, 128)
-STEP: Final = 128
+BITS: Final = (8192, 4096, 2048, 1024, 512, 256)
+STEP: Final = 256
 KIB: Final = 1024
 SMALLER_HEADS: Final = ((4, False), (8, True), (4, True))
 """Bits a weight, and whether one head serves all domains."""

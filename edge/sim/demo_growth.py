@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..core import Grown, GrowRequest
-from .demo_beats import Beat, Line, Pause, Tone
+from .demo_beats import Beat, Line, Pause
 from .demo_story import Story
-from .recording import Episode
+from .recording import Episode, Trial
 from .workshop import NO_TORCH
 
-TEXT: Final = "A worker looks for a small network that reads more of the examples held back."
+TEXT: Final = "A worker looks for a small network that reads more of the examples held out."
 WORKING: Final = "searching and training in a process of its own"
 
 
@@ -30,7 +30,8 @@ def grow(story: Story, domain: str) -> Iterator[Beat]:
     story.tell(Grown(result))
     episode = workshop.episodes[-1]
     story.mark("adaptor" if episode.state == "serving" else "growth", f"{domain}: {episode.state}")
-    yield from (Line(text) for text in episode.search)
+    yield from (Line(text) for text in episode.search if "score" not in text)
+    yield from (Line(_trial(trial)) for trial in episode.trials)
     yield _verdict(episode)
 
 
@@ -39,11 +40,17 @@ def adapted(story: Story, domain: str) -> bool:
     return domain in story.desk.store.adaptors()
 
 
+def _trial(trial: Trial) -> str:
+    read = "not judged" if trial.accuracy is None else f"{trial.accuracy:.1%} of them"
+    return f"{trial.blueprint}: {read}"
+
+
 def _verdict(episode: Episode) -> Line:
     took = "" if episode.seconds is None else f", after {episode.seconds:.1f} s"
     if episode.accuracy is None or episode.incumbent is None:
         return Line(f"{episode.reason}; the head goes on alone{took}", "bad")
-    change = f"{episode.incumbent:.1%} → {episode.accuracy:.1%}"
-    tone: Tone = "good" if episode.state == "serving" else "plain"
-    end = f"{episode.blueprint} serves" if tone == "good" else "the head goes on alone"
-    return Line(f"examples held back, read right: {change}; {end}{took}", tone)
+    if episode.state == "serving":
+        text = f"{episode.blueprint} serves: {episode.accuracy:.1%}, without it"
+        return Line(f"{text} {episode.incumbent:.1%}{took}", "good")
+    text = f"without them {episode.incumbent:.1%}: no more than chance explains"
+    return Line(f"{text}, the head goes on alone{took}")

@@ -121,11 +121,14 @@ def draw_search(episode: Episode, name: str) -> str:
     """Held-out accuracy of the blueprints that a search trained, against their proxy scores."""
     tried = scored(episode)
     with open_figure((5.1, 3.4), 1) as (figure, (axes,)):
-        for chosen, colour, size, label in (
-            (False, KNOWN, 5, f"trained ({len(tried)})"),
-            (True, GOOD, 9, "the best"),
+        extra = tuple(t for t in tried if t.extra)
+        best = tuple(t for t in tried if t.blueprint == episode.blueprint and not t.extra)
+        rest = tuple(t for t in tried if t not in extra and t not in best)
+        for shown, colour, size, label in (
+            (extra, FAINT, 4, "for comparison"),
+            (rest, KNOWN, 6, "first choices"),
+            (best, GOOD, 9, "taken"),
         ):
-            shown = [t for t in tried if (t.blueprint == episode.blueprint) is chosen]
             if shown:
                 axes.plot(
                     [t.score for t in shown],
@@ -150,11 +153,11 @@ def draw_search(episode: Episode, name: str) -> str:
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.01, 0.99),
-            ncols=3,
+            ncols=4,
             borderpad=0,
-            handlelength=1.2,
-            handletextpad=0.5,
-            columnspacing=1.2,
+            handlelength=1.0,
+            handletextpad=0.4,
+            columnspacing=0.9,
         )
         return render_svg(figure, name)
 

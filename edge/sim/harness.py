@@ -31,6 +31,7 @@ from . import checkers, metrics
 from .device import Device, facts_of, resident_bytes
 from .examination import Examination, Truth, heads_alone
 from .faults import Chaos, disturb, seeded_chaos
+from .lookback import look_back
 from .recording import Mark, MarkKind, Recording, Step, step_of
 from .replay import Encoded, ReplayModel
 from .scenarios import Scenario
@@ -73,7 +74,7 @@ def run_scenario(
     """
     with tempfile.TemporaryDirectory(prefix="auricle-sim-") as folder:
         chaos = chaos or seeded_chaos(scenario.faults, seed)
-        grow = (grow or find_grower()) if scenario.device.growth else None
+        given, grow = grow, (grow or find_grower()) if scenario.device.growth else None
         if grow is not None and scenario.device.acceptance == "none":
             grow = without_acceptance(grow)
         shop = Workshop(grow, scenario.device.growth_delay, chaos)
@@ -85,6 +86,8 @@ def run_scenario(
                 run.play(action)
                 if progress is not None:
                     progress("simulating", at + 1, len(actions))
+            if given is None:
+                shop.extend(look_back)
             return run.recording()
         finally:
             run.device.close()

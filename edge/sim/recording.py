@@ -95,11 +95,15 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A blueprint that was trained: its proxy score, and its accuracy on held-out facts."""
+    """A blueprint that was trained: its proxy score, and its accuracy on held-out facts.
+
+    extra: trained after the run, for the picture of the search alone.
+    """
 
     blueprint: str
     score: float | None
     accuracy: float | None
+    extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)

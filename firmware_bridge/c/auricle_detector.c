@@ -44,11 +44,7 @@ uint32_t auricle_differing(const uint32_t *p, const uint32_t *q, uint32_t words)
         ADD3(eights, fours, c, d);
         total += 8 * ones_in(eights);
     }
-    total += 4 * ones_in(fours) + 2 * ones_in(twos) + ones_in(ones);
-    for (; words; words--) {
-        total += ones_in(*p++ ^ *q++);
-    }
-    return total;
+    return total + 4 * ones_in(fours) + 2 * ones_in(twos) + ones_in(ones);
 }
 
 /* --- products of features and rows of whole numbers ------------------------------------------- */
@@ -121,23 +117,13 @@ static void dot4(int32_t *sums, const factors *by, const void *rows, uint32_t co
 
 /* --- columns --------------------------------------------------------------------------------- */
 
-#define CITY_BLOCK(type)                                                  \
-    do {                                                                  \
-        const type *means = (const type *)c->means + concept * c->count;  \
-        for (uint32_t k = 0; k < c->count; k++) {                         \
-            int32_t apart = x[k] * gains[k] - (int32_t)means[k];          \
-            total += (uint32_t)(apart < 0 ? -apart : apart);              \
-        }                                                                 \
-    } while (0)
-
 static int32_t columns_distance(const auricle_columns *c, const uint8_t *x, uint32_t concept)
 {
-    const uint16_t *gains = c->gains;
-    uint32_t total = 0;
-    if (c->wide) {
-        CITY_BLOCK(uint32_t);
-    } else {
-        CITY_BLOCK(uint16_t);
+    uint32_t total = 0, at = concept * c->count;
+    for (uint32_t k = 0; k < c->count; k++, at++) {
+        uint32_t mean = c->wide ? ((const uint32_t *)c->means)[at] : ((const uint16_t *)c->means)[at];
+        int32_t apart = (int32_t)(x[k] * (uint32_t)c->gains[k] - mean);
+        total += (uint32_t)(apart < 0 ? -apart : apart);
     }
     return (int32_t)total;
 }

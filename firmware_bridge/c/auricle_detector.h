@@ -91,7 +91,7 @@ void auricle_answer(const auricle_extract *extract, const uint8_t *features,
 void auricle_decide(const auricle_extract *extract, const uint8_t *features, uint32_t *bits,
                     void *work, auricle_decision *decision);
 
-/* In how many bits two hypervectors of `words` words differ. */
+/* In how many bits two hypervectors of `words` words, a multiple of 8, differ. */
 uint32_t auricle_differing(const uint32_t *one, const uint32_t *other, uint32_t words);
 
 #endif

@@ -37,7 +37,7 @@ static int product_fits(uint32_t one, uint32_t other)
 
 static int read_shape(auricle_extract *e, const uint32_t *w)
 {
-    uint32_t blocks = 1 + (w[COLUMNS] != 0) + (w[PLANE] != 0);
+    uint32_t blocks = 1u + (w[COLUMNS] != 0) + (w[PLANE] != 0);
     e->width = w[WIDTH];
     e->tap_start = w[TAP_START];
     e->tap_width = w[TAP_WIDTH];
@@ -52,8 +52,8 @@ static int read_shape(auricle_extract *e, const uint32_t *w)
     for (e->padded = 1; e->padded < e->tap_width && e->padded < LARGE;) {
         e->padded *= 2;
     }
-    return e->width && e->width <= LARGE && e->tap_width && e->tap_start <= e->width
-        && e->tap_width <= e->width - e->tap_start && e->bits && e->bits % 128 == 0
+    return e->width <= LARGE && e->tap_width > 1 && e->tap_start <= e->width
+        && e->tap_width <= e->width - e->tap_start && e->bits && e->bits % 256 == 0
         && e->bits <= LARGE && e->concepts && e->concepts < LARGE && e->domains
         && e->domains < LARGE && e->work_bytes % 4 == 0;
 }
@@ -127,7 +127,7 @@ static void read_columns(image *from, auricle_extract *e)
         return;
     }
     c->gains = section(from, place + 3, c->count, 2);
-    c->means = section(from, place + 4, e->concepts * c->count, 2 << c->wide);
+    c->means = section(from, place + 4, e->concepts * c->count, 2u << c->wide);
 }
 
 static void read_plane(image *from, auricle_extract *e)

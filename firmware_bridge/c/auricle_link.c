@@ -94,10 +94,31 @@ static void adopt(auricle_link *link, const auricle_hello *hello, const frame_t 
     }
 }
 
+static bool replaced(const auricle_link *link, uint32_t session) {
+    return session == link->replaced[0] || session == link->replaced[1];
+}
+
+/* An own hello sent back is none of the peer, nor is one of a session that was replaced, as long as
+   its successor is heard. */
 static bool acceptable(const auricle_link *link, const auricle_hello *hello) {
-    uint32_t session = hello->session;
-    return session != 0 && session != link->session && session != link->replaced[0]
-           && session != link->replaced[1] && hello->frame_bytes_max >= FRAME_BYTES_MIN;
+    bool ended = replaced(link, hello->session) && link->heard_at_ns != AURICLE_NEVER;
+    bool own = hello->session == 0 || hello->session == link->session;
+    return !ended && !own && hello->frame_bytes_max >= FRAME_BYTES_MIN;
+}
+
+/* A late hello of an ended session had replaced one that goes on.  The peer has not left the session
+   with us, so that ours must end: both windows begin anew. */
+static void return_to(auricle_link *link, uint32_t session) {
+    uint8_t old[4];
+    if (link->replaced[1] == session) {
+        link->replaced[1] = link->replaced[0];
+    }
+    link->replaced[0] = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        old[i] = (uint8_t)(link->session >> (8 * i));
+    }
+    link->session = auricle_crc32(0, old, sizeof old);
+    link->session += link->session == 0;
 }
 
 static void meet(auricle_link *link, const frame_t *frame, uint64_t now_ns) {
@@ -111,6 +132,9 @@ static void meet(auricle_link *link, const frame_t *frame, uint64_t now_ns) {
         || hello.version_min > hello.version_max) {
         damaged(link, AURICLE_FAULT_VERSION);
         return;
+    }
+    if (replaced(link, hello.session)) {
+        return_to(link, hello.session);
     }
     link->counters.frames_received++;
     link->heard_at_ns = now_ns;
@@ -176,6 +200,7 @@ static void take(auricle_link *link, const uint8_t *block, size_t length, uint64
         link->counters.frames_received++;
         link->heard_at_ns = now_ns;
         connect(link);
+        link->hello_ns = HELLO_NS_MIN;
         use(link, &frame, now_ns);
     }
 }
@@ -194,6 +219,7 @@ void auricle_link_receive(auricle_link *link, const uint8_t *data, size_t length
     if (link->heard_at_ns != AURICLE_NEVER && now_ns - link->heard_at_ns >= SILENCE_NS) {
         auricle_event event = {.kind = AURICLE_EVENT_SILENT, .since_ns = link->heard_at_ns};
         link->heard_at_ns = AURICLE_NEVER;
+        link->hello_at_ns = now_ns;
         link->handle(link->context, &event);
     }
 }
@@ -251,7 +277,8 @@ static size_t emit_hello(auricle_link *link, uint64_t now_ns, uint8_t *out) {
                            .peer_session = link->peer.session,
                            .frame_bytes_max = AURICLE_FRAME_BYTES_MAX,
                            .message_bytes_max = AURICLE_MESSAGE_BYTES_MAX};
-    link->hello_at_ns = link->connected ? AURICLE_NEVER : now_ns + link->hello_ns;
+    bool heard = link->connected && link->heard_at_ns != AURICLE_NEVER;
+    link->hello_at_ns = heard ? AURICLE_NEVER : now_ns + link->hello_ns;
     link->hello_ns = link->hello_ns < HELLO_NS_MAX / 2 ? 2 * link->hello_ns : HELLO_NS_MAX;
     return emit_record(link, FRAME_HELLO, AURICLE_RECORD_HELLO, &hello, now_ns, out);
 }

@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-#define PACKED 128u   /* so many numbers may be summed up in half a word */
-#define NARROW_MAX 4u /* taps of so few features are not worth packing */
+#define PACKED 128u /* so many numbers may be summed up in half a word */
 #define SIGN 0x80000000u
 
 #define BUTTERFLY(a, b)      \
@@ -224,27 +223,11 @@ static void wide_half(const uint32_t *packed, uint32_t half, enum part part, uin
     }
 }
 
-static void narrow_round(const auricle_extract *e, const uint8_t *x, uint32_t at, uint32_t *bits,
-                         uint32_t *sums)
-{
-    for (uint32_t k = 0; k < e->padded; k++) {
-        sums[k] = k < e->tap_width ? flipped(x[k], flips_from(e->flips, at + k), 0) : 0;
-    }
-    transform(sums, e->padded);
-    for (uint32_t k = 0; k < e->padded; k++) {
-        put(bits, at + k, sums[k] >> 31);
-    }
-}
-
 void auricle_project(const auricle_extract *e, const uint8_t *features, uint32_t *bits, void *work)
 {
     const uint8_t *x = features + e->tap_start;
     uint32_t half = e->padded / 2, *packed = work;
     for (uint32_t at = 0; at < e->bits; at += e->padded) {
-        if (e->padded <= NARROW_MAX) {
-            narrow_round(e, x, at, bits, packed);
-            continue;
-        }
         load(packed, half, x, e->tap_width, e->flips, at);
         if (e->padded <= PACKED) {
             transform(packed, half);

@@ -1,4 +1,4 @@
-"""The C link, compiled once for all tests that need it."""
+"""The C link and the C detector, compiled once for all tests that need them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.bridge_board import build_host
 from benchmarks.bridge_native import ALL_FILES, SANITIZERS, NativeLink, build, compiler
 
 
@@ -31,3 +32,12 @@ def make_native(driver: Path) -> Iterator[Callable[[int], NativeLink]]:
     """Further C links, with sessions of one's choice."""
     with ExitStack() as made:
         yield lambda session: made.enter_context(NativeLink(driver, session))
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The C detector that decides on files of vectors, with sanitizers; skipped as above."""
+    found = compiler()
+    if found is None:
+        pytest.skip("the C detector was not tested: neither gcc nor clang is installed")
+    return build_host(tmp_path_factory.mktemp("detector"), found)

@@ -258,6 +258,16 @@ def test_a_full_queue_is_said() -> None:
     assert device.counters.messages_dropped == count
 
 
+def test_one_missing_reading_is_a_gap() -> None:
+    """A single missing reading is reported, in its own stream only."""
+    _, device, loopback = pair(1)
+    for number, stream in ((0, 1), (0, 2), (2, 1), (1, 2), (4, 2)):
+        assert device.send(reading(number, stream=stream))
+    assert loopback.run(lambda: device.idle, SECOND_NS)
+    gaps = [event for event in loopback.heard[0] if isinstance(event, Gap)]
+    assert gaps == [Gap(1, 1, 1), Gap(2, 2, 2)]
+
+
 def test_a_paused_link_holds_the_peer_back() -> None:
     """While a side is paused nothing is delivered and the peer stops; then all of it comes."""
     large = replace(DEVICE, queue_bytes_max=1 << 16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from firmware_bridge import (
     Log,
     Silent,
     Undelivered,
+    encode_message,
 )
 from firmware_bridge.codec import encode_record
 from firmware_bridge.frames import Frame, FrameKind, encode_frame, session_key
@@ -124,6 +126,37 @@ def test_c_gives_up_what_must_not_be_repeated(native: NativeLink) -> None:
     )
     assert not native.idle
     assert native.counters.messages_dropped == 1
+
+
+@pytest.mark.parametrize(("size", "kept"), [(512, True), (513, False)])
+def test_the_longest_message_is_exact(size: int, kept: bool, native: NativeLink) -> None:
+    """Fragments of 512 bytes in all are a message to C and to Python, one byte more is a fault."""
+    body = encode_message(Command(1, 2, bytes(size - 7)))
+    parts = [body[at : at + 200] for at in range(0, size, 200)]
+    key = session_key(9, 22)
+    frames = [
+        encode_frame(Frame(FrameKind.DATA, 1, n, 0, 8, n == 0, n == len(parts) - 1, part), key)
+        for n, part in enumerate(parts)
+    ]
+    python = Link(22, DEVICE)
+    for link in (native, python):
+        link.receive(hello(9, 22), 0)
+        expected = Command(1, 2, bytes(size - 7)) if kept else Fault(FaultKind.FRAGMENT)
+        assert link.receive(b"".join(frames), 1) == (expected,)
+
+
+def test_c_ignores_late_hellos(native: NativeLink) -> None:
+    """C ignores a hello of a session that was replaced, until its successor falls silent; then it
+    takes a new session of its own.
+    """
+    native.receive(hello(9, 22), 0)
+    native.receive(hello(10, 22), 1)
+    assert native.receive(hello(9, 22), 2) == (Fault(FaultKind.SESSION),)
+    assert native.receive(b"", 6 * SECOND_NS) == (Silent(1),)
+    assert native.receive(hello(9, 22), 7 * SECOND_NS) == ()
+    own = zlib.crc32((22).to_bytes(4, "little"))
+    again = native.receive(hello(9, own), 8 * SECOND_NS)
+    assert again == (Connected(9, 1, 288, restarted=True),)
 
 
 def test_c_refuses_without_room(native: NativeLink) -> None:

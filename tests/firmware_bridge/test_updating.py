@@ -6,6 +6,7 @@ import random
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from benchmarks.bridge_native import (
     build,
     compiler,
 )
-from benchmarks.bridge_signing import Signer, verify
+from benchmarks.bridge_signing import ORDER, Signer, verify
 from firmware_bridge import (
     Command,
     Faults,
@@ -40,6 +41,7 @@ from firmware_bridge import (
     encode_message,
     offer_model,
 )
+from firmware_bridge.slots import CONFIRMED, TRIED
 from tests.bridges import DEVICE, SECOND_NS, pair
 
 SIGNER = Signer(bytes(range(32)))
@@ -127,6 +129,36 @@ def test_what_must_not_run_is_refused() -> None:
     expected = ["signature", "signature", "revision", "revision", "size", "size"]
     assert reasons(updater, *asked) == expected
     assert bytes(flash.slots[0] + flash.slots[1]) == before
+
+
+def test_a_changed_signature_is_no_signature(native: NativeLink) -> None:
+    """Adding the order of the group to a signature's number, which changes nothing in the equation,
+    is refused, as RFC 8032 asks; in C as in Python.
+    """
+    begin = offer(1, 100)[0]
+    number = int.from_bytes(begin.signature[32:], "little") + ORDER
+    other = begin.signature[:32] + number.to_bytes(32, "little")
+    native.start_updater(KEY)
+    changed = replace(begin, signature=other)
+    for handle in (native.update, device().handle):
+        status = handle(changed)
+        assert isinstance(status, UpdateStatus)
+        assert (status.state, status.reason) == ("idle", "signature")
+
+
+@pytest.mark.parametrize("newer", [0, 1])
+def test_half_an_erasure_brings_nothing_back(newer: int) -> None:
+    """An old confirmed model whose markers of trial and confirmation an erasure has wiped, and
+    nothing else, is not tried again.
+    """
+    flash = MemoryFlash()
+    for revision in range(1, 3 + newer):
+        assert install(device(flash), model(revision))
+    running = device(flash).running
+    assert running is not None
+    flash.slots[1 - running][TRIED : CONFIRMED + 8] = b"\xff" * 16
+    updater = device(flash)
+    assert (updater.running, updater.on_trial) == (running, False)
 
 
 def test_no_update_begins_during_a_trial() -> None:

@@ -1,12 +1,13 @@
-"""Held-out scores of a head in closed form: every fold left out once, for the price of one solve."""
+"""Held-out scores of a head in closed form: each fold left out once, at the price of one solve."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..facts import Batch
-from .head import PENALTY_MIN, Floats, blend, ridge
+from .head import Floats, Lessons
 from .standard import Standard
 from .transform import Transform
+from .weighing import PENALTY_MIN
 
 
 def cross_scores(
@@ -24,16 +25,17 @@ def cross_scores(
     targets) (Golub, Heath & Wahba 1979, extended to blocks).  Standardisation sees the features of
     held-out facts, never their labels.  Cost: O(n^3), n facts.
     """
-    labels, inputs, targets, _, level = blend(transform, own, others, standard)
+    lessons = Lessons(transform, own, others, standard)
+    inputs, targets = lessons.together()
     gram = inputs @ inputs.T
-    penalty = ridge(own, others) * float(np.trace(gram, dtype=np.float64)) + PENALTY_MIN
+    penalty = lessons.ridge * float(np.trace(gram, dtype=np.float64)) + PENALTY_MIN
     gram.flat[:: len(gram) + 1] += penalty
     inverse = np.linalg.inv(gram)
     solved = inverse @ targets
-    errors = np.zeros((len(own), len(labels)), np.float32)
+    errors = np.zeros((len(own), len(lessons.labels)), np.float32)
     for number in range(int(fold.max()) + 1):
         at = np.flatnonzero(fold == number)
         errors[at] = np.linalg.solve(inverse[np.ix_(at, at)], solved[at])
     kept = np.flatnonzero(fold < 0)
     errors[kept] = penalty * solved[kept]
-    return labels, targets[: len(own)] - errors + level
+    return lessons.labels, targets[: len(own)] - errors + lessons.level

@@ -1,13 +1,12 @@
 """The head: a linear answer on top of a transform, solved in closed form from facts.
 
 The other domains' facts take part with a weight, so that a handful of labels in a new domain is
-enough (transfer).  Constants and their measurements: docs/decisions/0007.
+enough (transfer); how much they weigh is chosen by leaving facts out.  Constants and their
+measurements: docs/decisions/0007.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +15,17 @@ from ..facts import Batch
 from .gram import Gram
 from .standard import Standard, parts
 from .transform import Transform
-
-RIDGE: Final = 0.2
-SUPPORT_WEIGHTS: Final = (0.1, 0.3)
-"""Weight of another domain's fact where own facts are few, and where they are many."""
-SUPPORT_FACTS: Final = 1_000
-"""Own facts at which the weight is half way."""
-PENALTY_MIN: Final = 1e-6
+from .weighing import (
+    OWN_TRIED,
+    PENALTY_MIN,
+    RIDGE,
+    SUPPORT_TRIED,
+    WEIGHT_USUAL,
+    choose_weight,
+    has_choice,
+)
 
 Floats = NDArray[np.float32]
-Chunk = Callable[[], tuple[Floats, Floats, float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +55,79 @@ class Fitted:
         return np.asarray(self.transform(features) @ self.weights + self.bias)
 
 
+class Lessons:
+    """The facts a head is solved from, as a transform sees them, own facts first.
+
+    labels: of all facts, sorted.  weight: of another domain's fact, one's own having 1.
+    """
+
+    def __init__(self, transform: Transform, own: Batch, others: Batch, standard: Standard) -> None:
+        self.labels = tuple(sorted({*own.labels, *others.labels}))
+        self._transform, self._own, self._others = transform, own, others
+        self._standard = standard
+        self._centres = standard.centres[:, transform.columns]
+        self.weight = self._weigh()
+        self.centre, self.level = self._middle()
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self._others)
+
+    @property
+    def ridge(self) -> float:
+        """The penalty, as a share of the energy of all weighted rows."""
+        return RIDGE / (len(self._own) + self.weight * len(self._others))
+
+    def chunks(self) -> Iterator[tuple[Floats, Floats]]:
+        """Yield inputs float32 [n, out] and targets [n, labels] a part at a time, about their
+        weighted means and times the roots of their weights."""
+        for rows, sought, weight in self._parts():
+            scale = np.float32(np.sqrt(weight))
+            yield (rows - self.centre) * scale, (sought - self.level) * scale
+
+    def together(self) -> tuple[Floats, Floats]:
+        """Return all inputs and targets side by side."""
+        inputs, targets = zip(*self.chunks(), strict=True)
+        return np.concatenate(inputs), np.concatenate(targets)
+
+    def _parts(self) -> Iterator[tuple[Floats, Floats, float]]:
+        for part in parts(len(self._own)):
+            yield *self._own_rows(part), 1.0
+        for part in parts(len(self._others)):
+            yield *self._other_rows(part), self.weight
+
+    def _own_rows(self, part: slice) -> tuple[Floats, Floats]:
+        return self._transform(self._own.features[part]), self._targets(self._own.labels[part])
+
+    def _other_rows(self, part: slice) -> tuple[Floats, Floats]:
+        centres = self._centres[self._standard.numbers[part]]
+        rows = self._transform(self._others.features[part], centres)
+        return rows, self._targets(self._others.labels[part])
+
+    def _targets(self, labels: tuple[str, ...]) -> Floats:
+        at = {label: column for column, label in enumerate(self.labels)}
+        return np.eye(len(at), dtype=np.float32)[[at[label] for label in labels]]
+
+    def _middle(self) -> tuple[Floats, Floats]:
+        """Return the weighted means of columns and targets."""
+        total, mean, level = 0.0, np.zeros(self._transform.out), np.zeros(len(self.labels))
+        for rows, sought, weight in self._parts():
+            total += weight * len(rows)
+            mean += weight * rows.sum(axis=0, dtype=np.float64)
+            level += weight * sought.sum(axis=0, dtype=np.float64)
+        return (mean / total).astype(np.float32), (level / total).astype(np.float32)
+
+    def _weigh(self) -> float:
+        """Choose the weight from a part of the facts, each standing for several."""
+        if not len(self._others) or not has_choice(self._own.labels):
+            return WEIGHT_USUAL
+        steps = -(-len(self._own) // OWN_TRIED), -(-len(self._others) // SUPPORT_TRIED)
+        sets = [self._own_rows(slice(None, None, steps[0]))]
+        sets.append(self._other_rows(slice(None, None, steps[1])))
+        inputs = np.concatenate([rows - rows.mean(axis=0) for rows, _ in sets])
+        targets = np.concatenate([sought - sought.mean(axis=0) for _, sought in sets])
+        return choose_weight(inputs, targets, len(sets[0][0]), steps[1] / steps[0])
+
+
 def solve_head(transform: Transform, own: Batch, others: Batch, standard: Standard) -> Fitted:
     """Solve the head of a domain on a transform.  own: its facts, at least one; others: of all
     other domains.
@@ -63,112 +136,26 @@ def solve_head(transform: Transform, own: Batch, others: Batch, standard: Standa
     far fewer facts than columns.  Rows come sorted by id, so the answer depends on the set of facts
     alone.  Cost: O(n out min(n, out)) time, 2 out^2 bytes in small pieces, n facts.
     """
-    if len(own) + len(others) <= transform.out // 2:
-        labels, inputs, targets, centre, level = blend(transform, own, others, standard)
-        weights = _solve_dual(inputs, targets, ridge(own, others))
-    else:
-        labels = _labels(own, others)
-        chunks = _chunks(transform, own, others, standard)
-        centre, level = _middle(chunks, transform.out)
-        weights = _solve_primal(chunks, centre, level, ridge(own, others))
-    return Fitted(labels, transform, weights, level - centre @ weights)
+    lessons = Lessons(transform, own, others, standard)
+    solve = _solve_dual if len(lessons) <= transform.out // 2 else _solve_primal
+    weights = solve(lessons)
+    return Fitted(lessons.labels, transform, weights, lessons.level - lessons.centre @ weights)
 
 
-def blend(
-    transform: Transform, own: Batch, others: Batch, standard: Standard
-) -> tuple[tuple[str, ...], Floats, Floats, Floats, Floats]:
-    """Put all facts side by side, as ridge regression takes them.
-
-    Returns labels; inputs float32 [n, out] and targets [n, labels], own facts first, about their
-    weighted means and times the roots of their weights; and those means, of columns and targets.
-    """
-    chunks = _chunks(transform, own, others, standard)
-    centre, level = _middle(chunks, transform.out)
-    made = [_centred(chunk, centre, level) for chunk in chunks]
-    inputs = np.concatenate([rows for rows, _ in made])
-    targets = np.concatenate([rows for _, rows in made])
-    return _labels(own, others), inputs, targets, centre, level
-
-
-def ridge(own: Batch, others: Batch) -> float:
-    """Return the penalty, as a share of the energy of all weighted rows."""
-    return RIDGE / (len(own) + support_weight(len(own)) * len(others))
-
-
-def support_weight(count: int) -> float:
-    """Return the weight of another domain's fact where the domain has so many facts."""
-    few, many = SUPPORT_WEIGHTS
-    return few + (many - few) * count / (count + SUPPORT_FACTS)
-
-
-def _labels(own: Batch, others: Batch) -> tuple[str, ...]:
-    return tuple(sorted({*own.labels, *others.labels}))
-
-
-def _chunks(
-    transform: Transform, own: Batch, others: Batch, standard: Standard
-) -> list[Chunk]:
-    """Make functions that transform a part of the facts, with targets and weight, when asked."""
-    labels = _labels(own, others)
-    chunks = _chunk(own, labels, transform, 1.0)
-    if len(others):
-        weight = support_weight(len(own))
-        centres = standard.centres[:, transform.columns]
-        chunks += _chunk(others, labels, transform, weight, centres, standard.numbers)
-    return chunks
-
-
-def _chunk(
-    rows: Batch,
-    labels: tuple[str, ...],
-    transform: Transform,
-    weight: float,
-    centres: Floats | None = None,
-    numbers: NDArray[np.intp] | None = None,
-) -> list[Chunk]:
-    at = {label: column for column, label in enumerate(labels)}
-    columns = np.array([at[name] for name in rows.labels])
-    eye = np.eye(len(labels), dtype=np.float32)
-
-    def chunk(part: slice) -> tuple[Floats, Floats, float]:
-        known = centres is None or numbers is None
-        made = transform(rows.features[part], None if known else centres[numbers[part]])
-        return made, eye[columns[part]], weight
-
-    return [partial(chunk, part) for part in parts(len(rows))]
-
-
-def _middle(chunks: list[Chunk], width: int) -> tuple[Floats, Floats]:
-    """Return the weighted means of columns and targets."""
-    weight, mean, target = 0.0, np.zeros(width), np.float64(0)
-    for chunk in chunks:
-        rows, sought, each = chunk()
-        weight += each * len(rows)
-        mean += each * rows.sum(axis=0, dtype=np.float64)
-        target = target + each * sought.sum(axis=0, dtype=np.float64)
-    return (mean / weight).astype(np.float32), np.asarray(target / weight, np.float32)
-
-
-def _centred(chunk: Chunk, centre: Floats, level: Floats) -> tuple[Floats, Floats]:
-    rows, sought, weight = chunk()
-    scale = np.float32(np.sqrt(weight))
-    return (rows - centre) * scale, (sought - level) * scale
-
-
-def _solve_primal(chunks: list[Chunk], centre: Floats, level: Floats, ridge: float) -> Floats:
+def _solve_primal(lessons: Lessons) -> Floats:
     """Solve for one number a column."""
-    gram = Gram(len(centre))
-    products = []
-    for chunk in chunks:
-        inputs, targets = _centred(chunk, centre, level)
+    gram = Gram(len(lessons.centre))
+    sought = np.zeros((len(lessons.centre), len(lessons.labels)), np.float32)
+    for inputs, targets in lessons.chunks():
         gram.add(inputs)
-        products.append(inputs.T @ targets)
-    sought = np.asarray(np.sum(products, axis=0))
-    return gram.solve(ridge * gram.trace() + PENALTY_MIN, sought)
+        sought += inputs.T @ targets
+    return gram.solve(lessons.ridge * gram.trace() + PENALTY_MIN, sought)
 
 
-def _solve_dual(inputs: Floats, targets: Floats, ridge: float) -> Floats:
+def _solve_dual(lessons: Lessons) -> Floats:
     """Solve for one number a fact instead of one a column."""
+    inputs, targets = lessons.together()
     gram = inputs @ inputs.T
-    gram.flat[:: len(gram) + 1] += ridge * float(np.trace(gram, dtype=np.float64)) + PENALTY_MIN
+    energy = float(np.trace(gram, dtype=np.float64))
+    gram.flat[:: len(gram) + 1] += lessons.ridge * energy + PENALTY_MIN
     return np.asarray(inputs.T @ np.linalg.solve(gram, targets))

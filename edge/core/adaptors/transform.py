@@ -73,9 +73,7 @@ def build(source: Record | tuple[Blueprint, Arrays], spans: Spans) -> Transform:
 
     Raises StateCorruptError where kind, taps or arrays do not belong together.
     """
-    blueprint, arrays = (
-        (source.blueprint, source.arrays) if isinstance(source, Record) else source
-    )
+    blueprint, arrays = (source.blueprint, source.arrays) if isinstance(source, Record) else source
     expected = shapes(blueprint, spans)
     found = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
     if found != {name: ("<f4", shape) for name, shape in expected.items()}:

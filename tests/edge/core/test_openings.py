@@ -5,7 +5,7 @@ import pytest
 
 import hdc
 from edge.core import Config, Knowledge, MemoryLedger, derive, limits
-from edge.core.openings import Openings, Row, near, unpack
+from edge.core.openings import Openings, Row, cleave, near, unpack
 from tests.worlds import clouds, fact
 
 WIDE = 64
@@ -63,7 +63,7 @@ def test_a_new_opening_is_laid_at_once():
     knowledge, openings = known(), Openings()
     openings.lay(knowledge, 0)
     opened(openings, "domain-2", 7, count=1)
-    assert ("domain-2", "?a") in openings.lay(knowledge, 0).memory.keys
+    assert ("domain-2", "?a0") in openings.lay(knowledge, 0).memory.keys
 
 
 def test_samples_apart_and_samples_alike():
@@ -82,7 +82,7 @@ def test_openings_are_bounded():
     size = limits.OPENING_OBSERVATIONS_MAX
     for at in range(size + 2):
         openings.add("first", f"o{at}", Row("a", b"\0"))
-    assert list(openings.rows("first"))[0] == "o2"
+    assert next(iter(openings.rows("first"))) == "o2"
     assert len(openings.rows("first")) == size
     for number in range(limits.OPENINGS_MAX):
         openings.add(f"n{number}", f"n{number}", Row("a", b"\0"))
@@ -113,7 +113,7 @@ def test_renaming_joins_openings():
 
 
 @pytest.mark.parametrize(("facts", "closed"), [(120, True), (20, False)])
-def test_an_opening_closes_once_its_facts_know_it(facts: int, closed: bool):  # noqa: FBT001
+def test_an_opening_closes_once_its_facts_know_it(facts: int, closed: bool):
     """Facts that know every window of an opening close it; too few to say so do not."""
     openings = Openings()
     opened(openings, "home", 1, 32)
@@ -127,3 +127,11 @@ def test_an_opening_without_facts_stays():
     opened(openings, "domain-2", 7)
     openings.graduate(known(), Config(window=8))
     assert "domain-2" in openings
+
+
+def test_rows_are_cut_where_they_lie_apart():
+    """Three clouds are three groups, one cloud is one, and no row is lost."""
+    rows = np.array(clouds((1, 2, 3), 10, width=WIDE))
+    assert sorted(len(part) for part in cleave(rows)) == [10, 10, 10]
+    assert [len(part) for part in cleave(rows[:10])] == [10]
+    assert len(cleave(np.zeros((4, WIDE), np.uint8))) == 1

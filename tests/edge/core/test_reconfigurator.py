@@ -35,6 +35,7 @@ from edge.core.reconfigurator import fingerprint, surplus
 from tests.worlds import World, fact
 
 BLUEPRINT = nas.Blueprint("none", (0,))
+ARRAYS = {"centre": np.zeros(8, np.float32), "factor": np.ones(8, np.float32)}
 ENOUGH = limits.GROWTH_FACTS_MIN
 
 
@@ -63,7 +64,7 @@ def result(job: GrowthJob, gain: float = 0.1, facts: tuple[str, ...] | None = No
     """A worker's good news about a job."""
     ids = job.own.ids if facts is None else facts
     record = Record(
-        job.domain, job.version, BLUEPRINT, {}, ids, len(job.own), job.seed, 0.8 + gain, 0.8
+        job.domain, job.version, BLUEPRINT, ARRAYS, ids, len(job.own), job.seed, 0.8 + gain, 0.8
     )
     return Grown(GrowthResult(job.id, job.domain, record, "better", 0.8 + gain, 0.8))
 
@@ -208,7 +209,7 @@ def test_a_domain_that_lost_its_facts_loses_its_adaptors() -> None:
 
 def test_the_adaptor_that_gains_least_makes_room() -> None:
     """Beyond the limit of adaptors the smallest gain retires, the newcomer included."""
-    record = Record("d", 1, BLUEPRINT, {}, (), 0, 1, 0.9, 0.5)
+    record = Record("d", 1, BLUEPRINT, ARRAYS, (), 0, 1, 0.9, 0.5)
     full = {
         f"d{n:02}": (replace(record, domain=f"d{n:02}", incumbent=0.5 + n / 1000),)
         for n in range(limits.ADAPTORS_MAX)

@@ -27,12 +27,12 @@ def test_a_window_fills_and_slides():
     """A stream's window is full from its length on and keeps the newest observations."""
     stream = Stream(2)
     full = []
-    for key in "abcde":
+    for key in "abcdefg":
         stream.push(glance(key))
         full.append(stream.full)
-    assert full == [False, True, True, True, True]
-    assert [look.key for look in stream.window] == ["d", "e"]
-    assert [look.key for look in stream.recent] == ["b", "c", "d", "e"]
+    assert full == [False, True, True, True, True, True, True]
+    assert [look.key for look in stream.window] == ["f", "g"]
+    assert [look.key for look in stream.recent] == ["b", "c", "d", "e", "f", "g"]
 
 
 def test_observations_are_looked_at_again():

@@ -201,6 +201,16 @@ def test_without_torch_the_reason_is_how_to_install_it(tmp_path, monkeypatch):
     assert "pip install 'auricle[grow]'" in result.reason
 
 
+def test_the_process_that_serves_loads_no_torch():
+    """Neither home nor command line nor the worker's handle loads torch or what trains."""
+    code = (
+        "import sys, edge.shell.cli, edge.shell.home, edge.shell.worker;"
+        "print(*(n for n in sys.modules if n == 'torch' or n.startswith('edge.growth')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == ""
+
+
 def test_a_job_touches_no_disk(tmp_path, monkeypatch):
     """Features go to the worker and back without a file: the folder for temporary ones may be
     missing."""

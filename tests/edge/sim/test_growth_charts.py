@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edge.sim import Mark, Recording, Step
-from edge.sim.growth_charts import caption, draw_growth, draw_routing, draw_search
+from edge.sim.growth_charts import caption, draw_growth, draw_routing, draw_search, scored
 from edge.sim.page import render_page
 from edge.sim.recording import Episode, Routing, Trial
 
@@ -57,12 +57,15 @@ def test_a_caption_says_what_became_of_a_growth(changes, text: str) -> None:
 
 
 def test_the_search_shows_every_blueprint_that_was_scored() -> None:
-    """The chosen one stands out; what has no score is left out."""
+    """The one taken stands out, what was trained for comparison is told apart, and what has no
+    score is left out."""
     drawn = draw_search(GROWN, "p")
-    assert "trained (2)" in drawn
-    assert "the best" in drawn
-    blank = replace(GROWN, trials=(*GROWN.trials, Trial("none", None, None)))
-    assert "trained (2)" in draw_search(blank, "p")
+    assert "first choices" in drawn
+    assert "taken" in drawn
+    assert "for comparison" not in drawn
+    more = (*GROWN.trials, Trial("none", None, None), Trial("linear taps 0", 0.1, 0.6, extra=True))
+    assert "for comparison" in draw_search(replace(GROWN, trials=more), "p")
+    assert len(scored(replace(GROWN, trials=more))) == 3
 
 
 @pytest.mark.parametrize(("windows", "share"), [(False, "90.0"), (True, "100.0")])

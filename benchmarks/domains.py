@@ -1,0 +1,164 @@
+"""Domain after domain, the domain unknown when asked: ours beside the usual peers.
+
+PACS, all taps as uint8, official split, all 24 orders, three seeds, boundaries told while learning.
+What does not depend on order is fitted once per set of domains.  Every peer takes the features
+in its best way and strength, chosen on the training part.  The end-to-end half, where nobody
+tells the boundaries, is benchmarks/domains_stream.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import combinations, permutations
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from . import cl_closed, cl_sgd
+from .cl_data import PACS, Ints, Rows, Samples, View, load_pacs, missing, views
+from .cl_marks import Marks, Order, accuracies, marks, rows_of
+from .cl_ours import Outcome, ask, know, routing_cost, window_accuracy
+from .domains_stream import run_streams
+from .report import Report, Row
+
+SEEDS = (0, 1, 2)
+STREAM_SEEDS = (0,)
+OURS, ORACLE, JOINT = "auricle", "true domain (oracle)", "joint training"
+MANY = (4, 100, 1_000)
+
+Sets = tuple[frozenset[int], ...]
+Right = dict[frozenset[int], dict[int, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """The samples, with the rows of each domain, and every set and order of domains."""
+
+    samples: Samples
+    train: dict[int, Rows] = field(repr=False)
+    held: dict[int, Rows] = field(repr=False)
+    orders: tuple[Order, ...]
+    sets: Sets
+
+    @property
+    def test_domain(self) -> Ints:
+        """The domains of all held-out rows."""
+        return self.samples.domain[self.samples.held]
+
+
+def run(data: Path | None) -> Report:
+    """Everything; about twenty minutes on one core, half of them end to end."""
+    note = missing(data, *PACS)
+    if note or data is None:
+        return Report("domains", (), {}, (note,))
+    course = plan(load_pacs(data))
+    given = views(course.samples)
+    rows, summary = ours(course)
+    rows += [row for name in cl_closed.PEERS for row in closed(course, given, name)]
+    rows += [row for name in cl_sgd.PEERS for row in gradual(course, given, name)]
+    streams = run_streams(data, STREAM_SEEDS)
+    rows += [Row(OURS, name, value) for name, value in streams.items()]
+    named = ("end_to_end_accuracy", "end_to_end_forgetting", "domains_found_error")
+    summary |= {name: streams[name] for name in named}
+    return Report("domains", tuple(rows), summary | beside(rows))
+
+
+def plan(samples: Samples) -> Course:
+    """Cut the samples into tasks: one domain each."""
+    every = range(samples.domains)
+    return Course(
+        samples,
+        {one: samples.train[samples.domain[samples.train] == one] for one in every},
+        {one: samples.held[samples.domain[samples.held] == one] for one in every},
+        tuple(permutations(every)),
+        tuple(frozenset(c) for size in every for c in combinations(every, size + 1)),
+    )
+
+
+def ours(course: Course) -> tuple[list[Row], dict[str, float]]:
+    """Measure the runtime's own knowledge: routed, and told the true domain."""
+    found: dict[str, list[Marks]] = {OURS: [], ORACLE: []}
+    figures: dict[str, list[float]] = {}
+    for seed in SEEDS:
+        routed, told, last = _tables(course, seed)
+        found[OURS].append(marks(routed, course.orders, ordered=False))
+        found[ORACLE].append(marks(told, course.orders, ordered=False))
+        still, mixed, alone = window_accuracy(last, course.test_domain, seed)
+        figures.setdefault("routing_accuracy", []).append(
+            float((last.routed == course.test_domain).mean())
+        )
+        figures.setdefault("routing_accuracy_window16", []).append(still)
+        figures.setdefault("routing_accuracy_mixed_window16", []).append(mixed)
+        figures.setdefault("routing_accuracy_mixed_alone", []).append(alone)
+        figures.setdefault("adaptor_bytes_mean", []).append(fmean(last.adaptor_bytes))
+    means = {name: fmean(values) for name, values in figures.items()}
+    rows = [row for name, several in found.items() for row in rows_of(name, several)]
+    rows += [Row(OURS, name, value) for name, value in means.items()]
+    for count in MANY:
+        rows += [Row(OURS, *pair) for pair in routing_cost(course.samples, count).items()]
+    kept = ("routing_accuracy", "routing_accuracy_window16", "adaptor_bytes_mean")
+    return rows, {name: means[name] for name in kept}
+
+
+def _tables(course: Course, seed: int) -> tuple[Right, Right, Outcome]:
+    """Accuracies after each set of domains, routed and told, and what was said after the last."""
+    routed: Right = {}
+    told: Right = {}
+    made = []
+    for known in course.sets:
+        rows = np.concatenate([course.train[one] for one in sorted(known)])
+        test = np.concatenate([course.held[one] for one in sorted(known)])
+        made.append(ask(know(course.samples, np.sort(rows), seed), course.samples, np.sort(test)))
+        domain, label = course.samples.domain[np.sort(test)], course.samples.label[np.sort(test)]
+        for table, answered in ((routed, made[-1].answered), (told, made[-1].told)):
+            table[known] = accuracies(domain, answered == label, sorted(known))
+    return routed, told, made[-1]
+
+
+def closed(course: Course, given: dict[str, View], name: str) -> Iterator[Row]:
+    """Measure a peer that does not depend on order."""
+    samples = course.samples
+    peer = cl_closed.choose(name, given, *cl_closed.folds(samples.train), SEEDS)
+    sets = course.sets[-1:] if name == JOINT else course.sets
+    orders = () if name == JOINT else course.orders
+    found: list[Marks] = []
+    for learner in peer.learners:
+        table: Right = {}
+        for known in sets:
+            rows = np.concatenate([course.train[one] for one in sorted(known)])
+            scores = learner(given[peer.way], rows, samples.held)
+            right = scores.argmax(axis=1) == samples.label[samples.held]
+            table[known] = accuracies(course.test_domain, right, sorted(known))
+        found.append(
+            marks(table, orders, ordered=False) if orders else (fmean(table[sets[-1]].values()), 0)
+        )
+    yield from rows_of(f"{name} ({peer.way})", found)[: 2 if orders else 1]
+
+
+def gradual(course: Course, given: dict[str, View], name: str) -> Iterator[Row]:
+    """Measure a peer that learns by gradient descent, in every order."""
+    way, rate = cl_sgd.choose(given, course.orders[0], course.train, name)
+    view, peer = given[way], cl_sgd.PEERS[name]
+    found = []
+    for seed in SEEDS:
+        table = {
+            prefix: state.right_by(view, {one: course.held[one] for one in prefix})
+            for prefix, state in cl_sgd.states(course.orders, course.train, view, peer, rate, seed)
+        }
+        found.append(marks(table, course.orders, ordered=True))
+    yield from rows_of(f"{name} ({way})", found)
+
+
+def beside(rows: list[Row]) -> dict[str, float]:
+    """The summary's figures that compare methods."""
+    accuracy = {row.method: row.value for row in rows if row.metric == "average_accuracy"}
+    forgotten = {row.method: row.value for row in rows if row.metric == "forgetting"}
+    joint = [value for name, value in accuracy.items() if name.startswith(JOINT)]
+    mine = {OURS, ORACLE} | {name for name in accuracy if name.startswith(JOINT)}
+    return {
+        "average_accuracy": accuracy[OURS],
+        "forgetting": forgotten[OURS],
+        "oracle_accuracy": accuracy[ORACLE],
+        "joint_accuracy": max(joint),
+        "best_peer_accuracy": max(v for name, v in accuracy.items() if name not in mine),
+    }

@@ -1,0 +1,69 @@
+"""What every zero-shot proxy promises: crossed with the whole table."""
+
+import numpy as np
+import pytest
+
+from nas import PROXIES, Blueprint, NasError
+from tests.nas.sketches import build, sketch
+
+BLUEPRINTS = [
+    Blueprint("none", (0, 1, 2)),
+    Blueprint("linear", (0,), 8),
+    Blueprint("lowrank", (1, 2), 0, 2, "relu"),
+    Blueprint("bottleneck", (0, 1), 16, 8, "tanh", 2),
+    Blueprint("fusion", (0, 2), 8, 4, "gelu"),
+    Blueprint("random", (0, 1, 2), 64, 0, "relu"),
+]
+WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent"}
+
+
+@pytest.fixture(params=list(PROXIES))
+def name(request):
+    """Each proxy; those that look at networks need torch."""
+    if request.param not in WITHOUT_NETWORK:
+        pytest.importorskip("torch")
+    return request.param
+
+
+def test_a_proxy_gives_a_number_a_blueprint(name):
+    """Scores are float64, one a blueprint, none of them missing."""
+    scores = PROXIES[name](BLUEPRINTS, sketch(), build, 1)
+    assert scores.dtype == np.float64
+    assert scores.shape == (len(BLUEPRINTS),)
+    assert not np.isnan(scores).any()
+
+
+def test_a_proxy_repeats_for_its_seed(name):
+    """Seeded twice the same, the scores are the same to the bit."""
+    first, second = (PROXIES[name](BLUEPRINTS, sketch(), build, 5) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_a_proxy_tells_blueprints_apart(name):
+    """Different adaptors do not all get one score."""
+    assert len(np.unique(PROXIES[name](BLUEPRINTS, sketch(), build, 1))) > 1
+
+
+def test_a_proxy_leaves_the_task_unharmed(name):
+    """Rows, labels and marks are as they were."""
+    task, untouched = sketch(), sketch()
+    PROXIES[name](BLUEPRINTS, task, build, 1)
+    assert np.array_equal(task.rows, untouched.rows)
+    assert np.array_equal(task.targets, untouched.targets)
+    assert np.array_equal(task.own, untouched.own)
+
+
+def test_a_proxy_works_on_few_facts(name):
+    """Two facts of two labels are enough to be scored."""
+    scores = PROXIES[name](BLUEPRINTS, sketch(own=2, others=0, classes=2), build, 1)
+    assert not np.isnan(scores).any()
+
+
+def test_networks_are_asked_for_only_where_needed(name):
+    """Without a function that builds networks, a proxy works or says that it needs one."""
+    if name in WITHOUT_NETWORK:
+        assert len(PROXIES[name](BLUEPRINTS, sketch(), None, 1)) == len(BLUEPRINTS)
+        return
+    with pytest.raises(NasError, match="builds them") as caught:
+        PROXIES[name](BLUEPRINTS, sketch(), None, 1)
+    assert "build" in caught.value.hint

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+import hdc
+from edge.core import Config, DriftAlarm, Knowledge, MemoryLedger, derive
+from edge.core.alarms import Alarms
+from edge.core.openings import Row
+from edge.core.session import Session
+from edge.core.streams import Stream
+from tests.worlds import World, clouds, fact
+
+WIDE = 64
+WINDOW = 8
+
+
+def taught() -> MemoryLedger:
+    """A ledger that knows one cloud."""
+    return MemoryLedger(
+        replace(fact(f"t{row:04}", "a", at=row), features=values.tobytes())
+        for row, values in enumerate(clouds((1,), 200, width=WIDE))
+    )
+
+
+def opened(session: Session, name: str, centre: int, count: int) -> None:
+    """Let a name be open for observations of a cloud."""
+    for at, values in enumerate(clouds((centre,), count, seed=count, width=WIDE)):
+        session.openings.add(name, f"{name}:{at}", Row("a", values.tobytes()))
+
+
+def show(session: Session, known: Knowledge, stream: Stream, centre: int, count: int) -> list[str]:
+    """Show a stream a cloud; what its alarm turned to, in turn."""
+    config = Config(window=WINDOW)
+    alarms, found = Alarms(config, session), []
+    for at, values in enumerate(clouds((centre,), count, seed=77, width=WIDE)):
+        ground = session.lay(known)
+        codes = known.geometry.project(values)
+        stream.push(session.glance(str(at), codes, known, ground))
+        verdicts = [glance.verdict for glance in stream.window]
+        window = hdc.detect_window(verdicts, known.calibration()) if stream.full else None
+        turned = alarms.turn(stream, window, known, ground)
+        if turned is not None:
+            stream.opening = turned
+            found.append(turned)
+    return found
+
+
+def test_openings_that_are_one_are_merged():
+    """A stream that finds the opening it is in under another name lets both be one, the larger."""
+    known = derive(taught(), hdc.plain(WIDE, ((0, WIDE),), 1))
+    session = Session(Config(window=WINDOW))
+    opened(session, "domain-2", 7, 40)
+    opened(session, "domain-3", 7, 20)
+    stream = session.streams.of("s")
+    stream.opening = "domain-3"
+    show(session, known, stream, 7, 3 * WINDOW)
+    assert session.openings.names == {"domain-2"}
+    assert stream.opening == "domain-2"
+
+
+def test_openings_that_are_two_stay_two():
+    """A stream that comes from one opening to another moves, and merges nothing."""
+    known = derive(taught(), hdc.plain(WIDE, ((0, WIDE),), 1))
+    session = Session(Config(window=WINDOW))
+    opened(session, "domain-2", 7, 40)
+    opened(session, "domain-3", 11, 40)
+    stream = session.streams.of("s")
+    stream.opening = "domain-2"
+    assert show(session, known, stream, 11, 3 * WINDOW) == ["domain-3"]
+    assert session.openings.names == {"domain-2", "domain-3"}
+
+
+def test_an_odd_part_of_a_domain_opens_none():
+    """Samples of a domain that only scatter more are worth an alarm there, not a new domain."""
+    world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
+    rows = clouds((1,), 60, spread=70, seed=5, width=WIDE)
+    said = [m for at, row in enumerate(rows) for m in world.observe(np.asarray(row), at)]
+    (alarm,) = (m for m in said if isinstance(m, DriftAlarm))
+    assert (alarm.raised, alarm.domain) == (True, "home")

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core import Batch, ModelMismatchError
+from edge.core.router import FACTS_MAX, allot, fit_router, sharpen
+
+WIDTH = 12
+SPANS = ((0, 4), (4, WIDTH))
+
+
+def batch(domain: str, count: int, *, level: int = 100, seed: int = 0) -> Batch:
+    """Facts of a domain around a level in the columns that the router reads."""
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, 256, (count, WIDTH))
+    rows[:, 4:] = random.normal(level, 8, (count, WIDTH - 4)).clip(0, 255)
+    ids = tuple(f"{domain}-{seed}-{row:04}" for row in range(count))
+    return Batch(ids, (domain,) * count, ("a",) * count, rows.astype(np.uint8))
+
+
+def take(rows: Batch, order: list[int]) -> Batch:
+    """The facts of a batch in another order."""
+    return Batch(
+        tuple(rows.ids[at] for at in order),
+        tuple(rows.domains[at] for at in order),
+        tuple(rows.labels[at] for at in order),
+        rows.features[order],
+    )
+
+
+def routed(router, rows: Batch) -> list[str]:
+    """The likeliest domain of each fact."""
+    return [router.domains[at] for at in router.scores(rows.features).argmax(axis=1)]
+
+
+def test_samples_go_to_their_domain():
+    """Fresh samples of well separated domains are routed where they belong."""
+    router = fit_router([batch("b", 60, level=150), batch("a", 40, level=90)], SPANS)
+    assert router.domains == ("a", "b")
+    assert routed(router, batch("a", 30, level=90, seed=5)) == ["a"] * 30
+    assert routed(router, batch("b", 30, level=150, seed=5)) == ["b"] * 30
+
+
+def test_a_border_that_is_no_plane_is_found():
+    """A domain between two parts of another is told apart, which no linear rule can."""
+    outer = [batch("out", 80, level=60), batch("out", 80, level=180, seed=1)]
+    router = fit_router([*outer, batch("in", 80, level=120)], SPANS)
+    assert routed(router, batch("in", 40, level=120, seed=7)) == ["in"] * 40
+    assert routed(router, batch("out", 40, level=60, seed=7)) == ["out"] * 40
+
+
+def test_scores_are_log_probabilities():
+    """The exponentials of the scores add up to one, for one sample as for many."""
+    router = fit_router([batch("a", 20), batch("b", 20, level=130)], SPANS)
+    rows = batch("a", 5, seed=3).features
+    scores = router.scores(rows)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(router.scores(rows[2]), scores[2], rtol=1e-3, atol=1e-4)
+
+
+def test_overlapping_domains_are_not_sure():
+    """Probabilities mean what they say: domains that cannot be told apart get about a half."""
+    router = fit_router([batch("a", 300), batch("b", 300, seed=1)], SPANS)
+    said = np.exp(router.scores(batch("a", 200, seed=2).features))
+    assert abs(float(said[:, 0].mean()) - 0.5) < 0.1
+    assert float(said.max()) < 0.9
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 12), st.integers(1, 12))
+def test_order_is_nothing(random, first, second):
+    """Facts in any order and any batches give the same router, to the bit."""
+    parts = [batch("a", first), batch("b", second, level=140)]
+    orders = [random.sample(range(len(part)), len(part)) for part in parts]
+    mixed = [take(part, order) for part, order in zip(parts, orders, strict=True)]
+    cut = [take(mixed[0], [row]) for row in range(first)]
+    one, other = fit_router(parts, SPANS), fit_router([mixed[1], *cut], SPANS)
+    rows = batch("a", 4, seed=9).features
+    np.testing.assert_array_equal(one.scores(rows), other.scores(rows))
+    assert one.sharpness == other.sharpness
+
+
+def test_one_domain_is_certain():
+    """With one domain there is nothing to decide, nor anything to compute."""
+    router = fit_router([batch("only", 3)], SPANS)
+    np.testing.assert_array_equal(router.scores(batch("x", 4).features), np.zeros((4, 1)))
+    assert len(router.landmarks) == 0
+
+
+@pytest.mark.parametrize("few", [1, 2, 5])
+def test_a_tiny_domain_is_heard(few):
+    """A domain of a few facts beside a large one is still routed to."""
+    router = fit_router([batch("large", 400, level=80), batch("tiny", few, level=170)], SPANS)
+    said = routed(router, batch("tiny", 20, level=170, seed=4))
+    assert said.count("tiny") >= 18
+    assert routed(router, batch("large", 20, level=80, seed=4)) == ["large"] * 20
+
+
+def test_identical_facts_do_no_harm():
+    """Domains that are the same sample over and over give probabilities, not numbers gone wild."""
+    same = np.full((5, WIDTH), 7, np.uint8)
+    parts = [
+        Batch(tuple(f"{name}{row}" for row in range(5)), (name,) * 5, ("a",) * 5, same)
+        for name in "ab"
+    ]
+    said = np.exp(fit_router(parts, SPANS).scores(same))
+    np.testing.assert_allclose(said, 0.5, atol=0.01)
+
+
+def test_one_tap_is_read_whole():
+    """Features without taps are routed by all their columns."""
+    rows = [batch("a", 30, level=60), batch("b", 30, level=160)]
+    router = fit_router(rows, ((0, WIDTH),))
+    assert router.span == (0, WIDTH)
+    assert routed(router, batch("b", 20, level=160, seed=2)) == ["b"] * 20
+
+
+def test_many_domains_are_routed():
+    """A thousand domains of eight facts fit in bounds, and go to the right place."""
+    random = np.random.default_rng(0)
+    centres = random.integers(20, 236, (1_000, WIDTH))
+    rows = np.repeat(centres, 8, axis=0) + random.integers(-2, 3, (8_000, WIDTH))
+    ids = tuple(f"{at:05}" for at in range(8_000))
+    names = tuple(f"d{at // 8:04}" for at in range(8_000))
+    given_rows = Batch(ids, names, ("a",) * 8_000, rows.astype(np.uint8))
+    router = fit_router([given_rows], ((0, WIDTH),))
+    assert router.nbytes < 8 << 20
+    assert len(router.domains) == 1_000
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        np.zeros((2, WIDTH - 1), np.uint8),
+        np.zeros((2, WIDTH), np.float32),
+        np.zeros((), np.uint8),
+    ],
+)
+def test_wrong_features_are_refused(features):
+    """Features of another width or type are refused, with what was expected."""
+    router = fit_router([batch("a", 3), batch("b", 3)], SPANS)
+    with pytest.raises(ModelMismatchError, match=rf"expects uint8 features \[\.\.\., {WIDTH}\]"):
+        router.scores(features)
+
+
+def test_no_facts_are_a_bug():
+    """A router without a fact is a mistake of the caller."""
+    with pytest.raises(AssertionError):
+        fit_router([], SPANS)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(1, 20_000), min_size=1, max_size=40))
+def test_shares_fill_the_room(counts):
+    """No domain gets more than it has or less than one, and no room is left that one could use."""
+    made = allot(counts)
+    assert all(1 <= made[name] <= count for name, count in counts.items())
+    assert sum(made.values()) == min(FACTS_MAX, sum(counts.values()))
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(1, 20_000), min_size=2, max_size=40))
+def test_shares_are_fair(counts):
+    """A domain that is cut short gets as much as any other, but for rounding."""
+    made = allot(counts)
+    largest = max(made.values())
+    assert all(made[n] == count or made[n] >= largest - len(counts) for n, count in counts.items())
+
+
+def say(domain: int, sure: float = 0.7, domains: int = 3) -> np.ndarray:
+    """Log-probabilities that favour one domain."""
+    said = np.full(domains, (1 - sure) / (domains - 1))
+    said[domain] = sure
+    return np.log(said).astype(np.float32)
+
+
+def test_a_window_outvotes_a_stray():
+    """In a stream that stays, one sample that looks like another domain stays with the rest."""
+    window = np.array([*[say(1)] * 15, say(0)])
+    assert sharpen(window).argmax() == 1
+
+
+def test_a_mixed_stream_is_left_alone():
+    """Where domains come at random, each sample counts for itself."""
+    order = np.random.default_rng(3).integers(0, 3, 32)
+    window = np.array([say(domain, 0.9) for domain in order])
+    for end in range(16, 32):
+        part = window[end - 16 : end]
+        assert sharpen(part).argmax() == order[end - 1]
+
+
+def test_a_change_is_followed():
+    """Two clear samples of another domain are enough for a stream to have moved."""
+    window = np.array([*[say(0, 0.9)] * 14, *[say(2, 0.95)] * 2])
+    assert sharpen(window).argmax() == 2
+
+
+def test_one_sample_is_itself():
+    """A window of one says what the router said."""
+    np.testing.assert_allclose(sharpen(say(1)[None]), np.exp(say(1)), rtol=1e-5)
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=64), st.floats(0.34, 0.999999))
+def test_a_window_gives_probabilities(domains, sure):
+    """Whatever the window, what comes out adds up to one."""
+    said = sharpen(np.array([say(domain, sure) for domain in domains]))
+    assert said.dtype == np.float32
+    assert abs(float(said.sum()) - 1) < 1e-4
+    assert (said >= 0).all()

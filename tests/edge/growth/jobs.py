@@ -1,0 +1,31 @@
+"""Jobs of growth on made-up facts whose labels a straight line cannot tell apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import nas
+from edge.core import Fact, GrowthJob, gather
+
+SPANS = ((0, 8), (8, 16))
+WIDTH = SPANS[-1][1]
+BUDGET = nas.Budget(1 << 20, 10_000_000, 100.0)
+DEVICE = nas.Device(0.01, 0.5, 0.5)
+
+
+def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]:
+    """Facts of two labels: inside and outside of a ball, or on two sides of a plane."""
+    random = np.random.default_rng(seed)
+    rows = random.standard_normal((count, WIDTH))
+    depth = np.square(rows[:, :2]).sum(axis=1) - 1.4 if curved else rows[:, :4].sum(axis=1)
+    levels = np.clip(np.square(11 + 2 * rows), 0, 255).astype(np.uint8)
+    return [
+        Fact(f"{domain}{i:04}", "s", domain, "out" if depth[i] > 0 else "in", i, level.tobytes())
+        for i, level in enumerate(levels)
+    ]
+
+
+def job(own: list[Fact], budget: nas.Budget = BUDGET) -> GrowthJob:
+    """A job for a domain beside another one like it."""
+    others = gather(facts("away", 7, 200))
+    return GrowthJob("job", "home", 1, 1, budget, SPANS, gather(own), others)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nas
+from edge.core import gather
+from edge.core.adaptors import fit
+
+pytest.importorskip("torch")
+
+from edge.growth import grow, train  # noqa: E402  torch is optional
+from tests.edge.growth.jobs import DEVICE, SPANS, facts, job  # noqa: E402
+
+
+def accuracy(adaptor, rows) -> float:
+    """Share of facts answered with their label."""
+    best = adaptor.answer(rows.features).argmax(axis=1)
+    return float(np.mean([adaptor.labels[i] == w for i, w in zip(best, rows.labels, strict=True)]))
+
+
+@pytest.fixture(scope="module")
+def grown():
+    """The result for facts that the head alone cannot tell apart."""
+    return grow(job(facts("home", 1, 400)), DEVICE)
+
+
+def test_what_a_line_cannot_tell_apart_grows_an_adaptor(grown):
+    """The record beats the head alone on held-out facts, and on facts nobody has seen."""
+    assert grown.record is not None
+    assert grown.accuracy > grown.incumbent
+    fresh, own, others = (gather(facts(*made)) for made in
+                          (("home", 9, 400), ("home", 1, 400), ("away", 7, 200)))  # fmt: skip
+    alone = accuracy(fit(own, others, None, SPANS), fresh)
+    assert accuracy(fit(own, others, grown.record, SPANS), fresh) > alone + 0.05
+
+
+def test_the_same_job_gives_the_same_record(grown):
+    """Grown again from the same facts and seed, it is bit-equal."""
+    again = grow(job(facts("home", 1, 400)), DEVICE)
+    assert again.record.digest == grown.record.digest
+    assert again.candidates == grown.candidates
+
+
+def test_the_record_says_what_shaped_it(grown):
+    """Every fact of the domain and all support is named, held out or not."""
+    made = job(facts("home", 1, 400))
+    assert set(grown.record.facts) == {*made.own.ids, *made.others.ids}
+    assert (grown.record.domain, grown.record.version, grown.record.own) == ("home", 1, 400)
+
+
+def test_what_the_head_alone_does_well_grows_nothing():
+    """Where a line tells labels apart, there is a reason and no record."""
+    result = grow(job(facts("home", 1, 120, curved=False)), DEVICE)
+    assert result.record is None
+    assert "no more than chance explains" in result.reason
+
+
+def test_an_incumbent_as_good_stays(grown):
+    """The record that serves is not replaced by its like."""
+    made = replace(job(facts("home", 1, 400)), incumbent=grown.record, version=2)
+    assert grow(made, DEVICE).record is None
+
+
+def test_an_adaptor_of_another_domain_is_taken_over_where_it_does_as_well(grown):
+    """A recurring domain reuses what was grown, with the facts that shaped it."""
+    made = replace(job(facts("again", 3, 400)), domain="again", reusable=(grown.record,))
+    result = grow(made, DEVICE)
+    assert result.record is not None
+    assert result.record.domain == "again"
+    np.testing.assert_array_equal(result.record.arrays["centre"], grown.record.arrays["centre"])
+    assert set(grown.record.facts) <= set(result.record.facts)
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        (facts("home", 1, 6), "facts to hold out"),
+        ([replace(fact, label="only") for fact in facts("home", 1, 40)], "2 labels or more"),
+        (
+            [replace(f, id=f"{f.id}{label}", label=label)
+             for f in facts("home", 1, 30) for label in ("in", "out")],
+            "2 labels or more, found 0",
+        ),
+    ],
+    ids=["too few", "one label", "contradictions"],
+)  # fmt: skip
+def test_facts_that_say_nothing_come_back_with_a_reason(own, reason):
+    """Too few facts, one label, or labels that contradict each other grow nothing."""
+    result = grow(job(own), DEVICE)
+    assert result.record is None
+    assert reason in result.reason
+    assert np.isnan(result.accuracy)
+
+
+def test_contradictions_are_counted_and_left_out():
+    """Facts with equal features and other labels do not take part."""
+    own = facts("home", 1, 60)
+    double = replace(own[0], id="double", label="in" if own[0].label == "out" else "out")
+    result = grow(job([*own, double]), DEVICE)
+    assert result.search[0] == "2 facts left out: same features, other labels"
+
+
+def test_a_budget_that_nothing_fits_is_a_reason():
+    """A device with no room gets an answer, not an error."""
+    result = grow(job(facts("home", 1, 40), nas.Budget(8, 8, 100.0)), DEVICE)
+    assert result.record is None
+    assert "none fits" in result.reason
+
+
+def test_a_tenth_of_poisoned_labels_is_refused_or_does_no_harm():
+    """What is accepted with a tenth of the labels flipped still beats the head on clean facts."""
+    own = facts("home", 1, 400)
+    flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[:40]]
+    poisoned = [*flipped, *own[40:]]
+    result = grow(job(poisoned), DEVICE)
+    rows, others = gather(poisoned), gather(facts("away", 7, 200))
+    fresh = gather(facts("home", 9, 400))
+    alone = accuracy(fit(rows, others, None, SPANS), fresh)
+    assert accuracy(fit(rows, others, result.record, SPANS), fresh) >= alone - 0.01
+
+
+def test_training_ends_before_numbers_do():
+    """Rows without any spread still give finite arrays."""
+    rows = gather([replace(f, features=bytes(16)) for f in facts("home", 1, 40)])
+    arrays = train(nas.Blueprint("linear", (0, 1), 4), rows, gather([]), SPANS, 1)
+    assert all(np.isfinite(array).all() for array in arrays.values())

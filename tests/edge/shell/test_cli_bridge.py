@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.shell.bridging import Attachment
+from edge.shell.home import Home
+from firmware_bridge import (
+    Actuate,
+    Command,
+    Connected,
+    Gap,
+    Link,
+    Reading,
+    WireError,
+    exchange,
+)
+from firmware_bridge.transports import SocketTransport
+from tests.homes import new_home, run, run_json, write_csv
+from tests.worlds import WIDTH
+
+SECONDS_MAX = 60
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with enough facts of two labels for alarms at the usual rate."""
+    made = new_home(tmp_path / "home")
+    table = write_csv(tmp_path / "table.csv", per_label=80)
+    assert run("learn", table, "--home", made, "--domain", "hall").exit_code == 0
+    return made
+
+
+def reading(number: int, values: object) -> Reading:
+    """A reading of stream 0."""
+    array = np.asarray(values)
+    return Reading(0, array.dtype.name, number, number * 1000, array.tobytes())
+
+
+def test_an_export_is_written_and_agrees(tmp_path, home):
+    """The verb writes all files, says what it chose, and the golden test finds no difference."""
+    said = run("export-c", "--home", home, "--out", tmp_path / "out", "--rate", "0.1")
+    assert said.exit_code == 0, said.output
+    assert "chosen: " in said.stdout
+    assert (tmp_path / "out" / "knowledge.bin").read_bytes()[:4] == b"AUR1"
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("no C compiler is installed: the export was not built")
+    sources = sorted(str(path) for path in (tmp_path / "out").glob("*.c"))
+    program = tmp_path / "golden"
+    subprocess.run(
+        [compiler, "-std=c99", "-DAURICLE_GOLDEN_MAIN", *sources, "-o", program], check=True
+    )
+    assert subprocess.run([program], check=False).returncode == 0
+
+
+def test_an_export_says_what_fits_in_json(tmp_path, home):
+    """With --json offers, choice and files come as one value; the knowledge can be named."""
+    words = ("--knowledge", home / "knowledge.db", "--out", tmp_path / "out", "--flash", "64")
+    found = run_json("export-c", *words, "--bits", "256")
+    assert found["chosen"] in found["offers"]
+    assert {offer["bits"] for offer in found["offers"]} == {256}
+    assert "auricle_knowledge.c" in found["files"]
+
+
+def test_what_cannot_be_exported_is_told(tmp_path, home):
+    """No room, and a port that is not there, are errors of two lines."""
+    said = run("export-c", "--home", home, "--out", tmp_path / "out", "--flash", "1")
+    assert said.exit_code == 1
+    assert "nothing fits" in said.stderr
+    assert not (tmp_path / "out").exists()
+    said = run("bridge", "--home", home, "--port", f"unix:{tmp_path / 'nothing'}")
+    assert said.exit_code == 1
+    assert "hint" in said.stderr
+    assert "--port" in run("bridge", "--home", home).stderr
+
+
+def test_readings_become_observations(home):
+    """Features that the device quantised and numbers for the encoder give the same decision; ids
+    go on over a restart of the device, and gaps are counted."""
+    with Home(home) as opened:
+        attached = Attachment(opened, Link(5), "bench")
+        attached.take(Connected(1, 1, 288, restarted=False))
+        values = np.arange(WIDTH, dtype=np.uint8)
+        (first, *_) = attached.take(reading(0, values))
+        (second, *_) = attached.take(reading(1, values.astype(np.float32)))
+        attached.take(Gap(0, 2, 3))
+        attached.take(Connected(2, 1, 288, restarted=True))
+        (third, *_) = attached.take(reading(0, values))
+    assert first.guess == second.guess == third.guess
+    assert first.score == second.score
+    names = [one.observation_id for one in (first, second, third)]
+    assert len(set(names)) == 3
+    assert all(name.startswith("bench:") for name in names)
+    assert (attached.readings, attached.gaps) == (3, 3)
+
+
+def test_an_alarm_sets_the_output(home):
+    """Once the window leaves known ground the device is told to set the output."""
+    link = Link(5)
+    with Home(home) as opened:
+        attached = Attachment(opened, link, "bench", alarm_channel=4)
+        for number in range(200):
+            odd = np.full(WIDTH, 255 * (number % 2), np.uint8)
+            attached.take(reading(number, odd))
+    assert attached.alarms >= 1
+
+
+class Device(threading.Thread):
+    """A device at the other end of a socket: streams once it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.heard: list[object] = []
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        self._server.listen()
+
+    def run(self) -> None:
+        """Serve one connection."""
+        connection, _ = self._server.accept()
+        transport, link, number = SocketTransport(connection, "device"), Link(9), 0
+        end = time.monotonic() + SECONDS_MAX
+        try:
+            while time.monotonic() < end:
+                self.heard += exchange(link, transport, 10_000_000)
+                if any(isinstance(one, Command) for one in self.heard) and number < 300:
+                    link.send(reading(number, np.full(WIDTH, 255 * (number % 2), np.uint8)))
+                    number += 1
+        except WireError:
+            # The other end has closed the port: it has seen enough.
+            return
+
+
+def test_a_port_is_attached_and_watched(tmp_path, home):
+    """Readings over a socket are decided on, and the alarm goes back down; the monitor shows the
+    events and the counters."""
+    device = Device(tmp_path / "port")
+    device.start()
+    words = ("--home", home, "--alarm-channel", "2", "--seconds", "6")
+    said = run("bridge", "--port", f"unix:{tmp_path / 'port'}", *words)
+    assert said.exit_code == 0, said.output
+    assert "readings, 0 missed" in said.stdout
+    assert "bridge:" in said.stdout
+    assert any(isinstance(one, Actuate) and one.channel == 2 for one in device.heard)
+    other = Device(tmp_path / "second")
+    other.start()
+    said = run("bridge", "monitor", f"unix:{tmp_path / 'second'}", "--seconds", "1")
+    assert "Connected" in said.stdout
+    assert "frames_received" in said.stdout

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hdc
+from edge.core import EdgeError, Knowledge, MemoryLedger
+from edge.shell.extraction import Shape, full_shape, gather, measure, with_head
+from edge.shell.extraction_plan import KIB, Budget, Wish, golden_features, plan_export
+from firmware_bridge import UNDECIDED, decide, pack_extract
+from tests.extracts import WIDTH, learned
+
+RATE = 0.05
+ROOMY = Budget(256 * KIB, 64 * KIB)
+
+
+@pytest.fixture(scope="module")
+def surveyed():
+    """The ground of a surveyed geometry."""
+    return gather(*learned(surveyed=True))
+
+
+def test_with_bits_alone_verdicts_are_the_served_ones():
+    """Nothing is left out of a plain geometry: known, domain, label and score are those of hdc."""
+    knowledge, ledger = learned(surveyed=False)
+    ground = gather(knowledge, ledger)
+    extract = measure(ground, full_shape(ground), RATE).extract
+    rows = np.random.default_rng(1).integers(0, 256, (40, WIDTH)).astype(np.uint8)
+    rows = np.concatenate([rows, ground.rows[::9]])
+    found = decide(extract, rows)
+    for number, row in enumerate(rows):
+        codes = knowledge.geometry.project(row)
+        verdict = hdc.detect(codes, knowledge.memory, knowledge.calibration(), RATE)
+        assert verdict.score == found.score[number]
+        assert verdict.known == bool(found.known[number])
+        assert verdict.domain == extract.domains[found.domain[number]]
+        assert verdict.label == extract.labels[found.label[number]]
+
+
+def test_answers_agree_with_the_served_adaptor(surveyed):
+    """The integer head answers as the served adaptor does, on facts and on noise."""
+    extract = measure(surveyed, full_shape(surveyed), RATE).extract
+    rows = np.random.default_rng(2).integers(0, 256, (200, WIDTH)).astype(np.uint8)
+    found, same = decide(extract, rows), 0
+    for number, row in enumerate(rows):
+        served = surveyed.served[extract.domains[found.domain[number]]]
+        ours = extract.labels[found.answer[number]]
+        same += ours == served.labels[int(served.answer(row[None])[0].argmax())]
+    assert same >= 196
+
+
+def test_few_facts_leave_the_verdict_open():
+    """At a rate that the facts cannot support the extract says undecided, as the detector does."""
+    ground = gather(*learned(surveyed=False))
+    extract = measure(ground, full_shape(ground), 0.001).extract
+    assert set(extract.limits.tolist()) == {UNDECIDED}
+    assert set(decide(extract, ground.rows).known.tolist()) == {2}
+
+
+@pytest.mark.parametrize("bits", [256, 512])
+def test_false_alarms_keep_the_rate(surveyed, bits):
+    """Of the facts themselves about as many as ordered are called new, at any number of bits."""
+    shape = Shape(bits, columns=True, plane=True, domains=surveyed.domains)
+    found = decide(measure(surveyed, shape, RATE).extract, surveyed.rows)
+    assert (found.known == 0).mean() <= RATE
+
+
+def test_fewer_bits_cost_flash_and_keep_less(surveyed):
+    """Flash falls with the bits; what is kept is measured, and the easy domains stay told apart."""
+    shapes = [
+        Shape(b, columns=False, plane=False, domains=surveyed.domains) for b in (1024, 512, 256)
+    ]
+    measured = [measure(surveyed, shape, RATE) for shape in shapes]
+    flash = [one.flash_bytes for one in measured]
+    assert flash == sorted(flash, reverse=True)
+    assert all(one.routed == 1 for one in measured)
+    assert measured[0].detected is not None
+    assert measured[0].detected > 0.9
+
+
+def test_smaller_heads_are_measured(surveyed):
+    """Four bits and a shared head take less flash; what they agree on is measured again."""
+    shape = Shape(256, columns=False, plane=False, domains=surveyed.domains)
+    whole = measure(surveyed, shape, RATE)
+    small = with_head(surveyed, whole, 4, shared=True)
+    assert small.flash_bytes < whole.flash_bytes
+    assert 0.5 < small.agreed <= 1
+    assert small.extract.heads[0] is small.extract.heads[1]
+    assert len(pack_extract(small.extract)) < len(pack_extract(whole.extract))
+
+
+def test_a_plan_takes_the_best_that_fits(surveyed):
+    """With room the plan has all domains; with less it says what it gives up."""
+    roomy = plan_export(surveyed, Wish(RATE), ROOMY)
+    assert roomy.chosen.shape.domains == surveyed.domains
+    least = min(roomy.offers, key=lambda one: one.flash_bytes)
+    tight = plan_export(surveyed, Wish(RATE), Budget(least.flash_bytes - 200, 64 * KIB))
+    assert len(tight.chosen.shape.domains) == 1
+    assert tight.chosen.labelled <= 0.5
+
+
+def test_wishes_that_cannot_be_met_are_told(surveyed):
+    """An unknown domain, a number of bits that is none, and no room at all."""
+    with pytest.raises(EdgeError, match="'cellar'"):
+        plan_export(surveyed, Wish(RATE, domains=("cellar",)), ROOMY)
+    with pytest.raises(EdgeError, match="300 bits"):
+        plan_export(surveyed, Wish(RATE, bits=300), ROOMY)
+    with pytest.raises(EdgeError, match="nothing fits") as raised:
+        plan_export(surveyed, Wish(RATE), Budget(100, 100))
+    assert "smallest" in raised.value.hint
+    ledger = MemoryLedger()
+    with pytest.raises(EdgeError, match="no facts"):
+        gather(Knowledge(ledger, hdc.plain(WIDTH, ((0, WIDTH),), 1, 256)), ledger)
+
+
+def test_golden_samples_are_no_facts(surveyed):
+    """No fact is among the golden samples, and they are the same every time."""
+    made = golden_features(surveyed)
+    assert (made == golden_features(surveyed)).all()
+    facts = {row.tobytes() for row in surveyed.rows}
+    assert not facts & {row.tobytes() for row in made}

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas import Blueprint, Budget, Cost, Device, NasError, Shape, count_cost, fit_device, probes
+from nas.cost import excess
+
+SHAPE = Shape((10, 6), 3)
+
+
+@pytest.mark.parametrize(
+    ("blueprint", "trained"),
+    [
+        pytest.param(Blueprint("none", (0, 1)), 0, id="none"),
+        pytest.param(Blueprint("linear", (0, 1), 5), 16 * 5, id="linear"),
+        pytest.param(Blueprint("lowrank", (0, 1), 0, 2, "relu", 2), 128, id="lowrank"),
+        pytest.param(Blueprint("bottleneck", (0, 1), 4, 3, "relu", 2), 48 + 12 + 16, id="mlp"),
+        pytest.param(Blueprint("fusion", (0, 1), 4), 64 + 2, id="fusion"),
+        pytest.param(Blueprint("fusion", (0, 1), 4, 2), 64 + 32 + 4, id="gated"),
+        pytest.param(Blueprint("random", (0, 1), 40, 0, "relu", 2), 0, id="random"),
+    ],
+)
+def test_numbers_are_counted(blueprint, trained):
+    """Bytes are those of trained numbers, scales, head and bias; products those of matrices."""
+    cost = count_cost(blueprint, SHAPE)
+    head = (blueprint.width or 16) * 3
+    assert cost.nbytes == 4 * (trained + 2 * 16 + head + 3)
+    assert cost.products == trained + head
+    assert cost.operations == cost.products + cost.additions
+
+
+def test_hadamard_transforms_are_additions():
+    """40 random columns of 16 take three blocks, two rounds, four levels each."""
+    cost = count_cost(Blueprint("random", (0, 1), 40, 0, "relu", 2), SHAPE)
+    assert cost.additions == 16 + 2 * 3 * 16 * 4
+
+
+@given(
+    st.sampled_from(["linear", "bottleneck", "fusion", "random"]),
+    st.integers(1, 500),
+    st.integers(1, 60),
+)
+def test_wider_costs_more(kind, width, rank):
+    """One more column for the head never makes an adaptor cheaper."""
+    rank = rank if kind == "bottleneck" else 0
+    less, more = (count_cost(Blueprint(kind, (0, 1), w, rank), SHAPE) for w in (width, width + 1))
+    assert less.nbytes < more.nbytes
+    assert less.operations < more.operations
+
+
+@given(*[st.floats(1e-4, 10)] * 3)
+def test_a_device_is_recovered_from_its_timings(call, product, addition):
+    """Coefficients that made the timings come out again."""
+    true = Device(call, product, addition)
+    shape = Shape((1_280, 320, 16), 7)
+    costs = [count_cost(one, shape) for one in probes(3)]
+    found = fit_device([(cost, true.latency_ms(cost)) for cost in costs])
+    for cost in costs:
+        assert found.latency_ms(cost) == pytest.approx(true.latency_ms(cost), rel=1e-3)
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=9))
+def test_no_coefficient_is_negative(times):
+    """Timings that make no sense still give a device on which nothing takes less than no time."""
+    costs = [Cost(0, 10**6 * n, 10**5 * (n % 3), n % 4 + 1) for n in range(len(times))]
+    found = fit_device(list(zip(costs, times, strict=True)))
+    assert min(found.call_ms, found.product_ms, found.addition_ms) >= 0
+
+
+@pytest.mark.parametrize("times", [[1.0, 2.0], [1.0, 2.0, 0.0], [1.0, 2.0, float("nan")]])
+def test_too_few_or_impossible_timings_are_refused(times):
+    """Three timings above zero are needed."""
+    with pytest.raises(NasError, match="three timings") as caught:
+        fit_device([(Cost(1, 1, 1, 1), time) for time in times])
+    assert "probes" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("budget", "limit"),
+    [
+        pytest.param(Budget(99, 100, 10), "bytes", id="bytes"),
+        pytest.param(Budget(100, 99, 10), "operations", id="operations"),
+        pytest.param(Budget(100, 100, 2), "milliseconds", id="milliseconds"),
+        pytest.param(Budget(100, 100, 3), None, id="just"),
+    ],
+)
+def test_limits_are_hard(budget, limit):
+    """What is one over a limit does not fit; what is just at it does."""
+    assert excess(Cost(100, 60, 40, 3), budget, Device(1.0, 0.0, 0.0)) == limit
+
+
+def test_timing_probes_tell_the_terms_apart():
+    """The blueprints to time differ in every term, so that a fit has one answer."""
+    costs = [count_cost(one, Shape((1_280, 320), 7)) for one in probes(2)]
+    terms = np.array([[c.calls, c.products / 1e6, c.additions / 1e6] for c in costs])
+    assert np.linalg.matrix_rank(terms) == 3

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from nas import PROXIES, Blueprint, Network
+from tests.nas.sketches import build, sketch
+
+torch = pytest.importorskip("torch")
+
+WIDE = [Blueprint("linear", (0, 1, 2), width) for width in (2, 64)]
+
+
+def constant(blueprint, sizes, seed):
+    """A network that gives every fact the same columns."""
+    weights = torch.ones(sum(sizes), 4, requires_grad=True)
+    return Network({"W": weights}, lambda given, rows: (rows * 0 + 1) @ given["W"])
+
+
+@pytest.mark.parametrize("name", ["naswot", "jacob_cov", "ntk_condition", "spectral"])
+def test_a_network_that_sees_no_difference_is_last(name):
+    """Facts that all look alike score below facts that can be told apart."""
+    alike = PROXIES[name](WIDE[1:], sketch(), constant, 0)
+    apart = PROXIES[name](WIDE[1:], sketch(), build, 0)
+    assert alike[0] < apart[0]
+
+
+def test_sizes_are_those_of_the_cost():
+    """Parameters and multiply-adds grow with width."""
+    for name in ("parameters", "macs", "synflow"):
+        narrow, wide = PROXIES[name](WIDE, sketch(), build, 0)
+        assert narrow < wide
+
+
+def test_synflow_is_the_flow_through_a_line():
+    """Through two layers of ones, each weight carries its share: 44 * 8 paths a class, counted in
+    both layers."""
+
+    def ones(blueprint, sizes, seed):
+        return Network(
+            {"W": torch.ones(sum(sizes), 8, requires_grad=True)},
+            lambda given, rows: rows @ given["W"],
+        )
+
+    task = sketch()
+    found = PROXIES["synflow"]([Blueprint("linear", (0, 1, 2), 8)], task, ones, 0)[0]
+    top = np.random.default_rng(0).standard_normal((8, 3)) / np.sqrt(8)
+    assert found == pytest.approx(2 * 44 * np.abs(top).sum(), rel=1e-5)
+
+
+def test_gradients_of_a_network_that_knows_the_answer_are_small():
+    """With all columns zero, only the top's gradient is left, and it is zero as well."""
+
+    def silent(blueprint, sizes, seed):
+        zeros = torch.zeros(sum(sizes), 4, requires_grad=True)
+        return Network({"W": zeros}, lambda given, rows: rows @ given["W"])
+
+    blueprints = [Blueprint("linear", (0,), 4)]
+    assert PROXIES["snip"](blueprints, sketch(), silent, 0)[0] == 0.0
+    assert PROXIES["grad_norm"](blueprints, sketch(), silent, 0)[0] > 0.0

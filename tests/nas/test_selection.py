@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from nas import Budget, Choice, Device, NasError, NoFit, Sketch, combine, count_cost, search
+from tests.nas.sketches import SPANS, sketch
+
+OPEN = Budget(1 << 40, 1 << 40, 1e9)
+FREE = Device(0.0, 0.0, 0.0)
+SLOW = Device(1.0, 1.0, 1.0)
+
+
+def test_the_tap_that_holds_the_labels_is_chosen():
+    """Without limits the best blueprint reads the tap in which labels show."""
+    found = search(sketch(spread=2.0, telling=1), OPEN, FREE)
+    assert isinstance(found, Choice)
+    assert 1 in found.blueprint.taps
+    assert len(found.ranking) == len(found.scores) == found.considered
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        pytest.param(Budget(2_000, 1 << 40, 1e9), id="bytes"),
+        pytest.param(Budget(1 << 40, 700, 1e9), id="operations"),
+        pytest.param(Budget(1 << 40, 1 << 40, 6.5), id="milliseconds"),
+    ],
+)
+def test_nothing_over_the_budget_is_ranked(budget):
+    """Every blueprint of a ranking keeps all limits, and some do not fit."""
+    task = sketch()
+    found = search(task, budget, SLOW)
+    assert isinstance(found, Choice)
+    assert len(found.ranking) < found.considered
+    for one in found.ranking:
+        cost = count_cost(one, task.shape)
+        assert cost.nbytes <= budget.nbytes
+        assert cost.operations <= budget.operations
+        assert SLOW.latency_ms(cost) <= budget.latency_ms
+
+
+@pytest.mark.parametrize(
+    ("budget", "word"),
+    [(Budget(10, 1 << 40, 1e9), "bytes"), (Budget(1 << 40, 1 << 40, 0.1), "milliseconds")],
+)
+def test_a_budget_that_nothing_fits_is_an_answer(budget, word):
+    """The reason names the limit and the least that is needed."""
+    found = search(sketch(), budget, SLOW)
+    assert isinstance(found, NoFit)
+    assert word in found.reason
+    assert "least" in found.reason
+
+
+def test_one_label_is_an_answer():
+    """There is nothing to choose by where a domain has one label only."""
+    task = sketch(own=5, others=20)
+    targets = np.where(task.own, 0, task.targets)
+    found = search(Sketch(task.rows, targets, task.own, SPANS), OPEN, FREE)
+    assert isinstance(found, NoFit)
+    assert "two labels" in found.reason or "2 labels" in found.reason
+
+
+@pytest.mark.parametrize("proxies", [{}, {"wishes": 1.0}])
+def test_unknown_proxies_are_refused(proxies):
+    """A name that is not in the table, or none at all, is an error that lists the table."""
+    with pytest.raises(NasError, match="naswot"):
+        search(sketch(), OPEN, FREE, proxies=proxies)
+
+
+def test_a_search_repeats_and_harms_nothing():
+    """The same task, budget and seed give the same ranking, and the task is as it was."""
+    task = sketch()
+    before = task.rows.copy()
+    first, second = (search(task, OPEN, FREE, 3) for _ in range(2))
+    assert isinstance(first, Choice)
+    assert isinstance(second, Choice)
+    assert first.ranking == second.ranking
+    assert np.array_equal(task.rows, before)
+
+
+def test_a_shortlist_starts_with_the_best_of_each_kind():
+    """It has no repeats, begins with the choice, and shows every kind before a second of one."""
+    found = search(sketch(), OPEN, FREE)
+    assert isinstance(found, Choice)
+    short = found.shortlist(9)
+    assert len(set(short)) == 9
+    assert short[0] == found.blueprint
+    assert len({one.kind for one in short[:6]}) == 6
+    assert found.shortlist(2) == short[:2]
+
+
+FINITE = arrays(np.float64, 12, elements=st.floats(-1e6, 1e6))
+
+
+@given(FINITE)
+def test_one_proxy_keeps_its_order(scores):
+    """Combining a single proxy orders blueprints as it does, ties included."""
+    combined = combine({"a": scores}, {"a": 2.0})
+    signs = [np.sign(np.subtract.outer(v, v)) for v in (scores, combined)]
+    assert np.array_equal(*signs)
+
+
+@given(FINITE, FINITE)
+def test_what_all_proxies_prefer_is_preferred(one, two):
+    """A blueprint that is above another by every proxy is above it combined."""
+    combined = combine({"a": one, "b": two}, {"a": 1.0, "b": 0.25})
+    both = np.less.outer(one, one) & np.less.outer(two, two)
+    assert np.less.outer(combined, combined)[both].all()
+
+
+def test_what_is_not_a_number_is_last():
+    """A proxy that fails on a blueprint speaks against it."""
+    assert np.argmin(combine({"a": np.array([0.0, np.nan, -1e300])}, {"a": 1.0})) == 1

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas import NasError, Shape, Sketch
+from nas.sketch import sample
+from tests.nas.sketches import SPANS, sketch
+
+
+def test_the_shape_follows_from_spans_and_labels():
+    """Columns by tap, and as many classes as the labels number."""
+    assert sketch().shape == Shape((24, 8, 12), 3)
+
+
+def test_columns_come_in_the_order_of_taps():
+    """Reading two taps puts their columns side by side."""
+    task = sketch()
+    assert np.array_equal(task.read((0, 2)), np.delete(task.rows, np.s_[24:32], axis=1))
+
+
+@pytest.mark.parametrize("flaw", ["dtype", "width", "count", "spans", "own", "nan", "negative"])
+def test_what_does_not_belong_together_is_refused(flaw):
+    """Wrong shapes, dtypes and values raise the room's error, with a hint."""
+    good = sketch()
+    rows, targets, own, spans = good.rows.copy(), good.targets.copy(), good.own.copy(), SPANS
+    if flaw == "dtype":
+        rows = rows.astype(np.float64)
+    elif flaw == "width":
+        rows = rows[:, :-1]
+    elif flaw == "count":
+        targets = targets[:-1]
+    elif flaw == "spans":
+        spans = ()
+    elif flaw == "own":
+        own[:] = False
+    elif flaw == "nan":
+        rows[0, 0] = np.nan
+    else:
+        targets[0] = -1
+    with pytest.raises(NasError, match="sketching a task") as caught:
+        Sketch(rows, targets, own, spans)
+    assert caught.value.hint
+
+
+@given(st.integers(1, 50), st.integers(0, 30), st.integers(0, 99))
+def test_a_sample_is_even_and_within_limits(own, others, seed):
+    """No more facts than asked for, the domain's first, labels within one of each other."""
+    few = sample(sketch(), own, others, seed)
+    assert few.own.sum() == min(own, 40)
+    assert (~few.own).sum() == min(others, 20)
+    assert few.own.tolist() == sorted(few.own.tolist(), reverse=True)
+    counts = np.bincount(few.targets[few.own], minlength=3)
+    assert counts.max() - counts.min() <= 1
+
+
+def test_a_sample_repeats_for_its_seed():
+    """The same seed draws the same facts."""
+    one, two = (sample(sketch(), 9, 5, 3) for _ in range(2))
+    assert np.array_equal(one.rows, two.rows)

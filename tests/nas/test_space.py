@@ -1,0 +1,63 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas import ACTIVATIONS, KINDS, NasError, enumerate_space
+from nas.space import SIZE_MIN, tap_sets
+
+
+@pytest.mark.parametrize("taps", range(1, 13))
+def test_a_space_is_large_and_without_repeats(taps):
+    """Every encoder gets a thousand different blueprints or more, and not thousands."""
+    space = list(enumerate_space(taps))
+    assert SIZE_MIN <= len(space) <= 2 * SIZE_MIN
+    assert len(set(space)) == len(space)
+
+
+@pytest.mark.parametrize("taps", [1, 2, 8])
+def test_every_blueprint_is_valid(taps):
+    """Fields hold what their kind uses, and those it does not use keep their defaults."""
+    for one in enumerate_space(taps):
+        assert one.kind in KINDS
+        assert one.activation in ACTIVATIONS
+        assert list(one.taps) == sorted(set(one.taps))
+        assert one.taps
+        assert set(one.taps) <= set(range(taps))
+        assert one.depth >= 1
+        assert (one.width > 0) == (one.kind not in {"none", "lowrank"})
+        assert one.rank > 0 or one.kind not in {"lowrank", "bottleneck"}
+        assert one.rank == 0 or one.kind in {"lowrank", "bottleneck", "fusion"}
+        assert len(one.taps) > 1 or one.kind != "fusion"
+
+
+def test_all_kinds_meet_all_taps():
+    """With several taps each kind occurs, on single taps and on all of them."""
+    space = list(enumerate_space(8))
+    assert {one.kind for one in space} == set(KINDS)
+    assert {one.kind for one in space if len(one.taps) == 8} == set(KINDS)
+    assert {one.kind for one in space if one.taps == (3,)} == set(KINDS) - {"fusion"}
+
+
+def test_the_space_is_the_same_each_time_and_lazy():
+    """The order is fixed, and the first blueprint costs nothing."""
+    assert list(enumerate_space(8)) == list(enumerate_space(8))
+    assert next(itertools.islice(enumerate_space(8), 1)).kind == "none"
+
+
+@given(st.integers(1, 30))
+def test_tap_sets_are_runs_on_a_ring(taps):
+    """There are n (n - 1) + 1 different runs, each without a gap but the one around the end."""
+    sets = tap_sets(taps)
+    assert len(set(sets)) == taps * (taps - 1) + 1
+    for chosen in sets:
+        gaps = sum((tap + 1) % taps not in chosen for tap in chosen)
+        assert gaps == (0 if len(chosen) == taps else 1)
+
+
+def test_no_taps_are_refused():
+    """An encoder without taps is an error that says what to pass."""
+    with pytest.raises(NasError, match="one tap or more") as caught:
+        next(enumerate_space(0))
+    assert caught.value.hint
