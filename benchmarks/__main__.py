@@ -9,6 +9,7 @@ from .report import show, write
 
 # Each module has `run(data: Path | None) -> Report`; loaded only when asked for, since peers weigh.
 NAMES = {
+    "bridge": "benchmarks.bridge",
     "classes": "benchmarks.classes",
     "domains": "benchmarks.domains",
     "exact": "benchmarks.exact",

@@ -63,10 +63,11 @@ def run(data: Path | None) -> Report:
                 notes.append("skipped emlearn: it is not installed (extra `bench`)")
             else:
                 rows += [row for one in grounds for row in _flash(*one)]
-    return Report("bridge", tuple(rows), _summary(rows, grounds[-1][0]) | link, tuple(notes))
+    return Report("bridge", tuple(rows), summarise(rows, grounds[-1][0]) | link, tuple(notes))
 
 
-def _summary(rows: list[Row], task: str) -> Summary:
+def summarise(rows: list[Row], task: str) -> Summary:
+    """The summary keys that rows hold; `task`: the set whose accuracies count."""
     at = {(row.method, row.metric): row.value for row in rows}
     made = {
         "vectors": sum(v for (_, metric), v in at.items() if metric == "vectors"),
@@ -84,6 +85,8 @@ def _summary(rows: list[Row], task: str) -> Summary:
         named[f"our_accuracy_{kib}"] = (f"auricle, {task}", f"accuracy_{kib}_kib")
         named[f"emlearn_accuracy_{kib}"] = (f"emlearn best, {task}", f"accuracy_{kib}_kib")
         named[f"emlearn_flash_bytes_{kib}"] = (f"emlearn best, {task}", f"flash_bytes_{kib}_kib")
+    middle = f"_{BUDGETS_KIB[1]}"
+    named |= {k.removesuffix(middle): key for k, key in named.items() if k.endswith(middle)}
     return made | {name: at[key] for name, key in named.items() if key in at}
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import firmware_bridge
 from firmware_bridge import Extract, pack_extract
 
-from .bridge_native import LINK_FILES, SANITIZERS, STRICT
+from .bridge_native import LINK_FILES, SANITIZERS, STRICT, UPDATE_FILES
 
 SOURCES: Final = Path(firmware_bridge.__file__).parent / "c"
 PROGRAMS: Final = Path(__file__).parent / "firmware"
@@ -69,13 +69,15 @@ def build_speed(board: Board, folder: Path) -> Path:
     return _cross(board, sources, folder / f"speed_{board.name}", "-O2")
 
 
-def build_app(board: Board, export: Path, folder: Path) -> Path:
-    """Compile the reference application with the knowledge of an export."""
-    names = (*LINK_FILES, *DETECTOR, "app")
+def build_app(board: Board, export: Path, folder: Path, key: bytes = b"") -> Path:
+    """Compile the reference application with the knowledge of an export.  key: of the fleet, 32
+    bytes; with it the application takes signed models over the link."""
+    names = dict.fromkeys((*LINK_FILES, *DETECTOR, "app", *(UPDATE_FILES if key else ())))
     sources = [SOURCES / f"auricle_{name}.c" for name in names]
     sources += [export / "auricle_knowledge.c", export / "auricle_golden.c"]
     sources += [SOURCES / "mps2" / "board.c"]
-    return _cross(board, sources, folder / f"app_{board.name}", "-Os", f"-I{export}")
+    flags = [f"-DAURICLE_FLEET_KEY={{{','.join(map(str, key))}}}"] if key else []
+    return _cross(board, sources, folder / f"app_{board.name}", "-Os", f"-I{export}", *flags)
 
 
 def measure_footprint(board: Board, folder: Path) -> dict[str, int]:

@@ -65,7 +65,7 @@ def run(data: Path | None) -> Report:
     pacs, cifar = load_pacs(data), load_cifar(data)
     for name, samples, sizes in (("pacs", pacs, (1,)), ("cifar", cifar, (1, 2))):
         given = views(samples)
-        courses = [_course(name, samples, size, given) for size in sizes]
+        courses = [course(name, samples, size, given) for size in sizes]
         for peer in (*PEERS, JOINT):
             rows += closed(courses, peer)
         for own in (OURS, ALONE) if samples.domains > 1 else (OURS,):
@@ -162,7 +162,8 @@ def summary(rows: list[Row]) -> dict[str, float]:
     return made | {"forgetting": max(lost)}
 
 
-def _course(name: str, samples: Samples, size: int, given: dict[str, View]) -> Course:
+def course(name: str, samples: Samples, size: int, given: dict[str, View]) -> Course:
+    """Cut the classes into tasks of a size: in natural order, reversed, and drawn by chance."""
     natural = tuple(range(samples.classes))
     random = np.random.default_rng(0)
     drawn = (tuple(random.permutation(samples.classes).tolist()) for _ in range(ORDERS - 2))

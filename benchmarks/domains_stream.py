@@ -3,14 +3,14 @@
 PACS, all taps, official split.  A device is enrolled in the first domain (70 % of it, labelled);
 then its camera shows the rest of that domain, the three others one after the other, and each of
 the four again, boundaries unknown.  Of every ten observations one is labelled, 50 to 200
-observations later, without its domain.  Compared with the same labels filed under their true
-domains, and with all labels of all domains so filed.
+observations later, without its domain.  Where an alarm ends in a domain that was new, the device
+surveys its geometry again: the one before knows the first domains only.  Compared with the same
+labels filed under their true domains, and with all labels of all domains so filed.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import pairwise, permutations
 from pathlib import Path
 from statistics import fmean
@@ -93,8 +93,7 @@ def run_streams(
     pacs = load_pacs(data)
     chosen = tuple(orders) or tuple(permutations(range(DOMAINS)))
     stays = [run_stream(pacs, order, seed) for order in chosen for seed in seeds]
-    full = [told_all(pacs, order[0], seed) for order in chosen for seed in seeds]
-    return summarise(stays) | {"told_all_labels_accuracy": fmean(full)}
+    return summarise(stays) | {"told_all_labels_accuracy": told_all(pacs)}
 
 
 def summarise(stays: Sequence[Stay]) -> dict[str, float]:
@@ -180,17 +179,14 @@ def run_stream(pacs: Pacs, order: Order, seed: int) -> Stay:
     )
 
 
-@cache
-def told_all(pacs: Pacs, first: int, seed: int) -> float:
+def told_all(pacs: Pacs) -> float:
     """Accuracy with every training label, filed under its true domain."""
-    random = np.random.default_rng([seed, first])
-    rows = random.permutation(np.flatnonzero((pacs.domain == first) & ~pacs.held))
     device = _Device(pacs)
-    device.enrol(rows[: round(ENROLLED * len(rows))])
-    facts = [pacs.fact(int(row), f"true-{pacs.domain[row]}") for row in np.flatnonzero(~pacs.held)]
-    ledger = MemoryLedger(facts)
-    _take_geometry(device.ledger, ledger)
-    return fmean(_examine(pacs, ledger, tuple(range(DOMAINS))))
+    rows = np.flatnonzero(~pacs.held).tolist()
+    facts = tuple(pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows)
+    for event in (Enrol(facts), Survey()):
+        list(device.feed(event))
+    return fmean(_examine(pacs, device.ledger, tuple(range(DOMAINS))))
 
 
 class _Showing:
@@ -200,6 +196,7 @@ class _Showing:
         self._pacs, self._device, self._random = pacs, device, random
         self._at = 0
         self._due: list[tuple[int, int]] = []
+        self._surveyed = {FIRST}
         self.alarms = 0
         self.delays: list[int] = []
         self.right: list[bool] = []
@@ -216,11 +213,18 @@ class _Showing:
                     self.alarms += 1
                     self.delays += [] if noticed else [self._at - began + 1]
                     noticed = True
+                elif isinstance(message, DriftAlarm):
+                    self._survey(message.domain)
             if self._random.random() < LABELLED:
                 self._due.append((self._at, row))
             self._at += 1
             if self._at % ROUND == 0:
                 self.hand_in()
+
+    def _survey(self, domain: str) -> None:
+        if domain not in self._surveyed:
+            self._surveyed.add(domain)
+            list(self._device.feed(Survey()))
 
     def hand_in(self, *, everything: bool = False) -> None:
         ripe = [due for due in self._due if everything or due[0] + DELAY_MIN <= self._at]

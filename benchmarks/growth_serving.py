@@ -160,6 +160,7 @@ def _notes(camera: Camera, rounds: list[Round], count: int) -> list[str]:
     return [
         f"{served}; {camera.dropped} dropped in all",
         f"rounds of growth: {states}; the first: {first.detail}",
+        "where a growth is refused, label_to_serving_s is the time to that decision",
         f"of {', '.join(FORBIDDEN)} loaded while serving: {loaded}",
     ]
 

@@ -127,10 +127,10 @@ def _ours(pacs: Pacs, own: Ints, old: Ints, test: Ints, count: int) -> Iterator[
     yield "auricle", head
     if count not in GROWN_AT:
         return
-    from edge.growth import grow
+    from edge import growth
 
     job = GrowthJob("labels", mine.domains[0], 1, 1, BUDGET, pacs.spans, mine, theirs)
-    record = grow(job).record
+    record = growth.grow(job).record
     if record is None:
         yield "auricle grown", head
         return

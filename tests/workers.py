@@ -179,7 +179,7 @@ def reporting(job: GrowthJob) -> GrowthResult:
         f"data {resource.getrlimit(resource.RLIMIT_DATA)[0] // MIB}",
         f"core {resource.getrlimit(resource.RLIMIT_CORE)[0]}",
         f"torch {'torch' in sys.modules}",
-        f"here {'' in sys.path or str(Path.cwd()) in sys.path}",
+        f"batch {os.sched_getscheduler(0) == os.SCHED_BATCH}",
     )
     return GrowthResult(job.id, job.domain, None, "limits", math.nan, math.nan, said)
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import nas
-from edge.core import GrowthJob, GrowthResult
-from edge.core.adaptors import Record
 
+from ..core import GrowthJob, GrowthResult
+from ..core.adaptors import Record
 from .judging import (
     Scored,
     Split,
@@ -83,21 +83,24 @@ def _serving(job: GrowthJob, parts: Split) -> Scored:
 def _judge(
     job: GrowthJob, parts: Split, story: _Story, serving: Scored, scored: list[Scored]
 ) -> GrowthResult:
-    best = max(scored, key=lambda one: one.accuracy)
+    best = _choose(scored, serving)
     head = serving if job.incumbent is None else score_head(job, parts)
-    if head is not serving and better(head, serving, 1) and head.accuracy >= best.accuracy:
+    if head is not serving and head.accuracy >= best.accuracy and better(head, serving, 1):
         best = head
-    elif not better(best, serving, len(scored)):
-        reason = (
-            f"{best.blueprint.kind} got {best.accuracy:.1%} of the held-out facts right, what "
-            f"serves {serving.accuracy:.1%}: no more than chance explains"
-        )
-        return replace(_result(job, story, reason), accuracy=best.accuracy,
-                       incumbent=serving.accuracy)  # fmt: skip
-    record = _record(job, parts, best, serving)
-    reason = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"
-    return replace(_result(job, story, reason), record=record, accuracy=best.accuracy,
-                   incumbent=serving.accuracy)  # fmt: skip
+    told = _result(job, story, "")
+    told = replace(told, accuracy=best.accuracy, incumbent=serving.accuracy)
+    change = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"
+    if best is not head and not better(best, serving, len(scored)):
+        return replace(told, reason=f"{change}, no more than chance explains")
+    return replace(told, reason=change, record=_record(job, parts, best, serving))
+
+
+def _choose(scored: list[Scored], serving: Scored) -> Scored:
+    """Return the best, or a record of another domain that does as well and need not be grown."""
+    best = max(scored, key=lambda one: one.accuracy)
+    ready = [one for one in scored if one.record and not better(best, one, 1)]
+    ready = [one for one in ready if better(one, serving, len(scored))]
+    return max(ready, key=lambda one: one.accuracy, default=best)
 
 
 def _record(job: GrowthJob, parts: Split, best: Scored, serving: Scored) -> Record:

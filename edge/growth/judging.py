@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas
-from edge.core import Batch, GrowthJob
-from edge.core.adaptors import (
+
+from ..core import Batch, GrowthJob
+from ..core.adaptors import (
     Record,
     Spans,
     Transform,

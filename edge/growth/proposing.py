@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas
-from edge.core import Batch, GrowthJob
-from edge.core.adaptors import LEVELS, Fitted, Spans, build, shapes, standardise
+
+from ..core import Batch, GrowthJob
+from ..core.adaptors import LEVELS, Fitted, Spans, build, shapes, standardise
 
 CANDIDATES: Final = 3
 TIMINGS: Final = 5

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import nas
-from edge.core import Batch
-from edge.core.adaptors import LEVELS, Spans, Standard, frame, shapes, standardise
 
+from ..core import Batch
+from ..core.adaptors import LEVELS, Spans, Standard, frame, shapes, standardise
 from .networks import transform
 
 STEPS: Final = 24
@@ -69,8 +69,8 @@ def _lessons(
     labels, targets = np.unique(np.array(names), return_inverse=True)
     weights = np.ones(len(names), np.float32)
     weights[len(own) :] = SUPPORT_WEIGHT * min(1.0, len(own) / max(1, len(few)))
-    tensors = (torch.from_numpy(v) for v in (rows, targets.astype(np.int64), weights))
-    return Lessons(*tensors, len(labels))
+    numbers = torch.from_numpy(targets.astype(np.int64))
+    return Lessons(torch.from_numpy(rows), numbers, torch.from_numpy(weights), len(labels))
 
 
 def _descend(

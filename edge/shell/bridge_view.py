@@ -1,10 +1,7 @@
 """How exports for microcontrollers, and what comes from them, are shown."""
 
-from collections import Counter
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
-
-from firmware_bridge import Event, Link
 
 from ..core import Decision
 from .actions import Predicted
@@ -93,18 +90,9 @@ def show_attached(attached: Attachment) -> None:
     )
 
 
-def event_as_data(event: Event) -> dict[str, Any]:
-    """An event of the link as plain values, with its kind; bytes in hexadecimal."""
-    shown = {
-        name: value.hex() if isinstance(value, bytes) else value
-        for name, value in asdict(event).items()
-    }
-    return {"event": type(event).__name__, **shown}
-
-
-def show_event(event: Event) -> None:
-    """Print an event of the link in one line."""
-    data = event_as_data(event)
+def show_event(told: Mapping[str, Any]) -> None:
+    """Print an event of the link, as `event_as_data` tells it, in one line."""
+    data = dict(told)
     name = data.pop("event")
     cut = 2 * VALUES_SHOWN
     fields = (
@@ -114,8 +102,3 @@ def show_event(event: Event) -> None:
         for key, value in data.items()
     )
     say(f"{name:15} {', '.join(fields)}")
-
-
-def totals(link: Link, seen: Counter[str]) -> dict[str, object]:
-    """How often each kind of event came, and the counters of this side of the link."""
-    return {**dict(sorted(seen.items())), **asdict(link.counters)}

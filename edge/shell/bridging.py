@@ -2,9 +2,10 @@
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
 import numpy as np
 
@@ -98,3 +99,17 @@ class Attachment:
     def _next_id(self) -> int:
         self._command = (self._command + 1) % COMMAND_IDS
         return self._command
+
+
+def event_as_data(event: bridge.Event) -> dict[str, Any]:
+    """An event of the link as plain values, with its kind; bytes in hexadecimal."""
+    shown = {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in asdict(event).items()
+    }
+    return {"event": type(event).__name__, **shown}
+
+
+def totals(link: bridge.Link, seen: Counter[str]) -> dict[str, object]:
+    """How often each kind of event came, and the counters of this side of the link."""
+    return {**dict(sorted(seen.items())), **asdict(link.counters)}

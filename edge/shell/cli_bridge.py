@@ -9,7 +9,7 @@ import typer
 
 from ..core import ConfigError, Decision
 from . import bridge_view, views
-from .bridging import Attachment, open_link, turns
+from .bridging import Attachment, event_as_data, open_link, totals, turns
 from .cli_options import HERE, HomeOption, JsonOption
 from .extraction_plan import KIB, Budget, Wish, plan_export, read_ground, write_export
 from .home import Home
@@ -70,17 +70,12 @@ def monitor(
         try:
             for event in turns(link, transport, seconds):
                 seen[type(event).__name__] += 1
-                if as_json:
-                    views.show_json(bridge_view.event_as_data(event))
-                else:
-                    bridge_view.show_event(event)
+                told = event_as_data(event)
+                views.show_json(told) if as_json else bridge_view.show_event(told)
         except KeyboardInterrupt:
             views.say("")
-    totals = bridge_view.totals(link, seen)
-    if as_json:
-        views.show_json(totals)
-    else:
-        views.show_pairs(totals.items())
+    counted = totals(link, seen)
+    views.show_json(counted) if as_json else views.show_pairs(counted.items())
 
 
 def export_c(

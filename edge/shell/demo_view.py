@@ -25,7 +25,8 @@ from rich.text import Text
 
 from ..core import Decision, GrowthJob, GrowthResult, Receipt
 from ..sim.demo import TITLE, tell
-from ..sim.demo_beats import Beat, Chapter, Glimpse, Line, Outcome, Pause, Tone
+from ..sim.demo_beats import Beat, Chapter, Glimpse, Line, Outcome, Pause, Pixels, Tone
+from ..sim.demo_pixels import TITLE as PIXELS_TITLE
 from ..sim.demo_story import Plan
 from ..sim.digits import Digits
 from ..sim.report import write_report
@@ -38,6 +39,7 @@ ENCODER: Final = "efficientnet_lite0"
 WORKER_MIB_MAX: Final = 2_048
 WORKER_SECONDS_MAX: Final = 120.0
 POLL_SECONDS: Final = 0.05
+PIXELS: Final = "pixels"
 SHADES: Final = " ░▒▓█"
 SAMPLE_ROWS: Final = 7
 SAMPLE_DIGITS: Final = (2, 4, 7, 8)
@@ -71,6 +73,8 @@ def show_demo(out: Path, plan: Plan | None = None, console: Console = terminal) 
         assert outcome is not None, "the story ends with its outcome"
         home.store.stamp(outcome.recording.digest)
     report = write_report((outcome.recording,), folder, TITLE)
+    if outcome.pixels is not None:
+        write_report((outcome.pixels.recording,), folder / PIXELS, PIXELS_TITLE)
     show_outcome(outcome, console)
     _show_paths(folder, report, time.monotonic() - began, console)
     return 0 if outcome.proof.holds else 1
@@ -225,12 +229,22 @@ def _figures(outcome: Outcome) -> tuple[tuple[str, str], ...]:
         ("called new though known", f"{mistaken} (ordered: {outcome.recording.rate:.0%})"),
         ("late labels", f"{outcome.placed} of {outcome.labels} found the new domain by themselves"),
         ("adaptor", _adaptor(outcome)),
+        *_pixels(outcome.pixels),
         ("routed", f"{again.routed} of {again.images} to the new scanner's own, by themselves"),
         ("forgotten", f"{proof.facts} facts, {proof.traces_after} of them left in the file"),
         ("sent again", f"{proof.relearned} of {proof.redelivered} relearned"),
         ("knowledge", exact if proof.exact else f"NOT {exact}"),
         ("time per image", f"encoder {encoding}, everything else {rest} ({share})"),
     )
+
+
+def _pixels(pixels: Pixels | None) -> tuple[tuple[str, str], ...]:
+    if pixels is None:
+        return ()
+    before, after, images = pixels.before, pixels.after, pixels.images
+    known = f"MNIST {before.known:.1%} → {after.known:.1%}"
+    new = f"new scanner {before.new:.1%} → {after.new:.1%}"
+    return (("adaptors, bare pixels", f"{known}, {new}, {pixels.routed} of {images} routed right"),)
 
 
 def _adaptor(outcome: Outcome) -> str:
@@ -246,8 +260,10 @@ def _adaptor(outcome: Outcome) -> str:
 
 def _show_paths(folder: Path, report: Path, seconds: float, console: Console) -> None:
     home = shlex.quote(str(folder))
+    pixels = folder / PIXELS / report.name
     rows = (
         ("report", f"{report}  (open it in a browser)"),
+        *([("of bare pixels", str(pixels))] if pixels.exists() else []),
         ("knowledge", str(folder / "knowledge.db")),
         ("took", f"{seconds:.0f} s"),
         ("look inside", f"auricle inspect --home {home}"),

@@ -120,7 +120,7 @@ def gather(knowledge: Knowledge, ledger: Ledger) -> Ground:
     codes = geometry.project(rows)
     held = np.concatenate(
         [
-            memory.distances_held_out(*memory.keys[concept], codes[own == concept])
+            memory.distances_held_out(*memory.keys[int(concept)], codes[own == concept])
             for concept in np.unique(own)
         ]
     )

@@ -26,6 +26,7 @@ from .parcels import pack, unpack
 
 MIB: Final = 1 << 20
 NICENESS: Final = 10
+"""A tenth of a core that others keep busy: little to whoever serves, and the job still ends."""
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-P", "-m", "edge.shell.worker")
 ONE_THREAD: Final = dict.fromkeys(
@@ -248,8 +249,8 @@ def _limit(memory_mib_max: int, seconds_max: float) -> None:
     """Give way to whoever serves; take no more memory and time than allowed; if memory runs out in
     the whole machine, be the first to go."""
     os.nice(NICENESS)
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     signal.setitimer(signal.ITIMER_REAL, seconds_max)
     size = memory_mib_max * MIB
     _bound(resource.RLIMIT_DATA, size)

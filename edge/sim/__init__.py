@@ -5,7 +5,6 @@
 
 from .checkers import BrokenPromiseError
 from .digits import DIGITS, Digits, load_mnist, load_optdigits
-from .examination import answer_sample
 from .harness import Progress, run_scenario
 from .metrics import time_stage
 from .recording import Mark, MarkKind, Recording, Step, Timing
@@ -26,7 +25,6 @@ __all__ = [
     "Step",
     "Timing",
     "World",
-    "answer_sample",
     "build_world",
     "load_mnist",
     "load_optdigits",

@@ -80,11 +80,16 @@ def draw_matrix(recording: Recording, name: str) -> str:
             title="Accuracy on held-out sets",
         )
         axes.set_xticks(range(columns), [shorten(text) for text in recording.domains])
-        axes.set_yticks(range(rows), [f"after {shorten(text)}" for text in recording.checkpoints])
+        axes.set_yticks(range(rows), [_name_checkpoint(text) for text in recording.checkpoints])
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
         return render_svg(figure, name)
+
+
+def _name_checkpoint(text: str) -> str:
+    """Checkpoints of a scenario are named after the phase that has just ended."""
+    return f"after {shorten(text)}" if text[:1].isdigit() else text
 
 
 def draw_latency(recording: Recording, name: str) -> str:

@@ -86,13 +86,25 @@ class Exam:
 
 
 @dataclass(frozen=True, slots=True)
+class Pixels:
+    """What growth made of bare pixels.  before, after: exams by heads alone and with adaptors.
+    routed: of the last `images`, those that were sent to their own scanner."""
+
+    recording: Recording
+    before: Exam
+    after: Exam
+    routed: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What the story comes to.
 
     exams: after enrolment, after the labels, with the adaptor where one serves, after forgetting.
     placed: labels that went to the
     domain the alarm had opened.  encoder_ms, rest_ms: medians per image, of the encoder and of
-    everything else.
+    everything else.  pixels: None where nothing can grow.
     """
 
     recording: Recording
@@ -107,6 +119,7 @@ class Outcome:
     proof: Proof
     encoder_ms: float
     rest_ms: float
+    pixels: Pixels | None = None
 
 
 Beat = Chapter | Glimpse | Line | Pause | Receipt | Outcome

@@ -12,6 +12,7 @@ import encoder
 from ..core import (
     Abandon,
     Config,
+    Decision,
     Effect,
     Event,
     Grow,
@@ -23,7 +24,7 @@ from ..core import (
     Runtime,
 )
 from ..shell.store import Store
-from .examination import Answer, ask
+from .examination import ask, follow
 from .metrics import time_stage
 from .recording import Timing
 from .workshop import Workshop
@@ -99,13 +100,17 @@ class Desk:
 
     def examine(self, sheet: Sheet) -> NDArray[np.bool_]:
         """Say for each image whether it is read right; leaves the runtime as it was."""
-        said = [answer.label for answer in self.ask(sheet)]
+        said = [decision.guess for decision in self.ask(sheet)]
         return np.array([guess == label for guess, label in zip(said, sheet.labels, strict=True)])
 
-    def ask(self, sheet: Sheet) -> tuple[Answer, ...]:
-        """Ask every image, without the runtime noticing."""
-        known, rate = self.runtime.knowledge, self.config.false_alarm_rate
-        return tuple(ask(known, row, rate) for row in sheet.features)
+    def ask(self, sheet: Sheet) -> tuple[Decision, ...]:
+        """Ask every image by itself, without the runtime noticing."""
+        known = self.runtime.knowledge
+        return tuple(ask(known, row, self.config) for row in sheet.features)
+
+    def follow(self, sheet: Sheet) -> tuple[Decision, ...]:
+        """Ask the images as a stream, without the runtime noticing."""
+        return follow(self.runtime.knowledge, sheet.features, self.config)
 
     def timings(self) -> tuple[Timing, ...]:
         """Return what an image cost in encoder and runtime, and what a change cost in the store."""

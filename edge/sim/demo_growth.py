@@ -1,12 +1,14 @@
 """The demonstration's adaptor: searched for, trained, judged, and grown again after forgetting."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 from ..core import Grown, GrowRequest
 from .demo_beats import Beat, Line, Pause
 from .demo_story import Story
-from .recording import Episode, Trial
+from .examination import tabulate
+from .recording import Episode, Routing, Trial
 from .workshop import NO_TORCH
 
 TEXT: Final = "A worker looks for a small network that reads more of the examples held out."
@@ -22,9 +24,9 @@ def grow(story: Story, domain: str) -> Iterator[Beat]:
     if workshop.grow is None:
         yield Line(NO_TORCH)
         return
+    workshop.now = len(story.steps)
     story.tell(GrowRequest(domain))
     yield Pause(WORKING)
-    workshop.now = len(story.steps)
     result = workshop.collect(wait=True)
     assert result is not None, "the job that was asked for has just been taken"
     story.tell(Grown(result))
@@ -33,6 +35,19 @@ def grow(story: Story, domain: str) -> Iterator[Beat]:
     yield from (Line(text) for text in episode.search if "score" not in text)
     yield from (Line(_trial(trial)) for trial in episode.trials)
     yield _verdict(episode)
+
+
+def route(story: Story, domains: tuple[str, str]) -> Routing:
+    """Count where the held-out images of both sources are sent.  domains: what the device calls
+    them, which by now is what they are called."""
+    desk = story.desk
+    counts: Counter[str] = Counter()
+    for (domain, _), count in desk.runtime.knowledge.memory.counts.items():
+        counts[domain] += count
+    singles = dict(zip(domains, map(desk.ask, story.sheets), strict=True))
+    streams = dict(zip(domains, map(desk.follow, story.sheets), strict=True))
+    learned = {(name, name): counts[name] for name in domains}
+    return tabulate(singles, streams, learned, desk.runtime.knowledge, desk.config.window)
 
 
 def adapted(story: Story, domain: str) -> bool:
@@ -50,7 +65,9 @@ def _verdict(episode: Episode) -> Line:
     if episode.accuracy is None or episode.incumbent is None:
         return Line(f"{episode.reason}; the head goes on alone{took}", "bad")
     if episode.state == "serving":
-        text = f"{episode.blueprint} serves: {episode.accuracy:.1%}, without it"
+        tried = {trial.blueprint for trial in episode.trials}
+        how = "serves" if episode.blueprint in tried else "of another domain serves here, too"
+        text = f"{episode.blueprint} {how}: {episode.accuracy:.1%}, without it"
         return Line(f"{text} {episode.incumbent:.1%}{took}", "good")
     text = f"without them {episode.incumbent:.1%}: no more than chance explains"
     return Line(f"{text}, the head goes on alone{took}")

@@ -31,7 +31,8 @@ P_SHOWN_MIN: Final = 0.0001
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many images each chapter takes.  `digit`: the one forgotten in the new domain."""
+    """How many images each chapter takes.  `digit`: the one forgotten in the new domain;
+    `pixels_per_digit`: taught of each scanner without the encoder."""
 
     enrolled_per_digit: int = 100
     exam: int = 300
@@ -39,6 +40,7 @@ class Plan:
     unlabelled: int = 250
     labels_per_digit: int = 12
     labelled: int = 400
+    pixels_per_digit: int = 40
     digit: str = "7"
     seed: int = 1
 

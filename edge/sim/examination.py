@@ -1,16 +1,15 @@
 """Held-out samples asked from outside, without the runtime noticing: what it would answer."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 import encoder
-import hdc
 
-from ..core import Config, Fact, Knowledge, MemoryLedger, derive
+from ..core import Config, Decision, Fact, Knowledge, MemoryLedger, Observation, derive
+from ..core.watch import Watch
 from .recording import Routing
 from .replay import ReplayModel
 from .world import Sample, World
@@ -19,29 +18,23 @@ Truth = tuple[str, str]
 """True domain and label."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is said of one held-out sample."""
-
-    label: str
-    verdict: hdc.Verdict
-
-    @property
-    def routed(self) -> str:
-        """The device's domain that answers."""
-        return self.verdict.domain
+def ask(knowledge: Knowledge, features: encoder.Features, config: Config) -> Decision:
+    """Decide as the Runtime does on a sample that nothing came before, without touching it."""
+    return _decide(Watch(config), knowledge, features, 0)
 
 
-def ask(knowledge: Knowledge, features: encoder.Features, rate: float) -> Answer:
-    """Ask as the Runtime does, without touching it: detect, route, answer."""
-    codes = knowledge.geometry.project(features.values[None])
-    verdict = hdc.detect(codes, knowledge.memory, knowledge.calibration(), rate)
-    return Answer(knowledge.answer(verdict.domain, features.values), verdict)
+def follow(
+    knowledge: Knowledge, rows: Iterable[encoder.Features], config: Config
+) -> tuple[Decision, ...]:
+    """Decide as the Runtime does on a stream of samples of its own, without touching it."""
+    watch = Watch(config)
+    return tuple(_decide(watch, knowledge, row, at) for at, row in enumerate(rows))
 
 
-def answer_sample(knowledge: Knowledge, features: encoder.Features, rate: float) -> str:
-    """Return the label that the Runtime would answer with."""
-    return ask(knowledge, features, rate).label
+def _decide(watch: Watch, knowledge: Knowledge, features: encoder.Features, at: int) -> Decision:
+    event = Observation("examination", at, at, None)
+    messages = tuple(watch.look(event, features.values, knowledge))
+    return next(one for one in messages if isinstance(one, Decision))
 
 
 def heads_alone(knowledge: Knowledge, facts: Iterable[Fact]) -> Knowledge:
@@ -50,42 +43,35 @@ def heads_alone(knowledge: Knowledge, facts: Iterable[Fact]) -> Knowledge:
 
 
 def tabulate(
-    answers: Mapping[str, Sequence[Answer]],
+    singles: Mapping[str, Sequence[Decision]],
+    streams: Mapping[str, Sequence[Decision]],
     learned: Mapping[tuple[str, str], int],
     knowledge: Knowledge,
-    config: Config,
+    window: int,
 ) -> Routing:
-    """Count where samples of each true domain were sent, one by one and by windows.
+    """Count where samples of each true domain were sent, one by one and in the light of a window.
 
-    answers: by true domain, in the order of a stream.  learned: facts by true domain and the
-    device's.
+    singles, streams: decisions by true domain, of `ask` and of `follow`.  learned: facts by true
+    domain and the device's.
     """
     found = {
-        name: [learned.get((name, column), 0) for column in knowledge.domains] for name in answers
+        name: [learned.get((name, column), 0) for column in knowledge.domains] for name in singles
     }
     homes = {name: knowledge.domains[counts.index(max(counts))]
              for name, counts in found.items() if any(counts)}  # fmt: skip
     # Homes first, in the order of the rows: what went right lies on the diagonal.
     columns = tuple(dict.fromkeys((*homes.values(), *knowledge.domains)))
     return Routing(
-        tuple(answers),
+        tuple(singles),
         columns,
-        tuple(columns.index(homes[name]) if name in homes else None for name in answers),
-        tuple(_count((one.routed for one in row), columns) for row in answers.values()),
-        tuple(_count(_by_window(row, knowledge, config), columns) for row in answers.values()),
+        tuple(columns.index(homes[name]) if name in homes else None for name in singles),
+        tuple(_count(singles[name], columns) for name in singles),
+        tuple(_count(streams[name][window - 1 :], columns) for name in singles),
     )
 
 
-def _by_window(row: Sequence[Answer], knowledge: Knowledge, config: Config) -> Iterator[str]:
-    """Where each window of consecutive samples is sent."""
-    verdicts = tuple(one.verdict for one in row)
-    for end in range(config.window, len(verdicts) + 1):
-        part = verdicts[end - config.window : end]
-        yield hdc.detect_window(part, knowledge.calibration(), config.false_alarm_rate).domain
-
-
-def _count(sent: Iterable[str], columns: tuple[str, ...]) -> tuple[int, ...]:
-    found = Counter(sent)
+def _count(sent: Iterable[Decision], columns: tuple[str, ...]) -> tuple[int, ...]:
+    found = Counter(one.domain for one in sent)
     return tuple(found[name] for name in columns)
 
 
@@ -99,24 +85,14 @@ class Examination:
         self._world = world
         self._model = model
         self._config = config
-        self._answers: dict[str, list[Answer]] = {}
+        self._answers: dict[str, list[Decision]] = {}
 
     def hold(self, knowledge: Knowledge) -> None:
-        """Ask every sample; before anything is learned there are no answers."""
-        rate = self._config.false_alarm_rate
+        """Ask every sample, one by one."""
         self._answers = {
-            name: [ask(knowledge, self._features(sample), rate) for sample in samples]
+            name: [ask(knowledge, self._features(sample), self._config) for sample in samples]
             for name, samples in self._world.tests.items()
-            if knowledge.memory.keys
         }
-
-    def answer_again(self, knowledge: Knowledge) -> None:
-        """Let other knowledge answer, each sample routed as before."""
-        for name, answers in self._answers.items():
-            self._answers[name] = [
-                replace(one, label=knowledge.answer(one.routed, self._features(sample).values))
-                for one, sample in zip(answers, self._world.tests[name], strict=True)
-            ]
 
     def accuracies(self, forgotten: AbstractSet[Truth]) -> list[float | None]:
         """Accuracy on each domain of the world, classes forgotten on request left out; None where
@@ -129,14 +105,16 @@ class Examination:
         """Count where the samples were sent.  truths: of all facts, by id.  facts: of the
         knowledge's ledger."""
         learned = Counter((truths[fact.id][0], fact.domain) for fact in facts)
-        answers = {name: self._answers[name] for name in self._world.domains if self._answers}
-        return tabulate(answers, learned, knowledge, self._config)
+        singles = {name: self._answers[name] for name in self._world.domains}
+        streams = {
+            name: follow(knowledge, map(self._features, self._world.tests[name]), self._config)
+            for name in singles
+        }
+        return tabulate(singles, streams, learned, knowledge, self._config.window)
 
     def _accuracy(self, name: str, forgotten: AbstractSet[Truth]) -> float | None:
-        if name not in self._answers:
-            return 0.0
         right = [
-            answer.label == sample.label
+            answer.guess == sample.label
             for answer, sample in zip(self._answers[name], self._world.tests[name], strict=True)
             if (sample.domain, sample.label) not in forgotten
         ]

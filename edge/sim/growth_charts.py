@@ -37,9 +37,11 @@ def draw_growth(recording: Recording, name: str) -> str:
         _draw_causes(axes, recording)
         for row, domain in enumerate(domains, 1):
             _draw_row(axes, row, [e for e in recording.episodes if e.domain == domain], length)
-        names = ["alarms, labels", *(shorten(domain) for domain in domains)]
+        caused = any(mark.kind in ("alarm", "labels") for mark in recording.marks)
+        names = ["alarms, labels" if caused else "", *(shorten(domain) for domain in domains)]
         axes.set_yticks(range(len(names)), names)
-        axes.set(xlim=(0, length - 1), ylim=(len(domains) + 0.55, -0.6), xlabel="observations")
+        axes.set(xlim=(0, length - 1), xlabel="observations")
+        axes.set_ylim(len(domains) + 0.55, -0.6 if caused else 0.3)
         axes.tick_params(axis="y", length=0)
         _name_lines(axes)
         return render_svg(figure, name)
@@ -96,7 +98,7 @@ def caption(episode: Episode) -> str:
 
 
 def _name_lines(axes: Any) -> None:
-    axes.plot([], [], color=NEW, linewidth=7, label="search and training")
+    axes.plot([], [], color=NEW, linewidth=7, solid_capstyle="butt", label="search and training")
     axes.plot([], [], color=GOOD, linewidth=4, label="adaptor serves")
     axes.plot([], [], color=KNOWN, linewidth=1, label="head alone")
     axes.plot([], [], "x", color=ALARM, markersize=6, label="refused")
@@ -106,7 +108,7 @@ def _name_lines(axes: Any) -> None:
         borderaxespad=2.6,
         ncols=4,
         handlelength=1.4,
-        handletextpad=0.5,
+        handletextpad=0.7,
         borderpad=0.1,
         columnspacing=1.2,
     )
@@ -184,7 +186,7 @@ def draw_routing(routing: Routing, name: str, *, windows: bool) -> str:
                     fontsize=9.5 if columns <= NAMED_CELLS_MAX else 7,
                     fontweight="bold" if own else "normal",
                 )
-        what = "windows" if windows else "samples one by one"
+        what = "with the stream's window" if windows else "samples one by one"
         axes.set(
             xlim=(-0.5, max(columns, 1) - 0.5),
             ylim=(max(rows, 1) - 0.5, -0.5),

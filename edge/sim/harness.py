@@ -365,7 +365,7 @@ class _Run:
     def _heads_accuracy(self) -> float | None:
         """Average accuracy had heads alone answered at the end."""
         facts = self.device.journal.mirror.facts()
-        self._exam.answer_again(heads_alone(self.device.runtime.knowledge, facts))
+        self._exam.hold(heads_alone(self.device.runtime.knowledge, facts))
         row = np.array([self._exam.accuracies(self._forgotten())], float)
         return metrics.average_accuracy(row, self._world.taught)
 

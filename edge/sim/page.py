@@ -33,7 +33,7 @@ SHARES: Final = {
     "average_accuracy_heads": "Average accuracy, heads alone",
     "held_out_gain": "Gain of an adaptor, held-out facts",
     "routing_accuracy": "Routing, samples one by one",
-    "routing_accuracy_window": "Routing, windows",
+    "routing_accuracy_window": "Routing, with the stream's window",
 }
 NUMBERS: Final = {
     "auroc": "AUROC",

@@ -138,8 +138,9 @@ class Episode:
 class Routing:
     """Where held-out samples were sent at the end: rows are true domains, columns the device's.
 
-    counts: samples one by one; windows: all windows of consecutive samples of a domain.  homes: for
-    each row the column that holds most of what was learned of it, None where nothing was.
+    counts: samples one by one; windows: as a stream of one domain, from its first full window on.
+    homes: for each row the column that holds most of what was learned of it, None where nothing
+    was.
     """
 
     rows: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ static uint8_t frame[AURICLE_WIRE_BYTES_MAX];
 static size_t frame_length, frame_sent;
 static uint32_t sequence;
 static bool streaming, readings = true;
+static auricle_app_handler *others;
 
 static void acknowledge(uint32_t command_id, bool done)
 {
@@ -65,6 +66,11 @@ static void handle(void *context, const auricle_event *event)
         } else if (message->id == AURICLE_ACTUATE) {
             const auricle_actuate *wanted = &message->as.actuate;
             acknowledge(wanted->command_id, board_set(wanted->channel, wanted->value));
+        } else if (others) {
+            auricle_message answer;
+            if (others(message, &answer)) {
+                auricle_link_send(&wire, &answer);
+            }
         }
     }
 }
@@ -95,16 +101,30 @@ static void send_decision(uint64_t captured_at_ns, const auricle_decision *made)
     auricle_link_send(&wire, &message);
 }
 
-int auricle_app_start(const void *knowledge, uint32_t bytes)
+int auricle_app_open(const void *knowledge, uint32_t bytes)
 {
-    int error = auricle_open(&extract, knowledge, bytes);
+    auricle_extract opened;
+    int error = auricle_open(&opened, knowledge, bytes);
     if (error == AURICLE_OK
-        && (extract.width != AURICLE_WIDTH || extract.bits / 32 > AURICLE_HYPERVECTOR_WORDS
-            || extract.work_bytes > sizeof work)) {
+        && (opened.width != AURICLE_WIDTH || opened.bits / 32 > AURICLE_HYPERVECTOR_WORDS
+            || opened.work_bytes > sizeof work)) {
         error = AURICLE_INCONSISTENT;
     }
-    auricle_link_start(&wire, board_session(), handle, NULL);
+    if (error == AURICLE_OK) {
+        extract = opened;
+    }
     return error;
+}
+
+void auricle_app_extend(auricle_app_handler *handler)
+{
+    others = handler;
+}
+
+int auricle_app_start(const void *knowledge, uint32_t bytes)
+{
+    auricle_link_start(&wire, board_session(), handle, NULL);
+    return auricle_app_open(knowledge, bytes);
 }
 
 void auricle_app_turn(void)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from benchmarks.bridge_board import (
     mismatched_bits,
     missing_tools,
 )
+from benchmarks.bridge_signing import Signer
 from firmware_bridge import (
     Ack,
     Actuate,
@@ -34,9 +36,13 @@ from firmware_bridge import (
     Link,
     Reading,
     StreamInfo,
+    Transport,
+    UpdateStatus,
+    Upload,
     decide,
     decided_words,
     exchange,
+    offer_model,
     open_transport,
     write_c,
 )
@@ -107,30 +113,28 @@ def test_a_decision_takes_few_instructions(tmp_path):
     form = Form(64, 0, 2048, 16, 4, columns=False, plane=False, wide=False, seed=3)
     extract = extract_of(form)
     (head, *_) = extract.heads
-    plain = firmware_bridge.Extract(
-        *(getattr(extract, name) for name in firmware_bridge.Extract.__slots__[:12]),
-        (head,) * 4,
-        extract.levels,
-    )
+    plain = replace(extract, heads=(head,) * 4)
     counted = count_instructions(M3, build_speed(M3, tmp_path), plain, samples_of(form))
     assert counted.unlike == 0
     assert sum(counted.ours.values()) <= 0.6 * sum(counted.plain.values())
 
 
+SIGNER = Signer(bytes(range(32)))
+
+
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[Path]:
-    """The UART of an emulated M3 that runs the reference application with the golden extract."""
+    """The UART of an emulated M3 that runs the reference application with the golden extract, and
+    takes models that SIGNER signed."""
     extract, rows, _ = golden("digits_all")
     for name, content in write_c(extract, rows).items():
         (tmp_path / name).write_bytes(content)
-    program, socket = build_app(M3, tmp_path, tmp_path), tmp_path / "uart"
+    program, socket = build_app(M3, tmp_path, tmp_path, SIGNER.key), tmp_path / "uart"
     quiet = ["-display", "none", "-monitor", "none"]
     serial = ["-serial", f"unix:{socket},server=on,wait=off"]
     board = subprocess.Popen([EMULATOR, "-M", M3.machine, *quiet, *serial, "-kernel", program])
     try:
-        for _ in range(200):
-            if socket.exists():
-                break
+        while not socket.exists() and board.poll() is None:
             time.sleep(0.02)
         yield socket
     finally:
@@ -165,3 +169,45 @@ def test_a_board_streams_obeys_and_decides(port: Path):
         assert one.known == decided.known[number]
         assert one.score == decided.score[number]
         assert (one.domain, one.label) == (decided.domain[number], decided.answer[number])
+
+
+@emulated
+def test_a_board_takes_a_signed_model_over_the_link(port: Path):
+    """New knowledge arrives in parts, is tried and confirmed without flashing, and decides from
+    then on as Python does; one that somebody else signed is refused."""
+    image = (VECTORS / "digits_small.extract").read_bytes()
+    extract = unpack(image)
+    link, transport = Link(78), open_transport(f"unix:{port}")
+    forged = offer_model(image, 7, Signer(bytes(32)).sign)
+    assert sent(link, transport, Upload(forged, image)).reason == "signature"
+    upload = sent(link, transport, Upload(offer_model(image, 1, SIGNER.sign), image))
+    assert upload.state == "confirmed"
+    link.send(Command(1, 1, b"\x01"))
+    heard: list[object] = []
+    end = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < end and sum(isinstance(e, DeviceDecision) for e in heard) < 40:
+        heard += exchange(link, transport)
+    transport.close()
+    readings = {e.sequence: e for e in heard if isinstance(e, Reading)}
+    made = [e for e in heard if isinstance(e, DeviceDecision)]
+    rows = np.stack([np.frombuffer(readings[e.sequence].values, np.uint8) for e in made])
+    assert len(made) >= 40
+    assert [e.score for e in made] == decide(extract, rows).score.tolist()
+
+
+def sent(link: Link, transport: Transport, upload: Upload) -> Upload:
+    """An upload carried through until it is confirmed or refused."""
+    waiting, confirmed = [*upload.open()], False
+    end = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < end and upload.state not in {"confirmed", "refused"}:
+        while waiting and link.send(waiting[0]):
+            waiting.pop(0)
+        for event in exchange(link, transport):
+            if isinstance(event, UpdateStatus):
+                waiting += upload.answer(event)
+        if upload.state == "ready" and not waiting:
+            waiting += upload.open()
+        if upload.state == "trial" and not confirmed:
+            waiting += upload.confirm()
+            confirmed = True
+    return upload

@@ -10,8 +10,7 @@ from firmware_bridge.export import REACH, check
 from tests.extracts import PLAIN, extract_of
 
 WHOLE = extract_of(PLAIN)
-HEAD = WHOLE.heads[0]
-assert HEAD is not None
+HEAD = next(head for head in WHOLE.heads if head is not None)
 assert WHOLE.columns is not None
 assert WHOLE.plane is not None
 
@@ -27,7 +26,7 @@ BAD = {
     "concepts": replace(WHOLE, concepts=WHOLE.concepts[::-1]),
     "majorities": replace(WHOLE, majorities=WHOLE.majorities[1:]),
     "votes": replace(WHOLE, votes=(1, 1)),
-    "scales": replace(WHOLE, scales=WHOLE.scales * [1, 0]),
+    "scales": replace(WHOLE, scales=WHOLE.scales * 0),
     "limits": replace(WHOLE, limits=np.array([-2, 0])),
     "levels": replace(WHOLE, levels=WHOLE.levels[:255]),
     "heads": replace(WHOLE, heads=WHOLE.heads[:1]),

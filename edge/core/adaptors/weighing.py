@@ -32,7 +32,8 @@ def choose_weight(inputs: Floats, targets: Floats, count: int, stands: float) ->
 
     inputs: float32 [n, out], targets: [n, k], about their means, unweighted, `count` own facts
     first.  stands: how many facts one of the others stands for, over how many an own one does.
-     Every error is in closed form (Allen 1974).  Cost: the products of all rows, and two small solves a weight.
+    Every error is in closed form (Allen 1974).  Cost: the products of all rows, and two small
+    solves a weight.
     """
     gram = inputs @ inputs.T
     penalty = RIDGE * float(np.trace(gram)) / len(gram) + PENALTY_MIN

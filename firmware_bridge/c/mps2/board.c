@@ -82,12 +82,88 @@ bool board_set(uint8_t channel, int32_t value)
     return true;
 }
 
+#ifdef AURICLE_FLEET_KEY
+/* Models sent over the link.  RAM stands for two slots of flash, which a reset leaves alone. */
+#include "../auricle_update.h"
+
+#define PAGE_BYTES 1024u
+#define PAGES 65u
+
+static uint8_t slots[2][PAGES * PAGE_BYTES] __attribute__((section(".noinit"), aligned(8)));
+static const uint8_t key[32] = AURICLE_FLEET_KEY;
+static auricle_updater updater;
+static bool try_now;
+
+static bool erase(void *context, unsigned slot, uint32_t page)
+{
+    (void)context;
+    memset(slots[slot] + page * PAGE_BYTES, 0xFF, PAGE_BYTES);
+    return true;
+}
+
+static bool write(void *context, unsigned slot, uint32_t offset, const uint8_t *data,
+                  uint32_t length)
+{
+    (void)context;
+    memcpy(slots[slot] + offset, data, length);
+    return true;
+}
+
+static void read(void *context, unsigned slot, uint32_t offset, uint8_t *data, uint32_t length)
+{
+    (void)context;
+    memcpy(data, slots[slot] + offset, length);
+}
+
+static const auricle_flash flash = {PAGE_BYTES, PAGES, NULL, erase, write, read};
+
+static bool update(const auricle_message *message, auricle_message *answer)
+{
+    bool ours = auricle_update_handle(&updater, message, answer);
+    try_now = ours && updater.ready;
+    return ours;
+}
+
+/* Decide by the model that was chosen; the exported one serves where there is none. */
+static void try_update(void)
+{
+    auricle_update_start(&updater, &flash, key);
+    if (updater.running != AURICLE_NO_SLOT) {
+        auricle_app_open(slots[updater.running] + PAGE_BYTES, (PAGES - 1) * PAGE_BYTES);
+    }
+}
+
+static void start_updates(void)
+{
+    try_update();
+    auricle_app_extend(update);
+}
+
+static void turn_updates(void)
+{
+    if (try_now) {
+        try_now = false;
+        try_update();
+    }
+}
+#else
+static void start_updates(void)
+{
+}
+
+static void turn_updates(void)
+{
+}
+#endif
+
 int main(void)
 {
     if (auricle_app_start(auricle_knowledge, sizeof auricle_knowledge) != AURICLE_OK) {
         return 1;
     }
+    start_updates();
     for (;;) {
         auricle_app_turn();
+        turn_updates();
     }
 }

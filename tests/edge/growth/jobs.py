@@ -18,6 +18,7 @@ def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]
     random = np.random.default_rng(seed)
     rows = random.standard_normal((count, WIDTH))
     depth = np.square(rows[:, :2]).sum(axis=1) - 1.4 if curved else rows[:, :4].sum(axis=1)
+    rows[:, :4] += 0 if curved else 2 * np.sign(depth)[:, None]
     levels = np.clip(np.square(11 + 2 * rows), 0, 255).astype(np.uint8)
     return [
         Fact(f"{domain}{i:04}", "s", domain, "out" if depth[i] > 0 else "in", i, level.tobytes())
@@ -25,7 +26,7 @@ def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]
     ]
 
 
-def job(own: list[Fact], budget: nas.Budget = BUDGET) -> GrowthJob:
+def job(own: list[Fact], budget: nas.Budget = BUDGET, curved: bool = True) -> GrowthJob:
     """A job for a domain beside another one like it."""
-    others = gather(facts("away", 7, 200))
+    others = gather(facts("away", 7, 200, curved))
     return GrowthJob("job", "home", 1, 1, budget, SPANS, gather(own), others)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.core import Decision
 from edge.shell.bridging import Attachment
 from edge.shell.home import Home
 from firmware_bridge import (
@@ -42,6 +43,11 @@ def reading(number: int, values: object) -> Reading:
     """A reading of stream 0."""
     array = np.asarray(values)
     return Reading(0, array.dtype.name, number, number * 1000, array.tobytes())
+
+
+def decision(attached: Attachment, said: Reading) -> Decision:
+    """What the runtime decides on a reading."""
+    return next(told for told in attached.take(said) if isinstance(told, Decision))
 
 
 def test_an_export_is_written_and_agrees(tmp_path, home):
@@ -89,11 +95,11 @@ def test_readings_become_observations(home):
         attached = Attachment(opened, Link(5), "bench")
         attached.take(Connected(1, 1, 288, restarted=False))
         values = np.arange(WIDTH, dtype=np.uint8)
-        (first, *_) = attached.take(reading(0, values))
-        (second, *_) = attached.take(reading(1, values.astype(np.float32)))
+        first = decision(attached, reading(0, values))
+        second = decision(attached, reading(1, values.astype(np.float32)))
         attached.take(Gap(0, 2, 3))
         attached.take(Connected(2, 1, 288, restarted=True))
-        (third, *_) = attached.take(reading(0, values))
+        third = decision(attached, reading(0, values))
     assert first.guess == second.guess == third.guess
     assert first.score == second.score
     names = [one.observation_id for one in (first, second, third)]

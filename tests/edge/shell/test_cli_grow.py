@@ -91,8 +91,11 @@ def test_what_cannot_be_grown_or_rolled_back_is_an_error(home, tmp_path):
 
 @pytest.fixture
 def wide(tmp_path: Path) -> Path:
-    """A home that has learned three labels, enough to search and train on for real."""
+    """A home that has learned three labels, enough to search and train on for real, however busy
+    the machine is."""
     made = new_home(tmp_path / "wide")
+    text = (made / "auricle.toml").read_text("utf-8")
+    (made / "auricle.toml").write_text(text.replace("seconds_max = 120.0", "seconds_max = 900.0"))
     table = write_csv(tmp_path / "wide.csv", 60, "abc", spread=60)
     assert run("learn", table, "--home", made, "--domain", "hall").exit_code == 0
     return made

@@ -13,7 +13,7 @@ from rich.console import Console
 from edge.core import Decision, Receipt, Selector
 from edge.shell import demo_view
 from edge.shell.home import Home
-from edge.sim.demo_beats import Beat, Chapter, Exam, Glimpse, Line, Outcome, Pause, Tally
+from edge.sim.demo_beats import Beat, Chapter, Exam, Glimpse, Line, Outcome, Pause, Pixels, Tally
 from edge.sim.demo_proof import Proof
 from edge.sim.digits import load_mnist, load_optdigits
 from edge.sim.recording import Episode, Mark, Recording, Step
@@ -153,6 +153,16 @@ def test_what_became_of_the_adaptor_is_said(story: list[Beat], tmp_path: Path):
     ):
         story[-1] = replace(OUTCOME, recording=replace(OUTCOME.recording, episodes=episodes))
         assert words in " ".join(shown(tmp_path / "demo", 120)[1].split())
+
+
+def test_bare_pixels_have_a_page_and_a_line(story: list[Beat], tmp_path: Path):
+    """Where adaptors grew on bare pixels the last screen says what they gained, and where."""
+    pixels = Pixels(OUTCOME.recording, EXAMS[0], EXAMS[1], 99, 100)
+    story[-1] = replace(OUTCOME, pixels=pixels)
+    text = " ".join(shown(tmp_path / "demo", 120)[1].split())
+    assert "MNIST 96.0% → 96.0%, new scanner 20.0% → 87.0%, 99 of 100 routed right" in text
+    assert "demo/pixels/report.html" in text
+    assert (tmp_path / "demo" / "pixels" / "report.html").exists()
 
 
 def test_a_worker_is_found_where_torch_is(monkeypatch: pytest.MonkeyPatch):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import encoder
-from edge.core import Install, Observation, Publish
-from edge.core.events import Decision
+from edge.core import Decision, Install
 from edge.core.jobs import GrowthJob
-from edge.sim.examination import ask, heads_alone, tabulate
+from edge.sim.examination import ask, follow, heads_alone, tabulate
 from tests.growers import record_of
 from tests.worlds import World, clouds, fact, vector
 
@@ -33,11 +32,10 @@ def test_asking_gives_what_the_runtime_decides() -> None:
     world = taught()
     before = world.runtime.digest()
     for seed in CENTRES:
-        answer = ask(world.runtime.knowledge, encoder.Features(vector(seed)), 0.05)
-        (effect, *_) = world.runtime.handle(Observation("s", seed, seed, vector(seed)))
-        assert isinstance(effect, Publish)
-        assert isinstance(effect.message, Decision)
-        assert (answer.routed, answer.label) == (effect.message.domain, effect.message.guess)
+        found = ask(world.runtime.knowledge, encoder.Features(vector(seed)), world.config)
+        said = world.observe(vector(seed), seed, stream=f"s{seed}")[0]
+        assert isinstance(said, Decision)
+        assert (found.domain, found.guess, found.known) == (said.domain, said.guess, said.known)
     assert world.runtime.digest() == before
 
 
@@ -46,16 +44,18 @@ def test_routing_is_counted_by_sample_and_by_window() -> None:
     world = taught()
     known, config = world.runtime.knowledge, world.config
     rows = {
-        name: [ask(known, encoder.Features(values), 0.05) for values in clouds((seed,), 20, seed=9)]
+        name: [encoder.Features(values) for values in clouds((seed,), 20, seed=9)]
         for name, seed in (("far", 33), ("near", 11), ("never", 55))
     }
+    singles = {name: [ask(known, row, config) for row in found] for name, found in rows.items()}
+    streams = {name: follow(known, found, config) for name, found in rows.items()}
     learned = {("far", "away"): 24, ("near", "home"): 24}
-    routing = tabulate(rows, learned, known, config)
+    routing = tabulate(singles, streams, learned, known, config.window)
     assert routing.rows == ("far", "near", "never")
     assert routing.columns == ("away", "home")
     assert routing.homes == (0, 1, None)
     assert routing.counts[:2] == ((20, 0), (0, 20))
-    assert sum(routing.windows[0]) == 20 - config.window + 1
+    assert routing.windows[:2] == ((5, 0), (0, 5))
 
 
 def test_heads_alone_answer_without_adaptors() -> None:
