@@ -16,6 +16,7 @@ NAMES = {
     "growth": "benchmarks.growth",
     "heads": "benchmarks.heads",
     "hotpath": "benchmarks.hotpath",
+    "labels": "benchmarks.labels",
     "ood": "benchmarks.ood",
 }
 # Counts that `run` of one benchmark takes beside the data.

@@ -36,7 +36,7 @@ def marks(table: Table, orders: Sequence[Order], *, ordered: bool) -> Marks:
             max(after[step][task] for step in range(place, len(order) - 1)) - after[-1][task]
             for place, task in enumerate(order[:-1])
         ]
-        found.append((fmean(after[-1].values()), fmean(lost)))
+        found.append((fmean(after[-1].values()), fmean(lost or [0.0])))
     return fmean(mark for mark, _ in found), fmean(mark for _, mark in found)
 
 

@@ -17,6 +17,7 @@ from .slots import WORD_BYTES, Manifest
 from .updating import signed_bytes
 
 CHUNKS_AHEAD: Final = 4
+ASK_AGAIN_NS: Final = 1_000_000_000
 
 
 def offer_model(body: bytes, revision: int, sign: Callable[[bytes], bytes]) -> UpdateBegin:
@@ -27,8 +28,8 @@ def offer_model(body: bytes, revision: int, sign: Callable[[bytes], bytes]) -> U
 
 
 class Upload:
-    """Sends one model. Hand every UpdateStatus to `answer`, which gives the messages to send next;
-    start with `open`, also after the device connected anew.
+    """Sends one model. Hand every UpdateStatus to `answer`, and call `poll` a few times a second,
+    with the time: both give the messages to send next. Call `open` when the device connected anew.
 
     state: `sending`, `ready` (at its next start the device tries the model), `trial` (it runs:
     send what `confirm` gives once it works), `confirmed`, `refused` (see `reason`).
@@ -42,9 +43,22 @@ class Upload:
         self.offset = 0
         self.state = "sending"
         self.reason = "none"
+        self._answered = False
+        self._asked_at_ns: int | None = None
 
     def open(self) -> tuple[Message, ...]:
-        """What to send at first."""
+        """What to send when the device has connected."""
+        return (UpdateAsk(),)
+
+    def poll(self, now_ns: int) -> tuple[Message, ...]:
+        """What to send when no answer has come for a second: a device whose link has no room for an
+        answer drops it, and one that is to try the model may take its time."""
+        if self._answered:
+            self._answered, self._asked_at_ns = False, now_ns
+        done = self.state in {"confirmed", "refused"}
+        if done or (self._asked_at_ns is not None and now_ns - self._asked_at_ns < ASK_AGAIN_NS):
+            return ()
+        self._asked_at_ns = now_ns
         return (UpdateAsk(),)
 
     def confirm(self) -> tuple[Message, ...]:
@@ -54,6 +68,7 @@ class Upload:
     def answer(self, status: UpdateStatus) -> tuple[Message, ...]:
         """What to send next."""
         revision = self._offer.revision
+        self._answered = True
         if status.running_revision == revision:
             self.state = "trial" if status.state == "trial" else "confirmed"
         elif status.reason == "unexpected":

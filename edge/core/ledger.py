@@ -63,6 +63,7 @@ class MemoryLedger:
     def _remember(self, effect: Remember) -> None:
         for fact_id in effect.evicted:
             self._facts.pop(fact_id, None)
+            self._candidates.pop(fact_id, None)
         self._evictions += len(effect.evicted)
         self._facts.update({fact.id: fact for fact in effect.facts})
         for fact in effect.facts:

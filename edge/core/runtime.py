@@ -50,6 +50,9 @@ NOT_COVERED = (
     "flash wear-levelling and file system journals below the database",
     "the calibration data of the encoder card's quantiser",
 )
+EVICTED_BEFORE = (
+    "adaptors grown from facts that a full concept pushed out since (grow the domain again)"
+)
 FROZEN_GEOMETRY = (
     "the frozen geometry, surveyed from facts that may include these (a new survey covers it)"
 )
@@ -181,6 +184,7 @@ class Runtime:
             if new != old
         )
         yield from self._learn("relabel", changed)
+        yield from self._growth.clear(self.knowledge, self._ledger)
 
     def _rename(self, event: Relabel) -> bool:
         """Let late labels follow where a whole domain is renamed, or merged into another."""
@@ -288,6 +292,8 @@ class Runtime:
         rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if resurveyed else ())
         rebuilt += ("adaptors",) if ended else ()
         frozen = () if resurveyed or self._ledger.geometry() is None else (FROZEN_GEOMETRY,)
+        evictions = self._ledger.evictions()
+        grown = (EVICTED_BEFORE,) if evictions and self._ledger.adaptors() else ()
         after = self.knowledge.digest(self._model.card.fingerprint, ids)
         return Receipt(
             event.request_id,
@@ -298,8 +304,8 @@ class Runtime:
             before,
             after,
             rebuilt,
-            self._ledger.evictions(),
-            NOT_COVERED + frozen,
+            evictions,
+            NOT_COVERED + frozen + grown,
         )
 
     def _facts(self, ids: tuple[str, ...]) -> tuple[Fact, ...]:

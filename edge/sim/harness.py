@@ -196,7 +196,7 @@ class _Run:
         self._observation_us.append(sum(spent))
         for message in messages:
             if isinstance(message, Decision):
-                self._steps.append(step_of(len(self._steps), message, truth, novel))
+                self._steps.append(step_of(len(self._steps), message, truth, novel=novel))
             elif isinstance(message, DriftAlarm):
                 self._alarm(message)
 

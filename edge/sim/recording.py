@@ -55,7 +55,7 @@ class Step:
     degraded: bool = False
 
 
-def step_of(index: int, decision: Decision, truth: tuple[str, str], novel: bool | None) -> Step:  # noqa: FBT001
+def step_of(index: int, decision: Decision, truth: tuple[str, str], *, novel: bool | None) -> Step:
     """Put a decision beside the truth: the true domain and label, and whether they were new."""
     return Step(
         index,

@@ -258,6 +258,32 @@ def test_a_refused_upload_says_why() -> None:
     assert (upload.state, upload.reason) == ("refused", "signature")
 
 
+def test_lost_answers_are_asked_for() -> None:
+    """An upload goes through although the device's link drops most of its answers, with one question
+    for each second of silence and none after the end.
+    """
+    updater, offered = device(), model(1)
+    upload, chosen = offered.upload(), random.Random(3)
+    waiting: list[Message] = []
+    asked = 0
+    for now_ns in range(0, 400 * SECOND_NS, SECOND_NS // 4):
+        polled = upload.poll(now_ns)
+        asked += len(polled)
+        waiting += polled
+        while waiting:
+            status = updater.handle(waiting.pop(0))
+            assert isinstance(status, UpdateStatus)
+            if chosen.random() < 0.3:
+                waiting += upload.answer(status)
+        if upload.state == "ready" and not updater.on_trial:
+            updater.start()
+        if upload.state == "trial":
+            waiting += upload.confirm()
+    assert upload.state == "confirmed"
+    assert 5 < asked < 100
+    assert updater.model == offered.body
+
+
 @pytest.mark.parametrize("sizes", [(900, 2003), (64, 8), (3072, 300)], ids=str)
 def test_a_power_cut_leaves_a_working_model(sizes: tuple[int, int]) -> None:
     """Whichever write of an update is cut, not done, torn or done, and a second one after it, the
