@@ -42,24 +42,25 @@ _DEGREE: Final = 8
 _WIDTH_MAX: Final = 4_096
 
 
-def score(
-    blueprints: Sequence[Blueprint], sketch: Sketch, seed: int, facts: tuple[int, int] = FACTS
-) -> NDArray[np.float64]:
+def score(blueprints: Sequence[Blueprint], sketch: Sketch, seed: int) -> NDArray[np.float64]:
     """Score blueprints by minus the cross-entropy of left-out facts of the domain: float64 [n].
 
-    facts: of the domain and of the others that it sees, labels included, at most.  Cost: about ten
-    products and one inverse of matrices of that size a blueprint.
+    Sees FACTS of the domain and of the others at most, labels included.  Cost: about ten products
+    and one inverse of matrices of that size a blueprint.
     """
-    few = sample(sketch, *facts, seed)
+    few = sample(sketch, *FACTS, seed)
     kernels, judge = Kernels(few, seed), Judge(few)
     return np.array([judge.score(kernels.of(blueprint)) for blueprint in blueprints])
 
 
 def look_closer(ranking: Sequence[Blueprint], sketch: Sketch, seed: int) -> list[Blueprint]:
-    """Rank the best CLOSER of a ranking once more, with more facts; the rest stays as it is."""
+    """Rank the best CLOSER of a ranking once more, with more facts, by how well the left-out
+    answers are aligned with the labels; the rest stays as it is."""
+    few = sample(sketch, *FACTS_CLOSER, seed)
+    kernels, judge = Kernels(few, seed), Judge(few)
     best = list(ranking[:CLOSER])
-    scores = score(best, sketch, seed, FACTS_CLOSER)
-    return [*(best[place] for place in np.argsort(-scores, kind="stable")), *ranking[CLOSER:]]
+    aligned = np.array([judge.align(kernels.of(blueprint)) for blueprint in best])
+    return [*(best[place] for place in np.argsort(-aligned, kind="stable")), *ranking[CLOSER:]]
 
 
 class Kernels:
@@ -133,6 +134,17 @@ class Judge:
         right = left[np.arange(len(left)), self.sketch.targets[: len(left)]]
         return float((right - spread).mean())
 
+    def align(self, kernel: Floats) -> float:
+        """Cosine between left-out answers and labels, both centred: how sure they are is nothing.
+
+        Cortes, Mohri & Rostamizadeh 2012, definition 4, for answers in place of kernels.
+        """
+        left = self._left_out(kernel)
+        left = left - left.mean(axis=1, keepdims=True)
+        sought = np.eye(left.shape[1])[self.sketch.targets[: len(left)]] - 1 / left.shape[1]
+        lengths = np.linalg.norm(left) * np.linalg.norm(sought)
+        return float((left * sought).sum() / max(lengths, 1e-12))
+
     def _left_out(self, kernel: Floats) -> Floats:
         """Score each of the domain's facts by the ridge regression without it: [own, classes]."""
         weights, own = self.weights, int(self.sketch.own.sum())
@@ -163,7 +175,8 @@ def _dual(kernel: Floats, activation: str) -> tuple[Floats, Floats]:
     scale = np.outer(lengths, lengths)
     angle = np.clip(kernel / scale, np.float32(-1), np.float32(1))
     powers = _energies(activation)
-    value, slope = np.full_like(kernel, powers[-1]), np.zeros_like(kernel)
+    value: Floats = np.full_like(kernel, powers[-1])
+    slope: Floats = np.zeros_like(kernel)
     for energy in powers[-2::-1]:
         slope = slope * angle + value
         value = value * angle + energy
@@ -175,13 +188,13 @@ def _energies(activation: str) -> Floats:
     """Energy of an activation in each Hermite polynomial, to 1 in all; the rest in the last."""
     points, weights = hermegauss(80)
     values = _BENDS[activation](points)
-    weights = weights / (weights * values * values).sum()
+    weights = weights / weights.sum()
+    energy = (weights * values * values).sum()
     parts = [
         (weights * values * hermeval(points, one)).sum() ** 2 / factorial(order)
         for order, one in enumerate(np.eye(_DEGREE))
     ]
-    parts = np.array(parts) * (weights * values * values).sum()
-    return np.array([*parts, max(0.0, 1 - sum(parts))], np.float32)
+    return np.array([*parts, max(0.0, energy - sum(parts))], np.float32) / np.float32(energy)
 
 
 _BENDS: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {

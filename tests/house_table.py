@@ -82,7 +82,15 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     (
         "benchmarks/*",
         frozenset(
-            {*ROOMS, "encoder.testing", "edge.core", "edge.estimator", "edge.shell", "edge.sim"}
+            {
+                *ROOMS,
+                "encoder.testing",
+                "edge.core",
+                "edge.estimator",
+                "edge.growth",
+                "edge.shell",
+                "edge.sim",
+            }
         ),
     ),
     ("edge/__init__.py", frozenset({"edge.core", "edge.shell", "edge.sim", "encoder"})),

@@ -259,7 +259,7 @@ def test_a_refused_upload_says_why() -> None:
 
 
 def test_lost_answers_are_asked_for() -> None:
-    """An upload goes through although the device's link drops most of its answers, with one question
+    """An upload goes through although the device's link drops most answers, with one question
     for each second of silence and none after the end.
     """
     updater, offered = device(), model(1)
