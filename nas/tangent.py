@@ -175,11 +175,10 @@ def _dual(kernel: Floats, activation: str) -> tuple[Floats, Floats]:
     scale = np.outer(lengths, lengths)
     angle = np.clip(kernel / scale, np.float32(-1), np.float32(1))
     powers = _energies(activation)
-    value: Floats = np.full_like(kernel, powers[-1])
-    slope: Floats = np.zeros_like(kernel)
+    value, slope = np.full_like(kernel, powers[-1]), np.zeros_like(kernel)
     for energy in powers[-2::-1]:
-        slope = slope * angle + value
-        value = value * angle + energy
+        slope = np.asarray(slope * angle + value, np.float32)
+        value = np.asarray(value * angle + energy, np.float32)
     return value * scale, slope
 
 

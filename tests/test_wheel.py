@@ -28,6 +28,8 @@ DATA = (
     "edge/sim/data/*.npz",
     "edge/sim/data/*LICENSE*",
     "edge/sim/data/*.md",
+    "firmware_bridge/c/*",
+    "firmware_bridge/vectors/*",
 )
 SIZE_MAX = 8_000_000
 EXTRAS = {

@@ -99,10 +99,7 @@ class Alarms:
         rows = [glance for glance in stream.strange if glance.odd]
         for glance in rows if len(rows) >= NEW_MIN else stream.strange:
             self._take(name, glance)
-        ground = self._session.lay(known)
-        stream.refresh(
-            lambda seen: self._session.glance(seen.key, seen.codes, known, ground), stream.version
-        )
+        self._look_again(stream, known)
         stream.outside = stream.elsewhere = 0
         for at, glance in enumerate(stream.recent):
             domain = stream.place(at)
@@ -128,6 +125,7 @@ class Alarms:
             return None
         stream.elsewhere = 0
         if stream.opening in self._openings and self._merge(here, stream.opening, known, ground):
+            self._look_again(stream, known)
             return None
         return here
 
@@ -143,6 +141,13 @@ class Alarms:
             return False
         self._session.rename(less, more)
         return True
+
+    def _look_again(self, stream: Stream, known: Knowledge) -> None:
+        """Look at a stream's observations again, now that the openings are others."""
+        session, ground = self._session, self._session.lay(known)
+        stream.refresh(
+            lambda seen: session.glance(seen.key, seen.codes, known, ground), session.version
+        )
 
     def _take(self, name: str, glance: Glance) -> None:
         seen = self._session.recent.get(glance.key)

@@ -24,12 +24,17 @@ class Session:
         self.tally = Tally()
         self.version = 0
         self._graduated = 0
+        self._open: frozenset[str] = frozenset()
 
     def lay(self, known: Knowledge) -> Ground:
         """Return what observations are placed on now; openings that are learned close first."""
         if self._graduated != self.version:
             self.openings.graduate(known, self._config)
             self._graduated = self.version
+        if self._open - self.openings.names:
+            # What windows say of an opening that is gone must be said again.
+            self.version += 1
+        self._open = self.openings.names
         return self.openings.lay(known, self.version)
 
     def glance(self, key: str, codes: hdc.Codes, known: Knowledge, ground: Ground) -> Glance:

@@ -79,3 +79,30 @@ def test_an_odd_part_of_a_domain_opens_none():
     said = [m for at, row in enumerate(rows) for m in world.observe(np.asarray(row), at)]
     (alarm,) = (m for m in said if isinstance(m, DriftAlarm))
     assert (alarm.raised, alarm.domain) == (True, "home")
+
+
+def test_an_opening_that_is_gone_is_spoken_of_no_more():
+    """Streams in an opening that had to make room for others are looked at again."""
+    world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
+    session = world.runtime._watch._session  # noqa: SLF001
+    rows = clouds((7,), 60, seed=5, width=WIDE)
+    for at, row in enumerate(rows[:30]):
+        world.observe(row, at)
+    assert session.openings.names == {"domain-2"}
+    session.openings.close("domain-2")
+    said = [m for at, row in enumerate(rows[30:], 30) for m in world.observe(row, at)]
+    assert [m.domain for m in said if isinstance(m, DriftAlarm)] == ["domain-3"]
+    assert session.recent.get("s:59").domain == "domain-3"  # type: ignore[union-attr]
+
+
+def test_labels_follow_a_merged_opening():
+    """After two openings became one, what a stream shows and showed waits for the one that
+    stays."""
+    known = derive(taught(), hdc.plain(WIDE, ((0, WIDE),), 1))
+    session = Session(Config(window=WINDOW))
+    opened(session, "domain-2", 7, 40)
+    opened(session, "domain-3", 7, 20)
+    stream = session.streams.of("s")
+    stream.opening = "domain-3"
+    show(session, known, stream, 7, 3 * WINDOW)
+    assert {name for glance in stream.recent for name in glance.near} == {"domain-2", "home"}
