@@ -16,6 +16,7 @@ NAMES = {
     "growth": "benchmarks.growth",
     "heads": "benchmarks.heads",
     "hotpath": "benchmarks.hotpath",
+    "nas": "benchmarks.nas",
     "labels": "benchmarks.labels",
     "ood": "benchmarks.ood",
 }

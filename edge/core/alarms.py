@@ -57,7 +57,10 @@ class Alarms:
         stream.elsewhere = stream.elsewhere + 1 if here != stream.opening else 0
         due = stream.drifted and stream.outside % stream.half == 1 % stream.half
         if due and self._is_new(stream, here, ground):
-            return self._open(stream, known)
+            if stream.opening not in self._openings or self._is_new(stream, stream.opening, ground):
+                return self._open(stream, known)
+            self._adopt(stream, known)
+            return None
         if here in self._openings:
             return self._visit(stream, here, window, known, ground)
         if stream.alarmed:
@@ -85,6 +88,7 @@ class Alarms:
         return hdc.detect_window(placed, ground.calibration, rate).p_value > rate
 
     def _is_new(self, stream: Stream, here: str, ground: Ground) -> bool:
+        """Say whether what drifted is apart from a domain, rather than an odd part of it."""
         rows = stream.strange
         codes = hdc.Codes.concat([glance.codes for glance in rows])
         ratio = ground.apart(codes, [glance.verdict.label for glance in rows], here)
@@ -100,6 +104,10 @@ class Alarms:
         for glance in rows if len(rows) >= NEW_MIN else stream.strange:
             self._take(name, glance)
         self._look_again(stream, known)
+        if stream.here != name:
+            for glance in stream.window:
+                self._take(name, glance)
+            self._look_again(stream, known)
         stream.outside = stream.elsewhere = 0
         for at, glance in enumerate(stream.recent):
             domain = stream.place(at)
@@ -109,6 +117,13 @@ class Alarms:
             else:
                 self._openings.drop((glance.key,))
         return name
+
+    def _adopt(self, stream: Stream, known: Knowledge) -> None:
+        """Let what drifted be part of the opening that the stream is in."""
+        for glance in stream.strange:
+            self._take(stream.opening, glance)
+        self._look_again(stream, known)
+        stream.outside = 0
 
     def _visit(
         self,

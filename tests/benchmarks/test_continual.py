@@ -50,7 +50,7 @@ def test_marks_by_sets():
 def test_marks_by_orders():
     """Where order matters, each prefix has accuracies of its own."""
     table = {(0,): {0: 1.0}, (0, 1): {0: 0.4, 1: 0.8}}
-    assert marks(table, [(0, 1)], ordered=True) == (pytest.approx(0.6), pytest.approx(0.6))
+    assert marks(table, [(0, 1)], ordered=True) == pytest.approx((0.6, 0.6))
 
 
 def test_accuracies_by_group():

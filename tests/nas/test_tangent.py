@@ -86,6 +86,17 @@ def test_every_blueprint_of_the_space_has_a_finite_score():
         assert np.isfinite(score(space, sketch(own=own, others=0), 0)).all()
 
 
+def test_alignment_is_a_cosine_that_ignores_confidence():
+    """Between -1 and 1, higher where labels show, and the same for a kernel of any scale."""
+    for spread in (0.0, 3.0):
+        task = sketch(spread=spread)
+        kernel = Kernels(task, 0).of(Blueprint("none", (0,)))
+        aligned = Judge(task).align(kernel)
+        assert Judge(task).align(10 * kernel) == pytest.approx(aligned, abs=1e-3)
+        assert -1 <= aligned <= 1
+        assert (aligned > 0.8) == (spread > 0)
+
+
 def test_a_closer_look_keeps_everything():
     """The second look changes the order of the best alone."""
     ranking = list(enumerate_space(3))[:60]

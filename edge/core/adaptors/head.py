@@ -16,11 +16,13 @@ from .gram import Gram
 from .standard import Standard, parts
 from .transform import Transform
 from .weighing import (
+    OWN_PENALISED,
     OWN_TRIED,
     PENALTY_MIN,
-    RIDGE,
+    RIDGE_USUAL,
     SUPPORT_TRIED,
     WEIGHT_USUAL,
+    choose_ridge,
     choose_weight,
     has_choice,
 )
@@ -66,7 +68,7 @@ class Lessons:
         self._transform, self._own, self._others = transform, own, others
         self._standard = standard
         self._centres = standard.centres[:, transform.columns]
-        self.weight = self._weigh()
+        self.weight, self._penalty = self._weigh()
         self.centre, self.level = self._middle()
 
     def __len__(self) -> int:
@@ -75,7 +77,7 @@ class Lessons:
     @property
     def ridge(self) -> float:
         """The penalty, as a share of the energy of all weighted rows."""
-        return RIDGE / (len(self._own) + self.weight * len(self._others))
+        return self._penalty / (len(self._own) + self.weight * len(self._others))
 
     def chunks(self) -> Iterator[tuple[Floats, Floats]]:
         """Yield inputs float32 [n, out] and targets [n, labels] a part at a time, about their
@@ -116,16 +118,26 @@ class Lessons:
             level += weight * sought.sum(axis=0, dtype=np.float64)
         return (mean / total).astype(np.float32), (level / total).astype(np.float32)
 
-    def _weigh(self) -> float:
-        """Choose the weight from a part of the facts, each standing for several."""
-        if not len(self._others) or not has_choice(self._own.labels):
-            return WEIGHT_USUAL
-        steps = -(-len(self._own) // OWN_TRIED), -(-len(self._others) // SUPPORT_TRIED)
-        sets = [self._own_rows(slice(None, None, steps[0]))]
-        sets.append(self._other_rows(slice(None, None, steps[1])))
+    def _weigh(self) -> tuple[float, float]:
+        """Choose weight and penalty from a part of the facts, each standing for several."""
+        if not has_choice(self._own.labels):
+            return WEIGHT_USUAL, RIDGE_USUAL
+        weight = WEIGHT_USUAL
+        if len(self._others):
+            weight = choose_weight(*self._tried(OWN_TRIED))
+        inputs, targets, count, stands = self._tried(OWN_PENALISED)
+        return weight, choose_ridge(inputs, targets, count, weight * stands)
+
+    def _tried(self, size: int) -> tuple[Floats, Floats, int, float]:
+        """Return a part of the facts about their means, how many are own ones, and for how many
+        more of its kind than an own one each of the others stands."""
+        own, other = -(-len(self._own) // size), max(1, -(-len(self._others) // SUPPORT_TRIED))
+        sets = [self._own_rows(slice(None, None, own))]
+        if len(self._others):
+            sets.append(self._other_rows(slice(None, None, other)))
         inputs = np.concatenate([rows - rows.mean(axis=0) for rows, _ in sets])
         targets = np.concatenate([sought - sought.mean(axis=0) for _, sought in sets])
-        return choose_weight(inputs, targets, len(sets[0][0]), steps[1] / steps[0])
+        return inputs, targets, len(sets[0][0]), other / own
 
 
 def solve_head(transform: Transform, own: Batch, others: Batch, standard: Standard) -> Fitted:

@@ -44,7 +44,8 @@ def standardise(own: Batch, others: Batch, spans: Spans) -> Standard:
     if len(others):
         centres = _means(others, numbers)
         lean = MEAN_FACTS / (MEAN_FACTS + count)
-        mean = (1 - lean) * mean + lean * centres.mean(axis=0)
+        shares = np.bincount(numbers) / len(others)
+        mean = (1 - lean) * mean + lean * (shares @ centres)
         support = _variance(others, centres, numbers)
         variance = _variance(own, mean[None], np.zeros(count, np.intp))
         variance = (count * variance + SPREAD_FACTS * support) / (count + SPREAD_FACTS)

@@ -1,4 +1,5 @@
-"""How much the other domains' facts weigh in a domain's head: chosen by leaving own facts out."""
+"""How much the other domains' facts weigh in a domain's head, and how strongly it is penalised:
+chosen by leaving own facts out."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,15 +9,19 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-RIDGE: Final = 0.3
-"""Penalty, over the mean energy of a fact."""
-WEIGHTS: Final = (0.01, 0.04, 0.15, 0.5)
+RIDGES: Final = (0.1, 0.3, 1.0, 3.0)
+RIDGE_USUAL: Final = 0.3
+"""Penalties, over the mean energy of a fact."""
+WEIGHTS: Final = (0.01, 0.03, 0.1, 0.4)
 """Tried for another domain's fact: other domains may hinder, help, or be much the same."""
 WEIGHT_USUAL: Final = 0.1
-"""Where there is no choice."""
+"""Where there is no choice, or nothing to choose between."""
+GAIN_MIN: Final = 0.05
+"""Share of the error at the usual weight by which another has to be better."""
 CHOICE_MIN: Final = 3
 """Fewest own facts a label at which a choice is more than chance."""
 OWN_TRIED: Final = 384
+OWN_PENALISED: Final = 768
 SUPPORT_TRIED: Final = 384
 """Facts that take part in the choice: more would hardly change it and cost time."""
 PENALTY_MIN: Final = 1e-6
@@ -35,10 +40,34 @@ def choose_weight(inputs: Floats, targets: Floats, count: int, stands: float) ->
     Every error is in closed form (Allen 1974).  Cost: the products of all rows, and two small
     solves a weight.
     """
+    gram, energy = _products(inputs)
+    penalty = RIDGE_USUAL * energy + PENALTY_MIN
+    errors = {one: _left_out(gram, targets, count, penalty, stands * one) for one in WEIGHTS}
+    return _least(errors, WEIGHT_USUAL)
+
+
+def choose_ridge(inputs: Floats, targets: Floats, count: int, weight: float) -> float:
+    """Choose the penalty with the least squared error of left-out own facts.
+
+    Arguments and cost as in `choose_weight`; weight: of one of the others, over that of an own one.
+    """
+    gram, energy = _products(inputs)
+    errors = {
+        one: _left_out(gram, targets, count, one * energy + PENALTY_MIN, weight) for one in RIDGES
+    }
+    return _least(errors, RIDGE_USUAL)
+
+
+def _products(inputs: Floats) -> tuple[Floats, float]:
+    """Return the products of all rows, and the mean energy of a row."""
     gram = inputs @ inputs.T
-    penalty = RIDGE * float(np.trace(gram)) / len(gram) + PENALTY_MIN
-    errors = [_left_out(gram, targets, count, penalty, stands * weight) for weight in WEIGHTS]
-    return WEIGHTS[int(np.argmin(errors))]
+    return gram, float(np.trace(gram)) / len(gram)
+
+
+def _least(errors: dict[float, float], usual: float) -> float:
+    """Return what has the least error, or the usual where that is hardly worse."""
+    best = min(errors, key=errors.__getitem__)
+    return best if errors[best] < (1 - GAIN_MIN) * errors[usual] else usual
 
 
 def _left_out(gram: Floats, targets: Floats, count: int, penalty: float, weight: float) -> float:

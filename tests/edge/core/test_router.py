@@ -173,7 +173,7 @@ def say(domain: int, sure: float = 0.7, domains: int = 3) -> np.ndarray:
     """Log-probabilities that favour one domain."""
     said = np.full(domains, (1 - sure) / (domains - 1))
     said[domain] = sure
-    return np.log(said).astype(np.float32)
+    return np.asarray(np.log(said), np.float32)
 
 
 def test_a_window_outvotes_a_stray():
