@@ -197,7 +197,7 @@ def test_a_board_takes_a_signed_model_over_the_link(port: Path):
 
 def sent(link: Link, transport: Transport, upload: Upload) -> Upload:
     """An upload carried through until it is confirmed or refused."""
-    waiting, confirmed = [*upload.open()], False
+    waiting, confirmed = [], False
     end = time.monotonic() + SECONDS_MAX
     while time.monotonic() < end and upload.state not in {"confirmed", "refused"}:
         while waiting and link.send(waiting[0]):
@@ -205,8 +205,7 @@ def sent(link: Link, transport: Transport, upload: Upload) -> Upload:
         for event in exchange(link, transport):
             if isinstance(event, UpdateStatus):
                 waiting += upload.answer(event)
-        if upload.state == "ready" and not waiting:
-            waiting += upload.open()
+        waiting += upload.poll(time.monotonic_ns())
         if upload.state == "trial" and not confirmed:
             waiting += upload.confirm()
             confirmed = True
