@@ -1,10 +1,11 @@
 """The router: which domain a sample belongs to, from its features alone.
 
 A ridge regression on the domains (Hoerl & Kennard 1970) takes in all facts at hand; kernel ridge
-regression over landmarks corrects it where domains meet.  Half of the landmarks are the facts
-that the ridge, without the fact itself, puts nearest to a wrong domain or into one: few facts are
-hard, and they alone say where the border runs.  Everything follows from the set of facts, so a
-router made again after a crash is the same.  Constants: docs/decisions/0008-routing.md.
+regression over landmarks corrects it where domains meet, and is asked only there.  Half of the
+landmarks are the facts that the ridge, without the fact itself, puts nearest to a wrong domain or
+into one: few facts are hard, and they alone say where the border runs.  Everything follows from the
+set of facts, so a router made again after a crash is the same.  Constants and what they were
+measured by: docs/decisions/0008-routing.md.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ LANDMARKS_MAX: Final = 1_024
 
 RIDGE: Final = 0.05
 KERNEL_RIDGE: Final = 0.3
+ERRORS_LEFT: Final = 0.001
 CHUNK: Final = 256
 SHARPNESSES: Final = np.geomspace(1, 50, 24)
 STAYS: Final = (0.0, 0.9, 0.99, 0.999)
@@ -40,7 +42,8 @@ class Router:
 
     span: the columns it reads.  centre, factor: of these columns.  weights, bias: the ridge.
     landmarks: standardised rows [m, columns], with their votes [m, domains]; reach: how fast
-    votes fade with the squared distance.  sharpness: turns sums into probabilities.
+    votes fade with the squared distance.  lead: of the ridge's first domain over its second, from
+    which on landmarks are not asked.  sharpness: turns sums into probabilities.
     """
 
     domains: tuple[str, ...]
@@ -53,6 +56,7 @@ class Router:
     landmarks: Floats = field(repr=False)
     votes: Floats = field(repr=False)
     reach: float = 1.0
+    lead: float = np.inf
     sharpness: float = 1.0
 
     @property
@@ -64,7 +68,8 @@ class Router:
     def scores(self, features: NDArray[np.uint8]) -> Floats:
         """Log-probabilities float32 [..., domains] of uint8 [..., width] features.
 
-        Cost: columns x (domains + landmarks) + landmarks x domains multiply-adds a sample.
+        Cost: columns x domains multiply-adds a sample, and where the ridge is not sure
+        (columns + domains) x landmarks more.
         Raises ModelMismatchError for features of another width or type.
         """
         if features.dtype != np.uint8 or features.shape[-1:] != (self.width,):
@@ -77,7 +82,9 @@ class Router:
         flat = rows.reshape(-1, rows.shape[-1])
         found = flat @ self.weights + self.bias
         if len(self.landmarks):
-            found += _kernel(flat, self.landmarks, self.reach) @ self.votes
+            unsure = _leads(found) < self.lead
+            if unsure.any():
+                found[unsure] += _kernel(flat[unsure], self.landmarks, self.reach) @ self.votes
         surer = np.asarray(found * self.sharpness, np.float32)
         return _log_softmax(surer).reshape(*rows.shape[:-1], -1)
 
@@ -94,7 +101,8 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
     if len(rows.domains) == 1:
         return _only(rows.domains, spans[-1][1], span)
     ridge = _fit_ridge(rows)
-    at = _choose_landmarks(rows, ridge.left)
+    margins = _margins(ridge.left, rows.owners)
+    at = _choose_landmarks(rows, margins)
     landmarks = ridge.standardise(rows.features[at])
     squares = _squares(landmarks, landmarks)
     reach = 1 / max(float(squares.mean(dtype=np.float64)), 1e-6)
@@ -117,6 +125,7 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
         landmarks,
         votes,
         reach,
+        _sure_lead(margins),
         sharpness,
     )
 
@@ -242,11 +251,10 @@ def _fit_ridge(rows: _Rows) -> _Ridge:
     return _Ridge(centre, factor, weights, usual, left)
 
 
-def _choose_landmarks(rows: _Rows, left: Floats) -> NDArray[np.intp]:
+def _choose_landmarks(rows: _Rows, margins: Floats) -> NDArray[np.intp]:
     """Rows of the hardest facts and, as many again, of those whose ids hash lowest; sorted."""
     count = len(rows.owners)
     hard = min(count, LANDMARKS_MAX) // 2
-    margins = np.concatenate([_margins(left[part], rows.owners[part]) for part in _parts(count)])
     hardest = np.argsort(margins, kind="stable")
     rest = hardest[hard:]
     rest = rest[np.argsort(rows.ranks[rest], kind="stable")]
@@ -255,11 +263,29 @@ def _choose_landmarks(rows: _Rows, left: Floats) -> NDArray[np.intp]:
 
 def _margins(left: Floats, owners: NDArray[np.intp]) -> Floats:
     """How far the own domain is ahead of the next, [n], of what is left of the targets."""
+    return np.concatenate([_ahead(left[part], owners[part]) for part in _parts(len(owners))])
+
+
+def _ahead(left: Floats, owners: NDArray[np.intp]) -> Floats:
     everyone = np.arange(len(owners))
     said = np.eye(left.shape[1], dtype=np.float32)[owners] - left
     own = said[everyone, owners]
     said[everyone, owners] = -np.inf
     return np.asarray(own - said.max(axis=1), np.float32)
+
+
+def _sure_lead(margins: Floats) -> float:
+    """Return the lead beyond which the ridge, without the fact itself, errs on ERRORS_LEFT of all
+    facts at most."""
+    wrong = np.sort(-margins[margins < 0])[::-1]
+    spared = int(ERRORS_LEFT * len(margins))
+    return float(wrong[spared]) + 1e-6 if len(wrong) > spared else 0.0
+
+
+def _leads(found: Floats) -> Floats:
+    """How far the first domain is ahead of the second, [n]."""
+    two = np.partition(found, -2, axis=1)[:, -2:]
+    return np.asarray(two[:, 1] - two[:, 0], np.float32)
 
 
 def _shares(count: int, landmarks: int) -> NDArray[np.float64]:
