@@ -14,5 +14,5 @@ def test_every_verb_on_a_home_takes_home_and_json():
     without = {name for name, given in options.items() if "--home" not in given}
     assert without == {
         "auricle demo", "auricle init", "auricle simulate", "auricle encoder card",
-        "auricle encoder calibrate",
+        "auricle encoder calibrate", "auricle bridge monitor",
     }  # fmt: skip
