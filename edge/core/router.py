@@ -27,7 +27,6 @@ LANDMARKS_MAX: Final = 1_024
 
 RIDGE: Final = 0.05
 KERNEL_RIDGE: Final = 0.3
-ERRORS_LEFT: Final = 0.001
 CHUNK: Final = 256
 SHARPNESSES: Final = np.geomspace(1, 50, 24)
 STAYS: Final = (0.0, 0.9, 0.99, 0.999)
@@ -110,9 +109,12 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
     kernel.flat[:: len(at) + 1] += KERNEL_RIDGE / rows.weights[at]
     inverse = np.linalg.inv(kernel)
     votes = np.asarray(inverse @ ridge.left[at], np.float32)
-    # What both would say of a landmark without it (Allen 1974): its target less what is left over.
+    # What would be said of a landmark without it (Allen 1974): its target less what is left over.
+    lead = _sure_lead(margins)
     target = np.eye(len(rows.domains), dtype=np.float32)[rows.owners[at]]
-    held_out = target - votes / np.diagonal(inverse)[:, None]
+    alone = target - ridge.left[at]
+    both = target - votes / np.diagonal(inverse)[:, None]
+    held_out = np.where((_leads(alone) < lead)[:, None], both, alone)
     sharpness = _calibrate(held_out, rows.owners[at], _shares(len(rows.owners), len(at)))
     return Router(
         rows.domains,
@@ -125,7 +127,7 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
         landmarks,
         votes,
         reach,
-        _sure_lead(margins),
+        lead,
         sharpness,
     )
 
@@ -275,11 +277,8 @@ def _ahead(left: Floats, owners: NDArray[np.intp]) -> Floats:
 
 
 def _sure_lead(margins: Floats) -> float:
-    """Return the lead beyond which the ridge, without the fact itself, errs on ERRORS_LEFT of all
-    facts at most."""
-    wrong = np.sort(-margins[margins < 0])[::-1]
-    spared = int(ERRORS_LEFT * len(margins))
-    return float(wrong[spared]) + 1e-6 if len(wrong) > spared else 0.0
+    """Return the lead beyond which the ridge, without the fact itself, has never erred."""
+    return max(0.0, -float(margins.min())) + 1e-6
 
 
 def _leads(found: Floats) -> Floats:
