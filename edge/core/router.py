@@ -77,9 +77,11 @@ class Router:
                 f"{features.shape}",
                 "encode with the model that the ledger's facts come from",
             )
-        rows = (features[..., slice(*self.span)] - self.centre) * self.factor
+        rows = np.asarray(
+            (features[..., slice(*self.span)] - self.centre) * self.factor, np.float32
+        )
         flat = rows.reshape(-1, rows.shape[-1])
-        found = flat @ self.weights + self.bias
+        found = np.asarray(flat @ self.weights + self.bias, np.float32)
         if len(self.landmarks):
             unsure = _leads(found) < self.lead
             if unsure.any():

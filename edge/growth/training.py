@@ -122,7 +122,7 @@ def _steps(
         )
         loss = (losses * lessons.weights).sum() / lessons.weights.sum()
         kept = [value.detach().clone() for value in leaves]
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         if not all(torch.isfinite(value).all() for value in leaves):
             with torch.no_grad():

@@ -34,6 +34,7 @@ from firmware_bridge import (
     Command,
     DeviceDecision,
     Link,
+    Message,
     Reading,
     StreamInfo,
     Transport,
@@ -197,7 +198,8 @@ def test_a_board_takes_a_signed_model_over_the_link(port: Path):
 
 def sent(link: Link, transport: Transport, upload: Upload) -> Upload:
     """An upload carried through until it is confirmed or refused."""
-    waiting, confirmed = [], False
+    waiting: list[Message] = []
+    confirmed = False
     end = time.monotonic() + SECONDS_MAX
     while time.monotonic() < end and upload.state not in {"confirmed", "refused"}:
         while waiting and link.send(waiting[0]):

@@ -98,8 +98,8 @@ FINITE = arrays(np.float64, 12, elements=st.floats(-1e6, 1e6))
 def test_one_proxy_keeps_its_order(scores):
     """Combining a single proxy orders blueprints as it does, ties included."""
     combined = combine({"a": scores}, {"a": 2.0})
-    signs = [np.sign(np.subtract.outer(v, v)) for v in (scores, combined)]
-    assert np.array_equal(*signs)
+    before, after = (np.sign(np.subtract.outer(v, v)) for v in (scores, combined))
+    assert np.array_equal(before, after)
 
 
 @given(FINITE, FINITE)

@@ -23,7 +23,8 @@ def test_columns_come_in_the_order_of_taps():
 def test_what_does_not_belong_together_is_refused(flaw):
     """Wrong shapes, dtypes and values raise the room's error, with a hint."""
     good = sketch()
-    rows, targets, own, spans = good.rows.copy(), good.targets.copy(), good.own.copy(), SPANS
+    rows, targets, own = good.rows.copy(), good.targets.copy(), good.own.copy()
+    spans: tuple[tuple[int, int], ...] = SPANS
     if flaw == "dtype":
         rows = rows.astype(np.float64)
     elif flaw == "width":

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,11 +41,12 @@ def test_kernels_are_those_of_wide_random_networks(activation):
     task = sketch(own=30, others=0)
     rows = task.rows / np.sqrt(np.square(task.rows).sum(axis=1).mean())
     drawn = rows @ np.random.default_rng(1).standard_normal((rows.shape[1], 40_000))
-    bent = {
+    bends: dict[str, Callable[[Any], Any]] = {
         "relu": lambda x: np.maximum(x, 0),
         "tanh": np.tanh,
         "gelu": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
-    }[activation](drawn)
+    }
+    bent = bends[activation](drawn)
     true = bent @ bent.T
     found = Kernels(task, 0).of(Blueprint("random", (0, 1, 2), 4_096, 0, activation))
     assert np.corrcoef(found.ravel(), true.ravel())[0, 1] > 0.98

@@ -123,8 +123,8 @@ def test_adaptors_beyond_their_budget_are_found(device, model) -> None:
     runtime, store = device
     record = grown(runtime, store)
     checkers.check_budget(runtime, record)
-    for changes in ({"adaptor_bytes": 8}, {"adaptor_operations": 8}):
-        tight = Runtime(Config(**changes), model, store)
+    for config in (Config(adaptor_bytes=8), Config(adaptor_operations=8)):
+        tight = Runtime(config, model, store)
         with pytest.raises(BrokenPromiseError, match="too many"):
             checkers.check_budget(tight, record)
 

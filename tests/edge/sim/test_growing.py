@@ -70,7 +70,7 @@ def test_labels_lead_to_adaptors_that_serve(features: Path) -> None:
     assert served[0].ended_at == served[0].asked_at + 4
     assert found.metrics["adaptors_grown"] == len(served)
     assert found.metrics["held_out_gain"] == pytest.approx(0.1)
-    assert found.metrics["adaptor_bytes"] > 0
+    assert (found.metrics["adaptor_bytes"] or 0) > 0
     assert found.metrics["average_accuracy_heads"] is not None
     assert sum(mark.kind == "adaptor" for mark in found.marks) == len(served)
 
@@ -134,7 +134,7 @@ def test_a_full_disk_at_install_leaves_what_served(features: Path) -> None:
     full = run(scenario, chaos=Chaos(never, lambda: next(asked) == 2))
     assert full.metrics["disk_full"] == 1
     assert full.digest == run(scenario).digest
-    assert full.metrics["adaptors_grown"] >= 1
+    assert (full.metrics["adaptors_grown"] or 0) >= 1
 
 
 def test_a_storm_is_the_same_each_time(features: Path) -> None:

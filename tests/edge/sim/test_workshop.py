@@ -53,9 +53,10 @@ def test_a_job_that_is_stopped_gives_nothing() -> None:
     job = a_job()
     found.take(job)
     found.stop("crash", "another job")
-    assert found.job is job
+    assert found.job == job
     found.stop("crash", job.id)
-    assert found.job is None
+    left: object = found.job
+    assert left is None
     assert found.collect(wait=True) is None
     assert [(one.state, one.reason) for one in found.episodes] == [("abandoned", "crash")]
 
