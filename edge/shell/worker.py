@@ -111,7 +111,7 @@ class _Task:
 
     def __init__(self, job: GrowthJob, command: list[str], seconds_max: float) -> None:
         self.job = job
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
         with ExitStack() as undo, _memory_file() as given:
             self.output, self.errors = (undo.enter_context(_memory_file()) for _ in range(2))
             given.write(pack(job))
