@@ -154,7 +154,10 @@ class Stream:
 
 def nearest(glances: Iterable[Glance], one: Glance | None = None) -> str:
     """Return the domain that observations, `one` counting more, are nearest to as a whole."""
-    return rank(glances, one)[0]
+    looks = tuple(glances)
+    firsts = {min(glance.near, key=glance.near.__getitem__) for glance in looks}
+    # Each nearest to the same: so are all together, and nothing needs adding up.
+    return firsts.pop() if len(firsts) == 1 else rank(looks, one)[0]
 
 
 def rank(glances: Iterable[Glance], one: Glance | None = None) -> tuple[str, ...]:

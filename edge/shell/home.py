@@ -13,6 +13,7 @@ import encoder
 from ..core import (
     Abandon,
     ConfigError,
+    DriftAlarm,
     Effect,
     Event,
     ForgetRequest,
@@ -25,6 +26,7 @@ from ..core import (
     Selector,
     StateError,
     Survey,
+    Wanted,
 )
 from .durable import discard, write_text
 from .footprint import give_back
@@ -79,9 +81,10 @@ class Home:
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, return what is to be told.
 
-        The first observation after anything else has thresholds derived; what that took is then
-        given back to the system.  Where an effect fails, what the runtime holds no longer fits the
-        file: it is opened again before the StateError goes on.
+        The first observation after anything else has thresholds derived, and one that changes what
+        is opened has them derived for the opening; what that took is then given back to the system.
+        Where an effect fails, what the runtime holds no longer fits the file: it is opened again
+        before the StateError goes on.
         """
         try:
             told = tuple(self._applied(self.runtime.handle(event)))
@@ -89,9 +92,10 @@ class Home:
             self.worker.stop()
             self.runtime = self._open_runtime()
             raise
+        opened = any(isinstance(message, DriftAlarm | Wanted) for message in told)
         if not isinstance(event, Observation):
             self._stirred = True
-        elif self._stirred:
+        elif self._stirred or opened:
             self._stirred = False
             give_back()
         return told
