@@ -211,7 +211,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
     for name, text in _figures(outcome):
-        facts.add_row(name, text)
+        facts.add_row(name, Text(text))
     console.print(facts)
 
 
