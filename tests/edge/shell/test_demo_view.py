@@ -149,7 +149,7 @@ def test_what_became_of_the_adaptor_is_said(story: list[Beat], tmp_path: Path):
         ((GROWN,), "linear taps 0, searched and trained in 3.2 s"),
         ((replace(GROWN, state="refused"),), "none did better, searched and trained in 3.2 s"),
         ((replace(GROWN, state="refused", accuracy=None, reason="too late"),), "none: too late"),
-        ((), "torch is not installed"),
+        ((), "torch is not installed: `pip install 'auricle[grow]'`"),
     ):
         story[-1] = replace(OUTCOME, recording=replace(OUTCOME.recording, episodes=episodes))
         assert words in " ".join(shown(tmp_path / "demo", 120)[1].split())
