@@ -231,10 +231,10 @@ class Breaker:
     """Makes every commit fail until it is mended."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from edge.shell.files import transaction as real
         from edge.shell.outbox import storage
 
         self._broken = True
-        real = storage.transaction
 
         def failing(db: sqlite3.Connection, path: Path, doing: str):
             if self._broken:
