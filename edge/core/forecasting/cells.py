@@ -5,7 +5,7 @@ it is.  A cell keeps its state [channels, units] and its working space.  What is
 input would stay in the state: the caller keeps it out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, Final, Protocol
 
@@ -263,6 +263,15 @@ class GRU:
         self.state *= update
         self.state += new
         return self.state
+
+
+CELLS: Final[dict[str, Callable[[Arrays, int], Cell]]] = {
+    "cfc": CfC,
+    "gru": GRU,
+    "ltc": LTC,
+    "wired": WiredCfC,
+}
+"""Cells by name; each is opened with its arrays and a number of channels."""
 
 
 def _backbone(arrays: Arrays) -> list[Floats]:
