@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clock import Clock
-from .forecaster import Floats, State
+from .forecaster import Floats
 
 INPUTS: Final = (
     "increment",
@@ -40,6 +40,7 @@ _JOINT_CHANNELS = 3
 _JOINT_UNITS, _MOVED_UNITS, _ALONE_UNITS = 6.0, 4.0, 30.0
 _DEAD, _LEVEL, _SLOW, _FAST = 1e-3, 0.1, 0.01, 0.1
 _GAP_SAMPLES_MAX = 3
+_REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
 _RING_STEPS_MIN = 64
 _SETTLED = 20
 
@@ -55,6 +56,7 @@ class History:
     last: newest finite value (0 before the first, where `known` is False).  fresh: whether this
     sample had a value.  moved: whether it jumped.  course: sum of all increments without jumps.
     unit: usual movement a step.  level: usual size.  age: samples since the last jump.
+    dead: whether it jumped to nothing.  scale: what a joint jump multiplied the past by, or None.
     inputs: [C, len(INPUTS)], what networks see.  broken: whether a gap in time lies before it.
     Cost: O(C) a step; memory: one season of courses.
     """
@@ -68,6 +70,8 @@ class History:
         self.fresh = np.zeros(channels, bool)
         self.moved = np.zeros(channels, bool)
         self.last, self.course, self.unit, self.level, self.increment = np.zeros((5, channels))
+        self.dead = np.zeros(channels, bool)
+        self.scale: Floats | None = None
         self.age = np.full(channels, 1e6)
         self.inputs = np.zeros((channels, len(INPUTS)))
         self._period = period
@@ -75,7 +79,7 @@ class History:
         self._count, self._silent, self._relative, self._lively, self._revivals = np.zeros(
             (5, channels)
         )
-        self._before = np.zeros((3, channels))
+        self._before = np.zeros((3, channels))  # increments
         self._means = np.zeros((4, channels))
         self._joint = np.zeros(4)
         self._resize(self.clock.seasons(period))
@@ -94,6 +98,7 @@ class History:
         increment = np.where(born, 0.0, current - self.last)
         self.last = current
         self.known = self.known | fresh
+        self.scale = None
         self.moved = self._jumped(increment, born)
         self._measure(np.abs(increment), fresh & ~born)
         self.increment = np.where(self.moved, 0.0, increment)
@@ -110,38 +115,47 @@ class History:
 
     def _jumped(self, increment: Floats, born: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Say which channels jumped: with others, from or to nothing, far, or while unseen."""
+        unseen = born | (self.fresh & (self._silent > _GAP_SAMPLES_MAX))
         size = np.abs(increment)
+        if not (size > _MOVED_UNITS * self.unit).any():
+            return unseen
         settled = self._count > _SETTLED
-        over = size > self.unit
-        if not over.any():
-            return born | (self.fresh & (self._silent > _GAP_SAMPLES_MAX))
-        units = size / np.maximum(self.unit, 1e-12 * self.level + 1e-300)
-        floor = _DEAD * self.level
-        small = np.abs(self.last) <= floor
-        was_small = np.abs(self.last - increment) <= floor
-        revived = (small ^ was_small) & (units > _MOVED_UNITS) & settled
+        far = (size > _MOVED_UNITS * self.unit) & settled
+        nothing = np.abs(self.last) <= _DEAD * self.level
+        revived = (nothing != self.dead) & far
         self._revivals += _SLOW * (revived - self._revivals)
-        revived &= self._revivals < 0.05
-        joint = np.count_nonzero((units > _JOINT_UNITS) & settled) >= _JOINT_CHANNELS
-        if joint or revived.any():
-            over = (units > _MOVED_UNITS) & settled
-        else:
-            over = (units > _ALONE_UNITS) & settled
-        return over | revived | born | (self.fresh & (self._silent > _GAP_SAMPLES_MAX))
+        revived &= self._revivals < _REVIVALS_MAX
+        joint = np.count_nonzero(far & (size > _JOINT_UNITS * self.unit)) >= _JOINT_CHANNELS
+        if not (joint or revived.any()):
+            return unseen | (far & (size > _ALONE_UNITS * self.unit))
+        self.dead = np.where(revived, nothing, self.dead)
+        self._rescale(far & ~self.dead)
+        return unseen | far
+
+    def _rescale(self, moved: NDArray[np.bool_]) -> None:
+        """Let the past of channels that carry another load now count in proportion to it."""
+        scale = np.where(moved, np.abs(self.last) / np.maximum(self.level, 1e-300), 1.0)
+        scale = np.clip(scale, 1 / _SCALE_MAX, _SCALE_MAX)
+        self.level = self.level * scale
+        self.unit = self.unit * scale
+        self.scale = scale
+        self._before *= scale
+        for past in (self._means, self.ring):
+            past -= self.course
+            past *= scale
+            past += self.course
 
     def _measure(self, size: Floats, usable: NDArray[np.bool_]) -> None:
-        """Follow level and usual movement of the channels that have a value."""
-        usable = usable & ~self.moved & (self._silent == 0)
-        rate = np.where(self.fresh, np.maximum(_LEVEL, 1.0 / (self._count + 1.0)), 0.0)
-        rate = np.where(self.moved, 1.0, rate)
+        """Follow level and usual movement of the channels that have a value and are not dead."""
+        usable = usable & ~self.moved & ~self.dead & (self._silent == 0)
+        rate = np.maximum(_LEVEL, 1.0 / (self._count + 1.0)) * (self.fresh & ~self.dead)
         self.level += rate * (np.abs(self.last) - self.level)
         stirred = usable & ((self._count > 0) | (size > 0))
         self._count += stirred
-        pace = np.where(stirred, np.maximum(_SLOW, 1.0 / np.maximum(self._count, 1.0)), 0.0)
-        relative = size / (self.level + 1e-300)
-        self._relative += pace * (np.minimum(relative, 1e6) - self._relative)
-        quick = np.where(stirred, np.maximum(_FAST, pace), 0.0)
-        self._lively += quick * (np.minimum(relative, 1e6) - self._lively)
+        pace = np.maximum(_SLOW, 1.0 / np.maximum(self._count, 1.0)) * stirred
+        relative = np.minimum(size / (self.level + 1e-300), 1e6)
+        self._relative += pace * (relative - self._relative)
+        self._lively += np.maximum(_FAST * stirred, pace) * (relative - self._lively)
         self.unit = self._relative * self.level
 
     def _look(self) -> None:
