@@ -51,7 +51,7 @@ def squash(values: Floats) -> Floats:
 
 
 class History:
-    """Takes samples and keeps, for C channels, all float64 [C] unless said otherwise:
+    """Takes samples and keeps what is known of C channels, float64 [C] unless said otherwise.
 
     last: newest finite value (0 before the first, where `known` is False).  fresh: whether this
     sample had a value.  moved: whether it jumped.  course: sum of all increments without jumps.
@@ -140,10 +140,8 @@ class History:
         self.unit = self.unit * scale
         self.scale = scale
         self._before *= scale
-        for past in (self._means, self.ring):
-            past -= self.course
-            past *= scale
-            past += self.course
+        self._means = self.course + (self._means - self.course) * scale
+        self.ring = self.course + (self.ring - self.course) * scale
 
     def _measure(self, size: Floats, usable: NDArray[np.bool_]) -> None:
         """Follow level and usual movement of the channels that have a value and are not dead."""
