@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +15,13 @@ from ..core import (
     ConfigError,
     DriftAlarm,
     Effect,
+    Erase,
     Event,
     ForgetRequest,
     Grow,
     Grown,
     Message,
+    Nominate,
     Observation,
     Publish,
     Runtime,
@@ -61,11 +63,21 @@ class Home:
     """An opened home: settings, model, store, the runtime over them, and a worker for what it asks
     to be grown.  Close it after use.
 
+    erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
+    for a label could not be kept, or nothing.
     Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
     """
 
-    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        writable: bool = True,
+        erased: Callable[[tuple[str, ...]], None] | None = None,
+    ) -> None:
         self.folder = folder
+        self.trouble = ""
+        self._erased = erased
         self.settings = read_settings(folder)
         with ExitStack() as opened:
             self.model = Intake(open_encoder(folder, self.settings))
@@ -163,8 +175,22 @@ class Home:
                     give_back()
                 case Abandon():
                     self.worker.stop()
+                case Nominate():
+                    self._nominate(effect)
+                case Erase():
+                    self.store.apply(effect)
+                    if self._erased is not None:
+                        self._erased(effect.ids)
                 case _:
                     self.store.apply(effect)
+
+    def _nominate(self, effect: Nominate) -> None:
+        """Keep candidates; where the disk fails, the observation is decided all the same."""
+        try:
+            self.store.apply(effect)
+            self.trouble = ""
+        except StateError as error:
+            self.trouble = error.message
 
 
 def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:
