@@ -63,7 +63,8 @@ def _heading(status: DaemonStatus) -> Text:
     said.append(status.state, style=STATE_STYLES.get(status.state, "red"))
     said.append(
         f"  up {duration(status.uptime_s)}  {status.rss_mib:.0f} MiB"
-        f"  {status.cpu_percent:.0f} % CPU  writes {size(status.written_bytes_day)} a day  auricle {plain(status.version)}"
+        f"  {status.cpu_percent:.0f} % CPU  writes {size(status.written_bytes_day)} a day"
+        f"  auricle {plain(status.version)}"
     )
     if status.clock == "unset":
         said.append("  clock not set", style="yellow")
