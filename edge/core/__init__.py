@@ -10,6 +10,7 @@ from .errors import (
     StateCorruptError,
     StateError,
     StateVersionError,
+    TransportError,
 )
 from .events import (
     Abandon,
@@ -99,6 +100,7 @@ __all__ = [
     "StateVersionError",
     "Survey",
     "Tick",
+    "TransportError",
     "Wanted",
     "admit",
     "derive",
