@@ -19,6 +19,7 @@ from . import (
     cli_encoder,
     cli_files,
     cli_grow,
+    cli_run,
     cli_sim,
     cli_watch,
     growing,
@@ -29,9 +30,9 @@ from .cli_options import HERE, HomeOption, JsonOption
 from .home import Home, create_home
 
 ORDER = (
-    "demo", "init", "learn", "grow", "predict", "status", "top", "label", "inspect", "adaptors",
-    "rollback", "relabel", "forget", "verify", "survey", "backup", "restore", "export", "merge",
-    "encoder", "export-c", "bridge", "simulate",
+    "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
+    "label", "inspect", "adaptors", "rollback", "relabel", "forget", "verify", "survey",
+    "backup", "restore", "export", "merge", "encoder", "export-c", "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -173,6 +174,7 @@ def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+app.command()(cli_run.run)
 app.command()(cli_grow.grow)
 app.command()(cli_grow.adaptors)
 app.command()(cli_grow.rollback)

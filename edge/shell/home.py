@@ -178,11 +178,17 @@ class Home:
                 case Nominate():
                     self._nominate(effect)
                 case Erase():
-                    self.store.apply(effect)
-                    if self._erased is not None:
-                        self._erased(effect.ids)
+                    self._erase(effect)
                 case _:
                     self.store.apply(effect)
+
+    def _erase(self, effect: Erase) -> None:
+        """Erase, and pass it on as soon as it is durable: overwriting, its last part, may fail."""
+        try:
+            self.store.apply(effect)
+        finally:
+            if self._erased is not None and all(map(self.store.buried, effect.ids)):
+                self._erased(effect.ids)
 
     def _nominate(self, effect: Nominate) -> None:
         """Keep candidates; where the disk fails, the observation is decided all the same."""

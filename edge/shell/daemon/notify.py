@@ -63,6 +63,8 @@ class Notifier:
         # A manager that is gone is no reason to stop serving.
         with suppress(OSError):
             if self._socket is None:
-                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-                self._socket.setblocking(False)
+                self._socket = socket.socket(
+                    socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+                )
+                self._socket.setblocking(False)  # noqa: FBT003 - its name
             self._socket.sendto(text.encode(), address)

@@ -50,17 +50,16 @@ class Stream:
         self._credit -= 1.0
         return True
 
-    def decide(self, decision: Decision) -> None:
-        """Take note of a decision."""
+    def note(self, message: Decision | DriftAlarm) -> None:
+        """Take note of a decision, or of an alarm that is raised or ends."""
+        if isinstance(message, DriftAlarm):
+            self.alarmed = message.raised
+            return
         self.decided += 1
-        self._novel.append(decision.known is False)
-        self.alarmed, self.degraded = decision.alarm, decision.degraded
-        self._domain, self._label = decision.domain, decision.label or ""
-        self._last_at_ns = decision.captured_at_ns
-
-    def turn(self, alarm: DriftAlarm) -> None:
-        """Take note of an alarm that is raised or ends."""
-        self.alarmed = alarm.raised
+        self._novel.append(message.known is False)
+        self.alarmed, self.degraded = message.alarm, message.degraded
+        self._domain, self._label = message.domain, message.label or ""
+        self._last_at_ns = message.captured_at_ns
 
     def sample(self) -> None:
         """Note the count; call it each second."""

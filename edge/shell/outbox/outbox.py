@@ -95,6 +95,27 @@ class Outbox:
         return self._shelf.entries
 
     @property
+    def flying(self) -> int:
+        """How many are on their way, unconfirmed."""
+        return len(self._flying)
+
+    @property
+    def sure_ns(self) -> int:
+        """The last moment, in nanoseconds since 1970, that an earlier run wrote down; 0 where its
+        clock was not set."""
+        return self._shelf.sure_ns
+
+    @property
+    def sequence(self) -> int:
+        """The last number that was given out."""
+        return self._shelf.last
+
+    @property
+    def oldest_s(self) -> float:
+        """Seconds that the oldest entry has waited."""
+        return self._shelf.oldest_ns() / S
+
+    @property
     def losses(self) -> tuple[Loss, ...]:
         """What was lost and has not been told."""
         return tuple(self._shelf.losses)
@@ -194,6 +215,7 @@ class Outbox:
         for loss in told:
             number = self.take()
             if number:
+                self.counts["gaps"] += 1
                 self.put(word(number, loss))
             else:
                 self._shelf.losses.put(loss)
@@ -213,6 +235,11 @@ class Outbox:
     def keys(self) -> set[str]:
         """Return the ids of all observations that something waiting tells of."""
         return {key for entry in self._shelf.waiting() for key in entry.keys}
+
+    def adjust(self, settings: OutboxSettings) -> None:
+        """Go by other limits from now on."""
+        self._settings = settings
+        self._shelf.adjust(settings)
 
     def close(self) -> None:
         """Write all that waits, give back numbers that were not used, close the file."""

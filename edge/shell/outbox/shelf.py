@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from .ageing import Mark, read_mark, resumed_age_ns
+from .ageing import PLAUSIBLE_NS, Mark, read_mark, resumed_age_ns
 from .entry import Entry, Loss, Losses
 from .keeper import Keeper, S
 from .settings import OutboxSettings
@@ -45,7 +45,7 @@ class Shelf:
         first: int = 1,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.run = 0
+        self.run = self.sure_ns = 0
         self._settings, self._clock_ns, self._first = settings, clock_ns, first
         self._tell_due, self._tell_dropped = due, dropped
         self._next = self._reserved = 0
@@ -125,6 +125,23 @@ class Shelf:
     def age_ns(self) -> int:
         """Return nanoseconds on the outbox's own clock."""
         return self._clock_ns() - self._age_zero_ns
+
+    def oldest_ns(self) -> int:
+        """Return nanoseconds that the oldest entry has waited."""
+        stored = self.page(0, NUMBER_MAX, 1) if self._held.entries else []
+        oldest = stored[0] if stored else next(iter(self._fresh.values()), None)
+        return self.age_ns() - oldest.age_ns if oldest else 0
+
+    def adjust(self, settings: OutboxSettings) -> None:
+        """Go by other limits from now on."""
+        self._settings = settings
+        if self.nbytes > settings.bytes_max:
+            self._drop_oldest()
+
+    @property
+    def last(self) -> int:
+        """The last number that was given out."""
+        return self._next - 1
 
     @property
     def nbytes(self) -> int:
@@ -237,7 +254,10 @@ class Shelf:
         self._held = storage.held()
         self._unscrubbed = marks.get("unscrubbed") == "1"
         off_ns_max = int(self._settings.age_s_max * S) // OFF_SHARE
-        age_ns = resumed_age_ns(_mark_of(marks), read_mark(), off_ns_max)
+        before = _mark_of(marks)
+        if before is not None and before.wall_ns >= PLAUSIBLE_NS:
+            self.sure_ns = before.wall_ns
+        age_ns = resumed_age_ns(before, read_mark(), off_ns_max)
         self._age_zero_ns = self._clock_ns() - age_ns
         self._next = max(self._next, reserved)
         change = Change([], [], list(self.losses), self._marks(self._next, self._next + BLOCK))
