@@ -50,7 +50,7 @@ class Broker:
         self._clock = clock
         self._reasons = Reasons(self.counters, clock)
         self._backoff = Backoff(settings.reconnect_s_min, settings.reconnect_s_max)
-        self._filters: set[str] = set()
+        self._filters = set(presence.filters())
         self._granted: set[str] = set()
         self._connection: Connection | None = None
         self._welcomed: Connection | None = None
@@ -114,6 +114,9 @@ class Broker:
         if self._clock() >= self._next_tend:
             self._next_tend = self._clock() + TEND_S
             here.tend()
+            if here.state == "online":
+                self._say(self._presence.due(self._clock()))
+                here.write()
         self._look_after(here)
 
     def publish(
@@ -157,7 +160,7 @@ class Broker:
 
     def subscribe(self, filters: Iterable[str]) -> None:
         """Ask for these topics from now on, and for no others; renewed where a broker forgot."""
-        self._filters = set(filters)
+        self._filters = {*filters, *self._presence.filters()}
         here = self._connection
         if here is not None and here.state == "online":
             self._ask(here)
@@ -257,11 +260,11 @@ class Broker:
         for message in arrivals:
             arrival = self._arrivals.take(message)
             self.counters.arrived += 1
-            if arrival.topic:
-                self._take(arrival)
-            else:
-                self.counters.malformed += 1
+            self.counters.malformed += not arrival.topic
+            if not arrival.topic or self._presence.hear(arrival):
                 self.settle(arrival.ticket)
+            else:
+                self._take(arrival)
 
     def _welcome(self, here: Connection) -> None:
         """Begin a connection that the broker accepted."""

@@ -74,7 +74,7 @@ class Connection:
     """
 
     def __init__(
-        self, settings: MqttSettings, client_id: str, line: Line, will: Letter, epoch: int
+        self, settings: MqttSettings, client_id: str, line: Line, will: Letter | None, epoch: int
     ) -> None:
         self._base = epoch << 16
         self.state: State = "greeting"
@@ -91,9 +91,10 @@ class Connection:
         self._client.max_inflight_messages = 0
         if settings.username:
             self._client.username_pw_set(settings.username, line.password)
-        self._client.will_set(
-            will.topic, will.payload, will.qos, will.retain, will_properties(settings)
-        )
+        if will is not None:
+            self._client.will_set(
+                will.topic, will.payload, will.qos, will.retain, will_properties(settings)
+            )
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
@@ -105,7 +106,7 @@ class Connection:
             host,
             port,
             settings.keepalive_s,
-            clean_start=False,
+            clean_start=settings.session_expiry_s == 0,
             properties=connect_properties(settings),
         )
 

@@ -59,7 +59,6 @@ def test_topics_that_come_in_are_understood() -> None:
     topics = Topics("gw1")
     assert topics.read("auricle/v1/gw1/observe/cam%2F1") == Address("observe", "cam/1")
     assert topics.read("auricle/v1/gw1/command/forget") == Address("command", "forget")
-    assert topics.read("homeassistant/status") == Address("home assistant")
     there = Topics("gw2").contribution("site a")
     assert topics.read(there) == Address("contribution", "gw2", "site a")
     for topic in ("", "x", "auricle/v1/gw2/command/forget", "auricle/v1/gw1/observe/a/b"):
