@@ -1,6 +1,6 @@
 """Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
 
-from .calibration import Calibration, calibrate
+from .calibration import ONE, Calibration, calibrate, withheld
 from .codes import Codes
 from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window, novelty
 from .errors import ConceptError, DimensionError, FormatError, HdcError
@@ -12,6 +12,7 @@ from .vectors import bind, bundle, permute, random_vectors, similarity
 
 __all__ = [
     "KINDS",
+    "ONE",
     "Calibration",
     "Codes",
     "ConceptError",
@@ -35,4 +36,5 @@ __all__ = [
     "random_vectors",
     "similarity",
     "survey",
+    "withheld",
 ]
