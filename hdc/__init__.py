@@ -2,7 +2,17 @@
 
 from .calibration import ONE, Calibration, calibrate, withheld
 from .codes import Codes
-from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window, novelty
+from .detector import (
+    Comparison,
+    NotAttainable,
+    Verdict,
+    WindowVerdict,
+    compare,
+    decide,
+    detect,
+    detect_window,
+    novelty,
+)
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import survey
 from .geometry import Geometry, plain
@@ -15,6 +25,7 @@ __all__ = [
     "ONE",
     "Calibration",
     "Codes",
+    "Comparison",
     "ConceptError",
     "DimensionError",
     "FormatError",
@@ -28,6 +39,8 @@ __all__ = [
     "bind",
     "bundle",
     "calibrate",
+    "compare",
+    "decide",
     "detect",
     "detect_window",
     "novelty",
