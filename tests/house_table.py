@@ -24,6 +24,8 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("firmware_bridge/*", frozenset({"cobs"})),
     ("edge/core/*", frozenset({"numpy"})),
     ("edge/growth/*", frozenset({"numpy", "safetensors", "torch"})),
+    ("edge/shell/sources/camera.py", frozenset({"cv2"})),
+    ("edge/shell/sources/sound.py", frozenset({"numpy", "sounddevice"})),
     ("edge/shell/cli*", frozenset({"numpy", "msgspec", "rich", "typer"})),
     ("edge/shell/*view*", frozenset({"numpy", "rich"})),
     (
