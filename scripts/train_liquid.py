@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge.core.forecasting.history import SEASON_STEPS
 from edge.growth.liquid import Lessons, make_lessons, predict, train_network
-from edge.shell.parcels import pack_arrays
+from edge.shell.weights import write_weights
 from edge.sim.links import Topology, simulate_links
 from edge.sim.links.demands import DAY_STEPS, draw_demands
 from edge.sim.links.outages import draw_outages
@@ -221,10 +221,10 @@ def main(arguments: list[str]) -> int:
     made, size = {}, 0
     for kind in ("cfc", "gru"):
         made[kind] = train_network(kind, lessons, shares, STEPS, SEED)
-        block = pack_arrays(made[kind])
-        (folder / f"{kind}.safetensors").write_bytes(block)
-        size += len(block)
-        print(f"{kind}: {sum(a.size for a in made[kind].values()):,} numbers, {len(block):,} bytes")
+        path = folder / f"{kind}.safetensors"
+        write_weights(path, made[kind])
+        size += path.stat().st_size
+        print(f"{path}: {sum(array.size for array in made[kind].values()):,} numbers")
     if check < len(arguments):
         compare(made, lessons, Path(arguments[check + 1]))
     return int(size > BYTES_MAX)
