@@ -2,7 +2,17 @@
 
 from .calibration import Calibration, calibrate
 from .codes import Codes
-from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window, novelty
+from .detector import (
+    Comparison,
+    NotAttainable,
+    Verdict,
+    WindowVerdict,
+    compare,
+    decide,
+    detect,
+    detect_window,
+    novelty,
+)
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import survey
 from .geometry import Geometry, plain
@@ -14,6 +24,7 @@ __all__ = [
     "KINDS",
     "Calibration",
     "Codes",
+    "Comparison",
     "ConceptError",
     "DimensionError",
     "FormatError",
@@ -27,6 +38,8 @@ __all__ = [
     "bind",
     "bundle",
     "calibrate",
+    "compare",
+    "decide",
     "detect",
     "detect_window",
     "novelty",

@@ -40,14 +40,18 @@ class Usual:
     spread: int
 
 
+Part = tuple[slice, Ints, Near | None]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Aligned:
-    """Where a memory's concepts stand in a calibration, None where it does not cover them, and
-    the scales for them."""
+    """Where a memory's concepts stand in a calibration, None where it does not cover them, the
+    scales for them, and what was asked of a domain: see `Calibration.part`."""
 
     keys: tuple[Key, ...]
     places: tuple[int | None, ...]
     scales: Ints
+    parts: dict[str, Part] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +91,15 @@ class Calibration:
             tuple(None if place is None else self.exemplars[place] for place in found),
             np.asarray([nothing if place is None else self.near[place] for place in found]),
         )
+
+    def part(self, memory: Memory, domain: str) -> Part:
+        """The columns of a domain of the memory, with their scales and exemplars."""
+        aligned = self._aligned_with(memory)
+        if domain not in aligned.parts:
+            mine = memory.parts[domain]
+            near = self.near_for(memory, range(mine.start, mine.stop))
+            aligned.parts[domain] = mine, aligned.scales[mine], near
+        return aligned.parts[domain]
 
     def usual_of(self, key: Key) -> Usual | None:
         """What samples nearest to a concept score, or None where too few were held out."""
