@@ -12,7 +12,7 @@ from .calibration import Calibration
 from .codes import Codes
 from .errors import ConceptError
 from .integers import Ints
-from .joint import Samples, join
+from .joint import Samples, join, join_one
 from .memory import Key, Memory
 from .scoring import combine
 
@@ -61,11 +61,43 @@ class WindowVerdict:
     shortfall: NotAttainable | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """One sample beside the concepts of a memory, measured once for all that is asked of it.
+
+    keys: of the concepts compared with, sorted; columns: theirs in the memory, None for all.
+    distances: int64 [concepts, blocks].  common: int64 [concepts], novelty on one scale for all.
+    """
+
+    codes: Codes
+    keys: tuple[Key, ...]
+    columns: NDArray[np.intp] | None
+    distances: Ints
+    common: Ints
+
+    def nearest(self) -> dict[str, int]:
+        """Novelty of the sample to each domain compared with, 1,024 a spread."""
+        found: dict[str, int] = {}
+        for (domain, _), score in zip(self.keys, self.common.tolist(), strict=True):
+            if score < found.get(domain, _FAR):
+                found[domain] = score
+        return found
+
+    def among(self, keys: tuple[Key, ...], places: NDArray[np.intp]) -> "Comparison":
+        """The same for a memory that holds only `keys`, which are at `places` of these."""
+        return Comparison(self.codes, keys, None, self.distances[places], self.common[places])
+
+
 def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01) -> Verdict:
     """The verdict on one sample, with false alarms at `rate` on samples of known domains.
 
     With more than 32 concepts only the 12 nearest by hypervector are compared in full.
     """
+    return decide(compare(codes, memory), memory, calibration, rate)
+
+
+def compare(codes: Codes, memory: Memory) -> Comparison:
+    """One sample beside all concepts of a memory, or the 12 nearest of more than 32."""
     keys = memory.keys
     if not keys or len(codes) != 1:
         raise ConceptError(
@@ -75,16 +107,35 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
     distances, geometry = memory.distances(codes, only)[0], memory.geometry
+    common = combine(distances, geometry.scales, geometry.votes)
+    found = keys if only is None else tuple(keys[at] for at in only.tolist())
+    return Comparison(codes, found, only, distances, common)
+
+
+def decide(
+    compared: Comparison, memory: Memory, calibration: Calibration, rate: float = 0.01
+) -> Verdict:
+    """The verdict on a sample that was compared with this memory."""
     # Which domain: on one scale for all, since a domain of wide spread would else take what is
     # others'. How new there, and which label: on each concept's own scale.
-    columns = np.arange(len(keys)) if only is None else only
-    names = [domain for domain, _ in (keys if only is None else [keys[at] for at in only])]
-    domain = names[int(combine(distances, geometry.scales, geometry.votes).argmin())]
-    # Keys are sorted: the concepts of one domain lie side by side.
+    keys, samples = compared.keys, Samples(memory.geometry, compared.codes)
+    domain = keys[int(compared.common.argmin())][0]
+    if compared.columns is None:
+        mine, scales, near = calibration.part(memory, domain)
+    else:
+        mine = _side_by_side(keys, domain)
+        columns = compared.columns[mine]
+        scales = calibration.scales_for(memory)[columns]
+        near = calibration.near_for(memory, columns.tolist())
+    score, place = join_one(compared.distances[mine], scales, samples, near)
+    return judge(keys[mine.start + place], score, calibration, rate)
+
+
+def _side_by_side(keys: Sequence[Key], domain: str) -> slice:
+    """Where the concepts of a domain are: keys are sorted, so they lie side by side."""
+    names = [name for name, _ in keys]
     first = names.index(domain)
-    mine = slice(first, first + names.count(domain))
-    score, column = _lowest(codes, distances[None, mine], columns[mine], memory, calibration)
-    return judge(keys[column[0]], int(score[0]), calibration, rate)
+    return slice(first, first + names.count(domain))
 
 
 def novelty(codes: Codes, memory: Memory, calibration: Calibration) -> Ints:
@@ -176,4 +227,5 @@ def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
     return NotAttainable(reason, needed, found)
 
 
+_FAR = np.iinfo(np.int64).max
 _NOTHING: Ints = np.empty(0, dtype=np.int64)

@@ -1,6 +1,7 @@
 """Concepts as exact integer sums: adding and removing commute, to the bit."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,10 +32,12 @@ class _Concept:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Centres:
-    """What the sums stand for: `keys` sorted, majority `bits` [c, words], `means` per block, and
-    the first `quarter` of the bits' words for a quick look at very many concepts."""
+    """What the sums stand for: `keys` sorted, `parts` the columns of each domain, majority `bits`
+    [c, words], `means` per block, and the first `quarter` of the bits' words for a quick look at
+    very many concepts."""
 
     keys: tuple[Key, ...]
+    parts: dict[str, slice]
     bits: Words
     means: tuple[NDArray[np.floating], ...]
     quarter: Words
@@ -52,6 +55,11 @@ class Memory:
     def keys(self) -> tuple[Key, ...]:
         """The concepts (domain, label), sorted: the order of `score`'s columns."""
         return self._settled().keys
+
+    @property
+    def parts(self) -> Mapping[str, slice]:
+        """The columns of each domain: keys are sorted, so they lie side by side."""
+        return self._settled().parts
 
     @property
     def counts(self) -> dict[Key, int]:
@@ -248,8 +256,12 @@ class Memory:
             means = np.asarray([mean(c.sums, c.count) for c in held], dtype=np.int64)
             means = means.reshape(len(keys), self.geometry.values)
             bits = pack(negative.reshape(len(keys), self.geometry.bits))
+            parts: dict[str, slice] = {}
+            for at, (domain, _) in enumerate(keys):
+                parts[domain] = slice(parts[domain].start if domain in parts else at, at + 1)
             self._centres = _Centres(
                 keys,
+                parts,
                 bits,
                 tuple(
                     np.ascontiguousarray(means[:, slice(*span)]).astype(block.number)

@@ -1,5 +1,8 @@
 """From the distances of several blocks to one number: how new a sample is to a concept."""
 
+from collections.abc import Iterable
+from math import isqrt
+
 import numpy as np
 
 from .integers import Ints, root
@@ -24,3 +27,12 @@ def combine(distances: Ints, scales: Ints, votes: Ints) -> Ints:
     np.maximum(above, 0, out=above)
     np.minimum(above, _LIMIT, out=above)
     return root(np.square(above, out=above) @ votes)
+
+
+def combine_one(distances: Iterable[int], scales: Iterable[list[int]], votes: Iterable[int]) -> int:
+    """`combine` of one sample and one concept, for the few numbers that arrays are slow with."""
+    total = 0
+    for distance, (usual, spread), vote in zip(distances, scales, votes, strict=True):
+        above = min(max((distance - usual) * ONE // spread + BELOW, 0), _LIMIT)
+        total += vote * above * above
+    return isqrt(total)

@@ -36,9 +36,6 @@ PART_MIN: Final = 3
 
 CLEAVING_ROUNDS: Final = 5
 
-MANY: Final = 32
-SHORTLIST: Final = 12
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -50,14 +47,25 @@ class Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """What observations are placed on: knowledge, with the openings laid over it."""
+    """What observations are placed on: knowledge, with the openings laid over it.
+
+    learned: where the concepts of knowledge stand among those of `memory`; None where it is the
+    memory of knowledge itself.
+    """
 
     memory: hdc.Memory
     calibration: hdc.Calibration
+    learned: NDArray[np.intp] | None = None
 
-    def near(self, codes: hdc.Codes) -> dict[str, int]:
-        """Return the novelty of one sample to each domain, openings included: see `near`."""
-        return near(codes, self.memory)
+    def compare(self, codes: hdc.Codes, known: Knowledge) -> tuple[hdc.Comparison, hdc.Comparison]:
+        """Compare one sample with what is learned, and with that and the openings, measuring once
+        where both look at all concepts."""
+        whole = hdc.compare(codes, self.memory)
+        if self.learned is None:
+            return whole, whole
+        if whole.columns is not None:
+            return hdc.compare(codes, known.memory), whole
+        return whole.among(known.memory.keys, self.learned), whole
 
     def apart(self, samples: hdc.Codes, labels: Sequence[str], home: str) -> float:
         """Return how many times farther samples are from a domain than from each other.
@@ -157,7 +165,9 @@ class Openings:
         memory = memory.copy()
         for fact in facts:
             memory.add(*fact)
-        return Ground(memory, _united(known.calibration(), hdc.calibrate(memory, facts)))
+        calibration = _united(known.calibration(), hdc.calibrate(memory, facts))
+        at = {key: place for place, key in enumerate(memory.keys)}
+        return Ground(memory, calibration, np.array([at[key] for key in known.memory.keys]))
 
     def _provisional(self, known: Knowledge) -> Iterator[tuple[str, str, hdc.Codes]]:
         for name, rows in self._rows.items():
@@ -194,21 +204,6 @@ def cleave(features: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 def _squares(rows: NDArray[np.float32], ends: NDArray[np.float32]) -> NDArray[np.float32]:
     """Squared distances [n, ends]."""
     return np.stack([np.square(rows - end).sum(axis=1) for end in ends], axis=1)
-
-
-def near(codes: hdc.Codes, memory: hdc.Memory) -> dict[str, int]:
-    """Return the novelty of one sample to each domain, 1,024 a spread, all on one scale.
-
-    With more than 32 concepts only the domains of the nearest twelve are there.
-    """
-    keys = memory.keys
-    only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-    scores = memory.score(codes, only=only)[0].tolist()
-    named = keys if only is None else [keys[at] for at in only]
-    found: dict[str, int] = {}
-    for (domain, _), score in zip(named, scores, strict=True):
-        found[domain] = min(score, found.get(domain, score))
-    return found
 
 
 def unpack(rows: Iterable[Row]) -> NDArray[np.uint8]:

@@ -29,7 +29,6 @@ RIDGE: Final = 0.05
 KERNEL_RIDGE: Final = 0.3
 CHUNK: Final = 256
 SHARPNESSES: Final = np.geomspace(1, 50, 24)
-STAYS: Final = (0.0, 0.9, 0.99, 0.999)
 
 Floats = NDArray[np.float32]
 Span = tuple[int, int]
@@ -143,28 +142,6 @@ def allot(counts: Mapping[str, int]) -> dict[str, int]:
         made[name] = min(count, max(1, left // (len(counts) - place)))
         left -= made[name]
     return made
-
-
-def sharpen(window: Floats) -> Floats:
-    """Probabilities float32 [domains] of the last sample, given those before it.
-
-    window: log-probabilities [n, domains] of one stream, oldest first.  A stream that stays in its
-    domain tells more together than one by one; one that mixes domains does not.  So several rates
-    of staying are followed at once (the forward pass of Rabiner 1989, section III.A) and each
-    counts as much as it has explained the window so far.
-    """
-    domains = window.shape[1]
-    stays = np.asarray(STAYS)[:, None]
-    shift = window.max(axis=1, keepdims=True)
-    belief = np.full((len(STAYS), domains), 1 / domains)
-    explained = np.zeros((len(STAYS), 1))
-    for row in np.exp(np.asarray(window - shift, np.float64)):
-        belief = (stays * belief + (1 - stays) / domains) * row
-        total = belief.sum(axis=1, keepdims=True)
-        explained += np.log(total)
-        belief /= total
-    shares = np.exp(explained - explained.max())
-    return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
