@@ -15,11 +15,13 @@ from ..core import (
     ConfigError,
     DriftAlarm,
     Effect,
+    Erase,
     Event,
     ForgetRequest,
     Grow,
     Grown,
     Message,
+    Nominate,
     Observation,
     Publish,
     Runtime,
@@ -30,6 +32,7 @@ from ..core import (
 )
 from .durable import discard, write_text
 from .footprint import give_back
+from .raws import Raws
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
 from .worker import Worker
@@ -76,6 +79,7 @@ class Home:
             opened.pop_all()
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
+        self._raws = Raws() if self.settings.candidates.raw else None
         self._stirred = True
 
     def feed(self, event: Event) -> tuple[Message, ...]:
@@ -86,6 +90,8 @@ class Home:
         Where an effect fails, what the runtime holds no longer fits the file: it is opened again
         before the StateError goes on.
         """
+        if self._raws is not None and isinstance(event, Observation):
+            self._raws.add(event.key, event.payload)
         try:
             told = tuple(self._applied(self.runtime.handle(event)))
         except StateError:
@@ -165,6 +171,16 @@ class Home:
                     self.worker.stop()
                 case _:
                     self.store.apply(effect)
+                    self._see_to_raws(effect)
+
+    def _see_to_raws(self, effect: Effect) -> None:
+        """Keep the raw inputs of new candidates, and let go of what was erased."""
+        if self._raws is None:
+            return
+        if isinstance(effect, Nominate):
+            self.store.keep_raws(self._raws.of(one.observation_id for one in effect.candidates))
+        elif isinstance(effect, Erase):
+            self._raws.drop(effect.ids)
 
 
 def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:
