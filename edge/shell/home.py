@@ -32,6 +32,7 @@ from ..core import (
 )
 from .durable import discard, write_text
 from .footprint import give_back
+from .raws import Raws
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
 from .worker import Worker
@@ -88,6 +89,7 @@ class Home:
             opened.pop_all()
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
+        self._raws = Raws() if self.settings.candidates.raw else None
         self._stirred = True
 
     def feed(self, event: Event) -> tuple[Message, ...]:
@@ -98,6 +100,8 @@ class Home:
         Where an effect fails, what the runtime holds no longer fits the file: it is opened again
         before the StateError goes on.
         """
+        if self._raws is not None and isinstance(event, Observation):
+            self._raws.add(event.key, event.payload)
         try:
             told = tuple(self._applied(self.runtime.handle(event)))
         except StateError:
@@ -181,6 +185,16 @@ class Home:
                     self._erase(effect)
                 case _:
                     self.store.apply(effect)
+                    self._see_to_raws(effect)
+
+    def _see_to_raws(self, effect: Effect) -> None:
+        """Keep the raw inputs of new candidates, and let go of what was erased."""
+        if self._raws is None:
+            return
+        if isinstance(effect, Nominate):
+            self.store.keep_raws(self._raws.of(one.observation_id for one in effect.candidates))
+        elif isinstance(effect, Erase):
+            self._raws.drop(effect.ids)
 
     def _erase(self, effect: Erase) -> None:
         """Erase, and pass it on as soon as it is durable: overwriting, its last part, may fail."""

@@ -4,11 +4,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+import encoder
+
 from ..core import EdgeError
 from .labelling import Desk, Flagged
 from .views import console, say, show_error
 
 LABELS_SHOWN: Final = 12
+PICTURE_SIDE: Final = 48
 HELP: Final = "type a label or its number, Enter to skip, q to end"
 
 
@@ -22,6 +31,8 @@ def take_labels(desk: Desk, domain: str = "") -> None:
     say(f"{len(found.flagged)} observations wait for a label; {HELP}")
     for number, one in enumerate(found.flagged, 1):
         _show(one, number, len(found.flagged))
+        if console.is_terminal and console.color_system:
+            _draw(desk.raw(one.id))
         answer = _ask(labels)
         if answer is None:
             break
@@ -41,6 +52,34 @@ def take_labels(desk: Desk, domain: str = "") -> None:
 def _show(one: Flagged, number: int, total: int) -> None:
     say(f"{number}/{total}  {one.id}", style="bold")
     say(f"  stream {one.stream}, seen as {one.domain}, {moment(one.captured_at_ns)}")
+
+
+def _draw(raw: bytes | None) -> None:
+    """Draw an image in a terminal that has colours: two pixels a cell, one above the other."""
+    if raw is None:
+        return
+    try:
+        pixels = encoder.thumbnail(raw, PICTURE_SIDE)
+    except encoder.EncoderError as error:
+        say(f"  (its image cannot be shown: {error.message})")
+        return
+    console.print(half_blocks(pixels))
+
+
+def half_blocks(pixels: NDArray[np.uint8]) -> Text:
+    """Return an image uint8 [h, w, 3] as text, h/2 lines of w cells."""
+    rows = pixels[: len(pixels) // 2 * 2]
+    picture = Text()
+    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
+        picture.append("  ")
+        for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
+            picture.append("▀", Style(color=_colour(above), bgcolor=_colour(below)))
+        picture.append("\n")
+    return picture
+
+
+def _colour(rgb: list[int]) -> Color:
+    return Color.from_rgb(*rgb)
 
 
 def _ask(labels: Sequence[str]) -> str | None:

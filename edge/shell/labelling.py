@@ -1,5 +1,6 @@
 """Labelling what a home has flagged: through its daemon where one runs, else at the home itself."""
 
+import base64
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,6 +37,9 @@ class Desk(Protocol):
     def waiting(self) -> Waiting:
         """Return what waits for a label."""
 
+    def raw(self, observation_id: str) -> bytes | None:
+        """Return an observation's raw input, where it was kept."""
+
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """Give a label, durably; returns what was learned.  Raises EdgeError for a refusal."""
 
@@ -59,6 +63,10 @@ class HomeDesk:
         """See `Desk`."""
         return waiting_at(self._home)
 
+    def raw(self, observation_id: str) -> bytes | None:
+        """See `Desk`."""
+        return self._home.store.raw(observation_id)
+
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """See `Desk`."""
         for said in self._home.feed(Label(observation_id, label, domain)):
@@ -78,6 +86,11 @@ class DaemonDesk:
     def waiting(self) -> Waiting:
         """See `Desk`."""
         return msgspec.convert(self._ask({"verb": "candidates"}), Waiting)
+
+    def raw(self, observation_id: str) -> bytes | None:
+        """See `Desk`."""
+        body = self._ask({"verb": "raw", "observation_id": observation_id})
+        return base64.b64decode(body["raw"]) if body.get("raw") else None
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """See `Desk`."""

@@ -80,6 +80,9 @@ MIGRATIONS: Final[list[str]] = [
         sha256 BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE raws (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, raw BLOB NOT NULL);
+    """,
 ]
 
 

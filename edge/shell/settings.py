@@ -41,6 +41,9 @@ operations_max = 10000000  # multiply-adds of both for a sample
 latency_ms_max = 2.0       # of both for a sample, on this machine
 memory_mib_max = 1024      # private data of the process that searches and trains
 seconds_max = 120.0        # from the start of that process to its result
+
+[candidates]
+raw = false                # keep images that are worth a label, to be seen by who labels them
 """
 
 WORKER_MEMORY_MIB_MIN: Final = 256
@@ -89,6 +92,12 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"memory_mib_max must be {least}, found {self.memory_mib_max}")
 
 
+class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[candidates]: raw, whether images worth a label are kept so that a person can see them."""
+
+    raw: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of auricle.toml.  homes: folders of further homes, by the name that streams use."""
 
@@ -96,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     knowledge: KnowledgeSettings = KnowledgeSettings()
     detector: DetectorSettings = DetectorSettings()
     growth: GrowthSettings = GrowthSettings()
+    candidates: CandidateSettings = CandidateSettings()
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()
