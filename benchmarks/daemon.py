@@ -3,7 +3,8 @@
 Vectors come in and decisions go out with QoS 1 through a mosquitto of the benchmark's own, on
 loopback.  The peer answers each vector with a message of a decision's size and does nothing else.
 Both are driven in turns by the same programs: mosquitto's own clients as fast as they send, and one
-client at half of the daemon's rate.
+client at half of the daemon's rate.  `cpu_us` is the processor's time that the process itself takes
+for a vector: it hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -74,13 +75,17 @@ def _side_by_side(folder: Path, columns: int) -> list[Figure]:
     bare = [*PYTHON, "-m", "benchmarks.daemon_peers", str(broker.port), str(size)]
     commands = {"daemon": daemon_command(home), "bare paho": bare}
     rates: dict[str, list[float]] = {name: [] for name in commands}
+    costs: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(ROUNDS):
         for name, command in commands.items():
-            with running(command, folder / f"{name}.log"):
+            with running(command, folder / f"{name}.log") as process:
                 _awake(broker.port, vector[0])
+                used = cpu_s(process.pid)
                 rates[name].append(flood(broker.port, lines, VECTORS))
+                costs[name].append((cpu_s(process.pid) - used) / VECTORS * 1e6)
     half = median(rates["daemon"]) / 2
     figures = [(name, "per_s", median(found)) for name, found in rates.items()]
+    figures += [(name, "cpu_us", median(found)) for name, found in costs.items()]
     for name, command in commands.items():
         with running(command, folder / f"{name}.log") as process:
             pace = _paced(broker.port, vector, half)
