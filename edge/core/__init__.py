@@ -3,6 +3,7 @@
 from .adaptors import Record
 from .admission import admit
 from .config import Config
+from .contributions import Contribution
 from .errors import (
     ConfigError,
     EdgeError,
@@ -14,6 +15,7 @@ from .errors import (
 from .events import (
     Abandon,
     Ack,
+    Adopt,
     Attempt,
     Candidate,
     Decision,
@@ -53,11 +55,13 @@ from .runtime import Model, Runtime
 __all__ = [
     "Abandon",
     "Ack",
+    "Adopt",
     "Attempt",
     "Batch",
     "Candidate",
     "Config",
     "ConfigError",
+    "Contribution",
     "Decision",
     "DriftAlarm",
     "EdgeError",

@@ -115,7 +115,7 @@ class Home:
     def settle(self) -> str:
         """Survey the geometry again and stamp: the knowledge then follows from the set of facts
         alone, whatever came first.  Returns the digest.  Cost: about that of opening the home."""
-        if self.runtime.knowledge.memory.keys:
+        if self.runtime.knowledge.own.keys:
             self.feed(Survey())
         return self.stamp()
 

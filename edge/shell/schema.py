@@ -67,6 +67,18 @@ MIGRATIONS: Final[list[str]] = [
         features BLOB NOT NULL
     );
     """,
+    """
+    CREATE TABLE contributions (
+        device TEXT PRIMARY KEY,
+        card TEXT NOT NULL,
+        geometry TEXT NOT NULL,
+        seed INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        samples INTEGER NOT NULL,
+        arrays BLOB NOT NULL,
+        sha256 BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
 ]
 
 

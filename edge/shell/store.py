@@ -21,6 +21,7 @@ import msgspec
 import encoder
 
 from ..core import (
+    Adopt,
     Attempt,
     Effect,
     Erase,
@@ -34,7 +35,7 @@ from ..core import (
     StateError,
     digest_facts,
 )
-from . import growth_tables
+from . import fleet_tables, growth_tables
 from .durable import discard, place
 from .files import WriterLock, guarded, hold, open_database, transaction
 from .parcels import pack_arrays
@@ -132,6 +133,9 @@ class Store(Reader):
                 self._erase(effect)
             case Freeze():
                 self._freeze(effect)
+            case Adopt():
+                with self._transaction("adopting the sums of another device") as db:
+                    fleet_tables.adopt(db, effect.contribution)
             case Install():
                 with self._growing("storing an adaptor") as db:
                     growth_tables.install(db, effect.record)
