@@ -20,6 +20,7 @@ from . import (
     cli_files,
     cli_grow,
     cli_sim,
+    cli_train,
     growing,
     growth_views,
     views,
@@ -29,8 +30,8 @@ from .home import Home, create_home
 
 ORDER = (
     "demo", "init", "learn", "grow", "predict", "inspect", "adaptors", "rollback", "relabel",
-    "forget", "verify", "survey", "backup", "restore", "export", "merge", "encoder", "export-c",
-    "bridge", "simulate",
+    "forget", "verify", "survey", "backup", "restore", "export", "merge", "encoder", "train",
+    "export-c", "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -173,6 +174,7 @@ def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
 
 
 app.command()(cli_grow.grow)
+app.command()(cli_train.train)
 app.command()(cli_grow.adaptors)
 app.command()(cli_grow.rollback)
 app.command()(cli_change.forget)
