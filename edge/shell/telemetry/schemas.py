@@ -10,12 +10,14 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ...core import Message
+from ..daemon.teller import Gap
+from ..status import DaemonStatus
 from .status import Status
 from .topics import ROOT, kind_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-TOLD: Final[tuple[type, ...]] = (*get_args(Message),)
+TOLD: Final[tuple[type, ...]] = (*get_args(Message), Gap, DaemonStatus)
 """Classes whose messages have a sequence number."""
 
 _NUMBERED: Final[dict[str, Any]] = {
@@ -45,13 +47,14 @@ def schema(told: type, more: dict[str, Any]) -> dict[str, Any]:
         "schema": {"const": f"{ROOT}/{kind}"},
         "device": {"type": "string", "minLength": 1},
     }
+    properties = fields | more | own["properties"]
     whole = {
         "$schema": DIALECT,
         "title": kind,
         "description": inspect.cleandoc(own.get("description", "")),
         "type": "object",
-        "properties": fields | more | own["properties"],
-        "required": [*fields, *more, *own["properties"]],
+        "properties": properties,
+        "required": list(properties),
     }
     return whole | ({"$defs": parts} if parts else {})
 

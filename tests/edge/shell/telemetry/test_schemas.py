@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.core import Message
 from edge.shell.telemetry import Wording, historical
-from edge.shell.telemetry.schemas import schemas
+from edge.shell.telemetry.schemas import TOLD, schemas
 from edge.shell.telemetry.status import StatusPresence
 from edge.shell.telemetry.topics import kind_of
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
@@ -42,9 +42,9 @@ def test_a_schema_is_one_and_is_strict(kind: str) -> None:
         jsonschema.validate({"schema": f"auricle/v1/{kind}"}, schema)
 
 
-@given(st.one_of([st.from_type(one) for one in get_args(Message)]), st.booleans())
-def test_whatever_the_core_says_fits_its_schema(message: Any, late: bool) -> None:
-    """Any message of the core, with any values, is JSON that its schema takes."""
+@given(st.one_of([st.from_type(one) for one in TOLD]), st.booleans())
+def test_whatever_is_told_fits_its_schema(message: Any, late: bool) -> None:
+    """Any message that is told, with any values, is JSON that its schema takes."""
     worded = WORDING.word(message, 1, 2)
     body = historical(worded.body) if late else worded.body
     jsonschema.validate(json.loads(body), schemas()[worded.kind])
