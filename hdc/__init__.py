@@ -1,6 +1,6 @@
 """Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
 
-from .calibration import Calibration, calibrate
+from .calibration import ONE, Calibration, calibrate, withheld
 from .codes import Codes
 from .detector import (
     Comparison,
@@ -22,6 +22,7 @@ from .vectors import bind, bundle, permute, random_vectors, similarity
 
 __all__ = [
     "KINDS",
+    "ONE",
     "Calibration",
     "Codes",
     "Comparison",
@@ -48,4 +49,5 @@ __all__ = [
     "random_vectors",
     "similarity",
     "survey",
+    "withheld",
 ]
