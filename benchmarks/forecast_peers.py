@@ -3,6 +3,7 @@
 A method is begun with the part for learning, then takes one sample a step and forecasts.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -34,7 +35,7 @@ class Method(Protocol):
 Answer = tuple[Floats, None, None]
 
 
-class Online:
+class Online(ABC):
     """What learns in every step begins by stepping."""
 
     part = False
@@ -49,9 +50,9 @@ class Online:
         del elapsed_s
         return self.look(values), None, None
 
+    @abstractmethod
     def look(self, values: Floats) -> Floats:
         """Learn and forecast."""
-        raise NotImplementedError(type(self).__name__)
 
     def size(self) -> tuple[int, int]:
         """Numbers learned, and bytes kept."""
