@@ -13,7 +13,7 @@ from .wording import Worded, Wording, historical
 
 if TYPE_CHECKING:
     from .broker import Broker
-    from .status import StatusPresence
+    from .presence import make_presence
 
 __all__ = [
     "LOST",
@@ -25,15 +25,15 @@ __all__ = [
     "Presence",
     "Reply",
     "Sent",
-    "StatusPresence",
     "TlsSettings",
     "Topics",
     "Worded",
     "Wording",
     "historical",
+    "make_presence",
 ]
 
-_LATER: Final = {"Broker": "broker", "StatusPresence": "status"}
+_LATER: Final = {"Broker": "broker", "make_presence": "presence"}
 
 
 def __getattr__(name: str) -> Any:
