@@ -58,11 +58,6 @@ _KEPT: Final = (
 )
 
 
-def squash(values: Floats) -> Floats:
-    """Return sign(v) log(1 + |v|)."""
-    return np.copysign(np.log1p(np.abs(values)), values)
-
-
 class History:
     """Takes samples and keeps what is known of C channels, float64 [C] unless said otherwise.
 
@@ -99,6 +94,8 @@ class History:
         self._before = np.zeros((2, channels))
         self.means = np.zeros((4, channels))
         self._joint = np.zeros(4)
+        self.seasons: tuple[int, ...] = ()
+        self.ring: Floats = np.zeros((1, channels))
         self._resize(self.clock.seasons(period))
 
     # --- one sample -----------------------------------------------------------------------------
@@ -134,14 +131,14 @@ class History:
         self.increment = np.where(born, 0.0, current - self.last)
         self.last, self.fresh, self.known = current, fresh, self.known | fresh
         self.moved = born | (fresh & (self._silent > _GAP_SAMPLES_MAX))
-        usable = fresh & ~self.moved & (self._silent == 0)
+        usable: NDArray[np.bool_] = fresh & ~self.moved & (self._silent == 0)
         self._silent = np.where(fresh, 0.0, self._silent + 1.0)
         self._whole = self.all_fresh
         return usable
 
     def lags(self, steps: NDArray[np.int64]) -> Floats:
         """Return courses so many steps ago: float64 [..., C]."""
-        return self.ring[(self.steps - steps) % len(self.ring)]
+        return self.ring.take((self.steps - steps) % len(self.ring), 0)
 
     def _note_jumps(self, size: Floats) -> None:
         """Mark channels that jumped: with others, or from or to nothing; others were unseen."""
@@ -268,12 +265,11 @@ class History:
 
     def _resize(self, seasons: tuple[int, ...]) -> None:
         """Follow other seasons; what the ring holds of the past goes with it as far as it fits."""
-        old = getattr(self, "ring", None)
+        old = self.ring
         size = max(_RING_STEPS_MIN, 2 * self._reach, *(one + 2 for one in seasons or (0,)))
         ring = np.tile(self.course, (size, 1))
-        if old is not None:
-            back = np.arange(min(size, len(old)))
-            ring[(self.steps - back) % size] = old[(self.steps - back) % len(old)]
+        back = np.arange(min(size, len(old)))
+        ring[(self.steps - back) % size] = old[(self.steps - back) % len(old)]
         self.ring, self.seasons = ring, seasons
         if seasons:
             self._season_lags = seasons[0] - np.array((0, *SEASON_STEPS), np.int64) % seasons[0]

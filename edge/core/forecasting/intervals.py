@@ -27,7 +27,7 @@ class Intervals:
     def __init__(self, channels: int, truth: Truth) -> None:
         horizons = len(truth.horizons)
         roots = np.sqrt(truth.horizons)[:, None]
-        self.bounds = np.ones((2, horizons, channels)) * (2.0 * roots)
+        self.bounds: Floats = np.ones((2, horizons, channels)) * (2.0 * roots)
         self.points = np.zeros((truth.size, horizons, channels))
         self.given = np.zeros((truth.size, horizons, 2, channels))
         self.scales = np.ones((horizons, channels)) * roots

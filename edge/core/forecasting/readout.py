@@ -46,7 +46,9 @@ class Readout:
         self.steps += 1
         if self.steps % _SOLVE_STEPS == 0:
             self._solve()
-        return (self.weights @ features.T) * self._roots
+        told: Floats = self.weights @ features.T
+        told *= self._roots
+        return told
 
     def _learn(self, truth: Truth) -> None:
         past = self.features.take(truth.then, 0)

@@ -52,7 +52,8 @@ class Regression:
         """Learn what is due, take inputs [C, F], return forecasts in units, [V, H, C]."""
         self._learn(truth)
         self._gain(inputs, truth.now)
-        return np.vecdot(self.weights, inputs).transpose(1, 0, 2)
+        told: Floats = np.vecdot(self.weights, inputs)
+        return told.transpose(1, 0, 2)
 
     def _learn(self, truth: Truth) -> None:
         past = self.inputs.take(truth.then, 0)[:, None]
