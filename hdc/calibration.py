@@ -22,6 +22,7 @@ from .neighbours import (
     pack_exemplars,
     unpack_exemplars,
 )
+from .scoring import offsets
 
 Fact = tuple[str, str, Codes]
 
@@ -46,11 +47,13 @@ Part = tuple[slice, Ints, Near | None]
 @dataclass(frozen=True, slots=True, eq=False)
 class _Aligned:
     """Where a memory's concepts stand in a calibration, None where it does not cover them, the
-    scales for them, and what was asked of a domain: see `Calibration.part`."""
+    scales for them, the same beside the geometry's as `Calibration.both` gives them, and what was
+    asked of a domain: see `Calibration.part`."""
 
     keys: tuple[Key, ...]
     places: tuple[int | None, ...]
     scales: Ints
+    both: tuple[Ints, Ints]
     parts: dict[str, Part] = field(default_factory=dict)
 
 
@@ -91,6 +94,11 @@ class Calibration:
             tuple(None if place is None else self.exemplars[place] for place in found),
             np.asarray([nothing if place is None else self.near[place] for place in found]),
         )
+
+    def both(self, memory: Memory) -> tuple[Ints, Ints]:
+        """The geometry's scales and each concept's own, as offsets and spreads for `combine_on`:
+        int64 [2, concepts, blocks] each."""
+        return self._aligned_with(memory).both
 
     def part(self, memory: Memory, domain: str) -> Part:
         """The columns of a domain of the memory, with their scales and exemplars."""
@@ -136,7 +144,9 @@ class Calibration:
             places, default = tuple(map(at.get, keys)), memory.geometry.scales
             rows = [default if place is None else self.scales[place] for place in places]
             scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
-            self._aligned[:] = [_Aligned(keys, places, scales)]
+            pair = np.stack([np.broadcast_to(default, scales.shape), scales])
+            both = offsets(pair), np.ascontiguousarray(pair[..., 1])
+            self._aligned[:] = [_Aligned(keys, places, scales, both)]
         return self._aligned[0]
 
     @staticmethod

@@ -60,11 +60,11 @@ class Ground:
     def compare(self, codes: hdc.Codes, known: Knowledge) -> tuple[hdc.Comparison, hdc.Comparison]:
         """Compare one sample with what is learned, and with that and the openings, measuring once
         where both look at all concepts."""
-        whole = hdc.compare(codes, self.memory)
+        whole = hdc.compare(codes, self.memory, self.calibration)
         if self.learned is None:
             return whole, whole
         if whole.columns is not None:
-            return hdc.compare(codes, known.memory), whole
+            return hdc.compare(codes, known.memory, known.calibration()), whole
         return whole.among(known.memory.keys, self.learned), whole
 
     def apart(self, samples: hdc.Codes, labels: Sequence[str], home: str) -> float:

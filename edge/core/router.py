@@ -66,6 +66,13 @@ class Router:
     def scores(self, features: NDArray[np.uint8]) -> Floats:
         """Log-probabilities float32 [..., domains] of uint8 [..., width] features.
 
+        Costs and raises what `logits` does.
+        """
+        return _log_softmax(self.logits(features))
+
+    def logits(self, features: NDArray[np.uint8]) -> Floats:
+        """`scores` before they are made to sum up to one: float32 [..., domains].
+
         Cost: columns x domains multiply-adds a sample, and where the ridge is not sure
         (columns + domains) x landmarks more.
         Raises ModelMismatchError for features of another width or type.
@@ -76,17 +83,17 @@ class Router:
                 f"{features.shape}",
                 "encode with the model that the ledger's facts come from",
             )
-        rows = np.asarray(
-            (features[..., slice(*self.span)] - self.centre) * self.factor, np.float32
-        )
+        rows = features[..., slice(*self.span)] - self.centre
+        rows *= self.factor
         flat = rows.reshape(-1, rows.shape[-1])
-        found = np.asarray(flat @ self.weights + self.bias, np.float32)
+        found = flat @ self.weights
+        found += self.bias
         if len(self.landmarks):
             unsure = _leads(found) < self.lead
             if unsure.any():
                 found[unsure] += _kernel(flat[unsure], self.landmarks, self.reach) @ self.votes
-        surer = np.asarray(found * self.sharpness, np.float32)
-        return _log_softmax(surer).reshape(*rows.shape[:-1], -1)
+        found *= np.float32(self.sharpness)
+        return found.reshape(*rows.shape[:-1], -1)
 
 
 def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:

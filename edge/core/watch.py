@@ -117,7 +117,7 @@ class Watch:
         """Return the domain that a sample belongs to, in the light of its stream's last ones; the
         nearest where it is new."""
         router = known.router()
-        routed = stream.trail.follow(router.domains, router.scores(features))
+        routed = stream.trail.follow(router.domains, router.logits(features))
         return glance.verdict.domain if glance.verdict.known is False else routed
 
     def _answer(self, glance: Glance, domain: str, features: Features, known: Knowledge) -> str:
