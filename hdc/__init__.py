@@ -1,6 +1,6 @@
 """Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
 
-from .calibration import Calibration, calibrate
+from .calibration import Calibration, calibrate, unite
 from .codes import Codes
 from .detector import (
     Comparison,
@@ -48,4 +48,5 @@ __all__ = [
     "random_vectors",
     "similarity",
     "survey",
+    "unite",
 ]

@@ -38,28 +38,40 @@ class Knowledge:
         self.memory = hdc.Memory(geometry)
         self._ledger = ledger
         self._calibration: hdc.Calibration | None = None
+        self._calibrated: dict[str, hdc.Calibration] = {}
         self._adaptors: dict[str, Adaptor] = {}
         self._router: Router | None = None
 
     def add(self, facts: Iterable[Fact]) -> None:
         """Add facts to the sums.  Cost: one projection and one addition a fact."""
-        for (domain, label), rows in _by_concept(facts):
+        groups = _by_concept(facts)
+        for (domain, label), rows in groups:
             self.memory.add(domain, label, self.geometry.project(rows.features))
-        self._forget_derived()
+        self._forget_derived({domain for (domain, _), _ in groups})
 
     def remove(self, facts: Iterable[Fact]) -> None:
         """Subtract facts from the sums, exactly."""
-        for (domain, label), rows in _by_concept(facts):
+        groups = _by_concept(facts)
+        for (domain, label), rows in groups:
             self.memory.remove(domain, label, self.geometry.project(rows.features))
-        self._forget_derived()
+        self._forget_derived({domain for (domain, _), _ in groups})
 
     def calibration(self, without: AbstractSet[str] = frozenset()) -> hdc.Calibration:
         """Return the thresholds' ground: held-out scores of the ledger's facts, less `without`.
 
-        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain after a change.
+        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain that has changed.
         """
         if self._calibration is None:
-            self._calibration = hdc.calibrate(self.memory, self._held(without))
+            domains = self.domains
+            for domain in domains:
+                if domain not in self._calibrated:
+                    held = self._held(domain, without)
+                    self._calibrated[domain] = hdc.calibrate(self.memory, held)
+            self._calibration = (
+                hdc.unite([self._calibrated[domain] for domain in domains])
+                if domains
+                else hdc.calibrate(self.memory, ())
+            )
         return self._calibration
 
     def adaptor(self, domain: str) -> Adaptor:
@@ -126,18 +138,19 @@ class Knowledge:
         """Let a domain's adaptor be made again: another version of it serves from now on."""
         self._adaptors.pop(domain, None)
 
-    def _forget_derived(self) -> None:
+    def _forget_derived(self, domains: AbstractSet[str]) -> None:
         self._calibration = None
+        for domain in domains:
+            self._calibrated.pop(domain, None)
         self._router = None
         self._adaptors.clear()
 
-    def _held(self, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
-        for domain in self.domains:
-            rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
-            for label, index in _groups(rows.labels):
-                for at in range(0, len(index), CODED_ROWS):
-                    part = rows.features[index[at : at + CODED_ROWS]]
-                    yield domain, label, self.geometry.project(part)
+    def _held(self, domain: str, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
+        rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
+        for label, index in _groups(rows.labels):
+            for at in range(0, len(index), CODED_ROWS):
+                part = rows.features[index[at : at + CODED_ROWS]]
+                yield domain, label, self.geometry.project(part)
 
 
 def derive(
@@ -162,12 +175,18 @@ def sample(batches: Iterable[Batch], size: int) -> Batch:
     for batch in batches:
         if not len(rows):
             rows = np.empty((size + limits.BATCH_FACTS, batch.features.shape[1]), np.uint8)
-        free = iter(sorted(set(range(size + len(batch))) - {place for *_, place in kept}))
-        for row, fact_id in enumerate(batch.ids):
-            rank = hashlib.blake2b(fact_id.encode(), digest_size=8).digest()
-            place = next(free)
-            rows[place] = batch.features[row]
-            kept.append((rank, fact_id, batch.domains[row], batch.labels[row], place))
+        ranks = [hashlib.blake2b(one.encode(), digest_size=8).digest() for one in batch.ids]
+        last = kept[-1][:2] if len(kept) == size else None
+        coming = [
+            row for row, rank in enumerate(ranks) if last is None or (rank, batch.ids[row]) < last
+        ]
+        free = sorted(set(range(len(kept) + len(coming))) - {place for *_, place in kept})
+        places = free[: len(coming)]
+        rows[places] = batch.features[coming]
+        kept += [
+            (ranks[row], batch.ids[row], batch.domains[row], batch.labels[row], place)
+            for row, place in zip(coming, places, strict=True)
+        ]
         kept = sorted(kept)[:size]
     kept.sort(key=lambda fact: fact[1])
     _, ids, domains, labels, places = zip(*kept, strict=True) if kept else ((),) * 5

@@ -165,7 +165,7 @@ class Openings:
         memory = memory.copy()
         for fact in facts:
             memory.add(*fact)
-        calibration = _united(known.calibration(), hdc.calibrate(memory, facts))
+        calibration = hdc.unite([known.calibration(), hdc.calibrate(memory, facts)])
         at = {key: place for place, key in enumerate(memory.keys)}
         return Ground(memory, calibration, np.array([at[key] for key in known.memory.keys]))
 
@@ -235,23 +235,3 @@ def _learned(name: str, rows: Sequence[Row], known: Knowledge, config: Config) -
     parts = [verdicts[at : at + size] for at in range(0, len(verdicts), size)]
     found = [hdc.detect_window(part, calibration, rate) for part in parts]
     return all(one.known and one.domain == name for one in found)
-
-
-def _united(known: hdc.Calibration, opened: hdc.Calibration) -> hdc.Calibration:
-    """One calibration of two; of a domain in both, the held-out scores of both count."""
-    keys = (*known.keys, *opened.keys)
-    order = sorted(range(len(keys)), key=lambda at: keys[at])
-    scores = dict(known.scores)
-    for domain, found in opened.scores.items():
-        scores[domain] = np.sort(np.concatenate([scores.get(domain, found[:0]), found]))
-    exemplars = (*known.exemplars, *opened.exemplars)
-    near = np.concatenate([known.near, opened.near])
-    return hdc.Calibration(
-        tuple(keys[at] for at in order),
-        np.concatenate([known.scales, opened.scales])[order],
-        np.concatenate([known.usual, opened.usual])[order],
-        scores,
-        known.skews | opened.skews,
-        tuple(exemplars[at] for at in order) if exemplars else (),
-        near[order] if exemplars else near,
-    )

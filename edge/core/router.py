@@ -110,6 +110,8 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
     ridge = _fit_ridge(rows)
     margins = _margins(ridge.left, rows.owners)
     at = _choose_landmarks(rows, margins)
+    if margins.min() > 0:
+        return _straight(rows, ridge, at, spans[-1][1], span)
     landmarks = ridge.standardise(rows.features[at])
     squares = _squares(landmarks, landmarks)
     reach = 1 / max(float(squares.mean(dtype=np.float64)), 1e-6)
@@ -186,6 +188,19 @@ def _only(domains: tuple[str, ...], width: int, span: Span) -> Router:
     )  # fmt: skip
 
 
+def _straight(rows: _Rows, ridge: _Ridge, at: NDArray[np.intp], width: int, span: Span) -> Router:
+    """Make a router of a ridge that puts every fact, unseen, into its own domain: landmarks would
+    never be asked, and cost more than the rest."""
+    target = np.eye(len(rows.domains), dtype=np.float32)[rows.owners[at]]
+    shares = _shares(len(rows.owners), len(at))
+    sharpness = _calibrate(target - ridge.left[at], rows.owners[at], shares)
+    nothing = np.zeros((0, span[1] - span[0]), np.float32)
+    return Router(
+        rows.domains, width, span, ridge.centre, ridge.factor, ridge.weights, ridge.bias,
+        nothing, np.zeros((0, len(rows.domains)), np.float32), sharpness=sharpness,
+    )  # fmt: skip
+
+
 def _gather(batches: Iterable[Batch], span: Span) -> _Rows:
     held = [(b, np.ascontiguousarray(b.features[:, slice(*span)])) for b in batches if len(b)]
     assert held, "a router is fitted to at least one fact"
@@ -224,9 +239,11 @@ def _fit_ridge(rows: _Rows) -> _Ridge:
     sought = np.zeros((columns, len(rows.domains)), np.float32)
     for part in _parts(count):
         inputs = (rows.features[part] - centre) * factor
-        weighted = inputs * rows.weights[part, None]
-        gram += weighted.T @ inputs
-        sought += weighted.T @ shifted[rows.owners[part]]
+        # The same matrix twice: its products are symmetric, and half of them are enough.
+        inputs *= np.sqrt(rows.weights[part, None])
+        gram += inputs.T @ inputs
+        targets = shifted[rows.owners[part]] * np.sqrt(rows.weights[part, None])
+        sought += inputs.T @ targets
     gram.flat[:: columns + 1] += RIDGE * np.trace(gram) / count + 1e-3
     inverse = np.linalg.inv(gram)
     weights = np.asarray(inverse @ sought, np.float32)
