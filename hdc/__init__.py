@@ -1,6 +1,6 @@
 """Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
 
-from .calibration import Calibration, calibrate, unite
+from .calibration import ONE, Calibration, calibrate, unite, withheld
 from .codes import Codes
 from .detector import (
     Comparison,
@@ -22,6 +22,7 @@ from .vectors import bind, bundle, permute, random_vectors, similarity
 
 __all__ = [
     "KINDS",
+    "ONE",
     "Calibration",
     "Codes",
     "Comparison",
@@ -49,4 +50,5 @@ __all__ = [
     "similarity",
     "survey",
     "unite",
+    "withheld",
 ]

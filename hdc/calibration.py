@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .blocks import Packed
 from .codes import Codes
 from .errors import FormatError
-from .geometry import fingerprint_of, keys_of
+from .geometry import Geometry, fingerprint_of, keys_of
 from .integers import Ints, mean, root
 from .joint import HeldOut, Near, Samples, join
 from .memory import Key, Memory
@@ -30,6 +30,8 @@ Fact = tuple[str, str, Codes]
 CENTRE_PRIOR = 5
 SPREAD_PRIOR = 20
 ONE = 1024
+
+_USUAL = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,10 +91,9 @@ class Calibration:
             return None
         places = self._aligned_with(memory).places
         found = [places[column] for column in columns]
-        nothing = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
         return Near(
             tuple(None if place is None else self.exemplars[place] for place in found),
-            np.asarray([nothing if place is None else self.near[place] for place in found]),
+            np.asarray([_USUAL if place is None else self.near[place] for place in found]),
         )
 
     def both(self, memory: Memory) -> tuple[Ints, Ints]:
@@ -168,10 +169,12 @@ class Calibration:
             raise FormatError(f"unpacking a calibration failed: {error!r}", "calibrate") from error
 
 
-def calibrate(memory: Memory, facts: Iterable[Fact]) -> Calibration:
+def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) -> Calibration:
     """Held-out scores of facts (domain, label, codes) that are all in the memory, in any order.
 
     Concepts of a single sample are left out: without it there is nothing to compare with.
+    exemplars: False keeps none, so that what is made holds no sample's coordinates; every sample
+    then counts as being as near to an exemplar as is usual.
     """
     held: dict[Key, list[Codes]] = {}
     counts = memory.counts
@@ -180,7 +183,7 @@ def calibrate(memory: Memory, facts: Iterable[Fact]) -> Calibration:
             held.setdefault((domain, label), []).append(codes)
     # Each concept's batches go as they are joined: all codes twice would double the peak.
     coded = {key: Codes.concat(held.pop(key)) for key in sorted(held)}
-    # A sample meets the concepts of its own domain only: what another domain learns changes nothing.
+    # A sample meets its own domain only: what another domain learns changes nothing.
     parts = memory.parts
     joined = {
         key: memory.distances_held_out(*key, codes, parts[key[0]]) for key, codes in coded.items()
@@ -197,8 +200,8 @@ def calibrate(memory: Memory, facts: Iterable[Fact]) -> Calibration:
         for place, column, rows in zip(mine, columns, left, strict=True):
             joined[keys[place]][:, column] = rows
     usual = np.zeros((len(keys), 3), dtype=np.int64)
-    exemplars, near, apart = _remember(memory, coded)
-    made = Calibration(keys, scales, usual, {}, {}, exemplars, near)
+    held_by, near, apart = _remember(memory, coded) if exemplars else _withhold(memory, coded)
+    made = Calibration(keys, scales, usual, {}, {}, held_by, near)
     for domain in sorted({domain for domain, _ in keys}):
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
         _settle(made, memory, of_domain, joined, apart)
@@ -251,6 +254,25 @@ def _remember(
             part[~there] = near[place, :, 0]
             part[there] = better
     return exemplars, near, apart
+
+
+def withheld(geometry: Geometry, concepts: int) -> tuple[tuple[Exemplars, ...], Ints]:
+    """Exemplars and their scales, for a calibration of concepts whose samples are not at hand."""
+    if not has_neighbours(geometry):
+        return (), np.empty((0, 2, 2), dtype=np.int64)
+    columns, rest = geometry.spans[0], geometry.spans[1]
+    floats = [np.empty((0, b - a), np.float32) for a, b in (columns, (rest[0], rest[1] - 1))]
+    none = Exemplars(np.empty(0, dtype=np.uint64), floats[0], floats[1])
+    return (none,) * concepts, np.tile(_USUAL, (concepts, 1, 1))
+
+
+def _withhold(
+    memory: Memory, coded: dict[Key, Codes]
+) -> tuple[tuple[Exemplars, ...], Ints, dict[Key, Ints]]:
+    none, near = withheld(memory.geometry, len(coded))
+    if not none:
+        return none, near, {}
+    return none, near, {key: np.zeros((len(codes), 2), np.int64) for key, codes in coded.items()}
 
 
 def _scales(own: list[Ints]) -> tuple[Ints, list[Ints]]:

@@ -20,6 +20,7 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("firmware_bridge/transports.py", frozenset({"cobs", "serial"})),
     ("firmware_bridge/evaluator.py", frozenset({"numpy"})),
     ("firmware_bridge/export*.py", frozenset({"numpy"})),
+    ("firmware_bridge/liquid.py", frozenset({"numpy"})),
     ("firmware_bridge/*", frozenset({"cobs"})),
     ("edge/core/*", frozenset({"numpy"})),
     ("edge/growth/*", frozenset({"numpy", "safetensors", "torch"})),
@@ -63,7 +64,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "edge/shell/cli*",
         frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.sim"}),
     ),
-    ("edge/shell/*view*", frozenset({"edge.core", "edge.sim"})),
+    ("edge/shell/*view*", frozenset({"encoder", "edge.core", "edge.sim"})),
     ("edge/shell/*", frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core"})),
     (
         "edge/sim/*",

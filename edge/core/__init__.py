@@ -3,6 +3,7 @@
 from .adaptors import Record
 from .admission import admit
 from .config import Config
+from .contributions import Contribution
 from .errors import (
     ConfigError,
     EdgeError,
@@ -10,10 +11,12 @@ from .errors import (
     StateCorruptError,
     StateError,
     StateVersionError,
+    TransportError,
 )
 from .events import (
     Abandon,
     Ack,
+    Adopt,
     Attempt,
     Candidate,
     Decision,
@@ -53,11 +56,13 @@ from .runtime import Model, Runtime
 __all__ = [
     "Abandon",
     "Ack",
+    "Adopt",
     "Attempt",
     "Batch",
     "Candidate",
     "Config",
     "ConfigError",
+    "Contribution",
     "Decision",
     "DriftAlarm",
     "EdgeError",
@@ -99,6 +104,7 @@ __all__ = [
     "StateVersionError",
     "Survey",
     "Tick",
+    "TransportError",
     "Wanted",
     "admit",
     "derive",

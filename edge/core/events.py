@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .adaptors.record import Record
+from .contributions import Contribution
 from .facts import Fact, Selector
 from .jobs import GrowthJob, GrowthResult
 
@@ -120,6 +121,7 @@ Event = (
     | GrowRequest
     | Grown
     | Rollback
+    | Contribution
     | Tick
 )
 
@@ -131,6 +133,14 @@ class Remember:
 
     facts: tuple[Fact, ...] = field(repr=False)
     evicted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adopt:
+    """Another device's sums to write in place of those it gave before, durably; without samples
+    they drop what it gave, and stay as a mark of how far it was heard."""
+
+    contribution: Contribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +271,7 @@ class DriftAlarm:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A label, enrolment, relabel or survey was taken: `count` facts changed."""
+    """A label, enrolment, relabel, survey or contribution was taken: `count` facts changed."""
 
     subject_id: str
     count: int
@@ -316,5 +326,15 @@ class Publish:
 
 
 Effect = (
-    Publish | Remember | Freeze | Erase | Grow | Abandon | Install | Retire | Attempt | Nominate
+    Publish
+    | Remember
+    | Adopt
+    | Freeze
+    | Erase
+    | Grow
+    | Abandon
+    | Install
+    | Retire
+    | Attempt
+    | Nominate
 )

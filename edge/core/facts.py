@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .adaptors.record import Record
+    from .contributions import Contribution
     from .events import Candidate
 
 DIGEST_BITS = 256
@@ -131,6 +132,9 @@ class Ledger(Protocol):
 
     def candidates(self) -> Mapping[str, "Candidate"]:
         """Return the observations kept for a label, by id, oldest first."""
+
+    def contributions(self) -> Mapping[str, "Contribution"]:
+        """Return what each other device last contributed, empty ones included."""
 
 
 def gather(facts: Iterable[Fact]) -> Batch:

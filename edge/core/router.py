@@ -83,7 +83,7 @@ class Router:
                 f"{features.shape}",
                 "encode with the model that the ledger's facts come from",
             )
-        rows = features[..., slice(*self.span)] - self.centre
+        rows = np.subtract(features[..., slice(*self.span)], self.centre, dtype=np.float32)
         rows *= self.factor
         flat = rows.reshape(-1, rows.shape[-1])
         found = flat @ self.weights

@@ -16,7 +16,9 @@ import hdc
 from . import knowledge as derivation
 from . import limits
 from .admission import admit
+from .adoption import adopt, aside
 from .config import Config
+from .contributions import Contribution
 from .events import (
     Ack,
     Effect,
@@ -94,6 +96,7 @@ class Runtime:
             GrowRequest: self._grow,
             Grown: self._grown,
             Rollback: self._rollback,
+            Contribution: self._contribution,
             Tick: self._tick,
         }
 
@@ -108,6 +111,10 @@ class Runtime:
     def digest(self) -> str:
         """Hex digest of card, geometry, sums and thresholds: equal for equal sets of facts."""
         return self.knowledge.digest(self._model.card.fingerprint)
+
+    def contribute(self, device: str, revision: int) -> Contribution:
+        """Make the contribution of this device's own facts, once all effects are applied."""
+        return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
 
     # --- observations ---------------------------------------------------------------------------
 
@@ -203,6 +210,13 @@ class Runtime:
             yield Remember(admission.entering, tuple(fact.id for fact in turnover))
         yield Publish(Ack(subject_id, len(admission.entering), admission.detail))
 
+    # --- other devices --------------------------------------------------------------------------
+
+    def _contribution(self, event: Contribution) -> Iterator[Effect]:
+        for effect in adopt(event, self.knowledge, self._ledger, self._model.card.fingerprint):
+            self._watch.changed()
+            yield effect
+
     # --- growth ---------------------------------------------------------------------------------
 
     def _grow(self, event: GrowRequest) -> Iterator[Effect]:
@@ -221,12 +235,13 @@ class Runtime:
     # --- geometry and forgetting ----------------------------------------------------------------
 
     def _survey(self, _event: Survey) -> Iterator[Effect]:
-        if not self.knowledge.memory.keys:
+        if not self.knowledge.own.keys:
             yield _reject("survey", "surveying: the ledger has no facts", "learn something first")
             return
         geometry = self._settle(frozenset())
         yield Freeze(geometry.pack())
-        yield Publish(Ack("survey", sum(self.knowledge.memory.counts.values())))
+        facts = sum(self.knowledge.own.counts.values())
+        yield Publish(Ack("survey", facts, aside(self.knowledge, self._ledger)))
 
     def _settle(self, without: AbstractSet[str]) -> hdc.Geometry:
         """Derive everything again; what the streams hold was projected with the old geometry."""
@@ -234,10 +249,10 @@ class Runtime:
         parts = spans(card.slices)
         geometry = (
             derivation.survey(self._ledger, parts, self.config.seed, without, card.quantiser)
-            if self.knowledge.memory.keys
+            if self.knowledge.own.keys
             else hdc.plain(self._width, parts, self.config.seed)
         )
-        self.knowledge = derivation.derive(self._ledger, geometry, without)
+        self.knowledge = derivation.derive(self._ledger, geometry, without, card.fingerprint)
         self._watch.clear_windows()
         return geometry
 
@@ -319,7 +334,7 @@ class Runtime:
             if packed is None
             else hdc.Geometry.unpack(dict(packed))
         )
-        return derivation.derive(self._ledger, geometry)
+        return derivation.derive(self._ledger, geometry, card=card.fingerprint)
 
 
 def spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:

@@ -115,7 +115,10 @@ class Watch:
 
     def _route(self, stream: Stream, glance: Glance, features: Features, known: Knowledge) -> str:
         """Return the domain that a sample belongs to, in the light of its stream's last ones; the
-        nearest where it is new."""
+        nearest where it is new.  The router judges between domains with facts here; one known by
+        other devices' sums alone is where the detector says so."""
+        if known.is_foreign(glance.verdict.domain):
+            return glance.verdict.domain
         router = known.router()
         routed = stream.trail.follow(router.domains, router.logits(features))
         return glance.verdict.domain if glance.verdict.known is False else routed

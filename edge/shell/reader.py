@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..core import (
     Batch,
     Candidate,
+    Contribution,
     Fact,
     Record,
     Selector,
@@ -23,6 +24,7 @@ from ..core import (
     gather,
 )
 from ..core import limits as core_limits
+from . import fleet_tables
 from .files import guarded
 from .growth_tables import candidate_of, record_of
 from .parcels import unpack_arrays
@@ -142,6 +144,16 @@ class Reader:
         )
         return {row[0]: candidate_of(row) for row in rows}
 
+    def raw(self, observation_id: str) -> bytes | None:
+        """Return the raw input of a candidate, None where none was kept."""
+        rows = self._rows("SELECT raw FROM raws WHERE id = ?", (observation_id,))
+        return bytes(rows[0][0]) if rows else None
+
+    def contributions(self) -> Mapping[str, Contribution]:
+        """See `facts.Ledger`.  Their arrays are read when they are looked at."""
+        rows = self._rows(f"SELECT {fleet_tables.COLUMNS} FROM contributions ORDER BY device")
+        return {row[0]: fleet_tables.contribution_of(row, self._read_sums) for row in rows}
+
     @property
     def card_fingerprint(self) -> str:
         """Fingerprint of the encoder card the features were made with."""
@@ -190,6 +202,8 @@ class Reader:
             self.geometry()
             if self.digest() != self.written_digest():
                 yield "the facts are not those that were written: the file is damaged"
+            for one in self.contributions().values():
+                len(one.arrays)
             for versions in self._read_records().values():
                 for record in versions:
                     len(record.arrays)
@@ -223,6 +237,16 @@ class Reader:
         if replace(bare, arrays=arrays).digest != digest:
             raise self._damaged_adaptor(bare.domain, bare.version)
         return arrays
+
+    def _read_sums(self, device: str) -> Mapping[str, NDArray[Any]]:
+        """Read the arrays that a device contributed, and check that they are as written."""
+        rows = self._rows("SELECT arrays, sha256 FROM contributions WHERE device = ?", (device,))
+        try:
+            return fleet_tables.arrays_of(*(rows[0] if rows else (b"", b"")))
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the sums of {device} in {self.path}: they are damaged", DAMAGED
+            ) from error
 
     def _damaged_adaptor(self, domain: str, version: int) -> StateCorruptError:
         return StateCorruptError(

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ import msgspec
 import encoder
 
 from ..core import (
+    Adopt,
     Attempt,
     Effect,
     Erase,
@@ -34,7 +35,7 @@ from ..core import (
     StateError,
     digest_facts,
 )
-from . import growth_tables
+from . import fleet_tables, growth_tables
 from .durable import discard, place
 from .files import WriterLock, guarded, hold, open_database, transaction
 from .parcels import pack_arrays
@@ -132,6 +133,9 @@ class Store(Reader):
                 self._erase(effect)
             case Freeze():
                 self._freeze(effect)
+            case Adopt():
+                with self._transaction("adopting the sums of another device") as db:
+                    fleet_tables.adopt(db, effect.contribution)
             case Install():
                 with self._growing("storing an adaptor") as db:
                     growth_tables.install(db, effect.record)
@@ -155,6 +159,11 @@ class Store(Reader):
                 rows = [(row[0], buried) for buried in hashes]
                 db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", rows)
         self._keys = self._burial_keys()
+
+    def keep_raws(self, raws: Mapping[str, bytes]) -> None:
+        """Keep raw inputs by id, for as long as these observations are candidates for a label."""
+        with self._transaction("keeping raw inputs") as db:
+            growth_tables.keep_raws(db, raws)
 
     def stamp(self, digest: str) -> None:
         """Write down the digest of the knowledge that the facts now held lead to."""

@@ -37,12 +37,13 @@ SEASON_STEPS: Final = (1, 6, 12)
 
 _MEANS: Final = np.array([[0.5], [0.2], [0.05], [0.01]])
 _JOINT_CHANNELS = 3
-_JOINT_UNITS, _MOVED_UNITS, _ALONE_UNITS = 6.0, 4.0, 30.0
+_JOINT_UNITS, _MOVED_UNITS = 6.0, 4.0
 _DEAD, _LEVEL, _SLOW, _FAST = 1e-3, 0.1, 0.01, 0.1
 _GAP_SAMPLES_MAX = 3
 _REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
 _RING_STEPS_MIN = 64
 _SETTLED = 20
+_UNIT_SPREADS = 4.0
 
 
 def squash(values: Floats) -> Floats:
@@ -76,8 +77,8 @@ class History:
         self.inputs = np.zeros((channels, len(INPUTS)))
         self._period = period
         self._reach = reach
-        self._count, self._silent, self._relative, self._lively, self._revivals = np.zeros(
-            (5, channels)
+        self._count, self._silent, self._relative, self._lively, self._revivals, self._spread = (
+            np.zeros((6, channels))
         )
         self._before = np.zeros((3, channels))  # increments
         self._means = np.zeros((4, channels))
@@ -114,7 +115,7 @@ class History:
         return self.ring[(self.steps - steps) % len(self.ring)]
 
     def _jumped(self, increment: Floats, born: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Say which channels jumped: with others, from or to nothing, far, or while unseen."""
+        """Say which channels jumped: with others, from or to nothing, or while unseen."""
         unseen = born | (self.fresh & (self._silent > _GAP_SAMPLES_MAX))
         size = np.abs(increment)
         if not (size > _MOVED_UNITS * self.unit).any():
@@ -127,7 +128,7 @@ class History:
         revived &= self._revivals < _REVIVALS_MAX
         joint = np.count_nonzero(far & (size > _JOINT_UNITS * self.unit)) >= _JOINT_CHANNELS
         if not (joint or revived.any()):
-            return unseen | (far & (size > _ALONE_UNITS * self.unit))
+            return unseen
         self.dead = np.where(revived, nothing, self.dead)
         self._rescale(far & ~self.dead)
         return unseen | far
@@ -138,6 +139,7 @@ class History:
         scale = np.clip(scale, 1 / _SCALE_MAX, _SCALE_MAX)
         self.level = self.level * scale
         self.unit = self.unit * scale
+        self._spread = self._spread * scale
         self.scale = scale
         self._before *= scale
         self._means = self.course + (self._means - self.course) * scale
@@ -154,7 +156,10 @@ class History:
         relative = np.minimum(size / (self.level + 1e-300), 1e6)
         self._relative += pace * (relative - self._relative)
         self._lively += np.maximum(_FAST * stirred, pace) * (relative - self._lively)
-        self.unit = self._relative * self.level
+        self._spread += pace * (size - self._spread)
+        self.unit = np.clip(
+            self._relative * self.level, self._spread / _UNIT_SPREADS, self._spread * _UNIT_SPREADS
+        )
 
     def _look(self) -> None:
         """Make the inputs of networks."""
