@@ -78,6 +78,16 @@ MIGRATIONS: Final[list[str]] = [
         arrays BLOB NOT NULL,
         sha256 BLOB NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE commands (
+        id BLOB PRIMARY KEY,
+        payload BLOB NOT NULL,
+        verb TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        expires_at_ns INTEGER NOT NULL,
+        done INTEGER NOT NULL,
+        answer BLOB
+    ) WITHOUT ROWID;
+    CREATE INDEX receipts_by_request ON receipts (json_extract(body, '$.request_id'));
     """,
 ]
 
