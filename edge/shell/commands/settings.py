@@ -1,0 +1,48 @@
+"""[commands] of auricle.toml: which commands are taken, from whom, and how many."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from .keys import KeyText, public_key
+
+VERBS: Final = (
+    "label",
+    "relabel",
+    "forget",
+    "grow",
+    "rollback",
+    "adaptors",
+    "candidates",
+    "status",
+    "health",
+    "rebirth",
+    "reload",
+    "pause",
+    "resume",
+    "bundle-import",
+    "bundle-confirm",
+    "bundle-revert",
+)
+"""Every command, in the order of docs/commands.md."""
+
+Rate = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Size = Annotated[int, msgspec.Meta(ge=256, le=1 << 20)]
+
+
+class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[commands]: nothing is enabled unless it is named.  keys: operators' public keys by name;
+    where there are any, only commands that one of them signed are taken."""
+
+    enabled: tuple[str, ...] = ()
+    keys: dict[str, KeyText] = {}
+    per_minute: Rate = 60
+    payload_bytes_max: Size = 65_536
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a command or a key that is none."""
+        unknown = [name for name in self.enabled if name not in VERBS]
+        if unknown:
+            raise ValueError(f"enabled: no command {unknown[0]!r}, there are {', '.join(VERBS)}")
+        for name, text in self.keys.items():
+            public_key(text, f"commands.keys.{name}")
