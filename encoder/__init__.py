@@ -12,6 +12,7 @@ from .card_file import load_card, save_card
 from .description import describe_model
 from .errors import CardError, EncoderError, ModelError, PayloadError
 from .model import SHIPPED, Features, Model, open_model
+from .preparation import thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "load_card",
     "open_model",
     "save_card",
+    "thumbnail",
     "vector_card",
 ]

@@ -64,7 +64,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "edge/shell/cli*",
         frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.sim"}),
     ),
-    ("edge/shell/*view*", frozenset({"edge.core", "edge.sim"})),
+    ("edge/shell/*view*", frozenset({"encoder", "edge.core", "edge.sim"})),
     ("edge/shell/*", frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core"})),
     (
         "edge/sim/*",

@@ -11,6 +11,7 @@ from .errors import (
     StateCorruptError,
     StateError,
     StateVersionError,
+    TransportError,
 )
 from .events import (
     Abandon,
@@ -103,6 +104,7 @@ __all__ = [
     "StateVersionError",
     "Survey",
     "Tick",
+    "TransportError",
     "Wanted",
     "admit",
     "derive",

@@ -19,7 +19,9 @@ from . import (
     cli_encoder,
     cli_files,
     cli_grow,
+    cli_run,
     cli_sim,
+    cli_watch,
     growing,
     growth_views,
     views,
@@ -28,9 +30,9 @@ from .cli_options import HERE, HomeOption, JsonOption
 from .home import Home, create_home
 
 ORDER = (
-    "demo", "init", "learn", "grow", "predict", "inspect", "adaptors", "rollback", "relabel",
-    "forget", "verify", "survey", "backup", "restore", "export", "merge", "encoder", "export-c",
-    "bridge", "simulate",
+    "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
+    "label", "inspect", "adaptors", "rollback", "relabel", "forget", "verify", "survey",
+    "backup", "restore", "export", "merge", "encoder", "export-c", "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -172,9 +174,13 @@ def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+app.command()(cli_run.run)
 app.command()(cli_grow.grow)
 app.command()(cli_grow.adaptors)
 app.command()(cli_grow.rollback)
+app.command()(cli_watch.status)
+app.command()(cli_watch.top)
+app.command()(cli_watch.label)
 app.command()(cli_change.forget)
 app.command()(cli_change.relabel)
 app.command()(cli_change.survey)

@@ -145,6 +145,11 @@ class Reader:
         )
         return {row[0]: candidate_of(row) for row in rows}
 
+    def raw(self, observation_id: str) -> bytes | None:
+        """Return the raw input of a candidate, None where none was kept."""
+        rows = self._rows("SELECT raw FROM raws WHERE id = ?", (observation_id,))
+        return bytes(rows[0][0]) if rows else None
+
     def contributions(self) -> Mapping[str, Contribution]:
         """See `facts.Ledger`.  Their arrays are read when they are looked at."""
         rows = self._rows(f"SELECT {fleet_tables.COLUMNS} FROM contributions ORDER BY device")

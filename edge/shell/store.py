@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -166,6 +166,11 @@ class Store(Reader):
                 rows = [(row[0], buried) for buried in hashes]
                 db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", rows)
         self._keys = self._burial_keys()
+
+    def keep_raws(self, raws: Mapping[str, bytes]) -> None:
+        """Keep raw inputs by id, for as long as these observations are candidates for a label."""
+        with self._transaction("keeping raw inputs") as db:
+            growth_tables.keep_raws(db, raws)
 
     def stamp(self, digest: str) -> None:
         """Write down the digest of the knowledge that the facts now held lead to."""

@@ -101,10 +101,7 @@ def read_bundle(raw: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Bundle:
         )
     if not verifies(key, signature, signed):
         raise refused(f"its signature is not that of {manifest.publisher}", "get it again")
-    if (
-        len(body) != manifest.body_bytes
-        or hashlib.sha256(body).hexdigest() != manifest.body_sha256
-    ):
+    if len(body) != manifest.body_bytes or hashlib.sha256(body).hexdigest() != manifest.body_sha256:
         raise refused("its body is not the one that was signed", "get it again")
     return _opened(manifest, body)
 

@@ -235,7 +235,9 @@ def _refused(verb: str, refusal: Refusal) -> Response:
 def _do(request: Request, floor: Floor) -> Response:
     """Carry a command out."""
     match request:
-        case LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand():
+        case (
+            LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand()
+        ):
             return _told(request, floor.feed(request.home, request.event(floor.now_ns())))
         case _:
             body = dict(_SAYING[request.verb](request, floor))

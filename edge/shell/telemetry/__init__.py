@@ -13,6 +13,7 @@ from .wording import Worded, Wording, historical
 
 if TYPE_CHECKING:
     from .broker import Broker
+    from .presence import make_presence
     from .status import StatusPresence
 
 __all__ = [
@@ -31,9 +32,10 @@ __all__ = [
     "Worded",
     "Wording",
     "historical",
+    "make_presence",
 ]
 
-_LATER: Final = {"Broker": "broker", "StatusPresence": "status"}
+_LATER: Final = {"Broker": "broker", "StatusPresence": "status", "make_presence": "presence"}
 
 
 def __getattr__(name: str) -> Any:

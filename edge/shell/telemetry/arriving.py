@@ -1,13 +1,10 @@
 """Messages that came in: made into arrivals, and acknowledged in the order in which they came."""
 
 from collections import deque
-from typing import Final
 
 from paho.mqtt.client import MQTTMessage
 
 from .letters import Arrival
-
-EPOCHS: Final = 1 << 32
 
 
 class Arrivals:
@@ -18,7 +15,7 @@ class Arrivals:
     """
 
     def __init__(self, epoch: int) -> None:
-        self._base = (epoch % EPOCHS) << 16
+        self._base = epoch << 16
         self._open: deque[int] = deque()
         self._early: set[int] = set()
 

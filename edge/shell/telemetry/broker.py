@@ -19,9 +19,6 @@ from .reasons import NO_SUBSCRIBERS, TAKEN_OVER, Counters, Reasons
 from .settings import MqttSettings
 from .waking import Waker
 
-LOCAL_IDS: Final = 1 << 16
-"""Message ids from here on never reached the broker."""
-
 TEND_S: Final = 1.0
 """How often keepalive is looked after, in seconds."""
 
@@ -33,7 +30,7 @@ class Broker:
     presence: the will, and what is said on arriving and leaving.  clock: monotonic seconds.
 
     A message id that `publish` returned is answered exactly once by `acked`: by the broker's reason
-    code, or by LOST when the connection ended first; ids are reused after that.
+    code, or by LOST when the connection ended first.  Negative ids never reached the broker.
     """
 
     def __init__(
@@ -53,8 +50,8 @@ class Broker:
         self._clock = clock
         self._reasons = Reasons(self.counters, clock)
         self._backoff = Backoff(settings.reconnect_s_min, settings.reconnect_s_max)
-        self._filters: set[str] = set()
-        self._asked: set[str] = set()
+        self._filters = set(presence.filters())
+        self._granted: set[str] = set()
         self._connection: Connection | None = None
         self._welcomed: Connection | None = None
         self._arrivals = Arrivals(0)
@@ -64,7 +61,7 @@ class Broker:
         self._since = clock()
         self._own: set[int] = set()
         self._answers: list[Sent] = []
-        self._local = LOCAL_IDS
+        self._local = 0
         self._stopped = True
         self._waker = Waker()
 
@@ -117,6 +114,9 @@ class Broker:
         if self._clock() >= self._next_tend:
             self._next_tend = self._clock() + TEND_S
             here.tend()
+            if here.state == "online":
+                self._say(self._presence.due(self._clock()))
+                here.write()
         self._look_after(here)
 
     def publish(
@@ -160,7 +160,7 @@ class Broker:
 
     def subscribe(self, filters: Iterable[str]) -> None:
         """Ask for these topics from now on, and for no others; renewed where a broker forgot."""
-        self._filters = set(filters)
+        self._filters = {*filters, *self._presence.filters()}
         here = self._connection
         if here is not None and here.state == "online":
             self._ask(here)
@@ -181,8 +181,8 @@ class Broker:
             while self.online and here.waiting and self._clock() < until:
                 self.pump(min(0.05, max(until - self._clock(), 0)))
             here.leave()
-            self._hear(here)
         if self._connection is not None:
+            self._connection.end("left")
             self._finish(self._connection)
         if self._dialling is not None:
             self._dialling.give_up()
@@ -225,7 +225,9 @@ class Broker:
         self._epoch += 1
         self._arrivals = Arrivals(self._epoch)
         self._deadline = self._clock() + self._settings.connect_timeout_s
-        self._connection = Connection(self._settings, self._client_id, line, self._presence.will())
+        self._connection = Connection(
+            self._settings, self._client_id, line, self._presence.will(), self._epoch
+        )
 
     def _fail(self, why: str) -> None:
         """Note an attempt that came to nothing, and wait."""
@@ -250,15 +252,19 @@ class Broker:
             self.counters.malformed += note.packet == "malformed"
             if note.packet == "CONNACK" and here.state == "online":
                 self._welcome(here)
+            elif note.packet == "SUBACK" and note.code < REFUSED_MIN:
+                self._granted.add(note.topic)
+            elif note.packet == "UNSUBACK":
+                self._granted.discard(note.topic)
         arrivals, here.arrivals = here.arrivals, []
         for message in arrivals:
             arrival = self._arrivals.take(message)
             self.counters.arrived += 1
-            if arrival.topic:
-                self._take(arrival)
-            else:
-                self.counters.malformed += 1
+            self.counters.malformed += not arrival.topic
+            if not arrival.topic or self._presence.hear(arrival):
                 self.settle(arrival.ticket)
+            else:
+                self._take(arrival)
 
     def _welcome(self, here: Connection) -> None:
         """Begin a connection that the broker accepted."""
@@ -272,14 +278,13 @@ class Broker:
         )
         self._say(self._presence.hello())
         if not here.terms.session_present:
-            self._asked = set()
+            self._granted = set()
         self._ask(here)
 
     def _ask(self, here: Connection) -> None:
         """Tell the broker which topics are wanted, as far as it doesn't know."""
-        here.unsubscribe(sorted(self._asked - self._filters))
-        here.subscribe(sorted(self._filters - self._asked))
-        self._asked = set(self._filters)
+        here.unsubscribe(sorted(self._granted - self._filters))
+        here.subscribe(sorted(self._filters - self._granted))
 
     def _say(self, letters: Iterable[Letter]) -> None:
         """Publish letters, whose answers are nobody else's business."""
@@ -326,7 +331,7 @@ class Broker:
 
     def _too_large(self, topic: str) -> int:
         """Answer a message that the broker would hang up on, without asking it."""
-        self._local += 1
+        self._local -= 1
         self._answers.append(Sent(self._local, TOO_LARGE))
         self._reasons.note("PUBLISH", TOO_LARGE, "Packet too large", topic)
         self.counters.refused += 1

@@ -67,9 +67,16 @@ class _Client(Client):
 
 
 class Connection:
-    """One MQTT connection; `over` is its last state.  Every method is for the loop's thread."""
+    """One MQTT connection; `over` is its last state.  Every method is for the loop's thread.
 
-    def __init__(self, settings: MqttSettings, client_id: str, line: Line, will: Letter) -> None:
+    epoch: its number; message ids are epoch * 65536 + packet id, so that none is used twice while
+    somebody may still ask for its answer.
+    """
+
+    def __init__(
+        self, settings: MqttSettings, client_id: str, line: Line, will: Letter | None, epoch: int
+    ) -> None:
+        self._base = epoch << 16
         self.state: State = "greeting"
         self.ending = ""
         self.ending_code = 0
@@ -79,24 +86,27 @@ class Connection:
         self.answers: list[Sent] = []
         self.notes: list[Note] = []
         self.waiting: dict[int, str] = {}
+        self._asking: dict[int, list[str]] = {}
         self._client = _Client(line.link, client_id)
         self._client.max_inflight_messages = 0
         if settings.username:
             self._client.username_pw_set(settings.username, line.password)
-        self._client.will_set(
-            will.topic, will.payload, will.qos, will.retain, will_properties(settings)
-        )
+        if will is not None:
+            self._client.will_set(
+                will.topic, will.payload, will.qos, will.retain, will_properties(settings)
+            )
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_unsubscribe = self._on_unsubscribe
         self._client.on_message = self._on_message
         host, port = settings.address
         self._client.connect(
             host,
             port,
             settings.keepalive_s,
-            clean_start=False,
+            clean_start=settings.session_expiry_s == 0,
             properties=connect_properties(settings),
         )
 
@@ -126,19 +136,20 @@ class Connection:
             return None
         if qos:
             self.waiting[info.mid] = topic
-        return info.mid
+        return self._base | info.mid
 
     def subscribe(self, filters: list[str]) -> None:
         """Ask for topics; retained messages come for filters that are new to the session."""
         if filters:
-            self._client.subscribe(
-                [(one, SubscribeOptions(qos=1, retainHandling=1)) for one in filters]
-            )
+            options = SubscribeOptions(qos=1, retainHandling=1)
+            _, packet_id = self._client.subscribe([(one, options) for one in filters])
+            self._asking[packet_id or 0] = filters
 
     def unsubscribe(self, filters: list[str]) -> None:
         """Stop asking for topics."""
         if filters:
-            self._client.unsubscribe(filters)
+            _, packet_id = self._client.unsubscribe(filters)
+            self._asking[packet_id or 0] = filters
 
     def settle(self, packet_id: int) -> None:
         """Send the PUBACK of an arrival."""
@@ -146,8 +157,9 @@ class Connection:
 
     def leave(self) -> None:
         """Disconnect in order: the will is not published."""
+        self.ending = "left"
         self._guard(self._client.disconnect)
-        self.end("left")
+        self.end(self.ending)
 
     def end(self, why: str) -> None:
         """Close; what was not answered is lost."""
@@ -159,7 +171,7 @@ class Connection:
             return
         self.state = "over"
         self.ending = self.ending or why
-        self.answers += [Sent(one, LOST) for one in self.waiting]
+        self.answers += [Sent(self._base | one, LOST) for one in self.waiting]
         self.waiting.clear()
 
     def _guard(self, act: Callable[[], object]) -> None:
@@ -205,12 +217,22 @@ class Connection:
         topic = self.waiting.pop(packet_id, "")
         if reason.value:
             self.notes.append(Note("PUBACK", reason.value, str(reason), topic))
-        self.answers.append(Sent(packet_id, reason.value))
+        self.answers.append(Sent(self._base | packet_id, reason.value))
 
     def _on_subscribe(
-        self, _c: Client, _u: Any, _m: int, reasons: list[ReasonCode], _p: Properties
+        self, _c: Client, _u: Any, packet_id: int, reasons: list[ReasonCode], _p: Properties | None
     ) -> None:
-        self.notes += [Note("SUBACK", reason.value, str(reason)) for reason in reasons]
+        self._answer("SUBACK", packet_id, reasons)
+
+    def _on_unsubscribe(
+        self, _c: Client, _u: Any, packet_id: int, reasons: list[ReasonCode], _p: Properties | None
+    ) -> None:
+        self._answer("UNSUBACK", packet_id, reasons)
+
+    def _answer(self, packet: str, packet_id: int, reasons: list[ReasonCode]) -> None:
+        filters = self._asking.pop(packet_id, [])
+        for one, reason in zip(filters, reasons, strict=False):
+            self.notes.append(Note(packet, reason.value, str(reason), one))
 
     def _on_message(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
         self.arrivals.append(message)

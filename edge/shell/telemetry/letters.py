@@ -69,9 +69,10 @@ class Letter:
 
 
 class Presence(Protocol):
-    """What a client says of itself: its will, and what it says on arriving and on leaving."""
+    """What a client says of itself, and what it listens to for that: its will, its greeting, its
+    answers to a home automation or a host.  Asked by the broker, in the thread that pumps it."""
 
-    def will(self) -> Letter:
+    def will(self) -> Letter | None:
         """Return what the broker publishes if the client vanishes; asked before each connect."""
 
     def hello(self) -> Iterable[Letter]:
@@ -79,3 +80,13 @@ class Presence(Protocol):
 
     def farewell(self) -> Iterable[Letter]:
         """Return what is published before leaving in order."""
+
+    def filters(self) -> Iterable[str]:
+        """Return the topics it listens to, the same all the time."""
+
+    def hear(self, arrival: Arrival) -> bool:
+        """Take an arrival in; True where it was meant for this alone."""
+
+    def due(self, now_s: float) -> Iterable[Letter]:
+        """Return what is to be published now; asked about once a second, on the clock that the
+        broker has."""

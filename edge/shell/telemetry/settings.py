@@ -31,6 +31,14 @@ class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("certificate and key come together: name both files or neither")
 
 
+class HomeAssistantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[mqtt.homeassistant]: `enabled` false takes back what was announced before; without this
+    section nothing is published below `prefix`."""
+
+    enabled: bool = True
+    prefix: Text = "homeassistant"
+
+
 class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[mqtt]: one broker.  The password comes from a file or an environment variable, never from
     here.  `port` 0: 8883 with TLS, 1883 without.  `client_id` empty: "auricle-<device>"."""
@@ -52,6 +60,7 @@ class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receiving_max: Count = 100
     packet_bytes_max: Annotated[int, msgspec.Meta(ge=1024, le=268_435_455)] = 8 << 20
     tls: TlsSettings | None = None
+    homeassistant: HomeAssistantSettings | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for values that contradict each other."""

@@ -15,14 +15,13 @@ from ...core import ConfigError
 
 ROOT: Final = "auricle/v1"
 FLEET: Final = f"{ROOT}/fleet"
-HOME_ASSISTANT_STATUS: Final = "homeassistant/status"
 TOPIC_BYTES_MAX: Final = 65_535
 NAMES_CACHED: Final = 2_048
 
 _RESERVED: Final = re.compile(r"[/+#%\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-Purpose = Literal["observe", "command", "contribution", "home assistant", "other"]
+Purpose = Literal["observe", "command", "contribution", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,6 @@ class Topics:
 
     def read(self, topic: str) -> Address:
         """Say what a topic that came in is about; "other" for what nobody here asked for."""
-        if topic == HOME_ASSISTANT_STATUS:
-            return Address("home assistant")
         head, _, level = topic.rpartition("/")
         name = decode(level)
         if name is None:

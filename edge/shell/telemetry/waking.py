@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 
 from .link import Link
 
@@ -15,13 +16,14 @@ class Waker:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
+        self._lock = threading.Lock()
+        self._closed = False
 
     def wake(self) -> None:
-        """Let `wait` return."""
-        try:
-            os.write(self._write, b"\0")
-        except BlockingIOError:
-            return  # it is full of reasons to wake up already
+        """Let `wait` return; harmless after `close`."""
+        with self._lock:
+            if not self._closed:
+                self._write_byte()
 
     def wait(self, link: Link | None, wait_s: float, *, reading: bool) -> bool:
         """Wait at most `wait_s`; True where a link has something to read, or broke.
@@ -43,8 +45,16 @@ class Waker:
 
     def close(self) -> None:
         """Give the pipe back."""
-        os.close(self._read)
-        os.close(self._write)
+        with self._lock:
+            self._closed = True
+            os.close(self._read)
+            os.close(self._write)
+
+    def _write_byte(self) -> None:
+        try:
+            os.write(self._write, b"\0")
+        except BlockingIOError:
+            return  # it is full of reasons to wake up already
 
     def _drain(self) -> None:
         try:
