@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import structlog
 
-from ...core import Ack, EdgeError, Event, Growth, Message, Receipt, Rejected, StateError
+from ...core import Ack, Event, Growth, Message, Receipt, Rejected, StateError
 from ..growing import list_adaptors
 from ..home import Home
 from ..journal import Answered, Command
@@ -19,10 +19,8 @@ from ..labelling import waiting_at
 from ..status import DaemonStatus
 from ..telemetry import Address, Arrival, Topics
 from .allowance import Allowance
-from .bundles import confirm_bundle, import_bundle, revert_bundle
 from .reading import Read, Reading, Refusal, parse
 from .requests import (
-    BundleImportCommand,
     ForgetCommand,
     GrowCommand,
     LabelCommand,
@@ -106,19 +104,19 @@ class Floor(Protocol):
 
 
 class Desk:
-    """Takes commands for one device.  settings: of [commands]; now_ns: the loop's time."""
+    """Takes commands for one device.  settings: of [commands]; floor: where they are done."""
 
     def __init__(
         self,
         settings: CommandSettings,
         device: str,
         topics: Topics,
-        now_ns: Callable[[], int],
+        floor: Floor,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reading = Reading(settings, device)
         self._allowance = Allowance(settings.per_minute, clock)
-        self._topics, self._now_ns = topics, now_ns
+        self._topics, self._floor = topics, floor
 
     def receive(self, arrival: Arrival, address: Address) -> Order:
         """Read a command that a broker brought; what is wrong with it is answered as its turn
@@ -137,17 +135,18 @@ class Desk:
             return None
         return Order(request.verb, Read(request, line), reply=reply)
 
-    def carry_out(self, order: Order, floor: Floor) -> None:
+    def carry_out(self, order: Order) -> None:
         """Do what an order says, if it was not done before, and answer it.
 
         Raises EdgeError where it cannot be done now; it may be sent again then.
         """
+        floor = self._floor
         if isinstance(order.taken, Refusal):
-            self._answer(order, _refused(order.verb, order.taken), floor, kept=False)
+            self._answer(order, _refused(order.verb, order.taken), kept=False)
             return
         request, payload = order.taken.request, order.taken.payload
         if request.verb in FRESH:
-            self._answer(order, _do(request, floor), floor, kept=False)
+            self._answer(order, _do(request, floor), kept=False)
             return
         home = _home(request, floor)
         at_ns = floor.now_ns()
@@ -157,19 +156,19 @@ class Desk:
         if found is None and not journal.make_room(at_ns):
             raise StateError("the journal of commands is full", "wait until some have expired")
         if found is not None and not _again(request, found):
-            self._answer(order, _repeated(request, found), floor, kept=True)
+            self._answer(order, _repeated(request, found), kept=True)
             return
         with journal.marking(command):
             response = _do(request, floor)
         self._record(home, command, response)
         again = found is not None
-        self._answer(order, replace(response, repeated=again), floor, kept=True)
+        self._answer(order, replace(response, repeated=again), kept=True)
 
-    def refuse(self, order: Order, reason: str, floor: Floor) -> None:
+    def refuse(self, order: Order, reason: str) -> None:
         """Answer an order that cannot be carried out now."""
         name = order.taken.request.id if isinstance(order.taken, Read) else order.taken.id
         refusal = Refusal(reason, "send it again later, with the same id", name)
-        self._answer(order, _refused(order.verb, refusal), floor, kept=False)
+        self._answer(order, _refused(order.verb, refusal), kept=False)
 
     def _read(self, arrival: Arrival, verb: str) -> Read | Refusal:
         if not self._allowance.take():
@@ -182,7 +181,7 @@ class Desk:
             )
         if arrival.expiry_s == 0:
             return Refusal("it expired on its way", "send it again with a new id")
-        return self._reading.read(verb, arrival.payload, self._now_ns())
+        return self._reading.read(verb, arrival.payload, self._floor.now_ns())
 
     @staticmethod
     def _record(home: Home, command: Command, response: Response) -> None:
@@ -195,12 +194,11 @@ class Desk:
             # What it changed is on the disk, with its mark.
             log.warning("answer_not_recorded", verb=command.verb, reason=error.message)
 
-    @staticmethod
-    def _answer(order: Order, response: Response, floor: Floor, *, kept: bool) -> None:
+    def _answer(self, order: Order, response: Response, *, kept: bool) -> None:
         if order.reply is not None:
             order.reply(msgspec.json.encode(response))
         else:
-            floor.answer(response, order.topic, order.correlation, kept=kept)
+            self._floor.answer(response, order.topic, order.correlation, kept=kept)
 
 
 def _home(request: Request, floor: Floor) -> Home:
@@ -287,20 +285,6 @@ def _pause(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
     yield "paused", request.verb == "pause"
 
 
-def _import_bundle(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
-    assert isinstance(request, BundleImportCommand)
-    home = _home(request, floor)
-    yield from import_bundle(home, request.name, floor.now_ns()).items()
-
-
-def _confirm_bundle(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
-    yield from confirm_bundle(_home(request, floor)).items()
-
-
-def _revert_bundle(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
-    yield from revert_bundle(_home(request, floor), "by command").items()
-
-
 _SAYING: Final[dict[str, Callable[[Any, Floor], Iterator[tuple[str, Any]]]]] = {
     "adaptors": _say_adaptors,
     "candidates": _say_candidates,
@@ -310,7 +294,4 @@ _SAYING: Final[dict[str, Callable[[Any, Floor], Iterator[tuple[str, Any]]]]] = {
     "reload": _reload,
     "pause": _pause,
     "resume": _pause,
-    "bundle-import": _import_bundle,
-    "bundle-confirm": _confirm_bundle,
-    "bundle-revert": _revert_bundle,
 }

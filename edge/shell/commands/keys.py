@@ -4,7 +4,6 @@ A private key is a PKCS 8 file that only its owner can read; a public one is a l
 """
 
 import base64
-import binascii
 import os
 import stat
 from contextlib import suppress
@@ -23,9 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ...core import ConfigError
 from ..durable import sync_folder
+from .settings import PREFIX, KeyText, key_bytes
 
-KeyText = str
-PREFIX: Final = "ed25519:"
 SIGNATURE_BYTES: Final = 64
 PRIVATE_MODE: Final = 0o600
 
@@ -88,15 +86,9 @@ def public_text(key: Ed25519PrivateKey) -> str:
     return PREFIX + base64.b64encode(raw).decode()
 
 
-def public_key(text: str, where: str) -> Ed25519PublicKey:
+def public_key(text: KeyText, where: str) -> Ed25519PublicKey:
     """Read a public key; raises ValueError naming `where` for text that is none."""
-    encoded = text.removeprefix(PREFIX) if text.startswith(PREFIX) else ""
-    try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(encoded, validate=True))
-    except (ValueError, binascii.Error) as error:
-        raise ValueError(
-            f"{where} must be {PREFIX} and 44 characters, as `auricle keygen` prints it"
-        ) from error
+    return Ed25519PublicKey.from_public_bytes(key_bytes(text, where))
 
 
 def verifies(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:

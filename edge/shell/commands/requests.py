@@ -9,11 +9,13 @@ from ...core import limits as core_limits
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=core_limits.TEXT_CHARS_MAX)]
 NameOrEmpty = Annotated[str, msgspec.Meta(max_length=core_limits.TEXT_CHARS_MAX)]
-Instant = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Instant = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 IDS_MAX: Final = 1_000
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="verb"):
+class Request(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="verb", kw_only=True
+):
     """What every command has.  id: its own for ever.  expires_at_ns: it is refused later; 0: does
     not expire.  device: whom it is for, empty: whoever gets it.  home: of the daemon's homes."""
 
@@ -133,23 +135,6 @@ class ResumeCommand(Request, frozen=True, tag="resume"):
     """Decide on observations again."""
 
 
-class BundleImportCommand(Request, frozen=True, tag="bundle-import"):
-    """Take a bundle on trial.  name: a file in the home's folder `bundles`."""
-
-    name: Name
-
-
-class BundleConfirmCommand(Request, frozen=True, tag="bundle-confirm"):
-    """Keep the bundle on trial."""
-
-
-class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
-    """Go back to what was before the bundle on trial."""
-
-
-Events = LabelCommand | RelabelCommand | ForgetCommand | GrowCommand | RollbackCommand
-"""Commands that are an event for the core."""
-
 COMMANDS: Final[dict[str, type[Request]]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
@@ -166,9 +151,6 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         ReloadCommand,
         PauseCommand,
         ResumeCommand,
-        BundleImportCommand,
-        BundleConfirmCommand,
-        BundleRevertCommand,
     )
 }
 

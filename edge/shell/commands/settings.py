@@ -1,10 +1,16 @@
 """[commands] of auricle.toml: which commands are taken, from whom, and how many."""
 
+import base64
+import binascii
 from typing import Annotated, Final
 
 import msgspec
 
-from .keys import KeyText, public_key
+PREFIX: Final = "ed25519:"
+KEY_BYTES: Final = 32
+
+KeyText = str
+"""A public key as `auricle keygen` prints it: PREFIX and base64."""
 
 VERBS: Final = (
     "label",
@@ -20,9 +26,6 @@ VERBS: Final = (
     "reload",
     "pause",
     "resume",
-    "bundle-import",
-    "bundle-confirm",
-    "bundle-revert",
 )
 """Every command, in the order of docs/commands.md."""
 
@@ -45,4 +48,17 @@ class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if unknown:
             raise ValueError(f"enabled: no command {unknown[0]!r}, there are {', '.join(VERBS)}")
         for name, text in self.keys.items():
-            public_key(text, f"commands.keys.{name}")
+            key_bytes(text, f"commands.keys.{name}")
+
+
+def key_bytes(text: KeyText, where: str) -> bytes:
+    """Return the bytes of a public key; raises ValueError naming `where` for text that is none."""
+    try:
+        raw = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    except (ValueError, binascii.Error):
+        raw = b""
+    if not text.startswith(PREFIX) or len(raw) != KEY_BYTES:
+        raise ValueError(
+            f"{where} must be {PREFIX} and 44 characters, as `auricle keygen` prints it"
+        )
+    return raw
