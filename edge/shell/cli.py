@@ -22,6 +22,7 @@ from . import (
     cli_grow,
     cli_run,
     cli_sim,
+    cli_train,
     cli_watch,
     growing,
     growth_views,
@@ -32,8 +33,9 @@ from .home import Home, create_home
 
 ORDER = (
     "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
-    "label", "command", "keygen", "inspect", "adaptors", "rollback", "relabel", "forget", "verify", "survey",
-    "backup", "restore", "export", "merge", "encoder", "export-c", "bridge", "simulate",
+    "label", "command", "keygen", "inspect", "adaptors", "rollback", "relabel", "forget",
+    "verify", "survey", "backup", "restore", "export", "merge", "encoder", "train", "export-c",
+    "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -177,6 +179,7 @@ def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
 
 app.command()(cli_run.run)
 app.command()(cli_grow.grow)
+app.command()(cli_train.train)
 app.command()(cli_grow.adaptors)
 app.command()(cli_grow.rollback)
 app.command()(cli_watch.status)
