@@ -133,7 +133,7 @@ class Ledger(Protocol):
     def candidates(self) -> Mapping[str, "Candidate"]:
         """Return the observations kept for a label, by id, oldest first."""
 
-    def receipt(self, request_id: str, selector: Selector) -> "Receipt | None":
+    def receipt(self, request_id: str, selector: Selector, /) -> "Receipt | None":
         """Return the receipt of a forget request that was carried out, with this selector where it
         was for this one, and with another where it was not."""
 

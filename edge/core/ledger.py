@@ -150,8 +150,8 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         return self._candidates
 
-    def receipt(self, request_id: str, selector: Selector) -> Receipt | None:  # noqa: ARG002 - it keeps selectors as they came
-        """See `facts.Ledger`."""
+    def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
+        """See `facts.Ledger`.  Selectors are kept as they came."""
         found = (one for one in reversed(self.receipts) if one.request_id == request_id)
         return next(found, None)
 

@@ -12,7 +12,9 @@ from edge.core import Event, Message
 from edge.shell.commands.desk import Desk, Order, Response
 from edge.shell.commands.settings import VERBS, CommandSettings
 from edge.shell.home import Home
+from edge.shell.status import DaemonStatus
 from edge.shell.telemetry import Address, Arrival, Topics
+from tests.edge.shell.test_top_view import snapshot
 from tests.homes import new_home
 
 NOW = 2_000_000_000 * 10**9
@@ -51,9 +53,9 @@ class Floor:
         """See `Floor`."""
         self.told.append((message, topic, correlation, kept))
 
-    def status(self) -> Any:
+    def status(self) -> DaemonStatus:
         """See `Floor`."""
-        raise NotImplementedError
+        return snapshot(trouble=("the camera is gone",))
 
     def pause(self, *, paused: bool) -> None:
         """See `Floor`."""
