@@ -27,12 +27,12 @@ from edge.sim.links.outages import draw_outages
 from edge.sim.links.routing import route_demands
 
 TARGET: Final = Path(__file__).parents[1] / "edge" / "core" / "forecasting" / "weights"
-STEPS: Final = 1_500
+STEPS: Final = 4_000
 SEED: Final = 7
 FIRST_SEED: Final = 100
 """Seeds below are those of benchmarks."""
-WORLDS, BACKBONES, SERIES = 8, 12, 90
-SHARES: Final = (0.3, 0.3, 0.4)
+WORLDS, BACKBONES, SERIES = 8, 14, 180
+SHARES: Final = (0.25, 0.25, 0.5)
 LENGTH: Final = 2_400
 BYTES_MAX: Final = 64 << 10
 
@@ -110,7 +110,7 @@ def _channel(period: int, common: NDArray[np.float64], random: np.random.Generat
     steps = len(common)
     course = random.uniform(0, 1) * common
     course += random.uniform(0, 1.5) * _persistent(steps, random.uniform(0.3, 0.999), random)
-    course += random.choice([0, 0.05, 0.3]) * random.standard_normal(steps)
+    course += random.choice([0, 0.05, 0.3, 0.8]) * random.standard_normal(steps)
     if random.random() < 0.8:
         course += random.uniform(0.3, 3) * _season(steps, period, random)
     if random.random() < 0.3:
@@ -120,6 +120,8 @@ def _channel(period: int, common: NDArray[np.float64], random: np.random.Generat
         course += _bursts(steps, random)
     if random.random() < 0.2:
         course += random.uniform(1, 4) * _switching(steps, random)
+    if random.random() < 0.1:
+        course = np.maximum(course, np.quantile(course, random.uniform(0.1, 0.5)))
     if random.random() < 0.3:
         course = np.exp(np.clip(0.4 * course, -8, 8))
     else:
@@ -143,11 +145,17 @@ def _persistent(steps: int, rho: float, random: np.random.Generator) -> NDArray[
 
 
 def _season(steps: int, period: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """A repeating shape of four waves whose size drifts, with another at the end of the week."""
-    at = 2 * np.pi * np.arange(steps) / period
-    made = np.zeros(steps)
+    """A repeating shape, four waves or a profile that may be rugged, whose size drifts, with
+    another at the end of the week."""
+    at = 2 * np.pi * np.arange(period) / period
+    shape = np.zeros(period)
     for wave in range(1, 5):
-        made += np.cos(wave * at + random.uniform(0, 2 * np.pi)) * random.uniform(0, 1) / wave
+        shape += np.cos(wave * at + random.uniform(0, 2 * np.pi)) * random.uniform(0, 1) / wave
+    if random.random() < 0.5:
+        width = int(random.integers(1, max(2, period // 6)))
+        rugged = np.convolve(np.tile(random.standard_normal(period), 3), np.ones(width), "same")
+        shape += random.uniform(0.3, 1.5) * rugged[period : 2 * period] / np.sqrt(width)
+    made = np.resize(shape, steps)
     drift = 1 + random.uniform(0, 0.3) * _persistent(steps, 0.998, random)
     rest = np.where(np.arange(steps) // period % 7 >= 5, random.uniform(0.4, 1), 1.0)
     return np.asarray(made * drift * rest)

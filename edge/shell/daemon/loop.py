@@ -65,10 +65,10 @@ class Desk(Protocol):
         """Return the order that somebody on this machine gives, or None where it was answered; in
         any thread."""
 
-    def carry_out(self, order: Any, loop: "Loop") -> None:
+    def carry_out(self, order: Any) -> None:
         """Do what an order says, and answer it."""
 
-    def refuse(self, order: Any, reason: str, loop: "Loop") -> None:
+    def refuse(self, order: Any, reason: str) -> None:
         """Answer an order that is not taken."""
 
 
@@ -96,7 +96,6 @@ class Loop:
         self.paused = False
         self.strays = 0
         self.turned_at = time.monotonic()
-        self.greet: Callable[[], None] | None = None
         self._tended_at = self._watched_at = 0.0
         self._flaws_left = FLAWS_A_SECOND
         self._to_forget: set[str] = set()
@@ -152,9 +151,7 @@ class Loop:
         elif address.purpose in {"command", "contribution"} and self.desk is not None:
             self._take_order(self.desk, arrival, address)
         else:
-            if address.purpose == "home assistant" and self.greet is not None:
-                self.greet()
-            self.strays += address.purpose != "home assistant"
+            self.strays += 1
             self.line.settle(arrival.ticket)
 
     def erased(self, ids: tuple[str, ...]) -> None:
@@ -191,7 +188,7 @@ class Loop:
             return
         reason = self.teller.outbox.refusing or self.intake.order(order)
         if reason:
-            desk.refuse(order, reason, self)
+            desk.refuse(order, reason)
             self.line.settle(arrival.ticket)
 
     def _carry_out_orders(self) -> None:
@@ -199,12 +196,12 @@ class Loop:
             if self.desk is None:
                 continue
             try:
-                self.desk.carry_out(order, self)
+                self.desk.carry_out(order)
             except EdgeError as error:
-                self.desk.refuse(order, error.message, self)
+                self.desk.refuse(order, error.message)
             except Exception:
                 log.exception("order_failed")
-                self.desk.refuse(order, "it failed: a bug, see the log", self)
+                self.desk.refuse(order, "it failed: a bug, see the log")
             ticket = getattr(order, "ticket", 0)
             if ticket:
                 self.teller.after(partial(self.line.settle, ticket))
