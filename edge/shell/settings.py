@@ -11,6 +11,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ..core import Config, ConfigError
+from .commands.settings import CommandSettings
 from .daemon.settings import DeviceSettings, HttpSettings
 from .outbox.settings import OutboxSettings
 from .sources.settings import StreamSettings
@@ -106,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: DetectorSettings = DetectorSettings()
     growth: GrowthSettings = GrowthSettings()
     candidates: CandidateSettings = CandidateSettings()
+    commands: CommandSettings = CommandSettings()
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()
