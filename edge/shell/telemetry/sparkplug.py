@@ -107,6 +107,10 @@ class Sparkplug:
             self.dropped += len(self._waiting) == HISTORY_MAX
             self._waiting.append(message)
 
+    def rebirth(self) -> None:
+        """Say the births again."""
+        self._node.rebirth_asked = True
+
     def forget(self, ids: AbstractSet[str]) -> None:
         """Forget what waits of these observations."""
         kept = [one for one in self._waiting if one.observation_id not in ids]
