@@ -65,7 +65,8 @@ class Relabel:
 
 @dataclass(frozen=True, slots=True)
 class ForgetRequest:
-    """Forget every selected fact as if it had never been seen.  `request_id` names the receipt.
+    """Forget every selected fact as if it had never been seen.  `request_id` names the receipt:
+    the same request under the same id again gives the same receipt, and changes nothing.
 
     `resurvey`: also derive the geometry again from what remains (see `Survey`), where one was
     surveyed; False is quicker, and the receipt then names the geometry as not covered.

@@ -266,6 +266,10 @@ class Runtime:
         return geometry
 
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
+        stored = self._ledger.receipt(event.request_id, event.selector)
+        if stored is not None:
+            yield _repeated(event, stored)
+            return
         ids = frozenset(self._ledger.select(event.selector))
         followed = self.series.forget(event.selector)
         matched = frozenset(self._watch.waiting(event.selector)) | self._kept(event.selector)
@@ -350,6 +354,17 @@ class Runtime:
 def spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
     """Turn a card's tap slices into the (start, stop) pairs that hdc takes."""
     return tuple((part.start, part.stop) for part in slices)
+
+
+def _repeated(event: ForgetRequest, stored: Receipt) -> Publish:
+    """Answer a request that was carried out before as it was answered then."""
+    if stored.selector == event.selector:
+        return Publish(stored)
+    return _reject(
+        event.request_id,
+        "forgetting: this request id was used for something else",
+        "give each request an id of its own",
+    )
 
 
 def _reject(subject_id: str, reason: str, hint: str) -> Publish:

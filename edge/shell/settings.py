@@ -12,6 +12,7 @@ import msgspec
 
 from ..core import Config, ConfigError
 from ..core.forecasting import HORIZONS
+from .commands.settings import CommandSettings
 from .daemon.settings import DeviceSettings, HttpSettings
 from .outbox.settings import OutboxSettings
 from .sources.settings import StreamSettings
@@ -117,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     growth: GrowthSettings = GrowthSettings()
     candidates: CandidateSettings = CandidateSettings()
     forecast: ForecastSettings = ForecastSettings()
+    commands: CommandSettings = CommandSettings()
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()

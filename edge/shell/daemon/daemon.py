@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 import structlog
 
 from ...core import EdgeError
+from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
 from ..outbox import open_outbox
@@ -19,6 +20,7 @@ from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
 from .assembly import OUTBOX, check_streams, filters_of, make_streams, program_version, rooted
 from .clock import Clock
+from .floor import DaemonFloor
 from .health import Checkup
 from .homes import HomeSlot
 from .intake import Intake
@@ -96,6 +98,7 @@ class Daemon:
             self.notifier,
         )
         self.loop.every_second = self._each_second
+        self.loop.desk = Desk(settings.commands, device, self.topics, DaemonFloor(self))
         self.sources: dict[str, Source] = {}
         questions = Questions(self.loop, lambda: self.snapshot)
         self.control = Control(self.folder, questions.ask)

@@ -65,10 +65,10 @@ class Desk(Protocol):
         """Return the order that somebody on this machine gives, or None where it was answered; in
         any thread."""
 
-    def carry_out(self, order: Any, loop: "Loop") -> None:
+    def carry_out(self, order: Any) -> None:
         """Do what an order says, and answer it."""
 
-    def refuse(self, order: Any, reason: str, loop: "Loop") -> None:
+    def refuse(self, order: Any, reason: str) -> None:
         """Answer an order that is not taken."""
 
 
@@ -188,7 +188,7 @@ class Loop:
             return
         reason = self.teller.outbox.refusing or self.intake.order(order)
         if reason:
-            desk.refuse(order, reason, self)
+            desk.refuse(order, reason)
             self.line.settle(arrival.ticket)
 
     def _carry_out_orders(self) -> None:
@@ -196,12 +196,12 @@ class Loop:
             if self.desk is None:
                 continue
             try:
-                self.desk.carry_out(order, self)
+                self.desk.carry_out(order)
             except EdgeError as error:
-                self.desk.refuse(order, error.message, self)
+                self.desk.refuse(order, error.message)
             except Exception:
                 log.exception("order_failed")
-                self.desk.refuse(order, "it failed: a bug, see the log", self)
+                self.desk.refuse(order, "it failed: a bug, see the log")
             ticket = getattr(order, "ticket", 0)
             if ticket:
                 self.teller.after(partial(self.line.settle, ticket))
