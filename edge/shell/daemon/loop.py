@@ -246,6 +246,7 @@ class Loop:
             measurement.payload,
             given.id or key,
             given.subject or stream.settings.subject,
+            stream.settings.kind,
         )
         try:
             told = self.homes[stream.settings.home].feed(event)
