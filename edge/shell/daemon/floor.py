@@ -48,6 +48,4 @@ class DaemonFloor:
 
     def rebirth(self) -> None:
         """Announce the device again."""
-        rebirth = getattr(self._daemon.line, "rebirth", None)
-        if rebirth is not None:
-            rebirth()
+        self._daemon.rebirth()
