@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import re
 import shutil
 import socket
 import subprocess
@@ -37,18 +39,19 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """A mosquitto on loopback.  lines: of its configuration, instead of "allow everybody"."""
+    """A mosquitto on loopback.  lines: of its listener, instead of "allow everybody".  text: of a
+    whole configuration, of which user and listening port are changed."""
 
-    def __init__(self, folder: Path, *lines: str, port: int = 0) -> None:
-        self.port = port or free_port()
+    def __init__(self, folder: Path, *lines: str, text: str = "") -> None:
+        self.port = free_port()
         self._folder = folder
         folder.mkdir(exist_ok=True)
         self._config = folder / "mosquitto.conf"
-        usual = ("allow_anonymous true",) if not lines else ()
-        self._config.write_text(
-            "\n".join([f"listener {self.port} 127.0.0.1", *usual, *lines, f"user {_me()}", ""]),
-            "utf-8",
-        )
+        here = f"listener {self.port} 127.0.0.1"
+        usual = "\n".join(["user me", "listener 0", *(lines or ("allow_anonymous true",)), ""])
+        made = re.sub(r"^listener .*$", here, text or usual, flags=re.MULTILINE)
+        made = re.sub(r"^user .*$", f"user {getpass.getuser()}", made, flags=re.MULTILINE)
+        self._config.write_text(made, "utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -95,12 +98,6 @@ class Mosquitto:
     def log(self) -> str:
         """What it said so far."""
         return (self._folder / "mosquitto.log").read_text("utf-8", "replace")
-
-
-def _me() -> str:
-    import getpass
-
-    return getpass.getuser()
 
 
 class Seat:

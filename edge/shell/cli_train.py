@@ -9,6 +9,7 @@ from ..core import EdgeError
 from ..core.forecasting.history import SEASON_STEPS
 from . import growth_views, views
 from .cli_options import JsonOption
+from .liquid_onnx import write_onnx
 from .recordings import read_recording
 from .studying import study_recording
 from .weights import write_weights
@@ -19,6 +20,9 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="File for the weights, .safetensors.")],
     period: Annotated[
         int | None, typer.Option(help="Samples of a season; else the day, where times are given.")
+    ] = None,
+    onnx: Annotated[
+        Path | None, typer.Option(help="File for the same network as an ONNX graph, beside it.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Other seeds give other networks.")] = 1,
     as_json: JsonOption = False,
@@ -32,6 +36,8 @@ def train(
     if not result.arrays:
         raise EdgeError(f"training on {file}: {result.reason}", "nothing was written")
     write_weights(out, dict(result.arrays))
+    if onnx:
+        write_onnx(onnx, dict(result.arrays))
     if as_json:
         told = {"horizons": SEASON_STEPS, "own": result.own, "shipped": result.start}
         views.show_json({"weights": str(out), **told})

@@ -103,11 +103,12 @@ class Daemon:
     def _make_line(self, output: BinaryIO | None, version: str) -> Any:
         if self.settings.mqtt is None:
             return Printer(output)
-        from ..telemetry import Broker, StatusPresence
+        from ..telemetry import Broker, make_presence
 
         device = self.settings.device.known_as
-        presence = StatusPresence(device, version, self.clock.now_ns)
-        return Broker(rooted(self.settings.mqtt, self.folder), device, self._arrive, presence)
+        mqtt = rooted(self.settings.mqtt, self.folder)
+        presence = make_presence(mqtt, device, version, self.settings.streams, self.clock.now_ns)
+        return Broker(mqtt, device, self._arrive, presence)
 
     # --- running ---------------------------------------------------------------------------------
 

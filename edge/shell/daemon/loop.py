@@ -96,7 +96,6 @@ class Loop:
         self.paused = False
         self.strays = 0
         self.turned_at = time.monotonic()
-        self.greet: Callable[[], None] | None = None
         self._tended_at = self._watched_at = 0.0
         self._flaws_left = FLAWS_A_SECOND
         self._to_forget: set[str] = set()
@@ -152,9 +151,7 @@ class Loop:
         elif address.purpose in {"command", "contribution"} and self.desk is not None:
             self._take_order(self.desk, arrival, address)
         else:
-            if address.purpose == "home assistant" and self.greet is not None:
-                self.greet()
-            self.strays += address.purpose != "home assistant"
+            self.strays += 1
             self.line.settle(arrival.ticket)
 
     def erased(self, ids: tuple[str, ...]) -> None:

@@ -14,7 +14,6 @@ from .wording import Worded, Wording, historical
 if TYPE_CHECKING:
     from .broker import Broker
     from .presence import make_presence
-    from .status import StatusPresence
 
 __all__ = [
     "LOST",
@@ -26,7 +25,6 @@ __all__ = [
     "Presence",
     "Reply",
     "Sent",
-    "StatusPresence",
     "TlsSettings",
     "Topics",
     "Worded",
@@ -35,7 +33,7 @@ __all__ = [
     "make_presence",
 ]
 
-_LATER: Final = {"Broker": "broker", "StatusPresence": "status", "make_presence": "presence"}
+_LATER: Final = {"Broker": "broker", "make_presence": "presence"}
 
 
 def __getattr__(name: str) -> Any:

@@ -171,6 +171,11 @@ class Broker:
             if self._connection is not None and self._connection.state == "online":
                 self._connection.settle(packet_id)
 
+    def rebirth(self) -> None:
+        """Say again what is said on arriving: somebody may have lost it."""
+        if self.online:
+            self._say(self._presence.hello())
+
     def stop(self, timeout_s: float) -> None:
         """Say goodbye and disconnect, within `timeout_s`; what is not answered by then is lost."""
         self._stopped = True

@@ -1,6 +1,7 @@
 """Several presences on one connection, and the ones that the settings ask for."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from .homeassistant import HomeAssistant
 from .letters import Arrival, Letter, Presence
@@ -40,10 +41,17 @@ class Presences:
 
 
 def make_presence(
-    settings: MqttSettings, device: str, version: str, streams: Iterable[str]
+    settings: MqttSettings,
+    device: str,
+    version: str,
+    streams: Iterable[str],
+    clock_ns: Callable[[], int] = time.time_ns,
 ) -> Presence:
-    """Make the presence of a device: its status, and Home Assistant's where it is asked for."""
-    status = StatusPresence(device, version)
+    """Make the presence of a device: its status, and Home Assistant's where it is asked for.
+
+    streams: their names.  clock_ns: nanoseconds since 1970.
+    """
+    status = StatusPresence(device, version, clock_ns)
     if settings.homeassistant is None:
         return status
     return Presences(status, HomeAssistant(settings.homeassistant, device, version, streams))

@@ -63,7 +63,7 @@ def kind_of(message: type) -> str:
 
 
 # The names of the topic tree, where they aren't the name of the class.
-_SHORT: Final = {"DriftAlarm": "alarm"}
+_SHORT: Final = {"DriftAlarm": "alarm", "DaemonStatus": "health"}
 
 # Kinds with a branch of their own; the others are events.
 _WITH_STREAM: Final = frozenset({"decision", "alarm", "wanted"})

@@ -54,7 +54,10 @@ class Wording:
         """Return the kind of a class of messages, and how its envelope begins."""
         kind = kind_of(message)
         schema = msgspec.json.encode(f"{ROOT}/{kind}")
-        opening = b'{"schema":%b,%b"device":%b,"sequence":' % (schema, _LIVE, self._device)
+        # A snapshot of the whole names its device itself; a key comes once in an object.
+        own = "device" in getattr(message, "__annotations__", {})
+        device = b"" if own else b'"device":%b,' % self._device
+        opening = b'{"schema":%b,%b%b"sequence":' % (schema, _LIVE, device)
         self._openings[message] = kind, opening
         return kind, opening
 

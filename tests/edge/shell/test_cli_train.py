@@ -44,6 +44,9 @@ def test_a_network_that_beats_the_shipped_one_is_written(tmp_path, table, studie
     assert studied == [((400, 1), 300.0, 7, 3)]
     told = run_json("train", table, "--out", out)
     assert (told["horizons"], told["own"]) == ([1, 6, 12], [0.5, 0.4, 0.3])
+    onnx = tmp_path / "own.onnx"
+    assert run("train", table, "--out", out, "--onnx", onnx).exit_code == 0
+    assert onnx.stat().st_size > 10_000
 
 
 def test_nothing_is_written_where_nothing_is_gained(tmp_path, table, monkeypatch):
