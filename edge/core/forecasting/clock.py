@@ -7,6 +7,8 @@ from typing import Final
 from .forecaster import PERIOD_MAX
 
 _USUAL_FROM = 15
+CLOCK_NUMBERS_MIN: Final = 2
+"""Numbers of a clock's state, before those of the first samples."""
 _STRANGE_MAX = 64
 _GAP_STEPS_MIN = 3.0
 _DAY_S = 86_400.0

@@ -9,8 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .clock import Clock
-from .forecaster import Floats
+from ..errors import StateError
+from .clock import CLOCK_NUMBERS_MIN, Clock
+from .forecaster import Floats, State
+from .keeping import put, take
 
 INPUTS: Final = (
     "increment",
@@ -42,13 +44,18 @@ _DEAD, _LEVEL, _SLOW, _FAST = 1e-3, 0.1, 0.01, 0.1
 _GAP_SAMPLES_MAX = 3
 _REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
 _RING_STEPS_MIN = 64
-_SETTLED = 20
+_SETTLED, _RIPE = 20, 5
+UNRIPE: Final = 1e200
+"""Unit of a channel that has hardly moved yet: whatever comes is no movement in it."""
 _UNIT_SPREADS = 4.0
+_RELATIVE_MIN = -2.5
+_VALUE_MAX = 1e100
 
-
-def squash(values: Floats) -> Floats:
-    """Return sign(v) log(1 + |v|)."""
-    return np.copysign(np.log1p(np.abs(values)), values)
+_KEPT: Final = (
+    *("known", "dead", "last", "course", "unit", "level", "age", "means", "ring", "steps"),
+    *("safe_unit", "per_unit", "any_dead", "_whole", "_settled", "_count", "_silent", "_relative"),
+    *("_lively", "_revivals", "_spread", "_before", "_joint"),
+)
 
 
 class History:
@@ -72,54 +79,77 @@ class History:
         self.moved = np.zeros(channels, bool)
         self.last, self.course, self.unit, self.level, self.increment = np.zeros((5, channels))
         self.dead = np.zeros(channels, bool)
+        self.any_dead, self.all_fresh, self._whole, self._settled = False, False, False, False
+        self._still = np.zeros(channels, bool)
         self.scale: Floats | None = None
         self.age = np.full(channels, 1e6)
-        self.inputs = np.zeros((channels, len(INPUTS)))
+        self._raw, self._rows = np.zeros((13, channels)), np.zeros((len(INPUTS), channels))
+        self.inputs = self._rows.T
+        self.safe_unit, self.per_unit, self.ripe_unit = np.ones((3, channels))
         self._period = period
         self._reach = reach
         self._count, self._silent, self._relative, self._lively, self._revivals, self._spread = (
             np.zeros((6, channels))
         )
-        self._before = np.zeros((3, channels))  # increments
-        self._means = np.zeros((4, channels))
+        self._before = np.zeros((2, channels))
+        self.means = np.zeros((4, channels))
         self._joint = np.zeros(4)
+        self.seasons: tuple[int, ...] = ()
+        self.ring: Floats = np.zeros((1, channels))
         self._resize(self.clock.seasons(period))
 
     # --- one sample -----------------------------------------------------------------------------
 
     def step(self, values: Floats, elapsed_s: float) -> None:
-        """Take a sample: float64 [C], NaN or infinite where missing.  Never fails for a value."""
+        """Take a sample: float64 [C]; what is not a number below 1e100 is missing."""
         if self.clock.step(elapsed_s):
             self._resize(self.clock.seasons(self._period))
         self._skip(self.clock.gap)
-        fresh = np.isfinite(values)
-        born = fresh & ~self.known
-        self.fresh = fresh
-        current = np.where(fresh, values, self.last)
-        increment = np.where(born, 0.0, current - self.last)
-        self.last = current
-        self.known = self.known | fresh
+        usable = self._take(values)
+        size = np.abs(self.increment)
         self.scale = None
-        self.moved = self._jumped(increment, born)
-        self._measure(np.abs(increment), fresh & ~born)
-        self.increment = np.where(self.moved, 0.0, increment)
-        self.age = np.where(self.moved, 0.0, self.age + 1.0)
-        self._silent = np.where(fresh, 0.0, self._silent + 1.0)
-        self.course = self.course + self.increment
+        self._note_jumps(size)
+        self._measure(size, usable)
+        self.course += self.increment
         self.steps += 1
         self.ring[self.steps % len(self.ring)] = self.course
         self._look()
 
+    def _take(self, values: Floats) -> NDArray[np.bool_] | None:
+        """Set last, fresh, increment and the jumps of what was unseen; return which channels can be
+        measured, None for all."""
+        fresh = np.abs(values) < _VALUE_MAX
+        self.all_fresh = bool(fresh.all())
+        if self.all_fresh and self._whole:
+            self.fresh = fresh
+            np.subtract(values, self.last, out=self.increment)
+            self.last = values.copy()
+            self.moved = self._still
+            return None
+        born = fresh & ~self.known
+        current = np.where(fresh, values, self.last)
+        self.increment = np.where(born, 0.0, current - self.last)
+        self.last, self.fresh, self.known = current, fresh, self.known | fresh
+        self.moved = born | (fresh & (self._silent > _GAP_SAMPLES_MAX))
+        usable: NDArray[np.bool_] = fresh & ~self.moved & (self._silent == 0)
+        self._silent = np.where(fresh, 0.0, self._silent + 1.0)
+        self._whole = self.all_fresh
+        return usable
+
     def lags(self, steps: NDArray[np.int64]) -> Floats:
         """Return courses so many steps ago: float64 [..., C]."""
-        return self.ring[(self.steps - steps) % len(self.ring)]
+        return self.ring.take((self.steps - steps) % len(self.ring), 0)
 
-    def _jumped(self, increment: Floats, born: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Say which channels jumped: with others, from or to nothing, or while unseen."""
-        unseen = born | (self.fresh & (self._silent > _GAP_SAMPLES_MAX))
-        size = np.abs(increment)
-        if not (size > _MOVED_UNITS * self.unit).any():
-            return unseen
+    def _note_jumps(self, size: Floats) -> None:
+        """Mark channels that jumped: with others, or from or to nothing; others were unseen."""
+        self.age += 1.0
+        if (size > _MOVED_UNITS * self.unit).any():
+            self.moved = self.moved | self._jumped(size)
+        if self.moved is not self._still:
+            self.age[self.moved] = 0.0
+            self.increment[self.moved] = 0.0
+
+    def _jumped(self, size: Floats) -> NDArray[np.bool_]:
         settled = self._count > _SETTLED
         far = (size > _MOVED_UNITS * self.unit) & settled
         nothing = np.abs(self.last) <= _DEAD * self.level
@@ -128,10 +158,11 @@ class History:
         revived &= self._revivals < _REVIVALS_MAX
         joint = np.count_nonzero(far & (size > _JOINT_UNITS * self.unit)) >= _JOINT_CHANNELS
         if not (joint or revived.any()):
-            return unseen
+            return self._still
         self.dead = np.where(revived, nothing, self.dead)
+        self.any_dead = bool(self.dead.any())
         self._rescale(far & ~self.dead)
-        return unseen | far
+        return far
 
     def _rescale(self, moved: NDArray[np.bool_]) -> None:
         """Let the past of channels that carry another load now count in proportion to it."""
@@ -142,51 +173,76 @@ class History:
         self._spread = self._spread * scale
         self.scale = scale
         self._before *= scale
-        self._means = self.course + (self._means - self.course) * scale
+        self.means = self.course + (self.means - self.course) * scale
         self.ring = self.course + (self.ring - self.course) * scale
 
-    def _measure(self, size: Floats, usable: NDArray[np.bool_]) -> None:
+    def _measure(self, size: Floats, usable: NDArray[np.bool_] | None) -> None:
         """Follow level and usual movement of the channels that have a value and are not dead."""
-        usable = usable & ~self.moved & ~self.dead & (self._silent == 0)
-        rate = np.maximum(_LEVEL, 1.0 / (self._count + 1.0)) * (self.fresh & ~self.dead)
-        self.level += rate * (np.abs(self.last) - self.level)
-        stirred = usable & ((self._count > 0) | (size > 0))
+        level = np.abs(self.last)
+        level -= self.level
+        if usable is None and self._settled and self.moved is self._still and not self.any_dead:
+            level *= _LEVEL
+            self.level += level
+            self._follow_size(size, _SLOW, _FAST)
+            return
+        if self.any_dead:
+            self.dead &= np.abs(self.last) <= _DEAD * self.level
+            self.any_dead = bool(self.dead.any())
+        alive = self.fresh & ~self.dead
+        self.level += np.maximum(_LEVEL, 1.0 / (self._count + 1.0)) * alive * level
+        stirred = (alive if usable is None else usable & alive) & ~self.moved
+        stirred &= (self._count > 0) | (size > 0)
         self._count += stirred
+        self._settled = bool((self._count > 1 / _SLOW).all())
         pace = np.maximum(_SLOW, 1.0 / np.maximum(self._count, 1.0)) * stirred
+        self._follow_size(size, pace, np.maximum(_FAST * stirred, pace))
+
+    def _follow_size(self, size: Floats, pace: Floats | float, quick: Floats | float) -> None:
+        """Follow the mean movement, plain, in levels, and in levels of late."""
         relative = np.minimum(size / (self.level + 1e-300), 1e6)
-        self._relative += pace * (relative - self._relative)
-        self._lively += np.maximum(_FAST * stirred, pace) * (relative - self._lively)
         self._spread += pace * (size - self._spread)
-        self.unit = np.clip(
-            self._relative * self.level, self._spread / _UNIT_SPREADS, self._spread * _UNIT_SPREADS
-        )
+        self._lively += quick * (relative - self._lively)
+        relative -= self._relative
+        relative *= pace
+        self._relative += relative
+        unit = self._relative * self.level
+        np.maximum(unit, self._spread * (1 / _UNIT_SPREADS), out=unit)
+        self.unit = np.minimum(unit, self._spread * _UNIT_SPREADS, out=unit)
 
     def _look(self) -> None:
         """Make the inputs of networks."""
-        unit = np.maximum(self.unit, 1e-9 * self.level + 1e-300)
-        self._before[1:] = self._before[:-1]
-        self._before[0] = self.increment
-        self._means += _MEANS * (self.course - self._means)
-        raw = np.empty((13, self.channels))
-        raw[:3] = self._before
-        raw[3:7] = self.course - self._means
+        self.safe_unit = np.maximum(self.unit, 1e-9 * self.level + 1e-300)
+        self.per_unit = 1.0 / self.safe_unit
+        self.ripe_unit = (
+            self.safe_unit
+            if self._settled
+            else np.where(self._count < _RIPE, UNRIPE, self.safe_unit)
+        )
+        raw, courses = self._raw, self._raw[3:7]
+        raw[1:3] = self._before
+        raw[0] = self.increment
+        self._before = raw[:2].copy()
+        np.subtract(self.course, self.means, out=courses)
+        self.means += _MEANS * courses
+        courses *= 1.0 - _MEANS
         if self.seasons:
             ago = self.lags(self._season_lags)
-            raw[7:10] = ago[1:] - ago[0]
-        else:
-            raw[7:10] = 0.0
-        raw[:10] /= unit
+            np.subtract(ago[1:], ago[0], out=raw[7:10])
+        raw[:10] *= self.per_unit
         self._follow_all(raw)
-        inputs = self.inputs
-        inputs[:, :13] = squash(raw).T
-        inputs[:, 13] = np.exp(-0.1 * self.age)
-        inputs[:, 14] = 0.25 * np.log(self._relative + 1e-6) + 1.0
-        inputs[:, 15] = np.log((self._lively + 1e-9) / (self._relative + 1e-9))
+        inputs = self._rows
+        np.log1p(np.abs(raw), out=inputs[:13])
+        np.copysign(inputs[:13], raw, out=inputs[:13])
+        np.exp(-0.1 * self.age, out=inputs[13])
+        relative = np.log(self._relative + 1e-9)
+        inputs[14] = 0.25 * relative + 1.0
+        np.maximum(inputs[14], _RELATIVE_MIN, out=inputs[14])
+        np.subtract(np.log(self._lively + 1e-9), relative, out=inputs[15])
 
     def _follow_all(self, raw: Floats) -> None:
         """Add what all channels do together: their mean movement in units."""
-        alive = max(int(np.count_nonzero(self.known)), 1)
-        together = float(raw[0].sum()) / alive
+        alive = self.channels if self._whole else max(int(np.count_nonzero(self.known)), 1)
+        together = float(np.add.reduce(raw[0])) / alive
         joint = self._joint
         joint[0] += together
         joint[1] += 0.2 * (joint[0] - joint[1])
@@ -209,12 +265,26 @@ class History:
 
     def _resize(self, seasons: tuple[int, ...]) -> None:
         """Follow other seasons; what the ring holds of the past goes with it as far as it fits."""
-        old = getattr(self, "ring", None)
+        old = self.ring
         size = max(_RING_STEPS_MIN, 2 * self._reach, *(one + 2 for one in seasons or (0,)))
         ring = np.tile(self.course, (size, 1))
-        if old is not None:
-            back = np.arange(min(size, len(old)))
-            ring[(self.steps - back) % size] = old[(self.steps - back) % len(old)]
+        back = np.arange(min(size, len(old)))
+        ring[(self.steps - back) % size] = old[(self.steps - back) % len(old)]
         self.ring, self.seasons = ring, seasons
         if seasons:
             self._season_lags = seasons[0] - np.array((0, *SEASON_STEPS), np.int64) % seasons[0]
+
+    # --- state ----------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Return everything, the ring included."""
+        return {**take(self, _KEPT), "clock": np.array(self.clock.state())}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state; raises StateError for one that does not fit."""
+        clock = state.get("clock", np.zeros(0))
+        if clock.dtype != float or clock.ndim != 1 or len(clock) < CLOCK_NUMBERS_MIN:
+            raise StateError("restoring a forecaster: it has no clock", "start it anew")
+        self.clock.restore(clock.tolist())
+        self._resize(self.clock.seasons(self._period))
+        put(self, _KEPT, state)

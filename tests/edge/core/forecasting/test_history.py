@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edge.core.forecasting.history import History, squash
+from edge.core.forecasting.history import History
 
 
 def walked(history: History, steps: int = 100, seed: int = 0) -> np.ndarray:
@@ -70,8 +70,3 @@ def test_time_may_do_what_it_likes() -> None:
         history.step(values, elapsed)
         assert np.isfinite(history.inputs).all()
         assert history.broken == (elapsed == 3e8)
-
-
-def test_squash_is_odd() -> None:
-    """Sign and order stay, size is logarithmic."""
-    assert np.allclose(squash(np.array([-np.expm1(2), 0.0, np.expm1(3)])), [-2, 0, 3])
