@@ -78,6 +78,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "edge.core",
                 "edge.growth",
                 "edge.shell.store",
+                "edge.shell.weights",
             }
         ),
     ),

@@ -21,8 +21,12 @@ STDIN = Path("-")
 
 
 def forecast(
-    file: Annotated[Path, typer.Argument(help="CSV: a row a sample, a column a channel; - reads"
-                                              " standard input row by row.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV: a row a sample, a column a channel; - reads standard input row by row."
+        ),
+    ],
     horizon: Annotated[
         list[int] | None, typer.Option(help="Steps ahead; repeat. Default 1, 6 and 12.")
     ] = None,
@@ -33,6 +37,9 @@ def forecast(
         Path | None, typer.Option(help="A network of your own, from `auricle train`.")
     ] = None,
     forecaster: Annotated[str, typer.Option(help="A kind of docs/forecasting.md.")] = DEFAULT,
+    detector: Annotated[
+        str | None, typer.Option(help="joint, cusum or sequential. Default: cusum below 6 columns.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="File for a picture, .png; needs the extra sim.")
     ] = None,
@@ -40,7 +47,7 @@ def forecast(
 ) -> None:
     """Forecast a CSV's columns with intervals, and say where the stream changed."""  # fmt: skip
     ahead = tuple(sorted(set(horizon or (1, 6, 12))))
-    choice = Choice(forecaster, ahead, period, weights)
+    choice = Choice(forecaster, ahead, period, weights, detector)
     if plot and find_spec("matplotlib") is None:
         raise ConfigError(
             "drawing the forecast: matplotlib is not installed",
@@ -57,7 +64,8 @@ def forecast(
         recent = _whole(look_ahead(pairs, len(names), choice), names, ahead, as_json=as_json)
     if plot:
         forecast_view.draw_forecast(recent, names, plot)
-        views.say(f"picture {plot}") if not as_json else None
+        if not as_json:
+            views.say(f"picture {plot}")
 
 
 def _follow(looks: Iterable[Look], names: tuple[str, ...], *, as_json: bool) -> list[Look]:

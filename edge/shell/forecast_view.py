@@ -19,7 +19,11 @@ def show_forecast(look: Look, names: Sequence[str]) -> None:
     """Print what is expected after the last row, a line for each channel and horizon."""
     made = look.forecast
     rows = (
-        (name, ahead, *(format_value(each[place, at]) for each in (made.point, made.low, made.high)))
+        (
+            name,
+            ahead,
+            *(format_value(each[place, at]) for each in (made.point, made.low, made.high)),
+        )
         for at, name in enumerate(names[:CHANNELS_SHOWN])
         for place, ahead in enumerate(made.horizons)
     )

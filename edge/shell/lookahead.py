@@ -18,17 +18,20 @@ from .weights import read_weights, shipped_weights
 Floats = NDArray[np.float64]
 
 DEFAULT: Final = "pool"
-DETECTOR: Final = "joint"
+JOINT_CHANNELS_MIN: Final = 6
+"""Fewer channels than this are watched one by one: what moves them together is seldom seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How to forecast: a kind of the table, steps ahead, steps of a season, a file of weights."""
+    """How to forecast: a kind of the table, steps ahead, steps of a season, a file of weights; and
+    which detector of changes, None for what suits the number of channels."""
 
     kind: str = DEFAULT
     horizons: tuple[int, ...] = (1, 6, 12)
     period: int | None = None
     weights: Path | None = None
+    detector: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,14 +100,18 @@ def look_ahead(rows: Iterable[Row], channels: int, choice: Choice) -> Iterator[L
     Raises ConfigError for a kind that is not in the table or a task that cannot be done, StateError
     for a file of weights that cannot be read.
     """
-    if choice.kind not in FORECASTERS:
-        raise ConfigError(
-            f"forecasting: there is no forecaster {choice.kind!r}",
-            f"known: {', '.join(sorted(FORECASTERS))}",
-        )
+    watched = choice.detector or ("joint" if channels >= JOINT_CHANNELS_MIN else "cusum")
+    for what, kind, table in (
+        ("forecaster", choice.kind, FORECASTERS),
+        ("detector", watched, DETECTORS),
+    ):
+        if kind not in table:
+            raise ConfigError(
+                f"forecasting: there is no {what} {kind!r}", f"known: {', '.join(sorted(table))}"
+            )
     weights = read_weights(choice.weights) if choice.weights else shipped_weights()
     task = Task(channels, choice.horizons, period=choice.period, weights=weights)
-    forecaster, detector = FORECASTERS[choice.kind](task), DETECTORS[DETECTOR](channels)
+    forecaster, detector = FORECASTERS[choice.kind](task), DETECTORS[watched](channels)
     for number, (elapsed_s, values) in enumerate(rows):
         forecast = forecaster.step(values, elapsed_s)
         yield Look(number, values, forecast, detector.step(values))

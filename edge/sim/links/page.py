@@ -44,10 +44,16 @@ def _section(trial: LinkTrial, name: str) -> str:
 
 def _tiles(figures: Mapping[str, float]) -> str:
     """The figures that tell most."""
-    ahead = max(int(name[6:]) for name in figures if name.startswith("ratio_") and name[6:].isdigit())
+    ahead = max(
+        int(name[6:]) for name in figures if name.startswith("ratio_") and name[6:].isdigit()
+    )
     tiles = [
         (f"Error, {ahead} ahead", f"{figures[f'ratio_{ahead}']:.2f}", "of the last value's"),
-        (f"Inside the interval, {ahead} ahead", f"{figures[f'coverage_{ahead}']:.1%}", "90 % asked"),
+        (
+            f"Inside the interval, {ahead} ahead",
+            f"{figures[f'coverage_{ahead}']:.1%}",
+            "90 % asked",
+        ),
         ("Events found", f"{figures['found']:.0f} of {figures['events']:.0f}", ""),
         ("False alarms", f"{figures['false_per_1000']:.1f}", "in 1,000 steps"),
     ]

@@ -1,12 +1,24 @@
 """Pictures of loads: what is known, what was expected from some moments on, and what came."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawing import ALARM, FAINT, GOOD, INK, KNOWN, NEW, open_figure, render_png, render_svg, shorten
+from ..drawing import (
+    ALARM,
+    FAINT,
+    GOOD,
+    INK,
+    KNOWN,
+    NEW,
+    open_figure,
+    render_png,
+    render_svg,
+    shorten,
+)
 from .simulator import LinkEvent
 from .trial import LinkTrial
 
@@ -16,7 +28,6 @@ BEFORE_STEPS: Final = 36
 AFTER_STEPS: Final = 60
 # Where forecasts start that are drawn, in steps from the event: twice before, twice after.
 ORIGINS: Final = (-22, -1, 0, 24)
-SMOOTH_STEPS: Final = 5
 
 
 def choose_event(trial: LinkTrial) -> LinkEvent | None:
@@ -36,20 +47,32 @@ def _moved(trial: LinkTrial, event: LinkEvent) -> Floats:
     return moved
 
 
-def draw_event(trial: LinkTrial, event: LinkEvent, name: str | None) -> str | bytes:
+def draw_event(trial: LinkTrial, event: LinkEvent, name: str) -> str:
     """A failure as one link saw it, with the forecasts made before and after, and the errors over
-    all links.  name: makes the ids of an inline SVG unique; None for a PNG."""
+    all links, as an inline SVG.  name: makes its ids unique on the page."""
+    with _event_figure(trial, event) as figure:
+        return render_svg(figure, name)
+
+
+def print_event(trial: LinkTrial, event: LinkEvent) -> bytes:
+    """The same picture as a PNG."""
+    with _event_figure(trial, event) as figure:
+        return render_png(figure)
+
+
+@contextmanager
+def _event_figure(trial: LinkTrial, event: LinkEvent) -> Iterator[Any]:
     first = max(trial.start, event.step - BEFORE_STEPS)
     last = min(len(trial.loads), event.step + AFTER_STEPS)
     with open_figure((10.4, 6.0), 2, heights=(5, 2)) as (figure, (top, bottom)):
         _draw_load(top, trial, event, (first, last))
-        _draw_errors(bottom, trial, (first, last))
+        _draw_errors(bottom, trial, event, (first, last))
         for axes in (top, bottom):
             _mark(axes, trial, event, (first, last))
             axes.set_xlim(first - event.step, last - 1 - event.step)
         top.tick_params(labelbottom=False)
         bottom.set_xlabel("steps of five minutes from the failure")
-        return render_png(figure) if name is None else render_svg(figure, name)
+        yield figure
 
 
 def _draw_load(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) -> None:
@@ -75,18 +98,18 @@ def _draw_load(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, i
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=3, borderpad=0)
 
 
-def _draw_errors(axes: Any, trial: LinkTrial, span: tuple[int, int]) -> None:
+def _draw_errors(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) -> None:
     """Mean error over links of the longest horizon, at the step at which it became known."""
     ahead = max(trial.settings.horizons)
     targets = np.arange(max(span[0], trial.start + ahead), span[1])
     origins = targets - ahead
     ours = np.abs(trial.points[origins, -1] - trial.loads[targets]).mean(axis=1)
     last = np.abs(trial.loads[origins] - trial.loads[targets]).mean(axis=1)
-    centre = span[0] + BEFORE_STEPS
     for errors, colour, label in ((last, FAINT, "last value"), (ours, KNOWN, "forecast")):
-        axes.plot(targets - centre, errors, color=colour, linewidth=1.5, label=label)
+        axes.plot(targets - event.step, errors, color=colour, linewidth=1.5, label=label)
     axes.set_ylabel(f"error, {ahead} ahead")
-    axes.set_ylim(0)
+    # What nobody could foresee is ten times larger than the rest.
+    axes.set_yscale("log")
     axes.legend(loc="upper right", ncols=2, borderpad=0)
 
 
@@ -108,7 +131,7 @@ def draw_series(
     expected: tuple[Floats, Floats, Floats],
     changes: Sequence[int],
 ) -> bytes:
-    """The newest values [steps, channels] of a few channels and what is expected after them, as PNG.
+    """The newest values [steps, channels] of a few channels and what is expected next, as a PNG.
 
     expected: points, lows, highs [horizons, channels].  changes: rows of `values` with a change.
     """

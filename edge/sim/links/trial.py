@@ -113,7 +113,9 @@ def _figures(trial: LinkTrial, horizons: tuple[int, ...]) -> dict[str, float]:
     return found | _alarms(trial) | ({"coverage_after": float(np.mean(near))} if near else {})
 
 
-def _within(trial: LinkTrial, origins: NDArray[np.int64], steps: int, ahead: int) -> NDArray[np.bool_]:
+def _within(
+    trial: LinkTrial, origins: NDArray[np.int64], steps: int, ahead: int
+) -> NDArray[np.bool_]:
     """Which forecasts were made in the first steps after an event, for a target before the next."""
     chosen = np.zeros(len(origins), bool)
     stops = [*(event.step for event in trial.events[1:]), len(trial.loads)]
