@@ -150,6 +150,11 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         return self._candidates
 
+    def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
+        """See `facts.Ledger`.  Selectors are kept as they came."""
+        found = (one for one in reversed(self.receipts) if one.request_id == request_id)
+        return next(found, None)
+
     def contributions(self) -> Mapping[str, Contribution]:
         """See `facts.Ledger`."""
         return self._contributions

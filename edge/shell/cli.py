@@ -16,6 +16,7 @@ from . import (
     actions,
     cli_bridge,
     cli_change,
+    cli_command,
     cli_encoder,
     cli_files,
     cli_forecast,
@@ -33,9 +34,9 @@ from .home import Home, create_home
 
 ORDER = (
     "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
-    "label", "inspect", "adaptors", "rollback", "relabel", "forget", "verify", "survey",
-    "backup", "restore", "export", "merge", "encoder", "forecast", "train", "export-c", "bridge",
-    "simulate",
+    "label", "command", "keygen", "inspect", "adaptors", "rollback", "relabel", "forget",
+    "verify", "survey", "backup", "restore", "export", "merge", "encoder", "forecast", "train",
+    "export-c", "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -185,6 +186,8 @@ app.command()(cli_grow.rollback)
 app.command()(cli_watch.status)
 app.command()(cli_watch.top)
 app.command()(cli_watch.label)
+app.command()(cli_command.command)
+app.command()(cli_command.keygen)
 app.command()(cli_change.forget)
 app.command()(cli_change.relabel)
 app.command()(cli_change.survey)

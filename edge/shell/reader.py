@@ -17,6 +17,7 @@ from ..core import (
     Candidate,
     Contribution,
     Fact,
+    Receipt,
     Record,
     Selector,
     StateCorruptError,
@@ -28,7 +29,7 @@ from . import fleet_tables
 from .files import guarded
 from .growth_tables import candidate_of, record_of
 from .parcels import unpack_arrays
-from .rows import COLUMNS, clause, fact_of, tomb
+from .rows import COLUMNS, clause, fact_of, tomb, unveiled
 from .stowed import Stowed
 
 DIGEST_BYTES = 32
@@ -172,6 +173,16 @@ class Reader:
         """Return all receipts, oldest first; ids and subjects in them are keyed hashes."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
+
+    def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
+        """See `facts.Ledger`.  Ids and subject are kept as keyed hashes: those given are hashed
+        alike, and stand in the receipt again where they are the same."""
+        rows = self._rows(
+            "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
+            " ORDER BY number DESC LIMIT 1",
+            (request_id,),
+        )
+        return unveiled(rows[0][0], selector, self._keys[0][1]) if rows else None
 
     def burials(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Yield each burial key with the hashes of the ids buried under it."""

@@ -83,6 +83,18 @@ MIGRATIONS: Final[list[str]] = [
     """
     CREATE TABLE raws (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, raw BLOB NOT NULL);
     """,
+    """
+    CREATE TABLE commands (
+        id BLOB PRIMARY KEY,
+        payload BLOB NOT NULL,
+        verb TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        expires_at_ns INTEGER NOT NULL,
+        done INTEGER NOT NULL,
+        answer BLOB
+    ) WITHOUT ROWID;
+    CREATE INDEX receipts_by_request ON receipts (json_extract(body, '$.request_id'));
+    """,
 ]
 
 

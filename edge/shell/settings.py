@@ -11,6 +11,8 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ..core import Config, ConfigError
+from ..core.forecasting import HORIZONS
+from .commands.settings import CommandSettings
 from .daemon.settings import DeviceSettings, HttpSettings
 from .outbox.settings import OutboxSettings
 from .sources.settings import StreamSettings
@@ -92,6 +94,15 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"memory_mib_max must be {least}, found {self.memory_mib_max}")
 
 
+class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[forecast]: on, whether series are followed; horizons in samples; periods, samples of the
+    season by stream."""
+
+    on: bool = True
+    horizons: tuple[int, ...] = HORIZONS
+    periods: dict[str, int] = {}
+
+
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[candidates]: raw, whether images worth a label are kept so that a person can see them."""
 
@@ -106,6 +117,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: DetectorSettings = DetectorSettings()
     growth: GrowthSettings = GrowthSettings()
     candidates: CandidateSettings = CandidateSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    commands: CommandSettings = CommandSettings()
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()
@@ -123,6 +136,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             adaptor_bytes=self.growth.bytes_max,
             adaptor_operations=self.growth.operations_max,
             adaptor_latency_ms=self.growth.latency_ms_max,
+            forecast=self.forecast.on,
+            horizons=self.forecast.horizons,
+            periods=tuple(self.forecast.periods.items()),
         )
 
 

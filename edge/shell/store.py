@@ -11,7 +11,7 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,12 +38,16 @@ from ..core import (
 from . import fleet_tables, growth_tables
 from .durable import discard, place
 from .files import WriterLock, guarded, hold, open_database, transaction
+from .journal import Journal, drop_answers
 from .parcels import pack_arrays
 from .reader import DIGEST_BYTES, Reader
 from .rows import COLUMNS, row_of, tomb, veiled
 
 COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
 """Copies that migrations and restores leave beside the file; erasing removes them."""
+
+MARKING = (Remember, Erase, Retire, Adopt)
+"""Effects that make a command done; the others come before one of them, or do not matter."""
 
 
 class Store(Reader):
@@ -56,6 +60,8 @@ class Store(Reader):
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
         super().__init__(path, db)
         self._lock = lock
+        self._marks = False
+        self.journal = Journal(self._rows, self._transaction, self._keys[0][1])
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], card: encoder.Card) -> Self:
@@ -126,6 +132,7 @@ class Store(Reader):
 
     def apply(self, effect: Effect) -> None:
         """Carry out an effect, durably; Publish, Grow and Abandon are not the store's business."""
+        self._marks = isinstance(effect, MARKING)
         match effect:
             case Remember():
                 self._remember(effect)
@@ -242,6 +249,7 @@ class Store(Reader):
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.ids])
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             growth_tables.forget_growth(db, effect.ids)
+            drop_answers(db)
             db.execute(
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
                 (effect.receipt.requested_at_ns, body),
@@ -296,12 +304,17 @@ class Store(Reader):
             yield db
         self._records = None
 
-    def _transaction(self, doing: str) -> AbstractContextManager[sqlite3.Connection]:
+    @contextmanager
+    def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
         if self._lock is None:
             raise StateError(
                 f"{doing} in {self.path}: it was opened for reading only", "open it writable"
             )
-        return transaction(self._db, self.path, doing)
+        with transaction(self._db, self.path, doing) as db:
+            yield db
+            if self._marks:
+                self.journal.mark(db)
+        self._marks = False
 
     def _require_card(self, card: encoder.Card) -> None:
         if card.fingerprint != self.card_fingerprint:

@@ -67,11 +67,13 @@ def make_streams(
 
 
 def filters_of(settings: Settings, topics: Topics) -> list[str]:
-    """Return the topics that the streams come from."""
+    """Return the topics that the streams and the commands come from."""
     sent = [one for one in settings.streams.values() if isinstance(one, TopicStream)]
     filters = {one.topic for one in sent if one.topic}
     if any(not one.topic for one in sent):
         filters.add(topics.observing())
+    if settings.commands.enabled:
+        filters.add(topics.commanding())
     return sorted(filters)
 
 
