@@ -182,8 +182,7 @@ class Daemon:
 
     def start(self) -> None:
         """Open homes, connect, begin to measure."""
-        for slot in self.homes.values():
-            slot.open()
+        self.loop.open_homes()
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()
         if self.sparkplug is not None:

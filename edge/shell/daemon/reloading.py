@@ -107,5 +107,5 @@ def _reopened(daemon: "Daemon") -> Iterator[str]:
             continue
         if differs:
             slot.retry()
-            slot.open()
+            daemon.loop.open_homes()
             yield f"{shown}: opened again" if slot.home else f"{shown}: {slot.trouble}"
