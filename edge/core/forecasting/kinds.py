@@ -8,9 +8,9 @@ from .forecaster import Forecaster, Task
 from .mixture import Maker, Mixture
 from .networks import Linear, echo, gru, liquid
 from .plain import Last, Mean, Profile, Seasonal
-from .regressed import lags, quick, short, steady
+from .regressed import lags, season, short
 
-POOL: Final[tuple[Maker, ...]] = (Last, Mean, Seasonal, Profile, short, quick, steady, liquid)
+POOL: Final[tuple[Maker, ...]] = (Last, Mean, Seasonal, Profile, short, season, liquid)
 
 
 def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
@@ -23,7 +23,7 @@ FORECASTERS: Final[dict[str, Callable[[Task], Forecaster]]] = {
     "last": _of(Last),
     "seasonal": _of(Seasonal),
     "rls": _of(lags),
-    "huber": _of(steady),
+    "huber": _of(season),
     "linear": _of(Linear),
     "liquid": _of(liquid),
     "gru": _of(gru),

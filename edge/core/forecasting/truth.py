@@ -17,13 +17,14 @@ class Truth:
 
     target: float64 [H, C], movement of the course since then in units of then.  due: bool [H, C],
     whether it may be learned: no jump, gap or missing value lies between.  then: int [H], rows of
-    rings of `size` rows that hold that sample; now: the row of this one.
+    rings of `size` rows that hold that sample; now: the row of this one.  flat_then, flat_now: the
+    same for rings with a row for each horizon.
     """
 
     def __init__(self, channels: int, horizons: tuple[int, ...]) -> None:
         self.horizons = np.array(horizons)
         self.size = horizons[-1] + 1
-        self.which = np.arange(len(horizons))
+        self._which = np.arange(len(horizons))
         self.count = 0
         self.since = 0
         self.now = 0
@@ -38,6 +39,8 @@ class Truth:
         self.count += 1
         self.now = self.count % self.size
         self.then = (self.count - self.horizons) % self.size
+        self.flat_then = self.then * len(self.horizons) + self._which
+        self.flat_now = slice(self.now * len(self.horizons), (self.now + 1) * len(self.horizons))
         before = history.lags(self.horizons)
         np.subtract(history.course, before, out=self.target)
         self.target /= self.units.take(self.then, 0)
