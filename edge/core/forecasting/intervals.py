@@ -11,21 +11,24 @@ from typing import Final
 import numpy as np
 
 from .forecaster import Floats, State
+from .history import History
 from .keeping import put, take
 from .truth import Truth
 
 COVERAGE: Final = 0.9
 _MISS: Final = (1.0 - COVERAGE) / 2
-_PACE, _START = 0.025, 20.0
+_PACE, _START = 0.04, 20.0
 _FLOOR = 0.01
+_SIGNS: Final = np.array([[-1.0], [1.0]])
 _KEPT = ("bounds", "given", "count")
 
 
 class Intervals:
     """Distances below and above the point, in units: bounds float64 [H, 2, C].
 
-    A step is a share of the interval's own width.  given: for forecasts whose truth is still to
-    come, minus the low end and the high end.
+    A step is a share of the interval's own width.  Unlike what learns to forecast, intervals learn
+    from values after jumps too: what nobody could foresee is a miss.  given: for forecasts whose
+    truth is still to come, minus the low end and the high end, as values.
     """
 
     def __init__(self, channels: int, truth: Truth) -> None:
@@ -34,26 +37,24 @@ class Intervals:
         self.bounds: Floats = np.ones((horizons, 2, channels)) * (2.0 * roots)
         self.given = np.zeros((truth.size * horizons, 2, channels))
         self.count = 0
-        self._signs = np.array([[-1.0], [1.0]])
 
-    def step(self, points: Floats, truth: Truth) -> Floats:
-        """Learn what is due, take points [H, C] in units, return the bounds to give."""
+    def step(self, points: Floats, history: History, truth: Truth) -> tuple[Floats, Floats]:
+        """Learn what is due, take points [H, C] as values, return the low and the high ends."""
         bounds = self.bounds
-        pace = max(_PACE, 0.3 / (1.0 + self.count / _START))
-        self.count += 1
+        missed = history.last * _SIGNS > self.given.take(truth.flat_then, 0)
         step = np.add.reduce(bounds, 1)
         step += _FLOOR
-        step *= pace
-        step *= truth.due
-        missed = truth.target[:, None] * self._signs > self.given.take(truth.flat_then, 0)
+        step *= max(_PACE, 0.3 / (1.0 + self.count / _START))
+        step *= truth.arrived
+        self.count += 1
         change = missed - _MISS
         change *= step[:, None]
         bounds += change
         np.maximum(bounds, 0.0, out=bounds)
-        given = points[:, None] * self._signs
-        given += bounds
+        given = points[:, None] * _SIGNS
+        given += bounds * history.safe_unit
         self.given[truth.flat_now] = given
-        return bounds
+        return -given[:, 0], given[:, 1]
 
     def state(self) -> State:
         """Return bounds, and the intervals whose truth is not known yet."""

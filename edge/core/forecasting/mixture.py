@@ -76,13 +76,12 @@ class Mixture:
         np.minimum(points, self.highest + beyond - history.last, out=points)
         if history.any_dead:
             points *= ~history.dead
-        bounds = self._intervals.step(points * history.per_unit, self._view.truth)
-        bounds = bounds * unit
-        below, above = bounds[:, 0], bounds[:, 1]
         points += history.last
+        low, high = self._intervals.step(points, history, self._view.truth)
         if not history.whole:
-            points[:, ~history.known] = np.nan
-        return Forecast(self._task.horizons, points, points - below, points + above)
+            for table in (points, low, high):
+                table[:, ~history.known] = np.nan
+        return Forecast(self._task.horizons, points, low, high)
 
     def _follow_range(self) -> None:
         last, span = self._history.last, self.span

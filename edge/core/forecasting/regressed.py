@@ -11,13 +11,11 @@ from .regression import Regression
 class Regressed:
     """A regression on the first `width` columns of the basis.  bounds: one a voice."""
 
-    def __init__(
-        self, view: View, width: int, bounds: tuple[float, ...], forget: float = 0.999
-    ) -> None:
+    def __init__(self, view: View, width: int, bounds: tuple[float, ...]) -> None:
         self.voices = len(bounds)
         self._width = width
         channels = view.task.channels
-        self._regression = Regression(channels, width, view.truth, bounds, forget)
+        self._regression = Regression(channels, width, view.truth, bounds)
 
     def step(self, view: View) -> Floats:
         """Learn and forecast."""
