@@ -89,7 +89,9 @@ class Knowledge:
         head = (device, card, geometry.fingerprint, geometry.seed, revision)
         if not self.own.keys:
             return Contribution(*head)
-        calibration = hdc.calibrate(self.own, self._held(frozenset()), exemplars=False)
+        calibration = self.calibration()
+        if self._adopted or calibration.exemplars:
+            calibration = hdc.calibrate(self.own, self._held(frozenset()), exemplars=False)
         arrays = packed(self.own, calibration, self._own_moments())
         return Contribution(*head, sum(self.own.counts.values()), arrays)
 

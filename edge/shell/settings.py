@@ -13,6 +13,7 @@ import msgspec
 from ..core import Config, ConfigError
 from .commands.settings import CommandSettings
 from .daemon.settings import DeviceSettings, HttpSettings
+from .fleet.settings import FleetSettings
 from .outbox.settings import OutboxSettings
 from .sources.settings import StreamSettings
 from .telemetry.settings import MqttSettings
@@ -108,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     growth: GrowthSettings = GrowthSettings()
     candidates: CandidateSettings = CandidateSettings()
     commands: CommandSettings = CommandSettings()
+    fleet: FleetSettings | None = None
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()

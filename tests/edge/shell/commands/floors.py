@@ -49,6 +49,10 @@ class Floor:
         assert found is not None
         return found.feed(event)
 
+    def tell(self, message: Any) -> None:
+        """See `Floor`."""
+        self.told.append((message, "", b"", False))
+
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """See `Floor`."""
         self.told.append((message, topic, correlation, kept))
@@ -88,7 +92,7 @@ class Office:
     def _open(self) -> None:
         self.home = Home(self._folder)
         self.floor = Floor({"": Slot(self.home), "attic": Slot(None)})
-        self.desk = Desk(self.settings, "gw1", Topics("gw1"), self.floor, self._clock)
+        self.desk = Desk(self.settings, "gw1", Topics("gw1"), self.floor, None, self._clock)
 
     def crash(self) -> None:
         """Close the file as it is, and start again."""
