@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .forecast_cells import measure_cells
 from .forecast_data import ASIDE, NAB_ROWS_MAX, Stream, load_streams
 from .forecast_detect import detect
 from .forecast_run import GRU, OURS, PLAIN, measure_all, methods
@@ -45,11 +46,11 @@ def run(data: Path | None, *, quick: bool = False) -> Report:
         by_group = [_versus(marks, members, OURS, GRU) for members in groups.values()]
         summary["liquid_vs_gru_ratio"] = statistics.fmean(by_group)
     notes += [f"best peer on {group}: {peer}" for group, (_, peer) in ratios.items()]
-    found, timed = detect(quick=quick), time_steps()
+    found, timed, cells = detect(quick=quick), time_steps(), measure_cells()
     return Report(
         "forecast",
-        (*rows, *found.rows, *timed.rows),
-        {**summary, **timed.summary, **found.summary},
+        (*rows, *found.rows, *timed.rows, *cells.rows),
+        {**summary, **timed.summary, **cells.summary, **found.summary},
         (*notes, *_notes()),
     )
 

@@ -1,6 +1,6 @@
 """Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
 
-from .calibration import ONE, Calibration, calibrate, withheld
+from .calibration import ONE, Calibration, calibrate, unite, withheld
 from .codes import Codes
 from .detector import (
     Comparison,
@@ -49,5 +49,6 @@ __all__ = [
     "random_vectors",
     "similarity",
     "survey",
+    "unite",
     "withheld",
 ]

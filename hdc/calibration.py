@@ -22,6 +22,7 @@ from .neighbours import (
     pack_exemplars,
     unpack_exemplars,
 )
+from .scoring import offsets
 
 Fact = tuple[str, str, Codes]
 
@@ -48,11 +49,13 @@ Part = tuple[slice, Ints, Near | None]
 @dataclass(frozen=True, slots=True, eq=False)
 class _Aligned:
     """Where a memory's concepts stand in a calibration, None where it does not cover them, the
-    scales for them, and what was asked of a domain: see `Calibration.part`."""
+    scales for them, the same beside the geometry's as `Calibration.both` gives them, and what was
+    asked of a domain: see `Calibration.part`."""
 
     keys: tuple[Key, ...]
     places: tuple[int | None, ...]
     scales: Ints
+    both: tuple[Ints, Ints]
     parts: dict[str, Part] = field(default_factory=dict)
 
 
@@ -92,6 +95,11 @@ class Calibration:
             tuple(None if place is None else self.exemplars[place] for place in found),
             np.asarray([_USUAL if place is None else self.near[place] for place in found]),
         )
+
+    def both(self, memory: Memory) -> tuple[Ints, Ints]:
+        """The geometry's scales and each concept's own, as offsets and spreads for `combine_on`:
+        int64 [2, concepts, blocks] each."""
+        return self._aligned_with(memory).both
 
     def part(self, memory: Memory, domain: str) -> Part:
         """The columns of a domain of the memory, with their scales and exemplars."""
@@ -137,7 +145,9 @@ class Calibration:
             places, default = tuple(map(at.get, keys)), memory.geometry.scales
             rows = [default if place is None else self.scales[place] for place in places]
             scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
-            self._aligned[:] = [_Aligned(keys, places, scales)]
+            pair = np.stack([np.broadcast_to(default, scales.shape), scales])
+            both = offsets(pair), np.ascontiguousarray(pair[..., 1])
+            self._aligned[:] = [_Aligned(keys, places, scales, both)]
         return self._aligned[0]
 
     @staticmethod
@@ -173,13 +183,18 @@ def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) 
             held.setdefault((domain, label), []).append(codes)
     # Each concept's batches go as they are joined: all codes twice would double the peak.
     coded = {key: Codes.concat(held.pop(key)) for key in sorted(held)}
-    joined = {key: memory.distances_held_out(*key, codes) for key, codes in coded.items()}
+    # A sample meets its own domain only: what another domain learns changes nothing.
+    parts = memory.parts
+    joined = {
+        key: memory.distances_held_out(*key, codes, parts[key[0]]) for key, codes in coded.items()
+    }
     keys = tuple(coded)
     blocks = len(memory.geometry.scales)
     scales = np.empty((len(keys), blocks, 2), dtype=np.int64)
     for domain in sorted({domain for domain, _ in keys}):
         mine = [place for place, key in enumerate(keys) if key[0] == domain]
-        columns = [memory.keys.index(keys[place]) for place in mine]
+        within = memory.keys[parts[domain]]
+        columns = [within.index(keys[place]) for place in mine]
         own = [joined[keys[place]][:, at] for place, at in zip(mine, columns, strict=True)]
         scales[mine], left = _scales(own)
         for place, column, rows in zip(mine, columns, left, strict=True):
@@ -191,6 +206,31 @@ def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) 
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
         _settle(made, memory, of_domain, joined, apart)
     return made
+
+
+def unite(parts: Sequence[Calibration]) -> Calibration:
+    """One calibration of several, at least one, that share no concept; of a domain in two, the
+    held-out scores of both count, and the later one's skewness."""
+    keys = [key for part in parts for key in part.keys]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    scores: dict[str, Ints] = {}
+    skews: dict[str, int] = {}
+    for part in parts:
+        skews |= part.skews
+        for domain, found in part.scores.items():
+            both = [scores[domain], found] if domain in scores else [found]
+            scores[domain] = np.sort(np.concatenate(both))
+    exemplars = [held for part in parts for held in part.exemplars]
+    near = np.concatenate([part.near for part in parts])
+    return Calibration(
+        tuple(keys[at] for at in order),
+        np.concatenate([part.scales for part in parts])[order],
+        np.concatenate([part.usual for part in parts])[order],
+        scores,
+        skews,
+        tuple(exemplars[at] for at in order) if exemplars else (),
+        near[order] if exemplars else near,
+    )
 
 
 def _remember(
@@ -273,24 +313,21 @@ def _settle(
 ) -> None:
     """Fill in what one domain's held-out samples score against the domain's concepts."""
     domain = next(iter(coded))[0]
-    columns = [place for place, key in enumerate(memory.keys) if key[0] == domain]
-    distances = np.concatenate([held[key][:, columns] for key in coded])
-    own = np.repeat(
-        [columns.index(memory.keys.index(key)) for key in coded],
-        [len(codes) for codes in coded.values()],
-    )
+    part = memory.parts[domain]
+    within = memory.keys[part]
+    distances = np.concatenate([held[key] for key in coded])
+    own = np.repeat([within.index(key) for key in coded], [len(codes) for codes in coded.values()])
     held_out = HeldOut(own, np.concatenate([apart_of[key] for key in coded])) if apart_of else None
     samples = Samples(memory.geometry, Codes.concat(list(coded.values())), held_out)
-    scales, near = made.scales_for(memory)[columns], made.near_for(memory, columns)
-    lowest, place_of = join(distances, scales, samples, near)
+    _, scales, near = made.part(memory, domain)
+    lowest, closest = join(distances, scales, samples, near)
     made.scores[domain] = np.sort(lowest)
-    closest = np.asarray(columns)[place_of]
     centre = int(mean(lowest.sum(), len(lowest)))
     variance = int(mean(np.square(lowest - centre).sum(), len(lowest)))
     apart = np.zeros(len(lowest), dtype=np.int64)
     for place, key in enumerate(made.keys):
         if key[0] == domain:
-            mine = closest == memory.keys.index(key)
+            mine = closest == within.index(key)
             made.usual[place] = _usual(lowest[mine], centre, variance)
             apart[mine] = (lowest[mine] - made.usual[place, 1]) * 1024 // made.usual[place, 2]
     made.skews[domain] = _skew(apart)

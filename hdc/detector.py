@@ -1,6 +1,5 @@
 """Verdicts: known or new, of which concept, at a false-alarm rate that was ordered."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, erfc, sqrt
@@ -14,7 +13,7 @@ from .errors import ConceptError
 from .integers import Ints
 from .joint import Samples, join, join_one
 from .memory import Key, Memory
-from .scoring import combine
+from .scoring import combine, combine_on
 
 # With more concepts than MANY, all blocks are looked at only for the nearest by hypervector.
 MANY = 32
@@ -66,7 +65,8 @@ class Comparison:
     """One sample beside the concepts of a memory, measured once for all that is asked of it.
 
     keys: of the concepts compared with, sorted; columns: theirs in the memory, None for all.
-    distances: int64 [concepts, blocks].  common: int64 [concepts], novelty on one scale for all.
+    distances: int64 [concepts, blocks].  common: int64 [concepts], novelty on one scale for all;
+    own: on each concept's own scale.
     """
 
     codes: Codes
@@ -74,6 +74,7 @@ class Comparison:
     columns: NDArray[np.intp] | None
     distances: Ints
     common: Ints
+    own: Ints
 
     def nearest(self) -> dict[str, int]:
         """Novelty of the sample to each domain compared with, 1,024 a spread."""
@@ -85,7 +86,14 @@ class Comparison:
 
     def among(self, keys: tuple[Key, ...], places: NDArray[np.intp]) -> "Comparison":
         """The same for a memory that holds only `keys`, which are at `places` of these."""
-        return Comparison(self.codes, keys, None, self.distances[places], self.common[places])
+        return Comparison(
+            self.codes,
+            keys,
+            None,
+            self.distances[places],
+            self.common[places],
+            self.own[places],
+        )
 
 
 def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01) -> Verdict:
@@ -93,10 +101,10 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
 
     With more than 32 concepts only the 12 nearest by hypervector are compared in full.
     """
-    return decide(compare(codes, memory), memory, calibration, rate)
+    return decide(compare(codes, memory, calibration), memory, calibration, rate)
 
 
-def compare(codes: Codes, memory: Memory) -> Comparison:
+def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Comparison:
     """One sample beside all concepts of a memory, or the 12 nearest of more than 32."""
     keys = memory.keys
     if not keys or len(codes) != 1:
@@ -106,10 +114,13 @@ def compare(codes: Codes, memory: Memory) -> Comparison:
             "learn first, and give one row",
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-    distances, geometry = memory.distances(codes, only)[0], memory.geometry
-    common = combine(distances, geometry.scales, geometry.votes)
+    distances = memory.distances(codes, only)[0]
+    offset, spreads = calibration.both(memory)
+    if only is not None:
+        offset, spreads = offset[:, only], spreads[:, only]
+    common, own = combine_on(distances, offset, spreads, memory.geometry.votes)
     found = keys if only is None else tuple(keys[at] for at in only.tolist())
-    return Comparison(codes, found, only, distances, common)
+    return Comparison(codes, found, only, distances, common, own)
 
 
 def decide(
@@ -127,7 +138,8 @@ def decide(
         columns = compared.columns[mine]
         scales = calibration.scales_for(memory)[columns]
         near = calibration.near_for(memory, columns.tolist())
-    score, place = join_one(compared.distances[mine], scales, samples, near)
+    distances, scores = compared.distances[mine], compared.own[mine]
+    score, place = join_one(distances, scores, scales, samples, near)
     return judge(keys[mine.start + place], score, calibration, rate)
 
 
@@ -193,11 +205,15 @@ def detect_window(
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    labels = Counter([(verdict.domain, verdict.label) for verdict in verdicts])
-    domains: Counter[str] = Counter()
-    for (name, _), count in labels.items():
-        domains[name] += count
-    domain = max(sorted(domains), key=domains.__getitem__)
+    labels: dict[Key, int] = {}
+    domains: dict[str, int] = {}
+    total = 0.0
+    for verdict in verdicts:
+        key = verdict.domain, verdict.label
+        labels[key] = labels.get(key, 0) + 1
+        domains[key[0]] = domains.get(key[0], 0) + 1
+        total += verdict.deviation
+    domain = min(domains, key=lambda name: (-domains[name], name))
     found = len(calibration.scores.get(domain, _NOTHING))
     shortfall = _shortfall(domain, found, rate)
     size = len(verdicts)
@@ -205,8 +221,7 @@ def detect_window(
     for key in sorted(labels):
         usual = calibration.usual_of(key)
         variance += (labels[key] / size) ** 2 / (usual.count if usual else 1)
-    mean = sum([verdict.deviation for verdict in verdicts]) / size
-    score = mean / sqrt(variance)
+    score = total / size / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / 1024 / sqrt(size)
     p_value = _tail(score, skew)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)

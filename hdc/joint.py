@@ -64,14 +64,14 @@ def join(
 
 
 def join_one(
-    distances: Ints, scales: Ints, samples: Samples, near: Near | None = None
+    distances: Ints, scores: Ints, scales: Ints, samples: Samples, near: Near | None = None
 ) -> tuple[int, int]:
-    """`join` of one sample that is not held out: distances int64 [concepts, blocks].
+    """`join` of one sample that is not held out: distances int64 [concepts, blocks], combined to
+    scores [concepts].
 
     Exemplars only add to a score. So they are looked at in the order of the scores without them,
     and no more once the next one starts above the lowest found.
     """
-    scores = combine(distances, scales, samples.geometry.votes)
     if near is None:
         place = int(scores.argmin())
         return int(scores[place]), place

@@ -146,14 +146,19 @@ class Memory:
                 made[:, place, index + 1] = found
         return made
 
-    def distances_held_out(self, domain: str, label: str, codes: Codes) -> Ints:
+    def distances_held_out(
+        self, domain: str, label: str, codes: Codes, only: slice | None = None
+    ) -> Ints:
         """`distances`, each sample against a memory that lacks that very sample.
 
+        only: columns to look at, the own one among them; all where none are given.
         Also corrects for the geometry where it was fitted to the sample. A concept of one sample
         is nothing without it: its column then holds the usual distances, and says nothing.
         """
-        made = self.distances(codes)
-        concept, column = self._concept((domain, label)), self.keys.index((domain, label))
+        concept, keys = self._concept((domain, label)), self.keys
+        part = slice(0, len(keys)) if only is None else only
+        column = keys[part].index((domain, label))
+        made = self.distances(codes, np.arange(part.start, part.stop))
         rest = concept.count - 1
         if rest:
             bits = unpack(codes.bits)

@@ -20,10 +20,18 @@ def combine(distances: Ints, scales: Ints, votes: Ints) -> Ints:
     let one block that is far off speak for itself; a sum lets several that are a little off.
     votes: int64 [blocks], how often each block counts.
     """
-    above = distances - scales[..., 0]
-    above *= ONE
-    above //= scales[..., 1]
-    above += BELOW
+    return combine_on(distances, offsets(scales), scales[..., 1], votes)
+
+
+def offsets(scales: Ints) -> Ints:
+    """What `combine_on` adds to distances [..., blocks] before it divides by the spreads."""
+    return BELOW * scales[..., 1] - ONE * scales[..., 0]
+
+
+def combine_on(distances: Ints, offset: Ints, spreads: Ints, votes: Ints) -> Ints:
+    """`combine`, of scales that are prepared: what is usual as `offsets`, and spreads."""
+    above = distances * ONE + offset
+    above //= spreads
     np.maximum(above, 0, out=above)
     np.minimum(above, _LIMIT, out=above)
     return root(np.square(above, out=above) @ votes)

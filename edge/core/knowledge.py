@@ -24,6 +24,7 @@ from .facts import Batch, Fact, Ledger, gather
 from .moments import COLUMNS_MAX, Moments
 from .pooled import Nearest, Pooled
 from .router import Router, allot, fit_router
+from .sampling import Reach, rank, reach, sample
 
 Concept = tuple[str, str]
 
@@ -45,22 +46,26 @@ class Knowledge:
         self._ledger = ledger
         self._adopted: dict[str, tuple[Contribution, hdc.Calibration]] = {}
         self._calibration: hdc.Calibration | None = None
-        self._adaptors: dict[str, Adaptor] = {}
-        self._router: Router | None = None
+        self._calibrated: dict[str, hdc.Calibration] = {}
+        self._adaptors: dict[str, tuple[Adaptor, Reach, Reach]] = {}
+        self._router: tuple[Router, Mapping[str, int], Mapping[str, Reach]] | None = None
+        self._router_checked = False
         self._moments: Moments | None = None
         self._pooled: Pooled | None = None
 
     def add(self, facts: Iterable[Fact]) -> None:
         """Add facts to the sums.  Cost: one projection and one addition a fact."""
-        for (domain, label), rows in _by_concept(facts):
+        given = tuple(facts)
+        for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, 1)
-        self._forget_derived()
+        self._forget_derived(given)
 
     def remove(self, facts: Iterable[Fact]) -> None:
         """Subtract facts from the sums, exactly."""
-        for (domain, label), rows in _by_concept(facts):
+        given = tuple(facts)
+        for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, -1)
-        self._forget_derived()
+        self._forget_derived(given)
 
     def adopt(self, contributions: Mapping[str, Contribution], card: str) -> None:
         """Add the sums of other devices, by device, to those of the own facts, in place of all
@@ -91,17 +96,23 @@ class Knowledge:
             return Contribution(*head)
         calibration = self.calibration()
         if self._adopted or calibration.exemplars:
-            calibration = hdc.calibrate(self.own, self._held(frozenset()), exemplars=False)
+            held = (fact for domain in self.learned for fact in self._held(domain, frozenset()))
+            calibration = hdc.calibrate(self.own, held, exemplars=False)
         arrays = packed(self.own, calibration, self._own_moments())
         return Contribution(*head, sum(self.own.counts.values()), arrays)
 
     def calibration(self, without: AbstractSet[str] = frozenset()) -> hdc.Calibration:
         """Return the thresholds' ground: held-out scores of the ledger's facts, less `without`.
 
-        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain after a change.
+        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain that has changed.
         """
         if self._calibration is None:
-            made = hdc.calibrate(self.memory, self._held(without))
+            for domain in self.learned:
+                if domain not in self._calibrated:
+                    held = self._held(domain, without)
+                    self._calibrated[domain] = hdc.calibrate(self.memory, held)
+            parts = [self._calibrated[domain] for domain in self.learned]
+            made = hdc.unite(parts) if parts else hdc.calibrate(self.memory, ())
             if self._adopted:
                 made = united(made, (one for _, one in self._adopted.values()), self.geometry)
             self._calibration = made
@@ -114,29 +125,45 @@ class Knowledge:
         else the sums of all devices do.  Raises KeyError for a domain that nobody has facts of.
         """
         if domain not in self._adaptors and self._by_sums(domain):
-            self._adaptors[domain] = self._answer_by_sums(domain)
+            self._adaptors[domain] = self._answer_by_sums(domain), Reach(), Reach()
         if domain not in self._adaptors:
             versions = self._ledger.adaptors().get(domain, ())
             record = versions[0] if versions else None
             own, others = self.lessons(domain)
-            self._adaptors[domain] = fit(own, others, record, self.geometry.slices)
-        return self._adaptors[domain]
+            made = fit(own, others, record, self.geometry.slices)
+            reaches = reach(own, limits.HEAD_FACTS_MAX), reach(others, limits.SUPPORT_FACTS_MAX)
+            self._adaptors[domain] = made, *reaches
+        return self._adaptors[domain][0]
 
     def router(self) -> Router:
         """Return the router over the domains that have facts, made now if facts have changed.
 
         Raises KeyError where there is none.
         """
-        if self._router is None:
-            counts: dict[str, int] = {}
-            for (name, _), count in self._ledger.concepts().items():
-                counts[name] = counts.get(name, 0) + count
-            if not counts:
-                raise KeyError("a router needs facts")
-            shares = allot(counts)
-            batches = (sample(self._ledger.batches(name), shares[name]) for name in counts)
-            self._router = fit_router(batches, self.geometry.slices)
-        return self._router
+        if self._router is None or not self._router_checked:
+            shares = self._shares()
+            if self._router is None or self._router[1] != shares:
+                reaches: dict[str, Reach] = {}
+                batches = self._samples(shares, reaches)
+                self._router = fit_router(batches, self.geometry.slices), shares, reaches
+            self._router_checked = True
+        return self._router[0]
+
+    def _shares(self) -> dict[str, int]:
+        """Return how many facts of each domain the router is fitted to."""
+        counts: dict[str, int] = {}
+        for (name, _), count in self._ledger.concepts().items():
+            counts[name] = counts.get(name, 0) + count
+        if not counts:
+            raise KeyError("a router needs facts")
+        return allot(counts)
+
+    def _samples(self, shares: Mapping[str, int], reaches: dict[str, Reach]) -> Iterator[Batch]:
+        """Yield a sample of each domain, and put down what would change it."""
+        for name, share in shares.items():
+            batch = sample(self._ledger.batches(name), share)
+            reaches[name] = reach(batch, share)
+            yield batch
 
     def route(self, features: NDArray[np.uint8]) -> str:
         """Return the domain that uint8 [width] features belong to, judged by themselves alone."""
@@ -225,19 +252,31 @@ class Knowledge:
                     self._moments.change((domain, label), rows, 1)
         return self._moments
 
-    def _forget_derived(self) -> None:
-        self._calibration = None
-        self._router = None
-        self._pooled = None
-        self._adaptors.clear()
+    def _forget_derived(self, facts: Iterable[Fact] | None = None) -> None:
+        """Drop what follows from other facts now: all of it where `facts` is None, else what was
+        made of a sample that these facts, come or gone, are in or would be in."""
+        self._calibration = self._pooled = None
+        if facts is None or self._adopted:
+            self._calibrated.clear()
+            self._adaptors.clear()
+            self._router = None
+            return
+        self._router_checked = False
+        for fact in facts:
+            self._calibrated.pop(fact.domain, None)
+            place = rank(fact.id)
+            for name, (_, own, others) in tuple(self._adaptors.items()):
+                if (own if name == fact.domain else others).changes(place):
+                    del self._adaptors[name]
+            if self._router and self._router[2].get(fact.domain, Reach()).changes(place):
+                self._router = None
 
-    def _held(self, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
-        for domain in self.learned:
-            rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
-            for label, index in _groups(rows.labels):
-                for at in range(0, len(index), CODED_ROWS):
-                    part = rows.features[index[at : at + CODED_ROWS]]
-                    yield domain, label, self.geometry.project(part)
+    def _held(self, domain: str, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
+        rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
+        for label, index in _groups(rows.labels):
+            for at in range(0, len(index), CODED_ROWS):
+                part = rows.features[index[at : at + CODED_ROWS]]
+                yield domain, label, self.geometry.project(part)
 
 
 def derive(
@@ -257,26 +296,6 @@ def derive(
     if card:
         knowledge.adopt(ledger.contributions(), card)
     return knowledge
-
-
-def sample(batches: Iterable[Batch], size: int) -> Batch:
-    """Choose at most `size` facts: those whose ids hash lowest, so the choice depends on the set
-    of facts alone (bottom-k sampling, Cohen & Kaplan 2007).  Returned sorted by id."""
-    kept: list[tuple[bytes, str, str, str, int]] = []
-    rows = np.empty((0, 0), np.uint8)
-    for batch in batches:
-        if not len(rows):
-            rows = np.empty((size + limits.BATCH_FACTS, batch.features.shape[1]), np.uint8)
-        free = iter(sorted(set(range(size + len(batch))) - {place for *_, place in kept}))
-        for row, fact_id in enumerate(batch.ids):
-            rank = hashlib.blake2b(fact_id.encode(), digest_size=8).digest()
-            place = next(free)
-            rows[place] = batch.features[row]
-            kept.append((rank, fact_id, batch.domains[row], batch.labels[row], place))
-        kept = sorted(kept)[:size]
-    kept.sort(key=lambda fact: fact[1])
-    _, ids, domains, labels, places = zip(*kept, strict=True) if kept else ((),) * 5
-    return Batch(ids, domains, labels, rows[list(places)])
 
 
 def survey(

@@ -60,11 +60,11 @@ class Ground:
     def compare(self, codes: hdc.Codes, known: Knowledge) -> tuple[hdc.Comparison, hdc.Comparison]:
         """Compare one sample with what is learned, and with that and the openings, measuring once
         where both look at all concepts."""
-        whole = hdc.compare(codes, self.memory)
+        whole = hdc.compare(codes, self.memory, self.calibration)
         if self.learned is None:
             return whole, whole
         if whole.columns is not None:
-            return hdc.compare(codes, known.memory), whole
+            return hdc.compare(codes, known.memory, known.calibration()), whole
         return whole.among(known.memory.keys, self.learned), whole
 
     def apart(self, samples: hdc.Codes, labels: Sequence[str], home: str) -> float:
@@ -165,7 +165,7 @@ class Openings:
         memory = memory.copy()
         for fact in facts:
             memory.add(*fact)
-        calibration = _united(known.calibration(), hdc.calibrate(memory, facts))
+        calibration = hdc.unite([known.calibration(), hdc.calibrate(memory, facts)])
         at = {key: place for place, key in enumerate(memory.keys)}
         return Ground(memory, calibration, np.array([at[key] for key in known.memory.keys]))
 
@@ -235,23 +235,3 @@ def _learned(name: str, rows: Sequence[Row], known: Knowledge, config: Config) -
     parts = [verdicts[at : at + size] for at in range(0, len(verdicts), size)]
     found = [hdc.detect_window(part, calibration, rate) for part in parts]
     return all(one.known and one.domain == name for one in found)
-
-
-def _united(known: hdc.Calibration, opened: hdc.Calibration) -> hdc.Calibration:
-    """One calibration of two; of a domain in both, the held-out scores of both count."""
-    keys = (*known.keys, *opened.keys)
-    order = sorted(range(len(keys)), key=lambda at: keys[at])
-    scores = dict(known.scores)
-    for domain, found in opened.scores.items():
-        scores[domain] = np.sort(np.concatenate([scores.get(domain, found[:0]), found]))
-    exemplars = (*known.exemplars, *opened.exemplars)
-    near = np.concatenate([known.near, opened.near])
-    return hdc.Calibration(
-        tuple(keys[at] for at in order),
-        np.concatenate([known.scales, opened.scales])[order],
-        np.concatenate([known.usual, opened.usual])[order],
-        scores,
-        known.skews | opened.skews,
-        tuple(exemplars[at] for at in order) if exemplars else (),
-        near[order] if exemplars else near,
-    )

@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 
 
 class Trail:
-    """The log-probabilities of a stream's last observations.  length: how many are kept."""
+    """The logits of a stream's last observations.  length: how many are kept."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -35,7 +35,7 @@ class Trail:
         self._first, self._alike = -1, 0
 
     def follow(self, domains: tuple[str, ...], route: Floats) -> str:
-        """Keep log-probabilities float32 [domains] of an observation, and return its domain.
+        """Keep logits float32 [domains] of an observation, and return its domain.
 
         Those before it for other domains than now known are dropped.  Where all say the same, or
         the newest is surer than any past could outweigh, nothing has to be followed.
@@ -60,7 +60,7 @@ class Trail:
 def sharpen(window: Floats) -> Floats:
     """Probabilities float32 [domains] of the last sample, given those before it.
 
-    window: log-probabilities [n, domains] of one stream, oldest first.  Several rates of staying
+    window: logits [n, domains] of one stream, oldest first.  Several rates of staying
     are followed at once (the forward pass of Rabiner 1989, section III.A) and each counts as much
     as it has explained the window so far.
     """

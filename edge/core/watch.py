@@ -120,7 +120,7 @@ class Watch:
         if known.is_foreign(glance.verdict.domain):
             return glance.verdict.domain
         router = known.router()
-        routed = stream.trail.follow(router.domains, router.scores(features))
+        routed = stream.trail.follow(router.domains, router.logits(features))
         return glance.verdict.domain if glance.verdict.known is False else routed
 
     def _answer(self, glance: Glance, domain: str, features: Features, known: Knowledge) -> str:

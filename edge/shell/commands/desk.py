@@ -5,7 +5,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +29,7 @@ from .requests import (
     Request,
     RollbackCommand,
 )
+from .response import Response
 from .settings import CommandSettings
 
 log = structlog.get_logger()
@@ -37,20 +38,6 @@ FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"})
 """Commands that only read: a repeated one is answered by what is true then."""
 
 LOST: Final = "it was carried out; what was answered is gone with a crash or an erasure"
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """The answer to a command.  repeated: it was carried out before, this is what was answered
-    then.  body: what it asked for, or what it changed."""
-
-    verb: str
-    id: str
-    done: bool
-    reason: str = ""
-    hint: str = ""
-    repeated: bool = False
-    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,5 +55,4 @@ class DaemonFloor:
 
     def rebirth(self) -> None:
         """Announce the device again."""
-        if self._daemon.loop.greet is not None:
-            self._daemon.loop.greet()
+        self._daemon.line.rebirth()

@@ -56,7 +56,7 @@ def test_knowledge_is_unharmed_by_openings():
     openings.lay(knowledge, 0)
     assert knowledge.digest("card") == before
     codes = knowledge.geometry.project(clouds((7,), 1, width=WIDE)[0])
-    assert set(hdc.compare(codes, knowledge.memory).nearest()) == {"home"}
+    assert set(hdc.compare(codes, knowledge.memory, knowledge.calibration()).nearest()) == {"home"}
 
 
 def test_a_new_opening_is_laid_at_once():

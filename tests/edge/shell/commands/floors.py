@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.core import Event, Message
-from edge.shell.commands.desk import Desk, Order, Response
+from edge.shell.commands.desk import Desk, Order
+from edge.shell.commands.response import Response
 from edge.shell.commands.settings import VERBS, CommandSettings
 from edge.shell.home import Home
 from edge.shell.status import DaemonStatus
