@@ -35,6 +35,7 @@ from .footprint import give_back
 from .raws import Raws
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
+from .weights import shipped_weights
 from .worker import Worker
 
 VECTOR_CARD = "card.toml"
@@ -167,7 +168,7 @@ class Home:
         self.close()
 
     def _open_runtime(self) -> Runtime:
-        return Runtime(self.settings.config(), self.model, self.store)
+        return Runtime(self.settings.config(), self.model, self.store, shipped_weights())
 
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
         for effect in effects:

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ..core import Config, ConfigError
+from ..core.forecasting import HORIZONS
 from .commands.settings import CommandSettings
 from .daemon.settings import DeviceSettings, HttpSettings
 from .fleet.settings import FleetSettings
@@ -94,6 +95,15 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"memory_mib_max must be {least}, found {self.memory_mib_max}")
 
 
+class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[forecast]: on, whether series are followed; horizons in samples; periods, samples of the
+    season by stream."""
+
+    on: bool = True
+    horizons: tuple[int, ...] = HORIZONS
+    periods: dict[str, int] = {}
+
+
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[candidates]: raw, whether images worth a label are kept so that a person can see them."""
 
@@ -108,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: DetectorSettings = DetectorSettings()
     growth: GrowthSettings = GrowthSettings()
     candidates: CandidateSettings = CandidateSettings()
+    forecast: ForecastSettings = ForecastSettings()
     commands: CommandSettings = CommandSettings()
     fleet: FleetSettings | None = None
     device: DeviceSettings = DeviceSettings()
@@ -127,6 +138,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             adaptor_bytes=self.growth.bytes_max,
             adaptor_operations=self.growth.operations_max,
             adaptor_latency_ms=self.growth.latency_ms_max,
+            forecast=self.forecast.on,
+            horizons=self.forecast.horizons,
+            periods=tuple(self.forecast.periods.items()),
         )
 
 

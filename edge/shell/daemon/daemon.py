@@ -4,12 +4,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import structlog
 
-from ...core import EdgeError
+from ...core import ConfigError, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
@@ -99,6 +100,8 @@ class Daemon:
             self.notifier,
         )
         self.loop.every_second = self._each_second
+        self.sparkplug = self._make_sparkplug(version)
+        self.loop.beside = self.sparkplug
         self.desk = self._make_desk()
         self.loop.desk = self.desk
         self.sources: dict[str, Source] = {}
@@ -123,6 +126,19 @@ class Daemon:
         presence = make_presence(mqtt, device, version, self.settings.streams, self.clock.now_ns)
         return Broker(mqtt, device, self._arrive, presence)
 
+    def _make_sparkplug(self, version: str) -> Any | None:
+        mqtt = self.settings.mqtt
+        if mqtt is None or mqtt.sparkplug is None:
+            return None
+        try:
+            from ..telemetry import Sparkplug
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"[mqtt.sparkplug]: {error}", "install the extra: pip install 'auricle[sparkplug]'"
+            ) from error
+        names, device = self.settings.streams, self.settings.device.known_as
+        return Sparkplug(rooted(mqtt, self.folder), device, version, names, self.clock.now_ns)
+
     # --- running ---------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -143,11 +159,19 @@ class Daemon:
             slot.open()
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()
+        if self.sparkplug is not None:
+            self.sparkplug.start()
         self.start_sources()
         self.status()
         self._attempt("opening the control socket", self.control.start)
         self.notifier.ready()
         log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
+
+    def rebirth(self) -> None:
+        """Announce the device again, wherever it is announced."""
+        self.line.rebirth()
+        if self.sparkplug is not None:
+            self.sparkplug.rebirth()
 
     def stop(self) -> None:
         """Ask for the end; asked a second time, what waits is not waited for."""
@@ -170,6 +194,8 @@ class Daemon:
         self._attempt("finishing", lambda: self._drain(time.monotonic() + DRAIN_S))
         left = 0.1 if self._hurried else max(0.1, min(FAREWELL_S, until - time.monotonic()))
         self._attempt("saying goodbye", lambda: self.line.stop(left))
+        if self.sparkplug is not None:
+            self._attempt("saying NDEATH", partial(self.sparkplug.stop, 0.3))
         self._attempt("hearing", self.teller.hear)
         self._attempt("closing the outbox", self.outbox.close)
         for slot in self.homes.values():

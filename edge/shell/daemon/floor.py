@@ -55,4 +55,4 @@ class DaemonFloor:
 
     def rebirth(self) -> None:
         """Announce the device again."""
-        self._daemon.line.rebirth()
+        self._daemon.rebirth()
