@@ -31,9 +31,6 @@ class Printer:
     def start(self) -> None:
         """Nothing has to be opened."""
 
-    def rebirth(self) -> None:
-        """Nobody is there who could have lost a greeting."""
-
     def wake(self) -> None:
         """Let a waiting `pump` return; from any thread."""
         self._waker.wake()
