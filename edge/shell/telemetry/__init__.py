@@ -14,6 +14,7 @@ from .wording import Worded, Wording, historical
 if TYPE_CHECKING:
     from .broker import Broker
     from .presence import make_presence
+    from .sparkplug import Sparkplug
 
 __all__ = [
     "LOST",
@@ -25,6 +26,7 @@ __all__ = [
     "Presence",
     "Reply",
     "Sent",
+    "Sparkplug",
     "TlsSettings",
     "Topics",
     "Worded",
@@ -33,7 +35,7 @@ __all__ = [
     "make_presence",
 ]
 
-_LATER: Final = {"Broker": "broker", "make_presence": "presence"}
+_LATER: Final = {"Broker": "broker", "Sparkplug": "sparkplug", "make_presence": "presence"}
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ class Broker:
 
     device: names the client where settings don't.  take: called inside `pump` with each arrival.
     presence: the will, and what is said on arriving and leaving.  clock: monotonic seconds.
+    will_on_leaving: the broker publishes the will even after leaving in order.
 
     A message id that `publish` returned is answered exactly once by `acked`: by the broker's reason
     code, or by LOST when the connection ended first.  Negative ids never reached the broker.
@@ -40,6 +41,8 @@ class Broker:
         take: Callable[[Arrival], None],
         presence: Presence,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        will_on_leaving: bool = False,
     ) -> None:
         self.counters = Counters()
         self.problem = ""
@@ -47,6 +50,7 @@ class Broker:
         self._client_id = settings.client_id or f"auricle-{device}"
         self._take = take
         self._presence = presence
+        self._will_on_leaving = will_on_leaving
         self._clock = clock
         self._reasons = Reasons(self.counters, clock)
         self._backoff = Backoff(settings.reconnect_s_min, settings.reconnect_s_max)
@@ -176,6 +180,14 @@ class Broker:
         if self.online:
             self._say(self._presence.hello())
 
+    def hang_up(self) -> None:
+        """Leave in order, and connect anew after a while."""
+        here = self._connection
+        if here is not None and here.state == "online":
+            self._say(self._presence.farewell())
+            here.leave(with_will=self._will_on_leaving)
+            self._finish(here)
+
     def stop(self, timeout_s: float) -> None:
         """Say goodbye and disconnect, within `timeout_s`; what is not answered by then is lost."""
         self._stopped = True
@@ -185,7 +197,7 @@ class Broker:
             self._say(self._presence.farewell())
             while self.online and here.waiting and self._clock() < until:
                 self.pump(min(0.05, max(until - self._clock(), 0)))
-            here.leave()
+            here.leave(with_will=self._will_on_leaving)
         if self._connection is not None:
             self._connection.end("left")
             self._finish(self._connection)
@@ -268,6 +280,7 @@ class Broker:
             self.counters.malformed += not arrival.topic
             if not arrival.topic or self._presence.hear(arrival):
                 self.settle(arrival.ticket)
+                self._next_tend = self._clock()  # it may have an answer
             else:
                 self._take(arrival)
 
@@ -281,10 +294,10 @@ class Broker:
         self._reasons.tell(
             "connected", host=host, port=port, session_present=here.terms.session_present
         )
-        self._say(self._presence.hello())
         if not here.terms.session_present:
             self._granted = set()
         self._ask(here)
+        self._say(self._presence.hello())
 
     def _ask(self, here: Connection) -> None:
         """Tell the broker which topics are wanted, as far as it doesn't know."""
