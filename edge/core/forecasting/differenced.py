@@ -1,4 +1,4 @@
-"""A seasonal autoregression of differences, as SNARIMAX (p, 1, 0)(h, 1, 0) has, by least squares."""
+"""A seasonal autoregression of differences, like SNARIMAX (p, 1, 0)(h, 1, 0), by least squares."""
 
 from typing import Final
 
