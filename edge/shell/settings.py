@@ -14,6 +14,7 @@ from ..core import Config, ConfigError
 from ..core.forecasting import HORIZONS
 from .commands.settings import CommandSettings
 from .daemon.settings import DeviceSettings, HttpSettings
+from .fleet.settings import FleetSettings
 from .outbox.settings import OutboxSettings
 from .sources.settings import StreamSettings
 from .telemetry.settings import MqttSettings
@@ -96,11 +97,12 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[forecast]: on, whether series are followed; horizons in samples; periods, samples of the
-    season by stream."""
+    season by stream; weights, a file of a network of one's own, else the shipped one."""
 
     on: bool = True
     horizons: tuple[int, ...] = HORIZONS
     periods: dict[str, int] = {}
+    weights: str = ""
 
 
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     candidates: CandidateSettings = CandidateSettings()
     forecast: ForecastSettings = ForecastSettings()
     commands: CommandSettings = CommandSettings()
+    fleet: FleetSettings | None = None
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()
