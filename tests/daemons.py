@@ -102,15 +102,18 @@ class Process:
         self.process.stdin.flush()
 
     def hear(self) -> dict[str, Any]:
-        """The next message that it prints."""
+        """The next message that it prints and that has a number."""
         assert self.process.stdout is not None
-        told: dict[str, Any] = json.loads(self.process.stdout.readline())
+        told: dict[str, Any] = {"sequence": 0}
+        while not told["sequence"]:
+            told = json.loads(self.process.stdout.readline())
         return told
 
-    def kill(self) -> None:
-        """End it at once, as the kernel would."""
+    def kill(self) -> list[dict[str, Any]]:
+        """End it at once, as the kernel would; what it had printed and nobody had read."""
         self.process.kill()
-        self.process.wait()
+        rest, _ = self.process.communicate()
+        return [json.loads(line) for line in rest.splitlines(keepends=True) if line[-1:] == b"\n"]
 
     def stop(self) -> float:
         """Ask it to end; the seconds it took."""

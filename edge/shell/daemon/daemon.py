@@ -89,6 +89,7 @@ class Daemon:
         streams = make_streams(settings, self.run_name)
         self.intake: Intake[Any] = Intake(streams, self.wake)
         self.homes = {"": HomeSlot("", self.folder, self._erased)}
+        self.homes[""].settings = settings
         for name, place in settings.homes.items():
             self.homes[name] = HomeSlot(name, self.folder / place, self._erased)
         self.teller = Teller(self.outbox, Wording(device), self.line, self.clock)
