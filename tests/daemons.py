@@ -112,7 +112,9 @@ class Process:
     def kill(self) -> list[dict[str, Any]]:
         """End it at once, as the kernel would; what it had printed and nobody had read."""
         self.process.kill()
-        rest, _ = self.process.communicate()
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()
+        self.process.wait()
         return [json.loads(line) for line in rest.splitlines(keepends=True) if line[-1:] == b"\n"]
 
     def stop(self) -> float:
