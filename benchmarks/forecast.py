@@ -68,6 +68,7 @@ def _notes() -> list[str]:
         "elec2: errors of price and demand of New South Wales; Victoria's columns are shown too",
         f"nab: the first {NAB_ROWS_MAX:,} rows of each series, a quarter of them for learning",
         f"methods marked 'part' ran on {part}; ratios against them are on the same part",
+        "methods marked 'N of M' ran on N of the M streams of a set; ratios are on those",
         f"kept aside while designing: {', '.join(ASIDE)}",
     ]
 
@@ -81,7 +82,8 @@ def _errors(marks: Marks, stream: Stream, name: str, *, part: bool) -> list[floa
 
 
 def _versus(marks: Marks, streams: Sequence[Stream], mine: str, peer: str) -> float:
-    """Errors of one method as a share of another's, mean over horizons."""
+    """Errors of one method as a share of another's, mean over horizons, where both ran."""
+    streams = [s for s in streams if (mine, s.name) in marks and (peer, s.name) in marks]
     part = not all(marks[name, s.name]["whole"] for s in streams for name in (mine, peer))
     by_horizon = []
     for place in range(len(HORIZONS)):
@@ -109,10 +111,15 @@ def _rows(
 ) -> Iterable[Row]:
     """A line for each figure of a group, mean over its streams."""
     relative = group == "nab"
+    everything = streams
     for name in names:
+        streams = [stream for stream in everything if (name, stream.name) in marks]
         mine = [marks[name, stream.name] for stream in streams]
         whole = all(each["whole"] for each in mine)
         shown = name if whole else f"{name} (part)"
+        shown += (
+            "" if len(streams) == len(everything) else f" ({len(streams)} of {len(everything)})"
+        )
         for place, ahead in enumerate(HORIZONS):
             plain = [each["mae" if whole else "part"][place] for each in mine]
             if relative:

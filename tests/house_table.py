@@ -79,6 +79,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "edge.core",
                 "edge.growth",
                 "edge.shell.store",
+                "edge.shell.weights",
             }
         ),
     ),

@@ -96,11 +96,12 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[forecast]: on, whether series are followed; horizons in samples; periods, samples of the
-    season by stream."""
+    season by stream; weights, a file of a network of one's own, else the shipped one."""
 
     on: bool = True
     horizons: tuple[int, ...] = HORIZONS
     periods: dict[str, int] = {}
+    weights: str = ""
 
 
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -332,5 +332,5 @@ def _known(mode: str) -> str:
 def _unfit(expected: str, found: str) -> StateError:
     return StateError(
         f"opening the weights of a cell: expected {expected}, found {found}",
-        "train them again: `auricle forecast --train`, or use the shipped ones",
+        "train them again: `auricle train`, or use the shipped ones",
     )
