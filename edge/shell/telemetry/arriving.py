@@ -7,7 +7,6 @@ from paho.mqtt.client import MQTTMessage
 
 from .letters import Arrival
 
-
 NOTHING: Final[dict[str, Any]] = {}
 
 
