@@ -25,7 +25,7 @@ OURS = "auricle"
 TANGENT = "tangent"
 SIZES = ("parameters", "macs")
 OPEN = nas.Budget(1 << 40, 1 << 40, 1e9)
-DEVICE = nas.Device(0.0, 0.0, 0.0)
+DEVICE = nas.Device(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from torch import Tensor
 import nas
 from edge import growth
 from edge.core import Batch, adaptors
-from edge.core.adaptors import build, shapes, solve_head, standardise
+from edge.core.adaptors import build, shapes, solve, standardise
 from edge.growth import networks
 
 from .nas_tasks import Task
@@ -79,7 +79,7 @@ def grade(
     """Train a blueprint on facts of the domain, and score it on others: 0 to 1."""
     arrays = growth.train(blueprint, own, task.others, task.spans, SEED)
     standard = standardise(own, task.others, task.spans)
-    fitted = solve_head(build((blueprint, arrays), task.spans), own, task.others, standard)
+    fitted = solve(build((blueprint, arrays), task.spans), own, task.others, standard)
     answers = np.array(fitted.labels)[fitted.answer(features).argmax(axis=1)]
     return float((answers == sought).mean())
 
@@ -95,7 +95,7 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
     random = np.random.default_rng(seed)
     parameters = {}
     for name, shape in sorted(shapes(whole, spans).items()):
-        if name not in {"centre", "factor"}:
+        if name not in {"centre", "factor", "penalty"}:
             drawn = random.standard_normal(shape) / np.sqrt(shape[0])
             parameters[name] = torch.from_numpy(drawn.astype(np.float32)).requires_grad_()
 
@@ -105,6 +105,9 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
         if blueprint.kind == "random":
             drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
             return networks.activate(blueprint.activation, rows @ drawn)
+        if blueprint.kind == "kernel":
+            drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
+            return torch.cos(rows @ drawn + torch.arange(blueprint.width) % 4 * (torch.pi / 2))
         return networks.transform(whole, given, sizes, rows)
 
     return nas.Network(parameters, forward)

@@ -1,7 +1,7 @@
 """Held-out facts, and whether a candidate beats what serves by more than chance."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import comb
 from typing import Final
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import nas
 
-from ..core import Batch, GrowthJob
+from ..core import Batch, GrowthJob, take
 from ..core.adaptors import (
     Record,
     Spans,
@@ -19,7 +19,7 @@ from ..core.adaptors import (
     build,
     cross_scores,
     frame,
-    solve_head,
+    solve,
     standardise,
 )
 
@@ -52,6 +52,11 @@ class Scored:
     def accuracy(self) -> float:
         """Share of the held-out facts it got right."""
         return float(self.right[self.judged].mean())
+
+    @property
+    def held(self) -> Bools:
+        """Which of the held-out facts it got right: bool [held out]."""
+        return self.right[self.judged]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,32 +137,33 @@ def score_blueprint(blueprint: nas.Blueprint, train: Train, job: GrowthJob, part
         arrays = train(blueprint, lessons, parts.others, job.spans, job.seed)
         standard = standardise(lessons, parts.others, job.spans)
         transform = build((blueprint, arrays), job.spans)
-        fitted = solve_head(transform, lessons, parts.others, standard)
+        fitted = solve(transform, lessons, parts.others, standard)
         right[at] = _right(fitted.labels, fitted.answer(held.features), held)
     return Scored(blueprint, right, None, parts.judged)
 
 
-def better(one: Scored, other: Scored, tries: int) -> bool:
-    """Say whether one gets more right than the other, beyond chance and the number of tries.
+def screen(scored: Sequence[Scored], fold: NDArray[np.intp]) -> Bools:
+    """Return what choosing the best gets right: in each fold, the candidate that is best in the
+    other folds answers.  So one thing is judged, however many there were to choose from (Varma &
+    Simon 2006), and facts that choose are not the facts that judge."""
+    right = np.zeros(len(fold), np.bool_)
+    for number in range(FOLDS):
+        at, rest = fold == number, (fold >= 0) & (fold != number)
+        best = max(scored, key=lambda one: int(one.right[rest].sum()))
+        right[at] = best.right[at]
+    return right
 
-    Exact one-sided McNemar test on the facts only one of them gets right, Bonferroni over tries.
+
+def better(one: Bools, other: Bools) -> bool:
+    """Say whether one gets more held-out facts right than the other, by more than chance.
+
+    One-sided McNemar test on the facts only one of them gets right, mid-p: what was observed counts
+    half (Fagerland, Lydersen & Laake 2013), since the exact test is stricter than it says.
     """
-    wins = int((one.right & ~other.right)[one.judged].sum())
-    losses = int((other.right & ~one.right)[one.judged].sum())
+    wins, losses = int((one & ~other).sum()), int((other & ~one).sum())
     total = wins + losses
-    chance = sum(comb(total, k) for k in range(wins, total + 1)) / 2**total
-    return wins > losses and chance < DOUBT / tries
-
-
-def take(rows: Batch, at: NDArray[np.intp]) -> Batch:
-    """Choose facts by place."""
-    places = at.tolist()
-    return Batch(
-        tuple(rows.ids[row] for row in places),
-        tuple(rows.domains[row] for row in places),
-        tuple(rows.labels[row] for row in places),
-        rows.features[at],
-    )
+    beyond = sum(comb(total, k) for k in range(wins + 1, total + 1)) + comb(total, wins) / 2
+    return wins > losses and beyond / 2**total < DOUBT
 
 
 def _crossed(transform: Transform, parts: Split, job: GrowthJob) -> Bools:

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..facts import Batch
+from ..facts import Batch, take
 from .head import Floats, Lessons
+from .kernel import KIND, solve_kernel
 from .standard import Standard
 from .transform import Transform
 from .weighing import PENALTY_MIN
@@ -23,8 +24,10 @@ def cross_scores(
     fold: number of each own fact; facts of fold -1 are never left out and score as fitted.  With A
     the inverse of kernel plus penalty, a fold's held-out errors are inverse(A of the fold) (A
     targets) (Golub, Heath & Wahba 1979, extended to blocks).  Standardisation sees the features of
-    held-out facts, never their labels.  Cost: O(n^3), n facts.
+    held-out facts, never their labels.  Cost: O(n^3), n facts; a kernel is solved once a fold.
     """
+    if transform.blueprint.kind == KIND:
+        return _cross_kernel(transform, own, fold)
     lessons = Lessons(transform, own, others, standard)
     inputs, targets = lessons.together()
     gram = inputs @ inputs.T
@@ -39,3 +42,16 @@ def cross_scores(
     kept = np.flatnonzero(fold < 0)
     errors[kept] = penalty * solved[kept]
     return lessons.labels, targets[: len(own)] - errors + lessons.level
+
+
+def _cross_kernel(
+    transform: Transform, own: Batch, fold: NDArray[np.intp]
+) -> tuple[tuple[str, ...], Floats]:
+    fitted = solve_kernel(transform, own)
+    scores = fitted.answer(own.features)
+    for number in range(int(fold.max()) + 1):
+        at = np.flatnonzero(fold == number)
+        scores[at] = solve_kernel(transform, take(own, np.flatnonzero(fold != number))).answer(
+            own.features[at]
+        )
+    return fitted.labels, scores
