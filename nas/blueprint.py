@@ -32,8 +32,8 @@ class Blueprint:
     """An adaptor before training; the table above says what each kind makes of the fields.
 
     kind: one of KINDS.  taps: indices of the encoder's taps it reads, ascending.  width: columns it
-    hands to the head (0: as many as it reads), of a kernel at most.  rank: of the inner layer, 0 where there is none.
-    activation: one of ACTIVATIONS.  depth: inner layers.
+    hands to the head (0: as many as it reads), of a kernel at most.  rank: of the inner layer, 0
+    where there is none.  activation: one of ACTIVATIONS.  depth: inner layers.
     """
 
     kind: str

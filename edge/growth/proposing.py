@@ -26,6 +26,9 @@ from ..core.adaptors import (
 CANDIDATES: Final = 3
 TIMINGS: Final = 5
 SUPPORT_FACTS: Final = 512
+TRAINED_FACTS: Final = 1_536
+"""Facts on which a candidate can be trained in a few seconds."""
+SOLVED: Final = ("none", "random", "kernel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,17 @@ def propose(job: GrowthJob, own: Batch, device: nas.Device | None) -> Proposal |
 
 
 def _chosen(found: nas.Choice, facts: int) -> tuple[nas.Blueprint, ...]:
-    """Return the shortlist, and the best kernel of those that hold most facts: a search looks at
-    too few facts to see what many are worth, and trying it costs no training."""
+    """Return the shortlist, and the kernel that holds most facts and then most taps: a search looks
+    at too few facts to see what many are worth, and trying it costs no training.
+
+    Beyond TRAINED_FACTS no training is short; there what is solved in closed form competes.
+    """
     short = found.shortlist(CANDIDATES)
+    if facts > TRAINED_FACTS:
+        firsts = {one.kind: one for one in reversed(found.ranking)}
+        short = tuple(firsts[kind] for kind in SOLVED if kind in firsts)
     kernels = [one for one in found.ranking if one.kind == "kernel"]
-    most = max((min(one.width, facts) for one in kernels), default=0)
-    widest = next((one for one in kernels if min(one.width, facts) == most), None)
+    widest = max(kernels, key=lambda one: (min(one.width, facts), len(one.taps)), default=None)
     return short if widest is None or widest in short else (*short, widest)
 
 
