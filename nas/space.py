@@ -20,7 +20,7 @@ _GOLDEN: Final = 0.618
 _RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _WIDTHS: Final = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _WIDE: Final = (768, 1_024, 1_536, 2_048, 3_072, 4_096)
-_MARKS: Final = (256, 512, 1_024, 2_048, 3_840)
+_MARKS: Final = (480, 1_536, 3_840)
 _BENDS: Final = ("relu", "gelu", "tanh")
 
 _Shape = tuple[int, int, str, int]

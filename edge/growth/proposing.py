@@ -23,7 +23,7 @@ from ..core.adaptors import (
     standardise,
 )
 
-CANDIDATES: Final = 3
+CANDIDATES: Final = 6
 TIMINGS: Final = 5
 SUPPORT_FACTS: Final = 512
 TRAINED_FACTS: Final = 1_536
@@ -50,14 +50,14 @@ def propose(job: GrowthJob, own: Batch, device: nas.Device | None) -> Proposal |
     if isinstance(found, nas.NoFit):
         return found
     scores = dict(zip(found.ranking, found.scores, strict=True))
-    chosen = _chosen(found, len(own))
+    chosen = _chosen(found, len(own), job.spans)
     fitting = f"{len(found.ranking)} of {found.considered} blueprints fit the budget"
     lines = (fitting, *(f"{one}: score {scores[one]:.4g}" for one in chosen))
     return Proposal(chosen, tuple(scores[one] for one in chosen), lines)
 
 
-def _chosen(found: nas.Choice, facts: int) -> tuple[nas.Blueprint, ...]:
-    """Return the shortlist, and the kernel that holds most facts and then most taps: a search looks
+def _chosen(found: nas.Choice, facts: int, spans: Spans) -> tuple[nas.Blueprint, ...]:
+    """Return the shortlist, and the kernel that holds most facts and reads most: a search looks
     at too few facts to see what many are worth, and trying it costs no training.
 
     Beyond TRAINED_FACTS no training is short; there what is solved in closed form competes.
@@ -67,7 +67,8 @@ def _chosen(found: nas.Choice, facts: int) -> tuple[nas.Blueprint, ...]:
         firsts = {one.kind: one for one in reversed(found.ranking)}
         short = tuple(firsts[kind] for kind in SOLVED if kind in firsts)
     kernels = [one for one in found.ranking if one.kind == "kernel"]
-    widest = max(kernels, key=lambda one: (min(one.width, facts), len(one.taps)), default=None)
+    read = {one: sum(spans[tap][1] - spans[tap][0] for tap in one.taps) for one in kernels}
+    widest = max(kernels, key=lambda one: (min(one.width, facts), read[one]), default=None)
     return short if widest is None or widest in short else (*short, widest)
 
 
