@@ -138,7 +138,7 @@ def _solve_through(marks: Landmarks, own: Batch, targets: Floats, penalty: float
     """Solve for the landmarks' weights with which all facts are answered best."""
     inner = np.concatenate([marks.near(marks.rows(part)) for part in parts(len(marks.codes))])
     inner.flat[:: len(inner) + 1] += np.float32(JITTER)
-    inverse = np.linalg.inv(np.linalg.cholesky(inner))
+    inverse = np.asarray(np.linalg.inv(np.linalg.cholesky(inner)), np.float32)
     del inner
     gram = Gram(len(inverse))
     sought = np.zeros((len(inverse), targets.shape[1]), np.float32)
