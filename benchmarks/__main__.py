@@ -11,8 +11,10 @@ from .report import show, write
 NAMES = {
     "bridge": "benchmarks.bridge",
     "classes": "benchmarks.classes",
+    "daemon": "benchmarks.daemon",
     "domains": "benchmarks.domains",
     "exact": "benchmarks.exact",
+    "forecast": "benchmarks.forecast",
     "growth": "benchmarks.growth",
     "heads": "benchmarks.heads",
     "hotpath": "benchmarks.hotpath",
@@ -21,7 +23,9 @@ NAMES = {
     "ood": "benchmarks.ood",
 }
 # Counts that `run` of one benchmark takes beside the data.
-COUNTS = {"exact": ("histories", "kills")}
+COUNTS = {"daemon": ("observations",), "exact": ("histories", "kills")}
+# Choices that `run` of one benchmark takes.
+FLAGS = {"forecast": ("quick",)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,12 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
     for name, counts in COUNTS.items():
         for count in counts:
             parser.add_argument(f"--{count}", type=int, help=f"how many, for {name}")
+    for name, flags in FLAGS.items():
+        for flag in flags:
+            parser.add_argument(f"--{flag}", action="store_true", help=f"a smaller {name}")
     chosen = parser.parse_args(arguments)
     given = os.environ.get("AURICLE_DATA")
     data = chosen.data or (Path(given) if given else None)
     given_counts = {c: getattr(chosen, c) for c in COUNTS.get(chosen.name, ())}
     counted = {name: count for name, count in given_counts.items() if count is not None}
-    report = importlib.import_module(NAMES[chosen.name]).run(data, **counted)
+    set_flags = {flag: True for flag in FLAGS.get(chosen.name, ()) if getattr(chosen, flag)}
+    report = importlib.import_module(NAMES[chosen.name]).run(data, **counted, **set_flags)
     print(show(report))
     if chosen.json:
         write(report, chosen.json)

@@ -80,6 +80,29 @@ def build_app(board: Board, export: Path, folder: Path, key: bytes = b"") -> Pat
     return _cross(board, sources, folder / f"app_{board.name}", "-Os", f"-I{export}", *flags)
 
 
+def build_forecaster(board: Board, export: Path, folder: Path) -> Path:
+    """Compile the test program of an exported forecaster for a board."""
+    flags = ("-O2", "-DAURICLE_FORECASTER_MAIN", f"-I{export}")
+    return _cross(board, sorted(export.glob("*.c")), folder / f"forecaster_{board.name}", *flags)
+
+
+def count_forecaster(board: Board, export: Path, folder: Path) -> tuple[float, int]:
+    """Instructions a step of an exported forecaster takes on an emulated board, and how many of its
+    golden steps come out differently."""
+    programs = [PROGRAMS / "forecaster_main.c", PROGRAMS / "port_board.c"]
+    sources = [*sorted(export.glob("*.c")), *programs]
+    program = _cross(board, sources, folder / f"steps_{board.name}", "-O2", f"-I{export}")
+    _run([*_emulated(board, program), "-icount", "shift=0"], folder)
+    total, steps, unlike = np.fromfile(folder / "forecaster.bin", dtype="<u4").tolist()
+    return total / steps, unlike
+
+
+def exit_status(board: Board, program: Path) -> int:
+    """What a program that reads nothing ends with on an emulated board."""
+    command = _emulated(board, program)
+    return subprocess.run(command, check=False, timeout=SECONDS_MAX).returncode
+
+
 def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
     """Bytes of flash and RAM of link and detector with start-up code and all that they need of the
     compiler's libraries; knowledge and one hypervector apart."""

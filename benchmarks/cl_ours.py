@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 import hdc
 from edge.core import Batch, Knowledge, MemoryLedger, derive
-from edge.core.router import fit_router, sharpen
+from edge.core.router import fit_router
+from edge.core.trail import sharpen
 
 from .cl_data import Ints, Rows, Samples, facts_of
 

@@ -12,6 +12,8 @@ from .card_file import load_card, save_card
 from .description import describe_model
 from .errors import CardError, EncoderError, ModelError, PayloadError
 from .model import SHIPPED, Features, Model, open_model
+from .onnx_writer import Node, Value, onnx_bytes
+from .preparation import thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 __all__ = [
@@ -25,16 +27,20 @@ __all__ = [
     "Kind",
     "Model",
     "ModelError",
+    "Node",
     "PayloadError",
     "Preparation",
     "Quantiser",
     "Tap",
+    "Value",
     "calibrate",
     "cut_windows",
     "describe_model",
     "freeze_quantiser",
     "load_card",
+    "onnx_bytes",
     "open_model",
     "save_card",
+    "thumbnail",
     "vector_card",
 ]

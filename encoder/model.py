@@ -24,7 +24,8 @@ from .taps import check_ports, probe_shape, run_taps
 Prepare = Callable[[object, Card], NDArray[Any]]
 
 SHIPPED: Mapping[str, Path] = {
-    "efficientnet_lite0": Path(__file__).with_name("models") / "efficientnet_lite0" / "card.toml"
+    name: Path(__file__).with_name("models") / name / "card.toml"
+    for name in ("efficientnet_lite0", "log_mel")
 }
 """The cards of the models that come with the package, by name."""
 

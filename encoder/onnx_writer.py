@@ -35,17 +35,18 @@ class Value:
 def onnx_bytes(
     nodes: Sequence[Node],
     weights: Mapping[str, NDArray[np.generic]],
-    given: Value,
+    given: Value | Sequence[Value],
     results: Sequence[Value],
 ) -> bytes:
     """The file of the graph that computes `results` from `given`; `weights` by name, of dtype
     float32, uint8, int8 or int32."""
+    inputs = [given] if isinstance(given, Value) else given
     graph = b"".join(
         (
             *(_part(1, _node(node)) for node in nodes),
             _part(2, b"graph"),
             *(_part(5, _tensor(name, values)) for name, values in weights.items()),
-            _part(11, _value(given)),
+            *(_part(11, _value(one)) for one in inputs),
             *(_part(12, _value(result)) for result in results),
         )
     )

@@ -52,6 +52,14 @@ def prepare_image(payload: object, card: Card) -> NDArray[Any]:
     return image_batch(_decoded(bytes(payload), _needed_side(card)), card)
 
 
+def thumbnail(data: bytes, side: int) -> NDArray[np.uint8]:
+    """Decode an image file and scale it down into a square of `side` pixels: uint8 [h, w, 3], RGB,
+    upright.  Raises PayloadError as `prepare_image` does."""
+    image = _decoded(data, side)
+    image.thumbnail((side, side))
+    return np.asarray(image, dtype=np.uint8)
+
+
 def image_batch(image: Image, card: Card) -> NDArray[Any]:
     """An upright 8-bit RGB `image` as the batch of one that the graph takes."""
     prepared = card.preparation

@@ -17,8 +17,15 @@ from .export import (
 from .export import SUM_MAX as SCORE_MAX
 from .export_c import CODE_BYTES_MAX, decided_words, ram_bytes, write_c
 from .export_image import pack as pack_extract
+from .export_liquid import (
+    liquid_bytes,
+    liquid_words,
+    quantise_liquid,
+    write_liquid_c,
+)
 from .frames import FaultKind
 from .link import Link, LinkSettings
+from .liquid import LiquidPart, step_liquid, to_fixed
 from .loopback import Faults, Loopback, Wire
 from .messages import ABSTAINS, DTYPES
 from .records import (
@@ -69,6 +76,7 @@ __all__ = [
     "HeadPart",
     "Link",
     "LinkSettings",
+    "LiquidPart",
     "Log",
     "Loopback",
     "Message",
@@ -97,9 +105,15 @@ __all__ = [
     "encode_message",
     "exchange",
     "head_scores",
+    "liquid_bytes",
+    "liquid_words",
     "offer_model",
     "open_transport",
     "pack_extract",
+    "quantise_liquid",
     "ram_bytes",
+    "step_liquid",
+    "to_fixed",
     "write_c",
+    "write_liquid_c",
 ]

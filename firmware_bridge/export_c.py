@@ -80,7 +80,7 @@ def _header(extract: Extract, words: int, golden: int) -> str:
         "GOLDEN_WORDS": extract.bits // 32 + 6,
     }
     lines = [f"#define AURICLE_{name} {number}" for name, number in numbers.items()]
-    return _joined(
+    return joined(
         _COMMENT,
         "#ifndef AURICLE_KNOWLEDGE_H",
         "#define AURICLE_KNOWLEDGE_H",
@@ -102,7 +102,7 @@ def _header(extract: Extract, words: int, golden: int) -> str:
 
 
 def _source(extract: Extract, words: Words) -> str:
-    return _joined(
+    return joined(
         _COMMENT,
         '#include "auricle_knowledge.h"',
         "",
@@ -117,7 +117,7 @@ def _source(extract: Extract, words: Words) -> str:
 
 
 def _golden(features: NDArray[np.uint8], decided: Words) -> str:
-    return _joined(
+    return joined(
         _COMMENT,
         '#include "auricle_knowledge.h"',
         "",
@@ -131,7 +131,8 @@ def _golden(features: NDArray[np.uint8], decided: Words) -> str:
     )
 
 
-def _joined(*lines: str) -> str:
+def joined(*lines: str) -> str:
+    """Lines as a text file."""
     return "\n".join(lines) + "\n"
 
 

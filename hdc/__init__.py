@@ -1,8 +1,18 @@
 """Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
 
-from .calibration import Calibration, calibrate
+from .calibration import ONE, Calibration, calibrate, unite, withheld
 from .codes import Codes
-from .detector import NotAttainable, Verdict, WindowVerdict, detect, detect_window, novelty
+from .detector import (
+    Comparison,
+    NotAttainable,
+    Verdict,
+    WindowVerdict,
+    compare,
+    decide,
+    detect,
+    detect_window,
+    novelty,
+)
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import survey
 from .geometry import Geometry, plain
@@ -12,8 +22,10 @@ from .vectors import bind, bundle, permute, random_vectors, similarity
 
 __all__ = [
     "KINDS",
+    "ONE",
     "Calibration",
     "Codes",
+    "Comparison",
     "ConceptError",
     "DimensionError",
     "FormatError",
@@ -27,6 +39,8 @@ __all__ = [
     "bind",
     "bundle",
     "calibrate",
+    "compare",
+    "decide",
     "detect",
     "detect_window",
     "novelty",
@@ -35,4 +49,6 @@ __all__ = [
     "random_vectors",
     "similarity",
     "survey",
+    "unite",
+    "withheld",
 ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .blocks import Packed
 from .codes import Codes
 from .errors import FormatError
-from .geometry import fingerprint_of, keys_of
+from .geometry import Geometry, fingerprint_of, keys_of
 from .integers import Ints, mean, root
 from .joint import HeldOut, Near, Samples, join
 from .memory import Key, Memory
@@ -22,6 +22,7 @@ from .neighbours import (
     pack_exemplars,
     unpack_exemplars,
 )
+from .scoring import offsets
 
 Fact = tuple[str, str, Codes]
 
@@ -29,6 +30,8 @@ Fact = tuple[str, str, Codes]
 CENTRE_PRIOR = 5
 SPREAD_PRIOR = 20
 ONE = 1024
+
+_USUAL = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,14 +43,20 @@ class Usual:
     spread: int
 
 
+Part = tuple[slice, Ints, Near | None]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Aligned:
-    """Where a memory's concepts stand in a calibration, None where it does not cover them, and
-    the scales for them."""
+    """Where a memory's concepts stand in a calibration, None where it does not cover them, the
+    scales for them, the same beside the geometry's as `Calibration.both` gives them, and what was
+    asked of a domain: see `Calibration.part`."""
 
     keys: tuple[Key, ...]
     places: tuple[int | None, ...]
     scales: Ints
+    both: tuple[Ints, Ints]
+    parts: dict[str, Part] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,11 +91,24 @@ class Calibration:
             return None
         places = self._aligned_with(memory).places
         found = [places[column] for column in columns]
-        nothing = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
         return Near(
             tuple(None if place is None else self.exemplars[place] for place in found),
-            np.asarray([nothing if place is None else self.near[place] for place in found]),
+            np.asarray([_USUAL if place is None else self.near[place] for place in found]),
         )
+
+    def both(self, memory: Memory) -> tuple[Ints, Ints]:
+        """The geometry's scales and each concept's own, as offsets and spreads for `combine_on`:
+        int64 [2, concepts, blocks] each."""
+        return self._aligned_with(memory).both
+
+    def part(self, memory: Memory, domain: str) -> Part:
+        """The columns of a domain of the memory, with their scales and exemplars."""
+        aligned = self._aligned_with(memory)
+        if domain not in aligned.parts:
+            mine = memory.parts[domain]
+            near = self.near_for(memory, range(mine.start, mine.stop))
+            aligned.parts[domain] = mine, aligned.scales[mine], near
+        return aligned.parts[domain]
 
     def usual_of(self, key: Key) -> Usual | None:
         """What samples nearest to a concept score, or None where too few were held out."""
@@ -123,7 +145,9 @@ class Calibration:
             places, default = tuple(map(at.get, keys)), memory.geometry.scales
             rows = [default if place is None else self.scales[place] for place in places]
             scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
-            self._aligned[:] = [_Aligned(keys, places, scales)]
+            pair = np.stack([np.broadcast_to(default, scales.shape), scales])
+            both = offsets(pair), np.ascontiguousarray(pair[..., 1])
+            self._aligned[:] = [_Aligned(keys, places, scales, both)]
         return self._aligned[0]
 
     @staticmethod
@@ -145,10 +169,12 @@ class Calibration:
             raise FormatError(f"unpacking a calibration failed: {error!r}", "calibrate") from error
 
 
-def calibrate(memory: Memory, facts: Iterable[Fact]) -> Calibration:
+def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) -> Calibration:
     """Held-out scores of facts (domain, label, codes) that are all in the memory, in any order.
 
     Concepts of a single sample are left out: without it there is nothing to compare with.
+    exemplars: False keeps none, so that what is made holds no sample's coordinates; every sample
+    then counts as being as near to an exemplar as is usual.
     """
     held: dict[Key, list[Codes]] = {}
     counts = memory.counts
@@ -157,24 +183,54 @@ def calibrate(memory: Memory, facts: Iterable[Fact]) -> Calibration:
             held.setdefault((domain, label), []).append(codes)
     # Each concept's batches go as they are joined: all codes twice would double the peak.
     coded = {key: Codes.concat(held.pop(key)) for key in sorted(held)}
-    joined = {key: memory.distances_held_out(*key, codes) for key, codes in coded.items()}
+    # A sample meets its own domain only: what another domain learns changes nothing.
+    parts = memory.parts
+    joined = {
+        key: memory.distances_held_out(*key, codes, parts[key[0]]) for key, codes in coded.items()
+    }
     keys = tuple(coded)
     blocks = len(memory.geometry.scales)
     scales = np.empty((len(keys), blocks, 2), dtype=np.int64)
     for domain in sorted({domain for domain, _ in keys}):
         mine = [place for place, key in enumerate(keys) if key[0] == domain]
-        columns = [memory.keys.index(keys[place]) for place in mine]
+        within = memory.keys[parts[domain]]
+        columns = [within.index(keys[place]) for place in mine]
         own = [joined[keys[place]][:, at] for place, at in zip(mine, columns, strict=True)]
         scales[mine], left = _scales(own)
         for place, column, rows in zip(mine, columns, left, strict=True):
             joined[keys[place]][:, column] = rows
     usual = np.zeros((len(keys), 3), dtype=np.int64)
-    exemplars, near, apart = _remember(memory, coded)
-    made = Calibration(keys, scales, usual, {}, {}, exemplars, near)
+    held_by, near, apart = _remember(memory, coded) if exemplars else _withhold(memory, coded)
+    made = Calibration(keys, scales, usual, {}, {}, held_by, near)
     for domain in sorted({domain for domain, _ in keys}):
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
         _settle(made, memory, of_domain, joined, apart)
     return made
+
+
+def unite(parts: Sequence[Calibration]) -> Calibration:
+    """One calibration of several, at least one, that share no concept; of a domain in two, the
+    held-out scores of both count, and the later one's skewness."""
+    keys = [key for part in parts for key in part.keys]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    scores: dict[str, Ints] = {}
+    skews: dict[str, int] = {}
+    for part in parts:
+        skews |= part.skews
+        for domain, found in part.scores.items():
+            both = [scores[domain], found] if domain in scores else [found]
+            scores[domain] = np.sort(np.concatenate(both))
+    exemplars = [held for part in parts for held in part.exemplars]
+    near = np.concatenate([part.near for part in parts])
+    return Calibration(
+        tuple(keys[at] for at in order),
+        np.concatenate([part.scales for part in parts])[order],
+        np.concatenate([part.usual for part in parts])[order],
+        scores,
+        skews,
+        tuple(exemplars[at] for at in order) if exemplars else (),
+        near[order] if exemplars else near,
+    )
 
 
 def _remember(
@@ -198,6 +254,25 @@ def _remember(
             part[~there] = near[place, :, 0]
             part[there] = better
     return exemplars, near, apart
+
+
+def withheld(geometry: Geometry, concepts: int) -> tuple[tuple[Exemplars, ...], Ints]:
+    """Exemplars and their scales, for a calibration of concepts whose samples are not at hand."""
+    if not has_neighbours(geometry):
+        return (), np.empty((0, 2, 2), dtype=np.int64)
+    columns, rest = geometry.spans[0], geometry.spans[1]
+    floats = [np.empty((0, b - a), np.float32) for a, b in (columns, (rest[0], rest[1] - 1))]
+    none = Exemplars(np.empty(0, dtype=np.uint64), floats[0], floats[1])
+    return (none,) * concepts, np.tile(_USUAL, (concepts, 1, 1))
+
+
+def _withhold(
+    memory: Memory, coded: dict[Key, Codes]
+) -> tuple[tuple[Exemplars, ...], Ints, dict[Key, Ints]]:
+    none, near = withheld(memory.geometry, len(coded))
+    if not none:
+        return none, near, {}
+    return none, near, {key: np.zeros((len(codes), 2), np.int64) for key, codes in coded.items()}
 
 
 def _scales(own: list[Ints]) -> tuple[Ints, list[Ints]]:
@@ -238,24 +313,21 @@ def _settle(
 ) -> None:
     """Fill in what one domain's held-out samples score against the domain's concepts."""
     domain = next(iter(coded))[0]
-    columns = [place for place, key in enumerate(memory.keys) if key[0] == domain]
-    distances = np.concatenate([held[key][:, columns] for key in coded])
-    own = np.repeat(
-        [columns.index(memory.keys.index(key)) for key in coded],
-        [len(codes) for codes in coded.values()],
-    )
+    part = memory.parts[domain]
+    within = memory.keys[part]
+    distances = np.concatenate([held[key] for key in coded])
+    own = np.repeat([within.index(key) for key in coded], [len(codes) for codes in coded.values()])
     held_out = HeldOut(own, np.concatenate([apart_of[key] for key in coded])) if apart_of else None
     samples = Samples(memory.geometry, Codes.concat(list(coded.values())), held_out)
-    scales, near = made.scales_for(memory)[columns], made.near_for(memory, columns)
-    lowest, place_of = join(distances, scales, samples, near)
+    _, scales, near = made.part(memory, domain)
+    lowest, closest = join(distances, scales, samples, near)
     made.scores[domain] = np.sort(lowest)
-    closest = np.asarray(columns)[place_of]
     centre = int(mean(lowest.sum(), len(lowest)))
     variance = int(mean(np.square(lowest - centre).sum(), len(lowest)))
     apart = np.zeros(len(lowest), dtype=np.int64)
     for place, key in enumerate(made.keys):
         if key[0] == domain:
-            mine = closest == memory.keys.index(key)
+            mine = closest == within.index(key)
             made.usual[place] = _usual(lowest[mine], centre, variance)
             apart[mine] = (lowest[mine] - made.usual[place, 1]) * 1024 // made.usual[place, 2]
     made.skews[domain] = _skew(apart)

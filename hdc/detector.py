@@ -1,6 +1,5 @@
 """Verdicts: known or new, of which concept, at a false-alarm rate that was ordered."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, erfc, sqrt
@@ -12,9 +11,9 @@ from .calibration import Calibration
 from .codes import Codes
 from .errors import ConceptError
 from .integers import Ints
-from .joint import Samples, join
+from .joint import Samples, join, join_one
 from .memory import Key, Memory
-from .scoring import combine
+from .scoring import combine, combine_on
 
 # With more concepts than MANY, all blocks are looked at only for the nearest by hypervector.
 MANY = 32
@@ -61,11 +60,52 @@ class WindowVerdict:
     shortfall: NotAttainable | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """One sample beside the concepts of a memory, measured once for all that is asked of it.
+
+    keys: of the concepts compared with, sorted; columns: theirs in the memory, None for all.
+    distances: int64 [concepts, blocks].  common: int64 [concepts], novelty on one scale for all;
+    own: on each concept's own scale.
+    """
+
+    codes: Codes
+    keys: tuple[Key, ...]
+    columns: NDArray[np.intp] | None
+    distances: Ints
+    common: Ints
+    own: Ints
+
+    def nearest(self) -> dict[str, int]:
+        """Novelty of the sample to each domain compared with, 1,024 a spread."""
+        found: dict[str, int] = {}
+        for (domain, _), score in zip(self.keys, self.common.tolist(), strict=True):
+            if score < found.get(domain, _FAR):
+                found[domain] = score
+        return found
+
+    def among(self, keys: tuple[Key, ...], places: NDArray[np.intp]) -> "Comparison":
+        """The same for a memory that holds only `keys`, which are at `places` of these."""
+        return Comparison(
+            self.codes,
+            keys,
+            None,
+            self.distances[places],
+            self.common[places],
+            self.own[places],
+        )
+
+
 def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01) -> Verdict:
     """The verdict on one sample, with false alarms at `rate` on samples of known domains.
 
     With more than 32 concepts only the 12 nearest by hypervector are compared in full.
     """
+    return decide(compare(codes, memory, calibration), memory, calibration, rate)
+
+
+def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Comparison:
+    """One sample beside all concepts of a memory, or the 12 nearest of more than 32."""
     keys = memory.keys
     if not keys or len(codes) != 1:
         raise ConceptError(
@@ -74,17 +114,40 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
             "learn first, and give one row",
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-    distances, geometry = memory.distances(codes, only)[0], memory.geometry
+    distances = memory.distances(codes, only)[0]
+    offset, spreads = calibration.both(memory)
+    if only is not None:
+        offset, spreads = offset[:, only], spreads[:, only]
+    common, own = combine_on(distances, offset, spreads, memory.geometry.votes)
+    found = keys if only is None else tuple(keys[at] for at in only.tolist())
+    return Comparison(codes, found, only, distances, common, own)
+
+
+def decide(
+    compared: Comparison, memory: Memory, calibration: Calibration, rate: float = 0.01
+) -> Verdict:
+    """The verdict on a sample that was compared with this memory."""
     # Which domain: on one scale for all, since a domain of wide spread would else take what is
     # others'. How new there, and which label: on each concept's own scale.
-    columns = np.arange(len(keys)) if only is None else only
-    names = [domain for domain, _ in (keys if only is None else [keys[at] for at in only])]
-    domain = names[int(combine(distances, geometry.scales, geometry.votes).argmin())]
-    # Keys are sorted: the concepts of one domain lie side by side.
+    keys, samples = compared.keys, Samples(memory.geometry, compared.codes)
+    domain = keys[int(compared.common.argmin())][0]
+    if compared.columns is None:
+        mine, scales, near = calibration.part(memory, domain)
+    else:
+        mine = _side_by_side(keys, domain)
+        columns = compared.columns[mine]
+        scales = calibration.scales_for(memory)[columns]
+        near = calibration.near_for(memory, columns.tolist())
+    distances, scores = compared.distances[mine], compared.own[mine]
+    score, place = join_one(distances, scores, scales, samples, near)
+    return judge(keys[mine.start + place], score, calibration, rate)
+
+
+def _side_by_side(keys: Sequence[Key], domain: str) -> slice:
+    """Where the concepts of a domain are: keys are sorted, so they lie side by side."""
+    names = [name for name, _ in keys]
     first = names.index(domain)
-    mine = slice(first, first + names.count(domain))
-    score, column = _lowest(codes, distances[None, mine], columns[mine], memory, calibration)
-    return judge(keys[column[0]], int(score[0]), calibration, rate)
+    return slice(first, first + names.count(domain))
 
 
 def novelty(codes: Codes, memory: Memory, calibration: Calibration) -> Ints:
@@ -142,11 +205,15 @@ def detect_window(
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    labels = Counter([(verdict.domain, verdict.label) for verdict in verdicts])
-    domains: Counter[str] = Counter()
-    for (name, _), count in labels.items():
-        domains[name] += count
-    domain = max(sorted(domains), key=domains.__getitem__)
+    labels: dict[Key, int] = {}
+    domains: dict[str, int] = {}
+    total = 0.0
+    for verdict in verdicts:
+        key = verdict.domain, verdict.label
+        labels[key] = labels.get(key, 0) + 1
+        domains[key[0]] = domains.get(key[0], 0) + 1
+        total += verdict.deviation
+    domain = min(domains, key=lambda name: (-domains[name], name))
     found = len(calibration.scores.get(domain, _NOTHING))
     shortfall = _shortfall(domain, found, rate)
     size = len(verdicts)
@@ -154,8 +221,7 @@ def detect_window(
     for key in sorted(labels):
         usual = calibration.usual_of(key)
         variance += (labels[key] / size) ** 2 / (usual.count if usual else 1)
-    mean = sum([verdict.deviation for verdict in verdicts]) / size
-    score = mean / sqrt(variance)
+    score = total / size / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / 1024 / sqrt(size)
     p_value = _tail(score, skew)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
@@ -176,4 +242,5 @@ def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
     return NotAttainable(reason, needed, found)
 
 
+_FAR = np.iinfo(np.int64).max
 _NOTHING: Ints = np.empty(0, dtype=np.int64)

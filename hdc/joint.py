@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from .codes import Codes
 from .geometry import Geometry
 from .integers import Ints
-from .neighbours import Exemplars, coordinates, nearest
-from .scoring import combine
+from .neighbours import Exemplars, coordinates, nearest, nearest_to_one
+from .scoring import combine, combine_one
 
 SHORTLIST: Final = 3
 """Concepts whose exemplars are looked at: the nearest by their means."""
@@ -61,6 +61,33 @@ def join(
         scores = _with_neighbours(scores, distances, scales, samples, near)
     place = scores.argmin(axis=1)
     return scores[np.arange(len(scores)), place], place
+
+
+def join_one(
+    distances: Ints, scores: Ints, scales: Ints, samples: Samples, near: Near | None = None
+) -> tuple[int, int]:
+    """`join` of one sample that is not held out: distances int64 [concepts, blocks], combined to
+    scores [concepts].
+
+    Exemplars only add to a score. So they are looked at in the order of the scores without them,
+    and no more once the next one starts above the lowest found.
+    """
+    if near is None:
+        place = int(scores.argmin())
+        return int(scores[place]), place
+    columns, plane = coordinates(samples.geometry, samples.codes)
+    votes = (*samples.geometry.votes.tolist(), *VOTES)
+    found: list[tuple[int, int]] = []
+    for place in scores.argsort(kind="stable")[:SHORTLIST].tolist():
+        if found and scores[place] > min(found)[0]:
+            break
+        usual = near.scales[place].tolist()
+        held = near.exemplars[place]
+        apart = nearest_to_one(held, columns[0], plane[0]) if held is not None else (-1, -1)
+        nearby = [mine if mine >= 0 else of[0] for mine, of in zip(apart, usual, strict=True)]
+        both = (*distances[place].tolist(), *nearby)
+        found.append((combine_one(both, (*scales[place].tolist(), *usual), votes), place))
+    return min(found)
 
 
 def _with_neighbours(

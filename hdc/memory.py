@@ -1,6 +1,7 @@
 """Concepts as exact integer sums: adding and removing commute, to the bit."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,10 +32,12 @@ class _Concept:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Centres:
-    """What the sums stand for: `keys` sorted, majority `bits` [c, words], `means` per block, and
-    the first `quarter` of the bits' words for a quick look at very many concepts."""
+    """What the sums stand for: `keys` sorted, `parts` the columns of each domain, majority `bits`
+    [c, words], `means` per block, and the first `quarter` of the bits' words for a quick look at
+    very many concepts."""
 
     keys: tuple[Key, ...]
+    parts: dict[str, slice]
     bits: Words
     means: tuple[NDArray[np.floating], ...]
     quarter: Words
@@ -52,6 +55,11 @@ class Memory:
     def keys(self) -> tuple[Key, ...]:
         """The concepts (domain, label), sorted: the order of `score`'s columns."""
         return self._settled().keys
+
+    @property
+    def parts(self) -> Mapping[str, slice]:
+        """The columns of each domain: keys are sorted, so they lie side by side."""
+        return self._settled().parts
 
     @property
     def counts(self) -> dict[Key, int]:
@@ -138,14 +146,19 @@ class Memory:
                 made[:, place, index + 1] = found
         return made
 
-    def distances_held_out(self, domain: str, label: str, codes: Codes) -> Ints:
+    def distances_held_out(
+        self, domain: str, label: str, codes: Codes, only: slice | None = None
+    ) -> Ints:
         """`distances`, each sample against a memory that lacks that very sample.
 
+        only: columns to look at, the own one among them; all where none are given.
         Also corrects for the geometry where it was fitted to the sample. A concept of one sample
         is nothing without it: its column then holds the usual distances, and says nothing.
         """
-        made = self.distances(codes)
-        concept, column = self._concept((domain, label)), self.keys.index((domain, label))
+        concept, keys = self._concept((domain, label)), self.keys
+        part = slice(0, len(keys)) if only is None else only
+        column = keys[part].index((domain, label))
+        made = self.distances(codes, np.arange(part.start, part.stop))
         rest = concept.count - 1
         if rest:
             bits = unpack(codes.bits)
@@ -248,8 +261,12 @@ class Memory:
             means = np.asarray([mean(c.sums, c.count) for c in held], dtype=np.int64)
             means = means.reshape(len(keys), self.geometry.values)
             bits = pack(negative.reshape(len(keys), self.geometry.bits))
+            parts: dict[str, slice] = {}
+            for at, (domain, _) in enumerate(keys):
+                parts[domain] = slice(parts[domain].start if domain in parts else at, at + 1)
             self._centres = _Centres(
                 keys,
+                parts,
                 bits,
                 tuple(
                     np.ascontiguousarray(means[:, slice(*span)]).astype(block.number)

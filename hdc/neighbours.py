@@ -7,6 +7,7 @@ taps tell as much without them, and faster.
 """
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from .blocks import Packed
 from .codes import Codes
 from .geometry import Geometry, keys_of
-from .integers import Ints, root
+from .integers import Ints, all_ones, root
 from .vectors import Words
 
 Floats = NDArray[np.float32]
@@ -84,6 +85,18 @@ def nearest(exemplars: Exemplars, columns: Floats, plane: Floats, own: Words | N
             least = apart.min(axis=1, initial=np.inf)
             made[part, place] = np.where(np.isfinite(least), least, -1)
     return made
+
+
+def nearest_to_one(exemplars: Exemplars, columns: Floats, plane: Floats) -> tuple[int, int]:
+    """`nearest` of one sample, [k] and [r], that is not of the memory."""
+    if not len(exemplars):
+        return -1, -1
+    apart = np.subtract(exemplars.columns, columns)
+    np.abs(apart, out=apart)
+    away = np.subtract(exemplars.plane, plane, dtype=np.float64)
+    # Whole numbers: of column distances below 2^24, of squares below 2^53, so all sums are exact.
+    blocks = apart @ all_ones(len(columns))
+    return int(blocks.min(initial=np.inf)), isqrt(int(np.vecdot(away, away).min()))
 
 
 def pack_exemplars(held: list[Exemplars]) -> Packed:

@@ -41,7 +41,11 @@ def hadamard_sums(features: NDArray[np.uint8], seed: int, bits: int) -> NDArray[
     """The integer sums whose signs are the bits, float32 [..., bits] with exact values."""
     width = features.shape[-1]
     padded = 1 << max(0, width - 1).bit_length()
-    flips = _flips(seed, padded, -(-bits // padded))[:, :width]
+    flips = _flips(seed, padded, -(-bits // padded), width)
+    if padded <= _BLOCK:
+        # The few numbers go into the transform, not into each of the many rounds of flips.
+        sums = flips @ (features[..., None] * _hadamard(padded)[:width])
+        return sums.reshape(*features.shape[:-1], -1)[..., :bits]
     filled = _filled(width, padded)
     if filled == width:
         flipped = features[..., None, :] * flips
@@ -54,14 +58,14 @@ def hadamard_sums(features: NDArray[np.uint8], seed: int, bits: int) -> NDArray[
 def _filled(width: int, padded: int) -> int:
     """How many of the padded numbers are transformed: blocks of zeros alone are left out, as far
     as two rounds of products do."""
-    return -(-width // _BLOCK) * _BLOCK if _BLOCK < padded <= _BLOCK**2 else padded
+    return -(-width // _BLOCK) * _BLOCK if padded <= _BLOCK**2 else padded
 
 
 def _transform(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """The Hadamard transform of the last axis, which zeros would fill up to `size`, by small
     matrix products that fit the cache."""
     filled = values.shape[-1]
-    done = min(_BLOCK, size)
+    done = _BLOCK
     values = values.reshape(-1, done) @ _hadamard(done)
     while done < size:
         block = min(_BLOCK, size // done)
@@ -81,9 +85,9 @@ def _hadamard(size: int) -> NDArray[np.float32]:
 
 
 @cache
-def _flips(seed: int, padded: int, rounds: int) -> NDArray[np.float32]:
+def _flips(seed: int, padded: int, rounds: int, width: int) -> NDArray[np.float32]:
     words = random_words(seed, -(-rounds * padded // WORD_BITS))
     flat = np.where(unpack(words), np.float32(-1), np.float32(1))
-    flips = flat[: rounds * padded].reshape(rounds, padded)
+    flips = np.ascontiguousarray(flat[: rounds * padded].reshape(rounds, padded)[:, :width])
     flips.setflags(write=False)
     return flips

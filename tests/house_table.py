@@ -20,11 +20,15 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("firmware_bridge/transports.py", frozenset({"cobs", "serial"})),
     ("firmware_bridge/evaluator.py", frozenset({"numpy"})),
     ("firmware_bridge/export*.py", frozenset({"numpy"})),
+    ("firmware_bridge/liquid.py", frozenset({"numpy"})),
     ("firmware_bridge/*", frozenset({"cobs"})),
     ("edge/core/*", frozenset({"numpy"})),
     ("edge/growth/*", frozenset({"numpy", "safetensors", "torch"})),
+    ("edge/shell/sources/camera.py", frozenset({"cv2"})),
+    ("edge/shell/sources/sound.py", frozenset({"numpy", "sounddevice"})),
     ("edge/shell/cli*", frozenset({"numpy", "msgspec", "rich", "typer"})),
     ("edge/shell/*view*", frozenset({"numpy", "rich"})),
+    ("edge/shell/telemetry/sparkplug*", frozenset({"google", "msgspec"})),
     (
         "edge/shell/*",
         frozenset(
@@ -61,7 +65,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "edge/shell/cli*",
         frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.sim"}),
     ),
-    ("edge/shell/*view*", frozenset({"edge.core", "edge.sim"})),
+    ("edge/shell/*view*", frozenset({"encoder", "edge.core", "edge.sim"})),
     ("edge/shell/*", frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core"})),
     (
         "edge/sim/*",
@@ -75,6 +79,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "edge.core",
                 "edge.growth",
                 "edge.shell.store",
+                "edge.shell.weights",
             }
         ),
     ),

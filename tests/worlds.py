@@ -107,5 +107,5 @@ class World:
 
     def derived(self) -> str:
         """The digest of knowledge derived from the ledger from scratch."""
-        made = derive(self.ledger, self.runtime.knowledge.geometry)
-        return made.digest(self.model.card.fingerprint)
+        card = self.model.card.fingerprint
+        return derive(self.ledger, self.runtime.knowledge.geometry, card=card).digest(card)

@@ -3,6 +3,7 @@
 from .adaptors import Record
 from .admission import admit
 from .config import Config
+from .contributions import Contribution
 from .errors import (
     ConfigError,
     EdgeError,
@@ -10,18 +11,22 @@ from .errors import (
     StateCorruptError,
     StateError,
     StateVersionError,
+    TransportError,
 )
 from .events import (
     Abandon,
     Ack,
+    Adopt,
     Attempt,
     Candidate,
+    Changed,
     Decision,
     DriftAlarm,
     Effect,
     Enrol,
     Erase,
     Event,
+    Forecasted,
     ForgetRequest,
     Freeze,
     Grow,
@@ -53,11 +58,14 @@ from .runtime import Model, Runtime
 __all__ = [
     "Abandon",
     "Ack",
+    "Adopt",
     "Attempt",
     "Batch",
     "Candidate",
+    "Changed",
     "Config",
     "ConfigError",
+    "Contribution",
     "Decision",
     "DriftAlarm",
     "EdgeError",
@@ -66,6 +74,7 @@ __all__ = [
     "Erase",
     "Event",
     "Fact",
+    "Forecasted",
     "ForgetRequest",
     "Freeze",
     "Grow",
@@ -99,6 +108,7 @@ __all__ = [
     "StateVersionError",
     "Survey",
     "Tick",
+    "TransportError",
     "Wanted",
     "admit",
     "derive",

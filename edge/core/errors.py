@@ -28,3 +28,7 @@ class StateCorruptError(StateError):
 
 class ModelMismatchError(EdgeError):
     """The ledger's features come from another encoder or quantiser than the one in use."""
+
+
+class TransportError(EdgeError):
+    """Another program (a daemon, a broker) could not be reached, or does not answer."""

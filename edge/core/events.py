@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .adaptors.record import Record
+from .contributions import Contribution
 from .facts import Fact, Selector
 from .jobs import GrowthJob, GrowthResult
 
@@ -19,7 +20,8 @@ from .jobs import GrowthJob, GrowthResult
 class Observation:
     """One measurement.  `payload`: whatever the encoder's card says (image bytes, window, vector).
 
-    `id` must be unique for ever; empty means "<stream>:<sequence>".
+    `id` must be unique for ever; empty means "<stream>:<sequence>".  kind "series": the payload is
+    numbers to follow, {channel: number} or a list, NaN where missing; no encoder sees it.
     """
 
     stream: str
@@ -28,6 +30,7 @@ class Observation:
     payload: Any = field(repr=False, compare=False)
     id: str = ""
     subject: str = ""
+    kind: Literal["sample", "series"] = "sample"
 
     @property
     def key(self) -> str:
@@ -62,7 +65,8 @@ class Relabel:
 
 @dataclass(frozen=True, slots=True)
 class ForgetRequest:
-    """Forget every selected fact as if it had never been seen.  `request_id` names the receipt.
+    """Forget every selected fact as if it had never been seen.  `request_id` names the receipt:
+    the same request under the same id again gives the same receipt, and changes nothing.
 
     `resurvey`: also derive the geometry again from what remains (see `Survey`), where one was
     surveyed; False is quicker, and the receipt then names the geometry as not covered.
@@ -120,6 +124,7 @@ Event = (
     | GrowRequest
     | Grown
     | Rollback
+    | Contribution
     | Tick
 )
 
@@ -131,6 +136,14 @@ class Remember:
 
     facts: tuple[Fact, ...] = field(repr=False)
     evicted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adopt:
+    """Another device's sums to write in place of those it gave before, durably; without samples
+    they drop what it gave, and stay as a mark of how far it was heard."""
+
+    contribution: Contribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +274,7 @@ class DriftAlarm:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A label, enrolment, relabel or survey was taken: `count` facts changed."""
+    """A label, enrolment, relabel, survey or contribution was taken: `count` facts changed."""
 
     subject_id: str
     count: int
@@ -305,7 +318,40 @@ class Wanted:
     observation_ids: tuple[str, ...]
 
 
-Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted
+@dataclass(frozen=True, slots=True)
+class Forecasted:
+    """What is expected of a series after a sample: [horizon][channel], NaN where nothing can be
+    said yet.  horizons: samples ahead.  Nine of ten values should lie from low to high."""
+
+    stream: str
+    observation_id: str
+    captured_at_ns: int
+    channels: tuple[str, ...]
+    horizons: tuple[int, ...]
+    point: tuple[tuple[float, ...], ...]
+    low: tuple[tuple[float, ...], ...]
+    high: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A series is no longer what it was; noticed at a sample, begun `late` samples before.
+
+    change: outage, return, jump, level or drift.  severity: 0 to 1.  regime: which state the series
+    is in now; the same number comes back with the same state.
+    """
+
+    stream: str
+    observation_id: str
+    captured_at_ns: int
+    change: str
+    channels: tuple[str, ...]
+    severity: float
+    regime: int
+    late: int
+
+
+Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted | Forecasted | Changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,5 +362,15 @@ class Publish:
 
 
 Effect = (
-    Publish | Remember | Freeze | Erase | Grow | Abandon | Install | Retire | Attempt | Nominate
+    Publish
+    | Remember
+    | Adopt
+    | Freeze
+    | Erase
+    | Grow
+    | Abandon
+    | Install
+    | Retire
+    | Attempt
+    | Nominate
 )

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .adaptors.record import Record
-    from .events import Candidate
+    from .contributions import Contribution
+    from .events import Candidate, Receipt
 
 DIGEST_BITS = 256
 
@@ -131,6 +132,13 @@ class Ledger(Protocol):
 
     def candidates(self) -> Mapping[str, "Candidate"]:
         """Return the observations kept for a label, by id, oldest first."""
+
+    def receipt(self, request_id: str, selector: Selector, /) -> "Receipt | None":
+        """Return the receipt of a forget request that was carried out, with this selector where it
+        was for this one, and with another where it was not."""
+
+    def contributions(self) -> Mapping[str, "Contribution"]:
+        """Return what each other device last contributed, empty ones included."""
 
 
 def gather(facts: Iterable[Fact]) -> Batch:

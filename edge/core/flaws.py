@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import limits
+from .contributions import Contribution
 from .events import (
     Enrol,
     Event,
@@ -37,6 +38,8 @@ def _flaws(event: Event, width: int) -> Iterator[str]:
             yield from _texts(id=event.key, stream=event.stream)
             yield from _texts_or_empty(subject=event.subject)
             yield from _counts(captured_at_ns=event.captured_at_ns, sequence=event.sequence)
+            if event.kind not in {"sample", "series"}:
+                yield f"kind must be sample or series, found {_quoted(event.kind)}"
         case Label():
             yield from _texts(observation_id=event.observation_id, label=event.label)
             yield from _texts_or_empty(domain=event.domain)
@@ -60,10 +63,22 @@ def _of_request(event: Event) -> Iterator[str]:
             yield from _of_selector(event.selector)
         case GrowRequest() | Rollback():
             yield from _texts(request_id=event.request_id, domain=event.domain)
+        case Contribution():
+            yield from _of_contribution(event)
         case Grown():
             result: object = event.result
             if not isinstance(result, GrowthResult):
                 yield f"result must be a GrowthResult, found {_quoted(result)}"
+
+
+def _of_contribution(event: Contribution) -> Iterator[str]:
+    yield from _texts(device=event.device, card=event.card, geometry=event.geometry)
+    yield from _counts(revision=event.revision, seed=event.seed, samples=event.samples)
+    samples: object = event.samples
+    if isinstance(samples, int) and samples > limits.CONTRIBUTED_SAMPLES_MAX:
+        yield f"samples must be at most {limits.CONTRIBUTED_SAMPLES_MAX}, found {event.samples}"
+    if bool(event.samples) != bool(event.arrays):
+        yield "sums must be there where there are samples, and only there"
 
 
 def _of_fact(fact: Fact, width: int) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Knowledge: everything that follows from a ledger under a frozen geometry, and nothing else.
 
 `derive(ledger, geometry)` makes it from scratch; `add` and `remove` keep it up to date, exactly.
+Sums that other devices contributed are in the ledger too, and are added to those of the own facts.
 Thresholds and heads are made when first asked for after a change, always from the ledger's facts,
 so the history of how the facts came in leaves no trace.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -18,8 +19,12 @@ import hdc
 
 from . import limits
 from .adaptors import Adaptor, fit
+from .contributions import Contribution, Sums, counted, packed, read, united
 from .facts import Batch, Fact, Ledger, gather
+from .moments import COLUMNS_MAX, Moments
+from .pooled import Nearest, Pooled
 from .router import Router, allot, fit_router
+from .sampling import Reach, rank, reach, sample
 
 Concept = tuple[str, str]
 
@@ -31,67 +36,142 @@ class Knowledge:
     """Integer sums per concept, with the thresholds and heads that follow from the ledger.
 
     ledger: read only.  geometry: frozen.  All facts of the ledger must be in, see `derive`.
+    own: sums of the own facts.  memory: the same with what other devices contributed.
     """
 
     def __init__(self, ledger: Ledger, geometry: hdc.Geometry) -> None:
         self.geometry = geometry
-        self.memory = hdc.Memory(geometry)
+        self.own = hdc.Memory(geometry)
+        self.memory = self.own
         self._ledger = ledger
+        self._adopted: dict[str, tuple[Contribution, hdc.Calibration]] = {}
         self._calibration: hdc.Calibration | None = None
-        self._adaptors: dict[str, Adaptor] = {}
-        self._router: Router | None = None
+        self._calibrated: dict[str, hdc.Calibration] = {}
+        self._adaptors: dict[str, tuple[Adaptor, Reach, Reach]] = {}
+        self._router: tuple[Router, Mapping[str, int], Mapping[str, Reach]] | None = None
+        self._router_checked = False
+        self._moments: Moments | None = None
+        self._pooled: Pooled | None = None
 
     def add(self, facts: Iterable[Fact]) -> None:
         """Add facts to the sums.  Cost: one projection and one addition a fact."""
-        for (domain, label), rows in _by_concept(facts):
-            self.memory.add(domain, label, self.geometry.project(rows.features))
-        self._forget_derived()
+        given = tuple(facts)
+        for (domain, label), rows in _by_concept(given):
+            self._change(domain, label, rows, 1)
+        self._forget_derived(given)
 
     def remove(self, facts: Iterable[Fact]) -> None:
         """Subtract facts from the sums, exactly."""
-        for (domain, label), rows in _by_concept(facts):
-            self.memory.remove(domain, label, self.geometry.project(rows.features))
+        given = tuple(facts)
+        for (domain, label), rows in _by_concept(given):
+            self._change(domain, label, rows, -1)
+        self._forget_derived(given)
+
+    def adopt(self, contributions: Mapping[str, Contribution], card: str) -> None:
+        """Add the sums of other devices, by device, to those of the own facts, in place of all
+        adopted before; those of another card or geometry, or that cannot be read, stay out.
+
+        Cost: one pass over their arrays.
+        """
+        self.memory, self._adopted = self.own, {}
+        for device, one in sorted(contributions.items()):
+            sums = read(one, self.geometry) if one.fits(card, self.geometry) else ""
+            if one.samples and isinstance(sums, Sums):
+                self.memory = self.own.copy() if self.memory is self.own else self.memory
+                self.memory.merge(sums.memory)
+                self._adopted[device] = one, sums.calibration
         self._forget_derived()
+
+    @property
+    def adopted(self) -> tuple[str, ...]:
+        """The devices whose sums are in, sorted."""
+        return tuple(self._adopted)
+
+    def contribute(self, device: str, card: str, revision: int) -> Contribution:
+        """Make the contribution of the own facts.  Cost: about that of a calibration, and one pass
+        over the facts."""
+        geometry = self.geometry
+        head = (device, card, geometry.fingerprint, geometry.seed, revision)
+        if not self.own.keys:
+            return Contribution(*head)
+        calibration = self.calibration()
+        if self._adopted or calibration.exemplars:
+            held = (fact for domain in self.learned for fact in self._held(domain, frozenset()))
+            calibration = hdc.calibrate(self.own, held, exemplars=False)
+        arrays = packed(self.own, calibration, self._own_moments())
+        return Contribution(*head, sum(self.own.counts.values()), arrays)
 
     def calibration(self, without: AbstractSet[str] = frozenset()) -> hdc.Calibration:
         """Return the thresholds' ground: held-out scores of the ledger's facts, less `without`.
 
-        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain after a change.
+        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain that has changed.
         """
         if self._calibration is None:
-            self._calibration = hdc.calibrate(self.memory, self._held(without))
+            for domain in self.learned:
+                if domain not in self._calibrated:
+                    held = self._held(domain, without)
+                    self._calibrated[domain] = hdc.calibrate(self.memory, held)
+            parts = [self._calibrated[domain] for domain in self.learned]
+            made = hdc.unite(parts) if parts else hdc.calibrate(self.memory, ())
+            if self._adopted:
+                made = united(made, (one for _, one in self._adopted.values()), self.geometry)
+            self._calibration = made
         return self._calibration
 
     def adaptor(self, domain: str) -> Adaptor:
         """Return the adaptor that answers for a domain, solved now if facts have changed.
 
-        Raises KeyError for a domain without facts.
+        The own facts answer where they are the majority in the domain and know every label of it;
+        else the sums of all devices do.  Raises KeyError for a domain that nobody has facts of.
         """
+        if domain not in self._adaptors and self._by_sums(domain):
+            self._adaptors[domain] = self._answer_by_sums(domain), Reach(), Reach()
         if domain not in self._adaptors:
             versions = self._ledger.adaptors().get(domain, ())
             record = versions[0] if versions else None
             own, others = self.lessons(domain)
-            self._adaptors[domain] = fit(own, others, record, self.geometry.slices)
-        return self._adaptors[domain]
+            made = fit(own, others, record, self.geometry.slices)
+            reaches = reach(own, limits.HEAD_FACTS_MAX), reach(others, limits.SUPPORT_FACTS_MAX)
+            self._adaptors[domain] = made, *reaches
+        return self._adaptors[domain][0]
 
     def router(self) -> Router:
         """Return the router over the domains that have facts, made now if facts have changed.
 
         Raises KeyError where there is none.
         """
-        if self._router is None:
-            counts: dict[str, int] = {}
-            for (name, _), count in self._ledger.concepts().items():
-                counts[name] = counts.get(name, 0) + count
-            if not counts:
-                raise KeyError("a router needs facts")
-            shares = allot(counts)
-            batches = (sample(self._ledger.batches(name), shares[name]) for name in counts)
-            self._router = fit_router(batches, self.geometry.slices)
-        return self._router
+        if self._router is None or not self._router_checked:
+            shares = self._shares()
+            if self._router is None or self._router[1] != shares:
+                reaches: dict[str, Reach] = {}
+                batches = self._samples(shares, reaches)
+                self._router = fit_router(batches, self.geometry.slices), shares, reaches
+            self._router_checked = True
+        return self._router[0]
+
+    def _shares(self) -> dict[str, int]:
+        """Return how many facts of each domain the router is fitted to."""
+        counts: dict[str, int] = {}
+        for (name, _), count in self._ledger.concepts().items():
+            counts[name] = counts.get(name, 0) + count
+        if not counts:
+            raise KeyError("a router needs facts")
+        return allot(counts)
+
+    def _samples(self, shares: Mapping[str, int], reaches: dict[str, Reach]) -> Iterator[Batch]:
+        """Yield a sample of each domain, and put down what would change it."""
+        for name, share in shares.items():
+            batch = sample(self._ledger.batches(name), share)
+            reaches[name] = reach(batch, share)
+            yield batch
 
     def route(self, features: NDArray[np.uint8]) -> str:
         """Return the domain that uint8 [width] features belong to, judged by themselves alone."""
+        if self._adopted:
+            codes = self.geometry.project(features[None])
+            nearest = hdc.detect(codes, self.memory, self.calibration()).domain
+            if self.is_foreign(nearest):
+                return nearest
         router = self.router()
         return router.domains[int(np.argmax(router.scores(features)))]
 
@@ -108,70 +188,114 @@ class Knowledge:
         own = sample(self._ledger.batches(domain), limits.HEAD_FACTS_MAX)
         if not len(own):
             raise KeyError(domain)
-        others = (b for name in self.domains if name != domain for b in self._ledger.batches(name))
+        others = (b for name in self.learned if name != domain for b in self._ledger.batches(name))
         return own, sample(others, limits.SUPPORT_FACTS_MAX)
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The domains that have facts, sorted."""
+        """The domains that this device or another has facts of, sorted."""
         return tuple(sorted({domain for domain, _ in self.memory.keys}))
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The domains that have facts here, sorted."""
+        return tuple(sorted({domain for domain, _ in self.own.keys}))
+
+    def is_foreign(self, domain: str) -> bool:
+        """Say whether a domain is known by other devices' sums alone."""
+        return bool(self._adopted) and domain not in self.learned
+
     def digest(self, card: str, without: AbstractSet[str] = frozenset()) -> str:
-        """Hex digest of card fingerprint, geometry (with its seed), sums and thresholds."""
+        """Hex digest of card fingerprint, geometry (with its seed), sums and thresholds, and of
+        what each other device contributed."""
         parts = (card, self.geometry.fingerprint, self.memory.digest())
         thresholds = self.calibration(without).digest() if self.memory.keys else ""
-        return hashlib.sha256("\n".join((*parts, thresholds)).encode()).hexdigest()
+        adopted = tuple(f"{device} {one.content}" for device, (one, _) in self._adopted.items())
+        return hashlib.sha256("\n".join((*parts, thresholds, *adopted)).encode()).hexdigest()
 
     def refit(self, domain: str) -> None:
         """Let a domain's adaptor be made again: another version of it serves from now on."""
         self._adaptors.pop(domain, None)
 
-    def _forget_derived(self) -> None:
-        self._calibration = None
-        self._router = None
-        self._adaptors.clear()
+    def _change(self, domain: str, label: str, rows: Batch, sign: int) -> None:
+        codes = self.geometry.project(rows.features)
+        for memory in {id(one): one for one in (self.own, self.memory)}.values():
+            (memory.add if sign > 0 else memory.remove)(domain, label, codes)
+        if self._moments is not None:
+            self._moments.change((domain, label), rows.features, sign)
 
-    def _held(self, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
-        for domain in self.domains:
-            rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
-            for label, index in _groups(rows.labels):
-                for at in range(0, len(index), CODED_ROWS):
-                    part = rows.features[index[at : at + CODED_ROWS]]
-                    yield domain, label, self.geometry.project(part)
+    def _by_sums(self, domain: str) -> bool:
+        if not self._adopted:
+            return False
+        own = {key: count for key, count in self.own.counts.items() if key[0] == domain}
+        every = {key: count for key, count in self.memory.counts.items() if key[0] == domain}
+        return bool(every) and (own.keys() < every.keys() or 2 * sum(own.values())
+                                < sum(every.values()))  # fmt: skip
+
+    def _answer_by_sums(self, domain: str) -> Adaptor:
+        if self.geometry.slices[0][1] > COLUMNS_MAX:
+            labels = tuple(label for name, label in self.memory.keys if name == domain)
+            return Nearest(labels, domain, self.memory)
+        if self._pooled is None:
+            moments = self._own_moments().copy()
+            for contribution, _ in self._adopted.values():
+                moments.merge(counted(contribution.arrays), contribution.arrays)
+            self._pooled = Pooled(moments)
+        return self._pooled.discriminant(domain)
+
+    def _own_moments(self) -> Moments:
+        """Return the moments of the own facts: gathered when first needed, then kept up."""
+        if self._moments is None:
+            self._moments = Moments(self.geometry.slices[0][1])
+            for batch in self._ledger.batches():
+                for domain, label, rows in _concepts(batch):
+                    self._moments.change((domain, label), rows, 1)
+        return self._moments
+
+    def _forget_derived(self, facts: Iterable[Fact] | None = None) -> None:
+        """Drop what follows from other facts now: all of it where `facts` is None, else what was
+        made of a sample that these facts, come or gone, are in or would be in."""
+        self._calibration = self._pooled = None
+        if facts is None or self._adopted:
+            self._calibrated.clear()
+            self._adaptors.clear()
+            self._router = None
+            return
+        self._router_checked = False
+        for fact in facts:
+            self._calibrated.pop(fact.domain, None)
+            place = rank(fact.id)
+            for name, (_, own, others) in tuple(self._adaptors.items()):
+                if (own if name == fact.domain else others).changes(place):
+                    del self._adaptors[name]
+            if self._router and self._router[2].get(fact.domain, Reach()).changes(place):
+                self._router = None
+
+    def _held(self, domain: str, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
+        rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
+        for label, index in _groups(rows.labels):
+            for at in range(0, len(index), CODED_ROWS):
+                part = rows.features[index[at : at + CODED_ROWS]]
+                yield domain, label, self.geometry.project(part)
 
 
 def derive(
-    ledger: Ledger, geometry: hdc.Geometry, without: AbstractSet[str] = frozenset()
+    ledger: Ledger,
+    geometry: hdc.Geometry,
+    without: AbstractSet[str] = frozenset(),
+    card: str = "",
 ) -> Knowledge:
-    """Make the knowledge of a ledger, less the ids `without`.  Cost: one projection a fact."""
+    """Make the knowledge of a ledger, less the ids `without`.  Cost: one projection a fact.
+
+    card: fingerprint of the encoder card, by which contributions are told; without it none are in.
+    """
     knowledge = Knowledge(ledger, geometry)
     for batch in ledger.batches(None, without):
-        pairs = list(zip(batch.domains, batch.labels, strict=True))
-        for domain, label in sorted(set(pairs)):
-            index = [row for row, pair in enumerate(pairs) if pair == (domain, label)]
-            codes = geometry.project(batch.features[index])
-            knowledge.memory.add(domain, label, codes)
+        for domain, label, rows in _concepts(batch):
+            knowledge.own.add(domain, label, geometry.project(rows))
+    if card:
+        knowledge.adopt(ledger.contributions(), card)
     return knowledge
-
-
-def sample(batches: Iterable[Batch], size: int) -> Batch:
-    """Choose at most `size` facts: those whose ids hash lowest, so the choice depends on the set
-    of facts alone (bottom-k sampling, Cohen & Kaplan 2007).  Returned sorted by id."""
-    kept: list[tuple[bytes, str, str, str, int]] = []
-    rows = np.empty((0, 0), np.uint8)
-    for batch in batches:
-        if not len(rows):
-            rows = np.empty((size + limits.BATCH_FACTS, batch.features.shape[1]), np.uint8)
-        free = iter(sorted(set(range(size + len(batch))) - {place for *_, place in kept}))
-        for row, fact_id in enumerate(batch.ids):
-            rank = hashlib.blake2b(fact_id.encode(), digest_size=8).digest()
-            place = next(free)
-            rows[place] = batch.features[row]
-            kept.append((rank, fact_id, batch.domains[row], batch.labels[row], place))
-        kept = sorted(kept)[:size]
-    kept.sort(key=lambda fact: fact[1])
-    _, ids, domains, labels, places = zip(*kept, strict=True) if kept else ((),) * 5
-    return Batch(ids, domains, labels, rows[list(places)])
 
 
 def survey(
@@ -199,6 +323,14 @@ def _by_concept(facts: Iterable[Fact]) -> list[tuple[Concept, Batch]]:
     for fact in facts:
         groups.setdefault((fact.domain, fact.label), []).append(fact)
     return [(concept, gather(rows)) for concept, rows in sorted(groups.items())]
+
+
+def _concepts(batch: Batch) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
+    """Yield each concept of a batch with its features."""
+    pairs = list(zip(batch.domains, batch.labels, strict=True))
+    for domain, label in sorted(set(pairs)):
+        index = [row for row, pair in enumerate(pairs) if pair == (domain, label)]
+        yield domain, label, batch.features[index]
 
 
 def _groups(labels: tuple[str, ...]) -> list[tuple[str, list[int]]]:

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from . import limits
 from .adaptors.record import Record
+from .contributions import Contribution
 from .events import (
+    Adopt,
     Attempt,
     Candidate,
     Effect,
@@ -37,6 +39,7 @@ class MemoryLedger:
         self._adaptors: dict[str, tuple[Record, ...]] = {}
         self._attempts: dict[str, str] = {}
         self._candidates: dict[str, Candidate] = {}
+        self._contributions: dict[str, Contribution] = {}
         self.receipts: list[Receipt] = []
 
     def apply(self, effect: Effect) -> None:
@@ -46,6 +49,8 @@ class MemoryLedger:
                 self._remember(effect)
             case Erase():
                 self._erase(effect)
+            case Adopt(contribution):
+                self._contributions[contribution.device] = contribution
             case Freeze():
                 self._geometry = effect.geometry
             case Install(record):
@@ -144,6 +149,15 @@ class MemoryLedger:
     def candidates(self) -> Mapping[str, Candidate]:
         """See `facts.Ledger`."""
         return self._candidates
+
+    def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
+        """See `facts.Ledger`.  Selectors are kept as they came."""
+        found = (one for one in reversed(self.receipts) if one.request_id == request_id)
+        return next(found, None)
+
+    def contributions(self) -> Mapping[str, Contribution]:
+        """See `facts.Ledger`."""
+        return self._contributions
 
     def digest(self) -> str:
         """Hex digest of the facts alone, whatever their order."""

@@ -50,8 +50,24 @@ OPENING_OBSERVATIONS_MAX: Final = 256
 WANTED_MAX: Final = 14
 """Observations of a new domain named at a time as most worth a label."""
 
+CONTRIBUTIONS_MAX: Final = 64
+"""Devices whose sums are kept."""
+
+CONTRIBUTED_CONCEPTS_MAX: Final = 1_024
+"""Concepts one of them may have."""
+
+CONTRIBUTED_SAMPLES_MAX: Final = 1 << 24
+"""Facts one of them may sum: together they still fit the sums' 32 bits."""
+
+SERIES_MAX: Final = 64
+"""Series whose forecasters are kept; the one that is silent longest goes first."""
+
+SERIES_CHANNELS_MAX: Final = 512
+"""Channels of a series."""
+
 BATCH_FACTS: Final = 256
 """Facts read from a ledger at a time: so few that float32 sums of their products are exact."""
 
 assert BATCH_FACTS * 255 * 255 < 2**24, "integer sums in float32 must be exact"
+assert (CONTRIBUTIONS_MAX + 1) * CONTRIBUTED_SAMPLES_MAX < 2**31, "merged sums must fit int32"
 assert DRIFT_WINDOW_MAX <= WINDOW_OBSERVATIONS_MAX

@@ -36,9 +36,6 @@ PART_MIN: Final = 3
 
 CLEAVING_ROUNDS: Final = 5
 
-MANY: Final = 32
-SHORTLIST: Final = 12
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -50,14 +47,25 @@ class Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """What observations are placed on: knowledge, with the openings laid over it."""
+    """What observations are placed on: knowledge, with the openings laid over it.
+
+    learned: where the concepts of knowledge stand among those of `memory`; None where it is the
+    memory of knowledge itself.
+    """
 
     memory: hdc.Memory
     calibration: hdc.Calibration
+    learned: NDArray[np.intp] | None = None
 
-    def near(self, codes: hdc.Codes) -> dict[str, int]:
-        """Return the novelty of one sample to each domain, openings included: see `near`."""
-        return near(codes, self.memory)
+    def compare(self, codes: hdc.Codes, known: Knowledge) -> tuple[hdc.Comparison, hdc.Comparison]:
+        """Compare one sample with what is learned, and with that and the openings, measuring once
+        where both look at all concepts."""
+        whole = hdc.compare(codes, self.memory, self.calibration)
+        if self.learned is None:
+            return whole, whole
+        if whole.columns is not None:
+            return hdc.compare(codes, known.memory, known.calibration()), whole
+        return whole.among(known.memory.keys, self.learned), whole
 
     def apart(self, samples: hdc.Codes, labels: Sequence[str], home: str) -> float:
         """Return how many times farther samples are from a domain than from each other.
@@ -157,7 +165,9 @@ class Openings:
         memory = memory.copy()
         for fact in facts:
             memory.add(*fact)
-        return Ground(memory, _united(known.calibration(), hdc.calibrate(memory, facts)))
+        calibration = hdc.unite([known.calibration(), hdc.calibrate(memory, facts)])
+        at = {key: place for place, key in enumerate(memory.keys)}
+        return Ground(memory, calibration, np.array([at[key] for key in known.memory.keys]))
 
     def _provisional(self, known: Knowledge) -> Iterator[tuple[str, str, hdc.Codes]]:
         for name, rows in self._rows.items():
@@ -196,21 +206,6 @@ def _squares(rows: NDArray[np.float32], ends: NDArray[np.float32]) -> NDArray[np
     return np.stack([np.square(rows - end).sum(axis=1) for end in ends], axis=1)
 
 
-def near(codes: hdc.Codes, memory: hdc.Memory) -> dict[str, int]:
-    """Return the novelty of one sample to each domain, 1,024 a spread, all on one scale.
-
-    With more than 32 concepts only the domains of the nearest twelve are there.
-    """
-    keys = memory.keys
-    only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-    scores = memory.score(codes, only=only)[0].tolist()
-    named = keys if only is None else [keys[at] for at in only]
-    found: dict[str, int] = {}
-    for (domain, _), score in zip(named, scores, strict=True):
-        found[domain] = min(score, found.get(domain, score))
-    return found
-
-
 def unpack(rows: Iterable[Row]) -> NDArray[np.uint8]:
     """Put the features of rows, one at least, side by side: uint8 [n, width]."""
     return np.array([np.frombuffer(row.features, np.uint8) for row in rows], np.uint8)
@@ -240,23 +235,3 @@ def _learned(name: str, rows: Sequence[Row], known: Knowledge, config: Config) -
     parts = [verdicts[at : at + size] for at in range(0, len(verdicts), size)]
     found = [hdc.detect_window(part, calibration, rate) for part in parts]
     return all(one.known and one.domain == name for one in found)
-
-
-def _united(known: hdc.Calibration, opened: hdc.Calibration) -> hdc.Calibration:
-    """One calibration of two; of a domain in both, the held-out scores of both count."""
-    keys = (*known.keys, *opened.keys)
-    order = sorted(range(len(keys)), key=lambda at: keys[at])
-    scores = dict(known.scores)
-    for domain, found in opened.scores.items():
-        scores[domain] = np.sort(np.concatenate([scores.get(domain, found[:0]), found]))
-    exemplars = (*known.exemplars, *opened.exemplars)
-    near = np.concatenate([known.near, opened.near])
-    return hdc.Calibration(
-        tuple(keys[at] for at in order),
-        np.concatenate([known.scales, opened.scales])[order],
-        np.concatenate([known.usual, opened.usual])[order],
-        scores,
-        known.skews | opened.skews,
-        tuple(exemplars[at] for at in order) if exemplars else (),
-        near[order] if exemplars else near,
-    )

@@ -73,9 +73,9 @@ class Reconfigurator:
         if self.running is not None:
             reason = f"growing {domain}: an adaptor of {self.running.domain} is being grown"
             yield Publish(Rejected(request_id, reason, "ask again when it is done"))
-        elif domain not in known.domains:
-            reason = f"growing {domain}: no such domain"
-            hint = f"known domains: {', '.join(known.domains) or 'none'}"
+        elif domain not in known.learned:
+            reason = f"growing {domain}: no facts of such a domain"
+            hint = f"domains with facts: {', '.join(known.learned) or 'none'}"
             yield Publish(Rejected(request_id, reason, hint))
         else:
             yield from self._start(domain, *known.lessons(domain), ledger)
@@ -101,7 +101,7 @@ class Reconfigurator:
             reason = f"rolling back {event.domain}: no adaptor serves there, the head alone answers"
             yield Publish(Rejected(event.request_id, reason, "see `auricle adaptors`"))
             return
-        if event.domain in known.domains:
+        if event.domain in known.learned:
             yield Attempt(event.domain, fingerprint(known.lessons(event.domain)[0]))
         yield from self._retire(kept[0], "rolled back", _successor(kept[1:]), known)
 
@@ -121,7 +121,7 @@ class Reconfigurator:
     def clear(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
         """Retire the adaptors of domains without facts: renamed, merged or forgotten."""
         for domain, versions in sorted(ledger.adaptors().items()):
-            if domain not in known.domains:
+            if domain not in known.learned:
                 for record in versions:
                     yield from self._retire(record, "retired", "the domain has no facts", known)
 
@@ -201,7 +201,7 @@ def _flaw(result: GrowthResult, job: GrowthJob, known: Knowledge) -> str:
     record = result.record
     if record is None:
         return ""
-    if job.domain not in known.domains:
+    if job.domain not in known.learned:
         return "the domain has no facts any more"
     if (record.domain, record.version) != (job.domain, job.version):
         return f"the worker returned {record.domain} version {record.version}"

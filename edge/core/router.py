@@ -29,7 +29,6 @@ RIDGE: Final = 0.05
 KERNEL_RIDGE: Final = 0.3
 CHUNK: Final = 256
 SHARPNESSES: Final = np.geomspace(1, 50, 24)
-STAYS: Final = (0.0, 0.9, 0.99, 0.999)
 
 Floats = NDArray[np.float32]
 Span = tuple[int, int]
@@ -67,6 +66,13 @@ class Router:
     def scores(self, features: NDArray[np.uint8]) -> Floats:
         """Log-probabilities float32 [..., domains] of uint8 [..., width] features.
 
+        Costs and raises what `logits` does.
+        """
+        return _log_softmax(self.logits(features))
+
+    def logits(self, features: NDArray[np.uint8]) -> Floats:
+        """`scores` before they are made to sum up to one: float32 [..., domains].
+
         Cost: columns x domains multiply-adds a sample, and where the ridge is not sure
         (columns + domains) x landmarks more.
         Raises ModelMismatchError for features of another width or type.
@@ -77,17 +83,17 @@ class Router:
                 f"{features.shape}",
                 "encode with the model that the ledger's facts come from",
             )
-        rows = np.asarray(
-            (features[..., slice(*self.span)] - self.centre) * self.factor, np.float32
-        )
+        rows = np.subtract(features[..., slice(*self.span)], self.centre, dtype=np.float32)
+        rows *= self.factor
         flat = rows.reshape(-1, rows.shape[-1])
-        found = np.asarray(flat @ self.weights + self.bias, np.float32)
+        found = flat @ self.weights
+        found += self.bias
         if len(self.landmarks):
             unsure = _leads(found) < self.lead
             if unsure.any():
                 found[unsure] += _kernel(flat[unsure], self.landmarks, self.reach) @ self.votes
-        surer = np.asarray(found * self.sharpness, np.float32)
-        return _log_softmax(surer).reshape(*rows.shape[:-1], -1)
+        found *= np.float32(self.sharpness)
+        return found.reshape(*rows.shape[:-1], -1)
 
 
 def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
@@ -104,6 +110,8 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
     ridge = _fit_ridge(rows)
     margins = _margins(ridge.left, rows.owners)
     at = _choose_landmarks(rows, margins)
+    if margins.min() > 0:
+        return _straight(rows, ridge, at, spans[-1][1], span)
     landmarks = ridge.standardise(rows.features[at])
     squares = _squares(landmarks, landmarks)
     reach = 1 / max(float(squares.mean(dtype=np.float64)), 1e-6)
@@ -145,28 +153,6 @@ def allot(counts: Mapping[str, int]) -> dict[str, int]:
     return made
 
 
-def sharpen(window: Floats) -> Floats:
-    """Probabilities float32 [domains] of the last sample, given those before it.
-
-    window: log-probabilities [n, domains] of one stream, oldest first.  A stream that stays in its
-    domain tells more together than one by one; one that mixes domains does not.  So several rates
-    of staying are followed at once (the forward pass of Rabiner 1989, section III.A) and each
-    counts as much as it has explained the window so far.
-    """
-    domains = window.shape[1]
-    stays = np.asarray(STAYS)[:, None]
-    shift = window.max(axis=1, keepdims=True)
-    belief = np.full((len(STAYS), domains), 1 / domains)
-    explained = np.zeros((len(STAYS), 1))
-    for row in np.exp(np.asarray(window - shift, np.float64)):
-        belief = (stays * belief + (1 - stays) / domains) * row
-        total = belief.sum(axis=1, keepdims=True)
-        explained += np.log(total)
-        belief /= total
-    shares = np.exp(explained - explained.max())
-    return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
     """Facts, sorted by domain and id.  owners: places in `domains`.  ranks: hashes of ids."""
@@ -199,6 +185,19 @@ def _only(domains: tuple[str, ...], width: int, span: Span) -> Router:
     return Router(
         domains, width, span, still, still, still[:, None], np.zeros(1, np.float32),
         nothing, nothing[:, :1],
+    )  # fmt: skip
+
+
+def _straight(rows: _Rows, ridge: _Ridge, at: NDArray[np.intp], width: int, span: Span) -> Router:
+    """Make a router of a ridge that puts every fact, unseen, into its own domain: landmarks would
+    never be asked, and cost more than the rest."""
+    target = np.eye(len(rows.domains), dtype=np.float32)[rows.owners[at]]
+    shares = _shares(len(rows.owners), len(at))
+    sharpness = _calibrate(target - ridge.left[at], rows.owners[at], shares)
+    nothing = np.zeros((0, span[1] - span[0]), np.float32)
+    return Router(
+        rows.domains, width, span, ridge.centre, ridge.factor, ridge.weights, ridge.bias,
+        nothing, np.zeros((0, len(rows.domains)), np.float32), sharpness=sharpness,
     )  # fmt: skip
 
 
@@ -240,9 +239,11 @@ def _fit_ridge(rows: _Rows) -> _Ridge:
     sought = np.zeros((columns, len(rows.domains)), np.float32)
     for part in _parts(count):
         inputs = (rows.features[part] - centre) * factor
-        weighted = inputs * rows.weights[part, None]
-        gram += weighted.T @ inputs
-        sought += weighted.T @ shifted[rows.owners[part]]
+        # The same matrix twice: its products are symmetric, and half of them are enough.
+        inputs *= np.sqrt(rows.weights[part, None])
+        gram += inputs.T @ inputs
+        targets = shifted[rows.owners[part]] * np.sqrt(rows.weights[part, None])
+        sought += inputs.T @ targets
     gram.flat[:: columns + 1] += RIDGE * np.trace(gram) / count + 1e-3
     inverse = np.linalg.inv(gram)
     weights = np.asarray(inverse @ sought, np.float32)

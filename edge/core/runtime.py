@@ -16,7 +16,9 @@ import hdc
 from . import knowledge as derivation
 from . import limits
 from .admission import admit
+from .adoption import adopt, aside
 from .config import Config
+from .contributions import Contribution
 from .events import (
     Ack,
     Effect,
@@ -41,8 +43,10 @@ from .events import (
 )
 from .facts import Fact, Ledger, Selector
 from .flaws import flaw
+from .forecasting import State
 from .recent import Seen
 from .reconfigurator import Reconfigurator
+from .series import Series
 from .watch import Watch
 
 NOT_COVERED = (
@@ -72,12 +76,16 @@ class Model(Protocol):
 class Runtime:
     """Learns, detects, routes, answers and forgets, one event at a time.
 
-    config: settings.  model: the frozen encoder.  ledger: what is known, read only.
+    config: settings.  model: the frozen encoder.  ledger: what is known, read only.  weights: of
+    the network that forecasts series, random ones without; `series` is what follows these.
     Opening costs one projection per fact in the ledger.
     """
 
-    def __init__(self, config: Config, model: Model, ledger: Ledger) -> None:
+    def __init__(
+        self, config: Config, model: Model, ledger: Ledger, weights: State | None = None
+    ) -> None:
         self.config = config
+        self.series = Series(config, weights)
         self._model = model
         self._width = model.card.width
         self._ledger = ledger
@@ -94,6 +102,7 @@ class Runtime:
             GrowRequest: self._grow,
             Grown: self._grown,
             Rollback: self._rollback,
+            Contribution: self._contribution,
             Tick: self._tick,
         }
 
@@ -109,9 +118,16 @@ class Runtime:
         """Hex digest of card, geometry, sums and thresholds: equal for equal sets of facts."""
         return self.knowledge.digest(self._model.card.fingerprint)
 
+    def contribute(self, device: str, revision: int) -> Contribution:
+        """Make the contribution of this device's own facts, once all effects are applied."""
+        return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
+
     # --- observations ---------------------------------------------------------------------------
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
+        if event.kind == "series":
+            yield from map(Publish, self.series.look(event))
+            return
         try:
             features = self._model.encode(event.payload).values
         except encoder.EncoderError as error:
@@ -203,6 +219,13 @@ class Runtime:
             yield Remember(admission.entering, tuple(fact.id for fact in turnover))
         yield Publish(Ack(subject_id, len(admission.entering), admission.detail))
 
+    # --- other devices --------------------------------------------------------------------------
+
+    def _contribution(self, event: Contribution) -> Iterator[Effect]:
+        for effect in adopt(event, self.knowledge, self._ledger, self._model.card.fingerprint):
+            self._watch.changed()
+            yield effect
+
     # --- growth ---------------------------------------------------------------------------------
 
     def _grow(self, event: GrowRequest) -> Iterator[Effect]:
@@ -221,12 +244,13 @@ class Runtime:
     # --- geometry and forgetting ----------------------------------------------------------------
 
     def _survey(self, _event: Survey) -> Iterator[Effect]:
-        if not self.knowledge.memory.keys:
+        if not self.knowledge.own.keys:
             yield _reject("survey", "surveying: the ledger has no facts", "learn something first")
             return
         geometry = self._settle(frozenset())
         yield Freeze(geometry.pack())
-        yield Publish(Ack("survey", sum(self.knowledge.memory.counts.values())))
+        facts = sum(self.knowledge.own.counts.values())
+        yield Publish(Ack("survey", facts, aside(self.knowledge, self._ledger)))
 
     def _settle(self, without: AbstractSet[str]) -> hdc.Geometry:
         """Derive everything again; what the streams hold was projected with the old geometry."""
@@ -234,19 +258,24 @@ class Runtime:
         parts = spans(card.slices)
         geometry = (
             derivation.survey(self._ledger, parts, self.config.seed, without, card.quantiser)
-            if self.knowledge.memory.keys
+            if self.knowledge.own.keys
             else hdc.plain(self._width, parts, self.config.seed)
         )
-        self.knowledge = derivation.derive(self._ledger, geometry, without)
+        self.knowledge = derivation.derive(self._ledger, geometry, without, card.fingerprint)
         self._watch.clear_windows()
         return geometry
 
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
+        stored = self._ledger.receipt(event.request_id, event.selector)
+        if stored is not None:
+            yield _repeated(event, stored)
+            return
         ids = frozenset(self._ledger.select(event.selector))
+        followed = self.series.forget(event.selector)
         matched = frozenset(self._watch.waiting(event.selector)) | self._kept(event.selector)
         # A redelivered observation may match where the fact of that id does not: it keeps the fact.
         waiting = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
-        if event.selector.empty or not ids | matched:
+        if event.selector.empty or not (ids | matched or followed):
             yield _reject(
                 event.request_id,
                 f"forgetting: nothing matches {_brief(event.selector)}",
@@ -319,12 +348,23 @@ class Runtime:
             if packed is None
             else hdc.Geometry.unpack(dict(packed))
         )
-        return derivation.derive(self._ledger, geometry)
+        return derivation.derive(self._ledger, geometry, card=card.fingerprint)
 
 
 def spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
     """Turn a card's tap slices into the (start, stop) pairs that hdc takes."""
     return tuple((part.start, part.stop) for part in slices)
+
+
+def _repeated(event: ForgetRequest, stored: Receipt) -> Publish:
+    """Answer a request that was carried out before as it was answered then."""
+    if stored.selector == event.selector:
+        return Publish(stored)
+    return _reject(
+        event.request_id,
+        "forgetting: this request id was used for something else",
+        "give each request an id of its own",
+    )
 
 
 def _reject(subject_id: str, reason: str, hint: str) -> Publish:

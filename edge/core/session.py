@@ -40,11 +40,13 @@ class Session:
     def glance(self, key: str, codes: hdc.Codes, known: Knowledge, ground: Ground) -> Glance:
         """Look at one observation: by what is learned, and openings included."""
         rate = self._config.false_alarm_rate
-        verdict = hdc.detect(codes, known.memory, known.calibration(), rate)
-        placed = verdict
-        if ground.memory is not known.memory:
-            placed = hdc.detect(codes, ground.memory, ground.calibration, rate)
-        return Glance(key, codes, verdict, placed, ground.near(codes))
+        inner, whole = ground.compare(codes, known)
+        verdict = placed = hdc.decide(inner, known.memory, known.calibration(), rate)
+        learned = near = inner.nearest()
+        if whole is not inner:
+            placed = hdc.decide(whole, ground.memory, ground.calibration, rate)
+            near = whole.nearest()
+        return Glance(key, codes, verdict, placed, near, learned)
 
     def next_domain(self, known: Knowledge) -> str:
         """Return a name for a domain that no domain, opening or stream has."""

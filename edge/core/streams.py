@@ -3,19 +3,16 @@
 A crash may cost this state: verdict, route and answer do not depend on it.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 import hdc
 
 from . import limits
-
-Floats = NDArray[np.float32]
+from .standing import OWN_WEIGHT, Standing
+from .trail import Trail
 
 ODD_SPREADS: Final = 3
 """Spreads above what is usual that make a sample odd where no rate can be ordered yet."""
@@ -23,16 +20,13 @@ ODD_SPREADS: Final = 3
 KEPT_WINDOWS: Final = 3
 """Windows kept: an alarm may come that late, and must reach back to where the stream moved."""
 
-OWN_WEIGHT: Final = 8
-"""How many of its neighbours an observation outweighs when its domain is decided."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Glance:
     """One observation as it was seen.
 
     verdict: by what is learned.  placed: the same, openings included.  near: novelty to each
-    domain, openings included.
+    domain, openings included.  learned: the same without them.
     """
 
     key: str
@@ -40,6 +34,7 @@ class Glance:
     verdict: hdc.Verdict
     placed: hdc.Verdict
     near: Mapping[str, int]
+    learned: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def odd(self) -> bool:
@@ -63,9 +58,14 @@ class Stream:
     version: int = 0
     outside: int = 0
     elsewhere: int = 0
-    _glances: deque[Glance] = field(default_factory=deque)
-    _routed: tuple[str, ...] = ()
-    _routes: list[Floats] = field(default_factory=list)
+    trail: Trail = field(init=False)
+    _glances: list[Glance] = field(default_factory=list)
+    _whole: Standing = field(default_factory=Standing)
+    _around: Standing = field(default_factory=Standing)
+
+    def __post_init__(self) -> None:
+        """Start the trail."""
+        self.trail = Trail(self.length)
 
     @property
     def alarmed(self) -> bool:
@@ -97,7 +97,7 @@ class Stream:
     @property
     def window(self) -> tuple[Glance, ...]:
         """The window, oldest first."""
-        return self.recent[-self.length :]
+        return tuple(self._glances[-self.length :])
 
     @property
     def strange(self) -> tuple[Glance, ...]:
@@ -107,24 +107,27 @@ class Stream:
     @property
     def here(self) -> str:
         """The domain that the window as a whole is nearest to."""
-        return nearest(self.window)
+        return self._whole.first()
 
     def push(self, glance: Glance) -> None:
         """Keep an observation; beyond three windows the oldest goes."""
-        self._glances.append(glance)
-        if len(self._glances) > KEPT_WINDOWS * self.length:
-            self._glances.popleft()
-
-    def follow(self, domains: tuple[str, ...], route: Floats) -> Floats:
-        """Keep log-probabilities float32 [domains] of an observation; return the window's,
-        [n, domains], oldest first.  Those for other domains than now known are dropped."""
-        kept = self._routes if domains == self._routed else []
-        self._routed, self._routes = domains, [*kept, route][-self.length :]
-        return np.stack(self._routes)
+        glances, around = self._glances, 2 * (self.length // 2) + 1
+        glances.append(glance)
+        self._whole.add(glance.near)
+        self._around.add(glance.near)
+        if len(glances) > self.length:
+            self._whole.remove(glances[-1 - self.length].near)
+        if len(glances) > around:
+            self._around.remove(glances[-1 - around].near)
+        if len(glances) > KEPT_WINDOWS * self.length:
+            del glances[0]
 
     def refresh(self, look: Callable[[Glance], Glance], version: int) -> None:
         """Look at every observation again, after knowledge has changed to `version`."""
-        self._glances = deque(look(glance) for glance in self._glances)
+        glances = [look(glance) for glance in self._glances]
+        self._empty()
+        for glance in glances:
+            self.push(glance)
         self.version = version
 
     def note(self, *, known: bool | None) -> None:
@@ -134,7 +137,10 @@ class Stream:
     def settled(self) -> tuple[Glance, str] | None:
         """Return the newest observation with half a window after it, and the domain it is in."""
         at = len(self._glances) - 1 - self.length // 2
-        return (self._glances[at], self.place(at)) if at >= 0 else None
+        if at < 0:
+            return None
+        glance = self._glances[at]
+        return glance, self._around.first(glance.near)
 
     def place(self, at: int) -> str:
         """Return the domain of observation `at` of `recent`, in the light of its neighbours.
@@ -142,14 +148,17 @@ class Stream:
         Where they lie in one domain they outweigh a stray look of its own; where domains meet, or
         come mixed, they cancel out and its own look decides.
         """
-        half, glances = self.length // 2, self.recent
+        half, glances = self.length // 2, self._glances
         return nearest(glances[max(0, at - half) : at + half + 1], glances[at])
 
     def clear(self) -> None:
         """Drop the windows: they may hold what was just forgotten."""
-        self._glances.clear()
-        self._routes.clear()
+        self._empty()
+        self.trail.clear()
         self.outside = self.elsewhere = 0
+
+    def _empty(self) -> None:
+        self._glances, self._whole, self._around = [], Standing(), Standing()
 
 
 def nearest(glances: Iterable[Glance], one: Glance | None = None) -> str:

@@ -17,9 +17,7 @@ from .events import Decision, DriftAlarm, Message, Nominate, Observation
 from .facts import Fact, Selector
 from .knowledge import Knowledge
 from .nomination import Nomination
-from .openings import near
 from .recent import Seen
-from .router import sharpen
 from .session import Session
 from .streams import Glance, Stream
 from .tally import Served
@@ -117,21 +115,19 @@ class Watch:
 
     def _route(self, stream: Stream, glance: Glance, features: Features, known: Knowledge) -> str:
         """Return the domain that a sample belongs to, in the light of its stream's last ones; the
-        nearest where it is new."""
-        router = known.router()
-        window = stream.follow(router.domains, router.scores(features))
-        if glance.verdict.known is False:
+        nearest where it is new.  The router judges between domains with facts here; one known by
+        other devices' sums alone is where the detector says so."""
+        if known.is_foreign(glance.verdict.domain):
             return glance.verdict.domain
-        firsts = window.argmax(axis=1)
-        # Where each says the same, so do all together.
-        alike = bool((firsts == firsts[-1]).all())
-        return router.domains[int(firsts[-1] if alike else np.argmax(sharpen(window)))]
+        router = known.router()
+        routed = stream.trail.follow(router.domains, router.logits(features))
+        return glance.verdict.domain if glance.verdict.known is False else routed
 
     def _answer(self, glance: Glance, domain: str, features: Features, known: Knowledge) -> str:
         """Let the domain answer, or, for a sample that is new to it, the nearest domains."""
         if glance.verdict.known is not False:
             return known.answer(domain, features)
-        return blend(near(glance.codes, known.memory), features, known)
+        return blend(glance.learned, features, known)
 
     def _judge(self, stream: Stream, known: Knowledge) -> hdc.WindowVerdict | None:
         if not stream.full:

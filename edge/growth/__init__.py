@@ -4,6 +4,7 @@ Imported in the worker process, by the simulator and by benchmarks; never by wha
 """
 
 from .growing import grow
+from .studying import study
 from .training import train
 
-__all__ = ["grow", "train"]
+__all__ = ["grow", "study", "train"]

@@ -21,6 +21,7 @@ from ..core.adaptors import (
     standardise,
     tune_kernel,
 )
+from .determinism import repeatable
 from .networks import transform
 
 STEPS: Final = 24
@@ -90,15 +91,9 @@ def _descend(
     lessons: Lessons,
     seed: int,
 ) -> dict[str, Floats]:
-    """Take the steps, on one thread, with algorithms that repeat."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(mode=True)
-    try:
+    """Take the steps, so that they repeat."""
+    with repeatable():
         return _steps(blueprint, _start(wanted, seed), sizes, lessons, seed)
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
 
 
 def _start(wanted: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:

@@ -1,12 +1,14 @@
 """How exports for microcontrollers, and what comes from them, are shown."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..core import Decision
 from .actions import Predicted
 from .bridging import Attachment
 from .extraction import Measured
+from .extraction_liquid import Exported
 from .extraction_plan import Budget, Plan
 from .views import say, show_prediction, show_table
 
@@ -75,6 +77,15 @@ def plan_as_data(plan: Plan, budget: Budget, names: tuple[str, ...]) -> dict[str
     offers = [dict(zip(KEYS, _row(one, budget), strict=True)) for one in plan.offers]
     chosen = dict(zip(KEYS, _row(plan.chosen, budget), strict=True))
     return {"offers": offers, "chosen": chosen, "files": names}
+
+
+def show_forecaster(told: Exported, folder: Path) -> None:
+    """Print what a forecaster became."""
+    say(
+        f"{told.units} units over {told.inputs} inputs: {told.flash_bytes} bytes of weights,"
+        f" {told.ram_bytes} of RAM a channel"
+    )
+    say(f"wrote {', '.join(told.files)} to {folder}")
 
 
 def show_decision(decision: Decision) -> None:

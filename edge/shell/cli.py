@@ -16,10 +16,15 @@ from . import (
     actions,
     cli_bridge,
     cli_change,
+    cli_command,
     cli_encoder,
     cli_files,
+    cli_forecast,
     cli_grow,
+    cli_run,
     cli_sim,
+    cli_train,
+    cli_watch,
     growing,
     growth_views,
     views,
@@ -28,9 +33,10 @@ from .cli_options import HERE, HomeOption, JsonOption
 from .home import Home, create_home
 
 ORDER = (
-    "demo", "init", "learn", "grow", "predict", "inspect", "adaptors", "rollback", "relabel",
-    "forget", "verify", "survey", "backup", "restore", "export", "merge", "encoder", "export-c",
-    "bridge", "simulate",
+    "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
+    "label", "command", "keygen", "inspect", "adaptors", "rollback", "relabel", "forget",
+    "verify", "survey", "backup", "restore", "export", "merge", "encoder", "forecast", "train",
+    "export-c", "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -172,9 +178,16 @@ def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+app.command()(cli_run.run)
 app.command()(cli_grow.grow)
+app.command()(cli_train.train)
 app.command()(cli_grow.adaptors)
 app.command()(cli_grow.rollback)
+app.command()(cli_watch.status)
+app.command()(cli_watch.top)
+app.command()(cli_watch.label)
+app.command()(cli_command.command)
+app.command()(cli_command.keygen)
 app.command()(cli_change.forget)
 app.command()(cli_change.relabel)
 app.command()(cli_change.survey)
@@ -185,5 +198,6 @@ app.command()(cli_files.merge)
 app.add_typer(cli_encoder.app, name="encoder")
 app.command(name="export-c")(cli_bridge.export_c)
 app.add_typer(cli_bridge.app, name="bridge")
+app.command(name="forecast")(cli_forecast.forecast)
 app.command(name="simulate")(cli_sim.simulate)
 app.command(name="demo")(cli_sim.demo)

@@ -11,9 +11,11 @@ from ..core import ConfigError, Decision
 from . import bridge_view, views
 from .bridging import Attachment, event_as_data, open_link, totals, turns
 from .cli_options import HERE, HomeOption, JsonOption
+from .extraction_liquid import export_forecaster
 from .extraction_plan import KIB, Budget, Wish, plan_export, read_ground, write_export
 from .home import Home
 from .settings import read_settings
+from .weights import read_weights, shipped_weights
 
 BaudOption = Annotated[int, typer.Option(help="Bits a second of a serial port.")]
 SecondsOption = Annotated[float | None, typer.Option(help="Stop after that long; else on ^C.")]
@@ -89,9 +91,18 @@ def export_c(
     bits: Annotated[int | None, typer.Option(help="Bits of a hypervector; else what fits.")] = None,
     domain: Annotated[list[str] | None, typer.Option(help="Only this domain; repeat.")] = None,
     rate: Annotated[float, typer.Option(help="False alarms among known samples.")] = 0.01,
+    forecaster: Annotated[
+        str,
+        typer.Option(help="Write this forecaster instead: a file of weights, or `shipped`."),
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Write the knowledge as C for a microcontroller: what fits, and what smaller ones lose."""
+    if forecaster:
+        arrays = shipped_weights() if forecaster == "shipped" else read_weights(Path(forecaster))
+        told = export_forecaster(arrays, out)
+        views.show_json(told) if as_json else bridge_view.show_forecaster(told, out)
+        return
     path = knowledge or home / read_settings(home).knowledge.file
     budget = Budget(flash_kib * KIB, ram_kib * KIB)
     ground = read_ground(path)

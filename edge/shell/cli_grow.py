@@ -20,7 +20,7 @@ def grow(
 ) -> None:
     """Search and train an adaptor now; it serves where it beats what serves on held-out facts."""
     with Home(home) as opened, growth_views.waiting() as beat:
-        names = [domain] if domain else opened.runtime.knowledge.domains
+        names = [domain] if domain else opened.runtime.knowledge.learned
         if not names:
             raise ConfigError("growing: nothing is learned yet", "see `auricle learn`")
         done = (growing.grow_domain(opened, name, beat) for name in names)

@@ -1,6 +1,7 @@
 """Files that are there after a power cut: written, synced, and named in a synced folder."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 SIDE_FILES = ("-wal", "-shm")
@@ -31,6 +32,20 @@ def write_text(path: Path, text: str) -> None:
         place(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Write files into a folder, made where it is not there, each whole or not at all; returns
+    their names, sorted.  Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        fresh = folder / f"{name}.new"
+        try:
+            fresh.write_bytes(content)
+            place(fresh, folder / name)
+        finally:
+            fresh.unlink(missing_ok=True)
+    return tuple(sorted(contents))
 
 
 def discard(path: Path) -> None:

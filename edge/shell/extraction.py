@@ -18,8 +18,9 @@ import hdc
 
 from ..core import EdgeError, Knowledge, Ledger
 from ..core.adaptors import LEVELS, Adaptor, Fitted
-from ..core.knowledge import Concept, sample
+from ..core.knowledge import Concept
 from ..core.limits import CALIBRATION_FACTS_MAX, HEAD_FACTS_MAX
+from ..core.sampling import sample
 from .extraction_parts import (
     LEVELS_WHOLE,
     columns_part,

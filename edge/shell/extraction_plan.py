@@ -12,7 +12,7 @@ import firmware_bridge as bridge
 import hdc
 
 from ..core import EdgeError, derive
-from .durable import place
+from .durable import write_files
 from .extraction import (
     Ground,
     Measured,
@@ -144,16 +144,7 @@ def _shapes(ground: Ground, wish: Wish, domains: tuple[str, ...]) -> Iterator[Sh
 
 def write_export(ground: Ground, chosen: Measured, folder: Path) -> tuple[str, ...]:
     """Write an extract's C files into a folder, each whole or not at all; returns their names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = bridge.write_c(chosen.extract, golden_features(ground))
-    for name, content in made.items():
-        fresh = folder / f"{name}.new"
-        try:
-            fresh.write_bytes(content)
-            place(fresh, folder / name)
-        finally:
-            fresh.unlink(missing_ok=True)
-    return tuple(sorted(made))
+    return write_files(folder, bridge.write_c(chosen.extract, golden_features(ground)))
 
 
 def golden_features(ground: Ground) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from ..core import StateCorruptError, StateError, StateVersionError
 from . import schema
@@ -17,6 +18,18 @@ HEADER = b"SQLite format 3\x00"
 HEADER_BYTES = 100
 VERSION_AT = slice(60, 64)
 """Where the header of an SQLite file holds `user_version`, the highest byte first."""
+
+
+class Layout(Protocol):
+    """A module like `schema`: whose file it is, its newest version, and the way there."""
+
+    APPLICATION_ID: int
+
+    def version(self) -> int:
+        """Return the newest version."""
+
+    def migrate(self, db: sqlite3.Connection, found: int) -> None:
+        """Bring a file from version `found` to the newest."""
 
 
 class WriterLock:
@@ -81,8 +94,8 @@ def transaction(db: sqlite3.Connection, path: Path, doing: str) -> Iterator[sqli
             raise
 
 
-def open_database(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """Open a knowledge file, migrating an older layout after copying it aside.
+def open_database(path: Path, *, writable: bool, layout: Layout = schema) -> sqlite3.Connection:
+    """Open a database file, migrating an older layout after copying it aside.
 
     One opened for reading shows one state of the file until it is closed, whatever others write.
     Raises StateVersionError for a newer layout and StateCorruptError for a file that is none of
@@ -93,9 +106,9 @@ def open_database(path: Path, *, writable: bool) -> sqlite3.Connection:
     try:
         if not writable:
             db = _hold_view(db, path)
-        _check_version(path, db, writable=writable)
+        _check_version(path, db, layout, writable=writable)
         if writable:
-            _prepare(path, db)
+            _prepare(path, db, layout)
     except BaseException:
         db.close()
         raise
@@ -113,7 +126,7 @@ def copy_updated(path: Path, target: Path) -> Path:
     if not 0 < found < schema.version():
         return path
     with closing(_connect(path, "mode=ro")) as db:
-        _check_version(path, db, writable=True)
+        _check_version(path, db, schema, writable=True)
         db.execute("VACUUM INTO ?", (str(target),))
     with closing(_connect(target, "mode=rw")) as copy:
         schema.migrate(copy, found)
@@ -159,24 +172,24 @@ def _check_header(path: Path) -> None:
         )
 
 
-def _check_version(path: Path, db: sqlite3.Connection, *, writable: bool) -> None:
+def _check_version(path: Path, db: sqlite3.Connection, layout: Layout, *, writable: bool) -> None:
     found = _version(db)
     application = db.execute("PRAGMA application_id").fetchone()[0]
     tables = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-    if tables and application != schema.APPLICATION_ID:
+    if tables and application != layout.APPLICATION_ID:
         raise StateCorruptError(
             f"opening {path}: it is a database of another program", "check the path"
         )
-    if found > schema.version():
+    if found > layout.version():
         raise StateVersionError(
             f"opening {path}: its layout is version {found}, this program knows up to"
-            f" {schema.version()}",
+            f" {layout.version()}",
             "install a newer auricle; the file was not touched",
         )
-    if found < schema.version() and not writable:
+    if found < layout.version() and not writable:
         raise StateError(
             f"opening {path} for reading: its layout is version {found}, older than this"
-            f" program's {schema.version()}",
+            f" program's {layout.version()}",
             "open it for writing once: it is copied aside and brought up to date",
         )
 
@@ -185,9 +198,9 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _prepare(path: Path, db: sqlite3.Connection) -> None:
+def _prepare(path: Path, db: sqlite3.Connection, layout: Layout) -> None:
     found = _version(db)
-    if 0 < found < schema.version():
+    if 0 < found < layout.version():
         _copy_aside(path, db, found)
     if not found:
         # A page of the usual 4 KiB holds one fact of the shipped encoder and wastes half of it.
@@ -195,8 +208,8 @@ def _prepare(path: Path, db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA secure_delete=ON")
-    if found < schema.version():
-        schema.migrate(db, found)
+    if found < layout.version():
+        layout.migrate(db, found)
 
 
 def _copy_aside(path: Path, db: sqlite3.Connection, found: int) -> None:

@@ -155,7 +155,7 @@ def _told(home: Home, event: Event) -> tuple[Message, ...]:
 
 def _shown(home: Home, domain: str, kept: tuple[Record, ...]) -> Iterator[Shown]:
     known = home.runtime.knowledge
-    serving = known.adaptor(domain) if domain in known.domains else None
+    serving = known.adaptor(domain) if domain in known.learned else None
     cost = (serving.nbytes, serving.operations) if serving else (0, 0)
     if not kept:
         facts = sum(n for (name, _), n in home.store.concepts().items() if name == domain)

@@ -17,8 +17,11 @@ from ..core import Candidate, Record
 from ..core import limits as core_limits
 from .parcels import pack_arrays
 
-TABLES_WITH_IDS: Final = ("facts", "adaptor_facts", "candidates")
+TABLES_WITH_IDS: Final = ("facts", "adaptor_facts", "candidates", "raws")
 """Tables whose column `id` names an observation."""
+
+RAW_BYTES_MAX: Final = 64 << 20
+"""Of all raw inputs that are kept together."""
 
 
 def install(db: sqlite3.Connection, record: Record) -> None:
@@ -61,6 +64,17 @@ def nominate(db: sqlite3.Connection, candidates: Iterable[Candidate]) -> None:
     )
 
 
+def keep_raws(db: sqlite3.Connection, raws: Mapping[str, bytes]) -> None:
+    """Write the raw inputs of candidates; those of others, and the oldest beyond the limit, go."""
+    db.executemany("INSERT OR REPLACE INTO raws (id, raw) VALUES (?, ?)", list(raws.items()))
+    db.execute("DELETE FROM raws WHERE id NOT IN (SELECT id FROM candidates)")
+    db.execute(
+        "DELETE FROM raws WHERE number IN (SELECT number FROM (SELECT number, SUM(LENGTH(raw))"
+        " OVER (ORDER BY number DESC) AS newer FROM raws) WHERE newer > ?)",
+        (RAW_BYTES_MAX,),
+    )
+
+
 def forget_growth(db: sqlite3.Connection, ids: Iterable[str]) -> None:
     """Delete every adaptor version that any of these facts shaped, every candidate among them, and
     all that is noted about attempts."""
@@ -73,8 +87,10 @@ def forget_growth(db: sqlite3.Connection, ids: Iterable[str]) -> None:
 
 
 def drop_candidates(db: sqlite3.Connection, ids: Iterable[str]) -> None:
-    """Delete candidates: labelled, evicted or forgotten."""
-    db.executemany("DELETE FROM candidates WHERE id = ?", [(fact_id,) for fact_id in ids])
+    """Delete candidates, with their raw inputs: labelled, evicted or forgotten."""
+    rows = [(fact_id,) for fact_id in ids]
+    db.executemany("DELETE FROM candidates WHERE id = ?", rows)
+    db.executemany("DELETE FROM raws WHERE id = ?", rows)
 
 
 def record_of(

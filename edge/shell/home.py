@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +15,13 @@ from ..core import (
     ConfigError,
     DriftAlarm,
     Effect,
+    Erase,
     Event,
     ForgetRequest,
     Grow,
     Grown,
     Message,
+    Nominate,
     Observation,
     Publish,
     Runtime,
@@ -30,8 +32,10 @@ from ..core import (
 )
 from .durable import discard, write_text
 from .footprint import give_back
+from .raws import Raws
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
+from .weights import read_weights, shipped_weights
 from .worker import Worker
 
 VECTOR_CARD = "card.toml"
@@ -61,11 +65,21 @@ class Home:
     """An opened home: settings, model, store, the runtime over them, and a worker for what it asks
     to be grown.  Close it after use.
 
+    erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
+    for a label could not be kept, or nothing.
     Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
     """
 
-    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        writable: bool = True,
+        erased: Callable[[tuple[str, ...]], None] | None = None,
+    ) -> None:
         self.folder = folder
+        self.trouble = ""
+        self._erased = erased
         self.settings = read_settings(folder)
         with ExitStack() as opened:
             self.model = Intake(open_encoder(folder, self.settings))
@@ -76,6 +90,7 @@ class Home:
             opened.pop_all()
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
+        self._raws = Raws() if self.settings.candidates.raw else None
         self._stirred = True
 
     def feed(self, event: Event) -> tuple[Message, ...]:
@@ -86,6 +101,8 @@ class Home:
         Where an effect fails, what the runtime holds no longer fits the file: it is opened again
         before the StateError goes on.
         """
+        if self._raws is not None and isinstance(event, Observation):
+            self._raws.add(event.key, event.payload)
         try:
             told = tuple(self._applied(self.runtime.handle(event)))
         except StateError:
@@ -115,7 +132,7 @@ class Home:
     def settle(self) -> str:
         """Survey the geometry again and stamp: the knowledge then follows from the set of facts
         alone, whatever came first.  Returns the digest.  Cost: about that of opening the home."""
-        if self.runtime.knowledge.memory.keys:
+        if self.runtime.knowledge.own.keys:
             self.feed(Survey())
         return self.stamp()
 
@@ -151,7 +168,9 @@ class Home:
         self.close()
 
     def _open_runtime(self) -> Runtime:
-        return Runtime(self.settings.config(), self.model, self.store)
+        own = self.settings.forecast.weights
+        weights = read_weights(self.folder / own) if own else shipped_weights()
+        return Runtime(self.settings.config(), self.model, self.store, weights)
 
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
         for effect in effects:
@@ -163,8 +182,38 @@ class Home:
                     give_back()
                 case Abandon():
                     self.worker.stop()
+                case Nominate():
+                    self._nominate(effect)
+                case Erase():
+                    self._erase(effect)
                 case _:
                     self.store.apply(effect)
+                    self._see_to_raws(effect)
+
+    def _see_to_raws(self, effect: Effect) -> None:
+        """Keep the raw inputs of new candidates, and let go of what was erased."""
+        if self._raws is None:
+            return
+        if isinstance(effect, Nominate):
+            self.store.keep_raws(self._raws.of(one.observation_id for one in effect.candidates))
+        elif isinstance(effect, Erase):
+            self._raws.drop(effect.ids)
+
+    def _erase(self, effect: Erase) -> None:
+        """Erase, and pass it on as soon as it is durable: overwriting, its last part, may fail."""
+        try:
+            self.store.apply(effect)
+        finally:
+            if self._erased is not None and all(map(self.store.buried, effect.ids)):
+                self._erased(effect.ids)
+
+    def _nominate(self, effect: Nominate) -> None:
+        """Keep candidates; where the disk fails, the observation is decided all the same."""
+        try:
+            self.store.apply(effect)
+            self.trouble = ""
+        except StateError as error:
+            self.trouble = error.message
 
 
 def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from ..core import (
     Batch,
     Candidate,
+    Contribution,
     Fact,
+    Receipt,
     Record,
     Selector,
     StateCorruptError,
@@ -23,10 +25,11 @@ from ..core import (
     gather,
 )
 from ..core import limits as core_limits
+from . import fleet_tables
 from .files import guarded
 from .growth_tables import candidate_of, record_of
 from .parcels import unpack_arrays
-from .rows import COLUMNS, clause, fact_of, tomb
+from .rows import COLUMNS, clause, fact_of, tomb, unveiled
 from .stowed import Stowed
 
 DIGEST_BYTES = 32
@@ -142,6 +145,16 @@ class Reader:
         )
         return {row[0]: candidate_of(row) for row in rows}
 
+    def raw(self, observation_id: str) -> bytes | None:
+        """Return the raw input of a candidate, None where none was kept."""
+        rows = self._rows("SELECT raw FROM raws WHERE id = ?", (observation_id,))
+        return bytes(rows[0][0]) if rows else None
+
+    def contributions(self) -> Mapping[str, Contribution]:
+        """See `facts.Ledger`.  Their arrays are read when they are looked at."""
+        rows = self._rows(f"SELECT {fleet_tables.COLUMNS} FROM contributions ORDER BY device")
+        return {row[0]: fleet_tables.contribution_of(row, self._read_sums) for row in rows}
+
     @property
     def card_fingerprint(self) -> str:
         """Fingerprint of the encoder card the features were made with."""
@@ -160,6 +173,20 @@ class Reader:
         """Return all receipts, oldest first; ids and subjects in them are keyed hashes."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
+
+    def receipt_count(self) -> int:
+        """Count the forget requests that were carried out."""
+        return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
+
+    def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
+        """See `facts.Ledger`.  Ids and subject are kept as keyed hashes: those given are hashed
+        alike, and stand in the receipt again where they are the same."""
+        rows = self._rows(
+            "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
+            " ORDER BY number DESC LIMIT 1",
+            (request_id,),
+        )
+        return unveiled(rows[0][0], selector, self._keys[0][1]) if rows else None
 
     def burials(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Yield each burial key with the hashes of the ids buried under it."""
@@ -190,6 +217,8 @@ class Reader:
             self.geometry()
             if self.digest() != self.written_digest():
                 yield "the facts are not those that were written: the file is damaged"
+            for one in self.contributions().values():
+                len(one.arrays)
             for versions in self._read_records().values():
                 for record in versions:
                     len(record.arrays)
@@ -223,6 +252,16 @@ class Reader:
         if replace(bare, arrays=arrays).digest != digest:
             raise self._damaged_adaptor(bare.domain, bare.version)
         return arrays
+
+    def _read_sums(self, device: str) -> Mapping[str, NDArray[Any]]:
+        """Read the arrays that a device contributed, and check that they are as written."""
+        rows = self._rows("SELECT arrays, sha256 FROM contributions WHERE device = ?", (device,))
+        try:
+            return fleet_tables.arrays_of(*(rows[0] if rows else (b"", b"")))
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the sums of {device} in {self.path}: they are damaged", DAMAGED
+            ) from error
 
     def _damaged_adaptor(self, domain: str, version: int) -> StateCorruptError:
         return StateCorruptError(

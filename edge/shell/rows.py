@@ -61,9 +61,21 @@ def veiled(receipt: Receipt, key: bytes) -> dict[str, Any]:
     """Turn a receipt into plain data whose ids and subject are keyed hashes: it must not keep what
     it says is gone."""
     body: dict[str, Any] = msgspec.to_builtins(receipt)
-    selector = body["selector"]
+    body["selector"] = _veil(body["selector"], key)
+    return body
+
+
+def unveiled(body: str, selector: Selector, key: bytes) -> Receipt:
+    """Read a receipt, with the selector itself in it where that is what it was for."""
+    stored = msgspec.json.decode(body)
+    if stored["selector"] == _veil(msgspec.to_builtins(selector), key):
+        stored["selector"] = msgspec.to_builtins(selector)
+    return msgspec.convert(stored, Receipt)
+
+
+def _veil(selector: dict[str, Any], key: bytes) -> dict[str, Any]:
     if selector["ids"] is not None:
         selector["ids"] = sorted(tomb(key, fact_id).hex() for fact_id in selector["ids"])
     if selector["subject"] is not None:
         selector["subject"] = tomb(key, selector["subject"]).hex()
-    return body
+    return selector

@@ -4,6 +4,7 @@
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 APPLICATION_ID: Final = 0x41555243
@@ -67,6 +68,33 @@ MIGRATIONS: Final[list[str]] = [
         features BLOB NOT NULL
     );
     """,
+    """
+    CREATE TABLE contributions (
+        device TEXT PRIMARY KEY,
+        card TEXT NOT NULL,
+        geometry TEXT NOT NULL,
+        seed INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        samples INTEGER NOT NULL,
+        arrays BLOB NOT NULL,
+        sha256 BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE raws (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, raw BLOB NOT NULL);
+    """,
+    """
+    CREATE TABLE commands (
+        id BLOB PRIMARY KEY,
+        payload BLOB NOT NULL,
+        verb TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        expires_at_ns INTEGER NOT NULL,
+        done INTEGER NOT NULL,
+        answer BLOB
+    ) WITHOUT ROWID;
+    CREATE INDEX receipts_by_request ON receipts (json_extract(body, '$.request_id'));
+    """,
 ]
 
 
@@ -77,6 +105,13 @@ def version() -> int:
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
     """Bring a file from version `found` to this program's, all or nothing."""
-    steps = "".join(MIGRATIONS[found:])
-    stamps = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={version()};"
+    run_steps(db, MIGRATIONS, found, APPLICATION_ID)
+
+
+def run_steps(
+    db: sqlite3.Connection, migrations: Sequence[str], found: int, application_id: int
+) -> None:
+    """Run the steps from version `found` on and stamp the header, all or nothing."""
+    steps = "".join(migrations[found:])
+    stamps = f"PRAGMA application_id={application_id}; PRAGMA user_version={len(migrations)};"
     db.executescript(f"BEGIN IMMEDIATE; {steps} {stamps} COMMIT;")

@@ -4,12 +4,20 @@ import difflib
 import math
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from ..core import Config, ConfigError
+from ..core.forecasting import HORIZONS
+from .commands.settings import CommandSettings
+from .daemon.settings import DeviceSettings, HttpSettings
+from .fleet.settings import FleetSettings
+from .outbox.settings import OutboxSettings
+from .sources.settings import StreamSettings
+from .telemetry.settings import MqttSettings
 
 SETTINGS = "auricle.toml"
 
@@ -36,6 +44,9 @@ operations_max = 10000000  # multiply-adds of both for a sample
 latency_ms_max = 2.0       # of both for a sample, on this machine
 memory_mib_max = 1024      # private data of the process that searches and trains
 seconds_max = 120.0        # from the start of that process to its result
+
+[candidates]
+raw = false                # keep images that are worth a label, to be seen by who labels them
 """
 
 WORKER_MEMORY_MIB_MIN: Final = 256
@@ -84,13 +95,39 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"memory_mib_max must be {least}, found {self.memory_mib_max}")
 
 
+class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[forecast]: on, whether series are followed; horizons in samples; periods, samples of the
+    season by stream; weights, a file of a network of one's own, else the shipped one."""
+
+    on: bool = True
+    horizons: tuple[int, ...] = HORIZONS
+    periods: dict[str, int] = {}
+    weights: str = ""
+
+
+class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[candidates]: raw, whether images worth a label are kept so that a person can see them."""
+
+    raw: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole of auricle.toml."""
+    """The whole of auricle.toml.  homes: folders of further homes, by the name that streams use."""
 
     encoder: EncoderSettings
     knowledge: KnowledgeSettings = KnowledgeSettings()
     detector: DetectorSettings = DetectorSettings()
     growth: GrowthSettings = GrowthSettings()
+    candidates: CandidateSettings = CandidateSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    commands: CommandSettings = CommandSettings()
+    fleet: FleetSettings | None = None
+    device: DeviceSettings = DeviceSettings()
+    mqtt: MqttSettings | None = None
+    outbox: OutboxSettings = OutboxSettings()
+    http: HttpSettings | None = None
+    streams: dict[str, StreamSettings] = {}
+    homes: dict[str, str] = {}
 
     def config(self) -> Config:
         """Return the core's part; raises ConfigError for a value that cannot be used."""
@@ -102,14 +139,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             adaptor_bytes=self.growth.bytes_max,
             adaptor_operations=self.growth.operations_max,
             adaptor_latency_ms=self.growth.latency_ms_max,
+            forecast=self.forecast.on,
+            horizons=self.forecast.horizons,
+            periods=tuple(self.forecast.periods.items()),
         )
 
 
 def read_settings(folder: Path) -> Settings:
     """Read auricle.toml strictly; raises ConfigError naming the nearest known key."""
+    return parse_settings(read_text(folder), folder / SETTINGS)
+
+
+def read_text(folder: Path) -> str:
+    """Return the text of a home's settings; raises ConfigError."""
     path = folder / SETTINGS
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
             f"opening the home {folder}: there is no {SETTINGS}",
@@ -117,6 +162,10 @@ def read_settings(folder: Path) -> Settings:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"reading {path}: {error}", "correct the file") from error
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """Read settings from text; path: for what is said of it."""
     try:
         settings = msgspec.convert(tomllib.loads(text), Settings)
     except tomllib.TOMLDecodeError as error:
@@ -129,18 +178,36 @@ def read_settings(folder: Path) -> Settings:
 
 
 def nearest_key(complaint: str) -> str:
-    """Say which known key comes nearest to the unknown one a complaint names."""
-    found = re.search(r"unknown field `([^`]+)`", complaint)
-    keys = [
-        field.encode_name
-        for struct in (
-            Settings,
-            EncoderSettings,
-            KnowledgeSettings,
-            DetectorSettings,
-            GrowthSettings,
-        )
-        for field in msgspec.structs.fields(struct)
-    ]
-    close = difflib.get_close_matches(found.group(1), keys, n=1) if found else []
-    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(sorted(set(keys)))}"
+    """Say which known key of the same table comes nearest to the unknown one a complaint names."""
+    found = re.search(r"unknown field `([^`]+)`(?:.* at `\$\.?([^`]*)`)?", complaint)
+    unknown, place = (found.group(1), found.group(2) or "") if found else ("", "")
+    table: tuple[Any, ...] = (Settings,)
+    for step in re.findall(r"[^.\[\]]+", place):
+        inner = (_value_of(kind, step) for kind in table)
+        table = tuple(struct for kind in inner for struct in _structs(kind))
+    keys = sorted({key for struct in table for key in _keys(struct)})
+    close = difflib.get_close_matches(unknown, keys, n=1)
+    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(keys)}"
+
+
+def _keys(struct: Any) -> Iterator[str]:
+    yield from (field.encode_name for field in msgspec.structs.fields(struct))
+    if tag := struct.__struct_config__.tag_field:
+        yield tag
+
+
+def _value_of(struct: Any, step: str) -> Any:
+    """Return the type below a struct's key, or below any key of a table of names."""
+    if step == "...":
+        return struct
+    return next(
+        (one.type for one in msgspec.structs.fields(struct) if one.encode_name == step), None
+    )
+
+
+def _structs(kind: Any) -> Iterator[Any]:
+    """Yield the structs that a type may be, looking through options, unions and tables."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield kind
+    for inner in get_args(kind):
+        yield from _structs(inner)

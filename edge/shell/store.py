@@ -10,8 +10,8 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +21,7 @@ import msgspec
 import encoder
 
 from ..core import (
+    Adopt,
     Attempt,
     Effect,
     Erase,
@@ -34,15 +35,19 @@ from ..core import (
     StateError,
     digest_facts,
 )
-from . import growth_tables
+from . import fleet_tables, growth_tables
 from .durable import discard, place
 from .files import WriterLock, guarded, hold, open_database, transaction
+from .journal import Journal, drop_answers
 from .parcels import pack_arrays
 from .reader import DIGEST_BYTES, Reader
 from .rows import COLUMNS, row_of, tomb, veiled
 
 COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
 """Copies that migrations and restores leave beside the file; erasing removes them."""
+
+MARKING = (Remember, Erase, Retire, Adopt)
+"""Effects that make a command done; the others come before one of them, or do not matter."""
 
 
 class Store(Reader):
@@ -55,6 +60,8 @@ class Store(Reader):
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
         super().__init__(path, db)
         self._lock = lock
+        self._marks = False
+        self.journal = Journal(self._rows, self._transaction, self._keys[0][1])
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], card: encoder.Card) -> Self:
@@ -125,6 +132,7 @@ class Store(Reader):
 
     def apply(self, effect: Effect) -> None:
         """Carry out an effect, durably; Publish, Grow and Abandon are not the store's business."""
+        self._marks = isinstance(effect, MARKING)
         match effect:
             case Remember():
                 self._remember(effect)
@@ -132,6 +140,9 @@ class Store(Reader):
                 self._erase(effect)
             case Freeze():
                 self._freeze(effect)
+            case Adopt():
+                with self._transaction("adopting the sums of another device") as db:
+                    fleet_tables.adopt(db, effect.contribution)
             case Install():
                 with self._growing("storing an adaptor") as db:
                     growth_tables.install(db, effect.record)
@@ -156,11 +167,29 @@ class Store(Reader):
                 db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", rows)
         self._keys = self._burial_keys()
 
+    def keep_raws(self, raws: Mapping[str, bytes]) -> None:
+        """Keep raw inputs by id, for as long as these observations are candidates for a label."""
+        with self._transaction("keeping raw inputs") as db:
+            growth_tables.keep_raws(db, raws)
+
     def stamp(self, digest: str) -> None:
         """Write down the digest of the knowledge that the facts now held lead to."""
         body = msgspec.json.encode({"facts": self.digest(), "knowledge": digest})
         with self._transaction("stamping the digest") as db:
             _put(db, "stamp", body)
+
+    def number_contribution(self, content: str, now_ns: int) -> int:
+        """Return the revision of own sums with this content, durably: the last one where they are
+        as they were, else a higher one.  Revisions are seconds where the clock is ahead of them, so
+        that a restored backup does not fall behind what was published before."""
+        body = self._meta("contributed")
+        last, told = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
+        if told == content:
+            return last
+        revision = max(last + 1, now_ns // 10**9)
+        with self._transaction("numbering own sums") as db:
+            _put(db, "contributed", msgspec.json.encode((revision, content)))
+        return revision
 
     def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent copy to a new file, durably, while this store stays in use; leaves
@@ -233,6 +262,7 @@ class Store(Reader):
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.ids])
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             growth_tables.forget_growth(db, effect.ids)
+            drop_answers(db)
             db.execute(
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
                 (effect.receipt.requested_at_ns, body),
@@ -287,12 +317,17 @@ class Store(Reader):
             yield db
         self._records = None
 
-    def _transaction(self, doing: str) -> AbstractContextManager[sqlite3.Connection]:
+    @contextmanager
+    def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
         if self._lock is None:
             raise StateError(
                 f"{doing} in {self.path}: it was opened for reading only", "open it writable"
             )
-        return transaction(self._db, self.path, doing)
+        with transaction(self._db, self.path, doing) as db:
+            yield db
+            if self._marks:
+                self.journal.mark(db)
+        self._marks = False
 
     def _require_card(self, card: encoder.Card) -> None:
         if card.fingerprint != self.card_fingerprint:

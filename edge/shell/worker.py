@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Generic, TypeVar
 
 import numpy as np
 
 from ..core import EdgeError, GrowthJob, GrowthResult
 from ..core.adaptors import build
+from ..core.forecasting.study import StudyJob, StudyResult
 from .parcels import pack, unpack
 
 MIB: Final = 1 << 20
@@ -33,11 +34,15 @@ ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
 NO_TORCH: Final = "torch is not installed: `pip install 'auricle[grow]'`; the head alone serves"
+STUDY: Final = "study"
+"""The word before the limits where the job is a `StudyJob`."""
 PR_SET_PDEATHSIG: Final = 1
 LAST_WORDS_BYTES: Final = 2_000
 LAST_WORDS_CHARS: Final = 200
 
 Runner = Callable[[GrowthJob], GrowthResult]
+J = TypeVar("J")
+T = TypeVar("T")
 
 
 class Worker:
@@ -54,7 +59,7 @@ class Worker:
         self._memory_mib_max = memory_mib_max
         self._seconds_max = seconds_max
         self._command = command
-        self._task: _Task | None = None
+        self._task: Task[GrowthJob] | None = None
         self._stillborn: GrowthResult | None = None
 
     @property
@@ -75,7 +80,7 @@ class Worker:
         assert self._task is None, "one job at a time"
         limits = (self._memory_mib_max, self._seconds_max, os.getpid())
         try:
-            self._task = _Task(job, [*self._command, *map(str, limits)], self._seconds_max)
+            self._task = Task(job, [*self._command, *map(str, limits)], self._seconds_max)
         except OSError as error:
             self._stillborn = _failure(job, f"no process could be started: {error.strerror}")
 
@@ -106,10 +111,10 @@ class Worker:
         self._task = self._stillborn = None
 
 
-class _Task:
+class Task(Generic[J]):
     """A job with its process: input, output and last words are unnamed files in memory."""
 
-    def __init__(self, job: GrowthJob, command: list[str], seconds_max: float) -> None:
+    def __init__(self, job: J, command: Sequence[str], seconds_max: float) -> None:
         self.job = job
         path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
         with ExitStack() as undo, _memory_file() as given:
@@ -129,6 +134,16 @@ class _Task:
             undo.pop_all()
         self.deadline = time.monotonic() + seconds_max
 
+    def failure(self, memory_mib_max: int) -> str:
+        """Say why a process that has ended gave no answer; empty where it ended well."""
+        status = self.process.returncode
+        return _ending(status, _last_words(self.errors), memory_mib_max) if status else ""
+
+    def answer(self, kind: type[T]) -> T:
+        """Return what the process answered; raises ValueError where that is no such thing."""
+        self.output.seek(0)
+        return unpack(self.output.read(), kind)
+
     def kill(self) -> None:
         """End the process, if it has not ended."""
         self.process.kill()
@@ -144,14 +159,13 @@ def _memory_file() -> BinaryIO:
     return os.fdopen(os.memfd_create("auricle", os.MFD_CLOEXEC), "w+b")
 
 
-def _read(task: _Task, memory_mib_max: int) -> GrowthResult:
+def _read(task: Task[GrowthJob], memory_mib_max: int) -> GrowthResult:
     """Make the result of a process that has ended."""
-    status = task.process.returncode
-    if status:
-        return _failure(task.job, _ending(status, _last_words(task.errors), memory_mib_max))
+    ended = task.failure(memory_mib_max)
+    if ended:
+        return _failure(task.job, ended)
     try:
-        task.output.seek(0)
-        result = unpack(task.output.read(), GrowthResult)
+        result = task.answer(GrowthResult)
     except ValueError as error:
         return _failure(task.job, f"its answer cannot be read: {error}")
     wrong = _flaw(task.job, result)
@@ -216,15 +230,19 @@ def _failure(job: GrowthJob, reason: str) -> GrowthResult:
 def serve(grow: Runner, arguments: Sequence[str]) -> None:
     """Do one job within the limits given and write its result.  arguments: memory, in MiB; seconds;
     the parent's process id."""
-    memory_mib_max = int(arguments[0])
+    with _within(arguments) as answer:
+        job = unpack(sys.stdin.buffer.read(), GrowthJob)
+        answer.write(pack(_outcome(grow, job, int(arguments[0]))))
+
+
+def _within(arguments: Sequence[str]) -> BinaryIO:
+    """Take the limits on; returns where the answer goes."""
     _bind_to(int(arguments[2]))
-    _limit(memory_mib_max, float(arguments[1]))
+    _limit(int(arguments[0]), float(arguments[1]))
     # What libraries print must not end up in the answer.
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    job = unpack(sys.stdin.buffer.read(), GrowthJob)
-    with answer:
-        answer.write(pack(_outcome(grow, job, memory_mib_max)))
+    return answer
 
 
 def _outcome(grow: Runner, job: GrowthJob, memory_mib_max: int) -> GrowthResult:
@@ -278,5 +296,23 @@ def _grow(job: GrowthJob) -> GrowthResult:
         return GrowthResult(job.id, job.domain, None, NO_TORCH, math.nan, math.nan)
 
 
+def _study(arguments: Sequence[str]) -> None:
+    """Train a stream's own network within the limits given."""
+    with _within(arguments) as answer:
+        job = unpack(sys.stdin.buffer.read(), StudyJob)
+        try:
+            from ..growth import study
+
+            result = study(job)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            result = StudyResult({}, NO_TORCH)
+        answer.write(pack(result))
+
+
 if __name__ == "__main__":
-    serve(_grow, sys.argv[1:])
+    if sys.argv[1] == STUDY:
+        _study(sys.argv[2:])
+    else:
+        serve(_grow, sys.argv[1:])

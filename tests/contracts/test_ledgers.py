@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from edge.core import (
 )
 from tests.homes import CARD, new_store
 from tests.workers import a_record
-from tests.worlds import fact, whole_number_model
+from tests.worlds import World, fact, whole_number_model
 
 KINDS = ("memory", "store")
 SELECTORS = (
@@ -88,6 +89,10 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
         },
         "attempts": dict(ledger.attempts()),
         "candidates": list(ledger.candidates().items()),
+        "contributions": {
+            device: (one.revision, one.samples, one.content)
+            for device, one in sorted(ledger.contributions().items())
+        },
     }
 
 
@@ -98,13 +103,17 @@ def facts(numbers: range) -> Enrol:
     ))  # fmt: skip
 
 
+GIFT = World([fact(f"g{n}", domain="hall") for n in range(6)]).runtime.contribute("there", 3)
+
 HISTORY: list[Event] = [
     facts(range(4)),
+    GIFT,
     Survey(),
     facts(range(2, 12)),
     Relabel(Selector(label="a"), "b", "attic"),
     ForgetRequest("r1", Selector(ids=frozenset({"f3"})), 5),
     facts(range(12)),
+    replace(GIFT, device="away", revision=2).bare,
     ForgetRequest("r2", Selector(subject="ann"), 6, resurvey=True),
 ]
 

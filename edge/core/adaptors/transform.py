@@ -27,6 +27,7 @@ class Transform:
 
     columns: of the features, those of the blueprint's taps side by side.  centre, factor: float32
     [read], a column's mean in the domain and one over its spread.  sizes: columns of each tap.
+    whole: that it reads all columns in their order.
     """
 
     blueprint: Blueprint
@@ -34,6 +35,7 @@ class Transform:
     columns: NDArray[np.intp] = field(repr=False)
     sizes: tuple[int, ...]
     encoded: int
+    whole: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -62,7 +64,7 @@ class Transform:
                 f"found {features.dtype} {list(features.shape)}",
                 "use the encoder whose features the adaptor was grown from",
             )
-        rows = LEVELS[features[..., self.columns]]
+        rows = LEVELS.take(features if self.whole else features[..., self.columns])
         rows -= self.arrays["centre"] if centre is None else centre
         rows *= self.arrays["factor"]
         return KINDS[self.blueprint.kind].apply(self.blueprint, self.arrays, self.sizes, rows)
@@ -85,7 +87,9 @@ def build(source: Record | tuple[Blueprint, Arrays], spans: Spans) -> Transform:
     chosen = [spans[tap] for tap in blueprint.taps]
     columns = np.concatenate([np.arange(start, stop) for start, stop in chosen])
     sizes = tuple(stop - start for start, stop in chosen)
-    return Transform(blueprint, dict(arrays), columns, sizes, max(stop for _, stop in spans))
+    encoded = max(stop for _, stop in spans)
+    whole = np.array_equal(columns, np.arange(encoded))
+    return Transform(blueprint, dict(arrays), columns, sizes, encoded, whole)
 
 
 def shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int, ...]]:

@@ -5,7 +5,8 @@ import pytest
 
 import hdc
 from edge.core import MemoryLedger, Remember, derive, limits
-from edge.core.knowledge import sample, survey
+from edge.core.knowledge import survey
+from edge.core.sampling import sample
 from tests.worlds import WIDTH, fact
 
 GEOMETRY = hdc.plain(WIDTH, ((0, WIDTH),), 1)

@@ -5,7 +5,7 @@ import pytest
 
 import hdc
 from edge.core import Config, Knowledge, MemoryLedger, derive, limits
-from edge.core.openings import Openings, Row, cleave, near, unpack
+from edge.core.openings import Openings, Row, cleave, unpack
 from tests.worlds import clouds, fact
 
 WIDE = 64
@@ -43,7 +43,7 @@ def test_an_opening_is_recognised():
     ground = openings.lay(knowledge, 0)
     for centre, name in ((7, "domain-2"), (1, "home")):
         codes = knowledge.geometry.project(clouds((centre,), 1, seed=9, width=WIDE)[0])
-        found = ground.near(codes)
+        found = ground.compare(codes, knowledge)[1].nearest()
         assert min(found, key=found.__getitem__) == name
         assert hdc.detect(codes, ground.memory, ground.calibration).domain == name
 
@@ -55,7 +55,8 @@ def test_knowledge_is_unharmed_by_openings():
     opened(openings, "domain-2", 7)
     openings.lay(knowledge, 0)
     assert knowledge.digest("card") == before
-    assert set(near(knowledge.geometry.project(clouds((7,), 1, width=WIDE)[0]), knowledge.memory))
+    codes = knowledge.geometry.project(clouds((7,), 1, width=WIDE)[0])
+    assert set(hdc.compare(codes, knowledge.memory, knowledge.calibration()).nearest()) == {"home"}
 
 
 def test_a_new_opening_is_laid_at_once():

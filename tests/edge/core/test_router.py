@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core import Batch, ModelMismatchError
-from edge.core.router import FACTS_MAX, allot, fit_router, sharpen
+from edge.core.router import FACTS_MAX, allot, fit_router
 
 WIDTH = 12
 SPANS = ((0, 4), (4, WIDTH))
@@ -167,45 +167,3 @@ def test_shares_are_fair(counts):
     made = allot(counts)
     largest = max(made.values())
     assert all(made[n] == count or made[n] >= largest - len(counts) for n, count in counts.items())
-
-
-def say(domain: int, sure: float = 0.7, domains: int = 3) -> np.ndarray:
-    """Log-probabilities that favour one domain."""
-    said = np.full(domains, (1 - sure) / (domains - 1))
-    said[domain] = sure
-    return np.asarray(np.log(said), np.float32)
-
-
-def test_a_window_outvotes_a_stray():
-    """In a stream that stays, one sample that looks like another domain stays with the rest."""
-    window = np.array([*[say(1)] * 15, say(0)])
-    assert sharpen(window).argmax() == 1
-
-
-def test_a_mixed_stream_is_left_alone():
-    """Where domains come at random, each sample counts for itself."""
-    order = np.random.default_rng(3).integers(0, 3, 32)
-    window = np.array([say(domain, 0.9) for domain in order])
-    for end in range(16, 32):
-        part = window[end - 16 : end]
-        assert sharpen(part).argmax() == order[end - 1]
-
-
-def test_a_change_is_followed():
-    """Two clear samples of another domain are enough for a stream to have moved."""
-    window = np.array([*[say(0, 0.9)] * 14, *[say(2, 0.95)] * 2])
-    assert sharpen(window).argmax() == 2
-
-
-def test_one_sample_is_itself():
-    """A window of one says what the router said."""
-    np.testing.assert_allclose(sharpen(say(1)[None]), np.exp(say(1)), rtol=1e-5)
-
-
-@given(st.lists(st.integers(0, 2), min_size=1, max_size=64), st.floats(0.34, 0.999999))
-def test_a_window_gives_probabilities(domains, sure):
-    """Whatever the window, what comes out adds up to one."""
-    said = sharpen(np.array([say(domain, sure) for domain in domains]))
-    assert said.dtype == np.float32
-    assert abs(float(said.sum()) - 1) < 1e-4
-    assert (said >= 0).all()

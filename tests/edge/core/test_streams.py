@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hdc
 from edge.core import limits
+from edge.core.standing import Standing
 from edge.core.streams import Glance, Stream, Streams, nearest
 
 CODES = hdc.plain(4, ((0, 4),), 1).project(np.zeros((1, 4), np.uint8))
@@ -12,7 +15,7 @@ CODES = hdc.plain(4, ((0, 4),), 1).project(np.zeros((1, 4), np.uint8))
 def glance(key: str, domain: str = "home", **near: int) -> Glance:
     """A look at an observation that is nearest to a domain."""
     verdict = hdc.Verdict(known=True, domain=domain, label="a", score=1, p_value=0.5)
-    return Glance(key, CODES, verdict, verdict, near or {domain: 0})
+    return Glance(key, CODES, verdict, verdict, dict(sorted(near.items())) or {domain: 0})
 
 
 def shown(length: int, *looks: Glance) -> Stream:
@@ -84,6 +87,34 @@ def test_an_observation_is_settled_half_a_window_late():
     found = stream.settled()
     assert found is not None
     assert found[0].key == "a"
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abcd"), st.integers(0, 5), min_size=1), min_size=1),
+    st.integers(0, 9),
+)
+def test_a_standing_is_what_all_its_looks_say(nears, gone):
+    """Kept up to date one by one, also where looks go, it names what adding up anew names."""
+    looks = [glance(str(at), **near) for at, near in enumerate(nears)]
+    standing, left = Standing(), looks[min(gone, len(looks) - 1) :]
+    for look in looks:
+        standing.add(look.near)
+    for look in looks[: -len(left)]:
+        standing.remove(look.near)
+    assert standing.first() == nearest(left)
+    assert standing.first(left[-1].near) == nearest(left, left[-1])
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 5), min_size=1)))
+def test_a_stream_knows_where_it_is(nears):
+    """Window and settled observation are placed as their looks say, however many have gone by."""
+    stream = Stream(3)
+    for at, near in enumerate(nears):
+        stream.push(glance(str(at), **near))
+        found = stream.settled()
+        assert stream.here == nearest(stream.window)
+        if found:
+            assert found[1] == stream.place(len(stream.recent) - 2)
 
 
 def test_openings_are_renamed():

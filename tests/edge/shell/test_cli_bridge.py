@@ -5,6 +5,7 @@ import socket
 import subprocess
 import threading
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,32 @@ def test_an_export_is_written_and_agrees(tmp_path, home):
         [compiler, "-std=c99", "-DAURICLE_GOLDEN_MAIN", *sources, "-o", program], check=True
     )
     assert subprocess.run([program], check=False).returncode == 0
+
+
+def test_a_forecaster_is_written_and_agrees(tmp_path):
+    """The shipped forecaster becomes C without a home, and its golden test finds no difference."""
+    said = run("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
+    assert said.exit_code == 0, said.output
+    told = run_json("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
+    assert told["units"] == 20
+    assert "auricle_forecaster.c" in told["files"]
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("no C compiler is installed: the export was not built")
+    sources = sorted(str(path) for path in (tmp_path / "out").glob("*.c"))
+    program = tmp_path / "golden"
+    command = [compiler, "-std=c99", "-DAURICLE_FORECASTER_MAIN", *sources, "-o", program]
+    subprocess.run(command, check=True)
+    assert subprocess.run([program], check=False).returncode == 0
+
+
+def test_other_weights_than_a_liquid_forecasters_are_refused(tmp_path):
+    """A file that is not there, and the gated network, are errors of two lines."""
+    gated = files("edge.core.forecasting") / "weights" / "gru.safetensors"
+    for path in (tmp_path / "none", gated):
+        said = run("export-c", "--forecaster", path, "--out", tmp_path / "out")
+        assert said.exit_code != 0
+        assert "hint" in said.output
 
 
 def test_an_export_says_what_fits_in_json(tmp_path, home):

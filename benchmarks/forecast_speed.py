@@ -1,0 +1,52 @@
+"""Time of one step of 30 channels with learning, ours and River's in one interleaved run."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+from edge.sim.links import simulate_links
+
+from .forecast_data import Floats, Stream
+from .forecast_peers import LIGHT
+from .forecast_run import OURS, Own, methods
+from .report import Report, Row
+
+CHANNELS = 30
+WARM_STEPS = 400
+ROUNDS, ROUND_STEPS = 12, 25
+RIVER = "River SNARIMAX"
+
+
+def time_steps() -> Report:
+    """Median over rounds of the time a step takes, the methods taking turns."""
+    stream = _stream()
+    name = methods(heavy=False)[0]
+    steppers: dict[str, Callable[[Floats, float], object]] = {}
+    for method in (name, RIVER):
+        made = (
+            Own(stream, "pool", "cfc")
+            if method == OURS
+            else LIGHT.get(method, LIGHT["last value"])(stream)
+        )
+        made.begin(stream.values[:WARM_STEPS], stream.elapsed_s[:WARM_STEPS])
+        steppers[method] = made.step
+    spent: dict[str, list[float]] = {method: [] for method in steppers}
+    for turn in range(ROUNDS):
+        first = WARM_STEPS + turn * ROUND_STEPS
+        for method, step in steppers.items():
+            begun = time.perf_counter()
+            for values in stream.values[first : first + ROUND_STEPS]:
+                step(values, 300.0)
+            spent[method].append((time.perf_counter() - begun) / ROUND_STEPS * 1e6)
+    us = {method: statistics.median(times) for method, times in spent.items()}
+    rows = tuple(Row(method, "step_us_30_channels", value) for method, value in us.items())
+    found = {"step_us_30_channels": us[name], "step_speedup_vs_river": us[RIVER] / us[name]}
+    return Report("speed", rows, found)
+
+
+def _stream() -> Stream:
+    world = simulate_links("nsfnet", seed=1, days=3, quiet_days=3)
+    values = world.loads[:, :CHANNELS] / 1e3
+    steps = len(values)
+    scale = values[0] * 0 + 1.0
+    return Stream("speed", "speed", values, values[:, 0] * 0 + 300.0, steps, 288, scale)

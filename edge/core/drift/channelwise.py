@@ -1,0 +1,94 @@
+"""One channel moves away from where it was: cumulative sums of its steps."""
+
+from typing import Final
+
+import numpy as np
+
+from .detector import Change, Floats, State, Stateful
+from .movement import Movement
+from .regimes import Regimes
+
+ALLOWANCE: Final = 1.5
+"""Usual steps that a channel may move in one step without being counted."""
+THRESHOLD: Final = 14.0
+"""Sum of what is counted, in usual steps, from which the channel has changed."""
+
+_CLIP: Final = 20.0
+_STAYED: Final = 0.5
+
+
+class ChannelCusum(Stateful):
+    """Two-sided cumulative sums of each channel's steps in units of their usual size (Page 1954,
+    "Continuous inspection schemes", Biometrika 41; the Page-Hinkley test is the same sum).
+
+    A sum that passes the threshold is a change if half of it is still there in the next step, so
+    that one wild value is none.  Channels that change in one step are one change.  Cost: about
+    15 µs a step for 30 channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._movement = Movement(channels)
+        self._regimes = Regimes(channels)
+        # Rows: upwards, downwards.  `since`: how far it moved, and steps, since a sum was last 0.
+        self._sums = np.zeros((2, channels))
+        self._over = np.zeros((2, channels), bool)
+        self._since = np.zeros((2, 2, channels))
+        self._kept = {
+            **self._movement.kept(),
+            **self._regimes.kept(),
+            "sums": self._sums,
+            "over": self._over,
+            "since": self._since,
+        }
+        self._waiting = False
+        self._units = np.zeros((2, channels))
+        # What `since` grows by in each step: the moves, and 1.
+        self._growth = np.ones((2, 1, channels))
+
+    def step(self, values: Floats) -> tuple[Change, ...]:
+        """Take one sample."""
+        movement, sums, units = self._movement, self._sums, self._units
+        movement.take(values)
+        np.divide(movement.moves, movement.scale, out=units[0])
+        np.minimum(units[0], _CLIP, out=units[0])
+        np.maximum(units[0], -_CLIP, out=units[0])
+        np.negative(units[0], out=units[1])
+        sums += units
+        sums -= ALLOWANCE
+        np.maximum(sums, 0.0, out=sums)
+        self._growth[0, 0] = movement.moves
+        self._since += self._growth
+        np.sign(sums, out=units)
+        self._since *= units
+        found = self._confirm() if self._waiting else ()
+        passed = bool(sums.max() > THRESHOLD)
+        if passed or self._waiting:
+            np.greater(sums, THRESHOLD, out=self._over)
+        self._waiting = passed
+        return found
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken."""
+        super().restore(state)
+        self._waiting = bool(self._over.any())
+
+    def _confirm(self) -> tuple[Change, ...]:
+        """Name the channels whose sums passed the threshold a step ago and have not fallen back."""
+        movement = self._movement
+        stayed = self._over & (self._sums > _STAYED * THRESHOLD)
+        named = stayed[0] | stayed[1]
+        if not named.any():
+            return ()
+        side = np.where(stayed[0], 0, 1)
+        columns = np.arange(movement.channels)
+        moved, ages = self._since[:, side, columns]
+        shares = movement.relative(movement.last - moved, movement.last)
+        shares[~named] = 0.0
+        movement.resize(named)
+        step = int(movement.steps[0]) - 1
+        start = max(step + 1 - int(ages[named].max()), 0)
+        severity = float(np.abs(shares[named]).mean())
+        channels = tuple(np.flatnonzero(named).tolist())
+        self._sums[:, named] = 0.0
+        number = self._regimes.enter(shares)
+        return (Change(step, start, severity, channels, "level", number),)

@@ -1,0 +1,290 @@
+"""The history of all channels, corrected for jumps, in units of each channel's usual movement.
+
+A re-routing moves many links at once.  What the lags of a forecaster remember from before has then
+nothing to say: such increments are left out of the corrected course, of which all else is made.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import StateError
+from .clock import CLOCK_NUMBERS_MIN, Clock
+from .forecaster import Floats, State
+from .keeping import put, take
+
+INPUTS: Final = (
+    "increment",
+    "increment before",
+    "increment before that",
+    "course over mean of 2",
+    "course over mean of 5",
+    "course over mean of 20",
+    "course over mean of 100",
+    "a season ago, 1 step on",
+    "a season ago, 6 steps on",
+    "a season ago, 12 steps on",
+    "all channels, increment",
+    "all channels, course over mean of 5",
+    "all channels, course over mean of 20",
+    "jumped lately",
+    "relative movement",
+    "movement of late",
+)
+"""What `History.inputs` holds a channel, in this order."""
+
+SEASON_STEPS: Final = (1, 6, 12)
+"""Steps ahead at which the inputs show the season."""
+
+_MEANS: Final = np.array([[0.5], [0.2], [0.05], [0.01]])
+_JOINT_CHANNELS = 3
+_JOINT_UNITS, _MOVED_UNITS = 6.0, 4.0
+_DEAD, _LEVEL, _SLOW, _FAST = 1e-3, 0.1, 0.01, 0.1
+_GAP_SAMPLES_MAX = 3
+_REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
+_RING_STEPS_MIN = 64
+_SETTLED, _RIPE = 20, 5
+UNRIPE: Final = 1e200
+"""Unit of a channel that has hardly moved yet: whatever comes is no movement in it."""
+_UNIT_SPREADS = 4.0
+_RELATIVE_MIN = -2.5
+_VALUE_MAX = 1e100
+
+_KEPT: Final = (
+    *("known", "dead", "last", "course", "unit", "level", "age", "means", "ring", "steps"),
+    *("safe_unit", "per_unit", "any_dead", "_whole", "_settled", "_count", "_silent", "_relative"),
+    *("_lively", "_revivals", "_spread", "_before", "_joint"),
+)
+
+
+class History:
+    """Takes samples and keeps what is known of C channels, float64 [C] unless said otherwise.
+
+    last: newest finite value (0 before the first, where `known` is False).  fresh: whether this
+    sample had a value.  moved: whether it jumped.  course: sum of all increments without jumps.
+    unit: usual movement a step.  level: usual size.  age: samples since the last jump.
+    dead: whether it jumped to nothing.  scale: what a joint jump multiplied the past by, or None.
+    inputs: [C, len(INPUTS)], what networks see.  broken: whether a gap in time lies before it.
+    Cost: O(C) a step; memory: one season of courses.
+    """
+
+    def __init__(self, channels: int, period: int | None = None, reach: int = 12) -> None:
+        self.channels = channels
+        self.clock = Clock()
+        self.broken = False
+        self.steps = 0
+        self.known = np.zeros(channels, bool)
+        self.fresh = np.zeros(channels, bool)
+        self.moved = np.zeros(channels, bool)
+        self.last, self.course, self.unit, self.level, self.increment = np.zeros((5, channels))
+        self.dead = np.zeros(channels, bool)
+        self.any_dead, self.all_fresh, self._whole, self._settled = False, False, False, False
+        self._still = np.zeros(channels, bool)
+        self.scale: Floats | None = None
+        self.age = np.full(channels, 1e6)
+        self._raw, self._rows = np.zeros((13, channels)), np.zeros((len(INPUTS), channels))
+        self.inputs = self._rows.T
+        self.safe_unit, self.per_unit, self.ripe_unit = np.ones((3, channels))
+        self._period = period
+        self._reach = reach
+        self._count, self._silent, self._relative, self._lively, self._revivals, self._spread = (
+            np.zeros((6, channels))
+        )
+        self._before = np.zeros((2, channels))
+        self.means = np.zeros((4, channels))
+        self._joint = np.zeros(4)
+        self.seasons: tuple[int, ...] = ()
+        self.ring: Floats = np.zeros((1, channels))
+        self._resize(self.clock.seasons(period))
+
+    # --- one sample -----------------------------------------------------------------------------
+
+    def step(self, values: Floats, elapsed_s: float) -> None:
+        """Take a sample: float64 [C]; what is not a number below 1e100 is missing."""
+        if self.clock.step(elapsed_s):
+            self._resize(self.clock.seasons(self._period))
+        self._skip(self.clock.gap)
+        usable = self._take(values)
+        size = np.abs(self.increment)
+        self.scale = None
+        self._note_jumps(size)
+        self._measure(size, usable)
+        self.course += self.increment
+        self.steps += 1
+        self.ring[self.steps % len(self.ring)] = self.course
+        self._look()
+
+    def _take(self, values: Floats) -> NDArray[np.bool_] | None:
+        """Set last, fresh, increment and the jumps of what was unseen; return which channels can be
+        measured, None for all."""
+        fresh = np.abs(values) < _VALUE_MAX
+        self.all_fresh = bool(fresh.all())
+        if self.all_fresh and self._whole:
+            self.fresh = fresh
+            np.subtract(values, self.last, out=self.increment)
+            self.last = values.copy()
+            self.moved = self._still
+            return None
+        born = fresh & ~self.known
+        current = np.where(fresh, values, self.last)
+        self.increment = np.where(born, 0.0, current - self.last)
+        self.last, self.fresh, self.known = current, fresh, self.known | fresh
+        self.moved = born | (fresh & (self._silent > _GAP_SAMPLES_MAX))
+        usable: NDArray[np.bool_] = fresh & ~self.moved & (self._silent == 0)
+        self._silent = np.where(fresh, 0.0, self._silent + 1.0)
+        self._whole = self.all_fresh
+        return usable
+
+    def lags(self, steps: NDArray[np.int64]) -> Floats:
+        """Return courses so many steps ago: float64 [..., C]."""
+        return self.ring.take((self.steps - steps) % len(self.ring), 0)
+
+    def _note_jumps(self, size: Floats) -> None:
+        """Mark channels that jumped: with others, or from or to nothing; others were unseen."""
+        self.age += 1.0
+        if (size > _MOVED_UNITS * self.unit).any():
+            self.moved = self.moved | self._jumped(size)
+        if self.moved is not self._still:
+            self.age[self.moved] = 0.0
+            self.increment[self.moved] = 0.0
+
+    def _jumped(self, size: Floats) -> NDArray[np.bool_]:
+        settled = self._count > _SETTLED
+        far = (size > _MOVED_UNITS * self.unit) & settled
+        nothing = np.abs(self.last) <= _DEAD * self.level
+        revived = (nothing != self.dead) & far
+        self._revivals += _SLOW * (revived - self._revivals)
+        revived &= self._revivals < _REVIVALS_MAX
+        joint = np.count_nonzero(far & (size > _JOINT_UNITS * self.unit)) >= _JOINT_CHANNELS
+        if not (joint or revived.any()):
+            return self._still
+        self.dead = np.where(revived, nothing, self.dead)
+        self.any_dead = bool(self.dead.any())
+        self._rescale(far & ~self.dead)
+        return far
+
+    def _rescale(self, moved: NDArray[np.bool_]) -> None:
+        """Let the past of channels that carry another load now count in proportion to it."""
+        scale = np.where(moved, np.abs(self.last) / np.maximum(self.level, 1e-300), 1.0)
+        scale = np.clip(scale, 1 / _SCALE_MAX, _SCALE_MAX)
+        self.level = self.level * scale
+        self.unit = self.unit * scale
+        self._spread = self._spread * scale
+        self.scale = scale
+        self._before *= scale
+        self.means = self.course + (self.means - self.course) * scale
+        self.ring = self.course + (self.ring - self.course) * scale
+
+    def _measure(self, size: Floats, usable: NDArray[np.bool_] | None) -> None:
+        """Follow level and usual movement of the channels that have a value and are not dead."""
+        level = np.abs(self.last)
+        level -= self.level
+        if usable is None and self._settled and self.moved is self._still and not self.any_dead:
+            level *= _LEVEL
+            self.level += level
+            self._follow_size(size, _SLOW, _FAST)
+            return
+        if self.any_dead:
+            self.dead &= np.abs(self.last) <= _DEAD * self.level
+            self.any_dead = bool(self.dead.any())
+        alive = self.fresh & ~self.dead
+        self.level += np.maximum(_LEVEL, 1.0 / (self._count + 1.0)) * alive * level
+        stirred = (alive if usable is None else usable & alive) & ~self.moved
+        stirred &= (self._count > 0) | (size > 0)
+        self._count += stirred
+        self._settled = bool((self._count > 1 / _SLOW).all())
+        pace = np.maximum(_SLOW, 1.0 / np.maximum(self._count, 1.0)) * stirred
+        self._follow_size(size, pace, np.maximum(_FAST * stirred, pace))
+
+    def _follow_size(self, size: Floats, pace: Floats | float, quick: Floats | float) -> None:
+        """Follow the mean movement, plain, in levels, and in levels of late."""
+        relative = np.minimum(size / (self.level + 1e-300), 1e6)
+        self._spread += pace * (size - self._spread)
+        self._lively += quick * (relative - self._lively)
+        relative -= self._relative
+        relative *= pace
+        self._relative += relative
+        unit = self._relative * self.level
+        np.maximum(unit, self._spread * (1 / _UNIT_SPREADS), out=unit)
+        self.unit = np.minimum(unit, self._spread * _UNIT_SPREADS, out=unit)
+
+    def _look(self) -> None:
+        """Make the inputs of networks."""
+        self.safe_unit = np.maximum(self.unit, 1e-9 * self.level + 1e-300)
+        self.per_unit = 1.0 / self.safe_unit
+        self.ripe_unit = (
+            self.safe_unit
+            if self._settled
+            else np.where(self._count < _RIPE, UNRIPE, self.safe_unit)
+        )
+        raw, courses = self._raw, self._raw[3:7]
+        raw[1:3] = self._before
+        raw[0] = self.increment
+        self._before = raw[:2].copy()
+        np.subtract(self.course, self.means, out=courses)
+        self.means += _MEANS * courses
+        courses *= 1.0 - _MEANS
+        if self.seasons:
+            ago = self.lags(self._season_lags)
+            np.subtract(ago[1:], ago[0], out=raw[7:10])
+        raw[:10] *= self.per_unit
+        self._follow_all(raw)
+        inputs = self._rows
+        np.log1p(np.abs(raw), out=inputs[:13])
+        np.copysign(inputs[:13], raw, out=inputs[:13])
+        np.exp(-0.1 * self.age, out=inputs[13])
+        relative = np.log(self._relative + 1e-9)
+        inputs[14] = 0.25 * relative + 1.0
+        np.maximum(inputs[14], _RELATIVE_MIN, out=inputs[14])
+        np.subtract(np.log(self._lively + 1e-9), relative, out=inputs[15])
+
+    def _follow_all(self, raw: Floats) -> None:
+        """Add what all channels do together: their mean movement in units."""
+        alive = self.channels if self._whole else max(int(np.count_nonzero(self.known)), 1)
+        together = float(np.add.reduce(raw[0])) / alive
+        joint = self._joint
+        joint[0] += together
+        joint[1] += 0.2 * (joint[0] - joint[1])
+        joint[2] += 0.05 * (joint[0] - joint[2])
+        raw[10] = together
+        raw[11] = joint[0] - joint[1]
+        raw[12] = joint[0] - joint[2]
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _skip(self, gap: int) -> None:
+        """Let time pass without samples: the course stands still, the season goes on."""
+        self.broken = gap > 0
+        if not gap:
+            return
+        self._silent += min(gap, 10 * len(self.ring))
+        rows = self.steps + 1 + np.arange(min(gap, len(self.ring)))
+        self.ring[rows % len(self.ring)] = self.course
+        self.steps += gap
+
+    def _resize(self, seasons: tuple[int, ...]) -> None:
+        """Follow other seasons; what the ring holds of the past goes with it as far as it fits."""
+        old = self.ring
+        size = max(_RING_STEPS_MIN, 2 * self._reach, *(one + 2 for one in seasons or (0,)))
+        ring = np.tile(self.course, (size, 1))
+        back = np.arange(min(size, len(old)))
+        ring[(self.steps - back) % size] = old[(self.steps - back) % len(old)]
+        self.ring, self.seasons = ring, seasons
+        if seasons:
+            self._season_lags = seasons[0] - np.array((0, *SEASON_STEPS), np.int64) % seasons[0]
+
+    # --- state ----------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Return everything, the ring included."""
+        return {**take(self, _KEPT), "clock": np.array(self.clock.state())}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state; raises StateError for one that does not fit."""
+        clock = state.get("clock", np.zeros(0))
+        if clock.dtype != float or clock.ndim != 1 or len(clock) < CLOCK_NUMBERS_MIN:
+            raise StateError("restoring a forecaster: it has no clock", "start it anew")
+        self.clock.restore(clock.tolist())
+        self._resize(self.clock.seasons(self._period))
+        put(self, _KEPT, state)

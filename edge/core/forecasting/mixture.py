@@ -1,0 +1,115 @@
+"""A forecaster made of experts: one history, their mixture, and intervals about it."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from .basis import Basis
+from .expert import Expert, View
+from .forecaster import Floats, Forecast, State, Task
+from .history import History
+from .intervals import Intervals
+from .keeping import nest, put, take, unnest
+from .mixing import Mixing
+from .truth import Truth
+
+Maker = Callable[[View], Expert]
+
+_RANGE_FADE: Final = 0.001
+_BEYOND: Final = 0.25
+_KEPT = ("lowest", "highest")
+
+
+class Mixture:
+    """Forecasts by a mixture of experts that share one history.
+
+    What is forecast stays within the range of the values of late and a quarter of it beyond.
+    Experts begin anew where the season changes: after the first samples, or when samples begin to
+    come at another pace.
+    """
+
+    def __init__(self, task: Task, makers: tuple[Maker, ...]) -> None:
+        self._task, self._makers = task, makers
+        self.lowest = np.zeros(task.channels)
+        self.highest = np.zeros(task.channels)
+        self._history = History(task.channels, task.period, task.horizons[-1])
+        self._begin()
+
+    def _begin(self) -> None:
+        task, history = self._task, self._history
+        self._season = history.seasons
+        truth = Truth(task.channels, task.horizons)
+        self._view = View(task, history, Basis(history, task.horizons), truth)
+        self._experts = [make(self._view) for make in self._makers]
+        ends = np.cumsum([0, *(expert.voices for expert in self._experts)])
+        self._given = np.zeros((len(task.horizons), int(ends[-1]), task.channels))
+        spans = pairwise(ends)
+        self._places = [self._given[:, at:end].transpose(1, 0, 2) for at, end in spans]
+        self._mixing = Mixing(int(ends[-1]), task.channels, truth)
+        self._intervals = Intervals(task.channels, truth)
+
+    def step(self, values: Floats, elapsed_s: float) -> Forecast:
+        """Take one sample, learn, look ahead.  See `Forecaster`."""
+        if values.shape != (self._task.channels,):
+            raise ValueError(f"expected {self._task.channels} values, found shape {values.shape}")
+        history, view = self._history, self._view
+        history.step(values, elapsed_s)
+        if history.seasons != self._season:
+            self._begin()
+            view = self._view
+        view.truth.step(history)
+        view.basis.step(history)
+        for expert, place in zip(self._experts, self._places, strict=True):
+            place[:] = expert.step(view)
+        points = self._mixing.step(self._given, view.truth)
+        return self._forecast(points)
+
+    def _forecast(self, points: Floats) -> Forecast:
+        """Turn movements in units into values, within what the channel is known to do."""
+        history, unit = self._history, self._history.safe_unit
+        points = points * unit
+        points += history.last
+        self._follow_range()
+        beyond = _BEYOND * (self.highest - self.lowest)
+        np.maximum(points, self.lowest - beyond, out=points)
+        np.minimum(points, self.highest + beyond, out=points)
+        if history.any_dead:
+            np.copyto(points, history.last, where=history.dead)
+        bounds = self._intervals.step((points - history.last) * history.per_unit, self._view.truth)
+        below, above = bounds * unit
+        if not history.known.all():
+            points[:, ~history.known] = np.nan
+        return Forecast(self._task.horizons, points, points - below, points + above)
+
+    def _follow_range(self) -> None:
+        last = self._history.last
+        self.lowest += _RANGE_FADE * (last - self.lowest)
+        self.highest += _RANGE_FADE * (last - self.highest)
+        np.minimum(self.lowest, last, out=self.lowest)
+        np.maximum(self.highest, last, out=self.highest)
+
+    def state(self) -> State:
+        """Return all that it has learned; its size does not grow."""
+        made = {**take(self, _KEPT), **nest("history", self._history.state())}
+        for name, part in self._parts():
+            made |= nest(name, part.state())
+        return made
+
+    def restore(self, state: State) -> None:
+        """Go on from a state; raises StateError for one of another task."""
+        self._history.restore(unnest("history", state))
+        self._begin()
+        for name, part in self._parts():
+            part.restore(unnest(name, state))
+        put(self, _KEPT, state)
+
+    def _parts(self) -> list[tuple[str, Expert | Truth | Basis | Mixing | Intervals]]:
+        view = self._view
+        experts = [(f"expert-{number}", one) for number, one in enumerate(self._experts)]
+        return [
+            *(("truth", view.truth), ("basis", view.basis)),
+            *(("mixing", self._mixing), ("intervals", self._intervals)),
+            *experts,
+        ]

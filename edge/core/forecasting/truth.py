@@ -1,0 +1,63 @@
+"""What became of earlier forecasts: the truth for horizon h is known h samples late."""
+
+from typing import Final
+
+import numpy as np
+
+from .forecaster import Floats, State
+from .history import UNRIPE, History
+from .keeping import put, take
+
+TARGET_MAX: Final = 300.0
+"""Largest movement, in units, that anything learns from."""
+
+
+class Truth:
+    """For each horizon, the sample so many steps ago and what has come of it since.
+
+    target: float64 [H, C], movement of the course since then in units of then.  due: bool [H, C],
+    whether it may be learned: no jump, gap or missing value lies between.  then: int [H], rows of
+    rings of `size` rows that hold that sample; now: the row of this one.
+    """
+
+    def __init__(self, channels: int, horizons: tuple[int, ...]) -> None:
+        self.horizons = np.array(horizons)
+        self.size = horizons[-1] + 1
+        self.which = np.arange(len(horizons))
+        self.count = 0
+        self.since = 0
+        self.now = 0
+        self.units = np.full((self.size, channels), UNRIPE)
+        self.target = np.zeros((len(horizons), channels))
+        self.due = np.zeros((len(horizons), channels), bool)
+        self._column = self.horizons[:, None]
+
+    def step(self, history: History) -> None:
+        """Look back from the newest sample."""
+        self.since = 0 if history.broken else self.since + 1
+        self.count += 1
+        self.now = self.count % self.size
+        self.then = (self.count - self.horizons) % self.size
+        before = history.lags(self.horizons)
+        np.subtract(history.course, before, out=self.target)
+        self.target /= self.units.take(self.then, 0)
+        np.clip(self.target, -TARGET_MAX, TARGET_MAX, out=self.target)
+        np.greater_equal(history.age, self._column, out=self.due)
+        if not history.all_fresh:
+            self.due &= history.fresh
+        if self.since <= self.horizons[-1]:
+            self.due &= self.since > self._column
+        self.units[self.now] = history.ripe_unit
+
+    def state(self) -> State:
+        """Return counters and units."""
+        return take(self, ("count", "since", "units"))
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        put(self, ("count", "since", "units"), state)
+
+
+def soften(errors: Floats, bounds: Floats) -> Floats:
+    """Return errors with their size bounded: Huber's influence (Huber 1964)."""
+    return np.minimum(np.maximum(errors, -bounds), bounds)

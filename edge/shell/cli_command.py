@@ -1,0 +1,105 @@
+"""Verbs of operators: `auricle keygen` and `auricle command`."""
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..core import ConfigError
+from . import views
+from .cli_options import HERE, HomeOption
+
+if TYPE_CHECKING:
+    from .telemetry import MqttSettings
+
+SIGNED_FOR_S = 3600.0
+NS = 10**9
+
+
+def keygen(
+    file: Annotated[Path, typer.Argument(help="Where the private key goes (mode 0600).")],
+) -> None:
+    """Make a key to sign commands and bundles with; prints the public half for auricle.toml."""
+    from .commands.keys import make_key
+
+    public = make_key(file)
+    views.say(f'{file.stem} = "{public}"')
+
+
+def command(
+    verb: Annotated[str, typer.Argument(help="The command, see docs/commands.md.")],
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE of the command, VALUE as JSON or text; repeat."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Whom it is for; the home's own device.")] = "",
+    key: Annotated[Path | None, typer.Option(help="Sign it with this private key.")] = None,
+    key_name: Annotated[
+        str, typer.Option(help="The key's name in [commands.keys]; its file's name.")
+    ] = "",
+    name: Annotated[str, typer.Option("--id", help="Its id; the same one is done once.")] = "",
+    expires_s: Annotated[
+        float, typer.Option(help="Seconds from now after which it is refused; 3600 if signed.")
+    ] = 0.0,
+    broker: Annotated[str, typer.Option(help="HOST or HOST:PORT; else the home's [mqtt].")] = "",
+    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the answer.")] = 15.0,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file, do not send.")] = None,
+    home: HomeOption = HERE,
+) -> None:
+    """Send a command to a daemon, signed or not, and print its answer."""
+    from .commands.keys import load_key
+    from .commands.sending import make_command, send_command, sign_command
+    from .control import ask_daemon
+
+    local = not (device or broker or out)
+    device = device or _own_device(home)
+    seconds = expires_s or (SIGNED_FOR_S if key else 0.0)
+    usual = {
+        "id": name or secrets.token_hex(8),
+        "device": device,
+        "expires_at_ns": time.time_ns() + int(seconds * NS) if seconds else 0,
+    }
+    payload = make_command(verb, fields or [], usual)
+    asked: Any = json.loads(payload)
+    answer = ask_daemon(home, asked, wait_s) if local else None
+    if answer is None:
+        if key is not None:
+            payload = sign_command(payload, load_key(key), key_name or key.stem)
+        if out is not None:
+            out.write_bytes(payload)
+            views.say(f"written to {out}")
+            return
+        answer = send_command(_broker(broker, home), device, verb, payload, wait_s)
+    views.show_json(answer)
+    if not answer.get("done"):
+        raise typer.Exit(1)
+
+
+def _own_device(home: Path) -> str:
+    """Return the name of a home's device."""
+    from .settings import read_settings
+
+    try:
+        return read_settings(home).device.known_as
+    except ConfigError as error:
+        raise ConfigError("sending a command: to which device?", "give --device") from error
+
+
+def _broker(named: str, home: Path) -> "MqttSettings":
+    """Return the settings of the broker that was named, or of a home."""
+    from .daemon.assembly import rooted
+    from .settings import read_settings
+    from .telemetry import MqttSettings
+
+    if named:
+        host, _, port = named.partition(":")
+        return MqttSettings(host=host, port=int(port) if port.isdigit() else 0)
+    settings = read_settings(home).mqtt
+    if settings is None:
+        raise ConfigError(
+            f"sending a command: {home} has no [mqtt], and no daemon runs there", "give --broker"
+        )
+    return rooted(settings, home)

@@ -1,0 +1,1 @@
+"""Commands from outside: read strictly, verified, carried out once, answered."""

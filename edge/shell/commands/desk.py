@@ -1,0 +1,264 @@
+"""The desk: takes commands and contributions in, has them carried out once, and answers.
+
+`receive` and `local` only read; `carry_out` runs in the loop's own thread.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from ...core import Ack, Growth, Message, Receipt, Rejected, StateError
+from ..fleet.member import Gift, Member
+from ..growing import list_adaptors
+from ..home import Home
+from ..journal import Answered, Command
+from ..labelling import waiting_at
+from ..telemetry import Address, Arrival, Topics
+from .allowance import Allowance
+from .floor import Floor
+from .reading import Read, Reading, Refusal, parse
+from .requests import (
+    ForgetCommand,
+    GrowCommand,
+    LabelCommand,
+    RelabelCommand,
+    Request,
+    RollbackCommand,
+)
+from .response import Response
+from .settings import CommandSettings
+
+log = structlog.get_logger()
+
+FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"})
+"""Commands that only read: a repeated one is answered by what is true then."""
+
+LOST: Final = "it was carried out; what was answered is gone with a crash or an erasure"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command on its way.  taken: what was read, or why not.  topic, correlation: where the
+    answer goes; reply: the same for somebody on this machine.  ticket: of the arrival, 0 for none.
+    """
+
+    verb: str
+    taken: Read | Refusal
+    topic: str = ""
+    correlation: bytes = b""
+    ticket: int = 0
+    reply: Callable[[bytes], None] | None = None
+
+
+class Desk:
+    """Takes commands for one device.  settings: of [commands]; floor: where they are done; member:
+    who takes contributions, if anybody does."""
+
+    def __init__(
+        self,
+        settings: CommandSettings,
+        device: str,
+        topics: Topics,
+        floor: Floor,
+        member: Member | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reading = Reading(settings, device)
+        self._allowance = Allowance(settings.per_minute, clock)
+        self._topics, self._floor, self._member = topics, floor, member
+
+    def receive(self, arrival: Arrival, address: Address) -> Order | Gift | None:
+        """Read a command or sums that a broker brought; what is wrong with a command is answered as
+        its turn comes."""
+        if address.purpose == "contribution":
+            return None if self._member is None else self._member.receive(arrival, address)
+        asked = arrival.response_topic
+        topic = asked if asked and self._topics.answerable(asked) else self._topics.response
+        taken = self._read(arrival, address.name)
+        return Order(address.name, taken, topic, arrival.correlation, arrival.ticket)
+
+    def local(self, line: bytes, reply: Callable[[bytes], None]) -> Order | None:
+        """Read a command of somebody on this machine, who is trusted; a bad one is answered at
+        once."""
+        request = parse(line)
+        if isinstance(request, Refusal):
+            reply(msgspec.json.encode(_refused("", request)))
+            return None
+        return Order(request.verb, Read(request, line), reply=reply)
+
+    def carry_out(self, order: Order | Gift) -> None:
+        """Do what an order says, if it was not done before, and answer it.
+
+        Raises EdgeError where it cannot be done now; it may be sent again then.
+        """
+        if isinstance(order, Gift):
+            if self._member is not None:
+                self._member.adopt(order)
+            return
+        floor = self._floor
+        if isinstance(order.taken, Refusal):
+            self._answer(order, _refused(order.verb, order.taken), kept=False)
+            return
+        request, payload = order.taken.request, order.taken.payload
+        if request.verb in FRESH:
+            self._answer(order, _do(request, floor), kept=False)
+            return
+        home = _home(request, floor)
+        at_ns = floor.now_ns()
+        command = Command(request.id, request.verb, payload, at_ns, request.expires_at_ns)
+        journal = home.store.journal
+        found = journal.find(command)
+        if found is None and not journal.make_room(at_ns):
+            raise StateError("the journal of commands is full", "wait until some have expired")
+        if found is not None and not _again(request, found):
+            self._answer(order, _repeated(request, found), kept=True)
+            return
+        with journal.marking(command):
+            response = _do(request, floor)
+        self._record(home, command, response)
+        again = found is not None
+        self._answer(order, replace(response, repeated=again), kept=True)
+
+    def tend(self) -> None:
+        """Do what is due; call it about once a second."""
+        if self._member is not None:
+            self._member.tend()
+
+    def refuse(self, order: Order | Gift, reason: str) -> None:
+        """Answer an order that cannot be carried out now."""
+        if isinstance(order, Gift):
+            log.warning("sums_not_adopted", device=order.device, reason=reason)
+            return
+        name = order.taken.request.id if isinstance(order.taken, Read) else order.taken.id
+        refusal = Refusal(reason, "send it again later, with the same id", name)
+        self._answer(order, _refused(order.verb, refusal), kept=False)
+
+    def _read(self, arrival: Arrival, verb: str) -> Read | Refusal:
+        if not self._allowance.take():
+            most = self._allowance.per_minute
+            return Refusal(f"too many commands: {most} a minute are taken", "send fewer")
+        if arrival.retained:
+            return Refusal(
+                "it was retained, and would come again at each connection",
+                "publish commands without the retain flag",
+            )
+        if arrival.expiry_s == 0:
+            return Refusal("it expired on its way", "send it again with a new id")
+        return self._reading.read(verb, arrival.payload, self._floor.now_ns())
+
+    @staticmethod
+    def _record(home: Home, command: Command, response: Response) -> None:
+        # Ids of what was forgotten stay in no answer: the receipt is kept, and says it again.
+        secret = command.verb == "forget" and response.done
+        kept = b"" if secret else msgspec.json.encode(response)
+        try:
+            home.store.journal.record(command, kept, done=response.done)
+        except StateError as error:
+            # What it changed is on the disk, with its mark.
+            log.warning("answer_not_recorded", verb=command.verb, reason=error.message)
+
+    def _answer(self, order: Order, response: Response, *, kept: bool) -> None:
+        if order.reply is not None:
+            order.reply(msgspec.json.encode(response))
+        else:
+            self._floor.answer(response, order.topic, order.correlation, kept=kept)
+
+
+def _home(request: Request, floor: Floor) -> Home:
+    """Return the home a command is for; raises StateError where it cannot serve."""
+    slot = floor.homes.get(request.home)
+    home = slot.home if slot is not None else None
+    if home is None:
+        why = "there is no such home" if slot is None else "it is not open"
+        known = ", ".join(name or "(the settings' own)" for name in floor.homes)
+        raise StateError(f"finding the home {request.home!r}: {why}", f"homes: {known}")
+    return home
+
+
+def _again(request: Request, found: Answered) -> bool:
+    """Say whether a repeated command is handed to the core again, which knows its receipts."""
+    return isinstance(request, ForgetCommand) and found.same and not found.answer
+
+
+def _repeated(request: Request, found: Answered) -> Response:
+    if not found.same:
+        refusal = Refusal("replayed: its id was used for another command", "give it a new id")
+        return _refused(request.verb, replace(refusal, id=request.id))
+    if found.answer:
+        return replace(msgspec.json.decode(found.answer, type=Response), repeated=True)
+    return Response(request.verb, request.id, found.done, hint=LOST, repeated=True)
+
+
+def _refused(verb: str, refusal: Refusal) -> Response:
+    return Response(verb, refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
+
+
+def _do(request: Request, floor: Floor) -> Response:
+    """Carry a command out."""
+    match request:
+        case (
+            LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand()
+        ):
+            return _told(request, floor.feed(request.home, request.event(floor.now_ns())))
+        case _:
+            body = dict(_SAYING[request.verb](request, floor))
+            return Response(request.verb, request.id, done=True, body=body)
+
+
+def _told(request: Request, told: tuple[Message, ...]) -> Response:
+    """Turn what the core said into an answer."""
+    for one in told:
+        if isinstance(one, Rejected):
+            return Response(request.verb, request.id, done=False, reason=one.reason, hint=one.hint)
+    kinds = (Receipt, Ack, Growth)
+    found = [one for kind in kinds for one in told if isinstance(one, kind)]
+    body = msgspec.to_builtins(found[0]) if found else {}
+    return Response(request.verb, request.id, done=True, body=body)
+
+
+def _say_adaptors(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    yield "adaptors", [msgspec.to_builtins(one) for one in list_adaptors(_home(request, floor))]
+
+
+def _say_candidates(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    yield from msgspec.to_builtins(waiting_at(_home(request, floor))).items()
+
+
+def _say_status(_request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    yield from msgspec.to_builtins(floor.status()).items()
+
+
+def _say_health(_request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    status = floor.status()
+    yield from (("state", status.state), ("trouble", list(status.trouble)))
+    yield "uptime_s", status.uptime_s
+
+
+def _rebirth(_request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    floor.rebirth()
+    yield from ()
+
+
+def _reload(_request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    yield "did", list(floor.reload())
+
+
+def _pause(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    floor.pause(paused=request.verb == "pause")
+    yield "paused", request.verb == "pause"
+
+
+_SAYING: Final[dict[str, Callable[[Any, Floor], Iterator[tuple[str, Any]]]]] = {
+    "adaptors": _say_adaptors,
+    "candidates": _say_candidates,
+    "status": _say_status,
+    "health": _say_health,
+    "rebirth": _rebirth,
+    "reload": _reload,
+    "pause": _pause,
+    "resume": _pause,
+}

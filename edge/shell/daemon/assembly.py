@@ -1,0 +1,102 @@
+"""Putting the daemon together from its settings."""
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ...core import ConfigError
+from ..fleet.settings import FleetSettings
+from ..settings import Settings
+from ..sources import TopicStream
+from ..telemetry import MqttSettings, Topics
+from ..telemetry.topics import encode
+from .stream import Stream
+
+OUTBOX: Final = "outbox.db"
+
+
+def program_version() -> str:
+    """Return the version of this program."""
+    try:
+        return version("auricle")
+    except PackageNotFoundError:
+        return "0"
+
+
+def check_streams(settings: Settings, folder: Path) -> None:
+    """Raise ConfigError for streams that cannot be served as they are set."""
+    for name, stream in settings.streams.items():
+        if not (name and name.isprintable()):
+            raise ConfigError(
+                f"reading the streams of {folder}: {name!r} is no name", "use printable characters"
+            )
+        if stream.home and stream.home not in settings.homes:
+            known = ", ".join(settings.homes) or "none"
+            raise ConfigError(
+                f"reading the stream {name}: there is no home {stream.home!r} in [homes]",
+                f"known homes: {known}",
+            )
+        if isinstance(stream, TopicStream):
+            if settings.mqtt is None:
+                raise ConfigError(
+                    f"reading the stream {name}: its source is a topic, and no broker is set",
+                    "add the section [mqtt]",
+                )
+            if any(sign in stream.topic for sign in "+#"):
+                raise ConfigError(
+                    f"reading the stream {name}: its topic {stream.topic} has a wildcard",
+                    "name one topic a stream, so that its window is of one sensor",
+                )
+
+
+def make_streams(
+    settings: Settings, run: str, before: Mapping[str, Stream] | None = None
+) -> dict[str, Stream]:
+    """Return the streams; those that are as they were before go on counting."""
+    kept = {} if before is None else before
+    streams = {}
+    for name, given in settings.streams.items():
+        old = kept.get(name)
+        if old is not None and type(old.settings) is type(given):
+            old.settings = given
+            streams[name] = old
+        else:
+            streams[name] = Stream(name, given, run)
+    return streams
+
+
+def filters_of(settings: Settings, topics: Topics) -> list[str]:
+    """Return the topics that streams, commands and the fleet's sums come from."""
+    sent = [one for one in settings.streams.values() if isinstance(one, TopicStream)]
+    filters = {one.topic for one in sent if one.topic}
+    if any(not one.topic for one in sent):
+        filters.add(topics.observing())
+    if settings.fleet is not None:
+        filters.update(contributing(settings.fleet, topics))
+    if settings.commands.enabled:
+        filters.add(topics.commanding())
+    return sorted(filters)
+
+
+def contributing(fleet: FleetSettings, topics: Topics) -> list[str]:
+    """Return the topics of the devices whose sums are adopted."""
+    place = topics.contributing(fleet.name).removesuffix("+")
+    return [place + encode(device) for device in fleet.devices]
+
+
+def rooted(mqtt: MqttSettings, folder: Path) -> MqttSettings:
+    """Return settings whose paths start from a folder."""
+    changes: dict[str, object] = {}
+    if mqtt.password_file:
+        changes["password_file"] = str(folder / mqtt.password_file)
+    if mqtt.tls is not None:
+        files = {
+            name: str(folder / value)
+            for name in ("ca", "certificate", "key")
+            if (value := getattr(mqtt.tls, name))
+        }
+        changes["tls"] = msgspec.structs.replace(mqtt.tls, **files)
+    return msgspec.structs.replace(mqtt, **changes)

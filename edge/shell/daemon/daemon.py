@@ -1,0 +1,362 @@
+"""The daemon: the parts opened in order, the loop turned, and all closed again within its time."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import structlog
+
+from ...core import ConfigError, EdgeError
+from ..commands.desk import Desk
+from ..control import Control
+from ..files import WriterLock
+from ..fleet.member import Member
+from ..outbox import open_outbox
+from ..sources import Place, Source, open_source
+from ..status import BrokerStatus, DaemonStatus
+from ..telemetry import Arrival, Topics, Wording
+from .assembly import OUTBOX, filters_of, make_streams, program_version, rooted
+from .clock import Clock
+from .floor import DaemonFloor
+from .health import Checkup
+from .homes import HomeSlot
+from .intake import Intake
+from .logs import set_up_logs
+from .loop import Loop
+from .notify import Notifier
+from .printer import Printer
+from .questions import Questions
+from .reloading import load, reload
+from .teller import Teller
+
+STOP_S: Final = 4.0
+"""Seconds that stopping may take; systemd and people wait for five."""
+
+DRAIN_S: Final = 1.5
+FAREWELL_S: Final = 1.0
+SOURCE_S: Final = 0.5
+STATUS_S: Final = 5.0
+MEMORY: Final = "sources"
+
+log = structlog.get_logger()
+
+
+class Daemon:
+    """One device.  folder: of its auricle.toml.  output: where messages go when no broker is set.
+
+    `run` returns when `stop` was called, from a signal handler or another thread.  Raises EdgeError
+    where it cannot start at all; settings that are broken are none where the last good ones are
+    kept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        output: BinaryIO | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:
+        settings, trouble = load(folder)
+        set_up_logs(settings.device.log_level)
+        self.folder, self.settings = folder, settings
+        self.notifier = notifier or Notifier()
+        self.troubles: dict[str, str] = {"settings": trouble} if trouble else {}
+        self.snapshot: DaemonStatus | None = None
+        self._stop_asked = self._reload_asked = self._hurried = False
+        self._told_s = self._snapped_s = -STATUS_S
+        with ExitStack() as undo:
+            self._lock = WriterLock(folder / OUTBOX)
+            undo.callback(self._lock.release)
+            self.outbox = open_outbox(folder / OUTBOX, settings.outbox)
+            undo.callback(self.outbox.close)
+            self._build(output)
+            undo.pop_all()
+
+    def _build(self, output: BinaryIO | None) -> None:
+        settings = self.settings
+        device = settings.device.known_as
+        version = program_version()
+        self.topics = Topics(device)
+        self.clock = Clock(self.outbox.sure_ns)
+        self.checkup = Checkup(device, version)
+        # A run that has no number must not repeat the ids of another.
+        self.run_name = str(self.outbox.run or f"x{secrets.token_hex(6)}")
+        self.line: Any = self._make_line(output, version)
+        streams = make_streams(settings, self.run_name)
+        self.intake: Intake[Any] = Intake(streams, self.wake)
+        self.homes = {"": HomeSlot("", self.folder, self._erased)}
+        for name, place in settings.homes.items():
+            self.homes[name] = HomeSlot(name, self.folder / place, self._erased)
+        self.teller = Teller(self.outbox, Wording(device), self.line, self.clock)
+        self.loop = Loop(
+            self.intake,
+            self.homes,
+            self.line,
+            self.teller,
+            self.topics,
+            self.clock,
+            self.notifier,
+        )
+        self.loop.every_second = self._each_second
+        self.sparkplug = self._make_sparkplug(version)
+        self.loop.beside = self.sparkplug
+        self.desk = self._make_desk()
+        self.loop.desk = self.desk
+        self.sources: dict[str, Source] = {}
+        questions = Questions(self.loop, lambda: self.snapshot)
+        self.control = Control(self.folder, questions.ask)
+        self.door: Any = None
+
+    def _make_desk(self) -> Desk:
+        settings, floor, member = self.settings, DaemonFloor(self), None
+        device = settings.device.known_as
+        if settings.fleet is not None and settings.mqtt is not None:
+            place = (self.folder, self.topics, self.line)
+            member = Member(settings.fleet, device, floor, *place)
+        return Desk(settings.commands, device, self.topics, floor, member)
+
+    def _make_line(self, output: BinaryIO | None, version: str) -> Any:
+        if self.settings.mqtt is None:
+            return Printer(output)
+        from ..telemetry import Broker, make_presence
+
+        device = self.settings.device.known_as
+        mqtt = rooted(self.settings.mqtt, self.folder)
+        presence = make_presence(mqtt, device, version, self.settings.streams, self.clock.now_ns)
+        return Broker(mqtt, device, self._arrive, presence)
+
+    def _make_sparkplug(self, version: str) -> Any | None:
+        mqtt = self.settings.mqtt
+        if mqtt is None or mqtt.sparkplug is None:
+            return None
+        try:
+            from ..telemetry import Sparkplug
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"[mqtt.sparkplug]: {error}", "install the extra: pip install 'auricle[sparkplug]'"
+            ) from error
+        names, device = self.settings.streams, self.settings.device.known_as
+        return Sparkplug(rooted(mqtt, self.folder), device, version, names, self.clock.now_ns)
+
+    def reopen_door(self) -> None:
+        """Listen for requests where the settings say so; a port that is taken is a trouble."""
+        if self.door is not None:
+            self.door.stop()
+            self.door = None
+        self.troubles.pop("http", None)
+        if self.settings.http is None:
+            return
+        from ..door import Door
+
+        self.door = Door(
+            self.settings.http,
+            lambda: {name: one.settings for name, one in self.intake.streams.items()},
+            self.intake,
+            lambda: self.snapshot,
+            lambda: self.loop.turned_at,
+        )
+        try:
+            self.door.start()
+        except EdgeError as error:
+            self.troubles["http"] = error.message
+            log.warning("not_listening", reason=error.message, hint=error.hint)
+
+    def reconnect(self) -> None:
+        """Leave the broker, and meet the one of the settings."""
+        self.line.stop(FAREWELL_S)
+        self.teller.hear()
+        self.line.close()
+        self.line = self._make_line(None, program_version())
+        self.teller.mouth = self.loop.line = self.line
+        self.line.subscribe(filters_of(self.settings, self.topics))
+        self.line.start()
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until asked to stop; then close everything."""
+        try:
+            self.start()
+            while not self._stop_asked:
+                self.loop.turn()
+                if self._reload_asked:
+                    self._reload_asked = False
+                    with suppress(EdgeError):
+                        self.reload()
+        finally:
+            self.close()
+
+    def start(self) -> None:
+        """Open homes, connect, begin to measure."""
+        for slot in self.homes.values():
+            slot.open()
+        self.line.subscribe(filters_of(self.settings, self.topics))
+        self.line.start()
+        if self.sparkplug is not None:
+            self.sparkplug.start()
+        self.start_sources()
+        self.status()
+        self._attempt("opening the control socket", self.control.start)
+        self.reopen_door()
+        self.notifier.ready()
+        log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
+
+    def rebirth(self) -> None:
+        """Announce the device again, wherever it is announced."""
+        self.line.rebirth()
+        if self.sparkplug is not None:
+            self.sparkplug.rebirth()
+
+    def stop(self) -> None:
+        """Ask for the end; asked a second time, what waits is not waited for."""
+        self._hurried = self._stop_asked
+        self._stop_asked = True
+        self.line.wake()
+
+    def wake(self) -> None:
+        """Let the loop's wait end; from any thread."""
+        self.line.wake()
+
+    def ask_reload(self) -> None:
+        """Ask for the settings to be read again."""
+        self._reload_asked = True
+        self.line.wake()
+
+    def close(self) -> None:
+        """Stop measuring, finish what was begun, say goodbye, close files; within `STOP_S`."""
+        until = time.monotonic() + STOP_S
+        self.checkup.stopping = True
+        self.notifier.stopping()
+        self._attempt("closing the control socket", self.control.stop)
+        if self.door is not None:
+            self._attempt("closing the door", self.door.stop)
+        self.stop_sources(SOURCE_S)
+        self._attempt("finishing", lambda: self._drain(time.monotonic() + DRAIN_S))
+        left = 0.1 if self._hurried else max(0.1, min(FAREWELL_S, until - time.monotonic()))
+        self._attempt("saying goodbye", lambda: self.line.stop(left))
+        if self.sparkplug is not None:
+            self._attempt("saying NDEATH", partial(self.sparkplug.stop, 0.3))
+        self._attempt("hearing", self.teller.hear)
+        self._attempt("closing the outbox", self.outbox.close)
+        for slot in self.homes.values():
+            slot.close()
+        self.line.close()
+        self._lock.release()
+        self.notifier.close()
+        log.info("stopped")
+
+    def _drain(self, until: float) -> None:
+        """Decide on what was taken in, and wait for the broker to take what was sent."""
+        while not self._hurried and time.monotonic() < until:
+            self.loop.turn(0.02)
+            if not (len(self.intake) or (self.line.online and self.outbox.flying)):
+                return
+
+    @staticmethod
+    def _attempt(doing: str, act: Callable[[], object]) -> None:
+        """Go on with closing whatever happens."""
+        try:
+            act()
+        except Exception:
+            log.exception("failed", doing=doing)
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def start_sources(self) -> None:
+        """Start the streams that fetch their own measurements, as far as they have not started."""
+        for name, stream in self.intake.streams.items():
+            if name in self.sources:
+                continue
+            slot = self.homes[stream.settings.home]
+            card = slot.home.model.card if slot.home is not None else None
+            if card is None and stream.settings.kind == "sample":
+                continue
+            place = Place(slot.folder, self.folder / MEMORY, card)
+            try:
+                source = open_source(name, stream.settings, place, self.intake)
+            except (ValueError, OSError) as error:
+                stream.trouble = str(error)
+                continue
+            if source is not None:
+                self.sources[name] = source
+                source.start()
+
+    def stop_sources(self, timeout_s: float, names: Iterable[str] | None = None) -> None:
+        """Stop sources; all of them together take little more than the time of one."""
+        for name in list(self.sources if names is None else names):
+            source = self.sources.pop(name, None)
+            if source is not None:
+                source.stop(timeout_s)
+                timeout_s = max(timeout_s / 2, 0.05)
+
+    def status(self) -> DaemonStatus:
+        """Return a snapshot, made now."""
+        self.snapshot = self.checkup.status(
+            self.loop, self._broker_status(), self.troubles.values()
+        )
+        return self.snapshot
+
+    def _broker_status(self) -> BrokerStatus | None:
+        line = self.line
+        if isinstance(line, Printer):
+            return None
+        host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
+        return BrokerStatus(
+            place=f"{host}:{port}",
+            online=line.online,
+            since_s=0.0,
+            connects=line.counters.connected,
+            reasons=dict(line.counters.reasons),
+            trouble=line.problem,
+        )
+
+    def _each_second(self) -> None:
+        now = time.monotonic()
+        self.desk.tend()
+        self.start_sources()
+        for name, source in self.sources.items():
+            self.intake.streams[name].trouble = source.trouble
+        if now - self._snapped_s >= STATUS_S:
+            self._snapped_s = now
+            self.notifier.status(_brief(self.status()))
+        if now - self._told_s >= self.settings.device.health_interval_s and self.line.online:
+            self._told_s = now
+            self._tell_health()
+
+    def _tell_health(self) -> None:
+        words = self.teller.wording.word(self.status(), 0, self.clock.now_ns())
+        self.line.publish(self.topics.health, words.body, qos=0)
+
+    def _arrive(self, arrival: Arrival) -> None:
+        self.loop.arrive(arrival)
+
+    def _erased(self, ids: tuple[str, ...]) -> None:
+        self.loop.erased(ids)
+
+    def reload(self) -> tuple[str, ...]:
+        """Read the settings again; returns what was done.  Raises ConfigError where they cannot be
+        used; those before hold then."""
+        self.notifier.reloading()
+        try:
+            did = reload(self)
+            log.info("reloaded", did=did)
+            return did
+        except EdgeError as error:
+            log.warning("not_reloaded", reason=error.message, hint=error.hint)
+            raise
+        finally:
+            self.notifier.ready()
+            self.status()
+
+
+def _brief(status: DaemonStatus) -> str:
+    """Say a snapshot in a line."""
+    decided = sum(stream.decided for stream in status.streams)
+    rate = sum(stream.per_second for stream in status.streams)
+    trouble = f"; {status.trouble[0]}" if status.trouble else ""
+    waiting = f"{status.outbox.waiting} waiting"
+    return f"{status.state}: {decided} decided, {rate:.0f} a second, {waiting}{trouble}"

@@ -1,0 +1,134 @@
+"""A home inside the daemon: opened again where it fails, while the others serve."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from ...core import EdgeError, Event, Message, Observation, StateError, Tick
+from ..home import Home
+from ..settings import Settings
+
+RETRY_S: Final = (1.0, 60.0)
+"""Seconds to the next try where a home cannot be opened: at first, and at most."""
+
+TICK_S: Final = 60.0
+FAILURES_MAX: Final = 3
+"""Observations in a row that fail before the home is opened again."""
+
+log = structlog.get_logger()
+
+
+class HomeSlot:
+    """Where a home is, or will be again.
+
+    erased: called with the ids of observations whose erasure is durable.
+    """
+
+    def __init__(self, name: str, folder: Path, erased: Callable[[tuple[str, ...]], None]) -> None:
+        self.name, self.folder = name, folder
+        self.home: Home | None = None
+        self.trouble = "it was not opened yet"
+        self._erased = erased
+        self._retry_at, self._retry_s = 0.0, RETRY_S[0]
+        self._failures = 0
+        self._ticking = True
+        self._ticked_at = 0.0
+
+    def open(self) -> bool:
+        """Open the home where it is not open and it is time to try; True where it was opened."""
+        if self.home is not None or time.monotonic() < self._retry_at:
+            return False
+        try:
+            self.home = Home(self.folder, erased=self._erased)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong there, the others serve
+            self._fail(error)
+            return False
+        log.info("home_opened", home=self.name, folder=str(self.folder))
+        self.trouble, self._retry_s, self._failures = "", RETRY_S[0], 0
+        return True
+
+    def feed(self, event: Event) -> tuple[Message, ...]:
+        """Let the home handle an event; raises EdgeError where it cannot, and changed nothing."""
+        home = self.home
+        if home is None:
+            raise StateError(
+                f"the home {self.name or 'of the settings'} is not open: {self.trouble}",
+                "it is tried again by itself; see `auricle check`",
+            )
+        try:
+            told = home.feed(event)
+        except EdgeError as error:
+            self._stumble(event, error)
+            raise
+        except Exception as error:
+            self._fail(error)
+            raise StateError(f"handling an event: {error}", "it is opened again") from error
+        self._failures = 0
+        self.trouble = home.trouble
+        self._ticking = self._ticking or not isinstance(event, Observation | Tick)
+        return told
+
+    def tend(self) -> tuple[Message, ...]:
+        """Take in what a worker has grown, and let what waited be done; returns what is told."""
+        home = self.home
+        if home is None:
+            return ()
+        try:
+            told = home.tend()
+        except EdgeError as error:
+            self._stumble(None, error)
+            return ()
+        now = time.monotonic()
+        if told or self._ticking or now - self._ticked_at >= TICK_S:
+            self._ticking, self._ticked_at = False, now
+            try:
+                told += self.feed(Tick())
+            except EdgeError as error:
+                log.warning("tick_failed", home=self.name, reason=error.message)
+        return told
+
+    def differs(self, settings: Settings) -> bool:
+        """Say whether other settings would make it another home."""
+        if self.home is None:
+            return True
+        now = self.home.settings
+        parts = ("encoder", "knowledge", "detector", "growth", "candidates")
+        return any(getattr(now, part) != getattr(settings, part) for part in parts)
+
+    def close(self) -> None:
+        """Close the home, if it is open."""
+        home, self.home = self.home, None
+        if home is None:
+            return
+        try:
+            home.close()
+        except Exception as error:  # noqa: BLE001 - it is going anyway
+            log.warning("home_not_closed", home=self.name, reason=str(error))
+
+    def retry(self) -> None:
+        """Close, and open again at the next opportunity."""
+        self.close()
+        self._retry_at = 0.0
+
+    def _stumble(self, event: Event | None, error: EdgeError) -> None:
+        """The home has opened its runtime again; where observations go on failing, all of it."""
+        self.trouble = error.message
+        self._failures += isinstance(event, Observation) or event is None
+        if self._failures >= FAILURES_MAX:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.trouble = error.message if isinstance(error, EdgeError) else repr(error)[:200]
+        log.error(
+            "home_failed",
+            home=self.name,
+            reason=self.trouble,
+            again_in_s=self._retry_s,
+            exc_info=None if isinstance(error, EdgeError) else error,
+        )
+        self.close()
+        self._retry_at = time.monotonic() + self._retry_s
+        self._retry_s = min(2 * self._retry_s, RETRY_S[1])

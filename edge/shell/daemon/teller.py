@@ -1,0 +1,153 @@
+"""Telling: messages get their number and words, wait in the outbox, and go to the broker."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from typing import Any, Final, Protocol
+
+from ...core import (
+    Ack,
+    Changed,
+    Decision,
+    DriftAlarm,
+    Forecasted,
+    Message,
+    Receipt,
+    Rejected,
+    Wanted,
+)
+from ..outbox import Entry, Loss, Outbox
+from ..telemetry import Reply, Sent, Wording, historical
+from .clock import Clock
+
+KEPT: Final = (Ack, Receipt)
+"""What is on the disk before it is sent, and is never dropped."""
+
+
+class Mouth(Protocol):
+    """What messages go out through: a broker, or a printer."""
+
+    @property
+    def online(self) -> bool:
+        """True where messages can be published."""
+
+    @property
+    def room(self) -> int:
+        """Messages that may be published now."""
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        qos: int = 1,
+        response: Reply | None = None,
+        expiry_s: int | None = None,
+    ) -> int | None:
+        """Publish; the message id, or None where there is no room."""
+
+    def acked(self) -> tuple[Sent, ...]:
+        """Return what was answered since last asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers first to last: those of them that have not arrived never will, unless they still
+    come.  count: how many were dropped; after a crash, how many there may be at most."""
+
+    first: int
+    last: int
+    count: int
+    reason: str
+
+
+class Teller:
+    """Numbers, words, keeps and sends what is told."""
+
+    def __init__(self, outbox: Outbox, wording: Wording, mouth: Mouth, clock: Clock) -> None:
+        self.outbox, self.mouth = outbox, mouth
+        self.refused = 0
+        self.wording, self._clock = wording, clock
+        self._owing = False
+        self._settling: list[Callable[[], None]] = []
+
+    def tell(self, message: Message | Any, *, kept: bool | None = None) -> None:
+        """Tell a message of the core, or any dataclass.  kept: durable before it is sent; None: as
+        its kind is."""
+        number = self.outbox.take()
+        worded = self.wording.word(message, number, self._clock.now_ns())
+        keep = isinstance(message, KEPT) if kept is None else kept
+        self.outbox.put(Entry(number, worded.topic, worded.body, keep, _keys(message)))
+        self._owing = self._owing or keep
+
+    def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
+        """Tell a message to somebody who asked: to their topic, with their correlation data.
+        message: a dataclass, or words that are ready."""
+        number = self.outbox.take()
+        body = (
+            self.wording.word(message, number, self._clock.now_ns()).body
+            if is_dataclass(message)
+            else bytes(message)
+        )
+        self.outbox.put(Entry(number, topic, body, kept, _keys(message), correlation))
+        self._owing = self._owing or kept
+
+    def after(self, settle: Callable[[], None]) -> None:
+        """Have something done once all that was told so far is durable."""
+        self._settling.append(settle)
+        self._owing = True
+
+    def flush(self) -> None:
+        """Make durable what has to be, and send what may be sent."""
+        if self._owing and self.outbox.commit():
+            self._owing = False
+            settling, self._settling = self._settling, []
+            for settle in settling:
+                settle()
+        mouth, outbox = self.mouth, self.outbox
+        room = mouth.room
+        if room <= 0:
+            return
+        for entry in outbox.due(room):
+            body = historical(entry.body) if entry.historical else entry.body
+            reply = Reply(entry.correlation) if entry.correlation else None
+            sent = mouth.publish(entry.topic, body, retain=entry.retain, response=reply)
+            if sent is None:
+                outbox.unsent(entry)
+                return
+            outbox.sent(entry, sent)
+
+    def hear(self) -> None:
+        """Take in what became of messages that were sent."""
+        returned: list[int] = []
+        for sent in self.mouth.acked():
+            if sent.taken:
+                self.outbox.acked(sent.message_id)
+            elif sent.lost:
+                returned.append(sent.message_id)
+            else:
+                self.refused += 1
+                self.outbox.refused(sent.message_id, "refused")
+        if returned:
+            self.outbox.returned(returned)
+
+    def tell_losses(self) -> None:
+        """Tell what was lost, where it can be told."""
+        if self.mouth.online and self.outbox.announce(self._word_gap):
+            self._owing = True
+
+    def _word_gap(self, number: int, loss: Loss) -> Entry:
+        gap = Gap(loss.first, loss.last, loss.count, loss.reason)
+        worded = self.wording.word(gap, number, self._clock.now_ns())
+        return Entry(number, worded.topic, worded.body, kept=True)
+
+
+def _keys(message: Any) -> tuple[str, ...]:
+    """Return the ids of the observations that a message tells of."""
+    if isinstance(message, Decision | DriftAlarm | Forecasted | Changed):
+        return (message.observation_id,)
+    if isinstance(message, Wanted):
+        return message.observation_ids
+    if isinstance(message, Ack | Rejected):
+        return (message.subject_id,)
+    return ()

@@ -1,0 +1,42 @@
+"""The table of other devices' contributions in the knowledge file."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from ..core import Contribution
+from .parcels import pack_arrays, unpack_arrays
+from .stowed import Stowed
+
+COLUMNS: Final = "device, card, geometry, seed, revision, samples"
+"""Columns of `contributions`, in the order of Contribution's fields."""
+
+
+def adopt(db: sqlite3.Connection, one: Contribution) -> None:
+    """Write a device's contribution in place of the one before, within its caller's transaction."""
+    body = pack_arrays(one.arrays) if one.samples else b""
+    head = (one.device, one.card, one.geometry, one.seed, one.revision, one.samples)
+    db.execute(
+        "INSERT OR REPLACE INTO contributions (device, card, geometry, seed, revision, samples,"
+        " arrays, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (*head, body, hashlib.sha256(body).digest()),
+    )
+
+
+def contribution_of(
+    row: tuple[Any, ...], load: Callable[[str], Mapping[str, NDArray[Any]]]
+) -> Contribution:
+    """Make the contribution of a row of COLUMNS; its arrays are loaded when looked at."""
+    device, card, geometry, seed, revision, samples = row
+    arrays = Stowed(lambda: load(device)) if samples else {}
+    return Contribution(device, card, geometry, seed, revision, samples, arrays)
+
+
+def arrays_of(body: bytes, sha256: bytes) -> Mapping[str, NDArray[Any]]:
+    """Return the arrays of a stored body; raises ValueError where it is damaged."""
+    if hashlib.sha256(body).digest() != sha256:
+        raise ValueError("the checksum differs")
+    return unpack_arrays(body)

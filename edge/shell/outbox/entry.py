@@ -1,0 +1,95 @@
+"""What waits in the outbox, and what has been lost from it."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+OVERHEAD_BYTES: Final = 64
+"""What a row takes beside its texts."""
+
+LOSSES_MAX: Final = 256
+"""Ranges of lost numbers that are told apart; beyond it the two that lie closest become one."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One message.  sequence: its number.  kept: durable before it is due, and never dropped.
+    keys: ids of the observations that it tells of.  age_ns: when it came, on the outbox's clock.
+    historical: sent late."""
+
+    sequence: int
+    topic: str
+    body: bytes = field(repr=False)
+    kept: bool = False
+    keys: tuple[str, ...] = ()
+    correlation: bytes = b""
+    retain: bool = False
+    age_ns: int = 0
+    historical: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """What it counts against the limit."""
+        return len(self.body) + len(self.topic) + OVERHEAD_BYTES + sum(map(len, self.keys))
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Numbers first to last: those of them that have not arrived and do not wait never will.
+    count: how many were dropped; after a crash, how many there may be at most."""
+
+    first: int
+    last: int
+    count: int
+    reason: str
+
+
+class Losses:
+    """Ranges of lost numbers, in order and bounded; neighbours lost for one reason are one."""
+
+    def __init__(self, losses: Iterable[Loss] = ()) -> None:
+        self._ranges = sorted(losses, key=_first)
+
+    def add(self, number: int, reason: str) -> None:
+        """Take note of a lost number."""
+        self.put(Loss(number, number, 1, reason))
+
+    def put(self, loss: Loss) -> None:
+        """Take note of a range; none of its numbers was noted before."""
+        ranges = self._ranges
+        at = bisect_right(ranges, loss.first, key=_first)
+        before = ranges[at - 1] if at else None
+        if before is not None and before.last + 1 == loss.first and before.reason == loss.reason:
+            ranges[at - 1] = _joined(before, loss)
+        else:
+            ranges.insert(at, loss)
+        if len(ranges) > LOSSES_MAX:
+            self._merge_closest()
+
+    def pop(self, count: int) -> list[Loss]:
+        """Take the first ranges away."""
+        taken, self._ranges = self._ranges[:count], self._ranges[count:]
+        return taken
+
+    def __iter__(self) -> Iterator[Loss]:
+        return iter(self._ranges)
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    def _merge_closest(self) -> None:
+        ranges = self._ranges
+        pairs = range(len(ranges) - 1)
+        at = min(pairs, key=lambda i: ranges[i + 1].first - ranges[i].last)
+        ranges[at : at + 2] = [_joined(ranges[at], ranges[at + 1])]
+
+
+def _first(loss: Loss) -> int:
+    return loss.first
+
+
+def _joined(one: Loss, two: Loss) -> Loss:
+    reasons = dict.fromkeys((*one.reason.split("+"), *two.reason.split("+")))
+    last = max(one.last, two.last)
+    return replace(one, last=last, count=one.count + two.count, reason="+".join(reasons))

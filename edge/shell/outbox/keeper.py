@@ -1,0 +1,103 @@
+"""The disk behind an outbox, which may fail and come back."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ...core import StateCorruptError, StateError, StateVersionError
+from .entry import Entry
+from .storage import Change, Storage
+
+RETRY_S: Final = (1.0, 30.0)
+"""Seconds to the next try where the disk fails: at first, and at most."""
+
+S: Final = 10**9
+T = TypeVar("T")
+
+
+class Keeper:
+    """Writes and reads where it can; where it cannot, `failing` says why and nothing is raised.
+
+    opened: called with the storage when it is first open.
+    """
+
+    def __init__(
+        self, path: Path, clock_ns: Callable[[], int], opened: Callable[[Storage], None]
+    ) -> None:
+        self.path = path
+        self.failing = ""
+        self._clock_ns, self._opened = clock_ns, opened
+        self._storage: Storage | None = None
+        self._known = False
+        self._retry_ns, self._retry_s = 0, RETRY_S[0]
+        self._open()
+
+    @property
+    def resting(self) -> bool:
+        """True where the disk fails and it is too early to try again."""
+        return bool(self.failing) and self._clock_ns() < self._retry_ns
+
+    def write(self, change: Change, *, durable: bool) -> bool:
+        """Write a change as a whole; False where the disk fails."""
+        if self._storage is None and not self._open():
+            return False
+        return not isinstance(
+            self._tried(lambda storage: storage.commit(change, durable=durable)), _Failed
+        )
+
+    def find(self, question: Callable[[Storage], list[Entry]]) -> list[Entry]:
+        """Ask the storage for entries; none where the disk fails."""
+        if self._storage is None:
+            return []
+        found = self._tried(question)
+        return [] if isinstance(found, _Failed) else found
+
+    def scrub(self) -> bool:
+        """Overwrite what was deleted; False where the disk fails."""
+        return self._storage is not None and not isinstance(self._tried(Storage.scrub), _Failed)
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._storage is not None:
+            self._storage.close()
+            self._storage = None
+
+    def _tried(self, action: Callable[[Storage], T]) -> "T | _Failed":
+        assert self._storage is not None
+        try:
+            found = action(self._storage)
+        except StateError as error:
+            self._fail(error)
+            return _Failed()
+        self.failing, self._retry_s = "", RETRY_S[0]
+        return found
+
+    def _open(self) -> bool:
+        try:
+            self._storage = Storage(self.path)
+            if not self._known:
+                self._opened(self._storage)
+                self._known = True
+        except (StateVersionError, StateCorruptError):
+            self.close()
+            raise
+        except StateError as error:
+            self._fail(error)
+            return False
+        self.failing = ""
+        return True
+
+    def _fail(self, error: StateError) -> None:
+        """After a failed fsync nobody knows what the disk holds: the file is opened anew."""
+        self.failing = error.message
+        self._retry_ns = self._clock_ns() + int(self._retry_s * S)
+        self._retry_s = min(2 * self._retry_s, RETRY_S[1])
+        try:
+            self.close()
+        except sqlite3.Error:
+            self._storage = None
+
+
+class _Failed:
+    """What a failing disk answers."""

@@ -1,0 +1,42 @@
+"""Opening an outbox even where the file is damaged."""
+
+import time
+from pathlib import Path
+from typing import Final
+
+from ...core import StateCorruptError
+from ..durable import SIDE_FILES
+from .ageing import PLAUSIBLE_NS
+from .outbox import Outbox
+from .settings import OutboxSettings
+
+COPIES_MAX: Final = 3
+SECONDS_SHIFT: Final = 16
+"""A file in place of a damaged one begins with the seconds since 1970, times 2^16: higher than any
+number of a device that sends less than 65,536 messages a second."""
+
+
+def open_outbox(path: Path, settings: OutboxSettings) -> Outbox:
+    """Open the outbox; a damaged file is set aside, and told as a loss.  Raises StateCorruptError
+    where the clock cannot tell a number that was never used, StateVersionError for a newer file."""
+    try:
+        return Outbox(path, settings)
+    except StateCorruptError as error:
+        if time.time_ns() < PLAUSIBLE_NS:
+            raise StateCorruptError(error.message, "set the clock, and start again") from error
+        _set_aside(path)
+        return Outbox(path, settings, first=int(time.time()) << SECONDS_SHIFT)
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a damaged file with its log; of earlier ones the newest are kept."""
+    for number in range(COPIES_MAX - 1, 0, -1):
+        _rename(path, f".damaged-{number}", f".damaged-{number + 1}")
+    _rename(path, "", ".damaged-1")
+
+
+def _rename(path: Path, before: str, after: str) -> None:
+    for suffix in ("", *SIDE_FILES):
+        found = path.with_name(path.name + before + suffix)
+        if found.exists():
+            found.replace(path.with_name(path.name + after + suffix))

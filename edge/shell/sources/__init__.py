@@ -1,0 +1,101 @@
+"""Where measurements come from.  Streams of `topic` and `http` are sent to the daemon, which hands
+their bytes to `decode`; the others fetch their own, see `open_source`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import encoder
+
+from .camera import Camera
+from .folder import Folder
+from .measurement import Flaw, Given, Measurement, Sink, Source
+from .payloads import decode, read_properties
+from .pulling import Puller, Reader
+from .settings import (
+    CameraStream,
+    FolderStream,
+    HttpStream,
+    Sent,
+    SoundStream,
+    StdinStream,
+    StreamSettings,
+    TopicStream,
+)
+from .sound import Microphone, Recordings
+from .stdin import Stdin
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a source needs to know of its surroundings.
+
+    base: folder that relative paths start from.  memory: folder for what sources remember.
+    card: of the encoder that the stream's home uses, None for a series.
+    """
+
+    base: Path
+    memory: Path
+    card: encoder.Card | None
+
+
+Make = Callable[[str, Any, Place], Reader]
+
+
+def _sound(stream: str, settings: SoundStream, place: Place) -> Reader:
+    card = place.card
+    if card is None or card.kind != "window":
+        raise ValueError("sound needs a home whose encoder takes windows, such as log_mel")
+    if settings.path:
+        return Recordings(stream, settings, card, place.base, _memory(stream, place))
+    return Microphone(stream, settings, card)
+
+
+def _memory(stream: str, place: Place) -> Path:
+    """Return the file that remembers for a stream, whatever characters are in its name."""
+    return place.memory / f"{stream.encode().hex()}.json"
+
+
+PULLED: Final[dict[type, Make]] = {
+    FolderStream: lambda stream, settings, place: Folder(
+        stream, settings, place.base, _memory(stream, place)
+    ),
+    StdinStream: lambda stream, settings, _place: Stdin(stream, settings),
+    CameraStream: lambda stream, settings, _place: Camera(stream, settings),
+    SoundStream: _sound,
+}
+"""Kinds of source that fetch: the settings' class, and what makes the reader."""
+
+
+def open_source(stream: str, settings: StreamSettings, place: Place, sink: Sink) -> Source | None:
+    """Return the source of a stream, not started; None for one that is sent its measurements.
+
+    Raises ValueError where its settings do not fit the encoder.
+    """
+    make = PULLED.get(type(settings))
+    return None if make is None else Puller(stream, make(stream, settings, place), sink)
+
+
+__all__ = [
+    "PULLED",
+    "CameraStream",
+    "Flaw",
+    "FolderStream",
+    "Given",
+    "HttpStream",
+    "Measurement",
+    "Place",
+    "Puller",
+    "Reader",
+    "Sent",
+    "Sink",
+    "SoundStream",
+    "Source",
+    "StdinStream",
+    "StreamSettings",
+    "TopicStream",
+    "decode",
+    "open_source",
+    "read_properties",
+]

@@ -1,0 +1,118 @@
+"""A watched folder: every file that appears in it is a measurement."""
+
+import fnmatch
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from .measurement import Flaw, Given, Measurement
+from .memory import Mark, Memory
+from .payloads import TEXT_CHARS_MAX
+from .pulling import Pause, UnavailableError
+from .settings import FolderStream
+
+FILES_MAX: Final = 100_000
+"""Files of a folder that are kept account of; more is said as trouble."""
+
+FILE_BYTES_MAX: Final = 64 << 20
+UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".swp")
+"""Endings under which other programs write what is not complete yet."""
+
+
+class Folder:
+    """Reads the files of a folder that have settled, oldest first.  `live` is False: what waits on
+    the disk is not lost by waiting.
+
+    base: what a relative path starts from.  memory: file that remembers what was read, so that
+    files that are kept are not read again after a restart.
+    """
+
+    live = False
+
+    def __init__(self, stream: str, settings: FolderStream, base: Path, memory: Path) -> None:
+        self._stream, self._settings = stream, settings
+        self.path = (base / settings.path).expanduser()
+        self._memory = Memory(memory)
+        self._settling: dict[str, tuple[Mark, float]] = {}
+
+    def read(self, pause: Pause) -> Iterator[Measurement | Flaw]:
+        """See `Reader`."""
+        try:
+            while not pause.over:
+                for name, mark in self._settled():
+                    found = self._load(name, mark)
+                    if found is not None:
+                        yield found
+                    self._memory.add(name, mark)
+                    if isinstance(found, Flaw):
+                        self._put_away(name, "failed")
+                self._memory.save_now_and_then()
+                pause.wait(self._settings.every_s)
+        finally:
+            self._memory.save()
+
+    def taken(self, measurement: Measurement) -> None:
+        """See `Reader`."""
+        name, _, _ = measurement.given.id.removeprefix(f"{self._stream}:").rpartition("@")
+        self._put_away(name, "done")
+
+    def _settled(self) -> list[tuple[str, Mark]]:
+        """Return the files not read yet that have not changed for a while, the oldest first.
+
+        The while is measured here: the clock that dates files may jump.
+        """
+        try:
+            found = dict(self._listed())
+        except OSError as error:
+            raise UnavailableError(f"reading the folder {self.path}: {error.strerror}") from error
+        if len(found) > FILES_MAX:
+            raise UnavailableError(f"the folder {self.path} holds more than {FILES_MAX} files")
+        self._memory.keep(found)
+        now_s, before = time.monotonic(), self._settling
+        fresh = {name: mark for name, mark in found.items() if not self._memory.holds(name, mark)}
+        self._settling = {
+            name: before[name] if name in before and before[name][0] == mark else (mark, now_s)
+            for name, mark in fresh.items()
+        }
+        due = now_s - self._settings.settle_s
+        ready = [(name, mark) for name, (mark, since_s) in self._settling.items() if since_s <= due]
+        return sorted(ready, key=lambda one: (one[1][0], one[0]))
+
+    def _listed(self) -> Iterator[tuple[str, Mark]]:
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                hidden = entry.name.startswith(".") or entry.name.endswith(UNFINISHED)
+                if hidden or not fnmatch.fnmatchcase(entry.name, self._settings.pattern):
+                    continue
+                with suppress(FileNotFoundError):
+                    if entry.is_file():
+                        stat = entry.stat()
+                        yield entry.name, (stat.st_mtime_ns, stat.st_size)
+
+    def _load(self, name: str, mark: Mark) -> Measurement | Flaw | None:
+        path = self.path / name
+        key = f"{self._stream}:{name}@{mark[0]}"
+        given = Given(key, self._settings.subject, None, max(0, mark[0]))
+        if len(key) > TEXT_CHARS_MAX or not key.isprintable():
+            return Flaw(f"the file name {name[:60]!r} is too long or odd", "rename the file")
+        if mark[1] > FILE_BYTES_MAX:
+            return Flaw(f"{name}: {mark[1]} bytes", f"at most {FILE_BYTES_MAX} are read")
+        try:
+            return Measurement(self._stream, path.read_bytes(), given)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return Flaw(f"{name}: {error.strerror}", "check the file's permissions")
+
+    def _put_away(self, name: str, place: str) -> None:
+        """Do with a file that was read what the settings say."""
+        path = self.path / name
+        if self._settings.after == "delete" and place == "done":
+            path.unlink(missing_ok=True)
+        elif self._settings.after != "keep":
+            (self.path / place).mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):
+                path.replace(self.path / place / name)

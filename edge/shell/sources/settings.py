@@ -1,0 +1,89 @@
+"""[streams.NAME]: where each stream's measurements come from.  docs/sources.md has every key."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Form = Literal["image", "json", "cbor", "raw"]
+Dtype = Literal["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"]
+Size = Annotated[int, Meta(ge=1, le=1 << 24)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Rate = Annotated[float, Meta(ge=0, le=1e6)]
+
+
+class Common(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="source"
+):
+    """What every stream may say.  rate_max: measurements a second that are taken, 0 for all."""
+
+    home: str = ""
+    kind: Literal["sample", "series"] = "sample"
+    subject: str = ""
+    rate_max: Rate = 0.0
+
+
+class Sent(Common, frozen=True, kw_only=True):
+    """Of streams whose measurements are sent here as bytes.  dtype, shape: of the form raw."""
+
+    form: Form = "json"
+    dtype: Dtype = "float32"
+    shape: tuple[Size, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a combination that cannot be used."""
+        if len(self.shape) > 3:
+            raise ValueError(f"shape has at most 3 sizes, found {len(self.shape)}")
+        if self.kind == "series" and self.form == "image":
+            raise ValueError("a series is numbers, not images: form is json, cbor or raw")
+
+
+class TopicStream(Sent, frozen=True, kw_only=True, tag="topic"):
+    """Messages of an MQTT topic.  Empty: auricle/v1/DEVICE/observe/STREAM."""
+
+    topic: str = ""
+
+
+class HttpStream(Sent, frozen=True, kw_only=True, tag="http"):
+    """Requests POST /observe/STREAM on loopback."""
+
+
+class StdinStream(Common, frozen=True, kw_only=True, tag="stdin"):
+    """Lines of standard input: JSON as on a topic, or numbers with commas between (csv)."""
+
+    form: Literal["json", "csv"] = "json"
+
+
+class FolderStream(Common, frozen=True, kw_only=True, tag="folder"):
+    """Files that appear in a folder.  after: what becomes of a file that was taken.
+
+    settle_s: how long a file must not have changed.  every_s: how often the folder is read.
+    """
+
+    path: str
+    pattern: str = "*"
+    after: Literal["keep", "delete", "move"] = "keep"
+    settle_s: Seconds = 0.5
+    every_s: Seconds = 0.5
+
+
+class CameraStream(Common, frozen=True, kw_only=True, tag="camera"):
+    """Frames of a camera or a video file (extra `camera`).  device: a V4L2 number, path or URL."""
+
+    device: str = "0"
+    every_s: Seconds = 1.0
+    loop: bool = False
+
+
+class SoundStream(Common, frozen=True, kw_only=True, tag="sound"):
+    """Windows of a folder of WAV files, or of a microphone (extra `sound`).  Cut as the encoder's
+    card says (`length`, `step`).  device: of the microphone, empty for the usual one."""
+
+    path: str = ""
+    device: str = ""
+    rate_hz: Annotated[int, Meta(ge=1_000, le=384_000)] = 16_000
+    after: Literal["keep", "delete", "move"] = "keep"
+    every_s: Seconds = 0.5
+
+
+StreamSettings = TopicStream | HttpStream | StdinStream | FolderStream | CameraStream | SoundStream

@@ -1,0 +1,103 @@
+"""What a running daemon says of itself: one snapshot, for `auricle status`, `auricle top`, the
+health topic and the metrics.  Plain numbers and names; no secrets, no payloads."""
+
+from typing import Literal
+
+import msgspec
+
+
+class StreamStatus(msgspec.Struct, frozen=True):
+    """One stream.
+
+    trouble: what keeps its source from measuring.  per_second: decisions, over the last ten
+    seconds.  novel_percent: decisions of the last window that were not known; None before there
+    are any.  alarmed: it has left known ground.  domain, label: of the newest decision.
+    """
+
+    name: str
+    source: str
+    home: str
+    kind: str = "sample"
+    trouble: str = ""
+    received: int = 0
+    decided: int = 0
+    dropped: int = 0
+    rejected: int = 0
+    waiting: int = 0
+    per_second: float = 0.0
+    novel_percent: float | None = None
+    alarmed: bool = False
+    degraded: bool = False
+    domain: str = ""
+    label: str = ""
+    last_at_ns: int = 0
+
+
+class AdaptorStatus(msgspec.Struct, frozen=True):
+    """What serves a domain.  version: 0 where the head alone answers."""
+
+    domain: str
+    version: int
+    kind: str
+    facts: int
+
+
+class HomeStatus(msgspec.Struct, frozen=True):
+    """One home.  growing: the domain that a worker is busy with; wanted: candidates for a label."""
+
+    name: str
+    encoder: str
+    facts: int
+    concepts: int
+    candidates: int
+    adaptors: tuple[AdaptorStatus, ...] = ()
+    growing: str = ""
+    trouble: str = ""
+
+
+class BrokerStatus(msgspec.Struct, frozen=True):
+    """The connection to the broker.  reasons: how often each reason but success came."""
+
+    place: str
+    online: bool
+    since_s: float
+    connects: int = 0
+    reasons: dict[str, int] = {}
+    trouble: str = ""
+
+
+class OutboxStatus(msgspec.Struct, frozen=True):
+    """What waits to be delivered.  refusing: why commands are refused now; empty where not."""
+
+    waiting: int
+    nbytes: int
+    oldest_s: float
+    sequence: int
+    dropped: int = 0
+    gaps: int = 0
+    refusing: str = ""
+    trouble: str = ""
+
+
+class DaemonStatus(msgspec.Struct, frozen=True):
+    """The whole.
+
+    state: `degraded` where something is in trouble and the rest serves.  written_bytes_day: what
+    this process wrote to disks, for a day at the present rate.  clock: `unset` before 2020.
+    """
+
+    device: str
+    version: str
+    state: Literal["starting", "serving", "degraded", "paused", "stopping"]
+    run: int
+    uptime_s: float
+    rss_mib: float
+    cpu_percent: float
+    written_bytes_day: int
+    clock: Literal["set", "unset"]
+    settings: str
+    streams: tuple[StreamStatus, ...]
+    homes: tuple[HomeStatus, ...]
+    outbox: OutboxStatus
+    broker: BrokerStatus | None = None
+    trouble: tuple[str, ...] = ()

@@ -1,0 +1,45 @@
+"""Telemetry: MQTT 5 in and out, the topic tree, the wording of messages, and who else listens.
+
+What needs the MQTT client is loaded when it is asked for, so that reading settings costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from .letters import LOST, Arrival, Letter, Presence, Reply, Sent
+from .settings import MqttSettings, TlsSettings
+from .topics import Address, Topics
+from .wording import Worded, Wording, historical
+
+if TYPE_CHECKING:
+    from .broker import Broker
+    from .presence import make_presence
+    from .sparkplug import Sparkplug
+
+__all__ = [
+    "LOST",
+    "Address",
+    "Arrival",
+    "Broker",
+    "Letter",
+    "MqttSettings",
+    "Presence",
+    "Reply",
+    "Sent",
+    "Sparkplug",
+    "TlsSettings",
+    "Topics",
+    "Worded",
+    "Wording",
+    "historical",
+    "make_presence",
+]
+
+_LATER: Final = {"Broker": "broker", "Sparkplug": "sparkplug", "make_presence": "presence"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name that stands on the MQTT client."""
+    if name in _LATER:
+        return getattr(import_module(f".{_LATER[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

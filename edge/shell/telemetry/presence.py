@@ -1,0 +1,57 @@
+"""Several presences on one connection, and the ones that the settings ask for."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from .homeassistant import HomeAssistant
+from .letters import Arrival, Letter, Presence
+from .settings import MqttSettings
+from .status import StatusPresence
+
+
+class Presences:
+    """Speaks for several; the first gives the will, there is one a connection."""
+
+    def __init__(self, *parts: Presence) -> None:
+        self._parts = parts
+
+    def will(self) -> Letter | None:
+        """Return the will of the first."""
+        return self._parts[0].will()
+
+    def hello(self) -> Iterable[Letter]:
+        """Return all greetings."""
+        return [letter for part in self._parts for letter in part.hello()]
+
+    def farewell(self) -> Iterable[Letter]:
+        """Return all farewells."""
+        return [letter for part in self._parts for letter in part.farewell()]
+
+    def filters(self) -> Iterable[str]:
+        """Return all that is listened to."""
+        return [one for part in self._parts for one in part.filters()]
+
+    def hear(self, arrival: Arrival) -> bool:
+        """Give an arrival to the first that it is meant for."""
+        return any(part.hear(arrival) for part in self._parts)
+
+    def due(self, now_s: float) -> Iterable[Letter]:
+        """Return all that is due."""
+        return [letter for part in self._parts for letter in part.due(now_s)]
+
+
+def make_presence(
+    settings: MqttSettings,
+    device: str,
+    version: str,
+    streams: Iterable[str],
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> Presence:
+    """Make the presence of a device: its status, and Home Assistant's where it is asked for.
+
+    streams: their names.  clock_ns: nanoseconds since 1970.
+    """
+    status = StatusPresence(device, version, clock_ns)
+    if settings.homeassistant is None:
+        return status
+    return Presences(status, HomeAssistant(settings.homeassistant, device, version, streams))

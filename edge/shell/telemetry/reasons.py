@@ -1,0 +1,61 @@
+"""Reason codes of MQTT 5, counted by name, and told without flooding the log."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from .letters import REFUSED_MIN
+
+NO_SUBSCRIBERS: Final = 16
+TAKEN_OVER: Final = 142
+REPEAT_S: Final = 60.0
+"""The same complaint is logged once in this time."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a broker connection counted since the start; `reasons` by "PACKET: Name"."""
+
+    published: int = 0
+    answered: int = 0
+    unheard: int = 0
+    refused: int = 0
+    lost: int = 0
+    arrived: int = 0
+    malformed: int = 0
+    connected: int = 0
+    connect_failed: int = 0
+    disconnected: int = 0
+    taken_over: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+class Reasons:
+    """Counts reason codes and logs those that say no, each at most once a minute."""
+
+    def __init__(self, counters: Counters, clock: Callable[[], float]) -> None:
+        self._counters = counters
+        self._clock = clock
+        self._told: dict[str, float] = {}
+        self._log = structlog.get_logger("auricle.mqtt")
+
+    def note(self, packet: str, code: int, name: str, topic: str) -> None:
+        """Take a reason code of a packet in."""
+        said = f"{packet}: {name}"
+        self._counters.reasons[said] += 1
+        if code >= REFUSED_MIN:
+            self.complain(said, code=code, topic=topic)
+
+    def complain(self, said: str, **context: object) -> None:
+        """Log an error, unless the same was logged within the last minute."""
+        now = self._clock()
+        if now - self._told.get(said, -REPEAT_S) >= REPEAT_S:
+            self._told[said] = now
+            self._log.error(said, **context)
+
+    def tell(self, said: str, **context: object) -> None:
+        """Log what went as it should."""
+        self._log.info(said, **context)

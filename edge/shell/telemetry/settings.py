@@ -1,0 +1,87 @@
+"""The sections of auricle.toml that telemetry reads: [mqtt] and what is inside it."""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+SECONDS_MAX: Final = 0xFFFFFFFF
+"""An MQTT interval is four bytes."""
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Interval = Annotated[int, msgspec.Meta(ge=0, le=SECONDS_MAX)]
+Wait = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[mqtt.tls]: files are read anew for every connection, so that renewed ones count.
+
+    An empty `ca` means the system's authorities.  `certificate` and `key` come together.
+    """
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where one half of a client certificate is missing."""
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key come together: name both files or neither")
+
+
+class HomeAssistantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[mqtt.homeassistant]: `enabled` false takes back what was announced before; without this
+    section nothing is published below `prefix`."""
+
+    enabled: bool = True
+    prefix: Text = "homeassistant"
+
+
+class SparkplugSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[mqtt.sparkplug]: an edge node of Sparkplug B beside the topics.  `primary_host`: nothing is
+    said before that host application is online; empty: there is none."""
+
+    group: Text
+    edge_node: Text
+    primary_host: str = ""
+
+
+class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[mqtt]: one broker.  The password comes from a file or an environment variable, never from
+    here.  `port` 0: 8883 with TLS, 1883 without.  `client_id` empty: "auricle-<device>"."""
+
+    host: Text = "localhost"
+    port: Port = 0
+    client_id: str = ""
+    username: str = ""
+    password_file: str = ""
+    password_env: str = ""
+    keepalive_s: Count = 60
+    session_expiry_s: Interval = 86_400
+    message_expiry_s: Interval = 0
+    will_delay_s: Interval = 10
+    connect_timeout_s: Wait = 10.0
+    reconnect_s_min: Wait = 1.0
+    reconnect_s_max: Wait = 60.0
+    sending_max: Count = 100
+    receiving_max: Count = 100
+    packet_bytes_max: Annotated[int, msgspec.Meta(ge=1024, le=268_435_455)] = 8 << 20
+    tls: TlsSettings | None = None
+    homeassistant: HomeAssistantSettings | None = None
+    sparkplug: SparkplugSettings | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for values that contradict each other."""
+        if self.reconnect_s_max < self.reconnect_s_min:
+            raise ValueError("reconnect_s_max must not be below reconnect_s_min")
+        if self.password_file and self.password_env:
+            raise ValueError("give password_file or password_env, not both")
+        if (self.password_file or self.password_env) and not self.username:
+            raise ValueError("a password needs a username")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, the usual port filled in."""
+        return self.host, self.port or (8883 if self.tls else 1883)

@@ -1,0 +1,67 @@
+"""The retained status of a device: what it says on arriving and leaving, and its will."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import msgspec
+
+from .letters import Arrival, Letter
+from .topics import ROOT, Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Whether a device is there.  since_ns: when it came online, also where it has gone since.
+
+    reason: of being offline: "stopped" in order, "lost" where the broker said it in its place.
+    """
+
+    state: Literal["online", "offline"]
+    version: str
+    since_ns: int
+    reason: Literal["", "stopped", "lost"] = ""
+
+
+class StatusPresence:
+    """Keeps the status topic.  version: of the program.  clock_ns: nanoseconds since 1970."""
+
+    def __init__(
+        self, device: str, version: str, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._topic = Topics(device).status
+        self._device = device
+        self._version = version
+        self._clock_ns = clock_ns
+        self._since_ns = clock_ns()
+
+    def will(self) -> Letter:
+        """Return the status that the broker publishes when the device is lost."""
+        self._since_ns = self._clock_ns()
+        return self._letter(Status("offline", self._version, self._since_ns, "lost"))
+
+    def hello(self) -> Iterable[Letter]:
+        """Return the status "online"."""
+        return (self._letter(Status("online", self._version, self._since_ns)),)
+
+    def farewell(self) -> Iterable[Letter]:
+        """Return the status "offline", said by the device itself."""
+        return (self._letter(Status("offline", self._version, self._since_ns, "stopped")),)
+
+    def filters(self) -> Iterable[str]:
+        """Listens to nothing."""
+        return ()
+
+    def hear(self, arrival: Arrival) -> bool:  # noqa: ARG002 - every presence is asked
+        """Nothing is meant for it."""
+        return False
+
+    def due(self, now_s: float) -> Iterable[Letter]:  # noqa: ARG002 - every presence is asked
+        """Says nothing in between: the status is retained."""
+        return ()
+
+    def _letter(self, status: Status) -> Letter:
+        head = {"schema": f"{ROOT}/status", "device": self._device}
+        body = msgspec.json.encode(head | asdict(status))
+        return Letter(self._topic, body, retain=True)

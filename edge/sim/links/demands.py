@@ -1,0 +1,80 @@
+"""Traffic between pairs of nodes: gravity masses times sums of sines, weekends and noise.
+
+Sums of sines are the traffic of arXiv 2404.05304 (section on the simulator); gravity, weekend and
+noise follow what backbones show (Roughan 2005, "Simplifying the synthesis of Internet traffic
+matrices", ACM CCR 35(5)).
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .topologies import Topology
+
+Floats = NDArray[np.float64]
+
+DAY_STEPS: Final = 288
+"""A step is five minutes."""
+MEAN_KBIT_S: Final = 20_000
+"""Mean traffic of a pair of nodes."""
+
+_MASS_SPREAD = 0.7
+_PERIODS_H = (24.0, 12.0, 8.0)
+_AMPLITUDES = (0.35, 0.12, 0.06)
+_AMPLITUDE_SPREAD = 0.25
+_PEAK_H = 15.0
+_PHASE_SPREAD_H = 1.0
+_WEEKEND = 0.75
+# Day of the week, 0 for the start of Monday, and how much of it is weekend there.
+_WEEKEND_SHARE = ((0.0, 0.125, 4.875, 5.125, 6.875, 7.0), (0.5, 0.0, 0.0, 1.0, 1.0, 0.5))
+_PERSISTENCE = 0.9
+_SLOW_NOISE = 0.06
+_FAST_NOISE = 0.05
+_FLOOR = 0.02
+
+
+def draw_demands(topology: Topology, steps: int, random: np.random.Generator) -> Floats:
+    """Draw the traffic of every ordered pair of nodes at every step.
+
+    Returns whole kbit/s as float64 [steps, pairs], pairs as in `route_demands`: sums of them are
+    exact, so that the same routes give the same loads to the bit.  The first step is midnight UTC
+    of a Monday.
+    """
+    count = len(topology.nodes)
+    source, target = np.nonzero(~np.eye(count, dtype=bool))
+    masses = random.lognormal(0.0, _MASS_SPREAD, count)
+    base = masses[source] * masses[target]
+    base *= MEAN_KBIT_S / base.mean()
+    zones_h = np.asarray(topology.zones_h, np.float64)
+    zone_h = (zones_h[source] + zones_h[target]) / 2
+    hours = np.arange(steps)[:, None] * (24.0 / DAY_STEPS) + zone_h
+    shape = _daily(hours, random) * _weekly(hours) * _noise(steps, len(base), random)
+    demands: Floats = np.rint(base * np.maximum(shape, _FLOOR))
+    return demands
+
+
+def _daily(hours: Floats, random: np.random.Generator) -> Floats:
+    """One plus three sines; the first peaks in the afternoon, by local time."""
+    pairs = hours.shape[1]
+    shape = np.ones_like(hours)
+    for period_h, amplitude in zip(_PERIODS_H, _AMPLITUDES, strict=True):
+        size = amplitude * random.uniform(1 - _AMPLITUDE_SPREAD, 1 + _AMPLITUDE_SPREAD, pairs)
+        peak_h = _PEAK_H + random.normal(0.0, _PHASE_SPREAD_H, pairs)
+        shape += size * np.cos((2 * np.pi / period_h) * (hours - peak_h))
+    return shape
+
+
+def _weekly(hours: Floats) -> Floats:
+    """The weekend's factor, reached and left over some hours around midnight."""
+    share = np.interp(hours / 24.0 % 7.0, *_WEEKEND_SHARE)
+    return 1.0 - (1.0 - _WEEKEND) * share
+
+
+def _noise(steps: int, pairs: int, random: np.random.Generator) -> Floats:
+    """Slow noise that persists (an AR(1) process) and fast noise, around one."""
+    shocks = random.normal(0.0, _SLOW_NOISE * np.sqrt(1 - _PERSISTENCE**2), (steps, pairs))
+    shocks[0] = random.normal(0.0, _SLOW_NOISE, pairs)
+    for step in range(1, steps):
+        shocks[step] += _PERSISTENCE * shocks[step - 1]
+    return 1.0 + shocks + random.normal(0.0, _FAST_NOISE, (steps, pairs))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from edge.shell.sources import Flaw, StdinStream
+from edge.shell.sources.pulling import Pause
+from edge.shell.sources.stdin import LINE_BYTES_MAX, Stdin
+
+
+@pytest.fixture
+def pipe():
+    """A pipe: file number to read from, and one to write to."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+
+
+def read_all(pipe, data: bytes, **settings: Any) -> list[Any]:
+    """What a reader makes of bytes that another process writes."""
+    reading, writing = pipe
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, data[:7])
+            while data[7:]:
+                data = data[:7] + data[7 + os.write(writing, data[7:]) :]
+        finally:
+            os._exit(0)
+    os.close(writing)
+    found = list(Stdin("s", StdinStream(**settings), reading).read(Pause()))
+    os.waitpid(child, 0)
+    return found
+
+
+def test_lines_become_measurements(pipe):
+    """Lists and documents, in whatever pieces they come; empty lines are nothing."""
+    found = read_all(pipe, b'[1, 2]\n\n{"values": [3], "id": "x"}\r\n[4]')
+    assert [one.payload.tolist() for one in found] == [[1, 2], [3], [4]]
+    assert found[1].given.id == "x"
+
+
+def test_numbers_with_commas(pipe):
+    """The form csv reads plain numbers."""
+    (found,) = read_all(pipe, b"1,2.5, 3\n", form="csv")
+    assert found.payload.tolist() == [1, 2.5, 3]
+
+
+def test_a_bad_line_is_told_and_the_next_is_read(pipe):
+    """Text and lines without end cost only themselves."""
+    data = b"hello\n" + b"1" * (LINE_BYTES_MAX + 70_000) + b"\n[5]\n"
+    found = read_all(pipe, data)
+    assert [isinstance(one, Flaw) for one in found] == [True, True, False]
+    assert found[2].payload.tolist() == [5]

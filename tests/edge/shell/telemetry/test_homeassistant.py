@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core import Decision
+from edge.shell.telemetry import Wording, historical, make_presence
+from edge.shell.telemetry.homeassistant import HomeAssistant, announcement, object_id
+from edge.shell.telemetry.letters import Arrival
+from edge.shell.telemetry.settings import HomeAssistantSettings, MqttSettings
+from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
+
+jinja2 = pytest.importorskip("jinja2", reason="needs jinja2, whose templates Home Assistant uses")
+DEVICE = "gw1"
+CONFIG = "homeassistant/device/auricle_gw1/config"
+
+
+def shown(template: str, body: bytes, state: str = "before") -> str:
+    """What an entity shows after a message."""
+    made = jinja2.Environment(autoescape=True).from_string(template)
+    return str(made.render(value_json=json.loads(body), this={"state": state}))
+
+
+def test_a_stream_has_its_entities() -> None:
+    """Each stream shows novelty, domain, label and drift, from its decisions."""
+    made = announcement(DEVICE, "1.2", ["cam"])
+    assert set(made) == {"dev", "o", "availability", "cmps"}
+    decision = Decision("c:1", "cam", 5, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=True)
+    worded = Wording(DEVICE).word(decision, 1, 1)
+    seen: dict[str, str] = {}
+    for key, part in made["cmps"].items():
+        assert part["unique_id"] == key
+        assert part["p"] in {"sensor", "binary_sensor"}
+        if part["state_topic"] == worded.topic:
+            seen[key] = shown(part["value_template"], worded.body)
+            assert shown(part["value_template"], historical(worded.body)) == "before"
+    assert seen == {
+        "auricle_gw1_cam_novelty": "0.5",
+        "auricle_gw1_cam_domain": "yard",
+        "auricle_gw1_cam_label": "unknown",
+        "auricle_gw1_cam_drift": "ON",
+    }
+
+
+def test_the_connection_shows_itself_while_the_device_is_away() -> None:
+    """All entities go away with the device, but for the one that says so."""
+    made = announcement(DEVICE, "1", [])
+    status = b'{"state": "offline"}'
+    assert shown(made["availability"][0]["value_template"], status) == "offline"
+    connection = made["cmps"]["auricle_gw1_connection"]
+    assert shown(connection["availability"][0]["value_template"], status) == "online"
+    assert shown(connection["value_template"], status) == "OFF"
+
+
+@given(st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=2, unique=True))
+def test_every_name_has_an_id_of_its_own(names: list[str]) -> None:
+    """Ids hold only the signs that are allowed, and differ where names differ."""
+    ids = [object_id("auricle", DEVICE, name, "drift") for name in names]
+    assert ids[0] != ids[1]
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", one) for one in ids)
+    made = announcement(DEVICE, "1", names)
+    assert len(made["cmps"]) == 4 + 8
+
+
+def test_it_is_announced_again_when_home_assistant_comes_up() -> None:
+    """After "online" the device speaks once more, a little later; a retained one is no news."""
+    settings = HomeAssistantSettings(prefix="ha")
+    here = HomeAssistant(settings, DEVICE, "1", [], chance=lambda: 0.5)
+
+    def arrival(payload: bytes, retained: bool = False) -> Arrival:
+        return Arrival("ha/status", payload, retained, "", b"", None, (), 1)
+
+    assert here.hear(arrival(b"online", retained=True))
+    assert here.hear(arrival(b"offline"))
+    assert list(here.due(10)) == []
+    assert here.hear(arrival(b"online"))
+    assert list(here.due(10)) == []
+    assert list(here.due(12)) == []
+    assert list(here.due(13)) == list(here.hello())
+    assert list(here.due(14)) == []
+    assert not here.hear(Arrival("else", b"online", False, "", b"", None, (), 1))
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that lets everybody in."""
+    with Mosquitto(tmp_path) as one:
+        yield one
+
+
+def presence(settings: MqttSettings) -> Any:
+    """What the daemon would give its broker."""
+    return make_presence(settings, DEVICE, "1", ["cam"])
+
+
+@needs_mosquitto
+def test_it_is_announced_taken_back_and_off_by_default(mosquitto: Mosquitto) -> None:
+    """With the section the announcement is retained; with enabled = false it is taken back;
+    without the section nothing is published."""
+    on = quick(mosquitto.port, homeassistant=HomeAssistantSettings())
+    off = quick(mosquitto.port, homeassistant=HomeAssistantSettings(enabled=False))
+    with seated(quick(mosquitto.port), "watcher") as watcher:
+        watcher.broker.subscribe(["homeassistant/#"])
+        watcher.online()
+        watcher.until(lambda: watcher.broker.counters.reasons["SUBACK: Granted QoS 1"])
+        with seated(quick(mosquitto.port), DEVICE, presence(quick(mosquitto.port))) as plain:
+            plain.online().say("done")
+        assert watcher.arrivals == []
+        with seated(on, DEVICE, presence(on)) as seat:
+            seat.online()
+            seat.until(lambda: not seat.broker.counters.answered < 2)
+            watcher.until(lambda: watcher.arrivals)
+            watcher.say("homeassistant/status", b"online")
+            watcher.until(lambda: len(watcher.arrivals) == 2)
+            assert seat.arrivals == []
+        with seated(off, DEVICE, presence(off)) as seat:
+            seat.online()
+            seat.until(lambda: not seat.broker.counters.answered < 2)
+            watcher.until(lambda: len(watcher.arrivals) == 3)
+    topics = [(one.topic, bool(one.payload)) for one in watcher.arrivals]
+    assert topics == [(CONFIG, True), ("homeassistant/status", True), (CONFIG, False)]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core import ConfigError
+from edge.shell.recordings import Rows, read_recording
+
+
+def rows(text: str):
+    """Names, elapsed seconds and values of a text."""
+    found = Rows(text.splitlines(keepends=True))
+    elapsed, values = zip(*found, strict=True)
+    return found.names, list(elapsed), np.stack(values)
+
+
+def test_a_header_times_and_gaps_are_understood():
+    """Names come from the header, seconds from the times, NaN from cells that hold no number."""
+    names, elapsed, values = rows(
+        "timestamp;a;note;b\n2024-01-01 00:00:00;1;x;2\n2024-01-01 00:05:00;;y;inf\n"
+        "\n2024-01-01 00:10:00+00:00;3;z;4\n"
+    )
+    assert names == ("a", "b")
+    assert elapsed == [0.0, 300.0, 300.0]
+    np.testing.assert_array_equal(values, [[1, 2], [np.nan, np.nan], [3, 4]])
+
+
+@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
+def test_times_may_be_numbers(unit):
+    """Seconds since 1970 and their thousandths are told apart by their size."""
+    _, elapsed, _ = rows(f"x,ts\n1,{1_700_000_000 * unit}\n2,{1_700_000_060 * unit}\n")
+    assert elapsed == [0.0, 60.0]
+
+
+def test_a_bare_table_has_numbered_channels():
+    """Without header and times the columns are numbered, and steps are one second."""
+    names, elapsed, values = rows("1,2\n3,4,5\n6\n")
+    assert (names, elapsed) == (("0", "1"), [1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(values, [[1, 2], [3, 4], [6, np.nan]])
+
+
+def test_a_first_column_of_dates_needs_no_name():
+    """Dates in front are times, with or without a header."""
+    assert rows("2024-01-01,5\n2024-01-02,6\n")[1] == [0.0, 86_400.0]
+    assert rows("day,v\n2024-01-01,5\n2024-01-02,6\n")[0] == ("v",)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a,b\n", "a,b\nx,y\n", "name\nann\n"])
+def test_a_text_without_numbers_is_refused(text):
+    """What holds no number is a ConfigError with a hint."""
+    with pytest.raises(ConfigError, match="reading a stream") as caught:
+        rows(text)
+    assert caught.value.hint
+
+
+def test_a_file_is_read_whole(tmp_path):
+    """A file gives all rows; one that is not there is a ConfigError."""
+    path = tmp_path / "loads.csv"
+    path.write_text("\ufeffa\n1\n2\n", "utf-8")
+    found = read_recording(path)
+    assert (found.names, found.values.tolist()) == (("a",), [[1.0], [2.0]])
+    with pytest.raises(ConfigError, match="No such file"):
+        read_recording(tmp_path / "none.csv")
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_no_text_breaks_the_reader(text):
+    """Any text is rows of one length with finite numbers or NaN, or a ConfigError."""
+    try:
+        names, elapsed, values = rows(text)
+    except ConfigError:
+        return
+    assert values.shape[1] == len(names)
+    assert not np.isinf(values).any()
+    assert np.isfinite(elapsed).all()

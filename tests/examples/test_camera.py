@@ -1,0 +1,29 @@
+"""The example that starts everything with one command, run as its page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+from tests.brokers import needs_mosquitto
+
+
+@needs_mosquitto
+def test_the_camera_example_tells_its_story(source, tmp_path):
+    """Known digits are known, the other scanner raises an alarm, and no number is missing."""
+    script = source / "examples" / "camera" / "run.py"
+    said = subprocess.run(
+        [sys.executable, str(script), "--folder", str(tmp_path / "kept")],
+        capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout + said.stderr
+    (account,) = re.findall(r"heard (.*); (\d+) repeated, (\d+) missing", said.stdout)
+    heard = dict(reversed(part.split()) for part in account[0].split(", "))
+    assert int(heard["decision"]) == 120, said.stdout
+    assert int(heard["alarm"]) >= 1
+    assert account[2] == "0"
+    first = re.findall(r"camera +(known|NEW|\?)", said.stdout)[:60]
+    assert first.count("known") > 50
