@@ -14,6 +14,7 @@ from ...core import ConfigError, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
+from ..fleet.member import Member
 from ..outbox import open_outbox
 from ..sources import Place, Source, open_source
 from ..status import BrokerStatus, DaemonStatus
@@ -103,11 +104,20 @@ class Daemon:
         self.loop.every_second = self._each_second
         self.sparkplug = self._make_sparkplug(version)
         self.loop.beside = self.sparkplug
-        self.loop.desk = Desk(settings.commands, device, self.topics, DaemonFloor(self))
+        self.desk = self._make_desk()
+        self.loop.desk = self.desk
         self.sources: dict[str, Source] = {}
         questions = Questions(self.loop, lambda: self.snapshot)
         self.control = Control(self.folder, questions.ask)
         self.door: Any = None
+
+    def _make_desk(self) -> Desk:
+        settings, floor, member = self.settings, DaemonFloor(self), None
+        device = settings.device.known_as
+        if settings.fleet is not None and settings.mqtt is not None:
+            place = (self.folder, self.topics, self.line)
+            member = Member(settings.fleet, device, floor, *place)
+        return Desk(settings.commands, device, self.topics, floor, member)
 
     def _make_line(self, output: BinaryIO | None, version: str) -> Any:
         if self.settings.mqtt is None:
@@ -306,6 +316,7 @@ class Daemon:
 
     def _each_second(self) -> None:
         now = time.monotonic()
+        self.desk.tend()
         self.start_sources()
         for name, source in self.sources.items():
             self.intake.streams[name].trouble = source.trouble

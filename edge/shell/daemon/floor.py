@@ -30,6 +30,10 @@ class DaemonFloor:
         """Have an event handled and told; raises EdgeError where that cannot be."""
         return self._daemon.loop.feed(home, event)
 
+    def tell(self, message: Any) -> None:
+        """Tell a message."""
+        self._daemon.teller.tell(message)
+
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """Tell an answer."""
         self._daemon.teller.answer(message, topic, correlation, kept=kept)
