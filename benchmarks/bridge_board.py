@@ -86,6 +86,17 @@ def build_forecaster(board: Board, export: Path, folder: Path) -> Path:
     return _cross(board, sorted(export.glob("*.c")), folder / f"forecaster_{board.name}", *flags)
 
 
+def count_forecaster(board: Board, export: Path, folder: Path) -> tuple[float, int]:
+    """Instructions a step of an exported forecaster takes on an emulated board, and how many of its
+    golden steps come out differently."""
+    programs = [PROGRAMS / "forecaster_main.c", PROGRAMS / "port_board.c"]
+    sources = [*sorted(export.glob("*.c")), *programs]
+    program = _cross(board, sources, folder / f"steps_{board.name}", "-O2", f"-I{export}")
+    _run([*_emulated(board, program), "-icount", "shift=0"], folder)
+    total, steps, unlike = np.fromfile(folder / "forecaster.bin", dtype="<u4").tolist()
+    return total / steps, unlike
+
+
 def exit_status(board: Board, program: Path) -> int:
     """What a program that reads nothing ends with on an emulated board."""
     command = _emulated(board, program)

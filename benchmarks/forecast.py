@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .forecast_cells import measure_cells
 from .forecast_data import ASIDE, NAB_ROWS_MAX, Stream, load_streams
 from .forecast_detect import detect
 from .forecast_run import GRU, OURS, PLAIN, measure_all, methods
@@ -45,11 +46,11 @@ def run(data: Path | None, *, quick: bool = False) -> Report:
         by_group = [_versus(marks, members, OURS, GRU) for members in groups.values()]
         summary["liquid_vs_gru_ratio"] = statistics.fmean(by_group)
     notes += [f"best peer on {group}: {peer}" for group, (_, peer) in ratios.items()]
-    found, timed = detect(quick=quick), time_steps()
+    found, timed, cells = detect(quick=quick), time_steps(), measure_cells()
     return Report(
         "forecast",
-        (*rows, *found.rows, *timed.rows),
-        {**summary, **timed.summary, **found.summary},
+        (*rows, *found.rows, *timed.rows, *cells.rows),
+        {**summary, **timed.summary, **cells.summary, **found.summary},
         (*notes, *_notes()),
     )
 
@@ -67,6 +68,7 @@ def _notes() -> list[str]:
         "elec2: errors of price and demand of New South Wales; Victoria's columns are shown too",
         f"nab: the first {NAB_ROWS_MAX:,} rows of each series, a quarter of them for learning",
         f"methods marked 'part' ran on {part}; ratios against them are on the same part",
+        "methods marked 'N of M' ran on N of the M streams of a set; ratios are on those",
         f"kept aside while designing: {', '.join(ASIDE)}",
     ]
 
@@ -80,7 +82,8 @@ def _errors(marks: Marks, stream: Stream, name: str, *, part: bool) -> list[floa
 
 
 def _versus(marks: Marks, streams: Sequence[Stream], mine: str, peer: str) -> float:
-    """Errors of one method as a share of another's, mean over horizons."""
+    """Errors of one method as a share of another's, mean over horizons, where both ran."""
+    streams = [s for s in streams if (mine, s.name) in marks and (peer, s.name) in marks]
     part = not all(marks[name, s.name]["whole"] for s in streams for name in (mine, peer))
     by_horizon = []
     for place in range(len(HORIZONS)):
@@ -108,10 +111,15 @@ def _rows(
 ) -> Iterable[Row]:
     """A line for each figure of a group, mean over its streams."""
     relative = group == "nab"
+    everything = streams
     for name in names:
+        streams = [stream for stream in everything if (name, stream.name) in marks]
         mine = [marks[name, stream.name] for stream in streams]
         whole = all(each["whole"] for each in mine)
         shown = name if whole else f"{name} (part)"
+        shown += (
+            "" if len(streams) == len(everything) else f" ({len(streams)} of {len(everything)})"
+        )
         for place, ahead in enumerate(HORIZONS):
             plain = [each["mae" if whole else "part"][place] for each in mine]
             if relative:

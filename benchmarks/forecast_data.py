@@ -13,6 +13,7 @@ Floats = NDArray[np.float64]
 SCHEDULES = 3
 NAB_ROWS_MAX = 6_000
 NAB_TRAINING = 0.25
+NAB_SAMPLE = 8
 # Not looked at while forecasters and detectors were designed.
 ASIDE = ("isp", "nab/realKnownCause")
 ETTH1_ROWS = (8_640, 14_400)
@@ -30,7 +31,7 @@ class Stream:
 
     elapsed_s [steps]: seconds since the sample before.  period: steps of a season.  events: steps
     from which the world is another one.  scale [channels]: what an error is divided by; channels
-    with scale 0 are shown, not scored.
+    with scale 0 are shown, not scored.  sample: whether the slowest peers run on it too.
     """
 
     group: str
@@ -41,6 +42,7 @@ class Stream:
     period: int
     scale: Floats = field(repr=False)
     events: tuple[int, ...] = ()
+    sample: bool = True
 
 
 def load_streams(data: Path | None, *, quick: bool) -> tuple[list[Stream], list[str]]:
@@ -74,8 +76,8 @@ def _links(topology: str, schedule: int) -> Stream:
     scale = np.ones(values.shape[1])
     events = tuple(event.step for event in world.events)
     elapsed = np.full(len(values), STEP_S)
-    name = f"{topology}/{schedule}"
-    return Stream(topology, name, values, elapsed, world.quiet_steps, 288, scale, events)
+    name, first = f"{topology}/{schedule}", schedule == 0
+    return Stream(topology, name, values, elapsed, world.quiet_steps, 288, scale, events, first)
 
 
 def _etth1(arrays: dict[str, NDArray[np.generic]]) -> list[Stream]:
@@ -106,10 +108,15 @@ def _isp(arrays: dict[str, NDArray[np.generic]]) -> list[Stream]:
 
 def _nab(arrays: dict[str, NDArray[np.generic]]) -> list[Stream]:
     names = sorted(name[:-3] for name in arrays if name.endswith("__v"))
-    return [_nab_series(name, arrays[f"{name}__v"], arrays[f"{name}__t"]) for name in names]
+    return [
+        _nab_series(name, arrays[f"{name}__v"], arrays[f"{name}__t"], sample=not at % NAB_SAMPLE)
+        for at, name in enumerate(names)
+    ]
 
 
-def _nab_series(name: str, values: NDArray[np.generic], times: NDArray[np.generic]) -> Stream:
+def _nab_series(
+    name: str, values: NDArray[np.generic], times: NDArray[np.generic], *, sample: bool
+) -> Stream:
     values = values[:NAB_ROWS_MAX].astype(np.float64)[:, None]
     times = times[:NAB_ROWS_MAX].astype(np.float64)
     step_s = float(np.median(np.diff(times)))
@@ -118,4 +125,5 @@ def _nab_series(name: str, values: NDArray[np.generic], times: NDArray[np.generi
     # Errors of a series are compared with those of its own last value, so the scale is its choice.
     scale = np.ones(1)
     period = round(86_400 / step_s)
-    return Stream("nab", f"nab/{name.replace('__', '/')}", values, elapsed, start, period, scale)
+    name = f"nab/{name.replace('__', '/')}"
+    return Stream("nab", name, values, elapsed, start, period, scale, (), sample)

@@ -243,3 +243,9 @@ HEAVY: dict[str, Callable[[Stream], Method]] = {
     "AutoARIMA re-fit": lambda stream: Refitted(stream, _arima),
     "AutoETS re-fit": lambda stream: Refitted(stream, _ets),
 }
+
+
+def is_wanted(name: str, stream: Stream) -> bool:
+    """Whether one of these peers runs on a stream: what takes a minute on each runs on a sample."""
+    whole = name in HEAVY and not name.startswith(("LSTM re-fit", "Auto")) and stream.group != "nab"
+    return stream.sample or whole or name not in HEAVY

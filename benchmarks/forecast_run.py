@@ -16,7 +16,7 @@ from edge.core.forecasting import FORECASTERS, Task
 from edge.shell.weights import shipped_weights
 
 from .forecast_data import Floats, Stream
-from .forecast_heavy import HEAVY
+from .forecast_heavy import HEAVY, is_wanted
 from .forecast_peers import LIGHT, Method
 from .forecast_score import HORIZONS, PART_STEPS, part_channels, score
 
@@ -24,7 +24,7 @@ OURS = "Auricle"
 GRU = "Auricle, GRU for CfC"
 PLAIN = "Auricle, last value"
 # Name, forecaster of the table, network whose shipped weights it takes.
-OWN = {OURS: ("pool", "cfc"), GRU: ("pool", "gru"), PLAIN: ("last", "")}
+OWN = {OURS: ("pool", "cfc"), GRU: ("pool-gru", "gru"), PLAIN: ("last", "")}
 CACHE = "forecast"
 
 
@@ -66,7 +66,7 @@ def measure_all(
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """Marks by (method, stream).  jobs: processes at a time.  tell: called for each in turn."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    wanted = [(name, stream) for stream in streams for name in names]
+    wanted = [(name, one) for one in streams for name in names if is_wanted(name, one)]
     with ProcessPoolExecutor(jobs, initializer=_prepare) as pool:
         for (name, stream), marks in zip(wanted, pool.map(_measured, wanted), strict=True):
             found[name, stream.name] = marks
@@ -160,4 +160,5 @@ def _cut(stream: Stream, columns: list[int], stop: int) -> Stream:
         stream.period,
         stream.scale[columns],
         tuple(event for event in stream.events if event < stop),
+        stream.sample,
     )

@@ -28,6 +28,7 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("edge/shell/sources/sound.py", frozenset({"numpy", "sounddevice"})),
     ("edge/shell/cli*", frozenset({"numpy", "msgspec", "rich", "typer"})),
     ("edge/shell/*view*", frozenset({"numpy", "rich"})),
+    ("edge/shell/telemetry/sparkplug*", frozenset({"google", "msgspec"})),
     (
         "edge/shell/*",
         frozenset(
@@ -78,6 +79,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "edge.core",
                 "edge.growth",
                 "edge.shell.store",
+                "edge.shell.weights",
             }
         ),
     ),

@@ -50,6 +50,10 @@ class CuttingProxy:
                     break
         hang_up(source, sink)
 
+    def hang_up(self) -> None:
+        """Cut the connections that are open."""
+        hang_up(*self._sockets)
+
     def close(self) -> None:
         """Take no more connections, and cut those that are open."""
         hang_up(self._server, *self._sockets)

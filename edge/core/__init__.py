@@ -19,12 +19,14 @@ from .events import (
     Adopt,
     Attempt,
     Candidate,
+    Changed,
     Decision,
     DriftAlarm,
     Effect,
     Enrol,
     Erase,
     Event,
+    Forecasted,
     ForgetRequest,
     Freeze,
     Grow,
@@ -47,7 +49,7 @@ from .events import (
     Tick,
     Wanted,
 )
-from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather
+from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge, derive
 from .ledger import MemoryLedger
@@ -60,6 +62,7 @@ __all__ = [
     "Attempt",
     "Batch",
     "Candidate",
+    "Changed",
     "Config",
     "ConfigError",
     "Contribution",
@@ -71,6 +74,7 @@ __all__ = [
     "Erase",
     "Event",
     "Fact",
+    "Forecasted",
     "ForgetRequest",
     "Freeze",
     "Grow",
@@ -110,4 +114,5 @@ __all__ = [
     "derive",
     "digest_facts",
     "gather",
+    "take",
 ]

@@ -6,6 +6,7 @@ import nas
 
 from . import limits
 from .errors import ConfigError
+from .forecasting import HORIZONS, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Config:
     that unnamed labels open on an empty ledger.  growth: whether domains that are due ask for an
     adaptor by themselves.  adaptor_bytes, adaptor_operations, adaptor_latency_ms: the most an
     adaptor with its head may take, a sample where it applies.
+    forecast: whether series are followed.  horizons: steps ahead.  periods: (stream, steps) of the
+    series whose season is known.
     """
 
     seed: int = 1
@@ -26,9 +29,12 @@ class Config:
     facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX
     first_domain: str = "domain-1"
     growth: bool = True
-    adaptor_bytes: int = 1 << 20
+    adaptor_bytes: int = 1 << 23
     adaptor_operations: int = 10_000_000
     adaptor_latency_ms: float = 2.0
+    forecast: bool = True
+    horizons: tuple[int, ...] = HORIZONS
+    periods: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value that cannot be used."""
@@ -50,6 +56,8 @@ class Config:
         )
         for key in ("adaptor_bytes", "adaptor_operations", "adaptor_latency_ms"):
             _require(getattr(self, key) > 0, key, "above 0", getattr(self, key))
+        for period in (None, *dict(self.periods).values()):
+            Task(1, self.horizons, period=period)
         name = self.first_domain
         usable = name.strip() and name.isprintable() and len(name) <= limits.TEXT_CHARS_MAX
         _require(

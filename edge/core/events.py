@@ -20,7 +20,8 @@ from .jobs import GrowthJob, GrowthResult
 class Observation:
     """One measurement.  `payload`: whatever the encoder's card says (image bytes, window, vector).
 
-    `id` must be unique for ever; empty means "<stream>:<sequence>".
+    `id` must be unique for ever; empty means "<stream>:<sequence>".  kind "series": the payload is
+    numbers to follow, {channel: number} or a list, NaN where missing; no encoder sees it.
     """
 
     stream: str
@@ -29,6 +30,7 @@ class Observation:
     payload: Any = field(repr=False, compare=False)
     id: str = ""
     subject: str = ""
+    kind: Literal["sample", "series"] = "sample"
 
     @property
     def key(self) -> str:
@@ -316,7 +318,40 @@ class Wanted:
     observation_ids: tuple[str, ...]
 
 
-Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted
+@dataclass(frozen=True, slots=True)
+class Forecasted:
+    """What is expected of a series after a sample: [horizon][channel], NaN where nothing can be
+    said yet.  horizons: samples ahead.  Nine of ten values should lie from low to high."""
+
+    stream: str
+    observation_id: str
+    captured_at_ns: int
+    channels: tuple[str, ...]
+    horizons: tuple[int, ...]
+    point: tuple[tuple[float, ...], ...]
+    low: tuple[tuple[float, ...], ...]
+    high: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A series is no longer what it was; noticed at a sample, begun `late` samples before.
+
+    change: outage, return, jump, level or drift.  severity: 0 to 1.  regime: which state the series
+    is in now; the same number comes back with the same state.
+    """
+
+    stream: str
+    observation_id: str
+    captured_at_ns: int
+    change: str
+    channels: tuple[str, ...]
+    severity: float
+    regime: int
+    late: int
+
+
+Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted | Forecasted | Changed
 
 
 @dataclass(frozen=True, slots=True)

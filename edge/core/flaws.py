@@ -38,6 +38,8 @@ def _flaws(event: Event, width: int) -> Iterator[str]:
             yield from _texts(id=event.key, stream=event.stream)
             yield from _texts_or_empty(subject=event.subject)
             yield from _counts(captured_at_ns=event.captured_at_ns, sequence=event.sequence)
+            if event.kind not in {"sample", "series"}:
+                yield f"kind must be sample or series, found {_quoted(event.kind)}"
         case Label():
             yield from _texts(observation_id=event.observation_id, label=event.label)
             yield from _texts_or_empty(domain=event.domain)

@@ -59,6 +59,12 @@ CONTRIBUTED_CONCEPTS_MAX: Final = 1_024
 CONTRIBUTED_SAMPLES_MAX: Final = 1 << 24
 """Facts one of them may sum: together they still fit the sums' 32 bits."""
 
+SERIES_MAX: Final = 64
+"""Series whose forecasters are kept; the one that is silent longest goes first."""
+
+SERIES_CHANNELS_MAX: Final = 512
+"""Channels of a series."""
+
 BATCH_FACTS: Final = 256
 """Facts read from a ledger at a time: so few that float32 sums of their products are exact."""
 

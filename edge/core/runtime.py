@@ -43,8 +43,10 @@ from .events import (
 )
 from .facts import Fact, Ledger, Selector
 from .flaws import flaw
+from .forecasting import State
 from .recent import Seen
 from .reconfigurator import Reconfigurator
+from .series import Series
 from .watch import Watch
 
 NOT_COVERED = (
@@ -74,12 +76,16 @@ class Model(Protocol):
 class Runtime:
     """Learns, detects, routes, answers and forgets, one event at a time.
 
-    config: settings.  model: the frozen encoder.  ledger: what is known, read only.
+    config: settings.  model: the frozen encoder.  ledger: what is known, read only.  weights: of
+    the network that forecasts series, random ones without; `series` is what follows these.
     Opening costs one projection per fact in the ledger.
     """
 
-    def __init__(self, config: Config, model: Model, ledger: Ledger) -> None:
+    def __init__(
+        self, config: Config, model: Model, ledger: Ledger, weights: State | None = None
+    ) -> None:
         self.config = config
+        self.series = Series(config, weights)
         self._model = model
         self._width = model.card.width
         self._ledger = ledger
@@ -119,6 +125,9 @@ class Runtime:
     # --- observations ---------------------------------------------------------------------------
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
+        if event.kind == "series":
+            yield from map(Publish, self.series.look(event))
+            return
         try:
             features = self._model.encode(event.payload).values
         except encoder.EncoderError as error:
@@ -262,10 +271,11 @@ class Runtime:
             yield _repeated(event, stored)
             return
         ids = frozenset(self._ledger.select(event.selector))
+        followed = self.series.forget(event.selector)
         matched = frozenset(self._watch.waiting(event.selector)) | self._kept(event.selector)
         # A redelivered observation may match where the fact of that id does not: it keeps the fact.
         waiting = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
-        if event.selector.empty or not ids | matched:
+        if event.selector.empty or not (ids | matched or followed):
             yield _reject(
                 event.request_id,
                 f"forgetting: nothing matches {_brief(event.selector)}",

@@ -19,6 +19,7 @@ from . import (
     cli_command,
     cli_encoder,
     cli_files,
+    cli_forecast,
     cli_grow,
     cli_run,
     cli_sim,
@@ -34,8 +35,8 @@ from .home import Home, create_home
 ORDER = (
     "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
     "label", "command", "keygen", "inspect", "adaptors", "rollback", "relabel", "forget",
-    "verify", "survey", "backup", "restore", "export", "merge", "encoder", "train", "export-c",
-    "bridge", "simulate",
+    "verify", "survey", "backup", "restore", "export", "merge", "encoder", "forecast", "train",
+    "export-c", "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
 INTERRUPTED = 130
@@ -197,5 +198,6 @@ app.command()(cli_files.merge)
 app.add_typer(cli_encoder.app, name="encoder")
 app.command(name="export-c")(cli_bridge.export_c)
 app.add_typer(cli_bridge.app, name="bridge")
+app.command(name="forecast")(cli_forecast.forecast)
 app.command(name="simulate")(cli_sim.simulate)
 app.command(name="demo")(cli_sim.demo)

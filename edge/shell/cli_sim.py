@@ -41,12 +41,20 @@ def simulate(
 
 
 def demo(
+    story: Annotated[
+        Literal["reader", "forecast"],
+        typer.Argument(help="reader: a handwriting reader; forecast: a backbone's links."),
+    ] = "reader",
     out: Annotated[Path, typer.Option(help="Folder of knowledge file and report.")] = Path(
         "auricle-demo"
     ),
 ) -> None:
-    """A handwriting reader meets a new scanner: known, alarm, labels, recovered, forgotten."""
+    """A handwriting reader meets a new scanner; or a link fails, forecast before and after."""
     _load_sim()
+    if story == "forecast":
+        from .demo_forecast_view import show_forecast_demo
+
+        raise typer.Exit(show_forecast_demo(out))
     from .demo_view import show_demo
 
     raise typer.Exit(show_demo(out))

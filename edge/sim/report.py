@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..core import ConfigError
 from .harness import Progress
+from .links import LinkScenario, LinkTrial, render_links, tell_trial, try_links
 from .page import render_page
 from .recording import Recording, Step
 from .scenarios import Scenario, load_scenario
@@ -36,13 +38,13 @@ class Report:
     `summary`: each metric over all recordings, titles and seeds alike."""
 
     title: str
-    recordings: tuple[Recording, ...] = field(repr=False)
+    recordings: tuple[Recording | LinkTrial, ...] = field(repr=False)
     summary: Mapping[str, Spread]
     page: Path | None = None
 
 
 def simulate(
-    scenario: str | os.PathLike[str] | Scenario,
+    scenario: str | os.PathLike[str] | Scenario | LinkScenario,
     seeds: Sequence[int] = (1,),
     jobs: int = 1,
     out: str | os.PathLike[str] | None = None,
@@ -51,7 +53,8 @@ def simulate(
 ) -> Report:
     """Run a scenario, once for each variant and seed, on the production Runtime and Store.
 
-    scenario: a TOML file (docs/simulate.md), or a Scenario.  jobs: runs at the same time, -1 for
+    scenario: a TOML file (docs/simulate.md), or what was read from one; link loads need no store,
+    and their runs follow one another.  jobs: runs at the same time, -1 for
     one a core.  out: a folder for report.json, report.html and the finished runs, which make an
     interrupted sweep resume; nothing is kept without it.  backend: "loky" or "ray".  progress:
     called with what is being done, how much is done, how much there is.  Metrics depend on
@@ -63,10 +66,12 @@ def simulate(
             f"simulating with seeds {list(seeds)} and {jobs} jobs: nothing to run",
             "give at least one seed and one job",
         )
-    if not isinstance(scenario, Scenario):
+    if not isinstance(scenario, Scenario | LinkScenario):
         scenario = load_scenario(scenario)
     folder = None if out is None else Path(out)
     unique = tuple(dict.fromkeys(seeds))
+    if isinstance(scenario, LinkScenario):
+        return _simulate_links(scenario, unique, folder, progress)
     recordings = sweep_scenario(scenario, unique, jobs, folder, backend, progress)
     page = None if folder is None else write_report(recordings, folder, scenario.title)
     return Report(scenario.title, recordings, summarise(recordings), page)
@@ -79,12 +84,34 @@ def write_report(
 
     Each file is written whole or not at all.  Cost: about a second for each run that is drawn.
     """
-    folder = Path(folder)
+    content = {
+        "format": REPORT_FORMAT,
+        "title": title,
+        "summary": summarise(recordings),
+        "runs": [_plain(recording) for recording in recordings],
+    }
+    page = render_page(recordings, title, summarise(recordings))
+    return _write(Path(folder), content, page)
+
+
+def write_link_report(
+    trials: Sequence[LinkTrial], folder: str | os.PathLike[str], title: str
+) -> Path:
+    """Write report.json and report.html of trials on link loads, as `write_report` does."""
+    spreads = _spread([trial.figures for trial in trials])
+    runs = [tell_trial(trial) for trial in trials]
+    content = {"format": REPORT_FORMAT, "title": title, "summary": spreads, "runs": runs}
+    return _write(Path(folder), content, render_links(trials, title))
+
+
+def _write(folder: Path, content: Mapping[str, Any], text: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / "report.json", _as_json(recordings, title))
+        write_file(
+            folder / "report.json", msgspec.json.format(msgspec.json.encode(content), indent=1)
+        )
         page = folder / "report.html"
-        write_file(page, render_page(recordings, title, summarise(recordings)).encode())
+        write_file(page, text.encode())
     except OSError as error:
         raise ConfigError(
             f"writing the report to {folder}: {error.strerror}",
@@ -95,9 +122,13 @@ def write_report(
 
 def summarise(recordings: Sequence[Recording]) -> dict[str, Spread]:
     """Mean and range of each metric and cost over recordings."""
+    return _spread([{**one.metrics, **one.costs} for one in recordings])
+
+
+def _spread(figures: Sequence[Mapping[str, float | None]]) -> dict[str, Spread]:
     found: dict[str, list[float]] = {}
-    for recording in recordings:
-        for name, value in {**recording.metrics, **recording.costs}.items():
+    for each in figures:
+        for name, value in each.items():
             if value is not None:
                 found.setdefault(name, []).append(value)
     return {
@@ -106,14 +137,18 @@ def summarise(recordings: Sequence[Recording]) -> dict[str, Spread]:
     }
 
 
-def _as_json(recordings: Sequence[Recording], title: str) -> bytes:
-    content = {
-        "format": REPORT_FORMAT,
-        "title": title,
-        "summary": summarise(recordings),
-        "runs": [_plain(recording) for recording in recordings],
-    }
-    return msgspec.json.format(msgspec.json.encode(content), indent=1)
+def _simulate_links(
+    scenario: LinkScenario, seeds: Sequence[int], folder: Path | None, progress: Progress | None
+) -> Report:
+    """Run the trials of a scenario of link loads."""
+    trials = []
+    for seed in seeds:
+        what = f"links, seed {seed}"
+        tell = None if progress is None else partial(progress, what)
+        trials.append(try_links(scenario, seed, tell))
+    page = None if folder is None else write_link_report(trials, folder, scenario.title)
+    summary = _spread([trial.figures for trial in trials])
+    return Report(scenario.title, tuple(trials), summary, page)
 
 
 def _plain(recording: Recording) -> dict[str, Any]:

@@ -5,12 +5,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ..core import ConfigError, limits
+from .links import Links, LinkScenario
 
 DATA_VARIABLE = "AURICLE_DATA"
 VECTOR = "vector"
@@ -19,6 +20,9 @@ SHIPPED_SOURCES = ("mnist", "optdigits")
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
+
+
+Kind = TypeVar("Kind", bound=Struct)
 
 
 class Encoder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,8 +148,10 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
                 )
 
 
-def load_scenario(path: str | os.PathLike[str]) -> Scenario:
-    """Read a scenario file.  Relative sources are looked for beside it, then in AURICLE_DATA.
+def load_scenario(path: str | os.PathLike[str]) -> Scenario | LinkScenario:
+    """Read a scenario file; one with a table [links] is a LinkScenario.
+
+    Relative sources are looked for beside it, then in AURICLE_DATA.
 
     Raises ConfigError for a file that cannot be read and for every key or value that is not
     understood, naming the nearest known key.
@@ -157,13 +163,19 @@ def load_scenario(path: str | os.PathLike[str]) -> Scenario:
         raise ConfigError(f"reading scenario {path}: {error.strerror}", "check the path") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"reading scenario {path}: {error}", "correct the TOML") from error
+    if isinstance(content, dict) and "links" in content:
+        return _convert(content, LinkScenario, str(path))
     return _settled(parse_scenario(content, str(path)), path.parent)
 
 
 def parse_scenario(content: object, origin: str = "scenario") -> Scenario:
     """Check plain data against the scenario's types; raises ConfigError as `load_scenario` does."""
+    return _convert(content, Scenario, origin)
+
+
+def _convert(content: object, kind: type[Kind], origin: str) -> Kind:
     try:
-        return msgspec.convert(content, Scenario)
+        return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
         text = str(error)
         unknown = re.search(r"unknown field `(.+?)`", text)
@@ -191,7 +203,18 @@ def suggest(found: str, known: Iterator[str] | Mapping[str, object] | tuple[str,
 
 
 def _keys() -> Iterator[str]:
-    for kind in (Scenario, Encoder, Device, Corruption, Domain, Phase, Forget, Faults):
+    for kind in (
+        LinkScenario,
+        Links,
+        Scenario,
+        Encoder,
+        Device,
+        Corruption,
+        Domain,
+        Phase,
+        Forget,
+        Faults,
+    ):
         yield from kind.__struct_fields__
 
 

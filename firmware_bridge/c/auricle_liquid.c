@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define INPUT_STEPS (AURICLE_STATE_ONE / AURICLE_INPUT_ONE)
 #define TABLE_LAST 32767u /* tanh is tabled up to 8, in steps of 1/32; here it is one */
 
 /* tanh(k / 32) in Q15. */
@@ -31,13 +32,19 @@ static const int16_t tanh_table[257] = {
     32767, 32767, 32767, 32767, 32767,
 };
 
-static int32_t dot(const int8_t *weights, const int16_t *values, uint32_t count)
+/* Sums of a unit's two heads and gate, whose rows lie `apart`, over values: each is loaded once. */
+static void sum_heads(const int8_t *row, uint32_t apart, const int16_t *values, uint32_t count,
+                      int32_t sums[3])
 {
-    int32_t sum = 0;
+    const int8_t *second = row + apart, *gate = second + apart;
+    int32_t a = 0, b = 0, c = 0;
     for (uint32_t at = 0; at < count; at++) {
-        sum += weights[at] * values[at];
+        int32_t value = values[at];
+        a += row[at] * value;
+        b += second[at] * value;
+        c += gate[at] * value;
     }
-    return sum;
+    sums[0] += a, sums[1] += b, sums[2] += c;
 }
 
 /* A sum in units of its row, in Q12. */
@@ -62,15 +69,17 @@ static int32_t squashed(int32_t value)
 void auricle_liquid_step(const auricle_liquid *net, int16_t *state, const int16_t *inputs,
                          int16_t *work, int32_t *forecasts)
 {
-    uint32_t width = net->inputs + net->units;
+    uint32_t width = net->inputs + net->units, apart = net->units * width;
     for (uint32_t unit = 0; unit < net->units; unit++) {
-        int32_t heads[3];
+        const int8_t *row = net->weights + unit * width;
+        int32_t heads[3] = {0, 0, 0};
+        sum_heads(row, apart, inputs, net->inputs, heads);
         for (uint32_t head = 0; head < 3; head++) {
-            uint32_t row = head * net->units + unit;
-            const int8_t *weights = net->weights + row * width;
-            int32_t sum = dot(weights, inputs, net->inputs) * 16;
-            sum += dot(weights + net->inputs, state, net->units) + net->bias[row];
-            heads[head] = squashed(scaled(sum, net->gain[row]));
+            heads[head] = heads[head] * INPUT_STEPS + net->bias[head * net->units + unit];
+        }
+        sum_heads(row + net->inputs, apart, state, net->units, heads);
+        for (uint32_t head = 0; head < 3; head++) {
+            heads[head] = squashed(scaled(heads[head], net->gain[head * net->units + unit]));
         }
         int32_t share = (AURICLE_STATE_ONE + heads[2]) >> 1;
         int32_t mixed = (heads[1] - heads[0]) * share + (1 << 14);
@@ -78,7 +87,11 @@ void auricle_liquid_step(const auricle_liquid *net, int16_t *state, const int16_
     }
     memcpy(state, work, net->units * sizeof *state);
     for (uint32_t row = 0; row < net->horizons; row++) {
-        int32_t sum = dot(net->readout + row * net->units, state, net->units);
-        forecasts[row] = scaled(sum + net->readout_bias[row], net->readout_gain[row]);
+        const int8_t *weights = net->readout + row * net->units;
+        int32_t sum = net->readout_bias[row];
+        for (uint32_t unit = 0; unit < net->units; unit++) {
+            sum += weights[unit] * state[unit];
+        }
+        forecasts[row] = scaled(sum, net->readout_gain[row]);
     }
 }

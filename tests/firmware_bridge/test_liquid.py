@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.bridge_board import BOARDS, Board, build_forecaster, exit_status, missing_tools
+from benchmarks.bridge_board import (
+    BOARDS,
+    Board,
+    build_forecaster,
+    count_forecaster,
+    exit_status,
+    missing_tools,
+)
 from benchmarks.bridge_native import SANITIZERS
 from edge.core.forecasting.cells import CfC
+from edge.shell.weights import shipped_weights
 from firmware_bridge import (
     ExportError,
     LiquidPart,
@@ -28,6 +36,7 @@ COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic", "-Werror"]
 INPUTS, UNITS, HORIZONS, STEPS = 16, 20, (1, 6, 12), 200
 ERROR_MAX = 0.02
+INSTRUCTIONS_MAX = 12_000
 emulated = pytest.mark.skipif(
     bool(missing_tools()), reason=f"nothing was run on boards: {missing_tools()} not installed"
 )
@@ -108,6 +117,16 @@ def test_boards_give_the_same_bits(tmp_path, board: Board):
     other = write_liquid_c(part, samples(3))["auricle_forecaster.c"]
     (folder / "auricle_forecaster.c").write_bytes(other)
     assert exit_status(board, build_forecaster(board, folder, tmp_path)) == 1
+
+
+@emulated
+def test_the_shipped_forecaster_takes_few_instructions(tmp_path):
+    """A step of the shipped network on the M3 is right to the bit and takes a few thousand
+    instructions."""
+    part = quantise_liquid(shipped_weights("cfc"), HORIZONS)
+    taken, unlike = count_forecaster(BOARDS[0], written(tmp_path, part, samples(3)), tmp_path)
+    assert unlike == 0
+    assert taken < INSTRUCTIONS_MAX
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-6, 100))

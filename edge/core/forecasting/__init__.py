@@ -4,7 +4,15 @@
 class, and one line in `kinds.FORECASTERS`.
 """
 
-from .forecaster import Forecast, Forecaster, Task
+from .forecaster import HORIZONS, Floats, Forecast, Forecaster, State, Task
 from .kinds import FORECASTERS
 
-__all__ = ["FORECASTERS", "Forecast", "Forecaster", "Task"]
+__all__ = [
+    "FORECASTERS",
+    "HORIZONS",
+    "Floats",
+    "Forecast",
+    "Forecaster",
+    "State",
+    "Task",
+]

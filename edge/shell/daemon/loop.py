@@ -7,6 +7,7 @@ process of its own; other threads only wait, and hand over through the intake.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -72,11 +73,24 @@ class Desk(Protocol):
         """Answer an order that is not taken."""
 
 
+class Beside(Protocol):
+    """Who tells decisions in another way too."""
+
+    def tell(self, message: Message) -> None:
+        """Tell a message, now or later."""
+
+    def pump(self) -> None:
+        """Do what there is to do, without waiting."""
+
+    def forget(self, ids: AbstractSet[str]) -> None:
+        """Forget what waits of these observations."""
+
+
 class Loop:
     """The loop over its parts; `turn` it for ever.
 
     homes: by name, "" for the one of the settings.  desk: None where there are no commands.
-    every_second: called about each second.
+    every_second: called about each second.  beside: Sparkplug, where it is asked for.
     """
 
     def __init__(
@@ -92,6 +106,7 @@ class Loop:
         self.intake, self.homes, self.line, self.teller = intake, homes, line, teller
         self.topics, self.clock, self.notifier = topics, clock, notifier
         self.desk: Desk | None = None
+        self.beside: Beside | None = None
         self.every_second: Callable[[], None] | None = None
         self.paused = False
         self.strays = 0
@@ -105,6 +120,8 @@ class Loop:
     def turn(self, wait_s: float = WAIT_S) -> None:
         """Do once around what there is to do; waits `wait_s` at most where there is nothing."""
         self.line.pump(0.0 if len(self.intake) else wait_s, reading=not self.intake.crowded)
+        if self.beside is not None:
+            self.beside.pump()
         self.teller.hear()
         self._carry_out_orders()
         if not self.paused:
@@ -137,6 +154,8 @@ class Loop:
                 if stream is not None:
                     stream.note(message)
             self.teller.tell(message)
+            if self.beside is not None:
+                self.beside.tell(message)
 
     def arrive(self, arrival: Arrival) -> None:
         """Take in what the broker brings; inside `pump`."""
@@ -227,6 +246,7 @@ class Loop:
             measurement.payload,
             given.id or key,
             given.subject or stream.settings.subject,
+            stream.settings.kind,
         )
         try:
             told = self.homes[stream.settings.home].feed(event)
@@ -268,6 +288,8 @@ class Loop:
     def _forget(self) -> None:
         if not self._to_forget:
             return
+        if self.beside is not None:
+            self.beside.forget(self._to_forget)
         try:
             self.teller.outbox.forget(self._to_forget)
             self._to_forget.clear()

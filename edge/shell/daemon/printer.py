@@ -63,6 +63,9 @@ class Printer:
     def subscribe(self, filters: Iterable[str]) -> None:
         """Nothing comes in this way."""
 
+    def rebirth(self) -> None:
+        """Nobody has to be told again."""
+
     def settle(self, ticket: int) -> None:
         """Nothing comes in this way."""
 

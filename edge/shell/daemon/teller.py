@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Final, Protocol
 
-from ...core import Ack, Decision, DriftAlarm, Message, Receipt, Rejected, Wanted
+from ...core import (
+    Ack,
+    Changed,
+    Decision,
+    DriftAlarm,
+    Forecasted,
+    Message,
+    Receipt,
+    Rejected,
+    Wanted,
+)
 from ..outbox import Entry, Loss, Outbox
 from ..telemetry import Reply, Sent, Wording, historical
 from .clock import Clock
@@ -134,7 +144,7 @@ class Teller:
 
 def _keys(message: Any) -> tuple[str, ...]:
     """Return the ids of the observations that a message tells of."""
-    if isinstance(message, Decision | DriftAlarm):
+    if isinstance(message, Decision | DriftAlarm | Forecasted | Changed):
         return (message.observation_id,)
     if isinstance(message, Wanted):
         return message.observation_ids

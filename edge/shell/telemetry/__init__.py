@@ -6,7 +6,7 @@ What needs the MQTT client is loaded when it is asked for, so that reading setti
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .letters import LOST, Arrival, Letter, Presence, Reply, Sent
+from .letters import LOST, Arrival, Letter, Presence, Reply, Sent, Silence
 from .settings import MqttSettings, TlsSettings
 from .topics import Address, Topics
 from .wording import Worded, Wording, historical
@@ -14,6 +14,7 @@ from .wording import Worded, Wording, historical
 if TYPE_CHECKING:
     from .broker import Broker
     from .presence import make_presence
+    from .sparkplug import Sparkplug
 
 __all__ = [
     "LOST",
@@ -25,6 +26,8 @@ __all__ = [
     "Presence",
     "Reply",
     "Sent",
+    "Silence",
+    "Sparkplug",
     "TlsSettings",
     "Topics",
     "Worded",
@@ -33,7 +36,7 @@ __all__ = [
     "make_presence",
 ]
 
-_LATER: Final = {"Broker": "broker", "make_presence": "presence"}
+_LATER: Final = {"Broker": "broker", "Sparkplug": "sparkplug", "make_presence": "presence"}
 
 
 def __getattr__(name: str) -> Any:

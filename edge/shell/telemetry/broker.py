@@ -28,6 +28,7 @@ class Broker:
 
     device: names the client where settings don't.  take: called inside `pump` with each arrival.
     presence: the will, and what is said on arriving and leaving.  clock: monotonic seconds.
+    will_on_leaving: the broker publishes the will even after leaving in order.
 
     A message id that `publish` returned is answered exactly once by `acked`: by the broker's reason
     code, or by LOST when the connection ended first.  Negative ids never reached the broker.
@@ -40,6 +41,8 @@ class Broker:
         take: Callable[[Arrival], None],
         presence: Presence,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        will_on_leaving: bool = False,
     ) -> None:
         self.counters = Counters()
         self.problem = ""
@@ -47,6 +50,7 @@ class Broker:
         self._client_id = settings.client_id or f"auricle-{device}"
         self._take = take
         self._presence = presence
+        self._will_on_leaving = will_on_leaving
         self._clock = clock
         self._reasons = Reasons(self.counters, clock)
         self._backoff = Backoff(settings.reconnect_s_min, settings.reconnect_s_max)
@@ -69,6 +73,11 @@ class Broker:
     def online(self) -> bool:
         """True where messages can be published."""
         return self._connection is not None and self._connection.state == "online"
+
+    @property
+    def since_s(self) -> float:
+        """Seconds since it came online, or went offline."""
+        return self._clock() - self._since
 
     @property
     def room(self) -> int:
@@ -176,6 +185,14 @@ class Broker:
         if self.online:
             self._say(self._presence.hello())
 
+    def hang_up(self) -> None:
+        """Leave in order, and connect anew after a while."""
+        here = self._connection
+        if here is not None and here.state == "online":
+            self._say(self._presence.farewell())
+            here.leave(with_will=self._will_on_leaving)
+            self._finish(here)
+
     def stop(self, timeout_s: float) -> None:
         """Say goodbye and disconnect, within `timeout_s`; what is not answered by then is lost."""
         self._stopped = True
@@ -185,7 +202,7 @@ class Broker:
             self._say(self._presence.farewell())
             while self.online and here.waiting and self._clock() < until:
                 self.pump(min(0.05, max(until - self._clock(), 0)))
-            here.leave()
+            here.leave(with_will=self._will_on_leaving)
         if self._connection is not None:
             self._connection.end("left")
             self._finish(self._connection)
@@ -239,7 +256,7 @@ class Broker:
         self.counters.connect_failed += 1
         self.problem = why
         host, port = self._settings.address
-        self._reasons.complain("cannot connect to the broker", why=why, host=host, port=port)
+        self._reasons.complain("mqtt_not_connected", reason=why, host=host, port=port)
         self._next_dial = self._clock() + self._backoff.next_s()
 
     def _look_after(self, here: Connection) -> None:
@@ -268,6 +285,7 @@ class Broker:
             self.counters.malformed += not arrival.topic
             if not arrival.topic or self._presence.hear(arrival):
                 self.settle(arrival.ticket)
+                self._next_tend = self._clock()  # it may have an answer
             else:
                 self._take(arrival)
 
@@ -279,12 +297,12 @@ class Broker:
         self._welcomed = here
         host, port = self._settings.address
         self._reasons.tell(
-            "connected", host=host, port=port, session_present=here.terms.session_present
+            "mqtt_connected", host=host, port=port, session_present=here.terms.session_present
         )
-        self._say(self._presence.hello())
         if not here.terms.session_present:
             self._granted = set()
         self._ask(here)
+        self._say(self._presence.hello())
 
     def _ask(self, here: Connection) -> None:
         """Tell the broker which topics are wanted, as far as it doesn't know."""
@@ -312,13 +330,14 @@ class Broker:
             return
         self.counters.disconnected += 1
         self.problem = here.ending
-        self._backoff.held(self._clock() - self._since)
+        self._backoff.held(self.since_s)
+        self._since = self._clock()
         if here.ending_code == TAKEN_OVER:
             self.counters.taken_over += 1
             self._backoff.retreat()
             hint = "another client uses this client_id: give each device its own"
-            self._reasons.complain("session taken over", client_id=self._client_id, hint=hint)
-        self._reasons.tell("disconnected", why=here.ending)
+            self._reasons.complain("mqtt_taken_over", client_id=self._client_id, hint=hint)
+        self._reasons.tell("mqtt_disconnected", reason=here.ending)
         self._next_dial = self._clock() + self._backoff.next_s()
 
     def _collect(self, here: Connection) -> None:

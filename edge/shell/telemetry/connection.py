@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -28,6 +29,9 @@ NO_LIMIT: Final = 268_435_460
 
 FIXED_BYTES: Final = 32
 """More than header, lengths, packet id and expiry of a PUBLISH take."""
+
+DISCONNECT_WITH_WILL: Final = 4
+"""The reason code of a DISCONNECT after which the will is published."""
 
 READS_MAX: Final = 64
 """Packets taken in at a time, before the loop gets its turn."""
@@ -155,10 +159,12 @@ class Connection:
         """Send the PUBACK of an arrival."""
         self._client.ack(packet_id, 1)
 
-    def leave(self) -> None:
-        """Disconnect in order: the will is not published."""
+    def leave(self, *, with_will: bool) -> None:
+        """Disconnect in order; the will is published only where that is asked for."""
         self.ending = "left"
-        self._guard(self._client.disconnect)
+        code = DISCONNECT_WITH_WILL if with_will else 0
+        reason = ReasonCode(PacketTypes.DISCONNECT, identifier=code)
+        self._guard(lambda: self._client.disconnect(reason))
         self.end(self.ending)
 
     def end(self, why: str) -> None:

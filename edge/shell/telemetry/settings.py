@@ -39,6 +39,15 @@ class HomeAssistantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     prefix: Text = "homeassistant"
 
 
+class SparkplugSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[mqtt.sparkplug]: an edge node of Sparkplug B beside the topics.  `primary_host`: nothing is
+    said before that host application is online; empty: there is none."""
+
+    group: Text
+    edge_node: Text
+    primary_host: str = ""
+
+
 class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[mqtt]: one broker.  The password comes from a file or an environment variable, never from
     here.  `port` 0: 8883 with TLS, 1883 without.  `client_id` empty: "auricle-<device>"."""
@@ -61,6 +70,7 @@ class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     packet_bytes_max: Annotated[int, msgspec.Meta(ge=1024, le=268_435_455)] = 8 << 20
     tls: TlsSettings | None = None
     homeassistant: HomeAssistantSettings | None = None
+    sparkplug: SparkplugSettings | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for values that contradict each other."""

@@ -63,10 +63,15 @@ def kind_of(message: type) -> str:
 
 
 # The names of the topic tree, where they aren't the name of the class.
-_SHORT: Final = {"DriftAlarm": "alarm", "DaemonStatus": "health"}
+_SHORT: Final = {
+    "DriftAlarm": "alarm",
+    "DaemonStatus": "health",
+    "Forecasted": "forecast",
+    "Changed": "change",
+}
 
 # Kinds with a branch of their own; the others are events.
-_WITH_STREAM: Final = frozenset({"decision", "alarm", "wanted"})
+_WITH_STREAM: Final = frozenset({"decision", "alarm", "wanted", "forecast", "change"})
 _PLAIN: Final = frozenset(
     {"ack", "gap", "growth", "health", "receipt", "rejected", "response", "status"}
 )

@@ -48,3 +48,16 @@ def test_growth_s_keys_reach_the_core(tmp_path):
     (tmp_path / "auricle.toml").write_text(text, "utf-8")
     budget = read_settings(tmp_path).config().budget
     assert (budget.nbytes, budget.operations, budget.latency_ms) == (9, 8, 7.0)
+
+
+def test_forecast_s_keys_reach_the_core(tmp_path):
+    """Horizons and periods are the core's; what cannot be forecast is refused."""
+    text = (
+        '[encoder]\ncard = "x"\n[forecast]\non = false\nhorizons = [2, 4]\nperiods = { s = 24 }\n'
+    )
+    (tmp_path / "auricle.toml").write_text(text, "utf-8")
+    config = read_settings(tmp_path).config()
+    assert (config.forecast, config.horizons, config.periods) == (False, (2, 4), (("s", 24),))
+    (tmp_path / "auricle.toml").write_text(text.replace("[2, 4]", "[4, 2]"), "utf-8")
+    with pytest.raises(ConfigError, match="ascending"):
+        read_settings(tmp_path)

@@ -1,0 +1,200 @@
+"""Series: streams of numbers that are followed, forecast and watched for changes.
+
+All of it is session state: a crash may cost it, and it comes back with the samples.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import limits
+from .config import Config
+from .drift import DETECTORS, Change, ChangeDetector
+from .events import Changed, Forecasted, Observation, Rejected
+from .facts import Selector
+from .forecasting import FORECASTERS, Floats, Forecaster, State, Task
+
+_DETECTOR = "joint"
+
+
+@dataclass(slots=True)
+class _Followed:
+    """One series.  from_ns, until_ns: the span of its samples; subjects: whose they were."""
+
+    names: tuple[str, ...]
+    forecaster: Forecaster
+    detector: ChangeDetector
+    from_ns: int
+    until_ns: int
+    subjects: set[str]
+    samples: int = 0
+
+
+class Series:
+    """Follows up to `limits.SERIES_MAX` series by name.
+
+    The first sample says which channels a series has.  A list must keep its length; of named
+    channels some may be left out, and a new name begins the series anew with it.
+    """
+
+    def __init__(self, config: Config, weights: State | None = None) -> None:
+        self._config, self._weights = config, weights
+        self._periods = dict(config.periods)
+        self._followed: dict[str, _Followed] = {}
+
+    def look(self, event: Observation) -> Iterator[Forecasted | Changed | Rejected]:
+        """Take a sample of a series.  What is wrong with it is told, and changes nothing."""
+        try:
+            values = self._values(event)
+        except ValueError as error:
+            hint = "send a list of numbers, or numbers by channel, NaN or null where missing"
+            yield Rejected(event.key, f"reading a sample of a series: {error}", hint)
+            return
+        followed = self._followed.pop(event.stream)
+        self._followed[event.stream] = followed
+        elapsed_s = (event.captured_at_ns - followed.until_ns) / 1e9 if followed.samples else 0.0
+        followed.samples += 1
+        followed.from_ns = min(followed.from_ns, event.captured_at_ns)
+        followed.until_ns = event.captured_at_ns
+        if len(followed.subjects) < limits.SERIES_MAX:
+            followed.subjects.add(event.subject)
+        told = followed.forecaster.step(values, elapsed_s)
+        for change in followed.detector.step(values):
+            yield _changed(event, change, followed.names)
+        tables = (_rows(told.point), _rows(told.low), _rows(told.high))
+        place = (event.stream, event.key, event.captured_at_ns)
+        yield Forecasted(*place, followed.names, told.horizons, *tables)
+
+    def forget(self, selector: Selector) -> bool:
+        """Drop every series that may hold what is selected; True where there was one."""
+        gone = [name for name, one in self._followed.items() if _reaches(selector, name, one)]
+        for name in gone:
+            del self._followed[name]
+        return bool(gone)
+
+    def state(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return what is known of each series, by name: arrays, for `restore`."""
+        return {name: _pack(one) for name, one in self._followed.items()}
+
+    def restore(self, state: Mapping[str, State]) -> None:
+        """Follow series where `state` was taken.  Raises StateError or ValueError for a state that
+        does not fit, KeyError for one that is not whole; nothing is changed then."""
+        found = {}
+        for name, one in state.items():
+            names = tuple(str(channel) for channel in one["names"].tolist())
+            times = [int(number) for number in one["times"]]
+            made = self._begin(name, names, times[0])
+            made.forecaster.restore(_part("forecaster", one))
+            made.detector.restore(_part("detector", one))
+            made.until_ns, made.samples = times[1], times[2]
+            made.subjects = {str(subject) for subject in one["subjects"].tolist()}
+            found[name] = made
+        self._followed |= found
+
+    # --- samples --------------------------------------------------------------------------------
+
+    def _values(self, event: Observation) -> Floats:
+        """Return a sample's values by channel, of a series that is followed from now on."""
+        if not self._config.forecast:
+            raise ValueError("forecasting is off in the settings")
+        payload = event.payload
+        named = isinstance(payload, Mapping)
+        names = tuple(map(str, payload)) if named else _numbered(payload)
+        if not 1 <= len(names) <= limits.SERIES_CHANNELS_MAX:
+            most = limits.SERIES_CHANNELS_MAX
+            raise ValueError(f"expected 1 to {most} channels, found {len(names)}")
+        numbers = _floats(list(payload.values()) if named else payload)
+        held = self._followed.get(event.stream)
+        if held is None or (named and not set(names) <= set(held.names)):
+            before = held.names if held is not None else ()
+            held = self._follow(event, tuple(dict.fromkeys((*before, *names))))
+        if not named:
+            if names != held.names:
+                raise ValueError(f"expected {len(held.names)} numbers, found {len(names)}")
+            return numbers
+        values = np.full(len(held.names), math.nan)
+        places = {name: place for place, name in enumerate(held.names)}
+        values[[places[name] for name in names]] = numbers
+        return values
+
+    def _follow(self, event: Observation, names: tuple[str, ...]) -> _Followed:
+        if len(names) > limits.SERIES_CHANNELS_MAX:
+            raise ValueError(f"more than {limits.SERIES_CHANNELS_MAX} channels in all")
+        if any(not (name.strip() and len(name) <= limits.TEXT_CHARS_MAX) for name in names):
+            raise ValueError(f"a channel's name must have 1 to {limits.TEXT_CHARS_MAX} characters")
+        made = self._begin(event.stream, names, event.captured_at_ns)
+        self._followed.pop(event.stream, None)
+        while len(self._followed) >= limits.SERIES_MAX:
+            del self._followed[next(iter(self._followed))]
+        self._followed[event.stream] = made
+        return made
+
+    def _begin(self, stream: str, names: tuple[str, ...], at_ns: int) -> _Followed:
+        config = self._config
+        period = self._periods.get(stream)
+        task = Task(len(names), config.horizons, config.seed, period, self._weights)
+        made = FORECASTERS["pool"](task), DETECTORS[_DETECTOR](len(names))
+        return _Followed(names, *made, at_ns, at_ns, set())
+
+
+def _numbered(payload: Any) -> tuple[str, ...]:
+    shape = np.shape(payload)
+    if isinstance(payload, str | bytes) or len(shape) != 1:
+        raise ValueError(f"expected a list of numbers, found {type(payload).__name__}")
+    return tuple(map(str, range(shape[0])))
+
+
+def _floats(payload: Any) -> Floats:
+    """Return numbers as float64, NaN for None; raises ValueError for anything else."""
+    array = np.asarray([math.nan if one is None else one for one in payload])
+    if array.ndim != 1 or array.dtype.kind not in "iufb":
+        raise ValueError("it holds something else than numbers")
+    return array.astype(np.float64)
+
+
+def _rows(table: Floats) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, table.tolist()))
+
+
+def _changed(event: Observation, change: Change, names: tuple[str, ...]) -> Changed:
+    return Changed(
+        event.stream,
+        event.key,
+        event.captured_at_ns,
+        change.kind,
+        tuple(names[channel] for channel in change.channels),
+        float(change.severity),
+        int(change.regime),
+        int(change.step - change.start),
+    )
+
+
+def _reaches(selector: Selector, name: str, one: _Followed) -> bool:
+    """Say whether a selection may hold samples of a series; these have no id, domain or label."""
+    if selector.empty or (selector.ids, selector.domain, selector.label) != (None, None, None):
+        return False
+    return (
+        selector.stream in (None, name)
+        and (selector.subject is None or selector.subject in one.subjects)
+        and (selector.from_ns is None or one.until_ns >= selector.from_ns)
+        and (selector.until_ns is None or one.from_ns < selector.until_ns)
+    )
+
+
+def _pack(one: _Followed) -> dict[str, NDArray[Any]]:
+    return {
+        "names": np.array(one.names),
+        "times": np.array([one.from_ns, one.until_ns, one.samples]),
+        "subjects": np.array(sorted(one.subjects), dtype=np.str_),
+        **{f"forecaster/{name}": array for name, array in one.forecaster.state().items()},
+        **{f"detector/{name}": array for name, array in one.detector.state().items()},
+    }
+
+
+def _part(prefix: str, state: State) -> dict[str, NDArray[Any]]:
+    start = f"{prefix}/"
+    return {name[len(start) :]: one for name, one in state.items() if name.startswith(start)}

@@ -1,0 +1,172 @@
+"""A Sparkplug B edge node: births, deaths, numbers and aliases.  No socket and no clock in here.
+
+Eclipse Sparkplug 3.0.0, sections 5 and 6.  A stream is a device of the node.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from ...core import Decision
+from .letters import Arrival, Letter
+from .settings import SparkplugSettings
+from .sparkplug_payload import DataType, Metric, Value, decode_metrics, encode_payload
+from .topics import encode
+
+NAMESPACE: Final = "spBv1.0"
+REBIRTH: Final = "Node Control/Rebirth"
+NUMBERS: Final = 256
+"""Sequence numbers and birth-death numbers count modulo this."""
+
+FIELDS: Final = (
+    ("score", DataType.DOUBLE),
+    ("p_value", DataType.DOUBLE),
+    ("window_p", DataType.DOUBLE),
+    ("known", DataType.BOOLEAN),
+    ("alarm", DataType.BOOLEAN),
+    ("degraded", DataType.BOOLEAN),
+    ("domain", DataType.STRING),
+    ("label", DataType.STRING),
+    ("observation_id", DataType.STRING),
+)
+"""The metrics of a stream: fields of `Decision`."""
+
+_DEATH_ALIAS: Final = 1
+_VERSION_ALIAS: Final = 2
+_FIRST_ALIAS: Final = 3
+
+
+class HostState(msgspec.Struct, frozen=True):
+    """What a host application says of itself; timestamp: milliseconds since 1970."""
+
+    online: bool
+    timestamp: int
+
+
+class EdgeNode:
+    """One node.  streams: its devices, fixed at birth; others are added with a rebirth.
+
+    bd_seq: the first birth-death number.  `born` says whether data may be published.
+    """
+
+    def __init__(
+        self, settings: SparkplugSettings, version: str, streams: Iterable[str], bd_seq: int = 0
+    ) -> None:
+        self._group, self._node = encode(settings.group), encode(settings.edge_node)
+        self._host = settings.primary_host
+        self._version = version
+        self._values: dict[str, dict[str, Value]] = {name: {} for name in streams}
+        self._places = {name: place for place, name in enumerate(self._values)}
+        self._told_at_ms: dict[str, int] = {}
+        self._bd_seq = (bd_seq - 1) % NUMBERS
+        self._seq = 0
+        self._host_at_ms = -1
+        self.host_online = not self._host
+        self.born = False
+        self.rebirth_asked = False
+        self.leave_asked = False
+
+    def filters(self) -> tuple[str, ...]:
+        """Return what a node listens to: commands, and the state of its primary host."""
+        state = (f"{NAMESPACE}/STATE/{encode(self._host)}",) if self._host else ()
+        return (self._topic("NCMD"), self._topic("DCMD", "+"), *state)
+
+    def next_will(self, at_ms: int) -> Letter:
+        """Begin a connection: return its NDEATH, with a birth-death number of its own."""
+        self._bd_seq = (self._bd_seq + 1) % NUMBERS
+        self.born = self.leave_asked = False
+        self.host_online = not self._host
+        self._host_at_ms = -1
+        return self.death(at_ms)
+
+    def death(self, at_ms: int) -> Letter:
+        """Return the NDEATH of this connection."""
+        self.born = False
+        metric = Metric("bdSeq", 0, DataType.INT64, self._bd_seq, at_ms)
+        return Letter(self._topic("NDEATH"), encode_payload([metric], at_ms, None), qos=1)
+
+    def births(self, at_ms: int) -> list[Letter]:
+        """Return NBIRTH and every DBIRTH, with the newest values of all metrics."""
+        self._seq = 0
+        self.born, self.rebirth_asked = True, False
+        node = (
+            Metric("bdSeq", _DEATH_ALIAS, DataType.INT64, self._bd_seq, at_ms),
+            Metric(REBIRTH, 0, DataType.BOOLEAN, value=False, at_ms=at_ms),
+            Metric("Properties/Version", _VERSION_ALIAS, DataType.STRING, self._version, at_ms),
+        )
+        letters = [self._letter("NBIRTH", "", node, at_ms)]
+        for stream, values in self._values.items():
+            told_at_ms = self._told_at_ms.get(stream, at_ms)
+            metrics = [
+                Metric(
+                    name, _alias(self._places[stream], field), kind, values.get(name), told_at_ms
+                )
+                for field, (name, kind) in enumerate(FIELDS)
+            ]
+            letters.append(self._letter("DBIRTH", stream, metrics, at_ms))
+        return letters
+
+    def tell(self, decision: Decision, at_ms: int, *, historical: bool = False) -> Letter | None:
+        """Return the DDATA of a decision: what differs from what was told before, by alias.
+
+        None before birth, and where a stream is new: then a rebirth is due.  at_ms: now.
+        """
+        values = self._values.get(decision.stream)
+        if values is None:
+            self._values[decision.stream] = {}
+            self._places[decision.stream] = len(self._places)
+            self.rebirth_asked = True
+            return None
+        if not self.born:
+            return None
+        place = self._places[decision.stream]
+        taken_at_ms = max(decision.captured_at_ns // 1_000_000, 0)
+        fresh: dict[str, Value] = {name: getattr(decision, name) for name, _ in FIELDS}
+        metrics = [
+            Metric("", _alias(place, field), None, fresh[name], taken_at_ms, historical)
+            for field, (name, _) in enumerate(FIELDS)
+            if historical or name not in values or values[name] != fresh[name]
+        ]
+        if not historical:
+            values.update(fresh)
+            self._told_at_ms[decision.stream] = taken_at_ms
+        return self._letter("DDATA", decision.stream, metrics, at_ms)
+
+    def hear(self, arrival: Arrival) -> bool:
+        """Take in a command or the state of the primary host; True where it was one."""
+        if self._host and arrival.topic == f"{NAMESPACE}/STATE/{encode(self._host)}":
+            self._hear_host(arrival.payload)
+            return True
+        if arrival.topic == self._topic("NCMD"):
+            asked = decode_metrics(arrival.payload) or {}
+            self.rebirth_asked = self.rebirth_asked or asked.get(REBIRTH) is True
+            return True
+        return arrival.topic.startswith(f"{NAMESPACE}/")
+
+    def _hear_host(self, payload: bytes) -> None:
+        """Follow the newest state of the host; an older one, or what is no state, counts for
+        nothing."""
+        try:
+            state = msgspec.json.decode(payload, type=HostState)
+        except msgspec.DecodeError:
+            return
+        if state.timestamp < self._host_at_ms:
+            return
+        self._host_at_ms = state.timestamp
+        self.host_online = state.online
+        self.leave_asked = self.leave_asked or (not state.online and self.born)
+
+    def _letter(self, kind: str, stream: str, metrics: Iterable[Metric], at_ms: int) -> Letter:
+        seq, self._seq = self._seq, (self._seq + 1) % NUMBERS
+        return Letter(self._topic(kind, stream), encode_payload(metrics, at_ms, seq), qos=0)
+
+    def _topic(self, kind: str, stream: str = "") -> str:
+        """Return a topic of the node, or of one of its devices; "+" stands for all of them."""
+        topic = f"{NAMESPACE}/{self._group}/{kind}/{self._node}"
+        return f"{topic}/{stream if stream == '+' else encode(stream)}" if stream else topic
+
+
+def _alias(place: int, field: int) -> int:
+    """Return the alias of a metric: unique over all devices of the node."""
+    return _FIRST_ALIAS + place * len(FIELDS) + field

@@ -1,0 +1,150 @@
+"""Pictures of loads: what is known, what was expected from some moments on, and what came."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..drawing import (
+    ALARM,
+    FAINT,
+    GOOD,
+    INK,
+    KNOWN,
+    NEW,
+    open_figure,
+    render_png,
+    render_svg,
+    shorten,
+)
+from .simulator import LinkEvent
+from .trial import LinkTrial
+
+Floats = NDArray[np.float64]
+
+BEFORE_STEPS: Final = 36
+AFTER_STEPS: Final = 60
+# Where forecasts start that are drawn, in steps from the event: twice before, twice after.
+ORIGINS: Final = (-22, -1, 0, 24)
+
+
+def choose_event(trial: LinkTrial) -> LinkEvent | None:
+    """The failure that moves the most traffic, None where nothing failed."""
+    failures = [event for event in trial.events if event.kind == "failure"]
+    return max(failures, key=lambda event: _moved(trial, event).max(), default=None)
+
+
+def choose_link(trial: LinkTrial, event: LinkEvent) -> int:
+    """The surviving link whose load an event moves most."""
+    return int(np.argmax(_moved(trial, event)))
+
+
+def _moved(trial: LinkTrial, event: LinkEvent) -> Floats:
+    moved: Floats = np.abs(trial.loads[event.step] - trial.loads[event.step - 1])
+    moved[list(event.links)] = 0.0
+    return moved
+
+
+def draw_event(trial: LinkTrial, event: LinkEvent, name: str) -> str:
+    """A failure as one link saw it, with the forecasts made before and after, and the errors over
+    all links, as an inline SVG.  name: makes its ids unique on the page."""
+    with _event_figure(trial, event) as figure:
+        return render_svg(figure, name)
+
+
+def print_event(trial: LinkTrial, event: LinkEvent) -> bytes:
+    """The same picture as a PNG."""
+    with _event_figure(trial, event) as figure:
+        return render_png(figure)
+
+
+@contextmanager
+def _event_figure(trial: LinkTrial, event: LinkEvent) -> Iterator[Any]:
+    first = max(trial.start, event.step - BEFORE_STEPS)
+    last = min(len(trial.loads), event.step + AFTER_STEPS)
+    with open_figure((10.4, 6.0), 2, heights=(5, 2)) as (figure, (top, bottom)):
+        _draw_load(top, trial, event, (first, last))
+        _draw_errors(bottom, trial, event, (first, last))
+        for axes in (top, bottom):
+            _mark(axes, trial, event, (first, last))
+            axes.set_xlim(first - event.step, last - 1 - event.step)
+        top.tick_params(labelbottom=False)
+        bottom.set_xlabel("steps of five minutes from the failure")
+        yield figure
+
+
+def _draw_load(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) -> None:
+    link = choose_link(trial, event)
+    channels = trial.world.topology.channels
+    steps = np.arange(*span)
+    axes.plot(steps - event.step, trial.loads[steps, link], color=INK, linewidth=1.5, label="load")
+    horizons = np.array(sorted(set(trial.settings.horizons)))
+    for number, origin in enumerate(ORIGINS):
+        at = event.step + origin
+        colour = NEW if origin >= 0 else KNOWN
+        ahead = np.concatenate([[0], horizons]) + origin
+        start = trial.loads[at, link]
+        lines = [np.concatenate([[start], each[at, :, link]])
+                 for each in (trial.points, trial.lows, trial.highs)]  # fmt: skip
+        label = {1: "expected before", 2: "expected from the first sample after"}.get(number)
+        axes.fill_between(ahead, lines[1], lines[2], color=colour, alpha=0.16, linewidth=0)
+        axes.plot(ahead, lines[0], color=colour, linewidth=1.8, label=label)
+        axes.plot([origin], [start], "o", color=colour, markersize=4.5)
+    failed = shorten(channels[event.links[0]])
+    axes.set_title(f"{shorten(channels[link])} when {failed} fails", pad=24)
+    axes.set_ylabel("Mbit/s")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=3, borderpad=0)
+
+
+def _draw_errors(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) -> None:
+    """Mean error over links of the longest horizon, at the step at which it became known."""
+    ahead = max(trial.settings.horizons)
+    targets = np.arange(max(span[0], trial.start + ahead), span[1])
+    origins = targets - ahead
+    ours = np.abs(trial.points[origins, -1] - trial.loads[targets]).mean(axis=1)
+    last = np.abs(trial.loads[origins] - trial.loads[targets]).mean(axis=1)
+    for errors, colour, label in ((last, FAINT, "last value"), (ours, KNOWN, "forecast")):
+        axes.plot(targets - event.step, errors, color=colour, linewidth=1.5, label=label)
+    axes.set_ylabel(f"error, {ahead} ahead")
+    # What nobody could foresee is ten times larger than the rest.
+    axes.set_yscale("log")
+    axes.legend(loc="upper right", ncols=2, borderpad=0)
+
+
+def _mark(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) -> None:
+    """Failures and repairs as lines, alarms as marks on the upper edge."""
+    for other in trial.events:
+        if span[0] <= other.step < span[1]:
+            colour = ALARM if other.kind == "failure" else GOOD
+            axes.axvline(other.step - event.step, color=colour, linewidth=1.1, linestyle="--")
+    alarms = [c.step - event.step for c in trial.changes if span[0] <= c.step < span[1]]
+    axes.plot(alarms, [0.965] * len(alarms), "v", color=ALARM, markersize=7,
+              transform=axes.get_xaxis_transform())  # fmt: skip
+
+
+def draw_series(
+    values: Floats,
+    names: Sequence[str],
+    horizons: Sequence[int],
+    expected: tuple[Floats, Floats, Floats],
+    changes: Sequence[int],
+) -> bytes:
+    """The newest values [steps, channels] of a few channels and what is expected next, as a PNG.
+
+    expected: points, lows, highs [horizons, channels].  changes: rows of `values` with a change.
+    """
+    rows, count = values.shape
+    with open_figure((10.4, 1.2 + 2.1 * count), count) as (figure, panels):
+        for at, axes in enumerate(panels):
+            axes.plot(np.arange(rows) - rows + 1, values[:, at], color=INK, linewidth=1.3)
+            lines = [np.concatenate([[values[-1, at]], each[:, at]]) for each in expected]
+            ahead = np.concatenate([[0], horizons])
+            axes.fill_between(ahead, lines[1], lines[2], color=NEW, alpha=0.2, linewidth=0)
+            axes.plot(ahead, lines[0], color=NEW, linewidth=1.8)
+            for change in changes:
+                axes.axvline(change - rows + 1, color=ALARM, linewidth=1.0, linestyle="--")
+            axes.set_title(shorten(names[at]))
+        panels[-1].set_xlabel("rows from the last one")
+        return render_png(figure)

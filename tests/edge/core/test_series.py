@@ -1,0 +1,173 @@
+"""Series through the runtime: forecasts, changes, bad samples, forgetting, bounds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edge.core import (
+    Changed,
+    Config,
+    ConfigError,
+    Forecasted,
+    ForgetRequest,
+    Observation,
+    Publish,
+    Receipt,
+    Rejected,
+    Selector,
+    StateError,
+    limits,
+)
+from tests.worlds import World
+
+MINUTES_NS = 300 * 10**9
+
+
+def sample(number: int, payload: object, stream: str = "links", subject: str = "") -> Observation:
+    """The sample of a series, five minutes after the one before."""
+    return Observation(stream, number, number * MINUTES_NS, payload, "", subject, "series")
+
+
+def said(world: World, event: object) -> list[object]:
+    """What the runtime publishes for an event."""
+    effects = world.runtime.handle(event)
+    return [effect.message for effect in effects if isinstance(effect, Publish)]
+
+
+def walk(count: int, channels: int = 4, seed: int = 0) -> np.ndarray:
+    """A random walk about 1,000."""
+    return 1000 + np.cumsum(np.random.default_rng(seed).normal(size=(count, channels)), axis=0)
+
+
+def test_a_sample_is_answered_by_a_forecast() -> None:
+    """Each sample of a series gives what is expected at each horizon, with an interval."""
+    world = World()
+    for number, row in enumerate(walk(80)):
+        (told,) = said(world, sample(number, row))
+        assert isinstance(told, Forecasted)
+    assert (told.stream, told.observation_id) == ("links", "links:79")
+    assert told.channels == ("0", "1", "2", "3")
+    assert told.horizons == (1, 6, 12)
+    low, point, high = (np.array(table) for table in (told.low, told.point, told.high))
+    assert point.shape == (3, 4)
+    assert (low <= point).all()
+    assert (point <= high).all()
+    assert (low < high).all()
+    assert np.abs(point - row).max() < 20
+
+
+def test_channels_have_names_and_may_be_missing() -> None:
+    """Named numbers are told by name; one that is left out keeps its forecast."""
+    world = World()
+    rows = walk(50, 2)
+    for number, row in enumerate(rows):
+        said(world, sample(number, {"a": row[0], "b": row[1]}))
+    for payload in ({"b": 1000.0}, {"a": None, "b": 1000.0}, {"b": 1000.0, "a": math.inf}):
+        number += 1
+        (told,) = said(world, sample(number, payload))
+        assert told.channels == ("a", "b")
+        assert abs(told.point[0][0] - rows[-1, 0]) < 20
+
+
+def test_a_new_channel_joins() -> None:
+    """A name that was never heard begins the series anew, with all names."""
+    world = World()
+    said(world, sample(0, {"a": 1.0}))
+    (told,) = said(world, sample(1, {"b": 5.0}))
+    assert told.channels == ("a", "b")
+    assert math.isnan(told.point[0][0])
+    assert told.point[0][1] == 5.0
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [None, "text", b"bytes", 3.0, [], {}, [[1.0]], ["x"] * 4, {"a": "x"}, [1.0], [1e400, {}, 1, 2]],
+)
+def test_a_broken_sample_is_rejected_and_poisons_nothing(payload: object) -> None:
+    """What is no sample of the series changes nothing: the next forecasts are the same."""
+    first, second = World(), World()
+    rows = walk(60)
+    for number, row in enumerate(rows[:40]):
+        said(first, sample(number, row))
+        said(second, sample(number, row))
+    (told,) = said(first, sample(40, payload))
+    assert isinstance(told, Rejected)
+    assert told.reason
+    assert told.hint
+    for number, row in enumerate(rows[40:], 40):
+        assert said(first, sample(number, row)) == said(second, sample(number, row))
+
+
+def test_a_failure_is_told() -> None:
+    """Links that jump together are told as a change, at that sample."""
+    world = World()
+    rows = walk(200)
+    for number, row in enumerate(rows):
+        assert len(said(world, sample(number, row))) == 1
+    changed, told = said(world, sample(200, rows[-1] * np.array([0.0, 1.5, 1.4, 1.6])))
+    assert isinstance(changed, Changed)
+    assert changed.observation_id == "links:200"
+    assert set(changed.channels) >= {"1", "2", "3"}
+    assert isinstance(told, Forecasted)
+    assert 1400 < told.point[0][1] < 1600
+
+
+def test_a_forget_request_reaches_series() -> None:
+    """What was followed of a subject is gone, and a receipt says so; others go on."""
+    world = World()
+    for number, row in enumerate(walk(30)):
+        said(world, sample(number, row, "mine", "me"))
+        said(world, sample(number, row, "yours", "you"))
+    (receipt,) = said(world, ForgetRequest("f", Selector(subject="me"), 0))
+    assert isinstance(receipt, Receipt)
+    assert list(world.runtime.series.state()) == ["yours"]
+    (told,) = said(world, ForgetRequest("g", Selector(stream="nobody's"), 0))
+    assert isinstance(told, Rejected)
+
+
+def test_what_is_followed_is_bounded() -> None:
+    """Beyond the limit, the series that is silent longest goes."""
+    world = World()
+    for number in range(limits.SERIES_MAX + 2):
+        said(world, sample(0, [1.0], f"s{number}"))
+    held = list(world.runtime.series.state())
+    assert len(held) == limits.SERIES_MAX
+    assert held[0] == "s2"
+    (told,) = said(world, sample(1, [1.0] * (limits.SERIES_CHANNELS_MAX + 1)))
+    assert isinstance(told, Rejected)
+
+
+def test_a_session_may_be_saved() -> None:
+    """A runtime with another's series says what that one says; a state that does not fit is
+    refused and changes nothing."""
+    first, second = World(), World()
+    rows = walk(60)
+    for number, row in enumerate(rows[:40]):
+        said(first, sample(number, row, subject="me"))
+    state = first.runtime.series.state()
+    second.runtime.series.restore(state)
+    for number, row in enumerate(rows[40:], 40):
+        assert said(first, sample(number, row)) == said(second, sample(number, row))
+    state["links"] |= {"forecaster/history.course": np.zeros(9)}
+    third = World()
+    with pytest.raises(StateError):
+        third.runtime.series.restore(state)
+    assert third.runtime.series.state() == {}
+
+
+def test_settings_reach_the_forecaster() -> None:
+    """Horizons are those of the config; where forecasting is off, samples are rejected."""
+    world = World(config=Config(horizons=(2,), periods=(("links", 12),)))
+    (told,) = said(world, sample(0, [1.0, 2.0]))
+    assert told.horizons == (2,)
+    off = World(config=Config(forecast=False))
+    (told,) = said(off, sample(0, [1.0]))
+    assert isinstance(told, Rejected)
+    assert "off" in told.reason
+    with pytest.raises(ConfigError):
+        Config(horizons=(3, 1))
+    with pytest.raises(ConfigError):
+        Config(periods=(("s", 1),))

@@ -1,0 +1,102 @@
+"""The daemon on a real broker, with all that telemetry can be asked for."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from edge.shell.daemon.daemon import Daemon
+from edge.shell.telemetry.schemas import schemas
+from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
+from tests.homes import learned_home
+from tests.sparkplugs import read_payload
+from tests.worlds import vector
+
+pytestmark = needs_mosquitto
+SETTINGS = """
+[device]
+name = "gw1"
+health_interval_s = 1
+
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+
+[mqtt.homeassistant]
+
+[mqtt.sparkplug]
+group = "plant"
+edge_node = "gw1"
+
+[commands]
+enabled = ["rebirth"]
+
+[streams.press]
+source = "topic"
+"""
+
+
+@pytest.fixture
+def watched(tmp_path: Path):
+    """A daemon, and a client that hears everything."""
+    home = learned_home(tmp_path / "home")
+    with Mosquitto(tmp_path / "broker") as mosquitto:
+        with (home / "auricle.toml").open("a", encoding="utf-8") as settings:
+            settings.write(SETTINGS.format(port=mosquitto.port))
+        running: list[Daemon] = []
+        thread = threading.Thread(target=serve, args=(home, running))
+        with seated(quick(mosquitto.port), "watcher") as watcher:
+            watcher.broker.subscribe(["auricle/#", "homeassistant/#", "spBv1.0/#"])
+            watcher.online()
+            watcher.until(lambda: watcher.broker.counters.reasons["SUBACK: Granted QoS 1"] >= 3)
+            thread.start()
+            watcher.until(lambda: running)
+            yield watcher, running[0]
+            running[0].stop()
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def serve(home: Path, running: list[Daemon]) -> None:
+    """Run a daemon; SQLite wants it opened in the thread that uses it."""
+    running.append(Daemon(home))
+    running[0].run()
+
+
+def heard(watcher: Seat, end: str) -> list[Any]:
+    """The payloads of the topics that end so."""
+    return [one.payload for one in watcher.arrivals if one.topic.endswith(end)]
+
+
+def test_a_measurement_becomes_a_decision_everywhere(watched: tuple[Seat, Daemon]) -> None:
+    """A vector on a topic is decided on and told: as JSON that fits its schema, to the entities of
+    Home Assistant, and as Sparkplug data; asked for a rebirth the device announces itself."""
+    watcher, daemon = watched
+    watcher.until(lambda: heard(watcher, "gw1/status") and heard(watcher, "NBIRTH/gw1"))
+    values = json.dumps({"values": [float(one) for one in vector(1)]}).encode()
+    watcher.say("auricle/v1/gw1/observe/press", values)
+    watcher.until(lambda: heard(watcher, "decision/press") and heard(watcher, "DDATA/gw1/press"))
+    watcher.until(lambda: heard(watcher, "gw1/health"))
+    for one in watcher.arrivals:
+        if one.topic.startswith("auricle/") and "/observe/" not in one.topic:
+            said = json.loads(one.payload)
+            jsonschema.validate(said, schemas()[said["schema"].rpartition("/")[2]])
+    (decision,) = map(json.loads, heard(watcher, "decision/press"))
+    born = read_payload(heard(watcher, "DBIRTH/gw1/press")[0]).metrics
+    data = read_payload(heard(watcher, "DDATA/gw1/press")[0]).metrics
+    assert data[born["observation_id"]["alias"]]["value"] == decision["observation_id"]
+    announced = json.loads(heard(watcher, "auricle_gw1/config")[0])
+    topics = {part["state_topic"] for part in announced["cmps"].values()}
+    assert topics <= {one.topic for one in watcher.arrivals}
+    watcher.say("auricle/v1/gw1/command/rebirth", b'{"id": "again", "verb": "rebirth"}')
+    watcher.until(lambda: len(heard(watcher, "NBIRTH/gw1")) == 2)
+    watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) == 2)
+    daemon.stop()
+    watcher.until(lambda: heard(watcher, "NDEATH/gw1"))
+    watcher.until(lambda: len(heard(watcher, "gw1/status")) == 3)
+    assert json.loads(heard(watcher, "gw1/status")[-1])["reason"] == "stopped"

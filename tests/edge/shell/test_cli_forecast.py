@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from edge.shell.demo_forecast_view import show_forecast_demo
+from edge.shell.lookahead import Choice, Record, look_ahead
+from edge.sim.links import Links, LinkScenario
+from tests.homes import command, run, run_json
+
+PNG = b"\x89PNG\r\n\x1a\n"
+NAMES = ("inlet", "outlet")
+
+
+def waves(steps=400, jump=300):
+    """Two temperatures with a daily wave, and a jump for good."""
+    random = np.random.default_rng(0)
+    hours = np.arange(steps)[:, None]
+    values = 20 + 5 * np.sin(2 * np.pi * hours / 24) + random.normal(0, 0.2, (steps, 2))
+    values[jump:] += (30.0, -25.0)
+    return values
+
+
+def write_waves(path, header=True, times=True):
+    """The waves as a CSV, a row an hour."""
+    lines = [",".join([*(["time"] if times else []), *NAMES])] if header else []
+    for at, row in enumerate(waves()):
+        when = [f"{1_700_000_000 + 3600 * at}"] if times else []
+        lines.append(",".join([*when, *(f"{value:.4f}" for value in row)]))
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_a_file_is_forecast_judged_and_searched_for_changes(tmp_path):
+    """The verb gives forecasts inside their intervals, its record, and the jump with its start."""
+    told = run_json("forecast", write_waves(tmp_path / "w.csv"), "--horizon", 1, "--horizon", 12)
+    assert told["row"] == 399
+    assert told["horizons"] == [1, 12]
+    for name in NAMES:
+        channel = told["channels"][name]
+        for low, point, high in zip(*(channel[k] for k in ("low", "point", "high")), strict=True):
+            assert low <= point <= high
+    record = told["record"][1]
+    assert record["horizon"] == 12
+    assert record["mae"] < 0.5 * record["mae_last_value"]
+    assert 0.8 < record["coverage"] <= 1
+    assert any(change["start"] in range(298, 302) for change in told["changes"])
+
+
+def test_columns_without_names_and_times_are_numbered(tmp_path):
+    """A bare table of numbers is understood, and shown for people."""
+    said = run("forecast", write_waves(tmp_path / "w.csv", header=False, times=False))
+    assert said.exit_code == 0, said.output
+    assert said.stdout.startswith("channel\tsteps ahead\tforecast\tlow\thigh\n0\t1\t")
+    assert "over 400 rows" in said.stdout
+
+
+def test_a_picture_is_drawn(tmp_path):
+    """With --plot a PNG is written."""
+    said = run("forecast", write_waves(tmp_path / "w.csv"), "--plot", tmp_path / "w.png")
+    assert said.exit_code == 0, said.output
+    assert (tmp_path / "w.png").read_bytes().startswith(PNG)
+
+
+def test_a_stream_is_answered_line_by_line():
+    """On a pipe each row is answered before the next one is sent."""
+    words = command("forecast", "-", "--json", "--forecaster", "last")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("a,b\n1,2\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["channels"]["a"]["point"] == [1, 1, 1]
+        process.stdin.write("3,\n")
+        process.stdin.flush()
+        second = json.loads(process.stdout.readline())
+        assert second["row"] == 1
+        assert second["channels"]["b"]["value"] is None
+        assert second["channels"]["b"]["point"] == [2, 2, 2]
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--forecaster", "oracle"), "no forecaster 'oracle'"),
+        (("--detector", "oracle"), "no detector 'oracle'"),
+        (("--horizon", "999"), "horizons"),
+        (("--weights", "gone.safetensors"), "gone.safetensors"),
+    ],
+)
+def test_what_cannot_be_done_is_said(tmp_path, words, said):
+    """A wrong option ends with status 1, its reason and what to do."""
+    done = run("forecast", write_waves(tmp_path / "w.csv"), *words)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert "hint: " in done.stderr
+
+
+def test_a_record_counts_only_what_can_be_judged():
+    """Errors of the last value are its own, and missing values are no errors."""
+    values = np.array([[1.0], [3.0], [np.nan], [4.0]])
+    record = Record((1,))
+    rows = ((1.0, row) for row in values)
+    for look in look_ahead(rows, 1, Choice("last", (1,))):
+        record.take(look)
+    (figures,) = record.figures()
+    assert figures["mae"] == figures["mae_last_value"] == 2.0
+    assert figures["values"] == 1
+
+
+def test_the_demonstration_tells_and_draws_a_failure(tmp_path, capsys):
+    """The story names forecast, failure, alarm and recovery, and leaves a picture and a report."""
+    links = Links(days=2, quiet_days=1, double_share=0.0, horizons=(1, 12))
+    assert show_forecast_demo(tmp_path / "out", LinkScenario("A failure", links)) == 0
+    said = capsys.readouterr().out
+    for words in ("an hour ahead", "fails, and nobody says so", "alarm 0 steps later", "Picture"):
+        assert words in said
+    assert (tmp_path / "out/failure.png").read_bytes().startswith(PNG)
+    page = (tmp_path / "out/report.html").read_text("utf-8")
+    assert page.count("<svg") == 1
+    assert "http" not in page.replace("http://www.w3.org", "")

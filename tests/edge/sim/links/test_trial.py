@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edge import EdgeError, simulate
+from edge.sim.links import Links, LinkScenario, choose_event, tell_trial, try_links
+from edge.sim.scenarios import load_scenario
+
+SHORT = LinkScenario("short", Links(days=2, quiet_days=1, double_share=0.5, horizons=(1, 6)))
+
+
+def test_a_trial_is_a_function_of_scenario_and_seed():
+    """The same scenario and seed give the same figures and changes, and another seed does not."""
+    first, again, other = (try_links(SHORT, seed) for seed in (3, 3, 4))
+    assert first.figures == again.figures
+    assert first.changes == again.changes
+    assert other.figures != first.figures
+
+
+def test_figures_follow_from_what_was_said():
+    """With the last value as forecaster every ratio is one, and every event has its alarm."""
+    trial = try_links(LinkScenario("last", Links(days=2, quiet_days=1, forecaster="last")), 1)
+    for ahead in (1, 6, 12):
+        assert trial.figures[f"ratio_{ahead}"] == pytest.approx(1)
+        assert trial.figures[f"mae_{ahead}"] == trial.figures[f"mae_last_{ahead}"] > 0
+    assert trial.figures["found"] == trial.figures["events"] == len(trial.events) > 0
+    assert trial.figures["false_per_1000"] <= 5
+    event = choose_event(trial)
+    assert event is not None
+    assert event.kind == "failure"
+
+
+def test_a_scenario_file_gives_a_report(tmp_path, source):
+    """`simulate` runs a file of links for each seed, and writes a page and plain data."""
+    path = tmp_path / "short.toml"
+    path.write_text('title = "short <b>"\n[links]\ndays = 2\nquiet_days = 1\nhorizons = [1]\n')
+    report = simulate(path, seeds=(1, 2), out=tmp_path / "report")
+    assert report.summary["ratio_1"].runs == 2
+    assert report.page is not None
+    page = report.page.read_text("utf-8")
+    assert page.count("<svg") == 2
+    assert "short &lt;b&gt;" in page
+    content = json.loads((tmp_path / "report/report.json").read_bytes())
+    assert [run["seed"] for run in content["runs"]] == [1, 2]
+    assert content["runs"][0]["events"][0]["kind"] == "failure"
+    assert content["runs"][0]["settings"]["topology"] == "nsfnet"
+
+
+def test_plain_data_names_links():
+    """Events and changes name links as from-to."""
+    told = tell_trial(try_links(SHORT, 1))
+    assert all("-" in link for event in told["events"] for link in event["links"])
+
+
+def test_a_wrong_file_is_refused(tmp_path):
+    """Unknown keys, kinds and impossible days are said, with what to do."""
+    path = tmp_path / "bad.toml"
+    path.write_text('title = "x"\n[links]\ntopolgy = "nsfnet"\n')
+    with pytest.raises(EdgeError, match="topolgy") as caught:
+        load_scenario(path)
+    assert "topology" in caught.value.hint
+    for links in (Links(forecaster="oracle"), Links(days=1, quiet_days=2)):
+        with pytest.raises(EdgeError):
+            try_links(LinkScenario("x", links), 1)
