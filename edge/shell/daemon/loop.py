@@ -306,8 +306,8 @@ class Loop:
         """What was forgotten while nobody served, or just before a crash, leaves the outbox."""
         home = slot.home
         if home is not None:
-            buried = set(filter(home.store.buried, self.teller.outbox.keys()))
-            self._to_forget |= buried
+            told = {key for entry in self.teller.outbox.waiting() for key in entry.keys}
+            self._to_forget |= set(filter(home.store.buried, told))
 
     def _read(self, topic: str) -> Address:
         address = self._addresses.get(topic)

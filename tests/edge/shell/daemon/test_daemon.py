@@ -215,7 +215,7 @@ def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
                 lost.append((told["first"], told["last"]))
     with Outbox(folder / "outbox.db", OutboxSettings()) as left:
         lost += [(loss.first, loss.last) for loss in left.losses]
-        waiting = {entry.sequence for entry in left.due(1_000)}
+        waiting = {entry.sequence for entry in left.waiting()}
         top = left.take()
     told_lost = {number for first, last in lost for number in range(first, last + 1)}
     assert set(range(1, top)) <= arrived.keys() | told_lost | waiting
