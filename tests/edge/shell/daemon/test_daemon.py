@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.core import ConfigError, ForgetRequest, Selector, StateError
+from edge.shell.daemon import health
 from edge.shell.outbox import Outbox, OutboxSettings
 from edge.shell.sources import Flaw, Given, Measurement
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
@@ -71,7 +72,7 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
     assert seen[0]["sequence"] < seen[1]["sequence"]
 
 
-def test_a_broken_home_leaves_the_others_serving(tmp_path: Path):
+def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
     """Its streams are rejected with the reason, the state says so, and it serves once mended."""
     other = daemon_home(tmp_path / "other")
     hidden = (other / "card.toml").rename(other / "hidden.toml")
@@ -81,6 +82,7 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path):
         here.daemon.intake.offer(measure())
         here.until(lambda: here.kinds("decision") and here.kinds("rejected"))
         assert "other" in here.kinds("rejected")[0]["reason"]
+        monkeypatch.setattr(health, "STARTING_S", 0.0)
         status = here.daemon.status()
         assert (status.state, "card" in status.trouble[0]) == ("degraded", True)
         hidden.rename(other / "card.toml")
