@@ -9,7 +9,7 @@ import msgspec
 
 from ...core import ConfigError
 from ..settings import Settings
-from ..sources import TopicStream
+from ..sources import PortStream, TopicStream
 from ..telemetry import MqttSettings, Topics
 from .stream import Stream
 
@@ -64,6 +64,17 @@ def make_streams(
         else:
             streams[name] = Stream(name, given, run)
     return streams
+
+
+def outputs_of(settings: Settings, home: str) -> dict[str, int]:
+    """Return the outputs, by stream, that a home sets where it raises an alarm."""
+    return {
+        name: stream.alarm_channel
+        for name, stream in settings.streams.items()
+        if isinstance(stream, PortStream)
+        and stream.home == home
+        and stream.alarm_channel is not None
+    }
 
 
 def filters_of(settings: Settings, topics: Topics) -> list[str]:
