@@ -37,7 +37,7 @@ from .footprint import give_back
 from .raws import Raws
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
-from .weights import shipped_weights
+from .weights import read_weights, shipped_weights
 from .worker import Worker
 
 VECTOR_CARD = "card.toml"
@@ -175,7 +175,9 @@ class Home:
 
     def _open_runtime(self) -> Runtime:
         config = replace(self.settings.config(), alarm_outputs=self._outputs)
-        return Runtime(config, self.model, self.store, shipped_weights())
+        own = self.settings.forecast.weights
+        weights = read_weights(self.folder / own) if own else shipped_weights()
+        return Runtime(config, self.model, self.store, weights)
 
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
         for effect in effects:
