@@ -70,6 +70,7 @@ class Home:
     erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
     for a label could not be kept, or nothing.  outputs: by stream, the output of its device that is
     1 while the stream has left known ground.  actuate: set it to be called with outputs to set.
+    settings: in place of those in the folder.
     Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
     """
 
@@ -80,13 +81,14 @@ class Home:
         writable: bool = True,
         erased: Callable[[tuple[str, ...]], None] | None = None,
         outputs: Mapping[str, int] | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.folder = folder
         self.actuate: Callable[[Actuate], None] | None = None
         self._outputs = tuple((outputs or {}).items())
         self.trouble = ""
         self._erased = erased
-        self.settings = read_settings(folder)
+        self.settings = read_settings(folder) if settings is None else settings
         with ExitStack() as opened:
             self.model = Intake(open_encoder(folder, self.settings))
             opened.callback(self.model.close)

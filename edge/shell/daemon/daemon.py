@@ -94,6 +94,7 @@ class Daemon:
             )
             for name, place in {"": "", **settings.homes}.items()
         }
+        self.homes[""].settings = settings
         self.teller = Teller(self.outbox, Wording(device), self.line, self.clock)
         self.loop = Loop(
             self.intake,
@@ -195,8 +196,7 @@ class Daemon:
 
     def start(self) -> None:
         """Open homes, connect, begin to measure."""
-        for slot in self.homes.values():
-            slot.open()
+        self.loop.open_homes()
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()
         if self.sparkplug is not None:

@@ -25,7 +25,8 @@ class HomeSlot:
     """Where a home is, or will be again.
 
     erased: called with the ids of observations whose erasure is durable.  outputs: by stream, the
-    output of its device that is 1 in alarm.  actuate: called with outputs to set.
+    output of its device that is 1 in alarm.  actuate: called with outputs to set.  settings: in
+    place of those in the folder; None: these are read each time that it is opened.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class HomeSlot:
         self.outputs, self._actuate = outputs, actuate
         self.home: Home | None = None
         self.trouble = "it was not opened yet"
+        self.settings: Settings | None = None
         self._erased = erased
         self._retry_at, self._retry_s = 0.0, RETRY_S[0]
         self._failures = 0
@@ -51,7 +53,9 @@ class HomeSlot:
         if self.home is not None or time.monotonic() < self._retry_at:
             return False
         try:
-            self.home = Home(self.folder, erased=self._erased, outputs=self.outputs)
+            self.home = Home(
+                self.folder, erased=self._erased, outputs=self.outputs, settings=self.settings
+            )
             self.home.actuate = self._actuate
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, the others serve
             self._fail(error)
