@@ -15,6 +15,7 @@ from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
 from ..fleet.member import Member
+from ..footprint import give_back
 from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
 from ..sources.port import Port
@@ -41,6 +42,9 @@ DRAIN_S: Final = 1.5
 FAREWELL_S: Final = 1.0
 SOURCE_S: Final = 0.5
 STATUS_S: Final = 5.0
+TRIM_S: Final = 600.0
+"""How often free memory is given back to the system, in seconds."""
+
 MEMORY: Final = "sources"
 
 log = structlog.get_logger()
@@ -69,6 +73,7 @@ class Daemon:
         self.snapshot: DaemonStatus | None = None
         self._stop_asked = self._reload_asked = self._hurried = False
         self._told_s = self._snapped_s = -STATUS_S
+        self._trimmed_s = time.monotonic()
         self._line_seen, self._line_since_s = (False, 0), time.monotonic()
         with ExitStack() as undo:
             self._lock = WriterLock(folder / OUTBOX)
@@ -331,6 +336,9 @@ class Daemon:
         if now - self._snapped_s >= STATUS_S:
             self._snapped_s = now
             self.notifier.status(_brief(self.status()))
+        if now - self._trimmed_s >= TRIM_S:
+            self._trimmed_s = now
+            give_back()
         if now - self._told_s >= self.settings.device.health_interval_s and self.line.online:
             self._told_s = now
             self._tell_health()

@@ -33,7 +33,7 @@ from .notify import Notifier
 from .stream import Stream
 from .teller import Mouth, Teller
 
-TURN_S: Final = 0.02
+TURN_S: Final = 0.004
 """Longest that one turn works on observations before the broker gets its turn."""
 
 WAIT_S: Final = 0.5

@@ -11,6 +11,7 @@ import msgspec
 
 from ...core import Message
 from ..commands.response import Response
+from ..daemon.clock import ClockJump
 from ..daemon.teller import Gap
 from ..status import DaemonStatus
 from .status import Status
@@ -18,7 +19,7 @@ from .topics import ROOT, kind_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-TOLD: Final[tuple[type, ...]] = (*get_args(Message), Gap, DaemonStatus, Response)
+TOLD: Final[tuple[type, ...]] = (*get_args(Message), Gap, ClockJump, DaemonStatus, Response)
 """Classes whose messages have a sequence number."""
 
 _NUMBERED: Final[dict[str, Any]] = {
