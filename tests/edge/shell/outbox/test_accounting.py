@@ -9,7 +9,13 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from edge.core import StateError
 from edge.shell.outbox import Entry, Loss, Outbox, OutboxSettings, storage
@@ -195,12 +201,7 @@ class Accounting(RuleBasedStateMachine):
             assert self.box.entries == len(list(self.box.waiting()))
 
 
-Accounting.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
-
-
-class TestAccounting(Accounting.TestCase):
-    """The machine above, run."""
-
-    def runTest(self) -> None:  # noqa: N802 - unittest's name
-        """Every number is accounted for, over many histories."""
-        super().runTest()
+def test_every_number_is_accounted_for():
+    """Over many histories of failures, kills and forgetting."""
+    limits = settings(max_examples=30, stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(Accounting, settings=limits)
