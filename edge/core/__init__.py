@@ -49,7 +49,7 @@ from .events import (
     Tick,
     Wanted,
 )
-from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather
+from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge, derive
 from .ledger import MemoryLedger
@@ -115,4 +115,5 @@ __all__ = [
     "digest_facts",
     "flaw_of",
     "gather",
+    "take",
 ]

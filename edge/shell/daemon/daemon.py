@@ -308,7 +308,7 @@ class Daemon:
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
-            since_s=0.0,
+            since_s=round(line.since_s, 1),
             connects=line.counters.connected,
             reasons=dict(line.counters.reasons),
             trouble=line.problem,
