@@ -66,7 +66,7 @@ class Home:
     to be grown.  Close it after use.
 
     erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
-    for a label could not be kept, or nothing.
+    for a label could not be kept, or nothing.  settings: in place of those in the folder.
     Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
     """
 
@@ -76,11 +76,12 @@ class Home:
         *,
         writable: bool = True,
         erased: Callable[[tuple[str, ...]], None] | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.folder = folder
         self.trouble = ""
         self._erased = erased
-        self.settings = read_settings(folder)
+        self.settings = read_settings(folder) if settings is None else settings
         with ExitStack() as opened:
             self.model = Intake(open_encoder(folder, self.settings))
             opened.callback(self.model.close)

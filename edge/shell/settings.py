@@ -39,7 +39,7 @@ window = 16                # observations in a stream's drift window
 seed = 1                   # of the projection; part of every digest
 
 [growth]
-bytes_max = 1048576        # of an adaptor with its head
+bytes_max = 8388608        # of an adaptor with its head
 operations_max = 10000000  # multiply-adds of both for a sample
 latency_ms_max = 2.0       # of both for a sample, on this machine
 memory_mib_max = 1024      # private data of the process that searches and trains
@@ -78,7 +78,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[growth]: what an adaptor may take, and what the process that makes it may take."""
 
-    bytes_max: int = 1 << 20
+    bytes_max: int = 1 << 23
     operations_max: int = 10_000_000
     latency_ms_max: float = 2.0
     memory_mib_max: int = 1024

@@ -89,6 +89,7 @@ class Daemon:
         streams = make_streams(settings, self.run_name)
         self.intake: Intake[Any] = Intake(streams, self.wake)
         self.homes = {"": HomeSlot("", self.folder, self._erased)}
+        self.homes[""].settings = settings
         for name, place in settings.homes.items():
             self.homes[name] = HomeSlot(name, self.folder / place, self._erased)
         self.teller = Teller(self.outbox, Wording(device), self.line, self.clock)
@@ -192,8 +193,7 @@ class Daemon:
 
     def start(self) -> None:
         """Open homes, connect, begin to measure."""
-        for slot in self.homes.values():
-            slot.open()
+        self.loop.open_homes()
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()
         if self.sparkplug is not None:
@@ -308,7 +308,7 @@ class Daemon:
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
-            since_s=0.0,
+            since_s=round(line.since_s, 1),
             connects=line.counters.connected,
             reasons=dict(line.counters.reasons),
             trouble=line.problem,

@@ -24,13 +24,15 @@ log = structlog.get_logger()
 class HomeSlot:
     """Where a home is, or will be again.
 
-    erased: called with the ids of observations whose erasure is durable.
+    erased: called with the ids of observations whose erasure is durable.  settings: in place of
+    those in the folder; None: these are read each time that it is opened.
     """
 
     def __init__(self, name: str, folder: Path, erased: Callable[[tuple[str, ...]], None]) -> None:
         self.name, self.folder = name, folder
         self.home: Home | None = None
         self.trouble = "it was not opened yet"
+        self.settings: Settings | None = None
         self._erased = erased
         self._retry_at, self._retry_s = 0.0, RETRY_S[0]
         self._failures = 0
@@ -42,7 +44,7 @@ class HomeSlot:
         if self.home is not None or time.monotonic() < self._retry_at:
             return False
         try:
-            self.home = Home(self.folder, erased=self._erased)
+            self.home = Home(self.folder, erased=self._erased, settings=self.settings)
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, the others serve
             self._fail(error)
             return False
