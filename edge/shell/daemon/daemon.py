@@ -10,16 +10,16 @@ from typing import Any, BinaryIO, Final
 
 import structlog
 
-from ...core import ConfigError, EdgeError
+from ...core import Actuate, ConfigError, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
 from ..fleet.member import Member
 from ..outbox import open_outbox
-from ..sources import Place, Source, open_source
+from ..sources import Place, Port, Puller, Source, open_source
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
-from .assembly import OUTBOX, filters_of, make_streams, program_version, rooted
+from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
 from .clock import Clock
 from .floor import DaemonFloor
 from .health import Checkup
@@ -88,10 +88,13 @@ class Daemon:
         self.line: Any = self._make_line(output, version)
         streams = make_streams(settings, self.run_name)
         self.intake: Intake[Any] = Intake(streams, self.wake)
-        self.homes = {"": HomeSlot("", self.folder, self._erased)}
+        self.homes = {
+            name: HomeSlot(
+                name, self.folder / place, self._erased, outputs_of(settings, name), self._actuate
+            )
+            for name, place in {"": "", **settings.homes}.items()
+        }
         self.homes[""].settings = settings
-        for name, place in settings.homes.items():
-            self.homes[name] = HomeSlot(name, self.folder / place, self._erased)
         self.teller = Teller(self.outbox, Wording(device), self.line, self.clock)
         self.loop = Loop(
             self.intake,
@@ -333,6 +336,11 @@ class Daemon:
 
     def _arrive(self, arrival: Arrival) -> None:
         self.loop.arrive(arrival)
+
+    def _actuate(self, effect: Actuate) -> None:
+        source = self.sources.get(effect.stream)
+        if isinstance(source, Puller) and isinstance(source.reader, Port):
+            source.reader.actuate(effect.channel, effect.value)
 
     def _erased(self, ids: tuple[str, ...]) -> None:
         self.loop.erased(ids)

@@ -12,11 +12,13 @@ from .camera import Camera
 from .folder import Folder
 from .measurement import Flaw, Given, Measurement, Sink, Source
 from .payloads import decode, read_properties
+from .port import Device, Port, open_link
 from .pulling import Puller, Reader
 from .settings import (
     CameraStream,
     FolderStream,
     HttpStream,
+    PortStream,
     Sent,
     SoundStream,
     StdinStream,
@@ -52,6 +54,10 @@ def _sound(stream: str, settings: SoundStream, place: Place) -> Reader:
     return Microphone(stream, settings, card)
 
 
+def _port(stream: str, settings: PortStream, place: Place) -> Reader:
+    return Port(stream, settings, 0 if place.card is None else place.card.width)
+
+
 def _memory(stream: str, place: Place) -> Path:
     """Return the file that remembers for a stream, whatever characters are in its name."""
     return place.memory / f"{stream.encode().hex()}.json"
@@ -64,6 +70,7 @@ PULLED: Final[dict[type, Make]] = {
     StdinStream: lambda stream, settings, _place: Stdin(stream, settings),
     CameraStream: lambda stream, settings, _place: Camera(stream, settings),
     SoundStream: _sound,
+    PortStream: _port,
 }
 """Kinds of source that fetch: the settings' class, and what makes the reader."""
 
@@ -80,12 +87,15 @@ def open_source(stream: str, settings: StreamSettings, place: Place, sink: Sink)
 __all__ = [
     "PULLED",
     "CameraStream",
+    "Device",
     "Flaw",
     "FolderStream",
     "Given",
     "HttpStream",
     "Measurement",
     "Place",
+    "Port",
+    "PortStream",
     "Puller",
     "Reader",
     "Sent",
@@ -96,6 +106,7 @@ __all__ = [
     "StreamSettings",
     "TopicStream",
     "decode",
+    "open_link",
     "open_source",
     "read_properties",
 ]

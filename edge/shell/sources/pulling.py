@@ -64,6 +64,11 @@ class Puller:
         self._ended = False
 
     @property
+    def reader(self) -> Reader:
+        """What it reads with."""
+        return self._reader
+
+    @property
     def trouble(self) -> str:
         """What keeps it from measuring; empty where nothing does."""
         return self._trouble

@@ -164,7 +164,7 @@ class Accounting(RuleBasedStateMachine):
         return {n for n in self.promised if self.keys.get(n) in {"a", "b"}}
 
     def _waiting(self) -> set[int]:
-        return {entry.sequence for entry in self.box._shelf.waiting()}  # noqa: SLF001 - what it holds
+        return {one.sequence for one in self.box._shelf.waiting()}  # noqa: SLF001
 
     @invariant()
     def every_number_is_accounted_for(self) -> None:
@@ -176,7 +176,8 @@ class Accounting(RuleBasedStateMachine):
     @invariant()
     def it_is_bounded(self) -> None:
         """Nothing but what is kept goes beyond the limit."""
-        kept = sum(entry.nbytes for entry in self.box._shelf.waiting() if entry.kept)  # noqa: SLF001 - what it holds
+        waiting = self.box._shelf.waiting()  # noqa: SLF001
+        kept = sum(entry.nbytes for entry in waiting if entry.kept)
         assert self.box.nbytes <= max(LIMITS.bytes_max, kept + 500)
 
 
