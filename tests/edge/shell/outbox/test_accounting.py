@@ -164,7 +164,7 @@ class Accounting(RuleBasedStateMachine):
         return {n for n in self.promised if self.keys.get(n) in {"a", "b"}}
 
     def _waiting(self) -> set[int]:
-        return {one.sequence for one in self.box._shelf.waiting()}  # noqa: SLF001  # noqa: SLF001 - counted from inside
+        return {one.sequence for one in self.box._shelf.waiting()}  # noqa: SLF001
 
     @invariant()
     def every_number_is_accounted_for(self) -> None:
@@ -176,7 +176,7 @@ class Accounting(RuleBasedStateMachine):
     @invariant()
     def it_is_bounded(self) -> None:
         """Nothing but what is kept goes beyond the limit."""
-        waiting = self.box._shelf.waiting()  # noqa: SLF001  # noqa: SLF001 - counted from inside
+        waiting = self.box._shelf.waiting()  # noqa: SLF001
         kept = sum(entry.nbytes for entry in waiting if entry.kept)
         assert self.box.nbytes <= max(LIMITS.bytes_max, kept + 500)
 
