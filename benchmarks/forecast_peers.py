@@ -6,6 +6,7 @@ A method is begun with the part for learning, then takes one sample a step and f
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -244,7 +245,8 @@ class River(Online):
     """One of River's forecasters a channel."""
 
     def __init__(self, stream: Stream, make: Callable[[int], Any]) -> None:
-        self._models = [make(stream.period) for _ in range(stream.values.shape[1])]
+        self._make = partial(make, stream.period)
+        self._models = [self._make() for _ in range(stream.values.shape[1])]
         self._last = np.zeros(len(self._models))
         self._unit = np.ones(len(self._models))
         self.learned = 0
@@ -272,8 +274,12 @@ class River(Online):
 
     def _learn(self, values: Floats) -> None:
         self._last = np.where(np.isfinite(values), values, self._last)
-        for model, value in zip(self._models, self._last / self._unit, strict=True):
-            model.learn_one(float(value))
+        for channel, value in enumerate(self._last / self._unit):
+            try:
+                self._models[channel].learn_one(float(value))
+            except ZeroDivisionError:
+                # HoltWinters cannot begin with a season of zeros: it begins with the next one.
+                self._models[channel] = self._make()
 
 
 def _snarimax(period: int) -> Any:
