@@ -11,6 +11,7 @@ from .report import show, write
 NAMES = {
     "bridge": "benchmarks.bridge",
     "classes": "benchmarks.classes",
+    "daemon": "benchmarks.daemon",
     "domains": "benchmarks.domains",
     "exact": "benchmarks.exact",
     "forecast": "benchmarks.forecast",
@@ -22,7 +23,7 @@ NAMES = {
     "ood": "benchmarks.ood",
 }
 # Counts that `run` of one benchmark takes beside the data.
-COUNTS = {"exact": ("histories", "kills")}
+COUNTS = {"daemon": ("observations",), "exact": ("histories", "kills")}
 # Choices that `run` of one benchmark takes.
 FLAGS = {"forecast": ("quick",)}
 

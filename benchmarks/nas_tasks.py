@@ -19,6 +19,7 @@ from edge.sim import load_mnist, load_optdigits
 
 Spans = tuple[tuple[int, int], ...]
 
+SPACE_STEP = 3
 OTHER_FACTS = 100
 HELD_FACTS = 1_500
 DIGITS_MAX = 1_700
@@ -51,6 +52,11 @@ class Task:
         targets = np.unique(names, return_inverse=True)[1].astype(np.int64)
         own = np.arange(len(names)) < len(self.own)
         return nas.Sketch(np.concatenate(rows), targets, own, self.spans)
+
+
+def list_space(taps: int) -> list[nas.Blueprint]:
+    """The blueprints that are trained as truth: every third of the space, all kinds among them."""
+    return list(nas.enumerate_space(taps))[::SPACE_STEP]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ data, the space and the code that trains, so that a change of any of them starts
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -19,19 +19,20 @@ from torch import Tensor
 
 import nas
 from edge import growth
-from edge.core import Batch, adaptors
-from edge.core.adaptors import build, shapes, solve_head, standardise
+from edge.core import Batch, GrowthJob, adaptors
+from edge.core.adaptors import build, shapes, solve, standardise
 from edge.growth import networks
+from edge.growth.judging import score_blueprint, split
 
-from .nas_tasks import Task
+from .nas_tasks import Task, list_space
 
 SEED = 0
 WIDTH_MAX = 4_096
 
 
 def find_truth(task: Task, folder: Path) -> NDArray[np.float64]:
-    """Held-out accuracy of every blueprint of the space."""
-    space = list(nas.enumerate_space(len(task.spans)))
+    """Held-out accuracy of every blueprint of `list_space`."""
+    space = list_space(len(task.spans))
 
     def train_all() -> NDArray[np.float64]:
         return np.array([measure(one, task) for one in space])
@@ -40,12 +41,12 @@ def find_truth(task: Task, folder: Path) -> NDArray[np.float64]:
 
 
 def run_halving(task: Task, folder: Path) -> tuple[int, float]:
-    """Choose by successive halving over the whole space: place in the space, CPU seconds.
+    """Choose by successive halving over the same space: place in the space, CPU seconds.
 
     A quarter of the facts judges; the first round trains on a quarter of the others.  Kept like the
     truth, with the seconds of the run that chose.
     """
-    space = list(nas.enumerate_space(len(task.spans)))
+    space = list_space(len(task.spans))
 
     def choose() -> NDArray[np.float64]:
         order = np.random.default_rng(SEED).permutation(len(task.own))
@@ -79,9 +80,20 @@ def grade(
     """Train a blueprint on facts of the domain, and score it on others: 0 to 1."""
     arrays = growth.train(blueprint, own, task.others, task.spans, SEED)
     standard = standardise(own, task.others, task.spans)
-    fitted = solve_head(build((blueprint, arrays), task.spans), own, task.others, standard)
+    fitted = solve(build((blueprint, arrays), task.spans), own, task.others, standard)
     answers = np.array(fitted.labels)[fitted.answer(features).argmax(axis=1)]
     return float((answers == sought).mean())
+
+
+def run_fits(task: Task, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np.float64], float]:
+    """Cross-fit blueprints on the domain's facts as growth does: loss of each, CPU seconds."""
+    open_budget = nas.Budget(1 << 40, 1 << 40, 1e9)
+    job = GrowthJob("fits", "fits", 1, SEED, open_budget, task.spans, task.own, task.others)
+    started = time.process_time()
+    parts = split(job.own, job.others)
+    scored = [score_blueprint(one, growth.train, job, parts) for one in few]
+    losses = np.array([one.marks.loss.mean() for one in scored])
+    return losses, time.process_time() - started
 
 
 def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -> nas.Network:
@@ -95,7 +107,7 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
     random = np.random.default_rng(seed)
     parameters = {}
     for name, shape in sorted(shapes(whole, spans).items()):
-        if name not in {"centre", "factor"}:
+        if name not in {"centre", "factor", "penalty"}:
             drawn = random.standard_normal(shape) / np.sqrt(shape[0])
             parameters[name] = torch.from_numpy(drawn.astype(np.float32)).requires_grad_()
 
@@ -105,6 +117,9 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
         if blueprint.kind == "random":
             drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
             return networks.activate(blueprint.activation, rows @ drawn)
+        if blueprint.kind == "kernel":
+            drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
+            return torch.cos(rows @ drawn + torch.arange(blueprint.width) % 4 * (torch.pi / 2))
         return networks.transform(whole, given, sizes, rows)
 
     return nas.Network(parameters, forward)

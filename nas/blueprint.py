@@ -14,12 +14,14 @@ fusion      z = a(sum of g_t x_t W_t) over two taps or more, W_t [d_t, width]; g
 random      z = the first `width` numbers of a(H S .. H S x), nothing trained: x padded to a power
             of two, S seeded signs, H the Hadamard transform, depth times; further blocks with signs
             of their own where width is more than one block holds.
+kernel      z_i = exp(-|x - x_i|^2) for `width` facts x_i of the domain at most, the landmarks; the
+            domain's scale is in the columns.  Landmarks are kept as bytes, nothing is trained.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-KINDS: Final = ("none", "linear", "lowrank", "bottleneck", "fusion", "random")
+KINDS: Final = ("none", "linear", "lowrank", "bottleneck", "fusion", "random", "kernel")
 """Kinds of adaptor a blueprint may name; built by `edge.core.adaptors`."""
 
 ACTIVATIONS: Final = ("none", "relu", "gelu", "tanh")
@@ -30,8 +32,8 @@ class Blueprint:
     """An adaptor before training; the table above says what each kind makes of the fields.
 
     kind: one of KINDS.  taps: indices of the encoder's taps it reads, ascending.  width: columns it
-    hands to the head (0: as many as it reads).  rank: of the inner layer, 0 where there is none.
-    activation: one of ACTIVATIONS.  depth: inner layers.
+    hands to the head (0: as many as it reads), of a kernel at most.  rank: of the inner layer, 0
+    where there is none.  activation: one of ACTIVATIONS.  depth: inner layers.
     """
 
     kind: str

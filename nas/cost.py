@@ -16,6 +16,10 @@ from .blueprint import Blueprint, Budget
 from .errors import NasError
 
 NUMBER_BYTES: Final = 4
+COMPARED: Final = 64
+"""Landmarks of a kernel that are compared in one pass."""
+TERMS: Final = 4
+"""Coefficients of a device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,16 @@ class Shape:
 class Cost:
     """Of an adaptor with its head.
 
-    nbytes: of float32 parameters, scales of the columns read included.  products: multiply-adds of
-    matrix products a sample.  additions: of Hadamard transforms and scaling.  calls: passes over
-    an array.
+    nbytes: of parameters, scales of the columns read included.  products: multiply-adds of matrix
+    products a sample.  additions: of Hadamard transforms and scaling.  calls: passes over an array.
+    conversions: bytes that become numbers before they are multiplied.
     """
 
     nbytes: int
     products: int
     additions: int
     calls: int
+    conversions: int = 0
 
     @property
     def operations(self) -> int:
@@ -48,21 +53,26 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Milliseconds a pass over an array, a million multiply-adds, a million additions take."""
+    """Milliseconds a pass over an array, a million multiply-adds, a million additions and a million
+    conversions take."""
 
     call_ms: float
     product_ms: float
     addition_ms: float
+    conversion_ms: float
 
     def latency_ms(self, cost: Cost) -> float:
         """Milliseconds of one sample."""
         work = self.product_ms * cost.products + self.addition_ms * cost.additions
+        work += self.conversion_ms * cost.conversions
         return self.call_ms * cost.calls + work / 1e6
 
 
 def count_cost(blueprint: Blueprint, shape: Shape) -> Cost:
     """Count what a blueprint costs on a task of this shape."""
     read = sum(shape.columns[tap] for tap in blueprint.taps)
+    if blueprint.kind == "kernel":
+        return _compared(blueprint.width, read, shape.classes)
     trained = count_trained(blueprint, read)
     head = (blueprint.width or read) * shape.classes
     additions, calls = read, 4
@@ -75,6 +85,13 @@ def count_cost(blueprint: Blueprint, shape: Shape) -> Cost:
         calls += 2 * (blueprint.depth + 1)
     nbytes = NUMBER_BYTES * (trained + 2 * read + head + shape.classes)
     return Cost(nbytes, trained + head, additions, calls)
+
+
+def _compared(width: int, read: int, classes: int) -> Cost:
+    """Count a kernel's landmarks, a byte a column, with their lengths, weights, scales, penalty."""
+    size, head = width * read, width * classes
+    nbytes = size + NUMBER_BYTES * (width + head + classes + 2 * read + 1)
+    return Cost(nbytes, size + head, read, 6 + 2 * -(-width // COMPARED), size)
 
 
 def count_trained(blueprint: Blueprint, read: int) -> int:
@@ -121,6 +138,8 @@ def probes(taps: int) -> tuple[Blueprint, ...]:
         Blueprint("random", every, 4_096, 0, "relu", 1),
         Blueprint("random", every, 512, 0, "relu", 1),
         Blueprint("random", (0,), 4_096, 0, "relu", 3),
+        Blueprint("kernel", every, 2_048),
+        Blueprint("kernel", (0,), 512),
     )
 
 
@@ -128,21 +147,26 @@ def fit_device(measured: Sequence[tuple[Cost, float]]) -> Device:
     """Fit a device's coefficients to (cost, milliseconds) of adaptors timed on it.
 
     Least squares of the relative errors, no coefficient negative.  Raises NasError for fewer than
-    three measurements, or one that is not positive.
+    four measurements, or one that is not positive.
     """
     times = np.array([time for _, time in measured])
-    if len(times) < 3 or not np.all(times > 0):
+    if len(times) < TERMS or not np.all(times > 0):
         raise NasError(
-            f"fitting a device's speed: expected three timings above 0, found {times.tolist()}",
+            f"fitting a device's speed: expected {TERMS} timings above 0, found {times.tolist()}",
             "time the adaptors of `probes` on the device",
         )
-    terms = np.array([[c.calls, c.products / 1e6, c.additions / 1e6] for c, _ in measured])
+    terms = np.array([_terms(cost) for cost, _ in measured])
     scaled = terms / times[:, None]
-    best, found = np.inf, np.zeros(3)
-    for used in (list(c) for size in (1, 2, 3) for c in combinations(range(3), size)):
+    best, found = np.inf, np.zeros(TERMS)
+    for used in (list(c) for size in range(TERMS) for c in combinations(range(TERMS), size + 1)):
         part = np.linalg.lstsq(scaled[:, used], np.ones(len(times)), rcond=None)[0]
         error = float(np.square(scaled[:, used] @ part - 1).sum())
         if np.all(part >= 0) and error < best:
-            best, found = error, np.zeros(3)
+            best, found = error, np.zeros(TERMS)
             found[used] = part
     return Device(*map(float, found))
+
+
+def _terms(cost: Cost) -> tuple[float, float, float, float]:
+    """What a cost asks of a device, in the order of its coefficients."""
+    return cost.calls, cost.products / 1e6, cost.additions / 1e6, cost.conversions / 1e6

@@ -20,6 +20,7 @@ _GOLDEN: Final = 0.618
 _RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _WIDTHS: Final = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _WIDE: Final = (768, 1_024, 1_536, 2_048, 3_072, 4_096)
+_MARKS: Final = (480, 1_536, 3_840)
 _BENDS: Final = ("relu", "gelu", "tanh")
 
 _Shape = tuple[int, int, str, int]
@@ -29,6 +30,7 @@ _GRIDS: Final[dict[str, tuple[_Shape, ...]]] = {
     "bottleneck": tuple(product(_WIDTHS, _RANKS[3:], _BENDS, (1, 2, 3))),
     "fusion": tuple(product(_WIDTHS, (0, 4, 16), ("none", *_BENDS), (1,))),
     "random": tuple(product((*_WIDTHS[2:], *_WIDE), (0,), _BENDS, (1, 2, 3))),
+    "kernel": tuple(product(_MARKS, (0,), ("none",), (1,))),
 }
 """(width, rank, activation, depth) of every kind but `none`."""
 

@@ -70,6 +70,7 @@ class Kernels:
         self._products = [sketch.read((tap,)) @ sketch.read((tap,)).T
                           for tap in range(len(sketch.spans))]  # fmt: skip
         self._columns = sketch.shape.columns
+        self._own = sketch.own
         count = len(sketch.targets)
         random = np.random.default_rng(seed)
         self._directions = random.standard_normal((count, _WIDTH_MAX), np.float32)
@@ -80,11 +81,21 @@ class Kernels:
         plain = _level(np.sum([self._products[tap] for tap in blueprint.taps], axis=0))
         if blueprint.kind == "none":
             return plain
+        if blueprint.kind == "kernel":
+            return self._gaussian(plain)
         if blueprint.kind == "random":
             return _level(self._drawn(_dual(plain, blueprint.activation)[0], blueprint.width))
         start, tangent = self._trained(blueprint, plain)
         share = np.float32(TRAINED[blueprint.kind])
         return (1 - share) * _level(start) + share * _level(tangent)
+
+    def _gaussian(self, plain: Floats) -> Floats:
+        """Kernel of comparisons with the domain's own facts; the others' are not compared with."""
+        lengths = np.diag(plain)
+        apart = np.maximum(lengths[:, None] + lengths - 2 * plain, np.float32(0))
+        middle = np.maximum(np.median(apart[self._own, :][:, self._own]), np.float32(1e-12))
+        alike = np.equal.outer(self._own, self._own)
+        return np.asarray(np.where(alike, np.exp(-apart / middle), np.float32(0)))
 
     def _trained(self, blueprint: Blueprint, plain: Floats) -> tuple[Floats, Floats]:
         """Kernel of the columns before training, and of the steps that training may take."""

@@ -49,7 +49,7 @@ from .events import (
     Tick,
     Wanted,
 )
-from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather
+from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge, derive
 from .ledger import MemoryLedger
@@ -114,4 +114,5 @@ __all__ = [
     "derive",
     "digest_facts",
     "gather",
+    "take",
 ]

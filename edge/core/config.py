@@ -29,7 +29,7 @@ class Config:
     facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX
     first_domain: str = "domain-1"
     growth: bool = True
-    adaptor_bytes: int = 1 << 20
+    adaptor_bytes: int = 1 << 23
     adaptor_operations: int = 10_000_000
     adaptor_latency_ms: float = 2.0
     forecast: bool = True

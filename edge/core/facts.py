@@ -154,6 +154,17 @@ def gather(facts: Iterable[Fact]) -> Batch:
     )
 
 
+def take(rows: Batch, at: NDArray[np.intp]) -> Batch:
+    """Choose facts by place."""
+    places = at.tolist()
+    return Batch(
+        tuple(rows.ids[row] for row in places),
+        tuple(rows.domains[row] for row in places),
+        tuple(rows.labels[row] for row in places),
+        rows.features[at],
+    )
+
+
 def digest_facts(facts: Iterable[Fact]) -> str:
     """Hex digest of a set of facts: the sum of their hashes modulo 2^256, so order is nothing.
 

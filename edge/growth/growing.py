@@ -14,6 +14,7 @@ from .judging import (
     score_blueprint,
     score_head,
     score_record,
+    screen,
     split,
 )
 from .proposing import propose
@@ -38,8 +39,9 @@ def grow(job: GrowthJob, device: nas.Device | None = None) -> GrowthResult:
     """Search, train and judge an adaptor for a domain; the same job gives the same result.
 
     Every fact of the domain is held out once (cross-fitting over folds made by id hash within each
-    label).  A candidate is accepted only if it gets more held-out facts right than what serves now,
-    by an exact McNemar test (Dietterich 1998, section 3.1) shared out over the candidates.
+    label).  The best candidate is accepted only if choosing the best, by other facts than those it
+    is judged on, gets more held-out facts right than what serves now and has a smaller loss by
+    more than chance.
     device: speed of the one that will serve, to keep the budget's milliseconds; timed here where
     not given.  Raises nothing for bad facts: one label only, too few facts, contradicting labels
     and a budget that nothing fits come back as reasons.  Cost: a few seconds of one core.
@@ -84,23 +86,24 @@ def _judge(
     job: GrowthJob, parts: Split, story: _Story, serving: Scored, scored: list[Scored]
 ) -> GrowthResult:
     best = _choose(scored, serving)
+    proven = better(screen(scored, parts), serving.marks)
     head = serving if job.incumbent is None else score_head(job, parts)
-    if head is not serving and head.accuracy >= best.accuracy and better(head, serving, 1):
-        best = head
+    if head is not serving and head.accuracy >= best.accuracy:
+        best, proven = head, better(head.marks, serving.marks)
     told = _result(job, story, "")
     told = replace(told, accuracy=best.accuracy, incumbent=serving.accuracy)
     change = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"
-    if best is not head and not better(best, serving, len(scored)):
+    if not proven or best.accuracy <= serving.accuracy:
         return replace(told, reason=f"{change}, no more than chance explains")
     return replace(told, reason=change, record=_record(job, parts, best, serving))
 
 
 def _choose(scored: list[Scored], serving: Scored) -> Scored:
     """Return the best, or a record of another domain that does as well and need not be grown."""
-    best = max(scored, key=lambda one: one.accuracy)
-    ready = [one for one in scored if one.record and not better(best, one, 1)]
-    ready = [one for one in ready if better(one, serving, len(scored))]
-    return max(ready, key=lambda one: one.accuracy, default=best)
+    best = min(scored, key=lambda one: float(one.marks.loss.sum()))
+    ready = [one for one in scored if one.record and not better(best.marks, one.marks)]
+    ready = [one for one in ready if better(one.marks, serving.marks)]
+    return min(ready, key=lambda one: float(one.marks.loss.sum()), default=best)
 
 
 def _record(job: GrowthJob, parts: Split, best: Scored, serving: Scored) -> Record:

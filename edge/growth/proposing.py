@@ -11,11 +11,24 @@ from numpy.typing import NDArray
 import nas
 
 from ..core import Batch, GrowthJob
-from ..core.adaptors import LEVELS, Fitted, Spans, build, shapes, standardise
+from ..core.adaptors import (
+    LEVELS,
+    Adaptor,
+    Fitted,
+    KernelMachine,
+    Spans,
+    build,
+    mark,
+    shapes,
+    standardise,
+)
 
-CANDIDATES: Final = 3
+CANDIDATES: Final = 6
 TIMINGS: Final = 5
 SUPPORT_FACTS: Final = 512
+TRAINED_FACTS: Final = 1_536
+"""Facts on which a candidate can be trained in a few seconds."""
+SOLVED: Final = ("none", "random", "kernel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +50,26 @@ def propose(job: GrowthJob, own: Batch, device: nas.Device | None) -> Proposal |
     if isinstance(found, nas.NoFit):
         return found
     scores = dict(zip(found.ranking, found.scores, strict=True))
-    chosen = found.shortlist(CANDIDATES)
+    chosen = _chosen(found, len(own), job.spans)
     fitting = f"{len(found.ranking)} of {found.considered} blueprints fit the budget"
     lines = (fitting, *(f"{one}: score {scores[one]:.4g}" for one in chosen))
     return Proposal(chosen, tuple(scores[one] for one in chosen), lines)
+
+
+def _chosen(found: nas.Choice, facts: int, spans: Spans) -> tuple[nas.Blueprint, ...]:
+    """Return the shortlist, and the kernel that holds most facts and reads most: a search looks
+    at too few facts to see what many are worth, and trying it costs no training.
+
+    Beyond TRAINED_FACTS no training is short; there what is solved in closed form competes.
+    """
+    short = found.shortlist(CANDIDATES)
+    if facts > TRAINED_FACTS:
+        firsts = {one.kind: one for one in reversed(found.ranking)}
+        short = tuple(firsts[kind] for kind in SOLVED if kind in firsts)
+    kernels = [one for one in found.ranking if one.kind == "kernel"]
+    read = {one: sum(spans[tap][1] - spans[tap][0] for tap in one.taps) for one in kernels}
+    widest = max(kernels, key=lambda one: (min(one.width, facts), read[one]), default=None)
+    return short if widest is None or widest in short else (*short, widest)
 
 
 def sketch(own: Batch, others: Batch, spans: Spans) -> nas.Sketch:
@@ -66,23 +95,29 @@ def time_device(spans: Spans, labels: int) -> nas.Device:
     return nas.fit_device(list(zip(counted, times, strict=True)))
 
 
-def _drawn(blueprint: nas.Blueprint, spans: Spans, labels: int) -> Fitted:
+def _drawn(blueprint: nas.Blueprint, spans: Spans, labels: int) -> Adaptor:
     random = np.random.default_rng(0)
+    names = tuple(map(str, range(labels)))
     arrays = {
         name: random.standard_normal(shape).astype(np.float32)
         for name, shape in shapes(blueprint, spans).items()
     }
     transform = build((blueprint, arrays), spans)
+    bias = np.zeros(labels, np.float32)
+    if blueprint.kind == "kernel":
+        rows = random.integers(0, 256, (blueprint.width, transform.encoded), np.uint8)
+        top = random.standard_normal((blueprint.width, labels)).astype(np.float32)
+        return KernelMachine(names, mark(transform, rows), top, bias)
     top = random.standard_normal((transform.out, labels)).astype(np.float32)
-    return Fitted(tuple(map(str, range(labels))), transform, top, np.zeros(labels, np.float32))
+    return Fitted(names, transform, top, bias)
 
 
-def _milliseconds(adaptor: Fitted, spans: Spans) -> float:
+def _milliseconds(adaptor: Adaptor, spans: Spans) -> float:
     row = np.full(max(stop for _, stop in spans), 128, np.uint8)
     return min(_timings(adaptor, row))
 
 
-def _timings(adaptor: Fitted, row: NDArray[np.uint8]) -> Iterator[float]:
+def _timings(adaptor: Adaptor, row: NDArray[np.uint8]) -> Iterator[float]:
     """Yield milliseconds of single answers; the first, which fills caches, does not count."""
     adaptor.answer(row)
     for _ in range(TIMINGS):

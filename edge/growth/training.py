@@ -12,7 +12,15 @@ from torch import Tensor
 import nas
 
 from ..core import Batch
-from ..core.adaptors import LEVELS, Spans, Standard, frame, shapes, standardise
+from ..core.adaptors import (
+    LEVELS,
+    Spans,
+    Standard,
+    frame,
+    shapes,
+    standardise,
+    tune_kernel,
+)
 from .determinism import repeatable
 from .networks import transform
 
@@ -47,6 +55,8 @@ def train(
     Raises StateCorruptError for a blueprint that does not fit the spans.
     """
     standard = standardise(own, others, spans)
+    if blueprint.kind == "kernel":
+        return tune_kernel(blueprint, own, standard, spans)
     arrays = frame(blueprint, standard, spans)
     wanted = {n: s for n, s in shapes(blueprint, spans).items() if n not in arrays}
     if not wanted:

@@ -17,13 +17,8 @@ FolderArgument = Annotated[
 def run(path: FolderArgument = HERE, home: HomeOption = HERE) -> None:
     """Serve: take measurements in, decide, and tell a broker, until stopped."""
     from .daemon.daemon import Daemon
-    from .daemon.logs import set_up_logs
-    from .settings import read_settings
 
-    folder = folder_of(path, home)
-    settings = read_settings(folder)
-    set_up_logs(settings.device.log_level)
-    daemon = Daemon(folder, settings, output=sys.stdout.buffer)
+    daemon = Daemon(folder_of(path, home), output=sys.stdout.buffer)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     signal.signal(signal.SIGHUP, lambda *_: daemon.ask_reload())

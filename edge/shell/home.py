@@ -35,7 +35,7 @@ from .footprint import give_back
 from .raws import Raws
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
-from .weights import shipped_weights
+from .weights import read_weights, shipped_weights
 from .worker import Worker
 
 VECTOR_CARD = "card.toml"
@@ -168,7 +168,9 @@ class Home:
         self.close()
 
     def _open_runtime(self) -> Runtime:
-        return Runtime(self.settings.config(), self.model, self.store, shipped_weights())
+        own = self.settings.forecast.weights
+        weights = read_weights(self.folder / own) if own else shipped_weights()
+        return Runtime(self.settings.config(), self.model, self.store, weights)
 
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
         for effect in effects:

@@ -174,6 +174,10 @@ class Reader:
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
 
+    def receipt_count(self) -> int:
+        """Count the forget requests that were carried out."""
+        return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
+
     def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
         """See `facts.Ledger`.  Ids and subject are kept as keyed hashes: those given are hashed
         alike, and stand in the receipt again where they are the same."""

@@ -14,6 +14,7 @@ from ..core import Config, ConfigError
 from ..core.forecasting import HORIZONS
 from .commands.settings import CommandSettings
 from .daemon.settings import DeviceSettings, HttpSettings
+from .fleet.settings import FleetSettings
 from .outbox.settings import OutboxSettings
 from .sources.settings import StreamSettings
 from .telemetry.settings import MqttSettings
@@ -38,7 +39,7 @@ window = 16                # observations in a stream's drift window
 seed = 1                   # of the projection; part of every digest
 
 [growth]
-bytes_max = 1048576        # of an adaptor with its head
+bytes_max = 8388608        # of an adaptor with its head
 operations_max = 10000000  # multiply-adds of both for a sample
 latency_ms_max = 2.0       # of both for a sample, on this machine
 memory_mib_max = 1024      # private data of the process that searches and trains
@@ -77,7 +78,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[growth]: what an adaptor may take, and what the process that makes it may take."""
 
-    bytes_max: int = 1 << 20
+    bytes_max: int = 1 << 23
     operations_max: int = 10_000_000
     latency_ms_max: float = 2.0
     memory_mib_max: int = 1024
@@ -96,11 +97,12 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[forecast]: on, whether series are followed; horizons in samples; periods, samples of the
-    season by stream."""
+    season by stream; weights, a file of a network of one's own, else the shipped one."""
 
     on: bool = True
     horizons: tuple[int, ...] = HORIZONS
     periods: dict[str, int] = {}
+    weights: str = ""
 
 
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     candidates: CandidateSettings = CandidateSettings()
     forecast: ForecastSettings = ForecastSettings()
     commands: CommandSettings = CommandSettings()
+    fleet: FleetSettings | None = None
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()

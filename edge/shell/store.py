@@ -178,6 +178,19 @@ class Store(Reader):
         with self._transaction("stamping the digest") as db:
             _put(db, "stamp", body)
 
+    def number_contribution(self, content: str, now_ns: int) -> int:
+        """Return the revision of own sums with this content, durably: the last one where they are
+        as they were, else a higher one.  Revisions are seconds where the clock is ahead of them, so
+        that a restored backup does not fall behind what was published before."""
+        body = self._meta("contributed")
+        last, told = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
+        if told == content:
+            return last
+        revision = max(last + 1, now_ns // 10**9)
+        with self._transaction("numbering own sums") as db:
+            _put(db, "contributed", msgspec.json.encode((revision, content)))
+        return revision
+
     def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent copy to a new file, durably, while this store stays in use; leaves
         nothing behind where it fails."""

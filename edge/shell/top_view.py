@@ -14,6 +14,9 @@ from .views import console, plain, say
 
 STATE_STYLES: Final = {"serving": "green", "degraded": "yellow", "paused": "cyan"}
 KIB, DAY_S, HOUR_S, MINUTE_S = 1024, 86_400, 3_600, 60
+NUMBERS: Final = frozenset(
+    {"per s", "new", "decided", "dropped", "rejected", "facts", "concepts", "to label", "gaps"}
+)
 NOVEL_PERCENT: Final = 50.0
 """Share of new samples in a window from which it is shown as worrying."""
 
@@ -146,8 +149,11 @@ def _cell(text: str, style: str = "") -> Text:
 def _table(*names: str) -> Table:
     table = Table(expand=console.is_terminal, show_edge=False, pad_edge=False)
     for name in names:
-        right = name in {"per s", "new", "decided", "dropped", "rejected", "facts", "concepts"}
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        # Numbers stay whole where the terminal is narrow; names and reasons are folded.
+        number = name in NUMBERS
+        table.add_column(
+            name, justify="right" if number else "left", no_wrap=number, overflow="fold"
+        )
     return table
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import StateError
+from ..core.forecasting.cells import CELLS
+from ..core.forecasting.history import INPUTS, SEASON_STEPS
 from .durable import write_files
 from .parcels import pack_arrays, unpack_arrays
 
@@ -37,14 +39,28 @@ def read_weights(path: Path) -> Weights:
         raise _unread(path, f"{size:,} bytes")
     if not arrays or not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in arrays.values()):
         raise _unread(path, "something else than finite floats")
+    _require_forecaster(path, arrays)
     return arrays
+
+
+def _require_forecaster(path: Path, arrays: Weights) -> None:
+    """Raise StateError unless the arrays take what `History` makes and read out three horizons."""
+    cell = CELLS["cfc" if "ff1.weight" in arrays else "gru"](arrays, 1)
+    wanted = len(SEASON_STEPS), cell.state.shape[1]
+    told = [arrays[n].shape for n in ("readout.weight", "readout.bias") if n in arrays]
+    if told != [wanted, wanted[:1]]:
+        raise _unread(path, f"readouts of shape {told}, not {wanted}")
+    try:
+        cell.step(np.zeros((1, len(INPUTS)), np.float32))
+    except ValueError as error:
+        raise _unread(path, f"a network of other inputs than the {len(INPUTS)}") from error
 
 
 def _unread(path: Path, found: str) -> StateError:
     return StateError(
         f"reading weights from {path}: expected a safetensors file of a network, at most"
         f" {BYTES_MAX >> 20} MiB; found: {found}",
-        "make one with `auricle forecast FILE.csv --train OUT.safetensors`",
+        "make one with `auricle train FILE.csv --out WEIGHTS.safetensors`",
     )
 
 

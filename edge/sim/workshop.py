@@ -15,7 +15,7 @@ from .recording import Episode, Trial
 
 Grower = Callable[[GrowthJob], GrowthResult]
 
-DEVICE: Final = nas.Device(call_ms=0.005, product_ms=0.3, addition_ms=1.2)
+DEVICE: Final = nas.Device(call_ms=0.005, product_ms=0.3, addition_ms=1.2, conversion_ms=0.3)
 """Speed of the simulated device, three times slower than the machine this was timed on: what fits
 its budget must not depend on the machine that simulates."""
 

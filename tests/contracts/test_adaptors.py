@@ -8,7 +8,7 @@ from safetensors.numpy import load, save
 
 import nas
 from edge.core import Batch, Fact, ModelMismatchError, StateCorruptError, gather
-from edge.core.adaptors import KINDS, Record, build, fit, frame, shapes, standardise
+from edge.core.adaptors import KINDS, Record, build, fit, frame, shapes, standardise, tune_kernel
 from tests.worlds import clouds
 
 SPANS = ((0, 8), (8, 12), (12, 16))
@@ -21,6 +21,7 @@ BLUEPRINTS = {
     "bottleneck": nas.Blueprint("bottleneck", (0, 1, 2), 24, 12, "tanh", 2),
     "fusion": nas.Blueprint("fusion", (0, 1, 2), 12, 4, "none"),
     "random": nas.Blueprint("random", (0, 1, 2), 40, 0, "relu", 2),
+    "kernel": nas.Blueprint("kernel", (0, 1, 2), 24),
 }
 
 
@@ -42,7 +43,10 @@ def record(kind: str) -> Record:
     blueprint = BLUEPRINTS[kind]
     random = np.random.default_rng(5)
     standard = standardise(gather(OWN), gather(OTHERS), SPANS)
-    arrays = frame(blueprint, standard, SPANS)
+    if kind == "kernel":
+        arrays = tune_kernel(blueprint, gather(OWN), standard, SPANS)
+    else:
+        arrays = frame(blueprint, standard, SPANS)
     for name, shape in shapes(blueprint, SPANS).items():
         drawn = random.standard_normal(shape) / np.sqrt(shape[0])
         arrays.setdefault(name, drawn.astype(np.float32))

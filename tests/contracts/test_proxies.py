@@ -13,6 +13,7 @@ BLUEPRINTS = [
     Blueprint("bottleneck", (0, 1), 16, 8, "tanh", 2),
     Blueprint("fusion", (0, 2), 8, 4, "gelu"),
     Blueprint("random", (0, 1, 2), 64, 0, "relu"),
+    Blueprint("kernel", (0, 1), 32),
 ]
 WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent"}
 

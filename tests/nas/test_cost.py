@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,7 +39,7 @@ def test_hadamard_transforms_are_additions():
 
 
 @given(
-    st.sampled_from(["linear", "bottleneck", "fusion", "random"]),
+    st.sampled_from(["linear", "bottleneck", "fusion", "random", "kernel"]),
     st.integers(1, 500),
     st.integers(1, 60),
 )
@@ -49,10 +51,18 @@ def test_wider_costs_more(kind, width, rank):
     assert less.operations < more.operations
 
 
-@given(*[st.floats(1e-4, 10)] * 3)
-def test_a_device_is_recovered_from_its_timings(call, product, addition):
+def test_a_kernel_keeps_its_landmarks_as_bytes():
+    """A byte a column and landmark; a length, a weight a label for each; penalty, scales, bias."""
+    cost = count_cost(Blueprint("kernel", (0, 1), 20), SHAPE)
+    assert cost.nbytes == 20 * 16 + 4 * (20 + 20 * 3 + 1 + 2 * 16 + 3)
+    assert cost.operations == 20 * 16 + 20 * 3 + 16
+    assert cost.conversions == 20 * 16
+
+
+@given(*[st.floats(1e-4, 10)] * 4)
+def test_a_device_is_recovered_from_its_timings(call, product, addition, conversion):
     """Coefficients that made the timings come out again."""
-    true = Device(call, product, addition)
+    true = Device(call, product, addition, conversion)
     shape = Shape((1_280, 320, 16), 7)
     costs = [count_cost(one, shape) for one in probes(3)]
     found = fit_device([(cost, true.latency_ms(cost)) for cost in costs])
@@ -60,18 +70,22 @@ def test_a_device_is_recovered_from_its_timings(call, product, addition):
         assert found.latency_ms(cost) == pytest.approx(true.latency_ms(cost), rel=1e-3)
 
 
-@given(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=9))
+@given(st.lists(st.floats(1e-3, 1e3), min_size=4, max_size=9))
 def test_no_coefficient_is_negative(times):
     """Timings that make no sense still give a device on which nothing takes less than no time."""
-    costs = [Cost(0, 10**6 * n, 10**5 * (n % 3), n % 4 + 1) for n in range(len(times))]
+    costs = [
+        Cost(0, 10**6 * n, 10**5 * (n % 3), n % 4 + 1, 10**5 * (n % 5)) for n in range(len(times))
+    ]
     found = fit_device(list(zip(costs, times, strict=True)))
-    assert min(found.call_ms, found.product_ms, found.addition_ms) >= 0
+    assert min(asdict(found).values()) >= 0
 
 
-@pytest.mark.parametrize("times", [[1.0, 2.0], [1.0, 2.0, 0.0], [1.0, 2.0, float("nan")]])
+@pytest.mark.parametrize(
+    "times", [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 0.0], [1.0, 2.0, 3.0, float("nan")]]
+)
 def test_too_few_or_impossible_timings_are_refused(times):
-    """Three timings above zero are needed."""
-    with pytest.raises(NasError, match="three timings") as caught:
+    """Four timings above zero are needed."""
+    with pytest.raises(NasError, match="4 timings") as caught:
         fit_device([(Cost(1, 1, 1, 1), time) for time in times])
     assert "probes" in caught.value.hint
 
@@ -87,11 +101,13 @@ def test_too_few_or_impossible_timings_are_refused(times):
 )
 def test_limits_are_hard(budget, limit):
     """What is one over a limit does not fit; what is just at it does."""
-    assert excess(Cost(100, 60, 40, 3), budget, Device(1.0, 0.0, 0.0)) == limit
+    assert excess(Cost(100, 60, 40, 3), budget, Device(1.0, 0.0, 0.0, 0.0)) == limit
 
 
 def test_timing_probes_tell_the_terms_apart():
     """The blueprints to time differ in every term, so that a fit has one answer."""
     costs = [count_cost(one, Shape((1_280, 320), 7)) for one in probes(2)]
-    terms = np.array([[c.calls, c.products / 1e6, c.additions / 1e6] for c in costs])
-    assert np.linalg.matrix_rank(terms) == 3
+    terms = np.array(
+        [[c.calls, c.products / 1e6, c.additions / 1e6, c.conversions / 1e6] for c in costs]
+    )
+    assert np.linalg.matrix_rank(terms) == 4

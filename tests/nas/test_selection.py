@@ -8,8 +8,8 @@ from nas import Budget, Choice, Device, NasError, NoFit, Sketch, combine, count_
 from tests.nas.sketches import SPANS, sketch
 
 OPEN = Budget(1 << 40, 1 << 40, 1e9)
-FREE = Device(0.0, 0.0, 0.0)
-SLOW = Device(1.0, 1.0, 1.0)
+FREE = Device(0.0, 0.0, 0.0, 0.0)
+SLOW = Device(1.0, 1.0, 1.0, 1.0)
 
 
 def test_the_tap_that_holds_the_labels_is_chosen():

@@ -14,7 +14,9 @@ from nas import Blueprint
 from ..facts import Batch
 from .crossfit import cross_scores
 from .head import Fitted, solve_head
+from .kernel import KIND, KernelMachine, mark, solve_kernel
 from .kinds import KINDS
+from .reach import tune_kernel
 from .record import Record
 from .standard import Standard, standardise
 from .transform import LEVELS, Spans, Transform, build, shapes
@@ -53,9 +55,16 @@ def fit(
     spans = spans or ((0, own.features.shape[1]),)
     standard = standardise(own, others, spans)
     if record is not None:
-        return solve_head(build(record, spans), own, others, standard)
+        return solve(build(record, spans), own, others, standard)
     plain = Blueprint("none", tuple(range(len(spans))))
     return solve_head(build((plain, frame(plain, standard, spans)), spans), own, others, standard)
+
+
+def solve(transform: Transform, own: Batch, others: Batch, standard: Standard) -> Adaptor:
+    """Solve what answers on top of a transform: a kernel compares, all else has a linear head."""
+    if transform.blueprint.kind == KIND:
+        return solve_kernel(transform, own)
+    return solve_head(transform, own, others, standard)
 
 
 def frame(blueprint: Blueprint, standard: Standard, spans: Spans) -> dict[str, Floats]:
@@ -69,6 +78,7 @@ __all__ = [
     "LEVELS",
     "Adaptor",
     "Fitted",
+    "KernelMachine",
     "Record",
     "Spans",
     "Standard",
@@ -77,7 +87,11 @@ __all__ = [
     "cross_scores",
     "fit",
     "frame",
+    "mark",
     "shapes",
+    "solve",
     "solve_head",
+    "solve_kernel",
     "standardise",
+    "tune_kernel",
 ]

@@ -1,10 +1,13 @@
 """Held-out scores of a head in closed form: each fold left out once, at the price of one solve."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..facts import Batch
-from .head import Floats, Lessons
+from ..facts import Batch, take
+from .head import Fitted, Floats, Lessons, solve_head
+from .kernel import KIND, KernelMachine, solve_kernel
 from .standard import Standard
 from .transform import Transform
 from .weighing import PENALTY_MIN
@@ -22,9 +25,14 @@ def cross_scores(
 
     fold: number of each own fact; facts of fold -1 are never left out and score as fitted.  With A
     the inverse of kernel plus penalty, a fold's held-out errors are inverse(A of the fold) (A
-    targets) (Golub, Heath & Wahba 1979, extended to blocks).  Standardisation sees the features of
-    held-out facts, never their labels.  Cost: O(n^3), n facts.
+    targets) (Golub, Heath & Wahba 1979, extended to blocks).  A kernel, and a head with more facts
+    than columns, is solved once a fold instead.  Standardisation sees the features of held-out
+    facts, never their labels.  Cost: O(n^3), n facts.
     """
+    if transform.blueprint.kind == KIND:
+        return _by_fold(own, fold, lambda rows: solve_kernel(transform, rows))
+    if len(own) > transform.out:
+        return _by_fold(own, fold, lambda rows: solve_head(transform, rows, others, standard))
     lessons = Lessons(transform, own, others, standard)
     inputs, targets = lessons.together()
     gram = inputs @ inputs.T
@@ -39,3 +47,18 @@ def cross_scores(
     kept = np.flatnonzero(fold < 0)
     errors[kept] = penalty * solved[kept]
     return lessons.labels, targets[: len(own)] - errors + lessons.level
+
+
+def _by_fold(
+    own: Batch, fold: NDArray[np.intp], solve: Callable[[Batch], Fitted | KernelMachine]
+) -> tuple[tuple[str, ...], Floats]:
+    """Solve once without each fold, and with all facts for those of fold -1."""
+    labels: tuple[str, ...] = ()
+    scores = np.zeros((len(own), 0), np.float32)
+    for number in np.unique(fold):
+        at = np.flatnonzero(fold == number)
+        fitted = solve(own if number < 0 else take(own, np.flatnonzero(fold != number)))
+        if not labels:
+            labels, scores = fitted.labels, np.zeros((len(own), len(fitted.labels)), np.float32)
+        scores[at] = fitted.answer(own.features[at])
+    return labels, scores

@@ -4,6 +4,7 @@ Memory allocators keep arrays of a few megabytes for reuse, so one large solve w
 device with tens of megabytes it never uses again.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,12 @@ class Gram:
         for blocks, span in zip(self._rows, self._spans, strict=True):
             for column, block in enumerate(blocks):
                 np.add(block, rows[:, span].T @ rows[:, self._spans[column]], out=block)
+
+    def fill(self, block: Callable[[slice, slice], Floats]) -> None:
+        """Set the matrix to what `block` returns for each span of rows and span of columns."""
+        for blocks, rows in zip(self._rows, self._spans, strict=True):
+            for place, columns in zip(range(len(blocks)), self._spans, strict=False):
+                blocks[place] = block(rows, columns)
 
     def trace(self) -> float:
         """Sum the diagonal: the energy of all rows added."""

@@ -173,6 +173,25 @@ class Random:
         return blueprint.depth * blocks * (1 << levels) * levels
 
 
+class Kernel(_Matrices):
+    """The columns as they are, scaled; what answers compares them with facts (`kernel.py`)."""
+
+    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
+        """See `Kind`: the penalty with which the weights of the facts are solved."""
+        del blueprint, sizes
+        return {"penalty": (1,)}
+
+    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
+        """See `Kind`."""
+        del blueprint, arrays, sizes
+        return rows
+
+    def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `Kind`: none before the comparison."""
+        del blueprint, sizes
+        return 0
+
+
 KINDS: Final[Mapping[str, Kind]] = {
     "none": Plain(),
     "linear": Linear(),
@@ -180,4 +199,5 @@ KINDS: Final[Mapping[str, Kind]] = {
     "bottleneck": Bottleneck(),
     "fusion": Fusion(),
     "random": Random(),
+    "kernel": Kernel(),
 }

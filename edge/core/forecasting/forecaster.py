@@ -18,7 +18,7 @@ HORIZONS: Final = (1, 6, 12)
 HORIZON_MAX: Final = 288
 """Longest horizon: a day of five-minute samples.  Predictions wait that long for their truth."""
 
-HORIZONS_MAX: Final = 16
+HORIZONS_MAX: Final = 8
 """Most horizons of one forecaster."""
 
 CHANNELS_MAX: Final = 4_096

@@ -38,9 +38,11 @@ SEASON_STEPS: Final = (1, 6, 12)
 """Steps ahead at which the inputs show the season."""
 
 _MEANS: Final = np.array([[0.5], [0.2], [0.05], [0.01]])
+_KEPT_OF_MEANS: Final = 1.0 - _MEANS
 _JOINT_CHANNELS = 3
 _JOINT_UNITS, _MOVED_UNITS = 6.0, 4.0
 _DEAD, _LEVEL, _SLOW, _FAST = 1e-3, 0.1, 0.01, 0.1
+_PACES: Final = np.array([[_SLOW], [_SLOW], [_FAST]])
 _GAP_SAMPLES_MAX = 3
 _REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
 _RING_STEPS_MIN = 64
@@ -53,8 +55,8 @@ _VALUE_MAX = 1e100
 
 _KEPT: Final = (
     *("known", "dead", "last", "course", "unit", "level", "age", "means", "ring", "steps"),
-    *("safe_unit", "per_unit", "any_dead", "_whole", "_settled", "_count", "_silent", "_relative"),
-    *("_lively", "_revivals", "_spread", "_before", "_joint"),
+    *("safe_unit", "per_unit", "any_dead", "whole", "_settled", "_count", "_silent", "_movement"),
+    *("_revivals", "_before", "_joint"),
 )
 
 
@@ -66,6 +68,7 @@ class History:
     unit: usual movement a step.  level: usual size.  age: samples since the last jump.
     dead: whether it jumped to nothing.  scale: what a joint jump multiplied the past by, or None.
     inputs: [C, len(INPUTS)], what networks see.  broken: whether a gap in time lies before it.
+    whole: whether every channel was known before and has a value now.
     Cost: O(C) a step; memory: one season of courses.
     """
 
@@ -79,7 +82,7 @@ class History:
         self.moved = np.zeros(channels, bool)
         self.last, self.course, self.unit, self.level, self.increment = np.zeros((5, channels))
         self.dead = np.zeros(channels, bool)
-        self.any_dead, self.all_fresh, self._whole, self._settled = False, False, False, False
+        self.any_dead, self.all_fresh, self.whole, self._settled = False, False, False, False
         self._still = np.zeros(channels, bool)
         self.scale: Floats | None = None
         self.age = np.full(channels, 1e6)
@@ -88,9 +91,8 @@ class History:
         self.safe_unit, self.per_unit, self.ripe_unit = np.ones((3, channels))
         self._period = period
         self._reach = reach
-        self._count, self._silent, self._relative, self._lively, self._revivals, self._spread = (
-            np.zeros((6, channels))
-        )
+        self._count, self._silent, self._revivals = np.zeros((3, channels))
+        self._movement, self._seen = np.zeros((2, 3, channels))
         self._before = np.zeros((2, channels))
         self.means = np.zeros((4, channels))
         self._joint = np.zeros(4)
@@ -120,7 +122,7 @@ class History:
         measured, None for all."""
         fresh = np.abs(values) < _VALUE_MAX
         self.all_fresh = bool(fresh.all())
-        if self.all_fresh and self._whole:
+        if self.all_fresh and self.whole:
             self.fresh = fresh
             np.subtract(values, self.last, out=self.increment)
             self.last = values.copy()
@@ -133,7 +135,7 @@ class History:
         self.moved = born | (fresh & (self._silent > _GAP_SAMPLES_MAX))
         usable: NDArray[np.bool_] = fresh & ~self.moved & (self._silent == 0)
         self._silent = np.where(fresh, 0.0, self._silent + 1.0)
-        self._whole = self.all_fresh
+        self.whole = self.all_fresh
         return usable
 
     def lags(self, steps: NDArray[np.int64]) -> Floats:
@@ -170,7 +172,7 @@ class History:
         scale = np.clip(scale, 1 / _SCALE_MAX, _SCALE_MAX)
         self.level = self.level * scale
         self.unit = self.unit * scale
-        self._spread = self._spread * scale
+        self._movement[0] *= scale
         self.scale = scale
         self._before *= scale
         self.means = self.course + (self.means - self.course) * scale
@@ -183,7 +185,7 @@ class History:
         if usable is None and self._settled and self.moved is self._still and not self.any_dead:
             level *= _LEVEL
             self.level += level
-            self._follow_size(size, _SLOW, _FAST)
+            self._follow_size(size, _PACES)
             return
         if self.any_dead:
             self.dead &= np.abs(self.last) <= _DEAD * self.level
@@ -195,19 +197,22 @@ class History:
         self._count += stirred
         self._settled = bool((self._count > 1 / _SLOW).all())
         pace = np.maximum(_SLOW, 1.0 / np.maximum(self._count, 1.0)) * stirred
-        self._follow_size(size, pace, np.maximum(_FAST * stirred, pace))
+        self._follow_size(size, np.stack((pace, pace, np.maximum(_FAST * stirred, pace))))
 
-    def _follow_size(self, size: Floats, pace: Floats | float, quick: Floats | float) -> None:
-        """Follow the mean movement, plain, in levels, and in levels of late."""
-        relative = np.minimum(size / (self.level + 1e-300), 1e6)
-        self._spread += pace * (size - self._spread)
-        self._lively += quick * (relative - self._lively)
-        relative -= self._relative
-        relative *= pace
-        self._relative += relative
-        unit = self._relative * self.level
-        np.maximum(unit, self._spread * (1 / _UNIT_SPREADS), out=unit)
-        self.unit = np.minimum(unit, self._spread * _UNIT_SPREADS, out=unit)
+    def _follow_size(self, size: Floats, paces: Floats) -> None:
+        """Follow the mean movement: plain, in levels, and in levels of late."""
+        relative = size / (self.level + 1e-300)
+        np.minimum(relative, 1e6, out=relative)
+        seen = self._seen
+        seen[0] = size
+        seen[1:] = relative
+        seen -= self._movement
+        seen *= paces
+        self._movement += seen
+        spread, usual, _ = self._movement
+        unit = usual * self.level
+        np.maximum(unit, spread * (1 / _UNIT_SPREADS), out=unit)
+        self.unit = np.minimum(unit, spread * _UNIT_SPREADS, out=unit)
 
     def _look(self) -> None:
         """Make the inputs of networks."""
@@ -224,7 +229,7 @@ class History:
         self._before = raw[:2].copy()
         np.subtract(self.course, self.means, out=courses)
         self.means += _MEANS * courses
-        courses *= 1.0 - _MEANS
+        courses *= _KEPT_OF_MEANS
         if self.seasons:
             ago = self.lags(self._season_lags)
             np.subtract(ago[1:], ago[0], out=raw[7:10])
@@ -234,14 +239,15 @@ class History:
         np.log1p(np.abs(raw), out=inputs[:13])
         np.copysign(inputs[:13], raw, out=inputs[:13])
         np.exp(-0.1 * self.age, out=inputs[13])
-        relative = np.log(self._relative + 1e-9)
-        inputs[14] = 0.25 * relative + 1.0
-        np.maximum(inputs[14], _RELATIVE_MIN, out=inputs[14])
-        np.subtract(np.log(self._lively + 1e-9), relative, out=inputs[15])
+        relative, lively = np.log(self._movement[1:] + 1e-9)
+        np.subtract(lively, relative, out=inputs[15])
+        relative *= 0.25
+        relative += 1.0
+        np.maximum(relative, _RELATIVE_MIN, out=inputs[14])
 
     def _follow_all(self, raw: Floats) -> None:
         """Add what all channels do together: their mean movement in units."""
-        alive = self.channels if self._whole else max(int(np.count_nonzero(self.known)), 1)
+        alive = self.channels if self.whole else max(int(np.count_nonzero(self.known)), 1)
         together = float(np.add.reduce(raw[0])) / alive
         joint = self._joint
         joint[0] += together

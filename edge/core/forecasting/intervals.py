@@ -11,43 +11,50 @@ from typing import Final
 import numpy as np
 
 from .forecaster import Floats, State
+from .history import History
 from .keeping import put, take
 from .truth import Truth
 
 COVERAGE: Final = 0.9
 _MISS: Final = (1.0 - COVERAGE) / 2
-_PACE, _START = 0.08, 20.0
-_SCALE = 0.02
-_KEPT = ("bounds", "points", "given", "scales", "count")
+_PACE, _START = 0.04, 20.0
+_FLOOR = 0.01
+_SIGNS: Final = np.array([[-1.0], [1.0]])
+_KEPT = ("bounds", "given", "count")
 
 
 class Intervals:
-    """Distances below and above the point, in units: bounds float64 [2, H, C]."""
+    """Distances below and above the point, in units: bounds float64 [H, 2, C].
+
+    A step is a share of the interval's own width.  Unlike what learns to forecast, intervals learn
+    from values after jumps too: what nobody could foresee is a miss.  given: for forecasts whose
+    truth is still to come, minus the low end and the high end, as values.
+    """
 
     def __init__(self, channels: int, truth: Truth) -> None:
         horizons = len(truth.horizons)
-        roots = np.sqrt(truth.horizons)[:, None]
-        self.bounds: Floats = np.ones((2, horizons, channels)) * (2.0 * roots)
-        self.points = np.zeros((truth.size, horizons, channels))
-        self.given = np.zeros((truth.size, horizons, 2, channels))
-        self.scales = np.ones((horizons, channels)) * roots
+        roots = np.sqrt(truth.horizons)[:, None, None]
+        self.bounds: Floats = np.ones((horizons, 2, channels)) * (2.0 * roots)
+        self.given = np.zeros((truth.size * horizons, 2, channels))
         self.count = 0
 
-    def step(self, points: Floats, truth: Truth) -> Floats:
-        """Learn what is due, take points [H, C] in units, return the bounds to give."""
-        errors = truth.target - self.points[truth.then, truth.which]
-        given = self.given[truth.then, truth.which]
-        due, size = truth.due, np.abs(errors)
-        pace = max(_PACE, 1.0 / (1.0 + self.count / _START))
+    def step(self, points: Floats, history: History, truth: Truth) -> tuple[Floats, Floats]:
+        """Learn what is due, take points [H, C] as values, return the low and the high ends."""
+        bounds = self.bounds
+        missed = history.last * _SIGNS > self.given.take(truth.flat_then, 0)
+        step = np.add.reduce(bounds, 1)
+        step += _FLOOR
+        step *= max(_PACE, 0.3 / (1.0 + self.count / _START))
+        step *= truth.arrived
         self.count += 1
-        self.scales += _SCALE * due * (np.minimum(size, 10 * self.scales) - self.scales)
-        step = (pace * due) * self.scales
-        self.bounds[0] += step * ((-errors > given[:, 0]) - _MISS)
-        self.bounds[1] += step * ((errors > given[:, 1]) - _MISS)
-        np.maximum(self.bounds, 0.0, out=self.bounds)
-        self.points[truth.now] = points
-        self.given[truth.now] = self.bounds.transpose(1, 0, 2)
-        return self.bounds
+        change = missed - _MISS
+        change *= step[:, None]
+        bounds += change
+        np.maximum(bounds, 0.0, out=bounds)
+        given = points[:, None] * _SIGNS
+        given += bounds * history.safe_unit
+        self.given[truth.flat_now] = given
+        return -given[:, 0], given[:, 1]
 
     def state(self) -> State:
         """Return bounds, and the intervals whose truth is not known yet."""

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from .differenced import Differenced
+from .dlinear import DLinear
 from .forecaster import Forecaster, Task
 from .mixture import Maker, Mixture
-from .networks import Linear, echo, gru, liquid
+from .networks import Linear, echo, gru, liquid, ltc
 from .plain import Last, Mean, Profile, Seasonal
-from .regressed import lags, quick, short, steady
+from .regressed import lags, season, short
 
-POOL: Final[tuple[Maker, ...]] = (Last, Mean, Seasonal, Profile, short, quick, steady, liquid)
+POOL: Final[tuple[Maker, ...]] = (Last, Mean, Seasonal, Profile, short, season, liquid)
 
 
 def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
@@ -23,9 +25,12 @@ FORECASTERS: Final[dict[str, Callable[[Task], Forecaster]]] = {
     "last": _of(Last),
     "seasonal": _of(Seasonal),
     "rls": _of(lags),
-    "huber": _of(steady),
+    "dlinear": _of(DLinear),
+    "snarimax": _of(Differenced),
+    "huber": _of(season),
     "linear": _of(Linear),
     "liquid": _of(liquid),
     "gru": _of(gru),
+    "ltc": _of(ltc),
     "echo": _of(echo),
 }

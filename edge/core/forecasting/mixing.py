@@ -27,21 +27,21 @@ class Mixing:
     def __init__(self, experts: int, channels: int, truth: Truth) -> None:
         horizons = len(truth.horizons)
         self.losses = np.zeros((horizons, experts, channels))
-        self.forecasts = np.zeros((truth.size, horizons, experts, channels))
+        self.forecasts = np.zeros((truth.size * horizons, experts, channels))
 
     def step(self, forecasts: Floats, truth: Truth) -> Floats:
         """Learn what is due, take forecasts [H, E, C] in units, return the mixture [H, C]."""
         losses = self.losses
         if losses.shape[1] == 1:
             return forecasts[:, 0]
-        errors = self.forecasts[truth.then, truth.which]
+        errors = self.forecasts.take(truth.flat_then, 0)
         errors -= truth.target[:, None]
         np.abs(errors, out=errors)
         np.minimum(errors, _ERROR_MAX, out=errors)
         errors -= losses
         errors *= (1.0 - _DECAY) * truth.due[:, None]
         losses += errors
-        self.forecasts[truth.now] = forecasts
+        self.forecasts[truth.flat_now] = forecasts
         best = np.minimum.reduce(losses, axis=1, keepdims=True)
         best += _TINY
         weights = losses / best

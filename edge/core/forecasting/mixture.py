@@ -19,7 +19,7 @@ Maker = Callable[[View], Expert]
 
 _RANGE_FADE: Final = 0.001
 _BEYOND: Final = 0.25
-_KEPT = ("lowest", "highest")
+_KEPT = ("span",)
 
 
 class Mixture:
@@ -32,8 +32,8 @@ class Mixture:
 
     def __init__(self, task: Task, makers: tuple[Maker, ...]) -> None:
         self._task, self._makers = task, makers
-        self.lowest = np.zeros(task.channels)
-        self.highest = np.zeros(task.channels)
+        self.span = np.zeros((2, task.channels))
+        self.lowest, self.highest = self.span
         self._history = History(task.channels, task.period, task.horizons[-1])
         self._begin()
 
@@ -69,24 +69,23 @@ class Mixture:
     def _forecast(self, points: Floats) -> Forecast:
         """Turn movements in units into values, within what the channel is known to do."""
         history, unit = self._history, self._history.safe_unit
-        points = points * unit
-        points += history.last
         self._follow_range()
         beyond = _BEYOND * (self.highest - self.lowest)
-        np.maximum(points, self.lowest - beyond, out=points)
-        np.minimum(points, self.highest + beyond, out=points)
+        points = points * unit
+        np.maximum(points, self.lowest - beyond - history.last, out=points)
+        np.minimum(points, self.highest + beyond - history.last, out=points)
         if history.any_dead:
-            np.copyto(points, history.last, where=history.dead)
-        bounds = self._intervals.step((points - history.last) * history.per_unit, self._view.truth)
-        below, above = bounds * unit
-        if not history.known.all():
-            points[:, ~history.known] = np.nan
-        return Forecast(self._task.horizons, points, points - below, points + above)
+            points *= ~history.dead
+        points += history.last
+        low, high = self._intervals.step(points, history, self._view.truth)
+        if not history.whole:
+            for table in (points, low, high):
+                table[:, ~history.known] = np.nan
+        return Forecast(self._task.horizons, points, low, high)
 
     def _follow_range(self) -> None:
-        last = self._history.last
-        self.lowest += _RANGE_FADE * (last - self.lowest)
-        self.highest += _RANGE_FADE * (last - self.highest)
+        last, span = self._history.last, self.span
+        span += _RANGE_FADE * (last - span)
         np.minimum(self.lowest, last, out=self.lowest)
         np.maximum(self.highest, last, out=self.highest)
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from .cells import GRU, Arrays, Cell, CfC
+from .cells import GRU, LTC, Arrays, Cell, CfC
 from .cells import Floats as CellFloats
 from .expert import View
 from .forecaster import Floats, State
@@ -99,6 +99,11 @@ class Echo:
         return self.state
 
 
+def ltc(view: View) -> Linear:
+    """A liquid time-constant network with its ODE unfolds, random: the slow reference."""
+    return network("ltc", view)
+
+
 def _fits(kind: str, weights: State | None) -> bool:
     return weights is not None and {"cfc": "ff1.weight", "gru": "weight_ih"}.get(kind) in weights
 
@@ -130,4 +135,24 @@ def _echo(rng: np.random.Generator) -> Arrays:
     }
 
 
-_KINDS: Final = {"cfc": (CfC, _cfc), "gru": (GRU, _gru), "echo": (Echo, _echo)}
+def _ltc(rng: np.random.Generator) -> Arrays:
+    made: dict[str, Floats] = {}
+    for prefix, sources in (("sensory_", len(INPUTS)), ("", UNITS)):
+        shape = (sources, UNITS)
+        made[f"{prefix}sigma"] = rng.uniform(3.0, 8.0, shape)
+        made[f"{prefix}mu"] = rng.uniform(0.3, 0.8, shape)
+        made[f"{prefix}w"] = rng.uniform(0.01, 1.0, shape)
+        made[f"{prefix}erev"] = rng.choice(np.array([-1.0, 1.0]), shape)
+        made[f"{prefix}sparsity_mask"] = np.ones(shape)
+    return made | {
+        "gleak": rng.uniform(0.01, 1.0, UNITS),
+        "vleak": rng.uniform(-0.2, 0.2, UNITS),
+        "cm": rng.uniform(0.4, 0.6, UNITS),
+        "input_w": np.ones(len(INPUTS)),
+        "input_b": np.zeros(len(INPUTS)),
+        "output_w": np.ones(UNITS),
+        "output_b": np.zeros(UNITS),
+    }
+
+
+_KINDS: Final = {"cfc": (CfC, _cfc), "gru": (GRU, _gru), "echo": (Echo, _echo), "ltc": (LTC, _ltc)}

@@ -51,7 +51,7 @@ class Seasonal(Plain):
 
     def step(self, view: View) -> Floats:
         """Return how far it is away; zeros without a season."""
-        return view.basis.ahead[:1]
+        return view.basis.seasonal[None]
 
 
 class Profile(Plain):
@@ -61,6 +61,6 @@ class Profile(Plain):
 
     def step(self, view: View) -> Floats:
         """Return both; zeros without a season."""
-        self._out[0] = view.basis.ahead[1]
+        self._out[0] = view.basis.level
         self._out[1] = view.basis.slope
         return self._out

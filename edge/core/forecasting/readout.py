@@ -16,6 +16,8 @@ _SCALE = 0.01
 _SPIKE = 10.0
 _RIDGE: Final = 1e-3
 _SOLVE_STEPS: Final = 4
+_MANY: Final = 8
+"""From so many channels on, every second sample is enough to learn from."""
 
 
 class Readout:
@@ -23,7 +25,8 @@ class Readout:
 
     start: weights to begin with, or None for zeros.  The Gram matrix knows features whose truth is
     still to come; such a pair counts as forecast well, so that weights move by
-    Gram^-1 sum(features * error).  Cost: O(F^2 C + H F C) a step, and F^3 every fourth.
+    Gram^-1 sum(features * error).  Cost: O(F^2 C + H F C) a step,
+    and F^3 every fourth.
     """
 
     def __init__(self, channels: int, width: int, truth: Truth, start: Floats | None) -> None:
@@ -36,16 +39,19 @@ class Readout:
         self.steps = 0
         self._roots = np.sqrt(truth.horizons)[:, None]
         self._share = 1.0 / channels
+        self._stride = 1 + (channels >= _MANY)
+        self._forget = _FORGET**self._stride
 
     def step(self, features: Floats, truth: Truth) -> Floats:
         """Learn what is due, take features [C, F], return forecasts in units, [H, C]."""
-        self._learn(truth)
-        self.gram *= _FORGET
-        self.gram += (features.T @ features) * self._share
-        self.features[truth.now] = features
         self.steps += 1
-        if self.steps % _SOLVE_STEPS == 0:
-            self._solve()
+        if self.steps % self._stride == 0:
+            self._learn(truth)
+            self.gram *= self._forget
+            self.gram += (features.T @ features) * self._share
+            if self.steps % (_SOLVE_STEPS * self._stride) == 0:
+                self._solve()
+        self.features[truth.now] = features
         told: Floats = self.weights @ features.T
         told *= self._roots
         return told

@@ -32,7 +32,7 @@ class Regression:
         width: int,
         truth: Truth,
         bounds: tuple[float, ...],
-        forget: float,
+        forget: float = 0.999,
         ridge: float = 1.0,
     ) -> None:
         horizons, variants = len(truth.horizons), len(bounds)

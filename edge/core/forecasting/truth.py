@@ -15,21 +15,23 @@ TARGET_MAX: Final = 300.0
 class Truth:
     """For each horizon, the sample so many steps ago and what has come of it since.
 
-    target: float64 [H, C], movement of the course since then in units of then.  due: bool [H, C],
-    whether it may be learned: no jump, gap or missing value lies between.  then: int [H], rows of
-    rings of `size` rows that hold that sample; now: the row of this one.
+    target: float64 [H, C], movement of the course since then in units of then.  arrived: bool [H,
+    C], whether a value has come.  due: whether it may be learned: no jump, gap or missing value
+    lies between.  then: int [H], rows of rings of `size` rows that hold that sample; now: the row
+    of this one.  flat_then, flat_now: the same for rings with a row for each horizon.
     """
 
     def __init__(self, channels: int, horizons: tuple[int, ...]) -> None:
         self.horizons = np.array(horizons)
         self.size = horizons[-1] + 1
-        self.which = np.arange(len(horizons))
+        self._which = np.arange(len(horizons))
         self.count = 0
         self.since = 0
         self.now = 0
         self.units = np.full((self.size, channels), UNRIPE)
         self.target = np.zeros((len(horizons), channels))
         self.due = np.zeros((len(horizons), channels), bool)
+        self.arrived = np.zeros((len(horizons), channels), bool)
         self._column = self.horizons[:, None]
 
     def step(self, history: History) -> None:
@@ -38,15 +40,17 @@ class Truth:
         self.count += 1
         self.now = self.count % self.size
         self.then = (self.count - self.horizons) % self.size
+        self.flat_then = self.then * len(self.horizons) + self._which
+        self.flat_now = slice(self.now * len(self.horizons), (self.now + 1) * len(self.horizons))
         before = history.lags(self.horizons)
         np.subtract(history.course, before, out=self.target)
         self.target /= self.units.take(self.then, 0)
         np.clip(self.target, -TARGET_MAX, TARGET_MAX, out=self.target)
         np.greater_equal(history.age, self._column, out=self.due)
-        if not history.all_fresh:
-            self.due &= history.fresh
+        self.arrived[:] = history.fresh
         if self.since <= self.horizons[-1]:
-            self.due &= self.since > self._column
+            self.arrived &= self.since > self._column
+        self.due &= self.arrived
         self.units[self.now] = history.ripe_unit
 
     def state(self) -> State:

@@ -4,21 +4,22 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import msgspec
 import structlog
 
-from ...core import Ack, Event, Growth, Message, Receipt, Rejected, StateError
+from ...core import Ack, Growth, Message, Receipt, Rejected, StateError
+from ..fleet.member import Gift, Member
 from ..growing import list_adaptors
 from ..home import Home
 from ..journal import Answered, Command
 from ..labelling import waiting_at
-from ..status import DaemonStatus
 from ..telemetry import Address, Arrival, Topics
 from .allowance import Allowance
+from .floor import Floor
 from .reading import Read, Reading, Refusal, parse
 from .requests import (
     ForgetCommand,
@@ -28,6 +29,7 @@ from .requests import (
     Request,
     RollbackCommand,
 )
+from .response import Response
 from .settings import CommandSettings
 
 log = structlog.get_logger()
@@ -36,20 +38,6 @@ FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"})
 """Commands that only read: a repeated one is answered by what is true then."""
 
 LOST: Final = "it was carried out; what was answered is gone with a crash or an erasure"
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """The answer to a command.  repeated: it was carried out before, this is what was answered
-    then.  body: what it asked for, or what it changed."""
-
-    verb: str
-    id: str
-    done: bool
-    reason: str = ""
-    hint: str = ""
-    repeated: bool = False
-    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,45 +54,9 @@ class Order:
     reply: Callable[[bytes], None] | None = None
 
 
-class Slot(Protocol):
-    """Where the loop keeps a home."""
-
-    @property
-    def home(self) -> Home | None:
-        """The home, where it is open."""
-
-
-class Floor(Protocol):
-    """What the desk asks of the loop."""
-
-    @property
-    def homes(self) -> Mapping[str, Slot]:
-        """The homes by name; "" is that of the settings."""
-
-    def now_ns(self) -> int:
-        """The time, or, where the clock is not set, what is sure of it."""
-
-    def feed(self, home: str, event: Event) -> tuple[Message, ...]:
-        """Have an event handled and told; raises EdgeError where that cannot be."""
-
-    def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
-        """Tell an answer."""
-
-    def status(self) -> DaemonStatus:
-        """Say how the daemon is."""
-
-    def pause(self, *, paused: bool) -> None:
-        """Stop deciding, or go on."""
-
-    def reload(self) -> tuple[str, ...]:
-        """Read the settings again; what was done, and what needs a restart."""
-
-    def rebirth(self) -> None:
-        """Announce the device again."""
-
-
 class Desk:
-    """Takes commands for one device.  settings: of [commands]; floor: where they are done."""
+    """Takes commands for one device.  settings: of [commands]; floor: where they are done; member:
+    who takes contributions, if anybody does."""
 
     def __init__(
         self,
@@ -112,15 +64,18 @@ class Desk:
         device: str,
         topics: Topics,
         floor: Floor,
+        member: Member | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reading = Reading(settings, device)
         self._allowance = Allowance(settings.per_minute, clock)
-        self._topics, self._floor = topics, floor
+        self._topics, self._floor, self._member = topics, floor, member
 
-    def receive(self, arrival: Arrival, address: Address) -> Order:
-        """Read a command that a broker brought; what is wrong with it is answered as its turn
-        comes."""
+    def receive(self, arrival: Arrival, address: Address) -> Order | Gift | None:
+        """Read a command or sums that a broker brought; what is wrong with a command is answered as
+        its turn comes."""
+        if address.purpose == "contribution":
+            return None if self._member is None else self._member.receive(arrival, address)
         asked = arrival.response_topic
         topic = asked if asked and self._topics.answerable(asked) else self._topics.response
         taken = self._read(arrival, address.name)
@@ -135,11 +90,15 @@ class Desk:
             return None
         return Order(request.verb, Read(request, line), reply=reply)
 
-    def carry_out(self, order: Order) -> None:
+    def carry_out(self, order: Order | Gift) -> None:
         """Do what an order says, if it was not done before, and answer it.
 
         Raises EdgeError where it cannot be done now; it may be sent again then.
         """
+        if isinstance(order, Gift):
+            if self._member is not None:
+                self._member.adopt(order)
+            return
         floor = self._floor
         if isinstance(order.taken, Refusal):
             self._answer(order, _refused(order.verb, order.taken), kept=False)
@@ -164,8 +123,16 @@ class Desk:
         again = found is not None
         self._answer(order, replace(response, repeated=again), kept=True)
 
-    def refuse(self, order: Order, reason: str) -> None:
+    def tend(self) -> None:
+        """Do what is due; call it about once a second."""
+        if self._member is not None:
+            self._member.tend()
+
+    def refuse(self, order: Order | Gift, reason: str) -> None:
         """Answer an order that cannot be carried out now."""
+        if isinstance(order, Gift):
+            log.warning("sums_not_adopted", device=order.device, reason=reason)
+            return
         name = order.taken.request.id if isinstance(order.taken, Read) else order.taken.id
         refusal = Refusal(reason, "send it again later, with the same id", name)
         self._answer(order, _refused(order.verb, refusal), kept=False)

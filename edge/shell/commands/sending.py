@@ -18,7 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from ...core import ConfigError, TransportError
 from ..telemetry import MqttSettings
 from ..telemetry.dialling import read_password, secure
-from ..telemetry.topics import ROOT, Topics, encode
+from ..telemetry.topics import Topics, encode
 from .reading import SIGNED, Refusal, parse
 
 EXPIRY_S: Final = 3_600
@@ -63,7 +63,7 @@ def send_command(
         client.username_pw_set(settings.username, read_password(settings))
     if settings.tls is not None:
         client.tls_set_context(secure(settings.tls))
-    errand = _Errand(client, Topics(device).base + f"/command/{verb}", payload, name)
+    errand = _Errand(client, Topics(device), verb, payload, name)
     host, port = settings.address
     try:
         client.connect(host, port, keepalive=30)
@@ -89,12 +89,14 @@ def send_command(
 class _Errand:
     """Asks for the answers, sends once they are granted, keeps the answer."""
 
-    def __init__(self, client: Client, topic: str, payload: bytes, name: str) -> None:
+    def __init__(
+        self, client: Client, topics: Topics, verb: str, payload: bytes, name: str
+    ) -> None:
         self.answer: dict[str, Any] | None = None
         self.trouble = ""
         self.done = threading.Event()
-        self._topic, self._payload = topic, payload
-        self._answers = f"{ROOT}/{encode(name)}/response/command"
+        self._topic, self._payload = f"{topics.base}/command/{encode(verb)}", payload
+        self._answers = f"{topics.response}/{encode(name)}"
         self._correlation = secrets.token_bytes(8)
         client.on_connect = self._connected
         client.on_subscribe = self._granted

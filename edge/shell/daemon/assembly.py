@@ -8,9 +8,11 @@ from typing import Final
 import msgspec
 
 from ...core import ConfigError
+from ..fleet.settings import FleetSettings
 from ..settings import Settings
 from ..sources import TopicStream
 from ..telemetry import MqttSettings, Topics
+from ..telemetry.topics import encode
 from .stream import Stream
 
 OUTBOX: Final = "outbox.db"
@@ -67,14 +69,22 @@ def make_streams(
 
 
 def filters_of(settings: Settings, topics: Topics) -> list[str]:
-    """Return the topics that the streams and the commands come from."""
+    """Return the topics that streams, commands and the fleet's sums come from."""
     sent = [one for one in settings.streams.values() if isinstance(one, TopicStream)]
     filters = {one.topic for one in sent if one.topic}
     if any(not one.topic for one in sent):
         filters.add(topics.observing())
+    if settings.fleet is not None:
+        filters.update(contributing(settings.fleet, topics))
     if settings.commands.enabled:
         filters.add(topics.commanding())
     return sorted(filters)
+
+
+def contributing(fleet: FleetSettings, topics: Topics) -> list[str]:
+    """Return the topics of the devices whose sums are adopted."""
+    place = topics.contributing(fleet.name).removesuffix("+")
+    return [place + encode(device) for device in fleet.devices]
 
 
 def rooted(mqtt: MqttSettings, folder: Path) -> MqttSettings:

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -14,21 +14,23 @@ from ...core import ConfigError, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
+from ..fleet.member import Member
 from ..outbox import open_outbox
-from ..settings import Settings
 from ..sources import Place, Source, open_source
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
-from .assembly import OUTBOX, check_streams, filters_of, make_streams, program_version, rooted
+from .assembly import OUTBOX, filters_of, make_streams, program_version, rooted
 from .clock import Clock
 from .floor import DaemonFloor
 from .health import Checkup
 from .homes import HomeSlot
 from .intake import Intake
+from .logs import set_up_logs
 from .loop import Loop
 from .notify import Notifier
 from .printer import Printer
 from .questions import Questions
+from .reloading import load, reload
 from .teller import Teller
 
 STOP_S: Final = 4.0
@@ -47,21 +49,22 @@ class Daemon:
     """One device.  folder: of its auricle.toml.  output: where messages go when no broker is set.
 
     `run` returns when `stop` was called, from a signal handler or another thread.  Raises EdgeError
-    where it cannot start at all.
+    where it cannot start at all; settings that are broken are none where the last good ones are
+    kept.
     """
 
     def __init__(
         self,
         folder: Path,
-        settings: Settings,
         *,
         output: BinaryIO | None = None,
         notifier: Notifier | None = None,
     ) -> None:
-        check_streams(settings, folder)
+        settings, trouble = load(folder)
+        set_up_logs(settings.device.log_level)
         self.folder, self.settings = folder, settings
-        self.reload: Callable[[], tuple[str, ...]] | None = None
         self.notifier = notifier or Notifier()
+        self.troubles: dict[str, str] = {"settings": trouble} if trouble else {}
         self.snapshot: DaemonStatus | None = None
         self._stop_asked = self._reload_asked = self._hurried = False
         self._told_s = self._snapped_s = -STATUS_S
@@ -84,7 +87,7 @@ class Daemon:
         self.run_name = str(self.outbox.run or f"x{secrets.token_hex(6)}")
         self.line: Any = self._make_line(output, version)
         streams = make_streams(settings, self.run_name)
-        self.intake: Intake[Any] = Intake(streams, self.line.wake)
+        self.intake: Intake[Any] = Intake(streams, self.wake)
         self.homes = {"": HomeSlot("", self.folder, self._erased)}
         for name, place in settings.homes.items():
             self.homes[name] = HomeSlot(name, self.folder / place, self._erased)
@@ -101,10 +104,20 @@ class Daemon:
         self.loop.every_second = self._each_second
         self.sparkplug = self._make_sparkplug(version)
         self.loop.beside = self.sparkplug
-        self.loop.desk = Desk(settings.commands, device, self.topics, DaemonFloor(self))
+        self.desk = self._make_desk()
+        self.loop.desk = self.desk
         self.sources: dict[str, Source] = {}
         questions = Questions(self.loop, lambda: self.snapshot)
         self.control = Control(self.folder, questions.ask)
+        self.door: Any = None
+
+    def _make_desk(self) -> Desk:
+        settings, floor, member = self.settings, DaemonFloor(self), None
+        device = settings.device.known_as
+        if settings.fleet is not None and settings.mqtt is not None:
+            place = (self.folder, self.topics, self.line)
+            member = Member(settings.fleet, device, floor, *place)
+        return Desk(settings.commands, device, self.topics, floor, member)
 
     def _make_line(self, output: BinaryIO | None, version: str) -> Any:
         if self.settings.mqtt is None:
@@ -129,6 +142,39 @@ class Daemon:
         names, device = self.settings.streams, self.settings.device.known_as
         return Sparkplug(rooted(mqtt, self.folder), device, version, names, self.clock.now_ns)
 
+    def reopen_door(self) -> None:
+        """Listen for requests where the settings say so; a port that is taken is a trouble."""
+        if self.door is not None:
+            self.door.stop()
+            self.door = None
+        self.troubles.pop("http", None)
+        if self.settings.http is None:
+            return
+        from ..door import Door
+
+        self.door = Door(
+            self.settings.http,
+            lambda: {name: one.settings for name, one in self.intake.streams.items()},
+            self.intake,
+            lambda: self.snapshot,
+            lambda: self.loop.turned_at,
+        )
+        try:
+            self.door.start()
+        except EdgeError as error:
+            self.troubles["http"] = error.message
+            log.warning("not_listening", reason=error.message, hint=error.hint)
+
+    def reconnect(self) -> None:
+        """Leave the broker, and meet the one of the settings."""
+        self.line.stop(FAREWELL_S)
+        self.teller.hear()
+        self.line.close()
+        self.line = self._make_line(None, program_version())
+        self.teller.mouth = self.loop.line = self.line
+        self.line.subscribe(filters_of(self.settings, self.topics))
+        self.line.start()
+
     # --- running ---------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -139,7 +185,8 @@ class Daemon:
                 self.loop.turn()
                 if self._reload_asked:
                     self._reload_asked = False
-                    self._reload()
+                    with suppress(EdgeError):
+                        self.reload()
         finally:
             self.close()
 
@@ -154,6 +201,7 @@ class Daemon:
         self.start_sources()
         self.status()
         self._attempt("opening the control socket", self.control.start)
+        self.reopen_door()
         self.notifier.ready()
         log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
 
@@ -169,6 +217,10 @@ class Daemon:
         self._stop_asked = True
         self.line.wake()
 
+    def wake(self) -> None:
+        """Let the loop's wait end; from any thread."""
+        self.line.wake()
+
     def ask_reload(self) -> None:
         """Ask for the settings to be read again."""
         self._reload_asked = True
@@ -180,6 +232,8 @@ class Daemon:
         self.checkup.stopping = True
         self.notifier.stopping()
         self._attempt("closing the control socket", self.control.stop)
+        if self.door is not None:
+            self._attempt("closing the door", self.door.stop)
         self.stop_sources(SOURCE_S)
         self._attempt("finishing", lambda: self._drain(time.monotonic() + DRAIN_S))
         left = 0.1 if self._hurried else max(0.1, min(FAREWELL_S, until - time.monotonic()))
@@ -241,7 +295,9 @@ class Daemon:
 
     def status(self) -> DaemonStatus:
         """Return a snapshot, made now."""
-        self.snapshot = self.checkup.status(self.loop, self._broker_status())
+        self.snapshot = self.checkup.status(
+            self.loop, self._broker_status(), self.troubles.values()
+        )
         return self.snapshot
 
     def _broker_status(self) -> BrokerStatus | None:
@@ -252,7 +308,7 @@ class Daemon:
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
-            since_s=0.0,
+            since_s=round(line.since_s, 1),
             connects=line.counters.connected,
             reasons=dict(line.counters.reasons),
             trouble=line.problem,
@@ -260,6 +316,7 @@ class Daemon:
 
     def _each_second(self) -> None:
         now = time.monotonic()
+        self.desk.tend()
         self.start_sources()
         for name, source in self.sources.items():
             self.intake.streams[name].trouble = source.trouble
@@ -280,14 +337,20 @@ class Daemon:
     def _erased(self, ids: tuple[str, ...]) -> None:
         self.loop.erased(ids)
 
-    def _reload(self) -> None:
+    def reload(self) -> tuple[str, ...]:
+        """Read the settings again; returns what was done.  Raises ConfigError where they cannot be
+        used; those before hold then."""
         self.notifier.reloading()
-        if self.reload is not None:
-            try:
-                log.info("reloaded", did=self.reload())
-            except EdgeError as error:
-                log.warning("not_reloaded", reason=error.message, hint=error.hint)
-        self.notifier.ready()
+        try:
+            did = reload(self)
+            log.info("reloaded", did=did)
+            return did
+        except EdgeError as error:
+            log.warning("not_reloaded", reason=error.message, hint=error.hint)
+            raise
+        finally:
+            self.notifier.ready()
+            self.status()
 
 
 def _brief(status: DaemonStatus) -> str:

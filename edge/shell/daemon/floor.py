@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...core import Event, Message, StateError
+from ...core import Event, Message
 from ..status import DaemonStatus
 from .homes import HomeSlot
 
@@ -30,6 +30,10 @@ class DaemonFloor:
         """Have an event handled and told; raises EdgeError where that cannot be."""
         return self._daemon.loop.feed(home, event)
 
+    def tell(self, message: Any) -> None:
+        """Tell a message."""
+        self._daemon.teller.tell(message)
+
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """Tell an answer."""
         self._daemon.teller.answer(message, topic, correlation, kept=kept)
@@ -44,10 +48,7 @@ class DaemonFloor:
 
     def reload(self) -> tuple[str, ...]:
         """Read the settings again; raises EdgeError where they cannot be used."""
-        reload = self._daemon.reload
-        if reload is None:
-            raise StateError("reloading: this daemon was started without a file", "restart it")
-        return reload()
+        return self._daemon.reload()
 
     def rebirth(self) -> None:
         """Announce the device again."""

@@ -23,10 +23,6 @@ KIB: Final = 1 << 10
 State = Literal["starting", "serving", "degraded", "paused", "stopping"]
 
 
-class Health(DaemonStatus, frozen=True):
-    """A snapshot, under the name of its topic."""
-
-
 class Checkup:
     """Takes snapshots.  settings: which settings hold, and what is wrong with newer ones."""
 
@@ -40,7 +36,9 @@ class Checkup:
         self._homes: tuple[HomeStatus, ...] = ()
         self._counted_s = -COUNT_AGAIN_S
 
-    def status(self, loop: Loop, broker: BrokerStatus | None, more: Iterable[str] = ()) -> Health:
+    def status(
+        self, loop: Loop, broker: BrokerStatus | None, more: Iterable[str] = ()
+    ) -> DaemonStatus:
         """Return a snapshot.  more: troubles that no part of it tells."""
         now = time.monotonic()
         if now - self._counted_s >= COUNT_AGAIN_S:
@@ -48,7 +46,7 @@ class Checkup:
             self._homes = tuple(map(home_status, loop.homes.values()))
         outbox = outbox_status(loop.teller.outbox)
         troubles = tuple(_troubles(loop, broker, outbox, more))
-        return Health(
+        return DaemonStatus(
             device=self._device,
             version=self._version,
             state=self._state(loop, troubles),

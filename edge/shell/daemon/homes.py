@@ -95,7 +95,7 @@ class HomeSlot:
         if self.home is None:
             return True
         now = self.home.settings
-        parts = ("encoder", "knowledge", "detector", "growth")
+        parts = ("encoder", "knowledge", "detector", "growth", "candidates")
         return any(getattr(now, part) != getattr(settings, part) for part in parts)
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ What needs the MQTT client is loaded when it is asked for, so that reading setti
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .letters import LOST, Arrival, Letter, Presence, Reply, Sent
+from .letters import LOST, Arrival, Letter, Presence, Reply, Sent, Silence
 from .settings import MqttSettings, TlsSettings
 from .topics import Address, Topics
 from .wording import Worded, Wording, historical
@@ -26,6 +26,7 @@ __all__ = [
     "Presence",
     "Reply",
     "Sent",
+    "Silence",
     "Sparkplug",
     "TlsSettings",
     "Topics",

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .letters import Arrival, Letter
+from .letters import Arrival, Letter, Silence
 from .settings import HomeAssistantSettings
 from .topics import Topics
 
@@ -23,8 +23,11 @@ ORIGIN: Final = "Auricle"
 _NOT_AN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 
 
-class HomeAssistant:
-    """Announces a device.  streams: their names.  chance: draws from [0, 1)."""
+class HomeAssistant(Silence):
+    """Announces a device, which stays announced while it is away.
+
+    streams: their names.  chance: draws from [0, 1).
+    """
 
     def __init__(
         self,
@@ -43,17 +46,9 @@ class HomeAssistant:
         topic = f"{settings.prefix}/device/{object_id('auricle', device)}/config"
         self._letter = Letter(topic, body if self._enabled else b"", retain=True)
 
-    def will(self) -> Letter | None:
-        """Has none: the status of the device is what Home Assistant goes by."""
-        return None
-
     def hello(self) -> Iterable[Letter]:
         """Announce the device, or take back what was announced before it was switched off."""
         return (self._letter,)
-
-    def farewell(self) -> Iterable[Letter]:
-        """Leave the device announced: it is away, not gone."""
-        return ()
 
     def filters(self) -> Iterable[str]:
         """Listen for Home Assistant coming up."""

@@ -15,7 +15,7 @@ import msgspec
 
 from ...core import Decision
 from .broker import Broker
-from .letters import Arrival, Letter
+from .letters import Arrival, Letter, Silence
 from .settings import MqttSettings
 from .sparkplug_node import EdgeNode
 
@@ -24,7 +24,7 @@ HISTORY_AT_A_TIME: Final = 50
 """Historical decisions told in one turn, so that live ones are not held up."""
 
 
-class _NodePresence:
+class _NodePresence(Silence):
     """Lets an edge node speak for its connection.  clock_ns: nanoseconds since 1970."""
 
     def __init__(self, node: EdgeNode, clock_ns: Callable[[], int]) -> None:
@@ -51,7 +51,7 @@ class _NodePresence:
         """Let the node hear."""
         return self._node.hear(arrival)
 
-    def due(self, now_s: float) -> Iterable[Letter]:  # noqa: ARG002 - every presence is asked
+    def due(self, now_s: float) -> Iterable[Letter]:  # noqa: ARG002 - others need it
         """Return the births, where the host came online or asked for them."""
         node = self._node
         wanted = node.host_online and (not node.born or node.rebirth_asked)

@@ -53,8 +53,9 @@ def test_a_sample_is_answered_by_a_forecast() -> None:
     assert told.horizons == (1, 6, 12)
     low, point, high = (np.array(table) for table in (told.low, told.point, told.high))
     assert point.shape == (3, 4)
-    assert (low < point).all()
-    assert (point < high).all()
+    assert (low <= point).all()
+    assert (point <= high).all()
+    assert (low < high).all()
     assert np.abs(point - row).max() < 20
 
 

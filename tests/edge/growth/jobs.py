@@ -10,7 +10,7 @@ from edge.core import Fact, GrowthJob, gather
 SPANS = ((0, 8), (8, 16))
 WIDTH = SPANS[-1][1]
 BUDGET = nas.Budget(1 << 20, 10_000_000, 100.0)
-DEVICE = nas.Device(0.01, 0.5, 0.5)
+DEVICE = nas.Device(0.01, 0.5, 0.5, 0.5)
 
 
 def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]:

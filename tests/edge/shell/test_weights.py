@@ -6,8 +6,10 @@ import pytest
 from edge.core import StateError
 from edge.core.forecasting.cells import CELLS
 from edge.core.forecasting.history import INPUTS, SEASON_STEPS
+from edge.shell.home import Home
 from edge.shell.parcels import pack_arrays
 from edge.shell.weights import SHIPPED, read_weights, shipped_weights, write_weights
+from tests.homes import new_home
 
 
 @pytest.mark.parametrize("kind", SHIPPED)
@@ -49,6 +51,31 @@ def test_files_that_hold_no_network_are_refused(tmp_path, content):
     with pytest.raises(StateError, match="reading weights") as caught:
         read_weights(path)
     assert caught.value.hint
+
+
+def test_networks_that_do_not_fit_are_refused(tmp_path):
+    """Other inputs, another readout, and none are a StateError."""
+    arrays = shipped_weights("cfc")
+    wide = {name: np.pad(a, ((0, 0), (0, 1))) for name, a in arrays.items() if a.ndim == 2}
+    bare = {name: a for name, a in arrays.items() if "readout" not in name}
+    readout = {"readout.weight": arrays["readout.weight"], "readout.bias": arrays["readout.bias"]}
+    for flawed in (arrays | wide | readout, bare, arrays | {"readout.bias": np.ones(2)}):
+        write_weights(tmp_path / "other.safetensors", flawed)
+        with pytest.raises(StateError, match="reading weights"):
+            read_weights(tmp_path / "other.safetensors")
+
+
+def test_a_home_takes_a_network_of_its_own(tmp_path):
+    """`forecast.weights` names it from the home's folder; a missing one is told on opening."""
+    made = new_home(tmp_path / "home")
+    write_weights(made / "own.safetensors", shipped_weights("cfc"))
+    with (made / "auricle.toml").open("a", encoding="utf-8") as settings:
+        settings.write('\n[forecast]\nweights = "own.safetensors"\n')
+    with Home(made):
+        pass
+    (made / "own.safetensors").unlink()
+    with pytest.raises(StateError, match=r"own\.safetensors"), Home(made):
+        pass
 
 
 def test_a_missing_file_is_told(tmp_path):

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.core import Event, Message
-from edge.shell.commands.desk import Desk, Order, Response
+from edge.shell.commands.desk import Desk, Order
+from edge.shell.commands.response import Response
 from edge.shell.commands.settings import VERBS, CommandSettings
 from edge.shell.home import Home
 from edge.shell.status import DaemonStatus
@@ -48,6 +49,10 @@ class Floor:
         found = self.homes[home].home
         assert found is not None
         return found.feed(event)
+
+    def tell(self, message: Any) -> None:
+        """See `Floor`."""
+        self.told.append((message, "", b"", False))
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """See `Floor`."""
@@ -88,7 +93,7 @@ class Office:
     def _open(self) -> None:
         self.home = Home(self._folder)
         self.floor = Floor({"": Slot(self.home), "attic": Slot(None)})
-        self.desk = Desk(self.settings, "gw1", Topics("gw1"), self.floor, self._clock)
+        self.desk = Desk(self.settings, "gw1", Topics("gw1"), self.floor, None, self._clock)
 
     def crash(self) -> None:
         """Close the file as it is, and start again."""

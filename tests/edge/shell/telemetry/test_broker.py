@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -196,6 +197,43 @@ def test_a_silent_broker_holds_nobody_up() -> None:
         assert longest < 0.2
         assert seat.broker.counters.connect_failed >= 2
         assert "does not answer" in seat.broker.problem
+
+
+def test_a_broker_that_falls_silent_is_left() -> None:
+    """After CONNACK a broker that answers no ping is given up within two keepalives."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with seated(quick(port, keepalive_s=1)) as seat:
+            seat.until(lambda: seat.broker.counters.connected == 0)
+            seat.broker.pump(0.1)
+            far, _ = server.accept()
+            with far:
+                far.sendall(bytes([0x20, 3, 0, 0, 0]))
+                seat.online()
+                seat.until(lambda: not seat.broker.online, wait_s=4)
+        assert seat.broker.counters.disconnected == 1
+
+
+def test_an_idle_line_is_kept_alive(shared: Mosquitto) -> None:
+    """Pings keep a line open on which nothing is said for longer than the keepalive."""
+    with seated(quick(shared.port, keepalive_s=1), "idle") as seat:
+        seat.online()
+        until = time.monotonic() + 2.5
+        seat.until(lambda: time.monotonic() > until)
+        assert (seat.broker.online, seat.broker.counters.connected) == (True, 1)
+        assert 2 <= seat.broker.since_s < 4
+
+
+def test_a_rebirth_says_the_status_again(shared: Mosquitto) -> None:
+    """Whoever lost the status gets it anew, while the connection stays."""
+    with seated(quick(shared.port), "watcher") as watcher, seated(quick(shared.port), "r1") as seat:
+        listening(watcher, "auricle/v1/r1/status")
+        seat.online()
+        watcher.until(lambda: watcher.arrivals)
+        seat.broker.rebirth()
+        seat.broker.pump(0)
+        watcher.until(lambda: len(watcher.arrivals) == 2)
+        assert watcher.arrivals[0].payload == watcher.arrivals[1].payload
 
 
 def test_another_thread_can_wake_the_pump() -> None:

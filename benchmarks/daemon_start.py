@@ -1,0 +1,87 @@
+"""How long the daemon takes from its start to being ready, against a bare script with the same
+encoder that connects to the same broker.
+
+`python -m benchmarks.daemon_start PORT` is that script; it says READY=1 as systemd wants it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from benchmarks.daemon_setting import PYTHON, ROOT, Broker, daemon_command
+from benchmarks.serving import MODEL, open_bare
+
+ROUNDS = 5
+READY_S = 60.0
+
+
+def start_ratio(folder: Path) -> tuple[float, dict[str, float]]:
+    """The daemon's time over the bare script's, and both in seconds (medians, in turns)."""
+    folder.mkdir()
+    broker = Broker(folder)
+    broker.start()
+    home = folder / "home"
+    _make_home(home, broker.port)
+    bare = [*PYTHON, "-m", "benchmarks.daemon_start", str(broker.port)]
+    commands = {"daemon": daemon_command(home), "bare paho": bare}
+    found: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            found[name].append(_seconds_to_ready(command, folder / "notify"))
+    broker.kill()
+    seconds = {name: median(times) for name, times in found.items()}
+    return seconds["daemon"] / seconds["bare paho"], seconds
+
+
+def _make_home(home: Path, port: int) -> None:
+    from edge.shell.home import create_home
+
+    create_home(home, None, MODEL)
+    with (home / "auricle.toml").open("a", encoding="utf-8") as file:
+        file.write(
+            f'\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
+            '[streams.cam]\nsource = "topic"\nform = "image"\n'
+        )
+
+
+def _seconds_to_ready(command: Sequence[str], path: Path) -> float:
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(READY_S)
+        begun = time.monotonic()
+        environment = {**os.environ, "NOTIFY_SOCKET": str(path), "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            while b"READY=1" not in manager.recv(1 << 12):
+                continue
+            return time.monotonic() - begun
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _main(port: int) -> None:
+    from paho.mqtt.client import Client
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    session = open_bare()
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", port)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+    assert session is not None
+    client.loop_forever()
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))

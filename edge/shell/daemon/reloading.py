@@ -1,0 +1,111 @@
+"""Reading settings again: what can change at once changes, and the last good ones are kept."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ...core import ConfigError, EdgeError
+from ..durable import write_text
+from ..settings import SETTINGS, Settings, parse_settings, read_settings, read_text
+from .assembly import check_streams, filters_of, make_streams
+from .logs import set_up_logs
+
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
+GOOD: Final = f"{SETTINGS}.last-good"
+OF_HOMES: Final = ("encoder", "knowledge", "detector", "growth", "candidates")
+SOURCE_S: Final = 0.5
+
+
+def load(folder: Path) -> tuple[Settings, str]:
+    """Return the settings of a home, and what is wrong with them where those of the last good start
+    stand in.  Raises ConfigError where there are none of these."""
+    try:
+        text = read_text(folder)
+        settings = parse_settings(text, folder / SETTINGS)
+        check_streams(settings, folder)
+    except ConfigError as error:
+        with suppress(OSError):
+            good = (folder / GOOD).read_text("utf-8")
+            kept = parse_settings(good, folder / GOOD)
+            return kept, f"{error.message}; the settings of {GOOD} hold"
+        raise
+    keep(folder, text)
+    return settings, ""
+
+
+def keep(folder: Path, text: str) -> None:
+    """Keep a copy of settings that can be used; where the disk fails, the copy before stays."""
+    path = folder / GOOD
+    with suppress(OSError):
+        if not path.exists() or path.read_text("utf-8") != text:
+            write_text(path, text)
+
+
+def reload(daemon: "Daemon") -> tuple[str, ...]:
+    """Let new settings hold; returns what was done, and what needs a restart.
+
+    Raises ConfigError where they cannot be used: nothing has changed then, and `trouble` says so.
+    """
+    folder = daemon.folder
+    try:
+        text = read_text(folder)
+        settings = parse_settings(text, folder / SETTINGS)
+        check_streams(settings, folder)
+    except ConfigError as error:
+        daemon.troubles["settings"] = f"{error.message}; those read before hold"
+        raise
+    daemon.troubles.pop("settings", None)
+    keep(folder, text)
+    before, daemon.settings = daemon.settings, settings
+    return tuple(_changes(daemon, before, settings)) or ("nothing has changed",)
+
+
+def _changes(daemon: "Daemon", before: Settings, now: Settings) -> Iterator[str]:
+    if before.device.known_as != now.device.known_as or before.homes != now.homes:
+        yield "device.name and homes: need a restart"
+    if before.device.log_level != now.device.log_level:
+        set_up_logs(now.device.log_level)
+        yield "device.log_level: changed"
+    if before.outbox != now.outbox:
+        daemon.outbox.adjust(now.outbox)
+        yield "outbox: changed"
+    if before.streams != now.streams:
+        _restream(daemon, before, now)
+        yield "streams: changed"
+    if before.mqtt != now.mqtt:
+        if before.mqtt is None or now.mqtt is None:
+            yield "mqtt: with or without a broker needs a restart"
+        else:
+            daemon.reconnect()
+            yield "mqtt: changed, connecting again"
+    if before.http != now.http:
+        daemon.reopen_door()
+        yield "http: changed"
+    yield from _reopened(daemon)
+
+
+def _restream(daemon: "Daemon", before: Settings, now: Settings) -> None:
+    changed = [name for name, one in before.streams.items() if now.streams.get(name) != one]
+    daemon.stop_sources(SOURCE_S, changed)
+    streams = make_streams(now, daemon.run_name, daemon.intake.streams)
+    daemon.loop.restream(streams)
+    daemon.line.subscribe(filters_of(now, daemon.topics))
+    daemon.start_sources()
+
+
+def _reopened(daemon: "Daemon") -> Iterator[str]:
+    """Open homes again whose settings are others, or that are not open."""
+    for name, slot in daemon.homes.items():
+        shown = f"home {name}" if name else ", ".join(OF_HOMES)
+        try:
+            differs = slot.differs(read_settings(slot.folder))
+        except EdgeError as error:
+            yield f"{shown}: not changed: {error.message}"
+            continue
+        if differs:
+            slot.retry()
+            slot.open()
+            yield f"{shown}: opened again" if slot.home else f"{shown}: {slot.trouble}"

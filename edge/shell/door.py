@@ -1,0 +1,223 @@
+"""The HTTP door: metrics, liveness, readiness, and measurements by POST.
+
+It listens on loopback unless the settings say otherwise, and takes measurements from this machine
+alone.  Its threads only read a snapshot and hand over; what is too large, too much or of another
+type is refused with a reason.
+"""
+
+import ipaddress
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET6, socket
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+import structlog
+
+from ..core import StateError
+from .daemon.settings import HttpSettings
+from .metrics import CONTENT_TYPE, Metrics
+from .sources import Flaw, HttpStream, Sink, StreamSettings, decode, read_properties
+from .status import DaemonStatus
+
+CALLERS_MAX: Final = 8
+IDLE_S: Final = 10.0
+ALIVE_S: Final = 30.0
+FIELDS_MAX: Final = 16
+JSON: Final = "application/json"
+TYPES: Final = {
+    "image": ("image/",),
+    "json": (JSON,),
+    "cbor": ("application/cbor",),
+    "raw": ("application/octet-stream",),
+}
+"""Content types by a stream's form."""
+
+log = structlog.get_logger()
+
+
+class Door:
+    """Serves HTTP in threads of its own.
+
+    streams: the settings of all streams by name.  snapshot: the newest.  turned_at: when the loop
+    last turned, by `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        streams: Callable[[], dict[str, StreamSettings]],
+        sink: Sink,
+        snapshot: Callable[[], DaemonStatus | None],
+        turned_at: Callable[[], float],
+    ) -> None:
+        self.settings, self.streams, self.sink = settings, streams, sink
+        self.snapshot, self.turned_at = snapshot, turned_at
+        self.metrics = Metrics(snapshot)
+        self._server: _Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 where it does not."""
+        return int(self._server.server_address[1]) if self._server is not None else 0
+
+    def start(self) -> None:
+        """Begin to listen; raises StateError where it cannot."""
+        address = self.settings.host, self.settings.port
+        try:
+            self._server = _Server(address, self)
+        except (OSError, OverflowError) as error:
+            raise StateError(
+                f"listening on {address[0]}, port {address[1]}: {error}",
+                "choose another host or port in [http], or leave the section out",
+            ) from error
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+        log.info("listening", host=address[0], port=self.port)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], door: Door) -> None:
+        self.door = door
+        self.callers = threading.BoundedSemaphore(CALLERS_MAX)
+        if ":" in address[0]:
+            self.address_family = AF_INET6
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self.callers.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.callers.release()
+
+    def handle_error(self, _request: socket | tuple[bytes, socket], _client_address: Any) -> None:
+        log.debug("http_caller_left")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = IDLE_S
+    protocol_version = "HTTP/1.1"
+    server_version = "auricle"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Metrics, liveness and readiness."""
+        door = self.server.door
+        match urlsplit(self.path).path:
+            case "/metrics":
+                self._say(200, door.metrics.text(), CONTENT_TYPE)
+            case "/livez":
+                still_s = time.monotonic() - door.turned_at()
+                self._tell(200 if still_s < ALIVE_S else 503, {"turned_s_ago": round(still_s, 1)})
+            case "/readyz":
+                now = door.snapshot()
+                ready = now is not None and now.state in {"serving", "degraded", "paused"}
+                state = {"state": now.state, "trouble": now.trouble} if now else {}
+                self._tell(200 if ready and now and _some_home(now) else 503, state)
+            case _:
+                self._refuse(404, "there is no such page", "see /metrics, /livez, /readyz")
+
+    def do_POST(self) -> None:
+        """Take a measurement of a stream."""
+        self.close_connection = True
+        refused = self._stranger() or self._unusable()
+        if refused:
+            self._refuse(*refused)
+            return
+        door, parts = self.server.door, urlsplit(self.path)
+        name = unquote(parts.path.removeprefix("/observe/"))
+        settings = door.streams().get(name)
+        if not parts.path.startswith("/observe/") or not isinstance(settings, HttpStream):
+            self._refuse(404, f"there is no stream {name!r} for requests", "see [streams]")
+            return
+        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if not kind.startswith(TYPES[settings.form]):
+            wanted = TYPES[settings.form][0]
+            self._refuse(415, f"the stream takes {wanted}, this is {kind or 'of no type'}", "")
+            return
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._hand_over(name, settings, body, parts.query)
+
+    def _hand_over(self, name: str, settings: HttpStream, body: bytes, query: str) -> None:
+        sink = self.server.door.sink
+        try:
+            given = read_properties(parse_qsl(query, max_num_fields=FIELDS_MAX))
+        except ValueError:
+            given = Flaw(
+                "the query has too many fields", "send id, subject, sequence, captured_at_ns"
+            )
+        found = given if isinstance(given, Flaw) else decode(name, settings, body, given)
+        if isinstance(found, Flaw):
+            sink.reject(name, found)
+            self._refuse(400, found.reason, found.hint)
+        elif sink.offer(found):
+            self._tell(202, {"taken": True})
+        else:
+            self._refuse(429, "it came too fast, or an older one was dropped for it", "send slower")
+
+    def _stranger(self) -> tuple[int, str, str] | None:
+        """Say why a caller may not hand over: not of this machine, or a web page's script."""
+        host = self.headers.get("Host", "")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if not _is_here(self.client_address[0]) or not (name == "localhost" or _is_here(name)):
+            return 403, "measurements are taken from this machine alone", "send them by MQTT"
+        if "Origin" in self.headers:
+            return 403, "this is from a web page", "send it from a program"
+        return None
+
+    def _unusable(self) -> tuple[int, str, str] | None:
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit() and len(length) < 12):
+            return 411, "there is no length", "send Content-Length"
+        most = self.server.door.settings.payload_bytes_max
+        if int(length) > most:
+            return 413, f"it has {length} bytes, at most {most}", "see http.payload_bytes_max"
+        return None
+
+    def _refuse(self, code: int, reason: str, hint: str) -> None:
+        self._tell(code, {"taken": False, "reason": reason, "hint": hint})
+
+    def _tell(self, code: int, content: dict[str, Any]) -> None:
+        self._say(code, msgspec.json.encode(content) + b"\n", JSON)
+
+    def _say(self, code: int, body: bytes, kind: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """What was asked for is not worth a line."""
+
+
+def _some_home(now: DaemonStatus) -> bool:
+    return any(home.encoder for home in now.homes)
+
+
+def _is_here(address: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    return False

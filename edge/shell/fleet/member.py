@@ -1,0 +1,147 @@
+"""This device as a member of a fleet: publishes its own sums, and adopts the others'."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import structlog
+
+from ...core import EdgeError, Rejected
+from ..commands.floor import Floor
+from ..commands.keys import load_key, public_key
+from ..home import Home
+from ..telemetry import Address, Arrival, Topics
+from .settings import FleetSettings
+from .wire import read_contribution, write_contribution
+
+RESTLESS: Final = 10
+"""Times `publish_after_s` after which sums are published although facts go on changing."""
+
+log = structlog.get_logger()
+
+
+class Mouth(Protocol):
+    """What own sums are published through."""
+
+    @property
+    def online(self) -> bool:
+        """True where messages can be published."""
+
+    @property
+    def counters(self) -> Any:
+        """Counts the connections so far as `connected`."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
+        """Publish; the message id, or None where there is no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gift:
+    """Word that a device's sums wait to be adopted; the newest of each device is kept."""
+
+    device: str
+    ticket: int = 0
+
+
+class Member:
+    """A device in a fleet.  folder: of its home.  mouth: the broker.  floor: where events go."""
+
+    def __init__(
+        self,
+        settings: FleetSettings,
+        device: str,
+        floor: Floor,
+        folder: Path,
+        topics: Topics,
+        mouth: Mouth,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._device = settings, device
+        self._mouth, self._floor, self._clock = mouth, floor, clock
+        self._key = load_key(folder / settings.key) if settings.key else None
+        self._keys = {one: public_key(text, one) for one, text in settings.keys.items()}
+        self._topic = topics.contribution(settings.name)
+        self._waiting: dict[str, bytes] = {}
+        self._told = self._seen = self._summed = ("", 0)
+        self._changed_s = self._first_s = clock()
+        self._message: bytes | None = None
+        self._connection = -1
+
+    def receive(self, arrival: Arrival, address: Address) -> Gift | None:
+        """Keep sums for their turn; None where they are nobody's that is listened to."""
+        device = address.name
+        if device == self._device or device not in self._settings.devices:
+            return None
+        if len(arrival.payload) > self._settings.payload_bytes_max:
+            self._refuse(device, f"{len(arrival.payload)} bytes are too many")
+            return None
+        self._waiting[device] = arrival.payload
+        return Gift(device, arrival.ticket)
+
+    def adopt(self, gift: Gift) -> None:
+        """Adopt what waits of a device; where its home cannot now, it is tried again."""
+        payload = self._waiting.get(gift.device)
+        if payload is None:
+            return
+        try:
+            found = read_contribution(payload, self._keys)
+        except EdgeError as error:
+            del self._waiting[gift.device]
+            self._refuse(gift.device, error.message)
+            return
+        if found.device != gift.device:
+            del self._waiting[gift.device]
+            self._refuse(gift.device, f"they say they are those of {found.device}")
+            return
+        self._floor.feed("", found)
+        del self._waiting[gift.device]
+
+    def tend(self) -> None:
+        """Adopt what could not be before, and publish own sums where they have changed and rest."""
+        for device in tuple(self._waiting):
+            try:
+                self.adopt(Gift(device))
+            except EdgeError as error:
+                log.warning("sums_not_adopted", device=device, reason=error.message)
+        slot = self._floor.homes.get("")
+        home = slot.home if slot is not None else None
+        if home is not None and self._due(home):
+            self._sum_up(home)
+        self._publish()
+
+    def _due(self, home: Home) -> bool:
+        now = self._clock()
+        found = (home.store.written_digest() + home.runtime.knowledge.geometry.fingerprint,
+                 home.store.receipt_count())  # fmt: skip
+        if found != self._seen:
+            if self._seen == self._summed:
+                self._first_s = now
+            self._seen, self._changed_s = found, now
+        if found == self._summed:
+            return False
+        # What was forgotten must leave the others at once; so must the first word after a start.
+        hurry = found[1] != self._summed[1] or not self._summed[0]
+        wait_s = self._settings.publish_after_s
+        rested = now - self._changed_s >= wait_s
+        return hurry or rested or now - self._first_s >= RESTLESS * wait_s
+
+    def _sum_up(self, home: Home) -> None:
+        made = home.runtime.contribute(self._device, 0)
+        revision = home.store.number_contribution(made.content, self._floor.now_ns())
+        self._message = write_contribution(replace(made, revision=revision), self._key)
+        self._summed, self._connection = self._seen, -1
+
+    def _publish(self) -> None:
+        """Publish the newest sums, retained; anew on each connection."""
+        connection = self._mouth.counters.connected
+        if self._message is None or not self._mouth.online or connection == self._connection:
+            return
+        if self._mouth.publish(self._topic, self._message, retain=True) is not None:
+            self._connection = connection
+
+    def _refuse(self, device: str, why: str) -> None:
+        log.warning("sums_refused", device=device, reason=why)
+        hint = "see docs/fleet.md"
+        self._floor.tell(Rejected(device, f"adopting sums of {device}: {why}"[:500], hint))

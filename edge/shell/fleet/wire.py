@@ -1,0 +1,70 @@
+"""A contribution as a message: sealed, its arrays as safetensors under zlib."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from ...core import Contribution, EdgeError
+from ..parcels import pack_arrays, unpack_arrays
+from ..sealed import Count, Manifest, Text, seal, unseal
+
+HEAD: Final = b"auricle-contribution-1\n"
+ARRAYS_BYTES_MAX: Final = 256 << 20
+"""What a message may unpack to."""
+
+
+class Head(Manifest, frozen=True, kw_only=True):
+    """The manifest of a contribution: its fields, and how large its arrays are."""
+
+    device: Text
+    card: Text
+    geometry: Text
+    seed: Count
+    revision: Count
+    samples: Count
+    arrays_bytes: Count
+
+
+def write_contribution(one: Contribution, key: Ed25519PrivateKey | None) -> bytes:
+    """Write a contribution, signed where there is a key."""
+    arrays = pack_arrays(one.arrays) if one.samples else b""
+    head = Head(
+        device=one.device,
+        card=one.card,
+        geometry=one.geometry,
+        seed=one.seed,
+        revision=one.revision,
+        samples=one.samples,
+        arrays_bytes=len(arrays),
+    )
+    return seal(HEAD, head, zlib.compress(arrays), key)
+
+
+def read_contribution(raw: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Contribution:
+    """Read a contribution; raises EdgeError saying what is wrong with it.  keys: by device; without
+    any it need not be signed.  Its sums are checked where they are adopted."""
+    head, body = unseal(HEAD, raw, Head, lambda one: one.device, keys)
+    arrays = _inflate(body, head.arrays_bytes)
+    try:
+        found = unpack_arrays(arrays) if arrays else {}
+    except ValueError as error:
+        raise EdgeError(f"reading sums of {head.device}: {error}", "send them again") from error
+    return Contribution(
+        head.device, head.card, head.geometry, head.seed, head.revision, head.samples, found
+    )
+
+
+def _inflate(body: bytes, size: int) -> bytes:
+    """Decompress to exactly `size` bytes, and never to more."""
+    if size > ARRAYS_BYTES_MAX:
+        raise EdgeError(f"reading sums: {size} bytes, {ARRAYS_BYTES_MAX} are taken", "")
+    unpacking = zlib.decompressobj()
+    try:
+        found = unpacking.decompress(body, size + 1)
+    except zlib.error as error:
+        raise EdgeError(f"reading sums: they cannot be decompressed: {error}", "") from error
+    if len(found) != size or not unpacking.eof or unpacking.unused_data:
+        raise EdgeError(f"reading sums: they are not the {size} bytes that were announced", "")
+    return found
