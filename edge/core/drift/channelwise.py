@@ -44,19 +44,22 @@ class ChannelCusum(Stateful):
         self._units = np.zeros((2, channels))
         # What `since` grows by in each step: the moves, and 1.
         self._growth = np.ones((2, 1, channels))
+        # Views, since taking one costs as much as adding up its numbers.
+        self._up, self._down = self._units
+        self._moves = self._growth[0, 0]
 
     def step(self, values: Floats) -> tuple[Change, ...]:
         """Take one sample."""
-        movement, sums, units = self._movement, self._sums, self._units
+        movement, sums, units, up = self._movement, self._sums, self._units, self._up
         movement.take(values)
-        np.divide(movement.moves, movement.scale, out=units[0])
-        np.minimum(units[0], _CLIP, out=units[0])
-        np.maximum(units[0], -_CLIP, out=units[0])
-        np.negative(units[0], out=units[1])
+        np.divide(movement.moves, movement.scale, out=up)
+        np.minimum(up, _CLIP, out=up)
+        np.maximum(up, -_CLIP, out=up)
+        np.negative(up, out=self._down)
         sums += units
         sums -= ALLOWANCE
         np.maximum(sums, 0.0, out=sums)
-        self._growth[0, 0] = movement.moves
+        self._moves[:] = movement.moves
         self._since += self._growth
         np.sign(sums, out=units)
         self._since *= units
