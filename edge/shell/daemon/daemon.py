@@ -16,7 +16,8 @@ from ..control import Control
 from ..files import WriterLock
 from ..fleet.member import Member
 from ..outbox import open_outbox
-from ..sources import Place, Port, Puller, Source, open_source
+from ..sources import Place, Puller, Source, open_source
+from ..sources.port import Port
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
 from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
