@@ -16,6 +16,7 @@ from .errors import (
 from .events import (
     Abandon,
     Ack,
+    Actuate,
     Adopt,
     Attempt,
     Candidate,
@@ -58,6 +59,7 @@ from .runtime import Model, Runtime
 __all__ = [
     "Abandon",
     "Ack",
+    "Actuate",
     "Adopt",
     "Attempt",
     "Batch",

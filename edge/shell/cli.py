@@ -179,6 +179,8 @@ def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
 
 
 app.command()(cli_run.run)
+app.command()(cli_run.check)
+app.command()(cli_run.doctor)
 app.command()(cli_grow.grow)
 app.command()(cli_train.train)
 app.command()(cli_grow.adaptors)

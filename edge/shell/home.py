@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ import encoder
 
 from ..core import (
     Abandon,
+    Actuate,
     ConfigError,
     DriftAlarm,
     Effect,
@@ -66,7 +68,9 @@ class Home:
     to be grown.  Close it after use.
 
     erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
-    for a label could not be kept, or nothing.
+    for a label could not be kept, or nothing.  outputs: by stream, the output of its device that is
+    1 while the stream has left known ground.  actuate: set it to be called with outputs to set.
+    settings: in place of those in the folder.
     Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
     """
 
@@ -76,11 +80,15 @@ class Home:
         *,
         writable: bool = True,
         erased: Callable[[tuple[str, ...]], None] | None = None,
+        outputs: Mapping[str, int] | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.folder = folder
+        self.actuate: Callable[[Actuate], None] | None = None
+        self._outputs = tuple((outputs or {}).items())
         self.trouble = ""
         self._erased = erased
-        self.settings = read_settings(folder)
+        self.settings = read_settings(folder) if settings is None else settings
         with ExitStack() as opened:
             self.model = Intake(open_encoder(folder, self.settings))
             opened.callback(self.model.close)
@@ -168,9 +176,10 @@ class Home:
         self.close()
 
     def _open_runtime(self) -> Runtime:
+        config = replace(self.settings.config(), alarm_outputs=self._outputs)
         own = self.settings.forecast.weights
         weights = read_weights(self.folder / own) if own else shipped_weights()
-        return Runtime(self.settings.config(), self.model, self.store, weights)
+        return Runtime(config, self.model, self.store, weights)
 
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
         for effect in effects:
@@ -182,6 +191,9 @@ class Home:
                     give_back()
                 case Abandon():
                     self.worker.stop()
+                case Actuate():
+                    if self.actuate is not None:
+                        self.actuate(effect)
                 case Nominate():
                     self._nominate(effect)
                 case Erase():
