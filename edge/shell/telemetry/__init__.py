@@ -13,8 +13,7 @@ from .wording import Worded, Wording, historical
 
 if TYPE_CHECKING:
     from .broker import Broker
-    from .presence import make_presence
-    from .sparkplug import Sparkplug
+    from .presence import make_presence, make_sparkplug
 
 __all__ = [
     "LOST",
@@ -27,16 +26,16 @@ __all__ = [
     "Reply",
     "Sent",
     "Silence",
-    "Sparkplug",
     "TlsSettings",
     "Topics",
     "Worded",
     "Wording",
     "historical",
     "make_presence",
+    "make_sparkplug",
 ]
 
-_LATER: Final = {"Broker": "broker", "Sparkplug": "sparkplug", "make_presence": "presence"}
+_LATER: Final = {"Broker": "broker", "make_presence": "presence", "make_sparkplug": "presence"}
 
 
 def __getattr__(name: str) -> Any:
