@@ -20,11 +20,14 @@ from .topics import ROOT, kind_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-<<<<<<< HEAD
-TOLD: Final[tuple[type, ...]] = (*get_args(Message), Gap, ClockJump, DaemonStatus, Response)
-=======
-TOLD: Final[tuple[type, ...]] = (*get_args(Message), Gap, DaemonStatus, Response, Tried)
->>>>>>> main
+TOLD: Final[tuple[type, ...]] = (
+    *get_args(Message),
+    Gap,
+    ClockJump,
+    DaemonStatus,
+    Response,
+    Tried,
+)
 """Classes whose messages have a sequence number."""
 
 _NUMBERED: Final[dict[str, Any]] = {
