@@ -178,7 +178,8 @@ def test_a_port_that_is_taken_is_a_trouble_and_no_end(tmp_path: Path):
 
 def test_a_host_that_is_none_is_refused():
     """An address that cannot be listened on is an error with a hint."""
-    made = Door(HttpSettings(host="256.1.1.1"), dict, None, lambda: None, time.monotonic)  # type: ignore[arg-type]
+    sink: Any = None
+    made = Door(HttpSettings(host="256.1.1.1"), dict, sink, lambda: None, time.monotonic)
     with pytest.raises(StateError, match=r"256\.1\.1\.1"):
         made.start()
     assert made.port == 0
