@@ -98,6 +98,8 @@ def make_home(folder: Path, port: int, columns: int) -> None:
         file.write(
             f'\n[device]\nname = "{DEVICE}"\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
             "reconnect_s_min = 0.1\nreconnect_s_max = 0.5\n"
+            # What is sent to the peer must not wait here for the next turn.
+            "session_expiry_s = 0\n"
             f'[streams.{STREAM}]\nsource = "topic"\n'
         )
 
