@@ -42,7 +42,8 @@ class Broker:
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
-            "max_inflight_messages 100\nuser root\n" + "".join(f"{line}\n" for line in lines),
+            "max_inflight_messages 100\nset_tcp_nodelay true\nuser root\n"
+            + "".join(f"{line}\n" for line in lines),
             "utf-8",
         )
         self._process: subprocess.Popen[bytes] | None = None
