@@ -118,8 +118,8 @@ class Daemon:
         self.desk = self._make_desk()
         self.loop.desk = self.desk
         self.sources: dict[str, Source] = {}
-        questions = Questions(self.loop, lambda: self.snapshot)
-        self.control = Control(self.folder, questions.ask)
+        self.questions = Questions(self.loop, lambda: self.snapshot)
+        self.control = Control(self.folder, self.questions.ask)
         self.door: Any = None
 
     def _make_desk(self) -> Desk:

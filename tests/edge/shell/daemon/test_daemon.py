@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from edge.core import ConfigError, ForgetRequest, Selector, StateError
 from edge.shell.daemon import health
+from edge.shell.daemon.daemon import Daemon
+from edge.shell.daemon.notify import Notifier
 from edge.shell.outbox import Outbox, OutboxSettings
 from edge.shell.sources import Flaw, Given, Measurement
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
@@ -264,3 +269,42 @@ def _both(here: Served, ear, done) -> None:
         assert time.monotonic() < end, "waited in vain"
         here.daemon.loop.turn(0.01)
         ear.broker.pump(0.01)
+
+
+def test_the_watchdog_is_fed_by_the_loop_alone(tmp_path: Path):
+    """Turning the loop feeds it; time that passes without a turn does not."""
+    folder = daemon_home(tmp_path, HTTP)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(0.3)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        daemon = Daemon(folder, output=io.BytesIO(), notifier=Notifier(environment))
+        daemon.start()
+        said = _said(manager)
+        assert b"READY=1" in said
+        assert b"WATCHDOG=1" not in said
+        for _ in range(5):
+            daemon.loop.turn(0.06)
+        assert _said(manager).count(b"WATCHDOG=1") >= 2
+        daemon.close()
+        assert b"STOPPING=1" in _said(manager)
+
+
+def _said(manager: socket.socket) -> list[bytes]:
+    """What the manager has heard, until it hears nothing more."""
+    said = []
+    with suppress(TimeoutError):
+        while True:
+            said.append(manager.recv(4096))
+    return said
+
+
+def test_a_second_signal_hurries(tmp_path: Path):
+    """Asked twice, it does not wait for what is on its way, and still writes what waits."""
+    process = Process(daemon_home(tmp_path, STDIN))
+    process.say(json.dumps(vector(1).tolist()))
+    process.hear()
+    process.process.send_signal(signal.SIGINT)
+    assert process.stop() < 5
+    with Outbox(tmp_path / "outbox.db", OutboxSettings()) as left:
+        assert left.losses == ()
