@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
     for _ in range(2):
         with served(folder) as here:
             here.daemon.intake.offer(measure())
-            here.until(lambda here=here: here.kinds("decision"))
+            here.until(partial(here.kinds, "decision"))
             seen += here.kinds("decision")
     assert [one["observation_id"] for one in seen] == ["door:1-1", "door:2-1"]
     assert seen[0]["sequence"] < seen[1]["sequence"]

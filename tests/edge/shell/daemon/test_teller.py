@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def teller(tmp_path: Path) -> Iterator[Teller]:
         yield Teller(outbox, Wording("gw1"), Mouth(), Clock())
 
 
-def test_decisions_go_at_once_and_acknowledgements_when_durable(teller: Teller, monkeypatch):
+def test_decisions_go_at_once_and_acknowledgements_when_durable(teller: Any, monkeypatch):
     """A commit that fails holds acknowledgements back, with what was to happen after them."""
     settled: list[int] = []
     teller.tell(DECISION)
@@ -62,7 +63,7 @@ def test_decisions_go_at_once_and_acknowledgements_when_durable(teller: Teller, 
     assert settled == [1]
 
 
-def test_an_answer_goes_to_who_asked(teller: Teller):
+def test_an_answer_goes_to_who_asked(teller: Any):
     """With their correlation data, to their topic."""
     teller.answer(Ack("s:1", 1), "auricle/v1/ann/response/x", b"n1", kept=True)
     teller.flush()
@@ -70,7 +71,7 @@ def test_an_answer_goes_to_who_asked(teller: Teller):
     assert (topic, reply) == ("auricle/v1/ann/response/x", Reply(b"n1"))
 
 
-def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(teller: Teller):
+def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(teller: Any):
     """LOST comes again; a reason code that says no becomes a gap."""
     teller.tell(DECISION)
     teller.tell(DECISION)
@@ -85,7 +86,7 @@ def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(telle
     assert (gap["schema"], gap["first"], gap["reason"]) == ("auricle/v1/gap", 2, "refused")
 
 
-def test_without_room_messages_wait_in_order(teller: Teller):
+def test_without_room_messages_wait_in_order(teller: Any):
     """What finds no room is due again, first."""
     teller.mouth.room = 2
     for _ in range(4):
@@ -96,7 +97,7 @@ def test_without_room_messages_wait_in_order(teller: Teller):
     assert [said["sequence"] for _, said, _ in teller.mouth.said] == [1, 2, 3, 4]
 
 
-def test_any_dataclass_can_be_told(teller: Teller):
+def test_any_dataclass_can_be_told(teller: Any):
     """Kinds of message that nobody here knows go to `event/`."""
     teller.tell(ClockJump(5.0, "set"))
     teller.flush()

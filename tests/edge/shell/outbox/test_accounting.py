@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,12 +19,14 @@ from hypothesis.stateful import (
 )
 
 from edge.core import StateError
-from edge.shell.outbox import Entry, Loss, Outbox, OutboxSettings, storage
+from edge.shell.outbox import Entry, Loss, Outbox, OutboxSettings
+from edge.shell.outbox import storage as module
 
 S = 10**9
 LIMITS = OutboxSettings(
     bytes_max=4_000, memory_bytes_max=2_000, age_s_max=50.0, commit_count=5, replay_per_s=1_000.0
 )
+storage: Any = module
 KEYS = st.sampled_from(["", "a", "b", "c"])
 
 
@@ -42,7 +45,7 @@ class Accounting(RuleBasedStateMachine):
         self.real = storage.transaction
         self.broken = ""
         self.heard_now: set[int] = set()
-        storage.transaction = self._transaction  # type: ignore[assignment]
+        storage.transaction = self._transaction
         self.heard: set[int] = set()
         self.lost: set[int] = set()
         self.given: set[int] = set()
