@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .daemon import Daemon
 
 GOOD: Final = f"{SETTINGS}.last-good"
-OF_HOMES: Final = ("encoder", "knowledge", "detector", "growth", "candidates")
+OF_HOMES: Final = ("encoder", "knowledge", "detector", "growth", "candidates", "bundles", "fleet")
 SOURCE_S: Final = 0.5
 
 
