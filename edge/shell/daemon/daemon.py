@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import structlog
 
-from ...core import Actuate, ConfigError, EdgeError
+from ...core import Actuate, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
@@ -107,7 +107,7 @@ class Daemon:
             self.notifier,
         )
         self.loop.every_second = self._each_second
-        self.sparkplug = self._make_sparkplug(version)
+        self.sparkplug = self._make_sparkplug()
         self.loop.beside = self.sparkplug
         self.desk = self._make_desk()
         self.loop.desk = self.desk
@@ -131,21 +131,28 @@ class Daemon:
 
         device = self.settings.device.known_as
         mqtt = rooted(self.settings.mqtt, self.folder)
-        presence = make_presence(mqtt, device, version, self.settings.streams, self.clock.now_ns)
+        presence = make_presence(mqtt, device, version, self._deciding, self.clock.now_ns)
         return Broker(mqtt, device, self._arrive, presence)
 
-    def _make_sparkplug(self, version: str) -> Any | None:
-        mqtt = self.settings.mqtt
+    def _make_sparkplug(self) -> Any | None:
+        mqtt, device = self.settings.mqtt, self.settings.device.known_as
         if mqtt is None or mqtt.sparkplug is None:
             return None
-        try:
-            from ..telemetry import Sparkplug
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"[mqtt.sparkplug]: {error}", "install the extra: pip install 'auricle[sparkplug]'"
-            ) from error
-        names, device = self.settings.streams, self.settings.device.known_as
-        return Sparkplug(rooted(mqtt, self.folder), device, version, names, self.clock.now_ns)
+        from ..telemetry import make_sparkplug
+
+        mqtt = rooted(mqtt, self.folder)
+        return make_sparkplug(mqtt, device, program_version(), self._deciding(), self.clock.now_ns)
+
+    def _deciding(self) -> list[str]:
+        """The streams that decisions are made on."""
+        streams = self.settings.streams
+        return [name for name, stream in streams.items() if stream.kind == "sample"]
+
+    def reannounce(self) -> None:
+        """Announce other streams than before."""
+        if self.sparkplug is not None:
+            self.sparkplug.restream(self._deciding())
+        self.line.rebirth()
 
     def reopen_door(self) -> None:
         """Listen for requests where the settings say so; a port that is taken is a trouble."""
@@ -179,6 +186,11 @@ class Daemon:
         self.teller.mouth = self.loop.line = self.line
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()
+        if self.sparkplug is not None:
+            self.sparkplug.stop(FAREWELL_S)
+        self.sparkplug = self.loop.beside = self._make_sparkplug()
+        if self.sparkplug is not None:
+            self.sparkplug.start()
 
     # --- running ---------------------------------------------------------------------------------
 

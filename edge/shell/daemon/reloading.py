@@ -94,6 +94,7 @@ def _restream(daemon: "Daemon", before: Settings, now: Settings) -> None:
     streams = make_streams(now, daemon.run_name, daemon.intake.streams)
     daemon.loop.restream(streams)
     daemon.line.subscribe(filters_of(now, daemon.topics))
+    daemon.reannounce()
     daemon.start_sources()
 
 
