@@ -115,12 +115,17 @@ class Daemon:
         self.loop.every_second = self._each_second
         self.sparkplug = self._make_sparkplug()
         self.loop.beside = self.sparkplug
-        self.desk = self._make_desk()
-        self.loop.desk = self.desk
+        self.restaff()
         self.sources: dict[str, Source] = {}
         self.questions = Questions(self.loop, lambda: self.snapshot)
         self.control = Control(self.folder, self.questions.ask)
         self.door: Any = None
+
+    def restaff(self) -> None:
+        """Take commands and contributions as the settings say now; raises ConfigError where a key
+        of theirs cannot be used."""
+        self.desk = self._make_desk()
+        self.loop.desk = self.desk
 
     def _make_desk(self) -> Desk:
         settings, floor, member = self.settings, DaemonFloor(self), None
