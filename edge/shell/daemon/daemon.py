@@ -18,7 +18,6 @@ from ..fleet.member import Member
 from ..footprint import give_back
 from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
-from ..sources.port import Port
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
 from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
@@ -369,6 +368,8 @@ class Daemon:
 
     def _actuate(self, effect: Actuate) -> None:
         source = self.sources.get(effect.stream)
+        from ..sources.port import Port
+
         if isinstance(source, Puller) and isinstance(source.reader, Port):
             source.reader.actuate(effect.channel, effect.value)
 
