@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -17,11 +16,12 @@ from threadpoolctl import threadpool_limits
 
 import encoder
 import hdc
-from edge import Config, Observation, Runtime, Store
+from edge import Config, Runtime, Store
 from edge.core import Enrol, Fact, Knowledge, Survey
 from edge.shell.home import create_home
 
 from . import serving
+from .handling import Handler, Replay, vectors
 from .report import Report, Row
 
 BITS, WIDTH = 8_192, 1_280
@@ -32,17 +32,6 @@ BLOCKS = 60
 STARTS = 3
 
 Features = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Replay:
-    """A model that takes ready features for those of the shipped encoder."""
-
-    card: encoder.Card
-
-    def encode(self, payload: object) -> encoder.Features:
-        """Hand the features through."""
-        return encoder.Features(np.asarray(payload, np.uint8))
 
 
 def run(_data: Path | None) -> Report:
@@ -71,6 +60,8 @@ def _summary(rows: Iterable[Row]) -> dict[str, float]:
         "detect_us_10000": at["auricle", "detect_us_10000"],
         "read_us_10000": at["plain read", "detect_us_10000"],
         "handle_overhead_us": at["auricle", "handle_overhead_us"],
+        "vector_overhead_us": at["auricle", "vector_overhead_us"],
+        "after_label_ms": at["auricle", "image_after_label_ms"],
         "encode_us": at["onnxruntime", "encode_us"],
         "overhead_ratio": at["auricle", "handle_overhead_us"] / at["onnxruntime", "encode_us"],
         "speedup_vs_torchhd": (peer + at["torchhd", "detect_us_100"]) / ours,
@@ -176,16 +167,17 @@ def _handling(path: Path) -> list[Row]:
             for effect in runtime.handle(event):
                 store.apply(effect)
         samples = [clouds(number, 100_000 + number) for number in range(256)]
-        numbers = iter(range(10**9))
+        handler = Handler(runtime, store.apply, samples)
+        handled = Row("auricle", "handle_overhead_us", _time_us(handler.show))
+        stages = _stages(runtime.knowledge, samples)
+        return [handled, *stages, *handler.rows("image"), *_small()]
 
-        def handle() -> None:
-            number = next(numbers)
-            event = Observation("cam", number, number, samples[number % len(samples)])
-            for effect in runtime.handle(event):
-                store.apply(effect)
 
-        handled = Row("auricle", "handle_overhead_us", _time_us(handle))
-        return [handled, *_stages(runtime.knowledge, samples)]
+def _small() -> list[Row]:
+    """The same with a small vector card, on a ledger in memory."""
+    handler = vectors()
+    handled = Row("auricle", "vector_overhead_us", _time_us(handler.show))
+    return [handled, *handler.rows("vector")]
 
 
 def _stages(known: Knowledge, samples: list[Features]) -> list[Row]:

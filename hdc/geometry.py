@@ -18,6 +18,7 @@ from .vectors import WORD_BITS, Words, random_words
 Slices = tuple[tuple[int, int], ...]
 
 BITS_SPREAD = 32
+_ROWS = 32
 _KEY_SEED = 0x6B6579
 
 
@@ -97,11 +98,18 @@ class Geometry:
                 f"coding expects uint8 features [n, {self.width}], found {rows.dtype} {rows.shape}",
                 "quantise with the model card that this geometry was made for",
             )
-        first = rows[:, slice(*self.slices[0])]
-        values = np.empty((len(rows), self.values), dtype=np.int64)
-        for block, (start, stop) in zip(self.blocks, self.spans, strict=True):
-            values[:, start:stop] = block.code(rows)
-        return Codes(project(first, self.seed, self.bits), values)
+        made = Codes(
+            np.empty((len(rows), words_of(self)), dtype=np.uint64),
+            np.empty((len(rows), self.values), dtype=np.int64),
+        )
+        # A few rows at a time: what many take in between no longer fits the processor's cache.
+        for at in range(0, len(rows), _ROWS):
+            part = slice(at, at + _ROWS)
+            for block, (start, stop) in zip(self.blocks, self.spans, strict=True):
+                made.values[part, start:stop] = block.code(rows[part])
+            first = rows[part, slice(*self.slices[0])]
+            made.bits[part] = project(first, self.seed, self.bits)
+        return made
 
     @cached_property
     def fingerprint(self) -> str:

@@ -5,7 +5,7 @@
 
 Everything is drawn from seeds: loads of NSFNET and of random backbones under failures, and other
 series (seasons, persistent noise, shifts, bursts, switching machines, whole numbers).  One machine
-and torch version gives the same bytes.  About 10 minutes on one core.  --check compares errors on
+and torch version gives the same bytes.  Some minutes on one core.  --check compares errors on
 held-out NSFNET, and on ETTh1 and ELEC2 from the folder DATA: mean |error| over that of last value.
 """
 

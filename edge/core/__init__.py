@@ -3,7 +3,7 @@
 from .adaptors import Record
 from .admission import admit
 from .config import Config
-from .contributions import Contribution
+from .contributions import Contribution, flaw_of
 from .errors import (
     ConfigError,
     EdgeError,
@@ -16,6 +16,7 @@ from .errors import (
 from .events import (
     Abandon,
     Ack,
+    Actuate,
     Adopt,
     Attempt,
     Candidate,
@@ -58,6 +59,7 @@ from .runtime import Model, Runtime
 __all__ = [
     "Abandon",
     "Ack",
+    "Actuate",
     "Adopt",
     "Attempt",
     "Batch",
@@ -113,6 +115,7 @@ __all__ = [
     "admit",
     "derive",
     "digest_facts",
+    "flaw_of",
     "gather",
     "take",
 ]

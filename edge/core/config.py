@@ -21,6 +21,7 @@ class Config:
     adaptor with its head may take, a sample where it applies.
     forecast: whether series are followed.  horizons: steps ahead.  periods: (stream, steps) of the
     series whose season is known.
+    alarm_outputs: (stream, channel) of outputs that are 1 while the stream has left known ground.
     """
 
     seed: int = 1
@@ -35,6 +36,7 @@ class Config:
     forecast: bool = True
     horizons: tuple[int, ...] = HORIZONS
     periods: tuple[tuple[str, int], ...] = ()
+    alarm_outputs: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value that cannot be used."""

@@ -361,6 +361,15 @@ class Publish:
     message: Message
 
 
+@dataclass(frozen=True, slots=True)
+class Actuate:
+    """An output to set on the device that a stream comes from.  value: in the output's own unit."""
+
+    stream: str
+    channel: int
+    value: int
+
+
 Effect = (
     Publish
     | Remember
@@ -373,4 +382,5 @@ Effect = (
     | Retire
     | Attempt
     | Nominate
+    | Actuate
 )

@@ -21,6 +21,8 @@ from .config import Config
 from .contributions import Contribution
 from .events import (
     Ack,
+    Actuate,
+    DriftAlarm,
     Effect,
     Enrol,
     Erase,
@@ -85,6 +87,7 @@ class Runtime:
         self, config: Config, model: Model, ledger: Ledger, weights: State | None = None
     ) -> None:
         self.config = config
+        self._alarm_outputs = dict(config.alarm_outputs)
         self.series = Series(config, weights)
         self._model = model
         self._width = model.card.width
@@ -135,6 +138,9 @@ class Runtime:
             return
         for said in self._watch.look(event, features, self.knowledge):
             yield said if isinstance(said, Nominate) else Publish(said)
+            if isinstance(said, DriftAlarm) and said.stream in self._alarm_outputs:
+                channel = self._alarm_outputs[said.stream]
+                yield Actuate(said.stream, channel, int(said.raised))
 
     # --- learning -------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ def train_network(
     kind: "cfc" or "gru".  shares: how often a window comes from each stream, in proportion; every
     stream is longer than WINDOW.  `steps` of Adam with a cosine rate, Huber loss (Huber 1964).
     start: arrays to go on from, at a quarter of the rate.  Bit-equal on one machine for the same
-    arguments.  Cost: about 60 ms a step.
+    arguments.  Cost: about 20 ms a step.
     """
     random = np.random.default_rng(seed)
     first = _start(kind, random) if start is None else start

@@ -16,7 +16,7 @@ def study(job: StudyJob) -> StudyResult:
     """Train on the first four fifths of a recording, judge on the rest.
 
     The network is handed out where its mean error over all horizons is below that of the one it
-    started from.  Bit-equal on one machine for the same job.  Cost: about 60 ms a round.
+    started from.  Bit-equal on one machine for the same job.  Cost: about 20 ms a round.
     """
     lessons = make_lessons(job.values, job.elapsed_s, job.period or None)
     cut = int(len(job.values) * (1 - HELD_OUT))

@@ -97,7 +97,7 @@ def show_attached(attached: Attachment) -> None:
     """Print what came over a port."""
     say(
         f"# {attached.readings} readings, {attached.gaps} missed, {attached.alarms} outputs set,"
-        f" {attached.link.counters.frames_damaged} frames damaged"
+        f" {attached.device.link.counters.frames_damaged} frames damaged"
     )
 
 

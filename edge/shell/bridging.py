@@ -1,30 +1,37 @@
 """A port attached to a home: readings become observations, drift alarms set an output."""
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
-import encoder
 import firmware_bridge as bridge
 
-from ..core import DriftAlarm, Message, Observation
+from ..core import Actuate, Message, Observation
 from .home import Home
-
-COMMAND_IDS: Final = 1 << 32
-STREAM_ON: Final = 1
-"""The reference application's action that starts readings; docs/firmware.md."""
+from .sources.port import Device
 
 NS_PER_MS: Final = 1_000_000
+STREAMS_MAX: Final = 256
+"""Streams that a device can have: their number is a byte."""
 
 
-def open_link(place: str, baud: int) -> tuple[bridge.Transport, bridge.Link]:
-    """Open a port, and a link with a session of its own; raises BridgeError."""
-    return bridge.open_transport(place, baud), bridge.Link(secrets.randbelow((1 << 32) - 1) + 1)
+def attach(home: Home, link: bridge.Link, stream: str) -> "Attachment":
+    """Return the attachment of a link to a home."""
+    return Attachment(home, Device(link, home.model.card.width), stream)
+
+
+def name_of(stream: str, number: int) -> str:
+    """Return the name at the home of a device's stream: the port's own for stream 0."""
+    return f"{stream}-{number}" if number else stream
+
+
+def alarm_outputs(stream: str, channel: int | None) -> dict[str, int]:
+    """Return the output of every stream that a port may have, as `Home` takes them."""
+    if channel is None:
+        return {}
+    return {name_of(stream, number): channel for number in range(STREAMS_MAX)}
 
 
 def turns(
@@ -41,27 +48,24 @@ class Attachment:
     """Readings of one port, fed to a home.
 
     stream: name of the port's stream 0 at the home; others get their number behind it.
-    alarm_channel: output that is 1 while the stream has left known ground, None for none.
     gaps: readings that will not come, counted; alarms: outputs that were set.
     """
 
     home: Home
-    link: bridge.Link
+    device: Device
     stream: str
-    alarm_channel: int | None = None
     readings: int = 0
     gaps: int = 0
     alarms: int = 0
     _base: int = field(default_factory=lambda: time.time_ns() // NS_PER_MS)
     _last: int = 0
-    _command: int = 0
 
     def take(self, event: bridge.Event) -> tuple[Message, ...]:
         """Feed one event of the link; returns what the home has to say."""
         if isinstance(event, bridge.Connected):
             # The device counts from 0 again; ids of observations never repeat.
             self._base = max(self._base, self._last + 1)
-            self.link.send(bridge.Command(self._next_id(), STREAM_ON, b"\x01"))
+            self.device.greet()
         elif isinstance(event, bridge.Gap):
             self.gaps += event.count
         elif isinstance(event, bridge.Reading):
@@ -69,36 +73,20 @@ class Attachment:
             return self._observe(event)
         return ()
 
+    def actuate(self, effect: Actuate) -> None:
+        """Set an output of the device."""
+        self.alarms += self.device.set(effect.channel, effect.value)
+
     def _observe(self, reading: bridge.Reading) -> tuple[Message, ...]:
         self._last = self._base + reading.sequence
-        name = f"{self.stream}-{reading.stream}" if reading.stream else self.stream
-        told = self.home.feed(
-            Observation(name, self._last, self._captured_ns(reading), self._payload(reading))
+        return self.home.feed(
+            Observation(
+                name_of(self.stream, reading.stream),
+                self._last,
+                self.device.captured_ns(reading),
+                self.device.measure(reading),
+            )
         )
-        for message in told:
-            if isinstance(message, DriftAlarm) and self.alarm_channel is not None:
-                self._set(self.alarm_channel, int(message.raised))
-        return told
-
-    def _payload(self, reading: bridge.Reading) -> object:
-        """Features where the device has quantised them itself, else numbers for the encoder."""
-        values = np.frombuffer(reading.values, np.dtype(reading.dtype).newbyteorder("<"))
-        if reading.dtype == "uint8" and len(values) == self.home.model.card.width:
-            return encoder.Features(values)
-        return values.astype(np.float32)
-
-    def _captured_ns(self, reading: bridge.Reading) -> int:
-        """When it was measured, on this machine's clock; now before the clocks are compared."""
-        local_ns = self.link.clock.local_ns(reading.captured_at_ns)
-        now_ns = time.time_ns()
-        return now_ns if local_ns is None else now_ns - (time.monotonic_ns() - local_ns)
-
-    def _set(self, channel: int, value: int) -> None:
-        self.alarms += self.link.send(bridge.Actuate(self._next_id(), channel, value))
-
-    def _next_id(self) -> int:
-        self._command = (self._command + 1) % COMMAND_IDS
-        return self._command
 
 
 def event_as_data(event: bridge.Event) -> dict[str, Any]:

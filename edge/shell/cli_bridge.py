@@ -9,12 +9,13 @@ import typer
 
 from ..core import ConfigError, Decision
 from . import bridge_view, views
-from .bridging import Attachment, event_as_data, open_link, totals, turns
+from .bridging import alarm_outputs, attach, event_as_data, totals, turns
 from .cli_options import HERE, HomeOption, JsonOption
 from .extraction_liquid import export_forecaster
 from .extraction_plan import KIB, Budget, Wish, plan_export, read_ground, write_export
 from .home import Home
 from .settings import read_settings
+from .sources.port import open_link
 from .weights import read_weights, shipped_weights
 
 BaudOption = Annotated[int, typer.Option(help="Bits a second of a serial port.")]
@@ -44,8 +45,10 @@ def bridge(
     if not port:
         raise ConfigError("attaching a port: none was named", "name it with --port")
     transport, link = open_link(port, baud)
-    with closing(transport), Home(home) as opened:
-        attached = Attachment(opened, link, stream, alarm_channel)
+    outputs = alarm_outputs(stream, alarm_channel)
+    with closing(transport), Home(home, outputs=outputs) as opened:
+        attached = attach(opened, link, stream)
+        opened.actuate = attached.actuate
         if not as_json:
             views.show_prediction_names()
         for event in turns(link, transport, seconds):

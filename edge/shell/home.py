@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ import encoder
 
 from ..core import (
     Abandon,
+    Actuate,
     ConfigError,
     DriftAlarm,
     Effect,
@@ -26,10 +28,12 @@ from ..core import (
     Publish,
     Runtime,
     Selector,
+    StateCorruptError,
     StateError,
     Survey,
     Wanted,
 )
+from .bundles.health import Health, Tried
 from .durable import discard, write_text
 from .footprint import give_back
 from .raws import Raws
@@ -66,7 +70,9 @@ class Home:
     to be grown.  Close it after use.
 
     erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
-    for a label could not be kept, or nothing.
+    for a label could not be kept, or nothing.  outputs: by stream, the output of its device that is
+    1 while the stream has left known ground.  actuate: set it to be called with outputs to set.
+    settings: in place of those in the folder.
     Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
     """
 
@@ -76,11 +82,15 @@ class Home:
         *,
         writable: bool = True,
         erased: Callable[[tuple[str, ...]], None] | None = None,
+        outputs: Mapping[str, int] | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.folder = folder
+        self.actuate: Callable[[Actuate], None] | None = None
+        self._outputs = tuple((outputs or {}).items())
         self.trouble = ""
         self._erased = erased
-        self.settings = read_settings(folder)
+        self.settings = read_settings(folder) if settings is None else settings
         with ExitStack() as opened:
             self.model = Intake(open_encoder(folder, self.settings))
             opened.callback(self.model.close)
@@ -92,6 +102,8 @@ class Home:
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
         self._raws = Raws() if self.settings.candidates.raw else None
         self._stirred = True
+        self.trial: Health | None = None
+        self._watch_trial()
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, return what is to be told.
@@ -105,10 +117,13 @@ class Home:
             self._raws.add(event.key, event.payload)
         try:
             told = tuple(self._applied(self.runtime.handle(event)))
-        except StateError:
-            self.worker.stop()
-            self.runtime = self._open_runtime()
+        except StateError as error:
+            if self.trial is not None and isinstance(error, StateCorruptError):
+                self.end_trial(f"what it brought cannot be used: {error.message}")
+            self.reopen()
             raise
+        if self.trial is not None:
+            self.trial.note(event, told)
         opened = any(isinstance(message, DriftAlarm | Wanted) for message in told)
         if not isinstance(event, Observation):
             self._stirred = True
@@ -122,6 +137,44 @@ class Home:
         waits."""
         result = self.worker.poll()
         return () if result is None else self.feed(Grown(result))
+
+    def look_after_trial(self) -> tuple[Tried, ...]:
+        """Take the bundle on trial back where it does badly; returns what is to be told."""
+        reason = self.trial.trouble(time.time_ns(), time.monotonic()) if self.trial else ""
+        return (self.end_trial(reason),) if reason else ()
+
+    def confirm_trial(self) -> Tried:
+        """Keep the bundle on trial; raises StateError where there is none."""
+        said = self.trial_state()
+        self.store.trials.confirm()
+        self.trial = None
+        return replace(said, state="confirmed")
+
+    def end_trial(self, reason: str) -> Tried:
+        """Go back to what was before the bundle on trial; raises StateError where there is none."""
+        said = self.trial_state()
+        self.store.trials.revert()
+        self.trial = None
+        self.reopen()
+        return replace(said, state="reverted", reason=reason)
+
+    def trial_state(self) -> Tried:
+        """Say how the bundle on trial does; raises StateError where there is none."""
+        if self.trial is None:
+            raise StateError("looking for a trial: no bundle is on trial", "import one first")
+        return self.trial.tried("on trial")
+
+    def reopen(self) -> None:
+        """Derive everything from the file again; a growth under way is lost."""
+        self.worker.stop()
+        self.runtime = self._open_runtime()
+        self._watch_trial()
+
+    def _watch_trial(self) -> None:
+        trial = self.store.trials.current()
+        if trial is None or (self.trial is not None and self.trial.trial == trial):
+            return
+        self.trial = Health(trial, self.settings.bundles, time.monotonic())
 
     def stamp(self) -> str:
         """Write down the knowledge's digest for later verification, and return it."""
@@ -168,9 +221,10 @@ class Home:
         self.close()
 
     def _open_runtime(self) -> Runtime:
+        config = replace(self.settings.config(), alarm_outputs=self._outputs)
         own = self.settings.forecast.weights
         weights = read_weights(self.folder / own) if own else shipped_weights()
-        return Runtime(self.settings.config(), self.model, self.store, weights)
+        return Runtime(config, self.model, self.store, weights)
 
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
         for effect in effects:
@@ -182,6 +236,9 @@ class Home:
                     give_back()
                 case Abandon():
                     self.worker.stop()
+                case Actuate():
+                    if self.actuate is not None:
+                        self.actuate(effect)
                 case Nominate():
                     self._nominate(effect)
                 case Erase():

@@ -39,7 +39,7 @@ def study_recording(
 
     values: [steps, channels], NaN where missing; elapsed_s: [steps], seconds since the sample
     before.  beat: called now and then while it runs.  Raises ConfigError for a recording that is
-    too short or too long, EdgeError where the process fails.  Cost: about 60 ms a round on a core
+    too short or too long, EdgeError where the process fails.  Cost: about 20 ms a round on a core
     that others may take first; up to MEMORY_MIB_MAX.
     """
     steps, channels = values.shape

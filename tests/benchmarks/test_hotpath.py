@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import encoder
-from benchmarks import hotpath, serving
+from benchmarks import handling, hotpath, serving
 from benchmarks.report import Row
 
 ROWS = [
@@ -17,6 +17,8 @@ ROWS = [
     Row("auricle", "detect_us_10000", 700.0),
     Row("plain read", "detect_us_10000", 400.0),
     Row("auricle", "handle_overhead_us", 100.0),
+    Row("auricle", "vector_overhead_us", 90.0),
+    Row("auricle", "image_after_label_ms", 400.0),
     Row("onnxruntime", "encode_us", 2500.0),
     Row("auricle", "rss_mib", 95.0),
     Row("onnxruntime", "rss_mib", 75.0),
@@ -33,6 +35,8 @@ def test_the_summary_has_its_keys_and_ratios():
         "detect_us_100",
         "detect_us_10000",
         "handle_overhead_us",
+        "vector_overhead_us",
+        "after_label_ms",
         "encode_us",
         "overhead_ratio",
         "speedup_vs_torchhd",
@@ -54,7 +58,7 @@ def test_features_are_replayed():
     """The model without an encoder hands features through."""
     card = encoder.vector_card(3)
     features = np.array([1, 2, 3], np.uint8)
-    np.testing.assert_array_equal(hotpath.Replay(card).encode(features).values, features)
+    np.testing.assert_array_equal(handling.Replay(card).encode(features).values, features)
 
 
 def test_a_bare_process_is_measured(tmp_path: Path):
@@ -63,3 +67,16 @@ def test_a_bare_process_is_measured(tmp_path: Path):
     assert footprint.rss_mib > 20
     assert footprint.start_s > 0
     assert footprint.loaded == ()
+
+
+def test_a_small_card_is_shown_its_samples(monkeypatch):
+    """The vector card's runtime decides and learns, and says how long it took."""
+    monkeypatch.setattr(handling, "HANDLED", 20)
+    monkeypatch.setattr(handling, "LABELLED", 1)
+    handler = handling.vectors()
+    handler.show()
+    assert {row.metric for row in handler.rows("vector")} == {
+        "vector_p50_us",
+        "vector_p99_us",
+        "vector_after_label_ms",
+    }

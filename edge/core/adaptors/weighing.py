@@ -1,13 +1,16 @@
 """How much the other domains' facts weigh in a domain's head, and how strongly it is penalised:
 chosen by leaving own facts out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Reals = NDArray[np.float64]
+Left = Callable[[float, float], float]
 
 RIDGES: Final = (0.1, 0.3, 1.0, 3.0)
 RIDGE_USUAL: Final = 0.3
@@ -37,13 +40,12 @@ def choose_weight(inputs: Floats, targets: Floats, count: int, stands: float) ->
 
     inputs: float32 [n, out], targets: [n, k], about their means, unweighted, `count` own facts
     first.  stands: how many facts one of the others stands for, over how many an own one does.
-    Every error is in closed form (Allen 1974).  Cost: the products of all rows, and two small
-    solves a weight.
+    Every error is in closed form (Allen 1974).  Cost: the products of all rows or of all
+    columns, whichever are fewer, and one or two small solves a weight.
     """
-    gram, energy = _products(inputs)
+    left_out, energy = _leaver(inputs, targets, count)
     penalty = RIDGE_USUAL * energy + PENALTY_MIN
-    errors = {one: _left_out(gram, targets, count, penalty, stands * one) for one in WEIGHTS}
-    return _least(errors, WEIGHT_USUAL)
+    return _least({one: left_out(penalty, stands * one) for one in WEIGHTS}, WEIGHT_USUAL)
 
 
 def choose_ridge(inputs: Floats, targets: Floats, count: int, weight: float) -> float:
@@ -51,17 +53,23 @@ def choose_ridge(inputs: Floats, targets: Floats, count: int, weight: float) -> 
 
     Arguments and cost as in `choose_weight`; weight: of one of the others, over that of an own one.
     """
-    gram, energy = _products(inputs)
-    errors = {
-        one: _left_out(gram, targets, count, one * energy + PENALTY_MIN, weight) for one in RIDGES
-    }
+    left_out, energy = _leaver(inputs, targets, count)
+    errors = {one: left_out(one * energy + PENALTY_MIN, weight) for one in RIDGES}
     return _least(errors, RIDGE_USUAL)
 
 
-def _products(inputs: Floats) -> tuple[Floats, float]:
-    """Return the products of all rows, and the mean energy of a row."""
+def _leaver(inputs: Floats, targets: Floats, count: int) -> tuple[Left, float]:
+    """Return what sums the squared errors of the own facts, each left out once, at a penalty and a
+    weight; and the mean energy of a row."""
+    if 2 * inputs.shape[1] <= count:
+        own, other = inputs[:count].astype(np.float64), inputs[count:].astype(np.float64)
+        sums = own.T @ own, other.T @ other
+        sought = own.T @ targets[:count], other.T @ targets[count:]
+        energy = float(np.trace(sums[0]) + np.trace(sums[1])) / len(inputs)
+        return partial(_left_out_primal, own, targets[:count], sums, sought), energy
     gram = inputs @ inputs.T
-    return gram, float(np.trace(gram)) / len(gram)
+    energy = float(np.trace(gram)) / len(gram)
+    return partial(_left_out, gram, targets, count), energy
 
 
 def _least(errors: dict[float, float], usual: float) -> float:
@@ -70,8 +78,26 @@ def _least(errors: dict[float, float], usual: float) -> float:
     return best if errors[best] < (1 - GAIN_MIN) * errors[usual] else usual
 
 
+def _left_out_primal(
+    own: Reals,
+    targets: Floats,
+    sums: tuple[Reals, Reals],
+    sought: tuple[Reals, Reals],
+    penalty: float,
+    weight: float,
+) -> float:
+    """Sum the errors by columns, where they are few.  sums, sought: of the products of own and of
+    other facts, with themselves and with their targets."""
+    matrix = sums[0] + weight * sums[1]
+    matrix.flat[:: len(matrix) + 1] += penalty
+    inverse = np.linalg.inv(matrix)
+    left = targets - own @ (inverse @ (sought[0] + weight * sought[1]))
+    leverage = np.vecdot(own @ inverse, own)
+    return float(np.square(left / (1 - leverage)[:, None]).sum())
+
+
 def _left_out(gram: Floats, targets: Floats, count: int, penalty: float, weight: float) -> float:
-    """Sum the squared errors of the own facts, each left out once, at a weight."""
+    """Sum the errors by facts: products of all rows, own ones first."""
     support = gram[count:, count:].copy()
     support.flat[:: len(support) + 1] += penalty / weight
     across = np.linalg.solve(support, gram[count:, :count])

@@ -312,9 +312,9 @@ def _bound(arrays: Arrays, name: str, width: int) -> Floats:
 def _array(arrays: Arrays, name: str, shape: tuple[int, ...] | None = None) -> Floats:
     """The array of a name, in floats; raises StateError where it is missing or does not fit."""
     found = arrays.get(name)
-    if found is None or found.dtype.kind != "f" or not np.isfinite(found).all():
+    if found is None or found.dtype.kind != "f" or not found.size or not np.isfinite(found).all():
         raise _unfit(f"finite floats named {name}", "none" if found is None else "others")
-    if shape is not None and found.shape != shape:
+    if not found.ndim or (shape is not None and found.shape != shape):
         raise _unfit(f"{name} of shape {shape}", f"{found.shape}")
     return found
 

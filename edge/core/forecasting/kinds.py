@@ -12,7 +12,14 @@ from .networks import Linear, echo, gru, liquid, ltc
 from .plain import Last, Mean, Profile, Seasonal
 from .regressed import lags, season, short
 
-POOL: Final[tuple[Maker, ...]] = (Last, Mean, Seasonal, Profile, short, season, liquid)
+FEW_CHANNELS: Final = 8
+"""Up to so many, the pool has the short regression too; with more, it changed no figure."""
+
+
+def pool(task: Task, network: Maker = liquid) -> Mixture:
+    """The default: all experts that help, mixed."""
+    some = (Last, Mean, Seasonal, Profile, season, network)
+    return Mixture(task, (short, *some) if task.channels <= FEW_CHANNELS else some)
 
 
 def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
@@ -20,8 +27,8 @@ def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
 
 
 FORECASTERS: Final[dict[str, Callable[[Task], Forecaster]]] = {
-    "pool": _of(*POOL),
-    "pool-gru": _of(*(gru if one is liquid else one for one in POOL)),
+    "pool": pool,
+    "pool-gru": partial(pool, network=gru),
     "last": _of(Last),
     "seasonal": _of(Seasonal),
     "rls": _of(lags),

@@ -135,6 +135,20 @@ class ResumeCommand(Request, frozen=True, tag="resume"):
     """Decide on observations again."""
 
 
+class BundleImportCommand(Request, frozen=True, tag="bundle-import"):
+    """Take a bundle on trial.  name: of a file in the home's folder `bundles`."""
+
+    name: Name
+
+
+class BundleConfirmCommand(Request, frozen=True, tag="bundle-confirm"):
+    """Keep the bundle on trial."""
+
+
+class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
+    """Go back to what was before the bundle on trial."""
+
+
 COMMANDS: Final[dict[str, type[Request]]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
@@ -151,6 +165,9 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         ReloadCommand,
         PauseCommand,
         ResumeCommand,
+        BundleImportCommand,
+        BundleConfirmCommand,
+        BundleRevertCommand,
     )
 }
 

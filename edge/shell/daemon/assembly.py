@@ -10,7 +10,7 @@ import msgspec
 from ...core import ConfigError
 from ..fleet.settings import FleetSettings
 from ..settings import Settings
-from ..sources import TopicStream
+from ..sources import PortStream, TopicStream
 from ..telemetry import MqttSettings, Topics
 from ..telemetry.topics import encode
 from .stream import Stream
@@ -66,6 +66,17 @@ def make_streams(
         else:
             streams[name] = Stream(name, given, run)
     return streams
+
+
+def outputs_of(settings: Settings, home: str) -> dict[str, int]:
+    """Return the outputs, by stream, that a home sets where it raises an alarm."""
+    return {
+        name: stream.alarm_channel
+        for name, stream in settings.streams.items()
+        if isinstance(stream, PortStream)
+        and stream.home == home
+        and stream.alarm_channel is not None
+    }
 
 
 def filters_of(settings: Settings, topics: Topics) -> list[str]:

@@ -10,16 +10,17 @@ from typing import Any, BinaryIO, Final
 
 import structlog
 
-from ...core import ConfigError, EdgeError
+from ...core import Actuate, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
 from ..fleet.member import Member
 from ..outbox import open_outbox
-from ..sources import Place, Source, open_source
+from ..sources import Place, Puller, Source, open_source
+from ..sources.port import Port
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
-from .assembly import OUTBOX, filters_of, make_streams, program_version, rooted
+from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
 from .clock import Clock
 from .floor import DaemonFloor
 from .health import Checkup
@@ -88,9 +89,13 @@ class Daemon:
         self.line: Any = self._make_line(output, version)
         streams = make_streams(settings, self.run_name)
         self.intake: Intake[Any] = Intake(streams, self.wake)
-        self.homes = {"": HomeSlot("", self.folder, self._erased)}
-        for name, place in settings.homes.items():
-            self.homes[name] = HomeSlot(name, self.folder / place, self._erased)
+        self.homes = {
+            name: HomeSlot(
+                name, self.folder / place, self._erased, outputs_of(settings, name), self._actuate
+            )
+            for name, place in {"": "", **settings.homes}.items()
+        }
+        self.homes[""].settings = settings
         self.teller = Teller(self.outbox, Wording(device), self.line, self.clock)
         self.loop = Loop(
             self.intake,
@@ -102,7 +107,7 @@ class Daemon:
             self.notifier,
         )
         self.loop.every_second = self._each_second
-        self.sparkplug = self._make_sparkplug(version)
+        self.sparkplug = self._make_sparkplug()
         self.loop.beside = self.sparkplug
         self.desk = self._make_desk()
         self.loop.desk = self.desk
@@ -126,21 +131,28 @@ class Daemon:
 
         device = self.settings.device.known_as
         mqtt = rooted(self.settings.mqtt, self.folder)
-        presence = make_presence(mqtt, device, version, self.settings.streams, self.clock.now_ns)
+        presence = make_presence(mqtt, device, version, self._deciding, self.clock.now_ns)
         return Broker(mqtt, device, self._arrive, presence)
 
-    def _make_sparkplug(self, version: str) -> Any | None:
-        mqtt = self.settings.mqtt
+    def _make_sparkplug(self) -> Any | None:
+        mqtt, device = self.settings.mqtt, self.settings.device.known_as
         if mqtt is None or mqtt.sparkplug is None:
             return None
-        try:
-            from ..telemetry import Sparkplug
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"[mqtt.sparkplug]: {error}", "install the extra: pip install 'auricle[sparkplug]'"
-            ) from error
-        names, device = self.settings.streams, self.settings.device.known_as
-        return Sparkplug(rooted(mqtt, self.folder), device, version, names, self.clock.now_ns)
+        from ..telemetry import make_sparkplug
+
+        mqtt = rooted(mqtt, self.folder)
+        return make_sparkplug(mqtt, device, program_version(), self._deciding(), self.clock.now_ns)
+
+    def _deciding(self) -> list[str]:
+        """The streams that decisions are made on."""
+        streams = self.settings.streams
+        return [name for name, stream in streams.items() if stream.kind == "sample"]
+
+    def reannounce(self) -> None:
+        """Announce other streams than before."""
+        if self.sparkplug is not None:
+            self.sparkplug.restream(self._deciding())
+        self.line.rebirth()
 
     def reopen_door(self) -> None:
         """Listen for requests where the settings say so; a port that is taken is a trouble."""
@@ -174,6 +186,11 @@ class Daemon:
         self.teller.mouth = self.loop.line = self.line
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()
+        if self.sparkplug is not None:
+            self.sparkplug.stop(FAREWELL_S)
+        self.sparkplug = self.loop.beside = self._make_sparkplug()
+        if self.sparkplug is not None:
+            self.sparkplug.start()
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -192,8 +209,7 @@ class Daemon:
 
     def start(self) -> None:
         """Open homes, connect, begin to measure."""
-        for slot in self.homes.values():
-            slot.open()
+        self.loop.open_homes()
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()
         if self.sparkplug is not None:
@@ -308,7 +324,7 @@ class Daemon:
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
-            since_s=0.0,
+            since_s=round(line.since_s, 1),
             connects=line.counters.connected,
             reasons=dict(line.counters.reasons),
             trouble=line.problem,
@@ -333,6 +349,11 @@ class Daemon:
 
     def _arrive(self, arrival: Arrival) -> None:
         self.loop.arrive(arrival)
+
+    def _actuate(self, effect: Actuate) -> None:
+        source = self.sources.get(effect.stream)
+        if isinstance(source, Puller) and isinstance(source.reader, Port):
+            source.reader.actuate(effect.channel, effect.value)
 
     def _erased(self, ids: tuple[str, ...]) -> None:
         self.loop.erased(ids)

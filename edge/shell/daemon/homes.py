@@ -1,13 +1,13 @@
 """A home inside the daemon: opened again where it fails, while the others serve."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from ...core import EdgeError, Event, Message, Observation, StateError, Tick
+from ...core import Actuate, EdgeError, Event, Message, Observation, StateError, Tick
 from ..home import Home
 from ..settings import Settings
 
@@ -24,13 +24,24 @@ log = structlog.get_logger()
 class HomeSlot:
     """Where a home is, or will be again.
 
-    erased: called with the ids of observations whose erasure is durable.
+    erased: called with the ids of observations whose erasure is durable.  outputs: by stream, the
+    output of its device that is 1 in alarm.  actuate: called with outputs to set.  settings: in
+    place of those in the folder; None: these are read each time that it is opened.
     """
 
-    def __init__(self, name: str, folder: Path, erased: Callable[[tuple[str, ...]], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        erased: Callable[[tuple[str, ...]], None],
+        outputs: Mapping[str, int],
+        actuate: Callable[[Actuate], None],
+    ) -> None:
         self.name, self.folder = name, folder
+        self.outputs, self._actuate = outputs, actuate
         self.home: Home | None = None
         self.trouble = "it was not opened yet"
+        self.settings: Settings | None = None
         self._erased = erased
         self._retry_at, self._retry_s = 0.0, RETRY_S[0]
         self._failures = 0
@@ -42,7 +53,10 @@ class HomeSlot:
         if self.home is not None or time.monotonic() < self._retry_at:
             return False
         try:
-            self.home = Home(self.folder, erased=self._erased)
+            self.home = Home(
+                self.folder, erased=self._erased, outputs=self.outputs, settings=self.settings
+            )
+            self.home.actuate = self._actuate
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, the others serve
             self._fail(error)
             return False

@@ -173,6 +173,13 @@ class Loop:
             self.strays += 1
             self.line.settle(arrival.ticket)
 
+    def open_homes(self) -> None:
+        """Open the homes that are not open, where it is time to try."""
+        for slot in self.homes.values():
+            if slot.open():
+                self._forget_buried(slot)
+        self._forget()
+
     def erased(self, ids: tuple[str, ...]) -> None:
         """Let the outbox forget, too; where its disk fails, it is tried again each second."""
         self._to_forget.update(ids)
@@ -260,9 +267,8 @@ class Loop:
 
     def _tend(self) -> None:
         """Do what is due each second."""
+        self.open_homes()
         for slot in self.homes.values():
-            if slot.open():
-                self._forget_buried(slot)
             self.tell(slot.tend())
         for stream in self.intake.streams.values():
             stream.sample()

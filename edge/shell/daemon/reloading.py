@@ -60,6 +60,7 @@ def reload(daemon: "Daemon") -> tuple[str, ...]:
     daemon.troubles.pop("settings", None)
     keep(folder, text)
     before, daemon.settings = daemon.settings, settings
+    daemon.homes[""].settings = settings
     return tuple(_changes(daemon, before, settings)) or ("nothing has changed",)
 
 
@@ -93,6 +94,7 @@ def _restream(daemon: "Daemon", before: Settings, now: Settings) -> None:
     streams = make_streams(now, daemon.run_name, daemon.intake.streams)
     daemon.loop.restream(streams)
     daemon.line.subscribe(filters_of(now, daemon.topics))
+    daemon.reannounce()
     daemon.start_sources()
 
 
@@ -101,11 +103,11 @@ def _reopened(daemon: "Daemon") -> Iterator[str]:
     for name, slot in daemon.homes.items():
         shown = f"home {name}" if name else ", ".join(OF_HOMES)
         try:
-            differs = slot.differs(read_settings(slot.folder))
+            differs = slot.differs(slot.settings or read_settings(slot.folder))
         except EdgeError as error:
             yield f"{shown}: not changed: {error.message}"
             continue
         if differs:
             slot.retry()
-            slot.open()
+            daemon.loop.open_homes()
             yield f"{shown}: opened again" if slot.home else f"{shown}: {slot.trouble}"

@@ -17,6 +17,7 @@ from .settings import (
     CameraStream,
     FolderStream,
     HttpStream,
+    PortStream,
     Sent,
     SoundStream,
     StdinStream,
@@ -52,6 +53,13 @@ def _sound(stream: str, settings: SoundStream, place: Place) -> Reader:
     return Microphone(stream, settings, card)
 
 
+def _port(stream: str, settings: PortStream, place: Place) -> Reader:
+    # Loaded when it is needed: every verb reads the settings, which name the sources.
+    from .port import Port
+
+    return Port(stream, settings, 0 if place.card is None else place.card.width)
+
+
 def _memory(stream: str, place: Place) -> Path:
     """Return the file that remembers for a stream, whatever characters are in its name."""
     return place.memory / f"{stream.encode().hex()}.json"
@@ -64,6 +72,7 @@ PULLED: Final[dict[type, Make]] = {
     StdinStream: lambda stream, settings, _place: Stdin(stream, settings),
     CameraStream: lambda stream, settings, _place: Camera(stream, settings),
     SoundStream: _sound,
+    PortStream: _port,
 }
 """Kinds of source that fetch: the settings' class, and what makes the reader."""
 
@@ -86,6 +95,7 @@ __all__ = [
     "HttpStream",
     "Measurement",
     "Place",
+    "PortStream",
     "Puller",
     "Reader",
     "Sent",

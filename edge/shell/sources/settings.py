@@ -86,4 +86,19 @@ class SoundStream(Common, frozen=True, kw_only=True, tag="sound"):
     every_s: Seconds = 0.5
 
 
-StreamSettings = TopicStream | HttpStream | StdinStream | FolderStream | CameraStream | SoundStream
+class PortStream(Common, frozen=True, kw_only=True, tag="port"):
+    """Readings of a microcontroller (extra `bridge`).  port: serial port, tcp:HOST:PORT, unix:PATH.
+
+    number: of the stream on the device.  alarm_channel: output that is 1 while the stream has left
+    known ground, None for none.
+    """
+
+    port: str
+    baud: Annotated[int, Meta(ge=300, le=8_000_000)] = 115_200
+    number: Annotated[int, Meta(ge=0, le=255)] = 0
+    alarm_channel: Annotated[int, Meta(ge=0, le=65_535)] | None = None
+
+
+StreamSettings = (
+    TopicStream | HttpStream | StdinStream | FolderStream | CameraStream | SoundStream | PortStream
+)

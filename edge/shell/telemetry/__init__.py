@@ -6,15 +6,14 @@ What needs the MQTT client is loaded when it is asked for, so that reading setti
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .letters import LOST, Arrival, Letter, Presence, Reply, Sent
+from .letters import LOST, Arrival, Letter, Presence, Reply, Sent, Silence
 from .settings import MqttSettings, TlsSettings
 from .topics import Address, Topics
 from .wording import Worded, Wording, historical
 
 if TYPE_CHECKING:
     from .broker import Broker
-    from .presence import make_presence
-    from .sparkplug import Sparkplug
+    from .presence import make_presence, make_sparkplug
 
 __all__ = [
     "LOST",
@@ -26,16 +25,17 @@ __all__ = [
     "Presence",
     "Reply",
     "Sent",
-    "Sparkplug",
+    "Silence",
     "TlsSettings",
     "Topics",
     "Worded",
     "Wording",
     "historical",
     "make_presence",
+    "make_sparkplug",
 ]
 
-_LATER: Final = {"Broker": "broker", "Sparkplug": "sparkplug", "make_presence": "presence"}
+_LATER: Final = {"Broker": "broker", "make_presence": "presence", "make_sparkplug": "presence"}
 
 
 def __getattr__(name: str) -> Any:

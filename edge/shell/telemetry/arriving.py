@@ -1,10 +1,13 @@
 """Messages that came in: made into arrivals, and acknowledged in the order in which they came."""
 
 from collections import deque
+from typing import Any, Final
 
 from paho.mqtt.client import MQTTMessage
 
 from .letters import Arrival
+
+NOTHING: Final[dict[str, Any]] = {}
 
 
 class Arrivals:
@@ -31,18 +34,16 @@ class Arrivals:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        given = message.properties
+        given = vars(message.properties) if message.properties is not None else NOTHING
         payload = bytes(message.payload)
-        if given is None or given.isEmpty():
-            return Arrival(topic, payload, message.retain, "", b"", None, (), ticket)
         return Arrival(
             topic,
             payload,
             message.retain,
-            getattr(given, "ResponseTopic", ""),
-            getattr(given, "CorrelationData", b""),
-            getattr(given, "MessageExpiryInterval", None),
-            tuple(getattr(given, "UserProperty", ())),
+            given.get("ResponseTopic", ""),
+            given.get("CorrelationData", b""),
+            given.get("MessageExpiryInterval"),
+            tuple(given.get("UserProperty", ())),
             ticket,
         )
 

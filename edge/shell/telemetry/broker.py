@@ -75,6 +75,11 @@ class Broker:
         return self._connection is not None and self._connection.state == "online"
 
     @property
+    def since_s(self) -> float:
+        """Seconds since it came online, or went offline."""
+        return self._clock() - self._since
+
+    @property
     def room(self) -> int:
         """Messages that may be published now: what the broker and the settings allow, less those
         that are not answered yet."""
@@ -251,7 +256,7 @@ class Broker:
         self.counters.connect_failed += 1
         self.problem = why
         host, port = self._settings.address
-        self._reasons.complain("cannot connect to the broker", why=why, host=host, port=port)
+        self._reasons.complain("mqtt_not_connected", reason=why, host=host, port=port)
         self._next_dial = self._clock() + self._backoff.next_s()
 
     def _look_after(self, here: Connection) -> None:
@@ -292,7 +297,7 @@ class Broker:
         self._welcomed = here
         host, port = self._settings.address
         self._reasons.tell(
-            "connected", host=host, port=port, session_present=here.terms.session_present
+            "mqtt_connected", host=host, port=port, session_present=here.terms.session_present
         )
         if not here.terms.session_present:
             self._granted = set()
@@ -310,7 +315,7 @@ class Broker:
             message_id = self.publish(
                 letter.topic, letter.payload, qos=letter.qos, retain=letter.retain
             )
-            if message_id is not None:
+            if message_id is not None and message_id > 0:
                 self._own.add(message_id)
 
     def _finish(self, here: Connection) -> None:
@@ -325,13 +330,14 @@ class Broker:
             return
         self.counters.disconnected += 1
         self.problem = here.ending
-        self._backoff.held(self._clock() - self._since)
+        self._backoff.held(self.since_s)
+        self._since = self._clock()
         if here.ending_code == TAKEN_OVER:
             self.counters.taken_over += 1
             self._backoff.retreat()
             hint = "another client uses this client_id: give each device its own"
-            self._reasons.complain("session taken over", client_id=self._client_id, hint=hint)
-        self._reasons.tell("disconnected", why=here.ending)
+            self._reasons.complain("mqtt_taken_over", client_id=self._client_id, hint=hint)
+        self._reasons.tell("mqtt_disconnected", reason=here.ending)
         self._next_dial = self._clock() + self._backoff.next_s()
 
     def _collect(self, here: Connection) -> None:

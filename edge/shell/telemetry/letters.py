@@ -90,3 +90,31 @@ class Presence(Protocol):
     def due(self, now_s: float) -> Iterable[Letter]:
         """Return what is to be published now; asked about once a second, on the clock that the
         broker has."""
+
+
+class Silence:
+    """A presence that says nothing and hears nothing; others add to it."""
+
+    def will(self) -> Letter | None:
+        """There is no will."""
+        return None
+
+    def hello(self) -> Iterable[Letter]:
+        """Nothing is said on arriving."""
+        return ()
+
+    def farewell(self) -> Iterable[Letter]:
+        """Nothing is said on leaving."""
+        return ()
+
+    def filters(self) -> Iterable[str]:
+        """Nothing is listened to."""
+        return ()
+
+    def hear(self, arrival: Arrival) -> bool:  # noqa: ARG002 - others do
+        """Nothing is meant for it."""
+        return False
+
+    def due(self, now_s: float) -> Iterable[Letter]:  # noqa: ARG002 - others do
+        """Nothing is said in between."""
+        return ()

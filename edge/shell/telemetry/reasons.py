@@ -47,15 +47,15 @@ class Reasons:
         said = f"{packet}: {name}"
         self._counters.reasons[said] += 1
         if code >= REFUSED_MIN:
-            self.complain(said, code=code, topic=topic)
+            self.complain("mqtt_refused", said, packet=packet, code=code, reason=name, topic=topic)
 
-    def complain(self, said: str, **context: object) -> None:
-        """Log an error, unless the same was logged within the last minute."""
+    def complain(self, event: str, about: str = "", **context: object) -> None:
+        """Log an error, unless one of the same event and matter was logged within a minute."""
         now = self._clock()
-        if now - self._told.get(said, -REPEAT_S) >= REPEAT_S:
-            self._told[said] = now
-            self._log.error(said, **context)
+        if now - self._told.get(event + about, -REPEAT_S) >= REPEAT_S:
+            self._told[event + about] = now
+            self._log.error(event, **context)
 
-    def tell(self, said: str, **context: object) -> None:
+    def tell(self, event: str, **context: object) -> None:
         """Log what went as it should."""
-        self._log.info(said, **context)
+        self._log.info(event, **context)

@@ -15,7 +15,7 @@ import msgspec
 
 from ...core import Decision
 from .broker import Broker
-from .letters import Arrival, Letter
+from .letters import Arrival, Letter, Silence
 from .settings import MqttSettings
 from .sparkplug_node import EdgeNode
 
@@ -24,7 +24,7 @@ HISTORY_AT_A_TIME: Final = 50
 """Historical decisions told in one turn, so that live ones are not held up."""
 
 
-class _NodePresence:
+class _NodePresence(Silence):
     """Lets an edge node speak for its connection.  clock_ns: nanoseconds since 1970."""
 
     def __init__(self, node: EdgeNode, clock_ns: Callable[[], int]) -> None:
@@ -51,7 +51,7 @@ class _NodePresence:
         """Let the node hear."""
         return self._node.hear(arrival)
 
-    def due(self, now_s: float) -> Iterable[Letter]:  # noqa: ARG002 - every presence is asked
+    def due(self, now_s: float) -> Iterable[Letter]:  # noqa: ARG002 - others need it
         """Return the births, where the host came online or asked for them."""
         node = self._node
         wanted = node.host_online and (not node.born or node.rebirth_asked)
@@ -111,6 +111,11 @@ class Sparkplug:
         """Say the births again."""
         self._node.rebirth_asked = True
 
+    def restream(self, streams: Iterable[str]) -> None:
+        """Serve other streams from now on."""
+        for letter in self._node.restream(streams, self._now_ms()):
+            self.broker.publish(letter.topic, letter.payload, qos=letter.qos)
+
     def forget(self, ids: AbstractSet[str]) -> None:
         """Forget what waits of these observations."""
         kept = [one for one in self._waiting if one.observation_id not in ids]
@@ -132,11 +137,13 @@ class Sparkplug:
         self.broker.stop(timeout_s)
         self.broker.close()
 
+    def _now_ms(self) -> int:
+        return max(self._clock_ns() // 1_000_000, 0)
+
     def _send(self, decision: Decision, *, historical: bool) -> bool:
         if self.broker.room == 0:
             return False
-        now_ms = max(self._clock_ns() // 1_000_000, 0)
-        letter = self._node.tell(decision, now_ms, historical=historical)
+        letter = self._node.tell(decision, self._now_ms(), historical=historical)
         if letter is None:
             return False
         return self.broker.publish(letter.topic, letter.payload, qos=letter.qos) is not None

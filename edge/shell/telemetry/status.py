@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from .letters import Arrival, Letter
+from .letters import Letter, Silence
 from .topics import ROOT, Topics
 
 
@@ -24,7 +24,7 @@ class Status:
     reason: Literal["", "stopped", "lost"] = ""
 
 
-class StatusPresence:
+class StatusPresence(Silence):
     """Keeps the status topic.  version: of the program.  clock_ns: nanoseconds since 1970."""
 
     def __init__(
@@ -48,18 +48,6 @@ class StatusPresence:
     def farewell(self) -> Iterable[Letter]:
         """Return the status "offline", said by the device itself."""
         return (self._letter(Status("offline", self._version, self._since_ns, "stopped")),)
-
-    def filters(self) -> Iterable[str]:
-        """Listens to nothing."""
-        return ()
-
-    def hear(self, arrival: Arrival) -> bool:  # noqa: ARG002 - every presence is asked
-        """Nothing is meant for it."""
-        return False
-
-    def due(self, now_s: float) -> Iterable[Letter]:  # noqa: ARG002 - every presence is asked
-        """Says nothing in between: the status is retained."""
-        return ()
 
     def _letter(self, status: Status) -> Letter:
         head = {"schema": f"{ROOT}/status", "device": self._device}

@@ -6,15 +6,19 @@ import numpy as np
 
 from edge.core import (
     Ack,
+    Actuate,
     Candidate,
     Config,
     Decision,
     DriftAlarm,
+    Effect,
     Enrol,
     ForgetRequest,
     Freeze,
     Label,
     Nominate,
+    Observation,
+    Publish,
     Rejected,
     Relabel,
     Remember,
@@ -86,6 +90,20 @@ def test_one_alarm_is_raised_and_cleared():
     assert [(alarm.raised, alarm.domain) for alarm in alarms] == [(True, "domain-2")]
     back = [m for m in run(world, (1,), 40, 100) if isinstance(m, DriftAlarm)]
     assert [(alarm.raised, alarm.domain) for alarm in back] == [(False, "home")]
+
+
+def test_an_alarm_sets_its_streams_output():
+    """Where a stream's device has an output for alarms it is 1 during one, after it was told."""
+    world = taught(Config(window=8, alarm_outputs=(("s", 5), ("other", 6))))
+    effects: list[Effect] = []
+    for seed, start in ((7, 0), (1, 100)):
+        for at, values in enumerate(clouds((seed,), 40, seed=4, width=WIDE), start):
+            effects += world.runtime.handle(Observation("s", at, at, values))
+    kinds = [type(one.message) if isinstance(one, Publish) else type(one) for one in effects]
+    assert [one for one in effects if isinstance(one, Actuate)] == [
+        Actuate("s", 5, 1), Actuate("s", 5, 0),
+    ]  # fmt: skip
+    assert kinds[kinds.index(Actuate) - 1] is DriftAlarm
 
 
 def test_late_labels_of_an_alarm_open_its_domain():

@@ -96,7 +96,7 @@ def test_the_gated_unit_agrees_with_torch() -> None:
     compare(GRU(arrays, CHANNELS), call, UNITS, "float32")
 
 
-@pytest.mark.parametrize("flaw", ["missing", "narrow", "nan", "whole"])
+@pytest.mark.parametrize("flaw", ["missing", "narrow", "nan", "whole", "bare", "empty"])
 def test_weights_that_do_not_fit_are_refused(flaw: str) -> None:
     """Weights of the wrong names, shapes or values raise StateError, with a hint."""
     reference = ncps.CfCCell(FEATURES, UNITS, backbone_layers=0)
@@ -106,6 +106,8 @@ def test_weights_that_do_not_fit_are_refused(flaw: str) -> None:
         arrays["time_a.weight"] = changed[:, 1:]
     elif flaw == "nan":
         arrays["time_a.weight"] = changed * np.float32(np.nan)
+    elif flaw in {"bare", "empty"}:
+        arrays["time_a.weight"] = np.float32(1.0).reshape(()) if flaw == "bare" else changed[:0]
     elif flaw == "whole":
         arrays["time_a.weight"] = changed.astype(np.int64)
     with pytest.raises(StateError, match="time_a") as caught:

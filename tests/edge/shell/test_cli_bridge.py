@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge.core import Decision
-from edge.shell.bridging import Attachment
+from edge.shell.bridging import Attachment, alarm_outputs, attach
 from edge.shell.home import Home
 from firmware_bridge import (
     Actuate,
@@ -119,7 +119,7 @@ def test_readings_become_observations(home):
     """Features that the device quantised and numbers for the encoder give the same decision; ids
     go on over a restart of the device, and gaps are counted."""
     with Home(home) as opened:
-        attached = Attachment(opened, Link(5), "bench")
+        attached = attach(opened, Link(5), "bench")
         attached.take(Connected(1, 1, 288, restarted=False))
         values = np.arange(WIDTH, dtype=np.uint8)
         first = decision(attached, reading(0, values))
@@ -138,8 +138,9 @@ def test_readings_become_observations(home):
 def test_an_alarm_sets_the_output(home):
     """Once the window leaves known ground the device is told to set the output."""
     link = Link(5)
-    with Home(home) as opened:
-        attached = Attachment(opened, link, "bench", alarm_channel=4)
+    with Home(home, outputs=alarm_outputs("bench", 4)) as opened:
+        attached = attach(opened, link, "bench")
+        opened.actuate = attached.actuate
         for number in range(200):
             odd = np.full(WIDTH, 255 * (number % 2), np.uint8)
             attached.take(reading(number, odd))

@@ -11,7 +11,6 @@ import jsonschema
 import pytest
 
 from edge.shell.daemon.daemon import Daemon
-from edge.shell.settings import read_settings
 from edge.shell.telemetry.schemas import schemas
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
 from tests.homes import learned_home
@@ -65,7 +64,7 @@ def watched(tmp_path: Path):
 
 def serve(home: Path, running: list[Daemon]) -> None:
     """Run a daemon; SQLite wants it opened in the thread that uses it."""
-    running.append(Daemon(home, read_settings(home)))
+    running.append(Daemon(home))
     running[0].run()
 
 

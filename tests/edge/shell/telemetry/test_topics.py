@@ -50,7 +50,7 @@ def test_messages_have_their_places() -> None:
     topics = Topics("gw/1")
     assert topics.telling(kind_of(Decision), "cam 1") == "auricle/v1/gw%2F1/decision/cam 1"
     assert topics.telling(kind_of(Receipt)) == "auricle/v1/gw%2F1/receipt"
-    assert topics.telling("forecast", "a") == "auricle/v1/gw%2F1/event/forecast/a"
+    assert topics.telling("mood", "a") == "auricle/v1/gw%2F1/event/mood/a"
     assert topics.telling("drift-found") == "auricle/v1/gw%2F1/event/drift-found"
 
 

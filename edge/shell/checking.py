@@ -1,0 +1,172 @@
+"""What `auricle check` finds: whether the settings of a home, and all they name, can be used."""
+
+import stat
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+import encoder
+
+from ..core import EdgeError, StateError
+from .daemon.assembly import check_streams, rooted
+from .home import open_encoder
+from .settings import SETTINGS, Settings, read_settings
+from .sources import HttpStream
+from .store import Store
+from .telemetry import Arrival, Letter, MqttSettings, Topics
+
+CONNECT_S: Final = 10.0
+PUMP_S: Final = 0.05
+OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
+
+State = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.  hint: what to do where it is not ok."""
+
+    what: str
+    state: State
+    detail: str
+    hint: str = ""
+
+
+def check_home(folder: Path, *, broker: bool) -> Iterator[Finding]:
+    """Yield what is found, in the order in which a start would meet it; raises nothing.
+
+    broker: also connect to the broker, under a client id of its own.
+    """
+    try:
+        settings = read_settings(folder)
+        check_streams(settings, folder)
+        Topics(settings.device.known_as)
+    except EdgeError as error:
+        yield Finding("settings", "error", error.message, error.hint)
+        return
+    device = settings.device.known_as
+    yield Finding("settings", "ok", f"{folder / SETTINGS}: the device is {device}")
+    yield from _check_knowledge("home", folder, settings)
+    for name, place in settings.homes.items():
+        yield from _check_other(f"home {name}", folder / place)
+    yield _check_streams(settings)
+    if settings.mqtt is not None:
+        mqtt = rooted(settings.mqtt, folder)
+        yield from check_secrets(mqtt)
+        if broker:
+            yield meet_broker(mqtt)
+
+
+def _check_other(what: str, folder: Path) -> Iterator[Finding]:
+    try:
+        settings = read_settings(folder)
+    except EdgeError as error:
+        yield Finding(what, "error", error.message, error.hint)
+        return
+    yield from _check_knowledge(what, folder, settings)
+
+
+def _check_knowledge(what: str, folder: Path, settings: Settings) -> Iterator[Finding]:
+    """Open encoder and ledger, as a start would, but for reading alone."""
+    try:
+        with open_encoder(folder, settings) as model:
+            if model.card.quantiser is None:
+                raise StateError("its card has no quantiser", "see `auricle encoder calibrate`")
+            yield Finding(
+                f"{what}: encoder", "ok", f"{model.card.name}, {model.card.width} columns"
+            )
+            path = folder / settings.knowledge.file
+            with Store.open(path, model.card, writable=False) as store:
+                facts = sum(store.concepts().values())
+            yield Finding(f"{what}: knowledge", "ok", f"{facts} facts in {path}")
+    except (EdgeError, encoder.EncoderError) as error:
+        yield Finding(what, "error", error.message, error.hint)
+
+
+def _check_streams(settings: Settings) -> Finding:
+    names = ", ".join(settings.streams) or "none"
+    if not settings.streams:
+        hint = "add [streams.NAME]; docs/sources.md has every kind"
+        return Finding("streams", "warning", "there are none: nothing will come in", hint)
+    asked = [name for name, one in settings.streams.items() if isinstance(one, HttpStream)]
+    if asked and settings.http is None:
+        detail = f"{', '.join(asked)} come by requests, and nothing listens"
+        return Finding("streams", "error", detail, "add the section [http]")
+    return Finding("streams", "ok", names)
+
+
+def check_secrets(mqtt: MqttSettings) -> Iterator[Finding]:
+    """Yield whether the files that the broker's settings name can be read, by nobody else."""
+    tls = mqtt.tls
+    secret = {"mqtt.password_file": mqtt.password_file, "mqtt.tls.key": tls.key if tls else ""}
+    public = {"mqtt.tls.ca": tls.ca, "mqtt.tls.certificate": tls.certificate} if tls else {}
+    for key, name in (secret | public).items():
+        if name:
+            yield _check_file(key, Path(name), private=key in secret)
+    if mqtt.username and not tls and mqtt.host not in {"localhost", "127.0.0.1", "::1"}:
+        detail = f"the password goes to {mqtt.host} unencrypted"
+        yield Finding("mqtt", "warning", detail, "add [mqtt.tls]")
+
+
+def _check_file(key: str, path: Path, *, private: bool) -> Finding:
+    try:
+        mode = path.stat().st_mode
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        return Finding(key, "error", f"{path}: {error.strerror}", "correct the path")
+    if private and mode & OTHERS:
+        return Finding(key, "warning", f"{path} can be read by others", f"chmod 600 {path}")
+    return Finding(key, "ok", str(path))
+
+
+def meet_broker(mqtt: MqttSettings) -> Finding:
+    """Connect once, and leave again; waits for `CONNECT_S` at most."""
+    from .telemetry import Broker
+
+    host, port = mqtt.address
+    place = f"{host}, port {port}"
+    settings = msgspec.structs.replace(mqtt, client_id=f"auricle-check-{uuid.uuid4().hex[:8]}")
+    settings = msgspec.structs.replace(settings, session_expiry_s=0)
+    broker = Broker(settings, "check", _ignore, _Silent())
+    broker.start()
+    until = time.monotonic() + CONNECT_S
+    while not (broker.online or broker.problem) and time.monotonic() < until:
+        broker.pump(PUMP_S)
+    online, problem = broker.online, broker.problem or "it does not answer"
+    broker.stop(1.0)
+    broker.close()
+    if online:
+        return Finding("broker", "ok", place)
+    return Finding("broker", "error", f"{place}: {problem}", "check [mqtt], and that it runs")
+
+
+def _ignore(_arrival: Arrival) -> None:
+    """Nobody is listening."""
+
+
+class _Silent:
+    """Says nothing of itself: nobody shall take a check for a device."""
+
+    def will(self) -> Letter | None:
+        return None
+
+    def hello(self) -> Iterable[Letter]:
+        return ()
+
+    def farewell(self) -> Iterable[Letter]:
+        return ()
+
+    def filters(self) -> Iterable[str]:
+        return ()
+
+    def hear(self, _arrival: Arrival) -> bool:
+        return False
+
+    def due(self, _now_s: float) -> Iterable[Letter]:
+        return ()

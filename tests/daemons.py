@@ -1,0 +1,125 @@
+"""Daemons for tests: in this process, turned by hand, or a process of their own that can be
+killed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edge.core import Enrol
+from edge.shell.daemon.daemon import Daemon
+from edge.shell.home import Home
+from tests.homes import new_home
+from tests.worlds import fact
+
+WAIT_S = 20.0
+ROOT = Path(__file__).parent.parent
+
+
+def daemon_home(folder: Path, more: str = "", facts: int = 8) -> Path:
+    """A home that knows a little, without growth of its own, with more settings."""
+    new_home(folder)
+    with Home(folder) as home:
+        home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(facts))))
+    with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
+        file.write(f'\n[device]\nname = "gw1"\n{more}')
+    return folder
+
+
+class Served:
+    """A daemon in this process; what it told is lines of JSON."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output = io.BytesIO()
+        self.daemon = Daemon(folder, output=self.output)
+        self.daemon.start()
+
+    def until(self, done: Callable[[], object]) -> None:
+        """Turn until something holds; fails where it never does."""
+        end = time.monotonic() + WAIT_S
+        while not done():
+            assert time.monotonic() < end, "waited in vain"
+            self.daemon.loop.turn(0.01)
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """Every message so far."""
+        return [json.loads(line) for line in self.output.getvalue().splitlines()]
+
+    def kinds(self, kind: str) -> list[dict[str, Any]]:
+        """The messages of a kind."""
+        return [one for one in self.told if one["schema"] == f"auricle/v1/{kind}"]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """A daemon that is closed in order at the end."""
+    made = Served(folder)
+    try:
+        yield made
+    finally:
+        made.daemon.close()
+
+
+class Process:
+    """A daemon in a process of its own, ready when this is made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        place = folder / "notify"
+        place.unlink(missing_ok=True)
+        self.log = folder / "log"
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+            self.log.open("ab") as log,
+        ):
+            manager.bind(str(place))
+            manager.settimeout(WAIT_S)
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", "from edge.shell.cli import main; main()", "run", folder],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "NOTIFY_SOCKET": str(place), "OMP_NUM_THREADS": "1"},
+            )
+            while b"READY=1" not in manager.recv(4096):
+                continue
+
+    def say(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> dict[str, Any]:
+        """The next message that it prints and that has a number."""
+        assert self.process.stdout is not None
+        told: dict[str, Any] = {"sequence": 0}
+        while not told["sequence"]:
+            told = json.loads(self.process.stdout.readline())
+        return told
+
+    def kill(self) -> list[dict[str, Any]]:
+        """End it at once, as the kernel would; what it had printed and nobody had read."""
+        self.process.kill()
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()
+        self.process.wait()
+        return [json.loads(line) for line in rest.splitlines(keepends=True) if line[-1:] == b"\n"]
+
+    def stop(self) -> float:
+        """Ask it to end; the seconds it took."""
+        begun = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(WAIT_S) == 0
+        return time.monotonic() - begun
