@@ -97,8 +97,11 @@ def alike(
         max(scored, key=lambda one: one.accuracy),
     )
     accepted = _judge(job, serving, tried)
-    gains = [right[one.blueprint] - right[served] for one in chosen]
-    return tuple(gain if fine else float("nan") for gain, fine in zip(gains, accepted, strict=True))  # type: ignore[return-value]
+    ours, exact = (
+        right[one.blueprint] - right[served] if fine else float("nan")
+        for one, fine in zip(chosen, accepted, strict=True)
+    )
+    return ours, exact
 
 
 def _right(
