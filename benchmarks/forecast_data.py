@@ -22,7 +22,6 @@ ELEC2_JOIN = 17_424
 ELEC2_COLUMNS = ("nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 ELEC2_SCORED = 2
 ISP_TRAINING = 0.6
-WEEK_H = 168
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +102,7 @@ def _isp(arrays: dict[str, NDArray[np.generic]]) -> list[Stream]:
     values = arrays["bits"].astype(np.float64)[:, None]
     start = int(ISP_TRAINING * len(values))
     scale = values[:start].std(axis=0)
-    return [Stream("isp", "isp", values, np.full(len(values), 3600.0), start, WEEK_H, scale)]
+    return [Stream("isp", "isp", values, np.full(len(values), 3600.0), start, 24, scale)]
 
 
 def _nab(arrays: dict[str, NDArray[np.generic]]) -> list[Stream]:

@@ -55,6 +55,8 @@ class Network:
         self._unit = np.maximum(past.std(axis=0), 0.1 * np.abs(past).mean(axis=0).mean() + 1e-9)
         self._centre = level
         self._fit((past - level) / self._unit, 0, FROZEN_UPDATES)
+        kept = self._recent.maxlen or 0
+        self._recent.extend(((past - level) / self._unit)[-kept : -3 * WINDOW])
         self._clock = max(0, len(past) - 3 * WINDOW)
         for values in past[-3 * WINDOW :]:
             self.step(values, 0.0)

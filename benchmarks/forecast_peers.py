@@ -1,4 +1,4 @@
-"""Peers that learn from every sample: last value, seasons, DLinear online, lag-RLS, River.
+"""Peers that learn from every sample: last value, seasons, DLinear online, lag-RLS.
 
 A method is begun with the part for learning, then takes one sample a step and forecasts.
 """
@@ -6,7 +6,7 @@ A method is begun with the part for learning, then takes one sample a step and f
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,72 +240,10 @@ class LagRls(Online):
         return made
 
 
-class River(Online):
-    """One of River's forecasters a channel."""
-
-    def __init__(self, stream: Stream, make: Callable[[int], Any]) -> None:
-        self._models = [make(stream.period) for _ in range(stream.values.shape[1])]
-        self._last = np.zeros(len(self._models))
-        self._unit = np.ones(len(self._models))
-        self.learned = 0
-
-    def begin(self, past: Floats, elapsed_s: Floats) -> None:
-        """Learn from the past; values are in units of their spread there."""
-        del elapsed_s
-        self._unit = np.maximum(np.nanstd(past, axis=0), 1e-9)
-        for values in past:
-            self._learn(values)
-
-    def look(self, values: Floats) -> Floats:
-        """Learn, then forecast."""
-        self._learn(values)
-        made = np.empty((len(HORIZONS), len(self._models)))
-        for channel, model in enumerate(self._models):
-            try:
-                ahead = model.forecast(horizon=HORIZONS[-1])
-                made[:, channel] = [ahead[h - 1] for h in HORIZONS]
-            except (IndexError, TypeError, OverflowError, ZeroDivisionError):
-                made[:, channel] = np.nan
-        made *= self._unit
-        wild = ~(np.abs(made - self._last) < 1e3 * self._unit)
-        return np.where(wild, self._last, made)
-
-    def _learn(self, values: Floats) -> None:
-        self._last = np.where(np.isfinite(values), values, self._last)
-        for model, value in zip(self._models, self._last / self._unit, strict=True):
-            model.learn_one(float(value))
-
-
-def _snarimax(period: int) -> Any:
-    from river import time_series as modules
-
-    time_series: Any = modules
-    del period
-    return time_series.SNARIMAX(p=6, d=1, q=0)
-
-
-def _holt_winters(period: int) -> Any:
-    from river import time_series as modules
-
-    time_series: Any = modules
-    del period
-    return time_series.HoltWinters(alpha=0.8, beta=0.02)
-
-
-def _holt_winters_seasonal(period: int) -> Any:
-    from river import time_series as modules
-
-    time_series: Any = modules
-    return time_series.HoltWinters(alpha=0.8, beta=0.02, gamma=0.3, seasonality=period)
-
-
-LIGHT: dict[str, Callable[[Stream], Method]] = {
+ONLINE: dict[str, Callable[[Stream], Method]] = {
     "last value": LastValue,
     "seasonal naive": SeasonalNaive,
     "DLinear online": DLinearOnline,
     "DLinear online individual": lambda stream: DLinearOnline(stream, individual=True),
     "lag-RLS": LagRls,
-    "River SNARIMAX": lambda stream: River(stream, _snarimax),
-    "River HoltWinters": lambda stream: River(stream, _holt_winters),
-    "River HoltWinters seasonal": lambda stream: River(stream, _holt_winters_seasonal),
 }

@@ -17,7 +17,8 @@ from edge.shell.weights import shipped_weights
 
 from .forecast_data import Floats, Stream
 from .forecast_heavy import HEAVY, is_wanted
-from .forecast_peers import LIGHT, Method
+from .forecast_peers import ONLINE, Method
+from .forecast_river import RIVER
 from .forecast_score import HORIZONS, PART_STEPS, part_channels, score
 
 OURS = "Auricle"
@@ -26,6 +27,7 @@ PLAIN = "Auricle, last value"
 # Name, forecaster of the table, network whose shipped weights it takes.
 OWN = {OURS: ("pool", "cfc"), GRU: ("pool-gru", "gru"), PLAIN: ("last", "")}
 CACHE = "forecast"
+LIGHT = ONLINE | RIVER
 
 
 class Own:
@@ -105,11 +107,12 @@ def _key(name: str, stream: Stream) -> str:
         files += [*(core / "forecasting").rglob("*.py"), *(core / "drift").glob("*.py")]
         files += (core / "forecasting").rglob("*.safetensors")
     else:
-        files.append(here / ("forecast_peers.py" if name in LIGHT else "forecast_heavy.py"))
+        file = "peers" if name in ONLINE else "river" if name in RIVER else "heavy"
+        files.append(here / f"forecast_{file}.py")
     digest = hashlib.sha256(f"{name}/{stream.name}/{stream.start}/{stream.period}".encode())
     digest.update(np.ascontiguousarray(stream.values).tobytes())
-    for file in sorted(files):
-        digest.update(file.read_bytes())
+    for source in sorted(files):
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:32]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from edge.sim.links import simulate_links
 
 from .forecast_data import Floats, Stream
-from .forecast_peers import LIGHT
-from .forecast_run import OURS, Own, methods
+from .forecast_river import RIVER as PEERS
+from .forecast_run import OURS, OWN, Own
 from .report import Report, Row
 
 CHANNELS = 30
@@ -20,16 +20,10 @@ RIVER = "River SNARIMAX"
 def time_steps() -> Report:
     """Median over rounds of the time a step takes, the methods taking turns."""
     stream = _stream()
-    name = methods(heavy=False)[0]
     steppers: dict[str, Callable[[Floats, float], object]] = {}
-    for method in (name, RIVER):
-        made = (
-            Own(stream, "pool", "cfc")
-            if method == OURS
-            else LIGHT.get(method, LIGHT["last value"])(stream)
-        )
+    for name, made in ((OURS, Own(stream, *OWN[OURS])), (RIVER, PEERS[RIVER](stream))):
         made.begin(stream.values[:WARM_STEPS], stream.elapsed_s[:WARM_STEPS])
-        steppers[method] = made.step
+        steppers[name] = made.step
     spent: dict[str, list[float]] = {method: [] for method in steppers}
     for turn in range(ROUNDS):
         first = WARM_STEPS + turn * ROUND_STEPS
@@ -40,7 +34,7 @@ def time_steps() -> Report:
             spent[method].append((time.perf_counter() - begun) / ROUND_STEPS * 1e6)
     us = {method: statistics.median(times) for method, times in spent.items()}
     rows = tuple(Row(method, "step_us_30_channels", value) for method, value in us.items())
-    found = {"step_us_30_channels": us[name], "step_speedup_vs_river": us[RIVER] / us[name]}
+    found = {"step_us_30_channels": us[OURS], "step_speedup_vs_river": us[RIVER] / us[OURS]}
     return Report("speed", rows, found)
 
 

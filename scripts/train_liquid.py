@@ -4,9 +4,10 @@
     python scripts/train_liquid.py [FOLDER] [--check DATA]
 
 Everything is drawn from seeds: loads of NSFNET and of random backbones under failures, and other
-series (seasons, persistent noise, shifts, bursts, switching machines, whole numbers).  One machine
-and torch version gives the same bytes.  Some minutes on one core.  --check compares errors on
-held-out NSFNET, and on ETTh1 and ELEC2 from the folder DATA: mean |error| over that of last value.
+series (seasons, persistent noise, shifts, bursts, switching machines, whole numbers).  The same
+code, machine and torch version give the same bytes.  Some minutes on one core.  --check compares
+errors on held-out NSFNET, and on ETTh1 and ELEC2 from the folder DATA: mean |error| over that of
+last value.
 """
 
 import sys

@@ -3,7 +3,7 @@
 from .adaptors import Record
 from .admission import admit
 from .config import Config
-from .contributions import Contribution
+from .contributions import Contribution, flaw_of
 from .errors import (
     ConfigError,
     EdgeError,
@@ -115,6 +115,7 @@ __all__ = [
     "admit",
     "derive",
     "digest_facts",
+    "flaw_of",
     "gather",
     "take",
 ]

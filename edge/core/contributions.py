@@ -156,6 +156,12 @@ def read(contribution: Contribution, geometry: hdc.Geometry) -> Sums | str:
         return f"its arrays cannot be read: {error}"
 
 
+def flaw_of(contribution: Contribution, geometry: hdc.Geometry) -> str:
+    """Say why a contribution's sums cannot be used with the geometry they name, or nothing."""
+    found = read(contribution, geometry)
+    return "" if isinstance(found, Sums) else found
+
+
 def _calibration(
     arrays: Arrays, names: tuple[Concept, ...], geometry: hdc.Geometry
 ) -> hdc.Calibration:

@@ -18,8 +18,9 @@ import encoder
 import hdc
 
 from . import limits
-from .adaptors import Adaptor, fit
+from .adaptors import Adaptor, Record, fit
 from .contributions import Contribution, Sums, counted, packed, read, united
+from .errors import EdgeError
 from .facts import Batch, Fact, Ledger, gather
 from .moments import COLUMNS_MAX, Moments
 from .pooled import Nearest, Pooled
@@ -134,6 +135,19 @@ class Knowledge:
             reaches = reach(own, limits.HEAD_FACTS_MAX), reach(others, limits.SUPPORT_FACTS_MAX)
             self._adaptors[domain] = made, *reaches
         return self._adaptors[domain][0]
+
+    def flaw_of(self, record: Record) -> str:
+        """Say why an adaptor from elsewhere cannot serve a domain that has facts, or nothing.
+
+        Cost: that of solving its head.
+        """
+        own, others = self.lessons(record.domain)
+        try:
+            answers = fit(own, others, record, self.geometry.slices).answer(own.features)
+        except (EdgeError, ValueError, TypeError, LookupError) as error:
+            return f"the adaptor of {record.domain}: {error}"
+        fine = bool(np.isfinite(answers).all())
+        return "" if fine else f"the adaptor of {record.domain} answers with what is no number"
 
     def router(self) -> Router:
         """Return the router over the domains that have facts, made now if facts have changed.

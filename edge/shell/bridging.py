@@ -10,7 +10,7 @@ import firmware_bridge as bridge
 
 from ..core import Actuate, Message, Observation
 from .home import Home
-from .sources import Device
+from .sources.port import Device
 
 NS_PER_MS: Final = 1_000_000
 STREAMS_MAX: Final = 256

@@ -15,6 +15,7 @@ from ..core import EdgeError
 from . import (
     actions,
     cli_bridge,
+    cli_bundle,
     cli_change,
     cli_command,
     cli_encoder,
@@ -34,7 +35,7 @@ from .home import Home, create_home
 
 ORDER = (
     "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
-    "label", "command", "keygen", "inspect", "adaptors", "rollback", "relabel", "forget",
+    "label", "command", "keygen", "bundle", "inspect", "adaptors", "rollback", "relabel", "forget",
     "verify", "survey", "backup", "restore", "export", "merge", "encoder", "forecast", "train",
     "export-c", "bridge", "simulate",
 )  # fmt: skip
@@ -200,6 +201,7 @@ app.command()(cli_files.merge)
 app.add_typer(cli_encoder.app, name="encoder")
 app.command(name="export-c")(cli_bridge.export_c)
 app.add_typer(cli_bridge.app, name="bridge")
+app.add_typer(cli_bundle.bundle, name="bundle")
 app.command(name="forecast")(cli_forecast.forecast)
 app.command(name="simulate")(cli_sim.simulate)
 app.command(name="demo")(cli_sim.demo)

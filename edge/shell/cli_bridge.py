@@ -15,7 +15,7 @@ from .extraction_liquid import export_forecaster
 from .extraction_plan import KIB, Budget, Wish, plan_export, read_ground, write_export
 from .home import Home
 from .settings import read_settings
-from .sources import open_link
+from .sources.port import open_link
 from .weights import read_weights, shipped_weights
 
 BaudOption = Annotated[int, typer.Option(help="Bits a second of a serial port.")]

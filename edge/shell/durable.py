@@ -26,9 +26,14 @@ def place(fresh: Path, target: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file durably, whole or not at all.  Raises OSError."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, body: bytes) -> None:
+    """Write a file durably, whole or not at all.  Raises OSError."""
     fresh = path.with_name(path.name + ".new")
     try:
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_bytes(body)
         place(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)

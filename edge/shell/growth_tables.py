@@ -33,6 +33,21 @@ def install(db: sqlite3.Connection, record: Record) -> None:
     )
     # Before the insertion: SQLite gives the number of a row that is gone to the next one.
     _drop_stray_facts(db)
+    add(db, record)
+
+
+def prune(db: sqlite3.Connection, domain: str) -> None:
+    """Drop the versions of a domain that are too many."""
+    db.execute(
+        "DELETE FROM adaptors WHERE domain = ?1 AND number NOT IN"
+        " (SELECT number FROM adaptors WHERE domain = ?1 ORDER BY number DESC LIMIT ?2)",
+        (domain, core_limits.VERSIONS_MAX),
+    )
+    _drop_stray_facts(db)
+
+
+def add(db: sqlite3.Connection, record: Record) -> None:
+    """Write an adaptor version beside those that are there."""
     number = db.execute(
         "INSERT INTO adaptors (domain, version, blueprint, arrays, own, seed, accuracy, incumbent,"
         " digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

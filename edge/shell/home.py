@@ -28,10 +28,12 @@ from ..core import (
     Publish,
     Runtime,
     Selector,
+    StateCorruptError,
     StateError,
     Survey,
     Wanted,
 )
+from .bundles.health import Health, Tried
 from .durable import discard, write_text
 from .footprint import give_back
 from .raws import Raws
@@ -100,6 +102,8 @@ class Home:
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
         self._raws = Raws() if self.settings.candidates.raw else None
         self._stirred = True
+        self.trial: Health | None = None
+        self._watch_trial()
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, return what is to be told.
@@ -113,10 +117,13 @@ class Home:
             self._raws.add(event.key, event.payload)
         try:
             told = tuple(self._applied(self.runtime.handle(event)))
-        except StateError:
-            self.worker.stop()
-            self.runtime = self._open_runtime()
+        except StateError as error:
+            if self.trial is not None and isinstance(error, StateCorruptError):
+                self.end_trial(f"what it brought cannot be used: {error.message}")
+            self.reopen()
             raise
+        if self.trial is not None:
+            self.trial.note(event, told)
         opened = any(isinstance(message, DriftAlarm | Wanted) for message in told)
         if not isinstance(event, Observation):
             self._stirred = True
@@ -131,6 +138,44 @@ class Home:
         result = self.worker.poll()
         return () if result is None else self.feed(Grown(result))
 
+    def look_after_trial(self) -> tuple[Tried, ...]:
+        """Take the bundle on trial back where it does badly; returns what is to be told."""
+        reason = self.trial.trouble(time.time_ns(), time.monotonic()) if self.trial else ""
+        return (self.end_trial(reason),) if reason else ()
+
+    def confirm_trial(self) -> Tried:
+        """Keep the bundle on trial; raises StateError where there is none."""
+        said = self.trial_state()
+        self.store.trials.confirm()
+        self.trial = None
+        return replace(said, state="confirmed")
+
+    def end_trial(self, reason: str) -> Tried:
+        """Go back to what was before the bundle on trial; raises StateError where there is none."""
+        said = self.trial_state()
+        self.store.trials.revert()
+        self.trial = None
+        self.reopen()
+        return replace(said, state="reverted", reason=reason)
+
+    def trial_state(self) -> Tried:
+        """Say how the bundle on trial does; raises StateError where there is none."""
+        if self.trial is None:
+            raise StateError("looking for a trial: no bundle is on trial", "import one first")
+        return self.trial.tried("on trial")
+
+    def reopen(self) -> None:
+        """Derive everything from the file again; a growth under way is lost."""
+        self.worker.stop()
+        self.runtime = self._open_runtime()
+        self._watch_trial()
+
+    def _watch_trial(self) -> None:
+        trial = self.store.trials.current()
+        if trial is None or (self.trial is not None and self.trial.trial == trial):
+            return
+        self.trial = Health(trial, self.settings.bundles, time.monotonic())
+
     def stamp(self) -> str:
         """Write down the knowledge's digest for later verification, and return it."""
         digest = self.runtime.digest()
@@ -139,10 +184,19 @@ class Home:
 
     def settle(self) -> str:
         """Survey the geometry again and stamp: the knowledge then follows from the set of facts
-        alone, whatever came first.  Returns the digest.  Cost: about that of opening the home."""
-        if self.runtime.knowledge.own.keys:
+        alone, whatever came first.  Returns the digest.  Cost: about that of opening the home.
+
+        A member of a fleet keeps the geometry that it shares.
+        """
+        if self.runtime.knowledge.own.keys and not self.shares_geometry:
             self.feed(Survey())
         return self.stamp()
+
+    @property
+    def shares_geometry(self) -> bool:
+        """True where other devices' sums stand on the frozen geometry: it is not surveyed again
+        unless somebody says so."""
+        return self.settings.fleet is not None and self.store.geometry() is not None
 
     def bury_from(self, other: Store) -> int:
         """Forget every own fact that another store has buried, and adopt its tombstones.

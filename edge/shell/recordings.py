@@ -19,6 +19,8 @@ TIMES: Final = ("time", "timestamp", "datetime", "date", "captured_at", "epoch",
 nanoseconds."""
 GAPS: Final = {"", "nan", "na", "n/a", "null", "none", "-", "?", "inf", "-inf"}
 CHANNELS_MAX: Final = 4_096
+VALUES_MAX: Final = 20_000_000
+"""Of a file that is read whole: 160 MB."""
 HINT: Final = "give a CSV with one row a sample and one column a channel, with or without a header"
 
 Row = tuple[float, NDArray[np.float64]]
@@ -84,13 +86,19 @@ class Rows:
 
 
 def read_recording(path: Path) -> Recording:
-    """Read a whole file.  Raises ConfigError where it holds no stream."""
+    """Read a whole file.  Raises ConfigError where it holds no stream, or one too long."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             rows = Rows(lines)
-            found = list(rows)
+            steps_max = VALUES_MAX // len(rows.names)
+            found = list(islice(rows, steps_max + 1))
     except OSError as error:
         raise ConfigError(f"reading {path}: {error.strerror}", HINT) from error
+    if len(found) > steps_max:
+        raise ConfigError(
+            f"reading {path}: expected at most {VALUES_MAX:,} values, found more",
+            "give the newest part of it; `auricle forecast -` takes any length, row by row",
+        )
     elapsed, values = zip(*found, strict=True)
     return Recording(rows.names, np.stack(values), np.array(elapsed, np.float64))
 

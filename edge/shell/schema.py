@@ -93,6 +93,16 @@ MIGRATIONS: Final[list[str]] = [
         done INTEGER NOT NULL,
         answer BLOB
     ) WITHOUT ROWID;
+    CREATE TABLE replaced_contributions (
+        device TEXT PRIMARY KEY,
+        card TEXT NOT NULL,
+        geometry TEXT NOT NULL,
+        seed INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        samples INTEGER NOT NULL,
+        arrays BLOB NOT NULL,
+        sha256 BLOB NOT NULL
+    ) WITHOUT ROWID;
     CREATE INDEX receipts_by_request ON receipts (json_extract(body, '$.request_id'));
     """,
 ]

@@ -12,6 +12,7 @@ import msgspec
 
 from ..core import Config, ConfigError
 from ..core.forecasting import HORIZONS
+from .bundles.settings import BundleSettings
 from .commands.settings import CommandSettings
 from .daemon.settings import DeviceSettings, HttpSettings
 from .fleet.settings import FleetSettings
@@ -122,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     forecast: ForecastSettings = ForecastSettings()
     commands: CommandSettings = CommandSettings()
     fleet: FleetSettings | None = None
+    bundles: BundleSettings = BundleSettings()
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()

@@ -36,6 +36,7 @@ from ..core import (
     digest_facts,
 )
 from . import fleet_tables, growth_tables
+from .bundles.trials import BEFORE, Trials
 from .durable import discard, place
 from .files import WriterLock, guarded, hold, open_database, transaction
 from .journal import Journal, drop_answers
@@ -61,6 +62,7 @@ class Store(Reader):
         super().__init__(path, db)
         self._lock = lock
         self._marks = False
+        self.trials = Trials(self._rows, self._deciding)
         self.journal = Journal(self._rows, self._transaction, self._keys[0][1])
 
     @classmethod
@@ -245,6 +247,8 @@ class Store(Reader):
         with self._transaction("freezing the geometry") as db:
             _put(db, "geometry", packed)
             _put(db, "geometry_sha256", hashlib.sha256(packed).digest())
+            # A trial that is reverted must not bring back what was surveyed from forgotten facts.
+            db.execute("DELETE FROM meta WHERE name = ?", (BEFORE,))
 
     def _changed_digest(self, going: Iterable[str], coming: Iterable[Fact]) -> bytes:
         """Return the facts' digest after a change; it is a sum, so only the change is read."""
@@ -309,6 +313,13 @@ class Store(Reader):
         self._db.execute("VACUUM INTO ?", (str(fresh),))
         if held:
             hold(self._db)
+
+    @contextmanager
+    def _deciding(self, doing: str) -> Iterator[sqlite3.Connection]:
+        """Change what a command decides on, with the mark that it is done."""
+        self._marks = True
+        with self._growing(doing) as db:
+            yield db
 
     @contextmanager
     def _growing(self, doing: str) -> Iterator[sqlite3.Connection]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.forecast_data import Stream
-from benchmarks.forecast_peers import LIGHT, DLinearOnline, LagRls, LastValue, SeasonalNaive
+from benchmarks.forecast_peers import ONLINE, DLinearOnline, LagRls, LastValue, SeasonalNaive
 from benchmarks.forecast_run import measure
 from benchmarks.forecast_score import HORIZONS, score
 
@@ -82,4 +82,4 @@ def test_peers_use_the_season(name):
     made.values[EVENTS[0] : EVENTS[1]] -= 30
     ours, last = (measure(each, made)["mae"][2] for each in (name, "last value"))
     assert ours < 0.3 * last
-    assert name in LIGHT
+    assert name in ONLINE

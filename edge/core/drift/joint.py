@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .detector import Change, Floats, Stateful
 from .movement import Movement
@@ -58,14 +59,16 @@ class JointJump(Stateful):
         np.multiply(movement.scale, MOVED, out=self._limit)
         moved = movement.sizes > self._limit
         found: tuple[Change, ...] = ()
-        if self._since[0] >= 0:
+        waited = self._since[0] >= 0
+        if waited:
             found = self._confirm()
         if np.count_nonzero(moved):
-            found += self._judge(moved)
+            # What ends a burst moves as much as what began it.
+            found += self._judge(moved, fresh=not waited)
         return found
 
-    def _judge(self, moved: np.ndarray) -> tuple[Change, ...]:
-        """Whether what moved is a change, might be one, or is none."""
+    def _judge(self, moved: NDArray[np.bool_], *, fresh: bool) -> tuple[Change, ...]:
+        """Whether what moved is a change, might be one, or is none.  fresh: nothing is waiting."""
         movement = self._movement
         now, before = movement.last, movement.last - movement.moves
         fell = moved & ~self._silent & (np.abs(now) <= _SILENT * np.abs(before))
@@ -79,7 +82,7 @@ class JointJump(Stateful):
         rising = movement.moves[moved] > 0
         if rising.any() and not rising.all():
             return (self._name("jump", before, 0),)
-        if self._since[0] < 0:
+        if fresh:
             self._since[0] = 0
             self._origin[:] = before
             self._pending[:] = moved

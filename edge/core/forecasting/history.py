@@ -47,8 +47,6 @@ _GAP_SAMPLES_MAX = 3
 _REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
 _RING_STEPS_MIN = 64
 _SETTLED, _RIPE = 20, 5
-UNRIPE: Final = 1e200
-"""Unit of a channel that has hardly moved yet: whatever comes is no movement in it."""
 _UNIT_SPREADS = 4.0
 _RELATIVE_MIN = -2.5
 _VALUE_MAX = 1e100
@@ -65,7 +63,8 @@ class History:
 
     last: newest finite value (0 before the first, where `known` is False).  fresh: whether this
     sample had a value.  moved: whether it jumped.  course: sum of all increments without jumps.
-    unit: usual movement a step.  level: usual size.  age: samples since the last jump.
+    unit: usual movement a step.  per_ripe_unit: one over it, 0 where a channel has hardly moved
+    yet, so that what comes is no movement.  level: usual size.  age: samples since the last jump.
     dead: whether it jumped to nothing.  scale: what a joint jump multiplied the past by, or None.
     inputs: [C, len(INPUTS)], what networks see.  broken: whether a gap in time lies before it.
     whole: whether every channel was known before and has a value now.
@@ -88,7 +87,7 @@ class History:
         self.age = np.full(channels, 1e6)
         self._raw, self._rows = np.zeros((13, channels)), np.zeros((len(INPUTS), channels))
         self.inputs = self._rows.T
-        self.safe_unit, self.per_unit, self.ripe_unit = np.ones((3, channels))
+        self.safe_unit, self.per_unit, self.per_ripe_unit = np.ones((3, channels))
         self._period = period
         self._reach = reach
         self._count, self._silent, self._revivals = np.zeros((3, channels))
@@ -218,11 +217,9 @@ class History:
         """Make the inputs of networks."""
         self.safe_unit = np.maximum(self.unit, 1e-9 * self.level + 1e-300)
         self.per_unit = 1.0 / self.safe_unit
-        self.ripe_unit = (
-            self.safe_unit
-            if self._settled
-            else np.where(self._count < _RIPE, UNRIPE, self.safe_unit)
-        )
+        self.per_ripe_unit = self.per_unit
+        if not self._settled:
+            self.per_ripe_unit = np.where(self._count < _RIPE, 0.0, self.per_unit)
         raw, courses = self._raw, self._raw[3:7]
         raw[1:3] = self._before
         raw[0] = self.increment

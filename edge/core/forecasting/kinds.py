@@ -7,12 +7,21 @@ from typing import Final
 from .differenced import Differenced
 from .dlinear import DLinear
 from .forecaster import Forecaster, Task
+from .harmonic import Harmonic
 from .mixture import Maker, Mixture
 from .networks import Linear, echo, gru, liquid, ltc
 from .plain import Last, Mean, Profile, Seasonal
 from .regressed import lags, season, short
 
-POOL: Final[tuple[Maker, ...]] = (Last, Mean, Seasonal, Profile, short, season, liquid)
+FEW_CHANNELS: Final = 8
+"""Up to so many, the pool has two more regressions, that would take too long for many."""
+
+
+def pool(task: Task, network: Maker = liquid) -> Mixture:
+    """The default: all experts that help, mixed."""
+    some = (Last, Mean, Seasonal, Profile, season, network)
+    few = task.channels <= FEW_CHANNELS
+    return Mixture(task, (short, Harmonic, *some) if few else some)
 
 
 def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
@@ -20,14 +29,15 @@ def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
 
 
 FORECASTERS: Final[dict[str, Callable[[Task], Forecaster]]] = {
-    "pool": _of(*POOL),
-    "pool-gru": _of(*(gru if one is liquid else one for one in POOL)),
+    "pool": pool,
+    "pool-gru": partial(pool, network=gru),
     "last": _of(Last),
     "seasonal": _of(Seasonal),
     "rls": _of(lags),
     "dlinear": _of(DLinear),
     "snarimax": _of(Differenced),
     "huber": _of(season),
+    "harmonic": _of(Harmonic),
     "linear": _of(Linear),
     "liquid": _of(liquid),
     "gru": _of(gru),

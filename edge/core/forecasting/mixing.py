@@ -44,9 +44,8 @@ class Mixing:
         self.forecasts[truth.flat_now] = forecasts
         best = np.minimum.reduce(losses, axis=1, keepdims=True)
         best += _TINY
-        weights = losses / best
-        weights -= 1.0
-        weights *= -_SHARPNESS
+        weights = losses * (-_SHARPNESS / best)
+        weights += _SHARPNESS
         np.exp(weights, out=weights)
         total = np.add.reduce(weights, axis=1)
         weights *= forecasts

@@ -16,8 +16,8 @@ _SCALE = 0.01
 _SPIKE = 10.0
 _RIDGE: Final = 1e-3
 _SOLVE_STEPS: Final = 4
-_MANY: Final = 8
-"""From so many channels on, every second sample is enough to learn from."""
+_CHANNELS_A_STRIDE: Final = 8
+"""So many channels tell enough of a sample to learn from every second sample only, and so on."""
 
 
 class Readout:
@@ -39,7 +39,7 @@ class Readout:
         self.steps = 0
         self._roots = np.sqrt(truth.horizons)[:, None]
         self._share = 1.0 / channels
-        self._stride = 1 + (channels >= _MANY)
+        self._stride = min(1 + channels // _CHANNELS_A_STRIDE, 4)
         self._forget = _FORGET**self._stride
 
     def step(self, features: Floats, truth: Truth) -> Floats:

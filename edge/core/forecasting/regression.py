@@ -8,6 +8,7 @@ chapter 9).  Errors count by Huber's influence, so that a spike does not turn th
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .forecaster import Floats, State
 from .keeping import put, take
@@ -15,6 +16,12 @@ from .truth import Truth, soften
 
 _KEPT = ("weights", "inputs", "gains", "covariance", "factor", "scales", "steps")
 _TIDY_STEPS: Final = 32
+_EACH_STEPS: Final = 200
+_MANY_CHANNELS: Final = 16
+"""From so many channels on, later samples of odd number teach nothing: time is dear then."""
+_ALL = slice(None)
+
+Rows = NDArray[np.int64]
 _SCALE = 0.01
 _SPIKE = 10.0
 
@@ -43,43 +50,62 @@ class Regression:
         self.gains = np.zeros((truth.size, channels, width))
         self.covariance = np.tile(np.eye(width) / ridge, (channels, 1, 1))
         self._outer = np.empty_like(self.covariance)
-        self._change = np.empty_like(self.weights)
         self.factor = 1.0
         self.scales = np.ones((horizons, variants, channels))
         self.steps = 0
+        self._sparse = channels >= _MANY_CHANNELS
+        self._even = [_run(np.flatnonzero(truth.horizons % 2 == parity)) for parity in (0, 1)]
 
     def step(self, inputs: Floats, truth: Truth) -> Floats:
         """Learn what is due, take inputs [C, F], return forecasts in units, [V, H, C]."""
-        self._learn(truth)
+        self.steps += 1
+        sparse = self._sparse and self.steps > _EACH_STEPS
+        self._learn(truth, self._even[self.steps % 2] if sparse else _ALL)
         self._gain(inputs, truth.now)
         told: Floats = np.vecdot(self.weights, inputs)
         return told.transpose(1, 0, 2)
 
-    def _learn(self, truth: Truth) -> None:
-        past = self.inputs.take(truth.then, 0)[:, None]
-        errors = truth.target[:, None] - np.vecdot(self.weights, past)
-        errors *= truth.due[:, None]
-        size = np.minimum(np.abs(errors), _SPIKE * self.scales)
-        size -= self.scales
-        size *= _SCALE
-        size *= truth.due[:, None]
-        self.scales += size
-        errors = soften(errors, self._bounds * self.scales)
-        gains = self.gains.take(truth.then, 0)[:, None]
-        np.multiply(errors[..., None], gains, out=self._change)
-        self.weights += self._change
+    def _learn(self, truth: Truth, which: slice | Rows) -> None:
+        """Learn for some of the horizons: all, or those that look back at an even sample."""
+        then, due = truth.then[which], truth.due[which, None]
+        if not len(then):
+            return
+        weights, scales = self.weights[which], self.scales[which]
+        errors = truth.target[which, None] - np.vecdot(weights, self.inputs.take(then, 0)[:, None])
+        errors *= due
+        size = np.abs(errors)
+        np.minimum(size, _SPIKE * scales, out=size)
+        size -= scales
+        size *= _SCALE * due
+        scales += size
+        errors = soften(errors, self._bounds * scales)
+        change = errors[..., None] * self.gains.take(then, 0)[:, None]
+        change += weights
+        self.weights[which], self.scales[which] = change, scales
 
     def _gain(self, inputs: Floats, now: int) -> None:
-        """Update the covariance `factor * covariance`; what one step forgets goes to the factor."""
+        """Keep the inputs with their gain, and update the covariance, `factor * covariance`: what
+        steps forget goes to the factor.  Later on every second sample counts twice instead."""
+        late = self.steps > _EACH_STEPS
+        if late and self._sparse and self.steps % 2:
+            return
+        forgotten = self._forget
         spread = (self.covariance @ inputs[:, :, None])[:, :, 0]
         spread *= self.factor
-        bottom = self._forget + np.vecdot(inputs, spread)
-        gain = spread / bottom[:, None]
-        np.multiply(gain[:, :, None], (spread / self.factor)[:, None, :], out=self._outer)
-        self.covariance -= self._outer
-        self.factor /= self._forget
+        certain = np.vecdot(inputs, spread)
+        gain = spread / (forgotten + certain)[:, None]
         self.inputs[now], self.gains[now] = inputs, gain
-        self.steps += 1
+        if late:
+            if self.steps % 2:
+                return
+            forgotten *= forgotten
+            gain = spread * (2.0 / (forgotten + 2.0 * certain))[:, None]
+            if self._sparse:
+                self.gains[now] = gain
+        spread *= 1.0 / self.factor
+        np.multiply(gain[:, :, None], spread[:, None, :], out=self._outer)
+        self.covariance -= self._outer
+        self.factor /= forgotten
         if self.steps % _TIDY_STEPS == 0:
             self._tidy()
 
@@ -104,3 +130,10 @@ class Regression:
     def restore(self, state: State) -> None:
         """Go on from a state."""
         put(self, _KEPT, state)
+
+
+def _run(places: Rows) -> slice | Rows:
+    """Return places as a slice where they follow each other: reading a slice copies nothing."""
+    if len(places) and places[-1] - places[0] == len(places) - 1:
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from .forecaster import Floats, State
-from .history import UNRIPE, History
+from .history import History
 from .keeping import put, take
 
 TARGET_MAX: Final = 300.0
@@ -28,7 +28,7 @@ class Truth:
         self.count = 0
         self.since = 0
         self.now = 0
-        self.units = np.full((self.size, channels), UNRIPE)
+        self.origins = np.zeros((self.size, 2, channels))
         self.target = np.zeros((len(horizons), channels))
         self.due = np.zeros((len(horizons), channels), bool)
         self.arrived = np.zeros((len(horizons), channels), bool)
@@ -42,24 +42,26 @@ class Truth:
         self.then = (self.count - self.horizons) % self.size
         self.flat_then = self.then * len(self.horizons) + self._which
         self.flat_now = slice(self.now * len(self.horizons), (self.now + 1) * len(self.horizons))
-        before = history.lags(self.horizons)
-        np.subtract(history.course, before, out=self.target)
-        self.target /= self.units.take(self.then, 0)
-        np.clip(self.target, -TARGET_MAX, TARGET_MAX, out=self.target)
+        before = self.origins.take(self.then, 0)
+        target = self.target
+        np.subtract(history.course, before[:, 0], out=target)
+        target *= before[:, 1]
+        np.minimum(np.maximum(target, -TARGET_MAX, out=target), TARGET_MAX, out=target)
         np.greater_equal(history.age, self._column, out=self.due)
         self.arrived[:] = history.fresh
         if self.since <= self.horizons[-1]:
             self.arrived &= self.since > self._column
         self.due &= self.arrived
-        self.units[self.now] = history.ripe_unit
+        self.origins[self.now, 0] = history.course
+        self.origins[self.now, 1] = history.per_ripe_unit
 
     def state(self) -> State:
-        """Return counters and units."""
-        return take(self, ("count", "since", "units"))
+        """Return counters, and courses and units of the samples that wait."""
+        return take(self, ("count", "since", "origins"))
 
     def restore(self, state: State) -> None:
         """Go on from a state."""
-        put(self, ("count", "since", "units"), state)
+        put(self, ("count", "since", "origins"), state)
 
 
 def soften(errors: Floats, bounds: Floats) -> Floats:

@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from ...core import Ack, Growth, Message, Receipt, Rejected, StateError
+from ...core import Ack, EdgeError, Growth, Message, Receipt, Rejected, StateError
+from ..bundles.carrying import import_bundle
 from ..fleet.member import Gift, Member
 from ..growing import list_adaptors
 from ..home import Home
@@ -22,6 +23,7 @@ from .allowance import Allowance
 from .floor import Floor
 from .reading import Read, Reading, Refusal, parse
 from .requests import (
+    BundleImportCommand,
     ForgetCommand,
     GrowCommand,
     LabelCommand,
@@ -127,6 +129,9 @@ class Desk:
         """Do what is due; call it about once a second."""
         if self._member is not None:
             self._member.tend()
+        for slot in self._floor.homes.values():
+            for tried in slot.home.look_after_trial() if slot.home is not None else ():
+                self._floor.tell(tried)
 
     def refuse(self, order: Order | Gift, reason: str) -> None:
         """Answer an order that cannot be carried out now."""
@@ -199,13 +204,19 @@ def _refused(verb: str, refusal: Refusal) -> Response:
 
 def _do(request: Request, floor: Floor) -> Response:
     """Carry a command out."""
+    if isinstance(request, ForgetCommand) and request.resurvey is None:
+        again = not _home(request, floor).shares_geometry
+        request = msgspec.structs.replace(request, resurvey=again)
     match request:
         case (
             LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand()
         ):
             return _told(request, floor.feed(request.home, request.event(floor.now_ns())))
         case _:
-            body = dict(_SAYING[request.verb](request, floor))
+            try:
+                body = dict(_SAYING[request.verb](request, floor))
+            except EdgeError as error:
+                return _refused(request.verb, Refusal(error.message, error.hint, request.id))
             return Response(request.verb, request.id, done=True, body=body)
 
 
@@ -252,6 +263,21 @@ def _pause(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
     yield "paused", request.verb == "pause"
 
 
+def _import_bundle(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, BundleImportCommand)
+    tried = import_bundle(_home(request, floor), request.name, floor.now_ns())
+    yield from msgspec.to_builtins(tried).items()
+
+
+def _confirm_bundle(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    yield from msgspec.to_builtins(_home(request, floor).confirm_trial()).items()
+
+
+def _revert_bundle(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    tried = _home(request, floor).end_trial("somebody asked for it")
+    yield from msgspec.to_builtins(tried).items()
+
+
 _SAYING: Final[dict[str, Callable[[Any, Floor], Iterator[tuple[str, Any]]]]] = {
     "adaptors": _say_adaptors,
     "candidates": _say_candidates,
@@ -261,4 +287,7 @@ _SAYING: Final[dict[str, Callable[[Any, Floor], Iterator[tuple[str, Any]]]]] = {
     "reload": _reload,
     "pause": _pause,
     "resume": _pause,
+    "bundle-import": _import_bundle,
+    "bundle-confirm": _confirm_bundle,
+    "bundle-revert": _revert_bundle,
 }

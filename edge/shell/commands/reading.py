@@ -67,7 +67,8 @@ class Reading:
         if isinstance(found, Refusal):
             return found
         inner, signer = found
-        request = parse(inner)
+        # What is signed names its verb itself: the topic is not part of it.
+        request = parse(inner, "" if signer else verb)
         if isinstance(request, Refusal):
             return request
         wrong = self._misfit(request, verb, signer, now_ns)
@@ -119,8 +120,10 @@ class Reading:
         return None
 
 
-def parse(payload: bytes) -> Request | Refusal:
-    """Read a command's JSON strictly, naming the nearest known field for an unknown one."""
+def parse(payload: bytes, usual: str = "") -> Request | Refusal:
+    """Read a command's JSON strictly, naming the nearest known field for an unknown one.
+
+    usual: its verb where it names none."""
     try:
         found = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -129,7 +132,7 @@ def parse(payload: bytes) -> Request | Refusal:
         return Refusal("it must be a JSON object", "see docs/commands.md")
     given = found.get("id")
     name = given if isinstance(given, str) and len(given) <= 200 and given.isprintable() else ""
-    verb = found.get("verb")
+    verb = found.setdefault("verb", usual) if usual else found.get("verb")
     kind = COMMANDS.get(verb) if isinstance(verb, str) else None
     if kind is None:
         shown = repr(verb)[:80]

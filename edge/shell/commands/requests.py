@@ -73,14 +73,15 @@ class RelabelCommand(Request, frozen=True, tag="relabel"):
 
 
 class ForgetCommand(Request, frozen=True, tag="forget"):
-    """Forget the facts selected.  resurvey: derive the geometry again, too."""
+    """Forget the facts selected.  resurvey: derive the geometry again, too; null: unless it is
+    shared with a fleet."""
 
     select: Select
-    resurvey: bool = True
+    resurvey: bool | None = None
 
     def event(self, at_ns: int) -> ForgetRequest:
         """What the core is told; the command's id names the receipt."""
-        return ForgetRequest(self.id, self.select.selector, at_ns, self.resurvey)
+        return ForgetRequest(self.id, self.select.selector, at_ns, self.resurvey is not False)
 
 
 class GrowCommand(Request, frozen=True, tag="grow"):
@@ -135,6 +136,20 @@ class ResumeCommand(Request, frozen=True, tag="resume"):
     """Decide on observations again."""
 
 
+class BundleImportCommand(Request, frozen=True, tag="bundle-import"):
+    """Take a bundle on trial.  name: of a file in the home's folder `bundles`."""
+
+    name: Name
+
+
+class BundleConfirmCommand(Request, frozen=True, tag="bundle-confirm"):
+    """Keep the bundle on trial."""
+
+
+class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
+    """Go back to what was before the bundle on trial."""
+
+
 COMMANDS: Final[dict[str, type[Request]]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
@@ -151,6 +166,9 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         ReloadCommand,
         PauseCommand,
         ResumeCommand,
+        BundleImportCommand,
+        BundleConfirmCommand,
+        BundleRevertCommand,
     )
 }
 

@@ -26,6 +26,9 @@ VERBS: Final = (
     "reload",
     "pause",
     "resume",
+    "bundle-import",
+    "bundle-confirm",
+    "bundle-revert",
 )
 """Every command, in the order of docs/commands.md."""
 

@@ -10,13 +10,15 @@ from typing import Any, BinaryIO, Final
 
 import structlog
 
-from ...core import Actuate, ConfigError, EdgeError
+from ...core import Actuate, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
 from ..fleet.member import Member
+from ..footprint import give_back
 from ..outbox import open_outbox
-from ..sources import Place, Port, Puller, Source, open_source
+from ..sources import Place, Puller, Source, open_source
+from ..sources.port import Port
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
 from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
@@ -40,6 +42,9 @@ DRAIN_S: Final = 1.5
 FAREWELL_S: Final = 1.0
 SOURCE_S: Final = 0.5
 STATUS_S: Final = 5.0
+TRIM_S: Final = 600.0
+"""How often free memory is given back to the system, in seconds."""
+
 MEMORY: Final = "sources"
 
 log = structlog.get_logger()
@@ -68,6 +73,8 @@ class Daemon:
         self.snapshot: DaemonStatus | None = None
         self._stop_asked = self._reload_asked = self._hurried = False
         self._told_s = self._snapped_s = -STATUS_S
+        self._trimmed_s = time.monotonic()
+        self._line_seen, self._line_since_s = (False, 0), time.monotonic()
         with ExitStack() as undo:
             self._lock = WriterLock(folder / OUTBOX)
             undo.callback(self._lock.release)
@@ -106,14 +113,19 @@ class Daemon:
             self.notifier,
         )
         self.loop.every_second = self._each_second
-        self.sparkplug = self._make_sparkplug(version)
+        self.sparkplug = self._make_sparkplug()
         self.loop.beside = self.sparkplug
+        self.restaff()
+        self.sources: dict[str, Source] = {}
+        self.questions = Questions(self.loop, lambda: self.snapshot)
+        self.control = Control(self.folder, self.questions.ask)
+        self.door: Any = None
+
+    def restaff(self) -> None:
+        """Take commands and contributions as the settings say now; raises ConfigError where a key
+        of theirs cannot be used."""
         self.desk = self._make_desk()
         self.loop.desk = self.desk
-        self.sources: dict[str, Source] = {}
-        questions = Questions(self.loop, lambda: self.snapshot)
-        self.control = Control(self.folder, questions.ask)
-        self.door: Any = None
 
     def _make_desk(self) -> Desk:
         settings, floor, member = self.settings, DaemonFloor(self), None
@@ -130,21 +142,28 @@ class Daemon:
 
         device = self.settings.device.known_as
         mqtt = rooted(self.settings.mqtt, self.folder)
-        presence = make_presence(mqtt, device, version, self.settings.streams, self.clock.now_ns)
+        presence = make_presence(mqtt, device, version, self._deciding, self.clock.now_ns)
         return Broker(mqtt, device, self._arrive, presence)
 
-    def _make_sparkplug(self, version: str) -> Any | None:
-        mqtt = self.settings.mqtt
+    def _make_sparkplug(self) -> Any | None:
+        mqtt, device = self.settings.mqtt, self.settings.device.known_as
         if mqtt is None or mqtt.sparkplug is None:
             return None
-        try:
-            from ..telemetry import Sparkplug
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"[mqtt.sparkplug]: {error}", "install the extra: pip install 'auricle[sparkplug]'"
-            ) from error
-        names, device = self.settings.streams, self.settings.device.known_as
-        return Sparkplug(rooted(mqtt, self.folder), device, version, names, self.clock.now_ns)
+        from ..telemetry import make_sparkplug
+
+        mqtt = rooted(mqtt, self.folder)
+        return make_sparkplug(mqtt, device, program_version(), self._deciding(), self.clock.now_ns)
+
+    def _deciding(self) -> list[str]:
+        """The streams that decisions are made on."""
+        streams = self.settings.streams
+        return [name for name, stream in streams.items() if stream.kind == "sample"]
+
+    def reannounce(self) -> None:
+        """Announce other streams than before."""
+        if self.sparkplug is not None:
+            self.sparkplug.restream(self._deciding())
+        self.line.rebirth()
 
     def reopen_door(self) -> None:
         """Listen for requests where the settings say so; a port that is taken is a trouble."""
@@ -178,6 +197,11 @@ class Daemon:
         self.teller.mouth = self.loop.line = self.line
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()
+        if self.sparkplug is not None:
+            self.sparkplug.stop(FAREWELL_S)
+        self.sparkplug = self.loop.beside = self._make_sparkplug()
+        if self.sparkplug is not None:
+            self.sparkplug.start()
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -308,6 +332,9 @@ class Daemon:
         if isinstance(line, Printer):
             return None
         host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
+        now, seen = time.monotonic(), (line.online, line.counters.connected)
+        if seen != self._line_seen:
+            self._line_seen, self._line_since_s = seen, now
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
@@ -326,6 +353,9 @@ class Daemon:
         if now - self._snapped_s >= STATUS_S:
             self._snapped_s = now
             self.notifier.status(_brief(self.status()))
+        if now - self._trimmed_s >= TRIM_S:
+            self._trimmed_s = now
+            give_back()
         if now - self._told_s >= self.settings.device.health_interval_s and self.line.online:
             self._told_s = now
             self._tell_health()

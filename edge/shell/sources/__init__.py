@@ -12,7 +12,6 @@ from .camera import Camera
 from .folder import Folder
 from .measurement import Flaw, Given, Measurement, Sink, Source
 from .payloads import decode, read_properties
-from .port import Device, Port, open_link
 from .pulling import Puller, Reader
 from .settings import (
     CameraStream,
@@ -55,6 +54,9 @@ def _sound(stream: str, settings: SoundStream, place: Place) -> Reader:
 
 
 def _port(stream: str, settings: PortStream, place: Place) -> Reader:
+    # Loaded when it is needed: every verb reads the settings, which name the sources.
+    from .port import Port
+
     return Port(stream, settings, 0 if place.card is None else place.card.width)
 
 
@@ -87,14 +89,12 @@ def open_source(stream: str, settings: StreamSettings, place: Place, sink: Sink)
 __all__ = [
     "PULLED",
     "CameraStream",
-    "Device",
     "Flaw",
     "FolderStream",
     "Given",
     "HttpStream",
     "Measurement",
     "Place",
-    "Port",
     "PortStream",
     "Puller",
     "Reader",
@@ -106,7 +106,6 @@ __all__ = [
     "StreamSettings",
     "TopicStream",
     "decode",
-    "open_link",
     "open_source",
     "read_properties",
 ]

@@ -5,15 +5,11 @@ import time
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-import structlog
-
 from .measurement import Flaw, Measurement, Sink
 
 RETRY_S_MIN: Final = 1.0
 RETRY_S_MAX: Final = 60.0
 ROOM_WAIT_S: Final = 0.05
-
-log = structlog.get_logger()
 
 
 class UnavailableError(Exception):
@@ -120,5 +116,8 @@ class Puller:
 
     def _fail(self, why: str) -> None:
         if why != self._trouble:
-            log.warning("source_failed", stream=self._stream, reason=why)
+            # Loaded when it is needed: every verb reads the settings, which name the sources.
+            import structlog
+
+            structlog.get_logger().warning("source_failed", stream=self._stream, reason=why)
         self._trouble = why

@@ -13,8 +13,8 @@ from .wording import Worded, Wording, historical
 
 if TYPE_CHECKING:
     from .broker import Broker
-    from .presence import make_presence
-    from .sparkplug import Sparkplug
+    from .presence import make_presence, make_sparkplug
+    from .status import StatusPresence
 
 __all__ = [
     "LOST",
@@ -27,16 +27,22 @@ __all__ = [
     "Reply",
     "Sent",
     "Silence",
-    "Sparkplug",
+    "StatusPresence",
     "TlsSettings",
     "Topics",
     "Worded",
     "Wording",
     "historical",
     "make_presence",
+    "make_sparkplug",
 ]
 
-_LATER: Final = {"Broker": "broker", "Sparkplug": "sparkplug", "make_presence": "presence"}
+_LATER: Final = {
+    "Broker": "broker",
+    "StatusPresence": "status",
+    "make_presence": "presence",
+    "make_sparkplug": "presence",
+}
 
 
 def __getattr__(name: str) -> Any:

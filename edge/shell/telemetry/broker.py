@@ -315,7 +315,7 @@ class Broker:
             message_id = self.publish(
                 letter.topic, letter.payload, qos=letter.qos, retain=letter.retain
             )
-            if message_id is not None:
+            if message_id is not None and message_id > 0:
                 self._own.add(message_id)
 
     def _finish(self, here: Connection) -> None:

@@ -185,7 +185,7 @@ class Connection:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - paho decodes bytes of a stranger
-            self.notes.append(Note("malformed", 129, f"{type(error).__name__}: {error}"))
+            self.notes.append(Note("malformed", 129, type(error).__name__))
             self.end("malformed packet")
 
     def _on_connect(

@@ -8,6 +8,7 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +27,7 @@ _NOT_AN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 class HomeAssistant(Silence):
     """Announces a device, which stays announced while it is away.
 
-    streams: their names.  chance: draws from [0, 1).
+    streams: gives the names of the streams at the moment.  chance: draws from [0, 1).
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class HomeAssistant(Silence):
         settings: HomeAssistantSettings,
         device: str,
         version: str,
-        streams: Iterable[str],
+        streams: Callable[[], Iterable[str]],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._enabled = settings.enabled
@@ -42,13 +43,13 @@ class HomeAssistant(Silence):
         self._chance = chance
         self._heard = False
         self._due_s: float | None = None
-        body = msgspec.json.encode(announcement(device, version, streams))
-        topic = f"{settings.prefix}/device/{object_id('auricle', device)}/config"
-        self._letter = Letter(topic, body if self._enabled else b"", retain=True)
+        self._topic = f"{settings.prefix}/device/{object_id('auricle', device)}/config"
+        self._announce = partial(_announce, device, version, streams)
 
     def hello(self) -> Iterable[Letter]:
         """Announce the device, or take back what was announced before it was switched off."""
-        return (self._letter,)
+        body = msgspec.json.encode(self._announce()) if self._enabled else b""
+        return (Letter(self._topic, body, retain=True),)
 
     def filters(self) -> Iterable[str]:
         """Listen for Home Assistant coming up."""
@@ -69,7 +70,7 @@ class HomeAssistant(Silence):
         if self._due_s is None or now_s < self._due_s:
             return ()
         self._due_s = None
-        return (self._letter,)
+        return self.hello()
 
 
 def object_id(*names: str) -> str:
@@ -79,6 +80,10 @@ def object_id(*names: str) -> str:
     if plain == text and "_".join(names[1:]).count("_") == len(names) - 2:
         return plain
     return f"{plain}_{hashlib.sha256('/'.join(names).encode()).hexdigest()[:8]}"
+
+
+def _announce(device: str, version: str, streams: Callable[[], Iterable[str]]) -> dict[str, Any]:
+    return announcement(device, version, streams())
 
 
 def announcement(device: str, version: str, streams: Iterable[str]) -> dict[str, Any]:

@@ -1,12 +1,17 @@
-"""Several presences on one connection, and the ones that the settings ask for."""
+"""Several presences on one connection, and whom the settings ask for."""
 
 import time
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
+from ...core import ConfigError
 from .homeassistant import HomeAssistant
 from .letters import Arrival, Letter, Presence
 from .settings import MqttSettings
 from .status import StatusPresence
+
+if TYPE_CHECKING:
+    from .sparkplug import Sparkplug
 
 
 class Presences:
@@ -44,14 +49,31 @@ def make_presence(
     settings: MqttSettings,
     device: str,
     version: str,
-    streams: Iterable[str],
+    streams: Callable[[], Iterable[str]],
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Presence:
     """Make the presence of a device: its status, and Home Assistant's where it is asked for.
 
-    streams: their names.  clock_ns: nanoseconds since 1970.
+    streams: gives the names of those whose decisions are told.  clock_ns: nanoseconds since 1970.
     """
     status = StatusPresence(device, version, clock_ns)
     if settings.homeassistant is None:
         return status
     return Presences(status, HomeAssistant(settings.homeassistant, device, version, streams))
+
+
+def make_sparkplug(
+    settings: MqttSettings,
+    device: str,
+    version: str,
+    streams: Iterable[str],
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> "Sparkplug":
+    """Make the edge node that [mqtt.sparkplug] asks for; raises ConfigError without its extra."""
+    try:
+        from .sparkplug import Sparkplug
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"[mqtt.sparkplug]: {error}", "install the extra: pip install 'auricle[sparkplug]'"
+        ) from error
+    return Sparkplug(settings, device, version, streams, clock_ns)

@@ -111,6 +111,11 @@ class Sparkplug:
         """Say the births again."""
         self._node.rebirth_asked = True
 
+    def restream(self, streams: Iterable[str]) -> None:
+        """Serve other streams from now on."""
+        for letter in self._node.restream(streams, self._now_ms()):
+            self.broker.publish(letter.topic, letter.payload, qos=letter.qos)
+
     def forget(self, ids: AbstractSet[str]) -> None:
         """Forget what waits of these observations."""
         kept = [one for one in self._waiting if one.observation_id not in ids]
@@ -132,11 +137,13 @@ class Sparkplug:
         self.broker.stop(timeout_s)
         self.broker.close()
 
+    def _now_ms(self) -> int:
+        return max(self._clock_ns() // 1_000_000, 0)
+
     def _send(self, decision: Decision, *, historical: bool) -> bool:
         if self.broker.room == 0:
             return False
-        now_ms = max(self._clock_ns() // 1_000_000, 0)
-        letter = self._node.tell(decision, now_ms, historical=historical)
+        letter = self._node.tell(decision, self._now_ms(), historical=historical)
         if letter is None:
             return False
         return self.broker.publish(letter.topic, letter.payload, qos=letter.qos) is not None

@@ -86,6 +86,17 @@ class EdgeNode:
         metric = Metric("bdSeq", 0, DataType.INT64, self._bd_seq, at_ms)
         return Letter(self._topic("NDEATH"), encode_payload([metric], at_ms, None), qos=1)
 
+    def restream(self, streams: Iterable[str], at_ms: int) -> list[Letter]:
+        """Serve other streams: return a DDEATH of each that is gone; new ones ask for a rebirth."""
+        now = set(streams)
+        gone = [name for name in self._values if name not in now]
+        for name in gone:
+            del self._values[name]
+            self._told_at_ms.pop(name, None)
+        for name in sorted(now - set(self._values)):
+            self._add(name)
+        return [self._letter("DDEATH", name, (), at_ms) for name in gone] if self.born else []
+
     def births(self, at_ms: int) -> list[Letter]:
         """Return NBIRTH and every DBIRTH, with the newest values of all metrics."""
         self._seq = 0
@@ -114,9 +125,7 @@ class EdgeNode:
         """
         values = self._values.get(decision.stream)
         if values is None:
-            self._values[decision.stream] = {}
-            self._places[decision.stream] = len(self._places)
-            self.rebirth_asked = True
+            self._add(decision.stream)
             return None
         if not self.born:
             return None
@@ -132,6 +141,11 @@ class EdgeNode:
             values.update(fresh)
             self._told_at_ms[decision.stream] = taken_at_ms
         return self._letter("DDATA", decision.stream, metrics, at_ms)
+
+    def _add(self, stream: str) -> None:
+        self._values[stream] = {}
+        self._places.setdefault(stream, len(self._places))
+        self.rebirth_asked = True
 
     def hear(self, arrival: Arrival) -> bool:
         """Take in a command or the state of the primary host; True where it was one."""

@@ -73,7 +73,7 @@ _SHORT: Final = {
 # Kinds with a branch of their own; the others are events.
 _WITH_STREAM: Final = frozenset({"decision", "alarm", "wanted", "forecast", "change"})
 _PLAIN: Final = frozenset(
-    {"ack", "gap", "growth", "health", "receipt", "rejected", "response", "status"}
+    {"ack", "gap", "growth", "health", "receipt", "rejected", "response", "status", "tried"}
 )
 
 

@@ -54,6 +54,21 @@ def draw_demands(topology: Topology, steps: int, random: np.random.Generator) ->
     return demands
 
 
+def add_bursts(
+    demands: Floats, topology: Topology, per_1000: float, random: np.random.Generator
+) -> None:
+    """Let nodes send two to four times as much for one or two steps, `per_1000` times in 1,000
+    steps, in place.  Bursts are no events: no route changes."""
+    count = len(topology.nodes)
+    steps = len(demands)
+    source = np.nonzero(~np.eye(count, dtype=bool))[0]
+    for at in np.flatnonzero(random.random(steps) < per_1000 / 1e3).tolist():
+        stop = at + int(random.integers(1, 3))
+        node, factor = int(random.integers(count)), random.uniform(2.0, 4.0)
+        rows = demands[at:stop, source == node]
+        demands[at:stop, source == node] = np.rint(factor * rows)
+
+
 def _daily(hours: Floats, random: np.random.Generator) -> Floats:
     """One plus three sines; the first peaks in the afternoon, by local time."""
     pairs = hours.shape[1]

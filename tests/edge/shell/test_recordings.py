@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core import ConfigError
+from edge.shell import recordings
 from edge.shell.recordings import Rows, read_recording
 
 
@@ -63,6 +64,17 @@ def test_a_file_is_read_whole(tmp_path):
     assert (found.names, found.values.tolist()) == (("a",), [[1.0], [2.0]])
     with pytest.raises(ConfigError, match="No such file"):
         read_recording(tmp_path / "none.csv")
+
+
+def test_a_file_that_is_too_long_is_refused(tmp_path, monkeypatch):
+    """A file of more values than the memory is for is a ConfigError; one just as long is read."""
+    monkeypatch.setattr(recordings, "VALUES_MAX", 6)
+    path = tmp_path / "long.csv"
+    path.write_text("a,b\n" + "1,2\n" * 3, "utf-8")
+    assert len(read_recording(path).values) == 3
+    path.write_text("a,b\n" + "1,2\n" * 4, "utf-8")
+    with pytest.raises(ConfigError, match="at most 6 values"):
+        read_recording(path)
 
 
 @given(st.text(max_size=200))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from edge.core.drift.channelwise import ChannelCusum
 from edge.core.drift.joint import JointJump
@@ -16,14 +17,18 @@ def told(detector, values):
     return [change for sample in values for change in detector.step(sample)]
 
 
-def test_a_burst_is_not_a_change():
-    """All sensors leap for one step and come back: nothing is named; where they stay, it is."""
+@pytest.mark.parametrize("make", [JointJump, ChannelCusum])
+def test_a_burst_is_not_a_change(make):
+    """All sensors leap for a step or two: nothing is named; where they stay there, it is."""
+    for steps in (1, 2):
+        values = sensors()
+        values[200 : 200 + steps] += 50
+        assert told(make(6), values) == []
     values = sensors()
-    values[200] += 50
-    assert told(JointJump(6), values) == []
-    values[201:] += 50
-    found = told(JointJump(6), values)
-    assert [(change.start, change.step, change.kind) for change in found] == [(200, 202, "jump")]
+    values[200:] += 50
+    found = told(make(6), values)
+    assert [change.step for change in found] == [202]
+    assert found[0].start in range(197, 201)
 
 
 def test_silence_and_return_of_a_single_channel_are_named_at_once():

@@ -27,6 +27,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "forget": {"select": {"ids": ["a", "b"]}, "resurvey": False},
     "grow": {"domain": "d"},
     "rollback": {"domain": "d"},
+    "bundle-import": {"name": "b"},
 }
 
 

@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 
 import encoder
-from edge.shell.sources import (
-    Device,
-    Flaw,
-    Measurement,
-    Place,
-    Port,
-    PortStream,
-    Puller,
-    open_source,
-)
+from edge.shell.sources import Flaw, Measurement, Place, PortStream, Puller, open_source
+from edge.shell.sources.port import Device, Port
 from encoder.testing import tiny_card
 from firmware_bridge import Actuate, Command, Gap, Link, Reading, WireError, exchange
 from firmware_bridge.transports import SocketTransport

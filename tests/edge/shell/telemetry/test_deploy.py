@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.shell.telemetry.schemas import schemas
 from edge.shell.telemetry.settings import TlsSettings
 from edge.shell.telemetry.topics import Topics
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
@@ -82,9 +83,8 @@ def test_a_device_cannot_write_the_branch_of_another(
     mosquitto: Mosquitto, authority: Authority, tmp_path: Path
 ) -> None:
     """Every topic of another device is refused; the same topics of its own pass."""
-    kinds = ("decision", "alarm", "wanted", "growth", "ack", "rejected", "receipt", "gap", "health")
     with entering(mosquitto, authority, tmp_path, "gw1") as seat:
-        for kind in kinds:
+        for kind in schemas():
             assert seat.say(A.telling(kind, "s")).taken, kind
             assert seat.say(B.telling(kind, "s")).reason == 135, kind
         assert seat.say(A.status).taken

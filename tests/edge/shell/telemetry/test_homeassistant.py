@@ -72,7 +72,7 @@ def test_every_name_has_an_id_of_its_own(names: list[str]) -> None:
 def test_it_is_announced_again_when_home_assistant_comes_up() -> None:
     """After "online" the device speaks once more, a little later; a retained one is no news."""
     settings = HomeAssistantSettings(prefix="ha")
-    here = HomeAssistant(settings, DEVICE, "1", [], chance=lambda: 0.5)
+    here = HomeAssistant(settings, DEVICE, "1", list, chance=lambda: 0.5)
 
     def arrival(payload: bytes, retained: bool = False) -> Arrival:
         return Arrival("ha/status", payload, retained, "", b"", None, (), 1)
@@ -97,7 +97,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 def presence(settings: MqttSettings) -> Any:
     """What the daemon would give its broker."""
-    return make_presence(settings, DEVICE, "1", ["cam"])
+    return make_presence(settings, DEVICE, "1", lambda: ["cam"])
 
 
 @needs_mosquitto

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.core import Decision
+from edge import Decision, EdgeError
+from edge.shell.telemetry import make_sparkplug
 from edge.shell.telemetry.settings import MqttSettings, SparkplugSettings
 from edge.shell.telemetry.sparkplug import HISTORY_MAX, Sparkplug
 from edge.shell.telemetry.sparkplug_node import REBIRTH, EdgeNode
@@ -132,6 +134,21 @@ def test_a_new_stream_is_born_before_it_has_data() -> None:
     assert here.rebirth_asked
     assert here.births(4)[-1].topic == NODE.format("DBIRTH") + "/new%2Fone"
     assert here.tell(news, 5) is not None
+
+
+def test_operational_behavior_device_ddeath() -> None:
+    """A stream that is gone dies, with the next number and no metric; if it comes back it is born
+    under the aliases that it had."""
+    here = node()
+    aliases = read_payload(here.births(2)[2].payload).metrics["score"]["alias"]
+    (death,) = here.restream(["cam", "new"], 3)
+    read = read_payload(death.payload)
+    assert (death.topic, read.seq, read.metrics) == (NODE.format("DDEATH") + "/mic", 3, {})
+    assert here.rebirth_asked
+    topics = [one.topic.rpartition("/")[2] for one in here.births(4)]
+    assert topics == ["gw1", "cam", "new"]
+    assert here.restream(["cam", "mic"], 5)[0].topic.endswith("/new")
+    assert read_payload(here.births(6)[2].payload).metrics["score"]["alias"] == aliases
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\x12\x7f", rebirth_command()[:-1]])
@@ -268,6 +285,15 @@ def test_what_waits_is_bounded_and_can_be_forgotten() -> None:
     here.forget({f"c:{number}" for number in range(100, HISTORY_MAX + 5)})
     assert here.waiting == 95
     here.stop(0)
+
+
+def test_without_the_extra_the_reason_is_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where protobuf is missing, the settings are refused with the name of the extra."""
+    for name in [one for one in sys.modules if one.startswith("edge.shell.telemetry.sparkplug")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    with pytest.raises(EdgeError, match=r"auricle\[sparkplug\]"):
+        make_sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", [])
 
 
 @needs_mosquitto

@@ -79,9 +79,26 @@ def test_loads_look_like_traffic():
     assert total[5:].mean() < 0.85 * total[:5].mean()
 
 
+def test_bursts_are_short_and_change_no_route():
+    """Bursts raise some loads for a step or two; all else is to the bit as without them."""
+    calm = simulate_links("nsfnet", 1, 1, 3, 1)
+    world = simulate_links("nsfnet", 1, 1, 3, 1, bursts_per_1000=20)
+    assert [event.step for event in world.events] == [event.step for event in calm.events]
+    hit = (world.loads != calm.loads).any(axis=1)
+    assert 5 < hit.sum() < 60
+    assert (world.loads[hit] >= calm.loads[hit]).all()
+    assert np.array_equal(world.loads[~hit], calm.loads[~hit])
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"topology": "moon"}, {"days": 0}, {"quiet_days": 15}, {"double_share": 1.5}],
+    [
+        {"topology": "moon"},
+        {"days": 0},
+        {"quiet_days": 15},
+        {"double_share": 1.5},
+        {"bursts_per_1000": -1.0},
+    ],
 )
 def test_arguments_that_make_no_world_are_refused(wrong):
     """An unknown topology or an impossible span is refused, with what to do."""

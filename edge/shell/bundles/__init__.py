@@ -1,0 +1,1 @@
+"""Bundles: geometry, sums and adaptors as one signed file; tried, then kept or taken back."""
