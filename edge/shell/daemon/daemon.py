@@ -23,7 +23,7 @@ from ..telemetry import Arrival, Topics, Wording
 from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
 from .clock import Clock
 from .floor import DaemonFloor
-from .health import Checkup
+from .health import Checkup, brief
 from .homes import HomeSlot
 from .intake import Intake
 from .logs import set_up_logs
@@ -351,7 +351,7 @@ class Daemon:
             self.intake.streams[name].trouble = source.trouble
         if now - self._snapped_s >= STATUS_S:
             self._snapped_s = now
-            self.notifier.status(_brief(self.status()))
+            self.notifier.status(brief(self.status()))
         if now - self._trimmed_s >= TRIM_S:
             self._trimmed_s = now
             give_back()
@@ -390,12 +390,3 @@ class Daemon:
         finally:
             self.notifier.ready()
             self.status()
-
-
-def _brief(status: DaemonStatus) -> str:
-    """Say a snapshot in a line."""
-    decided = sum(stream.decided for stream in status.streams)
-    rate = sum(stream.per_second for stream in status.streams)
-    trouble = f"; {status.trouble[0]}" if status.trouble else ""
-    waiting = f"{status.outbox.waiting} waiting"
-    return f"{status.state}: {decided} decided, {rate:.0f} a second, {waiting}{trouble}"

@@ -144,6 +144,15 @@ def _troubles(
     yield from more
 
 
+def brief(status: DaemonStatus) -> str:
+    """Say a snapshot in a line."""
+    decided = sum(stream.decided for stream in status.streams)
+    rate = sum(stream.per_second for stream in status.streams)
+    trouble = f"; {status.trouble[0]}" if status.trouble else ""
+    waiting = f"{status.outbox.waiting} waiting"
+    return f"{status.state}: {decided} decided, {rate:.0f} a second, {waiting}{trouble}"
+
+
 def rss_bytes() -> int:
     """Return the resident memory of this process; 0 where the system does not tell."""
     return _read("/proc/self/statm", lambda text: int(text.split()[1]) * os.sysconf("SC_PAGESIZE"))
