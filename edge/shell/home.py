@@ -184,10 +184,19 @@ class Home:
 
     def settle(self) -> str:
         """Survey the geometry again and stamp: the knowledge then follows from the set of facts
-        alone, whatever came first.  Returns the digest.  Cost: about that of opening the home."""
-        if self.runtime.knowledge.own.keys:
+        alone, whatever came first.  Returns the digest.  Cost: about that of opening the home.
+
+        A member of a fleet keeps the geometry that it shares.
+        """
+        if self.runtime.knowledge.own.keys and not self.shares_geometry:
             self.feed(Survey())
         return self.stamp()
+
+    @property
+    def shares_geometry(self) -> bool:
+        """True where other devices' sums stand on the frozen geometry: it is not surveyed again
+        unless somebody says so."""
+        return self.settings.fleet is not None and self.store.geometry() is not None
 
     def bury_from(self, other: Store) -> int:
         """Forget every own fact that another store has buried, and adopt its tombstones.

@@ -15,6 +15,7 @@ from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
 from ..fleet.member import Member
+from ..footprint import give_back
 from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
 from ..sources.port import Port
@@ -41,6 +42,9 @@ DRAIN_S: Final = 1.5
 FAREWELL_S: Final = 1.0
 SOURCE_S: Final = 0.5
 STATUS_S: Final = 5.0
+TRIM_S: Final = 600.0
+"""How often free memory is given back to the system, in seconds."""
+
 MEMORY: Final = "sources"
 
 log = structlog.get_logger()
@@ -69,6 +73,8 @@ class Daemon:
         self.snapshot: DaemonStatus | None = None
         self._stop_asked = self._reload_asked = self._hurried = False
         self._told_s = self._snapped_s = -STATUS_S
+        self._trimmed_s = time.monotonic()
+        self._line_seen, self._line_since_s = (False, 0), time.monotonic()
         with ExitStack() as undo:
             self._lock = WriterLock(folder / OUTBOX)
             undo.callback(self._lock.release)
@@ -109,12 +115,17 @@ class Daemon:
         self.loop.every_second = self._each_second
         self.sparkplug = self._make_sparkplug()
         self.loop.beside = self.sparkplug
+        self.restaff()
+        self.sources: dict[str, Source] = {}
+        self.questions = Questions(self.loop, lambda: self.snapshot)
+        self.control = Control(self.folder, self.questions.ask)
+        self.door: Any = None
+
+    def restaff(self) -> None:
+        """Take commands and contributions as the settings say now; raises ConfigError where a key
+        of theirs cannot be used."""
         self.desk = self._make_desk()
         self.loop.desk = self.desk
-        self.sources: dict[str, Source] = {}
-        questions = Questions(self.loop, lambda: self.snapshot)
-        self.control = Control(self.folder, questions.ask)
-        self.door: Any = None
 
     def _make_desk(self) -> Desk:
         settings, floor, member = self.settings, DaemonFloor(self), None
@@ -321,6 +332,9 @@ class Daemon:
         if isinstance(line, Printer):
             return None
         host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
+        now, seen = time.monotonic(), (line.online, line.counters.connected)
+        if seen != self._line_seen:
+            self._line_seen, self._line_since_s = seen, now
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
@@ -339,6 +353,9 @@ class Daemon:
         if now - self._snapped_s >= STATUS_S:
             self._snapped_s = now
             self.notifier.status(_brief(self.status()))
+        if now - self._trimmed_s >= TRIM_S:
+            self._trimmed_s = now
+            give_back()
         if now - self._told_s >= self.settings.device.health_interval_s and self.line.online:
             self._told_s = now
             self._tell_health()
