@@ -9,6 +9,7 @@ from .report import show, write
 
 # Each module has `run(data: Path | None) -> Report`; loaded only when asked for, since peers weigh.
 NAMES = {
+    "acceptance": "benchmarks.acceptance",
     "bridge": "benchmarks.bridge",
     "classes": "benchmarks.classes",
     "daemon": "benchmarks.daemon",
