@@ -254,29 +254,25 @@ class Home:
                     self._erase(effect)
                 case _:
                     self.store.apply(effect)
-                    self._see_to_raws(effect)
-
-    def _see_to_raws(self, effect: Effect) -> None:
-        """Keep the raw inputs of new candidates, and let go of what was erased."""
-        if self._raws is None:
-            return
-        if isinstance(effect, Nominate):
-            self.store.keep_raws(self._raws.of(one.observation_id for one in effect.candidates))
-        elif isinstance(effect, Erase):
-            self._raws.drop(effect.ids)
 
     def _erase(self, effect: Erase) -> None:
         """Erase, and pass it on as soon as it is durable: overwriting, its last part, may fail."""
         try:
             self.store.apply(effect)
         finally:
+            if self._raws is not None:
+                self._raws.drop(effect.ids)
             if self._erased is not None and all(map(self.store.buried, effect.ids)):
                 self._erased(effect.ids)
 
     def _nominate(self, effect: Nominate) -> None:
-        """Keep candidates; where the disk fails, the observation is decided all the same."""
+        """Keep candidates, with their images where those are kept; where the disk fails, the
+        observation is decided all the same."""
         try:
             self.store.apply(effect)
+            if self._raws is not None:
+                named = (one.observation_id for one in effect.candidates)
+                self.store.keep_raws(self._raws.of(named))
             self.trouble = ""
         except StateError as error:
             self.trouble = error.message

@@ -141,7 +141,7 @@ def test_another_unit_is_followed(kind: str) -> None:
     """A channel that is a thousand times as large from now on is forecast in its new size."""
     made = FORECASTERS[kind](TASK)
     points(made, samples(100))
-    told = points(made, samples(160, seed=1) * np.array([1000.0, 1.0, 1.0]))
+    told = points(made, samples(300, seed=1) * np.array([1000.0, 1.0, 1.0]))
     assert np.abs(told[-50:, :, 0] / 1000 - 10).max() < 5
     assert np.abs(told[-50:, :, 1:] - 10).max() < 5
 
