@@ -50,7 +50,7 @@ def missing_tools() -> tuple[str, ...]:
 
 def build_host(folder: Path, compiler: str = "gcc", flags: Sequence[str] = SANITIZERS) -> Path:
     """Compile the vectors program for this machine, with sanitizers."""
-    sources = [*_detector(), PROGRAMS / "vectors_main.c", PROGRAMS / "port_host.c"]
+    sources = [*_detector(), *_vectors("host")]
     out = folder / "vectors_host"
     _run([compiler, *STRICT[:3], "-g", "-O1", *flags, *_includes(), *sources, "-o", out])
     return out
@@ -58,7 +58,7 @@ def build_host(folder: Path, compiler: str = "gcc", flags: Sequence[str] = SANIT
 
 def build_vectors(board: Board, folder: Path) -> Path:
     """Compile the vectors program for a board."""
-    sources = [*_detector(), PROGRAMS / "vectors_main.c", PROGRAMS / "port_board.c"]
+    sources = [*_detector(), *_vectors("board")]
     return _cross(board, sources, folder / f"vectors_{board.name}", "-O2")
 
 
@@ -163,6 +163,11 @@ def _emulated(board: Board, program: Path) -> list[str | Path]:
 
 def _detector() -> list[Path]:
     return [SOURCES / f"auricle_{name}.c" for name in DETECTOR]
+
+
+def _vectors(port: str) -> list[Path]:
+    """The program of vectors, which takes extracts with random features as well."""
+    return [SOURCES / "auricle_random.c", PROGRAMS / "vectors_main.c", PROGRAMS / f"port_{port}.c"]
 
 
 def _includes() -> list[str]:

@@ -186,7 +186,7 @@ def measure(ground: Ground, shape: Shape, rate: float) -> Measured:
     return Measured(
         shape,
         extract,
-        len(bridge.pack_extract(extract)) + bridge.CODE_BYTES_MAX,
+        len(bridge.pack_extract(extract)) + bridge.code_bytes(extract),
         bridge.ram_bytes(extract),
         float((routed == names[own]).sum() / len(mine)),
         float((there.argmin(axis=1) == own).sum() / len(mine)),
@@ -203,7 +203,7 @@ def with_head(ground: Ground, one: Measured, head_bits: int, *, shared: bool) ->
     kept = [domain in shape.domains for domain, _ in ground.concepts]
     mine = np.array(kept)[ground.own]
     names = np.array([domain for domain, _ in ground.concepts])[ground.own[mine]]
-    flash_bytes = len(bridge.pack_extract(extract)) + bridge.CODE_BYTES_MAX
+    flash_bytes = len(bridge.pack_extract(extract)) + bridge.code_bytes(extract)
     agreed = _agreement(ground, extract, mine, names)
     return replace(one, shape=shape, extract=extract, flash_bytes=flash_bytes, agreed=agreed)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bridge_board import M3, measure_footprint, missing_tools
-from firmware_bridge import CODE_BYTES_MAX, pack_extract, write_c
-from firmware_bridge.export_c import quoted
+from firmware_bridge import pack_extract, write_c
+from firmware_bridge.export_c import CODE_BYTES_MAX, quoted
 from tests.extracts import PLAIN, extract_of, samples_of
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
