@@ -105,13 +105,16 @@ def exit_status(board: Board, program: Path) -> int:
 
 def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
     """Bytes of flash and RAM of link and detector with start-up code and all that they need of the
-    compiler's libraries; knowledge and one hypervector apart."""
+    compiler's libraries; knowledge and one hypervector apart.  random: the detector with the code
+    for random features, without room to work in."""
     link = [SOURCES / f"auricle_{name}.c" for name in LINK_FILES]
     apart = ("knowledge=0x100000", "knowledge_bytes=0x200f0000", "hypervector=0x200f1000")
     sizes: dict[str, int] = {}
-    for name, sources in (("both", link), ("detector", [])):
+    random = [SOURCES / "auricle_random.c"]
+    for name, sources in (("both", link), ("detector", []), ("random", random)):
         program = PROGRAMS / ("footprint_main.c" if name == "both" else "footprint_detector.c")
         flags = [f"-Wl,--defsym={symbol}" for symbol in apart]
+        flags += ["-DOPEN=auricle_open_random"] if name == "random" else []
         made = _cross(board, [*_detector(), *sources, program], folder / name, "-Os", *flags)
         told = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
         text, data, bss = (int(number) for number in told[:3])

@@ -24,7 +24,7 @@ CODE: Final = (
 RANDOM_CODE: Final = ("auricle_random.c",)
 """What extracts with random features need beside it."""
 
-RANDOM_CODE_BYTES_MAX: Final = 512
+RANDOM_CODE_BYTES_MAX: Final = 1024
 """Flash that it takes at most, as below."""
 
 CODE_BYTES_MAX: Final = 6 * 1024
