@@ -9,11 +9,13 @@ from .report import show, write
 
 # Each module has `run(data: Path | None) -> Report`; loaded only when asked for, since peers weigh.
 NAMES = {
+    "acceptance": "benchmarks.acceptance",
     "bridge": "benchmarks.bridge",
     "classes": "benchmarks.classes",
     "daemon": "benchmarks.daemon",
     "domains": "benchmarks.domains",
     "exact": "benchmarks.exact",
+    "faults": "benchmarks.faults",
     "forecast": "benchmarks.forecast",
     "growth": "benchmarks.growth",
     "heads": "benchmarks.heads",
@@ -23,7 +25,7 @@ NAMES = {
     "ood": "benchmarks.ood",
 }
 # Counts that `run` of one benchmark takes beside the data.
-COUNTS = {"daemon": ("observations",), "exact": ("histories", "kills")}
+COUNTS = {"daemon": ("observations",), "exact": ("histories", "kills"), "faults": ("kills",)}
 # Choices that `run` of one benchmark takes.
 FLAGS = {"forecast": ("quick",)}
 
@@ -34,9 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", choices=sorted(NAMES))
     parser.add_argument("--data", type=Path, help="folder of data files; else AURICLE_DATA")
     parser.add_argument("--json", type=Path, help="file to write the report to")
-    for name, counts in COUNTS.items():
-        for count in counts:
-            parser.add_argument(f"--{count}", type=int, help=f"how many, for {name}")
+    for count in sorted({count for counts in COUNTS.values() for count in counts}):
+        users = ", ".join(name for name, counts in COUNTS.items() if count in counts)
+        parser.add_argument(f"--{count}", type=int, help=f"how many, for {users}")
     for name, flags in FLAGS.items():
         for flag in flags:
             parser.add_argument(f"--{flag}", action="store_true", help=f"a smaller {name}")

@@ -1,14 +1,24 @@
 """The runtime's own knowledge on rows of a benchmark: its router, its heads, its adaptors."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 import hdc
-from edge.core import Batch, Knowledge, MemoryLedger, derive
+from edge.core import (
+    Batch,
+    Config,
+    GrowthJob,
+    GrowthResult,
+    Install,
+    Knowledge,
+    MemoryLedger,
+    Record,
+    derive,
+)
 from edge.core.router import fit_router
 from edge.core.trail import sharpen
 
@@ -32,11 +42,30 @@ class Outcome:
     adaptor_bytes: tuple[int, ...]
 
 
-def know(samples: Samples, rows: Rows, seed: int, domain: str = "") -> Knowledge:
-    """Derive what the runtime knows from these rows, enrolled in their own domains or in one."""
+def know(
+    samples: Samples, rows: Rows, seed: int, domain: str = "", records: Iterable[Record] = ()
+) -> Knowledge:
+    """Derive what the runtime knows from these rows, enrolled in their own domains or in one, and
+    from the adaptors grown for these domains."""
     ledger = MemoryLedger(facts_of(samples, rows, seed, domain))
+    for record in records:
+        ledger.apply(Install(record))
     geometry = hdc.plain(samples.features.shape[1], samples.spans, seed)
     return derive(ledger, geometry)
+
+
+def grow_all(samples: Samples, seed: int) -> dict[str, GrowthResult]:
+    """Grow every domain once, beside all the others, with the default budget on this machine."""
+    from edge.growth import grow
+
+    known = know(samples, samples.train, seed)
+    return {
+        name: grow(
+            GrowthJob(f"{name}:{seed}", name, 1, seed, Config().budget, samples.spans,
+                      *known.lessons(name))
+        )
+        for name in known.domains
+    }  # fmt: skip
 
 
 def ask(known: Knowledge, samples: Samples, rows: Rows) -> Outcome:

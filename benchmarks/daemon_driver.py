@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.daemon_setting import ASKED, TOLD, program
-from edge.shell.telemetry import Arrival, Broker, MqttSettings, StatusPresence
+from edge.shell.telemetry import Arrival, Broker, MqttSettings
+from edge.shell.telemetry.status import StatusPresence
 
 READY_S = 60.0
 DONE_S = 20.0

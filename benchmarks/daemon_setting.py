@@ -33,16 +33,17 @@ def program(name: str) -> str:
 
 
 class Broker:
-    """A mosquitto on a free port of the loopback that drops nothing."""
+    """A mosquitto on a free port of the loopback that drops nothing.  lines: more settings."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *lines: str) -> None:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             self.port = int(sock.getsockname()[1])
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
-            "max_inflight_messages 100\nuser root\n",
+            "max_inflight_messages 100\nset_tcp_nodelay true\nuser root\n"
+            + "".join(f"{line}\n" for line in lines),
             "utf-8",
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -98,6 +99,8 @@ def make_home(folder: Path, port: int, columns: int) -> None:
         file.write(
             f'\n[device]\nname = "{DEVICE}"\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
             "reconnect_s_min = 0.1\nreconnect_s_max = 0.5\n"
+            # What is sent to the peer must not wait here for the next turn.
+            "session_expiry_s = 0\n"
             f'[streams.{STREAM}]\nsource = "topic"\n'
         )
 
@@ -106,18 +109,23 @@ def _nothing(_domain: str) -> None:
     """Nobody watches the growth."""
 
 
-@contextmanager
-def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that runs meanwhile, on one thread; ended in order afterwards."""
+def begin(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a program on one thread; what it says on standard error is added to a file."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
+    with log.open("ab") as errors:
+        return subprocess.Popen(
             command,
             cwd=ROOT,
             env={**os.environ, **threads, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs meanwhile; ended in order afterwards."""
+    process = begin(command, log)
     try:
         yield process
     finally:

@@ -1,6 +1,8 @@
 """Domain after domain, the domain unknown when asked: ours beside the usual peers.
 
 PACS, all taps as uint8, official split, all 24 orders, three seeds, boundaries told while learning.
+Each domain grows once, when all four are known, and its adaptor, if any, serves from then on; the
+heads alone are a row of their own.
 What does not depend on order is fitted once per set of domains.  Every peer takes the features
 in its best way and strength, chosen on the training part.  The end-to-end half, where nobody
 tells the boundaries, is benchmarks/domains_stream.py.
@@ -14,16 +16,19 @@ from statistics import fmean
 
 import numpy as np
 
+from edge.core import Record
+
 from . import cl_closed, cl_sgd
 from .cl_data import PACS, Ints, Rows, Samples, View, load_pacs, missing, views
 from .cl_marks import Marks, Order, accuracies, marks, rows_of
-from .cl_ours import Outcome, ask, know, routing_cost, window_accuracy
+from .cl_ours import Outcome, ask, grow_all, know, routing_cost, window_accuracy
 from .domains_stream import run_streams
 from .report import Report, Row
 
 SEEDS = (0, 1, 2)
 STREAM_SEEDS = (0,)
 OURS, ORACLE, JOINT = "auricle", "true domain (oracle)", "joint training"
+HEADS = "auricle, heads alone"
 MANY = (4, 100, 1_000)
 
 Sets = tuple[frozenset[int], ...]
@@ -77,10 +82,16 @@ def plan(samples: Samples) -> Course:
 
 def ours(course: Course) -> tuple[list[Row], dict[str, float]]:
     """Measure the runtime's own knowledge: routed, and told the true domain."""
-    found: dict[str, list[Marks]] = {OURS: [], ORACLE: []}
+    found: dict[str, list[Marks]] = {OURS: [], ORACLE: [], HEADS: [], f"{HEADS}, {ORACLE}": []}
     figures: dict[str, list[float]] = {}
     for seed in SEEDS:
-        routed, told, last = _tables(course, seed)
+        routed, told, _ = _tables(course, seed, {})
+        found[HEADS].append(marks(routed, course.orders, ordered=False))
+        found[f"{HEADS}, {ORACLE}"].append(marks(told, course.orders, ordered=False))
+        grown = {name: result.record for name, result in grow_all(course.samples, seed).items()}
+        records = {name: record for name, record in grown.items() if record is not None}
+        figures.setdefault("adaptors_grown", []).append(len(records))
+        routed, told, last = _tables(course, seed, records)
         found[OURS].append(marks(routed, course.orders, ordered=False))
         found[ORACLE].append(marks(told, course.orders, ordered=False))
         still, mixed, alone = window_accuracy(last, course.test_domain, seed)
@@ -100,15 +111,20 @@ def ours(course: Course) -> tuple[list[Row], dict[str, float]]:
     return rows, {name: means[name] for name in kept}
 
 
-def _tables(course: Course, seed: int) -> tuple[Right, Right, Outcome]:
-    """Accuracies after each set of domains, routed and told, and what was said after the last."""
+def _tables(course: Course, seed: int, records: dict[str, Record]) -> tuple[Right, Right, Outcome]:
+    """Accuracies after each set of domains, routed and told, and what was said after the last.
+
+    records: adaptors by domain; the head alone answers for the others.
+    """
     routed: Right = {}
     told: Right = {}
     made = []
     for known in course.sets:
         rows = np.concatenate([course.train[one] for one in sorted(known)])
         test = np.concatenate([course.held[one] for one in sorted(known)])
-        made.append(ask(know(course.samples, np.sort(rows), seed), course.samples, np.sort(test)))
+        serving = [record for name, record in records.items() if int(name[-1]) in known]
+        state = know(course.samples, np.sort(rows), seed, records=serving)
+        made.append(ask(state, course.samples, np.sort(test)))
         domain, label = course.samples.domain[np.sort(test)], course.samples.label[np.sort(test)]
         for table, answered in ((routed, made[-1].answered), (told, made[-1].told)):
             table[known] = accuracies(domain, answered == label, sorted(known))
@@ -154,7 +170,9 @@ def beside(rows: list[Row]) -> dict[str, float]:
     accuracy = {row.method: row.value for row in rows if row.metric == "average_accuracy"}
     forgotten = {row.method: row.value for row in rows if row.metric == "forgetting"}
     joint = [value for name, value in accuracy.items() if name.startswith(JOINT)]
-    mine = {OURS, ORACLE} | {name for name in accuracy if name.startswith(JOINT)}
+    mine = {OURS, ORACLE, HEADS, f"{HEADS}, {ORACLE}"} | {
+        name for name in accuracy if name.startswith(JOINT)
+    }
     return {
         "average_accuracy": accuracy[OURS],
         "forgetting": forgotten[OURS],

@@ -14,8 +14,8 @@ from .kills import Survival, survive
 from .report import Report, Row
 
 EVENTS = 200
-HISTORIES = 40
-KILLS = 20
+HISTORIES = 100
+KILLS = 40
 KILLS_PER_FILE = 5
 
 T = TypeVar("T")

@@ -246,9 +246,14 @@ class History:
         two.check()
         if theirs and self._random.random() < 0.5:
             gone = self._random.sample(theirs, min(2, len(theirs)))
-            one.feed(ForgetRequest("merged", Selector(ids=frozenset(f.id for f in gone))))
+            selector = Selector(ids=frozenset(fact.id for fact in gone))
+            one.feed(ForgetRequest(self._request_id(), selector))
             one.feed(Enrol(theirs))
             one.check()
+
+    def _request_id(self) -> str:
+        """An id that no request had before: a used one gets the receipt of then."""
+        return f"request {self._random.getrandbits(64):016x}"
 
     def _event(self, device: Device) -> Event:
         kinds = {
@@ -292,7 +297,8 @@ class History:
 
     def _forget(self, device: Device) -> Event:
         resurvey = self._random.random() < 0.2
-        return ForgetRequest(f"request {self._made}", self._selector(device), resurvey=resurvey)
+        request_id = self._request_id()
+        return ForgetRequest(request_id, self._selector(device), resurvey=resurvey)
 
     def _survey(self, _device: Device) -> Event:
         return Survey()

@@ -1,6 +1,6 @@
 """Zero-shot search beside its rivals, held against what training the whole space would say.
 
-Truth: every third blueprint of the space trained once on each task with the code that grows
+Truth: every fourth blueprint of the space trained once on each task with the code that grows
 adaptors, and scored on held-out facts; all rivals choose among these.  Parameters and MACs count in
 the better of their two directions on each task, as no user could know it.  Seconds are CPU seconds
 of one thread.

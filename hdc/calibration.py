@@ -1,6 +1,6 @@
 """What known samples usually get, measured on the samples themselves, each held out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,10 +112,15 @@ class Calibration:
 
     def usual_of(self, key: Key) -> Usual | None:
         """What samples nearest to a concept score, or None where too few were held out."""
+        return self.usuals.get(key)
+
+    @property
+    def usuals(self) -> Mapping[Key, Usual]:
+        """`usual_of` every concept that has enough."""
         if not self._usual:
             rows = zip(self.keys, self.usual.tolist(), strict=True)
             self._usual.update({of: Usual(*row) for of, row in rows if row[0]})
-        return self._usual.get(key)
+        return self._usual
 
     def digest(self) -> str:
         """Hex SHA-256 of all numbers."""

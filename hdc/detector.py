@@ -218,8 +218,9 @@ def detect_window(
     shortfall = _shortfall(domain, found, rate)
     size = len(verdicts)
     variance = 1 / size
+    usuals = calibration.usuals
     for key in sorted(labels):
-        usual = calibration.usual_of(key)
+        usual = usuals.get(key)
         variance += (labels[key] / size) ** 2 / (usual.count if usual else 1)
     score = total / size / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / 1024 / sqrt(size)

@@ -98,18 +98,15 @@ class Geometry:
                 f"coding expects uint8 features [n, {self.width}], found {rows.dtype} {rows.shape}",
                 "quantise with the model card that this geometry was made for",
             )
-        made = Codes(
-            np.empty((len(rows), words_of(self)), dtype=np.uint64),
-            np.empty((len(rows), self.values), dtype=np.int64),
-        )
-        # A few rows at a time: what many take in between no longer fits the processor's cache.
-        for at in range(0, len(rows), _ROWS):
-            part = slice(at, at + _ROWS)
-            for block, (start, stop) in zip(self.blocks, self.spans, strict=True):
-                made.values[part, start:stop] = block.code(rows[part])
-            first = rows[part, slice(*self.slices[0])]
-            made.bits[part] = project(first, self.seed, self.bits)
-        return made
+        if len(rows) > _ROWS:
+            # What many rows take in between no longer fits the processor's cache.
+            parts = (rows[at : at + _ROWS] for at in range(0, len(rows), _ROWS))
+            return Codes.concat([self.project(part) for part in parts])
+        first = rows[:, slice(*self.slices[0])]
+        values = np.empty((len(rows), self.values), dtype=np.int64)
+        for block, (start, stop) in zip(self.blocks, self.spans, strict=True):
+            values[:, start:stop] = block.code(rows)
+        return Codes(project(first, self.seed, self.bits), values)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -134,12 +134,15 @@ def keys(kind: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("edge", "Config"), ("edge.sim.scenarios", "Scenario")]
+    ("module", "name"),
+    [("edge", "Config"), ("edge.sim.scenarios", "Scenario"), ("edge.shell.settings", "Settings")],
 )
 def test_every_key_is_documented(module: str, name: str, prose: str) -> None:
-    """Each key of the configuration and of a scenario is named in the docs."""
+    """Each key of the configuration, of a scenario and of the settings is named in the docs, a
+    section by its heading."""
     found = keys(getattr(importlib.import_module(module), name))
-    assert {key for key in found if f"`{key}`" not in prose} == set()
+    named = {key for key in found if re.search(rf"`(?:\[(?:\w+\.)?{key}[\].]|{key}`)", prose)}
+    assert found - named == set()
     assert found
 
 

@@ -34,8 +34,8 @@ DATA = (
 )
 SIZE_MAX = 8_000_000
 EXTRAS = {
-    "all", "assets", "bench", "bridge", "camera", "cluster", "grow", "lint", "sim", "sparkplug",
-    "test",
+    "all", "assets", "bench", "bridge", "camera", "cluster", "grow", "lint", "sim", "sound",
+    "sparkplug", "test",
 }  # fmt: skip
 
 

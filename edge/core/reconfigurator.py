@@ -74,8 +74,8 @@ class Reconfigurator:
             reason = f"growing {domain}: an adaptor of {self.running.domain} is being grown"
             yield Publish(Rejected(request_id, reason, "ask again when it is done"))
         elif domain not in known.learned:
-            reason = f"growing {domain}: no facts of such a domain"
-            hint = f"domains with facts: {', '.join(known.learned) or 'none'}"
+            reason = f"growing {domain}: no such domain has facts here"
+            hint = f"known domains: {', '.join(known.learned) or 'none'}"
             yield Publish(Rejected(request_id, reason, hint))
         else:
             yield from self._start(domain, *known.lessons(domain), ledger)

@@ -11,6 +11,7 @@ from .judging import (
     Scored,
     Split,
     better,
+    contradicted,
     score_blueprint,
     score_head,
     score_record,
@@ -23,6 +24,9 @@ from .training import train
 LABELS_MIN: Final = 2
 HELD_MIN: Final = 8
 """Fewest held-out facts on which a difference is worth looking at."""
+
+NAMED: Final = 10
+"""Facts named as worth checking."""
 
 NONE: Final = float("nan")
 
@@ -58,6 +62,10 @@ def grow(job: GrowthJob, device: nas.Device | None = None) -> GrowthResult:
         return _result(job, story, found.reason)
     story.lines += found.lines
     serving = _serving(job, parts)
+    doubtful = contradicted(serving.marks, parts)
+    if doubtful:
+        named = ", ".join(doubtful[:NAMED])
+        story.lines.append(f"{len(doubtful)} labels worth checking, these first: {named}")
     scored = [score_blueprint(one, train, job, parts) for one in found.blueprints]
     scored += [score_record(record, job, parts) for record in job.reusable]
     for candidate, proxy in zip(scored, found.scores, strict=False):

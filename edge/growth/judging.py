@@ -32,19 +32,26 @@ OTHER_FACTS: Final = 512
 SHARPNESSES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
 """Tried: how many logits a score of 1 is worth.  Kinds differ in how sure their scores look."""
 FLIPS: Final = 4_000
+CONTRADICTED: Final = -0.4
+"""Lead, of scores that are near 1 for a sure answer, below which a label is worth checking."""
 UNTRAINED: Final = ("none", "random")
 
 Bools = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
 Train = Callable[[nas.Blueprint, Batch, Batch, Spans, int], Mapping[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marks:
-    """How held-out facts were answered: right bool [held out], and loss float64 [held out], the
-    cross-entropy of the scores at the sharpness that is best on the other folds."""
+    """How held-out facts were answered, all [held out].
+
+    right: bool.  loss: float64, the cross-entropy of the scores at the sharpness that is best on
+    the other folds.  lead: float64, score of their label less the best of the others.
+    """
 
     right: Bools = field(repr=False)
-    loss: NDArray[np.float64] = field(repr=False)
+    loss: Doubles = field(repr=False)
+    lead: Doubles = field(repr=False)
 
     @property
     def accuracy(self) -> float:
@@ -155,7 +162,11 @@ def grade(labels: tuple[str, ...], scores: NDArray[np.float32], parts: Split) ->
     for number in range(FOLDS):
         at = fold == number
         loss[at] = tried[tried[:, ~at].sum(axis=1).argmin(), at]
-    return Marks(given.argmax(axis=1) == sought, loss)
+    right = given.argmax(axis=1) == sought
+    places = np.arange(len(judged)), sought
+    mine = given[places]
+    given[places] = -np.inf
+    return Marks(right, loss, mine - given.max(axis=1))
 
 
 def screen(scored: Sequence[Scored], parts: Split) -> Marks:
@@ -163,12 +174,19 @@ def screen(scored: Sequence[Scored], parts: Split) -> Marks:
     other folds answers.  So one thing is tested, however many there were to choose from, and facts
     that choose are not the facts that judge (Varma & Simon 2006)."""
     fold = parts.fold[parts.fold >= 0]
-    right, loss = np.zeros(len(fold), np.bool_), np.zeros(len(fold))
+    right, loss, lead = np.zeros(len(fold), np.bool_), np.zeros(len(fold)), np.zeros(len(fold))
     for number in range(FOLDS):
         at = fold == number
         best = min((one.marks for one in scored), key=lambda marks: float(marks.loss[~at].sum()))
-        right[at], loss[at] = best.right[at], best.loss[at]
-    return Marks(right, loss)
+        right[at], loss[at], lead[at] = best.right[at], best.loss[at], best.lead[at]
+    return Marks(right, loss, lead)
+
+
+def contradicted(marks: Marks, parts: Split) -> tuple[str, ...]:
+    """Return the ids of the facts whose labels the other facts clearly contradict, worst first."""
+    ids = [parts.own.ids[row] for row in np.flatnonzero(parts.fold >= 0)]
+    return tuple(ids[at] for at in np.argsort(marks.lead, kind="stable")
+                 if marks.lead[at] < CONTRADICTED)  # fmt: skip
 
 
 def better(one: Marks, other: Marks) -> bool:

@@ -26,7 +26,7 @@ from ..core.adaptors import (
 CANDIDATES: Final = 6
 TIMINGS: Final = 5
 SUPPORT_FACTS: Final = 512
-TRAINED_FACTS: Final = 1_536
+TRAINED_FACTS: Final = 1_024
 """Facts on which a candidate can be trained in a few seconds."""
 SOLVED: Final = ("none", "random", "kernel")
 

@@ -24,11 +24,12 @@ def forget(
     since: Annotated[datetime | None, typer.Option(help="Captured at or after (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(help="Captured before (UTC).")] = None,
     resurvey: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--resurvey/--keep-geometry", help="Survey the geometry again, too (default)."
+            "--resurvey/--keep-geometry",
+            help="Survey the geometry again, too (default, but for members of a fleet).",
         ),
-    ] = True,
+    ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,7 +52,8 @@ def forget(
         count = _count(opened, selector, "forgetting")
         if not yes:
             _ask(f"forget {count} facts ({actions.in_words(selector)}) for good?")
-        receipt = _forget(opened, selector, resurvey=resurvey)
+        again = not opened.shares_geometry if resurvey is None else resurvey
+        receipt = _forget(opened, selector, resurvey=again)
         actions.after("the facts are forgotten", opened.stamp)
     views.show_json(receipt) if as_json else views.show_receipt(receipt)
 

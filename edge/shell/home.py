@@ -184,10 +184,19 @@ class Home:
 
     def settle(self) -> str:
         """Survey the geometry again and stamp: the knowledge then follows from the set of facts
-        alone, whatever came first.  Returns the digest.  Cost: about that of opening the home."""
-        if self.runtime.knowledge.own.keys:
+        alone, whatever came first.  Returns the digest.  Cost: about that of opening the home.
+
+        A member of a fleet keeps the geometry that it shares.
+        """
+        if self.runtime.knowledge.own.keys and not self.shares_geometry:
             self.feed(Survey())
         return self.stamp()
+
+    @property
+    def shares_geometry(self) -> bool:
+        """True where other devices' sums stand on the frozen geometry: it is not surveyed again
+        unless somebody says so."""
+        return self.settings.fleet is not None and self.store.geometry() is not None
 
     def bury_from(self, other: Store) -> int:
         """Forget every own fact that another store has buried, and adopt its tombstones.
@@ -245,29 +254,25 @@ class Home:
                     self._erase(effect)
                 case _:
                     self.store.apply(effect)
-                    self._see_to_raws(effect)
-
-    def _see_to_raws(self, effect: Effect) -> None:
-        """Keep the raw inputs of new candidates, and let go of what was erased."""
-        if self._raws is None:
-            return
-        if isinstance(effect, Nominate):
-            self.store.keep_raws(self._raws.of(one.observation_id for one in effect.candidates))
-        elif isinstance(effect, Erase):
-            self._raws.drop(effect.ids)
 
     def _erase(self, effect: Erase) -> None:
         """Erase, and pass it on as soon as it is durable: overwriting, its last part, may fail."""
         try:
             self.store.apply(effect)
         finally:
+            if self._raws is not None:
+                self._raws.drop(effect.ids)
             if self._erased is not None and all(map(self.store.buried, effect.ids)):
                 self._erased(effect.ids)
 
     def _nominate(self, effect: Nominate) -> None:
-        """Keep candidates; where the disk fails, the observation is decided all the same."""
+        """Keep candidates, with their images where those are kept; where the disk fails, the
+        observation is decided all the same."""
         try:
             self.store.apply(effect)
+            if self._raws is not None:
+                named = (one.observation_id for one in effect.candidates)
+                self.store.keep_raws(self._raws.of(named))
             self.trouble = ""
         except StateError as error:
             self.trouble = error.message

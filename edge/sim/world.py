@@ -339,7 +339,10 @@ class _Timeline:
         yield from (tell for _, tell in due)
         while self._requests and self._requests[0].at <= index:
             request = self._requests.pop(0)
-            yield Ask(f"forget-{request.at}", _selector(request), request.resurvey)
+            # Each request has an id of its own, those of one moment too.
+            after = sum(other.at == request.at for other in self._requests)
+            name = f"forget-{request.at}" + (f"-{after}" if after else "")
+            yield Ask(name, _selector(request), request.resurvey)
 
 
 def _selector(request: Forget) -> Selector:

@@ -4,7 +4,7 @@ Kernel ridge regression (Saunders, Gammerman & Vovk 1998) with a Gaussian kernel
 trained but the columns' scale and the penalty (`reach.py`); all else is solved again from the
 facts, so a new fact is a new landmark, and a forgotten one is gone.  Where there are more facts
 than landmarks, all of them are learned through those whose ids hash lowest (Nystroem's
-approximation: Williams & Seeger 2001).  Measurements: docs/decisions/0009.
+approximation: Williams & Seeger 2001).  Measurements: docs/decisions/0011.
 """
 
 import hashlib

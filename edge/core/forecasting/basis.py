@@ -9,7 +9,8 @@ from .history import History
 from .keeping import put, take
 
 LAGS: Final = (1, 2, 3)
-SHORT: Final = 1 + len(LAGS) + 4
+MEANS: Final = 4
+SHORT: Final = 1 + len(LAGS) + MEANS
 """Columns without a season: a one, the lags, the means."""
 _PROFILE = 0.1
 

@@ -7,19 +7,21 @@ from typing import Final
 from .differenced import Differenced
 from .dlinear import DLinear
 from .forecaster import Forecaster, Task
+from .harmonic import Harmonic
 from .mixture import Maker, Mixture
 from .networks import Linear, echo, gru, liquid, ltc
 from .plain import Last, Mean, Profile, Seasonal
 from .regressed import lags, season, short
 
 FEW_CHANNELS: Final = 8
-"""Up to so many, the pool has the short regression too; with more, it changed no figure."""
+"""Up to so many, the pool has two more regressions, that would take too long for many."""
 
 
 def pool(task: Task, network: Maker = liquid) -> Mixture:
     """The default: all experts that help, mixed."""
     some = (Last, Mean, Seasonal, Profile, season, network)
-    return Mixture(task, (short, *some) if task.channels <= FEW_CHANNELS else some)
+    few = task.channels <= FEW_CHANNELS
+    return Mixture(task, (short, Harmonic, *some) if few else some)
 
 
 def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
@@ -35,6 +37,7 @@ FORECASTERS: Final[dict[str, Callable[[Task], Forecaster]]] = {
     "dlinear": _of(DLinear),
     "snarimax": _of(Differenced),
     "huber": _of(season),
+    "harmonic": _of(Harmonic),
     "linear": _of(Linear),
     "liquid": _of(liquid),
     "gru": _of(gru),

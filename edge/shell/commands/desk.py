@@ -204,6 +204,9 @@ def _refused(verb: str, refusal: Refusal) -> Response:
 
 def _do(request: Request, floor: Floor) -> Response:
     """Carry a command out."""
+    if isinstance(request, ForgetCommand) and request.resurvey is None:
+        again = not _home(request, floor).shares_geometry
+        request = msgspec.structs.replace(request, resurvey=again)
     match request:
         case (
             LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand()

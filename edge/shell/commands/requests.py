@@ -73,14 +73,15 @@ class RelabelCommand(Request, frozen=True, tag="relabel"):
 
 
 class ForgetCommand(Request, frozen=True, tag="forget"):
-    """Forget the facts selected.  resurvey: derive the geometry again, too."""
+    """Forget the facts selected.  resurvey: derive the geometry again, too; null: unless it is
+    shared with a fleet."""
 
     select: Select
-    resurvey: bool = True
+    resurvey: bool | None = None
 
     def event(self, at_ns: int) -> ForgetRequest:
         """What the core is told; the command's id names the receipt."""
-        return ForgetRequest(self.id, self.select.selector, at_ns, self.resurvey)
+        return ForgetRequest(self.id, self.select.selector, at_ns, self.resurvey is not False)
 
 
 class GrowCommand(Request, frozen=True, tag="grow"):

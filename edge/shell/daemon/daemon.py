@@ -15,15 +15,15 @@ from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
 from ..fleet.member import Member
+from ..footprint import give_back
 from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
-from ..sources.port import Port
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
 from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
 from .clock import Clock
 from .floor import DaemonFloor
-from .health import Checkup
+from .health import Checkup, brief
 from .homes import HomeSlot
 from .intake import Intake
 from .logs import set_up_logs
@@ -41,6 +41,9 @@ DRAIN_S: Final = 1.5
 FAREWELL_S: Final = 1.0
 SOURCE_S: Final = 0.5
 STATUS_S: Final = 5.0
+TRIM_S: Final = 600.0
+"""How often free memory is given back to the system, in seconds."""
+
 MEMORY: Final = "sources"
 
 log = structlog.get_logger()
@@ -69,6 +72,8 @@ class Daemon:
         self.snapshot: DaemonStatus | None = None
         self._stop_asked = self._reload_asked = self._hurried = False
         self._told_s = self._snapped_s = -STATUS_S
+        self._trimmed_s = time.monotonic()
+        self._line_seen, self._line_since_s = (False, 0), time.monotonic()
         with ExitStack() as undo:
             self._lock = WriterLock(folder / OUTBOX)
             undo.callback(self._lock.release)
@@ -109,12 +114,17 @@ class Daemon:
         self.loop.every_second = self._each_second
         self.sparkplug = self._make_sparkplug()
         self.loop.beside = self.sparkplug
+        self.restaff()
+        self.sources: dict[str, Source] = {}
+        self.questions = Questions(self.loop, lambda: self.snapshot)
+        self.control = Control(self.folder, self.questions.ask)
+        self.door: Any = None
+
+    def restaff(self) -> None:
+        """Take commands and contributions as the settings say now; raises ConfigError where a key
+        of theirs cannot be used."""
         self.desk = self._make_desk()
         self.loop.desk = self.desk
-        self.sources: dict[str, Source] = {}
-        questions = Questions(self.loop, lambda: self.snapshot)
-        self.control = Control(self.folder, questions.ask)
-        self.door: Any = None
 
     def _make_desk(self) -> Desk:
         settings, floor, member = self.settings, DaemonFloor(self), None
@@ -321,6 +331,9 @@ class Daemon:
         if isinstance(line, Printer):
             return None
         host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
+        now, seen = time.monotonic(), (line.online, line.counters.connected)
+        if seen != self._line_seen:
+            self._line_seen, self._line_since_s = seen, now
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
@@ -338,7 +351,10 @@ class Daemon:
             self.intake.streams[name].trouble = source.trouble
         if now - self._snapped_s >= STATUS_S:
             self._snapped_s = now
-            self.notifier.status(_brief(self.status()))
+            self.notifier.status(brief(self.status()))
+        if now - self._trimmed_s >= TRIM_S:
+            self._trimmed_s = now
+            give_back()
         if now - self._told_s >= self.settings.device.health_interval_s and self.line.online:
             self._told_s = now
             self._tell_health()
@@ -352,6 +368,8 @@ class Daemon:
 
     def _actuate(self, effect: Actuate) -> None:
         source = self.sources.get(effect.stream)
+        from ..sources.port import Port
+
         if isinstance(source, Puller) and isinstance(source.reader, Port):
             source.reader.actuate(effect.channel, effect.value)
 
@@ -372,12 +390,3 @@ class Daemon:
         finally:
             self.notifier.ready()
             self.status()
-
-
-def _brief(status: DaemonStatus) -> str:
-    """Say a snapshot in a line."""
-    decided = sum(stream.decided for stream in status.streams)
-    rate = sum(stream.per_second for stream in status.streams)
-    trouble = f"; {status.trouble[0]}" if status.trouble else ""
-    waiting = f"{status.outbox.waiting} waiting"
-    return f"{status.state}: {decided} decided, {rate:.0f} a second, {waiting}{trouble}"

@@ -15,6 +15,9 @@ from .loop import Loop
 COUNT_AGAIN_S: Final = 10.0
 """Seconds that a count of a home's facts may be old: counting reads an index of all of them."""
 
+STARTING_S: Final = 5.0
+"""Seconds in which what is not there yet may still come."""
+
 DAY_S: Final = 86_400
 RATE_S_MIN: Final = 600.0
 """Opening files must not count as if it went on all day."""
@@ -69,6 +72,8 @@ class Checkup:
             return "stopping"
         if loop.paused:
             return "paused"
+        if troubles and time.monotonic() - self._started_s < STARTING_S:
+            return "starting"
         return "degraded" if troubles else "serving"
 
     def _cpu(self, now: float) -> float:
@@ -137,6 +142,15 @@ def _troubles(
     if broker is not None and not broker.online:
         yield f"broker: {broker.trouble or 'not connected'}"
     yield from more
+
+
+def brief(status: DaemonStatus) -> str:
+    """Say a snapshot in a line."""
+    decided = sum(stream.decided for stream in status.streams)
+    rate = sum(stream.per_second for stream in status.streams)
+    trouble = f"; {status.trouble[0]}" if status.trouble else ""
+    waiting = f"{status.outbox.waiting} waiting"
+    return f"{status.state}: {decided} decided, {rate:.0f} a second, {waiting}{trouble}"
 
 
 def rss_bytes() -> int:

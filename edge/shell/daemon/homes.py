@@ -109,7 +109,7 @@ class HomeSlot:
         if self.home is None:
             return True
         now = self.home.settings
-        parts = ("encoder", "knowledge", "detector", "growth", "candidates")
+        parts = ("encoder", "knowledge", "detector", "growth", "candidates", "bundles", "fleet")
         return any(getattr(now, part) != getattr(settings, part) for part in parts)
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ from .notify import Notifier
 from .stream import Stream
 from .teller import Mouth, Teller
 
-TURN_S: Final = 0.02
+TURN_S: Final = 0.004
 """Longest that one turn works on observations before the broker gets its turn."""
 
 WAIT_S: Final = 0.5
@@ -114,6 +114,7 @@ class Loop:
         self._tended_at = self._watched_at = 0.0
         self._flaws_left = FLAWS_A_SECOND
         self._to_forget: set[str] = set()
+        self._failing = False
         self._addresses: dict[str, Address] = {}
         self._by_topic = by_topic(intake.streams)
 
@@ -280,8 +281,19 @@ class Loop:
             log.warning("clock_jumped", seconds=round(jump.seconds, 3), clock=jump.clock)
             self.teller.tell(jump)
         self.intake.refusing = self.teller.outbox.refusing
+        self._tell_failing()
         if self.every_second is not None:
             self.every_second()
+
+    def _tell_failing(self) -> None:
+        """Log when the outbox's disk begins to fail, and when it works again."""
+        failing = self.teller.outbox.failing
+        if bool(failing) != self._failing:
+            self._failing = bool(failing)
+            if failing:
+                log.error("outbox_failing", reason=failing)
+            else:
+                log.info("outbox_recovered", lost=len(self.teller.outbox.losses))
 
     def _tell_flaws(self) -> None:
         for _ in range(FLAWS_A_SECOND):
@@ -306,8 +318,8 @@ class Loop:
         """What was forgotten while nobody served, or just before a crash, leaves the outbox."""
         home = slot.home
         if home is not None:
-            buried = set(filter(home.store.buried, self.teller.outbox.keys()))
-            self._to_forget |= buried
+            told = {key for entry in self.teller.outbox.waiting() for key in entry.keys}
+            self._to_forget |= set(filter(home.store.buried, told))
 
     def _read(self, topic: str) -> Address:
         address = self._addresses.get(topic)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .daemon import Daemon
 
 GOOD: Final = f"{SETTINGS}.last-good"
-OF_HOMES: Final = ("encoder", "knowledge", "detector", "growth", "candidates")
+OF_HOMES: Final = ("encoder", "knowledge", "detector", "growth", "candidates", "bundles", "fleet")
 SOURCE_S: Final = 0.5
 
 
@@ -82,6 +82,8 @@ def _changes(daemon: "Daemon", before: Settings, now: Settings) -> Iterator[str]
         else:
             daemon.reconnect()
             yield "mqtt: changed, connecting again"
+    if (before.commands, before.fleet) != (now.commands, now.fleet):
+        yield from _restaff(daemon)
     if before.http != now.http:
         daemon.reopen_door()
         yield "http: changed"
@@ -96,6 +98,16 @@ def _restream(daemon: "Daemon", before: Settings, now: Settings) -> None:
     daemon.line.subscribe(filters_of(now, daemon.topics))
     daemon.reannounce()
     daemon.start_sources()
+
+
+def _restaff(daemon: "Daemon") -> Iterator[str]:
+    try:
+        daemon.restaff()
+    except EdgeError as error:
+        yield f"commands and fleet: not changed: {error.message}"
+    else:
+        daemon.line.subscribe(filters_of(daemon.settings, daemon.topics))
+        yield "commands and fleet: changed"
 
 
 def _reopened(daemon: "Daemon") -> Iterator[str]:

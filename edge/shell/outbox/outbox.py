@@ -232,9 +232,9 @@ class Outbox:
             raise StateError(f"erasing from the outbox {self.path}: {self.failing}", HINT)
         return len(found)
 
-    def keys(self) -> set[str]:
-        """Return the ids of all observations that something waiting tells of."""
-        return {key for entry in self._shelf.waiting() for key in entry.keys}
+    def waiting(self) -> Iterator[Entry]:
+        """Yield all that waits, those on their way included; nothing may change meanwhile."""
+        return self._shelf.waiting()
 
     def adjust(self, settings: OutboxSettings) -> None:
         """Go by other limits from now on."""

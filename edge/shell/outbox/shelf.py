@@ -53,6 +53,7 @@ class Shelf:
         self._fresh_bytes = 0
         self._held = Held()
         self._done: dict[int, Entry] = {}
+        self._doubtful: set[int] = set()
         self.losses = Losses()
         self._losses_changed = self._unscrubbed = False
         self._age_zero_ns = clock_ns()
@@ -112,14 +113,14 @@ class Shelf:
     def page(self, after: int, before: int, count: int) -> list[Entry]:
         """Return the oldest stored entries with numbers between two others."""
         found = self.keeper.find(lambda storage: storage.page(after, before, count))
-        return [entry for entry in found if entry.sequence not in self._done]
+        return [entry for entry in found if self._holds(entry)]
 
     def waiting(self) -> Iterator[Entry]:
         """Yield all that waits."""
         yield from tuple(self._fresh.values())
         after = 0
         while page := self._page_after(after):
-            yield from (entry for entry in page if entry.sequence not in self._done)
+            yield from filter(self._holds, page)
             after = page[-1].sequence
 
     def age_ns(self) -> int:
@@ -177,7 +178,7 @@ class Shelf:
             if entry.age_ns > before:
                 break
             coming.append(entry)
-        if not (coming or self._done or self._losses_changed or self._short):
+        if not (coming or self._done or self._doubtful or self._losses_changed or self._short):
             return True
         return self._write(coming, durable=False)
 
@@ -185,7 +186,7 @@ class Shelf:
         """Drop what has waited for too long."""
         before = self.age_ns() - int(self._settings.age_s_max * S)
         found = self.keeper.find(lambda storage: storage.expired(before, PAGE))
-        old = [entry for entry in found if entry.sequence not in self._done]
+        old = list(filter(self._holds, found))
         if old:
             self._drop(old, "age")
 
@@ -212,14 +213,18 @@ class Shelf:
         kept = [entry for entry in coming if entry.kept]
         left = next((n for n in self._fresh if not coming or n > coming[-1].sequence), self._next)
         losses = list(self.losses) if self._losses_changed else None
-        change = Change(coming, list(self._done), losses, self._marks(left, reserved))
+        going = [*self._done, *self._doubtful]
+        change = Change(coming, going, losses, self._marks(left, reserved))
         durable = durable or reserved != self._reserved or bool(kept) or self._unscrubbed
         if not self.keeper.write(change, durable=durable):
+            # A commit that failed may be found whole when the file is opened again.
+            self._doubtful.update(entry.sequence for entry in coming)
             return False
         for entry in coming:
             self._count(entry, +1)
             self._fresh_bytes -= self._fresh.pop(entry.sequence).nbytes
         self._done.clear()
+        self._doubtful.clear()
         self._reserved, self._losses_changed = reserved, False
         if kept:
             self._tell_due(kept)
@@ -285,7 +290,7 @@ class Shelf:
             if self._done and not (self.keeper.resting or self.commit(durable=False)):
                 return
             found = self.keeper.find(lambda storage: storage.droppable(PAGE))
-            stored = [entry for entry in found if entry.sequence not in self._done]
+            stored = list(filter(self._holds, found))
             oldest = list(_enough(stored, excess)) or self._oldest_fresh(excess)
             if not oldest:
                 return
@@ -297,6 +302,10 @@ class Shelf:
 
     def _page_after(self, after: int) -> list[Entry]:
         return self.keeper.find(lambda storage: storage.page(after, NUMBER_MAX, PAGE))
+
+    def _holds(self, entry: Entry) -> bool:
+        """Say whether a row stands for an entry that waits and is not in memory."""
+        return not (entry.sequence in self._done or entry.sequence in self._doubtful)
 
     def _count(self, entry: Entry, sign: int) -> None:
         held, nbytes = self._held, sign * entry.nbytes

@@ -14,6 +14,7 @@ from .wording import Worded, Wording, historical
 if TYPE_CHECKING:
     from .broker import Broker
     from .presence import make_presence, make_sparkplug
+    from .status import StatusPresence
 
 __all__ = [
     "LOST",
@@ -26,6 +27,7 @@ __all__ = [
     "Reply",
     "Sent",
     "Silence",
+    "StatusPresence",
     "TlsSettings",
     "Topics",
     "Worded",
@@ -35,7 +37,12 @@ __all__ = [
     "make_sparkplug",
 ]
 
-_LATER: Final = {"Broker": "broker", "make_presence": "presence", "make_sparkplug": "presence"}
+_LATER: Final = {
+    "Broker": "broker",
+    "StatusPresence": "status",
+    "make_presence": "presence",
+    "make_sparkplug": "presence",
+}
 
 
 def __getattr__(name: str) -> Any:

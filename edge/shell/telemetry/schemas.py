@@ -12,6 +12,7 @@ import msgspec
 from ...core import Message
 from ..bundles.health import Tried
 from ..commands.response import Response
+from ..daemon.clock import ClockJump
 from ..daemon.teller import Gap
 from ..status import DaemonStatus
 from .status import Status
@@ -19,7 +20,14 @@ from .topics import ROOT, kind_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-TOLD: Final[tuple[type, ...]] = (*get_args(Message), Gap, DaemonStatus, Response, Tried)
+TOLD: Final[tuple[type, ...]] = (
+    *get_args(Message),
+    Gap,
+    ClockJump,
+    DaemonStatus,
+    Response,
+    Tried,
+)
 """Classes whose messages have a sequence number."""
 
 _NUMBERED: Final[dict[str, Any]] = {

@@ -110,7 +110,7 @@ def _draw_errors(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int,
     axes.set_ylabel(f"error, {ahead} ahead")
     # What nobody could foresee is ten times larger than the rest.
     axes.set_yscale("log")
-    axes.legend(loc="upper right", ncols=2, borderpad=0)
+    axes.legend(loc="upper left", ncols=2, borderpad=0)
 
 
 def _mark(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) -> None:

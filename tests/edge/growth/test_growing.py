@@ -12,6 +12,15 @@ from edge.core.adaptors import fit
 pytest.importorskip("torch")
 
 from edge.growth import grow, train
+from edge.growth.judging import (
+    Scored,
+    better,
+    contradicted,
+    grade,
+    score_head,
+    screen,
+    split,
+)
 from tests.edge.growth.jobs import DEVICE, SPANS, facts, job
 
 
@@ -121,6 +130,32 @@ def test_a_tenth_of_poisoned_labels_is_refused_or_does_no_harm():
     fresh = gather(facts("home", 9, 400))
     alone = accuracy(fit(rows, others, None, SPANS), fresh)
     assert accuracy(fit(rows, others, result.record, SPANS), fresh) >= alone - 0.01
+
+
+def test_labels_that_others_contradict_are_named():
+    """Of flipped labels most are among those to check, and most of those are flipped ones."""
+    own = facts("home", 1, 200, curved=False)
+    flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[:12]]
+    marks = job([*flipped, *own[12:]], curved=False)
+    parts = split(marks.own, marks.others)
+    found = contradicted(score_head(marks, parts).marks, parts)
+    bad = {fact.id for fact in flipped}
+    assert len(bad & set(found)) >= 8
+    assert len(set(found) - bad) <= 2
+
+
+def test_what_choosing_gains_is_judged_on_facts_that_did_not_choose():
+    """Of many candidates that guess, the luckiest is not proven better than one that guesses."""
+    random = np.random.default_rng(2)
+    made = job(facts("home", 1, 120))
+    parts = split(made.own, made.others)
+    guesses = [
+        Scored(nas.Blueprint("none", (0,)), grade(("in", "out"), scores, parts), None)
+        for scores in random.standard_normal((40, 120, 2)).astype(np.float32)
+    ]
+    luckiest = max(guesses[1:], key=lambda one: one.accuracy)
+    assert luckiest.accuracy > guesses[0].accuracy
+    assert not better(screen(guesses[1:], parts), guesses[0].marks)
 
 
 def test_training_ends_before_numbers_do():

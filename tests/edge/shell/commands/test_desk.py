@@ -174,7 +174,7 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
     assert office.ask("candidates", "w").body == {"flagged": (), "labels": ("a", "b")}
     said = office.ask("rollback", "k", domain="home")
     assert (said.done, "no adaptor serves there" in said.reason) == (False, True)
-    assert "no facts of such a domain" in office.ask("grow", "g", domain="moon").reason
+    assert "no such domain has facts here" in office.ask("grow", "g", domain="moon").reason
 
 
 def test_people_on_the_machine_need_no_key(tmp_path: Path):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
+import socket
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edge.core import ConfigError, ForgetRequest, Selector, StateError
+from edge.shell.daemon import health
+from edge.shell.daemon.daemon import Daemon
+from edge.shell.daemon.notify import Notifier
 from edge.shell.outbox import Outbox, OutboxSettings
 from edge.shell.sources import Flaw, Given, Measurement
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
@@ -65,13 +72,13 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
     for _ in range(2):
         with served(folder) as here:
             here.daemon.intake.offer(measure())
-            here.until(lambda here=here: here.kinds("decision"))
+            here.until(partial(here.kinds, "decision"))
             seen += here.kinds("decision")
     assert [one["observation_id"] for one in seen] == ["door:1-1", "door:2-1"]
     assert seen[0]["sequence"] < seen[1]["sequence"]
 
 
-def test_a_broken_home_leaves_the_others_serving(tmp_path: Path):
+def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
     """Its streams are rejected with the reason, the state says so, and it serves once mended."""
     other = daemon_home(tmp_path / "other")
     hidden = (other / "card.toml").rename(other / "hidden.toml")
@@ -81,6 +88,7 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path):
         here.daemon.intake.offer(measure())
         here.until(lambda: here.kinds("decision") and here.kinds("rejected"))
         assert "other" in here.kinds("rejected")[0]["reason"]
+        monkeypatch.setattr(health, "STARTING_S", 0.0)
         status = here.daemon.status()
         assert (status.state, "card" in status.trouble[0]) == ("degraded", True)
         hidden.rename(other / "card.toml")
@@ -215,7 +223,7 @@ def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
                 lost.append((told["first"], told["last"]))
     with Outbox(folder / "outbox.db", OutboxSettings()) as left:
         lost += [(loss.first, loss.last) for loss in left.losses]
-        waiting = {entry.sequence for entry in left.due(1_000)}
+        waiting = {entry.sequence for entry in left.waiting()}
         top = left.take()
     told_lost = {number for first, last in lost for number in range(first, last + 1)}
     assert set(range(1, top)) <= arrived.keys() | told_lost | waiting
@@ -262,3 +270,42 @@ def _both(here: Served, ear, done) -> None:
         assert time.monotonic() < end, "waited in vain"
         here.daemon.loop.turn(0.01)
         ear.broker.pump(0.01)
+
+
+def test_the_watchdog_is_fed_by_the_loop_alone(tmp_path: Path):
+    """Turning the loop feeds it; time that passes without a turn does not."""
+    folder = daemon_home(tmp_path, HTTP)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(0.3)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        daemon = Daemon(folder, output=io.BytesIO(), notifier=Notifier(environment))
+        daemon.start()
+        said = _said(manager)
+        assert b"READY=1" in said
+        assert b"WATCHDOG=1" not in said
+        for _ in range(5):
+            daemon.loop.turn(0.06)
+        assert _said(manager).count(b"WATCHDOG=1") >= 2
+        daemon.close()
+        assert b"STOPPING=1" in _said(manager)
+
+
+def _said(manager: socket.socket) -> list[bytes]:
+    """What the manager has heard, until it hears nothing more."""
+    said = []
+    with suppress(TimeoutError):
+        while True:
+            said.append(manager.recv(4096))
+    return said
+
+
+def test_a_second_signal_hurries(tmp_path: Path):
+    """Asked twice, it does not wait for what is on its way, and still writes what waits."""
+    process = Process(daemon_home(tmp_path, STDIN))
+    process.say(json.dumps(vector(1).tolist()))
+    process.hear()
+    process.process.send_signal(signal.SIGINT)
+    assert process.stop() < 5
+    with Outbox(tmp_path / "outbox.db", OutboxSettings()) as left:
+        assert left.losses == ()

@@ -19,6 +19,7 @@ from edge.shell.fleet.settings import FleetSettings
 from edge.shell.fleet.wire import read_contribution, write_contribution
 from edge.shell.telemetry import Address, Arrival, Topics
 from tests.edge.shell.commands.floors import NOW, Office
+from tests.homes import new_home
 from tests.worlds import World, fact
 
 GIFT = World([fact(f"g{n}", "ab"[n % 2], "hall", n) for n in range(6)]).runtime.contribute("b", 5)
@@ -197,3 +198,21 @@ def test_settings_want_a_key_for_each_device_or_for_none():
         msgspec.convert({"name": "f", "devices": ["b", "c"], "keys": {"b": key}}, FleetSettings)
     with pytest.raises(msgspec.ValidationError, match="length <= 64"):
         msgspec.convert({"name": "f", "devices": [str(n) for n in range(65)]}, FleetSettings)
+
+
+def test_a_member_keeps_the_geometry_that_it_shares(tmp_path: Path):
+    """Learning and forgetting do not survey again; the receipt says what that leaves."""
+    path = new_home(tmp_path) / "auricle.toml"
+    path.write_text(path.read_text("utf-8") + '\n[fleet]\nname = "f"\n', "utf-8")
+    office = Office(tmp_path)
+    office.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
+    office.home.settle()
+    shared = office.home.runtime.knowledge.geometry.fingerprint
+    office.home.feed(Enrol(tuple(fact(f"n{n}", "ab"[n % 2], at=n) for n in range(8))))
+    office.home.settle()
+    said = office.ask("forget", select={"ids": ["f1"]})
+    assert any("frozen geometry" in one for one in said.body["not_covered"])
+    assert office.home.runtime.knowledge.geometry.fingerprint == shared
+    office.ask("forget", "c2", select={"ids": ["f2"]}, resurvey=True)
+    assert office.home.runtime.knowledge.geometry.fingerprint != shared
+    office.home.close()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,13 +14,15 @@ from typing import Any
 
 import pytest
 
+import encoder
 from edge import Store
 from edge.core import MemoryLedger, Runtime
 from edge.shell.commands.keys import make_key
 from edge.shell.control import ask_daemon
 from edge.shell.home import Home
+from edge.shell.settings import read_settings
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
-from tests.homes import CARD, new_home, spawn
+from tests.homes import CARD, new_home, run, spawn
 from tests.worlds import clouds
 
 pytestmark = needs_mosquitto
@@ -130,6 +135,10 @@ def test_learn_here_answer_there_forget_here_gone_there(place: tuple[Path, Seat]
         done = ask(north, "label", f"l{number}", observation_id=f"n{number}", label=label)
         assert done["count"] == 1
 
+    told = run("command", "status", "--device", "north", "--broker", f"127.0.0.1:{port_of(north)}")
+    assert told.exit_code == 0, told.stderr
+    assert json.loads(told.stdout)["body"]["device"] == "north"
+
     def answers() -> bool:
         said = decide(seat, "south", f"q{time.monotonic_ns()}", rows[-1])
         return said["guess"] == "b"
@@ -144,6 +153,13 @@ def test_learn_here_answer_there_forget_here_gone_there(place: tuple[Path, Seat]
         assert there.runtime.digest() == expected
 
 
+def port_of(home: Path) -> int:
+    """The port of the broker in a home's settings."""
+    mqtt = read_settings(home).mqtt
+    assert mqtt is not None
+    return mqtt.port
+
+
 def never_had_it(north: Path, south: Path) -> str:
     """The digest of a south that only ever adopted what the north's remaining facts contribute."""
     with ExitStack() as opened:
@@ -155,3 +171,19 @@ def never_had_it(north: Path, south: Path) -> str:
         fresh = Runtime(home.settings.config(), home.model, MemoryLedger())
         fresh.handle(gift)
         return fresh.digest()
+
+
+def test_the_example_runs():
+    """`python examples/fleet/fleet.py` tells its story to the end."""
+    root = Path(encoder.__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, root / "examples/fleet/fleet.py"],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "reads a 3, in hall" in done.stdout
+    assert "the north forgets 81 facts" in done.stdout

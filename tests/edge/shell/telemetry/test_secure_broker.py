@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from edge.shell.telemetry.settings import MqttSettings, TlsSettings
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
@@ -139,18 +140,16 @@ def test_a_password_comes_from_a_file_or_the_environment(
             seat.online()
 
 
-def test_a_wrong_password_is_said_and_never_logged(
-    guarded: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_password_is_said_and_never_logged(guarded: Mosquitto, tmp_path: Path) -> None:
     """The broker's no is counted by name; no password is ever logged."""
     (tmp_path / "password").write_text("wrong horse", "utf-8")
     settings = quick(guarded.port, username="gw1", password_file=str(tmp_path / "password"))
-    seat = refused(settings)
+    with capture_logs() as said:
+        seat = refused(settings)
     assert seat.broker.counters.reasons["CONNACK: Not authorized"] >= 2
     assert seat.broker.problem == "Not authorized"
-    said = capsys.readouterr()
-    assert "Not authorized" in said.out
-    assert "horse" not in said.out + said.err
+    assert "Not authorized" in str(said)
+    assert "horse" not in str(said)
 
 
 def test_a_missing_password_is_a_problem_and_no_crash(guarded: Mosquitto) -> None:
@@ -161,15 +160,14 @@ def test_a_missing_password_is_a_problem_and_no_crash(guarded: Mosquitto) -> Non
 
 
 def test_a_message_that_is_not_allowed_is_refused_and_told_once(
-    guarded: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    guarded: Mosquitto, tmp_path: Path
 ) -> None:
     """An ACL's no comes back with every message, and into the log once."""
     (tmp_path / "password").write_text(PASSWORD, "utf-8")
     settings = quick(guarded.port, username="gw1", password_file=str(tmp_path / "password"))
-    with seated(settings) as seat:
+    with capture_logs() as said, seated(settings) as seat:
         seat.online()
         assert [seat.say("others/x").reason for _ in range(3)] == [135] * 3
         assert seat.say("mine/x").taken
         assert seat.broker.counters.refused >= 3
-        said = capsys.readouterr().out
-        assert said.count("packet=PUBACK") == 1
+    assert len([one for one in said if one.get("packet") == "PUBACK"]) == 1

@@ -1,0 +1,164 @@
+"""Two devices that share what they learn, and what they forget.
+
+    python examples/fleet/fleet.py
+
+The north learns handwritten digits 0 to 4 and hands its geometry to the south in a signed bundle.
+Both daemons then exchange sums over mosquitto.  The south reads a 3 that only the north has ever
+been shown; the north is told to forget all of its threes; the south does not know any either.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from sklearn.datasets import load_digits
+
+sys.path.append(str(Path(__file__).parent.parent / "camera"))
+
+from run import SBIN, auricle, broker_command, free_port, running, wait_for_port
+
+WAIT_S = 60.0
+FORGOTTEN = "3"
+
+SETTINGS = """
+[device]
+name = "{device}"
+
+[bundles.keys]
+maker = "{maker}"
+
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+
+[fleet]
+name = "example"
+devices = ["{other}"]
+publish_after_s = 1
+
+[streams.desk]
+source = "topic"
+form = "json"
+"""
+
+
+def main() -> int:
+    """Run the whole; returns the exit status."""
+    mosquitto = shutil.which("mosquitto", path=SBIN)
+    if mosquitto is None:
+        print("this example needs mosquitto; on Debian: apt-get install mosquitto", file=sys.stderr)
+        return 1
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = free_port()
+        digits = load_digits()
+        labels = [str(label) for label in digits.target]
+        make_homes(folder, digits.data, labels, port)
+        stack.enter_context(running(broker_command(mosquitto, folder, port)))
+        wait_for_port(port)
+        for device in ("north", "south"):
+            stack.enter_context(running(auricle("run", folder / device)))
+        three = digits.data[labels.index(FORGOTTEN)]
+        return tell_the_story(folder, South(port), [float(value) for value in three])
+
+
+def make_homes(folder: Path, rows: Any, labels: list[str], port: int) -> None:
+    """Make two homes of one card; the north learns, the south gets its geometry and sums."""
+    write_csv(folder / "all.csv", rows, labels)
+    few = [at for at, label in enumerate(labels) if label < "5"][:400]
+    write_csv(folder / "north.csv", rows[few], [labels[at] for at in few])
+    maker = said("keygen", folder / "maker.key").split('"')[1]
+    for device, other in (("north", "south"), ("south", "north")):
+        said("init", folder / device, "--vectors", folder / "all.csv")
+        with (folder / device / "auricle.toml").open("a", encoding="utf-8") as settings:
+            settings.write(SETTINGS.format(device=device, other=other, maker=maker, port=port))
+    print(said("learn", folder / "north.csv", "--home", folder / "north", "--domain", "hall"))
+    bundle = folder / "hall.bundle"
+    key = ("--key", folder / "maker.key", "--home", folder / "north")
+    print(said("bundle", "export", bundle, *key))
+    print(said("bundle", "import", bundle, "--home", folder / "south"))
+    print(said("bundle", "confirm", "--home", folder / "south"))
+
+
+def tell_the_story(folder: Path, south: South, three: list[float]) -> int:
+    """Ask the south, let the north forget, ask the south again."""
+    first = until(lambda: south.decide(three), lambda one: one["guess"] == FORGOTTEN)
+    print(f"the south, which has no facts, reads a {first['guess']}, in {first['domain']}")
+    forget = ("--set", f'select.label="{FORGOTTEN}"')
+    receipt = json.loads(said("command", "forget", "--home", folder / "north", *forget))["body"]
+    print(f"the north forgets {receipt['facts_forgotten']} facts")
+    after = until(lambda: south.decide(three), lambda one: one["guess"] != FORGOTTEN)
+    print(f"the south now says {after['guess']}, known: {after['known']}")
+    return 0
+
+
+class South:
+    """Whoever shows the south something, and hears what it makes of it."""
+
+    def __init__(self, port: int) -> None:
+        self._heard: dict[str, dict[str, Any]] = {}
+        self._count = 0
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, "example", protocol=MQTTProtocolVersion.MQTTv5
+        )
+        self._client.on_message = self._hear
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe("auricle/v1/south/decision/desk", qos=1)
+        self._client.loop_start()
+
+    def decide(self, values: list[float]) -> dict[str, Any] | None:
+        """Show it a digit; the decision, None where there is none yet."""
+        self._count += 1
+        name = f"digit-{self._count}"
+        body = json.dumps({"id": name, "values": values})
+        self._client.publish("auricle/v1/south/observe/desk", body, qos=1)
+        end = time.monotonic() + 1.0
+        while name not in self._heard and time.monotonic() < end:
+            time.sleep(0.02)
+        return self._heard.get(name)
+
+    def _hear(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        decision = json.loads(message.payload)
+        self._heard[decision["observation_id"]] = decision
+
+
+def until(ask: Any, fine: Any) -> dict[str, Any]:
+    """Ask again until the answer is fine."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        found: dict[str, Any] | None = ask()
+        if found is not None and fine(found):
+            return found
+        time.sleep(0.2)
+    raise SystemExit("the south does not answer as it should")
+
+
+def said(*words: object) -> str:
+    """Run a verb; what it printed."""
+    done = subprocess.run(auricle(*words), check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+def write_csv(path: Path, rows: Any, labels: Iterable[str]) -> None:
+    """Write vectors with their labels as a table."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["label", *(f"x{column}" for column in range(np.shape(rows)[1]))])
+        table.writerows([label, *row] for label, row in zip(labels, rows.tolist(), strict=True))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

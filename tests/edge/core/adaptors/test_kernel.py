@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nas
+from edge.core import Batch, take
+from edge.core.adaptors import build, cross_scores, solve_kernel, standardise, tune_kernel
+
+SPANS = ((0, 6), (6, 10))
+EVERY = (0, 1)
+NOTHING = Batch((), (), (), np.zeros((0, 10), np.uint8))
+
+
+def batch(count: int, seed: int = 1) -> Batch:
+    """Facts of two labels, inside and outside of a ball."""
+    rows = np.random.default_rng(seed).standard_normal((count, 10))
+    inside = np.square(rows[:, :3]).sum(axis=1) < 2.4
+    levels = np.clip(np.square(11 + 2 * rows), 0, 255).astype(np.uint8)
+    labels = tuple("in" if one else "out" for one in inside)
+    return Batch(tuple(f"{i:04}" for i in range(count)), ("d",) * count, labels, levels)
+
+
+def machine(rows: Batch, width: int = 3_840):
+    """A kernel machine tuned and solved on facts."""
+    blueprint = nas.Blueprint("kernel", EVERY, width)
+    arrays = tune_kernel(blueprint, rows, standardise(rows, NOTHING, SPANS), SPANS)
+    return solve_kernel(build((blueprint, arrays), SPANS), rows)
+
+
+def right(made, rows: Batch) -> float:
+    """Share of facts answered with their label."""
+    best = made.answer(rows.features).argmax(axis=1)
+    return float(np.mean([made.labels[i] == w for i, w in zip(best, rows.labels, strict=True)]))
+
+
+def test_it_is_kernel_ridge_regression():
+    """Its scores are those of the textbook formula in double precision."""
+    rows, fresh = batch(60), batch(20, 2)
+    made = machine(rows)
+    arrays = made.landmarks.transform.arrays
+
+    def scaled(features):
+        return (np.rint(16 * np.sqrt(features)) / 16 - arrays["centre"]) * arrays["factor"]
+
+    def near(one, other):
+        return np.exp(-np.square(one[:, None] - other[None]).sum(axis=2))
+
+    own, asked = scaled(rows.features), scaled(fresh.features)
+    targets = np.eye(2)[[made.labels.index(label) for label in rows.labels]]
+    inner = near(own, own) + arrays["penalty"][0] * np.eye(60)
+    expected = near(asked, own) @ np.linalg.solve(inner, targets - targets.mean(axis=0))
+    np.testing.assert_allclose(
+        made.answer(fresh.features), expected + targets.mean(axis=0), atol=0.02
+    )
+
+
+def test_all_facts_teach_also_where_few_are_landmarks():
+    """A fifth of the facts as landmarks, learned from all of them, beats these facts alone."""
+    rows, fresh = batch(600), batch(600, 2)
+    few = machine(rows, 120)
+    places = few.landmarks.codes
+    assert len(places) == 120
+    chosen = np.array([int(one) for one in rows.ids])[:120]
+    alone = machine(Batch(rows.ids[:120], rows.domains[:120], rows.labels[:120],
+                          rows.features[chosen]))  # fmt: skip
+    assert right(few, fresh) > right(alone, fresh)
+
+
+def test_with_a_landmark_less_than_facts_it_answers_nearly_alike():
+    """The two ways of solving agree where they meet."""
+    rows, fresh = batch(200), batch(100, 2)
+    exact, through = machine(rows, 200), machine(rows, 199)
+    np.testing.assert_allclose(
+        exact.answer(fresh.features), through.answer(fresh.features), atol=0.05
+    )
+
+
+def test_a_fact_left_out_of_a_fold_is_left_out():
+    """Held-out scores are those of a machine that never saw the fold."""
+    rows = batch(80)
+    fold = np.arange(80) % 4
+    made = machine(rows)
+    labels, scores = cross_scores(
+        made.landmarks.transform, rows, NOTHING, standardise(rows, NOTHING, SPANS), fold
+    )
+    kept = [i for i in range(80) if fold[i] != 2]
+    left = take(rows, np.array(kept))
+    never = solve_kernel(made.landmarks.transform, left)
+    assert labels == never.labels
+    np.testing.assert_array_equal(scores[fold == 2], never.answer(rows.features[fold == 2]))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_facts_are_tuned(count):
+    """There is a scale where no distance can be measured, or one alone."""
+    assert np.isfinite(machine(batch(count)).answer(batch(4).features)).all()

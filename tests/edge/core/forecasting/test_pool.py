@@ -1,0 +1,87 @@
+"""What the pool promises: near its best expert, valid intervals, no harm from a failure."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from edge.core.forecasting import FORECASTERS, Forecaster, Task
+from edge.core.forecasting.mixing import Mixing
+from edge.core.forecasting.truth import Truth
+from edge.sim.links import simulate_links
+
+HORIZONS = (1, 6, 12)
+
+
+def errors(made: Forecaster, rows: np.ndarray, elapsed_s: float = 300.0) -> np.ndarray:
+    """Absolute errors [H, steps, C] of the forecasts issued at each step; NaN at the end."""
+    told = np.array([made.step(row, elapsed_s).point for row in rows])
+    found = np.full((len(HORIZONS), *rows.shape), np.nan)
+    for place, ahead in enumerate(HORIZONS):
+        found[place, :-ahead] = np.abs(told[:-ahead, place] - rows[ahead:])
+    return found
+
+
+@pytest.fixture(scope="module")
+def links() -> tuple[np.ndarray, list[int]]:
+    """Eight links of a small backbone for five days, the last three with failures; their events."""
+    world = simulate_links("nsfnet", seed=7, days=5, quiet_days=2)
+    return world.loads[:, :8] / 1e3, [event.step for event in world.events]
+
+
+def test_a_failure_does_no_harm(links: tuple[np.ndarray, list[int]]) -> None:
+    """In the first five steps after events, the pool is no worse than the last value."""
+    rows, events = links
+    after = np.unique([event + step for event in events for step in range(5)])
+    pool, last = (errors(FORECASTERS[kind](Task(8)), rows)[:, after] for kind in ("pool", "last"))
+    assert len(events) >= 4
+    assert (np.nanmean(pool, axis=(1, 2)) <= np.nanmean(last, axis=(1, 2))).all()
+
+
+def test_intervals_cover_what_they_say(links: tuple[np.ndarray, list[int]]) -> None:
+    """Between 86 and 94 in 100 values lie in the intervals of 90 %, failures included."""
+    rows, _ = links
+    made = FORECASTERS["pool"](Task(8))
+    told = [made.step(row, 300.0) for row in rows]
+    for place, ahead in enumerate(HORIZONS):
+        pairs = [(told[at], rows[at + ahead]) for at in range(288, len(rows) - ahead)]
+        held = [(one.low[place] <= row) & (row <= one.high[place]) for one, row in pairs]
+        assert 0.86 < np.mean(held) < 0.94
+
+
+@pytest.mark.parametrize("kind", ["walk", "season", "noise", "ramp"])
+def test_the_pool_is_never_much_worse_than_its_best_expert(kind: str) -> None:
+    """On what suits one expert alone, the pool is within a tenth of the best one."""
+    rng = np.random.default_rng(3)
+    steps, noise = np.arange(1200)[:, None], rng.normal(size=(1200, 3))
+    rows = {
+        "walk": np.cumsum(noise, axis=0),
+        "season": 10 * np.sin(steps * np.pi / 24) + noise,
+        "noise": noise,
+        "ramp": 0.5 * steps + noise,
+    }[kind]
+    names = ("pool", "last", "seasonal", "huber", "liquid")
+    marks = {
+        name: np.nanmean(errors(FORECASTERS[name](Task(3, period=48)), rows)[:, 400:], axis=(1, 2))
+        for name in names
+    }
+    best = np.min([marks[name] for name in names[1:]], axis=0)
+    assert (marks["pool"] <= 1.1 * best).all()
+
+
+def test_mixing_follows_a_new_best() -> None:
+    """Where experts change places, the mixture has changed over a hundred steps later."""
+    truth = Truth(1, (1,))
+    truth.due[:] = True
+    mixing = Mixing(2, 1, truth)
+    forecasts = np.array([[[0.0], [10.0]]])
+    step = partial(mixing.step, forecasts, truth)
+    told = []
+    for number in range(400):
+        truth.count = number
+        truth.now, truth.then = number % 2, (number - truth.horizons) % 2
+        truth.flat_then, truth.flat_now = truth.then, slice(truth.now, truth.now + 1)
+        truth.target[:] = 0.0 if number < 200 else 10.0
+        told.append(float(step()[0, 0]))
+    assert abs(told[199]) < 0.1
+    assert abs(told[310] - 10.0) < 0.1

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from edge.core import Decision, DriftAlarm
+from edge.shell.daemon.stream import NOVEL_WINDOW, RATE_SECONDS, Stream
+from edge.shell.sources import HttpStream
+
+S = 10**9
+
+
+def decision(*, known: bool = True, alarm: bool = False, label: str | None = "a") -> Decision:
+    """A decision on some observation."""
+    return Decision("s:1", "s", 7, known, "hall", label, "a", 1.0, 0.5, 1.0, alarm)
+
+
+def test_ids_are_of_the_run():
+    """Numbers rise by one, and the id names stream, run and number."""
+    stream = Stream("s", HttpStream(), "12")
+    assert [stream.number() for _ in range(2)] == [(1, "s:12-1"), (2, "s:12-2")]
+
+
+def test_the_pace_is_kept_with_a_burst_of_a_second():
+    """At rate_max all come through; after a pause a second's worth may come at once, no more."""
+    stream = Stream("s", HttpStream(rate_max=10.0), "1")
+    at = 1_000 * S
+    assert sum(stream.allows(at + n * S // 10) for n in range(100)) == 100
+    at += 1_000 * S
+    assert sum(stream.allows(at) for _ in range(100)) == 10
+    free = Stream("s", HttpStream(), "1")
+    assert all(free.allows(at) for _ in range(1_000))
+
+
+def test_what_was_decided_is_shown():
+    """The newest decision, the share of new ones in the window, alarms, and the rate."""
+    stream = Stream("s", HttpStream(home="far", kind="sample"), "1")
+    assert stream.status().novel_percent is None
+    for _ in range(NOVEL_WINDOW):
+        stream.note(decision())
+    for _ in range(NOVEL_WINDOW // 4):
+        stream.note(decision(known=False, label=None))
+    stream.note(DriftAlarm("s", "s:1", 7, raised=True, window_p=0.001, domain="d"))
+    for _ in range(RATE_SECONDS):
+        stream.sample()
+    shown = stream.status()
+    assert (shown.source, shown.home, shown.novel_percent) == ("http", "far", 25.0)
+    assert (shown.alarmed, shown.domain, shown.label) == (True, "hall", "")
+    assert shown.per_second == shown.decided / RATE_SECONDS

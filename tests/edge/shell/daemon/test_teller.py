@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.core import Ack, Decision
+from edge.shell.daemon.clock import Clock, ClockJump
+from edge.shell.daemon.printer import Printer
+from edge.shell.daemon.teller import Teller
+from edge.shell.outbox import Outbox, OutboxSettings
+from edge.shell.telemetry import LOST, Reply, Sent, Wording
+
+DECISION = Decision("s:1", "s", 7, True, "hall", "a", "a", 1.0, 0.5, 1.0, alarm=False)
+
+
+class Mouth:
+    """A broker that answers when told."""
+
+    def __init__(self) -> None:
+        self.online, self.room = True, 10
+        self.said: list[tuple[str, dict[str, object], Reply | None]] = []
+        self.answers: list[Sent] = []
+
+    def publish(self, topic: str, payload: bytes, **more: object) -> int | None:
+        """Take a message, while there is room."""
+        if not self.room:
+            return None
+        self.room -= 1
+        self.said.append((topic, json.loads(payload), more["response"]))  # type: ignore[arg-type]
+        return len(self.said)
+
+    def acked(self) -> tuple[Sent, ...]:
+        """What was answered."""
+        answers, self.answers = tuple(self.answers), []
+        return answers
+
+
+@pytest.fixture
+def teller(tmp_path: Path) -> Iterator[Teller]:
+    """A teller over a real outbox."""
+    with Outbox(tmp_path / "outbox.db", OutboxSettings()) as outbox:
+        yield Teller(outbox, Wording("gw1"), Mouth(), Clock())
+
+
+def test_decisions_go_at_once_and_acknowledgements_when_durable(teller: Any, monkeypatch):
+    """A commit that fails holds acknowledgements back, with what was to happen after them."""
+    settled: list[int] = []
+    teller.tell(DECISION)
+    teller.tell(Ack("s:1", 1))
+    teller.after(lambda: settled.append(1))
+    monkeypatch.setattr(teller.outbox, "commit", lambda: False)
+    teller.flush()
+    assert [said["schema"] for _, said, _ in teller.mouth.said] == ["auricle/v1/decision"]
+    assert settled == []
+    monkeypatch.undo()
+    teller.flush()
+    assert [said["schema"] for _, said, _ in teller.mouth.said][1:] == ["auricle/v1/ack"]
+    assert settled == [1]
+
+
+def test_an_answer_goes_to_who_asked(teller: Any):
+    """With their correlation data, to their topic."""
+    teller.answer(Ack("s:1", 1), "auricle/v1/ann/response/x", b"n1", kept=True)
+    teller.flush()
+    ((topic, _, reply),) = teller.mouth.said
+    assert (topic, reply) == ("auricle/v1/ann/response/x", Reply(b"n1"))
+
+
+def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(teller: Any):
+    """LOST comes again; a reason code that says no becomes a gap."""
+    teller.tell(DECISION)
+    teller.tell(DECISION)
+    teller.flush()
+    teller.mouth.answers = [Sent(1, LOST), Sent(2, 135)]
+    teller.hear()
+    teller.flush()
+    assert [said["sequence"] for _, said, _ in teller.mouth.said] == [1, 2, 1]
+    teller.tell_losses()
+    teller.flush()
+    gap = teller.mouth.said[-1][1]
+    assert (gap["schema"], gap["first"], gap["reason"]) == ("auricle/v1/gap", 2, "refused")
+
+
+def test_without_room_messages_wait_in_order(teller: Any):
+    """What finds no room is due again, first."""
+    teller.mouth.room = 2
+    for _ in range(4):
+        teller.tell(DECISION)
+    teller.flush()
+    teller.mouth.room = 5
+    teller.flush()
+    assert [said["sequence"] for _, said, _ in teller.mouth.said] == [1, 2, 3, 4]
+
+
+def test_any_dataclass_can_be_told(teller: Any):
+    """Kinds of message that nobody here knows go to `event/`."""
+    teller.tell(ClockJump(5.0, "set"))
+    teller.flush()
+    assert teller.mouth.said[0][0] == "auricle/v1/gw1/event/clock-jump"
+
+
+def test_a_printer_writes_lines_until_its_reader_goes():
+    """Each message is a line and counts as delivered; a closed output is a problem, no error."""
+    output = io.BytesIO()
+    printer = Printer(output)
+    assert printer.publish("t", b"{}") == 1
+    printer.pump(0.0)
+    assert output.getvalue() == b"{}\n"
+    assert [sent.taken for sent in printer.acked()] == [True]
+    output.close()
+    assert printer.publish("t", b"{}") is None
+    assert (printer.online, printer.room) == (False, 0)
+    assert "standard output" in printer.problem
+    printer.close()

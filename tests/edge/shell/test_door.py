@@ -1,0 +1,185 @@
+"""The HTTP door, spoken to as anybody would."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.core import StateError
+from edge.shell import door as room
+from edge.shell.daemon import health
+from edge.shell.daemon.settings import HttpSettings
+from edge.shell.door import Door
+from tests.daemons import Served, daemon_home, served
+from tests.worlds import vector
+
+STREAMS = (
+    '[http]\nport = 0\npayload_bytes_max = 500\n[streams.door]\nsource = "http"\n'
+    '[streams.raw]\nsource = "http"\nform = "raw"\n[streams.line]\nsource = "folder"\npath = "in"\n'
+)
+BODY = json.dumps(vector(1).tolist())
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Served]:
+    """A daemon with a door."""
+    (tmp_path / "in").mkdir()
+    with served(daemon_home(tmp_path, STREAMS)) as made:
+        yield made
+
+
+def ask(
+    here: Served,
+    method: str,
+    path: str,
+    body: str | bytes = "",
+    headers: dict[str, str] | None = None,
+) -> tuple[int, Any]:
+    """One request; status and answer."""
+    line = http.client.HTTPConnection("127.0.0.1", here.daemon.door.port, timeout=10)
+    line.request(method, path, body or None, headers or {})
+    answer = line.getresponse()
+    text = answer.read().decode()
+    line.close()
+    if answer.headers["Content-Type"] == "application/json":
+        return answer.status, json.loads(text)
+    return answer.status, text
+
+
+def test_a_measurement_is_taken_and_decided(here: Served):
+    """What comes by POST is decided like anything else, under the id that was given."""
+    assert ask(here, "POST", "/observe/door?id=x7&subject=ann", BODY, JSON)[0] == 202
+    here.until(lambda: here.kinds("decision"))
+    assert here.kinds("decision")[0]["observation_id"] == "x7"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "code"),
+    [
+        ("/observe/door", "[1,", JSON, 400),
+        ("/observe/door?sequence=minus", BODY, JSON, 400),
+        ("/observe/door?" + "a=1&" * 40, BODY, JSON, 400),
+        ("/observe/door", BODY, {"Content-Type": "text/plain"}, 415),
+        ("/observe/raw", b"\0" * 3, {"Content-Type": "application/octet-stream"}, 400),
+        ("/observe/nobody", BODY, JSON, 404),
+        ("/observe/line", BODY, JSON, 404),
+        ("/elsewhere", BODY, JSON, 404),
+        ("/observe/door", "[" + "1," * 400 + "1]", JSON, 413),
+        ("/observe/door", BODY, JSON | {"Origin": "http://evil.example"}, 403),
+        ("/observe/door", BODY, JSON | {"Host": "evil.example"}, 403),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_with_a_reason(
+    here: Served, path: str, body: str | bytes, headers: dict[str, str], code: int
+):
+    """Each refusal has its code and says why; nothing is decided."""
+    status, answer = ask(here, "POST", path, body, headers)
+    assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
+    assert len(here.daemon.intake) == 0
+
+
+def test_a_request_without_length_is_refused(here: Served):
+    """A body of unknown length is not read."""
+    with socket.create_connection(("127.0.0.1", here.daemon.door.port), 10) as line:
+        line.sendall(
+            b"POST /observe/door HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        assert line.recv(4096).startswith(b"HTTP/1.1 411")
+
+
+def test_garbage_and_silence_harm_nobody(here: Served):
+    """Callers that send rubbish, or nothing, keep nobody else from being heard."""
+    silent = [socket.create_connection(("127.0.0.1", here.daemon.door.port)) for _ in range(5)]
+    with socket.create_connection(("127.0.0.1", here.daemon.door.port)) as line:
+        line.sendall(b"\xff\x00\x13rubbish\r\n\r\n")
+        line.recv(4096)
+    assert ask(here, "GET", "/livez")[0] == 200
+    for one in silent:
+        one.close()
+
+
+def test_too_many_callers_are_turned_away(here: Served, monkeypatch):
+    """Beyond the bound a connection is closed at once, and later ones are heard again."""
+    silent = [
+        socket.create_connection(("127.0.0.1", here.daemon.door.port))
+        for _ in range(room.CALLERS_MAX + 1)
+    ]
+    time.sleep(0.2)
+    with pytest.raises((ConnectionError, http.client.HTTPException)):
+        ask(here, "GET", "/livez")
+    for one in silent:
+        one.close()
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            assert ask(here, "GET", "/livez")[0] == 200
+            return
+        except (ConnectionError, http.client.HTTPException):
+            time.sleep(0.05)
+    pytest.fail("nobody is heard any more")
+
+
+def test_liveness_is_that_of_the_loop(here: Served, monkeypatch):
+    """A loop that has not turned for long is not alive, whatever the door's threads do."""
+    assert ask(here, "GET", "/livez")[0] == 200
+    monkeypatch.setattr(room, "ALIVE_S", -1.0)
+    assert ask(here, "GET", "/livez")[0] == 503
+
+
+def test_readiness_needs_a_home(here: Served, monkeypatch):
+    """Ready is who can decide; the answer names what is in trouble."""
+    monkeypatch.setattr(health, "COUNT_AGAIN_S", -1.0)
+    here.daemon.status()
+    assert ask(here, "GET", "/readyz")[0] == 200
+    here.daemon.homes[""].close()
+    here.daemon.homes[""].trouble = "its card has gone"
+    here.daemon.status()
+    code, answer = ask(here, "GET", "/readyz")
+    assert (code, answer["trouble"]) == (503, ["its card has gone"])
+
+
+def test_metrics_count_what_happened(here: Served):
+    """The numbers of the status, in Prometheus' words; every name is documented."""
+    here.daemon.intake.offer(_measure())
+    here.until(lambda: here.kinds("decision"))
+    here.daemon.status()
+    code, text = ask(here, "GET", "/metrics")
+    assert code == 200
+    assert 'auricle_stream_decided_total{stream="door"} 1.0' in text
+    assert 'auricle_info{device="gw1"' in text
+    assert "auricle_home_open" in text
+
+
+def _measure() -> Any:
+    from edge.shell.sources import Measurement
+
+    return Measurement("door", vector(1))
+
+
+def test_a_port_that_is_taken_is_a_trouble_and_no_end(tmp_path: Path):
+    """The rest serves; the state says why nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with served(daemon_home(tmp_path, f"[http]\nport = {port}\n")) as here:
+            status = here.daemon.status()
+            assert status.state in {"starting", "degraded"}
+            assert str(port) in status.trouble[0]
+
+
+def test_a_host_that_is_none_is_refused():
+    """An address that cannot be listened on is an error with a hint."""
+    sink: Any = None
+    made = Door(HttpSettings(host="256.1.1.1"), dict, sink, lambda: None, time.monotonic)
+    with pytest.raises(StateError, match=r"256\.1\.1\.1"):
+        made.start()
+    assert made.port == 0
