@@ -17,8 +17,14 @@ def sync_folder(path: Path) -> None:
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def place(fresh: Path, target: Path) -> None:
-    """Give a finished file its name, durably: after a crash either name holds all of it."""
+PRIVATE = 0o600
+
+
+def place(fresh: Path, target: Path, *, private: bool = False) -> None:
+    """Give a finished file its name, durably: after a crash either name holds all of it.
+    private: nobody but its owner may read it."""
+    if private:
+        fresh.chmod(PRIVATE)
     sync_file(fresh)
     fresh.replace(target)
     sync_folder(target.absolute().parent)
