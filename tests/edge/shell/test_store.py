@@ -63,7 +63,7 @@ def test_creating_refuses_an_existing_file(path):
 def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
     """Where creating fails half way, the folder is as it was."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"edge.shell.store.{function}", fail)
