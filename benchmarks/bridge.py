@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.shell.extraction import Ground, Measured, Shape, full_shape, measure
+from edge.shell.extraction import Measured, Shape, full_shape, measure
+from edge.shell.extraction_ground import Ground
 from edge.shell.extraction_plan import KIB, Budget, Wish, plan_export
 from firmware_bridge import decide, decided_words
 

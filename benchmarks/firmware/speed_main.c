@@ -56,7 +56,7 @@ int main(void)
         auricle_detect(&e, features, bits, work, &ours);
         stop(totals + 1);
         start();
-        auricle_answer(&e, features, &ours);
+        auricle_answer(&e, features, work, &ours);
         stop(totals + 2);
         start();
         plain_project(&e, features, other, sums);

@@ -109,7 +109,8 @@ class Session:
         )
         names = tuple(name for name, _ in held)
         digest = hashlib.sha256(block).hexdigest()
-        write_bytes(self.path, pack(Saved(VERSION, names, digest, np.frombuffer(block, np.uint8))))
+        saved = Saved(VERSION, names, digest, np.frombuffer(block, np.uint8))
+        write_bytes(self.path, pack(saved), private=True)
 
 
 def _read(path: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:

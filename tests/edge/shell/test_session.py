@@ -126,6 +126,7 @@ def test_what_is_forgotten_leaves_the_file(tmp_path: Path, selector: Selector) -
         follow(home, 0, 1, "others", "you")
         home.session.save(home.runtime.series)
         assert b"links" in file_of(tmp_path).read_bytes()
+        assert file_of(tmp_path).stat().st_mode & 0o077 == 0
     with Home(tmp_path) as home:
         told = home.feed(ForgetRequest("f", selector, 0))
         assert any(isinstance(one, Receipt) for one in told)
@@ -149,7 +150,7 @@ def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeyp
     """The request is refused with the reason, and may be sent again."""
     folder, _ = saved_home(tmp_path)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
     with Home(folder) as home:
