@@ -35,12 +35,15 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, body: bytes) -> None:
-    """Write a file durably, whole or not at all.  Raises OSError."""
+def write_bytes(path: Path, body: bytes, *, private: bool = False) -> None:
+    """Write a file durably, whole or not at all.  private: nobody but its owner may ever read it.
+    Raises OSError."""
     fresh = path.with_name(path.name + ".new")
     try:
+        if private:
+            fresh.touch(PRIVATE)
         fresh.write_bytes(body)
-        place(fresh, path)
+        place(fresh, path, private=private)
     finally:
         fresh.unlink(missing_ok=True)
 
