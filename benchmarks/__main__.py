@@ -27,6 +27,7 @@ NAMES = {
 # Counts that `run` of one benchmark takes beside the data.
 COUNTS = {
     "acceptance": ("trials",),
+    "bridge": ("inputs", "readings"),
     "daemon": ("observations",),
     "exact": ("histories", "kills"),
     "faults": ("kills",),
