@@ -11,8 +11,8 @@ SERVING = Episode(
     (Trial(BLUEPRINT, 0.9, 0.96), Trial("none: taps 0", 0.4, 0.92)),
 )  # fmt: skip
 TAKEN_OVER = replace(SERVING, trials=(Trial(BLUEPRINT, 0.9, 0.95),))
-REFUSED = replace(SERVING, state="refused", blueprint="", seconds=3.0)
-FAILED = replace(REFUSED, accuracy=None, reason="the worker failed: it was killed")
+REFUSED = replace(SERVING, state="refused", blueprint="")
+FAILED = replace(REFUSED, seconds=3.0, accuracy=None, reason="the worker failed: it was killed")
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,7 @@ FAILED = replace(REFUSED, accuracy=None, reason="the worker failed: it was kille
     [
         (SERVING, f"{BLUEPRINT} serves: 96.0%, without it 92.0%"),
         (TAKEN_OVER, f"{BLUEPRINT} of another domain serves here, too: 96.0%, without it 92.0%"),
-        (REFUSED, "without them 92.0%: no more than chance explains, the head goes on alone, "
-                  "after 3.0 s"),
+        (REFUSED, "without them 92.0%: no more than chance explains, the head goes on alone"),
         (FAILED, "the worker failed: it was killed; the head goes on alone, after 3.0 s"),
     ],
     ids=["grown here", "taken over", "refused", "failed"],
