@@ -79,9 +79,9 @@ class Regression:
         size *= _SCALE * due
         scales += size
         errors = soften(errors, self._bounds * scales)
-        change = errors[..., None] * self.gains.take(then, 0)[:, None]
-        change += weights
-        self.weights[which], self.scales[which] = change, scales
+        weights += errors[..., None] * self.gains.take(then, 0)[:, None]
+        if not isinstance(which, slice):
+            self.weights[which], self.scales[which] = weights, scales
 
     def _gain(self, inputs: Floats, now: int) -> None:
         """Keep the inputs with their gain, and update the covariance, `factor * covariance`: what
@@ -103,7 +103,7 @@ class Regression:
             if self._sparse:
                 self.gains[now] = gain
         spread *= 1.0 / self.factor
-        np.multiply(gain[:, :, None], spread[:, None, :], out=self._outer)
+        np.matmul(gain[:, :, None], spread[:, None, :], out=self._outer)
         self.covariance -= self._outer
         self.factor /= forgotten
         if self.steps % _TIDY_STEPS == 0:

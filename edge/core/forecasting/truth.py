@@ -33,15 +33,16 @@ class Truth:
         self.due = np.zeros((len(horizons), channels), bool)
         self.arrived = np.zeros((len(horizons), channels), bool)
         self._column = self.horizons[:, None]
+        rows = (np.arange(self.size)[:, None] - self.horizons) % self.size
+        self._rows, self._flat = list(rows), list(rows * len(horizons) + self._which)
 
     def step(self, history: History) -> None:
         """Look back from the newest sample."""
         self.since = 0 if history.broken else self.since + 1
         self.count += 1
         self.now = self.count % self.size
-        self.then = (self.count - self.horizons) % self.size
-        self.flat_then = self.then * len(self.horizons) + self._which
-        self.flat_now = slice(self.now * len(self.horizons), (self.now + 1) * len(self.horizons))
+        self.then, self.flat_then = self._rows[self.now], self._flat[self.now]
+        self.flat_now = slice(self.now * len(self._which), (self.now + 1) * len(self._which))
         before = self.origins.take(self.then, 0)
         target = self.target
         np.subtract(history.course, before[:, 0], out=target)
