@@ -68,7 +68,7 @@ class Readout:
         bound = _BOUND * self.scales
         errors = soften(errors, bound)
         errors *= self._share
-        self.moment += (past @ errors[:, :, None])[:, :, 0].T
+        self.moment += np.matvec(past, errors).T
 
     def _solve(self) -> None:
         gram = self.gram.copy()
