@@ -65,7 +65,7 @@ def build_vectors(board: Board, folder: Path) -> Path:
 def build_speed(board: Board, folder: Path) -> Path:
     """Compile the program that counts instructions, ours and straightforward ones alike."""
     names = ("speed_main.c", "plain_detector.c", "port_board.c")
-    sources = [*_detector(), *(PROGRAMS / name for name in names)]
+    sources = [*_detector(), SOURCES / "auricle_random.c", *(PROGRAMS / name for name in names)]
     return _cross(board, sources, folder / f"speed_{board.name}", "-O2")
 
 
