@@ -31,6 +31,10 @@ class Mouth(Protocol):
         """True where messages can be published."""
 
     @property
+    def cuts(self) -> int:
+        """How many connections ended without a word from either side."""
+
+    @property
     def room(self) -> int:
         """Messages that may be published now."""
 
@@ -66,6 +70,7 @@ class Teller:
 
     def __init__(self, outbox: Outbox, wording: Wording, mouth: Mouth, clock: Clock) -> None:
         self.outbox, self.mouth = outbox, mouth
+        self._cuts = mouth.cuts
         self.refused = 0
         self.wording, self._clock = wording, clock
         self._owing = False
@@ -130,6 +135,10 @@ class Teller:
                 self.outbox.refused(sent.message_id, "refused")
         if returned:
             self.outbox.returned(returned)
+        before, self._cuts = self._cuts, self.mouth.cuts
+        if self._cuts > before:
+            self.outbox.doubted()
+            self._owing = True
 
     def tell_losses(self) -> None:
         """Tell what was lost, where it can be told."""

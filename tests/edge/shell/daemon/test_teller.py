@@ -22,7 +22,7 @@ class Mouth:
     """A broker that answers when told."""
 
     def __init__(self) -> None:
-        self.online, self.room = True, 10
+        self.online, self.room, self.cuts = True, 10, 0
         self.said: list[tuple[str, dict[str, object], Reply | None]] = []
         self.answers: list[Sent] = []
 
