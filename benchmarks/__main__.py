@@ -25,7 +25,12 @@ NAMES = {
     "ood": "benchmarks.ood",
 }
 # Counts that `run` of one benchmark takes beside the data.
-COUNTS = {"daemon": ("observations",), "exact": ("histories", "kills"), "faults": ("kills",)}
+COUNTS = {
+    "bridge": ("inputs", "readings"),
+    "daemon": ("observations",),
+    "exact": ("histories", "kills"),
+    "faults": ("kills",),
+}
 # Choices that `run` of one benchmark takes.
 FLAGS = {"forecast": ("quick",)}
 

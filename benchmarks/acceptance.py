@@ -142,7 +142,7 @@ def _mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """Chance of as many wins or more, one-sided and exact (Dietterich 1998, section 3.1)."""
     wins, losses = int((one & ~other).sum()), int((other & ~one).sum())
     total = wins + losses
-    return sum(comb(total, k) for k in range(wins, total + 1)) / 2**total
+    return float(sum(comb(total, k) for k in range(wins, total + 1)) / 2**total)
 
 
 def _job(

@@ -50,7 +50,7 @@ def missing_tools() -> tuple[str, ...]:
 
 def build_host(folder: Path, compiler: str = "gcc", flags: Sequence[str] = SANITIZERS) -> Path:
     """Compile the vectors program for this machine, with sanitizers."""
-    sources = [*_detector(), PROGRAMS / "vectors_main.c", PROGRAMS / "port_host.c"]
+    sources = [*_detector(), *_vectors("host")]
     out = folder / "vectors_host"
     _run([compiler, *STRICT[:3], "-g", "-O1", *flags, *_includes(), *sources, "-o", out])
     return out
@@ -58,14 +58,14 @@ def build_host(folder: Path, compiler: str = "gcc", flags: Sequence[str] = SANIT
 
 def build_vectors(board: Board, folder: Path) -> Path:
     """Compile the vectors program for a board."""
-    sources = [*_detector(), PROGRAMS / "vectors_main.c", PROGRAMS / "port_board.c"]
+    sources = [*_detector(), *_vectors("board")]
     return _cross(board, sources, folder / f"vectors_{board.name}", "-O2")
 
 
 def build_speed(board: Board, folder: Path) -> Path:
     """Compile the program that counts instructions, ours and straightforward ones alike."""
     names = ("speed_main.c", "plain_detector.c", "port_board.c")
-    sources = [*_detector(), *(PROGRAMS / name for name in names)]
+    sources = [*_detector(), SOURCES / "auricle_random.c", *(PROGRAMS / name for name in names)]
     return _cross(board, sources, folder / f"speed_{board.name}", "-O2")
 
 
@@ -105,13 +105,16 @@ def exit_status(board: Board, program: Path) -> int:
 
 def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
     """Bytes of flash and RAM of link and detector with start-up code and all that they need of the
-    compiler's libraries; knowledge and one hypervector apart."""
+    compiler's libraries; knowledge and one hypervector apart.  random: the detector with the code
+    for random features, without room to work in."""
     link = [SOURCES / f"auricle_{name}.c" for name in LINK_FILES]
     apart = ("knowledge=0x100000", "knowledge_bytes=0x200f0000", "hypervector=0x200f1000")
     sizes: dict[str, int] = {}
-    for name, sources in (("both", link), ("detector", [])):
+    random = [SOURCES / "auricle_random.c"]
+    for name, sources in (("both", link), ("detector", []), ("random", random)):
         program = PROGRAMS / ("footprint_main.c" if name == "both" else "footprint_detector.c")
         flags = [f"-Wl,--defsym={symbol}" for symbol in apart]
+        flags += ["-DOPEN=auricle_open_random"] if name == "random" else []
         made = _cross(board, [*_detector(), *sources, program], folder / name, "-Os", *flags)
         told = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
         text, data, bss = (int(number) for number in told[:3])
@@ -163,6 +166,11 @@ def _emulated(board: Board, program: Path) -> list[str | Path]:
 
 def _detector() -> list[Path]:
     return [SOURCES / f"auricle_{name}.c" for name in DETECTOR]
+
+
+def _vectors(port: str) -> list[Path]:
+    """The program of vectors, which takes extracts with random features as well."""
+    return [SOURCES / "auricle_random.c", PROGRAMS / "vectors_main.c", PROGRAMS / f"port_{port}.c"]
 
 
 def _includes() -> list[str]:
