@@ -50,7 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     given = os.environ.get("AURICLE_DATA")
     data = chosen.data or (Path(given) if given else None)
-    given_counts = {c: getattr(chosen, c) for c in COUNTS.get(chosen.name, ())}
+    given_counts = {
+        c.replace("-", "_"): getattr(chosen, c.replace("-", "_"))
+        for c in COUNTS.get(chosen.name, ())
+    }
     counted = {name: count for name, count in given_counts.items() if count is not None}
     set_flags = {flag: True for flag in FLAGS.get(chosen.name, ()) if getattr(chosen, flag)}
     report = importlib.import_module(NAMES[chosen.name]).run(data, **counted, **set_flags)

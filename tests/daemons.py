@@ -97,7 +97,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, "NOTIFY_SOCKET": str(place), "OMP_NUM_THREADS": "1"},
-                preexec_fn=partial(PRCTL, PR_SET_PDEATHSIG, signal.SIGKILL),
+                preexec_fn=partial(PRCTL, PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - a call of C alone
             )
             try:
                 while b"READY=1" not in manager.recv(4096):
