@@ -170,5 +170,5 @@ def _note_places(outcomes: list[Outcome], rows: list[Row], summary: dict[str, fl
             rows.append(Row(one.name, f"skipped: {one.skipped}", 0.0))
             continue
         summary[f"{key}_survived"] = float(one.survived)
-        for name in ("during", "after", "refused", "labelled", "unreported", "ended"):
-            rows.append(Row(one.name, name, float(getattr(one, name))))
+        names = ("during", "after", "refused", "labelled", "unreported", "ended")
+        rows += [Row(one.name, name, float(getattr(one, name))) for name in names]

@@ -15,6 +15,7 @@ from edge.shell.telemetry.status import StatusPresence
 COLUMNS = 16
 QUIET_S = 6.0
 PUMP_S = 0.005
+PACE_S = 0.005
 ANSWER_S = 30.0
 SILENT_S = 12.0
 BASE = f"auricle/v1/{DEVICE}"
@@ -90,16 +91,17 @@ class Driver:
     def rest(self, seconds: float) -> None:
         """Hear for a while."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self._client.pump(PUMP_S)
+        while (left := until - time.monotonic()) > 0:
+            self._client.pump(min(left, PUMP_S))
             self._client.acked()
 
     def work(self, seconds: float) -> None:
         """Send for a while: a vector each turn, and each tenth one's label."""
-        until = time.monotonic() + seconds
+        until = next_at = time.monotonic()
+        until += seconds
         while time.monotonic() < until:
-            self._client.pump(PUMP_S)
-            self._client.acked()
+            next_at += PACE_S
+            self.rest(next_at - time.monotonic())
             self.sent += 1
             name = f"o{self.sent}"
             values = self._vectors[self.sent % len(self._vectors)]

@@ -52,7 +52,8 @@ kind = "series"
 COUNTED = re.compile(r'auricle_stream_(\w+)_total\{stream="(\w+)"\} (\S+)')
 WRONG: tuple[Any, ...] = (
     None, True, -1, 0, 1 << 70, -(1 << 63), 1e308, float("nan"), float("inf"), "", "\0", "x" * 300,
-    "\ud83d\ude00" * 99, "../../etc/passwd", "a/b#+", [], {}, [[]], [None] * 16, {"a": {"b": []}},
+    "\N{GRINNING FACE}" * 99, "../../etc/passwd", "a/b#+", [], {}, [[]], [None] * 16,
+    {"a": {"b": []}},
 )  # fmt: skip
 HEADS = (
     b"POST /observe/h HTTP/1.1", b"GET /metrics HTTP/1.1", b"POST /observe/%68%00 HTTP/1.1",

@@ -100,14 +100,14 @@ class Trial:
 
 def disk_full(folder: Path) -> Outcome:
     """A disk of a few MiB is filled to the last byte, and cleared again."""
+    if os.geteuid() or shutil.which("unshare") is None:
+        return Outcome("disk full", skipped="needs root, and unshare")
     trial = Trial("disk full", folder / "full")
     template = trial.home.rename(trial.folder / "template")
     trial.home.mkdir()
     mount = f"mount -t tmpfs -o size={DISK_MIB}m tmpfs {trial.home}"
     script = f'{mount} && cp -r {template}/. {trial.home} && exec "$@"'
     command = ["unshare", "-m", "sh", "-c", script, "sh", *daemon_command(trial.home)]
-    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
-        return Outcome(trial.name, skipped="needs root")
 
     def inside(pid: int) -> Path:
         return Path(f"/proc/{pid}/root{trial.home}/filler")
@@ -122,14 +122,15 @@ def disk_full(folder: Path) -> Outcome:
 
 def failing_calls(folder: Path, name: str, call: str, error: int) -> Outcome:
     """A call of the system fails for a while, always."""
-    if shutil.which("fiu-run") is None or shutil.which("fiu-ctrl") is None:
+    program = shutil.which("fiu-ctrl")
+    if program is None:
         return Outcome(name, skipped="needs fiu-run")
     trial = Trial(name, folder / name.replace(" ", "-"))
     command = ["fiu-run", "-x", "-f", str(trial.folder / "fiu"), *daemon_command(trial.home)]
 
     def control(pid: int, order: str) -> None:
         subprocess.run(
-            ["fiu-ctrl", "-f", str(trial.folder / "fiu"), "-c", order, str(_python_of(pid))],
+            [program, "-f", str(trial.folder / "fiu"), "-c", order, str(_python_of(pid))],
             check=True, timeout=20,
         )  # fmt: skip
 
@@ -247,7 +248,7 @@ def _python_of(pid: int) -> int:
     """The process of the daemon: this one, or its child where a script stands before it."""
     until = time.monotonic() + 5
     while time.monotonic() < until:
-        if "python" in os.readlink(f"/proc/{pid}/exe"):
+        if "python" in Path(f"/proc/{pid}/exe").readlink().name:
             return pid
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split():
             return _python_of(int(child))

@@ -98,14 +98,16 @@ class Teller:
         self._owing = self._owing or kept
 
     def after(self, settle: Callable[[], None]) -> None:
-        """Have something done once all that was told so far is durable."""
+        """Have something done once all that was told so far is durable, or cannot be now."""
         self._settling.append(settle)
         self._owing = True
 
     def flush(self) -> None:
         """Make durable what has to be, and send what may be sent."""
-        if self._owing and self.outbox.commit():
-            self._owing = False
+        if self._owing:
+            self._owing = not self.outbox.commit()
+            # Where the disk fails this cannot wait: acknowledgements go in the order of arrivals,
+            # and one that is held back would hold back the observations behind it, too.
             settling, self._settling = self._settling, []
             for settle in settling:
                 settle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import socket
 import time
@@ -310,3 +311,21 @@ def test_a_second_signal_hurries(tmp_path: Path):
     assert process.stop() < 5
     with Outbox(tmp_path / "outbox.db", OutboxSettings()) as left:
         assert left.losses == ()
+
+
+def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
+    """A reader that stands still holds the loop up, and not the end: five seconds after SIGTERM."""
+    process = Process(daemon_home(tmp_path, STDIN))
+    line = json.dumps(vector(1).tolist()).encode() + b"\n"
+    assert process.process.stdin is not None
+    os.set_blocking(process.process.stdin.fileno(), False)
+    # It stands still once both pipes and what is between are full.
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < 1.0:
+        try:
+            os.write(process.process.stdin.fileno(), line * 10)
+            quiet_since = time.monotonic()
+        except BlockingIOError:
+            time.sleep(0.01)
+    process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(8) == -signal.SIGALRM
