@@ -21,6 +21,8 @@ SOURCES: Final = Path(firmware_bridge.__file__).parent / "c"
 PROGRAMS: Final = Path(__file__).parent / "firmware"
 DETECTOR: Final = ("detector", "projection", "extract")
 SECONDS_MAX: Final = 900
+WIDE: Final = 1280
+WIDE_WORK_WORDS: Final = 1040
 STAGES: Final = ("project", "detect", "answer")
 
 Decisions = NDArray[np.uint32]
@@ -105,17 +107,20 @@ def exit_status(board: Board, program: Path) -> int:
 
 def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
     """Bytes of flash and RAM of link and detector with start-up code and all that they need of the
-    compiler's libraries; knowledge and one hypervector apart.  random: the detector with the code
-    for random features, without room to work in."""
+    compiler's libraries; knowledge and one hypervector apart.  wide: with 1,280 features; random:
+    the detector with the code for random features, without room to work in."""
     link = [SOURCES / f"auricle_{name}.c" for name in LINK_FILES]
     apart = ("knowledge=0x100000", "knowledge_bytes=0x200f0000", "hypervector=0x200f1000")
     sizes: dict[str, int] = {}
-    random = [SOURCES / "auricle_random.c"]
-    for name, sources in (("both", link), ("detector", []), ("random", random)):
-        program = PROGRAMS / ("footprint_main.c" if name == "both" else "footprint_detector.c")
-        flags = [f"-Wl,--defsym={symbol}" for symbol in apart]
-        flags += ["-DOPEN=auricle_open_random"] if name == "random" else []
-        made = _cross(board, [*_detector(), *sources, program], folder / name, "-Os", *flags)
+    random, flags = [SOURCES / "auricle_random.c"], [f"-Wl,--defsym={symbol}" for symbol in apart]
+    for name, sources, program, more in (
+        ("both", link, "main", ()),
+        ("wide", link, "main", (f"-DFEATURES={WIDE}", f"-DWORK_WORDS={WIDE_WORK_WORDS}")),
+        ("detector", [], "detector", ()),
+        ("random", random, "detector", ("-DOPEN=auricle_open_random",)),
+    ):
+        given = [*_detector(), *sources, PROGRAMS / f"footprint_{program}.c"]
+        made = _cross(board, given, folder / name, "-Os", *flags, *more)
         told = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
         text, data, bss = (int(number) for number in told[:3])
         sizes |= {f"{name}_flash": text + data, f"{name}_ram": data + bss}

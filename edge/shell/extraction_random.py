@@ -23,8 +23,9 @@ Singles = NDArray[np.float32]
 COUNTS: Final = (4096, 3072, 2048, 1536, 1024, 768, 512, 256)
 """Random features that are tried, a whole number of rounds of each."""
 
-PENALTY: Final = 0.003
-"""Weight decay a fact, columns having a spread of 1."""
+PENALTIES: Final = (0.003, 0.03, 0.3)
+"""Weight decays a fact, columns having a spread of 1; the one that answers most of the facts held
+out is taken."""
 
 FLAT: Final = 1e-3
 """A spread, as a part of the usual one, that a column has at least."""
@@ -52,6 +53,7 @@ class RandomHeads:
         self._base = _base(rows, seed, self.rounds[0] if self.rounds else 0, padded)
         self.answers: dict[tuple[int, bool], NDArray[np.str_]] = {}
         self._solved: dict[tuple[int, bool], tuple[Reals, Reals]] = {}
+        self._penalties: dict[int, float] = {}
         if self.rounds:
             self._sum(facts, np.array([name in held for name in facts.ids]))
 
@@ -66,12 +68,16 @@ class RandomHeads:
         self._sums: dict[bool, tuple[int, Singles, Reals, Reals]] = {}
         grams = np.zeros((2, size, size), np.float32)
         cross, levels = np.zeros((2, size, len(self.labels))), np.zeros((2, len(self.labels)))
+        self._unseen = numbers[held]
+        self._columns = np.empty((len(self._unseen), size), np.float32)
         for group in (False, True):
             places = np.flatnonzero(held == group)
             for at in range(0, len(places), CHUNK):
                 here = places[at : at + CHUNK]
                 joined = np.concatenate([part[here] for part in parts], axis=1, dtype=np.float32)
                 columns = ((joined - self._centre) * self._factor).astype(np.float32)
+                if group:
+                    self._columns[at : at + CHUNK] = columns
                 wanted = np.eye(len(self.labels), dtype=np.float32)[numbers[here]]
                 grams[int(group)] += columns.T @ columns
                 cross[int(group)] += columns.T @ wanted
@@ -115,13 +121,28 @@ class RandomHeads:
         key = (rounds, trial)
         if key not in self._solved:
             size = self._width + rounds * self._padded
-            count, gram, cross, level = self._sums[trial]
-            ridge = gram[:size, :size] + np.float32(PENALTY * count) * np.eye(size, dtype="f4")
-            found = np.linalg.solve(ridge, cross[:size].astype(np.float32)).astype(np.float64)
+            found = self._fit(size, self._penalty(rounds), trial=trial).astype(np.float64)
             weights = (found - found.mean(axis=1, keepdims=True)) * self._factor[:size, None]
-            bias = level - self._centre[:size] @ weights
+            bias = self._sums[trial][3] - self._centre[:size] @ weights
             self._solved[key] = weights.T, bias - bias.mean()
         return self._solved[key]
+
+    def _fit(self, size: int, penalty: float, *, trial: bool) -> Singles:
+        count, gram, cross, _ = self._sums[trial]
+        ridge = gram[:size, :size] + np.float32(penalty * count) * np.eye(size, dtype=np.float32)
+        return np.asarray(np.linalg.solve(ridge, cross[:size].astype(np.float32)))
+
+    def _penalty(self, rounds: int) -> float:
+        """The weight decay for so many rounds, by the facts held out; the least without any."""
+        if rounds not in self._penalties:
+            size, level = self._width + rounds * self._padded, self._sums[True][3]
+            right = []
+            for penalty in PENALTIES if len(self._unseen) else ():
+                scores = self._columns[:, :size] @ self._fit(size, penalty, trial=True) + level
+                right.append(int((scores.argmax(axis=1) == self._unseen).sum()))
+            best = right.index(max(right)) if right else 0
+            self._penalties[rounds] = PENALTIES[best]
+        return self._penalties[rounds]
 
 
 def _base(rows: NDArray[np.uint8], seed: int, rounds: int, padded: int) -> bridge.RandomPart:

@@ -46,7 +46,7 @@ class Board:
         serial = ["-serial", f"unix:{self.port},server=on,wait=off"]
         monitor = ["-monitor", f"unix:{self._monitor},server=on,wait=off", "-display", "none"]
         program = build_app(M3, folder, folder)
-        command = [EMULATOR, "-M", M3.machine, *serial, *monitor, "-kernel", program]
+        command = [EMULATOR, "-M", M3.machine, *serial, *monitor, "-kernel", str(program)]
         self.process = subprocess.Popen(command)
 
     def lamp(self, channel: int) -> bool:
