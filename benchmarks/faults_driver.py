@@ -16,6 +16,8 @@ COLUMNS = 16
 QUIET_S = 6.0
 PUMP_S = 0.005
 PACE_S = 0.005
+LABEL_LAG = 9
+"""What is labelled came so many vectors before: it must have been decided."""
 ANSWER_S = 30.0
 SILENT_S = 12.0
 BASE = f"auricle/v1/{DEVICE}"
@@ -107,7 +109,7 @@ class Driver:
             values = self._vectors[self.sent % len(self._vectors)]
             self._publish(f"{BASE}/observe/{STREAM}", f'{{"id":"{name}","values":{values}}}')
             if self.sent % 10 == 0:
-                label = "abc"[self.sent % 3]
+                name, label = f"o{self.sent - LABEL_LAG}", "abc"[self.sent % 3]
                 order = {"verb": "label", "id": f"{label}/{name}", "label": label}
                 self._publish(f"{BASE}/command/label", json.dumps(order | {"observation_id": name}))
 

@@ -26,9 +26,9 @@ from tests.worlds import fact
 
 WAIT_S = 20.0
 READY_S = 120.0
-PRCTL = ctypes.CDLL(None).prctl
 PR_SET_PDEATHSIG = 1
-"""A daemon gets the signal when the tests end, however they do: none is left behind."""
+DIE_WITH_PARENT = partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGKILL)
+"""Run in a daemon's process: it is killed when the tests end, however they do."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -97,7 +97,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, "NOTIFY_SOCKET": str(place), "OMP_NUM_THREADS": "1"},
-                preexec_fn=partial(PRCTL, PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - a call of C alone
+                preexec_fn=DIE_WITH_PARENT,  # noqa: PLW1509 - a call of C alone
             )
             try:
                 while b"READY=1" not in manager.recv(4096):
