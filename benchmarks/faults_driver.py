@@ -16,7 +16,7 @@ COLUMNS = 16
 QUIET_S = 6.0
 PUMP_S = 0.005
 PACE_S = 0.005
-LABEL_LAG = 9
+LABEL_LAG = 39
 """What is labelled came so many vectors before: it must have been decided."""
 ANSWER_S = 30.0
 SILENT_S = 12.0

@@ -24,7 +24,7 @@ from benchmarks.faults_driver import COLUMNS, Driver
 FAULT_S = 4.0
 AFTER_S = 8.0
 DISK_MIB = 32
-CUT_BYTES = (200, 6_000)
+CUT_BYTES = (200, 60_000)
 EROFS, EIO = 30, 5
 
 
