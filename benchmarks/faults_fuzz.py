@@ -31,6 +31,8 @@ COLUMNS = 16
 BASE = f"auricle/v1/{DEVICE}"
 STREAMS = {"j": "json", "c": "cbor", "r": "raw", "i": "image"}
 VERBS = ("label", "relabel", "forget", "grow", "rollback", "adaptors", "status", "rebirth")
+FACTS = 24
+"""Too few for an adaptor to be tried."""
 HTTP_SHARE = 0.1
 COMMAND_SHARE = 0.3
 STRAY_SHARE = 0.05
@@ -85,7 +87,7 @@ class Fuzzer:
         self.broker = Broker(folder)
         self.broker.start()
         self.home = folder / "home"
-        make_home(self.home, self.broker.port, COLUMNS)
+        make_home(self.home, self.broker.port, COLUMNS, FACTS)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.http = int(free.getsockname()[1])
