@@ -123,6 +123,32 @@ def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Compariso
     return Comparison(codes, found, only, distances, common, own)
 
 
+def detect_each(
+    codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01
+) -> list[tuple[Comparison, Verdict]]:
+    """What `compare` and `decide` say of each of several samples, all at once where the memory has
+    few concepts."""
+    keys = memory.keys
+    if len(keys) > MANY or len(codes) < 2 or not keys:
+        found = [compare(codes[row], memory, calibration) for row in range(len(codes))]
+        return [(one, decide(one, memory, calibration, rate)) for one in found]
+    distances = memory.distances(codes)
+    both = combine_on(distances[:, None], *calibration.both(memory), memory.geometry.votes)
+    domains = np.asarray([domain for domain, _ in keys])[both[:, 0].argmin(axis=1)]
+    verdicts: dict[int, Verdict] = {}
+    for domain in sorted(set(domains.tolist())):
+        rows = np.flatnonzero(domains == domain)
+        mine, scales, near = calibration.part(memory, domain)
+        samples = Samples(memory.geometry, codes[rows])
+        scores, places = join(distances[rows, mine], scales, samples, near)
+        for row, score, place in zip(rows.tolist(), scores.tolist(), places.tolist(), strict=True):
+            verdicts[row] = judge(keys[mine.start + place], score, calibration, rate)
+    return [
+        (Comparison(codes[row], keys, None, distances[row], *both[row]), verdicts[row])
+        for row in range(len(codes))
+    ]
+
+
 def decide(
     compared: Comparison, memory: Memory, calibration: Calibration, rate: float = 0.01
 ) -> Verdict:
