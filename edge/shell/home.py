@@ -43,7 +43,7 @@ from .weights import read_weights, shipped_weights
 from .worker import Worker
 
 VECTOR_CARD = "card.toml"
-FORESEEN_MIN: Final = 4
+FORESEEN_MIN: Final = 6
 
 
 class Intake:

@@ -36,7 +36,7 @@ from .teller import Mouth, Teller
 TURN_S: Final = 0.004
 """Longest that one turn works on observations before the broker gets its turn."""
 
-TOGETHER_MAX: Final = 32
+TOGETHER_MAX: Final = 64
 """Observations that are decided together, of those that cost little."""
 
 WAIT_S: Final = 0.5
