@@ -25,9 +25,15 @@ NAMES = {
     "ood": "benchmarks.ood",
 }
 # Counts that `run` of one benchmark takes beside the data.
-COUNTS = {"daemon": ("observations",), "exact": ("histories", "kills"), "faults": ("kills",)}
-# Choices that `run` of one benchmark takes.
-FLAGS = {"forecast": ("quick",)}
+COUNTS = {
+    "acceptance": ("trials",),
+    "bridge": ("inputs", "readings"),
+    "daemon": ("observations",),
+    "exact": ("histories", "kills"),
+    "faults": ("kills",),
+}
+# Those whose `run` can leave the slow part out.
+QUICK = ("domains", "forecast")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,16 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
     for count in sorted({count for counts in COUNTS.values() for count in counts}):
         users = ", ".join(name for name, counts in COUNTS.items() if count in counts)
         parser.add_argument(f"--{count}", type=int, help=f"how many, for {users}")
-    for name, flags in FLAGS.items():
-        for flag in flags:
-            parser.add_argument(f"--{flag}", action="store_true", help=f"a smaller {name}")
+    parser.add_argument("--quick", action="store_true", help=f"smaller, for {', '.join(QUICK)}")
     chosen = parser.parse_args(arguments)
     given = os.environ.get("AURICLE_DATA")
     data = chosen.data or (Path(given) if given else None)
     given_counts = {c: getattr(chosen, c) for c in COUNTS.get(chosen.name, ())}
     counted = {name: count for name, count in given_counts.items() if count is not None}
-    set_flags = {flag: True for flag in FLAGS.get(chosen.name, ()) if getattr(chosen, flag)}
-    report = importlib.import_module(NAMES[chosen.name]).run(data, **counted, **set_flags)
+    flags = {"quick": True} if chosen.quick and chosen.name in QUICK else {}
+    report = importlib.import_module(NAMES[chosen.name]).run(data, **counted, **flags)
     print(show(report))
     if chosen.json:
         write(report, chosen.json)

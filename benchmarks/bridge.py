@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.shell.extraction import Ground, Measured, Shape, full_shape, measure
+from edge.shell.extraction import Measured, Shape, full_shape, measure, with_head
+from edge.shell.extraction_ground import Ground
 from edge.shell.extraction_plan import KIB, Budget, Wish, plan_export
 from firmware_bridge import decide, decided_words
 
@@ -29,7 +30,7 @@ from .bridge_board import (
     mismatched_bits,
     missing_tools,
 )
-from .bridge_knowledge import Measurements, learn, load_digits, load_pacs
+from .bridge_knowledge import SIDE, Measurements, learn, load_digits, load_pacs
 from .bridge_peers import Task, best_peers
 from .report import Report, Row
 
@@ -39,12 +40,16 @@ CONCEPT_DIGITS: Final = 8
 SPEED_SAMPLES: Final = 40
 BUDGETS_KIB: Final = (16, 64, 256)
 RAM_BYTES: Final = 64 * KIB
+FUZZ_INPUTS: Final = 10_000_000
+READINGS: Final = 5_000
+RANDOM_COUNT: Final = 512
 
 Summary = dict[str, float]
 
 
-def run(data: Path | None) -> Report:
-    """All parts that the installed tools and the data allow, about ten minutes."""
+def run(data: Path | None, inputs: int = FUZZ_INPUTS, readings: int = READINGS) -> Report:
+    """All parts that the installed tools and the data allow, about ten minutes.  inputs: that the
+    C link is fuzzed with; readings: sent over each wire."""
     notes = [f"skipped on boards: {name} is not installed" for name in missing_tools()]
     digits, pacs = load_digits(), load_pacs(data)
     sets = [("digits", digits), *([("pacs", pacs)] if pacs else [])]
@@ -52,7 +57,7 @@ def run(data: Path | None) -> Report:
         notes.append("skipped PACS: needs --data with it")
     grounds = [(name, what, learn(what)) for name, what in sets]
     rows: list[Row] = []
-    link = bridge_link.summary()
+    link = bridge_link.summary(count=readings, inputs=inputs)
     with TemporaryDirectory(prefix="bridge-") as name:
         folder = Path(name)
         rows += _equality(grounds, folder)
@@ -80,6 +85,9 @@ def summarise(rows: list[Row], task: str) -> Summary:
         "insn_ratio": ("auricle", "instructions_ratio"),
         "flash_bytes": ("link + detector", "flash_bytes"),
         "ram_bytes": ("link + detector", "ram_bytes"),
+        "ram_bytes_wide": ("link + detector, 1,280 features", "ram_bytes"),
+        "random_flash_bytes": ("random features", "flash_bytes"),
+        "insn_random": ("auricle", "instructions_random"),
     }
     for kib in BUDGETS_KIB:
         named[f"our_accuracy_{kib}"] = (f"auricle, {task}", f"accuracy_{kib}_kib")
@@ -99,7 +107,8 @@ def _equality(grounds: list[tuple[str, Measurements, Ground]], folder: Path) -> 
         whole = full_shape(ground)
         # The plane of wide features outgrows any microcontroller.
         shape = Shape(BITS, whole.columns, what.rows.shape[1] <= 256, whole.domains)
-        extract = measure(ground, shape, RATE).extract
+        fewest = ground.random.rounds[-1]
+        extract = with_head(ground, measure(ground, shape, RATE), rounds=fewest).extract
         samples = np.concatenate([what.rows, what.more])
         expected = decided_words(decide(extract, samples))
         rows.append(Row(name, "vectors", len(samples)))
@@ -128,18 +137,31 @@ def _speed(folder: Path) -> list[Row]:
         for method, each in (("auricle", counted.ours), ("straightforward C", counted.plain))
         for stage in STAGES
     ]
+    rows.append(Row("auricle", "instructions_random", _random_instructions(digits, ground, folder)))
     ratio = sum(counted.ours.values()) / sum(counted.plain.values())
     return [*rows, Row("auricle", "instructions_ratio", ratio)]
+
+
+def _random_instructions(digits: Measurements, ground: Ground, folder: Path) -> float:
+    """Instructions of an answer with 512 random features."""
+    plain = measure(ground, Shape(BITS, columns=False, plane=False, domains=ground.domains), RATE)
+    rounds = next(n for n in ground.random.rounds if n * SIDE * SIDE == RANDOM_COUNT)
+    extract = with_head(ground, plain, rounds=rounds).extract
+    program = build_speed(M3, folder)
+    return count_instructions(M3, program, extract, digits.rows[:SPEED_SAMPLES]).ours["answer"]
 
 
 def _sizes(folder: Path) -> list[Row]:
     sizes = measure_footprint(M3, folder)
     named = (("link + detector", "both"), ("detector", "detector"))
-    return [
+    rows = [
         Row(method, f"{kind}_bytes", sizes[f"{name}_{kind}"])
         for method, name in named
         for kind in ("flash", "ram")
     ]
+    more = sizes["random_flash"] - sizes["detector_flash"]
+    rows.append(Row("link + detector, 1,280 features", "ram_bytes", sizes["wide_ram"]))
+    return [*rows, Row("random features", "flash_bytes", more)]
 
 
 def _flash(name: str, what: Measurements, ground: Ground) -> list[Row]:

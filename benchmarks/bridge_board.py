@@ -21,6 +21,8 @@ SOURCES: Final = Path(firmware_bridge.__file__).parent / "c"
 PROGRAMS: Final = Path(__file__).parent / "firmware"
 DETECTOR: Final = ("detector", "projection", "extract")
 SECONDS_MAX: Final = 900
+WIDE: Final = 1280
+WIDE_WORK_WORDS: Final = 1040
 STAGES: Final = ("project", "detect", "answer")
 
 Decisions = NDArray[np.uint32]
@@ -50,7 +52,7 @@ def missing_tools() -> tuple[str, ...]:
 
 def build_host(folder: Path, compiler: str = "gcc", flags: Sequence[str] = SANITIZERS) -> Path:
     """Compile the vectors program for this machine, with sanitizers."""
-    sources = [*_detector(), PROGRAMS / "vectors_main.c", PROGRAMS / "port_host.c"]
+    sources = [*_detector(), *_vectors("host")]
     out = folder / "vectors_host"
     _run([compiler, *STRICT[:3], "-g", "-O1", *flags, *_includes(), *sources, "-o", out])
     return out
@@ -58,14 +60,14 @@ def build_host(folder: Path, compiler: str = "gcc", flags: Sequence[str] = SANIT
 
 def build_vectors(board: Board, folder: Path) -> Path:
     """Compile the vectors program for a board."""
-    sources = [*_detector(), PROGRAMS / "vectors_main.c", PROGRAMS / "port_board.c"]
+    sources = [*_detector(), *_vectors("board")]
     return _cross(board, sources, folder / f"vectors_{board.name}", "-O2")
 
 
 def build_speed(board: Board, folder: Path) -> Path:
     """Compile the program that counts instructions, ours and straightforward ones alike."""
     names = ("speed_main.c", "plain_detector.c", "port_board.c")
-    sources = [*_detector(), *(PROGRAMS / name for name in names)]
+    sources = [*_detector(), SOURCES / "auricle_random.c", *(PROGRAMS / name for name in names)]
     return _cross(board, sources, folder / f"speed_{board.name}", "-O2")
 
 
@@ -105,14 +107,20 @@ def exit_status(board: Board, program: Path) -> int:
 
 def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
     """Bytes of flash and RAM of link and detector with start-up code and all that they need of the
-    compiler's libraries; knowledge and one hypervector apart."""
+    compiler's libraries; knowledge and one hypervector apart.  wide: with 1,280 features; random:
+    the detector with the code for random features, without room to work in."""
     link = [SOURCES / f"auricle_{name}.c" for name in LINK_FILES]
     apart = ("knowledge=0x100000", "knowledge_bytes=0x200f0000", "hypervector=0x200f1000")
     sizes: dict[str, int] = {}
-    for name, sources in (("both", link), ("detector", [])):
-        program = PROGRAMS / ("footprint_main.c" if name == "both" else "footprint_detector.c")
-        flags = [f"-Wl,--defsym={symbol}" for symbol in apart]
-        made = _cross(board, [*_detector(), *sources, program], folder / name, "-Os", *flags)
+    random, flags = [SOURCES / "auricle_random.c"], [f"-Wl,--defsym={symbol}" for symbol in apart]
+    for name, sources, program, more in (
+        ("both", link, "main", ()),
+        ("wide", link, "main", (f"-DFEATURES={WIDE}", f"-DWORK_WORDS={WIDE_WORK_WORDS}")),
+        ("detector", [], "detector", ()),
+        ("random", random, "detector", ("-DOPEN=auricle_open_random",)),
+    ):
+        given = [*_detector(), *sources, PROGRAMS / f"footprint_{program}.c"]
+        made = _cross(board, given, folder / name, "-Os", *flags, *more)
         told = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
         text, data, bss = (int(number) for number in told[:3])
         sizes |= {f"{name}_flash": text + data, f"{name}_ram": data + bss}
@@ -163,6 +171,11 @@ def _emulated(board: Board, program: Path) -> list[str | Path]:
 
 def _detector() -> list[Path]:
     return [SOURCES / f"auricle_{name}.c" for name in DETECTOR]
+
+
+def _vectors(port: str) -> list[Path]:
+    """The program of vectors, which takes extracts with random features as well."""
+    return [SOURCES / "auricle_random.c", PROGRAMS / "vectors_main.c", PROGRAMS / f"port_{port}.c"]
 
 
 def _includes() -> list[str]:

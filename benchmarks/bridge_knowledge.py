@@ -11,7 +11,7 @@ import encoder
 import hdc
 from edge.core import Fact, Knowledge, MemoryLedger, Remember, derive
 from edge.core.knowledge import survey
-from edge.shell.extraction import Ground, gather
+from edge.shell.extraction_ground import Ground, gather
 from edge.sim.digits import load_mnist
 
 PACS: Final = "pacs_efficientnet_lite0.npz"

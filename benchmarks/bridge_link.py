@@ -53,6 +53,7 @@ WIRES = {
     "frames": Faults(0.01, 0.01, 0.01, 0.01),
     "bytes": Faults(0.0025, 0.0025, 0.0025, 0.0025, bytewise=True),
 }
+FAULTY_SHARES = (0.001, 0.01)
 FUZZ_STEP = 1_000_000
 
 
@@ -102,12 +103,7 @@ def deliveries(count: int = 5_000) -> list[Delivery]:
     """`count` readings over each wire, from a Python and from a C device, patient and not."""
     found = []
     with ExitStack() as opened:
-        devices: dict[str, Callable[[], Link | NativeLink]] = {"python": lambda: Link(22, DEVICE)}
-        if compiler() is not None:
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-            driver = build("driver", folder, ["-O2"], files=ALL_FILES)
-            devices["c"] = lambda: opened.enter_context(NativeLink(driver, 22))
-        for kind, make in devices.items():
+        for kind, make in _devices(opened).items():
             for wire, faults in WIRES.items():
                 for patient in (True, False):
                     name = f"{kind} {wire} {'patient' if patient else 'dropping'}"
@@ -159,17 +155,46 @@ def throughput(count: int = 2_000, size: int = 256) -> dict[str, float]:
     the same time, by the device's language; the handshake and the last acknowledgement count."""
     found = {}
     with ExitStack() as opened:
-        devices: dict[str, Link | NativeLink] = {"python": Link(22, DEVICE)}
-        if compiler() is not None:
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-            driver = build("driver", folder, ["-O2"], files=ALL_FILES)
-            devices["c"] = opened.enter_context(NativeLink(driver, 22))
-        for name, device in devices.items():
+        for name, make in _devices(opened).items():
+            device = make()
             loopback = _loopback(device, Faults(), BYTE_NS, 1)
             if not loopback.run(_Stream(device, count, size, patient=True).step, 10**15):
                 raise AssertionError("a clean wire did not deliver")
             found[name] = count * size * BYTE_NS / loopback.now_ns
     return found
+
+
+def goodput(size: int = 256, seconds: int = 60) -> dict[str, float]:
+    """The share of a bare wire that readings' values take where each byte suffers one of the four
+    faults so often, of two languages the worse; by the share of faulty bytes."""
+    found: dict[str, float] = {}
+    with ExitStack() as opened:
+        devices = _devices(opened)
+        for share in FAULTY_SHARES:
+            each = share / 4
+            faults = Faults(each, each, each, each, bytewise=True)
+            got = [arrived(make(), faults, size, seconds) for make in devices.values()]
+            found[f"{share:g}"] = min(got)
+    return found
+
+
+def arrived(device: Link | NativeLink, faults: Faults, size: int, seconds: int) -> float:
+    """Bytes of readings' values that arrive in so long, as a share of what a bare wire carries."""
+    loopback = _loopback(device, faults, BYTE_NS, 5)
+    stream = _Stream(device, 1 << 30, size, patient=True)
+    loopback.run(stream.step, seconds * SECOND_NS)
+    count = sum(isinstance(event, Reading) for event in loopback.heard[0])
+    return count * size * BYTE_NS / loopback.now_ns
+
+
+def _devices(opened: ExitStack) -> dict[str, Callable[[], Link | NativeLink]]:
+    """How a device is made in each language that there is."""
+    devices: dict[str, Callable[[], Link | NativeLink]] = {"python": lambda: Link(22, DEVICE)}
+    if compiler() is not None:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        driver = build("driver", folder, ["-O2"], files=ALL_FILES)
+        devices["c"] = lambda: opened.enter_context(NativeLink(driver, 22))
+    return devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,15 +318,17 @@ def _power_cuts_c(signer: Signer, sizes: tuple[int, int]) -> PowerCuts:
     return PowerCuts(points, bad)
 
 
-def summary(*, count: int = 5_000, inputs: int = 10_000_000) -> dict[str, float]:
-    """The link's keys of the benchmark's summary; of two languages the worse figure."""
+def summary(*, count: int, inputs: int) -> dict[str, float]:
+    """The link's keys of the benchmark's summary; of two languages the worse figure.  count:
+    readings a wire; inputs: that C is fuzzed with, Python with a fiftieth of them."""
     delivered = deliveries(count)
-    fuzzed = (fuzz_c(inputs), fuzz_python())
+    fuzzed = (fuzz_c(inputs), fuzz_python(inputs // 50))
     cuts = power_cuts().values()
     return {
         "frames_sent": sum(one.frames_sent for one in delivered),
         "frames_lost_unreported": sum(one.unreported for one in delivered),
         "throughput_ratio": min(throughput().values()),
+        **{f"goodput_at_{share}": value for share, value in goodput().items()},
         "fuzz_inputs": sum(one.inputs for one in fuzzed),
         "fuzz_crashes": sum(one.crashes for one in fuzzed),
         "powercut_points": sum(one.points for one in cuts),

@@ -3,7 +3,7 @@
 from .clocks import PeerClock
 from .codec import decode_message, encode_message
 from .errors import BridgeError, MessageError, WireError
-from .evaluator import combine, decide, head_scores
+from .evaluator import combine, decide, head_scores, random_features
 from .events import Connected, Event, Fault, Gap, Silent, Undelivered
 from .export import (
     SHIFT_MAX,
@@ -13,9 +13,11 @@ from .export import (
     Extract,
     HeadPart,
     PlanePart,
+    RandomPart,
+    power_of_two,
 )
 from .export import SUM_MAX as SCORE_MAX
-from .export_c import CODE_BYTES_MAX, decided_words, ram_bytes, write_c
+from .export_c import code_bytes, decided_words, ram_bytes, write_c
 from .export_image import pack as pack_extract
 from .export_liquid import (
     liquid_bytes,
@@ -52,7 +54,6 @@ from .uploading import Upload, offer_model
 
 __all__ = [
     "ABSTAINS",
-    "CODE_BYTES_MAX",
     "DTYPES",
     "SCORE_MAX",
     "SHIFT_MAX",
@@ -83,6 +84,7 @@ __all__ = [
     "MessageError",
     "PeerClock",
     "PlanePart",
+    "RandomPart",
     "Reading",
     "Silent",
     "StreamInfo",
@@ -98,6 +100,7 @@ __all__ = [
     "Upload",
     "Wire",
     "WireError",
+    "code_bytes",
     "combine",
     "decide",
     "decided_words",
@@ -110,8 +113,10 @@ __all__ = [
     "offer_model",
     "open_transport",
     "pack_extract",
+    "power_of_two",
     "quantise_liquid",
     "ram_bytes",
+    "random_features",
     "step_liquid",
     "to_fixed",
     "write_c",

@@ -10,7 +10,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .export import REACH, ColumnsPart, Extract, HeadPart, Ints, PlanePart, Words
+from .export import (
+    REACH,
+    ColumnsPart,
+    Extract,
+    HeadPart,
+    Ints,
+    PlanePart,
+    RandomPart,
+    Words,
+    power_of_two,
+)
 
 ONE: Final = 1024
 BELOW: Final = 2 * ONE
@@ -67,7 +77,38 @@ def decide(extract: Extract, features: NDArray[np.uint8]) -> Decided:
 def head_scores(extract: Extract, head: HeadPart, rows: NDArray[np.uint8]) -> Ints:
     """The scores of each label, int64 [n, labels]."""
     shifted = extract.levels[rows] << head.shifts
-    return np.asarray(shifted @ head.weights.astype(np.int64).T + head.bias)
+    scores = np.asarray(shifted @ head.weights.astype(np.int64).T + head.bias)
+    if extract.random is not None:
+        weights = extract.random.weights.astype(np.float64) * (1 << extract.random.shifts)
+        # All sums stay far below 2^53, where floats are exact, and fast.
+        added = random_features(extract.random, rows).astype(np.float64) @ weights.T
+        scores += added.astype(np.int64) << extract.random.unit
+    return scores
+
+
+def random_flips(random: RandomPart, padded: int) -> Words:
+    """The bits that flip signs, two runs of `padded` a round, uint32; lowest bit first."""
+    count = 2 * random.rounds * padded
+    words = random_words(random.seed, -(-count // 64)).astype("<u8")
+    return np.asarray(words.view("<u4")[: -(-count // 32)].astype(np.uint32))
+
+
+def random_features(random: RandomPart, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The random features, uint8 [n, rounds * padded], of features uint8 [n, width]."""
+    width = rows.shape[1]
+    padded = power_of_two(width)
+    octets = random_flips(random, padded).astype("<u4").view(np.uint8)
+    flips = np.unpackbits(octets, bitorder="little")[: 2 * random.rounds * padded]
+    signs = 1 - 2 * flips.reshape(random.rounds, 2, padded).astype(np.int32)
+    made = np.empty((len(rows), random.rounds * padded), dtype=np.uint8)
+    step = max(1, _CHUNK * _CHUNK // (random.rounds * padded))
+    for at in range(0, len(rows), step):
+        centred = rows[at : at + step].astype(np.int32) - random.means.astype(np.int32)
+        values = np.zeros((len(centred), random.rounds, padded), dtype=np.int32)
+        values[..., :width] = centred[:, None] * signs[:, 0, :width]
+        mixed = _hadamard(_hadamard(values) * signs[:, 1]) >> random.shift
+        made[at : at + step] = np.clip(mixed, 0, 255).reshape(len(centred), -1)
+    return made
 
 
 def random_words(seed: int, count: int) -> NDArray[np.uint64]:

@@ -26,6 +26,10 @@ GAIN_MAX: Final = (1 << 16) - 1
 RANK_MAX: Final = 512
 SHIFT_MAX: Final = 15
 HEAD_BITS: Final = (8, 4)
+RANDOM_PADDED_MAX: Final = 8_192
+RANDOM_MAX: Final = 16_384
+RANDOM_SHIFT_MAX: Final = 31
+RANDOM_WEIGHT_MAX: Final = 7
 LEVEL_MAX: Final = (1 << 16) - 1
 REACH: Final = 1 << 25
 """Largest coordinate in the plane: what lies farther is cut; no real sample comes near."""
@@ -90,6 +94,25 @@ class HeadPart:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RandomPart:
+    """Random features, and what they add to the scores of a head that all domains share.
+
+    A round makes P = 2^k >= width of them: features minus means, signs flipped, Hadamard transform,
+    twice (flips: the next 2 P bits of `seed`), then clip(value >> shift, 0, 255).  Scores gain
+    (weights @ (features << shifts)) << unit.  means: int64 [width].  weights: int8 [labels, F],
+    -7 to 7, F = rounds P.  shifts: int64 [F], 0 to 15.
+    """
+
+    seed: int
+    rounds: int
+    shift: int
+    unit: int
+    means: Ints
+    weights: NDArray[np.int8]
+    shifts: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Extract:
     """Everything a decision depends on.
 
@@ -100,7 +123,7 @@ class Extract:
     blocks, 2], usual distance and spread; common: int64 [blocks, 2], one scale for all.
     limits: int64 [domains], the highest score that is known; -1: undecided.
     heads: one per domain, None where the concept's label is the answer.  levels: int64 [256], what
-    heads take for a feature of each level.
+    heads take for a feature of each level.  random: what one head for all domains adds to itself.
     """
 
     width: int
@@ -119,6 +142,7 @@ class Extract:
     levels: Ints
     columns: ColumnsPart | None = None
     plane: PlanePart | None = None
+    random: RandomPart | None = None
 
     @property
     def blocks(self) -> int:
@@ -128,7 +152,12 @@ class Extract:
     @property
     def padded(self) -> int:
         """The length of a Hadamard transform: the tap's width, rounded up to a power of two."""
-        return 1 << max(0, self.tap[1] - self.tap[0] - 1).bit_length()
+        return power_of_two(self.tap[1] - self.tap[0])
+
+
+def power_of_two(width: int) -> int:
+    """The least power of two that is not below a width."""
+    return 1 << max(0, width - 1).bit_length()
 
 
 def check(extract: Extract) -> None:
@@ -166,6 +195,8 @@ def check(extract: Extract) -> None:
         _check_columns(extract, extract.columns)
     if extract.plane is not None:
         _check_plane(extract, extract.plane)
+    if extract.random is not None:
+        _check_random(extract, extract.random)
 
 
 def _check_head(extract: Extract, head: HeadPart) -> None:
@@ -180,9 +211,13 @@ def _check_head(extract: Extract, head: HeadPart) -> None:
     expect(head.bits in HEAD_BITS, "head", f"weights of {HEAD_BITS} bits", head.bits)
     most = (1 << head.bits - 1) - 1
     _within("weights", head.weights.astype(np.int64), -most, most)
+    _within("head", _reach(extract, head), 0, SUM_MAX)
+
+
+def _reach(extract: Extract, head: HeadPart) -> Ints:
+    """The farthest that the score of each label can be from 0."""
     lengths = (np.abs(head.weights.astype(np.int64)) << head.shifts).sum(axis=1)
-    reach = lengths * int(extract.levels.max()) + np.abs(head.bias)
-    _within("head", reach, 0, SUM_MAX)
+    return np.asarray(lengths * int(extract.levels.max()) + np.abs(head.bias))
 
 
 def _check_columns(extract: Extract, columns: ColumnsPart) -> None:
@@ -218,6 +253,32 @@ def _check_plane(extract: Extract, plane: PlanePart) -> None:
     _within("zeros", plane.zeros, -4096, 4096)
     _within("means of the plane", plane.means, -REACH, REACH)
     _within("axes", np.abs(plane.axes).sum(axis=0) * 255 + np.abs(plane.offset), 0, SUM_MAX)
+
+
+def _check_random(extract: Extract, random: RandomPart) -> None:
+    padded = power_of_two(extract.width)
+    wide = extract.width >= TAP_MIN and padded <= RANDOM_PADDED_MAX
+    expect(wide, "random features", f"{TAP_MIN} to {RANDOM_PADDED_MAX} features", extract.width)
+    many = random.rounds >= 1 and random.rounds * padded <= RANDOM_MAX
+    expect(many, "random features", f"1 to {RANDOM_MAX}", random.rounds * padded)
+    head = extract.heads[0]
+    if head is None or any(one is not head for one in extract.heads):
+        raise ExportError(
+            "exporting random features: expected one head for all domains, found several or none",
+            "let all domains share a head",
+        )
+    _fits("random weights", random.weights, (len(head.names), random.rounds * padded))
+    expect(random.weights.dtype == np.int8, "random weights", "int8", random.weights.dtype)
+    weights = random.weights.astype(np.int64)
+    _within("random weights", weights, -RANDOM_WEIGHT_MAX, RANDOM_WEIGHT_MAX)
+    _fits("means of random features", random.means, (extract.width,))
+    _within("means of random features", random.means, 0, 255)
+    _fits("shifts of random weights", random.shifts, weights.shape[1:])
+    _within("shifts of random weights", random.shifts, 0, SHIFT_MAX)
+    powers = np.array([random.shift, random.unit])
+    _within("shifts of random features", powers, 0, RANDOM_SHIFT_MAX)
+    added = (np.abs(weights) << random.shifts).sum(axis=1) * 255 << random.unit
+    _within("random scores", added + _reach(extract, head), 0, SUM_MAX)
 
 
 def expect(met: object, what: str, expected: str, found: object) -> None:

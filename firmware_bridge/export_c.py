@@ -17,8 +17,15 @@ CODE: Final = (
     "auricle_projection.c",
     "auricle_extract.c",
     "auricle_golden_test.c",
+    "auricle_detector_parts.h",
 )
 """What every extract needs beside it, the same for all."""
+
+RANDOM_CODE: Final = ("auricle_random.c",)
+"""What extracts with random features need beside it."""
+
+RANDOM_CODE_BYTES_MAX: Final = 1024
+"""Flash that it takes at most, as below."""
 
 CODE_BYTES_MAX: Final = 6 * 1024
 """Flash that the detector's code takes at most on a Cortex-M, optimised for size; a test builds and
@@ -43,8 +50,17 @@ def write_c(extract: Extract, features: NDArray[np.uint8]) -> dict[str, bytes]:
         "auricle_golden.c": _golden(features, decided_words(decide(extract, features))),
     }
     code = files(__package__) / "c"
-    copied = {name: (code / name).read_bytes() for name in CODE}
+    copied = {name: (code / name).read_bytes() for name in _code(extract)}
     return {name: text.encode() for name, text in made.items()} | copied | {"knowledge.bin": image}
+
+
+def _code(extract: Extract) -> tuple[str, ...]:
+    return CODE + RANDOM_CODE if extract.random else CODE
+
+
+def code_bytes(extract: Extract) -> int:
+    """Bytes of flash to count for the detector's code."""
+    return CODE_BYTES_MAX + (RANDOM_CODE_BYTES_MAX if extract.random else 0)
 
 
 def ram_bytes(extract: Extract) -> int:
@@ -88,6 +104,7 @@ def _header(extract: Extract, words: int, golden: int) -> str:
         "#include <stdint.h>",
         "",
         *lines,
+        f"#define AURICLE_OPEN {'auricle_open_random' if extract.random else 'auricle_open'}",
         "",
         "extern const uint32_t auricle_knowledge[AURICLE_EXTRACT_WORDS];",
         "extern const char *const auricle_domains[AURICLE_DOMAINS];",

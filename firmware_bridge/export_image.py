@@ -10,10 +10,22 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .evaluator import flips_of
-from .export import ColumnsPart, Extract, HeadPart, PlanePart, Words, check
+from .evaluator import flips_of, random_flips
+from .export import (
+    ColumnsPart,
+    Extract,
+    HeadPart,
+    PlanePart,
+    RandomPart,
+    Words,
+    check,
+    power_of_two,
+)
 
 MAGIC: Final = 0x31525541
+MAGIC_RANDOM: Final = 0x32525541
+"""Of an extract with random features: code that does not know them refuses it."""
+
 HEADER_WORDS: Final = 32
 BLOCK: Final = 128
 WIDE_MIN: Final = 1 << 16
@@ -45,6 +57,7 @@ class Place(IntEnum):
     COLUMNS = 20
     PLANE = 21
     SEED = 22
+    RANDOM = 24
 
 
 def pack(extract: Extract) -> bytes:
@@ -54,7 +67,7 @@ def pack(extract: Extract) -> bytes:
     start, stop = extract.tap
     votes = [*extract.votes, 0, 0, 0][:4]
     head = {
-        Place.MAGIC: MAGIC,
+        Place.MAGIC: MAGIC_RANDOM if extract.random else MAGIC,
         Place.WIDTH: extract.width,
         Place.SEED: extract.seed & 0xFFFFFFFF,
         Place.SEED + 1: extract.seed >> 32 & 0xFFFFFFFF,
@@ -76,6 +89,7 @@ def pack(extract: Extract) -> bytes:
         Place.LEVELS: image.add(extract.levels.astype(np.uint16)),
         Place.COLUMNS: _add_columns(image, extract.columns) if extract.columns else 0,
         Place.PLANE: _add_plane(image, extract.plane) if extract.plane else 0,
+        Place.RANDOM: _add_random(image, extract, extract.random) if extract.random else 0,
     }
     words = image.words()
     words[list(head)] = list(head.values())
@@ -88,7 +102,12 @@ def work_bytes(extract: Extract) -> int:
     """Bytes of RAM that a decision works in, beside the features and the hypervector."""
     padded = extract.padded
     project = 4 * (padded // 2 + (padded // BLOCK if padded > BLOCK else 2))
-    return max(project, 4 * (len(extract.plane.gains) + 1) if extract.plane else 0)
+    plane = 4 * (len(extract.plane.gains) + 1) if extract.plane else 0
+    random = 0
+    if extract.random is not None:
+        labels = len(extract.random.weights)
+        random = 4 * (labels + labels % 2 + power_of_two(extract.width))
+    return max(project, plane, random)
 
 
 class _Image:
@@ -166,5 +185,25 @@ def _add_plane(image: _Image, plane: PlanePart) -> int:
             image.add(part.astype(np.int32))
             for part in (plane.offset, plane.gains, plane.centre, plane.lengths, plane.means)
         ),
+    )
+    return image.add(np.array(table, np.uint32))
+
+
+def _add_random(image: _Image, extract: Extract, random: RandomPart) -> int:
+    labels, padded = len(random.weights), power_of_two(extract.width)
+    # Round after round, so that a board makes the features of one round at a time.
+    halves = _halves(random.weights)
+    weights = halves.reshape(len(halves), random.rounds, padded).transpose(1, 0, 2)
+    table = (
+        random.rounds,
+        random.shift,
+        random.unit,
+        labels,
+        image.add(random_flips(random, padded)),
+        image.add(random.means.astype(np.uint8)),
+        image.add(weights),
+        image.add(random.shifts.astype(np.uint8)),
+        random.seed & 0xFFFFFFFF,
+        random.seed >> 32 & 0xFFFFFFFF,
     )
     return image.add(np.array(table, np.uint32))

@@ -3,18 +3,30 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .export import ColumnsPart, ExportError, Extract, HeadPart, Ints, PlanePart, Words, check
-from .export_image import HEADER_WORDS, MAGIC, Place
+from .export import (
+    ColumnsPart,
+    ExportError,
+    Extract,
+    HeadPart,
+    Ints,
+    PlanePart,
+    RandomPart,
+    Words,
+    check,
+    power_of_two,
+)
+from .export_image import HEADER_WORDS, MAGIC, MAGIC_RANDOM, Place
 
 COLUMNS_WORDS = 5
 PLANE_WORDS = 14
 HEAD_WORDS = 6
+RANDOM_WORDS = 10
 
 
 def unpack(image: bytes) -> Extract:
     """The extract that `pack` wrote; raises ExportError where the bytes are none, or damaged."""
     words = np.frombuffer(image[: len(image) // 4 * 4], "<u4").astype(np.uint32)
-    whole = len(words) >= HEADER_WORDS and words[Place.MAGIC] == MAGIC
+    whole = len(words) >= HEADER_WORDS and words[Place.MAGIC] in (MAGIC, MAGIC_RANDOM)
     if not whole or words[Place.WORDS] != len(words) or int(words.sum(dtype=np.uint64)) % 2**32:
         raise ExportError(
             f"reading an extract of {len(image)} bytes: its first word, length or sum is wrong",
@@ -62,6 +74,9 @@ class _Reader:
             self._take(head[Place.LEVELS], 256, "<u2"),
             self._columns(head[Place.COLUMNS], count) if head[Place.COLUMNS] else None,
             self._plane(head[Place.PLANE], count) if head[Place.PLANE] else None,
+            self._random(head[Place.RANDOM], head[Place.WIDTH])
+            if head[Place.MAGIC] == MAGIC_RANDOM
+            else None,
         )
 
     def _take(self, at: int, count: int, dtype: str) -> Ints:
@@ -110,6 +125,22 @@ class _Reader:
             lengths,
             low | high << 32,
             self._take(means, concepts * rank, "<i4").reshape(concepts, rank),
+        )
+
+    def _random(self, at: int, width: int) -> RandomPart:
+        table = [int(word) for word in self._take(at, RANDOM_WORDS, "<u4")]
+        rounds, shift, unit, labels, _, means, weights, shifts, low, high = table
+        padded, pairs = power_of_two(width), (labels + 1) // 2
+        raw = self._take(weights, rounds * pairs * padded, "<u1").astype(np.uint8)
+        halves = raw.reshape(rounds, pairs, padded).transpose(1, 0, 2).reshape(pairs, -1)
+        return RandomPart(
+            low | high << 32,
+            rounds,
+            shift,
+            unit,
+            self._take(means, width, "<u1"),
+            _unpaired(halves, labels),
+            self._take(shifts, rounds * padded, "<u1"),
         )
 
 

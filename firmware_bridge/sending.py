@@ -18,6 +18,12 @@ RESEND_NS_MIN: Final = 20_000_000
 RESEND_NS_MAX: Final = 4_000_000_000
 BACKOFF_MAX: Final = 8
 SILENT_BACKOFF_MAX: Final = 2
+# Of so many transmissions, at least and at most so many lost halve and double the fragments.
+TRIES: Final = 16
+LOSSES_MANY: Final = 8
+LOSSES_FEW: Final = 1
+SHRINK_MAX: Final = 3
+FRAGMENT_BYTES_MIN: Final = 32
 # So many later transmissions must have arrived before a frame counts as lost and not as overtaken.
 OVERTAKEN_MAX: Final = 2
 
@@ -80,6 +86,31 @@ class RoundTrip:
         self._backoff = max(self._backoff - 1, 0)
 
 
+class FragmentSize:
+    """How far fragments are halved, so that frames are short where the line spoils most long ones:
+    a long frame on a line that damages one byte in a hundred hardly ever arrives whole. A line is
+    bad until it has shown otherwise."""
+
+    def __init__(self) -> None:
+        self._shrink = SHRINK_MAX
+        self._tries = self._losses = 0
+
+    def fitting(self, bytes_max: int) -> int:
+        """The size to cut messages to, of at most so many bytes."""
+        return min(bytes_max, max(bytes_max >> self._shrink, FRAGMENT_BYTES_MIN))
+
+    def judge(self, *, lost: bool) -> None:
+        """A transmission was lost, or has arrived."""
+        self._tries, self._losses = self._tries + 1, self._losses + lost
+        if self._tries < TRIES:
+            return
+        if self._losses >= LOSSES_MANY and self._shrink < SHRINK_MAX:
+            self._shrink += 1
+        elif self._losses <= LOSSES_FEW and self._shrink:
+            self._shrink -= 1
+        self._tries = self._losses = 0
+
+
 class Sender:
     """Messages wait in order, at most `queue_bytes_max` of them; at most WINDOW_MAX frames are on
     their way."""
@@ -98,6 +129,7 @@ class Sender:
         self._limit = 0
         self._order = 0
         self._heard = False
+        self._size = FragmentSize()
 
     @property
     def idle(self) -> bool:
@@ -164,6 +196,7 @@ class Sender:
         if slot.held:
             return 0
         slot.held, slot.due = True, False
+        self._size.judge(lost=False)
         # Of several transmissions any may be the one that arrived; the first measure is a guess.
         if slot.sends == 1 or not self._round_trip.measured:
             self._round_trip.measure(max(now_ns - slot.sent_at_ns, 1))
@@ -174,9 +207,10 @@ class Sender:
     def next_frame(self, fragment_bytes: int, now_ns: int) -> Slot | None:
         """The frame to transmit now, None where there is none or the window is full."""
         self._expire(now_ns)
-        slot = next((slot for slot in self._slots if slot.due), None) or self._cut_next(
-            fragment_bytes
-        )
+        again = next((slot for slot in self._slots if slot.due), None)
+        slot = again or self._cut_next(self._size.fitting(fragment_bytes))
+        if again is not None:
+            self._size.judge(lost=True)
         if slot is not None:
             self._order += 1
             slot.order, slot.sent_at_ns, slot.due = self._order, now_ns, False

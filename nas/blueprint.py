@@ -43,6 +43,21 @@ class Blueprint:
     activation: str = "none"
     depth: int = 1
 
+    def __str__(self) -> str:
+        """Return the kind and its details."""
+        return f"{self.kind}: {self.details}"
+
+    @property
+    def details(self) -> str:
+        """What it reads and how large it is, in a few words; what is usual is left out."""
+        size = f"{self.width} landmarks" if self.kind == "kernel" else f"width {self.width}"
+        words = [f"taps {'+'.join(map(str, self.taps))}"]
+        words += [size] if self.width else []
+        words += [f"rank {self.rank}"] if self.rank else []
+        words += [self.activation] if self.activation != "none" else []
+        words += [f"depth {self.depth}"] if self.depth != 1 else []
+        return ", ".join(words)
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -2,7 +2,8 @@
 
     python scripts/make_vectors.py firmware_bridge/vectors
 
-Two extracts: all blocks with 512 bits, and hypervectors alone with a shared 4-bit head.
+Three extracts: all blocks with 512 bits, hypervectors alone with a shared 4-bit head, and with one
+that takes random features.
 """
 
 import sys
@@ -16,20 +17,22 @@ from firmware_bridge import decide, decided_words, pack_extract
 
 SAMPLES = 40
 RATE = 0.02
+ROUNDS = 8
 
 
 def make(folder: Path) -> None:
-    """Write an extract, samples and what is decided of them, for each of the two."""
+    """Write an extract, samples and what is decided of them, for each of the three."""
     what = load_digits()
     ground = learn(what)
     whole = measure(ground, Shape(512, columns=True, plane=True, domains=ground.domains), RATE)
     bare = measure(ground, Shape(256, columns=False, plane=False, domains=ground.domains), RATE)
     small = with_head(ground, bare, 4, shared=True)
+    added = with_head(ground, bare, rounds=ROUNDS)
     random = np.random.default_rng(0)
     picked = random.choice(np.flatnonzero(~what.train), SAMPLES, replace=False)
     noise = random.integers(0, 256, (SAMPLES // 4, what.rows.shape[1])).astype(np.uint8)
     rows = np.concatenate([what.rows[picked], noise])
-    for name, one in (("digits_all", whole), ("digits_small", small)):
+    for name, one in (("digits_all", whole), ("digits_small", small), ("digits_random", added)):
         decided = decided_words(decide(one.extract, rows)).astype("<u4")
         (folder / f"{name}.extract").write_bytes(pack_extract(one.extract))
         (folder / f"{name}.decided").write_bytes(decided.tobytes())

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 import hdc
 from edge.core import Fact, Knowledge, MemoryLedger, Remember, derive
-from firmware_bridge import ColumnsPart, Extract, HeadPart, PlanePart
+from firmware_bridge import ColumnsPart, Extract, HeadPart, PlanePart, RandomPart
+from firmware_bridge.export import power_of_two
 
 LABELS = 4
 WIDTH = 24
@@ -29,6 +30,7 @@ class Form:
     plane: bool
     wide: bool
     seed: int
+    random: bool = False
 
 
 def forms() -> st.SearchStrategy[Form]:
@@ -45,6 +47,7 @@ def forms() -> st.SearchStrategy[Form]:
         columns=st.booleans(),
         plane=st.booleans(),
         wide=st.booleans(),
+        random=st.booleans(),
         seed=st.integers(0, 2**32),
     ).map(lambda form: replace(form, domains=min(form.domains, form.concepts)))
 
@@ -57,6 +60,7 @@ def extract_of(form: Form) -> Extract:
     centre = random.integers(0, [form.bits, 3000, 3000][:blocks], (count, blocks))
     spread = random.integers(1, [form.bits // 4, 3000, 3000][:blocks], (count, blocks))
     scales = np.stack([centre, spread], axis=2)
+    heads = tuple(_head(form, random, number) for number in range(form.domains))
     return Extract(
         form.width,
         (form.start, form.width),
@@ -72,10 +76,25 @@ def extract_of(form: Form) -> Extract:
         scales,
         scales[0].copy(),
         random.integers(-1, 9000, form.domains),
-        tuple(_head(form, random, number) for number in range(form.domains)),
+        heads[-1:] * form.domains if form.random and heads[-1] else heads,
         np.sort(random.integers(0, 1000, 256)),
         _columns(form, random) if form.columns else None,
         _plane(form, random) if form.plane else None,
+        _random(form, random, heads[-1]) if form.random and heads[-1] else None,
+    )
+
+
+def _random(form: Form, random: np.random.Generator, head: HeadPart) -> RandomPart:
+    rounds = int(random.integers(1, 4))
+    shape = (len(head.names), rounds * power_of_two(form.width))
+    return RandomPart(
+        form.seed + 5,
+        rounds,
+        int(random.integers(0, 7)),
+        int(random.integers(0, 4)),
+        random.integers(0, 256, form.width),
+        random.integers(-7, 8, shape).astype(np.int8),
+        random.integers(0, 5, shape[1]),
     )
 
 

@@ -1,6 +1,9 @@
 /* `footprint_main.c` without the link. */
 #include "auricle_detector.h"
 
+#ifndef OPEN
+#define OPEN auricle_open
+#endif
 #define WIDTH 64
 #define WORK_WORDS 80
 
@@ -16,7 +19,7 @@ volatile uint32_t sink;
 
 int main(void)
 {
-    sink = (uint32_t)auricle_open(&extract, knowledge, knowledge_bytes);
+    sink = (uint32_t)OPEN(&extract, knowledge, knowledge_bytes);
     for (;;) {
         auricle_decide(&extract, features, hypervector, work, &decision);
         sink = decision.answer;

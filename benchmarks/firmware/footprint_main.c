@@ -3,8 +3,10 @@
 #include "auricle_detector.h"
 #include "auricle_link.h"
 
-#define WIDTH 64
+#ifndef FEATURES
+#define FEATURES 64
 #define WORK_WORDS 80 /* 64 features: 34 of the projection, up to 65 of the plane */
+#endif
 
 extern const uint32_t knowledge[];
 extern uint32_t knowledge_bytes;
@@ -13,7 +15,7 @@ extern uint32_t hypervector[];
 static auricle_extract extract;
 static auricle_decision decision;
 static auricle_link wire;
-static uint8_t features[WIDTH], frame[AURICLE_WIRE_BYTES_MAX];
+static uint8_t features[FEATURES], frame[AURICLE_WIRE_BYTES_MAX];
 static uint32_t work[WORK_WORDS];
 volatile uint32_t sink;
 
@@ -33,9 +35,9 @@ int main(void)
         auricle_link_pause(&wire);
         auricle_link_resume(&wire, 0);
         message.as.reading.values.data = features;
-        message.as.reading.values.length = WIDTH;
+        message.as.reading.values.length = FEATURES;
         sink = auricle_link_send(&wire, &message) + auricle_link_idle(&wire);
-        auricle_link_receive(&wire, features, WIDTH, 0);
+        auricle_link_receive(&wire, features, FEATURES, 0);
         sink = auricle_link_transmit(&wire, auricle_link_wake_at(&wire, 0), frame);
     }
 }

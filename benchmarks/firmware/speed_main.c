@@ -41,7 +41,7 @@ int main(void)
     uint64_t totals[STAGES] = {0};
     uint32_t samples = 0, unlike = 0, result[2 * STAGES + 2];
     uint32_t bytes = port_read(port_open("extract.bin", 0), words, sizeof words);
-    if (auricle_open(&e, words, bytes) || e.work_bytes > sizeof work) {
+    if (auricle_open_random(&e, words, bytes) || e.work_bytes > sizeof work) {
         return 1;
     }
     SYST_RVR = TICKS_MAX;
@@ -56,7 +56,7 @@ int main(void)
         auricle_detect(&e, features, bits, work, &ours);
         stop(totals + 1);
         start();
-        auricle_answer(&e, features, &ours);
+        auricle_answer(&e, features, work, &ours);
         stop(totals + 2);
         start();
         plain_project(&e, features, other, sums);

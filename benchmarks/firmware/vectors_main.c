@@ -24,7 +24,7 @@ int main(void)
     auricle_decision made;
     int file = port_open("extract.bin", 0);
     uint32_t bytes = port_read(file, words, sizeof words);
-    int error = auricle_open(&extract, words, bytes);
+    int error = auricle_open_random(&extract, words, bytes);
     if (error || extract.work_bytes > sizeof work) {
         return 10 + error;
     }

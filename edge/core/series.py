@@ -3,8 +3,10 @@
 All of it is session state: a crash may cost it, and it comes back with the samples.
 """
 
+import hashlib
+import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from . import limits
 from .config import Config
 from .drift import DETECTORS, Change, ChangeDetector
+from .errors import StateError
 from .events import Changed, Forecasted, Observation, Rejected
 from .facts import Selector
 from .forecasting import FORECASTERS, Floats, Forecaster, State, Task
@@ -23,7 +26,8 @@ _DETECTOR = "joint"
 
 @dataclass(slots=True)
 class _Followed:
-    """One series.  from_ns, until_ns: the span of its samples; subjects: whose they were."""
+    """One series.  from_ns, until_ns: the span of its samples; subjects: whose they were, the first
+    `SERIES_MAX`: it may then be anybody's."""
 
     names: tuple[str, ...]
     forecaster: Forecaster
@@ -38,13 +42,15 @@ class Series:
     """Follows up to `limits.SERIES_MAX` series by name.
 
     The first sample says which channels a series has.  A list must keep its length; of named
-    channels some may be left out, and a new name begins the series anew with it.
+    channels some may be left out, and a new name begins the series anew with it.  samples: how many
+    were taken.
     """
 
     def __init__(self, config: Config, weights: State | None = None) -> None:
         self._config, self._weights = config, weights
         self._periods = dict(config.periods)
         self._followed: dict[str, _Followed] = {}
+        self.samples = 0
 
     def look(self, event: Observation) -> Iterator[Forecasted | Changed | Rejected]:
         """Take a sample of a series.  What is wrong with it is told, and changes nothing."""
@@ -57,6 +63,7 @@ class Series:
         followed = self._followed.pop(event.stream)
         self._followed[event.stream] = followed
         elapsed_s = (event.captured_at_ns - followed.until_ns) / 1e9 if followed.samples else 0.0
+        self.samples += 1
         followed.samples += 1
         followed.from_ns = min(followed.from_ns, event.captured_at_ns)
         followed.until_ns = event.captured_at_ns
@@ -77,23 +84,42 @@ class Series:
         return bool(gone)
 
     def state(self) -> dict[str, dict[str, NDArray[Any]]]:
-        """Return what is known of each series, by name: arrays, for `restore`."""
-        return {name: _pack(one) for name, one in self._followed.items()}
+        """Return what is known of each series, by name: arrays of numbers, for `restore`."""
+        return dict(reversed(list(self.states())))
+
+    def states(self) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+        """Return the same one by one, the series heard last first."""
+        for name, one in reversed(self._followed.items()):
+            yield name, {"task": self._task_mark(name), **_pack(one)}
 
     def restore(self, state: Mapping[str, State]) -> None:
         """Follow series where `state` was taken.  Raises StateError or ValueError for a state that
         does not fit, KeyError for one that is not whole; nothing is changed then."""
         found = {}
         for name, one in state.items():
-            names = tuple(str(channel) for channel in one["names"].tolist())
-            times = [int(number) for number in one["times"]]
-            made = self._begin(name, names, times[0])
+            if not np.array_equal(one["task"], self._task_mark(name)):
+                raise StateError(
+                    f"restoring the series {name}: its horizons, its season, the seed or the"
+                    " network's weights are others now",
+                    "it begins anew: what was learned comes back with the samples",
+                )
+            from_ns, until_ns, samples = (int(number) for number in one["times"])
+            made = self._begin(name, tuple(_words(one["names"])), from_ns)
             made.forecaster.restore(_part("forecaster", one))
             made.detector.restore(_part("detector", one))
-            made.until_ns, made.samples = times[1], times[2]
-            made.subjects = {str(subject) for subject in one["subjects"].tolist()}
+            made.until_ns, made.samples = until_ns, samples
+            made.subjects = set(_words(one["subjects"]))
             found[name] = made
         self._followed |= found
+
+    def _task_mark(self, stream: str) -> NDArray[np.uint8]:
+        """Return a hash over all that a state of the stream's forecaster depends on."""
+        config = self._config
+        task = (config.horizons, config.seed, self._periods.get(stream))
+        digest = hashlib.sha256(repr(task).encode())
+        for name, array in sorted((self._weights or {}).items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return np.frombuffer(digest.digest(), np.uint8)
 
     # --- samples --------------------------------------------------------------------------------
 
@@ -179,7 +205,7 @@ def _reaches(selector: Selector, name: str, one: _Followed) -> bool:
         return False
     return (
         selector.stream in (None, name)
-        and (selector.subject is None or selector.subject in one.subjects)
+        and (selector.subject in (None, *one.subjects) or len(one.subjects) == limits.SERIES_MAX)
         and (selector.from_ns is None or one.until_ns >= selector.from_ns)
         and (selector.until_ns is None or one.from_ns < selector.until_ns)
     )
@@ -187,12 +213,25 @@ def _reaches(selector: Selector, name: str, one: _Followed) -> bool:
 
 def _pack(one: _Followed) -> dict[str, NDArray[Any]]:
     return {
-        "names": np.array(one.names),
+        "names": _text(one.names),
         "times": np.array([one.from_ns, one.until_ns, one.samples]),
-        "subjects": np.array(sorted(one.subjects), dtype=np.str_),
+        "subjects": _text(sorted(one.subjects)),
         **{f"forecaster/{name}": array for name, array in one.forecaster.state().items()},
         **{f"detector/{name}": array for name, array in one.detector.state().items()},
     }
+
+
+def _text(words: Sequence[str]) -> NDArray[np.uint8]:
+    """Return words as bytes of JSON: a state is numbers only."""
+    return np.frombuffer(json.dumps(words).encode(), np.uint8)
+
+
+def _words(text: NDArray[Any]) -> list[str]:
+    """Return what `_text` was given; raises ValueError where it is something else."""
+    words = json.loads(text.astype(np.uint8).tobytes())
+    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise ValueError("restoring a series: expected a list of words")
+    return words
 
 
 def _part(prefix: str, state: State) -> dict[str, NDArray[Any]]:

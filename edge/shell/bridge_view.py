@@ -25,6 +25,7 @@ NAMES = (
     "routed",
     "labelled",
     "detected",
+    "answered",
     "agreed",
 )
 
@@ -58,12 +59,14 @@ def _row(one: Measured, budget: Budget) -> tuple[object, ...]:
         f"{one.routed:.3f}",
         f"{one.labelled:.3f}",
         detected,
+        f"{one.answered:.3f}",
         f"{one.agreed:.3f}",
     )
 
 
 def _head(one: Measured) -> str:
-    return f"{one.shape.head_bits} bits, {'shared' if one.shape.shared else 'a domain'}"
+    added = f", {one.random_count} random" if one.random_count else ""
+    return f"{one.shape.head_bits} bits, {'shared' if one.shape.shared else 'a domain'}{added}"
 
 
 def _blocks(one: Measured) -> str:

@@ -17,8 +17,14 @@ def sync_folder(path: Path) -> None:
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def place(fresh: Path, target: Path) -> None:
-    """Give a finished file its name, durably: after a crash either name holds all of it."""
+PRIVATE = 0o600
+
+
+def place(fresh: Path, target: Path, *, private: bool = False) -> None:
+    """Give a finished file its name, durably: after a crash either name holds all of it.
+    private: nobody but its owner may read it."""
+    if private:
+        fresh.chmod(PRIVATE)
     sync_file(fresh)
     fresh.replace(target)
     sync_folder(target.absolute().parent)
@@ -29,12 +35,15 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, body: bytes) -> None:
-    """Write a file durably, whole or not at all.  Raises OSError."""
+def write_bytes(path: Path, body: bytes, *, private: bool = False) -> None:
+    """Write a file durably, whole or not at all.  private: nobody but its owner may ever read it.
+    Raises OSError."""
     fresh = path.with_name(path.name + ".new")
     try:
+        if private:
+            fresh.touch(PRIVATE)
         fresh.write_bytes(body)
-        place(fresh, path)
+        place(fresh, path, private=private)
     finally:
         fresh.unlink(missing_ok=True)
 

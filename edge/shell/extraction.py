@@ -5,7 +5,6 @@ and the norms of several taps stay behind.  What is usual and what is still know
 measured anew, each fact against its concept without it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final
@@ -16,19 +15,9 @@ from numpy.typing import NDArray
 import firmware_bridge as bridge
 import hdc
 
-from ..core import EdgeError, Knowledge, Ledger
-from ..core.adaptors import LEVELS, Adaptor, Fitted
-from ..core.knowledge import Concept
-from ..core.limits import CALIBRATION_FACTS_MAX, HEAD_FACTS_MAX
-from ..core.sampling import sample
-from .extraction_parts import (
-    LEVELS_WHOLE,
-    columns_part,
-    head_part,
-    linear_adaptor,
-    plane_part,
-    shared_head,
-)
+from ..core.adaptors import LEVELS
+from .extraction_ground import Ground
+from .extraction_parts import LEVELS_WHOLE, columns_part, head_part, plane_part
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
@@ -42,7 +31,8 @@ detector's own calibration takes the same numbers."""
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What of the knowledge goes into an extract.  domains: those that are kept, sorted.
-    head_bits: 8 or 4 a weight; shared: one head for all domains."""
+    head_bits: 8 or 4 a weight; shared: one head for all domains; rounds: of random features that
+    this head takes too."""
 
     bits: int
     columns: bool
@@ -50,43 +40,7 @@ class Shape:
     domains: tuple[str, ...]
     head_bits: int = 8
     shared: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ground:
-    """Facts and their codes, measured once for extracts of any shape.
-
-    concepts: sorted.  counts: int64 [c]; ones: int32 [c, bits], how often each bit is set; means:
-    int64 [c, values]; scales: int64 [c, blocks, 2].  rows: uint8 [n, width], facts; own: [n], the
-    concept of each; bits: bool [n, D]; held: int64 [n, c, blocks], distances with each fact held
-    out.  heads, served: what answers for each domain, in a form that can be exported, and as it is.
-    shared: one head for all domains.
-    """
-
-    geometry: hdc.Geometry
-    calibration: hdc.Calibration
-    concepts: tuple[Concept, ...]
-    counts: Ints = field(repr=False)
-    ones: NDArray[np.int32] = field(repr=False)
-    means: Ints = field(repr=False)
-    scales: Ints = field(repr=False)
-    rows: NDArray[np.uint8] = field(repr=False)
-    own: NDArray[np.intp] = field(repr=False)
-    bits: Bits = field(repr=False)
-    held: Ints = field(repr=False)
-    heads: Mapping[str, Fitted] = field(repr=False)
-    served: Mapping[str, Adaptor] = field(repr=False)
-    shared: Fitted = field(repr=False)
-
-    @property
-    def domains(self) -> tuple[str, ...]:
-        """All domains, sorted."""
-        return tuple(sorted({domain for domain, _ in self.concepts}))
-
-    def facts_in(self, domain: str) -> int:
-        """Count the samples that the concepts of a domain sum."""
-        mine = [name == domain for name, _ in self.concepts]
-        return int(self.counts[mine].sum())
+    rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,9 +48,10 @@ class Measured:
     """An extract, what it costs and what it keeps, in fractions of 1.
 
     routed: facts, each held out, whose nearest concept is of their domain; labelled: and of their
-    label.  agreed: facts to which the integer head of their domain gives the answer of the served
-    adaptor.  detected: facts that are new to another domain alone, and would be told to be; None
-    with one domain.  Facts of domains that are left out count as wrong.
+    label.  answered: facts to which heads that have not seen them give their label, on the route of
+    the extract.  agreed: facts to which the integer head of their domain gives the answer of the
+    served adaptor.  detected: facts that are new to another domain alone, and would be told to be;
+    None with one domain.  Facts of domains that are left out count as wrong.
     """
 
     shape: Shape
@@ -105,60 +60,15 @@ class Measured:
     ram_bytes: int
     routed: float
     labelled: float
+    answered: float
     agreed: float
     detected: float | None
+    routes: NDArray[np.str_] = field(repr=False)
 
-
-def gather(knowledge: Knowledge, ledger: Ledger) -> Ground:
-    """Measure a sample of the facts of all domains; raises EdgeError where there are none.
-
-    Cost: one projection and the distances to all concepts for each fact of the sample.
-    """
-    memory, geometry = knowledge.memory, knowledge.geometry
-    if not memory.keys:
-        raise EdgeError("exporting: the ledger has no facts", "learn something first")
-    rows, own = _sampled(knowledge, ledger)
-    codes = geometry.project(rows)
-    held = np.concatenate(
-        [
-            memory.distances_held_out(*memory.keys[int(concept)], codes[own == concept])
-            for concept in np.unique(own)
-        ]
-    )
-    packed, calibration = memory.pack(), knowledge.calibration()
-    counts, sums = packed["counts"].astype(np.int64), packed["sums"].astype(np.int64)
-    return Ground(
-        geometry,
-        calibration,
-        memory.keys,
-        counts,
-        packed["ones"].astype(np.int32),
-        (2 * sums + counts[:, None]) // (2 * counts[:, None]),
-        calibration.scales_for(memory),
-        rows,
-        own,
-        _unpacked(codes.bits),
-        held,
-        {domain: linear_adaptor(knowledge, domain) for domain in knowledge.domains},
-        {domain: knowledge.adaptor(domain) for domain in knowledge.domains},
-        shared_head(knowledge, sample(ledger.batches(), HEAD_FACTS_MAX)),
-    )
-
-
-def _sampled(knowledge: Knowledge, ledger: Ledger) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """Facts and the concept of each, in the order of concepts."""
-    rows, own = [], []
-    for domain in knowledge.domains:
-        batch = sample(ledger.batches(domain), CALIBRATION_FACTS_MAX)
-        rows.append(batch.features)
-        own += [knowledge.memory.keys.index((domain, label)) for label in batch.labels]
-    order = np.argsort(own, kind="stable")
-    return np.concatenate(rows)[order], np.array(own, np.intp)[order]
-
-
-def _unpacked(words: NDArray[np.uint64]) -> Bits:
-    octets = np.ascontiguousarray(words, "<u8").view(np.uint8)
-    return np.unpackbits(octets, axis=1, bitorder="little").view(np.bool_)
+    @property
+    def random_count(self) -> int:
+        """How many random features the head takes."""
+        return self.extract.random.weights.shape[1] if self.extract.random else 0
 
 
 def full_shape(ground: Ground) -> Shape:
@@ -183,29 +93,86 @@ def measure(ground: Ground, shape: Shape, rate: float) -> Measured:
     there = np.where(names[None] == routed[:, None], scores, np.iinfo(np.int64).max)
     limits, detected = _limits(ground, shape, scores, names, names[own], rate)
     extract = _assemble(ground, shape, kept, (scales, common), limits)
+    routes = np.full(len(mine), "", names.dtype)
+    routes[mine] = routed
     return Measured(
         shape,
         extract,
-        len(bridge.pack_extract(extract)) + bridge.CODE_BYTES_MAX,
+        len(bridge.pack_extract(extract)) + bridge.code_bytes(extract),
         bridge.ram_bytes(extract),
         float((routed == names[own]).sum() / len(mine)),
         float((there.argmin(axis=1) == own).sum() / len(mine)),
+        _answered(ground, extract, shape, routes),
         _agreement(ground, extract, mine, names[own]),
         detected,
+        routes,
     )
 
 
-def with_head(ground: Ground, one: Measured, head_bits: int, *, shared: bool) -> Measured:
-    """The same extract with heads of another size, measured again."""
-    shape = replace(one.shape, head_bits=head_bits, shared=shared)
-    heads = _heads(ground, shape, list(one.extract.labels))
-    extract = replace(one.extract, heads=heads)
+def with_head(
+    ground: Ground, one: Measured, head_bits: int = 8, *, shared: bool = True, rounds: int = 0
+) -> Measured:
+    """The same extract with heads of another size, measured again; with rounds of random features
+    it is one for all domains."""
+    shape = replace(one.shape, head_bits=head_bits, shared=shared, rounds=rounds)
+    extract = _headed(ground, one.extract, shape, trial=False)
     kept = [domain in shape.domains for domain, _ in ground.concepts]
     mine = np.array(kept)[ground.own]
     names = np.array([domain for domain, _ in ground.concepts])[ground.own[mine]]
-    flash_bytes = len(bridge.pack_extract(extract)) + bridge.CODE_BYTES_MAX
-    agreed = _agreement(ground, extract, mine, names)
-    return replace(one, shape=shape, extract=extract, flash_bytes=flash_bytes, agreed=agreed)
+    flash_bytes = len(bridge.pack_extract(extract)) + bridge.code_bytes(extract)
+    return replace(
+        one,
+        shape=shape,
+        extract=extract,
+        flash_bytes=flash_bytes,
+        ram_bytes=bridge.ram_bytes(extract),
+        answered=_answered(ground, extract, shape, one.routes),
+        agreed=_agreement(ground, extract, mine, names),
+    )
+
+
+def _headed(
+    ground: Ground, extract: bridge.Extract, shape: Shape, *, trial: bool
+) -> bridge.Extract:
+    """The extract with the heads of a shape, or with those for trial."""
+    labels = list(extract.labels)
+    if shape.rounds:
+        head, random = ground.random.parts(shape.rounds, labels, trial=trial)
+        return replace(extract, heads=(head,) * len(shape.domains), random=random)
+    heads = _heads(ground, shape, labels, trial=trial)
+    return replace(extract, heads=heads, random=None)
+
+
+def _answered(
+    ground: Ground, extract: bridge.Extract, shape: Shape, routes: NDArray[np.str_]
+) -> float:
+    """The share of facts to which heads for trial give their label.  routes: domain of each fact of
+    the ground, "" where its own is left out."""
+    tried, places = _headed(ground, extract, shape, trial=True), ground.trial.places
+    right = 0
+    for number, name in enumerate(shape.domains):
+        part = places[routes[places] == name]
+        wanted = [ground.concepts[concept][1] for concept in ground.own[part]]
+        right += int((_answers(ground, tried, number, part, trial=True) == wanted).sum())
+    return right / max(1, len(places))
+
+
+def _answers(
+    ground: Ground, extract: bridge.Extract, number: int, part: Ints, *, trial: bool
+) -> NDArray[np.str_]:
+    """The label that a domain's head gives each fact of a part of the ground, by place.  Those over
+    random features are the same for all extracts, and kept."""
+    head, names = extract.heads[number], np.array(extract.labels)
+    assert head is not None, "an extract of gathered knowledge has a head a domain"
+    numbers = np.array(head.names)
+    if extract.random is None:
+        scores = bridge.head_scores(extract, head, ground.rows[part])
+        return np.asarray(names[numbers[scores.argmax(axis=1)]])
+    known, key = ground.random.answers, (extract.random.rounds, trial)
+    if key not in known:
+        scores = bridge.head_scores(extract, head, ground.rows)
+        known[key] = names[numbers[scores.argmax(axis=1)]]
+    return np.asarray(known[key][part])
 
 
 def _limits(
@@ -315,22 +282,25 @@ def _assemble(
         tuple(int(vote) for vote in geometry.votes[blocks]),
         *scales,
         limits,
-        _heads(ground, shape, labels),
+        _heads(ground, shape, labels, trial=False),
         LEVELS_WHOLE,
         columns_part(geometry, ground.means[kept]) if 1 in blocks else None,
         plane_part(geometry, ground.means[kept]) if 2 in blocks else None,
     )
 
 
-def _heads(ground: Ground, shape: Shape, labels: list[str]) -> tuple[bridge.HeadPart, ...]:
+def _heads(
+    ground: Ground, shape: Shape, labels: list[str], *, trial: bool
+) -> tuple[bridge.HeadPart, ...]:
+    solved = ground.trial if trial else ground
     if shape.shared:
         usual = LEVELS[ground.rows].mean(axis=0, dtype=np.float64)
-        return (head_part(ground.shared, labels, usual, shape.head_bits),) * len(shape.domains)
+        return (head_part(solved.shared, labels, usual, shape.head_bits),) * len(shape.domains)
     made = []
     for name in shape.domains:
         mine = [ground.concepts[c][0] == name for c in ground.own]
         usual = LEVELS[ground.rows[mine]].mean(axis=0, dtype=np.float64)
-        made.append(head_part(ground.heads[name], labels, usual, shape.head_bits))
+        made.append(head_part(solved.heads[name], labels, usual, shape.head_bits))
     return tuple(made)
 
 
@@ -338,14 +308,9 @@ def _agreement(
     ground: Ground, extract: bridge.Extract, mine: Bits, domains: NDArray[np.str_]
 ) -> float:
     """The share of all facts to which the integer head gives the served answer."""
-    rows, same = ground.rows[mine], 0
-    for place, name in enumerate(extract.domains):
-        part, head, served = rows[domains == name], extract.heads[place], ground.served[name]
-        assert head is not None, "an extract of gathered knowledge has a head a domain"
-        ours = bridge.head_scores(extract, head, part).argmax(axis=1)
-        theirs = served.answer(part).argmax(axis=1)
-        same += sum(
-            extract.labels[head.names[a]] == served.labels[b]
-            for a, b in zip(ours, theirs, strict=True)
-        )
+    places, same = np.flatnonzero(mine), 0
+    for number, name in enumerate(extract.domains):
+        part, served = places[domains == name], ground.served[name]
+        theirs = np.array(served.labels)[served.answer(ground.rows[part]).argmax(axis=1)]
+        same += int((_answers(ground, extract, number, part, trial=False) == theirs).sum())
     return same / len(mine)

@@ -60,25 +60,44 @@ def head_part(adaptor: Fitted, labels: list[str], usual: Reals, bits: int) -> br
     back to the bias.
     """
     weights, bias = _folded(adaptor)
-    most = (1 << bits - 1) - 1
+    names = tuple(labels.index(name) for name in adaptor.labels)
     # What all labels share does not change which score is highest.
-    weights, bias = weights / ROOT_SCALE, bias - bias.mean()
-    largest = np.maximum(np.abs(weights).max(axis=0), TINY)
-    lengths = np.abs(weights).sum(axis=1) * int(LEVELS_WHOLE[-1])
-    reach = max(float(lengths.max()), float(np.abs(bias).max()), TINY)
-    needed = np.ceil(np.log2(largest / most)).astype(np.int64)
-    unit = max(ceil(log2(reach / REACH)), int(needed.max()) - bridge.SHIFT_MAX)
-    shifts = np.maximum(needed - unit, 0)
+    bias = bias - bias.mean()
+    return whole_head(names, weights, bias, usual, (bits, unit_of(weights, bias, bits)))
+
+
+def whole_head(
+    names: tuple[int, ...],
+    weights: Reals,
+    bias: Reals,
+    usual: Reals,
+    size: tuple[int, int],
+) -> bridge.HeadPart:
+    """A head in integers.  weights: [labels, width] of the features' roots.  size: bits a weight,
+    and log2 of the unit of its scores."""
+    bits, unit = size
+    weights, most = weights / ROOT_SCALE, (1 << bits - 1) - 1
+    shifts = np.maximum(_needed(weights, most) - unit, 0)
     scaled = weights / 2.0**unit
     whole = np.clip(np.rint(scaled / (1 << shifts)), -most, most)
     lost = (scaled - whole * (1 << shifts)) @ (usual * ROOT_SCALE)
-    return bridge.HeadPart(
-        tuple(labels.index(name) for name in adaptor.labels),
-        whole.astype(np.int8),
-        np.rint(bias / 2.0**unit + lost).astype(np.int64),
-        shifts,
-        bits,
-    )
+    biases = np.rint(bias / 2.0**unit + lost).astype(np.int64)
+    return bridge.HeadPart(names, whole.astype(np.int8), biases, shifts, bits)
+
+
+def unit_of(weights: Reals, bias: Reals, bits: int, more: float = 0.0) -> int:
+    """Log2 of the least unit in which scores stay within bounds.  more: what others add at most."""
+    weights = weights / ROOT_SCALE
+    lengths = np.abs(weights).sum(axis=1) * int(LEVELS_WHOLE[-1])
+    reach = max(float(lengths.max()), float(np.abs(bias).max()), more, TINY)
+    needed = _needed(weights, (1 << bits - 1) - 1)
+    return max(ceil(log2(reach / REACH)), int(needed.max()) - bridge.SHIFT_MAX)
+
+
+def _needed(weights: Reals, most: int) -> Ints:
+    """Log2 of the step of each column in which no weight exceeds `most`."""
+    largest = np.maximum(np.abs(weights).max(axis=0), TINY)
+    return np.asarray(np.ceil(np.log2(largest / most)).astype(np.int64))
 
 
 def _folded(adaptor: Fitted) -> tuple[Reals, Reals]:

@@ -13,15 +13,8 @@ import hdc
 
 from ..core import EdgeError, derive
 from .durable import write_files
-from .extraction import (
-    Ground,
-    Measured,
-    Shape,
-    full_shape,
-    gather,
-    measure,
-    with_head,
-)
+from .extraction import Measured, Shape, full_shape, measure, with_head
+from .extraction_ground import Ground, gather
 from .store import Store
 
 BITS: Final = (8192, 4096, 2048, 1024, 512, 256)
@@ -101,19 +94,36 @@ def plan_export(ground: Ground, wish: Wish, budget: Budget) -> Plan:
 
 
 def _offers(ground: Ground, one: Measured, budget: Budget) -> list[Measured]:
-    """An extract and, where its heads are too large, the first smaller ones that fit."""
+    """An extract; where its heads are too large, the first smaller ones that fit; and one with as
+    many random features as fit."""
     made = [one]
     if one.ram_bytes <= budget.ram_bytes:
         for head_bits, shared in SMALLER_HEADS:
             if budget.holds(made[-1]):
                 break
             made.append(with_head(ground, one, head_bits, shared=shared))
-    return [one, made[-1]] if made[1:] else made
+    smaller = made[-1:] if made[1:] else []
+    return [one, *smaller, *_with_random(ground, one, budget)]
+
+
+def _with_random(ground: Ground, one: Measured, budget: Budget) -> list[Measured]:
+    """The extract with most of the random features that fit, if any do."""
+    width = one.extract.width
+    padded, alone = bridge.power_of_two(width), with_head(ground, one, shared=True)
+    for rounds in ground.random.rounds:
+        many = rounds * padded
+        labels = len(ground.random.labels)
+        more = many * (1 + (labels + 1) // 2) + many // 4 + width
+        if alone.flash_bytes + more <= budget.flash_bytes:
+            found = with_head(ground, one, rounds=rounds)
+            if budget.holds(found):
+                return [found]
+    return []
 
 
 def _worth(one: Measured) -> tuple[float, int]:
     """What an extract keeps; of two that keep the same, the smaller."""
-    return one.labelled + one.agreed + (one.detected or 0.0), -one.flash_bytes
+    return one.labelled + one.answered + (one.detected or 0.0), -one.flash_bytes
 
 
 def _domains(ground: Ground, wish: Wish) -> tuple[str, ...]:

@@ -216,7 +216,7 @@ def _copy_aside(path: Path, db: sqlite3.Connection, found: int) -> None:
     fresh = path.with_name(f"{path.name}.v{found}.new")
     fresh.unlink(missing_ok=True)
     db.execute("VACUUM INTO ?", (str(fresh),))
-    place(fresh, path.with_name(f"{path.name}.v{found}"))
+    place(fresh, path.with_name(f"{path.name}.v{found}"), private=True)
 
 
 def _hint(reason: str) -> str:

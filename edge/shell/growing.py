@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import nas
-
 from ..core import (
     EdgeError,
     Event,
@@ -103,16 +101,6 @@ def roll_back(home: Home, domain: str) -> Growth:
     return said
 
 
-def spell(blueprint: nas.Blueprint) -> str:
-    """Say a blueprint in a few words."""
-    words = [f"taps {'+'.join(map(str, blueprint.taps))}"]
-    words += [f"width {blueprint.width}"] if blueprint.width else []
-    words += [f"rank {blueprint.rank}"] if blueprint.rank else []
-    words += [blueprint.activation] if blueprint.activation != "none" else []
-    words += [f"depth {blueprint.depth}"] if blueprint.depth != 1 else []
-    return ", ".join(words)
-
-
 def _finish(home: Home, beat: Beat) -> Outcome:
     """Wait for the worker, and take in what it brings."""
     started, job = time.monotonic(), home.worker.job
@@ -128,8 +116,7 @@ def _finish(home: Home, beat: Beat) -> Outcome:
 
 def _outcome(result: GrowthResult, news: Growth, seconds: float) -> Outcome:
     tried = (
-        Trial(f"{blueprint.kind}: {spell(blueprint)}", score, accuracy)
-        for blueprint, score, accuracy in result.candidates
+        Trial(str(blueprint), score, accuracy) for blueprint, score, accuracy in result.candidates
     )
     return Outcome(
         result.domain,
@@ -166,7 +153,7 @@ def _shown(home: Home, domain: str, kept: tuple[Record, ...]) -> Iterator[Shown]
             domain,
             record.version,
             record.blueprint.kind,
-            spell(record.blueprint),
+            record.blueprint.details,
             *(cost if serves else (0, 0)),
             record.own,
             record.accuracy,

@@ -37,6 +37,7 @@ from .bundles.health import Health, Tried
 from .durable import discard, write_text
 from .footprint import give_back
 from .raws import Raws
+from .session import Session
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
 from .weights import read_weights, shipped_weights
@@ -73,7 +74,8 @@ class Home:
     erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
     for a label could not be kept, or nothing.  outputs: by stream, the output of its device that is
     1 while the stream has left known ground.  actuate: set it to be called with outputs to set.
-    settings: in place of those in the folder.
+    settings: in place of those in the folder.  session: the file that series are saved to and come
+    back from; nothing is saved by itself.
     Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
     """
 
@@ -99,6 +101,9 @@ class Home:
             self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
             self.runtime = self._open_runtime()
             opened.pop_all()
+        self.session = Session(path)
+        if writable and self.settings.forecast.on:
+            self.session.restore(self.runtime.series)
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
         self._raws = Raws() if self.settings.candidates.raw else None
@@ -117,7 +122,10 @@ class Home:
         if self._raws is not None and isinstance(event, Observation):
             self._raws.add(event.key, event.payload)
         try:
-            told = tuple(self._applied(self.runtime.handle(event)))
+            effects = self.runtime.handle(event)
+            if isinstance(event, ForgetRequest):
+                self.session.discard(self.runtime.series)
+            told = tuple(self._applied(effects))
         except StateError as error:
             if self.trial is not None and isinstance(error, StateCorruptError):
                 self.end_trial(f"what it brought cannot be used: {error.message}")
@@ -177,9 +185,11 @@ class Home:
         return self.trial.tried("on trial")
 
     def reopen(self) -> None:
-        """Derive everything from the file again; a growth under way is lost."""
+        """Derive everything from the file again; a growth under way is lost.  Series go on."""
         self.worker.stop()
+        series = self.runtime.series
         self.runtime = self._open_runtime()
+        self.runtime.series = series
         self._watch_trial()
 
     def _watch_trial(self) -> None:

@@ -78,7 +78,7 @@ class Store(Reader):
                 _refuse_existing(path, f"creating {path}")
                 discard(fresh)
                 _fill(fresh, card)
-                place(fresh, path)
+                place(fresh, path, private=True)
                 return cls(path, open_database(path, writable=True), lock)
         except BaseException:
             discard(fresh)
@@ -203,7 +203,7 @@ class Store(Reader):
             with guarded(target, f"backing up {self.path} to"):
                 discard(fresh)
                 self._copy(fresh)
-                place(fresh, target)
+                place(fresh, target, private=True)
         except BaseException:
             with suppress(OSError):
                 discard(fresh)

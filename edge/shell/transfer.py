@@ -54,7 +54,7 @@ def export_facts(store: Store, target: Path) -> int:
         with guarded(target, "exporting to"), fresh.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **_columns(facts, store.card_fingerprint))
         with guarded(target, "exporting to"):
-            place(fresh, target)
+            place(fresh, target, private=True)
     finally:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
@@ -126,7 +126,7 @@ def replace_store(backup: Path, target: Path, card: encoder.Card) -> Path | None
                     )
                 store.backup(fresh)
             kept = _move_away(target)
-            place(fresh, target)
+            place(fresh, target, private=True)
         finally:
             discard(fresh)
             discard(updated)

@@ -11,7 +11,7 @@ from .examination import tabulate
 from .recording import Episode, Routing, Trial
 from .workshop import NO_TORCH
 
-TEXT: Final = "A worker looks for a small network that reads more of the examples held out."
+TEXT: Final = "A worker looks for a small adaptor that reads more of the examples held out."
 WORKING: Final = "searching and training in a process of its own"
 
 

@@ -12,7 +12,7 @@ import nas
 
 from ..core import GrowthJob
 from .recording import Trial
-from .workshop import DEVICE, spell
+from .workshop import DEVICE
 
 BLUEPRINTS: Final = 12
 
@@ -35,7 +35,7 @@ def look_back(job: GrowthJob, count: int = BLUEPRINTS) -> tuple[Trial, ...]:
     places = np.unique(np.linspace(0, len(found.ranking) - 1, count).astype(int)).tolist()
     return tuple(
         Trial(
-            spell(found.ranking[at]),
+            str(found.ranking[at]),
             found.scores[at],
             score_blueprint(found.ranking[at], train, job, parts).accuracy,
             extra=True,

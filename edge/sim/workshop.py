@@ -160,24 +160,15 @@ def without_acceptance(grow: Grower) -> Grower:
     return take
 
 
-def spell(blueprint: nas.Blueprint) -> str:
-    """A blueprint in a few words."""
-    parts = [blueprint.kind, f"taps {','.join(map(str, blueprint.taps))}"]
-    parts += [f"width {blueprint.width}"] if blueprint.width else []
-    parts += [f"rank {blueprint.rank}"] if blueprint.rank else []
-    parts += [blueprint.activation] if blueprint.activation != "none" else []
-    return " ".join(parts)
-
-
 def _told(episode: Episode, result: GrowthResult, seconds: float) -> Episode:
     return replace(
         episode,
         accuracy=_number(result.accuracy),
         incumbent=_number(result.incumbent),
-        blueprint=spell(result.record.blueprint) if result.record else "",
+        blueprint=str(result.record.blueprint) if result.record else "",
         search=result.search,
         trials=tuple(
-            Trial(spell(blueprint), _number(score), _number(accuracy))
+            Trial(str(blueprint), _number(score), _number(accuracy))
             for blueprint, score, accuracy in result.candidates
         ),
         seconds=seconds,

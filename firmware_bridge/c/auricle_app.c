@@ -104,7 +104,7 @@ static void send_decision(uint64_t captured_at_ns, const auricle_decision *made)
 int auricle_app_open(const void *knowledge, uint32_t bytes)
 {
     auricle_extract opened;
-    int error = auricle_open(&opened, knowledge, bytes);
+    int error = AURICLE_OPEN(&opened, knowledge, bytes);
     if (error == AURICLE_OK
         && (opened.width != AURICLE_WIDTH || opened.bits / 32 > AURICLE_HYPERVECTOR_WORDS
             || opened.work_bytes > sizeof work)) {

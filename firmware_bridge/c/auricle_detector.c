@@ -312,7 +312,8 @@ void auricle_detect(const auricle_extract *e, const uint8_t *features, const uin
 
 /* --- answer ---------------------------------------------------------------------------------- */
 
-void auricle_answer(const auricle_extract *e, const uint8_t *features, auricle_decision *decision)
+void auricle_answer(const auricle_extract *e, const uint8_t *features, void *work,
+                    auricle_decision *decision)
 {
     const uint32_t *head = e->heads + AURICLE_HEAD_WORDS * decision->domain;
     const uint8_t *rows = (const uint8_t *)(e->words + head[2]);
@@ -324,11 +325,12 @@ void auricle_answer(const auricle_extract *e, const uint8_t *features, auricle_d
     if (labels == 0) {
         return;
     }
+    const int32_t *more = e->random ? e->random(e, features, work) : NULL;
     for (uint32_t at = 0; at < labels; at += 4) {
         uint32_t count = labels - at < 4 ? labels - at : 4;
         dot4(sums, &by, rows + (at >> head[1]) * e->width, count);
         for (uint32_t k = 0; k < count; k++) {
-            int32_t score = sums[k] + bias[at + k];
+            int32_t score = sums[k] + bias[at + k] + (more ? more[at + k] : 0);
             if (at + k == 0 || score > most) {
                 most = score;
                 best = at + k;
@@ -343,5 +345,5 @@ void auricle_decide(const auricle_extract *e, const uint8_t *features, uint32_t 
 {
     auricle_project(e, features, bits, work);
     auricle_detect(e, features, bits, work, decision);
-    auricle_answer(e, features, decision);
+    auricle_answer(e, features, work, decision);
 }

@@ -9,7 +9,8 @@
 
 #include <stdint.h>
 
-#define AURICLE_MAGIC 0x31525541u /* "AUR1" */
+#define AURICLE_MAGIC 0x31525541u        /* "AUR1" */
+#define AURICLE_MAGIC_RANDOM 0x32525541u /* "AUR2": the head takes random features too */
 #define AURICLE_SCORE_MAX 0x7FFFFFFF
 #define AURICLE_HEAD_WORDS 6u
 
@@ -44,8 +45,14 @@ typedef struct {
     const int32_t *means; /* [concepts][rank] */
 } auricle_plane;
 
+typedef struct auricle_extract auricle_extract;
+
+/* What random features add to the score of each label; the numbers lie in `work`. */
+typedef const int32_t *auricle_adder(const auricle_extract *extract, const uint8_t *features,
+                                     void *work);
+
 /* An opened extract: pointers into its words, which must stay where they are. */
-typedef struct {
+struct auricle_extract {
     const uint32_t *words;
     uint32_t width, tap_start, tap_width, padded, bits, concepts, domains, blocks;
     uint32_t work_bytes;
@@ -61,7 +68,8 @@ typedef struct {
     const uint16_t *levels;     /* [256], what a head takes for a feature of each level */
     auricle_columns columns;
     auricle_plane plane;
-} auricle_extract;
+    auricle_adder *random; /* NULL without random features */
+};
 
 typedef struct {
     int32_t score;    /* how new, 1,024 a unit */
@@ -75,6 +83,9 @@ typedef struct {
 /* Check an extract of at most `bytes` bytes (4-byte aligned) and point into it. */
 int auricle_open(auricle_extract *extract, const void *words, uint32_t bytes);
 
+/* The same of an extract that may have random features; needs auricle_random.c. */
+int auricle_open_random(auricle_extract *extract, const void *words, uint32_t bytes);
+
 /* The hypervector, bits / 32 words, of `width` features.  work: extract->work_bytes, 4-aligned. */
 void auricle_project(const auricle_extract *extract, const uint8_t *features, uint32_t *bits,
                      void *work);
@@ -84,7 +95,7 @@ void auricle_detect(const auricle_extract *extract, const uint8_t *features, con
                     void *work, auricle_decision *decision);
 
 /* The number of the likeliest label in the decision's domain. */
-void auricle_answer(const auricle_extract *extract, const uint8_t *features,
+void auricle_answer(const auricle_extract *extract, const uint8_t *features, void *work,
                     auricle_decision *decision);
 
 /* All three.  bits: where the hypervector is left. */

@@ -1,26 +1,13 @@
 /* Opening an extract: nothing is read later that was not found to fit here. */
-#include "auricle_detector.h"
+#include "auricle_detector_parts.h"
 
 #include <stddef.h>
-
-enum {
-    MAGIC, WORDS, SUM, WIDTH, TAP_START, TAP_WIDTH, BITS, CONCEPTS, DOMAINS, LABELS, VOTES, WORK,
-    FLIPS, MAJORITIES, TABLE, SCALES, COMMON, LIMITS, HEADS, LEVELS, COLUMNS, PLANE,
-    HEADER = 32
-};
 
 #define LARGE 65536u /* no width, number of bits or of concepts is larger */
 #define RANK_MAX 512u
 #define SHIFT_MAX 15u
 
-typedef struct {
-    const uint32_t *words;
-    uint32_t count;
-    int fits;
-} image;
-
-/* A section of `items` items of `size` bytes, which the word `place` says where to find. */
-static const void *section(image *from, uint32_t place, uint32_t items, uint32_t size)
+const void *auricle_section(auricle_image *from, uint32_t place, uint32_t items, uint32_t size)
 {
     uint32_t at = from->words[place];
     if (at < HEADER || at > from->count || items > (from->count - at) * 4 / size) {
@@ -73,7 +60,7 @@ static int scales_fit(const int32_t *scales, uint32_t count)
     return 1;
 }
 
-static void shifts_fit(image *from, const uint8_t *shifts, uint32_t count)
+static void shifts_fit(auricle_image *from, const uint8_t *shifts, uint32_t count)
 {
     for (uint32_t at = 0; shifts != NULL && at < count; at++) {
         if (shifts[at] > SHIFT_MAX) {
@@ -83,7 +70,7 @@ static void shifts_fit(image *from, const uint8_t *shifts, uint32_t count)
 }
 
 /* Concepts of known domains, in their order; heads whose sections fit. */
-static int tables_fit(image *from, const auricle_extract *e)
+static int tables_fit(auricle_image *from, const auricle_extract *e)
 {
     uint32_t last = 0, labels = from->words[LABELS];
     for (uint32_t c = 0; c < e->concepts; c++) {
@@ -102,18 +89,18 @@ static int tables_fit(image *from, const auricle_extract *e)
         if (head[1] > 1 || !product_fits(head[0], e->width)) {
             return 0;
         }
-        section(from, place + 2, (head[0] + head[1]) / (1 + head[1]) * e->width, 1);
-        section(from, place + 3, head[0], 4);
-        section(from, place + 4, head[0], 4);
-        shifts_fit(from, section(from, place + 5, e->width, 1), e->width);
+        auricle_section(from, place + 2, (head[0] + head[1]) / (1 + head[1]) * e->width, 1);
+        auricle_section(from, place + 3, head[0], 4);
+        auricle_section(from, place + 4, head[0], 4);
+        shifts_fit(from, auricle_section(from, place + 5, e->width, 1), e->width);
     }
     return from->fits;
 }
 
-static void read_columns(image *from, auricle_extract *e)
+static void read_columns(auricle_image *from, auricle_extract *e)
 {
     auricle_columns *c = &e->columns;
-    const uint32_t *table = section(from, COLUMNS, 5, 4);
+    const uint32_t *table = auricle_section(from, COLUMNS, 5, 4);
     if (table == NULL) {
         return;
     }
@@ -126,14 +113,14 @@ static void read_columns(image *from, auricle_extract *e)
         from->fits = 0;
         return;
     }
-    c->gains = section(from, place + 3, c->count, 2);
-    c->means = section(from, place + 4, e->concepts * c->count, 2u << c->wide);
+    c->gains = auricle_section(from, place + 3, c->count, 2);
+    c->means = auricle_section(from, place + 4, e->concepts * c->count, 2u << c->wide);
 }
 
-static void read_plane(image *from, auricle_extract *e)
+static void read_plane(auricle_image *from, auricle_extract *e)
 {
     auricle_plane *p = &e->plane;
-    const uint32_t *table = section(from, PLANE, 14, 4);
+    const uint32_t *table = auricle_section(from, PLANE, 14, 4);
     if (table == NULL) {
         return;
     }
@@ -149,27 +136,27 @@ static void read_plane(image *from, auricle_extract *e)
         from->fits = 0;
         return;
     }
-    p->scale = section(from, place + 6, p->count, 2);
-    p->zeros = section(from, place + 7, p->count, 2);
-    p->axes = section(from, place + 8, p->rank * p->count, 1u << p->wide);
-    p->offset = section(from, place + 9, p->rank, 4);
-    p->gains = section(from, place + 10, p->rank, 4);
-    p->centre = section(from, place + 11, p->rank, 4);
-    p->lengths = section(from, place + 12, p->rank, 4);
-    p->means = section(from, place + 13, e->concepts * p->rank, 4);
+    p->scale = auricle_section(from, place + 6, p->count, 2);
+    p->zeros = auricle_section(from, place + 7, p->count, 2);
+    p->axes = auricle_section(from, place + 8, p->rank * p->count, 1u << p->wide);
+    p->offset = auricle_section(from, place + 9, p->rank, 4);
+    p->gains = auricle_section(from, place + 10, p->rank, 4);
+    p->centre = auricle_section(from, place + 11, p->rank, 4);
+    p->lengths = auricle_section(from, place + 12, p->rank, 4);
+    p->means = auricle_section(from, place + 13, e->concepts * p->rank, 4);
 }
 
-static int read_sections(image *from, auricle_extract *e)
+static int read_sections(auricle_image *from, auricle_extract *e)
 {
     uint32_t scales = e->concepts * e->blocks;
-    e->flips = section(from, FLIPS, (e->bits + e->padded - 1) / e->padded * e->padded / 32, 4);
-    e->majorities = section(from, MAJORITIES, e->concepts * (e->bits / 32), 4);
-    e->table = section(from, TABLE, e->concepts, 4);
-    e->scales = section(from, SCALES, 2 * scales, 4);
-    e->common = section(from, COMMON, 2 * e->blocks, 4);
-    e->limits = section(from, LIMITS, e->domains, 4);
-    e->heads = section(from, HEADS, AURICLE_HEAD_WORDS * e->domains, 4);
-    e->levels = section(from, LEVELS, 256, 2);
+    e->flips = auricle_section(from, FLIPS, (e->bits + e->padded - 1) / e->padded * e->padded / 32, 4);
+    e->majorities = auricle_section(from, MAJORITIES, e->concepts * (e->bits / 32), 4);
+    e->table = auricle_section(from, TABLE, e->concepts, 4);
+    e->scales = auricle_section(from, SCALES, 2 * scales, 4);
+    e->common = auricle_section(from, COMMON, 2 * e->blocks, 4);
+    e->limits = auricle_section(from, LIMITS, e->domains, 4);
+    e->heads = auricle_section(from, HEADS, AURICLE_HEAD_WORDS * e->domains, 4);
+    e->levels = auricle_section(from, LEVELS, 256, 2);
     e->columns.count = 0;
     if (from->words[COLUMNS]) {
         read_columns(from, e);
@@ -182,25 +169,33 @@ static int read_sections(image *from, auricle_extract *e)
         && tables_fit(from, e);
 }
 
-int auricle_open(auricle_extract *extract, const void *words, uint32_t bytes)
+int auricle_open_as(auricle_extract *extract, auricle_image *from, uint32_t bytes, uint32_t magic)
 {
-    image from = {words, 0, 1};
+    const uint32_t *words = from->words;
     uint32_t sum = 0;
-    if (bytes < 4 * HEADER || ((uintptr_t)words & 3) || from.words[MAGIC] != AURICLE_MAGIC
-        || from.words[WORDS] < HEADER || from.words[WORDS] > bytes / 4) {
+    from->fits = 1;
+    if (bytes < 4 * HEADER || ((uintptr_t)words & 3) || words[MAGIC] != magic
+        || words[WORDS] < HEADER || words[WORDS] > bytes / 4) {
         return AURICLE_NOT_AN_EXTRACT;
     }
-    from.count = from.words[WORDS];
-    for (uint32_t at = 0; at < from.count; at++) {
-        sum += from.words[at];
+    from->count = words[WORDS];
+    for (uint32_t at = 0; at < from->count; at++) {
+        sum += words[at];
     }
     if (sum) {
         return AURICLE_DAMAGED;
     }
-    extract->words = from.words;
-    if (!read_shape(extract, from.words) || extract->work_bytes / 4 < project_words(extract)
-        || !read_sections(&from, extract)) {
+    extract->words = words;
+    extract->random = NULL;
+    if (!read_shape(extract, words) || extract->work_bytes / 4 < project_words(extract)
+        || !read_sections(from, extract)) {
         return AURICLE_INCONSISTENT;
     }
     return AURICLE_OK;
+}
+
+int auricle_open(auricle_extract *extract, const void *words, uint32_t bytes)
+{
+    auricle_image from = {words, 0, 1};
+    return auricle_open_as(extract, &from, bytes, AURICLE_MAGIC);
 }

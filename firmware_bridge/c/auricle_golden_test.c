@@ -11,7 +11,7 @@ int auricle_golden_test(void)
     auricle_extract extract;
     auricle_decision made;
     int wrong = 0;
-    if (auricle_open(&extract, auricle_knowledge, sizeof auricle_knowledge) != AURICLE_OK) {
+    if (AURICLE_OPEN(&extract, auricle_knowledge, sizeof auricle_knowledge) != AURICLE_OK) {
         return -1;
     }
     for (int n = 0; n < AURICLE_GOLDEN; n++) {

@@ -10,9 +10,10 @@
 #include "auricle_frames.h"
 #include "auricle_messages.h"
 
-/* Frames that wait or are on their way; a longer message is cut into several. */
+/* Frames that wait or are on their way; a longer message is cut into several.  On a bad line, where
+ * frames are short, more of them carry more. */
 #ifndef AURICLE_SEND_SLOTS
-#define AURICLE_SEND_SLOTS 4
+#define AURICLE_SEND_SLOTS 8
 #endif
 /* Frames kept that came before their turn, 1 or more; others are sent again. */
 #ifndef AURICLE_EARLY_SLOTS
@@ -105,6 +106,7 @@ typedef struct {
     uint32_t order;
     uint64_t smoothed_ns, deviation_ns;
     uint8_t backoff;
+    uint8_t tries, losses, shrink; /* transmissions judged, those lost, halvings of a fragment */
     bool heard; /* something since the timer ran out */
     /* Receiving. */
     uint16_t expected;

@@ -34,7 +34,11 @@ bool auricle_message_survives(uint8_t id) {
 
 static bool allowed(const field_t *field, uint8_t code) {
     const uint8_t *list = &choices[field->allowed];
-    return field->allowed == 0 || memchr(list + 1, code, list[0]) != NULL;
+    unsigned left = list[0];
+    while (left > 0 && list[left] != code) {
+        left--;
+    }
+    return field->allowed == 0 || left > 0;
 }
 
 static void put(uint8_t *out, uint64_t value, unsigned size) {

@@ -4,7 +4,7 @@
  * need no masks, and 128 * 255 stays within 16 bits).  Of wider taps the last stages, of which only
  * the signs are wanted, work on short runs of full words.
  */
-#include "auricle_detector.h"
+#include "auricle_detector_parts.h"
 
 #include <string.h>
 
@@ -61,8 +61,7 @@ static void radix4(uint32_t *values, uint32_t size, uint32_t h)
     }
 }
 
-/* The Hadamard transform of `size` words, a power of two. */
-static void transform(uint32_t *values, uint32_t size)
+void auricle_hadamard(uint32_t *values, uint32_t size)
 {
     uint32_t h = 1;
     for (; 8 * h <= size; h *= 8) {
@@ -230,7 +229,7 @@ void auricle_project(const auricle_extract *e, const uint8_t *features, uint32_t
     for (uint32_t at = 0; at < e->bits; at += e->padded) {
         load(packed, half, x, e->tap_width, e->flips, at);
         if (e->padded <= PACKED) {
-            transform(packed, half);
+            auricle_hadamard(packed, half);
             signs(packed, half, bits, at);
         } else {
             radix8(packed, half, 2 * half / PACKED);

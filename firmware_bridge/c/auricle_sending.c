@@ -12,6 +12,8 @@
 #define ROUND_TRIP_START_NS 1000000000u
 #define RESEND_NS_MIN 20000000u
 #define RESEND_NS_MAX 4000000000u
+enum { TRIES = 16, LOSSES_MANY = 8, LOSSES_FEW = 1, SHRINK_MAX = 3 };
+#define FRAGMENT_BYTES_MIN 32u
 enum { OVERTAKEN_MAX = 2, CREDIT_MAX = 32, BACKOFF_MAX = 8, SILENT_BACKOFF_MAX = 2 };
 
 static auricle_send_slot *slot_at(auricle_link *link, unsigned place) {
@@ -22,6 +24,9 @@ void sending_reset(auricle_link *link) {
     link->base = link->limit = 0;
     link->order = 0;
     link->heard = false;
+    /* A line is bad until it has shown otherwise. */
+    link->shrink = SHRINK_MAX;
+    link->tries = link->losses = 0;
 }
 
 static uint64_t resend_ns(const auricle_link *link) {
@@ -49,6 +54,20 @@ static void measure(auricle_link *link, uint64_t took_ns) {
 static void slow_down(auricle_link *link, unsigned by, unsigned most) {
     unsigned backoff = link->backoff + by < most ? link->backoff + by : most;
     link->backoff = (uint8_t)(backoff > link->backoff ? backoff : link->backoff);
+}
+
+/* A transmission was lost, or has arrived: after some of them fragments are halved or doubled. */
+static void judge(auricle_link *link, bool lost) {
+    link->losses = (uint8_t)(link->losses + lost);
+    if (++link->tries < TRIES) {
+        return;
+    }
+    if (link->losses >= LOSSES_MANY && link->shrink < SHRINK_MAX) {
+        link->shrink++;
+    } else if (link->losses <= LOSSES_FEW && link->shrink > 0) {
+        link->shrink--;
+    }
+    link->tries = link->losses = 0;
 }
 
 size_t link_fragment_bytes(const auricle_link *link) {
@@ -94,6 +113,11 @@ auricle_send_result auricle_link_send(auricle_link *link, const auricle_message 
         || length > link->peer.message_bytes_max) {
         return refuse(link, AURICLE_SEND_TOO_LONG);
     }
+    /* On a bad line short frames, but no more of them than there are slots. */
+    size_t least = (length + AURICLE_SEND_SLOTS - 1) / AURICLE_SEND_SLOTS;
+    least = least > FRAGMENT_BYTES_MIN ? least : FRAGMENT_BYTES_MIN;
+    least = least > fragment >> link->shrink ? least : fragment >> link->shrink;
+    fragment = least < fragment ? least : fragment;
     if ((length + fragment - 1) / fragment > (size_t)(AURICLE_SEND_SLOTS - link->waiting)) {
         return refuse(link, AURICLE_SEND_FULL);
     }
@@ -174,6 +198,7 @@ static uint32_t arrived(auricle_link *link, auricle_send_slot *slot, uint64_t no
     }
     slot->held = true;
     slot->due = false;
+    judge(link, false);
     /* Of several transmissions any may be the one that arrived; the first measure is a guess. */
     if (slot->sends == 1 || link->smoothed_ns == 0) {
         measure(link, now_ns > slot->sent_at_ns ? now_ns - slot->sent_at_ns : 1);
@@ -253,7 +278,10 @@ const auricle_send_slot *sending_next(auricle_link *link, uint64_t now_ns, uint1
     }
     link->heard = link->heard && !late;
     if (next != NULL) {
-        link->counters.frames_resent += next->sends > 0;
+        if (next->sends > 0) {
+            link->counters.frames_resent++;
+            judge(link, true);
+        }
         next->order = ++link->order;
         next->sent_at_ns = now_ns;
         next->sends = next->sends == 0 ? 1 : 2;

@@ -148,7 +148,9 @@ def test_the_summary_of_domains_compares():
         Row("RanPAC (all raw)", "average_accuracy", 0.8),
         Row("NCM (final raw)", "average_accuracy", 0.7),
     ]
-    found = domains.beside(rows)
+    found = domains.own_figures(rows) | domains.beside(rows)
+    assert found["average_accuracy"] == 0.9
+    assert found["oracle_accuracy"] == 0.95
     assert found["best_peer_accuracy"] == 0.8
     assert found["joint_accuracy"] == 0.94
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import nas
-from benchmarks.nas import OURS, TANGENT, Outcome, agreement, lost, summarise
+from benchmarks.nas import GROWN, OURS, TANGENT, Outcome, agreement, lost, summarise
 
 
 def test_agreement_is_one_for_the_truth_and_minus_one_for_its_reverse():
@@ -41,11 +41,13 @@ def test_regret_is_in_points():
 def test_the_summary_has_its_keys_and_counts_the_best_rival():
     """The best baseline is the proxy of the highest mean, ours left out."""
     taus = dict.fromkeys(nas.PROXIES, 0.1) | {"zico": 0.4, TANGENT: 0.9, OURS: 0.8}
-    regrets = dict.fromkeys(taus, 2.0) | {"halving": 1.0, OURS: 0.5}
-    found = summarise([Outcome("a", taus, regrets, 1.0, 30.0)])
+    regrets = dict.fromkeys(taus, 2.0) | {"halving": 1.0, OURS: 0.5, GROWN: 0.3}
+    found = summarise([Outcome("a", taus, regrets, 1.0, 30.0, 8.0)])
     assert found["kendall_tau_mean"] == 0.8
     assert found["best_baseline_tau"] == 0.4
     assert found["regret_points"] == 0.5
+    assert found["fits_regret_points"] == 0.3
+    assert found["fits_s"] == pytest.approx(4)  # six of the twelve that were fitted
     assert found["halving_regret_points"] == 1.0
     assert found["search_s"] == 1.0
     assert found["halving_s"] == 30.0

@@ -51,7 +51,7 @@ from firmware_bridge.export_reader import unpack
 from tests.extracts import Form, extract_of, samples_of
 
 VECTORS = files(firmware_bridge) / "vectors"
-GOLDEN = ("digits_all", "digits_small")
+GOLDEN = ("digits_all", "digits_small", "digits_random")
 SECONDS_MAX = 30
 emulated = pytest.mark.skipif(
     bool(missing_tools()), reason=f"nothing was run on boards: {missing_tools()} not installed"
@@ -102,7 +102,8 @@ def test_boards_agree_with_the_golden_vectors(programs, board: Board, name):
 @pytest.mark.parametrize("width", [2, 5, 60, 128, 300, 1280])
 def test_boards_agree_at_any_width(programs, board: Board, width):
     """Narrow, packed and wide transforms are the same on a board."""
-    form = Form(width, 0, 1024, 5, 3, columns=True, plane=True, wide=True, seed=width)
+    more = {"random": width in (5, 128, 1280)}
+    form = Form(width, 0, 1024, 5, 3, columns=True, plane=True, wide=True, seed=width, **more)
     extract, rows = extract_of(form), samples_of(form)
     found = decide_on(board, programs[board.name], extract, rows)
     assert mismatched_bits(found, decided_words(decide(extract, rows))) == 0

@@ -51,7 +51,8 @@ def test_equally_near_concepts_are_taken_in_order():
 @pytest.mark.parametrize("surveyed", [False, True])
 def test_distances_are_those_of_the_memory(surveyed: bool):
     """Bits, columns and plane measure what the detector's memory measures."""
-    from edge.shell.extraction import full_shape, gather, measure
+    from edge.shell.extraction import full_shape, measure
+    from edge.shell.extraction_ground import gather
     from tests.extracts import learned
 
     knowledge, ledger = learned(surveyed=surveyed)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bridge_board import M3, measure_footprint, missing_tools
-from firmware_bridge import CODE_BYTES_MAX, pack_extract, write_c
-from firmware_bridge.export_c import quoted
-from tests.extracts import PLAIN, extract_of, samples_of
+from firmware_bridge import pack_extract, write_c
+from firmware_bridge.export_c import CODE_BYTES_MAX, RANDOM_CODE_BYTES_MAX, quoted
+from tests.extracts import PLAIN, Form, extract_of, samples_of
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic", "-Werror"]
@@ -19,19 +19,22 @@ FLASH_BYTES_MAX = 12 * 1024
 RAM_BYTES_MAX = 6 * 1024
 
 
-def written(folder: Path) -> Path:
+def written(folder: Path, form: Form = PLAIN) -> Path:
     """The files of an export, in a folder."""
-    extract = replace(extract_of(PLAIN), labels=('a "b"', "??/", "naïve\n", "\\"))
-    for name, content in write_c(extract, samples_of(PLAIN)).items():
+    extract = replace(extract_of(form), labels=('a "b"', "??/", "naïve\n", "\\"))
+    for name, content in write_c(extract, samples_of(form)).items():
         (folder / name).write_bytes(content)
     return folder
 
 
 @pytest.mark.skipif(not COMPILERS, reason="no C compiler is installed: the export was not built")
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_an_export_builds_without_a_warning_and_agrees(tmp_path, compiler):
-    """All files together compile as strict C99, and the test program finds nothing different."""
-    folder = written(tmp_path)
+@pytest.mark.parametrize("form", [PLAIN, replace(PLAIN, random=True)], ids=["plain", "random"])
+def test_an_export_builds_without_a_warning_and_agrees(tmp_path, compiler, form):
+    """All files together compile as strict C99, and the test program finds nothing different; the
+    code for random features comes along where they are used."""
+    folder = written(tmp_path, form)
+    assert (folder / "auricle_random.c").exists() == form.random
     sources = sorted(str(path) for path in folder.glob("*.c"))
     program = folder / "golden"
     command = [compiler, *STRICT, "-O2", "-DAURICLE_GOLDEN_MAIN", *sources, "-o", str(program)]
@@ -78,5 +81,6 @@ def test_code_and_memory_keep_their_bounds(tmp_path):
     export counts for it."""
     sizes = measure_footprint(M3, tmp_path)
     assert sizes["detector_flash"] <= CODE_BYTES_MAX
+    assert sizes["random_flash"] - sizes["detector_flash"] <= RANDOM_CODE_BYTES_MAX
     assert sizes["both_flash"] <= FLASH_BYTES_MAX
     assert sizes["both_ram"] <= RAM_BYTES_MAX

@@ -163,7 +163,7 @@ def test_c_refuses_without_room(native: NativeLink) -> None:
     """C refuses messages before it is connected, when its slots are full, and when too long."""
     assert not native.send(reading(0))
     native.receive(hello(9, 22), 0)
-    assert [native.send(reading(n)) for n in range(5)] == [True] * 4 + [False]
+    assert [native.send(reading(n)) for n in range(9)] == [True] * 8 + [False]
     assert native.counters.messages_dropped == 2
 
 

@@ -20,7 +20,7 @@ class Basis:
 
     A season has a column for now and for each horizon; so has the profile.  seasonal, level: [H,
     C], the season before and the profile at each horizon; slope: how the profile moves from now to
-    each.  They are zeros without a season.
+    each.  They are zeros without a season.  mean_of_5: [1, H, C], that mean at each horizon.
     """
 
     def __init__(self, history: History, horizons: tuple[int, ...]) -> None:
@@ -37,6 +37,7 @@ class Basis:
         self._rows = np.empty((self.width - 1, channels))
         self._recent, self._means = self._rows[:many], self._rows[many:start]
         self._ago, self._ahead = self._rows[start:end], self._rows[end:]
+        self.mean_of_5 = np.broadcast_to(self._means[1], (1, len(horizons), channels))
         nothing = np.zeros((len(horizons), channels))
         self.seasonal = self._ago[1 : len(points)] if seasons else nothing
         self.level = self._ahead[1:] if seasons else nothing

@@ -54,31 +54,36 @@ class CfC:
         self._features = width - units
         if self._features < 1:
             raise _unfit(f"more inputs than {units} units", f"{width} columns")
-        self._joined = np.ones((channels, width + 1), kind)
-        self._inputs = self._joined[:, : self._features]
-        self.state = self._joined[:, self._features : -1]
-        self.state[:] = 0
-        self._layers = [(layer, np.ones((channels, layer.shape[1]), kind)) for layer in layers]
+        # A row a unit, so that each head is one block of memory.
+        self._joined = np.ones((width + 1, channels), kind)
+        self._inputs = self._joined[: self._features].T
+        self._units = self._joined[self._features : -1]
+        self._units[:] = 0
+        self.state = self._units.T
+        self._layers = [
+            (np.ascontiguousarray(layer.T), np.ones((layer.shape[1], channels), kind))
+            for layer in layers
+        ]
         self._read(arrays, layers[-1].shape[1] - 1 if layers else width, units)
-        self._out = np.empty((channels, self._weights.shape[1]), kind)
-        self._parts = [self._out[:, at : at + units] for at in range(0, self._out.shape[1], units)]
+        self._out = np.empty((len(self._weights), channels), kind)
+        self._parts = [self._out[at : at + units] for at in range(0, len(self._out), units)]
 
     def _read(self, arrays: Arrays, width: int, units: int) -> None:
-        """Gather the heads' weights, [width + 1, heads * units], and those of the gate apart."""
+        """Gather the heads' weights, [heads * units, width + 1], and those of the gate apart."""
         mask = arrays.get("sparsity_mask")
         scale = LECUN[0] if self._layers else 1.0
         if self._mode == "pure":
-            self._weights = _head(arrays, "ff1", width, mask, scale)
-            self._decay = np.abs(_array(arrays, "w_tau", (1, units)))
-            self._level = _array(arrays, "A", (1, units))
+            self._weights = np.ascontiguousarray(_head(arrays, "ff1", width, mask, scale).T)
+            self._decay = np.abs(_array(arrays, "w_tau", (1, units))).T
+            self._level = _array(arrays, "A", (1, units)).T
             return
-        made = [_head(arrays, name, width, mask, scale) for name in ("ff1", "ff2")]
+        made = [_head(arrays, name, width, mask, scale).T for name in ("ff1", "ff2")]
         # sigmoid(v) = (1 + tanh(v / 2)) / 2, so that one tanh serves all heads.
         self._rate, self._shift = (
-            _head(arrays, name, width, None, scale) / 2 for name in ("time_a", "time_b")
+            _head(arrays, name, width, None, scale).T / 2 for name in ("time_a", "time_b")
         )
-        self._weights = np.concatenate([*made, self._rate + self._shift], axis=1)
-        self._gate = self._weights[:, 2 * units :]
+        self._weights = np.concatenate([*made, self._rate + self._shift])
+        self._gate = self._weights[2 * units :]
 
     def step(self, inputs: Floats, elapsed: float = 1.0) -> Floats:
         """Step; returns the state [channels, units] itself."""
@@ -87,10 +92,10 @@ class CfC:
         self._inputs[:] = inputs
         hidden = self._joined
         for layer, out in self._layers:
-            np.dot(hidden, layer, out=out)
+            np.dot(layer, hidden, out=out)
             np.tanh(out, out=out)
             hidden = out
-        np.dot(hidden, self._weights, out=self._out)
+        np.dot(self._weights, hidden, out=self._out)
         if self._mode == "pure":
             return self._relax(elapsed)
         np.tanh(self._out, out=self._out)
@@ -110,7 +115,8 @@ class CfC:
         if self._mode == "default":
             second -= first
         second *= gate
-        return np.add(first, second, out=self.state)
+        np.add(first, second, out=self._units)
+        return self.state
 
     def _relax(self, elapsed: float) -> Floats:
         """A (1 - f1 exp(-t (|w| + |f1|)))."""
@@ -121,7 +127,8 @@ class CfC:
         np.exp(fade, out=fade)
         fade *= first
         np.subtract(1.0, fade, out=fade)
-        return np.multiply(fade, self._level, out=self.state)
+        np.multiply(fade, self._level, out=self._units)
+        return self.state
 
 
 class WiredCfC:

@@ -67,7 +67,8 @@ class History:
     yet, so that what comes is no movement.  level: usual size.  age: samples since the last jump.
     dead: whether it jumped to nothing.  scale: what a joint jump multiplied the past by, or None.
     inputs: [C, len(INPUTS)], what networks see.  broken: whether a gap in time lies before it.
-    whole: whether every channel was known before and has a value now.
+    whole: whether every channel was known before and has a value now.  calm: samples in which no
+    channel can have jumped, up to this one.
     Cost: O(C) a step; memory: one season of courses.
     """
 
@@ -75,7 +76,7 @@ class History:
         self.channels = channels
         self.clock = Clock()
         self.broken = False
-        self.steps = 0
+        self.steps = self.calm = 0
         self.known = np.zeros(channels, bool)
         self.fresh = np.zeros(channels, bool)
         self.moved = np.zeros(channels, bool)
@@ -87,6 +88,8 @@ class History:
         self.age = np.full(channels, 1e6)
         self._raw, self._rows = np.zeros((13, channels)), np.zeros((len(INPUTS), channels))
         self.inputs = self._rows.T
+        self._scaled, self._courses = self._raw[:10], self._raw[3:7]
+        self._signed, self._seasonal = self._rows[:13], self._raw[7:10]
         self.safe_unit, self.per_unit, self.per_ripe_unit = np.ones((3, channels))
         self._period = period
         self._reach = reach
@@ -139,14 +142,17 @@ class History:
 
     def lags(self, steps: NDArray[np.int64]) -> Floats:
         """Return courses so many steps ago: float64 [..., C]."""
-        return self.ring.take((self.steps - steps) % len(self.ring), 0)
+        # Up to one round back: a negative place counts from the end.
+        return self.ring.take(self.steps % len(self.ring) - steps, 0)
 
     def _note_jumps(self, size: Floats) -> None:
         """Mark channels that jumped: with others, or from or to nothing; others were unseen."""
         self.age += 1.0
+        self.calm += 1
         if (size > _MOVED_UNITS * self.unit).any():
             self.moved = self.moved | self._jumped(size)
         if self.moved is not self._still:
+            self.calm = 0
             self.age[self.moved] = 0.0
             self.increment[self.moved] = 0.0
 
@@ -200,11 +206,12 @@ class History:
 
     def _follow_size(self, size: Floats, paces: Floats) -> None:
         """Follow the mean movement: plain, in levels, and in levels of late."""
-        relative = size / (self.level + 1e-300)
-        np.minimum(relative, 1e6, out=relative)
         seen = self._seen
-        seen[0] = size
-        seen[1:] = relative
+        plain, usual, late = seen
+        plain[:] = size
+        np.divide(size, self.level + 1e-300, out=usual)
+        np.minimum(usual, 1e6, out=usual)
+        late[:] = usual
         seen -= self._movement
         seen *= paces
         self._movement += seen
@@ -220,7 +227,7 @@ class History:
         self.per_ripe_unit = self.per_unit
         if not self._settled:
             self.per_ripe_unit = np.where(self._count < _RIPE, 0.0, self.per_unit)
-        raw, courses = self._raw, self._raw[3:7]
+        raw, courses = self._raw, self._courses
         raw[1:3] = self._before
         raw[0] = self.increment
         self._before = raw[:2].copy()
@@ -229,12 +236,13 @@ class History:
         courses *= _KEPT_OF_MEANS
         if self.seasons:
             ago = self.lags(self._season_lags)
-            np.subtract(ago[1:], ago[0], out=raw[7:10])
-        raw[:10] *= self.per_unit
+            np.subtract(ago[1:], ago[0], out=self._seasonal)
+        self._scaled *= self.per_unit
         self._follow_all(raw)
-        inputs = self._rows
-        np.log1p(np.abs(raw), out=inputs[:13])
-        np.copysign(inputs[:13], raw, out=inputs[:13])
+        inputs, signed = self._rows, self._signed
+        np.abs(raw, out=signed)
+        np.log1p(signed, out=signed)
+        np.copysign(signed, raw, out=signed)
         np.exp(-0.1 * self.age, out=inputs[13])
         relative, lively = np.log(self._movement[1:] + 1e-9)
         np.subtract(lively, relative, out=inputs[15])
@@ -246,13 +254,12 @@ class History:
         """Add what all channels do together: their mean movement in units."""
         alive = self.channels if self.whole else max(int(np.count_nonzero(self.known)), 1)
         together = float(np.add.reduce(raw[0])) / alive
-        joint = self._joint
-        joint[0] += together
-        joint[1] += 0.2 * (joint[0] - joint[1])
-        joint[2] += 0.05 * (joint[0] - joint[2])
-        raw[10] = together
-        raw[11] = joint[0] - joint[1]
-        raw[12] = joint[0] - joint[2]
+        course, short, long, _ = self._joint.tolist()
+        course += together
+        short += 0.2 * (course - short)
+        long += 0.05 * (course - long)
+        self._joint[:] = course, short, long, 0.0
+        raw[10], raw[11], raw[12] = together, course - short, course - long
 
     # --- time -----------------------------------------------------------------------------------
 

@@ -45,7 +45,8 @@ class Intervals:
         step = np.add.reduce(bounds, 1)
         step += _FLOOR
         step *= max(_PACE, 0.3 / (1.0 + self.count / _START))
-        step *= truth.arrived
+        if not truth.whole:
+            step *= truth.arrived
         self.count += 1
         change = missed - _MISS
         change *= step[:, None]

@@ -6,7 +6,7 @@ import numpy as np
 
 from .forecaster import Floats, State
 from .keeping import put, take
-from .truth import Truth
+from .truth import MANY_CHANNELS, Truth
 
 _DECAY: Final = 0.985
 _SHARPNESS: Final = 12.0
@@ -21,37 +21,48 @@ class Mixing:
     An expert whose error is 30 % above that of the best counts e^-3.6 times as much: the mixture
     is never much worse than the best expert, and follows a new best within a hundred steps.
     Exponential weights with discounted losses (Cesa-Bianchi and Lugosi 2006, section 2.11), made
-    free of scale by the best loss.  Cost: O(E H C) a step.
+    free of scale by the best loss.  Of `MANY_CHANNELS` and more, every second sample teaches, and
+    counts twice.  Cost: O(E H C) a step.
     """
 
     def __init__(self, experts: int, channels: int, truth: Truth) -> None:
         horizons = len(truth.horizons)
         self.losses = np.zeros((horizons, experts, channels))
         self.forecasts = np.zeros((truth.size * horizons, experts, channels))
+        self._errors, self._weights = np.empty((2, *self.losses.shape))
+        self._stride = 1 + (channels >= MANY_CHANNELS)
+        self._pace = 1.0 - _DECAY**self._stride
+        self._weigh()
 
     def step(self, forecasts: Floats, truth: Truth) -> Floats:
         """Learn what is due, take forecasts [H, E, C] in units, return the mixture [H, C]."""
-        losses = self.losses
-        if losses.shape[1] == 1:
+        if self.losses.shape[1] == 1:
             return forecasts[:, 0]
-        errors = self.forecasts.take(truth.flat_then, 0)
+        if truth.count % self._stride == 0:
+            self._learn(truth)
+            self._weigh()
+        self.forecasts[truth.flat_now] = forecasts
+        told: Floats = np.add.reduce(np.multiply(self._weights, forecasts, out=self._errors), 1)
+        return told
+
+    def _learn(self, truth: Truth) -> None:
+        errors = self._errors
+        self.forecasts.take(truth.flat_then, 0, out=errors, mode="clip")
         errors -= truth.target[:, None]
         np.abs(errors, out=errors)
         np.minimum(errors, _ERROR_MAX, out=errors)
-        errors -= losses
-        errors *= (1.0 - _DECAY) * truth.due[:, None]
-        losses += errors
-        self.forecasts[truth.flat_now] = forecasts
-        best = np.minimum.reduce(losses, axis=1, keepdims=True)
+        errors -= self.losses
+        errors *= self._pace if truth.certain else self._pace * truth.due[:, None]
+        self.losses += errors
+
+    def _weigh(self) -> None:
+        """Set the weights by the losses; they sum to one."""
+        weights = self._weights
+        best = np.minimum.reduce(self.losses, axis=1, keepdims=True)
         best += _TINY
-        weights = losses * (-_SHARPNESS / best)
-        weights += _SHARPNESS
+        np.multiply(self.losses, -_SHARPNESS / best, out=weights)
         np.exp(weights, out=weights)
-        total = np.add.reduce(weights, axis=1)
-        weights *= forecasts
-        mixed: Floats = np.add.reduce(weights, axis=1)
-        mixed /= total
-        return mixed
+        weights /= np.add.reduce(weights, axis=1, keepdims=True)
 
     def state(self) -> State:
         """Return losses, and the forecasts whose truth is not known yet."""
@@ -60,3 +71,4 @@ class Mixing:
     def restore(self, state: State) -> None:
         """Go on from a state."""
         put(self, _KEPT, state)
+        self._weigh()

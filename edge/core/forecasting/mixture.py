@@ -72,11 +72,11 @@ class Mixture:
         self._follow_range()
         beyond = _BEYOND * (self.highest - self.lowest)
         points = points * unit
-        np.maximum(points, self.lowest - beyond - history.last, out=points)
-        np.minimum(points, self.highest + beyond - history.last, out=points)
         if history.any_dead:
             points *= ~history.dead
         points += history.last
+        np.maximum(points, self.lowest - beyond, out=points)
+        np.minimum(points, self.highest + beyond, out=points)
         low, high = self._intervals.step(points, history, self._view.truth)
         if not history.whole:
             for table in (points, low, high):

@@ -25,20 +25,21 @@ class Linear:
         channels = view.task.channels
         self._cell = cell
         units = 0 if cell is None else cell.state.shape[1]
-        self._features = np.ones((channels, units + len(INPUTS) + 1))
-        self._inputs = self._features[:, units:-1]
-        self._states = self._features[:, :units]
+        self._features = np.ones((units + len(INPUTS) + 1, channels))
+        self._inputs = self._features[units:-1].T
+        self._states = self._features[:units].T
         if start is not None:
-            held = np.zeros((len(start), self._features.shape[1]))
+            held = np.zeros((len(start), len(self._features)))
             held[:, :units], held[:, -1] = start[:, :-1], start[:, -1]
             start = held
-        self._readout = Readout(channels, self._features.shape[1], view.truth, start)
+        self._readout = Readout(channels, len(self._features), view.truth, start)
 
     def step(self, view: View) -> Floats:
         """Step the network, learn and forecast."""
-        self._inputs[:] = view.history.inputs
+        history = view.history
+        self._inputs[:] = history.inputs
         if self._cell is not None:
-            self._states[:] = self._cell.step(self._inputs, view.history.clock.ratio)
+            self._states[:] = self._cell.step(history.inputs, history.clock.ratio)
         return self._readout.step(self._features, view.truth)[None]
 
     def state(self) -> State:

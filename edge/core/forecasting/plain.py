@@ -5,9 +5,6 @@ import numpy as np
 from .expert import View
 from .forecaster import Floats, State
 
-MEAN_OF_5 = 1
-"""Row of History.means."""
-
 
 class Plain:
     """An expert without a state of its own."""
@@ -40,10 +37,7 @@ class Mean(Plain):
 
     def step(self, view: View) -> Floats:
         """Return how far the mean is away."""
-        history = view.history
-        away = history.means[MEAN_OF_5] - history.course
-        self._out[:] = away * history.per_unit
-        return self._out
+        return view.basis.mean_of_5
 
 
 class Seasonal(Plain):

@@ -32,7 +32,7 @@ class Readout:
     def __init__(self, channels: int, width: int, truth: Truth, start: Floats | None) -> None:
         horizons = len(truth.horizons)
         self.weights = np.zeros((horizons, width)) if start is None else start.copy()
-        self.features = np.zeros((truth.size, channels, width))
+        self.features = np.zeros((truth.size, width, channels))
         self.gram = np.eye(width)
         self.moment = np.zeros((width, horizons))
         self.scales = np.ones((horizons, 1))
@@ -43,23 +43,23 @@ class Readout:
         self._forget = _FORGET**self._stride
 
     def step(self, features: Floats, truth: Truth) -> Floats:
-        """Learn what is due, take features [C, F], return forecasts in units, [H, C]."""
+        """Learn what is due, take features [F, C], return forecasts in units, [H, C]."""
         self.steps += 1
         if self.steps % self._stride == 0:
             self._learn(truth)
             self.gram *= self._forget
-            self.gram += (features.T @ features) * self._share
+            self.gram += (features @ features.T) * self._share
             if self.steps % (_SOLVE_STEPS * self._stride) == 0:
                 self._solve()
         self.features[truth.now] = features
-        told: Floats = self.weights @ features.T
+        told: Floats = self.weights @ features
         told *= self._roots
         return told
 
     def _learn(self, truth: Truth) -> None:
         past = self.features.take(truth.then, 0)
         errors = truth.target / self._roots
-        errors -= (past @ self.weights[:, :, None])[:, :, 0]
+        errors -= (self.weights[:, None] @ past)[:, 0]
         errors *= truth.due
         many = np.add.reduce(truth.due, axis=1, keepdims=True)
         size = np.add.reduce(np.minimum(np.abs(errors), _SPIKE * self.scales), 1, keepdims=True)
@@ -68,7 +68,7 @@ class Readout:
         bound = _BOUND * self.scales
         errors = soften(errors, bound)
         errors *= self._share
-        self.moment += (errors[:, None, :] @ past)[:, 0].T
+        self.moment += np.matvec(past, errors).T
 
     def _solve(self) -> None:
         gram = self.gram.copy()

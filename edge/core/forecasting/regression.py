@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from .forecaster import Floats, State
 from .keeping import put, take
-from .truth import Truth, soften
+from .truth import MANY_CHANNELS, Truth
 
 _KEPT = ("weights", "inputs", "gains", "covariance", "factor", "scales", "steps")
 _TIDY_STEPS: Final = 32
 _EACH_STEPS: Final = 200
-_MANY_CHANNELS: Final = 16
-"""From so many channels on, later samples of odd number teach nothing: time is dear then."""
 _ALL = slice(None)
 
 Rows = NDArray[np.int64]
@@ -53,7 +51,7 @@ class Regression:
         self.factor = 1.0
         self.scales = np.ones((horizons, variants, channels))
         self.steps = 0
-        self._sparse = channels >= _MANY_CHANNELS
+        self._sparse = channels >= MANY_CHANNELS
         self._even = [_run(np.flatnonzero(truth.horizons % 2 == parity)) for parity in (0, 1)]
 
     def step(self, inputs: Floats, truth: Truth) -> Floats:
@@ -72,16 +70,17 @@ class Regression:
             return
         weights, scales = self.weights[which], self.scales[which]
         errors = truth.target[which, None] - np.vecdot(weights, self.inputs.take(then, 0)[:, None])
-        errors *= due
+        if not truth.certain:
+            errors *= due
         size = np.abs(errors)
-        np.minimum(size, _SPIKE * scales, out=size)
-        size -= scales
-        size *= _SCALE * due
-        scales += size
-        errors = soften(errors, self._bounds * scales)
-        change = errors[..., None] * self.gains.take(then, 0)[:, None]
-        change += weights
-        self.weights[which], self.scales[which] = change, scales
+        change = np.minimum(size, _SPIKE * scales)
+        change -= scales
+        change *= _SCALE if truth.certain else _SCALE * due
+        scales += change
+        np.copysign(np.minimum(size, self._bounds * scales, out=size), errors, out=errors)
+        weights += errors[..., None] * self.gains.take(then, 0)[:, None]
+        if not isinstance(which, slice):
+            self.weights[which], self.scales[which] = weights, scales
 
     def _gain(self, inputs: Floats, now: int) -> None:
         """Keep the inputs with their gain, and update the covariance, `factor * covariance`: what
@@ -90,18 +89,19 @@ class Regression:
         if late and self._sparse and self.steps % 2:
             return
         forgotten = self._forget
-        spread = (self.covariance @ inputs[:, :, None])[:, :, 0]
+        spread = np.matvec(self.covariance, inputs)
         spread *= self.factor
         certain = np.vecdot(inputs, spread)
-        gain = spread / (forgotten + certain)[:, None]
-        self.inputs[now], self.gains[now] = inputs, gain
-        if late:
-            if self.steps % 2:
-                return
-            forgotten *= forgotten
-            gain = spread * (2.0 / (forgotten + 2.0 * certain))[:, None]
-            if self._sparse:
-                self.gains[now] = gain
+        self.inputs[now] = inputs
+        if late and self._sparse:
+            gain, forgotten = _gain_of_two(spread, certain, forgotten)
+            self.gains[now] = gain
+        else:
+            gain = self.gains[now] = spread / (forgotten + certain)[:, None]
+            if late:
+                if self.steps % 2:
+                    return
+                gain, forgotten = _gain_of_two(spread, certain, forgotten)
         spread *= 1.0 / self.factor
         np.multiply(gain[:, :, None], spread[:, None, :], out=self._outer)
         self.covariance -= self._outer
@@ -130,6 +130,12 @@ class Regression:
     def restore(self, state: State) -> None:
         """Go on from a state."""
         put(self, _KEPT, state)
+
+
+def _gain_of_two(spread: Floats, certain: Floats, forget: float) -> tuple[Floats, float]:
+    """Return the gain of a sample that counts twice, and what two steps forget."""
+    both = forget * forget
+    return spread * (2.0 / (both + 2.0 * certain))[:, None], both
 
 
 def _run(places: Rows) -> slice | Rows:

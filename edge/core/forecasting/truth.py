@@ -11,14 +11,18 @@ from .keeping import put, take
 TARGET_MAX: Final = 300.0
 """Largest movement, in units, that anything learns from."""
 
+MANY_CHANNELS: Final = 16
+"""From so many channels on, some samples teach nothing: time is dear then."""
+
 
 class Truth:
     """For each horizon, the sample so many steps ago and what has come of it since.
 
     target: float64 [H, C], movement of the course since then in units of then.  arrived: bool [H,
-    C], whether a value has come.  due: whether it may be learned: no jump, gap or missing value
-    lies between.  then: int [H], rows of rings of `size` rows that hold that sample; now: the row
-    of this one.  flat_then, flat_now: the same for rings with a row for each horizon.
+    C], whether a value has come; whole: whether all have.  due: whether it may be learned: no jump,
+    gap or missing value lies between; certain: whether all may.  then: int [H], rows of rings of
+    `size` rows that hold that sample; now: the row of this one.  flat_then, flat_now: the same for
+    rings with a row for each horizon.
     """
 
     def __init__(self, channels: int, horizons: tuple[int, ...]) -> None:
@@ -32,28 +36,38 @@ class Truth:
         self.target = np.zeros((len(horizons), channels))
         self.due = np.zeros((len(horizons), channels), bool)
         self.arrived = np.zeros((len(horizons), channels), bool)
-        self._column = self.horizons[:, None]
+        self._column, self._farthest = self.horizons[:, None], horizons[-1]
+        self.whole = self.certain = False
+        rows = (np.arange(self.size)[:, None] - self.horizons) % self.size
+        self._rows, self._flat = list(rows), list(rows * len(horizons) + self._which)
 
     def step(self, history: History) -> None:
         """Look back from the newest sample."""
         self.since = 0 if history.broken else self.since + 1
         self.count += 1
         self.now = self.count % self.size
-        self.then = (self.count - self.horizons) % self.size
-        self.flat_then = self.then * len(self.horizons) + self._which
-        self.flat_now = slice(self.now * len(self.horizons), (self.now + 1) * len(self.horizons))
+        self.then, self.flat_then = self._rows[self.now], self._flat[self.now]
+        self.flat_now = slice(self.now * len(self._which), (self.now + 1) * len(self._which))
         before = self.origins.take(self.then, 0)
         target = self.target
         np.subtract(history.course, before[:, 0], out=target)
         target *= before[:, 1]
         np.minimum(np.maximum(target, -TARGET_MAX, out=target), TARGET_MAX, out=target)
-        np.greater_equal(history.age, self._column, out=self.due)
-        self.arrived[:] = history.fresh
-        if self.since <= self.horizons[-1]:
-            self.arrived &= self.since > self._column
-        self.due &= self.arrived
+        self._see(history)
         self.origins[self.now, 0] = history.course
         self.origins[self.now, 1] = history.per_ripe_unit
+
+    def _see(self, history: History) -> None:
+        """Set which values have arrived, and which are due."""
+        whole, certain = self.whole, self.certain
+        self.whole = history.all_fresh and self.since > self._farthest
+        self.certain = self.whole and history.calm >= self._farthest
+        if not (whole and self.whole):
+            self.arrived[:] = history.fresh
+            self.arrived &= self.since > self._column
+        if not (certain and self.certain):
+            np.greater_equal(history.age, self._column, out=self.due)
+            self.due &= self.arrived
 
     def state(self) -> State:
         """Return counters, and courses and units of the samples that wait."""

@@ -15,8 +15,14 @@ RETRY_S: Final = (1.0, 60.0)
 """Seconds to the next try where a home cannot be opened: at first, and at most."""
 
 TICK_S: Final = 60.0
+SAVE_S: Final = 300.0
+"""How often series are saved: what a crash costs them."""
 FAILURES_MAX: Final = 3
 """Observations in a row that fail before the home is opened again."""
+
+_PARTS: Final = (
+    *("encoder", "knowledge", "detector", "growth", "candidates", "bundles", "fleet", "forecast"),
+)
 
 log = structlog.get_logger()
 
@@ -47,6 +53,8 @@ class HomeSlot:
         self._failures = 0
         self._ticking = True
         self._ticked_at = 0.0
+        self._saved_at = 0.0
+        self._series_trouble = ""
 
     def open(self) -> bool:
         """Open the home where it is not open and it is time to try; True where it was opened."""
@@ -62,6 +70,8 @@ class HomeSlot:
             return False
         log.info("home_opened", home=self.name, folder=str(self.folder))
         self.trouble, self._retry_s, self._failures = "", RETRY_S[0], 0
+        self._saved_at = time.monotonic()
+        self._tell_series(self.home)
         return True
 
     def feed(self, event: Event) -> tuple[Message, ...]:
@@ -117,6 +127,8 @@ class HomeSlot:
                 told += self.feed(Tick())
             except EdgeError as error:
                 log.warning("tick_failed", home=self.name, reason=error.message)
+        if now - self._saved_at >= SAVE_S:
+            self._save(home)
         return told
 
     def differs(self, settings: Settings) -> bool:
@@ -124,11 +136,28 @@ class HomeSlot:
         if self.home is None:
             return True
         now = self.home.settings
-        parts = ("encoder", "knowledge", "detector", "growth", "candidates", "bundles", "fleet")
-        return any(getattr(now, part) != getattr(settings, part) for part in parts)
+        return any(getattr(now, part) != getattr(settings, part) for part in _PARTS)
 
     def close(self) -> None:
-        """Close the home, if it is open."""
+        """Save the series of the home and close it, if it is open."""
+        if self.home is not None:
+            self._save(self.home)
+        self._drop()
+
+    def _save(self, home: Home) -> None:
+        self._saved_at = time.monotonic()
+        home.session.save(home.runtime.series)
+        self._tell_series(home)
+
+    def _tell_series(self, home: Home) -> None:
+        """Log why series could not be restored or saved, once."""
+        trouble, before = home.session.trouble, self._series_trouble
+        self._series_trouble = trouble
+        if trouble and trouble != before:
+            log.warning("series_not_kept", home=self.name, reason=trouble)
+
+    def _drop(self) -> None:
+        """Close the home as it is: after a failure what it holds is not to be trusted."""
         home, self.home = self.home, None
         if home is None:
             return
@@ -158,6 +187,6 @@ class HomeSlot:
             again_in_s=self._retry_s,
             exc_info=None if isinstance(error, EdgeError) else error,
         )
-        self.close()
+        self._drop()
         self._retry_at = time.monotonic() + self._retry_s
         self._retry_s = min(2 * self._retry_s, RETRY_S[1])

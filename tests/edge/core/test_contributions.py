@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_an_empty_contribution_drops_a_device():
         ({"geometry": "e" * 64}, "geometry eeeeeeeeeeee"),
     ],
 )
-def test_sums_of_another_card_seed_or_geometry_are_refused(change: dict[str, int], reason: str):
+def test_sums_of_another_card_seed_or_geometry_are_refused(change: dict[str, Any], reason: str):
     """With the reason; and what the device gave before goes: it may hold what was forgotten."""
     world, alone = World(taught("home")), World(taught("home"))
     good = given_by(World(taught("hall")), "a", 1)
@@ -182,8 +183,8 @@ def test_a_device_without_facts_answers_from_the_sums_of_another(surveyed: bool)
     assert right >= 0.95 * len(fresh)
     assert known >= 0.9 * len(fresh)
     strange = clouds([1], 20, width=width)
-    said = [decision(receiver, row, 100 + n).known for n, row in enumerate(strange)]
-    assert said.count(False) > 15
+    seen = [decision(receiver, row, 100 + n).known for n, row in enumerate(strange)]
+    assert seen.count(False) > 15
 
 
 def freeze(receiver: World, sender: World) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.core import Enrol, ForgetRequest, Relabel, Selector, derive, gather, limits, router
+from edge.core.adaptors import Fitted
 from edge.core.sampling import rank, reach, sample
 from tests.worlds import World, fact
 
@@ -52,6 +53,8 @@ def agree(world: World) -> None:
         np.testing.assert_array_equal(kept, made)
     for domain in known.domains:
         kept, made = known.adaptor(domain), fresh.adaptor(domain)
+        assert isinstance(kept, Fitted)
+        assert isinstance(made, Fitted)
         assert kept.labels == made.labels
         np.testing.assert_array_equal(kept.weights, made.weights)
 

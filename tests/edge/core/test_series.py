@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from edge.core import (
     Changed,
     Config,
     ConfigError,
+    Event,
     Forecasted,
     ForgetRequest,
     Observation,
@@ -31,7 +33,7 @@ def sample(number: int, payload: object, stream: str = "links", subject: str = "
     return Observation(stream, number, number * MINUTES_NS, payload, "", subject, "series")
 
 
-def said(world: World, event: object) -> list[object]:
+def said(world: World, event: Event) -> list[Any]:
     """What the runtime publishes for an event."""
     effects = world.runtime.handle(event)
     return [effect.message for effect in effects if isinstance(effect, Publish)]
@@ -45,9 +47,10 @@ def walk(count: int, channels: int = 4, seed: int = 0) -> np.ndarray:
 def test_a_sample_is_answered_by_a_forecast() -> None:
     """Each sample of a series gives what is expected at each horizon, with an interval."""
     world = World()
-    for number, row in enumerate(walk(80)):
-        (told,) = said(world, sample(number, row))
-        assert isinstance(told, Forecasted)
+    rows = walk(80)
+    heard = [one for number, row in enumerate(rows) for one in said(world, sample(number, row))]
+    assert [type(one) for one in heard] == [Forecasted] * 80
+    told, row = heard[-1], rows[-1]
     assert (told.stream, told.observation_id) == ("links", "links:79")
     assert told.channels == ("0", "1", "2", "3")
     assert told.horizons == (1, 6, 12)

@@ -9,7 +9,7 @@ from edge.core import Fact, GrowthJob, gather
 
 SPANS = ((0, 8), (8, 16))
 WIDTH = SPANS[-1][1]
-BUDGET = nas.Budget(1 << 20, 10_000_000, 100.0)
+BUDGET = nas.Budget(1 << 15, 10_000_000, 100.0)
 DEVICE = nas.Device(0.01, 0.5, 0.5, 0.5)
 
 

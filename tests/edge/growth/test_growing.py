@@ -11,7 +11,7 @@ from edge.core.adaptors import fit
 
 pytest.importorskip("torch")
 
-from edge.growth import grow, train
+from edge.growth import grow, growing, train
 from edge.growth.judging import (
     Scored,
     better,
@@ -21,7 +21,10 @@ from edge.growth.judging import (
     screen,
     split,
 )
+from edge.growth.proposing import Proposal
 from tests.edge.growth.jobs import DEVICE, SPANS, facts, job
+
+COUNT = 240
 
 
 def accuracy(adaptor, rows) -> float:
@@ -33,7 +36,7 @@ def accuracy(adaptor, rows) -> float:
 @pytest.fixture(scope="module")
 def grown():
     """The result for facts that the head alone cannot tell apart."""
-    return grow(job(facts("home", 1, 400)), DEVICE)
+    return grow(job(facts("home", 1, COUNT)), DEVICE)
 
 
 def test_what_a_line_cannot_tell_apart_grows_an_adaptor(grown):
@@ -41,14 +44,14 @@ def test_what_a_line_cannot_tell_apart_grows_an_adaptor(grown):
     assert grown.record is not None
     assert grown.accuracy > grown.incumbent
     fresh, own, others = (gather(facts(*made)) for made in
-                          (("home", 9, 400), ("home", 1, 400), ("away", 7, 200)))  # fmt: skip
+                          (("home", 9, 400), ("home", 1, COUNT), ("away", 7, 200)))  # fmt: skip
     alone = accuracy(fit(own, others, None, SPANS), fresh)
     assert accuracy(fit(own, others, grown.record, SPANS), fresh) > alone + 0.05
 
 
 def test_the_same_job_gives_the_same_record(grown):
     """Grown again from the same facts and seed, it is bit-equal."""
-    again = grow(job(facts("home", 1, 400)), DEVICE)
+    again = grow(job(facts("home", 1, COUNT)), DEVICE)
     assert again.record is not None
     assert again.record.digest == grown.record.digest
     assert again.candidates == grown.candidates
@@ -56,9 +59,9 @@ def test_the_same_job_gives_the_same_record(grown):
 
 def test_the_record_says_what_shaped_it(grown):
     """Every fact of the domain and all support is named, held out or not."""
-    made = job(facts("home", 1, 400))
+    made = job(facts("home", 1, COUNT))
     assert set(grown.record.facts) == {*made.own.ids, *made.others.ids}
-    assert (grown.record.domain, grown.record.version, grown.record.own) == ("home", 1, 400)
+    assert (grown.record.domain, grown.record.version, grown.record.own) == ("home", 1, COUNT)
 
 
 def test_what_the_head_alone_does_well_grows_nothing():
@@ -68,15 +71,25 @@ def test_what_the_head_alone_does_well_grows_nothing():
     assert "no more than chance explains" in result.reason
 
 
+@pytest.fixture
+def found(grown, monkeypatch):
+    """A search that found what the first one let serve, and nothing else."""
+    blueprint = grown.record.blueprint
+    proposal = Proposal((blueprint,), (0.0,), ())
+    monkeypatch.setattr(growing, "propose", lambda *_: proposal)
+
+
+@pytest.mark.usefixtures("found")
 def test_an_incumbent_as_good_stays(grown):
     """The record that serves is not replaced by its like."""
-    made = replace(job(facts("home", 1, 400)), incumbent=grown.record, version=2)
+    made = replace(job(facts("home", 1, COUNT)), incumbent=grown.record, version=2)
     assert grow(made, DEVICE).record is None
 
 
+@pytest.mark.usefixtures("found")
 def test_an_adaptor_of_another_domain_is_taken_over_where_it_does_as_well(grown):
     """A recurring domain reuses what was grown, with the facts that shaped it."""
-    made = replace(job(facts("again", 3, 400)), domain="again", reusable=(grown.record,))
+    made = replace(job(facts("again", 3, COUNT)), domain="again", reusable=(grown.record,))
     result = grow(made, DEVICE)
     assert result.record is not None
     assert result.record.domain == "again"
@@ -109,7 +122,7 @@ def test_contradictions_are_counted_and_left_out():
     """Facts with equal features and other labels do not take part."""
     own = facts("home", 1, 60)
     double = replace(own[0], id="double", label="in" if own[0].label == "out" else "out")
-    result = grow(job([*own, double]), DEVICE)
+    result = grow(job([*own, double], nas.Budget(8, 8, 100.0)), DEVICE)
     assert result.search[0] == "2 facts left out: same features, other labels"
 
 
@@ -122,9 +135,9 @@ def test_a_budget_that_nothing_fits_is_a_reason():
 
 def test_a_tenth_of_poisoned_labels_is_refused_or_does_no_harm():
     """What is accepted with a tenth of the labels flipped still beats the head on clean facts."""
-    own = facts("home", 1, 400)
-    flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[:40]]
-    poisoned = [*flipped, *own[40:]]
+    own = facts("home", 1, COUNT)
+    flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[: COUNT // 10]]
+    poisoned = [*flipped, *own[COUNT // 10 :]]
     result = grow(job(poisoned), DEVICE)
     rows, others = gather(poisoned), gather(facts("away", 7, 200))
     fresh = gather(facts("home", 9, 400))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,9 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def studied(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+def studied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """A study that is over at once; what it was asked."""
-    asked: list[tuple] = []
+    asked: list[tuple[Any, ...]] = []
 
     def study(values, elapsed_s, period, **options):
         asked.append((values.shape, elapsed_s[1], period, options["seed"]))

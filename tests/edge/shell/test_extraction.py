@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import hdc
-from edge.core import EdgeError, Knowledge, MemoryLedger
-from edge.shell.extraction import Shape, full_shape, gather, measure, with_head
+from edge.core import EdgeError, Fact, Knowledge, MemoryLedger, Remember, derive
+from edge.shell.extraction import Shape, full_shape, measure, with_head
+from edge.shell.extraction_ground import gather
 from edge.shell.extraction_plan import KIB, Budget, Wish, golden_features, plan_export
 from firmware_bridge import UNDECIDED, decide, pack_extract
 from tests.extracts import WIDTH, learned
@@ -87,6 +88,38 @@ def test_smaller_heads_are_measured(surveyed):
     assert 0.5 < small.agreed <= 1
     assert small.extract.heads[0] is small.extract.heads[1]
     assert len(pack_extract(small.extract)) < len(pack_extract(whole.extract))
+
+
+def ring(count: int = 900):
+    """Facts of one domain whose labels no line parts: those near the middle, and those around."""
+    random = np.random.default_rng(4)
+    angles = random.normal(0, 1, (count, WIDTH))
+    lengths = np.where(np.arange(count) % 2, 20, 90) / np.linalg.norm(angles, axis=1)
+    rows = np.clip(128 + angles * lengths[:, None], 0, 255).astype(np.uint8)
+    facts = [
+        Fact(f"{n:04}", "s", "hall", ("near", "far")[(n + 1) % 2], n, row.tobytes())
+        for n, row in enumerate(rows)
+    ]
+    ledger = MemoryLedger()
+    ledger.apply(Remember(tuple(facts), ()))
+    return derive(ledger, hdc.plain(WIDTH, ((0, WIDTH),), 1, 256)), ledger
+
+
+def test_random_features_part_what_no_line_parts():
+    """A plan with room takes them where heads without are no better than a guess, and as many as
+    fit; the extract answers as was measured."""
+    ground = gather(*ring())
+    chosen = plan_export(ground, Wish(RATE), ROOMY).chosen
+    alone = with_head(ground, chosen, shared=True)
+    assert chosen.random_count == 4096
+    assert chosen.answered > 0.95
+    assert alone.answered < 0.7
+    tight = plan_export(ground, Wish(RATE), Budget(chosen.flash_bytes - 1, 64 * KIB)).chosen
+    assert 0 < tight.random_count < 4096
+    assert tight.flash_bytes < chosen.flash_bytes
+    labels = np.array(tight.extract.labels)[decide(tight.extract, ground.rows).answer]
+    wanted = np.array([ground.concepts[concept][1] for concept in ground.own])
+    assert (labels == wanted).mean() > 0.95
 
 
 def test_a_plan_takes_the_best_that_fits(surveyed):

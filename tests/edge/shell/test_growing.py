@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import nas
 from edge.core import EdgeError, Enrol, GrowRequest, Install
 from edge.shell import growing
 from edge.shell.home import Home
@@ -102,10 +101,3 @@ def test_rolling_back_goes_one_version_at_a_time(home):
     assert home.store.adaptors() == {}
     with pytest.raises(EdgeError, match="no adaptor serves there"):
         growing.roll_back(home, "hall")
-
-
-def test_a_blueprint_is_spelled_without_what_is_usual():
-    """Only what sets a blueprint apart is said."""
-    full = nas.Blueprint("bottleneck", (0, 2), 8, 4, "relu", 2)
-    assert growing.spell(full) == "taps 0+2, width 8, rank 4, relu, depth 2"
-    assert growing.spell(nas.Blueprint("none", (1,))) == "taps 1"

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import textwrap
@@ -62,7 +63,7 @@ def test_creating_refuses_an_existing_file(path):
 def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
     """Where creating fails half way, the folder is as it was."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"edge.shell.store.{function}", fail)
@@ -351,3 +352,16 @@ def test_the_file_asks_for_full_durability(path):
         found = {n: pragma(store, n) for n in wanted}
     assert found == wanted
     assert sqlite3.sqlite_version_info >= (3, 27), "VACUUM INTO came with it"
+
+
+def test_nobody_else_can_read_what_is_known(tmp_path):
+    """The file and its copies belong to their owner alone, whatever the system's usual mode is."""
+    before = os.umask(0o022)
+    try:
+        with new_store(tmp_path / "k.db", [fact("a")]) as store:
+            store.backup(tmp_path / "copy.db")
+            names = ("k.db", "k.db-wal", "copy.db")
+            modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(modes, 0o600)

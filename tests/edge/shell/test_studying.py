@@ -7,6 +7,7 @@ from edge.core import ConfigError, EdgeError
 from edge.core.forecasting.cells import CELLS
 from edge.shell import studying
 from edge.shell.studying import study_recording
+from edge.shell.worker import COMMAND
 
 STEPS = 420
 
@@ -26,7 +27,7 @@ def test_a_network_of_ones_own_beats_the_shipped_one():
     assert result.reason == "better", result
     assert sum(result.own) < 0.9 * sum(result.start)
     assert beats
-    CELLS["cfc"](result.arrays)
+    CELLS["cfc"](result.arrays, 1)
 
 
 @pytest.mark.parametrize("steps", [0, 299])
@@ -45,6 +46,6 @@ def test_a_study_that_takes_too_long_is_ended():
 
 def test_a_study_that_breaks_says_why(monkeypatch):
     """A process that ends without an answer is an error with its last words."""
-    monkeypatch.setattr(studying, "COMMAND", (studying.COMMAND[0], "-c", "raise SystemExit('no')"))
+    monkeypatch.setattr(studying, "COMMAND", (COMMAND[0], "-c", "raise SystemExit('no')"))
     with pytest.raises(EdgeError, match="status 1 no"):
         study_recording(*recording())

@@ -75,7 +75,7 @@ def test_an_export_overwrites_nothing_and_leaves_nothing(tmp_path, monkeypatch):
         with pytest.raises(StateError, match="exists already"):
             transfer.export_facts(store, tmp_path / "e.npz")
 
-        def fail(*_: object) -> None:
+        def fail(*_: object, **_options: object) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(transfer, "place", fail)

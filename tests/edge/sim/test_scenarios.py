@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge import EdgeError
-from edge.sim.scenarios import expand_variants, load_scenario, parse_scenario
+from edge.sim.scenarios import Scenario, expand_variants, load_scenario, parse_scenario
 
 SMALL = {
     "title": "small",
@@ -70,7 +70,9 @@ def test_a_source_is_found_beside_the_scenario_then_in_the_data_folder(
         'title = "t"\n[domains.a]\nsource = "both.npz"\n[domains.b]\nsource = "there.npz"\n'
         '[domains.c]\nsource = "nowhere.npz"\n[[phases]]\ndomain = "a"\n'
     )
-    domains = load_scenario(beside / "s.toml").domains
+    scenario = load_scenario(beside / "s.toml")
+    assert isinstance(scenario, Scenario)
+    domains = scenario.domains
     assert domains["a"].source == str(beside / "both.npz")
     assert domains["b"].source == str(data / "there.npz")
     assert domains["c"].source == "nowhere.npz"

@@ -10,6 +10,8 @@ import pytest
 import encoder
 from edge.sim import build_world, run_scenario, simulate
 from edge.sim.faults import Chaos, Strike
+from edge.sim.recording import Recording
+from edge.sim.report import Report
 from edge.sim.scenarios import Scenario, parse_scenario
 from edge.sim.sweep import make_card
 
@@ -38,6 +40,13 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("features") / "features.npz"
     np.savez(path, features=np.concatenate(rows), labels=labels, domain=domains)
     return path
+
+
+def metrics_of(report: Report) -> list[tuple[int, object, str]]:
+    """Seed, metrics and digest of each run of a sweep over recordings."""
+    runs = [run for run in report.recordings if isinstance(run, Recording)]
+    assert len(runs) == len(report.recordings)
+    return [(run.seed, run.metrics, run.digest) for run in runs]
 
 
 def small(features: Path, **changes) -> Scenario:
@@ -165,16 +174,14 @@ def test_a_sweep_writes_a_report_and_resumes(features: Path, tmp_path: Path) -> 
         scenario, (1, 2), out=tmp_path, progress=lambda *progress: told.append(progress)
     )
     assert {what for what, _, _ in told} == {"simulating"}
-    assert [r.metrics for r in again.recordings] == [r.metrics for r in report.recordings]
+    assert metrics_of(again) == metrics_of(report)
 
 
 def test_jobs_do_not_change_metrics(features: Path) -> None:
     """The same runs in other processes give the same metrics, in the same order."""
     scenario = small(features)
     alone, together = (simulate(scenario, (1, 2), jobs=jobs) for jobs in (1, 2))
-    assert [(r.seed, r.metrics, r.digest) for r in alone.recordings] == [
-        (r.seed, r.metrics, r.digest) for r in together.recordings
-    ]
+    assert metrics_of(alone) == metrics_of(together)
 
 
 def test_ray_gives_the_same_metrics(features: Path) -> None:
@@ -186,7 +193,7 @@ def test_ray_gives_the_same_metrics(features: Path) -> None:
         alone, spread = (simulate(scenario, (1, 2), backend=name) for name in ("loky", "ray"))
     finally:
         ray.shutdown()
-    assert [r.metrics for r in alone.recordings] == [r.metrics for r in spread.recordings]
+    assert metrics_of(alone) == metrics_of(spread)
 
 
 def test_a_missing_ray_is_said_with_the_cure(features: Path, monkeypatch) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-import nas
 from edge.core import Growth
 from edge.sim.faults import Chaos, never
-from edge.sim.workshop import LATE_TIMES, Grower, Workshop, find_grower, spell
+from edge.sim.workshop import LATE_TIMES, Grower, Workshop, find_grower
 from tests.growers import accept, refuse_unmeasured
 from tests.workers import a_job
 
@@ -87,13 +86,6 @@ def test_what_was_not_measured_has_no_number() -> None:
     found.hear(Growth("home", "refused", 0, detail="nothing fits"))
     (only,) = found.episodes
     assert (only.state, only.reason, only.accuracy) == ("refused", "nothing fits", None)
-
-
-def test_a_blueprint_is_spelt_in_a_few_words() -> None:
-    """The kind comes first, and what is not used is left out."""
-    text = spell(nas.Blueprint("lowrank", (0, 2), rank=8, activation="relu"))
-    assert text == "lowrank taps 0,2 rank 8 relu"
-    assert spell(nas.Blueprint("linear", (1,), width=32)) == "linear taps 1 width 32"
 
 
 def test_without_torch_there_is_no_grower(monkeypatch: pytest.MonkeyPatch) -> None:

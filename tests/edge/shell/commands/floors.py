@@ -111,9 +111,10 @@ class Office:
             "ticket": 7,
         }
         topic = f"auricle/v1/gw1/command/{verb}"
-        return self.desk.receive(
-            Arrival(topic=topic, payload=payload, **(given | more)), Address("command", verb)
-        )
+        arrival = Arrival(topic=topic, payload=payload, **(given | more))
+        taken = self.desk.receive(arrival, Address("command", verb))
+        assert isinstance(taken, Order)
+        return taken
 
     def ask(self, verb: str, name: str = "c1", **fields: Any) -> Response:
         """Send a command; its one answer."""

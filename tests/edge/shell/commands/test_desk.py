@@ -157,12 +157,11 @@ def test_a_full_journal_refuses(office: Office, monkeypatch):
 
 def test_commands_of_the_loop_and_of_the_home(office: Office):
     """Pause and resume, rebirth, reload, adaptors, candidates, grow and rollback."""
-    office.ask("pause", "p")
-    assert office.floor.paused
-    office.ask("resume", "r")
-    assert not office.floor.paused
-    office.ask("pause", "p")
-    assert not office.floor.paused, "an old command redelivered changes nothing"
+    states = []
+    for verb, key in (("pause", "p"), ("resume", "r"), ("pause", "p")):
+        office.ask(verb, key)
+        states.append(office.floor.paused)
+    assert states == [True, False, False], "an old command redelivered changes nothing"
     assert office.ask("rebirth", "b").done
     assert office.floor.births == 1
     assert office.ask("reload", "l").body == {"did": ["nothing changed"]}

@@ -53,13 +53,14 @@ class Place:
         settings = FleetSettings("f", ("b",), **({"publish_after_s": 10.0} | changes))
         floor, folder = self.office.floor, self.office.home.folder
         place = (folder, Topics("a"), self.mouth)
-        self.member = Member(settings, "a", floor, *place, clock=lambda: self.now_s)
-        return self.member
+        made = Member(settings, "a", floor, *place, clock=lambda: self.now_s)
+        self.member = made
+        return made
 
     def bring(self, payload: bytes, device: str = "b") -> Gift | None:
         """Bring a message on a device's topic, and let it be adopted."""
         arrival = Arrival("t", payload, True, "", b"", None, (), 3)
-        gift = self.member.receive(arrival, Address("contribution", device, "f"))
+        gift: Gift | None = self.member.receive(arrival, Address("contribution", device, "f"))
         if gift is not None:
             self.member.adopt(gift)
         return gift

@@ -141,7 +141,7 @@ def test_learn_here_answer_there_forget_here_gone_there(place: tuple[Path, Seat]
 
     def answers() -> bool:
         said = decide(seat, "south", f"q{time.monotonic_ns()}", rows[-1])
-        return said["guess"] == "b"
+        return bool(said["guess"] == "b")
 
     until(answers, "the south to answer from the sums of the north")
     before = revision_at(south, "north")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from edge.core import EdgeError
 from edge.shell.fleet import wire
 from edge.shell.fleet.wire import HEAD, read_contribution, write_contribution
+from edge.shell.sealed import seal
 from tests.worlds import World, fact
 
 KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -55,10 +56,10 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
     )
     bomb = zlib.compress(bytes(50_000_000))
     with pytest.raises(EdgeError, match="not the 10 bytes"):
-        read_contribution(wire.seal(HEAD, head, bomb, None), {})
+        read_contribution(seal(HEAD, head, bomb, None), {})
     monkeypatch.setattr(wire, "ARRAYS_BYTES_MAX", 9)
     with pytest.raises(EdgeError, match="10 bytes, 9 are taken"):
-        read_contribution(wire.seal(HEAD, head, bomb, None), {})
+        read_contribution(seal(HEAD, head, bomb, None), {})
 
 
 @settings(max_examples=300, deadline=None)
