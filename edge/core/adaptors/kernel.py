@@ -123,7 +123,8 @@ def mark(transform: Transform, features: NDArray[np.uint8]) -> Landmarks:
     codes = np.ascontiguousarray(CODES[features[:, transform.columns]])
     lengths = [np.square(_rows(transform, codes[part])).sum(axis=1) for part in parts(len(codes))]
     factor, centre = transform.arrays["factor"], transform.arrays["centre"]
-    step, shift = np.asarray(factor / np.float32(STEPS)), np.asarray(factor * centre)
+    step = np.asarray(factor / np.float32(STEPS), np.float32)
+    shift = np.asarray(factor * centre, np.float32)
     return Landmarks(transform, codes, np.concatenate(lengths), step, shift)
 
 
