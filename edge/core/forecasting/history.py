@@ -67,7 +67,8 @@ class History:
     yet, so that what comes is no movement.  level: usual size.  age: samples since the last jump.
     dead: whether it jumped to nothing.  scale: what a joint jump multiplied the past by, or None.
     inputs: [C, len(INPUTS)], what networks see.  broken: whether a gap in time lies before it.
-    whole: whether every channel was known before and has a value now.
+    whole: whether every channel was known before and has a value now.  calm: samples in which no
+    channel can have jumped, up to this one.
     Cost: O(C) a step; memory: one season of courses.
     """
 
@@ -75,7 +76,7 @@ class History:
         self.channels = channels
         self.clock = Clock()
         self.broken = False
-        self.steps = 0
+        self.steps = self.calm = 0
         self.known = np.zeros(channels, bool)
         self.fresh = np.zeros(channels, bool)
         self.moved = np.zeros(channels, bool)
@@ -147,9 +148,11 @@ class History:
     def _note_jumps(self, size: Floats) -> None:
         """Mark channels that jumped: with others, or from or to nothing; others were unseen."""
         self.age += 1.0
+        self.calm += 1
         if (size > _MOVED_UNITS * self.unit).any():
             self.moved = self.moved | self._jumped(size)
         if self.moved is not self._still:
+            self.calm = 0
             self.age[self.moved] = 0.0
             self.increment[self.moved] = 0.0
 

@@ -52,7 +52,7 @@ class Mixing:
         np.abs(errors, out=errors)
         np.minimum(errors, _ERROR_MAX, out=errors)
         errors -= self.losses
-        errors *= self._pace * truth.due[:, None]
+        errors *= self._pace if truth.certain else self._pace * truth.due[:, None]
         self.losses += errors
 
     def _weigh(self) -> None:

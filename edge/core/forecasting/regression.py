@@ -70,11 +70,12 @@ class Regression:
             return
         weights, scales = self.weights[which], self.scales[which]
         errors = truth.target[which, None] - np.vecdot(weights, self.inputs.take(then, 0)[:, None])
-        errors *= due
+        if not truth.certain:
+            errors *= due
         size = np.abs(errors)
         change = np.minimum(size, _SPIKE * scales)
         change -= scales
-        change *= _SCALE * due
+        change *= _SCALE if truth.certain else _SCALE * due
         scales += change
         np.copysign(np.minimum(size, self._bounds * scales, out=size), errors, out=errors)
         weights += errors[..., None] * self.gains.take(then, 0)[:, None]

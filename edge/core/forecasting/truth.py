@@ -20,9 +20,9 @@ class Truth:
 
     target: float64 [H, C], movement of the course since then in units of then.  arrived: bool [H,
     C], whether a value has come; whole: whether all have.  due: whether it may be learned: no jump,
-    gap or missing value lies between.  then: int [H], rows of rings of `size` rows that hold that
-    sample; now: the row of this one.  flat_then, flat_now: the same for rings with a row for each
-    horizon.
+    gap or missing value lies between; certain: whether all may.  then: int [H], rows of rings of
+    `size` rows that hold that sample; now: the row of this one.  flat_then, flat_now: the same for
+    rings with a row for each horizon.
     """
 
     def __init__(self, channels: int, horizons: tuple[int, ...]) -> None:
@@ -37,7 +37,7 @@ class Truth:
         self.due = np.zeros((len(horizons), channels), bool)
         self.arrived = np.zeros((len(horizons), channels), bool)
         self._column, self._farthest = self.horizons[:, None], horizons[-1]
-        self.whole = False
+        self.whole = self.certain = False
         rows = (np.arange(self.size)[:, None] - self.horizons) % self.size
         self._rows, self._flat = list(rows), list(rows * len(horizons) + self._which)
 
@@ -53,14 +53,21 @@ class Truth:
         np.subtract(history.course, before[:, 0], out=target)
         target *= before[:, 1]
         np.minimum(np.maximum(target, -TARGET_MAX, out=target), TARGET_MAX, out=target)
-        np.greater_equal(history.age, self._column, out=self.due)
-        whole, self.whole = self.whole, history.all_fresh and self.since > self._farthest
+        self._see(history)
+        self.origins[self.now, 0] = history.course
+        self.origins[self.now, 1] = history.per_ripe_unit
+
+    def _see(self, history: History) -> None:
+        """Set which values have arrived, and which are due."""
+        whole, certain = self.whole, self.certain
+        self.whole = history.all_fresh and self.since > self._farthest
+        self.certain = self.whole and history.calm >= self._farthest
         if not (whole and self.whole):
             self.arrived[:] = history.fresh
             self.arrived &= self.since > self._column
+        if not (certain and self.certain):
+            np.greater_equal(history.age, self._column, out=self.due)
             self.due &= self.arrived
-        self.origins[self.now, 0] = history.course
-        self.origins[self.now, 1] = history.per_ripe_unit
 
     def state(self) -> State:
         """Return counters, and courses and units of the samples that wait."""

@@ -85,3 +85,17 @@ def test_mixing_follows_a_new_best() -> None:
         told.append(float(step()[0, 0]))
     assert abs(told[199]) < 0.1
     assert abs(told[310] - 10.0) < 0.1
+
+
+@pytest.mark.parametrize("seen", [20, 231, 232])
+def test_a_pool_of_many_channels_goes_on_from_its_state(seen: int) -> None:
+    """Where only every second sample teaches, one that was restored says the same to the bit."""
+    rows = 1000 + np.cumsum(np.random.default_rng(0).normal(size=(260, 18)), axis=0)
+    first, second = (FORECASTERS["pool"](Task(18, period=24)) for _ in range(2))
+    for row in rows[:seen]:
+        first.step(row, 300.0)
+    second.restore(first.state())
+    for row in rows[seen : seen + 20]:
+        one, other = (made.step(row, 300.0) for made in (first, second))
+        assert np.array_equal(one.point, other.point)
+        assert np.array_equal(one.high, other.high)
