@@ -65,7 +65,8 @@ def grow(job: GrowthJob, device: nas.Device | None = None) -> GrowthResult:
     doubtful = contradicted(serving.marks, parts)
     if doubtful:
         named = ", ".join(doubtful[:NAMED])
-        story.lines.append(f"{len(doubtful)} labels worth checking, these first: {named}")
+        count = "1 label" if len(doubtful) == 1 else f"{len(doubtful)} labels"
+        story.lines.append(f"{count} worth checking, these first: {named}")
     scored = [score_blueprint(one, train, job, parts) for one in found.blueprints]
     scored += [score_record(record, job, parts) for record in job.reusable]
     for candidate, proxy in zip(scored, found.scores, strict=False):

@@ -34,7 +34,7 @@ def grow(story: Story, domain: str) -> Iterator[Beat]:
     story.mark("adaptor" if episode.state == "serving" else "growth", f"{domain}: {episode.state}")
     yield from (Line(text) for text in episode.search if "score" not in text)
     yield from (Line(_trial(trial)) for trial in episode.trials)
-    yield _verdict(episode)
+    yield tell_verdict(episode)
 
 
 def route(story: Story, domains: tuple[str, str]) -> Routing:
@@ -60,13 +60,15 @@ def _trial(trial: Trial) -> str:
     return f"{trial.blueprint}: {read}"
 
 
-def _verdict(episode: Episode) -> Line:
+def tell_verdict(episode: Episode) -> Line:
+    """Say in one line what became of a growth."""
     took = "" if episode.seconds is None else f", after {episode.seconds:.1f} s"
     if episode.accuracy is None or episode.incumbent is None:
         return Line(f"{episode.reason}; the head goes on alone{took}", "bad")
     if episode.state == "serving":
-        tried = {trial.blueprint for trial in episode.trials}
-        how = "serves" if episode.blueprint in tried else "of another domain serves here, too"
+        tried = {(trial.blueprint, trial.accuracy) for trial in episode.trials}
+        mine = (episode.blueprint, episode.accuracy) in tried
+        how = "serves" if mine else "of another domain serves here, too"
         text = f"{episode.blueprint} {how}: {episode.accuracy:.1%}, without it"
         return Line(f"{text} {episode.incumbent:.1%}{took}", "good")
     text = f"without them {episode.incumbent:.1%}: no more than chance explains"
