@@ -27,6 +27,7 @@ FolderArgument = Annotated[
 def run(path: FolderArgument = HERE, home: HomeOption = HERE) -> None:
     """Serve: take measurements in, decide, and tell a broker, until stopped."""
     from .daemon.daemon import Daemon
+    from .footprint import quiet_collector
 
     daemon = Daemon(folder_of(path, home), output=sys.stdout.buffer)
 
@@ -39,6 +40,7 @@ def run(path: FolderArgument = HERE, home: HomeOption = HERE) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, lambda *_: daemon.ask_reload())
+    quiet_collector()
     daemon.run()
 
 
