@@ -49,7 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     given = os.environ.get("AURICLE_DATA")
     data = chosen.data or (Path(given) if given else None)
-    given_counts = {c: getattr(chosen, c) for c in COUNTS.get(chosen.name, ())}
+    given_counts = {
+        c.replace("-", "_"): getattr(chosen, c.replace("-", "_"))
+        for c in COUNTS.get(chosen.name, ())
+    }
     counted = {name: count for name, count in given_counts.items() if count is not None}
     flags = {"quick": True} if chosen.quick and chosen.name in QUICK else {}
     report = importlib.import_module(NAMES[chosen.name]).run(data, **counted, **flags)

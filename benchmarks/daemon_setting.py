@@ -75,7 +75,7 @@ def vectors(columns: int, count: int, seed: int = 0) -> list[str]:
     return ["[" + ",".join(map(repr, row)) + "]" for row in rows.tolist()]
 
 
-def make_home(folder: Path, port: int, columns: int) -> None:
+def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None:
     """Make a home that knows three classes, and serves one stream of vectors from a topic."""
     from edge import Label, Observation
     from edge.shell.growing import grow_due
@@ -83,7 +83,7 @@ def make_home(folder: Path, port: int, columns: int) -> None:
     from encoder import calibrate, open_model, vector_card
 
     random = np.random.default_rng(1)
-    rows = random.normal((np.arange(FACTS) % 3)[:, None] * 2.0, 1.0, (FACTS, columns))
+    rows = random.normal((np.arange(facts) % 3)[:, None] * 2.0, 1.0, (facts, columns))
     rows = rows.astype(np.float32)
     with open_model(vector_card(columns)) as model:
         create_home(folder, calibrate(model, list(rows)), "")

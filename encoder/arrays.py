@@ -62,6 +62,8 @@ def cut_windows(recording: ArrayLike, card: Card) -> Iterator[NDArray[np.float32
 def normalise(values: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     """`(values - mean) / scale` of the card, along the last axis; infinite where that is beyond
     float32."""
+    if not any(card.preparation.mean) and set(card.preparation.scale) == {1.0}:
+        return values
     mean = np.asarray(card.preparation.mean, dtype=np.float32)
     scale = np.asarray(card.preparation.scale, dtype=np.float32)
     with np.errstate(over="ignore"):
@@ -77,6 +79,8 @@ def into_layout(values: NDArray[np.float32], card: Card) -> NDArray[Any]:
     """One measurement in its natural layout as a contiguous batch of one in the graph's layout and
     dtype.  Integer inputs are rounded half to even and clipped to their range."""
     natural, layout = NATURAL_LAYOUTS[card.kind], card.input.layout
+    if layout == f"N{natural}" and values.dtype == card.input.dtype:
+        return np.ascontiguousarray(values[None])
     sizes = dict(zip(natural, values.shape, strict=True))
     kept = [axis for axis in layout if axis in sizes]
     squeezed = values.reshape([sizes[axis] for axis in natural if axis in kept])

@@ -88,7 +88,9 @@ class Model:
                 f"encoding with model {self.card.name!r}: its card has no quantiser",
                 "freeze one from sample data with `auricle encoder calibrate`",
             )
-        return Features(self.card.quantiser.quantise(self._raw(payload)))
+        levels = self.card.quantiser.quantise(self._raw(payload))
+        levels.setflags(write=False)
+        return Features(levels)
 
     def encode_batch(self, payloads: Iterable[object]) -> NDArray[np.uint8]:
         """Quantised features uint8 [n, width].  Raises like `encode`, naming the payload."""

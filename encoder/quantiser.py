@@ -64,7 +64,7 @@ class Quantiser:
         # A finite value over a tiny scale may overflow to infinity, which clips as it should.
         with np.errstate(over="ignore"):
             levels = np.rint(array / self.scale) + self.zero
-        return np.asarray(np.clip(levels, 0, LEVEL_MAX), dtype=np.uint8)
+        return np.asarray(np.minimum(np.maximum(levels, 0), LEVEL_MAX), dtype=np.uint8)
 
     def dequantise(self, levels: ArrayLike) -> NDArray[np.float32]:
         """float32 values [..., width] in the middle of each uint8 level."""

@@ -10,6 +10,7 @@ from .detector import (
     compare,
     decide,
     detect,
+    detect_each,
     detect_window,
     novelty,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "compare",
     "decide",
     "detect",
+    "detect_each",
     "detect_window",
     "novelty",
     "permute",

@@ -1,8 +1,10 @@
 """Verdicts: known or new, of which concept, at a false-alarm rate that was ordered."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, erfc, sqrt
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +125,32 @@ def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Compariso
     return Comparison(codes, found, only, distances, common, own)
 
 
+def detect_each(
+    codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01
+) -> list[tuple[Comparison, Verdict]]:
+    """What `compare` and `decide` say of each of several samples, all at once where the memory has
+    few concepts."""
+    keys = memory.keys
+    if len(keys) > MANY or len(codes) < 2 or not keys:
+        found = [compare(codes[row], memory, calibration) for row in range(len(codes))]
+        return [(one, decide(one, memory, calibration, rate)) for one in found]
+    distances = memory.distances(codes)
+    both = combine_on(distances[:, None], *calibration.both(memory), memory.geometry.votes)
+    domains = np.asarray([domain for domain, _ in keys])[both[:, 0].argmin(axis=1)]
+    verdicts: dict[int, Verdict] = {}
+    for domain in sorted(set(domains.tolist())):
+        rows = np.flatnonzero(domains == domain)
+        mine, scales, near = calibration.part(memory, domain)
+        samples = Samples(memory.geometry, codes[rows])
+        scores, places = join(distances[rows, mine], scales, samples, near)
+        for row, score, place in zip(rows.tolist(), scores.tolist(), places.tolist(), strict=True):
+            verdicts[row] = judge(keys[mine.start + place], score, calibration, rate)
+    return [
+        (Comparison(codes[row], keys, None, distances[row], *both[row]), verdicts[row])
+        for row in range(len(codes))
+    ]
+
+
 def decide(
     compared: Comparison, memory: Memory, calibration: Calibration, rate: float = 0.01
 ) -> Verdict:
@@ -205,15 +233,16 @@ def detect_window(
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    labels: dict[Key, int] = {}
+    labels = Counter(map(_KEY, verdicts))
     domains: dict[str, int] = {}
+    for (name, _), count in labels.items():
+        domains[name] = domains.get(name, 0) + count
+    # Not `sum`, which adds floats in another way from Python 3.12 on.
     total = 0.0
-    for verdict in verdicts:
-        key = verdict.domain, verdict.label
-        labels[key] = labels.get(key, 0) + 1
-        domains[key[0]] = domains.get(key[0], 0) + 1
-        total += verdict.deviation
-    domain = min(domains, key=lambda name: (-domains[name], name))
+    for deviation in map(_DEVIATION, verdicts):
+        total += deviation
+    most = max(domains.values())
+    domain = min(name for name, count in domains.items() if count == most)
     found = len(calibration.scores.get(domain, _NOTHING))
     shortfall = _shortfall(domain, found, rate)
     size = len(verdicts)
@@ -243,5 +272,7 @@ def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
     return NotAttainable(reason, needed, found)
 
 
+_KEY = attrgetter("domain", "label")
+_DEVIATION = attrgetter("deviation")
 _FAR = np.iinfo(np.int64).max
 _NOTHING: Ints = np.empty(0, dtype=np.int64)

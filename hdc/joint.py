@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from .codes import Codes
 from .geometry import Geometry
 from .integers import Ints
-from .neighbours import Exemplars, coordinates, nearest, nearest_to_one
+from .neighbours import Exemplars, Floats, coordinates, nearest, nearest_to_one
 from .scoring import combine, combine_one
+
+Columns = NDArray[np.intp]
 
 SHORTLIST: Final = 3
 """Concepts whose exemplars are looked at: the nearest by their means."""
@@ -35,7 +37,7 @@ class HeldOut:
     """Of samples that are themselves in the memory: the column each belongs to, [n], and how far
     the nearest other exemplar of it is, int64 [n, 2]."""
 
-    own: NDArray[np.intp]
+    own: Columns
     apart: Ints
 
 
@@ -50,7 +52,7 @@ class Samples:
 
 def join(
     distances: Ints, scales: Ints, samples: Samples, near: Near | None = None
-) -> tuple[Ints, NDArray[np.intp]]:
+) -> tuple[Ints, Columns]:
     """Lowest joint novelty int64 [n] and the column it is reached at, [n].
 
     distances: int64 [n, concepts, blocks] with scales [concepts, blocks, 2].
@@ -93,24 +95,38 @@ def join_one(
 def _with_neighbours(
     scores: Ints, distances: Ints, scales: Ints, samples: Samples, near: Near
 ) -> Ints:
+    """Scores [n, concepts] with exemplars, far off where these were not looked at: see `join_one`
+    for when they need not be."""
     count = min(SHORTLIST, scores.shape[1])
     short = np.argsort(scores, axis=1, kind="stable")[:, :count]
     columns, plane = coordinates(samples.geometry, samples.codes)
-    held_out = samples.held_out
-    votes = np.concatenate([samples.geometry.votes, np.asarray(VOTES, dtype=np.int64)])
     made = np.full(scores.shape, _FAR)
-    for column in np.unique(short).tolist():
-        rows = np.flatnonzero((short == column).any(axis=1))
-        found = np.broadcast_to(near.scales[column, :, 0], (len(rows), 2)).copy()
-        held = near.exemplars[column]
-        if held is not None:
-            apart = nearest(held, columns[rows], plane[rows])
-            found = np.where(apart < 0, found, apart)
-        if held_out is not None:
-            mine = held_out.own[rows] == column
-            found[mine] = held_out.apart[rows[mine]]
-        both = np.concatenate([distances[rows, column], found], axis=1)
-        made[rows, column] = combine(
-            both, np.concatenate([scales[column], near.scales[column]]), votes
-        )
+    left = np.arange(len(scores))
+    for turn in range(count):
+        if turn:
+            left = left[scores[left, short[left, turn]] <= made[left].min(axis=1)]
+        looked = short[left, turn]
+        for column in sorted(set(looked.tolist())):
+            rows = left[looked == column]
+            apart = _apart(column, rows, columns[rows], plane[rows], samples, near)
+            made[rows, column] = combine(
+                np.concatenate([distances[rows, column], apart], axis=1),
+                np.concatenate([scales[column], near.scales[column]]),
+                np.concatenate([samples.geometry.votes, np.asarray(VOTES, dtype=np.int64)]),
+            )
     return made
+
+
+def _apart(
+    column: int, rows: Columns, columns: Floats, plane: Floats, samples: Samples, near: Near
+) -> Ints:
+    """Distances int64 [rows, 2] to the nearest exemplar of a concept, the usual ones without."""
+    found = np.broadcast_to(near.scales[column, :, 0], (len(rows), 2)).copy()
+    held, held_out = near.exemplars[column], samples.held_out
+    if held is not None:
+        apart = nearest(held, columns, plane)
+        found = np.where(apart < 0, found, apart)
+    if held_out is not None:
+        mine = held_out.own[rows] == column
+        found[mine] = held_out.apart[rows[mine]]
+    return found

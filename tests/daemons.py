@@ -3,6 +3,7 @@ killed."""
 
 from __future__ import annotations
 
+import ctypes
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,10 @@ from tests.homes import new_home
 from tests.worlds import fact
 
 WAIT_S = 20.0
+READY_S = 120.0
+PR_SET_PDEATHSIG = 1
+DIE_WITH_PARENT = partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGKILL)
+"""Run in a daemon's process: it is killed when the tests end, however they do."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -84,16 +90,21 @@ class Process:
             self.log.open("ab") as log,
         ):
             manager.bind(str(place))
-            manager.settimeout(WAIT_S)
+            manager.settimeout(READY_S)
             self.process = subprocess.Popen(
                 [sys.executable, "-c", "from edge.shell.cli import main; main()", "run", folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, "NOTIFY_SOCKET": str(place), "OMP_NUM_THREADS": "1"},
+                preexec_fn=DIE_WITH_PARENT,  # noqa: PLW1509 - a call of C alone
             )
-            while b"READY=1" not in manager.recv(4096):
-                continue
+            try:
+                while b"READY=1" not in manager.recv(4096):
+                    continue
+            except TimeoutError:
+                self.process.kill()
+                raise AssertionError(f"it is not ready: {self.log.read_text('utf-8')}") from None
 
     def say(self, line: str) -> None:
         """Write a line to its standard input."""
@@ -106,7 +117,9 @@ class Process:
         assert self.process.stdout is not None
         told: dict[str, Any] = {"sequence": 0}
         while not told["sequence"]:
-            told = json.loads(self.process.stdout.readline())
+            line = self.process.stdout.readline()
+            assert line, f"it has ended: {self.log.read_text('utf-8')}"
+            told = json.loads(line)
         return told
 
     def kill(self) -> list[dict[str, Any]]:

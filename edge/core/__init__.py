@@ -51,10 +51,11 @@ from .events import (
     Wanted,
 )
 from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
+from .foresight import Model
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge, derive
 from .ledger import MemoryLedger
-from .runtime import Model, Runtime
+from .runtime import Runtime
 
 __all__ = [
     "Abandon",

@@ -121,11 +121,14 @@ class Openings:
             self._laid = None
 
     def drop(self, observation_ids: Iterable[str]) -> None:
-        """Take observations out: they are facts now, or forgotten."""
+        """Take observations out: they are facts now, or forgotten.  An opening without any is
+        none."""
         for observation_id in observation_ids:
-            for rows in self._rows.values():
+            for name, rows in tuple(self._rows.items()):
                 if rows.pop(observation_id, None) is not None:
                     self._laid = None
+                if not rows:
+                    del self._rows[name]
 
     def close(self, name: str) -> None:
         """Drop an opening."""

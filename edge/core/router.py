@@ -87,17 +87,24 @@ class Router:
                 f"{features.shape}",
                 "encode with the model that the ledger's facts come from",
             )
+        if len(self.domains) == 1:
+            return np.zeros((*features.shape[:-1], 1), np.float32)
         rows = np.subtract(features[..., slice(*self.span)], self.centre, dtype=np.float32)
         rows *= self.factor
         flat = rows.reshape(-1, rows.shape[-1])
-        found = flat @ self.weights
-        found += self.bias
-        if len(self.landmarks):
-            unsure = _leads(found) < self.lead
-            if unsure.any():
-                found[unsure] += _kernel(flat[unsure], self.landmarks, self.reach) @ self.votes
-        found *= np.float32(self.sharpness)
+        found = np.empty((len(flat), len(self.domains)), np.float32)
+        # Row by row: how a product of many rows is rounded depends on how many there are.
+        for at in range(len(flat)):
+            self._score(flat[at : at + 1], found[at : at + 1])
         return found.reshape(*rows.shape[:-1], -1)
+
+    def _score(self, row: Floats, made: Floats) -> None:
+        """Write the logits [1, domains] of one standardised row [1, columns]."""
+        np.matmul(row, self.weights, out=made)
+        made += self.bias
+        if len(self.landmarks) and _leads(made)[0] < self.lead:
+            made += _kernel(row, self.landmarks, self.reach) @ self.votes
+        made *= np.float32(self.sharpness)
 
 
 def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:

@@ -1,5 +1,7 @@
 """What the runtime remembers beside the ledger; a crash may cost all of it."""
 
+from collections.abc import Sequence
+
 import hdc
 
 from .config import Config
@@ -47,6 +49,22 @@ class Session:
             placed = hdc.decide(whole, ground.memory, ground.calibration, rate)
             near = whole.nearest()
         return Glance(key, codes, verdict, placed, near, learned)
+
+    def glance_each(
+        self, keys: Sequence[str], codes: hdc.Codes, known: Knowledge, ground: Ground
+    ) -> list[Glance]:
+        """`glance` at several observations, all at once."""
+        rate, calibration = self._config.false_alarm_rate, known.calibration()
+        inner = hdc.detect_each(codes, known.memory, calibration, rate)
+        whole = inner
+        if ground.learned is not None:
+            whole = hdc.detect_each(codes, ground.memory, ground.calibration, rate)
+        looks = []
+        for key, (mine, verdict), (every, placed) in zip(keys, inner, whole, strict=True):
+            learned = mine.nearest()
+            near = learned if every is mine else every.nearest()
+            looks.append(Glance(key, mine.codes, verdict, placed, near, learned))
+        return looks
 
     def next_domain(self, known: Knowledge) -> str:
         """Return a name for a domain that no domain, opening or stream has."""

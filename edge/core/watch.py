@@ -3,7 +3,8 @@
 The session state may be lost in a crash; verdict, route and answer do not depend on it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,27 @@ from .events import Decision, DriftAlarm, Message, Nominate, Observation
 from .facts import Fact, Selector
 from .knowledge import Knowledge
 from .nomination import Nomination
+from .openings import Ground
 from .recent import Seen
 from .session import Session
 from .streams import Glance, Stream
 from .tally import Served
 
 Features = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ahead:
+    """What was said of an observation before its turn: true as long as it lies on this ground.
+
+    logits: of the router, float32 [domains].
+    """
+
+    features: Features
+    ground: Ground
+    glance: Glance
+    logits: Floats
 
 
 class Watch:
@@ -38,13 +54,25 @@ class Watch:
         self._alarms = Alarms(config, self._session)
         self._nomination = Nomination(self._session)
 
+    def foresee(
+        self, keys: Sequence[str], rows: Sequence[Features], known: Knowledge
+    ) -> list[Ahead]:
+        """Say of observations, one at least, all at once, what does not depend on those before."""
+        features, ground = np.stack(rows), self._session.lay(known)
+        codes = known.geometry.project(features)
+        glances = self._session.glance_each(keys, codes, known, ground)
+        logits = known.router().logits(features) if known.learned else features[:, :0]
+        found = zip(rows, glances, logits, strict=True)
+        return [Ahead(row, ground, glance, route) for row, glance, route in found]
+
     def look(
-        self, event: Observation, features: Features, known: Knowledge
+        self, event: Observation, features: Features, known: Knowledge, ahead: Ahead | None = None
     ) -> Iterator[Message | Nominate]:
         """Yield the decision on an observation, then a drift alarm where one is raised or ends,
         then what is worth a label where that has changed.
 
-        features: uint8 [width].  The observation is kept for a late label.
+        features: uint8 [width].  ahead: what `foresee` said of it, which saves time and changes
+        nothing.  The observation is kept for a late label.
         """
         session = self._session
         if not known.memory.keys:
@@ -53,13 +81,18 @@ class Watch:
             return
         stream = session.streams.of(event.stream)
         ground = session.lay(known)
-        codes = known.geometry.project(features[None])
+        if ahead is not None and ahead.ground is not ground:
+            ahead = None
         if stream.version != session.version:
             stream.refresh(lambda g: session.glance(g.key, g.codes, known, ground), session.version)
-        glance = session.glance(event.key, codes, known, ground)
+        if ahead is not None:
+            glance = ahead.glance
+        else:
+            codes = known.geometry.project(features[None])
+            glance = session.glance(event.key, codes, known, ground)
         stream.push(glance)
         window = self._judge(stream, known)
-        domain = self._route(stream, glance, features, known)
+        domain = self._route(stream, glance, features, known, ahead)
         guess = self._answer(glance, domain, features, known)
         session.recent.put(event.key, _seen(event, features, glance.placed.domain, guess))
         opening = self._alarms.turn(stream, window, known, ground)
@@ -113,14 +146,22 @@ class Watch:
         """Let late labels follow a renamed domain; True where anything waited for it."""
         return self._session.rename(old, new)
 
-    def _route(self, stream: Stream, glance: Glance, features: Features, known: Knowledge) -> str:
+    def _route(
+        self,
+        stream: Stream,
+        glance: Glance,
+        features: Features,
+        known: Knowledge,
+        ahead: Ahead | None,
+    ) -> str:
         """Return the domain that a sample belongs to, in the light of its stream's last ones; the
         nearest where it is new.  The router judges between domains with facts here; one known by
         other devices' sums alone is where the detector says so."""
         if known.is_foreign(glance.verdict.domain):
             return glance.verdict.domain
         router = known.router()
-        routed = stream.trail.follow(router.domains, router.logits(features))
+        logits = router.logits(features) if ahead is None else ahead.logits
+        routed = stream.trail.follow(router.domains, logits)
         return glance.verdict.domain if glance.verdict.known is False else routed
 
     def _answer(self, glance: Glance, domain: str, features: Features, known: Knowledge) -> str:

@@ -14,6 +14,9 @@ from .cli_options import HERE, HomeOption, JsonOption
 if TYPE_CHECKING:
     from .checking import Finding
 
+END_S: Final = 5
+"""Seconds after which a daemon that was asked to end is ended by the kernel."""
+
 STYLES: Final = {"ok": "", "warning": "yellow", "error": "red"}
 
 FolderArgument = Annotated[
@@ -24,11 +27,20 @@ FolderArgument = Annotated[
 def run(path: FolderArgument = HERE, home: HomeOption = HERE) -> None:
     """Serve: take measurements in, decide, and tell a broker, until stopped."""
     from .daemon.daemon import Daemon
+    from .footprint import quiet_collector
 
     daemon = Daemon(folder_of(path, home), output=sys.stdout.buffer)
+
+    def stop(*_: object) -> None:
+        # Whatever hangs then (a reader that does not read, a disk that does not answer): the
+        # kernel ends it, and the next run finds what a crash leaves.
+        signal.alarm(END_S)
+        daemon.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.stop())
+        signal.signal(number, stop)
     signal.signal(signal.SIGHUP, lambda *_: daemon.ask_reload())
+    quiet_collector()
     daemon.run()
 
 

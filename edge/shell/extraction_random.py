@@ -23,6 +23,9 @@ Singles = NDArray[np.float32]
 COUNTS: Final = (4096, 3072, 2048, 1536, 1024, 768, 512, 256)
 """Random features that are tried, a whole number of rounds of each."""
 
+COLUMNS_MAX: Final = 4_352
+"""Features and random ones together: what solving costs grows with the cube of it."""
+
 PENALTIES: Final = (0.003, 0.03, 0.3)
 """Weight decays a fact, columns having a spread of 1; the one that answers most of the facts held
 out is taken."""
@@ -47,14 +50,21 @@ class RandomHeads:
     def __init__(self, facts: Batch, held: AbstractSet[str], seed: int) -> None:
         rows = facts.features
         padded = bridge.power_of_two(rows.shape[1])
-        self.rounds = tuple(dict.fromkeys(n // padded for n in COUNTS if n >= padded))
+        most = COLUMNS_MAX - rows.shape[1]
+        self.rounds = tuple(dict.fromkeys(n // padded for n in COUNTS if padded <= n <= most))
         self.labels = tuple(sorted(set(facts.labels)))
         self._width, self._padded = rows.shape[1], padded
         self._base = _base(rows, seed, self.rounds[0] if self.rounds else 0, padded)
         self.answers: dict[tuple[int, bool], NDArray[np.str_]] = {}
         self._solved: dict[tuple[int, bool], tuple[Reals, Reals]] = {}
         self._penalties: dict[int, float] = {}
-        if self.rounds:
+        self._given: tuple[Batch, AbstractSet[str]] | None = (facts, held)
+
+    def _sum_once(self) -> None:
+        """What costs most, put off until a head is asked for."""
+        if self._given is not None:
+            facts, held = self._given
+            self._given = None
             self._sum(facts, np.array([name in held for name in facts.ids]))
 
     def _sum(self, facts: Batch, held: NDArray[np.bool_]) -> None:
@@ -92,6 +102,7 @@ class RandomHeads:
     ) -> tuple[bridge.HeadPart, bridge.RandomPart]:
         """A head and the random features of `rounds` rounds beside it, in integers.  labels: those
         of the extract, in order.  trial: solved without the facts that were held out."""
+        self._sum_once()
         weights, bias = self._solve(rounds, trial=trial)
         linear, added = weights[:, : self._width], weights[:, self._width :]
         most = np.maximum(np.abs(added).max(axis=0), TINY)

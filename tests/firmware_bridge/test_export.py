@@ -10,9 +10,11 @@ from firmware_bridge.export import REACH, check
 from tests.extracts import PLAIN, extract_of
 
 WHOLE = extract_of(PLAIN)
+MIXED = extract_of(replace(PLAIN, random=True))
 HEAD = next(head for head in WHOLE.heads if head is not None)
 assert WHOLE.columns is not None
 assert WHOLE.plane is not None
+assert MIXED.random is not None
 
 
 def with_head(**changed):
@@ -20,7 +22,18 @@ def with_head(**changed):
     return replace(WHOLE, heads=(replace(HEAD, **changed), *WHOLE.heads[1:]))
 
 
+def with_random(**changed):
+    """An extract with other random features."""
+    return replace(MIXED, random=replace(MIXED.random, **changed))
+
+
 BAD = {
+    "random features": replace(MIXED, heads=(MIXED.heads[0], None)),
+    "random weights": with_random(weights=MIXED.random.weights[:, 1:]),
+    "shifts of random weights": with_random(shifts=MIXED.random.shifts + 16),
+    "shifts of random features": with_random(shift=32),
+    "random scores": with_random(unit=24),
+    "means of random features": with_random(means=MIXED.random.means + 256),
     "bits": replace(WHOLE, bits=100),
     "tap": replace(WHOLE, tap=(3, 3)),
     "concepts": replace(WHOLE, concepts=WHOLE.concepts[::-1]),

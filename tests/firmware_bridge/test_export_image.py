@@ -14,6 +14,7 @@ from firmware_bridge import ExportError, decide, decided_words, pack_extract, ra
 from firmware_bridge.export_reader import unpack
 from tests.extracts import PLAIN, Form, extract_of, forms, samples_of
 
+RANDOM = replace(PLAIN, random=True)
 ERRORS_OF_OPEN = {10, 11, 12, 13}
 """Exit statuses of the test program where C refuses an extract, or it needs too much memory."""
 
@@ -53,16 +54,19 @@ def test_damaged_words_are_refused():
             unpack(short)
 
 
-def test_c_never_reads_outside_an_extract(detector: Path, tmp_path: Path):
+@pytest.mark.parametrize("form", [PLAIN, RANDOM], ids=["plain", "random"])
+def test_c_never_reads_outside_an_extract(detector: Path, tmp_path: Path, form: Form):
     """Words changed at random, with their sum put right, are decided on or refused, within the
     sanitizers' bounds."""
-    image = np.frombuffer(pack_extract(extract_of(PLAIN)), "<u4").astype(np.uint32)
-    (tmp_path / "features.bin").write_bytes(samples_of(PLAIN).tobytes())
+    image = np.frombuffer(pack_extract(extract_of(form)), "<u4").astype(np.uint32)
+    (tmp_path / "features.bin").write_bytes(samples_of(form).tobytes())
+    table = range(int(image[24]), int(image[24]) + 8) if form.random else range(3, 24)
     chosen, refused = random.Random(7), 0
     for _ in range(150):
         words = image.copy()
         for _ in range(chosen.choice((1, 1, 2, 5))):
-            place = chosen.randrange(3, 24 if chosen.random() < 0.7 else len(words))
+            place = chosen.randrange(3, 25 if chosen.random() < 0.7 else len(words))
+            place = chosen.choice(table) if chosen.random() < 0.5 else place
             words[place] = chosen.choice(
                 (0, 1, 2**31, 2**32 - 1, len(words), chosen.getrandbits(10))
             )
@@ -75,10 +79,19 @@ def test_c_never_reads_outside_an_extract(detector: Path, tmp_path: Path):
     assert refused > 50
 
 
+def test_only_code_that_knows_random_features_opens_them():
+    """Their words begin otherwise, so that other code refuses them as no extract."""
+    assert pack_extract(extract_of(RANDOM))[:4] == b"AUR2"
+    assert pack_extract(extract_of(PLAIN))[:4] == b"AUR1"
+
+
 def test_ram_is_what_the_parts_take():
     """Features, hypervector, half a word for each padded feature, a little for the last stages."""
     form = Form(64, 0, 2048, 2, 1, columns=False, plane=False, wide=False, seed=1)
     assert ram_bytes(extract_of(form)) == 64 + 256 + 4 * 32 + 8
+    random = extract_of(replace(form, random=True))
+    assert random.random is not None
+    assert ram_bytes(random) == 64 + 256 + 4 * (64 + 2)
 
 
 def test_a_head_that_domains_share_is_stored_once():

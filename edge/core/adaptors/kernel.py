@@ -33,11 +33,16 @@ JITTER: Final = 1e-3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks:
-    """Facts to compare samples with: codes uint8 [m, read], lengths float32 [m] once scaled."""
+    """Facts to compare samples with: codes uint8 [m, read], lengths float32 [m] once scaled.
+
+    step, shift: float32 [read], a sixteenth of each column's factor, and its scaled centre.
+    """
 
     transform: Transform
     codes: NDArray[np.uint8] = field(repr=False)
     lengths: Floats = field(repr=False)
+    step: Floats = field(repr=False)
+    shift: Floats = field(repr=False)
 
     def rows(self, span: slice) -> Floats:
         """Return some landmarks as samples are seen: float32 [k, read]."""
@@ -45,16 +50,15 @@ class Landmarks:
 
     def near(self, rows: Floats, span: slice = slice(None)) -> Floats:
         """Return exp(-squared distance) of rows float32 [..., read] to landmarks [..., k]."""
-        arrays = self.transform.arrays
-        codes, factor = self.codes[span], arrays["factor"]
-        scaled = rows * (factor / np.float32(STEPS))
+        codes = self.codes[span]
+        scaled = rows * self.step
         apart = np.empty((*rows.shape[:-1], len(codes)), np.float32)
         buffer = np.empty((BLOCK, codes.shape[1]), np.float32)
         for at in range(0, len(codes), BLOCK):
             block = buffer[: len(codes[at : at + BLOCK])]
             block[...] = codes[at : at + BLOCK]
             apart[..., at : at + BLOCK] = scaled @ block.T
-        shared = rows @ (factor * arrays["centre"]) + np.float32(0.5) * np.square(rows).sum(-1)
+        shared = rows @ self.shift + np.float32(0.5) * np.square(rows).sum(-1)
         apart -= shared[..., None]
         apart *= 2
         apart -= self.lengths[span]
@@ -118,7 +122,10 @@ def mark(transform: Transform, features: NDArray[np.uint8]) -> Landmarks:
     """Make landmarks of uint8 features [m, width]."""
     codes = np.ascontiguousarray(CODES[features[:, transform.columns]])
     lengths = [np.square(_rows(transform, codes[part])).sum(axis=1) for part in parts(len(codes))]
-    return Landmarks(transform, codes, np.concatenate(lengths))
+    factor, centre = transform.arrays["factor"], transform.arrays["centre"]
+    step = np.asarray(factor / np.float32(STEPS), np.float32)
+    shift = np.asarray(factor * centre, np.float32)
+    return Landmarks(transform, codes, np.concatenate(lengths), step, shift)
 
 
 def lowest(ids: tuple[str, ...], count: int) -> NDArray[np.intp]:

@@ -36,6 +36,9 @@ from .teller import Mouth, Teller
 TURN_S: Final = 0.004
 """Longest that one turn works on observations before the broker gets its turn."""
 
+TOGETHER_MAX: Final = 64
+"""Observations that are decided together, of those that cost little."""
+
 WAIT_S: Final = 0.5
 TEND_S: Final = 1.0
 FLAWS_A_SECOND: Final = 10
@@ -235,19 +238,37 @@ class Loop:
 
     def _decide(self) -> None:
         until = time.monotonic() + TURN_S
-        while (measurement := self.intake.take()) is not None:
-            self._decide_on(measurement)
+        while waiting := self._take():
+            self._foresee(waiting)
+            for stream, event in waiting:
+                self._decide_on(stream, event)
             if time.monotonic() > until:
                 return
 
-    def _decide_on(self, measurement: Measurement) -> None:
-        stream = self.intake.streams.get(measurement.stream)
-        if stream is None:
-            return
+    def _take(self) -> list[tuple[Stream, Observation]]:
+        """Take the observations that wait, as many as are decided together: those that take long
+        one by one."""
+        taken: list[tuple[Stream, Observation]] = []
+        while len(taken) < TOGETHER_MAX and (measurement := self.intake.take()) is not None:
+            stream = self.intake.streams.get(measurement.stream)
+            if stream is None:
+                continue
+            taken.append((stream, self._event(stream, measurement)))
+            if not self.homes[stream.settings.home].foresees:
+                break
+        return taken
+
+    def _foresee(self, waiting: list[tuple[Stream, Observation]]) -> None:
+        for name in {stream.settings.home for stream, _ in waiting}:
+            slot = self.homes[name]
+            if slot.foresees:
+                slot.foresee([event for one, event in waiting if one.settings.home == name])
+
+    def _event(self, stream: Stream, measurement: Measurement) -> Observation:
         number, key = stream.number()
         given = measurement.given
         at_ns = self.clock.now_ns() if given.captured_at_ns is None else given.captured_at_ns
-        event = Observation(
+        return Observation(
             stream.name,
             number if given.sequence is None else given.sequence,
             at_ns,
@@ -256,6 +277,8 @@ class Loop:
             given.subject or stream.settings.subject,
             stream.settings.kind,
         )
+
+    def _decide_on(self, stream: Stream, event: Observation) -> None:
         try:
             told = self.homes[stream.settings.home].feed(event)
         except EdgeError as error:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import BinaryIO, Final
 
 from ..telemetry import Sent
+from ..telemetry.letters import LOST
 from ..telemetry.waking import Waker
 
 ROOM: Final = 1_000
@@ -24,6 +25,11 @@ class Printer:
         return not self.problem
 
     @property
+    def cuts(self) -> int:
+        """Nothing that was written is taken back."""
+        return 0
+
+    @property
     def room(self) -> int:
         """Messages that may be written now."""
         return 0 if self.problem else ROOM
@@ -42,6 +48,7 @@ class Printer:
                 self._output.flush()
         except (OSError, ValueError) as error:
             self.problem = f"standard output: {error}"
+            self._sent = [Sent(one.message_id, LOST) for one in self._sent]
         self._waker.wait(None, wait_s, reading=reading)
 
     def publish(self, _topic: str, payload: bytes, **_more: object) -> int | None:

@@ -31,6 +31,10 @@ class Mouth(Protocol):
         """True where messages can be published."""
 
     @property
+    def cuts(self) -> int:
+        """How many connections ended without a word from either side."""
+
+    @property
     def room(self) -> int:
         """Messages that may be published now."""
 
@@ -66,6 +70,7 @@ class Teller:
 
     def __init__(self, outbox: Outbox, wording: Wording, mouth: Mouth, clock: Clock) -> None:
         self.outbox, self.mouth = outbox, mouth
+        self._cuts = mouth.cuts
         self.refused = 0
         self.wording, self._clock = wording, clock
         self._owing = False
@@ -93,14 +98,16 @@ class Teller:
         self._owing = self._owing or kept
 
     def after(self, settle: Callable[[], None]) -> None:
-        """Have something done once all that was told so far is durable."""
+        """Have something done once all that was told so far is durable, or cannot be now."""
         self._settling.append(settle)
         self._owing = True
 
     def flush(self) -> None:
         """Make durable what has to be, and send what may be sent."""
-        if self._owing and self.outbox.commit():
-            self._owing = False
+        if self._owing:
+            self._owing = not self.outbox.commit()
+            # Where the disk fails this cannot wait: acknowledgements go in the order of arrivals,
+            # and one that is held back would hold back the observations behind it, too.
             settling, self._settling = self._settling, []
             for settle in settling:
                 settle()
@@ -130,6 +137,10 @@ class Teller:
                 self.outbox.refused(sent.message_id, "refused")
         if returned:
             self.outbox.returned(returned)
+        before, self._cuts = self._cuts, self.mouth.cuts
+        if self._cuts > before:
+            self.outbox.doubted()
+            self._owing = True
 
     def tell_losses(self) -> None:
         """Tell what was lost, where it can be told."""

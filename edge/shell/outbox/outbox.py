@@ -26,6 +26,11 @@ AGE_CHECK_S: Final = 10.0
 LATE_COMMITS: Final = 3
 """Commit intervals after which an entry that found no room is sent as a late one."""
 
+LATELY_S: Final = 2.0
+LATELY_BYTES_MAX: Final = 1 << 20
+"""What the broker has confirmed just now is remembered for so long, within so many bytes: a broker
+that dies may have confirmed what it had not saved."""
+
 UNNUMBERED_MAX: Final = 1_000
 """Entries that wait when further ones without a number are dropped."""
 
@@ -53,6 +58,8 @@ class Outbox:
         self._page: deque[Entry] = deque()
         self._cursor = 0
         self._flying: dict[int, Entry] = {}
+        self._lately: deque[tuple[int, Entry]] = deque()
+        self._lately_bytes = 0
         self._committed_ns = self._aged_ns = self._credited_ns = clock_ns()
         self._credit = 0.0
         self._shelf = Shelf(
@@ -154,7 +161,8 @@ class Outbox:
 
     def unsent(self, entry: Entry) -> None:
         """An entry found no room after all: it is due again."""
-        (self._page if entry.historical else self._unsent).appendleft(entry)
+        late = entry.historical and self._shelf.stored(entry)
+        (self._page if late else self._unsent).appendleft(entry)
 
     def acked(self, message_id: int) -> None:
         """The broker has a message."""
@@ -162,6 +170,21 @@ class Outbox:
         if entry is not None:
             self._shelf.counts["acked"] += 1
             self._shelf.settle(entry)
+            self._remember(entry)
+
+    def doubted(self) -> None:
+        """The broker was lost without a word: what it confirmed last is sent again, as late.
+        Receivers know the numbers."""
+        back = [entry for _, entry in self._lately]
+        self._lately.clear()
+        self._lately_bytes = 0
+        self.counts["doubted"] += len(back)
+        for entry in back:
+            entry.historical = True
+        self._shelf.restore(back)
+        unsent = [*self._unsent, *(entry for entry in back if not entry.kept)]
+        self._unsent.clear()
+        self._unsent.extend(sorted(unsent, key=_sequence))
 
     def refused(self, message_id: int, reason: str) -> None:
         """The broker will never take a message: its number is lost."""
@@ -228,6 +251,7 @@ class Outbox:
         wanted = set(keys)
         found = [entry for entry in self._shelf.waiting() if wanted.intersection(entry.keys)]
         self._keep_unsent(lambda entry: not wanted.intersection(entry.keys))
+        self._keep_lately(lambda entry: not wanted.intersection(entry.keys))
         if not self._shelf.erase(found):
             raise StateError(f"erasing from the outbox {self.path}: {self.failing}", HINT)
         return len(found)
@@ -300,6 +324,22 @@ class Outbox:
         self._keep_unsent(lambda entry: entry.sequence not in sequences)
         if any(entry.sequence in sequences for entry in self._page):
             self._rewind(self._page[0].sequence)
+
+    def _remember(self, entry: Entry) -> None:
+        """Remember what was confirmed, as long as what comes after it is not much younger."""
+        lately, now = self._lately, self._clock_ns()
+        lately.append((now, entry))
+        self._lately_bytes += entry.nbytes
+        before = now - int(LATELY_S * S)
+        while lately[0][0] < before or self._lately_bytes > LATELY_BYTES_MAX:
+            self._lately_bytes -= lately.popleft()[1].nbytes
+            if not lately:
+                return
+
+    def _keep_lately(self, wanted: Callable[[Entry], bool]) -> None:
+        kept = [one for one in self._lately if wanted(one[1])]
+        self._lately = deque(kept)
+        self._lately_bytes = sum(entry.nbytes for _, entry in kept)
 
     def _keep_unsent(self, wanted: Callable[[Entry], bool]) -> None:
         kept = list(filter(wanted, self._unsent))

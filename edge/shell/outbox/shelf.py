@@ -106,6 +106,13 @@ class Shelf:
             self._done[entry.sequence] = entry
             self._count(entry, -1)
 
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Take settled entries back: they wait again, as old as they are."""
+        back = {entry.sequence: entry for entry in entries if entry.sequence not in self._fresh}
+        # What is in memory alone is in the order of its numbers: a commit writes the first of them.
+        self._fresh = dict(sorted((self._fresh | back).items()))
+        self._fresh_bytes += sum(entry.nbytes for entry in back.values())
+
     def stored(self, entry: Entry) -> bool:
         """Say whether an entry that waits is on the disk."""
         return entry.sequence not in self._fresh

@@ -88,7 +88,8 @@ def numbers(values: object, kind: str) -> Any:
     array = np.asarray(values)
     if array.dtype.kind not in "iuf" or array.size > NUMBERS_MAX:
         raise ValueError(f"expected at most {NUMBERS_MAX} numbers in rows of equal length")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite then, and refused as that
+        return array.astype(np.float32)
 
 
 def _from_raw(stream: str, sent: Sent, body: bytes, given: Given) -> Measurement | Flaw:

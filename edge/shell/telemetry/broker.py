@@ -80,6 +80,12 @@ class Broker:
         return self._clock() - self._since
 
     @property
+    def cuts(self) -> int:
+        """How many connections ended without a word from either side: the broker may have died, and
+        forgotten what it confirmed last."""
+        return self.counters.cut
+
+    @property
     def room(self) -> int:
         """Messages that may be published now: what the broker and the settings allow, less those
         that are not answered yet."""
@@ -329,6 +335,7 @@ class Broker:
             self._fail(here.ending)
             return
         self.counters.disconnected += 1
+        self.counters.cut += not (here.ending_code or here.ending == "left")
         self.problem = here.ending
         self._backoff.held(self.since_s)
         self._since = self._clock()

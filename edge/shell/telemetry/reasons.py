@@ -17,7 +17,8 @@ REPEAT_S: Final = 60.0
 
 @dataclass(slots=True)
 class Counters:
-    """What a broker connection counted since the start; `reasons` by "PACKET: Name"."""
+    """What a broker connection counted since the start; `reasons` by "PACKET: Name".  cut: ended
+    without a word from either side."""
 
     published: int = 0
     answered: int = 0
@@ -29,6 +30,7 @@ class Counters:
     connected: int = 0
     connect_failed: int = 0
     disconnected: int = 0
+    cut: int = 0
     taken_over: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import socket
 import time
@@ -231,7 +232,8 @@ def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
 
 @needs_mosquitto
 def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
-    """Through a real broker; what is decided while it is dead comes late, and nothing is lost."""
+    """Through a real broker; what is decided while it is dead comes late, and nothing is lost; what
+    it had confirmed just before comes again, for it may have forgotten that."""
     with Mosquitto(tmp_path / "broker") as broker:
         more = (
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\nreconnect_s_min = 0.05\n'
@@ -251,15 +253,15 @@ def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
             here.until(lambda: not here.daemon.line.online)
             for number in range(5):
                 here.daemon.intake.offer(measure(number))
-            here.until(lambda: here.daemon.outbox.entries == 5)
+            here.until(lambda: here.daemon.outbox.entries == 6)
             ear.until(lambda: not ear.broker.online)
             broker.start()
             ear.online()
-            _both(here, ear, lambda: ear.broker.online and len(ear.arrivals) >= 6)
+            _both(here, ear, lambda: ear.broker.online and len(ear.arrivals) >= 7)
             told = [json.loads(one.payload) for one in ear.arrivals]
-            numbers = [one["sequence"] for one in told]
-            assert len(set(numbers)) == 6
-            assert [one["stream"] for one in told] == ["press"] + ["door"] * 5
+            assert len({one["sequence"] for one in told}) == 6
+            assert [one["historical"] for one in told if one["stream"] == "press"] == [False, True]
+            assert [one["stream"] for one in told].count("door") == 5
             assert not any(one["schema"].endswith("gap") for one in told)
 
 
@@ -309,3 +311,21 @@ def test_a_second_signal_hurries(tmp_path: Path):
     assert process.stop() < 5
     with Outbox(tmp_path / "outbox.db", OutboxSettings()) as left:
         assert left.losses == ()
+
+
+def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
+    """A reader that stands still holds the loop up, and not the end: five seconds after SIGTERM."""
+    process = Process(daemon_home(tmp_path, STDIN))
+    line = json.dumps(vector(1).tolist()).encode() + b"\n"
+    assert process.process.stdin is not None
+    os.set_blocking(process.process.stdin.fileno(), False)
+    # It stands still once both pipes and what is between are full.
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < 1.0:
+        try:
+            os.write(process.process.stdin.fileno(), line * 10)
+            quiet_since = time.monotonic()
+        except BlockingIOError:
+            time.sleep(0.01)
+    process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(8) == -signal.SIGALRM

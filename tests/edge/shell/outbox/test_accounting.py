@@ -45,6 +45,7 @@ class Accounting(RuleBasedStateMachine):
         self.real = storage.transaction
         self.broken = ""
         self.heard_now: set[int] = set()
+        self.gone: set[int] = set()
         storage.transaction = self._transaction
         self.heard: set[int] = set()
         self.lost: set[int] = set()
@@ -97,7 +98,7 @@ class Accounting(RuleBasedStateMachine):
             if entry.kept and entry.sequence:
                 self.promised.add(entry.sequence)
             assert entry.sequence not in self.forgotten
-            assert entry.sequence not in self.heard_now
+            assert entry.sequence not in self.heard_now | self.gone
             self.box.sent(entry, self.mid)
             if entry.sequence:
                 self.flying[self.mid] = entry
@@ -117,6 +118,13 @@ class Accounting(RuleBasedStateMachine):
         """The connection ends."""
         self.box.returned(list(self.flying))
         self.flying.clear()
+
+    @rule()
+    def doubt(self) -> None:
+        """The connection ends without a word: what was confirmed may come again."""
+        self.disconnect()
+        self.box.doubted()
+        self.heard_now.clear()
 
     @rule(seconds=st.floats(0.1, 40.0), online=st.booleans())
     def wait(self, seconds: float, online: bool) -> None:
@@ -145,6 +153,7 @@ class Accounting(RuleBasedStateMachine):
         except StateError:
             assert self.broken
         gone = {number: key for number, one in self.keys.items() if one == key}
+        self.gone |= gone.keys()
         self.forgotten |= {n: k for n, k in gone.items() if n not in self.heard}
 
     @rule(how=st.sampled_from(["before", "after"]))
@@ -174,6 +183,7 @@ class Accounting(RuleBasedStateMachine):
                 shutil.copy(part, to / part.name)
         self.flying.clear()
         self.heard_now.clear()
+        self.gone.clear()
         self.box = self._open(to / "outbox.db")
         waiting = self._waiting()
         kept = {n for n in self.promised if n not in self.heard and n not in self.forgotten}

@@ -49,9 +49,10 @@ def put(outbox: Outbox, *, kept: bool = False, keys: tuple[str, ...] = (), size:
 
 def send(outbox: Outbox, room: int = 100) -> list[Entry]:
     """Send what is due, under message ids equal to the numbers."""
-    found = list(outbox.due(room))
-    for entry in found:
+    found = []
+    for entry in outbox.due(room):
         outbox.sent(entry, entry.sequence)
+        found.append(entry)
     return found
 
 
@@ -124,6 +125,33 @@ def test_a_clean_end_loses_nothing(outbox: Outbox, clock: Clock):
         assert again.take() == numbers[-1] + 1
         clock.pass_s(1)
         assert [e.sequence for e in send(again)] == numbers
+
+
+def test_what_was_confirmed_just_before_the_broker_died_is_sent_again(outbox: Outbox, clock: Clock):
+    """As late, with its number, in order and before what comes next; what was confirmed longer
+    before, or forgotten meanwhile, is not.  How long the silence went on does not count."""
+    for _ in range(2):
+        old = put(outbox)
+    kept, secret, young = put(outbox, kept=True), put(outbox, keys=("a",)), put(outbox)
+    assert outbox.commit()
+    send(outbox)
+    outbox.acked(old)
+    clock.pass_s(3)
+    for number in (kept, secret, young):
+        outbox.acked(number)
+    outbox.forget({"a"})
+    waits = put(outbox)
+    clock.pass_s(60)
+    outbox.returned()
+    outbox.doubted()
+    outbox.doubted()
+    assert outbox.commit()
+    clock.pass_s(1)
+    sent = {entry.sequence: entry.historical for entry in send(outbox)}
+    assert sent == {1: True, kept: True, young: True, waits: False}
+    for number in sent:
+        outbox.acked(number)
+    assert outbox.entries == 0
 
 
 def test_over_the_limit_the_oldest_decisions_go_and_are_told(outbox: Outbox):

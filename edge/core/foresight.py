@@ -1,0 +1,60 @@
+"""Looking at several waiting observations at once, before the turn of each.
+
+Many small products cost more than one large one.  What an observation shows by itself is worked out
+together with that of its neighbours; what depends on those before it stays for its own turn.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import encoder
+
+from .events import Observation, Rejected
+from .knowledge import Knowledge
+from .watch import Ahead, Watch
+
+
+class Model(Protocol):
+    """What the runtime needs of an encoder: `encoder.Model`, or one that replays features."""
+
+    @property
+    def card(self) -> encoder.Card:
+        """The card: fingerprint, taps, quantiser."""
+
+    def encode(self, payload: object) -> encoder.Features:
+        """Turn a payload into uint8 features; raises encoder.EncoderError for a bad one."""
+
+
+class Foresight:
+    """Observations with what was said of them already, until their turn or the next look."""
+
+    def __init__(self, model: Model, watch: Watch) -> None:
+        self._model, self._watch = model, watch
+        # With each the event itself, so that its id stays its own.
+        self._ahead: dict[int, tuple[Observation, Ahead]] = {}
+
+    def look(self, events: Sequence[Observation], known: Knowledge) -> None:
+        """Look at observations that come next; what was said of others before is dropped."""
+        given = [(event, self._encode(event)) for event in events if event.kind == "sample"]
+        seen = [(event, found) for event, found in given if isinstance(found, np.ndarray)]
+        self._ahead = {}
+        if seen and known.memory.keys:
+            keys, rows = [event.key for event, _ in seen], [features for _, features in seen]
+            ahead = self._watch.foresee(keys, rows, known)
+            for (event, _), one in zip(seen, ahead, strict=True):
+                self._ahead[id(event)] = event, one
+
+    def take(self, event: Observation) -> tuple[NDArray[np.uint8] | Rejected, Ahead | None]:
+        """Return the features of an observation, uint8 [width], or why there are none, and what was
+        said of it ahead."""
+        _, ahead = self._ahead.pop(id(event), (None, None))
+        return (self._encode(event) if ahead is None else ahead.features), ahead
+
+    def _encode(self, event: Observation) -> NDArray[np.uint8] | Rejected:
+        try:
+            return self._model.encode(event.payload).values
+        except encoder.EncoderError as error:
+            return Rejected(event.key, error.message, error.hint)
