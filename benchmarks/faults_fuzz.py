@@ -212,9 +212,9 @@ class Fuzzer:
                 pass
         return made
 
-    def _bent(self, body: bytes) -> bytes:
+    def _bent(self, whole: bytes) -> bytes:
         """The bytes as they are, mostly; or cut, changed, doubled, or nothing of them."""
-        body = bytearray(body)
+        body = bytearray(whole)
         match self.chance.randrange(10):
             case 0:
                 del body[self.chance.randrange(len(body) + 1) :]
