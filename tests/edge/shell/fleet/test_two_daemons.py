@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-import encoder
 from edge import Store
 from edge.core import MemoryLedger, Runtime
 from edge.shell.commands.keys import make_key
@@ -173,12 +172,11 @@ def never_had_it(north: Path, south: Path) -> str:
         return fresh.digest()
 
 
-def test_the_example_runs():
+def test_the_example_runs(source):
     """`python examples/fleet/fleet.py` tells its story to the end."""
-    root = Path(encoder.__file__).parent.parent
     done = subprocess.run(
-        [sys.executable, root / "examples/fleet/fleet.py"],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        [sys.executable, source / "examples/fleet/fleet.py"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=180,
