@@ -139,7 +139,7 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
 
 def daemon_command(home: Path) -> list[str]:
     """The command that serves a home."""
-    code = "from edge.shell.cli import main; main()"
+    code = "from edge.shell.cli_entry import main; main()"
     return [*PYTHON, "-c", code, "run", str(home)]
 
 

@@ -88,6 +88,10 @@ class Memory:
         """A memory with the same sums that changes alone."""
         return Memory(self.geometry, dict(self._concepts), self._centres)
 
+    def part(self, domain: str) -> "Memory":
+        """A memory with the concepts of one domain alone, that changes alone."""
+        return Memory(self.geometry, {k: c for k, c in self._concepts.items() if k[0] == domain})
+
     def score(self, codes: Codes, scales: Ints | None = None, only: Columns | None = None) -> Ints:
         """How new the samples are to each concept, int64 [n, concepts], 1,024 a unit.
 

@@ -92,7 +92,13 @@ class Process:
             manager.bind(str(place))
             manager.settimeout(READY_S)
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from edge.shell.cli import main; main()", "run", folder],
+                [
+                    sys.executable,
+                    "-c",
+                    "from edge.shell.cli_entry import main; main()",
+                    "run",
+                    folder,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

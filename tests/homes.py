@@ -73,7 +73,7 @@ def run_json(*words: object) -> Any:
 
 def command(*words: object) -> list[str]:
     """The command that runs a verb in a process of its own."""
-    code = "from edge.shell.cli import main; main()"
+    code = "from edge.shell.cli_entry import main; main()"
     return [sys.executable, "-c", code, *(str(word) for word in words)]
 
 

@@ -75,7 +75,7 @@ class Ground:
         The geometric mean over samples and blocks, hypervectors counting as much as all fitted
         blocks together: ratios need no scale, and one surveyed elsewhere says little here.
         """
-        memory, named = self.memory.copy(), np.array(labels)
+        memory, named = self.memory.part(home), np.array(labels)
         kinds = sorted(set(named.tolist()))
         for label in kinds:
             memory.add(APART, label, samples[named == label])

@@ -1,17 +1,12 @@
 """The command line: `auricle VERB`.  docs/cli.md documents every verb."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-import encoder
-import hdc
 from firmware_bridge import BridgeError
 
-from ..core import EdgeError
 from . import (
     actions,
     cli_bridge,
@@ -31,6 +26,7 @@ from . import (
     views,
 )
 from .cli_options import HERE, HomeOption, JsonOption
+from .cli_verbs import Verbs
 from .home import Home, create_home
 
 ORDER = (
@@ -40,35 +36,21 @@ ORDER = (
     "export-c", "bridge", "simulate",
 )  # fmt: skip
 """The verbs as one comes to use them."""
-INTERRUPTED = 130
 
 
-class Verbs(TyperGroup):
-    """Lists the verbs in the order of use, and turns errors into two lines and exit status 1."""
+class AllVerbs(Verbs):
+    """Lists the verbs in the order of use."""
+
+    errors = (*Verbs.errors, BridgeError)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the verbs, in order."""
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run a verb."""
-        try:
-            return super().invoke(ctx)
-        except (EdgeError, BridgeError, encoder.EncoderError, hdc.HdcError) as error:
-            views.show_error(error.message, error.hint)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            views.show_error(f"{error.filename or 'input or output'}: {error.strerror}", "")
-        except KeyboardInterrupt:
-            views.show_error("interrupted: what was reported done is kept, the rest is undone", "")
-            raise typer.Exit(INTERRUPTED) from None
-        raise typer.Exit(1)
-
 
 app = typer.Typer(
-    cls=Verbs,
+    cls=AllVerbs,
     name="auricle",
     no_args_is_help=True,
     add_completion=True,
@@ -76,14 +58,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Edge continual learning: what is learned is a sum, what is forgotten is gone.",
 )
-
-
-def main() -> None:
-    """Run the command line."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
 
 
 @app.callback(invoke_without_command=True)

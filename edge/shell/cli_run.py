@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from . import views
 from .cli_options import HERE, HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ def doctor(
 
 def _show(findings: "Iterable[Finding]", *, as_json: bool) -> None:
     """Show findings as they come; ends with status 1 where one is an error."""
+    from . import views
     from .daemon.logs import set_up_logs
 
     set_up_logs("error")

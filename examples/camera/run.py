@@ -118,7 +118,7 @@ def wait_until_empty(inbox: Path, daemon: subprocess.Popen[bytes]) -> int:
 
 def auricle(*words: object) -> list[str]:
     """The command line of this environment."""
-    code = "from edge.shell.cli import main; main()"
+    code = "from edge.shell.cli_entry import main; main()"
     return [sys.executable, "-c", code, *map(str, words)]
 
 
