@@ -24,6 +24,7 @@ def with_head(**changed):
 
 def with_random(**changed):
     """An extract with other random features."""
+    assert MIXED.random is not None
     return replace(MIXED, random=replace(MIXED.random, **changed))
 
 

@@ -91,8 +91,9 @@ def test_what_was_foreseen_before_a_label_is_not_used():
     rows = clouds((21,), 30, width=WIDE)
     seen = [Observation("s", at, at, row) for at, row in enumerate(rows)]
     lessons = [Label(f"s:{at}", "c", "d9") for at in range(20)]
+    before: list[Event] = [*seen[:20], *lessons[:-1]]
     for one in (world, other):
-        for event in [*seen[:20], *lessons[:-1]]:
+        for event in before:
             one.feed(event)
     world.runtime.foresee(seen[20:])
     for one in (world, other):
