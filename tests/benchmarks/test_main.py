@@ -1,0 +1,26 @@
+"""The command line of the benchmarks offers every count that a benchmark takes, and no other."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+from benchmarks.__main__ import COUNTS, NAMES, QUICK, main
+
+
+@pytest.mark.parametrize("name", sorted({*COUNTS, *QUICK}))
+def test_options_are_arguments_of_the_benchmark(name):
+    """What can be given on the command line arrives at `run`, and all sizes can be given."""
+    taken = set(inspect.signature(importlib.import_module(NAMES[name]).run).parameters)
+    offered = {count.replace("-", "_") for count in COUNTS.get(name, ())}
+    offered |= {"quick"} if name in QUICK else set()
+    assert taken - {"_data", "data", "seed", "folder"} == offered
+
+
+def test_an_unknown_benchmark_is_refused(capsys):
+    """A mistyped name is told beside those that there are."""
+    with pytest.raises(SystemExit):
+        main(["fault"])
+    assert "faults" in capsys.readouterr().err
