@@ -246,7 +246,8 @@ def verify(home: Home) -> Verified:
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What a home knows.  adaptors: domains that have one.  candidates: observations that wait for
-    a label."""
+    a label.  contributions: sums of other devices that take part, by device, with their revision.
+    """
 
     concepts: tuple[Count, ...]
     encoder: str
@@ -257,6 +258,7 @@ class Inspection:
     knowledge_digest: str
     adaptors: int
     candidates: int
+    contributions: dict[str, int]
     receipts: tuple[dict[str, object], ...]
     evictions: int
     file: str
@@ -276,6 +278,7 @@ def inspect(home: Home) -> Inspection:
         home.runtime.digest(),
         len(store.adaptors()),
         len(store.candidates()),
+        {device: one.revision for device, one in store.contributions().items()},
         store.receipts(),
         store.evictions(),
         str(store.path),

@@ -3,7 +3,7 @@
 import stat
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -18,7 +18,7 @@ from .home import open_encoder
 from .settings import SETTINGS, Settings, read_settings
 from .sources import HttpStream
 from .store import Store
-from .telemetry import Arrival, Letter, MqttSettings, Topics
+from .telemetry import Arrival, MqttSettings, Silence, Topics
 
 CONNECT_S: Final = 10.0
 PUMP_S: Final = 0.05
@@ -133,7 +133,7 @@ def meet_broker(mqtt: MqttSettings) -> Finding:
     place = f"{host}, port {port}"
     settings = msgspec.structs.replace(mqtt, client_id=f"auricle-check-{uuid.uuid4().hex[:8]}")
     settings = msgspec.structs.replace(settings, session_expiry_s=0)
-    broker = Broker(settings, "check", _ignore, _Silent())
+    broker = Broker(settings, "check", _ignore, Silence())
     broker.start()
     until = time.monotonic() + CONNECT_S
     while not (broker.online or broker.problem) and time.monotonic() < until:
@@ -148,25 +148,3 @@ def meet_broker(mqtt: MqttSettings) -> Finding:
 
 def _ignore(_arrival: Arrival) -> None:
     """Nobody is listening."""
-
-
-class _Silent:
-    """Says nothing of itself: nobody shall take a check for a device."""
-
-    def will(self) -> Letter | None:
-        return None
-
-    def hello(self) -> Iterable[Letter]:
-        return ()
-
-    def farewell(self) -> Iterable[Letter]:
-        return ()
-
-    def filters(self) -> Iterable[str]:
-        return ()
-
-    def hear(self, _arrival: Arrival) -> bool:
-        return False
-
-    def due(self, _now_s: float) -> Iterable[Letter]:
-        return ()

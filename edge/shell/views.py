@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -215,8 +215,9 @@ def show_inspection(shown: Inspection) -> None:
             ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),
             ("geometry", f"{shown.geometry[:12]} ({surveyed})"),
             ("knowledge digest", shown.knowledge_digest),
-            ("adaptors", f"{shown.adaptors} domains, see `auricle adaptors`"),
+            ("adaptors", f"in {_domains(shown.adaptors)}, see `auricle adaptors`"),
             ("candidates", f"{shown.candidates} observations worth a label"),
+            ("contributions", _listed(shown.contributions)),
             ("receipts", len(shown.receipts)),
             ("evictions", shown.evictions),
             ("file", f"{shown.file}, {shown.file_bytes} bytes"),
@@ -224,6 +225,16 @@ def show_inspection(shown: Inspection) -> None:
     )
     for receipt in shown.receipts:
         say(f"  {receipt['request_id']}: {receipt['facts_forgotten']} facts forgotten")
+
+
+def _domains(count: int) -> str:
+    return "1 domain" if count == 1 else f"{count} domains"
+
+
+def _listed(contributions: Mapping[str, int]) -> str:
+    """Say whose sums take part, and in which revision."""
+    named = (f"{device} (revision {number})" for device, number in sorted(contributions.items()))
+    return ", ".join(named) or "none"
 
 
 def show_merged(done: Merged) -> None:
