@@ -40,7 +40,6 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "paho",
                 "prometheus_client",
                 "safetensors",
-                "structlog",
             }
         ),
     ),

@@ -67,7 +67,7 @@ def doctor(
 def _show(findings: "Iterable[Finding]", *, as_json: bool) -> None:
     """Show findings as they come; ends with status 1 where one is an error."""
     from . import views
-    from .daemon.logs import set_up_logs
+    from .logs import set_up_logs
 
     set_up_logs("error")
     failed = False

@@ -13,9 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from ..core import StateError, TransportError
+from .logs import log
 
 SOCKET: Final = "auricle.sock"
 LINE_BYTES_MAX: Final = 1 << 20
@@ -26,8 +25,6 @@ ANSWER_S: Final = 15.0
 
 Ask = Callable[[bytes], bytes]
 """Answers a request; called from a thread of its own, may wait."""
-
-log = structlog.get_logger()
 
 
 class Control:

@@ -16,10 +16,10 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
-import structlog
 
 from ..core import StateError
 from .daemon.settings import HttpSettings
+from .logs import log
 from .metrics import CONTENT_TYPE, Metrics
 from .sources import Flaw, HttpStream, Sink, StreamSettings, decode, read_properties
 from .status import DaemonStatus
@@ -36,8 +36,6 @@ TYPES: Final = {
     "raw": ("application/octet-stream",),
 }
 """Content types by a stream's form."""
-
-log = structlog.get_logger()
 
 
 class Door:

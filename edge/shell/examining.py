@@ -18,7 +18,7 @@ from .outbox import PLAUSIBLE_NS
 from .settings import read_settings
 
 ROOMS: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
-PACKAGES: Final = ("numpy", "onnxruntime", "paho-mqtt", "msgspec", "structlog", "prometheus-client")
+PACKAGES: Final = ("numpy", "onnxruntime", "paho-mqtt", "msgspec", "prometheus-client")
 ROOM_BYTES_MIN: Final = 256 << 20
 MEMORY_BYTES_MIN: Final = 256 << 20
 FSYNCS: Final = 10

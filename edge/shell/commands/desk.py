@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from ...core import Ack, EdgeError, Growth, Message, Receipt, Rejected, StateError
 from ..bundles.carrying import import_bundle
@@ -18,6 +17,7 @@ from ..growing import list_adaptors
 from ..home import Home
 from ..journal import Answered, Command
 from ..labelling import waiting_at
+from ..logs import log
 from ..telemetry import Address, Arrival, Topics
 from .allowance import Allowance
 from .floor import Floor
@@ -33,8 +33,6 @@ from .requests import (
 )
 from .response import Response
 from .settings import CommandSettings
-
-log = structlog.get_logger()
 
 FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"})
 """Commands that only read: a repeated one is answered by what is true then."""

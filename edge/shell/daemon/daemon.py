@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import structlog
-
 from ...core import Actuate, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
 from ..fleet.member import Member
 from ..footprint import give_back
+from ..logs import log, set_up_logs
 from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
 from ..status import BrokerStatus, DaemonStatus
@@ -26,7 +25,6 @@ from .floor import DaemonFloor
 from .health import Checkup, brief
 from .homes import HomeSlot
 from .intake import Intake
-from .logs import set_up_logs
 from .loop import Loop
 from .notify import Notifier
 from .printer import Printer
@@ -45,8 +43,6 @@ TRIM_S: Final = 600.0
 """How often free memory is given back to the system, in seconds."""
 
 MEMORY: Final = "sources"
-
-log = structlog.get_logger()
 
 
 class Daemon:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from ...core import Actuate, EdgeError, Event, Message, Observation, StateError, Tick
 from ..home import Home
+from ..logs import log
 from ..settings import Settings
 
 RETRY_S: Final = (1.0, 60.0)
@@ -23,8 +22,6 @@ FAILURES_MAX: Final = 3
 _PARTS: Final = (
     *("encoder", "knowledge", "detector", "growth", "candidates", "bundles", "fleet", "forecast"),
 )
-
-log = structlog.get_logger()
 
 
 class HomeSlot:
@@ -185,7 +182,7 @@ class HomeSlot:
             home=self.name,
             reason=self.trouble,
             again_in_s=self._retry_s,
-            exc_info=None if isinstance(error, EdgeError) else error,
+            trace=None if isinstance(error, EdgeError) else error,
         )
         self._drop()
         self._retry_at = time.monotonic() + self._retry_s

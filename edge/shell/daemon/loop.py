@@ -11,8 +11,6 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final, Protocol
 
-import structlog
-
 from ...core import (
     Decision,
     DriftAlarm,
@@ -23,6 +21,7 @@ from ...core import (
     Rejected,
     StateError,
 )
+from ..logs import log
 from ..sources import Flaw, Measurement, decode, read_properties
 from ..sources.settings import Sent, TopicStream
 from ..telemetry import Address, Arrival, Topics
@@ -45,8 +44,6 @@ FLAWS_A_SECOND: Final = 10
 """Rejections of what could not be read that are told; all are counted."""
 
 NAMES_MAX: Final = 1_024
-
-log = structlog.get_logger()
 
 
 class Line(Mouth, Protocol):

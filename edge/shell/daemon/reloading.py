@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from ...core import ConfigError, EdgeError
 from ..durable import write_text
+from ..logs import set_up_logs
 from ..settings import SETTINGS, Settings, parse_settings, read_settings, read_text
 from .assembly import check_streams, filters_of, make_streams
-from .logs import set_up_logs
 
 if TYPE_CHECKING:
     from .daemon import Daemon

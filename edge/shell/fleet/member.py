@@ -6,20 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import structlog
-
 from ...core import EdgeError, Rejected
 from ..commands.floor import Floor
 from ..commands.keys import load_key, public_key
 from ..home import Home
+from ..logs import log
 from ..telemetry import Address, Arrival, Topics
 from .settings import FleetSettings
 from .wire import read_contribution, write_contribution
 
 RESTLESS: Final = 10
 """Times `publish_after_s` after which sums are published although facts go on changing."""
-
-log = structlog.get_logger()
 
 
 class Mouth(Protocol):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from ..logs import log
 from .measurement import Flaw, Measurement, Sink
 
 RETRY_S_MIN: Final = 1.0
@@ -116,8 +117,5 @@ class Puller:
 
     def _fail(self, why: str) -> None:
         if why != self._trouble:
-            # Loaded when it is needed: every verb reads the settings, which name the sources.
-            import structlog
-
-            structlog.get_logger().warning("source_failed", stream=self._stream, reason=why)
+            log.warning("source_failed", stream=self._stream, reason=why)
         self._trouble = why

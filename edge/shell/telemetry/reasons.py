@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
-
+from ..logs import log
 from .letters import REFUSED_MIN
 
 NO_SUBSCRIBERS: Final = 16
@@ -42,7 +41,6 @@ class Reasons:
         self._counters = counters
         self._clock = clock
         self._told: dict[str, float] = {}
-        self._log = structlog.get_logger("auricle.mqtt")
 
     def note(self, packet: str, code: int, name: str, topic: str) -> None:
         """Take a reason code of a packet in."""
@@ -56,8 +54,8 @@ class Reasons:
         now = self._clock()
         if now - self._told.get(event + about, -REPEAT_S) >= REPEAT_S:
             self._told[event + about] = now
-            self._log.error(event, **context)
+            log.error(event, **context)
 
     def tell(self, event: str, **context: object) -> None:
         """Log what went as it should."""
-        self._log.info(event, **context)
+        log.info(event, **context)
