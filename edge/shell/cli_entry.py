@@ -2,10 +2,8 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    import typer
+from pathlib import Path
+from typing import Final
 
 THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Where these say nothing else, products run on one thread: those of a decision are small, and
@@ -13,34 +11,32 @@ threads that wait for each other on a busy machine take many times longer than o
 
 
 def main() -> None:
-    """Run the command line.  A device waits for `auricle run`: it loads no other verb."""
+    """Run the command line.  A device waits for a plain `auricle run`: it loads no other verb, and
+    not what reads options and prints help."""
     for name in THREADS:
         os.environ.setdefault(name, "1")
-    if sys.argv[1:2] == ["run"]:
-        app = _serving()
-    else:
-        from .cli import app
     try:
-        app()
+        home = Path(os.environ.get("AURICLE_HOME") or ".")
+        match sys.argv[1:]:
+            case ["run"]:
+                _serve(home, home)
+            case ["run", folder] if folder and not folder.startswith("-"):
+                _serve(Path(folder), home)
+            case ["run", "--home", folder] if folder:
+                _serve(Path(folder), home)
+            case _:
+                from .cli import app
+
+                app()
     except KeyboardInterrupt:
-        from .cli_verbs import INTERRUPTED
+        from .complaints import INTERRUPTED
 
         sys.exit(INTERRUPTED)
 
 
-def _serving() -> "typer.Typer":
-    import typer
+def _serve(path: Path, home: Path) -> None:
+    from .complaints import complaining
+    from .serving import folder_of, serve
 
-    from .cli_run import run
-    from .cli_verbs import Verbs
-
-    app = typer.Typer(
-        cls=Verbs, name="auricle", rich_markup_mode=None, pretty_exceptions_enable=False
-    )
-    app.callback()(_nothing)
-    app.command()(run)
-    return app
-
-
-def _nothing() -> None:
-    """One verb among others keeps its name only where there is something above it."""
+    with complaining():
+        serve(folder_of(path, home))

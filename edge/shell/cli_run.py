@@ -1,7 +1,5 @@
 """Verbs of the daemon: `auricle run`, `check` and `doctor`."""
 
-import signal
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -9,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from .cli_options import HERE, HomeOption, JsonOption
+from .serving import folder_of, serve
 
 if TYPE_CHECKING:
     from .checking import Finding
-
-END_S: Final = 5
-"""Seconds after which a daemon that was asked to end is ended by the kernel."""
 
 STYLES: Final = {"ok": "", "warning": "yellow", "error": "red"}
 
@@ -25,22 +21,7 @@ FolderArgument = Annotated[
 
 def run(path: FolderArgument = HERE, home: HomeOption = HERE) -> None:
     """Serve: take measurements in, decide, and tell a broker, until stopped."""
-    from .daemon.daemon import Daemon
-    from .footprint import quiet_collector
-
-    daemon = Daemon(folder_of(path, home), output=sys.stdout.buffer)
-
-    def stop(*_: object) -> None:
-        # Whatever hangs then (a reader that does not read, a disk that does not answer): the
-        # kernel ends it, and the next run finds what a crash leaves.
-        signal.alarm(END_S)
-        daemon.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    signal.signal(signal.SIGHUP, lambda *_: daemon.ask_reload())
-    quiet_collector()
-    daemon.run()
+    serve(folder_of(path, home))
 
 
 def check(
@@ -81,9 +62,3 @@ def _show(findings: "Iterable[Finding]", *, as_json: bool) -> None:
             views.say(f"        hint: {one.hint}")
     if failed:
         raise typer.Exit(1)
-
-
-def folder_of(path: Path, home: Path) -> Path:
-    """Return the home that a verb was given: a folder, a file in it, or --home."""
-    given = path if path != HERE else home
-    return given.parent if given.is_file() else given

@@ -36,7 +36,7 @@ class Log:
         """Say what somebody should look at."""
         _say(logging.WARNING, event, fields)
 
-    def error(self, event: str, *, trace: BaseException | None = None, **fields: object) -> None:
+    def error(self, event: str, trace: BaseException | None = None, /, **fields: object) -> None:
         """Say what failed.  trace: the exception to show in full."""
         _say(logging.ERROR, event, fields, trace)
 

@@ -8,13 +8,18 @@ SHA-256, so that nothing is unsigned.  Without a key the signature is 64 zeros.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ..core import EdgeError
 from .commands.keys import SIGNATURE_BYTES, verifies
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 MANIFEST_BYTES_MAX: Final = 1 << 20
 LENGTH_BYTES: Final = 4
@@ -34,7 +39,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 M = TypeVar("M", bound=Manifest)
 
 
-def seal(head: bytes, manifest: M, body: bytes, key: Ed25519PrivateKey | None) -> bytes:
+def seal(head: bytes, manifest: M, body: bytes, key: "Ed25519PrivateKey | None") -> bytes:
     """Seal a body; its length and checksum in the manifest are filled in."""
     checked = msgspec.structs.replace(
         manifest, body_bytes=len(body), body_sha256=hashlib.sha256(body).hexdigest()
@@ -49,7 +54,7 @@ def unseal(
     raw: bytes,
     kind: type[M],
     signer: Callable[[M], str],
-    keys: Mapping[str, Ed25519PublicKey],
+    keys: "Mapping[str, Ed25519PublicKey]",
 ) -> tuple[M, bytes]:
     """Return manifest and body; raises EdgeError saying what is wrong with it.
 
@@ -75,7 +80,7 @@ def unseal(
 
 
 def _verify(
-    name: str, signature: bytes, signed: bytes, keys: Mapping[str, Ed25519PublicKey]
+    name: str, signature: bytes, signed: bytes, keys: "Mapping[str, Ed25519PublicKey]"
 ) -> None:
     key = keys.get(name)
     if key is None:

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 import hdc
 
@@ -16,12 +15,18 @@ from .health import Tried
 from .parcel import FILE_BYTES_MAX, Bundle, BundleHead, grown_of, read_bundle, write_bundle
 from .trials import Trial
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+
 FOLDER: Final = "bundles"
 """Where in a home bundles lie that commands may name."""
 
 
 def export_bundle(
-    home: Home, key: Ed25519PrivateKey, publisher: str, counter: int, now_ns: int
+    home: Home, key: "Ed25519PrivateKey", publisher: str, counter: int, now_ns: int
 ) -> bytes:
     """Make a bundle of a home's geometry, sums and serving adaptors."""
     known, device = home.runtime.knowledge, home.settings.device.known_as
@@ -89,7 +94,7 @@ def _file(folder: Path, name: str) -> bytes:
         ) from error
 
 
-def _keys(home: Home) -> dict[str, Ed25519PublicKey]:
+def _keys(home: Home) -> "dict[str, Ed25519PublicKey]":
     given = home.settings.bundles.keys
     return {name: public_key(text, name) for name, text in given.items()}
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from numpy.typing import NDArray
 
 import hdc
@@ -14,6 +13,12 @@ import nas
 from ...core import Contribution, EdgeError, Record
 from ..parcels import pack_arrays, unpack_arrays
 from ..sealed import Count, Manifest, Text, seal, unseal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 HEAD: Final = b"auricle-bundle-1\n"
 FILE_BYTES_MAX: Final = 256 << 20
@@ -63,7 +68,7 @@ def write_bundle(
     geometry: hdc.Geometry,
     sums: Arrays,
     records: tuple[Record, ...],
-    key: Ed25519PrivateKey,
+    key: "Ed25519PrivateKey",
 ) -> bytes:
     """Write a bundle."""
     arrays = {f"geometry/{name}": array for name, array in geometry.pack().items()}
@@ -73,7 +78,7 @@ def write_bundle(
     return seal(HEAD, head, pack_arrays(arrays), key)
 
 
-def read_bundle(raw: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Bundle:
+def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
     """Read a bundle; raises EdgeError saying what is wrong with it.  keys: of publishers."""
     if not keys:
         raise EdgeError("reading the bundle: no publisher is trusted", "see [bundles.keys]")

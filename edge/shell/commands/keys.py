@@ -1,6 +1,7 @@
 """Ed25519 keys and signatures (RFC 8032, by `cryptography`): operators sign, devices verify.
 
 A private key is a PKCS 8 file that only its owner can read; a public one is a line of text.
+`cryptography` is loaded with the first key: a device without keys starts without it.
 """
 
 import base64
@@ -8,21 +9,17 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from typing import TYPE_CHECKING, Final
 
 from ...core import ConfigError
 from ..durable import sync_folder
 from .settings import PREFIX, KeyText, key_bytes
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 SIGNATURE_BYTES: Final = 64
 PRIVATE_MODE: Final = 0o600
@@ -33,6 +30,9 @@ def make_key(path: Path) -> str:
 
     Raises ConfigError where the file exists already or cannot be made.
     """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     key = Ed25519PrivateKey.generate()
     body = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
@@ -55,8 +55,11 @@ def make_key(path: Path) -> str:
     return public_text(key)
 
 
-def load_key(path: Path) -> Ed25519PrivateKey:
+def load_key(path: Path) -> "Ed25519PrivateKey":
     """Load a private key; raises ConfigError for a file that others can read, or that is none."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
@@ -80,19 +83,25 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def public_text(key: Ed25519PrivateKey) -> str:
+def public_text(key: "Ed25519PrivateKey") -> str:
     """Return the public key of a private one as text for auricle.toml."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return PREFIX + base64.b64encode(raw).decode()
 
 
-def public_key(text: KeyText, where: str) -> Ed25519PublicKey:
+def public_key(text: KeyText, where: str) -> "Ed25519PublicKey":
     """Read a public key; raises ValueError naming `where` for text that is none."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     return Ed25519PublicKey.from_public_bytes(key_bytes(text, where))
 
 
-def verifies(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+def verifies(key: "Ed25519PublicKey", signature: bytes, message: bytes) -> bool:
     """Say whether a signature over a message is right."""
+    from cryptography.exceptions import InvalidSignature
+
     try:
         key.verify(signature, message)
     except InvalidSignature:

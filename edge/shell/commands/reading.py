@@ -6,14 +6,16 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from .keys import SIGNATURE_BYTES, public_key, verifies
 from .requests import COMMANDS, Envelope, Request, fields_of
 from .settings import CommandSettings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 SIGNED: Final = b"auricle-command-1\n"
 """What a signature is over: this, then the command's bytes."""
@@ -162,7 +164,7 @@ def open_envelope(payload: bytes) -> Envelope | Refusal | None:
         )
 
 
-def signed_by(key: Ed25519PublicKey, signature: str, payload: bytes) -> bool:
+def signed_by(key: "Ed25519PublicKey", signature: str, payload: bytes) -> bool:
     """Say whether a base64 signature over a command is a key's."""
     try:
         raw = base64.b64decode(signature, validate=True)

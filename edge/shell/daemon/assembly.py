@@ -1,7 +1,6 @@
 """Putting the daemon together from its settings."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -16,14 +15,6 @@ from ..telemetry.topics import encode
 from .stream import Stream
 
 OUTBOX: Final = "outbox.db"
-
-
-def program_version() -> str:
-    """Return the version of this program."""
-    try:
-        return version("auricle")
-    except PackageNotFoundError:
-        return "0"
 
 
 def check_streams(settings: Settings, folder: Path) -> None:

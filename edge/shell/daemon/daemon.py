@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from ... import __version__
 from ...core import Actuate, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
@@ -19,7 +20,7 @@ from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Topics, Wording
-from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
+from .assembly import OUTBOX, filters_of, make_streams, outputs_of, rooted
 from .clock import Clock
 from .floor import DaemonFloor
 from .health import Checkup, brief
@@ -81,7 +82,7 @@ class Daemon:
     def _build(self, output: BinaryIO | None) -> None:
         settings = self.settings
         device = settings.device.known_as
-        version = program_version()
+        version = __version__
         self.topics = Topics(device)
         self.clock = Clock(self.outbox.sure_ns)
         self.checkup = Checkup(device, version)
@@ -147,7 +148,7 @@ class Daemon:
         from ..telemetry import make_sparkplug
 
         mqtt = rooted(mqtt, self.folder)
-        return make_sparkplug(mqtt, device, program_version(), self._deciding(), self.clock.now_ns)
+        return make_sparkplug(mqtt, device, __version__, self._deciding(), self.clock.now_ns)
 
     def _deciding(self) -> list[str]:
         """The streams that decisions are made on."""
@@ -188,7 +189,7 @@ class Daemon:
         self.line.stop(FAREWELL_S)
         self.teller.hear()
         self.line.close()
-        self.line = self._make_line(None, program_version())
+        self.line = self._make_line(None, __version__)
         self.teller.mouth = self.loop.line = self.line
         self.line.subscribe(filters_of(self.settings, self.topics))
         self.line.start()

@@ -179,10 +179,10 @@ class HomeSlot:
         self.trouble = error.message if isinstance(error, EdgeError) else repr(error)[:200]
         log.error(
             "home_failed",
+            None if isinstance(error, EdgeError) else error,
             home=self.name,
             reason=self.trouble,
             again_in_s=self._retry_s,
-            trace=None if isinstance(error, EdgeError) else error,
         )
         self._drop()
         self._retry_at = time.monotonic() + self._retry_s

@@ -2,13 +2,17 @@
 
 import zlib
 from collections.abc import Mapping
-from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING, Final
 
 from ...core import Contribution, EdgeError
 from ..parcels import pack_arrays, unpack_arrays
 from ..sealed import Count, Manifest, Text, seal, unseal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 HEAD: Final = b"auricle-contribution-1\n"
 ARRAYS_BYTES_MAX: Final = 256 << 20
@@ -27,7 +31,7 @@ class Head(Manifest, frozen=True, kw_only=True):
     arrays_bytes: Count
 
 
-def write_contribution(one: Contribution, key: Ed25519PrivateKey | None) -> bytes:
+def write_contribution(one: Contribution, key: "Ed25519PrivateKey | None") -> bytes:
     """Write a contribution, signed where there is a key."""
     arrays = pack_arrays(one.arrays) if one.samples else b""
     head = Head(
@@ -42,7 +46,7 @@ def write_contribution(one: Contribution, key: Ed25519PrivateKey | None) -> byte
     return seal(HEAD, head, zlib.compress(arrays), key)
 
 
-def read_contribution(raw: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Contribution:
+def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Contribution:
     """Read a contribution; raises EdgeError saying what is wrong with it.  keys: by device; without
     any it need not be signed.  Its sums are checked where they are adopted."""
     head, body = unseal(HEAD, raw, Head, lambda one: one.device, keys)
