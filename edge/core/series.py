@@ -8,18 +8,20 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
 from .config import Config
-from .drift import DETECTORS, Change, ChangeDetector
 from .errors import StateError
 from .events import Changed, Forecasted, Observation, Rejected
 from .facts import Selector
-from .forecasting import FORECASTERS, Floats, Forecaster, State, Task
+from .forecasting import Floats, Forecaster, State, Task
+
+if TYPE_CHECKING:
+    from .drift import Change, ChangeDetector
 
 _DETECTOR = "joint"
 
@@ -31,7 +33,7 @@ class _Followed:
 
     names: tuple[str, ...]
     forecaster: Forecaster
-    detector: ChangeDetector
+    detector: "ChangeDetector"
     from_ns: int
     until_ns: int
     subjects: set[str]
@@ -160,6 +162,10 @@ class Series:
         return made
 
     def _begin(self, stream: str, names: tuple[str, ...], at_ns: int) -> _Followed:
+        # Loaded with the first series: most homes follow none.
+        from .drift import DETECTORS
+        from .forecasting import FORECASTERS
+
         config = self._config
         period = self._periods.get(stream)
         task = Task(len(names), config.horizons, config.seed, period, self._weights)
@@ -186,7 +192,7 @@ def _rows(table: Floats) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, table.tolist()))
 
 
-def _changed(event: Observation, change: Change, names: tuple[str, ...]) -> Changed:
+def _changed(event: Observation, change: "Change", names: tuple[str, ...]) -> Changed:
     return Changed(
         event.stream,
         event.key,

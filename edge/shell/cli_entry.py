@@ -1,5 +1,6 @@
 """Where the program starts, before numpy and the verbs are loaded."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -35,6 +36,8 @@ def main() -> None:
 
 
 def _serve(path: Path, home: Path) -> None:
+    # Loading makes no garbage; the daemon lets the collector look again once it serves.
+    gc.disable()
     from .complaints import complaining
     from .serving import folder_of, serve
 

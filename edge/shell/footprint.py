@@ -11,10 +11,12 @@ A message makes dozens of objects and no circle; looking would take longer than 
 
 
 def quiet_collector() -> None:
-    """Let the garbage collector look less often, and never again at what is loaded by now."""
+    """Let the garbage collector look less often, and never again at what is loaded by now.
+    `cli_entry` has it rest until then: what is being loaded is no garbage."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_COUNTS)
+    gc.enable()
 
 
 def give_back() -> None:

@@ -40,7 +40,7 @@ from .raws import Raws
 from .session import Session
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
-from .weights import read_weights, shipped_weights
+from .weights import ShippedWeights, read_weights
 from .worker import Worker
 
 VECTOR_CARD = "card.toml"
@@ -254,7 +254,7 @@ class Home:
     def _open_runtime(self) -> Runtime:
         config = replace(self.settings.config(), alarm_outputs=self._outputs)
         own = self.settings.forecast.weights
-        weights = read_weights(self.folder / own) if own else shipped_weights()
+        weights = read_weights(self.folder / own) if own else ShippedWeights()
         return Runtime(config, self.model, self.store, weights)
 
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:

@@ -36,9 +36,9 @@ class Log:
         """Say what somebody should look at."""
         _say(logging.WARNING, event, fields)
 
-    def error(self, event: str, trace: BaseException | None = None, /, **fields: object) -> None:
-        """Say what failed.  trace: the exception to show in full."""
-        _say(logging.ERROR, event, fields, trace)
+    def error(self, event: str, **fields: object) -> None:
+        """Say what failed."""
+        _say(logging.ERROR, event, fields)
 
     def exception(self, event: str, **fields: object) -> None:
         """Say what failed, with the exception that is being handled."""

@@ -13,7 +13,6 @@ END_S: Final = 5
 def serve(folder: Path) -> None:
     """Serve the home in a folder until stopped; raises EdgeError where it cannot start at all."""
     from .daemon.daemon import Daemon
-    from .footprint import quiet_collector
 
     daemon = Daemon(folder, output=sys.stdout.buffer)
 
@@ -26,7 +25,6 @@ def serve(folder: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, lambda *_: daemon.ask_reload())
-    quiet_collector()
     daemon.run()
 
 

@@ -1,6 +1,7 @@
 """Weights of trained networks: those that ship with the package, and those of a user's file."""
 
-from importlib.resources import files
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import StateError
-from ..core.forecasting.cells import CELLS
-from ..core.forecasting.history import INPUTS, SEASON_STEPS
 from .durable import write_files
 from .parcels import pack_arrays, unpack_arrays
 
@@ -22,8 +21,27 @@ Weights = dict[str, NDArray[Any]]
 
 def shipped_weights(kind: str = "cfc") -> Weights:
     """Return the arrays of a shipped network, `cfc` or `gru`, float32.  Cost: one small file."""
+    from importlib.resources import files
+
     path = files("edge.core.forecasting") / "weights" / f"{kind}.safetensors"
     return unpack_arrays(path.read_bytes())
+
+
+class ShippedWeights(Mapping[str, NDArray[Any]]):
+    """The arrays of the shipped network, read with the first series: most homes follow none."""
+
+    @cached_property
+    def _arrays(self) -> Weights:
+        return shipped_weights()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
 
 
 def read_weights(path: Path) -> Weights:
@@ -45,6 +63,9 @@ def read_weights(path: Path) -> Weights:
 
 def _require_forecaster(path: Path, arrays: Weights) -> None:
     """Raise StateError unless the arrays take what `History` makes and read out three horizons."""
+    from ..core.forecasting.cells import CELLS
+    from ..core.forecasting.history import INPUTS, SEASON_STEPS
+
     cell = CELLS["cfc" if "ff1.weight" in arrays else "gru"](arrays, 1)
     wanted = len(SEASON_STEPS), cell.state.shape[1]
     told = [arrays[n].shape for n in ("readout.weight", "readout.bias") if n in arrays]

@@ -6,17 +6,13 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from ...core import Ack, EdgeError, Growth, Message, Receipt, Rejected, StateError
-from ..bundles.carrying import import_bundle
-from ..fleet.member import Gift, Member
-from ..growing import list_adaptors
 from ..home import Home
 from ..journal import Answered, Command
-from ..labelling import waiting_at
 from ..logs import log
 from ..telemetry import Address, Arrival, Topics
 from .allowance import Allowance
@@ -33,6 +29,9 @@ from .requests import (
 )
 from .response import Response
 from .settings import CommandSettings
+
+if TYPE_CHECKING:
+    from ..fleet.member import Gift, Member
 
 FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"})
 """Commands that only read: a repeated one is answered by what is true then."""
@@ -64,14 +63,14 @@ class Desk:
         device: str,
         topics: Topics,
         floor: Floor,
-        member: Member | None = None,
+        member: "Member | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reading = Reading(settings, device)
         self._allowance = Allowance(settings.per_minute, clock)
         self._topics, self._floor, self._member = topics, floor, member
 
-    def receive(self, arrival: Arrival, address: Address) -> Order | Gift | None:
+    def receive(self, arrival: Arrival, address: Address) -> "Order | Gift | None":
         """Read a command or sums that a broker brought; what is wrong with a command is answered as
         its turn comes."""
         if address.purpose == "contribution":
@@ -90,12 +89,12 @@ class Desk:
             return None
         return Order(request.verb, Read(request, line), reply=reply)
 
-    def carry_out(self, order: Order | Gift) -> None:
+    def carry_out(self, order: "Order | Gift") -> None:
         """Do what an order says, if it was not done before, and answer it.
 
         Raises EdgeError where it cannot be done now; it may be sent again then.
         """
-        if isinstance(order, Gift):
+        if not isinstance(order, Order):
             if self._member is not None:
                 self._member.adopt(order)
             return
@@ -131,9 +130,9 @@ class Desk:
             for tried in slot.home.look_after_trial() if slot.home is not None else ():
                 self._floor.tell(tried)
 
-    def refuse(self, order: Order | Gift, reason: str) -> None:
+    def refuse(self, order: "Order | Gift", reason: str) -> None:
         """Answer an order that cannot be carried out now."""
-        if isinstance(order, Gift):
+        if not isinstance(order, Order):
             log.warning("sums_not_adopted", device=order.device, reason=reason)
             return
         name = order.taken.request.id if isinstance(order.taken, Read) else order.taken.id
@@ -230,10 +229,14 @@ def _told(request: Request, told: tuple[Message, ...]) -> Response:
 
 
 def _say_adaptors(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    from ..growing import list_adaptors
+
     yield "adaptors", [msgspec.to_builtins(one) for one in list_adaptors(_home(request, floor))]
 
 
 def _say_candidates(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    from ..labelling import waiting_at
+
     yield from msgspec.to_builtins(waiting_at(_home(request, floor))).items()
 
 
@@ -262,6 +265,8 @@ def _pause(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
 
 
 def _import_bundle(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    from ..bundles.carrying import import_bundle
+
     assert isinstance(request, BundleImportCommand)
     tried = import_bundle(_home(request, floor), request.name, floor.now_ns())
     yield from msgspec.to_builtins(tried).items()

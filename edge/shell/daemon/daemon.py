@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ... import __version__
 from ...core import Actuate, EdgeError
 from ..commands.desk import Desk
 from ..control import Control
 from ..files import WriterLock
-from ..fleet.member import Member
-from ..footprint import give_back
+from ..footprint import give_back, quiet_collector
 from ..logs import log, set_up_logs
 from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
@@ -32,6 +31,9 @@ from .printer import Printer
 from .questions import Questions
 from .reloading import load, reload
 from .teller import Teller
+
+if TYPE_CHECKING:
+    from ..fleet.member import Member
 
 STOP_S: Final = 4.0
 """Seconds that stopping may take; systemd and people wait for five."""
@@ -124,12 +126,18 @@ class Daemon:
         self.loop.desk = self.desk
 
     def _make_desk(self) -> Desk:
-        settings, floor, member = self.settings, DaemonFloor(self), None
+        settings, floor = self.settings, DaemonFloor(self)
         device = settings.device.known_as
-        if settings.fleet is not None and settings.mqtt is not None:
-            place = (self.folder, self.topics, self.line)
-            member = Member(settings.fleet, device, floor, *place)
-        return Desk(settings.commands, device, self.topics, floor, member)
+        return Desk(settings.commands, device, self.topics, floor, self._make_member(floor))
+
+    def _make_member(self, floor: DaemonFloor) -> "Member | None":
+        settings = self.settings
+        if settings.fleet is None or settings.mqtt is None:
+            return None
+        from ..fleet.member import Member
+
+        place = (self.folder, self.topics, self.line)
+        return Member(settings.fleet, settings.device.known_as, floor, *place)
 
     def _make_line(self, output: BinaryIO | None, version: str) -> Any:
         if self.settings.mqtt is None:
@@ -205,6 +213,7 @@ class Daemon:
         """Serve until asked to stop; then close everything."""
         try:
             self.start()
+            quiet_collector()
             while not self._stop_asked:
                 self.loop.turn()
                 if self._reload_asked:

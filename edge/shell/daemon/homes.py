@@ -177,13 +177,8 @@ class HomeSlot:
 
     def _fail(self, error: Exception) -> None:
         self.trouble = error.message if isinstance(error, EdgeError) else repr(error)[:200]
-        log.error(
-            "home_failed",
-            None if isinstance(error, EdgeError) else error,
-            home=self.name,
-            reason=self.trouble,
-            again_in_s=self._retry_s,
-        )
+        say = log.error if isinstance(error, EdgeError) else log.exception
+        say("home_failed", home=self.name, reason=self.trouble, again_in_s=self._retry_s)
         self._drop()
         self._retry_at = time.monotonic() + self._retry_s
         self._retry_s = min(2 * self._retry_s, RETRY_S[1])

@@ -1,5 +1,7 @@
 """Where measurements come from.  Streams of `topic` and `http` are sent to the daemon, which hands
-their bytes to `decode`; the others fetch their own, see `open_source`."""
+their bytes to `decode`; the others fetch their own, see `open_source`.  What fetches is loaded with
+the first stream of its kind: every verb reads the settings, which name the sources.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +10,6 @@ from typing import Any, Final
 
 import encoder
 
-from .camera import Camera
-from .folder import Folder
 from .measurement import Flaw, Given, Measurement, Sink, Source
 from .payloads import decode, read_properties
 from .pulling import Puller, Reader
@@ -24,8 +24,6 @@ from .settings import (
     StreamSettings,
     TopicStream,
 )
-from .sound import Microphone, Recordings
-from .stdin import Stdin
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,27 @@ class Place:
 Make = Callable[[str, Any, Place], Reader]
 
 
+def _folder(stream: str, settings: FolderStream, place: Place) -> Reader:
+    from .folder import Folder
+
+    return Folder(stream, settings, place.base, _memory(stream, place))
+
+
+def _stdin(stream: str, settings: StdinStream, _place: Place) -> Reader:
+    from .stdin import Stdin
+
+    return Stdin(stream, settings)
+
+
+def _camera(stream: str, settings: CameraStream, _place: Place) -> Reader:
+    from .camera import Camera
+
+    return Camera(stream, settings)
+
+
 def _sound(stream: str, settings: SoundStream, place: Place) -> Reader:
+    from .sound import Microphone, Recordings
+
     card = place.card
     if card is None or card.kind != "window":
         raise ValueError("sound needs a home whose encoder takes windows, such as log_mel")
@@ -54,7 +72,6 @@ def _sound(stream: str, settings: SoundStream, place: Place) -> Reader:
 
 
 def _port(stream: str, settings: PortStream, place: Place) -> Reader:
-    # Loaded when it is needed: every verb reads the settings, which name the sources.
     from .port import Port
 
     return Port(stream, settings, 0 if place.card is None else place.card.width)
@@ -66,11 +83,9 @@ def _memory(stream: str, place: Place) -> Path:
 
 
 PULLED: Final[dict[type, Make]] = {
-    FolderStream: lambda stream, settings, place: Folder(
-        stream, settings, place.base, _memory(stream, place)
-    ),
-    StdinStream: lambda stream, settings, _place: Stdin(stream, settings),
-    CameraStream: lambda stream, settings, _place: Camera(stream, settings),
+    FolderStream: _folder,
+    StdinStream: _stdin,
+    CameraStream: _camera,
     SoundStream: _sound,
     PortStream: _port,
 }

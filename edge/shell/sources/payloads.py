@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from .cbor import read_cbor
 from .measurement import Flaw, Given, Measurement
 from .settings import Sent
 
@@ -124,6 +123,9 @@ def _from_document(
 
 
 def _read_cbor(body: bytes) -> list[Any] | Document:
+    # Loaded with the first message of that form.
+    from .cbor import read_cbor
+
     return msgspec.convert(read_cbor(body), list[Any] | Document)
 
 
