@@ -5,8 +5,9 @@ Durations are never taken from it: they come from the monotonic clock.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from ..outbox import PLAUSIBLE_NS
 
@@ -16,8 +17,7 @@ JUMP_S: Final = 2.0
 S: Final = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class ClockJump:
+class ClockJump(msgspec.Struct, frozen=True):
     """The wall clock was set.  seconds: by how much, forward or back; clock: what it is now."""
 
     seconds: float

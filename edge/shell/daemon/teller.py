@@ -1,8 +1,9 @@
 """Telling: messages get their number and words, wait in the outbox, and go to the broker."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from ...core import (
     Ack,
@@ -54,8 +55,7 @@ class Mouth(Protocol):
         """Return what was answered since last asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """Numbers first to last: those of them that have not arrived never will, unless they still
     come.  count: how many were dropped; after a crash, how many there may be at most."""
 
@@ -77,7 +77,7 @@ class Teller:
         self._settling: list[Callable[[], None]] = []
 
     def tell(self, message: Message | Any, *, kept: bool | None = None) -> None:
-        """Tell a message of the core, or any dataclass.  kept: durable before it is sent; None: as
+        """Tell a message of the core, or any structure.  kept: durable before it is sent; None: as
         its kind is."""
         number = self.outbox.take()
         worded = self.wording.word(message, number, self._clock.now_ns())
@@ -87,12 +87,12 @@ class Teller:
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """Tell a message to somebody who asked: to their topic, with their correlation data.
-        message: a dataclass, or words that are ready."""
+        message: a structure, or words that are ready."""
         number = self.outbox.take()
         body = (
-            self.wording.word(message, number, self._clock.now_ns()).body
-            if is_dataclass(message)
-            else bytes(message)
+            message
+            if isinstance(message, bytes)
+            else self.wording.word(message, number, self._clock.now_ns()).body
         )
         self.outbox.put(Entry(number, topic, body, kept, _keys(message), correlation))
         self._owing = self._owing or kept

@@ -7,10 +7,11 @@ so that no clock can make everything old at once.
 """
 
 import time
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 PLAUSIBLE_NS: Final = 1_700_000_000 * 10**9
 """November 2023: before this program existed, so no clock that is right shows less."""
@@ -18,8 +19,7 @@ PLAUSIBLE_NS: Final = 1_700_000_000 * 10**9
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A moment: which boot, nanoseconds since it, nanoseconds since 1970, and since the outbox
     began, by its own clock."""
 

@@ -2,8 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+import msgspec
 
 OVERHEAD_BYTES: Final = 64
 """What a row takes beside its texts."""
@@ -12,15 +13,14 @@ LOSSES_MAX: Final = 256
 """Ranges of lost numbers that are told apart; beyond it the two that lie closest become one."""
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """One message.  sequence: its number.  kept: durable before it is due, and never dropped.
     keys: ids of the observations that it tells of.  age_ns: when it came, on the outbox's clock.
     historical: sent late."""
 
     sequence: int
     topic: str
-    body: bytes = field(repr=False)
+    body: bytes
     kept: bool = False
     keys: tuple[str, ...] = ()
     correlation: bytes = b""
@@ -34,8 +34,7 @@ class Entry:
         return len(self.body) + len(self.topic) + OVERHEAD_BYTES + sum(map(len, self.keys))
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(msgspec.Struct, frozen=True):
     """Numbers first to last: those of them that have not arrived and do not wait never will.
     count: how many were dropped; after a crash, how many there may be at most."""
 
@@ -92,4 +91,6 @@ def _first(loss: Loss) -> int:
 def _joined(one: Loss, two: Loss) -> Loss:
     reasons = dict.fromkeys((*one.reason.split("+"), *two.reason.split("+")))
     last = max(one.last, two.last)
-    return replace(one, last=last, count=one.count + two.count, reason="+".join(reasons))
+    return msgspec.structs.replace(
+        one, last=last, count=one.count + two.count, reason="+".join(reasons)
+    )

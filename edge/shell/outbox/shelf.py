@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -316,12 +315,9 @@ class Shelf:
 
     def _count(self, entry: Entry, sign: int) -> None:
         held, nbytes = self._held, sign * entry.nbytes
-        self._held = replace(
-            held,
-            entries=held.entries + sign,
-            nbytes=held.nbytes + nbytes,
-            kept_bytes=held.kept_bytes + nbytes * entry.kept,
-        )
+        held.entries += sign
+        held.nbytes += nbytes
+        held.kept_bytes += nbytes * entry.kept
 
 
 def _enough(entries: Iterable[Entry], nbytes: int) -> Iterator[Entry]:

@@ -7,9 +7,10 @@ Commits come in two classes: `durable` ones wait for fsync (WAL, synchronous FUL
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from ..files import guarded, open_database, transaction
 from . import schema
@@ -26,18 +27,16 @@ PRIVATE: Final = 0o077
 Row = tuple[int, int, str, bytes, str, bytes, int, int]
 
 
-@dataclass(slots=True)
-class Change:
+class Change(msgspec.Struct):
     """What one commit writes.  losses: all there are now, or None where they are unchanged."""
 
-    coming: list[Entry] = field(default_factory=list)
-    going: list[int] = field(default_factory=list)
+    coming: list[Entry] = msgspec.field(default_factory=list)
+    going: list[int] = msgspec.field(default_factory=list)
     losses: list[Loss] | None = None
-    marks: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct):
     """What the file holds: entries and bytes, those that are never dropped included."""
 
     entries: int = 0

@@ -1,13 +1,14 @@
 """What a source hands over, and what it hands it over to."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
 
 Kind = Literal["sample", "series"]
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """What the sender said about a measurement; what it left out is empty or None.
 
     captured_at_ns: nanoseconds since 1970 by the sender's clock.
@@ -19,17 +20,19 @@ class Given:
     captured_at_ns: int | None = None
 
 
+UNSAID: Final = Given()
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One measurement of a stream.  payload: image bytes, float32 array, or {channel: number}."""
 
     stream: str
     payload: Any = field(repr=False, compare=False)
-    given: Given = Given()
+    given: Given = UNSAID
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(msgspec.Struct, frozen=True):
     """Why something is no measurement, and what to do about it."""
 
     reason: str

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,12 +58,14 @@ class Recordings:
     def _windows(self, found: Measurement) -> Iterator[Measurement | Flaw]:
         samples = read_wav(found.payload, self._rate_hz, self._card.input.size("C"))
         if isinstance(samples, Flaw):
-            yield replace(samples, reason=f"{found.given.id}: {samples.reason}")
+            yield msgspec.structs.replace(samples, reason=f"{found.given.id}: {samples.reason}")
             return
         step = self._card.preparation.step or self._card.preparation.length or 1
         for number, window in enumerate(encoder.cut_windows(samples, self._card)):
             begun_ns = (found.given.captured_at_ns or 0) + number * step * NS_PER_S // self._rate_hz
-            given = replace(found.given, id=f"{found.given.id}#{number}", captured_at_ns=begun_ns)
+            given = msgspec.structs.replace(
+                found.given, id=f"{found.given.id}#{number}", captured_at_ns=begun_ns
+            )
             yield replace(found, payload=window.copy(), given=given)
 
 

@@ -6,9 +6,9 @@ subscriptions, queued commands) lives at the broker, under the client id.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
@@ -37,8 +37,7 @@ READS_MAX: Final = 64
 """Packets taken in at a time, before the loop gets its turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What a broker allows, from its CONNACK."""
 
     receive_max: int = 65_535

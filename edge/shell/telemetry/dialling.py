@@ -9,8 +9,9 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from .link import Link
 from .settings import MqttSettings, TlsSettings
@@ -18,8 +19,7 @@ from .settings import MqttSettings, TlsSettings
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """An open connection, and the password to use on it."""
 
     link: Link

@@ -1,8 +1,9 @@
 """What goes out and what comes in, as data; nothing here knows a client or a socket."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final, Protocol
+
+import msgspec
 
 LOST: Final = -1
 """In place of a reason code: the connection ended before the broker answered."""
@@ -14,8 +15,7 @@ REFUSED_MIN: Final = 128
 """Reason codes from here on say no (MQTT 5.0, section 2.4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """One message that came in.  `ticket`: what `Broker.settle` takes, 0 where nothing is owed.
 
     `expiry_s`: seconds it may still be acted upon, None for ever.  `correlation`: sent back with
@@ -23,7 +23,7 @@ class Arrival:
     """
 
     topic: str
-    payload: bytes = field(repr=False)
+    payload: bytes
     retained: bool
     response_topic: str
     correlation: bytes
@@ -32,16 +32,14 @@ class Arrival:
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What makes a message an answer: the correlation data of the request."""
 
     correlation: bytes
     user: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """What became of a message: a reason code of PUBACK, or `LOST` (send it again)."""
 
     message_id: int
@@ -58,12 +56,11 @@ class Sent:
         return self.reason == LOST
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(msgspec.Struct, frozen=True):
     """A message to publish that nobody keeps count of: status, birth, discovery."""
 
     topic: str
-    payload: bytes = field(repr=False)
+    payload: bytes
     qos: int = 1
     retain: bool = False
 

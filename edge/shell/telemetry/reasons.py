@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from ..logs import log
 from .letters import REFUSED_MIN
@@ -14,8 +15,7 @@ REPEAT_S: Final = 60.0
 """The same complaint is logged once in this time."""
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct):
     """What a broker connection counted since the start; `reasons` by "PACKET: Name".  cut: ended
     without a word from either side."""
 
@@ -31,7 +31,7 @@ class Counters:
     disconnected: int = 0
     cut: int = 0
     taken_over: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 class Reasons:

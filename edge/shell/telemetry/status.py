@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
 from typing import Literal
 
 import msgspec
@@ -11,8 +10,7 @@ from .letters import Letter, Silence
 from .topics import ROOT, Topics
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """Whether a device is there.  since_ns: when it came online, also where it has gone since.
 
     reason: of being offline: "stopped" in order, "lost" where the broker said it in its place.
@@ -51,5 +49,5 @@ class StatusPresence(Silence):
 
     def _letter(self, status: Status) -> Letter:
         head = {"schema": f"{ROOT}/status", "device": self._device}
-        body = msgspec.json.encode(head | asdict(status))
+        body = msgspec.json.encode(head | msgspec.structs.asdict(status))
         return Letter(self._topic, body, retain=True)

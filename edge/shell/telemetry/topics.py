@@ -6,10 +6,11 @@ percent-encoded as UTF-8, so that every printable name has exactly one topic, an
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote
+
+import msgspec
 
 from ...core import ConfigError
 
@@ -24,8 +25,7 @@ _WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 Purpose = Literal["observe", "command", "contribution", "other"]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """What a topic that came in is about.  name: of the stream, the verb, or the device that
     contributes; fleet: of a contribution."""
 

@@ -1,4 +1,4 @@
-"""Messages as JSON: one envelope for all, made from any dataclass of the core.
+"""Messages as JSON: one envelope for all, made from any dataclass or structure.
 
     {"schema":"auricle/v1/decision","historical":false,"device":"gw1","sequence":17,"at_ns":...,
      ...the message's own fields}
@@ -6,7 +6,6 @@
 A number that is none (NaN, infinite) is null.  docs/schemas/ has a JSON Schema of every kind.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,8 +17,7 @@ _LIVE: Final = b'"historical":false,'
 _HISTORICAL: Final = b'"historical":true,'
 
 
-@dataclass(frozen=True, slots=True)
-class Worded:
+class Worded(msgspec.Struct, frozen=True):
     """A message ready to publish."""
 
     kind: str
@@ -38,7 +36,7 @@ class Wording:
         self._topic = lru_cache(2_048)(self._topics.telling)
 
     def word(self, message: Any, sequence: int, at_ns: int) -> Worded:
-        """Word a dataclass instance.  at_ns: when this is said, nanoseconds since 1970."""
+        """Word a dataclass instance or a structure.  at_ns: nanoseconds since 1970."""
         kind, opening = self._openings.get(type(message)) or self._open(type(message))
         fields = self._encoder.encode(message)
         body = b'%b%d,"at_ns":%d%b%b' % (
