@@ -53,8 +53,8 @@ def run(_data: Path | None, observations: int = OBSERVATIONS) -> Report:
         memory = _memory(folder / "memory", observations)
         rows += [Row("daemon", name, value) for name, value in memory.items()]
         summary |= memory
-        ratio, seconds = start_ratio(folder / "start")
-        rows += [Row(who, "start_s", value) for who, value in seconds.items()]
+        ratio, taken = start_ratio(folder / "start")
+        rows += [Row(*one) for one in taken]
         summary["start_ratio"] = ratio
     return Report("daemon", tuple(rows), summary)
 

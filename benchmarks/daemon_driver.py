@@ -9,6 +9,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from edge.shell.telemetry.status import StatusPresence
 READY_S = 60.0
 DONE_S = 20.0
 WINDOW = 200
+PROBE = f"{TOLD}/probe"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,14 @@ class Driver:
     """One client that sends vectors and hears answers."""
 
     def __init__(self, port: int) -> None:
-        settings = MqttSettings(host="127.0.0.1", port=port, receiving_max=1_000, sending_max=1_000)
+        # No session outlives it: answers of another run would pass for those of this one.
+        settings = MqttSettings(
+            host="127.0.0.1",
+            port=port,
+            receiving_max=1_000,
+            sending_max=1_000,
+            session_expiry_s=0,
+        )
         self.heard = 0
         self.length = 0
         self._sent_s: deque[float] = deque()
@@ -100,30 +109,46 @@ class Driver:
 def flood(port: int, lines: Path, count: int) -> float:
     """Answers a second, with up to `WINDOW` vectors on their way: no more than that wait anywhere,
     so that nobody has to drop any.  mosquitto's own clients send and hear."""
-    asked, told = (["-p", str(port), "-V", "5", "-q", "1", "-t", topic] for topic in (ASKED, TOLD))
+    client = ["-p", str(port), "-V", "5", "-q", "1"]
+    heard = ["-t", TOLD, "-t", PROBE, "-F", "%U %t"]
     hearing = subprocess.Popen(
-        [program("stdbuf"), "-oL", program("mosquitto_sub"), *told, "-F", "%U"],
+        [program("stdbuf"), "-oL", program("mosquitto_sub"), *client, *heard],
         stdout=subprocess.PIPE,
     )
-    time.sleep(0.3)
-    saying = subprocess.Popen([program("mosquitto_pub"), *asked, "-l"], stdin=subprocess.PIPE)
     assert hearing.stdout
-    assert saying.stdin
-    times: list[bytes] = []
-    sent, rest = 0, b""
-    vectors = lines.read_bytes().splitlines(keepends=True)[:count]
     try:
-        while len(times) < len(vectors):
-            due = vectors[sent : len(times) + WINDOW]
-            saying.stdin.write(b"".join(due))
-            saying.stdin.flush()
-            sent += len(due)
-            ready, _, _ = select.select([hearing.stdout], [], [], DONE_S)
-            assert ready, f"{len(times)} answers to {sent} vectors, and then none"
-            *heard, rest = (rest + os.read(hearing.stdout.fileno(), 1 << 16)).split(b"\n")
-            times += heard
+        _await_ear(client, hearing.stdout.fileno())
+        said = [program("mosquitto_pub"), *client, "-t", ASKED, "-l"]
+        with subprocess.Popen(said, stdin=subprocess.PIPE) as saying:
+            assert saying.stdin
+            vectors = lines.read_bytes().splitlines(keepends=True)[:count]
+            times = _exchange(vectors, saying.stdin, hearing.stdout.fileno())
     finally:
-        for process in (hearing, saying):
-            process.kill()
-            process.wait()
-    return (len(times) - 1) / (float(times[-1]) - float(times[0]))
+        hearing.kill()
+        hearing.wait()
+    return (len(times) - 1) / (times[-1] - times[0])
+
+
+def _exchange(vectors: list[bytes], ask: IO[bytes], output: int) -> list[float]:
+    """Send vectors as answers come; returns when each answer came, in seconds."""
+    times: list[float] = []
+    sent, rest, told = 0, b"", TOLD.encode()
+    while len(times) < len(vectors):
+        due = vectors[sent : len(times) + WINDOW]
+        ask.write(b"".join(due))
+        ask.flush()
+        sent += len(due)
+        ready, _, _ = select.select([output], [], [], DONE_S)
+        assert ready, f"{len(times)} answers to {sent} vectors, and then none"
+        *heard, rest = (rest + os.read(output, 1 << 16)).split(b"\n")
+        times += [float(one.split()[0]) for one in heard if one.endswith(told)]
+    return times
+
+
+def _await_ear(client: list[str], output: int) -> None:
+    """Return once what is published is heard: a subscription takes its time on a busy machine."""
+    until = time.monotonic() + READY_S
+    while not select.select([output], [], [], 0.2)[0]:
+        assert time.monotonic() < until, "nothing is heard of what is published"
+        told = [program("mosquitto_pub"), *client, "-t", PROBE, "-m", "heard?"]
+        subprocess.run(told, check=True)

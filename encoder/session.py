@@ -100,7 +100,10 @@ def products_overflow() -> bool:
     results = [Value("sums", (16,), "int32")]
     node = Node("MatMulInteger", ("x", "w"), "sums")
     data = onnx_bytes([node], weights, Value("x", (16,), "uint8"), results)
-    session = _runtime().InferenceSession(data, providers=["CPUExecutionProvider"])
+    options = _runtime().SessionOptions()
+    # By itself it would start a thread for each core.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = _runtime().InferenceSession(data, options, providers=["CPUExecutionProvider"])
     (sums,) = session.run(["sums"], {"x": np.full((1, 16), 255, dtype=np.uint8)})
     return bool((sums != 16 * 127 * 255).any())
 

@@ -9,7 +9,7 @@ so the history of how the facts came in leaves no trace.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,11 @@ from .contributions import Contribution, Sums, counted, packed, read, united
 from .errors import EdgeError
 from .facts import Batch, Fact, Ledger, gather
 from .moments import COLUMNS_MAX, Moments
-from .pooled import Nearest, Pooled
 from .router import Router, allot, fit_router
 from .sampling import Reach, rank, reach, sample
+
+if TYPE_CHECKING:
+    from .pooled import Pooled
 
 Concept = tuple[str, str]
 
@@ -247,6 +249,9 @@ class Knowledge:
                                 < sum(every.values()))  # fmt: skip
 
     def _answer_by_sums(self, domain: str) -> Adaptor:
+        # Loaded where other devices' sums are adopted.
+        from .pooled import Nearest, Pooled
+
         if self.geometry.slices[0][1] > COLUMNS_MAX:
             labels = tuple(label for name, label in self.memory.keys if name == domain)
             return Nearest(labels, domain, self.memory)

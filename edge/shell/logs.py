@@ -7,14 +7,13 @@ No password can get in: they are never part of the settings, and what is logged 
 reasons.  Keys that sound like secrets are masked all the same.
 """
 
+import json
 import logging
 import re
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
-
-import msgspec
 
 NAME: Final = "auricle"
 SECRET: Final = re.compile(r"(?:password|passphrase|secret|token|private_key)(?!_(?:file|env))")
@@ -93,7 +92,7 @@ class _Json(logging.Formatter):
         said |= {"level": record.levelname.lower(), "timestamp": _moment(record)}
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(said, enc_hook=str).decode()
+        return json.dumps(said, default=str)
 
 
 class _Text(logging.Formatter):

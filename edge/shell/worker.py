@@ -22,7 +22,6 @@ import numpy as np
 
 from ..core import EdgeError, GrowthJob, GrowthResult
 from ..core.adaptors import build
-from ..core.forecasting.study import StudyJob, StudyResult
 from .parcels import pack, unpack
 
 MIB: Final = 1 << 20
@@ -298,6 +297,8 @@ def _grow(job: GrowthJob) -> GrowthResult:
 
 def _study(arguments: Sequence[str]) -> None:
     """Train a stream's own network within the limits given."""
+    from ..core.forecasting.study import StudyJob, StudyResult
+
     with _within(arguments) as answer:
         job = unpack(sys.stdin.buffer.read(), StudyJob)
         try:

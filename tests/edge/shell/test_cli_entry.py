@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+from tests.daemons import daemon_home
 
 START = "import sys; from edge.shell.cli_entry import main; sys.argv[1:] = ['run', '--help']\n"
 
@@ -38,6 +43,88 @@ def test_numpy_is_not_loaded_before_its_threads_are_set():
     assert done.stdout.strip() == "False"
 
 
-def test_serving_loads_no_other_verb():
-    """A device that starts to serve does not wait for the command line's other parts."""
-    assert started("print('edge.shell.cli' in sys.modules)") == "False"
+UNUSED = frozenset(
+    {
+        "PIL",
+        "cbor2",
+        "cryptography",
+        "edge.core.drift",
+        "edge.core.forecasting.kinds",
+        "edge.core.pooled",
+        "edge.growth",
+        "edge.shell.bundles.carrying",
+        "edge.shell.cli",
+        "edge.shell.door",
+        "edge.shell.fleet.member",
+        "edge.shell.growing",
+        "edge.shell.sources.folder",
+        "edge.shell.telemetry.sparkplug",
+        "firmware_bridge",
+        "importlib.metadata",
+        "nas.proxies",
+        "numpy.random",
+        "onnxruntime",
+        "prometheus_client",
+        "rich",
+        "structlog",
+        "torch",
+        "typer",
+    }
+)
+"""What a home of vectors on a broker's topic does not use."""
+
+SERVING = """
+import json, sys
+from edge.shell.cli_entry import main
+from edge.shell.daemon.daemon import Daemon
+ready = Daemon.start
+def start(daemon):
+    ready(daemon)
+    print(json.dumps(sorted(sys.modules)), flush=True)
+    daemon.stop()
+Daemon.start = start
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The modules that `auricle run` of a plain home has loaded when it is ready."""
+    folder = tmp_path_factory.mktemp("plain")
+    home = daemon_home(folder, '[mqtt]\nhost = "127.0.0.1"\n[streams.s]\nsource = "topic"\n')
+    done = subprocess.run(
+        [sys.executable, "-c", SERVING, "run", str(home)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_a_plain_home_loads_what_it_uses(loaded: set[str]):
+    """A device that starts waits for nothing that its settings do not ask for."""
+    assert {"numpy", "paho", "edge.core.runtime", "edge.shell.outbox"} <= loaded
+    assert loaded & UNUSED == set()
+
+
+def test_what_is_unused_is_spelt_as_it_is_loaded():
+    """Each of these modules exists, so that the test above would see it; torch and structlog may
+    not be installed."""
+    absent = {name for name in UNUSED if find_spec(name) is None}
+    assert absent <= {"structlog", "torch"}
+
+
+def test_a_plain_run_that_cannot_start_says_why(tmp_path: Path):
+    """Without an option parser, too, an error is two lines and status 1."""
+    command = [sys.executable, "-c", "from edge.shell.cli_entry import main; main()", "run"]
+    done = subprocess.run(
+        [*command, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "hint: " in done.stderr
