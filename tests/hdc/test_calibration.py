@@ -1,10 +1,8 @@
 """Thresholds follow from the facts, whatever their order."""
 
 import numpy as np
-import pytest
 
 import hdc
-from hdc import FormatError
 from tests.hdc.samples import draw, learned
 
 
@@ -14,15 +12,6 @@ def test_order_and_grouping_of_facts_do_not_matter() -> None:
     pieces = [(d, lb, codes[n : n + 7]) for d, lb, codes in facts for n in range(0, len(codes), 7)]
     one = hdc.calibrate(memory, facts)
     assert hdc.calibrate(memory, pieces[::-1]).digest() == one.digest()
-
-
-def test_packing_survives() -> None:
-    """Unpacked arrays are the same calibration, also an empty one; damaged ones are refused."""
-    memory, facts = learned()
-    for made in (hdc.calibrate(memory, facts), hdc.calibrate(memory, [])):
-        assert hdc.Calibration.unpack(made.pack()).digest() == made.digest()
-    with pytest.raises(FormatError, match="calibration"):
-        hdc.Calibration.unpack({})
 
 
 def test_only_whole_numbers_are_kept() -> None:

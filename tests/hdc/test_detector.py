@@ -1,11 +1,14 @@
 """Verdicts keep the false-alarm rate that was ordered."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 import hdc
 from hdc import ConceptError
-from hdc.detector import MANY
+from hdc.detector import MANY, _tail
 from tests.hdc.samples import TAPS, draw, enrolment, learned
 
 
@@ -77,6 +80,24 @@ def test_many_concepts_are_shortlisted_by_bits() -> None:
         found = hdc.detect(code, memory, calibration)
         scores = memory.score(code, calibration.scales_for(memory))[0]
         assert (found.label, found.score) == (f"{label:03}", scores.min())
+
+
+@pytest.mark.parametrize("skew", [-3.0, -0.5, -0.01, 0.0, 0.01, 0.5, 3.0])
+def test_a_higher_score_is_never_more_usual(skew: float) -> None:
+    """The tail falls with the score, from 1 to 0, whatever the skewness it is corrected for."""
+    tails = [_tail(score, skew) for score in np.linspace(-60, 60, 1201).tolist()]
+    assert all(one >= other for one, other in pairwise(tails))
+    assert tails[0] > 0.5 > tails[-1]
+
+
+def test_what_is_more_usual_than_usual_is_known() -> None:
+    """A window of one sample over and over, at the very middle of its concept, is no alarm."""
+    memory, facts = learned(count=100)
+    made = hdc.calibrate(memory, facts)
+    skewed = replace(made, skews={"home": -2048})
+    found = hdc.detect(memory.geometry.project(draw(3, 1)), memory, made, 0.05)
+    middle = [replace(found, deviation=-8.0)] * 16
+    assert hdc.detect_window(middle, skewed, 0.05).known is True
 
 
 def test_nothing_to_judge_is_an_error() -> None:

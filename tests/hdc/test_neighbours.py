@@ -11,8 +11,6 @@ from hdc.neighbours import (
     coordinates,
     has_neighbours,
     nearest,
-    pack_exemplars,
-    unpack_exemplars,
 )
 from tests.hdc.samples import TAPS, draw, enrolment
 
@@ -74,12 +72,3 @@ def test_a_lone_sample_has_no_neighbour(geometry):
     codes = geometry.project(draw(7, 1))
     held = choose(geometry, codes)
     assert nearest(held, *coordinates(geometry, codes), keys_of(codes)).tolist() == [[-1, -1]]
-
-
-def test_packing_survives(geometry):
-    """Unpacked exemplars are the same."""
-    held = [choose(geometry, geometry.project(draw(seed, 9))) for seed in (1, 2)]
-    made = unpack_exemplars(pack_exemplars(held))
-    assert [one.keys.tolist() for one in made] == [one.keys.tolist() for one in held]
-    assert all(np.array_equal(a.plane, b.plane) for a, b in zip(made, held, strict=True))
-    assert unpack_exemplars(pack_exemplars([])) == []
