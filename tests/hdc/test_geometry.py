@@ -14,6 +14,8 @@ def test_packing_survives() -> None:
     for geometry in (learned()[0].geometry, hdc.plain(60, TAPS, 9, bits=128)):
         again = hdc.Geometry.unpack(geometry.pack())
         assert again.fingerprint == geometry.fingerprint
+        assert again.surveyed.excess.tolist() == geometry.surveyed.excess.tolist()
+        assert again.surveyed.excess.any() == bool(geometry.blocks)
         one, other = geometry.project(draw(1, 9)), again.project(draw(1, 9))
         assert np.array_equal(one.bits, other.bits)
         assert np.array_equal(one.values, other.values)

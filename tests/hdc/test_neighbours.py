@@ -43,6 +43,17 @@ def test_order_does_not_choose(geometry):
     assert np.array_equal(one.plane, other.plane)
 
 
+def test_order_does_not_choose_among_samples_of_one_hypervector(geometry):
+    """A row and its double have the same bits; which comes first is settled by their levels."""
+    rows = draw(3, 20) // 4
+    codes = geometry.project(np.concatenate([rows, rows * 2]))
+    assert np.array_equal(keys_of(codes[:20]), keys_of(codes[20:]))
+    order = np.r_[20:40, 0:20]
+    one, other = choose(geometry, codes), choose(geometry, codes[order])
+    assert np.array_equal(one.columns, other.columns)
+    assert np.array_equal(one.plane, other.plane)
+
+
 def test_a_sample_is_not_its_own_neighbour(geometry):
     """Held out, each sample finds the nearest other one, by brute force."""
     codes = geometry.project(draw(4, 40))
