@@ -20,7 +20,15 @@ from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
 from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Streams, Topics, Wording
-from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
+from .assembly import (
+    OUTBOX,
+    announced,
+    filters_of,
+    make_streams,
+    outputs_of,
+    program_version,
+    rooted,
+)
 from .clock import Clock
 from .floor import DaemonFloor
 from .health import Checkup, brief
@@ -155,15 +163,8 @@ class Daemon:
         return make_sparkplug(mqtt, device, program_version(), self._announced(), self.clock.now_ns)
 
     def _announced(self) -> Streams:
-        """The streams as they are announced now: a series with the channels that are known."""
-        return {
-            name: None if stream.kind == "sample" else self._channels_of(name, stream.home)
-            for name, stream in self.settings.streams.items()
-        }
-
-    def _channels_of(self, stream: str, home: str) -> tuple[str, ...]:
-        opened = self.homes[home].home
-        return opened.runtime.series.channels(stream) if opened is not None else ()
+        """The streams as they are announced now."""
+        return announced(self.settings, self.homes)
 
     def reannounce(self) -> None:
         """Announce the streams of now."""
