@@ -81,7 +81,6 @@ class Daemon:
         self._stop_asked = self._reload_asked = self._hurried = False
         self._told_s = self._snapped_s = -STATUS_S
         self._trimmed_s = time.monotonic()
-        self._line_seen, self._line_since_s = (False, 0), time.monotonic()
         with ExitStack() as undo:
             self._lock = WriterLock(folder / OUTBOX)
             undo.callback(self._lock.release)
@@ -340,9 +339,6 @@ class Daemon:
         if isinstance(line, Printer):
             return None
         host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
-        now, seen = time.monotonic(), (line.online, line.counters.connected)
-        if seen != self._line_seen:
-            self._line_seen, self._line_since_s = seen, now
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
