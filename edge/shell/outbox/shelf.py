@@ -267,7 +267,7 @@ class Shelf:
         reserved = int(marks.get("reserved", self._next))
         self._held, before = storage.held(), _mark_of(marks)
         new = "next" not in marks and not self._held.entries
-        if not (new or 0 < self._next <= NUMBER_MAX >= reserved > 0 and "next" in marks):
+        if not (new or (0 < self._next <= NUMBER_MAX >= reserved > 0 and "next" in marks)):
             raise ValueError(f"its next number is {marks.get('next')}, reserved are {reserved}")
         self.run = int(marks.get("run", 0)) + 1
         self.losses = Losses(storage.losses())
