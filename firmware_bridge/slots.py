@@ -165,10 +165,17 @@ class Slots:
         newest = max(kept, default=(0, -1))
         for slot in (0, 1):
             # Half an erasure can make an old model look untried; it is not newer, though.
-            if self.untried(slot) and self._revision(slot) > newest[0]:
-                self.mark(slot, TRIED)
+            if self.untried(slot) and self._revision(slot) > newest[0] and self._try(slot):
                 return slot, True
         return (newest[1], False) if kept else None
+
+    def _try(self, slot: int) -> bool:
+        """Mark a trial; False where the flash refuses: unmarked it would be tried for ever."""
+        try:
+            self.mark(slot, TRIED)
+        except OSError:
+            return False
+        return True
 
     def _revision(self, slot: int) -> int:
         manifest = self.manifest(slot)

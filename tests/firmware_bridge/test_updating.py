@@ -110,6 +110,34 @@ def test_a_model_on_trial_is_taken_back() -> None:
     assert install(updater, model(2))
 
 
+class WornFlash(MemoryFlash):
+    """A flash that refuses to write one marker."""
+
+    refused = -1
+
+    def write(self, slot: int, offset: int, data: bytes) -> None:
+        """As MemoryFlash.write, or OSError."""
+        if offset == self.refused:
+            raise OSError("worn out")
+        super().write(slot, offset, data)
+
+
+def test_a_model_whose_trial_cannot_be_marked_is_not_tried() -> None:
+    """Unmarked it would be tried again at every start: the model before runs instead, as in C."""
+    flash = WornFlash()
+    assert install(device(flash), model(1))
+    updater = device(flash)
+    assert reasons(updater, offer(2, 1500)[0]) == ["none"]
+    send(updater, 2)
+    assert reasons(updater, UpdateCommit(2)) == ["none"]
+    flash.refused = TRIED
+    updater.start()
+    assert (updater.model, updater.on_trial) == (model(1).body, False)
+    flash.refused = -1
+    updater.start()
+    assert (updater.model, updater.on_trial) == (model(2).body, True)
+
+
 def test_what_must_not_run_is_refused() -> None:
     """A wrong signature, a revision that does not rise, a model too large or empty, and an update
     while another is on trial are refused before anything is erased.
