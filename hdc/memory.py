@@ -101,14 +101,6 @@ class Memory:
         usual = self.geometry.scales if scales is None else scales
         return combine(self.distances(codes, only), usual, self.geometry.votes)
 
-    def score_held_out(
-        self, domain: str, label: str, codes: Codes, scales: Ints | None = None
-    ) -> Ints:
-        """`score`, each sample against a memory that lacks that very sample of (domain, label)."""
-        usual = self.geometry.scales if scales is None else scales
-        held = self.distances_held_out(domain, label, codes)
-        return combine(held, usual, self.geometry.votes)
-
     def nearest_by_bits(self, codes: Codes, count: int) -> Columns:
         """The `count` columns nearest to one code by hypervector alone, ascending order."""
         centres, query = self._settled(), codes.bits[0]

@@ -24,6 +24,7 @@ from benchmarks.bridge_native import (
 )
 from benchmarks.bridge_signing import ORDER, Signer, verify
 from firmware_bridge import (
+    BridgeError,
     Command,
     Faults,
     Link,
@@ -39,7 +40,7 @@ from firmware_bridge import (
     encode_message,
     offer_model,
 )
-from firmware_bridge.slots import CONFIRMED, TRIED
+from firmware_bridge.slots import CONFIRMED, HEAD_BYTES, TRIED
 from tests.bridges import DEVICE, SECOND_NS, pair
 
 SIGNER = Signer(bytes(range(32)))
@@ -108,6 +109,13 @@ def test_a_model_on_trial_is_taken_back() -> None:
     updater.start()
     assert (updater.model, updater.on_trial) == (model(1).body, False)
     assert install(updater, model(2))
+
+
+@pytest.mark.parametrize("page_bytes", [8, HEAD_BYTES - 8, HEAD_BYTES + 1])
+def test_pages_that_hold_no_manifest_are_refused(page_bytes: int) -> None:
+    """A page takes a manifest with its markers, in whole words."""
+    with pytest.raises(BridgeError, match="holds no models"):
+        device(MemoryFlash(page_bytes))
 
 
 class WornFlash(MemoryFlash):

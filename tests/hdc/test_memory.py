@@ -49,16 +49,16 @@ def test_merging_equals_learning_both() -> None:
     assert one.digest() == memory.digest()
 
 
-def test_held_out_scores_are_those_of_a_memory_without_the_sample() -> None:
+def test_held_out_distances_are_those_of_a_memory_without_the_sample() -> None:
     """The shortcut equals removing each sample in turn, for samples not surveyed."""
     memory, facts = learned(count=15)
     fresh = memory.geometry.project(draw(77, 6))
     memory.add("home", "cat", fresh)
-    quick = memory.score_held_out("home", "cat", fresh)
+    quick = memory.distances_held_out("home", "cat", fresh)
     for place in range(len(fresh)):
         without = memory.copy()
         without.remove("home", "cat", fresh[place])
-        assert np.array_equal(without.score(fresh[place])[0], quick[place])
+        assert np.array_equal(without.distances(fresh[place])[0], quick[place])
     assert facts[0][0] == "home"
 
 
