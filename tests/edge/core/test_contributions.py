@@ -208,11 +208,26 @@ def test_a_domain_with_too_few_samples_elsewhere_abstains_with_a_reason():
     assert "needs 99 samples of 'hall', found 10" in said.reason
 
 
+def test_the_digest_says_who_gave_what():
+    """The same sums from another device are told apart: one may be forgotten without the other."""
+    digests = set()
+    for device in "ab":
+        world = World(taught("home"))
+        world.feed(given_by(World(taught("hall")), device))
+        digests.add(world.runtime.digest())
+    assert len(digests) == 2
+
+
 def test_own_facts_answer_where_they_are_the_majority():
-    """And the sums of all where another device knows labels that are not known here."""
+    """Half of all are enough; and the sums of all where another device knows labels that are not
+    known here."""
     world = World(taught("hall", "ab", 40))
     own = world.runtime.knowledge.adaptor("hall")
-    world.feed(given_by(World(taught("hall", "ab", 10, seed=1)), "few"))
+    world.feed(given_by(World(taught("hall", "ab", 40, seed=1)), "as many"))
+    assert type(world.runtime.knowledge.adaptor("hall")) is type(own)
+    world.feed(given_by(World(taught("hall", "ab", 1, seed=4)), "one of each"))
+    assert type(world.runtime.knowledge.adaptor("hall")) is not type(own)
+    world.feed(given_by(World(), "one of each", 2))
     assert type(world.runtime.knowledge.adaptor("hall")) is type(own)
     world.feed(given_by(World(taught("hall", "abc", 10, seed=2)), "more"))
     assert world.runtime.knowledge.adaptor("hall").labels == ("a", "b", "c")
