@@ -169,8 +169,8 @@ class Memory:
             made[:, column, 0] = ((2 * (concept.ones - bits) > rest) != bits).sum(axis=1)
             means = mean(concept.sums - codes.values, rest)
             for index, (block, span) in enumerate(self._blocks(), start=1):
-                part = slice(*span)
-                made[:, column, index] = block.distance(codes.values[:, part], means[:, part])
+                held = slice(*span)
+                made[:, column, index] = block.distance(codes.values[:, held], means[:, held])
         else:
             made[:, column] = self.geometry.scales[:, 0]
         if self.geometry.plane:
@@ -210,7 +210,10 @@ class Memory:
                     sums.astype(np.int64).reshape(geometry.values),
                 )
                 made._change((str(domain), str(label)), concept, 1)
-        except (KeyError, ValueError, AttributeError, ConceptError) as error:
+        except (
+            *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+            ConceptError,
+        ) as error:
             raise FormatError(f"unpacking a memory failed: {error!r}", "derive again") from error
         return made
 

@@ -45,14 +45,15 @@ def hadamard_sums(features: NDArray[np.uint8], seed: int, bits: int) -> NDArray[
     if padded <= _BLOCK:
         # The few numbers go into the transform, not into each of the many rounds of flips.
         sums = flips @ (features[..., None] * _hadamard(padded)[:width])
-        return sums.reshape(*features.shape[:-1], -1)[..., :bits]
+        return sums.reshape(*features.shape[:-1], len(flips) * padded)[..., :bits]
     filled = _filled(width, padded)
     if filled == width:
         flipped = features[..., None, :] * flips
     else:
         flipped = np.zeros((*features.shape[:-1], len(flips), filled), dtype=np.float32)
         np.multiply(features[..., None, :], flips, out=flipped[..., :width])
-    return _transform(flipped, padded).reshape(*features.shape[:-1], -1)[..., :bits]
+    sums = _transform(flipped, padded)
+    return sums.reshape(*features.shape[:-1], len(flips) * padded)[..., :bits]
 
 
 def _filled(width: int, padded: int) -> int:

@@ -113,11 +113,12 @@ class EdgeNode:
     def tell(self, measured: Measured, at_ms: int, *, historical: bool = False) -> Letter | None:
         """Return the DDATA of a message: what differs from what was told before, by alias.
 
-        None before birth, and where a stream or a metric is new: a rebirth is due then.
-        at_ms: now.
+        None before birth, and where a rebirth is due, as it is for a new stream or metric: no data
+        may go before it.  at_ms: now.
         """
         stream = measured.stream
-        if self._extend(stream, measured.kinds) or not self.born:
+        self._extend(stream, measured.kinds)
+        if self.rebirth_asked or not self.born:
             return None
         values = self._values[stream]
         metrics = [
@@ -130,15 +131,14 @@ class EdgeNode:
             self._told_at_ms[stream] = measured.at_ms
         return self._letter("DDATA", stream, metrics, at_ms)
 
-    def _extend(self, stream: str, kinds: dict[str, DataType]) -> bool:
-        """Give a stream metrics that it has not had; True where there are some, or it is new."""
-        known = self._kinds.get(stream)
-        if known is not None and kinds.keys() <= known.keys():
-            return False
-        self._kinds[stream] = (known or {}) | kinds
+    def _extend(self, stream: str, kinds: dict[str, DataType]) -> None:
+        """Give a stream metrics that it has not had, and ask for a rebirth where there are some."""
+        known = self._kinds.get(stream, {})
+        if kinds.keys() <= known.keys():
+            return
+        self._kinds[stream] = known | kinds
         self._values.setdefault(stream, {})
         self.rebirth_asked = True
-        return True
 
     def _alias(self, stream: str, metric: str) -> int:
         """Return the alias of a metric: unique over all devices of the node, the same for ever."""

@@ -267,7 +267,9 @@ def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
     name = data.draw(st.sampled_from(NAMES))
     arrays = dict(GOOD.arrays)
     array = arrays[name].copy()
-    kind = data.draw(st.sampled_from(("drop", "cut", "float", "value", "shape", "extra")))
+    kind = data.draw(
+        st.sampled_from(("drop", "cut", "float", "infinite", "value", "shape", "extra"))
+    )
     match kind:
         case "drop":
             del arrays[name]
@@ -275,6 +277,8 @@ def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
             arrays[name] = array[: len(array) // 2]
         case "float":
             arrays[name] = array.astype(np.float32)
+        case "infinite":
+            arrays[name] = np.full(array.shape, np.inf)
         case "shape":
             arrays[name] = array.reshape(-1, 1)
         case "extra":

@@ -16,7 +16,7 @@ import pytest
 
 from edge import Decision, EdgeError
 from edge.core import Changed, Forecasted
-from edge.shell.telemetry import Letter, make_sparkplug
+from edge.shell.telemetry import Arrival, Letter, make_sparkplug
 from edge.shell.telemetry.settings import MqttSettings, SparkplugSettings
 from edge.shell.telemetry.sparkplug import HISTORY_MAX, Sparkplug
 from edge.shell.telemetry.sparkplug_metrics import measure
@@ -135,14 +135,27 @@ def test_payloads_historical_values_change_nothing_live() -> None:
 
 
 def test_a_new_stream_is_born_before_it_has_data() -> None:
-    """A stream that nobody knew asks for a rebirth; then it is a device like the others."""
+    """A stream that nobody knew asks for a rebirth, and nothing is told before it; then it is a
+    device like the others."""
     here = node()
     here.births(2)
     news = replace(DECISION, stream="new/one")
     assert told(here, news, 3) is None
+    assert told(here, news, 3) is None
     assert here.rebirth_asked
     assert here.births(4)[-1].topic == NODE.format("DBIRTH") + "/new%2Fone"
     assert told(here, news, 5) is not None
+
+
+def test_operational_behavior_data_commands_rebirth_action_1() -> None:
+    """From the request for a rebirth to the birth no data are told."""
+    here = node()
+    here.births(2)
+    request = Arrival(NODE.format("NCMD"), rebirth_command(), False, "", b"", None, (), 1)
+    assert here.hear(request)
+    assert told(here, DECISION, 3) is None
+    here.births(4)
+    assert told(here, DECISION, 5) is not None
 
 
 def test_operational_behavior_device_ddeath() -> None:
