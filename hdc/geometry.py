@@ -53,8 +53,9 @@ class Geometry:
     """How uint8 features [n, width] become codes.
 
     slices: the taps (start, stop); hypervectors are made of the first.  seed: of their flips, 0 to
-    2^63 - 1.  bits: of a hypervector, a multiple of 64.  columns, plane, norms: the blocks beside the bits, None where too little was surveyed.  scales: int64 [blocks, 2], usual
-    distance to the own concept and its spread, for concepts that no calibration covers.
+    2^63 - 1.  bits: of a hypervector, a multiple of 64.  columns, plane, norms: the blocks beside
+    the bits, None where too little was surveyed.  scales: int64 [blocks, 2], usual distance to the
+    own concept and its spread, for concepts that no calibration covers.
     """
 
     width: int
