@@ -24,7 +24,6 @@ from benchmarks.bridge_native import (
 )
 from benchmarks.bridge_signing import ORDER, Signer, verify
 from firmware_bridge import (
-    BridgeError,
     Command,
     Faults,
     Link,
@@ -40,7 +39,7 @@ from firmware_bridge import (
     encode_message,
     offer_model,
 )
-from firmware_bridge.slots import CONFIRMED, HEAD_BYTES, TRIED
+from firmware_bridge.slots import CONFIRMED, TRIED
 from tests.bridges import DEVICE, SECOND_NS, pair
 
 SIGNER = Signer(bytes(range(32)))
@@ -109,41 +108,6 @@ def test_a_model_on_trial_is_taken_back() -> None:
     updater.start()
     assert (updater.model, updater.on_trial) == (model(1).body, False)
     assert install(updater, model(2))
-
-
-@pytest.mark.parametrize("page_bytes", [8, HEAD_BYTES - 8, HEAD_BYTES + 1])
-def test_pages_that_hold_no_manifest_are_refused(page_bytes: int) -> None:
-    """A page takes a manifest with its markers, in whole words."""
-    with pytest.raises(BridgeError, match="holds no models"):
-        device(MemoryFlash(page_bytes))
-
-
-class WornFlash(MemoryFlash):
-    """A flash that refuses to write one marker."""
-
-    refused = -1
-
-    def write(self, slot: int, offset: int, data: bytes) -> None:
-        """As MemoryFlash.write, or OSError."""
-        if offset == self.refused:
-            raise OSError("worn out")
-        super().write(slot, offset, data)
-
-
-def test_a_model_whose_trial_cannot_be_marked_is_not_tried() -> None:
-    """Unmarked it would be tried again at every start: the model before runs instead, as in C."""
-    flash = WornFlash()
-    assert install(device(flash), model(1))
-    updater = device(flash)
-    assert reasons(updater, offer(2, 1500)[0]) == ["none"]
-    send(updater, 2)
-    assert reasons(updater, UpdateCommit(2)) == ["none"]
-    flash.refused = TRIED
-    updater.start()
-    assert (updater.model, updater.on_trial) == (model(1).body, False)
-    flash.refused = -1
-    updater.start()
-    assert (updater.model, updater.on_trial) == (model(2).body, True)
 
 
 def test_what_must_not_run_is_refused() -> None:
