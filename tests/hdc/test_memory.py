@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import hdc
 from hdc import ConceptError, DimensionError, FormatError
+from hdc.memory import PLANE
 from tests.hdc.samples import TAPS, draw, learned
 
 
@@ -60,6 +61,21 @@ def test_held_out_distances_are_those_of_a_memory_without_the_sample() -> None:
         without.remove("home", "cat", fresh[place])
         assert np.array_equal(without.distances(fresh[place])[0], quick[place])
     assert facts[0][0] == "home"
+
+
+def test_surveyed_samples_are_held_out_of_the_geometry_too() -> None:
+    """Their plane distances grow by what being surveyed made them look nearer."""
+    memory, facts = learned(count=15)
+    domain, label, codes = facts[0]
+    excess = memory.geometry.surveyed.excess_of(codes)
+    assert excess.any()
+    held = memory.distances_held_out(domain, label, codes)
+    for place in range(len(codes)):
+        without = memory.copy()
+        without.remove(domain, label, codes[place])
+        expected = without.distances(codes[place])[0]
+        expected[:, PLANE] += excess[place]
+        assert np.array_equal(held[place], expected)
 
 
 def test_one_row_scores_as_it_does_in_a_batch() -> None:
