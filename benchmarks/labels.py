@@ -1,9 +1,10 @@
 """Accuracy in a new domain against labels a class: ours beside linear probe, kNN and RanPAC.
 
 PACS, all taps. Photo known and art, cartoon or sketch new; then each domain in turn new with three
-known. Asked are the new domain's part of the official test (`photo_10`), some 200 to 400 images, and
-600 other images of it that no label was drawn from (`photo_10_rest`): the official part of art is
-the harder one by 7 points. Every peer may use the old domains' labels; its best way counts.
+known. Asked are the new domain's images of the official test, some 200 to 400 (`photo_10`), and 600
+other images of it that no label was drawn from (`photo_10_rest`): art's part of the official test
+is harder than the rest by some 7 points. Every peer may use the old domains' labels; its best way
+counts.
 """
 
 from __future__ import annotations
