@@ -1,6 +1,7 @@
 """Where measurements come from.  Streams of `topic` and `http` are sent to the daemon, which hands
 their bytes to `decode`; the others fetch their own, see `open_source`."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from .settings import (
 )
 from .sound import Microphone, Recordings
 from .stdin import Stdin
+
+NAME_CHARS_MAX: Final = 200
+"""A file's name may have 255 bytes, with an ending for what is not complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,12 @@ def _port(stream: str, settings: PortStream, place: Place) -> Reader:
 
 
 def _memory(stream: str, place: Place) -> Path:
-    """Return the file that remembers for a stream, whatever characters are in its name."""
-    return place.memory / f"{stream.encode().hex()}.json"
+    """Return the file that remembers for a stream, whatever and however many characters are in its
+    name."""
+    name = stream.encode().hex()
+    if len(name) > NAME_CHARS_MAX:
+        name = hashlib.sha256(stream.encode()).hexdigest()
+    return place.memory / f"{name}.json"
 
 
 PULLED: Final[dict[type, Make]] = {
