@@ -76,6 +76,11 @@ class Series:
         place = (event.stream, event.key, event.captured_at_ns)
         yield Forecasted(*place, followed.names, told.horizons, *tables)
 
+    def channels(self, stream: str) -> tuple[str, ...]:
+        """Return the names of a series' channels; none where it is not followed."""
+        followed = self._followed.get(stream)
+        return followed.names if followed is not None else ()
+
     def forget(self, selector: Selector) -> bool:
         """Drop every series that may hold what is selected; True where there was one."""
         gone = [name for name, one in self._followed.items() if _reaches(selector, name, one)]

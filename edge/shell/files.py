@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,6 +19,8 @@ HEADER = b"SQLite format 3\x00"
 HEADER_BYTES = 100
 VERSION_AT = slice(60, 64)
 """Where the header of an SQLite file holds `user_version`, the highest byte first."""
+_LOST = re.compile("no such (table|column)|has no column")
+"""What SQLite calls an error of the asker: a layout that damage has changed."""
 
 
 class Layout(Protocol):
@@ -68,9 +71,10 @@ def guarded(path: Path, doing: str) -> Iterator[None]:
     """Turn SQLite's and the system's errors into StateError: what was being done, what to do."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise StateError(f"{doing} {path}: {error}", _hint(str(error))) from error
     except sqlite3.DatabaseError as error:
+        passing = isinstance(error, sqlite3.OperationalError) and not _LOST.search(str(error))
+        if passing:
+            raise StateError(f"{doing} {path}: {error}", _hint(str(error))) from error
         raise StateCorruptError(
             f"{doing} {path}: {error}", "keep the damaged file; put the last backup in its place"
         ) from error
@@ -162,14 +166,22 @@ def _hold_view(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 def _check_header(path: Path) -> None:
     if not path.exists():
         return
-    with path.open("rb") as file:
-        found = file.read(len(HEADER))
+    found = _begins(path)
     # SQLite takes a file without a byte for an empty database, and would make it one of ours.
     if found != HEADER:
         what = "it is not a knowledge file" if found else "it is empty, without a byte"
+        what = "it is no file" if found is None else what
         raise StateCorruptError(
             f"opening {path}: {what}", "check the path, or put the last backup in its place"
         )
+
+
+def _begins(path: Path) -> bytes | None:
+    """Return a file's first bytes; None for what is none (opening a pipe would wait for ever)."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return file.read(len(HEADER))
 
 
 def _check_version(path: Path, db: sqlite3.Connection, layout: Layout, *, writable: bool) -> None:
@@ -179,6 +191,10 @@ def _check_version(path: Path, db: sqlite3.Connection, layout: Layout, *, writab
     if tables and application != layout.APPLICATION_ID:
         raise StateCorruptError(
             f"opening {path}: it is a database of another program", "check the path"
+        )
+    if tables and found < 1:
+        raise StateCorruptError(
+            f"opening {path}: its layout has no version", "put the last backup in its place"
         )
     if found > layout.version():
         raise StateVersionError(

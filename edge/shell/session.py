@@ -120,6 +120,8 @@ def _read(path: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
         size = path.stat().st_size
     except FileNotFoundError:
         return iter(())
+    if not path.is_file():
+        raise ValueError("it is no file")
     if size > 2 * BYTES_MAX:
         raise ValueError(f"expected at most {2 * BYTES_MAX:,} bytes, found {size:,}")
     saved = unpack(path.read_bytes(), Saved)

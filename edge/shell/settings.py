@@ -156,11 +156,18 @@ def read_text(folder: Path) -> str:
     """Return the text of a home's settings; raises ConfigError."""
     path = folder / SETTINGS
     try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"reading {path}: it is no file", "put the settings in its place")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
             f"opening the home {folder}: there is no {SETTINGS}",
             "make one with `auricle init`, or name it with --home",
+        ) from None
+    except NotADirectoryError:
+        raise ConfigError(
+            f"opening the home {folder}: it is a file, not a folder",
+            "name the folder that `auricle init` made",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"reading {path}: {error}", "correct the file") from error
@@ -170,7 +177,7 @@ def parse_settings(text: str, path: Path) -> Settings:
     """Read settings from text; path: for what is said of it."""
     try:
         settings = msgspec.convert(tomllib.loads(text), Settings)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"reading {path}: {error}", "correct the TOML") from error
     except msgspec.ValidationError as error:
         hint = nearest_key(str(error)) if "unknown field" in str(error) else "correct the value"

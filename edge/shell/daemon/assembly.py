@@ -11,8 +11,9 @@ from ...core import ConfigError
 from ..fleet.settings import FleetSettings
 from ..settings import Settings
 from ..sources import PortStream, TopicStream
-from ..telemetry import MqttSettings, Topics
+from ..telemetry import Channels, MqttSettings, Streams, Topics
 from ..telemetry.topics import encode
+from .homes import HomeSlot
 from .stream import Stream
 
 OUTBOX: Final = "outbox.db"
@@ -66,6 +67,16 @@ def make_streams(
         else:
             streams[name] = Stream(name, given, run)
     return streams
+
+
+def announced(settings: Settings, homes: Mapping[str, HomeSlot]) -> Streams:
+    """Return the streams as they are announced now: a series with the channels that are known."""
+    found: dict[str, Channels] = {}
+    for name, stream in settings.streams.items():
+        opened = homes[stream.home].home
+        followed = opened.runtime.series.channels(name) if opened is not None else ()
+        found[name] = None if stream.kind == "sample" else followed
+    return found
 
 
 def outputs_of(settings: Settings, home: str) -> dict[str, int]:

@@ -19,8 +19,16 @@ from ..footprint import give_back
 from ..outbox import open_outbox
 from ..sources import Place, Puller, Source, open_source
 from ..status import BrokerStatus, DaemonStatus
-from ..telemetry import Arrival, Topics, Wording
-from .assembly import OUTBOX, filters_of, make_streams, outputs_of, program_version, rooted
+from ..telemetry import Arrival, Streams, Topics, Wording
+from .assembly import (
+    OUTBOX,
+    announced,
+    filters_of,
+    make_streams,
+    outputs_of,
+    program_version,
+    rooted,
+)
 from .clock import Clock
 from .floor import DaemonFloor
 from .health import Checkup, brief
@@ -73,7 +81,6 @@ class Daemon:
         self._stop_asked = self._reload_asked = self._hurried = False
         self._told_s = self._snapped_s = -STATUS_S
         self._trimmed_s = time.monotonic()
-        self._line_seen, self._line_since_s = (False, 0), time.monotonic()
         with ExitStack() as undo:
             self._lock = WriterLock(folder / OUTBOX)
             undo.callback(self._lock.release)
@@ -101,6 +108,7 @@ class Daemon:
             for name, place in {"": "", **settings.homes}.items()
         }
         self.homes[""].settings = settings
+        self.announced = self._announced()
         self.teller = Teller(self.outbox, Wording(device), self.line, self.clock)
         self.loop = Loop(
             self.intake,
@@ -141,7 +149,7 @@ class Daemon:
 
         device = self.settings.device.known_as
         mqtt = rooted(self.settings.mqtt, self.folder)
-        presence = make_presence(mqtt, device, version, self._deciding, self.clock.now_ns)
+        presence = make_presence(mqtt, device, version, self._announced, self.clock.now_ns)
         return Broker(mqtt, device, self._arrive, presence)
 
     def _make_sparkplug(self) -> Any | None:
@@ -151,17 +159,17 @@ class Daemon:
         from ..telemetry import make_sparkplug
 
         mqtt = rooted(mqtt, self.folder)
-        return make_sparkplug(mqtt, device, program_version(), self._deciding(), self.clock.now_ns)
+        return make_sparkplug(mqtt, device, program_version(), self._announced(), self.clock.now_ns)
 
-    def _deciding(self) -> list[str]:
-        """The streams that decisions are made on."""
-        streams = self.settings.streams
-        return [name for name, stream in streams.items() if stream.kind == "sample"]
+    def _announced(self) -> Streams:
+        """The streams as they are announced now."""
+        return announced(self.settings, self.homes)
 
     def reannounce(self) -> None:
-        """Announce other streams than before."""
+        """Announce the streams of now."""
+        self.announced = self._announced()
         if self.sparkplug is not None:
-            self.sparkplug.restream(self._deciding())
+            self.sparkplug.restream(self.announced)
         self.line.rebirth()
 
     def reopen_door(self) -> None:
@@ -331,9 +339,6 @@ class Daemon:
         if isinstance(line, Printer):
             return None
         host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
-        now, seen = time.monotonic(), (line.online, line.counters.connected)
-        if seen != self._line_seen:
-            self._line_seen, self._line_since_s = seen, now
         return BrokerStatus(
             place=f"{host}:{port}",
             online=line.online,
@@ -347,6 +352,8 @@ class Daemon:
         now = time.monotonic()
         self.desk.tend()
         self.start_sources()
+        if self._announced() != self.announced:
+            self.reannounce()
         for name, source in self.sources.items():
             self.intake.streams[name].trouble = source.trouble
         if now - self._snapped_s >= STATUS_S:

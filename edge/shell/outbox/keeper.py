@@ -12,6 +12,7 @@ from .storage import Change, Storage
 RETRY_S: Final = (1.0, 30.0)
 """Seconds to the next try where the disk fails: at first, and at most."""
 
+SET_ASIDE: Final = "it is damaged; stop the daemon and put the file aside"
 S: Final = 10**9
 T = TypeVar("T")
 
@@ -82,6 +83,11 @@ class Keeper:
         except (StateVersionError, StateCorruptError):
             self.close()
             raise
+        except (ValueError, TypeError, OverflowError) as error:
+            self.close()
+            raise StateCorruptError(
+                f"opening the outbox {self.path}: {error}", SET_ASIDE
+            ) from error
         except StateError as error:
             self._fail(error)
             return False

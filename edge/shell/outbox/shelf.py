@@ -23,6 +23,9 @@ OFF_SHARE: Final = 2
 FREED_SHARE: Final = 16
 """Where a limit is reached, a sixteenth of it is freed at once."""
 
+AGE_NS_MAX: Final = 1 << 62
+"""More than any clock shows; the file's columns hold twice as much."""
+
 NUMBER_MAX: Final = (1 << 53) - 1
 """The highest that every reader of JSON can tell from its neighbours."""
 
@@ -120,7 +123,11 @@ class Shelf:
     def page(self, after: int, before: int, count: int) -> list[Entry]:
         """Return the oldest stored entries with numbers between two others."""
         found = self.keeper.find(lambda storage: storage.page(after, before, count))
-        return [entry for entry in found if self._holds(entry)]
+        held = [entry for entry in found if self._holds(entry)]
+        damaged = [entry for entry in held if not entry.topic]
+        if damaged:
+            self._drop(damaged, "damaged")
+        return [entry for entry in held if entry.topic]
 
     def waiting(self) -> Iterator[Entry]:
         """Yield all that waits."""
@@ -253,20 +260,23 @@ class Shelf:
         }
 
     def _load(self, storage: Storage) -> None:
-        """Take up what an earlier run left; what it had not written is lost, and told."""
+        """Take up what an earlier run left; what it had not written is lost, and told.  Raises
+        ValueError or TypeError for what no run leaves."""
         marks = storage.marks()
         self._next = int(marks.get("next", self._first))
         reserved = int(marks.get("reserved", self._next))
+        self._held, before = storage.held(), _mark_of(marks)
+        new = "next" not in marks and not self._held.entries
+        if not (new or (0 < self._next <= NUMBER_MAX >= reserved > 0 and "next" in marks)):
+            raise ValueError(f"its next number is {marks.get('next')}, reserved are {reserved}")
         self.run = int(marks.get("run", 0)) + 1
         self.losses = Losses(storage.losses())
         if "reserved" not in marks and self._first > 1:
             self.losses.put(Loss(1, self._first - 1, 0, "damaged"))
         for first, last in _gaps(self._next, reserved, storage.numbers(self._next)):
             self.losses.put(Loss(first, last, last - first + 1, "crash"))
-        self._held = storage.held()
         self._unscrubbed = marks.get("unscrubbed") == "1"
         off_ns_max = int(self._settings.age_s_max * S) // OFF_SHARE
-        before = _mark_of(marks)
         if before is not None and before.wall_ns >= PLAUSIBLE_NS:
             self.sure_ns = before.wall_ns
         age_ns = resumed_age_ns(before, read_mark(), off_ns_max)
@@ -346,5 +356,7 @@ def _gaps(first: int, end: int, present: Iterable[int]) -> Iterator[tuple[int, i
 def _mark_of(marks: dict[str, str]) -> Mark | None:
     if "boot" not in marks:
         return None
-    numbers = (int(marks[name]) for name in ("boot_ns", "wall_ns", "age_ns"))
+    numbers = [int(marks.get(name, "")) for name in ("boot_ns", "wall_ns", "age_ns")]
+    if not 0 <= max(numbers) < AGE_NS_MAX:
+        raise ValueError(f"its last moment is {numbers}")
     return Mark(marks["boot"], *numbers)

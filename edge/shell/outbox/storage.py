@@ -5,6 +5,7 @@ Commits come in two classes: `durable` ones wait for fsync (WAL, synchronous FUL
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ LOG_BYTES_MAX: Final = 4 << 20
 PRIVATE: Final = 0o077
 
 Row = tuple[int, int, str, bytes, str, bytes, int, int]
+_TYPES: Final = [int, int, str, bytes, str, bytes, int, int]
+_BROKEN: Final = re.compile(r"[\ud800-\udfff]")
+"""What `_text` makes of bytes that are no text."""
+_TOPIC: Final = re.compile(r"[^+#\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 @dataclass(slots=True)
@@ -53,6 +58,8 @@ class Storage:
         with guarded(path, "opening the outbox"), _private():
             self._db = open_database(path, writable=True, layout=schema)
             self._db.execute(f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
+        # Text that damage made unreadable must not keep the rows beside it from being read.
+        self._db.text_factory = _text
         self._durable = True
 
     def commit(self, change: Change, *, durable: bool) -> None:
@@ -153,8 +160,15 @@ def _row_of(entry: Entry) -> Row:
     )
 
 
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
+
+
 def _entry_of(row: tuple[Any, ...]) -> Entry:
+    """Make an entry of a row; one without a topic where damage left nothing to send."""
     sequence, kept, topic, body, keys, correlation, retain, age_ns = row
+    if list(map(type, row)) != _TYPES or not _TOPIC.fullmatch(topic) or _BROKEN.search(keys):
+        return Entry(sequence, "", b"", historical=True)
     named = tuple(keys.split("\n")) if keys else ()
     return Entry(
         sequence, topic, body, bool(kept), named, correlation, bool(retain), age_ns, historical=True

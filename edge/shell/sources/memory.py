@@ -59,5 +59,5 @@ def _load(path: Path) -> dict[str, Mark]:
     """Read what was saved; what cannot be read was not read, so its files are read again."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Mark])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):
         return {}

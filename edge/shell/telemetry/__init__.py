@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .letters import LOST, Arrival, Letter, Presence, Reply, Sent, Silence
 from .settings import MqttSettings, TlsSettings
+from .streams import Channels, Streams
 from .topics import Address, Topics
 from .wording import Worded, Wording, historical
 
@@ -21,6 +22,7 @@ __all__ = [
     "Address",
     "Arrival",
     "Broker",
+    "Channels",
     "Letter",
     "MqttSettings",
     "Presence",
@@ -28,6 +30,7 @@ __all__ = [
     "Sent",
     "Silence",
     "StatusPresence",
+    "Streams",
     "TlsSettings",
     "Topics",
     "Worded",

@@ -7,7 +7,7 @@ What is replayed after an outage doesn't change what an entity shows: the templa
 import hashlib
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -15,10 +15,14 @@ import msgspec
 
 from .letters import Arrival, Letter, Silence
 from .settings import HomeAssistantSettings
-from .topics import Topics
+from .streams import Streams
+from .topics import Topics, encode
 
 REPUBLISH_S_MAX: Final = 5.0
 """After Home Assistant came up, devices wait up to this long, so that not all speak at once."""
+
+CHANNELS_MAX: Final = 16
+"""Channels of a series that get an entity each; all of them are in the topic of its forecasts."""
 
 ORIGIN: Final = "Auricle"
 _NOT_AN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]+")
@@ -27,7 +31,7 @@ _NOT_AN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 class HomeAssistant(Silence):
     """Announces a device, which stays announced while it is away.
 
-    streams: gives the names of the streams at the moment.  chance: draws from [0, 1).
+    streams: gives those of the moment.  chance: draws from [0, 1).
     """
 
     def __init__(
@@ -35,7 +39,7 @@ class HomeAssistant(Silence):
         settings: HomeAssistantSettings,
         device: str,
         version: str,
-        streams: Callable[[], Iterable[str]],
+        streams: Callable[[], Streams],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._enabled = settings.enabled
@@ -79,20 +83,24 @@ def object_id(*names: str) -> str:
     plain = _NOT_AN_ID.sub("_", text)
     if plain == text and "_".join(names[1:]).count("_") == len(names) - 2:
         return plain
-    return f"{plain}_{hashlib.sha256('/'.join(names).encode()).hexdigest()[:8]}"
+    return f"{plain}_{hashlib.sha256('/'.join(map(encode, names)).encode()).hexdigest()[:8]}"
 
 
-def _announce(device: str, version: str, streams: Callable[[], Iterable[str]]) -> dict[str, Any]:
+def _announce(device: str, version: str, streams: Callable[[], Streams]) -> dict[str, Any]:
     return announcement(device, version, streams())
 
 
-def announcement(device: str, version: str, streams: Iterable[str]) -> dict[str, Any]:
+def announcement(device: str, version: str, streams: Streams) -> dict[str, Any]:
     """Return the discovery payload of a device: one entity of its connection, three of its health,
-    and four of each stream."""
+    four of each stream that decisions are told of; of a series the changes, and a forecast of each
+    channel, of the first `CHANNELS_MAX`."""
     topics = Topics(device)
     parts = dict(_of_device(device, topics))
-    for stream in streams:
-        parts |= _of_stream(device, topics, stream)
+    for stream, channels in streams.items():
+        if channels is None:
+            parts |= _of_stream(device, topics, stream)
+        else:
+            parts |= _of_series(device, topics, stream, channels[:CHANNELS_MAX])
     return {
         "dev": {"ids": object_id("auricle", device), "name": device, "mf": ORIGIN, "sw": version},
         "o": {"name": ORIGIN, "sw": version},
@@ -121,8 +129,8 @@ def _of_device(device: str, topics: Topics) -> dict[str, dict[str, Any]]:
             "total_increasing",
         ),
     }
-    parts = {"connection": connection} | {
-        key: {
+    parts = {("connection",): connection} | {
+        (key,): {
             "p": "sensor",
             "name": name,
             "state_class": kind,
@@ -150,18 +158,52 @@ def _of_stream(device: str, topics: Topics, stream: str) -> dict[str, dict[str, 
         "drift": "'ON' if value_json.alarm else 'OFF'",
     }
     made = {
-        f"{stream}/{key}": part
+        (stream, key): part
         | {
             "name": f"{stream} {key}",
             "state_topic": where,
-            "value_template": f"{{{{ this.state if value_json.historical else {values[key]} }}}}",
+            "value_template": _live(values[key]),
         }
         for key, part in parts.items()
     }
     return _with_ids(device, made)
 
 
-def _with_ids(device: str, parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Key the parts by the ids that Home Assistant remembers them by."""
-    named = {object_id("auricle", device, *key.rsplit("/", 1)): part for key, part in parts.items()}
+def _of_series(
+    device: str, topics: Topics, stream: str, channels: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    forecasts, changes = topics.telling("forecast", stream), topics.telling("change", stream)
+    parts: dict[tuple[str, ...], dict[str, Any]] = {
+        (stream, "change"): {
+            "p": "sensor",
+            "name": f"{stream} change",
+            "state_topic": changes,
+            "value_template": _live("value_json.change"),
+        }
+    }
+    for place, channel in enumerate(channels):
+        ahead = f"value_json.{{}}[0][{place}]"
+        bounds = ", ".join(f"'{key}': {ahead.format(key)}" for key in ("low", "high"))
+        parts[stream, channel, "forecast"] = {
+            "p": "sensor",
+            "name": f"{stream} {channel} forecast",
+            "state_class": "measurement",
+            "state_topic": forecasts,
+            "value_template": _live(ahead.format("point")),
+            "json_attributes_topic": forecasts,
+            "json_attributes_template": "{{ {"
+            + bounds
+            + ", 'samples_ahead': value_json.horizons[0]} | tojson }}",
+        }
+    return _with_ids(device, parts)
+
+
+def _live(value: str) -> str:
+    """Return the template of a value that is not touched by what is replayed after an outage."""
+    return f"{{{{ this.state if value_json.historical else {value} }}}}"
+
+
+def _with_ids(device: str, parts: Mapping[Any, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Key the parts, by tuples of names, by the ids that Home Assistant remembers them by."""
+    named = {object_id("auricle", device, *names): part for names, part in parts.items()}
     return {key: part | {"unique_id": key} for key, part in named.items()}

@@ -9,6 +9,7 @@ from .homeassistant import HomeAssistant
 from .letters import Arrival, Letter, Presence
 from .settings import MqttSettings
 from .status import StatusPresence
+from .streams import Streams
 
 if TYPE_CHECKING:
     from .sparkplug import Sparkplug
@@ -49,12 +50,12 @@ def make_presence(
     settings: MqttSettings,
     device: str,
     version: str,
-    streams: Callable[[], Iterable[str]],
+    streams: Callable[[], Streams],
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Presence:
     """Make the presence of a device: its status, and Home Assistant's where it is asked for.
 
-    streams: gives the names of those whose decisions are told.  clock_ns: nanoseconds since 1970.
+    streams: gives those to announce at the moment.  clock_ns: nanoseconds since 1970.
     """
     status = StatusPresence(device, version, clock_ns)
     if settings.homeassistant is None:
@@ -66,7 +67,7 @@ def make_sparkplug(
     settings: MqttSettings,
     device: str,
     version: str,
-    streams: Iterable[str],
+    streams: Streams,
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> "Sparkplug":
     """Make the edge node that [mqtt.sparkplug] asks for; raises ConfigError without its extra."""

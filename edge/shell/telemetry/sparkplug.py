@@ -1,6 +1,6 @@
 """Sparkplug B beside the topic tree: a second connection, since each has a will of its own.
 
-What happens while nobody may be told waits in memory, the newest `HISTORY_MAX` decisions, and is
+What happens while nobody may be told waits in memory, the newest `HISTORY_MAX` messages, and is
 told afterwards as historical.  A crash costs that memory; the topic tree, with its outbox, is what
 promises delivery.
 """
@@ -13,15 +13,19 @@ from typing import Any, Final
 
 import msgspec
 
-from ...core import Decision
+from ...core import Changed, Decision, Forecasted
 from .broker import Broker
 from .letters import Arrival, Letter, Silence
 from .settings import MqttSettings
+from .sparkplug_metrics import measure
 from .sparkplug_node import EdgeNode
+from .streams import Streams
+
+_Told = Decision | Forecasted | Changed
 
 HISTORY_MAX: Final = 10_000
 HISTORY_AT_A_TIME: Final = 50
-"""Historical decisions told in one turn, so that live ones are not held up."""
+"""Historical messages told in one turn, so that live ones are not held up."""
 
 
 class _NodePresence(Silence):
@@ -64,7 +68,7 @@ class _NodePresence(Silence):
 class Sparkplug:
     """An edge node on a broker.  settings: of [mqtt], with its section `sparkplug`.
 
-    streams: the devices known so far.  Pumped by the loop's thread, like the broker it stands on.
+    streams: those known so far.  Pumped by the loop's thread, like the broker it stands on.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Sparkplug:
         settings: MqttSettings,
         device: str,
         version: str,
-        streams: Iterable[str],
+        streams: Streams,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         assert settings.sparkplug is not None
@@ -80,7 +84,7 @@ class Sparkplug:
         first = clock_ns() // 1_000_000_000 % 256
         self._node = EdgeNode(settings.sparkplug, version, streams, first)
         self._clock_ns = clock_ns
-        self._waiting: deque[Decision] = deque(maxlen=HISTORY_MAX)
+        self._waiting: deque[_Told] = deque(maxlen=HISTORY_MAX)
         self.dropped = 0
         # A session that is not kept, and a will without delay: section 5.3 of the specification.
         client_id = f"{settings.client_id or f'auricle-{device}'}-sparkplug"
@@ -92,7 +96,7 @@ class Sparkplug:
 
     @property
     def waiting(self) -> int:
-        """Decisions that wait to be told."""
+        """Messages that wait to be told."""
         return len(self._waiting)
 
     def start(self) -> None:
@@ -100,8 +104,9 @@ class Sparkplug:
         self.broker.start()
 
     def tell(self, message: Any) -> None:
-        """Tell a decision now, or keep it for later; other messages have no place here."""
-        if not isinstance(message, Decision):
+        """Tell a decision, a forecast or a change now, or keep it for later; other messages have no
+        place here."""
+        if not isinstance(message, _Told):
             return
         if not self._send(message, historical=False):
             self.dropped += len(self._waiting) == HISTORY_MAX
@@ -111,7 +116,7 @@ class Sparkplug:
         """Say the births again."""
         self._node.rebirth_asked = True
 
-    def restream(self, streams: Iterable[str]) -> None:
+    def restream(self, streams: Streams) -> None:
         """Serve other streams from now on."""
         for letter in self._node.restream(streams, self._now_ms()):
             self.broker.publish(letter.topic, letter.payload, qos=letter.qos)
@@ -140,10 +145,11 @@ class Sparkplug:
     def _now_ms(self) -> int:
         return max(self._clock_ns() // 1_000_000, 0)
 
-    def _send(self, decision: Decision, *, historical: bool) -> bool:
-        if self.broker.room == 0:
+    def _send(self, message: _Told, *, historical: bool) -> bool:
+        measured = measure(message)
+        if self.broker.room == 0 or measured is None:
             return False
-        letter = self._node.tell(decision, self._now_ms(), historical=historical)
+        letter = self._node.tell(measured, self._now_ms(), historical=historical)
         if letter is None:
             return False
         return self.broker.publish(letter.topic, letter.payload, qos=letter.qos) is not None

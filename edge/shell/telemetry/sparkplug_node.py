@@ -8,29 +8,17 @@ from typing import Final
 
 import msgspec
 
-from ...core import Decision
 from .letters import Arrival, Letter
 from .settings import SparkplugSettings
+from .sparkplug_metrics import Measured, kinds_of
 from .sparkplug_payload import DataType, Metric, Value, decode_metrics, encode_payload
+from .streams import Streams
 from .topics import encode
 
 NAMESPACE: Final = "spBv1.0"
 REBIRTH: Final = "Node Control/Rebirth"
 NUMBERS: Final = 256
 """Sequence numbers and birth-death numbers count modulo this."""
-
-FIELDS: Final = (
-    ("score", DataType.DOUBLE),
-    ("p_value", DataType.DOUBLE),
-    ("window_p", DataType.DOUBLE),
-    ("known", DataType.BOOLEAN),
-    ("alarm", DataType.BOOLEAN),
-    ("degraded", DataType.BOOLEAN),
-    ("domain", DataType.STRING),
-    ("label", DataType.STRING),
-    ("observation_id", DataType.STRING),
-)
-"""The metrics of a stream: fields of `Decision`."""
 
 _DEATH_ALIAS: Final = 1
 _VERSION_ALIAS: Final = 2
@@ -45,19 +33,20 @@ class HostState(msgspec.Struct, frozen=True):
 
 
 class EdgeNode:
-    """One node.  streams: its devices, fixed at birth; others are added with a rebirth.
+    """One node.  streams: its devices and their metrics, fixed at birth; new ones need a rebirth.
 
     bd_seq: the first birth-death number.  `born` says whether data may be published.
     """
 
     def __init__(
-        self, settings: SparkplugSettings, version: str, streams: Iterable[str], bd_seq: int = 0
+        self, settings: SparkplugSettings, version: str, streams: Streams, bd_seq: int = 0
     ) -> None:
         self._group, self._node = encode(settings.group), encode(settings.edge_node)
         self._host = settings.primary_host
         self._version = version
-        self._values: dict[str, dict[str, Value]] = {name: {} for name in streams}
-        self._places = {name: place for place, name in enumerate(self._values)}
+        self._kinds = {name: kinds_of(channels) for name, channels in streams.items()}
+        self._values: dict[str, dict[str, Value]] = {name: {} for name in self._kinds}
+        self._aliases: dict[tuple[str, str], int] = {}
         self._told_at_ms: dict[str, int] = {}
         self._bd_seq = (bd_seq - 1) % NUMBERS
         self._seq = 0
@@ -86,15 +75,19 @@ class EdgeNode:
         metric = Metric("bdSeq", 0, DataType.INT64, self._bd_seq, at_ms)
         return Letter(self._topic("NDEATH"), encode_payload([metric], at_ms, None), qos=1)
 
-    def restream(self, streams: Iterable[str], at_ms: int) -> list[Letter]:
-        """Serve other streams: return a DDEATH of each that is gone; new ones ask for a rebirth."""
-        now = set(streams)
-        gone = [name for name in self._values if name not in now]
+    def restream(self, streams: Streams, at_ms: int) -> list[Letter]:
+        """Serve other streams: return a DDEATH of each that is gone; what is new asks for a
+        rebirth."""
+        gone = [name for name in self._kinds if name not in streams]
         for name in gone:
-            del self._values[name]
+            del self._kinds[name], self._values[name]
             self._told_at_ms.pop(name, None)
-        for name in sorted(now - set(self._values)):
-            self._add(name)
+        for name, channels in streams.items():
+            kinds = kinds_of(channels)
+            if self._kinds.get(name) != kinds:
+                self._values[name] = {}
+                self._kinds[name] = kinds
+                self.rebirth_asked = True
         return [self._letter("DDEATH", name, (), at_ms) for name in gone] if self.born else []
 
     def births(self, at_ms: int) -> list[Letter]:
@@ -107,45 +100,49 @@ class EdgeNode:
             Metric("Properties/Version", _VERSION_ALIAS, DataType.STRING, self._version, at_ms),
         )
         letters = [self._letter("NBIRTH", "", node, at_ms)]
-        for stream, values in self._values.items():
+        for stream, kinds in self._kinds.items():
             told_at_ms = self._told_at_ms.get(stream, at_ms)
+            values = self._values[stream]
             metrics = [
-                Metric(
-                    name, _alias(self._places[stream], field), kind, values.get(name), told_at_ms
-                )
-                for field, (name, kind) in enumerate(FIELDS)
+                Metric(name, self._alias(stream, name), kind, values.get(name), told_at_ms)
+                for name, kind in kinds.items()
             ]
             letters.append(self._letter("DBIRTH", stream, metrics, at_ms))
         return letters
 
-    def tell(self, decision: Decision, at_ms: int, *, historical: bool = False) -> Letter | None:
-        """Return the DDATA of a decision: what differs from what was told before, by alias.
+    def tell(self, measured: Measured, at_ms: int, *, historical: bool = False) -> Letter | None:
+        """Return the DDATA of a message: what differs from what was told before, by alias.
 
-        None before birth, and where a stream is new: then a rebirth is due.  at_ms: now.
+        None before birth, and where a rebirth is due, as it is for a new stream or metric: no data
+        may go before it.  at_ms: now.
         """
-        values = self._values.get(decision.stream)
-        if values is None:
-            self._add(decision.stream)
+        stream = measured.stream
+        self._extend(stream, measured.kinds)
+        if self.rebirth_asked or not self.born:
             return None
-        if not self.born:
-            return None
-        place = self._places[decision.stream]
-        taken_at_ms = max(decision.captured_at_ns // 1_000_000, 0)
-        fresh: dict[str, Value] = {name: getattr(decision, name) for name, _ in FIELDS}
+        values = self._values[stream]
         metrics = [
-            Metric("", _alias(place, field), None, fresh[name], taken_at_ms, historical)
-            for field, (name, _) in enumerate(FIELDS)
-            if historical or name not in values or values[name] != fresh[name]
+            Metric("", self._alias(stream, name), None, value, measured.at_ms, historical)
+            for name, value in measured.values.items()
+            if historical or name not in values or values[name] != value
         ]
         if not historical:
-            values.update(fresh)
-            self._told_at_ms[decision.stream] = taken_at_ms
-        return self._letter("DDATA", decision.stream, metrics, at_ms)
+            values.update(measured.values)
+            self._told_at_ms[stream] = measured.at_ms
+        return self._letter("DDATA", stream, metrics, at_ms)
 
-    def _add(self, stream: str) -> None:
-        self._values[stream] = {}
-        self._places.setdefault(stream, len(self._places))
+    def _extend(self, stream: str, kinds: dict[str, DataType]) -> None:
+        """Give a stream metrics that it has not had, and ask for a rebirth where there are some."""
+        known = self._kinds.get(stream, {})
+        if kinds.keys() <= known.keys():
+            return
+        self._kinds[stream] = known | kinds
+        self._values.setdefault(stream, {})
         self.rebirth_asked = True
+
+    def _alias(self, stream: str, metric: str) -> int:
+        """Return the alias of a metric: unique over all devices of the node, the same for ever."""
+        return self._aliases.setdefault((stream, metric), _FIRST_ALIAS + len(self._aliases))
 
     def hear(self, arrival: Arrival) -> bool:
         """Take in a command or the state of the primary host; True where it was one."""
@@ -179,8 +176,3 @@ class EdgeNode:
         """Return a topic of the node, or of one of its devices; "+" stands for all of them."""
         topic = f"{NAMESPACE}/{self._group}/{kind}/{self._node}"
         return f"{topic}/{stream if stream == '+' else encode(stream)}" if stream else topic
-
-
-def _alias(place: int, field: int) -> int:
-    """Return the alias of a metric: unique over all devices of the node."""
-    return _FIRST_ALIAS + place * len(FIELDS) + field

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,11 @@ def test_a_file_that_was_cut_or_is_too_large_is_left_alone(tmp_path: Path, monke
         file_of(folder).write_bytes(body[:length])
         with Home(folder) as home:
             assert "begin anew" in home.session.trouble
+    file_of(folder).unlink()
+    os.mkfifo(file_of(folder))
+    with Home(folder) as home:
+        assert "it is no file" in home.session.trouble, "a pipe would be waited for"
+    file_of(folder).unlink()
     file_of(folder).write_bytes(body)
     monkeypatch.setattr(session, "BYTES_MAX", 1000)
     with Home(folder) as home:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from edge.core import ConfigError
@@ -10,6 +12,7 @@ from edge.shell.settings import nearest_key, read_settings
     ("text", "words"),
     [
         ("garbage [[", "Expected"),
+        pytest.param("a = " + "[" * 50_000, "recursion", id="deep"),
         ('[encoder]\ncrad = "x"\n', "unknown field"),
         ("[knowledge]\n", "encoder"),
         ('[encoder]\ncard = "x"\nthreads = "two"\n', "int"),
@@ -28,6 +31,13 @@ def test_bad_settings_are_refused(tmp_path, text, words):
     with pytest.raises(ConfigError, match=words) as caught:
         read_settings(tmp_path)
     assert caught.value.hint
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    """A pipe in place of the settings is refused at once."""
+    os.mkfifo(tmp_path / "auricle.toml")
+    with pytest.raises(ConfigError, match="no file"):
+        read_settings(tmp_path)
 
 
 def test_a_mistyped_key_is_guessed(tmp_path):

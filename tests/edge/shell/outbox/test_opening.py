@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,3 +53,81 @@ def test_without_a_clock_no_number_is_guessed(tmp_path: Path, monkeypatch):
         open_outbox(path, SETTINGS)
     assert "clock" in caught.value.hint
     assert path.read_bytes() == b"damage" * 100
+
+
+def _reset(path: Path) -> None:
+    """What was set aside, and what lies in its place, goes."""
+    for one in path.parent.iterdir():
+        shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+    with open_outbox(path, SETTINGS) as box:
+        for _ in range(3):
+            box.put(Entry(box.take(), "t", b"{}"))
+
+
+def _emptied(path: Path) -> None:
+    path.unlink()
+    path.touch()
+
+
+def _foldered(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _changed(sql: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute(sql)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _emptied,
+        _foldered,
+        _piped,
+        _changed("PRAGMA user_version = 0"),
+        _changed("PRAGMA user_version = -1"),
+        _changed("DROP TABLE marks"),
+        _changed("ALTER TABLE losses RENAME reason TO rexson"),
+        _changed("DELETE FROM marks"),
+        _changed("UPDATE marks SET value = 'x' WHERE name = 'next'"),
+        _changed("UPDATE marks SET value = '-5' WHERE name = 'next'"),
+        _changed("UPDATE marks SET value = '99999999999999999999999' WHERE name = 'reserved'"),
+        _changed("UPDATE marks SET value = '' WHERE name = 'boot_ns'"),
+        _changed("UPDATE marks SET value = '9223372036854775807' WHERE name = 'age_ns'"),
+    ],
+)
+def test_whatever_lies_in_its_place_is_set_aside(tmp_path: Path, damage):
+    """An empty file, a folder, a pipe that nobody writes to, a layout or values that no run leaves:
+    numbers go on higher, and what was there is kept."""
+    path = tmp_path / "outbox.db"
+    _reset(path)
+    damage(path)
+    with open_outbox(path, SETTINGS) as box:
+        assert box.take() > 10**9
+        assert [loss.reason for loss in box.losses] == ["damaged"]
+    assert os.path.lexists(tmp_path / "outbox.db.damaged-1")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["topic = 'a/#'", "topic = ''", "topic = CAST(x'74ff' AS TEXT)", "topic = x'00'", "body = 5",
+     "keys = CAST(x'ff' AS TEXT)", "kept = 'y'", "age_ns = 'z'"],
+)  # fmt: skip
+def test_a_damaged_entry_is_told_as_lost_and_holds_nobody_up(tmp_path: Path, damage: str):
+    """The entries beside it are sent."""
+    path = tmp_path / "outbox.db"
+    _reset(path)
+    _changed("UPDATE entries SET " + damage + " WHERE sequence = 2")(path)  # noqa: S608 - ours
+    with open_outbox(path, SETTINGS) as box:
+        time.sleep(0.05)
+        assert [entry.sequence for entry in box.due(10)] == [1, 3]
+        assert [(loss.first, loss.reason) for loss in box.losses] == [(2, "damaged")]

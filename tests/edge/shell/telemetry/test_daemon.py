@@ -38,6 +38,10 @@ enabled = ["rebirth"]
 
 [streams.press]
 source = "topic"
+
+[streams.power]
+source = "topic"
+kind = "series"
 """
 
 
@@ -92,7 +96,8 @@ def test_a_measurement_becomes_a_decision_everywhere(watched: tuple[Seat, Daemon
     assert data[born["observation_id"]["alias"]]["value"] == decision["observation_id"]
     announced = json.loads(heard(watcher, "auricle_gw1/config")[0])
     topics = {part["state_topic"] for part in announced["cmps"].values()}
-    assert topics <= {one.topic for one in watcher.arrivals}
+    told = {one.topic for one in watcher.arrivals}
+    assert topics - told == {"auricle/v1/gw1/change/power"}
     watcher.say("auricle/v1/gw1/command/rebirth", b'{"id": "again", "verb": "rebirth"}')
     watcher.until(lambda: len(heard(watcher, "NBIRTH/gw1")) == 2)
     watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) == 2)
@@ -100,3 +105,22 @@ def test_a_measurement_becomes_a_decision_everywhere(watched: tuple[Seat, Daemon
     watcher.until(lambda: heard(watcher, "NDEATH/gw1"))
     watcher.until(lambda: len(heard(watcher, "gw1/status")) == 3)
     assert json.loads(heard(watcher, "gw1/status")[-1])["reason"] == "stopped"
+
+
+def test_a_series_is_announced_once_its_channels_are_known(watched: tuple[Seat, Daemon]) -> None:
+    """The first sample of a series says which channels it has: then they get their entities and
+    metrics, and the forecasts of the next samples are told there."""
+    watcher, _ = watched
+    watcher.until(lambda: heard(watcher, "auricle_gw1/config") and heard(watcher, "NBIRTH/gw1"))
+    topic = "auricle/v1/gw1/observe/power"
+    for number in range(3):
+        watcher.say(topic, json.dumps({"values": {"volt": 230 + number, "ampere": 2}}).encode())
+    watcher.until(lambda: len(heard(watcher, "forecast/power")) == 3)
+    watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) >= 2)
+    entities = json.loads(heard(watcher, "auricle_gw1/config")[-1])["cmps"]
+    assert {"auricle_gw1_power_volt_forecast", "auricle_gw1_power_change"} <= set(entities)
+    assert "auricle_gw1_press_novelty" in entities
+    watcher.until(lambda: heard(watcher, "DDATA/gw1/power"))
+    born = read_payload(heard(watcher, "DBIRTH/gw1/power")[-1]).metrics
+    data = read_payload(heard(watcher, "DDATA/gw1/power")[-1]).metrics
+    assert born["forecast/volt"]["alias"] in data

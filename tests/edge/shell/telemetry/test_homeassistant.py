@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import html
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core import Decision
+from edge.core import Changed, Decision, Forecasted
 from edge.shell.telemetry import Wording, historical, make_presence
-from edge.shell.telemetry.homeassistant import HomeAssistant, announcement, object_id
+from edge.shell.telemetry.homeassistant import (
+    CHANNELS_MAX,
+    HomeAssistant,
+    announcement,
+    object_id,
+)
 from edge.shell.telemetry.letters import Arrival
 from edge.shell.telemetry.settings import HomeAssistantSettings, MqttSettings
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
@@ -30,7 +37,7 @@ def shown(template: str, body: bytes, state: str = "before") -> str:
 
 def test_a_stream_has_its_entities() -> None:
     """Each stream shows novelty, domain, label and drift, from its decisions."""
-    made = announcement(DEVICE, "1.2", ["cam"])
+    made = announcement(DEVICE, "1.2", {"cam": None})
     assert set(made) == {"dev", "o", "availability", "cmps"}
     decision = Decision("c:1", "cam", 5, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=True)
     worded = Wording(DEVICE).word(decision, 1, 1)
@@ -49,9 +56,42 @@ def test_a_stream_has_its_entities() -> None:
     }
 
 
+def test_a_series_has_its_entities() -> None:
+    """A series shows its last change, and of each channel what is expected next, with bounds; a
+    number that is none is unknown, and one series' channels are not another's."""
+    made = announcement(DEVICE, "1", {"power": ("volt", "ampere"), "power/volt": ("x",)})
+    assert len(made["cmps"]) == 4 + 3 + 2
+    place = ("power", "p:1", 5)
+    table = ((230.0, math.nan),)
+    forecast = Forecasted(*place, ("volt", "ampere"), (1,), table, ((229.0, 1.0),), ((231.5, 2.0),))
+    change = Changed(*place, "outage", ("volt",), 0.5, 1, 0)
+    seen: dict[str, str] = {}
+    for message in (forecast, change):
+        worded = Wording(DEVICE).word(message, 1, 1)
+        for key, part in made["cmps"].items():
+            if part["state_topic"] == worded.topic:
+                seen[key] = shown(part["value_template"], worded.body)
+                assert shown(part["value_template"], historical(worded.body)) == "before"
+    assert seen == {
+        "auricle_gw1_power_volt_forecast": "230.0",
+        "auricle_gw1_power_ampere_forecast": "None",
+        "auricle_gw1_power_change": "outage",
+    }
+    volt = made["cmps"]["auricle_gw1_power_volt_forecast"]
+    body = Wording(DEVICE).word(forecast, 1, 1).body
+    bounds = json.loads(html.unescape(shown(volt["json_attributes_template"], body)))
+    assert bounds == {"low": 229.0, "high": 231.5, "samples_ahead": 1}
+
+
+def test_a_wide_series_is_announced_in_part() -> None:
+    """Of a series with many channels the first get an entity each."""
+    made = announcement(DEVICE, "1", {"net": tuple(map(str, range(100)))})
+    assert len(made["cmps"]) == 4 + 1 + CHANNELS_MAX
+
+
 def test_the_connection_shows_itself_while_the_device_is_away() -> None:
     """All entities go away with the device, but for the one that says so."""
-    made = announcement(DEVICE, "1", [])
+    made = announcement(DEVICE, "1", {})
     status = b'{"state": "offline"}'
     assert shown(made["availability"][0]["value_template"], status) == "offline"
     connection = made["cmps"]["auricle_gw1_connection"]
@@ -65,14 +105,14 @@ def test_every_name_has_an_id_of_its_own(names: list[str]) -> None:
     ids = [object_id("auricle", DEVICE, name, "drift") for name in names]
     assert ids[0] != ids[1]
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", one) for one in ids)
-    made = announcement(DEVICE, "1", names)
+    made = announcement(DEVICE, "1", dict.fromkeys(names))
     assert len(made["cmps"]) == 4 + 8
 
 
 def test_it_is_announced_again_when_home_assistant_comes_up() -> None:
     """After "online" the device speaks once more, a little later; a retained one is no news."""
     settings = HomeAssistantSettings(prefix="ha")
-    here = HomeAssistant(settings, DEVICE, "1", list, chance=lambda: 0.5)
+    here = HomeAssistant(settings, DEVICE, "1", dict, chance=lambda: 0.5)
 
     def arrival(payload: bytes, retained: bool = False) -> Arrival:
         return Arrival("ha/status", payload, retained, "", b"", None, (), 1)
@@ -97,7 +137,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 def presence(settings: MqttSettings) -> Any:
     """What the daemon would give its broker."""
-    return make_presence(settings, DEVICE, "1", lambda: ["cam"])
+    return make_presence(settings, DEVICE, "1", lambda: {"cam": None})
 
 
 @needs_mosquitto

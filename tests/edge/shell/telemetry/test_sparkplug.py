@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from edge import Decision, EdgeError
-from edge.shell.telemetry import make_sparkplug
+from edge.core import Changed, Forecasted
+from edge.shell.telemetry import Arrival, Letter, make_sparkplug
 from edge.shell.telemetry.settings import MqttSettings, SparkplugSettings
 from edge.shell.telemetry.sparkplug import HISTORY_MAX, Sparkplug
+from edge.shell.telemetry.sparkplug_metrics import measure
 from edge.shell.telemetry.sparkplug_node import REBIRTH, EdgeNode
 from edge.shell.telemetry.sparkplug_payload import decode_metrics
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
@@ -33,9 +35,16 @@ DECISION = Decision("c:1", "cam", 5_000_000, True, "yard", None, "cat", 0.5, 0.2
 
 def node(settings: SparkplugSettings = SETTINGS) -> EdgeNode:
     """A node that said its NDEATH to the broker."""
-    made = EdgeNode(settings, "1.0", ["cam", "mic"])
+    made = EdgeNode(settings, "1.0", {"cam": None, "mic": None})
     made.next_will(1)
     return made
+
+
+def told(here: EdgeNode, message: object, at_ms: int, *, historical: bool = False) -> Letter | None:
+    """The DDATA of a message."""
+    measured = measure(message)
+    assert measured is not None
+    return here.tell(measured, at_ms, historical=historical)
 
 
 def test_topics_nbirth_seq_num() -> None:
@@ -44,7 +53,7 @@ def test_topics_nbirth_seq_num() -> None:
     births = here.births(2)
     assert [read_payload(one.payload).seq for one in births] == [0, 1, 2]
     for number in range(3, 300):
-        letter = here.tell(replace(DECISION, score=float(number)), 3)
+        letter = told(here, replace(DECISION, score=float(number)), 3)
         assert letter is not None
         assert read_payload(letter.payload).seq == number % 256
     assert read_payload(here.births(4)[0].payload).seq == 0
@@ -53,7 +62,7 @@ def test_topics_nbirth_seq_num() -> None:
 def test_topics_nbirth_bdseq_matching() -> None:
     """NBIRTH's bdSeq is that of the will of its connection, also after a rebirth; the next
     connection's is one higher, modulo 256."""
-    here = EdgeNode(SETTINGS, "1.0", [], 255)
+    here = EdgeNode(SETTINGS, "1.0", {}, 255)
     for expected in (255, 0, 1):
         will = read_payload(here.next_will(1).payload)
         assert will.metrics["bdSeq"]["value"] == expected
@@ -90,7 +99,7 @@ def test_operational_behavior_data_publish_dbirth_values() -> None:
     here = node()
     before = read_payload(here.births(2)[1].payload).metrics
     assert all(one["is_null"] for one in before.values())
-    here.tell(DECISION, 3)
+    told(here, DECISION, 3)
     after = read_payload(here.births(4)[1].payload).metrics
     assert (after["domain"]["value"], after["score"]["value"]) == ("yard", 0.5)
     assert after["label"]["is_null"]
@@ -103,7 +112,7 @@ def test_payloads_alias_data_cmd_requirement() -> None:
     names = {
         m["alias"]: m["name"] for m in read_payload(here.births(2)[1].payload).metrics.values()
     }
-    first, second = here.tell(DECISION, 3), here.tell(replace(DECISION, score=math.nan), 4)
+    first, second = told(here, DECISION, 3), told(here, replace(DECISION, score=math.nan), 4)
     assert first is not None
     assert second is not None
     assert (first.topic, first.qos, first.retain) == (NODE.format("DDATA") + "/cam", 0, False)
@@ -118,22 +127,35 @@ def test_payloads_historical_values_change_nothing_live() -> None:
     """What is told late is marked, and a birth afterwards holds the live values."""
     here = node()
     here.births(2)
-    here.tell(DECISION, 3)
-    late = here.tell(replace(DECISION, score=9.0, captured_at_ns=1), 4, historical=True)
+    told(here, DECISION, 3)
+    late = told(here, replace(DECISION, score=9.0, captured_at_ns=1), 4, historical=True)
     assert late is not None
     assert all(one["is_historical"] for one in read_payload(late.payload).metrics.values())
     assert read_payload(here.births(5)[1].payload).metrics["score"]["value"] == 0.5
 
 
 def test_a_new_stream_is_born_before_it_has_data() -> None:
-    """A stream that nobody knew asks for a rebirth; then it is a device like the others."""
+    """A stream that nobody knew asks for a rebirth, and nothing is told before it; then it is a
+    device like the others."""
     here = node()
     here.births(2)
     news = replace(DECISION, stream="new/one")
-    assert here.tell(news, 3) is None
+    assert told(here, news, 3) is None
+    assert told(here, news, 3) is None
     assert here.rebirth_asked
     assert here.births(4)[-1].topic == NODE.format("DBIRTH") + "/new%2Fone"
-    assert here.tell(news, 5) is not None
+    assert told(here, news, 5) is not None
+
+
+def test_operational_behavior_data_commands_rebirth_action_1() -> None:
+    """From the request for a rebirth to the birth no data are told."""
+    here = node()
+    here.births(2)
+    request = Arrival(NODE.format("NCMD"), rebirth_command(), False, "", b"", None, (), 1)
+    assert here.hear(request)
+    assert told(here, DECISION, 3) is None
+    here.births(4)
+    assert told(here, DECISION, 5) is not None
 
 
 def test_operational_behavior_device_ddeath() -> None:
@@ -141,14 +163,59 @@ def test_operational_behavior_device_ddeath() -> None:
     under the aliases that it had."""
     here = node()
     aliases = read_payload(here.births(2)[2].payload).metrics["score"]["alias"]
-    (death,) = here.restream(["cam", "new"], 3)
+    (death,) = here.restream({"cam": None, "new": None}, 3)
     read = read_payload(death.payload)
     assert (death.topic, read.seq, read.metrics) == (NODE.format("DDEATH") + "/mic", 3, {})
     assert here.rebirth_asked
     topics = [one.topic.rpartition("/")[2] for one in here.births(4)]
     assert topics == ["gw1", "cam", "new"]
-    assert here.restream(["cam", "mic"], 5)[0].topic.endswith("/new")
+    assert here.restream({"cam": None, "mic": None}, 5)[0].topic.endswith("/new")
     assert read_payload(here.births(6)[2].payload).metrics["score"]["alias"] == aliases
+
+
+def test_a_series_has_metrics_of_its_channels() -> None:
+    """A series is born with the metrics of the channels that are known, those that come later ask
+    for a rebirth, and a forecast is told by its first horizon, null where there is none."""
+    here = EdgeNode(SETTINGS, "1.0", {"power": ("volt",)})
+    here.next_will(1)
+    named = read_payload(here.births(2)[1].payload).metrics
+    assert set(named) == {
+        *("change", "severity", "regime"),
+        *("forecast/volt", "low/volt", "high/volt"),
+    }
+    rows = ((230.0, math.nan), (231.0, 2.0))
+    lower, upper = ((229.0, math.nan), (0.0, 0.0)), ((231.5, math.nan), (0.0, 0.0))
+    place = ("power", "p:1", 7_000_000)
+    forecast = Forecasted(*place, ("volt", "ampere"), (1, 6), rows, lower, upper)
+    assert told(here, forecast, 3) is None
+    assert here.rebirth_asked
+    born = read_payload(here.births(4)[1].payload).metrics
+    assert born["forecast/volt"]["alias"] == named["forecast/volt"]["alias"]
+    letter = told(here, forecast, 5)
+    assert letter is not None
+    names = {one["alias"]: name for name, one in born.items()}
+    data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
+    values = {name: one.get("value") for name, one in data.items()}
+    bounds = {"forecast/volt": 230.0, "low/volt": 229.0, "high/volt": 231.5}
+    assert values == bounds | dict.fromkeys(("forecast/ampere", "low/ampere", "high/ampere"))
+    assert data["low/ampere"]["is_null"]
+    letter = told(here, Changed(*place, "jump", ("volt",), 0.5, 2, 0), 6)
+    assert letter is not None
+    data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
+    assert {name: one["value"] for name, one in data.items()} == {
+        "change": "jump",
+        "severity": 0.5,
+        "regime": 2,
+    }
+
+
+def test_a_stream_of_another_kind_is_born_anew() -> None:
+    """Where a stream of decisions becomes a series, the next birth has the metrics of a series."""
+    here = node()
+    here.births(2)
+    assert here.restream({"cam": (), "mic": None}, 3) == []
+    assert here.rebirth_asked
+    assert set(read_payload(here.births(4)[1].payload).metrics) == {"change", "severity", "regime"}
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\x12\x7f", rebirth_command()[:-1]])
@@ -169,7 +236,7 @@ class Plant:
 
     def __init__(self, settings: MqttSettings, host: Seat) -> None:
         self.host = host
-        self.node = Sparkplug(settings, "gw1", "1.0", ["cam"])
+        self.node = Sparkplug(settings, "gw1", "1.0", {"cam": None})
         self.node.start()
 
     def until(self, count: int) -> list[tuple[str, Read]]:
@@ -278,7 +345,7 @@ def test_message_flow_edge_node_birth_publish_phid_wait(mosquitto: Mosquitto, ho
 
 def test_what_waits_is_bounded_and_can_be_forgotten() -> None:
     """Without a broker the newest decisions wait, the others are counted; forgotten ones go."""
-    here = Sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", ["cam"])
+    here = Sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {"cam": None})
     for number in range(HISTORY_MAX + 5):
         here.tell(replace(DECISION, observation_id=f"c:{number}"))
     assert here.dropped == 5
@@ -293,7 +360,7 @@ def test_without_the_extra_the_reason_is_how_to_install_it(monkeypatch: pytest.M
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
     with pytest.raises(EdgeError, match=r"auricle\[sparkplug\]"):
-        make_sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", [])
+        make_sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {})
 
 
 @needs_mosquitto
@@ -303,7 +370,7 @@ def test_an_independent_host_understands_the_node(mosquitto: Mosquitto, source: 
     python = os.environ.get("AURICLE_PYSPARKPLUG")
     if not python:
         pytest.skip("needs AURICLE_PYSPARKPLUG: an interpreter that has pysparkplug")
-    node = Sparkplug(quick(mosquitto.port, sparkplug=HOSTED), "gw1", "1.0", ["cam"])
+    node = Sparkplug(quick(mosquitto.port, sparkplug=HOSTED), "gw1", "1.0", {"cam": None})
     given = [python, str(source / "scripts/check_sparkplug.py"), str(mosquitto.port)]
     with subprocess.Popen(given, stdout=subprocess.PIPE, text=True) as host:
         node.start()
