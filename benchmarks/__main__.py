@@ -33,7 +33,7 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages"),
 }
 # Those whose `run` can leave the slow part out.
-QUICK = ("domains", "forecast")
+QUICK = ("domains", "forecast", "labels")
 
 
 def main(arguments: list[str] | None = None) -> int:

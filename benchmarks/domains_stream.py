@@ -4,8 +4,9 @@ PACS, all taps, official split.  A device is enrolled in the first domain (70 % 
 then its camera shows the rest of that domain, the three others one after the other, and each of
 the four again, boundaries unknown.  Of every ten observations one is labelled, 50 to 200
 observations later, without its domain.  Where an alarm ends in a domain that was new, the device
-surveys its geometry again: the one before knows the first domains only.  Compared with the same
-labels filed under their true domains, and with all labels of all domains so filed.
+surveys its geometry again: the one before knows the first domains only.  At the end of each visit
+adaptors grow where the runtime says that they are due.  Compared with heads alone, with the same
+labels filed under their true domains, grown likewise, and with all labels of all domains so filed.
 """
 
 from collections import Counter
@@ -27,6 +28,9 @@ from edge.core import (
     Event,
     Fact,
     Freeze,
+    Grow,
+    Grown,
+    GrowthJob,
     Label,
     MemoryLedger,
     Message,
@@ -34,6 +38,7 @@ from edge.core import (
     Publish,
     Runtime,
     Survey,
+    Tick,
 )
 
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
@@ -71,11 +76,14 @@ class Pacs:
 @dataclass(frozen=True, slots=True)
 class Stay:
     """How one run went.  matrix: accuracy after each first visit (rows) on each domain (columns, in
-    the order of visits).  names: how many facts of which domain are filed under which name."""
+    the order of visits).  told: with true domains.  heads: without adaptors.  grown: how many
+    adaptors serve in the end.  names: how many facts of which domain are filed under which name."""
 
     order: Order
     matrix: tuple[tuple[float, ...], ...]
     told: float
+    heads: float
+    grown: int
     names: Mapping[tuple[int, str], int]
     alarms: int
     delays: tuple[int, ...]
@@ -105,6 +113,8 @@ def summarise(stays: Sequence[Stay]) -> dict[str, float]:
         "end_to_end_forgetting": fmean(_forgetting(stay.matrix) for stay in stays),
         "domains_found_error": fmean(abs(count - DOMAINS) for count in found),
         "told_boundaries_accuracy": fmean(stay.told for stay in stays),
+        "heads_alone_accuracy": fmean(stay.heads for stay in stays),
+        "adaptors_serving": fmean(stay.grown for stay in stays),
         "told_boundaries_gap_max": max(stay.told - fmean(stay.matrix[-1]) for stay in stays),
         "misfiled_labels": fmean(_misfiled(stay.names) for stay in stays),
         "opened_twice": fmean(_twice(stay.names) for stay in stays),
@@ -137,12 +147,25 @@ class _Device:
         self._pacs = pacs
         self.ledger = ledger or MemoryLedger()
         self._runtime = Runtime(Config(), pacs, self.ledger)
+        self._job: GrowthJob | None = None
 
     def feed(self, event: Event) -> Iterator[Message]:
         for effect in self._runtime.handle(event):
             self.ledger.apply(effect)
             if isinstance(effect, Publish):
                 yield effect.message
+            elif isinstance(effect, Grow):
+                self._job = effect.job
+
+    def grow(self) -> None:
+        """Grow every domain that is due, one after the other."""
+        from edge.growth import grow
+
+        list(self.feed(Tick()))
+        while self._job is not None:
+            job, self._job = self._job, None
+            for event in (Grown(grow(job)), Tick()):
+                list(self.feed(event))
 
     def enrol(self, rows: Ints) -> None:
         facts = tuple(self._pacs.fact(int(row), FIRST) for row in rows)
@@ -160,18 +183,23 @@ def run_stream(pacs: Pacs, order: Order, seed: int) -> Stay:
     matrix = []
     for number, rows in enumerate(visits):
         show.visit(rows)
+        device.grow()
         if number < len(order):
             matrix.append(_examine(pacs, device.ledger, order))
     show.hand_in(everything=True)
+    device.grow()
     matrix.append(_examine(pacs, device.ledger, order))
     filed = Counter(
         (int(pacs.domain[_row(fact.id)]), fact.domain) for fact in device.ledger.facts()
     )
-    told = fmean(_examine(pacs, _refiled(pacs, device.ledger), order))
+    told = _Device(pacs, _refiled(pacs, device.ledger))
+    told.grow()
     return Stay(
         order,
         tuple(matrix),
-        told,
+        fmean(_examine(pacs, told.ledger, order)),
+        fmean(_examine(pacs, _bare(device.ledger), order)),
+        len(device.ledger.adaptors()),
         dict(filed),
         show.alarms,
         tuple(show.delays),
@@ -186,6 +214,7 @@ def told_all(pacs: Pacs) -> float:
     facts = tuple(pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows)
     for event in (Enrol(facts), Survey()):
         list(device.feed(event))
+    device.grow()
     return fmean(_examine(pacs, device.ledger, tuple(range(DOMAINS))))
 
 
@@ -262,6 +291,13 @@ def _refiled(pacs: Pacs, ledger: MemoryLedger) -> MemoryLedger:
     told = MemoryLedger([pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows])
     _take_geometry(ledger, told)
     return told
+
+
+def _bare(ledger: MemoryLedger) -> MemoryLedger:
+    """The same facts and geometry, without adaptors."""
+    bare = MemoryLedger(ledger.facts())
+    _take_geometry(ledger, bare)
+    return bare
 
 
 def _take_geometry(source: MemoryLedger, target: MemoryLedger) -> None:

@@ -55,6 +55,11 @@ def cut_windows(recording: ArrayLike, card: Card) -> Iterator[NDArray[np.float32
             "only a card of kind 'window' says how to cut a recording",
         )
     samples = numeric(recording, "recording")
+    if not samples.ndim:
+        raise PayloadError(
+            "cutting windows: expected a recording [samples, channels], found a single number",
+            "give the samples one after the other, with the channels last",
+        )
     for start in range(0, len(samples) - length + 1, card.preparation.step or length):
         yield samples[start : start + length]
 

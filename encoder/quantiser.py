@@ -73,8 +73,15 @@ class Quantiser:
 
     def clipped(self, values: ArrayLike) -> NDArray[np.float64]:
         """Share of the rows of `values` [n, width] that fall outside 0..255, per column
-        (float64 [width]): the figure to watch when data move away from the calibration data."""
+        (float64 [width]): the figure to watch when data move away from the calibration data.
+        Raises PayloadError on a wrong width, no rows, and on NaN or infinity, naming the place."""
         array = self._checked(values).reshape(-1, self.width)
+        if not len(array):
+            raise PayloadError(
+                f"counting what is clipped: expected rows of {self.width} columns, found none",
+                "give at least one row of features",
+            )
+        require_finite(array, "table of features")
         levels = np.rint(array.astype(np.float64) / self.scale) + self.zero
         outside: NDArray[np.float64] = ((levels < 0) | (levels > LEVEL_MAX)).mean(axis=0)
         return outside
@@ -179,12 +186,12 @@ def _require_cover(slices: Sequence[slice], width: int) -> None:
 
 def _whole_numbers(values: ArrayLike) -> NDArray[np.int32]:
     array = np.asarray(values)
-    if (
-        not np.issubdtype(array.dtype, np.integer)
-        or (np.abs(array.astype(np.int64)) > 2**31 - 1).any()
-    ):
+    limits = np.iinfo(np.int32)
+    whole = np.issubdtype(array.dtype, np.integer)
+    if not whole or ((array < limits.min) | (array > limits.max)).any():
         raise CardError(
-            f"a quantiser needs whole zero points that fit 32 bits, found dtype {array.dtype}",
+            f"a quantiser needs whole zero points that fit 32 bits, found dtype {array.dtype}"
+            + (f" from {array.min()} to {array.max()}" if whole else ""),
             "calibrate the card again",
         )
     return np.array(array, dtype=np.int32)

@@ -59,7 +59,11 @@ def encode_record(record: Message | LinkRecord) -> bytes:
     if tail is None:
         return head
     value = getattr(record, tail.name)
-    body = value.encode() if tail.kind == "text" else bytes(value)
+    try:
+        body = value.encode() if tail.kind == "text" else bytes(value)
+    except UnicodeEncodeError as error:
+        message = f"a {kind.name} cannot carry its {tail.name}: {error}"
+        raise MessageError(message, "send text that can be written in UTF-8") from error
     if tail.kind == "vector" and len(body) % _value_bytes(record):
         message = f"the {len(body)} bytes of a {kind.name}'s {tail.name} are no whole values"
         raise MessageError(message, "its length is a multiple of the size of its dtype")

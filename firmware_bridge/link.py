@@ -35,6 +35,7 @@ HELLO_NS_MAX: Final = 2_000_000_000
 KEEP_ALIVE_NS: Final = 1_000_000_000
 SILENCE_NS: Final = 5_000_000_000
 REPLACED_MAX: Final = 2
+LENGTH_MAX: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class LinkSettings:
 
     frame_bytes_max: longest frame taken or sent (64 to 65535); window: frames taken before their
     turn (1 to 32); message_bytes_max: longest message; queue_bytes_max: messages that wait or are
-    on their way; asks_time: whether this side follows the peer's clock.
+    on their way (both 1 to 4294967295); asks_time: whether this side follows the peer's clock.
     """
 
     frame_bytes_max: int = 1024
@@ -56,7 +57,8 @@ class LinkSettings:
         ranges = {
             "frame_bytes_max": (self.frame_bytes_max, FRAME_BYTES_MIN, 0xFFFF),
             "window": (self.window, 1, WINDOW_MAX),
-            "message_bytes_max": (self.message_bytes_max, 1, 0xFFFFFFFF),
+            "message_bytes_max": (self.message_bytes_max, 1, LENGTH_MAX),
+            "queue_bytes_max": (self.queue_bytes_max, 1, LENGTH_MAX),
         }
         for name, (value, low, high) in ranges.items():
             if not low <= value <= high:
@@ -116,10 +118,14 @@ class Link:
         """Take a message to be sent; False where the queue is full, and nothing was kept.
         MessageError where it does not fit its table or is too long for the peer."""
         data = encode_message(message)
-        longest = self._peer.message_bytes_max if self._peer else 0xFFFFFFFF
-        if len(data) > min(longest, self.settings.queue_bytes_max):
+        taken = self._peer.message_bytes_max if self._peer else LENGTH_MAX
+        if len(data) > taken:
             found = f"a message of {len(data)} bytes is longer than the peer takes"
-            raise MessageError(found, f"send at most {longest} bytes at once")
+            raise MessageError(found, f"send at most {taken} bytes at once")
+        if len(data) > self.settings.queue_bytes_max:
+            found = f"a message of {len(data)} bytes is longer than the queue holds"
+            hint = f"send at most {self.settings.queue_bytes_max}, or raise queue_bytes_max"
+            raise MessageError(found, hint)
         kept = self._sender.offer(data)
         self._count(messages_dropped=not kept)
         return kept

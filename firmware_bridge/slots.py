@@ -20,6 +20,8 @@ from hashlib import sha512
 from struct import Struct
 from typing import Final, Protocol
 
+from .errors import BridgeError
+
 WORD_BYTES: Final = 8
 MANIFEST: Final = Struct("<II64s64s")
 BEGUN, READY, TRIED, CONFIRMED = (MANIFEST.size + WORD_BYTES * place for place in range(4))
@@ -30,7 +32,10 @@ _READ_BYTES: Final = 256
 
 
 class Flash(Protocol):
-    """Two slots of `pages` pages; OSError where the flash refuses."""
+    """Two slots of `pages` pages; OSError where the flash refuses to be erased or written.
+
+    page_bytes: what is erased at once, a multiple of 8 and at least HEAD_BYTES.
+    """
 
     page_bytes: int
     pages: int
@@ -66,6 +71,11 @@ class Slots:
     """The two slots and what stands in them."""
 
     def __init__(self, flash: Flash) -> None:
+        if flash.page_bytes < HEAD_BYTES or flash.page_bytes % WORD_BYTES:
+            message = f"a flash with pages of {flash.page_bytes} bytes holds no models"
+            raise BridgeError(
+                message, f"erase a multiple of 8 bytes, {HEAD_BYTES} or more, at once"
+            )
         self._flash = flash
 
     @property
@@ -165,10 +175,17 @@ class Slots:
         newest = max(kept, default=(0, -1))
         for slot in (0, 1):
             # Half an erasure can make an old model look untried; it is not newer, though.
-            if self.untried(slot) and self._revision(slot) > newest[0]:
-                self.mark(slot, TRIED)
+            if self.untried(slot) and self._revision(slot) > newest[0] and self._try(slot):
                 return slot, True
         return (newest[1], False) if kept else None
+
+    def _try(self, slot: int) -> bool:
+        """Mark a trial; False where the flash refuses: unmarked it would be tried for ever."""
+        try:
+            self.mark(slot, TRIED)
+        except OSError:
+            return False
+        return True
 
     def _revision(self, slot: int) -> int:
         manifest = self.manifest(slot)

@@ -4,6 +4,7 @@ import os
 import select
 import socket
 from dataclasses import dataclass
+from errno import EBADF
 from importlib import import_module
 from time import monotonic_ns
 from typing import Any, Final, Protocol
@@ -14,6 +15,8 @@ from .link import Link
 
 READ_BYTES: Final = 4096
 WAIT_NS_MAX: Final = 100_000_000
+STALLED_S: Final = 10
+"""How long a port may take to be opened, or to take what is written, before it has failed."""
 
 
 class Transport(Protocol):
@@ -64,7 +67,7 @@ class DescriptorTransport:
         try:
             os.close(self.descriptor)
         except OSError as error:
-            if error.errno != 9:
+            if error.errno != EBADF:
                 raise _failed("close", self.name, error) from error
 
 
@@ -144,7 +147,7 @@ def _open_tcp(place: str, host: str, port: str) -> SocketTransport:
     if not host or not port.isdecimal():
         raise WireError(f"{place} names no host and port", "write tcp:HOST:PORT")
     try:
-        opened = socket.create_connection((host, int(port)), timeout=10)
+        opened = socket.create_connection((host, int(port)), timeout=STALLED_S)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError) as error:
         raise _failed("open", place, error) from error
@@ -153,6 +156,7 @@ def _open_tcp(place: str, host: str, port: str) -> SocketTransport:
 
 def _open_unix(place: str, path: str) -> SocketTransport:
     opened = socket.socket(socket.AF_UNIX)
+    opened.settimeout(STALLED_S)
     try:
         opened.connect(path)
     except OSError as error:
@@ -168,7 +172,7 @@ def _open_serial(place: str, baud: int) -> SerialTransport:
         message = f"opening {place} needs the package pyserial, which is not installed"
         raise BridgeError(message, "install auricle[bridge]") from error
     try:
-        return SerialTransport(serial.Serial(place, baud, write_timeout=10))
+        return SerialTransport(serial.Serial(place, baud, write_timeout=STALLED_S))
     except (OSError, ValueError) as error:
         raise _failed("open", place, error) from error
 

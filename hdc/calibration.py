@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from .blocks import Packed
 from .codes import Codes
-from .errors import FormatError
 from .geometry import Geometry, fingerprint_of, keys_of
 from .integers import Ints, mean, root
 from .joint import HeldOut, Near, Samples, join
@@ -20,7 +19,6 @@ from .neighbours import (
     has_neighbours,
     nearest,
     pack_exemplars,
-    unpack_exemplars,
 )
 from .scoring import offsets
 
@@ -127,7 +125,7 @@ class Calibration:
         return fingerprint_of(self.pack())
 
     def pack(self) -> Packed:
-        """Arrays that `unpack` makes the same calibration of."""
+        """All numbers as arrays: what `digest` covers, and what a contribution is made of."""
         domains = sorted(self.scores)
         held = [self.scores[domain] for domain in domains]
         return {
@@ -154,24 +152,6 @@ class Calibration:
             both = offsets(pair), np.ascontiguousarray(pair[..., 1])
             self._aligned[:] = [_Aligned(keys, places, scales, both)]
         return self._aligned[0]
-
-    @staticmethod
-    def unpack(packed: Packed) -> "Calibration":
-        """The calibration that `pack` gave; raises FormatError where the arrays are not one."""
-        try:
-            domains = [str(domain) for domain in packed["domains"]]
-            parts = np.split(packed["scores"].astype(np.int64), np.cumsum(packed["sizes"])[:-1])
-            return Calibration(
-                tuple((str(domain), str(label)) for domain, label in packed["concepts"]),
-                packed["scales"].astype(np.int64),
-                packed["usual"].astype(np.int64),
-                dict(zip(domains, parts, strict=bool(domains))),
-                dict(zip(domains, packed["skews"].tolist(), strict=True)),
-                tuple(unpack_exemplars(packed)),
-                packed["near"].astype(np.int64),
-            )
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise FormatError(f"unpacking a calibration failed: {error!r}", "calibrate") from error
 
 
 def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) -> Calibration:

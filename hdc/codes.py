@@ -14,7 +14,7 @@ Index = int | np.integer | slice | NDArray[np.generic] | list[int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codes:
-    """A batch of coded samples; indexing and slicing give a batch again.
+    """A batch of coded samples; indexing and slicing give a batch again, iterating batches of one.
 
     bits: uint64 [n, words], the hypervectors.  values: int64 [n, m], the blocks' coordinates.
     """
@@ -27,7 +27,9 @@ class Codes:
 
     def __getitem__(self, index: Index) -> "Codes":
         if isinstance(index, int | np.integer):
-            index = slice(int(index), int(index) + 1 or None)
+            # IndexError beyond the end: without it a loop over the batch would never end.
+            place = range(len(self))[index]
+            index = slice(place, place + 1)
         return Codes(self.bits[index], self.values[index])
 
     @staticmethod

@@ -258,9 +258,15 @@ def detect_window(
 
 
 def _tail(score: float, skew: float) -> float:
-    """Upper tail of a mean with that skewness: normal after the first Cornish-Fisher correction."""
+    """Upper tail of a mean with that skewness: normal after the first Cornish-Fisher correction.
+
+    Beyond 3 / skew the correction would turn round: a higher score would count as more usual, or,
+    where the skewness is negative, a lower one as newer.
+    """
     if skew > 0:
         score = min(score, 3 / skew)
+    elif skew < 0:
+        score = max(score, 3 / skew)
     return erfc((score - skew * (score * score - 1) / 6) / sqrt(2)) / 2
 
 

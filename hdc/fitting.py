@@ -14,7 +14,8 @@ from .blocks import L1_MAX, LENGTH_BITS, SHIFT, UNIT, Columns, Norms, Plane, tap
 from .errors import DimensionError
 from .geometry import Geometry, Slices, Surveyed, keys_of, plain
 from .integers import Ints, root
-from .memory import Memory
+from .memory import PLANE, Memory
+from .vectors import Words, random_words
 
 Reals = NDArray[np.float64]
 
@@ -28,6 +29,9 @@ ZERO_MAX = 4096
 # A column that hardly moves within a class gets a spread of at least this share of the usual one.
 COLUMN_FLOOR = 0.05
 SPARE_MIN = 2
+
+_CONTENT_SEED = 0x726F77
+_CONTENT_ROWS = 256
 
 
 def survey(
@@ -55,7 +59,7 @@ def survey(
         raise DimensionError(
             f"surveying expects {len(rows)} labels, found shape {group.shape}", "give one a row"
         )
-    order = np.lexsort((group, keys_of(codes)))
+    order = np.lexsort((_contents(rows), group, keys_of(codes)))
     rows, group = rows[order], group[order]
     if len(rows) - (int(group.max()) + 1 if len(rows) else 0) < SPARE_MIN:
         return base
@@ -71,6 +75,16 @@ def survey(
         scales=np.ones((4 if norms else 3, 2), dtype=np.int64),
     )
     return _with_scales(made, rows, group, level)
+
+
+def _contents(rows: NDArray[np.uint8]) -> Words:
+    """A word uint64 [n] a row: a seeded hash of its levels, in which rows of one key may differ."""
+    odd = random_words(_CONTENT_SEED, rows.shape[1]) | np.uint64(1)
+    made = np.empty(len(rows), dtype=np.uint64)
+    for at in range(0, len(rows), _CONTENT_ROWS):
+        part = rows[at : at + _CONTENT_ROWS]
+        made[at : at + _CONTENT_ROWS] = (part * odd).sum(axis=1, dtype=np.uint64)
+    return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,8 +254,8 @@ def _with_scales(
         mine = group == number
         held = memory.distances_held_out("", name, codes[mine])
         own[mine] = held[:, memory.keys.index(("", name))]
-    excess = _excess(_unit_rows(rows, geometry.slices[-1], level), group, own[:, 2])
-    own[:, 2] += excess
+    excess = _excess(_unit_rows(rows, geometry.slices[-1], level), group, own[:, PLANE])
+    own[:, PLANE] += excess
     centre = np.rint(own.mean(axis=0)).astype(np.int64)
     spread = np.maximum(root(np.square(own - centre).mean(axis=0)), 1)
     keys, first = np.unique(keys_of(codes), return_index=True)

@@ -18,6 +18,9 @@ from .vectors import WORD_BITS, Words, random_words
 Slices = tuple[tuple[int, int], ...]
 
 BITS_SPREAD = 32
+# Packed arrays that say more are damaged: nothing is allocated for them.
+WIDTH_MAX = 1 << 20
+BITS_MAX = 1 << 20
 _ROWS = 32
 _KEY_SEED = 0x6B6579
 
@@ -49,9 +52,10 @@ class Surveyed:
 class Geometry:
     """How uint8 features [n, width] become codes.
 
-    slices: the taps (start, stop); hypervectors are made of the first.  columns, plane, norms: the
-    blocks beside the bits, None where too little was surveyed.  scales: int64 [blocks, 2], usual
-    distance to the own concept and its spread, for concepts that no calibration covers.
+    slices: the taps (start, stop); hypervectors are made of the first.  seed: of their flips, 0 to
+    2^63 - 1.  bits: of a hypervector, a multiple of 64.  columns, plane, norms: the blocks beside
+    the bits, None where too little was surveyed.  scales: int64 [blocks, 2], usual distance to the
+    own concept and its spread, for concepts that no calibration covers.
     """
 
     width: int
@@ -147,15 +151,24 @@ class Geometry:
                     packed["surveyed.excess"].astype(np.int64),
                 ),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _require_whole(made)
+        except (
+            *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+            DimensionError,
+        ) as error:
             raise FormatError(f"unpacking a geometry failed: {error!r}", "survey again") from error
-        if made.scales.shape != (1 + len(made.blocks), 2):
-            raise FormatError(
-                f"unpacking a geometry expects {1 + len(made.blocks)} scales, found shape "
-                f"{made.scales.shape}",
-                "survey again",
-            )
         return made
+
+
+def _require_whole(geometry: Geometry) -> None:
+    """Raise ValueError, or whatever coding a row does, where parts do not belong together."""
+    found, blocks = geometry.scales.shape, 1 + len(geometry.blocks)
+    if geometry.width > WIDTH_MAX or geometry.bits > BITS_MAX or found != (blocks, 2):
+        raise ValueError(
+            f"expected up to {WIDTH_MAX} columns, {BITS_MAX} bits and scales ({blocks}, 2), found "
+            f"{geometry.width}, {geometry.bits} and {found}"
+        )
+    geometry.project(np.zeros(geometry.width, dtype=np.uint8))
 
 
 def plain(width: int, slices: Slices, seed: int, bits: int = 8192) -> Geometry:

@@ -12,12 +12,16 @@ LOG_BITS = 12
 
 
 def root(values: NDArray[np.float64] | Ints) -> Ints:
-    """Square roots rounded down, of whole numbers below 2^53 (IEEE 754 rounds sqrt correctly)."""
+    """Square roots rounded down, of whole numbers up to 2^52 (IEEE 754 rounds sqrt correctly).
+
+    Beyond, the root of one less than a square may round up to that of the square.
+    """
     return np.asarray(np.sqrt(values), dtype=np.float64).astype(np.int64)
 
 
 def log2(values: NDArray[np.float64] | Ints) -> Ints:
-    """4096 x the binary logarithm of whole numbers 1 to 2^53, by a table of 1,024 steps."""
+    """4096 x the binary logarithm of whole numbers up to 2^53, by a table of 1,024 steps; 0 counts
+    as 1."""
     # A float's bits above the low 42 are its exponent, 1,023 too high, and its step.
     tops = np.maximum(values, 1.0).view(np.int64) >> 42
     steps = _log_table()[tops & LOG_STEPS - 1]
@@ -25,7 +29,7 @@ def log2(values: NDArray[np.float64] | Ints) -> Ints:
 
 
 def mean(sums: Ints, counts: Ints | int) -> Ints:
-    """Sums over counts, rounded half up; 0 where the count is 0."""
+    """Sums over counts, rounded half up; a count of 0 divides by 1."""
     divisor = np.maximum(counts, 1)
     return np.asarray(np.floor_divide(2 * sums + divisor, 2 * divisor))
 

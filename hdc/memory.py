@@ -101,14 +101,6 @@ class Memory:
         usual = self.geometry.scales if scales is None else scales
         return combine(self.distances(codes, only), usual, self.geometry.votes)
 
-    def score_held_out(
-        self, domain: str, label: str, codes: Codes, scales: Ints | None = None
-    ) -> Ints:
-        """`score`, each sample against a memory that lacks that very sample of (domain, label)."""
-        usual = self.geometry.scales if scales is None else scales
-        held = self.distances_held_out(domain, label, codes)
-        return combine(held, usual, self.geometry.votes)
-
     def nearest_by_bits(self, codes: Codes, count: int) -> Columns:
         """The `count` columns nearest to one code by hypervector alone, ascending order."""
         centres, query = self._settled(), codes.bits[0]
@@ -169,8 +161,8 @@ class Memory:
             made[:, column, 0] = ((2 * (concept.ones - bits) > rest) != bits).sum(axis=1)
             means = mean(concept.sums - codes.values, rest)
             for index, (block, span) in enumerate(self._blocks(), start=1):
-                part = slice(*span)
-                made[:, column, index] = block.distance(codes.values[:, part], means[:, part])
+                held = slice(*span)
+                made[:, column, index] = block.distance(codes.values[:, held], means[:, held])
         else:
             made[:, column] = self.geometry.scales[:, 0]
         if self.geometry.plane:
@@ -210,7 +202,10 @@ class Memory:
                     sums.astype(np.int64).reshape(geometry.values),
                 )
                 made._change((str(domain), str(label)), concept, 1)
-        except (KeyError, ValueError, AttributeError, ConceptError) as error:
+        except (
+            *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+            ConceptError,
+        ) as error:
             raise FormatError(f"unpacking a memory failed: {error!r}", "derive again") from error
         return made
 

@@ -100,7 +100,7 @@ def nearest_to_one(exemplars: Exemplars, columns: Floats, plane: Floats) -> tupl
 
 
 def pack_exemplars(held: list[Exemplars]) -> Packed:
-    """Arrays that `unpack_exemplars` makes the same list of."""
+    """All exemplars as arrays of whole numbers, with how many rows are whose."""
     empty = np.empty((0, 0), dtype=np.float32)
     columns = [e.columns for e in held]
     plane = [e.plane for e in held]
@@ -110,22 +110,6 @@ def pack_exemplars(held: list[Exemplars]) -> Packed:
         "exemplars.columns": (np.concatenate(columns) if held else empty).astype(np.int32),
         "exemplars.plane": (np.concatenate(plane) if held else empty).astype(np.int32),
     }
-
-
-def unpack_exemplars(packed: Packed) -> list[Exemplars]:
-    """The exemplars that `pack_exemplars` gave; raises KeyError or ValueError for other arrays."""
-    if not len(packed["exemplars.sizes"]):
-        return []
-    edges = np.cumsum(packed["exemplars.sizes"], axis=0)[:-1]
-    parts = (
-        np.split(packed[f"exemplars.{name}"].astype(dtype), edges[:, which])
-        for name, dtype, which in (
-            ("keys", np.uint64, 0),
-            ("columns", np.float32, 1),
-            ("plane", np.float32, 0),
-        )
-    )
-    return [Exemplars(*arrays) for arrays in zip(*parts, strict=True)]
 
 
 def _places(exemplars: Exemplars, own: Words) -> NDArray[np.intp]:

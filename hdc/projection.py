@@ -11,7 +11,7 @@ The flip of element j in round r is bit (r * P + j) of the words `random_words(s
 All sums stay below 2^24, so float32 arithmetic is exact in whatever order it adds.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from .errors import DimensionError
 from .vectors import WORD_BITS, Words, pack, random_words, unpack
 
 WIDTH_MAX = 1 << 16
+FLIPS_MAX = 8  # geometries whose flips are kept: tens of kilobytes each
 _BLOCK = 64
 
 
@@ -45,14 +46,15 @@ def hadamard_sums(features: NDArray[np.uint8], seed: int, bits: int) -> NDArray[
     if padded <= _BLOCK:
         # The few numbers go into the transform, not into each of the many rounds of flips.
         sums = flips @ (features[..., None] * _hadamard(padded)[:width])
-        return sums.reshape(*features.shape[:-1], -1)[..., :bits]
+        return sums.reshape(*features.shape[:-1], len(flips) * padded)[..., :bits]
     filled = _filled(width, padded)
     if filled == width:
         flipped = features[..., None, :] * flips
     else:
         flipped = np.zeros((*features.shape[:-1], len(flips), filled), dtype=np.float32)
         np.multiply(features[..., None, :], flips, out=flipped[..., :width])
-    return _transform(flipped, padded).reshape(*features.shape[:-1], -1)[..., :bits]
+    sums = _transform(flipped, padded)
+    return sums.reshape(*features.shape[:-1], len(flips) * padded)[..., :bits]
 
 
 def _filled(width: int, padded: int) -> int:
@@ -84,7 +86,7 @@ def _hadamard(size: int) -> NDArray[np.float32]:
     return matrix
 
 
-@cache
+@lru_cache(maxsize=FLIPS_MAX)
 def _flips(seed: int, padded: int, rounds: int, width: int) -> NDArray[np.float32]:
     words = random_words(seed, -(-rounds * padded // WORD_BITS))
     flat = np.where(unpack(words), np.float32(-1), np.float32(1))

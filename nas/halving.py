@@ -42,7 +42,8 @@ def halve(
         return NoFit("no blueprints to halve")
     while True:
         spent = facts if len(left) <= keep else min(spent, facts)
-        found = np.nan_to_num([train(one, spent) for one in left], nan=-np.inf)
+        found = np.asarray([train(one, spent) for one in left], dtype=np.float64)
+        found[~np.isfinite(found)] = -np.inf
         rounds.append(Round(spent, tuple(left), tuple(found.tolist())))
         best = np.argsort(-found, kind="stable")
         if len(left) <= keep:

@@ -92,7 +92,7 @@ class Batch:
 def count_parameters(
     blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
 ) -> Scores:
-    """Numbers of the adaptor with its head: the baseline to beat (Li et al. 2023, section 1)."""
+    """Bytes of the adaptor with its head: the baseline to beat (Li et al. 2023, section 1)."""
     del build, seed
     return np.array([count_cost(one, sketch.shape).nbytes for one in blueprints], np.float64)
 

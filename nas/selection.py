@@ -24,8 +24,9 @@ OURS: Final[Mapping[str, float]] = {"tangent": 1.0, "parameters": 0.25}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """What a search found.  ranking: blueprints that fit, best first; scores: from 0 to 1, one a
-    blueprint of the ranking, comparable within one search only.  considered: size of the space."""
+    """What a search found.  ranking: blueprints that fit, best first.  scores: from 0 to 1, one a
+    place of the ranking, falling, also where a second look put others in front; comparable within
+    one search only.  considered: size of the space."""
 
     ranking: tuple[Blueprint, ...] = field(repr=False)
     scores: tuple[float, ...] = field(repr=False)

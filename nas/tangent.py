@@ -11,7 +11,6 @@ blueprint, so that narrow layers lose what they would lose and comparisons are p
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from math import factorial
 from typing import Final
@@ -64,7 +63,10 @@ def look_closer(ranking: Sequence[Blueprint], sketch: Sketch, seed: int) -> list
 
 
 class Kernels:
-    """Kernels of blueprints on the facts of a sketch, all from one product matrix a tap."""
+    """Kernels of blueprints on the facts of a sketch, all from one product matrix a tap.
+
+    What blueprints of the same taps share is computed once, as long as they come one after another.
+    """
 
     def __init__(self, sketch: Sketch, seed: int) -> None:
         self._products = [sketch.read((tap,)) @ sketch.read((tap,)).T
@@ -75,17 +77,23 @@ class Kernels:
         random = np.random.default_rng(seed)
         self._directions = random.standard_normal((count, _WIDTH_MAX), np.float32)
         self._spreads: dict[int, Floats] = {}
+        self._taps: tuple[int, ...] = ()
+        self._plain = self._products[0]
+        self._duals: dict[str, tuple[Floats, Floats]] = {}
+        self._roots: dict[str, Floats] = {}
 
     def of(self, blueprint: Blueprint) -> Floats:
         """Return the kernel float32 [n, n] of a blueprint after training, mean diagonal 1."""
-        plain = _level(np.sum([self._products[tap] for tap in blueprint.taps], axis=0))
+        if blueprint.taps != self._taps:
+            self._taps, self._duals, self._roots = blueprint.taps, {}, {}
+            self._plain = _level(np.sum([self._products[tap] for tap in blueprint.taps], axis=0))
         if blueprint.kind == "none":
-            return plain
+            return self._plain
         if blueprint.kind == "kernel":
-            return self._gaussian(plain)
+            return self._gaussian(self._plain)
         if blueprint.kind == "random":
-            return _level(self._drawn(_dual(plain, blueprint.activation)[0], blueprint.width))
-        start, tangent = self._trained(blueprint, plain)
+            return _level(self._bent(blueprint.activation, blueprint.width))
+        start, tangent = self._trained(blueprint)
         share = np.float32(TRAINED[blueprint.kind])
         return (1 - share) * _level(start) + share * _level(tangent)
 
@@ -97,52 +105,65 @@ class Kernels:
         alike = np.equal.outer(self._own, self._own)
         return np.asarray(np.where(alike, np.exp(-apart / middle), np.float32(0)))
 
-    def _trained(self, blueprint: Blueprint, plain: Floats) -> tuple[Floats, Floats]:
+    def _trained(self, blueprint: Blueprint) -> tuple[Floats, Floats]:
         """Kernel of the columns before training, and of the steps that training may take."""
-        width, rank, activation = blueprint.width, blueprint.rank, blueprint.activation
+        plain, activation = self._plain, blueprint.activation
         if blueprint.kind == "linear":
-            return self._drawn(plain, width), plain
+            return self._bent("none", blueprint.width), plain
         if blueprint.kind == "lowrank":
-            return plain, blueprint.depth * self._drawn(_dual(plain, activation)[0], rank)
+            return plain, blueprint.depth * self._bent(activation, blueprint.rank)
         if blueprint.kind == "fusion":
             parts = [self._products[t] / np.float32(self._columns[t]) for t in blueprint.taps]
             even = _level(np.sum(parts, axis=0))
             value, slope = _dual(even, activation)
-            return self._drawn(value, width), even * slope
-        value, slope = _dual(plain, activation)
-        tangent, start = plain * slope, self._drawn(value, rank)
+            return self._drawn(_root(value), blueprint.width), even * slope
+        tangent = plain * self._dual(activation)[1]
+        start = self._bent(activation, blueprint.rank)
         for _ in range(blueprint.depth):
             value, slope = _dual(start, activation)
-            tangent, start = (tangent + start) * slope, self._drawn(value, width)
+            tangent = (tangent + start) * slope
+            start = self._drawn(_root(value), blueprint.width)
         return start, tangent
 
-    def _drawn(self, kernel: Floats, width: int) -> Floats:
-        """Kernel of `width` random columns whose kernel would be this with any number of them."""
+    def _dual(self, activation: str) -> tuple[Floats, Floats]:
+        """Kernels of an activation's values and slopes on the columns read."""
+        if activation not in self._duals:
+            self._duals[activation] = _dual(self._plain, activation)
+        return self._duals[activation]
+
+    def _bent(self, activation: str, width: int) -> Floats:
+        """Kernel of `width` random columns with an activation, on the columns read."""
+        if activation not in self._roots:
+            self._roots[activation] = _root(self._dual(activation)[0])
+        return self._drawn(self._roots[activation], width)
+
+    def _drawn(self, root: Floats, width: int) -> Floats:
+        """Kernel of `width` random columns whose kernel, with any number of them, has this root."""
         if width not in self._spreads:
             drawn = self._directions[:, :width]
             self._spreads[width] = drawn @ drawn.T / np.float32(width)
-        root = np.linalg.cholesky(kernel + _JITTER * np.eye(len(kernel), dtype=np.float32))
         return np.asarray(root @ self._spreads[width] @ root.T)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Judge:
     """Weights and targets of a sketch's facts, own first, to judge kernels by."""
 
-    sketch: Sketch
-    weights: Floats = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Weigh the facts."""
-        weights = np.where(self.sketch.own, np.float32(1), np.float32(self.sketch.support))
-        object.__setattr__(self, "weights", weights)
+    def __init__(self, sketch: Sketch) -> None:
+        self._own = int(sketch.own.sum())
+        self._targets = sketch.targets[: self._own]
+        weights = np.where(sketch.own, np.float32(1), np.float32(sketch.support))
+        self._energy = weights.sum()
+        self._share = weights / self._energy
+        self._roots = np.sqrt(weights)
+        sought = np.eye(sketch.shape.classes, dtype=np.float32)[sketch.targets]
+        self._sought = sought - self._share @ sought
 
     def score(self, kernel: Floats) -> float:
         """Minus the mean cross-entropy of the domain's facts, each left out in turn."""
         left = self._left_out(kernel) * np.float32(SHARPNESS)
         top = left.max(axis=1)
         spread = np.log(np.exp(left - top[:, None]).sum(axis=1)) + top
-        right = left[np.arange(len(left)), self.sketch.targets[: len(left)]]
+        right = left[np.arange(len(left)), self._targets]
         return float((right - spread).mean())
 
     def align(self, kernel: Floats) -> float:
@@ -152,24 +173,33 @@ class Judge:
         """
         left = self._left_out(kernel)
         left = left - left.mean(axis=1, keepdims=True)
-        sought = np.eye(left.shape[1])[self.sketch.targets[: len(left)]] - 1 / left.shape[1]
+        sought = np.eye(left.shape[1])[self._targets] - 1 / left.shape[1]
         lengths = np.linalg.norm(left) * np.linalg.norm(sought)
         return float((left * sought).sum() / max(lengths, 1e-12))
 
     def _left_out(self, kernel: Floats) -> Floats:
-        """Score each of the domain's facts by the ridge regression without it: [own, classes]."""
-        weights, own = self.weights, int(self.sketch.own.sum())
-        share = weights / weights.sum()
-        mean = kernel @ share
-        roots = np.sqrt(weights)
-        centred = (kernel - mean[:, None] - mean[None] + mean @ share) * np.outer(roots, roots)
-        energy = np.trace(centred) / weights.sum()
-        centred.flat[:: len(kernel) + 1] += np.float32(RIDGE * energy + 1e-6)
-        inverse = np.linalg.inv(centred)
-        sought = np.eye(self.sketch.shape.classes, dtype=np.float32)[self.sketch.targets]
-        sought -= share @ sought
-        missed = inverse[:own] @ (sought * roots[:, None]) / np.diag(inverse)[:own, None]
-        return np.asarray(sought[:own] - missed)
+        """Score each of the domain's facts by the ridge regression without it: [own, classes].
+
+        The others' facts are eliminated first, since only the domain's own are left out.
+        """
+        own, roots = self._own, self._roots
+        mean = kernel @ self._share
+        centred = kernel - mean[:, None] - mean[None] + mean @ self._share
+        centred *= roots[:, None] * roots
+        centred.flat[:: len(kernel) + 1] += np.float32(
+            RIDGE * np.trace(centred) / self._energy + 1e-6
+        )
+        sought = self._sought * roots[:, None]
+        across = np.concatenate([centred[own:, :own], sought[own:]], axis=1)
+        across = centred[:own, own:] @ np.linalg.solve(centred[own:, own:], across)
+        inverse = np.linalg.inv(centred[:own, :own] - across[:, :own])
+        missed = inverse @ (sought[:own] - across[:, own:]) / np.diag(inverse)[:, None]
+        return np.asarray(self._sought[:own] - missed)
+
+
+def _root(kernel: Floats) -> Floats:
+    root = np.linalg.cholesky(kernel + _JITTER * np.eye(len(kernel), dtype=np.float32))
+    return np.asarray(root, np.float32)
 
 
 def _level(kernel: Floats) -> Floats:

@@ -56,7 +56,7 @@ def _distances(rows: Floats, centres: Floats) -> Floats:
 
 
 def _clusters(rows: Floats, count: int) -> NDArray[np.intp]:
-    """Return each row's cluster, by k-means from the densest row and those farthest from it."""
+    """Return each row's cluster, by k-means from rows far from each other."""
     centres = rows[_spread(rows, count)]
     member: NDArray[np.intp] = _distances(rows, centres).argmin(axis=1)
     for _ in range(ROUNDS):
@@ -71,7 +71,8 @@ def _clusters(rows: Floats, count: int) -> NDArray[np.intp]:
 
 
 def _spread(rows: Floats, count: int) -> list[int]:
-    """Return rows far from each other, the densest first (k-centre greedy, Gonzalez 1985)."""
+    """Return rows far from each other, the one nearest to zero first (k-centre greedy, Gonzalez
+    1985): an outlook of nothing in particular, in the middle of all."""
     chosen = [int(np.square(rows).sum(axis=1).argmin())]
     away = _distances(rows, rows[chosen])[:, 0]
     while len(chosen) < count:

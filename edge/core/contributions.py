@@ -140,6 +140,8 @@ def read(contribution: Contribution, geometry: hdc.Geometry) -> Sums | str:
     """Read a contribution that is not empty and fits the geometry; a text says what is wrong with
     it.  Cost: one pass over its arrays."""
     arrays = contribution.arrays
+    if sorted(arrays) != sorted(NAMES) or any(a.dtype.kind not in "iu" for a in arrays.values()):
+        return f"its arrays must be {', '.join(NAMES)}, of whole numbers"
     try:
         names = concepts_of(arrays)
         wrong = _shapes(arrays, names, geometry) or _ranges(arrays, contribution.samples)
@@ -152,7 +154,14 @@ def read(contribution: Contribution, geometry: hdc.Geometry) -> Sums | str:
         }
         memory = hdc.Memory.unpack(geometry, packed_memory)  # type: ignore[arg-type]
         return Sums(memory, _calibration(arrays, names, geometry))
-    except (KeyError, ValueError, TypeError, AttributeError, hdc.HdcError) as error:
+    except (
+        hdc.HdcError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         return f"its arrays cannot be read: {error}"
 
 
@@ -201,11 +210,9 @@ def _shapes(arrays: Arrays, names: tuple[Concept, ...], geometry: hdc.Geometry) 
     }
     if concepts > limits.CONTRIBUTED_CONCEPTS_MAX:
         return f"it has {concepts} concepts, {limits.CONTRIBUTED_CONCEPTS_MAX} are taken"
-    if sorted(arrays) != sorted(NAMES):
-        return f"its arrays must be {', '.join(NAMES)}"
     for name, shape in expected.items():
-        if arrays[name].shape != shape or arrays[name].dtype.kind not in "iu":
-            return f"{name} must be whole numbers {shape}, found {arrays[name].shape}"
+        if arrays[name].shape != shape:
+            return f"{name} must be of shape {shape}, found {arrays[name].shape}"
     return ""
 
 

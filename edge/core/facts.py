@@ -40,7 +40,7 @@ class Fact:
     revision: int = 0
 
     def hash(self) -> bytes:
-        """SHA-256 over every field, each preceded by its length."""
+        """SHA-256 over every field, each text preceded by its length."""
         state = hashlib.sha256()
         for text in (self.id, self.stream, self.domain, self.label, self.subject):
             raw = text.encode()

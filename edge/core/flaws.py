@@ -64,8 +64,7 @@ def _flaws(event: Event, width: int) -> Iterator[str]:
             yield from _texts(observation_id=event.observation_id, label=event.label)
             yield from _texts_or_empty(domain=event.domain)
         case Enrol():
-            for fact in event.facts:
-                yield from (f"fact {_quoted(fact.id)}: {wrong}" for wrong in _of_fact(fact, width))
+            yield from _of_facts(event.facts, width)
         case _:
             yield from _of_request(event)
 
@@ -101,6 +100,17 @@ def _of_contribution(event: Contribution) -> Iterator[str]:
         yield "sums must be there where there are samples, and only there"
 
 
+def _of_facts(facts: object, width: int) -> Iterator[str]:
+    if not isinstance(facts, tuple):
+        yield f"facts must be a tuple of facts, found {_quoted(facts)}"
+        return
+    for fact in facts:
+        if isinstance(fact, Fact):
+            yield from (f"fact {_quoted(fact.id)}: {wrong}" for wrong in _of_fact(fact, width))
+        else:
+            yield f"facts must be facts, found {_quoted(fact)}"
+
+
 def _of_fact(fact: Fact, width: int) -> Iterator[str]:
     yield from _texts(id=fact.id, domain=fact.domain, label=fact.label)
     yield from _texts_or_empty(stream=fact.stream, subject=fact.subject)
@@ -124,11 +134,16 @@ def _of_selector(selector: object) -> Iterator[str]:
         yield f"selector.ids must be a frozenset of ids, found {_quoted(ids)}"
         return
     names = ("subject", "stream", "domain", "label")
-    given = {name: getattr(selector, name) for name in names}
-    yield from _texts_or_empty(**{name: text or "" for name, text in given.items()})
-    for fact_id in sorted(selector.ids or ()):
+    yield from _texts_or_empty(**_given(selector, names))
+    # By their text: whatever is no id is found here, and may not be comparable with one.
+    for fact_id in sorted(selector.ids or (), key=str):
         yield from _texts(id=fact_id)
-    yield from _counts(from_ns=selector.from_ns or 0, until_ns=selector.until_ns or 0)
+    yield from _counts(**_given(selector, ("from_ns", "until_ns")))
+
+
+def _given(selector: Selector, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return those of some fields that narrow the selection."""
+    return {name: one for name in names if (one := getattr(selector, name)) is not None}
 
 
 def _texts(**texts: Any) -> Iterator[str]:

@@ -13,9 +13,9 @@ class GrowthJob:
     """Everything a worker needs to search, train and judge an adaptor; nothing else reaches it.
 
     own: facts of the domain; others: support from the other domains.  spans: (start, stop) columns
-    of the encoder's taps.  scales, zeros: of the quantiser, a number a column.  incumbent: the
-    record that serves the domain now, if any; the head alone competes always.  reusable: records
-    that serve other domains: one that does as well is taken over rather than grown again.
+    of the encoder's taps.  incumbent: the record that serves the domain now, if any; the head
+    alone competes always.  reusable: records that serve other domains: one that does as well is
+    taken over rather than grown again.
     """
 
     id: str
@@ -41,8 +41,8 @@ class GrowthResult:
     """What became of a job: a record that beats what serves, or the reason why there is none.
 
     accuracy, incumbent: on the held-out facts, best candidate and what serves now; NaN where it
-    did not come to that.  search: one line a stage, for people.  candidates: the blueprints tried
-    with their held-out accuracy.
+    did not come to that.  search: one line a stage, for people.  candidates: the blueprints tried,
+    each with its score in the search and its held-out accuracy.
     """
 
     job_id: str

@@ -1,6 +1,7 @@
 """Naming the observations of an unlearned domain that are most worth a label, now and then."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from . import limits
@@ -38,7 +39,9 @@ class Nomination:
         self._sizes = {one: size for one, size in self._sizes.items() if one in names}
         self._sizes[domain] = len(rows)
         keys, features = tuple(rows), unpack(rows.values())
-        nearest = [one for one in rank(stream.window) if one in known.domains][:NEAREST]
+        # By what is learned alone: of many concepts the nearest few may all be the opening's own.
+        looks = [replace(glance, near=glance.learned) for glance in stream.window]
+        nearest = [one for one in rank(looks) if one in known.domains][:NEAREST]
         answers = [known.adaptor(one).answer(features) for one in nearest]
         wanted = tuple(keys[at] for at in choose(outlook(answers), limits.WANTED_MAX))
         found = (self._candidate(key, domain, 1 / place) for place, key in enumerate(wanted, 1))

@@ -268,7 +268,8 @@ def _fit_ridge(rows: _Rows) -> _Ridge:
 
 
 def _choose_landmarks(rows: _Rows, margins: Floats) -> NDArray[np.intp]:
-    """Rows of the hardest facts and, as many again, of those whose ids hash lowest; sorted."""
+    """Rows of the hardest facts, the hardest first, then as many again of those whose ids hash
+    lowest."""
     count = len(rows.owners)
     hard = min(count, LANDMARKS_MAX) // 2
     hardest = np.argsort(margins, kind="stable")

@@ -9,11 +9,12 @@ import torch
 @contextmanager
 def repeatable() -> Iterator[None]:
     """Inside, torch uses one thread and deterministic algorithms; afterwards what it did before."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, strict = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(mode=True)
+    # Not `use_deterministic_algorithms`: it also loads torch's compiler, at 1.5 s and 100 MiB.
+    torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
+        torch.set_deterministic_debug_mode(strict)

@@ -40,7 +40,7 @@ class _Story:
 
 
 def grow(job: GrowthJob, device: nas.Device | None = None) -> GrowthResult:
-    """Search, train and judge an adaptor for a domain; the same job gives the same result.
+    """Search, train and judge an adaptor for a domain; the same job and device, the same result.
 
     Every fact of the domain is held out once (cross-fitting over folds made by id hash within each
     label).  The best candidate is accepted only if choosing the best, by other facts than those it

@@ -32,6 +32,44 @@ def transform(
     return _fuse(blueprint, parameters, sizes, rows)
 
 
+def logits(
+    blueprint: nas.Blueprint, parameters: Parameters, sizes: tuple[int, ...], rows: Tensor
+) -> Tensor:
+    """Compute transform(rows) @ top: float32 [n, read] -> [n, labels], small products first.
+
+    Where no activation stands between two matrices, theirs is multiplied before the rows are: a
+    few columns instead of hundreds, forwards and backwards.  Equal but for rounding.
+    """
+    top = parameters["top"]
+    if blueprint.kind == "linear":
+        return _few(rows, _few(parameters["W"], top))
+    if blueprint.kind == "lowrank":
+        return _residual(blueprint, parameters, rows)
+    if blueprint.kind == "fusion" and blueprint.activation == "none":
+        narrow = {f"W{tap}": _few(parameters[f"W{tap}"], top) for tap in range(len(sizes))}
+        return _fuse(blueprint, {**parameters, **narrow}, sizes, rows)
+    return transform(blueprint, parameters, sizes, rows) @ top
+
+
+def _few(rows: Tensor, narrow: Tensor) -> Tensor:
+    """Multiply rows [n, m] by a matrix of few columns [m, k]; the other way round inside, which is
+    up to four times as fast."""
+    return (narrow.t().contiguous() @ rows.t()).t()
+
+
+def _residual(blueprint: nas.Blueprint, parameters: Parameters, rows: Tensor) -> Tensor:
+    """Score the columns of `lowrank` without computing them: each is the row's own plus what the
+    layers added, so a layer reads the row, and the layers before it through products of ranks."""
+    readers = [*(parameters[f"U{layer}"] for layer in range(blueprint.depth)), parameters["top"]]
+    read = torch.split(_few(rows, torch.cat(readers, dim=1)), [one.shape[1] for one in readers], 1)
+    scores, added = read[-1], list[Tensor]()
+    for raw, reader in zip(read, readers, strict=True):
+        through = [one @ (parameters[f"V{at}"] @ reader) for at, one in enumerate(added)]
+        scores = torch.stack([raw, *through]).sum(dim=0)
+        added.append(activate(blueprint.activation, scores))
+    return scores
+
+
 def _fuse(
     blueprint: nas.Blueprint, parameters: Parameters, sizes: tuple[int, ...], rows: Tensor
 ) -> Tensor:
@@ -41,10 +79,11 @@ def _fuse(
         raw = parameters["g"].expand(len(rows), -1)
     gates = torch.softmax(raw, dim=1)
     taps = torch.split(rows, list(sizes), dim=1)
-    fused = torch.zeros(len(rows), blueprint.width)
-    for tap, columns in enumerate(taps):
-        fused = fused + gates[:, tap, None] * (columns @ parameters[f"W{tap}"])
-    return activate(blueprint.activation, fused)
+    parts = [
+        gates[:, tap, None] * _few(columns, parameters[f"W{tap}"])
+        for tap, columns in enumerate(taps)
+    ]
+    return activate(blueprint.activation, torch.stack(parts).sum(dim=0))
 
 
 def activate(name: str, values: Tensor) -> Tensor:

@@ -21,8 +21,9 @@ from ..core.adaptors import (
     standardise,
     tune_kernel,
 )
+from .descent import AdamW
 from .determinism import repeatable
-from .networks import transform
+from .networks import logits, transform
 
 STEPS: Final = 24
 RATE: Final = 3e-3
@@ -118,18 +119,17 @@ def _steps(
     top = np.random.default_rng(seed).standard_normal((out, lessons.labels)) / np.sqrt(out)
     parameters = {**start, "top": torch.from_numpy(top.astype(np.float32))}
     leaves = [value.requires_grad_() for value in parameters.values()]
-    optimiser = torch.optim.AdamW(leaves, lr=RATE, weight_decay=DECAY)
+    steps = AdamW(leaves, RATE, DECAY)
     for _ in range(STEPS):
-        optimiser.zero_grad()
-        scores = transform(blueprint, parameters, sizes, lessons.rows) @ parameters["top"]
+        scores = logits(blueprint, parameters, sizes, lessons.rows)
         losses = torch.nn.functional.cross_entropy(
             scores, lessons.targets, reduction="none", label_smoothing=SMOOTHING
         )
         loss = (losses * lessons.weights).sum() / lessons.weights.sum()
         kept = [value.detach().clone() for value in leaves]
-        torch.autograd.backward(loss)
-        optimiser.step()
-        if not all(torch.isfinite(value).all() for value in leaves):
+        steps.take(torch.autograd.grad(loss, leaves))
+        # A sum is finite only where all of its terms are.
+        if not all(torch.isfinite(value.detach().sum()) for value in leaves):
             with torch.no_grad():
                 for value, before in zip(leaves, kept, strict=True):
                     value.copy_(before)

@@ -27,9 +27,10 @@ from ..core import (
     derive,
 )
 from ..core.flaws import flaw
-from .examples import Example, Skipped
+from .examples import Example, Skipped, shown
 from .home import Home
-from .tables import read_examples
+from .sound_files import RATE_HZ
+from .tables import read_examples, takes
 
 Tick = Callable[[int | None], None]
 """Called for each example, with their total where it is known."""
@@ -81,13 +82,15 @@ class Predicted:
     truth: str = ""
 
 
-def learn_path(home: Home, path: Path, domain: str, label: str, tick: Tick) -> Learned:
+def learn_path(
+    home: Home, path: Path, domain: str, label: str, tick: Tick, rate_hz: int = RATE_HZ
+) -> Learned:
     """Learn every labelled example under a path: all of them in one durable step, or none.
 
-    domain, label: for examples that do not say theirs.  The first facts of a home also freeze its
-    geometry.
+    domain, label: for examples that do not say theirs.  rate_hz: samples a second of sounds.  The
+    first facts of a home also freeze its geometry.
     """
-    examples = read_examples(path, home.model.card)
+    examples = read_examples(path, home.model.card, rate_hz)
     facts: dict[str, Fact] = {}
     skipped: list[Skipped] = []
     for item in examples:
@@ -101,7 +104,7 @@ def learn_path(home: Home, path: Path, domain: str, label: str, tick: Tick) -> L
         reason = f"; the first: {skipped[0].source}: {skipped[0].reason}" if skipped else ""
         raise ConfigError(
             f"learning from {path}: nothing could be learned, {len(skipped)} skipped{reason}",
-            "see `auricle learn --help`",
+            takes(home.model.card),
         )
     ack = told(home.feed(Enrol(tuple(facts.values()))))
     digest = after(f"{ack.count} facts were learned and kept", home.settle)
@@ -171,10 +174,11 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
     return known if changed == known else replace(changed, revision=known.revision + 1)
 
 
-def predict_path(home: Home, path: Path) -> Iterator[Predicted]:
+def predict_path(home: Home, path: Path, rate_hz: int = RATE_HZ) -> Iterator[Predicted]:
     """Yield what the runtime says of each example, in order, with the drift alarms of the stream
-    that they make up.  Raises ConfigError at once where nothing can be read."""
-    return _predictions(home, read_examples(path, home.model.card))
+    that they make up.  rate_hz: samples a second of sounds.  Raises ConfigError at once where
+    nothing can be read."""
+    return _predictions(home, read_examples(path, home.model.card, rate_hz))
 
 
 def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Predicted]:
@@ -310,18 +314,22 @@ def vector_card_from(path: Path) -> tuple[encoder.Card, tuple[Skipped, ...]]:
         )
     values = np.stack(rows).astype(np.float32)
     quantiser = encoder.freeze_quantiser(values, (slice(0, values.shape[1]),), "channel")
-    card = encoder.vector_card(values.shape[1], name=path.stem, quantiser=quantiser)
+    card = encoder.vector_card(values.shape[1], name=shown(path.stem), quantiser=quantiser)
     return card, tuple(skipped)
 
 
 def calibrate_card(
-    model: encoder.Model, data: Path, granularity: encoder.Granularity, tick: Tick
+    model: encoder.Model,
+    data: Path,
+    granularity: encoder.Granularity,
+    tick: Tick,
+    rate_hz: int = RATE_HZ,
 ) -> tuple[encoder.Card, tuple[Skipped, ...]]:
     """Freeze a model's quantiser on the readable samples under a path.  Returns the new card, and
     the samples that could not be used.  Cost: one run of the graph a sample."""
     rows = []
     skipped: list[Skipped] = []
-    samples = read_examples(data)
+    samples = read_examples(data, model.card, rate_hz)
     for item in samples:
         tick(samples.total)
         if isinstance(item, Skipped):

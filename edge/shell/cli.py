@@ -25,9 +25,10 @@ from . import (
     growth_views,
     views,
 )
-from .cli_options import HERE, HomeOption, JsonOption
+from .cli_options import HERE, HomeOption, JsonOption, RateOption
 from .cli_verbs import Verbs
 from .home import Home, create_home
+from .sound_files import RATE_HZ
 
 ORDER = (
     "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
@@ -95,19 +96,22 @@ def init(
 
 @app.command()
 def learn(
-    path: Annotated[Path, typer.Argument(help="A folder of images by class, .npz or .csv.")],
+    path: Annotated[
+        Path, typer.Argument(help="A folder of images or sounds by class, .npz or .csv.")
+    ],
     home: HomeOption = HERE,
     domain: Annotated[str, typer.Option(help="Domain of examples that do not say.")] = "",
     label: Annotated[str, typer.Option(help="Label of examples that do not say.")] = "",
     grow: Annotated[
         bool, typer.Option("--grow", help="Then grow adaptors where there are enough new facts.")
     ] = False,
+    rate_hz: RateOption = RATE_HZ,
     as_json: JsonOption = False,
 ) -> None:
     """Learn labelled examples: all of them, durably, or none."""
     with Home(home) as opened:
         with views.counting("encoding") as tick:
-            done = actions.learn_path(opened, path, domain, label, tick)
+            done = actions.learn_path(opened, path, domain, label, tick, rate_hz)
         views.show_json(done) if as_json else views.show_learned(done)
         if grow:
             with growth_views.waiting() as beat:
@@ -116,14 +120,15 @@ def learn(
 
 @app.command()
 def predict(
-    path: Annotated[Path, typer.Argument(help="An image, a folder, an .npz or a .csv.")],
+    path: Annotated[Path, typer.Argument(help="An image, a sound, a folder, an .npz or a .csv.")],
     home: HomeOption = HERE,
+    rate_hz: RateOption = RATE_HZ,
     as_json: JsonOption = False,
 ) -> None:
     """Say what examples are, and whether they are known at all.  Learns nothing."""
     score = views.Score()
     with Home(home, writable=False) as opened:
-        found = actions.predict_path(opened, path)
+        found = actions.predict_path(opened, path, rate_hz)
         if not as_json:
             views.show_prediction_names()
         for one in found:

@@ -9,8 +9,9 @@ import encoder
 
 from ..core import ConfigError
 from . import actions, views
-from .cli_options import JsonOption
+from .cli_options import JsonOption, RateOption
 from .examples import Skipped
+from .sound_files import RATE_HZ
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Describe and calibrate encoders."
@@ -35,11 +36,12 @@ def card(
 @app.command()
 def calibrate(
     card_path: Annotated[Path, typer.Argument(metavar="CARD", help="The card to complete.")],
-    data: Annotated[Path, typer.Argument(help="Sample data: images, .npz or .csv.")],
+    data: Annotated[Path, typer.Argument(help="Sample data: images, sounds, .npz or .csv.")],
     out: Annotated[Path | None, typer.Option(help="The calibrated card; default: CARD.")] = None,
     granularity: Annotated[
         encoder.Granularity, typer.Option(help="One scale per tap, or per channel.")
     ] = "tap",
+    rate_hz: RateOption = RATE_HZ,
     as_json: JsonOption = False,
 ) -> None:
     """Freeze a card's uint8 quantiser from sample data."""
@@ -51,7 +53,7 @@ def calibrate(
             "choose another file with --out",
         )
     with encoder.open_model(given) as model, views.counting("measuring") as tick:
-        made, skipped = actions.calibrate_card(model, data, granularity, tick)
+        made, skipped = actions.calibrate_card(model, data, granularity, tick, rate_hz)
     encoder.save_card(made, target)
     _show(made, target, skipped, as_json)
 

@@ -11,4 +11,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 IdsOption = Annotated[list[str] | None, typer.Option("--id", help="A fact's id; repeat.")]
+RateOption = Annotated[
+    int, typer.Option("--rate-hz", min=1_000, max=384_000, help="Samples a second of WAV files.")
+]
 HERE = Path()

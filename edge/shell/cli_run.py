@@ -84,6 +84,6 @@ def _show(findings: "Iterable[Finding]", *, as_json: bool) -> None:
 
 
 def folder_of(path: Path, home: Path) -> Path:
-    """Return the home that a verb was given: a folder, a file in it, or --home."""
+    """Return the home that a verb was given: a folder, its auricle.toml, or --home."""
     given = path if path != HERE else home
-    return given.parent if given.is_file() else given
+    return given.parent if given.suffix == ".toml" and given.is_file() else given

@@ -104,7 +104,7 @@ def ask_daemon(folder: Path, request: dict[str, Any], timeout_s: float = ANSWER_
         asking.settimeout(timeout_s)
         try:
             _at(folder, asking.connect)
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             return None
         except OSError as error:
             raise TransportError(

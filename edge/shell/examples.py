@@ -1,20 +1,22 @@
-"""Reading a user's own examples: image folders by class, and the tables of `tables`.
+"""Reading a user's own examples from files by class: images, or what another form makes of a file.
 
 Whatever cannot be read is a `Skipped` value with its reason; the rest goes on.
 """
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from ..core import ConfigError
 
-IMAGE_SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm"}
+IMAGE_SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm"}
+)
 FILE_BYTES_MAX: Final = 1 << 28
-"""Longest image file that is read: the encoder takes no longer one."""
+"""Longest file that is read: the encoder takes no longer image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +55,39 @@ class Examples:
         return self.items
 
 
-def read_folder(path: Path) -> Examples:
-    """Read FOLDER/<label>/<image> or FOLDER/<domain>/<label>/<image>; images right inside the
-    folder have no label.  What is hidden is left out.  Raises ConfigError for an empty folder."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What files are taken as examples.  noun: what one is called; suffixes: how their names end,
+    in lower case; split: makes the examples of a file of one whose payload is all of its bytes."""
+
+    noun: str
+    suffixes: frozenset[str]
+    split: Callable[[Example], Iterator[Example | Skipped]]
+
+
+IMAGES: Final = Form("image", IMAGE_SUFFIXES, lambda whole: iter((whole,)))
+
+
+def read_folder(path: Path, form: Form = IMAGES) -> Examples:
+    """Read FOLDER/<label>/<file> or FOLDER/<domain>/<label>/<file>; files right inside the folder
+    have no label.  What is hidden is left out.  Raises ConfigError for an empty folder."""
     found = (p for p in path.rglob("*") if not _hidden(p.relative_to(path)) and p.is_file())
     files = sorted(found)
     if not files:
         raise ConfigError(
             f"reading examples from {path}: the folder holds no files",
-            "lay images out as FOLDER/<label>/<image>",
+            f"lay {form.noun}s out as FOLDER/<label>/<{form.noun}>",
         )
-    items = (item for file in files for item in _placed_image(file, path))
-    return Examples(items, len(files), _layout(path, files))
+    items = (item for file in files for item in _placed(file, path, form))
+    # One image is one example; of a sound only reading tells.
+    return Examples(items, len(files) if form is IMAGES else None, _layout(path, files, form))
 
 
-def read_image(path: Path) -> Examples:
-    """Read one image, without label."""
-    return Examples(_image(path, "", ""), 1, "one file, without label")
+def read_file(path: Path, form: Form = IMAGES) -> Examples:
+    """Read one file, without label."""
+    return Examples(
+        _file(path, "", "", form), 1 if form is IMAGES else None, "one file, without label"
+    )
 
 
 def content_id(data: bytes) -> str:
@@ -86,29 +104,31 @@ def _hidden(inside: Path) -> bool:
     return any(part.startswith(".") for part in inside.parts)
 
 
-def _layout(path: Path, files: list[Path]) -> str:
-    """Say how many images lie how deep, and so what was taken as domain and label."""
-    names = ("<image> without label", "<label>/<image>", "<domain>/<label>/<image>")
-    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-    depths = [len(file.relative_to(path).parts) - 1 for file in images]
+def _layout(path: Path, files: list[Path], form: Form) -> str:
+    """Say how many files lie how deep, and so what was taken as domain and label."""
+    noun = f"<{form.noun}>"
+    names = (f"{noun} without label", f"<label>/{noun}", f"<domain>/<label>/{noun}")
+    fitting = [file for file in files if file.suffix.lower() in form.suffixes]
+    depths = [len(file.relative_to(path).parts) - 1 for file in fitting]
     parts = [f"{depths.count(n)} as {name}" for n, name in enumerate(names) if n in depths]
-    return ", ".join(parts) or "no images"
+    return ", ".join(parts) or f"no {form.noun}s"
 
 
-def _placed_image(file: Path, folder: Path) -> Iterator[Example | Skipped]:
+def _placed(file: Path, folder: Path, form: Form) -> Iterator[Example | Skipped]:
     parts = file.relative_to(folder).parts[:-1]
-    if file.suffix.lower() not in IMAGE_SUFFIXES:
-        reason = f"not an image by its name: {file.suffix or 'no suffix'}"
+    if file.suffix.lower() not in form.suffixes:
+        reason = f"by its name no {form.noun}: {file.suffix or 'no suffix'}"
         yield Skipped(shown(file), reason)
     elif len(parts) > 2:
-        yield Skipped(shown(file), "deeper than FOLDER/<domain>/<label>/<image>")
+        yield Skipped(shown(file), f"deeper than FOLDER/<domain>/<label>/<{form.noun}>")
     else:
         # The same name may be written in two ways that look alike (NFC, NFD): keep one.
         names = [unicodedata.normalize("NFC", part) for part in parts]
-        yield from _image(file, names[0] if len(names) == 2 else "", names[-1] if names else "")
+        domain, label = names[0] if len(names) == 2 else "", names[-1] if names else ""
+        yield from _file(file, domain, label, form)
 
 
-def _image(path: Path, domain: str, label: str) -> Iterator[Example | Skipped]:
+def _file(path: Path, domain: str, label: str, form: Form) -> Iterator[Example | Skipped]:
     try:
         status = path.stat()
         if status.st_size > FILE_BYTES_MAX:
@@ -119,4 +139,4 @@ def _image(path: Path, domain: str, label: str) -> Iterator[Example | Skipped]:
         yield Skipped(shown(path), error.strerror or str(error))
         return
     at_ns = max(status.st_mtime_ns, 0)
-    yield Example(content_id(data), data, label, domain, "", at_ns, shown(path))
+    yield from form.split(Example(content_id(data), data, label, domain, "", at_ns, shown(path)))

@@ -367,6 +367,7 @@ def open_encoder(folder: Path, settings: Settings) -> encoder.Model:
     if not path.is_file():
         raise StateError(
             f"opening the encoder card {path}: there is no such file",
-            "correct encoder.card in auricle.toml",
+            f"name {' or '.join(encoder.SHIPPED)}, or a card's path, as encoder.card in"
+            f" {SETTINGS} or as --encoder",
         )
     return encoder.open_model(encoder.load_card(path), threads=settings.encoder.threads)

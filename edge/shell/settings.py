@@ -164,6 +164,11 @@ def read_text(folder: Path) -> str:
             f"opening the home {folder}: there is no {SETTINGS}",
             "make one with `auricle init`, or name it with --home",
         ) from None
+    except NotADirectoryError:
+        raise ConfigError(
+            f"opening the home {folder}: it is a file, not a folder",
+            "name the folder that `auricle init` made",
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"reading {path}: {error}", "correct the file") from error
 

@@ -97,8 +97,16 @@ class Store(Reader):
         the ledger was made with another one (or another quantiser).  Opened for reading, it shows
         one state of the file until it is closed."""
         path = Path(path)
+        if path.is_dir():
+            raise StateError(
+                f"opening {path}: expected a knowledge file, found a folder",
+                "name the file in it, knowledge.db where its settings say nothing else",
+            )
         if not path.is_file():
-            raise StateError(f"opening {path}: there is no such file", "make one: `auricle init`")
+            raise StateError(
+                f"opening {path}: there is no such file",
+                "check the path; a home's is made by `auricle init`",
+            )
         lock = WriterLock(path) if writable else None
         try:
             with guarded(path, "opening"):

@@ -1,4 +1,4 @@
-"""Reading examples from tables: .npz arrays and .csv files, and facts written by an export."""
+"""Reading whatever examples a path names: tables (.npz, .csv, an export), files and folders."""
 
 import csv
 import io
@@ -15,36 +15,71 @@ from numpy.typing import NDArray
 import encoder
 
 from ..core import ConfigError, ModelMismatchError
-from .examples import Example, Examples, Skipped, content_id, read_folder, read_image, shown
+from .examples import (
+    IMAGES,
+    Example,
+    Examples,
+    Form,
+    Skipped,
+    content_id,
+    read_file,
+    read_folder,
+    shown,
+)
+from .sound_files import RATE_HZ, sounds
 
 PAYLOADS: Final = ("features", "windows", "images")
 COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns")
 EXPORTED: Final = ("stream", "revision")
+TAKEN: Final = {
+    "image": "images as FOLDER/<label>/<image>, or an .npz with `images`",
+    "window": "WAV files as FOLDER/<label>/<sound>, or an .npz with `windows`",
+    "vector": "a .csv of numbers, or an .npz with `features`",
+}
+"""By the kind of its card, what an encoder can be given."""
 NPZ_BYTES_MAX: Final = 1 << 32
 """Largest unpacked .npz that is read: a small file can unpack to more than the memory."""
 
 Column = NDArray[Any]
 
 
-def read_examples(path: Path, card: encoder.Card | None = None) -> Examples:
-    """Read whatever `path` is: a folder, an image, an .npz or a .csv file.
+def read_examples(path: Path, card: encoder.Card | None = None, rate_hz: int = RATE_HZ) -> Examples:
+    """Read whatever `path` is: a folder, an image, a sound, an .npz or a .csv file.
 
     npz: `features` [n, d], `windows` [n, length, channels] or `images` [n, h, w(, 3)], beside them
     any of label, domain, id, subject, captured_at_ns [n].  csv: a header; the same names; every
     other column is a feature.  An .npz of `auricle export` gives `encoder.Features` as they were
-    quantised; card: the one in use, which must be theirs.  Raises ConfigError before the first
+    quantised; card: the one in use, which must be theirs, and which says whether files are images
+    or sounds.  rate_hz: samples a second of the sounds.  Raises ConfigError before the first
     example where nothing can be read.
     """
-    if path.is_dir():
-        return read_folder(path)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(
             f"reading examples from {shown(path)}: there is no such file or folder",
-            "name an image, a folder of images by class, an .npz or a .csv file",
+            "name a folder of images or sounds by class, one of them, an .npz or a .csv file",
         )
-    if path.suffix.lower() == ".npz":
+    table = "" if path.is_dir() else path.suffix.lower()
+    if table == ".npz":
         return _read_npz(path, card)
-    return _read_csv(path) if path.suffix.lower() == ".csv" else read_image(path)
+    if table == ".csv":
+        return _read_csv(path)
+    form = _form(path, card, rate_hz)
+    return read_folder(path, form) if path.is_dir() else read_file(path, form)
+
+
+def takes(card: encoder.Card) -> str:
+    """Say what examples an encoder can be given."""
+    return f"the encoder {card.name} takes {TAKEN[card.kind]}"
+
+
+def _form(path: Path, card: encoder.Card | None, rate_hz: int) -> Form:
+    if card is not None and card.kind == "vector":
+        raise ConfigError(
+            f"reading examples from {shown(path)}: expected a table, found"
+            f" {'a folder' if path.is_dir() else 'another file'}",
+            takes(card),
+        )
+    return sounds(card, rate_hz) if card is not None and card.kind == "window" else IMAGES
 
 
 # --- npz ------------------------------------------------------------------------------------------
@@ -167,8 +202,14 @@ def _read_csv(path: Path) -> Examples:
         rows.fieldnames = names = [name.strip() for name in rows.fieldnames or []]
         columns = _features(path, names)
         items = [_csv_row(f"{shown(path)}:{rows.line_num}", row, columns) for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"reading {path}: {error}", "expected a UTF-8 CSV file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"reading {path}: expected UTF-8, found the byte 0x{error.object[error.start]:02x} at"
+            f" {error.start}",
+            f"save it as UTF-8: iconv -f LATIN1 -t UTF-8 {path.name}",
+        ) from error
+    except (OSError, csv.Error) as error:
+        raise ConfigError(f"reading {path}: {error}", "expected a CSV file") from error
     said = {name: [""] for name in names if name in COLUMNS}
     return Examples(iter(items), len(items), f"{len(items)} rows of {_said(said)}")
 
@@ -180,6 +221,11 @@ def _features(path: Path, names: list[str]) -> list[str]:
             f"reading {path}: expected a header with feature columns, each name once, found"
             f" {', '.join(map(repr, names[:8])) or 'nothing'}",
             f"add or correct the header; {', '.join(COLUMNS)} are not features",
+        )
+    if all(map(_is_number, names)):
+        raise ConfigError(
+            f"reading {path}: expected a header, found numbers: {', '.join(names[:4])}",
+            "write the names of the columns into the first line",
         )
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         raise ConfigError(
@@ -195,9 +241,28 @@ def _csv_row(source: str, row: dict[Any, Any], columns: list[str]) -> Example | 
     try:
         with np.errstate(over="ignore"):
             payload = np.array([float(row[name]) for name in columns], np.float32)
-    except ValueError as error:
-        return Skipped(source, str(error))
+    except ValueError:
+        return Skipped(source, _no_number(row, columns))
     return _row(source, payload, {name: row[name].strip() for name in COLUMNS if name in row})
+
+
+def _no_number(row: Mapping[str, str], columns: list[str]) -> str:
+    """Say which cells hold no number, and why that may be."""
+    name = next(name for name in columns if not _is_number(row[name]))
+    if not row[name].strip():
+        return f"the column {name!r} is empty: a missing value is not made up"
+    return (
+        f"the column {name!r} holds no number: {row[name][:40]!r}; a column of labels is to be"
+        " called label"
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _row(source: str, payload: Column, given: Mapping[str, str]) -> Example | Skipped:

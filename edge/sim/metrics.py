@@ -45,8 +45,8 @@ def forward_transfer(matrix: Matrix, taught: Taught, chance: float) -> float | N
 
 
 def forgetting(matrix: Matrix, taught: Taught) -> float | None:
-    """Mean fall from the best accuracy since a domain was taught to the end; not below zero only
-    if it never got better."""
+    """Mean fall from the best accuracy since a domain was taught to the end; below zero where the
+    end is better than all before."""
     last = len(matrix) - 1
     return _mean(
         float(np.nanmax(matrix[row:last, j]) - matrix[last, j])

@@ -16,6 +16,9 @@ import encoder
 CACHE_ROWS_MAX: Final = 100_000
 """Rows a cache file keeps, the newest: some 200 MB with the shipped encoder's 2,064 columns."""
 
+DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""What SQLite says of a file that is no database, or has other tables."""
+
 Encoded = tuple[bytes, float]
 """Features uint8 as bytes, and the microseconds that encoding took when it was done."""
 
@@ -46,10 +49,10 @@ class FeatureCache:
                     ).fetchone()
                     if row is not None and len(row[0]) == self._width:
                         found[key] = (row[0], row[1])
-        except sqlite3.DatabaseError:
-            self._path.unlink(missing_ok=True)
-            return {}
-        except OSError:
+        except (OSError, sqlite3.DatabaseError) as error:
+            # Another process that writes to it does not make it a damaged one.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+                self._path.unlink(missing_ok=True)
             return {}
         return found
 

@@ -87,7 +87,7 @@ static void adopt(auricle_link *link, const auricle_hello *hello, const frame_t 
     link->hello_ns = HELLO_NS_MIN;
     receiving_reset(link);
     auricle_event event = {.kind = AURICLE_EVENT_UNDELIVERED, .count = sending_restart(link)};
-    link->limit = frame->credit;
+    sending_allow(link, 0, frame->credit);
     link->counters.messages_dropped += event.count;
     if (event.count > 0) {
         link->handle(link->context, &event);

@@ -6,6 +6,8 @@
 
 enum { FRAME_HELLO, FRAME_DATA, FRAME_ACK, FRAME_TIME_ASK, FRAME_TIME_TELL, FRAME_KINDS };
 
+enum { CREDIT_MAX = 32 }; /* frames on their way at most */
+
 typedef struct {
     uint8_t kind, version, credit;
     bool first, last;
@@ -19,6 +21,7 @@ void link_fault(auricle_link *link, auricle_fault fault);
 /* auricle_sending.c */
 void sending_reset(auricle_link *link);
 uint32_t sending_restart(auricle_link *link);
+void sending_allow(auricle_link *link, uint16_t expected, uint8_t credit);
 bool sending_acknowledge(auricle_link *link, const frame_t *frame, uint32_t bitmap,
                          uint64_t now_ns);
 const auricle_send_slot *sending_next(auricle_link *link, uint64_t now_ns, uint16_t *sequence);

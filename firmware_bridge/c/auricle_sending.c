@@ -14,7 +14,7 @@
 #define RESEND_NS_MAX 4000000000u
 enum { TRIES = 16, LOSSES_MANY = 8, LOSSES_FEW = 1, SHRINK_MAX = 3 };
 #define FRAGMENT_BYTES_MIN 32u
-enum { OVERTAKEN_MAX = 2, CREDIT_MAX = 32, BACKOFF_MAX = 8, SILENT_BACKOFF_MAX = 2 };
+enum { OVERTAKEN_MAX = 2, BACKOFF_MAX = 8, SILENT_BACKOFF_MAX = 2 };
 
 static auricle_send_slot *slot_at(auricle_link *link, unsigned place) {
     return &link->slots[(link->oldest + place) % AURICLE_SEND_SLOTS];
@@ -208,6 +208,11 @@ static uint32_t arrived(auricle_link *link, auricle_send_slot *slot, uint64_t no
     return slot->order;
 }
 
+/* The peer takes `credit` frames from `expected` on, more than CREDIT_MAX of them never at once. */
+void sending_allow(auricle_link *link, uint16_t expected, uint8_t credit) {
+    link->limit = (uint16_t)(expected + (credit < CREDIT_MAX ? credit : CREDIT_MAX));
+}
+
 /* How many frames have been sent and not been acknowledged. */
 static unsigned in_flight(auricle_link *link) {
     unsigned count = 0;
@@ -227,8 +232,7 @@ bool sending_acknowledge(auricle_link *link, const frame_t *frame, uint32_t bitm
         return behind < 0x8000;
     }
     link->heard = true;
-    uint8_t credit = frame->credit < CREDIT_MAX ? frame->credit : CREDIT_MAX;
-    link->limit = (uint16_t)(frame->acknowledged + credit);
+    sending_allow(link, frame->acknowledged, frame->credit);
     for (unsigned place = 0; place < flying; place++) {
         unsigned taken = flying - behind;
         if (place < taken || (place > taken && bitmap >> (place - taken - 1) & 1)) {

@@ -28,11 +28,12 @@ def toy() -> Pacs:
 
 def stay(names: dict[tuple[int, str], int], *matrix: tuple[float, ...]) -> Stay:
     """A run that filed facts so, with these accuracies."""
-    return Stay((0, 1, 2, 3), matrix, 0.9, names, 3, (20, 30), 0.8)
+    return Stay((0, 1, 2, 3), matrix, 0.9, 0.7, 2, names, 3, (20, 30), 0.8)
 
 
 def test_domains_far_apart_are_all_found():
     """On clouds far apart each domain is opened once and hardly a label goes astray."""
+    pytest.importorskip("torch")
     pacs = toy()
     found = summarise([run_stream(pacs, (2, 0, 3, 1), 0)])
     assert found["domains_found_error"] == 0
@@ -48,6 +49,7 @@ def test_figures_of_runs():
     names = {(0, "a"): 90, (1, "b"): 8, (1, "c"): 1, (2, "a"): 1}
     found = summarise([stay(names, (0.9, 0.1), (0.8, 0.7))])
     assert found["domains_found_error"] == 1
+    assert (found["heads_alone_accuracy"], found["adaptors_serving"]) == (0.7, 2)
     assert found["opened_twice"] == 1
     assert found["misfiled_labels"] == pytest.approx(0.01)
     assert found["end_to_end_accuracy"] == pytest.approx(0.75)

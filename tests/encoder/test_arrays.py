@@ -113,6 +113,8 @@ def test_only_window_cards_cut() -> None:
     """A vector card does not say how to cut."""
     with pytest.raises(PayloadError, match="kind 'vector'"):
         list(cut_windows(np.zeros((9, 2)), vector_card(2)))
+    with pytest.raises(PayloadError, match="single number"):
+        list(cut_windows(5.0, window_card()))
 
 
 def test_the_payload_is_not_changed() -> None:

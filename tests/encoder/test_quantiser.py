@@ -181,3 +181,18 @@ def test_clipped_counts_what_falls_outside() -> None:
     """The share of clipped rows is counted per column."""
     quantiser = Quantiser(np.ones(2, np.float32), np.zeros(2, np.int32))
     assert quantiser.clipped([[0, 256], [-1, 255], [3, 300], [1, 1]]).tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("values", [[[0.0, np.nan]], [[np.inf, 0.0]], np.zeros((0, 2)), [[1.0]]])
+def test_what_cannot_be_counted_as_clipped_is_refused(values: object) -> None:
+    """A share of nothing, or of what is no number, is no figure to watch."""
+    quantiser = Quantiser(np.ones(2, np.float32), np.zeros(2, np.int32))
+    with pytest.raises(PayloadError):
+        quantiser.clipped(values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("zero", [-(2**63), -(2**31) - 1, 2**31, 2**64 - 1])
+def test_zero_points_beyond_32_bits_are_refused(zero: int) -> None:
+    """No whole number wraps round into one that looks right."""
+    with pytest.raises(CardError, match="32 bits"):
+        Quantiser(np.ones(1, np.float32), np.array([zero]))

@@ -53,12 +53,13 @@ def test_a_message_cut_short_keeps_to_its_table(message: Message, length: int) -
         Reading(0, "int16", 0, 0, b"abc"),
         Reading(0, "int16", -1, 0, b""),
         UpdateBegin(1, 2, b"short", bytes(64)),
+        Log("info", 1, "\ud800"),
     ],
-    ids=["range", "dtype", "length", "negative", "fixed"],
+    ids=["range", "dtype", "length", "negative", "fixed", "surrogate"],
 )
 def test_a_value_outside_the_table_is_refused(message: Message) -> None:
     """A message that its table cannot carry is refused before anything is sent."""
-    with pytest.raises(MessageError, match=r"docs/wire|multiple"):
+    with pytest.raises(MessageError, match=r"docs/wire|multiple|UTF-8"):
         encode_message(message)
 
 

@@ -77,6 +77,15 @@ def test_a_message_too_long_for_the_peer_is_refused() -> None:
         host.send(Command(1, 1, bytes(600)))
 
 
+def test_a_message_too_long_for_the_queue_says_so() -> None:
+    """Where it is our own queue that is too small, the hint names that."""
+    link = Link(1, LinkSettings(queue_bytes_max=100))
+    with pytest.raises(MessageError, match="longer than the queue holds") as caught:
+        link.send(Command(1, 1, bytes(100)))
+    assert "100" in caught.value.hint
+    assert link.send(Command(1, 1, bytes(93)))
+
+
 def wire_of_a_talk() -> tuple[bytes, list[Event]]:
     """All that a device wrote in a talk with a host, and what the host made of it."""
     host, device, loopback = pair(3)
@@ -344,7 +353,13 @@ def test_an_impossible_session_is_refused(session: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("frame_bytes_max", 63), ("window", 33), ("message_bytes_max", 0)]
+    ("name", "value"),
+    [
+        *(("frame_bytes_max", value) for value in (63, 65536)),
+        *(("window", value) for value in (0, 33)),
+        *(("message_bytes_max", value) for value in (0, 1 << 32)),
+        *(("queue_bytes_max", value) for value in (0, 1 << 32)),
+    ],
 )
 def test_impossible_settings_are_refused(name: str, value: int) -> None:
     """Settings outside their ranges are refused with the range."""

@@ -40,10 +40,10 @@ from tests.bridges import DEVICE, SECOND_NS, reading, readings, wired
 FUZZ_INPUTS = 200_000
 
 
-def hello(session: int, peer: int) -> bytes:
+def hello(session: int, peer: int, credit: int = 8) -> bytes:
     """The bytes of a hello."""
     said = encode_record(Hello(1, 1, session, peer, 288, 512, b""))
-    return encode_frame(Frame(FrameKind.HELLO, 0, credit=8, payload=said), 0)
+    return encode_frame(Frame(FrameKind.HELLO, 0, credit=credit, payload=said), 0)
 
 
 def random_frame(chosen: random.Random, session: int, peer: int) -> bytes:
@@ -165,6 +165,18 @@ def test_c_refuses_without_room(native: NativeLink) -> None:
     native.receive(hello(9, 22), 0)
     assert [native.send(reading(n)) for n in range(9)] == [True] * 8 + [False]
     assert native.counters.messages_dropped == 2
+
+
+@pytest.mark.parametrize("credit", [0, 1, 32, 33, 63])
+def test_c_sends_as_much_as_a_hello_allows(native: NativeLink, credit: int) -> None:
+    """A hello that allows more frames than may be on their way allows as many as that, not none."""
+    native.receive(hello(9, 22, credit), 0)
+    assert native.next_bytes(0)
+    assert all(native.send(reading(number)) for number in range(8))
+    sent = 0
+    while native.next_bytes(1):
+        sent += 1
+    assert sent == min(credit, 8)
 
 
 def test_c_is_held_back_and_holds_back(native: NativeLink) -> None:

@@ -16,3 +16,12 @@ def test_indexing_and_joining() -> None:
     assert np.array_equal(Codes.concat([codes[:4], codes[4:]]).bits, codes.bits)
     with pytest.raises(DimensionError, match="none"):
         Codes.concat([])
+
+
+def test_a_loop_over_a_batch_ends() -> None:
+    """Iterating gives each sample once; a place beyond the end is an IndexError."""
+    codes = hdc.plain(60, TAPS, 1, bits=64).project(draw(1, 3))
+    assert [one.bits.tolist() for one in codes] == [[row] for row in codes.bits.tolist()]
+    for beyond in (3, -4, np.int64(3)):
+        with pytest.raises(IndexError):
+            codes[beyond]

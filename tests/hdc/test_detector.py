@@ -1,11 +1,15 @@
 """Verdicts keep the false-alarm rate that was ordered."""
 
+from dataclasses import replace
+from itertools import pairwise
+from math import erfc, sqrt
+
 import numpy as np
 import pytest
 
 import hdc
 from hdc import ConceptError
-from hdc.detector import MANY
+from hdc.detector import MANY, _tail, judge
 from tests.hdc.samples import TAPS, draw, enrolment, learned
 
 
@@ -15,6 +19,52 @@ def verdicts(
     """A verdict a row at 5 %."""
     codes = memory.geometry.project(rows)
     return [hdc.detect(codes[n], memory, calibration, 0.05) for n in range(len(codes))]
+
+
+def made_up(skew: int = 0) -> hdc.Calibration:
+    """A calibration of a few numbers, of two concepts in one domain."""
+    return hdc.Calibration(
+        (("home", "cat"), ("home", "dog")),
+        np.ones((2, 1, 2), dtype=np.int64),
+        np.asarray([[4, 100, 10], [9, 100, 10]]),
+        {"home": np.asarray([10, 20, 20, 30])},
+        {"home": skew},
+    )
+
+
+@pytest.mark.parametrize(
+    ("score", "p_value"),
+    [(5, 1.0), (10, 1.0), (11, 0.8), (20, 0.8), (21, 0.4), (30, 0.4), (31, 0.2)],
+)
+def test_a_p_value_is_the_share_of_held_out_samples_as_new(score: int, p_value: float) -> None:
+    """The sample itself counts as one of them, and so do those of the same score."""
+    found = judge(("home", "cat"), score, made_up(), 0.2)
+    assert found.p_value == p_value
+    assert found.known is (p_value > 0.2)
+    assert found.deviation == (score - 100) / 10
+
+
+def test_a_window_is_judged_by_the_mean_of_its_deviations() -> None:
+    """Its variance is that of the mean, and that of what is usual of each concept in it."""
+    given = [judge(("home", "cat"), 110, made_up(2048), 0.2)] * 3
+    given += [judge(("home", "dog"), 130, made_up(2048), 0.2)]
+    found = hdc.detect_window(given, made_up(2048), 0.2)
+    variance = 1 / 4 + (3 / 4) ** 2 / 4 + (1 / 4) ** 2 / 9
+    score = (3 * 1 + 3) / 4 / sqrt(variance)
+    skew = 2 / sqrt(4)
+    assert found.score == pytest.approx(score, rel=1e-12)
+    # Beyond 3 / skew the correction stops.
+    reached = min(score, 3 / skew)
+    corrected = reached - skew * (reached**2 - 1) / 6
+    assert found.p_value == pytest.approx(erfc(corrected / sqrt(2)) / 2, rel=1e-12)
+    assert found.known is (found.p_value > 0.2)
+
+
+def test_a_window_of_two_domains_is_in_the_first_by_name() -> None:
+    """Where as many samples are of either, names decide, not the order they came in."""
+    given = [replace(judge(("home", "cat"), 100, made_up(), 0.2), domain=d) for d in "zaza"]
+    assert hdc.detect_window(given, made_up(), 0.2).domain == "a"
+    assert hdc.detect_window(given[::-1], made_up(), 0.2).domain == "a"
 
 
 def test_false_alarms_come_at_the_ordered_rate() -> None:
@@ -77,6 +127,24 @@ def test_many_concepts_are_shortlisted_by_bits() -> None:
         found = hdc.detect(code, memory, calibration)
         scores = memory.score(code, calibration.scales_for(memory))[0]
         assert (found.label, found.score) == (f"{label:03}", scores.min())
+
+
+@pytest.mark.parametrize("skew", [-3.0, -0.5, -0.01, 0.0, 0.01, 0.5, 3.0])
+def test_a_higher_score_is_never_more_usual(skew: float) -> None:
+    """The tail falls with the score, from 1 to 0, whatever the skewness it is corrected for."""
+    tails = [_tail(score, skew) for score in np.linspace(-60, 60, 1201).tolist()]
+    assert all(one >= other for one, other in pairwise(tails))
+    assert tails[0] > 0.5 > tails[-1]
+
+
+def test_what_is_more_usual_than_usual_is_known() -> None:
+    """A window of one sample over and over, at the very middle of its concept, is no alarm."""
+    memory, facts = learned(count=100)
+    made = hdc.calibrate(memory, facts)
+    skewed = replace(made, skews={"home": -2048})
+    found = hdc.detect(memory.geometry.project(draw(3, 1)), memory, made, 0.05)
+    middle = [replace(found, deviation=-8.0)] * 16
+    assert hdc.detect_window(middle, skewed, 0.05).known is True
 
 
 def test_nothing_to_judge_is_an_error() -> None:

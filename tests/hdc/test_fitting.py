@@ -17,6 +17,18 @@ def test_a_survey_is_the_same_in_any_order() -> None:
     assert one.fingerprint == other.fingerprint
 
 
+def test_rows_of_one_hypervector_are_ordered_by_their_levels() -> None:
+    """Rows and their doubles have the same bits: shuffled, they still give the same geometry."""
+    rows, labels = enrolment(count=30)
+    rows = np.concatenate([rows // 4, rows // 4 * 2])
+    labels = np.concatenate([labels, labels])
+    one = hdc.survey(rows, labels, TAPS, 5, bits=256)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(len(rows))
+        other = hdc.survey(rows[order], labels[order], TAPS, 5, bits=256)
+        assert other.fingerprint == one.fingerprint
+
+
 def test_input_is_not_changed() -> None:
     """Surveying leaves its arguments alone."""
     rows, labels = enrolment()

@@ -5,6 +5,7 @@ import pytest
 
 import hdc
 from hdc import DimensionError, FormatError
+from hdc.geometry import Surveyed, keys_of
 from tests.hdc.samples import TAPS, draw, enrolment, learned
 
 
@@ -13,6 +14,8 @@ def test_packing_survives() -> None:
     for geometry in (learned()[0].geometry, hdc.plain(60, TAPS, 9, bits=128)):
         again = hdc.Geometry.unpack(geometry.pack())
         assert again.fingerprint == geometry.fingerprint
+        assert again.surveyed.excess.tolist() == geometry.surveyed.excess.tolist()
+        assert again.surveyed.excess.any() == bool(geometry.blocks)
         one, other = geometry.project(draw(1, 9)), again.project(draw(1, 9))
         assert np.array_equal(one.bits, other.bits)
         assert np.array_equal(one.values, other.values)
@@ -41,6 +44,27 @@ def test_rows_do_not_depend_on_their_batch() -> None:
         assert np.array_equal(alone.values[0], together.values[place])
 
 
+def test_only_surveyed_samples_are_corrected() -> None:
+    """A sample the geometry was fitted to gets its excess, any other none, whatever its key."""
+    codes = hdc.plain(60, TAPS, 1, bits=128).project(draw(1, 9))
+    keys = keys_of(codes)
+    order = np.argsort(keys)
+    middle = order[3:6]
+    surveyed = Surveyed(keys[middle], np.asarray([10, 20, 30]))
+    expected = np.zeros(9, dtype=np.int64)
+    expected[middle] = [10, 20, 30]
+    assert surveyed.excess_of(codes).tolist() == expected.tolist()
+    assert Surveyed().excess_of(codes).tolist() == [0] * 9
+
+
+def test_no_rows_are_a_batch_of_none() -> None:
+    """An empty batch is coded as one, with and without a survey."""
+    for geometry in (learned()[0].geometry, hdc.plain(60, TAPS, 1, bits=128)):
+        codes = geometry.project(np.zeros((0, 60), dtype=np.uint8))
+        assert codes.bits.shape == (0, geometry.bits // 64)
+        assert codes.values.shape == (0, geometry.values)
+
+
 def test_wrong_features_are_refused() -> None:
     """Another width or dtype is an error that says what was expected."""
     geometry = hdc.plain(60, TAPS, 1)
@@ -64,3 +88,24 @@ def test_damaged_arrays_are_refused() -> None:
         hdc.Geometry.unpack({k: v for k, v in packed.items() if k != "numbers"})
     with pytest.raises(FormatError, match="scales"):
         hdc.Geometry.unpack({k: v for k, v in packed.items() if not k.startswith("plane")})
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("slices", np.asarray([[0, 50], [51, 60]])),
+        ("numbers", np.asarray([60, 5, 100])),
+        ("numbers", np.asarray([60.0, 5.0, np.inf])),
+        ("numbers", np.asarray([60, 5])),
+        ("numbers", np.asarray([60, 5, 1 << 40])),
+        ("scales", np.asarray(7)),
+        ("plane.axes", np.zeros((60, 3), dtype=np.float32)),
+        ("plane.gains", np.zeros(1, dtype=np.int64)),
+        ("norms.axes", np.zeros((2, 2), dtype=np.int64)),
+        ("columns.gains", np.ones(7, dtype=np.float32)),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(name: str, array: np.ndarray) -> None:
+    """Whatever is wrong with packed arrays is a FormatError, before anything is coded."""
+    with pytest.raises(FormatError, match="geometry"):
+        hdc.Geometry.unpack(learned()[0].geometry.pack() | {name: array})

@@ -3,6 +3,9 @@
 import numpy as np
 
 import hdc
+from hdc.joint import SHORTLIST, VOTES, Samples, join, join_one
+from hdc.neighbours import coordinates, nearest
+from hdc.scoring import combine
 from tests.hdc.samples import LABELS, draw
 
 ONE_TAP = ((0, 60),)
@@ -59,3 +62,36 @@ def test_held_out_scores_keep_the_ordered_rate():
     codes = memory.geometry.project(many_formed(11, 800))
     found = [hdc.detect(codes[n], memory, calibration, 0.05).known for n in range(len(codes))]
     assert 0.02 < found.count(False) / len(found) < 0.09
+
+
+def test_looking_no_further_loses_nothing():
+    """The lowest score and its column are those of looking at every concept of the short list."""
+    rows = np.concatenate([many_formed(label, 40, 4 + label) for label in range(5)])
+    labels = np.repeat(np.arange(5), 40)
+    geometry = hdc.survey(rows, labels, ONE_TAP, 5, bits=1024)
+    memory, codes = hdc.Memory(geometry), geometry.project(rows)
+    facts = [("home", f"{n}", codes[labels == n]) for n in range(5)]
+    for fact in facts:
+        memory.add(*fact)
+    calibration = hdc.calibrate(memory, facts)
+    asked = geometry.project(np.concatenate([many_formed(70 + n, 40, 4 + n) for n in range(5)]))
+    distances, scales = memory.distances(asked), calibration.scales_for(memory)
+    near = calibration.near_for(memory, range(5))
+    scores, votes = combine(distances, scales, geometry.votes), [*geometry.votes, *VOTES]
+    columns, plane = coordinates(geometry, asked)
+    expected = []
+    for row in range(len(asked)):
+        found = []
+        for at in np.argsort(scores[row], kind="stable")[:SHORTLIST]:
+            apart = nearest(near.exemplars[at], columns[row : row + 1], plane[row : row + 1])
+            both = np.concatenate([distances[row, at], apart[0]])
+            usual = np.concatenate([scales[at], near.scales[at]])
+            found.append((int(combine(both, usual, np.asarray(votes))), int(at)))
+        expected.append(min(found))
+    lowest, places = join(distances, scales, Samples(geometry, asked), near)
+    assert list(zip(lowest.tolist(), places.tolist(), strict=True)) == expected
+    for row in range(len(asked)):
+        alone = Samples(geometry, asked[row])
+        assert join_one(distances[row], scores[row], scales, alone, near) == expected[row]
+    # Or nothing would be tested: some are nearest to another than they start nearest to.
+    assert any(at != first for (_, at), first in zip(expected, scores.argmin(1), strict=True))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import hdc
 from hdc import ConceptError, DimensionError, FormatError
+from hdc.memory import PLANE
 from tests.hdc.samples import TAPS, draw, learned
 
 
@@ -49,17 +50,32 @@ def test_merging_equals_learning_both() -> None:
     assert one.digest() == memory.digest()
 
 
-def test_held_out_scores_are_those_of_a_memory_without_the_sample() -> None:
+def test_held_out_distances_are_those_of_a_memory_without_the_sample() -> None:
     """The shortcut equals removing each sample in turn, for samples not surveyed."""
     memory, facts = learned(count=15)
     fresh = memory.geometry.project(draw(77, 6))
     memory.add("home", "cat", fresh)
-    quick = memory.score_held_out("home", "cat", fresh)
+    quick = memory.distances_held_out("home", "cat", fresh)
     for place in range(len(fresh)):
         without = memory.copy()
         without.remove("home", "cat", fresh[place])
-        assert np.array_equal(without.score(fresh[place])[0], quick[place])
+        assert np.array_equal(without.distances(fresh[place])[0], quick[place])
     assert facts[0][0] == "home"
+
+
+def test_surveyed_samples_are_held_out_of_the_geometry_too() -> None:
+    """Their plane distances grow by what being surveyed made them look nearer."""
+    memory, facts = learned(count=15)
+    domain, label, codes = facts[0]
+    excess = memory.geometry.surveyed.excess_of(codes)
+    assert excess.any()
+    held = memory.distances_held_out(domain, label, codes)
+    for place in range(len(codes)):
+        without = memory.copy()
+        without.remove(domain, label, codes[place])
+        expected = without.distances(codes[place])[0]
+        expected[:, PLANE] += excess[place]
+        assert np.array_equal(held[place], expected)
 
 
 def test_one_row_scores_as_it_does_in_a_batch() -> None:
@@ -90,6 +106,77 @@ def test_removing_what_is_not_there_changes_nothing() -> None:
     assert memory.digest() == before
 
 
+def bits_of(memory: hdc.Memory, *, negative: bool, count: int = 1) -> hdc.Codes:
+    """Samples whose hypervectors are all -1, or all +1, in every dimension."""
+    full = np.uint64(0xFFFFFFFFFFFFFFFF if negative else 0)
+    words = np.full((count, memory.geometry.bits // 64), full)
+    return hdc.Codes(words, np.zeros((count, memory.geometry.values), dtype=np.int64))
+
+
+@pytest.mark.parametrize("negative", [True, False])
+def test_removing_what_cannot_have_been_added_is_refused(negative: bool) -> None:
+    """Sums that no samples add up to are never kept: too many bits set, or fewer than none."""
+    memory = hdc.Memory(hdc.plain(60, TAPS, 5, bits=128))
+    memory.add("home", "cat", bits_of(memory, negative=negative, count=3))
+    before = memory.digest()
+    with pytest.raises(ConceptError, match="removing"):
+        memory.remove("home", "cat", bits_of(memory, negative=not negative))
+    with pytest.raises(ConceptError, match="removing"):
+        memory.remove("home", "cat", bits_of(memory, negative=negative, count=4))
+    assert memory.digest() == before
+
+
+def test_the_last_sample_leaves_no_remainder() -> None:
+    """Where a concept ends, its coordinates must be gone too, or the sample was another."""
+    memory, _ = learned()
+    lone = memory.geometry.project(draw(1, 1))
+    memory.add("away", "cat", lone)
+    before = memory.digest()
+    with pytest.raises(ConceptError, match="removing"):
+        memory.remove("away", "cat", hdc.Codes(lone.bits, lone.values + 1))
+    assert memory.digest() == before
+    memory.remove("away", "cat", lone)
+    assert ("away", "cat") not in memory.keys
+
+
+def test_as_many_samples_as_come_are_counted() -> None:
+    """Bits of more samples than a byte counts add up exactly."""
+    memory = hdc.Memory(hdc.plain(60, TAPS, 5, bits=128))
+    memory.add("home", "cat", bits_of(memory, negative=True, count=1000))
+    packed = memory.pack()
+    assert packed["counts"].tolist() == [1000]
+    assert set(packed["ones"].ravel().tolist()) == {1000}
+
+
+def test_a_concept_says_nothing_of_its_only_sample() -> None:
+    """Held out, the only sample of a concept is as far from it as is usual."""
+    memory, _ = learned()
+    lone = memory.geometry.project(draw(1, 1))
+    memory.add("away", "cat", lone)
+    held = memory.distances_held_out("away", "cat", lone)
+    column = memory.keys.index(("away", "cat"))
+    assert np.array_equal(held[0, column], memory.geometry.scales[:, 0])
+
+
+def test_the_digest_covers_the_geometry() -> None:
+    """Empty memories of two geometries have two digests."""
+    geometries = (hdc.plain(60, TAPS, seed, bits=128) for seed in (1, 2))
+    assert len({hdc.Memory(geometry).digest() for geometry in geometries}) == 2
+
+
+@pytest.mark.parametrize("count", [20, 700])
+def test_the_nearest_by_bits_come_in_the_order_of_their_columns(count: int) -> None:
+    """The columns found are ascending, the nearest one among them, however many there are."""
+    memory = hdc.Memory(hdc.plain(60, TAPS, 5, bits=1024))
+    for number in range(count):
+        memory.add("home", f"{number:03}", memory.geometry.project(draw(number, 1, number)))
+    for number in (0, 7, count - 1):
+        found = memory.nearest_by_bits(memory.geometry.project(draw(number, 1, number)), 12)
+        assert found.tolist() == sorted(set(found.tolist()))
+        assert len(found) == 12
+        assert number in found
+
+
 def test_packing_survives() -> None:
     """Unpacked arrays are the same memory, also an empty one; damaged ones are refused."""
     memory, _ = learned()
@@ -99,6 +186,9 @@ def test_packing_survives() -> None:
     assert hdc.Memory.unpack(memory.geometry, empty.pack()).digest() == empty.digest()
     with pytest.raises(FormatError, match="memory"):
         hdc.Memory.unpack(memory.geometry, packed | {"ones": packed["ones"][:, :64]})
+    for damaged in ({"counts": np.asarray(1)}, {"counts": np.asarray([np.inf, 1])}):
+        with pytest.raises(FormatError, match="memory"):
+            hdc.Memory.unpack(memory.geometry, packed | damaged)
 
 
 def test_codes_and_memories_of_another_geometry_are_refused() -> None:

@@ -40,11 +40,17 @@ def by_definition(row: NDArray[np.uint8], seed: int, bits: int) -> list[int]:
     return made
 
 
-@pytest.mark.parametrize("width", [1, 2, 5, 16, 40])
-def test_sums_are_those_of_the_definition(width: int) -> None:
+@pytest.mark.parametrize(("width", "bits"), [(1, 128), (2, 128), (16, 128), (40, 128), (300, 64)])
+def test_sums_are_those_of_the_definition(width: int, bits: int) -> None:
     """The fast transform gives the sums that the docstring defines."""
     row = features(width)[0]
-    assert hadamard_sums(row, 7, 128).astype(int).tolist() == by_definition(row, 7, 128)
+    assert hadamard_sums(row, 7, bits).astype(int).tolist() == by_definition(row, 7, bits)
+
+
+def test_sums_of_wide_taps_are_those_of_the_definition() -> None:
+    """Three rounds of products, the last blocks filled up with zeros, add the same."""
+    row = features(4200)[0]
+    assert hadamard_sums(row, 7, 64).astype(int).tolist() == by_definition(row, 7, 64)
 
 
 def test_a_bit_is_the_sign_of_its_sum() -> None:
@@ -71,6 +77,12 @@ def test_rows_do_not_depend_on_their_batch() -> None:
     alone = np.stack([project(row, 3) for row in rows])
     assert np.array_equal(together, alone)
     assert np.array_equal(rows, before)
+
+
+@pytest.mark.parametrize("width", [1, 16, 64, 300])
+def test_no_rows_are_a_batch_of_none(width: int) -> None:
+    """An empty batch gives an empty batch of the same words."""
+    assert project(np.zeros((0, width), dtype=np.uint8), 1, 512).shape == (0, 8)
 
 
 def test_largest_sums_stay_exact() -> None:

@@ -1,8 +1,10 @@
 """From distances to one number."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hdc.scoring import ONE, combine
+from hdc.scoring import ONE, combine, combine_one
 
 SCALES = np.asarray([[100, 10], [50, 5]])
 
@@ -25,3 +27,10 @@ def test_extreme_distances_do_not_overflow() -> None:
     """Very near and very far stay finite and in order."""
     found = combine(np.asarray([[0, 0], [2**40, 2**40]]), SCALES, np.asarray([1, 2]))
     assert found[0] == 0 < found[1] < 2**20
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=2, max_size=2))
+def test_one_sample_scores_as_in_a_batch(distances: list[int]) -> None:
+    """The quick way for a few numbers gives what arrays do, however far off they are."""
+    found = combine(np.asarray([distances]), SCALES, np.asarray([1, 4]))
+    assert combine_one(distances, SCALES.tolist(), (1, 4)) == found[0]

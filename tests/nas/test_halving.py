@@ -31,9 +31,10 @@ def test_rounds_shrink_and_the_last_sees_all_facts(count, facts, keep, data):
     assert found[1][-1].facts == facts
 
 
-def test_a_training_that_fails_is_last():
-    """An accuracy that is not a number never wins."""
-    found = halve(BLUEPRINTS[:8], lambda one, _: np.nan if one.width < 8 else 0.1, 10, 5)
+@pytest.mark.parametrize("failed", [np.nan, np.inf, -np.inf])
+def test_a_training_that_fails_is_last(failed):
+    """An accuracy that is not finite never wins."""
+    found = halve(BLUEPRINTS[:8], lambda one, _: failed if one.width < 8 else 0.1, 10, 5)
     assert not isinstance(found, NoFit)
     assert found[0].width == 8
 

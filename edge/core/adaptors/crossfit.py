@@ -23,11 +23,13 @@ def cross_scores(
     """Return labels, and the scores float32 [own, labels] each fact gets from a head that was
     solved without its fold.
 
-    fold: number of each own fact; facts of fold -1 are never left out and score as fitted.  With A
-    the inverse of kernel plus penalty, a fold's held-out errors are inverse(A of the fold) (A
-    targets) (Golub, Heath & Wahba 1979, extended to blocks).  A kernel, and a head with more facts
-    than columns, is solved once a fold instead.  Standardisation sees the features of held-out
-    facts, never their labels.  Cost: O(n^3), n facts.
+    fold: number of each own fact; facts of fold -1 are never left out and score as fitted.  Every
+    label is in more than one fold, or in fold -1: what a head was never shown has no column.
+
+    With A the inverse of kernel plus penalty, a fold's held-out errors are inverse(A of the fold)
+    (A targets) (Golub, Heath & Wahba 1979, extended to blocks).  A kernel, and a head with more
+    facts than columns, is solved once a fold instead.  Standardisation sees the features of
+    held-out facts, never their labels.  Cost: O(n^3), n facts.
     """
     if transform.blueprint.kind == KIND:
         return _by_fold(own, fold, lambda rows: solve_kernel(transform, rows))

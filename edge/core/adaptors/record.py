@@ -37,7 +37,8 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of blueprint, parameters, facts and seed: bit-equal on one machine."""
+        """Hex SHA-256 of domain, blueprint, parameters, facts and seed, whatever the version:
+        bit-equal on one machine."""
         state = hashlib.sha256(repr((self.domain, self.blueprint, self.seed, self.facts)).encode())
         for name in sorted(self.arrays):
             array = np.ascontiguousarray(self.arrays[name])

@@ -40,14 +40,14 @@ def standardise(own: Batch, others: Batch, spans: Spans) -> Standard:
     mean = _means(own, np.zeros(count, np.intp))[0]
     numbers = np.unique(np.array(others.domains), return_inverse=True)[1].astype(np.intp)
     centres = np.zeros((0, len(mean)))
-    variance = _variance(own, mean[None], np.zeros(count, np.intp))
     if len(others):
         centres = _means(others, numbers)
         lean = MEAN_FACTS / (MEAN_FACTS + count)
         shares = np.bincount(numbers) / len(others)
         mean = (1 - lean) * mean + lean * (shares @ centres)
+    variance = _variance(own, mean[None], np.zeros(count, np.intp))
+    if len(others):
         support = _variance(others, centres, numbers)
-        variance = _variance(own, mean[None], np.zeros(count, np.intp))
         variance = (count * variance + SPREAD_FACTS * support) / (count + SPREAD_FACTS)
     factor = balance(spans, len(mean)) / (np.sqrt(variance) + STEP)
     return Standard(_single(mean), _single(factor), _single(centres), numbers)

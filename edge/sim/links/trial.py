@@ -71,6 +71,13 @@ def try_links(
                 f"known: {', '.join(sorted(table))}",
             )
     days = settings.days, settings.quiet_days, settings.double_share
+    judged = (settings.days - settings.quiet_days) * DAY_STEPS
+    if not settings.horizons or judged <= max(settings.horizons):
+        raise ConfigError(
+            f"setting up {scenario.title!r}: {judged} steps after the quiet days, horizons"
+            f" {settings.horizons}: no forecast could be judged",
+            "give at least one horizon, and more days after the quiet ones than it looks ahead",
+        )
     world = simulate_links(settings.topology, seed, seed, *days)
     loads = world.loads / 1e3
     steps, channels = loads.shape

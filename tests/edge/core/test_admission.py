@@ -59,6 +59,16 @@ def test_a_full_concept_keeps_the_newest():
     assert ids(admission.refused) == ["a"]
 
 
+def test_of_facts_of_one_moment_the_higher_id_is_the_newer():
+    """Whichever of them came first."""
+    one, other = fact("a", at=5), fact("b", at=5)
+    first = admit(MemoryLedger([one]), [other], 1)
+    assert outcome(first) == (["b"], [], ["a"])
+    second = admit(MemoryLedger([other]), [one], 1)
+    assert outcome(second) == ([], [], [])
+    assert ids(second.refused) == ["a"]
+
+
 def test_other_concepts_have_their_own_room():
     """A full concept takes no room from another label or another domain."""
     ledger = MemoryLedger([fact("a", at=1)])

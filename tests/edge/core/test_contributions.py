@@ -208,11 +208,26 @@ def test_a_domain_with_too_few_samples_elsewhere_abstains_with_a_reason():
     assert "needs 99 samples of 'hall', found 10" in said.reason
 
 
+def test_the_digest_says_who_gave_what():
+    """The same sums from another device are told apart: one may be forgotten without the other."""
+    digests = set()
+    for device in "ab":
+        world = World(taught("home"))
+        world.feed(given_by(World(taught("hall")), device))
+        digests.add(world.runtime.digest())
+    assert len(digests) == 2
+
+
 def test_own_facts_answer_where_they_are_the_majority():
-    """And the sums of all where another device knows labels that are not known here."""
+    """Half of all are enough; and the sums of all where another device knows labels that are not
+    known here."""
     world = World(taught("hall", "ab", 40))
     own = world.runtime.knowledge.adaptor("hall")
-    world.feed(given_by(World(taught("hall", "ab", 10, seed=1)), "few"))
+    world.feed(given_by(World(taught("hall", "ab", 40, seed=1)), "as many"))
+    assert type(world.runtime.knowledge.adaptor("hall")) is type(own)
+    world.feed(given_by(World(taught("hall", "ab", 1, seed=4)), "one of each"))
+    assert type(world.runtime.knowledge.adaptor("hall")) is not type(own)
+    world.feed(given_by(World(), "one of each", 2))
     assert type(world.runtime.knowledge.adaptor("hall")) is type(own)
     world.feed(given_by(World(taught("hall", "abc", 10, seed=2)), "more"))
     assert world.runtime.knowledge.adaptor("hall").labels == ("a", "b", "c")
@@ -260,6 +275,11 @@ def test_no_more_devices_than_fit():
 GOOD = given_by(World(taught("hall", count=4)))
 
 
+def named(text: str) -> NDArray[np.uint8]:
+    """Names as a contribution carries them."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
@@ -267,7 +287,9 @@ def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
     name = data.draw(st.sampled_from(NAMES))
     arrays = dict(GOOD.arrays)
     array = arrays[name].copy()
-    kind = data.draw(st.sampled_from(("drop", "cut", "float", "value", "shape", "extra")))
+    kind = data.draw(
+        st.sampled_from(("drop", "cut", "float", "infinite", "value", "shape", "extra"))
+    )
     match kind:
         case "drop":
             del arrays[name]
@@ -275,6 +297,8 @@ def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
             arrays[name] = array[: len(array) // 2]
         case "float":
             arrays[name] = array.astype(np.float32)
+        case "infinite":
+            arrays[name] = np.full(array.shape, np.inf)
         case "shape":
             arrays[name] = array.reshape(-1, 1)
         case "extra":
@@ -294,6 +318,45 @@ def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
     else:
         decision(world, np.zeros(8, np.uint8), 1)
         assert len(world.runtime.digest()) == 64
+
+
+def changed(name: str, at: tuple[int, ...], value: int) -> dict[str, Any]:
+    """Good arrays with one number changed."""
+    array = GOOD.arrays[name].astype(np.int64)
+    array[at] = value
+    return {"arrays": {**GOOD.arrays, name: array}}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"samples": GOOD.samples + 1}, "counts holds"),
+        (changed("counts", (0,), GOOD.samples), "counts holds"),
+        (changed("counts", (0,), 0), "counts holds"),
+        (changed("ones", (0, 0), 41), "ones holds"),
+        (changed("ones", (0, 0), -1), "ones holds"),
+        (changed("features", (0, 0), 255 * 40 + 1), "features holds"),
+        (changed("gram", (0,), -1), "gram holds"),
+        (changed("gram", (0,), 255 * 255 * GOOD.samples + 1), "gram holds"),
+        (changed("held", (0,), 1), "held holds"),
+        (changed("held", (1,), 2), "held holds"),
+        (changed("scales", (0, 0, 1), 0), "scales holds"),
+        (changed("scales", (0, 0, 0), (1 << 40) + 1), "scales holds"),
+        (changed("usual", (0, 0), -1), "usual holds"),
+        (changed("usual", (0, 2), 0), "usual holds"),
+        (changed("scores", (0,), -(1 << 40) - 1), "scores holds"),
+        (changed("skews", (0,), 1 << 41), "skews holds"),
+        ({"arrays": {**GOOD.arrays, "names": named("hall\tb\nhall\ta")}}, "names must be sorted"),
+        ({"arrays": {**GOOD.arrays, "names": named("hall\ta\nhall\ta")}}, "names must be sorted"),
+        ({"arrays": {**GOOD.arrays, "names": named("hall\ta\nhall\t ")}}, "names must be sorted"),
+    ],
+)
+def test_sums_that_no_facts_give_are_refused(change: dict[str, Any], reason: str):
+    """Each with the array that cannot be true; what was there stays as it was."""
+    world = World(taught("home", count=3))
+    before = world.runtime.digest()
+    assert reason in world.ask(replace(GOOD, **change), Rejected).reason
+    assert world.runtime.digest() == before
 
 
 def test_the_encoding_is_compact_and_names_survive():

@@ -56,6 +56,12 @@ FLAWED = [
     (ForgetRequest("r", SELECTOR, -1), "requested_at_ns"),
     (ForgetRequest("r", Selector(ids=frozenset({"\ud800"}))), "id"),
     (ForgetRequest("r", Selector(from_ns=-(2**70))), "from_ns"),
+    (ForgetRequest("r", Selector(until_ns=2**63)), "until_ns"),
+    (ForgetRequest("r", Selector(from_ns="")), "from_ns"),  # type: ignore[arg-type]
+    (ForgetRequest("r", Selector(subject=0)), "subject"),  # type: ignore[arg-type]
+    (ForgetRequest("r", Selector(ids=frozenset({1, "a"}))), "id"),  # type: ignore[arg-type]
+    (Enrol(None), "facts"),  # type: ignore[arg-type]
+    (Enrol(("x",)), "facts"),  # type: ignore[arg-type]
 ]
 
 

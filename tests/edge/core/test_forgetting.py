@@ -26,6 +26,7 @@ def test_forgetting_reaches_the_window():
     receipt = world.ask(ForgetRequest("r", Selector(subject="p")), Receipt)
     assert receipt.facts_forgotten == 0
     assert world.ledger.buried("s:0")
+    assert world.runtime._watch.seen("s:0") is None  # noqa: SLF001 - nothing else shows it
     assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,16 @@ def test_the_digest_covers_card_geometry_sums_and_thresholds():
     assert derive(ledger, GEOMETRY).digest("other card") != base
     assert derive(ledger, hdc.plain(WIDTH, ((0, WIDTH),), 2)).digest("card") != base
     assert derive(MemoryLedger(FACTS[1:]), GEOMETRY).digest("card") != base
+
+
+def test_the_digest_covers_thresholds_that_sums_do_not_tell(monkeypatch):
+    """The same sums with thresholds of other facts, by other ids, are other knowledge."""
+    monkeypatch.setattr(limits, "CALIBRATION_FACTS_MAX", 6)
+    one = derive(MemoryLedger(FACTS), GEOMETRY)
+    other = derive(MemoryLedger(replace(row, id=f"g{row.id}") for row in FACTS), GEOMETRY)
+    assert one.memory.digest() == other.memory.digest()
+    assert one.calibration().digest() != other.calibration().digest()
+    assert one.digest("card") != other.digest("card")
 
 
 def test_empty_knowledge_has_a_digest():

@@ -1,6 +1,18 @@
 from __future__ import annotations
 
-from edge.core import Erase, Freeze, MemoryLedger, Receipt, Remember, Selector, limits
+from dataclasses import replace
+
+from edge.core import (
+    Candidate,
+    Erase,
+    Freeze,
+    MemoryLedger,
+    Nominate,
+    Receipt,
+    Remember,
+    Selector,
+    limits,
+)
 from tests.worlds import fact
 
 RECEIPT = Receipt("r", 0, Selector(), 1, (), "", "", (), 0, ())
@@ -48,7 +60,8 @@ def test_selection_is_sorted():
 def test_batches_hold_every_fact_once_in_order():
     """Batches are bounded, sorted by id across batches, and leave out what is asked."""
     count = limits.BATCH_FACTS + 3
-    ledger = MemoryLedger([fact(f"{row:05}", domain="ab"[row % 2]) for row in range(count)])
+    facts = [fact(f"{row:05}", domain="ab"[row % 2], at=-row % 7) for row in range(count)]
+    ledger = MemoryLedger(facts[::-1])
     batches = list(ledger.batches())
     assert [len(batch) for batch in batches] == [limits.BATCH_FACTS, 3]
     assert [i for batch in batches for i in batch.ids] == [f"{row:05}" for row in range(count)]
@@ -62,6 +75,17 @@ def test_a_geometry_is_kept():
     assert ledger.geometry() is None
     ledger.apply(Freeze({}))
     assert ledger.geometry() == {}
+
+
+def test_candidates_are_bounded():
+    """Beyond the bound the oldest nominations leave; one nominated again keeps its place."""
+    ledger, names = MemoryLedger(), [f"o{n:04}" for n in range(limits.CANDIDATES_MAX + 3)]
+    rows = {name: Candidate(name, "s", "", "home", 0, 0.5, b"") for name in names}
+    ledger.apply(Nominate(tuple(rows.values())[:10]))
+    ledger.apply(Nominate((replace(rows["o0004"], score=0.9),)))
+    ledger.apply(Nominate(tuple(rows.values())[10:]))
+    assert list(ledger.candidates()) == names[3:]
+    assert ledger.candidates()["o0004"].score == 0.9
 
 
 def test_the_digest_is_of_the_facts():

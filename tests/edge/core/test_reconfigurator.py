@@ -89,6 +89,24 @@ def test_one_class_is_never_due() -> None:
     assert step(World([fact(f"f{n}") for n in range(3 * ENOUGH)]), Tick()) == ()
 
 
+def test_a_class_of_one_fact_makes_no_second_class() -> None:
+    """It cannot be held out and learned from; another fact of it makes the domain due."""
+    facts = [fact(f"f{n:03}", "a", seed=n) for n in range(3 * ENOUGH)]
+    lone = fact("lone", "b", seed=900)
+    assert step(World([*facts, lone]), Tick()) == ()
+    assert started(World([*facts, lone, fact("other", "b", seed=901)])).domain == "home"
+
+
+def test_what_nobody_waits_for_changes_nothing() -> None:
+    """The result of another job than the one that runs is told as abandoned; that one goes on."""
+    world = World(lessons(ENOUGH))
+    job = started(world)
+    told = world.ask(result(replace(job, id="another")), Growth)
+    assert (told.state, told.version) == ("abandoned", 0)
+    assert not world.ledger.adaptors()
+    assert world.ask(result(job), Growth).state == "serving"
+
+
 def test_growth_can_be_switched_off() -> None:
     """With growth off only a request starts a job."""
     world = World(lessons(ENOUGH), config=Config(growth=False))

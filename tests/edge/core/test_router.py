@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core import Batch, ModelMismatchError
-from edge.core.router import FACTS_MAX, allot, fit_router
+from edge.core.router import (
+    FACTS_MAX,
+    RIDGE,
+    _choose_landmarks,
+    _fit_ridge,
+    _gather,
+    _shares,
+    allot,
+    fit_router,
+)
 
 WIDTH = 12
 SPANS = ((0, 4), (4, WIDTH))
@@ -167,3 +176,48 @@ def test_shares_are_fair(counts):
     made = allot(counts)
     largest = max(made.values())
     assert all(made[n] == count or made[n] >= largest - len(counts) for n, count in counts.items())
+
+
+def test_more_domains_than_facts_take_part_with_one_each():
+    """None is left out, even where there is no room for all."""
+    made = allot({f"d{number}": 3 for number in range(FACTS_MAX + 5)})
+    assert set(made.values()) == {1}
+
+
+def test_domains_weigh_as_the_root_of_their_facts():
+    """Nine times the facts weigh three times as much together; the mean weight is one."""
+    rows = _gather([batch("a", 4), batch("b", 36, level=140)], SPANS[1])
+    few, many = rows.weights[rows.owners == 0], rows.weights[rows.owners == 1]
+    assert many.sum() / few.sum() == pytest.approx(3, rel=1e-5)
+    assert rows.weights.mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_what_is_left_of_a_fact_is_what_a_ridge_without_it_leaves():
+    """The closed form equals solving once more without the fact, at the same penalty."""
+    rows = _gather([batch("a", 9, level=95), batch("b", 14, level=110)], SPANS[1])
+    ridge = _fit_ridge(rows)
+    inputs = ((rows.features - ridge.centre) * ridge.factor).astype(np.float64)
+    weights, targets = rows.weights.astype(np.float64), np.eye(2)[rows.owners]
+    gram = (inputs * weights[:, None]).T @ inputs
+    penalty = RIDGE * np.trace(gram) / len(inputs) + 1e-3
+    for out in range(len(inputs)):
+        kept = np.arange(len(inputs)) != out
+        share = weights[kept] / weights[kept].sum()
+        middle, usual = share @ inputs[kept], share @ targets[kept]
+        moved = inputs[kept] - middle
+        held = (moved * weights[kept, None]).T
+        solved = np.linalg.solve(held @ moved + penalty * np.eye(8), held @ (targets[kept] - usual))
+        left = targets[out] - usual - (inputs[out] - middle) @ solved
+        assert ridge.left[out] == pytest.approx(left, abs=2e-3)
+
+
+def test_landmarks_are_the_hardest_and_those_of_the_lowest_hashes(monkeypatch):
+    """Half of them each; no fact is there twice."""
+    monkeypatch.setattr("edge.core.router.LANDMARKS_MAX", 8)
+    rows = _gather([batch("a", 15), batch("b", 15, level=140)], SPANS[1])
+    margins = np.random.default_rng(0).random(30).astype(np.float32)
+    chosen = _choose_landmarks(rows, margins).tolist()
+    hardest = np.argsort(margins)[:4].tolist()
+    rest = sorted(set(range(30)) - set(hardest), key=lambda row: rows.ranks[row])[:4]
+    assert chosen == [*hardest, *rest]
+    assert _shares(30, 8).tolist() == [1.0] * 4 + [26 / 4] * 4

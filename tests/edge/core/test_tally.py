@@ -29,6 +29,14 @@ def test_the_oldest_answers_make_room():
     assert tally.of("a") == Served(2, 2)
 
 
+def test_a_corrected_label_is_new_again():
+    """An answer whose label is corrected is the newest, and not the next to make room."""
+    tally = Tally(size=2)
+    for key in ("1", "2", "1", "3"):
+        tally.put(key, f"domain {key}", right=True)
+    assert [tally.of(f"domain {key}").count for key in "123"] == [1, 0, 1]
+
+
 def test_forgotten_and_renamed():
     """Forgotten observations count no more; renamed domains keep their answers."""
     tally = Tally()

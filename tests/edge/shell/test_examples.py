@@ -7,7 +7,7 @@ import pytest
 
 from edge.core import ConfigError
 from edge.shell import examples
-from edge.shell.examples import Example, Skipped, content_id, read_folder, read_image, shown
+from edge.shell.examples import Example, Skipped, content_id, read_file, read_folder, shown
 
 
 def write(folder: Path, *names: str) -> None:
@@ -42,8 +42,8 @@ def test_what_is_no_image_is_skipped_with_its_reason(tmp_path):
                if isinstance(item, Skipped)}  # fmt: skip
     assert reasons == {
         "a/b/c/deep.png": "deeper than FOLDER/<domain>/<label>/<image>",
-        "a/noname": "not an image by its name: no suffix",
-        "a/notes.txt": "not an image by its name: .txt",
+        "a/noname": "by its name no image: no suffix",
+        "a/notes.txt": "by its name no image: .txt",
     }
     assert len(found) == 3
 
@@ -96,6 +96,6 @@ def test_two_spellings_of_a_name_are_one_label(tmp_path):
 def test_content_names_an_example(tmp_path):
     """The same bytes have the same id wherever they lie."""
     write(tmp_path, "x.png")
-    (item,) = read_image(tmp_path / "x.png")
+    (item,) = read_file(tmp_path / "x.png")
     assert isinstance(item, Example)
     assert item.id == content_id(b"x.png") != content_id(b"y.png")

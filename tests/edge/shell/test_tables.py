@@ -43,8 +43,8 @@ def test_a_table_gives_features_and_columns(tmp_path):
     [
         ("a,1,2", "more or fewer cells"),
         ("a,1,2,3,4", "more or fewer cells"),
-        ("a,1,2,three", "could not convert"),
-        ("a,1,2,", "could not convert"),
+        ("a,1,2,three", "the column 'x2' holds no number: 'three'; a column of labels"),
+        ("a,1,2,", "the column 'x2' is empty"),
     ],
 )
 def test_a_bad_row_is_skipped_and_named(tmp_path, row, words):
@@ -65,7 +65,8 @@ def test_a_bad_row_is_skipped_and_named(tmp_path, row, words):
         ("label,x,x\na,1,2\n", "each name once"),
         ("label,,x\na,1,2\n", "each name once"),
         ("label;x0;x1\na;1;2\n", "separated by commas"),
-        (f"{HEADER}\ncaf\xe9,1,2,3\n".encode("latin-1"), "utf-8"),
+        (f"{HEADER}\ncaf\xe9,1,2,3\n".encode("latin-1"), "UTF-8, found the byte 0xe9"),
+        ("1.5,2,3\n4,5,6\n", "expected a header, found numbers"),
         (f'{HEADER}\n"a,1,2,3\n', "unexpected end"),
         (f"{HEADER}\na,{'9' * 200_000},2,3\n", "field limit"),
     ],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +56,17 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     cache = FeatureCache(tiny_model().card, tmp_path / "blocked")
     cache.write({b"k": (b"", 1.0)})
     assert cache.read([b"k"]) == {}
+
+
+def test_a_cache_that_another_process_writes_to_is_kept(tmp_path: Path, monkeypatch) -> None:
+    """A locked file gives nothing now, and is not taken for a damaged one."""
+    cache = FeatureCache(tiny_model().card, tmp_path)
+    entry = {b"k" * 32: (bytes(tiny_model().card.width), 1.0)}
+    cache.write(entry)
+    (file,) = tmp_path.iterdir()
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path: connect(path, timeout=0))
+    with closing(connect(file)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        assert cache.read(entry) == {}
+    assert cache.read(entry) == entry

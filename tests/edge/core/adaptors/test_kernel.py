@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
 import nas
 from edge.core import Batch, take
 from edge.core.adaptors import build, cross_scores, solve_kernel, standardise, tune_kernel
+from edge.core.adaptors.kernel import lowest
 
 SPANS = ((0, 6), (6, 10))
 EVERY = (0, 1)
@@ -65,6 +68,17 @@ def test_all_facts_teach_also_where_few_are_landmarks():
     alone = machine(Batch(rows.ids[:120], rows.domains[:120], rows.labels[:120],
                           rows.features[chosen]))  # fmt: skip
     assert right(few, fresh) > right(alone, fresh)
+
+
+def test_landmarks_are_the_facts_whose_ids_hash_lowest():
+    """As many as are asked for, in their order, whatever else is there."""
+    ids = tuple(f"{number:03}" for number in range(50))
+    hashes = {one: hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in ids}
+    lowest_ids = sorted(sorted(ids, key=hashes.__getitem__)[:7])
+    assert [ids[place] for place in lowest(ids, 7)] == lowest_ids
+    assert lowest(ids, 99).tolist() == list(range(50))
+    made = machine(batch(50), 7)
+    assert len(made.landmarks.codes) == 7
 
 
 def test_with_a_landmark_less_than_facts_it_answers_nearly_alike():

@@ -19,6 +19,21 @@ def test_a_trial_is_a_function_of_scenario_and_seed():
     assert other.figures != first.figures
 
 
+@pytest.mark.parametrize(
+    "links",
+    [
+        Links(days=2, quiet_days=2),
+        Links(days=1, quiet_days=2),
+        Links(days=2, quiet_days=1, horizons=(1, 288)),
+        Links(days=2, quiet_days=1, horizons=()),
+    ],
+)
+def test_a_trial_that_judges_no_forecast_is_refused(links: Links):
+    """Before anything is simulated: a mean of nothing is no figure."""
+    with pytest.raises(EdgeError, match="no forecast could be judged"):
+        try_links(LinkScenario("short", links), 1)
+
+
 def test_figures_follow_from_what_was_said():
     """With the last value as forecaster every ratio is one, and every event has its alarm."""
     trial = try_links(LinkScenario("last", Links(days=2, quiet_days=1, forecaster="last")), 1)

@@ -1,0 +1,43 @@
+"""Records of adaptors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nas
+from edge.core import Record
+
+ARRAYS = {"W": np.arange(6, dtype=np.float32).reshape(2, 3), "g": np.ones(2, np.float32)}
+RECORD = Record("home", 1, nas.Blueprint("linear", (0,), 3), ARRAYS, ("a", "b"), 2, 7, 0.9, 0.8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"domain": "yard"},
+        {"blueprint": nas.Blueprint("linear", (1,), 3)},
+        {"facts": ("a", "c")},
+        {"facts": ("a",)},
+        {"seed": 8},
+        {"arrays": {**ARRAYS, "W": ARRAYS["W"] + 1}},
+        {"arrays": {**ARRAYS, "W": ARRAYS["W"].reshape(3, 2)}},
+        {"arrays": {**ARRAYS, "W": ARRAYS["W"].astype(np.float64)}},
+        {"arrays": {"V": ARRAYS["W"], "g": ARRAYS["g"]}},
+        {"arrays": {"W": ARRAYS["W"]}},
+    ],
+)
+def test_whatever_an_adaptor_is_made_of_changes_its_digest(change: dict[str, Any]):
+    """Domain, blueprint, facts, seed, and every array with its name, shape and type."""
+    assert replace(RECORD, **change).digest != RECORD.digest
+
+
+@pytest.mark.parametrize("change", [{"version": 2}, {"accuracy": 0.5}, {"own": 1}])
+def test_the_digest_is_of_what_was_made_not_of_its_history(change: dict[str, Any]):
+    """The same adaptor under another version is the same; so is one whose arrays lie otherwise."""
+    assert replace(RECORD, **change).digest == RECORD.digest
+    turned = {name: np.asfortranarray(array) for name, array in reversed(ARRAYS.items())}
+    assert replace(RECORD, arrays=turned).digest == RECORD.digest
