@@ -97,10 +97,8 @@ class Knowledge:
         head = (device, card, geometry.fingerprint, geometry.seed, revision)
         if not self.own.keys:
             return Contribution(*head)
-        calibration = self.calibration()
-        if self._adopted or calibration.exemplars:
-            held = (fact for domain in self.learned for fact in self._held(domain, frozenset()))
-            calibration = hdc.calibrate(self.own, held, exemplars=False)
+        held = (fact for domain in self.learned for fact in self._held(domain, frozenset()))
+        calibration = hdc.calibrate(self.own, held, exemplars=False)
         arrays = packed(self.own, calibration, self._own_moments())
         return Contribution(*head, sum(self.own.counts.values()), arrays)
 

@@ -157,8 +157,9 @@ class Series:
     def _follow(self, event: Observation, names: tuple[str, ...]) -> _Followed:
         if len(names) > limits.SERIES_CHANNELS_MAX:
             raise ValueError(f"more than {limits.SERIES_CHANNELS_MAX} channels in all")
-        if any(not (name.strip() and len(name) <= limits.TEXT_CHARS_MAX) for name in names):
-            raise ValueError(f"a channel's name must have 1 to {limits.TEXT_CHARS_MAX} characters")
+        most = limits.TEXT_CHARS_MAX
+        if not all(one.strip() and one.isprintable() and len(one) <= most for one in names):
+            raise ValueError(f"a channel's name must have 1 to {most} printable characters")
         made = self._begin(event.stream, names, event.captured_at_ns)
         self._followed.pop(event.stream, None)
         while len(self._followed) >= limits.SERIES_MAX:

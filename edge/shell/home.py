@@ -74,6 +74,7 @@ class Home:
     erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
     for a label could not be kept, or nothing.  outputs: by stream, the output of its device that is
     1 while the stream has left known ground.  actuate: set it to be called with outputs to set.
+    erasing: set it to be called before facts are erased: who reads the file has to let it go.
     settings: in place of those in the folder.  session: the file that series are saved to and come
     back from; nothing is saved by itself.
     Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
@@ -90,6 +91,7 @@ class Home:
     ) -> None:
         self.folder = folder
         self.actuate: Callable[[Actuate], None] | None = None
+        self.erasing: Callable[[], None] | None = None
         self._outputs = tuple((outputs or {}).items())
         self.trouble = ""
         self._erased = erased
@@ -279,6 +281,8 @@ class Home:
 
     def _erase(self, effect: Erase) -> None:
         """Erase, and pass it on as soon as it is durable: overwriting, its last part, may fail."""
+        if self.erasing is not None:
+            self.erasing()
         try:
             self.store.apply(effect)
         finally:

@@ -8,20 +8,21 @@ from .differenced import Differenced
 from .dlinear import DLinear
 from .forecaster import Forecaster, Task
 from .harmonic import Harmonic
+from .kernel import Kernel
 from .mixture import Maker, Mixture
 from .networks import Linear, echo, gru, liquid, ltc
 from .plain import Last, Mean, Profile, Seasonal
 from .regressed import lags, season, short
 
 FEW_CHANNELS: Final = 8
-"""Up to so many, the pool has two more regressions, that would take too long for many."""
+"""Up to so many, the pool has three more regressions, that would take too long for many."""
 
 
 def pool(task: Task, network: Maker = liquid) -> Mixture:
     """The default: all experts that help, mixed."""
     some = (Last, Mean, Seasonal, Profile, season, network)
     few = task.channels <= FEW_CHANNELS
-    return Mixture(task, (short, Harmonic, *some) if few else some)
+    return Mixture(task, (short, Harmonic, Kernel, *some) if few else some)
 
 
 def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
@@ -38,6 +39,7 @@ FORECASTERS: Final[dict[str, Callable[[Task], Forecaster]]] = {
     "snarimax": _of(Differenced),
     "huber": _of(season),
     "harmonic": _of(Harmonic),
+    "kernel": _of(Kernel),
     "linear": _of(Linear),
     "liquid": _of(liquid),
     "gru": _of(gru),

@@ -22,6 +22,8 @@ _ALL = slice(None)
 Rows = NDArray[np.int64]
 _SCALE = 0.01
 _SPIKE = 10.0
+_WIDE: Final = 64
+_BLOCK: Final = 8
 
 
 class Regression:
@@ -113,6 +115,9 @@ class Regression:
         """Keep the covariance symmetric, and bounded where nothing excites it: too large a trace
         takes P to P - P P / (2 trace P), which halves the largest part and spares the small."""
         whole = (self.covariance + self.covariance.transpose(0, 2, 1)) * (self.factor / 2)
+        if whole.shape[1] > _WIDE:
+            self._remember(whole)
+            return
         trace = np.trace(whole, axis1=1, axis2=2)
         wound = trace > whole.shape[1] / self._ridge
         if wound.any():
@@ -121,6 +126,19 @@ class Regression:
         spoilt = ~(trace > 0)
         if spoilt.any():
             whole[spoilt] = np.eye(whole.shape[1]) / self._ridge
+        self.covariance, self.factor = whole, 1.0
+
+    def _remember(self, whole: Floats) -> None:
+        """Bound a wide covariance, whose products are dear: give a few inputs in turn back what the
+        ridge of the start has lost by forgetting since it was their turn."""
+        width = whole.shape[1]
+        turns = -(-width // _BLOCK)
+        first = self.steps // _TIDY_STEPS % turns * _BLOCK
+        part = whole[:, :, first : first + _BLOCK]
+        inner = part[:, first : first + _BLOCK].copy()
+        lost = self._ridge * (1.0 - self._forget ** (_TIDY_STEPS * turns))
+        inner += np.eye(inner.shape[1]) / lost
+        whole -= part @ np.linalg.solve(inner, part.transpose(0, 2, 1))
         self.covariance, self.factor = whole, 1.0
 
     def state(self) -> State:

@@ -17,7 +17,7 @@ from ..logs import log
 from ..telemetry import Address, Arrival, Topics
 from .allowance import Allowance
 from .floor import Floor
-from .reading import Read, Reading, Refusal, parse
+from .reading import Read, Reading, Refusal, no_home, parse
 from .requests import (
     BundleImportCommand,
     ForgetCommand,
@@ -103,6 +103,10 @@ class Desk:
             self._answer(order, _refused(order.verb, order.taken), kept=False)
             return
         request, payload = order.taken.request, order.taken.payload
+        if request.home not in floor.homes:
+            refusal = Refusal(*no_home(request.home, floor.homes), request.id)
+            self._answer(order, _refused(order.verb, refusal), kept=False)
+            return
         if request.verb in FRESH:
             self._answer(order, _do(request, floor), kept=False)
             return
@@ -121,6 +125,13 @@ class Desk:
         self._record(home, command, response)
         again = found is not None
         self._answer(order, replace(response, repeated=again), kept=True)
+
+    @staticmethod
+    def about(order: Order | Gift) -> str:
+        """Return the id of the observation that an order labels, or nothing."""
+        read = order.taken if isinstance(order, Order) else None
+        label = read.request if isinstance(read, Read) else None
+        return label.observation_id if isinstance(label, LabelCommand) else ""
 
     def tend(self) -> None:
         """Do what is due; call it about once a second."""
@@ -172,12 +183,9 @@ class Desk:
 
 def _home(request: Request, floor: Floor) -> Home:
     """Return the home a command is for; raises StateError where it cannot serve."""
-    slot = floor.homes.get(request.home)
-    home = slot.home if slot is not None else None
+    home = floor.homes[request.home].home
     if home is None:
-        why = "there is no such home" if slot is None else "it is not open"
-        known = ", ".join(name or "(the settings' own)" for name in floor.homes)
-        raise StateError(f"finding the home {request.home!r}: {why}", f"homes: {known}")
+        raise StateError(f"the home {request.home!r} is not open", "it is tried again by itself")
     return home
 
 

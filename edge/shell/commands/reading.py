@@ -173,6 +173,13 @@ def signed_by(key: "Ed25519PublicKey", signature: str, payload: bytes) -> bool:
     return len(raw) == SIGNATURE_BYTES and verifies(key, raw, SIGNED + payload)
 
 
+def no_home(name: str, homes: Mapping[str, Any]) -> tuple[str, str]:
+    """Say that a daemon has no such home, and which comes nearest."""
+    named = {one: None for one in homes if one}
+    hint = nearest(name, named) if named else "leave it out: there is one home"
+    return f"there is no home {name!r}", hint
+
+
 def nearest(text: str, known: Mapping[str, Any]) -> str:
     """Say which known name comes nearest."""
     close = difflib.get_close_matches(text, list(known), n=1)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from ...core import ConfigError
+from ...core.limits import TEXT_CHARS_MAX
 from ..fleet.settings import FleetSettings
 from ..settings import Settings
 from ..sources import PortStream, TopicStream
@@ -20,11 +21,13 @@ OUTBOX: Final = "outbox.db"
 
 def check_streams(settings: Settings, folder: Path) -> None:
     """Raise ConfigError for streams that cannot be served as they are set."""
-    for name, stream in settings.streams.items():
-        if not (name and name.isprintable()):
+    for name in (settings.device.known_as, *settings.streams, *settings.homes):
+        if not (name.strip() and name.isprintable() and len(name) <= TEXT_CHARS_MAX):
             raise ConfigError(
-                f"reading the streams of {folder}: {name!r} is no name", "use printable characters"
+                f"reading the settings of {folder}: {name[:60]!r} is no name",
+                f"use 1 to {TEXT_CHARS_MAX} printable characters",
             )
+    for name, stream in settings.streams.items():
         if stream.home and stream.home not in settings.homes:
             known = ", ".join(settings.homes) or "none"
             raise ConfigError(

@@ -111,6 +111,15 @@ class Intake(Generic[Order]):
         """Return the oldest order, or None."""
         return self._orders.popleft() if self._orders else None
 
+    def put_back(self, order: Order) -> None:
+        """Let an order wait on, before all others."""
+        self._orders.appendleft(order)
+
+    def waits(self, observation_id: str) -> bool:
+        """Say whether an observation that its sender named waits to be decided."""
+        with self._lock:
+            return any(one.given.id == observation_id for one, _ in self._measurements)
+
     def take_flaw(self) -> tuple[str, Flaw] | None:
         """Return a stream and what was wrong with what came on it, or None."""
         return self._flaws.popleft() if self._flaws else None

@@ -66,6 +66,9 @@ class Desk(Protocol):
         """Return the order that somebody on this machine gives, or None where it was answered; in
         any thread."""
 
+    def about(self, order: Any) -> str:
+        """Return the id of the observation that an order labels, or nothing."""
+
     def carry_out(self, order: Any) -> None:
         """Do what an order says, and answer it."""
 
@@ -222,6 +225,11 @@ class Loop:
         while (order := self.intake.take_order()) is not None:
             if self.desk is None:
                 continue
+            about = "" if self.paused else self.desk.about(order)
+            if about and self.intake.waits(about):
+                # A label right behind its vector: nothing behind it overtakes it, a forget least.
+                self.intake.put_back(order)
+                return
             try:
                 self.desk.carry_out(order)
             except EdgeError as error:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..commands.reading import no_home
 from ..status import DaemonStatus
 from .loop import Loop
 
@@ -17,6 +18,7 @@ class Question(msgspec.Struct):
 
     verb: str = ""
     id: str = ""
+    home: str = ""
 
 
 class Questions:
@@ -34,6 +36,8 @@ class Questions:
             question = msgspec.json.decode(line, type=Question)
         except msgspec.DecodeError as error:
             return _refused(f"it is no request: {error}", 'send {"verb": "status"}')
+        if question.home not in self._loop.homes:
+            return _refused(*no_home(question.home, self._loop.homes))
         if question.verb == "status":
             return msgspec.json.encode({"done": True, "body": self._snapshot()})
         return self._hand_over(line)

@@ -13,6 +13,7 @@ from ..home import Home
 from ..logs import log
 from ..telemetry import Address, Arrival, Topics
 from .settings import FleetSettings
+from .summing import Summing
 from .wire import read_contribution, write_contribution
 
 RESTLESS: Final = 10
@@ -65,6 +66,7 @@ class Member:
         self._changed_s = self._first_s = clock()
         self._message: bytes | None = None
         self._connection = -1
+        self._summing: tuple[Summing, tuple[str, int]] | None = None
 
     def receive(self, arrival: Arrival, address: Address) -> Gift | None:
         """Keep sums for their turn; None where they are nobody's that is listened to."""
@@ -104,9 +106,16 @@ class Member:
                 log.warning("sums_not_adopted", device=device, reason=error.message)
         slot = self._floor.homes.get("")
         home = slot.home if slot is not None else None
-        if home is not None and self._due(home):
-            self._sum_up(home)
+        if home is not None and self._summing is not None:
+            self._sum_up(home, *self._summing)
+        if home is not None and self._summing is None and self._due(home):
+            self._begin(home)
         self._publish()
+
+    @property
+    def summing(self) -> bool:
+        """True while own sums are in the making."""
+        return self._summing is not None
 
     def _due(self, home: Home) -> bool:
         now = self._clock()
@@ -124,11 +133,27 @@ class Member:
         rested = now - self._changed_s >= wait_s
         return hurry or rested or now - self._first_s >= RESTLESS * wait_s
 
-    def _sum_up(self, home: Home) -> None:
-        made = home.runtime.contribute(self._device, 0)
+    def _begin(self, home: Home) -> None:
+        """Begin to sum up the file as it is now."""
+        geometry = home.runtime.knowledge.geometry
+        summing = Summing(home.store.path, home.model.card, geometry, self._device)
+        home.erasing = summing.abandon
+        self._summing = summing, self._seen
+
+    def _sum_up(self, home: Home, summing: Summing, seen: tuple[str, int]) -> None:
+        """Take sums that are made, where nothing was forgotten and nothing surveyed meanwhile."""
+        if not summing.done:
+            return
+        self._summing = None
+        if summing.trouble:
+            log.warning("sums_not_made", reason=summing.trouble)
+        here = (home.runtime.knowledge.geometry.fingerprint, home.store.receipt_count())
+        if summing.made is None or here != (summing.geometry.fingerprint, seen[1]):
+            return
+        made, packed = summing.made
         revision = home.store.number_contribution(made.content, self._floor.now_ns())
-        self._message = write_contribution(replace(made, revision=revision), self._key)
-        self._summed, self._connection = self._seen, -1
+        self._message = write_contribution(replace(made, revision=revision), self._key, packed)
+        self._summed, self._connection = seen, -1
 
     def _publish(self) -> None:
         """Publish the newest sums, retained; anew on each connection."""

@@ -31,9 +31,19 @@ class Head(Manifest, frozen=True, kw_only=True):
     arrays_bytes: Count
 
 
-def write_contribution(one: Contribution, key: "Ed25519PrivateKey | None") -> bytes:
-    """Write a contribution, signed where there is a key."""
+def compress(one: Contribution) -> tuple[int, bytes]:
+    """Pack the arrays of a contribution: how large they are, and what is sent of them."""
     arrays = pack_arrays(one.arrays) if one.samples else b""
+    return len(arrays), zlib.compress(arrays)
+
+
+def write_contribution(
+    one: Contribution,
+    key: "Ed25519PrivateKey | None",
+    packed: tuple[int, bytes] | None = None,
+) -> bytes:
+    """Write a contribution, signed where there is a key.  packed: its arrays, compressed before."""
+    size, body = packed or compress(one)
     head = Head(
         device=one.device,
         card=one.card,
@@ -41,9 +51,9 @@ def write_contribution(one: Contribution, key: "Ed25519PrivateKey | None") -> by
         seed=one.seed,
         revision=one.revision,
         samples=one.samples,
-        arrays_bytes=len(arrays),
+        arrays_bytes=size,
     )
-    return seal(HEAD, head, zlib.compress(arrays), key)
+    return seal(HEAD, head, body, key)
 
 
 def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Contribution:

@@ -3,6 +3,7 @@ their bytes to `decode`; the others fetch their own, see `open_source`.  What fe
 the first stream of its kind: every verb reads the settings, which name the sources.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from .settings import (
     StreamSettings,
     TopicStream,
 )
+
+NAME_CHARS_MAX: Final = 200
+"""A file's name may have 255 bytes, with an ending for what is not complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,12 @@ def _port(stream: str, settings: PortStream, place: Place) -> Reader:
 
 
 def _memory(stream: str, place: Place) -> Path:
-    """Return the file that remembers for a stream, whatever characters are in its name."""
-    return place.memory / f"{stream.encode().hex()}.json"
+    """Return the file that remembers for a stream, whatever and however many characters are in its
+    name."""
+    name = stream.encode().hex()
+    if len(name) > NAME_CHARS_MAX:
+        name = hashlib.sha256(stream.encode()).hexdigest()
+    return place.memory / f"{name}.json"
 
 
 PULLED: Final[dict[type, Make]] = {

@@ -75,6 +75,13 @@ def test_channels_have_names_and_may_be_missing() -> None:
         assert abs(told.point[0][0] - rows[-1, 0]) < 20
 
 
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", " ", "x" * 201, "\N{RIGHT-TO-LEFT OVERRIDE}"])
+def test_a_name_that_could_steer_a_terminal_is_refused(name: str) -> None:
+    """Names of channels are shown, and told to others; nothing is followed under such a one."""
+    (said_of,) = said(World(), sample(0, {name: 1.0}))
+    assert "printable" in said_of.reason
+
+
 def test_a_new_channel_joins() -> None:
     """A name that was never heard begins the series anew, with all names."""
     world = World()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,6 +70,11 @@ class Place:
         """Tend at a time; how often it has spoken so far."""
         self.now_s = now_s
         self.member.tend()
+        end = time.monotonic() + 20
+        while self.member.summing:
+            assert time.monotonic() < end, "its sums are never done"
+            time.sleep(0.002)
+            self.member.tend()
         return len(self.mouth.said)
 
 
@@ -157,6 +163,21 @@ def test_it_speaks_at_first_after_a_rest_and_at_once_after_a_forget(place: Place
     assert place.tend(61.2) == 3
     revisions = [read_contribution(raw, {}).revision for _, raw, _ in place.mouth.said]
     assert revisions == [NOW // 10**9, NOW // 10**9 + 1, NOW // 10**9 + 2]
+
+
+def test_what_is_forgotten_while_sums_are_made_is_not_in_them(place: Place):
+    """The file is let go, so that nothing stays in its log; sums without it are made at once, by a
+    thread of their own: the loop goes on meanwhile."""
+    place.join()
+    home = place.office.home
+    for number in range(7):
+        place.member.tend()
+        assert place.member.summing
+        chosen = Selector(ids=frozenset({f"f{number}"}))
+        home.feed(ForgetRequest(f"r{number}", chosen, number))
+        assert not home.store.unscrubbed
+    assert place.tend(0.0) == 1
+    assert read_contribution(place.mouth.said[0][1], {}).samples == 1
 
 
 def test_facts_that_never_rest_are_summed_up_now_and_then(place: Place):
