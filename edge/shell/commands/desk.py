@@ -127,7 +127,7 @@ class Desk:
         self._answer(order, replace(response, repeated=again), kept=True)
 
     @staticmethod
-    def about(order: Order | Gift) -> str:
+    def about(order: "Order | Gift") -> str:
         """Return the id of the observation that an order labels, or nothing."""
         read = order.taken if isinstance(order, Order) else None
         label = read.request if isinstance(read, Read) else None
