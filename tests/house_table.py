@@ -65,6 +65,10 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.sim"}),
     ),
     ("edge/shell/*view*", frozenset({"encoder", "edge.core", "edge.sim"})),
+    (
+        "edge/shell/daemon/daemon.py",
+        frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.__version__"}),
+    ),
     ("edge/shell/*", frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core"})),
     (
         "edge/sim/*",
