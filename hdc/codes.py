@@ -1,6 +1,6 @@
 """What features become before they meet the memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +27,12 @@ class Codes:
 
     def __getitem__(self, index: Index) -> "Codes":
         if isinstance(index, int | np.integer):
-            # IndexError beyond the end: without it a loop over the batch would never end.
-            place = range(len(self))[index]
+            place = range(len(self))[index]  # IndexError beyond the end, as a list has it
             index = slice(place, place + 1)
         return Codes(self.bits[index], self.values[index])
+
+    def __iter__(self) -> Iterator["Codes"]:
+        return (self[place] for place in range(len(self)))
 
     @staticmethod
     def concat(batches: Sequence["Codes"]) -> "Codes":

@@ -96,7 +96,7 @@ def test_coordinates_are_those_of_the_definition(geometry) -> None:
 def test_distances_are_those_of_the_definition(geometry) -> None:
     """City-block, straight with the outside counted from zero, and straight."""
     row, mean = geometry.project(draw(5, 2, width=400)).values
-    expected = []
+    expected: list[tuple[int, int]] = []
     for block, span in zip(geometry.blocks, geometry.spans, strict=True):
         one, other = row[slice(*span)].tolist(), mean[slice(*span)].tolist()
         found = block.distance(

@@ -54,14 +54,15 @@ def by_definition(memory: hdc.Memory, facts: list[tuple[str, str, hdc.Codes]]):
 
     lowest = [min((score(row[at], at), at) for at in labels) for rows in held for row in rows]
     centre, variance = spread_of([one for one, _ in lowest])
-    usual, cubes = [], []
+    shapes: list[list[int]] = []
+    cubes: list[int] = []
     for at in labels:
         mine = [one for one, nearest in lowest if nearest == at]
         middle, spread = leaning([one - centre for one in mine], variance)
-        usual.append([len(mine), middle + centre, spread])
+        shapes.append([len(mine), middle + centre, spread])
         units = [(one - middle - centre) * 1024 // spread for one in mine]
         cubes += [min(max(one, -4096), 4096) ** 3 // 1024**2 for one in units]
-    return scales, usual, sorted(one for one, _ in lowest), half_up(sum(cubes), len(cubes))
+    return scales, shapes, sorted(one for one, _ in lowest), half_up(sum(cubes), len(cubes))
 
 
 def test_every_number_is_that_of_its_definition() -> None:

@@ -77,6 +77,7 @@ def test_looking_no_further_loses_nothing():
     asked = geometry.project(np.concatenate([many_formed(70 + n, 40, 4 + n) for n in range(5)]))
     distances, scales = memory.distances(asked), calibration.scales_for(memory)
     near = calibration.near_for(memory, range(5))
+    assert near is not None
     scores, votes = combine(distances, scales, geometry.votes), [*geometry.votes, *VOTES]
     columns, plane = coordinates(geometry, asked)
     expected = []

@@ -88,9 +88,9 @@ def test_another_card_is_refused(path):
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
-    """Neither a missing file nor a folder is opened, or made."""
-    for missing in (tmp_path / "no.db", tmp_path):
-        with pytest.raises(StateError, match="no such file"):
+    """Neither a missing file nor a folder is opened, or made; each is called what it is."""
+    for missing, said in ((tmp_path / "no.db", "no such file"), (tmp_path, "found a folder")):
+        with pytest.raises(StateError, match=said):
             Store.open(missing)
     assert names(tmp_path) == []
 

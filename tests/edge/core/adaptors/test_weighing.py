@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,7 @@ def test_left_out_errors_are_those_of_solving_without_the_fact(weight: float):
         solved = np.linalg.solve(held @ inputs[kept] + penalty * np.eye(20), held @ targets[kept])
         expected += float(np.square(targets[out] - inputs[out] @ solved).sum())
     primal, _ = _leaver(inputs, targets, 60)
+    assert isinstance(primal, partial)
     assert primal.func is _left_out_primal
     assert primal(penalty, weight) == pytest.approx(expected, rel=1e-4)
     by_facts = _left_out(inputs @ inputs.T, targets, 60, penalty, weight)
