@@ -75,8 +75,17 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, Seat]]:
             running.callback(process.wait, 10)
             running.callback(process.terminate)
         seat = running.enter_context(seated(quick(broker.port), "watcher")).online()
-        seat.broker.subscribe(["auricle/v1/+/decision/#", "auricle/v1/+/response"])
+        told = ("status", "decision/#", "response")
+        seat.broker.subscribe([f"auricle/v1/+/{one}" for one in told])
+        seat.until(lambda: all(is_online(seat, device) for device in DEVICES))
         yield tmp_path, seat
+
+
+def is_online(seat: Seat, device: str) -> bool:
+    """Whether a device's last status says so: before it, nobody takes what is sent to it."""
+    topic = f"auricle/v1/{device}/status"
+    told = [json.loads(one.payload)["state"] for one in seat.arrivals if one.topic == topic]
+    return told[-1:] == ["online"]
 
 
 def until(found: Callable[[], Any], what: str) -> Any:
