@@ -34,6 +34,8 @@ COUNTS = {
 }
 # Those whose `run` can leave the slow part out.
 QUICK = ("domains", "forecast", "labels")
+# Those whose `run` can do with some of its sets of data.
+SETS = ("forecast",)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
         users = ", ".join(name for name, counts in COUNTS.items() if count in counts)
         parser.add_argument(f"--{count}", type=int, help=f"how many, for {users}")
     parser.add_argument("--quick", action="store_true", help=f"smaller, for {', '.join(QUICK)}")
+    parser.add_argument(
+        "--sets", nargs="+", metavar="SET", help=f"only these sets of data, for {', '.join(SETS)}"
+    )
     chosen = parser.parse_args(arguments)
     given = os.environ.get("AURICLE_DATA")
     data = chosen.data or (Path(given) if given else None)
@@ -55,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     }
     counted = {name: count for name, count in given_counts.items() if count is not None}
     flags = {"quick": True} if chosen.quick and chosen.name in QUICK else {}
-    report = importlib.import_module(NAMES[chosen.name]).run(data, **counted, **flags)
+    sets = {"sets": chosen.sets} if chosen.sets and chosen.name in SETS else {}
+    report = importlib.import_module(NAMES[chosen.name]).run(data, **counted, **flags, **sets)
     print(show(report))
     if chosen.json:
         write(report, chosen.json)

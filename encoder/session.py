@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 
 from .errors import ModelError
 from .onnx_writer import Node, Value, onnx_bytes
+
+UNTOLD = "ORT_DISABLE_TELEMETRY"
+"""Set before onnxruntime is loaded, where the environment says nothing else: 1.32 and newer give
+the device an id, keep it in the user's cache, and have a thread that reports to their makers."""
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -119,6 +124,7 @@ def _lightened(session: Any) -> Any:
 
 
 def _runtime() -> Any:
+    os.environ.setdefault(UNTOLD, "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -22,11 +22,10 @@ from .daemon.settings import HttpSettings
 from .logs import log
 from .metrics import CONTENT_TYPE, Metrics
 from .sources import Flaw, HttpStream, Sink, StreamSettings, decode, read_properties
-from .status import DaemonStatus
+from .status import ALIVE_S, DaemonStatus
 
 CALLERS_MAX: Final = 8
 IDLE_S: Final = 10.0
-ALIVE_S: Final = 30.0
 FIELDS_MAX: Final = 16
 JSON: Final = "application/json"
 TYPES: Final = {

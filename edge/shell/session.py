@@ -19,7 +19,7 @@ from .durable import sync_folder, write_bytes
 from .parcels import pack, pack_arrays, unpack, unpack_arrays
 
 SUFFIX: Final = ".series"
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what forecasters and detectors keep: raise it where arrays of the same name and shape come to
 mean something else."""
 BYTES_MAX: Final = 16 << 20

@@ -1,9 +1,12 @@
 """What a running daemon says of itself: one snapshot, for `auricle status`, `auricle top`, the
 health topic and the metrics.  Plain numbers and names; no secrets, no payloads."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+ALIVE_S: Final = 30.0
+"""A work loop that has stood still for longer is not alive; its longest steps take seconds."""
 
 
 class StreamStatus(msgspec.Struct, frozen=True):

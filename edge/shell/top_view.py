@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -147,12 +148,22 @@ def _cell(text: str, style: str = "") -> Text:
 
 
 def _table(*names: str) -> Table:
-    table = Table(expand=console.is_terminal, show_edge=False, pad_edge=False)
+    table = Table(
+        box=SIMPLE_HEAD,
+        expand=console.is_terminal,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for name in names:
         # Numbers stay whole where the terminal is narrow; names and reasons are folded.
         number = name in NUMBERS
         table.add_column(
-            name, justify="right" if number else "left", no_wrap=number, overflow="fold"
+            name,
+            justify="right" if number else "left",
+            min_width=len(name),
+            no_wrap=number,
+            overflow="fold",
         )
     return table
 

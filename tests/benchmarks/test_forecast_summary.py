@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks import forecast
 from benchmarks.forecast import LAST, _ratio, _versus
 from benchmarks.forecast_data import Stream
 from benchmarks.forecast_heavy import HEAVY, is_wanted
@@ -58,3 +59,19 @@ def test_the_slowest_peers_run_on_a_sample():
     assert is_wanted("MLP re-fit/96", SECOND)
     assert is_wanted(LAST, SECOND)
     assert {"MLP re-fit/96", "AutoARIMA re-fit"} <= set(HEAVY)
+
+
+def test_a_set_can_be_measured_alone(monkeypatch, tmp_path):
+    """Only the streams of the sets that were asked for are measured; what is no set is refused."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = np.cumsum(np.random.default_rng(0).normal(size=(80, 1)), axis=0)
+    streams = [
+        Stream(name, name, made, np.full(80, 300.0), 40, 24, np.ones(1)) for name in ("one", "two")
+    ]
+    monkeypatch.setattr(forecast, "load_streams", lambda *_, **__: (streams, []))
+    monkeypatch.setattr(forecast, "methods", lambda **_: [OURS, LAST])
+    report = forecast.run(None, quick=True, sets=["two"])
+    assert report.summary.keys() >= {"mae_ratio_vs_best_peer_two", "coverage_90"}
+    assert {row.metric.split("_")[0] for row in report.rows} == {"two"}
+    with pytest.raises(ValueError, match="three"):
+        forecast.run(None, sets=["three"])

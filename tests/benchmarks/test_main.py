@@ -7,15 +7,16 @@ import inspect
 
 import pytest
 
-from benchmarks.__main__ import COUNTS, NAMES, QUICK, main
+from benchmarks.__main__ import COUNTS, NAMES, QUICK, SETS, main
 
 
-@pytest.mark.parametrize("name", sorted({*COUNTS, *QUICK}))
+@pytest.mark.parametrize("name", sorted({*COUNTS, *QUICK, *SETS}))
 def test_options_are_arguments_of_the_benchmark(name):
     """What can be given on the command line arrives at `run`, and all sizes can be given."""
     taken = set(inspect.signature(importlib.import_module(NAMES[name]).run).parameters)
     offered = {count.replace("-", "_") for count in COUNTS.get(name, ())}
     offered |= {"quick"} if name in QUICK else set()
+    offered |= {"sets"} if name in SETS else set()
     assert taken - {"_data", "data", "seed", "folder"} == offered
 
 

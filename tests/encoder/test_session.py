@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,24 @@ def test_ports_say_what_the_graph_takes_and_gives(tmp_path: Path) -> None:
         ("features", (-1, 32)),
         ("stage1", (-1, 8)),
     ]
+
+
+def test_nobody_is_told_that_a_model_is_open(tmp_path: Path) -> None:
+    """The runtime writes nothing to the user's folders and starts no thread that could report."""
+    code = """
+import os, encoder
+model = encoder.open_model("efficientnet_lite0")
+print(os.listdir("/proc/self/task") == [str(os.getpid())])
+"""
+    unset = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    given = {name: value for name, value in os.environ.items() if name not in unset}
+    given |= {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    given |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "True"
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_batch_of_another_shape_is_refused(tmp_path: Path) -> None:

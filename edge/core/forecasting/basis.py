@@ -28,13 +28,14 @@ class Basis:
         points = np.array([0, *horizons])
         self.season = seasons[0] if seasons else 0
         lags = np.concatenate([np.array(LAGS), *(one - points % one for one in seasons)])
-        self._lags, self._points = lags.astype(np.int64), points
+        self._lags = lags.astype(np.int64)
+        self._slots = (np.arange(self.season)[:, None] + points) % max(self.season, 1)
         many = len(LAGS)
         start, end = SHORT - 1, SHORT - 1 + len(lags) - many
         self.width = 1 + end + (len(points) if seasons else 0)
         self.columns = np.ones((channels, self.width))
         self._places = self.columns[:, 1:].T
-        self._rows = np.empty((self.width - 1, channels))
+        self._rows, self._spread = np.empty((2, self.width - 1, channels))
         self._recent, self._means = self._rows[:many], self._rows[many:start]
         self._ago, self._ahead = self._rows[start:end], self._rows[end:]
         self.mean_of_5 = np.broadcast_to(self._means[1], (1, len(horizons), channels))
@@ -54,10 +55,14 @@ class Basis:
         if self.season:
             self._ago[:] = ago[many:]
             self._follow(history)
-        rows -= history.course
-        rows *= history.per_unit
+        spread = self._spread
+        spread[:] = history.course
+        rows -= spread
+        spread[:] = history.per_unit
+        rows *= spread
         if self.season:
-            np.subtract(self._ahead[1:], self._ahead[0], out=self.slope)
+            self.slope[:] = self._ahead[0]
+            np.subtract(self.level, self.slope, self.slope)
         self._places[:] = rows
 
     def _follow(self, history: History) -> None:
@@ -66,11 +71,13 @@ class Basis:
         slot, course = history.steps % self.season, history.course
         if history.scale is not None:
             self.profile = course + (self.profile - course) * history.scale
-        held, visits = self.profile[slot], self.visits[slot] + 1
+        held, visits = self.profile[slot], float(self.visits[slot]) + 1
         self.visits[slot] = visits
-        held += max(_PROFILE, 1.0 / visits) * (course - held)
-        slots = (slot + self._points) % self.season
-        self.profile.take(slots, 0, out=self._ahead, mode="clip")
+        change = course - held
+        change *= max(_PROFILE, 1.0 / visits)
+        held += change
+        slots = self._slots[slot]
+        self.profile.take(slots, 0, self._ahead, "clip")
         if visits == 1:
             self._ahead[self.visits[slots] == 0] = course
 

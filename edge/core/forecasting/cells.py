@@ -66,6 +66,7 @@ class CfC:
         ]
         self._read(arrays, layers[-1].shape[1] - 1 if layers else width, units)
         self._out = np.empty((len(self._weights), channels), kind)
+        self._one, self._half = np.array(1.0, kind), np.array(0.5, kind)
         self._parts = [self._out[at : at + units] for at in range(0, len(self._out), units)]
 
     def _read(self, arrays: Arrays, width: int, units: int) -> None:
@@ -110,8 +111,8 @@ class CfC:
     def _blend(self) -> Floats:
         """Mix the two heads by the gate: f1 + s (f2 - f1), or f1 + s f2 without."""
         first, second, gate = self._parts
-        gate += 1.0
-        gate *= 0.5
+        gate += self._one
+        gate *= self._half
         if self._mode == "default":
             second -= first
         second *= gate

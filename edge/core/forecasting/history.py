@@ -38,18 +38,19 @@ SEASON_STEPS: Final = (1, 6, 12)
 """Steps ahead at which the inputs show the season."""
 
 _MEANS: Final = np.array([[0.5], [0.2], [0.05], [0.01]])
-_KEPT_OF_MEANS: Final = 1.0 - _MEANS
 _JOINT_CHANNELS = 3
-_JOINT_UNITS, _MOVED_UNITS = 6.0, 4.0
-_DEAD, _LEVEL, _SLOW, _FAST = 1e-3, 0.1, 0.01, 0.1
+_JOINT_UNITS, _MOVED_UNITS = 6.0, np.array(4.0)
+_DEAD, _LEVEL, _SLOW, _FAST = 1e-3, np.array(0.1), 0.01, 0.1
 _PACES: Final = np.array([[_SLOW], [_SLOW], [_FAST]])
+# Numbers of every step as arrays: numpy takes one without dimensions in half the time of a float.
+_ONE, _TINY, _SAFE, _FADE = np.array(1.0), np.array(1e-300), np.array(1e-9), np.array(-0.1)
 _GAP_SAMPLES_MAX = 3
 _REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
 _RING_STEPS_MIN = 64
 _SETTLED, _RIPE = 20, 5
-_UNIT_SPREADS = 4.0
-_RELATIVE_MIN = -2.5
-_VALUE_MAX = 1e100
+_LEAST, _MOST = np.array(1 / 4.0), np.array(4.0)
+_RELATIVE_MIN, _QUARTER = np.array(-2.5), np.array(0.25)
+_VALUE_MAX, _RATIO_MAX = np.array(1e100), np.array(1e6)
 
 _KEPT: Final = (
     *("known", "dead", "last", "course", "unit", "level", "age", "means", "ring", "steps"),
@@ -89,12 +90,20 @@ class History:
         self._raw, self._rows = np.zeros((13, channels)), np.zeros((len(INPUTS), channels))
         self.inputs = self._rows.T
         self._scaled, self._courses = self._raw[:10], self._raw[3:7]
+        self._spread = np.empty_like(self._scaled)
         self._signed, self._seasonal = self._rows[:13], self._raw[7:10]
         self.safe_unit, self.per_unit, self.per_ripe_unit = np.ones((3, channels))
         self._period = period
         self._reach = reach
         self._count, self._silent, self._revivals = np.zeros((3, channels))
         self._movement, self._seen = np.zeros((2, 3, channels))
+        self._movements, self._seens = tuple(self._movement), tuple(self._seen)
+        self._size, self._work = np.zeros((2, channels))
+        self._far = np.zeros(channels, bool)
+        # What broadcasts in every step, spread out once: that costs less than the arithmetic.
+        self._paces = np.tile(_PACES, channels)
+        self._mean_paces, self._moved_means = np.tile(_MEANS, (2, 1, channels))
+        self._kept_of_means = 1.0 - self._mean_paces
         self._before = np.zeros((2, channels))
         self.means = np.zeros((4, channels))
         self._joint = np.zeros(4)
@@ -110,7 +119,7 @@ class History:
             self._resize(self.clock.seasons(self._period))
         self._skip(self.clock.gap)
         usable = self._take(values)
-        size = np.abs(self.increment)
+        size = np.abs(self.increment, self._size)
         self.scale = None
         self._note_jumps(size)
         self._measure(size, usable)
@@ -122,18 +131,17 @@ class History:
     def _take(self, values: Floats) -> NDArray[np.bool_] | None:
         """Set last, fresh, increment and the jumps of what was unseen; return which channels can be
         measured, None for all."""
-        fresh = np.abs(values) < _VALUE_MAX
-        self.all_fresh = bool(fresh.all())
+        fresh = np.less(np.abs(values, self._work), _VALUE_MAX, self.fresh)
+        self.all_fresh = np.count_nonzero(fresh) == self.channels
         if self.all_fresh and self.whole:
-            self.fresh = fresh
-            np.subtract(values, self.last, out=self.increment)
-            self.last = values.copy()
+            np.subtract(values, self.last, self.increment)
+            self.last[:] = values
             self.moved = self._still
             return None
         born = fresh & ~self.known
         current = np.where(fresh, values, self.last)
         self.increment = np.where(born, 0.0, current - self.last)
-        self.last, self.fresh, self.known = current, fresh, self.known | fresh
+        self.last, self.known = current, self.known | fresh
         self.moved = born | (fresh & (self._silent > _GAP_SAMPLES_MAX))
         usable: NDArray[np.bool_] = fresh & ~self.moved & (self._silent == 0)
         self._silent = np.where(fresh, 0.0, self._silent + 1.0)
@@ -147,9 +155,10 @@ class History:
 
     def _note_jumps(self, size: Floats) -> None:
         """Mark channels that jumped: with others, or from or to nothing; others were unseen."""
-        self.age += 1.0
+        self.age += _ONE
         self.calm += 1
-        if (size > _MOVED_UNITS * self.unit).any():
+        far = np.greater(size, np.multiply(self.unit, _MOVED_UNITS, self._work), self._far)
+        if np.count_nonzero(far):
             self.moved = self.moved | self._jumped(size)
         if self.moved is not self._still:
             self.calm = 0
@@ -158,7 +167,7 @@ class History:
 
     def _jumped(self, size: Floats) -> NDArray[np.bool_]:
         settled = self._count > _SETTLED
-        far = (size > _MOVED_UNITS * self.unit) & settled
+        far = self._far & settled
         nothing = np.abs(self.last) <= _DEAD * self.level
         revived = (nothing != self.dead) & far
         self._revivals += _SLOW * (revived - self._revivals)
@@ -185,12 +194,12 @@ class History:
 
     def _measure(self, size: Floats, usable: NDArray[np.bool_] | None) -> None:
         """Follow level and usual movement of the channels that have a value and are not dead."""
-        level = np.abs(self.last)
+        level = np.abs(self.last, self._work)
         level -= self.level
         if usable is None and self._settled and self.moved is self._still and not self.any_dead:
             level *= _LEVEL
             self.level += level
-            self._follow_size(size, _PACES)
+            self._follow_size(size, self._paces)
             return
         if self.any_dead:
             self.dead &= np.abs(self.last) <= _DEAD * self.level
@@ -207,47 +216,52 @@ class History:
     def _follow_size(self, size: Floats, paces: Floats) -> None:
         """Follow the mean movement: plain, in levels, and in levels of late."""
         seen = self._seen
-        plain, usual, late = seen
+        plain, usual, late = self._seens
         plain[:] = size
-        np.divide(size, self.level + 1e-300, out=usual)
-        np.minimum(usual, 1e6, out=usual)
+        np.divide(size, np.add(self.level, _TINY, usual), usual)
+        np.minimum(usual, _RATIO_MAX, out=usual)
         late[:] = usual
         seen -= self._movement
         seen *= paces
         self._movement += seen
-        spread, usual, _ = self._movement
-        unit = usual * self.level
-        np.maximum(unit, spread * (1 / _UNIT_SPREADS), out=unit)
-        self.unit = np.minimum(unit, spread * _UNIT_SPREADS, out=unit)
+        spread, usual, _ = self._movements
+        unit = np.multiply(usual, self.level, self.unit)
+        np.maximum(unit, np.multiply(spread, _LEAST, self._work), out=unit)
+        np.minimum(unit, np.multiply(spread, _MOST, self._work), out=unit)
 
     def _look(self) -> None:
         """Make the inputs of networks."""
-        self.safe_unit = np.maximum(self.unit, 1e-9 * self.level + 1e-300)
-        self.per_unit = 1.0 / self.safe_unit
+        least = np.multiply(self.level, _SAFE, self._work)
+        least += _TINY
+        np.maximum(self.unit, least, out=self.safe_unit)
+        np.divide(_ONE, self.safe_unit, self.per_unit)
         self.per_ripe_unit = self.per_unit
         if not self._settled:
             self.per_ripe_unit = np.where(self._count < _RIPE, 0.0, self.per_unit)
         raw, courses = self._raw, self._courses
         raw[1:3] = self._before
         raw[0] = self.increment
-        self._before = raw[:2].copy()
-        np.subtract(self.course, self.means, out=courses)
-        self.means += _MEANS * courses
-        courses *= _KEPT_OF_MEANS
+        self._before[:] = raw[:2]
+        np.subtract(self.course, self.means, courses)
+        self.means += np.multiply(courses, self._mean_paces, self._moved_means)
+        courses *= self._kept_of_means
         if self.seasons:
             ago = self.lags(self._season_lags)
-            np.subtract(ago[1:], ago[0], out=self._seasonal)
-        self._scaled *= self.per_unit
+            self._seasonal[:] = ago[0]
+            np.subtract(ago[1:], self._seasonal, self._seasonal)
+        self._spread[:] = self.per_unit
+        self._scaled *= self._spread
         self._follow_all(raw)
         inputs, signed = self._rows, self._signed
-        np.abs(raw, out=signed)
-        np.log1p(signed, out=signed)
-        np.copysign(signed, raw, out=signed)
-        np.exp(-0.1 * self.age, out=inputs[13])
-        relative, lively = np.log(self._movement[1:] + 1e-9)
-        np.subtract(lively, relative, out=inputs[15])
-        relative *= 0.25
-        relative += 1.0
+        np.abs(raw, signed)
+        np.log1p(signed, signed)
+        np.copysign(signed, raw, signed)
+        np.exp(np.multiply(self.age, _FADE, self._work), inputs[13])
+        np.log(np.add(self._movement, _SAFE, self._seen), self._seen)
+        _, relative, lively = self._seens
+        np.subtract(lively, relative, inputs[15])
+        relative *= _QUARTER
+        relative += _ONE
         np.maximum(relative, _RELATIVE_MIN, out=inputs[14])
 
     def _follow_all(self, raw: Floats) -> None:

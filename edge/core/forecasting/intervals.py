@@ -16,15 +16,14 @@ from .keeping import put, take
 from .truth import Truth
 
 COVERAGE: Final = 0.9
-_MISS: Final = (1.0 - COVERAGE) / 2
+_MISS: Final = np.array((1.0 - COVERAGE) / 2)
 _PACE, _START = 0.04, 20.0
-_FLOOR = 0.01
-_SIGNS: Final = np.array([[-1.0], [1.0]])
+_FLOOR, _NONE = np.array(0.01), np.array(0.0)
 _KEPT = ("bounds", "given", "count")
 
 
 class Intervals:
-    """Distances below and above the point, in units: bounds float64 [H, 2, C].
+    """Distances below and above the point, in units: bounds float64 [2, H, C].
 
     A step is a share of the interval's own width.  Unlike what learns to forecast, intervals learn
     from values after jumps too: what nobody could foresee is a miss.  given: for forecasts whose
@@ -33,29 +32,40 @@ class Intervals:
 
     def __init__(self, channels: int, truth: Truth) -> None:
         horizons = len(truth.horizons)
-        roots = np.sqrt(truth.horizons)[:, None, None]
-        self.bounds: Floats = np.ones((horizons, 2, channels)) * (2.0 * roots)
-        self.given = np.zeros((truth.size * horizons, 2, channels))
+        roots = np.sqrt(truth.horizons)[:, None]
+        self.bounds: Floats = np.ones((2, horizons, channels)) * (2.0 * roots)
+        self.given = np.zeros((2, truth.size * horizons, channels))
         self.count = 0
+        self._ends, self._change = np.empty((2, *self.bounds.shape))
+        self._low, self._high = self._ends
+        self._missed = np.empty_like(self.bounds, bool)
 
     def step(self, points: Floats, history: History, truth: Truth) -> tuple[Floats, Floats]:
         """Learn what is due, take points [H, C] as values, return the low and the high ends."""
-        bounds = self.bounds
-        missed = history.last * _SIGNS > self.given.take(truth.flat_then, 0)
-        step = np.add.reduce(bounds, 1)
+        bounds, change, ends = self.bounds, self._change, self._ends
+        low, high = self._low, self._high
+        high[:] = history.last
+        np.negative(high, low)
+        self.given.take(truth.flat_then, 1, change, "clip")
+        missed = np.greater(ends, change, self._missed)
+        step = np.add(bounds[0], bounds[1], low)
         step += _FLOOR
         step *= max(_PACE, 0.3 / (1.0 + self.count / _START))
         if not truth.whole:
             step *= truth.arrived
         self.count += 1
-        change = missed - _MISS
-        change *= step[:, None]
+        change[:] = missed
+        change -= _MISS
+        high[:] = step
+        change *= ends
         bounds += change
-        np.maximum(bounds, 0.0, out=bounds)
-        given = points[:, None] * _SIGNS
-        given += bounds * history.safe_unit
-        self.given[truth.flat_now] = given
-        return -given[:, 0], given[:, 1]
+        np.maximum(bounds, _NONE, out=bounds)
+        ends[:] = history.safe_unit
+        ends *= bounds
+        low -= points
+        high += points
+        self.given[:, truth.flat_now] = ends
+        return -low, high.copy()
 
     def state(self) -> State:
         """Return bounds, and the intervals whose truth is not known yet."""

@@ -9,9 +9,9 @@ from .keeping import put, take
 from .truth import MANY_CHANNELS, Truth
 
 _DECAY: Final = 0.985
-_SHARPNESS: Final = 12.0
-_ERROR_MAX: Final = 50.0
-_TINY = 1e-12
+_SHARPNESS: Final = np.array(-12.0)
+_ERROR_MAX: Final = np.array(50.0)
+_TINY: Final = np.array(1e-12)
 _KEPT = ("losses", "forecasts")
 
 
@@ -27,42 +27,45 @@ class Mixing:
 
     def __init__(self, experts: int, channels: int, truth: Truth) -> None:
         horizons = len(truth.horizons)
-        self.losses = np.zeros((horizons, experts, channels))
-        self.forecasts = np.zeros((truth.size * horizons, experts, channels))
+        self.losses = np.zeros((experts, horizons, channels))
+        self.forecasts = np.zeros((experts, truth.size * horizons, channels))
         self._errors, self._weights = np.empty((2, *self.losses.shape))
         self._stride = 1 + (channels >= MANY_CHANNELS)
         self._pace = 1.0 - _DECAY**self._stride
         self._weigh()
 
     def step(self, forecasts: Floats, truth: Truth) -> Floats:
-        """Learn what is due, take forecasts [H, E, C] in units, return the mixture [H, C]."""
-        if self.losses.shape[1] == 1:
-            return forecasts[:, 0]
+        """Learn what is due, take forecasts [E, H, C] in units, return the mixture [H, C]."""
+        if len(forecasts) == 1:
+            alone: Floats = forecasts[0]
+            return alone
         if truth.count % self._stride == 0:
             self._learn(truth)
             self._weigh()
-        self.forecasts[truth.flat_now] = forecasts
-        told: Floats = np.add.reduce(np.multiply(self._weights, forecasts, out=self._errors), 1)
+        self.forecasts[:, truth.flat_now] = forecasts
+        told: Floats = np.add.reduce(np.multiply(self._weights, forecasts, self._errors), 0)
         return told
 
     def _learn(self, truth: Truth) -> None:
         errors = self._errors
-        self.forecasts.take(truth.flat_then, 0, out=errors, mode="clip")
-        errors -= truth.target[:, None]
-        np.abs(errors, out=errors)
+        self.forecasts.take(truth.flat_then, 1, errors, "clip")
+        errors -= truth.target
+        np.abs(errors, errors)
         np.minimum(errors, _ERROR_MAX, out=errors)
         errors -= self.losses
-        errors *= self._pace if truth.certain else self._pace * truth.due[:, None]
+        errors *= self._pace if truth.certain else self._pace * truth.due
         self.losses += errors
 
     def _weigh(self) -> None:
         """Set the weights by the losses; they sum to one."""
         weights = self._weights
-        best = np.minimum.reduce(self.losses, axis=1, keepdims=True)
+        best = np.minimum.reduce(self.losses, 0)
         best += _TINY
-        np.multiply(self.losses, -_SHARPNESS / best, out=weights)
-        np.exp(weights, out=weights)
-        weights /= np.add.reduce(weights, axis=1, keepdims=True)
+        weights[:] = np.divide(_SHARPNESS, best, best)
+        weights *= self.losses
+        np.exp(weights, weights)
+        self._errors[:] = np.add.reduce(weights, 0)
+        weights /= self._errors
 
     def state(self) -> State:
         """Return losses, and the forecasts whose truth is not known yet."""

@@ -17,8 +17,8 @@ from .truth import Truth
 
 Maker = Callable[[View], Expert]
 
-_RANGE_FADE: Final = 0.001
-_BEYOND: Final = 0.25
+_RANGE_FADE: Final = np.array(0.001)
+_BEYOND: Final = np.array(0.25)
 _KEPT = ("span",)
 
 
@@ -44,9 +44,9 @@ class Mixture:
         self._view = View(task, history, Basis(history, task.horizons), truth)
         self._experts = [make(self._view) for make in self._makers]
         ends = np.cumsum([0, *(expert.voices for expert in self._experts)])
-        self._given = np.zeros((len(task.horizons), int(ends[-1]), task.channels))
-        spans = pairwise(ends)
-        self._places = [self._given[:, at:end].transpose(1, 0, 2) for at, end in spans]
+        self._given = np.zeros((int(ends[-1]), len(task.horizons), task.channels))
+        self._places = [self._given[at:end] for at, end in pairwise(ends)]
+        self._spread = np.empty((len(task.horizons), task.channels))
         self._mixing = Mixing(int(ends[-1]), task.channels, truth)
         self._intervals = Intervals(task.channels, truth)
 
@@ -70,13 +70,18 @@ class Mixture:
         """Turn movements in units into values, within what the channel is known to do."""
         history, unit = self._history, self._history.safe_unit
         self._follow_range()
-        beyond = _BEYOND * (self.highest - self.lowest)
-        points = points * unit
+        beyond, spread = self.highest - self.lowest, self._spread
+        beyond *= _BEYOND
+        spread[:] = unit
+        points = points * spread
         if history.any_dead:
             points *= ~history.dead
-        points += history.last
-        np.maximum(points, self.lowest - beyond, out=points)
-        np.minimum(points, self.highest + beyond, out=points)
+        spread[:] = history.last
+        points += spread
+        spread[:] = self.lowest - beyond
+        np.maximum(points, spread, out=points)
+        spread[:] = self.highest + beyond
+        np.minimum(points, spread, out=points)
         low, high = self._intervals.step(points, history, self._view.truth)
         if not history.whole:
             for table in (points, low, high):
@@ -85,7 +90,9 @@ class Mixture:
 
     def _follow_range(self) -> None:
         last, span = self._history.last, self.span
-        span += _RANGE_FADE * (last - span)
+        moved = last - span
+        moved *= _RANGE_FADE
+        span += moved
         np.minimum(self.lowest, last, out=self.lowest)
         np.maximum(self.highest, last, out=self.highest)
 

@@ -37,7 +37,7 @@ class Readout:
         self.moment = np.zeros((width, horizons))
         self.scales = np.ones((horizons, 1))
         self.steps = 0
-        self._roots = np.sqrt(truth.horizons)[:, None]
+        self._roots = np.tile(np.sqrt(truth.horizons)[:, None], channels)
         self._share = 1.0 / channels
         self._stride = min(1 + channels // _CHANNELS_A_STRIDE, 4)
         self._forget = _FORGET**self._stride

@@ -20,8 +20,7 @@ _EACH_STEPS: Final = 200
 _ALL = slice(None)
 
 Rows = NDArray[np.int64]
-_SCALE = 0.01
-_SPIKE = 10.0
+_SCALE, _SPIKE = np.array(0.01), np.array(10.0)
 _WIDE: Final = 64
 _BLOCK: Final = 8
 
@@ -43,7 +42,7 @@ class Regression:
         ridge: float = 1.0,
     ) -> None:
         horizons, variants = len(truth.horizons), len(bounds)
-        self._bounds = np.array(bounds)[None, :, None]
+        self._bounds = np.ones((horizons, 1, channels)) * np.array(bounds)[:, None]
         self._forget, self._ridge = forget, ridge
         self.weights = np.zeros((horizons, variants, channels, width))
         self.inputs = np.zeros((truth.size, channels, width))
@@ -67,19 +66,22 @@ class Regression:
 
     def _learn(self, truth: Truth, which: slice | Rows) -> None:
         """Learn for some of the horizons: all, or those that look back at an even sample."""
-        then, due = truth.then[which], truth.due[which, None]
+        then = truth.then[which]
         if not len(then):
             return
-        weights, scales = self.weights[which], self.scales[which]
-        errors = truth.target[which, None] - np.vecdot(weights, self.inputs.take(then, 0)[:, None])
+        weights, scales, share = self.weights[which], self.scales[which], _SCALE
+        errors = np.vecdot(weights, self.inputs.take(then, 0)[:, None])
+        np.subtract(truth.target[which, None], errors, errors)
         if not truth.certain:
+            due = truth.due[which, None]
             errors *= due
+            share = _SCALE * due
         size = np.abs(errors)
         change = np.minimum(size, _SPIKE * scales)
         change -= scales
-        change *= _SCALE if truth.certain else _SCALE * due
+        change *= share
         scales += change
-        np.copysign(np.minimum(size, self._bounds * scales, out=size), errors, out=errors)
+        np.copysign(np.minimum(size, self._bounds[which] * scales, out=size), errors, errors)
         weights += errors[..., None] * self.gains.take(then, 0)[:, None]
         if not isinstance(which, slice):
             self.weights[which], self.scales[which] = weights, scales

@@ -10,6 +10,7 @@ from .keeping import put, take
 
 TARGET_MAX: Final = 300.0
 """Largest movement, in units, that anything learns from."""
+_HIGHEST, _LOWEST = np.array(TARGET_MAX), np.array(-TARGET_MAX)
 
 MANY_CHANNELS: Final = 16
 """From so many channels on, some samples teach nothing: time is dear then."""
@@ -32,7 +33,7 @@ class Truth:
         self.count = 0
         self.since = 0
         self.now = 0
-        self.origins = np.zeros((self.size, 2, channels))
+        self.origins = np.zeros((2, self.size, channels))
         self.target = np.zeros((len(horizons), channels))
         self.due = np.zeros((len(horizons), channels), bool)
         self.arrived = np.zeros((len(horizons), channels), bool)
@@ -48,14 +49,14 @@ class Truth:
         self.now = self.count % self.size
         self.then, self.flat_then = self._rows[self.now], self._flat[self.now]
         self.flat_now = slice(self.now * len(self._which), (self.now + 1) * len(self._which))
-        before = self.origins.take(self.then, 0)
-        target = self.target
-        np.subtract(history.course, before[:, 0], out=target)
-        target *= before[:, 1]
-        np.minimum(np.maximum(target, -TARGET_MAX, out=target), TARGET_MAX, out=target)
+        before, target = self.origins.take(self.then, 1), self.target
+        target[:] = history.course
+        target -= before[0]
+        target *= before[1]
+        np.minimum(np.maximum(target, _LOWEST, out=target), _HIGHEST, out=target)
         self._see(history)
-        self.origins[self.now, 0] = history.course
-        self.origins[self.now, 1] = history.per_ripe_unit
+        self.origins[0, self.now] = history.course
+        self.origins[1, self.now] = history.per_ripe_unit
 
     def _see(self, history: History) -> None:
         """Set which values have arrived, and which are due."""

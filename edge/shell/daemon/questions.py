@@ -1,13 +1,14 @@
 """Questions of people on the device's machine: handed to the loop, and waited for."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from ..commands.reading import no_home
-from ..status import DaemonStatus
+from ..status import ALIVE_S, DaemonStatus
 from .loop import Loop
 
 WAIT_S: Final = 14.0
@@ -39,8 +40,15 @@ class Questions:
         if question.home not in self._loop.homes:
             return _refused(*no_home(question.home, self._loop.homes))
         if question.verb == "status":
-            return msgspec.json.encode({"done": True, "body": self._snapshot()})
+            return self._status()
         return self._hand_over(line)
+
+    def _status(self) -> bytes:
+        still_s = time.monotonic() - self._loop.turned_at
+        if still_s > ALIVE_S:
+            hint = "see the log; where systemd's watchdog does not, end it with kill -9"
+            return _refused(f"the daemon has stood still for {still_s:.0f} s", hint)
+        return msgspec.json.encode({"done": True, "body": self._snapshot()})
 
     def _hand_over(self, line: bytes) -> bytes:
         desk = self._loop.desk

@@ -54,8 +54,11 @@ def test_a_snapshot_shows(word):
 
 
 def test_a_narrow_terminal_loses_no_state():
-    """With 80 columns cells are folded, not cut."""
-    assert "known" in drawn(snapshot(), 80)
+    """With 80 columns cells are folded, not cut, and every column still says what it is."""
+    seen = drawn(snapshot(), 80)
+    assert "known" in seen
+    heads = ("stream", "source", "domain", "rejected", "adaptors", "delivery", "reasons")
+    assert [name for name in heads if name not in seen] == []
 
 
 def test_names_cannot_steer_the_terminal():

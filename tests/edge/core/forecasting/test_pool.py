@@ -74,7 +74,7 @@ def test_mixing_follows_a_new_best() -> None:
     truth = Truth(1, (1,))
     truth.due[:] = True
     mixing = Mixing(2, 1, truth)
-    forecasts = np.array([[[0.0], [10.0]]])
+    forecasts = np.array([[[0.0]], [[10.0]]])
     step = partial(mixing.step, forecasts, truth)
     told = []
     for number in range(400):

@@ -30,6 +30,14 @@ def test_the_status_is_answered_from_the_snapshot(tmp_path: Path):
         assert (answer["done"], answer["body"]["device"]) == (True, "gw1")
 
 
+def test_a_daemon_that_stands_still_is_no_daemon_that_serves(tmp_path: Path):
+    """Whoever asks how it is learns that the snapshot is old."""
+    with served(daemon_home(tmp_path)) as here:
+        here.daemon.loop.turned_at -= 60
+        answer = json.loads(here.daemon.questions.ask(b'{"verb":"status"}'))
+        assert (answer["done"], answer["reason"]) == (False, "the daemon has stood still for 60 s")
+
+
 def test_a_label_of_somebody_on_this_machine_is_learned(tmp_path: Path):
     """Local requests are trusted, go through the loop, and are durable when they are answered."""
     with served(daemon_home(tmp_path, DOOR)) as here:
