@@ -1,6 +1,6 @@
 """The pure core: events in, effects out.  Everything the shell and the simulator stand on."""
 
-from .adaptors import Record
+from .adaptors import Adaptor, Record
 from .admission import admit
 from .config import Config
 from .contributions import Contribution, flaw_of
@@ -51,6 +51,7 @@ from .events import (
     Wanted,
 )
 from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
+from .fittings import Fitting
 from .foresight import Model
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge, derive
@@ -61,6 +62,7 @@ __all__ = [
     "Abandon",
     "Ack",
     "Actuate",
+    "Adaptor",
     "Adopt",
     "Attempt",
     "Batch",
@@ -77,6 +79,7 @@ __all__ = [
     "Erase",
     "Event",
     "Fact",
+    "Fitting",
     "Forecasted",
     "ForgetRequest",
     "Freeze",

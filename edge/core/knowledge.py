@@ -22,6 +22,7 @@ from .adaptors import Adaptor, Record, fit
 from .contributions import Contribution, Sums, counted, packed, read, united
 from .errors import EdgeError
 from .facts import Batch, Fact, Ledger, gather
+from .fittings import Fitting, Solved
 from .moments import COLUMNS_MAX, Moments
 from .router import Router, allot, fit_router
 from .sampling import Reach, rank, reach, sample
@@ -50,7 +51,7 @@ class Knowledge:
         self._adopted: dict[str, tuple[Contribution, hdc.Calibration]] = {}
         self._calibration: hdc.Calibration | None = None
         self._calibrated: dict[str, hdc.Calibration] = {}
-        self._adaptors: dict[str, tuple[Adaptor, Reach, Reach]] = {}
+        self._solved = Solved()
         self._router: tuple[Router, Mapping[str, int], Mapping[str, Reach]] | None = None
         self._router_checked = False
         self._moments: Moments | None = None
@@ -125,16 +126,45 @@ class Knowledge:
         The own facts answer where they are the majority in the domain and know every label of it;
         else the sums of all devices do.  Raises KeyError for a domain that nobody has facts of.
         """
-        if domain not in self._adaptors and self._by_sums(domain):
-            self._adaptors[domain] = self._answer_by_sums(domain), Reach(), Reach()
-        if domain not in self._adaptors:
-            versions = self._ledger.adaptors().get(domain, ())
-            record = versions[0] if versions else None
-            own, others = self.lessons(domain)
-            made = fit(own, others, record, self.geometry.slices)
-            reaches = reach(own, limits.HEAD_FACTS_MAX), reach(others, limits.SUPPORT_FACTS_MAX)
-            self._adaptors[domain] = made, *reaches
-        return self._adaptors[domain][0]
+        held = self._solved.get(domain)
+        if held is not None:
+            return held
+        if self._by_sums(domain):
+            made, reaches = self._answer_by_sums(domain), (Reach(), Reach())
+        else:
+            fitting = self._fitting(domain, self._serving(domain))
+            made, reaches = fitting.solve(), fitting.reaches
+        self._solved.put(domain, made, reaches)
+        return made
+
+    def stale(self) -> Fitting | None:
+        """Return an adaptor that was in use and has to be solved again, to be solved beside serving
+        before it is asked for; None where there is none.  Hand it back with `settle`."""
+        for domain in self._solved.missed():
+            if domain in self.learned and not self._by_sums(domain):
+                return self._solved.expect(self._fitting(domain, self._serving(domain)))
+        return None
+
+    def rehearse(self, record: Record) -> Fitting | None:
+        """Return the adaptor that a domain would have on top of a record that does not serve yet;
+        None where facts would not answer.  Hand it back with `settle` once the record serves."""
+        domain = record.domain
+        if domain not in self.learned or self._by_sums(domain):
+            return None
+        return self._solved.expect(self._fitting(domain, record))
+
+    def settle(self, fitting: Fitting, adaptor: Adaptor | None) -> None:
+        """Take an adaptor that was solved elsewhere, None where that failed: it answers if it is
+        what would be solved here now."""
+        fits = fitting.rests_on(self._serving(fitting.domain))
+        self._solved.settle(fitting, adaptor if fits else None)
+
+    def _serving(self, domain: str) -> Record | None:
+        versions = self._ledger.adaptors().get(domain, ())
+        return versions[0] if versions else None
+
+    def _fitting(self, domain: str, record: Record | None) -> Fitting:
+        return Fitting(domain, *self.lessons(domain), record, self.geometry.slices)
 
     def flaw_of(self, record: Record) -> str:
         """Say why an adaptor from elsewhere cannot serve a domain that has facts, or nothing.
@@ -229,7 +259,7 @@ class Knowledge:
 
     def refit(self, domain: str) -> None:
         """Let a domain's adaptor be made again: another version of it serves from now on."""
-        self._adaptors.pop(domain, None)
+        self._solved.drop(domain)
 
     def _change(self, domain: str, label: str, rows: Batch, sign: int) -> None:
         codes = self.geometry.project(rows.features)
@@ -275,16 +305,14 @@ class Knowledge:
         self._calibration = self._pooled = None
         if facts is None or self._adopted:
             self._calibrated.clear()
-            self._adaptors.clear()
+            self._solved.clear()
             self._router = None
             return
         self._router_checked = False
         for fact in facts:
             self._calibrated.pop(fact.domain, None)
             place = rank(fact.id)
-            for name, (_, own, others) in tuple(self._adaptors.items()):
-                if (own if name == fact.domain else others).changes(place):
-                    del self._adaptors[name]
+            self._solved.change(fact.domain, place)
             if self._router and self._router[2].get(fact.domain, Reach()).changes(place):
                 self._router = None
 

@@ -22,6 +22,7 @@ from ..core import (
     ForgetRequest,
     Grow,
     Grown,
+    GrowthResult,
     Message,
     Nominate,
     Observation,
@@ -37,6 +38,7 @@ from .bundles.health import Health, Tried
 from .durable import discard, write_text
 from .footprint import give_back
 from .raws import Raws
+from .refitting import Refitter
 from .session import Session
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
@@ -108,6 +110,8 @@ class Home:
             self.session.restore(self.runtime.series)
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
+        self._refitter = Refitter()
+        self._coming: GrowthResult | None = None
         self._raws = Raws() if self.settings.candidates.raw else None
         self._stirred = True
         self.trial: Health | None = None
@@ -156,9 +160,21 @@ class Home:
 
     def tend(self) -> tuple[Message, ...]:
         """Take in what the worker has grown, if it is done; returns what is to be told.  Never
-        waits."""
-        result = self.worker.poll()
-        return () if result is None else self.feed(Grown(result))
+        waits: heads that facts have changed, and one on top of what was grown, are solved beside
+        serving, one from call to call."""
+        self._coming = coming = self._coming or self.worker.poll()
+        if self._refitter.holds(coming, self.runtime.knowledge):
+            return ()
+        self._coming = None
+        told = () if coming is None else self.feed(Grown(coming))
+        self._refitter.turn(self.runtime.knowledge)
+        return told
+
+    @property
+    def growing(self) -> str:
+        """The domain that something is grown for, until that serves or is refused; or nothing."""
+        asked = self.worker.job or self._coming
+        return asked.domain if asked is not None else ""
 
     def look_after_trial(self) -> tuple[Tried, ...]:
         """Take the bundle on trial back where it does badly; returns what is to be told."""
@@ -188,7 +204,7 @@ class Home:
 
     def reopen(self) -> None:
         """Derive everything from the file again; a growth under way is lost.  Series go on."""
-        self.worker.stop()
+        self._stop_growing()
         series = self.runtime.series
         self.runtime = self._open_runtime()
         self.runtime.series = series
@@ -238,7 +254,8 @@ class Home:
 
     def close(self) -> None:
         """Stop the worker, close store and encoder."""
-        self.worker.stop()
+        self._stop_growing()
+        self._refitter.join()
         self.store.close()
         self.model.close()
 
@@ -252,6 +269,10 @@ class Home:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _stop_growing(self) -> None:
+        self.worker.stop()
+        self._coming = None
 
     def _open_runtime(self) -> Runtime:
         config = replace(self.settings.config(), alarm_outputs=self._outputs)
@@ -268,7 +289,7 @@ class Home:
                     self.worker.start(effect.job)
                     give_back()
                 case Abandon():
-                    self.worker.stop()
+                    self._stop_growing()
                 case Actuate():
                     if self.actuate is not None:
                         self.actuate(effect)

@@ -90,7 +90,6 @@ def home_status(slot: HomeSlot) -> HomeStatus:
     if home is None:
         return HomeStatus(slot.name, "", 0, 0, 0, trouble=slot.trouble)
     concepts = home.store.concepts()
-    job = home.worker.job
     return HomeStatus(
         name=slot.name,
         encoder=home.model.card.name,
@@ -98,7 +97,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         concepts=len(concepts),
         candidates=len(home.store.candidates()),
         adaptors=tuple(_adaptors(home, concepts)),
-        growing=job.domain if job else "",
+        growing=home.growing,
         trouble=slot.trouble,
     )
 

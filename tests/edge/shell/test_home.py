@@ -158,7 +158,7 @@ def tended(opened: Home) -> list[Growth]:
     """What a home tells of growth when its worker is done."""
     told: list[Message] = []
     until = time.monotonic() + 30
-    while opened.worker.job is not None or opened.worker.process_id is not None:
+    while opened.growing:
         assert time.monotonic() < until
         told += opened.tend()
         time.sleep(0.01)

@@ -5,7 +5,7 @@ import pytest
 
 from edge.core import Batch, gather
 from edge.core.adaptors import Fitted, cross_scores, fit, solve_head, standardise
-from edge.core.adaptors.head import Lessons
+from edge.core.adaptors.head import DUAL_MAX, Lessons
 from tests.worlds import clouds, fact
 
 WIDTH = 600
@@ -34,7 +34,7 @@ def alone(own: Batch, others: Batch) -> Fitted:
 def test_few_facts_and_many_are_solved_alike(others):
     """Just below and above the size where the solver changes, the answers hardly differ."""
     support = batch(others, "away", 2) if others else gather([])
-    limit = WIDTH // 2 - others
+    limit = int(DUAL_MAX * WIDTH) - others
     own = batch(limit, "home", 1), batch(limit + 4, "home", 1)
     few, many = (alone(rows, support).answer(own[0].features).ravel() for rows in own)
     assert np.corrcoef(few, many)[0, 1] > 0.99
