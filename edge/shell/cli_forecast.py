@@ -1,10 +1,12 @@
 """The verb `auricle forecast`: what a stream of numbers will do next, and when it changed."""
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import typer
@@ -14,7 +16,7 @@ from ..core.drift import Change
 from . import forecast_view, views
 from .cli_options import JsonOption
 from .lookahead import DEFAULT, Choice, Look, Record, look_ahead, tell, tell_change
-from .recordings import Rows, read_recording
+from .recordings import Recording, Rows, read_recording
 
 ROWS_DRAWN = 288
 STDIN = Path("-")
@@ -48,24 +50,41 @@ def forecast(
     """Forecast a CSV's columns with intervals, and say where the stream changed."""  # fmt: skip
     ahead = tuple(sorted(set(horizon or (1, 6, 12))))
     choice = Choice(forecaster, ahead, period, weights, detector)
-    if plot and find_spec("matplotlib") is None:
-        raise ConfigError(
-            "drawing the forecast: matplotlib is not installed",
-            "install the extra: pip install 'auricle[sim]', or leave --plot out",
-        )
+    if plot:
+        _check_plot(plot)
     if file == STDIN:
         rows = Rows(sys.stdin)
+        forecast_view.show_left_out(rows.left_out)
         recent = _follow(look_ahead(rows, len(rows.names), choice), rows.names, as_json=as_json)
         names = rows.names
     else:
         recording = read_recording(file)
+        forecast_view.show_left_out(recording.left_out)
         names = recording.names
-        pairs = zip(recording.elapsed_s.tolist(), recording.values, strict=True)
-        recent = _whole(look_ahead(pairs, len(names), choice), names, ahead, as_json=as_json)
+        recent = _whole(recording, choice, as_json=as_json)
     if plot:
         forecast_view.draw_forecast(recent, names, plot)
         if not as_json:
             views.say(f"picture {plot}")
+
+
+def _check_plot(path: Path) -> None:
+    """Raise ConfigError for a picture that could not be drawn, before an hour's rows were read."""
+    if find_spec("matplotlib") is None:
+        raise ConfigError(
+            "drawing the forecast: matplotlib is not installed",
+            "install the extra: pip install 'auricle[sim]', or leave --plot out",
+        )
+    if path.suffix.lower() != ".png" or path.is_dir():
+        raise ConfigError(
+            f"drawing the forecast: expected a file that ends in .png, found {path}",
+            "name it so, or leave --plot out",
+        )
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(
+            f"drawing the forecast: {path} cannot be written to",
+            "name a file in a folder that is there and yours to write",
+        )
 
 
 def _follow(looks: Iterable[Look], names: tuple[str, ...], *, as_json: bool) -> list[Look]:
@@ -78,22 +97,22 @@ def _follow(looks: Iterable[Look], names: tuple[str, ...], *, as_json: bool) -> 
     return list(recent)
 
 
-def _whole(
-    looks: Iterable[Look], names: tuple[str, ...], ahead: tuple[int, ...], *, as_json: bool
-) -> list[Look]:
+def _whole(recording: Recording, choice: Choice, *, as_json: bool) -> list[Look]:
     """Print what is expected after a file's last row, and how good earlier forecasts were."""
     recent: deque[Look] = deque(maxlen=ROWS_DRAWN)
-    record, changes, count = Record(ahead), list[Change](), 0
-    for look in looks:
+    names, elapsed_s = recording.names, recording.elapsed_s
+    record, changes = Record(choice.horizons), list[Change]()
+    pairs = zip(elapsed_s.tolist(), recording.values, strict=True)
+    for look in look_ahead(pairs, len(names), choice):
         record.take(look)
         changes += look.changes
         recent.append(look)
-        count += 1
     if as_json:
         told = [tell_change(change, names) for change in changes]
         views.show_json(tell(recent[-1], names) | {"record": record.figures(), "changes": told})
         return list(recent)
     forecast_view.show_forecast(recent[-1], names)
-    forecast_view.show_record(record.figures(), count)
+    step_s = median(elapsed_s[1:]) if recording.timed and len(elapsed_s) > 1 else None
+    forecast_view.show_record(record.figures(), len(elapsed_s), step_s)
     forecast_view.show_changes(changes, names)
     return list(recent)

@@ -32,9 +32,18 @@ def show_forecast(look: Look, names: Sequence[str]) -> None:
         views.say(f"{len(names) - CHANNELS_SHOWN} more channels: --json shows all")
 
 
-def show_record(figures: Sequence[dict[str, Any]], rows: int) -> None:
-    """Print how good the forecasts of all rows were."""
-    views.say(f"over {rows:,} rows, each forecast from those before it:")
+def show_left_out(names: Sequence[str]) -> None:
+    """Say on standard error which columns are not forecast, and why."""
+    if names:
+        more = f" and {len(names) - CHANNELS_SHOWN} more" if len(names) > CHANNELS_SHOWN else ""
+        told = f"left out, since they begin with words: {', '.join(names[:CHANNELS_SHOWN])}{more}"
+        views.errors.print(views.plain(told), markup=False, soft_wrap=True)
+
+
+def show_record(figures: Sequence[dict[str, Any]], rows: int, step_s: float | None) -> None:
+    """Print how good the forecasts of all rows were.  step_s: usual seconds between rows."""
+    apart = "" if step_s is None else f", {step_s:,.6g} s apart"
+    views.say(f"over {rows:,} rows{apart}, each forecast from those before it:")
     cells = (
         (
             each["horizon"],

@@ -35,16 +35,22 @@ class ChannelCusum(Stateful):
         self._regimes = Regimes(channels)
         # Rows: upwards, downwards.  `since`: how far it moved, and steps, since a sum was last 0.
         self._sums = np.zeros((2, channels))
-        self._over = np.zeros((2, channels), bool)
         self._since = np.zeros((2, 2, channels))
+        # Where a sum passes the threshold: the value that it counts from, how far it is from there,
+        # the level before, and the step at which it began.
+        self._before, self._moved, self._level = np.zeros((3, channels))
+        self._begun = np.zeros(channels, np.int64)
         # Steps since a channel's sum passed the threshold, -1 where none waits.
         self._waited = np.full(channels, -1, np.int64)
         self._kept = {
             **self._movement.kept(),
             **self._regimes.kept(),
             "sums": self._sums,
-            "over": self._over,
             "since": self._since,
+            "before": self._before,
+            "moved": self._moved,
+            "level": self._level,
+            "begun": self._begun,
             "waited": self._waited,
         }
         self._waiting = False
@@ -72,10 +78,7 @@ class ChannelCusum(Stateful):
         self._since *= units
         found = self._confirm() if self._waiting else ()
         if sums.max() > THRESHOLD:
-            passed = (sums > THRESHOLD) & (self._waited < 0)
-            self._over |= passed
-            self._waited[passed[0] | passed[1]] = 0
-            self._waiting = True
+            self._suspect()
         return found
 
     def restore(self, state: State) -> None:
@@ -83,25 +86,35 @@ class ChannelCusum(Stateful):
         super().restore(state)
         self._waiting = bool((self._waited >= 0).any())
 
+    def _suspect(self) -> None:
+        """Note where the channels come from whose sums have passed the threshold."""
+        passed = (self._sums > THRESHOLD) & (self._waited < 0)
+        either = passed[0] | passed[1]
+        side, columns = np.where(passed[0], 0, 1)[either], np.flatnonzero(either)
+        moved, ages = self._since[:, side, columns]
+        self._moved[columns] = moved
+        self._before[columns] = self._movement.last[columns] - moved
+        self._level[columns] = self._movement.was[columns]
+        self._begun[columns] = self._movement.steps[0] - ages.astype(np.int64)
+        self._waited[columns] = 0
+        self._waiting = True
+
     def _confirm(self) -> tuple[Change, ...]:
-        """Name the channels whose sums passed the threshold and have not fallen back since."""
+        """Name the channels that have moved away and have not come half of the way back since."""
         movement, waiting = self._movement, self._waited >= 0
         self._waited[waiting] += 1
-        stayed = self._over & (self._sums > _STAYED * THRESHOLD)
-        there = stayed[0] | stayed[1]
+        share = (movement.last - self._before) * np.sign(self._moved)
+        there = waiting & ~(share < _STAYED * np.abs(self._moved))
         self._drop(waiting & ~there)
         named = there & (self._waited >= CONFIRM_STEPS)
         self._waiting = bool((self._waited >= 0).any())
         if not named.any():
             return ()
-        side = np.where(stayed[0], 0, 1)
-        columns = np.arange(movement.channels)
-        moved, ages = self._since[:, side, columns]
-        shares = movement.relative(movement.last - moved, movement.last)
+        shares = movement.relative(self._before, movement.last)
         shares[~named] = 0.0
-        movement.resize(named)
+        movement.resize(named, self._level)
         step = int(movement.steps[0]) - 1
-        start = max(step + 1 - int(ages[named].max()), 0)
+        start = max(int(self._begun[named].min()), 0)
         severity = float(np.abs(shares[named]).mean())
         channels = tuple(np.flatnonzero(named).tolist())
         self._drop(named)
@@ -112,5 +125,4 @@ class ChannelCusum(Stateful):
     def _drop(self, named: NDArray[np.bool_]) -> None:
         """Begin the sums of some channels anew: what ends a burst counts as little as the burst."""
         self._sums[:, named] = 0.0
-        self._over[:, named] = False
         self._waited[named] = -1

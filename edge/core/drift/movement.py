@@ -24,7 +24,8 @@ class Movement:
     After `take`, for all channels [C]: `moves` the change since the sample before (0 where it can't
     be told), `sizes` its absolute value, `scale` the mean size before this step, at least a
     thousandth of `level`, the mean absolute value; both are running means over some 50 samples, and
-    a step counts four times the scale at most, so that a jump leaves it as it was.
+    a step counts four times the scale at most, so that a jump leaves it as it was.  `was`: the
+    level before this sample.
     """
 
     def __init__(self, channels: int) -> None:
@@ -38,7 +39,7 @@ class Movement:
         # Rows: mean size of a step, mean absolute value.
         self._means = np.zeros((2, channels))
         self._news = np.zeros((2, channels))
-        self.level = self._means[1]
+        self.level, self.was = self._means[1], np.zeros(channels)
         self._warm = False
 
     def kept(self) -> dict[str, NDArray[Any]]:
@@ -50,6 +51,7 @@ class Movement:
         if values.shape != (self.channels,):
             raise ValueError(f"expected a sample [{self.channels}], found {values.shape}")
         self.steps[0] += 1
+        self.was[:] = self.level
         np.abs(values, out=self._news[1])
         if not self._warm or not self._news[1].max() < _HUGE:
             return self._take_some(values)
@@ -92,10 +94,12 @@ class Movement:
         self._warm = bool((self.seen > WARM_STEPS).all() and there.all())
         return self._warm
 
-    def resize(self, named: NDArray[np.bool_]) -> None:
+    def resize(self, named: NDArray[np.bool_], before: Floats | None = None) -> None:
         """After a jump of some channels expect steps in proportion to their new level, as the
-        channels have in the middle, or what is only livelier than before would be another jump."""
-        usual = float(np.median(self._means[0] / (self.level + _TINY)))
+        channels have in the middle, or what is only livelier than before would be another jump.
+        before: their levels before it, where some of it has entered `level`."""
+        level = self.level if before is None else np.where(named, before, self.level)
+        usual = float(np.median(self._means[0] / (level + _TINY)))
         sizes = np.abs(self.last)
         self.level[named] = sizes[named]
         np.maximum(self._means[0], usual * sizes, out=self._means[0], where=named)

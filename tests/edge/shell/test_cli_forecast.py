@@ -58,6 +58,16 @@ def test_columns_without_names_and_times_are_numbered(tmp_path):
     assert "over 400 rows" in said.stdout
 
 
+def test_what_is_left_out_is_told_beside_the_result(tmp_path):
+    """A column of words is named on standard error, and JSON stays JSON."""
+    path = tmp_path / "w.csv"
+    path.write_text("ts,a,note\n0,1,x\n60,2,y\n120,3,z\n", "utf-8")
+    assert run_json("forecast", path)["channels"].keys() == {"a"}
+    said = run("forecast", path)
+    assert "begin with words: note" in said.stderr
+    assert "over 3 rows, 60 s apart" in said.stdout
+
+
 def test_a_picture_is_drawn(tmp_path):
     """With --plot a PNG is written."""
     said = run("forecast", write_waves(tmp_path / "w.csv"), "--plot", tmp_path / "w.png")
@@ -92,6 +102,8 @@ def test_a_stream_is_answered_line_by_line():
         (("--detector", "oracle"), "no detector 'oracle'"),
         (("--horizon", "999"), "horizons"),
         (("--weights", "gone.safetensors"), "gone.safetensors"),
+        (("--plot", "nowhere/picture.png"), "cannot be written"),
+        (("--plot", "picture.jpg"), "ends in .png"),
     ],
 )
 def test_what_cannot_be_done_is_said(tmp_path, words, said):
@@ -100,6 +112,7 @@ def test_what_cannot_be_done_is_said(tmp_path, words, said):
     assert done.exit_code == 1
     assert said in done.stderr
     assert "hint: " in done.stderr
+    assert not done.stdout
 
 
 def test_a_record_counts_only_what_can_be_judged():

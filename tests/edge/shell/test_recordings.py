@@ -77,6 +77,73 @@ def test_a_file_that_is_too_long_is_refused(tmp_path, monkeypatch):
         read_recording(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a;b\n1,5;2\n,5;-3,25\n", [[1.5, 2], [0.5, -3.25]]),
+        ("1,5;2,5\n3,5;4,5\n", [[1.5, 2.5], [3.5, 4.5]]),
+        ("a,b\n1,1e300\n2,3\n", [[1, np.nan], [2, 3]]),
+        ('a,b\n1,2\n"3,4\n5,6\n', [[1, 2], [np.nan, np.nan], [5, 6]]),
+    ],
+)
+def test_numbers_of_other_countries_and_broken_cells(text, values):
+    """Decimal commas count where they separate nothing; what is no number spoils its row alone."""
+    np.testing.assert_array_equal(rows(text)[2], values)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date,time,v\n2024-01-31,23:00:00,1\n2024-02-01,0:00:00,2\n",
+        "Time;v\n31.01.2024 23:00;1\n01.02.2024 00:00;2\n",
+        "ts,v\n2024/01/31 23:00,1\n2024/02/01 0:00,2\n",
+        "\ufeffts,v\r\n2024-01-31T23:00:00Z,1\r\n2024-02-01T00:00:00.000Z,2\r\n",
+    ],
+)
+def test_times_in_other_forms_are_read(text):
+    """A date beside its clock, dots with the day first, slashes with the year first."""
+    names, elapsed, _ = rows(text)
+    assert (names, elapsed) == (("v",), [0.0, 3600.0])
+
+
+def test_a_time_that_can_be_read_two_ways_is_refused():
+    """The third of April or the fourth of March: nothing is guessed, and nothing left out."""
+    with pytest.raises(ConfigError, match="'date' to say when, found '03/04/2024'"):
+        rows("date,v\n03/04/2024,1\n04/04/2024,2\n")
+
+
+def test_columns_have_a_name_each_and_words_are_told():
+    """Equal names would hide each other; columns of words are named, not dropped silently."""
+    found = Rows(["a,,a,note\n", "1,2,3,fine\n"])
+    assert found.names == ("a", "1", "a (2)")
+    assert found.left_out == ("note",)
+    assert Rows([b"temp\xe9rature\n".decode("utf-8", "surrogateescape"), "1\n"]).names == (
+        "temp?rature",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ts,v\n3,1\n2,2\n1,3\n", "go back in 2 of 3 rows"),
+        ("a\nnan\nnan\n", "none in 2 rows"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_so_is_refused(tmp_path, text, said):
+    """Newest rows first, or not one number: the error says which."""
+    path = tmp_path / "odd.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=said):
+        read_recording(path)
+
+
+def test_a_file_in_utf_16_is_read(tmp_path):
+    """What spreadsheets call Unicode text is understood by the mark in front."""
+    path = tmp_path / "wide.csv"
+    path.write_text("a\tb\n1\t2\n", "utf-16")
+    assert read_recording(path).values.tolist() == [[1.0, 2.0]]
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_no_text_breaks_the_reader(text):
