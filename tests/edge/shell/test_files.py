@@ -257,7 +257,7 @@ def test_a_file_that_may_not_be_written_is_not_opened_for_writing(path, monkeypa
     """SQLite would open it, and refuse the first fact."""
     connect = sqlite3.connect
 
-    def read_only(name: str, **options: Any) -> sqlite3.Connection:
+    def read_only(name: str, **options: Any) -> Any:
         return connect(name.replace("mode=rwc", "mode=ro"), **options)
 
     monkeypatch.setattr(sqlite3, "connect", read_only)
