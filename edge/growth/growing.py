@@ -1,12 +1,15 @@
 """One job of growth: search, train, judge.  What comes out is a record, or the reason for none."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+import numpy as np
 
 import nas
 
 from ..core import GrowthJob, GrowthResult
-from ..core.adaptors import Record
+from ..core.adaptors import Record, fit
 from .judging import (
     Scored,
     Split,
@@ -18,17 +21,22 @@ from .judging import (
     screen,
     split,
 )
-from .proposing import propose
+from .proposing import Proposal, propose
 from .training import train
 
 LABELS_MIN: Final = 2
 HELD_MIN: Final = 8
 """Fewest held-out facts on which a difference is worth looking at."""
 
+ANSWERED: Final = 256
+"""Facts that an adaptor has to answer with finite numbers before it is handed out."""
+
 NAMED: Final = 10
 """Facts named as worth checking."""
 
 NONE: Final = float("nan")
+
+OVERFLOW: Final = (np.linalg.LinAlgError, FloatingPointError)
 
 
 @dataclass(slots=True)
@@ -67,11 +75,24 @@ def grow(job: GrowthJob, device: nas.Device | None = None) -> GrowthResult:
         named = ", ".join(doubtful[:NAMED])
         count = "1 label" if len(doubtful) == 1 else f"{len(doubtful)} labels"
         story.lines.append(f"{count} worth checking, these first: {named}")
-    scored = [score_blueprint(one, train, job, parts) for one in found.blueprints]
+    scored = list(_candidates(job, parts, story, found))
     scored += [score_record(record, job, parts) for record in job.reusable]
-    for candidate, proxy in zip(scored, found.scores, strict=False):
-        story.tried.append((candidate.blueprint, proxy, candidate.accuracy))
+    if not scored:
+        return _result(job, story, f"no candidate can be judged; {story.lines[-1]}")
     return _judge(job, parts, story, serving, scored)
+
+
+def _candidates(job: GrowthJob, parts: Split, story: _Story, found: Proposal) -> Iterator[Scored]:
+    """Yield the candidates with their marks; one whose numbers overflow is told, and left out."""
+    for blueprint, proxy in zip(found.blueprints, found.scores, strict=True):
+        try:
+            with np.errstate(all="ignore"):
+                scored = score_blueprint(blueprint, train, job, parts)
+        except OVERFLOW as error:
+            story.lines.append(f"{blueprint}: left out, its numbers overflow ({error})")
+            continue
+        story.tried.append((blueprint, proxy, scored.accuracy))
+        yield scored
 
 
 def _flaw(parts: Split) -> str:
@@ -104,7 +125,10 @@ def _judge(
     change = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"
     if not proven or best.accuracy <= serving.accuracy:
         return replace(told, reason=f"{change}, no more than chance explains")
-    return replace(told, reason=change, record=_record(job, parts, best, serving))
+    record = _record(job, parts, best, serving)
+    if not _answers(record, job):
+        return replace(told, reason=f"{change}, but trained on all facts it does not stay finite")
+    return replace(told, reason=change, record=record)
 
 
 def _choose(scored: list[Scored], serving: Scored) -> Scored:
@@ -125,6 +149,17 @@ def _record(job: GrowthJob, parts: Split, best: Scored, serving: Scored) -> Reco
     facts = tuple(sorted({*job.own.ids, *shaped}))
     return Record(job.domain, job.version, best.blueprint, dict(arrays), facts, len(job.own),
                   job.seed, best.accuracy, serving.accuracy)  # fmt: skip
+
+
+def _answers(record: Record, job: GrowthJob) -> bool:
+    """Say whether what would serve answers with finite numbers."""
+    try:
+        with np.errstate(all="ignore"):
+            adaptor = fit(job.own, job.others, record, job.spans)
+            given = adaptor.answer(job.own.features[:ANSWERED])
+    except OVERFLOW:
+        return False
+    return bool(np.isfinite(given).all())
 
 
 def _result(job: GrowthJob, story: _Story, reason: str) -> GrowthResult:

@@ -152,7 +152,12 @@ def score_blueprint(blueprint: nas.Blueprint, train: Train, job: GrowthJob, part
 
 
 def grade(labels: tuple[str, ...], scores: NDArray[np.float32], parts: Split) -> Marks:
-    """Mark the scores float32 [own, labels] that facts got while they were held out."""
+    """Mark the scores float32 [own, labels] that facts got while they were held out.
+
+    Raises FloatingPointError where any is not finite.
+    """
+    if not np.isfinite(scores).all():
+        raise FloatingPointError("a score is no number")
     judged = np.flatnonzero(parts.fold >= 0)
     place = {label: column for column, label in enumerate(labels)}
     sought = np.array([place[parts.own.labels[row]] for row in judged])

@@ -11,12 +11,13 @@ from edge.core.adaptors import fit
 
 pytest.importorskip("torch")
 
-from edge.growth import grow, growing, train
+from edge.growth import grow, growing, train, training
 from edge.growth.judging import (
     Scored,
     better,
     contradicted,
     grade,
+    score_blueprint,
     score_head,
     screen,
     split,
@@ -176,3 +177,46 @@ def test_training_ends_before_numbers_do():
     rows = gather([replace(f, features=bytes(16)) for f in facts("home", 1, 40)])
     arrays = train(nas.Blueprint("linear", (0, 1), 4), rows, gather([]), SPANS, 1)
     assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+@pytest.mark.parametrize("rate", [1e12, 1e36])
+def test_what_training_blows_up_is_left_out_and_told(monkeypatch, rate):
+    """Where losses overflow, the candidates that are trained are left out, and those that are only
+    solved are judged as ever; the arrays stay finite."""
+    monkeypatch.setattr(training, "RATE", rate)
+    arrays = train(nas.Blueprint("linear", (0, 1), 4), gather(facts("home", 1, 40)), gather([]),
+                   SPANS, 1)  # fmt: skip
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    result = grow(job(facts("home", 1, COUNT)), DEVICE)
+    left_out = [line for line in result.search if "left out, its numbers overflow" in line]
+    assert left_out
+    assert result.candidates
+    assert np.isfinite([accuracy for _, _, accuracy in result.candidates]).all()
+
+
+def test_where_no_candidate_stays_finite_the_reason_says_so(monkeypatch):
+    """Nothing to judge is a reason, not an error."""
+
+    def broken(*_):
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(growing, "score_blueprint", broken)
+    result = grow(job(facts("home", 1, 60)), DEVICE)
+    assert result.record is None
+    assert "no candidate can be judged" in result.reason
+
+
+def test_an_adaptor_that_overflows_on_all_facts_is_not_handed_out(monkeypatch):
+    """Folds may stay finite where all facts together do not."""
+
+    def overflowing(*given):
+        arrays = train(*given)
+        return {name: np.full_like(one, 3e38) for name, one in arrays.items()}
+
+    monkeypatch.setattr(
+        growing, "score_blueprint", lambda b, _, j, p: score_blueprint(b, train, j, p)
+    )
+    monkeypatch.setattr(growing, "train", overflowing)
+    result = grow(job(facts("home", 1, COUNT)), DEVICE)
+    assert result.record is None
+    assert "does not stay finite" in result.reason
