@@ -1,5 +1,6 @@
 """What `auricle check` finds: whether the settings of a home, and all they name, can be used."""
 
+import os
 import stat
 import time
 import uuid
@@ -12,9 +13,10 @@ import msgspec
 
 import encoder
 
-from ..core import EdgeError, StateError
-from .daemon.assembly import check_streams, rooted
+from ..core import EdgeError, StateCorruptError, StateError
+from .daemon.assembly import OUTBOX, check_streams, rooted
 from .home import open_encoder
+from .outbox import count_waiting
 from .settings import SETTINGS, Settings, read_settings
 from .sources import HttpStream
 from .store import Store
@@ -54,6 +56,7 @@ def check_home(folder: Path, *, broker: bool) -> Iterator[Finding]:
     yield from _check_knowledge("home", folder, settings)
     for name, place in settings.homes.items():
         yield from _check_other(f"home {name}", folder / place)
+    yield _check_outbox(folder)
     yield _check_streams(settings)
     if settings.mqtt is not None:
         mqtt = rooted(settings.mqtt, folder)
@@ -83,9 +86,33 @@ def _check_knowledge(what: str, folder: Path, settings: Settings) -> Iterator[Fi
             path = folder / settings.knowledge.file
             with Store.open(path, model.card, writable=False) as store:
                 facts = sum(store.concepts().values())
-            yield Finding(f"{what}: knowledge", "ok", f"{facts} facts in {path}")
+            yield _writable(f"{what}: knowledge", path, f"{facts} facts in {path}")
     except (EdgeError, encoder.EncoderError) as error:
         yield Finding(what, "error", error.message, error.hint)
+
+
+def _check_outbox(folder: Path) -> Finding:
+    path = folder / OUTBOX
+    try:
+        waiting = count_waiting(path)
+    except StateCorruptError as error:
+        hint = f"a start sets it aside as {OUTBOX}.damaged-1, and tells as lost what waited"
+        return Finding("outbox", "warning", error.message, hint)
+    except EdgeError as error:
+        return Finding("outbox", "error", error.message, error.hint)
+    return _writable("outbox", path, f"{waiting} messages wait for the broker")
+
+
+def _writable(what: str, path: Path, well: str) -> Finding:
+    """Say whether whoever asks could write a file, its lock, and beside them."""
+    lock = path.with_name(f"{path.name}.lock")
+    for place in (path.parent, *(one for one in (path, lock) if one.exists())):
+        if not os.access(place, os.W_OK):
+            hint = "run the daemon, and this, as the user whose it is; or change its permissions"
+            return Finding(what, "error", f"{place} cannot be written", hint)
+        if place is lock and not lock.is_file():
+            return Finding(what, "error", f"{place} is no file", "remove it")
+    return Finding(what, "ok", well)
 
 
 def _check_streams(settings: Settings) -> Finding:
@@ -143,7 +170,17 @@ def meet_broker(mqtt: MqttSettings) -> Finding:
     broker.close()
     if online:
         return Finding("broker", "ok", place)
-    return Finding("broker", "error", f"{place}: {problem}", "check [mqtt], and that it runs")
+    return Finding("broker", "error", f"{place}: {problem}", _cure(problem))
+
+
+def _cure(problem: str) -> str:
+    if problem in {"Not authorized", "Bad user name or password"}:
+        return "correct username and password_file, or the client certificate"
+    if problem == "Client identifier not valid":
+        return "give the device a client_id that this broker takes"
+    if problem == "Unsupported protocol version":
+        return "let the broker speak MQTT 5"
+    return "check [mqtt], and that it runs"
 
 
 def _ignore(_arrival: Arrival) -> None:

@@ -16,7 +16,7 @@ from .status import DaemonStatus
 
 
 def status(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
-    """Show what the daemon of a home does.  Exit status 3 where none runs, 4 if in trouble."""
+    """Show what the daemon of a home does.  Exit status 3 where none answers, 4 if in trouble."""
     shown = _fetch(home)
     if as_json:
         views.show_json(msgspec.to_builtins(shown))
@@ -69,7 +69,10 @@ def _fetch(home: Path) -> DaemonStatus:
         raise StateError(f"looking at {home}: there is no such folder", "name it with --home")
     shown = _look(home)
     if shown is None:
-        views.show_error(f"no daemon runs at {home.absolute()}", "start one: auricle run")
+        views.show_error(
+            f"no daemon answers at {home.absolute()}",
+            "start one: auricle run; where one runs, its log says why it does not listen",
+        )
         raise typer.Exit(3)
     return shown
 

@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET6, socket
+from io import BufferedReader, RawIOBase
+from socket import AF_INET6, SHUT_RDWR, socket
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -25,7 +27,18 @@ from .sources import Flaw, HttpStream, Sink, StreamSettings, decode, read_proper
 from .status import ALIVE_S, DaemonStatus
 
 CALLERS_MAX: Final = 8
-IDLE_S: Final = 10.0
+REQUEST_S: Final = 10.0
+"""Seconds that a caller has for a request, however he fills them."""
+
+PATIENCE_S: Final = 1.0
+"""Seconds after which a caller makes room for another, where there is none."""
+
+BACKLOG: Final = 128
+BUSY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+    b"Content-Type: application/json\r\n\r\n"
+    b'{"taken":false,"reason":"too many callers at a time","hint":"try again in a second"}\n'
+)
 FIELDS_MAX: Final = 16
 JSON: Final = "application/json"
 TYPES: Final = {
@@ -86,39 +99,94 @@ class Door:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = BACKLOG
 
     def __init__(self, address: tuple[str, int], door: Door) -> None:
         self.door = door
         self.callers = threading.BoundedSemaphore(CALLERS_MAX)
+        self.heard: dict[Any, float] = {}
         if ":" in address[0]:
             self.address_family = AF_INET6
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self.callers.acquire(blocking=False):
+        if not (self.callers.acquire(blocking=False) or self._make_room()):
+            with suppress(OSError):
+                request.settimeout(0.0)
+                request.send(BUSY)
             self.shutdown_request(request)
             return
+        self.heard[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.heard.pop(request, None)
             self.callers.release()
+
+    def _make_room(self) -> bool:
+        """Let the caller go whose request takes longest, if that is long: a few who say nothing
+        must not keep all others out."""
+        begun = list(self.heard.items())
+        caller, since = min(begun, key=lambda one: one[1], default=(None, 0.0))
+        if caller is None or time.monotonic() - since < PATIENCE_S:
+            return False
+        with suppress(OSError):
+            caller.shutdown(SHUT_RDWR)
+        return self.callers.acquire(timeout=PATIENCE_S)
 
     def handle_error(self, _request: socket | tuple[bytes, socket], _client_address: Any) -> None:
         log.debug("http_caller_left")
 
 
+class _Reading(RawIOBase):
+    """What a caller sends, until a moment: one who sends a byte now and then is late, too."""
+
+    def __init__(self, line: socket) -> None:
+        self._line, self.until = line, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._line.settimeout(max(self.until - time.monotonic(), 0.001))
+        try:
+            return self._line.recv_into(buffer)
+        finally:
+            self._line.settimeout(REQUEST_S)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = IDLE_S
+    timeout = REQUEST_S
     protocol_version = "HTTP/1.1"
     server_version = "auricle"
     sys_version = ""
 
+    def setup(self) -> None:
+        """Read under a limit of time."""
+        super().setup()
+        self.rfile.close()
+        self._reading = _Reading(self.connection)
+        self.rfile = BufferedReader(self._reading)
+
+    def handle_one_request(self) -> None:
+        """Give each request its time."""
+        now = time.monotonic()
+        self._reading.until = now + REQUEST_S
+        self.server.heard[self.connection] = now
+        super().handle_one_request()
+
+    def do_HEAD(self) -> None:
+        """As GET, without the body."""
+        self.do_GET()
+
     def do_GET(self) -> None:
         """Metrics, liveness and readiness."""
+        # A body that nobody reads must not pass for the next request.
+        self.close_connection |= "Content-Length" in self.headers or self._in_chunks
         door = self.server.door
         match urlsplit(self.path).path:
             case "/metrics":
@@ -152,7 +220,16 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = TYPES[settings.form][0]
             self._refuse(415, f"the stream takes {wanted}, this is {kind or 'of no type'}", "")
             return
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        try:
+            body = self.rfile.read(length)
+        except TimeoutError:
+            self._refuse(408, f"it did not come within {REQUEST_S:g} s", "send it at once")
+            return
+        if len(body) < length:
+            cut = f"it ends after {len(body)} of {length} bytes"
+            self._refuse(400, cut, "send as many bytes as Content-Length says")
+            return
         self._hand_over(name, settings, body, parts.query)
 
     def _hand_over(self, name: str, settings: HttpStream, body: bytes, query: str) -> None:
@@ -183,13 +260,24 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _unusable(self) -> tuple[int, str, str] | None:
-        length = self.headers.get("Content-Length", "")
+        given = self.headers.get_all("Content-Length", [])
+        length = given[0] if len(given) == 1 and not self._in_chunks else ""
         if not (length.isascii() and length.isdigit() and len(length) < 12):
-            return 411, "there is no length", "send Content-Length"
+            return 411, "there is no length, or not one alone", "send one Content-Length, no chunks"
         most = self.server.door.settings.payload_bytes_max
         if int(length) > most:
             return 413, f"it has {length} bytes, at most {most}", "see http.payload_bytes_max"
         return None
+
+    @property
+    def _in_chunks(self) -> bool:
+        return "Transfer-Encoding" in self.headers
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request in the words of all other refusals."""
+        self.close_connection = True
+        self.request_version = self.protocol_version
+        self._refuse(code, message or HTTPStatus(code).phrase, explain or "see docs/daemon.md")
 
     def _refuse(self, code: int, reason: str, hint: str) -> None:
         self._tell(code, {"taken": False, "reason": reason, "hint": hint})
@@ -204,7 +292,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """What was asked for is not worth a line."""

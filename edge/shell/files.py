@@ -53,7 +53,7 @@ class WriterLock:
             os.close(self._file)
             raise StateError(
                 f"opening {path}: another process has it open for writing",
-                "stop that process, or open it for reading",
+                "stop it; a running daemon takes `auricle command` and `auricle label` instead",
             ) from error
 
     def release(self) -> None:
@@ -226,6 +226,11 @@ def _prepare(path: Path, db: sqlite3.Connection, layout: Layout) -> None:
     db.execute("PRAGMA secure_delete=ON")
     if found < layout.version():
         layout.migrate(db, found)
+    # SQLite opens a file for reading where it may not write, and says so with the first write
+    # only: this one changes nothing, and never reaches the disk.
+    db.execute("BEGIN IMMEDIATE")
+    db.execute(f"PRAGMA user_version={layout.version()}")
+    db.execute("ROLLBACK")
 
 
 def _copy_aside(path: Path, db: sqlite3.Connection, found: int) -> None:

@@ -1,6 +1,7 @@
 """A home: the folder that holds one runtime's settings, its encoder card and its knowledge."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -386,8 +387,9 @@ def open_encoder(folder: Path, settings: Settings) -> encoder.Model:
         return encoder.open_model(named, threads=settings.encoder.threads)
     path = folder / named
     if not path.is_file():
+        found = "what is there is no file" if os.path.lexists(path) else "there is no such file"
         raise StateError(
-            f"opening the encoder card {path}: there is no such file",
+            f"opening the encoder card {path}: {found}",
             f"name {' or '.join(encoder.SHIPPED)}, or a card's path, as encoder.card in"
             f" {SETTINGS} or as --encoder",
         )

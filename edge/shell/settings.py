@@ -169,7 +169,9 @@ def read_text(folder: Path) -> str:
             f"opening the home {folder}: it is a file, not a folder",
             "name the folder that `auricle init` made",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"reading {path}: {error.strerror}", "check its permissions") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"reading {path}: {error}", "correct the file") from error
 
 

@@ -103,9 +103,9 @@ class Store(Reader):
                 "name the file in it, knowledge.db where its settings say nothing else",
             )
         if not path.is_file():
+            found = "what is there is no file" if os.path.lexists(path) else "there is no such file"
             raise StateError(
-                f"opening {path}: there is no such file",
-                "check the path; a home's is made by `auricle init`",
+                f"opening {path}: {found}", "check the path; a home's is made by `auricle init`"
             )
         lock = WriterLock(path) if writable else None
         try:

@@ -179,7 +179,11 @@ def _convert(content: object, kind: type[Kind], origin: str) -> Kind:
     except msgspec.ValidationError as error:
         text = str(error)
         unknown = re.search(r"unknown field `(.+?)`", text)
-        hint = suggest(unknown.group(1), _keys()) if unknown else "correct the value"
+        hint = "correct the value: docs/simulate.md says what each key takes"
+        if unknown and unknown[1] in set(_keys()):
+            hint = f"it belongs elsewhere; known at the top: {', '.join(kind.__struct_fields__)}"
+        elif unknown:
+            hint = suggest(unknown[1], _keys())
         raise ConfigError(f"reading {origin}: {text}", hint) from error
 
 

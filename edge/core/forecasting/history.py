@@ -38,7 +38,9 @@ SEASON_STEPS: Final = (1, 6, 12)
 """Steps ahead at which the inputs show the season."""
 
 _MEANS: Final = np.array([[0.5], [0.2], [0.05], [0.01]])
-_JOINT_CHANNELS = 3
+JOINT_CHANNELS: Final = 3
+"""So many channels that jump in one sample jump together: what carries them has changed."""
+
 _JOINT_UNITS, _MOVED_UNITS = 6.0, np.array(4.0)
 _DEAD, _LEVEL, _SLOW, _FAST = 1e-3, np.array(0.1), 0.01, 0.1
 _PACES: Final = np.array([[_SLOW], [_SLOW], [_FAST]])
@@ -47,7 +49,7 @@ _ONE, _TINY, _SAFE, _FADE = np.array(1.0), np.array(1e-300), np.array(1e-9), np.
 _GAP_SAMPLES_MAX = 3
 _REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
 _RING_STEPS_MIN = 64
-_SETTLED, _RIPE = 20, 5
+_SETTLED, _RIPE, _LEAPT = 20, 5, 3
 _LEAST, _MOST = np.array(1 / 4.0), np.array(4.0)
 _RELATIVE_MIN, _QUARTER = np.array(-2.5), np.array(0.25)
 _VALUE_MAX, _RATIO_MAX = np.array(1e100), np.array(1e6)
@@ -153,6 +155,17 @@ class History:
         # Up to one round back: a negative place counts from the end.
         return self.ring.take(self.steps % len(self.ring) - steps, 0)
 
+    def settled(self) -> NDArray[np.bool_]:
+        """Which channels have moved often enough to know what is usual for them."""
+        return self._count > _SETTLED
+
+    def leap(self, channels: NDArray[np.bool_]) -> None:
+        """Let the next value of some channels count as a jump, after which their usual movement is
+        learned within a few samples."""
+        self._silent[channels] = _GAP_SAMPLES_MAX + 1
+        self._count[channels] = _LEAPT
+        self.whole = self._settled = False
+
     def _note_jumps(self, size: Floats) -> None:
         """Mark channels that jumped: with others, or from or to nothing; others were unseen."""
         self.age += _ONE
@@ -166,13 +179,12 @@ class History:
             self.increment[self.moved] = 0.0
 
     def _jumped(self, size: Floats) -> NDArray[np.bool_]:
-        settled = self._count > _SETTLED
-        far = self._far & settled
+        far = self._far & self.settled()
         nothing = np.abs(self.last) <= _DEAD * self.level
         revived = (nothing != self.dead) & far
         self._revivals += _SLOW * (revived - self._revivals)
         revived &= self._revivals < _REVIVALS_MAX
-        joint = np.count_nonzero(far & (size > _JOINT_UNITS * self.unit)) >= _JOINT_CHANNELS
+        joint = np.count_nonzero(far & (size > _JOINT_UNITS * self.unit)) >= JOINT_CHANNELS
         if not (joint or revived.any()):
             return self._still
         self.dead = np.where(revived, nothing, self.dead)

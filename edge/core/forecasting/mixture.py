@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from .basis import Basis
+from .doubt import Doubt
 from .expert import Expert, View
 from .forecaster import Floats, Forecast, State, Task
 from .history import History
@@ -35,6 +36,7 @@ class Mixture:
         self.span = np.zeros((2, task.channels))
         self.lowest, self.highest = self.span
         self._history = History(task.channels, task.period, task.horizons[-1])
+        self._doubt = Doubt(task.channels)
         self._begin()
 
     def _begin(self) -> None:
@@ -55,7 +57,7 @@ class Mixture:
         if values.shape != (self._task.channels,):
             raise ValueError(f"expected {self._task.channels} values, found shape {values.shape}")
         history, view = self._history, self._view
-        history.step(values, elapsed_s)
+        history.step(self._doubt.take(values, history, self.span), elapsed_s)
         if history.seasons != self._season:
             self._begin()
             view = self._view
@@ -99,6 +101,7 @@ class Mixture:
     def state(self) -> State:
         """Return all that it has learned; its size does not grow."""
         made = {**take(self, _KEPT), **nest("history", self._history.state())}
+        made |= nest("doubt", self._doubt.state())
         for name, part in self._parts():
             made |= nest(name, part.state())
         return made
@@ -106,6 +109,7 @@ class Mixture:
     def restore(self, state: State) -> None:
         """Go on from a state; raises StateError for one of another task."""
         self._history.restore(unnest("history", state))
+        self._doubt.restore(unnest("doubt", state))
         self._begin()
         for name, part in self._parts():
             part.restore(unnest(name, state))

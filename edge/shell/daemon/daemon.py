@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from ... import __version__
 from ...core import Actuate, EdgeError
 from ..commands.desk import Desk
-from ..control import Control
 from ..files import WriterLock
 from ..footprint import give_back, quiet_collector
 from ..logs import log, set_up_logs
@@ -21,6 +20,7 @@ from ..status import BrokerStatus, DaemonStatus
 from ..telemetry import Arrival, Streams, Topics, Wording
 from .assembly import OUTBOX, announced, filters_of, make_streams, outputs_of, rooted
 from .clock import Clock
+from .doors import Doors
 from .floor import DaemonFloor
 from .health import Checkup, brief
 from .homes import HomeSlot
@@ -68,6 +68,8 @@ class Daemon:
         self.folder, self.settings = folder, settings
         self.notifier = notifier or Notifier()
         self.troubles: dict[str, str] = {"settings": trouble} if trouble else {}
+        if trouble:
+            log.warning("settings_not_used", reason=trouble, hint="see `auricle check`")
         self.snapshot: DaemonStatus | None = None
         self._stop_asked = self._reload_asked = self._hurried = False
         self._told_s = self._snapped_s = -STATUS_S
@@ -116,8 +118,7 @@ class Daemon:
         self.restaff()
         self.sources: dict[str, Source] = {}
         self.questions = Questions(self.loop, lambda: self.snapshot)
-        self.control = Control(self.folder, self.questions.ask)
-        self.door: Any = None
+        self.doors = Doors(self)
 
     def restaff(self) -> None:
         """Take commands and contributions as the settings say now; raises ConfigError where a key
@@ -169,29 +170,6 @@ class Daemon:
             self.sparkplug.restream(self.announced)
         self.line.rebirth()
 
-    def reopen_door(self) -> None:
-        """Listen for requests where the settings say so; a port that is taken is a trouble."""
-        if self.door is not None:
-            self.door.stop()
-            self.door = None
-        self.troubles.pop("http", None)
-        if self.settings.http is None:
-            return
-        from ..door import Door
-
-        self.door = Door(
-            self.settings.http,
-            lambda: {name: one.settings for name, one in self.intake.streams.items()},
-            self.intake,
-            lambda: self.snapshot,
-            lambda: self.loop.turned_at,
-        )
-        try:
-            self.door.start()
-        except EdgeError as error:
-            self.troubles["http"] = error.message
-            log.warning("not_listening", reason=error.message, hint=error.hint)
-
     def reconnect(self) -> None:
         """Leave the broker, and meet the one of the settings."""
         self.line.stop(FAREWELL_S)
@@ -232,8 +210,7 @@ class Daemon:
             self.sparkplug.start()
         self.start_sources()
         self.status()
-        self._attempt("opening the control socket", self.control.start)
-        self.reopen_door()
+        self.doors.open()
         self.notifier.ready()
         log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
 
@@ -263,9 +240,7 @@ class Daemon:
         until = time.monotonic() + STOP_S
         self.checkup.stopping = True
         self.notifier.stopping()
-        self._attempt("closing the control socket", self.control.stop)
-        if self.door is not None:
-            self._attempt("closing the door", self.door.stop)
+        self._attempt("closing the doors", self.doors.stop)
         self.stop_sources(SOURCE_S)
         self._attempt("finishing", lambda: self._drain(time.monotonic() + DRAIN_S))
         left = 0.1 if self._hurried else max(0.1, min(FAREWELL_S, until - time.monotonic()))
@@ -343,12 +318,13 @@ class Daemon:
             since_s=round(line.since_s, 1),
             connects=line.counters.connected,
             reasons=dict(line.counters.reasons),
-            trouble=line.problem,
+            trouble=line.problem or line.refusal,
         )
 
     def _each_second(self) -> None:
         now = time.monotonic()
         self.desk.tend()
+        self.doors.tend()
         self.start_sources()
         if self._announced() != self.announced:
             self.reannounce()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ...core import Actuate, EdgeError, Event, Message, Observation, StateError, Tick
+from ..complaints import ERRORS
 from ..home import Home
 from ..logs import log
 from ..settings import Settings
@@ -176,8 +177,10 @@ class HomeSlot:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        self.trouble = error.message if isinstance(error, EdgeError) else repr(error)[:200]
-        say = log.error if isinstance(error, EdgeError) else log.exception
+        if isinstance(error, ERRORS):
+            self.trouble, say = error.message, log.error
+        else:
+            self.trouble, say = repr(error)[:200], log.exception
         say("home_failed", home=self.name, reason=self.trouble, again_in_s=self._retry_s)
         self._drop()
         self._retry_at = time.monotonic() + self._retry_s

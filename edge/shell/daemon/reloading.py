@@ -27,8 +27,10 @@ def load(folder: Path) -> tuple[Settings, str]:
         settings = parse_settings(text, folder / SETTINGS)
         check_streams(settings, folder)
     except ConfigError as error:
-        with suppress(OSError):
-            good = (folder / GOOD).read_text("utf-8")
+        good = _kept(folder)
+        if good is None:
+            raise
+        with suppress(ConfigError):
             kept = parse_settings(good, folder / GOOD)
             return kept, f"{error.message}; the settings of {GOOD} hold"
         raise
@@ -38,10 +40,18 @@ def load(folder: Path) -> tuple[Settings, str]:
 
 def keep(folder: Path, text: str) -> None:
     """Keep a copy of settings that can be used; where the disk fails, the copy before stays."""
+    if _kept(folder) != text:
+        with suppress(OSError):
+            write_text(folder / GOOD, text)
+
+
+def _kept(folder: Path) -> str | None:
+    """Return the settings of the last good start; None where no file holds any (opening a pipe
+    would wait for ever)."""
     path = folder / GOOD
-    with suppress(OSError):
-        if not path.exists() or path.read_text("utf-8") != text:
-            write_text(path, text)
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text("utf-8") if path.is_file() else None
+    return None
 
 
 def reload(daemon: "Daemon") -> tuple[str, ...]:
@@ -85,7 +95,7 @@ def _changes(daemon: "Daemon", before: Settings, now: Settings) -> Iterator[str]
     if (before.commands, before.fleet) != (now.commands, now.fleet):
         yield from _restaff(daemon)
     if before.http != now.http:
-        daemon.reopen_door()
+        daemon.doors.reopen()
         yield "http: changed"
     yield from _reopened(daemon)
 

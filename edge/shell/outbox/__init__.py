@@ -2,8 +2,16 @@
 
 from .ageing import PLAUSIBLE_NS
 from .entry import Entry, Loss
-from .opening import open_outbox
+from .opening import count_waiting, open_outbox
 from .outbox import Outbox
 from .settings import OutboxSettings
 
-__all__ = ["PLAUSIBLE_NS", "Entry", "Loss", "Outbox", "OutboxSettings", "open_outbox"]
+__all__ = [
+    "PLAUSIBLE_NS",
+    "Entry",
+    "Loss",
+    "Outbox",
+    "OutboxSettings",
+    "count_waiting",
+    "open_outbox",
+]

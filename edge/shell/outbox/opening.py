@@ -1,11 +1,16 @@
 """Opening an outbox even where the file is damaged."""
 
+import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from ...core import StateCorruptError
 from ..durable import SIDE_FILES
+from ..files import guarded, open_database
+from ..logs import log
+from . import schema
 from .ageing import PLAUSIBLE_NS
 from .outbox import Outbox
 from .settings import OutboxSettings
@@ -25,7 +30,19 @@ def open_outbox(path: Path, settings: OutboxSettings) -> Outbox:
         if time.time_ns() < PLAUSIBLE_NS:
             raise StateCorruptError(error.message, "set the clock, and start again") from error
         _set_aside(path)
+        log.warning("outbox_damaged", reason=error.message, kept_as=f"{path.name}.damaged-1")
         return Outbox(path, settings, first=int(time.time()) << SECONDS_SHIFT)
+
+
+def count_waiting(path: Path) -> int:
+    """Return how many messages wait in an outbox that a daemon may be using; 0 where there is no
+    file.  Raises StateError."""
+    if not os.path.lexists(path):
+        return 0
+    with guarded(path, "opening the outbox"):
+        db = open_database(path, writable=False, layout=schema)
+        with closing(db):
+            return int(db.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
 
 
 def _set_aside(path: Path) -> None:

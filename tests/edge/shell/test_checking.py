@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from edge.shell.checking import check_home, check_secrets
 from edge.shell.telemetry import MqttSettings, TlsSettings
 from tests.brokers import Mosquitto, free_port, needs_mosquitto
-from tests.daemons import daemon_home
+from tests.daemons import daemon_home, served
 from tests.homes import run
 
 HTTP = '[http]\n[streams.door]\nsource = "http"\n'
@@ -22,7 +23,7 @@ def test_a_home_that_can_serve_is_all_well(tmp_path: Path):
     """Settings, encoder, knowledge and streams are looked at, and nothing is written."""
     folder = daemon_home(tmp_path, HTTP)
     assert states(folder) == dict.fromkeys(
-        ["settings", "home: encoder", "home: knowledge", "streams"], "ok"
+        ["settings", "home: encoder", "home: knowledge", "outbox", "streams"], "ok"
     )
     assert not (folder / "outbox.db").exists()
     assert run("check", folder).exit_code == 0
@@ -54,6 +55,34 @@ def test_a_card_that_has_gone_is_an_error(tmp_path: Path):
     folder = daemon_home(tmp_path, HTTP)
     (folder / "card.toml").unlink()
     assert states(folder)["home"] == "error"
+
+
+def test_files_that_a_daemon_could_not_write_are_errors(tmp_path: Path, monkeypatch):
+    """Knowledge of somebody else, who learned as root; a start would say it, too."""
+    folder = daemon_home(tmp_path, HTTP)
+    mine = os.access
+    closed = folder / "knowledge.db"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and mine(path, mode))
+    assert states(folder)["home: knowledge"] == "error"
+    closed = folder / "outbox.db.lock"
+    closed.touch()
+    assert states(folder)["outbox"] == "error"
+
+
+def test_an_outbox_that_cannot_be_used_is_found(tmp_path: Path):
+    """One that is damaged is set aside by a start; a lock that is no file keeps it from one."""
+    folder = daemon_home(tmp_path, HTTP)
+    (folder / "outbox.db").write_bytes(b"junk" * 3000)
+    assert states(folder)["outbox"] == "warning"
+    (folder / "outbox.db").unlink()
+    with served(folder):
+        assert states(folder)["outbox"] == "ok"
+    (folder / "outbox.db-wal").mkdir()
+    assert states(folder)["outbox"] == "error"
+    (folder / "outbox.db-wal").rmdir()
+    (folder / "outbox.db.lock").unlink()
+    (folder / "outbox.db.lock").mkdir()
+    assert states(folder)["outbox"] == "error"
 
 
 def test_secrets_that_others_can_read_are_warned_about(tmp_path: Path):

@@ -56,6 +56,18 @@ def test_growth_with_json(home):
     assert run_json("rollback", "hall", "--home", home)["state"] == "rolled back"
 
 
+def test_forgetting_what_an_adaptor_was_trained_on_is_answered_by_the_receipt(home):
+    """The adaptor goes with the facts, and the receipt says so; relabelling is answered, too."""
+    assert run("grow", "hall", "--home", home).exit_code == 0
+    receipt = run_json("forget", "--home", home, "--yes", "--subject", "person-1")
+    assert receipt["facts_forgotten"] == 8
+    assert "adaptors" in receipt["rebuilt"]
+    assert run_json("adaptors", "--home", home)["kind"] == "none"
+    assert run("grow", "hall", "--home", home).exit_code == 0
+    said = run("relabel", "--home", home, "--label", "a", "--to-label", "c")
+    assert said.exit_code == 0, said.output
+
+
 def test_learning_grows_only_where_it_is_told_to(home, tmp_path):
     """`learn` alone starts no growth; `learn --grow` grows each domain that has enough facts."""
     table = write_csv(tmp_path / "more.csv", 15, spread=20)

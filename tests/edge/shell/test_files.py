@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,6 +251,19 @@ def test_errors_of_the_system_say_what_to_do(error, kind, hint):
         raise error
     assert type(caught.value) is kind
     assert hint in caught.value.hint
+
+
+def test_a_file_that_may_not_be_written_is_not_opened_for_writing(path, monkeypatch):
+    """SQLite would open it, and refuse the first fact."""
+    connect = sqlite3.connect
+
+    def read_only(name: str, **options: Any) -> Any:
+        return connect(name.replace("mode=rwc", "mode=ro"), **options)
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    with pytest.raises(StateError, match="readonly") as caught:
+        Store.open(path)
+    assert "permissions" in caught.value.hint
 
 
 def test_a_crashed_writer_loses_nothing_committed(path, tmp_path):

@@ -35,6 +35,15 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(content, hint) -> None:
     assert f"did you mean {hint!r}" in caught.value.hint
 
 
+def test_a_key_of_another_table_is_told_so(tmp_path) -> None:
+    """A scenario of links has no faults: the hint lists what it has, not the same word again."""
+    path = tmp_path / "links.toml"
+    path.write_text('title = "x"\n[links]\n[faults]\ncrash = 0.1\n', "utf-8")
+    with pytest.raises(EdgeError, match="faults") as caught:
+        load_scenario(path)
+    assert caught.value.hint == "it belongs elsewhere; known at the top: title, links"
+
+
 @pytest.mark.parametrize(
     "content",
     [

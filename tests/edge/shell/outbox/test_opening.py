@@ -16,8 +16,9 @@ from edge.shell.outbox import Entry, OutboxSettings, open_outbox, opening
 SETTINGS = OutboxSettings()
 
 
-def test_a_damaged_outbox_is_set_aside_and_numbers_go_on_higher(tmp_path: Path):
+def test_a_damaged_outbox_is_set_aside_and_numbers_go_on_higher(tmp_path: Path, caplog):
     """Serving goes on with numbers that nobody has used; what was lost is told."""
+    caplog.set_level("WARNING", "auricle")
     path = tmp_path / "outbox.db"
     with open_outbox(path, SETTINGS) as before:
         last = before.take()
@@ -29,6 +30,7 @@ def test_a_damaged_outbox_is_set_aside_and_numbers_go_on_higher(tmp_path: Path):
         assert number > last + 10**9
         assert (loss.first, loss.last, loss.reason) == (1, number - 1, "damaged")
     assert (tmp_path / "outbox.db.damaged-1").exists()
+    assert [one.message for one in caplog.records] == ["outbox_damaged"]
     with open_outbox(path, SETTINGS) as again:
         assert again.take() == number + 1
 

@@ -1,0 +1,58 @@
+"""A lone value that lies absurdly far out: withheld until another one says the same."""
+
+from typing import Final
+
+import numpy as np
+
+from .forecaster import Floats, State
+from .history import JOINT_CHANNELS, History
+from .keeping import put, take
+
+_UNITS: Final = np.array(20.0)
+_SPANS: Final = 10.0
+_MEMORY_STEPS: Final = 50
+_KEPT = ("seen",)
+
+
+class Doubt:
+    """Takes a value for missing that is more than ten times the range of late outside of it.
+
+    A sensor's mark for "no reading" (-999, 65535) or a bit that fell over would stay in means,
+    seasons and units for hundreds of samples.  Where fifty samples bring another such value, the
+    channel leaps: it has changed its unit, or such values are how it is.  What three channels do
+    together is no fault of one.  seen: int64 [C], the step of the last value that was withheld.
+    Cost: about 1 µs for 30 channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.seen = np.full(channels, -_MEMORY_STEPS)
+        self._moves, self._limits = np.empty((2, channels))
+        self._far = np.empty(channels, bool)
+
+    def take(self, values: Floats, history: History, span: Floats) -> Floats:
+        """Return the values [C] that come after the history's newest, NaN where withheld; tell the
+        history of leaps.  span: [2, C], the least and the largest of late."""
+        moves = np.abs(np.subtract(values, history.last, self._moves), self._moves)
+        limits = np.multiply(history.unit, _UNITS, self._limits)
+        if not np.count_nonzero(np.greater(moves, limits, self._far)):
+            return values
+        return self._weigh(values, history, span)
+
+    def _weigh(self, values: Floats, history: History, span: Floats) -> Floats:
+        low, high = span
+        out, room = np.maximum(values - high, low - values), _SPANS * (high - low)
+        strange = self._far & np.isfinite(values) & (room > 0) & (out > room) & history.settled()
+        if not 0 < np.count_nonzero(strange) < JOINT_CHANNELS:
+            return values
+        alone = strange & (history.steps - self.seen >= _MEMORY_STEPS)
+        self.seen[alone] = history.steps
+        history.leap(strange & ~alone)
+        return np.where(alone, np.nan, values)
+
+    def state(self) -> State:
+        """Return when values were withheld."""
+        return take(self, _KEPT)
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        put(self, _KEPT, state)

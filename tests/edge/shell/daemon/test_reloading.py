@@ -1,0 +1,46 @@
+"""Which settings a start goes on with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edge.core import ConfigError
+from edge.shell.daemon.reloading import GOOD, load
+from edge.shell.settings import SETTINGS
+from tests.daemons import daemon_home, served
+
+
+def test_a_start_with_settings_that_stand_in_says_so_in_the_log(tmp_path: Path, caplog):
+    """Whoever reads nothing but the log must not take the old settings for the new ones."""
+    home = daemon_home(tmp_path)
+    with served(home):
+        pass
+    (home / SETTINGS).write_text("nope = 1\n", "utf-8")
+    caplog.clear()
+    with served(home):
+        said = [one for one in caplog.records if one.message == "settings_not_used"]
+    assert len(said) == 1
+    assert "nope" in str(vars(said[0]))
+
+
+def test_a_pipe_in_place_of_the_last_good_settings_holds_nobody_up(tmp_path: Path):
+    """Nothing is read of what is no file, and a file takes its place."""
+    home = daemon_home(tmp_path)
+    os.mkfifo(home / GOOD)
+    assert load(home)[1] == ""
+    assert (home / GOOD).read_text("utf-8") == (home / SETTINGS).read_text("utf-8")
+
+
+@pytest.mark.parametrize("good", [b"\xff\xfe", b"nope = 2", b""])
+def test_last_good_settings_that_are_none_leave_the_error_of_the_settings(
+    tmp_path: Path, good: bytes
+):
+    """What is wrong is said of the file that somebody can mend."""
+    home = daemon_home(tmp_path)
+    (home / SETTINGS).write_text("nope = 1\n", "utf-8")
+    (home / GOOD).write_bytes(good)
+    with pytest.raises(ConfigError, match=f"{SETTINGS}: .*nope"):
+        load(home)
