@@ -30,7 +30,7 @@ def test_logs_are_json_lines_with_level_and_time(capsys: pytest.CaptureFixture[s
 
 
 def test_what_packages_warn_of_is_a_line_like_any_other():
-    """A reader of the log needs no exception for it.  (pytest catches warnings in this process.)"""
+    """A reader of the log needs no exception for it (pytest catches warnings in its process)."""
     code = (
         "import warnings; from edge.shell.logs import set_up_logs; set_up_logs('info');"
         "warnings.warn('beware', stacklevel=1); set_up_logs('error'); warnings.warn('unheard')"
