@@ -170,7 +170,17 @@ def meet_broker(mqtt: MqttSettings) -> Finding:
     broker.close()
     if online:
         return Finding("broker", "ok", place)
-    return Finding("broker", "error", f"{place}: {problem}", "check [mqtt], and that it runs")
+    return Finding("broker", "error", f"{place}: {problem}", _cure(problem))
+
+
+def _cure(problem: str) -> str:
+    if problem in {"Not authorized", "Bad user name or password"}:
+        return "correct username and password_file, or the client certificate"
+    if problem == "Client identifier not valid":
+        return "give the device a client_id that this broker takes"
+    if problem == "Unsupported protocol version":
+        return "let the broker speak MQTT 5"
+    return "check [mqtt], and that it runs"
 
 
 def _ignore(_arrival: Arrival) -> None:

@@ -50,7 +50,8 @@ def _show(findings: "Iterable[Finding]", *, as_json: bool) -> None:
     from . import views
     from .logs import set_up_logs
 
-    set_up_logs("error")
+    # What a broker says is a finding, in its turn.
+    set_up_logs("critical")
     failed = False
     for one in findings:
         failed = failed or one.state == "error"

@@ -59,10 +59,13 @@ def send_command(
     """Send a command and wait for its answer; raises TransportError where none comes."""
     name = f"auricle-command-{secrets.token_hex(6)}"
     client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
-    if settings.username:
-        client.username_pw_set(settings.username, read_password(settings))
-    if settings.tls is not None:
-        client.tls_set_context(secure(settings.tls))
+    try:
+        if settings.username:
+            client.username_pw_set(settings.username, read_password(settings))
+        if settings.tls is not None:
+            client.tls_set_context(secure(settings.tls))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"connecting to the broker: {error}", "correct [mqtt]") from error
     errand = _Errand(client, Topics(device), verb, payload, name)
     host, port = settings.address
     try:

@@ -318,7 +318,7 @@ class Daemon:
             since_s=round(line.since_s, 1),
             connects=line.counters.connected,
             reasons=dict(line.counters.reasons),
-            trouble=line.problem,
+            trouble=line.problem or line.refusal,
         )
 
     def _each_second(self) -> None:

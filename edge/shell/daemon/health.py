@@ -138,7 +138,7 @@ def _troubles(
             yield f"stream {stream.name}: {stream.trouble}"
     if outbox.trouble:
         yield f"outbox: {outbox.trouble}"
-    if broker is not None and not broker.online:
+    if broker is not None and (broker.trouble or not broker.online):
         yield f"broker: {broker.trouble or 'not connected'}"
     yield from more
 

@@ -1,6 +1,8 @@
 """Telling: messages get their number and words, wait in the outbox, and go to the broker."""
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -22,6 +24,16 @@ from .clock import Clock
 
 KEPT: Final = (Ack, Receipt)
 """What is on the disk before it is sent, and is never dropped."""
+
+
+QUOTA: Final = 151
+"""The reason code "Quota exceeded": the message may be taken later."""
+
+PAUSE_S: Final = (1.0, 60.0)
+"""Seconds that nothing is sent after it: at first, and at most."""
+
+GAP_PAUSE_S: Final = 60.0
+"""Seconds to the next gap that is told where the broker has refused one."""
 
 
 class Mouth(Protocol):
@@ -74,6 +86,8 @@ class Teller:
         self.refused = 0
         self.wording, self._clock = wording, clock
         self._owing = False
+        self._pause_s, self._resume_at, self._gaps_at = PAUSE_S[0], 0.0, 0.0
+        self._gaps = wording.word(Gap(0, 0, 0, ""), 0, 0).topic
         self._settling: list[Callable[[], None]] = []
 
     def tell(self, message: Message | Any, *, kept: bool | None = None) -> None:
@@ -113,7 +127,7 @@ class Teller:
                 settle()
         mouth, outbox = self.mouth, self.outbox
         room = mouth.room
-        if room <= 0:
+        if room <= 0 or time.monotonic() < self._resume_at:
             return
         for entry in outbox.due(room):
             body = historical(entry.body) if entry.historical else entry.body
@@ -127,14 +141,20 @@ class Teller:
     def hear(self) -> None:
         """Take in what became of messages that were sent."""
         returned: list[int] = []
+        pause = False
         for sent in self.mouth.acked():
             if sent.taken:
                 self.outbox.acked(sent.message_id)
+                self._pause_s = PAUSE_S[0]
             elif sent.lost:
                 returned.append(sent.message_id)
+            elif sent.reason == QUOTA:
+                returned.append(sent.message_id)
+                pause = True
             else:
-                self.refused += 1
-                self.outbox.refused(sent.message_id, "refused")
+                self._refuse(sent.message_id)
+        if pause:
+            self._pause()
         if returned:
             self.outbox.returned(returned)
         before, self._cuts = self._cuts, self.mouth.cuts
@@ -144,8 +164,27 @@ class Teller:
 
     def tell_losses(self) -> None:
         """Tell what was lost, where it can be told."""
-        if self.mouth.online and self.outbox.announce(self._word_gap):
+        waited = time.monotonic() >= self._gaps_at
+        if waited and self.mouth.online and self.outbox.announce(self._word_gap):
             self._owing = True
+
+    def _refuse(self, message_id: int) -> None:
+        """A message will never be taken.  What a gap told of is told again after a while."""
+        self.refused += 1
+        entry = self.outbox.refused(message_id, "refused")
+        if entry is None or entry.topic != self._gaps:
+            return
+        self._gaps_at = time.monotonic() + GAP_PAUSE_S
+        with suppress(msgspec.DecodeError):
+            gap = msgspec.json.decode(entry.body, type=Gap)
+            self.outbox.lost_again(Loss(gap.first, gap.last, gap.count, gap.reason))
+
+    def _pause(self) -> None:
+        """Send nothing for a while, the longer the more often it was asked for in a row."""
+        now = time.monotonic()
+        if now >= self._resume_at:
+            self._resume_at = now + self._pause_s
+            self._pause_s = min(2 * self._pause_s, PAUSE_S[1])
 
     def _word_gap(self, number: int, loss: Loss) -> Entry:
         gap = Gap(loss.first, loss.last, loss.count, loss.reason)

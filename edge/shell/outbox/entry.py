@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import Final
 
 import msgspec
@@ -58,11 +59,9 @@ class Losses:
         """Take note of a range; none of its numbers was noted before."""
         ranges = self._ranges
         at = bisect_right(ranges, loss.first, key=_first)
-        before = ranges[at - 1] if at else None
-        if before is not None and before.last + 1 == loss.first and before.reason == loss.reason:
-            ranges[at - 1] = _joined(before, loss)
-        else:
-            ranges.insert(at, loss)
+        first = at - 1 if at and _adjoin(ranges[at - 1], loss) else at
+        last = at + 1 if at < len(ranges) and _adjoin(loss, ranges[at]) else at
+        ranges[first:last] = [reduce(_joined, [*ranges[first:at], loss, *ranges[at:last]])]
         if len(ranges) > LOSSES_MAX:
             self._merge_closest()
 
@@ -82,6 +81,10 @@ class Losses:
         pairs = range(len(ranges) - 1)
         at = min(pairs, key=lambda i: ranges[i + 1].first - ranges[i].last)
         ranges[at : at + 2] = [_joined(ranges[at], ranges[at + 1])]
+
+
+def _adjoin(one: Loss, two: Loss) -> bool:
+    return one.last + 1 == two.first and one.reason == two.reason
 
 
 def _first(loss: Loss) -> int:

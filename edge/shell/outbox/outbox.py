@@ -186,12 +186,17 @@ class Outbox:
         self._unsent.clear()
         self._unsent.extend(sorted(unsent, key=_sequence))
 
-    def refused(self, message_id: int, reason: str) -> None:
-        """The broker will never take a message: its number is lost."""
+    def refused(self, message_id: int, reason: str) -> Entry | None:
+        """The broker will never take a message: its number is lost.  Returns what it was."""
         entry = self._flying.pop(message_id, None)
         if entry is not None:
             self._shelf.lose(entry.sequence, reason)
             self._shelf.settle(entry)
+        return entry
+
+    def lost_again(self, loss: Loss) -> None:
+        """A loss that was told and not heard waits to be told again."""
+        self._shelf.lose_again(loss)
 
     def returned(self, message_ids: Iterable[int] | None = None) -> None:
         """Messages on their way (all of them where none are named) have to be sent again."""

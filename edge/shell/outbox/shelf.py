@@ -81,6 +81,11 @@ class Shelf:
         self._losses_changed = True
         self.counts[reason] += 1
 
+    def lose_again(self, loss: Loss) -> None:
+        """Take back a range that was to be told."""
+        self.losses.put(loss)
+        self._losses_changed = True
+
     def pop_losses(self, count: int) -> list[Loss]:
         """Take the first ranges away, to be told."""
         self._losses_changed = True

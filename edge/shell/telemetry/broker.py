@@ -22,6 +22,12 @@ from .waking import Waker
 TEND_S: Final = 1.0
 """How often keepalive is looked after, in seconds."""
 
+UNSPOKEN: Final = ("connection lost", "malformed packet")
+NO_GREETING: Final = (
+    "before CONNECT was answered: is it an MQTT 5 broker, with TLS at both ends or at neither, and"
+    " a client certificate where it wants one?"
+)
+
 
 class Broker:
     """One broker, over all its connections.
@@ -73,6 +79,11 @@ class Broker:
     def online(self) -> bool:
         """True where messages can be published."""
         return self._connection is not None and self._connection.state == "online"
+
+    @property
+    def refusal(self) -> str:
+        """What the broker refuses, though it is there; empty where nothing."""
+        return self._reasons.standing
 
     @property
     def since_s(self) -> float:
@@ -332,7 +343,8 @@ class Broker:
         self._connection = None
         self._arrivals = Arrivals(self._epoch)
         if here is not self._welcomed:
-            self._fail(here.ending)
+            spoken = here.ending not in UNSPOKEN
+            self._fail(here.ending if spoken else f"{here.ending} {NO_GREETING}")
             return
         self.counters.disconnected += 1
         self.counters.cut += not (here.ending_code or here.ending == "left")

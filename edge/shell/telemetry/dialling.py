@@ -8,7 +8,8 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -48,7 +49,7 @@ class Dialling:
         try:
             result: Line | str = dial(self._settings)
         except (OSError, ValueError) as error:
-            result = f"{type(error).__name__}: {error}"
+            result = _in_words(error)
         with self._lock:
             self.result = result
             if self._given_up and isinstance(result, Line):
@@ -72,13 +73,37 @@ def dial(settings: MqttSettings) -> Line:
         raise
 
 
+def _in_words(error: OSError | ValueError) -> str:
+    """Say what went wrong as the system says it, with the file that it is about."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the broker's certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"TLS with the broker: {error.reason.lower().replace('_', ' ')}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
 def secure(tls: TlsSettings) -> ssl.SSLContext:
-    """Make the context of [mqtt.tls]; raises OSError for a file that cannot be used."""
-    context = ssl.create_default_context(cafile=tls.ca or None)
+    """Make the context of [mqtt.tls]; raises ValueError for a file that cannot be used."""
+    with _naming("ca", tls.ca):
+        context = ssl.create_default_context(cafile=tls.ca or None)
     context.minimum_version = VERSIONS[tls.minimum_version]
     if tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.key, password=_no_passphrase)
+        with _naming("certificate and key", f"{tls.certificate}, {tls.key}"):
+            context.load_cert_chain(tls.certificate, tls.key, password=_no_passphrase)
     return context
+
+
+@contextmanager
+def _naming(what: str, files: str) -> Iterator[None]:
+    """Name the files that cannot be used: OpenSSL does not."""
+    try:
+        yield
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or str(error)
+        told = reason.lower().replace("_", " ")
+        raise ValueError(f"{what} of [mqtt.tls], {files}: {told}") from error
 
 
 def _no_passphrase() -> str:

@@ -41,13 +41,31 @@ class Reasons:
         self._counters = counters
         self._clock = clock
         self._told: dict[str, float] = {}
+        self._closed: dict[str, str] = {}
+        self._refused = ""
+        self._refused_at = -REPEAT_S
 
     def note(self, packet: str, code: int, name: str, topic: str) -> None:
         """Take a reason code of a packet in."""
         said = f"{packet}: {name}"
         self._counters.reasons[said] += 1
+        if packet in {"SUBACK", "UNSUBACK"}:
+            self._closed.pop(topic, None)
         if code >= REFUSED_MIN:
+            if packet == "SUBACK":
+                self._closed[topic] = name
+            elif topic:
+                self._refused, self._refused_at = f"{topic} is refused: {name}", self._clock()
             self.complain("mqtt_refused", said, packet=packet, code=code, reason=name, topic=topic)
+
+    @property
+    def standing(self) -> str:
+        """What the broker refuses: topics to listen to, or a message within the last minute; empty
+        where nothing."""
+        for topic, name in self._closed.items():
+            return f"{topic} may not be listened to: {name}"
+        lately = self._clock() - self._refused_at < REPEAT_S
+        return self._refused if lately else ""
 
     def complain(self, event: str, about: str = "", **context: object) -> None:
         """Log an error, unless one of the same event and matter was logged within a minute."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge.core import Ack, Decision
+from edge.shell.daemon import teller as room
 from edge.shell.daemon.clock import Clock, ClockJump
 from edge.shell.daemon.printer import Printer
 from edge.shell.daemon.teller import Teller
@@ -118,3 +120,52 @@ def test_a_printer_writes_lines_until_its_reader_goes():
     assert (printer.online, printer.room) == (False, 0)
     assert "standard output" in printer.problem
     printer.close()
+
+
+def test_a_quota_is_waited_for_and_nothing_is_lost(teller: Any, monkeypatch):
+    """What the broker may take later is sent later, after pauses that grow while it says no, and
+    begin anew once it has said yes."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    teller.tell(Ack("s:1", 1))
+    pauses = []
+    for answer in (room.QUOTA, room.QUOTA, room.QUOTA, 0):
+        teller.flush()
+        said, begun = len(teller.mouth.said), now[0]
+        teller.mouth.answers = [Sent(said, answer)]
+        teller.hear()
+        while answer and len(teller.mouth.said) == said:
+            now[0] += 0.5
+            teller.flush()
+        pauses.append(now[0] - begun)
+    assert pauses == [1.0, 2.0, 4.0, 0.0]
+    assert [one["sequence"] for _, one, _ in teller.mouth.said] == [1] * 4
+    assert not teller.outbox.losses
+    assert not teller.outbox.entries
+    teller.tell(DECISION)
+    teller.flush()
+    teller.mouth.answers = [Sent(5, room.QUOTA)]
+    teller.hear()
+    now[0] += 1.0
+    teller.flush()
+    assert len(teller.mouth.said) == 6
+
+
+def test_a_gap_that_is_refused_is_told_again(teller: Any, monkeypatch):
+    """What it told of is not lost with it; a broker that goes on refusing is asked once a
+    minute."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    teller.tell(DECISION)
+    for refused in (1, 2):
+        teller.flush()
+        teller.mouth.answers = [Sent(refused, 135)]
+        teller.hear()
+        teller.tell_losses()
+    teller.flush()
+    assert len(teller.mouth.said) == 2
+    now[0] += room.GAP_PAUSE_S
+    teller.tell_losses()
+    teller.flush()
+    gap = teller.mouth.said[-1][1]
+    assert (gap["first"], gap["last"], gap["count"], gap["reason"]) == (1, 2, 2, "refused")

@@ -31,6 +31,12 @@ def test_neighbours_of_one_reason_are_one():
     losses.add(3, "full")
     losses.add(4, "age")
     assert list(losses) == [Loss(1, 3, 3, "full"), Loss(4, 4, 1, "age")]
+    losses.put(Loss(5, 6, 2, "full"))
+    losses.put(Loss(9, 9, 1, "full"))
+    losses.put(Loss(7, 8, 1, "full"))
+    assert list(losses)[2:] == [Loss(5, 9, 4, "full")]
+    losses.pop(2)
+    losses.put(Loss(1, 3, 3, "full"))
     assert losses.pop(1) == [Loss(1, 3, 3, "full")]
     assert len(losses) == 1
 

@@ -89,7 +89,8 @@ def test_tls_with_an_authority_of_ones_own(
 def test_a_broker_of_another_authority_is_not_trusted(encrypted: Mosquitto, tmp_path: Path) -> None:
     """A client hangs up on a certificate that its authority did not sign, and says why."""
     other = TlsSettings(ca=Authority(tmp_path, "other").ca)
-    assert "CERTIFICATE_VERIFY_FAILED" in refused(quick(encrypted.port, tls=other)).broker.problem
+    said = refused(quick(encrypted.port, tls=other)).broker.problem
+    assert said.startswith("the broker's certificate is not trusted: ")
 
 
 def test_a_broker_of_another_name_is_not_trusted(
@@ -98,6 +99,25 @@ def test_a_broker_of_another_name_is_not_trusted(
     """A good certificate of another host is not good enough."""
     settings = quick(encrypted.port, host="localhost", tls=TlsSettings(ca=authority.ca))
     assert "Hostname mismatch" in refused(settings).broker.problem
+
+
+def test_tls_at_one_end_alone_is_guessed_at(encrypted: Mosquitto, guarded: Mosquitto) -> None:
+    """Neither end says so itself."""
+    assert "with TLS at both ends or at neither" in refused(quick(encrypted.port)).broker.problem
+    said = refused(quick(guarded.port, tls=TlsSettings())).broker.problem
+    assert said.startswith(("TLS with the broker: ", "Connection reset"))
+
+
+def test_files_of_tls_that_cannot_be_used_are_named(encrypted: Mosquitto, tmp_path: Path) -> None:
+    """OpenSSL leaves their names out."""
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk", "utf-8")
+    for tls in (
+        TlsSettings(ca="/nowhere.pem"),
+        TlsSettings(ca=str(junk)),
+        TlsSettings(certificate=str(junk), key=str(junk)),
+    ):
+        assert (tls.ca or tls.certificate) in refused(quick(encrypted.port, tls=tls)).broker.problem
 
 
 def test_a_tls_handshake_that_is_never_answered_ends(authority: Authority) -> None:
@@ -171,5 +191,6 @@ def test_a_message_that_is_not_allowed_is_refused_and_told_once(
         assert [seat.say("others/x").reason for _ in range(3)] == [135] * 3
         assert seat.say("mine/x").taken
         assert seat.broker.counters.refused >= 3
+        assert seat.broker.refusal == "others/x is refused: Not authorized"
     told = [vars(record)["fields"].get("packet") for record in caplog.records]
     assert told.count("PUBACK") == 1
