@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 NAME: Final = "auricle"
+WARNINGS: Final = "py.warnings"
 SECRET: Final = re.compile(r"(?:password|passphrase|secret|token|private_key)(?!_(?:file|env))")
 MASK: Final = "***"
 
@@ -49,11 +50,15 @@ log: Final = Log()
 
 def set_up_logs(level: str) -> None:
     """Send logs to standard error from a level on (debug, info, warning, error)."""
-    logger = logging.getLogger(NAME)
-    for handler in [one for one in logger.handlers if isinstance(one, _Lines)]:
-        logger.removeHandler(handler)
-    logger.addHandler(_Lines(_Text() if sys.stderr.isatty() else _Json()))
-    logger.setLevel(level.upper())
+    lines = _Lines(_Text() if sys.stderr.isatty() else _Json())
+    # What packages warn of is a line like any other.
+    logging.captureWarnings(capture=True)
+    for name in (NAME, WARNINGS):
+        logger = logging.getLogger(name)
+        for handler in [one for one in logger.handlers if isinstance(one, _Lines)]:
+            logger.removeHandler(handler)
+        logger.addHandler(lines)
+        logger.setLevel(level.upper())
 
 
 def mask(fields: dict[str, Any]) -> dict[str, Any]:

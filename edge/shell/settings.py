@@ -177,15 +177,28 @@ def read_text(folder: Path) -> str:
 
 def parse_settings(text: str, path: Path) -> Settings:
     """Read settings from text; path: for what is said of it."""
+    found: dict[str, Any] = {}
     try:
-        settings = msgspec.convert(tomllib.loads(text), Settings)
+        found = tomllib.loads(text)
+        settings = msgspec.convert(found, Settings)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"reading {path}: {error}", "correct the TOML") from error
     except msgspec.ValidationError as error:
         hint = nearest_key(str(error)) if "unknown field" in str(error) else "correct the value"
-        raise ConfigError(f"reading {path}: {error}", hint) from error
+        raise ConfigError(f"reading {path}: {_named(str(error), found)}", hint) from error
     settings.config()
     return settings
+
+
+def _named(complaint: str, found: dict[str, Any]) -> str:
+    """Name the stream that a complaint is about: msgspec says of tables of names that it is one."""
+    if "$.streams[...]" in complaint:
+        for name, one in found["streams"].items():
+            try:
+                msgspec.convert(one, StreamSettings)
+            except msgspec.ValidationError:
+                return complaint.replace("[...]", f".{name}", 1)
+    return complaint
 
 
 def nearest_key(complaint: str) -> str:
@@ -196,6 +209,10 @@ def nearest_key(complaint: str) -> str:
     for step in re.findall(r"[^.\[\]]+", place):
         inner = (_value_of(kind, step) for kind in table)
         table = tuple(struct for kind in inner for struct in _structs(kind))
+    owners = [struct for struct in table if unknown in _keys(struct)]
+    if owners:
+        tags = " or ".join(sorted(f'"{one.__struct_config__.tag}"' for one in owners))
+        return f"only {owners[0].__struct_config__.tag_field} = {tags} has it"
     keys = sorted({key for struct in table for key in _keys(struct)})
     close = difflib.get_close_matches(unknown, keys, n=1)
     return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(keys)}"

@@ -16,6 +16,7 @@ class Camera:
     """Frames as RGB pixels uint8 [height, width, 3], one every so many seconds; `live`."""
 
     live = True
+    trouble = ""
 
     def __init__(self, stream: str, settings: CameraStream) -> None:
         self._stream, self._settings = stream, settings

@@ -31,6 +31,7 @@ class Folder:
     """
 
     live = False
+    trouble = ""
 
     def __init__(self, stream: str, settings: FolderStream, base: Path, memory: Path) -> None:
         self._stream, self._settings = stream, settings
@@ -87,7 +88,8 @@ class Folder:
                 hidden = entry.name.startswith(".") or entry.name.endswith(UNFINISHED)
                 if hidden or not fnmatch.fnmatchcase(entry.name, self._settings.pattern):
                     continue
-                with suppress(FileNotFoundError):
+                # One that goes meanwhile, a link that leads in circles: the others are read.
+                with suppress(OSError):
                     if entry.is_file():
                         stat = entry.stat()
                         yield entry.name, (stat.st_mtime_ns, stat.st_size)
@@ -108,11 +110,16 @@ class Folder:
             return Flaw(f"{name}: {error.strerror}", "check the file's permissions")
 
     def _put_away(self, name: str, place: str) -> None:
-        """Do with a file that was read what the settings say."""
+        """Do with a file that was read what the settings say; where that fails, it is read all the
+        same, and remembered."""
         path = self.path / name
-        if self._settings.after == "delete" and place == "done":
-            path.unlink(missing_ok=True)
-        elif self._settings.after != "keep":
-            (self.path / place).mkdir(exist_ok=True)
-            with suppress(FileNotFoundError):
-                path.replace(self.path / place / name)
+        try:
+            if self._settings.after == "delete" and place == "done":
+                path.unlink(missing_ok=True)
+            elif self._settings.after != "keep":
+                (self.path / place).mkdir(exist_ok=True)
+                with suppress(FileNotFoundError):
+                    path.replace(self.path / place / name)
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = f"what was read cannot be put away: {path}: {error.strerror}"

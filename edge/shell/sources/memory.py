@@ -58,6 +58,8 @@ class Memory:
 def _load(path: Path) -> dict[str, Mark]:
     """Read what was saved; what cannot be read was not read, so its files are read again."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Mark])
+        # Opening a pipe would wait for ever.
+        held = path.read_bytes() if path.is_file() else b"{}"
+        return msgspec.json.decode(held, type=dict[str, Mark])
     except (OSError, ValueError, RecursionError):
         return {}

@@ -76,6 +76,7 @@ class Port:
     """
 
     live = True
+    trouble = ""
 
     def __init__(self, stream: str, settings: PortStream, width: int) -> None:
         self._stream, self._settings, self._width = stream, settings, width

@@ -22,6 +22,10 @@ class Reader(Protocol):
 
     live: bool
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong though it measures; empty where nothing."""
+
     def read(self, pause: "Pause") -> Iterator[Measurement | Flaw]:
         """Yield measurements until there will be no more.  Raises UnavailableError or OSError
         where they cannot be had now; it is then called again after a while."""
@@ -67,8 +71,8 @@ class Puller:
 
     @property
     def trouble(self) -> str:
-        """What keeps it from measuring; empty where nothing does."""
-        return self._trouble
+        """What keeps it from measuring, or is wrong beside; empty where nothing."""
+        return self._trouble or self._reader.trouble
 
     @property
     def ended(self) -> bool:

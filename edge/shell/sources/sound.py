@@ -43,6 +43,11 @@ class Recordings:
         self._folder = Folder(stream, files, base, memory)
         self._rate_hz, self._card = settings.rate_hz, card
 
+    @property
+    def trouble(self) -> str:
+        """See `Reader`."""
+        return self._folder.trouble
+
     def read(self, pause: Pause) -> Iterator[Measurement | Flaw]:
         """See `Reader`."""
         for found in self._folder.read(pause):
@@ -73,6 +78,7 @@ class Microphone:
     """Windows of what a microphone hears, by PortAudio; `live`."""
 
     live = True
+    trouble = ""
 
     def __init__(self, stream: str, settings: SoundStream, card: encoder.Card) -> None:
         self._stream, self._settings, self._card = stream, settings, card

@@ -23,6 +23,7 @@ class Stdin:
     """
 
     live = False
+    trouble = ""
 
     def __init__(self, stream: str, settings: StdinStream, descriptor: int | None = None) -> None:
         self._stream, self._settings = stream, settings

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,6 +27,18 @@ def test_logs_are_json_lines_with_level_and_time(capsys: pytest.CaptureFixture[s
     assert (first["event"], first["level"], first["password"]) == ("heard", "warning", MASK)
     assert first["password_file"] == "/run/x"  # noqa: S105
     assert "json.decoder.JSONDecodeError" in second["exception"]
+
+
+def test_what_packages_warn_of_is_a_line_like_any_other():
+    """A reader of the log needs no exception for it (pytest catches warnings in its process)."""
+    code = (
+        "import warnings; from edge.shell.logs import set_up_logs; set_up_logs('info');"
+        "warnings.warn('beware', stacklevel=1); set_up_logs('error'); warnings.warn('unheard')"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = said.stderr.splitlines()
+    assert json.loads(line)["level"] == "warning"
+    assert "beware" in json.loads(line)["event"]
 
 
 def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -49,6 +49,18 @@ def test_a_mistyped_key_is_guessed(tmp_path):
     assert "known keys" in nearest_key("unknown field `zzzzzz`")
 
 
+def test_a_key_of_another_kind_of_stream_is_said_to_be_one(tmp_path):
+    """The stream is named, and what has the key; not the key itself as the nearest one."""
+    text = (
+        '[encoder]\ncard = "x"\n[streams.well]\nsource = "http"\n'
+        '[streams.door]\nsource = "folder"\npath = "in"\nshape = [2]\n'
+    )
+    (tmp_path / "auricle.toml").write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=r"\$\.streams\.door") as caught:
+        read_settings(tmp_path)
+    assert caught.value.hint == 'only source = "http" or "topic" has it'
+
+
 def test_growth_s_keys_reach_the_core(tmp_path):
     """What an adaptor may take is the core's budget; what the worker may take stays with the
     shell."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import pytest
@@ -81,6 +82,40 @@ def test_what_becomes_of_a_file(tmp_path, watch, after, left):
     wait_for(lambda: names_in(tmp_path) == left and sink.measurements)
     source.stop(5)
     assert not source.trouble
+
+
+def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatch):
+    """The others are read as well, and the trouble says what is wrong, until it is mended."""
+    monkeypatch.setattr("edge.shell.sources.pulling.RETRY_S_MIN", 0.02)
+    for number, name in enumerate(("a1", "a2")):
+        write(tmp_path / "in" / name, b"a", number + 1)
+    (tmp_path / "in" / "done").write_bytes(b"in the way")
+    sink = Kept()
+    source = watch(sink, after="move", pattern="a*")
+    wait_for(lambda: len(sink.measurements) >= 2)
+    time.sleep(0.3)
+    assert names(sink) == ["a1", "a2"]
+    assert "cannot be put away" in source.trouble
+    (tmp_path / "in" / "done").unlink()
+    write(tmp_path / "in" / "a3", b"a", 3)
+    wait_for(lambda: not source.trouble)
+    assert names_in(tmp_path) == ["a1", "a2", "done"]
+
+
+def test_what_cannot_be_looked_at_keeps_nothing_else_from_being_read(tmp_path, watch):
+    """A link that leads in circles, or nowhere, a pipe, a folder."""
+    folder = tmp_path / "in"
+    (folder / "circle").symlink_to("circle")
+    (folder / "nowhere").symlink_to("/nowhere")
+    os.mkfifo(folder / "pipe")
+    (folder / "sub").mkdir()
+    write(folder / "a", b"a", 1)
+    sink = Kept()
+    source = watch(sink)
+    wait_for(lambda: sink.measurements)
+    assert names(sink) == ["a"]
+    assert not source.trouble
+    assert not sink.flaws
 
 
 def test_a_restart_reads_nothing_twice(tmp_path, watch):
