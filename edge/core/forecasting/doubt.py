@@ -8,7 +8,7 @@ from .forecaster import Floats, State
 from .history import JOINT_CHANNELS, History
 from .keeping import put, take
 
-_UNITS: Final = np.array(20.0)
+_UNITS: Final = 20.0
 _SPANS: Final = 10.0
 _MEMORY_STEPS: Final = 50
 _KEPT = ("seen",)
@@ -26,22 +26,25 @@ class Doubt:
 
     def __init__(self, channels: int) -> None:
         self.seen = np.full(channels, -_MEMORY_STEPS)
-        self._moves, self._limits = np.empty((2, channels))
-        self._far = np.empty(channels, bool)
+        self._inside = np.empty(channels, bool)
 
-    def take(self, values: Floats, history: History, span: Floats) -> Floats:
+    def take(self, values: Floats, history: History, span: Floats, near: Floats) -> Floats:
         """Return the values [C] that come after the history's newest, NaN where withheld; tell the
-        history of leaps.  span: [2, C], the least and the largest of late."""
-        moves = np.abs(np.subtract(values, history.last, self._moves), self._moves)
-        limits = np.multiply(history.unit, _UNITS, self._limits)
-        if not np.count_nonzero(np.greater(moves, limits, self._far)):
+        history of leaps.  span: [2, C], the least and the largest of late; near: [2, C], bounds of
+        what needs no second look."""
+        inside, count = self._inside, len(values)
+        if (
+            np.count_nonzero(np.less_equal(near[0], values, inside)) == count
+            and np.count_nonzero(np.less_equal(values, near[1], inside)) == count
+        ):
             return values
         return self._weigh(values, history, span)
 
     def _weigh(self, values: Floats, history: History, span: Floats) -> Floats:
         low, high = span
         out, room = np.maximum(values - high, low - values), _SPANS * (high - low)
-        strange = self._far & np.isfinite(values) & (room > 0) & (out > room) & history.settled()
+        far = np.abs(values - history.last) > _UNITS * history.unit
+        strange = far & np.isfinite(values) & (room > 0) & (out > room) & history.settled()
         if not 0 < np.count_nonzero(strange) < JOINT_CHANNELS:
             return values
         alone = strange & (history.steps - self.seen >= _MEMORY_STEPS)

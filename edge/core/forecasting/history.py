@@ -45,7 +45,9 @@ _JOINT_UNITS, _MOVED_UNITS = 6.0, np.array(4.0)
 _DEAD, _LEVEL, _SLOW, _FAST = 1e-3, np.array(0.1), 0.01, 0.1
 _PACES: Final = np.array([[_SLOW], [_SLOW], [_FAST]])
 # Numbers of every step as arrays: numpy takes one without dimensions in half the time of a float.
-_ONE, _TINY, _SAFE, _FADE = np.array(1.0), np.array(1e-300), np.array(1e-9), np.array(-0.1)
+_ONE, _SAFE, _FADE = np.array(1.0), np.array(1e-9), np.array(-0.1)
+# The least that anything is divided by: the largest value over it is still a float.
+_TINY: Final = np.array(1e-190)
 _GAP_SAMPLES_MAX = 3
 _REVIVALS_MAX, _SCALE_MAX = 0.05, 20.0
 _RING_STEPS_MIN = 64
@@ -194,7 +196,7 @@ class History:
 
     def _rescale(self, moved: NDArray[np.bool_]) -> None:
         """Let the past of channels that carry another load now count in proportion to it."""
-        scale = np.where(moved, np.abs(self.last) / np.maximum(self.level, 1e-300), 1.0)
+        scale = np.where(moved, np.abs(self.last) / np.maximum(self.level, _TINY), 1.0)
         scale = np.clip(scale, 1 / _SCALE_MAX, _SCALE_MAX)
         self.level = self.level * scale
         self.unit = self.unit * scale

@@ -62,7 +62,7 @@ class Kernel:
         self._follow(view)
         rows = seen[:count]
         np.subtract(history.lags(self._lags), self.mean, out=rows)
-        rows /= np.sqrt(self.variance) + 1e-9 * history.level + 1e-300
+        rows /= np.sqrt(self.variance) + 1e-9 * history.level + 1e-190
         np.minimum(np.maximum(rows, -_FAR, out=rows), _FAR, out=rows)
         for place, season in enumerate(history.seasons):
             angle = 2 * np.pi * (history.steps % season) / season

@@ -37,6 +37,7 @@ class Mixture:
         self.lowest, self.highest = self.span
         self._history = History(task.channels, task.period, task.horizons[-1])
         self._doubt = Doubt(task.channels)
+        self._near = np.zeros((2, task.channels))
         self._begin()
 
     def _begin(self) -> None:
@@ -57,7 +58,7 @@ class Mixture:
         if values.shape != (self._task.channels,):
             raise ValueError(f"expected {self._task.channels} values, found shape {values.shape}")
         history, view = self._history, self._view
-        history.step(self._doubt.take(values, history, self.span), elapsed_s)
+        history.step(self._doubt.take(values, history, self.span, self._near), elapsed_s)
         if history.seasons != self._season:
             self._begin()
             view = self._view
@@ -72,7 +73,7 @@ class Mixture:
         """Turn movements in units into values, within what the channel is known to do."""
         history, unit = self._history, self._history.safe_unit
         self._follow_range()
-        beyond, spread = self.highest - self.lowest, self._spread
+        beyond, spread, near = self.highest - self.lowest, self._spread, self._near
         beyond *= _BEYOND
         spread[:] = unit
         points = points * spread
@@ -80,9 +81,9 @@ class Mixture:
             points *= ~history.dead
         spread[:] = history.last
         points += spread
-        spread[:] = self.lowest - beyond
+        spread[:] = np.subtract(self.lowest, beyond, near[0])
         np.maximum(points, spread, out=points)
-        spread[:] = self.highest + beyond
+        spread[:] = np.add(self.highest, beyond, near[1])
         np.minimum(points, spread, out=points)
         low, high = self._intervals.step(points, history, self._view.truth)
         if not history.whole:

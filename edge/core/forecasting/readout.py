@@ -60,13 +60,14 @@ class Readout:
         past = self.features.take(truth.then, 0)
         errors = truth.target / self._roots
         errors -= (self.weights[:, None] @ past)[:, 0]
-        errors *= truth.due
-        many = np.add.reduce(truth.due, axis=1, keepdims=True)
+        certain = truth.certain
+        if not certain:
+            errors *= truth.due
         size = np.add.reduce(np.minimum(np.abs(errors), _SPIKE * self.scales), 1, keepdims=True)
-        mean = size / np.maximum(many, 1)
-        self.scales += _SCALE * (mean - self.scales) * (many > 0)
-        bound = _BOUND * self.scales
-        errors = soften(errors, bound)
+        many = errors.shape[1] if certain else np.add.reduce(truth.due, axis=1, keepdims=True)
+        mean = size / (many if certain else np.maximum(many, 1))
+        self.scales += _SCALE * (mean - self.scales) * (1.0 if certain else many > 0)
+        errors = soften(errors, _BOUND * self.scales)
         errors *= self._share
         self.moment += np.matvec(past, errors).T
 

@@ -70,3 +70,12 @@ def test_time_may_do_what_it_likes() -> None:
         history.step(values, elapsed)
         assert np.isfinite(history.inputs).all()
         assert history.broken == (elapsed == 3e8)
+
+
+def test_a_constant_that_falls_to_nothing_gives_no_warning() -> None:
+    """Whatever a level of nothing is divided into, nothing overflows."""
+    history = History(2)
+    with np.errstate(all="raise", under="ignore"):
+        for value in [5e9] * 60 + [0.0, 0.0, -1e99, 3.0]:
+            history.step(np.array([value, 1.0]), 300.0)
+    assert np.isfinite(history.inputs).all()
