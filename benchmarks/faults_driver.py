@@ -25,7 +25,8 @@ BASE = f"auricle/v1/{DEVICE}"
 
 @dataclass
 class Heard:
-    """What the driver has heard.  conflicts: numbers that came with two meanings."""
+    """What the driver has heard.  conflicts: numbers that came with two meanings.  jumps: of the
+    device's clock, as it told them, in seconds."""
 
     by_number: dict[int, dict[str, Any]] = field(default_factory=dict)
     conflicts: int = 0
@@ -34,6 +35,7 @@ class Heard:
     gaps: list[tuple[int, int]] = field(default_factory=list)
     decisions: int = 0
     refused: int = 0
+    jumps: list[float] = field(default_factory=list)
 
     def take(self, told: dict[str, Any]) -> None:
         """Take a message in."""
@@ -49,6 +51,8 @@ class Heard:
         self.decisions += told["schema"].endswith("/decision")
         if told["schema"].endswith("/gap"):
             self.gaps.append((told["first"], told["last"]))
+        if told["schema"].endswith("/clock-jump"):
+            self.jumps.append(told["seconds"])
         if told["schema"].endswith("/response") and not told["done"]:
             self.refused += 1
         elif told["schema"].endswith("/response"):

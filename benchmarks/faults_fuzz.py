@@ -22,6 +22,7 @@ from typing import Any
 import cbor2
 import numpy as np
 
+from benchmarks import faults_others
 from benchmarks.daemon_setting import DEVICE, Broker, begin, daemon_command, make_home, rss_mib
 from edge.shell.telemetry import Arrival, MqttSettings
 from edge.shell.telemetry import Broker as Client
@@ -36,6 +37,7 @@ FACTS = 24
 HTTP_SHARE = 0.1
 COMMAND_SHARE = 0.3
 STRAY_SHARE = 0.05
+OTHERS_SHARE = 0.05
 WARM_SHARE = 0.2
 WAIT_S = 60.0
 READY_S = 60.0
@@ -63,6 +65,7 @@ HEADS = (
     b"POST /observe/h?sequence=-1 HTTP/1.1", b"\x16\x03\x01\x02", b"GET " + b"/" * 70_000, b"",
     b"POST /observe/../h HTTP/1.1", b"DELETE * HTTP/1.1", b"POST http://x/observe/h HTTP/1.1",
 )  # fmt: skip
+TAKEN = frozenset({200, 202})
 LENGTHS = (b"-1", b"0", b"1e3", b"99999999999999", b"\xb2", b"5", b"1, 2", b"4096")
 
 
@@ -95,12 +98,18 @@ class Fuzzer:
         more = "".join(topic.format(name, form) for name, form in STREAMS.items())
         with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(SETTINGS.replace("PORT", str(self.http)) + more)
-        self.sent = {"observe": 0, "command": 0, "http": 0, "stray": 0}
-        self.answered = self.reasonless = self.told = 0
+        self.others = faults_others.Others(self.home, DEVICE, self.chance, self._bent)
+        with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
+            file.write(faults_others.settings(DEVICE))
+        self.sent = {"observe": 0, "command": 0, "http": 0, "stray": 0, "others": 0}
+        self.answered = self.reasonless = self.told = self.births = self.announced = 0
+        self.adopted = False
         name = "fuzzer"
         settings = MqttSettings(host="127.0.0.1", port=self.broker.port)
         self.client = Client(settings, name, self._hear, StatusPresence(name, "1"))
-        self.client.subscribe([f"{BASE}/response", f"{BASE}/rejected", f"{BASE}/decision/+"])
+        kinds = ("response", "rejected", "decision/+", "ack")
+        beside = ("homeassistant/device/#", f"spBv1.0/{faults_others.GROUP}/NBIRTH/{DEVICE}")
+        self.client.subscribe([*(f"{BASE}/{kind}" for kind in kinds), *beside])
         self.client.start()
         self.process = begin(daemon_command(self.home), folder / "log")
 
@@ -116,7 +125,7 @@ class Fuzzer:
                 memory = rss_mib(self.process.pid)
         self._until(lambda: self.answered >= self.sent["command"], WAIT_S)
         self._until(lambda: not self._uncounted(), WAIT_S)
-        result.unexplained = self.reasonless + self._uncounted()
+        result.unexplained = self.reasonless + self._uncounted() + self._unheard()
         result.unexplained += max(self.sent["command"] - self.answered, 0)
         result.growth_mib = rss_mib(self.process.pid) - memory
         result.messages, result.by_door = count, dict(self.sent)
@@ -135,13 +144,18 @@ class Fuzzer:
         elif draw < HTTP_SHARE + COMMAND_SHARE + STRAY_SHARE:
             topic = self.chance.choice(("observe/nobody", "observe/%", "command", "observe/a/b"))
             self._publish("stray", topic, self._json())
+        elif draw < HTTP_SHARE + COMMAND_SHARE + STRAY_SHARE + OTHERS_SHARE:
+            self._publish_at("others", *self.others.message())
         else:
             stream = self.chance.choice((*STREAMS, "n", "s"))
             self._publish("observe", f"observe/{stream}", self._observation(stream))
 
     def _publish(self, door: str, topic: str, body: bytes) -> None:
+        self._publish_at(door, f"{BASE}/{topic}", body)
+
+    def _publish_at(self, door: str, topic: str, body: bytes) -> None:
         self._until(lambda: self.client.room, WAIT_S)
-        if self.client.publish(f"{BASE}/{topic}", body) is not None:
+        if self.client.publish(topic, body) is not None:
             self.sent[door] += 1
         self.client.pump(0.0)
         self.client.acked()
@@ -255,16 +269,22 @@ class Fuzzer:
         self.reasonless += not self._explained(whole)
 
     def _explained(self, whole: bytes) -> bool:
-        """Say whether the door took it, or said why not.  A caller that stops in the middle of a
-        request gets no answer, nor does one that the door had no room for."""
+        """Say whether the door took it, or said why not.  A caller that stops before the end of a
+        request's head gets no answer."""
         try:
             with socket.create_connection(("127.0.0.1", self.http), 5) as line:
                 line.sendall(whole)
                 line.shutdown(socket.SHUT_WR)
-                answer = line.recv(65_536)
+                answer = http.client.HTTPResponse(line)
+                answer.begin()
+                status, body = answer.status, answer.read()
+        except http.client.RemoteDisconnected:
+            return b"\r\n\r\n" not in whole
+        except http.client.HTTPException:
+            return False
         except OSError:
-            return True
-        return not answer or answer.startswith((b"HTTP/1.", b"<!DOCTYPE", b"# HELP", b"{"))
+            return False
+        return status in TAKEN or bool(json.loads(body)["reason"])
 
     def _get(self, page: str) -> int:
         try:
@@ -281,7 +301,13 @@ class Fuzzer:
 
     def _hear(self, arrival: Arrival) -> None:
         self.client.settle(arrival.ticket)
+        self.announced += arrival.topic.startswith("homeassistant/")
+        self.births += arrival.topic.startswith("spBv1.0/")
+        if not arrival.topic.startswith("auricle/"):
+            return
         told = json.loads(arrival.payload)
+        proper = f"revision {faults_others.PROPER_REVISION}"
+        self.adopted = self.adopted or told.get("detail") == proper
         if told["schema"].endswith("/response"):
             self.answered += 1
             self.reasonless += not (told["done"] or told["reason"])
@@ -302,6 +328,21 @@ class Fuzzer:
         known = (one for name, one in heard.items() if name != "n")
         ends = ("decided", "rejected", "dropped")
         return abs(missing) + sum(one["received"] - sum(one[e] for e in ends) for one in known)
+
+    def _unheard(self) -> int:
+        """How many proper messages of others have no effect in the end."""
+        before = self.announced, self.births
+        proper = self.others.proper()
+        for topic, body in proper:
+            self._publish_at("others", topic, body)
+        called = len(proper) > 2
+
+        def unheard() -> int:
+            silent = (not self.adopted) + (self.announced == before[0])
+            return silent + (called and self.births == before[1])
+
+        self._until(lambda: not unheard(), WAIT_S)
+        return unheard()
 
     def _revive(self) -> int:
         """Start the daemon again where it has ended; 1 where it had."""

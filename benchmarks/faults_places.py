@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.daemon_setting import Broker, begin, daemon_command, make_home
@@ -26,12 +26,15 @@ AFTER_S = 8.0
 DISK_MIB = 32
 CUT_BYTES = (200, 60_000)
 EROFS, EIO = 30, 5
+JUMP_S, JUMP_SLACK_S = 30 * 365.25 * 86_400, 30 * 86_400.0
+"""Thirty years, and what leap years and the program's own idea of a year may make of them."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a case.  during, after: decisions heard.  refused, labelled: labels refused
-    meanwhile, and taken afterwards.  ended: the daemon did not survive."""
+    meanwhile, and taken afterwards.  unreported: numbers that neither came nor were told as lost,
+    and jumps of the clock that were not told.  ended: the daemon did not survive."""
 
     name: str
     during: int = 0
@@ -156,11 +159,19 @@ def clock_jumps(folder: Path) -> Outcome:
         "FAKETIME_DONT_FAKE_MONOTONIC": 1,
     }
     words = [f"{key}={value}" for key, value in environment.items()]
-    return trial.run(
+    found = trial.run(
         ["env", *words, *daemon_command(trial.home)],
         lambda _pid: _write(offset, "-30y\n"),
         lambda _pid: _write(offset, "+0\n"),
     )
+    return replace(found, unreported=found.unreported + untold(trial.driver.heard.jumps))
+
+
+def untold(jumps: list[float]) -> int:
+    """How many of the two jumps, thirty years back and forth again, were not told as they are."""
+    back = [one for one in jumps if abs(one + JUMP_S) < JUMP_SLACK_S]
+    forth = [one for one in jumps if abs(one - JUMP_S) < JUMP_SLACK_S]
+    return (not back) + (not forth)
 
 
 def line_cuts(folder: Path, seed: int) -> Outcome:

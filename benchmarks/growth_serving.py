@@ -34,8 +34,8 @@ TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass(slots=True)
 class Round:
-    """One growth as serving saw it.  start_ms, end_ms: how long the process was busy with the job,
-    and with the result up to the first answer after it; worker_cpu_s: what the worker used."""
+    """One growth as serving saw it.  start_ms: how long the process was busy with the job; end_ms:
+    with the result, and how late the next answer was; worker_cpu_s: what the worker used."""
 
     latencies: list[float]
     start_ms: float
@@ -85,8 +85,7 @@ class Camera:
             began = time.monotonic()
             news = [one for one in self.home.tend() if isinstance(one, Growth)]
             if news:
-                self.serve()
-                end_ms = 1e3 * (time.monotonic() - began)
+                end_ms = 1e3 * (time.monotonic() - began) + self.serve()
                 return Round(latencies, start_ms, end_ms, self.worker_cpu_s, news[-1])
 
     def _look_at_worker(self) -> None:

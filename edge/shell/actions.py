@@ -64,10 +64,12 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Digests of the file and of the knowledge derived again, and what is wrong, if anything."""
+    """Digests of the file and of the knowledge derived again, and what is wrong, if anything.
+    beside_digest: of the geometry and the sums of other devices."""
 
     facts: int
     facts_digest: str
+    beside_digest: str
     knowledge_digest: str
     stamped: dict[str, str]
     complaints: tuple[str, ...] = field(default=())
@@ -231,8 +233,9 @@ def verify(home: Home) -> Verified:
     backwards.add(reversed(everything))
     if backwards.digest(card) != digest:
         complaints.append("forgetting and relearning every fact gives other knowledge")
-    stamped = store.stamped()
-    if stamped.get("facts") == facts and stamped.get("knowledge") != digest:
+    stamped, beside = store.stamped(), store.beside()
+    same = (stamped.get("facts"), stamped.get("beside")) == (facts, beside)
+    if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave other knowledge when it was last stamped")
     if any(store.buried(fact.id) for fact in everything):
         complaints.append("facts that were forgotten are in the ledger")
@@ -244,7 +247,7 @@ def verify(home: Home) -> Verified:
             "an erasure was cut short: forgotten facts are out of the ledger, but not yet"
             " overwritten in the file; the next command that writes does it"
         )
-    return Verified(len(everything), facts, digest, stamped, tuple(complaints))
+    return Verified(len(everything), facts, beside, digest, stamped, tuple(complaints))
 
 
 @dataclass(frozen=True, slots=True)

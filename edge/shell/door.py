@@ -13,7 +13,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedReader, RawIOBase
-from socket import AF_INET6, SHUT_RDWR, socket
+from socket import AF_INET6, SHUT_RDWR, SHUT_WR, socket
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -34,6 +34,7 @@ PATIENCE_S: Final = 1.0
 """Seconds after which a caller makes room for another, where there is none."""
 
 BACKLOG: Final = 128
+BLOCK_BYTES: Final = 1 << 16
 BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
     b"Content-Type: application/json\r\n\r\n"
@@ -160,6 +161,7 @@ class _Reading(RawIOBase):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    raw_requestline: bytes
     timeout = REQUEST_S
     protocol_version = "HTTP/1.1"
     server_version = "auricle"
@@ -168,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Read under a limit of time."""
         super().setup()
+        self._refused = False
         self.rfile.close()
         self._reading = _Reading(self.connection)
         self.rfile = BufferedReader(self._reading)
@@ -178,6 +181,31 @@ class _Handler(BaseHTTPRequestHandler):
         self._reading.until = now + REQUEST_S
         self.server.heard[self.connection] = now
         super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        """Read the request's head.  A line without anything is refused, too, where the base is
+        silent, and so is HTTP/0.9, whose answers have no status."""
+        if not self.raw_requestline.strip():
+            self.requestline = self.command = ""
+            self.send_error(400, "there is no request line")
+            return False
+        if not super().parse_request():
+            return False
+        if self.request_version == "HTTP/0.9":
+            self.send_error(505, "the request line names no version", "send HTTP/1.1")
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Close.  What a refused caller still sends is read for a moment: the system would answer
+        it by a reset, in which the reason is lost."""
+        with suppress(OSError):
+            if self._refused:
+                self.connection.shutdown(SHUT_WR)
+                self._reading.until = time.monotonic() + PATIENCE_S
+                while self.rfile.read1(BLOCK_BYTES) and time.monotonic() < self._reading.until:
+                    continue
+        super().finish()
 
     def do_HEAD(self) -> None:
         """As GET, without the body."""
@@ -280,6 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._refuse(code, message or HTTPStatus(code).phrase, explain or "see docs/daemon.md")
 
     def _refuse(self, code: int, reason: str, hint: str) -> None:
+        self._refused = self.close_connection
         self._tell(code, {"taken": False, "reason": reason, "hint": hint})
 
     def _tell(self, code: int, content: dict[str, Any]) -> None:

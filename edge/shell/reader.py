@@ -194,8 +194,18 @@ class Reader:
             rows = self._rows("SELECT hash FROM tombstones WHERE key = ?", (number,))
             yield key, [row[0] for row in rows]
 
+    def beside(self) -> str:
+        """Hex digest of what the knowledge stands on beside the facts: the frozen geometry, and the
+        sums of other devices."""
+        rows = self._rows(
+            "SELECT device, card, geometry, seed, revision, hex(sha256) FROM contributions"
+            " ORDER BY device"
+        )
+        frozen = (self._meta("geometry_sha256") or b"").hex()
+        return hashlib.sha256(msgspec.json.encode([frozen, rows])).hexdigest()
+
     def stamped(self) -> dict[str, str]:
-        """Return the last stamp, `facts` and `knowledge` digests, or nothing."""
+        """Return the last stamp: the digests `facts`, `beside` and `knowledge`; or nothing."""
         body = self._meta("stamp")
         return msgspec.json.decode(body, type=dict[str, str]) if body else {}
 

@@ -183,8 +183,9 @@ class Store(Reader):
             growth_tables.keep_raws(db, raws)
 
     def stamp(self, digest: str) -> None:
-        """Write down the digest of the knowledge that the facts now held lead to."""
-        body = msgspec.json.encode({"facts": self.digest(), "knowledge": digest})
+        """Write down the digest of the knowledge that what is held now leads to."""
+        held = {"facts": self.digest(), "beside": self.beside()}
+        body = msgspec.json.encode(held | {"knowledge": digest})
         with self._transaction("stamping the digest") as db:
             _put(db, "stamp", body)
 

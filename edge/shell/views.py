@@ -188,6 +188,8 @@ def show_verified(result: Verified) -> None:
         stamp = "none yet"
     elif result.stamped.get("facts") != result.facts_digest:
         stamp = "of other facts: they changed since, without a clean end"
+    elif result.stamped.get("beside") != result.beside_digest:
+        stamp = "of another geometry, or other sums of other devices: they changed since"
     else:
         agrees = result.stamped.get("knowledge") == result.knowledge_digest
         stamp = "agrees" if agrees else "DISAGREES"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.faults_driver import Heard
 from benchmarks.faults_fuzz import Fuzzer
+from benchmarks.faults_places import untold
 from tests.brokers import needs_mosquitto
 
 
@@ -23,6 +24,17 @@ def test_missing_numbers_and_two_meanings_are_counted():
     heard.take(_told(8, "gap", first=4, last=5))
     heard.take(_told(3, x=2))
     assert (heard.unreported(), heard.conflicts) == (2, 1)
+
+
+def test_jumps_of_the_clock_have_to_be_told():
+    """Both, there and back, by their size."""
+    heard = Heard()
+    heard.take(_told(1, "clock-jump", seconds=-946_080_000.0))
+    assert untold(heard.jumps) == 1
+    heard.take(_told(2, "clock-jump", seconds=5.0))
+    assert untold(heard.jumps) == 1
+    heard.take(_told(3, "clock-jump", seconds=946_080_003.2))
+    assert untold(heard.jumps) == 0
 
 
 @needs_mosquitto

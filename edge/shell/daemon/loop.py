@@ -44,6 +44,8 @@ FLAWS_A_SECOND: Final = 10
 """Rejections of what could not be read that are told; all are counted."""
 
 NAMES_MAX: Final = 1_024
+TOPIC_CHARS: Final = 200
+HINT_CHARS: Final = 500
 
 
 class Line(Mouth, Protocol):
@@ -174,7 +176,7 @@ class Loop:
         elif address.purpose in {"command", "contribution"} and self.desk is not None:
             self._take_order(self.desk, arrival, address)
         else:
-            self.strays += 1
+            self._turn_away(arrival)
             self.line.settle(arrival.ticket)
 
     def open_homes(self) -> None:
@@ -210,6 +212,19 @@ class Loop:
         else:
             self.intake.offer(found)
         self.line.settle(arrival.ticket)
+
+    def _turn_away(self, arrival: Arrival) -> None:
+        """Say that nothing here takes what came, a few times a second."""
+        self.strays += 1
+        if self._flaws_left <= 0:
+            return
+        self._flaws_left -= 1
+        taking = [one for one in self.intake.streams.values()
+                  if isinstance(one.settings, TopicStream)]  # fmt: skip
+        known = ", ".join(stream.name for stream in taking) or "none"
+        reason = "nothing here takes what comes at this topic"
+        hint = f"streams that measurements may be sent to: {known}"
+        self.teller.tell(Rejected(arrival.topic[:TOPIC_CHARS], reason, hint[:HINT_CHARS]))
 
     def _take_order(self, desk: Desk, arrival: Arrival, address: Address) -> None:
         order = desk.receive(arrival, address)
@@ -301,6 +316,7 @@ class Loop:
             self.tell(slot.tend())
         for stream in self.intake.streams.values():
             stream.sample()
+        self._flaws_left = FLAWS_A_SECOND
         self._tell_flaws()
         self._forget()
         self.teller.tell_losses()

@@ -164,7 +164,11 @@ def test_verifying_finds_all_well(home, table):
     learn(home, table)
     result = actions.verify(home)
     assert result.complaints == ()
-    assert result.stamped == {"facts": result.facts_digest, "knowledge": result.knowledge_digest}
+    assert result.stamped == {
+        "facts": result.facts_digest,
+        "beside": result.beside_digest,
+        "knowledge": result.knowledge_digest,
+    }
 
 
 def test_verifying_finds_what_is_wrong(home, table, monkeypatch):

@@ -41,7 +41,7 @@ def decision(**changes: object) -> Decision:
 
 def test_digests_never_wrap(screen):
     """A digest stays whole on its line, however narrow the terminal."""
-    views.show_verified(Verified(3, DIGEST, DIGEST, {"facts": DIGEST, "knowledge": DIGEST}))
+    views.show_verified(Verified(3, DIGEST, DIGEST, DIGEST, {"facts": DIGEST, "knowledge": DIGEST}))
     receipt = Receipt("r", 5, Selector(), 1, ("hall/cat",), DIGEST, DIGEST, (), 0, ("backups",))
     views.show_receipt(receipt)
     assert screen.getvalue().count(DIGEST + "\n") == 4
@@ -123,14 +123,15 @@ def test_what_was_learned_is_shown(capsys):
     ("stamped", "words"),
     [
         ({}, "none yet"),
-        ({"facts": "other", "knowledge": DIGEST}, "changed since"),
-        ({"facts": DIGEST, "knowledge": DIGEST}, "agrees"),
-        ({"facts": DIGEST, "knowledge": "other"}, "DISAGREES"),
+        ({"facts": "other", "beside": DIGEST, "knowledge": DIGEST}, "without a clean end"),
+        ({"facts": DIGEST, "beside": "other", "knowledge": "other"}, "of another geometry"),
+        ({"facts": DIGEST, "beside": DIGEST, "knowledge": DIGEST}, "agrees"),
+        ({"facts": DIGEST, "beside": DIGEST, "knowledge": "other"}, "DISAGREES"),
     ],
 )
 def test_the_last_stamp_is_judged(capsys, stamped, words):
     """Each relation of the stamp to what is there now is said in words."""
-    views.show_verified(Verified(1, DIGEST, DIGEST, stamped, ("page 3 is bad",)))
+    views.show_verified(Verified(1, DIGEST, DIGEST, DIGEST, stamped, ("page 3 is bad",)))
     shown = capsys.readouterr().out
     assert words in shown
     assert "WRONG: page 3 is bad" in shown

@@ -26,6 +26,7 @@ from edge.core import (
     Survey,
 )
 from edge.core.adaptors import shapes
+from edge.shell.actions import verify
 from edge.shell.bundles.carrying import export_bundle, import_bundle
 from edge.shell.bundles.health import Health, Tried
 from edge.shell.bundles.parcel import HEAD, BundleHead, read_bundle
@@ -144,6 +145,18 @@ def test_reverting_puts_back_what_was(pair: Pair):
     assert pair.state()[0] != held[0]
     pair.user.end_trial("no")
     assert pair.state() == held
+
+
+def test_what_a_bundle_changes_is_no_damage(pair: Pair):
+    """`auricle verify` compares with the last stamp only where it was of the same geometry and
+    sums: before, while a bundle is on trial, when it was confirmed, and when it was taken back."""
+    pair.user.stamp()
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    assert verify(pair.user).complaints == ()
+    pair.user.end_trial("for the test")
+    assert verify(pair.user).complaints == ()
+    assert verify(pair.user).stamped["knowledge"] == verify(pair.user).knowledge_digest
 
 
 @pytest.mark.parametrize("step", ["begin", "confirm", "revert"])

@@ -17,9 +17,11 @@ import pytest
 from edge.core import ConfigError, ForgetRequest, Selector, StateError
 from edge.shell.daemon import health
 from edge.shell.daemon.daemon import Daemon
+from edge.shell.daemon.loop import FLAWS_A_SECOND
 from edge.shell.daemon.notify import Notifier
 from edge.shell.outbox import Outbox, OutboxSettings
 from edge.shell.sources import Flaw, Given, Measurement
+from edge.shell.telemetry import Arrival
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import Process, Served, daemon_home, served
 from tests.worlds import WIDTH, vector
@@ -77,6 +79,20 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
             seen += here.kinds("decision")
     assert [one["observation_id"] for one in seen] == ["door:1-1", "door:2-1"]
     assert seen[0]["sequence"] < seen[1]["sequence"]
+
+
+def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
+    """A topic with a typing error is named with the streams there are, a few times a second."""
+    with served(daemon_home(tmp_path, HTTP)) as here:
+        for name in ("observe/dooor", "command", "observe/door") * 20:
+            topic = f"auricle/v1/gw1/{name}"
+            here.daemon.loop.arrive(Arrival(topic, b"{}", False, "", b"", None, (), 0))
+        here.until(lambda: here.kinds("rejected"))
+        told = here.kinds("rejected")
+        assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
+        assert "none" in told[0]["hint"]
+        assert len(told) == FLAWS_A_SECOND
+        assert here.daemon.loop.strays == 60
 
 
 def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):

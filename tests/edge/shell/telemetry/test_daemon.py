@@ -124,3 +124,42 @@ def test_a_series_is_announced_once_its_channels_are_known(watched: tuple[Seat, 
     born = read_payload(heard(watcher, "DBIRTH/gw1/power")[-1]).metrics
     data = read_payload(heard(watcher, "DDATA/gw1/power")[-1]).metrics
     assert born["forecast/volt"]["alias"] in data
+
+
+def test_a_reload_announces_the_streams_of_now(watched: tuple[Seat, Daemon]) -> None:
+    """In Home Assistant and Sparkplug, too: a new stream comes, one that was taken out goes, one
+    whose kind changed is announced as what it is now; broken settings announce nothing."""
+    watcher, daemon = watched
+    watcher.until(lambda: heard(watcher, "auricle_gw1/config") and heard(watcher, "NBIRTH/gw1"))
+    path = daemon.folder / "auricle.toml"
+    text = path.read_text("utf-8")
+    path.write_text(f"{text}\n[streams.late]\nsource = 7\n", "utf-8")
+    daemon.ask_reload()
+    watcher.until(lambda: "auricle.toml" in daemon.troubles.get("settings", ""))
+    changed = text.replace("[streams.power]", "[streams.late]")
+    path.write_text(changed, "utf-8")
+    daemon.ask_reload()
+    watcher.until(lambda: heard(watcher, "DBIRTH/gw1/late") and heard(watcher, "DDEATH/gw1/power"))
+    watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) == 2)
+    assert streams_of(watcher) == {"press", "late"}
+    watcher.say("auricle/v1/gw1/observe/late", b'{"values": {"volt": 230}}')
+    watcher.until(lambda: heard(watcher, "forecast/late"))
+    births = len(heard(watcher, "DBIRTH/gw1/late"))
+    path.write_text(changed.replace('kind = "series"', 'kind = "sample"'), "utf-8")
+    daemon.ask_reload()
+    watcher.until(lambda: len(heard(watcher, "DBIRTH/gw1/late")) > births)
+    assert "score" in read_payload(heard(watcher, "DBIRTH/gw1/late")[-1]).metrics
+    watcher.until(lambda: "decision/late" in topics_of(watcher))
+
+
+def topics_of(watcher: Seat) -> str:
+    """What the newest announcement to Home Assistant says that entities listen to."""
+    entities = json.loads(heard(watcher, "auricle_gw1/config")[-1])["cmps"].values()
+    return " ".join(one.get("state_topic", "") for one in entities)
+
+
+def streams_of(watcher: Seat) -> set[str]:
+    """The streams that the newest announcement names."""
+    kinds = ("decision/", "forecast/", "change/", "alarm/")
+    topics = [one for one in topics_of(watcher).split() if any(kind in one for kind in kinds)]
+    return {topic.rpartition("/")[2] for topic in topics}
