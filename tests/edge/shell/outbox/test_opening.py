@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.core import StateCorruptError
-from edge.shell.outbox import Entry, Outbox, OutboxSettings, open_outbox, opening
+from edge.core import StateCorruptError, StateError
+from edge.shell.outbox import Entry, Outbox, OutboxSettings, keeper, open_outbox, opening
+from edge.shell.outbox.storage import Storage
 
 SETTINGS = OutboxSettings()
 
@@ -155,3 +156,27 @@ def test_the_last_sure_moment_outlives_runs_without_a_clock(tmp_path: Path, monk
         now + 2 * 10**9,
     ]
     assert sure(0) == now + 10**12
+
+
+def test_a_disk_that_was_full_at_the_start_ends_nothing(tmp_path: Path, monkeypatch):
+    """Even where the file is then found damaged: what is told goes on in memory, and the reason is
+    said; when it is mended, it is written."""
+    path, now = tmp_path / "outbox.db", [0]
+    real = Storage
+
+    def full(path: Path) -> Storage:
+        raise StateError(f"opening {path}: database or disk is full", "make room")
+
+    monkeypatch.setattr(keeper, "Storage", full)
+    with Outbox(path, OutboxSettings(), lambda: now[0]) as box:
+        monkeypatch.setattr(keeper, "Storage", real)
+        for content, reason in ((b"", "without a byte"), (b"junk" * 99, "not a")):
+            path.write_bytes(content)
+            now[0] += 60 * 10**9
+            box.tend(online=True)
+            assert reason in box.failing
+        path.unlink()
+        now[0] += 60 * 10**9
+        box.tend(online=True)
+        assert not box.failing
+        assert box.take() == 1
