@@ -1,5 +1,6 @@
 """What `auricle doctor` finds: whether this machine is fit for a daemon that runs for years."""
 
+import errno
 import os
 import platform
 import shutil
@@ -120,7 +121,9 @@ def _fsync(folder: Path) -> Finding:
                 os.fsync(file.fileno())
                 taken.append(1e3 * (time.perf_counter() - begun))
     except OSError as error:
-        hint = "a daemon has to write here: correct the permissions, or the mount"
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        hint = "make room" if full else "correct the permissions, or the mount"
+        hint = f"a daemon has to write here: {hint}"
         return Finding("fsync", "error", f"{folder}: {error.strerror}", hint)
     finally:
         path.unlink(missing_ok=True)

@@ -106,6 +106,7 @@ def open_database(path: Path, *, writable: bool, layout: Layout = schema) -> sql
     ours; neither is touched.
     """
     _check_header(path)
+    fresh = writable and not os.path.lexists(path)
     db = _connect(path, "mode=rwc") if writable else _connect(path, "mode=ro")
     try:
         if not writable:
@@ -115,8 +116,18 @@ def open_database(path: Path, *, writable: bool, layout: Layout = schema) -> sql
             _prepare(path, db, layout)
     except BaseException:
         db.close()
+        if fresh:
+            _unmake(path)
         raise
     return db
+
+
+def _unmake(path: Path) -> None:
+    """Remove a file that SQLite made and had no room to write a byte of: the next try would take
+    it for a damaged one."""
+    with suppress(OSError):
+        if not path.stat().st_size:
+            path.unlink()
 
 
 def copy_updated(path: Path, target: Path) -> Path:

@@ -41,7 +41,7 @@ class Keeper:
 
     def write(self, change: Change, *, durable: bool) -> bool:
         """Write a change as a whole; False where the disk fails."""
-        if self._storage is None and not self._open():
+        if self._storage is None and not self._open_again():
             return False
         return not isinstance(
             self._tried(lambda storage: storage.commit(change, durable=durable)), _Failed
@@ -73,6 +73,15 @@ class Keeper:
             return _Failed()
         self.failing, self._retry_s = "", RETRY_S[0]
         return found
+
+    def _open_again(self) -> bool:
+        """Open where an earlier try failed.  A file that is found damaged then is no end of what
+        goes on in memory: the next start sets it aside."""
+        try:
+            return self._open()
+        except StateError as error:
+            self._fail(error)
+            return False
 
     def _open(self) -> bool:
         try:

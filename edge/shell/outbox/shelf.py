@@ -47,7 +47,7 @@ class Shelf:
         first: int = 1,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.run = self.sure_ns = 0
+        self.run = self.sure_ns = self._known_ns = self._known_at_ns = 0
         self._settings, self._clock_ns, self._first = settings, clock_ns, first
         self._tell_due, self._tell_dropped = due, dropped
         self._next = self._reserved = 0
@@ -259,9 +259,17 @@ class Shelf:
             "boot": now.boot,
             "boot_ns": str(now.boot_ns),
             "wall_ns": str(now.wall_ns),
+            "sure_ns": str(self._surely(now.wall_ns)),
             "age_ns": str(now.age_ns),
             "unscrubbed": str(int(self._unscrubbed)),
         }
+
+    def _surely(self, wall_ns: int) -> int:
+        """Return the latest moment that it is now at least: what the wall clock says where it can
+        be right, else what it last said then, and what has passed since; 0 where it never did."""
+        if wall_ns >= PLAUSIBLE_NS:
+            self._known_ns, self._known_at_ns = wall_ns, self._clock_ns()
+        return self._known_ns and self._known_ns + self._clock_ns() - self._known_at_ns
 
     def _load(self, storage: Storage) -> None:
         """Take up what an earlier run left; what it had not written is lost, and told.  Raises
@@ -281,8 +289,11 @@ class Shelf:
             self.losses.put(Loss(first, last, last - first + 1, "crash"))
         self._unscrubbed = marks.get("unscrubbed") == "1"
         off_ns_max = int(self._settings.age_s_max * S) // OFF_SHARE
-        if before is not None and before.wall_ns >= PLAUSIBLE_NS:
-            self.sure_ns = before.wall_ns
+        self.sure_ns = int(marks.get("sure_ns", 0))
+        if not 0 <= self.sure_ns <= AGE_NS_MAX:
+            raise ValueError(f"its last sure moment is {self.sure_ns}")
+        if not self._known_ns:
+            self._known_ns, self._known_at_ns = self.sure_ns, self._clock_ns()
         age_ns = resumed_age_ns(before, read_mark(), off_ns_max)
         self._age_zero_ns = self._clock_ns() - age_ns
         self._next = max(self._next, reserved)

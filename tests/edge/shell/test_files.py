@@ -266,6 +266,23 @@ def test_a_file_that_may_not_be_written_is_not_opened_for_writing(path, monkeypa
     assert "permissions" in caught.value.hint
 
 
+def test_a_file_that_could_not_be_made_is_not_left_empty(tmp_path):
+    """On a full disk SQLite leaves a file without a byte, which passes for a damaged one."""
+
+    class Full:
+        APPLICATION_ID = 1
+
+        def version(self) -> int:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        def migrate(self, db: sqlite3.Connection, found: int) -> None:
+            """Not reached."""
+
+    with pytest.raises(sqlite3.OperationalError):
+        open_database(tmp_path / "new.db", writable=True, layout=Full())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_crashed_writer_loses_nothing_committed(path, tmp_path):
     """The file and its log, copied while a writer has them open, hold all that was committed."""
     with Store.open(path) as store:

@@ -69,6 +69,16 @@ def test_the_pool_is_never_much_worse_than_its_best_expert(kind: str) -> None:
     assert (marks["pool"] <= 1.1 * best).all()
 
 
+def test_noise_with_bursts_is_forecast_by_its_median() -> None:
+    """Where nothing can be known but a level and rare bursts, the pool errs as the median does."""
+    rng = np.random.default_rng(4)
+    rows = 5 + rng.normal(size=(1500, 1)) * 0.2
+    rows[rng.random(1500) < 0.06] += rng.exponential(8, size=1)
+    pool = np.nanmean(errors(FORECASTERS["pool"](Task(1)), rows)[:, 500:], axis=(1, 2))
+    best = np.abs(rows[500:] - np.median(rows)).mean()
+    assert (pool < 1.1 * best).all()
+
+
 def test_mixing_follows_a_new_best() -> None:
     """Where experts change places, the mixture has changed over a hundred steps later."""
     truth = Truth(1, (1,))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.core import StateCorruptError
-from edge.shell.outbox import Entry, OutboxSettings, open_outbox, opening
+from edge.core import StateCorruptError, StateError
+from edge.shell.outbox import Entry, Outbox, OutboxSettings, keeper, open_outbox, opening
+from edge.shell.outbox.storage import Storage
 
 SETTINGS = OutboxSettings()
 
@@ -133,3 +134,49 @@ def test_a_damaged_entry_is_told_as_lost_and_holds_nobody_up(tmp_path: Path, dam
         time.sleep(0.05)
         assert [entry.sequence for entry in box.due(10)] == [1, 3]
         assert [(loss.first, loss.reason) for loss in box.losses] == [(2, "damaged")]
+
+
+def test_the_last_sure_moment_outlives_runs_without_a_clock(tmp_path: Path, monkeypatch):
+    """A device that boots twice in 1970 must not fall back behind what it knew: commands that had
+    expired would be taken.  What passes meanwhile is added, and a clock that is right counts."""
+    passed, now = [0], 1_800_000_000 * 10**9
+    path = tmp_path / "outbox.db"
+
+    def sure(wall_ns: int) -> int:
+        monkeypatch.setattr(time, "time_ns", lambda: wall_ns)
+        with Outbox(path, OutboxSettings(), lambda: passed[0]) as box:
+            passed[0] += 10**9
+            return box.sure_ns
+
+    assert sure(5) == 0
+    assert [sure(wall) for wall in (now, 5, 7, now + 10**12)] == [
+        0,
+        now,
+        now + 10**9,
+        now + 2 * 10**9,
+    ]
+    assert sure(0) == now + 10**12
+
+
+def test_a_disk_that_was_full_at_the_start_ends_nothing(tmp_path: Path, monkeypatch):
+    """Even where the file is then found damaged: what is told goes on in memory, and the reason is
+    said; when it is mended, it is written."""
+    path, now = tmp_path / "outbox.db", [0]
+    real = Storage
+
+    def full(path: Path) -> Storage:
+        raise StateError(f"opening {path}: database or disk is full", "make room")
+
+    monkeypatch.setattr(keeper, "Storage", full)
+    with Outbox(path, OutboxSettings(), lambda: now[0]) as box:
+        monkeypatch.setattr(keeper, "Storage", real)
+        for content, reason in ((b"", "without a byte"), (b"junk" * 99, "not a")):
+            path.write_bytes(content)
+            now[0] += 60 * 10**9
+            box.tend(online=True)
+            assert reason in box.failing
+        path.unlink()
+        now[0] += 60 * 10**9
+        box.tend(online=True)
+        assert not box.failing
+        assert box.take() == 1
