@@ -6,6 +6,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -69,6 +70,7 @@ class Desk:
         self._reading = Reading(settings, device)
         self._allowance = Allowance(settings.per_minute, clock)
         self._topics, self._floor, self._member = topics, floor, member
+        self._failed: dict[str, str] = {}
 
     def receive(self, arrival: Arrival, address: Address) -> "Order | Gift | None":
         """Read a command or sums that a broker brought; what is wrong with a command is answered as
@@ -134,12 +136,28 @@ class Desk:
         return label.observation_id if isinstance(label, LabelCommand) else ""
 
     def tend(self) -> None:
-        """Do what is due; call it about once a second."""
+        """Do what is due; call it about once a second.  What a disk does not let happen is tried
+        again the next time."""
         if self._member is not None:
-            self._member.tend()
-        for slot in self._floor.homes.values():
-            for tried in slot.home.look_after_trial() if slot.home is not None else ():
-                self._floor.tell(tried)
+            self._attempt("fleet", self._member.tend)
+        for name in self._floor.homes:
+            self._attempt(f"trial {name}".strip(), partial(self._look_after_trial, name))
+
+    def _look_after_trial(self, name: str) -> None:
+        home = self._floor.homes[name].home
+        for tried in home.look_after_trial() if home is not None else ():
+            self._floor.tell(tried)
+
+    def _attempt(self, doing: str, act: Callable[[], None]) -> None:
+        """Do something that a failing disk may keep from happening; each reason is logged once."""
+        try:
+            act()
+        except EdgeError as error:
+            if self._failed.get(doing) != error.message:
+                log.warning("not_tended", doing=doing, reason=error.message, hint=error.hint)
+            self._failed[doing] = error.message
+        else:
+            self._failed.pop(doing, None)
 
     def refuse(self, order: "Order | Gift", reason: str) -> None:
         """Answer an order that cannot be carried out now."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
+from ...core import EdgeError
 from ..home import Home
 from ..outbox import Outbox
 from ..status import AdaptorStatus, BrokerStatus, DaemonStatus, HomeStatus, OutboxStatus
@@ -37,6 +38,7 @@ class Checkup:
         self._seen: tuple[float, float] = (time.monotonic(), time.process_time())
         self._cpu_percent = 0.0
         self._homes: tuple[HomeStatus, ...] = ()
+        self._unread: dict[str, str] = {}
         self._counted_s = -COUNT_AGAIN_S
 
     def status(
@@ -46,9 +48,9 @@ class Checkup:
         now = time.monotonic()
         if now - self._counted_s >= COUNT_AGAIN_S:
             self._counted_s = now
-            self._homes = tuple(map(home_status, loop.homes.values()))
+            self._homes = tuple(map(self._look_at, loop.homes.values()))
         outbox = outbox_status(loop.teller.outbox)
-        troubles = tuple(_troubles(loop, broker, outbox, more))
+        troubles = tuple(_troubles(loop, self._unread, broker, outbox, more))
         return DaemonStatus(
             device=self._device,
             version=self._version,
@@ -66,6 +68,15 @@ class Checkup:
             broker=broker,
             trouble=troubles,
         )
+
+    def _look_at(self, slot: HomeSlot) -> HomeStatus:
+        """Return a snapshot of a home; of one whose file cannot be read, why not."""
+        self._unread.pop(slot.name, None)
+        try:
+            return home_status(slot)
+        except EdgeError as error:
+            self._unread[slot.name] = error.message
+            return HomeStatus(slot.name, "", 0, 0, 0, trouble=error.message)
 
     def _state(self, loop: Loop, troubles: tuple[str, ...]) -> State:
         if self.stopping:
@@ -128,11 +139,16 @@ def outbox_status(outbox: Outbox) -> OutboxStatus:
 
 
 def _troubles(
-    loop: Loop, broker: BrokerStatus | None, outbox: OutboxStatus, more: Iterable[str]
+    loop: Loop,
+    unread: Mapping[str, str],
+    broker: BrokerStatus | None,
+    outbox: OutboxStatus,
+    more: Iterable[str],
 ) -> Iterable[str]:
     for slot in loop.homes.values():
-        if slot.trouble:
-            yield f"home {slot.name}: {slot.trouble}" if slot.name else slot.trouble
+        trouble = slot.trouble or unread.get(slot.name)
+        if trouble:
+            yield f"home {slot.name}: {trouble}" if slot.name else trouble
     for stream in loop.intake.streams.values():
         if stream.trouble:
             yield f"stream {stream.name}: {stream.trouble}"

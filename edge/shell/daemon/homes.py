@@ -64,7 +64,7 @@ class HomeSlot:
             )
             self.home.actuate = self._actuate
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, the others serve
-            self._fail(error)
+            self.fail(error)
             return False
         log.info("home_opened", home=self.name, folder=str(self.folder))
         self.trouble, self._retry_s, self._failures = "", RETRY_S[0], 0
@@ -86,7 +86,7 @@ class HomeSlot:
             self._stumble(event, error)
             raise
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
             raise StateError(f"handling an event: {error}", "it is opened again") from error
         self._failures = 0
         self.trouble = home.trouble
@@ -174,9 +174,10 @@ class HomeSlot:
         self.trouble = error.message
         self._failures += isinstance(event, Observation) or event is None
         if self._failures >= FAILURES_MAX:
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Close the home, for what it holds cannot be used; it is opened again after a while."""
         if isinstance(error, ERRORS):
             self.trouble, say = error.message, log.error
         else:

@@ -183,7 +183,10 @@ class Loop:
         """Open the homes that are not open, where it is time to try."""
         for slot in self.homes.values():
             if slot.open():
-                self._forget_buried(slot)
+                try:
+                    self._forget_buried(slot)
+                except EdgeError as error:
+                    slot.fail(error)
         self._forget()
 
     def erased(self, ids: tuple[str, ...]) -> None:
