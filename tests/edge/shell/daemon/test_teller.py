@@ -49,6 +49,22 @@ def teller(tmp_path: Path) -> Iterator[Teller]:
         yield Teller(outbox, Wording("gw1"), Mouth(), Clock())
 
 
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The only moment there is, in seconds; time passes where somebody adds to it."""
+    moment = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
+    return moment
+
+
+@pytest.fixture
+def timed(tmp_path: Path, now: list[float]) -> Iterator[Teller]:
+    """A teller over a real outbox, both by that time."""
+    path, settings = tmp_path / "outbox.db", OutboxSettings()
+    with Outbox(path, settings, clock_ns=lambda: int(now[0] * 1e9)) as outbox:
+        yield Teller(outbox, Wording("gw1"), Mouth(), Clock())
+
+
 def test_decisions_go_at_once_and_acknowledgements_when_durable(teller: Any, monkeypatch):
     """A commit that fails holds acknowledgements back; what was to happen after them happens, for
     the line must not stand still."""
@@ -122,50 +138,46 @@ def test_a_printer_writes_lines_until_its_reader_goes():
     printer.close()
 
 
-def test_a_quota_is_waited_for_and_nothing_is_lost(teller: Any, monkeypatch):
+def test_a_quota_is_waited_for_and_nothing_is_lost(timed: Any, now: list[float]):
     """What the broker may take later is sent later, after pauses that grow while it says no, and
     begin anew once it has said yes."""
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    teller.tell(Ack("s:1", 1))
+    timed.tell(Ack("s:1", 1))
     pauses = []
     for answer in (room.QUOTA, room.QUOTA, room.QUOTA, 0):
-        teller.flush()
-        said, begun = len(teller.mouth.said), now[0]
-        teller.mouth.answers = [Sent(said, answer)]
-        teller.hear()
-        while answer and len(teller.mouth.said) == said:
+        timed.flush()
+        said, begun = len(timed.mouth.said), now[0]
+        timed.mouth.answers = [Sent(said, answer)]
+        timed.hear()
+        while answer and len(timed.mouth.said) == said:
             now[0] += 0.5
-            teller.flush()
+            timed.flush()
         pauses.append(now[0] - begun)
     assert pauses == [1.0, 2.0, 4.0, 0.0]
-    assert [one["sequence"] for _, one, _ in teller.mouth.said] == [1] * 4
-    assert not teller.outbox.losses
-    assert not teller.outbox.entries
-    teller.tell(DECISION)
-    teller.flush()
-    teller.mouth.answers = [Sent(5, room.QUOTA)]
-    teller.hear()
+    assert [one["sequence"] for _, one, _ in timed.mouth.said] == [1] * 4
+    assert not timed.outbox.losses
+    assert not timed.outbox.entries
+    timed.tell(DECISION)
+    timed.flush()
+    timed.mouth.answers = [Sent(5, room.QUOTA)]
+    timed.hear()
     now[0] += 1.0
-    teller.flush()
-    assert len(teller.mouth.said) == 6
+    timed.flush()
+    assert len(timed.mouth.said) == 6
 
 
-def test_a_gap_that_is_refused_is_told_again(teller: Any, monkeypatch):
+def test_a_gap_that_is_refused_is_told_again(timed: Any, now: list[float]):
     """What it told of is not lost with it; a broker that goes on refusing is asked once a
     minute."""
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    teller.tell(DECISION)
+    timed.tell(DECISION)
     for refused in (1, 2):
-        teller.flush()
-        teller.mouth.answers = [Sent(refused, 135)]
-        teller.hear()
-        teller.tell_losses()
-    teller.flush()
-    assert len(teller.mouth.said) == 2
+        timed.flush()
+        timed.mouth.answers = [Sent(refused, 135)]
+        timed.hear()
+        timed.tell_losses()
+    timed.flush()
+    assert len(timed.mouth.said) == 2
     now[0] += room.GAP_PAUSE_S
-    teller.tell_losses()
-    teller.flush()
-    gap = teller.mouth.said[-1][1]
+    timed.tell_losses()
+    timed.flush()
+    gap = timed.mouth.said[-1][1]
     assert (gap["first"], gap["last"], gap["count"], gap["reason"]) == (1, 2, 2, "refused")
