@@ -82,7 +82,7 @@ def ask(known: Knowledge, samples: Samples, rows: Rows) -> Outcome:
         for named, made in ((routed, answered), (given, told)):
             mine = np.flatnonzero(named == name)
             made[mine] = labels[adaptor.answer(features[mine]).argmax(axis=1)]
-    numbers = np.asarray([int(name.rpartition("-")[2]) for name in routed])
+    numbers = np.asarray([int(name.rpartition("-")[2]) for name in routed], np.int64)
     sizes = tuple(adaptor.nbytes for adaptor in adaptors.values())
     return Outcome(answered, numbers, told, scores, sizes)
 

@@ -1,6 +1,7 @@
 """Integer arithmetic that gives the same numbers on every machine."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def log2(values: NDArray[np.float64] | Ints) -> Ints:
     return np.asarray(steps + ((tops >> 10) - 1023) * (1 << LOG_BITS))
 
 
-def mean(sums: Ints, counts: Ints | int) -> Ints:
+def mean(sums: Ints | np.signedinteger[Any], counts: Ints | int) -> Ints:
     """Sums over counts, rounded half up; a count of 0 divides by 1."""
     divisor = np.maximum(counts, 1)
     return np.asarray(np.floor_divide(2 * sums + divisor, 2 * divisor))

@@ -169,4 +169,4 @@ def _base(rows: NDArray[np.uint8], seed: int, rounds: int, padded: int) -> bridg
 
 
 def _spread(part: NDArray[np.generic]) -> Reals:
-    return np.asarray(part.std(axis=0, dtype=np.float64))
+    return np.asarray(np.std(part.astype(np.float64), axis=0))

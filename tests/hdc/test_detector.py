@@ -26,8 +26,8 @@ def made_up(skew: int = 0) -> hdc.Calibration:
     return hdc.Calibration(
         (("home", "cat"), ("home", "dog")),
         np.ones((2, 1, 2), dtype=np.int64),
-        np.asarray([[4, 100, 10], [9, 100, 10]]),
-        {"home": np.asarray([10, 20, 20, 30])},
+        np.asarray([[4, 100, 10], [9, 100, 10]], np.int64),
+        {"home": np.asarray([10, 20, 20, 30], np.int64)},
         {"home": skew},
     )
 

@@ -50,7 +50,7 @@ def test_only_surveyed_samples_are_corrected() -> None:
     keys = keys_of(codes)
     order = np.argsort(keys)
     middle = order[3:6]
-    surveyed = Surveyed(keys[middle], np.asarray([10, 20, 30]))
+    surveyed = Surveyed(keys[middle], np.asarray([10, 20, 30], np.int64))
     expected = np.zeros(9, dtype=np.int64)
     expected[middle] = [10, 20, 30]
     assert surveyed.excess_of(codes).tolist() == expected.tolist()

@@ -39,6 +39,6 @@ def test_log2_keeps_order(values: list[int]) -> None:
 @given(st.integers(-(2**40), 2**40), st.integers(1, 1000))
 def test_mean_is_rounded_half_up(total: int, count: int) -> None:
     """Means are the nearest whole number."""
-    found = int(mean(np.asarray([total]), count)[0])
+    found = int(mean(np.asarray([total], np.int64), count)[0])
     assert abs(found * count - total) * 2 <= count
-    assert int(mean(np.asarray([total]), 0)[0]) == total
+    assert int(mean(np.asarray([total], np.int64), 0)[0]) == total

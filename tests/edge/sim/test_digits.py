@@ -29,7 +29,7 @@ def test_optdigits_use_the_whole_range_of_grey():
     optdigits = digits.load_optdigits()
     assert optdigits.images.shape == (1797, 8, 8)
     assert optdigits.images.dtype == np.uint8
-    assert (optdigits.images.min(), optdigits.images.max()) == (0, 255)
+    assert [int(optdigits.images.min()), int(optdigits.images.max())] == [0, 255]
     assert set(optdigits.labels.tolist()) == set(range(10))
 
 
