@@ -43,7 +43,8 @@ from .refitting import Refitter
 from .session import Session
 from .settings import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from .store import Store
-from .weights import ShippedWeights, read_weights
+from .stowed import Stowed
+from .weights import read_weights, shipped_weights
 from .worker import Worker
 
 VECTOR_CARD = "card.toml"
@@ -278,7 +279,8 @@ class Home:
     def _open_runtime(self) -> Runtime:
         config = replace(self.settings.config(), alarm_outputs=self._outputs)
         own = self.settings.forecast.weights
-        weights = read_weights(self.folder / own) if own else ShippedWeights()
+        # The shipped ones are read with the first series: most homes follow none.
+        weights = read_weights(self.folder / own) if own else Stowed(shipped_weights)
         return Runtime(config, self.model, self.store, weights)
 
     def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:

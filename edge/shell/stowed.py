@@ -1,4 +1,4 @@
-"""Arrays that stay in the knowledge file until somebody looks at them."""
+"""Arrays that stay in their file until somebody looks at them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property

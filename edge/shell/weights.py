@@ -1,7 +1,5 @@
 """Weights of trained networks: those that ship with the package, and those of a user's file."""
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,23 +23,6 @@ def shipped_weights(kind: str = "cfc") -> Weights:
 
     path = files("edge.core.forecasting") / "weights" / f"{kind}.safetensors"
     return unpack_arrays(path.read_bytes())
-
-
-class ShippedWeights(Mapping[str, NDArray[Any]]):
-    """The arrays of the shipped network, read with the first series: most homes follow none."""
-
-    @cached_property
-    def _arrays(self) -> Weights:
-        return shipped_weights()
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
 
 
 def read_weights(path: Path) -> Weights:
