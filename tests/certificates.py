@@ -24,6 +24,7 @@ class Authority:
         self._certificate = (
             _builder(self._name, self._name, self._key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_signing(), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.ca = str(folder / f"{name}.crt")
@@ -36,6 +37,7 @@ class Authority:
         made = (
             _builder(_called(name), self._name, key)
             .add_extension(x509.SubjectAlternativeName([here]), critical=False)
+            .add_extension(_issued_by(self._key), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         certificate, secret = self._folder / f"{name}.crt", self._folder / f"{name}.key"
@@ -55,6 +57,20 @@ def _called(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
+def _signing() -> x509.KeyUsage:
+    """What an authority's key is for; Python 3.13 and newer ask for it."""
+    uses = dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+         "key_agreement", "encipher_only", "decipher_only"), False,
+    )  # fmt: skip
+    return x509.KeyUsage(key_cert_sign=True, crl_sign=True, **uses)
+
+
+def _issued_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    """Whose key signed; Python 3.13 and newer ask for it."""
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateBuilder:
@@ -67,4 +83,5 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
         .not_valid_after(now + DAY)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )

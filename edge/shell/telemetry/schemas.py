@@ -76,6 +76,8 @@ def _as_written(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     made = {key: _as_written(value) for key, value in part.items() if key != "default"}
+    if isinstance(made.get("description"), str):
+        made["description"] = inspect.cleandoc(made["description"])
     if made.get("type") == "number":
         made["type"] = ["number", "null"]
     if made.get("type") == "object" and "properties" in made:
