@@ -111,14 +111,17 @@ class Rows:
 
     def _number(self, cell: str) -> float:
         """A finite number up to VALUE_MAX, or NaN."""
-        value = _plain_number(cell if self._separator == "," else cell.replace(",", "."))
+        value = self._parse(cell)
         return value if abs(value) < VALUE_MAX else math.nan
 
     def _is_text(self, row: list[str], column: int) -> bool:
         """Whether a column holds words rather than numbers, by its first row; a gap is no word."""
         cell = row[column].strip().lower() if column < len(row) else ""
-        number = _plain_number(cell if self._separator == "," else cell.replace(",", "."))
-        return cell not in GAPS and math.isnan(number)
+        return cell not in GAPS and math.isnan(self._parse(cell))
+
+    def _parse(self, cell: str) -> float:
+        """A number, its decimal point a comma too where that separates nothing; or NaN."""
+        return _plain_number(cell if self._separator == "," else cell.replace(",", "."))
 
 
 def read_recording(path: Path) -> Recording:

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import Final
 
 from ..core import Adaptor, Fitting, GrowthResult, Knowledge
@@ -69,8 +70,9 @@ class Refitter:
 
     def _solve(self, fitting: Fitting) -> None:
         if sys.platform == "linux":
-            os.nice(NICENESS)
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            with suppress(OSError):  # A sandbox may forbid both; then it gives way less.
+                os.nice(NICENESS)
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         try:
             self._made = fitting.solve()
         except Exception:
