@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 
 from tests.house_table import IMPURE, NEIGHBOURS, PURE, ROOMS, THIRD_PARTY, UNSAFE
 
-LINES_MAX = 400
+LINES_MAX = 600
 BODY_LINES_MAX = 70
 COLUMNS_MAX = 100
 
