@@ -11,17 +11,25 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
-from pathlib import PurePosixPath
+from itertools import zip_longest
+from pathlib import Path, PurePosixPath
 
 from tests.house_table import IMPURE, NEIGHBOURS, PURE, ROOMS, THIRD_PARTY, UNSAFE
 
 LINES_MAX = 600
 BODY_LINES_MAX = 70
 COLUMNS_MAX = 100
+POSITIONAL_MAX = 5
+"""Of a call: above it two arguments that are swapped are read past."""
+FIELDS_MAX = 5
+"""Of a dataclass that is made with positional arguments, as POSITIONAL_MAX."""
+
+VARIADIC = frozenset({"add_row", "chain", "joinpath", "max", "min", "pack", "print", "zip"})
+"""Calls of other libraries that take any number of values, none of which has a name."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -51,6 +59,12 @@ class File:
         """The top-level folder."""
         return PurePosixPath(self.path).parts[0]
 
+    @property
+    def folder(self) -> str:
+        """The folder that it is counted in: of `edge`, the one below."""
+        parts = PurePosixPath(self.path).parts[:-1]
+        return "/".join(parts[: 2 if parts[:1] == ("edge",) else 1])
+
     def matches(self, *patterns: str) -> bool:
         """Whether a pattern fits the path."""
         return any(fnmatch(self.path, pattern) for pattern in patterns)
@@ -67,6 +81,18 @@ class Finding:
     def message(self, path: str) -> str:
         """As compilers say it, so that editors jump there."""
         return f"{path}:{self.line}: error: {self.what} is banned, {self.instead}"
+
+
+def files_of(source: Path, folders: Iterable[str]) -> list[File]:
+    """The Python files below some folders of the source tree, doors of empty rooms included."""
+    paths = sorted(path for folder in folders for path in (source / folder).rglob("*.py"))
+    names = [path.relative_to(source).as_posix() for path in paths]
+    modules = frozenset(name.removesuffix(".py").replace("/", ".") for name in names)
+    packages = {name.removesuffix(".__init__") for name in modules if name.endswith(".__init__")}
+    return [
+        File(name, path.read_text("utf-8"), modules | packages)
+        for name, path in zip(names, paths, strict=True)
+    ]
 
 
 def sizes(file: File) -> Iterator[Finding]:
@@ -119,9 +145,9 @@ def annotated(file: File) -> Iterator[Finding]:
 
 def finished(file: File) -> Iterator[Finding]:
     """No stubs, and no notes of work that is left."""
-    for token in tokenize.generate_tokens(io.StringIO(file.text).readline):
-        if token.type == tokenize.COMMENT and re.search(r"\b(TODO|FIXME|XXX|HACK)\b", token.string):
-            yield Finding(token.start[0], token.string.strip(), "do it, or file an issue")
+    for line, text in comments(file).items():
+        if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text):
+            yield Finding(line, text.strip(), "do it, or file an issue")
     for owner, node in _owned_functions(file.tree):
         declared = _decorators(node) & {"overload", "abstractmethod"}
         if not declared and "Protocol" not in owner and _is_stub(node):
@@ -257,6 +283,185 @@ def unused(files: list[File], readers: list[File]) -> Iterator[tuple[File, Findi
                     file,
                     Finding(node.lineno, f"the unused {node.name}", "remove it"),
                 )
+
+
+def class_names(files: list[File]) -> Iterator[tuple[File, Finding]]:
+    """No name is given to two classes, wherever they stand, nested ones included."""
+    first: dict[str, str] = {}
+    for file in files:
+        for node in ast.walk(file.tree):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            place = f"{file.path}:{node.lineno}"
+            if node.name in first:
+                what = f"a second class {node.name}"
+                yield file, Finding(node.lineno, what, f"the first is at {first[node.name]}")
+            first.setdefault(node.name, place)
+
+
+def positional_calls(file: File) -> Iterator[Finding]:
+    """Calls have few positional arguments.  A splat counts as many as are written out in it: a
+    tuple or a list; of a name nothing is known, so it counts as none."""
+    for node in ast.walk(file.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if (count := _positional(node)) > POSITIONAL_MAX and called.split(".")[-1] not in VARIADIC:
+            what = f"{count} positional arguments of {called[:COLUMNS_MAX]}"
+            yield Finding(node.lineno, what, f"{POSITIONAL_MAX} at most: name them")
+
+
+def _positional(call: ast.Call) -> int:
+    count = 0
+    for argument in call.args:
+        if not isinstance(argument, ast.Starred):
+            count += 1
+        elif isinstance(argument.value, ast.Tuple | ast.List):
+            count += len(argument.value.elts)
+    return count
+
+
+def keyword_only(file: File) -> Iterator[Finding]:
+    """Dataclasses and structs with many fields are made by keyword: `kw_only=True`.  Only the
+    fields that a class itself declares count, without those that its maker cannot give."""
+    for node in ast.walk(file.tree):
+        if not isinstance(node, ast.ClassDef) or (options := _class_options(node)) is None:
+            continue
+        fields = sum(map(_is_given_field, node.body))
+        if fields > FIELDS_MAX and options.get("kw_only") != "True":
+            what = f"{node.name}, with {fields} fields by position,"
+            yield Finding(node.lineno, what, "make it kw_only=True")
+
+
+def _class_options(node: ast.ClassDef) -> dict[str, str] | None:
+    """The options of a dataclass or a struct; None for any other class.  A struct that extends a
+    struct of ours is told by its options."""
+    given = {word.arg: ast.unparse(word.value) for word in node.keywords if word.arg}
+    structs = {"frozen", "forbid_unknown_fields", "kw_only", "tag", "tag_field"}
+    if any(ast.unparse(base).endswith("Struct") for base in node.bases) or structs & given.keys():
+        return given
+    for decorator in node.decorator_list:
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if ast.unparse(called).split(".")[-1] == "dataclass":
+            words = decorator.keywords if isinstance(decorator, ast.Call) else []
+            return {word.arg: ast.unparse(word.value) for word in words if word.arg}
+    return None
+
+
+def _is_given_field(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.AnnAssign) or "ClassVar" in ast.unparse(node.annotation):
+        return False
+    given = node.value.keywords if isinstance(node.value, ast.Call) else []
+    return all((word.arg, ast.unparse(word.value)) != ("init", "False") for word in given)
+
+
+def no_format_skips(file: File) -> Iterator[Finding]:
+    """The formatter lays out every line."""
+    for line, text in comments(file).items():
+        if re.search(r"#\s*(fmt|yapf):\s*(skip|off|disable)", text):
+            yield Finding(line, text, "let the formatter lay it out")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number that a module names, with the text that says where it comes from, if any does."""
+
+    line: int
+    name: str
+    reason: str
+
+    @property
+    def explained(self) -> bool:
+        """Whether the reason has a word, or a number, that is not in the name."""
+        said = set(re.findall(r"[a-z0-9]+", self.reason.lower()))
+        filling = {"a", "an", "in", "is", "it", "of", "that", "the", "this", "to"}
+        return bool(said - filling - set(self.name.lower().split("_")))
+
+
+def constants_with_reasons(file: File) -> Iterator[Finding]:
+    """Each number that a module names has its source or its reason: in the comment right above or
+    beside it, or in the docstring below."""
+    for one in constants(file):
+        if not one.explained:
+            what = f"the constant {one.name} without a reason"
+            what = f"the reason of {one.name} that repeats its name" if one.reason else what
+            yield Finding(one.line, what, "say where it comes from, above, beside or below it")
+
+
+def constants(file: File) -> Iterator[Constant]:
+    """Every number, or tuple of numbers, at the top level of a module; arithmetic counts, also with
+    other constants.  `A, B = 1, 2` are two, with one reason."""
+    remarks = comments(file)
+    lines = file.text.splitlines()
+    for node, below in zip_longest(file.tree.body, file.tree.body[1:]):
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        else:
+            continue
+        found = [remarks.get(number, "") for number in range(node.lineno, _last(node) + 1)]
+        above = node.lineno - 1
+        while above in remarks and lines[above - 1].startswith("#"):
+            found.append(remarks[above])
+            above -= 1
+        found.append(_text_of(below))
+        reason = " ".join(text for text in found if _is_reason(text))
+        for target in targets:
+            for name, value in _paired(target, node.value):
+                if _is_number(value) and not isinstance(value, ast.Name):
+                    yield Constant(node.lineno, name, reason)
+
+
+def comments(file: File) -> dict[int, str]:
+    """The comments of a file, by line."""
+    tokens = tokenize.generate_tokens(io.StringIO(file.text).readline)
+    return {one.start[0]: one.string for one in tokens if one.type == tokenize.COMMENT}
+
+
+def _last(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _text_of(node: ast.stmt | None) -> str:
+    text = node.value if isinstance(node, ast.Expr) else None
+    return text.value if isinstance(text, ast.Constant) and isinstance(text.value, str) else ""
+
+
+def _is_reason(text: str) -> bool:
+    """Whether a comment says something to people: neither a word to a tool nor a rule across."""
+    tool = r"#\s*(noqa|type:|fmt:|pragma|pylint|mypy|ruff|isort|-{2,}|={2,})"
+    return bool(text.strip("# ")) and not re.match(tool, text)
+
+
+def _paired(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, ast.expr | None]]:
+    """Each name of an assignment with its own value, where that is written out."""
+    if isinstance(target, ast.Name):
+        yield target.id, value
+    elif isinstance(target, ast.Tuple):
+        values: list[ast.expr | None] = [value] * len(target.elts)
+        if isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts):
+            values = list(value.elts)
+        for one, its in zip(target.elts, values, strict=True):
+            yield from _paired(one, its)
+
+
+def _is_number(node: ast.expr | None) -> bool:
+    match node:
+        case ast.Constant(value=bool()):
+            return False
+        case ast.Constant(value=int() | float()):
+            return True
+        case ast.UnaryOp(operand=operand):
+            return _is_number(operand)
+        case ast.BinOp(left=left, right=right):
+            return _is_number(left) and _is_number(right)
+        case ast.Tuple(elts=elements):
+            return bool(elements) and all(map(_is_number, elements))
+        case ast.Name(id=name):
+            return name.isupper()
+        case _:
+            return False
 
 
 def _names(tree: ast.Module) -> Iterator[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import house
-from tests.house import File, Finding
+from tests import house, house_cycles
+from tests.house import File, Finding, files_of
 from tests.house_table import ROOMS
 
 Rule = Callable[[File], Iterator[Finding]]
@@ -40,18 +40,6 @@ IMPORTED_AS = {
     "scikit-learn": "sklearn",
     "torch-hd": "torchhd",
 }
-
-
-def files_of(source: Path, folders: Iterable[str]) -> list[File]:
-    """The Python files below some folders of the source tree, doors of empty rooms included."""
-    paths = sorted(path for folder in folders for path in (source / folder).rglob("*.py"))
-    names = [path.relative_to(source).as_posix() for path in paths]
-    modules = frozenset(name.removesuffix(".py").replace("/", ".") for name in names)
-    packages = {name.removesuffix(".__init__") for name in modules if name.endswith(".__init__")}
-    return [
-        File(name, path.read_text("utf-8"), modules | packages)
-        for name, path in zip(names, paths, strict=True)
-    ]
 
 
 def require_none(found: list[str]) -> None:
@@ -168,9 +156,10 @@ def imported_name(requirement: str) -> str:
 MODULES = frozenset(
     {"hdc", "hdc.memory", "encoder", "encoder.session", "edge.core", "edge.core.ledger"}
 )
+SIX_FIELDS = "class A:\n" + "".join(f" {name}: int = 0\n" for name in "abcdef")
 # A rule, a file, a bad text, and words of what the rule says about it.
 BAD: tuple[tuple[Rule, str, str, str], ...] = (
-    (house.sizes, "hdc/memory.py", "x = 1\n" * 401, "a file of 401 lines"),
+    (house.sizes, "hdc/memory.py", "x = 1\n" * 601, "a file of 601 lines"),
     (house.sizes, "hdc/memory.py", "x = '" + "y" * 95 + "'\n", "a line of 101 columns"),
     (house.sizes, "hdc/memory.py", "def f():\n" + " x = 1\n" * 71, "a function body of 71 lines"),
     (house.documented, "hdc/memory.py", "x = 1\n", "a module without a docstring"),
@@ -236,6 +225,37 @@ BAD: tuple[tuple[Rule, str, str, str], ...] = (
     ),
     (house.neighbours, "nas/space.py", "import edge\n", "edge in nas/space.py is banned"),
     (house.doors, "hdc/__init__.py", "from .vectors import bind as memory\n", "files are nouns"),
+    (
+        house.positional_calls,
+        "hdc/memory.py",
+        "f(1, 2, 3, 4, 5, 6)\n",
+        "6 positional arguments of f",
+    ),
+    (house.positional_calls, "hdc/memory.py", "f(1, *(2, 3, 4), *[5, 6], *x)\n", "6 positional"),
+    (house.keyword_only, "hdc/memory.py", f"@dataclass(frozen=True)\n{SIX_FIELDS}", "A, with 6"),
+    (house.keyword_only, "hdc/memory.py", f"@dataclasses.dataclass\n{SIX_FIELDS}", "A, with 6"),
+    (
+        house.keyword_only,
+        "hdc/memory.py",
+        SIX_FIELDS.replace("A", "A(msgspec.Struct)"),
+        "A, with 6",
+    ),
+    (house.keyword_only, "hdc/memory.py", SIX_FIELDS.replace("A", "A(B, tag='a')"), "A, with 6"),
+    (house.no_format_skips, "hdc/memory.py", "x = 1  # fmt: " + "skip\n", "let the formatter"),
+    (house.no_format_skips, "hdc/memory.py", "# fmt: " + "off\nx = 1\n", "let the formatter"),
+    (house.constants_with_reasons, "hdc/memory.py", "A = 1\n", "the constant A without a reason"),
+    (house.constants_with_reasons, "hdc/memory.py", "_A: Final = 64 * 1_024\n", "the constant _A"),
+    (house.constants_with_reasons, "hdc/memory.py", "A, B = 1, -2.5\n", "the constant B"),
+    (house.constants_with_reasons, "hdc/memory.py", "A = (1, 2)\n\n", "the constant A"),
+    (house.constants_with_reasons, "hdc/memory.py", "A = 1  # noqa: X\n", "the constant A"),
+    (house.constants_with_reasons, "hdc/memory.py", "# --- sizes ---\n\nA = 1\n", "the constant A"),
+    (house.constants_with_reasons, "hdc/memory.py", "# Of a tap.\nA = 1\nB = 2\n", "constant B"),
+    (
+        house.constants_with_reasons,
+        "hdc/memory.py",
+        "ROWS_MAX = 9\n'The rows, max.'\n",
+        "repeats its",
+    ),
 )
 
 
@@ -257,6 +277,20 @@ GOOD: tuple[tuple[Rule, str, str], ...] = (
     (house.pure, "edge/shell/daemon.py", "import time\n"),
     (house.silent, "edge/shell/cli.py", "print(1)\n"),
     (house.safe, "hdc/memory.py", "np.load(p, allow_pickle=False)\n"),
+    (house.positional_calls, "hdc/memory.py", "f(1, 2, 3, 4, 5, a=6, b=7, *x)\n"),
+    (house.positional_calls, "hdc/memory.py", "table.add_row(1, 2, 3, 4, 5, 6)\n"),
+    (house.keyword_only, "hdc/memory.py", f"@dataclass(kw_only=True)\n{SIX_FIELDS}"),
+    (house.keyword_only, "hdc/memory.py", SIX_FIELDS),
+    (
+        house.keyword_only,
+        "hdc/memory.py",
+        f"@dataclass\n{SIX_FIELDS}".replace("f: int = 0", "f: int = field(init=False)"),
+    ),
+    (house.no_format_skips, "hdc/memory.py", "x = '# fmt: " + "skip'\n"),
+    (house.constants_with_reasons, "hdc/memory.py", "A = 1\n'Chosen by hand.'\n"),
+    (house.constants_with_reasons, "hdc/memory.py", "# RFC 9562, section 5.\nA, B = 1, 2\n"),
+    (house.constants_with_reasons, "hdc/memory.py", "A = (\n 1,  # a page\n 2,\n)\nB = A\n"),
+    (house.constants_with_reasons, "hdc/memory.py", "A = True\nB = 'b'\nC = f(1)\n"),
 )
 
 
@@ -279,6 +313,42 @@ def test_dead_code_is_found() -> None:
     """A function that nothing names is reported, one that is called is not."""
     file = File("hdc/memory.py", "def used(): return 1\ndef dead(): return used()\n")
     assert [f.what for _, f in house.unused([file], [file])] == ["the unused dead"]
+
+
+def test_a_class_name_is_given_once() -> None:
+    """The second class of a name is reported with the place of the first."""
+    files = [File("hdc/a.py", "class A: ...\nclass B: ...\n"), File("nas/b.py", "\nclass A: ...\n")]
+    found = [finding.message(file.path) for file, finding in house.class_names(files)]
+    assert found == ["nas/b.py:2: error: a second class A is banned, the first is at hdc/a.py:1"]
+
+
+def test_a_cycle_of_folders_is_found() -> None:
+    """Folders under edge that import each other are one finding, with the way round."""
+    files = [
+        File("edge/a/x.py", "from ..b import y\n"),
+        File("edge/b/__init__.py", ""),
+        File("edge/b/y.py", "def f():\n from ..c.z import g\n"),
+        File("edge/c/z.py", "from ..a.x import f\n"),
+        File("edge/d.py", "from .a.x import f\n"),
+    ]
+    ((file, finding),) = house_cycles.folder_cycles(files)
+    assert (file.path, finding.line) == ("edge/a/x.py", 1)
+    assert "3 folders (edge.a -> edge.b -> edge.c -> edge.a)" in finding.what
+
+
+def test_a_cycle_of_files_is_found() -> None:
+    """Files of one folder that import each other are found, by way of a door, too; an import for
+    type checkers alone closes no cycle."""
+    files = [
+        File("hdc/a.py", "from .b import f\n"),
+        File("hdc/b/__init__.py", "from .c import f\n"),
+        File("hdc/b/c.py", "from .. import a\n"),
+        File("nas/a.py", "from .b import f\n"),
+        File("nas/b.py", "if TYPE_CHECKING:\n from .a import g\nelse:\n x = 1\n"),
+    ]
+    ((_, finding),) = house_cycles.file_cycles(files)
+    assert "3 files (hdc.a -> hdc.b -> hdc.b.c -> hdc.a)" in finding.what
+    assert len(list(house_cycles.file_cycles(files, frozenset(house_cycles.When)))) == 2
 
 
 def test_a_machine_path_is_found() -> None:
