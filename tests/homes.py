@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 import encoder
 from edge import Store
 from edge.core import Fact, Remember
+from edge.shell import actions
 from edge.shell.cli import app
-from edge.shell.home import create_home
+from edge.shell.home import Home, create_home
 from tests.worlds import WIDTH, clouds, vector, whole_number_model
 
 CARD = whole_number_model().card
@@ -56,6 +57,11 @@ def learned_home(folder: Path) -> Path:
     said = run("learn", table, "--home", home, "--domain", "hall")
     assert said.exit_code == 0, said.output
     return home
+
+
+def teach(home: Home, path: Path, domain: str = "", label: str = "") -> actions.Learned:
+    """Learn what a path holds, without showing progress."""
+    return actions.learn(home, actions.read_lesson(home, path, domain, label, lambda _: None))
 
 
 def run(*words: object, answer: str | None = None) -> Any:

@@ -1,5 +1,6 @@
 """What the verbs of the command line do, free of how it is shown."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,14 +51,42 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """How many known facts get another domain or label."""
+
+    old: tuple[str, str]
+    new: tuple[str, str]
+    facts: int
+
+    @property
+    def text(self) -> str:
+        """Say it in words."""
+        return f"{self.facts} facts from {'/'.join(self.old)} to {'/'.join(self.new)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """Facts to be learned, read from a path.  layout: what was taken as domain and label; notes:
+    what in it may be meant otherwise; moved: facts that are known under another domain or label."""
+
+    facts: tuple[Fact, ...]
+    layout: str
+    notes: tuple[str, ...]
+    moved: tuple[Moved, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """What `learn_path` did.  count: facts new or changed; detail: what became of the others.
-    layout: what was taken as domain and label."""
+    """What `learn` did.  count: facts new or changed; detail: what became of the others.  The
+    others as in `Lesson`."""
 
     count: int
     detail: str
     layout: str
+    notes: tuple[str, ...] = ()
     concepts: tuple[Count, ...]
+    moved: tuple[Moved, ...] = ()
     skipped: tuple[Skipped, ...]
     knowledge_digest: str
 
@@ -84,13 +113,13 @@ class Predicted:
     truth: str = ""
 
 
-def learn_path(
-    home: Home, path: Path, domain: str, label: str, tick: Tick, rate_hz: int = RATE_HZ
-) -> Learned:
-    """Learn every labelled example under a path: all of them in one durable step, or none.
+def read_lesson(
+    home: Home, path: Path, domain: str, label: str, tick: Tick, *, rate_hz: int = RATE_HZ
+) -> Lesson:
+    """Read and encode every labelled example under a path; changes nothing.
 
-    domain, label: for examples that do not say theirs.  rate_hz: samples a second of sounds.  The
-    first facts of a home also freeze its geometry.
+    domain, label: for examples that do not say theirs.  rate_hz: samples a second of sounds.
+    Raises ConfigError where nothing can be learned.
     """
     examples = read_examples(path, home.model.card, rate_hz)
     facts: dict[str, Fact] = {}
@@ -108,10 +137,43 @@ def learn_path(
             f"learning from {path}: nothing could be learned, {len(skipped)} skipped{reason}",
             takes(home.model.card),
         )
-    ack = told(home.feed(Enrol(tuple(facts.values()))))
+    return Lesson(
+        facts=tuple(facts.values()),
+        layout=examples.layout,
+        notes=examples.notes,
+        moved=_moved(home, facts.values()),
+        skipped=tuple(skipped),
+    )
+
+
+def learn(home: Home, lesson: Lesson) -> Learned:
+    """Learn what was read: all of it in one durable step, or nothing.  The first facts of a home
+    also freeze its geometry."""
+    ack = told(home.feed(Enrol(lesson.facts)))
     digest = after(f"{ack.count} facts were learned and kept", home.settle)
-    counted = _counts(facts.values())
-    return Learned(ack.count, ack.detail, examples.layout, counted, tuple(skipped), digest)
+    return Learned(
+        count=ack.count,
+        detail=ack.detail,
+        layout=lesson.layout,
+        notes=lesson.notes,
+        concepts=_counts(lesson.facts),
+        moved=lesson.moved,
+        skipped=lesson.skipped,
+        knowledge_digest=digest,
+    )
+
+
+def _moved(home: Home, facts: Iterable[Fact]) -> tuple[Moved, ...]:
+    """Count the facts that the ledger holds under another domain or label, by both."""
+    moves: Counter[tuple[tuple[str, str], tuple[str, str]]] = Counter()
+    for fact in facts:
+        known = home.store.get(fact.id)
+        if known is None or not fact.supersedes(known):
+            continue
+        old, new = (known.domain, known.label), (fact.domain, fact.label)
+        if old != new:
+            moves[old, new] += 1
+    return tuple(Moved(*move, count) for move, count in sorted(moves.items()))
 
 
 def after(done: str, go_on: Callable[[], T]) -> T:

@@ -1,5 +1,6 @@
 """The command line: `auricle VERB`.  docs/cli.md documents every verb."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ from . import (
     growth_views,
     views,
 )
-from .cli_options import HERE, HomeOption, JsonOption, RateOption
+from .cli_options import HERE, HomeOption, JsonOption, RateOption, YesOption
 from .cli_verbs import Verbs
 from .home import Home, create_home
 from .sound_files import RATE_HZ
@@ -106,12 +107,17 @@ def learn(
         bool, typer.Option("--grow", help="Then grow adaptors where there are enough new facts.")
     ] = False,
     rate_hz: RateOption = RATE_HZ,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn labelled examples: all of them, durably, or none."""
+    """Learn labelled examples: all of them, durably, or none.  In a terminal it asks before facts
+    that are known move to another domain or label."""
     with Home(home) as opened:
         with views.counting("encoding") as tick:
-            done = actions.learn_path(opened, path, domain, label, tick, rate_hz)
+            lesson = actions.read_lesson(opened, path, domain, label, tick, rate_hz=rate_hz)
+        if lesson.moved and not yes and sys.stdin.isatty():
+            cli_change.confirm(views.question_of(lesson.moved))
+        done = actions.learn(opened, lesson)
         views.show_json(done) if as_json else views.show_learned(done)
         if grow:
             with growth_views.waiting() as beat:

@@ -51,7 +51,7 @@ def forget(
     with Home(home) as opened:
         count = _count(opened, selector, "forgetting")
         if not yes:
-            _ask(f"forget {count} facts ({actions.in_words(selector)}) for good?")
+            confirm(f"forget {count} facts ({actions.in_words(selector)}) for good?")
         again = not opened.shares_geometry if resurvey is None else resurvey
         receipt = _forget(opened, selector, resurvey=again)
         actions.after("the facts are forgotten", opened.stamp)
@@ -79,8 +79,9 @@ def _count(home: Home, selector: Selector, doing: str) -> int:
     return count
 
 
-def _ask(question: str) -> None:
-    """Ask on standard error, so that standard output holds nothing but the result."""
+def confirm(question: str) -> None:
+    """Ask on standard error, so that standard output holds nothing but the result.  Raises
+    ConfigError for any answer but yes."""
     typer.echo(f"{question} [y/N]: ", nl=False, err=True)
     answer = sys.stdin.readline()
     if not answer:

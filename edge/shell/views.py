@@ -14,13 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..core import Decision, DriftAlarm, Receipt
-from .actions import Inspection, Learned, Predicted, Tick, Verified, json_line
+from .actions import Inspection, Learned, Moved, Predicted, Tick, Verified, json_line
 from .examples import Skipped
 from .transfer import Merged, Restored
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 SHOWN_SKIPS = 5
+SHOWN_MOVES = 8
+"""Lines of facts that move, so that the question after them stays in sight."""
 PREDICTION = (("label", 14), ("known", 6), ("domain", 14), ("guess", 14), ("p-value", 8))
 """What a prediction shows before its source, with columns in a terminal."""
 
@@ -89,11 +91,28 @@ def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
 def show_learned(done: Learned) -> None:
     """Print what was taken as what, what was learned, per concept, and what was skipped."""
     say(f"read as           {done.layout}")
+    for note in done.notes:
+        say(f"note: {note}", style="yellow")
     rows = ((count.domain, count.label, count.facts) for count in done.concepts)
     show_table(("domain", "label", "examples"), rows)
     say(f"learned {_facts(done.count)}{_in_brackets(done.detail)}")
+    for line in _moves(done.moved):
+        say(f"moved {line}", style="yellow")
     show_skipped(done.skipped)
     say(f"knowledge digest  {done.knowledge_digest}")
+
+
+def question_of(moved: Sequence[Moved]) -> str:
+    """Return the question before known facts move to other domains or labels."""
+    facts = sum(one.facts for one in moved)
+    return f"already known: {'; '.join(_moves(moved))}\nmove {facts} facts?"
+
+
+def _moves(moved: Sequence[Moved]) -> list[str]:
+    """Return the first moves in words, and how many more there are."""
+    lines = [plain(one.text) for one in moved[:SHOWN_MOVES]]
+    rest = sum(one.facts for one in moved[SHOWN_MOVES:])
+    return [*lines, f"{rest} facts more"] if rest else lines
 
 
 def show_prediction_names() -> None:

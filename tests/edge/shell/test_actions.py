@@ -21,18 +21,13 @@ from edge.core import (
 )
 from edge.shell import actions
 from edge.shell.home import Home
-from tests.homes import new_home, write_csv
+from tests.homes import new_home, teach, write_csv
 from tests.workers import a_record
 from tests.worlds import WIDTH
 
 
 def still(_total: int | None) -> None:
     """A tick that shows nothing."""
-
-
-def learn(home: Home, path: Path, domain: str = "", label: str = "") -> actions.Learned:
-    """Learn without showing progress."""
-    return actions.learn_path(home, path, domain, label, still)
 
 
 @pytest.fixture
@@ -51,8 +46,9 @@ def table(tmp_path: Path) -> Path:
 def test_learning_twice_learns_once(home, table):
     """The second time every example is known, and the knowledge is the same."""
     ticks: list[int | None] = []
-    first = actions.learn_path(home, table, "hall", "", ticks.append)
-    second = learn(home, table)
+    lesson = actions.read_lesson(home, table, "hall", "", ticks.append)
+    first = actions.learn(home, lesson)
+    second = teach(home, table)
     assert (first.count, second.count) == (24, 0)
     assert "24 already known" in second.detail
     assert first.knowledge_digest == second.knowledge_digest == home.runtime.digest()
@@ -63,14 +59,14 @@ def test_learning_twice_learns_once(home, table):
 def test_another_label_is_a_correction(home, table):
     """An example that comes again with another label or domain moves there, whatever its hash,
     and what is not said again stays."""
-    learn(home, table, "hall")
+    teach(home, table, "hall")
     table.write_text(table.read_text("utf-8").replace("\na,", "\nc,"), "utf-8")
-    done = learn(home, table)
+    done = teach(home, table)
     assert done.count == 12
     assert home.store.concepts() == {("hall", "b"): 12, ("hall", "c"): 12}
-    learn(home, table, "attic")
+    teach(home, table, "attic")
     assert home.store.concepts() == {("attic", "b"): 12, ("attic", "c"): 12}
-    learn(home, table)
+    teach(home, table)
     assert home.store.concepts() == {("attic", "b"): 12, ("attic", "c"): 12}
 
 
@@ -78,7 +74,7 @@ def test_what_an_example_says_wins(home, tmp_path):
     """`domain` and `label` are for examples that do not say theirs."""
     rows = np.arange(2 * WIDTH).reshape(2, WIDTH)
     np.savez(tmp_path / "a.npz", features=rows, label=["x", ""], domain=["", "lab"])
-    learn(home, tmp_path / "a.npz", "hall", "y")
+    teach(home, tmp_path / "a.npz", "hall", "y")
     assert home.store.concepts() == {("hall", "x"): 1, ("lab", "y"): 1}
 
 
@@ -86,7 +82,7 @@ def test_doubles_in_one_lesson_are_told(home, tmp_path):
     """The same example under two labels is learned once, and the user hears of it."""
     rows = np.ones((3, WIDTH))
     np.savez(tmp_path / "a.npz", features=rows, label=["x", "y", "x"])
-    done = learn(home, tmp_path / "a.npz")
+    done = teach(home, tmp_path / "a.npz")
     assert [skip.reason for skip in done.skipped] == [
         "the same example came before, there with the label x",
         "the same example came before",
@@ -111,7 +107,7 @@ def test_a_bad_example_does_not_spoil_the_others(home, tmp_path, label, value, w
     rows[0, 0] = value
     rows[1] = 2
     np.savez(tmp_path / "a.npz", features=rows, label=[label, "good"])
-    done = learn(home, tmp_path / "a.npz")
+    done = teach(home, tmp_path / "a.npz")
     assert done.count == 1
     assert words in done.skipped[0].reason
 
@@ -120,7 +116,7 @@ def test_nothing_to_learn_is_an_error(home, tmp_path):
     """Where every example is skipped, the first reason is told and nothing is changed."""
     np.savez(tmp_path / "a.npz", features=np.ones((2, WIDTH + 1)), label=["a", "b"])
     with pytest.raises(ConfigError, match=r"2 skipped; the first: .*expected shape"):
-        learn(home, tmp_path / "a.npz")
+        teach(home, tmp_path / "a.npz")
     assert home.store.concepts() == {}
 
 
@@ -132,14 +128,14 @@ def test_an_error_after_the_durable_step_says_what_was_kept(home, table, monkeyp
 
     monkeypatch.setattr(home.store, "stamp", fail)
     with pytest.raises(StateError, match=r"24 facts were learned and kept, but then: stamping"):
-        learn(home, table)
+        teach(home, table)
     assert sum(home.store.concepts().values()) == 24
 
 
 def test_predictions_come_in_order_with_alarms(home, table, tmp_path):
     """Each example is decided; what cannot be read is said; a new domain raises an alarm."""
     write_csv(table, per_label=150)
-    learn(home, table, "hall")
+    teach(home, table, "hall")
     random = np.random.default_rng(3).integers(0, 256, (64, WIDTH)).astype(float)
     random[5] = np.nan
     np.savez(tmp_path / "new.npz", features=random)
@@ -161,7 +157,7 @@ def test_a_bad_path_is_told_before_the_first_prediction(home):
 
 def test_verifying_finds_all_well(home, table):
     """After learning, correcting and forgetting nothing is wrong."""
-    learn(home, table)
+    teach(home, table)
     result = actions.verify(home)
     assert result.complaints == ()
     assert result.stamped == {
@@ -174,7 +170,7 @@ def test_verifying_finds_all_well(home, table):
 def test_verifying_finds_what_is_wrong(home, table, monkeypatch):
     """Another knowledge than was stamped, a forgotten fact in the ledger or in an adaptor, and an
     erasure cut short are each told."""
-    learn(home, table)
+    teach(home, table)
     home.store.stamp("0" * 64)
     ids = home.store.select(Selector(label="a"))
     kept = home.store.get(ids[0])
@@ -207,7 +203,7 @@ def test_rejections_are_raised():
 
 def test_an_inspection_tells_all(home, table):
     """Concepts, encoder, geometry and file are there."""
-    learn(home, table, "hall")
+    teach(home, table, "hall")
     shown = actions.inspect(home)
     assert [count.facts for count in shown.concepts] == [12, 12]
     assert shown.surveyed

@@ -18,7 +18,7 @@ from edge.core import (
 )
 from edge.shell import actions, schema, transfer
 from edge.shell.home import Home
-from tests.homes import CARD, learned_home, new_home, new_store, wide_card
+from tests.homes import CARD, learned_home, new_home, new_store, teach, wide_card
 from tests.workers import a_record
 from tests.worlds import WIDTH, fact
 
@@ -49,9 +49,9 @@ def test_an_export_learned_back_is_the_same_ledger(tmp_path):
         home.feed(Relabel(Selector(ids=frozenset({"f1"})), "c", "attic"))
         assert transfer.export_facts(home.store, tmp_path / "e.npz") == 10
     with Home(new_home(tmp_path / "b")) as home:
-        done = actions.learn_path(home, tmp_path / "e.npz", "", "", lambda _: None)
+        done = teach(home, tmp_path / "e.npz")
         assert done.count == 10
-        again = actions.learn_path(home, tmp_path / "e.npz", "", "", lambda _: None)
+        again = teach(home, tmp_path / "e.npz")
         assert again.count == 0
     assert digest(tmp_path / "a")[0] == digest(tmp_path / "b")[0]
 
