@@ -28,8 +28,10 @@ from ..core import (
     Fact,
     Freeze,
     Install,
+    Message,
     ModelMismatchError,
     Nominate,
+    Publish,
     Remember,
     Retire,
     StateError,
@@ -118,6 +120,12 @@ class Store(Reader):
         return cls._checked(path, db, lock, card)
 
     @classmethod
+    def open_or_create(cls, path: str | os.PathLike[str], card: encoder.Card) -> Self:
+        """Open a knowledge file for writing, or make it where there is nothing yet; raises what
+        `open` and `create` raise."""
+        return cls.open(path, card) if os.path.lexists(path) else cls.create(path, card)
+
+    @classmethod
     def _checked(
         cls,
         path: Path,
@@ -166,6 +174,16 @@ class Store(Reader):
             case Nominate():
                 with self._transaction("keeping candidates for a label") as db:
                     growth_tables.nominate(db, effect.candidates)
+
+    def apply_all(self, effects: Iterable[Effect]) -> tuple[Message, ...]:
+        """Carry out the effects of one event, in order; return the messages among them, which may
+        be passed on now that what they announce is durable."""
+        messages = []
+        for effect in effects:
+            self.apply(effect)
+            if isinstance(effect, Publish):
+                messages.append(effect.message)
+        return tuple(messages)
 
     def adopt_burials(self, other: "Store") -> None:
         """Take over what another store has buried: a fact forgotten there stays forgotten here."""

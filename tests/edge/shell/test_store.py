@@ -59,6 +59,19 @@ def test_creating_refuses_an_existing_file(path):
     assert path.read_text("utf-8") == "mine"
 
 
+def test_a_file_is_opened_or_made(path):
+    """What is not there is made, what is there is opened as it is, and another card refused."""
+    with Store.open_or_create(path, CARD) as store:
+        assert store.apply_all([Remember((fact("f"),)), Publish(RECEIPT)]) == (RECEIPT,)
+    with Store.open_or_create(path, CARD) as store:
+        assert store.get("f") == fact("f")
+    with pytest.raises(ModelMismatchError):
+        Store.open_or_create(path, wide_card(9))
+    (path.parent / "gone.db").symlink_to(path.parent / "nothing")
+    with pytest.raises(StateError, match="what is there is no file"):
+        Store.open_or_create(path.parent / "gone.db", CARD)
+
+
 @pytest.mark.parametrize("function", ["place", "_fill"])
 def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
     """Where creating fails half way, the folder is as it was."""
