@@ -159,4 +159,4 @@ def export_c(
         views.show_json(bridge_view.plan_as_data(plan, budget, names))
         return
     bridge_view.show_plan(plan, budget)
-    views.say(f"wrote {', '.join(names)} to {out}")
+    bridge_view.show_written(names, out)

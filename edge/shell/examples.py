@@ -15,6 +15,14 @@ from ..core import ConfigError
 IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm"}
 )
+HEIC_SUFFIXES: Final = frozenset({".heic", ".heif", ".hif"})
+"""Photos as phones store them. Pillow cannot decode them, so they are refused by name."""
+
+HEIC_REASON: Final = (
+    "HEIC is not decoded here: convert it to JPEG, for example with"
+    " `heif-convert photo.heic photo.jpg` (Debian package libheif-examples)"
+)
+
 FILE_BYTES_MAX: Final = 1 << 28
 """Longest file that is read: the encoder takes no longer image."""
 
@@ -116,7 +124,7 @@ def _layout(path: Path, files: list[Path], form: Form) -> str:
 
 def _placed(file: Path, folder: Path, form: Form) -> Iterator[Example | Skipped]:
     parts = file.relative_to(folder).parts[:-1]
-    if file.suffix.lower() not in form.suffixes:
+    if file.suffix.lower() not in form.suffixes and not _heic(file, form):
         reason = f"by its name no {form.noun}: {file.suffix or 'no suffix'}"
         yield Skipped(shown(file), reason)
     elif len(parts) > 2:
@@ -128,7 +136,14 @@ def _placed(file: Path, folder: Path, form: Form) -> Iterator[Example | Skipped]
         yield from _file(file, domain, label, form)
 
 
+def _heic(path: Path, form: Form) -> bool:
+    return form is IMAGES and path.suffix.lower() in HEIC_SUFFIXES
+
+
 def _file(path: Path, domain: str, label: str, form: Form) -> Iterator[Example | Skipped]:
+    if _heic(path, form):
+        yield Skipped(shown(path), HEIC_REASON)
+        return
     try:
         status = path.stat()
         if status.st_size > FILE_BYTES_MAX:
