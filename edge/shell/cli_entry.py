@@ -28,7 +28,7 @@ def main() -> None:
             case _:
                 from .cli import app
 
-                app()
+                app(prog_name="auricle")
     except KeyboardInterrupt:
         from .complaints import INTERRUPTED
 

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Annotated
 
-import typer
+import click
 
 from ..core import ConfigError
 from ..core.drift import Change
 from . import forecast_view, views
-from .cli_options import JsonOption
+from .cli_options import PATH, json_option
 from .lookahead import DEFAULT, Choice, Look, Record, look_ahead, tell, tell_change
 from .recordings import Recording, Rows, read_recording
 
@@ -22,32 +21,35 @@ ROWS_DRAWN = 288
 STDIN = Path("-")
 
 
+@click.command
+@click.argument(
+    "file",
+    type=PATH,
+    help="CSV: a row a sample, a column a channel; - reads standard input row by row.",
+)
+@click.option(
+    "--horizon", type=int, multiple=True, help="Steps ahead; repeat. Default 1, 6 and 12."
+)
+@click.option("--period", type=int, help="Rows of a season; else the day, where times are given.")
+@click.option("--weights", type=PATH, help="A network of your own, from `auricle train`.")
+@click.option(
+    "--forecaster", default=DEFAULT, show_default=True, help="A kind of docs/forecasting.md."
+)
+@click.option("--detector", help="joint, cusum or sequential. Default: cusum below 6 columns.")
+@click.option("--plot", type=PATH, help="File for a picture, .png; needs the extra sim.")
+@json_option
 def forecast(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV: a row a sample, a column a channel; - reads standard input row by row."
-        ),
-    ],
-    horizon: Annotated[
-        list[int] | None, typer.Option(help="Steps ahead; repeat. Default 1, 6 and 12.")
-    ] = None,
-    period: Annotated[
-        int | None, typer.Option(help="Rows of a season; else the day, where times are given.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="A network of your own, from `auricle train`.")
-    ] = None,
-    forecaster: Annotated[str, typer.Option(help="A kind of docs/forecasting.md.")] = DEFAULT,
-    detector: Annotated[
-        str | None, typer.Option(help="joint, cusum or sequential. Default: cusum below 6 columns.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="File for a picture, .png; needs the extra sim.")
-    ] = None,
-    as_json: JsonOption = False,
+    *,
+    file: Path,
+    horizon: tuple[int, ...],
+    period: int | None,
+    weights: Path | None,
+    forecaster: str,
+    detector: str | None,
+    plot: Path | None,
+    as_json: bool,
 ) -> None:
-    """Forecast a CSV's columns with intervals, and say where the stream changed."""  # fmt: skip
+    """Forecast a CSV's columns with intervals, and say where the stream changed."""
     ahead = tuple(sorted(set(horizon or (1, 6, 12))))
     choice = Choice(forecaster, ahead, period, weights, detector)
     if plot:

@@ -5,31 +5,43 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import typer
+import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..core import ConfigError
 from . import views
-from .cli_options import JsonOption
+from .cli_options import PATH, json_option
 
 SIM_HINT = "install the extra: pip install 'auricle[sim]'"
 
 
+@click.command
+@click.argument("scenario", type=PATH, help="A scenario file; see docs/simulate.md.")
+@click.option("--seed", type=int, multiple=True, help="A seed; repeat for a sweep.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--out",
+    type=PATH,
+    default=Path("auricle-report"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["loky", "ray"]),
+    default="loky",
+    show_default=True,
+    help="ray needs the extra cluster.",
+)
+@json_option
 def simulate(
-    scenario: Annotated[Path, typer.Argument(help="A scenario file; see docs/simulate.md.")],
-    seed: Annotated[list[int] | None, typer.Option(help="A seed; repeat for a sweep.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("auricle-report"),
-    backend: Annotated[
-        Literal["loky", "ray"], typer.Option(help="ray needs the extra cluster.")
-    ] = "loky",
-    as_json: JsonOption = False,
+    *, scenario: Path, seed: tuple[int, ...], jobs: int, out: Path, backend: str, as_json: bool
 ) -> None:
     """Run a scenario through the production runtime and store, and write a report."""
     sim = _load_sim()
-    seeds = tuple(seed or (1,))
+    seeds = seed or (1,)
     with _steps() as progress:
         report = sim.simulate(
             scenario, seeds=seeds, jobs=jobs, out=out, backend=backend, progress=progress
@@ -40,24 +52,31 @@ def simulate(
         _show_report(report)
 
 
-def demo(
-    story: Annotated[
-        Literal["reader", "forecast"],
-        typer.Argument(help="reader: a handwriting reader; forecast: a backbone's links."),
-    ] = "reader",
-    out: Annotated[Path, typer.Option(help="Folder of knowledge file and report.")] = Path(
-        "auricle-demo"
-    ),
-) -> None:
+@click.command
+@click.argument(
+    "story",
+    type=click.Choice(["reader", "forecast"]),
+    metavar="[STORY]",
+    default="reader",
+    help="reader (default): a handwriting reader; forecast: a backbone's links.",
+)
+@click.option(
+    "--out",
+    type=PATH,
+    default=Path("auricle-demo"),
+    show_default=True,
+    help="Folder of knowledge file and report.",
+)
+def demo(*, story: str, out: Path) -> None:
     """A handwriting reader meets a new scanner; or a link fails, forecast before and after."""
     _load_sim()
     if story == "forecast":
         from .demo_forecast_view import show_forecast_demo
 
-        raise typer.Exit(show_forecast_demo(out))
+        raise SystemExit(show_forecast_demo(out))
     from .demo_view import show_demo
 
-    raise typer.Exit(show_demo(out))
+    raise SystemExit(show_demo(out))
 
 
 @contextmanager
