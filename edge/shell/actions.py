@@ -31,6 +31,7 @@ from .examples import Example, Skipped, shown
 from .home import Home
 from .sound_files import RATE_HZ
 from .tables import read_examples, takes
+from .typos import KnownNames
 
 Tick = Callable[[int | None], None]
 """Called for each example, with their total where it is known."""
@@ -52,7 +53,7 @@ class Count:
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What `learn_path` did.  count: facts new or changed; detail: what became of the others.
-    layout: what was taken as domain and label."""
+    layout: what was taken as domain and label.  warnings: of new names that are probably typos."""
 
     count: int
     detail: str
@@ -60,6 +61,7 @@ class Learned:
     concepts: tuple[Count, ...]
     skipped: tuple[Skipped, ...]
     knowledge_digest: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,13 @@ def learn_path(
             f"learning from {path}: nothing could be learned, {len(skipped)} skipped{reason}",
             takes(home.model.card),
         )
+    known = KnownNames.of(home.store.concepts())
     ack = told(home.feed(Enrol(tuple(facts.values()))))
     digest = after(f"{ack.count} facts were learned and kept", home.settle)
     counted = _counts(facts.values())
-    return Learned(ack.count, ack.detail, examples.layout, counted, tuple(skipped), digest)
+    learned = Learned(ack.count, ack.detail, examples.layout, counted, tuple(skipped), digest)
+    given = KnownNames.of((fact.domain, fact.label) for fact in facts.values())
+    return replace(learned, warnings=tuple(known.warnings_of(given)))
 
 
 def after(done: str, go_on: Callable[[], T]) -> T:

@@ -25,10 +25,12 @@ from . import (
     growth_views,
     views,
 )
+from .cli_names import settled_name
 from .cli_options import HERE, HomeOption, JsonOption, RateOption
 from .cli_verbs import Verbs
 from .home import Home, create_home
 from .sound_files import RATE_HZ
+from .typos import KnownNames
 
 ORDER = (
     "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
@@ -110,9 +112,17 @@ def learn(
 ) -> None:
     """Learn labelled examples: all of them, durably, or none."""
     with Home(home) as opened:
+        known = KnownNames.of(opened.store.concepts())
+        settled = set(known.warnings(label=label, domain=domain))
+        label = settled_name("label", label, known.labels, ask=not as_json)
+        domain = settled_name("domain", domain, known.domains, ask=not as_json)
         with views.counting("encoding") as tick:
             done = actions.learn_path(opened, path, domain, label, tick, rate_hz)
         views.show_json(done) if as_json else views.show_learned(done)
+        for one in () if as_json else done.warnings:
+            # The options were settled before.
+            if one not in settled:
+                views.show_warning(one)
         if grow:
             with growth_views.waiting() as beat:
                 cli_grow.show_outcomes(growing.grow_due(opened, beat), as_json=as_json)

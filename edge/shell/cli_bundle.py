@@ -13,6 +13,7 @@ from . import views
 from .cli_options import HERE, HomeOption, JsonOption
 
 if TYPE_CHECKING:
+    from .commands.requests import Request
     from .home import Home
 
 bundle = typer.Typer(no_args_is_help=True, help="Move what was learned, signed, on trial first.")
@@ -54,38 +55,43 @@ def import_file(
 ) -> None:
     """Take a bundle on trial: it serves at once, and is taken back where it does badly."""
     from .bundles.carrying import FOLDER, import_bundle
+    from .commands.requests import BundleImportCommand
     from .durable import write_bytes
 
     place = home / FOLDER / file.name
     if not (place.exists() and place.samefile(file)):
         place.parent.mkdir(exist_ok=True)
         write_bytes(place, file.read_bytes())
-    _do(home, "bundle-import", {"name": file.name}, as_json,
-        lambda opened: import_bundle(opened, file.name, time.time_ns()))  # fmt: skip
+    request = BundleImportCommand(id=secrets.token_hex(8), name=file.name)
+    _do(home, request, as_json, lambda opened: import_bundle(opened, file.name, time.time_ns()))
 
 
 @bundle.command("confirm")
 def confirm(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
     """Keep the bundle on trial."""
-    _do(home, "bundle-confirm", {}, as_json, lambda opened: opened.confirm_trial())
+    from .commands.requests import BundleConfirmCommand
+
+    request = BundleConfirmCommand(id=secrets.token_hex(8))
+    _do(home, request, as_json, lambda opened: opened.confirm_trial())
 
 
 @bundle.command("revert")
 def revert(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
     """Go back to what was before the bundle on trial."""
-    _do(home, "bundle-revert", {}, as_json, lambda opened: opened.end_trial("somebody asked"))
+    from .commands.requests import BundleRevertCommand
+
+    request = BundleRevertCommand(id=secrets.token_hex(8))
+    _do(home, request, as_json, lambda opened: opened.end_trial("somebody asked"))
 
 
-def _do(
-    folder: Path, verb: str, fields: dict[str, Any], as_json: bool, act: Callable[["Home"], Any]
-) -> None:
+def _do(folder: Path, request: "Request", as_json: bool, act: Callable[["Home"], Any]) -> None:
     """Have it done by the home's daemon, or at the home where none runs; show what was said."""
     import msgspec
 
     from .control import ask_daemon
     from .home import Home
 
-    answer = ask_daemon(folder, {"verb": verb, "id": secrets.token_hex(8), **fields})
+    answer = ask_daemon(folder, request)
     if answer is None:
         with Home(folder) as opened:
             body = msgspec.to_builtins(act(opened))
