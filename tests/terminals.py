@@ -61,7 +61,7 @@ class Terminal:
         begun, self._read = self._read, self.screen.index(text, self._read) + len(text)
         return self.screen[begun : self._read]
 
-    def type(self, text: str) -> None:
+    def enter(self, text: str) -> None:
         """Type a line."""
         os.write(self._ours, text.encode() + b"\n")
 

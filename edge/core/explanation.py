@@ -63,8 +63,8 @@ class Explanation:
 
     `known`, `guess` and `p_value` are those of a `Decision` on this sample alone, now.
 
-    `domain`, `label`: the nearest concept that has facts here, empty where there is none.
-    `examples`: nearest first.  `columns`: the most different from that concept first.
+    `examples`: nearest first.  `domain`, `label`: the concept of the nearest, empty without facts.
+    `columns`: the most different from `compared` facts of that concept first.
     """
 
     stream: str = ""
@@ -73,6 +73,7 @@ class Explanation:
     p_value: float = 1.0
     domain: str = ""
     label: str = ""
+    compared: int = 0
     examples: tuple[KnownExample, ...] = ()
     columns: tuple[ComparedColumn, ...] = ()
 
@@ -97,15 +98,18 @@ def explain(
     nearest = (verdict.domain, verdict.label)
     searched = [key for key in dict.fromkeys((nearest, *order)) if known.own.counts.get(key)]
     found = {key: tuple(_facts(ledger, key)) for key in searched[:CONCEPTS_MAX]}
-    first = next(iter(found), ("", ""))
+    examples = _nearest_examples(features, found.values())
+    first = (examples[0].domain, examples[0].label) if examples else ("", "")
+    facts = found.get(first, ())
     return Explanation(
         known=verdict.known,
         guess=guess,
         p_value=verdict.p_value,
         domain=first[0],
         label=first[1],
-        examples=_nearest_examples(features, found.values()),
-        columns=_compared_columns(features, found.get(first, ())),
+        compared=len(facts),
+        examples=examples,
+        columns=_compared_columns(features, facts),
     )
 
 

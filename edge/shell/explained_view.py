@@ -18,6 +18,10 @@ BARS: Final = " ▁▂▃▄▅▆▇█"
 NAME_CHARS: Final = 24
 """Characters shown of a column's name: the numbers beside it stay in a terminal of 80 columns."""
 
+RANGE_EXAMPLES_MIN: Final = 10
+"""Examples whose range is worth calling a value outside of it: of ten, the next lies outside by
+chance in two of eleven cases."""
+
 VERDICTS: Final = {
     True: "like what is known there",
     False: "unlike all that is known",
@@ -46,9 +50,10 @@ def _example(one: KnownExample) -> str:
 def _show_columns(explained: Explained) -> None:
     """Print the values, the most different from the nearest concept first, with its range."""
     shown, rest = explained.columns, explained.width - len(explained.columns)
-    concept = f"{explained.label} in {explained.domain}"
-    heading = ("column", "value", "mean", f"range of {concept}")
-    rows = [heading, *(_cells(one) for one in shown)]
+    count = f"{explained.compared} example{'s' if explained.compared != 1 else ''}"
+    heading = f"range of {explained.label} in {explained.domain}, {count}"
+    judged = explained.compared >= RANGE_EXAMPLES_MIN
+    rows = [("column", "value", "mean", heading), *(_cells(one, judged=judged) for one in shown)]
     widths = [max(len(row[at]) for row in rows) for at in range(3)]
     for name, value, mean, spread in rows:
         say(f"  {name:{widths[0]}}  {value:>{widths[1]}}  {mean:>{widths[2]}}  {spread}")
@@ -56,9 +61,9 @@ def _show_columns(explained: Explained) -> None:
         say(f"  {rest} more columns differ less")
 
 
-def _cells(one: Column) -> tuple[str, str, str, str]:
+def _cells(one: Column, *, judged: bool) -> tuple[str, str, str, str]:
     mark = {-1: "<= ", 0: "", 1: ">= "}[one.clipped]
-    outside = "" if one.low <= one.value <= one.high else "  outside"
+    outside = "  outside" if judged and not one.low <= one.value <= one.high else ""
     spread = f"{one.low:.4g} to {one.high:.4g}{outside}"
     return one.name[:NAME_CHARS], f"{mark}{one.value:.4g}", f"{one.mean:.4g}", spread
 

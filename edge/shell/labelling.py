@@ -73,8 +73,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """An explanation for a person who labels an observation.
 
     kind: of the encoder: image, window or vector.  columns: of a vector, the most different from
-    the nearest concept (`domain`, `label`) first; width: how many columns it has in all.  rate_hz:
-    of a sound, 0 where it is not known.
+    the nearest concept (`domain`, `label`) first; compared: with how many of its examples; width:
+    how many columns there are in all.  rate_hz: of a sound, 0 where it is not known.
     """
 
     kind: str
@@ -83,6 +83,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float
     domain: str
     label: str
+    compared: int = 0
     examples: tuple[KnownExample, ...]
     columns: tuple[Column, ...] = ()
     width: int = 0
@@ -137,6 +138,7 @@ def explained_at(home: Home, observation_id: str) -> Explained:
         p_value=found.p_value,
         domain=found.domain,
         label=found.label,
+        compared=found.compared,
         examples=found.examples,
         columns=_columns(home, found) if card.kind == "vector" else (),
         width=card.width,

@@ -64,7 +64,8 @@ def choose_name(name: str, near: str) -> str:
     """
     say(f"  {name!r} is new. Did you mean {near!r}?")
     while True:
-        answer = console.input(plain(f"  [Y]es, use {near} / [n]o, create {name}: "), markup=False)
+        question = plain(f"  [Y]es, use {near} / [n]o, create {name}: ")
+        answer = console.input(question, markup=False, emoji=False)
         match answer.strip().lower():
             case "" | "y" | "yes":
                 return near

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ SHOWN = 40
 RATE_HZ = 16_000
 
 
-def teach(folder: Path, known: dict[str, Sequence[Any]], streams: str) -> Path:
+def teach(folder: Path, known: Mapping[str, Sequence[Any]], streams: str) -> Path:
     """Let a home learn samples by label in the domain hall, and keep raw inputs."""
     with Home(folder) as home:
         facts = [
@@ -93,17 +93,17 @@ def test_a_vector_is_shown_and_labelled(tmp_path):
         for text in ("unlike all that is known", "p-value 0.0", "nearest", "in hall, 1970-01-01",
                      "range of", "outside", "id ", "c1 "):  # fmt: skip
             assert text in shown, (text, shown)
-        person.type("dgo")
+        person.enter("dgo")
         assert "'dgo' is new. Did you mean 'dog'?" in person.until("create dgo: ")
-        person.type("y")
+        person.enter("y")
         person.until("2/")
         person.until("label: ")
-        person.type("dgo")
+        person.enter("dgo")
         person.until("create dgo: ")
-        person.type("n")
+        person.enter("n")
         person.until("3/")
         person.until("label: ")
-        person.type("q")
+        person.enter("q")
         assert person.end() == 0, person.screen
         assert "2 labelled" in person.screen
         daemon.kill()
@@ -128,10 +128,10 @@ def test_images_are_drawn(tmp_path):
         assert b"\x1b[38;" in person.raw
         assert "guess " in shown
         assert "nearest" in shown
-        person.type("sketch")
+        person.enter("sketch")
         person.until("2/")
         person.until("label: ")
-        person.type("q")
+        person.enter("q")
         assert person.end() == 0, person.screen
         daemon.kill()
     assert labels_of(home) == {"sketch": 1}
@@ -173,10 +173,10 @@ def test_sounds_are_drawn(tmp_path):
         assert "▇" in shown or "█" in shown
         assert "guess " in shown
         assert "nearest" in shown
-        person.type("beep")
+        person.enter("beep")
         person.until("2/")
         person.until("label: ")
-        person.type("q")
+        person.enter("q")
         assert person.end() == 0, person.screen
         daemon.kill()
     assert labels_of(home) == {"beep": 1}
@@ -197,6 +197,26 @@ def test_measurements_leave_through_the_socket_alone(tmp_path):
         assert "does not wait" in refused["reason"]
 
 
+def test_one_label_given_by_id_is_questioned_too(tmp_path):
+    """At a terminal with a question; a command is carried out, and its answer has a warning."""
+    home = vectors(tmp_path / "home")
+    with asking(home) as (daemon, wanted):
+        first, second = wanted["observation_ids"][:2]
+        with Terminal("label", first, "dgo", "--home", home) as person:
+            assert "'dgo' is new. Did you mean 'dog'?" in person.until("create dgo: ")
+            person.enter("maybe")
+            person.until("create dgo: ")
+            person.enter("yes")
+            assert person.end() == 0, person.screen
+        fields = ("--set", f"observation_id={second}", "--set", "label=catt")
+        said = run("command", "label", *fields, "--home", home)
+        assert said.exit_code == 0, said.output
+        assert "warning: the label 'catt' is new; did you mean 'cat'?" in said.stderr
+        assert json.loads(said.stdout)["body"]["warnings"]
+        daemon.kill()
+    assert labels_of(home) == {"dog": 1, "catt": 1}
+
+
 @pytest.mark.parametrize(("answer", "created"), [("", False), ("n", True)])
 def test_learning_at_a_terminal_asks_about_a_typo(tmp_path, answer, created):
     """Enter takes the known name, n creates the new one."""
@@ -209,7 +229,7 @@ def test_learning_at_a_terminal_asks_about_a_typo(tmp_path, answer, created):
     words = ("learn", table, "--home", home, "--domain", "hall", "--label", "nomral")
     with Terminal(*words) as person:
         assert "'nomral' is new. Did you mean 'normal'?" in person.until("create nomral: ")
-        person.type(answer)
+        person.enter(answer)
         assert person.end() == 0, person.screen
     concepts = {(one["domain"], one["label"]) for one in run_json("inspect", "--home", home)[
         "concepts"]}  # fmt: skip
