@@ -48,8 +48,10 @@ from .events import (
     Rollback,
     Survey,
     Tick,
+    UnlabelledObservation,
     Wanted,
 )
+from .explanation import Explanation, KnownExample
 from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
 from .fittings import Fitting
 from .foresight import Model
@@ -78,6 +80,7 @@ __all__ = [
     "Enrol",
     "Erase",
     "Event",
+    "Explanation",
     "Fact",
     "Fitting",
     "Forecasted",
@@ -91,6 +94,7 @@ __all__ = [
     "GrowthResult",
     "Install",
     "Knowledge",
+    "KnownExample",
     "Label",
     "Ledger",
     "MemoryLedger",
@@ -115,6 +119,7 @@ __all__ = [
     "Survey",
     "Tick",
     "TransportError",
+    "UnlabelledObservation",
     "Wanted",
     "admit",
     "derive",

@@ -309,13 +309,32 @@ class Growth:
     search: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlabelledObservation:
+    """An observation that is worth a label, with the decision that was served on it.
+
+    `guess`: the best answer, a label.  `p_value`: of the sample among known ones; low is novel.
+    """
+
+    observation_id: str
+    stream: str
+    domain: str
+    captured_at_ns: int
+    guess: str
+    p_value: float
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Observations of an unlabelled domain that are most worth a label, best first."""
+    """Observations of an unlabelled domain that are most worth a label, best first.
+
+    `observations` describes those in `observation_ids` that are still at hand, in the same order.
+    """
 
     stream: str
     domain: str
     observation_ids: tuple[str, ...]
+    observations: tuple[UnlabelledObservation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

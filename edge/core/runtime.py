@@ -10,6 +10,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 from typing import Any, cast
 
+import numpy as np
+
 import hdc
 
 from . import knowledge as derivation
@@ -42,6 +44,7 @@ from .events import (
     Survey,
     Tick,
 )
+from .explanation import Explanation, explain
 from .facts import Fact, Ledger, Selector
 from .flaws import flaw
 from .forecasting import State
@@ -118,6 +121,17 @@ class Runtime:
     def digest(self) -> str:
         """Hex digest of card, geometry, sums and thresholds: equal for equal sets of facts."""
         return self.knowledge.digest(self._model.card.fingerprint)
+
+    def explain(self, observation_id: str) -> Explanation | None:
+        """Explain an unlabelled observation to a person who labels it: guess, p-value, nearest
+        known examples, and how its features differ from theirs.  None where it has expired.
+        """
+        seen = self._watch.seen(observation_id) or self._stored(observation_id)
+        if seen is None:
+            return None
+        features = np.frombuffer(seen.features, np.uint8)
+        made = explain(features, self.knowledge, self._ledger, self.config.false_alarm_rate)
+        return replace(made, stream=seen.stream)
 
     def contribute(self, device: str, revision: int) -> Contribution:
         """Make the contribution of this device's own facts, once all effects are applied."""

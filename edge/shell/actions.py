@@ -32,6 +32,7 @@ from .examples import Example, Skipped, shown
 from .home import Home
 from .sound_files import RATE_HZ
 from .tables import read_examples, takes
+from .typos import KnownNames
 
 Tick = Callable[[int | None], None]
 """Called for each example, with their total where it is known."""
@@ -78,8 +79,8 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """What `learn` did.  count: facts new or changed; detail: what became of the others.  The
-    others as in `Lesson`."""
+    """What `learn` did.  count: facts new or changed; detail: what became of the others.
+    warnings: of new names that are probably typos.  The others as in `Lesson`."""
 
     count: int
     detail: str
@@ -89,6 +90,7 @@ class Learned:
     moved: tuple[Moved, ...] = ()
     skipped: tuple[Skipped, ...]
     knowledge_digest: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ def read_lesson(
 def learn(home: Home, lesson: Lesson) -> Learned:
     """Learn what was read: all of it in one durable step, or nothing.  The first facts of a home
     also freeze its geometry."""
+    known = KnownNames.of(home.store.concepts())
+    given = KnownNames.of((fact.domain, fact.label) for fact in lesson.facts)
     ack = told(home.feed(Enrol(lesson.facts)))
     digest = after(f"{ack.count} facts were learned and kept", home.settle)
     return Learned(
@@ -160,6 +164,7 @@ def learn(home: Home, lesson: Lesson) -> Learned:
         moved=lesson.moved,
         skipped=lesson.skipped,
         knowledge_digest=digest,
+        warnings=tuple(known.warnings_of(given)),
     )
 
 

@@ -23,10 +23,12 @@ from . import (
     growth_views,
     views,
 )
+from .cli_names import settled_name
 from .cli_options import PATH, home_option, json_option, rate_option, yes_option
 from .cli_verbs import Verbs
 from .home import Home, create_home
 from .serving import HERE
+from .typos import KnownNames
 
 
 @click.group(cls=Verbs, name="auricle")
@@ -88,12 +90,20 @@ def learn(
     """Learn labelled examples: all of them, durably, or none.  In a terminal it asks before facts
     that are known move to another domain or label."""
     with Home(home) as opened:
+        known = KnownNames.of(opened.store.concepts())
+        settled = set(known.warnings(label=label, domain=domain))
+        label = settled_name("label", label, known.labels, ask=not as_json)
+        domain = settled_name("domain", domain, known.domains, ask=not as_json)
         with views.counting("encoding") as tick:
             lesson = actions.read_lesson(opened, path, domain, label, tick, rate_hz=rate_hz)
         if lesson.moved and not yes and sys.stdin.isatty():
             cli_change.confirm(views.question_of(lesson.moved))
         done = actions.learn(opened, lesson)
         views.show_json(done) if as_json else views.show_learned(done)
+        for one in () if as_json else done.warnings:
+            # The options were settled before.
+            if one not in settled:
+                views.show_warning(one)
         if grow:
             with growth_views.waiting() as beat:
                 cli_grow.show_outcomes(growing.grow_due(opened, beat), as_json=as_json)

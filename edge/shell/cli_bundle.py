@@ -14,6 +14,7 @@ from .cli_options import PATH, home_option, json_option
 from .cli_verbs import Verbs
 
 if TYPE_CHECKING:
+    from .commands.requests import Request
     from .home import Home
 
 
@@ -52,18 +53,19 @@ def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, h
 def import_file(*, file: Path, home: Path, as_json: bool) -> None:
     """Take a bundle on trial: it serves at once, and is taken back where it does badly."""
     from .bundles.carrying import FOLDER, import_bundle
+    from .commands.requests import BundleImportCommand
     from .durable import write_bytes
 
     place = home / FOLDER / file.name
     if not (place.exists() and place.samefile(file)):
         place.parent.mkdir(exist_ok=True)
         write_bytes(place, file.read_bytes())
+    request = BundleImportCommand(id=secrets.token_hex(8), name=file.name)
     _do(
         home,
-        "bundle-import",
+        request,
         lambda opened: import_bundle(opened, file.name, time.time_ns()),
         as_json=as_json,
-        name=file.name,
     )
 
 
@@ -72,7 +74,10 @@ def import_file(*, file: Path, home: Path, as_json: bool) -> None:
 @json_option
 def confirm(*, home: Path, as_json: bool) -> None:
     """Keep the bundle on trial."""
-    _do(home, "bundle-confirm", lambda opened: opened.confirm_trial(), as_json=as_json)
+    from .commands.requests import BundleConfirmCommand
+
+    request = BundleConfirmCommand(id=secrets.token_hex(8))
+    _do(home, request, lambda opened: opened.confirm_trial(), as_json=as_json)
 
 
 @bundle.command
@@ -80,19 +85,20 @@ def confirm(*, home: Path, as_json: bool) -> None:
 @json_option
 def revert(*, home: Path, as_json: bool) -> None:
     """Go back to what was before the bundle on trial."""
-    _do(home, "bundle-revert", lambda opened: opened.end_trial("somebody asked"), as_json=as_json)
+    from .commands.requests import BundleRevertCommand
+
+    request = BundleRevertCommand(id=secrets.token_hex(8))
+    _do(home, request, lambda opened: opened.end_trial("somebody asked"), as_json=as_json)
 
 
-def _do(
-    folder: Path, verb: str, act: Callable[["Home"], Any], *, as_json: bool, **fields: str
-) -> None:
+def _do(folder: Path, request: "Request", act: Callable[["Home"], Any], *, as_json: bool) -> None:
     """Have it done by the home's daemon, or at the home where none runs; show what was said."""
     import msgspec
 
     from .control import ask_daemon
     from .home import Home
 
-    answer = ask_daemon(folder, {"verb": verb, "id": secrets.token_hex(8), **fields})
+    answer = ask_daemon(folder, request)
     if answer is None:
         with Home(folder) as opened:
             body = msgspec.to_builtins(act(opened))

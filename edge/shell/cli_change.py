@@ -10,8 +10,10 @@ import click
 from ..core import ConfigError, ForgetRequest, Receipt, Rejected, Relabel, Selector
 from ..core import Survey as SurveyEvent
 from . import actions, views
+from .cli_names import settled_name
 from .cli_options import Moment, home_option, ids_option, json_option, yes_option
 from .home import Home
+from .typos import KnownNames
 
 
 @click.command
@@ -130,6 +132,9 @@ def relabel(
         )
     with Home(home) as opened:
         _count(opened, selector, "relabelling")
+        known = KnownNames.of(opened.store.concepts())
+        to_label = settled_name("label", to_label, known.labels, ask=not as_json)
+        to_domain = settled_name("domain", to_domain, known.domains, ask=not as_json)
         ack = actions.told(opened.feed(Relabel(selector, to_label, to_domain)))
         digest = actions.after("the facts are relabelled", opened.settle)
     if as_json:

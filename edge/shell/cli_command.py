@@ -95,6 +95,8 @@ def command(
             return
         answer = send_command(_broker(broker, home), device, verb, payload, wait_s)
     views.show_json(answer)
+    for one in (answer.get("body") or {}).get("warnings", ()):
+        views.show_warning(str(one))
     if not answer.get("done"):
         raise SystemExit(1)
 

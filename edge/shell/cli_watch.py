@@ -9,7 +9,9 @@ import msgspec
 
 from ..core import ConfigError, StateError, TransportError
 from . import label_view, top_view, views
+from .cli_names import settled_name
 from .cli_options import Number, home_option, json_option
+from .commands.requests import StatusCommand
 from .control import ask_daemon
 from .labelling import OpenedDesk
 from .status import DaemonStatus
@@ -60,6 +62,9 @@ def label(*, observation: str, name: str, home: Path, domain: str, as_json: bool
         raise ConfigError(f"labelling {observation}: there is no label", "auricle label ID LABEL")
     with OpenedDesk(home) as desk:
         if observation:
+            known = desk.waiting().names
+            name = settled_name("label", name, known.labels, ask=not as_json)
+            domain = settled_name("domain", domain, known.domains, ask=not as_json)
             said = desk.label(observation, name, domain)
             views.show_json({"observation_id": observation, "learned": said}) if as_json else (
                 views.say(f"{observation}: {said}")
@@ -84,7 +89,7 @@ def _fetch(home: Path) -> DaemonStatus:
 
 
 def _look(home: Path) -> DaemonStatus | None:
-    answer: dict[str, Any] | None = ask_daemon(home, {"verb": "status", "id": secrets.token_hex(8)})
+    answer: dict[str, Any] | None = ask_daemon(home, StatusCommand(id=secrets.token_hex(8)))
     if answer is None:
         return None
     if not answer.get("done"):

@@ -47,7 +47,7 @@ memory_mib_max = 1024      # private data of the process that searches and train
 seconds_max = 120.0        # from the start of that process to its result
 
 [candidates]
-raw = false                # keep images that are worth a label, to be seen by who labels them
+raw = false                # keep images and windows that are worth a label, to show them to people
 """
 
 WORKER_MEMORY_MIB_MIN: Final = 256
