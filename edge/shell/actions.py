@@ -26,7 +26,7 @@ from ..core import (
     Selector,
     derive,
 )
-from ..core.flaws import flaw
+from ..core.flaws import flaw_of_fact
 from .examples import Example, Skipped, shown
 from .home import Home
 from .sound_files import RATE_HZ
@@ -147,8 +147,8 @@ def _fact(
     if twin is not None:
         where = f", there with the label {twin.label}" if twin.label != fact.label else ""
         return Skipped(item.source, f"the same example came before{where}")
-    wrong = flaw(Enrol((fact,)), home.model.card.width)
-    return Skipped(item.source, wrong.partition(": ")[2]) if wrong else fact
+    wrong = flaw_of_fact(fact, home.model.card.width)
+    return Skipped(item.source, wrong) if wrong else fact
 
 
 def _revised(home: Home, item: Example, features: bytes) -> Fact:
