@@ -24,9 +24,10 @@ from .scoring import offsets
 
 Fact = tuple[str, str, Codes]
 
-# A concept's own scales lean on its domain's as if that many samples had said the same.
 CENTRE_PRIOR = 5
 SPREAD_PRIOR = 20
+"""A concept's usual distance (centre) and its spread lean on those of its domain as if so many
+samples had said the same.  Chosen by hand; effect not measured."""
 ONE = 1024
 
 _USUAL = np.asarray([[0, 1], [0, 1]], dtype=np.int64)

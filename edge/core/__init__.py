@@ -49,6 +49,7 @@ from .events import (
     Survey,
     Tick,
     Wanted,
+    accepted,
 )
 from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
 from .fittings import Fitting
@@ -116,6 +117,7 @@ __all__ = [
     "Tick",
     "TransportError",
     "Wanted",
+    "accepted",
     "admit",
     "derive",
     "digest_facts",

@@ -6,12 +6,13 @@ what the ledger stores.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .adaptors.record import Record
 from .contributions import Contribution
+from .errors import EdgeError
 from .facts import Fact, Selector
 from .jobs import GrowthJob, GrowthResult
 
@@ -352,6 +353,16 @@ class Changed:
 
 
 Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted | Forecasted | Changed
+
+
+def accepted(messages: Iterable[Message], doing: str = "") -> tuple[Message, ...]:
+    """Return the messages that answer an event; raises EdgeError where they reject it.  doing: what
+    the event was for, where the error should start with that."""
+    found = tuple(messages)
+    for one in found:
+        if isinstance(one, Rejected):
+            raise EdgeError(f"{doing}: {one.reason}" if doing else one.reason, one.hint)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

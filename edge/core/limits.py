@@ -3,7 +3,7 @@
 from typing import Final
 
 COUNT_MAX: Final = 2**63 - 1
-"""Largest time, sequence number or revision: SQLite and the messages hold signed 64-bit integers."""
+"""Largest time, sequence number or revision: SQLite and messages hold signed 64-bit integers."""
 
 TEXT_CHARS_MAX: Final = 200
 """Longest id, domain, label, stream or subject: they become columns, topics and table cells."""

@@ -24,6 +24,7 @@ from ..core import (
     Observation,
     Rejected,
     Selector,
+    accepted,
     derive,
 )
 from ..core.flaws import flaw_of_fact
@@ -108,7 +109,7 @@ def learn_path(
             f"learning from {path}: nothing could be learned, {len(skipped)} skipped{reason}",
             takes(home.model.card),
         )
-    ack = told(home.feed(Enrol(tuple(facts.values()))))
+    ack = acknowledged(home.feed(Enrol(tuple(facts.values()))))
     digest = after(f"{ack.count} facts were learned and kept", home.settle)
     counted = _counts(facts.values())
     return Learned(ack.count, ack.detail, examples.layout, counted, tuple(skipped), digest)
@@ -194,14 +195,9 @@ def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Pre
                 yield Predicted(item.source, message, item.label)
 
 
-def told(messages: Iterable[Message]) -> Ack:
+def acknowledged(messages: Iterable[Message]) -> Ack:
     """Return the acknowledgement among messages; raises EdgeError for a rejection."""
-    for message in messages:
-        if isinstance(message, Rejected):
-            raise EdgeError(message.reason, message.hint)
-        if isinstance(message, Ack):
-            return message
-    raise AssertionError("an event is answered by Ack or Rejected")
+    return next(one for one in accepted(messages) if isinstance(one, Ack))
 
 
 def json_line(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core import ConfigError, EdgeError
+from ..core import ConfigError
 from . import views
 from .cli_options import HERE, HomeOption, JsonOption
 
@@ -82,17 +82,15 @@ def _do(
     """Have it done by the home's daemon, or at the home where none runs; show what was said."""
     import msgspec
 
-    from .control import ask_daemon
+    from .control import ask_daemon, body_of
     from .home import Home
 
     answer = ask_daemon(folder, {"verb": verb, "id": secrets.token_hex(8), **fields})
     if answer is None:
         with Home(folder) as opened:
             body = msgspec.to_builtins(act(opened))
-    elif answer.get("done"):
-        body = answer["body"]
     else:
-        raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))
+        body = body_of(answer)
     if as_json:
         views.show_json(body)
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..core import ConfigError, ForgetRequest, Receipt, Rejected, Relabel, Selector
+from ..core import ConfigError, ForgetRequest, Receipt, Relabel, Selector, accepted
 from ..core import Survey as SurveyEvent
 from . import actions, views
 from .cli_options import HERE, HomeOption, IdsOption, JsonOption, YesOption
@@ -61,12 +61,8 @@ def forget(
 def _forget(home: Home, selector: Selector, *, resurvey: bool) -> Receipt:
     at_ns = time.time_ns()
     # An adaptor that is withdrawn with its facts is told, too; the receipt says so as well.
-    for said in home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, resurvey)):
-        if isinstance(said, Rejected):
-            raise ConfigError(said.reason, said.hint)
-        if isinstance(said, Receipt):
-            return said
-    raise AssertionError("a forget request is answered by Receipt or Rejected")
+    said = accepted(home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, resurvey)))
+    return next(one for one in said if isinstance(one, Receipt))
 
 
 def _count(home: Home, selector: Selector, doing: str) -> int:
@@ -109,7 +105,7 @@ def relabel(
         )
     with Home(home) as opened:
         _count(opened, selector, "relabelling")
-        ack = actions.told(opened.feed(Relabel(selector, to_label, to_domain)))
+        ack = actions.acknowledged(opened.feed(Relabel(selector, to_label, to_domain)))
         digest = actions.after("the facts are relabelled", opened.settle)
     if as_json:
         views.show_json({"count": ack.count, "detail": ack.detail, "knowledge_digest": digest})
@@ -121,7 +117,7 @@ def relabel(
 def survey(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
     """Freeze a new geometry from the facts held now; the knowledge is derived again."""
     with Home(home) as opened:
-        ack = actions.told(opened.feed(SurveyEvent()))
+        ack = actions.acknowledged(opened.feed(SurveyEvent()))
         digest = actions.after("the geometry is frozen", opened.stamp)
     if as_json:
         views.show_json({"count": ack.count, "knowledge_digest": digest})

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from ..core import ConfigError, StateError, TransportError
+from ..core import ConfigError, StateError
 from . import label_view, top_view, views
 from .cli_options import HERE, HomeOption, JsonOption
-from .control import ask_daemon
+from .control import ask_daemon, body_of
 from .labelling import OpenedDesk
 from .status import DaemonStatus
 
@@ -81,6 +81,4 @@ def _look(home: Path) -> DaemonStatus | None:
     answer: dict[str, Any] | None = ask_daemon(home, {"verb": "status", "id": secrets.token_hex(8)})
     if answer is None:
         return None
-    if not answer.get("done"):
-        raise TransportError(str(answer.get("reason")), str(answer.get("hint") or ""))
-    return msgspec.convert(answer["body"], DaemonStatus)
+    return msgspec.convert(body_of(answer), DaemonStatus)

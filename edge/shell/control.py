@@ -8,12 +8,12 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from ..core import StateError, TransportError
+from ..core import EdgeError, StateError, TransportError
 from .logs import log
 
 SOCKET: Final = "auricle.sock"
@@ -116,6 +116,14 @@ def ask_daemon(folder: Path, request: dict[str, Any], timeout_s: float = ANSWER_
     if found is None:
         raise _silent(folder)
     return json.loads(found[0])
+
+
+def body_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a daemon's answer; raises EdgeError where the request was refused."""
+    if not answer.get("done"):
+        raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))
+    body: dict[str, Any] = answer.get("body") or {}
+    return body
 
 
 def _silent(folder: Path) -> TransportError:

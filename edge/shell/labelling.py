@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..core import Ack, EdgeError, Label, Rejected
-from .control import ask_daemon
+from ..core import EdgeError, Label
+from .actions import acknowledged
+from .control import ask_daemon, body_of
 from .home import Home
 
 
@@ -69,12 +70,8 @@ class HomeDesk:
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """See `Desk`."""
-        for said in self._home.feed(Label(observation_id, label, domain)):
-            if isinstance(said, Rejected):
-                raise EdgeError(said.reason, said.hint)
-            if isinstance(said, Ack):
-                return said.detail or f"{said.count} learned"
-        raise EdgeError("labelling: the home did not answer", "please report it")
+        ack = acknowledged(self._home.feed(Label(observation_id, label, domain)))
+        return ack.detail or f"{ack.count} learned"
 
 
 class DaemonDesk:
@@ -102,10 +99,7 @@ class DaemonDesk:
         answer = ask_daemon(self._folder, {"id": secrets.token_hex(8), **request})
         if answer is None:
             raise EdgeError("labelling: the daemon has stopped", "run this again")
-        if not answer.get("done"):
-            raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))
-        body: dict[str, Any] = answer.get("body") or {}
-        return body
+        return body_of(answer)
 
 
 class OpenedDesk:
