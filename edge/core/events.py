@@ -111,8 +111,11 @@ class Rollback:
 class Tick:
     """All effects so far are applied and nothing waits: do what could wait until now.
 
-    Growth that is due starts here.  Send one after labels, and now and then.
+    Growth that is due starts here.  Send one after labels, and now and then.  grows: False where
+    nothing can carry a growth out.
     """
+
+    grows: bool = True
 
 
 Event = (

@@ -241,9 +241,10 @@ class Runtime:
     def _rollback(self, event: Rollback) -> Iterator[Effect]:
         yield from self._growth.rollback(event, self.knowledge, self._ledger)
 
-    def _tick(self, _event: Tick) -> Iterator[Effect]:
+    def _tick(self, event: Tick) -> Iterator[Effect]:
         yield from self._growth.clear(self.knowledge, self._ledger)
-        yield from self._growth.tick(self.knowledge, self._ledger)
+        if event.grows:
+            yield from self._growth.tick(self.knowledge, self._ledger)
 
     # --- geometry and forgetting ----------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..core import (
+    EdgeError,
     Grown,
     GrowRequest,
     Growth,
@@ -76,7 +77,10 @@ def grow_domain(home: Home, domain: str, beat: Beat) -> Outcome:
 
 
 def grow_due(home: Home, beat: Beat) -> Iterator[Outcome]:
-    """Grow every domain that has enough new facts, one after the other."""
+    """Grow every domain that has enough new facts, one after the other.  Raises EdgeError where
+    nothing can be grown."""
+    if home.heads_only:
+        raise EdgeError(f"growing: {home.heads_only}", "what was learned is kept")
     while True:
         home.feed(Tick())
         if home.worker.job is None:

@@ -13,7 +13,7 @@ def test_an_observation_without_id_is_named_by_stream_and_sequence():
 
 def test_a_rejection_is_raised_where_the_event_has_to_be_accepted():
     """The reason and the hint of a rejection become an error's; other messages come back."""
-    with pytest.raises(EdgeError, match="^growing: no facts") as caught:
+    with pytest.raises(EdgeError, match=r"^growing: no facts") as caught:
         accepted([Ack("x", 1), Rejected("x", "no facts", "learn first")], "growing")
     assert caught.value.hint == "learn first"
     assert accepted(iter([Ack("x", 1)])) == (Ack("x", 1),)
