@@ -78,7 +78,7 @@ class Stdin:
 
 
 def _cells(line: bytes) -> list[float]:
-    """Return the numbers of a line, NaN where one is missing; raises ValueError for another cell."""
+    """Return a line's numbers, NaN where one is missing; raises ValueError for another cell."""
     found = []
     for place, cell in enumerate(line.decode("utf-8", "replace").split(","), 1):
         text = cell.strip()

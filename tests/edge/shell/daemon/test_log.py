@@ -46,7 +46,8 @@ def until(done: Callable[[], Any]) -> Any:
 def running(folder: Path) -> Iterator[tuple[Process, list[bytes]]]:
     """A daemon's process and the lines that it prints, which are read as they come: a pipe that is
     full would hold it up.  It is killed at the end."""
-    daemon, printed = Process(folder), []
+    printed: list[bytes] = []
+    daemon = Process(folder)
     assert daemon.process.stdout is not None
     reading = threading.Thread(target=printed.extend, args=(daemon.process.stdout,))
     reading.start()
