@@ -10,10 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from edge.core import Enrol
 from edge.shell.home import Home
+from edge.shell.metrics import Metrics
+from edge.shell.status import DaemonStatus
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import WAIT_S, Process, daemon_home
 from tests.homes import new_home, run, run_json, write_csv
@@ -113,6 +116,10 @@ def test_a_series_counts_in_the_status(tmp_path: Path) -> None:
             if one.startswith("line ")
         ]  # fmt: skip
         assert "300" in row.split()
+        snapshot = msgspec.convert(run_json("status", "--home", folder), DaemonStatus)
+        metrics = Metrics(lambda: snapshot).text().decode()
+        assert 'auricle_stream_forecasts_total{stream="line"} 300.0' in metrics
+        assert 'auricle_stream_rejecting{stream="line"} 0.0' in metrics
         found = until(lambda: lines(daemon, "series_changed"))
         assert found[0]["stream"] == "line"
         assert set(found[0]["channels"]) <= {"0", "1"}
