@@ -25,9 +25,13 @@ from .scoring import offsets
 Fact = tuple[str, str, Codes]
 
 CENTRE_PRIOR = 5
+"""Samples' worth of its domain's mean distance in a concept's own.  Chosen by hand; effect not
+measured."""
+
 SPREAD_PRIOR = 20
-"""A concept's usual distance (centre) and its spread lean on those of its domain as if so many
-samples had said the same.  Chosen by hand; effect not measured."""
+"""Samples' worth of its domain's variance in a concept's own.  Chosen by hand; effect not
+measured."""
+
 ONE = 1024
 
 _USUAL = np.asarray([[0, 1], [0, 1]], dtype=np.int64)

@@ -67,6 +67,12 @@ class Stream:
     def note(self, message: Decision | DriftAlarm | Forecasted | Changed) -> None:
         """Take note of a decision, forecast or change, or of an alarm that is raised or ends."""
         match message:
+            case Decision():
+                self.decided += 1
+                self._novel.append(message.known is False)
+                self.alarmed, self.degraded = message.alarm, message.degraded
+                self._domain, self._label = message.domain, message.label or ""
+                self._answered(message.captured_at_ns)
             case DriftAlarm():
                 self.alarmed = message.raised
                 self.alarms += message.raised
@@ -76,12 +82,6 @@ class Stream:
                 self._change = message
             case Forecasted():
                 self.forecasts += 1
-                self._answered(message.captured_at_ns)
-            case Decision():
-                self.decided += 1
-                self._novel.append(message.known is False)
-                self.alarmed, self.degraded = message.alarm, message.degraded
-                self._domain, self._label = message.domain, message.label or ""
                 self._answered(message.captured_at_ns)
 
     def reject(self, reason: str, hint: str) -> None:
