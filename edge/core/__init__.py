@@ -50,6 +50,7 @@ from .events import (
     Tick,
     UnlabelledObservation,
     Wanted,
+    accepted,
 )
 from .explanation import Explanation, KnownExample
 from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
@@ -121,6 +122,7 @@ __all__ = [
     "TransportError",
     "UnlabelledObservation",
     "Wanted",
+    "accepted",
     "admit",
     "derive",
     "digest_facts",

@@ -6,12 +6,13 @@ what the ledger stores.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .adaptors.record import Record
 from .contributions import Contribution
+from .errors import EdgeError
 from .facts import Fact, Selector
 from .jobs import GrowthJob, GrowthResult
 
@@ -110,8 +111,11 @@ class Rollback:
 class Tick:
     """All effects so far are applied and nothing waits: do what could wait until now.
 
-    Growth that is due starts here.  Send one after labels, and now and then.
+    Growth that is due starts here.  Send one after labels, and now and then.  grows: False where
+    nothing can carry a growth out.
     """
+
+    grows: bool = True
 
 
 Event = (
@@ -371,6 +375,16 @@ class Changed:
 
 
 Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted | Forecasted | Changed
+
+
+def accepted(messages: Iterable[Message], doing: str = "") -> tuple[Message, ...]:
+    """Return the messages that answer an event; raises EdgeError where they reject it.  doing: what
+    the event was for, where the error should start with that."""
+    found = tuple(messages)
+    for one in found:
+        if isinstance(one, Rejected):
+            raise EdgeError(f"{doing}: {one.reason}" if doing else one.reason, one.hint)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

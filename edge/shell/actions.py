@@ -25,9 +25,10 @@ from ..core import (
     Observation,
     Rejected,
     Selector,
+    accepted,
     derive,
 )
-from ..core.flaws import flaw
+from ..core.flaws import flaw_of_fact
 from .examples import Example, Skipped, shown
 from .home import Home
 from .sound_files import RATE_HZ
@@ -153,7 +154,7 @@ def learn(home: Home, lesson: Lesson) -> Learned:
     also freeze its geometry."""
     known = KnownNames.of(home.store.concepts())
     given = KnownNames.of((fact.domain, fact.label) for fact in lesson.facts)
-    ack = told(home.feed(Enrol(lesson.facts)))
+    ack = acknowledged(home.feed(Enrol(lesson.facts)))
     digest = after(f"{ack.count} facts were learned and kept", home.settle)
     return Learned(
         count=ack.count,
@@ -214,8 +215,8 @@ def _fact(
     if twin is not None:
         where = f", there with the label {twin.label}" if twin.label != fact.label else ""
         return Skipped(item.source, f"the same example came before{where}")
-    wrong = flaw(Enrol((fact,)), home.model.card.width)
-    return Skipped(item.source, wrong.partition(": ")[2]) if wrong else fact
+    wrong = flaw_of_fact(fact, home.model.card.width)
+    return Skipped(item.source, wrong) if wrong else fact
 
 
 def _revised(home: Home, item: Example, features: bytes) -> Fact:
@@ -261,14 +262,9 @@ def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Pre
                 yield Predicted(item.source, message, item.label)
 
 
-def told(messages: Iterable[Message]) -> Ack:
+def acknowledged(messages: Iterable[Message]) -> Ack:
     """Return the acknowledgement among messages; raises EdgeError for a rejection."""
-    for message in messages:
-        if isinstance(message, Rejected):
-            raise EdgeError(message.reason, message.hint)
-        if isinstance(message, Ack):
-            return message
-    raise AssertionError("an event is answered by Ack or Rejected")
+    return next(one for one in accepted(messages) if isinstance(one, Ack))
 
 
 def json_line(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..core import ConfigError, EdgeError
+from ..core import ConfigError
 from . import views
 from .cli_options import PATH, home_option, json_option
 from .cli_verbs import Verbs
@@ -95,17 +95,15 @@ def _do(folder: Path, request: "Request", act: Callable[["Home"], Any], *, as_js
     """Have it done by the home's daemon, or at the home where none runs; show what was said."""
     import msgspec
 
-    from .control import ask_daemon
+    from .control import ask_daemon, body_of
     from .home import Home
 
     answer = ask_daemon(folder, request)
     if answer is None:
         with Home(folder) as opened:
             body = msgspec.to_builtins(act(opened))
-    elif answer.get("done"):
-        body = answer["body"]
     else:
-        raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))
+        body = body_of(answer)
     if as_json:
         views.show_json(body)
     else:

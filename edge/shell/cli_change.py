@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..core import ConfigError, ForgetRequest, Receipt, Rejected, Relabel, Selector
+from ..core import ConfigError, ForgetRequest, Receipt, Relabel, Selector, accepted
 from ..core import Survey as SurveyEvent
 from . import actions, views
 from .cli_names import settled_name
@@ -74,12 +74,8 @@ def forget(
 def _forget(home: Home, selector: Selector, *, resurvey: bool) -> Receipt:
     at_ns = time.time_ns()
     # An adaptor that is withdrawn with its facts is told, too; the receipt says so as well.
-    for said in home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, resurvey)):
-        if isinstance(said, Rejected):
-            raise ConfigError(said.reason, said.hint)
-        if isinstance(said, Receipt):
-            return said
-    raise AssertionError("a forget request is answered by Receipt or Rejected")
+    said = accepted(home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, resurvey)))
+    return next(one for one in said if isinstance(one, Receipt))
 
 
 def _count(home: Home, selector: Selector, doing: str) -> int:
@@ -135,7 +131,7 @@ def relabel(
         known = KnownNames.of(opened.store.concepts())
         to_label = settled_name("label", to_label, known.labels, ask=not as_json)
         to_domain = settled_name("domain", to_domain, known.domains, ask=not as_json)
-        ack = actions.told(opened.feed(Relabel(selector, to_label, to_domain)))
+        ack = actions.acknowledged(opened.feed(Relabel(selector, to_label, to_domain)))
         digest = actions.after("the facts are relabelled", opened.settle)
     if as_json:
         views.show_json({"count": ack.count, "detail": ack.detail, "knowledge_digest": digest})
@@ -150,7 +146,7 @@ def relabel(
 def survey(*, home: Path, as_json: bool) -> None:
     """Freeze a new geometry from the facts held now; the knowledge is derived again."""
     with Home(home) as opened:
-        ack = actions.told(opened.feed(SurveyEvent()))
+        ack = actions.acknowledged(opened.feed(SurveyEvent()))
         digest = actions.after("the geometry is frozen", opened.stamp)
     if as_json:
         views.show_json({"count": ack.count, "knowledge_digest": digest})

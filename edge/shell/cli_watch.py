@@ -7,12 +7,12 @@ from typing import Any
 import click
 import msgspec
 
-from ..core import ConfigError, StateError, TransportError
+from ..core import ConfigError, StateError
 from . import label_view, top_view, views
 from .cli_names import settled_name
 from .cli_options import Number, home_option, json_option
 from .commands.requests import StatusCommand
-from .control import ask_daemon
+from .control import ask_daemon, body_of
 from .labelling import OpenedDesk
 from .status import DaemonStatus
 
@@ -92,6 +92,4 @@ def _look(home: Path) -> DaemonStatus | None:
     answer: dict[str, Any] | None = ask_daemon(home, StatusCommand(id=secrets.token_hex(8)))
     if answer is None:
         return None
-    if not answer.get("done"):
-        raise TransportError(str(answer.get("reason")), str(answer.get("hint") or ""))
-    return msgspec.convert(answer["body"], DaemonStatus)
+    return msgspec.convert(body_of(answer), DaemonStatus)

@@ -7,14 +7,14 @@ of JSON asks, one answers; the requests are those of docs/commands.md, taken as 
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from ..core import StateError, TransportError
+from ..core import EdgeError, StateError, TransportError
 from .commands.requests import Request
 from .logs import log
 
@@ -118,6 +118,14 @@ def ask_daemon(folder: Path, request: Request | dict[str, Any], timeout_s: float
     if found is None:
         raise _silent(folder)
     return msgspec.json.decode(found[0])
+
+
+def body_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a daemon's answer; raises EdgeError where the request was refused."""
+    if not answer.get("done"):
+        raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))
+    body: dict[str, Any] = answer.get("body") or {}
+    return body
 
 
 def _silent(folder: Path) -> TransportError:

@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ..core import Ack, EdgeError, Explanation, KnownExample, Label, Rejected
+from ..core import EdgeError, Explanation, KnownExample, Label
+from .actions import acknowledged
 from .commands.requests import (
     CandidatesCommand,
     ExplainCommand,
@@ -18,7 +19,7 @@ from .commands.requests import (
     Request,
     StatusCommand,
 )
-from .control import ask_daemon
+from .control import ask_daemon, body_of
 from .home import Home
 from .sources.settings import SoundStream
 from .typos import KnownNames
@@ -200,12 +201,8 @@ class HomeDesk:
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """See `Desk`."""
-        for said in self._home.feed(Label(observation_id, label, domain)):
-            if isinstance(said, Rejected):
-                raise EdgeError(said.reason, said.hint)
-            if isinstance(said, Ack):
-                return said.detail or f"{said.count} learned"
-        raise EdgeError("labelling: the home did not answer", "please report it")
+        ack = acknowledged(self._home.feed(Label(observation_id, label, domain)))
+        return ack.detail or f"{ack.count} learned"
 
 
 class DaemonDesk:
@@ -239,10 +236,7 @@ class DaemonDesk:
         answer = ask_daemon(self._folder, request)
         if answer is None:
             raise EdgeError("labelling: the daemon has stopped", "run this again")
-        if not answer.get("done"):
-            raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))
-        body: dict[str, Any] = answer.get("body") or {}
-        return body
+        return body_of(answer)
 
 
 def _new_id() -> str:

@@ -16,7 +16,7 @@ from .views import console, plain, say
 STATE_STYLES: Final = {"serving": "green", "degraded": "yellow", "paused": "cyan"}
 KIB, DAY_S, HOUR_S, MINUTE_S = 1024, 86_400, 3_600, 60
 NUMBERS: Final = frozenset(
-    {"per s", "new", "decided", "dropped", "rejected", "facts", "concepts", "to label", "gaps"}
+    {"per s", "new", "answered", "dropped", "rejected", "facts", "concepts", "to label", "gaps"}
 )
 NOVEL_PERCENT: Final = 50.0
 """Share of new samples in a window from which it is shown as worrying."""
@@ -55,8 +55,12 @@ def _parts(status: DaemonStatus) -> Iterator[RenderableType]:
     yield _heading(status)
     for line in status.trouble:
         yield Text(f"! {plain(line)}", style="yellow")
+    if status.strays:
+        yield Text(f"! {status.strays} messages came at topics that nothing takes", style="yellow")
     yield _streams(status.streams)
     yield _homes(status.homes)
+    for why in dict.fromkeys(one.heads_only for one in status.homes if one.heads_only):
+        yield Text(f"no adaptors are grown: {plain(why)}", style="yellow")
     yield _delivery(status.outbox, status.broker)
 
 
@@ -76,7 +80,7 @@ def _heading(status: DaemonStatus) -> Text:
 
 
 def _streams(streams: tuple[StreamStatus, ...]) -> Table:
-    table = _table("stream", "source", "per s", "new", "domain", "label", "decided", "dropped",
+    table = _table("stream", "source", "per s", "new", "domain", "label", "answered", "dropped",
                    "rejected", "state")  # fmt: skip
     for one in streams:
         novel = "-" if one.novel_percent is None else f"{one.novel_percent:.0f} %"
@@ -88,9 +92,9 @@ def _streams(streams: tuple[StreamStatus, ...]) -> Table:
             Text(novel, style="yellow" if worrying else ""),
             _cell(one.domain or "-"),
             _cell(one.label or "-"),
-            str(one.decided),
+            str(one.decided + one.forecasts),
             Text(str(one.dropped), style="yellow" if one.dropped else ""),
-            str(one.rejected),
+            Text(str(one.rejected), style="yellow" if one.rejected else ""),
             _condition(one),
         )
     return table
@@ -99,6 +103,8 @@ def _streams(streams: tuple[StreamStatus, ...]) -> Table:
 def _condition(stream: StreamStatus) -> Text:
     if stream.trouble:
         return _cell(stream.trouble, "red")
+    if stream.rejecting:
+        return _cell(stream.rejecting, "red")
     if stream.alarmed:
         return Text("off known ground", style="yellow")
     return Text("degraded", style="yellow") if stream.degraded else Text("fine", style="green")

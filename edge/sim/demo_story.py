@@ -12,12 +12,11 @@ import encoder
 from ..core import (
     Decision,
     DriftAlarm,
-    EdgeError,
     Event,
     Message,
     Observation,
-    Rejected,
     Wanted,
+    accepted,
 )
 from .demo_beats import Beat, Exam, Glimpse, Line, Tally
 from .demo_desk import Desk, Sheet
@@ -78,11 +77,7 @@ class Story:
 
     def tell(self, event: Event) -> tuple[Message, ...]:
         """Feed an event that must not be refused; raises EdgeError where it is."""
-        answers = self.desk.feed(event)
-        for answer in answers:
-            if isinstance(answer, Rejected):
-                raise EdgeError(f"running the demonstration: {answer.reason}", answer.hint)
-        return answers
+        return accepted(self.desk.feed(event), "running the demonstration")
 
     def examine(self, when: str) -> Exam:
         """Examine the reader on the held-out images, and keep the marks.  when: in few words."""

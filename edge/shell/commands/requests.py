@@ -9,7 +9,7 @@ from ...core import limits as core_limits
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=core_limits.TEXT_CHARS_MAX)]
 NameOrEmpty = Annotated[str, msgspec.Meta(max_length=core_limits.TEXT_CHARS_MAX)]
-Instant = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Instant = Annotated[int, msgspec.Meta(ge=0, le=core_limits.COUNT_MAX)]
 IDS_MAX: Final = 1_000
 
 
