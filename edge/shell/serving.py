@@ -9,23 +9,36 @@ HERE: Final = Path()
 END_S: Final = 5
 """Seconds after which a daemon that was asked to end is ended by the kernel."""
 
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+
 
 def serve(folder: Path) -> None:
     """Serve the home in a folder until stopped; raises EdgeError where it cannot start at all."""
+    # A reload requested during start-up waits; by default SIGHUP would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
     from .daemon.daemon import Daemon
 
     daemon = Daemon(folder, output=sys.stdout.buffer)
 
     def stop(*_: object) -> None:
         # Whatever hangs then (a reader that does not read, a disk that does not answer): the
-        # kernel ends it, and the next run finds what a crash leaves.
-        signal.alarm(END_S)
+        # kernel ends it, and the next run finds what a crash leaves.  A second signal must not
+        # postpone that.
+        if not signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.alarm(END_S)
         daemon.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPPING:
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, lambda *_: daemon.ask_reload())
-    daemon.run()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
+    try:
+        daemon.run()
+    finally:
+        # Everything is closed.  Python restores default handlers while it exits, and a signal that
+        # arrives then would turn an orderly end into a killed process.
+        for number in (*STOPPING, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def folder_of(path: Path, home: Path) -> Path:
