@@ -14,11 +14,11 @@ import signal
 import sys
 from pathlib import Path
 
+from edge.shell import complaints, serving
 from edge.shell.cli_entry import main as run_command_line
-from edge.shell.daemon import daemon as _daemon
-from edge.shell.daemon.homes import Home as _Home
+from edge.shell.daemon import daemon, homes
 
-LOADED = (_daemon, _Home)
+LOADED = (complaints, serving, daemon, homes)
 """What a daemon imports late."""
 
 PR_SET_PDEATHSIG = 1
@@ -37,7 +37,6 @@ def main() -> None:
             _become(Path(line))
             run_command_line()
             return
-        os.write(1, b"%d\n" % child)
         _, status = os.waitpid(child, 0)
         os.write(1, b"%d\n" % os.waitstatus_to_exitcode(status))
 
@@ -51,14 +50,17 @@ def _read_line() -> str:
 
 
 def _become(folder: Path) -> None:
-    """Take the place of `auricle run FOLDER` with its files."""
+    """Take the place of `auricle run FOLDER` with its files, and report the process id."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     sys.argv = ["auricle", "run", str(folder)]
     write = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    for descriptor, name, flags in ((0, "in", os.O_RDONLY), (1, "out", write), (2, "log", write)):
-        opened = os.open(folder / name, flags, 0o600)
-        os.dup2(opened, descriptor)
-        os.close(opened)
+    files = {0: ("in", os.O_RDONLY), 1: ("out", write), 2: ("log", write)}
+    opened = {to: os.open(folder / name, flags, 0o600) for to, (name, flags) in files.items()}
+    # As late as can be: a signal that comes before the daemon's own code runs says nothing of it.
+    os.write(1, b"%d\n" % os.getpid())
+    for to, descriptor in opened.items():
+        os.dup2(descriptor, to)
+        os.close(descriptor)
 
 
 if __name__ == "__main__":
