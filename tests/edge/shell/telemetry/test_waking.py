@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.shell.telemetry import waking
+from edge.shell.telemetry.waking import Waker
 
 LIMIT_S = 5.0
 
@@ -30,7 +30,7 @@ def test_a_signal_handler_may_wake_the_loop_while_it_is_being_woken(
 ):
     """SIGTERM may arrive while the handler of SIGHUP writes to the pipe; neither waits for the
     other, and the loop wakes up."""
-    waker = waking.Waker()
+    waker = Waker()
     handled: list[int] = []
 
     def handle(number: int, _frame: object) -> None:
@@ -49,7 +49,7 @@ def test_a_signal_handler_may_wake_the_loop_while_it_is_being_woken(
     signal.signal(signal.SIGUSR1, handle)
     signal.signal(signal.SIGALRM, time_out)
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
-    monkeypatch.setattr(waking.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
     waker.wake()
     assert handled == [signal.SIGUSR1]
     assert waker.wait(None, 0.0, reading=True) is False
