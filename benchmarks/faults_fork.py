@@ -30,7 +30,7 @@ def main() -> None:
     # A collection in the child must not look at what was loaded here.
     gc.freeze()
     # A shell has what it runs in the background ignore SIGINT; a service manager does not.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     while line := _read_line():
         child = os.fork()
         if child == 0:

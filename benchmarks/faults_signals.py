@@ -57,7 +57,7 @@ SLOW_S = 3.0
 HANGS = (-SIGALRM, -SIGKILL)
 """Exit statuses of a daemon that was ended by its own alarm, or by this run."""
 
-EARLY = (-SIGTERM, -SIGINT, 130)
+EARLY = (-SIGTERM, -SIGINT)
 """Exit statuses of a daemon that was ended before it handled signals: nothing was begun."""
 
 WAIT_S = 30.0

@@ -14,8 +14,6 @@ STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 def serve(folder: Path) -> None:
     """Serve the home in a folder until stopped; raises EdgeError where it cannot start at all."""
-    # A reload requested during start-up waits; by default SIGHUP would end the process.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
     from .daemon.daemon import Daemon
 
     daemon = Daemon(folder, output=sys.stdout.buffer)
@@ -31,6 +29,7 @@ def serve(folder: Path) -> None:
     for number in STOPPING:
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, lambda *_: daemon.ask_reload())
+    # A reload requested during start-up, which `cli_entry` holds back, is handled now.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
     try:
         daemon.run()
