@@ -210,6 +210,8 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         shares = (exam.known, exam.new, exam.digit, exam.others)
         marks.add_row(exam.when, *(f"{share:.1%}" for share in shares))
     console.print(marks)
+    if outcome.recording.left_out:
+        console.print(Text(f"  not asked for: {outcome.recording.left_out}", "dim"))
     facts = Table(box=box.SIMPLE, show_header=False, pad_edge=True)
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()

@@ -20,7 +20,8 @@ class Doubt:
     A sensor's mark for "no reading" (-999, 65535) or a bit that fell over would stay in means,
     seasons and units for hundreds of samples.  Where fifty samples bring another such value, the
     channel leaps: it has changed its unit, or such values are how it is.  A sample in which three
-    channels jump, by however much each, is no fault of one: all its values count.  seen: int64 [C], the step of the last value that was withheld.
+    channels jump, by however much each, is no fault of one: all its values count.
+    seen: int64 [C], the step of the last value that was withheld.
     Cost: about 1 µs for 30 channels.
     """
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..drawing import (
     ALARM,
+    ALARM_MARK,
     FAINT,
     GOOD,
     INK,
@@ -120,7 +121,7 @@ def _mark(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) 
             colour = ALARM if other.kind == "failure" else GOOD
             axes.axvline(other.step - event.step, color=colour, linewidth=1.1, linestyle="--")
     alarms = [c.step - event.step for c in trial.changes if span[0] <= c.step < span[1]]
-    axes.plot(alarms, [0.965] * len(alarms), "v", color=ALARM, markersize=7,
+    axes.plot(alarms, [0.965] * len(alarms), ALARM_MARK, color=ALARM, markersize=7,
               transform=axes.get_xaxis_transform())  # fmt: skip
 
 
