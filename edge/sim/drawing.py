@@ -156,7 +156,9 @@ def embed_image(width: int, pixels: bytes) -> str:
 
     target = io.BytesIO()
     rows = 255 - np.frombuffer(pixels, np.uint8).reshape(-1, width)
-    imsave(target, rows, cmap="gray", vmin=0, vmax=255, metadata={"Software": None})
+    # matplotlib leaves a key out where it is None, which its types do not know.
+    unsigned: Any = {"Software": None}
+    imsave(target, rows, cmap="gray", vmin=0, vmax=255, metadata=unsigned)
     return f"data:image/png;base64,{base64.b64encode(target.getvalue()).decode()}"
 
 

@@ -85,7 +85,7 @@ def draw_window(axes: Any, steps: Sequence[Step], rate: float, window: int) -> N
     axes.annotate(
         f"alarm if below {rate:g}" + (f" more than {window} times in a row" if window else ""),
         (1, rate),
-        (-4, 4),
+        (-4, -12),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
         ha="right",

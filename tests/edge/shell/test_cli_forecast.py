@@ -11,7 +11,7 @@ from rich.console import Console
 
 from edge.shell.demo_forecast_view import show_failure, show_forecast_demo
 from edge.shell.lookahead import Choice, Record, look_ahead
-from edge.sim.links import Links, LinkScenario, choose_event, try_links
+from edge.sim.links import Links, LinkScenario, choose_event, pictures, try_links
 from tests.homes import command, run, run_json
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -27,10 +27,10 @@ def waves(steps=400, jump=300):
     return values
 
 
-def write_waves(path, header=True, times=True):
+def write_waves(path, header=True, times=True, steps=400):
     """The waves as a CSV, a row an hour."""
     lines = [",".join([*(["time"] if times else []), *NAMES])] if header else []
-    for at, row in enumerate(waves()):
+    for at, row in enumerate(waves(steps)):
         when = [f"{1_700_000_000 + 3600 * at}"] if times else []
         lines.append(",".join([*when, *(f"{value:.4f}" for value in row)]))
     path.write_text("\n".join(lines) + "\n", "utf-8")
@@ -141,6 +141,50 @@ def test_the_demonstration_tells_and_draws_a_failure(tmp_path, capsys):
     page = (tmp_path / "out/report.html").read_text("utf-8")
     assert page.count("<svg") == 1
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were about to be written."""
+    figures = []
+
+    def keep(figure):
+        figure.draw_without_rendering()
+        figures.append(figure)
+        return PNG
+
+    monkeypatch.setattr(pictures, "render_png", keep)
+    return figures
+
+
+def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
+    """Where the CSV has times, so has the axis; the change is drawn where it was found, in the
+    rows of a file whose newest day alone would not show it."""
+    path = write_waves(tmp_path / "w.csv", steps=700)
+    said = run("forecast", path, "--plot", tmp_path / "w.png")
+    assert said.exit_code == 0, said.output
+    (figure,) = drawn
+    first, last = figure.axes
+    assert last.get_xlabel() == "time, UTC"
+    newest = first.lines[0].get_xdata()[-1]
+    assert newest.astype("datetime64[s]").astype(int) == 1_700_000_000 + 3600 * 699
+    row = int(re.search(r"row (\d+): level", said.stdout).group(1))
+    (legend,) = figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words[:3] == ["measured", "90 % interval", "forecast"]
+    assert "change found" in words
+    changes = [line for line in first.lines if line.get_label() == "change found"]
+    places = [np.datetime64(line.get_xdata()[0], "s").astype(int) for line in changes]
+    assert 1_700_000_000 + 3600 * row in places
+
+
+def test_a_picture_without_times_counts_rows(tmp_path, drawn):
+    """A CSV without times is drawn by rows, the last one at 0."""
+    path = write_waves(tmp_path / "w.csv", times=False)
+    assert run("forecast", path, "--plot", tmp_path / "w.png").exit_code == 0
+    (figure,) = drawn
+    assert figure.axes[-1].get_xlabel() == "rows from the last one"
+    assert figure.axes[-1].lines[0].get_xdata()[-1] == 0
 
 
 def test_the_shipped_demonstration_follows_the_failure(tmp_path, capsys):
