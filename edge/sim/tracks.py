@@ -83,7 +83,7 @@ def draw_window(axes: Any, steps: Sequence[Step], rate: float, window: int) -> N
     axes.plot(range(len(values)), values, color=INK, linewidth=1.1)
     axes.axhline(rate, color=ALARM, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"alarm if below {rate:g}" + (f" more than {window} times in a row" if window else ""),
+        f"an alarm needs more than {window} in a row below {rate:g}" if window else f"{rate:g}",
         (1, rate),
         (-4, -12),
         xycoords=("axes fraction", "data"),
