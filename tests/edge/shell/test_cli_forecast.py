@@ -168,7 +168,7 @@ def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
     assert last.get_xlabel() == "time, UTC"
     newest = first.lines[0].get_xdata()[-1]
     assert newest.astype("datetime64[s]").astype(int) == 1_700_000_000 + 3600 * 699
-    row = int(re.search(r"row (\d+): level", said.stdout).group(1))
+    (row,) = _numbers(re.search(r"row (\d+): level", said.stdout))
     (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
     assert words[:3] == ["measured", "90 % interval", "forecast"]
@@ -217,8 +217,9 @@ def _numbers(found: re.Match[str] | None) -> list[float]:
 )
 def test_a_tick_is_earned_by_its_number(trial, capsys, changes, line):
     """A figure that misses what it promises gets a cross, in the line that names it."""
-    failing = replace(trial, figures=trial.figures | changes)
-    show_failure(failing, choose_event(failing), Console())
+    failing, event = replace(trial, figures=trial.figures | changes), choose_event(trial)
+    assert event is not None
+    show_failure(failing, event, Console())
     (found,) = [each for each in capsys.readouterr().out.splitlines() if line in each]
     assert found.startswith("  ✗ ")
 
@@ -226,6 +227,7 @@ def test_a_tick_is_earned_by_its_number(trial, capsys, changes, line):
 def test_a_load_outside_its_interval_gets_a_cross(trial, capsys):
     """Forecasts that stay where the load was before the failure are shown as a miss."""
     event = choose_event(trial)
+    assert event is not None
     stale = replace(trial, lows=trial.lows * 0, highs=trial.highs * 0 + 1)
     show_failure(stale, event, Console())
     assert "✗ an hour later it is" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -217,7 +218,7 @@ def test_the_next_steps_name_the_program_that_runs(
     if on_path:
         install(tmp_path / on_path)
     monkeypatch.setenv("PATH", str(tmp_path / on_path) if on_path else "/nowhere")
-    monkeypatch.setattr(demo_view.sys, "argv", [str(program), "demo"])
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
     monkeypatch.chdir(tmp_path)
     assert demo_view.own_command() == expected
 
@@ -227,6 +228,6 @@ def test_a_path_elsewhere_is_printed_whole(tmp_path: Path, monkeypatch: pytest.M
     program = install(tmp_path / "env/bin")
     (tmp_path / "work").mkdir()
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(demo_view.sys, "argv", [str(program), "demo"])
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
     monkeypatch.chdir(tmp_path / "work")
     assert demo_view.own_command() == str(program)
