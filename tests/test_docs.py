@@ -18,7 +18,7 @@ from tests.house_table import ROOMS
 DECISION_LINES_MAX = 60
 FIRST_COMMANDS = [
     'python3 -m venv .venv && .venv/bin/pip install ".[sim]" && .venv/bin/auricle demo',
-    'python3 -m venv .venv && .venv/bin/pip install ".[test]" && .venv/bin/python -m pytest -q',
+    'python3 -m venv .venv && .venv/bin/pip install ".[test]" && .venv/bin/python -m pytest -q -n auto',
 ]
 
 
