@@ -16,9 +16,10 @@ import pytest
 from tests.house_table import ROOMS
 
 DECISION_LINES_MAX = 60
+INSTALL = "python3 -m venv .venv && .venv/bin/pip install"
 FIRST_COMMANDS = [
-    'python3 -m venv .venv && .venv/bin/pip install ".[sim]" && .venv/bin/auricle demo',
-    'python3 -m venv .venv && .venv/bin/pip install ".[test]" && .venv/bin/python -m pytest -q',
+    f'{INSTALL} ".[sim]" && .venv/bin/auricle demo',
+    f'{INSTALL} ".[test]" && .venv/bin/python -m pytest -q -n auto',
 ]
 
 

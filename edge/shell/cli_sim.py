@@ -102,12 +102,22 @@ def _steps() -> Iterator[Callable[[str, int, int], None]]:
 
 def _show_report(report: Any) -> None:
     runs = len(report.recordings)
-    rows = (
-        (name, f"{spread.mean:.4g}", f"{spread.minimum:.4g}", f"{spread.maximum:.4g}", spread.runs)
-        for name, spread in report.summary.items()
-    )
     views.say(f"{report.title}: {runs} {'run' if runs == 1 else 'runs'}")
-    views.show_table(("figure", "mean", "minimum", "maximum", "runs"), rows)
+    for title, figures in report.summary.items():
+        if len(report.summary) > 1:
+            views.say(f"\n{title.removeprefix(f'{report.title}: ')}")
+        rows = (
+            (
+                name,
+                f"{one.mean:.4g}",
+                "-" if one.sd is None else f"{one.sd:.2g}",
+                f"{one.minimum:.4g}",
+                f"{one.maximum:.4g}",
+                one.runs,
+            )
+            for name, one in figures.items()
+        )
+        views.show_table(("figure", "mean", "± sd", "minimum", "maximum", "seeds"), rows)
     views.say(f"report {report.page}")
 
 
