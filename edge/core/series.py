@@ -23,7 +23,8 @@ from .forecasting import Floats, Forecaster, State, Task
 if TYPE_CHECKING:
     from .drift import Change, ChangeDetector
 
-_DETECTOR = "joint"
+_DETECTOR_BEFORE = "joint"
+"""The kind behind stored state that names none: once every series was watched by it."""
 
 
 @dataclass(slots=True)
@@ -97,11 +98,16 @@ class Series:
     def states(self) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
         """Return the same one by one, the series heard last first."""
         for name, one in reversed(self._followed.items()):
-            yield name, {"task": self._task_mark(name), **_pack(one)}
+            kind = _text((self._kind(len(one.names)),))
+            yield name, {"task": self._task_mark(name), "detector_kind": kind, **_pack(one)}
 
     def restore(self, state: Mapping[str, State]) -> None:
         """Follow series where `state` was taken.  Raises StateError or ValueError for a state that
-        does not fit, KeyError for one that is not whole; nothing is changed then."""
+        does not fit, KeyError for one that is not whole; nothing is changed then.
+
+        Where another kind of detector watched a series, the forecaster goes on and the detector of
+        the present configuration starts without history.
+        """
         found = {}
         for name, one in state.items():
             if not np.array_equal(one["task"], self._task_mark(name)):
@@ -113,7 +119,9 @@ class Series:
             from_ns, until_ns, samples = (int(number) for number in one["times"])
             made = self._begin(name, tuple(_words(one["names"])), from_ns)
             made.forecaster.restore(_part("forecaster", one))
-            made.detector.restore(_part("detector", one))
+            stored = _words(one["detector_kind"]) if "detector_kind" in one else [_DETECTOR_BEFORE]
+            if stored == [self._kind(len(made.names))]:
+                made.detector.restore(_part("detector", one))
             made.until_ns, made.samples = until_ns, samples
             made.subjects = set(_words(one["subjects"]))
             found[name] = made
@@ -175,8 +183,14 @@ class Series:
         config = self._config
         period = self._periods.get(stream)
         task = Task(len(names), config.horizons, config.seed, period, self._weights)
-        made = FORECASTERS["pool"](task), DETECTORS[_DETECTOR](len(names))
+        made = FORECASTERS["pool"](task), DETECTORS[self._kind(len(names))](len(names))
         return _Followed(names, *made, at_ns, at_ns, set())
+
+    def _kind(self, channels: int) -> str:
+        """Return the kind of detector that watches a series of so many channels."""
+        from .drift import default_detector
+
+        return self._config.detector or default_detector(channels)
 
 
 def _numbered(payload: Any) -> tuple[str, ...]:
