@@ -2,6 +2,16 @@
 
 from .adaptors import Adaptor, Record
 from .admission import admit
+from .columns import (
+    ColumnMatch,
+    NamedValues,
+    columns_differ,
+    flaw_of_columns,
+    listed,
+    match_columns,
+    missing_text,
+    unnamed_side,
+)
 from .config import Config
 from .contributions import Contribution, flaw_of
 from .errors import (
@@ -68,6 +78,7 @@ __all__ = [
     "Batch",
     "Candidate",
     "Changed",
+    "ColumnMatch",
     "Config",
     "ConfigError",
     "Contribution",
@@ -97,6 +108,7 @@ __all__ = [
     "Message",
     "Model",
     "ModelMismatchError",
+    "NamedValues",
     "Nominate",
     "Observation",
     "Publish",
@@ -117,9 +129,15 @@ __all__ = [
     "TransportError",
     "Wanted",
     "admit",
+    "columns_differ",
     "derive",
     "digest_facts",
     "flaw_of",
+    "flaw_of_columns",
     "gather",
+    "listed",
+    "match_columns",
+    "missing_text",
     "take",
+    "unnamed_side",
 ]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
+from .columns import NamedValues, listed
 from .config import Config
 from .errors import StateError
 from .events import Changed, Forecasted, Observation, Rejected
@@ -45,8 +46,9 @@ class Series:
     """Follows up to `limits.SERIES_MAX` series by name.
 
     The first sample says which channels a series has.  A list must keep its length; of named
-    channels some may be left out, and a new name begins the series anew with it.  samples: how many
-    were taken.
+    channels some may be left out, and a new name begins the series anew with it.  Of the fields of
+    a message (`NamedValues` in no fixed order) only those of the first sample are taken, so a field
+    that comes now and then does not begin the series anew.  samples: how many were taken.
     """
 
     def __init__(self, config: Config, weights: State | None = None) -> None:
@@ -142,7 +144,7 @@ class Series:
         """Return a sample's values by channel, of a series that is followed from now on."""
         if not self._config.forecast:
             raise ValueError("forecasting is off in the settings")
-        payload = event.payload
+        payload = self._fields(event)
         named = isinstance(payload, Mapping)
         names = tuple(map(str, payload)) if named else _numbered(payload)
         if not 1 <= len(names) <= limits.SERIES_CHANNELS_MAX:
@@ -161,6 +163,21 @@ class Series:
         places = {name: place for place, name in enumerate(held.names)}
         values[[places[name] for name in names]] = numbers
         return values
+
+    def _fields(self, event: Observation) -> Any:
+        """Return an observation's payload, named values as a mapping of the names to take."""
+        payload = event.payload
+        if not isinstance(payload, NamedValues):
+            return payload
+        fields = dict(zip(payload.names, payload.values.tolist(), strict=True))
+        held = self._followed.get(event.stream)
+        if held is None or payload.ordered:
+            return fields
+        known = {name: value for name, value in fields.items() if name in held.names}
+        if not known:
+            found = listed(payload.names)
+            raise ValueError(f"expected some of the channels {listed(held.names)}, found {found}")
+        return known
 
     def _follow(self, event: Observation, names: tuple[str, ...]) -> _Followed:
         if len(names) > limits.SERIES_CHANNELS_MAX:

@@ -1,6 +1,6 @@
 """What the verbs of the command line do, free of how it is shown."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,12 +24,16 @@ from ..core import (
     Observation,
     Rejected,
     Selector,
+    columns_differ,
     derive,
+    listed,
 )
 from ..core.flaws import flaw
-from .examples import Example, Skipped, shown
-from .home import Home
+from .examples import Example, Examples, Skipped, shown
+from .home import Home, open_encoder
+from .settings import read_settings
 from .sound_files import RATE_HZ
+from .store import Store
 from .tables import read_examples, takes
 
 Tick = Callable[[int | None], None]
@@ -49,10 +53,10 @@ class Count:
     facts: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
     """What `learn_path` did.  count: facts new or changed; detail: what became of the others.
-    layout: what was taken as domain and label."""
+    layout: what was taken as domain and label.  warnings: about the names of columns."""
 
     count: int
     detail: str
@@ -60,6 +64,7 @@ class Learned:
     concepts: tuple[Count, ...]
     skipped: tuple[Skipped, ...]
     knowledge_digest: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ def learn_path(
     domain, label: for examples that do not say theirs.  rate_hz: samples a second of sounds.  The
     first facts of a home also freeze its geometry.
     """
-    examples = read_examples(path, home.model.card, rate_hz)
+    examples = read_examples(path, home.model.card, rate_hz, home.store.columns())
     facts: dict[str, Fact] = {}
     skipped: list[Skipped] = []
     for item in examples:
@@ -111,7 +116,29 @@ def learn_path(
     ack = told(home.feed(Enrol(tuple(facts.values()))))
     digest = after(f"{ack.count} facts were learned and kept", home.settle)
     counted = _counts(facts.values())
-    return Learned(ack.count, ack.detail, examples.layout, counted, tuple(skipped), digest)
+    return Learned(
+        count=ack.count,
+        detail=ack.detail,
+        layout=examples.layout,
+        concepts=counted,
+        skipped=tuple(skipped),
+        knowledge_digest=digest,
+        warnings=tuple(_column_warnings(home, examples)),
+    )
+
+
+def _column_warnings(home: Home, examples: Examples) -> Iterator[str]:
+    """Say which columns of a table were ignored, and where nothing could be compared."""
+    columns = home.store.columns()
+    if examples.ignored:
+        yield f"ignored columns: {listed(examples.ignored)}"
+    if examples.names and not columns and home.model.card.kind == "vector":
+        yield (
+            "the home has no column names, so columns count by position; name them with"
+            " `auricle encoder columns FILE`"
+        )
+    if columns and not examples.names:
+        yield "the table names no columns, so they count by position"
 
 
 def after(done: str, go_on: Callable[[], T]) -> T:
@@ -176,11 +203,14 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
     return known if changed == known else replace(changed, revision=known.revision + 1)
 
 
-def predict_path(home: Home, path: Path, rate_hz: int = RATE_HZ) -> Iterator[Predicted]:
-    """Yield what the runtime says of each example, in order, with the drift alarms of the stream
-    that they make up.  rate_hz: samples a second of sounds.  Raises ConfigError at once where
-    nothing can be read."""
-    return _predictions(home, read_examples(path, home.model.card, rate_hz))
+def predict_path(
+    home: Home, path: Path, rate_hz: int = RATE_HZ
+) -> tuple[Iterator[Predicted], tuple[str, ...]]:
+    """Return what the runtime says of each example, in order, with the drift alarms of the stream
+    that they make up; and warnings about the names of columns.  rate_hz: samples a second of
+    sounds.  Raises ConfigError at once where nothing can be read."""
+    examples = read_examples(path, home.model.card, rate_hz, home.store.columns())
+    return _predictions(home, examples), tuple(_column_warnings(home, examples))
 
 
 def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Predicted]:
@@ -254,6 +284,7 @@ def verify(home: Home) -> Verified:
 class Inspection:
     """What a home knows.  adaptors: domains that have one.  candidates: observations that wait for
     a label.  contributions: sums of other devices that take part, by device, with their revision.
+    columns: names of the encoder's input columns, none where they count by position.
     """
 
     concepts: tuple[Count, ...]
@@ -270,6 +301,7 @@ class Inspection:
     evictions: int
     file: str
     file_bytes: int
+    columns: tuple[str, ...]
 
 
 def inspect(home: Home) -> Inspection:
@@ -290,17 +322,22 @@ def inspect(home: Home) -> Inspection:
         store.evictions(),
         str(store.path),
         store.path.stat().st_size,
+        store.columns(),
     )
 
 
-def vector_card_from(path: Path) -> tuple[encoder.Card, tuple[Skipped, ...]]:
+def vector_card_from(
+    path: Path,
+) -> tuple[encoder.Card, tuple[str, ...], tuple[Skipped, ...]]:
     """Make a card for ready-made vectors, its quantiser frozen on the vectors under a path.
 
-    Returns the card, and the rows that could not be used.
+    Returns the card, the names of its columns where the table has any, and the rows that could not
+    be used.
     """
     rows: list[NDArray[Any]] = []
     skipped: list[Skipped] = []
-    for item in read_examples(path):
+    examples = read_examples(path)
+    for item in examples:
         if isinstance(item, Skipped):
             skipped.append(item)
         elif isinstance(item.payload, np.ndarray) and np.isfinite(item.payload).all():
@@ -318,7 +355,28 @@ def vector_card_from(path: Path) -> tuple[encoder.Card, tuple[Skipped, ...]]:
     values = np.stack(rows).astype(np.float32)
     quantiser = encoder.freeze_quantiser(values, (slice(0, values.shape[1]),), "channel")
     card = encoder.vector_card(values.shape[1], name=shown(path.stem), quantiser=quantiser)
-    return card, tuple(skipped)
+    return card, examples.names, tuple(skipped)
+
+
+def name_columns(folder: Path, names: Sequence[str], *, replace_names: bool) -> tuple[str, ...]:
+    """Write the names of a home's columns and return them; without names return those it has.
+
+    replace_names: in place of others that are there; else ConfigError is raised for these.
+    """
+    settings = read_settings(folder)
+    with open_encoder(folder, settings) as model:
+        card = model.card
+    path = folder / settings.knowledge.file
+    with Store.open(path, card, writable=bool(names)) as store:
+        held = store.columns()
+        if names and held not in {(), tuple(names)} and not replace_names:
+            raise ConfigError(
+                f"naming the columns of {folder}: {columns_differ(held, names)}",
+                "give --yes to replace them: what was learned keeps its positions",
+            )
+        if names and held != tuple(names):
+            store.name_columns(names, card)
+        return store.columns()
 
 
 def calibrate_card(

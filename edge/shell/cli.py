@@ -85,8 +85,9 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make a home: settings, encoder card and an empty ledger."""
-    card, skipped = (None, ()) if vectors is None else actions.vector_card_from(vectors)
-    path = create_home(folder, card, encoder_card)
+    made = (None, (), ()) if vectors is None else actions.vector_card_from(vectors)
+    card, columns, skipped = made
+    path = create_home(folder, card, encoder_card, columns)
     if as_json:
         views.show_json({"settings": str(path), "skipped": skipped})
         return
@@ -112,6 +113,7 @@ def learn(
     with Home(home) as opened:
         with views.counting("encoding") as tick:
             done = actions.learn_path(opened, path, domain, label, tick, rate_hz)
+        views.show_warnings(done.warnings)
         views.show_json(done) if as_json else views.show_learned(done)
         if grow:
             with growth_views.waiting() as beat:
@@ -128,7 +130,8 @@ def predict(
     """Say what examples are, and whether they are known at all.  Learns nothing."""
     score = views.Score()
     with Home(home, writable=False) as opened:
-        found = actions.predict_path(opened, path, rate_hz)
+        found, warnings = actions.predict_path(opened, path, rate_hz)
+        views.show_warnings(warnings)
         if not as_json:
             views.show_prediction_names()
         for one in found:

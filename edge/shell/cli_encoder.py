@@ -9,9 +9,10 @@ import encoder
 
 from ..core import ConfigError
 from . import actions, views
-from .cli_options import JsonOption, RateOption
+from .cli_options import HERE, HomeOption, JsonOption, RateOption, YesOption
 from .examples import Skipped
 from .sound_files import RATE_HZ
+from .tables import read_column_names
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Describe and calibrate encoders."
@@ -56,6 +57,27 @@ def calibrate(
         made, skipped = actions.calibrate_card(model, data, granularity, tick, rate_hz)
     encoder.save_card(made, target)
     _show(made, target, skipped, as_json)
+
+
+@app.command()
+def columns(
+    file: Annotated[
+        Path | None, typer.Argument(help="A CSV with a header, or a text file, one name a line.")
+    ] = None,
+    home: HomeOption = HERE,
+    replace_names: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Name the columns of a home's vectors, in the order in which they were learned; without FILE
+    show their names."""
+    names = read_column_names(file) if file is not None else ()
+    held = actions.name_columns(home, names, replace_names=replace_names)
+    if as_json:
+        views.show_json({"columns": held})
+    elif held:
+        views.show_table(("column", "name"), enumerate(held))
+    else:
+        views.say("the columns have no names and count by position")
 
 
 def _show(made: encoder.Card, path: Path, skipped: tuple[Skipped, ...], as_json: bool) -> None:

@@ -45,11 +45,14 @@ class Skipped:
 @dataclass(frozen=True, slots=True)
 class Examples:
     """Examples to go through once.  total: how many, None where only reading tells; layout: what
-    was taken as domain and label, in words."""
+    was taken as domain and label, in words.  names: of a table's feature columns, in the order of
+    the payloads, none where it has no names; ignored: columns that were left out."""
 
     items: Iterator[Example | Skipped]
     total: int | None
     layout: str
+    names: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Example | Skipped]:
         return self.items

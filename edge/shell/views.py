@@ -51,6 +51,13 @@ def show_error(message: str, hint: str) -> None:
             errors.print(plain(text), markup=False, soft_wrap=True)
 
 
+def show_warnings(warnings: Iterable[str]) -> None:
+    """Print warnings to standard error."""
+    for text in warnings:
+        errors.print("warning: ", end="", style="bold yellow")
+        errors.print(plain(text), markup=False, soft_wrap=True)
+
+
 @contextmanager
 def counting(what: str) -> Iterator[Tick]:
     """Show progress in a terminal; nothing where standard error is not one."""
@@ -215,6 +222,7 @@ def show_inspection(shown: Inspection) -> None:
     show_pairs(
         (
             ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),
+            ("columns", ", ".join(shown.columns) or "without names: by position"),
             ("geometry", f"{shown.geometry[:12]} ({surveyed})"),
             ("knowledge digest", shown.knowledge_digest),
             ("adaptors", f"in {_domains(shown.adaptors)}, see `auricle adaptors`"),

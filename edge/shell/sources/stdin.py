@@ -9,6 +9,7 @@ from typing import Final
 from .measurement import Flaw, Given, Measurement
 from .payloads import decode
 from .pulling import Pause
+from .rows import CsvRows
 from .settings import HttpStream, StdinStream
 
 LINE_BYTES_MAX: Final = 1 << 20
@@ -16,7 +17,7 @@ WAIT_S: Final = 0.2
 
 
 class Stdin:
-    """Lines of JSON (a list, or an object as on a topic) or of numbers with commas between.
+    """Lines of JSON (a list, or an object as on a topic) or of CSV, with a header or without.
 
     `live` is False: the program that writes waits until there is room.  A line that is too long
     is skipped as a whole.
@@ -28,7 +29,9 @@ class Stdin:
     def __init__(self, stream: str, settings: StdinStream, descriptor: int | None = None) -> None:
         self._stream, self._settings = stream, settings
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
-        self._sent = HttpStream(kind=settings.kind, subject=settings.subject)
+        columns = settings.columns
+        self._sent = HttpStream(kind=settings.kind, subject=settings.subject, columns=columns)
+        self._rows = CsvRows(stream, settings) if settings.form == "csv" else None
 
     def read(self, pause: Pause) -> Iterator[Measurement | Flaw]:
         """See `Reader`."""
@@ -36,14 +39,18 @@ class Stdin:
             if line is None:
                 yield Flaw(f"a line is longer than {LINE_BYTES_MAX} bytes", "send shorter lines")
             elif line.strip():
-                yield self._measure(line.strip())
+                found = self._measure(line.strip())
+                if found is not None:
+                    yield found
 
     def taken(self, measurement: Measurement) -> None:
         """See `Reader`."""
 
-    def _measure(self, line: bytes) -> Measurement | Flaw:
-        body = b"[" + line + b"]" if self._settings.form == "csv" else line
-        return decode(self._stream, self._sent, body, Given(subject=self._settings.subject))
+    def _measure(self, line: bytes) -> Measurement | Flaw | None:
+        given = Given(subject=self._settings.subject)
+        if self._rows is None:
+            return decode(self._stream, self._sent, line, given)
+        return self._rows.read(line.decode("utf-8-sig", "replace"), given)
 
     def _lines(self, pause: Pause) -> Iterator[bytes | None]:
         """Yield lines, None for one that is too long, until the input ends."""

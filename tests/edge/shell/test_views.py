@@ -109,9 +109,15 @@ def test_what_was_learned_is_shown(capsys):
     """Layout, concepts, counts and the first skips are there; the rest is counted."""
     skips = tuple(Skipped(f"f{number}", "bad") for number in range(9))
     views.show_learned(
-        Learned(2, "1 already known", "3 as <label>/<image>", (Count("hall", "cat", 3),), skips,
-                DIGEST)
-    )  # fmt: skip
+        Learned(
+            count=2,
+            detail="1 already known",
+            layout="3 as <label>/<image>",
+            concepts=(Count("hall", "cat", 3),),
+            skipped=skips,
+            knowledge_digest=DIGEST,
+        )
+    )
     shown = capsys.readouterr().out
     for words in ("3 as <label>/<image>", "hall\tcat\t3", "learned 2 facts (1 already known)",
                   "skipped f4: bad", "4 more skipped", DIGEST):  # fmt: skip

@@ -97,7 +97,7 @@ def test_a_series_has_named_or_numbered_channels():
     [
         b"", b"{}", b"[", b'"text"', b"[true]", b'["1"]', b"[null]", b"[[1],[1,2]]",
         b'{"values":[1],"more":1}', b'{"values":[1],"sequence":-1}',
-        b'{"values":{"a":1}}', b'{"values":[1],"id":"' + b"x" * 201 + b'"}',
+        b'{"values":{"a":"b"}}', b'{"values":[1],"id":"' + b"x" * 201 + b'"}',
         b'{"values":[1],"captured_at_ns":9223372036854775808}', b"[" * 100_000,
         b"\xff\xfe", b"NaN", b"[1e999]x",
     ],
