@@ -51,7 +51,7 @@ def decided(world: World, payload: Any, number: int = 0) -> Decision | Rejected:
 
 
 def test_names_decide_where_a_value_goes() -> None:
-    """Values in another order, with one that is not known, give the decision of the plain vector."""
+    """Values in another order, beside an unknown one, give the decision of the plain vector."""
     world, values = NamedWorld(), vector(2).tolist()
     plain = decided(world, np.array(values, np.float32), 1)
     shuffled = {"more": 9.0, **dict(zip(reversed(NAMES), reversed(values), strict=True))}
@@ -71,7 +71,7 @@ def test_names_decide_where_a_value_goes() -> None:
     ],
 )
 def test_what_is_missing_is_named(payload: dict[str, Any], words: str) -> None:
-    """A column without a number refuses the sample and names the column; the next one is decided."""
+    """A column without a number refuses the sample by its name; the next sample is decided."""
     world = NamedWorld()
     found = decided(world, payload)
     assert isinstance(found, Rejected)
