@@ -37,7 +37,7 @@ source = "topic"
 topic = "zigbee2mqtt/climate"
 kind = "series"
 """
-TOPICS = ["auricle/v1/gw1/decision/+", "auricle/v1/gw1/rejected/+", "auricle/v1/gw1/forecast/+"]
+TOPICS = ["auricle/v1/gw1/decision/+", "auricle/v1/gw1/rejected", "auricle/v1/gw1/forecast/+"]
 
 
 def heard(ear: Seat, here: Served, topic: str, count: int) -> list[dict[str, object]]:
@@ -46,7 +46,7 @@ def heard(ear: Seat, here: Served, topic: str, count: int) -> list[dict[str, obj
 
     def enough() -> bool:
         ear.broker.pump(0.01)
-        arrived = [one for one in ear.arrivals if f"/{topic}/" in one.topic]
+        arrived = [one for one in ear.arrivals if f"/{topic}" in one.topic]
         found[:] = [json.loads(one.payload) for one in arrived]
         return len(found) >= count
 
