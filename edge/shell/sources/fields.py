@@ -31,7 +31,7 @@ def flatten(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def pick(leaves: Mapping[str, Any], columns: tuple[str, ...], kind: str) -> NamedValues:
     """Take the configured columns from a message's leaves.  Of a series some may be missing.
-    Raises ValueError naming what is missing or holds no number."""
+    Raises ValueError naming what is missing, TypeError naming what holds no number."""
     missing = [name for name in columns if name not in leaves]
     if missing and (kind == "sample" or len(missing) == len(columns)):
         raise ValueError(f"missing fields: {listed(missing)}; found {listed(tuple(leaves))}")
@@ -48,7 +48,7 @@ def every_number(leaves: Mapping[str, Any]) -> NamedValues:
 
 
 def all_numbers(leaves: Mapping[str, Any]) -> NamedValues:
-    """Take all leaves, None as a missing number.  Raises ValueError for one that is no number."""
+    """Take all leaves, None as a missing number.  Raises TypeError for one that is no number."""
     values = [_number(name, value) for name, value in leaves.items()]
     return NamedValues(tuple(leaves), np.array(values, np.float64))
 
@@ -68,5 +68,5 @@ def _number(name: str, value: Any) -> float:
     if value is None:
         return math.nan
     if not isinstance(value, int | float):
-        raise ValueError(f"the field {name:.60} holds no number: {str(value)[:40]!r}")  # noqa: TRY004 - a message's flaw, like the others here
+        raise TypeError(f"the field {name:.60} holds no number: {str(value)[:40]!r}")
     return float(value)

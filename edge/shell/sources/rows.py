@@ -49,7 +49,7 @@ class CsvRows:
                 return self._take_header(cells)
             self._started = True
             return self._named(cells, given) if self._header else self._plain(cells, given)
-        except (csv.Error, ValueError, OverflowError) as error:
+        except (csv.Error, ValueError, TypeError, OverflowError) as error:
             return Flaw(f"it is not csv as expected: {str(error)[:200]}", HINT)
 
     def _is_header(self, cells: Sequence[str]) -> bool:
