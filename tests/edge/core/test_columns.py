@@ -136,10 +136,10 @@ def test_sums_that_were_held_stay_out_under_other_names() -> None:
     """A ledger that is named later leaves out what it had taken of other columns."""
     world = NamedWorld(())
     world.feed(replace(NamedWorld().runtime.contribute("b", 5), columns=NAMES[::-1]))
-    assert len(world.runtime.knowledge.adopted) == 1
+    assert list(world.runtime.knowledge.adopted) == ["b"]
     world.ledger._columns = NAMES  # noqa: SLF001 - as `auricle encoder columns` does on the disk
     world.crash()
-    assert world.runtime.knowledge.adopted == ()
+    assert list(world.runtime.knowledge.adopted) == []
 
 
 @pytest.mark.parametrize("columns", [("a", "a"), ("",), (5,), ["a"], ("a\n",)])

@@ -12,6 +12,7 @@ import pytest
 from edge import Store
 from edge.core import ConfigError
 from edge.shell import schema
+from tests.daemons import Process
 from tests.homes import CARD, new_store, run, run_json
 
 ROWS = [
@@ -180,3 +181,21 @@ def test_contributions_of_an_earlier_layout_have_no_names(tmp_path: Path):
         assert store.contributions()["b"].columns == ()
         assert store.columns() == ()
     assert path.with_name("k.db.v5").exists()
+
+
+def test_a_daemon_reads_the_header_of_its_standard_input(home: Path):
+    """Rows below a header in another order, with a column of words, are decided as the table that
+    was learned; a row without a number is rejected by the name of its column."""
+    with (home / "auricle.toml").open("a", encoding="utf-8") as settings:
+        settings.write('\n[streams.line]\nsource = "stdin"\nform = "csv"\n')
+    daemon = Process(home)
+    try:
+        for line in ("b,note,a", "91,x,11", "41,x,61", ",x,61"):
+            daemon.say(line)
+        told = [daemon.hear() for _ in range(3)]
+    finally:
+        daemon.stop()
+    assert [one.get("guess") for one in told] == ["on", "off", None]
+    assert "found no number for b" in told[2]["reason"]
+    log = daemon.log.read_text("utf-8")
+    assert [line.count("note") for line in log.splitlines() if "columns_ignored" in line] == [1]
