@@ -26,8 +26,7 @@ from edge.shell.settings import nearest_key, read_settings
         ('[encoder]\ncard = "x"\n[forecast]\ndetector = "cusm"\n', "did you mean cusum"),
         ('[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a", "a"]\n', "2 times"),
         (
-            '[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\nform = "image"\n'
-            'columns = ["a"]\n',
+            '[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a"]\nform="image"',
             "an image has no columns",
         ),
     ],
