@@ -158,7 +158,9 @@ def test_the_whole_way_with_json(tmp_path):
 
 def test_predictions_with_json_are_one_value_a_line(tmp_path, home):
     """Each example gives one line, those that cannot be read too."""
-    said = run("predict", write_csv(tmp_path / "t.csv", 3), "--home", home, "--json")
+    table = write_csv(tmp_path / "t.csv", 3)
+    assert run("encoder", "columns", table, "--home", home).exit_code == 0
+    said = run("predict", table, "--home", home, "--json")
     values = [json.loads(line) for line in said.stdout.splitlines()]
     assert [value["truth"] for value in values] == list("aaabbb")
     assert said.stderr == ""
