@@ -43,7 +43,8 @@ def every_number(leaves: Mapping[str, Any]) -> NamedValues:
     """Take all leaves that hold a number, whatever else is there.  Raises ValueError for none."""
     found = {name: float(value) for name, value in leaves.items() if isinstance(value, int | float)}
     if not found:
-        raise ValueError("it has no `values`, and no field that holds a number")
+        names = listed(tuple(leaves)) or "no field"
+        raise ValueError(f"it has no `values` and no field that holds a number; found {names}")
     return NamedValues(tuple(found), np.array(list(found.values()), np.float64))
 
 
