@@ -187,7 +187,7 @@ def silent(file: File) -> Iterator[Finding]:
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "input"}:
             name = ast.unparse(node.func)
-            yield Finding(node.lineno, name, "it belongs in edge/shell/cli.py or a view")
+            yield Finding(node.lineno, name, "it belongs in edge/cli/app.py or a view")
 
 
 def pure(file: File) -> Iterator[Finding]:
@@ -249,7 +249,7 @@ def _within_any(name: str, packages: frozenset[str]) -> bool:
 
 
 def _part(name: str) -> str:
-    """`edge.core.ledger` -> `edge.core`; the other rooms are one part each."""
+    """`edge.core.knowledge.memory_ledger` -> `edge.core`; the other rooms are one part each."""
     parts = name.split(".")
     return ".".join(parts[:2]) if parts[0] == "edge" else parts[0]
 

@@ -24,8 +24,8 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("firmware_bridge/*", frozenset({"cobs"})),
     ("edge/core/*", frozenset({"numpy"})),
     ("edge/growth/*", frozenset({"numpy", "safetensors", "torch"})),
-    ("edge/shell/sources/camera.py", frozenset({"cv2"})),
-    ("edge/shell/sources/sound.py", frozenset({"msgspec", "numpy", "sounddevice"})),
+    ("edge/sources/camera.py", frozenset({"cv2"})),
+    ("edge/sources/sound.py", frozenset({"msgspec", "numpy", "sounddevice"})),
     ("edge/shell/cli*", frozenset({"click", "msgspec", "numpy", "rich"})),
     ("edge/shell/*view*", frozenset({"numpy", "rich"})),
     ("edge/shell/telemetry/sparkplug*", frozenset({"google", "msgspec"})),
@@ -57,7 +57,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("edge/core/*", frozenset({"encoder", "hdc", "nas"})),
     ("edge/growth/*", frozenset({"nas", "edge.core"})),
     (
-        "edge/shell/worker.py",
+        "edge/worker/worker.py",
         frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.growth"}),
     ),
     (
@@ -66,7 +66,7 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ),
     ("edge/shell/*view*", frozenset({"encoder", "edge.core", "edge.sim"})),
     (
-        "edge/shell/daemon/daemon.py",
+        "edge/daemon/daemon.py",
         frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.__version__"}),
     ),
     ("edge/shell/*", frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core"})),
@@ -81,8 +81,8 @@ NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "firmware_bridge",
                 "edge.core",
                 "edge.growth",
-                "edge.shell.store",
-                "edge.shell.weights",
+                "edge.storage.store",
+                "edge.storage.network_weights",
             }
         ),
     ),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ModelMismatchError
-from .facts import Batch
+from .facts import FactBatch
 
 FACTS_MAX: Final = 8_192
 """Facts a router is fitted to, over all domains."""
@@ -107,7 +107,7 @@ class Router:
         made *= np.float32(self.sharpness)
 
 
-def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
+def fit_router(batches: Iterable[FactBatch], spans: tuple[Span, ...]) -> Router:
     """Fit a router to at least one fact, at most `FACTS_MAX` of them, in any order.
 
     spans: (start, stop) columns of the encoder's taps.  With several taps all but the first are
@@ -153,7 +153,7 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
     )
 
 
-def allot(counts: Mapping[str, int]) -> dict[str, int]:
+def assign_folds(counts: Mapping[str, int]) -> dict[str, int]:
     """Share `FACTS_MAX` out over domains of so many facts: equally, and what one leaves, others
     take.  Each domain gets one fact at least."""
     made: dict[str, int] = {}
@@ -212,7 +212,7 @@ def _straight(rows: _Rows, ridge: _Ridge, at: NDArray[np.intp], width: int, span
     )  # fmt: skip
 
 
-def _gather(batches: Iterable[Batch], span: Span) -> _Rows:
+def _gather(batches: Iterable[FactBatch], span: Span) -> _Rows:
     held = [(b, np.ascontiguousarray(b.features[:, slice(*span)])) for b in batches if len(b)]
     assert held, "a router is fitted to at least one fact"
     names = [name for batch, _ in held for name in batch.domains]

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import encoder
-from edge.core import Decision, Observation, Publish
+from edge.core.events import Decision, Observation, Publish
 from edge.estimator import ContinualClassifier
 from tests.growers import accept, refuse
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawing import (
+from ..report import (
     ALARM,
     ALARM_MARK,
     FAINT,

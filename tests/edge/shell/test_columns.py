@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edge import Store
-from edge.core import ConfigError
-from edge.shell import schema
+from edge.core.errors import ConfigError
+from edge.storage import schema
 from tests.daemons import Process
 from tests.homes import CARD, new_store, run, run_json
 
