@@ -6,6 +6,7 @@ Nothing heavy is imported here: torch, onnxruntime, scikit-learn and matplotlib 
 from typing import TYPE_CHECKING
 
 from .lazy import lazy_names
+from .version import __version__
 
 if TYPE_CHECKING:
     from .core import (
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from .sim import simulate
     from .storage import Store
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Config",
     "Decision",
@@ -35,6 +34,7 @@ __all__ = [
     "Runtime",
     "Selector",
     "Store",
+    "__version__",
     "simulate",
 ]
 

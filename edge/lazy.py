@@ -10,7 +10,8 @@ from typing import Any
 
 
 def lazy_names(package: str, files: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a package; `files` maps a file below it to the names it offers."""
+    """Return the `__getattr__` of a package; `files` maps a file below it to the names it
+    offers."""
     places = {name: file for file, names in files.items() for name in names}
 
     def load(name: str) -> Any:

@@ -60,7 +60,8 @@ class Calibration:
     """Whole numbers only, whatever the order of the facts.
 
     keys: the concepts covered, sorted.  scales: int64 [keys, blocks, 2], usual distance and
-    spread.  usual: int64 [keys, 3], see `ReferenceScores`.  scores: sorted held-out scores per domain.
+    spread.  usual: int64 [keys, 3], see `ReferenceScores`.  scores: sorted held-out scores per
+    domain.
     skews: 1,024 x the skewness of standardised scores per domain.  exemplars: per key where the
     geometry has neighbours, else empty; near: int64 [keys, 2, 2], usual distances to the nearest
     of them and their spreads.

@@ -69,8 +69,9 @@ class TangentKernels:
     """
 
     def __init__(self, sketch: TaskSketch, seed: int) -> None:
-        self._products = [sketch.read((tap,)) @ sketch.read((tap,)).T
-                          for tap in range(len(sketch.spans))]  # fmt: skip
+        self._products = [
+            sketch.read((tap,)) @ sketch.read((tap,)).T for tap in range(len(sketch.spans))
+        ]
         self._columns = sketch.shape.columns
         self._own = sketch.own
         count = len(sketch.targets)

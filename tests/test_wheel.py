@@ -34,9 +34,19 @@ DATA = (
 )
 SIZE_MAX = 8_000_000
 EXTRAS = {
-    "all", "assets", "bench", "bridge", "camera", "cluster", "grow", "lint", "sim", "sound",
-    "sparkplug", "test",
-}  # fmt: skip
+    "all",
+    "assets",
+    "bench",
+    "bridge",
+    "camera",
+    "cluster",
+    "grow",
+    "lint",
+    "sim",
+    "sound",
+    "sparkplug",
+    "test",
+}
 
 
 @pytest.fixture(scope="module")

@@ -189,10 +189,22 @@ def reporting(job: GrowthJob) -> GrowthResult:
 KINDS = {
     one.__name__: one
     for one in (
-        grown, bent, broken, refused, slow, talking, hanging, hungry, failing, crashing, leaving,
-        lying, straying, reporting,
+        grown,
+        bent,
+        broken,
+        refused,
+        slow,
+        talking,
+        hanging,
+        hungry,
+        failing,
+        crashing,
+        leaving,
+        lying,
+        straying,
+        reporting,
     )
-}  # fmt: skip
+}
 
 
 def main(kind: str, *arguments: str) -> None:

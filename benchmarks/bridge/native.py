@@ -23,7 +23,7 @@ from firmware_bridge import (
 )
 
 SOURCES = Path(firmware_bridge.__file__).parent / "c"
-PROGRAMS = Path(__file__).parent / "bridge_c"
+PROGRAMS = Path(__file__).parent / "c"
 LINK_FILES = ("frames", "messages", "sending", "receiving", "link")
 UPDATE_FILES = ("messages", "sha512", "ed25519", "slots", "update")
 ALL_FILES = tuple(dict.fromkeys((*LINK_FILES, *UPDATE_FILES)))

@@ -168,9 +168,10 @@ def summary(rows: list[BenchmarkRow]) -> dict[str, float]:
         final = sorted(one for one in metrics if one.endswith("final_accuracy"))
         made[f"final_accuracy_{name}"] = value[OURS, f"{name}_final_accuracy"]
         made[f"best_peer_{name}"] = max(
-            found for (method, metric), found in value.items()
+            found
+            for (method, metric), found in value.items()
             if metric in final and not method.startswith((OURS, JOINT))
-        )  # fmt: skip
+        )
         made[f"joint_{name}"] = value[JOINT, f"{name}_final_accuracy"]
     lost = [row.value for row in rows if row.method == OURS and row.metric.endswith("forgetting")]
     return made | {"forgetting": max(lost)}

@@ -111,13 +111,16 @@ def _rows(methods: Mapping[str, Found], metric: str) -> tuple[list[BenchmarkRow]
     """Ours and each peer's best way, as the mean over domains and one by one."""
     rows: list[BenchmarkRow] = []
     means = {name: float(np.mean([np.mean(v) for v in f.values()])) for name, f in methods.items()}
-    best = {peer: max((n for n in means if n.startswith(peer)), key=means.__getitem__)
-            for peer in PEERS}  # fmt: skip
+    best = {
+        peer: max((n for n in means if n.startswith(peer)), key=means.__getitem__) for peer in PEERS
+    }
     for shown, name in {"auricle": "auricle", "auricle grown": "auricle grown", **best}.items():
         if name in means:
             rows.append(BenchmarkRow(shown, metric, means[name]))
-            rows += [BenchmarkRow(shown, f"{metric}_{domain}", float(np.mean(values)))
-                     for domain, values in methods[name].items()]  # fmt: skip
+            rows += [
+                BenchmarkRow(shown, f"{metric}_{domain}", float(np.mean(values)))
+                for domain, values in methods[name].items()
+            ]
     return rows, f"{metric}: best ways {', '.join(best.values())}"
 
 
@@ -130,8 +133,9 @@ def _answers(
     others = np.setdiff1d(np.flatnonzero(~pacs.held & (pacs.domain == new)), own)
     others = np.random.default_rng(draw).permutation(others)[:REST]
     test = np.concatenate([official, others])
-    task = LabelTask(pacs.values[own], pacs.label[own], pacs.values[old], pacs.label[old],
-                pacs.values[test])  # fmt: skip
+    task = LabelTask(
+        pacs.values[own], pacs.label[own], pacs.values[old], pacs.label[old], pacs.values[test]
+    )
     answered = {**dict(_ours(pacs, own, old, test, count)), **peer_answers(task, pacs.spans)}
     for name, found in answered.items():
         right = found == pacs.label[test]

@@ -65,11 +65,18 @@ def grow_all(samples: ContinualSamples, seed: int) -> dict[str, GrowthResult]:
     known = know(samples, samples.train, seed)
     return {
         name: grow_adaptor(
-            GrowthJob(f"{name}:{seed}", name, 1, seed, Config().budget, samples.spans,
-                      *known.lessons(name))
+            GrowthJob(
+                f"{name}:{seed}",
+                name,
+                1,
+                seed,
+                Config().budget,
+                samples.spans,
+                *known.lessons(name),
+            )
         )
         for name in known.domains
-    }  # fmt: skip
+    }
 
 
 def ask(known: Knowledge, samples: ContinualSamples, rows: Rows) -> OursOutcome:

@@ -1,6 +1,7 @@
 """Random histories of a real store, beside a plain model of what it must hold.
 
-The model (`ExpectedState`) applies the documented rules in the most obvious way: a dictionary of facts,
+The model (`ExpectedState`) applies the documented rules in the most obvious way: a dictionary of
+facts,
 a set of buried ids.  The device runs the production Runtime and Store, crashes between any two
 effects, and is opened again from a copy of its files as they lay at that moment.
 """
@@ -281,8 +282,12 @@ class RandomHistory:
         changed = (
             replace(f, label=self._label(), revision=self._random.randint(0, 2)) for f in facts
         )
-        return Enrol(tuple(new if self._random.random() < 0.5 else f
-                           for f, new in zip(facts, changed, strict=True)))  # fmt: skip
+        return Enrol(
+            tuple(
+                new if self._random.random() < 0.5 else f
+                for f, new in zip(facts, changed, strict=True)
+            )
+        )
 
     def _forgotten_facts(self, device: HistoryDevice) -> Event:
         """Redelivered facts that were forgotten."""

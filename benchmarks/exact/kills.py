@@ -1,6 +1,7 @@
 """A process that learns, corrects and forgets on a real file until it is killed, and what is left.
 
-`python -m benchmarks.exact.kills FILE SEED` is the child.  On standard output it says what it is about
+`python -m benchmarks.exact.kills FILE SEED` is the child.  On standard output it says what it is
+about
 to do (`try label LABEL ID`, `try receipt - ID ID`) and what is durable (the same without `try`), a
 line each.  `survive` starts it, kills it at a random moment with SIGKILL, and compares: only the
 last thing tried may be found either way.
@@ -30,7 +31,7 @@ from .histories import whole_number_card
 WIDTH = 512
 LABELS = ("a", "b", "c")
 WARM_UP_S = 20.0
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def features_of(fact_id: str) -> bytes:

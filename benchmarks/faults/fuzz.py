@@ -56,16 +56,42 @@ kind = "series"
 """
 COUNTED = re.compile(r'auricle_stream_(\w+)_total\{stream="(\w+)"\} (\S+)')
 WRONG: tuple[Any, ...] = (
-    None, True, -1, 0, 1 << 70, -(1 << 63), 1e308, float("nan"), float("inf"), "", "\0", "x" * 300,
-    "\N{GRINNING FACE}" * 99, "../../etc/passwd", "a/b#+", [], {}, [[]], [None] * 16,
+    None,
+    True,
+    -1,
+    0,
+    1 << 70,
+    -(1 << 63),
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "\0",
+    "x" * 300,
+    "\N{GRINNING FACE}" * 99,
+    "../../etc/passwd",
+    "a/b#+",
+    [],
+    {},
+    [[]],
+    [None] * 16,
     {"a": {"b": []}},
-)  # fmt: skip
+)
 HEADS = (
-    b"POST /observe/h HTTP/1.1", b"GET /metrics HTTP/1.1", b"POST /observe/%68%00 HTTP/1.1",
-    b"PUT /observe/h HTTP/1.1", b"POST /observe/h?id=a&id=b&nope=1 HTTP/1.1", b"GET /livez HTTP/9",
-    b"POST /observe/h?sequence=-1 HTTP/1.1", b"\x16\x03\x01\x02", b"GET " + b"/" * 70_000, b"",
-    b"POST /observe/../h HTTP/1.1", b"DELETE * HTTP/1.1", b"POST http://x/observe/h HTTP/1.1",
-)  # fmt: skip
+    b"POST /observe/h HTTP/1.1",
+    b"GET /metrics HTTP/1.1",
+    b"POST /observe/%68%00 HTTP/1.1",
+    b"PUT /observe/h HTTP/1.1",
+    b"POST /observe/h?id=a&id=b&nope=1 HTTP/1.1",
+    b"GET /livez HTTP/9",
+    b"POST /observe/h?sequence=-1 HTTP/1.1",
+    b"\x16\x03\x01\x02",
+    b"GET " + b"/" * 70_000,
+    b"",
+    b"POST /observe/../h HTTP/1.1",
+    b"DELETE * HTTP/1.1",
+    b"POST http://x/observe/h HTTP/1.1",
+)
 TAKEN = frozenset({200, 202})
 LENGTHS = (b"-1", b"0", b"1e3", b"99999999999999", b"\xb2", b"5", b"1, 2", b"4096")
 

@@ -134,8 +134,9 @@ def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcom
     def control(pid: int, order: str) -> None:
         subprocess.run(
             [program, "-f", str(trial.folder / "fiu"), "-c", order, str(_python_of(pid))],
-            check=True, timeout=20,
-        )  # fmt: skip
+            check=True,
+            timeout=20,
+        )
 
     return trial.run(
         command,

@@ -100,15 +100,15 @@ def _measured(pair: tuple[str, BenchmarkStream]) -> dict[str, Any]:
 def _key(name: str, stream: BenchmarkStream) -> str:
     """A name for what is kept: it changes with the stream, the method and the code of either."""
     here = Path(__file__).parent
-    files = [here / "forecast_score.py"]
+    files = [here / "score.py"]
     if name in OWN:
         # Of two networks' weights only one matters to a method, but both are one release.
-        core = here.parent / "edge" / "core"
+        core = here.parents[1] / "edge" / "core"
         files += [*(core / "forecasting").rglob("*.py"), *(core / "drift").glob("*.py")]
         files += (core / "forecasting").rglob("*.safetensors")
     else:
         file = "peers" if name in ONLINE else "river" if name in RIVER else "heavy"
-        files.append(here / f"forecast_{file}.py")
+        files.append(here / f"{file}.py")
     digest = hashlib.sha256(f"{name}/{stream.name}/{stream.start}/{stream.period}".encode())
     digest.update(np.ascontiguousarray(stream.values).tobytes())
     for source in sorted(files):

@@ -58,10 +58,14 @@ def run(data: Path | None, trials: int = TRIALS) -> BenchmarkReport:
         samples = load_pacs(data)
         mine = samples.train[samples.domain[samples.train] == samples.domains - 1]
         for count in SKETCHES:
-            found = np.array([
-                sketches(samples.features[mine], samples.label[mine], samples.spans, count, seed)
-                for seed in range(BETTER_TRIALS)
-            ])  # fmt: skip
+            found = np.array(
+                [
+                    sketches(
+                        samples.features[mine], samples.label[mine], samples.spans, count, seed
+                    )
+                    for seed in range(BETTER_TRIALS)
+                ]
+            )
             rows += _rates(f"acceptance_of_the_better_{count}", found)
     summary = {row.metric: row.value for row in rows if row.method == OURS}
     return BenchmarkReport("acceptance", tuple(rows), summary, (note,) if note else ())

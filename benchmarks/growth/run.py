@@ -28,9 +28,13 @@ NEW = "sketch"
 OWN_A_CLASS, OTHERS_A_CLASS = 40, 40
 SERVED = 256
 TRAINING = 0
-SUMMARY = ("label_to_serving_s", "worker_peak_rss_mib", "serving_p99_idle_ms",
-           "serving_p99_growing_ms")  # fmt: skip
-ROOT = Path(__file__).parent.parent
+SUMMARY = (
+    "label_to_serving_s",
+    "worker_peak_rss_mib",
+    "serving_p99_idle_ms",
+    "serving_p99_growing_ms",
+)
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,16 @@ def _enrol(folder: Path, images: Iterable[Image]) -> None:
     create_home(folder, None, ENCODER)
     with Home(folder) as home:
         facts = tuple(
-            Fact(f"fact {number:05}", "learn", image.domain, image.label, number,
-                 home.model.encode(image.content).values.tobytes())
+            Fact(
+                f"fact {number:05}",
+                "learn",
+                image.domain,
+                image.label,
+                number,
+                home.model.encode(image.content).values.tobytes(),
+            )
             for number, image in enumerate(images)
-        )  # fmt: skip
+        )
         home.feed(Enrol(facts))
         home.feed(FitGeometry())
 

@@ -1,8 +1,8 @@
 """A process that serves, and a bare onnxruntime script with the same model: memory and start-up.
 
 `python -m benchmarks.hotpath.serving auricle FILE` opens a knowledge file and decides on images;
-`python -m benchmarks.hotpath.serving bare FILE` only runs the model on them.  Each prints a JSON line with
-the moment of its first answer and its resident memory afterwards.
+`python -m benchmarks.hotpath.serving bare FILE` only runs the model on them.  Each prints a JSON
+line with the moment of its first answer and its resident memory afterwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MODEL = "efficientnet_lite0"
 SERVED = 200
 FORBIDDEN = ("torch", "sklearn", "matplotlib")
 SIDE = 224
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)

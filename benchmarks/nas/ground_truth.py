@@ -103,9 +103,13 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
     """Make a blueprint's network with random weights, for the proxies that look at gradients."""
     ends = np.cumsum([0, *sizes]).tolist()
     whole = nas.Blueprint(
-        blueprint.kind, tuple(range(len(sizes))), blueprint.width, blueprint.rank,
-        blueprint.activation, blueprint.depth,
-    )  # fmt: skip
+        blueprint.kind,
+        tuple(range(len(sizes))),
+        blueprint.width,
+        blueprint.rank,
+        blueprint.activation,
+        blueprint.depth,
+    )
     spans = tuple(pairwise(ends))
     random = np.random.default_rng(seed)
     parameters = {}

@@ -77,8 +77,7 @@ def judge(task: SearchTask, folder: Path) -> SearchOutcome:
     scores[OURS] = np.array([-float(places[one]) for one in space])
     few = ranking.shortlist(max(FITS))
     losses, fits_s = run_fits(task, few)
-    fitted = {f"{FITTED} {count}": space.index(few[int(losses[:count].argmin())])
-              for count in FITS}  # fmt: skip
+    fitted = {f"{FITTED} {count}": space.index(few[int(losses[:count].argmin())]) for count in FITS}
     place, halving_s = run_halving(task, folder)
     regrets = {name: lost(truth, int(np.argmax(values))) for name, values in scores.items()}
     taus = {name: agreement(values, truth, name) for name, values in scores.items()}

@@ -9,13 +9,4 @@ if TYPE_CHECKING:
 
 __all__ = ["FOLDER", "export_bundle", "import_bundle"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "exchange": (
-            "FOLDER",
-            "export_bundle",
-            "import_bundle",
-        ),
-    },
-)
+__getattr__ = lazy_names(__name__, {"exchange": ("FOLDER", "export_bundle", "import_bundle")})

@@ -105,8 +105,9 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
         sums,
         head.columns,
     )
-    records = tuple(_record(one, parts.get(f"adaptor {at}", {}))
-                    for at, one in enumerate(head.adaptors))  # fmt: skip
+    records = tuple(
+        _record(one, parts.get(f"adaptor {at}", {})) for at, one in enumerate(head.adaptors)
+    )
     return Bundle(head, geometry, gift, records)
 
 

@@ -11,7 +11,8 @@ import hdc
 from ..core import EdgeError, StateError, columns_differ, unnamed_side
 from ..core.adaptors import AdaptorRecord
 from ..core.knowledge import find_invalid_contribution
-from ..home import BundleTrialReport, Home
+from ..home import Home
+from ..mqtt import BundleTrialReport
 from ..signing import public_key
 from ..storage import BundleTrial
 from .bundle_file import FILE_BYTES_MAX, Bundle, BundleHead, adaptors_of, read_bundle, write_bundle

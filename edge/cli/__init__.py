@@ -5,21 +5,9 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from . import error_report
     from .entry import main
-    from .error_report import EXPECTED_ERRORS
-    from .label_client import explained_at, raw_at, waiting_at
 
-__all__ = ["EXPECTED_ERRORS", "explained_at", "main", "raw_at", "waiting_at"]
+__all__ = ["error_report", "main"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "entry": ("main",),
-        "error_report": ("EXPECTED_ERRORS",),
-        "label_client": (
-            "explained_at",
-            "raw_at",
-            "waiting_at",
-        ),
-    },
-)
+__getattr__ = lazy_names(__name__, {"entry": ("main",)})

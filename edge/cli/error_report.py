@@ -4,12 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import encoder
-import hdc
+from ..core import EXPECTED_ERRORS
 
-from ..core import EdgeError
-
-EXPECTED_ERRORS: Final[tuple[type[Any], ...]] = (EdgeError, encoder.EncoderError, hdc.HdcError)
 INTERRUPTED: Final = 130
 
 

@@ -6,7 +6,8 @@ import click
 
 from firmware_bridge import BridgeError
 
-from .error_report import EXPECTED_ERRORS, report_errors
+from ..core import EXPECTED_ERRORS
+from .error_report import report_errors
 
 
 class Verbs(click.Group):

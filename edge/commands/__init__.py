@@ -44,11 +44,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "control_socket": (
-            "ControlSocket",
-            "ask_daemon",
-            "body_of",
-        ),
+        "control_socket": ("ControlSocket", "ask_daemon", "body_of"),
         "handler": ("CommandHandler",),
         "parsing": ("no_home",),
         "requests": (
@@ -62,10 +58,6 @@ __getattr__ = lazy_names(
             "Request",
             "StatusCommand",
         ),
-        "sending": (
-            "make_command",
-            "send_command",
-            "sign_command",
-        ),
+        "sending": ("make_command", "send_command", "sign_command"),
     },
 )

@@ -278,13 +278,13 @@ def _say_adaptors(request: Request, floor: CommandContext) -> Iterator[tuple[str
 
 
 def _say_candidates(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..cli import waiting_at
+    from ..home import waiting_at
 
     yield from msgspec.to_builtins(waiting_at(_home(request, floor))).items()
 
 
 def _say_explanation(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..cli import explained_at
+    from ..home import explained_at
 
     assert isinstance(request, ExplainCommand)
     explained = explained_at(_home(request, floor), request.observation_id)
@@ -292,7 +292,7 @@ def _say_explanation(request: Request, floor: CommandContext) -> Iterator[tuple[
 
 
 def _say_raw(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..cli import raw_at
+    from ..home import raw_at
 
     assert isinstance(request, RawCommand)
     raw = raw_at(_home(request, floor), request.observation_id)

@@ -140,8 +140,11 @@ def parse_command(
     kind = commands.get(verb) if isinstance(verb, str) else None
     if kind is None:
         shown = repr(verb)[:80]
-        return Refusal(f"verb must be the name of a command, found {shown}",
-                       nearest_verb(str(verb)[:80], commands), name)  # fmt: skip
+        return Refusal(
+            f"verb must be the name of a command, found {shown}",
+            nearest_verb(str(verb)[:80], commands),
+            name,
+        )
     try:
         return msgspec.convert(found, kind)
     except (msgspec.ValidationError, RecursionError) as error:

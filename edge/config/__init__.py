@@ -76,12 +76,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "bundles": ("BundleSettings",),
-        "commands": (
-            "CommandSettings",
-            "KeyText",
-            "PREFIX",
-            "key_bytes",
-        ),
+        "commands": ("CommandSettings", "KeyText", "PREFIX", "key_bytes"),
         "device": ("HttpSettings",),
         "fleet": ("FleetSettings",),
         "mqtt": (

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from .config import Config
     from .errors import (
+        EXPECTED_ERRORS,
         ConfigError,
         EdgeError,
         ModelMismatchError,
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CALIBRATION_FACTS_MAX",
     "COUNT_MAX",
+    "EXPECTED_ERRORS",
     "HEAD_FACTS_MAX",
     "NAMING_HINT",
     "OPENING_OBSERVATIONS_MAX",
@@ -196,6 +198,7 @@ __getattr__ = lazy_names(
         "config": ("Config",),
         "errors": (
             "ConfigError",
+            "EXPECTED_ERRORS",
             "EdgeError",
             "ModelMismatchError",
             "StateCorruptError",
@@ -251,20 +254,11 @@ __getattr__ = lazy_names(
             "select_rows",
             "stack_facts",
         ),
-        "jobs": (
-            "GrowthJob",
-            "GrowthResult",
-        ),
+        "jobs": ("GrowthJob", "GrowthResult"),
         "knowledge.admission": ("admit",),
         "knowledge.cached_heads": ("HeadFit",),
-        "knowledge.contributions": (
-            "Contribution",
-            "find_invalid_contribution",
-        ),
-        "knowledge.knowledge": (
-            "Knowledge",
-            "derive_knowledge",
-        ),
+        "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
+        "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
         "knowledge.memory_ledger": ("MemoryLedger",),
         "limits": (
             "CALIBRATION_FACTS_MAX",
@@ -276,10 +270,7 @@ __getattr__ = lazy_names(
         ),
         "router": ("fit_router",),
         "runtime": ("Runtime",),
-        "session.explanation": (
-            "Explanation",
-            "KnownExample",
-        ),
+        "session.explanation": ("Explanation", "KnownExample"),
         "session.prefetch": ("FeatureModel",),
         "validation": ("flaw_of_fact",),
     },

@@ -194,9 +194,16 @@ def _only(domains: tuple[str, ...], width: int, span: Span) -> Router:
     still = np.zeros(span[1] - span[0], np.float32)
     nothing = np.zeros((0, len(still)), np.float32)
     return Router(
-        domains, width, span, still, still, still[:, None], np.zeros(1, np.float32),
-        nothing, nothing[:, :1],
-    )  # fmt: skip
+        domains,
+        width,
+        span,
+        still,
+        still,
+        still[:, None],
+        np.zeros(1, np.float32),
+        nothing,
+        nothing[:, :1],
+    )
 
 
 def _straight(rows: _Rows, ridge: _Ridge, at: NDArray[np.intp], width: int, span: Span) -> Router:
@@ -207,9 +214,17 @@ def _straight(rows: _Rows, ridge: _Ridge, at: NDArray[np.intp], width: int, span
     sharpness = _calibrate(target - ridge.left[at], rows.owners[at], shares)
     nothing = np.zeros((0, span[1] - span[0]), np.float32)
     return Router(
-        rows.domains, width, span, ridge.centre, ridge.factor, ridge.weights, ridge.bias,
-        nothing, np.zeros((0, len(rows.domains)), np.float32), sharpness=sharpness,
-    )  # fmt: skip
+        rows.domains,
+        width,
+        span,
+        ridge.centre,
+        ridge.factor,
+        ridge.weights,
+        ridge.bias,
+        nothing,
+        np.zeros((0, len(rows.domains)), np.float32),
+        sharpness=sharpness,
+    )
 
 
 def _gather(batches: Iterable[FactBatch], span: Span) -> _Rows:

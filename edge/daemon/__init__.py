@@ -5,40 +5,31 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from . import daemon, homes, service
     from .assembly import resolve_paths
     from .check import CheckFinding, check_home
-    from .clock import ClockJump
     from .doctor import examine_machine
-    from .publisher import OutboxGap
     from .service import HERE, folder_of, serve
 
 __all__ = [
     "HERE",
     "CheckFinding",
-    "ClockJump",
-    "OutboxGap",
     "check_home",
+    "daemon",
     "examine_machine",
     "folder_of",
+    "homes",
     "resolve_paths",
     "serve",
+    "service",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "assembly": ("resolve_paths",),
-        "check": (
-            "CheckFinding",
-            "check_home",
-        ),
-        "clock": ("ClockJump",),
+        "check": ("CheckFinding", "check_home"),
         "doctor": ("examine_machine",),
-        "publisher": ("OutboxGap",),
-        "service": (
-            "HERE",
-            "folder_of",
-            "serve",
-        ),
+        "service": ("HERE", "folder_of", "serve"),
     },
 )

@@ -7,21 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal
 
-import msgspec
-
+from ..mqtt import ClockJump
 from ..outbox import PLAUSIBLE_NS
 
 JUMP_S: Final = 2.0
 """Seconds by which the two clocks may drift apart between two looks."""
 
 S: Final = 10**9
-
-
-class ClockJump(msgspec.Struct, frozen=True):
-    """The wall clock was set.  seconds: by how much, forward or back; clock: what it is now."""
-
-    seconds: float
-    clock: Literal["set", "unset"]
 
 
 class DaemonClock:

@@ -5,9 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ..cli import EXPECTED_ERRORS
 from ..config import Settings
-from ..core import EdgeError, Event, Message, Observation, SetOutput, StateError, Tick
+from ..core import (
+    EXPECTED_ERRORS,
+    EdgeError,
+    Event,
+    Message,
+    Observation,
+    SetOutput,
+    StateError,
+    Tick,
+)
 from ..home import Home
 from ..logs import log
 

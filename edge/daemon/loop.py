@@ -230,8 +230,9 @@ class Loop:
         if self._flaws_left <= 0:
             return
         self._flaws_left -= 1
-        taking = [one for one in self.intake.streams.values()
-                  if isinstance(one.settings, TopicStream)]  # fmt: skip
+        taking = [
+            one for one in self.intake.streams.values() if isinstance(one.settings, TopicStream)
+        ]
         known = ", ".join(stream.name for stream in taking) or "none"
         reason = "nothing here takes what comes at this topic"
         hint = f"streams that measurements may be sent to: {known}"

@@ -18,7 +18,7 @@ from ..core import (
     Rejected,
     SeriesForecast,
 )
-from ..mqtt import MessageEncoder, PublishedMessage, ReplyAddress, mark_historical
+from ..mqtt import MessageEncoder, OutboxGap, PublishedMessage, ReplyAddress, mark_historical
 from ..outbox import Outbox, OutboxEntry, OutboxLoss
 from .clock import DaemonClock
 
@@ -65,16 +65,6 @@ class PublishChannel(Protocol):
 
     def acked(self) -> tuple[PublishedMessage, ...]:
         """Return what was answered since last asked."""
-
-
-class OutboxGap(msgspec.Struct, frozen=True):
-    """Numbers first to last: those of them that have not arrived never will, unless they still
-    come.  count: how many were dropped; after a crash, how many there may be at most."""
-
-    first: int
-    last: int
-    count: int
-    reason: str
 
 
 class Publisher:

@@ -28,23 +28,9 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "class_folders": (
-            "Example",
-            "Examples",
-            "Skipped",
-            "display_path",
-        ),
-        "recordings": (
-            "Row",
-            "SeriesFile",
-            "SeriesRows",
-            "read_recording",
-        ),
+        "class_folders": ("Example", "Examples", "Skipped", "display_path"),
+        "recordings": ("Row", "SeriesFile", "SeriesRows", "read_recording"),
         "sounds": ("RATE_HZ",),
-        "tables": (
-            "is_table",
-            "read_column_names",
-            "read_examples",
-        ),
+        "tables": ("is_table", "read_column_names", "read_examples"),
     },
 )

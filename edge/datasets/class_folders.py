@@ -230,7 +230,8 @@ class _Tree:
             training = next((name for name in splits if name.lower().startswith("train")), "train")
             note = (
                 f"read as splits of one data set, not as domains: {_listed(splits)}; all of it is"
-                f" used; to keep a test set apart, name {display_path(self.root / training)} instead"
+                f" used; to keep a test set apart, name {display_path(self.root / training)}"
+                " instead"
             )
         elif self._outer(2):
             note = (

@@ -37,10 +37,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "demo": (
-            "DEMO_TITLE",
-            "run_demo",
-        ),
+        "demo": ("DEMO_TITLE", "run_demo"),
         "events": (
             "Beat",
             "ChapterEvent",

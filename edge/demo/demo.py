@@ -80,9 +80,20 @@ def run_demo(
     pixels = None if grower is None else (yield from run_pixel_demo(config, plan, grower))
     encoding, rest = (timing.p50_us / 1e3 for timing in desk.timings()[:2])
     yield DemoOutcome(
-        _recording(story, receipt), tuple(story.exams), known, unlabelled, labelled,
-        labels, placed, plan.digit, receipt, proof, encoding, rest, pixels,
-    )  # fmt: skip
+        _recording(story, receipt),
+        tuple(story.exams),
+        known,
+        unlabelled,
+        labelled,
+        labels,
+        placed,
+        plan.digit,
+        receipt,
+        proof,
+        encoding,
+        rest,
+        pixels,
+    )
 
 
 def _enrol(story: DemoState) -> Iterator[Beat]:
@@ -130,8 +141,10 @@ def _switch(story: DemoState) -> Generator[Beat, None, AccuracyEvent]:
     yield ChapterEvent("A new scanner", text, len(digits), digits)
     story.mark("domain", NEW)
     tally = yield from watch_images(story, digits, learned=False)
-    yield TextEvent(f"{tally.novelty:.1%} called new; the best guess would be right for"
-               f" {tally.accuracy:.1%}", "bad")  # fmt: skip
+    yield TextEvent(
+        f"{tally.novelty:.1%} called new; the best guess would be right for {tally.accuracy:.1%}",
+        "bad",
+    )
     if story.wanted:
         yield TextEvent(f"it asks for labels of {len(story.wanted)} images, those worth most to it")
     return tally
@@ -157,8 +170,11 @@ def _label(story: DemoState, before: AccuracyEvent) -> Generator[Beat, None, tup
     story.taught_at = (0, len(story.exams))
     exam = story.examine(f"after {len(chosen)} labels")
     before_it = story.exams[-2]
-    yield TextEvent(f"held-out digits read right: new scanner {before_it.new:.1%} → {exam.new:.1%},"
-               f" MNIST {before_it.known:.1%} → {exam.known:.1%}", "good")  # fmt: skip
+    yield TextEvent(
+        f"held-out digits read right: new scanner {before_it.new:.1%} → {exam.new:.1%},"
+        f" MNIST {before_it.known:.1%} → {exam.known:.1%}",
+        "good",
+    )
     return len(chosen), placed
 
 
@@ -208,12 +224,19 @@ def _show_proof(story: DemoState, proof: ForgetProof) -> Iterator[Beat]:
     before, after = story.exams[-2:]
     tone: Tone = "good" if proof.holds else "bad"
     agree = "the same as" if proof.exact else "NOT the same as"
-    yield TextEvent(f"{proof.facts} facts forgotten; knowledge {proof.runtime[:12]} is {agree}"
-               " without them", "good" if proof.exact else "bad")  # fmt: skip
-    yield TextEvent(f"in the file: {proof.traces_before} of them before, {proof.traces_after} after;"
-               f" sent again: {proof.relearned} relearned", tone)  # fmt: skip
-    yield TextEvent(f"{story.plan.digit}s of the new scanner read right: {before.digit:.1%} →"
-               f" {after.digit:.1%}; MNIST {before.known:.1%} → {after.known:.1%}")  # fmt: skip
+    yield TextEvent(
+        f"{proof.facts} facts forgotten; knowledge {proof.runtime[:12]} is {agree} without them",
+        "good" if proof.exact else "bad",
+    )
+    yield TextEvent(
+        f"in the file: {proof.traces_before} of them before, {proof.traces_after} after;"
+        f" sent again: {proof.relearned} relearned",
+        tone,
+    )
+    yield TextEvent(
+        f"{story.plan.digit}s of the new scanner read right: {before.digit:.1%} →"
+        f" {after.digit:.1%}; MNIST {before.known:.1%} → {after.known:.1%}"
+    )
 
 
 def _strays(story: DemoState, chosen: list[tuple[str, str]], domain: str) -> frozenset[str]:

@@ -92,9 +92,13 @@ def redeliver(
 
 
 def prove_forgotten(
-    desk: InstrumentedRuntime, kept: Sequence[Fact], gone: Sequence[Fact],
-    images: Sequence[NDArray[np.uint8]], traces_before: int, receipt: Receipt,
-) -> ForgetProof:  # fmt: skip
+    desk: InstrumentedRuntime,
+    kept: Sequence[Fact],
+    gone: Sequence[Fact],
+    images: Sequence[NDArray[np.uint8]],
+    traces_before: int,
+    receipt: Receipt,
+) -> ForgetProof:
     """Check a receipt.  kept, gone: the facts of the ledger before the request, by what should have
     become of them; images: what the forgotten ones were made of."""
     geometry, card = desk.runtime.knowledge.geometry, desk.model.card.fingerprint

@@ -79,8 +79,11 @@ def _tell(story: DemoState) -> Generator[Beat, None, PixelOutcome]:
     for domain in DOMAINS:
         yield from grow_in_demo(story, domain)
     after = story.examine("with adaptors")
-    yield TextEvent(f"held-out digits read right: MNIST {before.known:.1%} → {after.known:.1%},"
-               f" new scanner {before.new:.1%} → {after.new:.1%}", "good")  # fmt: skip
+    yield TextEvent(
+        f"held-out digits read right: MNIST {before.known:.1%} → {after.known:.1%},"
+        f" new scanner {before.new:.1%} → {after.new:.1%}",
+        "good",
+    )
     routed = yield from _stream(story)
     images = 2 * (plan.known // 4)
     yield TextEvent(f"{routed} of {images} more images were sent to their own scanner's adaptor")

@@ -49,15 +49,9 @@ __getattr__ = lazy_names(
             "measure_extract",
             "with_head",
         ),
-        "liquid_c": (
-            "ExportedForecaster",
-            "export_forecaster",
-        ),
+        "liquid_c": ("ExportedForecaster", "export_forecaster"),
         "liquid_onnx": ("write_onnx",),
-        "measured_facts": (
-            "MeasuredFacts",
-            "measure_facts",
-        ),
+        "measured_facts": ("MeasuredFacts", "measure_facts"),
         "plan": (
             "ExportPlan",
             "ExportRequest",

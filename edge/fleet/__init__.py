@@ -14,9 +14,6 @@ __getattr__ = lazy_names(
     __name__,
     {
         "contribution_message": ("write_contribution",),
-        "member": (
-            "FleetMember",
-            "ReceivedContribution",
-        ),
+        "member": ("FleetMember", "ReceivedContribution"),
     },
 )

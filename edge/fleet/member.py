@@ -121,8 +121,10 @@ class FleetMember:
 
     def _due(self, home: Home) -> bool:
         now = self._clock()
-        found = (home.store.written_digest() + home.runtime.knowledge.geometry.fingerprint,
-                 home.store.receipt_count())  # fmt: skip
+        found = (
+            home.store.written_digest() + home.runtime.knowledge.geometry.fingerprint,
+            home.store.receipt_count(),
+        )
         if found != self._seen:
             if self._seen == self._summed:
                 self._first_s = now

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from . import torch_adaptors
     from .acceptance import (
         ScoredCandidate,
         is_significantly_better,
@@ -39,6 +40,7 @@ __all__ = [
     "screen_candidates",
     "sketch_task",
     "split_holdout",
+    "torch_adaptors",
     "train_adaptor",
     "train_forecaster",
     "train_network",

@@ -208,8 +208,9 @@ def screen_candidates(scored: Sequence[ScoredCandidate], parts: HoldoutSplit) ->
 def contradicted_labels(marks: AccuracyMarks, parts: HoldoutSplit) -> tuple[str, ...]:
     """Return the ids of the facts whose labels the other facts clearly contradict, worst first."""
     ids = [parts.own.ids[row] for row in np.flatnonzero(parts.fold >= 0)]
-    return tuple(ids[at] for at in np.argsort(marks.lead, kind="stable")
-                 if marks.lead[at] < CONTRADICTED)  # fmt: skip
+    return tuple(
+        ids[at] for at in np.argsort(marks.lead, kind="stable") if marks.lead[at] < CONTRADICTED
+    )
 
 
 def is_significantly_better(one: AccuracyMarks, other: AccuracyMarks) -> bool:

@@ -157,8 +157,17 @@ def _record(
         arrays = train_adaptor(best.blueprint, parts.own, job.others, job.spans, job.seed)
         shaped = job.others.ids
     facts = tuple(sorted({*job.own.ids, *shaped}))
-    return AdaptorRecord(job.domain, job.version, best.blueprint, dict(arrays), facts, len(job.own),
-                  job.seed, best.accuracy, serving.accuracy)  # fmt: skip
+    return AdaptorRecord(
+        job.domain,
+        job.version,
+        best.blueprint,
+        dict(arrays),
+        facts,
+        len(job.own),
+        job.seed,
+        best.accuracy,
+        serving.accuracy,
+    )
 
 
 def _answers(record: AdaptorRecord, job: GrowthJob) -> bool:

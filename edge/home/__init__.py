@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         acknowledged,
         json_line,
     )
-    from .bundle_trial import BundleTrialReport
     from .command_context import CommandContext
     from .device_port import (
         Attachment,
@@ -37,6 +36,15 @@ if TYPE_CHECKING:
     )
     from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
     from .home import Home, create_home, open_encoder
+    from .labelling import (
+        Column,
+        Explained,
+        FlaggedObservation,
+        WaitingLabels,
+        explained_at,
+        raw_at,
+        waiting_at,
+    )
     from .process_memory import return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
     from .train_forecaster import train_on_recording
@@ -48,8 +56,10 @@ __all__ = [
     "AdaptorSummary",
     "Attachment",
     "Beat",
-    "BundleTrialReport",
+    "Column",
     "CommandContext",
+    "Explained",
+    "FlaggedObservation",
     "ForecastOptions",
     "ForecastRow",
     "ForecastScore",
@@ -64,6 +74,7 @@ __all__ = [
     "RestoreSummary",
     "Tick",
     "VerifyReport",
+    "WaitingLabels",
     "acknowledged",
     "actions",
     "alarm_outputs",
@@ -72,6 +83,7 @@ __all__ = [
     "create_home",
     "device_turns",
     "event_as_data",
+    "explained_at",
     "forecast_file",
     "grow_due",
     "growth",
@@ -80,11 +92,13 @@ __all__ = [
     "link_totals",
     "list_adaptors",
     "open_encoder",
+    "raw_at",
     "return_free_memory",
     "row_as_data",
     "train_on_recording",
     "transfer",
     "tune_garbage_collector",
+    "waiting_at",
     "warning_of",
     "window_of",
 ]
@@ -102,7 +116,6 @@ __getattr__ = lazy_names(
             "acknowledged",
             "json_line",
         ),
-        "bundle_trial": ("BundleTrialReport",),
         "command_context": ("CommandContext",),
         "device_port": (
             "Attachment",
@@ -121,32 +134,21 @@ __getattr__ = lazy_names(
             "forecast_file",
             "row_as_data",
         ),
-        "growth": (
-            "AdaptorSummary",
-            "Beat",
-            "GrowthOutcome",
-            "grow_due",
-            "list_adaptors",
+        "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
+        "home": ("Home", "create_home", "open_encoder"),
+        "labelling": (
+            "Column",
+            "Explained",
+            "FlaggedObservation",
+            "WaitingLabels",
+            "explained_at",
+            "raw_at",
+            "waiting_at",
         ),
-        "home": (
-            "Home",
-            "create_home",
-            "open_encoder",
-        ),
-        "process_memory": (
-            "return_free_memory",
-            "tune_garbage_collector",
-        ),
+        "process_memory": ("return_free_memory", "tune_garbage_collector"),
         "raw_inputs": ("window_of",),
         "train_forecaster": ("train_on_recording",),
-        "transfer": (
-            "MergeSummary",
-            "RestoreSummary",
-        ),
-        "typos": (
-            "KnownNames",
-            "likely_typo",
-            "warning_of",
-        ),
+        "transfer": ("MergeSummary", "RestoreSummary"),
+        "typos": ("KnownNames", "likely_typo", "warning_of"),
     },
 )

@@ -2,32 +2,15 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from ..config import BundleSettings
 from ..core import Acknowledgement, Decision, Event, Label, Message
+from ..mqtt import BundleTrialReport
 from ..storage import BundleTrial
 
 GUESSES_MAX: Final = 4_096
 NS: Final = 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class BundleTrialReport:
-    """What became of a bundle.  Numbers since the trial began, or since the last restart in it.
-
-    decided: observations; unknown: of them new, or abstained on.  labelled: labels that came for
-    them; agreed: of these, what had been answered.
-    """
-
-    bundle: str
-    state: Literal["on trial", "confirmed", "reverted"]
-    reason: str
-    decided: int = 0
-    unknown: int = 0
-    labelled: int = 0
-    agreed: int = 0
 
 
 class TrialHealth:

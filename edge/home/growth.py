@@ -35,7 +35,8 @@ class GrowthTrial:
 
 @dataclass(frozen=True, slots=True)
 class GrowthOutcome:
-    """What became of a domain's growth.  state: as in `GrowthReport`; accuracy, incumbent: on held-out
+    """What became of a domain's growth.  state: as in `GrowthReport`; accuracy, incumbent: on
+    held-out
     facts, of the best candidate and of what served before, NaN where it did not come to that."""
 
     domain: str

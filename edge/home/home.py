@@ -39,6 +39,7 @@ from ..core import (
     StoreLabelCandidates,
     Tick,
 )
+from ..mqtt import BundleTrialReport
 from ..storage import (
     LazyArrays,
     SeriesStateFile,
@@ -50,7 +51,7 @@ from ..storage import (
 )
 from ..worker import Worker
 from .background_fit import BackgroundFitter
-from .bundle_trial import BundleTrialReport, TrialHealth
+from .bundle_trial import TrialHealth
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
 

@@ -8,19 +8,22 @@ if TYPE_CHECKING:
     from .client.broker import MqttClient
     from .client.connect import read_password, wrap_tls
     from .client.waker import Waker
-    from .daemon_status import (
+    from .envelope import MessageEncoder, mark_historical
+    from .messages import (
         ALIVE_S,
         AdaptorStatus,
         BrokerStatus,
+        BundleTrialReport,
+        ClockJump,
         DaemonStatus,
         HomeStatus,
+        OutboxGap,
         OutboxStatus,
+        Response,
         StreamStatus,
     )
-    from .envelope import MessageEncoder, mark_historical
     from .packets import LOST, InboundMessage, PublishedMessage, ReplyAddress, SilentPresence
     from .presences import make_presence, make_sparkplug
-    from .response import Response
     from .schemas import message_schemas
     from .status import StatusPresence
     from .streams import Channels, Streams
@@ -31,12 +34,15 @@ __all__ = [
     "LOST",
     "AdaptorStatus",
     "BrokerStatus",
+    "BundleTrialReport",
     "Channels",
+    "ClockJump",
     "DaemonStatus",
     "HomeStatus",
     "InboundMessage",
     "MessageEncoder",
     "MqttClient",
+    "OutboxGap",
     "OutboxStatus",
     "PublishedMessage",
     "ReplyAddress",
@@ -61,46 +67,27 @@ __getattr__ = lazy_names(
     __name__,
     {
         "client.broker": ("MqttClient",),
-        "client.connect": (
-            "read_password",
-            "wrap_tls",
-        ),
+        "client.connect": ("read_password", "wrap_tls"),
         "client.waker": ("Waker",),
-        "daemon_status": (
+        "envelope": ("MessageEncoder", "mark_historical"),
+        "messages": (
             "ALIVE_S",
             "AdaptorStatus",
             "BrokerStatus",
+            "BundleTrialReport",
+            "ClockJump",
             "DaemonStatus",
             "HomeStatus",
+            "OutboxGap",
             "OutboxStatus",
+            "Response",
             "StreamStatus",
         ),
-        "envelope": (
-            "MessageEncoder",
-            "mark_historical",
-        ),
-        "packets": (
-            "InboundMessage",
-            "LOST",
-            "PublishedMessage",
-            "ReplyAddress",
-            "SilentPresence",
-        ),
-        "presences": (
-            "make_presence",
-            "make_sparkplug",
-        ),
-        "response": ("Response",),
+        "packets": ("InboundMessage", "LOST", "PublishedMessage", "ReplyAddress", "SilentPresence"),
+        "presences": ("make_presence", "make_sparkplug"),
         "schemas": ("message_schemas",),
         "status": ("StatusPresence",),
-        "streams": (
-            "Channels",
-            "Streams",
-        ),
-        "topics": (
-            "TopicAddress",
-            "Topics",
-            "encode_level",
-        ),
+        "streams": ("Channels", "Streams"),
+        "topics": ("TopicAddress", "Topics", "encode_level"),
     },
 )

@@ -172,7 +172,7 @@ def _of_stream(device: str, topics: Topics, stream: str) -> dict[str, dict[str, 
 def _of_series(
     device: str, topics: Topics, stream: str, channels: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
-    forecasts, changes = topics.telling("forecast", stream), topics.telling("change", stream)
+    forecasts, changes = topics.telling("forecast", stream), topics.telling("change-point", stream)
     parts: dict[tuple[str, ...], dict[str, Any]] = {
         (stream, "change"): {
             "p": "sensor",

@@ -10,10 +10,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ..core import Message
-from ..daemon import ClockJump, OutboxGap
-from ..home import BundleTrialReport
-from .daemon_status import DaemonStatus
-from .response import Response
+from .messages import BundleTrialReport, ClockJump, DaemonStatus, OutboxGap, Response
 from .status import DeviceStatus
 from .topics import ROOT, kind_of
 

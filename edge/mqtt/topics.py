@@ -66,14 +66,18 @@ def kind_of(message: type) -> str:
 _SHORT: Final = {
     "DriftAlarm": "alarm",
     "DaemonStatus": "health",
-    "Forecasted": "forecast",
-    "Changed": "change",
+    "Acknowledgement": "ack",
+    "SeriesForecast": "forecast",
+    "GrowthReport": "growth",
+    "OutboxGap": "gap",
+    "DeviceStatus": "status",
+    "BundleTrialReport": "bundle-trial",
 }
 
 # Kinds with a branch of their own; the others are events.
-_WITH_STREAM: Final = frozenset({"decision", "alarm", "wanted", "forecast", "change"})
+_WITH_STREAM: Final = frozenset({"decision", "alarm", "label-request", "forecast", "change-point"})
 _PLAIN: Final = frozenset(
-    {"ack", "gap", "growth", "health", "receipt", "rejected", "response", "status", "tried"}
+    {"ack", "gap", "growth", "health", "receipt", "rejected", "response", "status", "bundle-trial"}
 )
 
 

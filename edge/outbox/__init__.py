@@ -16,14 +16,8 @@ __getattr__ = lazy_names(
     __name__,
     {
         "boot_clock": ("PLAUSIBLE_NS",),
-        "entry": (
-            "OutboxEntry",
-            "OutboxLoss",
-        ),
-        "opening": (
-            "count_waiting",
-            "open_outbox",
-        ),
+        "entry": ("OutboxEntry", "OutboxLoss"),
+        "opening": ("count_waiting", "open_outbox"),
         "outbox": ("Outbox",),
     },
 )

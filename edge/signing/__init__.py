@@ -25,20 +25,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "keys": (
-            "SIGNATURE_BYTES",
-            "load_key",
-            "make_key",
-            "public_key",
-            "verifies",
-        ),
-        "signed_file": (
-            "Columns",
-            "Count",
-            "SignedManifest",
-            "Text",
-            "read_signed",
-            "sign_file",
-        ),
+        "keys": ("SIGNATURE_BYTES", "load_key", "make_key", "public_key", "verifies"),
+        "signed_file": ("Columns", "Count", "SignedManifest", "Text", "read_signed", "sign_file"),
     },
 )

@@ -58,8 +58,11 @@ def tabulate_answers(
     found = {
         name: [learned.get((name, column), 0) for column in knowledge.domains] for name in singles
     }
-    homes = {name: knowledge.domains[counts.index(max(counts))]
-             for name, counts in found.items() if any(counts)}  # fmt: skip
+    homes = {
+        name: knowledge.domains[counts.index(max(counts))]
+        for name, counts in found.items()
+        if any(counts)
+    }
     # Homes first, in the order of the rows: what went right lies on the diagonal.
     columns = tuple(dict.fromkeys((*homes.values(), *knowledge.domains)))
     return RoutingRecord(

@@ -27,7 +27,8 @@ enrolled; labels were taken; a receipt was given; an adaptor serves from here; o
 growth; a crash, or another injected fault; a refusal."""
 
 STAGES = ("encode", "handle", "store", "observation")
-"""Stages of `StageTiming`: the encoder; Runtime.handle without it; the store; one observation whole."""
+"""Stages of `StageTiming`: the encoder; Runtime.handle without it; the store; one observation
+whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,29 +32,11 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "factory": (
-            "SourceContext",
-            "open_source",
-        ),
-        "measurement": (
-            "InvalidMeasurement",
-            "Measurement",
-            "Sink",
-            "Source",
-        ),
-        "payloads": (
-            "decode_payload",
-            "read_properties",
-        ),
+        "factory": ("SourceContext", "open_source"),
+        "measurement": ("InvalidMeasurement", "Measurement", "Sink", "Source"),
+        "payloads": ("decode_payload", "read_properties"),
         "polling": ("PollingSource",),
-        "serial_port": (
-            "PortDevice",
-            "SerialPortSource",
-            "open_link",
-        ),
-        "sound": (
-            "NS_PER_S",
-            "read_wav",
-        ),
+        "serial_port": ("PortDevice", "SerialPortSource", "open_link"),
+        "sound": ("NS_PER_S", "read_wav"),
     },
 )

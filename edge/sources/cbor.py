@@ -8,8 +8,16 @@ import numpy as np
 DEPTH_MAX: Final = 8
 
 TYPED_ARRAYS: Final = {
-    64: "u1", 69: "<u2", 70: "<u4", 72: "i1", 77: "<i2", 78: "<i4", 84: "<f2", 85: "<f4", 86: "<f8",
-}  # fmt: skip
+    64: "u1",
+    69: "<u2",
+    70: "<u4",
+    72: "i1",
+    77: "<i2",
+    78: "<i4",
+    84: "<f2",
+    85: "<f4",
+    86: "<f8",
+}
 """Tags of little-endian arrays (RFC 8746, section 2)."""
 
 

@@ -37,9 +37,12 @@ class WavFolderSource:
         self, stream: str, settings: SoundStream, card: encoder.Card, base: Path, memory: Path
     ) -> None:
         files = FolderStream(
-            path=settings.path, pattern="*.wav", after=settings.after, every_s=settings.every_s,
+            path=settings.path,
+            pattern="*.wav",
+            after=settings.after,
+            every_s=settings.every_s,
             subject=settings.subject,
-        )  # fmt: skip
+        )
         self._folder = FolderSource(stream, files, base, memory)
         self._rate_hz, self._card = settings.rate_hz, card
 

@@ -58,17 +58,8 @@ __getattr__ = lazy_names(
     __name__,
     {
         "bundle_trials": ("BundleTrial",),
-        "command_journal": (
-            "AnsweredCommand",
-            "JournalEntry",
-        ),
-        "database": (
-            "WriterLock",
-            "copy_updated",
-            "guard_errors",
-            "open_database",
-            "transaction",
-        ),
+        "command_journal": ("AnsweredCommand", "JournalEntry"),
+        "database": ("WriterLock", "copy_updated", "guard_errors", "open_database", "transaction"),
         "durable_files": (
             "SIDE_FILES",
             "remove_file",
@@ -79,19 +70,9 @@ __getattr__ = lazy_names(
             "write_text",
         ),
         "lazy_arrays": ("LazyArrays",),
-        "network_weights": (
-            "Weights",
-            "read_weights",
-            "shipped_weights",
-            "write_weights",
-        ),
+        "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
         "schema": ("run_steps",),
-        "serialization": (
-            "pack_arrays",
-            "pack_data",
-            "unpack_arrays",
-            "unpack_data",
-        ),
+        "serialization": ("pack_arrays", "pack_data", "unpack_arrays", "unpack_data"),
         "series_state": ("SeriesStateFile",),
         "store": ("Store",),
     },

@@ -9,14 +9,4 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND", "STUDY", "Worker", "WorkerTask"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "worker": (
-            "COMMAND",
-            "STUDY",
-            "Worker",
-            "WorkerTask",
-        ),
-    },
-)
+__getattr__ = lazy_names(__name__, {"worker": ("COMMAND", "STUDY", "Worker", "WorkerTask")})

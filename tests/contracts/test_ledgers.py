@@ -98,9 +98,9 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
 
 def facts(numbers: range) -> Enrol:
     """Enrolment of the facts with some numbers."""
-    return Enrol(tuple(
-        fact(f"f{n}", "ab"[n % 2], "home", n, subject=("ann", "ben")[n % 2]) for n in numbers
-    ))  # fmt: skip
+    return Enrol(
+        tuple(fact(f"f{n}", "ab"[n % 2], "home", n, subject=("ann", "ben")[n % 2]) for n in numbers)
+    )
 
 
 GIFT = World([fact(f"g{n}", domain="hall") for n in range(6)]).runtime.contribute("there", 3)
@@ -158,18 +158,26 @@ GROWTH = st.lists(
     st.one_of(
         st.builds(
             lambda domain, version, ids: StoreAdaptor(a_record(domain, version, ids)),
-            st.sampled_from(("home", "attic")), st.integers(1, 9), SHAPED,
+            st.sampled_from(("home", "attic")),
+            st.integers(1, 9),
+            SHAPED,
         ),
         st.builds(RemoveAdaptor, st.sampled_from(("home", "attic")), st.integers(1, 9)),
-        st.builds(StoreGrowthAttempt, st.sampled_from(("home", "attic")), st.sampled_from(("h1", "h2"))),
+        st.builds(
+            StoreGrowthAttempt, st.sampled_from(("home", "attic")), st.sampled_from(("h1", "h2"))
+        ),
         SHAPED.map(lambda ids: EraseFacts(ids[:1], RECEIPT)),
         SHAPED.map(lambda ids: StoreFacts((fact(ids[0]),))),
-        SHAPED.map(lambda ids: StoreLabelCandidates(tuple(
-            LabelCandidate(one, "cam", "", "home", 3, len(ids) / 2, bytes(8)) for one in ids
-        ))),
+        SHAPED.map(
+            lambda ids: StoreLabelCandidates(
+                tuple(
+                    LabelCandidate(one, "cam", "", "home", 3, len(ids) / 2, bytes(8)) for one in ids
+                )
+            )
+        ),
     ),
     max_size=12,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=25)

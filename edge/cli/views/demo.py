@@ -125,9 +125,13 @@ class _Screen:
         self._pausing = False
         self._seen = self._right = self._new = 0
         self._bar = Progress(
-            TextColumn("  "), BarColumn(40), MofNCompleteColumn(), TextColumn("images"),
-            TimeRemainingColumn(), console=console,
-        )  # fmt: skip
+            TextColumn("  "),
+            BarColumn(40),
+            MofNCompleteColumn(),
+            TextColumn("images"),
+            TimeRemainingColumn(),
+            console=console,
+        )
         self.live = Live(console=console, transient=True, refresh_per_second=8)
 
     def show(self, beat: Beat) -> None:

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core import KnownExample
-from ...home import window_of
-from ..label_client import Column, Explained
+from ...home import Column, Explained, window_of
 from .common import say
 
 WAVE_CELLS: Final = 60

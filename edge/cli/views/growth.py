@@ -37,16 +37,28 @@ def show_outcome(done: GrowthOutcome) -> None:
         show_table(("candidate", "score", "accuracy"), rows)
     if done.state == "serving":
         better = f"{_percent(done.accuracy)} against {_percent(done.incumbent)}"
-        say(f"{done.domain}: version {done.version} serves, {better} on held-out facts,"
-            f" {done.seconds:.1f} s")  # fmt: skip
+        say(
+            f"{done.domain}: version {done.version} serves, {better} on held-out facts,"
+            f" {done.seconds:.1f} s"
+        )
     else:
         say(f"{done.domain}: nothing changed, {done.seconds:.1f} s: {done.reason}")
 
 
 def show_adaptors(rows: Iterable[AdaptorSummary]) -> None:
     """Print a line a version: what it is, what it takes, and what it was accepted for."""
-    names = ("domain", "version", "serves", "kind", "blueprint", "bytes", "operations", "facts",
-             "accuracy", "against")  # fmt: skip
+    names = (
+        "domain",
+        "version",
+        "serves",
+        "kind",
+        "blueprint",
+        "bytes",
+        "operations",
+        "facts",
+        "accuracy",
+        "against",
+    )
     cells = (
         (
             row.domain,

@@ -12,8 +12,8 @@ from rich.text import Text
 import encoder
 
 from ...core import EdgeError
-from ...home import likely_typo
-from ..label_client import Explained, FlaggedObservation, LabelClient
+from ...home import Explained, FlaggedObservation, likely_typo
+from ..label_client import LabelClient
 from .common import choose_name, console, say, show_error
 from .explanation import moment, show_explained, show_window
 

@@ -132,8 +132,18 @@ def _pack(items: Sequence[Text], width: int, indent: int) -> Iterator[Text]:
 
 
 def _streams(streams: tuple[StreamStatus, ...]) -> Table:
-    table = _table("stream", "source", "per s", "new", "domain", "label", "answered", "dropped",
-                   "rejected", "state")  # fmt: skip
+    table = _table(
+        "stream",
+        "source",
+        "per s",
+        "new",
+        "domain",
+        "label",
+        "answered",
+        "dropped",
+        "rejected",
+        "state",
+    )
     for one in streams:
         novel = "-" if one.novel_percent is None else f"{one.novel_percent:.0f} %"
         worrying = (one.novel_percent or 0) >= NOVEL_PERCENT
@@ -232,8 +242,10 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     whole = int(seconds)
     for large, small, at, below in (
-        ("d", "h", DAY_S, HOUR_S), ("h", "min", HOUR_S, MINUTE_S), ("min", "s", MINUTE_S, 1),
-    ):  # fmt: skip
+        ("d", "h", DAY_S, HOUR_S),
+        ("h", "min", HOUR_S, MINUTE_S),
+        ("min", "s", MINUTE_S, 1),
+    ):
         if whole >= at:
             return f"{whole // at} {large} {whole % at // below} {small}"
     return f"{whole} s"

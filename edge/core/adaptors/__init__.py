@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
+    from . import adaptor
     from .adaptor import Adaptor, fit_adaptor, solve_adaptor, standardising_arrays
     from .bandwidth import tune_kernel
     from .crossfit import cross_scores
@@ -29,6 +30,7 @@ __all__ = [
     "Spans",
     "Standardisation",
     "Transform",
+    "adaptor",
     "build_transform",
     "choose_landmarks",
     "cross_scores",
@@ -43,31 +45,14 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "adaptor": (
-            "Adaptor",
-            "fit_adaptor",
-            "solve_adaptor",
-            "standardising_arrays",
-        ),
+        "adaptor": ("Adaptor", "fit_adaptor", "solve_adaptor", "standardising_arrays"),
         "bandwidth": ("tune_kernel",),
         "crossfit": ("cross_scores",),
         "head": ("FittedHead",),
-        "kernel": (
-            "KernelMachine",
-            "choose_landmarks",
-        ),
+        "kernel": ("KernelMachine", "choose_landmarks"),
         "kinds": ("KINDS",),
         "record": ("AdaptorRecord",),
-        "standardisation": (
-            "Standardisation",
-            "standardise",
-        ),
-        "transform": (
-            "LEVELS",
-            "Spans",
-            "Transform",
-            "build_transform",
-            "transform_shapes",
-        ),
+        "standardisation": ("Standardisation", "standardise"),
+        "transform": ("LEVELS", "Spans", "Transform", "build_transform", "transform_shapes"),
     },
 )

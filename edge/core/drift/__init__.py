@@ -16,14 +16,5 @@ __all__ = ["DETECTORS", "ChangeDetector", "DetectedChange", "default_detector"]
 
 __getattr__ = lazy_names(
     __name__,
-    {
-        "detector": (
-            "ChangeDetector",
-            "DetectedChange",
-        ),
-        "kinds": (
-            "DETECTORS",
-            "default_detector",
-        ),
-    },
+    {"detector": ("ChangeDetector", "DetectedChange"), "kinds": ("DETECTORS", "default_detector")},
 )

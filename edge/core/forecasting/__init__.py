@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .experts.cells import CELLS, Cell, CfC
-    from .forecaster import HORIZONS, Floats, Forecast, Forecaster, ForecastTask, State
+    from .experts.cells import CELLS, Cell, CfC, Floats
+    from .forecaster import HORIZONS, Forecast, Forecaster, ForecastTask, State
     from .history import INPUTS, SEASON_STEPS, JumpCorrectedHistory
     from .kinds import FORECASTERS
     from .series import SeriesTracker
@@ -47,24 +47,9 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "experts.cells": (
-            "CELLS",
-            "Cell",
-            "CfC",
-        ),
-        "forecaster": (
-            "Floats",
-            "Forecast",
-            "ForecastTask",
-            "Forecaster",
-            "HORIZONS",
-            "State",
-        ),
-        "history": (
-            "INPUTS",
-            "JumpCorrectedHistory",
-            "SEASON_STEPS",
-        ),
+        "experts.cells": ("CELLS", "Cell", "CfC", "Floats"),
+        "forecaster": ("Forecast", "ForecastTask", "Forecaster", "HORIZONS", "State"),
+        "history": ("INPUTS", "JumpCorrectedHistory", "SEASON_STEPS"),
         "kinds": ("FORECASTERS",),
         "series": ("SeriesTracker",),
         "training_job": (

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
+    from . import knowledge
     from .admission import admit
     from .adoption import check_contribution, conflicting_contribution
     from .cached_heads import HeadFit
-    from .contributions import Contribution, find_invalid_contribution
-    from .knowledge import Concept, Knowledge, derive_knowledge, fit_geometry
+    from .contributions import Concept, Contribution, find_invalid_contribution
+    from .knowledge import Knowledge, derive_knowledge, fit_geometry
     from .sampling import hash_rank, sample_facts
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "find_invalid_contribution",
     "fit_geometry",
     "hash_rank",
+    "knowledge",
     "sample_facts",
 ]
 
@@ -31,24 +33,10 @@ __getattr__ = lazy_names(
     __name__,
     {
         "admission": ("admit",),
-        "adoption": (
-            "check_contribution",
-            "conflicting_contribution",
-        ),
+        "adoption": ("check_contribution", "conflicting_contribution"),
         "cached_heads": ("HeadFit",),
-        "contributions": (
-            "Contribution",
-            "find_invalid_contribution",
-        ),
-        "knowledge": (
-            "Concept",
-            "Knowledge",
-            "derive_knowledge",
-            "fit_geometry",
-        ),
-        "sampling": (
-            "hash_rank",
-            "sample_facts",
-        ),
+        "contributions": ("Concept", "Contribution", "find_invalid_contribution"),
+        "knowledge": ("Knowledge", "derive_knowledge", "fit_geometry"),
+        "sampling": ("hash_rank", "sample_facts"),
     },
 )

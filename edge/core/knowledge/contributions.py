@@ -240,8 +240,9 @@ def _ranges(arrays: Arrays, samples: int) -> str:
         "skews": _within(arrays["skews"], -BOUND, BOUND),
         "scores": _within(arrays["scores"], -BOUND, BOUND),
     }
-    return next((f"{name} holds what no facts sum up to" for name, one in fine.items() if not one),
-                "")  # fmt: skip
+    return next(
+        (f"{name} holds what no facts sum up to" for name, one in fine.items() if not one), ""
+    )
 
 
 def _within(array: NDArray[Any], low: int, high: int) -> bool:

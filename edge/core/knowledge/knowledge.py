@@ -295,8 +295,9 @@ class Knowledge:
             return False
         own = {key: count for key, count in self.own.counts.items() if key[0] == domain}
         every = {key: count for key, count in self.memory.counts.items() if key[0] == domain}
-        return bool(every) and (own.keys() < every.keys() or 2 * sum(own.values())
-                                < sum(every.values()))  # fmt: skip
+        return bool(every) and (
+            own.keys() < every.keys() or 2 * sum(own.values()) < sum(every.values())
+        )
 
     def _answer_by_sums(self, domain: str) -> Adaptor:
         # Loaded where other devices' sums are adopted.

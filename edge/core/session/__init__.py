@@ -28,19 +28,10 @@ __getattr__ = lazy_names(
     __name__,
     {
         "assess": ("Assessor",),
-        "candidates": (
-            "choose_candidates",
-            "score_candidates",
-        ),
+        "candidates": ("choose_candidates", "score_candidates"),
         "domain_filter": ("posterior",),
-        "explanation": (
-            "Explanation",
-            "explain",
-        ),
+        "explanation": ("Explanation", "explain"),
         "label_buffer": ("BufferedObservation",),
-        "prefetch": (
-            "BatchPrefetch",
-            "FeatureModel",
-        ),
+        "prefetch": ("BatchPrefetch", "FeatureModel"),
     },
 )

@@ -9,9 +9,4 @@ if TYPE_CHECKING:
 
 __all__ = ["MqttClient"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "broker": ("MqttClient",),
-    },
-)
+__getattr__ = lazy_names(__name__, {"broker": ("MqttClient",)})

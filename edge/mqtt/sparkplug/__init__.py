@@ -9,9 +9,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Sparkplug"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "client": ("Sparkplug",),
-    },
-)
+__getattr__ = lazy_names(__name__, {"client": ("Sparkplug",)})

@@ -21,17 +21,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "page": (
-            "render_links",
-            "trial_as_data",
-        ),
-        "scenario": (
-            "LinkScenario",
-            "LinkSpec",
-        ),
-        "trial": (
-            "LinkTrial",
-            "run_link_trial",
-        ),
+        "page": ("render_links", "trial_as_data"),
+        "scenario": ("LinkScenario", "LinkSpec"),
+        "trial": ("LinkTrial", "run_link_trial"),
     },
 )

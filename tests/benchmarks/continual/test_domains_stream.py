@@ -13,8 +13,11 @@ EACH = 150
 
 def toy() -> PacsStream:
     """Four domains of two clouds each, a tenth held out."""
-    rows = [values for domain in range(4) for values in clouds((2 * domain, 2 * domain + 1), EACH,
-            seed=domain, width=WIDE)]  # fmt: skip
+    rows = [
+        values
+        for domain in range(4)
+        for values in clouds((2 * domain, 2 * domain + 1), EACH, seed=domain, width=WIDE)
+    ]
     count = 4 * 2 * EACH
     quantiser = encoder.Quantiser(np.ones(WIDE, np.float32), np.zeros(WIDE, np.int32))
     return PacsStream(

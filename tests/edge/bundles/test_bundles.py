@@ -22,8 +22,9 @@ from edge.core.errors import EdgeError, StateError
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Observation, StoreAdaptor
 from edge.core.facts import Selector
 from edge.home.actions import verify_home
-from edge.home.bundle_trial import BundleTrialReport, TrialHealth
+from edge.home.bundle_trial import TrialHealth
 from edge.home.home import Home
+from edge.mqtt.messages import BundleTrialReport
 from edge.signing.keys import load_key, make_key
 from edge.signing.signed_file import sign_file
 from edge.storage.bundle_trials import BundleTrial, BundleTrials
@@ -237,9 +238,16 @@ def test_what_may_not_come_in_is_refused(pair: Pair):
         (place / name).write_bytes(body)
         assert why in refusal(pair, name)
     head = BundleHead(
-        publisher="maker", counter=9, made_at_ns=0, card="f" * 64, geometry="g", seed=1,
-        device="maker", revision=1, samples=0,
-    )  # fmt: skip
+        publisher="maker",
+        counter=9,
+        made_at_ns=0,
+        card="f" * 64,
+        geometry="g",
+        seed=1,
+        device="maker",
+        revision=1,
+        samples=0,
+    )
     (place / "bare").write_bytes(sign_file(HEAD, head, b"", pair.key))
     assert "reading the bundle" in refusal(pair, "bare")
     assert "bare name" in refusal(pair, "../auricle.toml")
@@ -322,9 +330,16 @@ def test_no_bytes_raise_anything_else(data: st.DataObject):
     """Flipped, cut and made-up bytes are refused with a reason."""
     key = Ed25519PrivateKey.from_private_bytes(bytes(32))
     head = BundleHead(
-        publisher="m", counter=1, made_at_ns=0, card="c", geometry="g", seed=1, device="d",
-        revision=1, samples=0,
-    )  # fmt: skip
+        publisher="m",
+        counter=1,
+        made_at_ns=0,
+        card="c",
+        geometry="g",
+        seed=1,
+        device="d",
+        revision=1,
+        samples=0,
+    )
     raw = bytearray(sign_file(HEAD, head, data.draw(st.binary(max_size=64)), key))
     for _ in range(data.draw(st.integers(0, 3))):
         at = data.draw(st.integers(0, len(raw) - 1))

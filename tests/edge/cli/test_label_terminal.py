@@ -34,10 +34,17 @@ def teach(folder: Path, known: Mapping[str, Sequence[Any]], streams: str) -> Pat
     """Let a home learn samples by label in the domain hall, and keep raw inputs."""
     with Home(folder) as home:
         facts = [
-            Fact(f"{label}-{at}", "learn", "hall", label, at * 10**9 + 1,
-                 home.model.encode(sample).values.tobytes())
-            for label, samples in known.items() for at, sample in enumerate(samples)
-        ]  # fmt: skip
+            Fact(
+                f"{label}-{at}",
+                "learn",
+                "hall",
+                label,
+                at * 10**9 + 1,
+                home.model.encode(sample).values.tobytes(),
+            )
+            for label, samples in known.items()
+            for at, sample in enumerate(samples)
+        ]
         home.feed(Enrol(tuple(facts)))
         home.settle()
     settings = folder / SETTINGS
@@ -91,8 +98,16 @@ def test_a_vector_is_shown_and_labelled(tmp_path):
         assert (described["stream"], described["domain"]) == ("cam", wanted["domain"])
         assert described["captured_at_ns"] > 0
         shown = person.until("label: ")
-        for text in ("unlike all that is known", "p-value 0.0", "nearest", "in hall, 1970-01-01",
-                     "range of", "outside", "id ", "sensor7 "):  # fmt: skip
+        for text in (
+            "unlike all that is known",
+            "p-value 0.0",
+            "nearest",
+            "in hall, 1970-01-01",
+            "range of",
+            "outside",
+            "id ",
+            "sensor7 ",
+        ):
             assert text in shown, (text, shown)
         person.enter("dgo")
         assert "'dgo' is new. Did you mean 'dog'?" in person.until("create dgo: ")
@@ -224,14 +239,22 @@ def test_learning_at_a_terminal_asks_about_a_typo(tmp_path, answer, created):
     home = learned_home(tmp_path / "home")
     run("relabel", "--home", home, "--label", "a", "--to-label", "normal")
     table = tmp_path / "more.csv"
-    table.write_text("".join(f"{line}\n" for line in (
-        ",".join(f"x{n}" for n in range(8)), "1,2,3,4,5,6,7,8",
-    )), "utf-8")  # fmt: skip
+    table.write_text(
+        "".join(
+            f"{line}\n"
+            for line in (
+                ",".join(f"x{n}" for n in range(8)),
+                "1,2,3,4,5,6,7,8",
+            )
+        ),
+        "utf-8",
+    )
     words = ("learn", table, "--home", home, "--domain", "hall", "--label", "nomral")
     with Terminal(*words) as person:
         assert "'nomral' is new. Did you mean 'normal'?" in person.until("create nomral: ")
         person.enter(answer)
         assert person.end() == 0, person.screen
-    concepts = {(one["domain"], one["label"]) for one in run_json("inspect", "--home", home)[
-        "concepts"]}  # fmt: skip
+    concepts = {
+        (one["domain"], one["label"]) for one in run_json("inspect", "--home", home)["concepts"]
+    }
     assert (("hall", "nomral") in concepts) is created

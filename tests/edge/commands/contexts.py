@@ -12,9 +12,8 @@ from edge.commands.handler import CommandHandler, PendingCommand
 from edge.config.commands import VERBS, CommandSettings
 from edge.core.events import Event, Message
 from edge.home.home import Home
-from edge.mqtt.daemon_status import DaemonStatus
+from edge.mqtt.messages import DaemonStatus, Response
 from edge.mqtt.packets import InboundMessage
-from edge.mqtt.response import Response
 from edge.mqtt.topics import TopicAddress, Topics
 from tests.edge.cli.views.test_status import snapshot
 from tests.homes import new_home

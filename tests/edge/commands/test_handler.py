@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from edge.cli import label_client as labelling
 from edge.commands.handler import LOST
 from edge.config.commands import CommandSettings
 from edge.core.errors import StateError
 from edge.core.events import Enrol, LabelCandidate, Observation, StoreLabelCandidates
+from edge.home import labelling
 from edge.storage import command_journal as journal
 from tests.edge.commands.contexts import NOW, Office
 from tests.worlds import WIDTH, fact, vector

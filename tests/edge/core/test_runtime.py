@@ -101,8 +101,9 @@ def test_an_alarm_sets_its_streams_output():
             effects += world.runtime.handle(Observation("s", at, at, values))
     kinds = [type(one.message) if isinstance(one, Publish) else type(one) for one in effects]
     assert [one for one in effects if isinstance(one, SetOutput)] == [
-        SetOutput("s", 5, 1), SetOutput("s", 5, 0),
-    ]  # fmt: skip
+        SetOutput("s", 5, 1),
+        SetOutput("s", 5, 0),
+    ]
     assert kinds[kinds.index(SetOutput) - 1] is DriftAlarm
 
 

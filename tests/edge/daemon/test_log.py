@@ -16,7 +16,7 @@ import numpy as np
 from edge.core.events import Enrol
 from edge.daemon.metrics import Metrics
 from edge.home.home import Home
-from edge.mqtt.daemon_status import DaemonStatus
+from edge.mqtt.messages import DaemonStatus
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import WAIT_S, Process, daemon_home
 from tests.homes import new_home, run, run_json, write_csv
@@ -112,9 +112,10 @@ def test_a_series_counts_in_the_status(tmp_path: Path) -> None:
         assert until(lambda: stream_of(folder)["per_second"]) > 0
         assert stream_of(folder)["changes"] >= 1
         (row,) = [
-            one for one in run("status", "--home", folder).stdout.splitlines()
+            one
+            for one in run("status", "--home", folder).stdout.splitlines()
             if one.startswith("line ")
-        ]  # fmt: skip
+        ]
         assert "300" in row.split()
         snapshot = msgspec.convert(run_json("status", "--home", folder), DaemonStatus)
         metrics = Metrics(lambda: snapshot).text().decode()

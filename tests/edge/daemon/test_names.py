@@ -20,8 +20,9 @@ WILD = ("../../x", "a/b+c#", "%2e%2e", "'; DROP TABLE facts; --", '"}\\', "{{ 7*
 BROKEN = ("", " ", "a\nb", "\x1b[2J", "\0", "x" * 201, "\N{RIGHT-TO-LEFT OVERRIDE}")
 
 
-@pytest.mark.parametrize("where", ["[device]\nname = {}", '[homes]\n{} = "x"',
-                                   '[streams.{}]\nsource = "stdin"'])  # fmt: skip
+@pytest.mark.parametrize(
+    "where", ["[device]\nname = {}", '[homes]\n{} = "x"', '[streams.{}]\nsource = "stdin"']
+)
 def test_names_in_the_settings_are_printable_and_short(where: str):
     """Whatever is printable may be a name; a device's name that is empty is the host's."""
     for name in (*WILD, *BROKEN):

@@ -12,10 +12,11 @@ import pytest
 from edge.config.outbox import OutboxSettings
 from edge.core.events import Acknowledgement, Decision
 from edge.daemon import publisher as room
-from edge.daemon.clock import ClockJump, DaemonClock
+from edge.daemon.clock import DaemonClock
 from edge.daemon.publisher import Publisher
 from edge.daemon.stdout_client import StdoutClient
 from edge.mqtt.envelope import MessageEncoder
+from edge.mqtt.messages import ClockJump
 from edge.mqtt.packets import LOST, PublishedMessage, ReplyAddress
 from edge.outbox.outbox import Outbox
 

@@ -83,7 +83,7 @@ def test_samples_go_in_by_a_topic_and_forecasts_and_changes_out(tmp_path: Path) 
     rows = ROWS.copy()
     rows[80:] *= np.array([0.0, 1.5, 1.4, 1.6, 1.0, 1.0])
     with Mosquitto(tmp_path / "broker") as broker, seated(quick(broker.port), "ear") as ear:
-        ear.broker.subscribe(["auricle/v1/gw1/forecast/+", "auricle/v1/gw1/change/+"])
+        ear.broker.subscribe(["auricle/v1/gw1/forecast/+", "auricle/v1/gw1/change-point/+"])
         ear.online()
         ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= 2)
         folder = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
@@ -97,7 +97,7 @@ def test_samples_go_in_by_a_topic_and_forecasts_and_changes_out(tmp_path: Path) 
         told = [json.loads(one.payload) for one in ear.arrivals]
         for one in told:
             jsonschema.validate(one, message_schemas()[one["schema"].rpartition("/")[2]])
-        (change,) = [one for one in told if one["schema"] == "auricle/v1/change"]
+        (change,) = [one for one in told if one["schema"] == "auricle/v1/change-point"]
         assert set(change["channels"]) >= {"1", "2", "3"}
         assert change["captured_at_ns"] == 80 * STEP_NS
         forecasts = [one for one in told if one["schema"] == "auricle/v1/forecast"]
@@ -112,7 +112,7 @@ def test_a_step_in_one_of_two_channels_is_published_as_a_change(tmp_path: Path) 
     rows = 20 + np.random.default_rng(3).normal(scale=0.2, size=(120, 2))
     rows[80:, 1] += 15
     with Mosquitto(tmp_path / "broker") as broker, seated(quick(broker.port), "ear") as ear:
-        ear.broker.subscribe(["auricle/v1/gw1/forecast/+", "auricle/v1/gw1/change/+"])
+        ear.broker.subscribe(["auricle/v1/gw1/forecast/+", "auricle/v1/gw1/change-point/+"])
         ear.online()
         ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= 2)
         folder = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
@@ -123,5 +123,5 @@ def test_a_step_in_one_of_two_channels_is_published_as_a_change(tmp_path: Path) 
                 ear.say("auricle/v1/gw1/observe/links", json.dumps(said).encode())
             here.until(partial(_answered, ear, len(rows)))
         told = [json.loads(one.payload) for one in ear.arrivals]
-    changes = [one for one in told if one["schema"] == "auricle/v1/change"]
+    changes = [one for one in told if one["schema"] == "auricle/v1/change-point"]
     assert [(one["change"], one["channels"]) for one in changes] == [("level", ["outlet"])]

@@ -36,8 +36,11 @@ def test_folders_give_label_and_domain(tmp_path):
     )
     items = [item for item in found if isinstance(item, Example)]
     assert [(item.domain, item.label) for item in items] == [
-        ("", "cat"), ("", "cat"), ("", ""), ("night", "dog"),
-    ]  # fmt: skip
+        ("", "cat"),
+        ("", "cat"),
+        ("", ""),
+        ("night", "dog"),
+    ]
     assert items[0].payload == b"cat/a.PNG"
     assert items[0].captured_at_ns > 0
 
@@ -46,8 +49,11 @@ def test_what_is_no_image_is_skipped_with_its_reason(tmp_path):
     """Other files and too deep ones are told, hidden ones left out."""
     write(tmp_path, "a/notes.txt", "a/b/c/deep.png", ".git/x.png", "a/.hidden.png", "a/noname")
     found = list(read_folder(tmp_path))
-    reasons = {item.source[len(str(tmp_path)) + 1 :]: item.reason for item in found
-               if isinstance(item, Skipped)}  # fmt: skip
+    reasons = {
+        item.source[len(str(tmp_path)) + 1 :]: item.reason
+        for item in found
+        if isinstance(item, Skipped)
+    }
     assert reasons == {
         "a/b/c/deep.png": "deeper than FOLDER/<domain>/<label>/<image>",
         "a/noname": "by its name no image: no suffix",

@@ -72,8 +72,11 @@ def test_each_encoder_says_what_it_takes(tmp_path):
     tables alone."""
     write_tone(tmp_path / "low" / "a.wav", 300, 1.0)
     (tmp_path / "low" / "b.png").write_bytes(b"x")
-    sound = [item.source[-5:] for item in read_examples(tmp_path, CARD_OF_SOUND)
-             if isinstance(item, Skipped)]  # fmt: skip
+    sound = [
+        item.source[-5:]
+        for item in read_examples(tmp_path, CARD_OF_SOUND)
+        if isinstance(item, Skipped)
+    ]
     image = [item.source[-5:] for item in read_examples(tmp_path) if isinstance(item, Skipped)]
     assert (sound, image) == (["b.png"], ["a.wav"])
     with pytest.raises(ConfigError, match="expected a table") as caught:

@@ -7,9 +7,21 @@ from edge.sim.recording import GrowthAttemptRecord, GrowthEpisode
 
 BLUEPRINT = "random: taps 0, width 64"
 SERVING = GrowthEpisode(
-    "job", "hall", 1, 40, 0, 0, None, "serving", "", BLUEPRINT, 0.96, 0.92, (),
+    "job",
+    "hall",
+    1,
+    40,
+    0,
+    0,
+    None,
+    "serving",
+    "",
+    BLUEPRINT,
+    0.96,
+    0.92,
+    (),
     (GrowthAttemptRecord(BLUEPRINT, 0.9, 0.96), GrowthAttemptRecord("none: taps 0", 0.4, 0.92)),
-)  # fmt: skip
+)
 TAKEN_OVER = replace(SERVING, trials=(GrowthAttemptRecord(BLUEPRINT, 0.9, 0.95),))
 REFUSED = replace(SERVING, state="refused", blueprint="")
 FAILED = replace(REFUSED, seconds=3.0, accuracy=None, reason="the worker failed: it was killed")
@@ -24,7 +36,7 @@ FAILED = replace(REFUSED, seconds=3.0, accuracy=None, reason="the worker failed:
         (FAILED, "the worker failed: it was killed; the head goes on alone, after 3.0 s"),
     ],
     ids=["grown here", "taken over", "refused", "failed"],
-)  # fmt: skip
+)
 def test_what_became_of_a_growth_is_told(episode, text):
     """One line says what serves and where it came from, or why the head goes on alone; what
     another domain grew may look like what was tried here."""

@@ -47,8 +47,10 @@ def test_what_a_line_cannot_tell_apart_grows_an_adaptor(grown):
     """The record beats the head alone on held-out facts, and on facts nobody has seen."""
     assert grown.record is not None
     assert grown.accuracy > grown.incumbent
-    fresh, own, others = (stack_facts(facts(*made)) for made in
-                          (("home", 9, 400), ("home", 1, COUNT), ("away", 7, 200)))  # fmt: skip
+    fresh, own, others = (
+        stack_facts(facts(*made))
+        for made in (("home", 9, 400), ("home", 1, COUNT), ("away", 7, 200))
+    )
     alone = accuracy(fit_adaptor(own, others, None, SPANS), fresh)
     assert accuracy(fit_adaptor(own, others, grown.record, SPANS), fresh) > alone + 0.05
 
@@ -107,13 +109,16 @@ def test_an_adaptor_of_another_domain_is_taken_over_where_it_does_as_well(grown)
         (facts("home", 1, 6), "facts to hold out"),
         ([replace(fact, label="only") for fact in facts("home", 1, 40)], "2 labels or more"),
         (
-            [replace(f, id=f"{f.id}{label}", label=label)
-             for f in facts("home", 1, 30) for label in ("in", "out")],
+            [
+                replace(f, id=f"{f.id}{label}", label=label)
+                for f in facts("home", 1, 30)
+                for label in ("in", "out")
+            ],
             "2 labels or more, found 0",
         ),
     ],
     ids=["too few", "one label", "contradictions"],
-)  # fmt: skip
+)
 def test_facts_that_say_nothing_come_back_with_a_reason(own, reason):
     """Too few facts, one label, or labels that contradict each other grow nothing."""
     result = grow_adaptor(job(own), DEVICE)
@@ -189,8 +194,13 @@ def test_what_training_blows_up_is_left_out_and_told(monkeypatch, rate):
     """Where losses overflow, the candidates that are trained are left out, and those that are only
     solved are judged as ever; the arrays stay finite."""
     monkeypatch.setattr(training, "RATE", rate)
-    arrays = train_adaptor(nas.Blueprint("linear", (0, 1), 4), stack_facts(facts("home", 1, 40)), stack_facts([]),
-                   SPANS, 1)  # fmt: skip
+    arrays = train_adaptor(
+        nas.Blueprint("linear", (0, 1), 4),
+        stack_facts(facts("home", 1, 40)),
+        stack_facts([]),
+        SPANS,
+        1,
+    )
     assert all(np.isfinite(array).all() for array in arrays.values())
     result = grow_adaptor(job(facts("home", 1, COUNT)), DEVICE)
     left_out = [line for line in result.search if "left out, its numbers overflow" in line]

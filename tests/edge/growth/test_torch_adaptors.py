@@ -12,7 +12,7 @@ from edge.core.adaptors.kinds import KINDS
 torch = pytest.importorskip("torch")
 
 from edge.growth import adamw as descent  # noqa: E402
-from edge.growth import torch_adaptors as networks
+from edge.growth import torch_adaptors as networks  # noqa: E402
 
 SIZES = (5, 3)
 BLUEPRINTS = [

@@ -253,8 +253,9 @@ def test_calibrating_uses_what_can_be_read(tmp_path):
     with encoder.open_model(encoder.vector_card(WIDTH)) as model:
         made, skipped = actions.calibrate_card(model, tmp_path / "a.npz", "channel", still)
         assert len(skipped) == 1
-        wanted = encoder.freeze_quantiser(np.delete(rows, 3, 0).astype(np.float32),
-                                          model.card.slices, "channel")  # fmt: skip
+        wanted = encoder.freeze_quantiser(
+            np.delete(rows, 3, 0).astype(np.float32), model.card.slices, "channel"
+        )
         assert made.quantiser is not None
         assert made.quantiser.scale.tolist() == wanted.scale.tolist()
         np.savez(tmp_path / "a.npz", features=np.full((2, WIDTH), np.nan))

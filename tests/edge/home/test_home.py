@@ -37,8 +37,11 @@ def test_a_new_home_opens(tmp_path):
     """A home just made holds settings, card and an empty ledger, and opens."""
     folder = new_home(tmp_path / "a" / "b")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "auricle.toml", "card.toml", "knowledge.db", "knowledge.db.lock",
-    ]  # fmt: skip
+        "auricle.toml",
+        "card.toml",
+        "knowledge.db",
+        "knowledge.db.lock",
+    ]
     with Home(folder) as opened:
         assert opened.store.concepts() == {}
         assert opened.settings == read_settings(folder)
@@ -103,8 +106,9 @@ def test_a_failed_opening_frees_everything(tmp_path):
     folder = new_home(tmp_path)
     (folder / "knowledge.db").unlink()
     new_store(folder / "knowledge.db").close()
-    encoder.save_card(encoder.vector_card(WIDTH, "other", CARD.quantiser, {"a": 3, "b": 5}),
-                      folder / "card.toml")  # fmt: skip
+    encoder.save_card(
+        encoder.vector_card(WIDTH, "other", CARD.quantiser, {"a": 3, "b": 5}), folder / "card.toml"
+    )
     with pytest.raises(ModelMismatchError):
         Home(folder)
     Store.open(folder / "knowledge.db").close()

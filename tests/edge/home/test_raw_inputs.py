@@ -105,9 +105,13 @@ def test_a_candidates_image_can_be_seen(seeing_home):
     assert seeing_home.store.raw("cam:2") is None
 
 
-@pytest.mark.parametrize("event", [
-    Label("cam:1", "cat"), ForgetRequest("r", Selector(ids=frozenset({"cam:1"}))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "event",
+    [
+        Label("cam:1", "cat"),
+        ForgetRequest("r", Selector(ids=frozenset({"cam:1"}))),
+    ],
+)
 def test_an_image_goes_with_its_candidate(seeing_home, event):
     """A label and a forget request both end it."""
     seeing_home.feed(event)

@@ -57,9 +57,16 @@ def test_an_export_is_plain_arrays(tmp_path):
     with np.load(tmp_path / "e.npz", allow_pickle=False) as held:
         assert held["features"].shape == (0, 0)
         assert set(held.files) == {
-            "card", "features", "id", "stream", "domain", "label", "subject", "captured_at_ns",
+            "card",
+            "features",
+            "id",
+            "stream",
+            "domain",
+            "label",
+            "subject",
+            "captured_at_ns",
             "revision",
-        }  # fmt: skip
+        }
 
 
 def test_an_export_overwrites_nothing_and_leaves_nothing(tmp_path, monkeypatch):

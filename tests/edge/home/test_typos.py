@@ -73,8 +73,10 @@ def test_without_a_terminal_nothing_waits(tmp_path):
     words = ("learn", table, "--home", home, "--domain", "hal")
     said = run(*words)
     assert said.exit_code == 0
-    for warning in ("the label 'normla' is new; did you mean 'normal'?",
-                    "the domain 'hal' is new; did you mean 'hall'?"):  # fmt: skip
+    for warning in (
+        "the label 'normla' is new; did you mean 'normal'?",
+        "the domain 'hal' is new; did you mean 'hall'?",
+    ):
         assert said.stderr.count(warning) == 1
     found = run_json("learn", _other(table), "--home", home, "--domain", "halls")["warnings"]
     assert [one.partition(";")[0] for one in found] == ["the domain 'halls' is new"]

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core.events import Message
-from edge.mqtt.daemon_status import BrokerStatus
 from edge.mqtt.envelope import MessageEncoder, mark_historical
-from edge.mqtt.response import Response
+from edge.mqtt.messages import BrokerStatus, Response
 from edge.mqtt.schemas import TOLD, message_schemas
 from edge.mqtt.status import StatusPresence
 from edge.mqtt.topics import kind_of

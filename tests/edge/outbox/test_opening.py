@@ -127,9 +127,17 @@ def test_whatever_lies_in_its_place_is_set_aside(tmp_path: Path, damage):
 
 @pytest.mark.parametrize(
     "damage",
-    ["topic = 'a/#'", "topic = ''", "topic = CAST(x'74ff' AS TEXT)", "topic = x'00'", "body = 5",
-     "keys = CAST(x'ff' AS TEXT)", "kept = 'y'", "age_ns = 'z'"],
-)  # fmt: skip
+    [
+        "topic = 'a/#'",
+        "topic = ''",
+        "topic = CAST(x'74ff' AS TEXT)",
+        "topic = x'00'",
+        "body = 5",
+        "keys = CAST(x'ff' AS TEXT)",
+        "kept = 'y'",
+        "age_ns = 'z'",
+    ],
+)
 def test_a_damaged_entry_is_told_as_lost_and_holds_nobody_up(tmp_path: Path, damage: str):
     """The entries beside it are sent."""
     path = tmp_path / "outbox.db"

@@ -98,13 +98,25 @@ def test_a_series_has_named_or_numbered_channels():
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{}", b"[", b'"text"', b"[true]", b'["1"]', b"[null]", b"[[1],[1,2]]",
-        b'{"values":[1],"more":1}', b'{"values":[1],"sequence":-1}',
-        b'{"values":{"a":"b"}}', b'{"values":[1],"id":"' + b"x" * 201 + b'"}',
-        b'{"values":[1],"captured_at_ns":9223372036854775808}', b"[" * 100_000,
-        b"\xff\xfe", b"NaN", b"[1e999]x",
+        b"",
+        b"{}",
+        b"[",
+        b'"text"',
+        b"[true]",
+        b'["1"]',
+        b"[null]",
+        b"[[1],[1,2]]",
+        b'{"values":[1],"more":1}',
+        b'{"values":[1],"sequence":-1}',
+        b'{"values":{"a":"b"}}',
+        b'{"values":[1],"id":"' + b"x" * 201 + b'"}',
+        b'{"values":[1],"captured_at_ns":9223372036854775808}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b"NaN",
+        b"[1e999]x",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_measurement_is_told(body):
     """Anything else comes back as a reason with a hint, never as an exception."""
     found = read(body)
@@ -156,9 +168,12 @@ def test_properties_beside_the_body_are_read_strictly():
 
 
 Z2M = {
-    "temperature": 21.5, "battery": {"voltage": 3.0, "low": False}, "action": "single",
-    "linkquality": 80, "update": {"state": "idle", "progress": None},
-}  # fmt: skip
+    "temperature": 21.5,
+    "battery": {"voltage": 3.0, "low": False},
+    "action": "single",
+    "linkquality": 80,
+    "update": {"state": "idle", "progress": None},
+}
 
 
 def test_fields_at_the_top_and_in_nested_objects_are_values():

@@ -19,9 +19,17 @@ def test_a_job_comes_back_as_it_was():
     incumbent = a_record()
     job = a_job()
     job = GrowthJob(
-        job.id, job.domain, job.version, job.seed, job.budget, job.spans, job.own, job.others,
-        incumbent, (a_record("attic", 4),),
-    )  # fmt: skip
+        job.id,
+        job.domain,
+        job.version,
+        job.seed,
+        job.budget,
+        job.spans,
+        job.own,
+        job.others,
+        incumbent,
+        (a_record("attic", 4),),
+    )
     made = unpack_data(pack_data(job), GrowthJob)
     assert (made.id, made.budget, made.spans) == (job.id, job.budget, job.spans)
     assert made.own.ids == job.own.ids
@@ -49,9 +57,16 @@ def test_arrays_that_are_read_late_are_packed():
     """A record whose arrays still lie in the file is packed with them."""
     record = a_record()
     stowed = AdaptorRecord(
-        record.domain, record.version, record.blueprint, LazyArrays(lambda: record.arrays),
-        record.facts, record.own, record.seed, record.accuracy, record.incumbent,
-    )  # fmt: skip
+        record.domain,
+        record.version,
+        record.blueprint,
+        LazyArrays(lambda: record.arrays),
+        record.facts,
+        record.own,
+        record.seed,
+        record.accuracy,
+        record.incumbent,
+    )
     assert unpack_data(pack_data(stowed), AdaptorRecord).digest == record.digest
 
 

@@ -64,7 +64,7 @@ def test_a_file_is_opened_or_made(path):
         Store.open_or_create(path.parent / "gone.db", CARD)
 
 
-@pytest.mark.parametrize("function", ["place", "_fill"])
+@pytest.mark.parametrize("function", ["replace_file", "_fill"])
 def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
     """Where creating fails half way, the folder is as it was."""
 
@@ -255,13 +255,13 @@ SCRIPT = textwrap.dedent("""
     import sys
     from pathlib import Path
     from edge import Store
-    from edge.core import Remember
+    from edge.core import StoreFacts
     from tests.homes import distinct_facts
     store = Store.open(sys.argv[1])
     print("open", flush=True)
     facts = distinct_facts(4000)
     for at in range(0, 4000, 20):
-        store.apply(Remember(tuple(facts[at : at + 20])))
+        store.apply(StoreFacts(tuple(facts[at : at + 20])))
         print(at + 20, flush=True)
 """)
 

@@ -47,18 +47,11 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "autoregression": (
-            "lag_set",
-            "seasonal_lags",
-            "short_lags",
-        ),
+        "autoregression": ("lag_set", "seasonal_lags", "short_lags"),
         "basis": ("RegressionBasis",),
         "differenced": ("DifferencedRegression",),
         "dlinear": ("DLinear",),
-        "expert": (
-            "Expert",
-            "ExpertInput",
-        ),
+        "expert": ("Expert", "ExpertInput"),
         "harmonic": ("HarmonicRegression",),
         "kernel": ("KernelExpert",),
         "network": (
@@ -68,12 +61,6 @@ __getattr__ = lazy_names(
             "make_liquid_pool",
             "make_ltc_pool",
         ),
-        "simple": (
-            "LastValue",
-            "RunningMean",
-            "RunningMedian",
-            "SeasonalNaive",
-            "SeasonalProfile",
-        ),
+        "simple": ("LastValue", "RunningMean", "RunningMedian", "SeasonalNaive", "SeasonalProfile"),
     },
 )

@@ -28,9 +28,21 @@ def test_a_command_is_written_signed(tmp_path: Path):
     public = run("keygen", tmp_path / "ann.key").stdout.split('"')[1]
     out = tmp_path / "forget.json"
     said = run(
-        "command", "forget", "--device", "gw1", "--key", tmp_path / "ann.key", "--out", out,
-        "--set", "select.subject=ann", "--set", "resurvey=false", "--id", "c9",
-    )  # fmt: skip
+        "command",
+        "forget",
+        "--device",
+        "gw1",
+        "--key",
+        tmp_path / "ann.key",
+        "--out",
+        out,
+        "--set",
+        "select.subject=ann",
+        "--set",
+        "resurvey=false",
+        "--id",
+        "c9",
+    )
     assert said.exit_code == 0, said.stderr
     settings = CommandSettings(enabled=VERBS, keys={"ann": public})
     now_ns = json.loads(json.loads(out.read_bytes())["payload"])["expires_at_ns"] - 10**9

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from edge import Store
-from edge.cli.label_client import waiting_at
 from edge.commands.control_socket import ControlSocket
 from edge.core.events import LabelCandidate, StoreLabelCandidates
 from edge.home.home import Home
-from edge.mqtt.daemon_status import DaemonStatus, OutboxStatus
+from edge.home.labelling import waiting_at
+from edge.mqtt.messages import DaemonStatus, OutboxStatus
 from tests.edge.cli.views.test_status import snapshot
 from tests.homes import CARD, learned_home, run, run_json
 from tests.worlds import WIDTH
@@ -24,8 +24,10 @@ def flagged_home(tmp_path):
     """A home that knows labels a and b, and has flagged two observations of a new domain."""
     home = learned_home(tmp_path)
     with Store.open(home / "knowledge.db", CARD) as store:
-        kept = (LabelCandidate(f"cam:{n}", "cam", "", "domain-2", n * 10**9, 1 / n, FEATURES)
-                for n in (2, 1))  # fmt: skip
+        kept = (
+            LabelCandidate(f"cam:{n}", "cam", "", "domain-2", n * 10**9, 1 / n, FEATURES)
+            for n in (2, 1)
+        )
         store.apply(StoreLabelCandidates(tuple(kept)))
     return home
 
@@ -98,8 +100,12 @@ def test_a_label_that_cannot_be_taken_is_told(flagged_home, words, reason):
 def test_where_a_daemon_runs_it_is_asked(daemon):
     """Labels go through the daemon, which holds the home, even one that explains nothing yet."""
     folder, asked, replies = daemon
-    waiting = {"flagged": [{"id": "cam:1", "stream": "cam", "domain": "d", "captured_at_ns": 0,
-                            "score": 1.0}], "labels": ["7"]}  # fmt: skip
+    waiting = {
+        "flagged": [
+            {"id": "cam:1", "stream": "cam", "domain": "d", "captured_at_ns": 0, "score": 1.0}
+        ],
+        "labels": ["7"],
+    }
     replies |= {"status": fine(snapshot()), "candidates": fine(waiting), "label": fine({})}
     replies["explain"] = {"done": False, "reason": "verb must be the name of a command"}
     said = run("label", "--home", folder, "--domain", "night", answer="7\n")

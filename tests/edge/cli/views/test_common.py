@@ -122,8 +122,14 @@ def test_what_was_learned_is_shown(capsys):
         )
     )
     shown = capsys.readouterr().out
-    for words in ("3 as <label>/<image>", "hall\tcat\t3", "learned 2 facts (1 already known)",
-                  "skipped f4: bad", "4 more skipped", DIGEST):  # fmt: skip
+    for words in (
+        "3 as <label>/<image>",
+        "hall\tcat\t3",
+        "learned 2 facts (1 already known)",
+        "skipped f4: bad",
+        "4 more skipped",
+        DIGEST,
+    ):
         assert words in shown
     assert "f5" not in shown
 

@@ -34,9 +34,17 @@ from tests import workers
 DECISION = Decision("r:0", "r", 1, True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
 STEP = DecisionStep(0, "r", "mnist", "7", True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
 RECEIPT = Receipt(
-    "demo-forget-1", 1, Selector(label="7"), 12, ("optdigits/7",), "a" * 64, "b" * 64,
-    ("sums",), 0, ("backups",),
-)  # fmt: skip
+    "demo-forget-1",
+    1,
+    Selector(label="7"),
+    12,
+    ("optdigits/7",),
+    "a" * 64,
+    "b" * 64,
+    ("sums",),
+    0,
+    ("backups",),
+)
 PROOF = ForgetProof(12, "b" * 64, "b" * 64, "b" * 64, "b" * 64, 0, 12, 0, 12, 0)
 EXAMS = (
     EvaluationEvent("before any label", 0.96, 0.2, 0.0, 0.2),
@@ -48,10 +56,18 @@ GROWN = GrowthEpisode(
 )
 OUTCOME = DemoOutcome(
     RunRecording("demo", 1, (STEP,), (TimelineMark(0, "domain", "mnist"),), digest="b" * 64),
-    EXAMS, AccuracyEvent(500, 480, 5),
-    AccuracyEvent(250, 50, 250, 0, 1, 16, None, "domain-2"), AccuracyEvent(400, 350, 4, 396),
-    120, 120, "7", RECEIPT, PROOF, 4.5, 0.45,
-)  # fmt: skip
+    EXAMS,
+    AccuracyEvent(500, 480, 5),
+    AccuracyEvent(250, 50, 250, 0, 1, 16, None, "domain-2"),
+    AccuracyEvent(400, 350, 4, 396),
+    120,
+    120,
+    "7",
+    RECEIPT,
+    PROOF,
+    4.5,
+    0.45,
+)
 STORY: tuple[Beat, ...] = (
     ChapterEvent("Enrolment", "A reader learns.", 1, load_mnist()),
     ImageEvent(),

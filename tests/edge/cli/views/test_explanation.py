@@ -7,9 +7,9 @@ import io
 import numpy as np
 import pytest
 
-from edge.cli.label_client import Column, Explained
 from edge.cli.views.explanation import WAVE_CELLS, show_explained, show_window, waveform
 from edge.core.session.explanation import KnownExample
+from edge.home.labelling import Column, Explained
 
 
 def explained(compared: int) -> Explained:

@@ -44,8 +44,17 @@ def test_what_is_not_known_is_a_dash(said):
     row = AdaptorSummary("hall", 0, "none", "head alone", 0, 0, 5, None, math.nan, "", serves=True)
     growth_views.show_adaptors([row])
     assert said().splitlines()[1].split("\t") == [
-        "hall", "-", "yes", "none", "head alone", "-", "-", "5", "-", "-",
-    ]  # fmt: skip
+        "hall",
+        "-",
+        "yes",
+        "none",
+        "head alone",
+        "-",
+        "-",
+        "5",
+        "-",
+        "-",
+    ]
 
 
 def test_waiting_shows_nothing_outside_a_terminal(capsys):

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from edge.cli.views import status as top_view
 from edge.cli.views.status import duration, render_status, size
-from edge.mqtt.daemon_status import (
+from edge.mqtt.messages import (
     AdaptorStatus,
     BrokerStatus,
     DaemonStatus,
@@ -20,17 +20,50 @@ from edge.mqtt.daemon_status import (
 def snapshot(**changes: Any) -> DaemonStatus:
     """A daemon with one stream that has left known ground."""
     fields: dict[str, Any] = {
-        "device": "gate-1", "version": "1.0", "state": "degraded", "run": 3, "uptime_s": 90_061.0,
-        "rss_mib": 98.4, "cpu_percent": 12.0, "written_bytes_day": 3 << 20, "clock": "set",
-        "settings": "auricle.toml", "outbox": OutboxStatus(7, 2_048, 61.0, 900, dropped=2),
-        "streams": (StreamStatus("cam[red]", "folder", "", novel_percent=75.0, alarmed=True,
-                                 domain="night", label="cat", decided=12),),
-        "homes": (HomeStatus("", "efficientnet_lite0", 40, 4, 3,
-                             (AdaptorStatus("night", 2, "linear", 20),), "day"),),
-        "broker": BrokerStatus("mqtt://localhost:1883", online=False, since_s=5.0, connects=2,
-                               reasons={"not authorized": 3}, trouble="connection refused"),
+        "device": "gate-1",
+        "version": "1.0",
+        "state": "degraded",
+        "run": 3,
+        "uptime_s": 90_061.0,
+        "rss_mib": 98.4,
+        "cpu_percent": 12.0,
+        "written_bytes_day": 3 << 20,
+        "clock": "set",
+        "settings": "auricle.toml",
+        "outbox": OutboxStatus(7, 2_048, 61.0, 900, dropped=2),
+        "streams": (
+            StreamStatus(
+                "cam[red]",
+                "folder",
+                "",
+                novel_percent=75.0,
+                alarmed=True,
+                domain="night",
+                label="cat",
+                decided=12,
+            ),
+        ),
+        "homes": (
+            HomeStatus(
+                "",
+                "efficientnet_lite0",
+                40,
+                4,
+                3,
+                (AdaptorStatus("night", 2, "linear", 20),),
+                "day",
+            ),
+        ),
+        "broker": BrokerStatus(
+            "mqtt://localhost:1883",
+            online=False,
+            since_s=5.0,
+            connects=2,
+            reasons={"not authorized": 3},
+            trouble="connection refused",
+        ),
         "trouble": ("home audio: its card has gone",),
-    } | changes  # fmt: skip
+    } | changes
     return DaemonStatus(**fields)
 
 
@@ -44,10 +77,25 @@ def drawn(status: DaemonStatus, width: int = 160) -> str:
 
 @pytest.mark.parametrize(
     "word",
-    ["gate-1", "degraded", "1 d 1 h", "98 MiB", "3.0 MiB a day", "cam[red]", "75 %",
-     "off known ground", "night", "cat", "night linear v2", "growing day", "offline", "7 (2.0 KiB)",
-     "connection refused",     "home audio: its card has gone"],
-)  # fmt: skip
+    [
+        "gate-1",
+        "degraded",
+        "1 d 1 h",
+        "98 MiB",
+        "3.0 MiB a day",
+        "cam[red]",
+        "75 %",
+        "off known ground",
+        "night",
+        "cat",
+        "night linear v2",
+        "growing day",
+        "offline",
+        "7 (2.0 KiB)",
+        "connection refused",
+        "home audio: its card has gone",
+    ],
+)
 def test_a_snapshot_shows(word):
     """Everything that an engineer looks for is there; names are no markup."""
     assert word in drawn(snapshot())
@@ -63,8 +111,15 @@ def test_a_narrow_terminal_loses_no_state():
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_narrow_terminal_splits_no_word(width):
     """Names and states stand in one piece on lines that fit the terminal."""
-    stream = StreamStatus("vibration-pump-7", "topic", "", alarmed=True, domain="domain-2",
-                          label="bearing-worn", decided=123_456)  # fmt: skip
+    stream = StreamStatus(
+        "vibration-pump-7",
+        "topic",
+        "",
+        alarmed=True,
+        domain="domain-2",
+        label="bearing-worn",
+        decided=123_456,
+    )
     broker = BrokerStatus("mqtt://broker.local:1883", online=True, since_s=90_000.0)
     lines = drawn(snapshot(streams=(stream,), broker=broker), width).splitlines()
     assert max(map(len, lines)) <= width

@@ -65,9 +65,11 @@ def test_held_out_scores_are_those_of_heads_without_the_fold():
     labels, scores = cross_scores(transform, own, others, standard, fold)
     left = np.flatnonzero(fold != 0)
     fewer = FactBatch(
-        tuple(own.ids[i] for i in left), tuple(own.domains[i] for i in left),
-        tuple(own.labels[i] for i in left), own.features[left],
-    )  # fmt: skip
+        tuple(own.ids[i] for i in left),
+        tuple(own.domains[i] for i in left),
+        tuple(own.labels[i] for i in left),
+        own.features[left],
+    )
     again = solve_head(transform, fewer, others, standard)
     assert labels == again.labels
     held = again.answer(own.features[fold == 0])

@@ -68,8 +68,9 @@ def test_all_facts_teach_also_where_few_are_landmarks():
     places = few.landmarks.codes
     assert len(places) == 120
     chosen = np.array([int(one) for one in rows.ids])[:120]
-    alone = machine(FactBatch(rows.ids[:120], rows.domains[:120], rows.labels[:120],
-                          rows.features[chosen]))  # fmt: skip
+    alone = machine(
+        FactBatch(rows.ids[:120], rows.domains[:120], rows.labels[:120], rows.features[chosen])
+    )
     assert right(few, fresh) > right(alone, fresh)
 
 

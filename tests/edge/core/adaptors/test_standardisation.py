@@ -19,8 +19,9 @@ def test_each_domain_is_centred_on_its_own_mean():
     own, others = batch("home", 5, 2000), batch("away", 100, 500)
     standard = standardise(own, others, ((0, 6),))
     np.testing.assert_allclose(standard.centre, LEVELS[own.features].mean(axis=0), atol=0.1)
-    np.testing.assert_allclose(standard.centres, LEVELS[others.features].mean(axis=0)[None],
-                               rtol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        standard.centres, LEVELS[others.features].mean(axis=0)[None], rtol=1e-5
+    )
 
 
 def test_few_facts_lean_on_the_others():

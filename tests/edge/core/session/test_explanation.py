@@ -16,10 +16,12 @@ def taught(width: int = 16, count: int = 60) -> World:
     """A world that knows two clouds in the domain home."""
     rows = clouds((1, 2), count, width=width)
     facts = [
-        replace(fact(f"{'ab'[at // count]}{at}", "ab"[at // count], "home", at, width=width),
-                features=np.asarray(row, np.uint8).tobytes())
+        replace(
+            fact(f"{'ab'[at // count]}{at}", "ab"[at // count], "home", at, width=width),
+            features=np.asarray(row, np.uint8).tobytes(),
+        )
         for at, row in enumerate(rows)
-    ]  # fmt: skip
+    ]
     return World(facts, width=width)
 
 
@@ -50,8 +52,9 @@ def test_examples_are_the_nearest_of_all():
     batches = list(world.ledger.batches())
     distances = {
         one: float(np.sqrt(np.square(values.astype(float) - row).mean()))
-        for batch in batches for one, values in zip(batch.ids, batch.features, strict=True)
-    }  # fmt: skip
+        for batch in batches
+        for one, values in zip(batch.ids, batch.features, strict=True)
+    }
     nearest = sorted(distances, key=lambda one: (distances[one], one))[:EXAMPLES_MAX]
     assert [one.observation_id for one in found.examples] == nearest
     assert {one.label for one in found.examples} == {found.label} == {"b"}

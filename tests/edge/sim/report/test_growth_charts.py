@@ -25,10 +25,25 @@ STEPS = tuple(
     for at in range(100)
 )
 GROWN = GrowthEpisode(
-    "j1", "domain-2", 1, 20, 40, 52, None, "serving", "it does better", "linear taps 0",
-    0.91, 0.85, ("12 fit",), (GrowthAttemptRecord("linear taps 0", 0.7, 0.91), GrowthAttemptRecord("random taps 0", 0.2, 0.8)),
+    "j1",
+    "domain-2",
+    1,
+    20,
+    40,
+    52,
+    None,
+    "serving",
+    "it does better",
+    "linear taps 0",
+    0.91,
+    0.85,
+    ("12 fit",),
+    (
+        GrowthAttemptRecord("linear taps 0", 0.7, 0.91),
+        GrowthAttemptRecord("random taps 0", 0.2, 0.8),
+    ),
     2.5,
-)  # fmt: skip
+)
 REFUSED = replace(
     GROWN, state="refused", reason="no better", blueprint="", asked_at=70, ended_at=80
 )

@@ -1,7 +1,8 @@
-"""What a running daemon says of itself: one snapshot, for `auricle status`, `auricle top`, the
-health topic and the metrics.  Plain numbers and names; no secrets, no payloads."""
+"""Messages that the shell publishes besides those of the core: status, answers, gaps, clock jumps,
+bundle trials.  Plain numbers and names; no secrets, no payloads."""
 
-from typing import Final, Literal
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -118,3 +119,51 @@ class DaemonStatus(msgspec.Struct, frozen=True):
     broker: BrokerStatus | None = None
     trouble: tuple[str, ...] = ()
     strays: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a command.  repeated: it was carried out before, this is what was answered
+    then.  body: what it asked for, or what it changed."""
+
+    verb: str
+    id: str
+    done: bool
+    reason: str = ""
+    hint: str = ""
+    repeated: bool = False
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+class OutboxGap(msgspec.Struct, frozen=True):
+    """Numbers first to last: those of them that have not arrived never will, unless they still
+    come.  count: how many were dropped; after a crash, how many there may be at most."""
+
+    first: int
+    last: int
+    count: int
+    reason: str
+
+
+class ClockJump(msgspec.Struct, frozen=True):
+    """The wall clock was set.  seconds: by how much, forward or back; clock: what it is now."""
+
+    seconds: float
+    clock: Literal["set", "unset"]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleTrialReport:
+    """What became of a bundle.  Numbers since the trial began, or since the last restart in it.
+
+    decided: observations; unknown: of them new, or abstained on.  labelled: labels that came for
+    them; agreed: of these, what had been answered.
+    """
+
+    bundle: str
+    state: Literal["on trial", "confirmed", "reverted"]
+    reason: str
+    decided: int = 0
+    unknown: int = 0
+    labelled: int = 0
+    agreed: int = 0

@@ -16,9 +16,10 @@ from tests.daemons import Process
 from tests.homes import CARD, new_store, run, run_json
 
 ROWS = [
-    (label, base + step, 100 - base + step) for label, base in (("on", 10), ("off", 60))
+    (label, base + step, 100 - base + step)
+    for label, base in (("on", 10), ("off", 60))
     for step in np.linspace(0, 5, 30).round(3).tolist()
-]  # fmt: skip
+]
 
 
 def write(path: Path, names: str, shown: str = "label,{a},{b}", count: int = 60) -> Path:
