@@ -6,7 +6,7 @@ Nothing heavy is imported here: torch, onnxruntime, scikit-learn and matplotlib 
 from typing import TYPE_CHECKING
 
 from .lazy import lazy_names
-from .version import __version__
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .core import (
@@ -34,7 +34,6 @@ __all__ = [
     "Runtime",
     "Selector",
     "Store",
-    "__version__",
     "simulate",
 ]
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import tangent
-
+from . import tangent
 from .blueprint import Blueprint
 from .cost import count_cost
 from .errors import NasError

@@ -14,13 +14,12 @@ import signal
 import sys
 from pathlib import Path
 
-from edge.cli import error_report as complaints
 from edge.cli import main as run_command_line
-from edge.daemon import daemon, homes
-from edge.daemon import service as serving
+from edge.cli import report_errors
+from edge.daemon import Daemon, HomeSlot, serve
 
-LOADED = (complaints, serving, daemon, homes)
-"""What a daemon imports late."""
+LOADED = (report_errors, serve, Daemon, HomeSlot)
+"""What a daemon imports late: loaded before the fork, so that each child starts quickly."""
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""

@@ -19,11 +19,9 @@ from torch import Tensor
 
 import nas
 from edge import growth
-from edge.core import FactBatch, GrowthJob
-from edge.core.adaptors import adaptor as adaptors
+from edge.core import FactBatch, GrowthJob, adaptors
 from edge.core.adaptors import build_transform, solve_adaptor, standardise, transform_shapes
-from edge.growth import score_blueprint, split_holdout
-from edge.growth import torch_adaptors as networks
+from edge.growth import score_blueprint, split_holdout, torch_activate, torch_transform
 
 from .tasks import SearchTask, list_space
 
@@ -123,11 +121,11 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
             return rows
         if blueprint.kind == "random":
             drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
-            return networks.torch_activate(blueprint.activation, rows @ drawn)
+            return torch_activate(blueprint.activation, rows @ drawn)
         if blueprint.kind == "kernel":
             drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
             return torch.cos(rows @ drawn + torch.arange(blueprint.width) % 4 * (torch.pi / 2))
-        return networks.torch_transform(whole, given, sizes, rows)
+        return torch_transform(whole, given, sizes, rows)
 
     return nas.ProxyNetwork(parameters, forward)
 
@@ -173,4 +171,8 @@ def _key(task: SearchTask, space: list[nas.Blueprint]) -> str:
 def _sources() -> list[Path]:
     """The files that say what training gives."""
     trained, served = (Path(str(door.__file__)).parent for door in (growth, adaptors))
-    return [trained / "training.py", trained / "networks.py", *sorted(served.glob("*.py"))]
+    return [
+        trained / "adaptor_training.py",
+        trained / "torch_adaptors.py",
+        *sorted(served.glob("*.py")),
+    ]

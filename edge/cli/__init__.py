@@ -7,7 +7,8 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from . import error_report
     from .entry import main
+    from .error_report import report_errors
 
-__all__ = ["error_report", "main"]
+__all__ = ["error_report", "main", "report_errors"]
 
-__getattr__ = lazy_names(__name__, {"entry": ("main",)})
+__getattr__ = lazy_names(__name__, {"entry": ("main",), "error_report": ("report_errors",)})

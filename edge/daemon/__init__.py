@@ -8,12 +8,16 @@ if TYPE_CHECKING:
     from . import daemon, homes, service
     from .assembly import resolve_paths
     from .check import CheckFinding, check_home
+    from .daemon import Daemon
     from .doctor import examine_machine
+    from .homes import HomeSlot
     from .service import HERE, folder_of, serve
 
 __all__ = [
     "HERE",
     "CheckFinding",
+    "Daemon",
+    "HomeSlot",
     "check_home",
     "daemon",
     "examine_machine",
@@ -29,7 +33,9 @@ __getattr__ = lazy_names(
     {
         "assembly": ("resolve_paths",),
         "check": ("CheckFinding", "check_home"),
+        "daemon": ("Daemon",),
         "doctor": ("examine_machine",),
+        "homes": ("HomeSlot",),
         "service": ("HERE", "folder_of", "serve"),
     },
 )

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from edge import __version__
-
 from ..commands import CommandHandler
 from ..core import EdgeError, SetOutput
 from ..home import return_free_memory, tune_garbage_collector
@@ -18,6 +16,7 @@ from ..mqtt import BrokerStatus, DaemonStatus, InboundMessage, MessageEncoder, S
 from ..outbox import open_outbox
 from ..sources import PollingSource, Source, SourceContext, open_source
 from ..storage import WriterLock
+from ..version import __version__
 from .assembly import OUTBOX, announced_streams, filters_of, make_streams, outputs_of, resolve_paths
 from .clock import DaemonClock
 from .context import DaemonContext

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         train_network,
     )
     from .search import sketch_task
+    from .torch_adaptors import torch_activate, torch_transform
 
 __all__ = [
     "ForecastTrainingSet",
@@ -40,7 +41,9 @@ __all__ = [
     "screen_candidates",
     "sketch_task",
     "split_holdout",
+    "torch_activate",
     "torch_adaptors",
+    "torch_transform",
     "train_adaptor",
     "train_forecaster",
     "train_network",
@@ -67,5 +70,6 @@ __getattr__ = lazy_names(
             "train_network",
         ),
         "search": ("sketch_task",),
+        "torch_adaptors": ("torch_activate", "torch_transform"),
     },
 )

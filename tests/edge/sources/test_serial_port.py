@@ -113,7 +113,8 @@ def test_outputs_are_set(tmp_path, attach):
 def test_lost_readings_are_told(tmp_path):
     """A gap that the link reports is a flaw of the stream."""
     port = SerialPortSource("press", PortStream(port="unix:/nowhere"), 0)
-    assert isinstance(port._take(PortDevice(Link(1), 0), LinkGap(0, 3, 5)), InvalidMeasurement)  # noqa: SLF001
+    taken = port._take(PortDevice(Link(1), 0), LinkGap(0, 3, 5))  # noqa: SLF001
+    assert isinstance(taken, InvalidMeasurement)
     assert port._take(PortDevice(Link(1), 0), LinkGap(1, 3, 5)) is None  # noqa: SLF001
 
 
