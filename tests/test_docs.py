@@ -64,12 +64,14 @@ def undocumented_options(prose: str, words: str, command: Any) -> list[str]:
     return [one for one in options if one != "--help" and not re.search(rf"{one}(?![\w-])", text)]
 
 
-def test_every_command_and_option_is_documented(prose: str) -> None:
-    """Each verb has a heading "`auricle VERB ...`", and the text below names all its options."""
+def test_every_command_and_option_is_documented(prose: str, source: Path) -> None:
+    """Each verb has a heading "`auricle VERB ...`", first in the reference, and the text below
+    names all its options."""
     import typer
 
     from edge.shell.cli import app
 
+    prose = (source / "docs/reference/cli.md").read_text("utf-8") + prose
     found = list(verbs(typer.main.get_command(app), "auricle"))
     assert [words for words, _ in found if not section(prose, words)] == []
     missing = {words: undocumented_options(prose, words, command) for words, command in found}

@@ -13,8 +13,8 @@ NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 @pytest.fixture(scope="module")
 def page(source: Path) -> str:
-    """docs/security.md."""
-    return (source / "docs/security.md").read_text("utf-8")
+    """docs/explanation/security.md."""
+    return (source / "docs/explanation/security.md").read_text("utf-8")
 
 
 def rows(page: str, heading: str) -> list[list[str]]:

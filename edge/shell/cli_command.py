@@ -30,7 +30,7 @@ def keygen(
 
 
 def command(
-    verb: Annotated[str, typer.Argument(help="The command, see docs/commands.md.")],
+    verb: Annotated[str, typer.Argument(help="The command, see docs/reference/commands.md.")],
     fields: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE of the command, VALUE as JSON or text; repeat."),

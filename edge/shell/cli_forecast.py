@@ -38,7 +38,9 @@ def forecast(
     weights: Annotated[
         Path | None, typer.Option(help="A network of your own, from `auricle train`.")
     ] = None,
-    forecaster: Annotated[str, typer.Option(help="A kind of docs/forecasting.md.")] = DEFAULT,
+    forecaster: Annotated[
+        str, typer.Option(help="A kind of docs/explanation/forecasting.md.")
+    ] = DEFAULT,
     detector: Annotated[
         str | None, typer.Option(help="joint, cusum or sequential. Default: cusum below 6 columns.")
     ] = None,

@@ -18,7 +18,7 @@ SIM_HINT = "install the extra: pip install 'auricle[sim]'"
 
 
 def simulate(
-    scenario: Annotated[Path, typer.Argument(help="A scenario file; see docs/simulate.md.")],
+    scenario: Annotated[Path, typer.Argument(help="A scenario file; see docs/howto/simulate.md.")],
     seed: Annotated[list[int] | None, typer.Option(help="A seed; repeat for a sweep.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("auricle-report"),
