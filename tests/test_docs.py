@@ -217,6 +217,13 @@ def anchors(text: str) -> set[str]:
     return {one.replace(" ", "-") for one in words}
 
 
+def test_every_page_has_its_place(source: Path) -> None:
+    """mkdocs.yml lists each page of docs/ once, and no other."""
+    listed = re.findall(r"(\S+\.md)$", (source / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    folder = source / "docs"
+    assert sorted(listed) == sorted(str(p.relative_to(folder)) for p in folder.rglob("*.md"))
+
+
 def broken_links(path: Path, text: str) -> list[str]:
     """The relative links of a page that lead nowhere."""
     broken = []
