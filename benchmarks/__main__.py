@@ -30,7 +30,7 @@ COUNTS = {
     "bridge": ("inputs", "readings"),
     "daemon": ("observations",),
     "exact": ("histories", "kills"),
-    "faults": ("kills", "broker-kills", "messages"),
+    "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Those whose `run` can leave the slow part out.
 QUICK = ("domains", "forecast", "labels")

@@ -84,7 +84,7 @@ def build_app(board: Board, export: Path, folder: Path, key: bytes = b"") -> Pat
 
 def build_forecaster(board: Board, export: Path, folder: Path) -> Path:
     """Compile the test program of an exported forecaster for a board."""
-    flags = ("-O2", "-DAURICLE_FORECASTER_MAIN", f"-I{export}")
+    flags = ("-O2", "-DAURICLE_CHECK_MAIN", f"-I{export}")
     return _cross(board, sorted(export.glob("*.c")), folder / f"forecaster_{board.name}", *flags)
 
 

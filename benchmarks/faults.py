@@ -1,5 +1,5 @@
 """The daemon and its broker killed at random moments, over and over, and every number counted; then
-broken messages, failing disks, clocks and lines.
+signals, broken messages, failing disks, clocks and lines.
 
 A driver sends vectors and labels through a real mosquitto, in a session that it keeps, and hears
 everything that the device tells.  First the daemon alone is killed, then the broker alone; after
@@ -20,11 +20,16 @@ from benchmarks.daemon_setting import Broker, begin, daemon_command, make_home
 from benchmarks.faults_driver import COLUMNS, Driver
 from benchmarks.faults_fuzz import Fuzzed, Fuzzer
 from benchmarks.faults_places import Outcome, trials
+from benchmarks.faults_signals import Stormed, storm
+from benchmarks.faults_signals import trials as signal_trials
 from benchmarks.report import Report, Row
 
 KILLS = 30
 BROKER_KILLS = 10
 MESSAGES = 20_000
+SIGNALS = 20
+"""Runs of each sequence of signals: 780 in all, which take some four minutes."""
+
 BURST_S = (0.2, 1.2)
 DURABLE = (
     "persistence true",
@@ -38,15 +43,19 @@ def run(
     kills: int = KILLS,
     broker_kills: int = BROKER_KILLS,
     messages: int = MESSAGES,
+    signals: int = SIGNALS,
     seed: int = 0,
 ) -> Report:
-    """Kill the daemon and its broker so often, send so many broken messages, try every place."""
+    """Kill the daemon and its broker so often, send each sequence of signals so often and so many
+    broken messages, try every place."""
     rows: list[Row] = []
     summary: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if kills or broker_kills:
             _kill_all(folder, kills, broker_kills, random.Random(seed), rows, summary)
+        if signals:
+            _note_signals(storm(folder / "signals", signal_trials(signals), seed), rows, summary)
         if messages:
             fuzz = folder / "fuzz"
             fuzz.mkdir()
@@ -151,6 +160,28 @@ def _lost_labels(home: Path, confirmed: dict[str, str]) -> int:
     with Store.open(home / "knowledge.db", writable=False) as store:
         found = {name: store.get(name) for name in confirmed}
     return sum(fact is None or fact.label != confirmed[name] for name, fact in found.items())
+
+
+def _note_signals(stormed: Stormed, rows: list[Row], summary: dict[str, float]) -> None:
+    phases = stormed.phases
+    summary |= {
+        "signal_runs": float(sum(one.runs for one in phases.values())),
+        "signal_hangs": float(sum(one.hangs for one in phases.values())),
+        "signal_bad_ends": float(stormed.bad.total()),
+        "signal_gaps_unreported": float(stormed.unreported),
+        "signal_duplicates_after_dedup": float(stormed.conflicts),
+    }
+    for phase, one in phases.items():
+        name = f"signals, {phase}"
+        counts = ("runs", "hangs", "slow", "silent", "slowest_s")
+        rows += [Row(name, count, float(getattr(one, count))) for count in counts]
+        rows += [
+            Row(name, f"exit status {code}", float(n)) for code, n in sorted(one.codes.items())
+        ]
+    rows += [Row("signals, bad ends", case, float(n)) for case, n in stormed.bad.items()]
+    counted = {"messages heard": stormed.messages, "gaps told": stormed.gaps}
+    rows += [Row("signals", count, float(n)) for count, n in counted.items()]
+    rows.append(Row("signals", "seconds", round(stormed.seconds, 1)))
 
 
 def _note_fuzz(fuzzed: Fuzzed, rows: list[Row], summary: dict[str, float]) -> None:

@@ -316,7 +316,7 @@ class Fuzzer:
             self.reasonless += not told["reason"]
 
     def _uncounted(self) -> int:
-        """Observations of topics that the daemon has neither decided, nor rejected, nor dropped."""
+        """Observations of topics that the daemon neither answered, rejected nor dropped."""
         if self._get("/metrics") != 200:
             return self.sent["observe"]
         counts: dict[str, dict[str, int]] = {}
@@ -324,10 +324,9 @@ class Fuzzer:
             counts.setdefault(stream, {})[kind] = int(float(value))
         heard = {name: one for name, one in counts.items() if name != "h"}
         missing = self.sent["observe"] - sum(one["received"] for one in heard.values())
-        # A sample of a series is no decision.
-        known = (one for name, one in heard.items() if name != "n")
-        ends = ("decided", "rejected", "dropped")
-        return abs(missing) + sum(one["received"] - sum(one[e] for e in ends) for one in known)
+        ends = ("decided", "forecasts", "rejected", "dropped")
+        left = (one["received"] - sum(one[e] for e in ends) for one in heard.values())
+        return abs(missing) + sum(left)
 
     def _unheard(self) -> int:
         """How many proper messages of others have no effect in the end."""

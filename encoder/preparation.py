@@ -27,6 +27,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _EXIF_ORIENTATION = 0x0112
 _JPEG_GAP = 2
 _BAD_FILE_HINT = "send the file whole, as JPEG, PNG, WebP, BMP, GIF, TIFF or PPM"
+# The brands of HEIF files with HEVC images, bytes 8 to 12 (ISO/IEC 23008-12, annex B); `mif1` is
+# the general one.
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_HEIC_HINT = "for example: heif-convert photo.heic photo.jpg"
 
 
 def prepare_image(payload: object, card: Card) -> NDArray[Any]:
@@ -99,6 +103,10 @@ def _decoded(data: bytes, side: int) -> Image:
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise PayloadError(f"decoding an image: {error}", _too_large_hint()) from error
     except PIL.UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+            raise PayloadError(
+                "decoding an image: HEIC is not decoded here, convert it to JPEG", _HEIC_HINT
+            ) from error
         raise PayloadError(
             f"decoding an image: {len(data)} bytes that are no image of a known format, "
             f"beginning {data[:8].hex(' ')}",

@@ -17,6 +17,7 @@ CODE: Final = (
     "auricle_projection.c",
     "auricle_extract.c",
     "auricle_golden_test.c",
+    "auricle_check.c",
     "auricle_detector_parts.h",
 )
 """What every extract needs beside it, the same for all."""

@@ -11,7 +11,12 @@ from .export import SUM_MAX, Ints, expect
 from .export_c import joined
 from .liquid import AHEAD_ONE, GAIN_SHIFT, STATE_ONE, TANH, LiquidPart, Rows, step_liquid
 
-FORECASTER_CODE: Final = ("auricle_liquid.h", "auricle_liquid.c", "auricle_forecaster_test.c")
+FORECASTER_CODE: Final = (
+    "auricle_liquid.h",
+    "auricle_liquid.c",
+    "auricle_forecaster_test.c",
+    "auricle_check.c",
+)
 WEIGHT_MAX: Final = 127
 UNITS_MAX: Final = 256
 INPUTS_MAX: Final = 256

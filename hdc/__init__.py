@@ -1,6 +1,14 @@
 """Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
 
-from .calibration import ONE, Calibration, calibrate, unite, withheld
+from .calibration import (
+    CENTRE_PRIOR,
+    ONE,
+    SPREAD_PRIOR,
+    Calibration,
+    calibrate,
+    unite,
+    withheld,
+)
 from .codes import Codes
 from .detector import (
     Comparison,
@@ -22,8 +30,10 @@ from .memory import Memory
 from .vectors import bind, bundle, permute, random_vectors, similarity
 
 __all__ = [
+    "CENTRE_PRIOR",
     "KINDS",
     "ONE",
+    "SPREAD_PRIOR",
     "Calibration",
     "Codes",
     "Comparison",

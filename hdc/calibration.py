@@ -24,9 +24,14 @@ from .scoring import offsets
 
 Fact = tuple[str, str, Codes]
 
-# A concept's own scales lean on its domain's as if that many samples had said the same.
 CENTRE_PRIOR = 5
+"""Samples' worth of its domain's mean distance in a concept's own.  Chosen by hand; effect not
+measured."""
+
 SPREAD_PRIOR = 20
+"""Samples' worth of its domain's variance in a concept's own.  Chosen by hand; effect not
+measured."""
+
 ONE = 1024
 
 _USUAL = np.asarray([[0, 1], [0, 1]], dtype=np.int64)

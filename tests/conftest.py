@@ -8,10 +8,47 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import suite
+
 # The time of one example depends on the machine and says nothing; the examples are always the same,
 # so that a failure seen once is seen again.
 settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("house")
+
+
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the smoke set, and let what fails fast run first."""
+    for item in items:
+        if suite.is_smoke(_name(item), getattr(item, "originalname", item.name)):
+            item.add_marker(pytest.mark.smoke)
+    items.sort(key=lambda item: suite.place(_name(item)))
+
+
+def _name(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).as_posix() if TESTS in item.path.parents else ""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say before a run of everything how long it takes, with -q as well."""
+    config = session.config
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    chosen = config.option.markexpr or config.option.keyword or config.option.collectonly
+    if reporter is None or not whole or chosen or hasattr(config, "workerinput"):
+        return
+    alone = config.option.numprocesses is None if hasattr(config.option, "numprocesses") else True
+    reporter.write_line(
+        f"The whole suite takes up to {suite.MINUTES} minutes on two idle cores with -n auto"
+        + (", and about twice as long in one process as here." if alone else ".")
+    )
+    reporter.write_line(
+        f"Fast tests run first. `pytest -m smoke` checks the core promises in"
+        f" {suite.SMOKE_SECONDS} s."
+    )
 
 
 @pytest.fixture(scope="session")

@@ -77,10 +77,13 @@ def served(folder: Path) -> Iterator[Served]:
         made.daemon.close()
 
 
-class Process:
-    """A daemon in a process of its own, ready when this is made."""
+START = "from edge.shell.cli_entry import main; main()"
 
-    def __init__(self, folder: Path) -> None:
+
+class Process:
+    """A daemon in a process of its own, ready when this is made.  start: runs the program."""
+
+    def __init__(self, folder: Path, start: str = START) -> None:
         self.folder = folder
         place = folder / "notify"
         place.unlink(missing_ok=True)
@@ -92,13 +95,7 @@ class Process:
             manager.bind(str(place))
             manager.settimeout(READY_S)
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    "from edge.shell.cli_entry import main; main()",
-                    "run",
-                    folder,
-                ],
+                [sys.executable, "-c", start, "run", folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import encoder
 from edge import Store
@@ -83,8 +83,11 @@ def command(*words: object) -> list[str]:
     return [sys.executable, "-c", code, *(str(word) for word in words)]
 
 
-def spawn(*words: object, **options: Any) -> subprocess.Popen[str]:
-    """Start a verb in a process of its own, without a terminal."""
+def spawn(
+    *words: object, variables: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
+    """Start a verb in a process of its own, without a terminal.  variables: added to the
+    environment."""
     root = str(Path(encoder.__file__).parent.parent)
     path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
@@ -93,7 +96,7 @@ def spawn(*words: object, **options: Any) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "40"},
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "40", **(variables or {})},
         **options,
     )
 

@@ -26,7 +26,7 @@ THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("edge/growth/*", frozenset({"numpy", "safetensors", "torch"})),
     ("edge/shell/sources/camera.py", frozenset({"cv2"})),
     ("edge/shell/sources/sound.py", frozenset({"msgspec", "numpy", "sounddevice"})),
-    ("edge/shell/cli*", frozenset({"numpy", "msgspec", "rich", "typer"})),
+    ("edge/shell/cli*", frozenset({"click", "msgspec", "numpy", "rich"})),
     ("edge/shell/*view*", frozenset({"numpy", "rich"})),
     ("edge/shell/telemetry/sparkplug*", frozenset({"google", "msgspec"})),
     (

@@ -16,9 +16,10 @@ import pytest
 from tests.house_table import ROOMS
 
 DECISION_LINES_MAX = 60
+INSTALL = "python3 -m venv .venv && .venv/bin/pip install"
 FIRST_COMMANDS = [
-    'python3 -m venv .venv && .venv/bin/pip install ".[sim]" && .venv/bin/auricle demo',
-    'python3 -m venv .venv && .venv/bin/pip install ".[test]" && .venv/bin/python -m pytest -q',
+    f'{INSTALL} ".[sim]" && .venv/bin/auricle demo',
+    f'{INSTALL} ".[test]" && .venv/bin/python -m pytest -q -n auto',
 ]
 
 
@@ -45,7 +46,7 @@ def verbs(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     for word, child in getattr(command, "commands", {}).items():
         if getattr(child, "commands", None):
             yield from verbs(child, f"{name} {word}")
-        elif not child.hidden:
+        if getattr(child, "invoke_without_command", True):
             yield f"{name} {word}", child
 
 
@@ -60,19 +61,22 @@ def section(prose: str, words: str) -> str:
 def undocumented_options(prose: str, words: str, command: Any) -> list[str]:
     """The long options of a command that its section does not name."""
     text = section(prose, words)
-    options = [name for one in command.params for name in one.opts if name.startswith("--")]
+    options = [
+        name
+        for one in command.params
+        for name in (*one.opts, *one.secondary_opts)
+        if name.startswith("--")
+    ]
     return [one for one in options if one != "--help" and not re.search(rf"{one}(?![\w-])", text)]
 
 
 def test_every_command_and_option_is_documented(prose: str, source: Path) -> None:
     """Each verb has a heading "`auricle VERB ...`", first in the reference, and the text below
     names all its options."""
-    import typer
-
     from edge.shell.cli import app
 
     prose = (source / "docs/reference/cli.md").read_text("utf-8") + prose
-    found = list(verbs(typer.main.get_command(app), "auricle"))
+    found = list(verbs(app, "auricle"))
     assert [words for words, _ in found if not section(prose, words)] == []
     missing = {words: undocumented_options(prose, words, command) for words, command in found}
     assert {words: options for words, options in missing.items() if options} == {}
@@ -84,12 +88,13 @@ def test_an_undocumented_option_is_found() -> None:
 
     class Option:
         opts = ("--seed", "--out")
+        secondary_opts = ("--keep",)
 
     class Command:
         params = (Option,)
 
     text = "## `auricle run FILE`\n\n`--seed-file` and `--out DIR`\n\n## Next\n\n`--seed`\n"
-    assert undocumented_options(text, "auricle run", Command) == ["--seed"]
+    assert undocumented_options(text, "auricle run", Command) == ["--seed", "--keep"]
     assert section(text, "auricle walk") == ""
 
 

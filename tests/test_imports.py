@@ -14,6 +14,7 @@ import pytest
 HEAVY = frozenset(
     {
         "PIL",
+        "click",
         "joblib",
         "matplotlib",
         "onnxruntime",
@@ -24,7 +25,6 @@ HEAVY = frozenset(
         "serial",
         "sklearn",
         "torch",
-        "typer",
     }
 )
 PUBLIC = {

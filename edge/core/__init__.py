@@ -48,8 +48,11 @@ from .events import (
     Rollback,
     Survey,
     Tick,
+    UnlabelledObservation,
     Wanted,
+    accepted,
 )
+from .explanation import Explanation, KnownExample
 from .facts import Batch, Fact, Ledger, Selector, digest_facts, gather, take
 from .fittings import Fitting
 from .foresight import Model
@@ -78,6 +81,7 @@ __all__ = [
     "Enrol",
     "Erase",
     "Event",
+    "Explanation",
     "Fact",
     "Fitting",
     "Forecasted",
@@ -91,6 +95,7 @@ __all__ = [
     "GrowthResult",
     "Install",
     "Knowledge",
+    "KnownExample",
     "Label",
     "Ledger",
     "MemoryLedger",
@@ -115,7 +120,9 @@ __all__ = [
     "Survey",
     "Tick",
     "TransportError",
+    "UnlabelledObservation",
     "Wanted",
+    "accepted",
     "admit",
     "derive",
     "digest_facts",

@@ -6,12 +6,13 @@ what the ledger stores.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .adaptors.record import Record
 from .contributions import Contribution
+from .errors import EdgeError
 from .facts import Fact, Selector
 from .jobs import GrowthJob, GrowthResult
 
@@ -110,8 +111,11 @@ class Rollback:
 class Tick:
     """All effects so far are applied and nothing waits: do what could wait until now.
 
-    Growth that is due starts here.  Send one after labels, and now and then.
+    Growth that is due starts here.  Send one after labels, and now and then.  grows: False where
+    nothing can carry a growth out.
     """
+
+    grows: bool = True
 
 
 Event = (
@@ -309,13 +313,32 @@ class Growth:
     search: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlabelledObservation:
+    """An observation that is worth a label, with the decision that was served on it.
+
+    `guess`: the best answer, a label.  `p_value`: of the sample among known ones; low is novel.
+    """
+
+    observation_id: str
+    stream: str
+    domain: str
+    captured_at_ns: int
+    guess: str
+    p_value: float
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Observations of an unlabelled domain that are most worth a label, best first."""
+    """Observations of an unlabelled domain that are most worth a label, best first.
+
+    `observations` describes those in `observation_ids` that are still at hand, in the same order.
+    """
 
     stream: str
     domain: str
     observation_ids: tuple[str, ...]
+    observations: tuple[UnlabelledObservation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +375,16 @@ class Changed:
 
 
 Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted | Forecasted | Changed
+
+
+def accepted(messages: Iterable[Message], doing: str = "") -> tuple[Message, ...]:
+    """Return the messages that answer an event; raises EdgeError where they reject it.  doing: what
+    the event was for, where the error should start with that."""
+    found = tuple(messages)
+    for one in found:
+        if isinstance(one, Rejected):
+            raise EdgeError(f"{doing}: {one.reason}" if doing else one.reason, one.hint)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

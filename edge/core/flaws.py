@@ -19,7 +19,6 @@ from .events import (
 from .facts import Fact, Selector
 from .jobs import GrowthResult
 
-COUNT_END = 2**63
 QUOTED_CHARS = 40
 """Characters of a refused text that the answer quotes: enough to find it, short enough to send."""
 
@@ -35,6 +34,11 @@ def flaw(event: Event, width: int) -> str:
     return next(_flaws(event, width), "")
 
 
+def flaw_of_fact(fact: Fact, width: int) -> str:
+    """Say what is wrong with a fact, or nothing, without its id.  width: as in `flaw`."""
+    return next(_of_fact(fact, width), "")
+
+
 def _is_plain(event: Observation) -> bool:
     """Say whether an observation is as most are, in less time than it takes to say what is wrong
     with one that is not."""
@@ -46,8 +50,8 @@ def _is_plain(event: Observation) -> bool:
         and _fits(event.key)
         and _fits(event.stream)
         and _fits(event.subject)
-        and 0 <= event.captured_at_ns < COUNT_END
-        and 0 <= event.sequence < COUNT_END
+        and 0 <= event.captured_at_ns <= limits.COUNT_MAX
+        and 0 <= event.sequence <= limits.COUNT_MAX
         and event.kind in {"sample", "series"}
     )
 
@@ -106,7 +110,9 @@ def _of_facts(facts: object, width: int) -> Iterator[str]:
         return
     for fact in facts:
         if isinstance(fact, Fact):
-            yield from (f"fact {_quoted(fact.id)}: {wrong}" for wrong in _of_fact(fact, width))
+            wrong = flaw_of_fact(fact, width)
+            if wrong:
+                yield f"fact {_quoted(fact.id)}: {wrong}"
         else:
             yield f"facts must be facts, found {_quoted(fact)}"
 
@@ -161,7 +167,7 @@ def _texts_or_empty(**texts: Any) -> Iterator[str]:
 
 def _counts(**numbers: Any) -> Iterator[str]:
     for name, number in numbers.items():
-        if not (isinstance(number, int) and 0 <= number < COUNT_END):
+        if not (isinstance(number, int) and 0 <= number <= limits.COUNT_MAX):
             yield f"{name} must be a whole number from 0 to 2^63 - 1, found {_quoted(number)}"
 
 

@@ -39,15 +39,19 @@ CODED_ROWS: Final = 32
 class Knowledge:
     """Integer sums per concept, with the thresholds and heads that follow from the ledger.
 
-    ledger: read only.  geometry: frozen.  All facts of the ledger must be in, see `derive`.
+    ledger: read only.  geometry: frozen.  All facts of the ledger must be in, see `derive`, but
+    those that are about to leave it: their ids are `leaving`.
     own: sums of the own facts.  memory: the same with what other devices contributed.
     """
 
-    def __init__(self, ledger: Ledger, geometry: hdc.Geometry) -> None:
+    def __init__(
+        self, ledger: Ledger, geometry: hdc.Geometry, leaving: AbstractSet[str] = frozenset()
+    ) -> None:
         self.geometry = geometry
         self.own = hdc.Memory(geometry)
         self.memory = self.own
         self._ledger = ledger
+        self._leaving = leaving
         self._adopted: dict[str, tuple[Contribution, hdc.Calibration]] = {}
         self._calibration: hdc.Calibration | None = None
         self._calibrated: dict[str, hdc.Calibration] = {}
@@ -60,16 +64,23 @@ class Knowledge:
     def add(self, facts: Iterable[Fact]) -> None:
         """Add facts to the sums.  Cost: one projection and one addition a fact."""
         given = tuple(facts)
+        self._leaving = self._leaving - {fact.id for fact in given}
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, 1)
         self._forget_derived(given)
 
     def remove(self, facts: Iterable[Fact]) -> None:
-        """Subtract facts from the sums, exactly."""
+        """Subtract facts from the sums, exactly.  While the ledger still has them, nothing that is
+        derived takes them into account."""
         given = tuple(facts)
+        self._leaving = frozenset(fact.id for fact in given)
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, -1)
         self._forget_derived(given)
+
+    def ledger_applied(self) -> None:
+        """Note that the ledger holds what was added and no longer what was removed."""
+        self._leaving = frozenset()
 
     def adopt(self, contributions: Mapping[str, Contribution], card: str) -> None:
         """Add the sums of other devices, by device, to those of the own facts, in place of all
@@ -98,21 +109,20 @@ class Knowledge:
         head = (device, card, geometry.fingerprint, geometry.seed, revision)
         if not self.own.keys:
             return Contribution(*head)
-        held = (fact for domain in self.learned for fact in self._held(domain, frozenset()))
+        held = (fact for domain in self.learned for fact in self._held(domain))
         calibration = hdc.calibrate(self.own, held, exemplars=False)
         arrays = packed(self.own, calibration, self._own_moments())
         return Contribution(*head, sum(self.own.counts.values()), arrays)
 
-    def calibration(self, without: AbstractSet[str] = frozenset()) -> hdc.Calibration:
-        """Return the thresholds' ground: held-out scores of the ledger's facts, less `without`.
+    def calibration(self) -> hdc.Calibration:
+        """Return the thresholds' ground: held-out scores of the own facts.
 
         Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain that has changed.
         """
         if self._calibration is None:
             for domain in self.learned:
                 if domain not in self._calibrated:
-                    held = self._held(domain, without)
-                    self._calibrated[domain] = hdc.calibrate(self.memory, held)
+                    self._calibrated[domain] = hdc.calibrate(self.memory, self._held(domain))
             parts = [self._calibrated[domain] for domain in self.learned]
             made = hdc.unite(parts) if parts else hdc.calibrate(self.memory, ())
             if self._adopted:
@@ -196,7 +206,7 @@ class Knowledge:
     def _shares(self) -> dict[str, int]:
         """Return how many facts of each domain the router is fitted to."""
         counts: dict[str, int] = {}
-        for (name, _), count in self._ledger.concepts().items():
+        for (name, _), count in self.own.counts.items():
             counts[name] = counts.get(name, 0) + count
         if not counts:
             raise KeyError("a router needs facts")
@@ -205,7 +215,7 @@ class Knowledge:
     def _samples(self, shares: Mapping[str, int], reaches: dict[str, Reach]) -> Iterator[Batch]:
         """Yield a sample of each domain, and put down what would change it."""
         for name, share in shares.items():
-            batch = sample(self._ledger.batches(name), share)
+            batch = sample(self._batches(name), share)
             reaches[name] = reach(batch, share)
             yield batch
 
@@ -229,10 +239,10 @@ class Knowledge:
 
         Raises KeyError for a domain without facts.
         """
-        own = sample(self._ledger.batches(domain), limits.HEAD_FACTS_MAX)
+        own = sample(self._batches(domain), limits.HEAD_FACTS_MAX)
         if not len(own):
             raise KeyError(domain)
-        others = (b for name in self.learned if name != domain for b in self._ledger.batches(name))
+        others = (b for name in self.learned if name != domain for b in self._batches(name))
         return own, sample(others, limits.SUPPORT_FACTS_MAX)
 
     @property
@@ -249,11 +259,11 @@ class Knowledge:
         """Say whether a domain is known by other devices' sums alone."""
         return bool(self._adopted) and domain not in self.learned
 
-    def digest(self, card: str, without: AbstractSet[str] = frozenset()) -> str:
+    def digest(self, card: str) -> str:
         """Hex digest of card fingerprint, geometry (with its seed), sums and thresholds, and of
         what each other device contributed."""
         parts = (card, self.geometry.fingerprint, self.memory.digest())
-        thresholds = self.calibration(without).digest() if self.memory.keys else ""
+        thresholds = self.calibration().digest() if self.memory.keys else ""
         adopted = tuple(f"{device} {one.content}" for device, (one, _) in self._adopted.items())
         return hashlib.sha256("\n".join((*parts, thresholds, *adopted)).encode()).hexdigest()
 
@@ -294,7 +304,7 @@ class Knowledge:
         """Return the moments of the own facts: gathered when first needed, then kept up."""
         if self._moments is None:
             self._moments = Moments(self.geometry.slices[0][1])
-            for batch in self._ledger.batches():
+            for batch in self._batches():
                 for domain, label, rows in _concepts(batch):
                     self._moments.change((domain, label), rows, 1)
         return self._moments
@@ -316,8 +326,13 @@ class Knowledge:
             if self._router and self._router[2].get(fact.domain, Reach()).changes(place):
                 self._router = None
 
-    def _held(self, domain: str, without: AbstractSet[str]) -> Iterator[tuple[str, str, hdc.Codes]]:
-        rows = sample(self._ledger.batches(domain, without), limits.CALIBRATION_FACTS_MAX)
+    def _batches(self, domain: str | None = None) -> Iterable[Batch]:
+        """Return the facts that are in, of one domain or of all: the ledger's, less those that were
+        removed and are still to leave it."""
+        return self._ledger.batches(domain, self._leaving)
+
+    def _held(self, domain: str) -> Iterator[tuple[str, str, hdc.Codes]]:
+        rows = sample(self._batches(domain), limits.CALIBRATION_FACTS_MAX)
         for label, index in _groups(rows.labels):
             for at in range(0, len(index), CODED_ROWS):
                 part = rows.features[index[at : at + CODED_ROWS]]
@@ -334,7 +349,7 @@ def derive(
 
     card: fingerprint of the encoder card, by which contributions are told; without it none are in.
     """
-    knowledge = Knowledge(ledger, geometry)
+    knowledge = Knowledge(ledger, geometry, without)
     for batch in ledger.batches(None, without):
         for domain, label, rows in _concepts(batch):
             knowledge.own.add(domain, label, geometry.project(rows))

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+COUNT_MAX: Final = 2**63 - 1
+"""Largest time, sequence number or revision: SQLite and messages hold signed 64-bit integers."""
+
 TEXT_CHARS_MAX: Final = 200
 """Longest id, domain, label, stream or subject: they become columns, topics and table cells."""
 
@@ -61,6 +64,11 @@ CONTRIBUTED_SAMPLES_MAX: Final = 1 << 24
 
 SERIES_MAX: Final = 64
 """Series whose forecasters are kept; the one that is silent longest goes first."""
+
+SERIES_SUBJECTS_MAX: Final = 64
+"""Subjects noted for a series: names of 200 characters then take 13 KB at most.  A series of more
+subjects counts as one of any subject, so a request to forget one of them drops all of it.  Saved
+series depend on this number: one with as many names has stopped noting them.  Chosen by hand."""
 
 SERIES_CHANNELS_MAX: Final = 512
 """Channels of a series."""

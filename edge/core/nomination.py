@@ -6,7 +6,7 @@ from typing import Final
 
 from . import limits
 from .candidates import choose, outlook
-from .events import Candidate, Message, Nominate, Wanted
+from .events import Candidate, Message, Nominate, UnlabelledObservation, Wanted
 from .knowledge import Knowledge
 from .openings import unpack
 from .session import Session
@@ -46,7 +46,21 @@ class Nomination:
         wanted = tuple(keys[at] for at in choose(outlook(answers), limits.WANTED_MAX))
         found = (self._candidate(key, domain, 1 / place) for place, key in enumerate(wanted, 1))
         yield Nominate(tuple(one for one in found if one is not None))
-        yield Wanted(name, domain, wanted)
+        yield Wanted(name, domain, wanted, tuple(self._described(wanted, domain)))
+
+    def _described(self, keys: tuple[str, ...], domain: str) -> Iterator[UnlabelledObservation]:
+        """Yield the decision that was served on each observation that is still at hand."""
+        for key in keys:
+            seen = self._session.recent.get(key)
+            if seen is not None:
+                yield UnlabelledObservation(
+                    observation_id=key,
+                    stream=seen.stream,
+                    domain=domain,
+                    captured_at_ns=seen.captured_at_ns,
+                    guess=seen.guess,
+                    p_value=seen.p_value,
+                )
 
     def _candidate(self, key: str, domain: str, score: float) -> Candidate | None:
         seen = self._session.recent.get(key)

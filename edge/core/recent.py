@@ -9,7 +9,7 @@ from . import limits
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An observation that may still be labelled.  `domain`: where a label without one puts it.
-    `guess`: the answer that was served."""
+    `guess`, `p_value`: of the decision that was served."""
 
     stream: str
     subject: str
@@ -17,6 +17,7 @@ class Seen:
     domain: str
     features: bytes = field(repr=False)
     guess: str = ""
+    p_value: float = 1.0
 
 
 class Recent:

@@ -10,6 +10,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 from typing import Any, cast
 
+import numpy as np
+
 import hdc
 
 from . import knowledge as derivation
@@ -42,6 +44,7 @@ from .events import (
     Survey,
     Tick,
 )
+from .explanation import Explanation, explain
 from .facts import Fact, Ledger, Selector
 from .flaws import flaw
 from .forecasting import State
@@ -101,6 +104,7 @@ class Runtime:
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Handle one event; bad input changes nothing and comes back as Publish(Rejected)."""
+        self.knowledge.ledger_applied()
         wrong = flaw(event, self._width) if type(event) in self._handlers else "not an event"
         if wrong:
             hint = "nothing was changed; correct it and send it again"
@@ -118,6 +122,17 @@ class Runtime:
     def digest(self) -> str:
         """Hex digest of card, geometry, sums and thresholds: equal for equal sets of facts."""
         return self.knowledge.digest(self._model.card.fingerprint)
+
+    def explain(self, observation_id: str) -> Explanation | None:
+        """Explain an unlabelled observation to a person who labels it: guess, p-value, nearest
+        known examples, and how its features differ from theirs.  None where it has expired.
+        """
+        seen = self._watch.seen(observation_id) or self._stored(observation_id)
+        if seen is None:
+            return None
+        features = np.frombuffer(seen.features, np.uint8)
+        made = explain(features, self.knowledge, self._ledger, self.config.false_alarm_rate)
+        return replace(made, stream=seen.stream)
 
     def contribute(self, device: str, revision: int) -> Contribution:
         """Make the contribution of this device's own facts, once all effects are applied."""
@@ -240,9 +255,10 @@ class Runtime:
     def _rollback(self, event: Rollback) -> Iterator[Effect]:
         yield from self._growth.rollback(event, self.knowledge, self._ledger)
 
-    def _tick(self, _event: Tick) -> Iterator[Effect]:
+    def _tick(self, event: Tick) -> Iterator[Effect]:
         yield from self._growth.clear(self.knowledge, self._ledger)
-        yield from self._growth.tick(self.knowledge, self._ledger)
+        if event.grows:
+            yield from self._growth.tick(self.knowledge, self._ledger)
 
     # --- geometry and forgetting ----------------------------------------------------------------
 
@@ -292,7 +308,7 @@ class Runtime:
         geometry = self._settle(ids) if event.resurvey and surveyed and facts else None
         self._watch.forget(matched | ids)
         ended = tuple(self._growth.forget(ids, self._ledger))
-        receipt = self._receipt(event, facts, before, ids, geometry, ended)
+        receipt = self._receipt(event, facts, before, geometry, ended)
         # In this order a crash in between leaves a request to repeat, not a receipt that is wrong.
         if geometry is not None:
             yield Freeze(geometry.pack())
@@ -316,7 +332,6 @@ class Runtime:
         event: ForgetRequest,
         facts: tuple[Fact, ...],
         before: str,
-        ids: frozenset[str],
         resurveyed: hdc.Geometry | None,
         ended: tuple[Effect, ...],
     ) -> Receipt:
@@ -326,7 +341,7 @@ class Runtime:
         frozen = () if resurveyed or self._ledger.geometry() is None else (FROZEN_GEOMETRY,)
         evictions = self._ledger.evictions()
         grown = (EVICTED_BEFORE,) if evictions and self._ledger.adaptors() else ()
-        after = self.knowledge.digest(self._model.card.fingerprint, ids)
+        after = self.digest()
         return Receipt(
             event.request_id,
             event.requested_at_ns,

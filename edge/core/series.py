@@ -28,16 +28,46 @@ _DETECTOR = "joint"
 
 @dataclass(slots=True)
 class _Followed:
-    """One series.  from_ns, until_ns: the span of its samples; subjects: whose they were, the first
-    `SERIES_MAX`: it may then be anybody's."""
+    """One series.
+
+    from_ns, until_ns: the earliest and the latest time of its samples, which may come out of order.
+    last_ns: the time of the sample that came last.  subjects: whose the samples were; from
+    `SERIES_SUBJECTS_MAX` on no more are noted, and the series may hold samples of any subject.
+    """
 
     names: tuple[str, ...]
     forecaster: Forecaster
     detector: "ChangeDetector"
     from_ns: int
     until_ns: int
+    last_ns: int
     subjects: set[str]
     samples: int = 0
+
+    def take(self, event: Observation) -> float:
+        """Note whose a sample is and when it was taken; returns the seconds since the one before,
+        below 0 where it is older."""
+        at_ns = event.captured_at_ns
+        elapsed_s = (at_ns - self.last_ns) / 1e9 if self.samples else 0.0
+        self.from_ns, self.until_ns = min(self.from_ns, at_ns), max(self.until_ns, at_ns)
+        self.last_ns = at_ns
+        self.samples += 1
+        if len(self.subjects) < limits.SERIES_SUBJECTS_MAX:
+            self.subjects.add(event.subject)
+        return elapsed_s
+
+    def may_hold(self, selector: Selector, name: str) -> bool:
+        """Say whether a selection may hold samples of this series; these have no id, domain or
+        label."""
+        if selector.empty or (selector.ids, selector.domain, selector.label) != (None, None, None):
+            return False
+        anybodys = len(self.subjects) >= limits.SERIES_SUBJECTS_MAX
+        return (
+            selector.stream in (None, name)
+            and (anybodys or selector.subject in (None, *self.subjects))
+            and (selector.from_ns is None or self.until_ns >= selector.from_ns)
+            and (selector.until_ns is None or self.from_ns < selector.until_ns)
+        )
 
 
 class Series:
@@ -64,14 +94,8 @@ class Series:
             return
         followed = self._followed.pop(event.stream)
         self._followed[event.stream] = followed
-        elapsed_s = (event.captured_at_ns - followed.until_ns) / 1e9 if followed.samples else 0.0
         self.samples += 1
-        followed.samples += 1
-        followed.from_ns = min(followed.from_ns, event.captured_at_ns)
-        followed.until_ns = event.captured_at_ns
-        if len(followed.subjects) < limits.SERIES_MAX:
-            followed.subjects.add(event.subject)
-        told = followed.forecaster.step(values, elapsed_s)
+        told = followed.forecaster.step(values, followed.take(event))
         for change in followed.detector.step(values):
             yield _changed(event, change, followed.names)
         tables = (_rows(told.point), _rows(told.low), _rows(told.high))
@@ -85,7 +109,7 @@ class Series:
 
     def forget(self, selector: Selector) -> bool:
         """Drop every series that may hold what is selected; True where there was one."""
-        gone = [name for name, one in self._followed.items() if _reaches(selector, name, one)]
+        gone = [name for name, one in self._followed.items() if one.may_hold(selector, name)]
         for name in gone:
             del self._followed[name]
         return bool(gone)
@@ -110,11 +134,11 @@ class Series:
                     " network's weights are others now",
                     "it begins anew: what was learned comes back with the samples",
                 )
-            from_ns, until_ns, samples = (int(number) for number in one["times"])
+            from_ns, until_ns, last_ns, samples = _times(one["times"])
             made = self._begin(name, tuple(_words(one["names"])), from_ns)
             made.forecaster.restore(_part("forecaster", one))
             made.detector.restore(_part("detector", one))
-            made.until_ns, made.samples = until_ns, samples
+            made.until_ns, made.last_ns, made.samples = until_ns, last_ns, samples
             made.subjects = set(_words(one["subjects"]))
             found[name] = made
         self._followed |= found
@@ -176,7 +200,7 @@ class Series:
         period = self._periods.get(stream)
         task = Task(len(names), config.horizons, config.seed, period, self._weights)
         made = FORECASTERS["pool"](task), DETECTORS[_DETECTOR](len(names))
-        return _Followed(names, *made, at_ns, at_ns, set())
+        return _Followed(names, *made, at_ns, at_ns, at_ns, set())
 
 
 def _numbered(payload: Any) -> tuple[str, ...]:
@@ -211,26 +235,28 @@ def _changed(event: Observation, change: "Change", names: tuple[str, ...]) -> Ch
     )
 
 
-def _reaches(selector: Selector, name: str, one: _Followed) -> bool:
-    """Say whether a selection may hold samples of a series; these have no id, domain or label."""
-    if selector.empty or (selector.ids, selector.domain, selector.label) != (None, None, None):
-        return False
-    return (
-        selector.stream in (None, name)
-        and (selector.subject in (None, *one.subjects) or len(one.subjects) == limits.SERIES_MAX)
-        and (selector.from_ns is None or one.until_ns >= selector.from_ns)
-        and (selector.until_ns is None or one.from_ns < selector.until_ns)
-    )
-
-
 def _pack(one: _Followed) -> dict[str, NDArray[Any]]:
     return {
         "names": _text(one.names),
-        "times": np.array([one.from_ns, one.until_ns, one.samples]),
+        "times": np.array([one.from_ns, one.until_ns, one.last_ns, one.samples]),
         "subjects": _text(sorted(one.subjects)),
         **{f"forecaster/{name}": array for name, array in one.forecaster.state().items()},
         **{f"detector/{name}": array for name, array in one.detector.state().items()},
     }
+
+
+def _times(numbers: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Return the earliest, latest and last time and the count of samples, as `_pack` stores them.
+
+    Older states hold three numbers, with the last time in place of the latest.  The latest is then
+    unknown: it counts as unbounded, so that no request to forget misses the series.
+    """
+    found = tuple(int(number) for number in numbers)
+    if len(found) == 3:
+        from_ns, last_ns, samples = found
+        return from_ns, limits.COUNT_MAX, last_ns, samples
+    from_ns, until_ns, last_ns, samples = found
+    return from_ns, until_ns, last_ns, samples
 
 
 def _text(words: Sequence[str]) -> NDArray[np.uint8]:

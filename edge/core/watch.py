@@ -94,7 +94,8 @@ class Watch:
         window = self._judge(stream, known)
         domain = self._route(stream, glance, features, known, ahead)
         guess = self._answer(glance, domain, features, known)
-        session.recent.put(event.key, _seen(event, features, glance.placed.domain, guess))
+        placed, p_value = glance.placed.domain, glance.verdict.p_value
+        session.recent.put(event.key, _seen(event, features, placed, guess, p_value))
         opening = self._alarms.turn(stream, window, known, ground)
         alarms = tuple(self._turn(event, stream, opening, window))
         self._alarms.settle(stream)
@@ -196,9 +197,18 @@ class Watch:
         )
 
 
-def _seen(event: Observation, features: Features, domain: str, guess: str = "") -> Seen:
-    raw = features.tobytes()
-    return Seen(event.stream, event.subject, event.captured_at_ns, domain, raw, guess)
+def _seen(
+    event: Observation, features: Features, domain: str, guess: str = "", p_value: float = 1.0
+) -> Seen:
+    return Seen(
+        stream=event.stream,
+        subject=event.subject,
+        captured_at_ns=event.captured_at_ns,
+        domain=domain,
+        features=features.tobytes(),
+        guess=guess,
+        p_value=p_value,
+    )
 
 
 def _decision(

@@ -25,13 +25,15 @@ from ..core import (
     Observation,
     Rejected,
     Selector,
+    accepted,
     derive,
 )
-from ..core.flaws import flaw
+from ..core.flaws import flaw_of_fact
 from .examples import Example, Skipped, shown
 from .home import Home
 from .sound_files import RATE_HZ
 from .tables import read_examples, takes
+from .typos import KnownNames
 
 Tick = Callable[[int | None], None]
 """Called for each example, with their total where it is known."""
@@ -78,8 +80,8 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """What `learn` did.  count: facts new or changed; detail: what became of the others.  The
-    others as in `Lesson`."""
+    """What `learn` did.  count: facts new or changed; detail: what became of the others.
+    warnings: of new names that are probably typos.  The others as in `Lesson`."""
 
     count: int
     detail: str
@@ -89,6 +91,7 @@ class Learned:
     moved: tuple[Moved, ...] = ()
     skipped: tuple[Skipped, ...]
     knowledge_digest: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,9 @@ def read_lesson(
 def learn(home: Home, lesson: Lesson) -> Learned:
     """Learn what was read: all of it in one durable step, or nothing.  The first facts of a home
     also freeze its geometry."""
-    ack = told(home.feed(Enrol(lesson.facts)))
+    known = KnownNames.of(home.store.concepts())
+    given = KnownNames.of((fact.domain, fact.label) for fact in lesson.facts)
+    ack = acknowledged(home.feed(Enrol(lesson.facts)))
     digest = after(f"{ack.count} facts were learned and kept", home.settle)
     return Learned(
         count=ack.count,
@@ -160,6 +165,7 @@ def learn(home: Home, lesson: Lesson) -> Learned:
         moved=lesson.moved,
         skipped=lesson.skipped,
         knowledge_digest=digest,
+        warnings=tuple(known.warnings_of(given)),
     )
 
 
@@ -209,8 +215,8 @@ def _fact(
     if twin is not None:
         where = f", there with the label {twin.label}" if twin.label != fact.label else ""
         return Skipped(item.source, f"the same example came before{where}")
-    wrong = flaw(Enrol((fact,)), home.model.card.width)
-    return Skipped(item.source, wrong.partition(": ")[2]) if wrong else fact
+    wrong = flaw_of_fact(fact, home.model.card.width)
+    return Skipped(item.source, wrong) if wrong else fact
 
 
 def _revised(home: Home, item: Example, features: bytes) -> Fact:
@@ -256,14 +262,9 @@ def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Pre
                 yield Predicted(item.source, message, item.label)
 
 
-def told(messages: Iterable[Message]) -> Ack:
+def acknowledged(messages: Iterable[Message]) -> Ack:
     """Return the acknowledgement among messages; raises EdgeError for a rejection."""
-    for message in messages:
-        if isinstance(message, Rejected):
-            raise EdgeError(message.reason, message.hint)
-        if isinstance(message, Ack):
-            return message
-    raise AssertionError("an event is answered by Ack or Rejected")
+    return next(one for one in accepted(messages) if isinstance(one, Ack))
 
 
 def json_line(value: Any) -> str:

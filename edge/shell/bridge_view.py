@@ -1,7 +1,8 @@
 """How exports for microcontrollers, and what comes from them, are shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ..core import Decision
@@ -14,28 +15,31 @@ from .views import say, show_prediction, show_table
 
 VALUES_SHOWN = 8
 
-NAMES = (
-    "bits",
-    "blocks",
-    "head",
-    "domains",
-    "flash bytes",
-    "RAM bytes",
-    "fits",
-    "routed",
-    "labelled",
-    "detected",
-    "answered",
-    "agreed",
-)
+COLUMNS = {
+    "bits": "length of a hypervector",
+    "blocks": "what a decision compares: hypervector bits; also columns, also a plane",
+    "head": "bits a weight; one head for each domain, or one shared; random features",
+    "domains": "how many domains are kept",
+    "flash bytes": "the extract and the detector's code",
+    "RAM bytes": "one decision: features, hypervector and working space",
+    "fits": "within --flash and --ram",
+    "routed": "share of held-out facts sent to their own domain",
+    "labelled": "share of held-out facts whose nearest concept has their label",
+    "detected": "share of facts of other domains reported as new; - with one domain",
+    "answered": "share of held-out facts that the head gives their label",
+    "agreed": "share of facts that the head answers as the served adaptor does",
+}
+"""The columns of the table of extracts, each with its meaning; longer in docs/howto/firmware.md."""
 
-
-KEYS = tuple(name.lower().replace(" ", "_") for name in NAMES)
+KEYS = tuple(name.lower().replace(" ", "_") for name in COLUMNS)
 
 
 def show_plan(plan: Plan, budget: Budget) -> None:
-    """Print every extract that was measured, and what the chosen one costs and keeps."""
-    show_table(NAMES, (_row(one, budget) for one in plan.offers))
+    """Print every extract that was measured, the meaning of the columns, and what the chosen one
+    costs and keeps."""
+    show_table(tuple(COLUMNS), (_row(one, budget) for one in plan.offers))
+    for name, meaning in COLUMNS.items():
+        say(f"{name}: {meaning}")
     chosen = plan.chosen
     say(
         f"chosen: {chosen.shape.bits} bits, {_blocks(chosen)}, head {_head(chosen)}:"
@@ -88,7 +92,13 @@ def show_forecaster(told: Exported, folder: Path) -> None:
         f"{told.units} units over {told.inputs} inputs: {told.flash_bytes} bytes of weights,"
         f" {told.ram_bytes} of RAM a channel"
     )
-    say(f"wrote {', '.join(told.files)} to {folder}")
+    show_written(told.files, folder)
+
+
+def show_written(names: Sequence[str], folder: Path) -> None:
+    """Print the files of an export, and the command that checks them."""
+    say(f"wrote {', '.join(names)} to {folder}")
+    say(f"check it on this machine: cd {quote(str(folder))} && cc *.c && ./a.out")
 
 
 def show_decision(decision: Decision) -> None:

@@ -2,11 +2,8 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
 
-import typer
-
-from firmware_bridge import BridgeError
+import click
 
 from . import (
     actions,
@@ -26,65 +23,40 @@ from . import (
     growth_views,
     views,
 )
-from .cli_options import HERE, HomeOption, JsonOption, RateOption, YesOption
+from .cli_names import settled_name
+from .cli_options import PATH, home_option, json_option, rate_option, yes_option
 from .cli_verbs import Verbs
 from .home import Home, create_home
-from .sound_files import RATE_HZ
-
-ORDER = (
-    "demo", "init", "run", "check", "doctor", "learn", "grow", "predict", "status", "top",
-    "label", "command", "keygen", "bundle", "inspect", "adaptors", "rollback", "relabel", "forget",
-    "verify", "survey", "backup", "restore", "export", "merge", "encoder", "forecast", "train",
-    "export-c", "bridge", "simulate",
-)  # fmt: skip
-"""The verbs as one comes to use them."""
+from .serving import HERE
+from .typos import KnownNames
 
 
-class AllVerbs(Verbs):
-    """Lists the verbs in the order of use."""
-
-    errors = (*Verbs.errors, BridgeError)
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the verbs, in order."""
-        names = super().list_commands(ctx)
-        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
-
-
-app = typer.Typer(
-    cls=AllVerbs,
-    name="auricle",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Edge continual learning: what is learned is a sum, what is forgotten is gone.",
+@click.group(cls=Verbs, name="auricle")
+@click.version_option(
+    package_name="auricle", message="auricle %(version)s", help="Print the version."
 )
+def app() -> None:
+    """Edge continual learning: what is learned is a sum, what is forgotten is gone."""
 
 
-@app.callback(invoke_without_command=True)
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        from importlib.metadata import version as installed
-
-        views.say(f"auricle {installed('auricle')}")
-        raise typer.Exit
-
-
-@app.command()
-def init(
-    folder: Annotated[Path, typer.Argument(help="Where to make the home.")] = HERE,
-    encoder_card: Annotated[
-        str, typer.Option("--encoder", help="A shipped encoder's name, or a card's path.")
-    ] = "efficientnet_lite0",
-    vectors: Annotated[
-        Path | None,
-        typer.Option(help="A .csv or .npz of ready-made vectors to freeze the quantiser on."),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@click.argument(
+    "folder", type=PATH, default=HERE, help="Where to make the home; else the current folder."
+)
+@click.option(
+    "--encoder",
+    "encoder_card",
+    default="efficientnet_lite0",
+    show_default=True,
+    help="A shipped encoder's name, or a card's path.",
+)
+@click.option(
+    "--vectors",
+    type=PATH,
+    help="A .csv or .npz of ready-made vectors to freeze the quantiser on.",
+)
+@json_option
+def init(*, folder: Path, encoder_card: str, vectors: Path | None, as_json: bool) -> None:
     """Make a home: settings, encoder card and an empty ledger."""
     card, skipped = (None, ()) if vectors is None else actions.vector_card_from(vectors)
     path = create_home(folder, card, encoder_card)
@@ -95,42 +67,54 @@ def init(
     views.say(f"made {path}; next: auricle learn --home {folder} EXAMPLES")
 
 
-@app.command()
+@click.command
+@click.argument("path", type=PATH, help="A folder of images or sounds by class, .npz or .csv.")
+@home_option
+@click.option("--domain", default="", help="Domain of examples that do not say.")
+@click.option("--label", default="", help="Label of examples that do not say.")
+@click.option("--grow", is_flag=True, help="Then grow adaptors where there are enough new facts.")
+@rate_option
+@yes_option
+@json_option
 def learn(
-    path: Annotated[
-        Path, typer.Argument(help="A folder of images or sounds by class, .npz or .csv.")
-    ],
-    home: HomeOption = HERE,
-    domain: Annotated[str, typer.Option(help="Domain of examples that do not say.")] = "",
-    label: Annotated[str, typer.Option(help="Label of examples that do not say.")] = "",
-    grow: Annotated[
-        bool, typer.Option("--grow", help="Then grow adaptors where there are enough new facts.")
-    ] = False,
-    rate_hz: RateOption = RATE_HZ,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
+    *,
+    path: Path,
+    home: Path,
+    domain: str,
+    label: str,
+    grow: bool,
+    rate_hz: int,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Learn labelled examples: all of them, durably, or none.  In a terminal it asks before facts
     that are known move to another domain or label."""
     with Home(home) as opened:
+        known = KnownNames.of(opened.store.concepts())
+        settled = set(known.warnings(label=label, domain=domain))
+        label = settled_name("label", label, known.labels, ask=not as_json)
+        domain = settled_name("domain", domain, known.domains, ask=not as_json)
         with views.counting("encoding") as tick:
             lesson = actions.read_lesson(opened, path, domain, label, tick, rate_hz=rate_hz)
         if lesson.moved and not yes and sys.stdin.isatty():
             cli_change.confirm(views.question_of(lesson.moved))
         done = actions.learn(opened, lesson)
         views.show_json(done) if as_json else views.show_learned(done)
+        for one in () if as_json else done.warnings:
+            # The options were settled before.
+            if one not in settled:
+                views.show_warning(one)
         if grow:
             with growth_views.waiting() as beat:
                 cli_grow.show_outcomes(growing.grow_due(opened, beat), as_json=as_json)
 
 
-@app.command()
-def predict(
-    path: Annotated[Path, typer.Argument(help="An image, a sound, a folder, an .npz or a .csv.")],
-    home: HomeOption = HERE,
-    rate_hz: RateOption = RATE_HZ,
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@click.argument("path", type=PATH, help="An image, a sound, a folder, an .npz or a .csv.")
+@home_option
+@rate_option
+@json_option
+def predict(*, path: Path, home: Path, rate_hz: int, as_json: bool) -> None:
     """Say what examples are, and whether they are known at all.  Learns nothing."""
     score = views.Score()
     with Home(home, writable=False) as opened:
@@ -143,50 +127,63 @@ def predict(
     if not as_json:
         views.show_score(score)
     if not score.decided:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
-@app.command()
-def inspect(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+@click.command
+@home_option
+@json_option
+def inspect(*, home: Path, as_json: bool) -> None:
     """Show what is known: concepts, receipts, encoder, file."""
     with Home(home, writable=False) as opened:
         shown = actions.inspect(opened)
     views.show_json(shown) if as_json else views.show_inspection(shown)
 
 
-@app.command()
-def verify(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+@click.command
+@home_option
+@json_option
+def verify(*, home: Path, as_json: bool) -> None:
     """Check the file, derive the knowledge again and compare digests.  Exit status 1 if wrong."""
     with Home(home, writable=False) as opened:
         result = actions.verify(opened)
     views.show_json(result) if as_json else views.show_verified(result)
     if result.complaints:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
-app.command()(cli_run.run)
-app.command()(cli_run.check)
-app.command()(cli_run.doctor)
-app.command()(cli_grow.grow)
-app.command()(cli_train.train)
-app.command()(cli_grow.adaptors)
-app.command()(cli_grow.rollback)
-app.command()(cli_watch.status)
-app.command()(cli_watch.top)
-app.command()(cli_watch.label)
-app.command()(cli_command.command)
-app.command()(cli_command.keygen)
-app.command()(cli_change.forget)
-app.command()(cli_change.relabel)
-app.command()(cli_change.survey)
-app.command()(cli_files.backup)
-app.command()(cli_files.restore)
-app.command()(cli_files.export)
-app.command()(cli_files.merge)
-app.add_typer(cli_encoder.app, name="encoder")
-app.command(name="export-c")(cli_bridge.export_c)
-app.add_typer(cli_bridge.app, name="bridge")
-app.add_typer(cli_bundle.bundle, name="bundle")
-app.command(name="forecast")(cli_forecast.forecast)
-app.command(name="simulate")(cli_sim.simulate)
-app.command(name="demo")(cli_sim.demo)
+# In the order in which they come into use; the help lists them so.
+for verb in (
+    cli_sim.demo,
+    init,
+    cli_run.run,
+    cli_run.check,
+    cli_run.doctor,
+    learn,
+    cli_grow.grow,
+    predict,
+    cli_watch.status,
+    cli_watch.top,
+    cli_watch.label,
+    cli_command.command,
+    cli_command.keygen,
+    cli_bundle.bundle,
+    inspect,
+    cli_grow.adaptors,
+    cli_grow.rollback,
+    cli_change.relabel,
+    cli_change.forget,
+    verify,
+    cli_change.survey,
+    cli_files.backup,
+    cli_files.restore,
+    cli_files.export,
+    cli_files.merge,
+    cli_encoder.encoder_verbs,
+    cli_forecast.forecast,
+    cli_train.train,
+    cli_bridge.export_c,
+    cli_bridge.bridge,
+    cli_sim.simulate,
+):
+    app.add_command(verb)

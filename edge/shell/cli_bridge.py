@@ -3,14 +3,14 @@
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from ..core import ConfigError, Decision
 from . import bridge_view, views
 from .bridging import alarm_outputs, attach, event_as_data, totals, turns
-from .cli_options import HERE, HomeOption, JsonOption
+from .cli_options import PATH, Number, home_option, json_option
+from .cli_verbs import Verbs
 from .extraction_liquid import export_forecaster
 from .extraction_plan import KIB, Budget, Wish, plan_export, read_ground, write_export
 from .home import Home
@@ -18,26 +18,45 @@ from .settings import read_settings
 from .sources.port import open_link
 from .weights import read_weights, shipped_weights
 
-BaudOption = Annotated[int, typer.Option(help="Bits a second of a serial port.")]
-SecondsOption = Annotated[float | None, typer.Option(help="Stop after that long; else on ^C.")]
+baud_option = click.option(
+    "--baud",
+    type=int,
+    default=115200,  # the usual speed of a development board's port
+    show_default=True,
+    help="Bits a second of a serial port.",
+)
+seconds_option = click.option(
+    "--seconds", type=Number(min=0), help="Stop after that long; else on ^C."
+)
 
-app = typer.Typer(help="Attach a microcontroller's port to a stream of the runtime.")
 
-
-@app.callback(invoke_without_command=True)
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    short_help="Attach a microcontroller's port to a stream of the runtime.",
+)
+@click.option("--port", default="", help="Serial port, tcp:HOST:PORT or unix:PATH of the device.")
+@home_option
+@click.option(
+    "--stream", default="bridge", show_default=True, help="Name of the stream at the home."
+)
+@click.option(
+    "--alarm-channel", type=int, help="Output that is 1 while the stream has left known ground."
+)
+@baud_option
+@seconds_option
+@json_option
+@click.pass_context
 def bridge(
-    context: typer.Context,
-    port: Annotated[
-        str, typer.Option(help="Serial port, tcp:HOST:PORT or unix:PATH of the device.")
-    ] = "",
-    home: HomeOption = HERE,
-    stream: Annotated[str, typer.Option(help="Name of the stream at the home.")] = "bridge",
-    alarm_channel: Annotated[
-        int | None, typer.Option(help="Output that is 1 while the stream has left known ground.")
-    ] = None,
-    baud: BaudOption = 115200,
-    seconds: SecondsOption = None,
-    as_json: JsonOption = False,
+    context: click.Context,
+    *,
+    port: str,
+    home: Path,
+    stream: str,
+    alarm_channel: int | None,
+    baud: int,
+    seconds: float | None,
+    as_json: bool,
 ) -> None:
     """Feed a device's readings to the runtime, and print what it decides."""
     if context.invoked_subcommand:
@@ -61,13 +80,12 @@ def bridge(
         bridge_view.show_attached(attached)
 
 
-@app.command()
-def monitor(
-    port: Annotated[str, typer.Argument(help="Serial port, tcp:HOST:PORT or unix:PATH.")],
-    baud: BaudOption = 115200,
-    seconds: SecondsOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@bridge.command
+@click.argument("port", help="Serial port, tcp:HOST:PORT or unix:PATH.")
+@baud_option
+@seconds_option
+@json_option
+def monitor(*, port: str, baud: int, seconds: float | None, as_json: bool) -> None:
     """Show what comes over a port, event by event, and the link's counters at the end."""
     transport, link = open_link(port, baud)
     seen: Counter[str] = Counter()
@@ -83,22 +101,48 @@ def monitor(
     views.show_json(counted) if as_json else views.show_pairs(counted.items())
 
 
+@click.command("export-c")
+@click.option("--out", type=PATH, required=True, help="Folder to write the C files to.")
+@click.option("--knowledge", type=PATH, help="Knowledge file; else the one of the home.")
+@home_option
+@click.option(
+    "--flash",
+    "flash_kib",
+    type=int,
+    default=256,
+    show_default=True,
+    help="KiB of flash to spare.",
+)
+@click.option(
+    "--ram", "ram_kib", type=int, default=64, show_default=True, help="KiB of RAM to spare."
+)
+@click.option("--bits", type=int, help="Bits of a hypervector; else what fits.")
+@click.option("--domain", multiple=True, help="Only this domain; repeat.")
+@click.option(
+    "--rate",
+    type=Number(0, 1),
+    default=0.01,
+    show_default=True,
+    help="False alarms among known samples.",
+)
+@click.option(
+    "--forecaster",
+    default="",
+    help="Write this forecaster instead: a file of weights, or `shipped`.",
+)
+@json_option
 def export_c(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write the C files to.")],
-    knowledge: Annotated[
-        Path | None, typer.Option(help="Knowledge file; else the one of the home.")
-    ] = None,
-    home: HomeOption = HERE,
-    flash_kib: Annotated[int, typer.Option("--flash", help="KiB of flash to spare.")] = 256,
-    ram_kib: Annotated[int, typer.Option("--ram", help="KiB of RAM to spare.")] = 64,
-    bits: Annotated[int | None, typer.Option(help="Bits of a hypervector; else what fits.")] = None,
-    domain: Annotated[list[str] | None, typer.Option(help="Only this domain; repeat.")] = None,
-    rate: Annotated[float, typer.Option(help="False alarms among known samples.")] = 0.01,
-    forecaster: Annotated[
-        str,
-        typer.Option(help="Write this forecaster instead: a file of weights, or `shipped`."),
-    ] = "",
-    as_json: JsonOption = False,
+    *,
+    out: Path,
+    knowledge: Path | None,
+    home: Path,
+    flash_kib: int,
+    ram_kib: int,
+    bits: int | None,
+    domain: tuple[str, ...],
+    rate: float,
+    forecaster: str,
+    as_json: bool,
 ) -> None:
     """Write the knowledge as C for a microcontroller: what fits, and what smaller ones lose."""
     if forecaster:
@@ -109,10 +153,10 @@ def export_c(
     path = knowledge or home / read_settings(home).knowledge.file
     budget = Budget(flash_kib * KIB, ram_kib * KIB)
     ground = read_ground(path)
-    plan = plan_export(ground, Wish(rate, bits, tuple(domain or ())), budget)
+    plan = plan_export(ground, Wish(rate, bits, domain), budget)
     names = write_export(ground, plan.chosen, out)
     if as_json:
         views.show_json(bridge_view.plan_as_data(plan, budget, names))
         return
     bridge_view.show_plan(plan, budget)
-    views.say(f"wrote {', '.join(names)} to {out}")
+    bridge_view.show_written(names, out)

@@ -4,32 +4,32 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from ..core import ConfigError, EdgeError
+from ..core import ConfigError
 from . import views
-from .cli_options import HERE, HomeOption, JsonOption
+from .cli_options import PATH, home_option, json_option
+from .cli_verbs import Verbs
 
 if TYPE_CHECKING:
+    from .commands.requests import Request
     from .home import Home
 
-bundle = typer.Typer(no_args_is_help=True, help="Move what was learned, signed, on trial first.")
+
+@click.group(cls=Verbs)
+def bundle() -> None:
+    """Move what was learned, signed, on trial first."""
 
 
 @bundle.command("export")
-def export_file(
-    file: Annotated[Path, typer.Argument(help="The new file.")],
-    key: Annotated[Path, typer.Option(help="The publisher's private key.")],
-    publisher: Annotated[
-        str, typer.Option(help="The key's name in [bundles.keys]; its file's name.")
-    ] = "",
-    counter: Annotated[
-        int, typer.Option(help="Higher than in every bundle before; seconds since 1970.")
-    ] = 0,
-    home: HomeOption = HERE,
-) -> None:
+@click.argument("file", type=PATH, help="The new file.")
+@click.option("--key", type=PATH, required=True, help="The publisher's private key.")
+@click.option("--publisher", default="", help="The key's name in [bundles.keys]; its file's name.")
+@click.option("--counter", type=int, help="Higher than in every bundle before; seconds since 1970.")
+@home_option
+def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, home: Path) -> None:
     """Write geometry, sums and serving adaptors into one signed file."""
     from .bundles.carrying import export_bundle
     from .commands.keys import load_key
@@ -47,52 +47,63 @@ def export_file(
 
 
 @bundle.command("import")
-def import_file(
-    file: Annotated[Path, typer.Argument(help="The bundle.")],
-    home: HomeOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
+@click.argument("file", type=PATH, help="The bundle.")
+@home_option
+@json_option
+def import_file(*, file: Path, home: Path, as_json: bool) -> None:
     """Take a bundle on trial: it serves at once, and is taken back where it does badly."""
     from .bundles.carrying import FOLDER, import_bundle
+    from .commands.requests import BundleImportCommand
     from .durable import write_bytes
 
     place = home / FOLDER / file.name
     if not (place.exists() and place.samefile(file)):
         place.parent.mkdir(exist_ok=True)
         write_bytes(place, file.read_bytes())
-    _do(home, "bundle-import", {"name": file.name}, as_json,
-        lambda opened: import_bundle(opened, file.name, time.time_ns()))  # fmt: skip
+    request = BundleImportCommand(id=secrets.token_hex(8), name=file.name)
+    _do(
+        home,
+        request,
+        lambda opened: import_bundle(opened, file.name, time.time_ns()),
+        as_json=as_json,
+    )
 
 
-@bundle.command("confirm")
-def confirm(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+@bundle.command
+@home_option
+@json_option
+def confirm(*, home: Path, as_json: bool) -> None:
     """Keep the bundle on trial."""
-    _do(home, "bundle-confirm", {}, as_json, lambda opened: opened.confirm_trial())
+    from .commands.requests import BundleConfirmCommand
+
+    request = BundleConfirmCommand(id=secrets.token_hex(8))
+    _do(home, request, lambda opened: opened.confirm_trial(), as_json=as_json)
 
 
-@bundle.command("revert")
-def revert(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+@bundle.command
+@home_option
+@json_option
+def revert(*, home: Path, as_json: bool) -> None:
     """Go back to what was before the bundle on trial."""
-    _do(home, "bundle-revert", {}, as_json, lambda opened: opened.end_trial("somebody asked"))
+    from .commands.requests import BundleRevertCommand
+
+    request = BundleRevertCommand(id=secrets.token_hex(8))
+    _do(home, request, lambda opened: opened.end_trial("somebody asked"), as_json=as_json)
 
 
-def _do(
-    folder: Path, verb: str, fields: dict[str, Any], as_json: bool, act: Callable[["Home"], Any]
-) -> None:
+def _do(folder: Path, request: "Request", act: Callable[["Home"], Any], *, as_json: bool) -> None:
     """Have it done by the home's daemon, or at the home where none runs; show what was said."""
     import msgspec
 
-    from .control import ask_daemon
+    from .control import ask_daemon, body_of
     from .home import Home
 
-    answer = ask_daemon(folder, {"verb": verb, "id": secrets.token_hex(8), **fields})
+    answer = ask_daemon(folder, request)
     if answer is None:
         with Home(folder) as opened:
             body = msgspec.to_builtins(act(opened))
-    elif answer.get("done"):
-        body = answer["body"]
     else:
-        raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))
+        body = body_of(answer)
     if as_json:
         views.show_json(body)
     else:

@@ -3,35 +3,48 @@
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from ..core import ConfigError, ForgetRequest, Receipt, Rejected, Relabel, Selector
+from ..core import ConfigError, ForgetRequest, Receipt, Relabel, Selector, accepted
 from ..core import Survey as SurveyEvent
 from . import actions, views
-from .cli_options import HERE, HomeOption, IdsOption, JsonOption, YesOption
+from .cli_names import settled_name
+from .cli_options import Moment, home_option, ids_option, json_option, yes_option
 from .home import Home
+from .typos import KnownNames
 
 
+@click.command
+@home_option
+@ids_option
+@click.option("--subject", help="Everything of this subject.")
+@click.option("--stream", help="Everything of this stream.")
+@click.option("--domain", help="Everything in this domain.")
+@click.option("--label", help="Everything with this label.")
+@click.option("--since", type=Moment(), help="Captured at or after (UTC).")
+@click.option("--until", type=Moment(), help="Captured before (UTC).")
+@click.option(
+    "--resurvey/--keep-geometry",
+    default=None,
+    help="Survey the geometry again, too (default, but for members of a fleet).",
+)
+@yes_option
+@json_option
 def forget(
-    home: HomeOption = HERE,
-    fact_id: IdsOption = None,
-    subject: Annotated[str | None, typer.Option(help="Everything of this subject.")] = None,
-    stream: Annotated[str | None, typer.Option(help="Everything of this stream.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Everything in this domain.")] = None,
-    label: Annotated[str | None, typer.Option(help="Everything with this label.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Captured at or after (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Captured before (UTC).")] = None,
-    resurvey: Annotated[
-        bool | None,
-        typer.Option(
-            "--resurvey/--keep-geometry",
-            help="Survey the geometry again, too (default, but for members of a fleet).",
-        ),
-    ] = None,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
+    *,
+    home: Path,
+    fact_id: tuple[str, ...],
+    subject: str | None,
+    stream: str | None,
+    domain: str | None,
+    label: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    resurvey: bool | None,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Forget as if it had never been seen, and print the receipt.  Options given must all match."""
     selector = Selector(
@@ -61,12 +74,8 @@ def forget(
 def _forget(home: Home, selector: Selector, *, resurvey: bool) -> Receipt:
     at_ns = time.time_ns()
     # An adaptor that is withdrawn with its facts is told, too; the receipt says so as well.
-    for said in home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, resurvey)):
-        if isinstance(said, Rejected):
-            raise ConfigError(said.reason, said.hint)
-        if isinstance(said, Receipt):
-            return said
-    raise AssertionError("a forget request is answered by Receipt or Rejected")
+    said = accepted(home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, resurvey)))
+    return next(one for one in said if isinstance(one, Receipt))
 
 
 def _count(home: Home, selector: Selector, doing: str) -> int:
@@ -82,10 +91,10 @@ def _count(home: Home, selector: Selector, doing: str) -> int:
 def confirm(question: str) -> None:
     """Ask on standard error, so that standard output holds nothing but the result.  Raises
     ConfigError for any answer but yes."""
-    typer.echo(f"{question} [y/N]: ", nl=False, err=True)
+    click.echo(f"{question} [y/N]: ", nl=False, err=True)
     answer = sys.stdin.readline()
     if not answer:
-        typer.echo(err=True)
+        click.echo(err=True)
         raise ConfigError(
             "asking for confirmation: there was no answer, and nothing was changed", "give --yes"
         )
@@ -93,14 +102,23 @@ def confirm(question: str) -> None:
         raise ConfigError("asking for confirmation: nothing was changed", "")
 
 
+@click.command
+@home_option
+@ids_option
+@click.option("--domain", help="Facts of this domain.")
+@click.option("--label", help="Facts with this label.")
+@click.option("--to-label", default="", help="Their new label.")
+@click.option("--to-domain", default="", help="Their new domain: renames or merges.")
+@json_option
 def relabel(
-    home: HomeOption = HERE,
-    fact_id: IdsOption = None,
-    domain: Annotated[str | None, typer.Option(help="Facts of this domain.")] = None,
-    label: Annotated[str | None, typer.Option(help="Facts with this label.")] = None,
-    to_label: Annotated[str, typer.Option(help="Their new label.")] = "",
-    to_domain: Annotated[str, typer.Option(help="Their new domain: renames or merges.")] = "",
-    as_json: JsonOption = False,
+    *,
+    home: Path,
+    fact_id: tuple[str, ...],
+    domain: str | None,
+    label: str | None,
+    to_label: str,
+    to_domain: str,
+    as_json: bool,
 ) -> None:
     """Correct labels, rename a domain or merge two.  Options given must all match."""
     selector = Selector(frozenset(fact_id) if fact_id else None, domain=domain, label=label)
@@ -110,7 +128,10 @@ def relabel(
         )
     with Home(home) as opened:
         _count(opened, selector, "relabelling")
-        ack = actions.told(opened.feed(Relabel(selector, to_label, to_domain)))
+        known = KnownNames.of(opened.store.concepts())
+        to_label = settled_name("label", to_label, known.labels, ask=not as_json)
+        to_domain = settled_name("domain", to_domain, known.domains, ask=not as_json)
+        ack = actions.acknowledged(opened.feed(Relabel(selector, to_label, to_domain)))
         digest = actions.after("the facts are relabelled", opened.settle)
     if as_json:
         views.show_json({"count": ack.count, "detail": ack.detail, "knowledge_digest": digest})
@@ -119,10 +140,13 @@ def relabel(
     views.say(f"knowledge digest  {digest}")
 
 
-def survey(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+@click.command
+@home_option
+@json_option
+def survey(*, home: Path, as_json: bool) -> None:
     """Freeze a new geometry from the facts held now; the knowledge is derived again."""
     with Home(home) as opened:
-        ack = actions.told(opened.feed(SurveyEvent()))
+        ack = actions.acknowledged(opened.feed(SurveyEvent()))
         digest = actions.after("the geometry is frozen", opened.stamp)
     if as_json:
         views.show_json({"count": ack.count, "knowledge_digest": digest})

@@ -4,13 +4,13 @@ import json
 import secrets
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from ..core import ConfigError
 from . import views
-from .cli_options import HERE, HomeOption
+from .cli_options import PATH, Number, home_option
 
 if TYPE_CHECKING:
     from .telemetry import MqttSettings
@@ -19,9 +19,9 @@ SIGNED_FOR_S = 3600.0
 NS = 10**9
 
 
-def keygen(
-    file: Annotated[Path, typer.Argument(help="Where the private key goes (mode 0600).")],
-) -> None:
+@click.command
+@click.argument("file", type=PATH, help="Where the private key goes (mode 0600).")
+def keygen(*, file: Path) -> None:
     """Make a key to sign commands and bundles with; prints the public half for auricle.toml."""
     from .commands.keys import make_key
 
@@ -29,25 +29,46 @@ def keygen(
     views.say(f'{file.stem} = "{public}"')
 
 
+@click.command
+@click.argument("verb", help="The command, see docs/reference/commands.md.")
+@click.option(
+    "--set",
+    "fields",
+    multiple=True,
+    help="NAME=VALUE of the command, VALUE as JSON or text; repeat.",
+)
+@click.option("--device", default="", help="Whom it is for; the home's own device.")
+@click.option("--key", type=PATH, help="Sign it with this private key.")
+@click.option("--key-name", default="", help="The key's name in [commands.keys]; its file's name.")
+@click.option("--id", "name", default="", help="Its id; the same one is done once.")
+@click.option(
+    "--expires-s",
+    type=Number(min=0),
+    help="Seconds from now after which it is refused; 3600 if signed.",
+)
+@click.option("--broker", default="", help="HOST or HOST:PORT; else the home's [mqtt].")
+@click.option(
+    "--wait-s",
+    type=Number(min=0),
+    default=15.0,
+    show_default=True,
+    help="Seconds to wait for the answer.",
+)
+@click.option("--out", type=PATH, help="Write it to this file, do not send.")
+@home_option
 def command(
-    verb: Annotated[str, typer.Argument(help="The command, see docs/reference/commands.md.")],
-    fields: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE of the command, VALUE as JSON or text; repeat."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Whom it is for; the home's own device.")] = "",
-    key: Annotated[Path | None, typer.Option(help="Sign it with this private key.")] = None,
-    key_name: Annotated[
-        str, typer.Option(help="The key's name in [commands.keys]; its file's name.")
-    ] = "",
-    name: Annotated[str, typer.Option("--id", help="Its id; the same one is done once.")] = "",
-    expires_s: Annotated[
-        float, typer.Option(help="Seconds from now after which it is refused; 3600 if signed.")
-    ] = 0.0,
-    broker: Annotated[str, typer.Option(help="HOST or HOST:PORT; else the home's [mqtt].")] = "",
-    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the answer.")] = 15.0,
-    out: Annotated[Path | None, typer.Option(help="Write it to this file, do not send.")] = None,
-    home: HomeOption = HERE,
+    *,
+    verb: str,
+    fields: tuple[str, ...],
+    device: str,
+    key: Path | None,
+    key_name: str,
+    name: str,
+    expires_s: float | None,
+    broker: str,
+    wait_s: float,
+    out: Path | None,
+    home: Path,
 ) -> None:
     """Send a command to a daemon, signed or not, and print its answer."""
     from .commands.keys import load_key
@@ -62,7 +83,7 @@ def command(
         "device": device,
         "expires_at_ns": time.time_ns() + int(seconds * NS) if seconds else 0,
     }
-    payload = make_command(verb, fields or [], usual)
+    payload = make_command(verb, fields, usual)
     asked: Any = json.loads(payload)
     answer = ask_daemon(home, asked, wait_s) if local else None
     if answer is None:
@@ -74,8 +95,10 @@ def command(
             return
         answer = send_command(_broker(broker, home), device, verb, payload, wait_s)
     views.show_json(answer)
+    for one in (answer.get("body") or {}).get("warnings", ()):
+        views.show_warning(str(one))
     if not answer.get("done"):
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def _own_device(home: Path) -> str:

@@ -1,48 +1,59 @@
 """`auricle encoder`: cards for foreign models, and their quantisers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import get_args
 
-import typer
+import click
 
 import encoder
 
 from ..core import ConfigError
 from . import actions, views
-from .cli_options import JsonOption, RateOption
+from .cli_options import PATH, json_option, rate_option
+from .cli_verbs import Verbs
 from .examples import Skipped
-from .sound_files import RATE_HZ
-
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Describe and calibrate encoders."
-)
 
 
-@app.command()
-def card(
-    model: Annotated[Path, typer.Argument(help="An ONNX file with one or more feature outputs.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write the card.")] = None,
-    as_json: JsonOption = False,
-) -> None:
+@click.group("encoder", cls=Verbs)
+def encoder_verbs() -> None:
+    """Describe and calibrate encoders."""
+
+
+@encoder_verbs.command
+@click.argument("model", type=PATH, help="An ONNX file with one or more feature outputs.")
+@click.option("--out", type=PATH, help="Where to write the card.")
+@json_option
+def card(*, model: Path, out: Path | None, as_json: bool) -> None:
     """Write a card for a foreign ONNX model; look it over before use."""
     target = out or model.with_suffix(".card.toml")
     if target.exists():
         raise ConfigError(f"writing the card {target}: the file exists already", "choose --out")
     made = encoder.describe_model(model)
     encoder.save_card(made, target)
-    _show(made, target, (), as_json)
+    _show(made, target, (), as_json=as_json)
 
 
-@app.command()
+@encoder_verbs.command
+@click.argument("card_path", metavar="CARD", type=PATH, help="The card to complete.")
+@click.argument("data", type=PATH, help="Sample data: images, sounds, .npz or .csv.")
+@click.option("--out", type=PATH, help="The calibrated card; default: CARD.")
+@click.option(
+    "--granularity",
+    type=click.Choice(get_args(encoder.Granularity)),
+    default="tap",
+    show_default=True,
+    help="One scale per tap, or per channel.",
+)
+@rate_option
+@json_option
 def calibrate(
-    card_path: Annotated[Path, typer.Argument(metavar="CARD", help="The card to complete.")],
-    data: Annotated[Path, typer.Argument(help="Sample data: images, sounds, .npz or .csv.")],
-    out: Annotated[Path | None, typer.Option(help="The calibrated card; default: CARD.")] = None,
-    granularity: Annotated[
-        encoder.Granularity, typer.Option(help="One scale per tap, or per channel.")
-    ] = "tap",
-    rate_hz: RateOption = RATE_HZ,
-    as_json: JsonOption = False,
+    *,
+    card_path: Path,
+    data: Path,
+    out: Path | None,
+    granularity: encoder.Granularity,
+    rate_hz: int,
+    as_json: bool,
 ) -> None:
     """Freeze a card's uint8 quantiser from sample data."""
     target = out or card_path
@@ -55,10 +66,10 @@ def calibrate(
     with encoder.open_model(given) as model, views.counting("measuring") as tick:
         made, skipped = actions.calibrate_card(model, data, granularity, tick, rate_hz)
     encoder.save_card(made, target)
-    _show(made, target, skipped, as_json)
+    _show(made, target, skipped, as_json=as_json)
 
 
-def _show(made: encoder.Card, path: Path, skipped: tuple[Skipped, ...], as_json: bool) -> None:
+def _show(made: encoder.Card, path: Path, skipped: tuple[Skipped, ...], *, as_json: bool) -> None:
     if as_json:
         said = {"card": str(path), "fingerprint": made.fingerprint, "skipped": skipped}
         views.show_json(said)

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,11 @@ def main() -> None:
     not what reads options and prints help."""
     for name in THREADS:
         os.environ.setdefault(name, "1")
+    if sys.argv[1:2] == ["run"]:
+        # Until `serve` handles signals: a reload waits, where by default it would end the process,
+        # and SIGINT ends it at once, where an exception inside an import would be a traceback.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         home = Path(os.environ.get("AURICLE_HOME") or ".")
         match sys.argv[1:]:
@@ -28,7 +34,7 @@ def main() -> None:
             case _:
                 from .cli import app
 
-                app()
+                app(prog_name="auricle")
     except KeyboardInterrupt:
         from .complaints import INTERRUPTED
 

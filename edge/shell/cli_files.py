@@ -1,22 +1,21 @@
 """Verbs that move knowledge: `auricle backup`, `restore`, `export` and `merge`."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from . import transfer, views
-from .cli_options import HERE, HomeOption, JsonOption
+from .cli_options import PATH, home_option, json_option
 from .home import Home
 from .settings import read_settings
 from .store import Store
 
 
-def backup(
-    target: Annotated[Path, typer.Argument(help="The new file.")],
-    home: HomeOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@click.argument("target", type=PATH, help="The new file.")
+@home_option
+@json_option
+def backup(*, target: Path, home: Path, as_json: bool) -> None:
     """Write a consistent copy of the knowledge file."""
     with _store(home) as store:
         store.backup(target)
@@ -26,21 +25,21 @@ def backup(
         views.say(f"wrote {target}, {target.stat().st_size} bytes")
 
 
-def restore(
-    source: Annotated[Path, typer.Argument(help="A file written by `auricle backup`.")],
-    home: HomeOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@click.argument("source", type=PATH, help="A file written by `auricle backup`.")
+@home_option
+@json_option
+def restore(*, source: Path, home: Path, as_json: bool) -> None:
     """Put a backup in the place of the knowledge file; the old one is kept beside it."""
     done = transfer.restore_home(home, source)
     views.show_json(done) if as_json else views.show_restored(done)
 
 
-def export(
-    target: Annotated[Path, typer.Argument(help="The new .npz file.")],
-    home: HomeOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@click.argument("target", type=PATH, help="The new .npz file.")
+@home_option
+@json_option
+def export(*, target: Path, home: Path, as_json: bool) -> None:
     """Write all facts, with their quantised features, to an .npz."""
     with _store(home) as store:
         count = transfer.export_facts(store, target)
@@ -50,11 +49,11 @@ def export(
         views.say(f"wrote {count} facts to {target}")
 
 
-def merge(
-    other: Annotated[Path, typer.Argument(help="Another knowledge file of the same encoder.")],
-    home: HomeOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@click.argument("other", type=PATH, help="Another knowledge file of the same encoder.")
+@home_option
+@json_option
+def merge(*, other: Path, home: Path, as_json: bool) -> None:
     """Take in another ledger's facts; what either has forgotten stays forgotten."""
     with Home(home) as opened, Store.open(other, writable=False) as store:
         done = transfer.merge_store(opened, store)

@@ -1,23 +1,21 @@
 """Verbs of growth: `auricle grow`, `adaptors` and `rollback`."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from ..core import ConfigError
 from . import growing, growth_views, views
-from .cli_options import HERE, HomeOption, JsonOption
+from .cli_options import home_option, json_option
 from .home import Home
 
-DomainArgument = Annotated[str, typer.Argument(help="The domain.")]
 
-
-def grow(
-    domain: Annotated[str, typer.Argument(help="The domain; without one, each in turn.")] = "",
-    home: HomeOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@click.argument("domain", default="", help="The domain; without one, each in turn.")
+@home_option
+@json_option
+def grow(*, domain: str, home: Path, as_json: bool) -> None:
     """Search and train an adaptor now; it serves where it beats what serves on held-out facts."""
     with Home(home) as opened, growth_views.waiting() as beat:
         names = [domain] if domain else opened.runtime.knowledge.learned
@@ -33,7 +31,10 @@ def show_outcomes(done: Iterable[growing.Outcome], *, as_json: bool) -> None:
         views.show_json(one) if as_json else growth_views.show_outcome(one)
 
 
-def adaptors(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+@click.command
+@home_option
+@json_option
+def adaptors(*, home: Path, as_json: bool) -> None:
     """List what answers in each domain: adaptors with their versions, or the head alone."""
     with Home(home, writable=False) as opened:
         rows = growing.list_adaptors(opened)
@@ -43,7 +44,11 @@ def adaptors(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
         growth_views.show_adaptors(rows)
 
 
-def rollback(domain: DomainArgument, home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+@click.command
+@click.argument("domain", help="The domain.")
+@home_option
+@json_option
+def rollback(*, domain: str, home: Path, as_json: bool) -> None:
     """Take a domain's newest adaptor away for good; the version before serves again."""
     with Home(home) as opened:
         news = growing.roll_back(opened, domain)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from .cli_options import HERE, HomeOption, JsonOption
+from .cli_options import folder_argument, home_option, json_option
 from .serving import folder_of, serve
 
 if TYPE_CHECKING:
@@ -14,31 +14,32 @@ if TYPE_CHECKING:
 
 STYLES: Final = {"ok": "", "warning": "yellow", "error": "red"}
 
-FolderArgument = Annotated[
-    Path, typer.Argument(help="A home's folder, or its auricle.toml.", show_default=False)
-]
 
-
-def run(path: FolderArgument = HERE, home: HomeOption = HERE) -> None:
+@click.command
+@folder_argument
+@home_option
+def run(*, path: Path, home: Path) -> None:
     """Serve: take measurements in, decide, and tell a broker, until stopped."""
     serve(folder_of(path, home))
 
 
-def check(
-    path: FolderArgument = HERE,
-    home: HomeOption = HERE,
-    broker: Annotated[bool, typer.Option("--broker", help="Also connect to the broker.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@folder_argument
+@home_option
+@click.option("--broker", is_flag=True, help="Also connect to the broker.")
+@json_option
+def check(*, path: Path, home: Path, broker: bool, as_json: bool) -> None:
     """Say whether the settings, and all they name, can be used.  Exit status 1 if not."""
     from .checking import check_home
 
     _show(check_home(folder_of(path, home), broker=broker), as_json=as_json)
 
 
-def doctor(
-    path: FolderArgument = HERE, home: HomeOption = HERE, as_json: JsonOption = False
-) -> None:
+@click.command
+@folder_argument
+@home_option
+@json_option
+def doctor(*, path: Path, home: Path, as_json: bool) -> None:
     """Say whether this machine is fit for a daemon.  Exit status 1 if not."""
     from .examining import examine
 
@@ -62,4 +63,4 @@ def _show(findings: "Iterable[Finding]", *, as_json: bool) -> None:
         if one.hint and one.state != "ok":
             views.say(f"        hint: {one.hint}")
     if failed:
-        raise typer.Exit(1)
+        raise SystemExit(1)

@@ -5,31 +5,43 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import typer
+import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..core import ConfigError
 from . import views
-from .cli_options import JsonOption
+from .cli_options import PATH, json_option
 
 SIM_HINT = "install the extra: pip install 'auricle[sim]'"
 
 
+@click.command
+@click.argument("scenario", type=PATH, help="A scenario file; see docs/howto/simulate.md.")
+@click.option("--seed", type=int, multiple=True, help="A seed; repeat for a sweep.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--out",
+    type=PATH,
+    default=Path("auricle-report"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["loky", "ray"]),
+    default="loky",
+    show_default=True,
+    help="ray needs the extra cluster.",
+)
+@json_option
 def simulate(
-    scenario: Annotated[Path, typer.Argument(help="A scenario file; see docs/howto/simulate.md.")],
-    seed: Annotated[list[int] | None, typer.Option(help="A seed; repeat for a sweep.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("auricle-report"),
-    backend: Annotated[
-        Literal["loky", "ray"], typer.Option(help="ray needs the extra cluster.")
-    ] = "loky",
-    as_json: JsonOption = False,
+    *, scenario: Path, seed: tuple[int, ...], jobs: int, out: Path, backend: str, as_json: bool
 ) -> None:
     """Run a scenario through the production runtime and store, and write a report."""
     sim = _load_sim()
-    seeds = tuple(seed or (1,))
+    seeds = seed or (1,)
     with _steps() as progress:
         report = sim.simulate(
             scenario, seeds=seeds, jobs=jobs, out=out, backend=backend, progress=progress
@@ -40,24 +52,31 @@ def simulate(
         _show_report(report)
 
 
-def demo(
-    story: Annotated[
-        Literal["reader", "forecast"],
-        typer.Argument(help="reader: a handwriting reader; forecast: a backbone's links."),
-    ] = "reader",
-    out: Annotated[Path, typer.Option(help="Folder of knowledge file and report.")] = Path(
-        "auricle-demo"
-    ),
-) -> None:
+@click.command
+@click.argument(
+    "story",
+    type=click.Choice(["reader", "forecast"]),
+    metavar="[STORY]",
+    default="reader",
+    help="reader (default): a handwriting reader; forecast: a backbone's links.",
+)
+@click.option(
+    "--out",
+    type=PATH,
+    default=Path("auricle-demo"),
+    show_default=True,
+    help="Folder of knowledge file and report.",
+)
+def demo(*, story: str, out: Path) -> None:
     """A handwriting reader meets a new scanner; or a link fails, forecast before and after."""
     _load_sim()
     if story == "forecast":
         from .demo_forecast_view import show_forecast_demo
 
-        raise typer.Exit(show_forecast_demo(out))
+        raise SystemExit(show_forecast_demo(out))
     from .demo_view import show_demo
 
-    raise typer.Exit(show_demo(out))
+    raise SystemExit(show_demo(out))
 
 
 @contextmanager
@@ -83,12 +102,22 @@ def _steps() -> Iterator[Callable[[str, int, int], None]]:
 
 def _show_report(report: Any) -> None:
     runs = len(report.recordings)
-    rows = (
-        (name, f"{spread.mean:.4g}", f"{spread.minimum:.4g}", f"{spread.maximum:.4g}", spread.runs)
-        for name, spread in report.summary.items()
-    )
     views.say(f"{report.title}: {runs} {'run' if runs == 1 else 'runs'}")
-    views.show_table(("figure", "mean", "minimum", "maximum", "runs"), rows)
+    for title, figures in report.summary.items():
+        if len(report.summary) > 1:
+            views.say(f"\n{title.removeprefix(f'{report.title}: ')}")
+        rows = (
+            (
+                name,
+                f"{one.mean:.4g}",
+                "-" if one.sd is None else f"{one.sd:.2g}",
+                f"{one.minimum:.4g}",
+                f"{one.maximum:.4g}",
+                one.runs,
+            )
+            for name, one in figures.items()
+        )
+        views.show_table(("figure", "mean", "± sd", "minimum", "maximum", "seeds"), rows)
     views.say(f"report {report.page}")
 
 

@@ -1,31 +1,32 @@
 """The verb `auricle train`: a forecasting network of one's own."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from ..core import EdgeError
 from ..core.forecasting.history import SEASON_STEPS
 from . import growth_views, views
-from .cli_options import JsonOption
+from .cli_options import PATH, json_option
 from .liquid_onnx import write_onnx
 from .recordings import read_recording
 from .studying import study_recording
 from .weights import write_weights
 
 
+@click.command
+@click.argument("file", type=PATH, help="CSV: a row a sample, a column a channel.")
+@click.option("--out", type=PATH, required=True, help="File for the weights, .safetensors.")
+@click.option(
+    "--period", type=int, help="Samples of a season; else the day, where times are given."
+)
+@click.option("--onnx", type=PATH, help="File for the same network as an ONNX graph, beside it.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Other seeds give other networks."
+)
+@json_option
 def train(
-    file: Annotated[Path, typer.Argument(help="CSV: a row a sample, a column a channel.")],
-    out: Annotated[Path, typer.Option("--out", help="File for the weights, .safetensors.")],
-    period: Annotated[
-        int | None, typer.Option(help="Samples of a season; else the day, where times are given.")
-    ] = None,
-    onnx: Annotated[
-        Path | None, typer.Option(help="File for the same network as an ONNX graph, beside it.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Other seeds give other networks.")] = 1,
-    as_json: JsonOption = False,
+    *, file: Path, out: Path, period: int | None, onnx: Path | None, seed: int, as_json: bool
 ) -> None:
     """Train a liquid forecaster on a recording; write it where it beats the shipped one."""
     recording = read_recording(file)

@@ -1,18 +1,22 @@
 """What all verbs share: an error becomes two lines and an exit status."""
 
-from typing import Any, ClassVar
+from typing import Any
 
-from typer.core import TyperGroup
+import click
+
+from firmware_bridge import BridgeError
 
 from .complaints import ERRORS, complaining
 
 
-class Verbs(TyperGroup):
-    """Turns errors into two lines and exit status 1."""
+class Verbs(click.Group):
+    """A group that lists its verbs in the order in which they were added."""
 
-    errors: ClassVar[tuple[type[Any], ...]] = ERRORS
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
+        """Return the names of the verbs, in order."""
+        return list(self.commands)
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run a verb."""
-        with complaining(self.errors):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb; an error becomes two lines and exit status 1."""
+        with complaining((*ERRORS, BridgeError)):
             return super().invoke(ctx)

@@ -2,20 +2,25 @@
 
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+import click
 import msgspec
-import typer
 
-from ..core import ConfigError, StateError, TransportError
+from ..core import ConfigError, StateError
 from . import label_view, top_view, views
-from .cli_options import HERE, HomeOption, JsonOption
-from .control import ask_daemon
+from .cli_names import settled_name
+from .cli_options import Number, home_option, json_option
+from .commands.requests import StatusCommand
+from .control import ask_daemon, body_of
 from .labelling import OpenedDesk
 from .status import DaemonStatus
 
 
-def status(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
+@click.command
+@home_option
+@json_option
+def status(*, home: Path, as_json: bool) -> None:
     """Show what the daemon of a home does.  Exit status 3 where none answers, 4 if in trouble."""
     shown = _fetch(home)
     if as_json:
@@ -23,29 +28,32 @@ def status(home: HomeOption = HERE, as_json: JsonOption = False) -> None:
     else:
         top_view.show_status(shown)
     if shown.state == "degraded":
-        raise typer.Exit(4)
+        raise SystemExit(4)
 
 
-def top(
-    home: HomeOption = HERE,
-    every_s: Annotated[
-        float, typer.Option("--every", min=0.2, max=60, help="Seconds between looks.")
-    ] = 1.0,
-) -> None:
+@click.command
+@home_option
+@click.option(
+    "--every",
+    "every_s",
+    type=Number(0.2, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds between looks.",
+)
+def top(*, home: Path, every_s: float) -> None:
     """Watch the daemon of a home live: streams, novelty, drift, adaptors, outbox.  ^C ends."""
     _fetch(home)
     top_view.follow(lambda: _look(home), every_s)
 
 
-def label(
-    observation: Annotated[str, typer.Argument(help="Id of an observation; else one by one.")] = "",
-    name: Annotated[str, typer.Argument(metavar="LABEL", help="What it is.")] = "",
-    home: HomeOption = HERE,
-    domain: Annotated[
-        str, typer.Option(help="Domain, where it is not the one it was seen in.")
-    ] = "",
-    as_json: JsonOption = False,
-) -> None:
+@click.command
+@click.argument("observation", default="", help="Id of an observation; else one by one.")
+@click.argument("name", metavar="[LABEL]", default="", help="Its label.")
+@home_option
+@click.option("--domain", default="", help="Domain, where it is not the one it was seen in.")
+@json_option
+def label(*, observation: str, name: str, home: Path, domain: str, as_json: bool) -> None:
     """Show flagged observations one by one and take labels; or give one label.
 
     Goes through the daemon where one runs.  With --json it lists what waits.
@@ -54,6 +62,9 @@ def label(
         raise ConfigError(f"labelling {observation}: there is no label", "auricle label ID LABEL")
     with OpenedDesk(home) as desk:
         if observation:
+            known = desk.waiting().names
+            name = settled_name("label", name, known.labels, ask=not as_json)
+            domain = settled_name("domain", domain, known.domains, ask=not as_json)
             said = desk.label(observation, name, domain)
             views.show_json({"observation_id": observation, "learned": said}) if as_json else (
                 views.say(f"{observation}: {said}")
@@ -73,14 +84,12 @@ def _fetch(home: Path) -> DaemonStatus:
             f"no daemon answers at {home.absolute()}",
             "start one: auricle run; where one runs, its log says why it does not listen",
         )
-        raise typer.Exit(3)
+        raise SystemExit(3)
     return shown
 
 
 def _look(home: Path) -> DaemonStatus | None:
-    answer: dict[str, Any] | None = ask_daemon(home, {"verb": "status", "id": secrets.token_hex(8)})
+    answer: dict[str, Any] | None = ask_daemon(home, StatusCommand(id=secrets.token_hex(8)))
     if answer is None:
         return None
-    if not answer.get("done"):
-        raise TransportError(str(answer.get("reason")), str(answer.get("hint") or ""))
-    return msgspec.convert(answer["body"], DaemonStatus)
+    return msgspec.convert(body_of(answer), DaemonStatus)

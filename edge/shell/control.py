@@ -4,16 +4,18 @@ Only the user who runs the daemon may open it (mode 0600); nothing listens on a 
 of JSON asks, one answers; the requests are those of docs/reference/commands.md, taken as trusted.
 """
 
-import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from ..core import StateError, TransportError
+import msgspec
+
+from ..core import EdgeError, StateError, TransportError
+from .commands.requests import Request
 from .logs import log
 
 SOCKET: Final = "auricle.sock"
@@ -92,7 +94,7 @@ class Control:
             self._callers.release()
 
 
-def ask_daemon(folder: Path, request: dict[str, Any], timeout_s: float = ANSWER_S) -> Any:
+def ask_daemon(folder: Path, request: Request | dict[str, Any], timeout_s: float = ANSWER_S) -> Any:
     """Ask the daemon of a home; returns its answer, or None where none is running.
 
     Raises TransportError where one is running and does not answer.
@@ -109,13 +111,21 @@ def ask_daemon(folder: Path, request: dict[str, Any], timeout_s: float = ANSWER_
                 "run this as the user who runs the daemon",
             ) from error
         try:
-            asking.sendall(json.dumps(request).encode() + b"\n")
+            asking.sendall(msgspec.json.encode(request) + b"\n")
             found = _read_line(asking, b"", REPLY_BYTES_MAX)
         except OSError as error:
             raise _silent(folder) from error
     if found is None:
         raise _silent(folder)
-    return json.loads(found[0])
+    return msgspec.json.decode(found[0])
+
+
+def body_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a daemon's answer; raises EdgeError where the request was refused."""
+    if not answer.get("done"):
+        raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))
+    body: dict[str, Any] = answer.get("body") or {}
+    return body
 
 
 def _silent(folder: Path) -> TransportError:

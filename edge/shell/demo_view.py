@@ -4,11 +4,13 @@ In a terminal a bar and a small table move while images stream in; elsewhere onl
 """
 
 import shlex
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 import numpy as np
@@ -35,6 +37,7 @@ from .home import Home, create_home
 from .views import console as terminal
 from .worker import Worker
 
+COMMAND: Final = "auricle"
 ENCODER: Final = "efficientnet_lite0"
 WORKER_MIB_MAX: Final = 2_048
 WORKER_SECONDS_MAX: Final = 120.0
@@ -46,7 +49,7 @@ SAMPLE_DIGITS: Final = (2, 4, 7, 8)
 LOOKS: Final[dict[Tone, tuple[str, str]]] = {
     "plain": ("·", ""),
     "good": ("✓", "green"),
-    "bad": ("▼", "red"),
+    "bad": ("✗", "red"),
     "alarm": ("▲", "bold red"),
 }
 
@@ -207,6 +210,8 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         shares = (exam.known, exam.new, exam.digit, exam.others)
         marks.add_row(exam.when, *(f"{share:.1%}" for share in shares))
     console.print(marks)
+    if outcome.recording.left_out:
+        console.print(Text(f"  not asked for: {outcome.recording.left_out}", "dim"))
     facts = Table(box=box.SIMPLE, show_header=False, pad_edge=True)
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
@@ -259,20 +264,37 @@ def _adaptor(outcome: Outcome) -> str:
 
 
 def _show_paths(folder: Path, report: Path, seconds: float, console: Console) -> None:
-    home = shlex.quote(str(folder))
+    home, command = shlex.quote(str(folder)), own_command()
     pixels = folder / PIXELS / report.name
     rows = (
         ("report", f"{report}  (open it in a browser)"),
         *([("of bare pixels", str(pixels))] if pixels.exists() else []),
         ("knowledge", str(folder / "knowledge.db")),
         ("took", f"{seconds:.0f} s"),
-        ("look inside", f"auricle inspect --home {home}"),
-        ("check it", f"auricle verify --home {home}"),
-        ("your own data", "auricle init my-reader"),
-        ("", "auricle learn --home my-reader FOLDER_WITH_ONE_FOLDER_PER_CLASS"),
+        ("look inside", f"{command} inspect --home {home}"),
+        ("check it", f"{command} verify --home {home}"),
+        ("your own data", f"{command} init my-reader"),
+        ("", f"{command} learn --home my-reader FOLDER_WITH_ONE_FOLDER_PER_CLASS"),
     )
     for name, text in rows:
         console.print(Text.assemble((f"  {name:15}", "bold"), text), soft_wrap=True)
+
+
+def own_command() -> str:
+    """The words, quoted for a shell, that start this very command line again.
+
+    `auricle` where a shell finds it and it is the one that runs; else its path, relative where it
+    lies below the current folder.  Started in another way (a test, `python -m`): the executable
+    beside this Python, `auricle` where there is none.
+    """
+    running = Path(sys.argv[0]).absolute()
+    if running.name != COMMAND or not running.is_file():
+        running = Path(sys.executable).with_name(COMMAND)
+    found = which(COMMAND)
+    if not running.is_file() or (found and Path(found).absolute().samefile(running)):
+        return COMMAND
+    here = Path.cwd()
+    return shlex.quote(str(running.relative_to(here) if here in running.parents else running))
 
 
 def draw(digits: Digits) -> str:

@@ -21,6 +21,14 @@ from ..core import ConfigError
 IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm"}
 )
+HEIC_SUFFIXES: Final = frozenset({".heic", ".heif", ".hif"})
+"""Photos as phones store them. Pillow cannot decode them, so they are refused by name."""
+
+HEIC_REASON: Final = (
+    "HEIC is not decoded here: convert it to JPEG, for example with"
+    " `heif-convert photo.heic photo.jpg` (Debian package libheif-examples)"
+)
+
 FILE_BYTES_MAX: Final = 1 << 28
 """Longest file that is read: the encoder takes no longer image."""
 
@@ -183,7 +191,7 @@ class _Tree:
         """Yield the examples of a file."""
         # The same name may be written in two ways that look alike (NFC, NFD): keep one.
         names = [unicodedata.normalize("NFC", part) for part in self._parts(file)]
-        if file.suffix.lower() not in self.form.suffixes:
+        if file.suffix.lower() not in self.form.suffixes and not _heic(file, self.form):
             reason = f"by its name no {self.form.noun}: {file.suffix or 'no suffix'}"
             yield Skipped(shown(file), reason)
         elif len(names) > 2:
@@ -249,7 +257,14 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(shown, names))
 
 
+def _heic(path: Path, form: Form) -> bool:
+    return form is IMAGES and path.suffix.lower() in HEIC_SUFFIXES
+
+
 def _file(path: Path, domain: str, label: str, form: Form) -> Iterator[Example | Skipped]:
+    if _heic(path, form):
+        yield Skipped(shown(path), HEIC_REASON)
+        return
     try:
         status = path.stat()
         if status.st_size > FILE_BYTES_MAX:

@@ -7,7 +7,6 @@ measured anew, each fact against its concept without it.
 
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +20,6 @@ from .extraction_parts import LEVELS_WHOLE, columns_part, head_part, plane_part
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
-
-CENTRE_PRIOR: Final = 5
-SPREAD_PRIOR: Final = 20
-"""A concept's usual distance leans on that of all as if so many samples had said the same; the
-detector's own calibration takes the same numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +240,9 @@ def _scales(
 def _usual(group: Ints, all_of_domain: Ints) -> tuple[int, int]:
     """Mean and spread of a group of distances, leaning on those of its domain."""
     centre, variance = float(all_of_domain.mean()), float(all_of_domain.var())
-    mean = centre + float((group - centre).sum()) / (len(group) + CENTRE_PRIOR)
-    squares = float(np.square(group - mean).sum()) + SPREAD_PRIOR * variance
-    return round(mean), max(1, int(np.sqrt(squares / (len(group) + SPREAD_PRIOR))))
+    mean = centre + float((group - centre).sum()) / (len(group) + hdc.CENTRE_PRIOR)
+    squares = float(np.square(group - mean).sum()) + hdc.SPREAD_PRIOR * variance
+    return round(mean), max(1, int(np.sqrt(squares / (len(group) + hdc.SPREAD_PRIOR))))
 
 
 def _limit(held: Ints, rate: float) -> int:

@@ -1,10 +1,15 @@
 """How forecasts are shown: tables, a line a row while a stream comes in, and a picture."""
 
+import math
+from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.drift import Change
 from . import views
@@ -13,6 +18,16 @@ from .lookahead import Look
 CHANNELS_SHOWN: Final = 12
 CHANGES_SHOWN: Final = 8
 LIVE_CHANNELS: Final = 4
+ROWS_DRAWN: Final = 288
+"""A day of samples every five minutes."""
+ROWS_MAX: Final = 2_016
+"""A week of them: so far back a picture reaches where the latest change lies there."""
+ROWS_BEFORE: Final = 48
+"""Rows drawn before the latest change.  Chosen by hand; effect not measured."""
+DATED_S: Final = 1e8
+"""Times below, March 1973, are seconds of a recording's own clock rather than dates."""
+
+Floats = NDArray[np.float64]
 
 
 def show_forecast(look: Look, names: Sequence[str]) -> None:
@@ -93,20 +108,44 @@ def format_value(value: float | None) -> str:
     return "-" if value is None or not np.isfinite(value) else f"{value:.5g}"
 
 
-def draw_forecast(looks: Sequence[Look], names: Sequence[str], path: Path) -> None:
-    """Draw the first channels' last rows and what is expected next, as PNG.  Needs matplotlib."""
-    from ..sim.links import draw_series
+class Picture:
+    """Keeps of the newest rows what a picture of the first channels shows.  Memory: O(1)."""
 
-    shown = min(LIVE_CHANNELS, len(names))
-    values = np.stack([look.values[:shown] for look in looks])
-    made = looks[-1].forecast
-    changes = [change.step - looks[0].row for look in looks for change in look.changes]
-    path.write_bytes(
-        draw_series(
-            values,
-            names[:shown],
-            made.horizons,
-            (made.point[:, :shown], made.low[:, :shown], made.high[:, :shown]),
-            [at for at in changes if at >= 0],
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names[:LIVE_CHANNELS]
+        self._rows: deque[tuple[float, Floats, tuple[Change, ...]]] = deque(maxlen=ROWS_MAX)
+        self._last: Look | None = None
+
+    def take(self, look: Look) -> None:
+        """Keep a row and, of the newest, the forecast."""
+        self._rows.append((look.after_s, look.values[: len(self._names)], look.changes))
+        self._last = look
+
+    def draw(self, path: Path, began_s: float) -> None:
+        """Write the picture as PNG.  began_s: when the first row was, in seconds since 1970; NaN
+        without times.  Needs matplotlib."""
+        from ..sim.links import Series, draw_series
+
+        assert self._last is not None, "a recording has a row"
+        rows = list(self._rows)
+        changed = [at for at, row in enumerate(rows) if row[2]]
+        first = min([len(rows) - ROWS_DRAWN, *(at - ROWS_BEFORE for at in changed[-1:])])
+        rows = rows[max(0, first) :]
+        timed, made = math.isfinite(began_s), self._last.forecast
+        after = [row[0] for row in rows]
+        step = median(b - a for a, b in pairwise(after)) if timed and len(rows) > 1 else 1.0
+        at: Floats = np.array(after) + began_s if timed else np.arange(1.0 - len(rows), 1.0)
+        dated = timed and began_s > DATED_S
+        axis = "time, UTC" if dated else "seconds" if timed else "rows from the last one"
+        shown = len(self._names)
+        series = Series(
+            values=np.stack([row[1] for row in rows]),
+            names=self._names,
+            at=at,
+            dated=dated,
+            axis=axis,
+            horizons=at[-1] + step * np.array(made.horizons, np.float64),
+            expected=(made.point[:, :shown], made.low[:, :shown], made.high[:, :shown]),
+            changes=[(n, change.channels) for n, row in enumerate(rows) for change in row[2]],
         )
-    )
+        path.write_bytes(draw_series(series))

@@ -7,16 +7,14 @@ from typing import Final
 
 from ..core import (
     EdgeError,
-    Event,
     Grown,
     GrowRequest,
     Growth,
     GrowthResult,
-    Message,
     Record,
-    Rejected,
     Rollback,
     Tick,
+    accepted,
 )
 from .home import Home
 
@@ -74,12 +72,15 @@ def grow_domain(home: Home, domain: str, beat: Beat) -> Outcome:
 
     Raises EdgeError where the domain cannot be grown at all.  Cost: up to `growth.seconds_max`.
     """
-    _told(home, GrowRequest(domain))
+    accepted(home.feed(GrowRequest(domain)))
     return _finish(home, beat)
 
 
 def grow_due(home: Home, beat: Beat) -> Iterator[Outcome]:
-    """Grow every domain that has enough new facts, one after the other."""
+    """Grow every domain that has enough new facts, one after the other.  Raises EdgeError where
+    nothing can be grown."""
+    if home.heads_only:
+        raise EdgeError(f"growing: {home.heads_only}", "what was learned is kept")
     while True:
         home.feed(Tick())
         if home.worker.job is None:
@@ -97,7 +98,8 @@ def list_adaptors(home: Home) -> tuple[Shown, ...]:
 def roll_back(home: Home, domain: str) -> Growth:
     """Let the version before serve again, or the head alone.  Raises EdgeError where there is no
     adaptor to take away."""
-    (said,) = (one for one in _told(home, Rollback(domain)) if isinstance(one, Growth))
+    answer = accepted(home.feed(Rollback(domain)))
+    (said,) = (one for one in answer if isinstance(one, Growth))
     return said
 
 
@@ -129,15 +131,6 @@ def _outcome(result: GrowthResult, news: Growth, seconds: float) -> Outcome:
         result.search,
         tuple(tried),
     )
-
-
-def _told(home: Home, event: Event) -> tuple[Message, ...]:
-    """Feed an event; raises EdgeError for a rejection."""
-    said = home.feed(event)
-    for one in said:
-        if isinstance(one, Rejected):
-            raise EdgeError(one.reason, one.hint)
-    return said
 
 
 def _shown(home: Home, domain: str, kept: tuple[Record, ...]) -> Iterator[Shown]:

@@ -23,16 +23,19 @@ from ..core import (
     ForgetRequest,
     Grow,
     Grown,
+    GrowRequest,
     GrowthResult,
     Message,
     Nominate,
     Observation,
     Publish,
+    Rejected,
     Runtime,
     Selector,
     StateCorruptError,
     StateError,
     Survey,
+    Tick,
     Wanted,
 )
 from .bundles.health import Health, Tried
@@ -129,6 +132,12 @@ class Home:
         """
         if self._raws is not None and isinstance(event, Observation):
             self._raws.add(event.key, event.payload)
+        if self.heads_only and isinstance(event, Tick):
+            event = Tick(grows=False)
+        elif self.heads_only and isinstance(event, GrowRequest):
+            hint = "see `auricle doctor`; what was learned is kept"
+            reason = f"growing {event.domain}: {self.heads_only}"
+            return (Rejected(event.request_id, reason, hint),)
         try:
             effects = self.runtime.handle(event)
             if isinstance(event, ForgetRequest):
@@ -171,6 +180,11 @@ class Home:
         told = () if coming is None else self.feed(Grown(coming))
         self._refitter.turn(self.runtime.knowledge)
         return told
+
+    @property
+    def heads_only(self) -> str:
+        """Why no adaptor can be grown here, so that heads alone answer; or nothing."""
+        return self.worker.obstacle
 
     @property
     def growing(self) -> str:

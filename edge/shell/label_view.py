@@ -1,7 +1,6 @@
 """Taking labels in a terminal, one observation after the other."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -13,8 +12,10 @@ from rich.text import Text
 import encoder
 
 from ..core import EdgeError
-from .labelling import Desk, Flagged
-from .views import console, say, show_error
+from .explained_view import moment, show_explained, show_window
+from .labelling import Desk, Explained, Flagged
+from .typos import likely_typo
+from .views import choose_name, console, say, show_error
 
 LABELS_SHOWN: Final = 12
 PICTURE_SIDE: Final = 48
@@ -29,17 +30,19 @@ def take_labels(desk: Desk, domain: str = "") -> None:
         return
     labels, given = list(found.labels), 0
     say(f"{len(found.flagged)} observations wait for a label; {HELP}")
+    settled = _settled(domain, found.names.domains)
+    if settled is None:
+        return
     for number, one in enumerate(found.flagged, 1):
         _show(one, number, len(found.flagged))
-        if console.is_terminal and console.color_system:
-            _draw(desk.raw(one.id))
-        answer = _ask(labels)
+        _show_sample(desk, one.id)
+        answer = _settled(_ask(labels), labels)
         if answer is None:
             break
         if not answer:
             continue
         try:
-            say(f"  {desk.label(one.id, answer, domain)}", style="green")
+            say(f"  {desk.label(one.id, answer, settled)}", style="green")
         except EdgeError as error:
             show_error(error.message, error.hint)
             continue
@@ -54,10 +57,32 @@ def _show(one: Flagged, number: int, total: int) -> None:
     say(f"  stream {one.stream}, seen as {one.domain}, {moment(one.captured_at_ns)}")
 
 
-def _draw(raw: bytes | None) -> None:
-    """Draw an image in a terminal that has colours: two pixels a cell, one above the other."""
+def _show_sample(desk: Desk, observation_id: str) -> None:
+    """Show what helps to label an observation; what cannot be shown does not end labelling."""
+    try:
+        explained = desk.explain(observation_id)
+        if console.is_terminal and explained.kind != "vector":
+            _draw(desk.raw(observation_id), explained)
+    except EdgeError as error:
+        show_error(error.message, error.hint)
+    else:
+        show_explained(explained)
+
+
+def _draw(raw: bytes | None, explained: Explained) -> None:
+    """Draw an image in a terminal that has colours: two pixels a cell, one above the other; and the
+    waveform of a window in any."""
     if raw is None:
+        noun = "image" if explained.kind == "image" else "window"
+        say(f"  (its {noun} is not kept; `raw = true` in [candidates] keeps the next ones)")
         return
+    if explained.kind == "window":
+        show_window(raw, explained.rate_hz)
+    elif console.color_system:
+        _draw_image(raw)
+
+
+def _draw_image(raw: bytes) -> None:
     try:
         pixels = encoder.thumbnail(raw, PICTURE_SIDE)
     except encoder.EncoderError as error:
@@ -102,9 +127,13 @@ def _ask(labels: Sequence[str]) -> str | None:
     return answer
 
 
-def moment(captured_at_ns: int) -> str:
-    """Say when something was captured, in UTC to the second."""
+def _settled(name: str | None, known: Sequence[str]) -> str | None:
+    """Return a name, after a question where it is probably a typo; None without an answer."""
+    near = likely_typo(name or "", known)
+    if not (name and near):
+        return name
     try:
-        return datetime.fromtimestamp(captured_at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"{captured_at_ns} ns"
+        return choose_name(name, near)
+    except (EOFError, KeyboardInterrupt):
+        say("")
+        return None

@@ -9,6 +9,7 @@ reasons.  Keys that sound like secrets are masked all the same.
 
 import json
 import logging
+import math
 import re
 import sys
 from contextlib import suppress
@@ -47,6 +48,29 @@ class Log:
 
 log: Final = Log()
 
+PACE_S: Final = 60.0
+"""Seconds between two lines about the same count: a sender that repeats a mistake for a day then
+causes 1,440 lines at most.  Chosen by hand."""
+
+REASON_CHARS: Final = 300
+"""Longest reason in a line about a count: it may quote what was sent.  Chosen by hand."""
+
+
+class PacedLog:
+    """Logs counts that rise, however fast: for each event a line at once, then one every `PACE_S`
+    with how many came since the line before."""
+
+    def __init__(self) -> None:
+        self._logged: dict[str, tuple[int, float]] = {}
+
+    def warn(self, event: str, total: int, now_s: float, **fields: object) -> None:
+        """Log a warning where `total` has risen and it is time.  Call it each second or so."""
+        before, at_s = self._logged.get(event, (0, -math.inf))
+        if total > before and now_s - at_s >= PACE_S:
+            self._logged[event] = total, now_s
+            said = {key: _cut(one) for key, one in fields.items()}
+            log.warning(event, count=total - before, **said)
+
 
 def set_up_logs(level: str) -> None:
     """Send logs to standard error from a level on (debug, info, warning, error)."""
@@ -64,6 +88,10 @@ def set_up_logs(level: str) -> None:
 def mask(fields: dict[str, Any]) -> dict[str, Any]:
     """Return fields with the values of keys that sound like secrets masked."""
     return {key: MASK if SECRET.search(key.lower()) else one for key, one in fields.items()}
+
+
+def _cut(value: object) -> object:
+    return value[:REASON_CHARS] if isinstance(value, str) else value
 
 
 def _say(

@@ -36,12 +36,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What is expected after row `row` (from 0), and what changed in it."""
+    """What is expected after row `row` (from 0), and what changed in it.  after_s: seconds since
+    the first row."""
 
     row: int
     values: Floats
     forecast: Forecast
     changes: tuple[Change, ...]
+    after_s: float
 
 
 class Record:
@@ -112,9 +114,11 @@ def look_ahead(rows: Iterable[Row], channels: int, choice: Choice) -> Iterator[L
     weights = read_weights(choice.weights) if choice.weights else shipped_weights()
     task = Task(channels, choice.horizons, period=choice.period, weights=weights)
     forecaster, detector = FORECASTERS[choice.kind](task), DETECTORS[watched](channels)
+    after_s = 0.0
     for number, (elapsed_s, values) in enumerate(rows):
+        after_s += elapsed_s if number else 0.0
         forecast = forecaster.step(values, elapsed_s)
-        yield Look(number, values, forecast, detector.step(values))
+        yield Look(number, values, forecast, detector.step(values), after_s)
 
 
 def tell(look: Look, names: tuple[str, ...]) -> dict[str, Any]:

@@ -15,6 +15,9 @@ KIB: Final = 1 << 10
 STREAM_COUNTERS: Final = {
     "received": "Measurements that came.",
     "decided": "Decisions made.",
+    "forecasts": "Forecasts made: samples of a series that were taken.",
+    "changes": "Change points found in a series.",
+    "alarms": "How often the stream has left known ground.",
     "dropped": "Measurements dropped: too many waited, or they came too fast.",
     "rejected": "Measurements that could not be used.",
 }
@@ -52,6 +55,8 @@ class Metrics(Collector):
             now.written_bytes_day,
         )
         yield _gauge("auricle_clock_set", "0 while the wall clock is not set.", now.clock == "set")
+        strays = "Messages at topics that nothing takes."
+        yield CounterMetricFamily("auricle_strays", strays, value=now.strays)
         yield from _streams(now)
         yield from _homes(now)
         yield from _delivery(now)
@@ -66,11 +71,13 @@ def _streams(now: DaemonStatus) -> Iterator[Metric]:
     gauges = {
         "waiting": "Measurements that wait.",
         "alarmed": "1 where the stream has left known ground.",
+        "rejecting": "1 where nothing that comes can be used.",
     }
     for name, told in gauges.items():
         gauge = GaugeMetricFamily(f"auricle_stream_{name}", told, labels=["stream"])
         for stream in now.streams:
-            gauge.add_metric([stream.name], float(getattr(stream, name)))
+            value = getattr(stream, name)
+            gauge.add_metric([stream.name], float(bool(value) if isinstance(value, str) else value))
         yield gauge
 
 

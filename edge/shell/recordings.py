@@ -36,18 +36,20 @@ Row = tuple[float, NDArray[np.float64]]
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """A whole stream.  values: float64 [steps, channels], NaN where missing; elapsed_s: [steps].
-    timed: whether a column said when; left_out: names of columns of words."""
+    timed: whether a column said when; left_out: names of columns of words; began_s: when the first
+    row was, in seconds since 1970, NaN without times."""
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
     elapsed_s: NDArray[np.float64]
     timed: bool = False
     left_out: tuple[str, ...] = ()
+    began_s: float = math.nan
 
 
 class Rows:
     """The rows of a CSV as they come.  names: of the channels; timed: whether a column says when;
-    left_out: names of columns of words.
+    left_out: names of columns of words; began_s: the first time read so far, NaN before it.
 
     lines: text; the separator is a comma, a semicolon or a tab, whichever the first line has most;
     a comma within a number is its decimal point where it is no separator.  A cell that is no
@@ -79,7 +81,7 @@ class Rows:
         if not self.names:
             raise ConfigError(f"reading a stream: found no column of numbers in {row!r:.80}", HINT)
         self._first: list[list[str]] = [row]
-        self._last_s = math.nan
+        self._last_s = self.began_s = math.nan
 
     def __iter__(self) -> Iterator[Row]:
         """Yield each row; raises ConfigError for a line that csv cannot read."""
@@ -104,6 +106,8 @@ class Rows:
             now = read_time(self._when(cells))
             elapsed = now - self._last_s if math.isfinite(now - self._last_s) else 0.0
             self._last_s = now if math.isfinite(now) else self._last_s
+            if math.isnan(self.began_s):
+                self.began_s = now
         return elapsed, np.array(values, np.float64)
 
     def _when(self, cells: list[str]) -> str:
@@ -144,7 +148,8 @@ def read_recording(path: Path) -> Recording:
         )
     elapsed, values = zip(*found, strict=True)
     seconds = np.array(elapsed, np.float64)
-    made = Recording(rows.names, np.stack(values), seconds, rows.timed, rows.left_out)
+    told = rows.timed, rows.left_out, rows.began_s
+    made = Recording(rows.names, np.stack(values), seconds, *told)
     _check(path, made)
     return made
 

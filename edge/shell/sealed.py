@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 
-from ..core import EdgeError
+from ..core import EdgeError, limits
 from .commands.keys import SIGNATURE_BYTES, verifies
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ MANIFEST_BYTES_MAX: Final = 1 << 20
 LENGTH_BYTES: Final = 4
 UNSIGNED: Final = bytes(SIGNATURE_BYTES)
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=limits.COUNT_MAX)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,9 +7,9 @@ import difflib
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
@@ -50,7 +50,7 @@ memory_mib_max = 1024      # private data of the process that searches and train
 seconds_max = 120.0        # from the start of that process to its result
 
 [candidates]
-raw = false                # keep images that are worth a label, to be seen by who labels them
+raw = false                # keep images and windows that are worth a label, to show them to people
 """
 
 WORKER_MEMORY_MIB_MIN: Final = 256
@@ -187,8 +187,10 @@ def parse_settings(text: str, path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"reading {path}: {error}", "correct the TOML") from error
     except msgspec.ValidationError as error:
-        hint = nearest_key(str(error)) if "unknown field" in str(error) else "correct the value"
-        raise ConfigError(f"reading {path}: {_named(str(error), found)}", hint) from error
+        complaint = str(error)
+        known = "unknown field" in complaint
+        hint = nearest_key(complaint) if known else _hint_on_value(complaint, found)
+        raise ConfigError(f"reading {path}: {_named(complaint, found)}", hint) from error
     settings.config()
     return settings
 
@@ -196,22 +198,46 @@ def parse_settings(text: str, path: Path) -> Settings:
 def _named(complaint: str, found: dict[str, Any]) -> str:
     """Name the stream that a complaint is about: msgspec says of tables of names that it is one."""
     if "$.streams[...]" in complaint:
-        for name, one in found["streams"].items():
-            try:
-                msgspec.convert(one, StreamSettings)
-            except msgspec.ValidationError:
-                return complaint.replace("[...]", f".{name}", 1)
+        return complaint.replace("[...]", f".{_bad_stream(found)}", 1)
     return complaint
+
+
+def _bad_stream(found: dict[str, Any]) -> str:
+    """Return the name of the first stream that cannot be read, or nothing."""
+    for name, one in found["streams"].items():
+        try:
+            msgspec.convert(one, StreamSettings)
+        except msgspec.ValidationError:
+            return str(name)
+    return ""
+
+
+def _hint_on_value(complaint: str, found: dict[str, Any]) -> str:
+    """Say what to do about a value that cannot be used, or about a key that is not there: name the
+    known values where they are a list, and the nearest one."""
+    missing = re.search(r"missing required field `([^`]+)`", complaint)
+    place = re.search(r"at `\$\.?([^`]*)`", complaint)
+    steps = re.findall(r"[^.\[\]]+", place.group(1) if place else "")
+    *steps, key = (*steps, missing.group(1)) if missing else steps or [""]
+    table = _table(steps)
+    if "$.streams[...]" in complaint and key != "source":
+        given = found["streams"][_bad_stream(found)]
+        source = given.get("source") if isinstance(given, dict) else None
+        table = tuple(one for one in table if one.__struct_config__.tag == source)
+    known = sorted({value for struct in table for value in _values_of(struct, key)})
+    if missing:
+        return f"add {key}" + (f", one of: {', '.join(known)}" if known else "")
+    wrong = re.search(r"alid (?:enum )?value '([^']*)'", complaint)
+    close = difflib.get_close_matches(wrong.group(1) if wrong else "", known, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    return f"{guess}known values: {', '.join(known)}" if known else "correct the value"
 
 
 def nearest_key(complaint: str) -> str:
     """Say which known key of the same table comes nearest to the unknown one a complaint names."""
     found = re.search(r"unknown field `([^`]+)`(?:.* at `\$\.?([^`]*)`)?", complaint)
     unknown, place = (found.group(1), found.group(2) or "") if found else ("", "")
-    table: tuple[Any, ...] = (Settings,)
-    for step in re.findall(r"[^.\[\]]+", place):
-        inner = (_value_of(kind, step) for kind in table)
-        table = tuple(struct for kind in inner for struct in _structs(kind))
+    table = _table(re.findall(r"[^.\[\]]+", place))
     owners = [struct for struct in table if unknown in _keys(struct)]
     if owners:
         tags = " or ".join(sorted(f'"{one.__struct_config__.tag}"' for one in owners))
@@ -219,6 +245,31 @@ def nearest_key(complaint: str) -> str:
     keys = sorted({key for struct in table for key in _keys(struct)})
     close = difflib.get_close_matches(unknown, keys, n=1)
     return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(keys)}"
+
+
+def _table(steps: Iterable[str]) -> tuple[Any, ...]:
+    """Return the structs that the table at a path of keys may be."""
+    table: tuple[Any, ...] = (Settings,)
+    for step in steps:
+        inner = (_value_of(kind, step) for kind in table)
+        table = tuple(struct for kind in inner for struct in _structs(kind))
+    return table
+
+
+def _values_of(struct: Any, key: str) -> Iterator[str]:
+    """Yield the values that a key of a struct may have, where they are a list."""
+    config = struct.__struct_config__
+    if config.tag_field == key:
+        yield str(config.tag)
+    yield from _literals(_value_of(struct, key))
+
+
+def _literals(kind: Any) -> Iterator[str]:
+    if get_origin(kind) is Literal:
+        yield from map(str, get_args(kind))
+    else:
+        for inner in get_args(kind):
+            yield from _literals(inner)
 
 
 def _keys(struct: Any) -> Iterator[str]:

@@ -12,9 +12,12 @@ ALIVE_S: Final = 30.0
 class StreamStatus(msgspec.Struct, frozen=True):
     """One stream.
 
-    trouble: what keeps its source from measuring.  per_second: decisions, over the last ten
-    seconds.  novel_percent: decisions of the last window that were not known; None before there
-    are any.  alarmed: it has left known ground.  domain, label: of the newest decision.
+    trouble: what keeps its source from measuring.  decided, forecasts: measurements answered, of a
+    stream of samples and of a series.  rejecting: why nothing that comes can be used, where that is
+    so.  changes: change points found in a series.  alarms: how often the stream has left known
+    ground; alarmed: it has now.  per_second: decisions or forecasts, over the last ten seconds.
+    novel_percent: decisions of the last window that were not known; None before there are any.
+    domain, label: of the newest decision.
     """
 
     name: str
@@ -34,6 +37,10 @@ class StreamStatus(msgspec.Struct, frozen=True):
     domain: str = ""
     label: str = ""
     last_at_ns: int = 0
+    forecasts: int = 0
+    changes: int = 0
+    alarms: int = 0
+    rejecting: str = ""
 
 
 class AdaptorStatus(msgspec.Struct, frozen=True):
@@ -46,7 +53,11 @@ class AdaptorStatus(msgspec.Struct, frozen=True):
 
 
 class HomeStatus(msgspec.Struct, frozen=True):
-    """One home.  growing: the domain that a worker is busy with; wanted: candidates for a label."""
+    """One home.
+
+    candidates: observations that wait for a label.  growing: the domain that a worker is busy with;
+    heads_only: why no adaptor can be grown here, or nothing.
+    """
 
     name: str
     encoder: str
@@ -56,6 +67,7 @@ class HomeStatus(msgspec.Struct, frozen=True):
     adaptors: tuple[AdaptorStatus, ...] = ()
     growing: str = ""
     trouble: str = ""
+    heads_only: str = ""
 
 
 class BrokerStatus(msgspec.Struct, frozen=True):
@@ -87,6 +99,7 @@ class DaemonStatus(msgspec.Struct, frozen=True):
 
     state: `degraded` where something is in trouble and the rest serves.  written_bytes_day: what
     this process wrote to disks, for a day at the present rate.  clock: `unset` before 2020.
+    strays: messages at topics that no stream takes and that are no command.
     """
 
     device: str
@@ -104,3 +117,4 @@ class DaemonStatus(msgspec.Struct, frozen=True):
     outbox: OutboxStatus
     broker: BrokerStatus | None = None
     trouble: tuple[str, ...] = ()
+    strays: int = 0

@@ -1,7 +1,7 @@
 """How a running daemon is shown: streams, homes, outbox and broker, once or live."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
@@ -16,15 +16,21 @@ from .views import console, plain, say
 STATE_STYLES: Final = {"serving": "green", "degraded": "yellow", "paused": "cyan"}
 KIB, DAY_S, HOUR_S, MINUTE_S = 1024, 86_400, 3_600, 60
 NUMBERS: Final = frozenset(
-    {"per s", "new", "decided", "dropped", "rejected", "facts", "concepts", "to label", "gaps"}
+    {"per s", "new", "answered", "dropped", "rejected", "facts", "concepts", "to label", "gaps"}
 )
+TABLES_COLUMNS_MIN: Final = 120
+"""Columns that the tables need before names of usual lengths are folded.  Measured with names of 15
+characters."""
+INDENT_COLUMNS: Final = 4
+"""How far the cells of a list are moved in below their heading."""
 NOVEL_PERCENT: Final = 50.0
 """Share of new samples in a window from which it is shown as worrying."""
 
 
 def show_status(status: DaemonStatus) -> None:
-    """Print one snapshot: tables in a terminal, plain lines elsewhere."""
-    console.print(picture(status), soft_wrap=not console.is_terminal)
+    """Print one snapshot: tables in a terminal that is wide enough, lists in a narrow one, plain
+    lines elsewhere."""
+    console.print(picture(status, _width()), soft_wrap=not console.is_terminal)
 
 
 def follow(fetch: Callable[[], DaemonStatus | None], every_s: float) -> None:
@@ -35,10 +41,10 @@ def follow(fetch: Callable[[], DaemonStatus | None], every_s: float) -> None:
     if not console.is_terminal:
         show_status(status)
         return
-    with Live(picture(status), console=console, screen=True, auto_refresh=False) as live:
+    with Live(picture(status, _width()), console=console, screen=True, auto_refresh=False) as live:
         try:
             while status is not None:
-                live.update(picture(status), refresh=True)
+                live.update(picture(status, _width()), refresh=True)
                 time.sleep(every_s)
                 status = fetch()
         except KeyboardInterrupt:
@@ -46,37 +52,85 @@ def follow(fetch: Callable[[], DaemonStatus | None], every_s: float) -> None:
     say("the daemon has stopped")
 
 
-def picture(status: DaemonStatus) -> RenderableType:
-    """Return everything worth seeing of a snapshot."""
-    return Group(*_parts(status))
+def _width() -> int:
+    """Columns of the terminal; outside of one, lines may be as long as they like."""
+    return console.width if console.is_terminal else TABLES_COLUMNS_MIN
 
 
-def _parts(status: DaemonStatus) -> Iterator[RenderableType]:
-    yield _heading(status)
+def picture(status: DaemonStatus, width: int) -> RenderableType:
+    """Return everything worth seeing of a snapshot, for so many columns."""
+    return Group(*_parts(status, width))
+
+
+def _parts(status: DaemonStatus, width: int) -> Iterator[RenderableType]:
+    yield from _heading(status, width)
     for line in status.trouble:
         yield Text(f"! {plain(line)}", style="yellow")
-    yield _streams(status.streams)
-    yield _homes(status.homes)
-    yield _delivery(status.outbox, status.broker)
-
-
-def _heading(status: DaemonStatus) -> Text:
-    said = Text()
-    said.append(plain(status.device), style="bold")
-    said.append("  ")
-    said.append(status.state, style=STATE_STYLES.get(status.state, "red"))
-    said.append(
-        f"  up {duration(status.uptime_s)}  {status.rss_mib:.0f} MiB"
-        f"  {status.cpu_percent:.0f} % CPU  writes {size(status.written_bytes_day)} a day"
-        f"  auricle {plain(status.version)}"
+    if status.strays:
+        yield Text(f"! {status.strays} messages came at topics that nothing takes", style="yellow")
+    for why in dict.fromkeys(one.heads_only for one in status.homes if one.heads_only):
+        yield Text(f"! no adaptors are grown: {plain(why)}", style="yellow")
+    tables = (
+        _streams(status.streams),
+        _homes(status.homes),
+        _delivery(status.outbox, status.broker),
     )
+    for table in tables:
+        if width >= TABLES_COLUMNS_MIN:
+            yield table
+        else:
+            yield from _listed(table, width)
+
+
+def _heading(status: DaemonStatus, width: int) -> Iterator[Text]:
+    yield Text.assemble(
+        (plain(status.device), "bold"),
+        "  ",
+        (status.state, STATE_STYLES.get(status.state, "red")),
+    )
+    items = (
+        f"up {duration(status.uptime_s)}",
+        f"{status.rss_mib:.0f} MiB",
+        f"{status.cpu_percent:.0f} % CPU",
+        f"writes {size(status.written_bytes_day)} a day",
+        f"auricle {plain(status.version)}",
+    )
+    yield from _pack([Text(item) for item in items], width, 0)
     if status.clock == "unset":
-        said.append("  clock not set", style="yellow")
-    return said
+        yield Text("clock not set", style="yellow")
+
+
+def _listed(table: Table, width: int) -> Iterator[Text]:
+    """Give a table as lines: the first cell of a row as its heading, the others with their names
+    below it, wrapped between cells only where one fits a line."""
+    names = [str(column.header) for column in table.columns]
+    columns = [[_as_text(cell) for cell in column.cells] for column in table.columns]
+    for first, *rest in zip(*columns, strict=True):
+        yield Text("")
+        yield Text.assemble((f"{names[0]} ", "dim"), first)
+        named = zip(names[1:], rest, strict=True)
+        items = [Text.assemble((f"{name} ", "dim"), cell) for name, cell in named]
+        yield from _pack(items, width, INDENT_COLUMNS)
+
+
+def _as_text(cell: RenderableType) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))
+
+
+def _pack(items: Sequence[Text], width: int, indent: int) -> Iterator[Text]:
+    """Put as many items on a line as fit, two columns apart; a longer one gets a line of its own,
+    which the terminal wraps."""
+    line = Text(" " * indent)
+    for item in items:
+        if line.cell_len > indent and line.cell_len + item.cell_len + 2 > width:
+            yield line
+            line = Text(" " * indent)
+        line = line + (Text("  ") if line.cell_len > indent else Text("")) + item
+    yield line
 
 
 def _streams(streams: tuple[StreamStatus, ...]) -> Table:
-    table = _table("stream", "source", "per s", "new", "domain", "label", "decided", "dropped",
+    table = _table("stream", "source", "per s", "new", "domain", "label", "answered", "dropped",
                    "rejected", "state")  # fmt: skip
     for one in streams:
         novel = "-" if one.novel_percent is None else f"{one.novel_percent:.0f} %"
@@ -88,9 +142,9 @@ def _streams(streams: tuple[StreamStatus, ...]) -> Table:
             Text(novel, style="yellow" if worrying else ""),
             _cell(one.domain or "-"),
             _cell(one.label or "-"),
-            str(one.decided),
+            str(one.decided + one.forecasts),
             Text(str(one.dropped), style="yellow" if one.dropped else ""),
-            str(one.rejected),
+            Text(str(one.rejected), style="yellow" if one.rejected else ""),
             _condition(one),
         )
     return table
@@ -99,6 +153,8 @@ def _streams(streams: tuple[StreamStatus, ...]) -> Table:
 def _condition(stream: StreamStatus) -> Text:
     if stream.trouble:
         return _cell(stream.trouble, "red")
+    if stream.rejecting:
+        return _cell(stream.rejecting, "red")
     if stream.alarmed:
         return Text("off known ground", style="yellow")
     return Text("degraded", style="yellow") if stream.degraded else Text("fine", style="green")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 import encoder
 
-from ..core import Ack, EdgeError, Enrol, Fact, StateError
-from .actions import after, told
+from ..core import EdgeError, Enrol, Fact, StateError
+from .actions import acknowledged, after
 from .durable import discard, place, sync_folder
 from .files import WriterLock, copy_updated, guarded
 from .home import Home, open_encoder
@@ -82,7 +82,7 @@ def merge_store(home: Home, other: Store) -> Merged:
         )
     forgotten = home.bury_from(other)
     facts = tuple(fact for page in other.pages() for fact in page)
-    ack: Ack = told(home.feed(Enrol(facts)))
+    ack = acknowledged(home.feed(Enrol(facts)))
     digest = after(f"{ack.count} facts were taken in and kept", home.settle)
     return Merged(ack.count, ack.detail, forgotten, digest)
 

@@ -53,6 +53,28 @@ def show_error(message: str, hint: str) -> None:
             errors.print(plain(text), markup=False, soft_wrap=True)
 
 
+def show_warning(message: str) -> None:
+    """Print a warning, to standard error."""
+    errors.print("warning: ", end="", style="bold yellow")
+    errors.print(plain(message), markup=False, soft_wrap=True)
+
+
+def choose_name(name: str, near: str) -> str:
+    """Ask a person whether a new name is meant, or the known one near to it; returns the choice.
+
+    Enter chooses the known one.  Raises EOFError or KeyboardInterrupt where there is no answer.
+    """
+    say(f"  {name!r} is new. Did you mean {near!r}?")
+    while True:
+        question = plain(f"  [Y]es, use {near} / [n]o, create {name}: ")
+        answer = console.input(question, markup=False, emoji=False)
+        match answer.strip().lower():
+            case "" | "y" | "yes":
+                return near
+            case "n" | "no":
+                return name
+
+
 @contextmanager
 def counting(what: str) -> Iterator[Tick]:
     """Show progress in a terminal; nothing where standard error is not one."""

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, Final, Generic, TypeVar
 
@@ -60,6 +61,15 @@ class Worker:
         self._command = command
         self._task: Task[GrowthJob] | None = None
         self._stillborn: GrowthResult | None = None
+        self._obstacle: str | None = None
+
+    @property
+    def obstacle(self) -> str:
+        """Why no job can be done here, or nothing.  Cost: a search for torch, once."""
+        if self._obstacle is None:
+            missing = self._command == COMMAND and find_spec("torch") is None
+            self._obstacle = NO_TORCH if missing else ""
+        return self._obstacle
 
     @property
     def job(self) -> GrowthJob | None:

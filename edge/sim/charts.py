@@ -27,7 +27,7 @@ def draw_stream(recording: Recording, name: str) -> str:
         name_domains(top, marks, len(steps))
         draw_marks(top, marks)
         draw_scores(middle, steps)
-        draw_window(bottom, steps, recording.rate)
+        draw_window(bottom, steps, recording.rate, recording.window)
         for axes in (top, middle):
             axes.tick_params(labelbottom=False)
         for axes in (top, middle, bottom):
@@ -72,7 +72,7 @@ def draw_matrix(recording: Recording, name: str) -> str:
                 cell = (column - 0.48, row - 0.46)
                 shade = 0.08 + 0.72 * (value or 0) ** 2
                 axes.add_patch(round_cell(cell, (0.96, 0.92), shade))
-                text = "forgotten" if value is None else f"{value:.3f}"
+                text = "forgotten" if value is None else f"{100 * value:.1f} %"
                 axes.text(column, row, text, ha="center", va="center", fontsize=9.5)
         axes.set(
             xlim=(-0.5, max(columns, 1) - 0.5),

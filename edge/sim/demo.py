@@ -28,7 +28,7 @@ from .demo_desk import Desk, Sheet, TimedModel
 from .demo_growth import TEXT, adapted, grow, route
 from .demo_pixels import tell_pixels
 from .demo_proof import Proof, count_traces, prove
-from .demo_story import Plan, Story, encode, watch
+from .demo_story import Plan, Story, encode, pick_thumbnails, watch
 from .digits import DIGITS, Deck, load_mnist, load_optdigits
 from .faults import Chaos, never
 from .metrics import measure_growth, measure_matrix, measure_steps
@@ -188,7 +188,7 @@ def _forget(story: Story) -> Generator[Beat, None, tuple[Receipt, Proof]]:
     if grown and not adapted(story, NEW):
         yield Line("the adaptor had learned from them: it ended with them, and is grown again")
         yield from grow(story, NEW)
-    story.examine(f"after forgetting its {digit}s")
+    story.examine(f"after forgetting its {digit}s", forgotten=True)
     yield from _show_proof(story, proof)
     return receipt, proof
 
@@ -226,8 +226,6 @@ def _choose(story: Story) -> list[tuple[str, str]]:
 def _recording(story: Story, receipt: Receipt) -> Recording:
     desk = story.desk
     matrix = [[exam.known, exam.new] for exam in story.exams]
-    # What was forgotten on request is not asked for afterwards, as in every other report.
-    matrix[-1][1] = story.exams[-1].others
     figures = measure_steps(story.steps, story.marks, desk.config.window)
     figures |= measure_matrix(np.array(matrix), story.taught_at, 1 / len(DIGITS))
     routing = route(story, (KNOWN, NEW))
@@ -247,4 +245,7 @@ def _recording(story: Story, receipt: Receipt) -> Recording:
         digest=desk.runtime.digest(),
         episodes=tuple(desk.workshop.episodes),
         routing=routing,
+        window=desk.config.window,
+        left_out=f"{NEW}/{story.plan.digit}, from its forget request on",
+        thumbnails=pick_thumbnails(story),
     )

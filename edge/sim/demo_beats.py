@@ -76,7 +76,8 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class Exam:
     """Shares of held-out images read right: of the known source, of the new one; and of the new
-    one's images of the digit that is to be forgotten, and of the others.  when: in few words."""
+    one's images of the digit that is to be forgotten, and of the others.  when: in few words.
+    Once the digit has been forgotten on request, `new` leaves it out."""
 
     when: str
     known: float

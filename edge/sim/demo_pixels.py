@@ -19,7 +19,7 @@ from ..shell.store import Store
 from .demo_beats import Beat, Chapter, Line, Pixels
 from .demo_desk import Desk, Sheet, TimedModel
 from .demo_growth import grow, route
-from .demo_story import Plan, Story, watch
+from .demo_story import Plan, Story, pick_thumbnails, watch
 from .digits import DIGITS, Deck, Digits, load_mnist, load_optdigits
 from .faults import Chaos, never
 from .metrics import measure_growth, measure_matrix, measure_steps
@@ -134,4 +134,6 @@ def _recording(story: Story) -> Recording:
         digest=desk.runtime.digest(),
         episodes=tuple(desk.workshop.episodes),
         routing=routing,
+        window=desk.config.window,
+        thumbnails=pick_thumbnails(story),
     )

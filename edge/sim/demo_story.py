@@ -12,17 +12,16 @@ import encoder
 from ..core import (
     Decision,
     DriftAlarm,
-    EdgeError,
     Event,
     Message,
     Observation,
-    Rejected,
     Wanted,
+    accepted,
 )
 from .demo_beats import Beat, Exam, Glimpse, Line, Tally
 from .demo_desk import Desk, Sheet
 from .digits import Deck, Digits
-from .recording import Mark, MarkKind, Step, step_of
+from .recording import Mark, MarkKind, Step, Thumbnail, step_of
 
 STREAM: Final = "reader"
 IMAGE_INTERVAL_NS: Final = 100_000_000
@@ -78,17 +77,15 @@ class Story:
 
     def tell(self, event: Event) -> tuple[Message, ...]:
         """Feed an event that must not be refused; raises EdgeError where it is."""
-        answers = self.desk.feed(event)
-        for answer in answers:
-            if isinstance(answer, Rejected):
-                raise EdgeError(f"running the demonstration: {answer.reason}", answer.hint)
-        return answers
+        return accepted(self.desk.feed(event), "running the demonstration")
 
-    def examine(self, when: str) -> Exam:
-        """Examine the reader on the held-out images, and keep the marks.  when: in few words."""
+    def examine(self, when: str, *, forgotten: bool = False) -> Exam:
+        """Examine the reader on the held-out images, and keep the marks.  when: in few words.
+        forgotten: whether the digit has been forgotten on request, and so is not asked for."""
         known, new = (self.desk.examine(sheet) for sheet in self.sheets)
         of_digit = np.array(self.sheets[1].labels) == self.plan.digit
-        parts = (known, new, new[of_digit], new[~of_digit])
+        others = new[~of_digit]
+        parts = (known, others if forgotten else new, new[of_digit], others)
         exam = Exam(when, *(float(part.mean()) for part in parts))
         self.exams.append(exam)
         return exam
@@ -133,6 +130,20 @@ def watch(story: Story, digits: Digits, *, learned: bool) -> Generator[Beat, Non
                 tally = _alarmed(tally, message, number + 1)
                 yield _report(story, message, number + 1)
     return tally
+
+
+def pick_thumbnails(story: Story) -> tuple[Thumbnail, ...]:
+    """The first image of each digit from each source, while it was new and once it was known; by
+    group, in the order of the stream."""
+    found: dict[tuple[str, str], Thumbnail] = {}
+    for step, (truth, image) in zip(story.steps, story.seen.values(), strict=True):
+        group = f"{step.truth_domain}, {'new' if step.novel else 'known'}"
+        mark = "✓" if step.guess == truth else "✗"
+        side = round(image.size**0.5)
+        answer = "new" if step.known is False else f"{step.guess} {mark}"
+        found.setdefault((group, truth), Thumbnail(group, answer, side, image.tobytes()))
+    places = {group: place for place, group in enumerate(dict.fromkeys(g for g, _ in found))}
+    return tuple(found[key] for key in sorted(found, key=lambda key: (places[key[0]], key[1])))
 
 
 def _report(story: Story, alarm: DriftAlarm, images: int) -> Line:

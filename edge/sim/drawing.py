@@ -1,10 +1,16 @@
 """Figures in the page's style, as SVG that takes its colours and type from the page around it."""
 
+import base64
 import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+
+import numpy as np
+
+ALARM_MARK, CLEARED_MARK = "^", "o"
+"""The signs of a raised and of an ended alarm, in every picture as in the terminal (▲)."""
 
 # Matplotlib draws in these colours, and each becomes a CSS variable of the page.
 INK, FAINT, GRID, KNOWN, NEW, ALARM, GOOD, BAND, HEAT = (
@@ -142,6 +148,18 @@ def _paint(artist: Any, part: str) -> None:
     if any(to_hex(row) in PRINTED for row in rows):
         painted = [to_rgba(PRINTED.get(to_hex(row), row), row[3]) for row in rows]
         getattr(artist, f"set_{part}")(painted if len(painted) > 1 else painted[0])
+
+
+def embed_image(width: int, pixels: bytes) -> str:
+    """Give grey pixels, a byte each, as a data URI of a PNG, ink dark on white."""
+    from matplotlib.image import imsave
+
+    target = io.BytesIO()
+    rows = 255 - np.frombuffer(pixels, np.uint8).reshape(-1, width)
+    # matplotlib leaves a key out where it is None, which its types do not know.
+    unsigned: Any = {"Software": None}
+    imsave(target, rows, cmap="gray", vmin=0, vmax=255, metadata=unsigned)
+    return f"data:image/png;base64,{base64.b64encode(target.getvalue()).decode()}"
 
 
 def shorten(text: str) -> str:

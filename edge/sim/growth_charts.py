@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from .drawing import (
     ALARM,
+    ALARM_MARK,
     FAINT,
     GOOD,
     INK,
@@ -48,7 +49,7 @@ def draw_growth(recording: Recording, name: str) -> str:
 
 
 def _draw_causes(axes: Any, recording: Recording) -> None:
-    for kind, symbol, colour, size in (("labels", "|", GOOD, 9), ("alarm", "v", ALARM, 6)):
+    for kind, symbol, colour, size in (("labels", "|", GOOD, 9), ("alarm", ALARM_MARK, ALARM, 6)):
         places = [mark.index for mark in recording.marks if mark.kind == kind]
         axes.plot(places, [0.0] * len(places), symbol, color=colour, markersize=size, clip_on=False)
 
@@ -65,7 +66,7 @@ def _draw_row(axes: Any, row: int, episodes: Sequence[Episode], length: int) -> 
             served = length - 1 if one.until is None else one.until
             axes.plot([work[1], served], [row, row], color=GOOD, linewidth=4)
         if one.ended_at is not None:
-            symbol, colour = ("^", GOOD) if one.state == "serving" else ("x", ALARM)
+            symbol, colour = ("*", GOOD) if one.state == "serving" else ("x", ALARM)
             axes.plot([work[1]], [row], symbol, color=colour, markersize=7, markeredgewidth=1.6)
         serves = one.state == "serving"
         if one.asked_at >= free[serves]:

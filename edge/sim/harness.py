@@ -54,6 +54,9 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 MIB: Final = 1024 * 1024
+CLASSES_NAMED_MAX: Final = 6
+"""Forgotten classes that a report names; the rest are counted.  Chosen by hand; effect not
+measured."""
 
 
 def run_scenario(
@@ -309,6 +312,12 @@ class _Run:
             self._learned_at = (version, facts)
         return self._learned_at[1]
 
+    def _left_out(self) -> str:
+        gone = sorted("/".join(truth) for truth in self._forgotten())
+        more = f" and {len(gone) - CLASSES_NAMED_MAX} more" if len(gone) > CLASSES_NAMED_MAX else ""
+        named = ", ".join(gone[:CLASSES_NAMED_MAX]) + more
+        return f"{named}, from the forget request on" if gone else ""
+
     def _forgotten(self) -> set[Truth]:
         journal = self.device.journal
         erased = {self._truths[fact_id] for fact_id, features in journal.erased.items() if features}
@@ -360,6 +369,8 @@ class _Run:
             digest=device.runtime.digest(),
             episodes=tuple(self._shop.episodes),
             routing=routing,
+            window=self._config.window,
+            left_out=self._left_out(),
         )
 
     def _heads_accuracy(self) -> float | None:

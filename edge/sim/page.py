@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Final, Protocol
 
 from . import charts, growth_charts
+from .drawing import embed_image
 from .recording import Episode, Mark, Recording
 
 RUNS_DRAWN_MAX: Final = 6
@@ -85,12 +86,52 @@ KINDS: Final = {
 }
 
 
+# One sentence for each picture, for readers without statistics.
+THUMBNAILS: Final = (
+    "Below each image stands the answer that it got: the name it was given, right (✓) or wrong (✗),"
+    ' or "new" where it looked like nothing learned so far.'
+)
+STREAM: Final = (
+    "From left to right in time: how many of the last answers were right, how unusual each"
+    " observation looked, and how well the latest ones fit what is known; an alarm (shaded) needs a"
+    " curve that stays under the dashed line, so a short dip raises none."
+)
+HISTOGRAM: Final = (
+    "The further right a bar lies, the more unusual the observations in it looked: the less blue"
+    " and orange overlap, the more surely new things are recognised."
+)
+MATRIX: Final = "Of images or samples that it never learned from, how many were answered right."
+GROWTH: Final = (
+    "When an adaptor was searched for and which one answers since; the numbers say how many"
+    " examples held back were answered right before it and with it."
+)
+SEARCH: Final = (
+    "Each dot is a candidate: the higher it lies, the more examples it answered right once trained;"
+    " the further right, the better it was judged before that."
+)
+ROUTING_ALONE: Final = (
+    "Of each source (row), how many samples reached which part of the knowledge (column), looking"
+    " at one sample alone: the bold cell is the right one."
+)
+ROUTING_STREAM: Final = (
+    "The same where the samples came one after the other from one source, as in a stream."
+)
+LATENCY: Final = (
+    "How long one step takes: half of them are faster than the dot, and one in a hundred is slower"
+    " than the end of the bar."
+)
+
+
 class Range(Protocol):
-    """A metric over runs, as `report.Spread`."""
+    """A metric over the seeds of a variant, as `report.Spread`."""
 
     @property
     def mean(self) -> float:
         """Mean over the runs."""
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation over the runs, None for one."""
 
     @property
     def minimum(self) -> float:
@@ -100,14 +141,24 @@ class Range(Protocol):
     def maximum(self) -> float:
         """Greatest of the runs."""
 
+    @property
+    def runs(self) -> int:
+        """Runs in which it is defined."""
 
-def render_page(recordings: Sequence[Recording], title: str, summary: Mapping[str, Range]) -> str:
+
+Variants = Mapping[str, Mapping[str, Range]]
+"""For each variant, by its title, each metric over its seeds."""
+
+
+def render_page(recordings: Sequence[Recording], title: str, summary: Variants) -> str:
     """The whole page.  All text of scenarios and devices is escaped."""
     style = files(__package__).joinpath("data", "report.css").read_text("utf-8")
     drawn = recordings[:RUNS_DRAWN_MAX]
-    parts = [_header(recordings, title), _tiles(summary, len(recordings))]
+    parts = [_header(recordings, title)]
+    if len(summary) == 1:
+        parts += [_tiles(next(iter(summary.values())))]
     if len(recordings) > 1:
-        parts.append(_comparison(recordings, title, summary))
+        parts.append(_comparison(title, summary))
     parts += [
         _run(recording, f"r{at}", alone=len(recordings) == 1, opened=at == 0)
         for at, recording in enumerate(drawn)
@@ -139,13 +190,12 @@ def _header(recordings: Sequence[Recording], title: str) -> str:
     )
 
 
-def _tiles(summary: Mapping[str, Range], runs: int) -> str:
+def _tiles(figures: Mapping[str, Range]) -> str:
     tiles = []
     for name in TILES:
-        if name in summary and (name in SHARES or summary[name].maximum):
-            spread = summary[name]
-            ends = (format_figure(name, end) for end in (spread.minimum, spread.maximum))
-            under = "" if runs == 1 else " to ".join(ends)
+        if name in figures and (name in SHARES or figures[name].maximum):
+            spread = figures[name]
+            under = "" if spread.sd is None else f"± {format_figure(name, spread.sd)} over seeds"
             tiles.append(
                 f"<div class=tile><span class=name>{_label(name)}</span><span class=value>"
                 f"{format_figure(name, spread.mean)}</span><span class=under>{under}</span></div>"
@@ -153,45 +203,45 @@ def _tiles(summary: Mapping[str, Range], runs: int) -> str:
     return f"<section class=tiles>{''.join(tiles)}</section>"
 
 
-def _comparison(recordings: Sequence[Recording], title: str, summary: Mapping[str, Range]) -> str:
-    """Metrics by rows, variants by columns: the mean over seeds and its range."""
-    groups: dict[str, list[Recording]] = {}
-    for one in recordings:
-        groups.setdefault(one.title.removeprefix(f"{title}: "), []).append(one)
+def _comparison(title: str, summary: Variants) -> str:
+    """Metrics by rows, variants by columns: mean, standard deviation and range over seeds."""
     head = "".join(
-        f"<th class=number>{escape(name)}<br>{_counted(len(runs), 'run')}</th>"
-        for name, runs in groups.items()
+        f"<th class=number>{escape(name.removeprefix(f'{title}: '))}<br>"
+        f"{_counted(max((one.runs for one in figures.values()), default=0), 'run')}</th>"
+        for name, figures in summary.items()
     )
+    found = tuple(summary.values())
     rows = [
         f"<tr><th scope=row>{_label(name)}</th>"
-        + "".join(f"<td class=number>{_mean_of(name, runs)}</td>" for runs in groups.values())
+        + "".join(f"<td class=number>{_spread(name, each.get(name))}</td>" for each in found)
         + "</tr>"
         for name in (*SHARES, *NUMBERS)
-        if name in summary and (name in SHARES or summary[name].maximum)
+        if any(name in each and (name in SHARES or each[name].maximum) for each in found)
     ]
     return (
         "<section><h2>All runs</h2><div class=scroll><table class=figures><thead><tr>"
-        f"<th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
+        f"<th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        "<p class=note>Means ± standard deviations, and ranges, over seeds.</p></section>"
     )
 
 
-def _mean_of(name: str, runs: Sequence[Recording]) -> str:
-    values = [value for one in runs if (value := _figure(one, name)) is not None]
-    if not values:
+def _spread(name: str, spread: Range | None) -> str:
+    if spread is None:
         return format_figure(name, None)
-    mean = format_figure(name, sum(values) / len(values))
-    if min(values) == max(values):
+    mean = format_figure(name, spread.mean)
+    if spread.sd is None or spread.minimum == spread.maximum:
         return mean
-    ends = " to ".join(format_figure(name, end) for end in (min(values), max(values)))
-    return f"{mean}<br><span class=note>{ends}</span>"
+    ends = " to ".join(format_figure(name, end) for end in (spread.minimum, spread.maximum))
+    return f"{mean} ± {format_figure(name, spread.sd)}<br><span class=note>{ends}</span>"
 
 
 def _run(recording: Recording, name: str, *, alone: bool, opened: bool) -> str:
     body = (
-        f"<figure class=wide>{charts.draw_stream(recording, name + 's')}<figcaption>Shaded: in"
-        " alarm. Ticks on the floor: labels taken. Dashed uprights: the world changes.</figcaption>"
-        "</figure><div class=pair>"
-        f"<figure>{charts.draw_histogram(recording, name + 'h')}</figure>{_matrix(recording, name)}"
+        f"{_thumbnails(recording)}"
+        f"{_figure_of(charts.draw_stream(recording, name + 's'), STREAM, wide=True)}"
+        "<div class=pair>"
+        f"{_figure_of(charts.draw_histogram(recording, name + 'h'), HISTOGRAM)}"
+        f"{_matrix(recording, name)}"
         f"</div>{_growth(recording, name)}<div class=pair>{_figures(recording)}<div>"
         f"{_latency(recording, name)}{_receipts(recording)}</div></div>{_events(recording.marks)}"
     )
@@ -200,6 +250,27 @@ def _run(recording: Recording, name: str, *, alone: bool, opened: bool) -> str:
     state = " open" if opened else ""
     name_and_seed = f"{escape(recording.title)}, seed {recording.seed}"
     return f"<details{state}><summary>{name_and_seed}</summary><section>{body}</section></details>"
+
+
+def _figure_of(drawn: str, sentence: str, *, wide: bool = False) -> str:
+    """A picture with the sentence that explains it."""
+    style = " class=wide" if wide else ""
+    return f"<figure{style}>{drawn}<figcaption>{escape(sentence)}</figcaption></figure>"
+
+
+def _thumbnails(recording: Recording) -> str:
+    """Images of the stream with the answers that they got, a row for each group."""
+    if not recording.thumbnails:
+        return ""
+    rows = []
+    for group, images in groupby(recording.thumbnails, key=lambda one: one.group):
+        cells = "".join(
+            f"<span class=thumb><img src='{embed_image(one.width, one.pixels)}' alt=''>"
+            f"{escape(one.answer)}</span>"
+            for one in images
+        )
+        rows.append(f"<div class=thumbs><b>{escape(group)}</b>{cells}</div>")
+    return _figure_of("".join(rows), THUMBNAILS, wide=True)
 
 
 def _growth(recording: Recording, name: str) -> str:
@@ -212,10 +283,8 @@ def _growth(recording: Recording, name: str) -> str:
         drawn = growth_charts.draw_search(latest, name + "p") if latest else ""
         course = growth_charts.draw_growth(recording, name + "g")
         parts.append(
-            f"<h2>Adaptors</h2><figure class=wide>{course}"
-            "<figcaption>Numbers: accuracy on held-out facts of what served before, and of the best"
-            " that was found.</figcaption></figure><div class=pair>"
-            + (f"<figure>{drawn}</figure>" if drawn else "")
+            f"<h2>Adaptors</h2>{_figure_of(course, GROWTH, wide=True)}<div class=pair>"
+            + (_figure_of(drawn, SEARCH) if drawn else "")
             + f"{_episodes(recording.episodes)}</div>"
         )
     if len(routing.columns) > 1:
@@ -223,7 +292,10 @@ def _growth(recording: Recording, name: str) -> str:
             growth_charts.draw_routing(routing, f"{name}{'w' if windows else 'o'}", windows=windows)
             for windows in (False, True)
         )
-        figures = "".join(f"<figure>{one}</figure>" for one in shown)
+        figures = "".join(
+            _figure_of(one, sentence)
+            for one, sentence in zip(shown, (ROUTING_ALONE, ROUTING_STREAM), strict=True)
+        )
         parts.append(f"<div class=pair>{figures}</div>")
     return "".join(parts)
 
@@ -248,13 +320,14 @@ def _outcome(episode: Episode) -> str:
 def _matrix(recording: Recording, name: str) -> str:
     if not recording.accuracy_matrix:
         return ""
-    return f"<figure>{charts.draw_matrix(recording, name + 'm')}</figure>"
+    left_out = f" Not asked for: {recording.left_out}." if recording.left_out else ""
+    return _figure_of(charts.draw_matrix(recording, name + "m"), MATRIX + left_out)
 
 
 def _latency(recording: Recording, name: str) -> str:
     if not any(timing.count for timing in recording.timings):
         return ""
-    return f"<figure>{charts.draw_latency(recording, name + 'l')}</figure>"
+    return _figure_of(charts.draw_latency(recording, name + "l"), LATENCY)
 
 
 def _figures(recording: Recording) -> str:

@@ -151,6 +151,17 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """An observed image.  group: where it came from, and whether it was known; answer: the answer
+    that it got; width: pixels a row; pixels: grey, a byte each, ink is bright, row by row."""
+
+    group: str
+    answer: str
+    width: int
+    pixels: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One run of one scenario with one seed.
 
@@ -159,7 +170,9 @@ class Recording:
     metrics: fractions of 1 and counts of observations, None where undefined; the same for the same
     scenario and seed on every machine that gives the same features.  costs: what depends on the
     machine (`peak_memory_mib`, `bytes_written`, `wall_s`).  rate: the false-alarm rate ordered.
-    episodes: every growth, in order.
+    episodes: every growth, in order.  window: observations that an alarm judges together, 0 where
+    unknown.  left_out: the classes that the last rows of the matrix leave out, in words.
+    thumbnails: some images of the stream, by group.
     """
 
     title: str
@@ -177,3 +190,6 @@ class Recording:
     digest: str = ""
     episodes: tuple[Episode, ...] = ()
     routing: Routing = Routing()
+    window: int = 0
+    left_out: str = ""
+    thumbnails: tuple[Thumbnail, ...] = ()

@@ -1,7 +1,7 @@
 """The report of one or many runs: report.json for programs, report.html for people."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,20 @@ from .recording import Recording, Step
 from .scenarios import Scenario, load_scenario
 from .sweep import Backend, sweep_scenario, write_file
 
-REPORT_FORMAT: Final = 1
+REPORT_FORMAT: Final = 2
 """Version of report.json; docs/howto/simulate.md describes it."""
+
+
+Summary = Mapping[str, Mapping[str, "Spread"]]
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A metric over runs: those where it is defined."""
+    """A metric over the seeds of one variant, those where it is defined.  sd: the standard
+    deviation with n - 1, None for one run."""
 
     mean: float
+    sd: float | None
     minimum: float
     maximum: float
     runs: int
@@ -35,11 +40,11 @@ class Spread:
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a simulation gave.  `page`: the HTML file, None where no folder was asked for.
-    `summary`: each metric over all recordings, titles and seeds alike."""
+    `summary`: for each variant, by its title, each metric over its seeds."""
 
     title: str
     recordings: tuple[Recording | LinkTrial, ...] = field(repr=False)
-    summary: Mapping[str, Spread]
+    summary: Summary
     page: Path | None = None
 
 
@@ -98,7 +103,7 @@ def write_link_report(
     trials: Sequence[LinkTrial], folder: str | os.PathLike[str], title: str
 ) -> Path:
     """Write report.json and report.html of trials on link loads, as `write_report` does."""
-    spreads = _spread([trial.figures for trial in trials])
+    spreads = _summarise_links(trials)
     runs = [tell_trial(trial) for trial in trials]
     content = {"format": REPORT_FORMAT, "title": title, "summary": spreads, "runs": runs}
     return _write(Path(folder), content, render_links(trials, title))
@@ -120,9 +125,22 @@ def _write(folder: Path, content: Mapping[str, Any], text: str) -> Path:
     return page
 
 
-def summarise(recordings: Sequence[Recording]) -> dict[str, Spread]:
-    """Mean and range of each metric and cost over recordings."""
-    return _spread([{**one.metrics, **one.costs} for one in recordings])
+def summarise(recordings: Sequence[Recording]) -> dict[str, dict[str, Spread]]:
+    """Mean, standard deviation and range over seeds of each metric and cost, by variant."""
+    return _by_title((one.title, {**one.metrics, **one.costs}) for one in recordings)
+
+
+def _summarise_links(trials: Sequence[LinkTrial]) -> dict[str, dict[str, Spread]]:
+    return _by_title((trial.title, trial.figures) for trial in trials)
+
+
+def _by_title(
+    runs: Iterable[tuple[str, Mapping[str, float | None]]],
+) -> dict[str, dict[str, Spread]]:
+    groups: dict[str, list[Mapping[str, float | None]]] = {}
+    for title, figures in runs:
+        groups.setdefault(title, []).append(figures)
+    return {title: _spread(figures) for title, figures in groups.items()}
 
 
 def _spread(figures: Sequence[Mapping[str, float | None]]) -> dict[str, Spread]:
@@ -132,7 +150,13 @@ def _spread(figures: Sequence[Mapping[str, float | None]]) -> dict[str, Spread]:
             if value is not None:
                 found.setdefault(name, []).append(value)
     return {
-        name: Spread(float(np.mean(values)), min(values), max(values), len(values))
+        name: Spread(
+            float(np.mean(values)),
+            float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            min(values),
+            max(values),
+            len(values),
+        )
         for name, values in found.items()
     }
 
@@ -147,8 +171,7 @@ def _simulate_links(
         tell = None if progress is None else partial(progress, what)
         trials.append(try_links(scenario, seed, tell))
     page = None if folder is None else write_link_report(trials, folder, scenario.title)
-    summary = _spread([trial.figures for trial in trials])
-    return Report(scenario.title, tuple(trials), summary, page)
+    return Report(scenario.title, tuple(trials), _summarise_links(trials), page)
 
 
 def _plain(recording: Recording) -> dict[str, Any]:

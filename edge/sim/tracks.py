@@ -6,7 +6,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from .drawing import ALARM, FAINT, GOOD, INK, KNOWN, NEW, shorten
+from .drawing import (
+    ALARM,
+    ALARM_MARK,
+    CLEARED_MARK,
+    FAINT,
+    GOOD,
+    INK,
+    KNOWN,
+    NEW,
+    shorten,
+)
 from .recording import Mark, Step
 
 WINDOW: Final = 32
@@ -66,15 +76,16 @@ def draw_scores(axes: Any, steps: Sequence[Step]) -> None:
         )
 
 
-def draw_window(axes: Any, steps: Sequence[Step], rate: float) -> None:
-    """The window's p-value, with the ordered rate as the line below which it alarms."""
+def draw_window(axes: Any, steps: Sequence[Step], rate: float, window: int) -> None:
+    """The window's p-value, with the ordered rate as the line that it has to stay below for an
+    alarm: for more than `window` observations in a row (0: not known how many)."""
     values = np.maximum([step.window_p for step in steps], 1e-6)
     axes.plot(range(len(values)), values, color=INK, linewidth=1.1)
     axes.axhline(rate, color=ALARM, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"alarm below {rate:g}",
+        f"an alarm needs more than {window} in a row below {rate:g}" if window else f"{rate:g}",
         (1, rate),
-        (-4, 4),
+        (-4, -12),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
         ha="right",
@@ -133,8 +144,8 @@ def draw_marks(axes: Any, marks: Sequence[Mark]) -> None:
         label=f"{len(labels)} labels" if labels else None,
     )
     for kind, symbol, colour, text in (
-        ("alarm", "v", ALARM, "alarm"),
-        ("cleared", "^", GOOD, "cleared"),
+        ("alarm", ALARM_MARK, ALARM, "alarm"),
+        ("cleared", CLEARED_MARK, GOOD, "alarm over"),
         ("adaptor", "*", GOOD, "adaptor"),
         ("forget", "X", INK, "forgotten"),
         ("crash", "x", FAINT, "crash"),

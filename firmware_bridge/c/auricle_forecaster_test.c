@@ -22,11 +22,3 @@ int auricle_forecaster_test(void)
     }
     return wrong;
 }
-
-#ifdef AURICLE_FORECASTER_MAIN
-/* 0 where all agree: build with -DAURICLE_FORECASTER_MAIN, on a PC or for a test board. */
-int main(void)
-{
-    return auricle_forecaster_test() != 0;
-}
-#endif

@@ -23,11 +23,3 @@ int auricle_golden_test(void)
     }
     return wrong;
 }
-
-#ifdef AURICLE_GOLDEN_MAIN
-/* 0 where all agree: build with -DAURICLE_GOLDEN_MAIN, on a PC or as the program of a test board. */
-int main(void)
-{
-    return auricle_golden_test() != 0;
-}
-#endif

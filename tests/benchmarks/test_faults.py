@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from signal import SIGALRM, SIGHUP, SIGINT, SIGTERM
 
 from benchmarks.faults_driver import Heard
 from benchmarks.faults_fuzz import Fuzzer
 from benchmarks.faults_places import untold
+from benchmarks.faults_signals import Outcome, Trial, storm, trials
 from tests.brokers import needs_mosquitto
 
 
@@ -43,3 +46,39 @@ def test_broken_messages_at_every_door_are_taken_or_refused_with_a_reason(tmp_pa
     fuzzed = Fuzzer(tmp_path, seed=4).run(400)
     assert (fuzzed.messages, fuzzed.crashes, fuzzed.bugs, fuzzed.unexplained) == (400, 0, 0, 0)
     assert min(fuzzed.by_door.values()) > 0
+
+
+def test_signals_in_a_row_never_hang_a_daemon(tmp_path: Path):
+    """Reloads with a stop on their heels, impatient stops, and signals during start-up and
+    shutdown: it ends with status 0 or goes on deciding, and every number is accounted for."""
+    chosen = [
+        # A hundred, so that one arrives while the one before it is being handled.
+        *[Trial("reloading", (*[SIGHUP] * 100, SIGTERM))] * 3,
+        *[Trial("load", (*[SIGHUP] * 100, SIGINT, SIGTERM))] * 2,
+        *[Trial("start-up", (SIGHUP, SIGHUP))] * 3,
+        *[Trial("stopping", (SIGHUP, SIGTERM, SIGINT))] * 3,
+    ]
+    stormed = storm(tmp_path, chosen, seed=0, at_once=2)
+    assert sum(one.runs for one in stormed.phases.values()) == len(chosen)
+    assert stormed.bad == Counter()
+    assert (stormed.unreported, stormed.conflicts) == (0, 0)
+    assert stormed.messages > 0
+
+
+def test_a_hang_and_a_silent_daemon_are_bad_ends():
+    """Before it handles signals a daemon may be ended by SIGTERM; by anything else, or later, it
+    may not, and after SIGHUP alone it must decide."""
+    outcome = Outcome()
+    outcome.note(Trial("start-up", (SIGTERM,)), -SIGTERM, 0.1, decides=True)
+    outcome.note(Trial("idle", (SIGTERM,)), 0, 0.1, decides=True)
+    assert (outcome.runs, outcome.bad) == (2, Counter())
+    outcome.note(Trial("start-up", (SIGHUP,)), -SIGHUP, 0.1, decides=False)
+    outcome.note(Trial("idle", (SIGHUP, SIGTERM)), -SIGALRM, 5.0, decides=True)
+    outcome.note(Trial("stopping", (SIGTERM,)), -SIGTERM, 0.1, decides=True)
+    assert (outcome.bad.total(), outcome.hangs, outcome.slow, outcome.silent) == (3, 1, 1, 1)
+
+
+def test_each_sequence_of_signals_is_sent_in_each_phase():
+    """Three signals make 39 sequences of one to three."""
+    made = trials(5)
+    assert len(set(made)) == len(made) == 39 * 5

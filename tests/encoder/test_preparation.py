@@ -192,6 +192,14 @@ def test_what_is_no_image_is_refused(data) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
+def test_a_photo_in_heic_is_named(brand):
+    """HEIC under any name is refused with its format and the way to convert it."""
+    with pytest.raises(PayloadError, match="HEIC is not decoded here, convert it") as caught:
+        prepare_image(b"\0\0\0\x18ftyp" + brand + bytes(12), card())
+    assert "heif-convert" in caught.value.hint
+
+
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_random_damage_is_refused_or_decoded(noise, place) -> None:
     """Random bytes in or instead of a file give a picture or a PayloadError, nothing else."""

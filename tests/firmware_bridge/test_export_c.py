@@ -37,10 +37,13 @@ def test_an_export_builds_without_a_warning_and_agrees(tmp_path, compiler, form)
     assert (folder / "auricle_random.c").exists() == form.random
     sources = sorted(str(path) for path in folder.glob("*.c"))
     program = folder / "golden"
-    command = [compiler, *STRICT, "-O2", "-DAURICLE_GOLDEN_MAIN", *sources, "-o", str(program)]
+    command = [compiler, *STRICT, "-O2", *sources, "-o", str(program)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    assert subprocess.run([program], check=False).returncode == 0
+    ran = subprocess.run([program], capture_output=True, text=True, check=False)
+    samples = len(samples_of(form))
+    assert ran.stdout == f"knowledge: {samples} of {samples} golden vectors agree\n"
+    assert ran.returncode == 0
 
 
 @pytest.mark.skipif(not COMPILERS, reason="no C compiler is installed: the export was not built")
@@ -53,9 +56,12 @@ def test_the_test_program_finds_a_changed_bit(tmp_path):
     other = "1" if text[at + 9] == "0" else "0"
     golden.write_text(text[: at + 9] + other + text[at + 10 :], "utf-8")
     sources = sorted(str(path) for path in folder.glob("*.c"))
-    command = [COMPILERS[0], "-DAURICLE_GOLDEN_MAIN", *sources, "-o", str(folder / "golden")]
+    command = [COMPILERS[0], *sources, "-o", str(folder / "golden")]
     subprocess.run(command, check=True)
-    assert subprocess.run([folder / "golden"], check=False).returncode == 1
+    ran = subprocess.run([folder / "golden"], capture_output=True, text=True, check=False)
+    samples = len(samples_of(PLAIN))
+    assert ran.stdout == f"knowledge: {samples - 1} of {samples} golden vectors agree\n"
+    assert ran.returncode == 1
 
 
 def test_names_are_strings_that_nothing_breaks_out_of():

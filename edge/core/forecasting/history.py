@@ -41,7 +41,11 @@ _MEANS: Final = np.array([[0.5], [0.2], [0.05], [0.01]])
 JOINT_CHANNELS: Final = 3
 """So many channels that jump in one sample jump together: what carries them has changed."""
 
-_JOINT_UNITS, _MOVED_UNITS = 6.0, np.array(4.0)
+JOINT_UNITS: Final = 6.0
+"""A channel jumps with others where it moves more than this many usual movements in one sample.
+Chosen by hand; effect not measured."""
+
+_MOVED_UNITS = np.array(4.0)
 _DEAD, _LEVEL, _SLOW, _FAST = 1e-3, np.array(0.1), 0.01, 0.1
 _PACES: Final = np.array([[_SLOW], [_SLOW], [_FAST]])
 # Numbers of every step as arrays: numpy takes one without dimensions in half the time of a float.
@@ -186,7 +190,7 @@ class History:
         revived = (nothing != self.dead) & far
         self._revivals += _SLOW * (revived - self._revivals)
         revived &= self._revivals < _REVIVALS_MAX
-        joint = np.count_nonzero(far & (size > _JOINT_UNITS * self.unit)) >= JOINT_CHANNELS
+        joint = np.count_nonzero(far & (size > JOINT_UNITS * self.unit)) >= JOINT_CHANNELS
         if not (joint or revived.any()):
             return self._still
         self.dead = np.where(revived, nothing, self.dead)

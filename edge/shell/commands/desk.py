@@ -3,6 +3,7 @@
 `receive` and `local` only read; `carry_out` runs in the loop's own thread.
 """
 
+import base64
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,14 +17,18 @@ from ..home import Home
 from ..journal import Answered, Command
 from ..logs import log
 from ..telemetry import Address, Arrival, Topics
+from ..typos import KnownNames
 from .allowance import Allowance
 from .floor import Floor
 from .reading import Read, Reading, Refusal, no_home, parse
 from .requests import (
+    LOCAL_COMMANDS,
     BundleImportCommand,
+    ExplainCommand,
     ForgetCommand,
     GrowCommand,
     LabelCommand,
+    RawCommand,
     RelabelCommand,
     Request,
     RollbackCommand,
@@ -34,7 +39,7 @@ from .settings import CommandSettings
 if TYPE_CHECKING:
     from ..fleet.member import Gift, Member
 
-FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"})
+FRESH: Final = frozenset({"adaptors", "candidates", "status", "health", "explain", "raw"})
 """Commands that only read: a repeated one is answered by what is true then."""
 
 LOST: Final = "it was carried out; what was answered is gone with a crash or an erasure"
@@ -85,7 +90,7 @@ class Desk:
     def local(self, line: bytes, reply: Callable[[bytes], None]) -> Order | None:
         """Read a command of somebody on this machine, who is trusted; a bad one is answered at
         once."""
-        request = parse(line)
+        request = parse(line, commands=LOCAL_COMMANDS)
         if isinstance(request, Refusal):
             reply(msgspec.json.encode(_refused("", request)))
             return None
@@ -234,13 +239,26 @@ def _do(request: Request, floor: Floor) -> Response:
         case (
             LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand()
         ):
-            return _told(request, floor.feed(request.home, request.event(floor.now_ns())))
+            doubts = _doubtful_names(request, floor)
+            response = _told(request, floor.feed(request.home, request.event(floor.now_ns())))
+            if not (response.done and doubts):
+                return response
+            return replace(response, body=response.body | {"warnings": doubts})
         case _:
             try:
                 body = dict(_SAYING[request.verb](request, floor))
             except EdgeError as error:
                 return _refused(request.verb, Refusal(error.message, error.hint, request.id))
             return Response(request.verb, request.id, done=True, body=body)
+
+
+def _doubtful_names(request: Request, floor: Floor) -> list[str]:
+    """Return warnings of new names in a command that are probably typos of known ones."""
+    if not isinstance(request, LabelCommand | RelabelCommand):
+        return []
+    concepts = _home(request, floor).runtime.knowledge.own.keys
+    known = KnownNames.of(concepts)
+    return list(known.warnings(label=request.label, domain=request.domain))
 
 
 def _told(request: Request, told: tuple[Message, ...]) -> Response:
@@ -264,6 +282,22 @@ def _say_candidates(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]
     from ..labelling import waiting_at
 
     yield from msgspec.to_builtins(waiting_at(_home(request, floor))).items()
+
+
+def _say_explanation(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    from ..labelling import explained_at
+
+    assert isinstance(request, ExplainCommand)
+    explained = explained_at(_home(request, floor), request.observation_id)
+    yield from msgspec.to_builtins(explained).items()
+
+
+def _say_raw(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
+    from ..labelling import raw_at
+
+    assert isinstance(request, RawCommand)
+    raw = raw_at(_home(request, floor), request.observation_id)
+    yield "raw", "" if raw is None else base64.b64encode(raw).decode()
 
 
 def _say_status(_request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
@@ -310,6 +344,8 @@ def _revert_bundle(request: Request, floor: Floor) -> Iterator[tuple[str, Any]]:
 _SAYING: Final[dict[str, Callable[[Any, Floor], Iterator[tuple[str, Any]]]]] = {
     "adaptors": _say_adaptors,
     "candidates": _say_candidates,
+    "explain": _say_explanation,
+    "raw": _say_raw,
     "status": _say_status,
     "health": _say_health,
     "rebirth": _rebirth,

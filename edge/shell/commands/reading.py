@@ -122,10 +122,12 @@ class Reading:
         return None
 
 
-def parse(payload: bytes, usual: str = "") -> Request | Refusal:
+def parse(
+    payload: bytes, usual: str = "", commands: Mapping[str, type[Request]] = COMMANDS
+) -> Request | Refusal:
     """Read a command's JSON strictly, naming the nearest known field for an unknown one.
 
-    usual: its verb where it names none."""
+    usual: its verb where it names none.  commands: those that may be given here."""
     try:
         found = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -135,11 +137,11 @@ def parse(payload: bytes, usual: str = "") -> Request | Refusal:
     given = found.get("id")
     name = given if isinstance(given, str) and len(given) <= 200 and given.isprintable() else ""
     verb = found.setdefault("verb", usual) if usual else found.get("verb")
-    kind = COMMANDS.get(verb) if isinstance(verb, str) else None
+    kind = commands.get(verb) if isinstance(verb, str) else None
     if kind is None:
         shown = repr(verb)[:80]
         return Refusal(f"verb must be the name of a command, found {shown}",
-                       nearest(str(verb)[:80], COMMANDS), name)  # fmt: skip
+                       nearest(str(verb)[:80], commands), name)  # fmt: skip
     try:
         return msgspec.convert(found, kind)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -9,7 +9,7 @@ from ...core import limits as core_limits
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=core_limits.TEXT_CHARS_MAX)]
 NameOrEmpty = Annotated[str, msgspec.Meta(max_length=core_limits.TEXT_CHARS_MAX)]
-Instant = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Instant = Annotated[int, msgspec.Meta(ge=0, le=core_limits.COUNT_MAX)]
 IDS_MAX: Final = 1_000
 
 
@@ -150,6 +150,18 @@ class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
     """Go back to what was before the bundle on trial."""
 
 
+class ExplainCommand(Request, frozen=True, tag="explain"):
+    """Explain an observation that waits for a label."""
+
+    observation_id: Name
+
+
+class RawCommand(Request, frozen=True, tag="raw"):
+    """Return the raw input of an observation that waits for a label."""
+
+    observation_id: Name
+
+
 COMMANDS: Final[dict[str, type[Request]]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
@@ -171,6 +183,13 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         BundleRevertCommand,
     )
 }
+
+
+LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
+    str(kind.__struct_config__.tag): kind for kind in (ExplainCommand, RawCommand)
+}
+"""Commands that the socket in the home's folder takes.  Those that return measurements stay on the
+machine: no broker carries them, whatever [commands] enables."""
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

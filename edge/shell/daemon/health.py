@@ -67,6 +67,7 @@ class Checkup:
             outbox=outbox,
             broker=broker,
             trouble=troubles,
+            strays=loop.strays,
         )
 
     def _look_at(self, slot: HomeSlot) -> HomeStatus:
@@ -110,6 +111,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         adaptors=tuple(_adaptors(home, concepts)),
         growing=home.growing,
         trouble=slot.trouble,
+        heads_only=home.heads_only,
     )
 
 
@@ -150,8 +152,8 @@ def _troubles(
         if trouble:
             yield f"home {slot.name}: {trouble}" if slot.name else trouble
     for stream in loop.intake.streams.values():
-        if stream.trouble:
-            yield f"stream {stream.name}: {stream.trouble}"
+        if stream.trouble or stream.rejecting:
+            yield f"stream {stream.name}: {stream.trouble or stream.rejecting}"
     if outbox.trouble:
         yield f"outbox: {outbox.trouble}"
     if broker is not None and (broker.trouble or not broker.online):
@@ -161,11 +163,11 @@ def _troubles(
 
 def brief(status: DaemonStatus) -> str:
     """Say a snapshot in a line."""
-    decided = sum(stream.decided for stream in status.streams)
+    answered = sum(stream.decided + stream.forecasts for stream in status.streams)
     rate = sum(stream.per_second for stream in status.streams)
     trouble = f"; {status.trouble[0]}" if status.trouble else ""
     waiting = f"{status.outbox.waiting} waiting"
-    return f"{status.state}: {decided} decided, {rate:.0f} a second, {waiting}{trouble}"
+    return f"{status.state}: {answered} answered, {rate:.0f} a second, {waiting}{trouble}"
 
 
 def rss_bytes() -> int:

@@ -67,6 +67,8 @@ class HomeSlot:
             self.fail(error)
             return False
         log.info("home_opened", home=self.name, folder=str(self.folder))
+        if self.home.heads_only:
+            log.info("no_growth", home=self.name, reason=self.home.heads_only)
         self.trouble, self._retry_s, self._failures = "", RETRY_S[0], 0
         self._saved_at = time.monotonic()
         self._tell_series(self.home)

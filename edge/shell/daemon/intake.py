@@ -75,7 +75,7 @@ class Intake(Generic[Order]):
         with self._lock:
             if found is not None:
                 found.received += 1
-                found.rejected += 1
+                found.reject(flaw.reason, flaw.hint)
             self._flaws.append((stream, flaw))
         self._stir()
 

@@ -12,16 +12,18 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from ...core import (
+    Changed,
     Decision,
     DriftAlarm,
     EdgeError,
     Event,
+    Forecasted,
     Message,
     Observation,
     Rejected,
     StateError,
 )
-from ..logs import log
+from ..logs import PacedLog, log
 from ..sources import Flaw, Measurement, decode, read_properties
 from ..sources.settings import Sent, TopicStream
 from ..telemetry import Address, Arrival, Topics
@@ -115,6 +117,8 @@ class Loop:
         self.every_second: Callable[[], None] | None = None
         self.paused = False
         self.strays = 0
+        self._stray_topic = ""
+        self._paced = PacedLog()
         self.turned_at = time.monotonic()
         self._tended_at = self._watched_at = 0.0
         self._flaws_left = FLAWS_A_SECOND
@@ -155,7 +159,7 @@ class Loop:
     def tell(self, messages: Iterable[Message]) -> None:
         """Tell what a home says."""
         for message in messages:
-            if isinstance(message, Decision | DriftAlarm):
+            if isinstance(message, Decision | DriftAlarm | Forecasted | Changed):
                 stream = self.intake.streams.get(message.stream)
                 if stream is not None:
                     stream.note(message)
@@ -219,6 +223,7 @@ class Loop:
     def _turn_away(self, arrival: Arrival) -> None:
         """Say that nothing here takes what came, a few times a second."""
         self.strays += 1
+        self._stray_topic = arrival.topic[:TOPIC_CHARS]
         if self._flaws_left <= 0:
             return
         self._flaws_left -= 1
@@ -309,7 +314,8 @@ class Loop:
             stream.received -= 1
             return
         for message in told:
-            stream.rejected += isinstance(message, Rejected)
+            if isinstance(message, Rejected):
+                stream.reject(message.reason, message.hint)
         self.tell(told)
 
     def _tend(self) -> None:
@@ -317,8 +323,11 @@ class Loop:
         self.open_homes()
         for slot in self.homes.values():
             self.tell(slot.tend())
+        now = time.monotonic()
         for stream in self.intake.streams.values():
             stream.sample()
+            stream.log_news(now)
+        self._paced.warn("messages_turned_away", self.strays, now, topic=self._stray_topic)
         self._flaws_left = FLAWS_A_SECOND
         self._tell_flaws()
         self._forget()

@@ -1,15 +1,23 @@
-"""What is known of each stream while the daemon runs: counters, pace, and its newest decision."""
+"""What is known of each stream while the daemon runs: counters, pace, and its newest answer."""
 
 from collections import deque
 from typing import Final
 
-from ...core import Decision, DriftAlarm
+from ...core import Changed, Decision, DriftAlarm, Forecasted
+from ..logs import PacedLog
 from ..sources import StreamSettings
 from ..status import StreamStatus
 
 RATE_SECONDS: Final = 10
 NOVEL_WINDOW: Final = 64
 BURST_S: Final = 1.0
+
+REJECTED_MAX: Final = 10
+"""Rejections in a row from which a stream that has answered others is in trouble: a single bad
+measurement among good ones does not count.  Chosen by hand."""
+
+CHANNELS_LOGGED: Final = 8
+"""Channels of a change that the log names: enough to find the cause; a series has up to 512."""
 
 
 class Stream:
@@ -21,6 +29,7 @@ class Stream:
     def __init__(self, name: str, settings: StreamSettings, run: str) -> None:
         self.name, self.settings = name, settings
         self.received = self.decided = self.dropped = self.rejected = 0
+        self.forecasts = self.changes = self.alarms = 0
         self.waiting = 0
         self.trouble = ""
         self.alarmed = self.degraded = False
@@ -28,6 +37,11 @@ class Stream:
         self._numbered = 0
         self._domain = self._label = ""
         self._last_at_ns = 0
+        self._rejected_in_row = 0
+        self._rejection: tuple[str, str] = ("", "")
+        self._change: Changed | None = None
+        self._alarm_domain = ""
+        self._log = PacedLog()
         self._novel: deque[bool] = deque(maxlen=NOVEL_WINDOW)
         self._counts: deque[int] = deque([0], maxlen=RATE_SECONDS + 1)
         self._credit, self._credited_ns = 0.0, 0
@@ -50,20 +64,70 @@ class Stream:
         self._credit -= 1.0
         return True
 
-    def note(self, message: Decision | DriftAlarm) -> None:
-        """Take note of a decision, or of an alarm that is raised or ends."""
-        if isinstance(message, DriftAlarm):
-            self.alarmed = message.raised
-            return
-        self.decided += 1
-        self._novel.append(message.known is False)
-        self.alarmed, self.degraded = message.alarm, message.degraded
-        self._domain, self._label = message.domain, message.label or ""
-        self._last_at_ns = message.captured_at_ns
+    def note(self, message: Decision | DriftAlarm | Forecasted | Changed) -> None:
+        """Take note of a decision, forecast or change, or of an alarm that is raised or ends."""
+        match message:
+            case Decision():
+                self.decided += 1
+                self._novel.append(message.known is False)
+                self.alarmed, self.degraded = message.alarm, message.degraded
+                self._domain, self._label = message.domain, message.label or ""
+                self._answered(message.captured_at_ns)
+            case DriftAlarm():
+                self.alarmed = message.raised
+                self.alarms += message.raised
+                self._alarm_domain = message.domain
+            case Changed():
+                self.changes += 1
+                self._change = message
+            case Forecasted():
+                self.forecasts += 1
+                self._answered(message.captured_at_ns)
+
+    def reject(self, reason: str, hint: str) -> None:
+        """Take note of a measurement that cannot be used."""
+        self.rejected += 1
+        self._rejected_in_row += 1
+        self._rejection = reason, hint
+
+    @property
+    def rejecting(self) -> str:
+        """Why nothing of the stream can be used now, or nothing: all measurements so far were
+        rejected, or the last `REJECTED_MAX` and more."""
+        row = self._rejected_in_row
+        answered = self.decided + self.forecasts
+        if not row or (answered and row < REJECTED_MAX):
+            return ""
+        which = f"the last {row}" if answered else f"all {row}"
+        return f"{which} measurements were rejected: {self._rejection[0]}"
 
     def sample(self) -> None:
-        """Note the count; call it each second."""
-        self._counts.append(self.decided)
+        """Note the counts; call it each second."""
+        self._counts.append(self.decided + self.forecasts)
+
+    def log_news(self, now_s: float) -> None:
+        """Log rejections, alarms and changes that came since the last call; call it each second.
+        Ids and subjects stay out of the log: a request to forget does not reach it."""
+        warn, name = self._log.warn, self.name
+        reason, hint = self._rejection
+        warn("measurements_rejected", self.rejected, now_s, stream=name, reason=reason, hint=hint)
+        domain = self._alarm_domain
+        warn("alarm_raised", self.alarms, now_s, stream=name, domain=domain, ongoing=self.alarmed)
+        if self._change is not None:
+            found, channels = self._change, list(self._change.channels[:CHANNELS_LOGGED])
+            warn(
+                "series_changed",
+                self.changes,
+                now_s,
+                stream=name,
+                change=found.change,
+                channels=channels,
+                severity=round(found.severity, 3),
+            )
+
+    def _answered(self, captured_at_ns: int) -> None:
+        self._rejected_in_row = 0
+        self._last_at_ns = captured_at_ns
 
     def status(self) -> StreamStatus:
         """Return a snapshot."""
@@ -79,6 +143,10 @@ class Stream:
             decided=self.decided,
             dropped=self.dropped,
             rejected=self.rejected,
+            rejecting=self.rejecting,
+            forecasts=self.forecasts,
+            changes=self.changes,
+            alarms=self.alarms,
             waiting=self.waiting,
             per_second=(self._counts[-1] - self._counts[0]) / seconds,
             novel_percent=novel,

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from ...core.limits import TEXT_CHARS_MAX
 from .measurement import Flaw, Given, Measurement
 from .memory import Mark, Memory
-from .payloads import TEXT_CHARS_MAX
 from .pulling import Pause, UnavailableError
 from .settings import FolderStream
 

@@ -7,13 +7,12 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from ...core.limits import COUNT_MAX, TEXT_CHARS_MAX
 from .measurement import Flaw, Given, Measurement
 from .settings import Sent
 
 NUMBERS_MAX: Final = 1 << 20
 CHANNELS_MAX: Final = 4_096
-TEXT_CHARS_MAX: Final = 200
-TIME_NS_MAX: Final = (1 << 63) - 1
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,7 +138,7 @@ def _checked(given: Given) -> Given | Flaw:
             )
     for name in ("sequence", "captured_at_ns"):
         number = getattr(given, name)
-        if number is not None and not 0 <= number <= TIME_NS_MAX:
+        if number is not None and not 0 <= number <= COUNT_MAX:
             return Flaw(f"{name} is {number}", f"send {name} as a whole number from 0 to 2^63 - 1")
     return given
 

@@ -1,5 +1,6 @@
 """Standard input: one measurement a line."""
 
+import math
 import os
 import select
 import sys
@@ -7,12 +8,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from .measurement import Flaw, Given, Measurement
-from .payloads import decode
+from .payloads import decode, numbers
 from .pulling import Pause
 from .settings import HttpStream, StdinStream
 
 LINE_BYTES_MAX: Final = 1 << 20
 WAIT_S: Final = 0.2
+
+MISSING: Final = frozenset({"", "null"})
+"""Cells of a line that stand for a number that is missing."""
+
+CELL_CHARS: Final = 40
+"""Characters of a cell that an answer quotes: enough to find it, short enough to send."""
 
 
 class Stdin:
@@ -42,8 +49,14 @@ class Stdin:
         """See `Reader`."""
 
     def _measure(self, line: bytes) -> Measurement | Flaw:
-        body = b"[" + line + b"]" if self._settings.form == "csv" else line
-        return decode(self._stream, self._sent, body, Given(subject=self._settings.subject))
+        given = Given(subject=self._settings.subject)
+        if self._settings.form == "json":
+            return decode(self._stream, self._sent, line, given)
+        try:
+            payload = numbers(_cells(line), self._settings.kind)
+        except ValueError as error:
+            return Flaw(f"it is not csv as expected: {error}", "send numbers with commas: 1.5,2.0")
+        return Measurement(self._stream, payload, given)
 
     def _lines(self, pause: Pause) -> Iterator[bytes | None]:
         """Yield lines, None for one that is too long, until the input ends."""
@@ -62,3 +75,15 @@ class Stdin:
                 kept, skipping = b"", True
         if kept:
             yield kept
+
+
+def _cells(line: bytes) -> list[float]:
+    """Return a line's numbers, NaN where one is missing; raises ValueError for another cell."""
+    found = []
+    for place, cell in enumerate(line.decode("utf-8", "replace").split(","), 1):
+        text = cell.strip()
+        try:
+            found.append(float(text) if text not in MISSING else math.nan)
+        except ValueError:
+            raise ValueError(f"cell {place} is no number: {text[:CELL_CHARS]!r}") from None
+    return found

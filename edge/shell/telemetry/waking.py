@@ -10,13 +10,16 @@ DRAIN_BYTES = 4096
 
 
 class Waker:
-    """A wake pipe and the wait on it.  `wake` is for any thread, the rest for one."""
+    """A wake pipe and the wait on it.  `wake` is for any thread and for signal handlers, the rest
+    for one thread."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may call `wake` while another, or the code that it interrupted
+        # in the same thread, holds the lock.  A plain lock would then wait for itself.
+        self._lock = threading.RLock()
         self._closed = False
 
     def wake(self) -> None:

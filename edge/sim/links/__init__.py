@@ -3,7 +3,7 @@ forecasters and detectors on them."""
 
 from .convergence import steps_to_convergence
 from .page import name_links, render_links, tell_trial
-from .pictures import choose_event, choose_link, draw_series, print_event
+from .pictures import Series, choose_event, choose_link, draw_series, print_event
 from .scenario import Links, LinkScenario
 from .simulator import STEP_S, LinkEvent, LinkLoads, simulate_links
 from .topologies import TOPOLOGIES, Topology
@@ -17,6 +17,7 @@ __all__ = [
     "LinkScenario",
     "LinkTrial",
     "Links",
+    "Series",
     "Topology",
     "choose_event",
     "choose_link",

@@ -9,6 +9,10 @@ from .pictures import choose_event, draw_event
 from .simulator import LinkEvent
 from .trial import LinkTrial
 
+SENTENCE: Final = (
+    "The black line is the load that came; a coloured line is the forecast made at its dot, and"
+    " nine of ten loads should lie in the shade around it. Below: how far forecasts were off."
+)
 EVENTS_MAX: Final = 60
 """Events listed on the page for a trial; report.json holds all."""
 
@@ -35,7 +39,12 @@ def render_links(trials: Sequence[LinkTrial], title: str) -> str:
 
 def _section(trial: LinkTrial, name: str) -> str:
     event = choose_event(trial)
-    drawn = f"<figure class=wide>{draw_event(trial, event, name)}</figure>" if event else ""
+    drawn = (
+        f"<figure class=wide>{draw_event(trial, event, name)}<figcaption>{SENTENCE}</figcaption>"
+        "</figure>"
+        if event
+        else ""
+    )
     return (
         f"<section><h2>Seed {trial.seed}</h2><div class=tiles>{_tiles(trial.figures)}</div>{drawn}"
         f"<div class=pair>{_horizons(trial)}{_events(trial)}</div></section>"

@@ -1,9 +1,19 @@
 from __future__ import annotations
 
-from edge.core import Observation
+import pytest
+
+from edge.core import Ack, EdgeError, Observation, Rejected, accepted
 
 
 def test_an_observation_without_id_is_named_by_stream_and_sequence():
     """The key is the id where one was given, else stream and sequence."""
     assert Observation("cam", 7, 0, None).key == "cam:7"
     assert Observation("cam", 7, 0, None, id="mine").key == "mine"
+
+
+def test_a_rejection_is_raised_where_the_event_has_to_be_accepted():
+    """The reason and the hint of a rejection become an error's; other messages come back."""
+    with pytest.raises(EdgeError, match=r"^growing: no facts") as caught:
+        accepted([Ack("x", 1), Rejected("x", "no facts", "learn first")], "growing")
+    assert caught.value.hint == "learn first"
+    assert accepted(iter([Ack("x", 1)])) == (Ack("x", 1),)

@@ -138,6 +138,71 @@ def test_a_forget_request_reaches_series() -> None:
     assert isinstance(told, Rejected)
 
 
+def at_s(seconds: int, subject: str = "") -> Observation:
+    """A sample that was taken at some second."""
+    return Observation("links", seconds, seconds * 10**9, [1.0], "", subject, "series")
+
+
+@pytest.mark.parametrize("order", [(100, 200, 50), (50, 100, 200), (200, 100, 50)])
+def test_a_time_range_reaches_samples_that_came_out_of_order(order: tuple[int, ...]) -> None:
+    """A series ends with its latest sample, not with the one that came last."""
+    world = World()
+    for seconds in order:
+        said(world, at_s(seconds))
+    (told,) = said(world, ForgetRequest("f", Selector(from_ns=201 * 10**9), 0))
+    assert isinstance(told, Rejected)
+    (receipt,) = said(world, ForgetRequest("g", Selector(from_ns=150 * 10**9), 0))
+    assert isinstance(receipt, Receipt)
+    assert world.runtime.series.state() == {}
+
+
+def test_the_end_of_a_span_outlives_a_restart() -> None:
+    """A restored series is reached by the same requests as the one that was saved."""
+    first, second = World(), World()
+    for seconds in (100, 200, 50):
+        said(first, at_s(seconds))
+    second.runtime.series.restore(first.runtime.series.state())
+    assert not second.runtime.series.forget(Selector(from_ns=201 * 10**9))
+    assert second.runtime.series.forget(Selector(from_ns=150 * 10**9))
+
+
+def test_a_state_of_an_older_version_goes_on() -> None:
+    """Older states lack the end of the span: the series goes on as it was, and no request to forget
+    from some time on misses it."""
+    first, second = World(), World()
+    rows = walk(60)
+    for number, row in enumerate(rows[:40]):
+        said(first, sample(number, row))
+    state = first.runtime.series.state()
+    from_ns, _, last_ns, samples = state["links"]["times"]
+    state["links"]["times"] = np.array([from_ns, last_ns, samples])
+    second.runtime.series.restore(state)
+    for number, row in enumerate(rows[40:], 40):
+        assert said(first, sample(number, row)) == said(second, sample(number, row))
+    assert second.runtime.series.forget(Selector(from_ns=10**15))
+
+
+def test_a_series_of_very_many_subjects_is_anybodys() -> None:
+    """Subjects beyond the limit are not noted, so a request to forget any of them drops it all."""
+    world = World()
+    for number in range(limits.SERIES_SUBJECTS_MAX - 1):
+        said(world, sample(number, [1.0], subject=f"s{number}"))
+    assert not world.runtime.series.forget(Selector(subject="unheard"))
+    for number in range(limits.SERIES_SUBJECTS_MAX, limits.SERIES_SUBJECTS_MAX + 2):
+        said(world, sample(number, [1.0], subject=f"s{number}"))
+    assert world.runtime.series.forget(Selector(subject=f"s{limits.SERIES_SUBJECTS_MAX + 1}"))
+
+
+def test_subjects_have_a_limit_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many series are followed says nothing about how many subjects of one are noted."""
+    monkeypatch.setattr(limits, "SERIES_MAX", 2)
+    world = World()
+    for number in range(4):
+        said(world, sample(number, [1.0], subject=f"s{number}"))
+    assert not world.runtime.series.forget(Selector(subject="unheard"))
+    assert world.runtime.series.forget(Selector(subject="s3"))
+
+
 def test_what_is_followed_is_bounded() -> None:
     """Beyond the limit, the series that is silent longest goes."""
     world = World()

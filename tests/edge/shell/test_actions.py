@@ -21,7 +21,7 @@ from edge.core import (
 )
 from edge.shell import actions
 from edge.shell.home import Home
-from tests.homes import new_home, teach, write_csv
+from tests.homes import new_home, run_json, teach, write_csv
 from tests.workers import a_record
 from tests.worlds import WIDTH
 
@@ -112,6 +112,22 @@ def test_a_bad_example_does_not_spoil_the_others(home, tmp_path, label, value, w
     assert words in done.skipped[0].reason
 
 
+def test_a_reason_is_whole_whatever_the_id_holds(tmp_path):
+    """Through the command line, the reason for a row that is skipped names neither too much nor too
+    little where the row's id has a colon in it."""
+    folder = new_home(tmp_path / "home")
+    table = tmp_path / "rows.csv"
+    head = ",".join(f"x{column}" for column in range(WIDTH))
+    numbers = ",".join("1" * WIDTH)
+    long = "x" * 201
+    table.write_text(
+        f"label,id,{head}\ngood,i,{numbers}\n{long},pump: 7: left,{numbers}\n", encoding="utf-8"
+    )
+    said = run_json("learn", table, "--home", folder)
+    (skipped,) = said["skipped"]
+    assert skipped["reason"].startswith("label must be 1 to 200 printable characters, found 'xxx")
+
+
 def test_nothing_to_learn_is_an_error(home, tmp_path):
     """Where every example is skipped, the first reason is told and nothing is changed."""
     np.savez(tmp_path / "a.npz", features=np.ones((2, WIDTH + 1)), label=["a", "b"])
@@ -197,7 +213,7 @@ def test_selectors_are_said_in_words():
 def test_rejections_are_raised():
     """A rejection becomes an EdgeError with its hint."""
     with pytest.raises(EdgeError, match="no") as caught:
-        actions.told([Rejected("x", "no", "try again")])
+        actions.acknowledged([Rejected("x", "no", "try again")])
     assert caught.value.hint == "try again"
 
 

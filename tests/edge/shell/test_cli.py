@@ -31,10 +31,10 @@ def test_verbs_are_listed_in_the_order_of_use():
     """The help lists every verb once, as one comes to use them."""
     said = run("--help")
     listed = [line.split()[0] for line in said.output.split("Commands:")[1].splitlines() if line]
-    assert listed == list(cli.ORDER)
+    assert listed == list(cli.app.commands)
 
 
-@pytest.mark.parametrize("verb", cli.ORDER)
+@pytest.mark.parametrize("verb", list(cli.app.commands))
 def test_every_verb_explains_itself(verb):
     """Each verb has a help text with a sentence."""
     said = run(verb, "--help")
@@ -45,17 +45,67 @@ def test_every_verb_explains_itself(verb):
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (("forgt",), "forget"),
-        (("forget", "--lable", "x"), "--label"),
-        (("learn",), "path"),
-        (("forget", "--since", "yesterday"), "--since"),
+        (("forgt",), "(did you mean one of: 'forecast', 'forget'?)"),
+        (("bridge", "moniter"), "did you mean 'monitor'?"),
+        (("forget", "--lable", "x"), "did you mean '--label'?"),
+        (("learn",), "missing argument 'path'"),
+        (("learn", "a.csv", "b.csv"), "unexpected extra argument (b.csv)"),
+        (("forget", "--since", "yesterday"), "'--since': expected a date such as 2026-03-01"),
+        (("forget", "--since", "1712010121212"), "'--since': expected a date such as 2026-03-01"),
+        (("top", "--every", "nan"), "'--every': expected a number, found 'nan'"),
+        (("simulate", "a.toml", "--jobs", "0"), "'--jobs': 0 is not in the range x>=1"),
+        (("demo", "storm"), "'storm' is not one of 'reader', 'forecast'"),
     ],
 )
 def test_mistyped_words_are_answered(words, hint):
-    """A verb or option that is not known ends with status 2 and says what comes nearest."""
+    """A verb, option or value that cannot be used ends with status 2, names it and what comes
+    nearest, and leaves standard output empty."""
     said = run(*words)
     assert said.exit_code == 2
-    assert hint in said.output.lower()
+    assert said.stdout == ""
+    assert hint in said.stderr.lower()
+
+
+@pytest.mark.parametrize("words", [(), ("bundle",), ("encoder",)])
+def test_a_group_without_a_verb_lists_its_verbs(words):
+    """Without a verb the help is shown, and the status is that of a wrong call."""
+    said = run(*words)
+    assert said.exit_code == 2
+    assert "Commands:" in said.output
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("auricle fo", {"forget", "forecast"}),
+        ("auricle encoder c", {"card", "calibrate"}),
+        ("auricle forget --l", {"--label"}),
+        ("auricle demo r", {"reader"}),
+    ],
+)
+def test_the_shell_completes_verbs_options_and_values(line, expected):
+    """What click's completion script asks for is answered on standard output."""
+    process = spawn(
+        variables={
+            "_AURICLE_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(line.count(" ")),
+        }
+    )
+    out, err = process.communicate(timeout=60)
+    assert ({row.removeprefix("plain,") for row in out.splitlines()}, err) == (expected, "")
+
+
+def test_a_closed_pipe_ends_a_verb_quietly(tmp_path, home):
+    """A reader that has seen enough, such as `head -1`, causes no complaint."""
+    table = write_csv(tmp_path / "long.csv", 2000)
+    process = spawn("predict", table, "--home", home, "--json")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["source"] == f"{table}:2"
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
 
 
 @pytest.mark.parametrize(

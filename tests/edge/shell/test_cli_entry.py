@@ -47,6 +47,7 @@ UNUSED = frozenset(
     {
         "PIL",
         "cbor2",
+        "click",
         "cryptography",
         "edge.core.drift",
         "edge.core.forecasting.kinds",
@@ -68,7 +69,6 @@ UNUSED = frozenset(
         "rich",
         "structlog",
         "torch",
-        "typer",
     }
 )
 """What a home of vectors on a broker's topic does not use."""

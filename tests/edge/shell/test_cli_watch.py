@@ -96,11 +96,12 @@ def test_a_label_that_cannot_be_taken_is_told(flagged_home, words, reason):
 
 
 def test_where_a_daemon_runs_it_is_asked(daemon):
-    """Labels go through the daemon, which holds the home."""
+    """Labels go through the daemon, which holds the home, even one that explains nothing yet."""
     folder, asked, replies = daemon
     waiting = {"flagged": [{"id": "cam:1", "stream": "cam", "domain": "d", "captured_at_ns": 0,
                             "score": 1.0}], "labels": ["7"]}  # fmt: skip
     replies |= {"status": fine(snapshot()), "candidates": fine(waiting), "label": fine({})}
+    replies["explain"] = {"done": False, "reason": "verb must be the name of a command"}
     said = run("label", "--home", folder, "--domain", "night", answer="7\n")
     assert said.exit_code == 0, said.output
     given = asked[-1]
@@ -112,7 +113,8 @@ def test_a_refusal_of_the_daemon_is_told(daemon):
     """Reason and hint are the daemon's own."""
     folder, _, replies = daemon
     refused = {"done": False, "reason": "the outbox is full", "hint": "wait"}
-    replies |= {"status": fine(snapshot()), "label": refused}
+    nothing = fine({"flagged": [], "labels": []})
+    replies |= {"status": fine(snapshot()), "candidates": nothing, "label": refused}
     said = run("label", "x", "a", "--home", folder)
     assert said.exit_code == 1
     assert "the outbox is full" in said.stderr

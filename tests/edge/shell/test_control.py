@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from edge.core import TransportError
+from edge.core import EdgeError, TransportError
 from edge.shell import control
-from edge.shell.control import SOCKET, Control, ask_daemon
+from edge.shell.control import SOCKET, Control, ask_daemon, body_of
 
 
 @pytest.fixture
@@ -37,6 +37,14 @@ def test_a_request_is_answered(listen):
     """What is asked arrives, what is answered comes back."""
     folder = listen(echo)
     assert ask_daemon(folder, {"verb": "status"}) == {"asked": {"verb": "status"}}
+
+
+def test_a_refusal_is_raised_and_an_answer_is_its_body():
+    """What a daemon refuses is an error with its reason and hint; else the body is there."""
+    with pytest.raises(EdgeError, match="busy") as caught:
+        body_of({"done": False, "reason": "busy", "hint": "later"})
+    assert caught.value.hint == "later"
+    assert body_of({"done": True, "body": {"state": "serving"}}) == {"state": "serving"}
 
 
 def test_only_its_user_may_ask(listen):

@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -190,3 +191,43 @@ def test_a_digit_that_is_missing_is_left_out():
     """Few samples draw what there is."""
     few = load_mnist().take(np.arange(3))
     assert demo_view.draw(few) == ""
+
+
+def install(folder: Path) -> Path:
+    """An executable named auricle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "auricle"
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("running", "on_path", "expected"),
+    [
+        ("in here/.venv/bin", "elsewhere", "'in here/.venv/bin/auricle'"),
+        (".venv/bin", "", ".venv/bin/auricle"),
+        (".venv/bin", ".venv/bin", "auricle"),
+    ],
+)
+def test_the_next_steps_name_the_program_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running: str, on_path: str, expected: str
+):
+    """Bare `auricle` only where a shell would start this one by it; else its quoted path."""
+    program = install(tmp_path / running)
+    if on_path:
+        install(tmp_path / on_path)
+    monkeypatch.setenv("PATH", str(tmp_path / on_path) if on_path else "/nowhere")
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    monkeypatch.chdir(tmp_path)
+    assert demo_view.own_command() == expected
+
+
+def test_a_path_elsewhere_is_printed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From a folder that does not hold the program, its absolute path starts it."""
+    program = install(tmp_path / "env/bin")
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    monkeypatch.chdir(tmp_path / "work")
+    assert demo_view.own_command() == str(program)

@@ -7,7 +7,7 @@ import pytest
 
 from edge.core import ConfigError
 from edge.shell import examples
-from edge.shell.examples import Example, Skipped, content_id, read_file, read_folder, shown
+from edge.shell.examples import Example, Form, Skipped, content_id, read_file, read_folder, shown
 
 
 def write(folder: Path, *names: str) -> None:
@@ -46,6 +46,25 @@ def test_what_is_no_image_is_skipped_with_its_reason(tmp_path):
         "a/notes.txt": "by its name no image: .txt",
     }
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("name", ["a.heic", "cat/b.HEIF", "night/cat/c.hif"])
+def test_a_photo_in_heic_is_skipped_with_the_way_to_convert_it(tmp_path, name):
+    """In a folder and by itself, such a file names its format and the conversion, and no missing
+    label."""
+    write(tmp_path, name)
+    for (found,) in (read_folder(tmp_path), read_file(tmp_path / name)):
+        assert isinstance(found, Skipped)
+        assert found.reason.startswith("HEIC is not decoded here: convert it to JPEG")
+
+
+def test_a_sound_encoder_does_not_speak_of_photos(tmp_path):
+    """Where no images are read, the name alone is the reason."""
+    write(tmp_path, "a.heic")
+    sounds = Form("sound", frozenset({".wav"}), lambda whole: iter((whole,)))
+    (found,) = read_folder(tmp_path, sounds)
+    assert isinstance(found, Skipped)
+    assert found.reason == "by its name no sound: .heic"
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -66,6 +66,15 @@ def test_false_alarms_keep_the_rate(surveyed, bits):
     assert (found.known == 0).mean() <= RATE
 
 
+def test_fewer_bits_lean_on_the_priors_of_the_detector(surveyed, monkeypatch):
+    """The scales of an extract with fewer bits follow the detector's own priors."""
+    shape = Shape(256, columns=True, plane=True, domains=surveyed.domains)
+    before = measure(surveyed, shape, RATE).extract.scales
+    monkeypatch.setattr(hdc, "SPREAD_PRIOR", 10_000)
+    after = measure(surveyed, shape, RATE).extract.scales
+    assert (before[:, 0, 1] != after[:, 0, 1]).any()
+
+
 def test_fewer_bits_cost_flash_and_keep_less(surveyed):
     """Flash falls with the bits; what is kept is measured, and the easy domains stay told apart."""
     shapes = [

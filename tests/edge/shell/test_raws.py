@@ -8,7 +8,7 @@ from edge.core import Candidate, ForgetRequest, Label, Nominate, Observation, Se
 from edge.shell import raws
 from edge.shell.home import Home, create_home
 from edge.shell.label_view import half_blocks
-from edge.shell.raws import Raws
+from edge.shell.raws import Raws, window_of
 from edge.shell.settings import SETTINGS
 from encoder.testing import tiny_card, tiny_payloads
 
@@ -38,12 +38,34 @@ def test_pixels_become_an_image_file():
     assert shown[0, -1].tolist() == [255, 0, 10]
 
 
-@pytest.mark.parametrize("payload", [np.zeros(5, np.float32), {"a": 1.0}, b"x" * (1 << 21), None])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        np.zeros(5, np.float32),
+        np.zeros((1 << 19, 1), np.float32),
+        {"a": 1.0},
+        b"x" * (1 << 21),
+        None,
+    ],
+)
 def test_what_is_no_picture_is_not_kept(payload):
     """Vectors, series and giants are left out."""
     kept = Raws()
     kept.add("a", payload)
     assert kept.of("a") == {}
+
+
+def test_windows_are_kept_as_they_came():
+    """A window of sound comes back with the same samples; other bytes are no window."""
+    kept = Raws()
+    window = np.linspace(-1, 1, 200, dtype=np.float32).reshape(100, 2)
+    kept.add("a", window)
+    found = window_of(kept.of("a")["a"])
+    assert found is not None
+    assert np.array_equal(found, window)
+    whole = kept.of("a")["a"]
+    for raw in (b"", b"P6 1 1 255\n...", whole[:-1], whole.replace(b"(100, 2)", b"(100000,)")):
+        assert window_of(raw) is None
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from edge.core import ForgetRequest, Message, Observation, Receipt, Selector, StateError
 from edge.shell import session
 from edge.shell.home import Home
-from edge.shell.parcels import pack, unpack
+from edge.shell.parcels import pack, pack_arrays, unpack, unpack_arrays
 from edge.shell.session import Saved
 from tests.homes import new_home
 
@@ -52,6 +53,26 @@ def test_a_series_goes_on_after_a_restart(tmp_path: Path) -> None:
     with Home(folder) as home:
         assert home.session.trouble == ""
         assert follow(home, 40, 60) == told
+
+
+def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
+    """A file from before the end of the span was stored costs nothing: the series goes on, and a
+    request to forget a time range, which may be in it, drops it from the file too."""
+    folder, told = saved_home(tmp_path)
+    path = file_of(folder)
+    saved = unpack(path.read_bytes(), Saved)
+    arrays = dict(unpack_arrays(saved.block.tobytes()))
+    from_ns, _, last_ns, samples = arrays["0/times"]
+    arrays["0/times"] = np.array([from_ns, last_ns, samples])
+    block = pack_arrays(arrays)
+    digest = hashlib.sha256(block).hexdigest()
+    older = Saved(saved.version, saved.names, digest, np.frombuffer(block, np.uint8))
+    path.write_bytes(pack(older))
+    with Home(folder) as home:
+        assert home.session.trouble == ""
+        assert follow(home, 40, 60) == told
+        home.feed(ForgetRequest("f", Selector(from_ns=10**15), 0))
+        assert not path.exists()
 
 
 @pytest.mark.parametrize("place", [0, 9, 200, 5000, -1])

@@ -6,6 +6,7 @@ import pytest
 
 from edge.core import ConfigError
 from edge.shell.settings import nearest_key, read_settings
+from tests.homes import new_home, run
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,35 @@ def test_a_mistyped_key_is_guessed(tmp_path):
         read_settings(tmp_path)
     assert caught.value.hint == "did you mean card?"
     assert "known keys" in nearest_key("unknown field `zzzzzz`")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            '[streams.in]\nsource = "foldr"\n',
+            "did you mean folder? known values: camera, folder, http, port, sound, stdin, topic",
+        ),
+        ('[streams.in]\nsource = "stdin"\nform = "raw"\n', "known values: csv, json"),
+        (
+            '[streams.ok]\nsource = "stdin"\n[streams."a.b"]\nsource = "http"\nkind = "serie"\n',
+            "did you mean series? known values: sample, series",
+        ),
+        ('[device]\nlog_level = "inf"\n', "did you mean info?"),
+        ('[streams.in]\nkind = "series"\n', "add source, one of: camera, folder,"),
+        ('[streams.in]\nsource = "folder"\n', "add path"),
+        ("[streams]\nin = 3\n", "correct the value"),
+    ],
+)
+def test_known_values_are_listed(tmp_path, text, hint):
+    """Through the command line, a value that is none of a list is answered with the list and the
+    nearest one; a key that is not there with its name."""
+    home = new_home(tmp_path / "home")
+    with (home / "auricle.toml").open("a", encoding="utf-8") as file:
+        file.write(text)
+    said = run("inspect", "--home", home)
+    assert said.exit_code == 1
+    assert hint in " ".join(said.output.split())
 
 
 def test_a_key_of_another_kind_of_stream_is_said_to_be_one(tmp_path):

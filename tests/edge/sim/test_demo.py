@@ -1,13 +1,17 @@
 """The demonstration's story, told with fewer images by the same code."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import encoder
 from edge.core import Config, Label, Observation, Publish, Rejected, Runtime, Selector, derive
+from edge.shell.demo_view import show_outcome
 from edge.shell.store import Store
 from edge.sim.demo import KNOWN, NEW, tell
 from edge.sim.demo_beats import Beat, Chapter, Glimpse, Line, Outcome
@@ -189,6 +193,49 @@ def test_every_image_is_shown_as_it_is_seen(told: Told):
     announced = sum(beat.images for beat in told.beats if isinstance(beat, Chapter))
     seen = sum(isinstance(beat, Glimpse) for beat in told.beats)
     assert announced == seen == 10 * 40 + 2 * 80 + 120 + 160 + 100 + 120
+
+
+def test_terminal_and_report_show_the_same_figures(told: Told, tmp_path: Path):
+    """Each accuracy of the terminal's table stands in the report's, after forgetting too, and both
+    name the class that is not asked for any more."""
+    screen = io.StringIO()
+    show_outcome(told.outcome, Console(file=screen, width=100))
+    lines = screen.getvalue().splitlines()
+    page = write_report((told.outcome.recording,), tmp_path, "demo").read_text(encoding="utf-8")
+    for exam in told.outcome.exams:
+        (line,) = (each for each in lines if each.strip().startswith(exam.when))
+        shares = line.split(exam.when)[1].split()[:2]
+        assert shares == [f"{exam.known:.1%}", f"{exam.new:.1%}"]
+        for share in shares:
+            assert f">{share.replace('%', ' %')}</text>" in page
+    assert told.outcome.exams[-1].new == told.outcome.exams[-1].others
+    for text in (screen.getvalue().lower(), page.lower()):
+        assert f"not asked for: {NEW}/{PLAN.digit}" in text
+
+
+def test_the_report_shows_images_known_and_new(told: Told, tmp_path: Path):
+    """A row of images for each source while it was new and once it was known, each image with the
+    answer it got; below every picture stands a sentence."""
+    recording = told.outcome.recording
+    groups = list(dict.fromkeys(one.group for one in recording.thumbnails))
+    assert groups == ["mnist, known", "optdigits, new", "optdigits, known"]
+    new = [one.answer for one in recording.thumbnails if one.group == "optdigits, new"]
+    assert new.count("new") > 0.8 * len(new)
+    page = write_report((recording,), tmp_path, "demo").read_text(encoding="utf-8")
+    assert page.count("<img src='data:image/png;base64,") == len(recording.thumbnails) > 20
+    assert page.count("<figure") == page.count("<figcaption>")
+
+
+def test_the_report_states_the_rule_of_the_alarm(told: Told, tmp_path: Path):
+    """The dashed line names how long the curve has to stay below it, and the alarm of the run came
+    no earlier."""
+    recording = told.outcome.recording
+    page = write_report((recording,), tmp_path, "demo").read_text(encoding="utf-8")
+    assert f"an alarm needs more than {CONFIG.window} in a row below 0.01" in page
+    raised = next(step.index for step in recording.steps if step.alarm)
+    latest = reversed(recording.steps[: raised + 1])
+    streak = sum(1 for _ in takewhile(lambda step: step.window_p < recording.rate, latest))
+    assert streak > CONFIG.window
 
 
 def test_the_report_is_written_and_needs_nothing_else(told: Told, tmp_path: Path):

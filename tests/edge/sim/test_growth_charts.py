@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from edge.shell.demo_view import LOOKS
 from edge.sim import Mark, Recording, Step
+from edge.sim.drawing import open_figure
 from edge.sim.growth_charts import caption, draw_growth, draw_routing, draw_search, scored
 from edge.sim.page import render_page
 from edge.sim.recording import Episode, Routing, Trial
+from edge.sim.tracks import draw_marks
 
 STEPS = tuple(
     Step(at, "s", "a", "x", True, "a", "x", "x", 1.0, 0.5, 0.5, alarm=30 < at < 50)
@@ -41,6 +44,15 @@ def test_the_course_names_domains_and_gains() -> None:
     assert drawn.count("domain-2") == 1
     assert "85.0 → 91.0 %" in drawn
     assert "refused" in drawn
+
+
+def test_an_alarm_has_the_sign_of_the_terminal() -> None:
+    """A triangle that points up, in the report as in `auricle demo`."""
+    with open_figure((4, 2), 1) as (_, (axes,)):
+        draw_marks(axes, RECORDING.marks)
+        (alarm,) = (line for line in axes.lines if line.get_label() == "alarm")
+    assert alarm.get_marker() == "^"
+    assert LOOKS["alarm"][0] == "▲"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from edge.sim.recording import Recording
 from edge.sim.report import Report
 from edge.sim.scenarios import Scenario, parse_scenario
 from edge.sim.sweep import make_card
+from tests.homes import run as cli
 
 STORM = {
     "crash": 0.04,
@@ -177,6 +178,47 @@ def test_a_sweep_writes_a_report_and_resumes(features: Path, tmp_path: Path) -> 
     assert metrics_of(again) == metrics_of(report)
 
 
+def test_each_variant_is_reported_by_itself(features: Path, tmp_path: Path) -> None:
+    """The command prints, and the page holds, mean and deviation over the seeds of each variant;
+    nothing averages over variants."""
+    path = tmp_path / "two.toml"
+    path.write_text(
+        f"""title = "two"
+encoder = {{ model = "vector" }}
+device = {{ false_alarm_rate = 0.05, growth = false }}
+[domains.a]
+source = "{features}"
+test = 20
+where = {{ domain = 0 }}
+[[phases]]
+domain = "a"
+enrol = 120
+observations = 20
+[variants.usual]
+"phases.0.enrol" = 120
+[variants.starved]
+"phases.0.enrol" = 6
+"""
+    )
+    words = ("simulate", path, "--seed", 1, "--seed", 2, "--out", tmp_path / "report")
+    said = cli(*words)
+    assert said.exit_code == 0, said.output
+    usual, starved = said.stdout.split("\nstarved\n")
+    printed = [
+        next(line.split("\t") for line in part.splitlines() if line.startswith("online_accuracy"))
+        for part in (usual, starved)
+    ]
+    runs = json.loads((tmp_path / "report/report.json").read_text())["runs"]
+    for cells, variant in zip(printed, ("two: usual", "two: starved"), strict=True):
+        found = [run["metrics"]["online_accuracy"] for run in runs if run["title"] == variant]
+        deviation = abs(found[0] - found[1]) / 2**0.5
+        assert cells[1:3] == [f"{sum(found) / 2:.4g}", f"{deviation:.2g}"]
+        assert cells[5] == "2"
+    page = (tmp_path / "report/report.html").read_text()
+    assert "class=tiles" not in page
+    assert "Means ± standard deviations" in page
+
+
 def test_jobs_do_not_change_metrics(features: Path) -> None:
     """The same runs in other processes give the same metrics, in the same order."""
     scenario = small(features)
@@ -213,10 +255,10 @@ def test_the_report_is_complete_and_escaped(features: Path, tmp_path: Path) -> N
     title = "<script>alert('$x$')</script>"
     simulate(small(features, title=title), out=tmp_path)
     content = json.loads((tmp_path / "report.json").read_text())
-    assert content["format"] == 1
+    assert content["format"] == 2
     (only,) = content["runs"]
     assert len(only["steps"]["score"]) == len(only["steps"]["alarm"]) == 80
-    assert content["summary"]["average_accuracy"]["runs"] == 1
+    assert content["summary"][title]["average_accuracy"]["runs"] == 1
     page = (tmp_path / "report.html").read_text()
     assert "<script" not in page
     assert page.count("<svg") == 4

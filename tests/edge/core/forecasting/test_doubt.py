@@ -51,6 +51,15 @@ def test_what_many_channels_do_together_is_believed() -> None:
     assert np.abs(points[GLITCH, 0, :3] - values[GLITCH, :3]).max() < 100
 
 
+def test_a_large_jump_among_smaller_ones_is_believed() -> None:
+    """One channel at ten times its range counts where two others jump in the same sample."""
+    values = waves(4)
+    values[GLITCH:, 0] += 900
+    values[GLITCH:, 1:3] += 10
+    points, _ = told(values)
+    assert abs(points[GLITCH, 0, 0] - values[GLITCH, 0]) < 100
+
+
 def test_the_memory_of_a_fault_is_kept() -> None:
     """Restored between two absurd values, a pool believes the second as one that went on."""
     values = waves()[: GLITCH + 10]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge.core import Enrol, Observation, StateError
-from edge.shell import journal
+from edge.core import Candidate, Enrol, Nominate, Observation, StateError
+from edge.shell import journal, labelling
 from edge.shell.commands.desk import LOST
 from edge.shell.commands.settings import CommandSettings
 from tests.edge.shell.commands.floors import NOW, Office
@@ -35,6 +37,72 @@ def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
     assert (response.done, response.body["count"], response.id) == (True, 1, "c1")
     assert (topic, correlation, kept) == ("auricle/v1/desk/response/ann", b"n1", True)
     assert office.home.store.get("s:1") is not None
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "warnings"),
+    [
+        ("label", {"label": "dgo"}, ["label"]),
+        ("label", {"label": "dog", "domain": "homee"}, ["domain"]),
+        ("label", {"label": "dog"}, []),
+        ("relabel", {"label": "dgo", "domain": "hmoe"}, ["label", "domain"]),
+    ],
+)
+def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, fields, warnings):
+    """The answer names the known label or domain; nothing waits for a person."""
+    office.ask("relabel", "c0", select={"label": "a"}, label="dog")
+    office.home.feed(Observation("s", 1, 1, vector(1)))
+    about = {"observation_id": "s:1"} if verb == "label" else {"select": {"label": "b"}}
+    said = office.ask(verb, **about, **fields)
+    assert said.done
+    found = said.body.get("warnings", [])
+    assert [one.split()[1] for one in found] == warnings
+    assert office.ask(verb, **about, **fields) == replace(said, repeated=True)
+
+
+def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
+    """Ask through the socket on the machine."""
+    answers: list[bytes] = []
+    line = json.dumps({"verb": verb, "id": "c1", **fields}).encode()
+    order = office.desk.local(line, answers.append)
+    if order is not None:
+        office.desk.carry_out(order)
+    found: dict[str, Any] = json.loads(answers[0])
+    return found
+
+
+def flag(office: Office, raw: bytes) -> None:
+    """Let an observation with a raw input wait for a label."""
+    kept = Candidate("s:1", "s", "", "d", 5, 1.0, bytes(vector(1)))
+    office.home.store.apply(Nominate((kept,)))
+    office.home.store.keep_raws({"s:1": raw})
+
+
+def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
+    """The socket is answered each time afresh; a broker's command is none, whatever is enabled."""
+    flag(office, b"\x00picture")
+    for _ in range(2):
+        found = local(office, "raw", observation_id="s:1")
+        assert (found["done"], found["repeated"]) == (True, False)
+        assert base64.b64decode(found["body"]["raw"]) == b"\x00picture"
+        assert local(office, "explain", observation_id="s:1")["body"]["guess"] in {"a", "b"}
+    assert local(office, "raw", observation_id="s:2")["body"] == {"raw": ""}
+    assert "does not wait" in local(office, "explain", observation_id="s:2")["reason"]
+    for verb in ("raw", "explain"):
+        said = office.ask(verb, observation_id="s:1")
+        assert (said.done, f"there is no command {verb!r}" in said.reason) == (False, True)
+
+
+def test_a_raw_input_too_large_for_an_answer_is_refused(office: Office, monkeypatch):
+    """With its size, and what to do."""
+    monkeypatch.setattr(labelling, "RAW_ANSWER_BYTES_MAX", 10)
+    flag(office, bytes(11))
+    found = local(office, "raw", observation_id="s:1")
+    assert (found["done"], "11 bytes" in found["reason"], found["hint"] != "") == (
+        False,
+        True,
+        True,
+    )
 
 
 def test_an_answer_goes_nowhere_else(office: Office):
@@ -172,7 +240,8 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
     assert set(health) < set(office.ask("status", "s").body)
     (head,) = office.ask("adaptors", "a").body["adaptors"]
     assert (head["domain"], head["facts"]) == ("home", 8)
-    assert office.ask("candidates", "w").body == {"flagged": (), "labels": ("a", "b")}
+    waiting = {"flagged": (), "labels": ("a", "b"), "domains": ("home",)}
+    assert office.ask("candidates", "w").body == waiting
     said = office.ask("rollback", "k", domain="home")
     assert (said.done, "no adaptor serves there" in said.reason) == (False, True)
     assert "no such domain has facts here" in office.ask("grow", "g", domain="moon").reason

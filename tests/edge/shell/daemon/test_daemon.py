@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from functools import partial
@@ -332,8 +334,44 @@ def test_a_second_signal_hurries(tmp_path: Path):
         assert left.losses == ()
 
 
+SIGNALLED = """
+import os, signal, sys
+from edge.shell.cli_entry import main
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "numpy":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.NUMBER)
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+"""Runs the program, and sends it a signal while it loads."""
+
+
+def test_a_reload_requested_while_the_program_loads_waits(tmp_path: Path):
+    """SIGHUP does not end it: it serves, reads its settings again, and ends in order."""
+    process = Process(daemon_home(tmp_path, STDIN), SIGNALLED.replace("NUMBER", "SIGHUP"))
+    process.say(json.dumps(vector(1).tolist()))
+    assert process.hear()["schema"].startswith("auricle/v1/")
+    assert process.stop() < 5
+    assert '"event": "reloaded"' in process.log.read_text("utf-8")
+
+
+def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_path: Path):
+    """SIGINT ends it at once, by the signal, and nothing is written."""
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED.replace("NUMBER", "SIGINT"), "run", tmp_path],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
 def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
-    """A reader that stands still holds the loop up, and not the end: five seconds after SIGTERM."""
+    """A reader that stands still holds the loop up, and not the end: five seconds after the first
+    SIGTERM, whatever signals follow."""
     process = Process(daemon_home(tmp_path, STDIN))
     line = json.dumps(vector(1).tolist()).encode() + b"\n"
     assert process.process.stdin is not None
@@ -346,5 +384,9 @@ def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
             quiet_since = time.monotonic()
         except BlockingIOError:
             time.sleep(0.01)
+    begun = time.monotonic()
+    process.process.send_signal(signal.SIGTERM)
+    time.sleep(3)
     process.process.send_signal(signal.SIGTERM)
     assert process.process.wait(8) == -signal.SIGALRM
+    assert time.monotonic() - begun < 7

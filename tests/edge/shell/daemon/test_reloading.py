@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,11 @@ import pytest
 from edge.core import ConfigError
 from edge.shell.daemon.reloading import GOOD, load
 from edge.shell.settings import SETTINGS
-from tests.daemons import daemon_home, served
+from tests.brokers import Mosquitto, needs_mosquitto
+from tests.daemons import WAIT_S, Process, daemon_home, served
+from tests.homes import run
+
+MQTT = '[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
 
 
 def test_a_start_with_settings_that_stand_in_says_so_in_the_log(tmp_path: Path, caplog):
@@ -44,3 +51,24 @@ def test_last_good_settings_that_are_none_leave_the_error_of_the_settings(
     (home / GOOD).write_bytes(good)
     with pytest.raises(ConfigError, match=f"{SETTINGS}: .*nope"):
         load(home)
+
+
+@needs_mosquitto
+def test_commands_are_taken_as_soon_as_settings_that_enable_them_are_read(tmp_path: Path):
+    """Through a real broker: SIGHUP is enough for [commands], the daemon is not started again."""
+    with Mosquitto(tmp_path / "broker") as broker:
+        home = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
+        daemon = Process(home)
+        place = ("--home", home, "--broker", f"127.0.0.1:{broker.port}")
+        try:
+            assert run("command", "status", *place, "--wait-s", "1").exit_code == 1
+            with (home / SETTINGS).open("a", encoding="utf-8") as file:
+                file.write('[commands]\nenabled = ["status"]\n')
+            daemon.process.send_signal(signal.SIGHUP)
+            end = time.monotonic() + WAIT_S
+            while (said := run("command", "status", *place, "--wait-s", "1")).exit_code:
+                assert time.monotonic() < end, said.output
+            assert json.loads(said.stdout)["done"]
+        finally:
+            daemon.process.kill()
+            daemon.process.communicate()

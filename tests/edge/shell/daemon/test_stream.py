@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from edge.core import Decision, DriftAlarm
-from edge.shell.daemon.stream import NOVEL_WINDOW, RATE_SECONDS, Stream
+import pytest
+
+from edge.core import Changed, Decision, DriftAlarm, Forecasted
+from edge.shell.daemon.stream import NOVEL_WINDOW, RATE_SECONDS, REJECTED_MAX, Stream
+from edge.shell.logs import REASON_CHARS
 from edge.shell.sources import HttpStream
 
 S = 10**9
@@ -44,3 +47,43 @@ def test_what_was_decided_is_shown():
     assert (shown.source, shown.home, shown.novel_percent) == ("http", "far", 25.0)
     assert (shown.alarmed, shown.domain, shown.label) == (True, "hall", "")
     assert shown.per_second == shown.decided / RATE_SECONDS
+
+
+def test_a_series_counts_its_forecasts():
+    """Forecasts count as answers and make up the pace; changes are counted apart."""
+    stream = Stream("s", HttpStream(kind="series"), "1")
+    for _ in range(30):
+        stream.note(Forecasted("s", "s:1", 7, ("a",), (1,), ((1.0,),), ((0.0,),), ((2.0,),)))
+    stream.note(Changed("s", "s:1", 7, "jump", ("a",), 0.5, 1, 0))
+    stream.sample()
+    shown = stream.status()
+    assert (shown.forecasts, shown.changes, shown.decided) == (30, 1, 0)
+    assert (shown.per_second, shown.last_at_ns) == (30, 7)
+
+
+def test_rejections_in_a_row_are_trouble():
+    """Before any answer one is enough; later it takes several, and the next answer ends it."""
+    stream = Stream("s", HttpStream(), "1")
+    stream.reject("no numbers", "send numbers")
+    assert stream.rejecting == "all 1 measurements were rejected: no numbers"
+    stream.note(decision())
+    for _ in range(REJECTED_MAX - 1):
+        stream.reject("no numbers", "")
+    assert stream.rejecting == ""
+    stream.reject("too long", "")
+    assert stream.rejecting == f"the last {REJECTED_MAX} measurements were rejected: too long"
+    stream.note(decision())
+    assert (stream.rejecting, stream.rejected) == ("", REJECTED_MAX + 1)
+
+
+def test_lines_of_the_log_are_bounded(caplog: pytest.LogCaptureFixture):
+    """However fast a count rises, it is one line at once and one a minute, with what came since."""
+    stream = Stream("s", HttpStream(), "1")
+    with caplog.at_level("WARNING", logger="auricle"):
+        for second in range(180):
+            for _ in range(1_000):
+                stream.reject("x" * 5_000, "")
+            stream.log_news(float(second))
+    said = [vars(record)["fields"] for record in caplog.records]
+    assert [one["count"] for one in said] == [1_000, 60_000, 60_000]
+    assert all(len(one["reason"]) <= REASON_CHARS for one in said)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge.shell.sources import Flaw, StdinStream
@@ -46,6 +47,27 @@ def test_numbers_with_commas(pipe):
     """The form csv reads plain numbers."""
     (found,) = read_all(pipe, b"1,2.5, 3\n", form="csv")
     assert found.payload.tolist() == [1, 2.5, 3]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"time,load\n", "cell 1 is no number: 'time'"),
+        (b"1,[2]\n", "cell 2 is no number: '[2]'"),
+        (b"1;2\n", "cell 1 is no number: '1;2'"),
+    ],
+)
+def test_what_is_not_csv_is_said_to_be_none(pipe, line, words):
+    """The reason and the hint are about the form that the settings name, not about another one."""
+    (found,) = read_all(pipe, line, form="csv")
+    assert found.reason == f"it is not csv as expected: {words}"
+    assert found.hint == "send numbers with commas: 1.5,2.0"
+
+
+def test_an_empty_cell_is_a_number_that_is_missing(pipe):
+    """In a series, empty cells and null are missing numbers."""
+    (found,) = read_all(pipe, b"1,,null,4\n", form="csv", kind="series")
+    assert np.isnan(found.payload).tolist() == [False, True, True, False]
 
 
 def test_a_bad_line_is_told_and_the_next_is_read(pipe):

@@ -52,7 +52,7 @@ def test_a_scenario_file_gives_a_report(tmp_path, source):
     path = tmp_path / "short.toml"
     path.write_text('title = "short <b>"\n[links]\ndays = 2\nquiet_days = 1\nhorizons = [1]\n')
     report = simulate(path, seeds=(1, 2), out=tmp_path / "report")
-    assert report.summary["ratio_1"].runs == 2
+    assert report.summary["short <b>"]["ratio_1"].runs == 2
     assert report.page is not None
     page = report.page.read_text("utf-8")
     assert page.count("<svg") == 2

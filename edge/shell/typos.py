@@ -1,0 +1,93 @@
+"""New labels and domain names that are probably typos of known ones."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+EDITS_BY_LENGTH: Final = ((8, 2), (3, 1))
+"""(shortest length, edits): so many edits make a typo.  One edit makes 80 % of spelling errors
+(Damerau 1964); two are allowed where they leave most of a name.  Shorter names are never typos: any
+two of them are an edit or two apart."""
+
+CHARS_MAX: Final = 64
+"""Longest name compared: longer ones are made by programs, and the cost grows with the square."""
+
+
+def likely_typo(name: str, known: Iterable[str]) -> str:
+    """Return the known name that a new one is probably a typo of, or nothing.
+
+    Names that differ in their digits alone are a series (`pump-1`, `pump-2`), not typos.
+    """
+    names = set(known)
+    if not name or name in names or len(name) > CHARS_MAX:
+        return ""
+    near = [(edits, one) for one in names if (edits := _edits_of_typo(name, one)) is not None]
+    return min(near)[1] if near else ""
+
+
+def _edits_of_typo(name: str, known: str) -> int | None:
+    """Return the edits between names that differ by a typo, None for other names."""
+    new, old = (" ".join(one.casefold().split()) for one in (name, known))
+    if new == old:
+        return 0
+    if _without_digits(new) == _without_digits(old):
+        return None
+    shorter = min(len(new), len(old))
+    allowed = next((edits for length, edits in EDITS_BY_LENGTH if shorter >= length), 0)
+    if not allowed or abs(len(new) - len(old)) > allowed or len(old) > CHARS_MAX:
+        return None
+    edits = count_edits(new, old)
+    return edits if edits <= allowed else None
+
+
+def _without_digits(name: str) -> str:
+    return "".join(one for one in name if not one.isdigit())
+
+
+def count_edits(new: str, old: str) -> int:
+    """Return how many characters have to be inserted, deleted, replaced, or swapped with the next:
+    the optimal string alignment distance.  Cost: the product of the lengths."""
+    before: list[int] = []
+    last = list(range(len(old) + 1))
+    for row, one in enumerate(new, 1):
+        line = [row]
+        for column, other in enumerate(old, 1):
+            best = min(last[column] + 1, line[-1] + 1, last[column - 1] + (one != other))
+            swapped = row > 1 and column > 1 and one == old[column - 2] and new[row - 2] == other
+            line.append(min(best, before[column - 2] + 1) if swapped else best)
+        before, last = last, line
+    return last[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """Labels and domains in use, sorted."""
+
+    labels: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, concepts: Iterable[tuple[str, str]]) -> Self:
+        """Return the names in (domain, label) pairs."""
+        pairs = tuple(concepts)
+        labels = tuple(sorted({label for _, label in pairs}))
+        return cls(labels, tuple(sorted({domain for domain, _ in pairs})))
+
+    def warnings(self, *, label: str = "", domain: str = "") -> Iterator[str]:
+        """Yield a warning for each name given that is probably a typo; empty names are none."""
+        for kind, name, known in (("label", label, self.labels), ("domain", domain, self.domains)):
+            near = likely_typo(name, known)
+            if near:
+                yield warning_of(kind, name, near)
+
+    def warnings_of(self, given: "KnownNames") -> Iterator[str]:
+        """Yield a warning for each of the names given that is probably a typo."""
+        for label in given.labels:
+            yield from self.warnings(label=label)
+        for domain in given.domains:
+            yield from self.warnings(domain=domain)
+
+
+def warning_of(kind: str, name: str, near: str) -> str:
+    """Return the warning that a new label or domain is probably a typo."""
+    return f"the {kind} {name!r} is new; did you mean {near!r}? `auricle relabel` corrects it"
