@@ -2,6 +2,16 @@
 
 from .adaptors import Adaptor, Record
 from .admission import admit
+from .columns import (
+    ColumnMatch,
+    NamedValues,
+    columns_differ,
+    flaw_of_columns,
+    listed,
+    match_columns,
+    missing_text,
+    unnamed_side,
+)
 from .config import Config
 from .contributions import Contribution, flaw_of
 from .errors import (
@@ -71,6 +81,7 @@ __all__ = [
     "Batch",
     "Candidate",
     "Changed",
+    "ColumnMatch",
     "Config",
     "ConfigError",
     "Contribution",
@@ -102,6 +113,7 @@ __all__ = [
     "Message",
     "Model",
     "ModelMismatchError",
+    "NamedValues",
     "Nominate",
     "Observation",
     "Publish",
@@ -124,9 +136,15 @@ __all__ = [
     "Wanted",
     "accepted",
     "admit",
+    "columns_differ",
     "derive",
     "digest_facts",
     "flaw_of",
+    "flaw_of_columns",
     "gather",
+    "listed",
+    "match_columns",
+    "missing_text",
     "take",
+    "unnamed_side",
 ]

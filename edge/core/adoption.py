@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from . import limits
+from .columns import columns_differ, unnamed_side
 from .contributions import Contribution, Sums, read
 from .events import Ack, Adopt, Effect, Publish, Rejected
 from .facts import Ledger
@@ -24,7 +25,8 @@ def adopt(event: Contribution, known: Knowledge, ledger: Ledger, card: str) -> I
         many = f"those of {len(kept)} devices are held already"
         yield _refuse(event, many, "take a device out of the fleet, or merge ledgers")
         return
-    wrong = _misfit(event, known, card)
+    columns = ledger.columns()
+    wrong = _misfit(event, known, card) or columns_differ(columns, event.columns)
     if not wrong and event.samples:
         sums = read(event, known.geometry)
         if not isinstance(sums, Sums):
@@ -35,9 +37,12 @@ def adopt(event: Contribution, known: Knowledge, ledger: Ledger, card: str) -> I
     yield Adopt(taken)
     if wrong:
         gone = "; what it gave before is out" if held is not None and held.samples else ""
-        yield _refuse(event, wrong + gone, "give it the card and the geometry used here")
+        hint = "give it the card, the geometry and the columns used here"
+        yield _refuse(event, wrong + gone, hint)
     else:
-        yield Publish(Ack(event.device, event.samples, f"revision {event.revision}"))
+        unnamed = unnamed_side(columns, event.columns)
+        detail = f"revision {event.revision}" + (f"; {unnamed}" if unnamed else "")
+        yield Publish(Ack(event.device, event.samples, detail))
 
 
 def aside(known: Knowledge, ledger: Ledger) -> str:

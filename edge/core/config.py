@@ -1,5 +1,6 @@
 """What a user may choose about the core; everything else is measured or fixed."""
 
+import difflib
 from dataclasses import dataclass
 
 import nas
@@ -20,7 +21,8 @@ class Config:
     adaptor by themselves.  adaptor_bytes, adaptor_operations, adaptor_latency_ms: the most an
     adaptor with its head may take, a sample where it applies.
     forecast: whether series are followed.  horizons: steps ahead.  periods: (stream, steps) of the
-    series whose season is known.
+    series whose season is known.  detector: the kind that watches them for changes; empty: see
+    `drift.default_detector`.
     alarm_outputs: (stream, channel) of outputs that are 1 while the stream has left known ground.
     """
 
@@ -36,6 +38,7 @@ class Config:
     forecast: bool = True
     horizons: tuple[int, ...] = HORIZONS
     periods: tuple[tuple[str, int], ...] = ()
+    detector: str = ""
     alarm_outputs: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
@@ -60,6 +63,8 @@ class Config:
             _require(getattr(self, key) > 0, key, "above 0", getattr(self, key))
         for period in (None, *dict(self.periods).values()):
             Task(1, self.horizons, period=period)
+        if self.detector:
+            _require_detector(self.detector)
         name = self.first_domain
         usable = name.strip() and name.isprintable() and len(name) <= limits.TEXT_CHARS_MAX
         _require(
@@ -77,4 +82,17 @@ def _require(fine: object, key: str, expected: str, found: object) -> None:
         raise ConfigError(
             f"reading the configuration: {key} must be {expected}, found {found!r}",
             f"correct {key}",
+        )
+
+
+def _require_detector(name: str) -> None:
+    # Loaded where the configuration names a detector: most homes follow no series.
+    from .drift import DETECTORS
+
+    if name not in DETECTORS:
+        close = difflib.get_close_matches(name, DETECTORS, n=1)
+        known = f"known detectors: {', '.join(DETECTORS)}"
+        raise ConfigError(
+            f"reading the configuration: there is no change detector {name!r}",
+            f"did you mean {close[0]}?" if close else known,
         )

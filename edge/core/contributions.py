@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import hdc
 
 from . import limits
+from .columns import columns_differ
 from .moments import COLUMNS_MAX, Moments
 
 Concept = tuple[str, str]
@@ -50,7 +51,8 @@ class Contribution:
 
     card: fingerprint of its encoder card.  geometry: fingerprint of its geometry, which covers
     `seed`.  samples: facts summed, 0 where there is nothing (any more).  arrays: by the names in
-    `NAMES`, integers of any size; none where samples is 0.
+    `NAMES`, integers of any size; none where samples is 0.  columns: names of the encoder's input
+    columns, none where the device has none.
     """
 
     device: str
@@ -60,10 +62,12 @@ class Contribution:
     revision: int
     samples: int = 0
     arrays: Arrays = field(default_factory=dict, repr=False)
+    columns: tuple[str, ...] = ()
 
     @property
     def content(self) -> str:
-        """Hex SHA-256 of card, geometry and sums, whatever the device and the revision."""
+        """Hex SHA-256 of card, geometry and sums, whatever the device, the revision and the names
+        of its columns."""
         state = hashlib.sha256(f"{self.card}\n{self.geometry}\n{self.samples}\n".encode())
         for name in sorted(self.arrays):
             array = shrunk(self.arrays[name])
@@ -75,9 +79,10 @@ class Contribution:
         """The same device and revision without any sums: what stays of one that cannot be used."""
         return replace(self, samples=0, arrays={})
 
-    def fits(self, card: str, geometry: hdc.Geometry) -> bool:
-        """Say whether these sums may be added to those of a card and geometry."""
-        return self.card == card and self.geometry == geometry.fingerprint
+    def fits(self, card: str, geometry: hdc.Geometry, columns: tuple[str, ...] = ()) -> bool:
+        """Say whether these sums may be added to those of a card, a geometry and named columns."""
+        same = self.card == card and self.geometry == geometry.fingerprint
+        return same and not columns_differ(columns, self.columns)
 
     def replaces(self, held: "Contribution | None", geometry: hdc.Geometry) -> bool:
         """Say whether this one takes the place of the one held: it is newer, or as old and the only

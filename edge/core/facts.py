@@ -140,6 +140,10 @@ class Ledger(Protocol):
     def contributions(self) -> Mapping[str, "Contribution"]:
         """Return what each other device last contributed, empty ones included."""
 
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the encoder's input columns, in order; none where they count by
+        position."""
+
 
 def gather(facts: Iterable[Fact]) -> Batch:
     """Put facts side by side, sorted by id.  All must have features of the same length."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import limits
+from .columns import flaw_of_columns
 from .contributions import Contribution
 from .events import (
     Enrol,
@@ -97,6 +98,11 @@ def _of_request(event: Event) -> Iterator[str]:
 def _of_contribution(event: Contribution) -> Iterator[str]:
     yield from _texts(device=event.device, card=event.card, geometry=event.geometry)
     yield from _counts(revision=event.revision, seed=event.seed, samples=event.samples)
+    columns: object = event.columns
+    if not isinstance(columns, tuple):
+        yield f"columns must be a tuple of names, found {_quoted(columns)}"
+    elif wrong := flaw_of_columns(columns, len(columns)):
+        yield f"columns: {wrong}"
     samples: object = event.samples
     if isinstance(samples, int) and samples > limits.CONTRIBUTED_SAMPLES_MAX:
         yield f"samples must be at most {limits.CONTRIBUTED_SAMPLES_MAX}, found {event.samples}"

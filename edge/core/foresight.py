@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 import encoder
 
+from .columns import NAMING_HINT, NamedValues, arrange, listed, named_values
 from .events import Observation, Rejected
+from .facts import Ledger
 from .knowledge import Knowledge
 from .watch import Ahead, Watch
 
@@ -31,8 +33,8 @@ class Model(Protocol):
 class Foresight:
     """Observations with what was said of them already, until their turn or the next look."""
 
-    def __init__(self, model: Model, watch: Watch) -> None:
-        self._model, self._watch = model, watch
+    def __init__(self, model: Model, ledger: Ledger, watch: Watch) -> None:
+        self._model, self._ledger, self._watch = model, ledger, watch
         # With each the event itself, so that its id stays its own.
         self._ahead: dict[int, tuple[Observation, Ahead]] = {}
 
@@ -55,6 +57,26 @@ class Foresight:
 
     def _encode(self, event: Observation) -> NDArray[np.uint8] | Rejected:
         try:
-            return self._model.encode(event.payload).values
+            named = named_values(event.payload)
+        except (TypeError, OverflowError) as error:
+            return Rejected(event.key, f"reading a sample: {error}", "send numbers by name")
+        payload = event.payload
+        if named is not None:
+            arranged = self._arrange(named)
+            if isinstance(arranged, str):
+                return Rejected(event.key, f"reading a sample: {arranged}", self._hint())
+            payload = arranged
+        try:
+            return self._model.encode(payload).values
         except encoder.EncoderError as error:
             return Rejected(event.key, error.message, error.hint)
+
+    def _arrange(self, named: NamedValues) -> NDArray[np.float32] | str:
+        kind = self._model.card.kind
+        if kind != "vector":
+            return f"its values have names, but the encoder takes a payload of kind {kind}"
+        return arrange(named, self._ledger.columns())
+
+    def _hint(self) -> str:
+        columns = self._ledger.columns()
+        return f"the columns are {listed(columns)}" if columns else NAMING_HINT

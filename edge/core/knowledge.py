@@ -84,13 +84,15 @@ class Knowledge:
 
     def adopt(self, contributions: Mapping[str, Contribution], card: str) -> None:
         """Add the sums of other devices, by device, to those of the own facts, in place of all
-        adopted before; those of another card or geometry, or that cannot be read, stay out.
+        adopted before; those of another card, geometry or columns, or that cannot be read, stay
+        out.
 
         Cost: one pass over their arrays.
         """
         self.memory, self._adopted = self.own, {}
         for device, one in sorted(contributions.items()):
-            sums = read(one, self.geometry) if one.fits(card, self.geometry) else ""
+            fits = one.fits(card, self.geometry, self._ledger.columns())
+            sums = read(one, self.geometry) if fits else ""
             if one.samples and isinstance(sums, Sums):
                 self.memory = self.own.copy() if self.memory is self.own else self.memory
                 self.memory.merge(sums.memory)
@@ -107,12 +109,13 @@ class Knowledge:
         over the facts."""
         geometry = self.geometry
         head = (device, card, geometry.fingerprint, geometry.seed, revision)
+        columns = self._ledger.columns()
         if not self.own.keys:
-            return Contribution(*head)
+            return Contribution(*head, columns=columns)
         held = (fact for domain in self.learned for fact in self._held(domain))
         calibration = hdc.calibrate(self.own, held, exemplars=False)
         arrays = packed(self.own, calibration, self._own_moments())
-        return Contribution(*head, sum(self.own.counts.values()), arrays)
+        return Contribution(*head, sum(self.own.counts.values()), arrays, columns)
 
     def calibration(self) -> hdc.Calibration:
         """Return the thresholds' ground: held-out scores of the own facts.

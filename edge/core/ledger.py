@@ -31,7 +31,8 @@ Geometry = Mapping[str, NDArray[Any]]
 class MemoryLedger:
     """A ledger that a crash would lose.  Apply the runtime's effects to it, in order."""
 
-    def __init__(self, facts: Iterable[Fact] = ()) -> None:
+    def __init__(self, facts: Iterable[Fact] = (), columns: tuple[str, ...] = ()) -> None:
+        self._columns = columns
         self._facts = {fact.id: fact for fact in facts}
         self._tombs: set[bytes] = set()
         self._geometry: Geometry | None = None
@@ -158,6 +159,10 @@ class MemoryLedger:
     def contributions(self) -> Mapping[str, Contribution]:
         """See `facts.Ledger`."""
         return self._contributions
+
+    def columns(self) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        return self._columns
 
     def digest(self) -> str:
         """Hex digest of the facts alone, whatever their order."""

@@ -85,7 +85,7 @@ class Runtime:
         self._width = model.card.width
         self._ledger = ledger
         self._watch = Watch(config)
-        self._foresight = Foresight(model, self._watch)
+        self._foresight = Foresight(model, ledger, self._watch)
         self._growth = Reconfigurator(config, spans(model.card.slices))
         self.knowledge = self._derive()
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
+from .columns import NamedValues, listed
 from .config import Config
 from .errors import StateError
 from .events import Changed, Forecasted, Observation, Rejected
@@ -23,7 +24,8 @@ from .forecasting import Floats, Forecaster, State, Task
 if TYPE_CHECKING:
     from .drift import Change, ChangeDetector
 
-_DETECTOR = "joint"
+_DETECTOR_BEFORE = "joint"
+"""The kind behind stored state that names none: once every series was watched by it."""
 
 
 @dataclass(slots=True)
@@ -74,8 +76,9 @@ class Series:
     """Follows up to `limits.SERIES_MAX` series by name.
 
     The first sample says which channels a series has.  A list must keep its length; of named
-    channels some may be left out, and a new name begins the series anew with it.  samples: how many
-    were taken.
+    channels some may be left out, and a new name begins the series anew with it.  Of the fields of
+    a message (`NamedValues` in no fixed order) only those of the first sample are taken, so a field
+    that comes now and then does not begin the series anew.  samples: how many were taken.
     """
 
     def __init__(self, config: Config, weights: State | None = None) -> None:
@@ -121,11 +124,16 @@ class Series:
     def states(self) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
         """Return the same one by one, the series heard last first."""
         for name, one in reversed(self._followed.items()):
-            yield name, {"task": self._task_mark(name), **_pack(one)}
+            kind = _text((self._kind(len(one.names)),))
+            yield name, {"task": self._task_mark(name), "detector_kind": kind, **_pack(one)}
 
     def restore(self, state: Mapping[str, State]) -> None:
         """Follow series where `state` was taken.  Raises StateError or ValueError for a state that
-        does not fit, KeyError for one that is not whole; nothing is changed then."""
+        does not fit, KeyError for one that is not whole; nothing is changed then.
+
+        Where another kind of detector watched a series, the forecaster goes on and the detector of
+        the present configuration starts without history.
+        """
         found = {}
         for name, one in state.items():
             if not np.array_equal(one["task"], self._task_mark(name)):
@@ -137,7 +145,9 @@ class Series:
             from_ns, until_ns, last_ns, samples = _times(one["times"])
             made = self._begin(name, tuple(_words(one["names"])), from_ns)
             made.forecaster.restore(_part("forecaster", one))
-            made.detector.restore(_part("detector", one))
+            stored = _words(one["detector_kind"]) if "detector_kind" in one else [_DETECTOR_BEFORE]
+            if stored == [self._kind(len(made.names))]:
+                made.detector.restore(_part("detector", one))
             made.until_ns, made.last_ns, made.samples = until_ns, last_ns, samples
             made.subjects = set(_words(one["subjects"]))
             found[name] = made
@@ -158,7 +168,7 @@ class Series:
         """Return a sample's values by channel, of a series that is followed from now on."""
         if not self._config.forecast:
             raise ValueError("forecasting is off in the settings")
-        payload = event.payload
+        payload = self._fields(event)
         named = isinstance(payload, Mapping)
         names = tuple(map(str, payload)) if named else _numbered(payload)
         if not 1 <= len(names) <= limits.SERIES_CHANNELS_MAX:
@@ -177,6 +187,21 @@ class Series:
         places = {name: place for place, name in enumerate(held.names)}
         values[[places[name] for name in names]] = numbers
         return values
+
+    def _fields(self, event: Observation) -> Any:
+        """Return an observation's payload, named values as a mapping of the names to take."""
+        payload = event.payload
+        if not isinstance(payload, NamedValues):
+            return payload
+        fields = dict(zip(payload.names, payload.values.tolist(), strict=True))
+        held = self._followed.get(event.stream)
+        if held is None or payload.ordered:
+            return fields
+        known = {name: value for name, value in fields.items() if name in held.names}
+        if not known:
+            found = listed(payload.names)
+            raise ValueError(f"expected some of the channels {listed(held.names)}, found {found}")
+        return known
 
     def _follow(self, event: Observation, names: tuple[str, ...]) -> _Followed:
         if len(names) > limits.SERIES_CHANNELS_MAX:
@@ -199,8 +224,14 @@ class Series:
         config = self._config
         period = self._periods.get(stream)
         task = Task(len(names), config.horizons, config.seed, period, self._weights)
-        made = FORECASTERS["pool"](task), DETECTORS[_DETECTOR](len(names))
+        made = FORECASTERS["pool"](task), DETECTORS[self._kind(len(names))](len(names))
         return _Followed(names, *made, at_ns, at_ns, at_ns, set())
+
+    def _kind(self, channels: int) -> str:
+        """Return the kind of detector that watches a series of so many channels."""
+        from .drift import default_detector
+
+        return self._config.detector or default_detector(channels)
 
 
 def _numbered(payload: Any) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What the verbs of the command line do, free of how it is shown."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,12 +26,16 @@ from ..core import (
     Rejected,
     Selector,
     accepted,
+    columns_differ,
     derive,
+    listed,
 )
 from ..core.flaws import flaw_of_fact
-from .examples import Example, Skipped, shown
-from .home import Home
+from .examples import Example, Examples, Skipped, shown
+from .home import Home, open_encoder
+from .settings import read_settings
 from .sound_files import RATE_HZ
+from .store import Store
 from .tables import read_examples, takes
 from .typos import KnownNames
 
@@ -69,19 +73,22 @@ class Moved:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
     """Facts to be learned, read from a path.  layout: what was taken as domain and label; notes:
-    what in it may be meant otherwise; moved: facts that are known under another domain or label."""
+    what in it may be meant otherwise; moved: facts that are known under another domain or label;
+    warnings: about the names of columns."""
 
     facts: tuple[Fact, ...]
     layout: str
     notes: tuple[str, ...]
     moved: tuple[Moved, ...]
     skipped: tuple[Skipped, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
     """What `learn` did.  count: facts new or changed; detail: what became of the others.
-    warnings: of new names that are probably typos.  The others as in `Lesson`."""
+    warnings: about the names of columns, and of new names that are probably typos.  The others as
+    in `Lesson`."""
 
     count: int
     detail: str
@@ -124,7 +131,7 @@ def read_lesson(
     domain, label: for examples that do not say theirs.  rate_hz: samples a second of sounds.
     Raises ConfigError where nothing can be learned.
     """
-    examples = read_examples(path, home.model.card, rate_hz)
+    examples = read_examples(path, home.model.card, rate_hz, home.store.columns())
     facts: dict[str, Fact] = {}
     skipped: list[Skipped] = []
     for item in examples:
@@ -146,6 +153,7 @@ def read_lesson(
         notes=examples.notes,
         moved=_moved(home, facts.values()),
         skipped=tuple(skipped),
+        warnings=tuple(_column_warnings(home, examples)),
     )
 
 
@@ -165,7 +173,7 @@ def learn(home: Home, lesson: Lesson) -> Learned:
         moved=lesson.moved,
         skipped=lesson.skipped,
         knowledge_digest=digest,
-        warnings=tuple(known.warnings_of(given)),
+        warnings=(*lesson.warnings, *known.warnings_of(given)),
     )
 
 
@@ -180,6 +188,20 @@ def _moved(home: Home, facts: Iterable[Fact]) -> tuple[Moved, ...]:
         if old != new:
             moves[old, new] += 1
     return tuple(Moved(*move, count) for move, count in sorted(moves.items()))
+
+
+def _column_warnings(home: Home, examples: Examples) -> Iterator[str]:
+    """Say which columns of a table were ignored, and where nothing could be compared."""
+    columns = home.store.columns()
+    if examples.ignored:
+        yield f"ignored columns: {listed(examples.ignored)}"
+    if examples.names and not columns and home.model.card.kind == "vector":
+        yield (
+            "the home has no column names, so columns count by position; name them with"
+            " `auricle encoder columns FILE`"
+        )
+    if columns and not examples.names:
+        yield "the table names no columns, so they count by position"
 
 
 def after(done: str, go_on: Callable[[], T]) -> T:
@@ -244,11 +266,14 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
     return known if changed == known else replace(changed, revision=known.revision + 1)
 
 
-def predict_path(home: Home, path: Path, rate_hz: int = RATE_HZ) -> Iterator[Predicted]:
-    """Yield what the runtime says of each example, in order, with the drift alarms of the stream
-    that they make up.  rate_hz: samples a second of sounds.  Raises ConfigError at once where
-    nothing can be read."""
-    return _predictions(home, read_examples(path, home.model.card, rate_hz))
+def predict_path(
+    home: Home, path: Path, rate_hz: int = RATE_HZ
+) -> tuple[Iterator[Predicted], tuple[str, ...]]:
+    """Return what the runtime says of each example, in order, with the drift alarms of the stream
+    that they make up; and warnings about the names of columns.  rate_hz: samples a second of
+    sounds.  Raises ConfigError at once where nothing can be read."""
+    examples = read_examples(path, home.model.card, rate_hz, home.store.columns())
+    return _predictions(home, examples), tuple(_column_warnings(home, examples))
 
 
 def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Predicted]:
@@ -317,6 +342,7 @@ def verify(home: Home) -> Verified:
 class Inspection:
     """What a home knows.  adaptors: domains that have one.  candidates: observations that wait for
     a label.  contributions: sums of other devices that take part, by device, with their revision.
+    columns: names of the encoder's input columns, none where they count by position.
     """
 
     concepts: tuple[Count, ...]
@@ -333,6 +359,7 @@ class Inspection:
     evictions: int
     file: str
     file_bytes: int
+    columns: tuple[str, ...]
 
 
 def inspect(home: Home) -> Inspection:
@@ -353,17 +380,22 @@ def inspect(home: Home) -> Inspection:
         store.evictions(),
         str(store.path),
         store.path.stat().st_size,
+        store.columns(),
     )
 
 
-def vector_card_from(path: Path) -> tuple[encoder.Card, tuple[Skipped, ...]]:
+def vector_card_from(
+    path: Path,
+) -> tuple[encoder.Card, tuple[str, ...], tuple[Skipped, ...]]:
     """Make a card for ready-made vectors, its quantiser frozen on the vectors under a path.
 
-    Returns the card, and the rows that could not be used.
+    Returns the card, the names of its columns where the table has any, and the rows that could not
+    be used.
     """
     rows: list[NDArray[Any]] = []
     skipped: list[Skipped] = []
-    for item in read_examples(path):
+    examples = read_examples(path)
+    for item in examples:
         if isinstance(item, Skipped):
             skipped.append(item)
         elif isinstance(item.payload, np.ndarray) and np.isfinite(item.payload).all():
@@ -381,7 +413,28 @@ def vector_card_from(path: Path) -> tuple[encoder.Card, tuple[Skipped, ...]]:
     values = np.stack(rows).astype(np.float32)
     quantiser = encoder.freeze_quantiser(values, (slice(0, values.shape[1]),), "channel")
     card = encoder.vector_card(values.shape[1], name=shown(path.stem), quantiser=quantiser)
-    return card, tuple(skipped)
+    return card, examples.names, tuple(skipped)
+
+
+def name_columns(folder: Path, names: Sequence[str], *, replace_names: bool) -> tuple[str, ...]:
+    """Write the names of a home's columns and return them; without names return those it has.
+
+    replace_names: in place of others that are there; else ConfigError is raised for these.
+    """
+    settings = read_settings(folder)
+    with open_encoder(folder, settings) as model:
+        card = model.card
+    path = folder / settings.knowledge.file
+    with Store.open(path, card, writable=bool(names)) as store:
+        held = store.columns()
+        if names and held not in {(), tuple(names)} and not replace_names:
+            raise ConfigError(
+                f"naming the columns of {folder}: {columns_differ(held, names)}",
+                "give --yes to replace them: what was learned keeps its positions",
+            )
+        if names and held != tuple(names):
+            store.name_columns(names, card)
+        return store.columns()
 
 
 def calibrate_card(

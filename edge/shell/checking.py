@@ -4,7 +4,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -13,12 +13,21 @@ import msgspec
 
 import encoder
 
-from ..core import EdgeError, StateCorruptError, StateError
+from ..core import (
+    EdgeError,
+    StateCorruptError,
+    StateError,
+    listed,
+    match_columns,
+    missing_text,
+)
+from ..core.columns import NAMING_HINT
 from .daemon.assembly import OUTBOX, check_streams, rooted
 from .home import open_encoder
 from .outbox import count_waiting
 from .settings import SETTINGS, Settings, read_settings
 from .sources import HttpStream
+from .sources.settings import Named
 from .store import Store
 from .telemetry import Arrival, MqttSettings, Silence, Topics
 
@@ -27,6 +36,7 @@ PUMP_S: Final = 0.05
 OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
 
 State = Literal["ok", "warning", "error"]
+ColumnsByStream = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +63,10 @@ def check_home(folder: Path, *, broker: bool) -> Iterator[Finding]:
         return
     device = settings.device.known_as
     yield Finding("settings", "ok", f"{folder / SETTINGS}: the device is {device}")
-    yield from _check_knowledge("home", folder, settings)
+    yield from _check_knowledge("home", folder, settings, _named_streams(settings, ""))
     for name, place in settings.homes.items():
-        yield from _check_other(f"home {name}", folder / place)
+        named = _named_streams(settings, name)
+        yield from _check_other(f"home {name}", folder / place, named)
     yield _check_outbox(folder)
     yield _check_streams(settings)
     if settings.mqtt is not None:
@@ -65,16 +76,27 @@ def check_home(folder: Path, *, broker: bool) -> Iterator[Finding]:
             yield meet_broker(mqtt)
 
 
-def _check_other(what: str, folder: Path) -> Iterator[Finding]:
+def _named_streams(settings: Settings, home: str) -> ColumnsByStream:
+    """Return the columns that streams of vectors name, of those that a home decides on."""
+    return {
+        name: one.columns
+        for name, one in settings.streams.items()
+        if isinstance(one, Named) and one.columns and (one.home, one.kind) == (home, "sample")
+    }
+
+
+def _check_other(what: str, folder: Path, named: ColumnsByStream) -> Iterator[Finding]:
     try:
         settings = read_settings(folder)
     except EdgeError as error:
         yield Finding(what, "error", error.message, error.hint)
         return
-    yield from _check_knowledge(what, folder, settings)
+    yield from _check_knowledge(what, folder, settings, named)
 
 
-def _check_knowledge(what: str, folder: Path, settings: Settings) -> Iterator[Finding]:
+def _check_knowledge(
+    what: str, folder: Path, settings: Settings, named: ColumnsByStream
+) -> Iterator[Finding]:
     """Open encoder and ledger, as a start would, but for reading alone."""
     try:
         with open_encoder(folder, settings) as model:
@@ -85,10 +107,28 @@ def _check_knowledge(what: str, folder: Path, settings: Settings) -> Iterator[Fi
             )
             path = folder / settings.knowledge.file
             with Store.open(path, model.card, writable=False) as store:
-                facts = sum(store.concepts().values())
+                facts, columns = sum(store.concepts().values()), store.columns()
             yield _writable(f"{what}: knowledge", path, f"{facts} facts in {path}")
+            if model.card.kind == "vector":
+                yield from _check_columns(what, columns, named)
     except (EdgeError, encoder.EncoderError) as error:
         yield Finding(what, "error", error.message, error.hint)
+
+
+def _check_columns(
+    what: str, columns: tuple[str, ...], named: ColumnsByStream
+) -> Iterator[Finding]:
+    """Say whether columns have names, and whether streams name all of them."""
+    if not columns:
+        detail = "they have no names and count by position"
+        yield Finding(f"{what}: columns", "warning", detail, NAMING_HINT)
+        return
+    yield Finding(f"{what}: columns", "ok", listed(columns))
+    for stream, given in named.items():
+        match = match_columns(given, columns)
+        if match.missing:
+            hint = f"the columns are {listed(columns)}"
+            yield Finding(f"stream {stream}", "error", missing_text(match), hint)
 
 
 def _check_outbox(folder: Path) -> Finding:

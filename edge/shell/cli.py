@@ -58,8 +58,9 @@ def app() -> None:
 @json_option
 def init(*, folder: Path, encoder_card: str, vectors: Path | None, as_json: bool) -> None:
     """Make a home: settings, encoder card and an empty ledger."""
-    card, skipped = (None, ()) if vectors is None else actions.vector_card_from(vectors)
-    path = create_home(folder, card, encoder_card)
+    made = (None, (), ()) if vectors is None else actions.vector_card_from(vectors)
+    card, columns, skipped = made
+    path = create_home(folder, card, encoder_card, columns)
     if as_json:
         views.show_json({"settings": str(path), "skipped": skipped})
         return
@@ -96,14 +97,15 @@ def learn(
         domain = settled_name("domain", domain, known.domains, ask=not as_json)
         with views.counting("encoding") as tick:
             lesson = actions.read_lesson(opened, path, domain, label, tick, rate_hz=rate_hz)
+        views.show_warnings(lesson.warnings)
         if lesson.moved and not yes and sys.stdin.isatty():
             cli_change.confirm(views.question_of(lesson.moved))
         done = actions.learn(opened, lesson)
         views.show_json(done) if as_json else views.show_learned(done)
-        for one in () if as_json else done.warnings:
-            # The options were settled before.
-            if one not in settled:
-                views.show_warning(one)
+        if not as_json:
+            # The options were settled before, and what was read has been warned of.
+            shown = {*settled, *lesson.warnings}
+            views.show_warnings(one for one in done.warnings if one not in shown)
         if grow:
             with growth_views.waiting() as beat:
                 cli_grow.show_outcomes(growing.grow_due(opened, beat), as_json=as_json)
@@ -118,7 +120,8 @@ def predict(*, path: Path, home: Path, rate_hz: int, as_json: bool) -> None:
     """Say what examples are, and whether they are known at all.  Learns nothing."""
     score = views.Score()
     with Home(home, writable=False) as opened:
-        found = actions.predict_path(opened, path, rate_hz)
+        found, warnings = actions.predict_path(opened, path, rate_hz)
+        views.show_warnings(warnings)
         if not as_json:
             views.show_prediction_names()
         for one in found:

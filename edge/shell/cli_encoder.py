@@ -9,9 +9,10 @@ import encoder
 
 from ..core import ConfigError
 from . import actions, views
-from .cli_options import PATH, json_option, rate_option
+from .cli_options import PATH, home_option, json_option, rate_option
 from .cli_verbs import Verbs
 from .examples import Skipped
+from .tables import read_column_names
 
 
 @click.group("encoder", cls=Verbs)
@@ -67,6 +68,29 @@ def calibrate(
         made, skipped = actions.calibrate_card(model, data, granularity, tick, rate_hz)
     encoder.save_card(made, target)
     _show(made, target, skipped, as_json=as_json)
+
+
+@encoder_verbs.command
+@click.argument(
+    "file",
+    type=PATH,
+    required=False,
+    help="A CSV with a header, an .npz with `columns`, or a text file, one name a line.",
+)
+@home_option
+@click.option("--yes", "replace_names", is_flag=True, help="Replace names that are there.")
+@json_option
+def columns(*, file: Path | None, home: Path, replace_names: bool, as_json: bool) -> None:
+    """Name the columns of a home's vectors, in the order in which they were learned; without FILE
+    show their names."""
+    names = read_column_names(file) if file is not None else ()
+    held = actions.name_columns(home, names, replace_names=replace_names)
+    if as_json:
+        views.show_json({"columns": held})
+    elif held:
+        views.show_table(("column", "name"), enumerate(held))
+    else:
+        views.say("the columns have no names and count by position")
 
 
 def _show(made: encoder.Card, path: Path, skipped: tuple[Skipped, ...], *, as_json: bool) -> None:

@@ -67,12 +67,16 @@ class Skipped:
 @dataclass(frozen=True, slots=True)
 class Examples:
     """Examples to go through once.  total: how many, None where only reading tells; layout: what
-    was taken as domain and label, in words; notes: what in the layout may be meant otherwise."""
+    was taken as domain and label, in words; notes: what in the layout may be meant otherwise.
+    names: of a table's feature columns, in the order of the payloads, none where it has no names;
+    ignored: columns that were left out."""
 
     items: Iterator[Example | Skipped]
     total: int | None
     layout: str
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Example | Skipped]:
         return self.items

@@ -5,34 +5,38 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
 from numpy.typing import NDArray
 
 from ..core import Contribution
 from .parcels import pack_arrays, unpack_arrays
 from .stowed import Stowed
 
-COLUMNS: Final = "device, card, geometry, seed, revision, samples"
-"""Columns of `contributions`, in the order of Contribution's fields."""
+COLUMNS: Final = "device, card, geometry, seed, revision, samples, columns"
+"""Columns of `contributions` without the arrays and their checksum."""
 
 
 def adopt(db: sqlite3.Connection, one: Contribution) -> None:
     """Write a device's contribution in place of the one before, within its caller's transaction."""
     body = pack_arrays(one.arrays) if one.samples else b""
     head = (one.device, one.card, one.geometry, one.seed, one.revision, one.samples)
+    columns = msgspec.json.encode(one.columns).decode()
     db.execute(
         "INSERT OR REPLACE INTO contributions (device, card, geometry, seed, revision, samples,"
-        " arrays, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (*head, body, hashlib.sha256(body).digest()),
+        " columns, arrays, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*head, columns, body, hashlib.sha256(body).digest()),
     )
 
 
 def contribution_of(
     row: tuple[Any, ...], load: Callable[[str], Mapping[str, NDArray[Any]]]
 ) -> Contribution:
-    """Make the contribution of a row of COLUMNS; its arrays are loaded when looked at."""
-    device, card, geometry, seed, revision, samples = row
+    """Make the contribution of a row of COLUMNS; its arrays are loaded when looked at.  Raises
+    ValueError for names that cannot be read."""
+    device, card, geometry, seed, revision, samples, columns = row
+    names = msgspec.json.decode(columns, type=tuple[str, ...])
     arrays = Stowed(lambda: load(device)) if samples else {}
-    return Contribution(device, card, geometry, seed, revision, samples, arrays)
+    return Contribution(device, card, geometry, seed, revision, samples, arrays, names)
 
 
 def arrays_of(body: bytes, sha256: bytes) -> Mapping[str, NDArray[Any]]:

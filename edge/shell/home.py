@@ -342,10 +342,12 @@ class Home:
             self.trouble = error.message
 
 
-def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:
+def create_home(
+    folder: Path, card: encoder.Card | None, named: str, columns: Sequence[str] = ()
+) -> Path:
     """Make a home: settings and an empty ledger.  card: of ready-made vectors, written beside;
-    None where `named` (a shipped name or a path) says which encoder.  Returns the settings' path.
-    Nothing is left behind where it fails."""
+    None where `named` (a shipped name or a path) says which encoder.  columns: names of the card's
+    columns, in order.  Returns the settings' path.  Nothing is left behind where it fails."""
     path = folder / SETTINGS
     if path.exists():
         raise ConfigError(
@@ -361,7 +363,7 @@ def create_home(folder: Path, card: encoder.Card | None, named: str) -> Path:
             for name in (VECTOR_CARD, f"{VECTOR_CARD}.part"):
                 undo.callback((folder / name).unlink, missing_ok=True)
             encoder.save_card(card, folder / VECTOR_CARD)
-        _make_knowledge(folder, settings, undo)
+        _make_knowledge(folder, settings, columns, undo)
         write_text(
             path, TEMPLATE.format(card=json.dumps(settings.encoder.card, ensure_ascii=False))
         )
@@ -382,7 +384,9 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _make_knowledge(folder: Path, settings: Settings, undo: ExitStack) -> None:
+def _make_knowledge(
+    folder: Path, settings: Settings, columns: Sequence[str], undo: ExitStack
+) -> None:
     file = folder / settings.knowledge.file
     with open_encoder(folder, settings) as model:
         if model.card.quantiser is None:
@@ -391,7 +395,7 @@ def _make_knowledge(folder: Path, settings: Settings, undo: ExitStack) -> None:
                 " quantiser",
                 "freeze one: `auricle encoder calibrate CARD DATA`",
             )
-        Store.create(file, model.card).close()
+        Store.create(file, model.card, columns).close()
     undo.callback(file.with_name(file.name + ".lock").unlink, missing_ok=True)
     undo.callback(discard, file)
 

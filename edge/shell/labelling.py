@@ -118,8 +118,12 @@ def waiting_at(home: Home) -> Waiting:
 
 
 def column_names(home: Home) -> tuple[str, ...]:
-    """Return the names of a vector's columns, in order."""
-    return tuple(f"c{number}" for number in range(1, home.model.card.width + 1))
+    """Return the names of a vector's columns, in order: those of the home, or c1, c2 and so on
+    where it has none or where a model turns its columns into other features."""
+    card, names = home.model.card, home.store.columns()
+    if names and not card.sha256:
+        return names
+    return tuple(f"c{number}" for number in range(1, card.width + 1))
 
 
 def explained_at(home: Home, observation_id: str) -> Explained:

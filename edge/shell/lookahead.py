@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import ConfigError
-from ..core.drift import DETECTORS, Change
+from ..core.drift import DETECTORS, Change, default_detector
 from ..core.forecasting import FORECASTERS, Forecast, Task
 from .recordings import Row
 from .weights import read_weights, shipped_weights
@@ -18,8 +18,6 @@ from .weights import read_weights, shipped_weights
 Floats = NDArray[np.float64]
 
 DEFAULT: Final = "pool"
-JOINT_CHANNELS_MIN: Final = 6
-"""Fewer channels than this are watched one by one: what moves them together is seldom seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def look_ahead(rows: Iterable[Row], channels: int, choice: Choice) -> Iterator[L
     Raises ConfigError for a kind that is not in the table or a task that cannot be done, StateError
     for a file of weights that cannot be read.
     """
-    watched = choice.detector or ("joint" if channels >= JOINT_CHANNELS_MIN else "cusum")
+    watched = choice.detector or default_detector(channels)
     for what, kind, table in (
         ("forecaster", choice.kind, FORECASTERS),
         ("detector", watched, DETECTORS),

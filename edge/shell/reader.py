@@ -22,6 +22,7 @@ from ..core import (
     Selector,
     StateCorruptError,
     digest_facts,
+    flaw_of_columns,
     gather,
 )
 from ..core import limits as core_limits
@@ -46,6 +47,7 @@ class Reader:
         self.path = path
         self._db = db
         self._records: dict[str, tuple[Record, ...]] | None = None
+        self._columns: tuple[str, ...] | None = None
         self._keys = self._burial_keys()
         self._width = int(self._meta("width") or b"0")
         if not (self._keys and self._width):
@@ -153,7 +155,27 @@ class Reader:
     def contributions(self) -> Mapping[str, Contribution]:
         """See `facts.Ledger`.  Their arrays are read when they are looked at."""
         rows = self._rows(f"SELECT {fleet_tables.COLUMNS} FROM contributions ORDER BY device")
-        return {row[0]: fleet_tables.contribution_of(row, self._read_sums) for row in rows}
+        try:
+            return {row[0]: fleet_tables.contribution_of(row, self._read_sums) for row in rows}
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the sums of other devices in {self.path}: {error}", DAMAGED
+            ) from error
+
+    def columns(self) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        if self._columns is None:
+            self._columns = self._read_columns()
+        return self._columns
+
+    def _read_columns(self) -> tuple[str, ...]:
+        body = self._meta("columns")
+        try:
+            return msgspec.json.decode(body, type=tuple[str, ...]) if body else ()
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the column names in {self.path}: {error}", DAMAGED
+            ) from error
 
     @property
     def card_fingerprint(self) -> str:
@@ -227,6 +249,9 @@ class Reader:
             self.geometry()
             if self.digest() != self.written_digest():
                 yield "the facts are not those that were written: the file is damaged"
+            wrong = flaw_of_columns(self._read_columns(), len(self._read_columns()))
+            if wrong:
+                yield f"the column names are damaged: {wrong}"
             for one in self.contributions().values():
                 len(one.arrays)
             for versions in self._read_records().values():

@@ -107,6 +107,10 @@ MIGRATIONS: Final[list[str]] = [
     ) WITHOUT ROWID;
     CREATE INDEX receipts_by_request ON receipts (json_extract(body, '$.request_id'));
     """,
+    """
+    ALTER TABLE contributions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE replaced_contributions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]';
+    """,
 ]
 
 

@@ -27,6 +27,8 @@ UNSIGNED: Final = bytes(SIGNATURE_BYTES)
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.COUNT_MAX)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
+Columns = tuple[Text, ...]
+"""Names of the encoder's input columns, none where the sender has none."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

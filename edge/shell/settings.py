@@ -101,12 +101,14 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[forecast]: on, whether series are followed; horizons in samples; periods, samples of the
-    season by stream; weights, a file of a network of one's own, else the shipped one."""
+    season by stream; weights, a file of a network of one's own, else the shipped one; detector, the
+    kind that finds changes, empty for the default of the number of channels."""
 
     on: bool = True
     horizons: tuple[int, ...] = HORIZONS
     periods: dict[str, int] = {}
     weights: str = ""
+    detector: str = ""
 
 
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +149,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             forecast=self.forecast.on,
             horizons=self.forecast.horizons,
             periods=tuple(self.forecast.periods.items()),
+            detector=self.forecast.detector,
         )
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ import encoder
 from ..core import (
     Adopt,
     Attempt,
+    ConfigError,
     Effect,
     Erase,
     Fact,
@@ -36,6 +37,7 @@ from ..core import (
     Retire,
     StateError,
     digest_facts,
+    flaw_of_columns,
 )
 from . import fleet_tables, growth_tables
 from .bundles.trials import BEFORE, Trials
@@ -68,10 +70,15 @@ class Store(Reader):
         self.journal = Journal(self._rows, self._transaction, self._keys[0][1])
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], card: encoder.Card) -> Self:
+    def create(
+        cls, path: str | os.PathLike[str], card: encoder.Card, columns: Sequence[str] = ()
+    ) -> Self:
         """Make a new knowledge file for an encoder's card, durably; refuses to touch an existing
-        file, and leaves nothing behind where it fails."""
+        file, and leaves nothing behind where it fails.  columns: names of the encoder's input
+        columns, in order; raises ConfigError for names that cannot be these."""
         path = Path(path)
+        if columns:
+            _require_columns(columns, card)
         _refuse_existing(path, f"creating {path}")
         lock = WriterLock(path)
         fresh = path.with_name(path.name + ".new")
@@ -79,7 +86,7 @@ class Store(Reader):
             with guarded(path, "creating"):
                 _refuse_existing(path, f"creating {path}")
                 discard(fresh)
-                _fill(fresh, card)
+                _fill(fresh, card, columns)
                 place(fresh, path, private=True)
                 return cls(path, open_database(path, writable=True), lock)
         except BaseException:
@@ -206,6 +213,14 @@ class Store(Reader):
         body = msgspec.json.encode(held | {"knowledge": digest})
         with self._transaction("stamping the digest") as db:
             _put(db, "stamp", body)
+
+    def name_columns(self, columns: Sequence[str], card: encoder.Card) -> None:
+        """Write the names of the encoder's input columns, in the order in which they were learned;
+        what was learned stays as it is.  Raises ConfigError for names that cannot be these."""
+        _require_columns(columns, card)
+        with self._transaction("naming the columns") as db:
+            _put(db, "columns", msgspec.json.encode(list(columns)))
+        self._columns = None
 
     def number_contribution(self, content: str, now_ns: int) -> int:
         """Return the revision of own sums with this content, durably: the last one where they are
@@ -377,7 +392,7 @@ class Store(Reader):
             )
 
 
-def _fill(fresh: Path, card: encoder.Card) -> None:
+def _fill(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None:
     """Write a complete knowledge file without facts, its log merged into it."""
     db = open_database(fresh, writable=True)
     try:
@@ -385,8 +400,22 @@ def _fill(fresh: Path, card: encoder.Card) -> None:
             db.execute("INSERT INTO burial_keys (key) VALUES (?)", (secrets.token_bytes(32),))
             _put(db, "card", card.fingerprint.encode())
             _put(db, "width", str(card.width).encode())
+            if columns:
+                _put(db, "columns", msgspec.json.encode(list(columns)))
     finally:
         db.close()
+
+
+def _require_columns(columns: Sequence[str], card: encoder.Card) -> None:
+    if card.kind != "vector":
+        raise ConfigError(
+            f"naming columns: the encoder {card.name} takes a payload of kind {card.kind}",
+            "only encoders of vectors have named columns",
+        )
+    width = card.input.size("V")
+    wrong = flaw_of_columns(columns, len(columns) if width == -1 else width)
+    if wrong:
+        raise ConfigError(f"naming columns: {wrong}", "correct the names, or their number")
 
 
 def _refuse_existing(path: Path, doing: str) -> None:

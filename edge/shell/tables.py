@@ -4,7 +4,7 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 import encoder
 
-from ..core import ConfigError, ModelMismatchError
+from ..core import (
+    ColumnMatch,
+    ConfigError,
+    ModelMismatchError,
+    columns_differ,
+    flaw_of_columns,
+    listed,
+    match_columns,
+    missing_text,
+)
 from .examples import (
     IMAGES,
     Example,
@@ -43,15 +52,22 @@ NPZ_BYTES_MAX: Final = 1 << 32
 Column = NDArray[Any]
 
 
-def read_examples(path: Path, card: encoder.Card | None = None, rate_hz: int = RATE_HZ) -> Examples:
+def read_examples(
+    path: Path,
+    card: encoder.Card | None = None,
+    rate_hz: int = RATE_HZ,
+    columns: Sequence[str] = (),
+) -> Examples:
     """Read whatever `path` is: a folder, an image, a sound, an .npz or a .csv file.
 
     npz: `features` [n, d], `windows` [n, length, channels] or `images` [n, h, w(, 3)], beside them
     any of label, domain, id, subject, captured_at_ns [n].  csv: a header; the same names; every
-    other column is a feature.  An .npz of `auricle export` gives `encoder.Features` as they were
-    quantised; card: the one in use, which must be theirs, and which says whether files are images
-    or sounds.  rate_hz: samples a second of the sounds.  Raises ConfigError before the first
-    example where nothing can be read.
+    other column is a feature.  An .npz may name the columns of `features` in `columns` [d].  An
+    .npz of `auricle export` gives `encoder.Features` as they were quantised; card: the one in use,
+    which must be theirs, and which says whether files are images or sounds.  rate_hz: samples a
+    second of the sounds.  columns: names of the home's columns; a table's features are put into
+    this order, and others are left out.  Raises ConfigError before the first example where nothing
+    can be read, or a column is missing.
     """
     if not path.exists():
         raise ConfigError(
@@ -60,9 +76,9 @@ def read_examples(path: Path, card: encoder.Card | None = None, rate_hz: int = R
         )
     table = "" if path.is_dir() else path.suffix.lower()
     if table == ".npz":
-        return _read_npz(path, card)
+        return _read_npz(path, card, columns)
     if table == ".csv":
-        return _read_csv(path)
+        return _read_csv(path, columns)
     form = _form(path, card, rate_hz)
     return read_folder(path, form) if path.is_dir() else read_file(path, form)
 
@@ -85,7 +101,7 @@ def _form(path: Path, card: encoder.Card | None, rate_hz: int) -> Form:
 # --- npz ------------------------------------------------------------------------------------------
 
 
-def _read_npz(path: Path, card: encoder.Card | None) -> Examples:
+def _read_npz(path: Path, card: encoder.Card | None, columns: Sequence[str]) -> Examples:
     arrays = _load(path)
     kinds = [name for name in PAYLOADS if name in arrays]
     if len(kinds) != 1:
@@ -104,13 +120,65 @@ def _read_npz(path: Path, card: encoder.Card | None) -> Examples:
         )
     if fingerprint:
         _require_card(path, fingerprint, payloads, card)
-    columns = {name: _texts(path, name, arrays[name], len(payloads)) for name in arrays}
-    items = _rows(path, payloads, columns, quantised=bool(fingerprint))
-    return Examples(items, len(payloads), f"{len(payloads)} rows of {_said(columns)}")
+    named, ignored = arrays.pop("columns", None), tuple[str, ...]()
+    if fingerprint:
+        names = _npz_names(path, named, None if named is None else named.size)
+        _require_same_columns(path, names, columns)
+    else:
+        names = _npz_names(path, named, payloads.shape[1] if payloads.ndim == 2 else 0)
+        payloads, names, ignored = _in_order(path, payloads, names, columns)
+    beside = {name: _texts(path, name, arrays[name], len(payloads)) for name in arrays}
+    items = _rows(path, payloads, beside, quantised=bool(fingerprint))
+    layout = f"{len(payloads)} rows of {_said(beside)}"
+    return Examples(items, len(payloads), layout, names=names, ignored=ignored)
+
+
+def _npz_names(path: Path, found: Column | None, width: int | None) -> tuple[str, ...]:
+    """Return the names that an .npz gives its `width` columns, none where it gives none."""
+    if found is None or width is None:
+        return ()
+    names = tuple(map(_text, found.tolist())) if found.ndim == 1 else ()
+    wrong = flaw_of_columns(names, width)
+    if wrong:
+        raise ConfigError(
+            f"reading {path}: `columns` must name the columns of `features`: {wrong}",
+            "correct the array `columns`, or leave it out",
+        )
+    return names
+
+
+def _require_same_columns(path: Path, names: tuple[str, ...], columns: Sequence[str]) -> None:
+    """Refuse quantised features of other columns: their scales belong to their places."""
+    wrong = columns_differ(columns, names)
+    if wrong:
+        raise ConfigError(
+            f"reading {path}: {wrong}", "use a home of the same columns, or the original table"
+        )
+
+
+def _in_order(
+    path: Path, payloads: Column, names: tuple[str, ...], columns: Sequence[str]
+) -> tuple[Column, tuple[str, ...], tuple[str, ...]]:
+    """Put the named columns of a table into a home's order; returns payloads, their names, and the
+    names left out."""
+    if not (names and columns):
+        return payloads, names, ()
+    match = _matched(path, names, columns)
+    return payloads[:, list(match.order)], tuple(columns), match.ignored
+
+
+def _matched(path: Path, names: Sequence[str], columns: Sequence[str]) -> ColumnMatch:
+    match = match_columns(names, columns)
+    if match.missing:
+        raise ConfigError(
+            f"reading {path}: {missing_text(match)}",
+            f"add what is missing; the home's columns are {listed(columns)}",
+        )
+    return match
 
 
 def _load(path: Path) -> dict[str, Column]:
-    wanted = {*PAYLOADS, *COLUMNS, *EXPORTED, "card"}
+    wanted = {*PAYLOADS, *COLUMNS, *EXPORTED, "card", "columns"}
     try:
         _require_size(path)
         with np.load(path, allow_pickle=False) as held:
@@ -194,13 +262,16 @@ def _rows(
 # --- csv ------------------------------------------------------------------------------------------
 
 
-def _read_csv(path: Path) -> Examples:
+def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
     """Read the whole file first, so that a fault in its last line is found before the first."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
         rows.fieldnames = names = [name.strip() for name in rows.fieldnames or []]
-        columns = _features(path, names)
+        columns, ignored = _features(path, names), tuple[str, ...]()
+        if wanted:
+            ignored = _matched(path, columns, wanted).ignored
+            columns = list(wanted)
         items = [_csv_row(f"{shown(path)}:{rows.line_num}", row, columns) for row in rows]
     except UnicodeDecodeError as error:
         raise ConfigError(
@@ -211,7 +282,28 @@ def _read_csv(path: Path) -> Examples:
     except (OSError, csv.Error) as error:
         raise ConfigError(f"reading {path}: {error}", "expected a CSV file") from error
     said = {name: [""] for name in names if name in COLUMNS}
-    return Examples(iter(items), len(items), f"{len(items)} rows of {_said(said)}")
+    layout = f"{len(items)} rows of {_said(said)}"
+    return Examples(iter(items), len(items), layout, names=tuple(columns), ignored=ignored)
+
+
+def read_column_names(path: Path) -> tuple[str, ...]:
+    """Read the names of feature columns: of a CSV's header, an .npz's `columns`, or a text file
+    with one name a line.  Raises ConfigError where there are none."""
+    suffix = path.suffix.lower()
+    if suffix in {".csv", ".npz"} and path.is_file():
+        names = read_examples(path).names
+    else:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"reading column names from {shown(path)}: {error}",
+                "name a CSV with a header, or a text file with one name a line",
+            ) from error
+        names = tuple(line.strip() for line in lines if line.strip())
+    if not names:
+        raise ConfigError(f"reading column names from {shown(path)}: found none", "add them")
+    return names
 
 
 def _features(path: Path, names: list[str]) -> list[str]:

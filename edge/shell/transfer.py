@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import encoder
 
-from ..core import EdgeError, Enrol, Fact, StateError
+from ..core import EdgeError, Enrol, Fact, StateError, columns_differ, unnamed_side
 from .actions import acknowledged, after
 from .durable import discard, place, sync_folder
 from .files import WriterLock, copy_updated, guarded
@@ -44,7 +44,8 @@ def export_facts(store: Store, target: Path) -> int:
     """Write all facts to a new .npz, durably; `auricle learn` in a home of the same card takes them
     back as they are, and numpy reads them.  Returns the number of facts.
 
-    `features`: uint8 [n, width] as quantised; `card`: the fingerprint of their encoder card.
+    `features`: uint8 [n, width] as quantised; `card`: the fingerprint of their encoder card;
+    `columns`: the names of the encoder's input columns, where it has any.
     """
     if target.exists():
         raise StateError(f"exporting to {target}: the file exists already", "choose another name")
@@ -52,7 +53,7 @@ def export_facts(store: Store, target: Path) -> int:
     fresh = target.with_name(target.name + ".new")
     try:
         with guarded(target, "exporting to"), fresh.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **_columns(facts, store.card_fingerprint))
+            np.savez_compressed(file, allow_pickle=False, **_arrays(facts, store))
         with guarded(target, "exporting to"):
             place(fresh, target, private=True)
     finally:
@@ -61,12 +62,14 @@ def export_facts(store: Store, target: Path) -> int:
     return len(facts)
 
 
-def _columns(facts: list[Fact], fingerprint: str) -> dict[str, NDArray[Any]]:
+def _arrays(facts: list[Fact], store: Store) -> dict[str, NDArray[Any]]:
     rows = np.frombuffer(b"".join(fact.features for fact in facts), np.uint8)
     texts = ("id", "stream", "domain", "label", "subject")
     numbers = ("captured_at_ns", "revision")
+    columns = store.columns()
     return {
-        "card": np.array(fingerprint),
+        "card": np.array(store.card_fingerprint),
+        **({"columns": np.array(columns, np.str_)} if columns else {}),
         "features": rows.reshape(len(facts), len(facts[0].features) if facts else 0),
         **{name: np.array([getattr(fact, name) for fact in facts], np.str_) for name in texts},
         **{name: np.array([getattr(fact, name) for fact in facts], np.int64) for name in numbers},
@@ -80,11 +83,18 @@ def merge_store(home: Home, other: Store) -> Merged:
             f"merging {other.path}: its features come from another encoder card",
             "merge ledgers of the same card only",
         )
+    own, others = home.store.columns(), other.columns()
+    wrong = columns_differ(own, others)
+    if wrong:
+        raise StateError(
+            f"merging {other.path}: {wrong}", "merge ledgers of the same columns, in the same order"
+        )
     forgotten = home.bury_from(other)
     facts = tuple(fact for page in other.pages() for fact in page)
     ack = acknowledged(home.feed(Enrol(facts)))
     digest = after(f"{ack.count} facts were taken in and kept", home.settle)
-    return Merged(ack.count, ack.detail, forgotten, digest)
+    detail = "; ".join(filter(None, (ack.detail, unnamed_side(own, others))))
+    return Merged(ack.count, detail, forgotten, digest)
 
 
 def restore_home(folder: Path, backup: Path) -> Restored:
@@ -154,8 +164,8 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def _forget_again(folder: Path, kept: Path) -> int:
-    """Forget in the restored file what the one before it had forgotten; nothing where that one is
-    damaged or of another card."""
+    """Forget in the restored file what the one before it had forgotten, and take its column names
+    over where the backup has none; nothing where that one is damaged or of another card."""
     try:
         before = Store.open(kept, writable=False)
     except EdgeError:
@@ -163,6 +173,8 @@ def _forget_again(folder: Path, kept: Path) -> int:
     with before, Home(folder) as home:
         if before.card_fingerprint != home.store.card_fingerprint:
             return 0
+        if before.columns() and not home.store.columns():
+            home.store.name_columns(before.columns(), home.model.card)
         forgotten = home.bury_from(before)
         home.stamp()
     return forgotten

@@ -59,6 +59,12 @@ def show_warning(message: str) -> None:
     errors.print(plain(message), markup=False, soft_wrap=True)
 
 
+def show_warnings(messages: Iterable[str]) -> None:
+    """Print each warning, to standard error."""
+    for message in messages:
+        show_warning(message)
+
+
 def choose_name(name: str, near: str) -> str:
     """Ask a person whether a new name is meant, or the known one near to it; returns the choice.
 
@@ -256,6 +262,7 @@ def show_inspection(shown: Inspection) -> None:
     show_pairs(
         (
             ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),
+            ("columns", ", ".join(shown.columns) or "without names: by position"),
             ("geometry", f"{shown.geometry[:12]} ({surveyed})"),
             ("knowledge digest", shown.knowledge_digest),
             ("adaptors", f"in {_domains(shown.adaptors)}, see `auricle adaptors`"),

@@ -213,3 +213,14 @@ def test_facts_come_back_as_they_were(ledger):
     play(ledger, [Enrol((odd,))])
     assert ledger.get(odd.id) == odd
     assert ledger.select(Selector(domain="дом")) == (odd.id,)
+
+
+def test_columns_are_those_that_a_ledger_was_made_with(tmp_path: Path):
+    """Names come back in order; a ledger made without any has none."""
+    names = tuple(f"x{number}" for number in range(CARD.width))
+    with Store.create(tmp_path / "named.db", CARD, names) as store:
+        for named in (MemoryLedger((), names), store):
+            assert named.columns() == names
+    with new_store(tmp_path / "bare.db") as store:
+        for bare in (MemoryLedger(), store):
+            assert bare.columns() == ()

@@ -5,6 +5,6 @@
 """
 
 from .detector import Change, ChangeDetector
-from .kinds import DETECTORS
+from .kinds import DETECTORS, default_detector
 
-__all__ = ["DETECTORS", "Change", "ChangeDetector"]
+__all__ = ["DETECTORS", "Change", "ChangeDetector", "default_detector"]

@@ -8,7 +8,7 @@ import numpy as np
 
 import hdc
 
-from ...core import EdgeError, Record, StateError, flaw_of
+from ...core import EdgeError, Record, StateError, columns_differ, flaw_of, unnamed_side
 from ..commands.keys import public_key
 from ..home import Home
 from .health import Tried
@@ -43,6 +43,7 @@ def export_bundle(
         revision=counter,
         samples=gift.samples,
         adaptors=tuple(map(grown_of, records)),
+        columns=gift.columns,
     )
     return write_bundle(head, known.geometry, gift.arrays, records, key)
 
@@ -76,7 +77,8 @@ def import_bundle(home: Home, name: str, now_ns: int) -> Tried:
     )
     home.store.trials.begin(trial, bundle.geometry.pack(), gift, records)
     home.reopen()
-    return home.trial_state()
+    unnamed = unnamed_side(home.store.columns(), head.columns)
+    return replace(home.trial_state(), reason=unnamed and f"(warning: {unnamed})")
 
 
 def _file(folder: Path, name: str) -> bytes:
@@ -108,6 +110,11 @@ def _check(home: Home, bundle: Bundle) -> None:
             f"importing the bundle: it is of the encoder card {head.card[:12]}, the one here is "
             f"{card.fingerprint[:12]}",
             "use one that was exported with this card",
+        )
+    wrong = columns_differ(home.store.columns(), head.columns)
+    if wrong:
+        raise EdgeError(
+            f"importing the bundle: {wrong}", "use one of the same columns, in the same order"
         )
     if head.counter <= newest:
         raise EdgeError(

@@ -12,7 +12,7 @@ import nas
 
 from ...core import Contribution, EdgeError, Record
 from ..parcels import pack_arrays, unpack_arrays
-from ..sealed import Count, Manifest, Text, seal, unseal
+from ..sealed import Columns, Count, Manifest, Text, seal, unseal
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -39,7 +39,8 @@ class Grown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class BundleHead(Manifest, frozen=True, kw_only=True):
     """What a bundle holds.  publisher: the name of its key.  counter: higher with each bundle of a
-    publisher.  device, revision, samples: of the sums in it."""
+    publisher.  device, revision, samples: of the sums in it.  columns: names of the encoder's input
+    columns, none where the publisher has none."""
 
     publisher: Text
     counter: Count
@@ -51,6 +52,7 @@ class BundleHead(Manifest, frozen=True, kw_only=True):
     revision: Count
     samples: Count
     adaptors: tuple[Grown, ...] = ()
+    columns: Columns = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +95,14 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
         raise EdgeError(f"reading the bundle: {error}", "export it again") from error
     sums = parts.pop("sums", {})
     gift = Contribution(
-        head.device, head.card, head.geometry, head.seed, head.revision, head.samples, sums
+        head.device,
+        head.card,
+        head.geometry,
+        head.seed,
+        head.revision,
+        head.samples,
+        sums,
+        head.columns,
     )
     records = tuple(_record(one, parts.get(f"adaptor {at}", {}))
                     for at, one in enumerate(head.adaptors))  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
+from ...core import NamedValues
 from ..sources import Flaw, Measurement
 from .stream import Stream
 
@@ -144,6 +145,8 @@ def _waiting(stream: Stream) -> int:
 
 
 def _size(payload: Any) -> int:
+    if isinstance(payload, NamedValues):
+        return payload.values.nbytes
     if isinstance(payload, np.ndarray):
         return payload.nbytes
     return len(payload) if isinstance(payload, bytes | dict) else 0

@@ -19,10 +19,13 @@ from ...core import (
     Event,
     Forecasted,
     Message,
+    NamedValues,
     Observation,
     Rejected,
     StateError,
+    listed,
 )
+from ...core.columns import NAMING_HINT
 from ..logs import PacedLog, log
 from ..sources import Flaw, Measurement, decode, read_properties
 from ..sources.settings import Sent, TopicStream
@@ -293,6 +296,8 @@ class Loop:
                 slot.foresee([event for one, event in waiting if one.settings.home == name])
 
     def _event(self, stream: Stream, measurement: Measurement) -> Observation:
+        if isinstance(measurement.payload, NamedValues):
+            self._log_columns(stream, measurement.payload)
         number, key = stream.number()
         given = measurement.given
         at_ns = self.clock.now_ns() if given.captured_at_ns is None else given.captured_at_ns
@@ -305,6 +310,19 @@ class Loop:
             given.subject or stream.settings.subject,
             stream.settings.kind,
         )
+
+    def _log_columns(self, stream: Stream, given: NamedValues) -> None:
+        """Log once for a stream which names are ignored, and that names cannot be compared."""
+        home = self.homes[stream.settings.home].home
+        if home is None:
+            return
+        series = stream.settings.kind == "series"
+        known = home.runtime.series.channels(stream.name) if series else home.store.columns()
+        new = stream.new_names(given.names, known)
+        if known and new and not (series and given.ordered):
+            log.warning("columns_ignored", stream=stream.name, columns=listed(new))
+        elif new and given.ordered and not series:
+            log.warning("columns_by_position", stream=stream.name, hint=NAMING_HINT)
 
     def _decide_on(self, stream: Stream, event: Observation) -> None:
         try:

@@ -11,6 +11,8 @@ from ..status import StreamStatus
 RATE_SECONDS: Final = 10
 NOVEL_WINDOW: Final = 64
 BURST_S: Final = 1.0
+NAMES_MAX: Final = 4_096
+"""Unknown names remembered for a stream, so that each is logged once: a message's most fields."""
 
 REJECTED_MAX: Final = 10
 """Rejections in a row from which a stream that has answered others is in trouble: a single bad
@@ -45,6 +47,9 @@ class Stream:
         self._novel: deque[bool] = deque(maxlen=NOVEL_WINDOW)
         self._counts: deque[int] = deque([0], maxlen=RATE_SECONDS + 1)
         self._credit, self._credited_ns = 0.0, 0
+        self._given: tuple[str, ...] = ()
+        self._known: tuple[str, ...] = ()
+        self._strange: set[str] = set()
 
     def number(self) -> tuple[int, str]:
         """Return the next observation's number and its id, unique for ever."""
@@ -63,6 +68,16 @@ class Stream:
             return False
         self._credit -= 1.0
         return True
+
+    def new_names(self, given: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of values that are not known and were not seen here before."""
+        if given == self._given and known == self._known:
+            return ()
+        self._given, self._known = given, known
+        new = tuple(name for name in given if name not in known and name not in self._strange)
+        if len(self._strange) < NAMES_MAX:
+            self._strange.update(new)
+        return new
 
     def note(self, message: Decision | DriftAlarm | Forecasted | Changed) -> None:
         """Take note of a decision, forecast or change, or of an alarm that is raised or ends."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ...core import EdgeError, Rejected
+from ...core import Contribution, EdgeError, Rejected, unnamed_side
 from ..commands.floor import Floor
 from ..commands.keys import load_key, public_key
 from ..home import Home
@@ -95,6 +95,7 @@ class Member:
             self._refuse(gift.device, f"they say they are those of {found.device}")
             return
         self._floor.feed("", found)
+        self._warn_unnamed(found)
         del self._waiting[gift.device]
 
     def tend(self) -> None:
@@ -151,7 +152,9 @@ class Member:
         if summing.made is None or here != (summing.geometry.fingerprint, seen[1]):
             return
         made, packed = summing.made
-        revision = home.store.number_contribution(made.content, self._floor.now_ns())
+        # Other names are other sums, though their content is the same.
+        content = "\n".join((made.content, *made.columns))
+        revision = home.store.number_contribution(content, self._floor.now_ns())
         self._message = write_contribution(replace(made, revision=revision), self._key, packed)
         self._summed, self._connection = seen, -1
 
@@ -162,6 +165,14 @@ class Member:
             return
         if self._mouth.publish(self._topic, self._message, retain=True) is not None:
             self._connection = connection
+
+    def _warn_unnamed(self, found: Contribution) -> None:
+        """Log where column names could not be compared, because one side has none."""
+        slot = self._floor.homes.get("")
+        if slot is not None and slot.home is not None:
+            warning = unnamed_side(slot.home.store.columns(), found.columns)
+            if warning:
+                log.warning("columns_not_compared", device=found.device, reason=warning)
 
     def _refuse(self, device: str, why: str) -> None:
         log.warning("sums_refused", device=device, reason=why)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...core import Contribution, EdgeError
 from ..parcels import pack_arrays, unpack_arrays
-from ..sealed import Count, Manifest, Text, seal, unseal
+from ..sealed import Columns, Count, Manifest, Text, seal, unseal
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -29,6 +29,7 @@ class Head(Manifest, frozen=True, kw_only=True):
     revision: Count
     samples: Count
     arrays_bytes: Count
+    columns: Columns = ()
 
 
 def compress(one: Contribution) -> tuple[int, bytes]:
@@ -52,6 +53,7 @@ def write_contribution(
         revision=one.revision,
         samples=one.samples,
         arrays_bytes=size,
+        columns=one.columns,
     )
     return seal(HEAD, head, body, key)
 
@@ -66,7 +68,14 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
     except ValueError as error:
         raise EdgeError(f"reading sums of {head.device}: {error}", "send them again") from error
     return Contribution(
-        head.device, head.card, head.geometry, head.seed, head.revision, head.samples, found
+        head.device,
+        head.card,
+        head.geometry,
+        head.seed,
+        head.revision,
+        head.samples,
+        found,
+        head.columns,
     )
 
 

@@ -47,6 +47,10 @@ Make = Callable[[str, Any, Place], Reader]
 
 
 def _folder(stream: str, settings: FolderStream, place: Place) -> Reader:
+    if settings.kind == "series" or (place.card is not None and place.card.kind == "vector"):
+        from .rows import CsvFiles
+
+        return CsvFiles(stream, settings, place.base, _memory(stream, place))
     from .folder import Folder
 
     return Folder(stream, settings, place.base, _memory(stream, place))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from ...core.limits import TEXT_CHARS_MAX
 from .measurement import Flaw, Given, Measurement
@@ -55,10 +55,10 @@ class Folder:
         finally:
             self._memory.save()
 
-    def taken(self, measurement: Measurement) -> None:
-        """See `Reader`."""
+    def taken(self, measurement: Measurement, place: Literal["done", "failed"] = "done") -> None:
+        """See `Reader`.  place: failed for a file that held no measurement."""
         name, _, _ = measurement.given.id.removeprefix(f"{self._stream}:").rpartition("@")
-        self._put_away(name, "done")
+        self._put_away(name, place)
 
     def _settled(self) -> list[tuple[str, Mark]]:
         """Return the files not read yet that have not changed for a while, the oldest first.

@@ -25,7 +25,8 @@ UNSAID: Final = Given()
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement of a stream.  payload: image bytes, float32 array, or {channel: number}."""
+    """One measurement of a stream.  payload: image bytes, float32 array, NamedValues, or
+    {channel: number}."""
 
     stream: str
     payload: Any = field(repr=False, compare=False)

@@ -7,7 +7,9 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from ...core import NamedValues
 from ...core.limits import COUNT_MAX, TEXT_CHARS_MAX
+from .fields import BESIDE, all_numbers, every_number, flatten, pick
 from .measurement import Flaw, Given, Measurement
 from .settings import Sent
 
@@ -18,14 +20,14 @@ CHANNELS_MAX: Final = 4_096
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A measurement as JSON or CBOR: `values`, and what is known about it."""
 
-    values: list[Any] | dict[str, float | None]
+    values: list[Any] | dict[str, Any]
     id: str = ""
     subject: str = ""
     sequence: int | None = None
     captured_at_ns: int | None = None
 
 
-_read_json: Final = msgspec.json.Decoder(list[Any] | Document)
+_read_json: Final = msgspec.json.Decoder(list[Any] | dict[str, Any])
 
 
 def decode(stream: str, sent: Sent, body: bytes, given: Given) -> Measurement | Flaw:
@@ -42,16 +44,19 @@ def decode(stream: str, sent: Sent, body: bytes, given: Given) -> Measurement | 
             case "raw":
                 return _from_raw(stream, sent, body, given)
             case "json":
-                return _from_document(stream, sent, _read_json.decode(body), given)
+                return _from_message(stream, sent, _read_json.decode(body), given)
             case _:
-                return _from_document(stream, sent, _read_cbor(body), given)
+                return _from_message(stream, sent, _read_cbor(body), given)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         return Flaw(f"it is not {sent.form} as expected: {_brief(error)}", _EXPECTED)
     except (RecursionError, MemoryError, ValueError, OverflowError, TypeError) as error:
         return Flaw(f"it cannot be read as {sent.form}: {_brief(error)}", _EXPECTED)
 
 
-_EXPECTED: Final = 'send [1.5, 2.0] or {"values": [1.5, 2.0], "id": "x", "captured_at_ns": 0}'
+_EXPECTED: Final = (
+    'send [1.5, 2.0], {"values": [1.5, 2.0], "id": "x", "captured_at_ns": 0}, or numbers by name:'
+    ' {"temperature": 1.5}'
+)
 
 
 def read_properties(pairs: Iterable[tuple[str, str]]) -> Given | Flaw:
@@ -69,16 +74,10 @@ def read_properties(pairs: Iterable[tuple[str, str]]) -> Given | Flaw:
 
 
 def numbers(values: object, kind: str) -> Any:
-    """Turn decoded numbers into a payload: float32 array, or {channel: float} of a series.
+    """Turn a decoded list of numbers into a payload: float32 array, float64 of a series.
 
     Raises ValueError where they are none.  None stands for a missing number of a series.
     """
-    if isinstance(values, dict):
-        if kind != "series":
-            raise ValueError("named channels are for a stream of kind series")
-        if len(values) > CHANNELS_MAX:
-            raise ValueError(f"{len(values)} channels, at most {CHANNELS_MAX}")
-        return {str(name): math.nan if v is None else float(v) for name, v in values.items()}
     if kind == "series":
         if not isinstance(values, list) or len(values) > CHANNELS_MAX:
             raise ValueError(f"a series is a list of at most {CHANNELS_MAX} numbers")
@@ -101,14 +100,49 @@ def _from_raw(stream: str, sent: Sent, body: bytes, given: Given) -> Measurement
         )
     values = np.frombuffer(body, dtype).reshape(sent.shape or (-1,))
     wanted = np.float64 if sent.kind == "series" else np.float32
-    return Measurement(stream, values.astype(wanted), given)
+    return Measurement(stream, name_list(values.astype(wanted), sent.columns), given)
 
 
-def _from_document(
-    stream: str, sent: Sent, document: list[Any] | Document, given: Given
+def name_list(values: Any, columns: tuple[str, ...]) -> Any:
+    """Name an array by the columns of the settings, where they name any.  Raises ValueError for
+    another number of values."""
+    if not columns:
+        return values
+    if np.shape(values) != (len(columns),):
+        found = list(np.shape(values))
+        raise ValueError(f"expected {len(columns)} numbers, one for each column, found {found}")
+    return NamedValues(columns, values.astype(np.float64), ordered=True)
+
+
+def _from_message(
+    stream: str, sent: Sent, message: list[Any] | dict[str, Any], given: Given
 ) -> Measurement | Flaw:
-    if isinstance(document, list):
-        return Measurement(stream, numbers(document, sent.kind), given)
+    if isinstance(message, list):
+        return Measurement(stream, name_list(numbers(message, sent.kind), sent.columns), given)
+    if "values" in message and "values" not in sent.columns:
+        return _from_document(stream, sent, msgspec.convert(message, Document), given)
+    return _from_fields(stream, sent, message, given)
+
+
+def _from_fields(
+    stream: str, sent: Sent, message: dict[str, Any], given: Given
+) -> Measurement | Flaw:
+    """Read an object whose fields are the values.  Of what may stand beside values only the time
+    counts: a field called `id` is the device's more often than the measurement's."""
+    leaves = flatten(message)
+    at_ns = message.get("captured_at_ns")
+    if isinstance(at_ns, int) and "captured_at_ns" not in sent.columns:
+        given = msgspec.structs.replace(given, captured_at_ns=at_ns)
+    checked = _checked(given)
+    if isinstance(checked, Flaw):
+        return checked
+    if sent.columns:
+        return Measurement(stream, pick(leaves, sent.columns, sent.kind), checked)
+    taken = {name: value for name, value in leaves.items() if name not in BESIDE}
+    return Measurement(stream, every_number(taken), checked)
+
+
+def _from_document(stream: str, sent: Sent, document: Document, given: Given) -> Measurement | Flaw:
     own = Given(
         document.id or given.id,
         document.subject or given.subject,
@@ -118,14 +152,23 @@ def _from_document(
     checked = _checked(own)
     if isinstance(checked, Flaw):
         return checked
-    return Measurement(stream, numbers(document.values, sent.kind), checked)
+    if isinstance(document.values, list):
+        payload = name_list(numbers(document.values, sent.kind), sent.columns)
+        return Measurement(stream, payload, checked)
+    leaves = flatten(document.values)
+    if sent.columns:
+        return Measurement(stream, pick(leaves, sent.columns, sent.kind), checked)
+    payload = all_numbers(leaves)
+    if sent.kind == "series":
+        payload = dict(zip(payload.names, payload.values.tolist(), strict=True))
+    return Measurement(stream, payload, checked)
 
 
-def _read_cbor(body: bytes) -> list[Any] | Document:
+def _read_cbor(body: bytes) -> list[Any] | dict[str, Any]:
     # Loaded with the first message of that form.
     from .cbor import read_cbor
 
-    return msgspec.convert(read_cbor(body), list[Any] | Document)
+    return msgspec.convert(read_cbor(body), list[Any] | dict[str, Any])
 
 
 def _checked(given: Given) -> Given | Flaw:

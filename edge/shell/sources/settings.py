@@ -8,10 +8,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from ...core import flaw_of_columns
+from ...core.limits import TEXT_CHARS_MAX
+
 Form = Literal["image", "json", "cbor", "raw"]
 Dtype = Literal["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"]
 Size = Annotated[int, Meta(ge=1, le=1 << 24)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Name = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
 Rate = Annotated[float, Meta(ge=0, le=1e6)]
 
 
@@ -26,7 +30,21 @@ class Common(
     rate_max: Rate = 0.0
 
 
-class Sent(Common, frozen=True, kw_only=True):
+class Named(Common, frozen=True, kw_only=True):
+    """Of streams whose numbers may have names.  columns: names of the numbers that are taken, in
+    order; a dotted name leads into nested objects.  A list without names takes them by position.
+    """
+
+    columns: Annotated[tuple[Name, ...], Meta(max_length=4_096)] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for names that cannot be columns."""
+        wrong = flaw_of_columns(self.columns, len(self.columns))
+        if wrong:
+            raise ValueError(f"columns: {wrong}")
+
+
+class Sent(Named, frozen=True, kw_only=True):
     """Of streams whose measurements are sent here as bytes.  dtype, shape: of the form raw."""
 
     form: Form = "json"
@@ -35,6 +53,9 @@ class Sent(Common, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise ValueError for a combination that cannot be used."""
+        Named.__post_init__(self)
+        if self.columns and self.form == "image":
+            raise ValueError("an image has no columns: form is json, cbor or raw")
         if len(self.shape) > 3:
             raise ValueError(f"shape has at most 3 sizes, found {len(self.shape)}")
         if self.kind == "series" and self.form == "image":
@@ -51,14 +72,16 @@ class HttpStream(Sent, frozen=True, kw_only=True, tag="http"):
     """Requests POST /observe/STREAM on loopback."""
 
 
-class StdinStream(Common, frozen=True, kw_only=True, tag="stdin"):
-    """Lines of standard input: JSON as on a topic, or numbers with commas between (csv)."""
+class StdinStream(Named, frozen=True, kw_only=True, tag="stdin"):
+    """Lines of standard input: JSON as on a topic, or numbers with commas between, below a header
+    or without one (csv)."""
 
     form: Literal["json", "csv"] = "json"
 
 
-class FolderStream(Common, frozen=True, kw_only=True, tag="folder"):
-    """Files that appear in a folder.  after: what becomes of a file that was taken.
+class FolderStream(Named, frozen=True, kw_only=True, tag="folder"):
+    """Files that appear in a folder: images, or tables (.csv) of vectors or of a series.  after:
+    what becomes of a file that was taken.
 
     settle_s: how long a file must not have changed.  every_s: how often the folder is read.
     """

@@ -23,6 +23,7 @@ from edge.core import (
     StateError,
     limits,
 )
+from edge.core.drift import default_detector
 from tests.worlds import World
 
 MINUTES_NS = 300 * 10**9
@@ -114,10 +115,10 @@ def test_a_broken_sample_is_rejected_and_poisons_nothing(payload: object) -> Non
 def test_a_failure_is_told() -> None:
     """Links that jump together are told as a change, at that sample."""
     world = World()
-    rows = walk(200)
+    rows = walk(200, 6)
     for number, row in enumerate(rows):
         assert len(said(world, sample(number, row))) == 1
-    changed, told = said(world, sample(200, rows[-1] * np.array([0.0, 1.5, 1.4, 1.6])))
+    changed, told = said(world, sample(200, rows[-1] * np.array([0.0, 1.5, 1.4, 1.6, 1, 1])))
     assert isinstance(changed, Changed)
     assert changed.observation_id == "links:200"
     assert set(changed.channels) >= {"1", "2", "3"}
@@ -246,3 +247,45 @@ def test_settings_reach_the_forecaster() -> None:
         Config(horizons=(3, 1))
     with pytest.raises(ConfigError):
         Config(periods=(("s", 1),))
+
+
+def test_daemon_and_command_line_share_one_default_detector() -> None:
+    """Fewer than six channels are watched by cusum, more by joint; the configuration may name
+    another kind."""
+    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["cusum"] * 2 + [
+        "joint"
+    ] * 2
+    for channels, config, kind in ((5, Config(), "level"), (6, Config(detector="cusum"), "level")):
+        rows = 20 + np.random.default_rng(3).normal(scale=0.2, size=(120, channels))
+        rows[80:, 1] += 15
+        world = World(config=config)
+        heard = [one for n, row in enumerate(rows) for one in said(world, sample(n, row))]
+        changes = [one for one in heard if isinstance(one, Changed)]
+        assert [(one.change, one.channels) for one in changes] == [(kind, ("1",))]
+
+
+def test_an_unknown_detector_is_refused_with_the_nearest_known_one() -> None:
+    """A misspelt kind names the kind that was meant."""
+    with pytest.raises(ConfigError, match="did you mean cusum") as caught:
+        Config(detector="cusm")
+    assert "cusm" in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["joint", None])
+def test_a_series_stored_with_another_detector_keeps_its_forecaster(kind: str | None) -> None:
+    """State of a joint detector, named or from a version that named none, goes on forecasting and
+    finds a step in one channel from then on."""
+    rows = 20 + np.random.default_rng(3).normal(scale=0.2, size=(160, 2))
+    rows[120:, 1] += 15
+    before, after = World(config=Config(detector="joint")), World()
+    for n, row in enumerate(rows[:60]):
+        said(before, sample(n, row))
+    state = before.runtime.series.state()
+    if kind is None:
+        del state["links"]["detector_kind"]
+    after.runtime.series.restore(state)
+    pairs = [
+        (said(before, sample(n, rows[n])), said(after, sample(n, rows[n]))) for n in range(60, 160)
+    ]
+    assert all(old[-1] == new[-1] for old, new in pairs)
+    assert [type(one) for _, new in pairs for one in new].count(Changed) == 1

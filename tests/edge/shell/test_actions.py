@@ -155,11 +155,11 @@ def test_predictions_come_in_order_with_alarms(home, table, tmp_path):
     random = np.random.default_rng(3).integers(0, 256, (64, WIDTH)).astype(float)
     random[5] = np.nan
     np.savez(tmp_path / "new.npz", features=random)
-    said = [one.said for one in actions.predict_path(home, tmp_path / "new.npz")]
+    said = [one.said for one in actions.predict_path(home, tmp_path / "new.npz")[0]]
     assert sum(isinstance(one, Decision) for one in said) == 63
     assert sum(isinstance(one, Rejected) for one in said) == 1
     assert any(isinstance(one, DriftAlarm) and one.raised for one in said)
-    known = list(actions.predict_path(home, table))
+    known = list(actions.predict_path(home, table)[0])
     right = [one.said.guess == one.truth for one in known if isinstance(one.said, Decision)]
     assert sum(right) > 290
     assert home.store.digest() == home.store.written_digest()
@@ -233,7 +233,8 @@ def test_a_vector_card_covers_its_table(table, tmp_path):
     text = table.read_text("utf-8").splitlines()
     text[3] = text[3].replace(",", ",nan,", 2).rsplit(",", 2)[0]
     table.write_text("\n".join(text), "utf-8")
-    card, skipped = actions.vector_card_from(table)
+    card, columns, skipped = actions.vector_card_from(table)
+    assert columns == tuple(f"x{number}" for number in range(WIDTH))
     assert card.width == WIDTH
     assert card.quantiser is not None
     assert len(skipped) == 1

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from edge import Store
 from edge.shell.checking import check_home, check_secrets
 from edge.shell.telemetry import MqttSettings, TlsSettings
 from tests.brokers import Mosquitto, free_port, needs_mosquitto
 from tests.daemons import daemon_home, served
-from tests.homes import run
+from tests.homes import CARD, run
+from tests.worlds import WIDTH
 
 HTTP = '[http]\n[streams.door]\nsource = "http"\n'
 
@@ -22,8 +24,10 @@ def states(folder: Path, *, broker: bool = False) -> dict[str, str]:
 def test_a_home_that_can_serve_is_all_well(tmp_path: Path):
     """Settings, encoder, knowledge and streams are looked at, and nothing is written."""
     folder = daemon_home(tmp_path, HTTP)
+    with Store.open(folder / "knowledge.db", CARD) as store:
+        store.name_columns([f"x{number}" for number in range(WIDTH)], CARD)
     assert states(folder) == dict.fromkeys(
-        ["settings", "home: encoder", "home: knowledge", "outbox", "streams"], "ok"
+        ["settings", "home: encoder", "home: knowledge", "home: columns", "outbox", "streams"], "ok"
     )
     assert not (folder / "outbox.db").exists()
     assert run("check", folder).exit_code == 0

@@ -78,7 +78,7 @@ def test_a_group_without_a_verb_lists_its_verbs(words):
     ("line", "expected"),
     [
         ("auricle fo", {"forget", "forecast"}),
-        ("auricle encoder c", {"card", "calibrate"}),
+        ("auricle encoder c", {"card", "calibrate", "columns"}),
         ("auricle forget --l", {"--label"}),
         ("auricle demo r", {"reader"}),
     ],
@@ -99,6 +99,7 @@ def test_the_shell_completes_verbs_options_and_values(line, expected):
 def test_a_closed_pipe_ends_a_verb_quietly(tmp_path, home):
     """A reader that has seen enough, such as `head -1`, causes no complaint."""
     table = write_csv(tmp_path / "long.csv", 2000)
+    assert run("encoder", "columns", table, "--home", home).exit_code == 0
     process = spawn("predict", table, "--home", home, "--json")
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["source"] == f"{table}:2"
@@ -158,7 +159,9 @@ def test_the_whole_way_with_json(tmp_path):
 
 def test_predictions_with_json_are_one_value_a_line(tmp_path, home):
     """Each example gives one line, those that cannot be read too."""
-    said = run("predict", write_csv(tmp_path / "t.csv", 3), "--home", home, "--json")
+    table = write_csv(tmp_path / "t.csv", 3)
+    assert run("encoder", "columns", table, "--home", home).exit_code == 0
+    said = run("predict", table, "--home", home, "--json")
     values = [json.loads(line) for line in said.stdout.splitlines()]
     assert [value["truth"] for value in values] == list("aaabbb")
     assert said.stderr == ""

@@ -121,8 +121,10 @@ def test_a_folder_of_links_to_nothing_says_so(home, tmp_path):
 
 @pytest.fixture
 def taught(tmp_path: Path) -> Path:
-    """A home that knows a table of two labels in the domain hall."""
-    return learned_home(tmp_path / "home")
+    """A home that knows a table of two labels in the domain hall, and the names of its columns."""
+    home = learned_home(tmp_path / "home")
+    assert run("encoder", "columns", home / "table.csv", "--home", home).exit_code == 0
+    return home
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ def teach(folder: Path, known: Mapping[str, Sequence[Any]], streams: str) -> Pat
 
 
 def vectors(folder: Path) -> Path:
-    """A home of vectors that knows dogs and cats, and takes lines of JSON."""
-    create_home(folder, CARD, "")
+    """A home of vectors with named columns that knows dogs and cats, and takes lines of JSON."""
+    create_home(folder, CARD, "", [f"sensor{number}" for number in range(CARD.width)])
     rows = clouds((1, 2), 60)
     known = {"dog": rows[:60], "cat": rows[60:]}
     return teach(folder, known, '[streams.cam]\nsource = "stdin"\n')
@@ -77,8 +77,8 @@ def labels_of(folder: Path) -> dict[str, int]:
 
 
 def test_a_vector_is_shown_and_labelled(tmp_path):
-    """Values beside the nearest concept, the guess and known examples are on the screen, a typo is
-    asked about, and labels survive a daemon that is killed."""
+    """Values by column name, the guess and known examples are on the screen, a typo is asked about,
+    and labels survive a daemon that is killed."""
     home = vectors(tmp_path / "home")
     with asking(home) as (daemon, wanted), Terminal("label", "--home", home) as person:
         assert [one["observation_id"] for one in wanted["observations"]] == (
@@ -91,7 +91,7 @@ def test_a_vector_is_shown_and_labelled(tmp_path):
         assert described["captured_at_ns"] > 0
         shown = person.until("label: ")
         for text in ("unlike all that is known", "p-value 0.0", "nearest", "in hall, 1970-01-01",
-                     "range of", "outside", "id ", "c1 "):  # fmt: skip
+                     "range of", "outside", "id ", "sensor7 "):  # fmt: skip
             assert text in shown, (text, shown)
         person.enter("dgo")
         assert "'dgo' is new. Did you mean 'dog'?" in person.until("create dgo: ")

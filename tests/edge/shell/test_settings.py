@@ -24,6 +24,12 @@ from tests.homes import new_home, run
         ('[encoder]\ncard = "x"\n[growth]\nlatency_ms_max = inf\n', "latency_ms_max must be"),
         ('[encoder]\ncard = "x"\n[growth]\nmemory_mib_max = 99\n', "must be 256 or more"),
         ('[encoder]\ncard = "x"\n[growth]\nmemory_max = 999\n', "unknown field"),
+        ('[encoder]\ncard = "x"\n[forecast]\ndetector = "cusm"\n', "did you mean cusum"),
+        ('[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a", "a"]\n', "2 times"),
+        (
+            '[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a"]\nform="image"',
+            "an image has no columns",
+        ),
     ],
 )
 def test_bad_settings_are_refused(tmp_path, text, words):

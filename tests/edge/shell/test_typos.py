@@ -65,6 +65,7 @@ def test_without_a_terminal_nothing_waits(tmp_path):
     """Learning, labelling and correcting warn of a typo on standard error, and go on; with --json
     what was learned says it, too."""
     home = learned_home(tmp_path / "home")
+    assert run("encoder", "columns", home / "table.csv", "--home", home).exit_code == 0
     said = run("relabel", "--home", home, "--label", "a", "--to-label", "normal")
     assert "warning" not in said.stderr
     table = tmp_path / "more.csv"

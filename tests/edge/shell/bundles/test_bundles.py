@@ -340,3 +340,23 @@ def test_no_bytes_raise_anything_else(data: st.DataObject):
         raw = raw or bytearray(b"x")
     with pytest.raises(EdgeError):
         read_bundle(bytes(raw), {"m": key.public_key()})
+
+
+def test_a_bundle_of_other_columns_is_refused(pair: Pair):
+    """Names in another order refuse it with both lists; where only one side has names it is taken
+    on trial with a warning."""
+    names = [f"x{number}" for number in range(WIDTH)]
+    card = pair.maker.model.card
+    pair.maker.store.name_columns(names, card)
+    pair.user.store.name_columns(names[::-1], card)
+    pair.write()
+    assert "its columns are in another order" in refusal(pair, "one")
+    assert pair.user.trial is None
+    pair.user.store.name_columns(names, card)
+    assert import_bundle(pair.user, "one", NOW).reason == ""
+    pair.user.end_trial("next")
+    with pair.maker.store._transaction("dropping names") as db:  # noqa: SLF001 - an earlier version
+        db.execute("DELETE FROM meta WHERE name = 'columns'")
+    pair.maker.store._columns = None  # noqa: SLF001
+    pair.write("two", 2)
+    assert "no column names" in import_bundle(pair.user, "two", NOW).reason

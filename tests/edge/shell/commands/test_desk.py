@@ -16,7 +16,7 @@ from edge.shell import journal, labelling
 from edge.shell.commands.desk import LOST
 from edge.shell.commands.settings import CommandSettings
 from tests.edge.shell.commands.floors import NOW, Office
-from tests.worlds import fact, vector
+from tests.worlds import WIDTH, fact, vector
 
 
 @pytest.fixture
@@ -91,6 +91,16 @@ def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
     for verb in ("raw", "explain"):
         said = office.ask(verb, observation_id="s:1")
         assert (said.done, f"there is no command {verb!r}" in said.reason) == (False, True)
+
+
+def test_an_explanation_names_columns_as_the_home_does(office: Office):
+    """Columns are c1, c2 and so on until the home has names for them."""
+    flag(office, b"")
+    names = {f"x{number}" for number in range(WIDTH)}
+    for wanted in ({f"c{number + 1}" for number in range(WIDTH)}, names):
+        found = local(office, "explain", observation_id="s:1")["body"]["columns"]
+        assert {one["name"] for one in found} == wanted
+        office.home.store.name_columns(sorted(names), office.home.model.card)
 
 
 def test_a_raw_input_too_large_for_an_answer_is_refused(office: Office, monkeypatch):

@@ -16,7 +16,7 @@ from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
 from tests.daemons import Served, daemon_home, served
 
 STEP_NS = 300 * 10**9
-ROWS = 1000 + np.cumsum(np.random.default_rng(0).normal(size=(90, 4)), axis=0)
+ROWS = 1000 + np.cumsum(np.random.default_rng(0).normal(size=(90, 6)), axis=0)
 DOOR = '[streams.links]\nsource = "http"\nkind = "series"\n'
 MQTT = """
 [mqtt]
@@ -81,7 +81,7 @@ def test_samples_go_in_by_a_topic_and_forecasts_and_changes_out(tmp_path: Path) 
     """Through a real broker and a restart: each sample is answered by a forecast, a failure by a
     change, and all of it fits its schema."""
     rows = ROWS.copy()
-    rows[80:] *= np.array([0.0, 1.5, 1.4, 1.6])
+    rows[80:] *= np.array([0.0, 1.5, 1.4, 1.6, 1.0, 1.0])
     with Mosquitto(tmp_path / "broker") as broker, seated(quick(broker.port), "ear") as ear:
         ear.broker.subscribe(["auricle/v1/gw1/forecast/+", "auricle/v1/gw1/change/+"])
         ear.online()
@@ -103,3 +103,25 @@ def test_samples_go_in_by_a_topic_and_forecasts_and_changes_out(tmp_path: Path) 
         forecasts = [one for one in told if one["schema"] == "auricle/v1/forecast"]
         assert len(forecasts) == 90
         assert 1400 < forecasts[-1]["point"][0][1] < 1600
+
+
+@needs_mosquitto
+def test_a_step_in_one_of_two_channels_is_published_as_a_change(tmp_path: Path) -> None:
+    """Through a real broker: a step that `auricle forecast` finds is a change message of the
+    daemon, which names the channel that moved."""
+    rows = 20 + np.random.default_rng(3).normal(scale=0.2, size=(120, 2))
+    rows[80:, 1] += 15
+    with Mosquitto(tmp_path / "broker") as broker, seated(quick(broker.port), "ear") as ear:
+        ear.broker.subscribe(["auricle/v1/gw1/forecast/+", "auricle/v1/gw1/change/+"])
+        ear.online()
+        ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= 2)
+        folder = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
+        with served(folder) as here:
+            here.until(lambda: here.daemon.line.online)
+            for row in rows:
+                said = {"values": {"inlet": row[0], "outlet": row[1]}}
+                ear.say("auricle/v1/gw1/observe/links", json.dumps(said).encode())
+            here.until(partial(_answered, ear, len(rows)))
+        told = [json.loads(one.payload) for one in ear.arrivals]
+    changes = [one for one in told if one["schema"] == "auricle/v1/change"]
+    assert [(one["change"], one["channels"]) for one in changes] == [("level", ["outlet"])]

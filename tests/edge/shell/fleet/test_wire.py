@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -76,3 +77,16 @@ def test_no_bytes_raise_anything_else(data: st.DataObject):
         with suppress(EdgeError):
             found = read_contribution(bytes(raw), keys)
         assert found is None or keys == {} or found.content == GIFT.content
+
+
+def test_column_names_travel_and_older_messages_have_none():
+    """The names of the columns come back; a message without them is one of earlier versions."""
+    named = replace(GIFT, columns=("a", "b"))
+    raw = write_contribution(named, None)
+    assert read_contribution(raw, {}).columns == ("a", "b")
+    size = int.from_bytes(raw[len(HEAD) : len(HEAD) + 4], "little")
+    begin = len(HEAD) + 4
+    older = raw[begin : begin + size].replace(b',"columns":["a","b"]', b"")
+    assert len(older) < size
+    message = HEAD + len(older).to_bytes(4, "little") + older + raw[begin + size :]
+    assert read_contribution(message, {}).columns == ()

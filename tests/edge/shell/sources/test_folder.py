@@ -176,3 +176,19 @@ def test_an_odd_name_is_refused_and_put_aside(tmp_path, watch):
     watch(sink, after="move")
     wait_for((tmp_path / "in" / "failed" / "a\nb").exists)
     assert "odd" in sink.flaws[0].reason
+
+
+def test_rows_of_a_csv_are_measurements_of_a_vector_stream(tmp_path, watch):
+    """Each row has an id of file and line; the file is put away once all its rows are handed over,
+    one without any to failed."""
+    write(tmp_path / "in" / "a.csv", b"x,y\n1,2\nbad,3\n4,5,6\n7,8\n", 1)
+    write(tmp_path / "in" / "b.csv", b"x,y\n1\n", 2)
+    write(tmp_path / "in" / "c.txt", b"x", 3)
+    sink = Kept()
+    watch(sink, kind="series", after="move")
+    wait_for(lambda: names_in(tmp_path) == ["done", "failed"])
+    assert [one.payload.names for one in sink.measurements] == [("x", "y"), ("y",), ("x", "y")]
+    assert [one.given.id.rpartition("#")[2] for one in sink.measurements] == ["2", "3", "5"]
+    reasons = [one.reason.partition(":")[0] for one in sink.flaws]
+    assert reasons == ["a.csv, line 4", "b.csv, line 2", "c.txt"]
+    assert sorted(one.name for one in (tmp_path / "in" / "failed").iterdir()) == ["b.csv", "c.txt"]

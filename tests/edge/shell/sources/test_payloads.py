@@ -97,7 +97,7 @@ def test_a_series_has_named_or_numbered_channels():
     [
         b"", b"{}", b"[", b'"text"', b"[true]", b'["1"]', b"[null]", b"[[1],[1,2]]",
         b'{"values":[1],"more":1}', b'{"values":[1],"sequence":-1}',
-        b'{"values":{"a":1}}', b'{"values":[1],"id":"' + b"x" * 201 + b'"}',
+        b'{"values":{"a":"b"}}', b'{"values":[1],"id":"' + b"x" * 201 + b'"}',
         b'{"values":[1],"captured_at_ns":9223372036854775808}', b"[" * 100_000,
         b"\xff\xfe", b"NaN", b"[1e999]x",
     ],
@@ -148,3 +148,88 @@ def test_properties_beside_the_body_are_read_strictly():
     assert isinstance(read_properties([("sequence", "1.5")]), Flaw)
     assert isinstance(read_properties([("sequence", "٣")]), Flaw)
     assert isinstance(read_properties([("id", "a\nb")]), Flaw)
+
+
+Z2M = {
+    "temperature": 21.5, "battery": {"voltage": 3.0, "low": False}, "action": "single",
+    "linkquality": 80, "update": {"state": "idle", "progress": None},
+}  # fmt: skip
+
+
+def test_fields_at_the_top_and_in_nested_objects_are_values():
+    """Every field that holds a number is taken by its dotted name, whatever else is there."""
+    for body in (
+        json.dumps(Z2M).encode(),
+        json.dumps({"values": {"t": 1, "b": {"v": 2}}}).encode(),
+    ):
+        found = read(body)
+        assert isinstance(found, Measurement)
+        values = dict(zip(found.payload.names, found.payload.values, strict=True))
+        assert values in (
+            {"temperature": 21.5, "battery.voltage": 3, "battery.low": 0, "linkquality": 80},
+            {"t": 1, "b.v": 2},
+        )
+        assert not found.payload.ordered
+
+
+def test_configured_columns_choose_and_order_the_fields():
+    """Dotted paths choose what is taken; JSON, CBOR, lists and raw numbers alike."""
+    chosen: dict[str, Any] = {"columns": ("battery.voltage", "temperature")}
+    raw = struct.pack("<2f", 3, 21.5)
+    for found in (
+        read(json.dumps(Z2M).encode(), **chosen),
+        read(cbor2.dumps(Z2M), form="cbor", **chosen),
+        read(json.dumps({"values": Z2M}).encode(), **chosen),
+        read(b"[3, 21.5]", **chosen),
+        read(raw, form="raw", **chosen),
+        read(json.dumps(Z2M).encode(), kind="series", **chosen),
+    ):
+        assert isinstance(found, Measurement)
+        assert found.payload.names == chosen["columns"]
+        assert found.payload.values.tolist() == [3, 21.5]
+        assert found.payload.ordered
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"temperature": 1}', "missing fields: battery.voltage; found temperature"),
+        (
+            b'{"temperature": "hot", "battery": {"voltage": 3}}',
+            "temperature holds no number: 'hot'",
+        ),
+        (b'{"battery": [3], "action": "x"}', "missing fields"),
+        (b"[1]", "expected 2 numbers, one for each column"),
+    ],
+)
+def test_fields_that_are_missing_or_no_numbers_are_named(body, words):
+    """A sample without one of its columns says which one, and what was there instead."""
+    found = read(body, columns=("temperature", "battery.voltage"))
+    assert isinstance(found, Flaw)
+    assert words in found.reason
+
+
+def test_a_field_of_a_series_may_be_missing():
+    """It is a missing number; a message without any of the columns is refused."""
+    chosen: dict[str, Any] = {"columns": ("t", "v"), "kind": "series"}
+    found = read(b'{"t": 1}', **chosen)
+    assert isinstance(found, Measurement)
+    assert np.isnan(found.payload.values[1])
+    assert isinstance(read(b'{"x": 1}', **chosen), Flaw)
+
+
+def test_a_device_that_sends_its_own_id_does_not_name_its_measurements():
+    """Of the fields beside values only the time counts, and none of them is a value."""
+    found = read(b'{"id": "sensor-1", "sequence": 4, "captured_at_ns": 7, "t": 1}')
+    assert isinstance(found, Measurement)
+    assert found.given == Given(captured_at_ns=7)
+    assert found.payload.names == ("t",)
+
+
+def test_fields_that_are_too_deep_or_too_many_are_refused():
+    """There is a limit for both."""
+    deep: Any = {"t": 1}
+    for _ in range(9):
+        deep = {"n": deep}
+    assert isinstance(read(json.dumps(deep).encode()), Flaw)
+    assert isinstance(read(json.dumps({f"f{n}": n for n in range(4_097)}).encode()), Flaw)

@@ -1,0 +1,139 @@
+"""Column names: the numbers of a vector are matched by name, never silently by position.
+
+A ledger may hold the names of its encoder's input columns, in their order.  Named values are then
+put into that order: a missing name refuses the sample, an extra one is ignored.  A ledger without
+names takes values by position, where a person has fixed their order.
+"""
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import limits
+
+NAMES_SHOWN: Final = 8
+"""Names in one message: what fits a line of a terminal.  Chosen by hand; effect not measured."""
+
+NAMING_HINT: Final = "name the columns: `auricle encoder columns FILE`"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedValues:
+    """Numbers by name: a row below its header, the fields of a message.
+
+    names: each once.  values: float64 [names], NaN where a number is missing.  ordered: True where
+    a person fixed the order of the names (a header, the settings), so that a ledger without names
+    may take the values by position.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64] = field(repr=False, compare=False)
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMatch:
+    """How given names fit a ledger's columns.  order: for each column its place among the given
+    names, empty where some are missing.  missing, ignored: names."""
+
+    order: tuple[int, ...]
+    missing: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def match_columns(given: Sequence[str], columns: Sequence[str]) -> ColumnMatch:
+    """Match given names with a ledger's columns by name."""
+    places = {name: place for place, name in enumerate(given)}
+    wanted = set(columns)
+    missing = tuple(name for name in columns if name not in places)
+    ignored = tuple(name for name in given if name not in wanted)
+    return ColumnMatch(() if missing else tuple(places[n] for n in columns), missing, ignored)
+
+
+def missing_text(match: ColumnMatch) -> str:
+    """Name the missing columns, with the given name that comes nearest to the first of them."""
+    noun = "the column" if len(match.missing) == 1 else "the columns"
+    close = difflib.get_close_matches(match.missing[0], match.ignored, n=1)
+    found = f"; found {close[0]}" if close else ""
+    return f"{noun} {listed(match.missing)} missing{found}"
+
+
+def arrange(given: NamedValues, columns: Sequence[str]) -> NDArray[np.float32] | str:
+    """Return named values in the order of a ledger's columns, float32 [columns]; a text says why
+    they cannot be used."""
+    if columns:
+        match = match_columns(given.names, columns)
+        if match.missing:
+            return missing_text(match)
+        values, names = given.values[list(match.order)], columns
+    elif given.ordered:
+        values, names = given.values, given.names
+    else:
+        return "the values have names, and the home has no column names to put them in order"
+    blank = [name for name, value in zip(names, values.tolist(), strict=True) if math.isnan(value)]
+    if blank:
+        return f"found no number for {listed(blank)}"
+    with np.errstate(over="ignore"):  # infinite then, and refused as that
+        return values.astype(np.float32)
+
+
+def named_values(payload: object) -> NamedValues | None:
+    """Return a payload of named numbers as such, None where a payload has no names.  Raises
+    TypeError or OverflowError where something else than a number has a name."""
+    if isinstance(payload, NamedValues):
+        return payload
+    if not isinstance(payload, Mapping):
+        return None
+    values = [_number(name, value) for name, value in payload.items()]
+    return NamedValues(tuple(map(str, payload)), np.array(values, np.float64))
+
+
+def columns_differ(own: Sequence[str], other: Sequence[str]) -> str:
+    """Say how the columns of another ledger differ; nothing where they are the same, or where one
+    of the two has no names."""
+    if not own or not other or tuple(own) == tuple(other):
+        return ""
+    if sorted(own) == sorted(other):
+        return f"its columns are in another order: {listed(other)}; here it is {listed(own)}"
+    return f"its columns are {listed(other)}; those here are {listed(own)}"
+
+
+def unnamed_side(own: Sequence[str], other: Sequence[str]) -> str:
+    """Warn where only one of two ledgers has column names, so that nothing could be compared."""
+    if bool(own) == bool(other):
+        return ""
+    side = "it has" if own else "this home has"
+    return f"{side} no column names, so columns count by position"
+
+
+def flaw_of_columns(names: Sequence[Any], width: int) -> str:
+    """Say why names cannot be those of `width` columns, or nothing."""
+    if len(names) != width:
+        return f"expected {width} names, one for each column, found {len(names)}"
+    for name in names:
+        usable = isinstance(name, str) and name.strip() == name and name.isprintable() and name
+        if not usable or len(name) > limits.TEXT_CHARS_MAX:
+            most = limits.TEXT_CHARS_MAX
+            return f"expected names of 1 to {most} printable characters, found {str(name)[:60]!r}"
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    return f"expected each name once, found {name!r} {count} times" if count > 1 else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as text; of many the first few."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def _number(name: object, value: object) -> float:
+    if value is None:
+        return math.nan
+    if not isinstance(value, int | float | np.number | np.bool_):
+        raise TypeError(f"expected a number for {name!s:.60}, found {str(value)[:40]!r}")
+    return float(value)
