@@ -9,20 +9,20 @@ from .report import show, write
 
 # Each module has `run(data: Path | None) -> Report`; loaded only when asked for, since peers weigh.
 NAMES = {
-    "acceptance": "benchmarks.acceptance",
-    "bridge": "benchmarks.bridge",
-    "classes": "benchmarks.classes",
-    "daemon": "benchmarks.daemon",
-    "domains": "benchmarks.domains",
-    "exact": "benchmarks.exact",
-    "faults": "benchmarks.faults",
-    "forecast": "benchmarks.forecast",
-    "growth": "benchmarks.growth",
-    "heads": "benchmarks.heads",
-    "hotpath": "benchmarks.hotpath",
-    "nas": "benchmarks.nas",
-    "labels": "benchmarks.labels",
-    "ood": "benchmarks.ood",
+    "acceptance": "benchmarks.growth.acceptance",
+    "bridge": "benchmarks.bridge.run",
+    "classes": "benchmarks.continual.classes",
+    "daemon": "benchmarks.daemon.run",
+    "domains": "benchmarks.continual.domains",
+    "exact": "benchmarks.exact.run",
+    "faults": "benchmarks.faults.run",
+    "forecast": "benchmarks.forecast.run",
+    "growth": "benchmarks.growth.run",
+    "heads": "benchmarks.continual.heads",
+    "hotpath": "benchmarks.hotpath.run",
+    "nas": "benchmarks.nas.run",
+    "labels": "benchmarks.continual.labels",
+    "ood": "benchmarks.ood.run",
 }
 # Counts that `run` of one benchmark takes beside the data.
 COUNTS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BenchmarkRow:
     """One measured number; rates and accuracies are fractions of 1."""
 
     method: str
@@ -18,11 +18,11 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchmarkReport:
     """The outcome of one benchmark; `notes` say what was left out and why."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkRow, ...]
     summary: Mapping[str, float]
     notes: tuple[str, ...] = field(default=())
 
@@ -37,7 +37,7 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def show(report: Report) -> str:
+def show(report: BenchmarkReport) -> str:
     """The report as plain text: one line a method, one column a metric, then the summary."""
     metrics = list(dict.fromkeys(row.metric for row in report.rows))
     methods = list(dict.fromkeys(row.method for row in report.rows))
@@ -51,7 +51,7 @@ def show(report: Report) -> str:
     return "\n".join([report.name, *lines, *report.notes])
 
 
-def write(report: Report, path: Path) -> None:
+def write(report: BenchmarkReport, path: Path) -> None:
     """The report as JSON, replacing the file as a whole."""
     content = {
         "name": report.name,

@@ -3,8 +3,10 @@
 Nothing heavy is imported here: torch, onnxruntime, scikit-learn and matplotlib load where used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import lazy_names
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .core import (
@@ -18,10 +20,8 @@ if TYPE_CHECKING:
         Runtime,
         Selector,
     )
-    from .shell.store import Store
     from .sim import simulate
-
-__version__ = "0.1.0"
+    from .storage import Store
 
 __all__ = [
     "Config",
@@ -37,12 +37,22 @@ __all__ = [
     "simulate",
 ]
 
-
-_ELSEWHERE = {"Store": ".shell.store", "simulate": ".sim"}
-
-
-def __getattr__(name: str) -> Any:
-    """Load what is asked for: the command line sets numpy's threads before numpy is loaded."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_ELSEWHERE.get(name, ".core"), __name__), name)
+# The command line sets numpy's threads before numpy is loaded.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "core": (
+            "Config",
+            "Decision",
+            "EdgeError",
+            "ForgetRequest",
+            "Label",
+            "Observation",
+            "Receipt",
+            "Runtime",
+            "Selector",
+        ),
+        "sim": ("simulate",),
+        "storage": ("Store",),
+    },
+)

@@ -18,10 +18,10 @@ from .core import (
     Enrol,
     Event,
     Fact,
+    FitGeometry,
     ForgetRequest,
-    Grow,
-    Grown,
     GrowRequest,
+    GrowthFinished,
     GrowthJob,
     GrowthResult,
     Knowledge,
@@ -31,7 +31,7 @@ from .core import (
     Rejected,
     Runtime,
     Selector,
-    Survey,
+    StartGrowth,
     limits,
 )
 
@@ -79,7 +79,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         values, labels = self._checked(X, y, fresh=True)
         self._start(values, labels.dtype)
         self._learn(values, labels, ids, domain)
-        self._feed(Survey())
+        self._feed(FitGeometry())
         return self
 
     def partial_fit(
@@ -106,7 +106,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._announced |= {_text(value) for value in np.asarray(classes)}
             self._settle_classes(np.asarray(classes))
         if fresh:
-            self._feed(Survey())
+            self._feed(FitGeometry())
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -177,7 +177,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         self._feed(GrowRequest(domain))
         result = grower(self._job)
-        self._feed(Grown(result))
+        self._feed(GrowthFinished(result))
         return result
 
     def digest(self) -> str:
@@ -244,7 +244,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._ledger.apply(effect)
             if isinstance(effect, Publish):
                 said = effect.message
-            elif isinstance(effect, Grow):
+            elif isinstance(effect, StartGrowth):
                 self._job = effect.job
         match said:
             case Rejected(reason=reason, hint=hint):

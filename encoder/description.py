@@ -15,7 +15,7 @@ from .card import Card, Input, Kind, Preparation, Tap
 from .checks import NATURAL_LAYOUTS
 from .errors import CardError, ModelError
 from .onnx_file import digest_of, read_model
-from .session import Port, Session
+from .session import OnnxSession, TensorPort
 from .taps import probe_shape
 
 # The side that most image encoders were trained at, where a graph takes any.
@@ -43,7 +43,7 @@ def describe_model(
     path = Path(onnx_path).absolute()
     data = read_model(path)
     digest = digest_of(data, path)
-    session = Session(data, path.resolve().parent)
+    session = OnnxSession(data, path.resolve().parent)
     notes: list[str] = []
     given, prepared = _input(session, kind, layout, shape, preparation, notes)
     draft = Card(
@@ -64,7 +64,7 @@ def describe_model(
 
 
 def _input(
-    session: Session,
+    session: OnnxSession,
     kind: Kind | None,
     layout: str | None,
     shape: Sequence[int] | None,
@@ -185,7 +185,7 @@ def _guessed_image(given: Input, notes: list[str]) -> Preparation:
 
 
 def _taps(
-    session: Session, card: Card, outputs: Sequence[str] | None, notes: list[str]
+    session: OnnxSession, card: Card, outputs: Sequence[str] | None, notes: list[str]
 ) -> tuple[Tap, ...]:
     ports = {port.name: port for port in session.outputs}
     unknown = [output for output in outputs or () if output not in ports]
@@ -225,7 +225,7 @@ def _tap(name: str, result: NDArray[Any], layout: str, notes: list[str]) -> Tap 
     return Tap(name, name, shape[axis], axis)
 
 
-def _is_float(port: Port) -> bool:
+def _is_float(port: TensorPort) -> bool:
     return port.dtype.startswith("float")
 
 

@@ -18,7 +18,7 @@ from .card_file import load_card
 from .errors import CardError, ModelError, PayloadError
 from .onnx_file import digest_of, read_model
 from .preparation import prepare_image
-from .session import Session
+from .session import OnnxSession
 from .taps import check_ports, probe_shape, run_taps
 
 Prepare = Callable[[object, Card], NDArray[Any]]
@@ -75,7 +75,7 @@ class Model:
     Payloads are run one by one: batches gain nothing on one thread, and so the features of a
     measurement never depend on what else was in its batch."""
 
-    def __init__(self, card: Card, session: Session | None) -> None:
+    def __init__(self, card: Card, session: OnnxSession | None) -> None:
         self.card = card
         self._session = session
         self._closed = False
@@ -150,7 +150,7 @@ def open_model(
     return Model(card, _verified_session(card, threads, providers))
 
 
-def _verified_session(card: Card, threads: int, providers: Sequence[str] | None) -> Session:
+def _verified_session(card: Card, threads: int, providers: Sequence[str] | None) -> OnnxSession:
     if card.folder is None or card.file is None:
         raise CardError(
             f"opening model {card.name!r}: the card does not say in which folder {card.file} lies",
@@ -164,7 +164,7 @@ def _verified_session(card: Card, threads: int, providers: Sequence[str] | None)
             f"opening model {path}: the card expects sha256 {card.sha256}, found {found}",
             "restore the file that the card describes; for a new model write a new card",
         )
-    session = Session(data, path.resolve().parent, threads, providers)
+    session = OnnxSession(data, path.resolve().parent, threads, providers)
     check_ports(session, card)
     zeros = np.zeros(probe_shape(card), dtype=card.input.dtype)
     run_taps(session, card, zeros)

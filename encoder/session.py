@@ -27,7 +27,7 @@ _DTYPES = {
 }
 
 
-class Port:
+class TensorPort:
     """An input or output of a graph: name, shape (-1 for any size) and numpy dtype ('' if it is
     none of float32, float16, float64, uint8, int8)."""
 
@@ -39,7 +39,7 @@ class Port:
         self.dtype = dtype
 
 
-class Session:
+class OnnxSession:
     """A loaded graph.  data: the bytes of the ONNX file, already verified; folder: where its
     external data may lie.  threads: 1 is fastest on a busy device; the threads never spin while
     they wait.  providers: onnxruntime execution providers in order of preference, the CPU alone
@@ -71,12 +71,12 @@ class Session:
             ) from error
 
     @property
-    def inputs(self) -> tuple[Port, ...]:
+    def inputs(self) -> tuple[TensorPort, ...]:
         """The inputs of the graph."""
         return tuple(map(_port, self._session.get_inputs()))
 
     @property
-    def outputs(self) -> tuple[Port, ...]:
+    def outputs(self) -> tuple[TensorPort, ...]:
         """The outputs of the graph."""
         return tuple(map(_port, self._session.get_outputs()))
 
@@ -145,9 +145,9 @@ def _require_providers(wanted: Sequence[str], available: Sequence[str]) -> None:
         )
 
 
-def _port(found: Any) -> Port:
+def _port(found: Any) -> TensorPort:
     shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in found.shape or ())
-    return Port(found.name, shape, _DTYPES.get(found.type, ""))
+    return TensorPort(found.name, shape, _DTYPES.get(found.type, ""))
 
 
 def _first_line(error: Exception) -> str:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from .card import Card, Tap
 from .errors import ModelError
-from .session import Session
+from .session import OnnxSession
 
 
-def check_ports(session: Session, card: Card) -> None:
+def check_ports(session: OnnxSession, card: Card) -> None:
     """Raise ModelError unless the graph has the card's input, alone, and the outputs of its
     taps."""
     inputs = {port.name: port for port in session.inputs}
@@ -51,7 +51,7 @@ def probe_shape(card: Card) -> tuple[int, ...]:
     return tuple(filled[axis] if size == -1 else size for size, axis in pairs)
 
 
-def run_taps(session: Session, card: Card, batch: NDArray[Any]) -> NDArray[np.float32]:
+def run_taps(session: OnnxSession, card: Card, batch: NDArray[Any]) -> NDArray[np.float32]:
     """The features float32 [width] of a batch of one, tap after tap.  Raises ModelError where an
     output is not what its tap says.  Cost: one run of the graph."""
     results = session.run(card.input.name, batch, [tap.output for tap in card.taps])

@@ -4,7 +4,7 @@ from .clocks import PeerClock
 from .codec import decode_message, encode_message
 from .errors import BridgeError, MessageError, WireError
 from .evaluator import combine, decide, head_scores, random_features
-from .events import Connected, Event, Fault, Gap, Silent, Undelivered
+from .events import Event, LinkConnected, LinkFault, LinkGap, LinkSilent, LinkUndelivered
 from .export import (
     SHIFT_MAX,
     UNDECIDED,
@@ -19,16 +19,11 @@ from .export import (
 from .export import SUM_MAX as SCORE_MAX
 from .export_c import code_bytes, decided_words, ram_bytes, write_c
 from .export_image import pack as pack_extract
-from .export_liquid import (
-    liquid_bytes,
-    liquid_words,
-    quantise_liquid,
-    write_liquid_c,
-)
+from .export_liquid import liquid_bytes, liquid_words, quantise_liquid, write_liquid_c
 from .frames import FaultKind
 from .link import Link, LinkSettings
 from .liquid import LiquidPart, step_liquid, to_fixed
-from .loopback import Faults, Loopback, Wire
+from .loopback import Loopback, Wire, WireFaults
 from .messages import ABSTAINS, DTYPES
 from .records import (
     Ack,
@@ -63,20 +58,21 @@ __all__ = [
     "BridgeError",
     "ColumnsPart",
     "Command",
-    "Connected",
     "Counters",
     "DeviceDecision",
     "Event",
     "ExportError",
     "Extract",
-    "Fault",
     "FaultKind",
-    "Faults",
     "Flash",
-    "Gap",
     "HeadPart",
     "Link",
+    "LinkConnected",
+    "LinkFault",
+    "LinkGap",
     "LinkSettings",
+    "LinkSilent",
+    "LinkUndelivered",
     "LiquidPart",
     "Log",
     "Loopback",
@@ -86,10 +82,8 @@ __all__ = [
     "PlanePart",
     "RandomPart",
     "Reading",
-    "Silent",
     "StreamInfo",
     "Transport",
-    "Undelivered",
     "UpdateAsk",
     "UpdateBegin",
     "UpdateChunk",
@@ -100,6 +94,7 @@ __all__ = [
     "Upload",
     "Wire",
     "WireError",
+    "WireFaults",
     "code_bytes",
     "combine",
     "decide",

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from .codegen import class_name
 from .errors import MessageError
-from .messages import CHOICES, LINK, TABLE, VARIABLE, Field, Kind
+from .messages import CHOICES, LINK, TABLE, VARIABLE, MessageField, MessageKind
 from .records import CLASSES, LinkRecord, Message
 
 _LETTERS: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i"}
@@ -16,16 +16,16 @@ _WORDS: Final = {
 }
 
 
-def _layout(kind: Kind) -> struct.Struct:
+def _layout(kind: MessageKind) -> struct.Struct:
     letters = (_LETTERS.get(field.kind, f"{field.size}s") for field in _fixed(kind))
     return struct.Struct("<" + "".join(letters))
 
 
-def _fixed(kind: Kind) -> tuple[Field, ...]:
+def _fixed(kind: MessageKind) -> tuple[MessageField, ...]:
     return tuple(field for field in kind.fields if field.kind not in VARIABLE)
 
 
-def _tail(kind: Kind) -> Field | None:
+def _tail(kind: MessageKind) -> MessageField | None:
     return kind.fields[-1] if kind.fields and kind.fields[-1].kind in VARIABLE else None
 
 
@@ -96,13 +96,13 @@ def survives(data: bytes) -> bool:
     return _KINDS[data[0]].survives
 
 
-def _to_wire(field: Field, value: Any) -> Any:
+def _to_wire(field: MessageField, value: Any) -> Any:
     if field.kind == "fixed" and len(value) != field.size:
         raise struct.error(f"{field.name} takes {field.size} bytes, not {len(value)}")
     return CHOICES[field.choices][value] if field.choices else value
 
 
-def _from_wire(field: Field, value: Any) -> Any:
+def _from_wire(field: MessageField, value: Any) -> Any:
     """None where the table allows no such code."""
     return _WORDS[field.choices].get(value) if field.choices else value
 

@@ -5,7 +5,7 @@ scripts/generate_wire.py writes them; a test compares them with what stands in t
 
 from collections.abc import Iterator
 
-from .messages import CHOICES, LINK, SCALARS, TABLE, VARIABLE, Field, Kind
+from .messages import CHOICES, LINK, SCALARS, TABLE, VARIABLE, MessageField, MessageKind
 
 _NOTE = "Generated from messages.py by scripts/generate_wire.py."
 _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t"} | {
@@ -25,12 +25,12 @@ def generated() -> dict[str, str]:
     }
 
 
-def class_name(kind: Kind) -> str:
+def class_name(kind: MessageKind) -> str:
     """`update_begin` -> `UpdateBegin`."""
     return kind.name.title().replace("_", "")
 
 
-def _python_type(field: Field) -> str:
+def _python_type(field: MessageField) -> str:
     if field.choices or field.kind == "text":
         return "str"
     return "int" if field.kind in SCALARS else "bytes"
@@ -65,7 +65,7 @@ def _records() -> Iterator[str]:
     yield "}"
 
 
-def _said(field: Field) -> str:
+def _said(field: MessageField) -> str:
     known = f" (codes: {field.choices})" if field.choices else ""
     return field.meaning.replace("`", "") + known
 
@@ -140,7 +140,7 @@ size_t auricle_record_encode(uint8_t record, const void *value, uint8_t *out);
 bool auricle_record_decode(uint8_t record, const uint8_t *data, size_t length, void *value);"""
 
 
-def _struct(kind: Kind) -> Iterator[str]:
+def _struct(kind: MessageKind) -> Iterator[str]:
     yield f"/* {kind.meaning} */"
     yield "typedef struct {"
     for field in kind.fields:
@@ -183,11 +183,11 @@ def _descriptors() -> Iterator[str]:
     yield f"enum {{ LINK_KINDS = {len(LINK)}, KINDS = {len(LINK) + len(TABLE)} }};"
 
 
-def _head_bytes(kind: Kind) -> int:
+def _head_bytes(kind: MessageKind) -> int:
     return sum(SCALARS.get(field.kind, field.size) for field in kind.fields)
 
 
-def _descriptor(kind: Kind, field: Field, places: dict[str, int]) -> str:
+def _descriptor(kind: MessageKind, field: MessageField, places: dict[str, int]) -> str:
     offset = f"offsetof(auricle_{kind.name}, {field.name})"
     size = SCALARS.get(field.kind, field.size)
     return f"{{{offset}, {field.kind.upper()}, {size}, {places.get(field.choices, 0)}}}"
@@ -213,7 +213,7 @@ def _choice_rows() -> Iterator[str]:
     yield ""
 
 
-def _kind_tables(kinds: tuple[Kind, ...]) -> Iterator[str]:
+def _kind_tables(kinds: tuple[MessageKind, ...]) -> Iterator[str]:
     for kind in kinds:
         number = f"{kind.id} " if kind.id else ""
         yield f"### {number}`{kind.name}`"
@@ -228,7 +228,7 @@ def _kind_tables(kinds: tuple[Kind, ...]) -> Iterator[str]:
             yield ""
 
 
-def _rows(kind: Kind) -> Iterator[str]:
+def _rows(kind: MessageKind) -> Iterator[str]:
     offset = 1 if kind.id else 0
     for field in kind.fields:
         size = SCALARS.get(field.kind, field.size)

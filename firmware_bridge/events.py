@@ -7,7 +7,7 @@ from .records import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
+class LinkConnected:
     """Both sides know each other's session. `restarted`: the peer was connected before and has
     started anew. Readings are counted from 0 again."""
 
@@ -18,7 +18,7 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LinkFault:
     """Received bytes that were not used, and why. Nothing needs to be done: what belonged to the
     session is sent again."""
 
@@ -26,7 +26,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class LinkGap:
     """Readings `first` to `first + count - 1` of a stream will not come: the device had no room
     for them, or they were measured before this session."""
 
@@ -36,7 +36,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class LinkUndelivered:
     """So many messages to a peer that restarted were given up: their kind is not sent twice, they
     had arrived in part, or they are too long for it."""
 
@@ -44,10 +44,10 @@ class Undelivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
+class LinkSilent:
     """Nothing has been heard from the peer since then, on the clock of the caller."""
 
     since_ns: int
 
 
-Event = Message | Connected | Fault | Gap | Undelivered | Silent
+Event = Message | LinkConnected | LinkFault | LinkGap | LinkUndelivered | LinkSilent

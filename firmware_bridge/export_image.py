@@ -32,7 +32,7 @@ BLOCK: Final = 128
 WIDE_MIN: Final = 1 << 16
 
 
-class Place(IntEnum):
+class ImageAddress(IntEnum):
     """Which word of the header holds what; of a section, where it starts, counted in words."""
 
     MAGIC = 0
@@ -68,34 +68,36 @@ def pack(extract: Extract) -> bytes:
     start, stop = extract.tap
     votes = [*extract.votes, 0, 0, 0][:4]
     head = {
-        Place.MAGIC: MAGIC_RANDOM if extract.random else MAGIC,
-        Place.WIDTH: extract.width,
-        Place.SEED: extract.seed & 0xFFFFFFFF,
-        Place.SEED + 1: extract.seed >> 32 & 0xFFFFFFFF,
-        Place.TAP_START: start,
-        Place.TAP_WIDTH: stop - start,
-        Place.BITS: extract.bits,
-        Place.CONCEPTS: len(extract.concepts),
-        Place.DOMAINS: len(extract.domains),
-        Place.LABELS: len(extract.labels),
-        Place.VOTES: sum(vote << 8 * place for place, vote in enumerate(votes)),
-        Place.WORK: work_bytes(extract),
-        Place.FLIPS: image.add(flips_of(extract)),
-        Place.MAJORITIES: image.add(extract.majorities),
-        Place.TABLE: image.add(np.array([d | n << 16 for d, n in extract.concepts], np.uint32)),
-        Place.SCALES: image.add(extract.scales.astype(np.int32)),
-        Place.COMMON: image.add(extract.common.astype(np.int32)),
-        Place.LIMITS: image.add(extract.limits.astype(np.int32)),
-        Place.HEADS: _add_heads(image, extract.heads),
-        Place.LEVELS: image.add(extract.levels.astype(np.uint16)),
-        Place.COLUMNS: _add_columns(image, extract.columns) if extract.columns else 0,
-        Place.PLANE: _add_plane(image, extract.plane) if extract.plane else 0,
-        Place.RANDOM: _add_random(image, extract, extract.random) if extract.random else 0,
+        ImageAddress.MAGIC: MAGIC_RANDOM if extract.random else MAGIC,
+        ImageAddress.WIDTH: extract.width,
+        ImageAddress.SEED: extract.seed & 0xFFFFFFFF,
+        ImageAddress.SEED + 1: extract.seed >> 32 & 0xFFFFFFFF,
+        ImageAddress.TAP_START: start,
+        ImageAddress.TAP_WIDTH: stop - start,
+        ImageAddress.BITS: extract.bits,
+        ImageAddress.CONCEPTS: len(extract.concepts),
+        ImageAddress.DOMAINS: len(extract.domains),
+        ImageAddress.LABELS: len(extract.labels),
+        ImageAddress.VOTES: sum(vote << 8 * place for place, vote in enumerate(votes)),
+        ImageAddress.WORK: work_bytes(extract),
+        ImageAddress.FLIPS: image.add(flips_of(extract)),
+        ImageAddress.MAJORITIES: image.add(extract.majorities),
+        ImageAddress.TABLE: image.add(
+            np.array([d | n << 16 for d, n in extract.concepts], np.uint32)
+        ),
+        ImageAddress.SCALES: image.add(extract.scales.astype(np.int32)),
+        ImageAddress.COMMON: image.add(extract.common.astype(np.int32)),
+        ImageAddress.LIMITS: image.add(extract.limits.astype(np.int32)),
+        ImageAddress.HEADS: _add_heads(image, extract.heads),
+        ImageAddress.LEVELS: image.add(extract.levels.astype(np.uint16)),
+        ImageAddress.COLUMNS: _add_columns(image, extract.columns) if extract.columns else 0,
+        ImageAddress.PLANE: _add_plane(image, extract.plane) if extract.plane else 0,
+        ImageAddress.RANDOM: _add_random(image, extract, extract.random) if extract.random else 0,
     }
     words = image.words()
     words[list(head)] = list(head.values())
-    words[Place.WORDS] = len(words)
-    words[Place.SUM] = -int(words.sum(dtype=np.uint64)) & 0xFFFFFFFF
+    words[ImageAddress.WORDS] = len(words)
+    words[ImageAddress.SUM] = -int(words.sum(dtype=np.uint64)) & 0xFFFFFFFF
     return words.astype("<u4").tobytes()
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .export import SUM_MAX, Ints, expect
 from .export_c import joined
-from .liquid import AHEAD_ONE, GAIN_SHIFT, STATE_ONE, TANH, LiquidPart, Rows, step_liquid
+from .liquid import AHEAD_ONE, GAIN_SHIFT, STATE_ONE, TANH, LiquidPart, LiquidRows, step_liquid
 
 FORECASTER_CODE: Final = (
     "auricle_liquid.h",
@@ -57,10 +57,10 @@ def _layer(arrays: Arrays, name: str, shape: tuple[int, int]) -> tuple[Any, Any]
     return weights.astype(np.float64), bias.astype(np.float64)
 
 
-def _rows(weights: NDArray[np.float64], bias: NDArray[np.float64], inputs: int) -> Rows:
+def _rows(weights: NDArray[np.float64], bias: NDArray[np.float64], inputs: int) -> LiquidRows:
     scale = np.maximum(np.abs(weights).max(axis=1), 1e-6) / WEIGHT_MAX
     whole = np.rint(weights / scale[:, None]).astype(np.int8)
-    made = Rows(
+    made = LiquidRows(
         whole,
         np.rint(bias / scale * STATE_ONE).astype(np.int64),
         np.rint(scale * (AHEAD_ONE / STATE_ONE) * (1 << GAIN_SHIFT)).astype(np.int64),

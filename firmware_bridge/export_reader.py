@@ -15,7 +15,7 @@ from .export import (
     check,
     power_of_two,
 )
-from .export_image import HEADER_WORDS, MAGIC, MAGIC_RANDOM, Place
+from .export_image import HEADER_WORDS, MAGIC, MAGIC_RANDOM, ImageAddress
 
 COLUMNS_WORDS = 5
 PLANE_WORDS = 14
@@ -26,8 +26,12 @@ RANDOM_WORDS = 10
 def unpack(image: bytes) -> Extract:
     """The extract that `pack` wrote; raises ExportError where the bytes are none, or damaged."""
     words = np.frombuffer(image[: len(image) // 4 * 4], "<u4").astype(np.uint32)
-    whole = len(words) >= HEADER_WORDS and words[Place.MAGIC] in (MAGIC, MAGIC_RANDOM)
-    if not whole or words[Place.WORDS] != len(words) or int(words.sum(dtype=np.uint64)) % 2**32:
+    whole = len(words) >= HEADER_WORDS and words[ImageAddress.MAGIC] in (MAGIC, MAGIC_RANDOM)
+    if (
+        not whole
+        or words[ImageAddress.WORDS] != len(words)
+        or int(words.sum(dtype=np.uint64)) % 2**32
+    ):
         raise ExportError(
             f"reading an extract of {len(image)} bytes: its first word, length or sum is wrong",
             "export it again with `auricle export-c`",
@@ -50,32 +54,36 @@ class _Reader:
 
     def extract(self) -> Extract:
         head = [int(word) for word in self._words[:HEADER_WORDS]]
-        count, domains = head[Place.CONCEPTS], head[Place.DOMAINS]
-        blocks = 1 + bool(head[Place.COLUMNS]) + bool(head[Place.PLANE])
-        table = self._take(head[Place.TABLE], count, "<u4")
-        start = head[Place.TAP_START]
-        votes = tuple(head[Place.VOTES] >> 8 * place & 255 for place in range(blocks))
+        count, domains = head[ImageAddress.CONCEPTS], head[ImageAddress.DOMAINS]
+        blocks = 1 + bool(head[ImageAddress.COLUMNS]) + bool(head[ImageAddress.PLANE])
+        table = self._take(head[ImageAddress.TABLE], count, "<u4")
+        start = head[ImageAddress.TAP_START]
+        votes = tuple(head[ImageAddress.VOTES] >> 8 * place & 255 for place in range(blocks))
         return Extract(
-            head[Place.WIDTH],
-            (start, start + head[Place.TAP_WIDTH]),
-            head[Place.SEED] | head[Place.SEED + 1] << 32,
-            head[Place.BITS],
+            head[ImageAddress.WIDTH],
+            (start, start + head[ImageAddress.TAP_WIDTH]),
+            head[ImageAddress.SEED] | head[ImageAddress.SEED + 1] << 32,
+            head[ImageAddress.BITS],
             tuple(f"domain {number}" for number in range(domains)),
-            tuple(f"label {number}" for number in range(head[Place.LABELS])),
+            tuple(f"label {number}" for number in range(head[ImageAddress.LABELS])),
             tuple((int(word) & 0xFFFF, int(word) >> 16) for word in table),
-            self._take(head[Place.MAJORITIES], count * head[Place.BITS] // 32, "<u4")
+            self._take(head[ImageAddress.MAJORITIES], count * head[ImageAddress.BITS] // 32, "<u4")
             .reshape(count, -1)
             .astype(np.uint32),
             votes,
-            self._take(head[Place.SCALES], count * blocks * 2, "<i4").reshape(count, blocks, 2),
-            self._take(head[Place.COMMON], blocks * 2, "<i4").reshape(blocks, 2),
-            self._take(head[Place.LIMITS], domains, "<i4"),
-            self._heads(head[Place.HEADS], domains, head[Place.WIDTH]),
-            self._take(head[Place.LEVELS], 256, "<u2"),
-            self._columns(head[Place.COLUMNS], count) if head[Place.COLUMNS] else None,
-            self._plane(head[Place.PLANE], count) if head[Place.PLANE] else None,
-            self._random(head[Place.RANDOM], head[Place.WIDTH])
-            if head[Place.MAGIC] == MAGIC_RANDOM
+            self._take(head[ImageAddress.SCALES], count * blocks * 2, "<i4").reshape(
+                count, blocks, 2
+            ),
+            self._take(head[ImageAddress.COMMON], blocks * 2, "<i4").reshape(blocks, 2),
+            self._take(head[ImageAddress.LIMITS], domains, "<i4"),
+            self._heads(head[ImageAddress.HEADS], domains, head[ImageAddress.WIDTH]),
+            self._take(head[ImageAddress.LEVELS], 256, "<u2"),
+            self._columns(head[ImageAddress.COLUMNS], count)
+            if head[ImageAddress.COLUMNS]
+            else None,
+            self._plane(head[ImageAddress.PLANE], count) if head[ImageAddress.PLANE] else None,
+            self._random(head[ImageAddress.RANDOM], head[ImageAddress.WIDTH])
+            if head[ImageAddress.MAGIC] == MAGIC_RANDOM
             else None,
         )
 

@@ -11,7 +11,7 @@ from typing import Final
 from .clocks import PeerClock
 from .codec import decode_message, decode_record, encode_message, encode_record
 from .errors import MessageError
-from .events import Connected, Event, Fault, Gap, Silent, Undelivered
+from .events import Event, LinkConnected, LinkFault, LinkGap, LinkSilent, LinkUndelivered
 from .frames import (
     CREDIT_MAX,
     FRAME_BYTES_MIN,
@@ -146,7 +146,7 @@ class Link:
         for block in self._deframer.push(data):
             events += self._take(block, now_ns)
         if self._heard_at_ns is not None and now_ns - self._heard_at_ns >= SILENCE_NS:
-            events.append(Silent(self._heard_at_ns))
+            events.append(LinkSilent(self._heard_at_ns))
             self._heard_at_ns = None
             self._hello_at_ns = now_ns
         return tuple(events)
@@ -167,9 +167,9 @@ class Link:
         else:
             yield self._damaged(frame)
 
-    def _damaged(self, kind: FaultKind) -> Fault:
+    def _damaged(self, kind: FaultKind) -> LinkFault:
         self._count(frames_damaged=1)
-        return Fault(kind)
+        return LinkFault(kind)
 
     def _meet(self, frame: Frame, now_ns: int) -> Iterator[Event]:
         hello = decode_record("hello", frame.payload)
@@ -221,14 +221,14 @@ class Link:
         self._sender.acknowledge(0, credit, 0, now_ns)
         self._count(messages_dropped=given_up)
         if given_up:
-            yield Undelivered(given_up)
+            yield LinkUndelivered(given_up)
 
     def _connect(self) -> Iterator[Event]:
         if not self._connected and self._peer is not None:
             restarted, self._was_connected = self._was_connected, True
             self._connected = True
             self._hello_at_ns = None
-            yield Connected(self._peer.session, self._version, self._frame_bytes, restarted)
+            yield LinkConnected(self._peer.session, self._version, self._frame_bytes, restarted)
 
     @property
     def _frame_bytes(self) -> int:
@@ -241,7 +241,7 @@ class Link:
         said = (frame.acknowledged, frame.credit, bitmap, now_ns)
         again = frame.kind is FrameKind.ACK and frame.first
         if not self._sender.acknowledge(*said, again=again):
-            yield Fault(FaultKind.WINDOW)
+            yield LinkFault(FaultKind.WINDOW)
         if frame.kind is FrameKind.DATA:
             yield from self._events(self._receiver.take(frame, now_ns))
         elif frame.kind is FrameKind.TIME_ASK:
@@ -256,12 +256,12 @@ class Link:
     def _events(self, found: Iterator[bytes | FaultKind]) -> Iterator[Event]:
         for item in found:
             if isinstance(item, FaultKind):
-                yield Fault(item)
+                yield LinkFault(item)
                 continue
             message = decode_message(item)
             if message is None:
                 self._count(messages_refused=1)
-                yield Fault(FaultKind.MESSAGE)
+                yield LinkFault(FaultKind.MESSAGE)
                 continue
             if isinstance(message, Reading):
                 yield from self._gaps(message)
@@ -273,7 +273,7 @@ class Link:
         self._readings[reading.stream] = (reading.sequence + 1) & 0xFFFFFFFF
         # A number that was there before is the application's own restart of a stream.
         if 0 < missing < 1 << 31:
-            yield Gap(reading.stream, first, missing)
+            yield LinkGap(reading.stream, first, missing)
 
     def next_bytes(self, now_ns: int) -> bytes:
         """The next frame to write to the port, empty where there is none to send now."""

@@ -30,7 +30,7 @@ _INT32_MAX: Final = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class LiquidRows:
     """A layer: weights int8 [rows, columns], bias int64 [rows] in units of weight times Q15, gain
     int64 [rows], what a unit of that is in Q12, times 2^31."""
 
@@ -50,8 +50,8 @@ class LiquidPart:
     inputs: int
     units: int
     horizons: tuple[int, ...]
-    cell: Rows
-    readout: Rows
+    cell: LiquidRows
+    readout: LiquidRows
 
 
 def step_liquid(part: LiquidPart, state: Ints, inputs: Ints) -> tuple[Ints, Ints]:

@@ -10,7 +10,7 @@ from .events import Event
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class WireFaults:
     """How often what, as a share of 1: of the writes to the wire (each is one frame), or of the
     single bytes where `bytewise`."""
 
@@ -25,10 +25,10 @@ class Wire:
     """One direction of a line. `byte_ns`: time a byte takes; `delay_ns`: time the line takes."""
 
     def __init__(
-        self, seed: int, faults: Faults | None = None, *, byte_ns: int = 0, delay_ns: int = 0
+        self, seed: int, faults: WireFaults | None = None, *, byte_ns: int = 0, delay_ns: int = 0
     ) -> None:
         self._random = Random(seed)  # noqa: S311  (faults that can be seen again, no secret)
-        self._faults = faults or Faults()
+        self._faults = faults or WireFaults()
         self._byte_ns = byte_ns
         self._delay_ns = delay_ns
         self._travelling: deque[tuple[int, bytes]] = deque()

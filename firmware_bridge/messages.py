@@ -45,7 +45,7 @@ VARIABLE: Final = frozenset({"bytes", "text", "vector"})
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class MessageField:
     """One field: `kind` is a key of SCALARS, one of VARIABLE, or `fixed` with `size` bytes.
     choices: name of the table in CHOICES that says which codes are allowed."""
 
@@ -57,19 +57,19 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MessageKind:
     """One kind of message. `id` 0: the link's own, carried by a kind of frame and not by data.
     survives: sent again to a peer that restarted before it acknowledged."""
 
     id: int
     name: str
     meaning: str
-    fields: tuple[Field, ...]
+    fields: tuple[MessageField, ...]
     survives: bool = False
 
 
-def _field(name: str, kind: str, meaning: str, size: int = 0, choices: str = "") -> Field:
-    return Field(name, kind, meaning, size, choices)
+def _field(name: str, kind: str, meaning: str, size: int = 0, choices: str = "") -> MessageField:
+    return MessageField(name, kind, meaning, size, choices)
 
 
 _STREAM = _field("stream", "u8", "number of the stream on the device")
@@ -79,7 +79,7 @@ _COMMAND = _field("command_id", "u32", "chosen by the sender, repeated in the an
 _REVISION = _field("revision", "u32", "the model's revision; it only ever rises")
 
 LINK: Final = (
-    Kind(
+    MessageKind(
         0,
         "hello",
         "Opens a session. Its layout never changes; a later version adds to `extension`.",
@@ -93,19 +93,19 @@ LINK: Final = (
             _field("extension", "bytes", "ignored"),
         ),
     ),
-    Kind(
+    MessageKind(
         0,
         "held",
         "Says which frames after the acknowledged ones have arrived.",
         (_field("bitmap", "u32", "bit i: frame `acknowledged + 1 + i` is held"),),
     ),
-    Kind(
+    MessageKind(
         0,
         "time_ask",
         "Asks for the peer's clock.",
         (_field("asked_at_ns", "u64", "the asker's clock"),),
     ),
-    Kind(
+    MessageKind(
         0,
         "time_tell",
         "Answers with the clock.",
@@ -117,7 +117,7 @@ LINK: Final = (
     ),
 )
 TABLE: Final = (
-    Kind(
+    MessageKind(
         1,
         "reading",
         "A measurement: a vector of numbers of one type.",
@@ -130,7 +130,7 @@ TABLE: Final = (
         ),
         survives=True,
     ),
-    Kind(
+    MessageKind(
         2,
         "command",
         "Asks the device's application to do something; answered by an ack.",
@@ -140,7 +140,7 @@ TABLE: Final = (
             _field("argument", "bytes", "whatever the action needs"),
         ),
     ),
-    Kind(
+    MessageKind(
         3,
         "ack",
         "What became of a command or an actuate.",
@@ -150,7 +150,7 @@ TABLE: Final = (
             _field("detail", "text", "why, for a person to read"),
         ),
     ),
-    Kind(
+    MessageKind(
         4,
         "actuate",
         "Sets an output of the device; answered by an ack.",
@@ -160,7 +160,7 @@ TABLE: Final = (
             _field("value", "i32", "what to set it to, in the output's own unit"),
         ),
     ),
-    Kind(
+    MessageKind(
         5,
         "stream_info",
         "Announces a stream; sent when a session opens.",
@@ -173,7 +173,7 @@ TABLE: Final = (
         ),
         survives=True,
     ),
-    Kind(
+    MessageKind(
         6,
         "device_decision",
         "What the device's own detector made of a reading.",
@@ -188,7 +188,7 @@ TABLE: Final = (
         ),
         survives=True,
     ),
-    Kind(
+    MessageKind(
         7,
         "log",
         "A line of the device's log.",
@@ -199,7 +199,7 @@ TABLE: Final = (
         ),
         survives=True,
     ),
-    Kind(
+    MessageKind(
         8,
         "counters",
         "What the device's link has counted since it started.",
@@ -213,7 +213,7 @@ TABLE: Final = (
             _field("messages_refused", "u32", "messages received that the table does not allow"),
         ),
     ),
-    Kind(
+    MessageKind(
         16,
         "update_begin",
         "Offers a model; what comes before `signature` is signed.",
@@ -224,7 +224,7 @@ TABLE: Final = (
             _field("signature", "fixed", "Ed25519 over `auricle-model-1` and the fields above", 64),
         ),
     ),
-    Kind(
+    MessageKind(
         17,
         "update_chunk",
         "A part of the model.",
@@ -233,20 +233,20 @@ TABLE: Final = (
             _field("data", "bytes", "the part"),
         ),
     ),
-    Kind(
+    MessageKind(
         18,
         "update_commit",
         "All parts are sent: check the model and try it at the next start.",
         (_REVISION,),
     ),
-    Kind(
+    MessageKind(
         19,
         "update_confirm",
         "The model on trial works: keep it.",
         (_REVISION,),
     ),
-    Kind(20, "update_ask", "Asks for the state of the update.", ()),
-    Kind(
+    MessageKind(20, "update_ask", "Asks for the state of the update.", ()),
+    MessageKind(
         21,
         "update_status",
         "The state of the update; also the answer to each update message.",

@@ -29,7 +29,7 @@ OVERTAKEN_MAX: Final = 2
 
 
 @dataclass(slots=True)
-class Slot:
+class SendSlot:
     """A data frame from its first transmission to its acknowledgement."""
 
     sequence: int
@@ -120,7 +120,7 @@ class Sender:
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._cut = 0
-        self._slots: deque[Slot] = deque()
+        self._slots: deque[SendSlot] = deque()
         self._round_trip = RoundTrip()
         self._restart_window()
 
@@ -191,7 +191,7 @@ class Sender:
             self._round_trip.slow_down()
         return True
 
-    def _arrived(self, slot: Slot, now_ns: int) -> int:
+    def _arrived(self, slot: SendSlot, now_ns: int) -> int:
         """The order of the transmission that is known to have arrived, 0 if that is old news."""
         if slot.held:
             return 0
@@ -204,7 +204,7 @@ class Sender:
             self._round_trip.speed_up()
         return slot.order
 
-    def next_frame(self, fragment_bytes: int, now_ns: int) -> Slot | None:
+    def next_frame(self, fragment_bytes: int, now_ns: int) -> SendSlot | None:
         """The frame to transmit now, None where there is none or the window is full."""
         self._expire(now_ns)
         again = next((slot for slot in self._slots if slot.due), None)
@@ -228,17 +228,17 @@ class Sender:
             self._heard = False
 
     @staticmethod
-    def _waiting(slot: Slot) -> bool:
+    def _waiting(slot: SendSlot) -> bool:
         return not slot.held and not slot.due
 
-    def _cut_next(self, fragment_bytes: int) -> Slot | None:
+    def _cut_next(self, fragment_bytes: int) -> SendSlot | None:
         room = (self._limit - self._next) & 0xFFFF
         if not self._queue or not 0 < room <= WINDOW_MAX or len(self._slots) >= WINDOW_MAX:
             return None
         message = self._queue[0]
         end = self._cut + fragment_bytes
         payload = message[self._cut : end]
-        slot = Slot(self._next, payload, self._cut == 0, end >= len(message), message)
+        slot = SendSlot(self._next, payload, self._cut == 0, end >= len(message), message)
         self._cut = 0 if slot.last else end
         if slot.last:
             self._queue.popleft()

@@ -54,7 +54,7 @@ class Flash(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class SlotManifest:
     """What is known of a model before it is there; `signature` is over the rest."""
 
     revision: int
@@ -93,11 +93,11 @@ class Slots:
         """Write a marker."""
         self._flash.write(slot, marker, MARK)
 
-    def manifest(self, slot: int) -> Manifest | None:
+    def manifest(self, slot: int) -> SlotManifest | None:
         """The manifest of a slot, None where there is none or it cannot be right."""
         if not self._marked(slot, BEGUN):
             return None
-        found = Manifest(*MANIFEST.unpack(self._flash.read(slot, 0, MANIFEST.size)))
+        found = SlotManifest(*MANIFEST.unpack(self._flash.read(slot, 0, MANIFEST.size)))
         return found if 0 < found.body_bytes <= self.body_bytes_max else None
 
     def confirmed(self, slot: int) -> bool:
@@ -127,7 +127,7 @@ class Slots:
         """A part of the model in a slot."""
         return self._flash.read(slot, self._flash.page_bytes + offset, count)
 
-    def begin(self, slot: int, manifest: Manifest) -> int:
+    def begin(self, slot: int, manifest: SlotManifest) -> int:
         """Make a slot ready to receive a model; how much of it is there from an earlier try."""
         if self.manifest(slot) == manifest and self._untouched(slot, READY):
             return self._resume(slot, manifest)
@@ -137,10 +137,10 @@ class Slots:
         self.mark(slot, BEGUN)
         return 0
 
-    def _pages(self, manifest: Manifest) -> int:
+    def _pages(self, manifest: SlotManifest) -> int:
         return -(-manifest.body_bytes // self._flash.page_bytes)
 
-    def _resume(self, slot: int, manifest: Manifest) -> int:
+    def _resume(self, slot: int, manifest: SlotManifest) -> int:
         """The last page that was written to may be torn: it is erased and written again."""
         for page in range(self._pages(manifest), 0, -1):
             if any(part.strip(BLANK) for part in self._parts(slot, page)):

@@ -14,12 +14,12 @@ from .records import (
     UpdateConfirm,
     UpdateStatus,
 )
-from .slots import CONFIRMED, MANIFEST, READY, WORD_BYTES, Flash, Manifest, Slots
+from .slots import CONFIRMED, MANIFEST, READY, WORD_BYTES, Flash, SlotManifest, Slots
 
 SIGNED = b"auricle-model-1"
 
 
-def signed_bytes(manifest: Manifest) -> bytes:
+def signed_bytes(manifest: SlotManifest) -> bytes:
     """What the signature of a manifest is over."""
     return SIGNED + manifest.pack()[: MANIFEST.size - 64]
 
@@ -41,8 +41,8 @@ class Updater:
     def start(self) -> None:
         """Choose the model to run: at power-up, and whenever a model that is ready may be tried."""
         self._target = 0
-        self._receiving: Manifest | None = None
-        self._ready: Manifest | None = None
+        self._receiving: SlotManifest | None = None
+        self._ready: SlotManifest | None = None
         self._offset = 0
         chosen = self._slots.start()
         self.running, self.on_trial = chosen or (None, False)
@@ -58,7 +58,7 @@ class Updater:
         return self._slots.body(self.running, 0, manifest.body_bytes)
 
     @property
-    def _running_manifest(self) -> Manifest | None:
+    def _running_manifest(self) -> SlotManifest | None:
         return None if self.running is None else self._slots.manifest(self.running)
 
     def handle(self, message: Message) -> UpdateStatus | None:
@@ -78,7 +78,9 @@ class Updater:
         return self._status("none") if isinstance(message, UpdateAsk) else None
 
     def _begin(self, message: UpdateBegin) -> str:
-        manifest = Manifest(message.revision, message.body_bytes, message.digest, message.signature)
+        manifest = SlotManifest(
+            message.revision, message.body_bytes, message.digest, message.signature
+        )
         running = self._running_manifest
         if manifest in {self._receiving, self._ready}:
             return "none"

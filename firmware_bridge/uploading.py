@@ -13,7 +13,7 @@ from .records import (
     UpdateConfirm,
     UpdateStatus,
 )
-from .slots import WORD_BYTES, Manifest
+from .slots import WORD_BYTES, SlotManifest
 from .updating import signed_bytes
 
 CHUNKS_AHEAD: Final = 4
@@ -23,7 +23,7 @@ ASK_AGAIN_NS: Final = 1_000_000_000
 def offer_model(body: bytes, revision: int, sign: Callable[[bytes], bytes]) -> UpdateBegin:
     """The message that offers a model. sign: the Ed25519 signature (64 bytes) over a message."""
     digest = sha512(body).digest()
-    unsigned = Manifest(revision, len(body), digest, bytes(64))
+    unsigned = SlotManifest(revision, len(body), digest, bytes(64))
     return UpdateBegin(revision, len(body), digest, sign(signed_bytes(unsigned)))
 
 

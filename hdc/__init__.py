@@ -6,8 +6,8 @@ from .calibration import (
     SPREAD_PRIOR,
     Calibration,
     calibrate,
-    unite,
-    withheld,
+    held_out_scores,
+    merge_calibrations,
 )
 from .codes import Codes
 from .detector import (
@@ -23,9 +23,9 @@ from .detector import (
     novelty,
 )
 from .errors import ConceptError, DimensionError, FormatError, HdcError
-from .fitting import survey
-from .geometry import Geometry, plain
-from .kinds import KINDS, Kind
+from .fitting import fit_geometry
+from .geometry import Geometry, identity_geometry
+from .kinds import KINDS, DetectorKind
 from .memory import Memory
 from .vectors import bind, bundle, permute, random_vectors, similarity
 
@@ -38,11 +38,11 @@ __all__ = [
     "Codes",
     "Comparison",
     "ConceptError",
+    "DetectorKind",
     "DimensionError",
     "FormatError",
     "Geometry",
     "HdcError",
-    "Kind",
     "Memory",
     "NotAttainable",
     "Verdict",
@@ -55,12 +55,12 @@ __all__ = [
     "detect",
     "detect_each",
     "detect_window",
+    "fit_geometry",
+    "held_out_scores",
+    "identity_geometry",
+    "merge_calibrations",
     "novelty",
     "permute",
-    "plain",
     "random_vectors",
     "similarity",
-    "survey",
-    "unite",
-    "withheld",
 ]

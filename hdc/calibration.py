@@ -10,16 +10,9 @@ from .blocks import Packed
 from .codes import Codes
 from .geometry import Geometry, fingerprint_of, keys_of
 from .integers import Ints, mean, root
-from .joint import HeldOut, Near, Samples, join
+from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
 from .memory import Key, Memory
-from .neighbours import (
-    Exemplars,
-    choose,
-    coordinates,
-    has_neighbours,
-    nearest,
-    pack_exemplars,
-)
+from .neighbours import Exemplars, choose, coordinates, has_neighbours, nearest, pack_exemplars
 from .scoring import offsets
 
 Fact = tuple[str, str, Codes]
@@ -38,7 +31,7 @@ _USUAL = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Usual:
+class ReferenceScores:
     """Held-out scores of one concept's samples, those nearest to it: count, mean and spread."""
 
     count: int
@@ -46,11 +39,11 @@ class Usual:
     spread: int
 
 
-Part = tuple[slice, Ints, Near | None]
+Part = tuple[slice, Ints, NearestExemplars | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Aligned:
+class _AlignedScores:
     """Where a memory's concepts stand in a calibration, None where it does not cover them, the
     scales for them, the same beside the geometry's as `Calibration.both` gives them, and what was
     asked of a domain: see `Calibration.part`."""
@@ -67,7 +60,8 @@ class Calibration:
     """Whole numbers only, whatever the order of the facts.
 
     keys: the concepts covered, sorted.  scales: int64 [keys, blocks, 2], usual distance and
-    spread.  usual: int64 [keys, 3], see `Usual`.  scores: sorted held-out scores per domain.
+    spread.  usual: int64 [keys, 3], see `ReferenceScores`.  scores: sorted held-out scores per
+    domain.
     skews: 1,024 x the skewness of standardised scores per domain.  exemplars: per key where the
     geometry has neighbours, else empty; near: int64 [keys, 2, 2], usual distances to the nearest
     of them and their spreads.
@@ -80,21 +74,21 @@ class Calibration:
     skews: dict[str, int]
     exemplars: tuple[Exemplars, ...] = ()
     near: Ints = field(default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64))
-    _aligned: list[_Aligned] = field(default_factory=list)
-    _usual: dict[Key, Usual] = field(default_factory=dict)
+    _aligned: list[_AlignedScores] = field(default_factory=list)
+    _usual: dict[Key, ReferenceScores] = field(default_factory=dict)
 
     def scales_for(self, memory: Memory) -> Ints:
         """Scales int64 [concepts, blocks, 2] for the memory's columns; the geometry's where the
         calibration does not cover a concept."""
         return self._aligned_with(memory).scales
 
-    def near_for(self, memory: Memory, columns: Sequence[int]) -> Near | None:
+    def near_for(self, memory: Memory, columns: Sequence[int]) -> NearestExemplars | None:
         """Exemplars of some of the memory's columns, None where the geometry keeps none."""
         if not self.exemplars:
             return None
         places = self._aligned_with(memory).places
         found = [places[column] for column in columns]
-        return Near(
+        return NearestExemplars(
             tuple(None if place is None else self.exemplars[place] for place in found),
             np.asarray([_USUAL if place is None else self.near[place] for place in found]),
         )
@@ -113,16 +107,16 @@ class Calibration:
             aligned.parts[domain] = mine, aligned.scales[mine], near
         return aligned.parts[domain]
 
-    def usual_of(self, key: Key) -> Usual | None:
+    def usual_of(self, key: Key) -> ReferenceScores | None:
         """What samples nearest to a concept score, or None where too few were held out."""
         return self.usuals.get(key)
 
     @property
-    def usuals(self) -> Mapping[Key, Usual]:
+    def usuals(self) -> Mapping[Key, ReferenceScores]:
         """`usual_of` every concept that has enough."""
         if not self._usual:
             rows = zip(self.keys, self.usual.tolist(), strict=True)
-            self._usual.update({of: Usual(*row) for of, row in rows if row[0]})
+            self._usual.update({of: ReferenceScores(*row) for of, row in rows if row[0]})
         return self._usual
 
     def digest(self) -> str:
@@ -145,7 +139,7 @@ class Calibration:
             **pack_exemplars(list(self.exemplars)),
         }
 
-    def _aligned_with(self, memory: Memory) -> _Aligned:
+    def _aligned_with(self, memory: Memory) -> _AlignedScores:
         keys = memory.keys
         # The keys of an unchanged memory are the very same object; comparing them would take long.
         if not self._aligned or self._aligned[0].keys is not keys:
@@ -155,7 +149,7 @@ class Calibration:
             scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
             pair = np.stack([np.broadcast_to(default, scales.shape), scales])
             both = offsets(pair), np.ascontiguousarray(pair[..., 1])
-            self._aligned[:] = [_Aligned(keys, places, scales, both)]
+            self._aligned[:] = [_AlignedScores(keys, places, scales, both)]
         return self._aligned[0]
 
 
@@ -198,7 +192,7 @@ def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) 
     return made
 
 
-def unite(parts: Sequence[Calibration]) -> Calibration:
+def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
     """One calibration of several, at least one, that share no concept; of a domain in two, the
     held-out scores of both count, and the later one's skewness."""
     keys = [key for part in parts for key in part.keys]
@@ -246,7 +240,7 @@ def _remember(
     return exemplars, near, apart
 
 
-def withheld(geometry: Geometry, concepts: int) -> tuple[tuple[Exemplars, ...], Ints]:
+def held_out_scores(geometry: Geometry, concepts: int) -> tuple[tuple[Exemplars, ...], Ints]:
     """Exemplars and their scales, for a calibration of concepts whose samples are not at hand."""
     if not has_neighbours(geometry):
         return (), np.empty((0, 2, 2), dtype=np.int64)
@@ -259,7 +253,7 @@ def withheld(geometry: Geometry, concepts: int) -> tuple[tuple[Exemplars, ...], 
 def _withhold(
     memory: Memory, coded: dict[Key, Codes]
 ) -> tuple[tuple[Exemplars, ...], Ints, dict[Key, Ints]]:
-    none, near = withheld(memory.geometry, len(coded))
+    none, near = held_out_scores(memory.geometry, len(coded))
     if not none:
         return none, near, {}
     return none, near, {key: np.zeros((len(codes), 2), np.int64) for key, codes in coded.items()}
@@ -307,10 +301,12 @@ def _settle(
     within = memory.keys[part]
     distances = np.concatenate([held[key] for key in coded])
     own = np.repeat([within.index(key) for key in coded], [len(codes) for codes in coded.values()])
-    held_out = HeldOut(own, np.concatenate([apart_of[key] for key in coded])) if apart_of else None
-    samples = Samples(memory.geometry, Codes.concat(list(coded.values())), held_out)
+    held_out = (
+        HeldOutSamples(own, np.concatenate([apart_of[key] for key in coded])) if apart_of else None
+    )
+    samples = ScoredSamples(memory.geometry, Codes.concat(list(coded.values())), held_out)
     _, scales, near = made.part(memory, domain)
-    lowest, closest = join(distances, scales, samples, near)
+    lowest, closest = join_scores(distances, scales, samples, near)
     made.scores[domain] = np.sort(lowest)
     centre = int(mean(lowest.sum(), len(lowest)))
     variance = int(mean(np.square(lowest - centre).sum(), len(lowest)))

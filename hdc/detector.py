@@ -13,7 +13,7 @@ from .calibration import Calibration
 from .codes import Codes
 from .errors import ConceptError
 from .integers import Ints
-from .joint import Samples, join, join_one
+from .joint import ScoredSamples, join_one_score, join_scores
 from .memory import Key, Memory
 from .scoring import combine, combine_on
 
@@ -141,8 +141,8 @@ def detect_each(
     for domain in sorted(set(domains.tolist())):
         rows = np.flatnonzero(domains == domain)
         mine, scales, near = calibration.part(memory, domain)
-        samples = Samples(memory.geometry, codes[rows])
-        scores, places = join(distances[rows, mine], scales, samples, near)
+        samples = ScoredSamples(memory.geometry, codes[rows])
+        scores, places = join_scores(distances[rows, mine], scales, samples, near)
         for row, score, place in zip(rows.tolist(), scores.tolist(), places.tolist(), strict=True):
             verdicts[row] = judge(keys[mine.start + place], score, calibration, rate)
     return [
@@ -157,7 +157,7 @@ def decide(
     """The verdict on a sample that was compared with this memory."""
     # Which domain: on one scale for all, since a domain of wide spread would else take what is
     # others'. How new there, and which label: on each concept's own scale.
-    keys, samples = compared.keys, Samples(memory.geometry, compared.codes)
+    keys, samples = compared.keys, ScoredSamples(memory.geometry, compared.codes)
     domain = keys[int(compared.common.argmin())][0]
     if compared.columns is None:
         mine, scales, near = calibration.part(memory, domain)
@@ -167,7 +167,7 @@ def decide(
         scales = calibration.scales_for(memory)[columns]
         near = calibration.near_for(memory, columns.tolist())
     distances, scores = compared.distances[mine], compared.own[mine]
-    score, place = join_one(distances, scores, scales, samples, near)
+    score, place = join_one_score(distances, scores, scales, samples, near)
     return judge(keys[mine.start + place], score, calibration, rate)
 
 
@@ -206,7 +206,7 @@ def _lowest(
     """The joint score of each sample against columns of one domain, and the column it is for."""
     scales = calibration.scales_for(memory)[columns]
     near = calibration.near_for(memory, columns.tolist())
-    scores, places = join(distances, scales, Samples(memory.geometry, codes), near)
+    scores, places = join_scores(distances, scales, ScoredSamples(memory.geometry, codes), near)
     return scores, columns[places]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .blocks import L1_MAX, LENGTH_BITS, SHIFT, UNIT, Columns, Norms, Plane, tap_norm
 from .errors import DimensionError
-from .geometry import Geometry, Slices, Surveyed, keys_of, plain
+from .geometry import FittedGeometry, Geometry, Slices, identity_geometry, keys_of
 from .integers import Ints, root
 from .memory import PLANE, Memory
 from .vectors import Words, random_words
@@ -34,7 +34,7 @@ _CONTENT_SEED = 0x726F77
 _CONTENT_ROWS = 256
 
 
-def survey(
+def fit_geometry(
     features: NDArray[np.uint8],
     labels: ArrayLike,
     slices: Slices,
@@ -52,7 +52,7 @@ def survey(
     of the last tap's width, or of the number of samples where that is smaller.
     """
     rows = np.atleast_2d(np.asarray(features))
-    base = plain(rows.shape[1], slices, seed, bits)
+    base = identity_geometry(rows.shape[1], slices, seed, bits)
     codes = base.project(rows)
     _, group = np.unique(np.asarray(labels), return_inverse=True)
     if group.shape != (len(rows),):
@@ -262,7 +262,7 @@ def _with_scales(
     return replace(
         geometry,
         scales=np.stack([centre, spread], axis=1),
-        surveyed=Surveyed(keys, excess[first]),
+        surveyed=FittedGeometry(keys, excess[first]),
     )
 
 

@@ -30,7 +30,7 @@ def _nothing() -> Ints:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surveyed:
+class FittedGeometry:
     """Samples that the geometry was fitted to, and how much nearer that made them look.
 
     keys: uint64 [s], sorted.  excess: int64 [s], to be added to their plane distances.
@@ -66,7 +66,7 @@ class Geometry:
     columns: Columns | None = None
     plane: Plane | None = None
     norms: Norms | None = None
-    surveyed: Surveyed = field(default_factory=Surveyed)
+    surveyed: FittedGeometry = field(default_factory=FittedGeometry)
 
     @cached_property
     def blocks(self) -> tuple[AnyBlock, ...]:
@@ -146,7 +146,7 @@ class Geometry:
                 Columns.unpack("columns", packed),
                 Plane.unpack("plane", packed),
                 Norms.unpack("norms", packed),
-                Surveyed(
+                FittedGeometry(
                     packed["surveyed.keys"].astype(np.uint64),
                     packed["surveyed.excess"].astype(np.int64),
                 ),
@@ -171,7 +171,7 @@ def _require_whole(geometry: Geometry) -> None:
     geometry.project(np.zeros(geometry.width, dtype=np.uint8))
 
 
-def plain(width: int, slices: Slices, seed: int, bits: int = 8192) -> Geometry:
+def identity_geometry(width: int, slices: Slices, seed: int, bits: int = 8192) -> Geometry:
     """A geometry for features nothing is known about yet: hypervectors only."""
     scales = np.asarray([[0, max(1, bits // BITS_SPREAD)]], dtype=np.int64)
     return Geometry(int(width), checked_slices(width, slices), int(seed), int(bits), scales)

@@ -24,7 +24,7 @@ _FAR: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Near:
+class NearestExemplars:
     """The exemplars of each concept looked at, None where it has none, and the usual distances to
     the nearest with their spreads: scales int64 [concepts, 2, 2]."""
 
@@ -33,7 +33,7 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
+class HeldOutSamples:
     """Of samples that are themselves in the memory: the column each belongs to, [n], and how far
     the nearest other exemplar of it is, int64 [n, 2]."""
 
@@ -42,16 +42,16 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Samples:
+class ScoredSamples:
     """Codes whose distances are joined; `held_out` where they are in the memory."""
 
     geometry: Geometry
     codes: Codes
-    held_out: HeldOut | None = None
+    held_out: HeldOutSamples | None = None
 
 
-def join(
-    distances: Ints, scales: Ints, samples: Samples, near: Near | None = None
+def join_scores(
+    distances: Ints, scales: Ints, samples: ScoredSamples, near: NearestExemplars | None = None
 ) -> tuple[Ints, Columns]:
     """Lowest joint novelty int64 [n] and the column it is reached at, [n].
 
@@ -65,8 +65,12 @@ def join(
     return scores[np.arange(len(scores)), place], place
 
 
-def join_one(
-    distances: Ints, scores: Ints, scales: Ints, samples: Samples, near: Near | None = None
+def join_one_score(
+    distances: Ints,
+    scores: Ints,
+    scales: Ints,
+    samples: ScoredSamples,
+    near: NearestExemplars | None = None,
 ) -> tuple[int, int]:
     """`join` of one sample that is not held out: distances int64 [concepts, blocks], combined to
     scores [concepts].
@@ -93,7 +97,7 @@ def join_one(
 
 
 def _with_neighbours(
-    scores: Ints, distances: Ints, scales: Ints, samples: Samples, near: Near
+    scores: Ints, distances: Ints, scales: Ints, samples: ScoredSamples, near: NearestExemplars
 ) -> Ints:
     """Scores [n, concepts] with exemplars, far off where these were not looked at: see `join_one`
     for when they need not be."""
@@ -118,7 +122,12 @@ def _with_neighbours(
 
 
 def _apart(
-    column: int, rows: Columns, columns: Floats, plane: Floats, samples: Samples, near: Near
+    column: int,
+    rows: Columns,
+    columns: Floats,
+    plane: Floats,
+    samples: ScoredSamples,
+    near: NearestExemplars,
 ) -> Ints:
     """Distances int64 [rows, 2] to the nearest exemplar of a concept, the usual ones without."""
     found = np.broadcast_to(near.scales[column, :, 0], (len(rows), 2)).copy()

@@ -6,11 +6,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .fitting import survey
-from .geometry import Geometry, Slices, plain
+from .fitting import fit_geometry
+from .geometry import Geometry, Slices, identity_geometry
 
 
-class Kind(Protocol):
+class DetectorKind(Protocol):
     """A detector kind is how enrolment samples become a geometry; all else follows from that."""
 
     def __call__(
@@ -38,7 +38,7 @@ def prototype(
 ) -> Geometry:
     """Hypervectors of the first tap alone: nothing is fitted, the smallest state there is."""
     del labels, zeros, weights
-    return plain(np.atleast_2d(features).shape[1], slices, seed, bits)
+    return identity_geometry(np.atleast_2d(features).shape[1], slices, seed, bits)
 
 
-KINDS: Mapping[str, Kind] = {"joint": survey, "prototype": prototype}
+KINDS: Mapping[str, DetectorKind] = {"joint": fit_geometry, "prototype": prototype}

@@ -6,49 +6,52 @@ What searches is loaded when it is asked for: who serves needs the words alone.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .blueprint import ACTIVATIONS, KINDS, Blueprint, Budget, NoFit
+from .blueprint import ACTIVATIONS, KINDS, AdaptorBudget, Blueprint, NoFit
 from .errors import NasError
 
 if TYPE_CHECKING:
-    from .cost import Cost, Device, Shape, count_cost, fit_device, probes
-    from .halving import Round, halve
-    from .proxies import PROXIES, Build, Network, Proxy
-    from .selection import Choice, combine, search
-    from .sketch import Sketch
+    from .cost import AdaptorShape, Cost, DeviceSpeed, count_cost, fit_device, probe_blueprints
+    from .halving import HalvingRound, successive_halving
+    from .proxies import PROXIES, BuildNetwork, Proxy, ProxyNetwork
+    from .selection import SearchChoice, combine, search
+    from .sketch import TaskSketch
     from .space import enumerate_space
 
 __all__ = [
     "ACTIVATIONS",
     "KINDS",
     "PROXIES",
+    "AdaptorBudget",
+    "AdaptorShape",
     "Blueprint",
-    "Budget",
-    "Build",
-    "Choice",
+    "BuildNetwork",
     "Cost",
-    "Device",
+    "DeviceSpeed",
+    "HalvingRound",
     "NasError",
-    "Network",
     "NoFit",
     "Proxy",
-    "Round",
-    "Shape",
-    "Sketch",
+    "ProxyNetwork",
+    "SearchChoice",
+    "TaskSketch",
     "combine",
     "count_cost",
     "enumerate_space",
     "fit_device",
-    "halve",
-    "probes",
+    "probe_blueprints",
     "search",
+    "successive_halving",
 ]
 
 _LATER: Final = (
-    dict.fromkeys(("Cost", "Device", "Shape", "count_cost", "fit_device", "probes"), "cost")
-    | dict.fromkeys(("Round", "halve"), "halving")
-    | dict.fromkeys(("PROXIES", "Build", "Network", "Proxy"), "proxies")
-    | dict.fromkeys(("Choice", "combine", "search"), "selection")
-    | {"Sketch": "sketch", "enumerate_space": "space"}
+    dict.fromkeys(
+        ("Cost", "DeviceSpeed", "AdaptorShape", "count_cost", "fit_device", "probe_blueprints"),
+        "cost",
+    )
+    | dict.fromkeys(("HalvingRound", "successive_halving"), "halving")
+    | dict.fromkeys(("PROXIES", "BuildNetwork", "ProxyNetwork", "Proxy"), "proxies")
+    | dict.fromkeys(("SearchChoice", "combine", "search"), "selection")
+    | {"TaskSketch": "sketch", "enumerate_space": "space"}
 )
 
 

@@ -60,7 +60,7 @@ class Blueprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class AdaptorBudget:
     """Hard limits of an adaptor with its head.
 
     nbytes: of parameters.  operations: multiply-adds a sample.  latency_ms: a sample on the device

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from .blueprint import Blueprint, Budget
+from .blueprint import AdaptorBudget, Blueprint
 from .errors import NasError
 
 NUMBER_BYTES: Final = 4
@@ -23,7 +23,7 @@ TERMS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class AdaptorShape:
     """What an adaptor must fit.  columns: of each of the encoder's taps.  classes: told apart."""
 
     columns: tuple[int, ...]
@@ -52,7 +52,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceSpeed:
     """Milliseconds a pass over an array, a million multiply-adds, a million additions and a million
     conversions take."""
 
@@ -68,7 +68,7 @@ class Device:
         return self.call_ms * cost.calls + work / 1e6
 
 
-def count_cost(blueprint: Blueprint, shape: Shape) -> Cost:
+def count_cost(blueprint: Blueprint, shape: AdaptorShape) -> Cost:
     """Count what a blueprint costs on a task of this shape."""
     read = sum(shape.columns[tap] for tap in blueprint.taps)
     if blueprint.kind == "kernel":
@@ -116,7 +116,7 @@ def _mixing(blueprint: Blueprint, read: int) -> int:
     return blueprint.depth * blocks * (1 << levels) * levels
 
 
-def excess(cost: Cost, budget: Budget, device: Device) -> str | None:
+def budget_excess(cost: Cost, budget: AdaptorBudget, device: DeviceSpeed) -> str | None:
     """Name the limit that a cost exceeds, or None where it fits."""
     if cost.nbytes > budget.nbytes:
         return "bytes"
@@ -125,7 +125,7 @@ def excess(cost: Cost, budget: Budget, device: Device) -> str | None:
     return "milliseconds" if device.latency_ms(cost) > budget.latency_ms else None
 
 
-def probes(taps: int) -> tuple[Blueprint, ...]:
+def probe_blueprints(taps: int) -> tuple[Blueprint, ...]:
     """Blueprints that between them exercise every term of `Device`, to be timed on it."""
     every = tuple(range(taps))
     return (
@@ -143,7 +143,7 @@ def probes(taps: int) -> tuple[Blueprint, ...]:
     )
 
 
-def fit_device(measured: Sequence[tuple[Cost, float]]) -> Device:
+def fit_device(measured: Sequence[tuple[Cost, float]]) -> DeviceSpeed:
     """Fit a device's coefficients to (cost, milliseconds) of adaptors timed on it.
 
     Least squares of the relative errors, no coefficient negative.  Raises NasError for fewer than
@@ -164,7 +164,7 @@ def fit_device(measured: Sequence[tuple[Cost, float]]) -> Device:
         if np.all(part >= 0) and error < best:
             best, found = error, np.zeros(TERMS)
             found[used] = part
-    return Device(*map(float, found))
+    return DeviceSpeed(*map(float, found))
 
 
 def _terms(cost: Cost) -> tuple[float, float, float, float]:

@@ -13,7 +13,7 @@ Train = Callable[[Blueprint, int], float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Round:
+class HalvingRound:
     """One round: the blueprints trained, on so many facts each, and their held-out accuracies."""
 
     facts: int
@@ -21,9 +21,9 @@ class Round:
     accuracies: tuple[float, ...] = field(repr=False)
 
 
-def halve(
+def successive_halving(
     blueprints: Sequence[Blueprint], train: Train, facts: int, fewest: int, keep: int = 4
-) -> tuple[Blueprint, tuple[Round, ...]] | NoFit:
+) -> tuple[Blueprint, tuple[HalvingRound, ...]] | NoFit:
     """Choose by successive halving (Jamieson & Talwalkar 2016, algorithm 1); NoFit for none.
 
     facts: there are to train on; fewest: in the first round.  Each round keeps one in `keep` and
@@ -44,7 +44,7 @@ def halve(
         spent = facts if len(left) <= keep else min(spent, facts)
         found = np.asarray([train(one, spent) for one in left], dtype=np.float64)
         found[~np.isfinite(found)] = -np.inf
-        rounds.append(Round(spent, tuple(left), tuple(found.tolist())))
+        rounds.append(HalvingRound(spent, tuple(left), tuple(found.tolist())))
         best = np.argsort(-found, kind="stable")
         if len(left) <= keep:
             return left[best[0]], tuple(rounds)

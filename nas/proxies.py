@@ -16,7 +16,7 @@ from . import tangent
 from .blueprint import Blueprint
 from .cost import count_cost
 from .errors import NasError
-from .sketch import Sketch, sample
+from .sketch import TaskSketch, sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ _TINY: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class ProxyNetwork:
     """A transform in torch.  parameters: leaves by name, float32; forward: of standardised rows
     [n, columns read] to the columns for the head [n, out], with the parameters handed over."""
 
@@ -40,10 +40,10 @@ class Network:
     forward: "Callable[[dict[str, Tensor], Tensor], Tensor]"
 
 
-class Build(Protocol):
+class BuildNetwork(Protocol):
     """Makes the network of a blueprint, drawn from a seed.  sizes: columns of each tap it reads."""
 
-    def __call__(self, blueprint: Blueprint, sizes: tuple[int, ...], seed: int) -> Network:
+    def __call__(self, blueprint: Blueprint, sizes: tuple[int, ...], seed: int) -> ProxyNetwork:
         """Build it."""
 
 
@@ -51,7 +51,11 @@ class Proxy(Protocol):
     """A zero-shot score."""
 
     def __call__(
-        self, blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+        self,
+        blueprints: Sequence[Blueprint],
+        sketch: TaskSketch,
+        build: BuildNetwork | None,
+        seed: int,
     ) -> Scores:
         """Score blueprints on a task: float64 [n], higher is better; the sketch stays unharmed.
 
@@ -60,10 +64,10 @@ class Proxy(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class ProxyBatch:
     """A network with its top on a few facts: rows [n, read], targets [n], all leaves in order."""
 
-    network: Network
+    network: ProxyNetwork
     top: "Tensor"
     rows: "Tensor"
     targets: "Tensor"
@@ -90,7 +94,7 @@ class Batch:
 
 
 def count_parameters(
-    blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+    blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
 ) -> Scores:
     """Bytes of the adaptor with its head: the baseline to beat (Li et al. 2023, section 1)."""
     del build, seed
@@ -98,32 +102,34 @@ def count_parameters(
 
 
 def count_operations(
-    blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+    blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
 ) -> Scores:
     """Multiply-adds a sample."""
     del build, seed
     return np.array([count_cost(one, sketch.shape).operations for one in blueprints], np.float64)
 
 
-def draw(blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int) -> Scores:
+def draw_weights(
+    blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
+) -> Scores:
     """Score at random."""
     del sketch, build
     return np.random.default_rng(seed).random(len(blueprints))
 
 
 def score_tangent(
-    blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+    blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
 ) -> Scores:
     """Ours: leave-one-out error with the kernel before and after a short training, closed form."""
     del build
     return tangent.score(blueprints, sketch, seed)
 
 
-def _of_network(judge: Callable[[Batch], float]) -> Proxy:
+def _of_network(judge: Callable[[ProxyBatch], float]) -> Proxy:
     """Make a proxy of a function of one network."""
 
     def proxy(
-        blueprints: Sequence[Blueprint], sketch: Sketch, build: Build | None, seed: int
+        blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
     ) -> Scores:
         if build is None:
             raise NasError(
@@ -136,7 +142,7 @@ def _of_network(judge: Callable[[Batch], float]) -> Proxy:
     return proxy
 
 
-def _batch(blueprint: Blueprint, sketch: Sketch, build: Build, seed: int) -> Batch:
+def _batch(blueprint: Blueprint, sketch: TaskSketch, build: BuildNetwork, seed: int) -> ProxyBatch:
     import torch
 
     rows = torch.from_numpy(sketch.read(blueprint.taps))
@@ -146,15 +152,15 @@ def _batch(blueprint: Blueprint, sketch: Sketch, build: Build, seed: int) -> Bat
         out = network.forward(network.parameters, rows[:1]).shape[1]
     drawn = np.random.default_rng(seed).standard_normal((out, sketch.shape.classes)) / np.sqrt(out)
     top = torch.from_numpy(drawn.astype(np.float32)).requires_grad_()
-    return Batch(network, top, rows, torch.from_numpy(sketch.targets))
+    return ProxyBatch(network, top, rows, torch.from_numpy(sketch.targets))
 
 
-def norm_gradients(batch: Batch) -> float:
+def norm_gradients(batch: ProxyBatch) -> float:
     """grad_norm: the sum of the layers' gradient norms (Abdelfattah et al. 2021, section 3.2)."""
     return float(sum(each.norm() for each in batch.loss_gradients(slice(None))))
 
 
-def weigh_connections(batch: Batch) -> float:
+def weigh_connections(batch: ProxyBatch) -> float:
     """Snip: sum of |weight * gradient| (Lee, Ajanthan & Torr 2019, section 4.1)."""
     return _shared(batch.leaves, batch.loss_gradients(slice(None)))
 
@@ -165,7 +171,7 @@ def _shared(leaves: "Sequence[Tensor]", gradients: "Sequence[Tensor]") -> float:
     return float(sum((leaf.detach() * each).abs().sum() for leaf, each in pairs))
 
 
-def trace_flow(batch: Batch) -> float:
+def trace_flow(batch: ProxyBatch) -> float:
     """Synflow: what flows from ones to the scores through absolute weights, in double precision
     (Tanaka et al. 2020, section 5)."""
     import torch
@@ -181,7 +187,7 @@ def trace_flow(batch: Batch) -> float:
     return _shared(leaves, torch.autograd.grad(flow, leaves))
 
 
-def correlate_jacobians(batch: Batch) -> float:
+def correlate_jacobians(batch: ProxyBatch) -> float:
     """jacob_cov: how unlike the facts' input gradients are (Mellor et al. 2020, version 1)."""
     import torch
 
@@ -197,7 +203,7 @@ def _correlations(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(unit @ unit.T)
 
 
-def count_regions(batch: Batch) -> float:
+def count_regions(batch: ProxyBatch) -> float:
     """NASWOT: log-determinant of the agreement of the facts' on/off codes, here of the columns
     handed to the head (Mellor et al. 2021, section 3)."""
     import torch
@@ -208,7 +214,7 @@ def count_regions(batch: Batch) -> float:
     return float(np.linalg.slogdet(agreement + _TINY * np.eye(len(agreement)))[1])
 
 
-def steady_gradients(batch: Batch) -> float:
+def steady_gradients(batch: ProxyBatch) -> float:
     """ZiCo: log of the sum over a layer of mean to spread of gradients over two halves of the
     facts, summed over layers (Li et al. 2023, section 4)."""
     import torch
@@ -224,7 +230,7 @@ def steady_gradients(batch: Batch) -> float:
     return total
 
 
-def condition_tangent(batch: Batch) -> float:
+def condition_tangent(batch: ProxyBatch) -> float:
     """NTK: minus the condition number of the empirical tangent kernel (Chen et al. 2021, TE-NAS,
     section 3.1.1)."""
     import torch
@@ -239,7 +245,7 @@ def condition_tangent(batch: Batch) -> float:
     return float(-values[-1] / max(values[0], 1e-12 * abs(values[-1]), 1e-300))
 
 
-def measure_spectrum(batch: Batch) -> float:
+def measure_spectrum(batch: ProxyBatch) -> float:
     """Spectral: effective rank of the Gram matrix of the columns handed to the head, the
     exponential of its spectrum's entropy (Roy & Vetterli 2007).  Stands for the spectral score of
     arXiv 2308.02084, section 3.3, whose formula was not at hand."""
@@ -254,7 +260,7 @@ def measure_spectrum(batch: Batch) -> float:
 
 
 PROXIES: Final[dict[str, Proxy]] = {
-    "random": draw,
+    "random": draw_weights,
     "parameters": count_parameters,
     "macs": count_operations,
     "grad_norm": _of_network(norm_gradients),

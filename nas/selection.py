@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .blueprint import Blueprint, Budget, NoFit
-from .cost import Cost, Device, count_cost, excess
+from .blueprint import AdaptorBudget, Blueprint, NoFit
+from .cost import Cost, DeviceSpeed, budget_excess, count_cost
 from .errors import NasError
-from .proxies import PROXIES, Build
-from .sketch import Sketch
+from .proxies import PROXIES, BuildNetwork
+from .sketch import TaskSketch
 from .space import enumerate_space
 from .tangent import look_closer
 
@@ -23,7 +23,7 @@ OURS: Final[Mapping[str, float]] = {"tangent": 1.0, "parameters": 0.25}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class SearchChoice:
     """What a search found.  ranking: blueprints that fit, best first.  scores: from 0 to 1, one a
     place of the ranking, falling, also where a second look put others in front; comparable within
     one search only.  considered: size of the space."""
@@ -46,13 +46,13 @@ class Choice:
 
 
 def search(
-    sketch: Sketch,
-    budget: Budget,
-    device: Device,
+    sketch: TaskSketch,
+    budget: AdaptorBudget,
+    device: DeviceSpeed,
     seed: int = 0,
     proxies: Mapping[str, float] = OURS,
-    build: Build | None = None,
-) -> Choice | NoFit:
+    build: BuildNetwork | None = None,
+) -> SearchChoice | NoFit:
     """Rank the whole space for a task without training; blueprints over the budget are left out.
 
     proxies: names of PROXIES with weights.  Where `tangent` is among them, the best are looked at
@@ -70,7 +70,7 @@ def search(
         return NoFit(f"expected {LABELS_MIN} labels or more in the domain, found {labels}")
     space = list(enumerate_space(len(sketch.spans)))
     costs = [count_cost(blueprint, sketch.shape) for blueprint in space]
-    limits = [excess(cost, budget, device) for cost in costs]
+    limits = [budget_excess(cost, budget, device) for cost in costs]
     fitting = [one for one, limit in zip(space, limits, strict=True) if limit is None]
     if not fitting:
         return NoFit(_misfit(costs, limits, budget, device))
@@ -79,7 +79,7 @@ def search(
     ranking = [fitting[place] for place in np.argsort(-scores, kind="stable")]
     if "tangent" in proxies:
         ranking = look_closer(ranking, sketch, seed)
-    return Choice(tuple(ranking), tuple(np.sort(scores)[::-1].tolist()), len(space))
+    return SearchChoice(tuple(ranking), tuple(np.sort(scores)[::-1].tolist()), len(space))
 
 
 def combine(
@@ -101,7 +101,7 @@ def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _misfit(
-    costs: Sequence[Cost], limits: Sequence[str | None], budget: Budget, device: Device
+    costs: Sequence[Cost], limits: Sequence[str | None], budget: AdaptorBudget, device: DeviceSpeed
 ) -> str:
     """Say which limits shut everything out, and what the least demanding would need."""
     needs = {

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .cost import Shape
+from .cost import AdaptorShape
 from .errors import NasError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sketch:
+class TaskSketch:
     """Facts of a domain and of the others, as adaptors read them.
 
     rows: float32 [n, columns], standardised, each domain about its own mean.  targets: int64 [n],
@@ -48,17 +48,17 @@ class Sketch:
             )
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> AdaptorShape:
         """What an adaptor for this task must fit."""
         columns = tuple(stop - start for start, stop in self.spans)
-        return Shape(columns, int(self.targets.max()) + 1)
+        return AdaptorShape(columns, int(self.targets.max()) + 1)
 
     def read(self, taps: tuple[int, ...]) -> NDArray[np.float32]:
         """Return the columns of some taps side by side: float32 [n, read]."""
         return np.concatenate([self.rows[:, slice(*self.spans[tap])] for tap in taps], axis=1)
 
 
-def sample(sketch: Sketch, own: int, others: int, seed: int) -> Sketch:
+def sample(sketch: TaskSketch, own: int, others: int, seed: int) -> TaskSketch:
     """Draw so many facts of the domain and of the others at most, evenly by label; own come first.
 
     The same for the same seed, whatever the numbers of the labels.
@@ -73,6 +73,6 @@ def sample(sketch: Sketch, own: int, others: int, seed: int) -> Sketch:
     order = order[np.argsort(turns[order], kind="stable")]
     mine, rest = order[sketch.own[order]][:own], order[~sketch.own[order]][:others]
     kept = np.concatenate([mine, rest])
-    return Sketch(
+    return TaskSketch(
         sketch.rows[kept], sketch.targets[kept], sketch.own[kept], sketch.spans, sketch.support
     )

@@ -20,7 +20,7 @@ from numpy.polynomial.hermite_e import hermegauss, hermeval
 from numpy.typing import NDArray
 
 from .blueprint import Blueprint
-from .sketch import Sketch, sample
+from .sketch import TaskSketch, sample
 
 Floats = NDArray[np.float32]
 
@@ -41,36 +41,37 @@ _DEGREE: Final = 8
 _WIDTH_MAX: Final = 4_096
 
 
-def score(blueprints: Sequence[Blueprint], sketch: Sketch, seed: int) -> NDArray[np.float64]:
+def score(blueprints: Sequence[Blueprint], sketch: TaskSketch, seed: int) -> NDArray[np.float64]:
     """Score blueprints by minus the cross-entropy of left-out facts of the domain: float64 [n].
 
     Sees FACTS of the domain and of the others at most, labels included.  Cost: about ten products
     and one inverse of matrices of that size a blueprint.
     """
     few = sample(sketch, *FACTS, seed)
-    kernels, judge = Kernels(few, seed), Judge(few)
+    kernels, judge = TangentKernels(few, seed), TangentJudge(few)
     return np.array([judge.score(kernels.of(blueprint)) for blueprint in blueprints])
 
 
-def look_closer(ranking: Sequence[Blueprint], sketch: Sketch, seed: int) -> list[Blueprint]:
+def look_closer(ranking: Sequence[Blueprint], sketch: TaskSketch, seed: int) -> list[Blueprint]:
     """Rank the best CLOSER of a ranking once more, with more facts, by how well the left-out
     answers are aligned with the labels; the rest stays as it is."""
     few = sample(sketch, *FACTS_CLOSER, seed)
-    kernels, judge = Kernels(few, seed), Judge(few)
+    kernels, judge = TangentKernels(few, seed), TangentJudge(few)
     best = list(ranking[:CLOSER])
     aligned = np.array([judge.align(kernels.of(blueprint)) for blueprint in best])
     return [*(best[place] for place in np.argsort(-aligned, kind="stable")), *ranking[CLOSER:]]
 
 
-class Kernels:
+class TangentKernels:
     """Kernels of blueprints on the facts of a sketch, all from one product matrix a tap.
 
     What blueprints of the same taps share is computed once, as long as they come one after another.
     """
 
-    def __init__(self, sketch: Sketch, seed: int) -> None:
-        self._products = [sketch.read((tap,)) @ sketch.read((tap,)).T
-                          for tap in range(len(sketch.spans))]  # fmt: skip
+    def __init__(self, sketch: TaskSketch, seed: int) -> None:
+        self._products = [
+            sketch.read((tap,)) @ sketch.read((tap,)).T for tap in range(len(sketch.spans))
+        ]
         self._columns = sketch.shape.columns
         self._own = sketch.own
         count = len(sketch.targets)
@@ -145,10 +146,10 @@ class Kernels:
         return np.asarray(root @ self._spreads[width] @ root.T)
 
 
-class Judge:
+class TangentJudge:
     """Weights and targets of a sketch's facts, own first, to judge kernels by."""
 
-    def __init__(self, sketch: Sketch) -> None:
+    def __init__(self, sketch: TaskSketch) -> None:
         self._own = int(sketch.own.sum())
         self._targets = sketch.targets[: self._own]
         weights = np.where(sketch.own, np.float32(1), np.float32(sketch.support))

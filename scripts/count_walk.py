@@ -31,7 +31,7 @@ import encoder  # noqa: E402
 import firmware_bridge  # noqa: E402
 from edge import ForgetRequest, Label, Observation, Selector  # noqa: E402
 from edge.core import Enrol, Event, Fact  # noqa: E402
-from edge.shell.home import Home, create_home  # noqa: E402
+from edge.home import Home, create_home  # noqa: E402
 
 PACKAGES = ("edge", "encoder", "hdc", "nas", "firmware_bridge")
 FACTS = 400

@@ -76,9 +76,12 @@ def mel_onnx() -> bytes:
         "fourier": _fourier(),
         "bands": _bands(),
         "floor": np.full(BANDS, FLOOR, np.float32),
-        "one": after[0], "end": after[1], "zero": before[0], "last": before[1],
+        "one": after[0],
+        "end": after[1],
+        "zero": before[0],
+        "last": before[1],
         "axis": np.array([2], np.int32),
-    }  # fmt: skip
+    }
     over_time = (("axes", (2,)),)
     nodes = [
         Node("Conv", ("input", "fourier"), "spectrum", (("strides", (HOP,)),)),

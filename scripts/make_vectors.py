@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.bridge_knowledge import learn, load_digits
-from edge.shell.extraction import Shape, measure, with_head
+from benchmarks.bridge.knowledge import learn, load_digits
+from edge.export import ExtractShape, measure_extract, with_head
 from firmware_bridge import decide, decided_words, pack_extract
 
 SAMPLES = 40
@@ -24,8 +24,12 @@ def make(folder: Path) -> None:
     """Write an extract, samples and what is decided of them, for each of the three."""
     what = load_digits()
     ground = learn(what)
-    whole = measure(ground, Shape(512, columns=True, plane=True, domains=ground.domains), RATE)
-    bare = measure(ground, Shape(256, columns=False, plane=False, domains=ground.domains), RATE)
+    whole = measure_extract(
+        ground, ExtractShape(512, columns=True, plane=True, domains=ground.domains), RATE
+    )
+    bare = measure_extract(
+        ground, ExtractShape(256, columns=False, plane=False, domains=ground.domains), RATE
+    )
     small = with_head(ground, bare, 4, shared=True)
     added = with_head(ground, bare, rounds=ROUNDS)
     random = np.random.default_rng(0)

@@ -19,13 +19,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.forecasting.history import SEASON_STEPS
-from edge.growth.liquid import Lessons, make_lessons, predict, train_network
-from edge.shell.weights import write_weights
-from edge.sim.links import Topology, simulate_links
-from edge.sim.links.demands import DAY_STEPS, draw_demands
-from edge.sim.links.outages import draw_outages
-from edge.sim.links.routing import route_demands
+from edge.core.forecasting import SEASON_STEPS
+from edge.growth import ForecastTrainingSet, make_training_set, predict_network, train_network
+from edge.sim import DAY_STEPS, Topology, draw_demands, draw_outages, route_demands, simulate_links
+from edge.storage import write_weights
 
 TARGET: Final = Path(__file__).parents[1] / "edge" / "core" / "forecasting" / "weights"
 STEPS: Final = 4_000
@@ -41,14 +38,14 @@ Stream = tuple[NDArray[np.float64], NDArray[np.float64], int | None]
 """Values [steps, channels], seconds since the sample before [steps], season in steps."""
 
 
-def draw_corpus() -> tuple[list[Lessons], list[float]]:
+def draw_corpus() -> tuple[list[ForecastTrainingSet], list[float]]:
     """All streams as lessons, and how often windows come from each."""
     kinds = [
         [nsfnet(FIRST_SEED + number) for number in range(WORLDS)],
         [backbone(np.random.default_rng([SEED, 1, number])) for number in range(BACKBONES)],
         [series(np.random.default_rng([SEED, 2, number])) for number in range(SERIES)],
     ]
-    lessons = [make_lessons(*stream) for streams in kinds for stream in streams]
+    lessons = [make_training_set(*stream) for streams in kinds for stream in streams]
     shares = [
         share / len(streams) for share, streams in zip(SHARES, kinds, strict=True) for _ in streams
     ]
@@ -178,26 +175,28 @@ def _switching(steps: int, random: np.random.Generator) -> NDArray[np.float64]:
     return (np.searchsorted(np.cumsum(spans), np.arange(steps)) % 2).astype(np.float64)
 
 
-def held_out(data: Path) -> Iterator[tuple[str, Lessons, int]]:
+def held_out(data: Path) -> Iterator[tuple[str, ForecastTrainingSet, int]]:
     """Streams to choose by, with the step from which errors count."""
     for seed in (200, 201):
-        yield f"nsfnet {seed}", make_lessons(*nsfnet(seed)), 7 * DAY_STEPS
+        yield f"nsfnet {seed}", make_training_set(*nsfnet(seed)), 7 * DAY_STEPS
     hours = np.load(data / "ETTh1.npz")["values"][:14_400].astype(np.float64)
-    yield "ETTh1", make_lessons(hours, np.full(len(hours), 3600.0), 24), 8_640
+    yield "ETTh1", make_training_set(hours, np.full(len(hours), 3600.0), 24), 8_640
     market = np.load(data / "elec2.npz")
     columns = [list(market["columns"]).index(name) for name in ("nswprice", "nswdemand")]
     halves = market["values"][8_924:22_924, columns].astype(np.float64)
-    yield "ELEC2", make_lessons(halves, np.full(len(halves), 1800.0), 48), 8_000
+    yield "ELEC2", make_training_set(halves, np.full(len(halves), 1800.0), 48), 8_000
 
 
-def compare(made: dict[str, dict[str, Any]], lessons: list[Lessons], data: Path) -> None:
+def compare(
+    made: dict[str, dict[str, Any]], lessons: list[ForecastTrainingSet], data: Path
+) -> None:
     """Print mean |error| of each network and of a straight line over the same inputs, over that of
     last value, by stream and horizon."""
     line = _line(lessons)
     for name, one, start in held_out(data):
         wanted = one.targets[start:]
         usual = np.nanmean(np.abs(wanted), axis=(0, 1))
-        rows = {kind: predict(kind, arrays, one)[start:] for kind, arrays in made.items()}
+        rows = {kind: predict_network(kind, arrays, one)[start:] for kind, arrays in made.items()}
         rows["line"] = one.inputs[start:] @ line[:-1] + line[-1]
         for kind, given in rows.items():
             ratios = np.nanmean(np.abs(given - wanted), axis=(0, 1)) / usual
@@ -205,7 +204,7 @@ def compare(made: dict[str, dict[str, Any]], lessons: list[Lessons], data: Path)
             print(f"{name:12} {kind:5} {told}")
 
 
-def _line(lessons: list[Lessons]) -> NDArray[np.float64]:
+def _line(lessons: list[ForecastTrainingSet]) -> NDArray[np.float64]:
     """Least absolute errors (by reweighting) over all inputs: [features + 1, horizons]."""
     inputs = np.concatenate([one.inputs[::7].reshape(-1, one.inputs.shape[2]) for one in lessons])
     wanted = np.concatenate([one.targets[::7].reshape(-1, len(SEASON_STEPS)) for one in lessons])

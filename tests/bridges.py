@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from firmware_bridge import (
     DTYPES,
     Event,
-    Faults,
-    Gap,
     Link,
+    LinkGap,
     LinkSettings,
     Loopback,
     Message,
     Reading,
     Wire,
+    WireFaults,
 )
 from firmware_bridge.codegen import class_name
 from firmware_bridge.loopback import End
-from firmware_bridge.messages import CHOICES, SCALARS, TABLE, Field, Kind
+from firmware_bridge.messages import CHOICES, SCALARS, TABLE, MessageField, MessageKind
 from firmware_bridge.records import CLASSES
 
 SECOND_NS = 1_000_000_000
@@ -35,7 +35,7 @@ def messages() -> st.SearchStrategy[Message]:
     return st.one_of([_of_kind(kind) for kind in TABLE])
 
 
-def _of_kind(kind: Kind) -> st.SearchStrategy[Message]:
+def _of_kind(kind: MessageKind) -> st.SearchStrategy[Message]:
     made: Any = CLASSES[kind.name]
     assert made.__name__ == class_name(kind)
     if kind.fields and kind.fields[-1].kind == "vector":
@@ -60,7 +60,7 @@ def _exactly(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
-def _of_field(field: Field) -> st.SearchStrategy[object]:
+def _of_field(field: MessageField) -> st.SearchStrategy[object]:
     if field.choices:
         return st.sampled_from(sorted(CHOICES[field.choices]))
     if field.kind == "i32":
@@ -88,7 +88,7 @@ class Sent:
 
 def pair(
     seed: int,
-    faults: Faults | None = None,
+    faults: WireFaults | None = None,
     *,
     host: LinkSettings | None = None,
     device: LinkSettings = DEVICE,
@@ -103,7 +103,7 @@ def pair(
 def wired(
     ends: tuple[End, End],
     seed: int,
-    faults: Faults | None = None,
+    faults: WireFaults | None = None,
     *,
     byte_ns: int = 10_000,
     delay_ns: int = 200_000,
@@ -121,5 +121,5 @@ def readings(events: list[Event]) -> list[Reading]:
 def gone(events: list[Event]) -> Iterator[int]:
     """The numbers of the readings that gaps report."""
     for event in events:
-        if isinstance(event, Gap):
+        if isinstance(event, LinkGap):
             yield from range(event.first, event.first + event.count)

@@ -16,10 +16,10 @@ from typing import Self
 
 import pytest
 
-from edge.shell.telemetry.broker import Broker
-from edge.shell.telemetry.letters import Arrival, Presence, Sent
-from edge.shell.telemetry.settings import MqttSettings
-from edge.shell.telemetry.status import StatusPresence
+from edge.config.mqtt import MqttSettings
+from edge.mqtt.client.broker import MqttClient
+from edge.mqtt.packets import InboundMessage, Presence, PublishedMessage
+from edge.mqtt.status import StatusPresence
 
 WAIT_S = 10.0
 PATIENCE_S = 0.05
@@ -114,13 +114,15 @@ class Seat:
         *,
         settle: bool = True,
     ) -> None:
-        self.arrivals: list[Arrival] = []
-        self.answers: list[Sent] = []
+        self.arrivals: list[InboundMessage] = []
+        self.answers: list[PublishedMessage] = []
         self._settle = settle
-        self.broker = Broker(settings, device, self._take, presence or StatusPresence(device, "1"))
+        self.broker = MqttClient(
+            settings, device, self._take, presence or StatusPresence(device, "1")
+        )
         self.broker.start()
 
-    def _take(self, arrival: Arrival) -> None:
+    def _take(self, arrival: InboundMessage) -> None:
         self.arrivals.append(arrival)
         if self._settle:
             self.broker.settle(arrival.ticket)
@@ -138,7 +140,7 @@ class Seat:
         self.until(lambda: self.broker.online)
         return self
 
-    def say(self, topic: str, payload: bytes = b"{}", *, retain: bool = False) -> Sent:
+    def say(self, topic: str, payload: bytes = b"{}", *, retain: bool = False) -> PublishedMessage:
         """Publish, and wait for the answer."""
         message_id = self.broker.publish(topic, payload, retain=retain)
         assert message_id is not None

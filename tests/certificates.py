@@ -60,9 +60,17 @@ def _called(name: str) -> x509.Name:
 def _signing() -> x509.KeyUsage:
     """What an authority's key is for; Python 3.13 and newer ask for it."""
     uses = dict.fromkeys(
-        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
-         "key_agreement", "encipher_only", "decipher_only"), False,
-    )  # fmt: skip
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
     return x509.KeyUsage(key_cert_sign=True, crl_sign=True, **uses)
 
 

@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge.core import Enrol
-from edge.shell.daemon.daemon import Daemon
-from edge.shell.home import Home
+from edge.core.events import Enrol
+from edge.daemon.daemon import Daemon
+from edge.home.home import Home
 from tests.homes import new_home
 from tests.worlds import fact
 
@@ -77,7 +77,7 @@ def served(folder: Path) -> Iterator[Served]:
         made.daemon.close()
 
 
-START = "from edge.shell.cli_entry import main; main()"
+START = "from edge.cli.entry import main; main()"
 
 
 class Process:

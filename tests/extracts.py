@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import hdc
-from edge.core import Fact, Knowledge, MemoryLedger, Remember, derive
+from edge.core.events import StoreFacts
+from edge.core.facts import Fact
+from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.memory_ledger import MemoryLedger
 from firmware_bridge import ColumnsPart, Extract, HeadPart, PlanePart, RandomPart
 from firmware_bridge.export import power_of_two
 
@@ -163,11 +166,11 @@ def learned(*, surveyed: bool, per_concept: int = 60) -> tuple[Knowledge, Memory
         rows.append(features)
         groups.append(concept)
     ledger = MemoryLedger()
-    ledger.apply(Remember(tuple(facts), ()))
+    ledger.apply(StoreFacts(tuple(facts), ()))
     spans = ((0, WIDTH),)
     geometry = (
-        hdc.survey(np.array(rows), np.array(groups), spans, 1, 1024)
+        hdc.fit_geometry(np.array(rows), np.array(groups), spans, 1, 1024)
         if surveyed
-        else hdc.plain(WIDTH, spans, 1, 1024)
+        else hdc.identity_geometry(WIDTH, spans, 1, 1024)
     )
-    return derive(ledger, geometry), ledger
+    return derive_knowledge(ledger, geometry), ledger

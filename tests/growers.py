@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import nas
-from edge.core import GrowthJob, GrowthResult, Record
-from edge.core.adaptors import frame, standardise
+from edge.core.adaptors.adaptor import standardising_arrays
+from edge.core.adaptors.record import AdaptorRecord
+from edge.core.adaptors.standardisation import standardise
+from edge.core.jobs import GrowthJob, GrowthResult
 
 
 def blueprint_of(job: GrowthJob) -> nas.Blueprint:
@@ -16,13 +18,13 @@ def blueprint_of(job: GrowthJob) -> nas.Blueprint:
     return nas.Blueprint("random", tuple(range(len(job.spans))), width=1024, activation="relu")
 
 
-def record_of(job: GrowthJob) -> Record:
+def record_of(job: GrowthJob) -> AdaptorRecord:
     """An adaptor of random features for a job: only its scales follow from the facts."""
     chosen = blueprint_of(job)
-    arrays = frame(chosen, standardise(job.own, job.others, job.spans), job.spans)
+    arrays = standardising_arrays(chosen, standardise(job.own, job.others, job.spans), job.spans)
     facts = tuple(sorted({*job.own.ids, *job.others.ids}))
     own, seed = len(job.own), job.seed
-    return Record(job.domain, job.version, chosen, arrays, facts, own, seed, 0.9, 0.8)
+    return AdaptorRecord(job.domain, job.version, chosen, arrays, facts, own, seed, 0.9, 0.8)
 
 
 def accept(job: GrowthJob) -> GrowthResult:

@@ -15,10 +15,11 @@ from click.testing import CliRunner
 
 import encoder
 from edge import Store
-from edge.core import Fact, Remember
-from edge.shell import actions
-from edge.shell.cli import app
-from edge.shell.home import Home, create_home
+from edge.cli.app import app
+from edge.core.events import StoreFacts
+from edge.core.facts import Fact
+from edge.home import actions
+from edge.home.home import Home, create_home
 from tests.worlds import WIDTH, clouds, vector, whole_number_model
 
 CARD = whole_number_model().card
@@ -29,7 +30,7 @@ def new_store(path: Path, facts: Iterable[Fact] = ()) -> Store:
     store = Store.create(path, CARD)
     given = tuple(facts)
     if given:
-        store.apply(Remember(given))
+        store.apply(StoreFacts(given))
     return store
 
 
@@ -59,7 +60,7 @@ def learned_home(folder: Path) -> Path:
     return home
 
 
-def teach(home: Home, path: Path, domain: str = "", label: str = "") -> actions.Learned:
+def teach(home: Home, path: Path, domain: str = "", label: str = "") -> actions.LearnSummary:
     """Learn what a path holds, without showing progress."""
     return actions.learn(home, actions.read_lesson(home, path, domain, label, lambda _: None))
 
@@ -79,7 +80,7 @@ def run_json(*words: object) -> Any:
 
 def command(*words: object) -> list[str]:
     """The command that runs a verb in a process of its own."""
-    code = "from edge.shell.cli_entry import main; main()"
+    code = "from edge.cli.entry import main; main()"
     return [sys.executable, "-c", code, *(str(word) for word in words)]
 
 

@@ -11,14 +11,21 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
-from tests.house_table import IMPURE, NEIGHBOURS, PURE, ROOMS, THIRD_PARTY, UNSAFE
+from tests.house_table import (
+    IMPURE,
+    NEIGHBOURS,
+    PUBLIC_FILES,
+    PURE,
+    ROOMS,
+    THIRD_PARTY,
+    UNSAFE,
+)
 
 LINES_MAX = 600
 BODY_LINES_MAX = 70
@@ -65,9 +72,9 @@ class File:
         parts = PurePosixPath(self.path).parts[:-1]
         return "/".join(parts[: 2 if parts[:1] == ("edge",) else 1])
 
-    def matches(self, *patterns: str) -> bool:
-        """Whether a pattern fits the path."""
-        return any(fnmatch(self.path, pattern) for pattern in patterns)
+    def within(self, folder: str) -> bool:
+        """Whether the file stands in a folder, or below it."""
+        return self.path.startswith(f"{folder}/")
 
 
 @dataclass(frozen=True)
@@ -181,18 +188,18 @@ def safe(file: File) -> Iterator[Finding]:
 
 
 def silent(file: File) -> Iterator[Finding]:
-    """Only the command line and its views print."""
-    if file.matches("edge/shell/cli*", "edge/shell/view*"):
+    """Only the command line prints."""
+    if file.within("edge/cli"):
         return
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "input"}:
             name = ast.unparse(node.func)
-            yield Finding(node.lineno, name, "it belongs in edge/shell/cli.py or a view")
+            yield Finding(node.lineno, name, "it belongs in edge/cli/views")
 
 
 def pure(file: File) -> Iterator[Finding]:
     """Pure files have no clock, file, socket, thread or global randomness."""
-    if not file.matches(*PURE):
+    if not any(file.within(folder) for folder in PURE):
         return
     for name, line in imports(file):
         if (root := name.split(".")[0]) in IMPURE:
@@ -202,56 +209,68 @@ def pure(file: File) -> Iterator[Finding]:
             continue
         called = ast.unparse(node.func)
         if called == "open":
-            yield Finding(node.lineno, "open", "it belongs in edge/shell")
+            yield Finding(node.lineno, "open", "it belongs in a folder that acts")
         if called.endswith("default_rng") and not (node.args or node.keywords):
             yield Finding(node.lineno, "an unseeded generator", "pass the seed")
 
 
 def third_party(file: File) -> Iterator[Finding]:
-    """Packages from elsewhere are imported where the table says, and nowhere else."""
-    allowed = next(names for pattern, names in THIRD_PARTY if file.matches(pattern))
+    """Packages from elsewhere are imported in the folders that the table lists, nowhere else."""
+    allowed = THIRD_PARTY[entry_of(file.path, THIRD_PARTY)]
     for name, line in imports(file):
         root = name.split(".")[0]
         if is_standard(root) or root in ROOMS:
             continue
         if root not in allowed:
-            places = [p for p, names in THIRD_PARTY if root in names]
+            places = [place for place, names in THIRD_PARTY.items() if root in names]
             instead = f"it belongs in {' or '.join(places)}" if places else "it is in no table"
             yield Finding(line, f"{root} in {file.path}", instead)
 
 
 def neighbours(file: File) -> Iterator[Finding]:
-    """Inside a room imports are relative; other rooms are used by their doors, by the table."""
-    allowed = next(names for pattern, names in NEIGHBOURS if file.matches(pattern))
+    """Inside a room imports are relative; other folders are used through their doors, by the
+    table."""
+    own = entry_of(file.path, NEIGHBOURS)
+    allowed = NEIGHBOURS[own]
     for name, line in imports(file):
         root = name.split(".")[0]
         if root not in ROOMS:
             continue
         if root == file.room:
             yield Finding(line, f"the absolute {name} inside {root}", "use a relative import")
-        elif not any(_within(one, root) for one in allowed):
+        elif root not in allowed:
             yield Finding(line, f"{root} in {file.path}", f"it may use {_listed(allowed)}")
-        elif name in file.modules - {root} and not _within_any(name, allowed - {root}):
-            yield Finding(line, name, f"use the door: from {root} import ...")
-    own = _part(file.module)
+        elif _behind_a_door(name, file.modules):
+            yield Finding(line, name, f"use the door: from {name.rpartition('.')[0]} import ...")
     for name, line in _relative_imports(file):
-        target = _part(name)
-        if target != own and not _within_any(name, allowed):
+        module = name if name in file.modules else name.rpartition(".")[0]
+        target = _entry_of_module(module)
+        if target == own:
+            continue
+        if target not in allowed:
             yield Finding(line, f"{target} in {own}", f"it may use {_listed(allowed)}")
+        elif name not in file.modules and _behind_a_door(module, file.modules):
+            yield Finding(line, module, "use the door of its folder")
 
 
-def _within(name: str, package: str) -> bool:
-    return name == package or name.startswith(f"{package}.")
+def entry_of(path: str, table: Mapping[str, object]) -> str:
+    """The longest entry of a table that is this path or a folder above it."""
+    fitting = [one for one in table if path == one or path.startswith(f"{one}/")]
+    return max(fitting, key=len)
 
 
-def _within_any(name: str, packages: frozenset[str]) -> bool:
-    return any(_within(name, one) for one in packages)
+def _entry_of_module(module: str) -> str:
+    """`edge.core.knowledge.ledger` -> `edge/core`, `edge.logs` -> `edge/logs.py`."""
+    path = module.replace(".", "/")
+    single = f"{path}.py"
+    return single if single in NEIGHBOURS else entry_of(path, NEIGHBOURS)
 
 
-def _part(name: str) -> str:
-    """`edge.core.ledger` -> `edge.core`; the other rooms are one part each."""
-    parts = name.split(".")
-    return ".".join(parts[:2]) if parts[0] == "edge" else parts[0]
+def _behind_a_door(module: str, modules: frozenset[str]) -> bool:
+    """Whether a module is a file of a package, and none that stands for itself."""
+    if module in PUBLIC_FILES or f"{module.replace('.', '/')}.py" in NEIGHBOURS:
+        return False
+    return "." in module and module in modules and f"{module}.__init__" not in modules
 
 
 def _listed(names: frozenset[str]) -> str:
@@ -259,12 +278,12 @@ def _listed(names: frozenset[str]) -> str:
 
 
 def doors(file: File) -> Iterator[Finding]:
-    """A door never offers a name that is also the name of a file behind it."""
+    """A door never offers a name that is also the name of a file behind it, but the file itself."""
     if not file.path.endswith("/__init__.py"):
         return
     package = file.module.removesuffix(".__init__")
     for node in ast.walk(file.tree):
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 if f"{package}.{alias.asname or alias.name}" in file.modules:
                     what = f"the name {alias.asname or alias.name} at the door of {package}"

@@ -59,7 +59,7 @@ def file_cycles(
 
 
 def unit_of(module: str) -> str:
-    """`edge.core.ledger` -> `edge.core`; any other package is one unit."""
+    """`edge.core.knowledge.memory_ledger` -> `edge.core`; any other package is one unit."""
     parts = module.split(".")
     return ".".join(parts[:2]) if parts[0] == "edge" else parts[0]
 

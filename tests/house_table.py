@@ -1,6 +1,7 @@
-"""Who may import whom: the table of the architecture document, as data.
+"""Who may import whom, by folder: the table of docs/explanation/architecture.md as data.
 
-The first pattern of a table that matches a file's path decides (`fnmatch`; `*` crosses folders).
+A folder may import what it lists here and what is inside it.  The longest entry that holds a file
+decides: `edge/core/forecasting/x.py` follows `edge/core`.
 """
 
 from __future__ import annotations
@@ -10,109 +11,157 @@ from typing import Final
 ROOMS: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
 
 # Packages from elsewhere, by the name they are imported under.
-THIRD_PARTY: Final[tuple[tuple[str, frozenset[str]], ...]] = (
-    ("encoder/session.py", frozenset({"numpy", "onnxruntime"})),
-    ("encoder/preparation.py", frozenset({"numpy", "PIL"})),
-    ("encoder/*", frozenset({"numpy"})),
-    ("hdc/*", frozenset({"numpy"})),
-    ("nas/proxies.py", frozenset({"numpy", "torch"})),
-    ("nas/*", frozenset({"numpy"})),
-    ("firmware_bridge/transports.py", frozenset({"cobs", "serial"})),
-    ("firmware_bridge/evaluator.py", frozenset({"numpy"})),
-    ("firmware_bridge/export*.py", frozenset({"numpy"})),
-    ("firmware_bridge/liquid.py", frozenset({"numpy"})),
-    ("firmware_bridge/*", frozenset({"cobs"})),
-    ("edge/core/*", frozenset({"numpy"})),
-    ("edge/growth/*", frozenset({"numpy", "safetensors", "torch"})),
-    ("edge/shell/sources/camera.py", frozenset({"cv2"})),
-    ("edge/shell/sources/sound.py", frozenset({"msgspec", "numpy", "sounddevice"})),
-    ("edge/shell/cli*", frozenset({"click", "msgspec", "numpy", "rich"})),
-    ("edge/shell/*view*", frozenset({"numpy", "rich"})),
-    ("edge/shell/telemetry/sparkplug*", frozenset({"google", "msgspec"})),
-    (
-        "edge/shell/*",
-        frozenset(
-            {
-                "cbor2",
-                "cryptography",
-                "msgspec",
-                "numpy",
-                "paho",
-                "prometheus_client",
-                "safetensors",
-            }
-        ),
+THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
+    "encoder": frozenset({"PIL", "numpy", "onnxruntime"}),
+    "hdc": frozenset({"numpy"}),
+    "nas": frozenset({"numpy", "torch"}),
+    "firmware_bridge": frozenset({"cobs", "numpy", "serial"}),
+    "edge": frozenset(),
+    "edge/core": frozenset({"numpy"}),
+    "edge/estimator.py": frozenset({"numpy", "sklearn"}),
+    "edge/growth": frozenset({"numpy", "safetensors", "torch"}),
+    "edge/storage": frozenset({"msgspec", "numpy", "safetensors"}),
+    "edge/config": frozenset({"msgspec"}),
+    "edge/signing": frozenset({"cryptography", "msgspec"}),
+    "edge/worker": frozenset({"numpy"}),
+    "edge/sources": frozenset({"cbor2", "cv2", "msgspec", "numpy", "sounddevice"}),
+    "edge/datasets": frozenset({"numpy"}),
+    "edge/export": frozenset({"numpy"}),
+    "edge/mqtt": frozenset({"google", "msgspec", "paho"}),
+    "edge/outbox": frozenset({"msgspec"}),
+    "edge/home": frozenset({"msgspec", "numpy"}),
+    "edge/bundles": frozenset({"cryptography", "msgspec", "numpy"}),
+    "edge/fleet": frozenset({"cryptography"}),
+    "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
+    "edge/daemon": frozenset({"msgspec", "numpy", "prometheus_client"}),
+    "edge/sim": frozenset(
+        {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
-    (
-        "edge/sim/*",
-        frozenset({"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}),
-    ),
-    ("edge/estimator.py", frozenset({"numpy", "sklearn"})),
-    ("edge/*", frozenset({"numpy"})),
-)
+    "edge/demo": frozenset({"numpy"}),
+    "edge/cli": frozenset({"click", "msgspec", "numpy", "rich"}),
+}
 
-# Rooms and parts of rooms that a file may use.  `edge.core` is a part of the room `edge`.  What is
-# inside the file's own part need not be listed; everything inside the other four rooms is one part.
-NEIGHBOURS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
-    ("edge/core/*", frozenset({"encoder", "hdc", "nas"})),
-    ("edge/growth/*", frozenset({"nas", "edge.core"})),
-    (
-        "edge/shell/worker.py",
-        frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.growth"}),
-    ),
-    (
-        "edge/shell/cli*",
-        frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.sim"}),
-    ),
-    ("edge/shell/*view*", frozenset({"encoder", "edge.core", "edge.sim"})),
-    (
-        "edge/shell/daemon/daemon.py",
-        frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core", "edge.__version__"}),
-    ),
-    ("edge/shell/*", frozenset({"encoder", "hdc", "nas", "firmware_bridge", "edge.core"})),
-    (
-        "edge/sim/*",
-        frozenset(
-            {
-                "encoder",
-                "encoder.testing",
-                "hdc",
-                "nas",
-                "firmware_bridge",
-                "edge.core",
-                "edge.growth",
-                "edge.shell.store",
-                "edge.shell.weights",
-            }
-        ),
-    ),
-    ("edge/estimator.py", frozenset({"encoder", "hdc", "nas", "edge.core"})),
-    (
-        "benchmarks/*",
-        frozenset(
-            {
-                *ROOMS,
-                "encoder.testing",
-                "edge.core",
-                "edge.estimator",
-                "edge.growth",
-                "edge.shell",
-                "edge.sim",
-            }
-        ),
-    ),
-    ("edge/__init__.py", frozenset({"edge.core", "edge.shell", "edge.sim", "encoder"})),
-    ("encoder/*", frozenset()),
-    ("hdc/*", frozenset()),
-    ("nas/*", frozenset()),
-    ("firmware_bridge/*", frozenset()),
-)
+_BASE: Final = frozenset({"edge/lazy.py", "edge/core"})
 
-# Files whose results may depend on their arguments alone.
-PURE: Final = ("edge/core/*", "hdc/*", "nas/*")
+# Folders and single files that a folder may use, from the bottom to the top.
+NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
+    "encoder": frozenset(),
+    "hdc": frozenset(),
+    "nas": frozenset(),
+    "firmware_bridge": frozenset(),
+    "edge/lazy.py": frozenset(),
+    "edge/version.py": frozenset(),
+    "edge/logs.py": frozenset(),
+    "edge/core": frozenset({"edge/lazy.py", "encoder", "hdc", "nas"}),
+    "edge/estimator.py": frozenset({"edge/core", "encoder", "hdc", "nas"}),
+    "edge/growth": frozenset({*_BASE, "nas"}),
+    "edge/config": _BASE,
+    "edge/storage": frozenset({*_BASE, "encoder", "nas"}),
+    "edge/signing": frozenset({*_BASE, "edge/config", "edge/storage"}),
+    "edge/worker": frozenset({*_BASE, "edge/growth", "edge/storage"}),
+    "edge/sources": frozenset(
+        {*_BASE, "edge/config", "edge/logs.py", "edge/storage", "encoder", "firmware_bridge"}
+    ),
+    "edge/datasets": frozenset({*_BASE, "edge/sources", "encoder"}),
+    "edge/export": frozenset({*_BASE, "edge/storage", "encoder", "firmware_bridge", "hdc"}),
+    "edge/mqtt": frozenset({*_BASE, "edge/config", "edge/logs.py"}),
+    "edge/outbox": frozenset({*_BASE, "edge/config", "edge/logs.py", "edge/storage"}),
+    "edge/home": frozenset(
+        {
+            *_BASE,
+            "edge/config",
+            "edge/datasets",
+            "edge/logs.py",
+            "edge/mqtt",
+            "edge/sources",
+            "edge/storage",
+            "edge/worker",
+            "encoder",
+            "firmware_bridge",
+            "hdc",
+        }
+    ),
+    "edge/bundles": frozenset(
+        {*_BASE, "edge/home", "edge/mqtt", "edge/signing", "edge/storage", "hdc", "nas"}
+    ),
+    "edge/fleet": frozenset(
+        {
+            *_BASE,
+            "edge/config",
+            "edge/home",
+            "edge/logs.py",
+            "edge/mqtt",
+            "edge/signing",
+            "edge/storage",
+            "encoder",
+            "hdc",
+        }
+    ),
+    "edge/commands": frozenset(
+        {
+            *_BASE,
+            "edge/bundles",
+            "edge/config",
+            "edge/fleet",
+            "edge/home",
+            "edge/logs.py",
+            "edge/mqtt",
+            "edge/signing",
+            "edge/storage",
+        }
+    ),
+    "edge/daemon": frozenset(
+        {
+            *_BASE,
+            "edge/commands",
+            "edge/config",
+            "edge/fleet",
+            "edge/home",
+            "edge/logs.py",
+            "edge/mqtt",
+            "edge/outbox",
+            "edge/sources",
+            "edge/storage",
+            "edge/version.py",
+            "encoder",
+        }
+    ),
+    "edge/sim": frozenset({*_BASE, "edge/growth", "edge/storage", "encoder", "nas"}),
+    "edge/demo": frozenset({*_BASE, "edge/sim", "edge/storage", "encoder", "hdc"}),
+    "edge/cli": frozenset(
+        {
+            *_BASE,
+            "edge/bundles",
+            "edge/commands",
+            "edge/config",
+            "edge/daemon",
+            "edge/datasets",
+            "edge/demo",
+            "edge/export",
+            "edge/home",
+            "edge/logs.py",
+            "edge/mqtt",
+            "edge/signing",
+            "edge/sim",
+            "edge/sources",
+            "edge/storage",
+            "edge/worker",
+            "encoder",
+            "firmware_bridge",
+        }
+    ),
+    "edge": frozenset({*_BASE, "edge/sim", "edge/storage", "edge/version.py"}),
+    "benchmarks": frozenset({*ROOMS}),
+}
+
+# Files that other rooms may import by their own name: the tiny encoder serves tests and simulation.
+PUBLIC_FILES: Final = frozenset({"encoder.testing"})
+
+# Folders whose results may depend on their arguments alone.
+PURE: Final = ("edge/core", "hdc", "nas")
 
 _EVENTS = "time enters as numbers in events"
-_SHELL = "it belongs in edge/shell"
+_SHELL = "it belongs in a folder that acts, such as edge/storage"
 _EFFECTS = "what must happen leaves as an effect"
 _SEED = "randomness enters as a seed: numpy.random.default_rng(seed)"
 
@@ -124,7 +173,7 @@ IMPURE: Final[dict[str, str]] = (
         ("asyncio", "concurrent", "multiprocessing", "queue", "signal", "subprocess", "threading"),
         _EFFECTS,
     )
-    | dict.fromkeys(("logging", "warnings"), "a decision or an error says it")
+    | dict.fromkeys(("logging", "warnings"), "a decision or an error reports it")
     | dict.fromkeys(("fileinput", "glob", "io", "mmap", "os", "pathlib", "shutil", "sys"), _SHELL)
     | dict.fromkeys(("http", "select", "selectors", "socket", "ssl", "urllib"), _SHELL)
     | dict.fromkeys(("sqlite3", "tempfile", "tomllib", "zipfile"), _SHELL)

@@ -12,9 +12,9 @@ SMOKE_SECONDS: Final = 60
 SMOKE: Final = (
     "contracts/test_ledgers.py",
     "edge/core/test_runtime.py",
-    "edge/shell/daemon/test_daemon.py::test_lines_go_in_and_come_out_of_a_process",
-    "edge/shell/test_cli.py",
-    "edge/shell/test_store.py",
+    "edge/daemon/test_daemon.py::test_lines_go_in_and_come_out_of_a_process",
+    "edge/cli/test_app.py",
+    "edge/storage/test_store.py",
     "encoder/test_shipped.py",
     "firmware_bridge/test_link.py",
     "hdc/test_detector.py",
@@ -25,17 +25,17 @@ SMOKE: Final = (
 """Files below tests/, or single tests of one: a cross-section of what is promised."""
 
 SLOW: Final = (
-    "edge/growth/test_networks.py",
-    "edge/growth/test_liquid.py",
-    "benchmarks/test_bridge.py",
-    "edge/shell/test_cli_grow.py",
-    "edge/shell/test_cli_forecast.py",
+    "edge/growth/test_torch_adaptors.py",
+    "edge/growth/test_liquid_training.py",
+    "benchmarks/bridge/test_run.py",
+    "edge/cli/verbs/test_grow.py",
+    "edge/cli/verbs/test_forecast.py",
     "firmware_bridge/test_export_c.py",
     "firmware_bridge/test_boards.py",
     "edge/sim/test_simulation.py",
-    "edge/sim/test_demo.py",
+    "edge/demo/test_demo.py",
     "contracts/test_forecasters.py",
-    "edge/growth/test_growing.py",
+    "edge/growth/test_growth_job.py",
 )
 """Files below tests/ that take longest, the quickest of them first.  From processor time on a busy
 machine, about half of the suite measured; `--durations=0` on an idle one says it better."""

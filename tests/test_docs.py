@@ -73,7 +73,7 @@ def undocumented_options(prose: str, words: str, command: Any) -> list[str]:
 def test_every_command_and_option_is_documented(prose: str, source: Path) -> None:
     """Each verb has a heading "`auricle VERB ...`", first in the reference, and the text below
     names all its options."""
-    from edge.shell.cli import app
+    from edge.cli.app import app
 
     prose = (source / "docs/reference/cli.md").read_text("utf-8") + prose
     found = list(verbs(app, "auricle"))
@@ -142,7 +142,7 @@ def keys(kind: Any) -> set[str]:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("edge", "Config"), ("edge.sim.scenarios", "Scenario"), ("edge.shell.settings", "Settings")],
+    [("edge", "Config"), ("edge.sim.scenarios", "Scenario"), ("edge.config.settings", "Settings")],
 )
 def test_every_key_is_documented(module: str, name: str, prose: str) -> None:
     """Each key of the configuration, of a scenario and of the settings is named in the docs, a

@@ -34,9 +34,19 @@ DATA = (
 )
 SIZE_MAX = 8_000_000
 EXTRAS = {
-    "all", "assets", "bench", "bridge", "camera", "cluster", "grow", "lint", "sim", "sound",
-    "sparkplug", "test",
-}  # fmt: skip
+    "all",
+    "assets",
+    "bench",
+    "bridge",
+    "camera",
+    "cluster",
+    "grow",
+    "lint",
+    "sim",
+    "sound",
+    "sparkplug",
+    "test",
+}
 
 
 @pytest.fixture(scope="module")
@@ -137,5 +147,5 @@ def test_the_console_script_is_called_auricle(wheel: zipfile.ZipFile) -> None:
     name = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert wheel.read(name).decode().split("\n")[:2] == [
         "[console_scripts]",
-        "auricle = edge.shell.cli_entry:main",
+        "auricle = edge.cli.entry:main",
     ]

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 import encoder
 import nas
-from edge.core import Batch, GrowthJob, GrowthResult, Record
-from edge.core.adaptors import shapes
-from edge.shell.worker import Worker, serve
+from edge.core.adaptors.record import AdaptorRecord
+from edge.core.adaptors.transform import transform_shapes
+from edge.core.facts import FactBatch
+from edge.core.jobs import GrowthJob, GrowthResult
+from edge.worker.worker import Worker, serve
 
 MIB = 1 << 20
 ROOTS = (Path(__file__).parents[1], Path(encoder.__file__).parents[1])
@@ -35,16 +37,16 @@ def a_job(count: int = 12, domain: str = "home", version: int = 1, width: int = 
     rows = np.random.default_rng(count).integers(0, 256, (count, width), np.uint8)
     ids = tuple(f"f{number:05}" for number in range(count))
     labels = tuple("ab"[number % 2] for number in range(count))
-    own = Batch(ids, (domain,) * count, labels, rows)
-    none = Batch((), (), (), rows[:0])
+    own = FactBatch(ids, (domain,) * count, labels, rows)
+    none = FactBatch((), (), (), rows[:0])
     spans = ((0, width),)
-    budget = nas.Budget(1 << 20, 1_000_000, 1.0)
+    budget = nas.AdaptorBudget(1 << 20, 1_000_000, 1.0)
     return GrowthJob(f"{domain}:{version}", domain, version, 7, budget, spans, own, none)
 
 
 def a_record(
     domain: str = "home", version: int = 1, facts: tuple[str, ...] = ("a", "b"), seed: int = 3
-) -> Record:
+) -> AdaptorRecord:
     """A record with two seeded arrays, one of them not contiguous."""
     random = np.random.default_rng(seed)
     arrays = {
@@ -52,7 +54,7 @@ def a_record(
         "scale": random.integers(0, 9, 5, np.uint8),
     }
     blueprint = nas.Blueprint("lowrank", (0, 1), rank=4, activation="relu")
-    return Record(domain, version, blueprint, arrays, facts, len(facts), seed, 0.9, 0.8)
+    return AdaptorRecord(domain, version, blueprint, arrays, facts, len(facts), seed, 0.9, 0.8)
 
 
 def wait(worker: Worker, seconds: float = 30.0) -> GrowthResult:
@@ -81,10 +83,10 @@ def grown(job: GrowthJob) -> GrowthResult:
     random = np.random.default_rng(job.seed)
     arrays = {
         name: random.random(shape).astype(np.float32)
-        for name, shape in shapes(blueprint, job.spans).items()
+        for name, shape in transform_shapes(blueprint, job.spans).items()
     }
     facts = tuple(sorted({*job.own.ids, *job.others.ids}))
-    record = Record(
+    record = AdaptorRecord(
         job.domain, job.version, blueprint, arrays, facts, len(job.own), job.seed, 0.9, 0.7
     )
     tried = ((blueprint, 0.9, 0.9), (nas.Blueprint("none", (0,)), 0.7, 0.7))
@@ -187,10 +189,22 @@ def reporting(job: GrowthJob) -> GrowthResult:
 KINDS = {
     one.__name__: one
     for one in (
-        grown, bent, broken, refused, slow, talking, hanging, hungry, failing, crashing, leaving,
-        lying, straying, reporting,
+        grown,
+        bent,
+        broken,
+        refused,
+        slow,
+        talking,
+        hanging,
+        hungry,
+        failing,
+        crashing,
+        leaving,
+        lying,
+        straying,
+        reporting,
     )
-}  # fmt: skip
+}
 
 
 def main(kind: str, *arguments: str) -> None:

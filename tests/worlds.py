@@ -9,18 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import encoder
-from edge.core import (
-    Config,
-    Enrol,
-    Event,
-    Fact,
-    MemoryLedger,
-    Message,
-    Observation,
-    Publish,
-    Runtime,
-    derive,
-)
+from edge.core.config import Config
+from edge.core.events import Enrol, Event, Message, Observation, Publish
+from edge.core.facts import Fact
+from edge.core.knowledge.knowledge import derive_knowledge
+from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.runtime import Runtime
 
 WIDTH = 8
 T = TypeVar("T")
@@ -108,4 +102,6 @@ class World:
     def derived(self) -> str:
         """The digest of knowledge derived from the ledger from scratch."""
         card = self.model.card.fingerprint
-        return derive(self.ledger, self.runtime.knowledge.geometry, card=card).digest(card)
+        return derive_knowledge(self.ledger, self.runtime.knowledge.geometry, card=card).digest(
+            card
+        )

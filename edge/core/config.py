@@ -7,7 +7,7 @@ import nas
 
 from . import limits
 from .errors import ConfigError
-from .forecasting import HORIZONS, Task
+from .forecasting import HORIZONS, ForecastTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Config:
         for key in ("adaptor_bytes", "adaptor_operations", "adaptor_latency_ms"):
             _require(getattr(self, key) > 0, key, "above 0", getattr(self, key))
         for period in (None, *dict(self.periods).values()):
-            Task(1, self.horizons, period=period)
+            ForecastTask(1, self.horizons, period=period)
         if self.detector:
             _require_detector(self.detector)
         name = self.first_domain
@@ -72,9 +72,11 @@ class Config:
         )
 
     @property
-    def budget(self) -> nas.Budget:
+    def budget(self) -> nas.AdaptorBudget:
         """What an adaptor may take."""
-        return nas.Budget(self.adaptor_bytes, self.adaptor_operations, self.adaptor_latency_ms)
+        return nas.AdaptorBudget(
+            self.adaptor_bytes, self.adaptor_operations, self.adaptor_latency_ms
+        )
 
 
 def _require(fine: object, key: str, expected: str, found: object) -> None:

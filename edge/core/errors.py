@@ -1,5 +1,10 @@
 """The errors a user of `edge` can meet; each says what to do about it."""
 
+from typing import Any, Final
+
+import encoder
+import hdc
+
 
 class EdgeError(Exception):
     """Root of all errors of `edge`.  message: what was done, expected, found; hint: the cure."""
@@ -32,3 +37,7 @@ class ModelMismatchError(EdgeError):
 
 class TransportError(EdgeError):
     """Another program (a daemon, a broker) could not be reached, or does not answer."""
+
+
+EXPECTED_ERRORS: Final[tuple[type[Any], ...]] = (EdgeError, encoder.EncoderError, hdc.HdcError)
+"""Errors that a program reports in two lines; any other is a defect and keeps its traceback."""

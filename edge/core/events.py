@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .adaptors.record import Record
-from .contributions import Contribution
+from .adaptors import AdaptorRecord
 from .errors import EdgeError
 from .facts import Fact, Selector
 from .jobs import GrowthJob, GrowthResult
+from .knowledge import Contribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class ForgetRequest:
     """Forget every selected fact as if it had never been seen.  `request_id` names the receipt:
     the same request under the same id again gives the same receipt, and changes nothing.
 
-    `resurvey`: also derive the geometry again from what remains (see `Survey`), where one was
+    `resurvey`: also derive the geometry again from what remains (see `FitGeometry`), where one was
     surveyed; False is quicker, and the receipt then names the geometry as not covered.
     """
 
@@ -80,7 +80,7 @@ class ForgetRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class FitGeometry:
     """Freeze a new geometry (whitening, scales) from the facts the ledger holds now."""
 
 
@@ -93,7 +93,7 @@ class GrowRequest:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Grown:
+class GrowthFinished:
     """A worker is done with a job, with or without an adaptor."""
 
     result: GrowthResult
@@ -124,9 +124,9 @@ Event = (
     | Enrol
     | Relabel
     | ForgetRequest
-    | Survey
+    | FitGeometry
     | GrowRequest
-    | Grown
+    | GrowthFinished
     | Rollback
     | Contribution
     | Tick
@@ -134,7 +134,7 @@ Event = (
 
 
 @dataclass(frozen=True, slots=True)
-class Remember:
+class StoreFacts:
     """Facts to write; durable before any later effect.  `evicted`: ids that a full
     concept pushes out or turns away; a receipt counts both."""
 
@@ -143,7 +143,7 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Adopt:
+class StoreContribution:
     """Another device's sums to write in place of those it gave before, durably; without samples
     they drop what it gave, and stay as a mark of how far it was heard."""
 
@@ -151,7 +151,7 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
-class Freeze:
+class StoreGeometry:
     """A geometry to write beside the ledger, replacing the one before."""
 
     geometry: Mapping[str, Any] = field(repr=False)
@@ -174,7 +174,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Erase:
+class EraseFacts:
     """Ids to erase and bury (a redelivery is not relearned), with the receipt, all in one step."""
 
     ids: tuple[str, ...]
@@ -182,28 +182,28 @@ class Erase:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Grow:
+class StartGrowth:
     """A job for the worker; its result comes back as `Grown`.  One at a time."""
 
     job: GrowthJob
 
 
 @dataclass(frozen=True, slots=True)
-class Abandon:
+class CancelGrowth:
     """Stop a job and drop what it holds: facts it was given are being forgotten."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Install:
+class StoreAdaptor:
     """An adaptor version to write; it serves from now on.  Two versions a domain are kept."""
 
-    record: Record
+    record: AdaptorRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Retire:
+class RemoveAdaptor:
     """An adaptor version to delete; the one before serves again, or the head alone."""
 
     domain: str
@@ -211,7 +211,7 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class StoreGrowthAttempt:
     """Growth came to nothing on these facts (a hash): one a domain is kept; Erase drops all."""
 
     domain: str
@@ -219,7 +219,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class LabelCandidate:
     """An unlabelled observation that is worth a label.  `domain`: where its label would go."""
 
     observation_id: str
@@ -232,11 +232,11 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Nominate:
+class StoreLabelCandidates:
     """Candidates to keep beside the ledger, newest `limits.CANDIDATES_MAX`; a label, an eviction
     or a forget request takes them out again."""
 
-    candidates: tuple[Candidate, ...] = field(repr=False)
+    candidates: tuple[LabelCandidate, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ class DriftAlarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
+class Acknowledgement:
     """A label, enrolment, relabel, survey or contribution was taken: `count` facts changed."""
 
     subject_id: str
@@ -298,7 +298,7 @@ GrowthState = Literal["started", "serving", "refused", "retired", "rolled back",
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class GrowthReport:
     """What became of a domain's adaptor.  `version`: the one it is about, 0 for none.
 
     accuracy, incumbent: on held-out facts, of the candidate and of what served; NaN where unknown.
@@ -329,7 +329,7 @@ class UnlabelledObservation:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LabelRequest:
     """Observations of an unlabelled domain that are most worth a label, best first.
 
     `observations` describes those in `observation_ids` that are still at hand, in the same order.
@@ -342,7 +342,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecasted:
+class SeriesForecast:
     """What is expected of a series after a sample: [horizon][channel], NaN where nothing can be
     said yet.  horizons: samples ahead.  Nine of ten values should lie from low to high."""
 
@@ -357,7 +357,7 @@ class Forecasted:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ChangePoint:
     """A series is no longer what it was; noticed at a sample, begun `late` samples before.
 
     change: outage, return, jump, level or drift.  severity: 0 to 1.  regime: which state the series
@@ -374,7 +374,17 @@ class Changed:
     late: int
 
 
-Message = Decision | DriftAlarm | Ack | Rejected | Receipt | Growth | Wanted | Forecasted | Changed
+Message = (
+    Decision
+    | DriftAlarm
+    | Acknowledgement
+    | Rejected
+    | Receipt
+    | GrowthReport
+    | LabelRequest
+    | SeriesForecast
+    | ChangePoint
+)
 
 
 def accepted(messages: Iterable[Message], doing: str = "") -> tuple[Message, ...]:
@@ -395,7 +405,7 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
-class Actuate:
+class SetOutput:
     """An output to set on the device that a stream comes from.  value: in the output's own unit."""
 
     stream: str
@@ -405,15 +415,15 @@ class Actuate:
 
 Effect = (
     Publish
-    | Remember
-    | Adopt
-    | Freeze
-    | Erase
-    | Grow
-    | Abandon
-    | Install
-    | Retire
-    | Attempt
-    | Nominate
-    | Actuate
+    | StoreFacts
+    | StoreContribution
+    | StoreGeometry
+    | EraseFacts
+    | StartGrowth
+    | CancelGrowth
+    | StoreAdaptor
+    | RemoveAdaptor
+    | StoreGrowthAttempt
+    | StoreLabelCandidates
+    | SetOutput
 )

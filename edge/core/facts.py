@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .adaptors.record import Record
-    from .contributions import Contribution
-    from .events import Candidate, Receipt
+    from .adaptors import AdaptorRecord
+    from .events import LabelCandidate, Receipt
+    from .knowledge import Contribution
 
 DIGEST_BITS = 256
 
@@ -83,7 +83,7 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FactBatch:
     """Facts side by side, sorted by id.  `features`: uint8 [n, width]."""
 
     ids: tuple[str, ...]
@@ -112,7 +112,7 @@ class Ledger(Protocol):
 
     def batches(
         self, domain: str | None = None, without: AbstractSet[str] = frozenset()
-    ) -> Iterator[Batch]:
+    ) -> Iterator[FactBatch]:
         """Yield all facts, or a domain's, sorted by id, `limits.BATCH_FACTS` at a time at most."""
 
     def buried(self, fact_id: str) -> bool:
@@ -124,13 +124,13 @@ class Ledger(Protocol):
     def evictions(self) -> int:
         """Count the facts that a full concept has pushed out or turned away so far."""
 
-    def adaptors(self) -> Mapping[str, tuple["Record", ...]]:
+    def adaptors(self) -> Mapping[str, tuple["AdaptorRecord", ...]]:
         """Return each domain's adaptor versions, newest first, two at most; the first serves."""
 
     def attempts(self) -> Mapping[str, str]:
         """Return the hash of the facts on which growth last came to nothing, by domain."""
 
-    def candidates(self) -> Mapping[str, "Candidate"]:
+    def candidates(self) -> Mapping[str, "LabelCandidate"]:
         """Return the observations kept for a label, by id, oldest first."""
 
     def receipt(self, request_id: str, selector: Selector, /) -> "Receipt | None":
@@ -145,12 +145,12 @@ class Ledger(Protocol):
         position."""
 
 
-def gather(facts: Iterable[Fact]) -> Batch:
+def stack_facts(facts: Iterable[Fact]) -> FactBatch:
     """Put facts side by side, sorted by id.  All must have features of the same length."""
     rows = sorted(facts, key=lambda fact: fact.id)
     width = len(rows[0].features) if rows else 0
     joined = np.frombuffer(b"".join(fact.features for fact in rows), np.uint8)
-    return Batch(
+    return FactBatch(
         tuple(fact.id for fact in rows),
         tuple(fact.domain for fact in rows),
         tuple(fact.label for fact in rows),
@@ -158,10 +158,10 @@ def gather(facts: Iterable[Fact]) -> Batch:
     )
 
 
-def take(rows: Batch, at: NDArray[np.intp]) -> Batch:
+def select_rows(rows: FactBatch, at: NDArray[np.intp]) -> FactBatch:
     """Choose facts by place."""
     places = at.tolist()
-    return Batch(
+    return FactBatch(
         tuple(rows.ids[row] for row in places),
         tuple(rows.domains[row] for row in places),
         tuple(rows.labels[row] for row in places),

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import nas
 
-from .adaptors.record import Record
-from .facts import Batch
+from .adaptors import AdaptorRecord
+from .facts import FactBatch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,12 +22,12 @@ class GrowthJob:
     domain: str
     version: int
     seed: int
-    budget: nas.Budget
+    budget: nas.AdaptorBudget
     spans: tuple[tuple[int, int], ...]
-    own: Batch = field(repr=False)
-    others: Batch = field(repr=False)
-    incumbent: Record | None = None
-    reusable: tuple[Record, ...] = ()
+    own: FactBatch = field(repr=False)
+    others: FactBatch = field(repr=False)
+    incumbent: AdaptorRecord | None = None
+    reusable: tuple[AdaptorRecord, ...] = ()
 
     @property
     def facts(self) -> frozenset[str]:
@@ -47,7 +47,7 @@ class GrowthResult:
 
     job_id: str
     domain: str
-    record: Record | None
+    record: AdaptorRecord | None
     reason: str
     accuracy: float
     incumbent: float

@@ -13,23 +13,23 @@ from fractions import Fraction
 from typing import Final
 
 from . import limits
-from .adaptors.record import Record
+from .adaptors import AdaptorRecord
 from .config import Config
 from .events import (
-    Abandon,
-    Attempt,
+    CancelGrowth,
     Effect,
-    Grow,
-    Grown,
-    Growth,
+    GrowthFinished,
+    GrowthReport,
     GrowthState,
-    Install,
     Publish,
     Rejected,
-    Retire,
+    RemoveAdaptor,
     Rollback,
+    StartGrowth,
+    StoreAdaptor,
+    StoreGrowthAttempt,
 )
-from .facts import Batch, Ledger
+from .facts import FactBatch, Ledger
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge
 
@@ -62,7 +62,7 @@ class Reconfigurator:
                 return
             own, others = known.lessons(name)
             self._asked[name] = sum(counts[name].values())
-            if ledger.attempts().get(name) != fingerprint(own):
+            if ledger.attempts().get(name) != job_fingerprint(own):
                 yield from self._start(name, own, others, ledger)
                 return
 
@@ -80,7 +80,7 @@ class Reconfigurator:
         else:
             yield from self._start(domain, *known.lessons(domain), ledger)
 
-    def grown(self, event: Grown, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+    def grown(self, event: GrowthFinished, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
         """Take in a result: an adaptor that beats what serves is installed, all else noted."""
         result, job = event.result, self.running
         if job is None or job.id != result.job_id:
@@ -89,7 +89,7 @@ class Reconfigurator:
         self.running = None
         wrong = _flaw(result, job, known)
         if wrong or result.record is None:
-            yield Attempt(job.domain, fingerprint(job.own))
+            yield StoreGrowthAttempt(job.domain, job_fingerprint(job.own))
             yield _say(result, "refused", 0, wrong or result.reason)
             return
         yield from self._install(result, result.record, known, ledger)
@@ -102,21 +102,21 @@ class Reconfigurator:
             yield Publish(Rejected(event.request_id, reason, "see `auricle adaptors`"))
             return
         if event.domain in known.learned:
-            yield Attempt(event.domain, fingerprint(known.lessons(event.domain)[0]))
+            yield StoreGrowthAttempt(event.domain, job_fingerprint(known.lessons(event.domain)[0]))
         yield from self._retire(kept[0], "rolled back", _successor(kept[1:]), known)
 
     def forget(self, ids: AbstractSet[str], ledger: Ledger) -> Iterator[Effect]:
         """Say which versions end because facts they were grown from go, and stop a running job
         that holds any.  Erase deletes the versions."""
         if self.running is not None and ids & self.running.facts:
-            yield Abandon(self.running.id)
+            yield CancelGrowth(self.running.id)
             self.running = None
         for domain, versions in sorted(ledger.adaptors().items()):
             for record in versions:
                 if ids & set(record.facts):
                     self._asked.pop(domain, None)
                     detail = "facts it was grown from are forgotten"
-                    yield Publish(Growth(domain, "retired", record.version, detail=detail))
+                    yield Publish(GrowthReport(domain, "retired", record.version, detail=detail))
 
     def clear(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
         """Retire the adaptors of domains without facts: renamed, merged or forgotten."""
@@ -125,12 +125,14 @@ class Reconfigurator:
                 for record in versions:
                     yield from self._retire(record, "retired", "the domain has no facts", known)
 
-    def _start(self, domain: str, own: Batch, others: Batch, ledger: Ledger) -> Iterator[Effect]:
+    def _start(
+        self, domain: str, own: FactBatch, others: FactBatch, ledger: Ledger
+    ) -> Iterator[Effect]:
         versions = ledger.adaptors()
         mine = versions.get(domain, ())
         number = 1 + max((record.version for record in mine), default=0)
         job = GrowthJob(
-            f"{domain}:{number}:{fingerprint(own)[:16]}",
+            f"{domain}:{number}:{job_fingerprint(own)[:16]}",
             domain,
             number,
             self._config.seed,
@@ -142,14 +144,14 @@ class Reconfigurator:
             tuple(rows[0] for name, rows in sorted(versions.items()) if name != domain),
         )
         self.running = job
-        yield Grow(job)
+        yield StartGrowth(job)
         detail = f"{len(own)} facts, {len(others)} of other domains"
-        yield Publish(Growth(domain, "started", number, detail=detail))
+        yield Publish(GrowthReport(domain, "started", number, detail=detail))
 
     def _install(
-        self, result: GrowthResult, record: Record, known: Knowledge, ledger: Ledger
+        self, result: GrowthResult, record: AdaptorRecord, known: Knowledge, ledger: Ledger
     ) -> Iterator[Effect]:
-        leaving = surplus(ledger.adaptors(), record)
+        leaving = surplus_adaptors(ledger.adaptors(), record)
         if leaving is record:
             detail = f"{limits.ADAPTORS_MAX} domains have an adaptor that gains more"
             yield _say(result, "refused", 0, detail)
@@ -157,16 +159,16 @@ class Reconfigurator:
         if leaving is not None:
             for old in ledger.adaptors()[leaving.domain]:
                 yield from self._retire(old, "retired", f"{record.domain} gains more", known)
-        yield Install(record)
+        yield StoreAdaptor(record)
         known.refit(record.domain)
         yield _say(result, "serving", record.version, result.reason)
 
     def _retire(
-        self, record: Record, state: GrowthState, detail: str, known: Knowledge
+        self, record: AdaptorRecord, state: GrowthState, detail: str, known: Knowledge
     ) -> Iterator[Effect]:
-        yield Retire(record.domain, record.version)
+        yield RemoveAdaptor(record.domain, record.version)
         known.refit(record.domain)
-        yield Publish(Growth(record.domain, state, record.version, detail=detail))
+        yield Publish(GrowthReport(record.domain, state, record.version, detail=detail))
 
     def _overdue(self, domain: str, labels: Mapping[str, int], ledger: Ledger) -> int:
         """Return how many facts a domain has beyond those that make it due, 0 or less: not due."""
@@ -177,7 +179,7 @@ class Reconfigurator:
         return sum(labels.values()) - needed + 1 if kinds > 1 else 0
 
 
-def fingerprint(own: Batch) -> str:
+def job_fingerprint(own: FactBatch) -> str:
     """Hex hash of the facts a domain would be grown from: ids and labels, sorted by id."""
     state = hashlib.sha256()
     for fact_id, label in zip(own.ids, own.labels, strict=True):
@@ -187,7 +189,9 @@ def fingerprint(own: Batch) -> str:
     return state.hexdigest()
 
 
-def surplus(adaptors: Mapping[str, tuple[Record, ...]], coming: Record) -> Record | None:
+def surplus_adaptors(
+    adaptors: Mapping[str, tuple[AdaptorRecord, ...]], coming: AdaptorRecord
+) -> AdaptorRecord | None:
     """Return the version to retire where `coming` would make one domain too many: the one that
     gained least over what it replaced, `coming` included; None while there is room."""
     serving = {name: rows[0] for name, rows in adaptors.items()} | {coming.domain: coming}
@@ -212,7 +216,7 @@ def _flaw(result: GrowthResult, job: GrowthJob, known: Knowledge) -> str:
 
 def _say(result: GrowthResult, state: GrowthState, version: int, detail: str) -> Publish:
     return Publish(
-        Growth(
+        GrowthReport(
             result.domain,
             state,
             version,
@@ -224,7 +228,7 @@ def _say(result: GrowthResult, state: GrowthState, version: int, detail: str) ->
     )
 
 
-def _successor(kept: tuple[Record, ...]) -> str:
+def _successor(kept: tuple[AdaptorRecord, ...]) -> str:
     return f"version {kept[0].version} serves again" if kept else "the head alone serves again"
 
 

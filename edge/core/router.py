@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ModelMismatchError
-from .facts import Batch
+from .facts import FactBatch
 
 FACTS_MAX: Final = 8_192
 """Facts a router is fitted to, over all domains."""
@@ -107,7 +107,7 @@ class Router:
         made *= np.float32(self.sharpness)
 
 
-def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
+def fit_router(batches: Iterable[FactBatch], spans: tuple[Span, ...]) -> Router:
     """Fit a router to at least one fact, at most `FACTS_MAX` of them, in any order.
 
     spans: (start, stop) columns of the encoder's taps.  With several taps all but the first are
@@ -153,7 +153,7 @@ def fit_router(batches: Iterable[Batch], spans: tuple[Span, ...]) -> Router:
     )
 
 
-def allot(counts: Mapping[str, int]) -> dict[str, int]:
+def assign_folds(counts: Mapping[str, int]) -> dict[str, int]:
     """Share `FACTS_MAX` out over domains of so many facts: equally, and what one leaves, others
     take.  Each domain gets one fact at least."""
     made: dict[str, int] = {}
@@ -194,9 +194,16 @@ def _only(domains: tuple[str, ...], width: int, span: Span) -> Router:
     still = np.zeros(span[1] - span[0], np.float32)
     nothing = np.zeros((0, len(still)), np.float32)
     return Router(
-        domains, width, span, still, still, still[:, None], np.zeros(1, np.float32),
-        nothing, nothing[:, :1],
-    )  # fmt: skip
+        domains,
+        width,
+        span,
+        still,
+        still,
+        still[:, None],
+        np.zeros(1, np.float32),
+        nothing,
+        nothing[:, :1],
+    )
 
 
 def _straight(rows: _Rows, ridge: _Ridge, at: NDArray[np.intp], width: int, span: Span) -> Router:
@@ -207,12 +214,20 @@ def _straight(rows: _Rows, ridge: _Ridge, at: NDArray[np.intp], width: int, span
     sharpness = _calibrate(target - ridge.left[at], rows.owners[at], shares)
     nothing = np.zeros((0, span[1] - span[0]), np.float32)
     return Router(
-        rows.domains, width, span, ridge.centre, ridge.factor, ridge.weights, ridge.bias,
-        nothing, np.zeros((0, len(rows.domains)), np.float32), sharpness=sharpness,
-    )  # fmt: skip
+        rows.domains,
+        width,
+        span,
+        ridge.centre,
+        ridge.factor,
+        ridge.weights,
+        ridge.bias,
+        nothing,
+        np.zeros((0, len(rows.domains)), np.float32),
+        sharpness=sharpness,
+    )
 
 
-def _gather(batches: Iterable[Batch], span: Span) -> _Rows:
+def _gather(batches: Iterable[FactBatch], span: Span) -> _Rows:
     held = [(b, np.ascontiguousarray(b.features[:, slice(*span)])) for b in batches if len(b)]
     assert held, "a router is fitted to at least one fact"
     names = [name for batch, _ in held for name in batch.domains]

@@ -14,45 +14,46 @@ import numpy as np
 
 import hdc
 
-from . import knowledge as derivation
 from . import limits
-from .admission import admit
-from .adoption import adopt, aside
 from .config import Config
-from .contributions import Contribution
 from .events import (
-    Ack,
-    Actuate,
+    Acknowledgement,
     DriftAlarm,
     Effect,
     Enrol,
-    Erase,
+    EraseFacts,
     Event,
+    FitGeometry,
     ForgetRequest,
-    Freeze,
-    Grown,
     GrowRequest,
+    GrowthFinished,
     Label,
-    Nominate,
     Observation,
     Publish,
     Receipt,
     Rejected,
     Relabel,
-    Remember,
     Rollback,
-    Survey,
+    SetOutput,
+    StoreFacts,
+    StoreGeometry,
+    StoreLabelCandidates,
     Tick,
 )
-from .explanation import Explanation, explain
 from .facts import Fact, Ledger, Selector
-from .flaws import flaw
-from .forecasting import State
-from .foresight import Foresight, Model
-from .recent import Seen
+from .forecasting import SeriesTracker, State
+from .knowledge import Contribution, admit, check_contribution, conflicting_contribution
+from .knowledge import knowledge as derivation
 from .reconfigurator import Reconfigurator
-from .series import Series
-from .watch import Watch
+from .session import (
+    Assessor,
+    BatchPrefetch,
+    BufferedObservation,
+    Explanation,
+    FeatureModel,
+    explain,
+)
+from .validation import find_invalid
 
 NOT_COVERED = (
     "backups and exports made before this request",
@@ -76,17 +77,17 @@ class Runtime:
     """
 
     def __init__(
-        self, config: Config, model: Model, ledger: Ledger, weights: State | None = None
+        self, config: Config, model: FeatureModel, ledger: Ledger, weights: State | None = None
     ) -> None:
         self.config = config
         self._alarm_outputs = dict(config.alarm_outputs)
-        self.series = Series(config, weights)
+        self.series = SeriesTracker(config, weights)
         self._model = model
         self._width = model.card.width
         self._ledger = ledger
-        self._watch = Watch(config)
-        self._foresight = Foresight(model, ledger, self._watch)
-        self._growth = Reconfigurator(config, spans(model.card.slices))
+        self._watch = Assessor(config)
+        self._foresight = BatchPrefetch(model, ledger, self._watch)
+        self._growth = Reconfigurator(config, tap_spans(model.card.slices))
         self.knowledge = self._derive()
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Observation: self._observe,
@@ -94,9 +95,9 @@ class Runtime:
             Enrol: self._enrol,
             Relabel: self._relabel,
             ForgetRequest: self._forget,
-            Survey: self._survey,
+            FitGeometry: self._survey,
             GrowRequest: self._grow,
-            Grown: self._grown,
+            GrowthFinished: self._grown,
             Rollback: self._rollback,
             Contribution: self._contribution,
             Tick: self._tick,
@@ -105,7 +106,9 @@ class Runtime:
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Handle one event; bad input changes nothing and comes back as Publish(Rejected)."""
         self.knowledge.ledger_applied()
-        wrong = flaw(event, self._width) if type(event) in self._handlers else "not an event"
+        wrong = (
+            find_invalid(event, self._width) if type(event) in self._handlers else "not an event"
+        )
         if wrong:
             hint = "nothing was changed; correct it and send it again"
             return (_reject(_subject_of(event), f"reading an event: {wrong}", hint),)
@@ -149,10 +152,10 @@ class Runtime:
             yield Publish(features)
             return
         for said in self._watch.look(event, features, self.knowledge, ahead):
-            yield said if isinstance(said, Nominate) else Publish(said)
+            yield said if isinstance(said, StoreLabelCandidates) else Publish(said)
             if isinstance(said, DriftAlarm) and said.stream in self._alarm_outputs:
                 channel = self._alarm_outputs[said.stream]
-                yield Actuate(said.stream, channel, int(said.raised))
+                yield SetOutput(said.stream, channel, int(said.raised))
 
     # --- learning -------------------------------------------------------------------------------
 
@@ -188,12 +191,14 @@ class Runtime:
             )
             yield from self._learn(event.observation_id, (fact,))
 
-    def _stored(self, observation_id: str) -> Seen | None:
+    def _stored(self, observation_id: str) -> BufferedObservation | None:
         """Return an observation kept because it is worth a label, where it has left the window."""
         kept = self._ledger.candidates().get(observation_id)
         if kept is None:
             return None
-        return Seen(kept.stream, kept.subject, kept.captured_at_ns, kept.domain, kept.features)
+        return BufferedObservation(
+            kept.stream, kept.subject, kept.captured_at_ns, kept.domain, kept.features
+        )
 
     def _enrol(self, event: Enrol) -> Iterator[Effect]:
         yield from self._learn("enrol", event.facts)
@@ -234,13 +239,15 @@ class Runtime:
             self.knowledge.remove((*admission.replaced, *admission.evicted))
             self.knowledge.add(admission.entering)
             self._watch.learned(admission.entering)
-            yield Remember(admission.entering, tuple(fact.id for fact in turnover))
-        yield Publish(Ack(subject_id, len(admission.entering), admission.detail))
+            yield StoreFacts(admission.entering, tuple(fact.id for fact in turnover))
+        yield Publish(Acknowledgement(subject_id, len(admission.entering), admission.detail))
 
     # --- other devices --------------------------------------------------------------------------
 
     def _contribution(self, event: Contribution) -> Iterator[Effect]:
-        for effect in adopt(event, self.knowledge, self._ledger, self._model.card.fingerprint):
+        for effect in check_contribution(
+            event, self.knowledge, self._ledger, self._model.card.fingerprint
+        ):
             self._watch.changed()
             yield effect
 
@@ -249,7 +256,7 @@ class Runtime:
     def _grow(self, event: GrowRequest) -> Iterator[Effect]:
         yield from self._growth.ask(event.domain, event.request_id, self.knowledge, self._ledger)
 
-    def _grown(self, event: Grown) -> Iterator[Effect]:
+    def _grown(self, event: GrowthFinished) -> Iterator[Effect]:
         yield from self._growth.grown(event, self.knowledge, self._ledger)
 
     def _rollback(self, event: Rollback) -> Iterator[Effect]:
@@ -262,25 +269,29 @@ class Runtime:
 
     # --- geometry and forgetting ----------------------------------------------------------------
 
-    def _survey(self, _event: Survey) -> Iterator[Effect]:
+    def _survey(self, _event: FitGeometry) -> Iterator[Effect]:
         if not self.knowledge.own.keys:
             yield _reject("survey", "surveying: the ledger has no facts", "learn something first")
             return
         geometry = self._settle(frozenset())
-        yield Freeze(geometry.pack())
+        yield StoreGeometry(geometry.pack())
         facts = sum(self.knowledge.own.counts.values())
-        yield Publish(Ack("survey", facts, aside(self.knowledge, self._ledger)))
+        yield Publish(
+            Acknowledgement("survey", facts, conflicting_contribution(self.knowledge, self._ledger))
+        )
 
     def _settle(self, without: AbstractSet[str]) -> hdc.Geometry:
         """Derive everything again; what the streams hold was projected with the old geometry."""
         card = self._model.card
-        parts = spans(card.slices)
+        parts = tap_spans(card.slices)
         geometry = (
-            derivation.survey(self._ledger, parts, self.config.seed, without, card.quantiser)
+            derivation.fit_geometry(self._ledger, parts, self.config.seed, without, card.quantiser)
             if self.knowledge.own.keys
-            else hdc.plain(self._width, parts, self.config.seed)
+            else hdc.identity_geometry(self._width, parts, self.config.seed)
         )
-        self.knowledge = derivation.derive(self._ledger, geometry, without, card.fingerprint)
+        self.knowledge = derivation.derive_knowledge(
+            self._ledger, geometry, without, card.fingerprint
+        )
         self._watch.clear_windows()
         return geometry
 
@@ -311,8 +322,8 @@ class Runtime:
         receipt = self._receipt(event, facts, before, geometry, ended)
         # In this order a crash in between leaves a request to repeat, not a receipt that is wrong.
         if geometry is not None:
-            yield Freeze(geometry.pack())
-        yield Erase(tuple(sorted(ids | waiting)), receipt)
+            yield StoreGeometry(geometry.pack())
+        yield EraseFacts(tuple(sorted(ids | waiting)), receipt)
         yield from ended
         yield Publish(receipt)
 
@@ -362,14 +373,14 @@ class Runtime:
         packed = self._ledger.geometry()
         card = self._model.card
         geometry = (
-            hdc.plain(self._width, spans(card.slices), self.config.seed)
+            hdc.identity_geometry(self._width, tap_spans(card.slices), self.config.seed)
             if packed is None
             else hdc.Geometry.unpack(dict(packed))
         )
-        return derivation.derive(self._ledger, geometry, card=card.fingerprint)
+        return derivation.derive_knowledge(self._ledger, geometry, card=card.fingerprint)
 
 
-def spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
+def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
     """Turn a card's tap slices into the (start, stop) pairs that hdc takes."""
     return tuple((part.start, part.stop) for part in slices)
 

@@ -1,10 +1,75 @@
-"""Growing an adaptor: search, training, judgement.  The only room beside nas/proxies with torch.
+"""Growing an adaptor: architecture search, training, acceptance test.  Runs in the worker process.
 
-Imported in the worker process, by the simulator and by benchmarks; never by what serves.
+The only room besides nas/proxies that imports torch; serving never imports it.
 """
 
-from .growing import grow
-from .studying import study
-from .training import train
+from typing import TYPE_CHECKING
 
-__all__ = ["grow", "study", "train"]
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from . import torch_adaptors
+    from .acceptance import (
+        ScoredCandidate,
+        is_significantly_better,
+        score_blueprint,
+        score_head,
+        screen_candidates,
+        split_holdout,
+    )
+    from .adaptor_training import train_adaptor
+    from .forecaster_training import train_forecaster
+    from .growth_job import grow_adaptor
+    from .liquid_training import (
+        ForecastTrainingSet,
+        make_training_set,
+        predict_network,
+        train_network,
+    )
+    from .search import sketch_task
+    from .torch_adaptors import torch_activate, torch_transform
+
+__all__ = [
+    "ForecastTrainingSet",
+    "ScoredCandidate",
+    "grow_adaptor",
+    "is_significantly_better",
+    "make_training_set",
+    "predict_network",
+    "score_blueprint",
+    "score_head",
+    "screen_candidates",
+    "sketch_task",
+    "split_holdout",
+    "torch_activate",
+    "torch_adaptors",
+    "torch_transform",
+    "train_adaptor",
+    "train_forecaster",
+    "train_network",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "acceptance": (
+            "ScoredCandidate",
+            "is_significantly_better",
+            "score_blueprint",
+            "score_head",
+            "screen_candidates",
+            "split_holdout",
+        ),
+        "adaptor_training": ("train_adaptor",),
+        "forecaster_training": ("train_forecaster",),
+        "growth_job": ("grow_adaptor",),
+        "liquid_training": (
+            "ForecastTrainingSet",
+            "make_training_set",
+            "predict_network",
+            "train_network",
+        ),
+        "search": ("sketch_task",),
+        "torch_adaptors": ("torch_activate", "torch_transform"),
+    },
+)

@@ -4,18 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from ..core import (
-    EdgeError,
-    GrowthJob,
-    GrowthResult,
-    Ledger,
-    MemoryLedger,
-    Record,
-    Runtime,
-    derive,
-    limits,
-)
-from ..shell.store import Store
+from ..core import EdgeError, GrowthJob, GrowthResult, Ledger, MemoryLedger, Runtime, limits
+from ..core.adaptors import AdaptorRecord
+from ..core.knowledge import derive_knowledge
+from ..storage import Store
 
 FEATURE_BYTES_MIN: Final = 16
 """Features shorter than this may be found in a file by chance."""
@@ -29,7 +21,7 @@ class BrokenPromiseError(EdgeError):
 
 def check_knowledge(runtime: Runtime, ledger: Ledger, card_fingerprint: str) -> None:
     """Knowledge is what deriving the ledger from scratch gives, bit for bit."""
-    fresh = derive(ledger, runtime.knowledge.geometry).digest(card_fingerprint)
+    fresh = derive_knowledge(ledger, runtime.knowledge.geometry).digest(card_fingerprint)
     kept = runtime.digest()
     _promise(fresh == kept, f"knowledge {kept[:12]} is not what its ledger gives, {fresh[:12]}")
 
@@ -95,7 +87,7 @@ def check_adaptors(store: Ledger, erased: AbstractSet[str]) -> None:
             _promise(not known, f"adaptor {domain} {record.version} knows forgotten {known}")
 
 
-def check_budget(runtime: Runtime, record: Record) -> None:
+def check_budget(runtime: Runtime, record: AdaptorRecord) -> None:
     """An adaptor that was just installed serves within its budget, head included."""
     adaptor, budget = runtime.knowledge.adaptor(record.domain), runtime.config.budget
     _promise(adaptor.nbytes <= budget.nbytes, f"adaptor {record.domain} has too many bytes")
@@ -106,7 +98,7 @@ def check_budget(runtime: Runtime, record: Record) -> None:
 
 
 def check_regrowth(
-    grow: Callable[[GrowthJob], GrowthResult], job: GrowthJob, record: Record
+    grow: Callable[[GrowthJob], GrowthResult], job: GrowthJob, record: AdaptorRecord
 ) -> None:
     """The same job gives the same adaptor again, bit for bit."""
     again = grow(job).record

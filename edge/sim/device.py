@@ -9,26 +9,26 @@ from time import perf_counter_ns
 from typing import Final
 
 from ..core import (
-    Abandon,
-    Ack,
+    Acknowledgement,
+    CancelGrowth,
     Config,
     Effect,
-    Erase,
+    EraseFacts,
     Event,
     Fact,
-    Grow,
     Label,
     MemoryLedger,
     Publish,
     Receipt,
-    Remember,
     Runtime,
+    StartGrowth,
     StateError,
+    StoreFacts,
 )
 from .checkers import BrokenPromiseError
-from .faults import Chaos, FragileStore, copy_crash_image
+from .faults import FaultPlan, FragileStore, copy_crash_image
 from .replay import ReplayModel
-from .workshop import Workshop
+from .simulated_worker import SimulatedWorker
 
 REDELIVERIES_MAX: Final = 50
 
@@ -36,7 +36,7 @@ Message = object
 
 
 @dataclass(slots=True)
-class Journal:
+class DeviceJournal:
     """What the outside knows for certain, kept apart from the device, to hold it to its promises.
 
     `mirror`: a second ledger, given every effect that the store has confirmed.  `acknowledged`:
@@ -51,19 +51,19 @@ class Journal:
 
     def confirm(self, effect: Effect) -> None:
         """Note an effect that the store has made durable."""
-        if isinstance(effect, Erase):
+        if isinstance(effect, EraseFacts):
             for fact_id in effect.ids:
                 fact = self.mirror.get(fact_id)
                 self.erased[fact_id] = fact.features if fact else b""
                 self.acknowledged.pop(fact_id, None)
             self.receipts.append(effect.receipt)
-        elif isinstance(effect, Remember):
+        elif isinstance(effect, StoreFacts):
             for fact_id in effect.evicted:
                 self.acknowledged.pop(fact_id, None)
         self.mirror.apply(effect)
         self.counts["confirmed"] += 1
 
-    def acknowledge(self, event: Event, ack: Ack) -> None:
+    def acknowledge(self, event: Event, ack: Acknowledgement) -> None:
         """Note an acknowledgement that reached its sender."""
         if not isinstance(event, Label):
             return
@@ -72,7 +72,7 @@ class Journal:
             self.counts["labels_taken"] += 1
 
 
-class Device:
+class SimulatedDevice:
     """Runtime and Store in a folder.  Events are delivered at least once: after a crash or a full
     disk the device starts again from its file, and the sender repeats what was not answered.  Its
     worker ends with it.
@@ -85,11 +85,11 @@ class Device:
         folder: Path,
         model: ReplayModel,
         config: Config,
-        chaos: Chaos,
-        workshop: Workshop,
+        chaos: FaultPlan,
+        workshop: SimulatedWorker,
         on_restart: Callable[[str], None],
     ) -> None:
-        self.journal = Journal()
+        self.journal = DeviceJournal()
         self.model = model
         self.store_us: list[float] = []
         self.handle_us: list[float] = []
@@ -138,11 +138,11 @@ class Device:
                 return "crash", False
             if isinstance(effect, Publish):
                 messages.append(effect.message)
-                if isinstance(effect.message, Ack):
+                if isinstance(effect.message, Acknowledgement):
                     self.journal.acknowledge(event, effect.message)
-            elif isinstance(effect, Grow):
+            elif isinstance(effect, StartGrowth):
                 self._workshop.take(effect.job)
-            elif isinstance(effect, Abandon):
+            elif isinstance(effect, CancelGrowth):
                 self._workshop.stop("facts of it were forgotten", effect.job_id)
             elif not self._apply(effect):
                 return "disk_full", False

@@ -67,7 +67,7 @@ def load_optdigits() -> Digits:
     return Digits("optdigits", scaled, held.target.astype(np.int64))
 
 
-class Deck:
+class DigitDeck:
     """Digits dealt once each, in an order that the seed decides."""
 
     def __init__(self, digits: Digits, seed: int) -> None:

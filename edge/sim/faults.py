@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 import numpy as np
 
 from ..core import Effect
-from ..shell.store import Store
-from .scenarios import Faults
-from .world import START_NS, Action, Note, Show
+from ..storage import Store
+from .scenarios import FaultSpec
+from .world import START_NS, Action, ShowSample, WorldNote
 
 CLOCK_JUMPS_NS: Final = {
     "an hour forwards": 3_600_000_000_000,
@@ -23,26 +23,26 @@ REORDERED_BY_MAX: Final = 4
 Strike = Callable[[], bool]
 
 
-def never() -> bool:
+def no_faults() -> bool:
     """Do not strike."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
-class Chaos:
+class FaultPlan:
     """Decides about the device's faults: `crash()` is asked at each boundary between effects,
     `disk_full()` before each write, `killed()` and `late()` about the worker for each job."""
 
     crash: Strike
     disk_full: Strike
-    killed: Strike = never
-    late: Strike = never
+    killed: Strike = no_faults
+    late: Strike = no_faults
 
 
-def seeded_chaos(faults: Faults, seed: int) -> Chaos:
+def seeded_faults(faults: FaultSpec, seed: int) -> FaultPlan:
     """Chaos that strikes with a scenario's probabilities, the same for the same seed."""
     random, worker = (np.random.default_rng([seed, stream]) for stream in (2, 5))
-    return Chaos(
+    return FaultPlan(
         lambda: bool(random.random() < faults.crash),
         lambda: bool(random.random() < faults.disk_full),
         lambda: bool(worker.random() < faults.worker_killed),
@@ -50,7 +50,7 @@ def seeded_chaos(faults: Faults, seed: int) -> Chaos:
     )
 
 
-def disturb(actions: Iterable[Action], faults: Faults, seed: int) -> Iterator[Action]:
+def disturb_events(actions: Iterable[Action], faults: FaultSpec, seed: int) -> Iterator[Action]:
     """Lose, double and reorder observations, and let clocks jump; the same for the same seed."""
     random = np.random.default_rng([seed, 3])
     yield from _jump_clocks(
@@ -59,33 +59,33 @@ def disturb(actions: Iterable[Action], faults: Faults, seed: int) -> Iterator[Ac
 
 
 def _mishandle(
-    actions: Iterable[Action], faults: Faults, random: np.random.Generator
+    actions: Iterable[Action], faults: FaultSpec, random: np.random.Generator
 ) -> Iterator[Action]:
     for action in actions:
-        if not isinstance(action, Show):
+        if not isinstance(action, ShowSample):
             yield action
         elif random.random() < faults.lost:
-            yield Note("lost", f"{action.id} was lost")
+            yield WorldNote("lost", f"{action.id} was lost")
         else:
             yield action
             if random.random() < faults.doubled:
-                yield Note("doubled", f"{action.id} came twice")
+                yield WorldNote("doubled", f"{action.id} came twice")
                 yield action
 
 
 def _reorder(
-    actions: Iterable[Action], faults: Faults, random: np.random.Generator
+    actions: Iterable[Action], faults: FaultSpec, random: np.random.Generator
 ) -> Iterator[Action]:
     """Hold some observations back behind up to REORDERED_BY_MAX later ones, not past a label."""
-    held: list[tuple[int, Show]] = []
+    held: list[tuple[int, ShowSample]] = []
     for action in actions:
-        if not isinstance(action, Show):
+        if not isinstance(action, ShowSample):
             yield from (show for _, show in held)
             held = []
             yield action
             continue
         if random.random() < faults.reordered:
-            yield Note("reordered", f"{action.id} came late")
+            yield WorldNote("reordered", f"{action.id} came late")
             held.append((int(random.integers(1, REORDERED_BY_MAX + 1)), action))
             continue
         yield action
@@ -96,24 +96,24 @@ def _reorder(
 
 
 def _jump_clocks(
-    actions: Iterable[Action], faults: Faults, random: np.random.Generator
+    actions: Iterable[Action], faults: FaultSpec, random: np.random.Generator
 ) -> Iterator[Action]:
     shift_ns = 0
     for action in actions:
-        if not isinstance(action, Show):
+        if not isinstance(action, ShowSample):
             yield action
             continue
         if random.random() < faults.clock_jump:
             name = list(CLOCK_JUMPS_NS)[int(random.integers(len(CLOCK_JUMPS_NS)))]
             shift_ns = CLOCK_JUMPS_NS[name]
-            yield Note("clock_jump", f"the clock jumps {name}")
+            yield WorldNote("clock_jump", f"the clock jumps {name}")
         yield replace(action, captured_at_ns=max(0, action.captured_at_ns + shift_ns))
 
 
 class FragileStore(Store):
     """The production store on a disk that may be full: SQLite's own error at COMMIT, once armed."""
 
-    disk_full: Strike = staticmethod(never)
+    disk_full: Strike = staticmethod(no_faults)
 
     def apply(self, effect: Effect) -> None:
         """Apply as `Store` does, on a full disk where chaos strikes; raises its StateError then."""

@@ -18,36 +18,36 @@ from ..core import (
     DriftAlarm,
     Enrol,
     Event,
+    FitGeometry,
     ForgetRequest,
-    Grown,
-    Growth,
+    GrowthFinished,
+    GrowthReport,
     Label,
     Observation,
     Rejected,
-    Survey,
     Tick,
 )
 from . import checkers, metrics
-from .device import Device, facts_of, resident_bytes
-from .examination import Examination, Truth, heads_alone
-from .faults import Chaos, disturb, seeded_chaos
-from .lookback import look_back
-from .recording import Mark, MarkKind, Recording, Step, step_of
+from .device import SimulatedDevice, facts_of, resident_bytes
+from .evaluation import Evaluation, Truth, heads_alone
+from .faults import FaultPlan, disturb_events, seeded_faults
+from .hindsight import search_hindsight
+from .recording import DecisionStep, MarkKind, RunRecording, TimelineMark, step_of
 from .replay import Encoded, ReplayModel
 from .scenarios import Scenario
-from .workshop import NO_TORCH, Grower, Workshop, find_grower, without_acceptance
+from .simulated_worker import NO_TORCH, Grower, SimulatedWorker, find_grower, without_acceptance
 from .world import (
     SECOND_NS,
     START_NS,
     Action,
-    Ask,
-    Enter,
-    Examine,
-    Note,
-    Show,
-    Teach,
-    Tell,
+    EnrolSamples,
+    EvaluateNow,
+    ForgetOrder,
+    LateLabel,
+    PhaseStart,
+    ShowSample,
     World,
+    WorldNote,
 )
 
 Progress = Callable[[str, int, int], None]
@@ -65,10 +65,10 @@ def run_scenario(
     model: encoder.Model,
     seed: int,
     encoded: Mapping[bytes, Encoded] | None = None,
-    chaos: Chaos | None = None,
+    chaos: FaultPlan | None = None,
     progress: Progress | None = None,
     grow: Grower | None = None,
-) -> Recording:
+) -> RunRecording:
     """Run a scenario once on a store in a temporary folder and record it.
 
     world: of this scenario and seed.  encoded: features that need no encoding.  chaos: in place of
@@ -76,21 +76,21 @@ def run_scenario(
     process where torch is installed.  Raises BrokenPromiseError where a promise is broken.
     """
     with tempfile.TemporaryDirectory(prefix="auricle-sim-") as folder:
-        chaos = chaos or seeded_chaos(scenario.faults, seed)
+        chaos = chaos or seeded_faults(scenario.faults, seed)
         given, grow = grow, (grow or find_grower()) if scenario.device.growth else None
         if grow is not None and scenario.device.acceptance == "none":
             grow = without_acceptance(grow)
-        shop = Workshop(grow, scenario.device.growth_delay, chaos)
+        shop = SimulatedWorker(grow, scenario.device.growth_delay, chaos)
         replay = ReplayModel(model, encoded or {})
         run = _Run(scenario, world, replay, seed, Path(folder), chaos, shop)
         try:
-            actions = tuple(disturb(world.actions, scenario.faults, seed))
+            actions = tuple(disturb_events(world.actions, scenario.faults, seed))
             for at, action in enumerate(actions):
                 run.play(action)
                 if progress is not None:
                     progress("simulating", at + 1, len(actions))
             if given is None:
-                shop.extend(look_back)
+                shop.extend(search_hindsight)
             return run.recording()
         finally:
             run.device.close()
@@ -104,8 +104,8 @@ class _Run:
         model: ReplayModel,
         seed: int,
         folder: Path,
-        chaos: Chaos,
-        shop: Workshop,
+        chaos: FaultPlan,
+        shop: SimulatedWorker,
     ) -> None:
         self._began = perf_counter()
         self._scenario = scenario
@@ -122,12 +122,12 @@ class _Run:
         )
         self._shop = shop
         self._regrown = False
-        self.device = Device(folder, model, self._config, chaos, shop, self._restarted)
+        self.device = SimulatedDevice(folder, model, self._config, chaos, shop, self._restarted)
         self._truths: dict[str, Truth] = {}
-        self._steps: list[Step] = []
-        self._marks: list[Mark] = []
+        self._steps: list[DecisionStep] = []
+        self._marks: list[TimelineMark] = []
         self._matrix: list[list[float | None]] = []
-        self._exam = Examination(world, model, self._config)
+        self._exam = Evaluation(world, model, self._config)
         self._checkpoints: list[str] = []
         self._observation_us: list[float] = []
         self._counts: Counter[str] = Counter()
@@ -136,13 +136,13 @@ class _Run:
         if settings.growth and shop.grow is None:
             self._mark("growth", NO_TORCH)
         self._plays: dict[type, Callable[[Any], None]] = {
-            Enter: self._enter,
-            Teach: self._teach,
-            Show: self._show,
-            Tell: self._tell,
-            Ask: self._ask,
-            Examine: self._examine,
-            Note: self._note,
+            PhaseStart: self._enter,
+            EnrolSamples: self._teach,
+            ShowSample: self._show,
+            LateLabel: self._tell,
+            ForgetOrder: self._ask,
+            EvaluateNow: self._examine,
+            WorldNote: self._note,
         }
 
     def play(self, action: Action) -> None:
@@ -154,13 +154,13 @@ class _Run:
 
     # --- what happens ---------------------------------------------------------------------------
 
-    def _enter(self, action: Enter) -> None:
+    def _enter(self, action: PhaseStart) -> None:
         last = next((m for m in reversed(self._marks) if m.kind == "domain"), None)
         if last is None or last.text != action.domain:
             self._mark("domain", action.domain)
         self._tick()
 
-    def _teach(self, action: Teach) -> None:
+    def _teach(self, action: EnrolSamples) -> None:
         rows = [
             (
                 f"enrol-{action.phase:03}-{at:06}",
@@ -175,11 +175,11 @@ class _Run:
         captured_at_ns = START_NS + len(self._steps) * SECOND_NS - SECOND_NS
         self._feed(Enrol(facts_of(domain, rows, captured_at_ns)))
         if action.survey:
-            self._feed(Survey())
+            self._feed(FitGeometry())
         self._mark("enrolled", f"{len(rows)} examples of {domain}")
         self._tick()
 
-    def _show(self, action: Show) -> None:
+    def _show(self, action: ShowSample) -> None:
         sample = action.sample
         truth = (sample.domain, sample.label)
         self._truths[action.id] = truth
@@ -208,10 +208,12 @@ class _Run:
         what = "opens" if alarm.raised else "is back in"
         # The alarm belongs to the observation that was just decided.
         self._marks.append(
-            Mark(max(0, len(self._steps) - 1), kind, f"{alarm.stream} {what} {alarm.domain}")
+            TimelineMark(
+                max(0, len(self._steps) - 1), kind, f"{alarm.stream} {what} {alarm.domain}"
+            )
         )
 
-    def _tell(self, action: Tell) -> None:
+    def _tell(self, action: LateLabel) -> None:
         before = self.device.journal.counts["labels_taken"]
         self._feed(Label(action.id, action.label, action.domain))
         if self.device.journal.counts["labels_taken"] > before:
@@ -230,7 +232,7 @@ class _Run:
         result = self._shop.collect(wait=wait)
         if job is None or result is None:
             return False
-        self._feed(Grown(result))
+        self._feed(GrowthFinished(result))
         kept = self.device.store.adaptors().get(job.domain, ())
         if result.record is not None and kept and kept[0].digest == result.record.digest:
             checkers.check_budget(self.device.runtime, result.record)
@@ -240,7 +242,7 @@ class _Run:
         self._tick()
         return True
 
-    def _ask(self, action: Ask) -> None:
+    def _ask(self, action: ForgetOrder) -> None:
         now_ns = START_NS + len(self._steps) * SECOND_NS
         request = ForgetRequest(action.request_id, action.selector, now_ns, action.resurvey)
         before = len(self.device.journal.receipts)
@@ -250,7 +252,7 @@ class _Run:
         self._check()
         self._tick()
 
-    def _examine(self, action: Examine) -> None:
+    def _examine(self, action: EvaluateNow) -> None:
         while action.last and self._take_result(wait=True):
             pass
         self._check()
@@ -258,7 +260,7 @@ class _Run:
         self._matrix.append(self._exam.accuracies(self._forgotten()))
         self._checkpoints.append(action.name)
 
-    def _note(self, action: Note) -> None:
+    def _note(self, action: WorldNote) -> None:
         self._counts[action.kind] += 1
         if action.kind == "clock_jump":
             self._mark("fault", action.text)
@@ -276,7 +278,7 @@ class _Run:
             if isinstance(message, Rejected):
                 self._counts["rejected"] += 1
                 self._mark("rejected", message.reason)
-            elif isinstance(message, Growth):
+            elif isinstance(message, GrowthReport):
                 self._shop.hear(message)
                 kind: MarkKind = "adaptor" if message.state == "serving" else "growth"
                 self._mark(kind, f"{message.domain}: {message.state}, {message.detail}")
@@ -324,11 +326,11 @@ class _Run:
         return erased - set(self._learned())
 
     def _mark(self, kind: MarkKind, text: str) -> None:
-        self._marks.append(Mark(len(self._steps), kind, text))
+        self._marks.append(TimelineMark(len(self._steps), kind, text))
 
     # --- the result -----------------------------------------------------------------------------
 
-    def recording(self) -> Recording:
+    def recording(self) -> RunRecording:
         """Put together what was seen."""
         world, device = self._world, self.device
         chance = 1 / len(world.labels)
@@ -344,7 +346,7 @@ class _Run:
         figures["average_accuracy_heads"] = self._heads_accuracy() if adapted else None
         figures |= {name: float(count) for name, count in self._counted().items()}
         written = device.bytes_written
-        return Recording(
+        return RunRecording(
             title=self._scenario.title,
             seed=self._seed,
             steps=tuple(self._steps),

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .recording import Episode, Mark, Routing, Step, Timing
+from .recording import DecisionStep, GrowthEpisode, RoutingRecord, StageTiming, TimelineMark
 
 Matrix = NDArray[np.float64]
 Taught = Sequence[int | None]
@@ -73,7 +73,7 @@ def fpr95(known: Sequence[float], new: Sequence[float]) -> float | None:
     return float(np.mean(np.asarray(new) <= threshold))
 
 
-def false_alarm_rate(steps: Sequence[Step]) -> float | None:
+def false_alarm_rate(steps: Sequence[DecisionStep]) -> float | None:
     """Share of known samples called new, where the detector says anything."""
     return _mean(
         float(step.known is False)
@@ -82,7 +82,7 @@ def false_alarm_rate(steps: Sequence[Step]) -> float | None:
     )
 
 
-def detection_rate(steps: Sequence[Step]) -> float | None:
+def detection_rate(steps: Sequence[DecisionStep]) -> float | None:
     """Share of new samples called new, where the detector says anything."""
     return _mean(
         float(step.known is False)
@@ -91,7 +91,7 @@ def detection_rate(steps: Sequence[Step]) -> float | None:
     )
 
 
-def window_false_alarm_rate(steps: Sequence[Step], window: int) -> float | None:
+def window_false_alarm_rate(steps: Sequence[DecisionStep], window: int) -> float | None:
     """Share of observations in alarm among those whose whole window was known."""
     quiet = [
         steps[at]
@@ -101,22 +101,24 @@ def window_false_alarm_rate(steps: Sequence[Step], window: int) -> float | None:
     return _mean(float(step.alarm) for step in quiet)
 
 
-def abstention(steps: Sequence[Step]) -> float | None:
+def abstention(steps: Sequence[DecisionStep]) -> float | None:
     """Share of observations that were given no answer."""
     return _mean(float(step.label is None) for step in steps)
 
 
-def degraded(steps: Sequence[Step]) -> float | None:
+def degraded(steps: Sequence[DecisionStep]) -> float | None:
     """Share of observations that were answered for a domain nobody has labelled yet."""
     return _mean(float(step.degraded) for step in steps)
 
 
-def online_accuracy(steps: Sequence[Step]) -> float | None:
+def online_accuracy(steps: Sequence[DecisionStep]) -> float | None:
     """Share of observations whose best answer was right, abstained or not."""
     return _mean(float(step.guess == step.truth_label) for step in steps)
 
 
-def detection_delay(steps: Sequence[Step], marks: Sequence[Mark]) -> tuple[float | None, int]:
+def detection_delay(
+    steps: Sequence[DecisionStep], marks: Sequence[TimelineMark]
+) -> tuple[float | None, int]:
     """Mean observations from a change to a new domain until the alarm, and how many changes were
     missed: no alarm before the next change or the end."""
     changes = [mark.index for mark in marks if mark.kind == "domain"]
@@ -144,7 +146,9 @@ def routing_accuracy(homes: Sequence[int | None], counts: Sequence[Sequence[int]
     return _mean(shares)
 
 
-def measure_growth(episodes: Sequence[Episode], routing: Routing) -> dict[str, float | None]:
+def measure_growth(
+    episodes: Sequence[GrowthEpisode], routing: RoutingRecord
+) -> dict[str, float | None]:
     """Every metric that follows from growth and routing.  Gains are on held-out facts."""
     grown = [one for one in episodes if one.state == "serving"]
     gains = [
@@ -163,16 +167,16 @@ def measure_growth(episodes: Sequence[Episode], routing: Routing) -> dict[str, f
     }
 
 
-def time_stage(stage: str, microseconds: Sequence[float]) -> Timing:
+def time_stage(stage: str, microseconds: Sequence[float]) -> StageTiming:
     """Latency of a stage: median and 99th percentile."""
     if not microseconds:
-        return Timing(stage, 0, 0.0, 0.0)
+        return StageTiming(stage, 0, 0.0, 0.0)
     p50, p99 = np.quantile(microseconds, (0.5, 0.99))
-    return Timing(stage, len(microseconds), float(p50), float(p99))
+    return StageTiming(stage, len(microseconds), float(p50), float(p99))
 
 
 def measure_steps(
-    steps: Sequence[Step], marks: Sequence[Mark], window: int
+    steps: Sequence[DecisionStep], marks: Sequence[TimelineMark], window: int
 ) -> dict[str, float | None]:
     """Every metric that follows from decisions and marks.
 

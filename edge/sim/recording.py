@@ -27,11 +27,12 @@ enrolled; labels were taken; a receipt was given; an adaptor serves from here; o
 growth; a crash, or another injected fault; a refusal."""
 
 STAGES = ("encode", "handle", "store", "observation")
-"""Stages of `Timing`: the encoder; Runtime.handle without it; the store; one observation whole."""
+"""Stages of `StageTiming`: the encoder; Runtime.handle without it; the store; one observation
+whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DecisionStep:
     """One decision beside the truth.  `index` counts the observations of a run from 0.
 
     Fields from `known` on are those of `edge.core.Decision`; `score`: higher is newer.  `novel` is
@@ -55,9 +56,11 @@ class Step:
     degraded: bool = False
 
 
-def step_of(index: int, decision: Decision, truth: tuple[str, str], *, novel: bool | None) -> Step:
+def step_of(
+    index: int, decision: Decision, truth: tuple[str, str], *, novel: bool | None
+) -> DecisionStep:
     """Put a decision beside the truth: the true domain and label, and whether they were new."""
-    return Step(
+    return DecisionStep(
         index,
         decision.stream,
         *truth,
@@ -75,7 +78,7 @@ def step_of(index: int, decision: Decision, truth: tuple[str, str], *, novel: bo
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TimelineMark:
     """Something worth a mark on the time axis, just before the observation at `index`."""
 
     index: int
@@ -84,7 +87,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class StageTiming:
     """Latency of a stage (see STAGES) over `count` calls, in microseconds."""
 
     stage: str
@@ -94,7 +97,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class GrowthAttemptRecord:
     """A blueprint that was trained: its proxy score, and its accuracy on held-out facts.
 
     extra: trained after the run, for the picture of the search alone.
@@ -107,7 +110,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class GrowthEpisode:
     """One growth.  Indices are those of the next observation, as in Mark.
 
     facts: of the domain, when the job left.  asked_at, ended_at: the job left, its result was
@@ -130,12 +133,12 @@ class Episode:
     accuracy: float | None = None
     incumbent: float | None = None
     search: tuple[str, ...] = ()
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[GrowthAttemptRecord, ...] = ()
     seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Routing:
+class RoutingRecord:
     """Where held-out samples were sent at the end: rows are true domains, columns the device's.
 
     counts: samples one by one; windows: as a stream of one domain, from its first full window on.
@@ -162,7 +165,7 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RunRecording:
     """One run of one scenario with one seed.
 
     accuracy_matrix: row i, column j: accuracy on the held-out set of domains[j] at checkpoints[i];
@@ -177,19 +180,19 @@ class Recording:
 
     title: str
     seed: int
-    steps: tuple[Step, ...] = field(repr=False)
-    marks: tuple[Mark, ...] = ()
+    steps: tuple[DecisionStep, ...] = field(repr=False)
+    marks: tuple[TimelineMark, ...] = ()
     domains: tuple[str, ...] = ()
     checkpoints: tuple[str, ...] = ()
     accuracy_matrix: tuple[tuple[float | None, ...], ...] = ()
     receipts: tuple[Receipt, ...] = ()
-    timings: tuple[Timing, ...] = ()
+    timings: tuple[StageTiming, ...] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     costs: Mapping[str, float | None] = field(default_factory=dict)
     rate: float = 0.01
     digest: str = ""
-    episodes: tuple[Episode, ...] = ()
-    routing: Routing = Routing()
+    episodes: tuple[GrowthEpisode, ...] = ()
+    routing: RoutingRecord = RoutingRecord()
     window: int = 0
     left_out: str = ""
     thumbnails: tuple[Thumbnail, ...] = ()

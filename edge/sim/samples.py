@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from ..core import ConfigError
 from .digits import load_mnist, load_optdigits
-from .scenarios import DATA_VARIABLE, SHIPPED_SOURCES, Domain
+from .scenarios import DATA_VARIABLE, SHIPPED_SOURCES, DomainSpec
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 BLOB_KEYS = ("blob", "offsets")
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class SampleSet:
     """Payloads side by side with their labels.  `taps`: (name, width) of vector payloads, empty
     for images.  `read(row)` gives a payload as the encoder takes it."""
 
@@ -40,7 +40,7 @@ class Samples:
         return np.asarray(rows.std(axis=0))
 
 
-def read_samples(domain: Domain, *, flat: bool = False) -> Samples:
+def read_samples(domain: DomainSpec, *, flat: bool = False) -> SampleSet:
     """Read a domain's source, its rows chosen by `where` and `classes`.
 
     flat: arrays of pixels become vectors, for an encoder that takes ready-made features.  Raises
@@ -51,9 +51,9 @@ def read_samples(domain: Domain, *, flat: bool = False) -> Samples:
 
 
 @lru_cache(maxsize=16)
-def _read(coded: bytes) -> Samples:
+def _read(coded: bytes) -> SampleSet:
     """Read a source once a process: seeds and variants share it."""
-    domain = msgspec.json.decode(coded, type=Domain)
+    domain = msgspec.json.decode(coded, type=DomainSpec)
     if domain.source in SHIPPED_SOURCES:
         samples = _digits(domain.source)
     else:
@@ -80,48 +80,48 @@ def _read(coded: bytes) -> Samples:
             f"reading samples from {domain.source}: no sample of class {missing or 'any'}",
             f"classes there: {', '.join(sorted(set(samples.labels)))}",
         )
-    return take(samples, kept)
+    return take_samples(samples, kept)
 
 
-def _flatten(samples: Samples) -> Samples:
+def _flatten(samples: SampleSet) -> SampleSet:
     first = samples.read(0)
     if not isinstance(first, np.ndarray):
         raise ConfigError(
             'reading samples: the encoder is "vector", the samples are image files',
             "name a model that takes images, or use features",
         )
-    return Samples(
+    return SampleSet(
         samples.labels,
         lambda row: samples.read(row).ravel().astype(np.float32),
         (("pixels", first.size),),
     )
 
 
-def take(samples: Samples, rows: Sequence[int]) -> Samples:
+def take_samples(samples: SampleSet, rows: Sequence[int]) -> SampleSet:
     """Choose rows, in that order."""
     chosen = [int(row) for row in rows]
-    return Samples(
+    return SampleSet(
         tuple(samples.labels[row] for row in chosen),
         lambda row: samples.read(chosen[row]),
         samples.taps,
     )
 
 
-def _digits(source: str) -> Samples:
+def _digits(source: str) -> SampleSet:
     digits = load_mnist() if source == "mnist" else load_optdigits()
-    return Samples(tuple(str(label) for label in digits.labels), digits.images.__getitem__)
+    return SampleSet(tuple(str(label) for label in digits.labels), digits.images.__getitem__)
 
 
-def _folder(path: Path) -> Samples:
+def _folder(path: Path) -> SampleSet:
     files = [
         (file.parent.name, file)
         for file in sorted(path.glob("*/*"))
         if file.suffix.lower() in SUFFIXES
     ]
-    return Samples(tuple(label for label, _ in files), lambda row: files[row][1].read_bytes())
+    return SampleSet(tuple(label for label, _ in files), lambda row: files[row][1].read_bytes())
 
 
-def _archive(path: Path, domain: Domain) -> Samples:
+def _archive(path: Path, domain: DomainSpec) -> SampleSet:
     try:
         with np.load(path, allow_pickle=False) as held:
             labels = _named(held[domain.labels], held[domain.names] if domain.names else None)
@@ -144,7 +144,7 @@ def _archive(path: Path, domain: Domain) -> Samples:
             f"reading samples from {path}: {tuple(arrays)} and {domain.labels!r} differ in length",
             "give one label a row",
         )
-    return take(whole, rows.tolist())
+    return take_samples(whole, rows.tolist())
 
 
 def _default_data(files: list[str]) -> tuple[str, ...]:
@@ -159,19 +159,19 @@ def _named(labels: NDArray[Any], names: NDArray[Any] | None) -> tuple[str, ...]:
     return tuple(str(names[int(label)]) for label in labels)
 
 
-def _encoded(arrays: dict[str, NDArray[Any]], labels: tuple[str, ...]) -> Samples:
+def _encoded(arrays: dict[str, NDArray[Any]], labels: tuple[str, ...]) -> SampleSet:
     blob, offsets = (arrays[key] for key in BLOB_KEYS)
-    return Samples(labels, lambda row: blob[offsets[row] : offsets[row + 1]].tobytes())
+    return SampleSet(labels, lambda row: blob[offsets[row] : offsets[row + 1]].tobytes())
 
 
-def _plain(arrays: dict[str, NDArray[Any]], labels: tuple[str, ...]) -> Samples:
+def _plain(arrays: dict[str, NDArray[Any]], labels: tuple[str, ...]) -> SampleSet:
     first = next(iter(arrays.values()))
     if first.dtype == np.uint8 and first.ndim >= 3:
-        return Samples(labels, first.__getitem__)
+        return SampleSet(labels, first.__getitem__)
     parts = [array.reshape(len(array), -1) for array in arrays.values()]
     joined = np.concatenate(parts, axis=1).astype(np.float32)
     taps = tuple((key, part.shape[1]) for key, part in zip(arrays, parts, strict=True))
-    return Samples(labels, joined.__getitem__, taps)
+    return SampleSet(labels, joined.__getitem__, taps)
 
 
 def decode_image(payload: Any) -> NDArray[np.uint8]:

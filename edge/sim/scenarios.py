@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..core import ConfigError, limits
-from .links import Links, LinkScenario
+from .links import LinkScenario, LinkSpec
 
 DATA_VARIABLE = "AURICLE_DATA"
 VECTOR = "vector"
@@ -25,7 +25,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
 Kind = TypeVar("Kind", bound=Struct)
 
 
-class Encoder(Struct, frozen=True, forbid_unknown_fields=True):
+class EncoderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Which encoder the device runs.  `model`: a shipped model's name, the path of a card.toml, or
     "vector" for ready-made features; then the quantiser is frozen from the first domain's samples,
     with one scale a tap or a channel."""
@@ -34,7 +34,7 @@ class Encoder(Struct, frozen=True, forbid_unknown_fields=True):
     granularity: Literal["tap", "channel"] = "tap"
 
 
-class Device(Struct, frozen=True, forbid_unknown_fields=True):
+class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of the Runtime, as in `edge.core.Config`; its seed is the run's.
     `growth_delay`: observations that pass while a worker is at a job.  `acceptance`: what decides
     whether an adaptor serves; with "none" the first choice of the search serves unseen."""
@@ -47,7 +47,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     acceptance: Literal["held_out", "none"] = "held_out"
 
 
-class Corruption(Struct, frozen=True, forbid_unknown_fields=True):
+class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A change of the measurements.  `severity`: see corruptions.KINDS; `ramp`: observations of the
     domain over which it grows from nothing."""
 
@@ -56,7 +56,7 @@ class Corruption(Struct, frozen=True, forbid_unknown_fields=True):
     ramp: Count = 0
 
 
-class Domain(Struct, frozen=True, forbid_unknown_fields=True):
+class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """The source of a domain's samples, and what happens to them (docs/howto/simulate.md)."""
 
     source: Text
@@ -66,10 +66,10 @@ class Domain(Struct, frozen=True, forbid_unknown_fields=True):
     where: dict[str, int | str] = {}
     classes: tuple[Text, ...] = ()
     test: Annotated[int, Meta(ge=1)] = 100
-    corruptions: tuple[Corruption, ...] = ()
+    corruptions: tuple[CorruptionSpec, ...] = ()
 
 
-class Phase(Struct, frozen=True, forbid_unknown_fields=True):
+class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A stretch of the world: first examples are enrolled, then a stream runs, then held-out sets
     are evaluated."""
 
@@ -87,7 +87,7 @@ class Phase(Struct, frozen=True, forbid_unknown_fields=True):
     label_domain: bool | Text = False
 
 
-class Forget(Struct, frozen=True, forbid_unknown_fields=True):
+class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A forget request before the observation `at` (counted over all phases).  What it selects:
     the fields of `edge.core.Selector` that are given."""
 
@@ -99,7 +99,7 @@ class Forget(Struct, frozen=True, forbid_unknown_fields=True):
     resurvey: bool = False
 
 
-class Faults(Struct, frozen=True, forbid_unknown_fields=True):
+class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Probabilities of what goes wrong: per effect (`crash`, `disk_full`), per job of the worker
     (`worker_killed`, `worker_late`), or per observation."""
 
@@ -117,12 +117,12 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     """A simulated world and a device in it."""
 
     title: Text
-    domains: dict[str, Domain]
-    phases: tuple[Phase, ...]
-    encoder: Encoder = Encoder()
-    device: Device = Device()
-    forget: tuple[Forget, ...] = ()
-    faults: Faults = Faults()
+    domains: dict[str, DomainSpec]
+    phases: tuple[PhaseSpec, ...]
+    encoder: EncoderSpec = EncoderSpec()
+    device: DeviceSpec = DeviceSpec()
+    forget: tuple[ForgetSpec, ...] = ()
+    faults: FaultSpec = FaultSpec()
     variants: dict[str, dict[str, Any]] = {}
 
     def __post_init__(self) -> None:
@@ -209,15 +209,15 @@ def suggest(found: str, known: Iterator[str] | Mapping[str, object] | tuple[str,
 def _keys() -> Iterator[str]:
     for kind in (
         LinkScenario,
-        Links,
+        LinkSpec,
         Scenario,
-        Encoder,
-        Device,
-        Corruption,
-        Domain,
-        Phase,
-        Forget,
-        Faults,
+        EncoderSpec,
+        DeviceSpec,
+        CorruptionSpec,
+        DomainSpec,
+        PhaseSpec,
+        ForgetSpec,
+        FaultSpec,
     ):
         yield from kind.__struct_fields__
 

@@ -15,7 +15,7 @@ import encoder
 
 from ..core import ConfigError
 from .harness import Progress, run_scenario
-from .recording import Recording
+from .recording import RunRecording
 from .replay import Encoded, FeatureCache, encode_timed, payload_key
 from .samples import read_samples
 from .scenarios import VECTOR, Scenario, expand_variants
@@ -49,7 +49,7 @@ def sweep_scenario(
     out: Path | None = None,
     backend: Backend = "loky",
     progress: Progress | None = None,
-) -> tuple[Recording, ...]:
+) -> tuple[RunRecording, ...]:
     """Run every variant with every seed; recordings in the order of variants, then seeds.
 
     out: finished runs are kept in its folder `runs`, and read from there when the same sweep runs
@@ -145,7 +145,7 @@ def _encode_chunk(card: encoder.Card, payloads: list[Any]) -> list[Encoded]:
 
 def _run_all(
     ready: list[tuple[int, _Job]], jobs: int, backend: Backend, progress: Progress | None
-) -> Iterator[tuple[int, Recording]]:
+) -> Iterator[tuple[int, RunRecording]]:
     tasks = [(job, None) for _, job in ready]
     if progress is not None and backend == "loky":
         yield from ((at, _run(job, progress)) for at, job in ready)
@@ -154,7 +154,7 @@ def _run_all(
         yield ready[place][0], recording
 
 
-def _run(job: _Job, progress: Progress | None) -> Recording:
+def _run(job: _Job, progress: Progress | None) -> RunRecording:
     world = build_world(job.scenario, job.seed)
     recording = run_scenario(
         job.scenario, world, _model_of(job.card), job.seed, job.encoded, progress=progress
@@ -205,18 +205,18 @@ def _require_backend(backend: str) -> None:
         register_ray()
 
 
-def _read_run(job: _Job) -> Recording | None:
+def _read_run(job: _Job) -> RunRecording | None:
     """Return a finished run, None where there is none or its file is not whole."""
     if job.path is None or not job.path.is_file():
         return None
     try:
-        found = msgspec.json.decode(job.path.read_bytes(), type=Recording)
+        found = msgspec.json.decode(job.path.read_bytes(), type=RunRecording)
     except (msgspec.DecodeError, OSError):
         return None
     return replace(found, title=f"{job.scenario.title}: {job.name}" if job.name else found.title)
 
 
-def _write_run(job: _Job, recording: Recording) -> None:
+def _write_run(job: _Job, recording: RunRecording) -> None:
     if job.path is None:
         return
     job.path.parent.mkdir(parents=True, exist_ok=True)

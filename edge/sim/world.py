@@ -16,7 +16,7 @@ import numpy as np
 from ..core import ConfigError, Selector
 from .corruptions import IMAGES_ONLY, VECTORS_ONLY, corrupt_values
 from .samples import decode_image, read_samples
-from .scenarios import VECTOR, Domain, Forget, Phase, Scenario
+from .scenarios import VECTOR, DomainSpec, ForgetSpec, PhaseSpec, Scenario
 
 START_NS: Final = 1_767_225_600_000_000_000
 """The simulated world begins on 1 January 2026 and shows one observation a second."""
@@ -28,7 +28,7 @@ AFTERWARDS: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class WorldSample:
     """A measurement with its truth.  `read()` gives the payload, the same one each time."""
 
     domain: str
@@ -37,7 +37,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Enter:
+class PhaseStart:
     """The world moves on to a phase."""
 
     phase: int
@@ -45,19 +45,19 @@ class Enter:
 
 
 @dataclass(frozen=True, slots=True)
-class Teach:
+class EnrolSamples:
     """Labelled examples to enrol; `survey`: freeze a geometry from the ledger afterwards."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[WorldSample, ...]
     phase: int
     survey: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Show:
+class ShowSample:
     """A measurement arrives.  `id` is unique for ever; a doubled observation has it twice."""
 
-    sample: Sample
+    sample: WorldSample
     stream: str
     sequence: int
     captured_at_ns: int
@@ -65,7 +65,7 @@ class Show:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class LateLabel:
     """Somebody says what an observation was, and where `domain` is given, which domain.
     `wrong`: that is not what it was."""
 
@@ -76,7 +76,7 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ForgetOrder:
     """Somebody asks to forget."""
 
     request_id: str
@@ -85,7 +85,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Examine:
+class EvaluateNow:
     """A checkpoint: the held-out sets are evaluated.  `last`: nothing comes after it."""
 
     name: str
@@ -93,14 +93,14 @@ class Examine:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class WorldNote:
     """A fault of the world that the device cannot see, for the recording."""
 
     kind: str
     text: str
 
 
-Action = Enter | Teach | Show | Tell | Ask | Examine | Note
+Action = PhaseStart | EnrolSamples | ShowSample | LateLabel | ForgetOrder | EvaluateNow | WorldNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +112,18 @@ class World:
     """
 
     actions: tuple[Action, ...] = field(repr=False)
-    tests: Mapping[str, tuple[Sample, ...]] = field(repr=False)
+    tests: Mapping[str, tuple[WorldSample, ...]] = field(repr=False)
     domains: tuple[str, ...]
     taught: tuple[int | None, ...]
     taps: tuple[tuple[str, int], ...]
 
     @property
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> Iterator[WorldSample]:
         """Every sample that a run may encode; some more than once."""
         for action in self.actions:
-            if isinstance(action, Teach):
+            if isinstance(action, EnrolSamples):
                 yield from action.samples
-            elif isinstance(action, Show):
+            elif isinstance(action, ShowSample):
                 yield action.sample
         for held_out in self.tests.values():
             yield from held_out
@@ -141,7 +141,7 @@ class _Pool:
     held-out row is ever taught.
     """
 
-    def __init__(self, domain: Domain, seed: int, *, flat: bool) -> None:
+    def __init__(self, domain: DomainSpec, seed: int, *, flat: bool) -> None:
         self.samples = read_samples(domain, flat=flat)
         self.spread = self.samples.spread()
         # The split depends on the source's name, not on the folder it lies in on this machine.
@@ -210,7 +210,7 @@ def _fill_pools(scenario: Scenario, seed: int) -> dict[str, _Pool]:
     return pools
 
 
-def _identity(domain: Domain) -> bytes:
+def _identity(domain: DomainSpec) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(domain, corruptions=()))
 
 
@@ -231,11 +231,11 @@ class _Maker:
     """Makes the samples of a domain: a row of its pool, with the domain's corruptions."""
 
     name: str
-    domain: Domain
+    domain: DomainSpec
     pool: _Pool
     seed: int
 
-    def make(self, row: int, progress: float | None = None, at: int = 0) -> Sample:
+    def make(self, row: int, progress: float | None = None, at: int = 0) -> WorldSample:
         """Make a sample.  at: observations of the domain before it, for ramps; progress: of all
         ramps, where it is not `at` that decides."""
         samples = self.pool.samples
@@ -243,7 +243,7 @@ class _Maker:
             (c.kind, c.severity * (progress if progress is not None else _grown(at, c.ramp)))
             for c in self.domain.corruptions
         ]
-        return Sample(
+        return WorldSample(
             self.name,
             samples.labels[row],
             lambda: self._read(row, [pair for pair in strengths if pair[1]]),
@@ -273,8 +273,8 @@ class _Timeline:
         self._pools = pools
         self._index = 0
         self._shown: Counter[str] = Counter()
-        self._due: list[tuple[int, Tell]] = []
-        self._requests: list[Forget] = sorted(scenario.forget, key=lambda request: request.at)
+        self._due: list[tuple[int, LateLabel]] = []
+        self._requests: list[ForgetSpec] = sorted(scenario.forget, key=lambda request: request.at)
         self._random = np.random.default_rng([seed, 1])
         # Errors are drawn apart, so that the same observations are labelled with and without them.
         self._errors = np.random.default_rng([seed, 4])
@@ -283,20 +283,22 @@ class _Timeline:
         """Yield everything that happens, in order."""
         last = len(self._scenario.phases)
         for number, phase in enumerate(self._scenario.phases, 1):
-            yield Enter(number, phase.domain)
+            yield PhaseStart(number, phase.domain)
             yield from self._phase(number, phase)
             if number == last:
                 yield from self._happenings(AFTERWARDS)
-            yield Examine(f"{number} {phase.domain}", number == last)
+            yield EvaluateNow(f"{number} {phase.domain}", number == last)
 
-    def _phase(self, number: int, phase: Phase) -> Iterator[Action]:
+    def _phase(self, number: int, phase: PhaseSpec) -> Iterator[Action]:
         what = f"laying out phase {number} ({phase.domain})"
         pool = self._pools[phase.domain]
         maker = _Maker(phase.domain, self._scenario.domains[phase.domain], pool, self._seed)
         if phase.enrol:
             rows = pool.draw(phase.enrol, phase.classes, what)
             shown = self._shown[phase.domain]
-            yield Teach(tuple(maker.make(row, at=shown) for row in rows), number, phase.survey)
+            yield EnrolSamples(
+                tuple(maker.make(row, at=shown) for row in rows), number, phase.survey
+            )
         rows = pool.draw(phase.observations, phase.classes, what)
         classes = phase.classes or tuple(sorted(set(pool.samples.labels)))
         if phase.order == "by_class":
@@ -314,7 +316,7 @@ class _Timeline:
                 tell = self._label(show, phase, classes)
                 self._due.append((show.sequence + phase.label_delay, tell))
 
-    def _label(self, show: Show, phase: Phase, classes: tuple[str, ...]) -> Tell:
+    def _label(self, show: ShowSample, phase: PhaseSpec, classes: tuple[str, ...]) -> LateLabel:
         """What somebody will say of an observation: the truth, or by mistake another class."""
         truth = show.sample.label
         given = phase.label_domain
@@ -322,17 +324,17 @@ class _Timeline:
         mistaken, pick = self._errors.random(2)
         others = [name for name in classes if name != truth]
         if mistaken >= phase.label_noise or not others:
-            return Tell(show.id, truth, domain)
-        return Tell(show.id, others[int(pick * len(others))], domain, wrong=True)
+            return LateLabel(show.id, truth, domain)
+        return LateLabel(show.id, others[int(pick * len(others))], domain, wrong=True)
 
-    def _show(self, sample: Sample, phase: Phase) -> Show:
+    def _show(self, sample: WorldSample, phase: PhaseSpec) -> ShowSample:
         index = self._index
         self._index += 1
         # All ids are of one length for a stream, so that none is part of another.
         key = f"{phase.stream}-{index:07}"
-        return Show(sample, phase.stream, index, START_NS + index * SECOND_NS, key)
+        return ShowSample(sample, phase.stream, index, START_NS + index * SECOND_NS, key)
 
-    def _happenings(self, index: int) -> Iterator[Tell | Ask]:
+    def _happenings(self, index: int) -> Iterator[LateLabel | ForgetOrder]:
         """Yield the labels and requests that are due before the observation `index`."""
         due = sorted((pair for pair in self._due if pair[0] < index), key=lambda pair: pair[0])
         self._due = [pair for pair in self._due if pair[0] >= index]
@@ -342,10 +344,10 @@ class _Timeline:
             # Each request has an id of its own, those of one moment too.
             after = sum(other.at == request.at for other in self._requests)
             name = f"forget-{request.at}" + (f"-{after}" if after else "")
-            yield Ask(name, _selector(request), request.resurvey)
+            yield ForgetOrder(name, _selector(request), request.resurvey)
 
 
-def _selector(request: Forget) -> Selector:
+def _selector(request: ForgetSpec) -> Selector:
     return Selector(
         subject=request.subject, stream=request.stream, domain=request.domain, label=request.label
     )

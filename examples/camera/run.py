@@ -24,7 +24,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from edge.sim.digits import Deck, Digits, load_mnist, load_optdigits
+from edge.sim import DigitDeck, Digits, load_mnist, load_optdigits
 
 HERE = Path(__file__).parent
 SBIN = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
@@ -69,14 +69,16 @@ def main() -> int:
         listen = [sys.executable, str(HERE / "subscriber.py"), "--port", str(port)]
         stack.enter_context(running([*listen, "--device", DEVICE]))
         daemon = stack.enter_context(running(auricle("run", folder / "home")))
-        play(folder / "inbox", Deck(load_mnist(), 2).deal(KNOWN))
-        play(folder / "inbox", Deck(load_optdigits(), 3).deal(NEW))
+        play(folder / "inbox", DigitDeck(load_mnist(), 2).deal(KNOWN))
+        play(folder / "inbox", DigitDeck(load_optdigits(), 3).deal(NEW))
         return wait_until_empty(folder / "inbox", daemon)
 
 
 def make_home(folder: Path, port: int) -> None:
     """Make a home that knows MNIST digits, and let it serve a camera and a broker."""
-    for number, (image, digit) in enumerate(pictures(Deck(load_mnist(), 1).deal_evenly(TAUGHT))):
+    for number, (image, digit) in enumerate(
+        pictures(DigitDeck(load_mnist(), 1).deal_evenly(TAUGHT))
+    ):
         path = folder / "taught" / digit / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path)
@@ -118,7 +120,7 @@ def wait_until_empty(inbox: Path, daemon: subprocess.Popen[bytes]) -> int:
 
 def auricle(*words: object) -> list[str]:
     """The command line of this environment."""
-    code = "from edge.shell.cli_entry import main; main()"
+    code = "from edge.cli.entry import main; main()"
     return [sys.executable, "-c", code, *map(str, words)]
 
 

@@ -54,7 +54,7 @@ def describe(kind: str, said: dict[str, Any]) -> str:
     if kind == "alarm":
         change = "has left known ground" if said["raised"] else "is on known ground again"
         return f"{said['stream']:10} ALARM  {change}"
-    if kind == "wanted":
+    if kind == "label-request":
         return f"{said['stream']:10} wants labels for {len(said['observation_ids'])} observations"
     return f"{kind}: {json.dumps(said)[:120]}"
 

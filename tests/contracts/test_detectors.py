@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.core.drift import DETECTORS
-from edge.sim.links import simulate_links
+from edge.core.drift.kinds import DETECTORS
+from edge.sim.links.simulator import simulate_links
 
 CHANNELS = 8
 # The test with a budget compares ranks: it has to see many samples before it can be sure of one.

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from edge.core import ConfigError, StateError
-from edge.core.forecasting import FORECASTERS, Forecaster, Task
+from edge.core.errors import ConfigError, StateError
+from edge.core.forecasting.forecaster import Forecaster, ForecastTask
+from edge.core.forecasting.kinds import FORECASTERS
 
-TASK = Task(channels=3, horizons=(1, 3), period=8)
+TASK = ForecastTask(channels=3, horizons=(1, 3), period=8)
 
 
 @pytest.fixture(params=sorted(FORECASTERS))
@@ -80,7 +81,7 @@ def test_the_state_of_another_task_is_refused(kind: str) -> None:
     made = FORECASTERS[kind](TASK)
     points(made, samples(5))
     with pytest.raises(StateError):
-        FORECASTERS[kind](Task(channels=4, horizons=(1, 3), period=8)).restore(made.state())
+        FORECASTERS[kind](ForecastTask(channels=4, horizons=(1, 3), period=8)).restore(made.state())
     spoilt = {name: np.array(array) for name, array in made.state().items()}
     spoilt["history.course"] = np.full(3, np.nan)
     with pytest.raises(StateError, match=r"course"):
@@ -130,7 +131,7 @@ def test_one_value_and_constant_channels_are_repeated(kind: str) -> None:
 @pytest.mark.parametrize("elapsed_s", [-1.0, 0.0, np.nan, np.inf, 1e6 * 300.0])
 def test_time_may_do_what_it_likes(kind: str, elapsed_s: float) -> None:
     """Clocks set back and gaps of a million steps leave finite forecasts near the series."""
-    made = FORECASTERS[kind](Task(channels=3, horizons=(1, 3)))
+    made = FORECASTERS[kind](ForecastTask(channels=3, horizons=(1, 3)))
     points(made, samples(60), 300.0)
     made.step(samples(1)[0], elapsed_s)
     told = points(made, samples(60, seed=1), 300.0)
@@ -155,4 +156,4 @@ def test_a_sample_of_another_shape_is_refused(kind: str) -> None:
 def test_a_task_out_of_range_is_refused() -> None:
     """Horizons that do not rise are a ConfigError."""
     with pytest.raises(ConfigError, match="ascending"):
-        Task(channels=1, horizons=(6, 1))
+        ForecastTask(channels=1, horizons=(6, 1))

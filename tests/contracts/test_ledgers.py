@@ -12,27 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import Store
-from edge.core import (
-    Attempt,
-    Candidate,
-    Config,
+from edge.core.config import Config
+from edge.core.events import (
     Effect,
     Enrol,
-    Erase,
+    EraseFacts,
     Event,
+    FitGeometry,
     ForgetRequest,
-    Install,
-    MemoryLedger,
-    Nominate,
+    LabelCandidate,
     Publish,
     Receipt,
     Relabel,
-    Remember,
-    Retire,
-    Runtime,
-    Selector,
-    Survey,
+    RemoveAdaptor,
+    StoreAdaptor,
+    StoreFacts,
+    StoreGrowthAttempt,
+    StoreLabelCandidates,
 )
+from edge.core.facts import Selector
+from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.runtime import Runtime
 from tests.homes import CARD, new_store
 from tests.workers import a_record
 from tests.worlds import World, fact, whole_number_model
@@ -98,9 +98,9 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
 
 def facts(numbers: range) -> Enrol:
     """Enrolment of the facts with some numbers."""
-    return Enrol(tuple(
-        fact(f"f{n}", "ab"[n % 2], "home", n, subject=("ann", "ben")[n % 2]) for n in numbers
-    ))  # fmt: skip
+    return Enrol(
+        tuple(fact(f"f{n}", "ab"[n % 2], "home", n, subject=("ann", "ben")[n % 2]) for n in numbers)
+    )
 
 
 GIFT = World([fact(f"g{n}", domain="hall") for n in range(6)]).runtime.contribute("there", 3)
@@ -108,7 +108,7 @@ GIFT = World([fact(f"g{n}", domain="hall") for n in range(6)]).runtime.contribut
 HISTORY: list[Event] = [
     facts(range(4)),
     GIFT,
-    Survey(),
+    FitGeometry(),
     facts(range(2, 12)),
     Relabel(Selector(label="a"), "b", "attic"),
     ForgetRequest("r1", Selector(ids=frozenset({"f3"})), 5),
@@ -157,19 +157,27 @@ SHAPED = st.sets(st.sampled_from(NAMES), min_size=1).map(lambda ids: tuple(sorte
 GROWTH = st.lists(
     st.one_of(
         st.builds(
-            lambda domain, version, ids: Install(a_record(domain, version, ids)),
-            st.sampled_from(("home", "attic")), st.integers(1, 9), SHAPED,
+            lambda domain, version, ids: StoreAdaptor(a_record(domain, version, ids)),
+            st.sampled_from(("home", "attic")),
+            st.integers(1, 9),
+            SHAPED,
         ),
-        st.builds(Retire, st.sampled_from(("home", "attic")), st.integers(1, 9)),
-        st.builds(Attempt, st.sampled_from(("home", "attic")), st.sampled_from(("h1", "h2"))),
-        SHAPED.map(lambda ids: Erase(ids[:1], RECEIPT)),
-        SHAPED.map(lambda ids: Remember((fact(ids[0]),))),
-        SHAPED.map(lambda ids: Nominate(tuple(
-            Candidate(one, "cam", "", "home", 3, len(ids) / 2, bytes(8)) for one in ids
-        ))),
+        st.builds(RemoveAdaptor, st.sampled_from(("home", "attic")), st.integers(1, 9)),
+        st.builds(
+            StoreGrowthAttempt, st.sampled_from(("home", "attic")), st.sampled_from(("h1", "h2"))
+        ),
+        SHAPED.map(lambda ids: EraseFacts(ids[:1], RECEIPT)),
+        SHAPED.map(lambda ids: StoreFacts((fact(ids[0]),))),
+        SHAPED.map(
+            lambda ids: StoreLabelCandidates(
+                tuple(
+                    LabelCandidate(one, "cam", "", "home", 3, len(ids) / 2, bytes(8)) for one in ids
+                )
+            )
+        ),
     ),
     max_size=12,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=25)
@@ -181,14 +189,14 @@ def test_any_growth_gives_the_same_answers(tmp_path_factory: pytest.TempPathFact
     with new_store(tmp_path_factory.mktemp("growth") / "k.db") as store:
         seen: set[tuple[str, int]] = set()
         for effect in effects:
-            if isinstance(effect, Install):
+            if isinstance(effect, StoreAdaptor):
                 # The core numbers versions upwards; the same one never comes twice.
                 if (effect.record.domain, effect.record.version) in seen:
                     continue
                 seen.add((effect.record.domain, effect.record.version))
             store.apply(effect)
             memory.apply(effect)
-            if isinstance(effect, Erase):
+            if isinstance(effect, EraseFacts):
                 kept = [one for rows in store.adaptors().values() for one in rows]
                 assert not any(set(effect.ids) & set(one.facts) for one in kept)
         assert answers(store) == answers(memory)

@@ -63,7 +63,6 @@ def test_every_row_is_complete_and_in_order(glossary: list[list[str]]):
     assert len(terms) > 40
 
 
-@pytest.mark.xfail(reason="the folders and names of the glossary come with the move", strict=True)
 def test_every_name_exists(glossary: list[list[str]], source: Path):
     """Each term's name in the code is defined in the room that the glossary names."""
     assert without_code(glossary, source) == []

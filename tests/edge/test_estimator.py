@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import encoder
-from edge.core import Decision, Observation, Publish
+from edge.core.events import Decision, Observation, Publish
 from edge.estimator import ContinualClassifier
 from tests.growers import accept, refuse
 
@@ -95,10 +95,16 @@ def test_classes_may_come_later():
 
 @pytest.mark.parametrize(
     "labels",
-    [Y, Y == 0, np.array(["setosa", "versicolor", "virginica"])[Y], Y.astype(float), Y - 5,
-     np.array(["a", "b", "c"], dtype=object)[Y]],
+    [
+        Y,
+        Y == 0,
+        np.array(["setosa", "versicolor", "virginica"])[Y],
+        Y.astype(float),
+        Y - 5,
+        np.array(["a", "b", "c"], dtype=object)[Y],
+    ],
     ids=["int", "bool", "text", "float", "negative", "object"],
-)  # fmt: skip
+)
 def test_labels_keep_their_kind(labels):
     """Predictions are labels as they were given."""
     model = ContinualClassifier().fit(X, labels)
@@ -204,9 +210,12 @@ def test_a_full_class_keeps_the_newest():
 
 @pytest.mark.parametrize(
     ("arguments", "match"),
-    [({"ids": ["nobody"]}, "nothing matches"), ({"label": 9}, "nothing matches"),
-     ({}, "nothing matches")],
-)  # fmt: skip
+    [
+        ({"ids": ["nobody"]}, "nothing matches"),
+        ({"label": 9}, "nothing matches"),
+        ({}, "nothing matches"),
+    ],
+)
 def test_forgetting_nothing_is_an_error(arguments, match):
     """A request that matches nothing, or names nothing, changes nothing."""
     model = fitted()

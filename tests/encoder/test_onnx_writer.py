@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from encoder.onnx_writer import Node, Value, onnx_bytes
-from encoder.session import Session
+from encoder.session import OnnxSession
 
 DTYPES = ["float32", "uint8", "int8", "int32"]
 
@@ -34,5 +34,5 @@ def test_what_is_written_runs(tmp_path: Path) -> None:
     data = onnx_bytes(nodes, weights, Value("x", (2,), "uint8"), results)
     onnx.checker.check_model(onnx.load_from_string(data))
     batch = np.array([[255, 255], [1, 0]], np.uint8)
-    (found,) = Session(data, tmp_path).run("x", batch, ["y"])
+    (found,) = OnnxSession(data, tmp_path).run("x", batch, ["y"])
     assert found.tolist() == [[1020, 1], [31875, -2]]

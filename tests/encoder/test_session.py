@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from encoder import ModelError, open_model, session
-from encoder.session import Session, products_overflow
+from encoder.session import OnnxSession, products_overflow
 from encoder.testing import tiny_onnx
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
@@ -17,7 +17,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8
 
 def test_ports_say_what_the_graph_takes_and_gives(tmp_path: Path) -> None:
     """Names, shapes with -1 for any size, and dtypes are read from the graph."""
-    loaded = Session(tiny_onnx(), tmp_path)
+    loaded = OnnxSession(tiny_onnx(), tmp_path)
     (port,) = loaded.inputs
     assert (port.name, port.shape, port.dtype) == ("input", (-1, 3, 16, 16), "float32")
     assert [(p.name, p.shape) for p in loaded.outputs] == [
@@ -46,7 +46,7 @@ print(os.listdir("/proc/self/task") == [str(os.getpid())])
 
 def test_a_batch_of_another_shape_is_refused(tmp_path: Path) -> None:
     """What the runtime refuses becomes a ModelError with the shape that was fed."""
-    loaded = Session(tiny_onnx(), tmp_path)
+    loaded = OnnxSession(tiny_onnx(), tmp_path)
     with pytest.raises(ModelError, match=r"shape \(1, 3, 8, 8\)") as caught:
         loaded.run("input", np.zeros((1, 3, 8, 8), np.float32), ["features"])
     assert caught.value.hint

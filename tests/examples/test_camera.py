@@ -16,9 +16,13 @@ def test_the_camera_example_tells_its_story(source, tmp_path):
     script = source / "examples" / "camera" / "run.py"
     said = subprocess.run(
         [sys.executable, str(script), "--folder", str(tmp_path / "kept")],
-        capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    )
     assert said.returncode == 0, said.stdout + said.stderr
     (account,) = re.findall(r"heard (.*); (\d+) repeated, (\d+) missing", said.stdout)
     heard = dict(reversed(part.split()) for part in account[0].split(", "))

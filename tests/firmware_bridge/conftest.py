@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bridge_board import build_host
-from benchmarks.bridge_native import ALL_FILES, SANITIZERS, NativeLink, build, compiler
+from benchmarks.bridge.board import build_host
+from benchmarks.bridge.native import ALL_FILES, SANITIZERS, NativeLink, build, compiler
 
 
 @pytest.fixture(scope="session")

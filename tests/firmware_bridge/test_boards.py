@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import firmware_bridge
-from benchmarks.bridge_board import (
+from benchmarks.bridge.board import (
     BOARDS,
     EMULATOR,
     M3,
@@ -27,7 +27,7 @@ from benchmarks.bridge_board import (
     mismatched_bits,
     missing_tools,
 )
-from benchmarks.bridge_signing import Signer
+from benchmarks.bridge.signing import Signer
 from firmware_bridge import (
     Ack,
     Actuate,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.bridge_native import NativeLink
+from benchmarks.bridge.native import NativeLink
 from firmware_bridge import (
     Ack,
     Log,

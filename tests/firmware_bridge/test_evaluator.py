@@ -51,13 +51,13 @@ def test_equally_near_concepts_are_taken_in_order():
 @pytest.mark.parametrize("surveyed", [False, True])
 def test_distances_are_those_of_the_memory(surveyed: bool):
     """Bits, columns and plane measure what the detector's memory measures."""
-    from edge.shell.extraction import full_shape, measure
-    from edge.shell.extraction_ground import gather
+    from edge.export.extract import full_shape, measure_extract
+    from edge.export.measured_facts import measure_facts
     from tests.extracts import learned
 
     knowledge, ledger = learned(surveyed=surveyed)
-    ground = gather(knowledge, ledger)
-    extract = measure(ground, full_shape(ground), 0.05).extract
+    ground = measure_facts(knowledge, ledger)
+    extract = measure_extract(ground, full_shape(ground), 0.05).extract
     found = distances(extract, ground.rows, project(extract, ground.rows))
     served = knowledge.memory.distances(knowledge.geometry.project(ground.rows))
     assert (found == served).all()

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import firmware_bridge
-from benchmarks.bridge_board import CROSS, DETECTOR, EMULATOR, SOURCES, missing_tools
-from benchmarks.bridge_native import LINK_FILES
+from benchmarks.bridge.board import CROSS, DETECTOR, EMULATOR, SOURCES, missing_tools
+from benchmarks.bridge.native import LINK_FILES
 from firmware_bridge import (
     Ack,
     Actuate,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bridge_board import M3, measure_footprint, missing_tools
+from benchmarks.bridge.board import M3, measure_footprint, missing_tools
 from firmware_bridge import pack_extract, write_c
 from firmware_bridge.export_c import CODE_BYTES_MAX, RANDOM_CODE_BYTES_MAX, quoted
 from tests.extracts import PLAIN, Form, extract_of, samples_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from benchmarks.bridge_board import decide_natively, mismatched_bits
+from benchmarks.bridge.board import decide_natively, mismatched_bits
 from firmware_bridge import ExportError, decide, decided_words, pack_extract, ram_bytes
 from firmware_bridge.export_reader import unpack
 from tests.extracts import PLAIN, Form, extract_of, forms, samples_of

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from firmware_bridge import (
     Ack,
     Command,
-    Connected,
     Event,
-    Fault,
     FaultKind,
-    Gap,
     Link,
+    LinkConnected,
+    LinkFault,
+    LinkGap,
     LinkSettings,
+    LinkSilent,
+    LinkUndelivered,
     Log,
     Loopback,
     MessageError,
-    Silent,
-    Undelivered,
 )
 from firmware_bridge.codec import encode_record
 from firmware_bridge.frames import Frame, FrameKind, encode_frame, session_key
@@ -41,8 +41,8 @@ def test_two_links_meet() -> None:
     """Both sides report one connection, with the shorter of both frames."""
     host, device, loopback = pair(1)
     connect(loopback, host, device)
-    assert loopback.heard[0] == [Connected(22, 1, 288, restarted=False)]
-    assert loopback.heard[1] == [Connected(11, 1, 288, restarted=False)]
+    assert loopback.heard[0] == [LinkConnected(22, 1, 288, restarted=False)]
+    assert loopback.heard[1] == [LinkConnected(11, 1, 288, restarted=False)]
 
 
 def test_messages_go_both_ways() -> None:
@@ -140,7 +140,7 @@ def test_random_bytes_are_faults(blocks: list[bytes]) -> None:
     """Arbitrary bytes give faults and nothing else, and no frame is answered but with a hello."""
     link = Link(5)
     events = [event for n, block in enumerate(blocks) for event in link.receive(block, n)]
-    assert all(isinstance(event, Fault) for event in events)
+    assert all(isinstance(event, LinkFault) for event in events)
     assert not link.connected
     assert link.counters.frames_damaged == len(events)
 
@@ -164,7 +164,7 @@ def test_a_mad_peer_does_no_harm(bodies: list[tuple[FrameKind, bytes]], seed: in
         link.send(reading(now_ns))
         link.receive(encode_frame(frame, key), now_ns)
         link.next_bytes(now_ns)
-    assert Connected(10, 1, 1024, restarted=True) in link.receive(hello(10, 5), 100)
+    assert LinkConnected(10, 1, 1024, restarted=True) in link.receive(hello(10, 5), 100)
 
 
 def hello(session: int, peer: int, versions: tuple[int, int] = (1, 1), frame: int = 2000) -> bytes:
@@ -176,9 +176,9 @@ def hello(session: int, peer: int, versions: tuple[int, int] = (1, 1), frame: in
 def test_versions_are_negotiated() -> None:
     """The newest version that both speak is used; with none in common nothing is connected."""
     link = Link(5)
-    assert link.receive(hello(9, 5, (0, 7)), 0) == (Connected(9, 1, 1024, restarted=False),)
+    assert link.receive(hello(9, 5, (0, 7)), 0) == (LinkConnected(9, 1, 1024, restarted=False),)
     for versions in ((2, 3), (0, 0), (3, 2)):
-        assert Link(5).receive(hello(9, 5, versions), 0) == (Fault(FaultKind.VERSION),)
+        assert Link(5).receive(hello(9, 5, versions), 0) == (LinkFault(FaultKind.VERSION),)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_versions_are_negotiated() -> None:
 )
 def test_an_impossible_hello_is_a_fault(data: bytes) -> None:
     """One's own hello sent back, a session 0 and frames too small to work are refused."""
-    assert Link(5).receive(data, 0) == (Fault(FaultKind.SESSION),)
+    assert Link(5).receive(data, 0) == (LinkFault(FaultKind.SESSION),)
 
 
 def test_a_late_hello_of_an_ended_session_is_ignored() -> None:
@@ -196,7 +196,7 @@ def test_a_late_hello_of_an_ended_session_is_ignored() -> None:
     link = Link(5)
     link.receive(hello(9, 5), 0)
     link.receive(hello(10, 5), 1)
-    assert link.receive(hello(9, 5), 2) == (Fault(FaultKind.SESSION),)
+    assert link.receive(hello(9, 5), 2) == (LinkFault(FaultKind.SESSION),)
     assert link.connected
 
 
@@ -212,8 +212,8 @@ def test_a_restarted_device_is_no_duplicate() -> None:
     assert all(again.send(reading(n)) for n in range(5))
     assert loopback.run(lambda: again.idle, 5 * SECOND_NS)
     assert [one.sequence for one in readings(loopback.heard[0])] == [*range(5), *range(5)]
-    assert Connected(23, 1, 288, restarted=True) in loopback.heard[0]
-    assert not any(isinstance(event, Gap) for event in loopback.heard[0])
+    assert LinkConnected(23, 1, 288, restarted=True) in loopback.heard[0]
+    assert not any(isinstance(event, LinkGap) for event in loopback.heard[0])
 
 
 def test_a_restarted_host_gets_what_was_under_way() -> None:
@@ -241,7 +241,7 @@ def test_a_command_is_not_given_to_the_next_session() -> None:
     again = Link(23, DEVICE)
     loopback.ends[1] = again
     assert loopback.run(lambda: host.idle and again.connected, 5 * SECOND_NS)
-    assert Undelivered(1) in loopback.heard[0]
+    assert LinkUndelivered(1) in loopback.heard[0]
     assert not any(isinstance(event, Command) for event in loopback.heard[1])
 
 
@@ -263,7 +263,7 @@ def test_a_full_queue_is_said() -> None:
     assert device.send(reading(40))
     assert loopback.run(lambda: device.idle, 5 * SECOND_NS)
     count = taken.count(False)
-    assert Gap(1, 40 - count, count) in loopback.heard[0]
+    assert LinkGap(1, 40 - count, count) in loopback.heard[0]
     assert device.counters.messages_dropped == count
 
 
@@ -273,8 +273,8 @@ def test_one_missing_reading_is_a_gap() -> None:
     for number, stream in ((0, 1), (0, 2), (2, 1), (1, 2), (4, 2)):
         assert device.send(reading(number, stream=stream))
     assert loopback.run(lambda: device.idle, SECOND_NS)
-    gaps = [event for event in loopback.heard[0] if isinstance(event, Gap)]
-    assert gaps == [Gap(1, 1, 1), Gap(2, 2, 2)]
+    gaps = [event for event in loopback.heard[0] if isinstance(event, LinkGap)]
+    assert gaps == [LinkGap(1, 1, 1), LinkGap(2, 2, 2)]
 
 
 def test_a_paused_link_holds_the_peer_back() -> None:
@@ -298,7 +298,7 @@ def test_silence_is_said_once() -> None:
     link = Link(5)
     link.receive(hello(9, 5), 0)
     assert link.receive(b"", 4_999_999_999) == ()
-    assert link.receive(b"", 5_000_000_000) == (Silent(0),)
+    assert link.receive(b"", 5_000_000_000) == (LinkSilent(0),)
     assert link.receive(b"", 9_000_000_000) == ()
     assert link.connected
 
@@ -308,7 +308,7 @@ def test_a_quiet_link_stays_awake() -> None:
     host, device, loopback = pair(1)
     connect(loopback, host, device)
     loopback.run(lambda: False, 60 * SECOND_NS)
-    assert not any(isinstance(event, Silent) for heard in loopback.heard for event in heard)
+    assert not any(isinstance(event, LinkSilent) for heard in loopback.heard for event in heard)
     assert host.counters.frames_sent < 100
 
 
@@ -388,4 +388,4 @@ def test_numbers_wrap() -> None:
     assert loopback.run(done, 60 * SECOND_NS)
     heard = readings(loopback.heard[0])
     assert [one.sequence for one in heard] == [first - 1, *numbers]
-    assert sum(isinstance(event, Gap) for event in loopback.heard[0]) <= 1
+    assert sum(isinstance(event, LinkGap) for event in loopback.heard[0]) <= 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.bridge_board import (
+from benchmarks.bridge.board import (
     BOARDS,
     Board,
     build_forecaster,
@@ -19,9 +19,9 @@ from benchmarks.bridge_board import (
     exit_status,
     missing_tools,
 )
-from benchmarks.bridge_native import SANITIZERS
-from edge.core.forecasting.cells import CfC
-from edge.shell.weights import shipped_weights
+from benchmarks.bridge.native import SANITIZERS
+from edge.core.forecasting.experts.cells import CfC
+from edge.storage.network_weights import shipped_weights
 from firmware_bridge import (
     ExportError,
     LiquidPart,

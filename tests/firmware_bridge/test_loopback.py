@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.bridge_link import arrived
-from benchmarks.bridge_native import NativeLink
-from firmware_bridge import Command, Faults, Link, Loopback, Wire
+from benchmarks.bridge.link import arrived
+from benchmarks.bridge.native import NativeLink
+from firmware_bridge import Command, Link, Loopback, Wire, WireFaults
 from firmware_bridge.loopback import End
 from tests.bridges import DEVICE, SECOND_NS, gone, pair, reading, readings, wired
 
-ONE_PERCENT = Faults(0.01, 0.01, 0.01, 0.01)
-TENTH = Faults(0.1, 0.1, 0.1, 0.1)
-BYTES = Faults(0.0025, 0.0025, 0.0025, 0.0025, bytewise=True)
+ONE_PERCENT = WireFaults(0.01, 0.01, 0.01, 0.01)
+TENTH = WireFaults(0.1, 0.1, 0.1, 0.1)
+BYTES = WireFaults(0.0025, 0.0025, 0.0025, 0.0025, bytewise=True)
 WIRES = pytest.mark.parametrize(
-    "faults", [Faults(), ONE_PERCENT, TENTH, BYTES], ids=["clean", "percent", "tenth", "bytes"]
+    "faults", [WireFaults(), ONE_PERCENT, TENTH, BYTES], ids=["clean", "percent", "tenth", "bytes"]
 )
 
 
@@ -54,7 +54,7 @@ def require_all(loopback: Loopback, count: int) -> None:
 
 
 @WIRES
-def test_every_reading_arrives_once(faults: Faults) -> None:
+def test_every_reading_arrives_once(faults: WireFaults) -> None:
     """Over a wire that damages, loses, doubles and reorders, a patient device loses nothing."""
     _, device, loopback = pair(7, faults)
     assert stream(loopback, device, 500, patient=True)
@@ -63,7 +63,7 @@ def test_every_reading_arrives_once(faults: Faults) -> None:
 
 
 @WIRES
-def test_what_is_dropped_is_reported(faults: Faults) -> None:
+def test_what_is_dropped_is_reported(faults: WireFaults) -> None:
     """Readings that found no room in the device are reported as gaps, and no others."""
     _, device, loopback = pair(8, faults, byte_ns=200_000)
     stream(loopback, device, 500, patient=False)
@@ -76,7 +76,7 @@ def test_what_is_dropped_is_reported(faults: Faults) -> None:
 def test_long_readings_pass_a_bad_wire(native: NativeLink) -> None:
     """Where one byte in a hundred is spoiled long messages go in short frames, from either
     language; whole ones would arrive once in twenty times."""
-    bad = Faults(0.0025, 0.0025, 0.0025, 0.0025, bytewise=True)
+    bad = WireFaults(0.0025, 0.0025, 0.0025, 0.0025, bytewise=True)
     assert arrived(Link(22, DEVICE), bad, 256, 20) > 0.15
     assert arrived(native, bad, 256, 20) > 0.05
 
@@ -85,7 +85,7 @@ def test_long_readings_pass_a_bad_wire(native: NativeLink) -> None:
 def test_any_wire_delivers_once(seed: int, share: float, bytewise: bool) -> None:
     """Whatever the seed and the share of faults, readings and commands arrive once and in order."""
     share = share / 20 if bytewise else share
-    faults = Faults(share, share, share, share, bytewise=bytewise)
+    faults = WireFaults(share, share, share, share, bytewise=bytewise)
     host, device, loopback = pair(seed, faults)
     commands = [Command(number, number, b"") for number in range(10)]
     assert all(map(host.send, commands))
@@ -98,7 +98,7 @@ def test_any_wire_delivers_once(seed: int, share: float, bytewise: bool) -> None
 @WIRES
 @pytest.mark.parametrize("native_is", ["device", "host"])
 def test_python_and_c_talk(
-    faults: Faults, native_is: str, native: NativeLink, request: pytest.FixtureRequest
+    faults: WireFaults, native_is: str, native: NativeLink, request: pytest.FixtureRequest
 ) -> None:
     """The C link on either side delivers every reading once to or from the Python link."""
     other = Link(11, replace(DEVICE, asks_time=True))
@@ -111,7 +111,7 @@ def test_python_and_c_talk(
 
 
 @WIRES
-def test_c_and_c_talk(faults: Faults, native: NativeLink, make_native: MakeNative) -> None:
+def test_c_and_c_talk(faults: WireFaults, native: NativeLink, make_native: MakeNative) -> None:
     """Two C links deliver every reading once."""
     loopback = wired((make_native(11), native), 10, faults)
     assert stream(loopback, native, 300, patient=True, size=100)
@@ -146,20 +146,22 @@ def test_each_fault_happens() -> None:
     """A wire with one fault alone shows that fault."""
     blocks = [bytes((number,)) * 4 for number in range(100)]
 
-    def through(faults: Faults) -> list[bytes]:
+    def through(faults: WireFaults) -> list[bytes]:
         wire = Wire(3, faults)
         for now_ns, block in enumerate(blocks):
             wire.write(block, now_ns)
         data = wire.read(1000)
         return [data[at : at + 4] for at in range(0, len(data), 4)]
 
-    assert through(Faults()) == blocks
-    assert 0 < len(through(Faults(lost=0.1))) < 100 < len(through(Faults(doubled=0.1)))
-    swapped = through(Faults(reordered=0.1))
+    assert through(WireFaults()) == blocks
+    assert 0 < len(through(WireFaults(lost=0.1))) < 100 < len(through(WireFaults(doubled=0.1)))
+    swapped = through(WireFaults(reordered=0.1))
     assert swapped != blocks
     assert sorted(swapped) == blocks
     changed = [
-        one for one, block in zip(through(Faults(damaged=0.1)), blocks, strict=True) if one != block
+        one
+        for one, block in zip(through(WireFaults(damaged=0.1)), blocks, strict=True)
+        if one != block
     ]
     assert all(sum(map(one.count, set(one))) == 4 for one in changed)
     assert 0 < len(changed) < 40

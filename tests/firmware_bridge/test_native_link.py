@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bridge_native import (
+from benchmarks.bridge.native import (
     ALL_FILES,
     SANITIZERS,
     SOURCES,
@@ -21,15 +21,15 @@ from benchmarks.bridge_native import (
 )
 from firmware_bridge import (
     Command,
-    Connected,
     Event,
-    Fault,
     FaultKind,
-    Gap,
     Link,
+    LinkConnected,
+    LinkFault,
+    LinkGap,
+    LinkSilent,
+    LinkUndelivered,
     Log,
-    Silent,
-    Undelivered,
     encode_message,
 )
 from firmware_bridge.codec import encode_record
@@ -101,16 +101,18 @@ def test_c_and_python_hear_the_same(seed: int, roomy: Path) -> None:
             heard[1].extend(native.receive(data[:cut], now_ns))
             heard[1].extend(native.receive(data[cut:], now_ns))
     # C leaves it to the host to count readings.
-    assert [event for event in heard[0] if not isinstance(event, Gap)] == heard[1]
+    assert [event for event in heard[0] if not isinstance(event, LinkGap)] == heard[1]
     kinds = {type(event).__name__ for event in heard[1]}
     assert {"Connected", "Fault"} <= kinds
 
 
 def test_c_reports_silence_and_a_restart(native: NativeLink) -> None:
     """C says that a peer fell silent, and that another session took its place."""
-    assert native.receive(hello(9, 22), 0) == (Connected(9, 1, 288, restarted=False),)
-    assert native.receive(b"", 5 * SECOND_NS) == (Silent(0),)
-    assert native.receive(hello(10, 22), 6 * SECOND_NS) == (Connected(10, 1, 288, restarted=True),)
+    assert native.receive(hello(9, 22), 0) == (LinkConnected(9, 1, 288, restarted=False),)
+    assert native.receive(b"", 5 * SECOND_NS) == (LinkSilent(0),)
+    assert native.receive(hello(10, 22), 6 * SECOND_NS) == (
+        LinkConnected(10, 1, 288, restarted=True),
+    )
 
 
 def test_c_gives_up_what_must_not_be_repeated(native: NativeLink) -> None:
@@ -121,8 +123,8 @@ def test_c_gives_up_what_must_not_be_repeated(native: NativeLink) -> None:
     while native.next_bytes(1):
         pass
     assert native.receive(hello(10, 22), 2) == (
-        Undelivered(1),
-        Connected(10, 1, 288, restarted=True),
+        LinkUndelivered(1),
+        LinkConnected(10, 1, 288, restarted=True),
     )
     assert not native.idle
     assert native.counters.messages_dropped == 1
@@ -141,7 +143,7 @@ def test_the_longest_message_is_exact(size: int, kept: bool, native: NativeLink)
     python = Link(22, DEVICE)
     for link in (native, python):
         link.receive(hello(9, 22), 0)
-        expected = Command(1, 2, bytes(size - 7)) if kept else Fault(FaultKind.FRAGMENT)
+        expected = Command(1, 2, bytes(size - 7)) if kept else LinkFault(FaultKind.FRAGMENT)
         assert link.receive(b"".join(frames), 1) == (expected,)
 
 
@@ -151,12 +153,12 @@ def test_c_ignores_late_hellos(native: NativeLink) -> None:
     """
     native.receive(hello(9, 22), 0)
     native.receive(hello(10, 22), 1)
-    assert native.receive(hello(9, 22), 2) == (Fault(FaultKind.SESSION),)
-    assert native.receive(b"", 6 * SECOND_NS) == (Silent(1),)
+    assert native.receive(hello(9, 22), 2) == (LinkFault(FaultKind.SESSION),)
+    assert native.receive(b"", 6 * SECOND_NS) == (LinkSilent(1),)
     assert native.receive(hello(9, 22), 7 * SECOND_NS) == ()
     own = zlib.crc32((22).to_bytes(4, "little"))
     again = native.receive(hello(9, own), 8 * SECOND_NS)
-    assert again == (Connected(9, 1, 288, restarted=True),)
+    assert again == (LinkConnected(9, 1, 288, restarted=True),)
 
 
 def test_c_refuses_without_room(native: NativeLink) -> None:
@@ -212,7 +214,7 @@ def test_c_faults_have_the_names_of_python() -> None:
     header = (SOURCES / "auricle_link.h").read_text("utf-8")
     places = [header.index(f"AURICLE_FAULT_{kind.name}") for kind in FaultKind]
     assert places == sorted(places)
-    assert Fault(FaultKind.KIND) != Fault(FaultKind.WINDOW)
+    assert LinkFault(FaultKind.KIND) != LinkFault(FaultKind.WINDOW)
 
 
 def test_fuzzing_finds_nothing(tmp_path: Path) -> None:

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.bridge_native import NativeLink
-from firmware_bridge import Connected, Event, Faults, Link, LinkSettings, Log, Loopback, Reading
+from benchmarks.bridge.native import NativeLink
+from firmware_bridge import (
+    Event,
+    Link,
+    LinkConnected,
+    LinkSettings,
+    Log,
+    Loopback,
+    Reading,
+    WireFaults,
+)
 from tests.bridges import DEVICE, SECOND_NS, reading, wired
 
 Side = Link | NativeLink
@@ -32,7 +41,7 @@ class Story:
         self.loopback: Loopback = wired(
             (self._start(0), self._start(1)),
             seed,
-            Faults(share, share, share, share, bytewise=bytewise),
+            WireFaults(share, share, share, share, bytewise=bytewise),
             byte_ns=self._chosen.choice(BYTE_NS),
             delay_ns=self._chosen.choice(DELAYS_NS),
         )
@@ -82,7 +91,7 @@ def require_once(events: list[Event]) -> None:
     """Between two connections no reading comes twice, and none is changed."""
     seen: set[int] = set()
     for event in events:
-        if isinstance(event, Connected):
+        if isinstance(event, LinkConnected):
             seen.clear()
         if isinstance(event, Reading):
             assert event.sequence not in seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.bridge_signing import Signer, verify
+from benchmarks.bridge.signing import Signer, verify
 
 
 def test_signatures_are_those_of_rfc_8032() -> None:

@@ -6,9 +6,9 @@ from hashlib import sha512
 
 import pytest
 
-from benchmarks.bridge_flash import MemoryFlash
+from benchmarks.bridge.flash import MemoryFlash
 from firmware_bridge import BridgeError
-from firmware_bridge.slots import CONFIRMED, HEAD_BYTES, READY, TRIED, Manifest, Slots
+from firmware_bridge.slots import CONFIRMED, HEAD_BYTES, READY, TRIED, SlotManifest, Slots
 
 BODY = bytes(range(250)) * 2
 
@@ -27,7 +27,7 @@ class WornFlash(MemoryFlash):
 
 def fill(slots: Slots, slot: int, revision: int) -> None:
     """Let a slot hold a whole model that waits for its trial."""
-    manifest = Manifest(revision, len(BODY), sha512(BODY).digest(), bytes(64))
+    manifest = SlotManifest(revision, len(BODY), sha512(BODY).digest(), bytes(64))
     assert slots.begin(slot, manifest) == 0
     slots.write(slot, 0, BODY)
     slots.mark(slot, READY)

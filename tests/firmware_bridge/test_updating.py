@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bridge_flash import MemoryFlash, Model, cut_everywhere, install
-from benchmarks.bridge_native import (
+from benchmarks.bridge.flash import FlashModel, MemoryFlash, cut_everywhere, install
+from benchmarks.bridge.native import (
     SANITIZERS,
     SOURCES,
     STRICT,
@@ -22,10 +22,9 @@ from benchmarks.bridge_native import (
     build,
     compiler,
 )
-from benchmarks.bridge_signing import ORDER, Signer, verify
+from benchmarks.bridge.signing import ORDER, Signer, verify
 from firmware_bridge import (
     Command,
-    Faults,
     Link,
     Message,
     UpdateAsk,
@@ -36,6 +35,7 @@ from firmware_bridge import (
     Updater,
     UpdateStatus,
     Upload,
+    WireFaults,
     encode_message,
     offer_model,
 )
@@ -59,10 +59,10 @@ def offer(revision: int, size: int) -> tuple[UpdateBegin, bytes]:
     return offer_model(body, revision, SIGNER.sign), body
 
 
-def model(revision: int, size: int = 1500, chunk_bytes: int = 64) -> Model:
+def model(revision: int, size: int = 1500, chunk_bytes: int = 64) -> FlashModel:
     """A model with its upload."""
     offered, body = offer(revision, size)
-    return Model(body, lambda: Upload(offered, body, chunk_bytes))
+    return FlashModel(body, lambda: Upload(offered, body, chunk_bytes))
 
 
 def device(flash: MemoryFlash | None = None) -> Updater:
@@ -312,7 +312,7 @@ def test_a_power_cut_leaves_a_working_model_in_c(tmp_path: Path) -> None:
 
 def test_an_update_over_a_bad_wire() -> None:
     """Over a wire with faults, with a restart of the device in between, a model is installed."""
-    faults = Faults(0.02, 0.02, 0.02, 0.02)
+    faults = WireFaults(0.02, 0.02, 0.02, 0.02)
     _, _, loopback = pair(3, faults)
     flash = MemoryFlash()
     updater, offered, heard = device(flash), model(1, 3000), [0, 0]

@@ -27,7 +27,7 @@ def enrolment(seed: int = 0, count: int = 60) -> tuple[NDArray[np.uint8], NDArra
 def learned(seed: int = 0, count: int = 60) -> tuple[hdc.Memory, list[tuple[str, str, hdc.Codes]]]:
     """A surveyed memory with one domain, and the facts in it."""
     rows, labels = enrolment(seed, count)
-    geometry = hdc.survey(rows, labels, TAPS, 5, bits=1024)
+    geometry = hdc.fit_geometry(rows, labels, TAPS, 5, bits=1024)
     memory, codes = hdc.Memory(geometry), geometry.project(rows)
     facts = [("home", LABELS[n], codes[labels == n]) for n in range(2)]
     for fact in facts:

@@ -13,7 +13,7 @@ from tests.hdc.samples import TAPS, draw, enrolment
 def test_the_plane_does_not_see_the_norm() -> None:
     """Scaling a row leaves its place in the plane; the norms block sees it."""
     rows, labels = enrolment()
-    geometry = hdc.survey(rows // 2, labels, TAPS, 1, bits=64)
+    geometry = hdc.fit_geometry(rows // 2, labels, TAPS, 1, bits=64)
     assert geometry.plane is not None
     assert geometry.norms is not None
     row = (draw(3, 1) // 4) * 2
@@ -26,7 +26,7 @@ def test_the_plane_does_not_see_the_norm() -> None:
 def test_one_tap_has_no_norms() -> None:
     """A single tap gives bits, columns and plane; the plane then has two votes."""
     rows, labels = enrolment()
-    geometry = hdc.survey(rows, labels, ((0, 60),), 1, bits=64)
+    geometry = hdc.fit_geometry(rows, labels, ((0, 60),), 1, bits=64)
     assert geometry.norms is None
     assert geometry.votes.tolist() == [1, 1, 4]
 
@@ -34,7 +34,7 @@ def test_one_tap_has_no_norms() -> None:
 def test_columns_leave_the_first_tap_to_the_bits() -> None:
     """With several taps the columns are those of all but the first."""
     rows, labels = enrolment()
-    geometry = hdc.survey(rows, labels, TAPS, 1, bits=64)
+    geometry = hdc.fit_geometry(rows, labels, TAPS, 1, bits=64)
     assert geometry.columns is not None
     assert geometry.columns.span.tolist() == [40, 60]
     rows[:, :40] = 0
@@ -44,7 +44,7 @@ def test_columns_leave_the_first_tap_to_the_bits() -> None:
 def test_what_lies_outside_the_axes_counts() -> None:
     """In a wide tap a deviation that no axis sees still adds to the distance."""
     rows = draw(1, 60, width=400)
-    geometry = hdc.survey(rows, np.zeros(60, dtype=int), ((0, 400),), 1, bits=64)
+    geometry = hdc.fit_geometry(rows, np.zeros(60, dtype=int), ((0, 400),), 1, bits=64)
     assert geometry.plane is not None
     assert geometry.plane.rest[0] > 0
     fresh = draw(2, 50, width=400)
@@ -59,7 +59,7 @@ def geometry() -> hdc.Geometry:
     rows = np.concatenate([draw(1, 60, width=400), draw(2, 60, 1, width=400)])
     zeros, weights = np.arange(400) % 7, 1.0 + np.arange(400) % 5
     taps = ((0, 60), (60, 400))
-    return hdc.survey(rows, np.repeat([0, 1], 60), taps, 1, 64, zeros, weights)
+    return hdc.fit_geometry(rows, np.repeat([0, 1], 60), taps, 1, 64, zeros, weights)
 
 
 def test_coordinates_are_those_of_the_definition(geometry) -> None:

@@ -81,7 +81,7 @@ def test_every_number_is_that_of_its_definition() -> None:
 
 def test_facts_that_are_all_alike_have_a_spread() -> None:
     """Nothing is divided by zero where no held-out sample differs from another."""
-    memory = hdc.Memory(hdc.plain(60, TAPS, 5, bits=128))
+    memory = hdc.Memory(hdc.identity_geometry(60, TAPS, 5, bits=128))
     codes = memory.geometry.project(np.repeat(draw(1, 1), 8, axis=0))
     memory.add("home", "cat", codes)
     made = hdc.calibrate(memory, [("home", "cat", codes)])
@@ -95,7 +95,7 @@ def test_calibrations_unite_by_domain() -> None:
     """Concepts come sorted, scores of one domain in two parts are sorted together."""
     memory, facts = learned()
     parts = [hdc.calibrate(memory, [fact]) for fact in facts]
-    made = hdc.unite(parts[::-1])
+    made = hdc.merge_calibrations(parts[::-1])
     assert made.keys == (("home", "cat"), ("home", "dog"))
     for place, part in enumerate(parts):
         assert np.array_equal(made.scales[place], part.scales[0])

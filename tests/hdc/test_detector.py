@@ -116,7 +116,7 @@ def test_too_few_samples_are_said_not_guessed() -> None:
 def test_many_concepts_are_shortlisted_by_bits() -> None:
     """With hundreds of concepts the verdict is still that of looking at all of them."""
     rows, labels = enrolment()
-    geometry = hdc.survey(rows, labels, TAPS, 5, bits=8192)
+    geometry = hdc.fit_geometry(rows, labels, TAPS, 5, bits=8192)
     memory = hdc.Memory(geometry)
     facts = [("home", f"{n:03}", geometry.project(draw(n, 10, n))) for n in range(3 * MANY)]
     for fact in facts:

@@ -12,8 +12,8 @@ def test_a_survey_is_the_same_in_any_order() -> None:
     """Shuffled samples give the same geometry, to the bit."""
     rows, labels = enrolment()
     order = np.random.default_rng(0).permutation(len(rows))
-    one = hdc.survey(rows, labels, TAPS, 5, bits=1024)
-    other = hdc.survey(rows[order], labels[order], TAPS, 5, bits=1024)
+    one = hdc.fit_geometry(rows, labels, TAPS, 5, bits=1024)
+    other = hdc.fit_geometry(rows[order], labels[order], TAPS, 5, bits=1024)
     assert one.fingerprint == other.fingerprint
 
 
@@ -22,10 +22,10 @@ def test_rows_of_one_hypervector_are_ordered_by_their_levels() -> None:
     rows, labels = enrolment(count=30)
     rows = np.concatenate([rows // 4, rows // 4 * 2])
     labels = np.concatenate([labels, labels])
-    one = hdc.survey(rows, labels, TAPS, 5, bits=256)
+    one = hdc.fit_geometry(rows, labels, TAPS, 5, bits=256)
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(len(rows))
-        other = hdc.survey(rows[order], labels[order], TAPS, 5, bits=256)
+        other = hdc.fit_geometry(rows[order], labels[order], TAPS, 5, bits=256)
         assert other.fingerprint == one.fingerprint
 
 
@@ -33,7 +33,7 @@ def test_input_is_not_changed() -> None:
     """Surveying leaves its arguments alone."""
     rows, labels = enrolment()
     before = rows.copy(), labels.copy()
-    hdc.survey(rows, labels, TAPS, 5, bits=64)
+    hdc.fit_geometry(rows, labels, TAPS, 5, bits=64)
     assert np.array_equal(rows, before[0])
     assert np.array_equal(labels, before[1])
 
@@ -43,7 +43,7 @@ def test_input_is_not_changed() -> None:
 def test_tiny_and_narrow_surveys_work(width: int, count: int) -> None:
     """One sample, one column, fewer samples than columns: always a geometry that codes."""
     rows = draw(1, count, width=width)
-    geometry = hdc.survey(rows, np.zeros(count, dtype=int), ((0, width),), 1, bits=128)
+    geometry = hdc.fit_geometry(rows, np.zeros(count, dtype=int), ((0, width),), 1, bits=128)
     codes = geometry.project(rows)
     memory = hdc.Memory(geometry)
     memory.add("home", "cat", codes)
@@ -55,9 +55,9 @@ def test_constant_columns_and_rows_work() -> None:
     """Columns that never move, zeros everywhere and equal samples do no harm."""
     rows, labels = enrolment()
     rows[:, ::2] = 7
-    assert hdc.survey(rows, labels, TAPS, 1, bits=64).project(rows).values.any()
+    assert hdc.fit_geometry(rows, labels, TAPS, 1, bits=64).project(rows).values.any()
     still = np.zeros((10, 60), dtype=np.uint8)
-    codes = hdc.survey(still, np.zeros(10, dtype=int), TAPS, 1, bits=64).project(still)
+    codes = hdc.fit_geometry(still, np.zeros(10, dtype=int), TAPS, 1, bits=64).project(still)
     assert np.array_equal(codes.values, np.broadcast_to(codes.values[:1], codes.values.shape))
 
 
@@ -66,8 +66,8 @@ def test_sums_of_the_plane_stay_exact() -> None:
     rows, labels = enrolment()
     zeros, weights = np.full(60, 128), np.arange(60) + 1.0
     for geometry in (
-        hdc.survey(rows, labels, TAPS, 1, bits=64),
-        hdc.survey(rows, labels, TAPS, 1, bits=64, zeros=zeros, weights=weights),
+        hdc.fit_geometry(rows, labels, TAPS, 1, bits=64),
+        hdc.fit_geometry(rows, labels, TAPS, 1, bits=64, zeros=zeros, weights=weights),
     ):
         assert geometry.plane is not None
         assert geometry.columns is not None
@@ -79,7 +79,7 @@ def test_sums_of_the_plane_stay_exact() -> None:
 def test_surveyed_samples_are_scored_as_if_they_had_not_been() -> None:
     """Held-out distances of surveyed samples are like those of fresh ones, not smaller."""
     rows, labels = draw(3, 90, width=200), np.zeros(90, dtype=int)
-    geometry = hdc.survey(rows, labels, ((0, 200),), 1, bits=256)
+    geometry = hdc.fit_geometry(rows, labels, ((0, 200),), 1, bits=256)
     memory = hdc.Memory(geometry)
     memory.add("home", "cat", geometry.project(rows))
     seen = memory.distances_held_out("home", "cat", geometry.project(rows))[:, 0, 2]
@@ -91,8 +91,8 @@ def test_wrong_shapes_are_refused() -> None:
     """Labels, zeros and weights of another length are errors that say what was expected."""
     rows, labels = enrolment()
     with pytest.raises(DimensionError, match="120 labels"):
-        hdc.survey(rows, labels[:-1], TAPS, 1)
+        hdc.fit_geometry(rows, labels[:-1], TAPS, 1)
     with pytest.raises(DimensionError, match="60 zeros"):
-        hdc.survey(rows, labels, TAPS, 1, zeros=[1, 2])
+        hdc.fit_geometry(rows, labels, TAPS, 1, zeros=[1, 2])
     with pytest.raises(DimensionError, match="positive weights"):
-        hdc.survey(rows, labels, TAPS, 1, weights=np.zeros(60))
+        hdc.fit_geometry(rows, labels, TAPS, 1, weights=np.zeros(60))

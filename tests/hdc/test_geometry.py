@@ -5,13 +5,13 @@ import pytest
 
 import hdc
 from hdc import DimensionError, FormatError
-from hdc.geometry import Surveyed, keys_of
+from hdc.geometry import FittedGeometry, keys_of
 from tests.hdc.samples import TAPS, draw, enrolment, learned
 
 
 def test_packing_survives() -> None:
     """Unpacked arrays are the same geometry and give the same codes."""
-    for geometry in (learned()[0].geometry, hdc.plain(60, TAPS, 9, bits=128)):
+    for geometry in (learned()[0].geometry, hdc.identity_geometry(60, TAPS, 9, bits=128)):
         again = hdc.Geometry.unpack(geometry.pack())
         assert again.fingerprint == geometry.fingerprint
         assert again.surveyed.excess.tolist() == geometry.surveyed.excess.tolist()
@@ -25,10 +25,10 @@ def test_the_fingerprint_covers_seed_and_survey() -> None:
     """Another seed or another survey is another geometry."""
     rows, labels = enrolment()
     prints = {
-        hdc.plain(60, TAPS, 1).fingerprint,
-        hdc.plain(60, TAPS, 2).fingerprint,
-        hdc.survey(rows, labels, TAPS, 1).fingerprint,
-        hdc.survey(rows[:-1], labels[:-1], TAPS, 1).fingerprint,
+        hdc.identity_geometry(60, TAPS, 1).fingerprint,
+        hdc.identity_geometry(60, TAPS, 2).fingerprint,
+        hdc.fit_geometry(rows, labels, TAPS, 1).fingerprint,
+        hdc.fit_geometry(rows[:-1], labels[:-1], TAPS, 1).fingerprint,
     }
     assert len(prints) == 4
 
@@ -46,20 +46,20 @@ def test_rows_do_not_depend_on_their_batch() -> None:
 
 def test_only_surveyed_samples_are_corrected() -> None:
     """A sample the geometry was fitted to gets its excess, any other none, whatever its key."""
-    codes = hdc.plain(60, TAPS, 1, bits=128).project(draw(1, 9))
+    codes = hdc.identity_geometry(60, TAPS, 1, bits=128).project(draw(1, 9))
     keys = keys_of(codes)
     order = np.argsort(keys)
     middle = order[3:6]
-    surveyed = Surveyed(keys[middle], np.asarray([10, 20, 30], np.int64))
+    surveyed = FittedGeometry(keys[middle], np.asarray([10, 20, 30], np.int64))
     expected = np.zeros(9, dtype=np.int64)
     expected[middle] = [10, 20, 30]
     assert surveyed.excess_of(codes).tolist() == expected.tolist()
-    assert Surveyed().excess_of(codes).tolist() == [0] * 9
+    assert FittedGeometry().excess_of(codes).tolist() == [0] * 9
 
 
 def test_no_rows_are_a_batch_of_none() -> None:
     """An empty batch is coded as one, with and without a survey."""
-    for geometry in (learned()[0].geometry, hdc.plain(60, TAPS, 1, bits=128)):
+    for geometry in (learned()[0].geometry, hdc.identity_geometry(60, TAPS, 1, bits=128)):
         codes = geometry.project(np.zeros((0, 60), dtype=np.uint8))
         assert codes.bits.shape == (0, geometry.bits // 64)
         assert codes.values.shape == (0, geometry.values)
@@ -67,7 +67,7 @@ def test_no_rows_are_a_batch_of_none() -> None:
 
 def test_wrong_features_are_refused() -> None:
     """Another width or dtype is an error that says what was expected."""
-    geometry = hdc.plain(60, TAPS, 1)
+    geometry = hdc.identity_geometry(60, TAPS, 1)
     with pytest.raises(DimensionError, match=r"uint8 features \[n, 60\]"):
         geometry.project(np.zeros((2, 59), dtype=np.uint8))
     with pytest.raises(DimensionError, match="float64"):
@@ -78,7 +78,7 @@ def test_wrong_features_are_refused() -> None:
 def test_taps_that_do_not_cover_are_refused(slices: tuple[tuple[int, int], ...]) -> None:
     """Taps have to cover the width in order."""
     with pytest.raises(DimensionError, match="cover 0 to 60"):
-        hdc.plain(60, slices, 1)
+        hdc.identity_geometry(60, slices, 1)
 
 
 def test_damaged_arrays_are_refused() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 import hdc
-from hdc.joint import SHORTLIST, VOTES, Samples, join, join_one
+from hdc.joint import SHORTLIST, VOTES, ScoredSamples, join_one_score, join_scores
 from hdc.neighbours import coordinates, nearest
 from hdc.scoring import combine
 from tests.hdc.samples import LABELS, draw
@@ -22,7 +22,7 @@ def many_formed(seed: int, count: int, forms: int = 8):
 
 def learned(rows, labels):
     """A memory and calibration of one domain over one tap."""
-    geometry = hdc.survey(rows, labels, ONE_TAP, 5, bits=1024)
+    geometry = hdc.fit_geometry(rows, labels, ONE_TAP, 5, bits=1024)
     memory, codes = hdc.Memory(geometry), geometry.project(rows)
     facts = [("home", LABELS[n], codes[labels == n]) for n in sorted(set(labels.tolist()))]
     for fact in facts:
@@ -68,7 +68,7 @@ def test_looking_no_further_loses_nothing():
     """The lowest score and its column are those of looking at every concept of the short list."""
     rows = np.concatenate([many_formed(label, 40, 4 + label) for label in range(5)])
     labels = np.repeat(np.arange(5), 40)
-    geometry = hdc.survey(rows, labels, ONE_TAP, 5, bits=1024)
+    geometry = hdc.fit_geometry(rows, labels, ONE_TAP, 5, bits=1024)
     memory, codes = hdc.Memory(geometry), geometry.project(rows)
     facts = [("home", f"{n}", codes[labels == n]) for n in range(5)]
     for fact in facts:
@@ -89,10 +89,10 @@ def test_looking_no_further_loses_nothing():
             usual = np.concatenate([scales[at], near.scales[at]])
             found.append((int(combine(both, usual, np.asarray(votes))), int(at)))
         expected.append(min(found))
-    lowest, places = join(distances, scales, Samples(geometry, asked), near)
+    lowest, places = join_scores(distances, scales, ScoredSamples(geometry, asked), near)
     assert list(zip(lowest.tolist(), places.tolist(), strict=True)) == expected
     for row in range(len(asked)):
-        alone = Samples(geometry, asked[row])
-        assert join_one(distances[row], scores[row], scales, alone, near) == expected[row]
+        alone = ScoredSamples(geometry, asked[row])
+        assert join_one_score(distances[row], scores[row], scales, alone, near) == expected[row]
     # Or nothing would be tested: some are nearest to another than they start nearest to.
     assert any(at != first for (_, at), first in zip(expected, scores.argmin(1), strict=True))

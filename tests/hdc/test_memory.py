@@ -116,7 +116,7 @@ def bits_of(memory: hdc.Memory, *, negative: bool, count: int = 1) -> hdc.Codes:
 @pytest.mark.parametrize("negative", [True, False])
 def test_removing_what_cannot_have_been_added_is_refused(negative: bool) -> None:
     """Sums that no samples add up to are never kept: too many bits set, or fewer than none."""
-    memory = hdc.Memory(hdc.plain(60, TAPS, 5, bits=128))
+    memory = hdc.Memory(hdc.identity_geometry(60, TAPS, 5, bits=128))
     memory.add("home", "cat", bits_of(memory, negative=negative, count=3))
     before = memory.digest()
     with pytest.raises(ConceptError, match="removing"):
@@ -141,7 +141,7 @@ def test_the_last_sample_leaves_no_remainder() -> None:
 
 def test_as_many_samples_as_come_are_counted() -> None:
     """Bits of more samples than a byte counts add up exactly."""
-    memory = hdc.Memory(hdc.plain(60, TAPS, 5, bits=128))
+    memory = hdc.Memory(hdc.identity_geometry(60, TAPS, 5, bits=128))
     memory.add("home", "cat", bits_of(memory, negative=True, count=1000))
     packed = memory.pack()
     assert packed["counts"].tolist() == [1000]
@@ -160,14 +160,14 @@ def test_a_concept_says_nothing_of_its_only_sample() -> None:
 
 def test_the_digest_covers_the_geometry() -> None:
     """Empty memories of two geometries have two digests."""
-    geometries = (hdc.plain(60, TAPS, seed, bits=128) for seed in (1, 2))
+    geometries = (hdc.identity_geometry(60, TAPS, seed, bits=128) for seed in (1, 2))
     assert len({hdc.Memory(geometry).digest() for geometry in geometries}) == 2
 
 
 @pytest.mark.parametrize("count", [20, 700])
 def test_the_nearest_by_bits_come_in_the_order_of_their_columns(count: int) -> None:
     """The columns found are ascending, the nearest one among them, however many there are."""
-    memory = hdc.Memory(hdc.plain(60, TAPS, 5, bits=1024))
+    memory = hdc.Memory(hdc.identity_geometry(60, TAPS, 5, bits=1024))
     for number in range(count):
         memory.add("home", f"{number:03}", memory.geometry.project(draw(number, 1, number)))
     for number in (0, 7, count - 1):
@@ -194,7 +194,7 @@ def test_packing_survives() -> None:
 def test_codes_and_memories_of_another_geometry_are_refused() -> None:
     """Codes of other width and memories of another seed don't mix."""
     memory, _ = learned()
-    other = hdc.plain(60, TAPS, 5, bits=1024)
+    other = hdc.identity_geometry(60, TAPS, 5, bits=1024)
     with pytest.raises(DimensionError, match="memory expects"):
         memory.add("home", "cat", other.project(draw(1, 2)))
     with pytest.raises(ConceptError, match="one geometry"):

@@ -5,13 +5,7 @@ import pytest
 
 import hdc
 from hdc.geometry import keys_of
-from hdc.neighbours import (
-    EXEMPLARS_MAX,
-    choose,
-    coordinates,
-    has_neighbours,
-    nearest,
-)
+from hdc.neighbours import EXEMPLARS_MAX, choose, coordinates, has_neighbours, nearest
 from tests.hdc.samples import TAPS, draw, enrolment
 
 ONE_TAP = ((0, 60),)
@@ -21,15 +15,15 @@ ONE_TAP = ((0, 60),)
 def geometry():
     """A geometry of one tap, surveyed."""
     rows, labels = enrolment(count=60)
-    return hdc.survey(rows, labels, ONE_TAP, 5, bits=1024)
+    return hdc.fit_geometry(rows, labels, ONE_TAP, 5, bits=1024)
 
 
 def test_only_one_surveyed_tap_has_neighbours(geometry):
     """Several taps, or nothing surveyed, keep no exemplars."""
     rows, labels = enrolment()
     assert has_neighbours(geometry)
-    assert not has_neighbours(hdc.survey(rows, labels, TAPS, 5, bits=1024))
-    assert not has_neighbours(hdc.plain(60, ONE_TAP, 5, bits=1024))
+    assert not has_neighbours(hdc.fit_geometry(rows, labels, TAPS, 5, bits=1024))
+    assert not has_neighbours(hdc.identity_geometry(60, ONE_TAP, 5, bits=1024))
 
 
 def test_order_does_not_choose(geometry):

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from nas import Blueprint, Network, Sketch
+from nas import Blueprint, ProxyNetwork, TaskSketch
 
 SPANS = ((0, 24), (24, 32), (32, 44))
 
 
-def sketch(seed=0, own=40, others=20, classes=3, spread=1.0, telling=0) -> Sketch:
+def sketch(seed=0, own=40, others=20, classes=3, spread=1.0, telling=0) -> TaskSketch:
     """A task whose labels show in the columns of one tap only; labels in turn."""
     random = np.random.default_rng(seed)
     count = own + others
@@ -15,10 +15,10 @@ def sketch(seed=0, own=40, others=20, classes=3, spread=1.0, telling=0) -> Sketc
     rows = random.standard_normal((count, SPANS[-1][1])).astype(np.float32)
     start, stop = SPANS[telling]
     rows[:, start:stop] += spread * random.standard_normal((classes, stop - start))[targets]
-    return Sketch(rows, targets.astype(np.int64), np.arange(count) < own, SPANS)
+    return TaskSketch(rows, targets.astype(np.int64), np.arange(count) < own, SPANS)
 
 
-def build(blueprint: Blueprint, sizes: tuple[int, ...], seed: int) -> Network:
+def build(blueprint: Blueprint, sizes: tuple[int, ...], seed: int) -> ProxyNetwork:
     """A network of one bent layer, whatever the blueprint; needs torch."""
     import torch
 
@@ -26,4 +26,4 @@ def build(blueprint: Blueprint, sizes: tuple[int, ...], seed: int) -> Network:
     width = blueprint.width or sum(sizes)
     drawn = random.standard_normal((sum(sizes), width)).astype(np.float32)
     parameters = {"W": torch.from_numpy(drawn).requires_grad_()}
-    return Network(parameters, lambda given, rows: torch.relu(rows @ given["W"]))
+    return ProxyNetwork(parameters, lambda given, rows: torch.relu(rows @ given["W"]))

@@ -6,12 +6,14 @@ from nas import Blueprint
 @pytest.mark.parametrize(
     ("blueprint", "text"),
     [
-        (Blueprint("bottleneck", (0, 2), 8, 4, "relu", 2),
-         "bottleneck: taps 0+2, width 8, rank 4, relu, depth 2"),
+        (
+            Blueprint("bottleneck", (0, 2), 8, 4, "relu", 2),
+            "bottleneck: taps 0+2, width 8, rank 4, relu, depth 2",
+        ),
         (Blueprint("none", (1,)), "none: taps 1"),
         (Blueprint("kernel", (0, 1), 480), "kernel: taps 0+1, 480 landmarks"),
     ],
-)  # fmt: skip
+)
 def test_a_blueprint_is_spelled_without_what_is_usual(blueprint, text):
     """The kind comes first; only what sets a blueprint apart is said."""
     assert str(blueprint) == text

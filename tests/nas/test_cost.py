@@ -5,10 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas import Blueprint, Budget, Cost, Device, NasError, Shape, count_cost, fit_device, probes
-from nas.cost import excess
+from nas import (
+    AdaptorBudget,
+    AdaptorShape,
+    Blueprint,
+    Cost,
+    DeviceSpeed,
+    NasError,
+    count_cost,
+    fit_device,
+    probe_blueprints,
+)
+from nas.cost import budget_excess
 
-SHAPE = Shape((10, 6), 3)
+SHAPE = AdaptorShape((10, 6), 3)
 
 
 @pytest.mark.parametrize(
@@ -62,9 +72,9 @@ def test_a_kernel_keeps_its_landmarks_as_bytes():
 @given(*[st.floats(1e-4, 10)] * 4)
 def test_a_device_is_recovered_from_its_timings(call, product, addition, conversion):
     """Coefficients that made the timings come out again."""
-    true = Device(call, product, addition, conversion)
-    shape = Shape((1_280, 320, 16), 7)
-    costs = [count_cost(one, shape) for one in probes(3)]
+    true = DeviceSpeed(call, product, addition, conversion)
+    shape = AdaptorShape((1_280, 320, 16), 7)
+    costs = [count_cost(one, shape) for one in probe_blueprints(3)]
     found = fit_device([(cost, true.latency_ms(cost)) for cost in costs])
     for cost in costs:
         assert found.latency_ms(cost) == pytest.approx(true.latency_ms(cost), rel=1e-3)
@@ -93,20 +103,20 @@ def test_too_few_or_impossible_timings_are_refused(times):
 @pytest.mark.parametrize(
     ("budget", "limit"),
     [
-        pytest.param(Budget(99, 100, 10), "bytes", id="bytes"),
-        pytest.param(Budget(100, 99, 10), "operations", id="operations"),
-        pytest.param(Budget(100, 100, 2), "milliseconds", id="milliseconds"),
-        pytest.param(Budget(100, 100, 3), None, id="just"),
+        pytest.param(AdaptorBudget(99, 100, 10), "bytes", id="bytes"),
+        pytest.param(AdaptorBudget(100, 99, 10), "operations", id="operations"),
+        pytest.param(AdaptorBudget(100, 100, 2), "milliseconds", id="milliseconds"),
+        pytest.param(AdaptorBudget(100, 100, 3), None, id="just"),
     ],
 )
 def test_limits_are_hard(budget, limit):
     """What is one over a limit does not fit; what is just at it does."""
-    assert excess(Cost(100, 60, 40, 3), budget, Device(1.0, 0.0, 0.0, 0.0)) == limit
+    assert budget_excess(Cost(100, 60, 40, 3), budget, DeviceSpeed(1.0, 0.0, 0.0, 0.0)) == limit
 
 
 def test_timing_probes_tell_the_terms_apart():
     """The blueprints to time differ in every term, so that a fit has one answer."""
-    costs = [count_cost(one, Shape((1_280, 320), 7)) for one in probes(2)]
+    costs = [count_cost(one, AdaptorShape((1_280, 320), 7)) for one in probe_blueprints(2)]
     terms = np.array(
         [[c.calls, c.products / 1e6, c.additions / 1e6, c.conversions / 1e6] for c in costs]
     )

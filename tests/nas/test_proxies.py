@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nas import PROXIES, Blueprint, Network
+from nas import PROXIES, Blueprint, ProxyNetwork
 from tests.nas.sketches import build, sketch
 
 torch = pytest.importorskip("torch")
@@ -12,7 +12,7 @@ WIDE = [Blueprint("linear", (0, 1, 2), width) for width in (2, 64)]
 def constant(blueprint, sizes, seed):
     """A network that gives every fact the same columns."""
     weights = torch.ones(sum(sizes), 4, requires_grad=True)
-    return Network({"W": weights}, lambda given, rows: (rows * 0 + 1) @ given["W"])
+    return ProxyNetwork({"W": weights}, lambda given, rows: (rows * 0 + 1) @ given["W"])
 
 
 @pytest.mark.parametrize("name", ["naswot", "jacob_cov", "ntk_condition", "spectral"])
@@ -35,7 +35,7 @@ def test_synflow_is_the_flow_through_a_line():
     both layers."""
 
     def ones(blueprint, sizes, seed):
-        return Network(
+        return ProxyNetwork(
             {"W": torch.ones(sum(sizes), 8, requires_grad=True)},
             lambda given, rows: rows @ given["W"],
         )
@@ -51,7 +51,7 @@ def test_gradients_of_a_network_that_knows_the_answer_are_small():
 
     def silent(blueprint, sizes, seed):
         zeros = torch.zeros(sum(sizes), 4, requires_grad=True)
-        return Network({"W": zeros}, lambda given, rows: rows @ given["W"])
+        return ProxyNetwork({"W": zeros}, lambda given, rows: rows @ given["W"])
 
     blueprints = [Blueprint("linear", (0,), 4)]
     assert PROXIES["snip"](blueprints, sketch(), silent, 0)[0] == 0.0

@@ -4,18 +4,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nas import Budget, Choice, Device, NasError, NoFit, Sketch, combine, count_cost, search
+from nas import (
+    AdaptorBudget,
+    DeviceSpeed,
+    NasError,
+    NoFit,
+    SearchChoice,
+    TaskSketch,
+    combine,
+    count_cost,
+    search,
+)
 from tests.nas.sketches import SPANS, sketch
 
-OPEN = Budget(1 << 40, 1 << 40, 1e9)
-FREE = Device(0.0, 0.0, 0.0, 0.0)
-SLOW = Device(1.0, 1.0, 1.0, 1.0)
+OPEN = AdaptorBudget(1 << 40, 1 << 40, 1e9)
+FREE = DeviceSpeed(0.0, 0.0, 0.0, 0.0)
+SLOW = DeviceSpeed(1.0, 1.0, 1.0, 1.0)
 
 
 def test_the_tap_that_holds_the_labels_is_chosen():
     """Without limits the best blueprint reads the tap in which labels show."""
     found = search(sketch(spread=2.0, telling=1), OPEN, FREE)
-    assert isinstance(found, Choice)
+    assert isinstance(found, SearchChoice)
     assert 1 in found.blueprint.taps
     assert len(found.ranking) == len(found.scores) == found.considered
 
@@ -23,16 +33,16 @@ def test_the_tap_that_holds_the_labels_is_chosen():
 @pytest.mark.parametrize(
     "budget",
     [
-        pytest.param(Budget(2_000, 1 << 40, 1e9), id="bytes"),
-        pytest.param(Budget(1 << 40, 700, 1e9), id="operations"),
-        pytest.param(Budget(1 << 40, 1 << 40, 6.5), id="milliseconds"),
+        pytest.param(AdaptorBudget(2_000, 1 << 40, 1e9), id="bytes"),
+        pytest.param(AdaptorBudget(1 << 40, 700, 1e9), id="operations"),
+        pytest.param(AdaptorBudget(1 << 40, 1 << 40, 6.5), id="milliseconds"),
     ],
 )
 def test_nothing_over_the_budget_is_ranked(budget):
     """Every blueprint of a ranking keeps all limits, and some do not fit."""
     task = sketch()
     found = search(task, budget, SLOW)
-    assert isinstance(found, Choice)
+    assert isinstance(found, SearchChoice)
     assert len(found.ranking) < found.considered
     for one in found.ranking:
         cost = count_cost(one, task.shape)
@@ -43,7 +53,10 @@ def test_nothing_over_the_budget_is_ranked(budget):
 
 @pytest.mark.parametrize(
     ("budget", "word"),
-    [(Budget(10, 1 << 40, 1e9), "bytes"), (Budget(1 << 40, 1 << 40, 0.1), "milliseconds")],
+    [
+        (AdaptorBudget(10, 1 << 40, 1e9), "bytes"),
+        (AdaptorBudget(1 << 40, 1 << 40, 0.1), "milliseconds"),
+    ],
 )
 def test_a_budget_that_nothing_fits_is_an_answer(budget, word):
     """The reason names the limit and the least that is needed."""
@@ -57,7 +70,7 @@ def test_one_label_is_an_answer():
     """There is nothing to choose by where a domain has one label only."""
     task = sketch(own=5, others=20)
     targets = np.where(task.own, 0, task.targets)
-    found = search(Sketch(task.rows, targets, task.own, SPANS), OPEN, FREE)
+    found = search(TaskSketch(task.rows, targets, task.own, SPANS), OPEN, FREE)
     assert isinstance(found, NoFit)
     assert "two labels" in found.reason or "2 labels" in found.reason
 
@@ -74,8 +87,8 @@ def test_a_search_repeats_and_harms_nothing():
     task = sketch()
     before = task.rows.copy()
     first, second = (search(task, OPEN, FREE, 3) for _ in range(2))
-    assert isinstance(first, Choice)
-    assert isinstance(second, Choice)
+    assert isinstance(first, SearchChoice)
+    assert isinstance(second, SearchChoice)
     assert first.ranking == second.ranking
     assert np.array_equal(task.rows, before)
 
@@ -83,7 +96,7 @@ def test_a_search_repeats_and_harms_nothing():
 def test_a_shortlist_starts_with_the_best_of_each_kind():
     """It has no repeats, begins with the choice, and shows every kind before a second of one."""
     found = search(sketch(), OPEN, FREE)
-    assert isinstance(found, Choice)
+    assert isinstance(found, SearchChoice)
     short = found.shortlist(9)
     assert len(set(short)) == 9
     assert short[0] == found.blueprint

@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas import NasError, Shape, Sketch
+from nas import AdaptorShape, NasError, TaskSketch
 from nas.sketch import sample
 from tests.nas.sketches import SPANS, sketch
 
 
 def test_the_shape_follows_from_spans_and_labels():
     """Columns by tap, and as many classes as the labels number."""
-    assert sketch().shape == Shape((24, 8, 12), 3)
+    assert sketch().shape == AdaptorShape((24, 8, 12), 3)
 
 
 def test_columns_come_in_the_order_of_taps():
@@ -40,7 +40,7 @@ def test_what_does_not_belong_together_is_refused(flaw):
     else:
         targets[0] = -1
     with pytest.raises(NasError, match="sketching a task") as caught:
-        Sketch(rows, targets, own, spans)
+        TaskSketch(rows, targets, own, spans)
     assert caught.value.hint
 
 

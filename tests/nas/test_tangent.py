@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas import Blueprint, Sketch, enumerate_space
-from nas.tangent import Judge, Kernels, look_closer, score
+from nas import Blueprint, TaskSketch, enumerate_space
+from nas.tangent import TangentJudge, TangentKernels, look_closer, score
 from tests.nas.sketches import sketch
 
 RIDGE = 0.3
@@ -16,7 +16,7 @@ RIDGE = 0.3
 def test_left_out_facts_are_left_out_exactly():
     """The closed form equals solving the regression once for each fact, without it."""
     task = sketch(own=12, others=6)
-    kernel = Kernels(task, 0).of(Blueprint("none", (0, 1, 2))).astype(np.float64)
+    kernel = TangentKernels(task, 0).of(Blueprint("none", (0, 1, 2))).astype(np.float64)
     weights = np.where(task.own, 1.0, task.support)
     share = weights / weights.sum()
     centre = np.eye(18) - share
@@ -31,7 +31,7 @@ def test_left_out_facts_are_left_out_exactly():
         slow.append(kernel[left, kept] @ np.linalg.solve(inner, targets[kept]))
     logits = 8 * np.array(slow)
     right = logits[np.arange(12), task.targets[:12]] - np.log(np.exp(logits).sum(axis=1))
-    fast = Judge(task).score(Kernels(task, 0).of(Blueprint("none", (0, 1, 2))))
+    fast = TangentJudge(task).score(TangentKernels(task, 0).of(Blueprint("none", (0, 1, 2))))
     assert fast == pytest.approx(right.mean(), rel=1e-3)
 
 
@@ -48,7 +48,7 @@ def test_kernels_are_those_of_wide_random_networks(activation):
     }
     bent = bends[activation](drawn)
     true = bent @ bent.T
-    found = Kernels(task, 0).of(Blueprint("random", (0, 1, 2), 4_096, 0, activation))
+    found = TangentKernels(task, 0).of(Blueprint("random", (0, 1, 2), 4_096, 0, activation))
     assert np.corrcoef(found.ravel(), true.ravel())[0, 1] > 0.98
 
 
@@ -73,13 +73,15 @@ def test_the_order_of_facts_is_of_no_account_to_a_kernel(order):
     """Facts in another order give the same score where nothing is drawn."""
     task = sketch()
     order = np.array(order)
-    mixed = Sketch(task.rows[order], task.targets[order], task.own[order], task.spans)
+    mixed = TaskSketch(task.rows[order], task.targets[order], task.own[order], task.spans)
     by_domain = np.argsort(~mixed.own, kind="stable")
-    mixed = Sketch(
+    mixed = TaskSketch(
         mixed.rows[by_domain], mixed.targets[by_domain], mixed.own[by_domain], mixed.spans
     )
     plain = Blueprint("none", (0, 1, 2))
-    first, second = (Judge(one).score(Kernels(one, 0).of(plain)) for one in (task, mixed))
+    first, second = (
+        TangentJudge(one).score(TangentKernels(one, 0).of(plain)) for one in (task, mixed)
+    )
     assert first == pytest.approx(second, rel=1e-4)
 
 
@@ -94,9 +96,9 @@ def test_alignment_is_a_cosine_that_ignores_confidence():
     """Between -1 and 1, higher where labels show, and the same for a kernel of any scale."""
     for spread in (0.0, 3.0):
         task = sketch(spread=spread)
-        kernel = Kernels(task, 0).of(Blueprint("none", (0,)))
-        aligned = Judge(task).align(kernel)
-        assert Judge(task).align(10 * kernel) == pytest.approx(aligned, abs=1e-3)
+        kernel = TangentKernels(task, 0).of(Blueprint("none", (0,)))
+        aligned = TangentJudge(task).align(kernel)
+        assert TangentJudge(task).align(10 * kernel) == pytest.approx(aligned, abs=1e-3)
         assert -1 <= aligned <= 1
         assert (aligned > 0.8) == (spread > 0)
 

@@ -8,18 +8,10 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core import (
-    Config,
-    Enrol,
-    Fact,
-    ForgetRequest,
-    Label,
-    MemoryLedger,
-    Receipt,
-    Relabel,
-    Selector,
-    Survey,
-)
+from edge.core.config import Config
+from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Receipt, Relabel
+from edge.core.facts import Fact, Selector
+from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.worlds import World, fact, vector
 
 DOMAINS, LABELS, SUBJECTS = ("home", "away"), ("a", "b", "c"), ("", "p", "q")
@@ -110,11 +102,11 @@ def test_forgetting_is_subtraction(facts, selector):
 def test_forgetting_with_a_resurvey_leaves_no_trace_in_the_geometry(facts, selector):
     """With a new survey the geometry, too, is that of a device that never had the facts."""
     world, rest = World(facts), [row for row in facts if not selector.matches(row)]
-    world.feed(Survey())
+    world.feed(FitGeometry())
     if len(rest) < len(facts):
         world.feed(ForgetRequest("r", selector, resurvey=True))
     never = World(rest)
-    never.feed(Survey())
+    never.feed(FitGeometry())
     assert world.runtime.digest() == world.derived() == never.runtime.digest()
 
 
@@ -174,7 +166,7 @@ Steps = st.lists(
             st.sampled_from(("", *DOMAINS)),
         ),
         st.integers(0, 20),
-        st.just(Survey()),
+        st.just(FitGeometry()),
         st.just("crash"),
     ),
     max_size=14,

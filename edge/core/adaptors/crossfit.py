@@ -5,19 +5,19 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..facts import Batch, take
-from .head import Fitted, Floats, Lessons, solve_head
+from ..facts import FactBatch, select_rows
+from .head import FittedHead, Floats, HeadTrainingSet, solve_head
 from .kernel import KIND, KernelMachine, solve_kernel
-from .standard import Standard
+from .standardisation import Standardisation
 from .transform import Transform
-from .weighing import PENALTY_MIN
+from .weighting import PENALTY_MIN
 
 
 def cross_scores(
     transform: Transform,
-    own: Batch,
-    others: Batch,
-    standard: Standard,
+    own: FactBatch,
+    others: FactBatch,
+    standard: Standardisation,
     fold: NDArray[np.intp],
 ) -> tuple[tuple[str, ...], Floats]:
     """Return labels, and the scores float32 [own, labels] each fact gets from a head that was
@@ -35,7 +35,7 @@ def cross_scores(
         return _by_fold(own, fold, lambda rows: solve_kernel(transform, rows))
     if len(own) > transform.out:
         return _by_fold(own, fold, lambda rows: solve_head(transform, rows, others, standard))
-    lessons = Lessons(transform, own, others, standard)
+    lessons = HeadTrainingSet(transform, own, others, standard)
     inputs, targets = lessons.together()
     gram = inputs @ inputs.T
     penalty = lessons.ridge * float(np.trace(gram, dtype=np.float64)) + PENALTY_MIN
@@ -52,14 +52,14 @@ def cross_scores(
 
 
 def _by_fold(
-    own: Batch, fold: NDArray[np.intp], solve: Callable[[Batch], Fitted | KernelMachine]
+    own: FactBatch, fold: NDArray[np.intp], solve: Callable[[FactBatch], FittedHead | KernelMachine]
 ) -> tuple[tuple[str, ...], Floats]:
     """Solve once without each fold, and with all facts for those of fold -1."""
     labels: tuple[str, ...] = ()
     scores = np.zeros((len(own), 0), np.float32)
     for number in np.unique(fold):
         at = np.flatnonzero(fold == number)
-        fitted = solve(own if number < 0 else take(own, np.flatnonzero(fold != number)))
+        fitted = solve(own if number < 0 else select_rows(own, np.flatnonzero(fold != number)))
         if not labels:
             labels, scores = fitted.labels, np.zeros((len(own), len(fitted.labels)), np.float32)
         scores[at] = fitted.answer(own.features[at])

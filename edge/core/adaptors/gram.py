@@ -24,8 +24,9 @@ class Gram:
     def __init__(self, width: int) -> None:
         self._spans = [slice(at, min(at + SIDE, width)) for at in range(0, width, SIDE)]
         sizes = [span.stop - span.start for span in self._spans]
-        self._rows = [[np.zeros((n, m), np.float32) for m in sizes[: i + 1]]
-                      for i, n in enumerate(sizes)]  # fmt: skip
+        self._rows = [
+            [np.zeros((n, m), np.float32) for m in sizes[: i + 1]] for i, n in enumerate(sizes)
+        ]
 
     def add(self, rows: Floats) -> None:
         """Add the products of all columns of rows [n, width]."""

@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 _BLOCK: Final = 64
 
 
-def mix(rows: Floats, seed: int, width: int, depth: int = 1) -> Floats:
+def hadamard_mix(rows: Floats, seed: int, width: int, depth: int = 1) -> Floats:
     """Return `width` random combinations of each row: float32 [..., d] -> [..., width].
 
     Costs width * log2(P) additions a row and a round.

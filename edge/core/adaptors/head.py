@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..facts import Batch
+from ..facts import FactBatch
 from .gram import Gram
-from .standard import Standard, parts
+from .standardisation import Standardisation, block_slices
 from .transform import Transform
-from .weighing import (
+from .weighting import (
     OWN_PENALISED,
     OWN_TRIED,
     PENALTY_MIN,
@@ -36,7 +36,7 @@ with twice the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class FittedHead:
     """An adaptor that answers: scores = transform(features) @ weights + bias.
 
     weights: float32 [out, labels]; bias: [labels].
@@ -62,13 +62,15 @@ class Fitted:
         return np.asarray(self.transform(features) @ self.weights + self.bias)
 
 
-class Lessons:
+class HeadTrainingSet:
     """The facts a head is solved from, as a transform sees them, own facts first.
 
     labels: of all facts, sorted.  weight: of another domain's fact, one's own having 1.
     """
 
-    def __init__(self, transform: Transform, own: Batch, others: Batch, standard: Standard) -> None:
+    def __init__(
+        self, transform: Transform, own: FactBatch, others: FactBatch, standard: Standardisation
+    ) -> None:
         self.labels = tuple(sorted({*own.labels, *others.labels}))
         self._transform, self._own, self._others = transform, own, others
         self._standard = standard
@@ -103,9 +105,9 @@ class Lessons:
         return inputs, targets
 
     def _parts(self) -> Iterator[tuple[Floats, Floats, float]]:
-        for part in parts(len(self._own)):
+        for part in block_slices(len(self._own)):
             yield *self._own_rows(part), 1.0
-        for part in parts(len(self._others)):
+        for part in block_slices(len(self._others)):
             yield *self._other_rows(part), self.weight
 
     def _own_rows(self, part: slice) -> tuple[Floats, Floats]:
@@ -151,7 +153,9 @@ class Lessons:
         return inputs, targets, len(sets[0][0]), other / own
 
 
-def solve_head(transform: Transform, own: Batch, others: Batch, standard: Standard) -> Fitted:
+def solve_head(
+    transform: Transform, own: FactBatch, others: FactBatch, standard: Standardisation
+) -> FittedHead:
     """Solve the head of a domain on a transform.  own: its facts, at least one; others: of all
     other domains.
 
@@ -160,13 +164,13 @@ def solve_head(transform: Transform, own: Batch, others: Batch, standard: Standa
     alone.  Cost: O(n out min(n, out)) time, 2 min(n, out)^2 bytes in small pieces, n facts, and in
     the dual 4 n out bytes.
     """
-    lessons = Lessons(transform, own, others, standard)
+    lessons = HeadTrainingSet(transform, own, others, standard)
     solve = _solve_dual if len(lessons) <= DUAL_MAX * transform.out else _solve_primal
     weights = solve(lessons)
-    return Fitted(lessons.labels, transform, weights, lessons.level - lessons.centre @ weights)
+    return FittedHead(lessons.labels, transform, weights, lessons.level - lessons.centre @ weights)
 
 
-def _solve_primal(lessons: Lessons) -> Floats:
+def _solve_primal(lessons: HeadTrainingSet) -> Floats:
     """Solve for one number a column."""
     gram = Gram(len(lessons.centre))
     sought = np.zeros((len(lessons.centre), len(lessons.labels)), np.float32)
@@ -176,7 +180,7 @@ def _solve_primal(lessons: Lessons) -> Floats:
     return gram.solve(lessons.ridge * gram.trace() + PENALTY_MIN, sought)
 
 
-def _solve_dual(lessons: Lessons) -> Floats:
+def _solve_dual(lessons: HeadTrainingSet) -> Floats:
     """Solve for one number a fact instead of one a column."""
     inputs, targets = lessons.together()
     gram = Gram(len(inputs))

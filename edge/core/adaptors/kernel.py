@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..facts import Batch
+from ..facts import FactBatch
 from .gram import Gram
-from .standard import parts
+from .standardisation import block_slices
 from .transform import LEVELS, Transform
 
 Floats = NDArray[np.float32]
@@ -96,7 +96,7 @@ class KernelMachine:
         return np.asarray(near @ self.weights + self.bias)
 
 
-def solve_kernel(transform: Transform, own: Batch) -> KernelMachine:
+def solve_kernel(transform: Transform, own: FactBatch) -> KernelMachine:
     """Solve the kernel machine of a domain from its facts, at least one.
 
     It knows the labels of these facts and no others.  Depends on the set of facts alone.  Cost, n
@@ -107,8 +107,8 @@ def solve_kernel(transform: Transform, own: Batch) -> KernelMachine:
     at = {label: column for column, label in enumerate(labels)}
     targets = np.eye(len(labels), dtype=np.float32)[[at[label] for label in own.labels]]
     level = targets.mean(axis=0)
-    places = lowest(own.ids, transform.blueprint.width)
-    marks = mark(transform, own.features[places])
+    places = lowest_hashes(own.ids, transform.blueprint.width)
+    marks = choose_landmarks(transform, own.features[places])
     penalty = float(transform.arrays["penalty"][0])
     targets -= level
     if len(places) == len(own):
@@ -118,17 +118,19 @@ def solve_kernel(transform: Transform, own: Batch) -> KernelMachine:
     return KernelMachine(labels, marks, weights, level)
 
 
-def mark(transform: Transform, features: NDArray[np.uint8]) -> Landmarks:
+def choose_landmarks(transform: Transform, features: NDArray[np.uint8]) -> Landmarks:
     """Make landmarks of uint8 features [m, width]."""
     codes = np.ascontiguousarray(CODES[features[:, transform.columns]])
-    lengths = [np.square(_rows(transform, codes[part])).sum(axis=1) for part in parts(len(codes))]
+    lengths = [
+        np.square(_rows(transform, codes[part])).sum(axis=1) for part in block_slices(len(codes))
+    ]
     factor, centre = transform.arrays["factor"], transform.arrays["centre"]
     step = np.asarray(factor / np.float32(STEPS), np.float32)
     shift = np.asarray(factor * centre, np.float32)
     return Landmarks(transform, codes, np.concatenate(lengths), step, shift)
 
 
-def lowest(ids: tuple[str, ...], count: int) -> NDArray[np.intp]:
+def lowest_hashes(ids: tuple[str, ...], count: int) -> NDArray[np.intp]:
     """Return the places, ascending, of so many ids at most: those that hash lowest."""
     hashes = [hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in ids]
     return np.sort(np.argsort(np.array(hashes), kind="stable")[:count])
@@ -141,15 +143,17 @@ def _solve_all(marks: Landmarks, targets: Floats, penalty: float) -> Floats:
     return gram.solve(penalty, targets)
 
 
-def _solve_through(marks: Landmarks, own: Batch, targets: Floats, penalty: float) -> Floats:
+def _solve_through(marks: Landmarks, own: FactBatch, targets: Floats, penalty: float) -> Floats:
     """Solve for the landmarks' weights with which all facts are answered best."""
-    inner = np.concatenate([marks.near(marks.rows(part)) for part in parts(len(marks.codes))])
+    inner = np.concatenate(
+        [marks.near(marks.rows(part)) for part in block_slices(len(marks.codes))]
+    )
     inner.flat[:: len(inner) + 1] += np.float32(JITTER)
     inverse = np.asarray(np.linalg.inv(np.linalg.cholesky(inner)), np.float32)
     del inner
     gram = Gram(len(inverse))
     sought = np.zeros((len(inverse), targets.shape[1]), np.float32)
-    for part in parts(len(own)):
+    for part in block_slices(len(own)):
         columns = marks.near(marks.transform(own.features[part])) @ inverse.T
         gram.add(columns)
         sought += columns.T @ targets[part]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas import Blueprint
 
-from .hadamard import mix
+from .hadamard import hadamard_mix
 
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -24,7 +24,7 @@ SEED: Final = 1
 """Of all random features: they are the same on every device, so nothing of them is stored."""
 
 
-class Kind(Protocol):
+class AdaptorKind(Protocol):
     """A kind of adaptor: its parameters, its formula, its cost.  sizes: columns of each tap."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -62,7 +62,7 @@ class _Matrices:
         return sum(int(np.prod(shape)) for shape in self.shapes(blueprint, sizes).values())
 
 
-class Plain(_Matrices):
+class IdentityAdaptor(_Matrices):
     """The columns as they are: the head alone does the work."""
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
@@ -71,7 +71,7 @@ class Plain(_Matrices):
         return rows
 
 
-class Linear(_Matrices):
+class LinearAdaptor(_Matrices):
     """A few directions in which labels differ: rows @ W."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -84,7 +84,7 @@ class Linear(_Matrices):
         return np.asarray(rows @ arrays["W"], np.float32)
 
 
-class LowRank(_Matrices):
+class LowRankAdaptor(_Matrices):
     """Residual blocks: rows + a(rows @ U) @ V (Houlsby et al. 2019, section 2.1)."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -104,7 +104,7 @@ class LowRank(_Matrices):
         return rows
 
 
-class Bottleneck(_Matrices):
+class BottleneckAdaptor(_Matrices):
     """A small network with a narrow first layer."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -121,7 +121,7 @@ class Bottleneck(_Matrices):
         return rows
 
 
-class Fusion(_Matrices):
+class FusionAdaptor(_Matrices):
     """A gated sum over the taps, each projected to the same columns."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -152,7 +152,7 @@ class Fusion(_Matrices):
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
-class Random:
+class RandomFeatureAdaptor:
     """Random features: nothing trained, no matrix stored (Rahimi & Recht 2008)."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -163,7 +163,7 @@ class Random:
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
         """See `Kind`."""
         del arrays, sizes
-        mixed = mix(rows, SEED, blueprint.width, blueprint.depth)
+        mixed = hadamard_mix(rows, SEED, blueprint.width, blueprint.depth)
         return activate(blueprint.activation, mixed)
 
     def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
@@ -173,7 +173,7 @@ class Random:
         return blueprint.depth * blocks * (1 << levels) * levels
 
 
-class Kernel(_Matrices):
+class KernelAdaptor(_Matrices):
     """The columns as they are, scaled; what answers compares them with facts (`kernel.py`)."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -192,12 +192,12 @@ class Kernel(_Matrices):
         return 0
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "none": Plain(),
-    "linear": Linear(),
-    "lowrank": LowRank(),
-    "bottleneck": Bottleneck(),
-    "fusion": Fusion(),
-    "random": Random(),
-    "kernel": Kernel(),
+KINDS: Final[Mapping[str, AdaptorKind]] = {
+    "none": IdentityAdaptor(),
+    "linear": LinearAdaptor(),
+    "lowrank": LowRankAdaptor(),
+    "bottleneck": BottleneckAdaptor(),
+    "fusion": FusionAdaptor(),
+    "random": RandomFeatureAdaptor(),
+    "kernel": KernelAdaptor(),
 }

@@ -17,7 +17,7 @@ from nas import Blueprint
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class AdaptorRecord:
     """One version of a domain's adaptor.
 
     arrays: trained parameters by name.  facts: sorted ids of all facts that shaped it, held-out

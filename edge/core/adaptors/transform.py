@@ -11,7 +11,7 @@ from nas import Blueprint
 
 from ..errors import ModelMismatchError, StateCorruptError
 from .kinds import KINDS
-from .record import Record
+from .record import AdaptorRecord
 
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -70,13 +70,15 @@ class Transform:
         return KINDS[self.blueprint.kind].apply(self.blueprint, self.arrays, self.sizes, rows)
 
 
-def build(source: Record | tuple[Blueprint, Arrays], spans: Spans) -> Transform:
+def build_transform(source: AdaptorRecord | tuple[Blueprint, Arrays], spans: Spans) -> Transform:
     """Make the transform of a record, or of a blueprint and arrays, for an encoder's taps.
 
     Raises StateCorruptError where kind, taps or arrays do not belong together.
     """
-    blueprint, arrays = (source.blueprint, source.arrays) if isinstance(source, Record) else source
-    expected = shapes(blueprint, spans)
+    blueprint, arrays = (
+        (source.blueprint, source.arrays) if isinstance(source, AdaptorRecord) else source
+    )
+    expected = transform_shapes(blueprint, spans)
     found = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
     if found != {name: ("<f4", shape) for name, shape in expected.items()}:
         raise StateCorruptError(
@@ -92,7 +94,7 @@ def build(source: Record | tuple[Blueprint, Arrays], spans: Spans) -> Transform:
     return Transform(blueprint, dict(arrays), columns, sizes, encoded, whole)
 
 
-def shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int, ...]]:
+def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int, ...]]:
     """Name all arrays of a blueprint's transform, float32, with their shapes.
 
     Raises StateCorruptError for a kind or tap that does not exist.

@@ -1,10 +1,20 @@
-"""Detectors of changes in numeric streams: what moved, since when, how far, back to which state.
+"""Change point detectors for time series: which channels moved, since when, by how much.
 
 `DETECTORS["joint"](30)` makes one.  To add a kind: one file with one class, and one line in
 `kinds.DETECTORS`.
 """
 
-from .detector import Change, ChangeDetector
-from .kinds import DETECTORS, default_detector
+from typing import TYPE_CHECKING
 
-__all__ = ["DETECTORS", "Change", "ChangeDetector", "default_detector"]
+from ...lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .detector import ChangeDetector, DetectedChange
+    from .kinds import DETECTORS, default_detector
+
+__all__ = ["DETECTORS", "ChangeDetector", "DetectedChange", "default_detector"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {"detector": ("ChangeDetector", "DetectedChange"), "kinds": ("DETECTORS", "default_detector")},
+)

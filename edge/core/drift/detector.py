@@ -12,7 +12,7 @@ State = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DetectedChange:
     """A stream is no longer what it was.
 
     step: when it was noticed, counted from 0; start: when it began, at most step.  severity: mean
@@ -34,7 +34,7 @@ class Change:
 class ChangeDetector(Protocol):
     """Looks at one sample after the other.  Memory is bounded; the same samples, the same bits."""
 
-    def step(self, values: Floats) -> tuple[Change, ...]:
+    def step(self, values: Floats) -> tuple[DetectedChange, ...]:
         """Take one sample: float64 [C], NaN, infinite or beyond 1e150 where missing; the array is
         neither kept nor changed.  Raises ValueError for another shape."""
 
@@ -45,7 +45,7 @@ class ChangeDetector(Protocol):
         """Go on where `state` was taken.  Raises ValueError for the state of another detector."""
 
 
-class Stateful:
+class StatefulDetector:
     """Keeps all that changes in arrays, so that it can be saved.  To be derived from."""
 
     _kept: dict[str, NDArray[Any]]

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from .channelwise import ChannelCusum
+from .conformal import ConformalCusum
+from .cusum import ChannelCusum
 from .detector import ChangeDetector
-from .joint import JointJump
-from .sequential import ConformalCusum
+from .joint_jump import JointJump
 
 DETECTORS: Final[dict[str, Callable[[int], ChangeDetector]]] = {
     "cusum": ChannelCusum,

@@ -1,32 +1,63 @@
-"""Forecasting of numeric streams: one step takes a sample, learns from it, and looks ahead.
+"""Online forecasting of time series: each step takes a sample, learns from it, and forecasts.
 
-`FORECASTERS["pool"](Task(channels=30))` makes the default.  To add a kind: one file with one
-class, and one line in `kinds.FORECASTERS`.  The kinds are loaded when they are asked
-for: most homes follow no series.
+`FORECASTERS["pool"](ForecastTask(channels=30))` makes the default.  To add a kind: one file with
+one class, and one line in `kinds.FORECASTERS`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .forecaster import HORIZONS, Floats, Forecast, Forecaster, State, Task
+from ...lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .experts.cells import CELLS, Cell, CfC, Floats
+    from .forecaster import HORIZONS, Forecast, Forecaster, ForecastTask, State
+    from .history import INPUTS, SEASON_STEPS, JumpCorrectedHistory
     from .kinds import FORECASTERS
+    from .series import SeriesTracker
+    from .training_job import (
+        STUDY_STEPS_MAX,
+        STUDY_STEPS_MIN,
+        STUDY_VALUES_MAX,
+        ForecasterTrainingJob,
+        ForecasterTrainingResult,
+    )
 
 __all__ = [
+    "CELLS",
     "FORECASTERS",
     "HORIZONS",
+    "INPUTS",
+    "SEASON_STEPS",
+    "STUDY_STEPS_MAX",
+    "STUDY_STEPS_MIN",
+    "STUDY_VALUES_MAX",
+    "Cell",
+    "CfC",
     "Floats",
     "Forecast",
+    "ForecastTask",
     "Forecaster",
+    "ForecasterTrainingJob",
+    "ForecasterTrainingResult",
+    "JumpCorrectedHistory",
+    "SeriesTracker",
     "State",
-    "Task",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load the table of kinds."""
-    if name != "FORECASTERS":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .kinds import FORECASTERS
-
-    return FORECASTERS
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "experts.cells": ("CELLS", "Cell", "CfC", "Floats"),
+        "forecaster": ("Forecast", "ForecastTask", "Forecaster", "HORIZONS", "State"),
+        "history": ("INPUTS", "JumpCorrectedHistory", "SEASON_STEPS"),
+        "kinds": ("FORECASTERS",),
+        "series": ("SeriesTracker",),
+        "training_job": (
+            "ForecasterTrainingJob",
+            "ForecasterTrainingResult",
+            "STUDY_STEPS_MAX",
+            "STUDY_STEPS_MIN",
+            "STUDY_VALUES_MAX",
+        ),
+    },
+)

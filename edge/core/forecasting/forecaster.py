@@ -29,7 +29,7 @@ PERIOD_MAX: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ForecastTask:
     """What is to be forecast.
 
     channels: C, 1 to CHANNELS_MAX.  horizons: steps ahead, ascending, up to HORIZON_MAX.  seed: of

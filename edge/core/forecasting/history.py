@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StateError
-from .clock import CLOCK_NUMBERS_MIN, Clock
 from .forecaster import Floats, State
-from .keeping import put, take
+from .sampling_clock import CLOCK_NUMBERS_MIN, SamplingClock
+from .state_dict import load_state, state_dict
 
 INPUTS: Final = (
     "increment",
@@ -67,7 +67,7 @@ _KEPT: Final = (
 )
 
 
-class History:
+class JumpCorrectedHistory:
     """Takes samples and keeps what is known of C channels, float64 [C] unless said otherwise.
 
     last: newest finite value (0 before the first, where `known` is False).  fresh: whether this
@@ -83,7 +83,7 @@ class History:
 
     def __init__(self, channels: int, period: int | None = None, reach: int = 12) -> None:
         self.channels = channels
-        self.clock = Clock()
+        self.clock = SamplingClock()
         self.broken = False
         self.steps = self.calm = 0
         self.known = np.zeros(channels, bool)
@@ -320,7 +320,7 @@ class History:
 
     def state(self) -> State:
         """Return everything, the ring included."""
-        return {**take(self, _KEPT), "clock": np.array(self.clock.state())}
+        return {**load_state(self, _KEPT), "clock": np.array(self.clock.state())}
 
     def restore(self, state: State) -> None:
         """Go on from a state; raises StateError for one that does not fit."""
@@ -329,4 +329,4 @@ class History:
             raise StateError("restoring a forecaster: it has no clock", "start it anew")
         self.clock.restore(clock.tolist())
         self._resize(self.clock.seasons(self._period))
-        put(self, _KEPT, state)
+        state_dict(self, _KEPT, state)

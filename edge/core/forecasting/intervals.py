@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from .delayed_targets import DelayedTargets
 from .forecaster import Floats, State
-from .history import History
-from .keeping import put, take
-from .truth import Truth
+from .history import JumpCorrectedHistory
+from .state_dict import load_state, state_dict
 
 COVERAGE: Final = 0.9
 _MISS: Final = np.array((1.0 - COVERAGE) / 2)
@@ -22,7 +22,7 @@ _FLOOR, _NONE = np.array(0.01), np.array(0.0)
 _KEPT = ("bounds", "given", "count")
 
 
-class Intervals:
+class ConformalIntervals:
     """Distances below and above the point, in units: bounds float64 [2, H, C].
 
     A step is a share of the interval's own width.  Unlike what learns to forecast, intervals learn
@@ -30,7 +30,7 @@ class Intervals:
     truth is still to come, minus the low end and the high end, as values.
     """
 
-    def __init__(self, channels: int, truth: Truth) -> None:
+    def __init__(self, channels: int, truth: DelayedTargets) -> None:
         horizons = len(truth.horizons)
         roots = np.sqrt(truth.horizons)[:, None]
         self.bounds: Floats = np.ones((2, horizons, channels)) * (2.0 * roots)
@@ -40,7 +40,9 @@ class Intervals:
         self._low, self._high = self._ends
         self._missed = np.empty_like(self.bounds, bool)
 
-    def step(self, points: Floats, history: History, truth: Truth) -> tuple[Floats, Floats]:
+    def step(
+        self, points: Floats, history: JumpCorrectedHistory, truth: DelayedTargets
+    ) -> tuple[Floats, Floats]:
         """Learn what is due, take points [H, C] as values, return the low and the high ends."""
         bounds, change, ends = self.bounds, self._change, self._ends
         low, high = self._low, self._high
@@ -69,8 +71,8 @@ class Intervals:
 
     def state(self) -> State:
         """Return bounds, and the intervals whose truth is not known yet."""
-        return take(self, _KEPT)
+        return load_state(self, _KEPT)
 
     def restore(self, state: State) -> None:
         """Go on from a state."""
-        put(self, _KEPT, state)
+        state_dict(self, _KEPT, state)

@@ -4,46 +4,60 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from .differenced import Differenced
-from .dlinear import DLinear
-from .forecaster import Forecaster, Task
-from .harmonic import Harmonic
-from .kernel import Kernel
-from .mixture import Maker, Mixture
-from .networks import Linear, echo, gru, liquid, ltc
-from .plain import Last, Mean, Median, Profile, Seasonal
-from .regressed import lags, season, short
+from .experts import (
+    DifferencedRegression,
+    DLinear,
+    HarmonicRegression,
+    KernelExpert,
+    LastValue,
+    LinearNetworkExpert,
+    RunningMean,
+    RunningMedian,
+    SeasonalNaive,
+    SeasonalProfile,
+    lag_set,
+    make_echo_pool,
+    make_gru_pool,
+    make_liquid_pool,
+    make_ltc_pool,
+    seasonal_lags,
+    short_lags,
+)
+from .forecaster import Forecaster, ForecastTask
+from .pool import ExpertPool, Maker
 
 FEW_CHANNELS: Final = 8
 """Up to so many, the pool has more experts, that would take too long for many."""
 
 
-def pool(task: Task, network: Maker = liquid) -> Mixture:
+def make_pool(task: ForecastTask, network: Maker = make_liquid_pool) -> ExpertPool:
     """The default: all experts that help, mixed."""
-    some = (Last, Mean, Seasonal, Profile, season, network)
+    some = (LastValue, RunningMean, SeasonalNaive, SeasonalProfile, seasonal_lags, network)
     few = task.channels <= FEW_CHANNELS
-    return Mixture(task, (short, Harmonic, Kernel, Median, *some) if few else some)
+    return ExpertPool(
+        task, (short_lags, HarmonicRegression, KernelExpert, RunningMedian, *some) if few else some
+    )
 
 
-def _of(*makers: Maker) -> Callable[[Task], Forecaster]:
-    return partial(Mixture, makers=makers)
+def _of(*makers: Maker) -> Callable[[ForecastTask], Forecaster]:
+    return partial(ExpertPool, makers=makers)
 
 
-FORECASTERS: Final[dict[str, Callable[[Task], Forecaster]]] = {
-    "pool": pool,
-    "pool-gru": partial(pool, network=gru),
-    "last": _of(Last),
-    "seasonal": _of(Seasonal),
-    "median": _of(Median),
-    "rls": _of(lags),
+FORECASTERS: Final[dict[str, Callable[[ForecastTask], Forecaster]]] = {
+    "pool": make_pool,
+    "pool-gru": partial(make_pool, network=make_gru_pool),
+    "last": _of(LastValue),
+    "seasonal": _of(SeasonalNaive),
+    "median": _of(RunningMedian),
+    "rls": _of(lag_set),
     "dlinear": _of(DLinear),
-    "snarimax": _of(Differenced),
-    "huber": _of(season),
-    "harmonic": _of(Harmonic),
-    "kernel": _of(Kernel),
-    "linear": _of(Linear),
-    "liquid": _of(liquid),
-    "gru": _of(gru),
-    "ltc": _of(ltc),
-    "echo": _of(echo),
+    "snarimax": _of(DifferencedRegression),
+    "huber": _of(seasonal_lags),
+    "harmonic": _of(HarmonicRegression),
+    "kernel": _of(KernelExpert),
+    "linear": _of(LinearNetworkExpert),
+    "liquid": _of(make_liquid_pool),
+    "gru": _of(make_gru_pool),
+    "ltc": _of(make_ltc_pool),
+    "echo": _of(make_echo_pool),
 }

@@ -1,32 +1,28 @@
-"""Link loads of backbones under failures and repair: streams whose drift is known, and trials of
-forecasters and detectors on them."""
+"""Simulated link loads of backbones under failures and repairs: time series with known drift."""
 
-from .convergence import steps_to_convergence
-from .page import name_links, render_links, tell_trial
-from .pictures import Series, choose_event, choose_link, draw_series, print_event
-from .scenario import Links, LinkScenario
-from .simulator import STEP_S, LinkEvent, LinkLoads, simulate_links
-from .topologies import TOPOLOGIES, Topology
-from .trial import LinkTrial, try_links
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .page import render_links, trial_as_data
+    from .scenario import LinkScenario, LinkSpec
+    from .trial import LinkTrial, run_link_trial
 
 __all__ = [
-    "STEP_S",
-    "TOPOLOGIES",
-    "LinkEvent",
-    "LinkLoads",
     "LinkScenario",
+    "LinkSpec",
     "LinkTrial",
-    "Links",
-    "Series",
-    "Topology",
-    "choose_event",
-    "choose_link",
-    "draw_series",
-    "name_links",
-    "print_event",
     "render_links",
-    "simulate_links",
-    "steps_to_convergence",
-    "tell_trial",
-    "try_links",
+    "run_link_trial",
+    "trial_as_data",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "page": ("render_links", "trial_as_data"),
+        "scenario": ("LinkScenario", "LinkSpec"),
+        "trial": ("LinkTrial", "run_link_trial"),
+    },
+)

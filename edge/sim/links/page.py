@@ -115,7 +115,7 @@ def name_links(trial: LinkTrial, event: LinkEvent) -> str:
     return ", ".join(channels[link] for link in event.links[::2])
 
 
-def tell_trial(trial: LinkTrial) -> dict[str, Any]:
+def trial_as_data(trial: LinkTrial) -> dict[str, Any]:
     """A trial as plain data: `seed`, `settings`, `figures`, `events`, `changes`."""
     channels = trial.world.topology.channels
     return {

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawing import (
+from ..report import (
     ALARM,
     ALARM_MARK,
     FAINT,
@@ -88,8 +88,10 @@ def _draw_load(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, i
         colour = NEW if origin >= 0 else KNOWN
         ahead = np.concatenate([[0], horizons]) + origin
         start = trial.loads[at, link]
-        lines = [np.concatenate([[start], each[at, :, link]])
-                 for each in (trial.points, trial.lows, trial.highs)]  # fmt: skip
+        lines = [
+            np.concatenate([[start], each[at, :, link]])
+            for each in (trial.points, trial.lows, trial.highs)
+        ]
         label = {1: "expected before", 2: "expected from the first sample after"}.get(number)
         axes.fill_between(ahead, lines[1], lines[2], color=colour, alpha=0.16, linewidth=0)
         axes.plot(ahead, lines[0], color=colour, linewidth=1.8, label=label)
@@ -122,8 +124,14 @@ def _mark(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) 
             colour = ALARM if other.kind == "failure" else GOOD
             axes.axvline(other.step - event.step, color=colour, linewidth=1.1, linestyle="--")
     alarms = [c.step - event.step for c in trial.changes if span[0] <= c.step < span[1]]
-    axes.plot(alarms, [0.965] * len(alarms), ALARM_MARK, color=ALARM, markersize=7,
-              transform=axes.get_xaxis_transform())  # fmt: skip
+    axes.plot(
+        alarms,
+        [0.965] * len(alarms),
+        ALARM_MARK,
+        color=ALARM,
+        markersize=7,
+        transform=axes.get_xaxis_transform(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -186,8 +194,14 @@ def _mark_changes(axes: Any, channel: int, changes: Sequence[tuple[Any, tuple[in
         label = "change found" if own else "change of another channel"
         axes.axvline(place, color=colour, linewidth=width, linestyle="--", label=label)
         if own:
-            axes.plot([place], [0.95], ALARM_MARK, color=ALARM, markersize=7,
-                      transform=axes.get_xaxis_transform())  # fmt: skip
+            axes.plot(
+                [place],
+                [0.95],
+                ALARM_MARK,
+                color=ALARM,
+                markersize=7,
+                transform=axes.get_xaxis_transform(),
+            )
 
 
 def _date(axes: Any) -> None:

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 Steps = Annotated[int, Meta(ge=1, le=288)]
 
 
-class Links(Struct, frozen=True, forbid_unknown_fields=True):
+class LinkSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A simulated backbone, and the forecaster that watches it."""
 
     topology: Literal["euro28", "nsfnet"] = "nsfnet"
@@ -23,4 +23,4 @@ class LinkScenario(Struct, frozen=True, forbid_unknown_fields=True):
     """A scenario of link loads: its title and the backbone."""
 
     title: Annotated[str, Meta(min_length=1, max_length=200)]
-    links: Links
+    links: LinkSpec

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core import ConfigError
-from ...core.drift import DETECTORS, Change
-from ...core.forecasting import FORECASTERS, Task
-from ...shell.weights import shipped_weights
+from ...core.drift import DETECTORS, DetectedChange
+from ...core.forecasting import FORECASTERS, ForecastTask
+from ...storage import shipped_weights
 from .demands import DAY_STEPS
-from .scenario import Links, LinkScenario
+from .scenario import LinkScenario, LinkSpec
 from .simulator import STEP_S, LinkEvent, LinkLoads, simulate_links
 
 Floats = NDArray[np.float64]
@@ -30,13 +30,13 @@ class LinkTrial:
 
     title: str
     seed: int
-    settings: Links
+    settings: LinkSpec
     world: LinkLoads = field(repr=False)
     loads: Floats = field(repr=False)
     points: Floats = field(repr=False)
     lows: Floats = field(repr=False)
     highs: Floats = field(repr=False)
-    changes: tuple[Change, ...] = field(repr=False)
+    changes: tuple[DetectedChange, ...] = field(repr=False)
     figures: dict[str, float]
 
     @property
@@ -55,7 +55,7 @@ class LinkTrial:
         return min((late for late in lates if 0 <= late <= ALARM_STEPS), default=None)
 
 
-def try_links(
+def run_link_trial(
     scenario: LinkScenario, seed: int, progress: Callable[[int, int], None] | None = None
 ) -> LinkTrial:
     """Simulate, forecast and detect, step by step; metrics depend on the arguments alone.
@@ -82,11 +82,11 @@ def try_links(
     loads = world.loads / 1e3
     steps, channels = loads.shape
     horizons = tuple(sorted(set(settings.horizons)))
-    task = Task(channels, horizons, seed=seed, period=DAY_STEPS, weights=shipped_weights())
+    task = ForecastTask(channels, horizons, seed=seed, period=DAY_STEPS, weights=shipped_weights())
     forecaster = FORECASTERS[settings.forecaster](task)
     detector = DETECTORS[settings.detector](channels)
     points, lows, highs = (np.full((steps, len(horizons), channels), np.nan) for _ in range(3))
-    changes: list[Change] = []
+    changes: list[DetectedChange] = []
     for step, values in enumerate(loads):
         made = forecaster.step(values, STEP_S)
         points[step], lows[step], highs[step] = made.point, made.low, made.high

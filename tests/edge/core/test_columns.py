@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core import (
-    Ack,
-    Config,
-    Contribution,
+from edge.core.columns import NamedValues, flaw_of_columns
+from edge.core.config import Config
+from edge.core.events import (
+    Acknowledgement,
     Decision,
     Enrol,
-    Forecasted,
-    MemoryLedger,
-    NamedValues,
     Observation,
     Publish,
     Rejected,
-    Runtime,
-    flaw_of_columns,
+    SeriesForecast,
 )
+from edge.core.knowledge.contributions import Contribution
+from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.runtime import Runtime
 from tests.worlds import WIDTH, World, clouds, fact, vector
 
 NAMES = tuple(f"x{number}" for number in range(WIDTH))
@@ -119,7 +118,7 @@ def test_sums_of_other_columns_are_refused() -> None:
     for columns, words in ((NAMES, "revision 5"), ((), "no column names")):
         world = NamedWorld()
         (taken,) = world.feed(replace(given, columns=columns))
-        assert isinstance(taken, Ack)
+        assert isinstance(taken, Acknowledgement)
         assert words in taken.detail
         assert world.runtime.knowledge.adopted == ("b",)
 
@@ -166,7 +165,7 @@ def test_the_first_message_fixes_the_fields_of_a_series() -> None:
     for number in range(3):
         follow(runtime, number, NamedValues(("t", "v"), np.array([20.0, 3.0])))
     (told,) = follow(runtime, 3, NamedValues(("progress", "t"), np.array([50.0, 20.0])))
-    assert isinstance(told, Forecasted)
+    assert isinstance(told, SeriesForecast)
     assert told.channels == ("t", "v")
     (refused,) = follow(runtime, 4, NamedValues(("progress",), np.array([50.0])))
     assert isinstance(refused, Rejected)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core import Config, ConfigError, EdgeError
+from edge.core.config import Config
+from edge.core.errors import ConfigError, EdgeError
 
 
 @pytest.mark.parametrize(

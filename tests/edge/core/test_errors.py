@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core import (
+from edge.core.errors import (
     ConfigError,
     EdgeError,
     ModelMismatchError,

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core import Ack, EdgeError, Observation, Rejected, accepted
+from edge.core.errors import EdgeError
+from edge.core.events import Acknowledgement, Observation, Rejected, accepted
 
 
 def test_an_observation_without_id_is_named_by_stream_and_sequence():
@@ -14,6 +15,6 @@ def test_an_observation_without_id_is_named_by_stream_and_sequence():
 def test_a_rejection_is_raised_where_the_event_has_to_be_accepted():
     """The reason and the hint of a rejection become an error's; other messages come back."""
     with pytest.raises(EdgeError, match=r"^growing: no facts") as caught:
-        accepted([Ack("x", 1), Rejected("x", "no facts", "learn first")], "growing")
+        accepted([Acknowledgement("x", 1), Rejected("x", "no facts", "learn first")], "growing")
     assert caught.value.hint == "learn first"
-    assert accepted(iter([Ack("x", 1)])) == (Ack("x", 1),)
+    assert accepted(iter([Acknowledgement("x", 1)])) == (Acknowledgement("x", 1),)

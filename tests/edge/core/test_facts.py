@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge.core import Fact, Selector, digest_facts, gather
+from edge.core.facts import Fact, Selector, digest_facts, stack_facts
 from tests.worlds import fact
 
 
@@ -78,7 +78,7 @@ def test_only_a_selector_without_fields_is_empty():
 def test_gather_sorts_by_id():
     """Facts come side by side in the order of their ids, each row its own features."""
     rows = [fact("b", "two"), fact("a", "one")]
-    batch = gather(rows)
+    batch = stack_facts(rows)
     assert batch.ids == ("a", "b")
     assert batch.labels == ("one", "two")
     assert batch.features[1].tobytes() == rows[0].features
@@ -86,7 +86,7 @@ def test_gather_sorts_by_id():
 
 def test_gather_takes_nothing():
     """No facts give an empty batch."""
-    assert len(gather([])) == 0
+    assert len(stack_facts([])) == 0
 
 
 def test_the_digest_of_facts_ignores_order_and_sees_changes():

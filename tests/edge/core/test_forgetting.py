@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core import (
-    Ack,
-    Config,
+from edge.core.config import Config
+from edge.core.events import (
+    Acknowledgement,
     Enrol,
+    FitGeometry,
     ForgetRequest,
     Label,
     Observation,
     Receipt,
     Rejected,
-    Selector,
-    Survey,
 )
+from edge.core.facts import Selector
 from tests.worlds import World, fact, vector
 
 VALUES = vector(5)
@@ -55,7 +55,7 @@ def test_a_receipt_counts_evictions_before_it():
 def test_a_receipt_counts_what_was_turned_away():
     """A fact too old for a full concept would have stayed, had the others never come."""
     world = World([fact("x", at=2)], config=Config(facts_per_concept=1))
-    assert "older" in world.ask(Enrol((fact("y", at=1),)), Ack).detail
+    assert "older" in world.ask(Enrol((fact("y", at=1),)), Acknowledgement).detail
     assert world.ask(ForgetRequest("r", Selector(label="a")), Receipt).evicted_before == 1
 
 
@@ -69,7 +69,7 @@ def test_forgetting_everything_by_an_empty_selector_is_refused():
 def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
     """A receipt is written last: before it the facts are still there to be forgotten again."""
     world = World([fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)])
-    world.feed(Survey())
+    world.feed(FitGeometry())
     request = ForgetRequest("r", Selector(label="b"), resurvey=True)
     effects = world.runtime.handle(request)
     world.ledger.apply(effects[0])
@@ -112,10 +112,10 @@ def test_a_resurvey_after_forgetting_leaves_no_trace():
     """With a new survey not even the frozen geometry remembers what was forgotten."""
     facts = [fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)]
     world = World(facts)
-    world.feed(Survey())
+    world.feed(FitGeometry())
     world.feed(ForgetRequest("r", Selector(label="b"), resurvey=True))
     never = World([row for row in facts if row.label == "a"])
-    never.feed(Survey())
+    never.feed(FitGeometry())
     assert world.runtime.digest() == never.runtime.digest() == world.derived()
     assert "geometry" in world.ledger.receipts[0].rebuilt
 
@@ -123,7 +123,7 @@ def test_a_resurvey_after_forgetting_leaves_no_trace():
 def test_forgetting_all_facts_with_a_resurvey_is_a_fresh_start():
     """An emptied ledger has the digest of one that was always empty."""
     world = World([fact("x"), fact("y")])
-    world.feed(Survey())
+    world.feed(FitGeometry())
     world.feed(ForgetRequest("r", Selector(label="a"), resurvey=True))
     assert world.runtime.digest() == World().runtime.digest()
     world.crash()

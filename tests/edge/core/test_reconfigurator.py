@@ -7,31 +7,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas
-from edge.core import (
-    Abandon,
-    Config,
+from edge.core import limits
+from edge.core.adaptors.record import AdaptorRecord
+from edge.core.config import Config
+from edge.core.events import (
+    CancelGrowth,
     Effect,
     Enrol,
     Event,
-    Fact,
     ForgetRequest,
-    Grow,
-    Grown,
     GrowRequest,
-    Growth,
-    GrowthJob,
-    GrowthResult,
+    GrowthFinished,
+    GrowthReport,
     Label,
     Receipt,
-    Record,
     Rejected,
     Relabel,
     Rollback,
-    Selector,
+    StartGrowth,
     Tick,
-    limits,
 )
-from edge.core.reconfigurator import fingerprint, surplus
+from edge.core.facts import Fact, Selector
+from edge.core.jobs import GrowthJob, GrowthResult
+from edge.core.reconfigurator import job_fingerprint, surplus_adaptors
 from tests.worlds import World, fact
 
 BLUEPRINT = nas.Blueprint("none", (0,))
@@ -55,23 +53,25 @@ def step(world: World, event: Event) -> tuple[Effect, ...]:
 
 def started(world: World, event: Event | None = None) -> GrowthJob:
     """The job that an event starts."""
-    jobs = [e.job for e in step(world, event or Tick()) if isinstance(e, Grow)]
+    jobs = [e.job for e in step(world, event or Tick()) if isinstance(e, StartGrowth)]
     assert len(jobs) == 1
     return jobs[0]
 
 
-def result(job: GrowthJob, gain: float = 0.1, facts: tuple[str, ...] | None = None) -> Grown:
+def result(
+    job: GrowthJob, gain: float = 0.1, facts: tuple[str, ...] | None = None
+) -> GrowthFinished:
     """A worker's good news about a job."""
     ids = job.own.ids if facts is None else facts
-    record = Record(
+    record = AdaptorRecord(
         job.domain, job.version, BLUEPRINT, ARRAYS, ids, len(job.own), job.seed, 0.8 + gain, 0.8
     )
-    return Grown(GrowthResult(job.id, job.domain, record, "better", 0.8 + gain, 0.8))
+    return GrowthFinished(GrowthResult(job.id, job.domain, record, "better", 0.8 + gain, 0.8))
 
 
-def nothing(job: GrowthJob, reason: str = "no better than what serves") -> Grown:
+def nothing(job: GrowthJob, reason: str = "no better than what serves") -> GrowthFinished:
     """A worker's answer without an adaptor."""
-    return Grown(GrowthResult(job.id, job.domain, None, reason, math.nan, math.nan))
+    return GrowthFinished(GrowthResult(job.id, job.domain, None, reason, math.nan, math.nan))
 
 
 def test_a_domain_becomes_due_with_enough_facts() -> None:
@@ -101,10 +101,10 @@ def test_what_nobody_waits_for_changes_nothing() -> None:
     """The result of another job than the one that runs is told as abandoned; that one goes on."""
     world = World(lessons(ENOUGH))
     job = started(world)
-    told = world.ask(result(replace(job, id="another")), Growth)
+    told = world.ask(result(replace(job, id="another")), GrowthReport)
     assert (told.state, told.version) == ("abandoned", 0)
     assert not world.ledger.adaptors()
-    assert world.ask(result(job), Growth).state == "serving"
+    assert world.ask(result(job), GrowthReport).state == "serving"
 
 
 def test_growth_can_be_switched_off() -> None:
@@ -128,7 +128,7 @@ def test_one_job_runs_at_a_time() -> None:
 def test_an_adaptor_is_installed_and_serves_the_next_answer() -> None:
     """A good result is written down, announced, and survives a crash."""
     world = World(lessons(ENOUGH))
-    told = world.ask(result(started(world)), Growth)
+    told = world.ask(result(started(world)), GrowthReport)
     assert (told.state, told.version, told.incumbent) == ("serving", 1, 0.8)
     world.crash()
     assert [record.version for record in world.ledger.adaptors()["home"]] == [1]
@@ -159,7 +159,7 @@ def enrol(world: World, one: Fact) -> None:
 def test_what_failed_is_not_tried_again_on_the_same_facts() -> None:
     """A refusal is kept through a crash; a changed label makes the domain due again."""
     world = World(lessons(ENOUGH))
-    assert world.ask(nothing(started(world)), Growth).state == "refused"
+    assert world.ask(nothing(started(world)), GrowthReport).state == "refused"
     world.crash()
     assert step(world, Tick()) == ()
     world.feed(Relabel(Selector(ids=frozenset({"home-000"})), label="b"))
@@ -172,7 +172,7 @@ def test_a_late_or_foreign_result_changes_nothing() -> None:
     world = World(lessons(ENOUGH))
     good = result(started(world))
     world.crash()
-    assert world.ask(good, Growth).state == "abandoned"
+    assert world.ask(good, GrowthReport).state == "abandoned"
     assert world.ledger.adaptors() == {}
 
 
@@ -183,7 +183,7 @@ def test_a_result_that_does_not_fit_its_job_is_refused() -> None:
         good = result(started(world)).result
         assert good.record is not None
         bad = replace(good, record=replace(good.record, **change))
-        assert world.ask(Grown(bad), Growth).state == "refused"
+        assert world.ask(GrowthFinished(bad), GrowthReport).state == "refused"
         assert world.ledger.adaptors() == {}
 
 
@@ -193,8 +193,8 @@ def test_two_versions_are_kept_and_rollback_returns_to_the_older() -> None:
     for _ in range(3):
         world.feed(result(started(world, GrowRequest("home"))))
     assert [record.version for record in world.ledger.adaptors()["home"]] == [3, 2]
-    assert "version 2 serves again" in world.ask(Rollback("home"), Growth).detail
-    assert "head alone" in world.ask(Rollback("home"), Growth).detail
+    assert "version 2 serves again" in world.ask(Rollback("home"), GrowthReport).detail
+    assert "head alone" in world.ask(Rollback("home"), GrowthReport).detail
     assert "no adaptor serves" in world.ask(Rollback("home"), Rejected).reason
 
 
@@ -206,7 +206,7 @@ def test_forgetting_ends_versions_and_the_running_job() -> None:
     assert sorted(world.ledger.adaptors()) == ["home", "yard"]
     job = started(world, GrowRequest("home"))
     effects = step(world, ForgetRequest("r", Selector(ids=frozenset({"home-003"}))))
-    assert Abandon(job.id) in effects
+    assert CancelGrowth(job.id) in effects
     assert sorted(world.ledger.adaptors()) == ["yard"]
     receipt = world.ledger.receipts[-1]
     assert isinstance(receipt, Receipt)
@@ -222,7 +222,7 @@ def test_a_domain_that_lost_its_facts_loses_its_adaptors() -> None:
     told = [
         message
         for message in world.feed(Relabel(Selector(domain="home"), domain="yard"))
-        if isinstance(message, Growth) and message.state == "retired"
+        if isinstance(message, GrowthReport) and message.state == "retired"
     ]
     assert [(m.domain, m.version) for m in told] == [("home", 1)]
     assert "home" not in world.ledger.adaptors()
@@ -230,17 +230,17 @@ def test_a_domain_that_lost_its_facts_loses_its_adaptors() -> None:
 
 def test_the_adaptor_that_gains_least_makes_room() -> None:
     """Beyond the limit of adaptors the smallest gain retires, the newcomer included."""
-    record = Record("d", 1, BLUEPRINT, ARRAYS, (), 0, 1, 0.9, 0.5)
+    record = AdaptorRecord("d", 1, BLUEPRINT, ARRAYS, (), 0, 1, 0.9, 0.5)
     full = {
         f"d{n:02}": (replace(record, domain=f"d{n:02}", incumbent=0.5 + n / 1000),)
         for n in range(limits.ADAPTORS_MAX)
     }
-    assert surplus(full, replace(record, domain="d00")) is None
-    leaving = surplus(full, replace(record, domain="new"))
+    assert surplus_adaptors(full, replace(record, domain="d00")) is None
+    leaving = surplus_adaptors(full, replace(record, domain="new"))
     assert leaving is not None
     assert leaving.domain == f"d{limits.ADAPTORS_MAX - 1:02}"
     poor = replace(record, domain="new", accuracy=0.5)
-    assert surplus(full, poor) is poor
+    assert surplus_adaptors(full, poor) is poor
 
 
 def test_labels_alone_start_growth_at_the_next_tick() -> None:
@@ -261,5 +261,5 @@ def test_the_fingerprint_depends_on_ids_and_labels_alone() -> None:
     """Same facts, same hash; another label, another hash."""
     world = World(lessons(ENOUGH))
     own, _ = world.runtime.knowledge.lessons("home")
-    assert fingerprint(own) == fingerprint(replace(own, features=own.features * 0))
-    assert fingerprint(own) != fingerprint(replace(own, labels=("c", *own.labels[1:])))
+    assert job_fingerprint(own) == job_fingerprint(replace(own, features=own.features * 0))
+    assert job_fingerprint(own) != job_fingerprint(replace(own, labels=("c", *own.labels[1:])))

@@ -3,17 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.core import (
-    Ack,
+from edge.core import limits
+from edge.core.events import (
+    Acknowledgement,
     Enrol,
     ForgetRequest,
     Label,
     Observation,
     Rejected,
     Relabel,
-    Selector,
-    limits,
 )
+from edge.core.facts import Selector
 from tests.worlds import WIDTH, World, fact, vector
 
 
@@ -59,4 +59,4 @@ def test_a_bad_event_is_rejected_and_changes_nothing(event):
     assert len(rejected.reason) < 400
     assert len(rejected.subject_id) <= limits.TEXT_CHARS_MAX
     assert (world.ledger.facts(), world.runtime.digest()) == (facts, digest)
-    assert world.ask(Label("s:0", "b"), Ack).count == 1
+    assert world.ask(Label("s:0", "b"), Acknowledgement).count == 1

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core import Batch, ModelMismatchError
+from edge.core.errors import ModelMismatchError
+from edge.core.facts import FactBatch
 from edge.core.router import (
     FACTS_MAX,
     RIDGE,
@@ -13,7 +14,7 @@ from edge.core.router import (
     _fit_ridge,
     _gather,
     _shares,
-    allot,
+    assign_folds,
     fit_router,
 )
 
@@ -21,18 +22,18 @@ WIDTH = 12
 SPANS = ((0, 4), (4, WIDTH))
 
 
-def batch(domain: str, count: int, *, level: int = 100, seed: int = 0) -> Batch:
+def batch(domain: str, count: int, *, level: int = 100, seed: int = 0) -> FactBatch:
     """Facts of a domain around a level in the columns that the router reads."""
     random = np.random.default_rng(seed)
     rows = random.integers(0, 256, (count, WIDTH))
     rows[:, 4:] = random.normal(level, 8, (count, WIDTH - 4)).clip(0, 255)
     ids = tuple(f"{domain}-{seed}-{row:04}" for row in range(count))
-    return Batch(ids, (domain,) * count, ("a",) * count, rows.astype(np.uint8))
+    return FactBatch(ids, (domain,) * count, ("a",) * count, rows.astype(np.uint8))
 
 
-def take(rows: Batch, order: list[int]) -> Batch:
+def take(rows: FactBatch, order: list[int]) -> FactBatch:
     """The facts of a batch in another order."""
-    return Batch(
+    return FactBatch(
         tuple(rows.ids[at] for at in order),
         tuple(rows.domains[at] for at in order),
         tuple(rows.labels[at] for at in order),
@@ -40,7 +41,7 @@ def take(rows: Batch, order: list[int]) -> Batch:
     )
 
 
-def routed(router, rows: Batch) -> list[str]:
+def routed(router, rows: FactBatch) -> list[str]:
     """The likeliest domain of each fact."""
     return [router.domains[at] for at in router.scores(rows.features).argmax(axis=1)]
 
@@ -113,7 +114,7 @@ def test_identical_facts_do_no_harm():
     """Domains that are the same sample over and over give probabilities, not numbers gone wild."""
     same = np.full((5, WIDTH), 7, np.uint8)
     parts = [
-        Batch(tuple(f"{name}{row}" for row in range(5)), (name,) * 5, ("a",) * 5, same)
+        FactBatch(tuple(f"{name}{row}" for row in range(5)), (name,) * 5, ("a",) * 5, same)
         for name in "ab"
     ]
     said = np.exp(fit_router(parts, SPANS).scores(same))
@@ -135,7 +136,7 @@ def test_many_domains_are_routed():
     rows = np.repeat(centres, 8, axis=0) + random.integers(-2, 3, (8_000, WIDTH))
     ids = tuple(f"{at:05}" for at in range(8_000))
     names = tuple(f"d{at // 8:04}" for at in range(8_000))
-    given_rows = Batch(ids, names, ("a",) * 8_000, rows.astype(np.uint8))
+    given_rows = FactBatch(ids, names, ("a",) * 8_000, rows.astype(np.uint8))
     router = fit_router([given_rows], ((0, WIDTH),))
     assert router.nbytes < 8 << 20
     assert len(router.domains) == 1_000
@@ -165,7 +166,7 @@ def test_no_facts_are_a_bug():
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 20_000), min_size=1, max_size=40))
 def test_shares_fill_the_room(counts):
     """No domain gets more than it has or less than one, and no room is left that one could use."""
-    made = allot(counts)
+    made = assign_folds(counts)
     assert all(1 <= made[name] <= count for name, count in counts.items())
     assert sum(made.values()) == min(FACTS_MAX, sum(counts.values()))
 
@@ -173,14 +174,14 @@ def test_shares_fill_the_room(counts):
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 20_000), min_size=2, max_size=40))
 def test_shares_are_fair(counts):
     """A domain that is cut short gets as much as any other, but for rounding."""
-    made = allot(counts)
+    made = assign_folds(counts)
     largest = max(made.values())
     assert all(made[n] == count or made[n] >= largest - len(counts) for n, count in counts.items())
 
 
 def test_more_domains_than_facts_take_part_with_one_each():
     """None is left out, even where there is no room for all."""
-    made = allot({f"d{number}": 3 for number in range(FACTS_MAX + 5)})
+    made = assign_folds({f"d{number}": 3 for number in range(FACTS_MAX + 5)})
     assert set(made.values()) == {1}
 
 

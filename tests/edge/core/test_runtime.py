@@ -4,28 +4,28 @@ from dataclasses import replace
 
 import numpy as np
 
-from edge.core import (
-    Ack,
-    Actuate,
-    Candidate,
-    Config,
+from edge.core.config import Config
+from edge.core.events import (
+    Acknowledgement,
     Decision,
     DriftAlarm,
     Effect,
     Enrol,
+    FitGeometry,
     ForgetRequest,
-    Freeze,
     Label,
-    Nominate,
+    LabelCandidate,
     Observation,
     Publish,
     Rejected,
     Relabel,
-    Remember,
-    Runtime,
-    Selector,
-    Survey,
+    SetOutput,
+    StoreFacts,
+    StoreGeometry,
+    StoreLabelCandidates,
 )
+from edge.core.facts import Selector
+from edge.core.runtime import Runtime
 from tests.worlds import World, clouds, fact, vector
 
 WIDE = 64
@@ -100,10 +100,11 @@ def test_an_alarm_sets_its_streams_output():
         for at, values in enumerate(clouds((seed,), 40, seed=4, width=WIDE), start):
             effects += world.runtime.handle(Observation("s", at, at, values))
     kinds = [type(one.message) if isinstance(one, Publish) else type(one) for one in effects]
-    assert [one for one in effects if isinstance(one, Actuate)] == [
-        Actuate("s", 5, 1), Actuate("s", 5, 0),
-    ]  # fmt: skip
-    assert kinds[kinds.index(Actuate) - 1] is DriftAlarm
+    assert [one for one in effects if isinstance(one, SetOutput)] == [
+        SetOutput("s", 5, 1),
+        SetOutput("s", 5, 0),
+    ]
+    assert kinds[kinds.index(SetOutput) - 1] is DriftAlarm
 
 
 def test_late_labels_of_an_alarm_open_its_domain():
@@ -146,7 +147,10 @@ def test_labels_follow_a_renamed_domain():
     world = taught(Config(window=8))
     run(world, (7,), 20)
     world.feed(Label("s:0", "a"))
-    assert world.ask(Relabel(Selector(domain="domain-2"), domain="scanner"), Ack).count == 1
+    assert (
+        world.ask(Relabel(Selector(domain="domain-2"), domain="scanner"), Acknowledgement).count
+        == 1
+    )
     world.feed(Label("s:1", "a"))
     run(world, (7,), 1, 50)
     world.feed(Label("s:50", "a"))
@@ -158,7 +162,10 @@ def test_a_domain_may_be_renamed_before_its_first_label():
     """An alarm's domain has a name before it has facts, and a person may change it."""
     world = taught(Config(window=8))
     run(world, (7,), 20)
-    assert world.ask(Relabel(Selector(domain="domain-2"), domain="scanner"), Ack).count == 0
+    assert (
+        world.ask(Relabel(Selector(domain="domain-2"), domain="scanner"), Acknowledgement).count
+        == 0
+    )
     world.feed(Label("s:19", "a"))
     assert world.ledger.concepts()["scanner", "a"] == 1
 
@@ -167,7 +174,7 @@ def test_a_late_label_uses_the_features_seen():
     """A label turns the observation it names into a fact, with its time, stream and subject."""
     world = World()
     world.observe(vector(5), 3, subject="p")
-    assert world.ask(Label("s:3", "a"), Ack).count == 1
+    assert world.ask(Label("s:3", "a"), Acknowledgement).count == 1
     assert world.ledger.get("s:3") == fact("s:3", "a", "domain-1", 3, seed=5, subject="p")
 
 
@@ -185,7 +192,7 @@ def test_a_label_given_again_changes_nothing():
     world.observe(vector(5), 0)
     world.feed(Label("s:0", "a"))
     before = world.runtime.digest()
-    assert world.ask(Label("s:0", "a"), Ack).count == 0
+    assert world.ask(Label("s:0", "a"), Acknowledgement).count == 0
     assert world.runtime.digest() == before
 
 
@@ -194,7 +201,7 @@ def test_another_label_corrects():
     world = World()
     world.observe(vector(5), 0)
     world.feed(Label("s:0", "a"))
-    assert world.ask(Label("s:0", "b"), Ack).count == 1
+    assert world.ask(Label("s:0", "b"), Acknowledgement).count == 1
     assert world.ledger.concepts() == {("domain-1", "b"): 1}
     assert world.runtime.digest() == world.derived()
 
@@ -218,8 +225,8 @@ def test_a_forgotten_observation_is_not_labelled():
 def test_a_survey_freezes_the_geometry():
     """A survey writes the geometry before it says so, and a restart uses it."""
     world = World([fact("x"), fact("y", "b")])
-    effects = world.runtime.handle(Survey())
-    assert isinstance(effects[0], Freeze)
+    effects = world.runtime.handle(FitGeometry())
+    assert isinstance(effects[0], StoreGeometry)
     for effect in effects:
         world.ledger.apply(effect)
     before = world.runtime.digest()
@@ -230,7 +237,7 @@ def test_a_survey_freezes_the_geometry():
 def test_a_survey_needs_facts():
     """There is nothing to survey in an empty ledger."""
     world = World()
-    world.ask(Survey(), Rejected)
+    world.ask(FitGeometry(), Rejected)
     assert world.ledger.geometry() is None
 
 
@@ -238,7 +245,7 @@ def test_a_survey_drops_windows_of_the_old_geometry():
     """Codes of an old geometry mean nothing under a new one: each window starts again."""
     world = taught(Config(window=4))
     run(world, (1,), 3)
-    world.feed(Survey())
+    world.feed(FitGeometry())
     decisions = [m for m in run(world, (1,), 4, 10) if isinstance(m, Decision)]
     assert [d.window_p == 1.0 for d in decisions[:3]] == [True] * 3
 
@@ -246,10 +253,10 @@ def test_a_survey_drops_windows_of_the_old_geometry():
 def test_relabelling_moves_facts():
     """Selected facts get another label; those that have it already are left alone."""
     world = World([fact("x", "a"), fact("y", "a"), fact("z", "b")])
-    assert world.ask(Relabel(Selector(stream="s"), "b"), Ack).count == 2
+    assert world.ask(Relabel(Selector(stream="s"), "b"), Acknowledgement).count == 2
     assert world.ledger.concepts() == {("home", "b"): 3}
     assert [row.revision for row in world.ledger.facts()] == [1, 1, 0]
-    assert world.ask(Relabel(Selector(stream="s"), "b"), Ack).count == 0
+    assert world.ask(Relabel(Selector(stream="s"), "b"), Acknowledgement).count == 0
     assert world.runtime.digest() == world.derived()
 
 
@@ -262,7 +269,7 @@ def test_facts_are_durable_before_they_are_acknowledged():
     """Remember comes before the Ack that announces it."""
     world = World()
     kinds = [type(effect) for effect in world.runtime.handle(Enrol((fact("x"),)))]
-    assert kinds[0] is Remember
+    assert kinds[0] is StoreFacts
     assert len(kinds) == 2
 
 
@@ -299,8 +306,8 @@ def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_reques
     """What is kept for a label takes one after a crash, and a forget request reaches it."""
     for event in (Label("late", "a"), ForgetRequest("r", Selector(domain="domain-9"))):
         world = World([fact("f1")])
-        kept = Candidate("late", "s", "", "domain-9", 5, 1.0, fact("late").features)
-        world.ledger.apply(Nominate((kept,)))
+        kept = LabelCandidate("late", "s", "", "domain-9", 5, 1.0, fact("late").features)
+        world.ledger.apply(StoreLabelCandidates((kept,)))
         world.crash()
         world.feed(event)
         assert dict(world.ledger.candidates()) == {}

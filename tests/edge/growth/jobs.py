@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 import nas
-from edge.core import Fact, GrowthJob, gather
+from edge.core.facts import Fact, stack_facts
+from edge.core.jobs import GrowthJob
 
 SPANS = ((0, 8), (8, 16))
 WIDTH = SPANS[-1][1]
-BUDGET = nas.Budget(1 << 15, 10_000_000, 100.0)
-DEVICE = nas.Device(0.01, 0.5, 0.5, 0.5)
+BUDGET = nas.AdaptorBudget(1 << 15, 10_000_000, 100.0)
+DEVICE = nas.DeviceSpeed(0.01, 0.5, 0.5, 0.5)
 
 
 def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]:
@@ -26,7 +27,7 @@ def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]
     ]
 
 
-def job(own: list[Fact], budget: nas.Budget = BUDGET, curved: bool = True) -> GrowthJob:
+def job(own: list[Fact], budget: nas.AdaptorBudget = BUDGET, curved: bool = True) -> GrowthJob:
     """A job for a domain beside another one like it."""
-    others = gather(facts("away", 7, 200, curved))
-    return GrowthJob("job", "home", 1, 1, budget, SPANS, gather(own), others)
+    others = stack_facts(facts("away", 7, 200, curved))
+    return GrowthJob("job", "home", 1, 1, budget, SPANS, stack_facts(own), others)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core import StateError
-from edge.core.forecasting.cells import GRU, LTC, Cell, CfC, WiredCfC
+from edge.core.errors import StateError
+from edge.core.forecasting.experts.cells import GRU, LTC, Cell, CfC, WiredCfC
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 ncps = pytest.importorskip("ncps.torch", reason="ncps, the reference, is not installed")

@@ -7,8 +7,13 @@ import pytest
 
 import encoder
 from edge import Config, ForgetRequest, Runtime, Selector, Store
-from edge.core import Enrol, Fact, GrowthJob, Install, MemoryLedger, Record, Remember
-from edge.sim import BrokenPromiseError, checkers
+from edge.core.adaptors.record import AdaptorRecord
+from edge.core.events import Enrol, StoreAdaptor, StoreFacts
+from edge.core.facts import Fact
+from edge.core.jobs import GrowthJob
+from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.sim import checkers
+from edge.sim.checkers import BrokenPromiseError
 from tests.growers import record_of
 
 WIDTH = 24
@@ -58,7 +63,7 @@ def test_all_is_well_with_a_device_that_keeps_its_promises(device, model) -> Non
 def test_knowledge_that_left_its_ledger_is_found(device, model) -> None:
     """A fact behind the runtime's back breaks the first promise."""
     runtime, store = device
-    store.apply(Remember((Fact("other", "s", "a", "x", 99, bytes(WIDTH)),)))
+    store.apply(StoreFacts((Fact("other", "s", "a", "x", 99, bytes(WIDTH)),)))
     with pytest.raises(BrokenPromiseError, match="not what its ledger gives"):
         checkers.check_knowledge(runtime, store, model.card.fingerprint)
 
@@ -92,19 +97,19 @@ def test_what_was_not_forgotten_is_found(device) -> None:
         store.apply(effect)
     checkers.check_forgotten({first.id: first.features}, store, [])
     copy = Fact("copy-0000", "s", "a", "x", 1, first.features)
-    store.apply(Remember((copy,)))
+    store.apply(StoreFacts((copy,)))
     with pytest.raises(BrokenPromiseError, match="features of forgotten"):
         checkers.check_forgotten({first.id: first.features}, store, [])
     checkers.check_forgotten({first.id: first.features}, store, [copy.features])
 
 
-def grown(runtime: Runtime, store: Store) -> Record:
+def grown(runtime: Runtime, store: Store) -> AdaptorRecord:
     """An adaptor of random features, installed behind the runtime's back."""
     own, others = runtime.knowledge.lessons("a")
     budget = runtime.config.budget
     job = GrowthJob("a:1", "a", 1, 1, budget, ((0, WIDTH),), own, others)
     record = record_of(job)
-    store.apply(Install(record))
+    store.apply(StoreAdaptor(record))
     runtime.knowledge.refit("a")
     return record
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.core import ConfigError, StateCorruptError
+from edge.core.errors import ConfigError, StateCorruptError
 from edge.sim import digits
 
 
@@ -60,20 +60,20 @@ def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path, monkeypatch: pytes
 
 def test_a_deck_deals_every_image_once():
     """What was dealt does not come again, and the seed decides the order."""
-    deck = digits.Deck(digits.load_optdigits(), 1)
+    deck = digits.DigitDeck(digits.load_optdigits(), 1)
     parts = [deck.deal_evenly(20), deck.deal(1000), deck.deal(597)]
     assert np.bincount(parts[0].labels).tolist() == [20] * 10
     assert len(deck) == 0
     dealt = np.concatenate([part.images for part in parts])
     assert sorted(map(bytes, dealt)) == sorted(map(bytes, digits.load_optdigits().images))
-    again = digits.Deck(digits.load_optdigits(), 1).deal_evenly(20)
+    again = digits.DigitDeck(digits.load_optdigits(), 1).deal_evenly(20)
     assert np.array_equal(again.images, parts[0].images)
 
 
 @pytest.mark.parametrize("evenly", [True, False])
 def test_a_deck_that_runs_short_says_so(evenly: bool):
     """Asking for more than is left is an error, and deals nothing."""
-    deck = digits.Deck(digits.load_optdigits(), 1)
+    deck = digits.DigitDeck(digits.load_optdigits(), 1)
     with pytest.raises(ConfigError, match="1797 are left"):
         deck.deal_evenly(179) if evenly else deck.deal(1798)
     assert len(deck) == 1797

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sim import Mark, Step
 from edge.sim import metrics as m
+from edge.sim.recording import DecisionStep, TimelineMark
 
 MATRIX = np.array([[0.9, 0.2, 0.1], [0.8, 0.9, 0.3], [0.7, 0.8, 1.0]])
 TAUGHT = (0, 1, 2)
 
 
-def step(index: int, **changes) -> Step:
+def step(index: int, **changes) -> DecisionStep:
     """A step of a known sample, answered rightly."""
     given: dict[str, Any] = {
         "index": index,
@@ -31,7 +31,7 @@ def step(index: int, **changes) -> Step:
         "alarm": False,
         "novel": False,
     }
-    return Step(**(given | changes))
+    return DecisionStep(**(given | changes))
 
 
 def test_matrix_metrics_match_a_hand_calculation() -> None:
@@ -78,7 +78,7 @@ def test_detection_delay_counts_to_the_first_alarm_and_misses() -> None:
     missed = [step(i, novel=True) for i in range(20, 25)]
     back = [step(i) for i in range(25, 30)]
     steps = [*(step(i) for i in range(10)), *new, *missed, *back]
-    marks = [Mark(index, "domain", "d") for index in (0, 10, 20, 25)]
+    marks = [TimelineMark(index, "domain", "d") for index in (0, 10, 20, 25)]
     assert m.detection_delay(steps, marks) == (3.0, 1)
 
 

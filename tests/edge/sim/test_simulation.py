@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import encoder
-from edge.sim import build_world, run_scenario, simulate
-from edge.sim.faults import Chaos, Strike
-from edge.sim.recording import Recording
-from edge.sim.report import Report
+from edge.sim.faults import FaultPlan, Strike
+from edge.sim.harness import run_scenario
+from edge.sim.recording import RunRecording
 from edge.sim.scenarios import Scenario, parse_scenario
+from edge.sim.simulation import SimulationReport, simulate
 from edge.sim.sweep import make_card
+from edge.sim.world import build_world
 from tests.homes import run as cli
 
 STORM = {
@@ -43,9 +44,9 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def metrics_of(report: Report) -> list[tuple[int, object, str]]:
+def metrics_of(report: SimulationReport) -> list[tuple[int, object, str]]:
     """Seed, metrics and digest of each run of a sweep over recordings."""
-    runs = [run for run in report.recordings if isinstance(run, Recording)]
+    runs = [run for run in report.recordings if isinstance(run, RunRecording)]
     assert len(runs) == len(report.recordings)
     return [(run.seed, run.metrics, run.digest) for run in runs]
 
@@ -79,7 +80,7 @@ def strike_once(place: int) -> Strike:
     return lambda: next(asked) == place
 
 
-def run(scenario: Scenario, seed: int = 1, chaos: Chaos | None = None):
+def run(scenario: Scenario, seed: int = 1, chaos: FaultPlan | None = None):
     """Run a scenario in this process and keep nothing."""
     model = encoder.open_model(make_card(scenario))
     return run_scenario(scenario, build_world(scenario, seed), model, seed, chaos=chaos)
@@ -123,7 +124,7 @@ def test_a_crash_at_any_boundary_loses_nothing_acknowledged(features: Path) -> N
     calm = run(scenario)
     same = 0
     for boundary in range(BOUNDARIES):
-        chaos = Chaos(strike_once(boundary), lambda: False)
+        chaos = FaultPlan(strike_once(boundary), lambda: False)
         crashed = run(scenario, chaos=chaos)
         assert crashed.metrics["crash"] == 1, f"boundary {boundary} is past the end"
         assert len(crashed.receipts) == len(calm.receipts)
@@ -138,7 +139,7 @@ def test_a_full_disk_at_any_write_changes_nothing(features: Path) -> None:
     scenario = small(features, phases=[{"domain": "a", "enrol": 60, "observations": 3}], forget=[])
     calm = run(scenario)
     for write in range(2):
-        chaos = Chaos(lambda: False, strike_once(write))
+        chaos = FaultPlan(lambda: False, strike_once(write))
         full = run(scenario, chaos=chaos)
         assert full.metrics["disk_full"] == 1
         assert full.digest == calm.digest

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from edge import EdgeError
-from edge.sim import build_world
 from edge.sim.scenarios import parse_scenario
-from edge.sim.world import Ask, Examine, Show, Teach, Tell
+from edge.sim.world import (
+    EnrolSamples,
+    EvaluateNow,
+    ForgetOrder,
+    LateLabel,
+    ShowSample,
+    build_world,
+)
 
 PLAIN = {"source": "optdigits", "test": 50}
 NOISY = PLAIN | {"corruptions": [{"kind": "drift", "severity": 1.0, "ramp": 20}]}
@@ -49,8 +55,8 @@ def test_no_sample_is_used_twice() -> None:
         ],
         domains={"a": PLAIN, "b": PLAIN | {"corruptions": [{"kind": "drift", "severity": 0.0}]}},
     )
-    used = [s.read().tobytes() for teach in of_kind(found, Teach) for s in teach.samples]
-    used += [show.sample.read().tobytes() for show in of_kind(found, Show)]
+    used = [s.read().tobytes() for teach in of_kind(found, EnrolSamples) for s in teach.samples]
+    used += [show.sample.read().tobytes() for show in of_kind(found, ShowSample)]
     held_out = {sample.read().tobytes() for sample in found.tests["a"]}
     assert len(set(used)) == len(used) == 1000
     assert not held_out & set(used)
@@ -64,7 +70,7 @@ def test_a_drift_grows_over_its_ramp_and_is_whole_in_the_held_out_set() -> None:
         [{"domain": "b", "observations": 10}, {"domain": "b", "observations": 30}],
         domains={"b": PLAIN},
     )
-    pairs = zip(of_kind(found, Show), of_kind(clean, Show), strict=True)
+    pairs = zip(of_kind(found, ShowSample), of_kind(clean, ShowSample), strict=True)
     moved = [float(np.abs(a.sample.read() - b.sample.read()).sum()) for a, b in pairs]
     assert moved[0] == 0
     assert moved[:21] == sorted(moved[:21])
@@ -78,13 +84,13 @@ def test_labels_come_late_and_the_rest_at_the_end() -> None:
     checkpoint."""
     phase = {"domain": "a", "observations": 10, "label_fraction": 1.0, "label_delay": 3}
     found = world([phase])
-    order = [a for a in found.actions if isinstance(a, Show | Tell | Examine)]
-    shown = [a.id for a in order if isinstance(a, Show)]
-    for tell in of_kind(found, Tell):
-        before = sum(isinstance(a, Show) for a in order[: order.index(tell)])
+    order = [a for a in found.actions if isinstance(a, ShowSample | LateLabel | EvaluateNow)]
+    shown = [a.id for a in order if isinstance(a, ShowSample)]
+    for tell in of_kind(found, LateLabel):
+        before = sum(isinstance(a, ShowSample) for a in order[: order.index(tell)])
         assert before == min(10, shown.index(tell.id) + 4)
-    assert isinstance(order[-1], Examine)
-    assert len(of_kind(found, Tell)) == 10
+    assert isinstance(order[-1], EvaluateNow)
+    assert len(of_kind(found, LateLabel)) == 10
 
 
 def test_requests_come_at_their_place() -> None:
@@ -94,13 +100,22 @@ def test_requests_come_at_their_place() -> None:
         forget=[{"at": 99, "label": "1"}, {"at": 2, "label": "0"}],
     )
     kinds = [type(action) for action in found.actions[1:]]
-    assert kinds == [Show, Show, Ask, Show, Show, Show, Ask, Examine]
+    assert kinds == [
+        ShowSample,
+        ShowSample,
+        ForgetOrder,
+        ShowSample,
+        ShowSample,
+        ShowSample,
+        ForgetOrder,
+        EvaluateNow,
+    ]
 
 
 def test_classes_can_be_ordered() -> None:
     """A stream by class follows the order given."""
     phase = {"domain": "a", "observations": 40, "classes": ["7", "2"], "order": "by_class"}
-    labels = [show.sample.label for show in of_kind(world([phase]), Show)]
+    labels = [show.sample.label for show in of_kind(world([phase]), ShowSample)]
     assert labels == sorted(labels, reverse=True)
     assert set(labels) == {"2", "7"}
 
@@ -109,7 +124,7 @@ def test_wrong_labels_are_other_classes_and_leave_the_rest_alone() -> None:
     """The share of errors is kept, each names another class, and the same samples are labelled."""
     phase = {"domain": "a", "observations": 400, "label_fraction": 0.5}
     clean, poisoned = world([phase]), world([phase | {"label_noise": 0.2}])
-    pairs = list(zip(of_kind(clean, Tell), of_kind(poisoned, Tell), strict=True))
+    pairs = list(zip(of_kind(clean, LateLabel), of_kind(poisoned, LateLabel), strict=True))
     assert [right.id for right, _ in pairs] == [told.id for _, told in pairs]
     wrong = [told for right, told in pairs if told.label != right.label]
     assert all(told.wrong for told in wrong)
@@ -121,13 +136,13 @@ def test_wrong_labels_are_other_classes_and_leave_the_rest_alone() -> None:
 def test_a_single_class_cannot_be_mistaken() -> None:
     """Where a phase shows one class there is no other to name."""
     phase = {"domain": "a", "observations": 20, "label_fraction": 1.0, "label_noise": 1.0}
-    assert not any(tell.wrong for tell in of_kind(world([phase | {"classes": ["3"]}]), Tell))
+    assert not any(tell.wrong for tell in of_kind(world([phase | {"classes": ["3"]}]), LateLabel))
 
 
 def test_labels_stop_where_a_class_has_enough() -> None:
     """No class gets more labels in a phase than it may."""
     phase = {"domain": "a", "observations": 400, "label_fraction": 1.0, "labels_per_class": 3}
-    counts = Counter(tell.label for tell in of_kind(world([phase]), Tell))
+    counts = Counter(tell.label for tell in of_kind(world([phase]), LateLabel))
     assert set(counts.values()) == {3}
     assert len(counts) == 10
 
@@ -136,7 +151,7 @@ def test_labels_stop_where_a_class_has_enough() -> None:
 def test_labels_name_a_domain_where_they_should(given: bool | str, named: str) -> None:
     """Labels name no domain, the true one, or the one that the scenario says."""
     phase = {"domain": "a", "observations": 5, "label_fraction": 1.0, "label_domain": given}
-    assert {tell.domain for tell in of_kind(world([phase]), Tell)} == {named}
+    assert {tell.domain for tell in of_kind(world([phase]), LateLabel)} == {named}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.core.adaptors.hadamard import mix
+from edge.core.adaptors.hadamard import hadamard_mix
 
 
 @pytest.mark.parametrize("size", [1, 3, 64, 100])
@@ -12,7 +12,7 @@ def test_a_whole_block_keeps_lengths(size, depth):
     """One block is a rotation, scaled so that numbers keep their spread."""
     padded = 1 << (size - 1).bit_length()
     rows = np.random.default_rng(1).standard_normal((5, size)).astype(np.float32)
-    mixed = mix(rows, 1, padded, depth)
+    mixed = hadamard_mix(rows, 1, padded, depth)
     lengths = np.square(mixed).mean(axis=1), np.square(rows).mean(axis=1)
     np.testing.assert_allclose(*lengths, rtol=1e-4)
 
@@ -20,13 +20,15 @@ def test_a_whole_block_keeps_lengths(size, depth):
 def test_blocks_differ_and_seeds_do():
     """A second block has signs of its own, and so has another seed."""
     row = np.arange(8, dtype=np.float32)
-    mixed = mix(row, 1, 16)
+    mixed = hadamard_mix(row, 1, 16)
     assert not np.array_equal(mixed[:8], mixed[8:])
-    assert not np.array_equal(mixed, mix(row, 2, 16))
-    np.testing.assert_array_equal(mixed, mix(row, 1, 16))
+    assert not np.array_equal(mixed, hadamard_mix(row, 2, 16))
+    np.testing.assert_array_equal(mixed, hadamard_mix(row, 1, 16))
 
 
 def test_a_row_is_mixed_as_it_is_among_many():
     """A batch is a loop."""
     rows = np.random.default_rng(1).standard_normal((4, 70)).astype(np.float32)
-    np.testing.assert_allclose(mix(rows, 1, 300)[2], mix(rows[2], 1, 300), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        hadamard_mix(rows, 1, 300)[2], hadamard_mix(rows[2], 1, 300), rtol=1e-5, atol=1e-5
+    )

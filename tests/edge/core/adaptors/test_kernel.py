@@ -6,32 +6,35 @@ import numpy as np
 import pytest
 
 import nas
-from edge.core import Batch, take
-from edge.core.adaptors import build, cross_scores, solve_kernel, standardise, tune_kernel
-from edge.core.adaptors.kernel import lowest
+from edge.core.adaptors.bandwidth import tune_kernel
+from edge.core.adaptors.crossfit import cross_scores
+from edge.core.adaptors.kernel import lowest_hashes, solve_kernel
+from edge.core.adaptors.standardisation import standardise
+from edge.core.adaptors.transform import build_transform
+from edge.core.facts import FactBatch, select_rows
 
 SPANS = ((0, 6), (6, 10))
 EVERY = (0, 1)
-NOTHING = Batch((), (), (), np.zeros((0, 10), np.uint8))
+NOTHING = FactBatch((), (), (), np.zeros((0, 10), np.uint8))
 
 
-def batch(count: int, seed: int = 1) -> Batch:
+def batch(count: int, seed: int = 1) -> FactBatch:
     """Facts of two labels, inside and outside of a ball."""
     rows = np.random.default_rng(seed).standard_normal((count, 10))
     inside = np.square(rows[:, :3]).sum(axis=1) < 2.4
     levels = np.clip(np.square(11 + 2 * rows), 0, 255).astype(np.uint8)
     labels = tuple("in" if one else "out" for one in inside)
-    return Batch(tuple(f"{i:04}" for i in range(count)), ("d",) * count, labels, levels)
+    return FactBatch(tuple(f"{i:04}" for i in range(count)), ("d",) * count, labels, levels)
 
 
-def machine(rows: Batch, width: int = 3_840):
+def machine(rows: FactBatch, width: int = 3_840):
     """A kernel machine tuned and solved on facts."""
     blueprint = nas.Blueprint("kernel", EVERY, width)
     arrays = tune_kernel(blueprint, rows, standardise(rows, NOTHING, SPANS), SPANS)
-    return solve_kernel(build((blueprint, arrays), SPANS), rows)
+    return solve_kernel(build_transform((blueprint, arrays), SPANS), rows)
 
 
-def right(made, rows: Batch) -> float:
+def right(made, rows: FactBatch) -> float:
     """Share of facts answered with their label."""
     best = made.answer(rows.features).argmax(axis=1)
     return float(np.mean([made.labels[i] == w for i, w in zip(best, rows.labels, strict=True)]))
@@ -65,8 +68,9 @@ def test_all_facts_teach_also_where_few_are_landmarks():
     places = few.landmarks.codes
     assert len(places) == 120
     chosen = np.array([int(one) for one in rows.ids])[:120]
-    alone = machine(Batch(rows.ids[:120], rows.domains[:120], rows.labels[:120],
-                          rows.features[chosen]))  # fmt: skip
+    alone = machine(
+        FactBatch(rows.ids[:120], rows.domains[:120], rows.labels[:120], rows.features[chosen])
+    )
     assert right(few, fresh) > right(alone, fresh)
 
 
@@ -75,8 +79,8 @@ def test_landmarks_are_the_facts_whose_ids_hash_lowest():
     ids = tuple(f"{number:03}" for number in range(50))
     hashes = {one: hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in ids}
     lowest_ids = sorted(sorted(ids, key=hashes.__getitem__)[:7])
-    assert [ids[place] for place in lowest(ids, 7)] == lowest_ids
-    assert lowest(ids, 99).tolist() == list(range(50))
+    assert [ids[place] for place in lowest_hashes(ids, 7)] == lowest_ids
+    assert lowest_hashes(ids, 99).tolist() == list(range(50))
     made = machine(batch(50), 7)
     assert len(made.landmarks.codes) == 7
 
@@ -99,7 +103,7 @@ def test_a_fact_left_out_of_a_fold_is_left_out():
         made.landmarks.transform, rows, NOTHING, standardise(rows, NOTHING, SPANS), fold
     )
     kept = [i for i in range(80) if fold[i] != 2]
-    left = take(rows, np.array(kept))
+    left = select_rows(rows, np.array(kept))
     never = solve_kernel(made.landmarks.transform, left)
     assert labels == never.labels
     np.testing.assert_array_equal(scores[fold == 2], never.answer(rows.features[fold == 2]))

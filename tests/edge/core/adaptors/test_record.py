@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import nas
-from edge.core import Record
+from edge.core.adaptors.record import AdaptorRecord
 
 ARRAYS = {"W": np.arange(6, dtype=np.float32).reshape(2, 3), "g": np.ones(2, np.float32)}
-RECORD = Record("home", 1, nas.Blueprint("linear", (0,), 3), ARRAYS, ("a", "b"), 2, 7, 0.9, 0.8)
+RECORD = AdaptorRecord(
+    "home", 1, nas.Blueprint("linear", (0,), 3), ARRAYS, ("a", "b"), 2, 7, 0.9, 0.8
+)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from edge.core.forecasting import FORECASTERS, Forecaster, Task
-from edge.core.forecasting.mixing import Mixing
-from edge.core.forecasting.truth import Truth
-from edge.sim.links import simulate_links
+from edge.core.forecasting.delayed_targets import DelayedTargets
+from edge.core.forecasting.expert_weights import ExpertWeights
+from edge.core.forecasting.forecaster import Forecaster, ForecastTask
+from edge.core.forecasting.kinds import FORECASTERS
+from edge.sim.links.simulator import simulate_links
 
 HORIZONS = (1, 6, 12)
 
@@ -33,7 +34,9 @@ def test_a_failure_does_no_harm(links: tuple[np.ndarray, list[int]]) -> None:
     """In the first five steps after events, the pool is no worse than the last value."""
     rows, events = links
     after = np.unique([event + step for event in events for step in range(5)])
-    pool, last = (errors(FORECASTERS[kind](Task(8)), rows)[:, after] for kind in ("pool", "last"))
+    pool, last = (
+        errors(FORECASTERS[kind](ForecastTask(8)), rows)[:, after] for kind in ("pool", "last")
+    )
     assert len(events) >= 4
     assert (np.nanmean(pool, axis=(1, 2)) <= np.nanmean(last, axis=(1, 2))).all()
 
@@ -41,7 +44,7 @@ def test_a_failure_does_no_harm(links: tuple[np.ndarray, list[int]]) -> None:
 def test_intervals_cover_what_they_say(links: tuple[np.ndarray, list[int]]) -> None:
     """Between 86 and 94 in 100 values lie in the intervals of 90 %, failures included."""
     rows, _ = links
-    made = FORECASTERS["pool"](Task(8))
+    made = FORECASTERS["pool"](ForecastTask(8))
     told = [made.step(row, 300.0) for row in rows]
     for place, ahead in enumerate(HORIZONS):
         pairs = [(told[at], rows[at + ahead]) for at in range(288, len(rows) - ahead)]
@@ -62,7 +65,9 @@ def test_the_pool_is_never_much_worse_than_its_best_expert(kind: str) -> None:
     }[kind]
     names = ("pool", "last", "seasonal", "huber", "liquid")
     marks = {
-        name: np.nanmean(errors(FORECASTERS[name](Task(3, period=48)), rows)[:, 400:], axis=(1, 2))
+        name: np.nanmean(
+            errors(FORECASTERS[name](ForecastTask(3, period=48)), rows)[:, 400:], axis=(1, 2)
+        )
         for name in names
     }
     best = np.min([marks[name] for name in names[1:]], axis=0)
@@ -74,16 +79,16 @@ def test_noise_with_bursts_is_forecast_by_its_median() -> None:
     rng = np.random.default_rng(4)
     rows = 5 + rng.normal(size=(1500, 1)) * 0.2
     rows[rng.random(1500) < 0.06] += rng.exponential(8, size=1)
-    pool = np.nanmean(errors(FORECASTERS["pool"](Task(1)), rows)[:, 500:], axis=(1, 2))
+    pool = np.nanmean(errors(FORECASTERS["pool"](ForecastTask(1)), rows)[:, 500:], axis=(1, 2))
     best = np.abs(rows[500:] - np.median(rows)).mean()
     assert (pool < 1.1 * best).all()
 
 
 def test_mixing_follows_a_new_best() -> None:
     """Where experts change places, the mixture has changed over a hundred steps later."""
-    truth = Truth(1, (1,))
+    truth = DelayedTargets(1, (1,))
     truth.due[:] = True
-    mixing = Mixing(2, 1, truth)
+    mixing = ExpertWeights(2, 1, truth)
     forecasts = np.array([[[0.0]], [[10.0]]])
     step = partial(mixing.step, forecasts, truth)
     told = []
@@ -101,7 +106,7 @@ def test_mixing_follows_a_new_best() -> None:
 def test_a_pool_of_many_channels_goes_on_from_its_state(seen: int) -> None:
     """Where only every second sample teaches, one that was restored says the same to the bit."""
     rows = 1000 + np.cumsum(np.random.default_rng(0).normal(size=(260, 18)), axis=0)
-    first, second = (FORECASTERS["pool"](Task(18, period=24)) for _ in range(2))
+    first, second = (FORECASTERS["pool"](ForecastTask(18, period=24)) for _ in range(2))
     for row in rows[:seen]:
         first.step(row, 300.0)
     second.restore(first.state())

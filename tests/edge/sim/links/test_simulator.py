@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import EdgeError
-from edge.sim.links import TOPOLOGIES, simulate_links
 from edge.sim.links.routing import route_demands
+from edge.sim.links.simulator import simulate_links
+from edge.sim.links.topologies import TOPOLOGIES
 
 NAMES = st.sampled_from(sorted(TOPOLOGIES))
 SEEDS = st.integers(0, 50)

@@ -5,15 +5,18 @@ import json
 import pytest
 
 from edge import EdgeError, simulate
-from edge.sim.links import Links, LinkScenario, choose_event, tell_trial, try_links
+from edge.sim.links.page import trial_as_data
+from edge.sim.links.pictures import choose_event
+from edge.sim.links.scenario import LinkScenario, LinkSpec
+from edge.sim.links.trial import run_link_trial
 from edge.sim.scenarios import load_scenario
 
-SHORT = LinkScenario("short", Links(days=2, quiet_days=1, double_share=0.5, horizons=(1, 6)))
+SHORT = LinkScenario("short", LinkSpec(days=2, quiet_days=1, double_share=0.5, horizons=(1, 6)))
 
 
 def test_a_trial_is_a_function_of_scenario_and_seed():
     """The same scenario and seed give the same figures and changes, and another seed does not."""
-    first, again, other = (try_links(SHORT, seed) for seed in (3, 3, 4))
+    first, again, other = (run_link_trial(SHORT, seed) for seed in (3, 3, 4))
     assert first.figures == again.figures
     assert first.changes == again.changes
     assert other.figures != first.figures
@@ -22,21 +25,23 @@ def test_a_trial_is_a_function_of_scenario_and_seed():
 @pytest.mark.parametrize(
     "links",
     [
-        Links(days=2, quiet_days=2),
-        Links(days=1, quiet_days=2),
-        Links(days=2, quiet_days=1, horizons=(1, 288)),
-        Links(days=2, quiet_days=1, horizons=()),
+        LinkSpec(days=2, quiet_days=2),
+        LinkSpec(days=1, quiet_days=2),
+        LinkSpec(days=2, quiet_days=1, horizons=(1, 288)),
+        LinkSpec(days=2, quiet_days=1, horizons=()),
     ],
 )
-def test_a_trial_that_judges_no_forecast_is_refused(links: Links):
+def test_a_trial_that_judges_no_forecast_is_refused(links: LinkSpec):
     """Before anything is simulated: a mean of nothing is no figure."""
     with pytest.raises(EdgeError, match="no forecast could be judged"):
-        try_links(LinkScenario("short", links), 1)
+        run_link_trial(LinkScenario("short", links), 1)
 
 
 def test_figures_follow_from_what_was_said():
     """With the last value as forecaster every ratio is one, and every event has its alarm."""
-    trial = try_links(LinkScenario("last", Links(days=2, quiet_days=1, forecaster="last")), 1)
+    trial = run_link_trial(
+        LinkScenario("last", LinkSpec(days=2, quiet_days=1, forecaster="last")), 1
+    )
     for ahead in (1, 6, 12):
         assert trial.figures[f"ratio_{ahead}"] == pytest.approx(1)
         assert trial.figures[f"mae_{ahead}"] == trial.figures[f"mae_last_{ahead}"] > 0
@@ -65,7 +70,7 @@ def test_a_scenario_file_gives_a_report(tmp_path, source):
 
 def test_plain_data_names_links():
     """Events and changes name links as from-to."""
-    told = tell_trial(try_links(SHORT, 1))
+    told = trial_as_data(run_link_trial(SHORT, 1))
     assert all("-" in link for event in told["events"] for link in event["links"])
 
 
@@ -76,6 +81,6 @@ def test_a_wrong_file_is_refused(tmp_path):
     with pytest.raises(EdgeError, match="topolgy") as caught:
         load_scenario(path)
     assert "topology" in caught.value.hint
-    for links in (Links(forecaster="oracle"), Links(days=1, quiet_days=2)):
+    for links in (LinkSpec(forecaster="oracle"), LinkSpec(days=1, quiet_days=2)):
         with pytest.raises(EdgeError):
-            try_links(LinkScenario("x", links), 1)
+            run_link_trial(LinkScenario("x", links), 1)

@@ -1,0 +1,1 @@
+"""The link to microcontrollers and the exported detector, compared with peers."""

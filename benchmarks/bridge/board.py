@@ -1,0 +1,220 @@
+"""The detector in C on this machine and on emulated Cortex-M boards: built, run, counted, sized."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import firmware_bridge
+from firmware_bridge import Extract, pack_extract
+
+from .native import LINK_FILES, SANITIZERS, STRICT, UPDATE_FILES
+
+SOURCES: Final = Path(firmware_bridge.__file__).parent / "c"
+PROGRAMS: Final = Path(__file__).parent / "firmware"
+DETECTOR: Final = ("detector", "projection", "extract")
+SECONDS_MAX: Final = 900
+WIDE: Final = 1280
+WIDE_WORK_WORDS: Final = 1040
+STAGES: Final = ("project", "detect", "answer")
+
+Decisions = NDArray[np.uint32]
+"""A row a sample: the hypervector's words, then score, concept, domain, label, answer, known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A processor, how to compile for it, and the machine that QEMU emulates."""
+
+    name: str
+    machine: str
+    flags: tuple[str, ...]
+
+
+M3: Final = Board("m3", "mps2-an385", ("-mcpu=cortex-m3",))
+M4: Final = Board("m4", "mps2-an386", ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"))
+BOARDS: Final = (M3, M4)
+CROSS: Final = "arm-none-eabi-gcc"
+EMULATOR: Final = "qemu-system-arm"
+
+
+def missing_tools() -> tuple[str, ...]:
+    """What it takes to build for a board and to emulate it, as far as it is not installed."""
+    return tuple(name for name in (CROSS, EMULATOR) if shutil.which(name) is None)
+
+
+def build_host(folder: Path, compiler: str = "gcc", flags: Sequence[str] = SANITIZERS) -> Path:
+    """Compile the vectors program for this machine, with sanitizers."""
+    sources = [*_detector(), *_vectors("host")]
+    out = folder / "vectors_host"
+    _run([compiler, *STRICT[:3], "-g", "-O1", *flags, *_includes(), *sources, "-o", out])
+    return out
+
+
+def build_vectors(board: Board, folder: Path) -> Path:
+    """Compile the vectors program for a board."""
+    sources = [*_detector(), *_vectors("board")]
+    return _cross(board, sources, folder / f"vectors_{board.name}", "-O2")
+
+
+def build_speed(board: Board, folder: Path) -> Path:
+    """Compile the program that counts instructions, ours and straightforward ones alike."""
+    names = ("speed_main.c", "plain_detector.c", "port_board.c")
+    sources = [*_detector(), SOURCES / "auricle_random.c", *(PROGRAMS / name for name in names)]
+    return _cross(board, sources, folder / f"speed_{board.name}", "-O2")
+
+
+def build_app(board: Board, export: Path, folder: Path, key: bytes = b"") -> Path:
+    """Compile the reference application with the knowledge of an export.  key: of the fleet, 32
+    bytes; with it the application takes signed models over the link."""
+    names = dict.fromkeys((*LINK_FILES, *DETECTOR, "app", *(UPDATE_FILES if key else ())))
+    sources = [SOURCES / f"auricle_{name}.c" for name in names]
+    sources += [export / "auricle_knowledge.c", export / "auricle_golden.c"]
+    sources += [SOURCES / "mps2" / "board.c"]
+    flags = [f"-DAURICLE_FLEET_KEY={{{','.join(map(str, key))}}}"] if key else []
+    return _cross(board, sources, folder / f"app_{board.name}", "-Os", f"-I{export}", *flags)
+
+
+def build_forecaster(board: Board, export: Path, folder: Path) -> Path:
+    """Compile the test program of an exported forecaster for a board."""
+    flags = ("-O2", "-DAURICLE_CHECK_MAIN", f"-I{export}")
+    return _cross(board, sorted(export.glob("*.c")), folder / f"forecaster_{board.name}", *flags)
+
+
+def count_forecaster(board: Board, export: Path, folder: Path) -> tuple[float, int]:
+    """Instructions a step of an exported forecaster takes on an emulated board, and how many of its
+    golden steps come out differently."""
+    programs = [PROGRAMS / "forecaster_main.c", PROGRAMS / "port_board.c"]
+    sources = [*sorted(export.glob("*.c")), *programs]
+    program = _cross(board, sources, folder / f"steps_{board.name}", "-O2", f"-I{export}")
+    _run([*_emulated(board, program), "-icount", "shift=0"], folder)
+    total, steps, unlike = np.fromfile(folder / "forecaster.bin", dtype="<u4").tolist()
+    return total / steps, unlike
+
+
+def exit_status(board: Board, program: Path) -> int:
+    """What a program that reads nothing ends with on an emulated board."""
+    command = _emulated(board, program)
+    return subprocess.run(command, check=False, timeout=SECONDS_MAX).returncode
+
+
+def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
+    """Bytes of flash and RAM of link and detector with start-up code and all that they need of the
+    compiler's libraries; knowledge and one hypervector apart.  wide: with 1,280 features; random:
+    the detector with the code for random features, without room to work in."""
+    link = [SOURCES / f"auricle_{name}.c" for name in LINK_FILES]
+    apart = ("knowledge=0x100000", "knowledge_bytes=0x200f0000", "hypervector=0x200f1000")
+    sizes: dict[str, int] = {}
+    random, flags = [SOURCES / "auricle_random.c"], [f"-Wl,--defsym={symbol}" for symbol in apart]
+    for name, sources, program, more in (
+        ("both", link, "main", ()),
+        ("wide", link, "main", (f"-DFEATURES={WIDE}", f"-DWORK_WORDS={WIDE_WORK_WORDS}")),
+        ("detector", [], "detector", ()),
+        ("random", random, "detector", ("-DOPEN=auricle_open_random",)),
+    ):
+        given = [*_detector(), *sources, PROGRAMS / f"footprint_{program}.c"]
+        made = _cross(board, given, folder / name, "-Os", *flags, *more)
+        told = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
+        text, data, bss = (int(number) for number in told[:3])
+        sizes |= {f"{name}_flash": text + data, f"{name}_ram": data + bss}
+    return sizes
+
+
+def decide_natively(program: Path, extract: Extract, rows: NDArray[np.uint8]) -> Decisions:
+    """What the program for this machine decides."""
+    with _laid(extract, rows) as folder:
+        _run([program], folder)
+        return _decided(folder, extract)
+
+
+def decide_on(board: Board, program: Path, extract: Extract, rows: NDArray[np.uint8]) -> Decisions:
+    """What the program decides on an emulated board."""
+    with _laid(extract, rows) as folder:
+        _run(_emulated(board, program), folder)
+        return _decided(folder, extract)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Instructions a decision takes by stage, ours and straightforward; `unlike`: decisions that
+    the two disagree on."""
+
+    ours: dict[str, float]
+    plain: dict[str, float]
+    unlike: int
+
+
+def count_instructions(
+    board: Board, program: Path, extract: Extract, rows: NDArray[np.uint8]
+) -> Counted:
+    """Count on an emulated board, where an instruction takes a nanosecond (-icount shift=0)."""
+    with _laid(extract, rows) as folder:
+        _run([*_emulated(board, program), "-icount", "shift=0"], folder)
+        raw = np.fromfile(folder / "speed.bin", dtype="<u4")
+    each = raw[:12].view("<u8") / int(raw[12])
+    ours, plain = (dict(zip(STAGES, part.tolist(), strict=True)) for part in (each[:3], each[3:]))
+    return Counted(ours, plain, int(raw[13]))
+
+
+def _emulated(board: Board, program: Path) -> list[str | Path]:
+    quiet = ["-display", "none", "-monitor", "none", "-serial", "none"]
+    files = ["-semihosting-config", "enable=on,target=native"]
+    return [EMULATOR, "-M", board.machine, *quiet, *files, "-kernel", program]
+
+
+def _detector() -> list[Path]:
+    return [SOURCES / f"auricle_{name}.c" for name in DETECTOR]
+
+
+def _vectors(port: str) -> list[Path]:
+    """The program of vectors, which takes extracts with random features as well."""
+    return [SOURCES / "auricle_random.c", PROGRAMS / "vectors_main.c", PROGRAMS / f"port_{port}.c"]
+
+
+def _includes() -> list[str]:
+    return [f"-I{SOURCES}", f"-I{PROGRAMS}"]
+
+
+def _cross(board: Board, sources: Sequence[Path], out: Path, *flags: str) -> Path:
+    mps2 = SOURCES / "mps2"
+    shared = ["-mthumb", "-std=c99", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections"]
+    linked = ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections"]
+    script: list[str | Path] = ["-T", mps2 / "mps2.ld", mps2 / "startup.c"]
+    options = [*board.flags, *shared, *linked, *flags, *_includes()]
+    _run([CROSS, *options, *script, *sources, "-o", out])
+    return out
+
+
+def _run(
+    command: Sequence[str | Path], folder: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=SECONDS_MAX)
+
+
+@contextmanager
+def _laid(extract: Extract, rows: NDArray[np.uint8]) -> Iterator[Path]:
+    """A folder with what the programs read."""
+    with TemporaryDirectory(prefix="bridge-") as name:
+        folder = Path(name)
+        (folder / "extract.bin").write_bytes(pack_extract(extract))
+        (folder / "features.bin").write_bytes(np.ascontiguousarray(rows).tobytes())
+        yield folder
+
+
+def _decided(folder: Path, extract: Extract) -> Decisions:
+    raw = np.fromfile(folder / "decided.bin", dtype="<u4")
+    return raw.reshape(-1, extract.bits // 32 + 6)
+
+
+def mismatched_bits(found: Decisions, expected: Decisions) -> int:
+    """In how many bits two runs differ; all of a run that is missing."""
+    if found.shape != expected.shape:
+        return int(expected.size) * 32
+    return int(np.bitwise_count(found ^ expected).sum())

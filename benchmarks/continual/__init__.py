@@ -1,0 +1,1 @@
+"""Continual learning on real features: domains, classes, labels."""

@@ -1,0 +1,203 @@
+"""Domain after domain, the domain unknown when asked: ours beside the usual peers.
+
+PACS, all taps as uint8, official split, all 24 orders, three seeds, boundaries told while learning.
+Each domain grows once, when all four are known, and its adaptor, if any, serves from then on; the
+heads alone are a row of their own.
+What does not depend on order is fitted once per set of domains.  Every peer takes the features
+in its best way and strength, chosen on the training part.  The end-to-end half, where nobody
+tells the boundaries, is benchmarks/continual/domains_stream.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import combinations, permutations
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from benchmarks.continual import closed_form as cl_closed
+from benchmarks.continual import gradient as cl_sgd
+from edge.core.adaptors import AdaptorRecord
+
+from ..report import BenchmarkReport, BenchmarkRow
+from .accuracy import Marks, Order, accuracies, marks, rows_of
+from .data import PACS, ContinualSamples, ContinualView, Ints, Rows, load_pacs, missing, views
+from .domains_stream import run_streams
+from .ours import OursOutcome, ask, grow_all, know, routing_cost, window_accuracy
+
+SEEDS = (0, 1, 2)
+STREAM_SEEDS = (0,)
+OURS, ORACLE, JOINT = "auricle", "true domain (oracle)", "joint training"
+HEADS = "auricle, heads alone"
+MANY = (4, 100, 1_000)
+
+Sets = tuple[frozenset[int], ...]
+Right = dict[frozenset[int], dict[int, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DomainOrder:
+    """The samples, with the rows of each domain, and every set and order of domains."""
+
+    samples: ContinualSamples
+    train: dict[int, Rows] = field(repr=False)
+    held: dict[int, Rows] = field(repr=False)
+    orders: tuple[Order, ...]
+    sets: Sets
+
+    @property
+    def test_domain(self) -> Ints:
+        """The domains of all held-out rows."""
+        return self.samples.domain[self.samples.held]
+
+
+def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
+    """Everything; about half an hour on one core, a third of it end to end.
+
+    quick: the runtime's own rows with told boundaries, without peers.
+    """
+    note = missing(data, *PACS)
+    if note or data is None:
+        return BenchmarkReport("domains", (), {}, (note,))
+    course = plan(load_pacs(data))
+    rows, summary = ours(course)
+    summary |= own_figures(rows)
+    if quick:
+        return BenchmarkReport(
+            "domains", tuple(rows), summary, ("peers and the end-to-end half left out",)
+        )
+    given = views(course.samples)
+    rows += [row for name in cl_closed.PEERS for row in closed(course, given, name)]
+    rows += [row for name in cl_sgd.PEERS for row in gradual(course, given, name)]
+    streams = run_streams(data, STREAM_SEEDS)
+    rows += [BenchmarkRow(OURS, name, value) for name, value in streams.items()]
+    named = ("end_to_end_accuracy", "end_to_end_forgetting", "domains_found_error")
+    summary |= {name: streams[name] for name in named}
+    return BenchmarkReport("domains", tuple(rows), summary | beside(rows))
+
+
+def plan(samples: ContinualSamples) -> DomainOrder:
+    """Cut the samples into tasks: one domain each."""
+    every = range(samples.domains)
+    return DomainOrder(
+        samples,
+        {one: samples.train[samples.domain[samples.train] == one] for one in every},
+        {one: samples.held[samples.domain[samples.held] == one] for one in every},
+        tuple(permutations(every)),
+        tuple(frozenset(c) for size in every for c in combinations(every, size + 1)),
+    )
+
+
+def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
+    """Measure the runtime's own knowledge: routed, and told the true domain."""
+    found: dict[str, list[Marks]] = {OURS: [], ORACLE: [], HEADS: [], f"{HEADS}, {ORACLE}": []}
+    figures: dict[str, list[float]] = {}
+    for seed in SEEDS:
+        routed, told, _ = _tables(course, seed, {})
+        found[HEADS].append(marks(routed, course.orders, ordered=False))
+        found[f"{HEADS}, {ORACLE}"].append(marks(told, course.orders, ordered=False))
+        grown = {name: result.record for name, result in grow_all(course.samples, seed).items()}
+        records = {name: record for name, record in grown.items() if record is not None}
+        figures.setdefault("adaptors_grown", []).append(len(records))
+        routed, told, last = _tables(course, seed, records)
+        found[OURS].append(marks(routed, course.orders, ordered=False))
+        found[ORACLE].append(marks(told, course.orders, ordered=False))
+        still, mixed, alone = window_accuracy(last, course.test_domain, seed)
+        figures.setdefault("routing_accuracy", []).append(
+            float((last.routed == course.test_domain).mean())
+        )
+        figures.setdefault("routing_accuracy_window16", []).append(still)
+        figures.setdefault("routing_accuracy_mixed_window16", []).append(mixed)
+        figures.setdefault("routing_accuracy_mixed_alone", []).append(alone)
+        figures.setdefault("adaptor_bytes_mean", []).append(fmean(last.adaptor_bytes))
+    means = {name: fmean(values) for name, values in figures.items()}
+    rows = [row for name, several in found.items() for row in rows_of(name, several)]
+    rows += [BenchmarkRow(OURS, name, value) for name, value in means.items()]
+    for count in MANY:
+        rows += [BenchmarkRow(OURS, *pair) for pair in routing_cost(course.samples, count).items()]
+    kept = ("routing_accuracy", "routing_accuracy_window16", "adaptor_bytes_mean")
+    return rows, {name: means[name] for name in kept}
+
+
+def _tables(
+    course: DomainOrder, seed: int, records: dict[str, AdaptorRecord]
+) -> tuple[Right, Right, OursOutcome]:
+    """Accuracies after each set of domains, routed and told, and what was said after the last.
+
+    records: adaptors by domain; the head alone answers for the others.
+    """
+    routed: Right = {}
+    told: Right = {}
+    made = []
+    for known in course.sets:
+        rows = np.concatenate([course.train[one] for one in sorted(known)])
+        test = np.concatenate([course.held[one] for one in sorted(known)])
+        serving = [record for name, record in records.items() if int(name[-1]) in known]
+        state = know(course.samples, np.sort(rows), seed, records=serving)
+        made.append(ask(state, course.samples, np.sort(test)))
+        domain, label = course.samples.domain[np.sort(test)], course.samples.label[np.sort(test)]
+        for table, answered in ((routed, made[-1].answered), (told, made[-1].told)):
+            table[known] = accuracies(domain, answered == label, sorted(known))
+    return routed, told, made[-1]
+
+
+def closed(
+    course: DomainOrder, given: dict[str, ContinualView], name: str
+) -> Iterator[BenchmarkRow]:
+    """Measure a peer that does not depend on order."""
+    samples = course.samples
+    peer = cl_closed.choose(name, given, *cl_closed.folds(samples.train), SEEDS)
+    sets = course.sets[-1:] if name == JOINT else course.sets
+    orders = () if name == JOINT else course.orders
+    found: list[Marks] = []
+    for learner in peer.learners:
+        table: Right = {}
+        for known in sets:
+            rows = np.concatenate([course.train[one] for one in sorted(known)])
+            scores = learner(given[peer.way], rows, samples.held)
+            right = scores.argmax(axis=1) == samples.label[samples.held]
+            table[known] = accuracies(course.test_domain, right, sorted(known))
+        found.append(
+            marks(table, orders, ordered=False) if orders else (fmean(table[sets[-1]].values()), 0)
+        )
+    yield from rows_of(f"{name} ({peer.way})", found)[: 2 if orders else 1]
+
+
+def gradual(
+    course: DomainOrder, given: dict[str, ContinualView], name: str
+) -> Iterator[BenchmarkRow]:
+    """Measure a peer that learns by gradient descent, in every order."""
+    way, rate = cl_sgd.choose(given, course.orders[0], course.train, name)
+    view, peer = given[way], cl_sgd.PEERS[name]
+    found = []
+    for seed in SEEDS:
+        table = {
+            prefix: state.right_by(view, {one: course.held[one] for one in prefix})
+            for prefix, state in cl_sgd.states(course.orders, course.train, view, peer, rate, seed)
+        }
+        found.append(marks(table, course.orders, ordered=True))
+    yield from rows_of(f"{name} ({way})", found)
+
+
+def own_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
+    """The summary's figures of the runtime itself."""
+    found = {(row.method, row.metric): row.value for row in rows}
+    return {
+        "average_accuracy": found[OURS, "average_accuracy"],
+        "forgetting": found[OURS, "forgetting"],
+        "oracle_accuracy": found[ORACLE, "average_accuracy"],
+    }
+
+
+def beside(rows: list[BenchmarkRow]) -> dict[str, float]:
+    """The summary's figures of other methods."""
+    accuracy = {row.method: row.value for row in rows if row.metric == "average_accuracy"}
+    joint = [value for name, value in accuracy.items() if name.startswith(JOINT)]
+    mine = {OURS, ORACLE, HEADS, f"{HEADS}, {ORACLE}"} | {
+        name for name in accuracy if name.startswith(JOINT)
+    }
+    return {
+        "joint_accuracy": max(joint),
+        "best_peer_accuracy": max(v for name, v in accuracy.items() if name not in mine),
+    }

@@ -1,0 +1,1 @@
+"""Throughput, latency, memory and start-up of the daemon."""

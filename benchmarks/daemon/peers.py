@@ -1,0 +1,35 @@
+"""The bare peer of the daemon: paho alone, that answers each vector with a message of equal size.
+
+`python -m benchmarks.daemon.peers PORT BYTES` echoes until it is killed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from .fixture import ASKED, TOLD
+
+INFLIGHT = 1_000
+
+
+def echo(port: int, size: int) -> None:
+    """Publish `size` bytes for each message that comes, QoS 1 in and out, in paho's best way."""
+    from paho.mqtt.client import Client, MQTTv5
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    payload = b"x" * size
+    client = Client(CallbackAPIVersion.VERSION2, client_id="bare", protocol=MQTTv5)
+    client.max_inflight_messages_set(INFLIGHT)
+
+    def answer(one: Client, _u: Any, _message: Any) -> None:
+        one.publish(TOLD, payload, qos=1)
+
+    client.on_connect = lambda one, *_: one.subscribe(ASKED, qos=1)
+    client.on_message = answer
+    client.connect("127.0.0.1", port)
+    client.loop_forever()
+
+
+if __name__ == "__main__":
+    echo(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""Exactness: random histories and killed processes."""

@@ -1,0 +1,61 @@
+"""Whether the promises hold: random histories on the real store, and kills of a real process."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from ..report import BenchmarkReport, BenchmarkRow
+from .histories import RandomHistory
+from .kills import Survival, survive
+
+EVENTS = 200
+HISTORIES = 100
+KILLS = 40
+KILLS_PER_FILE = 5
+
+T = TypeVar("T")
+
+
+def run_history(seed: int) -> tuple[int, int]:
+    """Live through one history in a folder of its own; digest mismatches, forgotten found."""
+    with tempfile.TemporaryDirectory(prefix="history-") as folder:
+        return RandomHistory(Path(folder), seed).run(EVENTS)
+
+
+def run_kills(seed: int) -> Survival:
+    """Kill a process several times on one file in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+        return survive(Path(folder), seed, KILLS_PER_FILE)
+
+
+def run(_data: Path | None, histories: int = HISTORIES, kills: int = KILLS) -> BenchmarkReport:
+    """Histories and kills on all cores, a few minutes on two; no data needed.  All is seeded but
+    the moments of the kills.  Before a release: `--histories 1000 --kills 200`, some hours."""
+    # One thread a process: the work is many small problems.
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    lived = _spread(run_history, range(histories))
+    killed = _spread(run_kills, range(-(-kills // KILLS_PER_FILE)))
+    wrong = {"histories": sum(m for m, _ in lived), "kills": sum(one.mismatches for one in killed)}
+    found = {"histories": sum(f for _, f in lived), "kills": sum(one.found for one in killed)}
+    rows = [BenchmarkRow(method, "digest_mismatches", value) for method, value in wrong.items()]
+    rows += [BenchmarkRow(method, "forgotten_found", value) for method, value in found.items()]
+    rows.append(BenchmarkRow("histories", "events", len(lived) * EVENTS))
+    rows.append(BenchmarkRow("kills", "events", sum(one.durable for one in killed)))
+    summary = {
+        "histories": len(lived),
+        "digest_mismatches": sum(wrong.values()),
+        "kill9_runs": sum(one.kills for one in killed),
+        "acknowledged_lost": sum(one.lost for one in killed),
+        "forgotten_found": sum(found.values()),
+    }
+    return BenchmarkReport("exact", tuple(rows), summary)
+
+
+def _spread(work: Callable[[int], T], seeds: Iterable[int]) -> list[T]:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(work, seeds, chunksize=1))

@@ -1,0 +1,267 @@
+"""Disks that fill and fail, clocks that jump, lines that break: the daemon in each, and afterwards.
+
+Each case returns how many decisions came during the fault and after it, how many numbers were
+neither heard nor told as lost, and why it could not be tried here, if so.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..daemon.fixture import MosquittoBroker, begin, daemon_command, make_home
+from .driver import COLUMNS, FaultDriver
+
+FAULT_S = 4.0
+AFTER_S = 8.0
+DISK_MIB = 32
+CUT_BYTES = (200, 60_000)
+EROFS, EIO = 30, 5
+JUMP_S, JUMP_SLACK_S = 30 * 365.25 * 86_400, 30 * 86_400.0
+"""Thirty years, and what leap years and the program's own idea of a year may make of them."""
+
+
+@dataclass(frozen=True)
+class PlaceOutcome:
+    """What became of a case.  during, after: decisions heard.  refused, labelled: labels refused
+    meanwhile, and taken afterwards.  unreported: numbers that neither came nor were told as lost,
+    and jumps of the clock that were not told.  ended: the daemon did not survive."""
+
+    name: str
+    during: int = 0
+    after: int = 0
+    refused: int = 0
+    labelled: int = 0
+    unreported: int = 0
+    ended: bool = False
+    skipped: str = ""
+
+    @property
+    def survived(self) -> bool:
+        """It went on deciding, takes labels again, and every number is accounted for."""
+        whole = self.during and self.after and self.labelled
+        return bool(whole) and not (self.unreported or self.ended or self.skipped)
+
+
+class PlaceTrial:
+    """A daemon with a fault that comes and goes.  wrap: what the command becomes."""
+
+    def __init__(self, name: str, folder: Path, *, port: int = 0) -> None:
+        self.name, self.folder = name, folder
+        folder.mkdir()
+        self.broker = MosquittoBroker(folder)
+        self.broker.start()
+        self.home = folder / "home"
+        make_home(self.home, port or self.broker.port, COLUMNS)
+        with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
+            file.write('\n[commands]\nenabled = ["label"]\nper_minute = 100000\n')
+            file.write("[outbox]\nreplay_per_s = 2000\n")
+        self.driver = FaultDriver(self.broker.port)
+
+    def run(
+        self, command: list[str], strike: Callable[[int], None], mend: Callable[[int], None]
+    ) -> PlaceOutcome:
+        """Serve, let the fault strike, mend it, and count."""
+        process = begin(command, self.folder / "log")
+        driver = self.driver
+        try:
+            driver.await_life()
+            before = driver.heard.decisions, driver.heard.refused, len(driver.heard.confirmed)
+            strike(process.pid)
+            driver.work(FAULT_S)
+            during = driver.heard.decisions, driver.heard.refused, len(driver.heard.confirmed)
+            mend(process.pid)
+            driver.work(AFTER_S)
+            driver.await_silence()
+            ended = process.poll() is not None
+        finally:
+            process.terminate()
+            process.wait()
+            driver.rest(0.5)
+            driver.close()
+            self.broker.kill()
+        heard = driver.heard
+        return PlaceOutcome(
+            self.name,
+            during[0] - before[0],
+            heard.decisions - during[0],
+            during[1] - before[1],
+            len(heard.confirmed) - during[2],
+            heard.unreported(),
+            ended,
+        )
+
+
+def disk_full(folder: Path) -> PlaceOutcome:
+    """A disk of a few MiB is filled to the last byte, and cleared again."""
+    if os.geteuid() or shutil.which("unshare") is None:
+        return PlaceOutcome("disk full", skipped="needs root, and unshare")
+    trial = PlaceTrial("disk full", folder / "full")
+    template = trial.home.rename(trial.folder / "template")
+    trial.home.mkdir()
+    mount = f"mount -t tmpfs -o size={DISK_MIB}m tmpfs {trial.home}"
+    script = f'{mount} && cp -r {template}/. {trial.home} && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", script, "sh", *daemon_command(trial.home)]
+
+    def inside(pid: int) -> Path:
+        return Path(f"/proc/{pid}/root{trial.home}/filler")
+
+    def fill(pid: int) -> None:
+        with inside(pid).open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    return trial.run(command, fill, lambda pid: inside(pid).unlink())
+
+
+def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcome:
+    """A call of the system fails for a while, always."""
+    program = shutil.which("fiu-ctrl")
+    if program is None:
+        return PlaceOutcome(name, skipped="needs fiu-run")
+    trial = PlaceTrial(name, folder / name.replace(" ", "-"))
+    command = ["fiu-run", "-x", "-f", str(trial.folder / "fiu"), *daemon_command(trial.home)]
+
+    def control(pid: int, order: str) -> None:
+        subprocess.run(
+            [program, "-f", str(trial.folder / "fiu"), "-c", order, str(_python_of(pid))],
+            check=True,
+            timeout=20,
+        )
+
+    return trial.run(
+        command,
+        lambda pid: control(pid, f"enable name={call},failinfo={error}"),
+        lambda pid: control(pid, f"disable name={call}"),
+    )
+
+
+def clock_jumps(folder: Path) -> PlaceOutcome:
+    """The wall clock goes thirty years back, and comes right again."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        return PlaceOutcome("clock jumps", skipped="needs faketime")
+    trial = PlaceTrial("clock jumps", folder / "clock")
+    offset = trial.folder / "offset"
+    offset.write_text("+0\n", "ascii")
+    environment = {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": offset,
+        "FAKETIME_NO_CACHE": 1,
+        "FAKETIME_DONT_FAKE_MONOTONIC": 1,
+    }
+    words = [f"{key}={value}" for key, value in environment.items()]
+    found = trial.run(
+        ["env", *words, *daemon_command(trial.home)],
+        lambda _pid: _write(offset, "-30y\n"),
+        lambda _pid: _write(offset, "+0\n"),
+    )
+    return replace(found, unreported=found.unreported + untold(trial.driver.heard.jumps))
+
+
+def untold(jumps: list[float]) -> int:
+    """How many of the two jumps, thirty years back and forth again, were not told as they are."""
+    back = [one for one in jumps if abs(one + JUMP_S) < JUMP_SLACK_S]
+    forth = [one for one in jumps if abs(one - JUMP_S) < JUMP_SLACK_S]
+    return (not back) + (not forth)
+
+
+def line_cuts(folder: Path, seed: int) -> PlaceOutcome:
+    """The line to the broker is cut at random bytes, over and over."""
+    with cutting_line(random.Random(seed)) as line:
+        trial = PlaceTrial("line cut at random bytes", folder / "line", port=line.port)
+        line.to = trial.broker.port
+        return trial.run(
+            daemon_command(trial.home),
+            lambda _pid: setattr(line, "cutting", True),
+            lambda _pid: setattr(line, "cutting", False),
+        )
+
+
+class CuttingLine:
+    """A TCP line to another port; while `cutting`, each connection ends after some bytes."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.to, self.cutting, self.cuts = 0, False, 0
+        self._chance = chance
+        self._ear = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._ear.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._ear.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._ear.accept()
+                try:
+                    there = socket.create_connection(("127.0.0.1", self.to), 5)
+                except OSError:
+                    here.close()
+                    continue
+                for one, other in ((here, there), (there, here)):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        left = self._chance.randrange(*CUT_BYTES)
+        with suppress(OSError):
+            while chunk := one.recv(65_536):
+                if self.cutting and len(chunk) >= left:
+                    self.cuts += 1
+                    other.sendall(chunk[:left])
+                    break
+                left -= len(chunk) if self.cutting else 0
+                other.sendall(chunk)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def cutting_line(chance: random.Random) -> Iterator[CuttingLine]:
+    """A line that is closed at the end."""
+    line = CuttingLine(chance)
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def trials(folder: Path, seed: int) -> list[PlaceOutcome]:
+    """Try all."""
+    return [
+        disk_full(folder),
+        failing_calls(folder, "fsync fails", "posix/io/sync/fdatasync", EIO),
+        failing_calls(folder, "disk read only", "posix/io/rw/pwrite", EROFS),
+        clock_jumps(folder),
+        line_cuts(folder, seed),
+    ]
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file as a whole: who reads it finds it whole."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text, "ascii")
+    beside.replace(path)
+
+
+def _python_of(pid: int) -> int:
+    """The process of the daemon: this one, or its child where a script stands before it."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        if "python" in Path(f"/proc/{pid}/exe").readlink().name:
+            return pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split():
+            return _python_of(int(child))
+    return pid

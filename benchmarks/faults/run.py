@@ -1,0 +1,213 @@
+"""The daemon and its broker killed at random moments, over and over, and every number counted; then
+signals, broken messages, failing disks, clocks and lines.
+
+A driver sends vectors and labels through a real mosquitto, in a session that it keeps, and hears
+everything that the device tells.  First the daemon alone is killed, then the broker alone; after
+each all is let run out, and each number up to the last must have arrived, or lie in a gap that was
+told; a label that was confirmed must be in the knowledge file, and a number must mean one message.
+A session that mosquitto restores silent is begun anew, and counted: what was told into it is lost
+beyond the daemon's reach, and is counted apart.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from pathlib import Path
+
+from ..daemon.fixture import MosquittoBroker, begin, daemon_command, make_home
+from ..report import BenchmarkReport, BenchmarkRow
+from .driver import COLUMNS, FaultDriver
+from .fuzz import Fuzzed, Fuzzer
+from .places import PlaceOutcome, trials
+from .signals import Stormed, storm
+from .signals import trials as signal_trials
+
+KILLS = 30
+BROKER_KILLS = 10
+MESSAGES = 20_000
+SIGNALS = 20
+"""Runs of each sequence of signals: 780 in all, which take some four minutes."""
+
+BURST_S = (0.2, 1.2)
+DURABLE = (
+    "persistence true",
+    "autosave_on_changes true",
+    "autosave_interval 1",
+)
+
+
+def run(
+    _data: Path | None,
+    kills: int = KILLS,
+    broker_kills: int = BROKER_KILLS,
+    messages: int = MESSAGES,
+    signals: int = SIGNALS,
+    seed: int = 0,
+) -> BenchmarkReport:
+    """Kill the daemon and its broker so often, send each sequence of signals so often and so many
+    broken messages, try every place."""
+    rows: list[BenchmarkRow] = []
+    summary: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if kills or broker_kills:
+            _kill_all(folder, kills, broker_kills, random.Random(seed), rows, summary)
+        if signals:
+            _note_signals(storm(folder / "signals", signal_trials(signals), seed), rows, summary)
+        if messages:
+            fuzz = folder / "fuzz"
+            fuzz.mkdir()
+            _note_fuzz(Fuzzer(fuzz, seed).run(messages), rows, summary)
+        _note_places(trials(folder, seed), rows, summary)
+    return BenchmarkReport("faults", tuple(rows), summary)
+
+
+def _kill_all(
+    folder: Path,
+    kills: int,
+    broker_kills: int,
+    chance: random.Random,
+    rows: list[BenchmarkRow],
+    summary: dict[str, float],
+) -> None:
+    broker = MosquittoBroker(folder, *DURABLE, f"persistence_location {folder}/")
+    broker.start()
+    home = folder / "home"
+    make_home(home, broker.port, COLUMNS)
+    with (home / "auricle.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[commands]\nenabled = ["label"]\nper_minute = 100000\n')
+        file.write("[outbox]\nreplay_per_s = 2000\n")
+    driver = FaultDriver(broker.port)
+    begun = time.monotonic()
+    for _ in range(kills):
+        process = begin(daemon_command(home), folder / "log")
+        driver.await_life()
+        driver.work(chance.uniform(*BURST_S))
+        process.kill()
+        process.wait()
+    _run_out(driver, home, folder)
+    heard = driver.heard
+    unreported, gaps = heard.unreported(), len(heard.gaps)
+    silent, beyond = _kill_broker(driver, broker, home, folder, chance, broker_kills)
+    driver.close()
+    broker.kill()
+    summary |= {
+        "kill9_runs": float(kills),
+        "broker_kills": float(broker_kills),
+        "acknowledged_lost": float(_lost_labels(home, heard.confirmed)),
+        "duplicates_after_dedup": float(heard.conflicts),
+        "gaps_unreported": float(heard.unreported() - beyond),
+    }
+    counts = {
+        "vectors sent": driver.sent,
+        "messages heard": len(heard.by_number),
+        "messages repeated": heard.repeated,
+        "labels confirmed": len(heard.confirmed),
+        "gaps told": gaps,
+        "numbers unreported after the daemon's kills": unreported,
+        "sessions that the broker restored silent": silent,
+        "numbers told into these": beyond,
+        "seconds": int(time.monotonic() - begun),
+    }
+    rows += [BenchmarkRow("kills", name, float(count)) for name, count in counts.items()]
+
+
+def _run_out(driver: FaultDriver, home: Path, folder: Path) -> None:
+    """Let the daemon tell all that waits, and end in order."""
+    process = begin(daemon_command(home), folder / "log")
+    driver.await_life()
+    driver.await_silence()
+    process.terminate()
+    process.wait()
+    driver.rest(1.0)
+
+
+def _kill_broker(
+    driver: FaultDriver,
+    broker: MosquittoBroker,
+    home: Path,
+    folder: Path,
+    chance: random.Random,
+    kills: int,
+) -> tuple[int, int]:
+    """Kill the broker while the daemon serves.  Returns how often the driver's session was silent
+    afterwards, and how many numbers were not heard for that."""
+    process = begin(daemon_command(home), folder / "log")
+    driver.await_life()
+    silent = beyond = 0
+    for _ in range(kills):
+        driver.work(chance.uniform(*BURST_S))
+        before = driver.heard.unreported()
+        broker.kill()
+        driver.rest(chance.uniform(0.0, 0.3))
+        broker.start()
+        if driver.still_hears():
+            continue
+        silent += 1
+        driver.close()
+        driver.sit_down()
+        driver.await_life()
+        driver.await_silence()
+        beyond += driver.heard.unreported() - before
+    driver.await_silence()
+    process.terminate()
+    process.wait()
+    _run_out(driver, home, folder)
+    return silent, beyond
+
+
+def _lost_labels(home: Path, confirmed: dict[str, str]) -> int:
+    """How many confirmed labels are not in the knowledge file."""
+    from edge import Store
+
+    with Store.open(home / "knowledge.db", writable=False) as store:
+        found = {name: store.get(name) for name in confirmed}
+    return sum(fact is None or fact.label != confirmed[name] for name, fact in found.items())
+
+
+def _note_signals(stormed: Stormed, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:
+    phases = stormed.phases
+    summary |= {
+        "signal_runs": float(sum(one.runs for one in phases.values())),
+        "signal_hangs": float(sum(one.hangs for one in phases.values())),
+        "signal_bad_ends": float(stormed.bad.total()),
+        "signal_gaps_unreported": float(stormed.unreported),
+        "signal_duplicates_after_dedup": float(stormed.conflicts),
+    }
+    for phase, one in phases.items():
+        name = f"signals, {phase}"
+        counts = ("runs", "hangs", "slow", "silent", "slowest_s")
+        rows += [BenchmarkRow(name, count, float(getattr(one, count))) for count in counts]
+        rows += [
+            BenchmarkRow(name, f"exit status {code}", float(n))
+            for code, n in sorted(one.codes.items())
+        ]
+    rows += [BenchmarkRow("signals, bad ends", case, float(n)) for case, n in stormed.bad.items()]
+    counted = {"messages heard": stormed.messages, "gaps told": stormed.gaps}
+    rows += [BenchmarkRow("signals", count, float(n)) for count, n in counted.items()]
+    rows.append(BenchmarkRow("signals", "seconds", round(stormed.seconds, 1)))
+
+
+def _note_fuzz(fuzzed: Fuzzed, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:
+    summary |= {
+        "fuzz_messages": float(fuzzed.messages),
+        "fuzz_crashes": float(fuzzed.crashes + fuzzed.bugs),
+        "fuzz_unexplained": float(fuzzed.unexplained),
+        "fuzz_growth_mib": round(fuzzed.growth_mib, 2),
+    }
+    rows += [BenchmarkRow("fuzz", door, float(count)) for door, count in fuzzed.by_door.items()]
+
+
+def _note_places(
+    outcomes: list[PlaceOutcome], rows: list[BenchmarkRow], summary: dict[str, float]
+) -> None:
+    for one in outcomes:
+        key = "enospc" if one.name == "disk full" else one.name.replace(" ", "_")
+        if one.skipped:
+            rows.append(BenchmarkRow(one.name, f"skipped: {one.skipped}", 0.0))
+            continue
+        summary[f"{key}_survived"] = float(one.survived)
+        names = ("during", "after", "refused", "labelled", "unreported", "ended")
+        rows += [BenchmarkRow(one.name, name, float(getattr(one, name))) for name in names]

@@ -1,0 +1,1 @@
+"""Forecasting and change point detection on recorded streams."""

@@ -1,0 +1,46 @@
+"""Time of one step of 30 channels with learning, ours and River's in one interleaved run."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+from edge.sim import simulate_links
+
+from ..report import BenchmarkReport, BenchmarkRow
+from .data import BenchmarkStream, Floats
+from .evaluate import OURS, OWN, Own
+from .river import RIVER as PEERS
+
+CHANNELS = 30
+WARM_STEPS = 400
+ROUNDS, ROUND_STEPS = 12, 25
+RIVER = "River SNARIMAX"
+
+
+def time_steps() -> BenchmarkReport:
+    """Median over rounds of the time a step takes, the methods taking turns."""
+    stream = _stream()
+    steppers: dict[str, Callable[[Floats, float], object]] = {}
+    for name, made in ((OURS, Own(stream, *OWN[OURS])), (RIVER, PEERS[RIVER](stream))):
+        made.begin(stream.values[:WARM_STEPS], stream.elapsed_s[:WARM_STEPS])
+        steppers[name] = made.step
+    spent: dict[str, list[float]] = {method: [] for method in steppers}
+    for turn in range(ROUNDS):
+        first = WARM_STEPS + turn * ROUND_STEPS
+        for method, step in steppers.items():
+            begun = time.perf_counter()
+            for values in stream.values[first : first + ROUND_STEPS]:
+                step(values, 300.0)
+            spent[method].append((time.perf_counter() - begun) / ROUND_STEPS * 1e6)
+    us = {method: statistics.median(times) for method, times in spent.items()}
+    rows = tuple(BenchmarkRow(method, "step_us_30_channels", value) for method, value in us.items())
+    found = {"step_us_30_channels": us[OURS], "step_speedup_vs_river": us[RIVER] / us[OURS]}
+    return BenchmarkReport("speed", rows, found)
+
+
+def _stream() -> BenchmarkStream:
+    world = simulate_links("nsfnet", seed=1, days=3, quiet_days=3)
+    values = world.loads[:, :CHANNELS] / 1e3
+    steps = len(values)
+    scale = values[0] * 0 + 1.0
+    return BenchmarkStream("speed", "speed", values, values[:, 0] * 0 + 300.0, steps, 288, scale)

@@ -1,0 +1,1 @@
+"""Growing an adaptor: time, acceptance, serving meanwhile."""

@@ -1,0 +1,1 @@
+"""Time for each stage of a decision, memory, start-up."""

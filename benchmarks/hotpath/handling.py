@@ -1,0 +1,106 @@
+"""`Runtime.handle` one observation after another: usual time, tail, and the first after a label."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+import encoder
+from edge import Config, Label, Observation, Runtime
+from edge.core import Effect, Enrol, Event, Fact, FitGeometry, MemoryLedger
+
+from ..report import BenchmarkRow
+
+HANDLED = 2_000
+LABELLED = 8
+WIDTH, DOMAINS, LABELS, FACTS = 24, 3, 8, 60
+SPREAD = 9
+
+Features = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A model that takes ready features for those of an encoder."""
+
+    card: encoder.Card
+
+    def encode(self, payload: object) -> encoder.Features:
+        """Hand the features through."""
+        return encoder.Features(np.asarray(payload, np.uint8))
+
+
+class Handler:
+    """A runtime that is shown samples over and over, on one stream, each effect applied."""
+
+    def __init__(
+        self, runtime: Runtime, apply: Callable[[Effect], object], samples: Sequence[Features]
+    ) -> None:
+        self._runtime, self._apply, self._samples = runtime, apply, samples
+        self._numbers = count()
+        self._last = ""
+
+    def feed(self, event: Event) -> None:
+        """Handle an event."""
+        for effect in self._runtime.handle(event):
+            self._apply(effect)
+
+    def show(self) -> None:
+        """Handle the next observation."""
+        number = next(self._numbers)
+        event = Observation("cam", number, number, self._samples[number % len(self._samples)])
+        self._last = event.key
+        self.feed(event)
+
+    def rows(self, name: str) -> list[BenchmarkRow]:
+        """Times of many observations one by one, and of the first after each of some labels."""
+        for _ in range(HANDLED // 10):
+            self.show()
+        each = [self._timed() * 1e6 for _ in range(HANDLED)]
+        first = [self._after_label() * 1e3 for _ in range(LABELLED)]
+        return [
+            BenchmarkRow("auricle", f"{name}_p50_us", median(each)),
+            BenchmarkRow("auricle", f"{name}_p99_us", float(np.percentile(each, 99))),
+            BenchmarkRow("auricle", f"{name}_after_label_ms", median(first)),
+        ]
+
+    def _timed(self) -> float:
+        started = time.perf_counter()
+        self.show()
+        return time.perf_counter() - started
+
+    def _after_label(self) -> float:
+        self.feed(Label(self._last, "0"))
+        return self._timed()
+
+
+def vectors() -> Handler:
+    """A small vector card: 24 columns, 3 domains x 8 labels, a stream that mixes domains."""
+    random = np.random.default_rng(5)
+    around = random.integers(40, 200, (DOMAINS, 1, WIDTH))
+    centres = (around + random.integers(-20, 21, (DOMAINS, LABELS, WIDTH))).reshape(-1, WIDTH)
+    concepts = len(centres)
+
+    def draw(numbers: Iterator[int]) -> Iterator[tuple[int, Features]]:
+        for number in numbers:
+            values = centres[number % concepts] + random.normal(0, SPREAD, WIDTH)
+            yield number, np.asarray(np.clip(values, 0, 255), np.uint8)
+
+    facts = (
+        Fact(f"fact {n}", "s", f"domain-{n % concepts // LABELS}", f"{n % LABELS}", n, x.tobytes())
+        for n, x in draw(iter(range(concepts * FACTS)))
+    )
+    ledger = MemoryLedger()
+    runtime = Runtime(Config(), Replay(encoder.vector_card(WIDTH)), ledger)
+    enrolled = tuple(facts)
+    shown = (int(n) for n in random.integers(0, concepts, 256))
+    handler = Handler(runtime, ledger.apply, [sample for _, sample in draw(shown)])
+    handler.feed(Enrol(enrolled))
+    handler.feed(FitGeometry())
+    return handler

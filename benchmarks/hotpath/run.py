@@ -1,0 +1,247 @@
+"""Time per stage, memory and start-up, beside torchhd and numpy in the same run, on one thread."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+import encoder
+import hdc
+from benchmarks.hotpath import serving
+from edge import Config, Runtime, Store
+from edge.core import Enrol, Fact, FitGeometry, Knowledge
+from edge.home import create_home
+
+from ..report import BenchmarkReport, BenchmarkRow
+from .handling import Handler, Replay, vectors
+
+BITS, WIDTH = 8_192, 1_280
+CONCEPTS = (1, 10, 100, 1_000, 10_000)
+DOMAINS, LABELS, FACTS = 4, 7, 10_000
+SECONDS = 0.6
+BLOCKS = 60
+STARTS = 3
+
+Features = NDArray[np.uint8]
+
+
+def run(_data: Path | None) -> BenchmarkReport:
+    """All stages, about three minutes; no data needed."""
+    import torch
+
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        rows = [*_projections(), *_detections(), *_encoder()]
+        with tempfile.TemporaryDirectory(prefix="hotpath-") as folder:
+            path = Path(folder, "knowledge.db")
+            rows += _handling(path)
+            footprints, loaded = _processes(path)
+    rows += footprints
+    notes = (f"of {', '.join(serving.FORBIDDEN)} loaded while serving: {loaded or 'none'}",)
+    return BenchmarkReport("hotpath", tuple(rows), _summary(rows), notes)
+
+
+def _summary(rows: Iterable[BenchmarkRow]) -> dict[str, float]:
+    at = {(row.method, row.metric): row.value for row in rows}
+    project, peer = at["auricle", "project_us"], at["torchhd", "project_us"]
+    ours = project + at["auricle", "detect_us_100"]
+    return {
+        "project_us": project,
+        "detect_us_100": at["auricle", "detect_us_100"],
+        "detect_us_10000": at["auricle", "detect_us_10000"],
+        "read_us_10000": at["plain read", "detect_us_10000"],
+        "handle_overhead_us": at["auricle", "handle_overhead_us"],
+        "vector_overhead_us": at["auricle", "vector_overhead_us"],
+        "after_label_ms": at["auricle", "image_after_label_ms"],
+        "encode_us": at["onnxruntime", "encode_us"],
+        "overhead_ratio": at["auricle", "handle_overhead_us"] / at["onnxruntime", "encode_us"],
+        "speedup_vs_torchhd": (peer + at["torchhd", "detect_us_100"]) / ours,
+        "serve_rss_mib": at["auricle", "rss_mib"],
+        "bare_rss_mib": at["onnxruntime", "rss_mib"],
+        "start_s": at["auricle", "start_s"],
+        "bare_start_s": at["onnxruntime", "start_s"],
+    }
+
+
+def _projections() -> list[BenchmarkRow]:
+    """One sample of one tap to 8,192 bits, each method in its fastest form."""
+    import torch
+    import torchhd
+
+    random = np.random.default_rng(0)
+    row = random.integers(0, 256, (1, WIDTH), np.uint8)
+    geometry = hdc.identity_geometry(WIDTH, ((0, WIDTH),), 1, BITS)
+    matrix = random.standard_normal((BITS, WIDTH)).astype(np.float32)
+    floats = row[0].astype(np.float32)
+    embedding = torchhd.embeddings.Projection(WIDTH, BITS)
+    tensor = torch.from_numpy(row.astype(np.float32))
+    with torch.inference_mode():
+        peer = _time_us(lambda: torchhd.hard_quantize(embedding(tensor)))
+    return [
+        BenchmarkRow("auricle", "project_us", _time_us(lambda: geometry.project(row))),
+        BenchmarkRow("torchhd", "project_us", peer),
+        BenchmarkRow(
+            "numpy dense", "project_us", _time_us(lambda: np.packbits(matrix @ floats < 0))
+        ),
+    ]
+
+
+def _detections() -> list[BenchmarkRow]:
+    """One sample against concepts of one bundle of three samples each."""
+    import torch
+
+    random = np.random.default_rng(0)
+    geometry = hdc.identity_geometry(WIDTH, ((0, WIDTH),), 1, BITS)
+    rows = []
+    for count in CONCEPTS:
+        metric = f"detect_us_{count}"
+        memory, calibration = _memory(geometry, count, random)
+        codes = geometry.project(random.integers(0, 256, (1, WIDTH), np.uint8))
+        ours = _time_us(partial(hdc.detect, codes, memory, calibration))
+        rows.append(BenchmarkRow("auricle", metric, ours))
+        words = random.integers(0, 2**63, (count, BITS // 64), np.uint64)
+        rows.append(BenchmarkRow("plain read", metric, _read_us(words)))
+        with torch.inference_mode():
+            rows.append(BenchmarkRow("torchhd", metric, _torchhd_us(count)))
+    return rows
+
+
+def _memory(
+    geometry: hdc.Geometry, count: int, random: np.random.Generator
+) -> tuple[hdc.Memory, hdc.Calibration]:
+    """A memory of `count` concepts, calibrated on the samples of the first."""
+    memory = hdc.Memory(geometry)
+    samples = random.integers(0, 256, (128, WIDTH), np.uint8)
+    first = geometry.project(samples)
+    memory.add("home", "label 00000", first)
+    for number in range(1, count):
+        codes = geometry.project(random.integers(0, 256, (3, WIDTH), np.uint8))
+        memory.add("home", f"label {number:05}", codes)
+    return memory, hdc.calibrate(memory, [("home", "label 00000", first)])
+
+
+def _read_us(words: NDArray[np.uint64]) -> float:
+    """The fastest of three plain readings of the same bytes."""
+    reads = (np.add.reduce, np.bitwise_or.reduce, np.maximum.reduce)
+    return min(_time_us(partial(read, words, axis=None)) for read in reads)
+
+
+def _torchhd_us(count: int) -> float:
+    """Similarity with the nearest found, in the faster of torchhd's forms."""
+    import torchhd
+
+    bipolar, query = torchhd.random(count, BITS, "MAP"), torchhd.random(1, BITS, "MAP")
+    binary, bits = torchhd.random(count, BITS, "BSC"), torchhd.random(1, BITS, "BSC")
+    return min(
+        _time_us(lambda: torchhd.dot_similarity(query, bipolar).argmax()),
+        _time_us(lambda: torchhd.hamming_similarity(bits, binary).argmax()),
+    )
+
+
+def _encoder() -> list[BenchmarkRow]:
+    """The shipped int8 encoder on one thread: the bare graph, and our `encode` of an array."""
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    session = serving.open_bare()
+    image = ((pixels.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None].copy()
+    with encoder.open_model(serving.MODEL) as model:
+        ours = _time_us(lambda: model.encode(pixels))
+    bare = _time_us(lambda: session.run(None, {"image": image}))
+    return [
+        BenchmarkRow("auricle", "encode_us", ours),
+        BenchmarkRow("onnxruntime", "encode_us", bare),
+    ]
+
+
+def _handling(path: Path) -> list[BenchmarkRow]:
+    """Runtime.handle without the encoder, on a store of 10,000 facts with all taps."""
+    card = encoder.load_card(encoder.SHIPPED[serving.MODEL])
+    clouds = _clouds(card.width)
+    create_home(path.parent, None, serving.MODEL)
+    with Store.open(path, card) as store:
+        runtime = Runtime(Config(), Replay(card), store)
+        for event in (Enrol(tuple(_facts(clouds))), FitGeometry()):
+            for effect in runtime.handle(event):
+                store.apply(effect)
+        samples = [clouds(number, 100_000 + number) for number in range(256)]
+        handler = Handler(runtime, store.apply, samples)
+        handled = BenchmarkRow("auricle", "handle_overhead_us", _time_us(handler.show))
+        stages = _stages(runtime.knowledge, samples)
+        return [handled, *stages, *handler.rows("image"), *_small()]
+
+
+def _small() -> list[BenchmarkRow]:
+    """The same with a small vector card, on a ledger in memory."""
+    handler = vectors()
+    handled = BenchmarkRow("auricle", "vector_overhead_us", _time_us(handler.show))
+    return [handled, *handler.rows("vector")]
+
+
+def _stages(known: Knowledge, samples: list[Features]) -> list[BenchmarkRow]:
+    """What `handle` is made of, with the default recipe and all taps."""
+    coded = known.geometry.project(np.array(samples[: Config().window]))
+    first, calibration = coded[0], known.calibration()
+    window = [hdc.detect(coded[row], known.memory, calibration) for row in range(len(coded))]
+    stages: dict[str, Callable[[], Any]] = {
+        "recipe_project_us": lambda: known.geometry.project(samples[0][None]),
+        "recipe_detect_us": lambda: hdc.detect(first, known.memory, calibration),
+        "recipe_window_us": lambda: hdc.detect_window(window, calibration),
+        "recipe_answer_us": lambda: known.answer(known.domains[0], samples[0]),
+    }
+    return [BenchmarkRow("auricle", name, _time_us(call)) for name, call in stages.items()]
+
+
+def _clouds(width: int) -> Callable[[int, int], Features]:
+    """Samples around a centre for each of 4 domains x 7 labels, by number and seed."""
+    random = np.random.default_rng(0)
+    centres = random.integers(40, 216, (DOMAINS * LABELS, width))
+
+    def sample(number: int, seed: int) -> Features:
+        noise = np.random.default_rng(seed).integers(-30, 31, width)
+        return np.asarray(np.clip(centres[number % len(centres)] + noise, 0, 255), np.uint8)
+
+    return sample
+
+
+def _facts(clouds: Callable[[int, int], Features]) -> Iterable[Fact]:
+    for number in range(FACTS):
+        concept = number % (DOMAINS * LABELS)
+        domain, label = divmod(concept, LABELS)
+        features = clouds(concept, number).tobytes()
+        yield Fact(f"fact {number}", "s", f"domain-{domain}", f"{label}", number, features)
+
+
+def _processes(path: Path) -> tuple[list[BenchmarkRow], str]:
+    """Medians of a few processes each, in turn."""
+    kinds = {"auricle": "auricle", "bare": "onnxruntime"}
+    found = {kind: [serving.measure(kind, path) for _ in range(STARTS)] for kind in kinds}
+    rows = [
+        BenchmarkRow(kinds[kind], metric, median(getattr(one, metric) for one in ran))
+        for kind, ran in found.items()
+        for metric in ("start_s", "rss_mib", "peak_mib")
+    ]
+    return rows, ", ".join(found["auricle"][0].loaded)
+
+
+def _time_us(call: Callable[[], Any]) -> float:
+    """The fastest of many short blocks of calls, microseconds a call: the others were disturbed."""
+    call()
+    started = time.perf_counter()
+    call()
+    once = max(time.perf_counter() - started, 1e-7)
+    count = max(1, int(SECONDS / BLOCKS / once))
+    blocks = []
+    for _ in range(BLOCKS):
+        started = time.perf_counter()
+        for _ in range(count):
+            call()
+        blocks.append((time.perf_counter() - started) / count)
+    return min(blocks) * 1e6

@@ -1,0 +1,1 @@
+"""Zero-shot architecture search against training the whole space."""

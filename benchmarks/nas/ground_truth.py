@@ -1,0 +1,178 @@
+"""What the whole space is worth once trained: the truth that proxies are held against.
+
+Kept in files, since it takes a quarter of an hour: one a task, under a name made of the task's
+data, the space and the code that trains, so that a change of any of them starts anew.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import nas
+from edge import growth
+from edge.core import FactBatch, GrowthJob, adaptors
+from edge.core.adaptors import build_transform, solve_adaptor, standardise, transform_shapes
+from edge.growth import score_blueprint, split_holdout, torch_activate, torch_transform
+
+from .tasks import SearchTask, list_space
+
+SEED = 0
+WIDTH_MAX = 4_096
+
+
+def find_truth(task: SearchTask, folder: Path) -> NDArray[np.float64]:
+    """Held-out accuracy of every blueprint of `list_space`."""
+    space = list_space(len(task.spans))
+
+    def train_all() -> NDArray[np.float64]:
+        return np.array([measure(one, task) for one in space])
+
+    return _kept(folder / f"nas-{task.name}-{_key(task, space)}.npy", train_all)
+
+
+def run_halving(task: SearchTask, folder: Path) -> tuple[int, float]:
+    """Choose by successive halving over the same space: place in the space, CPU seconds.
+
+    A quarter of the facts judges; the first round trains on a quarter of the others.  Kept like the
+    truth, with the seconds of the run that chose.
+    """
+    space = list_space(len(task.spans))
+
+    def choose() -> NDArray[np.float64]:
+        order = np.random.default_rng(SEED).permutation(len(task.own))
+        judging, lessons = np.split(order, [len(order) // 4])
+        features, sought = task.own.features[judging], np.array(task.own.labels)[judging]
+
+        def train(blueprint: nas.Blueprint, facts: int) -> float:
+            return grade(blueprint, task, _some(task.own, lessons[:facts]), features, sought)
+
+        started = time.process_time()
+        found = nas.successive_halving(space, train, len(lessons), max(1, len(lessons) // 4))
+        assert not isinstance(found, nas.NoFit)
+        return np.array([space.index(found[0]), time.process_time() - started])
+
+    place, seconds = _kept(folder / f"nas-halving-{task.name}-{_key(task, space)}.npy", choose)
+    return int(place), float(seconds)
+
+
+def measure(blueprint: nas.Blueprint, task: SearchTask) -> float:
+    """Train a blueprint on the domain's facts, and score it on what is held out: 0 to 1."""
+    return grade(blueprint, task, task.own, task.held, task.sought)
+
+
+def grade(
+    blueprint: nas.Blueprint,
+    task: SearchTask,
+    own: FactBatch,
+    features: NDArray[np.uint8],
+    sought: NDArray[np.str_],
+) -> float:
+    """Train a blueprint on facts of the domain, and score it on others: 0 to 1."""
+    arrays = growth.train_adaptor(blueprint, own, task.others, task.spans, SEED)
+    standard = standardise(own, task.others, task.spans)
+    fitted = solve_adaptor(
+        build_transform((blueprint, arrays), task.spans), own, task.others, standard
+    )
+    answers = np.array(fitted.labels)[fitted.answer(features).argmax(axis=1)]
+    return float((answers == sought).mean())
+
+
+def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np.float64], float]:
+    """Cross-fit blueprints on the domain's facts as growth does: loss of each, CPU seconds."""
+    open_budget = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
+    job = GrowthJob("fits", "fits", 1, SEED, open_budget, task.spans, task.own, task.others)
+    started = time.process_time()
+    parts = split_holdout(job.own, job.others)
+    scored = [score_blueprint(one, growth.train_adaptor, job, parts) for one in few]
+    losses = np.array([one.marks.loss.mean() for one in scored])
+    return losses, time.process_time() - started
+
+
+def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -> nas.ProxyNetwork:
+    """Make a blueprint's network with random weights, for the proxies that look at gradients."""
+    ends = np.cumsum([0, *sizes]).tolist()
+    whole = nas.Blueprint(
+        blueprint.kind,
+        tuple(range(len(sizes))),
+        blueprint.width,
+        blueprint.rank,
+        blueprint.activation,
+        blueprint.depth,
+    )
+    spans = tuple(pairwise(ends))
+    random = np.random.default_rng(seed)
+    parameters = {}
+    for name, shape in sorted(transform_shapes(whole, spans).items()):
+        if name not in {"centre", "factor", "penalty"}:
+            drawn = random.standard_normal(shape) / np.sqrt(shape[0])
+            parameters[name] = torch.from_numpy(drawn.astype(np.float32)).requires_grad_()
+
+    def forward(given: dict[str, Tensor], rows: Tensor) -> Tensor:
+        if blueprint.kind == "none":
+            return rows
+        if blueprint.kind == "random":
+            drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
+            return torch_activate(blueprint.activation, rows @ drawn)
+        if blueprint.kind == "kernel":
+            drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
+            return torch.cos(rows @ drawn + torch.arange(blueprint.width) % 4 * (torch.pi / 2))
+        return torch_transform(whole, given, sizes, rows)
+
+    return nas.ProxyNetwork(parameters, forward)
+
+
+@cache
+def _directions(read: int, seed: int) -> Tensor:
+    """Gaussian directions in place of seeded Hadamard ones: the same kernel, and gradients pass."""
+    random = np.random.default_rng(seed)
+    return torch.from_numpy(random.standard_normal((read, WIDTH_MAX), np.float32) / read**0.5)
+
+
+def _kept(path: Path, make: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Read numbers from a file, or make them and write it as a whole."""
+    if path.is_file():
+        found: NDArray[np.float64] = np.load(path, allow_pickle=False)
+        return found
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.npy")
+    np.save(partial, made)
+    partial.replace(path)
+    return made
+
+
+def _some(batch: FactBatch, rows: NDArray[np.int64]) -> FactBatch:
+    chosen = np.sort(rows)
+    ids, domains, labels = (
+        tuple(names[row] for row in chosen) for names in (batch.ids, batch.domains, batch.labels)
+    )
+    return FactBatch(ids, domains, labels, batch.features[chosen])
+
+
+def _key(task: SearchTask, space: list[nas.Blueprint]) -> str:
+    state = hashlib.sha256(repr((space, SEED, task.spans, task.own.ids, task.others.ids)).encode())
+    for batch in (task.own, task.others):
+        state.update(repr((batch.labels, batch.domains)).encode() + batch.features.tobytes())
+    state.update(task.held.tobytes() + task.sought.tobytes())
+    for path in _sources():
+        state.update(path.read_bytes())
+    return state.hexdigest()[:16]
+
+
+def _sources() -> list[Path]:
+    """The files that say what training gives."""
+    trained, served = (Path(str(door.__file__)).parent for door in (growth, adaptors))
+    return [
+        trained / "adaptor_training.py",
+        trained / "torch_adaptors.py",
+        *sorted(served.glob("*.py")),
+    ]

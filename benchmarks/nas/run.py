@@ -1,0 +1,148 @@
+"""Zero-shot search beside its rivals, held against what training the whole space would say.
+
+Truth: every fourth blueprint of the space trained once on each task with the code that grows
+adaptors, and scored on held-out facts; all rivals choose among these.  Parameters and MACs count in
+the better of their two directions on each task, as no user could know it.  Seconds are CPU seconds
+of one thread.
+"""
+
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nas
+
+from ..report import BenchmarkReport, BenchmarkRow
+from .tasks import SearchTask, list_space, load_tasks
+
+OURS = "auricle"
+TANGENT = "tangent"
+SIZES = ("parameters", "macs")
+FITTED = "auricle, best by fitting"
+FITS = (3, 6, 12)
+CANDIDATES = 6
+"""Blueprints that growth fits: edge.growth.search.CANDIDATES, without loading torch here."""
+GROWN = f"{FITTED} {CANDIDATES}"
+OPEN = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
+DEVICE = nas.DeviceSpeed(0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """What one task showed.  taus: by proxy; regrets: points of accuracy lost to the best of the
+    space by taking the proxy's first, or the best of a few by fitting them; seconds: of search, of
+    halving, of the most fits."""
+
+    task: str
+    taus: dict[str, float]
+    regrets: dict[str, float]
+    search_s: float
+    halving_s: float
+    fits_s: float = 0.0
+
+
+def run(data: Path | None) -> BenchmarkReport:
+    """All tasks, spread over the cores: some twenty minutes of CPU, a few once truth is kept.
+
+    Truth is kept in the folder AURICLE_CACHE, else in one beside other temporary files.
+    """
+    # One thread a process: many small matrices, on which threads only wait for each other.
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    folder = Path(os.environ.get("AURICLE_CACHE", Path(tempfile.gettempdir()) / "auricle-cache"))
+    tasks, notes = load_tasks(data)
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        outcomes = list(pool.map(judge, tasks, [folder] * len(tasks)))
+    return BenchmarkReport("nas", tuple(_rows(outcomes)), summarise(outcomes), tuple(notes))
+
+
+def judge(task: SearchTask, folder: Path) -> SearchOutcome:
+    """Hold every proxy against the truth of a task."""
+    from .ground_truth import build_network, find_truth, run_fits, run_halving
+
+    truth = find_truth(task, folder)
+    sketch = task.sketch()
+    space = list_space(len(task.spans))
+    scores = {name: proxy(space, sketch, build_network, 0) for name, proxy in nas.PROXIES.items()}
+    started = time.process_time()
+    ranking = rank(sketch, space)
+    search_s = time.process_time() - started
+    places = {one: place for place, one in enumerate(ranking.ranking)}
+    scores[OURS] = np.array([-float(places[one]) for one in space])
+    few = ranking.shortlist(max(FITS))
+    losses, fits_s = run_fits(task, few)
+    fitted = {f"{FITTED} {count}": space.index(few[int(losses[:count].argmin())]) for count in FITS}
+    place, halving_s = run_halving(task, folder)
+    regrets = {name: lost(truth, int(np.argmax(values))) for name, values in scores.items()}
+    taus = {name: agreement(values, truth, name) for name, values in scores.items()}
+    regrets |= {name: lost(truth, chosen) for name, chosen in (*fitted.items(), ("halving", place))}
+    return SearchOutcome(task.name, taus, regrets, search_s, halving_s, fits_s)
+
+
+def rank(sketch: nas.TaskSketch, space: list[nas.Blueprint]) -> nas.SearchChoice:
+    """Search without limits; keep what is in the space that was trained."""
+    choice = nas.search(sketch, OPEN, DEVICE)
+    assert isinstance(choice, nas.SearchChoice)
+    kept = [pair for pair in zip(choice.ranking, choice.scores, strict=True) if pair[0] in space]
+    ranking, scores = zip(*kept, strict=True)
+    return nas.SearchChoice(ranking, scores, choice.considered)
+
+
+def agreement(scores: NDArray[np.float64], truth: NDArray[np.float64], name: str) -> float:
+    """Kendall's tau-b with the truth (Kendall 1945); sizes in their better direction."""
+    finite = np.nan_to_num(scores, nan=-np.inf)
+    above, better = (np.sign(np.subtract.outer(v, v)) for v in (_places(finite), truth))
+    pairs = np.sqrt(np.square(above).sum() * np.square(better).sum())
+    tau = float((above * better).sum() / max(pairs, 1.0))
+    return abs(tau) if name in SIZES else tau
+
+
+def _places(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Places among the distinct values: infinite ones can be compared, too."""
+    return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
+
+
+def lost(truth: NDArray[np.float64], place: int) -> float:
+    """Points of accuracy lost to the best of the space."""
+    return float(100 * (truth.max() - truth[place]))
+
+
+def _rows(outcomes: list[SearchOutcome]) -> list[BenchmarkRow]:
+    rows = []
+    for one in outcomes:
+        rows += [BenchmarkRow(name, f"tau_{one.task}", value) for name, value in one.taus.items()]
+        rows += [
+            BenchmarkRow(name, f"regret_{one.task}", value) for name, value in one.regrets.items()
+        ]
+    return rows
+
+
+def summarise(outcomes: list[SearchOutcome]) -> dict[str, float]:
+    """The keys of the report: means over tasks, seconds of the slowest search."""
+    mean = {name: _mean([one.taus[name] for one in outcomes]) for name in outcomes[0].taus}
+    rivals = [name for name in nas.PROXIES if name != TANGENT]
+    above = [[one.taus[OURS] > one.taus[name] for name in rivals] for one in outcomes]
+    sizes = [[one.taus[OURS] > one.taus[name] for name in SIZES] for one in outcomes]
+    return {
+        "kendall_tau_mean": mean[OURS],
+        "best_baseline_tau": max(mean[name] for name in rivals),
+        "regret_points": _mean([one.regrets[OURS] for one in outcomes]),
+        "fits_regret_points": _mean([one.regrets[GROWN] for one in outcomes]),
+        "halving_regret_points": _mean([one.regrets["halving"] for one in outcomes]),
+        "search_s": max(one.search_s for one in outcomes),
+        "fits_s": max(one.fits_s for one in outcomes) * CANDIDATES / max(FITS),
+        "halving_s": _mean([one.halving_s for one in outcomes]),
+        "tasks": len(outcomes),
+        "tasks_above_every_rival": sum(map(all, above)),
+        "tasks_above_parameters_and_macs": sum(map(all, sizes)),
+    }
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))

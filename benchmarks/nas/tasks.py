@@ -1,0 +1,160 @@
+"""Tasks for the architecture search: a new domain with few labels, other domains beside it.
+
+At most 210 facts of the domain are trained on; the rest of it, 1,500 at most, is held out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import encoder
+import nas
+from edge.core import FactBatch
+from edge.core.adaptors import LEVELS, standardise
+from edge.sim import load_mnist, load_optdigits
+
+Spans = tuple[tuple[int, int], ...]
+
+SPACE_STEP = 4
+OTHER_FACTS = 100
+HELD_FACTS = 1_500
+DIGITS_MAX = 1_700
+PACS = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
+CIFAR = "cifar10_subset_efficientnet_lite0.npz"
+PACS_LABELS = ((0, 10), (1, 15), (2, 20), (3, 30))
+CIFAR_LABELS = (15,)
+DIGITS_LABELS = ((1, 15),)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchTask:
+    """Facts of a domain and of others, held-out features uint8 [n, width] and labels [n]."""
+
+    name: str
+    spans: Spans
+    own: FactBatch
+    others: FactBatch
+    held: NDArray[np.uint8]
+    sought: NDArray[np.str_]
+
+    def sketch(self) -> nas.TaskSketch:
+        """What the search sees: all facts, standardised as adaptors read them."""
+        standard = standardise(self.own, self.others, self.spans)
+        rows = [(LEVELS[self.own.features] - standard.centre) * standard.factor]
+        if len(self.others):
+            apart = LEVELS[self.others.features] - standard.centres[standard.numbers]
+            rows.append(apart * standard.factor)
+        names = [*self.own.labels, *self.others.labels]
+        targets = np.unique(names, return_inverse=True)[1].astype(np.int64)
+        own = np.arange(len(names)) < len(self.own)
+        return nas.TaskSketch(np.concatenate(rows), targets, own, self.spans)
+
+
+def list_space(taps: int) -> list[nas.Blueprint]:
+    """The blueprints that are trained as truth: every fourth of the space, all kinds among them."""
+    return list(nas.enumerate_space(taps))[::SPACE_STEP]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Set:
+    """Rows of taps side by side, quantised, with label and domain numbers."""
+
+    name: str
+    spans: Spans
+    features: NDArray[np.uint8]
+    label: NDArray[np.int64]
+    domain: NDArray[np.int64]
+
+
+def load_tasks(data: Path | None) -> tuple[list[SearchTask], list[str]]:
+    """All tasks that can be made here, and what was left out."""
+    tasks, notes = [], []
+    if data is not None and all((data / name).is_file() for name in PACS):
+        pacs = _pacs(data)
+        tasks += [_task(pacs, new, count) for new, count in PACS_LABELS]
+    else:
+        notes.append(f"skipped PACS: needs --data with {' and '.join(PACS)}")
+    if data is not None and (data / CIFAR).is_file():
+        cifar = _cifar(data)
+        tasks += [_task(cifar, 0, count) for count in CIFAR_LABELS]
+    else:
+        notes.append(f"skipped CIFAR: needs --data with {CIFAR}")
+    digits = _digits()
+    tasks += [_task(digits, new, count) for new, count in DIGITS_LABELS]
+    return tasks, notes
+
+
+def _pacs(data: Path) -> _Set:
+    final, stages = (np.load(data / name) for name in PACS)
+    taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
+    return _quantised("pacs", taps, final["label"], final["domain"])
+
+
+def _cifar(data: Path) -> _Set:
+    """One tap and no other domains."""
+    held = np.load(data / CIFAR)
+    return _quantised("cifar", [held["features"]], held["label"], np.zeros(len(held["label"])))
+
+
+def _quantised(name: str, taps: list[NDArray[np.floating]], label: object, domain: object) -> _Set:
+    edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
+    spans = tuple(pairwise(edges))
+    values = np.concatenate(taps, axis=1).astype(np.float32)
+    frozen = encoder.freeze_quantiser(values[::10], tuple(slice(*span) for span in spans))
+    return _Set(name, spans, frozen.quantise(values), _whole(label), _whole(domain))
+
+
+def _digits() -> _Set:
+    """MNIST (shipped) and optdigits (scikit-learn) through the shipped encoder, all its taps."""
+    parts = list(_encoded())
+    features = np.concatenate([rows for rows, _ in parts])
+    label = np.concatenate([labels for _, labels in parts])
+    domain = np.repeat([0, 1], [len(labels) for _, labels in parts])
+    with encoder.open_model("efficientnet_lite0") as model:
+        widths = [tap.width for tap in model.card.taps]
+    spans = tuple(pairwise(np.cumsum([0, *widths]).tolist()))
+    return _Set("digits", spans, features, label, domain)
+
+
+def _encoded() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    with encoder.open_model("efficientnet_lite0") as model:
+        for digits in (load_mnist(), load_optdigits()):
+            order = np.random.default_rng(0).permutation(len(digits))[:DIGITS_MAX]
+            some = digits.take(order)
+            yield np.stack([model.encode(image).values for image in some.images]), some.labels
+
+
+def _task(source: _Set, new: int, count: int) -> SearchTask:
+    """`count` labels a class of the new domain, drawn by a fixed seed."""
+    order = np.random.default_rng(count).permutation(len(source.label))
+    mine = order[source.domain[order] == new]
+    label = source.label[mine]
+    taught = np.concatenate([mine[label == one][:count] for one in np.unique(label)])
+    others = order[source.domain[order] != new][:OTHER_FACTS]
+    held = mine[~np.isin(mine, taught)][:HELD_FACTS]
+    return SearchTask(
+        f"{source.name}-{new}-{count}",
+        source.spans,
+        _facts(source, taught),
+        _facts(source, others),
+        source.features[held],
+        source.label[held].astype(np.str_),
+    )
+
+
+def _facts(source: _Set, rows: NDArray[np.int64]) -> FactBatch:
+    rows = np.sort(rows)
+    return FactBatch(
+        tuple(f"{row:05}" for row in rows),
+        tuple(f"{domain}" for domain in source.domain[rows]),
+        tuple(f"{label}" for label in source.label[rows]),
+        source.features[rows],
+    )
+
+
+def _whole(values: object) -> NDArray[np.int64]:
+    return np.asarray(values).astype(np.int64)

@@ -1,0 +1,196 @@
+"""One trial of `ood`: a domain enrols, its held-out rest is known, every other domain is new."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+
+from .peers import peer_scores
+from .sets import Known
+
+Reals = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+OURS = "auricle"
+RATE = 0.01
+SHARE = 0.7
+ENROLLED_MAX = 2000
+KNOWN_MAX = 1200
+NEW_MAX = 700
+WINDOWS = 300
+SIZES = (16, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class OodTask:
+    """Which trial: `per_class` limits the enrolment, None takes 70 % of the domain."""
+
+    source: int
+    seed: int
+    per_class: int | None = None
+    windows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OodTrial:
+    """Fractions of 1. auroc, fpr95: per (method, new domain). alarms: false alarms by what was
+    judged (`sample`, `window16`, `window16_two_class`, ...); detected: the same per new domain."""
+
+    name: str
+    task: OodTask
+    auroc: dict[tuple[str, int], float]
+    fpr95: dict[tuple[str, int], float]
+    alarms: dict[str, float] = field(default_factory=dict)
+    detected: dict[tuple[str, int], float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Verdicts on rows of one domain, with their true labels."""
+
+    verdicts: tuple[hdc.Verdict, ...]
+    labels: NDArray[np.int64]
+
+
+def run_trial(known: Known, task: OodTask) -> OodTrial:
+    """Enrol, score and judge; the same rows for every method."""
+    random = np.random.default_rng([task.seed, task.source])
+    enrolled, rest = _split(known, task, random)
+    new = {
+        domain: random.permutation(np.flatnonzero(known.domain == domain))[:NEW_MAX]
+        for domain in known.new or sorted(set(known.domain.tolist()) - {task.source})
+    }
+    asked = np.concatenate([rest, *new.values()])
+    scores, ours = _ours(known, enrolled, asked)
+    _, labels = np.unique(known.label[enrolled], return_inverse=True)
+    values = known.values.astype(np.float64)
+    scored = {OURS: scores} | peer_scores(values[enrolled], labels, values[asked], known.slices)
+    edges = np.cumsum([0, len(rest), *(len(rows) for rows in new.values())])
+    parts = {d: slice(*edges[n : n + 2]) for n, d in enumerate([task.source, *new])}
+    trial = OodTrial(known.name, task, {}, {})
+    for method, found in scored.items():
+        for domain in new:
+            pair = found[parts[task.source]], found[parts[domain]]
+            trial.auroc[method, domain] = _auroc(*pair)
+            trial.fpr95[method, domain] = float((pair[1] <= np.quantile(pair[0], 0.95)).mean())
+    if task.windows:
+        judged = {
+            domain: Judged(ours.judge_all(asked[part]), known.label[asked[part]])
+            for domain, part in parts.items()
+        }
+        _judge(trial, ours.calibration, judged, random)
+    return trial
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ours:
+    known: Known
+    quantise: "_Quantise"
+    memory: hdc.Memory
+    calibration: hdc.Calibration
+
+    def judge_all(self, rows: Rows) -> tuple[hdc.Verdict, ...]:
+        codes = self.memory.geometry.project(self.quantise(self.known.values[rows]))
+        return tuple(
+            hdc.detect(codes[place], self.memory, self.calibration, RATE)
+            for place in range(len(codes))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Quantise:
+    scale: NDArray[np.float32]
+    zero: NDArray[np.int64]
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        levels = np.rint(values / self.scale) + self.zero
+        return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
+
+
+def _ours(known: Known, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
+    """Our scores of `asked`, and the detector, with the one recipe that every set gets."""
+    scale, zero = known.quantiser(known.values[enrolled])
+    quantise = _Quantise(scale, zero)
+    rows = quantise(known.values[enrolled])
+    labels = known.label[enrolled]
+    geometry = hdc.fit_geometry(rows, labels, known.slices, 1, zeros=zero, weights=scale)
+    codes = geometry.project(rows)
+    memory = hdc.Memory(geometry)
+    facts = [("known", str(label), codes[labels == label]) for label in np.unique(labels).tolist()]
+    for fact in facts:
+        memory.add(*fact)
+    calibration = hdc.calibrate(memory, facts)
+    found = hdc.novelty(geometry.project(quantise(known.values[asked])), memory, calibration)
+    return found.astype(np.float64), _Ours(known, quantise, memory, calibration)
+
+
+def _split(known: Known, task: OodTask, random: np.random.Generator) -> tuple[Rows, Rows]:
+    enrolled, rest = [], []
+    for label in np.unique(known.label[known.domain == task.source]):
+        rows = np.flatnonzero((known.label == label) & (known.domain == task.source))
+        rows = _shuffled(rows, None if known.group is None else known.group[rows], random)
+        kept = round(SHARE * len(rows))
+        enrolled.append(rows[: kept if task.per_class is None else task.per_class])
+        rest.append(rows[kept:])
+    return (
+        random.permutation(np.concatenate(enrolled))[:ENROLLED_MAX],
+        random.permutation(np.concatenate(rest))[:KNOWN_MAX],
+    )
+
+
+def _shuffled(rows: Rows, group: NDArray[np.int64] | None, random: np.random.Generator) -> Rows:
+    """The rows in random order, those of one group side by side."""
+    if group is None:
+        return random.permutation(rows)
+    names, members = np.unique(group, return_inverse=True)
+    return rows[np.argsort(random.permutation(len(names))[members], kind="stable")]
+
+
+def _judge(
+    trial: OodTrial,
+    calibration: hdc.Calibration,
+    judged: Mapping[int, Judged],
+    random: np.random.Generator,
+) -> None:
+    for domain, found in judged.items():
+        told = {"sample": [v.known is False for v in found.verdicts]}
+        for size in SIZES:
+            told[f"window{size}"] = _windows(found, size, calibration, random, two_class=False)
+            skewed = _windows(found, size, calibration, random, two_class=True)
+            told[f"window{size}_two_class"] = skewed
+        for what, alarms in told.items():
+            if domain == trial.task.source:
+                trial.alarms[what] = float(np.mean(alarms))
+            else:
+                trial.detected[what, domain] = float(np.mean(alarms))
+
+
+def _windows(
+    judged: Judged,
+    size: int,
+    calibration: hdc.Calibration,
+    random: np.random.Generator,
+    *,
+    two_class: bool,
+) -> list[bool]:
+    """Alarms over windows drawn from the rows, of all labels or of two labels drawn per window."""
+    labels = np.unique(judged.labels)
+    told = []
+    for _ in range(WINDOWS):
+        rows = np.arange(len(judged.labels))
+        if two_class and len(labels) > 2:
+            rows = np.flatnonzero(np.isin(judged.labels, random.choice(labels, 2, replace=False)))
+        chosen = random.choice(rows, size, replace=len(rows) < size)
+        window = [judged.verdicts[row] for row in chosen]
+        told.append(hdc.detect_window(window, calibration, RATE).known is False)
+    return told
+
+
+def _auroc(known: Reals, new: Reals) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    truth = np.repeat([0, 1], [len(known), len(new)])
+    return float(roc_auc_score(truth, np.concatenate([known, new])))

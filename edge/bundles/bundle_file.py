@@ -1,0 +1,129 @@
+"""The file of a bundle: sealed, its arrays as one safetensors block."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from numpy.typing import NDArray
+
+import hdc
+import nas
+
+from ..core import Contribution, EdgeError
+from ..core.adaptors import AdaptorRecord
+from ..signing import Columns, Count, SignedManifest, Text, read_signed, sign_file
+from ..storage import pack_arrays, unpack_arrays
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+
+HEAD: Final = b"auricle-bundle-1\n"
+FILE_BYTES_MAX: Final = 256 << 20
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class BundleAdaptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An adaptor in a bundle, without its arrays."""
+
+    domain: Text
+    blueprint: nas.Blueprint
+    own: Count
+    seed: Count
+    accuracy: float | None
+    incumbent: float | None
+
+
+class BundleHead(SignedManifest, frozen=True, kw_only=True):
+    """What a bundle holds.  publisher: the name of its key.  counter: higher with each bundle of a
+    publisher.  device, revision, samples: of the sums in it.  columns: names of the encoder's input
+    columns, none where the publisher has none."""
+
+    publisher: Text
+    counter: Count
+    made_at_ns: Count
+    card: Text
+    geometry: Text
+    seed: Count
+    device: Text
+    revision: Count
+    samples: Count
+    adaptors: tuple[BundleAdaptor, ...] = ()
+    columns: Columns = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A bundle, read and verified.  records: adaptors, without the facts that shaped them."""
+
+    head: BundleHead
+    geometry: hdc.Geometry
+    contribution: Contribution
+    records: tuple[AdaptorRecord, ...] = field(default=())
+
+
+def write_bundle(
+    head: BundleHead,
+    geometry: hdc.Geometry,
+    sums: Arrays,
+    records: tuple[AdaptorRecord, ...],
+    key: "Ed25519PrivateKey",
+) -> bytes:
+    """Write a bundle."""
+    arrays = {f"geometry/{name}": array for name, array in geometry.pack().items()}
+    arrays |= {f"sums/{name}": array for name, array in sums.items()}
+    for number, record in enumerate(records):
+        arrays |= {f"adaptor {number}/{name}": array for name, array in record.arrays.items()}
+    return sign_file(HEAD, head, pack_arrays(arrays), key)
+
+
+def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
+    """Read a bundle; raises EdgeError saying what is wrong with it.  keys: of publishers."""
+    if not keys:
+        raise EdgeError("reading the bundle: no publisher is trusted", "see [bundles.keys]")
+    head, body = read_signed(HEAD, raw, BundleHead, lambda one: one.publisher, keys)
+    try:
+        parts: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in unpack_arrays(body).items():
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = array
+        geometry = hdc.Geometry.unpack(parts.pop("geometry", {}))
+    except (ValueError, hdc.HdcError) as error:
+        raise EdgeError(f"reading the bundle: {error}", "export it again") from error
+    sums = parts.pop("sums", {})
+    gift = Contribution(
+        head.device,
+        head.card,
+        head.geometry,
+        head.seed,
+        head.revision,
+        head.samples,
+        sums,
+        head.columns,
+    )
+    records = tuple(
+        _record(one, parts.get(f"adaptor {at}", {})) for at, one in enumerate(head.adaptors)
+    )
+    return Bundle(head, geometry, gift, records)
+
+
+def adaptors_of(record: AdaptorRecord) -> BundleAdaptor:
+    """Say what an adaptor is, for a manifest."""
+    known = record.accuracy == record.accuracy
+    accuracy, incumbent = (record.accuracy, record.incumbent) if known else (None, None)
+    return BundleAdaptor(
+        record.domain, record.blueprint, record.own, record.seed, accuracy, incumbent
+    )
+
+
+def _record(one: BundleAdaptor, arrays: Arrays) -> AdaptorRecord:
+    accuracy, incumbent = (
+        float("nan") if value is None else value for value in (one.accuracy, one.incumbent)
+    )
+    return AdaptorRecord(
+        one.domain, 0, one.blueprint, arrays, (), one.own, one.seed, accuracy, incumbent
+    )

@@ -1,0 +1,188 @@
+"""The command line: `auricle VERB`.  docs/reference/cli.md documents every verb."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..daemon import HERE
+from ..home import Home, KnownNames, actions, create_home
+from ..home import growth as growing
+from .name_prompt import settled_name
+from .options import PATH, home_option, json_option, rate_option, yes_option
+from .verb_group import Verbs
+from .verbs import bridge as cli_bridge
+from .verbs import bundle as cli_bundle
+from .verbs import change as cli_change
+from .verbs import command as cli_command
+from .verbs import encoder as cli_encoder
+from .verbs import forecast as cli_forecast
+from .verbs import grow as cli_grow
+from .verbs import run as cli_run
+from .verbs import simulate as cli_sim
+from .verbs import train as cli_train
+from .verbs import transfer as cli_files
+from .verbs import watch as cli_watch
+from .views import common as views
+from .views import growth as growth_views
+
+
+@click.group(cls=Verbs, name="auricle")
+@click.version_option(
+    package_name="auricle", message="auricle %(version)s", help="Print the version."
+)
+def app() -> None:
+    """Edge continual learning: what is learned is a sum, what is forgotten is gone."""
+
+
+@click.command
+@click.argument(
+    "folder", type=PATH, default=HERE, help="Where to make the home; else the current folder."
+)
+@click.option(
+    "--encoder",
+    "encoder_card",
+    default="efficientnet_lite0",
+    show_default=True,
+    help="A shipped encoder's name, or a card's path.",
+)
+@click.option(
+    "--vectors",
+    type=PATH,
+    help="A .csv or .npz of ready-made vectors to freeze the quantiser on.",
+)
+@json_option
+def init(*, folder: Path, encoder_card: str, vectors: Path | None, as_json: bool) -> None:
+    """Make a home: settings, encoder card and an empty ledger."""
+    made = (None, (), ()) if vectors is None else actions.vector_card_from(vectors)
+    card, columns, skipped = made
+    path = create_home(folder, card, encoder_card, columns)
+    if as_json:
+        views.show_json({"settings": str(path), "skipped": skipped})
+        return
+    views.show_skipped(skipped)
+    views.say(f"made {path}; next: auricle learn --home {folder} EXAMPLES")
+
+
+@click.command
+@click.argument("path", type=PATH, help="A folder of images or sounds by class, .npz or .csv.")
+@home_option
+@click.option("--domain", default="", help="Domain of examples that do not say.")
+@click.option("--label", default="", help="Label of examples that do not say.")
+@click.option("--grow", is_flag=True, help="Then grow adaptors where there are enough new facts.")
+@rate_option
+@yes_option
+@json_option
+def learn(
+    *,
+    path: Path,
+    home: Path,
+    domain: str,
+    label: str,
+    grow: bool,
+    rate_hz: int,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Learn labelled examples: all of them, durably, or none.  In a terminal it asks before facts
+    that are known move to another domain or label."""
+    with Home(home) as opened:
+        known = KnownNames.of(opened.store.concepts())
+        settled = set(known.warnings(label=label, domain=domain))
+        label = settled_name("label", label, known.labels, ask=not as_json)
+        domain = settled_name("domain", domain, known.domains, ask=not as_json)
+        with views.counting("encoding") as tick:
+            lesson = actions.read_lesson(opened, path, domain, label, tick, rate_hz=rate_hz)
+        views.show_warnings(lesson.warnings)
+        if lesson.moved and not yes and sys.stdin.isatty():
+            cli_change.confirm(views.question_of(lesson.moved))
+        done = actions.learn(opened, lesson)
+        views.show_json(done) if as_json else views.show_learned(done)
+        if not as_json:
+            # The options were settled before, and what was read has been warned of.
+            shown = {*settled, *lesson.warnings}
+            views.show_warnings(one for one in done.warnings if one not in shown)
+        if grow:
+            with growth_views.show_progress() as beat:
+                cli_grow.show_outcomes(growing.grow_due(opened, beat), as_json=as_json)
+
+
+@click.command
+@click.argument("path", type=PATH, help="An image, a sound, a folder, an .npz or a .csv.")
+@home_option
+@rate_option
+@json_option
+def predict(*, path: Path, home: Path, rate_hz: int, as_json: bool) -> None:
+    """Say what examples are, and whether they are known at all.  Learns nothing."""
+    score = views.PredictionScore()
+    with Home(home, writable=False) as opened:
+        found, warnings = actions.predict_path(opened, path, rate_hz)
+        views.show_warnings(warnings)
+        if not as_json:
+            views.show_prediction_names()
+        for one in found:
+            views.show_json(one) if as_json else views.show_prediction(one)
+            score.count(one)
+    if not as_json:
+        views.show_score(score)
+    if not score.decided:
+        raise SystemExit(1)
+
+
+@click.command
+@home_option
+@json_option
+def inspect(*, home: Path, as_json: bool) -> None:
+    """Show what is known: concepts, receipts, encoder, file."""
+    with Home(home, writable=False) as opened:
+        shown = actions.inspect_home(opened)
+    views.show_json(shown) if as_json else views.show_inspection(shown)
+
+
+@click.command
+@home_option
+@json_option
+def verify(*, home: Path, as_json: bool) -> None:
+    """Check the file, derive the knowledge again and compare digests.  Exit status 1 if wrong."""
+    with Home(home, writable=False) as opened:
+        result = actions.verify_home(opened)
+    views.show_json(result) if as_json else views.show_verified(result)
+    if result.complaints:
+        raise SystemExit(1)
+
+
+# In the order in which they come into use; the help lists them so.
+for verb in (
+    cli_sim.demo,
+    init,
+    cli_run.run,
+    cli_run.check,
+    cli_run.doctor,
+    learn,
+    cli_grow.grow,
+    predict,
+    cli_watch.status,
+    cli_watch.top,
+    cli_watch.label,
+    cli_command.command,
+    cli_command.keygen,
+    cli_bundle.bundle,
+    inspect,
+    cli_grow.adaptors,
+    cli_grow.rollback,
+    cli_change.relabel,
+    cli_change.forget,
+    verify,
+    cli_change.survey,
+    cli_files.backup,
+    cli_files.restore,
+    cli_files.export,
+    cli_files.merge,
+    cli_encoder.encoder_verbs,
+    cli_forecast.forecast,
+    cli_train.train,
+    cli_bridge.export_c,
+    cli_bridge.bridge,
+    cli_sim.simulate,
+):
+    app.add_command(verb)

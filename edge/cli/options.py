@@ -1,0 +1,69 @@
+"""Options and kinds of values that several verbs share."""
+
+from datetime import datetime
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..daemon import HERE
+from ..datasets import RATE_HZ
+
+PATH = click.Path(path_type=Path)
+
+
+class Moment(click.ParamType[datetime]):
+    """A date, or a date and time, in ISO 8601."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the moment; without a zone it stays without one."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            # A bare number could pass as a date: fromisoformat reads 1712010121212 as one in 1712.
+            return datetime.fromisoformat(value if value[4:5] == "-" else "")
+        except ValueError:
+            wanted = "a date such as 2026-03-01, or 2026-03-01T12:00:00"
+            self.fail(f"expected {wanted}, found {value!r}", param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number in a range; nan, which every comparison lets through, is refused."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail(f"expected a number, found {value!r}", param, ctx)
+        return number
+
+
+home_option = click.option(
+    "--home",
+    type=PATH,
+    default=HERE,
+    envvar="AURICLE_HOME",
+    show_envvar=True,
+    show_default=True,
+    help="Folder made by `auricle init`.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one value a line.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+ids_option = click.option("--id", "fact_id", multiple=True, help="A fact's id; repeat.")
+rate_option = click.option(
+    "--rate-hz",
+    type=click.IntRange(1_000, 384_000),
+    default=RATE_HZ,
+    show_default=True,
+    help="Samples a second of WAV files.",
+)
+folder_argument = click.argument(
+    "path", type=PATH, default=HERE, help="A home's folder, or its auricle.toml."
+)

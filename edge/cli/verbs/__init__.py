@@ -1,0 +1,38 @@
+"""One file for each group of verbs."""
+
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_names
+
+if TYPE_CHECKING:
+    from . import (
+        bridge,
+        bundle,
+        change,
+        command,
+        encoder,
+        forecast,
+        grow,
+        run,
+        simulate,
+        train,
+        transfer,
+        watch,
+    )
+
+__all__ = [
+    "bridge",
+    "bundle",
+    "change",
+    "command",
+    "encoder",
+    "forecast",
+    "grow",
+    "run",
+    "simulate",
+    "train",
+    "transfer",
+    "watch",
+]
+
+__getattr__ = lazy_names(__name__, {})

@@ -1,0 +1,169 @@
+"""Verbs for microcontrollers: `auricle export-c`, `bridge` and `bridge monitor`."""
+
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from ...config import read_settings
+from ...core import ConfigError, Decision
+from ...export import (
+    KIB,
+    ExportRequest,
+    FlashBudget,
+    export_forecaster,
+    plan_export,
+    read_facts,
+    write_export,
+)
+from ...home import Home, alarm_outputs, attach_port, device_turns, event_as_data, link_totals
+from ...sources import open_link
+from ...storage import read_weights, shipped_weights
+from ..options import PATH, Number, home_option, json_option
+from ..verb_group import Verbs
+from ..views import bridge as bridge_view
+from ..views import common as views
+
+baud_option = click.option(
+    "--baud",
+    type=int,
+    default=115200,  # the usual speed of a development board's port
+    show_default=True,
+    help="Bits a second of a serial port.",
+)
+seconds_option = click.option(
+    "--seconds", type=Number(min=0), help="Stop after that long; else on ^C."
+)
+
+
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    short_help="Attach a microcontroller's port to a stream of the runtime.",
+)
+@click.option("--port", default="", help="Serial port, tcp:HOST:PORT or unix:PATH of the device.")
+@home_option
+@click.option(
+    "--stream", default="bridge", show_default=True, help="Name of the stream at the home."
+)
+@click.option(
+    "--alarm-channel", type=int, help="Output that is 1 while the stream has left known ground."
+)
+@baud_option
+@seconds_option
+@json_option
+@click.pass_context
+def bridge(
+    context: click.Context,
+    *,
+    port: str,
+    home: Path,
+    stream: str,
+    alarm_channel: int | None,
+    baud: int,
+    seconds: float | None,
+    as_json: bool,
+) -> None:
+    """Feed a device's readings to the runtime, and print what it decides."""
+    if context.invoked_subcommand:
+        return
+    if not port:
+        raise ConfigError("attaching a port: none was named", "name it with --port")
+    transport, link = open_link(port, baud)
+    outputs = alarm_outputs(stream, alarm_channel)
+    with closing(transport), Home(home, outputs=outputs) as opened:
+        attached = attach_port(opened, link, stream)
+        opened.actuate = attached.actuate
+        if not as_json:
+            views.show_prediction_names()
+        for event in device_turns(link, transport, seconds):
+            for message in attached.take(event):
+                if as_json:
+                    views.show_json(message)
+                elif isinstance(message, Decision):
+                    bridge_view.show_decision(message)
+    if not as_json:
+        bridge_view.show_attached(attached)
+
+
+@bridge.command
+@click.argument("port", help="Serial port, tcp:HOST:PORT or unix:PATH.")
+@baud_option
+@seconds_option
+@json_option
+def monitor(*, port: str, baud: int, seconds: float | None, as_json: bool) -> None:
+    """Show what comes over a port, event by event, and the link's counters at the end."""
+    transport, link = open_link(port, baud)
+    seen: Counter[str] = Counter()
+    with closing(transport):
+        try:
+            for event in device_turns(link, transport, seconds):
+                seen[type(event).__name__] += 1
+                told = event_as_data(event)
+                views.show_json(told) if as_json else bridge_view.show_event(told)
+        except KeyboardInterrupt:
+            views.say("")
+    counted = link_totals(link, seen)
+    views.show_json(counted) if as_json else views.show_pairs(counted.items())
+
+
+@click.command("export-c")
+@click.option("--out", type=PATH, required=True, help="Folder to write the C files to.")
+@click.option("--knowledge", type=PATH, help="Knowledge file; else the one of the home.")
+@home_option
+@click.option(
+    "--flash",
+    "flash_kib",
+    type=int,
+    default=256,
+    show_default=True,
+    help="KiB of flash to spare.",
+)
+@click.option(
+    "--ram", "ram_kib", type=int, default=64, show_default=True, help="KiB of RAM to spare."
+)
+@click.option("--bits", type=int, help="Bits of a hypervector; else what fits.")
+@click.option("--domain", multiple=True, help="Only this domain; repeat.")
+@click.option(
+    "--rate",
+    type=Number(0, 1),
+    default=0.01,
+    show_default=True,
+    help="False alarms among known samples.",
+)
+@click.option(
+    "--forecaster",
+    default="",
+    help="Write this forecaster instead: a file of weights, or `shipped`.",
+)
+@json_option
+def export_c(
+    *,
+    out: Path,
+    knowledge: Path | None,
+    home: Path,
+    flash_kib: int,
+    ram_kib: int,
+    bits: int | None,
+    domain: tuple[str, ...],
+    rate: float,
+    forecaster: str,
+    as_json: bool,
+) -> None:
+    """Write the knowledge as C for a microcontroller: what fits, and what smaller ones lose."""
+    if forecaster:
+        arrays = shipped_weights() if forecaster == "shipped" else read_weights(Path(forecaster))
+        told = export_forecaster(arrays, out)
+        views.show_json(told) if as_json else bridge_view.show_forecaster(told, out)
+        return
+    path = knowledge or home / read_settings(home).knowledge.file
+    budget = FlashBudget(flash_kib * KIB, ram_kib * KIB)
+    ground = read_facts(path)
+    plan = plan_export(ground, ExportRequest(rate, bits, domain), budget)
+    names = write_export(ground, plan.chosen, out)
+    if as_json:
+        views.show_json(bridge_view.plan_as_data(plan, budget, names))
+        return
+    bridge_view.show_plan(plan, budget)
+    bridge_view.show_written(names, out)

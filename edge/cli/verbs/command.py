@@ -1,0 +1,126 @@
+"""Verbs of operators: `auricle keygen` and `auricle command`."""
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...core import ConfigError
+from ..options import PATH, Number, home_option
+from ..views import common as views
+
+if TYPE_CHECKING:
+    from ...config import MqttSettings
+
+SIGNED_FOR_S = 3600.0
+NS = 10**9
+
+
+@click.command
+@click.argument("file", type=PATH, help="Where the private key goes (mode 0600).")
+def keygen(*, file: Path) -> None:
+    """Make a key to sign commands and bundles with; prints the public half for auricle.toml."""
+    from ...signing import make_key
+
+    public = make_key(file)
+    views.say(f'{file.stem} = "{public}"')
+
+
+@click.command
+@click.argument("verb", help="The command, see docs/reference/commands.md.")
+@click.option(
+    "--set",
+    "fields",
+    multiple=True,
+    help="NAME=VALUE of the command, VALUE as JSON or text; repeat.",
+)
+@click.option("--device", default="", help="Whom it is for; the home's own device.")
+@click.option("--key", type=PATH, help="Sign it with this private key.")
+@click.option("--key-name", default="", help="The key's name in [commands.keys]; its file's name.")
+@click.option("--id", "name", default="", help="Its id; the same one is done once.")
+@click.option(
+    "--expires-s",
+    type=Number(min=0),
+    help="Seconds from now after which it is refused; 3600 if signed.",
+)
+@click.option("--broker", default="", help="HOST or HOST:PORT; else the home's [mqtt].")
+@click.option(
+    "--wait-s",
+    type=Number(min=0),
+    default=15.0,
+    show_default=True,
+    help="Seconds to wait for the answer.",
+)
+@click.option("--out", type=PATH, help="Write it to this file, do not send.")
+@home_option
+def command(
+    *,
+    verb: str,
+    fields: tuple[str, ...],
+    device: str,
+    key: Path | None,
+    key_name: str,
+    name: str,
+    expires_s: float | None,
+    broker: str,
+    wait_s: float,
+    out: Path | None,
+    home: Path,
+) -> None:
+    """Send a command to a daemon, signed or not, and print its answer."""
+    from ...commands import ask_daemon, make_command, send_command, sign_command
+    from ...signing import load_key
+
+    local = not (device or broker or out)
+    device = device or _own_device(home)
+    seconds = expires_s or (SIGNED_FOR_S if key else 0.0)
+    usual = {
+        "id": name or secrets.token_hex(8),
+        "device": device,
+        "expires_at_ns": time.time_ns() + int(seconds * NS) if seconds else 0,
+    }
+    payload = make_command(verb, fields, usual)
+    asked: Any = json.loads(payload)
+    answer = ask_daemon(home, asked, wait_s) if local else None
+    if answer is None:
+        if key is not None:
+            payload = sign_command(payload, load_key(key), key_name or key.stem)
+        if out is not None:
+            out.write_bytes(payload)
+            views.say(f"written to {out}")
+            return
+        answer = send_command(_broker(broker, home), device, verb, payload, wait_s)
+    views.show_json(answer)
+    for one in (answer.get("body") or {}).get("warnings", ()):
+        views.show_warning(str(one))
+    if not answer.get("done"):
+        raise SystemExit(1)
+
+
+def _own_device(home: Path) -> str:
+    """Return the name of a home's device."""
+    from ...config import read_settings
+
+    try:
+        return read_settings(home).device.known_as
+    except ConfigError as error:
+        raise ConfigError("sending a command: to which device?", "give --device") from error
+
+
+def _broker(named: str, home: Path) -> "MqttSettings":
+    """Return the settings of the broker that was named, or of a home."""
+    from ...config import MqttSettings, read_settings
+    from ...daemon import resolve_paths
+
+    if named:
+        host, _, port = named.partition(":")
+        return MqttSettings(host=host, port=int(port) if port.isdigit() else 0)
+    settings = read_settings(home).mqtt
+    if settings is None:
+        raise ConfigError(
+            f"sending a command: {home} has no [mqtt], and no daemon runs there", "give --broker"
+        )
+    return resolve_paths(settings, home)

@@ -1,0 +1,113 @@
+"""`auricle encoder`: cards for foreign models, and their quantisers."""
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+import encoder
+
+from ...core import ConfigError
+from ...datasets import Skipped, read_column_names
+from ...home import actions
+from ..options import PATH, home_option, json_option, rate_option
+from ..verb_group import Verbs
+from ..views import common as views
+
+
+@click.group("encoder", cls=Verbs)
+def encoder_verbs() -> None:
+    """Describe and calibrate encoders."""
+
+
+@encoder_verbs.command
+@click.argument("model", type=PATH, help="An ONNX file with one or more feature outputs.")
+@click.option("--out", type=PATH, help="Where to write the card.")
+@json_option
+def card(*, model: Path, out: Path | None, as_json: bool) -> None:
+    """Write a card for a foreign ONNX model; look it over before use."""
+    target = out or model.with_suffix(".card.toml")
+    if target.exists():
+        raise ConfigError(f"writing the card {target}: the file exists already", "choose --out")
+    made = encoder.describe_model(model)
+    encoder.save_card(made, target)
+    _show(made, target, (), as_json=as_json)
+
+
+@encoder_verbs.command
+@click.argument("card_path", metavar="CARD", type=PATH, help="The card to complete.")
+@click.argument("data", type=PATH, help="Sample data: images, sounds, .npz or .csv.")
+@click.option("--out", type=PATH, help="The calibrated card; default: CARD.")
+@click.option(
+    "--granularity",
+    type=click.Choice(get_args(encoder.Granularity)),
+    default="tap",
+    show_default=True,
+    help="One scale per tap, or per channel.",
+)
+@rate_option
+@json_option
+def calibrate(
+    *,
+    card_path: Path,
+    data: Path,
+    out: Path | None,
+    granularity: encoder.Granularity,
+    rate_hz: int,
+    as_json: bool,
+) -> None:
+    """Freeze a card's uint8 quantiser from sample data."""
+    target = out or card_path
+    given = encoder.load_card(card_path)
+    if target.exists() and (out is not None or given.quantiser is not None):
+        raise ConfigError(
+            f"calibrating {card_path}: {target} is frozen already, and homes may stand on it",
+            "choose another file with --out",
+        )
+    with encoder.open_model(given) as model, views.counting("measuring") as tick:
+        made, skipped = actions.calibrate_card(model, data, granularity, tick, rate_hz)
+    encoder.save_card(made, target)
+    _show(made, target, skipped, as_json=as_json)
+
+
+@encoder_verbs.command
+@click.argument(
+    "file",
+    type=PATH,
+    required=False,
+    help="A CSV with a header, an .npz with `columns`, or a text file, one name a line.",
+)
+@home_option
+@click.option("--yes", "replace_names", is_flag=True, help="Replace names that are there.")
+@json_option
+def columns(*, file: Path | None, home: Path, replace_names: bool, as_json: bool) -> None:
+    """Name the columns of a home's vectors, in the order in which they were learned; without FILE
+    show their names."""
+    names = read_column_names(file) if file is not None else ()
+    held = actions.name_columns(home, names, replace_names=replace_names)
+    if as_json:
+        views.show_json({"columns": held})
+    elif held:
+        views.show_table(("column", "name"), enumerate(held))
+    else:
+        views.say("the columns have no names and count by position")
+
+
+def _show(made: encoder.Card, path: Path, skipped: tuple[Skipped, ...], *, as_json: bool) -> None:
+    if as_json:
+        said = {"card": str(path), "fingerprint": made.fingerprint, "skipped": skipped}
+        views.show_json(said)
+        return
+    frozen = "frozen" if made.quantiser is not None else "none yet: auricle encoder calibrate"
+    views.show_pairs(
+        (
+            ("card", path),
+            ("kind", made.kind),
+            ("taps", ", ".join(f"{tap.name} {tap.width}" for tap in made.taps)),
+            ("licence", made.licence),
+            ("quantiser", frozen),
+            ("fingerprint", made.fingerprint),
+            *(("to check", note) for note in made.notes),
+        )
+    )
+    views.show_skipped(skipped)

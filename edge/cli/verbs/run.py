@@ -1,0 +1,66 @@
+"""Verbs of the daemon: `auricle run`, `check` and `doctor`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ...daemon import folder_of, serve
+from ..options import folder_argument, home_option, json_option
+
+if TYPE_CHECKING:
+    from ...daemon import CheckFinding
+
+STYLES: Final = {"ok": "", "warning": "yellow", "error": "red"}
+
+
+@click.command
+@folder_argument
+@home_option
+def run(*, path: Path, home: Path) -> None:
+    """Serve: take measurements in, decide, and tell a broker, until stopped."""
+    serve(folder_of(path, home))
+
+
+@click.command
+@folder_argument
+@home_option
+@click.option("--broker", is_flag=True, help="Also connect to the broker.")
+@json_option
+def check(*, path: Path, home: Path, broker: bool, as_json: bool) -> None:
+    """Say whether the settings, and all they name, can be used.  Exit status 1 if not."""
+    from ...daemon import check_home
+
+    _show(check_home(folder_of(path, home), broker=broker), as_json=as_json)
+
+
+@click.command
+@folder_argument
+@home_option
+@json_option
+def doctor(*, path: Path, home: Path, as_json: bool) -> None:
+    """Say whether this machine is fit for a daemon.  Exit status 1 if not."""
+    from ...daemon import examine_machine
+
+    _show(examine_machine(folder_of(path, home)), as_json=as_json)
+
+
+def _show(findings: "Iterable[CheckFinding]", *, as_json: bool) -> None:
+    """Show findings as they come; ends with status 1 where one is an error."""
+    from ...logs import set_up_logs
+    from ..views import common as views
+
+    # What a broker says is a finding, in its turn.
+    set_up_logs("critical")
+    failed = False
+    for one in findings:
+        failed = failed or one.state == "error"
+        if as_json:
+            views.show_json(one)
+            continue
+        views.say(f"{one.state:8}{one.what}: {one.detail}", style=STYLES[one.state])
+        if one.hint and one.state != "ok":
+            views.say(f"        hint: {one.hint}")
+    if failed:
+        raise SystemExit(1)

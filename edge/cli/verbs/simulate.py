@@ -1,0 +1,130 @@
+"""`auricle simulate` and `auricle demo`: they need the extra `sim`, so they import it late."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ...core import ConfigError
+from ..options import PATH, json_option
+from ..views import common as views
+
+SIM_HINT = "install the extra: pip install 'auricle[sim]'"
+
+
+@click.command
+@click.argument("scenario", type=PATH, help="A scenario file; see docs/howto/simulate.md.")
+@click.option("--seed", type=int, multiple=True, help="A seed; repeat for a sweep.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--out",
+    type=PATH,
+    default=Path("auricle-report"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["loky", "ray"]),
+    default="loky",
+    show_default=True,
+    help="ray needs the extra cluster.",
+)
+@json_option
+def simulate(
+    *, scenario: Path, seed: tuple[int, ...], jobs: int, out: Path, backend: str, as_json: bool
+) -> None:
+    """Run a scenario through the production runtime and store, and write a report."""
+    sim = _load_sim()
+    seeds = seed or (1,)
+    with _steps() as progress:
+        report = sim.simulate(
+            scenario, seeds=seeds, jobs=jobs, out=out, backend=backend, progress=progress
+        )
+    if as_json:
+        views.show_json({"page": str(report.page), "summary": report.summary})
+    else:
+        _show_report(report)
+
+
+@click.command
+@click.argument(
+    "story",
+    type=click.Choice(["reader", "forecast"]),
+    metavar="[STORY]",
+    default="reader",
+    help="reader (default): a handwriting reader; forecast: a backbone's links.",
+)
+@click.option(
+    "--out",
+    type=PATH,
+    default=Path("auricle-demo"),
+    show_default=True,
+    help="Folder of knowledge file and report.",
+)
+def demo(*, story: str, out: Path) -> None:
+    """A handwriting reader meets a new scanner; or a link fails, forecast before and after."""
+    _load_sim()
+    if story == "forecast":
+        from ..views import show_forecast_demo
+
+        raise SystemExit(show_forecast_demo(out))
+    from ..views import show_demo
+
+    raise SystemExit(show_demo(out))
+
+
+@contextmanager
+def _steps() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each thing that is being done, in a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = views.errors
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+def _show_report(report: Any) -> None:
+    runs = len(report.recordings)
+    views.say(f"{report.title}: {runs} {'run' if runs == 1 else 'runs'}")
+    for title, figures in report.summary.items():
+        if len(report.summary) > 1:
+            views.say(f"\n{title.removeprefix(f'{report.title}: ')}")
+        rows = (
+            (
+                name,
+                f"{one.mean:.4g}",
+                "-" if one.sd is None else f"{one.sd:.2g}",
+                f"{one.minimum:.4g}",
+                f"{one.maximum:.4g}",
+                one.runs,
+            )
+            for name, one in figures.items()
+        )
+        views.show_table(("figure", "mean", "± sd", "minimum", "maximum", "seeds"), rows)
+    views.say(f"report {report.page}")
+
+
+def _load_sim() -> ModuleType:
+    for name in ("joblib", "matplotlib", "sklearn"):
+        if find_spec(name) is None:
+            raise ConfigError(f"starting the simulator: {name} is not installed", SIM_HINT)
+    from ... import sim
+
+    return sim

@@ -1,0 +1,52 @@
+"""The verb `auricle train`: a forecasting network of one's own."""
+
+from pathlib import Path
+
+import click
+
+from ...core import EdgeError
+from ...core.forecasting import SEASON_STEPS
+from ...datasets import read_recording
+from ...export import write_onnx
+from ...home import train_on_recording
+from ...storage import write_weights
+from ..options import PATH, json_option
+from ..views import common as views
+from ..views import growth as growth_views
+
+
+@click.command
+@click.argument("file", type=PATH, help="CSV: a row a sample, a column a channel.")
+@click.option("--out", type=PATH, required=True, help="File for the weights, .safetensors.")
+@click.option(
+    "--period", type=int, help="Samples of a season; else the day, where times are given."
+)
+@click.option("--onnx", type=PATH, help="File for the same network as an ONNX graph, beside it.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Other seeds give other networks."
+)
+@json_option
+def train(
+    *, file: Path, out: Path, period: int | None, onnx: Path | None, seed: int, as_json: bool
+) -> None:
+    """Train a liquid forecaster on a recording; write it where it beats the shipped one."""
+    recording = read_recording(file)
+    with growth_views.show_progress() as beat:
+        result = train_on_recording(
+            recording.values, recording.elapsed_s, period, seed=seed, beat=lambda: beat(file.name)
+        )
+    if not result.arrays:
+        raise EdgeError(f"training on {file}: {result.reason}", "nothing was written")
+    write_weights(out, dict(result.arrays))
+    if onnx:
+        write_onnx(onnx, dict(result.arrays))
+    if as_json:
+        told = {"horizons": SEASON_STEPS, "own": result.own, "shipped": result.start}
+        views.show_json({"weights": str(out), **told})
+        return
+    views.say(f"wrote {out}; mean error on the last fifth, over that of the last value:")
+    rows = zip(SEASON_STEPS, result.own, result.start, strict=True)
+    views.show_table(
+        ("steps ahead", "own", "shipped"),
+        ((ahead, f"{own:.3f}", f"{shipped:.3f}") for ahead, own, shipped in rows),
+    )

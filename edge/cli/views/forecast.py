@@ -1,0 +1,151 @@
+"""How forecasts are shown: tables, a line a row while a stream comes in, and a picture."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.drift import DetectedChange
+from ...home import ForecastRow
+from . import common as views
+
+CHANNELS_SHOWN: Final = 12
+CHANGES_SHOWN: Final = 8
+LIVE_CHANNELS: Final = 4
+ROWS_DRAWN: Final = 288
+"""A day of samples every five minutes."""
+ROWS_MAX: Final = 2_016
+"""A week of them: so far back a picture reaches where the latest change lies there."""
+ROWS_BEFORE: Final = 48
+"""Rows drawn before the latest change.  Chosen by hand; effect not measured."""
+DATED_S: Final = 1e8
+"""Times below, March 1973, are seconds of a recording's own clock rather than dates."""
+
+Floats = NDArray[np.float64]
+
+
+def show_forecast(look: ForecastRow, names: Sequence[str]) -> None:
+    """Print what is expected after the last row, a line for each channel and horizon."""
+    made = look.forecast
+    rows = (
+        (
+            name,
+            ahead,
+            *(format_value(each[place, at]) for each in (made.point, made.low, made.high)),
+        )
+        for at, name in enumerate(names[:CHANNELS_SHOWN])
+        for place, ahead in enumerate(made.horizons)
+    )
+    views.show_table(("channel", "steps ahead", "forecast", "low", "high"), rows)
+    if len(names) > CHANNELS_SHOWN:
+        views.say(f"{len(names) - CHANNELS_SHOWN} more channels: --json shows all")
+
+
+def show_left_out(names: Sequence[str]) -> None:
+    """Say on standard error which columns are not forecast, and why."""
+    if names:
+        more = f" and {len(names) - CHANNELS_SHOWN} more" if len(names) > CHANNELS_SHOWN else ""
+        told = f"left out, since they begin with words: {', '.join(names[:CHANNELS_SHOWN])}{more}"
+        views.errors.print(views.plain(told), markup=False, soft_wrap=True)
+
+
+def show_record(figures: Sequence[dict[str, Any]], rows: int, step_s: float | None) -> None:
+    """Print how good the forecasts of all rows were.  step_s: usual seconds between rows."""
+    apart = "" if step_s is None else f", {step_s:,.6g} s apart"
+    views.say(f"over {rows:,} rows{apart}, each forecast from those before it:")
+    cells = (
+        (
+            each["horizon"],
+            format_value(each["mae"]),
+            format_value(each["mae_last_value"]),
+            "-" if each["coverage"] is None else f"{each['coverage']:.1%}",
+        )
+        for each in figures
+    )
+    views.show_table(("steps ahead", "mean error", "last value's", "inside the interval"), cells)
+
+
+def show_changes(changes: Sequence[DetectedChange], names: Sequence[str]) -> None:
+    """Print the latest changes, and how many there were."""
+    for change in changes[-CHANGES_SHOWN:]:
+        show_change(change, names)
+    if len(changes) > CHANGES_SHOWN:
+        views.say(f"{len(changes)} changes in all: --json shows them")
+
+
+def show_change(change: DetectedChange, names: Sequence[str]) -> None:
+    """Print one change."""
+    who = ", ".join(names[at] for at in change.channels[:LIVE_CHANNELS])
+    more = f" and {len(change.channels) - LIVE_CHANNELS} more"
+    rest = more if len(change.channels) > LIVE_CHANNELS else ""
+    views.say(
+        f"row {change.step:,}: {change.kind} since row {change.start:,}, by"
+        f" {change.severity:.0%}, regime {change.regime}: {who}{rest}"
+    )
+
+
+def show_live(look: ForecastRow, names: Sequence[str]) -> None:
+    """Print a line for a row of a stream: the first horizon of the first channels."""
+    made = look.forecast
+    parts = [
+        f"{name} {format_value(look.values[at])} → {format_value(made.point[0, at])}"
+        f" [{format_value(made.low[0, at])}, {format_value(made.high[0, at])}]"
+        for at, name in enumerate(names[:LIVE_CHANNELS])
+    ]
+    views.say(f"row {look.row:,}  {'  '.join(parts)}")
+    for change in look.changes:
+        show_change(change, names)
+
+
+def format_value(value: float | None) -> str:
+    """Five digits, or a dash for what is not known."""
+    return "-" if value is None or not np.isfinite(value) else f"{value:.5g}"
+
+
+class Picture:
+    """Keeps of the newest rows what a picture of the first channels shows.  Memory: O(1)."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names[:LIVE_CHANNELS]
+        self._rows: deque[tuple[float, Floats, tuple[DetectedChange, ...]]] = deque(maxlen=ROWS_MAX)
+        self._last: ForecastRow | None = None
+
+    def take(self, look: ForecastRow) -> None:
+        """Keep a row and, of the newest, the forecast."""
+        self._rows.append((look.after_s, look.values[: len(self._names)], look.changes))
+        self._last = look
+
+    def draw(self, path: Path, began_s: float) -> None:
+        """Write the picture as PNG.  began_s: when the first row was, in seconds since 1970; NaN
+        without times.  Needs matplotlib."""
+        from ...sim import Series, draw_series
+
+        assert self._last is not None, "a recording has a row"
+        rows = list(self._rows)
+        changed = [at for at, row in enumerate(rows) if row[2]]
+        first = min([len(rows) - ROWS_DRAWN, *(at - ROWS_BEFORE for at in changed[-1:])])
+        rows = rows[max(0, first) :]
+        timed, made = math.isfinite(began_s), self._last.forecast
+        after = [row[0] for row in rows]
+        step = median(b - a for a, b in pairwise(after)) if timed and len(rows) > 1 else 1.0
+        at: Floats = np.array(after) + began_s if timed else np.arange(1.0 - len(rows), 1.0)
+        dated = timed and began_s > DATED_S
+        axis = "time, UTC" if dated else "seconds" if timed else "rows from the last one"
+        shown = len(self._names)
+        series = Series(
+            values=np.stack([row[1] for row in rows]),
+            names=self._names,
+            at=at,
+            dated=dated,
+            axis=axis,
+            horizons=at[-1] + step * np.array(made.horizons, np.float64),
+            expected=(made.point[:, :shown], made.low[:, :shown], made.high[:, :shown]),
+            changes=[(n, change.channels) for n, row in enumerate(rows) for change in row[2]],
+        )
+        path.write_bytes(draw_series(series))

@@ -1,0 +1,90 @@
+"""How growth is shown: what a search came to, what serves, and that a worker is at work."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from ...core import GrowthReport
+from ...home import AdaptorSummary, Beat, GrowthOutcome
+from .common import errors, say, show_table
+
+MISSING = "-"
+
+
+@contextmanager
+def show_progress() -> Iterator[Beat]:
+    """Show in a terminal that a worker is at work, and for how long."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns, console=errors, transient=True, disable=not errors.is_terminal
+    ) as shown:
+        task = shown.add_task("searching and training", total=None)
+        yield lambda domain: shown.update(
+            task, description=f"searching and training for {domain}".rstrip()
+        )
+
+
+def show_outcome(done: GrowthOutcome) -> None:
+    """Print the stages of a search, the candidates that were trained, and what serves now."""
+    for line in done.search:
+        say(f"# {line}")
+    if done.candidates:
+        rows = (
+            (one.blueprint, _number(one.score), _percent(one.accuracy)) for one in done.candidates
+        )
+        show_table(("candidate", "score", "accuracy"), rows)
+    if done.state == "serving":
+        better = f"{_percent(done.accuracy)} against {_percent(done.incumbent)}"
+        say(
+            f"{done.domain}: version {done.version} serves, {better} on held-out facts,"
+            f" {done.seconds:.1f} s"
+        )
+    else:
+        say(f"{done.domain}: nothing changed, {done.seconds:.1f} s: {done.reason}")
+
+
+def show_adaptors(rows: Iterable[AdaptorSummary]) -> None:
+    """Print a line a version: what it is, what it takes, and what it was accepted for."""
+    names = (
+        "domain",
+        "version",
+        "serves",
+        "kind",
+        "blueprint",
+        "bytes",
+        "operations",
+        "facts",
+        "accuracy",
+        "against",
+    )
+    cells = (
+        (
+            row.domain,
+            row.version or MISSING,
+            "yes" if row.serves else "no",
+            row.kind,
+            row.blueprint,
+            row.nbytes or MISSING,
+            row.operations or MISSING,
+            row.facts,
+            _percent(row.accuracy),
+            _percent(row.incumbent),
+        )
+        for row in rows
+    )
+    show_table(names, cells)
+
+
+def show_rollback(news: GrowthReport) -> None:
+    """Print what serves after a rollback."""
+    say(f"{news.domain}: version {news.version} is gone; {news.detail}")
+
+
+def _number(score: float) -> str:
+    return MISSING if math.isnan(score) else f"{score:.3f}"
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None or math.isnan(share) else f"{100 * share:.1f} %"

@@ -1,0 +1,139 @@
+"""Taking labels in a terminal, one observation after the other."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+import encoder
+
+from ...core import EdgeError
+from ...home import Explained, FlaggedObservation, likely_typo
+from ..label_client import LabelClient
+from .common import choose_name, console, say, show_error
+from .explanation import moment, show_explained, show_window
+
+LABELS_SHOWN: Final = 12
+PICTURE_SIDE: Final = 48
+HELP: Final = "type a label or its number, Enter to skip, q to end"
+
+
+def take_labels(desk: LabelClient, domain: str = "") -> None:
+    """Show what waits, ask for a label each, and send it; ends with the last, with q or with ^D."""
+    found = desk.waiting()
+    if not found.flagged:
+        say("nothing waits for a label")
+        return
+    labels, given = list(found.labels), 0
+    say(f"{len(found.flagged)} observations wait for a label; {HELP}")
+    settled = _settled(domain, found.names.domains)
+    if settled is None:
+        return
+    for number, one in enumerate(found.flagged, 1):
+        _show(one, number, len(found.flagged))
+        _show_sample(desk, one.id)
+        answer = _settled(_ask(labels), labels)
+        if answer is None:
+            break
+        if not answer:
+            continue
+        try:
+            say(f"  {desk.label(one.id, answer, settled)}", style="green")
+        except EdgeError as error:
+            show_error(error.message, error.hint)
+            continue
+        given += 1
+        if answer not in labels:
+            labels.append(answer)
+    say(f"{given} labelled")
+
+
+def _show(one: FlaggedObservation, number: int, total: int) -> None:
+    say(f"{number}/{total}  {one.id}", style="bold")
+    say(f"  stream {one.stream}, seen as {one.domain}, {moment(one.captured_at_ns)}")
+
+
+def _show_sample(desk: LabelClient, observation_id: str) -> None:
+    """Show what helps to label an observation; what cannot be shown does not end labelling."""
+    try:
+        explained = desk.explain(observation_id)
+        if console.is_terminal and explained.kind != "vector":
+            _draw(desk.raw(observation_id), explained)
+    except EdgeError as error:
+        show_error(error.message, error.hint)
+    else:
+        show_explained(explained)
+
+
+def _draw(raw: bytes | None, explained: Explained) -> None:
+    """Draw an image in a terminal that has colours: two pixels a cell, one above the other; and the
+    waveform of a window in any."""
+    if raw is None:
+        noun = "image" if explained.kind == "image" else "window"
+        say(f"  (its {noun} is not kept; `raw = true` in [candidates] keeps the next ones)")
+        return
+    if explained.kind == "window":
+        show_window(raw, explained.rate_hz)
+    elif console.color_system:
+        _draw_image(raw)
+
+
+def _draw_image(raw: bytes) -> None:
+    try:
+        pixels = encoder.thumbnail(raw, PICTURE_SIDE)
+    except encoder.EncoderError as error:
+        say(f"  (its image cannot be shown: {error.message})")
+        return
+    console.print(half_blocks(pixels))
+
+
+def half_blocks(pixels: NDArray[np.uint8]) -> Text:
+    """Return an image uint8 [h, w, 3] as text, h/2 lines of w cells."""
+    rows = pixels[: len(pixels) // 2 * 2]
+    picture = Text()
+    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
+        picture.append("  ")
+        for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
+            picture.append("▀", Style(color=_colour(above), bgcolor=_colour(below)))
+        picture.append("\n")
+    return picture
+
+
+def _colour(rgb: list[int]) -> Color:
+    return Color.from_rgb(*rgb)
+
+
+def _ask(labels: Sequence[str]) -> str | None:
+    """Return a label, nothing to skip, None to end."""
+    # Where labels are numbers themselves, a number means the label.
+    numbered = not any(name.isdecimal() for name in labels)
+    shown = labels[:LABELS_SHOWN]
+    choices = "  ".join(f"{at} {one}" if numbered else one for at, one in enumerate(shown, 1))
+    if choices:
+        say(f"  {choices}")
+    try:
+        answer = console.input("  label: ").strip()
+    except (EOFError, KeyboardInterrupt):
+        say("")
+        return None
+    if answer == "q":
+        return None
+    if numbered and answer.isdecimal() and 1 <= int(answer) <= len(labels):
+        return labels[int(answer) - 1]
+    return answer
+
+
+def _settled(name: str | None, known: Sequence[str]) -> str | None:
+    """Return a name, after a question where it is probably a typo; None without an answer."""
+    near = likely_typo(name or "", known)
+    if not (name and near):
+        return name
+    try:
+        return choose_name(name, near)
+    except (EOFError, KeyboardInterrupt):
+        say("")
+        return None

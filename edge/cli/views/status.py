@@ -1,0 +1,260 @@
+"""How a running daemon is shown: streams, homes, outbox and broker, once or live."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ...mqtt import BrokerStatus, DaemonStatus, HomeStatus, OutboxStatus, StreamStatus
+from .common import console, plain, say
+
+STATE_STYLES: Final = {"serving": "green", "degraded": "yellow", "paused": "cyan"}
+KIB, DAY_S, HOUR_S, MINUTE_S = 1024, 86_400, 3_600, 60
+NUMBERS: Final = frozenset(
+    {"per s", "new", "answered", "dropped", "rejected", "facts", "concepts", "to label", "gaps"}
+)
+TABLES_COLUMNS_MIN: Final = 120
+"""Columns that the tables need before names of usual lengths are folded.  Measured with names of 15
+characters."""
+INDENT_COLUMNS: Final = 4
+"""How far the cells of a list are moved in below their heading."""
+NOVEL_PERCENT: Final = 50.0
+"""Share of new samples in a window from which it is shown as worrying."""
+
+
+def show_status(status: DaemonStatus) -> None:
+    """Print one snapshot: tables in a terminal that is wide enough, lists in a narrow one, plain
+    lines elsewhere."""
+    console.print(render_status(status, _width()), soft_wrap=not console.is_terminal)
+
+
+def follow_status(fetch: Callable[[], DaemonStatus | None], every_s: float) -> None:
+    """Show a daemon live until it stops or the user does (^C)."""
+    status = fetch()
+    if status is None:
+        return
+    if not console.is_terminal:
+        show_status(status)
+        return
+    with Live(
+        render_status(status, _width()), console=console, screen=True, auto_refresh=False
+    ) as live:
+        try:
+            while status is not None:
+                live.update(render_status(status, _width()), refresh=True)
+                time.sleep(every_s)
+                status = fetch()
+        except KeyboardInterrupt:
+            return
+    say("the daemon has stopped")
+
+
+def _width() -> int:
+    """Columns of the terminal; outside of one, lines may be as long as they like."""
+    return console.width if console.is_terminal else TABLES_COLUMNS_MIN
+
+
+def render_status(status: DaemonStatus, width: int) -> RenderableType:
+    """Return everything worth seeing of a snapshot, for so many columns."""
+    return Group(*_parts(status, width))
+
+
+def _parts(status: DaemonStatus, width: int) -> Iterator[RenderableType]:
+    yield from _heading(status, width)
+    for line in status.trouble:
+        yield Text(f"! {plain(line)}", style="yellow")
+    if status.strays:
+        yield Text(f"! {status.strays} messages came at topics that nothing takes", style="yellow")
+    for why in dict.fromkeys(one.heads_only for one in status.homes if one.heads_only):
+        yield Text(f"! no adaptors are grown: {plain(why)}", style="yellow")
+    tables = (
+        _streams(status.streams),
+        _homes(status.homes),
+        _delivery(status.outbox, status.broker),
+    )
+    for table in tables:
+        if width >= TABLES_COLUMNS_MIN:
+            yield table
+        else:
+            yield from _listed(table, width)
+
+
+def _heading(status: DaemonStatus, width: int) -> Iterator[Text]:
+    yield Text.assemble(
+        (plain(status.device), "bold"),
+        "  ",
+        (status.state, STATE_STYLES.get(status.state, "red")),
+    )
+    items = (
+        f"up {duration(status.uptime_s)}",
+        f"{status.rss_mib:.0f} MiB",
+        f"{status.cpu_percent:.0f} % CPU",
+        f"writes {size(status.written_bytes_day)} a day",
+        f"auricle {plain(status.version)}",
+    )
+    yield from _pack([Text(item) for item in items], width, 0)
+    if status.clock == "unset":
+        yield Text("clock not set", style="yellow")
+
+
+def _listed(table: Table, width: int) -> Iterator[Text]:
+    """Give a table as lines: the first cell of a row as its heading, the others with their names
+    below it, wrapped between cells only where one fits a line."""
+    names = [str(column.header) for column in table.columns]
+    columns = [[_as_text(cell) for cell in column.cells] for column in table.columns]
+    for first, *rest in zip(*columns, strict=True):
+        yield Text("")
+        yield Text.assemble((f"{names[0]} ", "dim"), first)
+        named = zip(names[1:], rest, strict=True)
+        items = [Text.assemble((f"{name} ", "dim"), cell) for name, cell in named]
+        yield from _pack(items, width, INDENT_COLUMNS)
+
+
+def _as_text(cell: RenderableType) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))
+
+
+def _pack(items: Sequence[Text], width: int, indent: int) -> Iterator[Text]:
+    """Put as many items on a line as fit, two columns apart; a longer one gets a line of its own,
+    which the terminal wraps."""
+    line = Text(" " * indent)
+    for item in items:
+        if line.cell_len > indent and line.cell_len + item.cell_len + 2 > width:
+            yield line
+            line = Text(" " * indent)
+        line = line + (Text("  ") if line.cell_len > indent else Text("")) + item
+    yield line
+
+
+def _streams(streams: tuple[StreamStatus, ...]) -> Table:
+    table = _table(
+        "stream",
+        "source",
+        "per s",
+        "new",
+        "domain",
+        "label",
+        "answered",
+        "dropped",
+        "rejected",
+        "state",
+    )
+    for one in streams:
+        novel = "-" if one.novel_percent is None else f"{one.novel_percent:.0f} %"
+        worrying = (one.novel_percent or 0) >= NOVEL_PERCENT
+        table.add_row(
+            _cell(one.name),
+            one.source,
+            f"{one.per_second:.1f}",
+            Text(novel, style="yellow" if worrying else ""),
+            _cell(one.domain or "-"),
+            _cell(one.label or "-"),
+            str(one.decided + one.forecasts),
+            Text(str(one.dropped), style="yellow" if one.dropped else ""),
+            Text(str(one.rejected), style="yellow" if one.rejected else ""),
+            _condition(one),
+        )
+    return table
+
+
+def _condition(stream: StreamStatus) -> Text:
+    if stream.trouble:
+        return _cell(stream.trouble, "red")
+    if stream.rejecting:
+        return _cell(stream.rejecting, "red")
+    if stream.alarmed:
+        return Text("off known ground", style="yellow")
+    return Text("degraded", style="yellow") if stream.degraded else Text("fine", style="green")
+
+
+def _homes(homes: tuple[HomeStatus, ...]) -> Table:
+    table = _table("home", "encoder", "facts", "concepts", "to label", "adaptors", "state")
+    for one in homes:
+        serving = ", ".join(f"{a.domain} {a.kind} v{a.version}" for a in one.adaptors if a.version)
+        growing = f"growing {one.growing}" if one.growing else "fine"
+        table.add_row(
+            _cell(one.name or "."),
+            _cell(one.encoder),
+            str(one.facts),
+            str(one.concepts),
+            str(one.candidates),
+            _cell(serving or "heads alone"),
+            _cell(one.trouble, "red") if one.trouble else _cell(growing),
+        )
+    return table
+
+
+def _delivery(outbox: OutboxStatus, broker: BrokerStatus | None) -> Table:
+    table = _table("delivery", "state", "since", "waiting", "oldest", "dropped", "gaps", "reasons")
+    place, state, since, reasons = "no broker", Text("-"), "-", ""
+    if broker is not None:
+        place, since = broker.place, duration(broker.since_s)
+        state = Text("online", style="green") if broker.online else Text("offline", style="red")
+        reasons = ", ".join(f"{name} {n}" for name, n in sorted(broker.reasons.items()))
+    trouble = outbox.trouble or outbox.refusing or (broker.trouble if broker else "")
+    table.add_row(
+        _cell(place),
+        state,
+        since,
+        f"{outbox.waiting} ({size(outbox.nbytes)})",
+        duration(outbox.oldest_s) if outbox.waiting else "-",
+        str(outbox.dropped),
+        str(outbox.gaps),
+        _cell(trouble, "red") if trouble else _cell(reasons or "-"),
+    )
+    return table
+
+
+def _cell(text: str, style: str = "") -> Text:
+    """A name as it is: no markup, nothing that could steer the terminal."""
+    return Text(plain(text), style=style)
+
+
+def _table(*names: str) -> Table:
+    table = Table(
+        box=SIMPLE_HEAD,
+        expand=console.is_terminal,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for name in names:
+        # Numbers stay whole where the terminal is narrow; names and reasons are folded.
+        number = name in NUMBERS
+        table.add_column(
+            name,
+            justify="right" if number else "left",
+            min_width=len(name),
+            no_wrap=number,
+            overflow="fold",
+        )
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Say a time in its two largest units: 3 d 4 h, 5 min 2 s, 0.4 s."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for large, small, at, below in (
+        ("d", "h", DAY_S, HOUR_S),
+        ("h", "min", HOUR_S, MINUTE_S),
+        ("min", "s", MINUTE_S, 1),
+    ):
+        if whole >= at:
+            return f"{whole // at} {large} {whole % at // below} {small}"
+    return f"{whole} s"
+
+
+def size(nbytes: float) -> str:
+    """Say a number of bytes in the unit that fits."""
+    for unit in ("B", "KiB", "MiB"):
+        if nbytes < KIB:
+            return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
+        nbytes /= KIB
+    return f"{nbytes:.1f} GiB"

@@ -1,0 +1,63 @@
+"""Remote commands: parsed strictly, verified, executed once, answered."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .control_socket import ControlSocket, ask_daemon, body_of
+    from .handler import CommandHandler
+    from .parsing import no_home
+    from .requests import (
+        BundleConfirmCommand,
+        BundleImportCommand,
+        BundleRevertCommand,
+        CandidatesCommand,
+        ExplainCommand,
+        LabelCommand,
+        RawCommand,
+        Request,
+        StatusCommand,
+    )
+    from .sending import make_command, send_command, sign_command
+
+__all__ = [
+    "BundleConfirmCommand",
+    "BundleImportCommand",
+    "BundleRevertCommand",
+    "CandidatesCommand",
+    "CommandHandler",
+    "ControlSocket",
+    "ExplainCommand",
+    "LabelCommand",
+    "RawCommand",
+    "Request",
+    "StatusCommand",
+    "ask_daemon",
+    "body_of",
+    "make_command",
+    "no_home",
+    "send_command",
+    "sign_command",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "control_socket": ("ControlSocket", "ask_daemon", "body_of"),
+        "handler": ("CommandHandler",),
+        "parsing": ("no_home",),
+        "requests": (
+            "BundleConfirmCommand",
+            "BundleImportCommand",
+            "BundleRevertCommand",
+            "CandidatesCommand",
+            "ExplainCommand",
+            "LabelCommand",
+            "RawCommand",
+            "Request",
+            "StatusCommand",
+        ),
+        "sending": ("make_command", "send_command", "sign_command"),
+    },
+)

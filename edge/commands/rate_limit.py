@@ -1,0 +1,23 @@
+"""How many commands a minute are looked at (a token bucket, Turner 1986)."""
+
+from collections.abc import Callable
+
+
+class RateLimit:
+    """Lets `per_minute` through, up to so many at once.  clock: monotonic seconds."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._left = float(per_minute)
+        self._filled_at = clock()
+
+    def take(self) -> bool:
+        """Take one; False where none is left."""
+        now = self._clock()
+        self._left += (now - self._filled_at) * self.per_minute / 60
+        self._left, self._filled_at = min(self._left, self.per_minute), now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

@@ -1,0 +1,42 @@
+"""Everything derived from the ledger of facts: sums, moments, thresholds, cached heads."""
+
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_names
+
+if TYPE_CHECKING:
+    from . import knowledge
+    from .admission import admit
+    from .adoption import check_contribution, conflicting_contribution
+    from .cached_heads import HeadFit
+    from .contributions import Concept, Contribution, find_invalid_contribution
+    from .knowledge import Knowledge, derive_knowledge, fit_geometry
+    from .sampling import hash_rank, sample_facts
+
+__all__ = [
+    "Concept",
+    "Contribution",
+    "HeadFit",
+    "Knowledge",
+    "admit",
+    "check_contribution",
+    "conflicting_contribution",
+    "derive_knowledge",
+    "find_invalid_contribution",
+    "fit_geometry",
+    "hash_rank",
+    "knowledge",
+    "sample_facts",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "admission": ("admit",),
+        "adoption": ("check_contribution", "conflicting_contribution"),
+        "cached_heads": ("HeadFit",),
+        "contributions": ("Concept", "Contribution", "find_invalid_contribution"),
+        "knowledge": ("Knowledge", "derive_knowledge", "fit_geometry"),
+        "sampling": ("hash_rank", "sample_facts"),
+    },
+)

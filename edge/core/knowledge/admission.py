@@ -1,0 +1,98 @@
+"""Which facts may enter the ledger, and which leave to make room.
+
+Per concept the newest N by (captured_at_ns, id) stay, so the outcome of additions does not depend
+on their order.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..facts import Fact, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Facts that enter, facts that leave (older versions, the oldest), and counts of refusals."""
+
+    entering: tuple[Fact, ...]
+    replaced: tuple[Fact, ...]
+    evicted: tuple[Fact, ...]
+    unchanged: int
+    forgotten: int
+    refused: tuple[Fact, ...]
+
+    @property
+    def detail(self) -> str:
+        """Say in words what was not simply added."""
+        parts = (
+            (len(self.replaced), "replaced an older version"),
+            (len(self.evicted), "oldest evicted"),
+            (self.unchanged, "already known"),
+            (self.forgotten, "forgotten before and not relearned"),
+            (len(self.refused), "older than a full concept keeps"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in parts if count)
+
+
+def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
+    """Decide what enters.  capacity: facts per concept.  Cost: one look-up a fact.
+
+    A changed fact that is too old for its new concept leaves the ledger: its old version would
+    keep what was corrected.  Facts pushed out leave no memory, so that for corrections of facts
+    in full concepts, and only for them, the order of arrival can matter.
+    """
+    entering: list[Fact] = []
+    before: dict[str, Fact] = {}
+    unchanged = forgotten = 0
+    for fact in _newest(facts):
+        stored = ledger.get(fact.id)
+        if ledger.buried(fact.id):
+            forgotten += 1
+        elif stored is not None and not fact.supersedes(stored):
+            unchanged += 1
+        else:
+            entering.append(fact)
+            before |= {fact.id: stored} if stored is not None else {}
+    out = _overflow(ledger, entering, before, capacity)
+    arriving = {fact.id for fact in entering}
+    kept = tuple(fact for fact in entering if fact.id not in out)
+    replaced = tuple(fact for fact in before.values() if fact.id not in out)
+    evicted = tuple(
+        before.get(fact.id, fact)
+        for fact in out.values()
+        if fact.id in before or fact.id not in arriving
+    )
+    refused = tuple(fact for fact in entering if fact.id in out and fact.id not in before)
+    return Admission(kept, replaced, evicted, unchanged, forgotten, refused)
+
+
+def _newest(facts: Iterable[Fact]) -> Iterable[Fact]:
+    """Return the version of each fact that wins."""
+    newest: dict[str, Fact] = {}
+    for fact in facts:
+        if fact.id not in newest or fact.supersedes(newest[fact.id]):
+            newest[fact.id] = fact
+    return newest.values()
+
+
+def _overflow(
+    ledger: Ledger, entering: list[Fact], before: Mapping[str, Fact], capacity: int
+) -> dict[str, Fact]:
+    """Return the facts beyond each concept's capacity, by id: stored ones or entering ones."""
+    counts = ledger.concepts()
+    moving = Counter((fact.domain, fact.label) for fact in before.values())
+    arriving: dict[tuple[str, str], list[Fact]] = {}
+    for fact in entering:
+        arriving.setdefault((fact.domain, fact.label), []).append(fact)
+    out: dict[str, Fact] = {}
+    for concept, rows in arriving.items():
+        excess = counts.get(concept, 0) - moving[concept] + len(rows) - capacity
+        if excess <= 0:
+            continue
+        ids = ledger.oldest(*concept, excess + moving[concept])
+        stored = [ledger.get(fact_id) for fact_id in ids if fact_id not in before]
+        pool = [*rows, *(fact for fact in stored if fact is not None)]
+        pool.sort(key=lambda fact: (fact.captured_at_ns, fact.id))
+        out.update({fact.id: fact for fact in pool[:excess]})
+    return out

@@ -1,0 +1,177 @@
+"""A ledger in memory: for tests, simulation and the estimator.  The durable one is in the shell."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .. import limits
+from ..adaptors import AdaptorRecord
+from ..events import (
+    Effect,
+    EraseFacts,
+    LabelCandidate,
+    Receipt,
+    RemoveAdaptor,
+    StoreAdaptor,
+    StoreContribution,
+    StoreFacts,
+    StoreGeometry,
+    StoreGrowthAttempt,
+    StoreLabelCandidates,
+)
+from ..facts import Fact, FactBatch, Selector, digest_facts, stack_facts
+from .contributions import Contribution
+
+Geometry = Mapping[str, NDArray[Any]]
+
+
+class MemoryLedger:
+    """A ledger that a crash would lose.  Apply the runtime's effects to it, in order."""
+
+    def __init__(self, facts: Iterable[Fact] = (), columns: tuple[str, ...] = ()) -> None:
+        self._columns = columns
+        self._facts = {fact.id: fact for fact in facts}
+        self._tombs: set[bytes] = set()
+        self._geometry: Geometry | None = None
+        self._evictions = 0
+        self._adaptors: dict[str, tuple[AdaptorRecord, ...]] = {}
+        self._attempts: dict[str, str] = {}
+        self._candidates: dict[str, LabelCandidate] = {}
+        self._contributions: dict[str, Contribution] = {}
+        self.receipts: list[Receipt] = []
+
+    def apply(self, effect: Effect) -> None:
+        """Carry out an effect; Publish, Grow and Abandon are nobody's business here."""
+        match effect:
+            case StoreFacts():
+                self._remember(effect)
+            case EraseFacts():
+                self._erase(effect)
+            case StoreContribution(contribution):
+                self._contributions[contribution.device] = contribution
+            case StoreGeometry():
+                self._geometry = effect.geometry
+            case StoreAdaptor(record):
+                kept = self._adaptors.get(record.domain, ())
+                self._adaptors[record.domain] = (record, *kept)[: limits.VERSIONS_MAX]
+            case RemoveAdaptor():
+                self._keep(lambda r: (r.domain, r.version) != (effect.domain, effect.version))
+            case StoreGrowthAttempt():
+                self._attempts[effect.domain] = effect.hash
+            case StoreLabelCandidates():
+                self._candidates |= {one.observation_id: one for one in effect.candidates}
+                for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
+                    del self._candidates[oldest]
+
+    def _remember(self, effect: StoreFacts) -> None:
+        for fact_id in effect.evicted:
+            self._facts.pop(fact_id, None)
+            self._candidates.pop(fact_id, None)
+        self._evictions += len(effect.evicted)
+        self._facts.update({fact.id: fact for fact in effect.facts})
+        for fact in effect.facts:
+            self._candidates.pop(fact.id, None)
+
+    def _erase(self, effect: EraseFacts) -> None:
+        for fact_id in effect.ids:
+            self._facts.pop(fact_id, None)
+            self._candidates.pop(fact_id, None)
+            self._tombs.add(_tomb(fact_id))
+        self._keep(lambda record: not set(effect.ids) & set(record.facts))
+        self._attempts.clear()
+        self.receipts.append(effect.receipt)
+
+    def _keep(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
+        left = {name: tuple(filter(wanted, rows)) for name, rows in self._adaptors.items()}
+        self._adaptors = {name: rows for name, rows in left.items() if rows}
+
+    def get(self, fact_id: str) -> Fact | None:
+        """See `facts.Ledger`."""
+        return self._facts.get(fact_id)
+
+    def concepts(self) -> dict[tuple[str, str], int]:
+        """See `facts.Ledger`."""
+        counts: dict[tuple[str, str], int] = {}
+        for fact in self._facts.values():
+            counts[fact.domain, fact.label] = counts.get((fact.domain, fact.label), 0) + 1
+        return counts
+
+    def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        ages = sorted(
+            (fact.captured_at_ns, fact.id)
+            for fact in self._facts.values()
+            if (fact.domain, fact.label) == (domain, label)
+        )
+        return tuple(fact_id for _, fact_id in ages[:count])
+
+    def select(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        return tuple(sorted(fact.id for fact in self._facts.values() if selector.matches(fact)))
+
+    def batches(
+        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+    ) -> Iterator[FactBatch]:
+        """See `facts.Ledger`."""
+        rows = sorted(
+            (
+                fact
+                for fact in self._facts.values()
+                if domain in (None, fact.domain) and fact.id not in without
+            ),
+            key=lambda fact: fact.id,
+        )
+        for at in range(0, len(rows), limits.BATCH_FACTS):
+            yield stack_facts(rows[at : at + limits.BATCH_FACTS])
+
+    def buried(self, fact_id: str) -> bool:
+        """See `facts.Ledger`."""
+        return _tomb(fact_id) in self._tombs
+
+    def geometry(self) -> Geometry | None:
+        """See `facts.Ledger`."""
+        return self._geometry
+
+    def evictions(self) -> int:
+        """See `facts.Ledger`."""
+        return self._evictions
+
+    def adaptors(self) -> Mapping[str, tuple[AdaptorRecord, ...]]:
+        """See `facts.Ledger`."""
+        return self._adaptors
+
+    def attempts(self) -> Mapping[str, str]:
+        """See `facts.Ledger`."""
+        return self._attempts
+
+    def candidates(self) -> Mapping[str, LabelCandidate]:
+        """See `facts.Ledger`."""
+        return self._candidates
+
+    def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
+        """See `facts.Ledger`.  Selectors are kept as they came."""
+        found = (one for one in reversed(self.receipts) if one.request_id == request_id)
+        return next(found, None)
+
+    def contributions(self) -> Mapping[str, Contribution]:
+        """See `facts.Ledger`."""
+        return self._contributions
+
+    def columns(self) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        return self._columns
+
+    def digest(self) -> str:
+        """Hex digest of the facts alone, whatever their order."""
+        return digest_facts(self._facts.values())
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Return all facts, sorted by id."""
+        return tuple(self._facts[fact_id] for fact_id in sorted(self._facts))
+
+
+def _tomb(fact_id: str) -> bytes:
+    return hashlib.sha256(fact_id.encode()).digest()

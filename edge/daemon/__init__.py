@@ -1,0 +1,41 @@
+"""The daemon: one work loop that takes measurements and commands, decides, and publishes."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from . import daemon, homes, service
+    from .assembly import resolve_paths
+    from .check import CheckFinding, check_home
+    from .daemon import Daemon
+    from .doctor import examine_machine
+    from .homes import HomeSlot
+    from .service import HERE, folder_of, serve
+
+__all__ = [
+    "HERE",
+    "CheckFinding",
+    "Daemon",
+    "HomeSlot",
+    "check_home",
+    "daemon",
+    "examine_machine",
+    "folder_of",
+    "homes",
+    "resolve_paths",
+    "serve",
+    "service",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "assembly": ("resolve_paths",),
+        "check": ("CheckFinding", "check_home"),
+        "daemon": ("Daemon",),
+        "doctor": ("examine_machine",),
+        "homes": ("HomeSlot",),
+        "service": ("HERE", "folder_of", "serve"),
+    },
+)

@@ -1,0 +1,225 @@
+"""What `auricle check` finds: whether the settings of a home, and all they name, can be used."""
+
+import os
+import stat
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+import encoder
+
+from ..config import SETTINGS, HttpStream, MqttSettings, Named, Settings, read_settings
+from ..core import (
+    NAMING_HINT,
+    EdgeError,
+    StateCorruptError,
+    StateError,
+    listed,
+    match_columns,
+    missing_text,
+)
+from ..home import open_encoder
+from ..mqtt import InboundMessage, SilentPresence, Topics
+from ..outbox import count_waiting
+from ..storage import Store
+from .assembly import OUTBOX, check_streams, resolve_paths
+
+CONNECT_S: Final = 10.0
+PUMP_S: Final = 0.05
+OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
+
+State = Literal["ok", "warning", "error"]
+ColumnsByStream = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinding:
+    """One thing that was looked at.  hint: what to do where it is not ok."""
+
+    what: str
+    state: State
+    detail: str
+    hint: str = ""
+
+
+def check_home(folder: Path, *, broker: bool) -> Iterator[CheckFinding]:
+    """Yield what is found, in the order in which a start would meet it; raises nothing.
+
+    broker: also connect to the broker, under a client id of its own.
+    """
+    try:
+        settings = read_settings(folder)
+        check_streams(settings, folder)
+        Topics(settings.device.known_as)
+    except EdgeError as error:
+        yield CheckFinding("settings", "error", error.message, error.hint)
+        return
+    device = settings.device.known_as
+    yield CheckFinding("settings", "ok", f"{folder / SETTINGS}: the device is {device}")
+    yield from _check_knowledge("home", folder, settings, _named_streams(settings, ""))
+    for name, place in settings.homes.items():
+        named = _named_streams(settings, name)
+        yield from _check_other(f"home {name}", folder / place, named)
+    yield _check_outbox(folder)
+    yield _check_streams(settings)
+    if settings.mqtt is not None:
+        mqtt = resolve_paths(settings.mqtt, folder)
+        yield from check_secrets(mqtt)
+        if broker:
+            yield try_broker(mqtt)
+
+
+def _named_streams(settings: Settings, home: str) -> ColumnsByStream:
+    """Return the columns that streams of vectors name, of those that a home decides on."""
+    return {
+        name: one.columns
+        for name, one in settings.streams.items()
+        if isinstance(one, Named) and one.columns and (one.home, one.kind) == (home, "sample")
+    }
+
+
+def _check_other(what: str, folder: Path, named: ColumnsByStream) -> Iterator[CheckFinding]:
+    try:
+        settings = read_settings(folder)
+    except EdgeError as error:
+        yield CheckFinding(what, "error", error.message, error.hint)
+        return
+    yield from _check_knowledge(what, folder, settings, named)
+
+
+def _check_knowledge(
+    what: str, folder: Path, settings: Settings, named: ColumnsByStream
+) -> Iterator[CheckFinding]:
+    """Open encoder and ledger, as a start would, but for reading alone."""
+    try:
+        with open_encoder(folder, settings) as model:
+            if model.card.quantiser is None:
+                raise StateError("its card has no quantiser", "see `auricle encoder calibrate`")
+            yield CheckFinding(
+                f"{what}: encoder", "ok", f"{model.card.name}, {model.card.width} columns"
+            )
+            path = folder / settings.knowledge.file
+            with Store.open(path, model.card, writable=False) as store:
+                facts, columns = sum(store.concepts().values()), store.columns()
+            yield _writable(f"{what}: knowledge", path, f"{facts} facts in {path}")
+            if model.card.kind == "vector":
+                yield from _check_columns(what, columns, named)
+    except (EdgeError, encoder.EncoderError) as error:
+        yield CheckFinding(what, "error", error.message, error.hint)
+
+
+def _check_columns(
+    what: str, columns: tuple[str, ...], named: ColumnsByStream
+) -> Iterator[CheckFinding]:
+    """Say whether columns have names, and whether streams name all of them."""
+    if not columns:
+        detail = "they have no names and count by position"
+        yield CheckFinding(f"{what}: columns", "warning", detail, NAMING_HINT)
+        return
+    yield CheckFinding(f"{what}: columns", "ok", listed(columns))
+    for stream, given in named.items():
+        match = match_columns(given, columns)
+        if match.missing:
+            hint = f"the columns are {listed(columns)}"
+            yield CheckFinding(f"stream {stream}", "error", missing_text(match), hint)
+
+
+def _check_outbox(folder: Path) -> CheckFinding:
+    path = folder / OUTBOX
+    try:
+        waiting = count_waiting(path)
+    except StateCorruptError as error:
+        hint = f"a start sets it aside as {OUTBOX}.damaged-1, and tells as lost what waited"
+        return CheckFinding("outbox", "warning", error.message, hint)
+    except EdgeError as error:
+        return CheckFinding("outbox", "error", error.message, error.hint)
+    return _writable("outbox", path, f"{waiting} messages wait for the broker")
+
+
+def _writable(what: str, path: Path, well: str) -> CheckFinding:
+    """Say whether whoever asks could write a file, its lock, and beside them."""
+    lock = path.with_name(f"{path.name}.lock")
+    for place in (path.parent, *(one for one in (path, lock) if one.exists())):
+        if not os.access(place, os.W_OK):
+            hint = "run the daemon, and this, as the user whose it is; or change its permissions"
+            return CheckFinding(what, "error", f"{place} cannot be written", hint)
+        if place is lock and not lock.is_file():
+            return CheckFinding(what, "error", f"{place} is no file", "remove it")
+    return CheckFinding(what, "ok", well)
+
+
+def _check_streams(settings: Settings) -> CheckFinding:
+    names = ", ".join(settings.streams) or "none"
+    if not settings.streams:
+        hint = "add [streams.NAME]; docs/reference/sources.md has every kind"
+        return CheckFinding("streams", "warning", "there are none: nothing will come in", hint)
+    asked = [name for name, one in settings.streams.items() if isinstance(one, HttpStream)]
+    if asked and settings.http is None:
+        detail = f"{', '.join(asked)} come by requests, and nothing listens"
+        return CheckFinding("streams", "error", detail, "add the section [http]")
+    return CheckFinding("streams", "ok", names)
+
+
+def check_secrets(mqtt: MqttSettings) -> Iterator[CheckFinding]:
+    """Yield whether the files that the broker's settings name can be read, by nobody else."""
+    tls = mqtt.tls
+    secret = {"mqtt.password_file": mqtt.password_file, "mqtt.tls.key": tls.key if tls else ""}
+    public = {"mqtt.tls.ca": tls.ca, "mqtt.tls.certificate": tls.certificate} if tls else {}
+    for key, name in (secret | public).items():
+        if name:
+            yield _check_file(key, Path(name), private=key in secret)
+    if mqtt.username and not tls and mqtt.host not in {"localhost", "127.0.0.1", "::1"}:
+        detail = f"the password goes to {mqtt.host} unencrypted"
+        yield CheckFinding("mqtt", "warning", detail, "add [mqtt.tls]")
+
+
+def _check_file(key: str, path: Path, *, private: bool) -> CheckFinding:
+    try:
+        mode = path.stat().st_mode
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        return CheckFinding(key, "error", f"{path}: {error.strerror}", "correct the path")
+    if private and mode & OTHERS:
+        return CheckFinding(key, "warning", f"{path} can be read by others", f"chmod 600 {path}")
+    return CheckFinding(key, "ok", str(path))
+
+
+def try_broker(mqtt: MqttSettings) -> CheckFinding:
+    """Connect once, and leave again; waits for `CONNECT_S` at most."""
+    from ..mqtt import MqttClient
+
+    host, port = mqtt.address
+    place = f"{host}, port {port}"
+    settings = msgspec.structs.replace(mqtt, client_id=f"auricle-check-{uuid.uuid4().hex[:8]}")
+    settings = msgspec.structs.replace(settings, session_expiry_s=0)
+    broker = MqttClient(settings, "check", _ignore, SilentPresence())
+    broker.start()
+    until = time.monotonic() + CONNECT_S
+    while not (broker.online or broker.problem) and time.monotonic() < until:
+        broker.pump(PUMP_S)
+    online, problem = broker.online, broker.problem or "it does not answer"
+    broker.stop(1.0)
+    broker.close()
+    if online:
+        return CheckFinding("broker", "ok", place)
+    return CheckFinding("broker", "error", f"{place}: {problem}", _cure(problem))
+
+
+def _cure(problem: str) -> str:
+    if problem in {"Not authorized", "Bad user name or password"}:
+        return "correct username and password_file, or the client certificate"
+    if problem == "Client identifier not valid":
+        return "give the device a client_id that this broker takes"
+    if problem == "Unsupported protocol version":
+        return "let the broker speak MQTT 5"
+    return "check [mqtt], and that it runs"
+
+
+def _ignore(_arrival: InboundMessage) -> None:
+    """Nobody is listening."""

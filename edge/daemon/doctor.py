@@ -1,0 +1,163 @@
+"""What `auricle doctor` finds: whether this machine is fit for a daemon that runs for years."""
+
+import errno
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from ..config import read_settings
+from ..core import EdgeError
+from ..outbox import PLAUSIBLE_NS
+from .assembly import OUTBOX, resolve_paths
+from .check import OTHERS, CheckFinding, check_secrets, try_broker
+
+ROOMS: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
+PACKAGES: Final = ("numpy", "onnxruntime", "paho-mqtt", "msgspec", "prometheus-client")
+ROOM_BYTES_MIN: Final = 256 << 20
+MEMORY_BYTES_MIN: Final = 256 << 20
+FSYNCS: Final = 10
+FSYNC_MS_MAX: Final = 100.0
+BLOCK: Final = bytes(4096)
+MIB: Final = 1 << 20
+
+
+def examine_machine(folder: Path) -> Iterator[CheckFinding]:
+    """Yield what is found; raises nothing.  Writes a small file in the folder for a moment."""
+    yield _python()
+    yield _rooms()
+    yield from _packages()
+    yield _clock()
+    yield _memory()
+    yield _systemd()
+    if not folder.is_dir():
+        yield CheckFinding(
+            "folder", "error", f"{folder} is no folder", "make a home: `auricle init`"
+        )
+        return
+    yield _disk(folder)
+    yield _fsync(folder)
+    yield from _permissions(folder)
+    yield from _broker(folder)
+
+
+def _python() -> CheckFinding:
+    found = f"{platform.python_version()} on {platform.machine()}, {platform.system()}"
+    return CheckFinding("python", "ok", found)
+
+
+def _rooms() -> CheckFinding:
+    """The five packages have to come from one installation."""
+    places = {}
+    for room in ROOMS:
+        spec = find_spec(room)
+        places[room] = str(Path(spec.origin).parents[1]) if spec and spec.origin else "nowhere"
+    if len(set(places.values())) == 1:
+        return CheckFinding("packages", "ok", f"all five lie in {places['edge']}")
+    told = ", ".join(f"{room} in {place}" for room, place in places.items())
+    return CheckFinding("packages", "error", told, "install auricle into an environment of its own")
+
+
+def _packages() -> Iterator[CheckFinding]:
+    for name in PACKAGES:
+        try:
+            yield CheckFinding(name, "ok", version(name))
+        except PackageNotFoundError:
+            yield CheckFinding(name, "error", "it is not installed", "pip install auricle")
+    if find_spec("torch") is None:
+        detail = "not installed: adaptors cannot grow here, the rest works"
+        yield CheckFinding("torch", "warning", detail, "pip install 'auricle[grow]'")
+    else:
+        yield CheckFinding("torch", "ok", "adaptors can grow here")
+
+
+def _clock() -> CheckFinding:
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    if time.time_ns() >= PLAUSIBLE_NS:
+        return CheckFinding("clock", "ok", now)
+    return CheckFinding("clock", "warning", f"{now}: it is not set", "set up time synchronisation")
+
+
+def _memory() -> CheckFinding:
+    try:
+        text = Path("/proc/meminfo").read_text("ascii")
+        free = int(text.split("MemAvailable:")[1].split()[0]) << 10
+    except (OSError, IndexError, ValueError):
+        return CheckFinding("memory", "ok", "this system does not tell")
+    told = f"{free // MIB} MiB available"
+    if free >= MEMORY_BYTES_MIN:
+        return CheckFinding("memory", "ok", told)
+    return CheckFinding(
+        "memory", "warning", told, f"{MEMORY_BYTES_MIN // MIB} MiB are a good start"
+    )
+
+
+def _systemd() -> CheckFinding:
+    if Path("/run/systemd/system").is_dir():
+        return CheckFinding("systemd", "ok", "it runs; examples/deploy has a unit")
+    detail = "it does not run here: nobody restarts a daemon that hangs"
+    return CheckFinding("systemd", "warning", detail, "use the container's restart policy")
+
+
+def _disk(folder: Path) -> CheckFinding:
+    free = shutil.disk_usage(folder).free
+    told = f"{free // MIB} MiB free at {folder}"
+    if free >= ROOM_BYTES_MIN:
+        return CheckFinding("disk", "ok", told)
+    return CheckFinding(
+        "disk", "warning", told, "forgetting writes the knowledge file twice: make room"
+    )
+
+
+def _fsync(folder: Path) -> CheckFinding:
+    """How long an acknowledgement waits for the disk."""
+    path = folder / f".doctor-{os.getpid()}"
+    taken = []
+    try:
+        with path.open("xb", buffering=0) as file:
+            for _ in range(FSYNCS):
+                begun = time.perf_counter()
+                file.write(BLOCK)
+                os.fsync(file.fileno())
+                taken.append(1e3 * (time.perf_counter() - begun))
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        hint = "make room" if full else "correct the permissions, or the mount"
+        hint = f"a daemon has to write here: {hint}"
+        return CheckFinding("fsync", "error", f"{folder}: {error.strerror}", hint)
+    finally:
+        path.unlink(missing_ok=True)
+    told = f"{median(taken):.1f} ms, at most {max(taken):.1f} ms, of {FSYNCS}"
+    if median(taken) <= FSYNC_MS_MAX:
+        return CheckFinding("fsync", "ok", told)
+    return CheckFinding(
+        "fsync", "warning", told, "labels and commands wait for this: use a faster disk"
+    )
+
+
+def _permissions(folder: Path) -> Iterator[CheckFinding]:
+    mode = folder.stat().st_mode
+    if mode & 0o022:
+        hint = f"chmod go-w {folder}"
+        yield CheckFinding("permissions", "warning", f"others may write in {folder}", hint)
+    path = folder / OUTBOX
+    if path.exists() and path.stat().st_mode & OTHERS:
+        yield CheckFinding("permissions", "warning", f"others may read {path}", f"chmod 600 {path}")
+
+
+def _broker(folder: Path) -> Iterator[CheckFinding]:
+    try:
+        settings = read_settings(folder)
+    except EdgeError as error:
+        yield CheckFinding("settings", "error", error.message, error.hint)
+        return
+    if settings.mqtt is not None:
+        mqtt = resolve_paths(settings.mqtt, folder)
+        yield from check_secrets(mqtt)
+        yield try_broker(mqtt)

@@ -1,0 +1,344 @@
+"""The HTTP door: metrics, liveness, readiness, and measurements by POST.
+
+It listens on loopback unless the settings say otherwise, and takes measurements from this machine
+alone.  Its threads only read a snapshot and hand over; what is too large, too much or of another
+type is refused with a reason.
+"""
+
+import ipaddress
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader, RawIOBase
+from socket import AF_INET6, SHUT_RDWR, SHUT_WR, socket
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from ..config import HttpSettings, HttpStream, StreamSettings
+from ..core import StateError
+from ..logs import log
+from ..mqtt import ALIVE_S, DaemonStatus
+from ..sources import InvalidMeasurement, Sink, decode_payload, read_properties
+from .metrics import CONTENT_TYPE, Metrics
+
+CALLERS_MAX: Final = 8
+REQUEST_S: Final = 10.0
+"""Seconds that a caller has for a request, however he fills them."""
+
+PATIENCE_S: Final = 1.0
+"""Seconds after which a caller makes room for another, where there is none."""
+
+BACKLOG: Final = 128
+BLOCK_BYTES: Final = 1 << 16
+BUSY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+    b"Content-Type: application/json\r\n\r\n"
+    b'{"taken":false,"reason":"too many callers at a time","hint":"try again in a second"}\n'
+)
+FIELDS_MAX: Final = 16
+JSON: Final = "application/json"
+TYPES: Final = {
+    "image": ("image/",),
+    "json": (JSON,),
+    "cbor": ("application/cbor",),
+    "raw": ("application/octet-stream",),
+}
+"""Content types by a stream's form."""
+
+
+class HttpServer:
+    """Serves HTTP in threads of its own.
+
+    streams: the settings of all streams by name.  snapshot: the newest.  turned_at: when the loop
+    last turned, by `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        streams: Callable[[], dict[str, StreamSettings]],
+        sink: Sink,
+        snapshot: Callable[[], DaemonStatus | None],
+        turned_at: Callable[[], float],
+    ) -> None:
+        self.settings, self.streams, self.sink = settings, streams, sink
+        self.snapshot, self.turned_at = snapshot, turned_at
+        self.metrics = Metrics(snapshot)
+        self._server: _ThreadingServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 where it does not."""
+        return int(self._server.server_address[1]) if self._server is not None else 0
+
+    def start(self) -> None:
+        """Begin to listen; raises StateError where it cannot."""
+        address = self.settings.host, self.settings.port
+        try:
+            self._server = _ThreadingServer(address, self)
+        except (OSError, OverflowError) as error:
+            raise StateError(
+                f"listening on {address[0]}, port {address[1]}: {error}",
+                "choose another host or port in [http], or leave the section out",
+            ) from error
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+        log.info("listening", host=address[0], port=self.port)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class _ThreadingServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = BACKLOG
+
+    def __init__(self, address: tuple[str, int], door: HttpServer) -> None:
+        self.door = door
+        self.callers = threading.BoundedSemaphore(CALLERS_MAX)
+        self.heard: dict[Any, float] = {}
+        if ":" in address[0]:
+            self.address_family = AF_INET6
+        super().__init__(address, _RequestHandler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not (self.callers.acquire(blocking=False) or self._make_room()):
+            with suppress(OSError):
+                request.settimeout(0.0)
+                request.send(BUSY)
+            self.shutdown_request(request)
+            return
+        self.heard[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.heard.pop(request, None)
+            self.callers.release()
+
+    def _make_room(self) -> bool:
+        """Let the caller go whose request takes longest, if that is long: a few who say nothing
+        must not keep all others out."""
+        begun = list(self.heard.items())
+        caller, since = min(begun, key=lambda one: one[1], default=(None, 0.0))
+        if caller is None or time.monotonic() - since < PATIENCE_S:
+            return False
+        with suppress(OSError):
+            caller.shutdown(SHUT_RDWR)
+        return self.callers.acquire(timeout=PATIENCE_S)
+
+    def handle_error(self, _request: socket | tuple[bytes, socket], _client_address: Any) -> None:
+        log.debug("http_caller_left")
+
+
+class _BodyReader(RawIOBase):
+    """What a caller sends, until a moment: one who sends a byte now and then is late, too."""
+
+    def __init__(self, line: socket) -> None:
+        self._line, self.until = line, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._line.settimeout(max(self.until - time.monotonic(), 0.001))
+        try:
+            return self._line.recv_into(buffer)
+        finally:
+            self._line.settimeout(REQUEST_S)
+
+
+class _RequestHandler(BaseHTTPRequestHandler):
+    server: _ThreadingServer
+    raw_requestline: bytes
+    timeout = REQUEST_S
+    protocol_version = "HTTP/1.1"
+    server_version = "auricle"
+    sys_version = ""
+
+    def setup(self) -> None:
+        """Read under a limit of time."""
+        super().setup()
+        self._refused = False
+        self.rfile.close()
+        self._reading = _BodyReader(self.connection)
+        self.rfile = BufferedReader(self._reading)
+
+    def handle_one_request(self) -> None:
+        """Give each request its time."""
+        now = time.monotonic()
+        self._reading.until = now + REQUEST_S
+        self.server.heard[self.connection] = now
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        """Read the request's head.  A line without anything is refused, too, where the base is
+        silent, and so is HTTP/0.9, whose answers have no status."""
+        if not self.raw_requestline.strip():
+            self.requestline = self.command = ""
+            self.send_error(400, "there is no request line")
+            return False
+        if not super().parse_request():
+            return False
+        if self.request_version == "HTTP/0.9":
+            self.send_error(505, "the request line names no version", "send HTTP/1.1")
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Close.  What a refused caller still sends is read for a moment: the system would answer
+        it by a reset, in which the reason is lost."""
+        with suppress(OSError):
+            if self._refused:
+                self.connection.shutdown(SHUT_WR)
+                self._reading.until = time.monotonic() + PATIENCE_S
+                while self.rfile.read1(BLOCK_BYTES) and time.monotonic() < self._reading.until:
+                    continue
+        super().finish()
+
+    def do_HEAD(self) -> None:
+        """As GET, without the body."""
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """Metrics, liveness and readiness."""
+        # A body that nobody reads must not pass for the next request.
+        self.close_connection |= "Content-Length" in self.headers or self._in_chunks
+        door = self.server.door
+        match urlsplit(self.path).path:
+            case "/metrics":
+                self._say(200, door.metrics.text(), CONTENT_TYPE)
+            case "/livez":
+                still_s = time.monotonic() - door.turned_at()
+                self._tell(200 if still_s < ALIVE_S else 503, {"turned_s_ago": round(still_s, 1)})
+            case "/readyz":
+                now = door.snapshot()
+                ready = now is not None and now.state in {"serving", "degraded", "paused"}
+                state = {"state": now.state, "trouble": now.trouble} if now else {}
+                self._tell(200 if ready and now and _some_home(now) else 503, state)
+            case _:
+                self._refuse(404, "there is no such page", "see /metrics, /livez, /readyz")
+
+    def do_POST(self) -> None:
+        """Take a measurement of a stream."""
+        self.close_connection = True
+        refused = self._stranger() or self._unusable()
+        if refused:
+            self._refuse(*refused)
+            return
+        door, parts = self.server.door, urlsplit(self.path)
+        name = unquote(parts.path.removeprefix("/observe/"))
+        settings = door.streams().get(name)
+        if not parts.path.startswith("/observe/") or not isinstance(settings, HttpStream):
+            self._refuse(404, f"there is no stream {name!r} for requests", "see [streams]")
+            return
+        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if not kind.startswith(TYPES[settings.form]):
+            wanted = TYPES[settings.form][0]
+            self._refuse(415, f"the stream takes {wanted}, this is {kind or 'of no type'}", "")
+            return
+        length = int(self.headers["Content-Length"])
+        try:
+            body = self.rfile.read(length)
+        except TimeoutError:
+            self._refuse(408, f"it did not come within {REQUEST_S:g} s", "send it at once")
+            return
+        if len(body) < length:
+            cut = f"it ends after {len(body)} of {length} bytes"
+            self._refuse(400, cut, "send as many bytes as Content-Length says")
+            return
+        self._hand_over(name, settings, body, parts.query)
+
+    def _hand_over(self, name: str, settings: HttpStream, body: bytes, query: str) -> None:
+        sink = self.server.door.sink
+        try:
+            given = read_properties(parse_qsl(query, max_num_fields=FIELDS_MAX))
+        except ValueError:
+            given = InvalidMeasurement(
+                "the query has too many fields", "send id, subject, sequence, captured_at_ns"
+            )
+        found = (
+            given
+            if isinstance(given, InvalidMeasurement)
+            else decode_payload(name, settings, body, given)
+        )
+        if isinstance(found, InvalidMeasurement):
+            sink.reject(name, found)
+            self._refuse(400, found.reason, found.hint)
+        elif sink.offer(found):
+            self._tell(202, {"taken": True})
+        else:
+            self._refuse(429, "it came too fast, or an older one was dropped for it", "send slower")
+
+    def _stranger(self) -> tuple[int, str, str] | None:
+        """Say why a caller may not hand over: not of this machine, or a web page's script."""
+        host = self.headers.get("Host", "")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if not _is_here(self.client_address[0]) or not (name == "localhost" or _is_here(name)):
+            return 403, "measurements are taken from this machine alone", "send them by MQTT"
+        if "Origin" in self.headers:
+            return 403, "this is from a web page", "send it from a program"
+        return None
+
+    def _unusable(self) -> tuple[int, str, str] | None:
+        given = self.headers.get_all("Content-Length", [])
+        length = given[0] if len(given) == 1 and not self._in_chunks else ""
+        if not (length.isascii() and length.isdigit() and len(length) < 12):
+            return 411, "there is no length, or not one alone", "send one Content-Length, no chunks"
+        most = self.server.door.settings.payload_bytes_max
+        if int(length) > most:
+            return 413, f"it has {length} bytes, at most {most}", "see http.payload_bytes_max"
+        return None
+
+    @property
+    def _in_chunks(self) -> bool:
+        return "Transfer-Encoding" in self.headers
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request in the words of all other refusals."""
+        self.close_connection = True
+        self.request_version = self.protocol_version
+        self._refuse(
+            code, message or HTTPStatus(code).phrase, explain or "see docs/howto/daemon.md"
+        )
+
+    def _refuse(self, code: int, reason: str, hint: str) -> None:
+        self._refused = self.close_connection
+        self._tell(code, {"taken": False, "reason": reason, "hint": hint})
+
+    def _tell(self, code: int, content: dict[str, Any]) -> None:
+        self._say(code, msgspec.json.encode(content) + b"\n", JSON)
+
+    def _say(self, code: int, body: bytes, kind: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """What was asked for is not worth a line."""
+
+
+def _some_home(now: DaemonStatus) -> bool:
+    return any(home.encoder for home in now.homes)
+
+
+def _is_here(address: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    return False

@@ -1,0 +1,173 @@
+"""What is known of each stream while the daemon runs: counters, pace, and its newest answer."""
+
+from collections import deque
+from typing import Final
+
+from ..config import StreamSettings
+from ..core import ChangePoint, Decision, DriftAlarm, SeriesForecast
+from ..logs import PacedLog
+from ..mqtt import StreamStatus
+
+RATE_SECONDS: Final = 10
+NOVEL_WINDOW: Final = 64
+BURST_S: Final = 1.0
+NAMES_MAX: Final = 4_096
+"""Unknown names remembered for a stream, so that each is logged once: a message's most fields."""
+
+REJECTED_MAX: Final = 10
+"""Rejections in a row from which a stream that has answered others is in trouble: a single bad
+measurement among good ones does not count.  Chosen by hand."""
+
+CHANNELS_LOGGED: Final = 8
+"""Channels of a change that the log names: enough to find the cause; a series has up to 512."""
+
+
+class StreamCounters:
+    """One stream.  Counters only grow; what they count is in `StreamStatus`.
+
+    run: distinguishes the ids of this run from those of any other.
+    """
+
+    def __init__(self, name: str, settings: StreamSettings, run: str) -> None:
+        self.name, self.settings = name, settings
+        self.received = self.decided = self.dropped = self.rejected = 0
+        self.forecasts = self.changes = self.alarms = 0
+        self.waiting = 0
+        self.trouble = ""
+        self.alarmed = self.degraded = False
+        self._run = run
+        self._numbered = 0
+        self._domain = self._label = ""
+        self._last_at_ns = 0
+        self._rejected_in_row = 0
+        self._rejection: tuple[str, str] = ("", "")
+        self._change: ChangePoint | None = None
+        self._alarm_domain = ""
+        self._log = PacedLog()
+        self._novel: deque[bool] = deque(maxlen=NOVEL_WINDOW)
+        self._counts: deque[int] = deque([0], maxlen=RATE_SECONDS + 1)
+        self._credit, self._credited_ns = 0.0, 0
+        self._given: tuple[str, ...] = ()
+        self._known: tuple[str, ...] = ()
+        self._strange: set[str] = set()
+
+    def number(self) -> tuple[int, str]:
+        """Return the next observation's number and its id, unique for ever."""
+        self._numbered += 1
+        return self._numbered, f"{self.name}:{self._run}-{self._numbered}"
+
+    def allows(self, now_ns: int) -> bool:
+        """Say whether another measurement may come now: rate_max, with a burst of a second."""
+        rate = self.settings.rate_max
+        if not rate:
+            return True
+        earned = (now_ns - self._credited_ns) * rate / 1e9
+        self._credited_ns = now_ns
+        self._credit = min(max(rate * BURST_S, 1.0), self._credit + earned)
+        if self._credit < 1.0:
+            return False
+        self._credit -= 1.0
+        return True
+
+    def new_names(self, given: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of values that are not known and were not seen here before."""
+        if given == self._given and known == self._known:
+            return ()
+        self._given, self._known = given, known
+        new = tuple(name for name in given if name not in known and name not in self._strange)
+        if len(self._strange) < NAMES_MAX:
+            self._strange.update(new)
+        return new
+
+    def note(self, message: Decision | DriftAlarm | SeriesForecast | ChangePoint) -> None:
+        """Take note of a decision, forecast or change, or of an alarm that is raised or ends."""
+        match message:
+            case Decision():
+                self.decided += 1
+                self._novel.append(message.known is False)
+                self.alarmed, self.degraded = message.alarm, message.degraded
+                self._domain, self._label = message.domain, message.label or ""
+                self._answered(message.captured_at_ns)
+            case DriftAlarm():
+                self.alarmed = message.raised
+                self.alarms += message.raised
+                self._alarm_domain = message.domain
+            case ChangePoint():
+                self.changes += 1
+                self._change = message
+            case SeriesForecast():
+                self.forecasts += 1
+                self._answered(message.captured_at_ns)
+
+    def reject(self, reason: str, hint: str) -> None:
+        """Take note of a measurement that cannot be used."""
+        self.rejected += 1
+        self._rejected_in_row += 1
+        self._rejection = reason, hint
+
+    @property
+    def rejecting(self) -> str:
+        """Why nothing of the stream can be used now, or nothing: all measurements so far were
+        rejected, or the last `REJECTED_MAX` and more."""
+        row = self._rejected_in_row
+        answered = self.decided + self.forecasts
+        if not row or (answered and row < REJECTED_MAX):
+            return ""
+        which = f"the last {row}" if answered else f"all {row}"
+        return f"{which} measurements were rejected: {self._rejection[0]}"
+
+    def sample(self) -> None:
+        """Note the counts; call it each second."""
+        self._counts.append(self.decided + self.forecasts)
+
+    def log_news(self, now_s: float) -> None:
+        """Log rejections, alarms and changes that came since the last call; call it each second.
+        Ids and subjects stay out of the log: a request to forget does not reach it."""
+        warn, name = self._log.warn, self.name
+        reason, hint = self._rejection
+        warn("measurements_rejected", self.rejected, now_s, stream=name, reason=reason, hint=hint)
+        domain = self._alarm_domain
+        warn("alarm_raised", self.alarms, now_s, stream=name, domain=domain, ongoing=self.alarmed)
+        if self._change is not None:
+            found, channels = self._change, list(self._change.channels[:CHANNELS_LOGGED])
+            warn(
+                "series_changed",
+                self.changes,
+                now_s,
+                stream=name,
+                change=found.change,
+                channels=channels,
+                severity=round(found.severity, 3),
+            )
+
+    def _answered(self, captured_at_ns: int) -> None:
+        self._rejected_in_row = 0
+        self._last_at_ns = captured_at_ns
+
+    def status(self) -> StreamStatus:
+        """Return a snapshot."""
+        seconds = max(len(self._counts) - 1, 1)
+        novel = 100 * sum(self._novel) / len(self._novel) if self._novel else None
+        return StreamStatus(
+            name=self.name,
+            source=str(self.settings.__struct_config__.tag),
+            home=self.settings.home,
+            kind=self.settings.kind,
+            trouble=self.trouble,
+            received=self.received,
+            decided=self.decided,
+            dropped=self.dropped,
+            rejected=self.rejected,
+            rejecting=self.rejecting,
+            forecasts=self.forecasts,
+            changes=self.changes,
+            alarms=self.alarms,
+            waiting=self.waiting,
+            per_second=(self._counts[-1] - self._counts[0]) / seconds,
+            novel_percent=novel,
+            alarmed=self.alarmed,
+            degraded=self.degraded,
+            domain=self._domain,
+            label=self._label,
+            last_at_ns=self._last_at_ns,
+        )

@@ -1,0 +1,36 @@
+"""Reading a user's own data: class folders, tables, sounds, recorded time series."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .class_folders import Example, Examples, Skipped, display_path
+    from .recordings import Row, SeriesFile, SeriesRows, read_recording
+    from .sounds import RATE_HZ
+    from .tables import is_table, read_column_names, read_examples
+
+__all__ = [
+    "RATE_HZ",
+    "Example",
+    "Examples",
+    "Row",
+    "SeriesFile",
+    "SeriesRows",
+    "Skipped",
+    "display_path",
+    "is_table",
+    "read_column_names",
+    "read_examples",
+    "read_recording",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "class_folders": ("Example", "Examples", "Skipped", "display_path"),
+        "recordings": ("Row", "SeriesFile", "SeriesRows", "read_recording"),
+        "sounds": ("RATE_HZ",),
+        "tables": ("is_table", "read_column_names", "read_examples"),
+    },
+)

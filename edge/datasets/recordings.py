@@ -1,0 +1,216 @@
+"""Reading numeric streams that somebody recorded: plain CSV, row by row, from a file or a pipe."""
+
+import codecs
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import ConfigError
+from .timestamps import is_clock, read_time
+
+TIMES: Final = ("time", "timestamp", "datetime", "date", "captured_at", "epoch", "ts", "t")
+"""Names of a column that says when: ISO 8601, or seconds since 1970, also in milli-, micro- or
+nanoseconds."""
+GAPS: Final = {"", "nan", "na", "n/a", "null", "none", "-", "?", "inf", "-inf"}
+CHANNELS_MAX: Final = 4_096
+VALUES_MAX: Final = 20_000_000
+"""Of a file that is read whole: 160 MB."""
+VALUE_MAX: Final = 1e100
+"""A larger number is taken for a missing value, as forecasters do."""
+HINT: Final = (
+    "give a CSV with one row a sample and one column a channel, with or without a header, commas,"
+    " semicolons or tabs between"
+)
+
+Row = tuple[float, NDArray[np.float64]]
+"""Seconds since the row before (0 for the first, 1 without times); values, NaN where missing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesFile:
+    """A whole stream.  values: float64 [steps, channels], NaN where missing; elapsed_s: [steps].
+    timed: whether a column said when; left_out: names of columns of words; began_s: when the first
+    row was, in seconds since 1970, NaN without times."""
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    elapsed_s: NDArray[np.float64]
+    timed: bool = False
+    left_out: tuple[str, ...] = ()
+    began_s: float = math.nan
+
+
+class SeriesRows:
+    """The rows of a CSV as they come.  names: of the channels; timed: whether a column says when;
+    left_out: names of columns of words; began_s: the first time read so far, NaN before it.
+
+    lines: text; the separator is a comma, a semicolon or a tab, whichever the first line has most;
+    a comma within a number is its decimal point where it is no separator.  A cell that is no
+    number is a missing value.  Raises ConfigError where no line holds a number, or where
+    a column should say when and does not.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        first = next(self._lines, "").removeprefix("\ufeff")
+        self._separator, self._line = _separator(first), 1
+        head = self._split(first)
+        named = bool(head) and all(math.isnan(self._number(cell)) for cell in head if cell.strip())
+        row = self._split(next(self._lines, "")) if named else head
+        if not row or len(row) > CHANNELS_MAX:
+            raise ConfigError(
+                f"reading a stream: expected rows of 1 to {CHANNELS_MAX} columns, found {len(row)}",
+                HINT,
+            )
+        names = _names(head) if named else [f"{n}" for n in range(len(row))]
+        self._time = _time_columns(names, row)
+        self.timed = bool(self._time)
+        if self.timed:
+            _check_time(names[self._time[0]], self._when(row))
+        others = [n for n in range(len(names)) if n not in self._time]
+        self._columns = [n for n in others if not self._is_text(row, n)]
+        self.names = tuple(names[n] for n in self._columns)
+        self.left_out = tuple(names[n] for n in others if self._is_text(row, n))
+        if not self.names:
+            raise ConfigError(f"reading a stream: found no column of numbers in {row!r:.80}", HINT)
+        self._first: list[list[str]] = [row]
+        self._last_s = self.began_s = math.nan
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield each row; raises ConfigError for a line that csv cannot read."""
+        for cells in chain(self._first, map(self._split, self._lines)):
+            if any(cell.strip() for cell in cells):
+                yield self._row(cells)
+
+    def _split(self, line: str) -> list[str]:
+        """The cells of a line: a quote that is not closed spoils this line and no other."""
+        self._line += 1
+        try:
+            return next(csv.reader((line,), delimiter=self._separator), [])
+        except csv.Error as error:
+            where = f"line {self._line - 1}"
+            raise ConfigError(f"reading a stream: {where}: {error}", HINT) from error
+
+    def _row(self, cells: list[str]) -> Row:
+        columns, number = self._columns, self._number
+        values = [number(cells[n]) if n < len(cells) else math.nan for n in columns]
+        elapsed = 1.0
+        if self.timed:
+            now = read_time(self._when(cells))
+            elapsed = now - self._last_s if math.isfinite(now - self._last_s) else 0.0
+            self._last_s = now if math.isfinite(now) else self._last_s
+            if math.isnan(self.began_s):
+                self.began_s = now
+        return elapsed, np.array(values, np.float64)
+
+    def _when(self, cells: list[str]) -> str:
+        return " ".join(cells[n].strip() for n in self._time if n < len(cells))
+
+    def _number(self, cell: str) -> float:
+        """A finite number up to VALUE_MAX, or NaN."""
+        value = self._parse(cell)
+        return value if abs(value) < VALUE_MAX else math.nan
+
+    def _is_text(self, row: list[str], column: int) -> bool:
+        """Whether a column holds words rather than numbers, by its first row; a gap is no word."""
+        cell = row[column].strip().lower() if column < len(row) else ""
+        return cell not in GAPS and math.isnan(self._parse(cell))
+
+    def _parse(self, cell: str) -> float:
+        """A number, its decimal point a comma too where that separates nothing; or NaN."""
+        return _plain_number(cell if self._separator == "," else cell.replace(",", "."))
+
+
+def read_recording(path: Path) -> SeriesFile:
+    """Read a whole file, UTF-8 or, where it says so in front, UTF-16.  Raises ConfigError where it
+    holds no stream, one too long, or one whose times go backwards."""
+    try:
+        with path.open("rb") as start:
+            wide = start.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+        encoding = "utf-16" if wide else "utf-8-sig"
+        with path.open(encoding=encoding, errors="replace", newline="") as lines:
+            rows = SeriesRows(lines)
+            steps_max = VALUES_MAX // len(rows.names)
+            found = list(islice(rows, steps_max + 1))
+    except OSError as error:
+        raise ConfigError(f"reading {path}: {error.strerror}", HINT) from error
+    if len(found) > steps_max:
+        raise ConfigError(
+            f"reading {path}: expected at most {VALUES_MAX:,} values, found more",
+            "give the newest part of it; `auricle forecast -` takes any length, row by row",
+        )
+    elapsed, values = zip(*found, strict=True)
+    seconds = np.array(elapsed, np.float64)
+    told = rows.timed, rows.left_out, rows.began_s
+    made = SeriesFile(rows.names, np.stack(values), seconds, *told)
+    _check(path, made)
+    return made
+
+
+def _check(path: Path, made: SeriesFile) -> None:
+    """Raise ConfigError for a recording that cannot be meant so."""
+    if np.isnan(made.values).all():
+        raise ConfigError(
+            f"reading {path}: expected numbers up to {VALUE_MAX:g}, found none in"
+            f" {len(made.values):,} rows",
+            HINT,
+        )
+    back, forth = np.count_nonzero(made.elapsed_s < 0), np.count_nonzero(made.elapsed_s > 0)
+    if back > forth:
+        raise ConfigError(
+            f"reading {path}: expected times that go on, found that they go back in {back:,} of"
+            f" {len(made.values):,} rows",
+            "sort the rows by time, oldest first",
+        )
+
+
+def _separator(line: str) -> str:
+    """What stands between cells: what a line has most, but for commas within numbers."""
+    cells = line.strip().replace(",", ".").split(";")
+    if len(cells) > 1 and all(math.isfinite(_plain_number(cell)) for cell in cells):
+        return ";"
+    return max(",;\t", key=line.count)
+
+
+def _names(head: list[str]) -> list[str]:
+    """A name for each column, no two alike: its place where it has none, or beside it.  What is
+    not UTF-8, which a pipe leaves as lone surrogates, becomes a question mark."""
+    made: list[str] = []
+    for place, cell in enumerate(head):
+        name = cell.strip().encode("utf-8", "replace").decode() or f"{place}"
+        made.append(f"{name} ({place})" if name in made else name)
+    return made
+
+
+def _time_columns(names: list[str], row: list[str]) -> tuple[int, ...]:
+    """Which columns say when: one by its name, else the first if it reads as a date; and a clock
+    right behind a date."""
+    named = [place for place, name in enumerate(names) if name.lower() in TIMES]
+    dated = math.isnan(_plain_number(row[0])) and math.isfinite(read_time(row[0]))
+    found = named[0] if named else 0
+    if not (named or dated):
+        return ()
+    both = found + 1 < len(row) and ":" not in row[found] and is_clock(row[found + 1])
+    return (found, found + 1) if both else (found,)
+
+
+def _check_time(name: str, cell: str) -> None:
+    if cell.strip().lower() not in GAPS and math.isnan(read_time(cell)):
+        raise ConfigError(
+            f"reading a stream: expected the column {name!r} to say when, found {cell!r:.40}",
+            "write times like 2024-01-31T09:30:00 or as seconds since 1970, or rename the column",
+        )
+
+
+def _plain_number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,40 @@
+"""Examples from WAV files: one for each window that the encoder's card cuts a recording into."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import encoder
+
+from ..sources import NS_PER_S, InvalidMeasurement, read_wav
+from .class_folders import Example, Form, Skipped, content_id
+
+RATE_HZ: Final = 16_000
+"""Samples a second, where nobody says otherwise: what `log_mel` hears."""
+
+
+def read_sounds(card: encoder.Card, rate_hz: int = RATE_HZ) -> Form:
+    """Return the form of WAV files for an encoder of windows.  rate_hz: what they must have."""
+    return Form("sound", frozenset({".wav"}), partial(_windows, card=card, rate_hz=rate_hz))
+
+
+def _windows(whole: Example, card: encoder.Card, rate_hz: int) -> Iterator[Example | Skipped]:
+    """Yield the windows of a recording, named by their content as images are; each was captured
+    where it begins, counted from the time of the file."""
+    samples = read_wav(whole.payload, rate_hz, card.input.size("C"))
+    if isinstance(samples, InvalidMeasurement):
+        yield Skipped(whole.source, f"{samples.reason}; {samples.hint}")
+        return
+    length = card.preparation.length or 1
+    step = card.preparation.step or length
+    if len(samples) < length:
+        yield Skipped(whole.source, f"{len(samples)} samples, shorter than a window of {length}")
+    for number, window in enumerate(encoder.cut_windows(samples, card)):
+        yield replace(
+            whole,
+            id=content_id(window.tobytes()),
+            payload=window,
+            captured_at_ns=whole.captured_at_ns + number * step * NS_PER_S // rate_hz,
+            source=f"{whole.source}#{number}",
+        )

@@ -1,0 +1,381 @@
+"""Reading whatever examples a path names: tables (.npz, .csv, an export), files and folders."""
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import encoder
+
+from ..core import (
+    ColumnMatch,
+    ConfigError,
+    ModelMismatchError,
+    columns_differ,
+    flaw_of_columns,
+    listed,
+    match_columns,
+    missing_text,
+)
+from .class_folders import (
+    IMAGES,
+    Example,
+    Examples,
+    Form,
+    Skipped,
+    content_id,
+    display_path,
+    read_file,
+    read_folder,
+)
+from .sounds import RATE_HZ, read_sounds
+
+PAYLOADS: Final = ("features", "windows", "images")
+COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns")
+EXPORTED: Final = ("stream", "revision")
+TAKEN: Final = {
+    "image": "images as FOLDER/<label>/<image>, or an .npz with `images`",
+    "window": "WAV files as FOLDER/<label>/<sound>, or an .npz with `windows`",
+    "vector": "a .csv of numbers, or an .npz with `features`",
+}
+"""By the kind of its card, what an encoder can be given."""
+NPZ_BYTES_MAX: Final = 1 << 32
+"""Largest unpacked .npz that is read: a small file can unpack to more than the memory."""
+
+Column = NDArray[Any]
+
+
+def read_examples(
+    path: Path,
+    card: encoder.Card | None = None,
+    rate_hz: int = RATE_HZ,
+    columns: Sequence[str] = (),
+) -> Examples:
+    """Read whatever `path` is: a folder, an image, a sound, an .npz or a .csv file.
+
+    npz: `features` [n, d], `windows` [n, length, channels] or `images` [n, h, w(, 3)], beside them
+    any of label, domain, id, subject, captured_at_ns [n].  csv: a header; the same names; every
+    other column is a feature.  An .npz may name the columns of `features` in `columns` [d].  An
+    .npz of `auricle export` gives `encoder.Features` as they were quantised; card: the one in use,
+    which must be theirs, and which says whether files are images or sounds.  rate_hz: samples a
+    second of the sounds.  columns: names of the home's columns; a table's features are put into
+    this order, and others are left out.  Raises ConfigError before the first example where nothing
+    can be read, or a column is missing.
+    """
+    if not path.exists():
+        raise ConfigError(
+            f"reading examples from {display_path(path)}: there is no such file or folder",
+            "name a folder of images or sounds by class, one of them, an .npz or a .csv file",
+        )
+    table = "" if path.is_dir() else path.suffix.lower()
+    if table == ".npz":
+        return _read_npz(path, card, columns)
+    if table == ".csv":
+        return _read_csv(path, columns)
+    form = _form(path, card, rate_hz)
+    return read_folder(path, form) if path.is_dir() else read_file(path, form)
+
+
+def is_table(card: encoder.Card) -> str:
+    """Say what examples an encoder can be given."""
+    return f"the encoder {card.name} takes {TAKEN[card.kind]}"
+
+
+def _form(path: Path, card: encoder.Card | None, rate_hz: int) -> Form:
+    if card is not None and card.kind == "vector":
+        raise ConfigError(
+            f"reading examples from {display_path(path)}: expected a table, found"
+            f" {'a folder' if path.is_dir() else 'another file'}",
+            is_table(card),
+        )
+    return read_sounds(card, rate_hz) if card is not None and card.kind == "window" else IMAGES
+
+
+# --- npz ------------------------------------------------------------------------------------------
+
+
+def _read_npz(path: Path, card: encoder.Card | None, columns: Sequence[str]) -> Examples:
+    arrays = _load(path)
+    kinds = [name for name in PAYLOADS if name in arrays]
+    if len(kinds) != 1:
+        raise ConfigError(
+            f"reading {path}: expected one of {', '.join(PAYLOADS)}, found"
+            f" {', '.join(kinds) or 'none of them'}",
+            "rename the array",
+        )
+    payloads = arrays.pop(kinds[0])
+    fingerprint = str(arrays.pop("card")) if "card" in arrays else ""
+    if payloads.ndim < 2 or payloads.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"reading {path}: {kinds[0]} must be numbers, one row or image for each example, found"
+            f" {payloads.dtype} {list(payloads.shape)}",
+            "correct the array",
+        )
+    if fingerprint:
+        _require_card(path, fingerprint, payloads, card)
+    named, ignored = arrays.pop("columns", None), tuple[str, ...]()
+    if fingerprint:
+        names = _npz_names(path, named, None if named is None else named.size)
+        _require_same_columns(path, names, columns)
+    else:
+        names = _npz_names(path, named, payloads.shape[1] if payloads.ndim == 2 else 0)
+        payloads, names, ignored = _in_order(path, payloads, names, columns)
+    beside = {name: _texts(path, name, arrays[name], len(payloads)) for name in arrays}
+    items = _rows(path, payloads, beside, quantised=bool(fingerprint))
+    layout = f"{len(payloads)} rows of {_said(beside)}"
+    return Examples(items, len(payloads), layout, names=names, ignored=ignored)
+
+
+def _npz_names(path: Path, found: Column | None, width: int | None) -> tuple[str, ...]:
+    """Return the names that an .npz gives its `width` columns, none where it gives none."""
+    if found is None or width is None:
+        return ()
+    names = tuple(map(_text, found.tolist())) if found.ndim == 1 else ()
+    wrong = flaw_of_columns(names, width)
+    if wrong:
+        raise ConfigError(
+            f"reading {path}: `columns` must name the columns of `features`: {wrong}",
+            "correct the array `columns`, or leave it out",
+        )
+    return names
+
+
+def _require_same_columns(path: Path, names: tuple[str, ...], columns: Sequence[str]) -> None:
+    """Refuse quantised features of other columns: their scales belong to their places."""
+    wrong = columns_differ(columns, names)
+    if wrong:
+        raise ConfigError(
+            f"reading {path}: {wrong}", "use a home of the same columns, or the original table"
+        )
+
+
+def _in_order(
+    path: Path, payloads: Column, names: tuple[str, ...], columns: Sequence[str]
+) -> tuple[Column, tuple[str, ...], tuple[str, ...]]:
+    """Put the named columns of a table into a home's order; returns payloads, their names, and the
+    names left out."""
+    if not (names and columns):
+        return payloads, names, ()
+    match = _matched(path, names, columns)
+    return payloads[:, list(match.order)], tuple(columns), match.ignored
+
+
+def _matched(path: Path, names: Sequence[str], columns: Sequence[str]) -> ColumnMatch:
+    match = match_columns(names, columns)
+    if match.missing:
+        raise ConfigError(
+            f"reading {path}: {missing_text(match)}",
+            f"add what is missing; the home's columns are {listed(columns)}",
+        )
+    return match
+
+
+def _load(path: Path) -> dict[str, Column]:
+    wanted = {*PAYLOADS, *COLUMNS, *EXPORTED, "card", "columns"}
+    try:
+        _require_size(path)
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in held.files if name in wanted}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        MemoryError,
+        OverflowError,
+        RuntimeError,  # an encrypted member, and NotImplementedError for a rare compression
+        SyntaxError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ConfigError(
+            f"reading {path}: {error}",
+            "expected a whole .npz of plain arrays (numpy.savez; no pickled objects)",
+        ) from error
+
+
+def _require_size(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > NPZ_BYTES_MAX:
+        raise ValueError(f"it unpacks to {size} bytes, more than {NPZ_BYTES_MAX}")
+
+
+def _require_card(
+    path: Path, fingerprint: str, payloads: Column, card: encoder.Card | None
+) -> None:
+    """Let quantised features pass only under the card they were quantised with."""
+    found = card.fingerprint if card is not None else "none"
+    if fingerprint != found:
+        raise ModelMismatchError(
+            f"reading {path}: its features were quantised under the encoder card"
+            f" {fingerprint[:12]}, the one in use is {found[:12]}",
+            "use a home of the same card; other cards need the original measurements",
+        )
+    whole = payloads.dtype == np.uint8 and payloads.shape[1:] == (card.width if card else 0,)
+    if card is not None and not whole:
+        raise ConfigError(
+            f"reading {path}: expected features uint8 [n, {card.width}], found {payloads.dtype}"
+            f" {list(payloads.shape)}",
+            "export the facts again",
+        )
+
+
+def _texts(path: Path, name: str, column: Column, count: int) -> list[str]:
+    if column.shape != (count,):
+        raise ConfigError(
+            f"reading {path}: {name} must have one entry for each of the {count} rows, found"
+            f" shape {list(column.shape)}",
+            "correct the array",
+        )
+    return [_text(value) for value in column.tolist()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _rows(
+    path: Path, payloads: Column, columns: Mapping[str, list[str]], *, quantised: bool
+) -> Iterator[Example | Skipped]:
+    if payloads.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            payloads = payloads.astype(np.float32)
+    for number, payload in enumerate(payloads):
+        given = {name: column[number] for name, column in columns.items()}
+        row = _row(f"{display_path(path)}[{number}]", np.ascontiguousarray(payload), given)
+        if quantised and isinstance(row, Example):
+            row = replace(row, payload=encoder.Features(payload))
+        yield row
+
+
+# --- csv ------------------------------------------------------------------------------------------
+
+
+def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
+    """Read the whole file first, so that a fault in its last line is found before the first."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = csv.DictReader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+        rows.fieldnames = names = [name.strip() for name in rows.fieldnames or []]
+        columns, ignored = _features(path, names), tuple[str, ...]()
+        if wanted:
+            ignored = _matched(path, columns, wanted).ignored
+            columns = list(wanted)
+        items = [_csv_row(f"{display_path(path)}:{rows.line_num}", row, columns) for row in rows]
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"reading {path}: expected UTF-8, found the byte 0x{error.object[error.start]:02x} at"
+            f" {error.start}",
+            f"save it as UTF-8: iconv -f LATIN1 -t UTF-8 {path.name}",
+        ) from error
+    except (OSError, csv.Error) as error:
+        raise ConfigError(f"reading {path}: {error}", "expected a CSV file") from error
+    said = {name: [""] for name in names if name in COLUMNS}
+    layout = f"{len(items)} rows of {_said(said)}"
+    return Examples(iter(items), len(items), layout, names=tuple(columns), ignored=ignored)
+
+
+def read_column_names(path: Path) -> tuple[str, ...]:
+    """Read the names of feature columns: of a CSV's header, an .npz's `columns`, or a text file
+    with one name a line.  Raises ConfigError where there are none."""
+    suffix = path.suffix.lower()
+    if suffix in {".csv", ".npz"} and path.is_file():
+        names = read_examples(path).names
+    else:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"reading column names from {display_path(path)}: {error}",
+                "name a CSV with a header, or a text file with one name a line",
+            ) from error
+        names = tuple(line.strip() for line in lines if line.strip())
+    if not names:
+        raise ConfigError(f"reading column names from {display_path(path)}: found none", "add them")
+    return names
+
+
+def _features(path: Path, names: list[str]) -> list[str]:
+    columns = [name for name in names if name not in COLUMNS]
+    if not columns or "" in names or len(set(names)) != len(names):
+        raise ConfigError(
+            f"reading {path}: expected a header with feature columns, each name once, found"
+            f" {', '.join(map(repr, names[:8])) or 'nothing'}",
+            f"add or correct the header; {', '.join(COLUMNS)} are not features",
+        )
+    if all(map(_is_number, names)):
+        raise ConfigError(
+            f"reading {path}: expected a header, found numbers: {', '.join(names[:4])}",
+            "write the names of the columns into the first line",
+        )
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        raise ConfigError(
+            f"reading {path}: expected columns separated by commas, found {names[0][:40]!r}",
+            "write it with commas and decimal points",
+        )
+    return columns
+
+
+def _csv_row(source: str, row: dict[Any, Any], columns: list[str]) -> Example | Skipped:
+    if None in row or None in row.values():
+        return Skipped(source, "more or fewer cells than the header has")
+    try:
+        with np.errstate(over="ignore"):
+            payload = np.array([float(row[name]) for name in columns], np.float32)
+    except ValueError:
+        return Skipped(source, _no_number(row, columns))
+    return _row(source, payload, {name: row[name].strip() for name in COLUMNS if name in row})
+
+
+def _no_number(row: Mapping[str, str], columns: list[str]) -> str:
+    """Say which cells hold no number, and why that may be."""
+    name = next(name for name in columns if not _is_number(row[name]))
+    if not row[name].strip():
+        return f"the column {name!r} is empty: a missing value is not made up"
+    return (
+        f"the column {name!r} holds no number: {row[name][:40]!r}; a column of labels is to be"
+        " called label"
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _row(source: str, payload: Column, given: Mapping[str, str]) -> Example | Skipped:
+    try:
+        at_ns, revision = (int(given.get(name) or 0) for name in ("captured_at_ns", "revision"))
+    except ValueError as error:
+        return Skipped(source, f"captured_at_ns must be a whole number: {error}")
+    return Example(
+        given.get("id") or content_id(payload.tobytes()),
+        payload,
+        given.get("label", ""),
+        given.get("domain", ""),
+        given.get("subject", ""),
+        at_ns,
+        source,
+        given.get("stream", ""),
+        revision,
+    )
+
+
+def _said(columns: Mapping[str, list[str]]) -> str:
+    """Say which columns were taken as something other than features."""
+    named = [name for name in COLUMNS if name in columns]
+    return f"numbers with {', '.join(named)}" if named else "numbers alone"

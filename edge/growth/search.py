@@ -1,0 +1,127 @@
+"""Which blueprints are worth training: the zero-shot search, within the job's budget."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nas
+
+from ..core import Adaptor, FactBatch, GrowthJob
+from ..core.adaptors import (
+    LEVELS,
+    FittedHead,
+    KernelMachine,
+    Spans,
+    build_transform,
+    choose_landmarks,
+    standardise,
+    transform_shapes,
+)
+
+CANDIDATES: Final = 6
+TIMINGS: Final = 5
+SUPPORT_FACTS: Final = 512
+TRAINED_FACTS: Final = 1_024
+"""Facts on which a candidate can be trained in a few seconds."""
+SOLVED: Final = ("none", "random", "kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchProposal:
+    """Blueprints, best first, with their scores; lines: what the search did, for people."""
+
+    blueprints: tuple[nas.Blueprint, ...]
+    scores: tuple[float, ...]
+    lines: tuple[str, ...]
+
+
+def propose_blueprints(
+    job: GrowthJob, own: FactBatch, device: nas.DeviceSpeed | None
+) -> SearchProposal | nas.NoFit:
+    """Return the blueprints worth training for the domain's facts, or why there are none.
+
+    own: the facts to judge by.  device: of the one that will serve; timed here where not given.
+    """
+    device = device or time_device(job.spans, len(set(own.labels)))
+    found = nas.search(sketch_task(own, job.others, job.spans), job.budget, device, job.seed)
+    if isinstance(found, nas.NoFit):
+        return found
+    scores = dict(zip(found.ranking, found.scores, strict=True))
+    chosen = _chosen(found, len(own), job.spans)
+    fitting = f"{len(found.ranking)} of {found.considered} blueprints fit the budget"
+    lines = (fitting, *(f"{one}: score {scores[one]:.4g}" for one in chosen))
+    return SearchProposal(chosen, tuple(scores[one] for one in chosen), lines)
+
+
+def _chosen(found: nas.SearchChoice, facts: int, spans: Spans) -> tuple[nas.Blueprint, ...]:
+    """Return the shortlist, and the kernel that holds most facts and reads most: a search looks
+    at too few facts to see what many are worth, and trying it costs no training.
+
+    Beyond TRAINED_FACTS no training is short; there what is solved in closed form competes.
+    """
+    short = found.shortlist(CANDIDATES)
+    if facts > TRAINED_FACTS:
+        firsts = {one.kind: one for one in reversed(found.ranking)}
+        short = tuple(firsts[kind] for kind in SOLVED if kind in firsts)
+    kernels = [one for one in found.ranking if one.kind == "kernel"]
+    read = {one: sum(spans[tap][1] - spans[tap][0] for tap in one.taps) for one in kernels}
+    widest = max(kernels, key=lambda one: (min(one.width, facts), read[one]), default=None)
+    return short if widest is None or widest in short else (*short, widest)
+
+
+def sketch_task(own: FactBatch, others: FactBatch, spans: Spans) -> nas.TaskSketch:
+    """Standardise a domain's facts, and up to 512 of the others, for the search to look at."""
+    standard = standardise(own, others, spans)
+    few = np.linspace(0, len(others) - 1, min(len(others), SUPPORT_FACTS)).astype(np.intp)
+    rows = LEVELS[own.features] - standard.centre
+    if len(few):
+        support = LEVELS[others.features[few]] - standard.centres[standard.numbers[few]]
+        rows = np.concatenate([rows, support])
+    names = np.array([*own.labels, *(others.labels[row] for row in few)])
+    targets = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return nas.TaskSketch(rows * standard.factor, targets, np.arange(len(names)) < len(own), spans)
+
+
+def time_device(spans: Spans, labels: int) -> nas.DeviceSpeed:
+    """Time a few drawn adaptors on the machine this runs on."""
+    columns = tuple(stop - start for start, stop in spans)
+    shape = nas.AdaptorShape(columns, labels)
+    probes = nas.probe_blueprints(len(spans))
+    times = [_milliseconds(_drawn(one, spans, labels), spans) for one in probes]
+    counted = [nas.count_cost(one, shape) for one in probes]
+    return nas.fit_device(list(zip(counted, times, strict=True)))
+
+
+def _drawn(blueprint: nas.Blueprint, spans: Spans, labels: int) -> Adaptor:
+    random = np.random.default_rng(0)
+    names = tuple(map(str, range(labels)))
+    arrays = {
+        name: random.standard_normal(shape).astype(np.float32)
+        for name, shape in transform_shapes(blueprint, spans).items()
+    }
+    transform = build_transform((blueprint, arrays), spans)
+    bias = np.zeros(labels, np.float32)
+    if blueprint.kind == "kernel":
+        rows = random.integers(0, 256, (blueprint.width, transform.encoded), np.uint8)
+        top = random.standard_normal((blueprint.width, labels)).astype(np.float32)
+        return KernelMachine(names, choose_landmarks(transform, rows), top, bias)
+    top = random.standard_normal((transform.out, labels)).astype(np.float32)
+    return FittedHead(names, transform, top, bias)
+
+
+def _milliseconds(adaptor: Adaptor, spans: Spans) -> float:
+    row = np.full(max(stop for _, stop in spans), 128, np.uint8)
+    return min(_timings(adaptor, row))
+
+
+def _timings(adaptor: Adaptor, row: NDArray[np.uint8]) -> Iterator[float]:
+    """Yield milliseconds of single answers; the first, which fills caches, does not count."""
+    adaptor.answer(row)
+    for _ in range(TIMINGS):
+        before = time.perf_counter()
+        adaptor.answer(row)
+        yield 1e3 * (time.perf_counter() - before)

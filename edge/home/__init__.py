@@ -1,0 +1,154 @@
+"""A home: the folder with one runtime's settings, encoder card and knowledge, and its actions."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from . import actions, growth, transfer
+    from .actions import (
+        Inspection,
+        LearnSummary,
+        Moved,
+        Prediction,
+        Tick,
+        VerifyReport,
+        acknowledged,
+        json_line,
+    )
+    from .command_context import CommandContext
+    from .device_port import (
+        Attachment,
+        alarm_outputs,
+        attach_port,
+        device_turns,
+        event_as_data,
+        link_totals,
+    )
+    from .forecasting import (
+        DEFAULT,
+        ForecastOptions,
+        ForecastRow,
+        ForecastScore,
+        change_as_data,
+        forecast_file,
+        row_as_data,
+    )
+    from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
+    from .home import Home, create_home, open_encoder
+    from .labelling import (
+        Column,
+        Explained,
+        FlaggedObservation,
+        WaitingLabels,
+        explained_at,
+        raw_at,
+        waiting_at,
+    )
+    from .process_memory import return_free_memory, tune_garbage_collector
+    from .raw_inputs import window_of
+    from .train_forecaster import train_on_recording
+    from .transfer import MergeSummary, RestoreSummary
+    from .typos import KnownNames, likely_typo, warning_of
+
+__all__ = [
+    "DEFAULT",
+    "AdaptorSummary",
+    "Attachment",
+    "Beat",
+    "Column",
+    "CommandContext",
+    "Explained",
+    "FlaggedObservation",
+    "ForecastOptions",
+    "ForecastRow",
+    "ForecastScore",
+    "GrowthOutcome",
+    "Home",
+    "Inspection",
+    "KnownNames",
+    "LearnSummary",
+    "MergeSummary",
+    "Moved",
+    "Prediction",
+    "RestoreSummary",
+    "Tick",
+    "VerifyReport",
+    "WaitingLabels",
+    "acknowledged",
+    "actions",
+    "alarm_outputs",
+    "attach_port",
+    "change_as_data",
+    "create_home",
+    "device_turns",
+    "event_as_data",
+    "explained_at",
+    "forecast_file",
+    "grow_due",
+    "growth",
+    "json_line",
+    "likely_typo",
+    "link_totals",
+    "list_adaptors",
+    "open_encoder",
+    "raw_at",
+    "return_free_memory",
+    "row_as_data",
+    "train_on_recording",
+    "transfer",
+    "tune_garbage_collector",
+    "waiting_at",
+    "warning_of",
+    "window_of",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "actions": (
+            "Inspection",
+            "LearnSummary",
+            "Moved",
+            "Prediction",
+            "Tick",
+            "VerifyReport",
+            "acknowledged",
+            "json_line",
+        ),
+        "command_context": ("CommandContext",),
+        "device_port": (
+            "Attachment",
+            "alarm_outputs",
+            "attach_port",
+            "device_turns",
+            "event_as_data",
+            "link_totals",
+        ),
+        "forecasting": (
+            "DEFAULT",
+            "ForecastOptions",
+            "ForecastRow",
+            "ForecastScore",
+            "change_as_data",
+            "forecast_file",
+            "row_as_data",
+        ),
+        "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
+        "home": ("Home", "create_home", "open_encoder"),
+        "labelling": (
+            "Column",
+            "Explained",
+            "FlaggedObservation",
+            "WaitingLabels",
+            "explained_at",
+            "raw_at",
+            "waiting_at",
+        ),
+        "process_memory": ("return_free_memory", "tune_garbage_collector"),
+        "raw_inputs": ("window_of",),
+        "train_forecaster": ("train_on_recording",),
+        "transfer": ("MergeSummary", "RestoreSummary"),
+        "typos": ("KnownNames", "likely_typo", "warning_of"),
+    },
+)

@@ -1,0 +1,56 @@
+"""How a trial is doing: counted while it lasts; a restart begins to count anew."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from ..config import BundleSettings
+from ..core import Acknowledgement, Decision, Event, Label, Message
+from ..mqtt import BundleTrialReport
+from ..storage import BundleTrial
+
+GUESSES_MAX: Final = 4_096
+NS: Final = 10**9
+
+
+class TrialHealth:
+    """Counts decisions and labels of a trial.  opened_s: monotonic seconds when it began to."""
+
+    def __init__(self, trial: BundleTrial, settings: BundleSettings, opened_s: float) -> None:
+        self.trial = trial
+        self._settings, self._opened_s = settings, opened_s
+        self._decided = self._unknown = self._labelled = self._agreed = 0
+        self._guesses: OrderedDict[str, str] = OrderedDict()
+
+    def note(self, event: Event, told: Iterable[Message]) -> None:
+        """Take note of an event and of what was said to it."""
+        for one in told:
+            if isinstance(one, Decision):
+                self._decided += 1
+                self._unknown += one.known is not True
+                self._guesses[one.observation_id] = one.guess
+                if len(self._guesses) > GUESSES_MAX:
+                    self._guesses.popitem(last=False)
+            elif isinstance(one, Acknowledgement) and isinstance(event, Label) and one.count:
+                guess = self._guesses.pop(event.observation_id, None)
+                self._labelled += guess is not None
+                self._agreed += guess == event.label
+
+    def trouble(self, now_ns: int, now_s: float) -> str:
+        """Say why the bundle should be taken back, or nothing."""
+        settings, least = self._settings, self._settings.observations_min
+        if self._decided >= least and self._unknown > settings.unknown_share_max * self._decided:
+            return f"{self._unknown} of {self._decided} decisions were new or abstained"
+        if self._labelled >= least and self._agreed < settings.agreement_min * self._labelled:
+            return f"{self._agreed} of {self._labelled} labels agreed"
+        late_ns = self.trial.started_at_ns + int(settings.trial_s * NS)
+        if now_ns >= late_ns or now_s - self._opened_s >= settings.trial_s:
+            return f"it was not confirmed within {settings.trial_s:g} s"
+        return ""
+
+    def tried(
+        self, state: Literal["on trial", "confirmed", "reverted"], reason: str = ""
+    ) -> BundleTrialReport:
+        """Say how it is doing, or did."""
+        counts = (self._decided, self._unknown, self._labelled, self._agreed)
+        return BundleTrialReport(self.trial.bundle, state, reason, *counts)

@@ -1,0 +1,22 @@
+"""Lazy package doors: a name loads its file when it is first used (PEP 562).
+
+Most processes use a part of each package; a daemon must not load the command line's tables, nor an
+import of `edge` the MQTT client.  `tests/test_doors.py` holds each table against its imports.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy_names(package: str, files: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a package; `files` maps a file below it to the names it
+    offers."""
+    places = {name: file for file, names in files.items() for name in names}
+
+    def load(name: str) -> Any:
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{places[name]}"), name)
+
+    return load

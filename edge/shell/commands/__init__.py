@@ -1,1 +1,0 @@
-"""Commands from outside: read strictly, verified, carried out once, answered."""

@@ -1,1 +1,0 @@
-"""The fleet: this device's sums to the others, theirs to this one."""

@@ -1,0 +1,16 @@
+"""The report of a simulation: charts and one HTML page without scripts."""
+
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .drawing import open_figure, render_png, render_svg, shorten
+    from .page import render_page
+
+__all__ = ["open_figure", "render_page", "render_png", "render_svg", "shorten"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {"drawing": ("open_figure", "render_png", "render_svg", "shorten"), "page": ("render_page",)},
+)

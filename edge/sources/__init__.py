@@ -1,0 +1,42 @@
+"""Sources of measurements: folders, cameras, sound, standard input, serial ports, MQTT, HTTP."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .factory import SourceContext, open_source
+    from .measurement import InvalidMeasurement, Measurement, Sink, Source
+    from .payloads import decode_payload, read_properties
+    from .polling import PollingSource
+    from .serial_port import PortDevice, SerialPortSource, open_link
+    from .sound import NS_PER_S, read_wav
+
+__all__ = [
+    "NS_PER_S",
+    "InvalidMeasurement",
+    "Measurement",
+    "PollingSource",
+    "PortDevice",
+    "SerialPortSource",
+    "Sink",
+    "Source",
+    "SourceContext",
+    "decode_payload",
+    "open_link",
+    "open_source",
+    "read_properties",
+    "read_wav",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "factory": ("SourceContext", "open_source"),
+        "measurement": ("InvalidMeasurement", "Measurement", "Sink", "Source"),
+        "payloads": ("decode_payload", "read_properties"),
+        "polling": ("PollingSource",),
+        "serial_port": ("PortDevice", "SerialPortSource", "open_link"),
+        "sound": ("NS_PER_S", "read_wav"),
+    },
+)

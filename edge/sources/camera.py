@@ -1,0 +1,84 @@
+"""A camera or a video file, by OpenCV (extra `camera`)."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ..config import CameraStream
+from .measurement import InvalidMeasurement, Measurement, RawPayload
+from .polling import PollingPause, UnavailableError
+
+STALE_FRAMES: Final = 2
+"""Frames that drivers hold back: read and dropped, so that a frame is of now."""
+
+
+class CameraSource:
+    """Frames as RGB pixels uint8 [height, width, 3], one every so many seconds; `live`."""
+
+    live = True
+    trouble = ""
+
+    def __init__(self, stream: str, settings: CameraStream) -> None:
+        self._stream, self._settings = stream, settings
+        device = settings.device
+        self._is_number = device.isdigit()
+        self._endless = self._is_number or device.startswith("/dev/") or "://" in device
+
+    def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
+        """See `Reader`."""
+        video, frames = self._open(), 0
+        try:
+            while not pause.over:
+                begun_s = time.monotonic()
+                pixels = self._frame(video)
+                if pixels is None:
+                    if self._ends(video, frames):
+                        return
+                    frames = 0
+                    continue
+                frames += 1
+                given = RawPayload(subject=self._settings.subject, captured_at_ns=time.time_ns())
+                yield Measurement(self._stream, pixels, given)
+                pause.wait(max(0.0, self._settings.every_s - (time.monotonic() - begun_s)))
+        finally:
+            video.release()
+
+    def taken(self, measurement: Measurement) -> None:
+        """See `Reader`."""
+
+    def _open(self) -> Any:
+        try:
+            import cv2
+        except ImportError as error:
+            raise UnavailableError(
+                "reading a camera needs OpenCV: pip install 'auricle[camera]'"
+            ) from error
+        name = self._settings.device
+        video = cv2.VideoCapture(int(name) if self._is_number else name)
+        if not video.isOpened():
+            video.release()
+            raise UnavailableError(
+                f"the camera {name} cannot be opened; is it there, and not in use?"
+            )
+        return video
+
+    def _frame(self, video: Any) -> Any:
+        """Return the newest frame in RGB; None where there is none."""
+        if self._is_number:
+            for _ in range(STALE_FRAMES):
+                video.grab()
+        came, pixels = video.read()
+        return pixels[..., ::-1] if came and pixels is not None and pixels.ndim == 3 else None
+
+    def _ends(self, video: Any, frames: int) -> bool:
+        """Say whether a video is over for good; a camera that gives nothing has failed."""
+        name = self._settings.device
+        if self._endless or not frames:
+            raise UnavailableError(f"{name} gives no frames")
+        if not self._settings.loop:
+            return True
+        import cv2
+
+        if not video.set(cv2.CAP_PROP_POS_FRAMES, 0):
+            raise UnavailableError(f"the video {name} cannot be wound back")
+        return False

@@ -1,0 +1,79 @@
+"""State on disk: the SQLite ledger, its migrations, durable files, serialization."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .bundle_trials import BundleTrial
+    from .command_journal import AnsweredCommand, JournalEntry
+    from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
+    from .durable_files import (
+        SIDE_FILES,
+        remove_file,
+        replace_file,
+        sync_folder,
+        write_bytes,
+        write_files,
+        write_text,
+    )
+    from .lazy_arrays import LazyArrays
+    from .network_weights import Weights, read_weights, shipped_weights, write_weights
+    from .schema import run_steps
+    from .serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
+    from .series_state import SeriesStateFile
+    from .store import Store
+
+__all__ = [
+    "SIDE_FILES",
+    "AnsweredCommand",
+    "BundleTrial",
+    "JournalEntry",
+    "LazyArrays",
+    "SeriesStateFile",
+    "Store",
+    "Weights",
+    "WriterLock",
+    "copy_updated",
+    "guard_errors",
+    "open_database",
+    "pack_arrays",
+    "pack_data",
+    "read_weights",
+    "remove_file",
+    "replace_file",
+    "run_steps",
+    "shipped_weights",
+    "sync_folder",
+    "transaction",
+    "unpack_arrays",
+    "unpack_data",
+    "write_bytes",
+    "write_files",
+    "write_text",
+    "write_weights",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "bundle_trials": ("BundleTrial",),
+        "command_journal": ("AnsweredCommand", "JournalEntry"),
+        "database": ("WriterLock", "copy_updated", "guard_errors", "open_database", "transaction"),
+        "durable_files": (
+            "SIDE_FILES",
+            "remove_file",
+            "replace_file",
+            "sync_folder",
+            "write_bytes",
+            "write_files",
+            "write_text",
+        ),
+        "lazy_arrays": ("LazyArrays",),
+        "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
+        "schema": ("run_steps",),
+        "serialization": ("pack_arrays", "pack_data", "unpack_arrays", "unpack_data"),
+        "series_state": ("SeriesStateFile",),
+        "store": ("Store",),
+    },
+)

@@ -1,0 +1,75 @@
+"""Weights of trained networks: those that ship with the package, and those of a user's file."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import StateError
+from .durable_files import write_files
+from .serialization import pack_arrays, unpack_arrays
+
+BYTES_MAX: Final = 16 << 20
+"""A file of weights may have this size; the shipped ones have a thousandth of it."""
+SHIPPED: Final = ("cfc", "gru")
+
+Weights = dict[str, NDArray[Any]]
+
+
+def shipped_weights(kind: str = "cfc") -> Weights:
+    """Return the arrays of a shipped network, `cfc` or `gru`, float32.  Cost: one small file."""
+    from importlib.resources import files
+
+    path = files("edge.core.forecasting") / "weights" / f"{kind}.safetensors"
+    return unpack_arrays(path.read_bytes())
+
+
+def read_weights(path: Path) -> Weights:
+    """Return the arrays of a user's file of weights; raises StateError where it is none."""
+    try:
+        size = path.stat().st_size
+        arrays = unpack_arrays(path.read_bytes()) if size <= BYTES_MAX else {}
+    except OSError as error:
+        raise _unread(path, error.strerror or "an error") from error
+    except ValueError as error:
+        raise _unread(path, str(error).split("\n")[0]) from error
+    if size > BYTES_MAX:
+        raise _unread(path, f"{size:,} bytes")
+    if not arrays or not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in arrays.values()):
+        raise _unread(path, "something else than finite floats")
+    _require_forecaster(path, arrays)
+    return arrays
+
+
+def _require_forecaster(path: Path, arrays: Weights) -> None:
+    """Raise StateError unless the arrays take what `History` makes and read out three horizons."""
+    from ..core.forecasting import CELLS, INPUTS, SEASON_STEPS
+
+    cell = CELLS["cfc" if "ff1.weight" in arrays else "gru"](arrays, 1)
+    wanted = len(SEASON_STEPS), cell.state.shape[1]
+    told = [arrays[n].shape for n in ("readout.weight", "readout.bias") if n in arrays]
+    if told != [wanted, wanted[:1]]:
+        raise _unread(path, f"readouts of shape {told}, not {wanted}")
+    try:
+        cell.step(np.zeros((1, len(INPUTS)), np.float32))
+    except ValueError as error:
+        raise _unread(path, f"a network of other inputs than the {len(INPUTS)}") from error
+
+
+def _unread(path: Path, found: str) -> StateError:
+    return StateError(
+        f"reading weights from {path}: expected a safetensors file of a network, at most"
+        f" {BYTES_MAX >> 20} MiB; found: {found}",
+        "make one with `auricle train FILE.csv --out WEIGHTS.safetensors`",
+    )
+
+
+def write_weights(path: Path, arrays: Weights) -> None:
+    """Write the arrays of a network; raises StateError where that fails."""
+    try:
+        write_files(path.absolute().parent, {path.name: pack_arrays(arrays)})
+    except OSError as error:
+        raise StateError(
+            f"writing weights to {path}: {error.strerror}", "name a file that can be written"
+        ) from error

@@ -1,0 +1,324 @@
+"""Reading a knowledge file: all that the core's Ledger asks, and what else users ask of it."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from ..core import (
+    Contribution,
+    Fact,
+    FactBatch,
+    LabelCandidate,
+    Receipt,
+    Selector,
+    StateCorruptError,
+    digest_facts,
+    flaw_of_columns,
+    stack_facts,
+)
+from ..core import limits as core_limits
+from ..core.adaptors import AdaptorRecord
+from . import contribution_tables as fleet_tables
+from .adaptor_tables import candidate_of, record_of
+from .database import guard_errors
+from .lazy_arrays import LazyArrays
+from .rows import COLUMNS, fact_of, tombstone_row, unveil_id, where_clause
+from .serialization import unpack_arrays
+
+DIGEST_BYTES = 32
+DAMAGED = "keep the damaged file; put the last backup in its place"
+
+
+class StoreReader:
+    """What can be read of an open knowledge file; `Store` adds the writing.
+
+    Raises StateCorruptError for what this program can't have written.
+    """
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = db
+        self._records: dict[str, tuple[AdaptorRecord, ...]] | None = None
+        self._columns: tuple[str, ...] | None = None
+        self._keys = self._burial_keys()
+        self._width = int(self._meta("width") or b"0")
+        if not (self._keys and self._width):
+            raise StateCorruptError(
+                f"opening {path}: it lacks its encoder card or its burial key", DAMAGED
+            )
+
+    def get(self, fact_id: str) -> Fact | None:
+        """See `facts.Ledger`."""
+        rows = self._rows(f"SELECT {COLUMNS} FROM facts WHERE id = ?", (fact_id,))
+        return fact_of(rows[0], self._width, self.path) if rows else None
+
+    def concepts(self) -> dict[tuple[str, str], int]:
+        """See `facts.Ledger`."""
+        rows = self._rows("SELECT domain, label, COUNT(*) FROM facts GROUP BY domain, label")
+        return {(domain, label): count for domain, label, count in rows}
+
+    def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        rows = self._rows(
+            "SELECT id FROM facts WHERE domain = ? AND label = ?"
+            " ORDER BY captured_at_ns, id LIMIT ?",
+            (domain, label, count),
+        )
+        return tuple(row[0] for row in rows)
+
+    def select(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        if selector.ids is not None:
+            found = (self.get(fact_id) for fact_id in sorted(selector.ids))
+            return tuple(fact.id for fact in found if fact is not None and selector.matches(fact))
+        where, values = where_clause(selector)
+        rows = self._rows(f"SELECT id FROM facts WHERE {where} ORDER BY id", values)
+        return tuple(row[0] for row in rows)
+
+    def batches(
+        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+    ) -> Iterator[FactBatch]:
+        """See `facts.Ledger`."""
+        for facts in self.pages(domain):
+            kept = [fact for fact in facts if fact.id not in without]
+            if kept:
+                yield stack_facts(kept)
+
+    def pages(self, domain: str | None = None) -> Iterator[list[Fact]]:
+        """Yield all facts, or a domain's, sorted by id, a page at a time."""
+        last = ""
+        while True:
+            rows = self._rows(
+                f"SELECT {COLUMNS} FROM facts WHERE id > ?1 AND (?2 IS NULL OR domain = ?2)"
+                " ORDER BY id LIMIT ?3",
+                (last, domain, core_limits.BATCH_FACTS),
+            )
+            if not rows:
+                return
+            yield [fact_of(row, self._width, self.path) for row in rows]
+            last = rows[-1][0]
+
+    def buried(self, fact_id: str) -> bool:
+        """See `facts.Ledger`."""
+        return any(
+            self._rows(
+                "SELECT 1 FROM tombstones WHERE key = ? AND hash = ?",
+                (number, tombstone_row(key, fact_id)),
+            )
+            for number, key in self._keys
+        )
+
+    def geometry(self) -> Mapping[str, NDArray[Any]] | None:
+        """See `facts.Ledger`."""
+        packed = self._meta("geometry")
+        if packed is None:
+            return None
+        # The facts have their digest; a flipped bit here would change the knowledge unnoticed.
+        if hashlib.sha256(packed).digest() != self._meta("geometry_sha256"):
+            raise StateCorruptError(f"reading the geometry in {self.path}: it is damaged", DAMAGED)
+        return unpack_arrays(packed)
+
+    def evictions(self) -> int:
+        """See `facts.Ledger`."""
+        return int(self._meta("evictions") or b"0")
+
+    def adaptors(self) -> Mapping[str, tuple[AdaptorRecord, ...]]:
+        """See `facts.Ledger`.  Their arrays are read when they are looked at."""
+        if self._records is None:
+            self._records = self._read_records()
+        return self._records
+
+    def attempts(self) -> dict[str, str]:
+        """See `facts.Ledger`."""
+        return dict(self._rows("SELECT domain, hash FROM attempts ORDER BY domain"))
+
+    def candidates(self) -> dict[str, LabelCandidate]:
+        """See `facts.Ledger`."""
+        rows = self._rows(
+            "SELECT id, stream, subject, domain, captured_at_ns, score, features FROM candidates"
+            " ORDER BY number"
+        )
+        return {row[0]: candidate_of(row) for row in rows}
+
+    def raw(self, observation_id: str) -> bytes | None:
+        """Return the raw input of a candidate, None where none was kept."""
+        rows = self._rows("SELECT raw FROM raws WHERE id = ?", (observation_id,))
+        return bytes(rows[0][0]) if rows else None
+
+    def contributions(self) -> Mapping[str, Contribution]:
+        """See `facts.Ledger`.  Their arrays are read when they are looked at."""
+        rows = self._rows(f"SELECT {fleet_tables.COLUMNS} FROM contributions ORDER BY device")
+        try:
+            return {row[0]: fleet_tables.contribution_of(row, self._read_sums) for row in rows}
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the sums of other devices in {self.path}: {error}", DAMAGED
+            ) from error
+
+    def columns(self) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        if self._columns is None:
+            self._columns = self._read_columns()
+        return self._columns
+
+    def _read_columns(self) -> tuple[str, ...]:
+        body = self._meta("columns")
+        try:
+            return msgspec.json.decode(body, type=tuple[str, ...]) if body else ()
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the column names in {self.path}: {error}", DAMAGED
+            ) from error
+
+    @property
+    def card_fingerprint(self) -> str:
+        """Fingerprint of the encoder card the features were made with."""
+        return (self._meta("card") or b"").decode()
+
+    @property
+    def unscrubbed(self) -> bool:
+        """True where erased facts may still lie in the file's free space or its log."""
+        return self._meta("unscrubbed") is not None
+
+    def digest(self) -> str:
+        """Hex digest of the facts alone, whatever their order."""
+        return digest_facts(fact for page in self.pages() for fact in page)
+
+    def receipts(self) -> tuple[dict[str, Any], ...]:
+        """Return all receipts, oldest first; ids and subjects in them are keyed hashes."""
+        rows = self._rows("SELECT body FROM receipts ORDER BY number")
+        return tuple(msgspec.json.decode(row[0]) for row in rows)
+
+    def receipt_count(self) -> int:
+        """Count the forget requests that were carried out."""
+        return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
+
+    def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
+        """See `facts.Ledger`.  Ids and subject are kept as keyed hashes: those given are hashed
+        alike, and stand in the receipt again where they are the same."""
+        rows = self._rows(
+            "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
+            " ORDER BY number DESC LIMIT 1",
+            (request_id,),
+        )
+        return unveil_id(rows[0][0], selector, self._keys[0][1]) if rows else None
+
+    def burials(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        """Yield each burial key with the hashes of the ids buried under it."""
+        for number, key in self._keys:
+            rows = self._rows("SELECT hash FROM tombstones WHERE key = ?", (number,))
+            yield key, [row[0] for row in rows]
+
+    def beside(self) -> str:
+        """Hex digest of what the knowledge stands on beside the facts: the frozen geometry, and the
+        sums of other devices."""
+        rows = self._rows(
+            "SELECT device, card, geometry, seed, revision, hex(sha256) FROM contributions"
+            " ORDER BY device"
+        )
+        frozen = (self._meta("geometry_sha256") or b"").hex()
+        return hashlib.sha256(msgspec.json.encode([frozen, rows])).hexdigest()
+
+    def stamped(self) -> dict[str, str]:
+        """Return the last stamp: the digests `facts`, `beside` and `knowledge`; or nothing."""
+        body = self._meta("stamp")
+        return msgspec.json.decode(body, type=dict[str, str]) if body else {}
+
+    def written_digest(self) -> str:
+        """Digest that the facts had when they were written, kept up to date with each change;
+        where `digest` differs from it, the file is damaged."""
+        return (self._meta("digest") or bytes(DIGEST_BYTES)).hex()
+
+    def check(self) -> tuple[str, ...]:
+        """Return what is wrong with the file: SQLite's integrity check, and facts that are not
+        those that were written; nothing when all is well."""
+        rows = self._rows("PRAGMA integrity_check")
+        lines = [line for row in rows for line in row[0].splitlines()]
+        found = [line for line in lines if line != "ok" and not line.startswith("***")]
+        return tuple(found) or tuple(self._damage())
+
+    def _damage(self) -> Iterator[str]:
+        try:
+            self.geometry()
+            if self.digest() != self.written_digest():
+                yield "the facts are not those that were written: the file is damaged"
+            wrong = flaw_of_columns(self._read_columns(), len(self._read_columns()))
+            if wrong:
+                yield f"the column names are damaged: {wrong}"
+            for one in self.contributions().values():
+                len(one.arrays)
+            for versions in self._read_records().values():
+                for record in versions:
+                    len(record.arrays)
+        except StateCorruptError as error:
+            yield error.message
+
+    def _read_records(self) -> dict[str, tuple[AdaptorRecord, ...]]:
+        found: dict[str, tuple[AdaptorRecord, ...]] = {}
+        rows = self._rows(
+            "SELECT number, digest, domain, version, blueprint, own, seed, accuracy, incumbent"
+            " FROM adaptors ORDER BY domain, number DESC"
+        )
+        for number, digest, *values in rows:
+            shaped = "SELECT id FROM adaptor_facts WHERE adaptor = ? ORDER BY id"
+            facts = self._rows(shaped, (number,))
+            try:
+                bare = record_of(tuple(values), {}, (row[0] for row in facts))
+            except ValueError as error:
+                raise self._damaged_adaptor(values[0], values[1]) from error
+            load = partial(self._read_arrays, number, digest, bare)
+            found[bare.domain] = (
+                *found.get(bare.domain, ()),
+                replace(bare, arrays=LazyArrays(load)),
+            )
+        return found
+
+    def _read_arrays(
+        self, number: int, digest: str, bare: AdaptorRecord
+    ) -> Mapping[str, NDArray[Any]]:
+        """Read an adaptor's arrays, and check that all of it is as it was written."""
+        rows = self._rows("SELECT arrays FROM adaptors WHERE number = ?", (number,))
+        try:
+            arrays = unpack_arrays(rows[0][0] if rows else b"")
+        except ValueError as error:
+            raise self._damaged_adaptor(bare.domain, bare.version) from error
+        if replace(bare, arrays=arrays).digest != digest:
+            raise self._damaged_adaptor(bare.domain, bare.version)
+        return arrays
+
+    def _read_sums(self, device: str) -> Mapping[str, NDArray[Any]]:
+        """Read the arrays that a device contributed, and check that they are as written."""
+        rows = self._rows("SELECT arrays, sha256 FROM contributions WHERE device = ?", (device,))
+        try:
+            return fleet_tables.arrays_of(*(rows[0] if rows else (b"", b"")))
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the sums of {device} in {self.path}: they are damaged", DAMAGED
+            ) from error
+
+    def _damaged_adaptor(self, domain: str, version: int) -> StateCorruptError:
+        return StateCorruptError(
+            f"reading version {version} of the adaptor of {domain} in {self.path}: it is damaged",
+            DAMAGED,
+        )
+
+    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with guard_errors(self.path, "reading"):
+            return self._db.execute(sql, values).fetchall()
+
+    def _meta(self, name: str) -> bytes | None:
+        rows = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
+        return bytes(rows[0][0]) if rows else None
+
+    def _burial_keys(self) -> list[tuple[int, bytes]]:
+        return [
+            (n, key) for n, key in self._rows("SELECT number, key FROM burial_keys ORDER BY number")
+        ]

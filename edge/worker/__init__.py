@@ -1,0 +1,12 @@
+"""The worker process: searches and trains one job at a time, apart from serving."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .worker import COMMAND, STUDY, Worker, WorkerTask
+
+__all__ = ["COMMAND", "STUDY", "Worker", "WorkerTask"]
+
+__getattr__ = lazy_names(__name__, {"worker": ("COMMAND", "STUDY", "Worker", "WorkerTask")})

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+import encoder
+from benchmarks.hotpath import handling, serving
+from benchmarks.hotpath import run as hotpath
+from benchmarks.report import BenchmarkRow
+
+ROWS = [
+    BenchmarkRow("auricle", "project_us", 20.0),
+    BenchmarkRow("torchhd", "project_us", 1500.0),
+    BenchmarkRow("auricle", "detect_us_100", 30.0),
+    BenchmarkRow("torchhd", "detect_us_100", 500.0),
+    BenchmarkRow("auricle", "detect_us_10000", 700.0),
+    BenchmarkRow("plain read", "detect_us_10000", 400.0),
+    BenchmarkRow("auricle", "handle_overhead_us", 100.0),
+    BenchmarkRow("auricle", "vector_overhead_us", 90.0),
+    BenchmarkRow("auricle", "image_after_label_ms", 400.0),
+    BenchmarkRow("onnxruntime", "encode_us", 2500.0),
+    BenchmarkRow("auricle", "rss_mib", 95.0),
+    BenchmarkRow("onnxruntime", "rss_mib", 75.0),
+    BenchmarkRow("auricle", "start_s", 1.5),
+    BenchmarkRow("onnxruntime", "start_s", 0.2),
+]
+
+
+def test_the_summary_has_its_keys_and_ratios():
+    """Ratios come from the rows of the same run."""
+    summary = hotpath._summary(ROWS)  # noqa: SLF001  the run itself takes minutes
+    assert set(summary) >= {
+        "project_us",
+        "detect_us_100",
+        "detect_us_10000",
+        "handle_overhead_us",
+        "vector_overhead_us",
+        "after_label_ms",
+        "encode_us",
+        "overhead_ratio",
+        "speedup_vs_torchhd",
+        "serve_rss_mib",
+        "bare_rss_mib",
+        "start_s",
+        "bare_start_s",
+    }
+    assert summary["overhead_ratio"] == 0.04
+    assert summary["speedup_vs_torchhd"] == 40
+
+
+def test_a_call_is_timed():
+    """A call that sleeps a millisecond takes at least that."""
+    assert 1000 < hotpath._time_us(lambda: time.sleep(0.001)) < 100_000  # noqa: SLF001  as above
+
+
+def test_features_are_replayed():
+    """The model without an encoder hands features through."""
+    card = encoder.vector_card(3)
+    features = np.array([1, 2, 3], np.uint8)
+    np.testing.assert_array_equal(handling.Replay(card).encode(features).values, features)
+
+
+def test_a_bare_process_is_measured(tmp_path: Path):
+    """A process that only runs the model says how much memory it took."""
+    footprint = serving.measure("bare", tmp_path)
+    assert footprint.rss_mib > 20
+    assert footprint.start_s > 0
+    assert footprint.loaded == ()
+
+
+def test_a_small_card_is_shown_its_samples(monkeypatch):
+    """The vector card's runtime decides and learns, and says how long it took."""
+    monkeypatch.setattr(handling, "HANDLED", 20)
+    monkeypatch.setattr(handling, "LABELLED", 1)
+    handler = handling.vectors()
+    handler.show()
+    assert {row.metric for row in handler.rows("vector")} == {
+        "vector_p50_us",
+        "vector_p99_us",
+        "vector_after_label_ms",
+    }

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+import nas
+from benchmarks.nas.run import GROWN, OURS, TANGENT, SearchOutcome, agreement, lost, summarise
+
+
+def test_agreement_is_one_for_the_truth_and_minus_one_for_its_reverse():
+    """Kendall's tau of a score with itself, turned round, and with ties."""
+    truth = np.array([0.1, 0.4, 0.2, 0.9])
+    assert agreement(truth, truth, TANGENT) == pytest.approx(1)
+    assert agreement(-truth, truth, TANGENT) == pytest.approx(-1)
+    assert agreement(np.array([0.0, 1.0, 0.0, 1.0]), truth, TANGENT) == pytest.approx(
+        4 / np.sqrt(4 * 6)
+    )
+
+
+def test_sizes_count_in_their_better_direction():
+    """A size that orders the space backwards is as good a baseline as one that does not."""
+    truth = np.arange(5.0)
+    assert agreement(-truth, truth, "macs") == pytest.approx(1)
+
+
+@pytest.mark.parametrize("flaw", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_can_be_compared(flaw):
+    """A score of infinity, or none, has a place among the others."""
+    scores = np.array([flaw, 0.0, 1.0])
+    assert np.isfinite(agreement(scores, np.arange(3.0), TANGENT))
+
+
+def test_a_constant_score_agrees_with_nothing():
+    """Ties everywhere are no order."""
+    assert agreement(np.zeros(4), np.arange(4.0), TANGENT) == 0
+
+
+def test_regret_is_in_points():
+    """What is lost by a choice is counted in hundredths of accuracy."""
+    assert lost(np.array([0.5, 0.75]), 0) == pytest.approx(25)
+
+
+def test_the_summary_has_its_keys_and_counts_the_best_rival():
+    """The best baseline is the proxy of the highest mean, ours left out."""
+    taus = dict.fromkeys(nas.PROXIES, 0.1) | {"zico": 0.4, TANGENT: 0.9, OURS: 0.8}
+    regrets = dict.fromkeys(taus, 2.0) | {"halving": 1.0, OURS: 0.5, GROWN: 0.3}
+    found = summarise([SearchOutcome("a", taus, regrets, 1.0, 30.0, 8.0)])
+    assert found["kendall_tau_mean"] == 0.8
+    assert found["best_baseline_tau"] == 0.4
+    assert found["regret_points"] == 0.5
+    assert found["fits_regret_points"] == 0.3
+    assert found["fits_s"] == pytest.approx(4)  # six of the twelve that were fitted
+    assert found["halving_regret_points"] == 1.0
+    assert found["search_s"] == 1.0
+    assert found["halving_s"] == 30.0
+    assert found["tasks_above_every_rival"] == 1
+
+
+@pytest.mark.parametrize("kind", nas.KINDS)
+def test_networks_hand_over_the_columns_their_blueprint_says(kind):
+    """Each kind's network has the width of its blueprint, and gradients reach its parameters."""
+    torch = pytest.importorskip("torch")
+    from benchmarks.nas.ground_truth import build_network
+
+    width = {"none": 0, "lowrank": 0}.get(kind, 6)
+    rank = {"lowrank": 2, "bottleneck": 3, "fusion": 2}.get(kind, 0)
+    blueprint = nas.Blueprint(kind, (1, 3), width, rank, "relu")
+    network = build_network(blueprint, (4, 5), 0)
+    rows = torch.from_numpy(np.random.default_rng(1).standard_normal((12, 9), np.float32))
+    columns = network.forward(network.parameters, rows)
+    assert columns.shape == (12, width or 9)
+    if network.parameters:
+        gradients = torch.autograd.grad(columns.sum(), list(network.parameters.values()))
+        assert any(each.abs().sum() > 0 for each in gradients)

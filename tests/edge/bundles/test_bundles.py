@@ -1,0 +1,369 @@
+"""Bundles: signed, for one card, never backwards; tried, then kept or taken back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.bundles.bundle_file import HEAD, BundleHead, read_bundle
+from edge.bundles.exchange import export_bundle, import_bundle
+from edge.config.bundles import BundleSettings
+from edge.core.adaptors.record import AdaptorRecord
+from edge.core.adaptors.transform import transform_shapes
+from edge.core.errors import EdgeError, StateError
+from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Observation, StoreAdaptor
+from edge.core.facts import Selector
+from edge.home.actions import verify_home
+from edge.home.bundle_trial import TrialHealth
+from edge.home.home import Home
+from edge.mqtt.messages import BundleTrialReport
+from edge.signing.keys import load_key, make_key
+from edge.signing.signed_file import sign_file
+from edge.storage.bundle_trials import BundleTrial, BundleTrials
+from nas import Blueprint
+from tests.homes import new_home
+from tests.worlds import WIDTH, clouds, fact
+
+NOW = 2_000_000_000 * 10**9
+
+
+class Pair:
+    """A home that publishes, and one that trusts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key_file = folder / "maker.key"
+        public = make_key(self.key_file)
+        self.key = load_key(self.key_file)
+        for name in ("maker", "user"):
+            path = new_home(folder / name) / "auricle.toml"
+            more = f'[device]\nname = "{name}"\n[bundles]\nobservations_min = 4\n'
+            more += f'[bundles.keys]\nmaker = "{public}"\n' if name == "user" else ""
+            path.write_text(path.read_text("utf-8") + "\n" + more, "utf-8")
+        (folder / "user/bundles").mkdir()
+        self.maker, self.user = Home(folder / "maker"), Home(folder / "user")
+
+    def teach(self) -> None:
+        """Let the maker know a hall, the user a home, and grow an adaptor for a shared domain."""
+        rows = clouds((1, 2), 40)
+        facts = [
+            replace(fact(f"m{n}", "ab"[n // 40], "hall", n), features=row.tobytes())
+            for n, row in enumerate(rows)
+        ]
+        shared = tuple(fact(f"s{n}", "cd"[n % 2], "shared", n) for n in range(6))
+        self.maker.feed(Enrol((*facts, *shared)))
+        self.maker.feed(FitGeometry())
+        self.grow(Blueprint("linear", (0,), width=4))
+        own = tuple(fact(f"u{n}", "cd"[n % 2], "shared", n) for n in range(8))
+        self.user.feed(Enrol(own))
+
+    def grow(self, blueprint: Blueprint) -> None:
+        """Let an adaptor serve the maker's shared domain."""
+        known = transform_shapes(blueprint, ((0, WIDTH),)) if blueprint.taps == (0,) else {}
+        arrays = {name: np.full(shape, 0.5, np.float32) for name, shape in known.items()}
+        made = AdaptorRecord("shared", 1, blueprint, arrays, ("s1", "s2"), 6, 1, 0.9, 0.8)
+        self.maker.store.apply(StoreAdaptor(made))
+
+    def write(self, name: str = "one", counter: int = 1) -> bytes:
+        """Export a bundle into the user's folder."""
+        raw = export_bundle(self.maker, self.key, "maker", counter, NOW)
+        (self.folder / "user/bundles" / name).write_bytes(raw)
+        return raw
+
+    def crash(self) -> None:
+        """Close the user's home as it is, and open it again."""
+        self.user.close()
+        self.user = Home(self.folder / "user")
+
+    def state(self) -> tuple[object, ...]:
+        """All that a trial may change."""
+        store = self.user.store
+        versions = {name: [one.version for one in rows] for name, rows in store.adaptors().items()}
+        held = {name: one.revision for name, one in store.contributions().items()}
+        return self.user.runtime.digest(), versions, held, store.trials.current() is None
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    """Two homes of one card that have learned a little."""
+    made = Pair(tmp_path)
+    made.teach()
+    yield made
+    made.maker.close()
+    made.user.close()
+
+
+def test_a_bundle_brings_geometry_sums_and_adaptors(pair: Pair):
+    """On trial first; the user then answers for the maker's domain, and survives a restart so."""
+    pair.write()
+    said = import_bundle(pair.user, "one", NOW)
+    assert said == BundleTrialReport("one", "on trial", "")
+    known = pair.user.runtime.knowledge
+    assert known.geometry.fingerprint == pair.maker.runtime.knowledge.geometry.fingerprint
+    assert known.domains == ("hall", "shared")
+    assert known.answer("hall", clouds((1,), 1)[0]) == "a"
+    assert [one.version for one in pair.user.store.adaptors()["shared"]] == [1]
+    before = pair.state()
+    pair.crash()
+    assert pair.state() == before
+    assert pair.user.confirm_trial().state == "confirmed"
+    pair.crash()
+    assert pair.state()[:3] == before[:3]
+    assert pair.user.trial is None
+
+
+def test_reverting_puts_back_what_was(pair: Pair):
+    """Geometry, sums, adaptors: bit for bit; also where the maker's earlier sums were there."""
+    before = pair.state()
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    assert pair.state() != before
+    assert pair.user.end_trial("why not").reason == "why not"
+    assert pair.state() == before
+    pair.write("two", 2)
+    import_bundle(pair.user, "two", NOW)
+    pair.user.confirm_trial()
+    held = pair.state()
+    pair.maker.feed(Enrol(tuple(fact(f"n{n}", "b", "hall", 900 + n) for n in range(3))))
+    pair.write("three", 3)
+    import_bundle(pair.user, "three", NOW)
+    assert pair.state()[0] != held[0]
+    pair.user.end_trial("no")
+    assert pair.state() == held
+
+
+def test_what_a_bundle_changes_is_no_damage(pair: Pair):
+    """`auricle verify` compares with the last stamp only where it was of the same geometry and
+    sums: before, while a bundle is on trial, when it was confirmed, and when it was taken back."""
+    pair.user.stamp()
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    assert verify_home(pair.user).complaints == ()
+    pair.user.end_trial("for the test")
+    assert verify_home(pair.user).complaints == ()
+    assert verify_home(pair.user).stamped["knowledge"] == verify_home(pair.user).knowledge_digest
+
+
+@pytest.mark.parametrize("step", ["begin", "confirm", "revert"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_power_cut_at_any_step_leaves_one_side_of_it(
+    pair: Pair, monkeypatch, step: str, moment: str
+):
+    """The file holds the state before the step or after it; the trial goes on, or may begin."""
+    before = pair.state()
+    pair.write()
+    if step != "begin":
+        import_bundle(pair.user, "one", NOW)
+    trying = pair.state()
+    act: dict[str, Callable[[], object]] = {
+        "begin": lambda: import_bundle(pair.user, "one", NOW),
+        "confirm": pair.user.confirm_trial,
+        "revert": lambda: pair.user.end_trial("cut"),
+    }
+    usual = getattr(BundleTrials, step)
+
+    def cut(self: BundleTrials, *given: object) -> None:
+        if moment == "after":
+            usual(self, *given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BundleTrials, step, cut)
+        with pytest.raises(KeyboardInterrupt):
+            act[step]()
+    pair.crash()
+    found = pair.state()
+    if moment == "before":
+        assert found == (before if step == "begin" else trying)
+    elif step == "begin":
+        assert not found[3]
+        pair.user.end_trial("enough")
+        assert pair.state() == before
+    else:
+        assert found == ((*trying[:3], True) if step == "confirm" else before)
+
+
+def test_a_full_disk_changes_nothing(pair: Pair, monkeypatch):
+    """A step that fails half way is undone as a whole."""
+    before = pair.state()
+    pair.write()
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("edge.storage.adaptor_tables.add_attempt", full)
+    with pytest.raises(StateError, match="full"):
+        import_bundle(pair.user, "one", NOW)
+    assert pair.state() == before
+
+
+@pytest.mark.parametrize("blueprint", [Blueprint("linear", (0, 5)), Blueprint("linear", (0,))])
+def test_an_adaptor_that_cannot_be_used_is_refused_with_its_bundle(pair: Pair, blueprint):
+    """Of taps that do not exist, or of a width that gives nothing."""
+    before = pair.state()
+    pair.grow(blueprint)
+    pair.write()
+    assert "importing one: the adaptor of shared: " in refusal(pair, "one")
+    assert pair.state() == before
+
+
+def test_what_may_not_come_in_is_refused(pair: Pair):
+    """Backwards, twice, by a stranger, changed, of another card, from elsewhere, during a trial."""
+    before = pair.state()
+    raw = pair.write("one", 5)
+    import_bundle(pair.user, "one", NOW)
+    assert "is on trial" in refusal(pair, "one")
+    pair.user.end_trial("")
+    assert "its counter 5 is not above 5" in refusal(pair, "one")
+    pair.write("old", 4)
+    assert "its counter 4 is not above 5" in refusal(pair, "old")
+    pair.crash()
+    assert "its counter 4 is not above 5" in refusal(pair, "old")
+    place = pair.folder / "user/bundles"
+    stranger = export_bundle(pair.maker, Ed25519PrivateKey.generate(), "maker", 9, NOW)
+    for name, body, why in (
+        ("forged", stranger, "its signature is not that of maker"),
+        ("changed", raw[:-1] + bytes([raw[-1] ^ 1]), "its body is not the one"),
+        ("renamed", raw.replace(b'"maker"', b'"taker"', 1), "no key of 'taker'"),
+        ("empty", b"", "does not begin"),
+    ):
+        (place / name).write_bytes(body)
+        assert why in refusal(pair, name)
+    head = BundleHead(
+        publisher="maker",
+        counter=9,
+        made_at_ns=0,
+        card="f" * 64,
+        geometry="g",
+        seed=1,
+        device="maker",
+        revision=1,
+        samples=0,
+    )
+    (place / "bare").write_bytes(sign_file(HEAD, head, b"", pair.key))
+    assert "reading the bundle" in refusal(pair, "bare")
+    assert "bare name" in refusal(pair, "../auricle.toml")
+    assert "No such file" in refusal(pair, "nothing")
+    assert pair.state() == before
+
+
+def refusal(pair: Pair, name: str) -> str:
+    """Why a bundle is refused."""
+    with pytest.raises(EdgeError) as caught:
+        import_bundle(pair.user, name, NOW)
+    return caught.value.message
+
+
+def test_without_a_trusted_publisher_nothing_comes_in(pair: Pair):
+    """Bundles are always signed."""
+    with pytest.raises(EdgeError, match="no publisher is trusted"):
+        read_bundle(pair.write(), {})
+
+
+def observe(home: Home, number: int, row: np.ndarray) -> None:
+    """Feed one observation."""
+    home.feed(Observation("s", number, number, row, id=f"o{number}"))
+
+
+def test_decisions_that_turn_new_take_a_bundle_back(pair: Pair):
+    """More of them than may be, of as many as it takes to say."""
+    before = pair.state()
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    strange = clouds((7, 8, 9), 2, spread=100)
+    for number, row in enumerate(strange[:3]):
+        observe(pair.user, number, row)
+    assert pair.user.look_after_trial() == ()
+    observe(pair.user, 3, strange[3])
+    (said,) = pair.user.look_after_trial()
+    assert (said.state, said.decided) == ("reverted", 4)
+    assert "were new or abstained" in said.reason
+    assert pair.state() == before
+
+
+def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
+    """And those that agree do not."""
+    trial = BundleTrial("b", "maker", 1, NOW)
+    for name, reason in (("right", ""), ("wrong", "0 of 4 labels agreed")):
+        health = TrialHealth(trial, BundleSettings(observations_min=4, unknown_share_max=1.0), 0.0)
+        for number in range(4):
+            seen = Observation("s", number, 1, clouds((1,), 1)[0], id=f"{name}{number}")
+            told = pair.user.feed(seen)
+            health.note(seen, told)
+            guess = told[0].guess  # type: ignore[union-attr]
+            event = Label(f"{name}{number}", guess if name == "right" else "z", "shared")
+            health.note(event, pair.user.feed(event))
+        assert health.trouble(NOW, 0.0) == reason
+
+
+def test_a_trial_that_nobody_confirms_ends(pair: Pair):
+    """By the clock, or, where that is not set, by the time since the start."""
+    health = TrialHealth(BundleTrial("b", "maker", 1, NOW), BundleSettings(trial_s=60.0), 100.0)
+    assert health.trouble(NOW + 59 * 10**9, 159.0) == ""
+    assert "not confirmed within 60 s" in health.trouble(NOW + 60 * 10**9, 100.0)
+    assert "not confirmed within 60 s" in health.trouble(0, 160.0)
+
+
+def test_what_is_forgotten_during_a_trial_does_not_come_back_with_it(pair: Pair):
+    """A survey in between stays: the geometry before was made of the forgotten facts too."""
+    pair.user.feed(FitGeometry())
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    pair.user.feed(ForgetRequest("r", Selector(ids=frozenset({"u1"}))))
+    surveyed = pair.user.runtime.knowledge.geometry.fingerprint
+    pair.user.end_trial("no")
+    assert pair.user.runtime.knowledge.geometry.fingerprint == surveyed
+    assert pair.user.store.contributions() == {}
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_bytes_raise_anything_else(data: st.DataObject):
+    """Flipped, cut and made-up bytes are refused with a reason."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    head = BundleHead(
+        publisher="m",
+        counter=1,
+        made_at_ns=0,
+        card="c",
+        geometry="g",
+        seed=1,
+        device="d",
+        revision=1,
+        samples=0,
+    )
+    raw = bytearray(sign_file(HEAD, head, data.draw(st.binary(max_size=64)), key))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+        raw = raw or bytearray(b"x")
+    with pytest.raises(EdgeError):
+        read_bundle(bytes(raw), {"m": key.public_key()})
+
+
+def test_a_bundle_of_other_columns_is_refused(pair: Pair):
+    """Names in another order refuse it with both lists; where only one side has names it is taken
+    on trial with a warning."""
+    names = [f"x{number}" for number in range(WIDTH)]
+    card = pair.maker.model.card
+    pair.maker.store.name_columns(names, card)
+    pair.user.store.name_columns(names[::-1], card)
+    pair.write()
+    assert "its columns are in another order" in refusal(pair, "one")
+    assert pair.user.trial is None
+    pair.user.store.name_columns(names, card)
+    assert import_bundle(pair.user, "one", NOW).reason == ""
+    pair.user.end_trial("next")
+    with pair.maker.store._transaction("dropping names") as db:  # noqa: SLF001 - an earlier version
+        db.execute("DELETE FROM meta WHERE name = 'columns'")
+    pair.maker.store._columns = None  # noqa: SLF001
+    pair.write("two", 2)
+    assert "no column names" in import_bundle(pair.user, "two", NOW).reason

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge import Store
+from edge.cli import app as cli
+from edge.home.home import Home
+from tests.homes import learned_home, new_home, run, run_json, spawn, write_csv
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home that has learned two labels."""
+    return learned_home(tmp_path / "home")
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a text that hold something."""
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def test_verbs_are_listed_in_the_order_of_use():
+    """The help lists every verb once, as one comes to use them."""
+    said = run("--help")
+    listed = [line.split()[0] for line in said.output.split("Commands:")[1].splitlines() if line]
+    assert listed == list(cli.app.commands)
+
+
+@pytest.mark.parametrize("verb", list(cli.app.commands))
+def test_every_verb_explains_itself(verb):
+    """Each verb has a help text with a sentence."""
+    said = run(verb, "--help")
+    assert said.exit_code == 0
+    assert f"auricle {verb}" in said.output.replace("root", "auricle")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("forgt",), "(did you mean one of: 'forecast', 'forget'?)"),
+        (("bridge", "moniter"), "did you mean 'monitor'?"),
+        (("forget", "--lable", "x"), "did you mean '--label'?"),
+        (("learn",), "missing argument 'path'"),
+        (("learn", "a.csv", "b.csv"), "unexpected extra argument (b.csv)"),
+        (("forget", "--since", "yesterday"), "'--since': expected a date such as 2026-03-01"),
+        (("forget", "--since", "1712010121212"), "'--since': expected a date such as 2026-03-01"),
+        (("top", "--every", "nan"), "'--every': expected a number, found 'nan'"),
+        (("simulate", "a.toml", "--jobs", "0"), "'--jobs': 0 is not in the range x>=1"),
+        (("demo", "storm"), "'storm' is not one of 'reader', 'forecast'"),
+    ],
+)
+def test_mistyped_words_are_answered(words, hint):
+    """A verb, option or value that cannot be used ends with status 2, names it and what comes
+    nearest, and leaves standard output empty."""
+    said = run(*words)
+    assert said.exit_code == 2
+    assert said.stdout == ""
+    assert hint in said.stderr.lower()
+
+
+@pytest.mark.parametrize("words", [(), ("bundle",), ("encoder",)])
+def test_a_group_without_a_verb_lists_its_verbs(words):
+    """Without a verb the help is shown, and the status is that of a wrong call."""
+    said = run(*words)
+    assert said.exit_code == 2
+    assert "Commands:" in said.output
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("auricle fo", {"forget", "forecast"}),
+        ("auricle encoder c", {"card", "calibrate", "columns"}),
+        ("auricle forget --l", {"--label"}),
+        ("auricle demo r", {"reader"}),
+    ],
+)
+def test_the_shell_completes_verbs_options_and_values(line, expected):
+    """What click's completion script asks for is answered on standard output."""
+    process = spawn(
+        variables={
+            "_AURICLE_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(line.count(" ")),
+        }
+    )
+    out, err = process.communicate(timeout=60)
+    assert ({row.removeprefix("plain,") for row in out.splitlines()}, err) == (expected, "")
+
+
+def test_a_closed_pipe_ends_a_verb_quietly(tmp_path, home):
+    """A reader that has seen enough, such as `head -1`, causes no complaint."""
+    table = write_csv(tmp_path / "long.csv", 2000)
+    assert run("encoder", "columns", table, "--home", home).exit_code == 0
+    process = spawn("predict", table, "--home", home, "--json")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["source"] == f"{table}:2"
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inspect", "--home", "{tmp}/nowhere"),
+        ("learn", "{tmp}/nothing.csv", "--home", "{home}"),
+        ("predict", "{tmp}/nothing.csv", "--home", "{home}"),
+        ("predict", "{tmp}/nothing.csv", "--home", "{home}", "--json"),
+        ("init", "{home}"),
+        ("init", "{tmp}/new", "--encoder", "nosuch"),
+        ("init", "{tmp}/new", "--vectors", "{tmp}/nothing.npz"),
+        ("init", "{home}/auricle.toml/x"),
+        ("merge", "{tmp}/none.db", "--home", "{home}"),
+    ],
+)
+def test_errors_are_two_lines_and_status_1(tmp_path, home, words):
+    """What cannot be done is said with a cure on standard error; standard output stays empty."""
+    said = run(*(word.format(tmp=tmp_path, home=home) for word in words))
+    assert said.exit_code == 1
+    assert said.stdout == ""
+    found = lines(said.stderr)
+    assert found[0].startswith("error: ")
+    assert len(found) <= 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_whole_way_with_json(tmp_path):
+    """Every verb with --json prints one value, and nothing else on standard output."""
+    home, table = tmp_path / "home", write_csv(tmp_path / "table.csv")
+    made = run_json("init", home, "--vectors", table)
+    assert made["settings"] == str(home / "auricle.toml")
+    learned = run_json("learn", table, "--home", home, "--domain", "hall")
+    assert learned["count"] == 24
+    assert learned["concepts"][0] == {"domain": "hall", "label": "a", "facts": 12}
+    assert run_json("inspect", "--home", home)["width"] == 8
+    relabelled = run_json("relabel", "--home", home, "--label", "b", "--to-label", "c")
+    assert relabelled["count"] == 12
+    assert run_json("survey", "--home", home)["count"] == 24
+    receipt = run_json("forget", "--home", home, "--label", "c", "--yes")
+    assert receipt["facts_forgotten"] == 12
+    verified = run_json("verify", "--home", home)
+    assert verified["knowledge_digest"] == receipt["digest_after"]
+    assert run_json("backup", tmp_path / "b.db", "--home", home)["file_bytes"] > 0
+    assert run_json("export", tmp_path / "e.npz", "--home", home)["count"] == 12
+    assert run_json("merge", tmp_path / "b.db", "--home", home)["count"] == 0
+    assert run_json("restore", tmp_path / "b.db", "--home", home)["forgotten"] == 0
+    assert run_json("verify", "--home", home)["complaints"] == []
+
+
+def test_predictions_with_json_are_one_value_a_line(tmp_path, home):
+    """Each example gives one line, those that cannot be read too."""
+    table = write_csv(tmp_path / "t.csv", 3)
+    assert run("encoder", "columns", table, "--home", home).exit_code == 0
+    said = run("predict", table, "--home", home, "--json")
+    values = [json.loads(line) for line in said.stdout.splitlines()]
+    assert [value["truth"] for value in values] == list("aaabbb")
+    assert said.stderr == ""
+
+
+def test_predictions_are_plain_lines_outside_a_terminal(tmp_path, home):
+    """Without a terminal there are no boxes: a heading, tabs, and remarks behind a mark."""
+    said = run("predict", write_csv(tmp_path / "t.csv", 3), "--home", home)
+    found = lines(said.stdout)
+    assert found[0].split("\t") == ["label", "known", "domain", "guess", "p-value", "source"]
+    assert all(len(line.split("\t")) == 6 for line in found[1:7])
+    assert found[-1] == "# 6 of 6 guesses agree with the labels given"
+    assert said.stdout.isascii()
+
+
+def test_predicting_changes_nothing(tmp_path, home):
+    """Asking leaves every byte of the file as it was."""
+    before = (home / "knowledge.db").read_bytes()
+    run("predict", home / "table.csv", "--home", home)
+    run("verify", "--home", home)
+    assert (home / "knowledge.db").read_bytes() == before
+
+
+def test_nothing_readable_is_status_1(tmp_path, home):
+    """Where no example could be decided, a script can tell by the status."""
+    (tmp_path / "bad.csv").write_text("label,x\na,1\n", "utf-8")
+    said = run("predict", tmp_path / "bad.csv", "--home", home)
+    assert said.exit_code == 1
+    assert "expected shape" in said.stdout
+
+
+def test_verify_ends_with_status_1_where_something_is_wrong(home):
+    """Damage that SQLite does not see is found, said and shown in the status."""
+    db = sqlite3.connect(home / "knowledge.db")
+    db.execute("UPDATE facts SET captured_at_ns = 5")
+    db.commit()
+    db.close()
+    said = run("verify", "--home", home)
+    assert said.exit_code == 1
+    assert "WRONG" in said.stdout
+
+
+def test_a_home_may_be_named_by_the_environment(home, monkeypatch):
+    """AURICLE_HOME stands for --home."""
+    monkeypatch.setenv("AURICLE_HOME", str(home))
+    assert run_json("inspect")["concepts"]
+
+
+def test_images_are_learned_through_the_shipped_encoder(tmp_path):
+    """A folder of images by domain and class is learned, and what was taken as what is said."""
+    random = np.random.default_rng(4)
+    for domain in ("day", "night"):
+        for label in ("cat", "dog"):
+            folder = tmp_path / "images" / domain / label
+            folder.mkdir(parents=True)
+            for number in range(2):
+                pixels = random.integers(0, 256, (24, 24, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    (tmp_path / "images/day/cat/broken.png").write_bytes(b"\x89PNG")
+    home = tmp_path / "home"
+    assert run("init", home).exit_code == 0
+    said = run("learn", tmp_path / "images", "--home", home)
+    assert said.exit_code == 0, said.output
+    assert "9 as <domain>/<label>/<image>" in said.stdout
+    assert "night\tdog\t2" in said.stdout
+    assert "broken.png" in said.stdout
+    assert run("verify", "--home", home).exit_code == 0
+
+
+def test_a_second_writer_is_refused(home):
+    """While one process writes another hears of it, and reading goes on."""
+    with Store.open(home / "knowledge.db"):
+        said = run("learn", home / "table.csv", "--home", home)
+        assert said.exit_code == 1
+        assert "another process has it open" in said.stderr
+        assert run("predict", home / "table.csv", "--home", home).exit_code == 0
+
+
+def wait_for_opening(home: Path) -> None:
+    """Wait until a process has opened a home that was closed: its log is there then."""
+    until = time.monotonic() + 20
+    while not (home / "knowledge.db-wal").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_an_interrupt_is_one_line(tmp_path):
+    """Ctrl-C ends with one line and status 130, and the file is whole."""
+    home = new_home(tmp_path / "home")
+    rows = np.random.default_rng(1).random((200_000, 8)) * 255
+    np.savez(tmp_path / "big.npz", features=rows, label=["a"] * len(rows))
+
+    def listen() -> None:
+        # A test run in the background would hand its deafness to Ctrl-C down.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = spawn("learn", tmp_path / "big.npz", "--home", home, preexec_fn=listen)
+    wait_for_opening(home)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert out == ""
+    assert lines(err) == ["error: interrupted: what was reported done is kept, the rest is undone"]
+    assert run("verify", "--home", home).exit_code == 0
+
+
+def test_a_killed_learning_is_whole_or_absent(tmp_path):
+    """After kill -9 all examples of a lesson are there, or none, and verify is content."""
+    home = new_home(tmp_path / "home")
+    write_csv(tmp_path / "t.csv", per_label=300)
+    for delay in (0.5, 0.8):
+        process = spawn("learn", tmp_path / "t.csv", "--home", home, "--domain", f"d{delay}")
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+        assert run("verify", "--home", home).exit_code == 0
+        with Home(home, writable=False) as opened:
+            assert sum(opened.store.concepts().values()) in {0, 600}
+
+
+def test_a_closed_pipe_is_no_traceback(home):
+    """A reader that stops early, such as head, ends the verb quietly."""
+    process = spawn("inspect", "--home", home)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.wait()
+    process.stderr.close()

@@ -1,0 +1,260 @@
+"""Labelling at a terminal that has colours, through a daemon that runs: the whole way."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import encoder
+from edge.commands.control_socket import ask_daemon
+from edge.config.settings import SETTINGS
+from edge.core.events import Enrol
+from edge.core.facts import Fact
+from edge.home.home import Home, create_home
+from encoder.testing import tiny_card, tiny_payloads
+from tests.daemons import Process
+from tests.homes import CARD, learned_home, run, run_json
+from tests.terminals import Terminal
+from tests.worlds import clouds
+
+SHOWN = 40
+"""Samples of a new domain: the daemon asks for labels after about 30."""
+RATE_HZ = 16_000
+
+
+def teach(folder: Path, known: Mapping[str, Sequence[Any]], streams: str) -> Path:
+    """Let a home learn samples by label in the domain hall, and keep raw inputs."""
+    with Home(folder) as home:
+        facts = [
+            Fact(
+                f"{label}-{at}",
+                "learn",
+                "hall",
+                label,
+                at * 10**9 + 1,
+                home.model.encode(sample).values.tobytes(),
+            )
+            for label, samples in known.items()
+            for at, sample in enumerate(samples)
+        ]
+        home.feed(Enrol(tuple(facts)))
+        home.settle()
+    settings = folder / SETTINGS
+    text = settings.read_text("utf-8").replace("raw = false", "raw = true")
+    settings.write_text(f'{text}\n[device]\nname = "gw1"\n{streams}', "utf-8")
+    return folder
+
+
+def vectors(folder: Path) -> Path:
+    """A home of vectors with named columns that knows dogs and cats, and takes lines of JSON."""
+    create_home(folder, CARD, "", [f"sensor{number}" for number in range(CARD.width)])
+    rows = clouds((1, 2), 60)
+    known = {"dog": rows[:60], "cat": rows[60:]}
+    return teach(folder, known, '[streams.cam]\nsource = "stdin"\n')
+
+
+@contextmanager
+def asking(folder: Path) -> Iterator[tuple[Process, dict[str, Any]]]:
+    """A daemon that has met a new domain and asks for labels, and the message in which it does."""
+    daemon = Process(folder)
+    try:
+        if "stdin" in (folder / SETTINGS).read_text("utf-8"):
+            for row in clouds((7,), SHOWN):
+                daemon.say(json.dumps([int(value) for value in row]))
+        wanted = daemon.hear()
+        while wanted["schema"] != "auricle/v1/wanted" or len(wanted["observation_ids"]) < 5:
+            wanted = daemon.hear()
+        yield daemon, wanted
+    finally:
+        daemon.kill()
+
+
+def labels_of(folder: Path) -> dict[str, int]:
+    """How many facts of each label a home holds in domains other than hall."""
+    with Home(folder, writable=False) as home:
+        found = home.store.concepts().items()
+        return {label: count for (domain, label), count in found if domain != "hall"}
+
+
+def test_a_vector_is_shown_and_labelled(tmp_path):
+    """Values by column name, the guess and known examples are on the screen, a typo is asked about,
+    and labels survive a daemon that is killed."""
+    home = vectors(tmp_path / "home")
+    with asking(home) as (daemon, wanted), Terminal("label", "--home", home) as person:
+        assert [one["observation_id"] for one in wanted["observations"]] == (
+            wanted["observation_ids"]
+        )
+        described = wanted["observations"][0]
+        assert described["guess"] in {"dog", "cat"}
+        assert described["p_value"] <= 0.01
+        assert (described["stream"], described["domain"]) == ("cam", wanted["domain"])
+        assert described["captured_at_ns"] > 0
+        shown = person.until("label: ")
+        for text in (
+            "unlike all that is known",
+            "p-value 0.0",
+            "nearest",
+            "in hall, 1970-01-01",
+            "range of",
+            "outside",
+            "id ",
+            "sensor7 ",
+        ):
+            assert text in shown, (text, shown)
+        person.enter("dgo")
+        assert "'dgo' is new. Did you mean 'dog'?" in person.until("create dgo: ")
+        person.enter("y")
+        person.until("2/")
+        person.until("label: ")
+        person.enter("dgo")
+        person.until("create dgo: ")
+        person.enter("n")
+        person.until("3/")
+        person.until("label: ")
+        person.enter("q")
+        assert person.end() == 0, person.screen
+        assert "2 labelled" in person.screen
+        daemon.kill()
+    assert labels_of(home) == {"dog": 1, "dgo": 1}
+
+
+def test_images_are_drawn(tmp_path):
+    """The daemon hands the picture over; it is drawn in colours, with guess and examples."""
+    (tmp_path / "model").mkdir()
+    card = tiny_card(tmp_path / "model")
+    encoder.save_card(card, tmp_path / "model" / "card.toml")
+    home, photos = tmp_path / "home", tmp_path / "photos"
+    create_home(home, None, str(tmp_path / "model" / "card.toml"))
+    dog, cat, new = (near(image) for image in tiny_payloads(3))
+    teach(home, {"dog": dog, "cat": cat}, f'[streams.cam]\nsource = "folder"\npath = "{photos}"\n')
+    photos.mkdir()
+    for at, image in enumerate(new[:SHOWN]):
+        (photos / f"{at:03}.ppm").write_bytes(b"P6 16 16 255\n" + image.tobytes())
+    with asking(home) as (daemon, _), Terminal("label", "--home", home) as person:
+        shown = person.until("label: ")
+        assert "▀" * 16 in shown, shown
+        assert b"\x1b[38;" in person.raw
+        assert "guess " in shown
+        assert "nearest" in shown
+        person.enter("sketch")
+        person.until("2/")
+        person.until("label: ")
+        person.enter("q")
+        assert person.end() == 0, person.screen
+        daemon.kill()
+    assert labels_of(home) == {"sketch": 1}
+
+
+def near(image: NDArray[Any], count: int = 60) -> list[NDArray[np.uint8]]:
+    """Images that are nearly alike."""
+    random = np.random.default_rng(0)
+    noise = random.integers(-20, 21, (count, *image.shape))
+    return list(np.clip(image.astype(np.int64) + noise, 0, 255).astype(np.uint8))
+
+
+def tones(pitch_hz: float, count: int) -> list[NDArray[np.float32]]:
+    """Seconds of a tone in noise, float32 [16000, 1]."""
+    random = np.random.default_rng(0)
+    time = 2 * np.pi * pitch_hz * np.arange(RATE_HZ) / RATE_HZ
+    found = (0.3 * np.sin(time + phase) for phase in random.random(count))
+    noisy = (one + 0.02 * random.standard_normal(RATE_HZ) for one in found)
+    return [one.astype(np.float32)[:, None] for one in noisy]
+
+
+def test_sounds_are_drawn(tmp_path):
+    """A waveform with length and level stands for a sound, with guess and examples."""
+    home, sounds = tmp_path / "home", tmp_path / "sounds"
+    create_home(home, None, "log_mel")
+    streams = f'[streams.mic]\nsource = "sound"\npath = "{sounds}"\n'
+    teach(home, {"hum": tones(100, 50), "whistle": tones(2000, 50)}, streams)
+    sounds.mkdir()
+    for at, samples in enumerate(tones(700, SHOWN)):
+        with wave.open(str(sounds / f"{at:03}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE_HZ)
+            file.writeframes((samples * 32767).astype("<i2").tobytes())
+    with asking(home) as (daemon, _), Terminal("label", "--home", home) as person:
+        shown = person.until("label: ")
+        assert "1.00 s, RMS 0.21" in shown, shown
+        assert "dB of full scale" in shown
+        assert "▇" in shown or "█" in shown
+        assert "guess " in shown
+        assert "nearest" in shown
+        person.enter("beep")
+        person.until("2/")
+        person.until("label: ")
+        person.enter("q")
+        assert person.end() == 0, person.screen
+        daemon.kill()
+    assert labels_of(home) == {"beep": 1}
+
+
+def test_measurements_leave_through_the_socket_alone(tmp_path):
+    """The socket in the home's folder returns an explanation; an unknown observation is refused
+    with a hint."""
+    home = vectors(tmp_path / "home")
+    with asking(home) as (_, wanted):
+        asked = {"verb": "explain", "id": "e1", "observation_id": wanted["observation_ids"][0]}
+        found = ask_daemon(home, asked)
+        assert found["done"], found
+        assert found["body"]["kind"] == "vector"
+        assert len(found["body"]["columns"]) == 8
+        refused = ask_daemon(home, asked | {"id": "e2", "observation_id": "nobody"})
+        assert not refused["done"]
+        assert "does not wait" in refused["reason"]
+
+
+def test_one_label_given_by_id_is_questioned_too(tmp_path):
+    """At a terminal with a question; a command is carried out, and its answer has a warning."""
+    home = vectors(tmp_path / "home")
+    with asking(home) as (daemon, wanted):
+        first, second = wanted["observation_ids"][:2]
+        with Terminal("label", first, "dgo", "--home", home) as person:
+            assert "'dgo' is new. Did you mean 'dog'?" in person.until("create dgo: ")
+            person.enter("maybe")
+            person.until("create dgo: ")
+            person.enter("yes")
+            assert person.end() == 0, person.screen
+        fields = ("--set", f"observation_id={second}", "--set", "label=catt")
+        said = run("command", "label", *fields, "--home", home)
+        assert said.exit_code == 0, said.output
+        assert "warning: the label 'catt' is new; did you mean 'cat'?" in said.stderr
+        assert json.loads(said.stdout)["body"]["warnings"]
+        daemon.kill()
+    assert labels_of(home) == {"dog": 1, "catt": 1}
+
+
+@pytest.mark.parametrize(("answer", "created"), [("", False), ("n", True)])
+def test_learning_at_a_terminal_asks_about_a_typo(tmp_path, answer, created):
+    """Enter takes the known name, n creates the new one."""
+    home = learned_home(tmp_path / "home")
+    run("relabel", "--home", home, "--label", "a", "--to-label", "normal")
+    table = tmp_path / "more.csv"
+    table.write_text(
+        "".join(
+            f"{line}\n"
+            for line in (
+                ",".join(f"x{n}" for n in range(8)),
+                "1,2,3,4,5,6,7,8",
+            )
+        ),
+        "utf-8",
+    )
+    words = ("learn", table, "--home", home, "--domain", "hall", "--label", "nomral")
+    with Terminal(*words) as person:
+        assert "'nomral' is new. Did you mean 'normal'?" in person.until("create nomral: ")
+        person.enter(answer)
+        assert person.end() == 0, person.screen
+    concepts = {
+        (one["domain"], one["label"]) for one in run_json("inspect", "--home", home)["concepts"]
+    }
+    assert (("hall", "nomral") in concepts) is created

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.cli import app as cli
+from tests.homes import run
+from tests.test_docs import verbs
+
+VERBS = dict(verbs(cli.app, "auricle"))
+COLUMNS = 80
+"""The usual width of a terminal."""
+
+
+def test_every_verb_on_a_home_takes_home_and_json():
+    """The verbs that work on a home can all be given one, and all print JSON where asked."""
+    options = {name: {o for p in verb.params for o in p.opts} for name, verb in VERBS.items()}
+    assert {name for name, given in options.items() if "--json" not in given} == {
+        "auricle demo",
+        "auricle run",
+        "auricle top",
+        "auricle keygen",
+        "auricle command",
+        "auricle bundle export",
+    }
+    without = {name for name, given in options.items() if "--home" not in given}
+    assert without == {
+        "auricle demo",
+        "auricle init",
+        "auricle simulate",
+        "auricle encoder card",
+        "auricle encoder calibrate",
+        "auricle bridge monitor",
+        "auricle forecast",
+        "auricle keygen",
+        "auricle train",
+    }
+
+
+@pytest.mark.parametrize("words", VERBS)
+def test_every_option_and_argument_is_explained(words):
+    """The help of a verb has a sentence for each of its parameters, and fits a terminal."""
+    unexplained = [one.name for one in VERBS[words].params if not one.help]
+    assert unexplained == []
+    said = run(*words.split()[1:], "--help")
+    assert said.exit_code == 0
+    assert said.output.startswith(f"Usage: {words} ")
+    assert [line for line in said.output.splitlines() if len(line) > COLUMNS] == []

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.core.events import Decision
+from edge.home.device_port import Attachment, alarm_outputs, attach_port
+from edge.home.home import Home
+from firmware_bridge import (
+    Actuate,
+    Command,
+    Link,
+    LinkConnected,
+    LinkGap,
+    Reading,
+    WireError,
+    exchange,
+)
+from firmware_bridge.transports import SocketTransport
+from tests.homes import new_home, run, run_json, write_csv
+from tests.worlds import WIDTH
+
+SECONDS_MAX = 60
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with enough facts of two labels for alarms at the usual rate."""
+    made = new_home(tmp_path / "home")
+    table = write_csv(tmp_path / "table.csv", per_label=80)
+    assert run("learn", table, "--home", made, "--domain", "hall").exit_code == 0
+    return made
+
+
+def reading(number: int, values: object) -> Reading:
+    """A reading of stream 0."""
+    array = np.asarray(values)
+    return Reading(0, array.dtype.name, number, number * 1000, array.tobytes())
+
+
+def decision(attached: Attachment, said: Reading) -> Decision:
+    """What the runtime decides on a reading."""
+    return next(told for told in attached.take(said) if isinstance(told, Decision))
+
+
+def checked_as_printed(stdout: str) -> str:
+    """What the command in the last line that the verb printed prints, typed into a shell as it
+    stands."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler is installed: the export was not built")
+    typed = stdout.splitlines()[-1].removeprefix("check it on this machine: ")
+    ran = subprocess.run(["sh", "-c", typed], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+def test_both_exports_share_a_folder_and_a_check(tmp_path, home):
+    """Knowledge and forecaster in one folder, whose name has spaces, share a test program."""
+    out = tmp_path / "for the board"
+    assert run("export-c", "--home", home, "--out", out).exit_code == 0
+    said = run("export-c", "--forecaster", "shipped", "--out", out)
+    assert checked_as_printed(said.stdout).splitlines() == [
+        "knowledge: 24 of 24 golden vectors agree",
+        "forecaster: 64 of 64 golden vectors agree",
+    ]
+
+
+def test_an_export_is_written_and_agrees(tmp_path, home):
+    """The verb writes all files, says what it chose, and the golden test finds no difference."""
+    said = run("export-c", "--home", home, "--out", tmp_path / "out", "--rate", "0.1")
+    assert said.exit_code == 0, said.output
+    assert "chosen: " in said.stdout
+    assert (tmp_path / "out" / "knowledge.bin").read_bytes()[:4] == b"AUR1"
+    assert "\nlabelled: " in said.stdout
+    assert checked_as_printed(said.stdout) == "knowledge: 24 of 24 golden vectors agree\n"
+
+
+def test_a_forecaster_is_written_and_agrees(tmp_path):
+    """The shipped forecaster becomes C without a home, and its golden test finds no difference."""
+    said = run("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
+    assert said.exit_code == 0, said.output
+    told = run_json("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
+    assert told["units"] == 20
+    assert "auricle_forecaster.c" in told["files"]
+    agree = "forecaster: 64 of 64 golden vectors agree\n"
+    assert checked_as_printed(said.stdout) == agree
+
+
+def test_other_weights_than_a_liquid_forecasters_are_refused(tmp_path):
+    """A file that is not there, and the gated network, are errors of two lines."""
+    gated = files("edge.core.forecasting") / "weights" / "gru.safetensors"
+    for path in (tmp_path / "none", gated):
+        said = run("export-c", "--forecaster", path, "--out", tmp_path / "out")
+        assert said.exit_code != 0
+        assert "hint" in said.output
+
+
+def test_an_export_says_what_fits_in_json(tmp_path, home):
+    """With --json offers, choice and files come as one value; the knowledge can be named."""
+    words = ("--knowledge", home / "knowledge.db", "--out", tmp_path / "out", "--flash", "64")
+    found = run_json("export-c", *words, "--bits", "256")
+    assert found["chosen"] in found["offers"]
+    assert {offer["bits"] for offer in found["offers"]} == {256}
+    assert "auricle_knowledge.c" in found["files"]
+
+
+def test_what_cannot_be_exported_is_told(tmp_path, home):
+    """No room, and a port that is not there, are errors of two lines."""
+    said = run("export-c", "--home", home, "--out", tmp_path / "out", "--flash", "1")
+    assert said.exit_code == 1
+    assert "nothing fits" in said.stderr
+    assert not (tmp_path / "out").exists()
+    said = run("bridge", "--home", home, "--port", f"unix:{tmp_path / 'nothing'}")
+    assert said.exit_code == 1
+    assert "hint" in said.stderr
+    assert "--port" in run("bridge", "--home", home).stderr
+
+
+def test_readings_become_observations(home):
+    """Features that the device quantised and numbers for the encoder give the same decision; ids
+    go on over a restart of the device, and gaps are counted."""
+    with Home(home) as opened:
+        attached = attach_port(opened, Link(5), "bench")
+        attached.take(LinkConnected(1, 1, 288, restarted=False))
+        values = np.arange(WIDTH, dtype=np.uint8)
+        first = decision(attached, reading(0, values))
+        second = decision(attached, reading(1, values.astype(np.float32)))
+        attached.take(LinkGap(0, 2, 3))
+        attached.take(LinkConnected(2, 1, 288, restarted=True))
+        third = decision(attached, reading(0, values))
+    assert first.guess == second.guess == third.guess
+    assert first.score == second.score
+    names = [one.observation_id for one in (first, second, third)]
+    assert len(set(names)) == 3
+    assert all(name.startswith("bench:") for name in names)
+    assert (attached.readings, attached.gaps) == (3, 3)
+
+
+def test_an_alarm_sets_the_output(home):
+    """Once the window leaves known ground the device is told to set the output."""
+    link = Link(5)
+    with Home(home, outputs=alarm_outputs("bench", 4)) as opened:
+        attached = attach_port(opened, link, "bench")
+        opened.actuate = attached.actuate
+        for number in range(200):
+            odd = np.full(WIDTH, 255 * (number % 2), np.uint8)
+            attached.take(reading(number, odd))
+    assert attached.alarms >= 1
+
+
+class Device(threading.Thread):
+    """A device at the other end of a socket: streams once it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.heard: list[object] = []
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        self._server.listen()
+
+    def run(self) -> None:
+        """Serve one connection."""
+        connection, _ = self._server.accept()
+        transport, link, number = SocketTransport(connection, "device"), Link(9), 0
+        end = time.monotonic() + SECONDS_MAX
+        try:
+            while time.monotonic() < end:
+                self.heard += exchange(link, transport, 10_000_000)
+                if any(isinstance(one, Command) for one in self.heard) and number < 300:
+                    link.send(reading(number, np.full(WIDTH, 255 * (number % 2), np.uint8)))
+                    number += 1
+        except WireError:
+            # The other end has closed the port: it has seen enough.
+            return
+
+
+def test_a_port_is_attached_and_watched(tmp_path, home):
+    """Readings over a socket are decided on, and the alarm goes back down; the monitor shows the
+    events and the counters."""
+    device = Device(tmp_path / "port")
+    device.start()
+    words = ("--home", home, "--alarm-channel", "2", "--seconds", "6")
+    said = run("bridge", "--port", f"unix:{tmp_path / 'port'}", *words)
+    assert said.exit_code == 0, said.output
+    assert "readings, 0 missed" in said.stdout
+    assert "bridge:" in said.stdout
+    assert any(isinstance(one, Actuate) and one.channel == 2 for one in device.heard)
+    other = Device(tmp_path / "second")
+    other.start()
+    said = run("bridge", "monitor", f"unix:{tmp_path / 'second'}", "--seconds", "1")
+    assert "Connected" in said.stdout
+    assert "frames_received" in said.stdout

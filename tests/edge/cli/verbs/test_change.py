@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from edge.cli.verbs import change as cli_change
+from tests.homes import learned_home, run, run_json
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home that has learned two labels."""
+    return learned_home(tmp_path / "home")
+
+
+def facts(home: Path) -> int:
+    """How many facts a home holds."""
+    return int(run_json("verify", "--home", home)["facts"])
+
+
+def test_forgetting_asks_first(home):
+    """Without --yes the number of facts is told and an answer waited for."""
+    said = run("forget", "--home", home, "--label", "a", answer="n\n")
+    assert said.exit_code == 1
+    assert "forget 12 facts (label a) for good?" in said.stderr
+    assert facts(home) == 24
+    said = run("forget", "--home", home, "--label", "a", answer="y\n")
+    assert said.exit_code == 0
+    assert facts(home) == 12
+
+
+def test_nobody_to_ask_changes_nothing(home):
+    """Without a terminal and without --yes nothing is forgotten, and the cure is told."""
+    said = run("forget", "--home", home, "--label", "a", "--json")
+    assert said.exit_code == 1
+    assert said.stdout == ""
+    assert "--yes" in said.stderr
+    assert facts(home) == 24
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("--subject", "person-1"), 8),
+        (("--subject", "person-1", "--label", "b"), 4),
+        (("--domain", "hall", "--stream", "learn"), 24),
+        (("--since", "1970-01-01", "--until", "1970-01-01T00:00:01"), 24),
+    ],
+)
+def test_options_must_all_match(home, words, count):
+    """Each option narrows what is forgotten."""
+    receipt = run_json("forget", "--home", home, "--yes", *words)
+    assert receipt["facts_forgotten"] == count
+    assert facts(home) == 24 - count
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("forget",), "nothing was selected"),
+        (("forget", "--label", "nosuch"), "no fact matches label nosuch"),
+        (("forget", "--label", ""), "no fact matches"),
+        (("forget", "--id", "x", "--domain", "y"), "no fact matches ids x, domain y"),
+        (("forget", "--since", "1900-01-01"), "from_ns"),
+        (("relabel", "--to-label", "x"), "nothing was selected"),
+        (("relabel", "--label", "nosuch", "--to-label", "x"), "no fact matches label nosuch"),
+        (("relabel", "--label", "a"), "new label"),
+        (("relabel", "--label", "a", "--to-label", "x" * 201), "200"),
+    ],
+)
+def test_what_matches_nothing_is_refused_in_words(home, words, message):
+    """A request that would change nothing, or everything by mistake, is refused."""
+    verb, *options = words
+    extra = ["--yes"] if verb == "forget" else []
+    said = run(verb, "--home", home, *options, *extra)
+    assert said.exit_code == 1
+    assert message in said.stderr
+    assert "Selector(" not in said.output
+    assert facts(home) == 24
+
+
+def test_a_survey_follows_a_forget_where_asked(home):
+    """--resurvey derives the geometry again, and the receipt covers it."""
+    receipt = run_json("forget", "--home", home, "--label", "a", "--yes", "--resurvey")
+    assert "geometry" in receipt["rebuilt"]
+    assert not any("geometry" in line for line in receipt["not_covered"])
+
+
+def test_domains_are_renamed_and_merged(home):
+    """Relabelling a whole domain moves its facts."""
+    said = run("relabel", "--home", home, "--domain", "hall", "--to-domain", "lobby")
+    assert "relabelled 24 facts" in said.stdout
+    concepts = run_json("inspect", "--home", home)["concepts"]
+    assert {concept["domain"] for concept in concepts} == {"lobby"}
+
+
+def test_surveying_nothing_is_refused(tmp_path, home):
+    """A home without facts has nothing to survey."""
+    run("forget", "--home", home, "--domain", "hall", "--yes")
+    said = run("survey", "--home", home)
+    assert said.exit_code == 1
+    assert "no facts" in said.stderr
+
+
+def test_moments_are_utc_unless_they_say():
+    """A moment without a zone is taken as UTC, to the microsecond."""
+    naive = datetime(2026, 1, 2, 3, 4, 5, 678)  # noqa: DTZ001
+    there = naive.replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=9)))
+    assert cli_change.nanoseconds(naive) == cli_change.nanoseconds(there)
+    assert (cli_change.nanoseconds(naive) or 0) % 1_000_000_000 == 678_000
+    assert cli_change.nanoseconds(None) is None

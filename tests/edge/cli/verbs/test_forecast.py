@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edge.cli.views.demo_forecast import show_failure, show_forecast_demo
+from edge.home.forecasting import ForecastOptions, ForecastScore, forecast_file
+from edge.sim.links import pictures
+from edge.sim.links.pictures import choose_event
+from edge.sim.links.scenario import LinkScenario, LinkSpec
+from edge.sim.links.trial import run_link_trial
+from tests.homes import command, run, run_json
+
+PNG = b"\x89PNG\r\n\x1a\n"
+NAMES = ("inlet", "outlet")
+
+
+def waves(steps=400, jump=300):
+    """Two temperatures with a daily wave, and a jump for good."""
+    random = np.random.default_rng(0)
+    hours = np.arange(steps)[:, None]
+    values = 20 + 5 * np.sin(2 * np.pi * hours / 24) + random.normal(0, 0.2, (steps, 2))
+    values[jump:] += (30.0, -25.0)
+    return values
+
+
+def write_waves(path, header=True, times=True, steps=400):
+    """The waves as a CSV, a row an hour."""
+    lines = [",".join([*(["time"] if times else []), *NAMES])] if header else []
+    for at, row in enumerate(waves(steps)):
+        when = [f"{1_700_000_000 + 3600 * at}"] if times else []
+        lines.append(",".join([*when, *(f"{value:.4f}" for value in row)]))
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_a_file_is_forecast_judged_and_searched_for_changes(tmp_path):
+    """The verb gives forecasts inside their intervals, its record, and the jump with its start."""
+    told = run_json("forecast", write_waves(tmp_path / "w.csv"), "--horizon", 1, "--horizon", 12)
+    assert told["row"] == 399
+    assert told["horizons"] == [1, 12]
+    for name in NAMES:
+        channel = told["channels"][name]
+        for low, point, high in zip(*(channel[k] for k in ("low", "point", "high")), strict=True):
+            assert low <= point <= high
+    record = told["record"][1]
+    assert record["horizon"] == 12
+    assert record["mae"] < 0.5 * record["mae_last_value"]
+    assert 0.8 < record["coverage"] <= 1
+    assert any(change["start"] in range(298, 302) for change in told["changes"])
+
+
+def test_columns_without_names_and_times_are_numbered(tmp_path):
+    """A bare table of numbers is understood, and shown for people."""
+    said = run("forecast", write_waves(tmp_path / "w.csv", header=False, times=False))
+    assert said.exit_code == 0, said.output
+    assert said.stdout.startswith("channel\tsteps ahead\tforecast\tlow\thigh\n0\t1\t")
+    assert "over 400 rows" in said.stdout
+
+
+def test_what_is_left_out_is_told_beside_the_result(tmp_path):
+    """A column of words is named on standard error, and JSON stays JSON."""
+    path = tmp_path / "w.csv"
+    path.write_text("ts,a,note\n0,1,x\n60,2,y\n120,3,z\n", "utf-8")
+    assert run_json("forecast", path)["channels"].keys() == {"a"}
+    said = run("forecast", path)
+    assert "begin with words: note" in said.stderr
+    assert "over 3 rows, 60 s apart" in said.stdout
+
+
+def test_a_picture_is_drawn(tmp_path):
+    """With --plot a PNG is written."""
+    said = run("forecast", write_waves(tmp_path / "w.csv"), "--plot", tmp_path / "w.png")
+    assert said.exit_code == 0, said.output
+    assert (tmp_path / "w.png").read_bytes().startswith(PNG)
+
+
+def test_a_stream_is_answered_line_by_line():
+    """On a pipe each row is answered before the next one is sent."""
+    words = command("forecast", "-", "--json", "--forecaster", "last")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("a,b\n1,2\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["channels"]["a"]["point"] == [1, 1, 1]
+        process.stdin.write("3,\n")
+        process.stdin.flush()
+        second = json.loads(process.stdout.readline())
+        assert second["row"] == 1
+        assert second["channels"]["b"]["value"] is None
+        assert second["channels"]["b"]["point"] == [2, 2, 2]
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--forecaster", "oracle"), "no forecaster 'oracle'"),
+        (("--detector", "oracle"), "no detector 'oracle'"),
+        (("--horizon", "999"), "horizons"),
+        (("--weights", "gone.safetensors"), "gone.safetensors"),
+        (("--plot", "nowhere/picture.png"), "cannot be written"),
+        (("--plot", "picture.jpg"), "ends in .png"),
+    ],
+)
+def test_what_cannot_be_done_is_said(tmp_path, words, said):
+    """A wrong option ends with status 1, its reason and what to do."""
+    done = run("forecast", write_waves(tmp_path / "w.csv"), *words)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert "hint: " in done.stderr
+    assert not done.stdout
+
+
+def test_a_record_counts_only_what_can_be_judged():
+    """Errors of the last value are its own, and missing values are no errors."""
+    values = np.array([[1.0], [3.0], [np.nan], [4.0]])
+    record = ForecastScore((1,))
+    rows = ((1.0, row) for row in values)
+    for look in forecast_file(rows, 1, ForecastOptions("last", (1,))):
+        record.take(look)
+    (figures,) = record.figures()
+    assert figures["mae"] == figures["mae_last_value"] == 2.0
+    assert figures["values"] == 1
+
+
+def test_the_demonstration_tells_and_draws_a_failure(tmp_path, capsys):
+    """The story names forecast, failure, alarm and recovery, and leaves a picture and a report."""
+    links = LinkSpec(days=2, quiet_days=1, double_share=0.0, horizons=(1, 12))
+    assert show_forecast_demo(tmp_path / "out", LinkScenario("A failure", links)) == 0
+    said = capsys.readouterr().out
+    for words in ("an hour ahead", "fails; no message announces it", "alarm 0 steps later"):
+        assert words in said
+    assert (tmp_path / "out/failure.png").read_bytes().startswith(PNG)
+    page = (tmp_path / "out/report.html").read_text("utf-8")
+    assert page.count("<svg") == 1
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were about to be written."""
+    figures = []
+
+    def keep(figure):
+        figure.draw_without_rendering()
+        figures.append(figure)
+        return PNG
+
+    monkeypatch.setattr(pictures, "render_png", keep)
+    return figures
+
+
+def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
+    """Where the CSV has times, so has the axis; the change is drawn where it was found, in the
+    rows of a file whose newest day alone would not show it."""
+    path = write_waves(tmp_path / "w.csv", steps=700)
+    said = run("forecast", path, "--plot", tmp_path / "w.png")
+    assert said.exit_code == 0, said.output
+    (figure,) = drawn
+    first, last = figure.axes
+    assert last.get_xlabel() == "time, UTC"
+    newest = first.lines[0].get_xdata()[-1]
+    assert newest.astype("datetime64[s]").astype(int) == 1_700_000_000 + 3600 * 699
+    (row,) = _numbers(re.search(r"row (\d+): level", said.stdout))
+    (legend,) = figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words[:3] == ["measured", "90 % interval", "forecast"]
+    assert "change found" in words
+    changes = [line for line in first.lines if line.get_label() == "change found"]
+    places = [np.datetime64(line.get_xdata()[0], "s").astype(int) for line in changes]
+    assert 1_700_000_000 + 3600 * row in places
+
+
+def test_a_picture_without_times_counts_rows(tmp_path, drawn):
+    """A CSV without times is drawn by rows, the last one at 0."""
+    path = write_waves(tmp_path / "w.csv", times=False)
+    assert run("forecast", path, "--plot", tmp_path / "w.png").exit_code == 0
+    (figure,) = drawn
+    assert figure.axes[-1].get_xlabel() == "rows from the last one"
+    assert figure.axes[-1].lines[0].get_xdata()[-1] == 0
+
+
+def test_the_shipped_demonstration_follows_the_failure(tmp_path, capsys):
+    """Read from its own lines: an hour after the failure the load lies in the interval that was
+    forecast from the first sample on, and every result has earned its tick."""
+    assert show_forecast_demo(tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    after = said[said.index("From the first sample after the failure on") :]
+    low, high = _numbers(re.search(r"90 % between (\S+) and (\S+) Mbit/s", after))
+    (came,) = _numbers(re.search(r"✓ an hour later it is (\S+) Mbit/s", after))
+    assert low <= came <= high
+    assert "✗" not in said
+    assert "▼" not in said
+
+
+def _numbers(found: re.Match[str] | None) -> list[float]:
+    assert found is not None
+    return [float(text.replace(",", "")) for text in found.groups()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"ratio_12": 1.2}, "✗ error an hour ahead: 120% of the last value's"),
+        ({"ratio_soon_12": 1.0}, "✗ in the first five steps after an event: 100%"),
+        ({"found": 1.0, "events": 2.0}, "✗ 1 of 2 events noticed"),
+        ({"false_per_1000": 1.5}, "events noticed, 1.5 false alarms in 1,000 steps"),
+        ({"coverage_after": 0.8}, "✗ 80.0% inside the 90 % intervals"),
+    ],
+)
+def test_a_tick_is_earned_by_its_number(trial, capsys, changes, line):
+    """A figure that misses what it promises gets a cross, in the line that names it."""
+    failing, event = replace(trial, figures=trial.figures | changes), choose_event(trial)
+    assert event is not None
+    show_failure(failing, event, Console())
+    (found,) = [each for each in capsys.readouterr().out.splitlines() if line in each]
+    assert found.startswith("  ✗ ")
+
+
+def test_a_load_outside_its_interval_gets_a_cross(trial, capsys):
+    """Forecasts that stay where the load was before the failure are shown as a miss."""
+    event = choose_event(trial)
+    assert event is not None
+    stale = replace(trial, lows=trial.lows * 0, highs=trial.highs * 0 + 1)
+    show_failure(stale, event, Console())
+    assert "✗ an hour later it is" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def trial():
+    """Two days of a backbone with failures on the second."""
+    links = LinkSpec(days=2, quiet_days=1, double_share=0.0, horizons=(1, 12))
+    return run_link_trial(LinkScenario("A failure", links), 1)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.cli.verbs import simulate as cli_sim
+from tests.homes import run
+
+
+@pytest.mark.parametrize("words", [("simulate", "x.toml"), ("demo",)])
+def test_a_missing_extra_is_said(words, monkeypatch):
+    """Without the extra the verb says what to install."""
+    monkeypatch.setattr(cli_sim, "find_spec", lambda name: None if name == "joblib" else name)
+    said = run(*words)
+    assert said.exit_code == 1
+    assert "joblib is not installed" in said.stderr
+    assert "auricle[sim]" in said.stderr
+
+
+def test_a_missing_scenario_is_said(tmp_path):
+    """A scenario that is not there ends with status 1 and leaves no report."""
+    said = run("simulate", tmp_path / "none.toml", "--out", tmp_path / "report")
+    assert said.exit_code == 1
+    assert said.stderr.startswith("error: ")
+    assert not (tmp_path / "report").exists()
+
+
+def test_unknown_backends_are_refused(tmp_path):
+    """Only the backends that exist can be named."""
+    said = run("simulate", tmp_path / "x.toml", "--backend", "dusk")
+    assert said.exit_code == 2
+    assert "loky" in said.output

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.cli.verbs import train as cli_train
+from edge.core.forecasting.training_job import ForecasterTrainingResult
+from edge.storage.network_weights import read_weights, shipped_weights
+from tests.homes import run, run_json
+
+RESULT = ForecasterTrainingResult(
+    shipped_weights("cfc"), "better", (0.5, 0.4, 0.3), (0.9, 0.8, 0.7)
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A recording."""
+    path = tmp_path / "loads.csv"
+    path.write_text("time,a\n" + "".join(f"{300 * n},{n % 7}\n" for n in range(400)), "utf-8")
+    return path
+
+
+@pytest.fixture
+def studied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """A study that is over at once; what it was asked."""
+    asked: list[tuple[Any, ...]] = []
+
+    def study(values, elapsed_s, period, **options):
+        asked.append((values.shape, elapsed_s[1], period, options["seed"]))
+        options["beat"]()
+        return RESULT
+
+    monkeypatch.setattr(cli_train, "train_on_recording", study)
+    return asked
+
+
+def test_a_network_that_beats_the_shipped_one_is_written(tmp_path, table, studied):
+    """The weights are written and can be read; the errors are shown beside the shipped ones."""
+    out = tmp_path / "own.safetensors"
+    said = run("train", table, "--out", out, "--period", "7", "--seed", "3")
+    assert said.exit_code == 0, said.output
+    assert "0.300\t0.700" in said.stdout
+    assert read_weights(out).keys() == RESULT.arrays.keys()
+    assert studied == [((400, 1), 300.0, 7, 3)]
+    told = run_json("train", table, "--out", out)
+    assert (told["horizons"], told["own"]) == ([1, 6, 12], [0.5, 0.4, 0.3])
+    onnx = tmp_path / "own.onnx"
+    assert run("train", table, "--out", out, "--onnx", onnx).exit_code == 0
+    assert onnx.stat().st_size > 10_000
+
+
+def test_nothing_is_written_where_nothing_is_gained(tmp_path, table, monkeypatch):
+    """A study that does no better is an error that says so; so is a recording without numbers."""
+    none = ForecasterTrainingResult({}, "it does no better than the network it started from")
+    monkeypatch.setattr(cli_train, "train_on_recording", lambda *_, **__: none)
+    said = run("train", table, "--out", tmp_path / "own.safetensors")
+    assert said.exit_code == 1
+    assert "no better" in said.output
+    assert not (tmp_path / "own.safetensors").exists()
+    table.write_text("words\n", "utf-8")
+    assert run("train", table, "--out", tmp_path / "own.safetensors").exit_code == 1

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge import Store
+from edge.commands.control_socket import ControlSocket
+from edge.core.events import LabelCandidate, StoreLabelCandidates
+from edge.home.home import Home
+from edge.home.labelling import waiting_at
+from edge.mqtt.messages import DaemonStatus, OutboxStatus
+from tests.edge.cli.views.test_status import snapshot
+from tests.homes import CARD, learned_home, run, run_json
+from tests.worlds import WIDTH
+
+FEATURES = bytes([7] * WIDTH)
+
+
+@pytest.fixture
+def flagged_home(tmp_path):
+    """A home that knows labels a and b, and has flagged two observations of a new domain."""
+    home = learned_home(tmp_path)
+    with Store.open(home / "knowledge.db", CARD) as store:
+        kept = (
+            LabelCandidate(f"cam:{n}", "cam", "", "domain-2", n * 10**9, 1 / n, FEATURES)
+            for n in (2, 1)
+        )
+        store.apply(StoreLabelCandidates(tuple(kept)))
+    return home
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """A door that answers as a daemon would, by a table of verbs; what was asked is kept."""
+    asked: list[dict[str, Any]] = []
+    replies: dict[str, Any] = {}
+
+    def answer(line: bytes) -> bytes:
+        asked.append(json.loads(line))
+        return json.dumps(replies[asked[-1]["verb"]]).encode()
+
+    door = ControlSocket(tmp_path, answer)
+    door.start()
+    yield tmp_path, asked, replies
+    door.stop()
+
+
+def fine(body: object) -> dict[str, Any]:
+    """A reply that says what was done."""
+    return {"done": True, "body": msgspec.to_builtins(body)}
+
+
+def test_the_most_worthwhile_comes_first(flagged_home):
+    """What waits is listed by worth, with the labels in use."""
+    found = run_json("label", "--home", flagged_home)
+    assert [one["id"] for one in found["flagged"]] == ["cam:1", "cam:2"]
+    assert found["labels"] == ["a", "b"]
+
+
+def test_labels_are_taken_one_by_one(flagged_home):
+    """A number chooses a label in use, text is a new one; both are learned durably."""
+    said = run("label", "--home", flagged_home, answer="2\nnew\n")
+    assert said.exit_code == 0, said.output
+    assert "2 labelled" in said.output
+    with Home(flagged_home, writable=False) as home:
+        concepts = home.store.concepts()
+        assert concepts["domain-2", "b"] == concepts["domain-2", "new"] == 1
+        assert waiting_at(home).flagged == ()
+
+
+@pytest.mark.parametrize("answer", ["q\n", "\n\n", ""])
+def test_nothing_is_learned_without_a_label(flagged_home, answer):
+    """Leaving, skipping and the end of input change nothing."""
+    said = run("label", "--home", flagged_home, answer=answer)
+    assert said.exit_code == 0
+    assert "0 labelled" in said.output
+    assert len(run_json("label", "--home", flagged_home)["flagged"]) == 2
+
+
+def test_one_label_is_given_by_id(flagged_home):
+    """A script labels without being asked anything."""
+    assert "1" in run_json("label", "cam:2", "a", "--home", flagged_home)["learned"]
+    assert [one["id"] for one in run_json("label", "--home", flagged_home)["flagged"]] == ["cam:1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [(("cam:9", "a"), "expired"), (("cam:1",), "no label"), (("cam:1", "a\nb"), "label")],
+)
+def test_a_label_that_cannot_be_taken_is_told(flagged_home, words, reason):
+    """An unknown id, no label, an odd label: two lines, exit status 1."""
+    said = run("label", *words, "--home", flagged_home)
+    assert said.exit_code == 1
+    assert reason in said.stderr
+
+
+def test_where_a_daemon_runs_it_is_asked(daemon):
+    """Labels go through the daemon, which holds the home, even one that explains nothing yet."""
+    folder, asked, replies = daemon
+    waiting = {
+        "flagged": [
+            {"id": "cam:1", "stream": "cam", "domain": "d", "captured_at_ns": 0, "score": 1.0}
+        ],
+        "labels": ["7"],
+    }
+    replies |= {"status": fine(snapshot()), "candidates": fine(waiting), "label": fine({})}
+    replies["explain"] = {"done": False, "reason": "verb must be the name of a command"}
+    said = run("label", "--home", folder, "--domain", "night", answer="7\n")
+    assert said.exit_code == 0, said.output
+    given = asked[-1]
+    assert (given["observation_id"], given["label"], given["domain"]) == ("cam:1", "7", "night")
+    assert given["id"]
+
+
+def test_a_refusal_of_the_daemon_is_told(daemon):
+    """Reason and hint are the daemon's own."""
+    folder, _, replies = daemon
+    refused = {"done": False, "reason": "the outbox is full", "hint": "wait"}
+    nothing = fine({"flagged": [], "labels": []})
+    replies |= {"status": fine(snapshot()), "candidates": nothing, "label": refused}
+    said = run("label", "x", "a", "--home", folder)
+    assert said.exit_code == 1
+    assert "the outbox is full" in said.stderr
+
+
+def test_status_shows_a_daemon(daemon):
+    """The tables for people, the snapshot for programs, trouble as exit status 4."""
+    folder, _, replies = daemon
+    replies["status"] = fine(snapshot())
+    said = run("status", "--home", folder)
+    assert said.exit_code == 4
+    assert "gate-1" in said.output
+    replies["status"] = fine(snapshot(state="serving"))
+    shown = run_json("status", "--home", folder)
+    assert msgspec.convert(shown, DaemonStatus).outbox == OutboxStatus(7, 2_048, 61.0, 900, 2)
+    assert run("top", "--home", folder).exit_code == 0
+
+
+def test_without_a_daemon_status_says_so(tmp_path):
+    """Exit status 3 and what to do; a missing folder is another matter."""
+    for verb in ("status", "top"):
+        said = run(verb, "--home", tmp_path)
+        assert said.exit_code == 3
+        assert "auricle run" in said.stderr
+        assert run(verb, "--home", tmp_path / "missing").exit_code == 1

@@ -1,0 +1,260 @@
+"""How the demonstration looks, shown from a story made up here."""
+
+import io
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edge.cli.views import demo as demo_view
+from edge.core.events import Decision, Receipt
+from edge.core.facts import Selector
+from edge.demo.events import (
+    AccuracyEvent,
+    Beat,
+    ChapterEvent,
+    DemoOutcome,
+    EvaluationEvent,
+    ImageEvent,
+    PauseEvent,
+    PixelOutcome,
+    TextEvent,
+)
+from edge.demo.forget_proof import ForgetProof
+from edge.home.home import Home
+from edge.sim.digits import load_mnist, load_optdigits
+from edge.sim.recording import DecisionStep, GrowthEpisode, RunRecording, TimelineMark
+from tests import workers
+
+DECISION = Decision("r:0", "r", 1, True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
+STEP = DecisionStep(0, "r", "mnist", "7", True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
+RECEIPT = Receipt(
+    "demo-forget-1",
+    1,
+    Selector(label="7"),
+    12,
+    ("optdigits/7",),
+    "a" * 64,
+    "b" * 64,
+    ("sums",),
+    0,
+    ("backups",),
+)
+PROOF = ForgetProof(12, "b" * 64, "b" * 64, "b" * 64, "b" * 64, 0, 12, 0, 12, 0)
+EXAMS = (
+    EvaluationEvent("before any label", 0.96, 0.2, 0.0, 0.2),
+    EvaluationEvent("after 120 labels", 0.96, 0.87, 0.8, 0.88),
+    EvaluationEvent("after forgetting its 7s", 0.96, 0.8, 0.0, 0.88),
+)
+GROWN = GrowthEpisode(
+    "j", "optdigits", 1, 120, 1, 1, None, "serving", "", "linear taps 0", 0.9, 0.8, seconds=3.2
+)
+OUTCOME = DemoOutcome(
+    RunRecording("demo", 1, (STEP,), (TimelineMark(0, "domain", "mnist"),), digest="b" * 64),
+    EXAMS,
+    AccuracyEvent(500, 480, 5),
+    AccuracyEvent(250, 50, 250, 0, 1, 16, None, "domain-2"),
+    AccuracyEvent(400, 350, 4, 396),
+    120,
+    120,
+    "7",
+    RECEIPT,
+    PROOF,
+    4.5,
+    0.45,
+)
+STORY: tuple[Beat, ...] = (
+    ChapterEvent("Enrolment", "A reader learns.", 1, load_mnist()),
+    ImageEvent(),
+    PauseEvent("searching and training"),
+    ChapterEvent("Known ground", "Fresh digits.", 1),
+    ImageEvent(DECISION, right=True),
+    TextEvent("ALARM after 16 images", "alarm"),
+    RECEIPT,
+    OUTCOME,
+)
+
+
+@pytest.fixture
+def story(monkeypatch: pytest.MonkeyPatch) -> list[Beat]:
+    """The beats that the view will be told."""
+    beats = list(STORY)
+
+    def tell(*_given: object) -> Iterator[Beat]:
+        return iter(beats)
+
+    monkeypatch.setattr(demo_view, "run_demo", tell)
+    return beats
+
+
+def shown(folder: Path, width: int, *, terminal: bool = False) -> tuple[int, str]:
+    """The exit code of the demonstration, and what it printed."""
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, force_terminal=terminal, highlight=False)
+    return demo_view.show_demo(folder, console=console), screen.getvalue()
+
+
+def test_outside_a_terminal_there_are_plain_lines(story: list[Beat], tmp_path: Path):
+    """A log holds no control characters, no moving bar, and no line beyond its width."""
+    code, text = shown(tmp_path / "demo", 80)
+    assert code == 0
+    assert "\x1b" not in text
+    assert "\r" not in text
+    told = text.split("report   ")[0]
+    assert max(map(len, told.splitlines())) <= 80
+    assert text.count("ALARM after 16 images") == 1
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_last_screen_says_what_happened(story: list[Beat], tmp_path: Path, width: int):
+    """Accuracies, delay, false alarms, times, paths, and what to do next."""
+    text = " ".join(shown(tmp_path / "demo", width)[1].split())
+    for part in (
+        "96.0% 87.0% 80.0% 88.0%",
+        "after 16 images",
+        "5 of 500 = 1.0% (ordered: 1%)",
+        "12 facts, 0 of them left in the file",
+        "0 of 12 relearned",
+        "encoder 4.50 ms, everything else 0.45 ms (10%)",
+        "demo/report.html",
+        "demo/knowledge.db",
+        "auricle init",
+        "auricle learn",
+    ):
+        assert part in text
+
+
+def test_a_terminal_shows_a_live_table(story: list[Beat], tmp_path: Path):
+    """While images stream in, a table says how they are read."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown(tmp_path / "demo", 100, terminal=True)[1])
+    assert "called new" in text
+    assert "quiet" in text
+
+
+def test_the_folder_is_a_home_with_a_report(story: list[Beat], tmp_path: Path):
+    """What the demonstration leaves can be opened by the other verbs."""
+    shown(tmp_path / "demo", 80)
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 1_000
+    with Home(tmp_path / "demo", writable=False) as home:
+        assert home.store.stamped()["knowledge"] == OUTCOME.recording.digest
+
+
+def test_nothing_that_is_there_is_touched(story: list[Beat], tmp_path: Path):
+    """A folder in use stays as it is; the next free name is taken, an empty folder as well."""
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "mine.txt").write_text("keep")
+    (tmp_path / "demo-2").write_text("a file")
+    assert demo_view.free_folder(tmp_path / "demo") == tmp_path / "demo-3"
+    (tmp_path / "demo-3").mkdir()
+    assert demo_view.free_folder(tmp_path / "demo") == tmp_path / "demo-3"
+    shown(tmp_path / "demo", 80)
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["mine.txt"]
+    assert (tmp_path / "demo-3" / "report.html").exists()
+
+
+def test_a_broken_promise_is_said_and_ends_with_1(story: list[Beat], tmp_path: Path):
+    """If the digests disagree the last screen says so, and scripts can tell."""
+    story[-1] = replace(OUTCOME, proof=replace(PROOF, reopened="c" * 64))
+    code, text = shown(tmp_path / "demo", 80)
+    assert code == 1
+    assert "NOT bit-identical" in text
+
+
+def test_a_missing_alarm_is_said(story: list[Beat], tmp_path: Path):
+    """Where the new scanner went unnoticed, no number is made up."""
+    story[-1] = replace(OUTCOME, unlabelled=AccuracyEvent(250, 50, 3))
+    assert "not in 250 images" in shown(tmp_path / "demo", 80)[1]
+
+
+def test_what_became_of_the_adaptor_is_said(story: list[Beat], tmp_path: Path):
+    """An adaptor that serves, one that did no better, a worker that failed, and no torch at all."""
+    for episodes, words in (
+        ((GROWN,), "linear taps 0, searched and trained in 3.2 s"),
+        ((replace(GROWN, state="refused"),), "none did better, searched and trained in 3.2 s"),
+        ((replace(GROWN, state="refused", accuracy=None, reason="too late"),), "none: too late"),
+        ((), "torch is not installed: `pip install 'auricle[grow]'`"),
+    ):
+        story[-1] = replace(OUTCOME, recording=replace(OUTCOME.recording, episodes=episodes))
+        assert words in " ".join(shown(tmp_path / "demo", 120)[1].split())
+
+
+def test_bare_pixels_have_a_page_and_a_line(story: list[Beat], tmp_path: Path):
+    """Where adaptors grew on bare pixels the last screen says what they gained, and where."""
+    pixels = PixelOutcome(OUTCOME.recording, EXAMS[0], EXAMS[1], 99, 100)
+    story[-1] = replace(OUTCOME, pixels=pixels)
+    text = " ".join(shown(tmp_path / "demo", 120)[1].split())
+    assert "MNIST 96.0% → 96.0%, new scanner 20.0% → 87.0%, 99 of 100 routed right" in text
+    assert "demo/pixels/report.html" in text
+    assert (tmp_path / "demo" / "pixels" / "report.html").exists()
+
+
+def test_a_worker_is_found_where_torch_is(monkeypatch: pytest.MonkeyPatch):
+    """Without torch there is none; with it a job goes to a process and its result comes back."""
+    monkeypatch.setattr(demo_view, "find_spec", lambda _name: None)
+    assert demo_view.find_worker() is None
+    monkeypatch.setattr(demo_view, "find_spec", lambda name: name)
+    monkeypatch.setattr(demo_view, "Worker", lambda *_limits: workers.worker("grown"))
+    grow = demo_view.find_worker()
+    assert grow is not None
+    job = workers.a_job()
+    assert grow(job).job_id == job.id
+
+
+def test_digits_are_drawn_side_by_side():
+    """Four digits of either source fit a line of 80 columns and leave ink."""
+    for digits in (load_mnist(), load_optdigits()):
+        lines = demo_view.draw(digits).splitlines()
+        assert max(map(len, lines)) <= 80
+        assert len({len(line) for line in lines}) == 1
+        assert sum("█" in line for line in lines) > 2
+
+
+def test_a_digit_that_is_missing_is_left_out():
+    """Few samples draw what there is."""
+    few = load_mnist().take(np.arange(3))
+    assert demo_view.draw(few) == ""
+
+
+def install(folder: Path) -> Path:
+    """An executable named auricle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "auricle"
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("running", "on_path", "expected"),
+    [
+        ("in here/.venv/bin", "elsewhere", "'in here/.venv/bin/auricle'"),
+        (".venv/bin", "", ".venv/bin/auricle"),
+        (".venv/bin", ".venv/bin", "auricle"),
+    ],
+)
+def test_the_next_steps_name_the_program_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running: str, on_path: str, expected: str
+):
+    """Bare `auricle` only where a shell would start this one by it; else its quoted path."""
+    program = install(tmp_path / running)
+    if on_path:
+        install(tmp_path / on_path)
+    monkeypatch.setenv("PATH", str(tmp_path / on_path) if on_path else "/nowhere")
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    monkeypatch.chdir(tmp_path)
+    assert demo_view.own_command() == expected
+
+
+def test_a_path_elsewhere_is_printed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From a folder that does not hold the program, its absolute path starts it."""
+    program = install(tmp_path / "env/bin")
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    monkeypatch.chdir(tmp_path / "work")
+    assert demo_view.own_command() == str(program)

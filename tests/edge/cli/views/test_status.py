@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from edge.cli.views import status as top_view
+from edge.cli.views.status import duration, render_status, size
+from edge.mqtt.messages import (
+    AdaptorStatus,
+    BrokerStatus,
+    DaemonStatus,
+    HomeStatus,
+    OutboxStatus,
+    StreamStatus,
+)
+
+
+def snapshot(**changes: Any) -> DaemonStatus:
+    """A daemon with one stream that has left known ground."""
+    fields: dict[str, Any] = {
+        "device": "gate-1",
+        "version": "1.0",
+        "state": "degraded",
+        "run": 3,
+        "uptime_s": 90_061.0,
+        "rss_mib": 98.4,
+        "cpu_percent": 12.0,
+        "written_bytes_day": 3 << 20,
+        "clock": "set",
+        "settings": "auricle.toml",
+        "outbox": OutboxStatus(7, 2_048, 61.0, 900, dropped=2),
+        "streams": (
+            StreamStatus(
+                "cam[red]",
+                "folder",
+                "",
+                novel_percent=75.0,
+                alarmed=True,
+                domain="night",
+                label="cat",
+                decided=12,
+            ),
+        ),
+        "homes": (
+            HomeStatus(
+                "",
+                "efficientnet_lite0",
+                40,
+                4,
+                3,
+                (AdaptorStatus("night", 2, "linear", 20),),
+                "day",
+            ),
+        ),
+        "broker": BrokerStatus(
+            "mqtt://localhost:1883",
+            online=False,
+            since_s=5.0,
+            connects=2,
+            reasons={"not authorized": 3},
+            trouble="connection refused",
+        ),
+        "trouble": ("home audio: its card has gone",),
+    } | changes
+    return DaemonStatus(**fields)
+
+
+def drawn(status: DaemonStatus, width: int = 160) -> str:
+    """What a terminal of a width shows."""
+    console = Console(width=width, force_terminal=True, color_system=None)
+    with console.capture() as shown:
+        console.print(render_status(status, width))
+    return shown.get()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "gate-1",
+        "degraded",
+        "1 d 1 h",
+        "98 MiB",
+        "3.0 MiB a day",
+        "cam[red]",
+        "75 %",
+        "off known ground",
+        "night",
+        "cat",
+        "night linear v2",
+        "growing day",
+        "offline",
+        "7 (2.0 KiB)",
+        "connection refused",
+        "home audio: its card has gone",
+    ],
+)
+def test_a_snapshot_shows(word):
+    """Everything that an engineer looks for is there; names are no markup."""
+    assert word in drawn(snapshot())
+
+
+def test_a_narrow_terminal_loses_no_state():
+    """With 80 columns everything is there and every value still says what it is."""
+    seen = drawn(snapshot(), 80)
+    heads = ("stream", "source", "domain", "rejected", "adaptors", "delivery", "reasons")
+    assert [name for name in heads if name not in seen] == []
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_splits_no_word(width):
+    """Names and states stand in one piece on lines that fit the terminal."""
+    stream = StreamStatus(
+        "vibration-pump-7",
+        "topic",
+        "",
+        alarmed=True,
+        domain="domain-2",
+        label="bearing-worn",
+        decided=123_456,
+    )
+    broker = BrokerStatus("mqtt://broker.local:1883", online=True, since_s=90_000.0)
+    lines = drawn(snapshot(streams=(stream,), broker=broker), width).splitlines()
+    assert max(map(len, lines)) <= width
+    whole = (
+        "vibration-pump-7",
+        "off known ground",
+        "domain domain-2",
+        "label bearing-worn",
+        "decided 123456",
+        "encoder efficientnet_lite0",
+        "mqtt://broker.local:1883",
+    )
+    assert [word for word in whole if not any(word in line for line in lines)] == []
+
+
+def test_names_cannot_steer_the_terminal():
+    """Control characters in names are shown, not obeyed."""
+    shown = drawn(snapshot(streams=(StreamStatus("\x1b[2Jx", "topic", ""),)))
+    assert "\x1b[2J" not in shown
+
+
+def test_without_a_broker_it_says_so():
+    """A daemon that publishes nowhere has no connection to show."""
+    assert "no broker" in drawn(snapshot(broker=None))
+
+
+def test_following_ends_with_the_daemon(monkeypatch, capsys):
+    """Outside a terminal one snapshot is printed."""
+    monkeypatch.setattr(top_view, "console", Console(width=100, force_terminal=False))
+    top_view.follow_status(iter([snapshot()]).__next__, 0.01)
+    assert "gate-1" in capsys.readouterr().out
+    top_view.follow_status(lambda: None, 0.01)
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.42, "0.4 s"), (59, "59 s"), (61, "1 min 1 s"), (7_260, "2 h 1 min"), (200_000, "2 d 7 h")],
+)
+def test_times_are_said_in_two_units(seconds, said):
+    """From tenths of seconds to days."""
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "said"), [(5, "5 B"), (2_048, "2.0 KiB"), (3 << 20, "3.0 MiB"), (5 << 30, "5.0 GiB")]
+)
+def test_sizes_are_said_in_the_unit_that_fits(nbytes, said):
+    """From bytes to GiB."""
+    assert size(nbytes) == said

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import threading
+
+import pytest
+
+from edge.commands import control_socket as control
+from edge.commands.control_socket import SOCKET, ControlSocket, ask_daemon, body_of
+from edge.core.errors import EdgeError, TransportError
+
+
+@pytest.fixture
+def listen(tmp_path):
+    """Start a daemon's door in a folder; it is closed at the end."""
+    opened = []
+
+    def start(answer, folder=tmp_path):
+        door = ControlSocket(folder, answer)
+        door.start()
+        opened.append(door)
+        return folder
+
+    yield start
+    for door in opened:
+        door.stop()
+
+
+def echo(line: bytes) -> bytes:
+    """Answer with what was asked."""
+    return json.dumps({"asked": json.loads(line)}).encode()
+
+
+def test_a_request_is_answered(listen):
+    """What is asked arrives, what is answered comes back."""
+    folder = listen(echo)
+    assert ask_daemon(folder, {"verb": "status"}) == {"asked": {"verb": "status"}}
+
+
+def test_a_refusal_is_raised_and_an_answer_is_its_body():
+    """What a daemon refuses is an error with its reason and hint; else the body is there."""
+    with pytest.raises(EdgeError, match="busy") as caught:
+        body_of({"done": False, "reason": "busy", "hint": "later"})
+    assert caught.value.hint == "later"
+    assert body_of({"done": True, "body": {"state": "serving"}}) == {"state": "serving"}
+
+
+def test_only_its_user_may_ask(listen):
+    """The socket is there for one user, from the moment it is there."""
+    folder = listen(echo)
+    assert stat.S_IMODE((folder / SOCKET).stat().st_mode) == 0o600
+
+
+def test_a_deep_folder_is_no_obstacle(listen, tmp_path):
+    """A path that is longer than a socket's address works all the same."""
+    deep = tmp_path / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    assert ask_daemon(listen(echo, deep), {}) == {"asked": {}}
+
+
+def test_without_a_daemon_there_is_no_answer(tmp_path):
+    """No socket, or one of a daemon that died: nobody is there, which is no error."""
+    assert ask_daemon(tmp_path, {}) is None
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(tmp_path / SOCKET))
+    dead.close()
+    assert ask_daemon(tmp_path, {}) is None
+
+
+def test_a_dead_daemons_socket_is_replaced(listen, tmp_path):
+    """What a crash left behind does not keep the next daemon from listening."""
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(tmp_path / SOCKET))
+    dead.close()
+    assert ask_daemon(listen(echo), {}) == {"asked": {}}
+
+
+def test_a_daemon_that_is_silent_is_told(listen):
+    """Waiting for an answer ends, with what to do."""
+    held = threading.Event()
+
+    def never(_line: bytes) -> bytes:
+        held.wait(5)
+        return b"{}"
+
+    folder = listen(never)
+    with pytest.raises(TransportError, match="does not answer"):
+        ask_daemon(folder, {}, timeout_s=0.1)
+    held.set()
+
+
+def test_garbage_and_hurry_leave_it_alive(listen, monkeypatch):
+    """Callers that leave, and lines without end, cost only themselves."""
+    monkeypatch.setattr(control, "LINE_BYTES_MAX", 1_000)
+    folder = listen(echo)
+    for data in (b"", b"half a line", b"x" * 300_000):
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(folder / SOCKET))
+            try:
+                caller.sendall(data)
+            except OSError:
+                assert len(data) > 1_000
+    assert ask_daemon(folder, {"verb": "status"}) == {"asked": {"verb": "status"}}
+
+
+def test_callers_are_bounded(listen, monkeypatch):
+    """More callers than a few at a time are turned away, and places come free again."""
+    folder = listen(echo)
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(control.CALLERS_MAX)]
+    for caller in waiting:
+        caller.connect(str(folder / SOCKET))
+        caller.sendall(b"{}\n")
+        assert caller.recv(100)
+    with pytest.raises(TransportError):
+        ask_daemon(folder, {})
+    for caller in waiting:
+        caller.close()
+    for _ in range(100):
+        try:
+            assert ask_daemon(folder, {}) == {"asked": {}}
+            break
+        except TransportError:
+            continue
+    else:
+        pytest.fail("no place came free")
+
+
+def test_it_is_gone_after_stopping(tmp_path):
+    """A daemon that stopped leaves no socket."""
+    door = ControlSocket(tmp_path, echo)
+    door.start()
+    door.stop()
+    door.stop()
+    assert not (tmp_path / SOCKET).exists()

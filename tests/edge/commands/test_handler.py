@@ -1,0 +1,272 @@
+"""The desk: each command once, each answered, and the same answer to a repeated one."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.commands.handler import LOST
+from edge.config.commands import CommandSettings
+from edge.core.errors import StateError
+from edge.core.events import Enrol, LabelCandidate, Observation, StoreLabelCandidates
+from edge.home import labelling
+from edge.storage import command_journal as journal
+from tests.edge.commands.contexts import NOW, Office
+from tests.worlds import WIDTH, fact, vector
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    """A desk over a home that knows a little."""
+    made = Office(tmp_path)
+    made.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
+    yield made
+    made.home.close()
+
+
+def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
+    """With correlation data, durably, and to the topic that the sender named."""
+    office.home.feed(Observation("s", 1, 1, vector(1)))
+    payload = b'{"verb":"label","id":"c1","observation_id":"s:1","label":"a"}'
+    office.desk.carry_out(office.order(payload, "label"))
+    ((response, topic, correlation, kept),) = office.floor.told
+    assert (response.done, response.body["count"], response.id) == (True, 1, "c1")
+    assert (topic, correlation, kept) == ("auricle/v1/desk/response/ann", b"n1", True)
+    assert office.home.store.get("s:1") is not None
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "warnings"),
+    [
+        ("label", {"label": "dgo"}, ["label"]),
+        ("label", {"label": "dog", "domain": "homee"}, ["domain"]),
+        ("label", {"label": "dog"}, []),
+        ("relabel", {"label": "dgo", "domain": "hmoe"}, ["label", "domain"]),
+    ],
+)
+def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, fields, warnings):
+    """The answer names the known label or domain; nothing waits for a person."""
+    office.ask("relabel", "c0", select={"label": "a"}, label="dog")
+    office.home.feed(Observation("s", 1, 1, vector(1)))
+    about = {"observation_id": "s:1"} if verb == "label" else {"select": {"label": "b"}}
+    said = office.ask(verb, **about, **fields)
+    assert said.done
+    found = said.body.get("warnings", [])
+    assert [one.split()[1] for one in found] == warnings
+    assert office.ask(verb, **about, **fields) == replace(said, repeated=True)
+
+
+def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
+    """Ask through the socket on the machine."""
+    answers: list[bytes] = []
+    line = json.dumps({"verb": verb, "id": "c1", **fields}).encode()
+    order = office.desk.local(line, answers.append)
+    if order is not None:
+        office.desk.carry_out(order)
+    found: dict[str, Any] = json.loads(answers[0])
+    return found
+
+
+def flag(office: Office, raw: bytes) -> None:
+    """Let an observation with a raw input wait for a label."""
+    kept = LabelCandidate("s:1", "s", "", "d", 5, 1.0, bytes(vector(1)))
+    office.home.store.apply(StoreLabelCandidates((kept,)))
+    office.home.store.keep_raws({"s:1": raw})
+
+
+def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
+    """The socket is answered each time afresh; a broker's command is none, whatever is enabled."""
+    flag(office, b"\x00picture")
+    for _ in range(2):
+        found = local(office, "raw", observation_id="s:1")
+        assert (found["done"], found["repeated"]) == (True, False)
+        assert base64.b64decode(found["body"]["raw"]) == b"\x00picture"
+        assert local(office, "explain", observation_id="s:1")["body"]["guess"] in {"a", "b"}
+    assert local(office, "raw", observation_id="s:2")["body"] == {"raw": ""}
+    assert "does not wait" in local(office, "explain", observation_id="s:2")["reason"]
+    for verb in ("raw", "explain"):
+        said = office.ask(verb, observation_id="s:1")
+        assert (said.done, f"there is no command {verb!r}" in said.reason) == (False, True)
+
+
+def test_an_explanation_names_columns_as_the_home_does(office: Office):
+    """Columns are c1, c2 and so on until the home has names for them."""
+    flag(office, b"")
+    names = {f"x{number}" for number in range(WIDTH)}
+    for wanted in ({f"c{number + 1}" for number in range(WIDTH)}, names):
+        found = local(office, "explain", observation_id="s:1")["body"]["columns"]
+        assert {one["name"] for one in found} == wanted
+        office.home.store.name_columns(sorted(names), office.home.model.card)
+
+
+def test_a_raw_input_too_large_for_an_answer_is_refused(office: Office, monkeypatch):
+    """With its size, and what to do."""
+    monkeypatch.setattr(labelling, "RAW_ANSWER_BYTES_MAX", 10)
+    flag(office, bytes(11))
+    found = local(office, "raw", observation_id="s:1")
+    assert (found["done"], "11 bytes" in found["reason"], found["hint"] != "") == (
+        False,
+        True,
+        True,
+    )
+
+
+def test_an_answer_goes_nowhere_else(office: Office):
+    """A response topic that could pass for a message or a command is not used."""
+    order = office.order(b"{", "label", response_topic="auricle/v1/gw1/command/forget")
+    assert order.topic == "auricle/v1/gw1/response"
+
+
+def test_a_repeated_command_gets_the_stored_answer(office: Office):
+    """Also after a restart; nothing is done twice."""
+    first = office.ask("relabel", select={"label": "a"}, label="z")
+    assert (first.done, first.body["count"]) == (True, 4)
+    fed = len(office.floor.fed)
+    again = office.ask("relabel", select={"label": "a"}, label="z")
+    assert again == replace(first, repeated=True)
+    office.crash()
+    assert office.ask("relabel", select={"label": "a"}, label="z") == again
+    assert fed == 1
+    assert office.floor.fed == []
+
+
+def test_a_rejection_is_an_answer_too(office: Office):
+    """It is kept, and given again."""
+    first = office.ask("label", observation_id="nobody:1", label="a")
+    assert (first.done, first.repeated) == (False, False)
+    assert "expired" in first.reason
+    assert office.ask("label", observation_id="nobody:1", label="a") == replace(
+        first, repeated=True
+    )
+
+
+def test_an_id_is_used_once(office: Office):
+    """Another command under it is refused as a replay."""
+    office.ask("pause")
+    said = office.ask("pause", expires_at_ns=NOW + 5)
+    assert (said.done, "replayed" in said.reason) == (False, True)
+
+
+def test_a_forget_request_is_answered_by_its_receipt_again(office: Office):
+    """The journal holds no answer that names the forgotten; the receipt does, veiled."""
+    first = office.ask("forget", select={"ids": ["f1", "f2"]})
+    assert (first.done, first.body["facts_forgotten"]) == (True, 2)
+    assert sorted(first.body["selector"]["ids"]) == ["f1", "f2"]
+    office.crash()
+    again = office.ask("forget", select={"ids": ["f2", "f1"]}.copy())
+    # The order of ids is part of the very words: another payload is another command.
+    assert again.done is False
+    same = office.ask("forget", select={"ids": ["f1", "f2"]})
+    assert sorted(same.body["selector"].pop("ids")) == ["f1", "f2"]
+    first.body["selector"].pop("ids")
+    assert same == replace(first, repeated=True)
+
+
+def test_an_erasure_takes_earlier_answers_with_it(office: Office):
+    """What was done stays known; what was said is gone."""
+    done = office.ask("relabel", "c0", select={"ids": ["f1"]}, label="z")
+    assert done.done
+    office.ask("forget", select={"ids": ["f1"]})
+    said = office.ask("relabel", "c0", select={"ids": ["f1"]}, label="z")
+    assert (said.done, said.repeated, said.hint) == (True, True, LOST)
+
+
+def test_after_a_crash_before_the_answer_nothing_is_done_twice(office: Office, monkeypatch):
+    """The mark is in the transaction of the change; the answer was lost."""
+
+    def cut(*_: object, **__: object) -> None:
+        raise StateError("the power went")
+
+    monkeypatch.setattr(type(office.home.store.journal), "record", cut)
+    assert office.ask("relabel", select={"label": "a"}, label="z").done
+    monkeypatch.undo()
+    office.crash()
+    said = office.ask("relabel", select={"label": "a"}, label="z")
+    assert (said.done, said.repeated, said.hint) == (True, True, LOST)
+    assert office.floor.fed == []
+
+
+def test_refusals_before_anything_is_done(tmp_path: Path):
+    """Too many, retained, expired on the way, an unknown home, one that is closed, no room."""
+    times = iter([0.0, 0.0, 0.0, 0.0, 60.0] + [120.0] * 99)
+    enabled = CommandSettings(enabled=("pause", "grow"), per_minute=2)
+    office = Office(tmp_path, enabled, lambda: next(times))
+    payload = b'{"verb":"pause","id":"c1"}'
+    orders = [
+        office.order(payload, "pause", retained=True),
+        office.order(payload, "pause", expiry_s=0),
+        office.order(payload, "pause"),
+        office.order(b'{"verb":"resume","id":"c1"}', "resume"),
+    ]
+    reasons = []
+    for order in orders:
+        office.desk.carry_out(order)
+        reasons.append(office.answered().reason)
+    assert "retained" in reasons[0]
+    assert "expired on its way" in reasons[1]
+    assert reasons[2] == "too many commands: 2 a minute are taken"
+    assert "not enabled" in reasons[3]
+    assert not office.floor.paused
+    order = office.order(b'{"verb":"pause","id":"c2","home":"attik"}', "pause")
+    office.desk.carry_out(order)
+    assert office.answered().hint == "did you mean attic?"
+    order = office.order(b'{"verb":"pause","id":"c2","home":"attic"}', "pause")
+    with pytest.raises(StateError, match="not open"):
+        office.desk.carry_out(order)
+    office.home.close()
+
+
+def test_a_full_journal_refuses(office: Office, monkeypatch):
+    """Only where every command in it may come again; later there is room."""
+    monkeypatch.setattr(journal, "ENTRIES_MAX", 2)
+    for number in (1, 2):
+        assert office.ask("pause", f"c{number}", expires_at_ns=NOW + 100).done
+    order = office.order(b'{"verb":"pause","id":"c3"}', "pause")
+    with pytest.raises(StateError, match="journal of commands is full"):
+        office.desk.carry_out(order)
+    office.desk.refuse(order, "no room")
+    said = office.answered()
+    assert (said.id, said.reason, said.done) == ("c3", "no room", False)
+    office.floor.at_ns = NOW + 101
+    assert office.ask("pause", "c3").done
+
+
+def test_commands_of_the_loop_and_of_the_home(office: Office):
+    """Pause and resume, rebirth, reload, adaptors, candidates, grow and rollback."""
+    states = []
+    for verb, key in (("pause", "p"), ("resume", "r"), ("pause", "p")):
+        office.ask(verb, key)
+        states.append(office.floor.paused)
+    assert states == [True, False, False], "an old command redelivered changes nothing"
+    assert office.ask("rebirth", "b").done
+    assert office.floor.births == 1
+    assert office.ask("reload", "l").body == {"did": ["nothing changed"]}
+    health = office.ask("health", "h").body
+    assert list(health["trouble"]) == ["the camera is gone"]
+    assert set(health) < set(office.ask("status", "s").body)
+    (head,) = office.ask("adaptors", "a").body["adaptors"]
+    assert (head["domain"], head["facts"]) == ("home", 8)
+    waiting = {"flagged": (), "labels": ("a", "b"), "domains": ("home",)}
+    assert office.ask("candidates", "w").body == waiting
+    said = office.ask("rollback", "k", domain="home")
+    assert (said.done, "no adaptor serves there" in said.reason) == (False, True)
+    assert "no such domain has facts here" in office.ask("grow", "g", domain="moon").reason
+
+
+def test_people_on_the_machine_need_no_key(tmp_path: Path):
+    """What comes through the local socket is trusted, and answered to its caller."""
+    office = Office(tmp_path, CommandSettings())
+    said: list[bytes] = []
+    order = office.desk.local(b'{"verb":"pause","id":"c1"}', said.append)
+    assert order is not None
+    office.desk.carry_out(order)
+    assert json.loads(said[0])["body"] == {"paused": True}
+    assert office.desk.local(b'{"verb":"paus"}', said.append) is None
+    assert json.loads(said[1])["hint"] == "did you mean pause?"
+    office.home.close()

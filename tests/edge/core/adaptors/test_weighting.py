@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from edge.core.adaptors.weighting import (
+    WEIGHTS,
+    _leaver,
+    _left_out,
+    _left_out_primal,
+    choose_weight,
+    has_choice,
+)
+
+
+def rows(seed: int, count: int, flipped: bool = False):
+    """Rows with a label in their first column; flipped: its sign means the opposite."""
+    random = np.random.default_rng(seed)
+    inputs = random.standard_normal((count, 20)).astype(np.float32)
+    signs = np.sign(inputs[:, :1] + 0.3 * inputs[:, 1:2])
+    return inputs, (-signs if flipped else signs) * np.array([[0.5, -0.5]], np.float32)
+
+
+def test_domains_that_agree_weigh_more_than_domains_that_contradict():
+    """The same facts of another domain help where labels mean the same, and hinder else."""
+    own = rows(1, 12)
+    chosen = []
+    for flipped in (False, True):
+        other = rows(2, 200, flipped)
+        both = [np.concatenate(pair).astype(np.float32) for pair in zip(own, other, strict=True)]
+        chosen.append(choose_weight(both[0], both[1], 12, 1.0))
+    assert chosen[0] > chosen[1] == min(WEIGHTS)
+
+
+def test_a_choice_needs_three_facts_of_each_label():
+    """With fewer, leaving one out says nothing about its label."""
+    assert has_choice(("a",) * 3 + ("b",) * 3)
+    assert not has_choice(("a",) * 30 + ("b",) * 2)
+
+
+@pytest.mark.parametrize("weight", [0.03, 0.4])
+def test_left_out_errors_are_those_of_solving_without_the_fact(weight: float):
+    """By columns as by facts: each own fact's error by a ridge regression that never saw it."""
+    own, other = rows(1, 60), rows(2, 30, flipped=True)
+    inputs, targets = (
+        np.concatenate(pair).astype(np.float32) for pair in zip(own, other, strict=True)
+    )
+    penalty, weights = 4.0, np.r_[np.ones(60), np.full(30, weight)]
+    expected = 0.0
+    for out in range(60):
+        kept = np.arange(90) != out
+        held = (inputs[kept] * weights[kept, None]).T.astype(np.float64)
+        solved = np.linalg.solve(held @ inputs[kept] + penalty * np.eye(20), held @ targets[kept])
+        expected += float(np.square(targets[out] - inputs[out] @ solved).sum())
+    primal, _ = _leaver(inputs, targets, 60)
+    assert isinstance(primal, partial)
+    assert primal.func is _left_out_primal
+    assert primal(penalty, weight) == pytest.approx(expected, rel=1e-4)
+    by_facts = _left_out(inputs @ inputs.T, targets, 60, penalty, weight)
+    assert by_facts == pytest.approx(expected, rel=1e-2)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import hdc
+from edge.core import limits
+from edge.core.events import StoreFacts
+from edge.core.knowledge.knowledge import derive_knowledge, fit_geometry
+from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.knowledge.sampling import sample_facts
+from tests.worlds import WIDTH, fact
+
+GEOMETRY = hdc.identity_geometry(WIDTH, ((0, WIDTH),), 1)
+FACTS = [fact(f"f{row}", "ab"[row % 2], "xy"[row % 3 == 0], row) for row in range(12)]
+
+
+def test_derive_counts_every_fact_once():
+    """The sums of a ledger count its facts per concept."""
+    made = derive_knowledge(MemoryLedger(FACTS), GEOMETRY)
+    assert sum(made.memory.counts.values()) == len(FACTS)
+    assert made.domains == ("x", "y")
+
+
+def test_derive_without_equals_a_ledger_without():
+    """Leaving ids out gives what a ledger that never had them gives."""
+    gone = frozenset({"f0", "f7"})
+    made = derive_knowledge(MemoryLedger(FACTS), GEOMETRY, gone)
+    rest = derive_knowledge(MemoryLedger(row for row in FACTS if row.id not in gone), GEOMETRY)
+    assert made.digest("card") == rest.digest("card")
+
+
+def test_adding_equals_deriving():
+    """Knowledge kept up to date by additions and removals is the knowledge derived anew."""
+    ledger = MemoryLedger(FACTS[:6])
+    kept = derive_knowledge(ledger, GEOMETRY)
+    kept.add(FACTS[6:])
+    kept.remove(FACTS[:2])
+    ledger.apply(StoreFacts(tuple(FACTS[6:]), ("f0", "f1")))
+    assert kept.digest("card") == derive_knowledge(ledger, GEOMETRY).digest("card")
+
+
+def test_the_digest_covers_card_geometry_sums_and_thresholds():
+    """Another card, seed or set of facts gives another digest."""
+    ledger = MemoryLedger(FACTS)
+    base = derive_knowledge(ledger, GEOMETRY).digest("card")
+    assert derive_knowledge(ledger, GEOMETRY).digest("other card") != base
+    assert (
+        derive_knowledge(ledger, hdc.identity_geometry(WIDTH, ((0, WIDTH),), 2)).digest("card")
+        != base
+    )
+    assert derive_knowledge(MemoryLedger(FACTS[1:]), GEOMETRY).digest("card") != base
+
+
+def test_the_digest_covers_thresholds_that_sums_do_not_tell(monkeypatch):
+    """The same sums with thresholds of other facts, by other ids, are other knowledge."""
+    monkeypatch.setattr(limits, "CALIBRATION_FACTS_MAX", 6)
+    one = derive_knowledge(MemoryLedger(FACTS), GEOMETRY)
+    other = derive_knowledge(MemoryLedger(replace(row, id=f"g{row.id}") for row in FACTS), GEOMETRY)
+    assert one.memory.digest() == other.memory.digest()
+    assert one.calibration().digest() != other.calibration().digest()
+    assert one.digest("card") != other.digest("card")
+
+
+def test_empty_knowledge_has_a_digest():
+    """A ledger without facts is a state like any other."""
+    assert len(derive_knowledge(MemoryLedger(), GEOMETRY).digest("card")) == 64
+
+
+def test_what_follows_from_facts_is_made_again_after_a_change():
+    """Thresholds and adaptors never outlive the facts they came from."""
+    ledger = MemoryLedger(FACTS)
+    made = derive_knowledge(ledger, GEOMETRY)
+    before, adaptor = made.calibration().digest(), made.adaptor("x")
+    assert made.adaptor("x") is adaptor
+    made.remove(FACTS[:1])
+    ledger.apply(StoreFacts((), ("f0",)))
+    assert made.calibration().digest() != before
+    assert made.adaptor("x") is not adaptor
+
+
+def test_facts_that_were_removed_shape_nothing_while_the_ledger_still_has_them():
+    """Between a removal and its effect, thresholds, adaptors and the router are those of a ledger
+    without the facts, whatever was derived before."""
+    gone = {"f0", "f3", "f7"}
+    made = derive_knowledge(MemoryLedger(FACTS), GEOMETRY)
+    twin = derive_knowledge(MemoryLedger(row for row in FACTS if row.id not in gone), GEOMETRY)
+    assert made.calibration().digest() != twin.calibration().digest()
+    made.router()
+    made.remove(row for row in FACTS if row.id in gone)
+    assert made.calibration().digest() == twin.calibration().digest()
+    assert [part.ids for part in made.lessons("x")] == [part.ids for part in twin.lessons("x")]
+    features = np.stack([np.frombuffer(row.features, np.uint8) for row in FACTS])
+    np.testing.assert_array_equal(made.router().scores(features), twin.router().scores(features))
+
+
+def test_a_fact_that_comes_back_counts_again():
+    """Facts that are removed and added in one step are in, as `verify` needs it."""
+    made = derive_knowledge(MemoryLedger(FACTS), GEOMETRY)
+    before = made.digest("card")
+    made.remove(FACTS[:4])
+    made.add(FACTS[:4])
+    assert made.digest("card") == before
+
+
+def test_an_adaptor_needs_facts():
+    """A domain nobody has taught has no adaptor."""
+    with pytest.raises(KeyError):
+        derive_knowledge(MemoryLedger(FACTS), GEOMETRY).adaptor("nowhere")
+
+
+def test_a_sample_depends_on_the_set_alone():
+    """The same facts are chosen whatever the batches they come in."""
+    ledger = MemoryLedger(FACTS)
+    whole = sample_facts(ledger.batches(), 5)
+    parts = sample_facts((b for d in ("y", "x") for b in ledger.batches(d)), 5)
+    assert whole.ids == parts.ids == tuple(sorted(whole.ids))
+    np.testing.assert_array_equal(whole.features, parts.features)
+    assert len(sample_facts(ledger.batches(), 99)) == len(FACTS)
+
+
+def test_a_sample_stays_when_others_leave():
+    """Forgetting a fact that was not chosen changes nothing about the choice."""
+    ledger = MemoryLedger(FACTS)
+    chosen = sample_facts(ledger.batches(), 5).ids
+    others = {row.id for row in FACTS} - set(chosen)
+    assert sample_facts(ledger.batches(None, {min(others)}), 5).ids == chosen
+
+
+def test_a_survey_is_the_same_for_the_same_facts():
+    """The geometry of a ledger does not depend on the order its facts came in."""
+    taps = ((0, WIDTH),)
+    one = fit_geometry(MemoryLedger(FACTS), taps, 1)
+    other = fit_geometry(MemoryLedger(FACTS[::-1]), taps, 1)
+    assert one.fingerprint == other.fingerprint
+
+
+def test_limits_fit_each_other():
+    """Choosing from a page needs no more than the largest sample and one page in memory."""
+    assert limits.BATCH_FACTS <= limits.CALIBRATION_FACTS_MAX <= limits.HEAD_FACTS_MAX

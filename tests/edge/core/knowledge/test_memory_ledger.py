@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge.core import limits
+from edge.core.events import (
+    EraseFacts,
+    LabelCandidate,
+    Receipt,
+    StoreFacts,
+    StoreGeometry,
+    StoreLabelCandidates,
+)
+from edge.core.facts import Selector
+from edge.core.knowledge.memory_ledger import MemoryLedger
+from tests.worlds import fact
+
+RECEIPT = Receipt("r", 0, Selector(), 1, (), "", "", (), 0, ())
+
+
+def test_remembering_writes_and_evicts():
+    """New facts are there, evicted ones are not, and evictions are counted."""
+    ledger = MemoryLedger([fact("a"), fact("b")])
+    ledger.apply(StoreFacts((fact("c"),), ("a",)))
+    assert [row.id for row in ledger.facts()] == ["b", "c"]
+    assert ledger.evictions() == 1
+
+
+def test_erasing_buries():
+    """An erased id is gone and stays known as forgotten; an unknown id can be buried too."""
+    ledger = MemoryLedger([fact("a")])
+    ledger.apply(EraseFacts(("a", "never labelled"), RECEIPT))
+    assert ledger.get("a") is None
+    assert ledger.buried("a")
+    assert ledger.buried("never labelled")
+    assert not ledger.buried("b")
+    assert ledger.receipts == [RECEIPT]
+
+
+def test_concepts_are_counted():
+    """Each (domain, label) has its count."""
+    ledger = MemoryLedger([fact("a"), fact("b"), fact("c", "other")])
+    assert ledger.concepts() == {("home", "a"): 2, ("home", "other"): 1}
+
+
+def test_the_oldest_come_first():
+    """Age is the time of capture, then the id."""
+    ledger = MemoryLedger([fact("c", at=1), fact("b", at=1), fact("a", at=2), fact("d", "x")])
+    assert ledger.oldest("home", "a", 2) == ("b", "c")
+    assert ledger.oldest("home", "a", 9) == ("b", "c", "a")
+    assert ledger.oldest("nowhere", "a", 9) == ()
+
+
+def test_selection_is_sorted():
+    """Selected ids come sorted."""
+    ledger = MemoryLedger([fact("b"), fact("a"), fact("c", "x")])
+    assert ledger.select(Selector(label="a")) == ("a", "b")
+
+
+def test_batches_hold_every_fact_once_in_order():
+    """Batches are bounded, sorted by id across batches, and leave out what is asked."""
+    count = limits.BATCH_FACTS + 3
+    facts = [fact(f"{row:05}", domain="ab"[row % 2], at=-row % 7) for row in range(count)]
+    ledger = MemoryLedger(facts[::-1])
+    batches = list(ledger.batches())
+    assert [len(batch) for batch in batches] == [limits.BATCH_FACTS, 3]
+    assert [i for batch in batches for i in batch.ids] == [f"{row:05}" for row in range(count)]
+    some = list(ledger.batches("a", frozenset({"00000"})))
+    assert [i for batch in some for i in batch.ids][:2] == ["00002", "00004"]
+
+
+def test_a_geometry_is_kept():
+    """The frozen geometry is what was last frozen."""
+    ledger = MemoryLedger()
+    assert ledger.geometry() is None
+    ledger.apply(StoreGeometry({}))
+    assert ledger.geometry() == {}
+
+
+def test_candidates_are_bounded():
+    """Beyond the bound the oldest nominations leave; one nominated again keeps its place."""
+    ledger, names = MemoryLedger(), [f"o{n:04}" for n in range(limits.CANDIDATES_MAX + 3)]
+    rows = {name: LabelCandidate(name, "s", "", "home", 0, 0.5, b"") for name in names}
+    ledger.apply(StoreLabelCandidates(tuple(rows.values())[:10]))
+    ledger.apply(StoreLabelCandidates((replace(rows["o0004"], score=0.9),)))
+    ledger.apply(StoreLabelCandidates(tuple(rows.values())[10:]))
+    assert list(ledger.candidates()) == names[3:]
+    assert ledger.candidates()["o0004"].score == 0.9
+
+
+def test_the_digest_is_of_the_facts():
+    """Ledgers with the same facts have one digest, whatever came and went."""
+    one, other = MemoryLedger([fact("a"), fact("b")]), MemoryLedger([fact("b")])
+    assert one.digest() != other.digest()
+    one.apply(EraseFacts(("a",), RECEIPT))
+    assert one.digest() == other.digest()

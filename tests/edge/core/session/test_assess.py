@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.config import Config
+from edge.core.events import DriftAlarm, Label
+from tests.worlds import World, clouds, fact
+
+WIDE = 64
+WINDOW = 8
+
+
+def taught() -> World:
+    """A world that knows two classes in one domain."""
+    rows = clouds((1, 2), 200, width=WIDE)
+    facts = [
+        replace(fact(f"t{row:04}", "ab"[row // 200], at=row), features=values.tobytes())
+        for row, values in enumerate(rows)
+    ]
+    return World(facts, width=WIDE, config=Config(window=WINDOW))
+
+
+def watch(
+    world: World, rows: list[NDArray[np.uint8]], start: int = 0
+) -> list[tuple[int, DriftAlarm]]:
+    """Observe samples; the alarms, each with the number of its sample."""
+    return [
+        (start + at, message)
+        for at, values in enumerate(rows)
+        for message in world.observe(values, start + at)
+        if isinstance(message, DriftAlarm)
+    ]
+
+
+def test_a_stray_sample_raises_no_alarm():
+    """However far off it is, a sample that comes and goes opens no domain."""
+    known = clouds((1,), 60, seed=9, width=WIDE)
+    known[30] = clouds((7,), 1, seed=9, width=WIDE)[0]
+    assert watch(taught(), known) == []
+
+
+def test_an_alarm_comes_within_two_windows():
+    """A stream that has really moved is noticed after more than one window and at most two."""
+    world = taught()
+    assert watch(world, clouds((1,), 40, seed=9, width=WIDE)) == []
+    ((at, alarm),) = watch(world, clouds((7,), 40, seed=9, width=WIDE), 40)
+    assert alarm.raised
+    assert WINDOW < at - 40 + 1 <= 2 * WINDOW
+
+
+def test_every_sample_that_led_to_an_alarm_may_be_labelled_late():
+    """Labels of all samples since the stream moved go to the domain that the alarm opened."""
+    world = taught()
+    watch(world, clouds((1,), 40, seed=9, width=WIDE))
+    watch(world, clouds((7,), 20, seed=9, width=WIDE), 40)
+    for number in range(40, 60):
+        world.feed(Label(f"s:{number}", "x"))
+    assert world.ledger.concepts()["domain-2", "x"] == 20
+
+
+def test_known_streams_hardly_ever_alarm():
+    """A long stream of known samples raises no alarm at an ordered rate of 1 % a window."""
+    assert watch(taught(), clouds((1, 2), 400, seed=11, width=WIDE)) == []

@@ -1,0 +1,112 @@
+"""What is worked out ahead for several observations is what each would be told alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hdc
+from edge.core.config import Config
+from edge.core.events import DriftAlarm, Event, FitGeometry, Label, Observation
+from tests.worlds import World, clouds, fact
+
+WIDE = 64
+COUNT, FEW = 60, 12
+MANY = 17
+
+
+def taught(domains: int = 2, *, surveyed: bool = True) -> World:
+    """A world that knows two classes in each of some domains."""
+    facts = []
+    for domain in range(domains):
+        count = COUNT if domains < MANY else FEW
+        rows = clouds((2 * domain + 1, 2 * domain + 2), count, width=WIDE, spread=40)
+        facts += [
+            replace(
+                fact(f"{domain}-{row:04}", "ab"[row // count], f"d{domain}", at=row),
+                features=values.tobytes(),
+            )
+            for row, values in enumerate(rows)
+        ]
+    world = World(facts, width=WIDE, config=Config(window=8))
+    if surveyed:
+        world.feed(FitGeometry())
+    return world
+
+
+def walk() -> list[Event]:
+    """Two streams through known domains and an unknown one, with labels, series and bad payloads
+    in between."""
+    events: list[Event] = []
+    for place in ((1, 2), (3, 4), (21, 22), (21, 22), (3,)):
+        rows = clouds(place, 40, seed=len(events) + 1, width=WIDE, spread=40)
+        for row in np.random.default_rng(len(events)).permutation(len(rows))[:40].tolist():
+            at = len(events)
+            payload: object = rows[row] if at % 37 else [1.0, float("nan")]
+            events.append(Observation("st"[at // 5 % 2], at, at, payload, id=f"o{at}"))
+            if at % 41 == 40:
+                events.append(Label(f"o{at - 7}", "a", "new" if at > 120 else ""))
+            if at % 53 == 52:
+                events.append(Observation("load", at, at, [1.0, 2.0], kind="series"))
+    return events
+
+
+def together(world: World, events: list[Event], sizes: list[int]) -> list[str]:
+    """Everything told, where so many events in turn are foreseen before the first of them."""
+    told, due = [], 0
+    for at, event in enumerate(events):
+        if at == due:
+            size = sizes[at % len(sizes)]
+            ahead = [one for one in events[at : at + size] if isinstance(one, Observation)]
+            world.runtime.foresee(ahead)
+            due += size
+        told += [repr(message) for message in world.feed(event)]
+    return told
+
+
+@pytest.mark.parametrize(("domains", "surveyed"), [(2, True), (1, True), (2, False), (MANY, True)])
+def test_decisions_are_those_of_one_by_one(domains: int, *, surveyed: bool):
+    """Verdicts, routes, answers, windows, alarms and rejections are the same to the last digit."""
+    events = walk()
+    alone = together(taught(domains, surveyed=surveyed), events, [1])
+    assert together(taught(domains, surveyed=surveyed), events, [64]) == alone
+    if domains == 2 and surveyed:
+        assert any(DriftAlarm.__name__ in said for said in alone)
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
+def test_it_does_not_matter_how_many_wait(sizes: list[int]):
+    """However the queue is cut, each decision is the same."""
+    events = walk()[:90]
+    assert together(taught(), events, sizes) == together(taught(), events, [1])
+
+
+def test_what_was_foreseen_before_a_label_is_not_used():
+    """After knowledge has changed, an observation is judged by what is known then."""
+    world, other = taught(), taught()
+    rows = clouds((21,), 30, width=WIDE)
+    seen = [Observation("s", at, at, row) for at, row in enumerate(rows)]
+    lessons = [Label(f"s:{at}", "c", "d9") for at in range(20)]
+    before: list[Event] = [*seen[:20], *lessons[:-1]]
+    for one in (world, other):
+        for event in before:
+            one.feed(event)
+    world.runtime.foresee(seen[20:])
+    for one in (world, other):
+        one.feed(lessons[-1])
+    assert [world.feed(one) for one in seen[20:]] == [other.feed(one) for one in seen[20:]]
+
+
+def test_verdicts_on_several_samples_are_those_on_each():
+    """`detect_each` compares and decides as `compare` and `decide` do."""
+    knowledge = taught().runtime.knowledge
+    memory, calibration = knowledge.memory, knowledge.calibration()
+    codes = knowledge.geometry.project(np.stack(clouds((1, 4, 9), 12, width=WIDE, spread=60)))
+    for at, (compared, verdict) in enumerate(hdc.detect_each(codes, memory, calibration)):
+        assert verdict == hdc.detect(codes[at], memory, calibration)
+        assert compared.nearest() == hdc.compare(codes[at], memory, calibration).nearest()

@@ -1,0 +1,189 @@
+"""Domains that come, go and come back: found once, labelled rightly, whatever the order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.config import Config
+from edge.core.events import Decision, DriftAlarm, Label, LabelRequest, Relabel
+from edge.core.facts import Selector
+from tests.worlds import World, clouds, fact
+
+WIDE = 64
+WINDOW = 8
+KINDS = {"home": (1, 2), "hall": (7, 8), "yard": (11, 12)}
+
+
+def taught() -> World:
+    """A world that knows home, with two classes."""
+    rows = clouds(KINDS["home"], 120, width=WIDE)
+    facts = [
+        replace(fact(f"t{row:04}", "ab"[row // 120], at=row), features=values.tobytes())
+        for row, values in enumerate(rows)
+    ]
+    return World(facts, width=WIDE, config=Config(window=WINDOW))
+
+
+class Walk:
+    """Streams that go from domain to domain, and what the runtime says of them."""
+
+    def __init__(self) -> None:
+        self.world = taught()
+        self.truth: dict[str, tuple[str, str]] = {}
+        self.alarms: list[DriftAlarm] = []
+        self.wanted: list[LabelRequest] = []
+        self.decisions: list[Decision] = []
+
+    def visit(self, place: str, count: int = 40, stream: str = "s") -> None:
+        """Let a stream show a place."""
+        at = len(self.truth)
+        rows = np.array(clouds(KINDS[place], count, seed=at + 1, width=WIDE))
+        order = np.random.default_rng(at).permutation(len(rows))[:count]
+        for number, row in enumerate(order.tolist(), at):
+            self.truth[f"{stream}:{number}"] = place, "ab"[row // count]
+            for message in self.world.observe(rows[row], number, stream):
+                self._note(message)
+
+    def _note(self, message: object) -> None:
+        kept = {DriftAlarm: self.alarms, LabelRequest: self.wanted, Decision: self.decisions}
+        if type(message) in kept:
+            kept[type(message)].append(message)  # type: ignore[attr-defined]
+
+    def label(self, share: float = 1.0, skip: int = 0) -> None:
+        """Label a share of all that was shown, late."""
+        random = np.random.default_rng(0)
+        for key, (_, label) in list(self.truth.items())[skip:]:
+            if random.random() < share:
+                self.world.feed(Label(key, label))
+
+    def filed(self) -> Counter[tuple[str, str]]:
+        """Count labelled observations by where they truly are and where they were filed."""
+        facts = self.world.ledger.facts()
+        return Counter((self.truth[f.id][0], f.domain) for f in facts if f.id in self.truth)
+
+
+@settings(max_examples=6)
+@given(st.permutations(["hall", "yard", "home", "hall", "yard", "home"]))
+def test_every_domain_has_one_name(places: list[str]):
+    """In any order of visits, nothing labelled until the end, no place is opened twice and no
+    label goes astray."""
+    walk = Walk()
+    walk.visit("home")
+    for place in places:
+        walk.visit(place)
+    walk.label(0.3)
+    assert len(walk.filed()) == 3, walk.filed()
+    assert {name for _, name in walk.filed()} == {"home", "domain-2", "domain-3"}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_labelled_domain_is_recognised(share: float):
+    """Late labels of a part of a visit are enough for the next visit to be the same domain."""
+    walk = Walk()
+    for place in ("home", "hall", "home", "hall"):
+        walk.visit(place, 60)
+        walk.label(share)
+    names = {name for place, name in walk.filed() if place == "hall"}
+    assert names == {"domain-2"}
+
+
+def test_another_stream_comes_to_the_same_opening():
+    """A second stream in a domain that the first opened opens no other."""
+    walk = Walk()
+    for stream in ("one", "two"):
+        walk.visit("home", stream=stream)
+        walk.visit("hall", stream=stream)
+    assert [(a.stream, a.domain) for a in walk.alarms] == [("one", "domain-2"), ("two", "domain-2")]
+
+
+def test_from_one_opening_to_the_next():
+    """A stream in alarm that comes to a third domain opens that one too, and finds back."""
+    walk = Walk()
+    for place in ("home", "hall", "yard", "hall", "home"):
+        walk.visit(place, 60)
+    found = [(alarm.raised, alarm.domain) for alarm in walk.alarms]
+    assert found == [
+        (True, "domain-2"),
+        (True, "domain-3"),
+        (True, "domain-2"),
+        (False, "home"),
+    ]
+
+
+def test_labels_at_a_boundary_go_to_their_own_side():
+    """Windows that hold both sides of a boundary file no label on the wrong one."""
+    walk = Walk()
+    for place in ("home", "hall", "home", "hall", "home"):
+        walk.visit(place, 30)
+    walk.label()
+    assert set(walk.filed()) == {("home", "home"), ("hall", "domain-2")}
+
+
+def test_an_unlabelled_domain_is_served_degraded():
+    """From the alarm until its first label, answers in a new domain are marked."""
+    walk = Walk()
+    walk.visit("home")
+    walk.visit("hall")
+    marked = [decision.degraded for decision in walk.decisions]
+    assert not any(marked[:40])
+    assert all(marked[-20:])
+    assert {decision.guess for decision in walk.decisions} == {"a", "b"}
+    walk.label(skip=40)
+    walk.visit("hall", 1)
+    assert not walk.decisions[-1].degraded
+
+
+def test_the_observations_most_worth_a_label_are_named():
+    """A new domain names a few of its own observations, keeps them as candidates, and asks no
+    more once it has labels."""
+    walk = Walk()
+    walk.visit("home")
+    walk.visit("hall", 60)
+    assert walk.wanted
+    assert all(one.domain == "domain-2" for one in walk.wanted)
+    named = set(walk.wanted[-1].observation_ids)
+    assert {walk.truth[key][0] for key in named} == {"hall"}
+    assert {walk.truth[key][1] for key in named} == {"a", "b"}
+    kept = walk.world.ledger.candidates()
+    assert named <= set(kept)
+    assert {one.domain for one in kept.values()} == {"domain-2"}
+    walk.label(skip=40)
+    before = len(walk.wanted)
+    walk.visit("hall", 60)
+    assert len(walk.wanted) == before
+
+
+def test_served_answers_are_counted_once_labels_come():
+    """How answers did in a domain is known from its labelled observations."""
+    walk = Walk()
+    walk.visit("home")
+    walk.visit("hall")
+    walk.label()
+    watch = walk.world.runtime._watch  # noqa: SLF001
+    assert watch.served("home").count == 40
+    assert watch.served("home").accuracy > 0.9
+    assert watch.served("domain-2").count == 40
+    walk.world.feed(Relabel(Selector(domain="domain-2"), domain="hall"))
+    assert watch.served("hall").count == 40
+
+
+def test_a_new_opening_does_not_change_what_is_answered():
+    """Openings are session state: a crash in an alarm leaves verdict and answer as they were."""
+    walk = Walk()
+    walk.visit("home")
+    walk.visit("hall")
+    probes = clouds((7, 1), 3, seed=99, width=WIDE)
+    told = []
+    for _ in range(2):
+        said = [walk.world.observe(row, 900 + at, "probe")[0] for at, row in enumerate(probes)]
+        decisions = [one for one in said if isinstance(one, Decision)]
+        told.append([(d.known, d.domain, d.label, d.guess, d.score, d.p_value) for d in decisions])
+        walk.world.crash()
+    assert len(told[0]) == 6
+    assert told[0] == told[1]

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Observation, Relabel
+from edge.core.facts import Selector
+from edge.core.validation import find_invalid
+from tests.worlds import WIDTH, fact
+
+GOOD = fact("x")
+SELECTOR = Selector(label="a")
+
+SOUND = [
+    Observation("s", 1, 0, b"anything"),
+    Observation("s", 1, 2**63 - 1, None, id="y" * 200),
+    Label("x", "two words, café", "domain 2"),
+    Enrol(()),
+    Enrol((GOOD, replace(GOOD, stream="", subject=""))),
+    Relabel(Selector(), "b"),
+    ForgetRequest("r", SELECTOR),
+    ForgetRequest("r", Selector(ids=frozenset({"x"}), from_ns=0, until_ns=5), 7),
+    FitGeometry(),
+]
+
+FLAWED = [
+    (Observation("s", 1, -1, b""), "captured_at_ns"),
+    (Observation("", 1, 0, b"", id="y"), "stream"),
+    (Observation("s", -1, 0, b""), "sequence"),
+    (ForgetRequest("r", None), "selector"),  # type: ignore[arg-type]
+    (ForgetRequest("r", Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
+    (Observation("s", 1, 2**63, b""), "captured_at_ns"),
+    (Observation("s", 1, 1.5, b""), "captured_at_ns"),  # type: ignore[arg-type]
+    (Observation("s", 1, 0, b"", id="\x00"), "id"),
+    (Observation("s" * 200, 1, 0, b""), "id"),
+    (Observation("s", 1, 0, b"", subject="a\tb"), "subject"),
+    (Label("x", ""), "label"),
+    (Label("x", "  "), "label"),
+    (Label("x", "a\nb"), "label"),
+    (Label("x", "a" * 10_000), "label"),
+    (Label("x", None), "label"),  # type: ignore[arg-type]
+    (Label("x", "\ud800"), "label"),
+    (Label("", "a"), "observation_id"),
+    (Label("x", "a", "\x7f"), "domain"),
+    (Enrol((GOOD, replace(GOOD, features=bytes(WIDTH - 1)))), "features"),
+    (Enrol((replace(GOOD, features=[0] * WIDTH),)), "features"),  # type: ignore[arg-type]
+    (Enrol((replace(GOOD, id=""),)), "id"),
+    (Enrol((replace(GOOD, domain=""),)), "domain"),
+    (Enrol((replace(GOOD, captured_at_ns=-5),)), "captured_at_ns"),
+    (Enrol((replace(GOOD, revision=2**63),)), "revision"),
+    (Enrol((replace(GOOD, stream="\x1b[31m"),)), "stream"),
+    (Relabel(SELECTOR), "a new label or a new domain"),
+    (Relabel(SELECTOR, "x" * 201), "label"),
+    (Relabel(Selector(domain="\n"), "b"), "domain"),
+    (ForgetRequest("", SELECTOR), "request_id"),
+    (ForgetRequest("r", SELECTOR, -1), "requested_at_ns"),
+    (ForgetRequest("r", Selector(ids=frozenset({"\ud800"}))), "id"),
+    (ForgetRequest("r", Selector(from_ns=-(2**70))), "from_ns"),
+    (ForgetRequest("r", Selector(until_ns=2**63)), "until_ns"),
+    (ForgetRequest("r", Selector(from_ns="")), "from_ns"),  # type: ignore[arg-type]
+    (ForgetRequest("r", Selector(subject=0)), "subject"),  # type: ignore[arg-type]
+    (ForgetRequest("r", Selector(ids=frozenset({1, "a"}))), "id"),  # type: ignore[arg-type]
+    (Enrol(None), "facts"),  # type: ignore[arg-type]
+    (Enrol(("x",)), "facts"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("event", SOUND, ids=repr)
+def test_a_sound_event_has_no_flaw(event):
+    """What fits into columns, topics and 64 bits passes, as does a payload of any kind."""
+    assert find_invalid(event, WIDTH) == ""
+
+
+@pytest.mark.parametrize(("event", "name"), FLAWED, ids=lambda value: repr(value)[:60])
+def test_a_flaw_names_its_field(event, name):
+    """The answer says which field is wrong and what was found, in a length that can be sent."""
+    found = find_invalid(event, WIDTH)
+    assert name in found
+    assert "found" in found or "given" in found
+    assert len(found) < 250
+
+
+def test_a_flawed_fact_is_named():
+    """Of many facts the answer names the one that is wrong."""
+    assert "'y'" in find_invalid(Enrol((GOOD, replace(GOOD, id="y", label=""))), WIDTH)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edge import Store
+from edge.config.mqtt import MqttSettings, TlsSettings
+from edge.daemon.check import check_home, check_secrets
+from tests.brokers import Mosquitto, free_port, needs_mosquitto
+from tests.daemons import daemon_home, served
+from tests.homes import CARD, run
+from tests.worlds import WIDTH
+
+HTTP = '[http]\n[streams.door]\nsource = "http"\n'
+
+
+def states(folder: Path, *, broker: bool = False) -> dict[str, str]:
+    """What was found, by what was looked at."""
+    return {one.what: one.state for one in check_home(folder, broker=broker)}
+
+
+def test_a_home_that_can_serve_is_all_well(tmp_path: Path):
+    """Settings, encoder, knowledge and streams are looked at, and nothing is written."""
+    folder = daemon_home(tmp_path, HTTP)
+    with Store.open(folder / "knowledge.db", CARD) as store:
+        store.name_columns([f"x{number}" for number in range(WIDTH)], CARD)
+    assert states(folder) == dict.fromkeys(
+        ["settings", "home: encoder", "home: knowledge", "home: columns", "outbox", "streams"], "ok"
+    )
+    assert not (folder / "outbox.db").exists()
+    assert run("check", folder).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("[outbox]\nbytes_mux = 1\n", "settings"),
+        ('[streams.a]\nsource = "topic"\n', "settings"),
+        ('[mqtt]\n[streams.a]\nsource = "topic"\ntopic = "a/+"\n', "settings"),
+        ('[streams.a]\nsource = "http"\nhome = "far"\n', "settings"),
+        ('[streams.a]\nsource = "http"\n', "streams"),
+        ('[homes]\nfar = "nowhere"\n', "home far"),
+        ('[mqtt]\nusername = "u"\npassword_file = "none"\n', "mqtt.password_file"),
+    ],
+)
+def test_what_would_not_serve_is_an_error(tmp_path: Path, more: str, what: str):
+    """Each mistake is found where it is, with a hint, and the exit status is 1."""
+    folder = daemon_home(tmp_path, more)
+    assert states(folder)[what] == "error"
+    said = run("check", folder)
+    assert said.exit_code == 1
+    assert "hint:" in said.output
+
+
+def test_a_card_that_has_gone_is_an_error(tmp_path: Path):
+    """The encoder is opened, not only named."""
+    folder = daemon_home(tmp_path, HTTP)
+    (folder / "card.toml").unlink()
+    assert states(folder)["home"] == "error"
+
+
+def test_files_that_a_daemon_could_not_write_are_errors(tmp_path: Path, monkeypatch):
+    """Knowledge of somebody else, who learned as root; a start would say it, too."""
+    folder = daemon_home(tmp_path, HTTP)
+    mine = os.access
+    closed = folder / "knowledge.db"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and mine(path, mode))
+    assert states(folder)["home: knowledge"] == "error"
+    closed = folder / "outbox.db.lock"
+    closed.touch()
+    assert states(folder)["outbox"] == "error"
+
+
+def test_an_outbox_that_cannot_be_used_is_found(tmp_path: Path):
+    """One that is damaged is set aside by a start; a lock that is no file keeps it from one."""
+    folder = daemon_home(tmp_path, HTTP)
+    (folder / "outbox.db").write_bytes(b"junk" * 3000)
+    assert states(folder)["outbox"] == "warning"
+    (folder / "outbox.db").unlink()
+    with served(folder):
+        assert states(folder)["outbox"] == "ok"
+    (folder / "outbox.db-wal").mkdir()
+    assert states(folder)["outbox"] == "error"
+    (folder / "outbox.db-wal").rmdir()
+    (folder / "outbox.db.lock").unlink()
+    (folder / "outbox.db.lock").mkdir()
+    assert states(folder)["outbox"] == "error"
+
+
+def test_secrets_that_others_can_read_are_warned_about(tmp_path: Path):
+    """A password file of everybody's is a warning, one of the owner's alone is well."""
+    secret = tmp_path / "password"
+    secret.write_text("x", "utf-8")
+    secret.chmod(0o644)
+    mqtt = MqttSettings(username="u", password_file=str(secret))
+    assert [one.state for one in check_secrets(mqtt)] == ["warning"]
+    secret.chmod(0o600)
+    assert [one.state for one in check_secrets(mqtt)] == ["ok"]
+    open_air = MqttSettings(host="far.example", username="u", password_file=str(secret))
+    assert [one.what for one in check_secrets(open_air) if one.state == "warning"] == ["mqtt"]
+    tls = MqttSettings(tls=TlsSettings(ca=str(tmp_path / "gone.pem")))
+    assert [one.state for one in check_secrets(tls)] == ["error"]
+
+
+@needs_mosquitto
+def test_the_broker_is_met_where_that_is_asked_for(tmp_path: Path):
+    """--broker connects, under a client id of its own; one that is not there is an error."""
+    with Mosquitto(tmp_path / "broker") as broker:
+        more = f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
+        folder = daemon_home(tmp_path / "home", more)
+        assert states(folder, broker=True)["broker"] == "ok"
+    gone = daemon_home(tmp_path / "gone", f'[mqtt]\nhost = "127.0.0.1"\nport = {free_port()}\n')
+    assert states(gone, broker=True)["broker"] == "error"
+
+
+def test_the_doctor_looks_at_the_machine(tmp_path: Path):
+    """Python, packages, clock, disk and its speed are told; nothing is left behind."""
+    folder = daemon_home(tmp_path, HTTP)
+    said = run("doctor", folder, "--json")
+    for what in ("python", "packages", "torch", "clock", "memory", "systemd", "disk", "fsync"):
+        assert f'"what":"{what}"' in said.stdout.replace(": ", ":")
+    assert not list(folder.glob(".doctor*"))
+    assert said.exit_code == 0
+
+
+def test_the_doctor_wants_a_folder(tmp_path: Path):
+    """A home that is none is an error."""
+    assert run("doctor", tmp_path / "none").exit_code == 1

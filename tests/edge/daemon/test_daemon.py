@@ -1,0 +1,395 @@
+"""The daemon as a whole: in this process without a broker, with a real one, and killed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from edge.config.outbox import OutboxSettings
+from edge.core.errors import ConfigError, StateError
+from edge.core.events import ForgetRequest
+from edge.core.facts import Selector
+from edge.daemon import health
+from edge.daemon.daemon import Daemon
+from edge.daemon.loop import FLAWS_A_SECOND
+from edge.daemon.systemd import SystemdNotifier
+from edge.mqtt.packets import InboundMessage
+from edge.outbox.outbox import Outbox
+from edge.sources.measurement import InvalidMeasurement, Measurement, RawPayload
+from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
+from tests.daemons import Process, Served, daemon_home, served
+from tests.worlds import WIDTH, vector
+
+STDIN = '[streams.line]\nsource = "stdin"\n'
+HTTP = '[streams.door]\nsource = "http"\n'
+
+
+def measure(number: int = 0, stream: str = "door", **given: object) -> Measurement:
+    """A measurement that is no flaw."""
+    return Measurement(stream, vector(number), RawPayload(**given))  # type: ignore[arg-type]
+
+
+def test_measurements_become_decisions_with_numbers(tmp_path: Path):
+    """Each is decided once, under an id of its own, with numbers that rise by one."""
+    with served(daemon_home(tmp_path, HTTP)) as here:
+        for number in range(3):
+            here.daemon.intake.offer(measure(number))
+        here.daemon.intake.offer(measure(7, id="mine", captured_at_ns=5))
+        here.until(lambda: len(here.kinds("decision")) == 4)
+        told = here.kinds("decision")
+        assert [one["observation_id"] for one in told] == [
+            "door:1-1",
+            "door:1-2",
+            "door:1-3",
+            "mine",
+        ]
+        assert told[-1]["captured_at_ns"] == 5
+        numbers = [one["sequence"] for one in here.told]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        (stream,) = here.daemon.status().streams
+        assert (stream.received, stream.decided, stream.dropped) == (4, 4, 0)
+
+
+def test_what_is_no_measurement_is_rejected_with_a_reason(tmp_path: Path):
+    """One that cannot be read, and one that the encoder does not take, change nothing."""
+    with served(daemon_home(tmp_path, HTTP)) as here:
+        here.daemon.intake.reject("door", InvalidMeasurement("it is not json", "send json"))
+        here.daemon.intake.offer(Measurement("door", vector(1)[: WIDTH - 1]))
+        here.until(lambda: len(here.kinds("rejected")) == 2)
+        reasons = " ".join(one["reason"] for one in here.kinds("rejected"))
+        assert "not json" in reasons
+        assert "vector" in reasons
+        assert here.daemon.status().streams[0].rejected == 2
+
+
+def test_a_run_has_ids_of_its_own(tmp_path: Path):
+    """The same stream, started again, repeats no id and no number."""
+    folder = daemon_home(tmp_path, HTTP)
+    seen = []
+    for _ in range(2):
+        with served(folder) as here:
+            here.daemon.intake.offer(measure())
+            here.until(partial(here.kinds, "decision"))
+            seen += here.kinds("decision")
+    assert [one["observation_id"] for one in seen] == ["door:1-1", "door:2-1"]
+    assert seen[0]["sequence"] < seen[1]["sequence"]
+
+
+def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
+    """A topic with a typing error is named with the streams there are, a few times a second."""
+    with served(daemon_home(tmp_path, HTTP)) as here:
+        for name in ("observe/dooor", "command", "observe/door") * 20:
+            topic = f"auricle/v1/gw1/{name}"
+            here.daemon.loop.arrive(InboundMessage(topic, b"{}", False, "", b"", None, (), 0))
+        here.until(lambda: here.kinds("rejected"))
+        told = here.kinds("rejected")
+        assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
+        assert "none" in told[0]["hint"]
+        assert len(told) == FLAWS_A_SECOND
+        assert here.daemon.loop.strays == 60
+
+
+def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
+    """Its streams are rejected with the reason, the state says so, and it serves once mended."""
+    other = daemon_home(tmp_path / "other")
+    hidden = (other / "card.toml").rename(other / "hidden.toml")
+    streams = HTTP + '[streams.far]\nsource = "http"\nhome = "other"\n[homes]\nother = "other"\n'
+    with served(daemon_home(tmp_path, streams)) as here:
+        here.daemon.intake.offer(measure(stream="far"))
+        here.daemon.intake.offer(measure())
+        here.until(lambda: here.kinds("decision") and here.kinds("rejected"))
+        assert "other" in here.kinds("rejected")[0]["reason"]
+        monkeypatch.setattr(health, "STARTING_S", 0.0)
+        status = here.daemon.status()
+        assert (status.state, "card" in status.trouble[0]) == ("degraded", True)
+        hidden.rename(other / "card.toml")
+        here.until(lambda: here.daemon.homes["other"].home)
+        here.daemon.intake.offer(measure(stream="far"))
+        here.until(lambda: len(here.kinds("decision")) == 2)
+
+
+def test_forgetting_reaches_what_waits(tmp_path: Path):
+    """A decision that the broker has not got is erased when its observation is forgotten; its
+    number is told as lost."""
+    with served(daemon_home(tmp_path, HTTP)) as here:
+        here.daemon.line.problem = "nobody reads"
+        here.daemon.intake.offer(measure(id="secret-one"))
+        here.until(lambda: here.daemon.outbox.entries)
+        here.daemon.loop.feed("", ForgetRequest("r1", Selector(ids=frozenset({"secret-one"})), 1))
+        assert [loss.reason for loss in here.daemon.outbox.losses] == ["forgotten"]
+        assert b"secret-one" not in (tmp_path / "outbox.db").read_bytes()
+        here.daemon.line.problem = ""
+        here.until(lambda: here.kinds("gap") and here.kinds("receipt"))
+        assert here.kinds("gap")[0]["reason"] == "forgotten"
+        assert here.kinds("decision") == []
+
+
+def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: Path):
+    """A daemon that was not running when an observation was forgotten does not tell of it."""
+    from edge.home.home import Home
+
+    folder = daemon_home(tmp_path, HTTP)
+    here = Served(folder)
+    here.daemon.line.problem = "nobody reads"
+    here.daemon.intake.offer(measure(id="secret-two"))
+    here.until(lambda: here.daemon.outbox.entries)
+    here.daemon.close()
+    with Home(folder) as home:
+        home.store.apply(_erasure("secret-two"))
+    with served(folder) as again:
+        again.until(lambda: again.kinds("gap"))
+        assert again.kinds("decision") == []
+
+
+def _erasure(key: str):
+    from edge.core.events import EraseFacts, Receipt
+
+    receipt = Receipt("r", 1, Selector(ids=frozenset({key})), 0, (), "", "", (), 0, ())
+    return EraseFacts((key,), receipt)
+
+
+def test_settings_are_read_again(tmp_path: Path):
+    """New streams come, those that stay go on counting, what needs a restart is said."""
+    folder = daemon_home(tmp_path, HTTP)
+    with served(folder) as here:
+        here.daemon.intake.offer(measure())
+        here.until(lambda: here.kinds("decision"))
+        text = (folder / "auricle.toml").read_text("utf-8")
+        changed = text.replace('"gw1"', '"gw2"') + '[streams.new]\nsource = "http"\n'
+        (folder / "auricle.toml").write_text(changed, "utf-8")
+        did = here.daemon.reload()
+        assert "streams: changed" in did
+        assert any("restart" in one for one in did)
+        here.daemon.intake.offer(measure(stream="new"))
+        here.until(lambda: len(here.kinds("decision")) == 2)
+        assert {one.name: one.decided for one in here.daemon.status().streams} == {
+            "door": 1,
+            "new": 1,
+        }
+
+
+def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
+    """The last good ones hold, at a reload and at a start, and the status says why."""
+    folder = daemon_home(tmp_path, HTTP)
+    with served(folder) as here:
+        with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
+            file.write("[outbox]\nbytes_mux = 1\n")
+        with pytest.raises(ConfigError, match="bytes_mux") as caught:
+            here.daemon.reload()
+        assert caught.value.hint == "did you mean bytes_max?"
+        assert "bytes_mux" in here.daemon.status().trouble[0]
+    with served(folder) as again:
+        assert "last-good" in again.daemon.status().trouble[0]
+        again.daemon.intake.offer(measure())
+        again.until(lambda: again.kinds("decision"))
+
+
+def test_a_home_is_opened_again_when_its_settings_change(tmp_path: Path):
+    """Another window means another runtime, without a restart."""
+    folder = daemon_home(tmp_path, HTTP)
+    with served(folder) as here:
+        text = (folder / "auricle.toml").read_text("utf-8")
+        (folder / "auricle.toml").write_text(text.replace("window = 16", "window = 8"), "utf-8")
+        assert any("opened again" in one for one in here.daemon.reload())
+        home = here.daemon.homes[""].home
+        assert home is not None
+        assert home.settings.detector.window == 8
+
+
+def test_two_daemons_never_share_a_home(tmp_path: Path):
+    """The second one is refused, and disturbs nothing."""
+    folder = daemon_home(tmp_path, HTTP)
+    with served(folder), pytest.raises(StateError, match="another process"):
+        Served(folder)
+
+
+def test_lines_go_in_and_come_out_of_a_process(tmp_path: Path):
+    """`auricle run` without a broker is a filter; SIGTERM ends it in order, well within 5 s."""
+    process = Process(daemon_home(tmp_path, STDIN))
+    process.say(json.dumps(vector(1).tolist()))
+    while (told := process.hear())["schema"] != "auricle/v1/decision":
+        continue
+    assert told["stream"] == "line"
+    process.process.send_signal(signal.SIGHUP)
+    assert process.stop() < 5
+    assert '"event": "reloaded"' in process.log.read_text("utf-8")
+
+
+def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
+    """After kill -9 the next run goes on behind every number that was given out, and tells the
+    gap: each number arrived, or is in it; one that comes again says the same again."""
+    folder = daemon_home(tmp_path, STDIN)
+    arrived: dict[int, dict[str, object]] = {}
+    lost: list[tuple[int, int]] = []
+    for burst in (3, 17, 40):
+        process = Process(folder)
+        for number in range(burst):
+            process.say(json.dumps(vector(number).tolist()))
+        heard = [process.hear() for _ in range(burst)]
+        heard += [one for one in process.kill() if one["sequence"]]
+        for told in heard:
+            told.pop("historical")
+            assert arrived.setdefault(told["sequence"], told) == told
+            if told["schema"] == "auricle/v1/gap":
+                lost.append((told["first"], told["last"]))
+    with Outbox(folder / "outbox.db", OutboxSettings()) as left:
+        lost += [(loss.first, loss.last) for loss in left.losses]
+        waiting = {entry.sequence for entry in left.waiting()}
+        # A gap that was written and not told when it was killed waits, too, and tells of its own.
+        bodies = [json.loads(one.body) for one in left.waiting() if one.topic.endswith("/gap")]
+        lost += [(body["first"], body["last"]) for body in bodies]
+        top = left.take()
+    told_lost = {number for first, last in lost for number in range(first, last + 1)}
+    assert set(range(1, top)) <= arrived.keys() | told_lost | waiting
+
+
+@needs_mosquitto
+def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
+    """Through a real broker; what is decided while it is dead comes late, and nothing is lost; what
+    it had confirmed just before comes again, for it may have forgotten that."""
+    with Mosquitto(tmp_path / "broker") as broker:
+        more = (
+            f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\nreconnect_s_min = 0.05\n'
+            'reconnect_s_max = 0.2\n[streams.press]\nsource = "topic"\n'
+            '[streams.door]\nsource = "http"\n'
+        )
+        with (
+            served(daemon_home(tmp_path / "home", more)) as here,
+            seated(quick(broker.port), "ear") as ear,
+        ):
+            ear.broker.subscribe(["auricle/v1/gw1/decision/+", "auricle/v1/gw1/gap"])
+            ear.online()
+            here.until(lambda: here.daemon.line.online)
+            ear.say("auricle/v1/gw1/observe/press", json.dumps(vector(1).tolist()).encode())
+            _both(here, ear, lambda: len(ear.arrivals) == 1)
+            broker.kill()
+            here.until(lambda: not here.daemon.line.online)
+            for number in range(5):
+                here.daemon.intake.offer(measure(number))
+            here.until(lambda: here.daemon.outbox.entries == 6)
+            ear.until(lambda: not ear.broker.online)
+            broker.start()
+            ear.online()
+            _both(here, ear, lambda: ear.broker.online and len(ear.arrivals) >= 7)
+            told = [json.loads(one.payload) for one in ear.arrivals]
+            assert len({one["sequence"] for one in told}) == 6
+            assert [one["historical"] for one in told if one["stream"] == "press"] == [False, True]
+            assert [one["stream"] for one in told].count("door") == 5
+            assert not any(one["schema"].endswith("gap") for one in told)
+
+
+def _both(here: Served, ear, done) -> None:
+    """Turn the daemon and the listener until something holds."""
+    end = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < end, "waited in vain"
+        here.daemon.loop.turn(0.01)
+        ear.broker.pump(0.01)
+
+
+def test_the_watchdog_is_fed_by_the_loop_alone(tmp_path: Path):
+    """Turning the loop feeds it; time that passes without a turn does not."""
+    folder = daemon_home(tmp_path, HTTP)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(0.3)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        daemon = Daemon(folder, output=io.BytesIO(), notifier=SystemdNotifier(environment))
+        daemon.start()
+        said = _said(manager)
+        assert b"READY=1" in said
+        assert b"WATCHDOG=1" not in said
+        for _ in range(5):
+            daemon.loop.turn(0.06)
+        assert _said(manager).count(b"WATCHDOG=1") >= 2
+        daemon.close()
+        assert b"STOPPING=1" in _said(manager)
+
+
+def _said(manager: socket.socket) -> list[bytes]:
+    """What the manager has heard, until it hears nothing more."""
+    said = []
+    with suppress(TimeoutError):
+        while True:
+            said.append(manager.recv(4096))
+    return said
+
+
+def test_a_second_signal_hurries(tmp_path: Path):
+    """Asked twice, it does not wait for what is on its way, and still writes what waits."""
+    process = Process(daemon_home(tmp_path, STDIN))
+    process.say(json.dumps(vector(1).tolist()))
+    process.hear()
+    process.process.send_signal(signal.SIGINT)
+    assert process.stop() < 5
+    with Outbox(tmp_path / "outbox.db", OutboxSettings()) as left:
+        assert left.losses == ()
+
+
+SIGNALLED = """
+import os, signal, sys
+from edge.cli.entry import main
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "numpy":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.NUMBER)
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+"""Runs the program, and sends it a signal while it loads."""
+
+
+def test_a_reload_requested_while_the_program_loads_waits(tmp_path: Path):
+    """SIGHUP does not end it: it serves, reads its settings again, and ends in order."""
+    process = Process(daemon_home(tmp_path, STDIN), SIGNALLED.replace("NUMBER", "SIGHUP"))
+    process.say(json.dumps(vector(1).tolist()))
+    assert process.hear()["schema"].startswith("auricle/v1/")
+    assert process.stop() < 5
+    assert '"event": "reloaded"' in process.log.read_text("utf-8")
+
+
+def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_path: Path):
+    """SIGINT ends it at once, by the signal, and nothing is written."""
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED.replace("NUMBER", "SIGINT"), "run", tmp_path],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
+    """A reader that stands still holds the loop up, and not the end: five seconds after the first
+    SIGTERM, whatever signals follow."""
+    process = Process(daemon_home(tmp_path, STDIN))
+    line = json.dumps(vector(1).tolist()).encode() + b"\n"
+    assert process.process.stdin is not None
+    os.set_blocking(process.process.stdin.fileno(), False)
+    # It stands still once both pipes and what is between are full.
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < 1.0:
+        try:
+            os.write(process.process.stdin.fileno(), line * 10)
+            quiet_since = time.monotonic()
+        except BlockingIOError:
+            time.sleep(0.01)
+    begun = time.monotonic()
+    process.process.send_signal(signal.SIGTERM)
+    time.sleep(3)
+    process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(8) == -signal.SIGALRM
+    assert time.monotonic() - begun < 7

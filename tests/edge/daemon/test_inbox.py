@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from edge.config.streams import HttpStream
+from edge.daemon import inbox as room
+from edge.daemon.inbox import Inbox
+from edge.daemon.stream_counters import StreamCounters
+from edge.sources.measurement import InvalidMeasurement, Measurement
+
+
+def streams(*names: str, rate_max: float = 0.0) -> dict[str, StreamCounters]:
+    """Streams of requests."""
+    return {name: StreamCounters(name, HttpStream(rate_max=rate_max), "1") for name in names}
+
+
+def intake(*names: str, rate_max: float = 0.0) -> Inbox[str]:
+    """An intake for some streams."""
+    return Inbox(streams(*names, rate_max=rate_max), lambda: None)
+
+
+def measure(stream: str, value: float = 0.0, size: int = 1) -> Measurement:
+    """A small measurement."""
+    return Measurement(stream, np.full(size, value, np.float32))
+
+
+def test_measurements_come_out_in_order():
+    """What was offered first is taken first, and counted."""
+    taken = intake("a", "b")
+    for number, name in enumerate("aba"):
+        assert taken.offer(measure(name, number))
+    found = [taken.take() for _ in range(4)]
+    assert [one.stream if one else None for one in found] == ["a", "b", "a", None]
+    assert taken.streams["a"].received == 2
+    assert len(taken) == 0
+
+
+def test_the_oldest_of_the_fullest_stream_goes():
+    """A stream that floods drops its own oldest; the others keep theirs, and it is counted."""
+    taken = intake("calm", "flood")
+    taken.offer(measure("calm"))
+    for number in range(room.OBSERVATIONS_MAX + 50):
+        taken.offer(measure("flood", number))
+    assert taken.streams["flood"].dropped == 51
+    assert taken.streams["calm"].dropped == 0
+    first, second = taken.take(), taken.take()
+    assert first is not None
+    assert second is not None
+    assert (first.stream, float(second.payload[0])) == ("calm", 51.0)
+    assert taken.room("flood") == 0
+
+
+def test_bytes_are_bounded_too(monkeypatch):
+    """Large measurements push out older ones before there are many."""
+    monkeypatch.setattr(room, "BYTES_MAX", 10_000)
+    taken = intake("a")
+    offered = [taken.offer(measure("a", size=1_000)) for _ in range(4)]
+    assert offered == [True, True, False, False]
+    assert len(taken) == 2
+
+
+def test_orders_are_never_dropped_but_refused():
+    """Where too many orders wait, the next is refused with a reason, and all others are kept."""
+    taken = intake()
+    answers = [taken.order(str(number)) for number in range(room.ORDERS_MAX + 1)]
+    assert set(answers[:-1]) == {""}
+    assert "wait already" in answers[-1]
+    assert taken.crowded
+    taken.refusing = "the outbox is full"
+    assert taken.order("x") == "the outbox is full"
+    assert [taken.take_order() for _ in range(room.ORDERS_MAX)] == [
+        str(number) for number in range(room.ORDERS_MAX)
+    ]
+
+
+def test_a_stream_that_comes_too_fast_is_cut():
+    """rate_max lets a second's worth through at once, and counts the rest as dropped."""
+    taken = intake("a", rate_max=5.0)
+    assert sum(taken.offer(measure("a")) for _ in range(50)) in {5, 6}
+    assert taken.streams["a"].dropped >= 44
+
+
+def test_other_threads_wake_the_loop_and_lose_nothing():
+    """Four threads hand over at once; every measurement is taken or counted, and the loop woken."""
+    woken: list[int] = []
+    taken: Inbox[str] = Inbox(streams("a"), lambda: woken.append(1))
+    taken.offer(measure("a"))
+    assert not woken
+    threads = [
+        threading.Thread(target=lambda: [taken.offer(measure("a")) for _ in range(500)])
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stream = taken.streams["a"]
+    assert stream.received == 2_001
+    assert stream.dropped + len(taken) == 2_001
+    assert woken
+
+
+def test_flaws_are_counted_and_the_newest_kept():
+    """What is no measurement counts as received and rejected."""
+    taken = intake("a")
+    for _ in range(room.FLAWS_MAX + 5):
+        taken.reject("a", InvalidMeasurement("bad", ""))
+    taken.reject("unknown", InvalidMeasurement("bad", ""))
+    assert taken.streams["a"].rejected == room.FLAWS_MAX + 5
+    flaws = 0
+    while taken.take_flaw():
+        flaws += 1
+    assert flaws == room.FLAWS_MAX
+    assert not taken.offer(measure("unknown"))

@@ -1,0 +1,74 @@
+"""Which settings a start goes on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.config.settings import SETTINGS
+from edge.core.errors import ConfigError
+from edge.daemon.reload import GOOD, load_settings
+from tests.brokers import Mosquitto, needs_mosquitto
+from tests.daemons import WAIT_S, Process, daemon_home, served
+from tests.homes import run
+
+MQTT = '[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
+
+
+def test_a_start_with_settings_that_stand_in_says_so_in_the_log(tmp_path: Path, caplog):
+    """Whoever reads nothing but the log must not take the old settings for the new ones."""
+    home = daemon_home(tmp_path)
+    with served(home):
+        pass
+    (home / SETTINGS).write_text("nope = 1\n", "utf-8")
+    caplog.clear()
+    with served(home):
+        said = [one for one in caplog.records if one.message == "settings_not_used"]
+    assert len(said) == 1
+    assert "nope" in str(vars(said[0]))
+
+
+def test_a_pipe_in_place_of_the_last_good_settings_holds_nobody_up(tmp_path: Path):
+    """Nothing is read of what is no file, and a file takes its place."""
+    home = daemon_home(tmp_path)
+    os.mkfifo(home / GOOD)
+    assert load_settings(home)[1] == ""
+    assert (home / GOOD).read_text("utf-8") == (home / SETTINGS).read_text("utf-8")
+
+
+@pytest.mark.parametrize("good", [b"\xff\xfe", b"nope = 2", b""])
+def test_last_good_settings_that_are_none_leave_the_error_of_the_settings(
+    tmp_path: Path, good: bytes
+):
+    """What is wrong is said of the file that somebody can mend."""
+    home = daemon_home(tmp_path)
+    (home / SETTINGS).write_text("nope = 1\n", "utf-8")
+    (home / GOOD).write_bytes(good)
+    with pytest.raises(ConfigError, match=f"{SETTINGS}: .*nope"):
+        load_settings(home)
+
+
+@needs_mosquitto
+def test_commands_are_taken_as_soon_as_settings_that_enable_them_are_read(tmp_path: Path):
+    """Through a real broker: SIGHUP is enough for [commands], the daemon is not started again."""
+    with Mosquitto(tmp_path / "broker") as broker:
+        home = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
+        daemon = Process(home)
+        place = ("--home", home, "--broker", f"127.0.0.1:{broker.port}")
+        try:
+            assert run("command", "status", *place, "--wait-s", "1").exit_code == 1
+            with (home / SETTINGS).open("a", encoding="utf-8") as file:
+                file.write('[commands]\nenabled = ["status"]\n')
+            daemon.process.send_signal(signal.SIGHUP)
+            end = time.monotonic() + WAIT_S
+            while (said := run("command", "status", *place, "--wait-s", "1")).exit_code:
+                assert time.monotonic() < end, said.output
+            assert json.loads(said.stdout)["done"]
+        finally:
+            daemon.process.kill()
+            daemon.process.communicate()

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.config.streams import HttpStream
+from edge.core.events import ChangePoint, Decision, DriftAlarm, SeriesForecast
+from edge.daemon.stream_counters import NOVEL_WINDOW, RATE_SECONDS, REJECTED_MAX, StreamCounters
+from edge.logs import REASON_CHARS
+
+S = 10**9
+
+
+def decision(*, known: bool = True, alarm: bool = False, label: str | None = "a") -> Decision:
+    """A decision on some observation."""
+    return Decision("s:1", "s", 7, known, "hall", label, "a", 1.0, 0.5, 1.0, alarm)
+
+
+def test_ids_are_of_the_run():
+    """Numbers rise by one, and the id names stream, run and number."""
+    stream = StreamCounters("s", HttpStream(), "12")
+    assert [stream.number() for _ in range(2)] == [(1, "s:12-1"), (2, "s:12-2")]
+
+
+def test_the_pace_is_kept_with_a_burst_of_a_second():
+    """At rate_max all come through; after a pause a second's worth may come at once, no more."""
+    stream = StreamCounters("s", HttpStream(rate_max=10.0), "1")
+    at = 1_000 * S
+    assert sum(stream.allows(at + n * S // 10) for n in range(100)) == 100
+    at += 1_000 * S
+    assert sum(stream.allows(at) for _ in range(100)) == 10
+    free = StreamCounters("s", HttpStream(), "1")
+    assert all(free.allows(at) for _ in range(1_000))
+
+
+def test_what_was_decided_is_shown():
+    """The newest decision, the share of new ones in the window, alarms, and the rate."""
+    stream = StreamCounters("s", HttpStream(home="far", kind="sample"), "1")
+    assert stream.status().novel_percent is None
+    for _ in range(NOVEL_WINDOW):
+        stream.note(decision())
+    for _ in range(NOVEL_WINDOW // 4):
+        stream.note(decision(known=False, label=None))
+    stream.note(DriftAlarm("s", "s:1", 7, raised=True, window_p=0.001, domain="d"))
+    for _ in range(RATE_SECONDS):
+        stream.sample()
+    shown = stream.status()
+    assert (shown.source, shown.home, shown.novel_percent) == ("http", "far", 25.0)
+    assert (shown.alarmed, shown.domain, shown.label) == (True, "hall", "")
+    assert shown.per_second == shown.decided / RATE_SECONDS
+
+
+def test_a_series_counts_its_forecasts():
+    """Forecasts count as answers and make up the pace; changes are counted apart."""
+    stream = StreamCounters("s", HttpStream(kind="series"), "1")
+    for _ in range(30):
+        stream.note(SeriesForecast("s", "s:1", 7, ("a",), (1,), ((1.0,),), ((0.0,),), ((2.0,),)))
+    stream.note(ChangePoint("s", "s:1", 7, "jump", ("a",), 0.5, 1, 0))
+    stream.sample()
+    shown = stream.status()
+    assert (shown.forecasts, shown.changes, shown.decided) == (30, 1, 0)
+    assert (shown.per_second, shown.last_at_ns) == (30, 7)
+
+
+def test_rejections_in_a_row_are_trouble():
+    """Before any answer one is enough; later it takes several, and the next answer ends it."""
+    stream = StreamCounters("s", HttpStream(), "1")
+    stream.reject("no numbers", "send numbers")
+    assert stream.rejecting == "all 1 measurements were rejected: no numbers"
+    stream.note(decision())
+    for _ in range(REJECTED_MAX - 1):
+        stream.reject("no numbers", "")
+    assert stream.rejecting == ""
+    stream.reject("too long", "")
+    assert stream.rejecting == f"the last {REJECTED_MAX} measurements were rejected: too long"
+    stream.note(decision())
+    assert (stream.rejecting, stream.rejected) == ("", REJECTED_MAX + 1)
+
+
+def test_lines_of_the_log_are_bounded(caplog: pytest.LogCaptureFixture):
+    """However fast a count rises, it is one line at once and one a minute, with what came since."""
+    stream = StreamCounters("s", HttpStream(), "1")
+    with caplog.at_level("WARNING", logger="auricle"):
+        for second in range(180):
+            for _ in range(1_000):
+                stream.reject("x" * 5_000, "")
+            stream.log_news(float(second))
+    said = [vars(record)["fields"] for record in caplog.records]
+    assert [one["count"] for one in said] == [1_000, 60_000, 60_000]
+    assert all(len(one["reason"]) <= REASON_CHARS for one in said)

@@ -1,0 +1,92 @@
+"""A contribution as a message: comes back as it was, or is refused with a reason."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.errors import EdgeError
+from edge.fleet import contribution_message as wire
+from edge.fleet.contribution_message import HEAD, read_contribution, write_contribution
+from edge.signing.signed_file import sign_file
+from tests.worlds import World, fact
+
+KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+KEYS = {"a": KEY.public_key()}
+GIFT = World([fact(f"f{n}", "ab"[n % 2], at=n) for n in range(9)]).runtime.contribute("a", 7)
+SIGNED = write_contribution(GIFT, KEY)
+
+
+def test_it_comes_back_as_it_was():
+    """Signed or not, full or empty."""
+    for raw, keys in ((SIGNED, KEYS), (write_contribution(GIFT, None), {})):
+        found = read_contribution(raw, keys)
+        assert (found.device, found.revision, found.content) == ("a", 7, GIFT.content)
+    assert read_contribution(write_contribution(GIFT.bare, KEY), KEYS).samples == 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"", "does not begin"),
+        (SIGNED[:-1], "body is not the one"),
+        (SIGNED + b"x", "body is not the one"),
+        (write_contribution(GIFT, None), "not signed, and there are keys"),
+        (write_contribution(GIFT, OTHER), "signature is not that of a"),
+        (SIGNED.replace(b'"device":"a"', b'"device":"b"'), "no key of 'b'"),
+        (SIGNED.replace(b'"revision":7', b'"revision":8'), "signature is not that of a"),
+        (SIGNED.replace(b'"seed"', b'"sead"'), "unknown field"),
+    ],
+)
+def test_what_is_wrong_is_said(raw: bytes, said: str):
+    """Cut, lengthened, unsigned, signed by another, changed."""
+    with pytest.raises(EdgeError, match=said):
+        read_contribution(raw, KEYS)
+
+
+def test_a_bomb_is_not_unpacked(monkeypatch):
+    """However well it compresses, no more than was announced is made, and no more than is taken."""
+    head = wire.ContributionHeader(
+        device="a", card="c", geometry="g", seed=1, revision=1, samples=1, arrays_bytes=10
+    )
+    bomb = zlib.compress(bytes(50_000_000))
+    with pytest.raises(EdgeError, match="not the 10 bytes"):
+        read_contribution(sign_file(HEAD, head, bomb, None), {})
+    monkeypatch.setattr(wire, "ARRAYS_BYTES_MAX", 9)
+    with pytest.raises(EdgeError, match="10 bytes, 9 are taken"):
+        read_contribution(sign_file(HEAD, head, bomb, None), {})
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_no_bytes_raise_anything_else(data: st.DataObject):
+    """Flipped, cut and made-up bytes are refused with a reason, with and without keys."""
+    raw = bytearray(data.draw(st.sampled_from([SIGNED, write_contribution(GIFT, None), HEAD])))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+        raw = raw or bytearray(b"x")
+    for keys in (KEYS, {}):
+        found = None
+        with suppress(EdgeError):
+            found = read_contribution(bytes(raw), keys)
+        assert found is None or keys == {} or found.content == GIFT.content
+
+
+def test_column_names_travel_and_older_messages_have_none():
+    """The names of the columns come back; a message without them is one of earlier versions."""
+    named = replace(GIFT, columns=("a", "b"))
+    raw = write_contribution(named, None)
+    assert read_contribution(raw, {}).columns == ("a", "b")
+    size = int.from_bytes(raw[len(HEAD) : len(HEAD) + 4], "little")
+    begin = len(HEAD) + 4
+    older = raw[begin : begin + size].replace(b',"columns":["a","b"]', b"")
+    assert len(older) < size
+    message = HEAD + len(older).to_bytes(4, "little") + older + raw[begin + size :]
+    assert read_contribution(message, {}).columns == ()

@@ -1,0 +1,244 @@
+"""A member of a fleet: whom it listens to, and when it speaks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge.config.commands import CommandSettings
+from edge.config.fleet import FleetSettings
+from edge.core.events import Enrol, ForgetRequest, Rejected
+from edge.core.facts import Selector
+from edge.fleet.contribution_message import read_contribution, write_contribution
+from edge.fleet.member import FleetMember, ReceivedContribution
+from edge.mqtt.packets import InboundMessage
+from edge.mqtt.topics import TopicAddress, Topics
+from edge.signing.keys import load_key, make_key
+from tests.edge.commands.contexts import NOW, Office
+from tests.homes import new_home
+from tests.worlds import World, fact
+
+GIFT = World([fact(f"g{n}", "ab"[n % 2], "hall", n) for n in range(6)]).runtime.contribute("b", 5)
+
+
+@dataclass
+class Mouth:
+    """A broker that takes everything while it is online."""
+
+    online: bool = True
+    counters: Any = field(default_factory=lambda: SimpleNamespace(connected=1))
+    said: list[tuple[str, bytes, bool]] = field(default_factory=list)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
+        """See `Broker`."""
+        self.said.append((topic, payload, retain))
+        return len(self.said)
+
+
+@dataclass
+class Place:
+    """A member with all that it needs, and a clock to turn."""
+
+    office: Office
+    mouth: Mouth
+    now_s: float = 0.0
+    member: Any = None
+
+    def join(self, **changes: Any) -> FleetMember:
+        """Make the member of a fleet."""
+        settings = FleetSettings("f", ("b",), **({"publish_after_s": 10.0} | changes))
+        floor, folder = self.office.floor, self.office.home.folder
+        place = (folder, Topics("a"), self.mouth)
+        made = FleetMember(settings, "a", floor, *place, clock=lambda: self.now_s)
+        self.member = made
+        return made
+
+    def bring(self, payload: bytes, device: str = "b") -> ReceivedContribution | None:
+        """Bring a message on a device's topic, and let it be adopted."""
+        arrival = InboundMessage("t", payload, True, "", b"", None, (), 3)
+        gift: ReceivedContribution | None = self.member.receive(
+            arrival, TopicAddress("contribution", device, "f")
+        )
+        if gift is not None:
+            self.member.adopt(gift)
+        return gift
+
+    def tend(self, now_s: float) -> int:
+        """Tend at a time; how often it has spoken so far."""
+        self.now_s = now_s
+        self.member.tend()
+        end = time.monotonic() + 20
+        while self.member.summing:
+            assert time.monotonic() < end, "its sums are never done"
+            time.sleep(0.002)
+            self.member.tend()
+        return len(self.mouth.said)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A home that knows a little, not a member yet."""
+    office = Office(tmp_path, CommandSettings())
+    office.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
+    yield Place(office, Mouth())
+    office.home.close()
+
+
+def test_sums_of_devices_that_are_named_are_adopted(place: Place):
+    """Those of others, and the own ones that come back, are not looked at."""
+    place.join()
+    raw = write_contribution(GIFT, None)
+    for device in ("a", "c"):
+        assert place.bring(raw, device) is None
+    assert place.bring(raw) == ReceivedContribution("b", 3)
+    assert place.office.home.runtime.knowledge.adopted == ("b",)
+
+
+def test_what_cannot_be_read_is_refused_with_its_reason(place: Place):
+    """Garbage, sums of a device on another's topic, a message that is too large."""
+    place.join(payload_bytes_max=4096)
+    raw = write_contribution(replace(GIFT, device="c"), None)
+    for payload, why in ((b"{", "does not begin"), (raw[:4000], "body"), (bytes(5000), "too many")):
+        place.bring(payload)
+        assert why in reason(place)
+    place.join()
+    place.bring(raw)
+    assert "they say they are those of c" in reason(place)
+    assert place.office.home.runtime.knowledge.adopted == ()
+
+
+def reason(place: Place) -> str:
+    """Why sums were refused, as it was told."""
+    ((said, *_),) = place.office.floor.told
+    place.office.floor.told.clear()
+    assert isinstance(said, Rejected)
+    return said.reason
+
+
+def test_where_keys_are_given_only_signed_sums_count(place: Place, tmp_path: Path):
+    """Signed by the device's own key; and own sums are signed with the own one."""
+    folder = place.office.home.folder
+    public = {name: make_key(tmp_path / f"{name}.key") for name in ("a", "b")}
+    place.join(keys={"b": public["b"]}, key=str((tmp_path / "a.key").relative_to(folder)))
+    place.bring(write_contribution(GIFT, None))
+    assert "not signed" in reason(place)
+    place.bring(write_contribution(GIFT, load_key(tmp_path / "a.key")))
+    assert "signature is not that of b" in reason(place)
+    place.bring(write_contribution(GIFT, load_key(tmp_path / "b.key")))
+    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    place.tend(0.0)
+    key = load_key(tmp_path / "a.key").public_key()
+    assert read_contribution(place.mouth.said[0][1], {"a": key}).samples == 8
+
+
+def test_sums_wait_for_a_home_that_is_not_open(place: Place):
+    """The newest of a device is adopted as soon as it serves again."""
+    place.join()
+    slot = place.office.floor.homes[""]
+    home, slot.home = slot.home, None
+    arrival = InboundMessage("t", write_contribution(GIFT, None), True, "", b"", None, (), 3)
+    assert place.member.receive(arrival, TopicAddress("contribution", "b", "f")) is not None
+    with pytest.raises(AssertionError):
+        place.member.adopt(ReceivedContribution("b"))
+    slot.home = home
+    place.tend(1.0)
+    assert place.office.home.runtime.knowledge.adopted == ("b",)
+
+
+def test_it_speaks_at_first_after_a_rest_and_at_once_after_a_forget(place: Place):
+    """Retained, on its own topic; unchanged sums are not summed up again."""
+    place.join()
+    home = place.office.home
+    assert place.tend(0.0) == 1
+    assert place.mouth.said[0][0] == "auricle/v1/fleet/f/contribution/a"
+    assert place.mouth.said[0][2]
+    assert place.tend(50.0) == 1
+    home.feed(Enrol((fact("new"),)))
+    assert place.tend(51.0) == place.tend(60.0) == 1
+    assert place.tend(61.1) == 2
+    home.feed(ForgetRequest("r", Selector(ids=frozenset({"new"}))))
+    assert place.tend(61.2) == 3
+    revisions = [read_contribution(raw, {}).revision for _, raw, _ in place.mouth.said]
+    assert revisions == [NOW // 10**9, NOW // 10**9 + 1, NOW // 10**9 + 2]
+
+
+def test_what_is_forgotten_while_sums_are_made_is_not_in_them(place: Place):
+    """The file is let go, so that nothing stays in its log; sums without it are made at once, by a
+    thread of their own: the loop goes on meanwhile."""
+    place.join()
+    home = place.office.home
+    for number in range(7):
+        place.member.tend()
+        assert place.member.summing
+        chosen = Selector(ids=frozenset({f"f{number}"}))
+        home.feed(ForgetRequest(f"r{number}", chosen, number))
+        assert not home.store.unscrubbed
+    assert place.tend(0.0) == 1
+    assert read_contribution(place.mouth.said[0][1], {}).samples == 1
+
+
+def test_facts_that_never_rest_are_summed_up_now_and_then(place: Place):
+    """After ten times the wait."""
+    place.join()
+    place.tend(0.0)
+    spoken = []
+    for second in range(1, 106):
+        place.office.home.feed(Enrol((fact(f"x{second}", at=second),)))
+        spoken.append(place.tend(float(second)))
+    assert spoken.index(2) == 100
+
+
+def test_it_speaks_again_on_each_connection(place: Place):
+    """What became of the message before does not matter: it is retained, and the same."""
+    place.join()
+    place.mouth.online = False
+    assert place.tend(0.0) == 0
+    place.mouth.online = True
+    assert place.tend(1.0) == place.tend(2.0) == 1
+    place.mouth.counters.connected = 2
+    assert place.tend(3.0) == 2
+    assert place.mouth.said[0] == place.mouth.said[1]
+
+
+def test_a_revision_outlives_the_process(place: Place):
+    """The same sums keep theirs; others get a higher one, with a clock that has gone back too."""
+    store = place.office.home.store
+    assert store.number_contribution("x", 7 * 10**9) == 7
+    assert store.number_contribution("x", 9 * 10**9) == 7
+    assert store.number_contribution("y", 0) == 8
+    place.office.crash()
+    assert place.office.home.store.number_contribution("y", 0) == 8
+
+
+def test_settings_want_a_key_for_each_device_or_for_none():
+    """And no more devices than are held."""
+    key = "ed25519:" + "A" * 43 + "="
+    with pytest.raises(msgspec.ValidationError, match="c has none"):
+        msgspec.convert({"name": "f", "devices": ["b", "c"], "keys": {"b": key}}, FleetSettings)
+    with pytest.raises(msgspec.ValidationError, match="length <= 64"):
+        msgspec.convert({"name": "f", "devices": [str(n) for n in range(65)]}, FleetSettings)
+
+
+def test_a_member_keeps_the_geometry_that_it_shares(tmp_path: Path):
+    """Learning and forgetting do not survey again; the receipt says what that leaves."""
+    path = new_home(tmp_path) / "auricle.toml"
+    path.write_text(path.read_text("utf-8") + '\n[fleet]\nname = "f"\n', "utf-8")
+    office = Office(tmp_path)
+    office.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
+    office.home.settle()
+    shared = office.home.runtime.knowledge.geometry.fingerprint
+    office.home.feed(Enrol(tuple(fact(f"n{n}", "ab"[n % 2], at=n) for n in range(8))))
+    office.home.settle()
+    said = office.ask("forget", select={"ids": ["f1"]})
+    assert any("frozen geometry" in one for one in said.body["not_covered"])
+    assert office.home.runtime.knowledge.geometry.fingerprint == shared
+    office.ask("forget", "c2", select={"ids": ["f2"]}, resurvey=True)
+    assert office.home.runtime.knowledge.geometry.fingerprint != shared
+    office.home.close()

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nas
+from edge.core.adaptors.adaptor import fit_adaptor
+from edge.core.facts import stack_facts
+
+pytest.importorskip("torch")
+
+from edge.growth import adaptor_training as training
+from edge.growth import growth_job as growing
+from edge.growth.acceptance import (
+    ScoredCandidate,
+    contradicted_labels,
+    grade_predictions,
+    is_significantly_better,
+    score_blueprint,
+    score_head,
+    screen_candidates,
+    split_holdout,
+)
+from edge.growth.adaptor_training import train_adaptor
+from edge.growth.growth_job import grow_adaptor
+from edge.growth.search import SearchProposal
+from tests.edge.growth.jobs import DEVICE, SPANS, facts, job
+
+COUNT = 240
+
+
+def accuracy(adaptor, rows) -> float:
+    """Share of facts answered with their label."""
+    best = adaptor.answer(rows.features).argmax(axis=1)
+    return float(np.mean([adaptor.labels[i] == w for i, w in zip(best, rows.labels, strict=True)]))
+
+
+@pytest.fixture(scope="module")
+def grown():
+    """The result for facts that the head alone cannot tell apart."""
+    return grow_adaptor(job(facts("home", 1, COUNT)), DEVICE)
+
+
+def test_what_a_line_cannot_tell_apart_grows_an_adaptor(grown):
+    """The record beats the head alone on held-out facts, and on facts nobody has seen."""
+    assert grown.record is not None
+    assert grown.accuracy > grown.incumbent
+    fresh, own, others = (
+        stack_facts(facts(*made))
+        for made in (("home", 9, 400), ("home", 1, COUNT), ("away", 7, 200))
+    )
+    alone = accuracy(fit_adaptor(own, others, None, SPANS), fresh)
+    assert accuracy(fit_adaptor(own, others, grown.record, SPANS), fresh) > alone + 0.05
+
+
+def test_the_same_job_gives_the_same_record(grown):
+    """Grown again from the same facts and seed, it is bit-equal."""
+    again = grow_adaptor(job(facts("home", 1, COUNT)), DEVICE)
+    assert again.record is not None
+    assert again.record.digest == grown.record.digest
+    assert again.candidates == grown.candidates
+
+
+def test_the_record_says_what_shaped_it(grown):
+    """Every fact of the domain and all support is named, held out or not."""
+    made = job(facts("home", 1, COUNT))
+    assert set(grown.record.facts) == {*made.own.ids, *made.others.ids}
+    assert (grown.record.domain, grown.record.version, grown.record.own) == ("home", 1, COUNT)
+
+
+def test_what_the_head_alone_does_well_grows_nothing():
+    """Where a line tells labels apart, there is a reason and no record."""
+    result = grow_adaptor(job(facts("home", 1, 80, curved=False), curved=False), DEVICE)
+    assert result.record is None
+    assert "no more than chance explains" in result.reason
+
+
+@pytest.fixture
+def found(grown, monkeypatch):
+    """A search that found what the first one let serve, and nothing else."""
+    blueprint = grown.record.blueprint
+    proposal = SearchProposal((blueprint,), (0.0,), ())
+    monkeypatch.setattr(growing, "propose_blueprints", lambda *_: proposal)
+
+
+@pytest.mark.usefixtures("found")
+def test_an_incumbent_as_good_stays(grown):
+    """The record that serves is not replaced by its like."""
+    made = replace(job(facts("home", 1, COUNT)), incumbent=grown.record, version=2)
+    assert grow_adaptor(made, DEVICE).record is None
+
+
+@pytest.mark.usefixtures("found")
+def test_an_adaptor_of_another_domain_is_taken_over_where_it_does_as_well(grown):
+    """A recurring domain reuses what was grown, with the facts that shaped it."""
+    made = replace(job(facts("again", 3, COUNT)), domain="again", reusable=(grown.record,))
+    result = grow_adaptor(made, DEVICE)
+    assert result.record is not None
+    assert result.record.domain == "again"
+    np.testing.assert_array_equal(result.record.arrays["centre"], grown.record.arrays["centre"])
+    assert set(grown.record.facts) <= set(result.record.facts)
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        (facts("home", 1, 6), "facts to hold out"),
+        ([replace(fact, label="only") for fact in facts("home", 1, 40)], "2 labels or more"),
+        (
+            [
+                replace(f, id=f"{f.id}{label}", label=label)
+                for f in facts("home", 1, 30)
+                for label in ("in", "out")
+            ],
+            "2 labels or more, found 0",
+        ),
+    ],
+    ids=["too few", "one label", "contradictions"],
+)
+def test_facts_that_say_nothing_come_back_with_a_reason(own, reason):
+    """Too few facts, one label, or labels that contradict each other grow nothing."""
+    result = grow_adaptor(job(own), DEVICE)
+    assert result.record is None
+    assert reason in result.reason
+    assert np.isnan(result.accuracy)
+
+
+def test_contradictions_are_counted_and_left_out():
+    """Facts with equal features and other labels do not take part."""
+    own = facts("home", 1, 60)
+    double = replace(own[0], id="double", label="in" if own[0].label == "out" else "out")
+    result = grow_adaptor(job([*own, double], nas.AdaptorBudget(8, 8, 100.0)), DEVICE)
+    assert result.search[0] == "2 facts left out: same features, other labels"
+
+
+def test_a_budget_that_nothing_fits_is_a_reason():
+    """A device with no room gets an answer, not an error."""
+    result = grow_adaptor(job(facts("home", 1, 40), nas.AdaptorBudget(8, 8, 100.0)), DEVICE)
+    assert result.record is None
+    assert "none fits" in result.reason
+
+
+def test_a_tenth_of_poisoned_labels_is_refused_or_does_no_harm():
+    """What is accepted with a tenth of the labels flipped still beats the head on clean facts."""
+    own = facts("home", 1, COUNT)
+    flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[: COUNT // 10]]
+    poisoned = [*flipped, *own[COUNT // 10 :]]
+    result = grow_adaptor(job(poisoned), DEVICE)
+    rows, others = stack_facts(poisoned), stack_facts(facts("away", 7, 200))
+    fresh = stack_facts(facts("home", 9, 400))
+    alone = accuracy(fit_adaptor(rows, others, None, SPANS), fresh)
+    assert accuracy(fit_adaptor(rows, others, result.record, SPANS), fresh) >= alone - 0.01
+
+
+def test_labels_that_others_contradict_are_named():
+    """Of flipped labels most are among those to check, and most of those are flipped ones."""
+    own = facts("home", 1, 200, curved=False)
+    flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[:12]]
+    marks = job([*flipped, *own[12:]], curved=False)
+    parts = split_holdout(marks.own, marks.others)
+    found = contradicted_labels(score_head(marks, parts).marks, parts)
+    bad = {fact.id for fact in flipped}
+    assert len(bad & set(found)) >= 8
+    assert len(set(found) - bad) <= 2
+
+
+def test_what_choosing_gains_is_judged_on_facts_that_did_not_choose():
+    """Of many candidates that guess, the luckiest is not proven better than one that guesses."""
+    random = np.random.default_rng(2)
+    made = job(facts("home", 1, 120))
+    parts = split_holdout(made.own, made.others)
+    guesses = [
+        ScoredCandidate(
+            nas.Blueprint("none", (0,)), grade_predictions(("in", "out"), scores, parts), None
+        )
+        for scores in random.standard_normal((40, 120, 2)).astype(np.float32)
+    ]
+    luckiest = max(guesses[1:], key=lambda one: one.accuracy)
+    assert luckiest.accuracy > guesses[0].accuracy
+    assert not is_significantly_better(screen_candidates(guesses[1:], parts), guesses[0].marks)
+
+
+def test_training_ends_before_numbers_do():
+    """Rows without any spread still give finite arrays."""
+    rows = stack_facts([replace(f, features=bytes(16)) for f in facts("home", 1, 40)])
+    arrays = train_adaptor(nas.Blueprint("linear", (0, 1), 4), rows, stack_facts([]), SPANS, 1)
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+@pytest.mark.parametrize("rate", [1e12, 1e36])
+def test_what_training_blows_up_is_left_out_and_told(monkeypatch, rate):
+    """Where losses overflow, the candidates that are trained are left out, and those that are only
+    solved are judged as ever; the arrays stay finite."""
+    monkeypatch.setattr(training, "RATE", rate)
+    arrays = train_adaptor(
+        nas.Blueprint("linear", (0, 1), 4),
+        stack_facts(facts("home", 1, 40)),
+        stack_facts([]),
+        SPANS,
+        1,
+    )
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    result = grow_adaptor(job(facts("home", 1, COUNT)), DEVICE)
+    left_out = [line for line in result.search if "left out, its numbers overflow" in line]
+    assert left_out
+    assert result.candidates
+    assert np.isfinite([accuracy for _, _, accuracy in result.candidates]).all()
+
+
+def test_where_no_candidate_stays_finite_the_reason_says_so(monkeypatch):
+    """Nothing to judge is a reason, not an error."""
+
+    def broken(*_):
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(growing, "score_blueprint", broken)
+    result = grow_adaptor(job(facts("home", 1, 60)), DEVICE)
+    assert result.record is None
+    assert "no candidate can be judged" in result.reason
+
+
+def test_an_adaptor_that_overflows_on_all_facts_is_not_handed_out(monkeypatch):
+    """Folds may stay finite where all facts together do not."""
+
+    def overflowing(*given):
+        arrays = train_adaptor(*given)
+        return {name: np.full_like(one, 3e38) for name, one in arrays.items()}
+
+    monkeypatch.setattr(
+        growing, "score_blueprint", lambda b, _, j, p: score_blueprint(b, train_adaptor, j, p)
+    )
+    monkeypatch.setattr(growing, "train_adaptor", overflowing)
+    result = grow_adaptor(job(facts("home", 1, COUNT)), DEVICE)
+    assert result.record is None
+    assert "does not stay finite" in result.reason

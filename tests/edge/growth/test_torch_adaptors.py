@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import nas
+from edge.core.adaptors.kinds import KINDS
+
+torch = pytest.importorskip("torch")
+
+from edge.growth import adamw as descent  # noqa: E402
+from edge.growth import torch_adaptors as networks  # noqa: E402
+
+SIZES = (5, 3)
+BLUEPRINTS = [
+    nas.Blueprint("linear", (0, 1), 4),
+    nas.Blueprint("lowrank", (0, 1), 0, 2, "gelu", 2),
+    nas.Blueprint("bottleneck", (0, 1), 6, 3, "tanh", 3),
+    nas.Blueprint("fusion", (0, 1), 4, 0, "relu"),
+    nas.Blueprint("fusion", (0, 1), 4, 2, "none"),
+]
+
+
+@pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda one: f"{one.kind}{one.rank}")
+def test_what_is_trained_is_what_serves(blueprint):
+    """The formulas in torch and in numpy give the same columns."""
+    random = np.random.default_rng(1)
+    shapes = KINDS[blueprint.kind].shapes(blueprint, SIZES)
+    arrays = {n: random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
+    rows = random.standard_normal((7, sum(SIZES))).astype(np.float32)
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    trained = networks.torch_transform(blueprint, tensors, SIZES, torch.from_numpy(rows)).numpy()
+    served = KINDS[blueprint.kind].apply(blueprint, arrays, SIZES, rows)
+    np.testing.assert_allclose(served, trained, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda one: f"{one.kind}{one.rank}")
+def test_the_short_way_to_the_scores_is_the_long_way(blueprint):
+    """Scores and gradients are those of the columns times the top, but for rounding."""
+    random = np.random.default_rng(2)
+    shapes = KINDS[blueprint.kind].shapes(blueprint, SIZES)
+    width = blueprint.width or sum(SIZES)
+    shapes = {**shapes, "top": (width, 3)}
+    drawn = {n: random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
+    rows = torch.from_numpy(random.standard_normal((7, sum(SIZES))).astype(np.float32))
+    found = []
+    for way in (networks.torch_logits, _long_way):
+        leaves = {name: torch.tensor(array, requires_grad=True) for name, array in drawn.items()}
+        scores = way(blueprint, leaves, SIZES, rows)
+        slopes = torch.autograd.grad(scores.square().sum(), list(leaves.values()))
+        found.append([scores.detach(), *slopes])
+    for short, long in zip(*found, strict=True):
+        torch.testing.assert_close(short, long, rtol=1e-3, atol=1e-2)
+
+
+def _long_way(blueprint, leaves, sizes, rows):
+    return networks.torch_transform(blueprint, leaves, sizes, rows) @ leaves["top"]
+
+
+def test_the_steps_are_those_of_torch():
+    """AdamW moves every number to where torch's own moves it, bit for bit."""
+    start = [torch.randn(shape, generator=torch.manual_seed(0)) for shape in ((30, 8), (8, 3))]
+    rows = torch.randn(20, 30, generator=torch.manual_seed(1))
+    ours, theirs = ([one.clone().requires_grad_() for one in start] for _ in range(2))
+    steps = descent.AdamW(ours, 3e-3, 1e-2)
+    optimiser = torch.optim.AdamW(theirs, lr=3e-3, weight_decay=1e-2)
+    for _ in range(30):
+        steps.take(torch.autograd.grad(_loss(rows, ours), ours))
+        optimiser.zero_grad()
+        torch.autograd.backward(_loss(rows, theirs))
+        optimiser.step()
+    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def _loss(rows, leaves):
+    return (torch.tanh(rows @ leaves[0]) @ leaves[1]).square().mean()
+
+
+def test_training_loads_no_compiler():
+    """What trains an adaptor leaves torch's compiler out, which costs 1.5 s and 100 MiB."""
+    code = (
+        "import sys, numpy as np, nas\n"
+        "from edge.core import Batch\n"
+        "from edge.growth import train\n"
+        "own = Batch(('a', 'b'), ('d', 'd'), ('x', 'y'), np.eye(2, 8, dtype=np.uint8))\n"
+        "others = Batch((), (), (), np.zeros((0, 8), np.uint8))\n"
+        "train(nas.Blueprint('linear', (0,), 4), own, others, ((0, 8),), 0)\n"
+        "print('torch._dynamo' in sys.modules, 'torch._inductor' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.core.events import Decision, Enrol, GrowRequest, GrowthReport, Label, Observation
+from edge.core.knowledge import cached_heads as place
+from edge.core.knowledge.cached_heads import HeadFit
+from edge.home.home import Home
+from tests import workers
+from tests.homes import new_home
+from tests.worlds import fact, vector
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A home of two domains, both of which have answered."""
+    with Home(new_home(tmp_path / "home")) as opened:
+        facts = [fact(f"f{n:02}", "ab"[n % 2], "xy"[n // 12], n, seed=n) for n in range(24)]
+        opened.feed(Enrol(tuple(facts)))
+        for domain in ("x", "y"):
+            opened.runtime.knowledge.adaptor(domain)
+        yield opened
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The domains whose adaptors the thread that serves has solved itself."""
+    solved: list[str] = []
+    solve, mine = HeadFit.solve, threading.get_ident()
+
+    def watched(fitting: HeadFit) -> object:
+        if threading.get_ident() == mine:
+            solved.append(fitting.domain)
+        return solve(fitting)
+
+    monkeypatch.setattr(place.HeadFit, "solve", watched)
+    return solved
+
+
+def rest(home: Home) -> list[GrowthReport]:
+    """What a home tells of growth until nothing is solved or grown beside it."""
+    told = []
+    while True:
+        told += [one for one in home.tend() if isinstance(one, GrowthReport)]
+        home._refitter.join()  # noqa: SLF001  the thread is what the test waits for
+        if not home.growing and home._refitter._fitting is None:  # noqa: SLF001
+            return told
+
+
+def test_after_a_label_heads_are_solved_beside_serving(home, here):
+    """A label changes the heads of both domains; each answers without being solved on demand, and
+    as a home that is opened anew."""
+    home.feed(Observation("s", 1, 1, vector(50), "seen"))
+    here.clear()
+    home.feed(Label("seen", "a", "x"))
+    rest(home)
+    answers = [home.runtime.knowledge.adaptor(one).answer(vector(1)).tolist() for one in "xy"]
+    assert here == []
+    home.reopen()
+    assert answers == [
+        home.runtime.knowledge.adaptor(one).answer(vector(1)).tolist() for one in "xy"
+    ]
+
+
+def test_serving_does_not_wait_for_what_is_solved_beside(home, monkeypatch, here):
+    """A head that is asked for while it is solved beside is solved on the spot; tending returns at
+    once meanwhile."""
+    go, solve = threading.Event(), HeadFit.solve
+
+    def held(fitting: HeadFit) -> object:
+        if threading.current_thread().name == "refit":
+            assert go.wait(30)
+        return solve(fitting)
+
+    monkeypatch.setattr(place.HeadFit, "solve", held)
+    home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
+    assert home.tend() == ()
+    assert home.tend() == ()
+    (said,) = home.feed(Observation("s", 1, 1, vector(50)))
+    assert isinstance(said, Decision)
+    assert said.guess in {"a", "b"}
+    go.set()
+    rest(home)
+
+
+def test_what_was_grown_is_solved_before_it_serves(home, here):
+    """The first answer on top of a new adaptor takes no solving."""
+    home.worker = workers.worker("grown")
+    home.feed(GrowRequest("x"))
+    (news,) = rest(home)
+    assert news.state == "serving"
+    before = home.runtime.knowledge.adaptor("x").answer(vector(1)).tolist()
+    assert here == []
+    home.reopen()
+    assert home.runtime.knowledge.adaptor("x").answer(vector(1)).tolist() == before
+
+
+def test_what_cannot_be_solved_beside_is_left_to_whoever_asks(home, monkeypatch, here):
+    """An error in the thread is logged, and neither ends the thread that serves nor is repeated."""
+    solve, tried = HeadFit.solve, []
+
+    def failing(fitting: HeadFit) -> object:
+        if threading.current_thread().name == "refit":
+            tried.append(fitting.domain)
+            raise MemoryError
+        return solve(fitting)
+
+    monkeypatch.setattr(place.HeadFit, "solve", failing)
+    home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
+    rest(home)
+    assert sorted(tried) == ["x", "y"]
+    assert home.runtime.knowledge.adaptor("x").answer(vector(1)).shape == (2,)
+
+
+def test_it_gives_way_to_whoever_decides(home, monkeypatch):
+    """The thread has a niceness of its own; that of the process stays."""
+    found, before = [], os.getpriority(os.PRIO_PROCESS, 0)
+    monkeypatch.setattr(
+        place.HeadFit, "solve", lambda _: found.append(os.getpriority(os.PRIO_PROCESS, 0))
+    )
+    home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
+    rest(home)
+    assert found
+    assert set(found) == {min(before + 10, 19)}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.core.errors import ConfigError, EdgeError
+from edge.core.forecasting.experts.cells import CELLS
+from edge.home import train_forecaster as studying
+from edge.home.train_forecaster import train_on_recording
+from edge.worker.worker import COMMAND
+
+STEPS = 420
+
+
+def recording(steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
+    """A sawtooth that the shipped network has never seen, every ten minutes."""
+    at = np.arange(steps)
+    noise = np.random.default_rng(1).normal(0, 0.02, steps)
+    return (20 + (at % 7) * 3.0 + noise)[:, None], np.full(steps, 600.0)
+
+
+def test_a_network_of_ones_own_beats_the_shipped_one():
+    """Trained in another process, it does better on the part it has not seen, and serves."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    beats: list[int] = []
+    result = train_on_recording(*recording(), rounds=40, beat=lambda: beats.append(1))
+    assert result.reason == "better", result
+    assert sum(result.own) < 0.9 * sum(result.start)
+    assert beats
+    CELLS["cfc"](result.arrays, 1)
+
+
+@pytest.mark.parametrize("steps", [0, 299])
+def test_a_recording_that_is_too_short_is_refused(steps):
+    """Too few samples are a ConfigError that says how many it takes."""
+    with pytest.raises(ConfigError, match="300 to 200,000 samples") as caught:
+        train_on_recording(*recording(steps))
+    assert caught.value.hint
+
+
+def test_a_study_that_takes_too_long_is_ended():
+    """After the time allowed the process is gone and the error says so."""
+    with pytest.raises(EdgeError, match=r"longer than 0\.2 s"):
+        train_on_recording(*recording(), seconds_max=0.2)
+
+
+def test_a_study_that_breaks_says_why(monkeypatch):
+    """A process that ends without an answer is an error with its last words."""
+    monkeypatch.setattr(studying, "COMMAND", (COMMAND[0], "-c", "raise SystemExit('no')"))
+    with pytest.raises(EdgeError, match="status 1 no"):
+        train_on_recording(*recording())

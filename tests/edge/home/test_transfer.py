@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge import Store
+from edge.core.errors import ModelMismatchError, StateCorruptError, StateError
+from edge.core.events import Enrol, ForgetRequest, Relabel, StoreAdaptor
+from edge.core.facts import Selector
+from edge.home import actions, transfer
+from edge.home.home import Home
+from edge.storage import schema
+from tests.homes import CARD, learned_home, new_home, new_store, teach, wide_card
+from tests.workers import a_record
+from tests.worlds import WIDTH, fact
+
+
+def facts(numbers: range) -> Enrol:
+    """Enrolment of the facts with some numbers."""
+    return Enrol(tuple(fact(f"f{n}", "ab"[n % 2], seed=n, at=n) for n in numbers))
+
+
+def filled(folder: Path, numbers: range) -> Path:
+    """A home that holds the facts with some numbers."""
+    with Home(new_home(folder)) as home:
+        home.feed(facts(numbers))
+    return folder
+
+
+def digest(folder: Path) -> tuple[str, str]:
+    """Digests of a home's facts and of its knowledge."""
+    with Home(folder, writable=False) as home:
+        return home.store.digest(), home.runtime.digest()
+
+
+def test_an_export_learned_back_is_the_same_ledger(tmp_path):
+    """Exported, then learned into a new home of the same card: facts and knowledge are equal to the
+    bit, corrections and subjects included."""
+    with Home(filled(tmp_path / "a", range(9))) as home:
+        home.feed(Enrol((fact("odd", "été", "дом", 7, subject="ann", stream="line 1"),)))
+        home.feed(Relabel(Selector(ids=frozenset({"f1"})), "c", "attic"))
+        assert transfer.export_facts(home.store, tmp_path / "e.npz") == 10
+    with Home(new_home(tmp_path / "b")) as home:
+        done = teach(home, tmp_path / "e.npz")
+        assert done.count == 10
+        again = teach(home, tmp_path / "e.npz")
+        assert again.count == 0
+    assert digest(tmp_path / "a")[0] == digest(tmp_path / "b")[0]
+
+
+def test_an_export_is_plain_arrays(tmp_path):
+    """An export is read by numpy without pickle, and an empty ledger gives an empty one."""
+    with new_store(tmp_path / "k.db") as store:
+        assert transfer.export_facts(store, tmp_path / "e.npz") == 0
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as held:
+        assert held["features"].shape == (0, 0)
+        assert set(held.files) == {
+            "card",
+            "features",
+            "id",
+            "stream",
+            "domain",
+            "label",
+            "subject",
+            "captured_at_ns",
+            "revision",
+        }
+
+
+def test_an_export_overwrites_nothing_and_leaves_nothing(tmp_path, monkeypatch):
+    """An existing target is refused; a failed export leaves no file."""
+    with new_store(tmp_path / "k.db", [fact("a")]) as store:
+        (tmp_path / "e.npz").write_text("mine", "utf-8")
+        with pytest.raises(StateError, match="exists already"):
+            transfer.export_facts(store, tmp_path / "e.npz")
+
+        def fail(*_: object, **_options: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(transfer, "replace_file", fail)
+        with pytest.raises(StateError, match="No space"):
+            transfer.export_facts(store, tmp_path / "f.npz")
+    assert not list(tmp_path.glob("f.npz*"))
+
+
+def test_merging_is_a_union_either_way(tmp_path):
+    """Two ledgers merged each into the other hold the same facts."""
+    for name, numbers in (("a", range(6)), ("b", range(4, 9))):
+        filled(tmp_path / name, numbers)
+    with Home(tmp_path / "b") as home:
+        home.feed(Relabel(Selector(ids=frozenset({"f4"})), "c"))
+    with Home(tmp_path / "a", writable=False) as home:
+        home.store.backup(tmp_path / "a.db")
+    for into, other in (("a", "b/knowledge.db"), ("b", "a.db")):
+        with Home(tmp_path / into) as home, Store.open(tmp_path / other, writable=False) as store:
+            done = transfer.merge_store(home, store)
+            assert done.forgotten == 0
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+    with Home(tmp_path / "a", writable=False) as home:
+        assert home.store.select(Selector(label="c")) == ("f4",)
+        assert sum(home.store.concepts().values()) == 9
+
+
+def test_what_either_forgot_stays_forgotten(tmp_path):
+    """A fact forgotten on one side is gone after a merge, and is not learned again."""
+    for name in "ab":
+        filled(tmp_path / name, range(6))
+    with Home(tmp_path / "a") as home:
+        home.feed(ForgetRequest("r", Selector(ids=frozenset({"f1"})), 1))
+    with Home(tmp_path / "b") as home:
+        home.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"})), 1))
+        with Store.open(tmp_path / "a/knowledge.db", writable=False) as store:
+            done = transfer.merge_store(home, store)
+        assert done.forgotten == 1
+        assert home.store.select(Selector(ids=frozenset({"f1", "f2"}))) == ()
+        home.feed(facts(range(6)))
+        assert sum(home.store.concepts().values()) == 4
+
+
+def test_a_ledger_of_another_card_is_not_merged(tmp_path):
+    """Features of another card are refused, and nothing is changed."""
+    Store.create(tmp_path / "other.db", wide_card(WIDTH + 1)).close()
+    with (
+        Home(filled(tmp_path / "a", range(3))) as home,
+        Store.open(tmp_path / "other.db", writable=False) as store,
+        pytest.raises(StateError, match="another encoder card"),
+    ):
+        transfer.merge_store(home, store)
+
+
+def backed_up(tmp_path: Path) -> tuple[Path, Path]:
+    """A home with facts, and a backup of it."""
+    folder = learned_home(tmp_path / "home")
+    with Home(folder, writable=False) as home:
+        home.store.backup(tmp_path / "b.db")
+    return folder, tmp_path / "b.db"
+
+
+@pytest.mark.parametrize("damage", ["none", "missing", "garbage", "empty"])
+def test_a_backup_is_put_back(tmp_path, damage):
+    """Whatever became of the file, the backup takes its place, and what was there is kept."""
+    folder, backup = backed_up(tmp_path)
+    before, file = digest(folder), folder / "knowledge.db"
+    if damage == "missing":
+        file.unlink()
+        file.with_name("knowledge.db-wal").write_bytes(b"a log that belongs to nothing")
+    elif damage != "none":
+        file.write_bytes(b"x" * 5000 if damage == "garbage" else b"")
+    kept = file.read_bytes() if file.exists() else None
+    done = transfer.restore_home(folder, backup)
+    assert digest(folder) == before
+    if kept is not None:
+        assert Path(done.kept).read_bytes() == kept
+    with Home(folder) as home:
+        assert actions.verify_home(home).complaints == ()
+
+
+def test_earlier_files_are_all_kept(tmp_path):
+    """A second restore does not take the place of what the first one kept."""
+    folder, backup = backed_up(tmp_path)
+    names = [Path(transfer.restore_home(folder, backup).kept).name for _ in range(3)]
+    assert names == [f"knowledge.db.before-restore-{number}" for number in (1, 2, 3)]
+
+
+def test_what_was_forgotten_since_is_forgotten_again(tmp_path):
+    """A backup brings back nothing that had been forgotten after it was made."""
+    folder, backup = backed_up(tmp_path)
+    with Home(folder) as home:
+        home.feed(ForgetRequest("r", Selector(label="a"), 1))
+        home.stamp()
+    after = digest(folder)
+    done = transfer.restore_home(folder, backup)
+    assert done.forgotten == 12
+    assert digest(folder) == after
+    assert done.kept == ""
+
+
+def test_a_file_in_use_is_not_replaced(tmp_path):
+    """While another process has the file open for writing, restoring is refused."""
+    folder, backup = backed_up(tmp_path)
+    with Home(folder), pytest.raises(StateError, match="another process"):
+        transfer.restore_home(folder, backup)
+    assert not list(folder.glob("*before*"))
+
+
+def test_a_bad_backup_changes_nothing(tmp_path):
+    """A damaged backup, one of another card, and none at all are refused with the file in place."""
+    folder, backup = backed_up(tmp_path)
+    before = digest(folder)
+    content = bytearray(backup.read_bytes())
+    with Store.open(backup, writable=False) as store:
+        features = next(store.pages())[0].features
+    content[content.index(features)] ^= 1
+    (tmp_path / "damaged.db").write_bytes(bytes(content))
+    Store.create(tmp_path / "other.db", wide_card(WIDTH + 1)).close()
+    for bad, error in (
+        ("damaged.db", StateError),
+        ("other.db", ModelMismatchError),
+        ("none.db", StateError),
+    ):
+        with pytest.raises(error):
+            transfer.restore_home(folder, tmp_path / bad)
+    (folder / "text.db").write_text("text", "utf-8")
+    with pytest.raises(StateCorruptError):
+        transfer.restore_home(folder, folder / "text.db")
+    assert digest(folder) == before
+    assert not list(folder.glob("*before*"))
+    assert not list(folder.glob("*.new*"))
+
+
+def test_a_folder_in_the_way_is_left_alone(tmp_path):
+    """A folder with the name of the knowledge file is not moved."""
+    folder, backup = backed_up(tmp_path)
+    (folder / "knowledge.db").unlink()
+    (folder / "knowledge.db").mkdir()
+    with pytest.raises(StateError, match="folder is in the way"):
+        transfer.restore_home(folder, backup)
+    assert (folder / "knowledge.db").is_dir()
+
+
+def test_a_backup_of_the_first_version_is_restored_up_to_date(tmp_path, monkeypatch):
+    """A backup written before the tables of growth came is restored with all its facts, and left
+    as it is."""
+    backup = tmp_path / "old.db"
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        Store.create(backup, CARD).close()
+    before = backup.read_bytes()
+    folder = filled(tmp_path / "home", range(3))
+    done = transfer.restore_home(folder, backup)
+    assert backup.read_bytes() == before
+    assert done.forgotten == 0
+    with Home(folder) as home:
+        assert home.store.concepts() == {}
+        assert home.store.adaptors() == {}
+        assert home.store.check() == ()
+    assert not list(folder.glob("*.updated*"))
+
+
+def test_a_backup_brings_its_adaptors_unless_they_are_forgotten(tmp_path):
+    """A restored backup has the adaptors it had; one shaped by what was forgotten since is gone."""
+    folder = filled(tmp_path / "home", range(9))
+    with Home(folder) as home:
+        home.store.apply(StoreAdaptor(a_record("home", 1, ("f1", "f2"))))
+        home.store.apply(StoreAdaptor(a_record("attic", 1, ("f3",))))
+        home.store.backup(tmp_path / "b.db")
+        home.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"}))))
+    transfer.restore_home(folder, tmp_path / "b.db")
+    with Home(folder) as home:
+        assert list(home.store.adaptors()) == ["attic"]
+        assert home.store.check() == ()
+
+
+def test_a_merge_ends_adaptors_of_what_the_other_had_forgotten(tmp_path):
+    """Adaptors do not travel with a merge; own ones that a fact forgotten there shaped are gone."""
+    with Home(filled(tmp_path / "a", range(9))) as home:
+        home.store.apply(StoreAdaptor(a_record("home", 1, ("f1", "f2"))))
+        home.store.apply(StoreAdaptor(a_record("attic", 1, ("f3",))))
+        with Home(filled(tmp_path / "b", range(9))) as other:
+            other.store.apply(StoreAdaptor(a_record("cellar", 1, ("f4",))))
+            other.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"}))))
+            transfer.merge_store(home, other.store)
+        assert list(home.store.adaptors()) == ["attic"]

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import random
+import socket
+
+import pytest
+
+from edge.config.mqtt import MqttSettings
+from edge.mqtt.client.backoff import ReconnectBackoff
+from edge.mqtt.client.buffered_socket import BACKLOG_BYTES_MAX, BufferedSocket
+from edge.mqtt.client.connect import ConnectAttempt
+from edge.mqtt.client.connection import MqttConnection
+from edge.mqtt.client.inbound_acks import InboundAcks
+from edge.mqtt.packets import LOST, OutboundMessage
+
+ACCEPTED = bytes([0x20, 3, 0, 0, 0])
+"""A CONNACK that says yes and nothing else."""
+
+
+def connected() -> tuple[MqttConnection, socket.socket]:
+    """A connection and the broker's end of its line."""
+    near, far = socket.socketpair()
+    will = OutboundMessage("status", b"gone", retain=True)
+    return MqttConnection(
+        MqttSettings(), "me", ConnectAttempt(BufferedSocket(near), None), will, 1
+    ), far
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_bytes_of_a_broker_raise(seed: int) -> None:
+    """Whatever a broken broker sends, the connection ends or goes on; what waited is answered."""
+    chance = random.Random(seed)
+    here, far = connected()
+    with far:
+        far.sendall(ACCEPTED if seed % 4 else b"")
+        here.read()
+        message_id = here.publish("t", b"x", 1, None, retain=False) if here.state != "over" else 0
+        kinds = (0x20, 0x30, 0x32, 0x34, 0x40, 0x50, 0x62, 0x70, 0x90, 0xB0, 0xD0, 0xE0, 0xF0)
+        for _ in range(20):
+            body = chance.randbytes(chance.randrange(12))
+            far.sendall(bytes([chance.choice(kinds), len(body)]) + body)
+            here.read()
+            here.write()
+            if here.state == "over":
+                break
+        here.end("enough")
+        answered = [one for one in here.answers if one.message_id == message_id]
+        assert not message_id or len(answered) == 1 or here.state == "over"
+        assert here.waiting == {}
+
+
+def test_what_was_not_answered_is_lost() -> None:
+    """When a connection ends, each message that waited is told once as lost."""
+    here, far = connected()
+    with far:
+        far.sendall(ACCEPTED)
+        here.read()
+        ids = [here.publish("t", b"x", 1, None, retain=False) for _ in range(3)]
+    here.read()
+    assert here.state == "over"
+    assert [(one.message_id, one.reason) for one in here.answers] == [(one, LOST) for one in ids]
+    here.end("again")
+    assert len(here.answers) == 3
+
+
+def test_a_link_gives_bytes_in_order_whatever_the_sizes() -> None:
+    """What one side sends in pieces the other reads in other pieces, unchanged."""
+    near, far = socket.socketpair()
+    data = random.Random(1).randbytes(100_000)
+    got = b""
+    with far:
+        link = BufferedSocket(near)
+        for at in range(0, len(data), 7_001):
+            far.sendall(data[at : at + 7_001])
+            while len(got) < min(at + 7_001, len(data)):
+                got += link.recv(999)
+        with pytest.raises(BlockingIOError):
+            link.recv(1)
+    assert got == data
+    assert link.recv(1) == b""
+    link.close()
+
+
+def test_a_link_holds_back_a_writer_that_is_too_fast() -> None:
+    """Nothing is lost while the other side doesn't read, and what waits is bounded."""
+    near, far = socket.socketpair()
+    link = BufferedSocket(near)
+    with far, pytest.raises(BlockingIOError):
+        fill(link)
+    assert link.backlog <= BACKLOG_BYTES_MAX + 50_000
+    link.flush()
+    assert link.broken
+    with pytest.raises(OSError, match=r"pipe|reset"):
+        link.recv(1)
+    link.close()
+
+
+def fill(link: BufferedSocket) -> None:
+    """Send until the link takes no more."""
+    for _ in range(100):
+        link.send(b"x" * 50_000)
+
+
+def test_arrivals_are_acknowledged_in_the_order_of_arrival() -> None:
+    """What is settled early waits for what came before; a ticket of another connection is void."""
+    from paho.mqtt.client import MQTTMessage
+
+    arrivals = InboundAcks(3)
+    tickets = []
+    for packet_id in (5, 6, 7):
+        message = MQTTMessage(packet_id, b"t")
+        message.qos = 1
+        tickets.append(arrivals.take(message).ticket)
+    assert arrivals.settle(tickets[1]) == []
+    assert arrivals.settle(tickets[0]) == [5, 6]
+    assert arrivals.settle(tickets[0]) == []
+    assert InboundAcks(4).settle(tickets[2]) == []
+    assert arrivals.settle(tickets[2]) == [7]
+    assert len(arrivals) == 0
+
+
+def test_backoff_doubles_with_jitter_and_starts_anew() -> None:
+    """Waits lie between half and whole of a step that doubles; a connection that held resets it."""
+    waits = ReconnectBackoff(1.0, 8.0, random.Random(0).random)
+    for step in (1, 2, 4, 8, 8):
+        assert step / 2 <= waits.next_s() <= step
+    waits.held(5)
+    assert waits.next_s() >= 4
+    waits.held(60)
+    assert waits.next_s() <= 1
+    waits.retreat()
+    assert waits.next_s() >= 4

@@ -1,0 +1,391 @@
+"""An edge node of Sparkplug B.  Where the specification's test kit has an id, the test names it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge import Decision, EdgeError
+from edge.config.mqtt import MqttSettings, SparkplugSettings
+from edge.core.events import ChangePoint, SeriesForecast
+from edge.mqtt.packets import InboundMessage, OutboundMessage
+from edge.mqtt.presences import make_sparkplug
+from edge.mqtt.sparkplug.client import HISTORY_MAX, Sparkplug
+from edge.mqtt.sparkplug.metrics import metric_values
+from edge.mqtt.sparkplug.node import REBIRTH, EdgeNode
+from edge.mqtt.sparkplug.payload import decode_metrics
+from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
+from tests.proxies import CuttingProxy
+from tests.sparkplugs import Read, read_payload, rebirth_command
+
+NODE = "spBv1.0/plant/{}/gw1"
+SETTINGS = SparkplugSettings("plant", "gw1")
+HOSTED = SparkplugSettings("plant", "gw1", "scada")
+STATE = "spBv1.0/STATE/scada"
+DECISION = Decision("c:1", "cam", 5_000_000, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=False)
+
+
+def node(settings: SparkplugSettings = SETTINGS) -> EdgeNode:
+    """A node that said its NDEATH to the broker."""
+    made = EdgeNode(settings, "1.0", {"cam": None, "mic": None})
+    made.next_will(1)
+    return made
+
+
+def told(
+    here: EdgeNode, message: object, at_ms: int, *, historical: bool = False
+) -> OutboundMessage | None:
+    """The DDATA of a message."""
+    measured = metric_values(message)
+    assert measured is not None
+    return here.tell(measured, at_ms, historical=historical)
+
+
+def test_topics_nbirth_seq_num() -> None:
+    """NBIRTH has number 0, what follows counts on, modulo 256, and a rebirth starts anew."""
+    here = node()
+    births = here.births(2)
+    assert [read_payload(one.payload).seq for one in births] == [0, 1, 2]
+    for number in range(3, 300):
+        letter = told(here, replace(DECISION, score=float(number)), 3)
+        assert letter is not None
+        assert read_payload(letter.payload).seq == number % 256
+    assert read_payload(here.births(4)[0].payload).seq == 0
+
+
+def test_topics_nbirth_bdseq_matching() -> None:
+    """NBIRTH's bdSeq is that of the will of its connection, also after a rebirth; the next
+    connection's is one higher, modulo 256."""
+    here = EdgeNode(SETTINGS, "1.0", {}, 255)
+    for expected in (255, 0, 1):
+        will = read_payload(here.next_will(1).payload)
+        assert will.metrics["bdSeq"]["value"] == expected
+        for _ in range(2):
+            assert read_payload(here.births(2)[0].payload).metrics["bdSeq"]["value"] == expected
+
+
+def test_payloads_ndeath_seq() -> None:
+    """NDEATH has no sequence number and one metric; it is sent with QoS 1 and not retained."""
+    letter = node().death(7)
+    read = read_payload(letter.payload)
+    assert (read.seq, read.timestamp, set(read.metrics)) == (None, 7, {"bdSeq"})
+    assert (letter.topic, letter.qos, letter.retain) == (NODE.format("NDEATH"), 1, False)
+
+
+def test_topics_nbirth_rebirth_metric() -> None:
+    """NBIRTH offers Node Control/Rebirth: boolean, false, without an alias."""
+    metric = read_payload(node().births(2)[0].payload).metrics[REBIRTH]
+    assert (metric["datatype"], metric["value"]) == (11, False)
+    assert "alias" not in metric
+
+
+def test_payloads_alias_uniqueness() -> None:
+    """Births give each metric name, alias, datatype and time, and no alias twice in the node."""
+    births = [read_payload(one.payload) for one in node().births(2)]
+    metrics = [one for birth in births for one in birth.metrics.values() if one["name"] != REBIRTH]
+    assert all({"name", "alias", "datatype", "timestamp"} <= set(one) for one in metrics)
+    aliases = [one["alias"] for one in metrics]
+    assert len(set(aliases)) == len(aliases) == 2 + 2 * 9
+
+
+def test_operational_behavior_data_publish_dbirth_values() -> None:
+    """A DBIRTH holds the newest value of each metric, null where there is none yet."""
+    here = node()
+    before = read_payload(here.births(2)[1].payload).metrics
+    assert all(one["is_null"] for one in before.values())
+    told(here, DECISION, 3)
+    after = read_payload(here.births(4)[1].payload).metrics
+    assert (after["domain"]["value"], after["score"]["value"]) == ("yard", 0.5)
+    assert after["label"]["is_null"]
+    assert after["score"]["timestamp"] == 5
+
+
+def test_payloads_alias_data_cmd_requirement() -> None:
+    """DDATA names no metric: aliases alone, without datatypes, and only what changed."""
+    here = node()
+    names = {
+        m["alias"]: m["name"] for m in read_payload(here.births(2)[1].payload).metrics.values()
+    }
+    first, second = told(here, DECISION, 3), told(here, replace(DECISION, score=math.nan), 4)
+    assert first is not None
+    assert second is not None
+    assert (first.topic, first.qos, first.retain) == (NODE.format("DDATA") + "/cam", 0, False)
+    read = read_payload(first.payload)
+    assert {names[alias] for alias in read.metrics} == set(names.values())
+    assert not any({"name", "datatype"} & set(one) for one in read.metrics.values())
+    changed = read_payload(second.payload).metrics
+    assert {names[alias]: one.get("is_null") for alias, one in changed.items()} == {"score": 1}
+
+
+def test_payloads_historical_values_change_nothing_live() -> None:
+    """What is told late is marked, and a birth afterwards holds the live values."""
+    here = node()
+    here.births(2)
+    told(here, DECISION, 3)
+    late = told(here, replace(DECISION, score=9.0, captured_at_ns=1), 4, historical=True)
+    assert late is not None
+    assert all(one["is_historical"] for one in read_payload(late.payload).metrics.values())
+    assert read_payload(here.births(5)[1].payload).metrics["score"]["value"] == 0.5
+
+
+def test_a_new_stream_is_born_before_it_has_data() -> None:
+    """A stream that nobody knew asks for a rebirth, and nothing is told before it; then it is a
+    device like the others."""
+    here = node()
+    here.births(2)
+    news = replace(DECISION, stream="new/one")
+    assert told(here, news, 3) is None
+    assert told(here, news, 3) is None
+    assert here.rebirth_asked
+    assert here.births(4)[-1].topic == NODE.format("DBIRTH") + "/new%2Fone"
+    assert told(here, news, 5) is not None
+
+
+def test_operational_behavior_data_commands_rebirth_action_1() -> None:
+    """From the request for a rebirth to the birth no data are told."""
+    here = node()
+    here.births(2)
+    request = InboundMessage(NODE.format("NCMD"), rebirth_command(), False, "", b"", None, (), 1)
+    assert here.hear(request)
+    assert told(here, DECISION, 3) is None
+    here.births(4)
+    assert told(here, DECISION, 5) is not None
+
+
+def test_operational_behavior_device_ddeath() -> None:
+    """A stream that is gone dies, with the next number and no metric; if it comes back it is born
+    under the aliases that it had."""
+    here = node()
+    aliases = read_payload(here.births(2)[2].payload).metrics["score"]["alias"]
+    (death,) = here.restream({"cam": None, "new": None}, 3)
+    read = read_payload(death.payload)
+    assert (death.topic, read.seq, read.metrics) == (NODE.format("DDEATH") + "/mic", 3, {})
+    assert here.rebirth_asked
+    topics = [one.topic.rpartition("/")[2] for one in here.births(4)]
+    assert topics == ["gw1", "cam", "new"]
+    assert here.restream({"cam": None, "mic": None}, 5)[0].topic.endswith("/new")
+    assert read_payload(here.births(6)[2].payload).metrics["score"]["alias"] == aliases
+
+
+def test_a_series_has_metrics_of_its_channels() -> None:
+    """A series is born with the metrics of the channels that are known, those that come later ask
+    for a rebirth, and a forecast is told by its first horizon, null where there is none."""
+    here = EdgeNode(SETTINGS, "1.0", {"power": ("volt",)})
+    here.next_will(1)
+    named = read_payload(here.births(2)[1].payload).metrics
+    assert set(named) == {
+        *("change", "severity", "regime"),
+        *("forecast/volt", "low/volt", "high/volt"),
+    }
+    rows = ((230.0, math.nan), (231.0, 2.0))
+    lower, upper = ((229.0, math.nan), (0.0, 0.0)), ((231.5, math.nan), (0.0, 0.0))
+    place = ("power", "p:1", 7_000_000)
+    forecast = SeriesForecast(*place, ("volt", "ampere"), (1, 6), rows, lower, upper)
+    assert told(here, forecast, 3) is None
+    assert here.rebirth_asked
+    born = read_payload(here.births(4)[1].payload).metrics
+    assert born["forecast/volt"]["alias"] == named["forecast/volt"]["alias"]
+    letter = told(here, forecast, 5)
+    assert letter is not None
+    names = {one["alias"]: name for name, one in born.items()}
+    data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
+    values = {name: one.get("value") for name, one in data.items()}
+    bounds = {"forecast/volt": 230.0, "low/volt": 229.0, "high/volt": 231.5}
+    assert values == bounds | dict.fromkeys(("forecast/ampere", "low/ampere", "high/ampere"))
+    assert data["low/ampere"]["is_null"]
+    letter = told(here, ChangePoint(*place, "jump", ("volt",), 0.5, 2, 0), 6)
+    assert letter is not None
+    data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
+    assert {name: one["value"] for name, one in data.items()} == {
+        "change": "jump",
+        "severity": 0.5,
+        "regime": 2,
+    }
+
+
+def test_a_stream_of_another_kind_is_born_anew() -> None:
+    """Where a stream of decisions becomes a series, the next birth has the metrics of a series."""
+    here = node()
+    here.births(2)
+    assert here.restream({"cam": (), "mic": None}, 3) == []
+    assert here.rebirth_asked
+    assert set(read_payload(here.births(4)[1].payload).metrics) == {"change", "severity", "regime"}
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"\x12\x7f", rebirth_command()[:-1]])
+def test_what_is_no_command_is_ignored(data: bytes) -> None:
+    """Broken bytes, empty and cut payloads ask for nothing."""
+    assert REBIRTH not in (decode_metrics(data) or {})
+
+
+@pytest.fixture(scope="module")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A broker that lets everybody in."""
+    with Mosquitto(tmp_path_factory.mktemp("sparkplug")) as one:
+        yield one
+
+
+class Plant:
+    """An edge node on a broker, and a host application that sees all of it."""
+
+    def __init__(self, settings: MqttSettings, host: Seat) -> None:
+        self.host = host
+        self.node = Sparkplug(settings, "gw1", "1.0", {"cam": None})
+        self.node.start()
+
+    def until(self, count: int) -> list[tuple[str, Read]]:
+        """Pump until the host heard `count` messages; returns them, and forgets them."""
+        until = time.monotonic() + 10
+        while len(self.said()) < count:
+            assert time.monotonic() < until, [one[0] for one in self.said()]
+            self.node.pump()
+            self.host.broker.pump(0.02)
+        said = self.said()
+        self.host.arrivals.clear()
+        return said
+
+    def rest(self, seconds: float) -> list[str]:
+        """Pump for a time; returns the kinds of messages that the host heard."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.node.pump()
+            self.host.broker.pump(0.02)
+        return [kind for kind, _ in self.said()]
+
+    def said(self) -> list[tuple[str, Read]]:
+        """What the host heard, as (kind, payload)."""
+        heard = [one for one in self.host.arrivals if "/STATE/" not in one.topic]
+        return [(one.topic.split("/")[2], read_payload(one.payload)) for one in heard]
+
+
+@pytest.fixture
+def host(mosquitto: Mosquitto) -> Iterator[Seat]:
+    """A client that hears everything of the group."""
+    with seated(quick(mosquitto.port), "host") as seat:
+        seat.broker.subscribe(["spBv1.0/plant/#"])
+        seat.online()
+        seat.until(lambda: seat.broker.counters.reasons["SUBACK: Granted QoS 1"])
+        yield seat
+
+
+@needs_mosquitto
+def test_operational_behavior_data_commands_rebirth_action_2(
+    mosquitto: Mosquitto, host: Seat
+) -> None:
+    """A node is born, tells data, is born again when asked, and dies in order: with the same
+    bdSeq all along."""
+    plant = Plant(quick(mosquitto.port, sparkplug=SETTINGS), host)
+    born = plant.until(2)
+    plant.node.tell(DECISION)
+    data = plant.until(1)
+    host.broker.publish(NODE.format("NCMD"), rebirth_command())
+    again = [one for one in plant.until(3) if one[0] != "NCMD"]
+    plant.node.stop(1)
+    host.until(plant.said)
+    death = plant.said()
+    assert [kind for kind, _ in born + data + again] == [
+        *("NBIRTH", "DBIRTH", "DDATA", "NBIRTH", "DBIRTH")
+    ]
+    assert death[0][0] == "NDEATH"
+    assert [one.seq for _, one in born + data + again] == [0, 1, 2, 0, 1]
+    births = [one for kind, one in born + again + death if kind in {"NBIRTH", "NDEATH"}]
+    assert len({one.metrics["bdSeq"]["value"] for one in births}) == 1
+
+
+@needs_mosquitto
+def test_payloads_ndeath_will_message(mosquitto: Mosquitto, host: Seat) -> None:
+    """When the line is cut the broker publishes NDEATH, and the next birth has the next bdSeq."""
+    proxy = CuttingProxy(mosquitto.port, seed=0, cuts=0)
+    plant = Plant(quick(proxy.port, sparkplug=SETTINGS), host)
+    born = plant.until(2)[0][1]
+    proxy.hang_up()
+    death, after = plant.until(3)[:2]
+    plant.node.stop(1)
+    proxy.close()
+    first = born.metrics["bdSeq"]["value"]
+    assert (death[0], death[1].metrics["bdSeq"]["value"]) == ("NDEATH", first)
+    assert (after[0], after[1].metrics["bdSeq"]["value"]) == ("NBIRTH", (first + 1) % 256)
+
+
+@needs_mosquitto
+def test_message_flow_edge_node_birth_publish_phid_wait(mosquitto: Mosquitto, host: Seat) -> None:
+    """With a primary host nothing is said before it is online; meanwhile decisions wait, and are
+    told as historical.  When it goes offline the node dies and begins anew; an old state is
+    void."""
+
+    def say(online: bool, at_ms: int) -> None:
+        state = json.dumps({"online": online, "timestamp": at_ms}).encode()
+        host.broker.publish(STATE, state, retain=True)
+
+    plant = Plant(quick(mosquitto.port, sparkplug=HOSTED), host)
+    plant.node.tell(DECISION)
+    assert plant.rest(0.5) == []
+    say(online=True, at_ms=100)
+    said = plant.until(3)
+    assert [kind for kind, _ in said] == ["NBIRTH", "DBIRTH", "DDATA"]
+    assert all(one["is_historical"] for one in said[2][1].metrics.values())
+    say(online=False, at_ms=50)
+    assert plant.rest(0.3) == []
+    say(online=False, at_ms=200)
+    plant.until(1)
+    plant.node.tell(DECISION)
+    assert set(plant.rest(0.5)) <= {"NDEATH"}
+    host.arrivals.clear()
+    say(online=True, at_ms=300)
+    assert [kind for kind, _ in plant.until(3)] == ["NBIRTH", "DBIRTH", "DDATA"]
+    plant.node.stop(1)
+    host.say(STATE, b"", retain=True)
+
+
+def test_what_waits_is_bounded_and_can_be_forgotten() -> None:
+    """Without a broker the newest decisions wait, the others are counted; forgotten ones go."""
+    here = Sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {"cam": None})
+    for number in range(HISTORY_MAX + 5):
+        here.tell(replace(DECISION, observation_id=f"c:{number}"))
+    assert here.dropped == 5
+    here.forget({f"c:{number}" for number in range(100, HISTORY_MAX + 5)})
+    assert here.waiting == 95
+    here.stop(0)
+
+
+def test_without_the_extra_the_reason_is_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where protobuf is missing, the settings are refused with the name of the extra."""
+    for name in [one for one in sys.modules if one.startswith("edge.mqtt.sparkplug.client")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    with pytest.raises(EdgeError, match=r"auricle\[sparkplug\]"):
+        make_sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {})
+
+
+@needs_mosquitto
+def test_an_independent_host_understands_the_node(mosquitto: Mosquitto, source: Path) -> None:
+    """pysparkplug, which needs an older MQTT client and so an interpreter of its own, decodes all
+    that the node says and has its command understood."""
+    python = os.environ.get("AURICLE_PYSPARKPLUG")
+    if not python:
+        pytest.skip("needs AURICLE_PYSPARKPLUG: an interpreter that has pysparkplug")
+    node = Sparkplug(quick(mosquitto.port, sparkplug=HOSTED), "gw1", "1.0", {"cam": None})
+    given = [python, str(source / "scripts/check_sparkplug.py"), str(mosquitto.port)]
+    with subprocess.Popen(given, stdout=subprocess.PIPE, text=True) as host:
+        node.start()
+        until = time.monotonic() + 20
+        while host.poll() is None and time.monotonic() < until:
+            node.pump()
+            node.tell(replace(DECISION, captured_at_ns=time.time_ns()))
+            time.sleep(0.05)
+        said = json.loads(host.communicate()[0])
+    node.stop(1)
+    assert said["births"] >= 2
+    assert said["data"] >= 1
+    assert said["historical"] >= 1
+    assert said["gaps"] == 0
+    assert said["domain"] == "yard"

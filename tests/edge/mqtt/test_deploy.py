@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.config.mqtt import TlsSettings
+from edge.mqtt.schemas import message_schemas
+from edge.mqtt.topics import Topics
+from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
+from tests.certificates import Authority
+
+USERS = ("gw1", "gw2", "operator", "collector")
+AUTOSAVE_S = 1.5
+A, B = Topics("gw1"), Topics("gw2")
+
+
+@pytest.fixture(scope="module")
+def example(source: Path) -> Path:
+    """The files that are there to be copied."""
+    return source / "examples/deploy/mosquitto"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signed the broker's certificate."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def mosquitto(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, example: Path
+) -> Iterator[Mosquitto]:
+    """A broker that runs with the example's files, its paths moved into a folder of the test."""
+    folder = tmp_path_factory.mktemp("deploy")
+    (folder / "certs").mkdir()
+    certificate, key = authority.sign("broker")
+    shutil.copy(authority.ca, folder / "certs/ca.crt")
+    shutil.copy(certificate, folder / "certs/broker.crt")
+    shutil.copy(key, folder / "certs/broker.key")
+    shutil.copy(example / "acl", folder / "acl")
+    (folder / "acl").chmod(0o600)
+    for number, user in enumerate(USERS):
+        first = ["-c"] if number == 0 else []
+        given = ["mosquitto_passwd", *first, "-b", str(folder / "passwords"), user, f"pw-{user}"]
+        subprocess.run(given, check=True)
+    text = (example / "mosquitto.conf").read_text("utf-8")
+    text = re.sub(r"/etc/mosquitto|/var/lib/mosquitto", str(folder), text)
+    with Mosquitto(folder, text=text) as one:
+        yield one
+
+
+@contextmanager
+def entering(
+    mosquitto: Mosquitto,
+    authority: Authority,
+    folder: Path,
+    user: str,
+    filters: tuple[str, ...] = (),
+) -> Iterator[Seat]:
+    """A client of a user, connected."""
+    (folder / user).write_text(f"pw-{user}", "utf-8")
+    settings = quick(
+        mosquitto.port,
+        username=user,
+        password_file=str(folder / user),
+        tls=TlsSettings(ca=authority.ca),
+    )
+    with seated(settings, user) as seat:
+        seat.broker.subscribe(filters)
+        yield seat.online()
+
+
+@needs_mosquitto
+def test_a_device_cannot_write_the_branch_of_another(
+    mosquitto: Mosquitto, authority: Authority, tmp_path: Path
+) -> None:
+    """Every topic of another device is refused; the same topics of its own pass."""
+    with entering(mosquitto, authority, tmp_path, "gw1") as seat:
+        for kind in message_schemas():
+            assert seat.say(A.telling(kind, "s")).taken, kind
+            assert seat.say(B.telling(kind, "s")).reason == 135, kind
+        assert seat.say(A.status).taken
+        assert seat.say(A.contribution("f")).taken
+        refused = (
+            B.status,
+            B.response,
+            f"{B.base}/command/forget",
+            f"{B.base}/observe/s",
+            f"{A.base}/command/forget",
+            B.contribution("f"),
+            "homeassistant/device/auricle_gw2/config",
+            "elsewhere",
+        )
+        assert {topic: seat.say(topic).reason for topic in refused} == dict.fromkeys(refused, 135)
+
+
+@needs_mosquitto
+def test_a_device_cannot_read_the_commands_of_another(
+    mosquitto: Mosquitto, authority: Authority, tmp_path: Path
+) -> None:
+    """Neither by name nor by wildcard: the subscription brings its own commands alone."""
+    command = f"{B.base}/command/forget"
+    filters = (B.commanding(), "#", "auricle/v1/+/command/+", B.status, A.commanding())
+    with (
+        entering(mosquitto, authority, tmp_path, "gw1", filters) as spy,
+        entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as meant,
+        entering(mosquitto, authority, tmp_path, "operator") as operator,
+    ):
+        spy.until(lambda: spy.broker.counters.reasons["SUBACK: Granted QoS 1"] >= len(filters))
+        meant.until(lambda: meant.broker.counters.reasons["SUBACK: Granted QoS 1"])
+        assert operator.say(command).taken
+        meant.until(lambda: meant.arrivals)
+        assert operator.say(f"{A.base}/command/status").taken
+        spy.until(lambda: spy.arrivals)
+        assert [one.topic for one in meant.arrivals] == [command]
+        assert [one.topic for one in spy.arrivals] == [f"{A.base}/command/status"]
+
+
+@needs_mosquitto
+def test_who_only_listens_says_nothing(
+    mosquitto: Mosquitto, authority: Authority, tmp_path: Path
+) -> None:
+    """A collector hears every device and may not write; an operator may not pass for a device."""
+    with (
+        entering(mosquitto, authority, tmp_path, "collector", ("auricle/v1/#",)) as collector,
+        entering(mosquitto, authority, tmp_path, "operator") as operator,
+        entering(mosquitto, authority, tmp_path, "gw1") as device,
+    ):
+        collector.until(lambda: collector.broker.counters.reasons["SUBACK: Granted QoS 1"])
+        device.say(A.telling("decision", "s"))
+        collector.until(lambda: collector.arrivals)
+        assert collector.say(f"{A.base}/command/forget").reason == 135
+        assert operator.say(A.telling("decision", "s")).reason == 135
+
+
+@needs_mosquitto
+def test_without_a_password_nobody_gets_in(mosquitto: Mosquitto, authority: Authority) -> None:
+    """There is no anonymous client."""
+    with seated(quick(mosquitto.port, tls=TlsSettings(ca=authority.ca))) as seat:
+        seat.until(lambda: seat.broker.counters.connect_failed)
+        assert seat.broker.counters.reasons["CONNACK: Not authorized"] >= 1
+
+
+@needs_mosquitto
+def test_what_the_example_broker_acknowledged_survives_a_power_cut(
+    mosquitto: Mosquitto, authority: Authority, tmp_path: Path
+) -> None:
+    """Commands for a device that is away are there after the broker was killed."""
+    with entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as seat:
+        seat.until(lambda: seat.broker.counters.reasons["SUBACK: Granted QoS 1"])
+    with entering(mosquitto, authority, tmp_path, "operator") as operator:
+        for number in range(20):
+            assert operator.say(f"{B.base}/command/status", b"%d" % number).taken
+        until = time.monotonic() + AUTOSAVE_S
+        operator.until(lambda: time.monotonic() > until)
+    mosquitto.kill()
+    mosquitto.start()
+    with entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as seat:
+        seat.until(lambda: len(seat.arrivals) >= 20)
+        assert [one.payload for one in seat.arrivals] == [b"%d" % n for n in range(20)]
+
+
+def test_the_example_holds_no_secret(example: Path) -> None:
+    """No password, no key and no certificate is shipped to be used by everybody."""
+    names = {one.name for one in example.iterdir()}
+    assert names == {"README.md", "acl", "mosquitto.conf"}
+    for name in names:
+        text = (example / name).read_text("utf-8")
+        assert not re.search(r"BEGIN .*(KEY|CERTIFICATE)|\$7\$|mosquitto_passwd.* -b ", text)
+    assert "allow_anonymous true" not in (example / "mosquitto.conf").read_text("utf-8")
+    assert not (example / "acl").stat().st_mode & stat.S_IXUSR

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.config.mqtt import HomeAssistantSettings, MqttSettings
+from edge.core.events import ChangePoint, Decision, SeriesForecast
+from edge.mqtt.envelope import MessageEncoder, mark_historical
+from edge.mqtt.homeassistant import CHANNELS_MAX, HomeAssistant, discovery_message, object_id
+from edge.mqtt.packets import InboundMessage
+from edge.mqtt.presences import make_presence
+from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
+
+jinja2 = pytest.importorskip("jinja2", reason="needs jinja2, whose templates Home Assistant uses")
+DEVICE = "gw1"
+CONFIG = "homeassistant/device/auricle_gw1/config"
+
+
+def shown(template: str, body: bytes, state: str = "before") -> str:
+    """What an entity shows after a message."""
+    made = jinja2.Environment(autoescape=True).from_string(template)
+    return str(made.render(value_json=json.loads(body), this={"state": state}))
+
+
+def test_a_stream_has_its_entities() -> None:
+    """Each stream shows novelty, domain, label and drift, from its decisions."""
+    made = discovery_message(DEVICE, "1.2", {"cam": None})
+    assert set(made) == {"dev", "o", "availability", "cmps"}
+    decision = Decision("c:1", "cam", 5, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=True)
+    worded = MessageEncoder(DEVICE).word(decision, 1, 1)
+    seen: dict[str, str] = {}
+    for key, part in made["cmps"].items():
+        assert part["unique_id"] == key
+        assert part["p"] in {"sensor", "binary_sensor"}
+        if part["state_topic"] == worded.topic:
+            seen[key] = shown(part["value_template"], worded.body)
+            assert shown(part["value_template"], mark_historical(worded.body)) == "before"
+    assert seen == {
+        "auricle_gw1_cam_novelty": "0.5",
+        "auricle_gw1_cam_domain": "yard",
+        "auricle_gw1_cam_label": "unknown",
+        "auricle_gw1_cam_drift": "ON",
+    }
+
+
+def test_a_series_has_its_entities() -> None:
+    """A series shows its last change, and of each channel what is expected next, with bounds; a
+    number that is none is unknown, and one series' channels are not another's."""
+    made = discovery_message(DEVICE, "1", {"power": ("volt", "ampere"), "power/volt": ("x",)})
+    assert len(made["cmps"]) == 4 + 3 + 2
+    place = ("power", "p:1", 5)
+    table = ((230.0, math.nan),)
+    forecast = SeriesForecast(
+        *place, ("volt", "ampere"), (1,), table, ((229.0, 1.0),), ((231.5, 2.0),)
+    )
+    change = ChangePoint(*place, "outage", ("volt",), 0.5, 1, 0)
+    seen: dict[str, str] = {}
+    for message in (forecast, change):
+        worded = MessageEncoder(DEVICE).word(message, 1, 1)
+        for key, part in made["cmps"].items():
+            if part["state_topic"] == worded.topic:
+                seen[key] = shown(part["value_template"], worded.body)
+                assert shown(part["value_template"], mark_historical(worded.body)) == "before"
+    assert seen == {
+        "auricle_gw1_power_volt_forecast": "230.0",
+        "auricle_gw1_power_ampere_forecast": "None",
+        "auricle_gw1_power_change": "outage",
+    }
+    volt = made["cmps"]["auricle_gw1_power_volt_forecast"]
+    body = MessageEncoder(DEVICE).word(forecast, 1, 1).body
+    bounds = json.loads(html.unescape(shown(volt["json_attributes_template"], body)))
+    assert bounds == {"low": 229.0, "high": 231.5, "samples_ahead": 1}
+
+
+def test_a_wide_series_is_announced_in_part() -> None:
+    """Of a series with many channels the first get an entity each."""
+    made = discovery_message(DEVICE, "1", {"net": tuple(map(str, range(100)))})
+    assert len(made["cmps"]) == 4 + 1 + CHANNELS_MAX
+
+
+def test_the_connection_shows_itself_while_the_device_is_away() -> None:
+    """All entities go away with the device, but for the one that says so."""
+    made = discovery_message(DEVICE, "1", {})
+    status = b'{"state": "offline"}'
+    assert shown(made["availability"][0]["value_template"], status) == "offline"
+    connection = made["cmps"]["auricle_gw1_connection"]
+    assert shown(connection["availability"][0]["value_template"], status) == "online"
+    assert shown(connection["value_template"], status) == "OFF"
+
+
+@given(st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=2, unique=True))
+def test_every_name_has_an_id_of_its_own(names: list[str]) -> None:
+    """Ids hold only the signs that are allowed, and differ where names differ."""
+    ids = [object_id("auricle", DEVICE, name, "drift") for name in names]
+    assert ids[0] != ids[1]
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", one) for one in ids)
+    made = discovery_message(DEVICE, "1", dict.fromkeys(names))
+    assert len(made["cmps"]) == 4 + 8
+
+
+def test_it_is_announced_again_when_home_assistant_comes_up() -> None:
+    """After "online" the device speaks once more, a little later; a retained one is no news."""
+    settings = HomeAssistantSettings(prefix="ha")
+    here = HomeAssistant(settings, DEVICE, "1", dict, chance=lambda: 0.5)
+
+    def arrival(payload: bytes, retained: bool = False) -> InboundMessage:
+        return InboundMessage("ha/status", payload, retained, "", b"", None, (), 1)
+
+    assert here.hear(arrival(b"online", retained=True))
+    assert here.hear(arrival(b"offline"))
+    assert list(here.due(10)) == []
+    assert here.hear(arrival(b"online"))
+    assert list(here.due(10)) == []
+    assert list(here.due(12)) == []
+    assert list(here.due(13)) == list(here.hello())
+    assert list(here.due(14)) == []
+    assert not here.hear(InboundMessage("else", b"online", False, "", b"", None, (), 1))
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that lets everybody in."""
+    with Mosquitto(tmp_path) as one:
+        yield one
+
+
+def presence(settings: MqttSettings) -> Any:
+    """What the daemon would give its broker."""
+    return make_presence(settings, DEVICE, "1", lambda: {"cam": None})
+
+
+@needs_mosquitto
+def test_it_is_announced_taken_back_and_off_by_default(mosquitto: Mosquitto) -> None:
+    """With the section the announcement is retained; with enabled = false it is taken back;
+    without the section nothing is published."""
+    on = quick(mosquitto.port, homeassistant=HomeAssistantSettings())
+    off = quick(mosquitto.port, homeassistant=HomeAssistantSettings(enabled=False))
+    with seated(quick(mosquitto.port), "watcher") as watcher:
+        watcher.broker.subscribe(["homeassistant/#"])
+        watcher.online()
+        watcher.until(lambda: watcher.broker.counters.reasons["SUBACK: Granted QoS 1"])
+        with seated(quick(mosquitto.port), DEVICE, presence(quick(mosquitto.port))) as plain:
+            plain.online().say("done")
+        assert watcher.arrivals == []
+        with seated(on, DEVICE, presence(on)) as seat:
+            seat.online()
+            seat.until(lambda: not seat.broker.counters.answered < 2)
+            watcher.until(lambda: watcher.arrivals)
+            watcher.say("homeassistant/status", b"online")
+            watcher.until(lambda: len(watcher.arrivals) == 2)
+            assert seat.arrivals == []
+        with seated(off, DEVICE, presence(off)) as seat:
+            seat.online()
+            seat.until(lambda: not seat.broker.counters.answered < 2)
+            watcher.until(lambda: len(watcher.arrivals) == 3)
+    topics = [(one.topic, bool(one.payload)) for one in watcher.arrivals]
+    assert topics == [(CONFIG, True), ("homeassistant/status", True), (CONFIG, False)]

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.events import Message
+from edge.mqtt.envelope import MessageEncoder, mark_historical
+from edge.mqtt.messages import BrokerStatus, Response
+from edge.mqtt.schemas import TOLD, message_schemas
+from edge.mqtt.status import StatusPresence
+from edge.mqtt.topics import kind_of
+from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
+
+WORDING = MessageEncoder("gw1")
+VALIDATORS = {kind: jsonschema.Draft202012Validator(one) for kind, one in message_schemas().items()}
+
+
+@pytest.fixture(scope="module")
+def folder(source: Path) -> Path:
+    """Where the schemas are published."""
+    return source / "docs/schemas"
+
+
+def test_the_published_schemas_are_those_of_the_classes(folder: Path) -> None:
+    """docs/schemas/ is what `python scripts/generate_schemas.py` writes."""
+    published = {one.stem: json.loads(one.read_text("utf-8")) for one in folder.glob("*.json")}
+    assert published == json.loads(json.dumps(message_schemas()))
+    assert {kind_of(one) for one in get_args(Message)} < set(published)
+
+
+@pytest.mark.parametrize("kind", message_schemas())
+def test_a_schema_is_one_and_is_strict(kind: str) -> None:
+    """Each schema is itself valid, and refuses a message that lacks a field."""
+    schema = message_schemas()[kind]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"schema": f"auricle/v1/{kind}"}, schema)
+
+
+def instances(told: type) -> st.SearchStrategy[Any]:
+    """Messages of a class; what a response holds is any plain value."""
+    plain = st.dictionaries(
+        st.text(max_size=4), st.integers() | st.text(max_size=4) | st.booleans(), max_size=4
+    )
+    return st.builds(told, body=plain) if told is Response else st.from_type(told)
+
+
+# Where a Struct has a default that is made anew each time, hypothesis would take its maker for it.
+st.register_type_strategy(
+    BrokerStatus,
+    st.builds(
+        BrokerStatus, reasons=st.dictionaries(st.text(max_size=4), st.integers(0, 9), max_size=4)
+    ),
+)
+
+
+@settings(max_examples=60)
+@given(st.one_of([instances(one) for one in TOLD]), st.booleans())
+def test_whatever_is_told_fits_its_schema(message: Any, late: bool) -> None:
+    """Any message that is told, with any values, is JSON that its schema takes."""
+    worded = WORDING.word(message, 1, 2)
+    body = mark_historical(worded.body) if late else worded.body
+    VALIDATORS[worded.kind].validate(json.loads(body))
+
+
+@needs_mosquitto
+def test_what_really_arrives_fits_its_schema(tmp_path: Path) -> None:
+    """The status that a broker keeps, online and offline, fits the schema."""
+    with Mosquitto(tmp_path) as mosquitto, seated(quick(mosquitto.port), "watcher") as watcher:
+        watcher.broker.subscribe(["auricle/v1/+/status"])
+        watcher.online()
+        here = StatusPresence("gw1", "1.0")
+        with seated(quick(mosquitto.port), "gw1", here) as seat:
+            seat.online()
+            watcher.until(lambda: len(watcher.arrivals) >= 2)
+        watcher.until(lambda: len(watcher.arrivals) >= 3)
+    for arrival in watcher.arrivals:
+        jsonschema.validate(json.loads(arrival.payload), message_schemas()["status"])
+    will = here.will()
+    jsonschema.validate(json.loads(will.payload), message_schemas()["status"])
+
+
+def test_every_kind_and_example_of_the_page_is_true(source: Path) -> None:
+    """docs/reference/topics.md names each kind of message, and its examples fit their schemas."""
+    page = (source / "docs/reference/topics.md").read_text("utf-8")
+    assert [kind for kind in message_schemas() if f"schemas/{kind}.json" not in page] == []
+    examples = [json.loads(one) for one in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    told = [one for one in examples if "schema" in one]
+    for example in told:
+        jsonschema.validate(example, message_schemas()[example["schema"].rpartition("/")[2]])
+    assert len(told) >= 3

@@ -1,0 +1,135 @@
+"""The charts of growth, drawn from made-up episodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.cli.views.demo import LOOKS
+from edge.sim.recording import (
+    DecisionStep,
+    GrowthAttemptRecord,
+    GrowthEpisode,
+    RoutingRecord,
+    RunRecording,
+    TimelineMark,
+)
+from edge.sim.report.drawing import open_figure
+from edge.sim.report.growth_charts import caption, draw_growth, draw_routing, draw_search, scored
+from edge.sim.report.page import render_page
+from edge.sim.report.timelines import draw_marks
+
+STEPS = tuple(
+    DecisionStep(at, "s", "a", "x", True, "a", "x", "x", 1.0, 0.5, 0.5, alarm=30 < at < 50)
+    for at in range(100)
+)
+GROWN = GrowthEpisode(
+    "j1",
+    "domain-2",
+    1,
+    20,
+    40,
+    52,
+    None,
+    "serving",
+    "it does better",
+    "linear taps 0",
+    0.91,
+    0.85,
+    ("12 fit",),
+    (
+        GrowthAttemptRecord("linear taps 0", 0.7, 0.91),
+        GrowthAttemptRecord("random taps 0", 0.2, 0.8),
+    ),
+    2.5,
+)
+REFUSED = replace(
+    GROWN, state="refused", reason="no better", blueprint="", asked_at=70, ended_at=80
+)
+ROUTING = RoutingRecord(("a", "b"), ("a", "domain-2"), (0, 1), ((9, 1), (0, 4)), ((3, 0), (0, 1)))
+RECORDING = RunRecording(
+    "growth",
+    1,
+    STEPS,
+    (
+        TimelineMark(0, "domain", "a"),
+        TimelineMark(31, "alarm", "s opens domain-2"),
+        TimelineMark(35, "labels", "s-1 is x"),
+    ),
+    domains=("a", "b"),
+    episodes=(GROWN, REFUSED),
+    routing=ROUTING,
+)
+
+
+def test_the_course_names_domains_and_gains() -> None:
+    """Each domain has its row, and each growth says what it gained."""
+    drawn = draw_growth(RECORDING, "g")
+    assert drawn.count("domain-2") == 1
+    assert "85.0 → 91.0 %" in drawn
+    assert "refused" in drawn
+
+
+def test_an_alarm_has_the_sign_of_the_terminal() -> None:
+    """A triangle that points up, in the report as in `auricle demo`."""
+    with open_figure((4, 2), 1) as (_, (axes,)):
+        draw_marks(axes, RECORDING.marks)
+        (alarm,) = (line for line in axes.lines if line.get_label() == "alarm")
+    assert alarm.get_marker() == "^"
+    assert LOOKS["alarm"][0] == "▲"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "85.0 → 91.0 %"),
+        ({"state": "refused"}, "85.0 → 91.0 %, refused"),
+        ({"state": "abandoned", "accuracy": None}, "abandoned"),
+    ],
+)
+def test_a_caption_says_what_became_of_a_growth(changes, text: str) -> None:
+    """Numbers where there are any, and the end where it does not serve."""
+    assert caption(replace(GROWN, **changes)) == text
+
+
+def test_the_search_shows_every_blueprint_that_was_scored() -> None:
+    """The one taken stands out, what was trained for comparison is told apart, and what has no
+    score is left out."""
+    drawn = draw_search(GROWN, "p")
+    assert "first choices" in drawn
+    assert "taken" in drawn
+    assert "for comparison" not in drawn
+    more = (
+        *GROWN.trials,
+        GrowthAttemptRecord("none", None, None),
+        GrowthAttemptRecord("linear taps 0", 0.1, 0.6, extra=True),
+    )
+    assert "for comparison" in draw_search(replace(GROWN, trials=more), "p")
+    assert len(scored(replace(GROWN, trials=more))) == 3
+
+
+@pytest.mark.parametrize(("windows", "share"), [(False, "90.0"), (True, "100.0")])
+def test_routing_is_drawn_in_percent(windows: bool, share: str) -> None:
+    """Each row adds up to a hundred, one by one and by windows."""
+    drawn = draw_routing(ROUTING, "r", windows=windows)
+    assert share in drawn
+    assert "domain-2" in drawn
+
+
+def test_a_page_shows_growth_only_where_there_was_some() -> None:
+    """A run without growth and with one domain has no such section."""
+    page = render_page((RECORDING,), "t", {})
+    assert "<h2>Adaptors</h2>" in page
+    assert page.count("<svg") == 2 + 2 + 2
+    assert "20 facts" in page
+    plain = replace(RECORDING, episodes=(), routing=RoutingRecord())
+    assert "<h2>Adaptors</h2>" not in render_page((plain,), "t", {})
+
+
+def test_ids_and_names_of_growth_are_escaped() -> None:
+    """Nothing a device says becomes markup."""
+    nasty = replace(GROWN, domain="<b>x</b>", reason="<script>", blueprint="")
+    page = render_page((replace(RECORDING, episodes=(nasty,)),), "t", {})
+    assert "<script" not in page
+    assert "<b>x" not in page

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+
+from edge.config.streams import FolderStream
+from edge.sources.factory import SourceContext, open_source
+from tests.edge.sources.sinks import Kept, wait_for
+
+
+@pytest.fixture
+def watch(tmp_path):
+    """Watch a folder; everything is stopped at the end."""
+    running = []
+    (tmp_path / "in").mkdir()
+
+    def start(sink: Kept, **settings: Any):
+        stream = FolderStream(path="in", settle_s=0.02, every_s=0.01, **settings)
+        place = SourceContext(tmp_path, tmp_path / "memory", None)
+        source = open_source("cam", stream, place, sink)
+        assert source is not None
+        source.start()
+        running.append(source)
+        return source
+
+    yield start
+    for source in running:
+        source.stop(5)
+
+
+def names(sink: Kept) -> list[str]:
+    """Names of the files that came."""
+    return [one.given.id.split(":")[1].split("@")[0] for one in sink.measurements]
+
+
+def write(path, data: bytes, at_s: int) -> None:
+    """Write a file with a date."""
+    path.write_bytes(data)
+    os.utime(path, (at_s, at_s))
+
+
+def names_in(tmp_path) -> list[str]:
+    """What lies in the folder."""
+    return sorted(path.name for path in (tmp_path / "in").iterdir())
+
+
+def test_files_are_read_oldest_first(tmp_path, watch):
+    """What lies there is read by age; what comes later follows; time and bytes are the file's."""
+    for name, at_s in (("b", 10), ("a", 20), ("c", 5)):
+        write(tmp_path / "in" / name, name.encode(), at_s)
+    sink = Kept()
+    watch(sink)
+    wait_for(lambda: len(sink.measurements) == 3)
+    write(tmp_path / "in" / "d", b"late", 1)
+    wait_for(lambda: len(sink.measurements) == 4)
+    assert names(sink) == ["c", "b", "a", "d"]
+    assert sink.measurements[0].payload == b"c"
+    assert sink.measurements[0].given.captured_at_ns == 5_000_000_000
+
+
+def test_what_is_being_written_waits(tmp_path, watch):
+    """Hidden and unfinished files are left alone, renaming them makes them complete."""
+    for name in (".hidden", "x.part", "y.tmp"):
+        write(tmp_path / "in" / name, b"half", 1)
+    write(tmp_path / "in" / "whole", b"whole", 1)
+    sink = Kept()
+    watch(sink)
+    wait_for(lambda: sink.measurements)
+    (tmp_path / "in" / "x.part").rename(tmp_path / "in" / "x")
+    wait_for(lambda: len(sink.measurements) == 2)
+    assert names(sink) == ["whole", "x"]
+
+
+@pytest.mark.parametrize(("after", "left"), [("keep", ["a"]), ("delete", []), ("move", ["done"])])
+def test_what_becomes_of_a_file(tmp_path, watch, after, left):
+    """A file that was taken stays, goes, or is moved, as the settings say."""
+    write(tmp_path / "in" / "a", b"a", 1)
+    sink = Kept()
+    source = watch(sink, after=after)
+    wait_for(lambda: names_in(tmp_path) == left and sink.measurements)
+    source.stop(5)
+    assert not source.trouble
+
+
+def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatch):
+    """The others are read as well, and the trouble says what is wrong, until it is mended."""
+    monkeypatch.setattr("edge.sources.polling.RETRY_S_MIN", 0.02)
+    for number, name in enumerate(("a1", "a2")):
+        write(tmp_path / "in" / name, b"a", number + 1)
+    (tmp_path / "in" / "done").write_bytes(b"in the way")
+    sink = Kept()
+    source = watch(sink, after="move", pattern="a*")
+    wait_for(lambda: len(sink.measurements) >= 2)
+    time.sleep(0.3)
+    assert names(sink) == ["a1", "a2"]
+    assert "cannot be put away" in source.trouble
+    (tmp_path / "in" / "done").unlink()
+    write(tmp_path / "in" / "a3", b"a", 3)
+    wait_for(lambda: not source.trouble)
+    assert names_in(tmp_path) == ["a1", "a2", "done"]
+
+
+def test_what_cannot_be_looked_at_keeps_nothing_else_from_being_read(tmp_path, watch):
+    """A link that leads in circles, or nowhere, a pipe, a folder."""
+    folder = tmp_path / "in"
+    (folder / "circle").symlink_to("circle")
+    (folder / "nowhere").symlink_to("/nowhere")
+    os.mkfifo(folder / "pipe")
+    (folder / "sub").mkdir()
+    write(folder / "a", b"a", 1)
+    sink = Kept()
+    source = watch(sink)
+    wait_for(lambda: sink.measurements)
+    assert names(sink) == ["a"]
+    assert not source.trouble
+    assert not sink.flaws
+
+
+def test_a_restart_reads_nothing_twice(tmp_path, watch):
+    """Files that are kept are remembered; one written anew is read anew."""
+    for name in "ab":
+        write(tmp_path / "in" / name, b"1", 1)
+    first, second = Kept(), Kept()
+    source = watch(first)
+    wait_for(lambda: len(first.measurements) == 2)
+    source.stop(5)
+    write(tmp_path / "in" / "b", b"22", 2)
+    watch(second)
+    wait_for(lambda: second.measurements)
+    assert names(second) == ["b"]
+    assert second.measurements[0].given.id != first.measurements[1].given.id
+
+
+def test_damaged_memory_is_no_memory(tmp_path, watch):
+    """Where the memory cannot be read, files are read again."""
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / f"{b'cam'.hex()}.json").write_bytes(b"\0\0")
+    write(tmp_path / "in" / "a", b"a", 1)
+    sink = Kept()
+    watch(sink)
+    wait_for(lambda: sink.measurements)
+
+
+def test_files_wait_where_there_is_no_room(tmp_path, watch):
+    """A full queue loses nothing that lies on a disk."""
+    for number in range(5):
+        write(tmp_path / "in" / str(number), b"x", number + 1)
+    sink = Kept(places=2)
+    watch(sink, after="delete")
+    wait_for(lambda: len(sink.measurements) == 2)
+    assert len(names_in(tmp_path)) >= 3
+    sink.places = 5
+    wait_for(lambda: len(sink.measurements) == 5)
+
+
+def test_a_missing_folder_is_told_and_tried_again(tmp_path, watch, monkeypatch):
+    """Trouble is a state with a reason; it ends by itself."""
+    monkeypatch.setattr("edge.sources.polling.RETRY_S_MIN", 0.02)
+    (tmp_path / "in").rmdir()
+    sink = Kept()
+    source = watch(sink)
+    wait_for(lambda: source.trouble)
+    assert str(tmp_path / "in") in source.trouble
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a", b"a", 1)
+    wait_for(lambda: sink.measurements)
+    assert not source.trouble
+
+
+def test_an_odd_name_is_refused_and_put_aside(tmp_path, watch):
+    """A name that cannot become an id is told; the file is kept where files are moved."""
+    write(tmp_path / "in" / "a\nb", b"a", 1)
+    sink = Kept()
+    watch(sink, after="move")
+    wait_for((tmp_path / "in" / "failed" / "a\nb").exists)
+    assert "odd" in sink.flaws[0].reason
+
+
+def test_rows_of_a_csv_are_measurements_of_a_vector_stream(tmp_path, watch):
+    """Each row has an id of file and line; the file is put away once all its rows are handed over,
+    one without any to failed."""
+    write(tmp_path / "in" / "a.csv", b"x,y\n1,2\nbad,3\n4,5,6\n7,8\n", 1)
+    write(tmp_path / "in" / "b.csv", b"x,y\n1\n", 2)
+    write(tmp_path / "in" / "c.txt", b"x", 3)
+    sink = Kept()
+    watch(sink, kind="series", after="move")
+    wait_for(lambda: names_in(tmp_path) == ["done", "failed"])
+    assert [one.payload.names for one in sink.measurements] == [("x", "y"), ("y",), ("x", "y")]
+    assert [one.given.id.rpartition("#")[2] for one in sink.measurements] == ["2", "3", "5"]
+    reasons = [one.reason.partition(":")[0] for one in sink.flaws]
+    assert reasons == ["a.csv, line 4", "b.csv, line 2", "c.txt"]
+    assert sorted(one.name for one in (tmp_path / "in" / "failed").iterdir()) == ["b.csv", "c.txt"]

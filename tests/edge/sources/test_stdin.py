@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.config.streams import StdinStream
+from edge.sources.measurement import InvalidMeasurement
+from edge.sources.polling import PollingPause
+from edge.sources.stdin import LINE_BYTES_MAX, StdinSource
+
+
+@pytest.fixture
+def pipe():
+    """A pipe: file number to read from, and one to write to."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+
+
+def read_all(pipe, data: bytes, **settings: Any) -> list[Any]:
+    """What a reader makes of bytes that another process writes."""
+    reading, writing = pipe
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, data[:7])
+            while data[7:]:
+                data = data[:7] + data[7 + os.write(writing, data[7:]) :]
+        finally:
+            os._exit(0)
+    os.close(writing)
+    found = list(StdinSource("s", StdinStream(**settings), reading).read(PollingPause()))
+    os.waitpid(child, 0)
+    return found
+
+
+def test_lines_become_measurements(pipe):
+    """Lists and documents, in whatever pieces they come; empty lines are nothing."""
+    found = read_all(pipe, b'[1, 2]\n\n{"values": [3], "id": "x"}\r\n[4]')
+    assert [one.payload.tolist() for one in found] == [[1, 2], [3], [4]]
+    assert found[1].given.id == "x"
+
+
+def test_numbers_with_commas(pipe):
+    """The form csv reads plain numbers."""
+    (found,) = read_all(pipe, b"1,2.5, 3\n", form="csv")
+    assert found.payload.tolist() == [1, 2.5, 3]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"1,[2]\n", "cell 2 holds no number: '[2]'"),
+        (b"1;2\n", "cell 1 holds no number: '1;2'"),
+        (b"time;load\n", "cell 1 holds no number: 'time;load'"),
+    ],
+)
+def test_what_is_not_csv_is_said_to_be_none(pipe, line, words):
+    """The reason and the hint are about the form that the settings name, not about another one."""
+    (found,) = read_all(pipe, line, form="csv")
+    assert found.reason == f"it is not csv as expected: {words}"
+    assert found.hint.startswith("send numbers with commas, such as 1.5,2.0")
+
+
+def test_an_empty_cell_is_a_number_that_is_missing(pipe):
+    """In a series, empty cells and null are missing numbers."""
+    (found,) = read_all(pipe, b"1,,null,4\n", form="csv", kind="series")
+    assert np.isnan(found.payload).tolist() == [False, True, True, False]
+
+
+def test_a_bad_line_is_told_and_the_next_is_read(pipe):
+    """Text and lines without end cost only themselves."""
+    data = b"hello\n" + b"1" * (LINE_BYTES_MAX + 70_000) + b"\n[5]\n"
+    found = read_all(pipe, data)
+    assert [isinstance(one, InvalidMeasurement) for one in found] == [True, True, False]
+    assert found[2].payload.tolist() == [5]
+
+
+def test_a_csv_header_names_the_values(pipe):
+    """Rows below a header have its names; id, subject and time are what they say; a header with
+    the columns in another order holds from there on."""
+    data = b"id,a,b,captured_at_ns,label\nx,1,2,7,on\ny,3,,8,on\n"
+    data += b"b,a,id,label,captured_at_ns\n4,5,z,on,9\n"
+    found = read_all(pipe, data, form="csv")
+    assert [one.payload.names for one in found] == [("a", "b"), ("a", "b"), ("b", "a")]
+    assert [one.given.id for one in found] == ["x", "y", "z"]
+    assert [one.given.captured_at_ns for one in found] == [7, 8, 9]
+    assert found[2].payload.values.tolist() == [4, 5]
+    assert found[0].payload.ordered
+
+
+def test_bad_csv_lines_cost_only_themselves(pipe):
+    """Words, too many cells and quotes that are not closed; the reason says csv, not json."""
+    found = read_all(pipe, b'a,b\n1,2\nhello\n1,2,3\n"1,2\n3,4\n', form="csv")
+    assert [isinstance(one, InvalidMeasurement) for one in found] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert all(
+        "not csv as expected" in one.reason for one in found if isinstance(one, InvalidMeasurement)
+    )
+
+
+def test_csv_without_header_takes_the_configured_columns(pipe):
+    """The cells are the columns of the settings, in their order."""
+    (found,) = read_all(pipe, b"1,2\n", form="csv", columns=("a", "b"))
+    assert found.payload.names == ("a", "b")
+
+
+def test_columns_of_words_are_no_channels_of_a_series(pipe):
+    """A series takes the columns that hold numbers or gaps."""
+    (found,) = read_all(pipe, b"when,load,temp\nMonday,1,\n", form="csv", kind="series")
+    assert found.payload.names == ("load", "temp")

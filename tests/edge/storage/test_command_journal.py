@@ -1,0 +1,132 @@
+"""The journal of commands: each id once, through crashes, and nothing forgotten in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge import Store
+from edge.core.config import Config
+from edge.core.events import Enrol, ForgetRequest, Label, Observation, Publish, Receipt, Rejected
+from edge.core.facts import Selector
+from edge.core.runtime import Runtime
+from edge.storage import command_journal as journal
+from edge.storage.command_journal import AnsweredCommand, JournalEntry
+from tests.homes import CARD, new_store, raw_bytes
+from tests.worlds import fact, vector, whole_number_model
+
+COMMAND = JournalEntry("c1", "label", b'{"label":"a"}', 100, 0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    with new_store(tmp_path / "k.db") as made:
+        yield made
+
+
+def test_an_answer_is_found_by_the_same_command(store: Store):
+    """And a command of the same id that says something else is known to be another."""
+    assert store.journal.find(COMMAND) is None
+    store.journal.record(COMMAND, b"fine", done=True)
+    assert store.journal.find(COMMAND) == AnsweredCommand(same=True, done=True, answer=b"fine")
+    found = store.journal.find(replace(COMMAND, payload=b"{}"))
+    assert found == AnsweredCommand(same=False, done=True, answer=b"fine")
+
+
+def test_what_a_command_changed_and_that_it_is_done_are_one_step(tmp_path: Path):
+    """A crash before the answer leaves the mark with the change, or neither."""
+    path = tmp_path / "k.db"
+    with new_store(path) as store:
+        runtime = Runtime(Config(), whole_number_model(), store)
+        effects = runtime.handle(Observation("s", 1, 1, vector(1)))
+        effects = runtime.handle(Label("s:1", "a"))
+        assert store.journal.find(COMMAND) is None
+        with store.journal.marking(COMMAND):
+            store.apply(effects[0])
+    with Store.open(path, CARD) as again:
+        assert again.get("s:1") is not None
+        assert again.journal.find(COMMAND) == AnsweredCommand(same=True, done=True, answer=None)
+
+
+def test_the_journal_is_bounded_and_keeps_what_may_come_again(store: Store, monkeypatch):
+    """Expired commands make room, oldest first; where none may go, there is no room."""
+    monkeypatch.setattr(journal, "ENTRIES_MAX", 3)
+    for number, expires in enumerate((50, 0, 500), start=1):
+        one = JournalEntry(f"c{number}", "pause", b"", number, expires)
+        assert store.journal.make_room(100)
+        store.journal.record(one, b"", done=True)
+    assert store.journal.make_room(100)
+    assert [store.journal.find(JournalEntry(f"c{n}", "", b"")) is None for n in (1, 2, 3)] == [
+        True,
+        False,
+        False,
+    ]
+    for number in (4, 5):
+        store.journal.make_room(100)
+        store.journal.record(JournalEntry(f"c{number}", "pause", b"", 9, 500), b"", done=True)
+    assert not store.journal.make_room(100)
+    assert store.journal.make_room(501)
+
+
+def test_old_commands_without_expiry_go_after_a_month(store: Store):
+    """With the next answer."""
+    store.journal.record(COMMAND, b"", done=True)
+    later = 101 + journal.KEPT_DAYS * journal.DAY_NS
+    store.journal.record(JournalEntry("c2", "pause", b"", later), b"", done=True)
+    assert store.journal.find(COMMAND) is None
+    assert store.journal.newest_ns() == later
+
+
+def test_an_erasure_leaves_neither_ids_nor_answers(tmp_path: Path):
+    """What a command was answered may name what is forgotten; that it was done stays known."""
+    path = tmp_path / "k.db"
+    told = JournalEntry(
+        "label observation-123", "label", b'{"observation_id":"observation-123"}', 1
+    )
+    with new_store(path, [fact("observation-123")]) as store:
+        store.journal.record(told, b"observation-123 is taken", done=True)
+        runtime = Runtime(Config(), whole_number_model(), store)
+        request = ForgetRequest("r", Selector(ids=frozenset({"observation-123"})))
+        for effect in runtime.handle(request):
+            store.apply(effect)
+        assert store.journal.find(told) == AnsweredCommand(same=True, done=True, answer=None)
+    assert b"observation-123" not in raw_bytes(path)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [Selector(ids=frozenset({"f1", "f2"})), Selector(subject="ann"), Selector(label="a")],
+)
+def test_a_repeated_forget_request_gets_the_stored_receipt(tmp_path: Path, selector: Selector):
+    """The same answer as the first time, after a restart too; another request under its id is
+    refused, whatever came meanwhile."""
+    path = tmp_path / "k.db"
+    facts = [fact(f"f{n}", "ab"[n % 2], subject="ann", at=n) for n in range(6)]
+    request = ForgetRequest("r", selector, 7)
+    with new_store(path, facts) as store:
+        (first,) = forget(store, request)
+        assert isinstance(first, Receipt)
+        assert forget(store, request) == [first]
+    with Store.open(path, CARD) as store:
+        runtime = Runtime(Config(), whole_number_model(), store)
+        for effect in runtime.handle(Enrol((fact("f9", "a", subject="ann"),))):
+            store.apply(effect)
+        assert forget(store, replace(request, requested_at_ns=9)) == [first]
+        (other,) = forget(store, replace(request, selector=Selector(domain="home")))
+        assert isinstance(other, Rejected)
+        assert "used for something else" in other.reason
+        assert store.get("f9") is not None
+
+
+def forget(store: Store, request: ForgetRequest) -> list[object]:
+    """Carry a request out; what is published."""
+    runtime = Runtime(Config(), whole_number_model(), store)
+    told: list[object] = []
+    for effect in runtime.handle(request):
+        store.apply(effect)
+        told += [effect.message] if isinstance(effect, Publish) else []
+    return told

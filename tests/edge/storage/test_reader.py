@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge import Store
+from edge.core import limits
+from edge.core.errors import StateCorruptError, StateError
+from edge.core.events import StoreAdaptor, StoreGeometry
+from edge.core.facts import Selector, digest_facts
+from tests.homes import distinct_facts, new_store, whole_rows
+from tests.workers import a_record
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A knowledge file with more facts than a page holds, closed."""
+    file = tmp_path / "knowledge.db"
+    with new_store(file, distinct_facts(limits.BATCH_FACTS + 9)) as store:
+        store.apply(StoreGeometry({"numbers": whole_rows([[1, 2], [3, 4]])}))
+    return file
+
+
+def change(path: Path, sql: str) -> None:
+    """Change a closed file behind the store's back."""
+    db = sqlite3.connect(path)
+    db.execute(sql)
+    db.commit()
+    db.close()
+
+
+def test_pages_hold_every_fact_once(path):
+    """Pages are bounded, in order, and complete."""
+    with Store.open(path, writable=False) as store:
+        pages = list(store.pages())
+        assert [len(page) for page in pages] == [limits.BATCH_FACTS, 9]
+        facts = [fact for page in pages for fact in page]
+        assert facts == distinct_facts(limits.BATCH_FACTS + 9)
+        assert store.digest() == digest_facts(facts) == store.written_digest()
+
+
+def test_many_ids_are_selected(path):
+    """A selection may name more ids than SQLite takes as parameters."""
+    ids = frozenset(fact.id for fact in distinct_facts(40_000))
+    with Store.open(path, writable=False) as store:
+        found = store.select(Selector(ids=ids))
+    assert len(found) == limits.BATCH_FACTS + 9
+    assert list(found) == sorted(found)
+
+
+def test_the_geometry_comes_back(path):
+    """A frozen geometry has the same arrays after reopening."""
+    with Store.open(path, writable=False) as store:
+        held = store.geometry()
+    assert held is not None
+    assert held["numbers"].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("UPDATE meta SET value = 'x' WHERE name = 'geometry'", "geometry"),
+        ("UPDATE facts SET features = 'text'", "features"),
+        ("UPDATE facts SET features = substr(features, 2)", "features"),
+    ],
+)
+def test_what_this_program_cannot_have_written_is_damage(path, sql, words):
+    """A value of the wrong kind or length raises StateCorruptError, not something stranger."""
+    change(path, sql.replace("'x'", "CAST('x' AS BLOB)"))
+    with Store.open(path, writable=False) as store, pytest.raises(StateCorruptError, match=words):
+        store.geometry(), list(store.batches())
+
+
+@pytest.mark.parametrize(
+    "sql", ["DELETE FROM burial_keys", "DELETE FROM meta WHERE name = 'width'"]
+)
+def test_an_unfinished_file_is_refused(path, sql):
+    """Without burial key or card a file is not opened."""
+    change(path, sql)
+    with pytest.raises(StateCorruptError, match="lacks"):
+        Store.open(path)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE facts SET label = 'b' WHERE label = 'a'",
+        "UPDATE facts SET captured_at_ns = captured_at_ns + 1 WHERE rowid = 1",
+        "DELETE FROM facts WHERE rowid = 3",
+        "UPDATE facts SET features = zeroblob(8) WHERE rowid = 2",
+    ],
+)
+def test_a_change_behind_the_store_s_back_is_found(path, sql):
+    """The check finds any fact that is not as it was written, where SQLite's own check does not."""
+    with Store.open(path, writable=False) as store:
+        assert store.check() == ()
+    change(path, sql)
+    with Store.open(path, writable=False) as store:
+        assert any("not those that were written" in line for line in store.check())
+
+
+def test_a_damaged_page_is_found(path):
+    """Pages overwritten with garbage are reported as damage by whatever meets them first."""
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xa5" * (len(content) - 8192)
+    path.write_bytes(bytes(content))
+    with pytest.raises(StateCorruptError), Store.open(path, writable=False) as store:  # noqa: PT012
+        assert store.check() == ()
+        store.digest()
+
+
+def test_reading_a_closed_store_is_an_error(path):
+    """A closed store says so, as StateError."""
+    store = Store.open(path, writable=False)
+    store.close()
+    with pytest.raises(StateError):
+        store.concepts()
+
+
+def test_the_arrays_of_an_adaptor_are_read_when_they_are_looked_at(path):
+    """Listing adaptors reads no arrays; looking at one reads that one."""
+    with Store.open(path) as store:
+        store.apply(StoreAdaptor(a_record("home", 1)))
+        store.apply(StoreAdaptor(a_record("home", 2, seed=8)))
+    change(path, "UPDATE adaptors SET arrays = x'00' WHERE version = 1")
+    with Store.open(path, writable=False) as store:
+        newest, oldest = store.adaptors()["home"]
+        assert newest.digest == a_record("home", 2, seed=8).digest
+        assert (oldest.version, oldest.own, oldest.facts) == (1, 2, ("a", "b"))
+        with pytest.raises(StateCorruptError, match="version 1 of the adaptor of home"):
+            len(oldest.arrays)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE adaptors SET arrays = x'00'",
+        "UPDATE adaptors SET seed = 99",
+        "UPDATE adaptors SET blueprint = replace(blueprint, '4', '5')",
+        "UPDATE adaptors SET blueprint = 'x'",
+        "DELETE FROM adaptor_facts WHERE id = 'a'",
+        "UPDATE adaptor_facts SET id = 'c' WHERE id = 'b'",
+    ],
+)
+def test_a_damaged_adaptor_is_found(path, sql):
+    """Arrays, blueprint, seed or the facts behind an adaptor that are not as they were written are
+    found by the check, which says whose they are."""
+    with Store.open(path) as store:
+        store.apply(StoreAdaptor(a_record("home", 1)))
+        assert store.check() == ()
+    change(path, sql)
+    with Store.open(path, writable=False) as store:
+        (complaint,) = store.check()
+        assert "adaptor of home" in complaint

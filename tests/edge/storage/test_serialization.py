@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.adaptors.record import AdaptorRecord
+from edge.core.jobs import GrowthJob, GrowthResult
+from edge.storage.lazy_arrays import LazyArrays
+from edge.storage.serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
+from tests.workers import a_job, a_record, grown
+
+
+def test_a_job_comes_back_as_it_was():
+    """Every field of a job survives, with the records inside it and their arrays."""
+    incumbent = a_record()
+    job = a_job()
+    job = GrowthJob(
+        job.id,
+        job.domain,
+        job.version,
+        job.seed,
+        job.budget,
+        job.spans,
+        job.own,
+        job.others,
+        incumbent,
+        (a_record("attic", 4),),
+    )
+    made = unpack_data(pack_data(job), GrowthJob)
+    assert (made.id, made.budget, made.spans) == (job.id, job.budget, job.spans)
+    assert made.own.ids == job.own.ids
+    assert made.own.features.tobytes() == job.own.features.tobytes()
+    assert made.others.features.shape == (0, 8)
+    assert made.incumbent is not None
+    assert made.incumbent.digest == incumbent.digest
+    assert made.reusable[0].digest == job.reusable[0].digest
+    assert made.facts == job.facts
+
+
+def test_a_result_comes_back_as_it_was():
+    """Every field of a result survives, NaN included."""
+    result = grown(a_job())
+    made = unpack_data(pack_data(result), GrowthResult)
+    assert made.record is not None
+    assert result.record is not None
+    assert made.record.digest == result.record.digest
+    assert made.candidates == result.candidates
+    nothing = GrowthResult("i", "d", None, "why", math.nan, math.nan)
+    assert math.isnan(unpack_data(pack_data(nothing), GrowthResult).accuracy)
+
+
+def test_arrays_that_are_read_late_are_packed():
+    """A record whose arrays still lie in the file is packed with them."""
+    record = a_record()
+    stowed = AdaptorRecord(
+        record.domain,
+        record.version,
+        record.blueprint,
+        LazyArrays(lambda: record.arrays),
+        record.facts,
+        record.own,
+        record.seed,
+        record.accuracy,
+        record.incumbent,
+    )
+    assert unpack_data(pack_data(stowed), AdaptorRecord).digest == record.digest
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.float32(3.5) * np.ones(()),
+        np.zeros((0, 4), np.int64),
+        np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        np.arange(5, dtype=np.uint8)[::2],
+    ],
+    ids=["no axes", "empty", "transposed", "with steps"],
+)
+def test_any_array_keeps_shape_and_values(array):
+    """Shape, dtype and values of an array do not depend on how it lies in memory."""
+    (made,) = unpack_arrays(pack_arrays({"x": array})).values()
+    assert (made.shape, made.dtype) == (array.shape, array.dtype)
+    assert np.array_equal(made, array)
+
+
+def test_what_cannot_travel_is_refused():
+    """Only plain values and arrays are packed: no object that would need code to come back."""
+    with pytest.raises(TypeError, match="plain values and arrays"):
+        pack_data((object(),))
+
+
+GOOD = pack_data(grown(a_job()))
+
+
+@settings(max_examples=200)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.integers(0, len(GOOD) - 1).map(lambda end: GOOD[:end]),
+        st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)).map(
+            lambda hit: GOOD[: hit[0]] + bytes([hit[1]]) + GOOD[hit[0] + 1 :]
+        ),
+    )
+)
+def test_damaged_bytes_are_values_or_value_errors(parcel):
+    """Whatever bytes arrive, unpacking gives a value of the kind or raises ValueError."""
+    try:
+        made = unpack_data(parcel, GrowthResult)
+    except ValueError:
+        return
+    assert isinstance(made, GrowthResult)
+
+
+def test_another_kind_is_refused():
+    """A parcel of one kind is not taken for another."""
+    with pytest.raises(ValueError, match="missing required field"):
+        unpack_data(pack_data(a_record()), GrowthResult)
+    with pytest.raises(ValueError, match="Input data was truncated"):
+        unpack_data(pack_arrays({"x": np.zeros(3)}), GrowthResult)

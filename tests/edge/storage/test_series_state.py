@@ -1,0 +1,214 @@
+"""Series on disk: they go on after a restart, or begin anew with a reason, and can be forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.core.errors import StateError
+from edge.core.events import ForgetRequest, Message, Observation, Receipt
+from edge.core.facts import Selector
+from edge.home.home import Home
+from edge.storage import series_state as session
+from edge.storage.serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
+from edge.storage.series_state import SavedSeries
+from tests.homes import new_home
+
+STEP_NS = 300 * 10**9
+ROWS = 1000 + np.cumsum(np.random.default_rng(0).normal(size=(60, 3)), axis=0)
+
+
+def follow(
+    home: Home, first: int, last: int, stream: str = "links", subject: str = ""
+) -> list[tuple[Message, ...]]:
+    """Feed some samples; what was told of each."""
+    rows = enumerate(ROWS[first:last], first)
+    return [
+        home.feed(Observation(stream, n, n * STEP_NS, row, "", subject, "series"))
+        for n, row in rows
+    ]
+
+
+def saved_home(folder: Path) -> tuple[Path, list[tuple[Message, ...]]]:
+    """A home whose series was saved in the middle, and what one that went on tells."""
+    with Home(new_home(folder)) as home:
+        follow(home, 0, 40)
+        home.session.save(home.runtime.series)
+        told = follow(home, 40, 60)
+    return folder, told
+
+
+def file_of(folder: Path) -> Path:
+    """The file of a home's series."""
+    return folder / "knowledge.db.series"
+
+
+def test_a_series_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """It tells the same, to the last bit, as one that was not interrupted."""
+    folder, told = saved_home(tmp_path)
+    with Home(folder) as home:
+        assert home.session.trouble == ""
+        assert follow(home, 40, 60) == told
+
+
+def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
+    """A file from before the end of the span was stored costs nothing: the series goes on, and a
+    request to forget a time range, which may be in it, drops it from the file too."""
+    folder, told = saved_home(tmp_path)
+    path = file_of(folder)
+    saved = unpack_data(path.read_bytes(), SavedSeries)
+    arrays = dict(unpack_arrays(saved.block.tobytes()))
+    from_ns, _, last_ns, samples = arrays["0/times"]
+    arrays["0/times"] = np.array([from_ns, last_ns, samples])
+    block = pack_arrays(arrays)
+    digest = hashlib.sha256(block).hexdigest()
+    older = SavedSeries(saved.version, saved.names, digest, np.frombuffer(block, np.uint8))
+    path.write_bytes(pack_data(older))
+    with Home(folder) as home:
+        assert home.session.trouble == ""
+        assert follow(home, 40, 60) == told
+        home.feed(ForgetRequest("f", Selector(from_ns=10**15), 0))
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("place", [0, 9, 200, 5000, -1])
+def test_a_damaged_file_costs_the_series_and_nothing_else(tmp_path: Path, place: int) -> None:
+    """One changed byte, wherever: all series begin anew, and the reason is told."""
+    folder, _ = saved_home(tmp_path)
+    body = bytearray(file_of(folder).read_bytes())
+    body[place] ^= 1
+    file_of(folder).write_bytes(body)
+    with Home(folder) as home:
+        assert str(file_of(folder)) in home.session.trouble
+        assert home.runtime.series.state() == {}
+        assert len(follow(home, 0, 3)) == 3
+
+
+def test_a_file_that_was_cut_or_is_too_large_is_left_alone(tmp_path: Path, monkeypatch) -> None:
+    """Both are a reason to begin anew; too large a file is not even read."""
+    folder, _ = saved_home(tmp_path)
+    body = file_of(folder).read_bytes()
+    for length in (0, 7, len(body) // 2):
+        file_of(folder).write_bytes(body[:length])
+        with Home(folder) as home:
+            assert "begin anew" in home.session.trouble
+    file_of(folder).unlink()
+    os.mkfifo(file_of(folder))
+    with Home(folder) as home:
+        assert "it is no file" in home.session.trouble, "a pipe would be waited for"
+    file_of(folder).unlink()
+    file_of(folder).write_bytes(body)
+    monkeypatch.setattr(session, "BYTES_MAX", 1000)
+    with Home(folder) as home:
+        assert "at most 2,000 bytes" in home.session.trouble
+
+
+def newer(folder: Path) -> None:
+    """Make the file that of a later version."""
+    saved = unpack_data(file_of(folder).read_bytes(), SavedSeries)
+    file_of(folder).write_bytes(
+        pack_data(SavedSeries(session.VERSION + 1, saved.names, saved.sha256, saved.block))
+    )
+
+
+def settle(folder: Path, text: str) -> None:
+    """Append to the settings."""
+    with (folder / "auricle.toml").open("a", encoding="utf-8") as settings:
+        settings.write(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (newer, "version"),
+        (lambda folder: settle(folder, "[forecast]\nhorizons = [1, 2, 3]\n"), "horizons"),
+        (lambda folder: settle(folder, "[forecast]\nperiods = { links = 12 }\n"), "season"),
+    ],
+    ids=["version", "horizons", "season"],
+)
+def test_a_foreign_state_is_not_taken(
+    tmp_path: Path, change: Callable[[Path], None], reason: str
+) -> None:
+    """That of another version, or of other settings, is a fresh start with a reason."""
+    folder, _ = saved_home(tmp_path)
+    change(folder)
+    with Home(folder) as home:
+        assert reason in home.session.trouble
+        assert home.runtime.series.state() == {}
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [Selector(stream="links"), Selector(subject="me"), Selector(from_ns=0)],
+    ids=["stream", "subject", "time"],
+)
+def test_what_is_forgotten_leaves_the_file(tmp_path: Path, selector: Selector) -> None:
+    """A request that reaches a series takes it off the disk before the receipt; others stay."""
+    with Home(new_home(tmp_path)) as home:
+        follow(home, 0, 20, subject="me")
+        follow(home, 0, 1, "others", "you")
+        home.session.save(home.runtime.series)
+        assert b"links" in file_of(tmp_path).read_bytes()
+        assert file_of(tmp_path).stat().st_mode & 0o077 == 0
+    with Home(tmp_path) as home:
+        told = home.feed(ForgetRequest("f", selector, 0))
+        assert any(isinstance(one, Receipt) for one in told)
+    left = file_of(tmp_path).read_bytes() if file_of(tmp_path).exists() else b""
+    assert b"links" not in left
+    with Home(tmp_path) as home:
+        assert list(home.runtime.series.state()) == (["others"] if left else [])
+        assert bool(left) == (selector.from_ns is None)
+
+
+def test_a_file_that_cannot_be_read_is_forgotten_too(tmp_path: Path) -> None:
+    """It may hold what is to be forgotten."""
+    folder, _ = saved_home(tmp_path)
+    newer(folder)
+    with Home(folder) as home:
+        home.feed(ForgetRequest("f", Selector(stream="links"), 0))
+        assert not file_of(folder).exists()
+
+
+def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeypatch) -> None:
+    """The request is refused with the reason, and may be sent again."""
+    folder, _ = saved_home(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with Home(folder) as home:
+        follow(home, 40, 41, "others")
+        with monkeypatch.context() as broken:
+            broken.setattr(session, "write_bytes", fail)
+            with pytest.raises(StateError, match="Input/output"):
+                home.feed(ForgetRequest("f", Selector(stream="links"), 0))
+        assert file_of(folder).exists()
+        home.feed(ForgetRequest("f", Selector(stream="others"), 0))
+        assert not file_of(folder).exists()
+
+
+def test_saving_is_bounded_and_never_fails(tmp_path: Path, monkeypatch) -> None:
+    """Where there is no room, the series heard last are kept; a full disk is told, no error."""
+    with Home(new_home(tmp_path)) as home:
+        for number in range(5):
+            follow(home, 0, 2, f"s{number}")
+        whole = sum(a.nbytes for a in home.runtime.series.state()["s0"].values())
+        monkeypatch.setattr(session, "BYTES_MAX", 3 * whole + 10)
+        home.session.save(home.runtime.series)
+        assert "no room for s1" in home.session.trouble
+        before = file_of(tmp_path).read_bytes()
+        home.session.save(home.runtime.series)
+        shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+        follow(home, 2, 3, "s0")
+        home.session.path = tmp_path / "gone" / "file"
+        home.session.save(home.runtime.series)
+        assert "No such file" in home.session.trouble
+    assert file_of(tmp_path).read_bytes() == before
+    with Home(tmp_path) as home:
+        assert list(home.runtime.series.state()) == ["s2", "s3", "s4"]

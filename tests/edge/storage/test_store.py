@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import encoder
+from edge import Store
+from edge.core.errors import ModelMismatchError, StateError
+from edge.core.events import EraseFacts, Publish, Receipt, Rejected, StoreAdaptor, StoreFacts
+from edge.core.facts import Selector
+from tests.homes import CARD, distinct_facts, new_store, raw_bytes, wide_card
+from tests.workers import a_record
+from tests.worlds import fact
+
+RECEIPT = Receipt("r", 5, Selector(label="a"), 1, ("home/a",), "x", "y", (), 0, ())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a knowledge file may be made."""
+    return tmp_path / "knowledge.db"
+
+
+def names(folder: Path) -> list[str]:
+    """The names in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def forbid(path: Path, what: str) -> None:
+    """Let a closed file refuse some change from now on, as a full disk would in its midst."""
+    db = sqlite3.connect(path)
+    db.execute(f"CREATE TRIGGER forbid BEFORE {what} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    db.commit()
+    db.close()
+
+
+def test_creating_refuses_an_existing_file(path):
+    """A file that is there stays as it is."""
+    path.write_text("mine", "utf-8")
+    with pytest.raises(StateError, match="exists already"):
+        Store.create(path, CARD)
+    assert path.read_text("utf-8") == "mine"
+
+
+def test_a_file_is_opened_or_made(path):
+    """What is not there is made, what is there is opened as it is, and another card refused."""
+    with Store.open_or_create(path, CARD) as store:
+        assert store.apply_all([StoreFacts((fact("f"),)), Publish(RECEIPT)]) == (RECEIPT,)
+    with Store.open_or_create(path, CARD) as store:
+        assert store.get("f") == fact("f")
+    with pytest.raises(ModelMismatchError):
+        Store.open_or_create(path, wide_card(9))
+    (path.parent / "gone.db").symlink_to(path.parent / "nothing")
+    with pytest.raises(StateError, match="what is there is no file"):
+        Store.open_or_create(path.parent / "gone.db", CARD)
+
+
+@pytest.mark.parametrize("function", ["replace_file", "_fill"])
+def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
+    """Where creating fails half way, the folder is as it was."""
+
+    def fail(*_: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"edge.storage.store.{function}", fail)
+    with pytest.raises(StateError, match="No space"):
+        Store.create(path, CARD)
+    assert names(path.parent) == []
+
+
+def test_leftovers_of_a_crash_do_not_matter(path):
+    """A half-made file of a crashed creation is made anew."""
+    path.with_name("knowledge.db.new").write_bytes(b"half")
+    new_store(path, [fact("a")]).close()
+    assert names(path.parent) == ["knowledge.db", "knowledge.db.lock"]
+
+
+def test_another_card_is_refused(path):
+    """A ledger opens under its own card only, and is free for others afterwards."""
+    new_store(path).close()
+    with pytest.raises(ModelMismatchError, match=CARD.fingerprint[:12]):
+        Store.open(path, wide_card(9))
+    Store.open(path, CARD).close()
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    """Neither a missing file nor a folder is opened, or made; each is called what it is."""
+    for missing, said in ((tmp_path / "no.db", "no such file"), (tmp_path, "found a folder")):
+        with pytest.raises(StateError, match=said):
+            Store.open(missing)
+    assert names(tmp_path) == []
+
+
+def test_a_reader_cannot_write(path):
+    """A store opened for reading refuses every effect that writes."""
+    new_store(path, [fact("a")]).close()
+    with Store.open(path, writable=False) as store:
+        for effect in (StoreFacts((fact("b"),)), EraseFacts(("a",), RECEIPT)):
+            with pytest.raises(StateError, match="reading only"):
+                store.apply(effect)
+        store.apply(Publish(Rejected("x", "told to others")))
+
+
+def test_a_failed_effect_changes_nothing(path):
+    """A batch whose last fact cannot be written leaves none of it."""
+    new_store(path, [fact("a")]).close()
+    forbid(path, "INSERT ON facts WHEN NEW.id = 'c'")
+    with Store.open(path) as store:
+        before = store.digest()
+        with pytest.raises(StateError, match="no room"):
+            store.apply(StoreFacts((fact("b"), fact("c")), ("a",)))
+        assert store.digest() == before == store.written_digest()
+        store.apply(StoreFacts((fact("b"),)))
+        assert store.check() == ()
+
+
+@pytest.mark.parametrize("width", [8, 64, 1280, 5000])
+def test_what_is_forgotten_is_not_in_the_file(path, width):
+    """No id and no features of erased facts are left in database or log, at any width: not even
+    where SQLite split pages."""
+    facts = distinct_facts(300, width)
+    with Store.create(path, wide_card(width)) as store:
+        for at in range(0, 300, 50):
+            store.apply(StoreFacts(tuple(reversed(facts[at : at + 50]))))
+        gone = facts[::3]
+        assert all(one.id.encode() in raw_bytes(path) for one in gone)
+        store.apply(EraseFacts(tuple(one.id for one in gone), RECEIPT))
+        raw = raw_bytes(path)
+        assert [one.id for one in gone if one.id.encode() in raw] == []
+        assert [one.id for one in gone if one.features[:24] in raw] == []
+        assert all(one.id.encode() in raw for one in facts[1::3])
+        assert all(store.buried(one.id) for one in gone)
+        assert store.check() == ()
+        assert not store.unscrubbed
+
+
+def test_forgetting_reaches_copies_beside_the_file(path):
+    """Copies that migrations and restores left go with the first erasure; other files stay."""
+    store = new_store(path, [fact("a")])
+    for name in ("knowledge.db.v1", "knowledge.db.before-restore-2", "knowledge.db.mine", "x.v1"):
+        (path.parent / name).write_text("x", "utf-8")
+    store.apply(EraseFacts(("a",), RECEIPT))
+    store.close()
+    assert names(path.parent) == ["knowledge.db", "knowledge.db.lock", "knowledge.db.mine", "x.v1"]
+
+
+def test_an_erasure_cut_short_is_finished_later(path, monkeypatch):
+    """Where the file cannot be rebuilt, the facts are gone all the same, the error says what is
+    left to do, and the next opening does it."""
+    facts = distinct_facts(50)
+    gone = [one.id for one in facts[:25]]
+    with new_store(path, facts) as store, monkeypatch.context() as full:
+
+        def fail(_path: Path) -> None:
+            raise OSError(28, "No space left on device")
+
+        full.setattr("edge.storage.store._remove_copies", fail)
+        with pytest.raises(StateError, match="No space") as caught:
+            store.apply(EraseFacts(tuple(gone), RECEIPT))
+        assert "out of the ledger" in caught.value.hint
+        assert store.select(Selector(ids=frozenset(gone))) == ()
+        assert store.unscrubbed
+    with Store.open(path) as again:
+        assert not again.unscrubbed
+        assert not any(one.encode() in raw_bytes(path) for one in gone)
+        assert len(again.receipts()) == 1
+
+
+def test_a_reader_delays_the_end_of_an_erasure(path, monkeypatch):
+    """While another process reads, an erasure says that the log is not cut yet."""
+    monkeypatch.setattr("edge.storage.database.BUSY_TIMEOUT_S", 0.05)
+    with new_store(path, distinct_facts(9)) as store:
+        with Store.open(path, writable=False), pytest.raises(StateError, match=r"reads it|locked"):
+            store.apply(EraseFacts((distinct_facts(1)[0].id,), RECEIPT))
+        assert store.unscrubbed
+    Store.open(path).close()
+    assert distinct_facts(1)[0].id.encode() not in raw_bytes(path)
+
+
+def test_receipts_are_kept_without_names(path):
+    """A stored receipt names no id and no subject, in the file neither."""
+    with new_store(path, [fact("observation-77", subject="a-person")]) as store:
+        selector = Selector(ids=frozenset({"observation-77"}), subject="a-person")
+        store.apply(
+            EraseFacts(("observation-77",), Receipt("r", 5, selector, 1, (), "", "", (), 0, ()))
+        )
+        (receipt,) = store.receipts()
+        assert receipt["request_id"] == "r"
+        raw = raw_bytes(path)
+        assert b"observation-77" not in raw
+        assert b"a-person" not in raw
+
+
+def test_burials_are_adopted(path, tmp_path):
+    """What one store has buried is buried in the other afterwards, under both keys."""
+    other = new_store(tmp_path / "other.db", [fact("a")])
+    other.apply(EraseFacts(("a", "b"), RECEIPT))
+    with other, new_store(path) as store:
+        store.adopt_burials(other)
+        store.adopt_burials(other)
+        assert store.buried("a")
+        assert store.buried("b")
+        assert not store.buried("c")
+    with Store.open(path) as again:
+        assert again.buried("a")
+
+
+def test_a_stamp_is_of_the_facts_held_now(path):
+    """The stamp holds both digests, and goes stale with the next fact."""
+    with new_store(path, [fact("a")]) as store:
+        assert store.stamped() == {}
+        store.stamp("k")
+        held = {"facts": store.digest(), "beside": store.beside()}
+        assert store.stamped() == held | {"knowledge": "k"}
+        store.apply(StoreFacts((fact("b"),)))
+        assert store.stamped()["facts"] != store.digest()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_backup_is_a_store(path, tmp_path, writable):
+    """A backup holds the same facts, tombstones and receipts, and can be opened like the file."""
+    with new_store(path, distinct_facts(9)) as store:
+        store.apply(EraseFacts((distinct_facts(1)[0].id,), RECEIPT))
+        store.apply(StoreAdaptor(a_record()))
+    with Store.open(path, writable=writable) as store:
+        store.backup(tmp_path / "copy.db")
+        store.backup(tmp_path / "second.db")
+        with Store.open(tmp_path / "copy.db", CARD) as copy:
+            assert copy.digest() == store.digest()
+            assert copy.receipts() == store.receipts()
+            assert copy.buried(distinct_facts(1)[0].id)
+            assert copy.adaptors()["home"][0].digest == a_record().digest
+        with pytest.raises(StateError, match="exists already"):
+            store.backup(tmp_path / "copy.db")
+
+
+def test_a_failed_backup_leaves_nothing(path, tmp_path):
+    """A backup into a folder that is not there makes nothing and harms nothing."""
+    with new_store(path, [fact("a")]) as store:
+        with pytest.raises(StateError, match="backing up"):
+            store.backup(tmp_path / "no" / "copy.db")
+        assert store.check() == ()
+
+
+SCRIPT = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from edge import Store
+    from edge.core import StoreFacts
+    from tests.homes import distinct_facts
+    store = Store.open(sys.argv[1])
+    print("open", flush=True)
+    facts = distinct_facts(4000)
+    for at in range(0, 4000, 20):
+        store.apply(StoreFacts(tuple(facts[at : at + 20])))
+        print(at + 20, flush=True)
+""")
+
+
+def writer(path: Path, **options: object) -> subprocess.Popen[str]:
+    """A process that writes facts, and says after each commit how many there are."""
+    root = str(Path(encoder.__file__).parent.parent)
+    tests = str(Path(__file__).parents[3])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, tests])}
+    command = [sys.executable, "-c", SCRIPT, str(path)]
+    process: subprocess.Popen[str] = subprocess.Popen(
+        command,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,  # type: ignore[call-overload]
+    )
+    return process
+
+
+def told(process: subprocess.Popen[str]) -> int:
+    """The last number that a writer said."""
+    assert process.stdout is not None
+    lines = [line for line in process.stdout.read().splitlines() if line.isdigit()]
+    return int(lines[-1]) if lines else 0
+
+
+@pytest.mark.parametrize("count", [1, 17])
+def test_a_killed_writer_keeps_what_it_said(path, count):
+    """After kill -9 at any moment every fact that was acknowledged is there, and whole batches
+    only."""
+    new_store(path).close()
+    process = writer(path)
+    assert process.stdout is not None
+    last = [process.stdout.readline() for _ in range(1 + count)][-1]
+    process.send_signal(signal.SIGKILL)
+    said = max(int(last), told(process))
+    process.wait()
+    with Store.open(path, CARD) as store:
+        held = sum(store.concepts().values())
+        assert held >= said >= 20
+        assert held % 20 == 0
+        assert store.check() == ()
+
+
+def test_a_full_disk_loses_nothing(path):
+    """Where the file cannot grow, the writer fails with a hint, and what it said is there."""
+    new_store(path).close()
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    process = writer(path, preexec_fn=limit)
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert "StateError" in errors
+    assert "hint" in errors
+    with Store.open(path, CARD) as store:
+        assert store.check() == ()
+        held = sum(store.concepts().values())
+        assert 0 < held < 4000
+        store.apply(StoreFacts(tuple(distinct_facts(4000))))
+        assert sum(store.concepts().values()) == 4000
+
+
+def test_an_erasure_that_cannot_be_written_changes_nothing(path):
+    """Where receipt or tombstone cannot be written, every fact stays and the error says so."""
+    new_store(path, distinct_facts(9)).close()
+    forbid(path, "INSERT ON receipts")
+    with Store.open(path) as store:
+        before = store.digest()
+        with pytest.raises(StateError, match="no room"):
+            store.apply(EraseFacts((distinct_facts(1)[0].id,), RECEIPT))
+        assert store.digest() == before == store.written_digest()
+        assert not store.buried(distinct_facts(1)[0].id)
+        assert not store.unscrubbed
+
+
+def test_closing_twice_is_fine(path):
+    """A store may be closed again, by `with` too."""
+    with new_store(path) as store:
+        store.close()
+    store.close()
+
+
+def pragma(store: Store, name: str) -> object:
+    """A setting of the store's own connection; another one would have its own."""
+    return store._db.execute(f"PRAGMA {name}").fetchone()[0]  # noqa: SLF001
+
+
+def test_the_file_asks_for_full_durability(path):
+    """Each commit is synced, what is deleted is overwritten, and the log is a write-ahead log."""
+    with new_store(path) as store:
+        wanted = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+        found = {n: pragma(store, n) for n in wanted}
+    assert found == wanted
+    assert sqlite3.sqlite_version_info >= (3, 27), "VACUUM INTO came with it"
+
+
+def test_nobody_else_can_read_what_is_known(tmp_path):
+    """The file and its copies belong to their owner alone, whatever the system's usual mode is."""
+    before = os.umask(0o022)
+    try:
+        with new_store(tmp_path / "k.db", [fact("a")]) as store:
+            store.backup(tmp_path / "copy.db")
+            names = ("k.db", "k.db-wal", "copy.db")
+            modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(modes, 0o600)
