@@ -230,7 +230,14 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"ids must be {count} different names, one a row of X")
         rows = self.quantiser_.quantise(values)
         facts = (
-            Fact(name, "", domain, _text(label), start + row, rows[row].tobytes())
+            Fact(
+                id=name,
+                stream="",
+                domain=domain,
+                label=_text(label),
+                captured_at_ns=start + row,
+                features=rows[row].tobytes(),
+            )
             for row, (name, label) in enumerate(zip(names, labels, strict=True))
         )
         self._feed(Enrol(tuple(fact for fact in facts if self._ledger.get(fact.id) is None)))

@@ -10,7 +10,7 @@ from .errors import ConfigError
 from .forecasting import HORIZONS, ForecastTask
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Settings of a Runtime.
 

@@ -17,7 +17,7 @@ from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """One measurement.  `payload`: whatever the encoder's card says (image bytes, window, vector).
 
@@ -157,7 +157,7 @@ class StoreGeometry:
     geometry: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What a forget request did.  Digests are hex; equal to those of a ledger that never saw it."""
 
@@ -218,7 +218,7 @@ class StoreGrowthAttempt:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelCandidate:
     """An unlabelled observation that is worth a label.  `domain`: where its label would go."""
 
@@ -239,7 +239,7 @@ class StoreLabelCandidates:
     candidates: tuple[LabelCandidate, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What the runtime made of one observation: ids and numbers only.
 
@@ -264,7 +264,7 @@ class Decision:
     degraded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftAlarm:
     """A stream's window left (`raised`) or re-entered the known domains at an observation."""
 
@@ -297,7 +297,7 @@ class Rejected:
 GrowthState = Literal["started", "serving", "refused", "retired", "rolled back", "abandoned"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthReport:
     """What became of a domain's adaptor.  `version`: the one it is about, 0 for none.
 
@@ -341,7 +341,7 @@ class LabelRequest:
     observations: tuple[UnlabelledObservation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesForecast:
     """What is expected of a series after a sample: [horizon][channel], NaN where nothing can be
     said yet.  horizons: samples ahead.  Nine of ten values should lie from low to high."""
@@ -356,7 +356,7 @@ class SeriesForecast:
     high: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangePoint:
     """A series is no longer what it was; noticed at a sample, begun `late` samples before.
 

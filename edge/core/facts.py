@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from .events import LabelCandidate, Receipt
     from .knowledge import Contribution
 
-DIGEST_BITS = 256
+DIGEST_BITS: Final = 256
+"""Bits of the SHA-256 hashes that a digest sums up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """One labelled observation: what the ledger is made of.  `features`: uint8, as bytes.
 
@@ -54,7 +55,7 @@ class Fact:
         return (self.revision, self.hash()) > (other.revision, other.hash())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
     """Facts that match every field given.  Times are half open: from <= captured_at_ns < until."""
 

@@ -8,7 +8,7 @@ from .adaptors import AdaptorRecord
 from .facts import FactBatch
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class GrowthJob:
     """Everything a worker needs to search, train and judge an adaptor; nothing else reaches it.
 
@@ -36,7 +36,7 @@ class GrowthJob:
         return frozenset((*self.own.ids, *self.others.ids, *(i for r in records for i in r.facts)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class GrowthResult:
     """What became of a job: a record that beats what serves, or the reason why there is none.
 

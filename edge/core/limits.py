@@ -71,7 +71,7 @@ subjects counts as one of any subject, so a request to forget one of them drops 
 series depend on this number: one with as many names has stopped noting them.  Chosen by hand."""
 
 SERIES_CHANNELS_MAX: Final = 512
-"""Channels of a series."""
+"""Channels of one series; bounds what a forecaster stores.  Chosen by hand; effect not measured."""
 
 BATCH_FACTS: Final = 256
 """Facts read from a ledger at a time: so few that float32 sums of their products are exact."""

@@ -116,7 +116,11 @@ class Reconfigurator:
                 if ids & set(record.facts):
                     self._asked.pop(domain, None)
                     detail = "facts it was grown from are forgotten"
-                    yield Publish(GrowthReport(domain, "retired", record.version, detail=detail))
+                    yield Publish(
+                        GrowthReport(
+                            domain=domain, state="retired", version=record.version, detail=detail
+                        )
+                    )
 
     def clear(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
         """Retire the adaptors of domains without facts: renamed, merged or forgotten."""
@@ -132,21 +136,21 @@ class Reconfigurator:
         mine = versions.get(domain, ())
         number = 1 + max((record.version for record in mine), default=0)
         job = GrowthJob(
-            f"{domain}:{number}:{job_fingerprint(own)[:16]}",
-            domain,
-            number,
-            self._config.seed,
-            self._config.budget,
-            self._spans,
-            own,
-            others,
-            mine[0] if mine else None,
-            tuple(rows[0] for name, rows in sorted(versions.items()) if name != domain),
+            id=f"{domain}:{number}:{job_fingerprint(own)[:16]}",
+            domain=domain,
+            version=number,
+            seed=self._config.seed,
+            budget=self._config.budget,
+            spans=self._spans,
+            own=own,
+            others=others,
+            incumbent=mine[0] if mine else None,
+            reusable=tuple(rows[0] for name, rows in sorted(versions.items()) if name != domain),
         )
         self.running = job
         yield StartGrowth(job)
         detail = f"{len(own)} facts, {len(others)} of other domains"
-        yield Publish(GrowthReport(domain, "started", number, detail=detail))
+        yield Publish(GrowthReport(domain=domain, state="started", version=number, detail=detail))
 
     def _install(
         self, result: GrowthResult, record: AdaptorRecord, known: Knowledge, ledger: Ledger
@@ -168,7 +172,9 @@ class Reconfigurator:
     ) -> Iterator[Effect]:
         yield RemoveAdaptor(record.domain, record.version)
         known.refit(record.domain)
-        yield Publish(GrowthReport(record.domain, state, record.version, detail=detail))
+        yield Publish(
+            GrowthReport(domain=record.domain, state=state, version=record.version, detail=detail)
+        )
 
     def _overdue(self, domain: str, labels: Mapping[str, int], ledger: Ledger) -> int:
         """Return how many facts a domain has beyond those that make it due, 0 or less: not due."""
@@ -217,13 +223,13 @@ def _flaw(result: GrowthResult, job: GrowthJob, known: Knowledge) -> str:
 def _say(result: GrowthResult, state: GrowthState, version: int, detail: str) -> Publish:
     return Publish(
         GrowthReport(
-            result.domain,
-            state,
-            version,
-            result.accuracy,
-            result.incumbent,
-            detail,
-            result.search,
+            domain=result.domain,
+            state=state,
+            version=version,
+            accuracy=result.accuracy,
+            incumbent=result.incumbent,
+            detail=detail,
+            search=result.search,
         )
     )
 

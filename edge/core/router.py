@@ -38,7 +38,7 @@ Floats = NDArray[np.float32]
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Router:
     """Log-probabilities of `domains`, sorted, for uint8 features of `width` columns.
 
@@ -138,18 +138,18 @@ def fit_router(batches: Iterable[FactBatch], spans: tuple[Span, ...]) -> Router:
     held_out = np.where((_leads(alone) < lead)[:, None], both, alone)
     sharpness = _calibrate(held_out, rows.owners[at], _shares(len(rows.owners), len(at)))
     return Router(
-        rows.domains,
-        spans[-1][1],
-        span,
-        ridge.centre,
-        ridge.factor,
-        ridge.weights,
-        ridge.bias,
-        landmarks,
-        votes,
-        reach,
-        lead,
-        sharpness,
+        domains=rows.domains,
+        width=spans[-1][1],
+        span=span,
+        centre=ridge.centre,
+        factor=ridge.factor,
+        weights=ridge.weights,
+        bias=ridge.bias,
+        landmarks=landmarks,
+        votes=votes,
+        reach=reach,
+        lead=lead,
+        sharpness=sharpness,
     )
 
 
@@ -194,15 +194,15 @@ def _only(domains: tuple[str, ...], width: int, span: Span) -> Router:
     still = np.zeros(span[1] - span[0], np.float32)
     nothing = np.zeros((0, len(still)), np.float32)
     return Router(
-        domains,
-        width,
-        span,
-        still,
-        still,
-        still[:, None],
-        np.zeros(1, np.float32),
-        nothing,
-        nothing[:, :1],
+        domains=domains,
+        width=width,
+        span=span,
+        centre=still,
+        factor=still,
+        weights=still[:, None],
+        bias=np.zeros(1, np.float32),
+        landmarks=nothing,
+        votes=nothing[:, :1],
     )
 
 
@@ -214,15 +214,15 @@ def _straight(rows: _Rows, ridge: _Ridge, at: NDArray[np.intp], width: int, span
     sharpness = _calibrate(target - ridge.left[at], rows.owners[at], shares)
     nothing = np.zeros((0, span[1] - span[0]), np.float32)
     return Router(
-        rows.domains,
-        width,
-        span,
-        ridge.centre,
-        ridge.factor,
-        ridge.weights,
-        ridge.bias,
-        nothing,
-        np.zeros((0, len(rows.domains)), np.float32),
+        domains=rows.domains,
+        width=width,
+        span=span,
+        centre=ridge.centre,
+        factor=ridge.factor,
+        weights=ridge.weights,
+        bias=ridge.bias,
+        landmarks=nothing,
+        votes=np.zeros((0, len(rows.domains)), np.float32),
         sharpness=sharpness,
     )
 

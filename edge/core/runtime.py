@@ -181,13 +181,13 @@ class Runtime:
             )
         else:
             fact = Fact(
-                event.observation_id,
-                seen.stream,
-                event.domain or seen.domain,
-                event.label,
-                seen.captured_at_ns,
-                seen.features,
-                seen.subject,
+                id=event.observation_id,
+                stream=seen.stream,
+                domain=event.domain or seen.domain,
+                label=event.label,
+                captured_at_ns=seen.captured_at_ns,
+                features=seen.features,
+                subject=seen.subject,
             )
             yield from self._learn(event.observation_id, (fact,))
 
@@ -197,7 +197,11 @@ class Runtime:
         if kept is None:
             return None
         return BufferedObservation(
-            kept.stream, kept.subject, kept.captured_at_ns, kept.domain, kept.features
+            stream=kept.stream,
+            subject=kept.subject,
+            captured_at_ns=kept.captured_at_ns,
+            domain=kept.domain,
+            features=kept.features,
         )
 
     def _enrol(self, event: Enrol) -> Iterator[Effect]:
@@ -334,7 +338,15 @@ class Runtime:
             key
             for key, one in found
             if selector.matches(
-                Fact(key, one.stream, one.domain, "", one.captured_at_ns, b"", one.subject)
+                Fact(
+                    id=key,
+                    stream=one.stream,
+                    domain=one.domain,
+                    label="",
+                    captured_at_ns=one.captured_at_ns,
+                    features=b"",
+                    subject=one.subject,
+                )
             )
         )
 
@@ -354,16 +366,16 @@ class Runtime:
         grown = (EVICTED_BEFORE,) if evictions and self._ledger.adaptors() else ()
         after = self.digest()
         return Receipt(
-            event.request_id,
-            event.requested_at_ns,
-            event.selector,
-            len(facts),
-            tuple(touched),
-            before,
-            after,
-            rebuilt,
-            evictions,
-            NOT_COVERED + frozen + grown,
+            request_id=event.request_id,
+            requested_at_ns=event.requested_at_ns,
+            selector=event.selector,
+            facts_forgotten=len(facts),
+            concepts_touched=tuple(touched),
+            digest_before=before,
+            digest_after=after,
+            rebuilt=rebuilt,
+            evicted_before=evictions,
+            not_covered=NOT_COVERED + frozen + grown,
         )
 
     def _facts(self, ids: tuple[str, ...]) -> tuple[Fact, ...]:

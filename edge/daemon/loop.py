@@ -305,13 +305,13 @@ class Loop:
         given = measurement.given
         at_ns = self.clock.now_ns() if given.captured_at_ns is None else given.captured_at_ns
         return Observation(
-            stream.name,
-            number if given.sequence is None else given.sequence,
-            at_ns,
-            measurement.payload,
-            given.id or key,
-            given.subject or stream.settings.subject,
-            stream.settings.kind,
+            stream=stream.name,
+            sequence=number if given.sequence is None else given.sequence,
+            captured_at_ns=at_ns,
+            payload=measurement.payload,
+            id=given.id or key,
+            subject=given.subject or stream.settings.subject,
+            kind=stream.settings.kind,
         )
 
     def _log_columns(self, stream: StreamCounters, given: NamedValues) -> None:

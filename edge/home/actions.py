@@ -245,14 +245,14 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
     known = home.store.get(item.id)
     if known is None or item.stream:
         return Fact(
-            item.id,
-            item.stream or "learn",
-            item.domain or home.runtime.config.first_domain,
-            item.label,
-            item.captured_at_ns,
-            features,
-            item.subject,
-            item.revision,
+            id=item.id,
+            stream=item.stream or "learn",
+            domain=item.domain or home.runtime.config.first_domain,
+            label=item.label,
+            captured_at_ns=item.captured_at_ns,
+            features=features,
+            subject=item.subject,
+            revision=item.revision,
         )
     changed = replace(
         known,
@@ -279,7 +279,12 @@ def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Pre
         if isinstance(item, Skipped):
             yield Prediction(item.source, Rejected(f"predict:{number}", item.reason))
             continue
-        event = Observation("predict", number, item.captured_at_ns, item.payload)
+        event = Observation(
+            stream="predict",
+            sequence=number,
+            captured_at_ns=item.captured_at_ns,
+            payload=item.payload,
+        )
         for message in home.feed(event):
             if isinstance(message, Decision | DriftAlarm | Rejected):
                 yield Prediction(item.source, message, item.label)

@@ -33,7 +33,7 @@ def follow_stream(
 
 
 def _decide(watch: Assessor, knowledge: Knowledge, features: encoder.Features, at: int) -> Decision:
-    event = Observation("examination", at, at, None)
+    event = Observation(stream="examination", sequence=at, captured_at_ns=at, payload=None)
     messages = tuple(watch.look(event, features.values, knowledge))
     return next(one for one in messages if isinstance(one, Decision))
 

@@ -152,7 +152,18 @@ def test_any_history_gives_the_same_answers(tmp_path_factory: pytest.TempPathFac
 
 
 NAMES = ("f1", "f2", "f3", "f4", "f5")
-RECEIPT = Receipt("r", 1, Selector(label="a"), 1, (), "x", "y", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=1,
+    selector=Selector(label="a"),
+    facts_forgotten=1,
+    concepts_touched=(),
+    digest_before="x",
+    digest_after="y",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 SHAPED = st.sets(st.sampled_from(NAMES), min_size=1).map(lambda ids: tuple(sorted(ids)))
 GROWTH = st.lists(
     st.one_of(
@@ -171,7 +182,16 @@ GROWTH = st.lists(
         SHAPED.map(
             lambda ids: StoreLabelCandidates(
                 tuple(
-                    LabelCandidate(one, "cam", "", "home", 3, len(ids) / 2, bytes(8)) for one in ids
+                    LabelCandidate(
+                        observation_id=one,
+                        stream="cam",
+                        subject="",
+                        domain="home",
+                        captured_at_ns=3,
+                        score=len(ids) / 2,
+                        features=bytes(8),
+                    )
+                    for one in ids
                 )
             )
         ),

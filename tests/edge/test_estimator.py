@@ -174,7 +174,9 @@ def test_answers_are_those_of_the_runtime():
     runtime = model._runtime  # noqa: SLF001  the promise is about what serves inside
     answers, normal = model.predict(X[:40]), model.score_samples(X[:40])
     for row, values in enumerate(X[:40]):
-        effects = runtime.handle(Observation("s", row, row, values))
+        effects = runtime.handle(
+            Observation(stream="s", sequence=row, captured_at_ns=row, payload=values)
+        )
         decision = next(e.message for e in effects if isinstance(e, Publish))
         assert isinstance(decision, Decision)
         assert decision.guess == str(answers[row])

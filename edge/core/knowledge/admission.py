@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..facts import Fact, Ledger
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """Facts that enter, facts that leave (older versions, the oldest), and counts of refusals."""
 
@@ -64,7 +64,14 @@ def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
         if fact.id in before or fact.id not in arriving
     )
     refused = tuple(fact for fact in entering if fact.id in out and fact.id not in before)
-    return Admission(kept, replaced, evicted, unchanged, forgotten, refused)
+    return Admission(
+        entering=kept,
+        replaced=replaced,
+        evicted=evicted,
+        unchanged=unchanged,
+        forgotten=forgotten,
+        refused=refused,
+    )
 
 
 def _newest(facts: Iterable[Fact]) -> Iterable[Fact]:

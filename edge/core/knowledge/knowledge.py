@@ -9,6 +9,7 @@ so the history of how the facts came in leaves no trace.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -114,15 +115,20 @@ class Knowledge:
     def contribute(self, device: str, card: str, revision: int) -> Contribution:
         """Make the contribution of the own facts.  Cost: about that of a calibration, and one pass
         over the facts."""
-        geometry = self.geometry
-        head = (device, card, geometry.fingerprint, geometry.seed, revision)
-        columns = self._ledger.columns()
+        empty = Contribution(
+            device=device,
+            card=card,
+            geometry=self.geometry.fingerprint,
+            seed=self.geometry.seed,
+            revision=revision,
+            columns=self._ledger.columns(),
+        )
         if not self.own.keys:
-            return Contribution(*head, columns=columns)
+            return empty
         held = (fact for domain in self.learned for fact in self._held(domain))
         calibration = hdc.calibrate(self.own, held, exemplars=False)
         arrays = pack_sums(self.own, calibration, self._own_moments())
-        return Contribution(*head, sum(self.own.counts.values()), arrays, columns)
+        return replace(empty, samples=sum(self.own.counts.values()), arrays=arrays)
 
     def calibration(self) -> hdc.Calibration:
         """Return the thresholds' ground: held-out scores of the own facts.

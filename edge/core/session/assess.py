@@ -130,7 +130,15 @@ class Assessor:
         if selector.domain is not None or selector.label is not None:
             return
         for key, seen in self._session.recent.items():
-            row = Fact(key, seen.stream, "", "", seen.captured_at_ns, b"", seen.subject)
+            row = Fact(
+                id=key,
+                stream=seen.stream,
+                domain="",
+                label="",
+                captured_at_ns=seen.captured_at_ns,
+                features=b"",
+                subject=seen.subject,
+            )
             if selector.matches(row):
                 yield key
 
@@ -194,12 +202,12 @@ class Assessor:
             return
         stream.opening = opening
         yield DriftAlarm(
-            event.stream,
-            event.key,
-            event.captured_at_ns,
-            stream.alarmed,
-            window.p_value,
-            opening or stream.here,
+            stream=event.stream,
+            observation_id=event.key,
+            captured_at_ns=event.captured_at_ns,
+            raised=stream.alarmed,
+            window_p=window.p_value,
+            domain=opening or stream.here,
         )
 
 
@@ -227,35 +235,35 @@ def _decision(
     known: Knowledge,
 ) -> Decision:
     return Decision(
-        event.key,
-        event.stream,
-        event.captured_at_ns,
-        verdict.known,
-        domain,
-        None if verdict.known is False else guess,
-        guess,
-        float(verdict.score),
-        verdict.p_value,
-        window.p_value if window else 1.0,
-        stream.alarmed,
-        verdict.shortfall.reason if verdict.shortfall else "",
-        stream.alarmed and stream.opening not in known.domains,
+        observation_id=event.key,
+        stream=event.stream,
+        captured_at_ns=event.captured_at_ns,
+        known=verdict.known,
+        domain=domain,
+        label=None if verdict.known is False else guess,
+        guess=guess,
+        score=float(verdict.score),
+        p_value=verdict.p_value,
+        window_p=window.p_value if window else 1.0,
+        alarm=stream.alarmed,
+        reason=verdict.shortfall.reason if verdict.shortfall else "",
+        degraded=stream.alarmed and stream.opening not in known.domains,
     )
 
 
 def _undecided(event: Observation) -> Decision:
     reason = "nothing is learned yet"
     return Decision(
-        event.key,
-        event.stream,
-        event.captured_at_ns,
-        None,
-        "",
-        None,
-        "",
-        0.0,
-        1.0,
-        1.0,
+        observation_id=event.key,
+        stream=event.stream,
+        captured_at_ns=event.captured_at_ns,
+        known=None,
+        domain="",
+        label=None,
+        guess="",
+        score=0.0,
+        p_value=1.0,
+        window_p=1.0,
         alarm=False,
         reason=reason,
     )

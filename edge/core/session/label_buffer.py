@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from .. import limits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BufferedObservation:
     """An observation that may still be labelled.  `domain`: where a label without one puts it.
     `guess`, `p_value`: of the decision that was served."""

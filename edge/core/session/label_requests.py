@@ -77,5 +77,11 @@ class LabelRequests:
         if seen is None:
             return None
         return LabelCandidate(
-            key, seen.stream, seen.subject, domain, seen.captured_at_ns, score, seen.features
+            observation_id=key,
+            stream=seen.stream,
+            subject=seen.subject,
+            domain=domain,
+            captured_at_ns=seen.captured_at_ns,
+            score=score,
+            features=seen.features,
         )

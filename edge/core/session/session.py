@@ -50,7 +50,9 @@ class SessionState:
         if whole is not inner:
             placed = hdc.decide(whole, ground.memory, ground.calibration, rate)
             near = whole.nearest()
-        return SampleAssessment(key, codes, verdict, placed, near, learned)
+        return SampleAssessment(
+            key=key, codes=codes, verdict=verdict, placed=placed, near=near, learned=learned
+        )
 
     def glance_each(
         self, keys: Sequence[str], codes: hdc.Codes, known: Knowledge, ground: ReferenceModel
@@ -65,7 +67,16 @@ class SessionState:
         for key, (mine, verdict), (every, placed) in zip(keys, inner, whole, strict=True):
             learned = mine.nearest()
             near = learned if every is mine else every.nearest()
-            looks.append(SampleAssessment(key, mine.codes, verdict, placed, near, learned))
+            looks.append(
+                SampleAssessment(
+                    key=key,
+                    codes=mine.codes,
+                    verdict=verdict,
+                    placed=placed,
+                    near=near,
+                    learned=learned,
+                )
+            )
         return looks
 
     def next_domain(self, known: Knowledge) -> str:

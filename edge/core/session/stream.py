@@ -21,7 +21,7 @@ KEPT_WINDOWS: Final = 3
 """Windows kept: an alarm may come that late, and must reach back to where the stream moved."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SampleAssessment:
     """One observation as it was seen.
 
@@ -44,7 +44,7 @@ class SampleAssessment:
         return not self.placed.known
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class StreamState:
     """A stream's last observations, and the domain it is opening while it is in alarm.
 
@@ -197,7 +197,7 @@ class StreamStates:
     def of(self, name: str) -> StreamState:
         """Return a stream's state, new where it was not known."""
         if name not in self._streams:
-            self._streams[name] = StreamState(self._window)
+            self._streams[name] = StreamState(length=self._window)
             if len(self._streams) > limits.STREAMS_MAX:
                 self._streams.popitem(last=False)
         self._streams.move_to_end(name)

@@ -44,7 +44,9 @@ class NamedWorld(World):
 
 def decided(world: World, payload: Any, number: int = 0) -> Decision | Rejected:
     """What is decided on a payload."""
-    heard = world.feed(Observation("s", number, number, payload))
+    heard = world.feed(
+        Observation(stream="s", sequence=number, captured_at_ns=number, payload=payload)
+    )
     (found,) = [one for one in heard if isinstance(one, Decision | Rejected)]
     return found
 
@@ -93,7 +95,13 @@ def test_several_named_samples_are_decided_together() -> None:
     """What is worked out ahead for named samples is what each gives by itself."""
     ahead, alone = NamedWorld(), NamedWorld()
     events = [
-        Observation("s", n, n, dict(zip(NAMES, vector(n).tolist(), strict=True))) for n in range(8)
+        Observation(
+            stream="s",
+            sequence=n,
+            captured_at_ns=n,
+            payload=dict(zip(NAMES, vector(n).tolist(), strict=True)),
+        )
+        for n in range(8)
     ]
     ahead.runtime.foresee(events)
     assert [ahead.feed(one) for one in events] == [alone.feed(one) for one in events]
@@ -145,7 +153,7 @@ def test_sums_that_were_held_stay_out_under_other_names() -> None:
 def test_names_that_cannot_be_are_refused(columns: Any) -> None:
     """A contribution whose names are no columns changes nothing."""
     world = NamedWorld()
-    given = Contribution("b", "c", "g", 1, 5, columns=columns)
+    given = Contribution(device="b", card="c", geometry="g", seed=1, revision=5, columns=columns)
     (refused,) = world.feed(given)
     assert isinstance(refused, Rejected)
     assert "columns" in refused.reason
@@ -154,7 +162,15 @@ def test_names_that_cannot_be_are_refused(columns: Any) -> None:
 
 def follow(runtime: Runtime, number: int, payload: Any) -> list[Any]:
     """What a sample of a series gives."""
-    event = Observation("links", number, number * 10**9, payload, "", "", "series")
+    event = Observation(
+        stream="links",
+        sequence=number,
+        captured_at_ns=number * 10**9,
+        payload=payload,
+        id="",
+        subject="",
+        kind="series",
+    )
     return [one.message for one in runtime.handle(event) if isinstance(one, Publish)]
 
 

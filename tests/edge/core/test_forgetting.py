@@ -84,15 +84,26 @@ def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
 @pytest.mark.parametrize(
     ("again", "selector"),
     [
-        (Observation("s", 1, 150, VALUES, id="o1"), Selector(from_ns=100, until_ns=200)),
-        (Observation("s", 1, 50, VALUES, id="o1", subject="ann"), Selector(subject="ann")),
-        (Observation("other", 1, 50, VALUES, id="o1"), Selector(stream="other")),
+        (
+            Observation(stream="s", sequence=1, captured_at_ns=150, payload=VALUES, id="o1"),
+            Selector(from_ns=100, until_ns=200),
+        ),
+        (
+            Observation(
+                stream="s", sequence=1, captured_at_ns=50, payload=VALUES, id="o1", subject="ann"
+            ),
+            Selector(subject="ann"),
+        ),
+        (
+            Observation(stream="other", sequence=1, captured_at_ns=50, payload=VALUES, id="o1"),
+            Selector(stream="other"),
+        ),
     ],
 )
 def test_a_redelivery_does_not_widen_a_request(again, selector):
     """An observation that comes again with other particulars matches; the fact of its id stays."""
     world = World([fact("x")])
-    world.feed(Observation("s", 1, 50, VALUES, id="o1"))
+    world.feed(Observation(stream="s", sequence=1, captured_at_ns=50, payload=VALUES, id="o1"))
     world.feed(Label("o1", "a", "home"))
     world.feed(again)
     receipt = world.ask(ForgetRequest("r", selector), Receipt)

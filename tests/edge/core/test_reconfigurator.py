@@ -66,12 +66,30 @@ def result(
     record = AdaptorRecord(
         job.domain, job.version, BLUEPRINT, ARRAYS, ids, len(job.own), job.seed, 0.8 + gain, 0.8
     )
-    return GrowthFinished(GrowthResult(job.id, job.domain, record, "better", 0.8 + gain, 0.8))
+    return GrowthFinished(
+        GrowthResult(
+            job_id=job.id,
+            domain=job.domain,
+            record=record,
+            reason="better",
+            accuracy=0.8 + gain,
+            incumbent=0.8,
+        )
+    )
 
 
 def nothing(job: GrowthJob, reason: str = "no better than what serves") -> GrowthFinished:
     """A worker's answer without an adaptor."""
-    return GrowthFinished(GrowthResult(job.id, job.domain, None, reason, math.nan, math.nan))
+    return GrowthFinished(
+        GrowthResult(
+            job_id=job.id,
+            domain=job.domain,
+            record=None,
+            reason=reason,
+            accuracy=math.nan,
+            incumbent=math.nan,
+        )
+    )
 
 
 def test_a_domain_becomes_due_with_enough_facts() -> None:

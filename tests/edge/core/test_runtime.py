@@ -98,7 +98,9 @@ def test_an_alarm_sets_its_streams_output():
     effects: list[Effect] = []
     for seed, start in ((7, 0), (1, 100)):
         for at, values in enumerate(clouds((seed,), 40, seed=4, width=WIDE), start):
-            effects += world.runtime.handle(Observation("s", at, at, values))
+            effects += world.runtime.handle(
+                Observation(stream="s", sequence=at, captured_at_ns=at, payload=values)
+            )
     kinds = [type(one.message) if isinstance(one, Publish) else type(one) for one in effects]
     assert [one for one in effects if isinstance(one, SetOutput)] == [
         SetOutput("s", 5, 1),
@@ -306,7 +308,15 @@ def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_reques
     """What is kept for a label takes one after a crash, and a forget request reaches it."""
     for event in (Label("late", "a"), ForgetRequest("r", Selector(domain="domain-9"))):
         world = World([fact("f1")])
-        kept = LabelCandidate("late", "s", "", "domain-9", 5, 1.0, fact("late").features)
+        kept = LabelCandidate(
+            observation_id="late",
+            stream="s",
+            subject="",
+            domain="domain-9",
+            captured_at_ns=5,
+            score=1.0,
+            features=fact("late").features,
+        )
         world.ledger.apply(StoreLabelCandidates((kept,)))
         world.crash()
         world.feed(event)

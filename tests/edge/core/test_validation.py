@@ -13,8 +13,8 @@ GOOD = fact("x")
 SELECTOR = Selector(label="a")
 
 SOUND = [
-    Observation("s", 1, 0, b"anything"),
-    Observation("s", 1, 2**63 - 1, None, id="y" * 200),
+    Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"anything"),
+    Observation(stream="s", sequence=1, captured_at_ns=2**63 - 1, payload=None, id="y" * 200),
     Label("x", "two words, café", "domain 2"),
     Enrol(()),
     Enrol((GOOD, replace(GOOD, stream="", subject=""))),
@@ -25,16 +25,16 @@ SOUND = [
 ]
 
 FLAWED = [
-    (Observation("s", 1, -1, b""), "captured_at_ns"),
-    (Observation("", 1, 0, b"", id="y"), "stream"),
-    (Observation("s", -1, 0, b""), "sequence"),
+    (Observation(stream="s", sequence=1, captured_at_ns=-1, payload=b""), "captured_at_ns"),
+    (Observation(stream="", sequence=1, captured_at_ns=0, payload=b"", id="y"), "stream"),
+    (Observation(stream="s", sequence=-1, captured_at_ns=0, payload=b""), "sequence"),
     (ForgetRequest("r", None), "selector"),  # type: ignore[arg-type]
     (ForgetRequest("r", Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
-    (Observation("s", 1, 2**63, b""), "captured_at_ns"),
-    (Observation("s", 1, 1.5, b""), "captured_at_ns"),  # type: ignore[arg-type]
-    (Observation("s", 1, 0, b"", id="\x00"), "id"),
-    (Observation("s" * 200, 1, 0, b""), "id"),
-    (Observation("s", 1, 0, b"", subject="a\tb"), "subject"),
+    (Observation(stream="s", sequence=1, captured_at_ns=2**63, payload=b""), "captured_at_ns"),
+    (Observation(stream="s", sequence=1, captured_at_ns=1.5, payload=b""), "captured_at_ns"),  # type: ignore[arg-type]
+    (Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"", id="\x00"), "id"),
+    (Observation(stream="s" * 200, sequence=1, captured_at_ns=0, payload=b""), "id"),
+    (Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"", subject="a\tb"), "subject"),
     (Label("x", ""), "label"),
     (Label("x", "  "), "label"),
     (Label("x", "a\nb"), "label"),

@@ -195,7 +195,7 @@ def test_serving_goes_on_while_the_worker_works(growing):
     """Observations are decided and facts learned while a job runs, whatever becomes of it."""
     growing.worker = workers.worker("hanging")
     growing.feed(GrowRequest("home"))
-    (said,) = growing.feed(Observation("s", 1, 1, vector(1)))
+    (said,) = growing.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     assert isinstance(said, Decision)
     assert growing.feed(Enrol((fact("more"),)))
     assert growing.worker.job is not None

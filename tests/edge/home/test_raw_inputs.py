@@ -87,8 +87,16 @@ def seeing_home(tmp_path, monkeypatch):
     settings.write_text(settings.read_text().replace("raw = false", "raw = true"))
     with Home(tmp_path / "home") as home:
         image = tiny_payloads(1)[0]
-        home.feed(Observation("cam", 1, 0, image))
-        candidate = LabelCandidate("cam:1", "cam", "", "d", 0, 1.0, bytes(card.width))
+        home.feed(Observation(stream="cam", sequence=1, captured_at_ns=0, payload=image))
+        candidate = LabelCandidate(
+            observation_id="cam:1",
+            stream="cam",
+            subject="",
+            domain="d",
+            captured_at_ns=0,
+            score=1.0,
+            features=bytes(card.width),
+        )
         monkeypatch.setattr(
             home.runtime, "handle", lambda _event: (StoreLabelCandidates((candidate,)),)
         )

@@ -64,7 +64,16 @@ def test_heads_alone_answer_without_adaptors() -> None:
     known = world.runtime.knowledge
     own, others = known.lessons("home")
     plain = known.adaptor("home").answer(vector(11))
-    job = GrowthJob("home:1", "home", 1, 1, world.config.budget, ((0, 8),), own, others)
+    job = GrowthJob(
+        id="home:1",
+        domain="home",
+        version=1,
+        seed=1,
+        budget=world.config.budget,
+        spans=((0, 8),),
+        own=own,
+        others=others,
+    )
     world.ledger.apply(StoreAdaptor(record_of(job)))
     known.refit("home")
     adapted = known.adaptor("home").answer(vector(11))

@@ -30,7 +30,17 @@ def follow(
     """Feed some samples; what was told of each."""
     rows = enumerate(ROWS[first:last], first)
     return [
-        home.feed(Observation(stream, n, n * STEP_NS, row, "", subject, "series"))
+        home.feed(
+            Observation(
+                stream=stream,
+                sequence=n,
+                captured_at_ns=n * STEP_NS,
+                payload=row,
+                id="",
+                subject=subject,
+                kind="series",
+            )
+        )
         for n, row in rows
     ]
 

@@ -21,7 +21,18 @@ from tests.homes import CARD, distinct_facts, new_store, raw_bytes, wide_card
 from tests.workers import a_record
 from tests.worlds import fact
 
-RECEIPT = Receipt("r", 5, Selector(label="a"), 1, ("home/a",), "x", "y", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=5,
+    selector=Selector(label="a"),
+    facts_forgotten=1,
+    concepts_touched=("home/a",),
+    digest_before="x",
+    digest_after="y",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 
 
 @pytest.fixture
@@ -191,7 +202,21 @@ def test_receipts_are_kept_without_names(path):
     with new_store(path, [fact("observation-77", subject="a-person")]) as store:
         selector = Selector(ids=frozenset({"observation-77"}), subject="a-person")
         store.apply(
-            EraseFacts(("observation-77",), Receipt("r", 5, selector, 1, (), "", "", (), 0, ()))
+            EraseFacts(
+                ("observation-77",),
+                Receipt(
+                    request_id="r",
+                    requested_at_ns=5,
+                    selector=selector,
+                    facts_forgotten=1,
+                    concepts_touched=(),
+                    digest_before="",
+                    digest_after="",
+                    rebuilt=(),
+                    evicted_before=0,
+                    not_covered=(),
+                ),
+            )
         )
         (receipt,) = store.receipts()
         assert receipt["request_id"] == "r"

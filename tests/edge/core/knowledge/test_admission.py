@@ -46,7 +46,18 @@ def test_a_newer_version_replaces():
 def test_a_forgotten_fact_is_not_relearned():
     """An id that was erased is refused, whatever its revision."""
     ledger = MemoryLedger([fact("x")])
-    receipt = Receipt("r", 0, Selector(), 1, (), "", "", (), 0, ())
+    receipt = Receipt(
+        request_id="r",
+        requested_at_ns=0,
+        selector=Selector(),
+        facts_forgotten=1,
+        concepts_touched=(),
+        digest_before="",
+        digest_after="",
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=(),
+    )
     ledger.apply(EraseFacts(("x",), receipt))
     admission = admit(ledger, [fact("x", revision=9)], 10)
     assert outcome(admission) == ([], [], [])

@@ -57,8 +57,17 @@ def world() -> World:
 
 def job_for(world: World, domain: str) -> GrowthJob:
     """What growing an adaptor of a domain would be given."""
-    lessons = world.known.lessons(domain)
-    return GrowthJob("j", domain, 1, 1, Config().budget, GEOMETRY.slices, *lessons)
+    own, others = world.known.lessons(domain)
+    return GrowthJob(
+        id="j",
+        domain=domain,
+        version=1,
+        seed=1,
+        budget=Config().budget,
+        spans=GEOMETRY.slices,
+        own=own,
+        others=others,
+    )
 
 
 def test_nothing_is_stale_before_a_fact_changes(world):

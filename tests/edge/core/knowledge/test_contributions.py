@@ -37,7 +37,14 @@ def taught(
     centres = [sum(f"{domain}{label}".encode()) for label in labels]
     rows = clouds(centres, count, seed=seed, width=width)
     return tuple(
-        Fact(f"{domain}-{seed}-{n}", "s", domain, labels[n // count], n, row.tobytes())
+        Fact(
+            id=f"{domain}-{seed}-{n}",
+            stream="s",
+            domain=domain,
+            label=labels[n // count],
+            captured_at_ns=n,
+            features=row.tobytes(),
+        )
         for n, row in enumerate(rows)
     )
 

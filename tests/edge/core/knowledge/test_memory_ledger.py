@@ -15,7 +15,18 @@ from edge.core.facts import Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.worlds import fact
 
-RECEIPT = Receipt("r", 0, Selector(), 1, (), "", "", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=0,
+    selector=Selector(),
+    facts_forgotten=1,
+    concepts_touched=(),
+    digest_before="",
+    digest_after="",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 
 
 def test_remembering_writes_and_evicts():
@@ -80,7 +91,18 @@ def test_a_geometry_is_kept():
 def test_candidates_are_bounded():
     """Beyond the bound the oldest nominations leave; one nominated again keeps its place."""
     ledger, names = MemoryLedger(), [f"o{n:04}" for n in range(limits.CANDIDATES_MAX + 3)]
-    rows = {name: LabelCandidate(name, "s", "", "home", 0, 0.5, b"") for name in names}
+    rows = {
+        name: LabelCandidate(
+            observation_id=name,
+            stream="s",
+            subject="",
+            domain="home",
+            captured_at_ns=0,
+            score=0.5,
+            features=b"",
+        )
+        for name in names
+    }
     ledger.apply(StoreLabelCandidates(tuple(rows.values())[:10]))
     ledger.apply(StoreLabelCandidates((replace(rows["o0004"], score=0.9),)))
     ledger.apply(StoreLabelCandidates(tuple(rows.values())[10:]))

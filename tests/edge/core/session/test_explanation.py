@@ -27,7 +27,9 @@ def taught(width: int = 16, count: int = 60) -> World:
 
 def explained(world: World, row: object) -> tuple[Decision, Explanation]:
     """The decision on a sample, and its explanation."""
-    (decision, *_) = world.feed(Observation("cam", 1, 5, row))
+    (decision, *_) = world.feed(
+        Observation(stream="cam", sequence=1, captured_at_ns=5, payload=row)
+    )
     assert isinstance(decision, Decision)
     found = world.runtime.explain("cam:1")
     assert found is not None
@@ -86,7 +88,11 @@ def test_large_concepts_are_sampled():
 def test_nothing_known_is_no_error():
     """Before anything is learned, and of an observation that was forgotten, there is no guess."""
     world = World(width=16)
-    world.feed(Observation("cam", 1, 5, clouds((2,), 1, width=16)[0]))
+    world.feed(
+        Observation(
+            stream="cam", sequence=1, captured_at_ns=5, payload=clouds((2,), 1, width=16)[0]
+        )
+    )
     found = world.runtime.explain("cam:1")
     assert found is not None
     assert (found.guess, found.examples, found.columns) == ("", (), ())

@@ -5,7 +5,9 @@ from edge.core.session.label_buffer import BufferedObservation, LabelBuffer
 
 def seen(domain: str = "home", at: int = 0) -> BufferedObservation:
     """An observation that waits for a domain."""
-    return BufferedObservation("s", "", at, domain, b"")
+    return BufferedObservation(
+        stream="s", subject="", captured_at_ns=at, domain=domain, features=b""
+    )
 
 
 def test_the_oldest_goes_first():

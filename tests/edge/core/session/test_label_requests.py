@@ -41,7 +41,12 @@ def show(
     rows = clouds((7,), first + count, seed=3, width=WIDE)[first:]
     for at, values in enumerate(rows, first):
         key, raw = f"s:{at}", np.asarray(values, np.uint8).tobytes()
-        session.recent.put(key, BufferedObservation("s", "", at, NEW, raw))
+        session.recent.put(
+            key,
+            BufferedObservation(
+                stream="s", subject="", captured_at_ns=at, domain=NEW, features=raw
+            ),
+        )
         session.openings.add(NEW, key, UnlabelledRow("a", raw))
         codes = known.geometry.project(np.asarray(values, np.uint8))
         stream.push(session.glance(key, codes, known, session.lay(known)))
@@ -100,7 +105,7 @@ def test_learned_domains_answer_where_only_openings_are_near():
     stream = session.streams.of("s")
     show(session, known, stream, 8)
     told = renewed(LabelRequests(session), stream, known)[LabelRequest]
-    alone = StreamState(4, opening=NEW)
+    alone = StreamState(length=4, opening=NEW)
     for glance in stream.recent:
         alone.push(replace(glance, near={NEW: 5}))
     assert renewed(LabelRequests(session), alone, known)[LabelRequest] == told

@@ -47,11 +47,27 @@ def walk() -> list[Event]:
         for row in np.random.default_rng(len(events)).permutation(len(rows))[:40].tolist():
             at = len(events)
             payload: object = rows[row] if at % 37 else [1.0, float("nan")]
-            events.append(Observation("st"[at // 5 % 2], at, at, payload, id=f"o{at}"))
+            events.append(
+                Observation(
+                    stream="st"[at // 5 % 2],
+                    sequence=at,
+                    captured_at_ns=at,
+                    payload=payload,
+                    id=f"o{at}",
+                )
+            )
             if at % 41 == 40:
                 events.append(Label(f"o{at - 7}", "a", "new" if at > 120 else ""))
             if at % 53 == 52:
-                events.append(Observation("load", at, at, [1.0, 2.0], kind="series"))
+                events.append(
+                    Observation(
+                        stream="load",
+                        sequence=at,
+                        captured_at_ns=at,
+                        payload=[1.0, 2.0],
+                        kind="series",
+                    )
+                )
     return events
 
 
@@ -90,7 +106,10 @@ def test_what_was_foreseen_before_a_label_is_not_used():
     """After knowledge has changed, an observation is judged by what is known then."""
     world, other = taught(), taught()
     rows = clouds((21,), 30, width=WIDE)
-    seen = [Observation("s", at, at, row) for at, row in enumerate(rows)]
+    seen = [
+        Observation(stream="s", sequence=at, captured_at_ns=at, payload=row)
+        for at, row in enumerate(rows)
+    ]
     lessons = [Label(f"s:{at}", "c", "d9") for at in range(20)]
     before: list[Event] = [*seen[:20], *lessons[:-1]]
     for one in (world, other):

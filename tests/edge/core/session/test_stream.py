@@ -15,12 +15,18 @@ CODES = hdc.identity_geometry(4, ((0, 4),), 1).project(np.zeros((1, 4), np.uint8
 def glance(key: str, domain: str = "home", **near: int) -> SampleAssessment:
     """A look at an observation that is nearest to a domain."""
     verdict = hdc.Verdict(known=True, domain=domain, label="a", score=1, p_value=0.5)
-    return SampleAssessment(key, CODES, verdict, verdict, dict(sorted(near.items())) or {domain: 0})
+    return SampleAssessment(
+        key=key,
+        codes=CODES,
+        verdict=verdict,
+        placed=verdict,
+        near=dict(sorted(near.items())) or {domain: 0},
+    )
 
 
 def shown(length: int, *looks: SampleAssessment) -> StreamState:
     """A stream that has shown some observations."""
-    stream = StreamState(length)
+    stream = StreamState(length=length)
     for look in looks:
         stream.push(look)
     return stream
@@ -28,7 +34,7 @@ def shown(length: int, *looks: SampleAssessment) -> StreamState:
 
 def test_a_window_fills_and_slides():
     """A stream's window is full from its length on and keeps the newest observations."""
-    stream = StreamState(2)
+    stream = StreamState(length=2)
     full = []
     for key in "abcdefg":
         stream.push(glance(key))
@@ -48,7 +54,7 @@ def test_observations_are_looked_at_again():
 
 def test_a_stream_is_in_alarm_while_it_opens_a_domain():
     """The name of the domain being opened is the alarm."""
-    stream = StreamState(2)
+    stream = StreamState(length=2)
     assert not stream.alarmed
     stream.opening = "domain-2"
     assert stream.alarmed
@@ -108,7 +114,7 @@ def test_a_standing_is_what_all_its_looks_say(nears, gone):
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 5), min_size=1)))
 def test_a_stream_knows_where_it_is(nears):
     """Window and settled observation are placed as their looks say, however many have gone by."""
-    stream = StreamState(3)
+    stream = StreamState(length=3)
     for at, near in enumerate(nears):
         stream.push(glance(str(at), **near))
         found = stream.settled()
