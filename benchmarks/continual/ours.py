@@ -65,7 +65,7 @@ def grow_all(samples: ContinualSamples, seed: int) -> dict[str, GrowthResult]:
     known = know(samples, samples.train, seed)
     made = {}
     for name in known.domains:
-        own, others = known.lessons(name)
+        own, others = known.training_facts(name)
         job = GrowthJob(
             id=f"{name}:{seed}",
             domain=name,

@@ -146,7 +146,9 @@ class Account:
         kind, label, *ids = self.tried
         facts = [store.get(fact_id) for fact_id in ids]
         if kind == "receipt":
-            return all(store.buried(i) and fact is None for i, fact in zip(ids, facts, strict=True))
+            return all(
+                store.was_forgotten(i) and fact is None for i, fact in zip(ids, facts, strict=True)
+            )
         return all(fact is not None and fact.label == label for fact in facts)
 
     def _note(self, words: tuple[str, ...]) -> None:

@@ -1,10 +1,10 @@
-"""What is wrong with an event, if anything: said before anything happens, so that nothing has."""
+"""Validation of events before they are handled: an invalid one changes nothing."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from . import limits
-from .columns import flaw_of_columns
+from .columns import find_invalid_columns
 from .events import (
     Enrol,
     Event,
@@ -21,34 +21,34 @@ from .jobs import GrowthResult
 from .knowledge import Contribution
 
 QUOTED_CHARS = 40
-"""Characters of a refused text that the answer quotes: enough to find it, short enough to send."""
+"""Characters quoted of a rejected text: enough to find it, short enough to send."""
 
 
 def find_invalid(event: Event, width: int) -> str:
-    """Say what is wrong with an event, or nothing.  width: columns of the encoder's features.
+    """Return why an event is invalid; empty if it is valid.  width: columns of the features.
 
-    Texts become file columns, topics and table cells, numbers become 64-bit integers; what does
-    not fit is found here.  Payloads are the encoder's business.
+    Texts must fit file columns, topics and table cells; numbers must fit 64-bit integers.  Payloads
+    are validated by the encoder.
     """
     if isinstance(event, Observation) and _is_plain(event):
         return ""
-    return next(_flaws(event, width), "")
+    return next(_reasons(event, width), "")
 
 
-def flaw_of_fact(fact: Fact, width: int) -> str:
-    """Say what is wrong with a fact, or nothing, without its id.  width: as in `flaw`."""
+def find_invalid_fact(fact: Fact, width: int) -> str:
+    """Return why a fact is invalid, without its id; empty if it is valid.  width: of features."""
     return next(_of_fact(fact, width), "")
 
 
 def _is_plain(event: Observation) -> bool:
-    """Say whether an observation is as most are, in less time than it takes to say what is wrong
-    with one that is not."""
+    """Return whether an observation is valid, by a fast check that covers nearly all valid ones."""
+    key = event.key
     return (
-        type(event.key) is type(event.stream) is type(event.subject) is str
+        type(key) is type(event.stream) is type(event.subject) is str
         and type(event.captured_at_ns) is type(event.sequence) is int
-        and bool(event.key.strip() and event.stream.strip())
+        and bool(key.strip() and event.stream.strip())
         and (not event.subject or bool(event.subject.strip()))
-        and _fits(event.key)
+        and _fits(key)
         and _fits(event.stream)
         and _fits(event.subject)
         and 0 <= event.captured_at_ns <= limits.COUNT_MAX
@@ -57,7 +57,7 @@ def _is_plain(event: Observation) -> bool:
     )
 
 
-def _flaws(event: Event, width: int) -> Iterator[str]:
+def _reasons(event: Event, width: int) -> Iterator[str]:
     match event:
         case Observation():
             yield from _texts(id=event.key, stream=event.stream)
@@ -101,13 +101,13 @@ def _of_contribution(event: Contribution) -> Iterator[str]:
     columns: object = event.columns
     if not isinstance(columns, tuple):
         yield f"columns must be a tuple of names, found {_quoted(columns)}"
-    elif wrong := flaw_of_columns(columns, len(columns)):
+    elif wrong := find_invalid_columns(columns, len(columns)):
         yield f"columns: {wrong}"
     samples: object = event.samples
     if isinstance(samples, int) and samples > limits.CONTRIBUTED_SAMPLES_MAX:
         yield f"samples must be at most {limits.CONTRIBUTED_SAMPLES_MAX}, found {event.samples}"
     if bool(event.samples) != bool(event.arrays):
-        yield "sums must be there where there are samples, and only there"
+        yield "sums are required if samples is above 0, and only then"
 
 
 def _of_facts(facts: object, width: int) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _of_facts(facts: object, width: int) -> Iterator[str]:
         return
     for fact in facts:
         if isinstance(fact, Fact):
-            wrong = flaw_of_fact(fact, width)
+            wrong = find_invalid_fact(fact, width)
             if wrong:
                 yield f"fact {_quoted(fact.id)}: {wrong}"
         else:
@@ -147,14 +147,14 @@ def _of_selector(selector: object) -> Iterator[str]:
         return
     names = ("subject", "stream", "domain", "label")
     yield from _texts_or_empty(**_given(selector, names))
-    # By their text: whatever is no id is found here, and may not be comparable with one.
+    # Sorted as text: invalid ids may not be comparable.
     for fact_id in sorted(selector.ids or (), key=str):
         yield from _texts(id=fact_id)
     yield from _counts(**_given(selector, ("from_ns", "until_ns")))
 
 
 def _given(selector: Selector, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return those of some fields that narrow the selection."""
+    """Return those of the named fields that are given."""
     return {name: one for name in names if (one := getattr(selector, name)) is not None}
 
 

@@ -296,7 +296,7 @@ class Loop:
         for name in {stream.settings.home for stream, _ in waiting}:
             slot = self.homes[name]
             if slot.foresees:
-                slot.foresee([event for one, event in waiting if one.settings.home == name])
+                slot.prefetch([event for one, event in waiting if one.settings.home == name])
 
     def _event(self, stream: StreamCounters, measurement: Measurement) -> Observation:
         if isinstance(measurement.payload, NamedValues):
@@ -396,7 +396,7 @@ class Loop:
         home = slot.home
         if home is not None:
             told = {key for entry in self.teller.outbox.waiting() for key in entry.keys}
-            self._to_forget |= set(filter(home.store.buried, told))
+            self._to_forget |= set(filter(home.store.was_forgotten, told))
 
     def _read(self, topic: str) -> TopicAddress:
         address = self._addresses.get(topic)

@@ -39,7 +39,7 @@ def make_trial(
     """Solve heads without the facts that are held out, on the transforms that serve."""
     heads = {}
     for domain in knowledge.domains:
-        own, others = (_seen(part, unseen) for part in knowledge.lessons(domain))
+        own, others = (_seen(part, unseen) for part in knowledge.training_facts(domain))
         heads[domain] = _solved(knowledge, domain, own, others)
     return HoldoutTrial(places, heads, shared_head(knowledge, _seen(facts, unseen)))
 

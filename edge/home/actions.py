@@ -28,7 +28,7 @@ from ..core import (
     Selector,
     accepted,
     columns_differ,
-    flaw_of_fact,
+    find_invalid_fact,
     listed,
 )
 from ..core.knowledge import derive_knowledge
@@ -235,7 +235,7 @@ def _fact(
     if twin is not None:
         where = f", there with the label {twin.label}" if twin.label != fact.label else ""
         return Skipped(item.source, f"the same example came before{where}")
-    wrong = flaw_of_fact(fact, home.model.card.width)
+    wrong = find_invalid_fact(fact, home.model.card.width)
     return Skipped(item.source, wrong) if wrong else fact
 
 
@@ -328,10 +328,10 @@ def verify_home(home: Home) -> VerifyReport:
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, beside)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave other knowledge when it was last stamped")
-    if any(store.buried(fact.id) for fact in everything):
+    if any(store.was_forgotten(fact.id) for fact in everything):
         complaints.append("facts that were forgotten are in the ledger")
     shaped = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
-    if any(map(store.buried, shaped)):
+    if any(map(store.was_forgotten, shaped)):
         complaints.append("an adaptor was shaped by facts that were forgotten")
     if store.unscrubbed:
         complaints.append(

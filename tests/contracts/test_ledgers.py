@@ -20,9 +20,7 @@ from edge.core.events import (
     Event,
     FitGeometry,
     ForgetRequest,
-    LabelCandidate,
     Publish,
-    Receipt,
     Relabel,
     RemoveAdaptor,
     StoreAdaptor,
@@ -30,7 +28,7 @@ from edge.core.events import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
 )
-from edge.core.facts import Selector
+from edge.core.facts import LabelCandidate, Receipt, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.runtime import Runtime
 from tests.homes import CARD, new_store
@@ -77,7 +75,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
         "oldest": [ledger.oldest("home", label, 3) for label in "ab"],
         "selected": [ledger.select(selector) for selector in SELECTORS],
         "facts": [ledger.get(f"f{number}") for number in range(12)],
-        "buried": [ledger.buried(f"f{number}") for number in range(12)],
+        "buried": [ledger.was_forgotten(f"f{number}") for number in range(12)],
         "batches": [(b.ids, b.domains, b.labels, b.features.tolist()) for b in ledger.batches()],
         "some": [b.ids for b in ledger.batches("home", frozenset({"f1"}))],
         "evictions": ledger.evictions(),
@@ -113,7 +111,7 @@ HISTORY: list[Event] = [
     Relabel(Selector(label="a"), "b", "attic"),
     ForgetRequest("r1", Selector(ids=frozenset({"f3"})), 5),
     facts(range(12)),
-    replace(GIFT, device="away", revision=2).bare,
+    replace(GIFT, device="away", revision=2).without_sums,
     ForgetRequest("r2", Selector(subject="ann"), 6, resurvey=True),
 ]
 
@@ -232,7 +230,7 @@ def test_a_new_ledger_is_empty(ledger):
     assert ledger.geometry() is None
     assert ledger.evictions() == 0
     assert (ledger.adaptors(), ledger.attempts(), ledger.candidates()) == ({}, {}, {})
-    assert not ledger.buried("f1")
+    assert not ledger.was_forgotten("f1")
 
 
 def test_facts_come_back_as_they_were(ledger):

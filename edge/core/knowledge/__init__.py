@@ -7,10 +7,9 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from . import knowledge
     from .admission import admit
-    from .adoption import check_contribution, conflicting_contribution
     from .cached_heads import HeadFit
-    from .contributions import Concept, Contribution, find_invalid_contribution
-    from .knowledge import Knowledge, derive_knowledge, fit_geometry
+    from .contributions import Concept, Contribution, find_invalid_contribution, review_contribution
+    from .knowledge import Knowledge, conflicting_contributions, derive_knowledge, fit_geometry
     from .sampling import hash_rank, sample_facts
 
 __all__ = [
@@ -19,13 +18,13 @@ __all__ = [
     "HeadFit",
     "Knowledge",
     "admit",
-    "check_contribution",
-    "conflicting_contribution",
+    "conflicting_contributions",
     "derive_knowledge",
     "find_invalid_contribution",
     "fit_geometry",
     "hash_rank",
     "knowledge",
+    "review_contribution",
     "sample_facts",
 ]
 
@@ -33,10 +32,14 @@ __getattr__ = lazy_names(
     __name__,
     {
         "admission": ("admit",),
-        "adoption": ("check_contribution", "conflicting_contribution"),
         "cached_heads": ("HeadFit",),
-        "contributions": ("Concept", "Contribution", "find_invalid_contribution"),
-        "knowledge": ("Knowledge", "derive_knowledge", "fit_geometry"),
+        "contributions": (
+            "Concept",
+            "Contribution",
+            "find_invalid_contribution",
+            "review_contribution",
+        ),
+        "knowledge": ("Knowledge", "conflicting_contributions", "derive_knowledge", "fit_geometry"),
         "sampling": ("hash_rank", "sample_facts"),
     },
 )

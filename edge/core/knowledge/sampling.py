@@ -1,4 +1,4 @@
-"""Choosing facts by hashes of their ids, so that the choice depends on the set of facts alone."""
+"""Bottom-k sampling of facts by hashes of their ids, so that a sample depends only on the set."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,29 +14,33 @@ Rank = tuple[bytes, str]
 
 @dataclass(frozen=True, slots=True)
 class SampleScope:
-    """Which facts, come or gone, change a sample.  last: the highest rank in a full one; None where
-    there is room for any."""
+    """Which facts, added or removed, change a sample.
+
+    last: the highest rank in a full sample; None while any fact still fits.
+    """
 
     last: Rank | None = None
 
-    def changes(self, place: Rank) -> bool:
-        """Say whether a fact of this rank is in the sample, or would be."""
-        return self.last is None or place <= self.last
+    def changes(self, rank: Rank) -> bool:
+        """Return whether a fact of this rank is, or would be, in the sample."""
+        return self.last is None or rank <= self.last
 
 
 def hash_rank(fact_id: str) -> Rank:
-    """Return what facts are chosen by: the lowest are in."""
+    """Return the rank that facts are chosen by, lowest first: a hash of the id, then the id."""
     return hashlib.blake2b(fact_id.encode(), digest_size=8).digest(), fact_id
 
 
 def scope_of(chosen: FactBatch, size: int) -> SampleScope:
-    """Return the reach of a sample of at most `size` facts."""
+    """Return the scope of a sample of at most `size` facts."""
     return SampleScope(max(map(hash_rank, chosen.ids))) if len(chosen) == size else SampleScope()
 
 
 def sample_facts(batches: Iterable[FactBatch], size: int) -> FactBatch:
-    """Choose at most `size` facts: those whose ids hash lowest (bottom-k sampling, Cohen & Kaplan
-    2007).  Returned sorted by id."""
+    """Return at most `size` facts, those whose ids hash lowest, sorted by id.
+
+    Bottom-k sampling (Cohen & Kaplan 2007).  Memory: `size` plus one batch of rows.
+    """
     kept: list[tuple[Rank, str, str, int]] = []
     rows = np.empty((0, 0), np.uint8)
     for batch in batches:
@@ -44,14 +48,14 @@ def sample_facts(batches: Iterable[FactBatch], size: int) -> FactBatch:
             rows = np.empty((size + limits.BATCH_FACTS, batch.features.shape[1]), np.uint8)
         ranks = [hash_rank(one) for one in batch.ids]
         last = kept[-1][0] if len(kept) == size else None
-        coming = [row for row, one in enumerate(ranks) if last is None or one < last]
-        taken = {place for *_, place in kept}
-        free = [place for place in range(len(kept) + len(coming)) if place not in taken]
-        given = free[: len(coming)]
-        rows[given] = batch.features[coming]
+        chosen = [row for row, one in enumerate(ranks) if last is None or one < last]
+        used = {place for *_, place in kept}
+        free = [place for place in range(len(kept) + len(chosen)) if place not in used]
+        free = free[: len(chosen)]
+        rows[free] = batch.features[chosen]
         kept += [
             (ranks[row], batch.domains[row], batch.labels[row], place)
-            for row, place in zip(coming, given, strict=True)
+            for row, place in zip(chosen, free, strict=True)
         ]
         kept = sorted(kept)[:size]
     kept.sort(key=lambda fact: fact[0][1])

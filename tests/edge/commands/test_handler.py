@@ -14,7 +14,8 @@ import pytest
 from edge.commands.handler import LOST
 from edge.config.commands import CommandSettings
 from edge.core.errors import StateError
-from edge.core.events import Enrol, LabelCandidate, Observation, StoreLabelCandidates
+from edge.core.events import Enrol, Observation, StoreLabelCandidates
+from edge.core.facts import LabelCandidate
 from edge.home import labelling
 from edge.storage import command_journal as journal
 from tests.edge.commands.contexts import NOW, Office

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core.columns import NamedValues, flaw_of_columns
+from edge.core.columns import NamedValues, find_invalid_columns
 from edge.core.config import Config
 from edge.core.events import (
     Acknowledgement,
@@ -103,7 +103,7 @@ def test_several_named_samples_are_decided_together() -> None:
         )
         for n in range(8)
     ]
-    ahead.runtime.foresee(events)
+    ahead.runtime.prefetch(events)
     assert [ahead.feed(one) for one in events] == [alone.feed(one) for one in events]
 
 
@@ -122,13 +122,13 @@ def test_sums_of_other_columns_are_refused() -> None:
         (refused,) = world.feed(replace(given, columns=columns))
         assert isinstance(refused, Rejected)
         assert words in refused.reason
-        assert world.runtime.knowledge.adopted == ()
+        assert world.runtime.knowledge.contributing == ()
     for columns, words in ((NAMES, "revision 5"), ((), "no column names")):
         world = NamedWorld()
         (taken,) = world.feed(replace(given, columns=columns))
         assert isinstance(taken, Acknowledgement)
         assert words in taken.detail
-        assert world.runtime.knowledge.adopted == ("b",)
+        assert world.runtime.knowledge.contributing == ("b",)
 
 
 def test_names_do_not_change_what_is_known() -> None:
@@ -143,10 +143,10 @@ def test_sums_that_were_held_stay_out_under_other_names() -> None:
     """A ledger that is named later leaves out what it had taken of other columns."""
     world = NamedWorld(())
     world.feed(replace(NamedWorld().runtime.contribute("b", 5), columns=NAMES[::-1]))
-    assert list(world.runtime.knowledge.adopted) == ["b"]
+    assert list(world.runtime.knowledge.contributing) == ["b"]
     world.ledger._columns = NAMES  # noqa: SLF001 - as `auricle encoder columns` does on the disk
     world.crash()
-    assert list(world.runtime.knowledge.adopted) == []
+    assert list(world.runtime.knowledge.contributing) == []
 
 
 @pytest.mark.parametrize("columns", [("a", "a"), ("",), (5,), ["a"], ("a\n",)])
@@ -157,7 +157,7 @@ def test_names_that_cannot_be_are_refused(columns: Any) -> None:
     (refused,) = world.feed(given)
     assert isinstance(refused, Rejected)
     assert "columns" in refused.reason
-    assert flaw_of_columns(("a", "b"), 3) == "expected 3 names, one for each column, found 2"
+    assert find_invalid_columns(("a", "b"), 3) == "expected 3 names, one for each column, found 2"
 
 
 def follow(runtime: Runtime, number: int, payload: Any) -> list[Any]:

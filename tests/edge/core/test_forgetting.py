@@ -10,10 +10,9 @@ from edge.core.events import (
     ForgetRequest,
     Label,
     Observation,
-    Receipt,
     Rejected,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from tests.worlds import World, fact, vector
 
 VALUES = vector(5)
@@ -25,8 +24,8 @@ def test_forgetting_reaches_the_window():
     world.observe(vector(5), 0, subject="p")
     receipt = world.ask(ForgetRequest("r", Selector(subject="p")), Receipt)
     assert receipt.facts_forgotten == 0
-    assert world.ledger.buried("s:0")
-    assert world.runtime._watch.seen("s:0") is None  # noqa: SLF001 - nothing else shows it
+    assert world.ledger.was_forgotten("s:0")
+    assert world.runtime._session.label_buffer.get("s:0") is None  # noqa: SLF001 - nothing else shows it
     assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
 
 

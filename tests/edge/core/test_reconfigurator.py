@@ -20,16 +20,15 @@ from edge.core.events import (
     GrowthFinished,
     GrowthReport,
     Label,
-    Receipt,
     Rejected,
     Relabel,
     Rollback,
     StartGrowth,
     Tick,
 )
-from edge.core.facts import Fact, Selector
+from edge.core.facts import Fact, Receipt, Selector
 from edge.core.jobs import GrowthJob, GrowthResult
-from edge.core.reconfigurator import job_fingerprint, surplus_adaptors
+from edge.core.reconfigurator import job_fingerprint, surplus_adaptor
 from tests.worlds import World, fact
 
 BLUEPRINT = nas.Blueprint("none", (0,))
@@ -253,12 +252,12 @@ def test_the_adaptor_that_gains_least_makes_room() -> None:
         f"d{n:02}": (replace(record, domain=f"d{n:02}", incumbent=0.5 + n / 1000),)
         for n in range(limits.ADAPTORS_MAX)
     }
-    assert surplus_adaptors(full, replace(record, domain="d00")) is None
-    leaving = surplus_adaptors(full, replace(record, domain="new"))
+    assert surplus_adaptor(full, replace(record, domain="d00")) is None
+    leaving = surplus_adaptor(full, replace(record, domain="new"))
     assert leaving is not None
     assert leaving.domain == f"d{limits.ADAPTORS_MAX - 1:02}"
     poor = replace(record, domain="new", accuracy=0.5)
-    assert surplus_adaptors(full, poor) is poor
+    assert surplus_adaptor(full, poor) is poor
 
 
 def test_labels_alone_start_growth_at_the_next_tick() -> None:
@@ -278,6 +277,6 @@ def values(one: Fact) -> NDArray[np.uint8]:
 def test_the_fingerprint_depends_on_ids_and_labels_alone() -> None:
     """Same facts, same hash; another label, another hash."""
     world = World(lessons(ENOUGH))
-    own, _ = world.runtime.knowledge.lessons("home")
+    own, _ = world.runtime.knowledge.training_facts("home")
     assert job_fingerprint(own) == job_fingerprint(replace(own, features=own.features * 0))
     assert job_fingerprint(own) != job_fingerprint(replace(own, labels=("c", *own.labels[1:])))

@@ -14,7 +14,7 @@ from edge.core.router import (
     _fit_ridge,
     _gather,
     _shares,
-    assign_folds,
+    allot_facts,
     fit_router,
 )
 
@@ -91,7 +91,7 @@ def test_order_is_nothing(random, first, second):
     one, other = fit_router(parts, SPANS), fit_router([mixed[1], *cut], SPANS)
     rows = batch("a", 4, seed=9).features
     np.testing.assert_array_equal(one.scores(rows), other.scores(rows))
-    assert one.sharpness == other.sharpness
+    assert one.inverse_temperature == other.inverse_temperature
 
 
 def test_one_domain_is_certain():
@@ -166,7 +166,7 @@ def test_no_facts_are_a_bug():
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 20_000), min_size=1, max_size=40))
 def test_shares_fill_the_room(counts):
     """No domain gets more than it has or less than one, and no room is left that one could use."""
-    made = assign_folds(counts)
+    made = allot_facts(counts)
     assert all(1 <= made[name] <= count for name, count in counts.items())
     assert sum(made.values()) == min(FACTS_MAX, sum(counts.values()))
 
@@ -174,14 +174,14 @@ def test_shares_fill_the_room(counts):
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 20_000), min_size=2, max_size=40))
 def test_shares_are_fair(counts):
     """A domain that is cut short gets as much as any other, but for rounding."""
-    made = assign_folds(counts)
+    made = allot_facts(counts)
     largest = max(made.values())
     assert all(made[n] == count or made[n] >= largest - len(counts) for n, count in counts.items())
 
 
 def test_more_domains_than_facts_take_part_with_one_each():
     """None is left out, even where there is no room for all."""
-    made = assign_folds({f"d{number}": 3 for number in range(FACTS_MAX + 5)})
+    made = allot_facts({f"d{number}": 3 for number in range(FACTS_MAX + 5)})
     assert set(made.values()) == {1}
 
 
@@ -209,7 +209,7 @@ def test_what_is_left_of_a_fact_is_what_a_ridge_without_it_leaves():
         held = (moved * weights[kept, None]).T
         solved = np.linalg.solve(held @ moved + penalty * np.eye(8), held @ (targets[kept] - usual))
         left = targets[out] - usual - (inputs[out] - middle) @ solved
-        assert ridge.left[out] == pytest.approx(left, abs=2e-3)
+        assert ridge.residuals[out] == pytest.approx(left, abs=2e-3)
 
 
 def test_landmarks_are_the_hardest_and_those_of_the_lowest_hashes(monkeypatch):

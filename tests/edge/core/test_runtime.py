@@ -14,7 +14,6 @@ from edge.core.events import (
     FitGeometry,
     ForgetRequest,
     Label,
-    LabelCandidate,
     Observation,
     Publish,
     Rejected,
@@ -24,7 +23,7 @@ from edge.core.events import (
     StoreGeometry,
     StoreLabelCandidates,
 )
-from edge.core.facts import Selector
+from edge.core.facts import LabelCandidate, Selector
 from edge.core.runtime import Runtime
 from tests.worlds import World, clouds, fact, vector
 
@@ -327,4 +326,4 @@ def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_reques
             assert (stored.domain, stored.label) == ("domain-9", "a")
         else:
             assert stored is None
-            assert world.ledger.buried("late")
+            assert world.ledger.was_forgotten("late")

@@ -153,7 +153,8 @@ def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: P
 
 
 def _erasure(key: str):
-    from edge.core.events import EraseFacts, Receipt
+    from edge.core.events import EraseFacts
+    from edge.core.facts import Receipt
 
     receipt = Receipt(
         request_id="r",

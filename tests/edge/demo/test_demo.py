@@ -132,7 +132,7 @@ def test_a_forgotten_item_is_refused_by_a_runtime_opened_later(told: Told):
         gone = next(
             key
             for key in (f"reader:{n}" for n in range(PLAN.known, len(told.outcome.recording.steps)))
-            if store.buried(key)
+            if store.was_forgotten(key)
         )
         runtime = Runtime(CONFIG, told.model, store)
         runtime.handle(

@@ -6,15 +6,8 @@ import pytest
 import encoder
 from edge.cli.views.label import half_blocks
 from edge.config.settings import SETTINGS
-from edge.core.events import (
-    ForgetRequest,
-    Label,
-    LabelCandidate,
-    Observation,
-    StoreLabelCandidates,
-    Tick,
-)
-from edge.core.facts import Selector
+from edge.core.events import ForgetRequest, Label, Observation, StoreLabelCandidates, Tick
+from edge.core.facts import LabelCandidate, Selector
 from edge.home import raw_inputs as raws
 from edge.home.home import Home, create_home
 from edge.home.raw_inputs import RawInputs, window_of

@@ -13,10 +13,9 @@ from edge.core.events import (
     DriftAlarm,
     GrowthReport,
     LabelRequest,
-    Receipt,
     Rejected,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.mqtt.envelope import MessageEncoder, mark_historical
 
 DECISION = Decision(

@@ -69,7 +69,7 @@ def test_a_series_has_its_entities() -> None:
     number that is none is unknown, and one series' channels are not another's."""
     made = discovery_message(DEVICE, "1", {"power": ("volt", "ampere"), "power/volt": ("x",)})
     assert len(made["cmps"]) == 4 + 3 + 2
-    place = {"stream": "power", "observation_id": "p:1", "captured_at_ns": 5}
+    place: dict[str, Any] = {"stream": "power", "observation_id": "p:1", "captured_at_ns": 5}
     table = ((230.0, math.nan),)
     forecast = SeriesForecast(
         **place,

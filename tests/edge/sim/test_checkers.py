@@ -128,7 +128,7 @@ def test_what_was_not_forgotten_is_found(device) -> None:
 
 def grown(runtime: Runtime, store: Store) -> AdaptorRecord:
     """An adaptor of random features, installed behind the runtime's back."""
-    own, others = runtime.knowledge.lessons("a")
+    own, others = runtime.knowledge.training_facts("a")
     budget = runtime.config.budget
     job = GrowthJob(
         id="a:1",

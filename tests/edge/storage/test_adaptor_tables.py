@@ -9,7 +9,7 @@ import pytest
 import nas
 from edge.core import limits
 from edge.core.adaptors.record import AdaptorRecord
-from edge.core.events import LabelCandidate
+from edge.core.facts import LabelCandidate
 from edge.storage import adaptor_tables as growth_tables
 from edge.storage import schema
 from tests.workers import a_record

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge.core.errors import StateCorruptError
-from edge.core.events import Receipt
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.storage.rows import COLUMNS, fact_of, row_of, tombstone_row, veil_id, where_clause
 from tests.worlds import WIDTH, fact
 

@@ -8,15 +8,13 @@ from edge import Store
 from edge.core.errors import StateError
 from edge.core.events import (
     EraseFacts,
-    LabelCandidate,
-    Receipt,
     RemoveAdaptor,
     StoreAdaptor,
     StoreFacts,
     StoreGrowthAttempt,
     StoreLabelCandidates,
 )
-from edge.core.facts import Selector
+from edge.core.facts import LabelCandidate, Receipt, Selector
 from tests.homes import CARD, distinct_facts, new_store, raw_bytes
 from tests.workers import a_record
 from tests.worlds import fact

@@ -8,7 +8,8 @@ import pytest
 
 from edge import Store
 from edge.commands.control_socket import ControlSocket
-from edge.core.events import LabelCandidate, StoreLabelCandidates
+from edge.core.events import StoreLabelCandidates
+from edge.core.facts import LabelCandidate
 from edge.home.home import Home
 from edge.home.labelling import waiting_at
 from edge.mqtt.messages import DaemonStatus, OutboxStatus

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from edge.cli.views import common as views
-from edge.core.events import Decision, DriftAlarm, Receipt, Rejected
-from edge.core.facts import Selector
+from edge.core.events import Decision, DriftAlarm, Rejected
+from edge.core.facts import Receipt, Selector
 from edge.datasets.class_folders import Skipped
 from edge.home.actions import ClassCount, LearnSummary, Prediction, VerifyReport
 

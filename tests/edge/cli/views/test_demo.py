@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from edge.cli.views import demo as demo_view
-from edge.core.events import Decision, Receipt
-from edge.core.facts import Selector
+from edge.core.events import Decision
+from edge.core.facts import Receipt, Selector
 from edge.demo.events import (
     AccuracyEvent,
     Beat,

@@ -18,11 +18,10 @@ from edge.core.events import (
     ForgetRequest,
     Observation,
     Publish,
-    Receipt,
     Rejected,
     SeriesForecast,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from tests.worlds import World
 
 MINUTES_NS = 300 * 10**9

@@ -39,7 +39,7 @@ class World:
 
     def stale(self) -> HeadFit:
         """What is to be solved beside serving; there has to be something."""
-        found = self.known.stale()
+        found = self.known.next_stale_head()
         assert found is not None
         return found
 
@@ -57,7 +57,7 @@ def world() -> World:
 
 def job_for(world: World, domain: str) -> GrowthJob:
     """What growing an adaptor of a domain would be given."""
-    own, others = world.known.lessons(domain)
+    own, others = world.known.training_facts(domain)
     return GrowthJob(
         id="j",
         domain=domain,
@@ -72,8 +72,8 @@ def job_for(world: World, domain: str) -> GrowthJob:
 
 def test_nothing_is_stale_before_a_fact_changes(world):
     """What is solved and still holds is not solved beside."""
-    assert world.known.stale() is None
-    assert derive_knowledge(world.ledger, GEOMETRY).stale() is None
+    assert world.known.next_stale_head() is None
+    assert derive_knowledge(world.ledger, GEOMETRY).next_stale_head() is None
 
 
 def test_what_was_in_use_is_solved_beside_the_last_asked_for_first(world):
@@ -84,10 +84,10 @@ def test_what_was_in_use_is_solved_beside_the_last_asked_for_first(world):
         fitting = world.stale()
         assert fitting.domain == domain
         made = fitting.solve()
-        world.known.settle(fitting, made)
+        world.known.accept_head(fitting, made)
         assert world.known.adaptor(domain) is made
         assert made.answer(ROWS).tolist() == world.fresh(domain)
-    assert world.known.stale() is None
+    assert world.known.next_stale_head() is None
 
 
 def test_what_nobody_asks_for_is_solved_beside_once(world):
@@ -95,13 +95,13 @@ def test_what_nobody_asks_for_is_solved_beside_once(world):
     world.learn(fact("new", "a", "x", 99, seed=99))
     for _ in range(2):
         fitting = world.stale()
-        world.known.settle(fitting, fitting.solve())
+        world.known.accept_head(fitting, fitting.solve())
     world.known.adaptor("y")
     world.learn(fact("more", "b", "x", 100, seed=100))
     fitting = world.stale()
     assert fitting.domain == "y"
-    world.known.settle(fitting, None)
-    assert world.known.stale() is None
+    world.known.accept_head(fitting, None)
+    assert world.known.next_stale_head() is None
 
 
 @pytest.mark.parametrize("domain", ["x", "y", "z"])
@@ -111,7 +111,7 @@ def test_what_facts_have_changed_meanwhile_is_not_used(world, domain):
     fitting = world.stale()
     world.learn(fact("more", "b", domain, 100, seed=100))
     made = fitting.solve()
-    world.known.settle(fitting, made)
+    world.known.accept_head(fitting, made)
     assert world.known.adaptor("x") is not made
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
 
@@ -126,9 +126,9 @@ def test_a_fact_beyond_the_sample_changes_nothing(world, monkeypatch):
     fitting = world.stale()
     many = [fact(f"more{row}", "a", "x", row, seed=row) for row in range(99)]
     made = fitting.solve()
-    beyond = [one for one in many if not fitting.reaches[0].changes(hash_rank(one.id))]
+    beyond = [one for one in many if not fitting.scopes[0].changes(hash_rank(one.id))]
     world.learn(beyond[0])
-    world.known.settle(fitting, made)
+    world.known.accept_head(fitting, made)
     assert world.known.adaptor("x") is made
 
 
@@ -137,19 +137,19 @@ def test_what_was_solved_on_demand_stays(world):
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
     made = world.known.adaptor("x")
-    world.known.settle(fitting, fitting.solve())
+    world.known.accept_head(fitting, fitting.solve())
     assert world.known.adaptor("x") is made
 
 
 def test_what_comes_is_solved_before_it_serves(world):
     """An adaptor on top of a record answers as soon as the record serves, and not before."""
     record = record_of(job_for(world, "x"))
-    fitting = world.known.rehearse(record)
+    fitting = world.known.head_for(record)
     made = fitting.solve()
     assert world.known.adaptor("x") is not made
     world.ledger.apply(StoreAdaptor(record))
     world.known.refit("x")
-    world.known.settle(fitting, made)
+    world.known.accept_head(fitting, made)
     assert world.known.adaptor("x") is made
     assert made.answer(ROWS).tolist() == world.fresh("x")
 
@@ -157,8 +157,8 @@ def test_what_comes_is_solved_before_it_serves(world):
 def test_what_serves_no_longer_is_not_used(world):
     """A record that was refused, or taken away again, leaves no adaptor behind."""
     record = record_of(job_for(world, "x"))
-    fitting = world.known.rehearse(record)
-    world.known.settle(fitting, fitting.solve())
+    fitting = world.known.head_for(record)
+    world.known.accept_head(fitting, fitting.solve())
     world.known.refit("x")
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
     world.ledger.apply(StoreAdaptor(record))
@@ -166,10 +166,10 @@ def test_what_serves_no_longer_is_not_used(world):
     fitting = world.stale()
     world.ledger.apply(RemoveAdaptor("x", 1))
     world.known.refit("x")
-    world.known.settle(fitting, fitting.solve())
+    world.known.accept_head(fitting, fitting.solve())
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
 
 
 def test_a_record_of_a_domain_without_facts_is_not_solved(world):
     """There is nothing to solve it from."""
-    assert world.known.rehearse(replace(record_of(job_for(world, "x")), domain="z")) is None
+    assert world.known.head_for(replace(record_of(job_for(world, "x")), domain="z")) is None

@@ -18,12 +18,11 @@ from edge.core.events import (
     Enrol,
     FitGeometry,
     ForgetRequest,
-    Receipt,
     Rejected,
     StoreContribution,
     StoreGeometry,
 )
-from edge.core.facts import Fact, Selector
+from edge.core.facts import Fact, Receipt, Selector
 from edge.core.knowledge.contributions import NAMES, Contribution, concepts_of, shrink_sums
 from tests.worlds import World, clouds, fact
 
@@ -136,7 +135,7 @@ def test_sums_of_another_card_seed_or_geometry_are_refused(change: dict[str, Any
     world.feed(good)
     said = world.ask(replace(good, revision=2, **change), Rejected)
     assert reason in said.reason
-    assert "what it gave before is out" in said.reason
+    assert "its earlier sums are removed" in said.reason
     assert world.runtime.digest() == alone.runtime.digest()
 
 
@@ -164,7 +163,7 @@ def test_a_survey_sets_sums_of_the_old_geometry_aside():
     """They are out of the knowledge, and the acknowledgement says whose."""
     world = World(taught("home"))
     world.feed(given_by(World(taught("hall")), "a"))
-    assert "set aside: a" in world.ask(FitGeometry(), Acknowledgement).detail
+    assert "left out: a" in world.ask(FitGeometry(), Acknowledgement).detail
     assert world.runtime.knowledge.domains == ("home",)
 
 

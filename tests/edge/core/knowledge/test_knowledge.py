@@ -91,7 +91,9 @@ def test_facts_that_were_removed_shape_nothing_while_the_ledger_still_has_them()
     made.router()
     made.remove(row for row in FACTS if row.id in gone)
     assert made.calibration().digest() == twin.calibration().digest()
-    assert [part.ids for part in made.lessons("x")] == [part.ids for part in twin.lessons("x")]
+    assert [part.ids for part in made.training_facts("x")] == [
+        part.ids for part in twin.training_facts("x")
+    ]
     features = np.stack([np.frombuffer(row.features, np.uint8) for row in FACTS])
     np.testing.assert_array_equal(made.router().scores(features), twin.router().scores(features))
 

@@ -3,15 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge.core import limits
-from edge.core.events import (
-    EraseFacts,
-    LabelCandidate,
-    Receipt,
-    StoreFacts,
-    StoreGeometry,
-    StoreLabelCandidates,
-)
-from edge.core.facts import Selector
+from edge.core.events import EraseFacts, StoreFacts, StoreGeometry, StoreLabelCandidates
+from edge.core.facts import LabelCandidate, Receipt, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.worlds import fact
 
@@ -42,9 +35,9 @@ def test_erasing_buries():
     ledger = MemoryLedger([fact("a")])
     ledger.apply(EraseFacts(("a", "never labelled"), RECEIPT))
     assert ledger.get("a") is None
-    assert ledger.buried("a")
-    assert ledger.buried("never labelled")
-    assert not ledger.buried("b")
+    assert ledger.was_forgotten("a")
+    assert ledger.was_forgotten("never labelled")
+    assert not ledger.was_forgotten("b")
     assert ledger.receipts == [RECEIPT]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.knowledge.moments import COLUMNS_MAX, Moments
+from edge.core.knowledge.moments import GRAM_COLUMNS_MAX, Moments
 from tests.worlds import vector
 
 A, B = ("home", "a"), ("away", "b")
@@ -59,14 +59,14 @@ def test_taking_away_equals_never_having_added(gone: set[int]):
     assert same(made, never)
 
 
-@pytest.mark.parametrize("columns", [6, COLUMNS_MAX + 1])
+@pytest.mark.parametrize("columns", [6, GRAM_COLUMNS_MAX + 1])
 def test_merging_equals_adding_both(columns: int):
     """What another device packed adds up to what one device would have; wide ones keep no Gram."""
     mine, theirs, both = Moments(columns), Moments(columns), Moments(columns)
     for made, concept, seeds in ((mine, A, [1, 2]), (theirs, A, [3]), (theirs, B, [4, 5])):
         made.change(concept, rows(seeds, columns), 1)
         both.change(concept, rows(seeds, columns), 1)
-    assert bool(mine.gram.size) == (columns <= COLUMNS_MAX)
+    assert bool(mine.gram.size) == (columns <= GRAM_COLUMNS_MAX)
     mine.merge(theirs.counts, theirs.pack(theirs.counts))
     assert same(mine, both)
 

@@ -78,7 +78,7 @@ def together(world: World, events: list[Event], sizes: list[int]) -> list[str]:
         if at == due:
             size = sizes[at % len(sizes)]
             ahead = [one for one in events[at : at + size] if isinstance(one, Observation)]
-            world.runtime.foresee(ahead)
+            world.runtime.prefetch(ahead)
             due += size
         told += [repr(message) for message in world.feed(event)]
     return told
@@ -115,7 +115,7 @@ def test_what_was_foreseen_before_a_label_is_not_used():
     for one in (world, other):
         for event in before:
             one.feed(event)
-    world.runtime.foresee(seen[20:])
+    world.runtime.prefetch(seen[20:])
     for one in (world, other):
         one.feed(lessons[-1])
     assert [world.feed(one) for one in seen[20:]] == [other.feed(one) for one in seen[20:]]

@@ -165,12 +165,12 @@ def test_served_answers_are_counted_once_labels_come():
     walk.visit("home")
     walk.visit("hall")
     walk.label()
-    watch = walk.world.runtime._watch  # noqa: SLF001
-    assert watch.served("home").count == 40
-    assert watch.served("home").accuracy > 0.9
-    assert watch.served("domain-2").count == 40
+    accuracy = walk.world.runtime._session.served_accuracy  # noqa: SLF001
+    assert accuracy.in_domain("home").count == 40
+    assert accuracy.in_domain("home").accuracy > 0.9
+    assert accuracy.in_domain("domain-2").count == 40
     walk.world.feed(Relabel(Selector(domain="domain-2"), domain="hall"))
-    assert watch.served("hall").count == 40
+    assert accuracy.in_domain("hall").count == 40
 
 
 def test_a_new_opening_does_not_change_what_is_answered():

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,7 +201,11 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     }
     rows = ((230.0, math.nan), (231.0, 2.0))
     lower, upper = ((229.0, math.nan), (0.0, 0.0)), ((231.5, math.nan), (0.0, 0.0))
-    place = {"stream": "power", "observation_id": "p:1", "captured_at_ns": 7_000_000}
+    place: dict[str, Any] = {
+        "stream": "power",
+        "observation_id": "p:1",
+        "captured_at_ns": 7_000_000,
+    }
     forecast = SeriesForecast(
         **place, channels=("volt", "ampere"), horizons=(1, 6), point=rows, low=lower, high=upper
     )
@@ -216,9 +221,11 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     bounds = {"forecast/volt": 230.0, "low/volt": 229.0, "high/volt": 231.5}
     assert values == bounds | dict.fromkeys(("forecast/ampere", "low/ampere", "high/ampere"))
     assert data["low/ampere"]["is_null"]
-    letter = told(here, ChangePoint(
-        **place, change="jump", channels=("volt",), severity=0.5, regime=2, late=0
-    ), 6)
+    letter = told(
+        here,
+        ChangePoint(**place, change="jump", channels=("volt",), severity=0.5, regime=2, late=0),
+        6,
+    )
     assert letter is not None
     data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
     assert {name: one["value"] for name, one in data.items()} == {
