@@ -1,7 +1,7 @@
 """All bounds of the core, with the relations between them asserted.
 
 Where a bound names no source, it was chosen by hand to bound memory or time on a small gateway;
-docs/config.md lists them all.
+docs/reference/config.md lists them all.
 """
 
 from typing import Final

@@ -29,7 +29,7 @@ GRAM_COLUMNS_MAX: Final = 2_048
 """Columns beyond which no Gram matrix is kept: it would take more than 32 MiB."""
 
 SHRINKAGE: Final = 0.1
-"""Share of the diagonal, in units of the average column's own scatter; docs/fleet.md has the
+"""Share of the diagonal, in units of the average column's own scatter; docs/howto/fleet.md has the
 measurement."""
 
 TRACE_MIN: Final = 1e-3

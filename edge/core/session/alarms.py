@@ -1,6 +1,6 @@
 """Drift alarms: when a stream is in alarm, and which domain the alarm opens, returns to or ends in.
 
-docs/streams.md describes the steps.
+docs/explanation/streams.md describes the steps.
 """
 
 from typing import Final

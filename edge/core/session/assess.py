@@ -27,7 +27,7 @@ from .novel_domains import ReferenceModel
 from .stream import SampleAssessment, SessionState, StreamState
 
 EXPERTS: Final = 3
-"""Nearest domains whose adaptors answer together.  Chosen by hand; docs/streams.md has the accuracy
+"""Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has the accuracy
 on PACS."""
 
 NOVELTY_SPREAD: Final = 1024
