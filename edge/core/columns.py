@@ -86,13 +86,11 @@ def arrange(given: NamedValues, columns: Sequence[str]) -> NDArray[np.float32] |
         return values.astype(np.float32)
 
 
-def named_values(payload: object) -> NamedValues | None:
-    """Return a payload of named numbers as NamedValues, None for one without names.  Raises
-    TypeError or OverflowError for a value that is no number."""
+def named_values(payload: NamedValues | Mapping[Any, Any]) -> NamedValues:
+    """Return named numbers as NamedValues.  Raises TypeError or OverflowError for a value that is
+    no number."""
     if isinstance(payload, NamedValues):
         return payload
-    if not isinstance(payload, Mapping):
-        return None
     values = [_number(name, value) for name, value in payload.items()]
     return NamedValues(tuple(map(str, payload)), np.array(values, np.float64))
 

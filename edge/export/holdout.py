@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import FactBatch, Knowledge, select_rows
+from ..core import FactBatch, Knowledge, hash_rank, select_rows
 from ..core.adaptors import FittedHead, fit_adaptor, solve_adaptor, standardise
-from ..core.knowledge import hash_rank
 from .parts import LINEAR, shared_head
 
 ONE_IN: Final = 3

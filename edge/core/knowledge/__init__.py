@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from . import knowledge
     from .admission import admit
     from .cached_heads import HeadFit
     from .contributions import Concept, Contribution, find_invalid_contribution, review_contribution
     from .knowledge import Knowledge, conflicting_contributions, derive_knowledge, fit_geometry
-    from .sampling import hash_rank, sample_facts
 
 __all__ = [
     "Concept",
@@ -22,10 +20,7 @@ __all__ = [
     "derive_knowledge",
     "find_invalid_contribution",
     "fit_geometry",
-    "hash_rank",
-    "knowledge",
     "review_contribution",
-    "sample_facts",
 ]
 
 __getattr__ = lazy_names(
@@ -40,6 +35,5 @@ __getattr__ = lazy_names(
             "review_contribution",
         ),
         "knowledge": ("Knowledge", "conflicting_contributions", "derive_knowledge", "fit_geometry"),
-        "sampling": ("hash_rank", "sample_facts"),
     },
 )

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from .. import limits
 from ..adaptors import Adaptor, AdaptorRecord, Spans, fit_adaptor
-from ..facts import FactBatch
-from .sampling import Rank, SampleScope, scope_of
+from ..facts import FactBatch, Rank, SampleScope, scope_of
 
 Scopes = tuple[SampleScope, SampleScope]
 

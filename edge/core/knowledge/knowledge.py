@@ -21,7 +21,16 @@ import hdc
 from .. import limits
 from ..adaptors import Adaptor, AdaptorRecord, fit_adaptor
 from ..errors import EdgeError
-from ..facts import Fact, FactBatch, Ledger, stack_facts
+from ..facts import (
+    Fact,
+    FactBatch,
+    Ledger,
+    SampleScope,
+    hash_rank,
+    sample_facts,
+    scope_of,
+    stack_facts,
+)
 from ..router import Router, allot_facts, fit_router
 from .cached_heads import HeadFit, SolvedHeads
 from .contributions import (
@@ -33,7 +42,6 @@ from .contributions import (
     read_contribution,
 )
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
-from .sampling import SampleScope, hash_rank, sample_facts, scope_of
 
 Concept = tuple[str, str]
 

@@ -7,7 +7,7 @@ Samples that are novel to their nearest domain are answered by a mixture of expe
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,8 @@ from .novel_domains import ReferenceModel
 from .stream import SampleAssessment, SessionState, StreamState
 
 EXPERTS: Final = 3
-"""Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has the accuracy
-on PACS."""
+"""Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
+the accuracy on PACS."""
 
 NOVELTY_SPREAD: Final = 1024
 """Novelty that lowers a domain's weight by a factor of e: one spread, in the detector's units."""
@@ -148,7 +148,8 @@ class Assessor:
                 window_p=window.p_value,
                 domain=alarm_domain or stream.window_domain,
             )
-        yield from self._requests.update(event.stream, stream, known)
+        if stream.alarmed:
+            yield from self._requests.update(event.stream, stream, known)
 
     def _detect_drift(self, stream: StreamState, known: Knowledge) -> hdc.WindowVerdict | None:
         if not stream.full:
@@ -229,30 +230,31 @@ class BatchPrefetch:
         return (self._encode(event) if ahead is None else ahead.features), ahead
 
     def _encode(self, event: Observation) -> Features | Rejected:
-        try:
-            named = named_values(event.payload)
-        except (TypeError, OverflowError) as error:
-            return Rejected(event.key, f"reading a sample: {error}", "send numbers by name")
         payload = event.payload
-        if named is not None:
-            arranged = self._arrange(named)
-            if isinstance(arranged, str):
-                return Rejected(event.key, f"reading a sample: {arranged}", self._hint())
-            payload = arranged
+        if isinstance(payload, NamedValues | Mapping):
+            payload = self._arrange(event.key, payload)
+            if isinstance(payload, Rejected):
+                return payload
         try:
             return self._model.encode(payload).values
         except encoder.EncoderError as error:
             return Rejected(event.key, error.message, error.hint)
 
-    def _arrange(self, named: NamedValues) -> Floats | str:
-        kind = self._model.card.kind
-        if kind != "vector":
-            return f"its values have names, but the encoder takes a payload of kind {kind}"
-        return arrange(named, self._ledger.columns())
-
-    def _hint(self) -> str:
-        columns = self._ledger.columns()
-        return f"the columns are {listed(columns)}" if columns else NAMING_HINT
+    def _arrange(self, key: str, payload: NamedValues | Mapping[Any, Any]) -> Floats | Rejected:
+        """Return named values in the order of the ledger's columns, or why they are rejected."""
+        try:
+            named = named_values(payload)
+        except (TypeError, OverflowError) as error:
+            return Rejected(key, f"reading a sample: {error}", "send numbers by name")
+        columns, kind = self._ledger.columns(), self._model.card.kind
+        if kind == "vector":
+            arranged = arrange(named, columns)
+        else:
+            arranged = f"its values have names, but the encoder takes a payload of kind {kind}"
+        if isinstance(arranged, str):
+            hint = f"the columns are {listed(columns)}" if columns else NAMING_HINT
+            return Rejected(key, f"reading a sample: {arranged}", hint)
+        return arranged
 
 
 def _buffered(

@@ -445,14 +445,15 @@ class SessionState:
             number += 1
         return f"domain-{number}"
 
-    def record_facts(self, facts: Iterable[Fact]) -> None:
+    def record_facts(self, facts: Sequence[Fact]) -> None:
         """Record new facts: they leave the novel domains and score the answers that were served."""
         for fact in facts:
             buffered = self.label_buffer.get(fact.id)
             if buffered is not None and buffered.guess:
                 right = buffered.guess == fact.label
                 self.served_accuracy.record(fact.id, fact.domain, right=right)
-            self.novel_domains.drop((fact.id,))
+        if self.novel_domains.names:
+            self.novel_domains.drop(fact.id for fact in facts)
         self.knowledge_changed()
 
     def knowledge_changed(self) -> None:

@@ -8,9 +8,9 @@ import pytest
 import hdc
 from edge.core import limits
 from edge.core.events import StoreFacts
+from edge.core.facts import sample_facts
 from edge.core.knowledge.knowledge import derive_knowledge, fit_geometry
 from edge.core.knowledge.memory_ledger import MemoryLedger
-from edge.core.knowledge.sampling import sample_facts
 from tests.worlds import WIDTH, fact
 
 GEOMETRY = hdc.identity_geometry(WIDTH, ((0, WIDTH),), 1)
