@@ -213,7 +213,7 @@ def surplus_adaptor(
 
 
 def _find_invalid_result(result: GrowthResult, job: GrowthJob, known: Knowledge) -> str:
-    """Say why a result cannot be used, or nothing."""
+    """Return why a result cannot be used; empty if it can."""
     record = result.record
     if record is None:
         return ""

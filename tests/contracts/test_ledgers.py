@@ -117,7 +117,7 @@ HISTORY: list[Event] = [
 
 
 def test_a_history_gives_the_same_answers(tmp_path: Path):
-    """After the same events each ledger answers every question alike, and the runtime says the
+    """After the same events both ledgers return the same results, and the runtimes publish the
     same."""
     memory = MemoryLedger()
     with new_store(tmp_path / "k.db") as store:
@@ -142,7 +142,7 @@ EVENTS = st.lists(
 @settings(max_examples=15)
 @given(EVENTS)
 def test_any_history_gives_the_same_answers(tmp_path_factory: pytest.TempPathFactory, events):
-    """Whatever happens, in whatever order, both ledgers answer alike."""
+    """Any events in any order leave both ledgers with equal contents."""
     memory = MemoryLedger()
     with new_store(tmp_path_factory.mktemp("history") / "k.db") as store:
         assert play(store, events) == play(memory, events)
@@ -201,8 +201,8 @@ GROWTH = st.lists(
 @settings(max_examples=25)
 @given(GROWTH)
 def test_any_growth_gives_the_same_answers(tmp_path_factory: pytest.TempPathFactory, effects):
-    """Whatever is installed, retired, tried, nominated or erased, both ledgers answer alike, and
-    no adaptor is left that an erased fact shaped."""
+    """Any installations, removals, attempts, candidates and erasures leave both ledgers equal,
+    without an adaptor grown from an erased fact."""
     memory = MemoryLedger()
     with new_store(tmp_path_factory.mktemp("growth") / "k.db") as store:
         seen: set[tuple[str, int]] = set()
@@ -221,7 +221,7 @@ def test_any_growth_gives_the_same_answers(tmp_path_factory: pytest.TempPathFact
 
 
 def test_a_new_ledger_is_empty(ledger):
-    """Nothing is known before the first fact."""
+    """A new ledger holds nothing."""
     assert ledger.concepts() == {}
     assert ledger.get("f1") is None
     assert ledger.select(Selector(label="a")) == ()
@@ -234,7 +234,7 @@ def test_a_new_ledger_is_empty(ledger):
 
 
 def test_facts_come_back_as_they_were(ledger):
-    """Every field of a fact survives, whatever letters it is written in."""
+    """Every field of a fact is stored unchanged, in any script."""
     odd = fact("ид/1 %_'\"", "étiquette 日本", "дом", 2**63 - 1, subject="O'Hara", stream="")
     play(ledger, [Enrol((odd,))])
     assert ledger.get(odd.id) == odd
@@ -242,7 +242,7 @@ def test_facts_come_back_as_they_were(ledger):
 
 
 def test_columns_are_those_that_a_ledger_was_made_with(tmp_path: Path):
-    """Names come back in order; a ledger made without any has none."""
+    """Column names are returned in order; a ledger made without any has none."""
     names = tuple(f"x{number}" for number in range(CARD.width))
     with Store.create(tmp_path / "named.db", CARD, names) as store:
         for named in (MemoryLedger((), names), store):

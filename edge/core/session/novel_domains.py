@@ -79,7 +79,7 @@ class ReferenceModel:
         with the concepts of all others, so that a random part of the domain itself yields less
         than 1.  The result is a geometric mean over samples and blocks; hypervectors count as much
         as all fitted blocks together, since ratios need no scale, and a scale fitted elsewhere
-        says little here.
+        means little here.
         """
         memory, named = self.memory.part(domain), np.array(labels)
         kinds = sorted(set(named.tolist()))

@@ -25,7 +25,8 @@ def test_forgetting_reaches_the_window():
     receipt = world.ask(ForgetRequest("r", Selector(subject="p")), Receipt)
     assert receipt.facts_forgotten == 0
     assert world.ledger.was_forgotten("s:0")
-    assert world.runtime._session.label_buffer.get("s:0") is None  # noqa: SLF001 - nothing else shows it
+    session = world.runtime._session  # noqa: SLF001 - nothing else shows it
+    assert session.label_buffer.get("s:0") is None
     assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
 
 
@@ -112,7 +113,7 @@ def test_a_redelivery_does_not_widen_a_request(again, selector):
 
 
 def test_forgetting_nothing_is_said():
-    """A request that matches nothing leaves no receipt."""
+    """A request that matches nothing is rejected and leaves no receipt."""
     world = World([fact("x")])
     world.ask(ForgetRequest("r", Selector(label="never")), Rejected)
     assert world.ledger.receipts == []

@@ -65,7 +65,7 @@ def test_known_samples_are_recognised_and_answered():
 
 
 def test_a_new_sample_gets_no_label():
-    """Where a sample is new the answer is withheld, and the guess is still there to see."""
+    """A novel sample gets a guess and no label."""
     decision = run(taught(), (7,), 1)[0]
     assert isinstance(decision, Decision)
     assert decision.known is False
@@ -74,7 +74,8 @@ def test_a_new_sample_gets_no_label():
 
 
 def test_too_few_facts_for_the_ordered_rate_are_said():
-    """Ten facts can't hold a rate of 1 %: `known` is None with a reason, and the label answers."""
+    """With too few facts for the chosen rate, `known` is None with a reason, and the label
+    answers."""
     decision = run(taught(count=5), (1,), 1)[0]
     assert isinstance(decision, Decision)
     assert decision.known is None
@@ -92,7 +93,7 @@ def test_one_alarm_is_raised_and_cleared():
 
 
 def test_an_alarm_sets_its_streams_output():
-    """Where a stream's device has an output for alarms it is 1 during one, after it was told."""
+    """A stream with an alarm output gets 1 during an alarm, after it was published."""
     world = taught(Config(window=8, alarm_outputs=(("s", 5), ("other", 6))))
     effects: list[Effect] = []
     for seed, start in ((7, 0), (1, 100)):
@@ -262,12 +263,12 @@ def test_relabelling_moves_facts():
 
 
 def test_relabelling_nothing_is_said():
-    """A selector that matches nothing is refused."""
+    """A selector that matches nothing is rejected."""
     World([fact("x")]).ask(Relabel(Selector(label="never"), "b"), Rejected)
 
 
 def test_facts_are_durable_before_they_are_acknowledged():
-    """Remember comes before the Ack that announces it."""
+    """StoreFacts precedes the Acknowledgement."""
     world = World()
     kinds = [type(effect) for effect in world.runtime.handle(Enrol((fact("x"),)))]
     assert kinds[0] is StoreFacts

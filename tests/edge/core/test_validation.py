@@ -31,7 +31,10 @@ FLAWED = [
     (ForgetRequest("r", None), "selector"),  # type: ignore[arg-type]
     (ForgetRequest("r", Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
     (Observation(stream="s", sequence=1, captured_at_ns=2**63, payload=b""), "captured_at_ns"),
-    (Observation(stream="s", sequence=1, captured_at_ns=1.5, payload=b""), "captured_at_ns"),  # type: ignore[arg-type]
+    (
+        Observation(stream="s", sequence=1, captured_at_ns=1.5, payload=b""),  # type: ignore[arg-type]
+        "captured_at_ns",
+    ),
     (Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"", id="\x00"), "id"),
     (Observation(stream="s" * 200, sequence=1, captured_at_ns=0, payload=b""), "id"),
     (Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"", subject="a\tb"), "subject"),
@@ -68,13 +71,13 @@ FLAWED = [
 
 @pytest.mark.parametrize("event", SOUND, ids=repr)
 def test_a_sound_event_has_no_flaw(event):
-    """What fits into columns, topics and 64 bits passes, as does a payload of any kind."""
+    """A valid event passes, with a payload of any kind."""
     assert find_invalid(event, WIDTH) == ""
 
 
 @pytest.mark.parametrize(("event", "name"), FLAWED, ids=lambda value: repr(value)[:60])
 def test_a_flaw_names_its_field(event, name):
-    """The answer says which field is wrong and what was found, in a length that can be sent."""
+    """The reason names the field and what was found, in a length that can be sent."""
     found = find_invalid(event, WIDTH)
     assert name in found
     assert "found" in found or "given" in found
@@ -82,5 +85,5 @@ def test_a_flaw_names_its_field(event, name):
 
 
 def test_a_flawed_fact_is_named():
-    """Of many facts the answer names the one that is wrong."""
+    """Of many facts the reason names the invalid one."""
     assert "'y'" in find_invalid(Enrol((GOOD, replace(GOOD, id="y", label=""))), WIDTH)

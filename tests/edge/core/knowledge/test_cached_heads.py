@@ -55,7 +55,7 @@ def world() -> World:
 
 
 def job_for(world: World, domain: str) -> GrowthJob:
-    """What growing an adaptor of a domain would be given."""
+    """The growth job of a domain."""
     own, others = world.known.training_facts(domain)
     return GrowthJob(
         id="j",
@@ -70,14 +70,14 @@ def job_for(world: World, domain: str) -> GrowthJob:
 
 
 def test_nothing_is_stale_before_a_fact_changes(world):
-    """What is solved and still holds is not solved beside."""
+    """No head is stale before a fact changes."""
     assert world.known.next_stale_head() is None
     assert derive_knowledge(world.ledger, GEOMETRY).next_stale_head() is None
 
 
 def test_what_was_in_use_is_solved_beside_the_last_asked_for_first(world):
-    """After a label both domains are to be solved again, and answer as derived anew, without
-    being solved on demand."""
+    """After a label both domains' heads are stale, and those solved in the background equal those
+    derived from the ledger."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     for domain in ("x", "y"):
         fitting = world.stale()
@@ -90,7 +90,7 @@ def test_what_was_in_use_is_solved_beside_the_last_asked_for_first(world):
 
 
 def test_what_nobody_asks_for_is_solved_beside_once(world):
-    """A domain that has not answered since is left alone when facts change again."""
+    """A domain that has not answered since is not solved in the background again."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     for _ in range(2):
         fitting = world.stale()
@@ -105,7 +105,7 @@ def test_what_nobody_asks_for_is_solved_beside_once(world):
 
 @pytest.mark.parametrize("domain", ["x", "y", "z"])
 def test_what_facts_have_changed_meanwhile_is_not_used(world, domain):
-    """A fact of any domain that comes while an adaptor is solved beside it makes that useless."""
+    """A fact of any domain that arrives during a background fit discards its result."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
     world.learn(fact("more", "b", domain, 100, seed=100))
@@ -116,7 +116,7 @@ def test_what_facts_have_changed_meanwhile_is_not_used(world, domain):
 
 
 def test_a_fact_beyond_the_sample_changes_nothing(world, monkeypatch):
-    """Where the samples are full, a fact that hashes higher leaves what is expected as it is."""
+    """With full samples, a fact that hashes higher does not discard the expected fit."""
     monkeypatch.setattr(limits, "HEAD_FACTS_MAX", 6)
     monkeypatch.setattr(limits, "SUPPORT_FACTS_MAX", 4)
     world.known.refit("x")
@@ -132,7 +132,7 @@ def test_a_fact_beyond_the_sample_changes_nothing(world, monkeypatch):
 
 
 def test_what_was_solved_on_demand_stays(world):
-    """An adaptor that was asked for before the one beside was done is kept."""
+    """An adaptor solved on demand during a background fit is kept."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
     made = world.known.adaptor("x")
@@ -141,7 +141,7 @@ def test_what_was_solved_on_demand_stays(world):
 
 
 def test_what_comes_is_solved_before_it_serves(world):
-    """An adaptor on top of a record answers as soon as the record serves, and not before."""
+    """An adaptor solved on top of a record answers once the record serves, not before."""
     record = record_of(job_for(world, "x"))
     fitting = world.known.head_for(record)
     made = fitting.solve()
@@ -154,7 +154,7 @@ def test_what_comes_is_solved_before_it_serves(world):
 
 
 def test_what_serves_no_longer_is_not_used(world):
-    """A record that was refused, or taken away again, leaves no adaptor behind."""
+    """A record that was refused or removed leaves no adaptor behind."""
     record = record_of(job_for(world, "x"))
     fitting = world.known.head_for(record)
     world.known.accept_head(fitting, fitting.solve())
@@ -170,5 +170,5 @@ def test_what_serves_no_longer_is_not_used(world):
 
 
 def test_a_record_of_a_domain_without_facts_is_not_solved(world):
-    """There is nothing to solve it from."""
+    """A record of a domain without facts yields no fit."""
     assert world.known.head_for(replace(record_of(job_for(world, "x")), domain="z")) is None

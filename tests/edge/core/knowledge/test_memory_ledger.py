@@ -31,7 +31,7 @@ def test_remembering_writes_and_evicts():
 
 
 def test_erasing_buries():
-    """An erased id is gone and stays known as forgotten; an unknown id can be buried too."""
+    """An erased id is recorded as forgotten, also if the ledger never held it."""
     ledger = MemoryLedger([fact("a")])
     ledger.apply(EraseFacts(("a", "never labelled"), RECEIPT))
     assert ledger.get("a") is None
@@ -82,7 +82,7 @@ def test_a_geometry_is_kept():
 
 
 def test_candidates_are_bounded():
-    """Beyond the bound the oldest nominations leave; one nominated again keeps its place."""
+    """Beyond the bound the oldest candidates are dropped; one stored again keeps its position."""
     ledger, names = MemoryLedger(), [f"o{n:04}" for n in range(limits.CANDIDATES_MAX + 3)]
     rows = {
         name: LabelCandidate(
@@ -104,7 +104,7 @@ def test_candidates_are_bounded():
 
 
 def test_the_digest_is_of_the_facts():
-    """Ledgers with the same facts have one digest, whatever came and went."""
+    """Ledgers with equal facts have equal digests, whatever their history."""
     one, other = MemoryLedger([fact("a"), fact("b")]), MemoryLedger([fact("b")])
     assert one.digest() != other.digest()
     one.apply(EraseFacts(("a",), RECEIPT))

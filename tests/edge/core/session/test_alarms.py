@@ -27,7 +27,7 @@ def taught() -> MemoryLedger:
 
 
 def opened(session: SessionState, name: str, centre: int, count: int) -> None:
-    """Let a name be open for observations of a cloud."""
+    """Add observations of a cloud to a novel domain."""
     for at, values in enumerate(clouds((centre,), count, seed=count, width=WIDE)):
         session.novel_domains.add(name, f"{name}:{at}", UnlabelledRow("a", values.tobytes()))
 
@@ -52,7 +52,8 @@ def show(
 
 
 def test_openings_that_are_one_are_merged():
-    """A stream that finds the opening it is in under another name lets both be one, the larger."""
+    """Two novel domains of the same cloud are merged into the larger when a stream enters the
+    other."""
     known = derive_knowledge(taught(), hdc.identity_geometry(WIDE, ((0, WIDE),), 1))
     session = SessionState(Config(window=WINDOW))
     opened(session, "domain-2", 7, 40)
@@ -65,7 +66,7 @@ def test_openings_that_are_one_are_merged():
 
 
 def test_openings_that_are_two_stay_two():
-    """A stream that comes from one opening to another moves, and merges nothing."""
+    """A stream that moves between two separate novel domains merges nothing."""
     known = derive_knowledge(taught(), hdc.identity_geometry(WIDE, ((0, WIDE),), 1))
     session = SessionState(Config(window=WINDOW))
     opened(session, "domain-2", 7, 40)
@@ -77,7 +78,7 @@ def test_openings_that_are_two_stay_two():
 
 
 def test_an_odd_part_of_a_domain_opens_none():
-    """Samples of a domain that only scatter more are worth an alarm there, not a new domain."""
+    """Samples of a domain that only scatter more raise an alarm there, and open no domain."""
     world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
     rows = clouds((1,), 60, spread=70, seed=5, width=WIDE)
     said = [m for at, row in enumerate(rows) for m in world.observe(np.asarray(row), at)]
@@ -86,7 +87,7 @@ def test_an_odd_part_of_a_domain_opens_none():
 
 
 def test_an_opening_that_is_gone_is_spoken_of_no_more():
-    """Streams in an opening that had to make room for others are looked at again."""
+    """Streams in a dropped novel domain are assessed again."""
     world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
     session = world.runtime._session  # noqa: SLF001
     rows = clouds((7,), 60, seed=5, width=WIDE)
@@ -100,8 +101,7 @@ def test_an_opening_that_is_gone_is_spoken_of_no_more():
 
 
 def test_labels_follow_a_merged_opening():
-    """After two openings became one, what a stream shows and showed waits for the one that
-    stays."""
+    """After a merge, the observations of a stream refer to the remaining domain."""
     known = derive_knowledge(taught(), hdc.identity_geometry(WIDE, ((0, WIDE),), 1))
     session = SessionState(Config(window=WINDOW))
     opened(session, "domain-2", 7, 40)

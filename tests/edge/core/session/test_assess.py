@@ -40,14 +40,14 @@ def watch(
 
 
 def test_a_stray_sample_raises_no_alarm():
-    """However far off it is, a sample that comes and goes opens no domain."""
+    """A single outlier, however distant, opens no domain."""
     known = clouds((1,), 60, seed=9, width=WIDE)
     known[30] = clouds((7,), 1, seed=9, width=WIDE)[0]
     assert watch(taught(), known) == []
 
 
 def test_an_alarm_comes_within_two_windows():
-    """A stream that has really moved is noticed after more than one window and at most two."""
+    """A drift is detected after more than one window and at most two."""
     world = taught()
     assert watch(world, clouds((1,), 40, seed=9, width=WIDE)) == []
     ((at, alarm),) = watch(world, clouds((7,), 40, seed=9, width=WIDE), 40)
@@ -56,7 +56,7 @@ def test_an_alarm_comes_within_two_windows():
 
 
 def test_every_sample_that_led_to_an_alarm_may_be_labelled_late():
-    """Labels of all samples since the stream moved go to the domain that the alarm opened."""
+    """Labels of all samples since the drift go to the domain that the alarm opened."""
     world = taught()
     watch(world, clouds((1,), 40, seed=9, width=WIDE))
     watch(world, clouds((7,), 20, seed=9, width=WIDE), 40)
@@ -66,12 +66,12 @@ def test_every_sample_that_led_to_an_alarm_may_be_labelled_late():
 
 
 def test_known_streams_hardly_ever_alarm():
-    """A long stream of known samples raises no alarm at an ordered rate of 1 % a window."""
+    """A long stream of known samples raises no alarm at a chosen rate of 1 % per window."""
     assert watch(taught(), clouds((1, 2), 400, seed=11, width=WIDE)) == []
 
 
 def test_the_nearer_domain_has_more_say():
-    """Two domains that disagree: the one a sample is nearer to decides."""
+    """Of two domains that disagree, the nearer one decides."""
     rows = clouds((1, 2), 8, width=WIDE)
     facts = []
     for domain, names in (("one", "ab"), ("two", "ba")):

@@ -16,7 +16,7 @@ def seen(domain: str = "home", at: int = 0) -> BufferedObservation:
 
 
 def test_the_oldest_goes_first():
-    """Beyond its size the window drops what came first."""
+    """Beyond its size the buffer drops the oldest."""
     recent = LabelBuffer(2)
     for key in "abc":
         recent.add(key, seen())
@@ -25,7 +25,7 @@ def test_the_oldest_goes_first():
 
 
 def test_a_repeated_observation_counts_once():
-    """The newest version of an observation stays, at the newest place."""
+    """The newest version of an observation is kept, as the newest."""
     recent = LabelBuffer(2)
     for key, at in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
         recent.add(key, seen(at=at))
@@ -44,7 +44,7 @@ def test_dropping_takes_what_is_there():
 
 
 def test_a_renamed_domain_is_renamed_for_what_waits():
-    """Observations waiting for a domain wait for its new name; others stay."""
+    """Observations assigned to a domain follow its new name; others do not."""
     recent = LabelBuffer()
     recent.add("a", seen("domain-2"))
     recent.add("b", seen("home"))
@@ -54,7 +54,7 @@ def test_a_renamed_domain_is_renamed_for_what_waits():
 
 
 def test_answers_are_counted_by_domain():
-    """Right and wrong answers of one domain leave those of another alone."""
+    """Right and wrong answers are counted per domain."""
     tally = ServedAccuracy()
     for key, domain, right in (("1", "a", True), ("2", "a", False), ("3", "b", True)):
         tally.record(key, domain, right=right)
@@ -80,7 +80,7 @@ def test_the_oldest_answers_make_room():
 
 
 def test_a_corrected_label_is_new_again():
-    """An answer whose label is corrected is the newest, and not the next to make room."""
+    """An answer whose label is corrected counts as the newest."""
     tally = ServedAccuracy(size=2)
     for key in ("1", "2", "1", "3"):
         tally.record(key, f"domain {key}", right=True)

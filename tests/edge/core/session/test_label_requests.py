@@ -38,7 +38,7 @@ def taught(domain: str = "home") -> Knowledge:
 def show(
     session: SessionState, known: Knowledge, stream: StreamState, count: int, first: int = 0
 ) -> None:
-    """Show observations of a cloud that is new; each joins the opening."""
+    """Show observations of a new cloud; each joins the novel domain."""
     rows = clouds((7,), first + count, seed=3, width=WIDE)[first:]
     for at, values in enumerate(rows, first):
         key, raw = f"s:{at}", np.asarray(values, np.uint8).tobytes()
@@ -62,12 +62,12 @@ def requests_of(session: SessionState) -> LabelRequests:
 def renewed(
     requests: LabelRequests, stream: StreamState, known: Knowledge
 ) -> Mapping[type, object]:
-    """What a renewal says, by its kind."""
+    """The effects and messages of an update, by type."""
     return {type(one): one for one in requests.update("s", stream, known)}
 
 
 def test_what_is_wanted_is_nominated_best_first():
-    """As many observations as are named leave as candidates, with what a label needs."""
+    """Requested observations are stored as candidates, best first, with what a label needs."""
     known, session = taught(), SessionState(Config(window=4))
     stream = session.streams.get("s")
     show(session, known, stream, 20)
@@ -84,7 +84,7 @@ def test_what_is_wanted_is_nominated_best_first():
 
 
 def test_the_choice_is_renewed_once_there_are_twice_as_many():
-    """Until then nothing is said again."""
+    """A request is repeated once the observations have doubled, and not before."""
     known, session = taught(), SessionState(Config(window=4))
     stream, requests = (
         session.streams.get("s"),
@@ -99,7 +99,7 @@ def test_the_choice_is_renewed_once_there_are_twice_as_many():
 
 
 def test_nothing_is_wanted_of_a_domain_that_is_learned():
-    """Neither without an opening, nor where the opening has facts."""
+    """No labels are requested without an alarm, or for a domain with facts."""
     known, session = taught(), SessionState(Config(window=4))
     stream = session.streams.get("s")
     show(session, known, stream, 6)
@@ -109,7 +109,7 @@ def test_nothing_is_wanted_of_a_domain_that_is_learned():
 
 
 def test_learned_domains_answer_where_only_openings_are_near():
-    """Of many concepts the nearest few may all be an opening's own: labels are wanted there too."""
+    """Labels are requested even if all nearest concepts belong to the novel domain."""
     known, session = taught(), SessionState(Config(window=4))
     stream = session.streams.get("s")
     show(session, known, stream, 8)
@@ -127,20 +127,20 @@ def pool(*counts: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
 
 
 def test_each_cloud_is_named_once():
-    """As many labels as there are clouds: one from each, the largest cloud first."""
+    """With as many labels as clouds, one is chosen from each, the largest cloud first."""
     chosen = choose_candidates(pool(10, 30, 20), 3)
     assert [0 if at < 10 else 1 if at < 40 else 2 for at in chosen] == [1, 2, 0]
 
 
 def test_what_is_labelled_is_not_asked_again():
-    """A cloud with a label gives way to one without."""
+    """A cloud without a label is preferred to one with a label."""
     rows = pool(30, 20)
     (chosen,) = choose_candidates(rows, 1, labelled=1)
     assert chosen >= 30
 
 
 def test_the_typical_is_chosen():
-    """An outlier of a cloud is not worth its first label."""
+    """An outlier of a cluster is not chosen."""
     rows = pool(30)
     rows[7] = 255
     assert choose_candidates(rows, 1) != (7,)
@@ -150,7 +150,7 @@ def test_the_typical_is_chosen():
 def test_a_choice_is_distinct_bounded_and_repeatable(
     rows: int, count: int, labelled: int, kinds: int
 ):
-    """Whatever is asked: distinct unlabelled rows, at most as many as asked, the same twice."""
+    """Chosen rows are distinct, unlabelled, bounded in number and repeatable."""
     features = np.random.default_rng(kinds).integers(0, 1 + kinds, (rows, WIDE)).astype(np.float32)
     chosen = choose_candidates(features, count, labelled)
     assert len(set(chosen)) == len(chosen) <= count
@@ -159,7 +159,7 @@ def test_a_choice_is_distinct_bounded_and_repeatable(
 
 
 def test_an_outlook_holds_what_tells_labels_apart():
-    """Answers raised all alike, or scaled, are the same outlook."""
+    """Answers shifted or scaled alike give the same scores."""
     answers = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     found = [score_candidates([given]) for given in (answers, 4 * answers + 2)]
     np.testing.assert_allclose(found[0], found[1], atol=1e-4)

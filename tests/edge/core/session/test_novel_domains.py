@@ -30,19 +30,19 @@ def known(count: int = 120, domain: str = "home", centre: int = 1) -> Knowledge:
 
 
 def opened(openings: NovelDomains, name: str, centre: int, count: int = 20) -> None:
-    """Let an opening hold observations around a centre."""
+    """Add observations of a cloud to a novel domain."""
     for at, values in enumerate(clouds((centre,), count, seed=3, width=WIDE)):
         openings.add(name, f"{name}:{at}", UnlabelledRow("a", values.tobytes()))
 
 
 def test_without_openings_the_ground_is_what_is_known():
-    """Nothing is copied where nothing is open."""
+    """Without novel domains the reference model shares the memory of knowledge."""
     knowledge = known()
     assert NovelDomains().reference_model(knowledge, 0).memory is knowledge.memory
 
 
 def test_an_opening_is_recognised():
-    """What looks like an opening's observations is placed there, what is known stays at home."""
+    """Samples of a novel domain are placed there, known ones in their own domain."""
     knowledge, openings = known(), NovelDomains()
     opened(openings, "domain-2", 7)
     reference = openings.reference_model(knowledge, 0)
@@ -54,7 +54,7 @@ def test_an_opening_is_recognised():
 
 
 def test_knowledge_is_unharmed_by_openings():
-    """Laying openings over knowledge leaves its sums and thresholds as they were."""
+    """A reference model leaves the sums and thresholds of knowledge unchanged."""
     knowledge, openings = known(), NovelDomains()
     before = knowledge.digest("card")
     opened(openings, "domain-2", 7)
@@ -65,7 +65,7 @@ def test_knowledge_is_unharmed_by_openings():
 
 
 def test_a_new_opening_is_laid_at_once():
-    """Even a single observation of a name not open yet counts from the next look on."""
+    """A single observation of a new name is in the next reference model."""
     knowledge, openings = known(), NovelDomains()
     openings.reference_model(knowledge, 0)
     opened(openings, "domain-2", 7, count=1)
@@ -73,7 +73,7 @@ def test_a_new_opening_is_laid_at_once():
 
 
 def test_samples_apart_and_samples_alike():
-    """A new cloud is farther from home than from itself; a part of home is not."""
+    """A new cloud is separate from a domain; a part of the domain is not."""
     knowledge = known()
     reference = NovelDomains().reference_model(knowledge, 0)
     for centre, new in ((7, True), (1, False)):
@@ -83,7 +83,7 @@ def test_samples_apart_and_samples_alike():
 
 
 def test_openings_are_bounded():
-    """The oldest observations of an opening, and the opening not visited for longest, go first."""
+    """The oldest observations, and the novel domain not visited for longest, are dropped first."""
     openings = NovelDomains()
     size = limits.NOVEL_DOMAIN_OBSERVATIONS_MAX
     for at in range(size + 2):
@@ -97,7 +97,7 @@ def test_openings_are_bounded():
 
 
 def test_dropped_observations_leave_no_trace():
-    """After dropping, the reference is that of openings that never held them."""
+    """After dropping, the reference model equals one that never held the observations."""
     knowledge, one, other = known(), NovelDomains(), NovelDomains()
     opened(one, "domain-2", 7, 21)
     opened(other, "domain-2", 7, 20)
@@ -108,7 +108,7 @@ def test_dropped_observations_leave_no_trace():
 
 
 def test_renaming_joins_openings():
-    """An opening renamed to another becomes part of it."""
+    """A novel domain renamed to another becomes part of it."""
     openings = NovelDomains()
     openings.add("a", "1", UnlabelledRow("x", b"\1"))
     openings.add("b", "2", UnlabelledRow("y", b"\2"))
@@ -120,7 +120,7 @@ def test_renaming_joins_openings():
 
 @pytest.mark.parametrize(("facts", "closed"), [(120, True), (20, False)])
 def test_an_opening_closes_once_its_facts_know_it(facts: int, closed: bool):
-    """Facts that know every window of an opening close it; too few to say so do not."""
+    """Facts that recognise every window of a novel domain promote it; too few do not."""
     openings = NovelDomains()
     opened(openings, "home", 1, 32)
     openings.promote(known(facts), Config(window=8))
@@ -128,7 +128,7 @@ def test_an_opening_closes_once_its_facts_know_it(facts: int, closed: bool):
 
 
 def test_an_opening_without_facts_stays():
-    """Nobody has labelled it: it can't be learned."""
+    """A novel domain without facts is not promoted."""
     openings = NovelDomains()
     opened(openings, "domain-2", 7)
     openings.promote(known(), Config(window=8))
@@ -136,7 +136,7 @@ def test_an_opening_without_facts_stays():
 
 
 def test_rows_are_cut_where_they_lie_apart():
-    """Three clouds are three groups, one cloud is one, and no row is lost."""
+    """Three clouds give three groups, one cloud gives one, and no row is lost."""
     rows = np.array(clouds((1, 2, 3), 10, width=WIDE))
     assert sorted(len(part) for part in bisect_rows(rows)) == [10, 10, 10]
     assert [len(part) for part in bisect_rows(rows[:10])] == [10]

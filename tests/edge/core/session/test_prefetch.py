@@ -72,7 +72,7 @@ def walk() -> list[Event]:
 
 
 def together(world: World, events: list[Event], sizes: list[int]) -> list[str]:
-    """Everything told, where so many events in turn are foreseen before the first of them."""
+    """Everything published, with so many events in turn prefetched before the first of them."""
     told, due = [], 0
     for at, event in enumerate(events):
         if at == due:
@@ -86,7 +86,8 @@ def together(world: World, events: list[Event], sizes: list[int]) -> list[str]:
 
 @pytest.mark.parametrize(("domains", "surveyed"), [(2, True), (1, True), (2, False), (MANY, True)])
 def test_decisions_are_those_of_one_by_one(domains: int, *, surveyed: bool):
-    """Verdicts, routes, answers, windows, alarms and rejections are the same to the last digit."""
+    """Prefetching changes no verdict, route, answer, window, alarm or rejection, to the last
+    digit."""
     events = walk()
     alone = together(taught(domains, surveyed=surveyed), events, [1])
     assert together(taught(domains, surveyed=surveyed), events, [64]) == alone
@@ -97,13 +98,13 @@ def test_decisions_are_those_of_one_by_one(domains: int, *, surveyed: bool):
 @settings(max_examples=3, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_it_does_not_matter_how_many_wait(sizes: list[int]):
-    """However the queue is cut, each decision is the same."""
+    """Decisions do not depend on the sizes of prefetched batches."""
     events = walk()[:90]
     assert together(taught(), events, sizes) == together(taught(), events, [1])
 
 
 def test_what_was_foreseen_before_a_label_is_not_used():
-    """After knowledge has changed, an observation is judged by what is known then."""
+    """After knowledge has changed, prefetched assessments are not used."""
     world, other = taught(), taught()
     rows = clouds((21,), 30, width=WIDE)
     seen = [

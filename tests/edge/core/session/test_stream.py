@@ -21,7 +21,7 @@ CODES = hdc.identity_geometry(4, ((0, 4),), 1).project(np.zeros((1, 4), np.uint8
 
 
 def glance(key: str, domain: str = "home", **near: int) -> SampleAssessment:
-    """A look at an observation that is nearest to a domain."""
+    """An assessment of an observation that is nearest to a domain."""
     verdict = hdc.Verdict(known=True, domain=domain, label="a", score=1, p_value=0.5)
     return SampleAssessment(
         key=key,
@@ -53,7 +53,7 @@ def test_a_window_fills_and_slides():
 
 
 def test_observations_are_looked_at_again():
-    """After knowledge has changed, the window holds what the new knowledge says."""
+    """After a change of knowledge, the window is assessed again."""
     stream = shown(2, glance("a", "old"))
     stream.refresh(lambda look: glance(look.key, "new"), 7)
     assert [look.verdict.domain for look in stream.window] == ["new"]
@@ -61,7 +61,7 @@ def test_observations_are_looked_at_again():
 
 
 def test_a_stream_is_in_alarm_while_it_opens_a_domain():
-    """The name of the domain being opened is the alarm."""
+    """A stream with an alarm domain is in alarm."""
     stream = StreamState(length=2)
     assert not stream.alarmed
     stream.alarm_domain = "domain-2"
@@ -69,32 +69,32 @@ def test_a_stream_is_in_alarm_while_it_opens_a_domain():
 
 
 def test_a_window_is_where_it_is_nearest_to_as_a_whole():
-    """One observation that looks like elsewhere does not move a window."""
+    """One observation nearest to another domain does not move a window."""
     stream = shown(3, glance("a", a=1, b=9), glance("b", a=6, b=5), glance("c", a=1, b=9))
     assert stream.window_domain == "a"
 
 
 def test_a_domain_not_looked_at_counts_as_far():
-    """A domain that an observation was not compared with is as far as its farthest."""
+    """A domain that an observation was not compared with counts as its farthest."""
     assert nearest_domain([glance("a", a=4, b=5), glance("b", b=1, c=9)]) == "b"
 
 
 def test_neighbours_outweigh_a_stray_look():
-    """Amid observations of one domain a look that leans elsewhere stays in that domain."""
+    """Among observations of one domain, a stray one is assigned to that domain."""
     looks = [glance(str(at), a=0, b=100) for at in range(16)]
     looks[8] = glance("8", a=60, b=0)
     assert shown(16, *looks).smoothed_domain(8) == "a"
 
 
 def test_where_domains_come_mixed_each_look_decides():
-    """Between equally many observations of two domains, each goes where it looks to belong."""
+    """Between equally many observations of two domains, each is assigned by itself."""
     looks = [glance(str(at), a=100 * (at % 2), b=100 * (1 - at % 2)) for at in range(17)]
     stream = shown(16, *looks)
     assert [stream.smoothed_domain(at) for at in (7, 8, 9)] == ["b", "a", "b"]
 
 
 def test_an_observation_is_settled_half_a_window_late():
-    """The newest observation with half a window after it is settled."""
+    """The newest observation with half a window after it is smoothed."""
     stream = shown(4, *(glance(key) for key in "ab"))
     assert stream.fixed_lag() is None
     stream.push(glance("c"))
@@ -108,7 +108,7 @@ def test_an_observation_is_settled_half_a_window_late():
     st.integers(0, 9),
 )
 def test_a_standing_is_what_all_its_looks_say(nears, gone):
-    """Kept up to date one by one, also where looks go, it names what adding up anew names."""
+    """Votes updated one by one, removals included, equal those summed from scratch."""
     looks = [glance(str(at), **near) for at, near in enumerate(nears)]
     standing, left = DomainVotes(), looks[min(gone, len(looks) - 1) :]
     for look in looks:
@@ -121,7 +121,7 @@ def test_a_standing_is_what_all_its_looks_say(nears, gone):
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 5), min_size=1)))
 def test_a_stream_knows_where_it_is(nears):
-    """Window and settled observation are placed as their looks say, however many have gone by."""
+    """Window and smoothed observation get the domain of their summed novelties."""
     stream = StreamState(length=3)
     for at, near in enumerate(nears):
         stream.push(glance(str(at), **near))
@@ -132,7 +132,7 @@ def test_a_stream_knows_where_it_is(nears):
 
 
 def test_openings_are_renamed():
-    """Streams that open a domain follow its new name."""
+    """Alarms follow a renamed domain."""
     streams = StreamStates(2)
     streams.get("s").alarm_domain = "domain-2"
     assert streams.rename("domain-2", "scanner")
@@ -141,7 +141,7 @@ def test_openings_are_renamed():
 
 
 def test_the_stream_silent_for_longest_goes_first():
-    """Streams are bounded; hearing of one keeps it."""
+    """Streams are bounded; the one silent for longest is dropped."""
     streams = StreamStates(2)
     first = streams.get("first")
     for number in range(limits.STREAMS_MAX - 1):
@@ -154,7 +154,7 @@ def test_the_stream_silent_for_longest_goes_first():
 
 
 def test_clearing_drops_all_windows():
-    """What was forgotten may be in any window, so all go; alarms stay."""
+    """Clearing drops all windows and keeps alarms."""
     streams = StreamStates(2)
     stream = streams.get("s")
     stream.alarm_domain = "domain-2"
@@ -178,7 +178,7 @@ def test_a_window_outvotes_a_stray():
 
 
 def test_a_mixed_stream_is_left_alone():
-    """Where domains come at random, each sample counts for itself."""
+    """In a stream that mixes domains at random, each sample counts for itself."""
     order = np.random.default_rng(3).integers(0, 3, 32)
     window = np.array([say(domain, 0.9) for domain in order])
     for end in range(16, 32):
@@ -193,7 +193,7 @@ def test_a_change_is_followed():
 
 
 def test_one_sample_is_itself():
-    """A window of one says what the router said."""
+    """The posterior of a window of one is the router's softmax."""
     np.testing.assert_allclose(posterior(say(1)[None]), np.exp(say(1)), rtol=1e-5)
 
 
@@ -211,7 +211,7 @@ def test_a_window_gives_probabilities(domains, sure):
     st.integers(1, 9),
 )
 def test_a_trail_follows_its_window(said, length):
-    """What a trail returns, by a short cut or not, is what its last rows say together."""
+    """A filter returns, with or without its shortcuts, the most likely domain of its last rows."""
     trail, rows, names = DomainFilter(length), [], ("a", "b", "c")
     for domain, sure in said:
         rows.append(say(domain, sure))
@@ -221,7 +221,7 @@ def test_a_trail_follows_its_window(said, length):
 
 
 def test_a_sure_sample_decides_alone():
-    """A sample that is surer than the slowest rate of moving allows needs no past; others do."""
+    """A sample with a lead above the largest prior odds decides alone; others do not."""
     ahead = 1 + 3 * STAY_RATES[-1] / (1 - STAY_RATES[-1])
     for times, place in ((1.1, 2), (0.01, 0)):
         window = np.array([say(0, 0.999999)] * 16)
@@ -232,7 +232,7 @@ def test_a_sure_sample_decides_alone():
 
 
 def test_other_domains_start_a_new_trail():
-    """Rows that say something of other domains are dropped."""
+    """Logits of another set of domains are dropped."""
     trail = DomainFilter(4)
     for _ in range(4):
         trail.update(("a", "b", "c"), say(0, 0.99))
