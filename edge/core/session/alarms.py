@@ -14,20 +14,18 @@ from .stream import SampleAssessment, SessionState, StreamState
 
 SEPARATION_MIN: Final = 1.02
 """How many times farther from a learned domain than from each other samples must lie to open a
-novel domain.  Samples of the domain itself come out below 1.  Chosen by hand; effect not
-measured."""
+novel domain.  Samples of the domain itself come out below 1.  Tuned on PACS, like the next three
+constants: docs/explanation/streams.md."""
 
 NOVEL_SEPARATION_MIN: Final = 1.06
-"""The same if the nearest domain is a novel one, known only by its unlabelled observations.  Chosen
-by hand; effect not measured."""
+"""The same if the nearest domain is a novel one, known only by its unlabelled observations.  Tuned on
+PACS."""
 
 YOUNG_SEPARATION_MIN: Final = 1.25
-"""The same if that novel domain is young: it cannot hold its whole variety yet.  Chosen by hand;
-effect not measured."""
+"""The same if that novel domain is young: it cannot hold its whole variety yet.  Tuned on PACS."""
 
 YOUNG_WINDOWS: Final = 8
-"""Windows of observations below which a novel domain is young.  Chosen by hand; effect not
-measured."""
+"""Windows of observations below which a novel domain is young.  Tuned on PACS."""
 
 NOVEL_SAMPLES_MIN: Final = 4
 """Fewest individually novel samples that open a domain by themselves; with fewer, all drifted

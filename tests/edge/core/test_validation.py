@@ -24,6 +24,8 @@ SOUND = [
     FitGeometry(),
 ]
 
+PLAIN = Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"")
+
 FLAWED = [
     (Observation(stream="s", sequence=1, captured_at_ns=-1, payload=b""), "captured_at_ns"),
     (Observation(stream="", sequence=1, captured_at_ns=0, payload=b"", id="y"), "stream"),
@@ -31,10 +33,7 @@ FLAWED = [
     (ForgetRequest("r", None), "selector"),  # type: ignore[arg-type]
     (ForgetRequest("r", Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
     (Observation(stream="s", sequence=1, captured_at_ns=2**63, payload=b""), "captured_at_ns"),
-    (
-        Observation(stream="s", sequence=1, captured_at_ns=1.5, payload=b""),  # type: ignore[arg-type]
-        "captured_at_ns",
-    ),
+    (replace(PLAIN, captured_at_ns=1.5), "captured_at_ns"),  # type: ignore[arg-type]
     (Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"", id="\x00"), "id"),
     (Observation(stream="s" * 200, sequence=1, captured_at_ns=0, payload=b""), "id"),
     (Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"", subject="a\tb"), "subject"),

@@ -44,7 +44,7 @@ MESSAGES: tuple[tuple[Any, str], ...] = (
         ),
         "alarm/cam",
     ),
-    (LabelRequest("cam", "d", ("c:1", "c:2")), "wanted/cam"),
+    (LabelRequest("cam", "d", ("c:1", "c:2")), "label-request/cam"),
     (GrowthReport(domain="d", state="serving", version=3), "growth"),
     (Acknowledgement("c:1", 1), "ack"),
     (Rejected("c:1", 'too "late"'), "rejected"),
@@ -73,7 +73,7 @@ def test_every_message_of_the_core_is_worded(message: Any, place: str) -> None:
     said = json.loads(worded.body)
     assert worded.topic == f'auricle/v1/g"w/{place}'
     assert (said["schema"], said["device"]) == (f"auricle/v1/{worded.kind}", 'g"w')
-    assert (said["sequence"], said["at_ns"], said["mark_historical"]) == (17, 99, False)
+    assert (said["sequence"], said["at_ns"], said["historical"]) == (17, 99, False)
     assert set(type(message).__slots__) <= set(said)
 
 
