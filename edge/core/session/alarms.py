@@ -18,7 +18,7 @@ novel domain.  Samples of the domain itself come out below 1.  Tuned on PACS, li
 constants: docs/explanation/streams.md."""
 
 NOVEL_SEPARATION_MIN: Final = 1.06
-"""The same if the nearest domain is a novel one, known only by its unlabelled observations.  Tuned on
+"""The same if the nearest domain is a novel one, known only by unlabelled observations.  Tuned on
 PACS."""
 
 YOUNG_SEPARATION_MIN: Final = 1.25
