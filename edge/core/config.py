@@ -78,8 +78,8 @@ class Config:
         )
 
 
-def _require(fine: object, key: str, expected: str, found: object) -> None:
-    if not fine:
+def _require(valid: object, key: str, expected: str, found: object) -> None:
+    if not valid:
         raise ConfigError(
             f"reading the configuration: {key} must be {expected}, found {found!r}",
             f"correct {key}",

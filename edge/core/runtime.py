@@ -183,7 +183,8 @@ class Runtime:
             yield _reject(
                 event.observation_id,
                 "labelling: the observation has expired",
-                f"label within {limits.WINDOW_OBSERVATIONS_MAX} observations, or a label candidate",
+                f"label one of the last {limits.WINDOW_OBSERVATIONS_MAX} observations, or a label"
+                " candidate",
             )
         else:
             fact = Fact(

@@ -131,8 +131,8 @@ def concepts_of(arrays: Arrays) -> tuple[Concept, ...]:
     text = np.asarray(arrays["names"], np.uint8).tobytes().decode()
     pairs = tuple(tuple(line.split("\t")) for line in text.split("\n"))
     made = tuple((pair[0], pair[1]) for pair in pairs if len(pair) == 2)
-    fine = len(made) == len(pairs) and all(map(_is_name, (t for pair in made for t in pair)))
-    if not fine or list(made) != sorted(set(made)):
+    valid = len(made) == len(pairs) and all(map(_is_name, (t for pair in made for t in pair)))
+    if not valid or list(made) != sorted(set(made)):
         raise ValueError("names must be sorted pairs of printable texts, each pair once")
     return made
 
@@ -227,7 +227,7 @@ def _ranges(arrays: Arrays, samples: int) -> str:
     counts, held = arrays["counts"].astype(np.int64), arrays["held"]
     each = counts[:, None]
     most = THRESHOLD_MAX
-    fine = {
+    checks = {
         "counts": _within(counts, 1, samples) and counts.sum() == samples,
         "ones": (arrays["ones"] >= 0).all() and (arrays["ones"] <= each).all(),
         "sums": (np.abs(arrays["sums"].astype(np.float64)) <= COORDINATE_MAX * each).all(),
@@ -243,7 +243,7 @@ def _ranges(arrays: Arrays, samples: int) -> str:
         "scores": _within(arrays["scores"], -most, most),
     }
     return next(
-        (f"{name} holds values that no facts sum up to" for name, one in fine.items() if not one),
+        (f"{name} holds values that no facts sum up to" for name, one in checks.items() if not one),
         "",
     )
 
