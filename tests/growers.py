@@ -33,17 +33,40 @@ def accept(job: GrowthJob) -> GrowthResult:
     tried = ((other, 0.1, 0.7), (blueprint_of(job), 0.5, 0.9))
     record = record_of(job)
     lines = ("12 blueprints fit", "2 were trained")
-    return GrowthResult(job.id, job.domain, record, "it does better", 0.9, 0.8, lines, tried)
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=record,
+        reason="it does better",
+        accuracy=0.9,
+        incumbent=0.8,
+        search=lines,
+        candidates=tried,
+    )
 
 
 def refuse(job: GrowthJob) -> GrowthResult:
     """Find nothing that does better."""
-    return GrowthResult(job.id, job.domain, None, "nothing does better", 0.8, 0.8)
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason="nothing does better",
+        accuracy=0.8,
+        incumbent=0.8,
+    )
 
 
 def refuse_unmeasured(job: GrowthJob) -> GrowthResult:
     """Find nothing that fits, so that nothing is measured."""
-    return GrowthResult(job.id, job.domain, None, "nothing fits", math.nan, math.nan)
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason="nothing fits",
+        accuracy=math.nan,
+        incumbent=math.nan,
+    )
 
 
 def waver() -> Callable[[GrowthJob], GrowthResult]:
@@ -54,6 +77,13 @@ def waver() -> Callable[[GrowthJob], GrowthResult]:
         found = accept(job)
         record = record_of(job)
         changed = replace(record, seed=next(seeds))
-        return GrowthResult(job.id, job.domain, changed, found.reason, 0.9, 0.8)
+        return GrowthResult(
+            job_id=job.id,
+            domain=job.domain,
+            record=changed,
+            reason=found.reason,
+            accuracy=0.9,
+            incumbent=0.8,
+        )
 
     return grow

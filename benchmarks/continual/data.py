@@ -101,12 +101,12 @@ def facts_of(samples: ContinualSamples, rows: Rows, seed: int, domain: str = "")
     """Rows as facts, in their own domains or all in one; the seed is in the ids."""
     return [
         Fact(
-            f"{seed}-{row:05}",
-            "bench",
-            domain or f"domain-{samples.domain[row]}",
-            f"{samples.label[row]}",
-            int(row),
-            samples.features[row].tobytes(),
+            id=f"{seed}-{row:05}",
+            stream="bench",
+            domain=domain or f"domain-{samples.domain[row]}",
+            label=f"{samples.label[row]}",
+            captured_at_ns=int(row),
+            features=samples.features[row].tobytes(),
         )
         for row in rows.tolist()
     ]

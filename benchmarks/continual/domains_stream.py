@@ -70,7 +70,14 @@ class PacsStream:
     def fact(self, row: int, domain: str) -> Fact:
         """Return the fact that a row is, under a domain's name."""
         label, raw = str(self.label[row]), self.levels[row].tobytes()
-        return Fact(_id(row), "camera", domain, label, row, raw)
+        return Fact(
+            id=_id(row),
+            stream="camera",
+            domain=domain,
+            label=label,
+            captured_at_ns=row,
+            features=raw,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +241,13 @@ class _Showing:
         began, noticed = self._at, False
         for row in rows.tolist():
             for message in self._device.feed(
-                Observation("camera", self._at, self._at, row, _id(row))
+                Observation(
+                    stream="camera",
+                    sequence=self._at,
+                    captured_at_ns=self._at,
+                    payload=row,
+                    id=_id(row),
+                )
             ):
                 if isinstance(message, Decision):
                     self.right.append(message.guess == str(self._pacs.label[row]))
@@ -279,7 +292,9 @@ def _examine(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> tuple[floa
     rows = np.random.default_rng(0).permutation(np.flatnonzero(pacs.held))
     right = np.zeros(len(rows), np.bool_)
     for at, row in enumerate(rows.tolist()):
-        for effect in runtime.handle(Observation("exam", at, at, row, f"exam:{at}")):
+        for effect in runtime.handle(
+            Observation(stream="exam", sequence=at, captured_at_ns=at, payload=row, id=f"exam:{at}")
+        ):
             if isinstance(effect, Publish) and isinstance(effect.message, Decision):
                 right[at] = effect.message.guess == str(pacs.label[row])
     return tuple(float(right[pacs.domain[rows] == name].mean()) for name in order)

@@ -156,7 +156,16 @@ def _ours(
         return
     from edge import growth
 
-    job = GrowthJob("labels", mine.domains[0], 1, 1, Config().budget, pacs.spans, mine, theirs)
+    job = GrowthJob(
+        id="labels",
+        domain=mine.domains[0],
+        version=1,
+        seed=1,
+        budget=Config().budget,
+        spans=pacs.spans,
+        own=mine,
+        others=theirs,
+    )
     record = growth.grow_adaptor(job).record
     if record is None:
         yield "auricle grown", head

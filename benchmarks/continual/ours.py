@@ -63,20 +63,21 @@ def grow_all(samples: ContinualSamples, seed: int) -> dict[str, GrowthResult]:
     from edge.growth import grow_adaptor
 
     known = know(samples, samples.train, seed)
-    return {
-        name: grow_adaptor(
-            GrowthJob(
-                f"{name}:{seed}",
-                name,
-                1,
-                seed,
-                Config().budget,
-                samples.spans,
-                *known.lessons(name),
-            )
+    made = {}
+    for name in known.domains:
+        own, others = known.training_facts(name)
+        job = GrowthJob(
+            id=f"{name}:{seed}",
+            domain=name,
+            version=1,
+            seed=seed,
+            budget=Config().budget,
+            spans=samples.spans,
+            own=own,
+            others=others,
         )
-        for name in known.domains
-    }
+        made[name] = grow_adaptor(job)
+    return made
 
 
 def ask(known: Knowledge, samples: ContinualSamples, rows: Rows) -> OursOutcome:

@@ -88,7 +88,9 @@ def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None
         create_home(folder, calibrate(model, list(rows)), "")
     with Home(folder) as home:
         for number, row in enumerate(rows):
-            home.feed(Observation("learn", number, number, row))
+            home.feed(
+                Observation(stream="learn", sequence=number, captured_at_ns=number, payload=row)
+            )
             home.feed(Label(f"learn:{number}", "abc"[number % 3]))
         home.settle()
         # What is due to grow is tried now, so that no worker runs beside what is measured.

@@ -65,9 +65,22 @@ def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
     label, chance = random.choice(LABELS), random.random()
     features = features_of(fact_id)
     if chance < 0.4:
-        yield Enrol((Fact(fact_id, "cam", "home", label, 0, features),))
+        yield Enrol(
+            (
+                Fact(
+                    id=fact_id,
+                    stream="cam",
+                    domain="home",
+                    label=label,
+                    captured_at_ns=0,
+                    features=features,
+                ),
+            )
+        )
     elif chance < 0.7:
-        yield Observation("cam", 0, 0, list(features), fact_id)
+        yield Observation(
+            stream="cam", sequence=0, captured_at_ns=0, payload=list(features), id=fact_id
+        )
         yield Label(fact_id, label, "home")
     elif known and chance < 0.85:
         yield Label(random.choice(known), label)
@@ -133,7 +146,9 @@ class Account:
         kind, label, *ids = self.tried
         facts = [store.get(fact_id) for fact_id in ids]
         if kind == "receipt":
-            return all(store.buried(i) and fact is None for i, fact in zip(ids, facts, strict=True))
+            return all(
+                store.was_forgotten(i) and fact is None for i, fact in zip(ids, facts, strict=True)
+            )
         return all(fact is not None and fact.label == label for fact in facts)
 
     def _note(self, words: tuple[str, ...]) -> None:

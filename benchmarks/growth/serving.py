@@ -64,7 +64,11 @@ class CameraFeed:
         time.sleep(max(0.0, self.due - time.monotonic()))
         number = next(self.numbers)
         payload = self.payloads[number % len(self.payloads)]
-        self.home.feed(Observation("cam", number, time.time_ns(), payload))
+        self.home.feed(
+            Observation(
+                stream="cam", sequence=number, captured_at_ns=time.time_ns(), payload=payload
+            )
+        )
         return 1e3 * (time.monotonic() - self.due)
 
     def rest(self, count: int) -> list[float]:
@@ -123,7 +127,15 @@ def measure(home: Home, images: list[tuple[str, bytes]]) -> dict[str, Any]:
     camera.rest(WARM_UP)
     idle = camera.rest(IDLE)
     before = memory_mib()["VmRSS"]
-    home.feed(Observation("cam", 0, time.time_ns(), content, "the last label"))
+    home.feed(
+        Observation(
+            stream="cam",
+            sequence=0,
+            captured_at_ns=time.time_ns(),
+            payload=content,
+            id="the last label",
+        )
+    )
     labelled = time.monotonic()
     home.feed(Label("the last label", label, NEW))
     rounds = [camera.grow(Tick())]

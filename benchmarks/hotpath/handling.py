@@ -54,7 +54,12 @@ class Handler:
     def show(self) -> None:
         """Handle the next observation."""
         number = next(self._numbers)
-        event = Observation("cam", number, number, self._samples[number % len(self._samples)])
+        event = Observation(
+            stream="cam",
+            sequence=number,
+            captured_at_ns=number,
+            payload=self._samples[number % len(self._samples)],
+        )
         self._last = event.key
         self.feed(event)
 
@@ -93,7 +98,14 @@ def vectors() -> Handler:
             yield number, np.asarray(np.clip(values, 0, 255), np.uint8)
 
     facts = (
-        Fact(f"fact {n}", "s", f"domain-{n % concepts // LABELS}", f"{n % LABELS}", n, x.tobytes())
+        Fact(
+            id=f"fact {n}",
+            stream="s",
+            domain=f"domain-{n % concepts // LABELS}",
+            label=f"{n % LABELS}",
+            captured_at_ns=n,
+            features=x.tobytes(),
+        )
         for n, x in draw(iter(range(concepts * FACTS)))
     )
     ledger = MemoryLedger()

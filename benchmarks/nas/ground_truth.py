@@ -89,7 +89,16 @@ def grade(
 def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np.float64], float]:
     """Cross-fit blueprints on the domain's facts as growth does: loss of each, CPU seconds."""
     open_budget = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
-    job = GrowthJob("fits", "fits", 1, SEED, open_budget, task.spans, task.own, task.others)
+    job = GrowthJob(
+        id="fits",
+        domain="fits",
+        version=1,
+        seed=SEED,
+        budget=open_budget,
+        spans=task.spans,
+        own=task.own,
+        others=task.others,
+    )
     started = time.process_time()
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, growth.train_adaptor, job, parts) for one in few]

@@ -96,14 +96,14 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
         raise EdgeError(f"reading the bundle: {error}", "export it again") from error
     sums = parts.pop("sums", {})
     gift = Contribution(
-        head.device,
-        head.card,
-        head.geometry,
-        head.seed,
-        head.revision,
-        head.samples,
-        sums,
-        head.columns,
+        device=head.device,
+        card=head.card,
+        geometry=head.geometry,
+        seed=head.seed,
+        revision=head.revision,
+        samples=head.samples,
+        arrays=sums,
+        columns=head.columns,
     )
     records = tuple(
         _record(one, parts.get(f"adaptor {at}", {})) for at, one in enumerate(head.adaptors)

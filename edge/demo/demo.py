@@ -105,7 +105,14 @@ def _enrol(story: DemoState) -> Iterator[Beat]:
     yield ChapterEvent("Enrolment", text, images, lesson)
     features = yield from encode_images(story, lesson)
     facts = tuple(
-        Fact(f"{KNOWN}:{at}", "enrolment", KNOWN, str(label), story.tick(), row.values.tobytes())
+        Fact(
+            id=f"{KNOWN}:{at}",
+            stream="enrolment",
+            domain=KNOWN,
+            label=str(label),
+            captured_at_ns=story.tick(),
+            features=row.values.tobytes(),
+        )
         for at, (label, row) in enumerate(zip(lesson.labels, features, strict=True))
     )
     story.tell(Enrol(facts))

@@ -82,7 +82,15 @@ def redeliver(
     """Send forgotten items again, as images with their labels and as facts; count the relearned."""
     relearned = 0
     for number, (fact, image) in enumerate(zip(facts, images, strict=True)):
-        desk.feed(Observation("redelivery", number, fact.captured_at_ns, image, id=fact.id))
+        desk.feed(
+            Observation(
+                stream="redelivery",
+                sequence=number,
+                captured_at_ns=fact.captured_at_ns,
+                payload=image,
+                id=fact.id,
+            )
+        )
         answers = desk.feed(Label(fact.id, fact.label))
         relearned += not any(isinstance(answer, Rejected) for answer in answers)
     answers = desk.feed(Enrol(tuple(facts)))

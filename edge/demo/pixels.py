@@ -123,7 +123,14 @@ def _facts(story: DemoState, lesson: Digits) -> list[Fact]:
     rows = zip(lesson.labels, lesson.images, strict=True)
     name = lesson.source
     return [
-        Fact(f"{name}:{at:05}", "enrolment", name, str(label), story.tick(), image.tobytes())
+        Fact(
+            id=f"{name}:{at:05}",
+            stream="enrolment",
+            domain=name,
+            label=str(label),
+            captured_at_ns=story.tick(),
+            features=image.tobytes(),
+        )
         for at, (label, image) in enumerate(rows)
     ]
 

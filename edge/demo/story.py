@@ -103,7 +103,9 @@ def watch_images(
     tally = AccuracyEvent(len(digits), 0, 0)
     for number, image in enumerate(digits.images):
         truth = str(digits.labels[number])
-        event = Observation(STREAM, len(story.steps), story.tick(), image)
+        event = Observation(
+            stream=STREAM, sequence=len(story.steps), captured_at_ns=story.tick(), payload=image
+        )
         story.seen[event.key] = (truth, image)
         decision, *news = story.tell(event)
         assert isinstance(decision, Decision), "an observation is answered by a decision"

@@ -183,5 +183,12 @@ def _answers(record: AdaptorRecord, job: GrowthJob) -> bool:
 
 def _result(job: GrowthJob, story: _GrowthTrace, reason: str) -> GrowthResult:
     return GrowthResult(
-        job.id, job.domain, None, reason, NONE, NONE, tuple(story.lines), tuple(story.tried)
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason=reason,
+        accuracy=NONE,
+        incumbent=NONE,
+        search=tuple(story.lines),
+        candidates=tuple(story.tried),
     )

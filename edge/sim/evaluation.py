@@ -10,7 +10,7 @@ import encoder
 
 from ..core import Config, Decision, Fact, Knowledge, MemoryLedger, Observation
 from ..core.knowledge import derive_knowledge
-from ..core.session import Assessor
+from ..core.session import Assessor, SessionState
 from .recording import RoutingRecord
 from .replay import ReplayModel
 from .world import World, WorldSample
@@ -21,20 +21,22 @@ Truth = tuple[str, str]
 
 def ask_all(knowledge: Knowledge, features: encoder.Features, config: Config) -> Decision:
     """Decide as the Runtime does on a sample that nothing came before, without touching it."""
-    return _decide(Assessor(config), knowledge, features, 0)
+    return _decide(Assessor(config, SessionState(config)), knowledge, features, 0)
 
 
 def follow_stream(
     knowledge: Knowledge, rows: Iterable[encoder.Features], config: Config
 ) -> tuple[Decision, ...]:
     """Decide as the Runtime does on a stream of samples of its own, without touching it."""
-    watch = Assessor(config)
-    return tuple(_decide(watch, knowledge, row, at) for at, row in enumerate(rows))
+    assessor = Assessor(config, SessionState(config))
+    return tuple(_decide(assessor, knowledge, row, at) for at, row in enumerate(rows))
 
 
-def _decide(watch: Assessor, knowledge: Knowledge, features: encoder.Features, at: int) -> Decision:
-    event = Observation("examination", at, at, None)
-    messages = tuple(watch.look(event, features.values, knowledge))
+def _decide(
+    assessor: Assessor, knowledge: Knowledge, features: encoder.Features, at: int
+) -> Decision:
+    event = Observation(stream="examination", sequence=at, captured_at_ns=at, payload=None)
+    messages = tuple(assessor.assess(event, features.values, knowledge))
     return next(one for one in messages if isinstance(one, Decision))
 
 

@@ -178,7 +178,14 @@ def _told(episode: GrowthEpisode, result: GrowthResult, seconds: float) -> Growt
 
 def _killed(job: GrowthJob) -> GrowthResult:
     reason = "the worker failed: it was killed"
-    return GrowthResult(job.id, job.domain, None, reason, math.nan, math.nan)
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason=reason,
+        accuracy=math.nan,
+        incumbent=math.nan,
+    )
 
 
 def _number(value: float) -> float | None:

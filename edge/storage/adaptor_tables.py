@@ -132,7 +132,13 @@ def candidate_of(row: tuple[Any, ...]) -> LabelCandidate:
     """Make a candidate of id, stream, subject, domain, captured_at_ns, score and features."""
     fact_id, stream, subject, domain, captured_at_ns, score, features = row
     return LabelCandidate(
-        fact_id, stream, subject, domain, captured_at_ns, _or_nan(score), features
+        observation_id=fact_id,
+        stream=stream,
+        subject=subject,
+        domain=domain,
+        captured_at_ns=captured_at_ns,
+        score=_or_nan(score),
+        features=features,
     )
 
 

@@ -35,7 +35,14 @@ def facts(domain: str, seed: int, count: int = 12, labels: tuple[str, ...] = LAB
     """`count` facts a label, each label around its own centre."""
     rows = clouds(range(len(labels)), count, seed=seed, width=WIDTH)
     return [
-        Fact(f"{domain}{row}", "s", domain, labels[row // count], row, values.tobytes())
+        Fact(
+            id=f"{domain}{row}",
+            stream="s",
+            domain=domain,
+            label=labels[row // count],
+            captured_at_ns=row,
+            features=values.tobytes(),
+        )
         for row, values in enumerate(rows)
     ]
 

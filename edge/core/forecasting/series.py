@@ -101,9 +101,16 @@ class SeriesTracker:
         told = followed.forecaster.step(values, followed.take(event))
         for change in followed.detector.step(values):
             yield _changed(event, change, followed.names)
-        tables = (_rows(told.point), _rows(told.low), _rows(told.high))
-        place = (event.stream, event.key, event.captured_at_ns)
-        yield SeriesForecast(*place, followed.names, told.horizons, *tables)
+        yield SeriesForecast(
+            stream=event.stream,
+            observation_id=event.key,
+            captured_at_ns=event.captured_at_ns,
+            channels=followed.names,
+            horizons=told.horizons,
+            point=_rows(told.point),
+            low=_rows(told.low),
+            high=_rows(told.high),
+        )
 
     def channels(self, stream: str) -> tuple[str, ...]:
         """Return the names of a series' channels; none where it is not followed."""
@@ -255,14 +262,14 @@ def _rows(table: Floats) -> tuple[tuple[float, ...], ...]:
 
 def _changed(event: Observation, change: "DetectedChange", names: tuple[str, ...]) -> ChangePoint:
     return ChangePoint(
-        event.stream,
-        event.key,
-        event.captured_at_ns,
-        change.kind,
-        tuple(names[channel] for channel in change.channels),
-        float(change.severity),
-        int(change.regime),
-        int(change.step - change.start),
+        stream=event.stream,
+        observation_id=event.key,
+        captured_at_ns=event.captured_at_ns,
+        change=change.kind,
+        channels=tuple(names[channel] for channel in change.channels),
+        severity=float(change.severity),
+        regime=int(change.regime),
+        late=int(change.step - change.start),
     )
 
 

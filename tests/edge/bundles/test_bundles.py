@@ -270,7 +270,11 @@ def test_without_a_trusted_publisher_nothing_comes_in(pair: Pair):
 
 def observe(home: Home, number: int, row: np.ndarray) -> None:
     """Feed one observation."""
-    home.feed(Observation("s", number, number, row, id=f"o{number}"))
+    home.feed(
+        Observation(
+            stream="s", sequence=number, captured_at_ns=number, payload=row, id=f"o{number}"
+        )
+    )
 
 
 def test_decisions_that_turn_new_take_a_bundle_back(pair: Pair):
@@ -295,7 +299,13 @@ def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
     for name, reason in (("right", ""), ("wrong", "0 of 4 labels agreed")):
         health = TrialHealth(trial, BundleSettings(observations_min=4, unknown_share_max=1.0), 0.0)
         for number in range(4):
-            seen = Observation("s", number, 1, clouds((1,), 1)[0], id=f"{name}{number}")
+            seen = Observation(
+                stream="s",
+                sequence=number,
+                captured_at_ns=1,
+                payload=clouds((1,), 1)[0],
+                id=f"{name}{number}",
+            )
             told = pair.user.feed(seen)
             health.note(seen, told)
             guess = told[0].guess  # type: ignore[union-attr]

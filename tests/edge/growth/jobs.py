@@ -22,7 +22,14 @@ def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]
     rows[:, :4] += 0 if curved else 2 * np.sign(depth)[:, None]
     levels = np.clip(np.square(11 + 2 * rows), 0, 255).astype(np.uint8)
     return [
-        Fact(f"{domain}{i:04}", "s", domain, "out" if depth[i] > 0 else "in", i, level.tobytes())
+        Fact(
+            id=f"{domain}{i:04}",
+            stream="s",
+            domain=domain,
+            label="out" if depth[i] > 0 else "in",
+            captured_at_ns=i,
+            features=level.tobytes(),
+        )
         for i, level in enumerate(levels)
     ]
 
@@ -30,4 +37,13 @@ def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]
 def job(own: list[Fact], budget: nas.AdaptorBudget = BUDGET, curved: bool = True) -> GrowthJob:
     """A job for a domain beside another one like it."""
     others = stack_facts(facts("away", 7, 200, curved))
-    return GrowthJob("job", "home", 1, 1, budget, SPANS, stack_facts(own), others)
+    return GrowthJob(
+        id="job",
+        domain="home",
+        version=1,
+        seed=1,
+        budget=budget,
+        spans=SPANS,
+        own=stack_facts(own),
+        others=others,
+    )

@@ -70,13 +70,13 @@ def test_episodes_follow_what_the_device_says() -> None:
         found.take(a_job(version=version))
         found.now = now + DELAY
         assert found.collect() is not None
-        found.hear(GrowthReport("home", "serving", version))
+        found.hear(GrowthReport(domain="home", state="serving", version=version))
     first, second = found.episodes
     assert (first.asked_at, first.ended_at, first.until) == (10, 15, 45)
     assert (second.state, second.until, second.accuracy) == ("serving", None, 0.9)
     assert [trial.accuracy for trial in second.trials] == [0.7, 0.9]
     found.now = 60
-    found.hear(GrowthReport("home", "rolled back", 2))
+    found.hear(GrowthReport(domain="home", state="rolled back", version=2))
     assert [one.until for one in found.episodes] == [45, 60]
 
 
@@ -85,7 +85,7 @@ def test_what_was_not_measured_has_no_number() -> None:
     found = shop(refuse_unmeasured)
     found.take(a_job())
     assert found.collect(wait=True) is not None
-    found.hear(GrowthReport("home", "refused", 0, detail="nothing fits"))
+    found.hear(GrowthReport(domain="home", state="refused", version=0, detail="nothing fits"))
     (only,) = found.episodes
     assert (only.state, only.reason, only.accuracy) == ("refused", "nothing fits", None)
 

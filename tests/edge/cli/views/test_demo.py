@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from edge.cli.views import demo as demo_view
-from edge.core.events import Decision, Receipt
-from edge.core.facts import Selector
+from edge.core.events import Decision
+from edge.core.facts import Receipt, Selector
 from edge.demo.events import (
     AccuracyEvent,
     Beat,
@@ -31,19 +31,31 @@ from edge.sim.digits import load_mnist, load_optdigits
 from edge.sim.recording import DecisionStep, GrowthEpisode, RunRecording, TimelineMark
 from tests import workers
 
-DECISION = Decision("r:0", "r", 1, True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
+DECISION = Decision(
+    observation_id="r:0",
+    stream="r",
+    captured_at_ns=1,
+    known=True,
+    domain="mnist",
+    label="7",
+    guess="7",
+    score=3.0,
+    p_value=0.5,
+    window_p=0.8,
+    alarm=False,
+)
 STEP = DecisionStep(0, "r", "mnist", "7", True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
 RECEIPT = Receipt(
-    "demo-forget-1",
-    1,
-    Selector(label="7"),
-    12,
-    ("optdigits/7",),
-    "a" * 64,
-    "b" * 64,
-    ("sums",),
-    0,
-    ("backups",),
+    request_id="demo-forget-1",
+    requested_at_ns=1,
+    selector=Selector(label="7"),
+    facts_forgotten=12,
+    concepts_touched=("optdigits/7",),
+    digest_before="a" * 64,
+    digest_after="b" * 64,
+    rebuilt=("sums",),
+    evicted_before=0,
+    not_covered=("backups",),
 )
 PROOF = ForgetProof(12, "b" * 64, "b" * 64, "b" * 64, "b" * 64, 0, 12, 0, 12, 0)
 EXAMS = (

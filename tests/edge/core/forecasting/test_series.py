@@ -18,11 +18,10 @@ from edge.core.events import (
     ForgetRequest,
     Observation,
     Publish,
-    Receipt,
     Rejected,
     SeriesForecast,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from tests.worlds import World
 
 MINUTES_NS = 300 * 10**9
@@ -30,7 +29,15 @@ MINUTES_NS = 300 * 10**9
 
 def sample(number: int, payload: object, stream: str = "links", subject: str = "") -> Observation:
     """The sample of a series, five minutes after the one before."""
-    return Observation(stream, number, number * MINUTES_NS, payload, "", subject, "series")
+    return Observation(
+        stream=stream,
+        sequence=number,
+        captured_at_ns=number * MINUTES_NS,
+        payload=payload,
+        id="",
+        subject=subject,
+        kind="series",
+    )
 
 
 def said(world: World, event: Event) -> list[Any]:
@@ -140,7 +147,15 @@ def test_a_forget_request_reaches_series() -> None:
 
 def at_s(seconds: int, subject: str = "") -> Observation:
     """A sample that was taken at some second."""
-    return Observation("links", seconds, seconds * 10**9, [1.0], "", subject, "series")
+    return Observation(
+        stream="links",
+        sequence=seconds,
+        captured_at_ns=seconds * 10**9,
+        payload=[1.0],
+        id="",
+        subject=subject,
+        kind="series",
+    )
 
 
 @pytest.mark.parametrize("order", [(100, 200, 50), (50, 100, 200), (200, 100, 50)])
