@@ -27,7 +27,7 @@ KINDS: Final = ("none", "linear", "lowrank", "bottleneck", "fusion", "random", "
 ACTIVATIONS: Final = ("none", "relu", "gelu", "tanh")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Blueprint:
     """An adaptor before training; the table above says what each kind makes of the fields.
 

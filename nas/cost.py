@@ -129,17 +129,17 @@ def probe_blueprints(taps: int) -> tuple[Blueprint, ...]:
     """Blueprints that between them exercise every term of `Device`, to be timed on it."""
     every = tuple(range(taps))
     return (
-        Blueprint("none", every),
-        Blueprint("none", (0,)),
-        Blueprint("linear", every, 256),
-        Blueprint("linear", (0,), 16),
-        Blueprint("lowrank", every, 0, 32, "relu", 2),
-        Blueprint("bottleneck", every, 256, 64, "relu", 2),
-        Blueprint("random", every, 4_096, 0, "relu", 1),
-        Blueprint("random", every, 512, 0, "relu", 1),
-        Blueprint("random", (0,), 4_096, 0, "relu", 3),
-        Blueprint("kernel", every, 2_048),
-        Blueprint("kernel", (0,), 512),
+        Blueprint(kind="none", taps=every),
+        Blueprint(kind="none", taps=(0,)),
+        Blueprint(kind="linear", taps=every, width=256),
+        Blueprint(kind="linear", taps=(0,), width=16),
+        Blueprint(kind="lowrank", taps=every, rank=32, activation="relu", depth=2),
+        Blueprint(kind="bottleneck", taps=every, width=256, rank=64, activation="relu", depth=2),
+        Blueprint(kind="random", taps=every, width=4_096, activation="relu"),
+        Blueprint(kind="random", taps=every, width=512, activation="relu"),
+        Blueprint(kind="random", taps=(0,), width=4_096, activation="relu", depth=3),
+        Blueprint(kind="kernel", taps=every, width=2_048),
+        Blueprint(kind="kernel", taps=(0,), width=512),
     )
 
 

@@ -46,11 +46,18 @@ def enumerate_space(taps: int) -> Iterator[Blueprint]:
     sets = tap_sets(taps)
     share = _shapes_per_set(len(sets), sum(len(chosen) == 1 for chosen in sets))
     for place, chosen in enumerate(sets):
-        yield Blueprint("none", chosen)
+        yield Blueprint(kind="none", taps=chosen)
         for kind, grid in _GRIDS.items():
             if kind != "fusion" or len(chosen) > 1:
                 for shape in _spread(grid, place, min(share, len(grid))):
-                    yield Blueprint(kind, chosen, *shape)
+                    yield _blueprint(kind, chosen, shape)
+
+
+def _blueprint(kind: str, taps: tuple[int, ...], shape: _Shape) -> Blueprint:
+    width, rank, activation, depth = shape
+    return Blueprint(
+        kind=kind, taps=taps, width=width, rank=rank, activation=activation, depth=depth
+    )
 
 
 def tap_sets(taps: int) -> tuple[tuple[int, ...], ...]:

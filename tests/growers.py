@@ -15,7 +15,9 @@ from edge.core.jobs import GrowthJob, GrowthResult
 
 def blueprint_of(job: GrowthJob) -> nas.Blueprint:
     """Random features of every tap."""
-    return nas.Blueprint("random", tuple(range(len(job.spans))), width=1024, activation="relu")
+    return nas.Blueprint(
+        kind="random", taps=tuple(range(len(job.spans))), width=1024, activation="relu"
+    )
 
 
 def record_of(job: GrowthJob) -> AdaptorRecord:
@@ -24,12 +26,22 @@ def record_of(job: GrowthJob) -> AdaptorRecord:
     arrays = standardising_arrays(chosen, standardise(job.own, job.others, job.spans), job.spans)
     facts = tuple(sorted({*job.own.ids, *job.others.ids}))
     own, seed = len(job.own), job.seed
-    return AdaptorRecord(job.domain, job.version, chosen, arrays, facts, own, seed, 0.9, 0.8)
+    return AdaptorRecord(
+        domain=job.domain,
+        version=job.version,
+        blueprint=chosen,
+        arrays=arrays,
+        facts=facts,
+        own=own,
+        seed=seed,
+        accuracy=0.9,
+        incumbent=0.8,
+    )
 
 
 def accept(job: GrowthJob) -> GrowthResult:
     """Grow an adaptor that does better."""
-    other = nas.Blueprint("linear", (0,), width=8)
+    other = nas.Blueprint(kind="linear", taps=(0,), width=8)
     tried = ((other, 0.1, 0.7), (blueprint_of(job), 0.5, 0.9))
     record = record_of(job)
     lines = ("12 blueprints fit", "2 were trained")

@@ -101,12 +101,12 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
     """Make a blueprint's network with random weights, for the proxies that look at gradients."""
     ends = np.cumsum([0, *sizes]).tolist()
     whole = nas.Blueprint(
-        blueprint.kind,
-        tuple(range(len(sizes))),
-        blueprint.width,
-        blueprint.rank,
-        blueprint.activation,
-        blueprint.depth,
+        kind=blueprint.kind,
+        taps=tuple(range(len(sizes))),
+        width=blueprint.width,
+        rank=blueprint.rank,
+        activation=blueprint.activation,
+        depth=blueprint.depth,
     )
     spans = tuple(pairwise(ends))
     random = np.random.default_rng(seed)

@@ -123,7 +123,7 @@ def split_holdout(own: FactBatch, others: FactBatch) -> HoldoutSplit:
 def score_head(job: GrowthJob, parts: HoldoutSplit) -> ScoredCandidate:
     """Score the head alone on the held-out facts."""
     standard = standardise(parts.own, parts.others, job.spans)
-    plain = nas.Blueprint("none", tuple(range(len(job.spans))))
+    plain = nas.Blueprint(kind="none", taps=tuple(range(len(job.spans))))
     transform = build_transform(
         (plain, standardising_arrays(plain, standard, job.spans)), job.spans
     )

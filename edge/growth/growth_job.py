@@ -158,15 +158,15 @@ def _record(
         shaped = job.others.ids
     facts = tuple(sorted({*job.own.ids, *shaped}))
     return AdaptorRecord(
-        job.domain,
-        job.version,
-        best.blueprint,
-        dict(arrays),
-        facts,
-        len(job.own),
-        job.seed,
-        best.accuracy,
-        serving.accuracy,
+        domain=job.domain,
+        version=job.version,
+        blueprint=best.blueprint,
+        arrays=dict(arrays),
+        facts=facts,
+        own=len(job.own),
+        seed=job.seed,
+        accuracy=best.accuracy,
+        incumbent=serving.accuracy,
     )
 
 

@@ -66,8 +66,8 @@ def make_training_set(
         history.step(row, float(elapsed))
         inputs[step] = history.inputs
         ratios[step] = history.clock.ratio
-        last[step], unit[step] = history.last, history.unit
-        breaks[step] = history.moved | ~history.fresh | history.broken
+        last[step], unit[step] = history.last, history.scale
+        breaks[step] = history.jumped | ~history.present | history.after_gap
     return ForecastTrainingSet(inputs, ratios, _targets(last, unit, np.cumsum(breaks, axis=0)))
 
 

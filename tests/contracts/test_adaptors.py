@@ -21,13 +21,15 @@ SPANS = ((0, 8), (8, 12), (12, 16))
 WIDTH = SPANS[-1][1]
 LABELS = ("a", "b", "c")
 BLUEPRINTS = {
-    "none": nas.Blueprint("none", (0, 1, 2)),
-    "linear": nas.Blueprint("linear", (0, 2), 6),
-    "lowrank": nas.Blueprint("lowrank", (0, 1, 2), 0, 3, "relu", 2),
-    "bottleneck": nas.Blueprint("bottleneck", (0, 1, 2), 24, 12, "tanh", 2),
-    "fusion": nas.Blueprint("fusion", (0, 1, 2), 12, 4, "none"),
-    "random": nas.Blueprint("random", (0, 1, 2), 40, 0, "relu", 2),
-    "kernel": nas.Blueprint("kernel", (0, 1, 2), 24),
+    "none": nas.Blueprint(kind="none", taps=(0, 1, 2)),
+    "linear": nas.Blueprint(kind="linear", taps=(0, 2), width=6),
+    "lowrank": nas.Blueprint(kind="lowrank", taps=(0, 1, 2), rank=3, activation="relu", depth=2),
+    "bottleneck": nas.Blueprint(
+        kind="bottleneck", taps=(0, 1, 2), width=24, rank=12, activation="tanh", depth=2
+    ),
+    "fusion": nas.Blueprint(kind="fusion", taps=(0, 1, 2), width=12, rank=4, activation="none"),
+    "random": nas.Blueprint(kind="random", taps=(0, 1, 2), width=40, activation="relu", depth=2),
+    "kernel": nas.Blueprint(kind="kernel", taps=(0, 1, 2), width=24),
 }
 
 
@@ -57,7 +59,17 @@ def record(kind: str) -> AdaptorRecord:
         drawn = random.standard_normal(shape) / np.sqrt(shape[0])
         arrays.setdefault(name, drawn.astype(np.float32))
     ids = tuple(fact.id for fact in OWN)
-    return AdaptorRecord("home", 1, blueprint, arrays, ids, len(ids), 1, 0.9, 0.8)
+    return AdaptorRecord(
+        domain="home",
+        version=1,
+        blueprint=blueprint,
+        arrays=arrays,
+        facts=ids,
+        own=len(ids),
+        seed=1,
+        accuracy=0.9,
+        incumbent=0.8,
+    )
 
 
 @pytest.fixture(params=[*sorted(KINDS), "head alone"])

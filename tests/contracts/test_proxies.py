@@ -7,13 +7,13 @@ from nas import PROXIES, Blueprint, NasError
 from tests.nas.sketches import build, sketch
 
 BLUEPRINTS = [
-    Blueprint("none", (0, 1, 2)),
-    Blueprint("linear", (0,), 8),
-    Blueprint("lowrank", (1, 2), 0, 2, "relu"),
-    Blueprint("bottleneck", (0, 1), 16, 8, "tanh", 2),
-    Blueprint("fusion", (0, 2), 8, 4, "gelu"),
-    Blueprint("random", (0, 1, 2), 64, 0, "relu"),
-    Blueprint("kernel", (0, 1), 32),
+    Blueprint(kind="none", taps=(0, 1, 2)),
+    Blueprint(kind="linear", taps=(0,), width=8),
+    Blueprint(kind="lowrank", taps=(1, 2), rank=2, activation="relu"),
+    Blueprint(kind="bottleneck", taps=(0, 1), width=16, rank=8, activation="tanh", depth=2),
+    Blueprint(kind="fusion", taps=(0, 2), width=8, rank=4, activation="gelu"),
+    Blueprint(kind="random", taps=(0, 1, 2), width=64, activation="relu"),
+    Blueprint(kind="kernel", taps=(0, 1), width=32),
 ]
 WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent"}
 

@@ -24,13 +24,27 @@ SHAPE = AdaptorShape((10, 6), 3)
 @pytest.mark.parametrize(
     ("blueprint", "trained"),
     [
-        pytest.param(Blueprint("none", (0, 1)), 0, id="none"),
-        pytest.param(Blueprint("linear", (0, 1), 5), 16 * 5, id="linear"),
-        pytest.param(Blueprint("lowrank", (0, 1), 0, 2, "relu", 2), 128, id="lowrank"),
-        pytest.param(Blueprint("bottleneck", (0, 1), 4, 3, "relu", 2), 48 + 12 + 16, id="mlp"),
-        pytest.param(Blueprint("fusion", (0, 1), 4), 64 + 2, id="fusion"),
-        pytest.param(Blueprint("fusion", (0, 1), 4, 2), 64 + 32 + 4, id="gated"),
-        pytest.param(Blueprint("random", (0, 1), 40, 0, "relu", 2), 0, id="random"),
+        pytest.param(Blueprint(kind="none", taps=(0, 1)), 0, id="none"),
+        pytest.param(Blueprint(kind="linear", taps=(0, 1), width=5), 16 * 5, id="linear"),
+        pytest.param(
+            Blueprint(kind="lowrank", taps=(0, 1), rank=2, activation="relu", depth=2),
+            128,
+            id="lowrank",
+        ),
+        pytest.param(
+            Blueprint(kind="bottleneck", taps=(0, 1), width=4, rank=3, activation="relu", depth=2),
+            48 + 12 + 16,
+            id="mlp",
+        ),
+        pytest.param(Blueprint(kind="fusion", taps=(0, 1), width=4), 64 + 2, id="fusion"),
+        pytest.param(
+            Blueprint(kind="fusion", taps=(0, 1), width=4, rank=2), 64 + 32 + 4, id="gated"
+        ),
+        pytest.param(
+            Blueprint(kind="random", taps=(0, 1), width=40, activation="relu", depth=2),
+            0,
+            id="random",
+        ),
     ],
 )
 def test_numbers_are_counted(blueprint, trained):
@@ -44,7 +58,9 @@ def test_numbers_are_counted(blueprint, trained):
 
 def test_hadamard_transforms_are_additions():
     """40 random columns of 16 take three blocks, two rounds, four levels each."""
-    cost = count_cost(Blueprint("random", (0, 1), 40, 0, "relu", 2), SHAPE)
+    cost = count_cost(
+        Blueprint(kind="random", taps=(0, 1), width=40, activation="relu", depth=2), SHAPE
+    )
     assert cost.additions == 16 + 2 * 3 * 16 * 4
 
 
@@ -56,14 +72,17 @@ def test_hadamard_transforms_are_additions():
 def test_wider_costs_more(kind, width, rank):
     """One more column for the head never makes an adaptor cheaper."""
     rank = rank if kind == "bottleneck" else 0
-    less, more = (count_cost(Blueprint(kind, (0, 1), w, rank), SHAPE) for w in (width, width + 1))
+    less, more = (
+        count_cost(Blueprint(kind=kind, taps=(0, 1), width=w, rank=rank), SHAPE)
+        for w in (width, width + 1)
+    )
     assert less.nbytes < more.nbytes
     assert less.operations < more.operations
 
 
 def test_a_kernel_keeps_its_landmarks_as_bytes():
     """A byte a column and landmark; a length, a weight a label for each; penalty, scales, bias."""
-    cost = count_cost(Blueprint("kernel", (0, 1), 20), SHAPE)
+    cost = count_cost(Blueprint(kind="kernel", taps=(0, 1), width=20), SHAPE)
     assert cost.nbytes == 20 * 16 + 4 * (20 + 20 * 3 + 1 + 2 * 16 + 3)
     assert cost.operations == 20 * 16 + 20 * 3 + 16
     assert cost.conversions == 20 * 16

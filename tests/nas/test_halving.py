@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nas import Blueprint, NasError, NoFit, successive_halving
 
-BLUEPRINTS = [Blueprint("linear", (0,), width) for width in range(1, 41)]
+BLUEPRINTS = [Blueprint(kind="linear", taps=(0,), width=width) for width in range(1, 41)]
 
 
 def test_the_best_wins_where_training_tells_the_truth():
@@ -21,7 +21,7 @@ def test_the_best_wins_where_training_tells_the_truth():
 def test_rounds_shrink_and_the_last_sees_all_facts(count, facts, keep, data):
     """Each round has fewer blueprints and no fewer facts; the last trains on all there are."""
     fewest = data.draw(st.integers(1, facts))
-    blueprints = [Blueprint("linear", (0,), width) for width in range(1, count + 1)]
+    blueprints = [Blueprint(kind="linear", taps=(0,), width=width) for width in range(1, count + 1)]
     found = successive_halving(blueprints, lambda one, _: one.width % 7, facts, fewest, keep)
     assert not isinstance(found, NoFit)
     sizes = [len(each.blueprints) for each in found[1]]

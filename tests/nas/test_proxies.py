@@ -6,7 +6,7 @@ from tests.nas.sketches import build, sketch
 
 torch = pytest.importorskip("torch")
 
-WIDE = [Blueprint("linear", (0, 1, 2), width) for width in (2, 64)]
+WIDE = [Blueprint(kind="linear", taps=(0, 1, 2), width=width) for width in (2, 64)]
 
 
 def constant(blueprint, sizes, seed):
@@ -41,7 +41,9 @@ def test_synflow_is_the_flow_through_a_line():
         )
 
     task = sketch()
-    found = PROXIES["synflow"]([Blueprint("linear", (0, 1, 2), 8)], task, ones, 0)[0]
+    found = PROXIES["synflow"]([Blueprint(kind="linear", taps=(0, 1, 2), width=8)], task, ones, 0)[
+        0
+    ]
     top = np.random.default_rng(0).standard_normal((8, 3)) / np.sqrt(8)
     assert found == pytest.approx(2 * 44 * np.abs(top).sum(), rel=1e-5)
 
@@ -53,6 +55,6 @@ def test_gradients_of_a_network_that_knows_the_answer_are_small():
         zeros = torch.zeros(sum(sizes), 4, requires_grad=True)
         return ProxyNetwork({"W": zeros}, lambda given, rows: rows @ given["W"])
 
-    blueprints = [Blueprint("linear", (0,), 4)]
+    blueprints = [Blueprint(kind="linear", taps=(0,), width=4)]
     assert PROXIES["snip"](blueprints, sketch(), silent, 0)[0] == 0.0
     assert PROXIES["grad_norm"](blueprints, sketch(), silent, 0)[0] > 0.0

@@ -16,7 +16,7 @@ RIDGE = 0.3
 def test_left_out_facts_are_left_out_exactly():
     """The closed form equals solving the regression once for each fact, without it."""
     task = sketch(own=12, others=6)
-    kernel = TangentKernels(task, 0).of(Blueprint("none", (0, 1, 2))).astype(np.float64)
+    kernel = TangentKernels(task, 0).of(Blueprint(kind="none", taps=(0, 1, 2))).astype(np.float64)
     weights = np.where(task.own, 1.0, task.support)
     share = weights / weights.sum()
     centre = np.eye(18) - share
@@ -31,7 +31,9 @@ def test_left_out_facts_are_left_out_exactly():
         slow.append(kernel[left, kept] @ np.linalg.solve(inner, targets[kept]))
     logits = 8 * np.array(slow)
     right = logits[np.arange(12), task.targets[:12]] - np.log(np.exp(logits).sum(axis=1))
-    fast = TangentJudge(task).score(TangentKernels(task, 0).of(Blueprint("none", (0, 1, 2))))
+    fast = TangentJudge(task).score(
+        TangentKernels(task, 0).of(Blueprint(kind="none", taps=(0, 1, 2)))
+    )
     assert fast == pytest.approx(right.mean(), rel=1e-3)
 
 
@@ -48,7 +50,9 @@ def test_kernels_are_those_of_wide_random_networks(activation):
     }
     bent = bends[activation](drawn)
     true = bent @ bent.T
-    found = TangentKernels(task, 0).of(Blueprint("random", (0, 1, 2), 4_096, 0, activation))
+    found = TangentKernels(task, 0).of(
+        Blueprint(kind="random", taps=(0, 1, 2), width=4_096, activation=activation)
+    )
     assert np.corrcoef(found.ravel(), true.ravel())[0, 1] > 0.98
 
 
@@ -57,13 +61,16 @@ def test_the_tap_that_tells_labels_apart_wins(telling):
     """Of single taps the one that holds the labels scores best, with every kind."""
     task = sketch(spread=2.0, telling=telling)
     for kind, width, rank in (("none", 0, 0), ("linear", 8, 0), ("random", 256, 0)):
-        blueprints = [Blueprint(kind, (tap,), width, rank) for tap in range(3)]
+        blueprints = [Blueprint(kind=kind, taps=(tap,), width=width, rank=rank) for tap in range(3)]
         assert np.argmax(score(blueprints, task, 0)) == telling
 
 
 def test_narrow_is_worse_than_wide():
     """Two random columns cannot hold what a thousand can."""
-    narrow, wide = (Blueprint("random", (0, 1, 2), width, 0, "relu") for width in (2, 1_024))
+    narrow, wide = (
+        Blueprint(kind="random", taps=(0, 1, 2), width=width, activation="relu")
+        for width in (2, 1_024)
+    )
     scores = score([narrow, wide], sketch(spread=2.0), 0)
     assert scores[0] < scores[1]
 
@@ -78,7 +85,7 @@ def test_the_order_of_facts_is_of_no_account_to_a_kernel(order):
     mixed = TaskSketch(
         mixed.rows[by_domain], mixed.targets[by_domain], mixed.own[by_domain], mixed.spans
     )
-    plain = Blueprint("none", (0, 1, 2))
+    plain = Blueprint(kind="none", taps=(0, 1, 2))
     first, second = (
         TangentJudge(one).score(TangentKernels(one, 0).of(plain)) for one in (task, mixed)
     )
@@ -96,7 +103,7 @@ def test_alignment_is_a_cosine_that_ignores_confidence():
     """Between -1 and 1, higher where labels show, and the same for a kernel of any scale."""
     for spread in (0.0, 3.0):
         task = sketch(spread=spread)
-        kernel = TangentKernels(task, 0).of(Blueprint("none", (0,)))
+        kernel = TangentKernels(task, 0).of(Blueprint(kind="none", taps=(0,)))
         aligned = TangentJudge(task).align(kernel)
         assert TangentJudge(task).align(10 * kernel) == pytest.approx(aligned, abs=1e-3)
         assert -1 <= aligned <= 1

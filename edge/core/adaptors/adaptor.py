@@ -59,7 +59,7 @@ def fit_adaptor(
     standard = standardise(own, others, spans)
     if record is not None:
         return solve_adaptor(build_transform(record, spans), own, others, standard)
-    plain = Blueprint("none", tuple(range(len(spans))))
+    plain = Blueprint(kind="none", taps=tuple(range(len(spans))))
     return solve_head(
         build_transform((plain, standardising_arrays(plain, standard, spans)), spans),
         own,

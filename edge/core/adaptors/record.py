@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nas import Blueprint
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AdaptorRecord:
     """One version of a domain's adaptor.
 

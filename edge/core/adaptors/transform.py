@@ -21,7 +21,7 @@ LEVELS: Final = np.sqrt(np.arange(256, dtype=np.float32))
 """A feature's value by its level: roots, because the spread of activations grows with them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Transform:
     """phi(features) = kind((root(features[columns]) - centre) * factor).
 
@@ -91,7 +91,14 @@ def build_transform(source: AdaptorRecord | tuple[Blueprint, Arrays], spans: Spa
     sizes = tuple(stop - start for start, stop in chosen)
     encoded = max(stop for _, stop in spans)
     whole = np.array_equal(columns, np.arange(encoded))
-    return Transform(blueprint, dict(arrays), columns, sizes, encoded, whole)
+    return Transform(
+        blueprint=blueprint,
+        arrays=dict(arrays),
+        columns=columns,
+        sizes=sizes,
+        encoded=encoded,
+        whole=whole,
+    )
 
 
 def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int, ...]]:

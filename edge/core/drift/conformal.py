@@ -120,7 +120,14 @@ class ConformalCusum(StatefulDetector):
         severity = float(np.abs(shares[named]).mean()) if named.any() else 0.0
         channels = tuple(np.flatnonzero(named).tolist())
         start = step + 1 - int(self._counts[1])
-        return DetectedChange(step, start, severity, channels, "drift", self._regimes.enter(shares))
+        return DetectedChange(
+            step=step,
+            start=start,
+            severity=severity,
+            channels=channels,
+            kind="drift",
+            regime=self._regimes.enter(shares),
+        )
 
 
 def _unit(step: int) -> float:

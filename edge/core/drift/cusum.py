@@ -120,7 +120,16 @@ class ChannelCusum(StatefulDetector):
         self._drop(named)
         self._waiting = bool((self._waited >= 0).any())
         number = self._regimes.enter(shares)
-        return (DetectedChange(step, start, severity, channels, "level", number),)
+        return (
+            DetectedChange(
+                step=step,
+                start=start,
+                severity=severity,
+                channels=channels,
+                kind="level",
+                regime=number,
+            ),
+        )
 
     def _drop(self, named: NDArray[np.bool_]) -> None:
         """Begin the sums of some channels anew: what ends a burst counts as little as the burst."""

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 State = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DetectedChange:
     """A stream is no longer what it was.
 

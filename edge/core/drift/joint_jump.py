@@ -114,5 +114,10 @@ class JointJump(StatefulDetector):
         severity = float(np.abs(shares[named]).mean()) if named.any() else 0.0
         channels = tuple(np.flatnonzero(named).tolist())
         return DetectedChange(
-            step, step - late, severity, channels, kind, self._regimes.enter(shares)
+            step=step,
+            start=step - late,
+            severity=severity,
+            channels=channels,
+            kind=kind,
+            regime=self._regimes.enter(shares),
         )

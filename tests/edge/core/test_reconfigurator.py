@@ -32,7 +32,7 @@ from edge.core.jobs import GrowthJob, GrowthResult
 from edge.core.reconfigurator import job_fingerprint, surplus_adaptors
 from tests.worlds import World, fact
 
-BLUEPRINT = nas.Blueprint("none", (0,))
+BLUEPRINT = nas.Blueprint(kind="none", taps=(0,))
 ARRAYS = {"centre": np.zeros(8, np.float32), "factor": np.ones(8, np.float32)}
 ENOUGH = limits.GROWTH_FACTS_MIN
 
@@ -64,7 +64,15 @@ def result(
     """A worker's good news about a job."""
     ids = job.own.ids if facts is None else facts
     record = AdaptorRecord(
-        job.domain, job.version, BLUEPRINT, ARRAYS, ids, len(job.own), job.seed, 0.8 + gain, 0.8
+        domain=job.domain,
+        version=job.version,
+        blueprint=BLUEPRINT,
+        arrays=ARRAYS,
+        facts=ids,
+        own=len(job.own),
+        seed=job.seed,
+        accuracy=0.8 + gain,
+        incumbent=0.8,
     )
     return GrowthFinished(GrowthResult(job.id, job.domain, record, "better", 0.8 + gain, 0.8))
 
@@ -230,7 +238,17 @@ def test_a_domain_that_lost_its_facts_loses_its_adaptors() -> None:
 
 def test_the_adaptor_that_gains_least_makes_room() -> None:
     """Beyond the limit of adaptors the smallest gain retires, the newcomer included."""
-    record = AdaptorRecord("d", 1, BLUEPRINT, ARRAYS, (), 0, 1, 0.9, 0.5)
+    record = AdaptorRecord(
+        domain="d",
+        version=1,
+        blueprint=BLUEPRINT,
+        arrays=ARRAYS,
+        facts=(),
+        own=0,
+        seed=1,
+        accuracy=0.9,
+        incumbent=0.5,
+    )
     full = {
         f"d{n:02}": (replace(record, domain=f"d{n:02}", incumbent=0.5 + n / 1000),)
         for n in range(limits.ADAPTORS_MAX)

@@ -173,7 +173,9 @@ def test_what_choosing_gains_is_judged_on_facts_that_did_not_choose():
     parts = split_holdout(made.own, made.others)
     guesses = [
         ScoredCandidate(
-            nas.Blueprint("none", (0,)), grade_predictions(("in", "out"), scores, parts), None
+            nas.Blueprint(kind="none", taps=(0,)),
+            grade_predictions(("in", "out"), scores, parts),
+            None,
         )
         for scores in random.standard_normal((40, 120, 2)).astype(np.float32)
     ]
@@ -185,7 +187,9 @@ def test_what_choosing_gains_is_judged_on_facts_that_did_not_choose():
 def test_training_ends_before_numbers_do():
     """Rows without any spread still give finite arrays."""
     rows = stack_facts([replace(f, features=bytes(16)) for f in facts("home", 1, 40)])
-    arrays = train_adaptor(nas.Blueprint("linear", (0, 1), 4), rows, stack_facts([]), SPANS, 1)
+    arrays = train_adaptor(
+        nas.Blueprint(kind="linear", taps=(0, 1), width=4), rows, stack_facts([]), SPANS, 1
+    )
     assert all(np.isfinite(array).all() for array in arrays.values())
 
 
@@ -195,7 +199,7 @@ def test_what_training_blows_up_is_left_out_and_told(monkeypatch, rate):
     solved are judged as ever; the arrays stay finite."""
     monkeypatch.setattr(training, "RATE", rate)
     arrays = train_adaptor(
-        nas.Blueprint("linear", (0, 1), 4),
+        nas.Blueprint(kind="linear", taps=(0, 1), width=4),
         stack_facts(facts("home", 1, 40)),
         stack_facts([]),
         SPANS,

@@ -16,11 +16,11 @@ from edge.growth import torch_adaptors as networks  # noqa: E402
 
 SIZES = (5, 3)
 BLUEPRINTS = [
-    nas.Blueprint("linear", (0, 1), 4),
-    nas.Blueprint("lowrank", (0, 1), 0, 2, "gelu", 2),
-    nas.Blueprint("bottleneck", (0, 1), 6, 3, "tanh", 3),
-    nas.Blueprint("fusion", (0, 1), 4, 0, "relu"),
-    nas.Blueprint("fusion", (0, 1), 4, 2, "none"),
+    nas.Blueprint(kind="linear", taps=(0, 1), width=4),
+    nas.Blueprint(kind="lowrank", taps=(0, 1), rank=2, activation="gelu", depth=2),
+    nas.Blueprint(kind="bottleneck", taps=(0, 1), width=6, rank=3, activation="tanh", depth=3),
+    nas.Blueprint(kind="fusion", taps=(0, 1), width=4, activation="relu"),
+    nas.Blueprint(kind="fusion", taps=(0, 1), width=4, rank=2, activation="none"),
 ]
 
 
@@ -87,7 +87,7 @@ def test_training_loads_no_compiler():
         "from edge.growth import train\n"
         "own = Batch(('a', 'b'), ('d', 'd'), ('x', 'y'), np.eye(2, 8, dtype=np.uint8))\n"
         "others = Batch((), (), (), np.zeros((0, 8), np.uint8))\n"
-        "train(nas.Blueprint('linear', (0,), 4), own, others, ((0, 8),), 0)\n"
+        "train(nas.Blueprint(kind='linear', taps=(0,), width=4), own, others, ((0, 8),), 0)\n"
         "print('torch._dynamo' in sys.modules, 'torch._inductor' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

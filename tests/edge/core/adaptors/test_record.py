@@ -13,7 +13,15 @@ from edge.core.adaptors.record import AdaptorRecord
 
 ARRAYS = {"W": np.arange(6, dtype=np.float32).reshape(2, 3), "g": np.ones(2, np.float32)}
 RECORD = AdaptorRecord(
-    "home", 1, nas.Blueprint("linear", (0,), 3), ARRAYS, ("a", "b"), 2, 7, 0.9, 0.8
+    domain="home",
+    version=1,
+    blueprint=nas.Blueprint(kind="linear", taps=(0,), width=3),
+    arrays=ARRAYS,
+    facts=("a", "b"),
+    own=2,
+    seed=7,
+    accuracy=0.9,
+    incumbent=0.8,
 )
 
 
@@ -21,7 +29,7 @@ RECORD = AdaptorRecord(
     "change",
     [
         {"domain": "yard"},
-        {"blueprint": nas.Blueprint("linear", (1,), 3)},
+        {"blueprint": nas.Blueprint(kind="linear", taps=(1,), width=3)},
         {"facts": ("a", "c")},
         {"facts": ("a",)},
         {"seed": 8},
