@@ -94,11 +94,13 @@ _GAP_INTERVALS_MIN = 3.0
 # Seconds in a day.
 _DAY_S = 86_400.0
 
-# Outlier gate: distance from the last value in scales, distance beyond the range in ranges, and the
-# steps within which a second such value confirms the first.  Docs/decisions/0010 has the effect of
-# the gate; the three numbers were chosen by hand.
+# Distance of an outlier from the last value, in scales.  Chosen by hand; docs/decisions/0010 has the
+# effect of the gate as a whole.
 _OUTLIER_SCALES: Final = 20.0
+# Distance of an outlier from the recent range, in ranges.  Chosen by hand; see docs/decisions/0010.
 _OUTLIER_RANGES: Final = 10.0
+# Steps within which a second outlier confirms the first: longer than a burst.  Chosen by hand;
+# effect not measured.
 _CONFIRM_STEPS: Final = 50
 
 _ATTRIBUTES: Final = (

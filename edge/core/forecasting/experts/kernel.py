@@ -35,9 +35,11 @@ _DEVIATIONS_MAX: Final = 6.0
 # Samples before the dictionary grows: mean and variance are unknown before.  Chosen by hand; effect
 # not measured.
 _START_STEPS: Final = 30
-# Novelty, as a share of a sample's squared length, from which it is kept; beyond 61 % of the room
-# the threshold is the used share to this power.  Chosen by hand; effect not measured.
+# Novelty, as a share of a sample's squared length, from which it is kept.  Chosen by hand; effect
+# not measured.
 _NOVELTY_MIN: Final = 0.02
+# Beyond 61 % of the room the threshold is the used share to this power.  Chosen by hand; effect not
+# measured.
 _ROOM_POWER: Final = 8
 # Half the squared length of an unused atom: its similarity to every sample is zero.
 _UNUSED_NORM: Final = 1e300

@@ -23,9 +23,11 @@ measured."""
 
 Rows = NDArray[np.int64]
 
-# Huber bounds in mean absolute errors: close to least squares, and close to least absolute errors.
-# The second gains 1.5 % on both sets of docs/decisions/0010; the numbers were chosen by hand.
+# Huber bound in mean absolute errors that is close to least squares.  Chosen by hand; effect not
+# measured.
 _SQUARES: Final = 3.0
+# Huber bound close to least absolute errors: 1.5 % better on ETTh1, the same on ELEC2
+# (docs/decisions/0010).
 _ABSOLUTE: Final = 1.0
 
 # Steps between repairs of the covariance's symmetry and size: rounding errors stay small, and the
@@ -38,9 +40,10 @@ _ALL = slice(None)
 # Rate of the mean absolute errors (about 100 samples), and the errors beyond which a spike no
 # longer raises them.  Chosen by hand; effect not measured.
 _SCALE_RATE, _SPIKE = np.array(0.01), np.array(10.0)
-# Columns from which P P is too expensive to bound a covariance, and the columns bounded at a time
-# instead.  Chosen by hand; effect not measured.
+# Columns from which P P is too expensive to bound a covariance.  Chosen by hand; effect not
+# measured.
 _WIDE: Final = 64
+# Columns of a wide covariance that are bounded at a time.  Chosen by hand; effect not measured.
 _BLOCK: Final = 8
 _LEAST_SQUARES_STATE: Final = (
     *("weights", "inputs", "gains", "covariance"),
@@ -56,9 +59,9 @@ _PHASED = 3
 
 # Window of the moving average that is the trend: the kernel size of the authors (Zeng et al. 2023).
 _TREND_STEPS: Final = 25
-# Rate of normalised gradient steps, and Huber's bound in scales.  Chosen by hand; effect not
-# measured.
+# Rate of the normalised gradient steps.  Chosen by hand; effect not measured.
 _DLINEAR_RATE: Final = 0.1
+# Huber's bound in scales.  Chosen by hand; effect not measured.
 _DLINEAR_BOUND: Final = 30.0
 _DLINEAR_STATE: Final = ("weights", "inputs")
 

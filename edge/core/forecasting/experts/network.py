@@ -18,9 +18,10 @@ UNITS: Final = 20
 _FORGET: Final = 0.999
 # Huber's bound in mean absolute errors, as in the study behind docs/decisions/0010.
 _BOUND = 4.0
-# Rate of the mean absolute errors (about 100 samples), and the errors beyond which a spike no
-# longer raises them; as in the regressions.  Chosen by hand; effect not measured.
+# Rate of the mean absolute errors, about 100 samples, as in the regressions.
 _SCALE_RATE = 0.01
+# Multiple of the mean absolute error beyond which a spike no longer raises it, as in the
+# regressions.
 _SPIKE = 10.0
 # Penalty on the Gram matrix at each solve: it keeps collinear features solvable.  Chosen by hand;
 # effect not measured.
