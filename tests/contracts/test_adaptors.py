@@ -8,7 +8,7 @@ from safetensors.numpy import load, save
 
 import nas
 from edge.core.adaptors.adaptor import fit_adaptor, standardising_arrays
-from edge.core.adaptors.bandwidth import tune_kernel
+from edge.core.adaptors.kernel import tune_kernel
 from edge.core.adaptors.kinds import KINDS
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.adaptors.standardisation import standardise
