@@ -104,7 +104,7 @@ def alike(
     right = {one: _right(one, job, features[fresh], label[fresh]) for one in (*tried, served)}
     scored = [score_blueprint(one, train_adaptor, job, parts) for one in tried]
     chosen = (
-        min(scored, key=lambda one: float(one.marks.loss.sum())),
+        min(scored, key=lambda one: float(one.held_out.loss.sum())),
         max(scored, key=lambda one: one.accuracy),
     )
     accepted = _judge(job, serving, tried)
@@ -148,12 +148,12 @@ def _judge(
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, train_adaptor, job, parts) for one in tried]
     best = max(scored, key=lambda one: one.accuracy)
-    least = min(scored, key=lambda one: float(one.marks.loss.sum()))
+    least = min(scored, key=lambda one: float(one.held_out.loss.sum()))
     ours = (
-        is_significantly_better(screen_candidates(scored, parts), serving.marks)
+        is_significantly_better(screen_candidates(scored, parts), serving.held_out)
         and least.accuracy > serving.accuracy
     )
-    return ours, _mcnemar(best.marks.right, serving.marks.right) < DOUBT / len(scored)
+    return ours, _mcnemar(best.held_out.correct, serving.held_out.correct) < DOUBT / len(scored)
 
 
 def _mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
