@@ -14,6 +14,6 @@ from nas import Blueprint
         (Blueprint(kind="kernel", taps=(0, 1), width=480), "kernel: taps 0+1, 480 landmarks"),
     ],
 )
-def test_a_blueprint_is_spelled_without_what_is_usual(blueprint, text):
-    """The kind comes first; only what sets a blueprint apart is said."""
+def test_the_text_of_a_blueprint_omits_defaults(blueprint, text):
+    """The kind comes first, then the fields that differ from their defaults."""
     assert str(blueprint) == text
