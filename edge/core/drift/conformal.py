@@ -40,16 +40,15 @@ class ConformalCusum(StatefulDetector):
     the previous scores gives a p-value, uniform while scores are exchangeable (Vovk et al. 2021,
     "Retrain or not retrain: conformal test martingales for change-point detection", COPA, section
     2); a hash of the step breaks ties.  A bet against p gives a factor e of mean 1: one half on p
-    below half the chosen rate, one half on the mixture of p^(k - 1) k over all k.  The statistic
-    M = e max(1, M) raises an alarm at M >= STEPS_PER_FALSE_ALARM and restarts; the mean time to a
+    below half the chosen rate, one half on the mixture of p^(k - 1) k over all k.  The statistic M
+    = e max(1, M) raises an alarm at M >= STEPS_PER_FALSE_ALARM and restarts; the mean time to a
     false alarm is at least that (Shin, Ramdas and Rinaldo 2024, "E-detectors: a nonparametric
     framework for sequential change detection", NEJSDS 2(2), Theorem 2.4).  The guarantee is exact
     while the reference holds every score since the start; later it is a sliding window.  A score a
     quarter above the largest one stays out of the reference, or one change would hide the next.
     With fewer than 800 scores no single sample is sufficient evidence.  Streams with a daily cycle
-    are not exchangeable: docs/drift.md measures the rate there.  Cost: about 15 µs a step for 30
-    channels.
-    """
+    are not exchangeable: `python -m benchmarks forecast` measures the rate there.  Cost: about 15
+    µs a step for 30 channels."""
 
     def __init__(self, channels: int) -> None:
         self._movement = StepScale(channels)

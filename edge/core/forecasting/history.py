@@ -89,13 +89,13 @@ _CLOCK_NUMBERS_MIN: Final = 2
 # Consecutive odd intervals after which the sampling interval is learned again.  Chosen by hand;
 # effect not measured.
 _ODD_INTERVALS_MAX = 64
-# Sampling intervals from which a pause is a gap; docs/forecasting.md promises three.
+# Sampling intervals from which a pause is a gap; docs/explanation/forecasting.md promises three.
 _GAP_INTERVALS_MIN = 3.0
 # Seconds in a day.
 _DAY_S = 86_400.0
 
-# Distance of an outlier from the last value, in scales.  Chosen by hand; docs/decisions/0010 has the
-# effect of the gate as a whole.
+# Distance of an outlier from the last value, in scales.  Chosen by hand; docs/decisions/0010 has
+# the effect of the gate as a whole.
 _OUTLIER_SCALES: Final = 20.0
 # Distance of an outlier from the recent range, in ranges.  Chosen by hand; see docs/decisions/0010.
 _OUTLIER_RANGES: Final = 10.0

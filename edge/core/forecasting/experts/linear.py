@@ -33,8 +33,8 @@ _ABSOLUTE: Final = 1.0
 # Steps between repairs of the covariance's symmetry and size: rounding errors stay small, and the
 # cost per step negligible.  Chosen by hand; effect not measured.
 _REPAIR_STEPS: Final = 32
-# Steps in which every sample is learned, before every second one counts twice; the same holds for
-# docs/forecasting.md.  Chosen by hand; effect not measured.
+# Steps in which every sample is learned, before every second one counts twice; stated in
+# docs/explanation/forecasting.md.  Chosen by hand; effect not measured.
 _EVERY_STEPS: Final = 200
 _ALL = slice(None)
 # Rate of the mean absolute errors (about 100 samples), and the errors beyond which a spike no
