@@ -34,13 +34,13 @@ RESCORED: Final = 24
 """Blueprints that are rescored: docs/decisions/0006 has the gain.  Chosen by hand."""
 RIDGE: Final = 0.3
 """Penalty relative to the mean energy of a fact: that of the heads."""
-SHARPNESS: Final = 8.0
+INVERSE_TEMPERATURE: Final = 8.0
 """Logits per unit of a score, which is near 1 for a confident prediction.  Chosen by hand; effect
 not measured."""
 
 TRAINED: Final = {"linear": 0.2, "lowrank": 0.2, "bottleneck": 0.75, "fusion": 0.2}
-"""Share of the tangent kernel by kind, a measure of how much a short training changes it: docs/
-decisions/0006."""
+"""Share of the tangent kernel by kind, which models how far a short training moves a network
+(docs/decisions/0006)."""
 
 _JITTER: Final = np.float32(1e-3)
 # Hermite polynomials of an activation; the energy of the rest goes to the last term.  Chosen by
@@ -174,7 +174,7 @@ class LeaveOneOutScorer:
 
     def score(self, kernel: Floats) -> float:
         """Return minus the mean leave-one-out cross-entropy of the domain's facts."""
-        logits = self._left_out(kernel) * np.float32(SHARPNESS)
+        logits = self._left_out(kernel) * np.float32(INVERSE_TEMPERATURE)
         top = logits.max(axis=1)
         total = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top
         correct = logits[np.arange(len(logits)), self._targets]

@@ -33,8 +33,8 @@ OWN_FACTS: Final = 4_096
 """Most own facts in the test: a few seconds of one core."""
 OTHER_FACTS: Final = 512
 """Most facts of other domains in the test: a few seconds of one core."""
-SHARPNESSES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
-"""Candidate temperatures: logits per unit of a score.  Kinds differ in the confidence of their
+INVERSE_TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
+"""Candidate logits per unit of a score, from 0.5 to 64: kinds differ in the confidence of their
 scores."""
 FLIPS: Final = 4_000
 """Random sign flips: a p-value of 0.05 has a standard error of 0.003."""
@@ -191,7 +191,7 @@ def grade_predictions(
     place = {label: column for column, label in enumerate(labels)}
     targets = np.array([place[parts.own.labels[row]] for row in judged])
     given, fold = scores[judged].astype(np.float64), parts.fold[judged]
-    tried = np.array([_cross_entropy(given * sharp, targets) for sharp in SHARPNESSES])
+    tried = np.array([_cross_entropy(given * sharp, targets) for sharp in INVERSE_TEMPERATURES])
     loss = np.zeros(len(judged))
     for number in range(FOLDS):
         at = fold == number

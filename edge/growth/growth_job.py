@@ -27,8 +27,8 @@ from .search import SearchProposal, propose_blueprints
 LABELS_MIN: Final = 2
 """Fewest labels: with one there is nothing to predict."""
 HELD_MIN: Final = 8
-"""Fewest held-out facts for a test: with fewer, no difference is significant at 5 %.  Chosen by
-hand; effect not measured."""
+"""Fewest held-out facts for a test: a single one must not decide it.  Chosen by hand; effect not
+measured."""
 
 CHECKED_FACTS: Final = 256
 """Facts that an adaptor must score with finite numbers before it is accepted.  Chosen by hand;

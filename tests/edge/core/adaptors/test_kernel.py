@@ -51,10 +51,10 @@ def test_it_is_kernel_ridge_regression():
     def near(one, other):
         return np.exp(-np.square(one[:, None] - other[None]).sum(axis=2))
 
-    own, asked = scaled(rows.features), scaled(fresh.features)
+    own, queries = scaled(rows.features), scaled(fresh.features)
     targets = np.eye(2)[[made.labels.index(label) for label in rows.labels]]
     inner = near(own, own) + arrays["penalty"][0] * np.eye(60)
-    expected = near(asked, own) @ np.linalg.solve(inner, targets - targets.mean(axis=0))
+    expected = near(queries, own) @ np.linalg.solve(inner, targets - targets.mean(axis=0))
     np.testing.assert_allclose(
         made.answer(fresh.features), expected + targets.mean(axis=0), atol=0.02
     )
