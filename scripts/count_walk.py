@@ -151,7 +151,14 @@ def facts() -> Iterator[Fact]:
         half = number * 2 // FACTS
         row = centres[half] + random.integers(-SPREAD, SPREAD + 1, WIDTH)
         features = row.astype(np.uint8).tobytes()
-        yield Fact(f"fact {number}", "camera", "hall", "ab"[half], number, features)
+        yield Fact(
+            id=f"fact {number}",
+            stream="camera",
+            domain="hall",
+            label="ab"[half],
+            captured_at_ns=number,
+            features=features,
+        )
 
 
 def frame_walk() -> Walk:

@@ -103,9 +103,9 @@ def cut_everywhere(
     for at in range(whole.writes):
         for place, tear in enumerate(TEARS):
             flash = _prepared(make, old)
-            works = _survives(make, flash, old, new, at, tear)
+            works = _survives(make, flash, old=old, new=new, at=at, tear=tear)
             second = (at * 7 + place * 31) % whole.writes
-            works &= _survives(make, flash, old, new, second, TEARS[place - 1])
+            works &= _survives(make, flash, old=old, new=new, at=second, tear=TEARS[place - 1])
             yield works and install(make(flash), new) and make(flash).model == new.body
 
 

@@ -72,12 +72,12 @@ def learn(what: Measurements) -> MeasuredFacts:
 def _facts(what: Measurements) -> list[Fact]:
     return [
         Fact(
-            f"{row:06}",
-            "bench",
-            str(what.domains[row]),
-            str(what.labels[row]),
-            int(row),
-            what.rows[row].tobytes(),
+            id=f"{row:06}",
+            stream="bench",
+            domain=str(what.domains[row]),
+            label=str(what.labels[row]),
+            captured_at_ns=int(row),
+            features=what.rows[row].tobytes(),
         )
         for row in np.flatnonzero(what.train)
     ]

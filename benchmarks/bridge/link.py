@@ -50,7 +50,7 @@ FAULTY_SHARES = (0.001, 0.01)
 FUZZ_STEP = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """Readings over one wire. `unreported`: neither heard once, in order and unharmed, nor named in
     a gap; `refused`: the device had no room, which a gap must report."""
@@ -68,7 +68,7 @@ def _reading(number: int, size: int) -> Reading:
     return Reading(1, "uint8", number, number * 1000, values)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Stream:
     """A device that sends `count` readings; patient: it waits for room, else it drops some."""
 
@@ -113,16 +113,23 @@ def _deliver(
     name: str, device: Link | NativeLink, faults: WireFaults, count: int, *, patient: bool
 ) -> Delivery:
     loopback = _loopback(device, faults, BYTE_NS, 6)
-    stream = _Stream(device, count, 16, patient)
+    stream = _Stream(device=device, count=count, size=16, patient=patient)
     hours_ns = 36_000 * SECOND_NS
     whole = loopback.run(stream.step, hours_ns)
     # One more that is heard, so that a gap at the end is seen.
-    last = _Stream(device, count + 1, 16, patient=True, sent=count)
+    last = _Stream(device=device, count=count + 1, size=16, patient=True, sent=count)
     whole = loopback.run(last.step, hours_ns) and whole
     unreported = _unreported(loopback.heard[0], count + 1) if whole else count
     sent = device.counters.frames_sent
     seconds = loopback.now_ns / SECOND_NS
-    return Delivery(name, sent, count + 1, stream.refused, unreported, seconds)
+    return Delivery(
+        name=name,
+        frames_sent=sent,
+        readings=count + 1,
+        refused=stream.refused,
+        unreported=unreported,
+        seconds=seconds,
+    )
 
 
 def _unreported(heard: list[Event], count: int) -> int:
@@ -151,7 +158,9 @@ def throughput(count: int = 2_000, size: int = 256) -> dict[str, float]:
         for name, make in _devices(opened).items():
             device = make()
             loopback = _loopback(device, WireFaults(), BYTE_NS, 1)
-            if not loopback.run(_Stream(device, count, size, patient=True).step, 10**15):
+            if not loopback.run(
+                _Stream(device=device, count=count, size=size, patient=True).step, 10**15
+            ):
                 raise AssertionError("a clean wire did not deliver")
             found[name] = count * size * BYTE_NS / loopback.now_ns
     return found
@@ -174,7 +183,7 @@ def goodput(size: int = 256, seconds: int = 60) -> dict[str, float]:
 def arrived(device: Link | NativeLink, faults: WireFaults, size: int, seconds: int) -> float:
     """Bytes of readings' values that arrive in so long, as a share of what a bare wire carries."""
     loopback = _loopback(device, faults, BYTE_NS, 5)
-    stream = _Stream(device, 1 << 30, size, patient=True)
+    stream = _Stream(device=device, count=1 << 30, size=size, patient=True)
     loopback.run(stream.step, seconds * SECOND_NS)
     count = sum(isinstance(event, Reading) for event in loopback.heard[0])
     return count * size * BYTE_NS / loopback.now_ns
@@ -247,7 +256,7 @@ def _recording() -> bytes:
 
     device.next_bytes = next_bytes  # type: ignore[method-assign]
     device.send(Command(1, 2, b"go"))
-    loopback.run(_Stream(device, 6, 40, patient=True).step, SECOND_NS)
+    loopback.run(_Stream(device=device, count=6, size=40, patient=True).step, SECOND_NS)
     return bytes(said)
 
 

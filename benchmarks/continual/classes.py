@@ -128,7 +128,9 @@ def gradual(course: ClassOrder, name: str) -> Iterator[BenchmarkRow]:
         tests = {at: course.rows(held, frozenset(order[at])) for at in numbers}
         table = {
             prefix: state.right_by(view, {at: tests[at] for at in prefix})
-            for prefix, state in cl_sgd.states([numbers], tasks, view, peer, rate, seed)
+            for prefix, state in cl_sgd.states(
+                [numbers], tasks, view=view, peer=peer, rate=rate, seed=seed
+            )
         }
         found.append(marks(table, [numbers], ordered=True))
     suffix = f"_{len(course.orders[0])}x{course.size}" if course.name == "cifar" else ""

@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ContinualSamples:
     """uint8 features [n, width] with their classes and domains.
 
@@ -101,12 +101,12 @@ def facts_of(samples: ContinualSamples, rows: Rows, seed: int, domain: str = "")
     """Rows as facts, in their own domains or all in one; the seed is in the ids."""
     return [
         Fact(
-            f"{seed}-{row:05}",
-            "bench",
-            domain or f"domain-{samples.domain[row]}",
-            f"{samples.label[row]}",
-            int(row),
-            samples.features[row].tobytes(),
+            id=f"{seed}-{row:05}",
+            stream="bench",
+            domain=domain or f"domain-{samples.domain[row]}",
+            label=f"{samples.label[row]}",
+            captured_at_ns=int(row),
+            features=samples.features[row].tobytes(),
         )
         for row in rows.tolist()
     ]
@@ -127,11 +127,11 @@ def _samples(
     cuts = tuple(slice(*pair) for pair in pairwise(edges))
     quantiser = encoder.freeze_quantiser(values[~held][::10], cuts)
     return ContinualSamples(
-        quantiser.quantise(values),
-        label.astype(np.int64),
-        domain.astype(np.int64),
-        np.flatnonzero(~held),
-        np.flatnonzero(held),
-        tuple(pairwise(edges)),
-        quantiser,
+        features=quantiser.quantise(values),
+        label=label.astype(np.int64),
+        domain=domain.astype(np.int64),
+        train=np.flatnonzero(~held),
+        held=np.flatnonzero(held),
+        spans=tuple(pairwise(edges)),
+        quantiser=quantiser,
     )

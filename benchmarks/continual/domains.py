@@ -174,7 +174,9 @@ def gradual(
     for seed in SEEDS:
         table = {
             prefix: state.right_by(view, {one: course.held[one] for one in prefix})
-            for prefix, state in cl_sgd.states(course.orders, course.train, view, peer, rate, seed)
+            for prefix, state in cl_sgd.states(
+                course.orders, course.train, view=view, peer=peer, rate=rate, seed=seed
+            )
         }
         found.append(marks(table, course.orders, ordered=True))
     yield from rows_of(f"{name} ({way})", found)

@@ -70,10 +70,17 @@ class PacsStream:
     def fact(self, row: int, domain: str) -> Fact:
         """Return the fact that a row is, under a domain's name."""
         label, raw = str(self.label[row]), self.levels[row].tobytes()
-        return Fact(_id(row), "camera", domain, label, row, raw)
+        return Fact(
+            id=_id(row),
+            stream="camera",
+            domain=domain,
+            label=label,
+            captured_at_ns=row,
+            features=raw,
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stay:
     """How one run went.  matrix: accuracy after each first visit (rows) on each domain (columns, in
     the order of visits).  told: with true domains.  heads: without adaptors.  grown: how many
@@ -195,15 +202,15 @@ def run_stream(pacs: PacsStream, order: Order, seed: int) -> Stay:
     told = _Device(pacs, _refiled(pacs, device.ledger))
     told.grow()
     return Stay(
-        order,
-        tuple(matrix),
-        fmean(_examine(pacs, told.ledger, order)),
-        fmean(_examine(pacs, _bare(device.ledger), order)),
-        len(device.ledger.adaptors()),
-        dict(filed),
-        show.alarms,
-        tuple(show.delays),
-        fmean(show.right),
+        order=order,
+        matrix=tuple(matrix),
+        told=fmean(_examine(pacs, told.ledger, order)),
+        heads=fmean(_examine(pacs, _bare(device.ledger), order)),
+        grown=len(device.ledger.adaptors()),
+        names=dict(filed),
+        alarms=show.alarms,
+        delays=tuple(show.delays),
+        served=fmean(show.right),
     )
 
 

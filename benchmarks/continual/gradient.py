@@ -112,7 +112,13 @@ def learn(
             inputs, errors = _batch(view, rows, targets, weights, bias)
             if memory.rows:
                 inputs, errors = _with_memory(
-                    view, memory, peer, targets, (weights, bias), (inputs, errors), random
+                    view,
+                    memory,
+                    peer=peer,
+                    targets=targets,
+                    layer=(weights, bias),
+                    batch=(inputs, errors),
+                    random=random,
                 )
             pace *= MOMENTUM
             pace -= step * (inputs.T @ errors + DECAY * weights)
@@ -142,7 +148,9 @@ def states(
         for before, prefix in pairwise(prefixes):
             if prefix not in made:
                 task = tasks[prefix[-1]]
-                made[prefix] = learn(made[before], view, task, peer, rate, seed + len(prefix))
+                made[prefix] = learn(
+                    made[before], view, task, peer=peer, rate=rate, seed=seed + len(prefix)
+                )
                 yield prefix, made[prefix]
 
 
@@ -160,7 +168,9 @@ def choose(
     best = (-1.0, "", 0.0)
     for way in (way for way in WAYS if way in given):
         for rate in RATES:
-            *_, (_, state) = states([order], rest, given[way], PEERS[name], rate, 0)
+            *_, (_, state) = states(
+                [order], rest, view=given[way], peer=PEERS[name], rate=rate, seed=0
+            )
             right = fmean(state.right_by(given[way], {0: test}).values())
             best = max(best, (right, way, rate))
     return best[1:]

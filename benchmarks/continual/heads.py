@@ -39,7 +39,9 @@ def run(data: Path | None) -> BenchmarkReport:
         found: dict[str, list[float]] = {name: [] for name in METHODS}
         for new in range(4):
             for draw in range(DRAWS if count else 1):
-                own, others = _drawn(features, label, domain, ~held, new, count, draw)
+                own, others = _drawn(
+                    features, label, domain, train=~held, new=new, count=count, draw=draw
+                )
                 test = held & (domain == new)
                 for name, answer in METHODS.items():
                     right = answer(own, others, features[test]) == label[test]

@@ -39,7 +39,7 @@ Ints = NDArray[np.int64]
 Found = dict[str, list[float]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PacsLabels:
     """Features as floats and as levels, with labels, domains and the official split."""
 
@@ -156,7 +156,16 @@ def _ours(
         return
     from edge import growth
 
-    job = GrowthJob("labels", mine.domains[0], 1, 1, Config().budget, pacs.spans, mine, theirs)
+    job = GrowthJob(
+        id="labels",
+        domain=mine.domains[0],
+        version=1,
+        seed=1,
+        budget=Config().budget,
+        spans=pacs.spans,
+        own=mine,
+        others=theirs,
+    )
     record = growth.grow_adaptor(job).record
     if record is None:
         yield "auricle grown", head
@@ -197,4 +206,11 @@ def _load(data: Path) -> PacsLabels:
     spans = tuple(pairwise(edges))
     frozen = encoder.freeze_quantiser(values[~held][::10], tuple(slice(a, b) for a, b in spans))
     label, domain = final["label"].astype(np.int64), final["domain"].astype(np.int64)
-    return PacsLabels(values, frozen.quantise(values), label, domain, held, spans)
+    return PacsLabels(
+        values=values,
+        levels=frozen.quantise(values),
+        label=label,
+        domain=domain,
+        held=held,
+        spans=spans,
+    )

@@ -63,20 +63,21 @@ def grow_all(samples: ContinualSamples, seed: int) -> dict[str, GrowthResult]:
     from edge.growth import grow_adaptor
 
     known = know(samples, samples.train, seed)
-    return {
-        name: grow_adaptor(
-            GrowthJob(
-                f"{name}:{seed}",
-                name,
-                1,
-                seed,
-                Config().budget,
-                samples.spans,
-                *known.lessons(name),
-            )
-        )
-        for name in known.domains
-    }
+    return {name: grow_adaptor(_job(known, samples, name, seed)) for name in known.domains}
+
+
+def _job(known: Knowledge, samples: ContinualSamples, name: str, seed: int) -> GrowthJob:
+    own, others = known.lessons(name)
+    return GrowthJob(
+        id=f"{name}:{seed}",
+        domain=name,
+        version=1,
+        seed=seed,
+        budget=Config().budget,
+        spans=samples.spans,
+        own=own,
+        others=others,
+    )
 
 
 def ask(known: Knowledge, samples: ContinualSamples, rows: Rows) -> OursOutcome:

@@ -177,7 +177,13 @@ class HistoryDevice:
         if isinstance(event, Observation):
             values = np.asarray(event.payload, np.uint8).tobytes()
             self.expected.seen[event.key] = Fact(
-                event.key, event.stream, "", "", event.captured_at_ns, values, event.subject
+                id=event.key,
+                stream=event.stream,
+                domain="",
+                label="",
+                captured_at_ns=event.captured_at_ns,
+                features=values,
+                subject=event.subject,
             )
         written = [effect for effect in applied if isinstance(effect, StoreFacts | EraseFacts)]
         if not written:
@@ -297,7 +303,14 @@ class RandomHistory:
     def _observation(self, _device: HistoryDevice) -> Event:
         fact = self._fact()
         values = np.frombuffer(fact.features, np.uint8)
-        return Observation("cam", 0, fact.captured_at_ns, values, fact.id, fact.subject)
+        return Observation(
+            stream="cam",
+            sequence=0,
+            captured_at_ns=fact.captured_at_ns,
+            payload=values,
+            id=fact.id,
+            subject=fact.subject,
+        )
 
     def _relabel(self, device: HistoryDevice) -> Event:
         return Relabel(self._selector(device), self._label(), self._random.choice(("", *DOMAINS)))
@@ -331,11 +344,11 @@ class RandomHistory:
     def _fact(self) -> Fact:
         self._made += 1
         return Fact(
-            f"fact-{self._made:06}-{self._random.getrandbits(32):08x}",
-            "cam",
-            self._random.choice(DOMAINS),
-            self._label(),
-            self._random.randrange(1000),
-            self._random.randbytes(WIDTH),
-            self._random.choice(SUBJECTS),
+            id=f"fact-{self._made:06}-{self._random.getrandbits(32):08x}",
+            stream="cam",
+            domain=self._random.choice(DOMAINS),
+            label=self._label(),
+            captured_at_ns=self._random.randrange(1000),
+            features=self._random.randbytes(WIDTH),
+            subject=self._random.choice(SUBJECTS),
         )

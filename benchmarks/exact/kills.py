@@ -65,7 +65,18 @@ def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
     label, chance = random.choice(LABELS), random.random()
     features = features_of(fact_id)
     if chance < 0.4:
-        yield Enrol((Fact(fact_id, "cam", "home", label, 0, features),))
+        yield Enrol(
+            (
+                Fact(
+                    id=fact_id,
+                    stream="cam",
+                    domain="home",
+                    label=label,
+                    captured_at_ns=0,
+                    features=features,
+                ),
+            )
+        )
     elif chance < 0.7:
         yield Observation("cam", 0, 0, list(features), fact_id)
         yield Label(fact_id, label, "home")

@@ -24,7 +24,7 @@ SILENT_S = 12.0
 BASE = f"auricle/v1/{DEVICE}"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Heard:
     """What the driver has heard.  conflicts: numbers that came with two meanings.  jumps: of the
     device's clock, as it told them, in seconds."""

@@ -96,7 +96,7 @@ TAKEN = frozenset({200, 202})
 LENGTHS = (b"-1", b"0", b"1e3", b"99999999999999", b"\xb2", b"5", b"1, 2", b"4096")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Fuzzed:
     """What came of it.  crashes: the daemon ended.  bugs: exceptions that nobody expected, from its
     log.  unexplained: messages with neither effect nor reason."""

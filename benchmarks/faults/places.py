@@ -30,7 +30,7 @@ JUMP_S, JUMP_SLACK_S = 30 * 365.25 * 86_400, 30 * 86_400.0
 """Thirty years, and what leap years and the program's own idea of a year may make of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlaceOutcome:
     """What became of a case.  during, after: decisions heard.  refused, labelled: labels refused
     meanwhile, and taken afterwards.  unreported: numbers that neither came nor were told as lost,
@@ -91,20 +91,20 @@ class PlaceTrial:
             self.broker.kill()
         heard = driver.heard
         return PlaceOutcome(
-            self.name,
-            during[0] - before[0],
-            heard.decisions - during[0],
-            during[1] - before[1],
-            len(heard.confirmed) - during[2],
-            heard.unreported(),
-            ended,
+            name=self.name,
+            during=during[0] - before[0],
+            after=heard.decisions - during[0],
+            refused=during[1] - before[1],
+            labelled=len(heard.confirmed) - during[2],
+            unreported=heard.unreported(),
+            ended=ended,
         )
 
 
 def disk_full(folder: Path) -> PlaceOutcome:
     """A disk of a few MiB is filled to the last byte, and cleared again."""
     if os.geteuid() or shutil.which("unshare") is None:
-        return PlaceOutcome("disk full", skipped="needs root, and unshare")
+        return PlaceOutcome(name="disk full", skipped="needs root, and unshare")
     trial = PlaceTrial("disk full", folder / "full")
     template = trial.home.rename(trial.folder / "template")
     trial.home.mkdir()
@@ -127,7 +127,7 @@ def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcom
     """A call of the system fails for a while, always."""
     program = shutil.which("fiu-ctrl")
     if program is None:
-        return PlaceOutcome(name, skipped="needs fiu-run")
+        return PlaceOutcome(name=name, skipped="needs fiu-run")
     trial = PlaceTrial(name, folder / name.replace(" ", "-"))
     command = ["fiu-run", "-x", "-f", str(trial.folder / "fiu"), *daemon_command(trial.home)]
 
@@ -149,7 +149,7 @@ def clock_jumps(folder: Path) -> PlaceOutcome:
     """The wall clock goes thirty years back, and comes right again."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     if library is None:
-        return PlaceOutcome("clock jumps", skipped="needs faketime")
+        return PlaceOutcome(name="clock jumps", skipped="needs faketime")
     trial = PlaceTrial("clock jumps", folder / "clock")
     offset = trial.folder / "offset"
     offset.write_text("+0\n", "ascii")

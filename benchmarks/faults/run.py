@@ -53,7 +53,14 @@ def run(
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if kills or broker_kills:
-            _kill_all(folder, kills, broker_kills, random.Random(seed), rows, summary)
+            _kill_all(
+                folder,
+                kills,
+                broker_kills=broker_kills,
+                chance=random.Random(seed),
+                rows=rows,
+                summary=summary,
+            )
         if signals:
             _note_signals(storm(folder / "signals", signal_trials(signals), seed), rows, summary)
         if messages:
@@ -90,7 +97,9 @@ def _kill_all(
     _run_out(driver, home, folder)
     heard = driver.heard
     unreported, gaps = heard.unreported(), len(heard.gaps)
-    silent, beyond = _kill_broker(driver, broker, home, folder, chance, broker_kills)
+    silent, beyond = _kill_broker(
+        driver, broker, home=home, folder=folder, chance=chance, kills=broker_kills
+    )
     driver.close()
     broker.kill()
     summary |= {

@@ -98,7 +98,7 @@ class Trial:
         return self.phase == "stopping" or SIGTERM in self.signals or SIGINT in self.signals
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Outcome:
     """What became of the runs of a phase.  codes: exit statuses.  bad: runs that did not end in
     order, by signals and exit status.  hangs: daemons that did not end in time, or were ended by
@@ -126,7 +126,7 @@ class Outcome:
             self.bad[f"{trial.phase}: {trial.name}: {code}"] += 1
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Stormed:
     """All runs.  unreported, conflicts: numbers that neither came nor were told as lost, or came
     with two meanings.  messages: numbers that came.  gaps: of numbers that were told as lost."""

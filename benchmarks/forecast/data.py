@@ -24,7 +24,7 @@ ELEC2_SCORED = 2
 ISP_TRAINING = 0.6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class BenchmarkStream:
     """values [steps, channels], scored from `start` on, what comes before is for learning.
 
@@ -77,7 +77,15 @@ def _links(topology: str, schedule: int) -> BenchmarkStream:
     elapsed = np.full(len(values), STEP_S)
     name, first = f"{topology}/{schedule}", schedule == 0
     return BenchmarkStream(
-        topology, name, values, elapsed, world.quiet_steps, 288, scale, events, first
+        group=topology,
+        name=name,
+        values=values,
+        elapsed_s=elapsed,
+        start=world.quiet_steps,
+        period=288,
+        scale=scale,
+        events=events,
+        sample=first,
     )
 
 
@@ -85,7 +93,17 @@ def _etth1(arrays: dict[str, NDArray[np.generic]]) -> list[BenchmarkStream]:
     start, stop = ETTH1_ROWS
     values = arrays["values"][:stop].astype(np.float64)
     scale = values[:start].std(axis=0)
-    return [BenchmarkStream("etth1", "etth1", values, np.full(stop, 3600.0), start, 24, scale)]
+    return [
+        BenchmarkStream(
+            group="etth1",
+            name="etth1",
+            values=values,
+            elapsed_s=np.full(stop, 3600.0),
+            start=start,
+            period=24,
+            scale=scale,
+        )
+    ]
 
 
 def _elec2(arrays: dict[str, NDArray[np.generic]]) -> list[BenchmarkStream]:
@@ -98,7 +116,16 @@ def _elec2(arrays: dict[str, NDArray[np.generic]]) -> list[BenchmarkStream]:
     scale[ELEC2_SCORED:] = 0.0
     elapsed = np.full(len(values), 1800.0)
     return [
-        BenchmarkStream("elec2", "elec2", values, elapsed, start, 48, scale, (ELEC2_JOIN - first,))
+        BenchmarkStream(
+            group="elec2",
+            name="elec2",
+            values=values,
+            elapsed_s=elapsed,
+            start=start,
+            period=48,
+            scale=scale,
+            events=(ELEC2_JOIN - first,),
+        )
     ]
 
 
@@ -106,7 +133,17 @@ def _isp(arrays: dict[str, NDArray[np.generic]]) -> list[BenchmarkStream]:
     values = arrays["bits"].astype(np.float64)[:, None]
     start = int(ISP_TRAINING * len(values))
     scale = values[:start].std(axis=0)
-    return [BenchmarkStream("isp", "isp", values, np.full(len(values), 3600.0), start, 24, scale)]
+    return [
+        BenchmarkStream(
+            group="isp",
+            name="isp",
+            values=values,
+            elapsed_s=np.full(len(values), 3600.0),
+            start=start,
+            period=24,
+            scale=scale,
+        )
+    ]
 
 
 def _nab(arrays: dict[str, NDArray[np.generic]]) -> list[BenchmarkStream]:
@@ -129,4 +166,14 @@ def _nab_series(
     scale = np.ones(1)
     period = round(86_400 / step_s)
     name = f"nab/{name.replace('__', '/')}"
-    return BenchmarkStream("nab", name, values, elapsed, start, period, scale, (), sample)
+    return BenchmarkStream(
+        group="nab",
+        name=name,
+        values=values,
+        elapsed_s=elapsed,
+        start=start,
+        period=period,
+        scale=scale,
+        events=(),
+        sample=sample,
+    )

@@ -155,13 +155,13 @@ def _make(name: str, stream: BenchmarkStream) -> Method:
 def _cut(stream: BenchmarkStream, columns: list[int], stop: int) -> BenchmarkStream:
     """The bounded part of a stream."""
     return BenchmarkStream(
-        stream.group,
-        stream.name,
-        stream.values[:stop, columns],
-        stream.elapsed_s[:stop],
-        stream.start,
-        stream.period,
-        stream.scale[columns],
-        tuple(event for event in stream.events if event < stop),
-        stream.sample,
+        group=stream.group,
+        name=stream.name,
+        values=stream.values[:stop, columns],
+        elapsed_s=stream.elapsed_s[:stop],
+        start=stream.start,
+        period=stream.period,
+        scale=stream.scale[columns],
+        events=tuple(event for event in stream.events if event < stop),
+        sample=stream.sample,
     )

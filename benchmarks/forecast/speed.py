@@ -43,4 +43,12 @@ def _stream() -> BenchmarkStream:
     values = world.loads[:, :CHANNELS] / 1e3
     steps = len(values)
     scale = values[0] * 0 + 1.0
-    return BenchmarkStream("speed", "speed", values, values[:, 0] * 0 + 300.0, steps, 288, scale)
+    return BenchmarkStream(
+        group="speed",
+        name="speed",
+        values=values,
+        elapsed_s=values[:, 0] * 0 + 300.0,
+        start=steps,
+        period=288,
+        scale=scale,
+    )

@@ -175,7 +175,16 @@ def _job(
     labels = tuple(str(label[row]) for row in rows)
     own = FactBatch(ids, ("home",) * len(ids), labels, features[rows])
     nothing = FactBatch((), (), (), np.zeros((0, features.shape[1]), np.uint8))
-    return GrowthJob("trial", "home", 1, 1, OPEN, spans, own, nothing)
+    return GrowthJob(
+        id="trial",
+        domain="home",
+        version=1,
+        seed=1,
+        budget=OPEN,
+        spans=spans,
+        own=own,
+        others=nothing,
+    )
 
 
 def _rates(metric: str, found: NDArray[np.generic]) -> list[BenchmarkRow]:

@@ -98,12 +98,12 @@ def _enrol(folder: Path, images: Iterable[Image]) -> None:
     with Home(folder) as home:
         facts = tuple(
             Fact(
-                f"fact {number:05}",
-                "learn",
-                image.domain,
-                image.label,
-                number,
-                home.model.encode(image.content).values.tobytes(),
+                id=f"fact {number:05}",
+                stream="learn",
+                domain=image.domain,
+                label=image.label,
+                captured_at_ns=number,
+                features=home.model.encode(image.content).values.tobytes(),
             )
             for number, image in enumerate(images)
         )

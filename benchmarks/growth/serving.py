@@ -44,7 +44,7 @@ class ServingRound:
     news: GrowthReport
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CameraFeed:
     """Hands the home an image each PERIOD_S, and watches its worker."""
 
@@ -119,7 +119,7 @@ def _cpu_s(process_id: int) -> float:
 def measure(home: Home, images: list[tuple[str, bytes]]) -> dict[str, Any]:
     """Serve at rest, label the last image, serve through several rounds of growth."""
     label, content = images[0]
-    camera = CameraFeed(home, [payload for _, payload in images[1:]])
+    camera = CameraFeed(home=home, payloads=[payload for _, payload in images[1:]])
     camera.rest(WARM_UP)
     idle = camera.rest(IDLE)
     before = memory_mib()["VmRSS"]

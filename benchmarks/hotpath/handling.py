@@ -93,7 +93,14 @@ def vectors() -> Handler:
             yield number, np.asarray(np.clip(values, 0, 255), np.uint8)
 
     facts = (
-        Fact(f"fact {n}", "s", f"domain-{n % concepts // LABELS}", f"{n % LABELS}", n, x.tobytes())
+        Fact(
+            id=f"fact {n}",
+            stream="s",
+            domain=f"domain-{n % concepts // LABELS}",
+            label=f"{n % LABELS}",
+            captured_at_ns=n,
+            features=x.tobytes(),
+        )
         for n, x in draw(iter(range(concepts * FACTS)))
     )
     ledger = MemoryLedger()

@@ -216,7 +216,14 @@ def _facts(clouds: Callable[[int, int], Features]) -> Iterable[Fact]:
         concept = number % (DOMAINS * LABELS)
         domain, label = divmod(concept, LABELS)
         features = clouds(concept, number).tobytes()
-        yield Fact(f"fact {number}", "s", f"domain-{domain}", f"{label}", number, features)
+        yield Fact(
+            id=f"fact {number}",
+            stream="s",
+            domain=f"domain-{domain}",
+            label=f"{label}",
+            captured_at_ns=number,
+            features=features,
+        )
 
 
 def _processes(path: Path) -> tuple[list[BenchmarkRow], str]:

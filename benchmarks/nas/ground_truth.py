@@ -89,7 +89,16 @@ def grade(
 def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np.float64], float]:
     """Cross-fit blueprints on the domain's facts as growth does: loss of each, CPU seconds."""
     open_budget = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
-    job = GrowthJob("fits", "fits", 1, SEED, open_budget, task.spans, task.own, task.others)
+    job = GrowthJob(
+        id="fits",
+        domain="fits",
+        version=1,
+        seed=SEED,
+        budget=open_budget,
+        spans=task.spans,
+        own=task.own,
+        others=task.others,
+    )
     started = time.process_time()
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, growth.train_adaptor, job, parts) for one in few]
@@ -101,12 +110,12 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
     """Make a blueprint's network with random weights, for the proxies that look at gradients."""
     ends = np.cumsum([0, *sizes]).tolist()
     whole = nas.Blueprint(
-        blueprint.kind,
-        tuple(range(len(sizes))),
-        blueprint.width,
-        blueprint.rank,
-        blueprint.activation,
-        blueprint.depth,
+        kind=blueprint.kind,
+        taps=tuple(range(len(sizes))),
+        width=blueprint.width,
+        rank=blueprint.rank,
+        activation=blueprint.activation,
+        depth=blueprint.depth,
     )
     spans = tuple(pairwise(ends))
     random = np.random.default_rng(seed)

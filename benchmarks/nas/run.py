@@ -34,7 +34,7 @@ OPEN = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
 DEVICE = nas.DeviceSpeed(0.0, 0.0, 0.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOutcome:
     """What one task showed.  taus: by proxy; regrets: points of accuracy lost to the best of the
     space by taking the proxy's first, or the best of a few by fitting them; seconds: of search, of
@@ -82,7 +82,14 @@ def judge(task: SearchTask, folder: Path) -> SearchOutcome:
     regrets = {name: lost(truth, int(np.argmax(values))) for name, values in scores.items()}
     taus = {name: agreement(values, truth, name) for name, values in scores.items()}
     regrets |= {name: lost(truth, chosen) for name, chosen in (*fitted.items(), ("halving", place))}
-    return SearchOutcome(task.name, taus, regrets, search_s, halving_s, fits_s)
+    return SearchOutcome(
+        task=task.name,
+        taus=taus,
+        regrets=regrets,
+        search_s=search_s,
+        halving_s=halving_s,
+        fits_s=fits_s,
+    )
 
 
 def rank(sketch: nas.TaskSketch, space: list[nas.Blueprint]) -> nas.SearchChoice:

@@ -30,7 +30,7 @@ CIFAR_LABELS = (15,)
 DIGITS_LABELS = ((1, 15),)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SearchTask:
     """Facts of a domain and of others, held-out features uint8 [n, width] and labels [n]."""
 
@@ -137,12 +137,12 @@ def _task(source: _Set, new: int, count: int) -> SearchTask:
     others = order[source.domain[order] != new][:OTHER_FACTS]
     held = mine[~np.isin(mine, taught)][:HELD_FACTS]
     return SearchTask(
-        f"{source.name}-{new}-{count}",
-        source.spans,
-        _facts(source, taught),
-        _facts(source, others),
-        source.features[held],
-        source.label[held].astype(np.str_),
+        name=f"{source.name}-{new}-{count}",
+        spans=source.spans,
+        own=_facts(source, taught),
+        others=_facts(source, others),
+        held=source.features[held],
+        sought=source.label[held].astype(np.str_),
     )
 
 

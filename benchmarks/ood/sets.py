@@ -29,7 +29,7 @@ USED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Known:
     """A feature set: values float32 [n, width], label and domain int64 [n], taps (start, stop).
 
@@ -92,8 +92,8 @@ def own_sets(data: Path | None) -> list[Known]:
             values,
             np.unique(label, return_inverse=True)[1],
             domain.astype(np.int64),
-            "channel",
-            tuple(sources),
+            granularity="channel",
+            sources=tuple(sources),
         )
         made.append(replace(known, group=group))
     return made
@@ -107,7 +107,13 @@ def _pacs(data: Path | None) -> Known:
     values = np.concatenate(taps, axis=1).astype(np.float32)
     slices = tuple(pairwise(edges))
     return Known(
-        "pacs", values, _whole(final["label"]), _whole(final["domain"]), slices, "tap", (0, 1, 2, 3)
+        name="pacs",
+        values=values,
+        label=_whole(final["label"]),
+        domain=_whole(final["domain"]),
+        slices=slices,
+        granularity="tap",
+        sources=(0, 1, 2, 3),
     )
 
 
@@ -118,7 +124,7 @@ def _far(data: Path | None, name: str, file: str) -> Known:
     new = np.full(len(far["features"]), 4, dtype=np.int64)
     label = np.concatenate([_whole(final["label"]), new * 0])
     domain = np.concatenate([_whole(final["domain"]), new])
-    made = _single(name, values, label, domain, "tap", (0, 1, 2, 3))
+    made = _single(name, values, label, domain, granularity="tap", sources=(0, 1, 2, 3))
     return replace(made, new=(4,))
 
 
@@ -128,7 +134,12 @@ def _cifar(data: Path | None) -> Known:
     label = _whole(found["label"])
     animal = np.isin(label, (2, 3, 4, 5, 6, 7)).astype(np.int64)
     return _single(
-        "cifar_groups", found["features"].astype(np.float32), label, animal, "tap", (0, 1)
+        "cifar_groups",
+        found["features"].astype(np.float32),
+        label,
+        animal,
+        granularity="tap",
+        sources=(0, 1),
     )
 
 
@@ -150,8 +161,8 @@ def _digits(_data: Path | None) -> Known:
         values,
         _whole(np.concatenate([label, other.target])),
         domain,
-        "tap",
-        (0, 1),
+        granularity="tap",
+        sources=(0, 1),
     )
 
 
@@ -171,8 +182,8 @@ def _vowels(_data: Path | None) -> Known:
         np.asarray(values, dtype=np.float32),
         _whole(label),
         _whole(domain),
-        "channel",
-        (0, 2, 4, 6),
+        granularity="channel",
+        sources=(0, 2, 4, 6),
     )
     return replace(made, group=_whole(group))
 
@@ -210,8 +221,8 @@ def _wine(_data: Path | None) -> Known:
         values,
         _whole([q for _, _, q in rows]),
         _whole([c for _, c, _ in rows]),
-        "channel",
-        (0, 1),
+        granularity="channel",
+        sources=(0, 1),
     )
 
 
@@ -224,8 +235,8 @@ def _sexes(_data: Path | None) -> Known:
         rows[:, 3:13].astype(np.float32),
         _whole(rows[:, 13]),
         _whole(rows[:, 2]),
-        "channel",
-        (0, 1),
+        granularity="channel",
+        sources=(0, 1),
     )
     return replace(made, group=_whole(rows[:, 1]))
 
@@ -261,8 +272,8 @@ def _weather(_data: Path | None) -> Known:
         values[kept].astype(np.float32),
         _whole(label[kept]),
         _whole(month),
-        "channel",
-        (1, 4, 7, 10),
+        granularity="channel",
+        sources=(1, 4, 7, 10),
     )
     return replace(made, group=_whole(month * 31 + day))
 
@@ -275,7 +286,15 @@ def _single(
     granularity: Granularity,
     sources: tuple[int, ...],
 ) -> Known:
-    return Known(name, values, label, domain, ((0, values.shape[1]),), granularity, sources)
+    return Known(
+        name=name,
+        values=values,
+        label=label,
+        domain=domain,
+        slices=((0, values.shape[1]),),
+        granularity=granularity,
+        sources=sources,
+    )
 
 
 def _file(data: Path | None, name: str) -> Path:

@@ -34,7 +34,7 @@ class OodTask:
     windows: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OodTrial:
     """Fractions of 1. auroc, fpr95: per (method, new domain). alarms: false alarms by what was
     judged (`sample`, `window16`, `window16_two_class`, ...); detected: the same per new domain."""
@@ -70,7 +70,7 @@ def run_trial(known: Known, task: OodTask) -> OodTrial:
     scored = {OURS: scores} | peer_scores(values[enrolled], labels, values[asked], known.slices)
     edges = np.cumsum([0, len(rest), *(len(rows) for rows in new.values())])
     parts = {d: slice(*edges[n : n + 2]) for n, d in enumerate([task.source, *new])}
-    trial = OodTrial(known.name, task, {}, {})
+    trial = OodTrial(name=known.name, task=task, auroc={}, fpr95={})
     for method, found in scored.items():
         for domain in new:
             pair = found[parts[task.source]], found[parts[domain]]

@@ -65,11 +65,22 @@ def run_demo(
     where nothing can, the story says so.  Needs the extra `sim`.
     """
     plan = plan or DemoPlan()
-    decks = DigitDeck(load_mnist(), plan.seed), DigitDeck(load_optdigits(), plan.seed)
     timed = TimedModel(model)
     workshop = SimulatedWorker(grower, 0, FaultPlan(no_faults, no_faults))
-    desk = InstrumentedRuntime(config, timed, store, Runtime(config, timed, store), workshop)
-    story = DemoState(plan, desk, *decks, started_at_ns)
+    desk = InstrumentedRuntime(
+        config=config,
+        model=timed,
+        store=store,
+        runtime=Runtime(config, timed, store),
+        workshop=workshop,
+    )
+    story = DemoState(
+        plan=plan,
+        desk=desk,
+        known=DigitDeck(load_mnist(), plan.seed),
+        new=DigitDeck(load_optdigits(), plan.seed),
+        now_ns=started_at_ns,
+    )
     yield from _enrol(story)
     known = yield from _read_known(story)
     unlabelled = yield from _switch(story)
@@ -80,19 +91,19 @@ def run_demo(
     pixels = None if grower is None else (yield from run_pixel_demo(config, plan, grower))
     encoding, rest = (timing.p50_us / 1e3 for timing in desk.timings()[:2])
     yield DemoOutcome(
-        _recording(story, receipt),
-        tuple(story.exams),
-        known,
-        unlabelled,
-        labelled,
-        labels,
-        placed,
-        plan.digit,
-        receipt,
-        proof,
-        encoding,
-        rest,
-        pixels,
+        recording=_recording(story, receipt),
+        exams=tuple(story.exams),
+        known=known,
+        unlabelled=unlabelled,
+        labelled=labelled,
+        labels=labels,
+        placed=placed,
+        digit=plan.digit,
+        receipt=receipt,
+        proof=proof,
+        encoder_ms=encoding,
+        rest_ms=rest,
+        pixels=pixels,
     )
 
 
@@ -105,7 +116,14 @@ def _enrol(story: DemoState) -> Iterator[Beat]:
     yield ChapterEvent("Enrolment", text, images, lesson)
     features = yield from encode_images(story, lesson)
     facts = tuple(
-        Fact(f"{KNOWN}:{at}", "enrolment", KNOWN, str(label), story.tick(), row.values.tobytes())
+        Fact(
+            id=f"{KNOWN}:{at}",
+            stream="enrolment",
+            domain=KNOWN,
+            label=str(label),
+            captured_at_ns=story.tick(),
+            features=row.values.tobytes(),
+        )
         for at, (label, row) in enumerate(zip(lesson.labels, features, strict=True))
     )
     story.tell(Enrol(facts))
@@ -210,7 +228,9 @@ def _forget(story: DemoState) -> Generator[Beat, None, tuple[Receipt, ForgetProo
     receipt = next(answer for answer in answers if isinstance(answer, Receipt))
     story.mark("forget", f"{receipt.facts_forgotten} facts of {NEW}/{digit}")
     images = [story.seen[fact.id][1] for fact in gone]
-    proof = prove_forgotten(desk, kept, gone, images, traces, receipt)
+    proof = prove_forgotten(
+        desk, kept, gone=gone, images=images, traces_before=traces, receipt=receipt
+    )
     yield receipt
     if grown and not adapted_accuracy(story, NEW):
         yield TextEvent("the adaptor had learned from them: it ended with them, and is grown again")

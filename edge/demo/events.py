@@ -43,7 +43,7 @@ class PauseEvent:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccuracyEvent:
     """What became of a stretch of images.
 
@@ -97,7 +97,7 @@ class PixelOutcome:
     images: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOutcome:
     """What the story comes to.
 

@@ -25,7 +25,7 @@ from ..storage import Store
 from .instrumented_runtime import InstrumentedRuntime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetProof:
     """What was found after a class was forgotten.
 

@@ -57,7 +57,7 @@ class DecisionSheet:
     labels: tuple[str, ...] = field(repr=False)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class InstrumentedRuntime:
     """Feeds events to a runtime, applies its effects to the store in order, and keeps the time."""
 

@@ -56,13 +56,20 @@ def run_pixel_demo(
             model = TimedModel(encoder.open_model(card))
             workshop = SimulatedWorker(grower, 0, FaultPlan(no_faults, no_faults))
             desk = InstrumentedRuntime(
-                config, model, store, Runtime(config, model, store), workshop
+                config=config,
+                model=model,
+                store=store,
+                runtime=Runtime(config, model, store),
+                workshop=workshop,
             )
-            decks = (
-                DigitDeck(shrink(load_mnist()), plan.seed),
-                DigitDeck(shrink(load_optdigits()), plan.seed),
+            story = DemoState(
+                plan=plan,
+                desk=desk,
+                known=DigitDeck(shrink(load_mnist()), plan.seed),
+                new=DigitDeck(shrink(load_optdigits()), plan.seed),
+                now_ns=0,
             )
-            return (yield from _tell(DemoState(plan, desk, *decks, 0)))
+            return (yield from _tell(story))
 
 
 def _tell(story: DemoState) -> Generator[Beat, None, PixelOutcome]:
@@ -123,7 +130,14 @@ def _facts(story: DemoState, lesson: Digits) -> list[Fact]:
     rows = zip(lesson.labels, lesson.images, strict=True)
     name = lesson.source
     return [
-        Fact(f"{name}:{at:05}", "enrolment", name, str(label), story.tick(), image.tobytes())
+        Fact(
+            id=f"{name}:{at:05}",
+            stream="enrolment",
+            domain=name,
+            label=str(label),
+            captured_at_ns=story.tick(),
+            features=image.tobytes(),
+        )
         for at, (label, image) in enumerate(rows)
     ]
 

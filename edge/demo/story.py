@@ -19,7 +19,7 @@ IMAGE_INTERVAL_NS: Final = 100_000_000
 P_SHOWN_MIN: Final = 0.0001
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPlan:
     """How many images each chapter takes.  `digit`: the one forgotten in the new domain;
     `pixels_per_digit`: taught of each scanner without the encoder."""
@@ -35,7 +35,7 @@ class DemoPlan:
     seed: int = 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class DemoState:
     """The desk, the images still unseen, and the record of what has happened.
 
@@ -100,7 +100,7 @@ def watch_images(
 
     learned: whether anything of this source has been taught.
     """
-    tally = AccuracyEvent(len(digits), 0, 0)
+    tally = AccuracyEvent(images=len(digits), read=0, new=0)
     for number, image in enumerate(digits.images):
         truth = str(digits.labels[number])
         event = Observation(STREAM, len(story.steps), story.tick(), image)

@@ -203,6 +203,13 @@ def facts_of(
 ) -> tuple[Fact, ...]:
     """Make facts to enrol from (id, label, features), captured one a microsecond."""
     return tuple(
-        Fact(fact_id, "enrolment", domain, label, captured_at_ns + at * 1000, features)
+        Fact(
+            id=fact_id,
+            stream="enrolment",
+            domain=domain,
+            label=label,
+            captured_at_ns=captured_at_ns + at * 1000,
+            features=features,
+        )
         for at, (fact_id, label, features) in enumerate(rows)
     )

@@ -82,7 +82,15 @@ def run_scenario(
             grow = without_acceptance(grow)
         shop = SimulatedWorker(grow, scenario.device.growth_delay, chaos)
         replay = ReplayModel(model, encoded or {})
-        run = _Run(scenario, world, replay, seed, Path(folder), chaos, shop)
+        run = _Run(
+            scenario=scenario,
+            world=world,
+            model=replay,
+            seed=seed,
+            folder=Path(folder),
+            chaos=chaos,
+            shop=shop,
+        )
         try:
             actions = tuple(disturb_events(world.actions, scenario.faults, seed))
             for at, action in enumerate(actions):
@@ -122,7 +130,14 @@ class _Run:
         )
         self._shop = shop
         self._regrown = False
-        self.device = SimulatedDevice(folder, model, self._config, chaos, shop, self._restarted)
+        self.device = SimulatedDevice(
+            folder=folder,
+            model=model,
+            config=self._config,
+            chaos=chaos,
+            workshop=shop,
+            on_restart=self._restarted,
+        )
         self._truths: dict[str, Truth] = {}
         self._steps: list[DecisionStep] = []
         self._marks: list[TimelineMark] = []

@@ -31,7 +31,7 @@ STAGES = ("encode", "handle", "store", "observation")
 whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionStep:
     """One decision beside the truth.  `index` counts the observations of a run from 0.
 
@@ -61,19 +61,20 @@ def step_of(
 ) -> DecisionStep:
     """Put a decision beside the truth: the true domain and label, and whether they were new."""
     return DecisionStep(
-        index,
-        decision.stream,
-        *truth,
-        decision.known,
-        decision.domain,
-        decision.label,
-        decision.guess,
-        decision.score,
-        decision.p_value,
-        decision.window_p,
-        decision.alarm,
-        novel,
-        decision.degraded,
+        index=index,
+        stream=decision.stream,
+        truth_domain=truth[0],
+        truth_label=truth[1],
+        known=decision.known,
+        domain=decision.domain,
+        label=decision.label,
+        guess=decision.guess,
+        score=decision.score,
+        p_value=decision.p_value,
+        window_p=decision.window_p,
+        alarm=decision.alarm,
+        novel=novel,
+        degraded=decision.degraded,
     )
 
 
@@ -109,7 +110,7 @@ class GrowthAttemptRecord:
     extra: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthEpisode:
     """One growth.  Indices are those of the next observation, as in Mark.
 
@@ -164,7 +165,7 @@ class Thumbnail:
     pixels: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecording:
     """One run of one scenario with one seed.
 

@@ -34,7 +34,7 @@ class EncoderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     granularity: Literal["tap", "channel"] = "tap"
 
 
-class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True):
+class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of the Runtime, as in `edge.core.Config`; its seed is the run's.
     `growth_delay`: observations that pass while a worker is at a job.  `acceptance`: what decides
     whether an adaptor serves; with "none" the first choice of the search serves unseen."""
@@ -56,7 +56,7 @@ class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ramp: Count = 0
 
 
-class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True):
+class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the samples of a domain come from, and what happens to them (docs/simulate.md)."""
 
     source: Text
@@ -69,7 +69,7 @@ class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True):
     corruptions: tuple[CorruptionSpec, ...] = ()
 
 
-class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True):
+class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A stretch of the world: first examples are enrolled, then a stream runs, then held-out sets
     are evaluated."""
 
@@ -87,7 +87,7 @@ class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True):
     label_domain: bool | Text = False
 
 
-class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True):
+class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A forget request before the observation `at` (counted over all phases).  What it selects:
     the fields of `edge.core.Selector` that are given."""
 
@@ -99,7 +99,7 @@ class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     resurvey: bool = False
 
 
-class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True):
+class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Probabilities of what goes wrong: per effect (`crash`, `disk_full`), per job of the worker
     (`worker_killed`, `worker_late`), or per observation."""
 
@@ -113,7 +113,7 @@ class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True):
     worker_late: Share = 0.0
 
 
-class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A simulated world and a device in it."""
 
     title: Text

@@ -65,7 +65,15 @@ class SimulatedWorker:
         self.counts["worker_killed"] += killed
         self.counts["worker_late"] += late
         self._task = SimulatedTask(job, self.now + delay, killed)
-        self.episodes.append(GrowthEpisode(job.id, job.domain, job.version, len(job.own), self.now))
+        self.episodes.append(
+            GrowthEpisode(
+                job_id=job.id,
+                domain=job.domain,
+                version=job.version,
+                facts=len(job.own),
+                asked_at=self.now,
+            )
+        )
 
     def stop(self, reason: str, job_id: str | None = None) -> None:
         """Drop the job under way, or only where it is this one: the device crashed, or facts of it
@@ -152,7 +160,13 @@ def without_acceptance(grow: Grower) -> Grower:
         arrays = train_adaptor(first, job.own, job.others, job.spans, job.seed)
         facts = tuple(sorted({*job.own.ids, *job.others.ids}))
         record = AdaptorRecord(
-            *(job.domain, job.version, first, arrays, facts, len(job.own), job.seed),
+            domain=job.domain,
+            version=job.version,
+            blueprint=first,
+            arrays=arrays,
+            facts=facts,
+            own=len(job.own),
+            seed=job.seed,
             accuracy=accuracy,
             incumbent=result.incumbent,
         )
@@ -178,7 +192,14 @@ def _told(episode: GrowthEpisode, result: GrowthResult, seconds: float) -> Growt
 
 def _killed(job: GrowthJob) -> GrowthResult:
     reason = "the worker failed: it was killed"
-    return GrowthResult(job.id, job.domain, None, reason, math.nan, math.nan)
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason=reason,
+        accuracy=math.nan,
+        incumbent=math.nan,
+    )
 
 
 def _number(value: float) -> float | None:

@@ -77,7 +77,9 @@ def simulate(
     unique = tuple(dict.fromkeys(seeds))
     if isinstance(scenario, LinkScenario):
         return _simulate_links(scenario, unique, folder, progress)
-    recordings = sweep_scenario(scenario, unique, jobs, folder, backend, progress)
+    recordings = sweep_scenario(
+        scenario, unique, jobs=jobs, out=folder, backend=backend, progress=progress
+    )
     page = None if folder is None else write_report(recordings, folder, scenario.title)
     return SimulationReport(scenario.title, recordings, summarise(recordings), page)
 

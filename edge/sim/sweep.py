@@ -30,7 +30,7 @@ RUN_FORMAT: Final = 2
 """Part of each run file's name: raised when recordings change their meaning."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Job:
     """A run to be done.  `path`: where its recording is kept, None where nothing is."""
 
@@ -111,7 +111,7 @@ def _plan(name: str, scenario: Scenario, seed: int, out: Path | None) -> _Job:
         content = msgspec.json.encode((RUN_FORMAT, card.fingerprint, scenario), order="sorted")
         digest = hashlib.sha256(content).hexdigest()[:12]
         path = out / "runs" / f"{digest}-seed{seed}.json"
-    return _Job(name, scenario, seed, card, path)
+    return _Job(name=name, scenario=scenario, seed=seed, card=card, path=path)
 
 
 def _prepare(job: _Job, jobs: int, progress: Progress | None) -> _Job:

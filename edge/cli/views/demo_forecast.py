@@ -27,7 +27,8 @@ from .demo import LOOKS, free_folder
 
 TITLE: Final = "A link fails in a European backbone"
 SCENARIO: Final = LinkScenario(
-    TITLE, LinkSpec("euro28", days=8, double_share=0.0, horizons=(1, 2, 3, 4, 6, 8, 10, 12))
+    TITLE,
+    LinkSpec(topology="euro28", days=8, double_share=0.0, horizons=(1, 2, 3, 4, 6, 8, 10, 12)),
 )
 SEED: Final = 1
 PICTURE: Final = "failure.png"

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 Steps = Annotated[int, Meta(ge=1, le=288)]
 
 
-class LinkSpec(Struct, frozen=True, forbid_unknown_fields=True):
+class LinkSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A simulated backbone, and the forecaster that watches it."""
 
     topology: Literal["euro28", "nsfnet"] = "nsfnet"

@@ -26,7 +26,7 @@ MODERATE: Final = 0.1
 """From which shift on a link's change is called so; below MODERATE it is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEvent:
     """Links fail or are repaired, both directions of each.
 
@@ -45,7 +45,7 @@ class LinkEvent:
     shifts: Floats = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LinkLoads:
     """loads: whole kbit/s, float64 [steps, directed links], exact; demands: the same [steps, pairs]
     of nodes; events in order; outages: what lay behind them.  The first `quiet_steps` are free of
@@ -113,7 +113,14 @@ def _run(topology: Topology, demands: Floats, outages: tuple[Outage, ...], quiet
             past = demands[max(0, start - DAY_STEPS) : start]
             events.append(_describe(start, before, down, past, (routes[before], routes[down])))
         before = down
-    return LinkLoads(topology, loads, demands, tuple(events), outages, quiet)
+    return LinkLoads(
+        topology=topology,
+        loads=loads,
+        demands=demands,
+        events=tuple(events),
+        outages=outages,
+        quiet_steps=quiet,
+    )
 
 
 def _describe(
@@ -134,7 +141,14 @@ def _describe(
     others = np.delete(shifts, links)
     buckets = tuple(_bucket(float(shift)) for shift in shifts)
     bucket = _bucket(float(others.max(initial=0.0)))
-    return LinkEvent(step, "failure" if failed else "repair", links, bucket, buckets, shifts)
+    return LinkEvent(
+        step=step,
+        kind="failure" if failed else "repair",
+        links=links,
+        bucket=bucket,
+        buckets=buckets,
+        shifts=shifts,
+    )
 
 
 def _bucket(shift: float) -> Bucket:

@@ -1,7 +1,7 @@
 """A forecaster and a detector watch a simulated backbone; what they said, and how good it was."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -23,7 +23,7 @@ SOON_STEPS: Final = 5
 AFTER_STEPS: Final = 100
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LinkTrial:
     """loads in Mbit/s [steps, links]; points, lows and highs [steps, horizons, links], row t made
     from the samples up to t; start: the first step that counts; figures: see `_figures`."""
@@ -93,9 +93,19 @@ def run_link_trial(
         changes += detector.step(values)
         if progress is not None and step % DAY_STEPS == DAY_STEPS - 1:
             progress(step + 1, steps)
-    given = world, loads, points, lows, highs, tuple(changes)
-    figures = _figures(LinkTrial(scenario.title, seed, settings, *given, {}), horizons)
-    return LinkTrial(scenario.title, seed, settings, *given, figures)
+    trial = LinkTrial(
+        title=scenario.title,
+        seed=seed,
+        settings=settings,
+        world=world,
+        loads=loads,
+        points=points,
+        lows=lows,
+        highs=highs,
+        changes=tuple(changes),
+        figures={},
+    )
+    return replace(trial, figures=_figures(trial, horizons))
 
 
 def _figures(trial: LinkTrial, horizons: tuple[int, ...]) -> dict[str, float]:

@@ -28,7 +28,15 @@ def samples() -> ContinualSamples:
     held = np.flatnonzero(np.arange(count) // 4 % 4 == 0)
     train = np.setdiff1d(np.arange(count), held)
     features = rows.clip(0, 255).astype(np.uint8)
-    return ContinualSamples(features, label, domain, train, held, SPANS, quantiser)
+    return ContinualSamples(
+        features=features,
+        label=label,
+        domain=domain,
+        train=train,
+        held=held,
+        spans=SPANS,
+        quantiser=quantiser,
+    )
 
 
 @pytest.fixture

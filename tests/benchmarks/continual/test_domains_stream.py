@@ -31,7 +31,17 @@ def toy() -> PacsStream:
 
 def stay(names: dict[tuple[int, str], int], *matrix: tuple[float, ...]) -> Stay:
     """A run that filed facts so, with these accuracies."""
-    return Stay((0, 1, 2, 3), matrix, 0.9, 0.7, 2, names, 3, (20, 30), 0.8)
+    return Stay(
+        order=(0, 1, 2, 3),
+        matrix=matrix,
+        told=0.9,
+        heads=0.7,
+        grown=2,
+        names=names,
+        alarms=3,
+        delays=(20, 30),
+        served=0.8,
+    )
 
 
 def test_domains_far_apart_are_all_found():

@@ -42,7 +42,13 @@ def test_the_summary_has_its_keys_and_counts_the_best_rival():
     """The best baseline is the proxy of the highest mean, ours left out."""
     taus = dict.fromkeys(nas.PROXIES, 0.1) | {"zico": 0.4, TANGENT: 0.9, OURS: 0.8}
     regrets = dict.fromkeys(taus, 2.0) | {"halving": 1.0, OURS: 0.5, GROWN: 0.3}
-    found = summarise([SearchOutcome("a", taus, regrets, 1.0, 30.0, 8.0)])
+    found = summarise(
+        [
+            SearchOutcome(
+                task="a", taus=taus, regrets=regrets, search_s=1.0, halving_s=30.0, fits_s=8.0
+            )
+        ]
+    )
     assert found["kendall_tau_mean"] == 0.8
     assert found["best_baseline_tau"] == 0.4
     assert found["regret_points"] == 0.5

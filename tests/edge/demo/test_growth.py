@@ -7,20 +7,23 @@ from edge.sim.recording import GrowthAttemptRecord, GrowthEpisode
 
 BLUEPRINT = "random: taps 0, width 64"
 SERVING = GrowthEpisode(
-    "job",
-    "hall",
-    1,
-    40,
-    0,
-    0,
-    None,
-    "serving",
-    "",
-    BLUEPRINT,
-    0.96,
-    0.92,
-    (),
-    (GrowthAttemptRecord(BLUEPRINT, 0.9, 0.96), GrowthAttemptRecord("none: taps 0", 0.4, 0.92)),
+    job_id="job",
+    domain="hall",
+    version=1,
+    facts=40,
+    asked_at=0,
+    ended_at=0,
+    until=None,
+    state="serving",
+    reason="",
+    blueprint=BLUEPRINT,
+    accuracy=0.96,
+    incumbent=0.92,
+    search=(),
+    trials=(
+        GrowthAttemptRecord(BLUEPRINT, 0.9, 0.96),
+        GrowthAttemptRecord("none: taps 0", 0.4, 0.92),
+    ),
 )
 TAKEN_OVER = replace(SERVING, trials=(GrowthAttemptRecord(BLUEPRINT, 0.9, 0.95),))
 REFUSED = replace(SERVING, state="refused", blueprint="")

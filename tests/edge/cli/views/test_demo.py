@@ -32,7 +32,20 @@ from edge.sim.recording import DecisionStep, GrowthEpisode, RunRecording, Timeli
 from tests import workers
 
 DECISION = Decision("r:0", "r", 1, True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
-STEP = DecisionStep(0, "r", "mnist", "7", True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
+STEP = DecisionStep(
+    index=0,
+    stream="r",
+    truth_domain="mnist",
+    truth_label="7",
+    known=True,
+    domain="mnist",
+    label="7",
+    guess="7",
+    score=3.0,
+    p_value=0.5,
+    window_p=0.8,
+    alarm=False,
+)
 RECEIPT = Receipt(
     "demo-forget-1",
     1,
@@ -45,28 +58,66 @@ RECEIPT = Receipt(
     0,
     ("backups",),
 )
-PROOF = ForgetProof(12, "b" * 64, "b" * 64, "b" * 64, "b" * 64, 0, 12, 0, 12, 0)
+PROOF = ForgetProof(
+    facts=12,
+    expected="b" * 64,
+    receipt="b" * 64,
+    runtime="b" * 64,
+    reopened="b" * 64,
+    ids_left=0,
+    traces_before=12,
+    traces_after=0,
+    redelivered=12,
+    relearned=0,
+)
 EXAMS = (
     EvaluationEvent("before any label", 0.96, 0.2, 0.0, 0.2),
     EvaluationEvent("after 120 labels", 0.96, 0.87, 0.8, 0.88),
     EvaluationEvent("after forgetting its 7s", 0.96, 0.8, 0.0, 0.88),
 )
 GROWN = GrowthEpisode(
-    "j", "optdigits", 1, 120, 1, 1, None, "serving", "", "linear taps 0", 0.9, 0.8, seconds=3.2
+    job_id="j",
+    domain="optdigits",
+    version=1,
+    facts=120,
+    asked_at=1,
+    ended_at=1,
+    until=None,
+    state="serving",
+    reason="",
+    blueprint="linear taps 0",
+    accuracy=0.9,
+    incumbent=0.8,
+    seconds=3.2,
 )
 OUTCOME = DemoOutcome(
-    RunRecording("demo", 1, (STEP,), (TimelineMark(0, "domain", "mnist"),), digest="b" * 64),
-    EXAMS,
-    AccuracyEvent(500, 480, 5),
-    AccuracyEvent(250, 50, 250, 0, 1, 16, None, "domain-2"),
-    AccuracyEvent(400, 350, 4, 396),
-    120,
-    120,
-    "7",
-    RECEIPT,
-    PROOF,
-    4.5,
-    0.45,
+    recording=RunRecording(
+        title="demo",
+        seed=1,
+        steps=(STEP,),
+        marks=(TimelineMark(0, "domain", "mnist"),),
+        digest="b" * 64,
+    ),
+    exams=EXAMS,
+    known=AccuracyEvent(images=500, read=480, new=5),
+    unlabelled=AccuracyEvent(
+        images=250,
+        read=50,
+        new=250,
+        routed=0,
+        alarms=1,
+        alarm_after=16,
+        cleared_after=None,
+        domain="domain-2",
+    ),
+    labelled=AccuracyEvent(images=400, read=350, new=4, routed=396),
+    labels=120,
+    placed=120,
+    digit="7",
+    receipt=RECEIPT,
+    proof=PROOF,
+    encoder_ms=4.5,
+    rest_ms=0.45,
 )
 STORY: tuple[Beat, ...] = (
     ChapterEvent("Enrolment", "A reader learns.", 1, load_mnist()),
@@ -167,7 +218,7 @@ def test_a_broken_promise_is_said_and_ends_with_1(story: list[Beat], tmp_path: P
 
 def test_a_missing_alarm_is_said(story: list[Beat], tmp_path: Path):
     """Where the new scanner went unnoticed, no number is made up."""
-    story[-1] = replace(OUTCOME, unlabelled=AccuracyEvent(250, 50, 3))
+    story[-1] = replace(OUTCOME, unlabelled=AccuracyEvent(images=250, read=50, new=3))
     assert "not in 250 images" in shown(tmp_path / "demo", 80)[1]
 
 
