@@ -15,7 +15,9 @@ from paho.mqtt import client as mqtt
 
 HOST, GROUP, NODE = "scada", "plant", "gw1"
 SECONDS_MAX = 15.0
+"""Generous: births and data take a few seconds."""
 DATA_ENOUGH = 5
+"""Messages after which sequence numbers have been seen to count up."""
 
 
 class Host:

@@ -26,13 +26,19 @@ from edge.storage import write_weights
 
 TARGET: Final = Path(__file__).parents[1] / "edge" / "core" / "forecasting" / "weights"
 STEPS: Final = 4_000
+"""Gradient steps.  Chosen by hand; effect not measured."""
 SEED: Final = 7
+"""Any would do; it is kept so that the weights can be made again."""
 FIRST_SEED: Final = 100
 """Seeds below are those of benchmarks."""
 WORLDS, BACKBONES, SERIES = 8, 14, 180
+"""Training streams of each kind.  Chosen by hand; effect not measured."""
 SHARES: Final = (0.25, 0.25, 0.5)
+"""Of training steps for each kind of stream.  Chosen by hand; effect not measured."""
 LENGTH: Final = 2_400
+"""Samples of a drawn series.  Chosen by hand; effect not measured."""
 BYTES_MAX: Final = 64 << 10
+"""Weights ship in the base install, which stays small."""
 
 Stream = tuple[NDArray[np.float64], NDArray[np.float64], int | None]
 """Values [steps, channels], seconds since the sample before [steps], season in steps."""

@@ -21,8 +21,11 @@ SOURCES: Final = Path(firmware_bridge.__file__).parent / "c"
 PROGRAMS: Final = Path(__file__).parent / "firmware"
 DETECTOR: Final = ("detector", "projection", "extract")
 SECONDS_MAX: Final = 900
+"""Seconds a program may run: a guard against an emulator that hangs."""
 WIDE: Final = 1280
+"""Features of the shipped image encoder, EfficientNet-Lite0."""
 WIDE_WORK_WORDS: Final = 1040
+"""32-bit words of working memory that the detector needs for WIDE features."""
 STAGES: Final = ("project", "detect", "answer")
 
 Decisions = NDArray[np.uint32]
@@ -41,6 +44,7 @@ class Board:
 M3: Final = Board("m3", "mps2-an385", ("-mcpu=cortex-m3",))
 M4: Final = Board("m4", "mps2-an386", ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"))
 BOARDS: Final = (M3, M4)
+"""QEMU emulates these; M4 has hardware float, M3 has none."""
 CROSS: Final = "arm-none-eabi-gcc"
 EMULATOR: Final = "qemu-system-arm"
 

@@ -11,6 +11,7 @@ from firmware_bridge import Message, Updater, UpdateStatus, Upload
 Tear = Literal["before", "torn", "after"]
 TEARS: tuple[Tear, ...] = ("before", "torn", "after")
 WORD_BYTES = 8
+"""The smallest unit that STM32 flash programs: a double word of 64 bits."""
 
 
 class PowerCutError(Exception):

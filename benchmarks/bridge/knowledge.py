@@ -17,8 +17,11 @@ from edge.sim import load_mnist
 PACS: Final = "pacs_efficientnet_lite0.npz"
 FAR: Final = "ood_imagenet_sample_efficientnet_lite0.npz"
 SEED: Final = 1
+"""Of the split and of the geometry; any would do."""
 SIDE: Final = 8
+"""optdigits come at 8 x 8 pixels; MNIST is shrunk to that."""
 TRAIN_SHARE: Final = 0.7
+"""A 70/30 split, as in `ood`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

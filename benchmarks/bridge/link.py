@@ -36,9 +36,11 @@ from .native import ALL_FILES, SANITIZERS, UPDATE_FILES, NativeLink, build, comp
 from .signing import Signer, verify
 
 SECOND_NS = 1_000_000_000
+"""Nanoseconds."""
 # 115,200 baud: ten bits a byte.
 BYTE_NS = 86_806
 DELAY_NS = 1_000_000
+"""A millisecond: the order of a USB serial adapter's latency."""
 DEVICE = LinkSettings(288, 8, 512, 2048, asks_time=False)
 # Faults of whole frames; and of single bytes, one in a hundred of which suffers one of the four.
 WIRES = {
@@ -47,7 +49,9 @@ WIRES = {
     "bytes": WireFaults(0.0025, 0.0025, 0.0025, 0.0025, bytewise=True),
 }
 FAULTY_SHARES = (0.001, 0.01)
+"""Share of bytes that suffer one of four faults.  Chosen by hand."""
 FUZZ_STEP = 1_000_000
+"""Inputs given to one process of the fuzzing program; bounds its run time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,19 @@ from numpy.typing import NDArray
 from .board import CROSS, M3, SOURCES
 
 FLOAT_BYTES: Final = 4
+"""emlearn stores weights as 32-bit floats."""
 NODE_BYTES: Final = 4.6
+"""First guess of emlearn's bytes per tree node; `_fitted` measures and shrinks until it fits."""
 TREES: Final = (20,)
+"""Chosen by hand; effect not measured."""
 PENALTIES: Final = (0.3, 1.0, 3.0)
+"""L2 penalties half a decade apart; the best on held-out training rows is used."""
 CODE_BYTES: Final = 5_500
+"""First guess of a network's code size; `_fitted` measures and shrinks until it fits."""
 SHRINK: Final = 0.9
+"""A model that is too large becomes at least a tenth smaller: it fits after few tries."""
 TRIES: Final = 12
+"""Twelve steps of a tenth reach 28 % of the first guess; what does not fit then is left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,14 +44,23 @@ from .knowledge import SIDE, Measurements, learn, load_digits, load_pacs
 from .peers import PeerTask, best_peers
 
 RATE: Final = 0.01
+"""The default false-alarm rate of the runtime."""
 BITS: Final = 2048
+"""Bits of a hypervector: a quarter of the gateway's, to fit microcontrollers."""
 CONCEPT_DIGITS: Final = 8
+"""Digits 0 to 7 are known, 8 and 9 are new."""
 SPEED_SAMPLES: Final = 40
+"""Samples that instructions are counted over; emulation is slow."""
 BUDGETS_KIB: Final = (16, 64, 256)
+"""Flash for knowledge: small, usual and large microcontrollers.  Chosen by hand."""
 RAM_BYTES: Final = 64 * KIB
+"""RAM of the target microcontrollers.  Chosen by hand."""
 FUZZ_INPUTS: Final = 1_000_000
+"""Chosen by hand: a run takes minutes."""
 READINGS: Final = 5_000
+"""Enough that a loss of one in a thousand would show five times."""
 RANDOM_COUNT: Final = 512
+"""Random features: eight rounds of the 64 columns."""
 
 Summary = dict[str, float]
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from hashlib import sha512
 
 P = 2**255 - 19
+"""The prime of the field, RFC 8032 section 5.1."""
 ORDER = 2**252 + 27742317777372353535851937790883648493
+"""The order L of the base point, RFC 8032 section 5.1."""
 D = -121665 * pow(121666, P - 2, P) % P
 Point = tuple[int, int, int, int]
 

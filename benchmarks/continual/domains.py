@@ -27,10 +27,13 @@ from .domains_stream import run_streams
 from .ours import OursOutcome, ask, grow_all, know, routing_cost, window_accuracy
 
 SEEDS = (0, 1, 2)
+"""Three splits, for a mean and a range."""
 STREAM_SEEDS = (0,)
+"""One split: all orders of the domains run on it."""
 OURS, ORACLE, JOINT = "auricle", "true domain (oracle)", "joint training"
 HEADS = "auricle, heads alone"
 MANY = (4, 100, 1_000)
+"""Numbers of domains that routing is timed with.  Chosen by hand."""
 
 Sets = tuple[frozenset[int], ...]
 Right = dict[frozenset[int], dict[int, float]]

@@ -43,10 +43,15 @@ from edge.core import (
 
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 DOMAINS = 4
+"""Of PACS: photo, art painting, cartoon, sketch."""
 ENROLLED = 0.7
+"""Of the first domain's rows; its others are streamed."""
 REVISIT = 100
+"""Rows of each domain kept for the second visit: a standard error of 5 points at most."""
 LABELLED = 0.1
+"""A tenth of the observations get labels, as a person would find time for.  Chosen by hand."""
 DELAY_MIN, ROUND = 50, 150
+"""In observations: labels come late and in rounds, as a person gives them.  Chosen by hand."""
 FIRST = "domain-1"
 
 Ints = NDArray[np.int64]

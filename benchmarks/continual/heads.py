@@ -20,7 +20,9 @@ from ..report import BenchmarkReport, BenchmarkRow
 
 LABELS_A_CLASS = (1, 5, 10, 20, None)
 DRAWS = 3
+"""Draws of the few labels, for a mean and a range."""
 EDGES = (0, 1280, 1296, 1320, 1360, 1440, 1552, 1744, 2064)
+"""Columns of the features and of the seven stages of EfficientNet-Lite0 in the PACS file."""
 SPANS = tuple(pairwise(EDGES))
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 

@@ -19,8 +19,11 @@ from edge.mqtt import InboundMessage, MqttClient, StatusPresence
 from .fixture import ASKED, TOLD, program
 
 READY_S = 60.0
+"""Generous, so that a slow machine does not fail."""
 DONE_S = 20.0
+"""Generous: contestants answer thousands of vectors a second."""
 WINDOW = 200
+"""Vectors in flight: keeps every contestant busy.  Chosen by hand; effect not measured."""
 PROBE = f"{TOLD}/probe"
 
 

@@ -20,6 +20,7 @@ ASKED = f"auricle/v1/{DEVICE}/observe/{STREAM}"
 TOLD = f"auricle/v1/{DEVICE}/decision/{STREAM}"
 ROOT = Path(__file__).parents[2]
 FACTS = 120
+"""Chosen by hand; effect not measured."""
 PATHS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 PYTHON = (sys.executable, "-P")
 

@@ -11,6 +11,7 @@ from typing import Any
 from .fixture import ASKED, TOLD
 
 INFLIGHT = 1_000
+"""Above WINDOW of the driver: paho never holds answers back."""
 
 
 def echo(port: int, size: int) -> None:

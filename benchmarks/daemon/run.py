@@ -30,13 +30,21 @@ from .fixture import (
 from .start import start_ratio
 
 COLUMNS = (16, 128)
+"""Columns of a small sensor, and of a spectrum."""
 VECTORS = 10_000
+"""Chosen by hand: some seconds of work."""
 ROUNDS = 3
+"""Contestants take turns; the median of three counts."""
 OBSERVATIONS = 100_000
+"""Enough that a leak of ten bytes an observation would show as a megabyte."""
 SETTLED = 10_000
+"""Vectors before memory is measured first: caches and allocator have grown by then."""
 RECONNECTS = 10
+"""Connections cut while memory is watched.  Chosen by hand; effect not measured."""
 PACED_S = 5
+"""Seconds that latency is measured over.  Chosen by hand."""
 IDLE_S = 10.0
+"""Seconds that CPU time is measured over while idle; several of the daemon's timers fire."""
 
 
 def run(_data: Path | None, observations: int = OBSERVATIONS) -> BenchmarkReport:

@@ -22,7 +22,9 @@ from ..hotpath.serving import MODEL, open_bare
 from .fixture import PYTHON, ROOT, MosquittoBroker, cpu_s, daemon_command
 
 ROUNDS = 5
+"""Starts, taken in turns after one that warms the file cache; the median counts."""
 READY_S = 60.0
+"""Generous, so that a slow machine does not fail."""
 
 
 def start_ratio(folder: Path) -> tuple[float, list[tuple[str, str, float]]]:

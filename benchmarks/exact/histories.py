@@ -33,9 +33,11 @@ from edge.core import (
 from edge.core.knowledge import derive_knowledge
 
 WIDTH = 24
+"""Narrow vectors: histories exercise the ledger, not the arithmetic."""
 DOMAINS, LABELS = ("home", "away"), ("a", "b", "c")
 SUBJECTS = ("", "p", "q")
 CHECK_EVERY = 20
+"""Checking derives all knowledge again; at each event it would take most of the time."""
 SEARCHED_MAX = 40
 """Forgotten facts looked for after each receipt, the latest; all are looked for at the end."""
 

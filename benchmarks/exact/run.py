@@ -14,9 +14,13 @@ from .histories import RandomHistory
 from .kills import Survival, survive
 
 EVENTS = 200
+"""Long enough for every kind of event to follow every other."""
 HISTORIES = 100
+"""Chosen by hand."""
 KILLS = 40
+"""Chosen by hand."""
 KILLS_PER_FILE = 5
+"""One file survives several kills in turn, so that damage would add up."""
 
 T = TypeVar("T")
 

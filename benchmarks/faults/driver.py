@@ -14,13 +14,19 @@ from edge.mqtt import MqttClient as Client
 from ..daemon.fixture import DEVICE, STREAM, vectors
 
 COLUMNS = 16
+"""A small sensor: messages are short, and faults hit the protocol, not the encoder."""
 QUIET_S = 6.0
+"""Silence after which no further message is expected.  Chosen by hand."""
 PUMP_S = 0.005
+"""The longest wait for the socket between two vectors, as PACE_S."""
 PACE_S = 0.005
+"""200 vectors a second.  Chosen by hand: the daemon keeps up outside faults."""
 LABEL_LAG = 39
 """What is labelled came so many vectors before: it must have been decided."""
 ANSWER_S = 30.0
+"""Generous: covers a restart of daemon or broker with its backoff."""
 SILENT_S = 12.0
+"""Twice QUIET_S."""
 BASE = f"auricle/v1/{DEVICE}"
 
 

@@ -30,18 +30,26 @@ from edge.mqtt import MqttClient as Client
 from ..daemon.fixture import DEVICE, MosquittoBroker, begin, daemon_command, make_home, rss_mib
 
 COLUMNS = 16
+"""A small sensor: messages are short."""
 BASE = f"auricle/v1/{DEVICE}"
 STREAMS = {"j": "json", "c": "cbor", "r": "raw", "i": "image"}
 VERBS = ("label", "relabel", "forget", "grow", "rollback", "adaptors", "status", "rebirth")
 FACTS = 24
 """Too few for an adaptor to be tried."""
 HTTP_SHARE = 0.1
+"""Shares of messages to each interface; the rest are observations.  Chosen by hand."""
 COMMAND_SHARE = 0.3
+"""See HTTP_SHARE."""
 STRAY_SHARE = 0.05
+"""Messages on topics that no one serves; see HTTP_SHARE."""
 OTHERS_SHARE = 0.05
+"""Messages of other members of the network (`others.py`); see HTTP_SHARE."""
 WARM_SHARE = 0.2
+"""Memory is measured from here on: caches and allocator have grown by then."""
 WAIT_S = 60.0
+"""Generous: an answer takes milliseconds."""
 READY_S = 60.0
+"""Generous, so that a slow machine does not fail."""
 SETTINGS = f"""
 [commands]
 enabled = {json.dumps(VERBS)}

@@ -26,7 +26,9 @@ GROUP = "plant"
 SUMS = f"auricle/v1/fleet/{FLEET}/contribution/{OTHER}"
 HOME_ASSISTANT = "homeassistant/status"
 REVISION_MAX = 1_000
+"""Broken contributions carry revisions below it, so that PROPER_REVISION is always newer."""
 PROPER_REVISION = 1_000_000
+"""Above every revision of a broken contribution."""
 REBIRTH = b"\n\x14Node Control/Rebirth \x0bp\x01"
 """A metric in protobuf's wire format: name, datatype boolean, true."""
 SETTINGS = f"""

@@ -22,10 +22,15 @@ from ..daemon.fixture import MosquittoBroker, begin, daemon_command, make_home
 from .driver import COLUMNS, FaultDriver
 
 FAULT_S = 4.0
+"""Seconds of work during the fault.  Chosen by hand."""
 AFTER_S = 8.0
+"""Seconds of work after the fault: covers the daemon's backoff.  Chosen by hand."""
 DISK_MIB = 32
+"""Small enough to be filled in a moment, large enough for the home."""
 CUT_BYTES = (200, 60_000)
+"""Bytes after which a connection is cut: within the first messages, or after hundreds."""
 EROFS, EIO = 30, 5
+"""Linux, errno.h."""
 JUMP_S, JUMP_SLACK_S = 30 * 365.25 * 86_400, 30 * 86_400.0
 """Thirty years, and what leap years and the program's own idea of a year may make of them."""
 

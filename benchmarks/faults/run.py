@@ -25,12 +25,16 @@ from .signals import Stormed, storm
 from .signals import trials as signal_trials
 
 KILLS = 30
+"""Chosen by hand: each takes seconds."""
 BROKER_KILLS = 10
+"""Chosen by hand: each takes seconds."""
 MESSAGES = 20_000
+"""Chosen by hand: a run takes minutes."""
 SIGNALS = 20
 """Runs of each sequence of signals: 780 in all, which take some four minutes."""
 
 BURST_S = (0.2, 1.2)
+"""Shortest and longest work before a kill, in seconds: start-up and steady state are both hit."""
 DURABLE = (
     "persistence true",
     "autosave_on_changes true",

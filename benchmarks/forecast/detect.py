@@ -21,6 +21,7 @@ OURS = "joint"
 # An alarm this many steps after an event at most is its alarm; any other is a false one.
 WINDOW_STEPS = 24
 BURSTS_PER_1000 = 15.0
+"""Bursts that are no events: about four a day.  Chosen by hand."""
 TUNED, CONFIRMED = "nsfnet", "euro28"
 
 

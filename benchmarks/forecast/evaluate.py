@@ -28,6 +28,7 @@ PLAIN = "Auricle, last value"
 OWN = {OURS: ("pool", "cfc"), GRU: ("pool-gru", "gru"), PLAIN: ("last", "")}
 CACHE = "forecast"
 LIGHT = ONLINE | RIVER
+"""Methods fast enough to run on every stream."""
 
 
 class Own:

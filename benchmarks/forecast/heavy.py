@@ -17,13 +17,21 @@ from .peers import Answer, Method
 from .score import HORIZONS, part_channels
 
 LAGS = 12
+"""One hour of five-minute loads, as many as the farthest horizon."""
 RECENT_STEPS = 576
+"""Two days of five-minute loads.  Chosen by hand."""
 BATCHES = (48, 96, 288)
+"""Steps between two fits; the best one is reported."""
 UNITS = 32
+"""Chosen by hand; the shipped network has 20 units."""
 WINDOW = 64
+"""Steps that recurrent networks are trained over; five hours of loads."""
 BATCH = 16
+"""Chosen by hand; effect not measured."""
 BETA = 0.2
+"""Of the smooth L1 loss, on standardised values.  Chosen by hand; effect not measured."""
 MLP_UPDATES, LSTM_UPDATES, FROZEN_UPDATES = 150, 40, 1_200
+"""Gradient steps per fit.  Chosen by hand; effect not measured."""
 
 
 class TorchForecaster:

@@ -13,10 +13,13 @@ from .data import BenchmarkStream
 Floats = NDArray[np.float64]
 
 HORIZONS = (1, 6, 12)
+"""Steps ahead: five minutes, half an hour and an hour on simulated loads."""
 AFTER = (1, 5, 20, 100)
+"""Steps after an event that errors are averaged over; 100 is the cap of `steps_to_convergence`."""
 # The part that methods too slow for a whole stream run on: steps after its start, and channels.
 PART_STEPS = 480
 PART_CHANNELS = 4
+"""Bounds the run time of methods that need seconds a step."""
 
 
 def part_channels(stream: BenchmarkStream) -> list[int]:

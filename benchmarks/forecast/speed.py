@@ -12,8 +12,11 @@ from .evaluate import OURS, OWN, Own
 from .river import RIVER as PEERS
 
 CHANNELS = 30
+"""Of the 42 directed links of NSFNET.  Chosen by hand."""
 WARM_STEPS = 400
+"""More than a day of loads (288 steps): the daily season is known."""
 ROUNDS, ROUND_STEPS = 12, 25
+"""Interleaved rounds; the median round counts.  Chosen by hand."""
 RIVER = "River SNARIMAX"
 
 

@@ -26,8 +26,11 @@ FILE = "pacs_webp65.npz"
 ENCODER = "efficientnet_lite0"
 NEW = "sketch"
 OWN_A_CLASS, OTHERS_A_CLASS = 40, 40
+"""Labels per class in the new domain and in each other.  Chosen by hand."""
 SERVED = 256
+"""Images kept in memory and served in turn.  Chosen by hand."""
 TRAINING = 0
+"""The code of the training split in the data file."""
 SUMMARY = (
     "label_to_serving_s",
     "worker_peak_rss_mib",

@@ -23,10 +23,15 @@ from edge.core import Event, GrowRequest, GrowthReport, Label, Observation, Tick
 from edge.home import Home
 
 PERIOD_S: Final = 0.04
+"""A camera of 25 frames a second."""
 IDLE: Final = 500
+"""20 s of service before growth starts: enough for a 99th percentile of five samples."""
 WARM_UP: Final = 50
+"""Images served before timing starts.  Chosen by hand."""
 GROWING_MIN: Final = 500
+"""As many latencies during growth as IDLE before it."""
 ROUNDS_MAX: Final = 12
+"""Bounds the run time where growth is fast."""
 NEW: Final = "sketch"
 FORBIDDEN: Final = ("torch", "sklearn")
 TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")

@@ -18,9 +18,13 @@ from edge.core import Effect, Enrol, Event, Fact, FitGeometry, MemoryLedger
 from ..report import BenchmarkRow
 
 HANDLED = 2_000
+"""Enough for a 99th percentile of twenty samples."""
 LABELLED = 8
+"""First observations after a label: each derives a head again."""
 WIDTH, DOMAINS, LABELS, FACTS = 24, 3, 8, 60
+"""A vibration sensor's band energies and a usual home; facts for each concept."""
 SPREAD = 9
+"""Standard deviation around a centre, of 255: well separated concepts."""
 
 Features = NDArray[np.uint8]
 

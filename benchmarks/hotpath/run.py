@@ -25,11 +25,17 @@ from ..report import BenchmarkReport, BenchmarkRow
 from .handling import Handler, Replay, vectors
 
 BITS, WIDTH = 8_192, 1_280
+"""The runtime's default hypervector, and the features of EfficientNet-Lite0."""
 CONCEPTS = (1, 10, 100, 1_000, 10_000)
+"""Decades, from one concept to far more than a home has."""
 DOMAINS, LABELS, FACTS = 4, 7, 10_000
+"""The shape of PACS: four domains of seven classes."""
 SECONDS = 0.6
+"""Measuring time per figure.  Chosen by hand."""
 BLOCKS = 60
+"""Timed blocks, of which the median counts.  Chosen by hand."""
 STARTS = 3
+"""Starts of each process; the median counts."""
 
 Features = NDArray[np.uint8]
 

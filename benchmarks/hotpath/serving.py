@@ -18,8 +18,10 @@ from typing import Any
 
 MODEL = "efficientnet_lite0"
 SERVED = 200
+"""Images served before memory is read.  Chosen by hand."""
 FORBIDDEN = ("torch", "sklearn", "matplotlib")
 SIDE = 224
+"""The input of EfficientNet-Lite0."""
 ROOT = Path(__file__).parents[2]
 
 

@@ -26,7 +26,9 @@ from edge.growth import score_blueprint, split_holdout, torch_activate, torch_tr
 from .tasks import SearchTask, list_space
 
 SEED = 0
+"""Of splits and training.  Any would do."""
 WIDTH_MAX = 4_096
+"""At least as many random directions as any candidate uses."""
 
 
 def find_truth(task: SearchTask, folder: Path) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ TANGENT = "tangent"
 SIZES = ("parameters", "macs")
 FITTED = "auricle, best by fitting"
 FITS = (3, 6, 12)
+"""Candidates of the short list that are trained before one is chosen."""
 CANDIDATES = 6
 """Blueprints that growth fits: edge.growth.search.CANDIDATES, without loading torch here."""
 GROWN = f"{FITTED} {CANDIDATES}"

@@ -16,9 +16,13 @@ from .sets import Known, load_sets
 from .trials import OURS, OodTask, OodTrial, run_trial
 
 SPLITS = 5
+"""Splits of each source on the first set, for a mean and a range."""
 SPLITS_OTHER = 2
+"""Splits of each source on the other sets, where sources vary more than splits."""
 FEW = 20
+"""Facts a class where few are enrolled."""
 SOURCES_FEW = (0, 1, 2)
+"""Chosen by hand."""
 FIRST = "pacs"
 
 _loaded: dict[str, Known] = {}

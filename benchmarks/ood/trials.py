@@ -16,12 +16,19 @@ Rows = NDArray[np.intp]
 
 OURS = "auricle"
 RATE = 0.01
+"""The runtime's default false-alarm rate."""
 SHARE = 0.7
+"""Of a source's rows are enrolled, the rest is tested as known."""
 ENROLLED_MAX = 2000
+"""Bounds the run time of peers that compare all pairs of rows."""
 KNOWN_MAX = 1200
+"""A false-alarm rate of 1 % is then known to 0.3 points (standard error)."""
 NEW_MAX = 700
+"""Of each domain, so that a large one does not outweigh the others."""
 WINDOWS = 300
+"""Windows drawn for each domain."""
 SIZES = (16, 64)
+"""Observations in a window: the runtime's default, and four times that."""
 
 
 @dataclass(frozen=True, slots=True)

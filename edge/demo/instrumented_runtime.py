@@ -27,6 +27,7 @@ from ..sim import SimulatedWorker, StageTiming, ask_all, follow_stream, time_sta
 from ..storage import Store
 
 NS_PER_US: Final = 1000
+"""Nanoseconds in a microsecond."""
 
 
 class TimedModel:

@@ -39,7 +39,9 @@ from .story import DemoPlan, DemoState, pick_thumbnails, watch_images
 PIXELS_TITLE: Final = "The same digits as bare pixels"
 TEXT: Final = "Bare 8 × 8 pixels of both scanners: a cheaper device, and a harder task."
 SIDE: Final = 8
+"""optdigits are 8 x 8 pixels (Alpaydin and Kaynak 1998)."""
 CROPPED: Final = 24
+"""Pixels of MNIST's 28 that a shrink by three to SIDE needs; the margin of two is empty."""
 DOMAINS: Final = ("mnist", "optdigits")
 
 

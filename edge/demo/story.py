@@ -16,7 +16,9 @@ from .instrumented_runtime import DecisionSheet, InstrumentedRuntime
 
 STREAM: Final = "reader"
 IMAGE_INTERVAL_NS: Final = 100_000_000
+"""A scanner of ten images a second; nothing depends on it."""
 P_SHOWN_MIN: Final = 0.0001
+"""Four decimal places are printed; anything smaller reads "<"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

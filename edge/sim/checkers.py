@@ -13,6 +13,7 @@ FEATURE_BYTES_MIN: Final = 16
 """Features shorter than this may be found in a file by chance."""
 
 PROBE_BYTES: Final = 64
+"""A 64-byte prefix identifies features: chance matches are impossible, and reading stays fast."""
 
 
 class BrokenPromiseError(EdgeError):

@@ -31,6 +31,7 @@ from .replay import ReplayModel
 from .simulated_worker import SimulatedWorker
 
 REDELIVERIES_MAX: Final = 50
+"""Even at a fault rate of one in two, 50 failures in a row do not happen by chance."""
 
 Message = object
 

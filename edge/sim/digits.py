@@ -14,6 +14,7 @@ from ..core import ConfigError, StateCorruptError
 
 DIGITS: Final = tuple("0123456789")
 OPTDIGITS_MAX: Final = 16
+"""optdigits count ink in 4 x 4 blocks: 0 to 16 (Alpaydin and Kaynak 1998)."""
 
 _SHIPPED: Final = "mnist_subset.npz"
 

@@ -19,6 +19,7 @@ CLOCK_JUMPS_NS: Final = {
     "to 1970": -START_NS,
 }
 REORDERED_BY_MAX: Final = 4
+"""Observations that may overtake a late one.  Chosen by hand."""
 
 Strike = Callable[[], bool]
 

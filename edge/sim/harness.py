@@ -54,6 +54,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 MIB: Final = 1024 * 1024
+"""Bytes in a mebibyte."""
 CLASSES_NAMED_MAX: Final = 6
 """Forgotten classes that a report names; the rest are counted.  Chosen by hand; effect not
 measured."""

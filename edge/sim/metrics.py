@@ -18,6 +18,7 @@ Matrix = NDArray[np.float64]
 Taught = Sequence[int | None]
 
 FPR_AT_TPR: Final = 0.95
+"""The customary operating point of out-of-distribution detection (Hendrycks and Gimpel 2017)."""
 
 
 def average_accuracy(matrix: Matrix, taught: Taught) -> float | None:

@@ -22,6 +22,7 @@ START_NS: Final = 1_767_225_600_000_000_000
 """The simulated world begins on 1 January 2026 and shows one observation a second."""
 
 SECOND_NS: Final = 1_000_000_000
+"""Nanoseconds in a second."""
 
 AFTERWARDS: Final = 2**62
 """Later than every observation: what is still due when the stream ends comes then."""

@@ -4,9 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW_STEPS = 5
+"""Errors in the mean that must recover.  Chosen by hand."""
 BEFORE_STEPS = 48
+"""Four hours of five-minute steps.  Chosen by hand."""
 TOLERANCE = 1.1
+"""Within 10 % of the error before the event counts as recovered.  Chosen by hand."""
 CAP_STEPS = 100
+"""Longest time to convergence that is reported.  Chosen by hand."""
 
 
 def steps_to_convergence(

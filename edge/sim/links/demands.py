@@ -20,18 +20,29 @@ MEAN_KBIT_S: Final = 20_000
 """Mean traffic of a pair of nodes."""
 
 _MASS_SPREAD = 0.7
+"""Sigma of the log-normal node masses of the gravity model.  Chosen by hand."""
 _PERIODS_H = (24.0, 12.0, 8.0)
+"""A day and its first two harmonics."""
 _AMPLITUDES = (0.35, 0.12, 0.06)
+"""Of each period, as a share of the mean.  Chosen by hand."""
 _AMPLITUDE_SPREAD = 0.25
+"""Pairs of nodes differ by up to a quarter.  Chosen by hand."""
 _PEAK_H = 15.0
+"""Local time of the peak: the afternoon.  Chosen by hand."""
 _PHASE_SPREAD_H = 1.0
+"""Standard deviation of the peak's hour between pairs.  Chosen by hand."""
 _WEEKEND = 0.75
+"""Weekend traffic as a share of a weekday's.  Chosen by hand."""
 # Day of the week, 0 for the start of Monday, and how much of it is weekend there.
 _WEEKEND_SHARE = ((0.0, 0.125, 4.875, 5.125, 6.875, 7.0), (0.5, 0.0, 0.0, 1.0, 1.0, 0.5))
 _PERSISTENCE = 0.9
+"""Lag-one correlation of the slow noise: it halves in about 33 minutes.  Chosen by hand."""
 _SLOW_NOISE = 0.06
+"""Standard deviation, as a share of the mean.  Chosen by hand."""
 _FAST_NOISE = 0.05
+"""Standard deviation, as a share of the mean.  Chosen by hand."""
 _FLOOR = 0.02
+"""Lowest traffic as a share of the mean: noise never makes it negative."""
 
 
 def draw_demands(topology: Topology, steps: int, random: np.random.Generator) -> Floats:

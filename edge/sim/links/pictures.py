@@ -27,7 +27,9 @@ from .trial import LinkTrial
 Floats = NDArray[np.float64]
 
 BEFORE_STEPS: Final = 36
+"""Three hours before the event.  Chosen by hand."""
 AFTER_STEPS: Final = 60
+"""Five hours after the event: the shortest outage."""
 # Where forecasts start that are drawn, in steps from the event: twice before, twice after.
 ORIGINS: Final = (-22, -1, 0, 24)
 

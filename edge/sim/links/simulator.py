@@ -22,6 +22,7 @@ Bucket = Literal["drastic", "moderate", "none"]
 STEP_S: Final = 300.0
 """Seconds between two loads."""
 DRASTIC: Final = 0.5
+"""Mean change of a link's load, as a share of it.  Chosen by hand, as MODERATE."""
 MODERATE: Final = 0.1
 """From which shift on a link's change is called so; below MODERATE it is none."""
 

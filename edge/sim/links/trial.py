@@ -20,7 +20,9 @@ Floats = NDArray[np.float64]
 ALARM_STEPS: Final = 24
 """An alarm this many steps after an event at most is its alarm; any other is a false one."""
 SOON_STEPS: Final = 5
+"""Steps after an event in which errors are largest.  Chosen by hand."""
 AFTER_STEPS: Final = 100
+"""CAP_STEPS of `steps_to_convergence`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
