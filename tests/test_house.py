@@ -13,6 +13,7 @@ import pytest
 from tests import house, house_cycles
 from tests.house import File, Finding, files_of
 from tests.house_table import ROOMS
+from tests.house_tree import TREE_RULES
 
 Rule = Callable[[File], Iterator[Finding]]
 
@@ -25,6 +26,12 @@ IN_ROOMS: tuple[Rule, ...] = (
     house.third_party,
     house.neighbours,
     house.doors,
+)
+# Rules of TREE_RULES that hold over the rooms and the benchmarks: to enable one, add its name.
+ENFORCED: tuple[str, ...] = (
+    "class_names",
+    "folder_cycles",
+    "file_cycles",
 )
 OTHER_CODE = ("benchmarks", "scripts", "tests")
 TEXT_SUFFIXES = frozenset({"", ".c", ".h", ".md", ".py", ".toml", ".yaml", ".yml"})
@@ -70,6 +77,13 @@ def test_benchmarks_and_scripts_keep_the_doors(source: Path) -> None:
     files = files_of(source, (*ROOMS, "benchmarks"))
     benchmarks = [file for file in files if file.room == "benchmarks"]
     require_none(messages([house.documented, house.annotated, house.neighbours], benchmarks))
+
+
+@pytest.mark.parametrize("name", ENFORCED)
+def test_a_rule_holds_over_the_tree(name: str, source: Path) -> None:
+    """The rooms and the benchmarks keep each rule that looks at the whole tree."""
+    files = files_of(source, (*ROOMS, "benchmarks"))
+    require_none([finding.message(file.path) for file, finding in TREE_RULES[name](files)])
 
 
 def test_nothing_is_left_unused(source: Path) -> None:
