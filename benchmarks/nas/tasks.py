@@ -131,7 +131,7 @@ def _encoded() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
     with encoder.open_model("efficientnet_lite0") as model:
         for digits in (load_mnist(), load_optdigits()):
             order = np.random.default_rng(0).permutation(len(digits))[:DIGITS_MAX]
-            some = digits.take(order)
+            some = digits.select(order)
             yield np.stack([model.encode(image).values for image in some.images]), some.labels
 
 

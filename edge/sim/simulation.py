@@ -12,10 +12,10 @@ import numpy as np
 
 from ..core import ConfigError
 from .harness import Progress
-from .links import LinkScenario, LinkTrial, render_links, run_link_trial, trial_as_data
+from .links import LinkTrial, render_links, run_link_trial, trial_as_data
 from .recording import DecisionStep, RunRecording
 from .report import render_page
-from .scenarios import Scenario, load_scenario
+from .scenarios import LinkScenario, Scenario, load_scenario
 from .sweep import Backend, sweep_scenario, write_file
 
 REPORT_FORMAT: Final = 2

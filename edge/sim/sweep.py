@@ -157,7 +157,7 @@ def _run_all(
 def _run(job: _Job, progress: Progress | None) -> RunRecording:
     world = build_world(job.scenario, job.seed)
     recording = run_scenario(
-        job.scenario, world, _model_of(job.card), job.seed, job.encoded, progress=progress
+        job.scenario, world, _model_of(job.card), job.seed, encoded=job.encoded, progress=progress
     )
     title = f"{recording.title}: {job.name}" if job.name else recording.title
     return replace(recording, title=title)

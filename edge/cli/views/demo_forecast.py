@@ -18,7 +18,7 @@ from ...sim import (
     choose_event,
     choose_link,
     name_links,
-    print_event,
+    render_event_png,
     run_link_trial,
     write_link_report,
 )
@@ -60,7 +60,7 @@ def show_forecast_demo(
     show_failure(trial, event, console)
     report = write_link_report((trial,), folder, TITLE)
     picture = folder / PICTURE
-    picture.write_bytes(print_event(trial, event))
+    picture.write_bytes(render_event_png(trial, event))
     took = time.monotonic() - began
     console.print(f"\nPicture {shlex.quote(str(picture))}", soft_wrap=True, highlight=False)
     console.print(f"Report  {shlex.quote(str(report))}", soft_wrap=True, highlight=False)

@@ -5,7 +5,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from .pictures import choose_event, draw_event
+from .charts import choose_event, draw_event
 from .simulator import LinkEvent
 from .trial import LinkTrial
 

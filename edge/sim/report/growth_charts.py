@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ..recording import GrowthAttemptRecord, GrowthEpisode, RoutingRecord, RunRecording
+from .charts import draw_changes, name_domains, shade_alarms
 from .drawing import (
     ALARM,
     ALARM_MARK,
@@ -17,7 +18,6 @@ from .drawing import (
     round_cell,
     shorten,
 )
-from .timelines import draw_changes, name_domains, shade_alarms
 
 TEXT_SHARE: Final = 0.13
 """Share of the time axis that a caption takes: another one nearer than that is left out."""

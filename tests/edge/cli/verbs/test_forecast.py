@@ -11,10 +11,10 @@ from rich.console import Console
 
 from edge.cli.views.demo_forecast import show_failure, show_forecast_demo
 from edge.home.forecasting import ForecastOptions, ForecastScore, forecast_file
-from edge.sim.links import pictures
-from edge.sim.links.pictures import choose_event
-from edge.sim.links.scenario import LinkScenario, LinkSpec
+from edge.sim.links.charts import choose_event
 from edge.sim.links.trial import run_link_trial
+from edge.sim.report import series_chart
+from edge.sim.scenarios import LinkScenario, LinkSpec
 from tests.homes import command, run, run_json
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -156,7 +156,7 @@ def drawn(monkeypatch):
         figures.append(figure)
         return PNG
 
-    monkeypatch.setattr(pictures, "render_png", keep)
+    monkeypatch.setattr(series_chart, "render_png", keep)
     return figures
 
 

@@ -15,10 +15,10 @@ from edge.sim.recording import (
     RunRecording,
     TimelineMark,
 )
+from edge.sim.report.charts import draw_marks
 from edge.sim.report.drawing import open_figure
 from edge.sim.report.growth_charts import caption, draw_growth, draw_routing, draw_search, scored
 from edge.sim.report.page import render_page
-from edge.sim.report.timelines import draw_marks
 
 STEPS = tuple(
     DecisionStep(

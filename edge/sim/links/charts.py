@@ -1,14 +1,13 @@
 """Pictures of loads: what is known, what was expected from some moments on, and what came."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..report import (
+from ..report.drawing import (
     ALARM,
     ALARM_MARK,
     FAINT,
@@ -58,7 +57,7 @@ def draw_event(trial: LinkTrial, event: LinkEvent, name: str) -> str:
         return render_svg(figure, name)
 
 
-def print_event(trial: LinkTrial, event: LinkEvent) -> bytes:
+def render_event_png(trial: LinkTrial, event: LinkEvent) -> bytes:
     """The same picture as a PNG."""
     with _event_figure(trial, event) as figure:
         return render_png(figure)
@@ -134,83 +133,3 @@ def _mark(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) 
         markersize=7,
         transform=axes.get_xaxis_transform(),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Series:
-    """What is drawn of a recording.
-
-    values: the newest [steps, channels]; names: of the channels.  at: the place of each row on the
-    time axis, [steps], in seconds since 1970 where `dated`, else in any unit; axis: its name.
-    horizons: places of the forecasts on it; expected: points, lows, highs [horizons, channels].
-    changes: row of `values` and the channels concerned, of each change found.
-    """
-
-    values: Floats
-    names: Sequence[str]
-    at: Floats
-    dated: bool
-    axis: str
-    horizons: Floats
-    expected: tuple[Floats, Floats, Floats]
-    changes: Sequence[tuple[int, tuple[int, ...]]]
-
-
-def draw_series(series: Series) -> bytes:
-    """The newest values of a few channels, what is expected next, and where changes were found, as
-    a PNG."""
-    count = series.values.shape[1]
-    with open_figure((10.4, 1.8 + 2.1 * count), count) as (figure, panels):
-        at, ahead = series.at, np.concatenate([series.at[-1:], series.horizons])
-        if series.dated:
-            at, ahead = ((each * 1e6).astype("datetime64[us]") for each in (at, ahead))
-        for channel, axes in enumerate(panels):
-            values = series.values[:, channel]
-            axes.plot(at, values, color=INK, linewidth=1.3, label="measured")
-            lines = [np.concatenate([values[-1:], each[:, channel]]) for each in series.expected]
-            shade = {"color": NEW, "alpha": 0.2, "linewidth": 0}
-            axes.fill_between(ahead, lines[1], lines[2], label="90 % interval", **shade)
-            axes.plot(ahead, lines[0], color=NEW, linewidth=1.8, label="forecast")
-            _mark_changes(axes, channel, [(at[row], who) for row, who in series.changes])
-            axes.set_title(shorten(series.names[channel]))
-            if channel < count - 1:
-                axes.tick_params(labelbottom=False)
-            axes.sharex(panels[-1])
-        if series.dated:
-            _date(panels[-1])
-        panels[-1].set_xlabel(series.axis)
-        found = {
-            label: handle
-            for axes in panels
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(found.values(), found.keys(), loc="outside upper right", ncols=len(found))
-        return render_png(figure)
-
-
-def _mark_changes(axes: Any, channel: int, changes: Sequence[tuple[Any, tuple[int, ...]]]) -> None:
-    """An upright with the alarm's sign for each change of this channel, a faint one for others."""
-    for place, who in changes:
-        own = channel in who
-        colour, width = (ALARM, 1.2) if own else (FAINT, 0.8)
-        label = "change found" if own else "change of another channel"
-        axes.axvline(place, color=colour, linewidth=width, linestyle="--", label=label)
-        if own:
-            axes.plot(
-                [place],
-                [0.95],
-                ALARM_MARK,
-                color=ALARM,
-                markersize=7,
-                transform=axes.get_xaxis_transform(),
-            )
-
-
-def _date(axes: Any) -> None:
-    from matplotlib import dates
-
-    # These parts of matplotlib have no types.
-    untyped: Any = dates
-    locator = untyped.AutoDateLocator(maxticks=9)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator))
