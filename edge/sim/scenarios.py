@@ -1,4 +1,4 @@
-"""The schema of scenario files: strict and typed; docs/simulate.md documents every key."""
+"""The schema of scenario files: strict and typed; docs/howto/simulate.md documents every key."""
 
 import difflib
 import os
@@ -57,7 +57,7 @@ class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The source of a domain's samples, and their corruptions (docs/simulate.md)."""
+    """The source of a domain's samples, and their corruptions (docs/howto/simulate.md)."""
 
     source: Text
     data: tuple[Text, ...] = ()
@@ -196,7 +196,7 @@ def _convert(content: object, kind: type[Kind], origin: str) -> Kind:
     except msgspec.ValidationError as error:
         text = str(error)
         unknown = re.search(r"unknown field `(.+?)`", text)
-        hint = "correct the value: docs/simulate.md lists the values of each key"
+        hint = "correct the value: docs/howto/simulate.md lists the values of each key"
         if unknown and unknown[1] in set(_keys()):
             hint = f"it belongs elsewhere; known at the top: {', '.join(kind.__struct_fields__)}"
         elif unknown:
