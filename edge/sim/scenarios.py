@@ -148,7 +148,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class LinkSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A simulated backbone, and the forecaster that watches it."""
+    """The table [links]: a simulated backbone, and the forecaster and detector on it."""
 
     topology: Literal["euro28", "nsfnet"] = "nsfnet"
     days: Annotated[int, Meta(ge=1, le=60)] = 10

@@ -1,4 +1,4 @@
-"""Pictures of loads: what is known, what was expected from some moments on, and what came."""
+"""Charts of link loads around a failure: the load, forecasts before and after it, and errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,18 +29,18 @@ BEFORE_STEPS: Final = 36
 """Three hours before the event.  Chosen by hand."""
 AFTER_STEPS: Final = 60
 """Five hours after the event: the shortest outage."""
-# Where forecasts start that are drawn, in steps from the event: twice before, twice after.
+# Origins of the forecasts that are drawn, in steps from the event: two before, two after.
 ORIGINS: Final = (-22, -1, 0, 24)
 
 
 def choose_event(trial: LinkTrial) -> LinkEvent | None:
-    """The failure that moves the most traffic, None where nothing failed."""
+    """Return the failure that moves the most traffic; None without a failure."""
     failures = [event for event in trial.events if event.kind == "failure"]
     return max(failures, key=lambda event: _moved(trial, event).max(), default=None)
 
 
 def choose_link(trial: LinkTrial, event: LinkEvent) -> int:
-    """The surviving link whose load an event moves most."""
+    """Return the surviving link whose load an event changes most."""
     return int(np.argmax(_moved(trial, event)))
 
 
@@ -51,14 +51,14 @@ def _moved(trial: LinkTrial, event: LinkEvent) -> Floats:
 
 
 def draw_event(trial: LinkTrial, event: LinkEvent, name: str) -> str:
-    """A failure as one link saw it, with the forecasts made before and after, and the errors over
-    all links, as an inline SVG.  name: makes its ids unique on the page."""
+    """Draw the load of one link around a failure, forecasts made before and after it, and the
+    errors over all links, as an inline SVG.  name: prefix that makes its ids unique on the page."""
     with _event_figure(trial, event) as figure:
         return render_svg(figure, name)
 
 
 def render_event_png(trial: LinkTrial, event: LinkEvent) -> bytes:
-    """The same picture as a PNG."""
+    """Draw the same chart as a PNG."""
     with _event_figure(trial, event) as figure:
         return render_png(figure)
 
@@ -93,7 +93,7 @@ def _draw_load(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, i
             np.concatenate([[start], each[at, :, link]])
             for each in (trial.points, trial.lows, trial.highs)
         ]
-        label = {1: "expected before", 2: "expected from the first sample after"}.get(number)
+        label = {1: "forecast before", 2: "forecast from the first sample after"}.get(number)
         axes.fill_between(ahead, lines[1], lines[2], color=colour, alpha=0.16, linewidth=0)
         axes.plot(ahead, lines[0], color=colour, linewidth=1.8, label=label)
         axes.plot([origin], [start], "o", color=colour, markersize=4.5)
@@ -104,7 +104,7 @@ def _draw_load(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, i
 
 
 def _draw_errors(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) -> None:
-    """Mean error over links of the longest horizon, at the step at which it became known."""
+    """Draw the mean error over links at the longest horizon, by the step of the target."""
     ahead = max(trial.settings.horizons)
     targets = np.arange(max(span[0], trial.start + ahead), span[1])
     origins = targets - ahead
@@ -113,13 +113,13 @@ def _draw_errors(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int,
     for errors, colour, label in ((last, FAINT, "last value"), (ours, KNOWN, "forecast")):
         axes.plot(targets - event.step, errors, color=colour, linewidth=1.5, label=label)
     axes.set_ylabel(f"error, {ahead} ahead")
-    # What nobody could foresee is ten times larger than the rest.
+    # Errors just after an event are ten times larger than the rest.
     axes.set_yscale("log")
     axes.legend(loc="upper left", ncols=2, borderpad=0)
 
 
 def _mark(axes: Any, trial: LinkTrial, event: LinkEvent, span: tuple[int, int]) -> None:
-    """Failures and repairs as lines, alarms as marks on the upper edge."""
+    """Draw failures and repairs as lines, alarms as markers at the top."""
     for other in trial.events:
         if span[0] <= other.step < span[1]:
             colour = ALARM if other.kind == "failure" else GOOD

@@ -1,4 +1,4 @@
-"""Backbones whose link loads are simulated: nodes, time zones and link lengths."""
+"""Simulated backbones: nodes, time zones and link lengths."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Topology:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the directed links, as "Athens-Rome"."""
+        """Names of the directed links, such as "Athens-Rome"."""
         return tuple(f"{self.nodes[u]}-{self.nodes[v]}" for u, v in self.directed)
 
 

@@ -24,17 +24,17 @@ from .drawing import (
 )
 
 WINDOW: Final = 32
-"""Observations that the running accuracy is taken over."""
+"""Observations in the running accuracy.  Chosen by hand."""
 
 DOTS_MAX: Final = 1_500
-"""More dots than this are thinned out evenly: a picture, not a table."""
+"""More dots are thinned out evenly; they would only overlap."""
 
 MARKS_NAMED_MAX: Final = 7
 """Kinds of marks, each with its place in the legend."""
 
 
 def draw_stream(recording: RunRecording, name: str) -> str:
-    """Accuracy, novelty and drift over time, with domains, alarms, labels and requests marked."""
+    """Draw accuracy, novelty and drift over time, with domains, alarms, labels and requests."""
     with open_figure((10.4, 6.4), 3, heights=(5, 3, 3)) as (figure, (top, middle, bottom)):
         steps, marks = recording.steps, recording.marks
         for axes in (top, middle, bottom):
@@ -54,11 +54,11 @@ def draw_stream(recording: RunRecording, name: str) -> str:
 
 
 def draw_histogram(recording: RunRecording, name: str) -> str:
-    """Histograms of novelty scores, known against new, and where the detector drew its line."""
+    """Draw histograms of novelty scores, known against new, with the detector's threshold."""
     with open_figure((5.1, 3.4), 1) as (figure, (axes,)):
-        told = [step for step in recording.steps if step.known is not None]
-        known = [step.score for step in told if step.novel is False]
-        new = [step.score for step in told if step.novel is True]
+        decided = [step for step in recording.steps if step.known is not None]
+        known = [step.score for step in decided if step.novel is False]
+        new = [step.score for step in decided if step.novel is True]
         if known or new:
             bins = np.histogram_bin_edges([*known, *new], 36)
             for values, colour, label in ((known, KNOWN, "known"), (new, NEW, "new")):
@@ -74,12 +74,12 @@ def draw_histogram(recording: RunRecording, name: str) -> str:
                 columnspacing=1.2,
             )
         axes.set_title("Novelty scores", pad=26)
-        axes.set(xlabel="score, higher is newer", ylabel="observations")
+        axes.set(xlabel="score, higher is more novel", ylabel="observations")
         return render_svg(figure, name)
 
 
 def draw_matrix(recording: RunRecording, name: str) -> str:
-    """The accuracy matrix: held-out accuracy by checkpoint (rows) and domain (columns)."""
+    """Draw the accuracy matrix: held-out accuracy by checkpoint (rows) and domain (columns)."""
     rows, columns = len(recording.checkpoints), len(recording.domains)
     height = max(3.4, 1.1 + 0.45 * rows)
     with open_figure((5.1, height), 1) as (figure, (axes,)):
@@ -105,12 +105,12 @@ def draw_matrix(recording: RunRecording, name: str) -> str:
 
 
 def _name_checkpoint(text: str) -> str:
-    """Checkpoints of a scenario are named after the phase that has just ended."""
+    """Return the caption of a checkpoint; those of a scenario are named after the phase before."""
     return f"after {shorten(text)}" if text[:1].isdigit() else text
 
 
 def draw_latency(recording: RunRecording, name: str) -> str:
-    """Median and 99th percentile of each stage, on a logarithmic scale."""
+    """Draw median and 99th percentile of each stage, on a logarithmic scale."""
     timings = [timing for timing in recording.timings if timing.count]
     with open_figure((5.1, 2.6), 1) as (figure, (axes,)):
         axes.grid(visible=False, axis="y")
@@ -147,7 +147,7 @@ def draw_latency(recording: RunRecording, name: str) -> str:
 
 
 def draw_accuracy(axes: Any, steps: Sequence[DecisionStep]) -> None:
-    """Running accuracy of the best answer, abstained or not."""
+    """Draw the running accuracy of the best guess, abstentions included."""
     right = np.array([step.guess == step.truth_label for step in steps], float)
     if len(right):
         summed = np.cumsum(np.r_[0.0, right])
@@ -161,7 +161,7 @@ def draw_accuracy(axes: Any, steps: Sequence[DecisionStep]) -> None:
 
 
 def draw_scores(axes: Any, steps: Sequence[DecisionStep]) -> None:
-    """Novelty scores as dots, coloured by truth."""
+    """Draw novelty scores as dots, coloured by truth."""
     stride = max(1, -(-len(steps) // DOTS_MAX))
     for novel, colour, label in (
         (False, KNOWN, "known"),
@@ -194,8 +194,8 @@ def draw_scores(axes: Any, steps: Sequence[DecisionStep]) -> None:
 
 
 def draw_window(axes: Any, steps: Sequence[DecisionStep], rate: float, window: int) -> None:
-    """The window's p-value, with the ordered rate as the line that it has to stay below for an
-    alarm: for more than `window` observations in a row (0: not known how many)."""
+    """Draw the window's p-value and the chosen rate: an alarm needs more than `window` p-values in
+    a row below it (0: unknown)."""
     values = np.maximum([step.window_p for step in steps], 1e-6)
     axes.plot(range(len(values)), values, color=INK, linewidth=1.1)
     axes.axhline(rate, color=ALARM, linewidth=1, linestyle=(0, (4, 3)))
@@ -225,14 +225,14 @@ def shade_alarms(axes: Any, steps: Sequence[DecisionStep]) -> None:
 
 
 def draw_changes(axes: Any, marks: Sequence[TimelineMark]) -> None:
-    """Draw an upright where the world changes."""
+    """Draw a vertical line where the world changes."""
     for mark in marks:
         if mark.kind == "domain" and mark.index:
             axes.axvline(mark.index, color=FAINT, linewidth=1, linestyle=(0, (2, 2)))
 
 
 def name_domains(axes: Any, marks: Sequence[TimelineMark], length: int) -> None:
-    """Name each stretch that is wide enough for a name."""
+    """Name each stretch that is wide enough."""
     changes = [mark for mark in marks if mark.kind == "domain"]
     ends = [mark.index for mark in changes[1:]] + [length]
     for mark, end in zip(changes, ends, strict=True):
@@ -250,7 +250,8 @@ def name_domains(axes: Any, marks: Sequence[TimelineMark], length: int) -> None:
 
 
 def draw_marks(axes: Any, marks: Sequence[TimelineMark]) -> None:
-    """Ticks for labels along the floor, symbols for alarms, requests and faults along the top."""
+    """Draw ticks for labels along the bottom, symbols for alarms, requests and faults at the
+    top."""
     labels = [mark.index for mark in marks if mark.kind == "labels"]
     axes.plot(
         labels,
@@ -262,7 +263,7 @@ def draw_marks(axes: Any, marks: Sequence[TimelineMark]) -> None:
     )
     for kind, symbol, colour, text in (
         ("alarm", ALARM_MARK, ALARM, "alarm"),
-        ("cleared", CLEARED_MARK, GOOD, "alarm over"),
+        ("cleared", CLEARED_MARK, GOOD, "alarm cleared"),
         ("adaptor", "*", GOOD, "adaptor"),
         ("forget", "X", INK, "forgotten"),
         ("crash", "x", FAINT, "crash"),
@@ -291,7 +292,7 @@ def draw_marks(axes: Any, marks: Sequence[TimelineMark]) -> None:
 
 
 def draw_threshold(axes: Any, steps: Sequence[DecisionStep]) -> None:
-    """Shade where the line between known and new ran: it moves as the ledger grows."""
+    """Shade the range of the threshold between known and new: it moves as the ledger grows."""
     accepted = [step.score for step in steps if step.known is True]
     refused = [step.score for step in steps if step.known is False]
     if not accepted or not refused:

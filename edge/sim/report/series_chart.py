@@ -14,12 +14,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
-    """What is drawn of a recording.
+    """A measured time series to draw.
 
-    values: the newest [steps, channels]; names: of the channels.  at: the place of each row on the
-    time axis, [steps], in seconds since 1970 where `dated`, else in any unit; axis: its name.
-    horizons: places of the forecasts on it; expected: points, lows, highs [horizons, channels].
-    changes: row of `values` and the channels concerned, of each change found.
+    values: the latest [steps, channels]; names: of the channels.  at: the time of each row,
+    [steps], in seconds since 1970 if `dated`, else in any unit; axis: the name of the time axis.
+    horizons: times of the forecasts; expected: points, lows, highs [horizons, channels]. changes:
+    row of `values` and affected channels of each detected change.
     """
 
     values: Floats
@@ -33,8 +33,8 @@ class Series:
 
 
 def draw_series(series: Series) -> bytes:
-    """The newest values of a few channels, what is expected next, and where changes were found, as
-    a PNG."""
+    """Draw the latest values of a few channels, their forecast and the detected changes, as a
+    PNG."""
     count = series.values.shape[1]
     with open_figure((10.4, 1.8 + 2.1 * count), count) as (figure, panels):
         at, ahead = series.at, np.concatenate([series.at[-1:], series.horizons])
@@ -65,11 +65,12 @@ def draw_series(series: Series) -> bytes:
 
 
 def _mark_changes(axes: Any, channel: int, changes: Sequence[tuple[Any, tuple[int, ...]]]) -> None:
-    """An upright with the alarm's sign for each change of this channel, a faint one for others."""
+    """Draw a line with the alarm marker for each change of this channel, a faint line for
+    others."""
     for place, who in changes:
         own = channel in who
         colour, width = (ALARM, 1.2) if own else (FAINT, 0.8)
-        label = "change found" if own else "change of another channel"
+        label = "change detected" if own else "change of another channel"
         axes.axvline(place, color=colour, linewidth=width, linestyle="--", label=label)
         if own:
             axes.plot(

@@ -209,7 +209,7 @@ def test_every_image_is_shown_as_it_is_seen(demo: Finished):
 
 def test_terminal_and_report_show_the_same_figures(demo: Finished, tmp_path: Path):
     """Each accuracy of the terminal's table stands in the report's, after forgetting too, and both
-    name the class that is not asked for any more."""
+    name the class that is not evaluated any more."""
     screen = io.StringIO()
     show_outcome(demo.outcome, Console(file=screen, width=100))
     lines = screen.getvalue().splitlines()
@@ -222,7 +222,7 @@ def test_terminal_and_report_show_the_same_figures(demo: Finished, tmp_path: Pat
             assert f">{share.replace('%', ' %')}</text>" in page
     assert demo.outcome.evaluations[-1].new == demo.outcome.evaluations[-1].others
     for text in (screen.getvalue().lower(), page.lower()):
-        assert f"not asked for: {NEW}/{PLAN.digit}" in text
+        assert f"not evaluated: {NEW}/{PLAN.digit}" in text
 
 
 def test_the_report_shows_images_known_and_new(demo: Finished, tmp_path: Path):

@@ -175,8 +175,8 @@ def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
     (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
     assert words[:3] == ["measured", "90 % interval", "forecast"]
-    assert "change found" in words
-    changes = [line for line in first.lines if line.get_label() == "change found"]
+    assert "change detected" in words
+    changes = [line for line in first.lines if line.get_label() == "change detected"]
     places = [np.datetime64(line.get_xdata()[0], "s").astype(int) for line in changes]
     assert 1_700_000_000 + 3600 * row in places
 

@@ -32,7 +32,7 @@ def test_a_trial_is_a_function_of_scenario_and_seed():
 )
 def test_a_trial_that_judges_no_forecast_is_refused(links: LinkSpec):
     """Before anything is simulated: a mean of nothing is no figure."""
-    with pytest.raises(EdgeError, match="no forecast could be judged"):
+    with pytest.raises(EdgeError, match="no forecast can be evaluated"):
         run_link_trial(LinkScenario("short", links), 1)
 
 
