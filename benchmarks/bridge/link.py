@@ -1,7 +1,6 @@
-"""The link half of the benchmark `bridge`: bad wires, throughput, fuzzing, power cuts.
+"""The link half of the benchmark `bridge`: faulty wires, throughput, fuzzing, power cuts.
 
-Each function needs a C compiler where it measures C; `compiler()` of bridge_native says whether
-there is one, and without it the C part is left out.
+Functions that measure C need a C compiler; without one (`native.compiler`) the C part is skipped.
 """
 
 import random
@@ -56,8 +55,8 @@ FUZZ_STEP = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """Readings over one wire. `unreported`: neither heard once, in order and unharmed, nor named in
-    a gap; `refused`: the device had no room, which a gap must report."""
+    """Readings over one wire.  unreported: neither received exactly once, in order and unharmed,
+    nor part of a reported gap; refused: the device had no room, which a gap must report."""
 
     name: str
     frames_sent: int
@@ -74,7 +73,8 @@ def _reading(number: int, size: int) -> Reading:
 
 @dataclass(slots=True, kw_only=True)
 class _Stream:
-    """A device that sends `count` readings; patient: it waits for room, else it drops some."""
+    """A device that sends `count` readings.  patient: waits for room; otherwise readings without
+    room are dropped."""
 
     device: Link | NativeLink
     count: int
@@ -84,7 +84,7 @@ class _Stream:
     refused: int = 0
 
     def step(self) -> bool:
-        """Offer what is due; whether all is sent and acknowledged."""
+        """Send due readings; returns whether all are sent and acknowledged."""
         while self.sent < self.count:
             taken = self.device.send(_reading(self.sent, self.size))
             if not taken and self.patient:
@@ -97,7 +97,7 @@ class _Stream:
 
 
 def deliveries(count: int = 5_000) -> list[Delivery]:
-    """`count` readings over each wire, from a Python and from a C device, patient and not."""
+    """Send `count` readings over each wire, from a Python and from a C device, patient and not."""
     found = []
     with ExitStack() as opened:
         for kind, make in _devices(opened).items():
@@ -137,8 +137,8 @@ def _deliver(
 
 
 def _unreported(heard: list[Event], count: int) -> int:
-    """How many of `count` readings were not heard exactly once, unharmed and after those before
-    them, and are in no gap; and how many are in a gap although they were heard."""
+    """Return how many of `count` readings were not received exactly once, unharmed and in order,
+    and are in no gap; and how many are in a gap although they arrived."""
     state = ["missing"] * count
     last, wrong = -1, 0
     for event in heard:
@@ -155,8 +155,8 @@ def _unreported(heard: list[Event], count: int) -> int:
 
 
 def throughput(count: int = 2_000, size: int = 256) -> dict[str, float]:
-    """Bytes of readings' values that arrive, as a share of the bytes that the bare wire carries in
-    the same time, by the device's language; the handshake and the last acknowledgement count."""
+    """Return the bytes of reading values that arrive as a share of the capacity of the wire, by the
+    device's language; handshake and last acknowledgement count as time."""
     found = {}
     with ExitStack() as opened:
         for name, make in _devices(opened).items():
@@ -171,8 +171,8 @@ def throughput(count: int = 2_000, size: int = 256) -> dict[str, float]:
 
 
 def goodput(size: int = 256, seconds: int = 60) -> dict[str, float]:
-    """The share of a bare wire that readings' values take where each byte suffers one of the four
-    faults so often, of two languages the worse; by the share of faulty bytes."""
+    """Return the share of the wire's capacity that reading values reach under byte faults, for the
+    worse of both languages; by the share of faulty bytes."""
     found: dict[str, float] = {}
     with ExitStack() as opened:
         devices = _devices(opened)
@@ -185,7 +185,7 @@ def goodput(size: int = 256, seconds: int = 60) -> dict[str, float]:
 
 
 def arrived(device: Link | NativeLink, faults: WireFaults, size: int, seconds: int) -> float:
-    """Bytes of readings' values that arrive in so long, as a share of what a bare wire carries."""
+    """Return the bytes of reading values that arrive as a share of the capacity of the wire."""
     loopback = _loopback(device, faults, BYTE_NS, 5)
     stream = _Stream(device=device, count=1 << 30, size=size, patient=True)
     loopback.run(stream.step, seconds * SECOND_NS)
@@ -194,7 +194,7 @@ def arrived(device: Link | NativeLink, faults: WireFaults, size: int, seconds: i
 
 
 def _devices(opened: ExitStack) -> dict[str, Callable[[], Link | NativeLink]]:
-    """How a device is made in each language that there is."""
+    """Return the constructor of a device by language."""
     devices: dict[str, Callable[[], Link | NativeLink]] = {"python": lambda: Link(22, DEVICE)}
     if compiler() is not None:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
@@ -212,8 +212,8 @@ class Fuzzing:
 
 
 def fuzz_c(inputs: int = 10_000_000, seed: int = 1) -> Fuzzing:
-    """Generated inputs to the C link and codec under address and undefined-behaviour sanitizers, in
-    runs of a million; a run that fails counts as one crash and as no inputs."""
+    """Feed generated inputs to the C link and codec under address and undefined-behaviour
+    sanitizers, in runs of a million; a failed run counts as one crash and as no inputs."""
     if compiler() is None:
         return Fuzzing(0, 0)
     tried = crashes = 0
@@ -229,8 +229,8 @@ def fuzz_c(inputs: int = 10_000_000, seed: int = 1) -> Fuzzing:
 
 
 def fuzz_python(inputs: int = 200_000, seed: int = 1) -> Fuzzing:
-    """Generated inputs to the Python link and codec: arbitrary bytes, messages with damage, and
-    damaged recordings of a talk."""
+    """Feed generated inputs to the Python link and codec: arbitrary bytes, damaged messages, and
+    damaged recordings of a session."""
     chosen = random.Random(seed)
     recording = _recording()
     crashes = 0
@@ -247,7 +247,7 @@ def fuzz_python(inputs: int = 200_000, seed: int = 1) -> Fuzzing:
 
 
 def _recording() -> bytes:
-    """What a device says in a talk with the host of session 11."""
+    """Return the bytes that a device sends in a session with the host of session 11."""
     device = Link(22, DEVICE)
     loopback = _loopback(device, WireFaults(), 1000, 3)
     said = bytearray()
@@ -276,15 +276,15 @@ def _input(chosen: random.Random, recording: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PowerCuts:
-    """Cuts tried, and those after which a device had no working model or took no update."""
+    """Cuts tried, and cuts after which a device had no working model or accepted no update."""
 
     points: int
     bad: int
 
 
 def power_cuts(sizes: tuple[int, int] = (2_000, 3_072)) -> dict[str, PowerCuts]:
-    """A model of sizes[0] bytes replaced by one of sizes[1], the power cut at every write, before,
-    during and after it, with a second cut in the second try; by language."""
+    """Replace a model of sizes[0] bytes by one of sizes[1] with a power cut at every write, before,
+    during and after it, and a second cut during the second attempt; by language."""
     signer = Signer(bytes(range(32)))
     models = [_model(signer, number + 1, size) for number, size in enumerate(sizes)]
 
@@ -325,8 +325,8 @@ def _power_cuts_c(signer: Signer, sizes: tuple[int, int]) -> PowerCuts:
 
 
 def summary(*, count: int, inputs: int) -> dict[str, float]:
-    """The link's keys of the benchmark's summary; of two languages the worse figure.  count:
-    readings a wire; inputs: that C is fuzzed with, Python with a fiftieth of them."""
+    """Return the link's keys of the summary; the worse figure of two languages.  count: readings
+    per wire; inputs: fuzzing inputs for C, a fiftieth of them for Python."""
     delivered = deliveries(count)
     fuzzed = (fuzz_c(inputs), fuzz_python(inputs // 50))
     cuts = power_cuts().values()

@@ -1,8 +1,8 @@
-"""emlearn's random forests, extremely randomised trees and networks at a budget of flash.
+"""emlearn's random forests, extremely randomised trees and networks within a flash budget.
 
-Settings are chosen on a tenth of the training samples, then fitted to all of them; the flash is
-that of a program with the generated C, built for a Cortex-M3.  Accuracy is scikit-learn's own, so
-that nothing is lost in emlearn's conversion.
+Settings are chosen on a tenth of the training samples; the model is then fitted to all of them.
+Flash is that of a Cortex-M3 program with the generated C.  Accuracy is scikit-learn's own, so that
+emlearn's conversion costs nothing.
 """
 
 import subprocess
@@ -45,7 +45,7 @@ class PeerTask:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What a peer reached within a budget."""
+    """The result of a peer within a budget."""
 
     name: str
     flash_bytes: int
@@ -53,7 +53,7 @@ class Peer:
 
 
 def best_peers(task: PeerTask, budget_bytes: int) -> list[Peer]:
-    """The best forest and the best network that fit."""
+    """Return the best forest and the best network within the budget."""
     found = []
     for name, settings in (("forest", _forests), ("network", _networks)):
         tried = [_fitted(task, make, budget_bytes) for make in settings(task, budget_bytes)]
@@ -68,7 +68,7 @@ Make = Callable[[float], Any]
 
 
 def _forests(_task: PeerTask, budget_bytes: int) -> Iterator[Make]:
-    """Forests of either kind, as large as the budget."""
+    """Yield forests of both kinds that fill the budget."""
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
     for kind in (RandomForestClassifier, ExtraTreesClassifier):
@@ -82,7 +82,7 @@ def _forests(_task: PeerTask, budget_bytes: int) -> Iterator[Make]:
 
 
 def _networks(task: PeerTask, budget_bytes: int) -> Iterator[Make]:
-    """Networks with one hidden layer, as wide as the budget."""
+    """Yield networks with one hidden layer that fill the budget."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -102,7 +102,7 @@ def _networks(task: PeerTask, budget_bytes: int) -> Iterator[Make]:
 
 
 def _fitted(task: PeerTask, make: Make, budget_bytes: int) -> tuple[float, Any, int] | None:
-    """Validated accuracy, the unfitted model and its flash, made smaller until it fits."""
+    """Return validation accuracy, the unfitted model and its flash, shrunk until it fits."""
     picked = np.flatnonzero(task.train)
     held = np.zeros(len(task.train), dtype=np.bool_)
     held[picked[::10]] = True
@@ -131,7 +131,7 @@ def _accuracy(
 
 
 def measure_flash(model: Any, width: int) -> int:
-    """Bytes of flash of a program that predicts with the model in emlearn's C."""
+    """Return the flash bytes of a program that predicts with the model in emlearn's C."""
     import emlearn
 
     inner = model[-1] if hasattr(model, "steps") else model

@@ -1,5 +1,5 @@
-"""The way down to microcontrollers: equal bits, instructions, flash and RAM, accuracy at equal
-flash beside emlearn, and the link under faults.  QEMU stands for the boards."""
+"""Export to microcontrollers: bit equality, instructions, flash and RAM, accuracy at equal flash
+compared with emlearn, and the link under faults.  QEMU emulates the boards."""
 
 import shutil
 from importlib.util import find_spec
@@ -66,8 +66,8 @@ Summary = dict[str, float]
 
 
 def run(data: Path | None, inputs: int = FUZZ_INPUTS, readings: int = READINGS) -> BenchmarkReport:
-    """All parts that the installed tools and the data allow, about ten minutes.  inputs: that the
-    C link is fuzzed with; readings: sent over each wire."""
+    """Run all parts that the installed tools and data allow, about ten minutes.  inputs: fuzzing
+    inputs for the C link; readings: sent over each wire."""
     notes = [f"skipped on boards: {name} is not installed" for name in missing_tools()]
     digits, pacs = load_digits(), load_pacs(data)
     sets = [("digits", digits), *([("pacs", pacs)] if pacs else [])]
@@ -92,7 +92,7 @@ def run(data: Path | None, inputs: int = FUZZ_INPUTS, readings: int = READINGS) 
 
 
 def summarise(rows: list[BenchmarkRow], task: str) -> Summary:
-    """The summary keys that rows hold; `task`: the set whose accuracies count."""
+    """Return the summary from the rows; task: the set whose accuracies count."""
     at = {(row.method, row.metric): row.value for row in rows}
     made = {
         "vectors": sum(v for (_, metric), v in at.items() if metric == "vectors"),
@@ -121,7 +121,8 @@ def summarise(rows: list[BenchmarkRow], task: str) -> Summary:
 def _equality(
     grounds: list[tuple[str, Measurements, MeasuredFacts]], folder: Path
 ) -> list[BenchmarkRow]:
-    """Every vector of every set, decided by Python, by C here and by C on the boards."""
+    """Compare the decisions of Python, of C here and of C on the boards for every vector of every
+    set."""
     rows = []
     host = build_host(folder) if shutil.which("gcc") else None
     boards = [] if missing_tools() else [(b, build_vectors(b, folder)) for b in BOARDS]
@@ -195,7 +196,7 @@ def _sizes(folder: Path) -> list[BenchmarkRow]:
 
 
 def _flash(name: str, what: Measurements, ground: MeasuredFacts) -> list[BenchmarkRow]:
-    """Accuracy of the answer on held-out samples at equal flash."""
+    """Compare the accuracy on held-out samples at equal flash."""
     rows = []
     _, labels = np.unique(what.labels, return_inverse=True)
     task = PeerTask(what.rows, labels, what.train)

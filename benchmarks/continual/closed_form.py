@@ -1,7 +1,7 @@
-"""Peers whose outcome does not depend on the order of what they learn: solved from sums.
+"""Order-independent peers: closed-form solutions from sums.
 
-Each learner turns (view, training rows) into scores of held rows; the best way of taking the
-features and the strength of its regularisation are chosen on the training part.
+Each learner maps (view, training rows) to scores of held-out rows; the preparation of features and
+the strength of regularisation are chosen on the training part.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ Settled = Callable[[ContinualView, Rows, Rows], Floats]
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A peer: its learner, and the strengths it may choose among."""
+    """A peer: its learner, and the candidate strengths."""
 
     learner: Learner
     strengths: tuple[float, ...] = (0.0,)
@@ -49,13 +49,14 @@ def nearest_mean(view: ContinualView, train: Rows, test: Rows, _strength: float)
 
 
 def ridge(view: ContinualView, train: Rows, test: Rows, strength: float) -> Floats:
-    """Ridge regression on one-hot labels from streamed sums; strength times the mean energy."""
+    """Ridge regression on one-hot labels from streamed sums; the strength is relative to the mean
+    energy."""
     return _solve(view.rows[train], view.rows[test], view, train, strength)
 
 
 def ranpac(view: ContinualView, train: Rows, test: Rows, strength: float, seed: int = 0) -> Floats:
-    """RanPAC (McDonnell et al. 2023, section 4) without its first-session tuning of the encoder:
-    ReLU of a Gaussian projection to 5,000 columns, then ridge regression."""
+    """RanPAC (McDonnell et al. 2023, section 4) without first-session tuning of the encoder: ReLU
+    of a Gaussian projection to 5,000 columns, then ridge regression."""
     matrix = np.random.default_rng(seed).standard_normal((view.rows.shape[1], RANPAC_WIDTH))
     matrix = matrix.astype(np.float32)
     rows, queries = (np.maximum(view.rows[part] @ matrix, 0) for part in (train, test))
@@ -63,10 +64,10 @@ def ranpac(view: ContinualView, train: Rows, test: Rows, strength: float, seed: 
 
 
 def slda(view: ContinualView, train: Rows, test: Rows, strength: float) -> Floats:
-    """Deep SLDA (Hayes & Kanan 2020): class means, one covariance shrunk towards the identity.
+    """Deep SLDA (Hayes & Kanan 2020): class means, and one covariance shrunk towards the identity.
 
-    The stream's running estimates differ from these, taken at once, by what each class's first
-    samples weigh; so order is left out.
+    The published running estimates differ from these batch estimates by the weight of each class's
+    first samples; so order is left out.
     """
     rows, label = view.rows[train], view.label[train]
     means = np.zeros((view.classes, rows.shape[1]), np.float32)
@@ -82,7 +83,7 @@ def slda(view: ContinualView, train: Rows, test: Rows, strength: float) -> Float
 
 
 def joint(view: ContinualView, train: Rows, test: Rows, strength: float) -> Floats:
-    """Softmax regression on everything at once, by L-BFGS: a linear head's upper mark."""
+    """Softmax regression on all data at once, by L-BFGS: the upper bound for a linear head."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
@@ -107,7 +108,7 @@ PEERS: dict[str, Closed] = {
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A peer with what was chosen for it; a learner a seed, where seeds make a difference."""
+    """A peer with its chosen settings; one learner per seed if seeds matter."""
 
     name: str
     way: str
@@ -117,7 +118,7 @@ class Chosen:
 def choose(
     name: str, given: dict[str, ContinualView], rest: Rows, test: Rows, seeds: tuple[int, ...]
 ) -> Chosen:
-    """Choose way and strength by what, learned from some training rows, does best on others."""
+    """Choose preparation and strength by accuracy on validation rows."""
     peer = PEERS[name]
     best = (-1.0, "", 0.0)
     for way in (way for way in peer.ways if way in given):
@@ -131,7 +132,7 @@ def choose(
 
 
 def folds(train: Rows) -> tuple[Rows, Rows]:
-    """Four fifths of the training rows to learn from, and a fifth to choose by."""
+    """Split the training rows: four fifths to fit, one fifth to validate."""
     order = np.random.default_rng(0).permutation(train)
     return np.sort(np.setdiff1d(train, order[::5])), np.sort(order[::5])
 
@@ -171,7 +172,7 @@ def _positive_solve(matrix: Floats, sought: Floats) -> NDArray[np.float32]:
 
 
 def _seen(scores: Floats, label: NDArray[np.int64]) -> Floats:
-    """Keep classes that were never learned from being answered."""
+    """Exclude classes that were never learned from the answers."""
     never = np.setdiff1d(np.arange(scores.shape[1]), label)
     scores[:, never] = -np.inf
     return scores

@@ -1,11 +1,11 @@
-"""Domain after domain, the domain unknown when asked: ours beside the usual peers.
+"""Domain-incremental learning with unknown domains at test time: the runtime compared with the
+usual peers.
 
-PACS, all taps as uint8, official split, all 24 orders, three seeds, boundaries told while learning.
-Each domain grows once, when all four are known, and its adaptor, if any, serves from then on; the
-heads alone are a row of their own.
-What does not depend on order is fitted once per set of domains.  Every peer takes the features
-in its best way and strength, chosen on the training part.  The end-to-end half, where nobody
-tells the boundaries, is benchmarks/continual/domains_stream.py.
+PACS, all taps as uint8, official split, all 24 orders, three seeds, domain boundaries given during
+learning.  Each domain grows an adaptor once, after all four are known; an accepted adaptor serves
+from then on; the heads alone have a row of their own.  Order-independent methods are fitted once
+per set of domains.  Every peer uses its best preparation and strength, chosen on the training part.
+The end-to-end half, without boundaries, is benchmarks/continual/domains_stream.py.
 """
 
 from collections.abc import Iterator
@@ -56,9 +56,9 @@ class DomainOrder:
 
 
 def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
-    """Everything; about half an hour on one core, a third of it end to end.
+    """Run everything; about half an hour on one core, a third of it end to end.
 
-    quick: the runtime's own rows with told boundaries, without peers.
+    quick: the runtime's rows with given boundaries only, without peers.
     """
     note = missing(data, *PACS)
     if note or data is None:
@@ -81,7 +81,7 @@ def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
 
 
 def plan(samples: ContinualSamples) -> DomainOrder:
-    """Cut the samples into tasks: one domain each."""
+    """Split the samples into tasks: one domain each."""
     every = range(samples.domains)
     return DomainOrder(
         samples,
@@ -93,7 +93,7 @@ def plan(samples: ContinualSamples) -> DomainOrder:
 
 
 def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
-    """Measure the runtime's own knowledge: routed, and told the true domain."""
+    """Measure the runtime's knowledge: with routing, and with the true domain given."""
     found: dict[str, list[Marks]] = {OURS: [], ORACLE: [], HEADS: [], f"{HEADS}, {ORACLE}": []}
     figures: dict[str, list[float]] = {}
     for seed in SEEDS:
@@ -126,7 +126,8 @@ def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
 def _tables(
     course: DomainOrder, seed: int, records: dict[str, AdaptorRecord]
 ) -> tuple[Right, Right, OursOutcome]:
-    """Accuracies after each set of domains, routed and told, and what was said after the last.
+    """Return accuracies after each set of domains, routed and with the true domain, and the
+    outcomes after the last set.
 
     records: adaptors by domain; the head alone answers for the others.
     """
@@ -148,7 +149,7 @@ def _tables(
 def closed(
     course: DomainOrder, given: dict[str, ContinualView], name: str
 ) -> Iterator[BenchmarkRow]:
-    """Measure a peer that does not depend on order."""
+    """Measure an order-independent peer."""
     samples = course.samples
     peer = cl_closed.choose(name, given, *cl_closed.folds(samples.train), SEEDS)
     sets = course.sets[-1:] if name == JOINT else course.sets
@@ -186,7 +187,7 @@ def gradual(
 
 
 def own_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
-    """The summary's figures of the runtime itself."""
+    """Return the summary's figures of the runtime."""
     found = {(row.method, row.metric): row.value for row in rows}
     return {
         "average_accuracy": found[OURS, "average_accuracy"],
@@ -196,7 +197,7 @@ def own_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
 
 
 def beside(rows: list[BenchmarkRow]) -> dict[str, float]:
-    """The summary's figures of other methods."""
+    """Return the summary's figures of the other methods."""
     accuracy = {row.method: row.value for row in rows if row.metric == "average_accuracy"}
     joint = [value for name, value in accuracy.items() if name.startswith(JOINT)]
     mine = {OURS, ORACLE, HEADS, f"{HEADS}, {ORACLE}"} | {

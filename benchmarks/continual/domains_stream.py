@@ -1,12 +1,12 @@
-"""End to end on a stream: the runtime finds the domains itself, with a tenth of the labels, late.
+"""End-to-end domain-incremental learning on a stream, with a tenth of the labels, delayed.
 
 PACS, all taps, official split.  A device is enrolled in the first domain (70 % of it, labelled);
-then its camera shows the rest of that domain, the three others one after the other, and each of
-the four again, boundaries unknown.  Of every ten observations one is labelled, 50 to 200
-observations later, without its domain.  Where an alarm ends in a domain that was new, the device
-surveys its geometry again: the one before knows the first domains only.  At the end of each visit
-adaptors grow where the runtime says that they are due.  Compared with heads alone, with the same
-labels filed under their true domains, grown likewise, and with all labels of all domains so filed.
+then it observes the rest of that domain, the three others in sequence, and each of the four again,
+without boundaries.  One in ten observations is labelled, 50 to 200 observations later, without its
+domain.  After an alarm that ends in a new domain, the device fits its geometry again: the previous
+one covers the first domains only.  At the end of each visit adaptors grow for all domains that are
+due.  Baselines: heads alone, the same labels with their true domains, and all labels with their
+true domains.
 """
 
 from collections import Counter
@@ -60,7 +60,8 @@ Order = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PacsStream:
-    """Levels uint8 [n, width] of all taps, label and domain [n], what is held out, and the card."""
+    """Levels uint8 [n, width] of all taps, label and domain [n], the held-out rows, and the
+    card."""
 
     levels: NDArray[np.uint8] = field(repr=False)
     label: Ints
@@ -69,11 +70,11 @@ class PacsStream:
     card: encoder.Card
 
     def encode(self, payload: object) -> encoder.Features:
-        """Replay the features of the row that a payload names."""
+        """Return the features of the row that a payload names."""
         return encoder.Features(self.levels[int(str(payload))])
 
     def fact(self, row: int, domain: str) -> Fact:
-        """Return the fact that a row is, under a domain's name."""
+        """Return a row as a fact of a domain."""
         label, raw = str(self.label[row]), self.levels[row].tobytes()
         return Fact(
             id=_id(row),
@@ -87,9 +88,9 @@ class PacsStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay:
-    """How one run went.  matrix: accuracy after each first visit (rows) on each domain (columns, in
-    the order of visits).  told: with true domains.  heads: without adaptors.  grown: how many
-    adaptors serve in the end.  names: how many facts of which domain are filed under which name."""
+    """The result of one run.  matrix: accuracy after each first visit (rows) on each domain
+    (columns, in visiting order).  told: with true domains.  heads: without adaptors.  grown:
+    adaptors that serve at the end.  names: facts by true domain and by the device's domain."""
 
     order: Order
     matrix: tuple[tuple[float, ...], ...]
@@ -105,10 +106,10 @@ class Stay:
 def run_streams(
     data: Path, seeds: Sequence[int] = (0, 1, 2), orders: Sequence[Order] = ()
 ) -> dict[str, float]:
-    """Run all 24 orders (or those given) with each seed and return the mean figures.
+    """Run all 24 orders (or the given ones) with each seed and return the mean figures.
 
-    About half an hour on one core.  domains_found_error: how far the number of domains is from 4,
-    on average; opened_twice: of the true domains, those found under more than one name.
+    About half an hour on one core.  domains_found_error: mean absolute difference between the
+    number of domains and 4; opened_twice: true domains found under more than one name.
     """
     pacs = load_pacs(data)
     chosen = tuple(orders) or tuple(permutations(range(DOMAINS)))
@@ -117,7 +118,7 @@ def run_streams(
 
 
 def summarise(stays: Sequence[Stay]) -> dict[str, float]:
-    """Mean figures of runs; accuracies and shares are fractions of 1."""
+    """Return mean figures of runs; accuracies and shares are fractions of 1."""
     found = [len({name for _, name in stay.names}) for stay in stays]
     delays = [delay for stay in stays for delay in stay.delays]
     return {
@@ -138,7 +139,7 @@ def summarise(stays: Sequence[Stay]) -> dict[str, float]:
 
 
 def load_pacs(data: Path) -> PacsStream:
-    """Read the features of PACS and freeze a quantiser from a tenth of the training part."""
+    """Load the features of PACS and fit a quantiser to a tenth of the training part."""
     final, stages = (np.load(data / name) for name in FILES)
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
@@ -153,7 +154,7 @@ def load_pacs(data: Path) -> PacsStream:
 
 
 class _Device:
-    """A runtime beside its ledger, with replayed features for an encoder."""
+    """A runtime and its ledger, with cached features instead of an encoder."""
 
     def __init__(self, pacs: PacsStream, ledger: MemoryLedger | None = None) -> None:
         self._pacs = pacs
@@ -170,7 +171,7 @@ class _Device:
                 self._job = effect.job
 
     def grow(self) -> None:
-        """Grow every domain that is due, one after the other."""
+        """Grow an adaptor for every domain that is due, one after the other."""
         from edge.growth import grow_adaptor
 
         list(self.feed(Tick()))
@@ -186,7 +187,7 @@ class _Device:
 
 
 def run_stream(pacs: PacsStream, order: Order, seed: int) -> Stay:
-    """One device through one order of domains."""
+    """Run one device through one order of domains."""
     random = np.random.default_rng([seed, *order])
     device = _Device(pacs)
     enrolled, visits = _visits(pacs, order, random)
@@ -220,7 +221,7 @@ def run_stream(pacs: PacsStream, order: Order, seed: int) -> Stay:
 
 
 def told_all(pacs: PacsStream) -> float:
-    """Accuracy with every training label, filed under its true domain."""
+    """Return the accuracy with every training label and its true domain."""
     device = _Device(pacs)
     rows = np.flatnonzero(~pacs.held).tolist()
     facts = tuple(pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows)
@@ -231,7 +232,7 @@ def told_all(pacs: PacsStream) -> float:
 
 
 class _Showing:
-    """A camera before the domains, and somebody who labels some of what it saw, late."""
+    """A camera that visits the domains, and a person who labels some observations late."""
 
     def __init__(self, pacs: PacsStream, device: _Device, random: np.random.Generator) -> None:
         self._pacs, self._device, self._random = pacs, device, random
@@ -275,7 +276,8 @@ class _Showing:
 
 
 def _visits(pacs: PacsStream, order: Order, random: np.random.Generator) -> tuple[Ints, list[Ints]]:
-    """What is enrolled, and what each visit shows: every domain at length, then each briefly."""
+    """Return the enrolled rows, and the rows of each visit: every domain at length, then each
+    briefly."""
     pools = [
         random.permutation(np.flatnonzero((pacs.domain == name) & ~pacs.held)) for name in order
     ]
@@ -286,7 +288,8 @@ def _visits(pacs: PacsStream, order: Order, random: np.random.Generator) -> tupl
 
 
 def _examine(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> tuple[float, ...]:
-    """Accuracy on each domain's held-out part, shuffled together, by a runtime opened afresh."""
+    """Return the accuracy on each domain's held-out part, shuffled together, of a newly opened
+    runtime."""
     runtime = Runtime(Config(), pacs, ledger)
     rows = np.random.default_rng(0).permutation(np.flatnonzero(pacs.held))
     right = np.zeros(len(rows), np.bool_)
@@ -298,7 +301,7 @@ def _examine(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> tuple[floa
 
 
 def _refiled(pacs: PacsStream, ledger: MemoryLedger) -> MemoryLedger:
-    """The same facts under their true domains, with the same geometry."""
+    """Return the same facts under their true domains, with the same geometry."""
     rows = [_row(fact.id) for fact in ledger.facts()]
     told = MemoryLedger([pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows])
     _take_geometry(ledger, told)
@@ -306,7 +309,7 @@ def _refiled(pacs: PacsStream, ledger: MemoryLedger) -> MemoryLedger:
 
 
 def _bare(ledger: MemoryLedger) -> MemoryLedger:
-    """The same facts and geometry, without adaptors."""
+    """Return the same facts and geometry, without adaptors."""
     bare = MemoryLedger(ledger.facts())
     _take_geometry(ledger, bare)
     return bare
@@ -324,7 +327,7 @@ def _forgetting(matrix: Sequence[Sequence[float]]) -> float:
 
 
 def _owners(names: Mapping[tuple[int, str], int]) -> dict[str, int]:
-    """The true domain that most facts under each name come from."""
+    """Return for each of the device's domains the true domain of most of its facts."""
     owners: dict[str, int] = {}
     for (domain, name), count in names.items():
         if count > names.get((owners.get(name, -1), name), 0):
@@ -333,14 +336,14 @@ def _owners(names: Mapping[tuple[int, str], int]) -> dict[str, int]:
 
 
 def _misfiled(names: Mapping[tuple[int, str], int]) -> float:
-    """Share of facts filed under a name that belongs to another domain."""
+    """Return the share of facts in a device's domain that belongs to another true domain."""
     owners = _owners(names)
     wrong = sum(count for (domain, name), count in names.items() if owners[name] != domain)
     return wrong / sum(names.values())
 
 
 def _twice(names: Mapping[tuple[int, str], int]) -> int:
-    """How many domains own more than one name."""
+    """Count the true domains that own several of the device's domains."""
     return sum(count > 1 for count in Counter(_owners(names).values()).values())
 
 

@@ -1,7 +1,7 @@
-"""Peers that learn task after task by gradient descent: what they end up with depends on order.
+"""Peers that learn task by task with gradient descent; their result depends on the order.
 
-One linear layer on frozen features, plain minibatch descent with momentum; memories hold features,
-filled by reservoir sampling (Vitter 1985). Orders that begin alike share what they have in common.
+One linear layer on frozen features, minibatch SGD with momentum; replay memories hold features,
+filled by reservoir sampling (Vitter 1985).  Orders with a common prefix share its state.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,8 +29,8 @@ WAYS = ("all standard", "final standard")
 
 @dataclass(frozen=True, slots=True)
 class Gradual:
-    """A peer: how many samples it keeps, and whether it keeps its old outputs for them, too
-    (DER++, Buzzega et al. 2020; a strategy of Avalanche)."""
+    """A peer: its replay memory size, and whether it also replays old outputs (DER++, Buzzega et
+    al. 2020; a strategy of Avalanche)."""
 
     memory: int = 0
     outputs: float = 0.0
@@ -46,7 +46,7 @@ PEERS: dict[str, Gradual] = {
 
 @dataclass(slots=True)
 class _Memory:
-    """A reservoir: each sample seen so far is in it with equal chance."""
+    """A reservoir: each sample seen so far is in it with equal probability."""
 
     size: int
     random: np.random.Generator
@@ -55,7 +55,7 @@ class _Memory:
     logits: dict[int, Floats] = field(default_factory=dict)
 
     def copy(self) -> "_Memory":
-        """Go on from here without changing what others go on from."""
+        """Return a copy that can be changed independently."""
         made = np.random.default_rng(self.seen)
         return _Memory(self.size, made, self.seen, [*self.rows], dict(self.logits))
 
@@ -74,18 +74,18 @@ class _Memory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What a learner is after some tasks."""
+    """The state of a learner after some tasks."""
 
     weights: Floats
     bias: Floats
     memory: _Memory
 
     def scores(self, rows: Floats) -> Floats:
-        """Scores float32 [n, classes] of prepared rows."""
+        """Return scores float32 [n, classes] of prepared rows."""
         return rows @ self.weights + self.bias
 
     def right_by(self, view: ContinualView, test: Mapping[int, Rows]) -> dict[int, float]:
-        """Accuracy on each of some sets of rows."""
+        """Return the accuracy on each of some sets of rows."""
         return {
             name: float((self.scores(view.rows[rows]).argmax(axis=1) == view.label[rows]).mean())
             for name, rows in test.items()
@@ -93,7 +93,7 @@ class State:
 
 
 def start(view: ContinualView, peer: Gradual, seed: int) -> State:
-    """A learner before its first task."""
+    """Return a learner before its first task."""
     shape = (view.rows.shape[1], view.classes)
     memory = _Memory(peer.memory, np.random.default_rng(seed))
     return State(np.zeros(shape, np.float32), np.zeros(shape[1], np.float32), memory)
@@ -102,7 +102,7 @@ def start(view: ContinualView, peer: Gradual, seed: int) -> State:
 def learn(
     state: State, view: ContinualView, task: Rows, peer: Gradual, rate: float, seed: int
 ) -> State:
-    """Learn one task; the state given stays as it is."""
+    """Learn one task; the given state stays unchanged."""
     random = np.random.default_rng(seed)
     weights, bias, memory = state.weights.copy(), state.bias.copy(), state.memory.copy()
     pace = np.zeros_like(weights)
@@ -146,7 +146,7 @@ def states(
     rate: float,
     seed: int,
 ) -> Iterator[tuple[tuple[int, ...], State]]:
-    """Every prefix of the orders, with the state after it; each is learned once."""
+    """Yield every prefix of the orders, with the state after it; each prefix is learned once."""
     made: dict[tuple[int, ...], State] = {(): start(view, peer, seed)}
     for order in orders:
         prefixes = [order[:length] for length in range(len(order) + 1)]
@@ -166,8 +166,7 @@ def choose(
     name: str,
     held_out: int = 5,
 ) -> tuple[str, float]:
-    """The way of taking the features and the step that do best, over one order, on every fifth
-    training row."""
+    """Choose preparation and step size by accuracy over one order, on every fifth training row."""
     test = np.concatenate([rows[::held_out] for rows in tasks.values()])
     rest = {task: np.setdiff1d(rows, rows[::held_out]) for task, rows in tasks.items()}
     best = (-1.0, "", 0.0)

@@ -1,8 +1,8 @@
-"""Which observations of a new domain to label: the runtime's choice beside other rules.
+"""Active learning in a new domain: the runtime's choice compared with other query strategies.
 
-On each set every source domain in turn is new; 256 of its rows are an opening's worth of unlabelled
-observations, from which each rule picks as many as 1, 2 or 5 labels a class would be, without
-knowing the classes.  The head is solved from those, with the other domains' facts as support.
+On each set every source domain in turn is new; 256 of its rows are a pool of unlabelled
+observations, from which each strategy picks as many as 1, 2 or 5 labels per class, without knowing
+the classes.  The head is solved from those, with the other domains' facts as support.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,7 +34,8 @@ Pick = Callable[[Floats, Floats, int, np.random.Generator], list[int]]
 
 
 def run_active(data: Path | None) -> list[BenchmarkRow]:
-    """Mean accuracy by rule, set and labels a class; some twenty minutes on one core."""
+    """Return the mean accuracy by strategy, set and labels per class; some twenty minutes on one
+    core."""
     rows: list[BenchmarkRow] = []
     for known in load_sets(data)[0]:
         if known.new is None and _shared(known):
@@ -43,7 +44,7 @@ def run_active(data: Path | None) -> list[BenchmarkRow]:
 
 
 def _shared(known: Known) -> bool:
-    """Say whether every source domain has the labels of all others, so that support can help."""
+    """Return whether every source domain has the labels of all others, so that support can help."""
     kinds = [set(known.label[known.domain == one].tolist()) for one in known.sources]
     return len(kinds) > 1 and all(kind == kinds[0] for kind in kinds)
 
@@ -82,7 +83,7 @@ def _trial(known: Known, new: int, draw: int, budget: int) -> dict[str, float]:
 def _answers(
     known: Known, levels: Levels, rest: NDArray[np.intp], pool: NDArray[np.intp]
 ) -> list[Floats]:
-    """What the (at most three largest) other domains say of the pool."""
+    """Return the scores of the (at most three largest) other domains on the pool."""
     domains, counts = np.unique(known.domain[rest], return_counts=True)
     made = []
     for one in domains[np.argsort(-counts, kind="stable")][:NEAREST]:
@@ -93,7 +94,7 @@ def _answers(
 
 
 def _standardised(levels: Levels, slices: tuple[tuple[int, int], ...]) -> Floats:
-    """Columns centred and over their spread, every tap of one weight."""
+    """Return standardised columns, with equal weight for every tap."""
     rows = levels.astype(np.float32)
     rows = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + 1)
     for start, stop in slices:
@@ -135,13 +136,13 @@ def _farthest(_answers: Floats, rows: Floats, count: int, random: np.random.Gene
 
 
 def _unsure(answers: Floats, _rows: Floats, count: int, _random: np.random.Generator) -> list[int]:
-    """The smallest margins between the two likeliest answers (Scheffer et al. 2001)."""
+    """Smallest margins between the two most likely answers (Scheffer et al. 2001)."""
     best = np.sort(answers, axis=1)
     return [int(row) for row in np.argsort(best[:, -1] - best[:, -2], kind="stable")[:count]]
 
 
 def _means(rows: list[BenchmarkRow]) -> list[BenchmarkRow]:
-    """Each rule's mean over all sets."""
+    """Return each strategy's mean over all sets."""
     return [
         BenchmarkRow(
             name,

@@ -1,4 +1,4 @@
-"""The runtime's own knowledge on rows of a benchmark: its router, its heads, its adaptors."""
+"""The runtime's knowledge on the rows of a benchmark: router, heads and adaptors."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -36,8 +36,8 @@ DOMAINS_LARGE = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OursOutcome:
-    """What was said of some rows.  routed, answered: domains and labels [n], -1 for none.
-    told: labels where the true domain is given.  scores: the router's, columns by domain."""
+    """Answers for some rows.  routed, answered: domains and labels [n], -1 for none.  told: labels
+    with the true domain given.  scores: the router's, columns by domain."""
 
     answered: Ints = field(repr=False)
     routed: Ints = field(repr=False)
@@ -53,8 +53,8 @@ def know(
     domain: str = "",
     records: Iterable[AdaptorRecord] = (),
 ) -> Knowledge:
-    """Derive what the runtime knows from these rows, enrolled in their own domains or in one, and
-    from the adaptors grown for these domains."""
+    """Derive knowledge from these rows, enrolled in their own domains or in one, with the given
+    adaptors."""
     ledger = MemoryLedger(facts_of(samples, rows, seed, domain))
     for record in records:
         ledger.apply(StoreAdaptor(record))
@@ -63,7 +63,7 @@ def know(
 
 
 def grow_all(samples: ContinualSamples, seed: int) -> dict[str, GrowthResult]:
-    """Grow every domain once, beside all the others, with the default budget on this machine."""
+    """Grow an adaptor for every domain once, against all others, with the default budget."""
     from edge.growth import grow_adaptor
 
     known = know(samples, samples.train, seed)
@@ -85,7 +85,7 @@ def _job(known: Knowledge, samples: ContinualSamples, name: str, seed: int) -> G
 
 
 def ask(known: Knowledge, samples: ContinualSamples, rows: Rows) -> OursOutcome:
-    """Route and answer rows, their domains unknown and, where they are known, given as well."""
+    """Route and answer rows, with unknown domains and, if known, with given domains."""
     features = samples.features[rows]
     router = known.router()
     scores = router.scores(features)
@@ -104,7 +104,8 @@ def ask(known: Knowledge, samples: ContinualSamples, rows: Rows) -> OursOutcome:
 
 
 def window_accuracy(outcome: OursOutcome, domain: Ints, seed: int) -> tuple[float, float, float]:
-    """Routing by windows of 16: of one domain each, of mixed domains, and mixed without window.
+    """Return the routing accuracy with windows of 16: of one domain each, of mixed domains, and
+    mixed without a window.
 
     Columns of the scores are domains in ascending order, all of them known.
     """
@@ -124,9 +125,9 @@ def window_accuracy(outcome: OursOutcome, domain: Ints, seed: int) -> tuple[floa
 
 
 def routing_cost(samples: ContinualSamples, domains: int) -> dict[str, float]:
-    """Time and memory of routing where the facts at hand are spread over so many domains.
+    """Return time and memory of routing with the facts spread over a number of domains.
 
-    Domains beyond the data's own are its facts under other names: this measures cost alone.
+    Domains beyond the data's own hold its facts under other names: this measures cost only.
     """
     random = np.random.default_rng(domains)
     rows = random.choice(samples.train, FACTS_LARGE)
