@@ -18,7 +18,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE))
 
-# Found only with the path above.
+# Importable only with the path above.
 from tests import house, house_cycles  # noqa: E402
 from tests.house import File  # noqa: E402
 from tests.house_tree import TREE_RULES, Findings, TreeRule, each  # noqa: E402
@@ -69,15 +69,15 @@ def print_table(files: list[File]) -> None:
 
 
 def print_findings(files: list[File], name: str, folder: str) -> None:
-    """Print each finding of a rule, as compilers do."""
+    """Print each finding of a rule, in the format of compilers."""
     for file, finding in RULES[name](files):
         if not folder or file.path == folder or file.path.startswith(f"{folder}/"):
             print(finding.message(file.path))
 
 
 def print_arrows(files: list[File], unit: str) -> None:
-    """Print the imports between the parts right below a package that stand in a cycle: each pair
-    once, with how many there are and where the first is."""
+    """Print the imports inside a package that are part of a cycle: each pair once, with their
+    number and the place of the first."""
     inside = [
         one
         for one in house_cycles.arrows(files)

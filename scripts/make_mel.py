@@ -126,7 +126,7 @@ def _bands() -> Floats:
     rise = (hertz - edges[:-2, np.newaxis]) / np.diff(edges)[:-1, np.newaxis]
     fall = (edges[2:, np.newaxis] - hertz) / np.diff(edges)[1:, np.newaxis]
     weights = np.clip(np.minimum(rise, fall), 0, None)
-    # A narrow low band may lie between two bins: it takes what its middle has.
+    # A narrow low band may lie between two bins: it takes the bin nearest to its centre.
     for band in np.flatnonzero(weights.sum(axis=1) < 0.5):
         weights[band, np.argmin(np.abs(hertz - edges[band + 1]))] = 1.0
     return np.tile(weights, 2)[..., np.newaxis].astype(np.float32)

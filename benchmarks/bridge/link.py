@@ -41,7 +41,7 @@ BYTE_NS = 86_806
 DELAY_NS = 1_000_000
 """A millisecond: the order of a USB serial adapter's latency."""
 DEVICE = LinkSettings(288, 8, 512, 2048, asks_time=False)
-# Faults of whole frames; and of single bytes, one in a hundred of which suffers one of the four.
+# Faults of whole frames, and of single bytes: one byte in a hundred suffers one of the four.
 WIRES = {
     "clean": WireFaults(),
     "frames": WireFaults(0.01, 0.01, 0.01, 0.01),
@@ -120,7 +120,7 @@ def _deliver(
     stream = _Stream(device=device, count=count, size=16, patient=patient)
     hours_ns = 36_000 * SECOND_NS
     whole = loopback.run(stream.step, hours_ns)
-    # One more that is heard, so that a gap at the end is seen.
+    # One more reading, so that a gap at the end is noticed.
     last = _Stream(device=device, count=count + 1, size=16, patient=True, sent=count)
     whole = loopback.run(last.step, hours_ns) and whole
     unreported = _unreported(loopback.heard[0], count + 1) if whole else count

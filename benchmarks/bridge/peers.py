@@ -122,7 +122,7 @@ def _accuracy(
 ) -> float:
     from sklearn.exceptions import ConvergenceWarning
 
-    # Twice the level: emlearn's thresholds are whole numbers, and lie between levels.
+    # Twice the level: emlearn's thresholds are integers, and lie between levels.
     rows = task.rows.astype(np.int16) * 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

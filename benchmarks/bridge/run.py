@@ -128,7 +128,7 @@ def _equality(
     boards = [] if missing_tools() else [(b, build_vectors(b, folder)) for b in BOARDS]
     for name, what, ground in grounds:
         whole = full_shape(ground)
-        # The plane of wide features outgrows any microcontroller.
+        # The plane of wide features exceeds any microcontroller.
         shape = ExtractShape(BITS, whole.columns, what.rows.shape[1] <= 256, whole.domains)
         fewest = ground.random.rounds[-1]
         extract = with_head(ground, measure_extract(ground, shape, RATE), rounds=fewest).extract

@@ -165,7 +165,7 @@ def _solve(
 def _positive_solve(matrix: Floats, sought: Floats) -> NDArray[np.float32]:
     try:
         factor = scipy.linalg.cho_factor(matrix, check_finite=False)
-    except scipy.linalg.LinAlgError:  # Few facts and hardly a penalty: too close to singular.
+    except scipy.linalg.LinAlgError:  # Few facts with a small penalty: close to singular.
         wide = matrix.astype(np.float64)
         return np.asarray(scipy.linalg.lstsq(wide, sought, check_finite=False)[0], np.float32)
     return np.asarray(scipy.linalg.cho_solve(factor, sought, check_finite=False), np.float32)

@@ -108,7 +108,7 @@ def learn(
     pace = np.zeros_like(weights)
     shift = np.zeros_like(bias)
     targets = np.eye(view.classes, dtype=np.float32)[view.label]
-    # Columns of the all-taps view are many: a step is as long as the mean energy of a row allows.
+    # The all-taps view has many columns: the step size is scaled by the mean energy of a row.
     step = rate / max(1e-9, float(np.square(view.rows[task]).sum(axis=1).mean())) * 100
     for _ in range(EPOCHS):
         order = random.permutation(task)

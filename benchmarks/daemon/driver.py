@@ -1,4 +1,4 @@
-"""Driving whatever answers vectors through a broker: as fast as it goes, or at a pace."""
+"""Load generation: sends vectors through a broker at full speed or at a fixed rate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ PROBE = f"{TOLD}/probe"
 
 @dataclass(frozen=True)
 class Pace:
-    """Milliseconds from sending a vector to its answer, at so many vectors a second."""
+    """Latency in milliseconds from sending a vector to its answer, at a rate of vectors per
+    second."""
 
     per_second: float
     p50_ms: float
@@ -38,10 +39,10 @@ class Pace:
 
 
 class LoadDriver:
-    """One client that sends vectors and hears answers."""
+    """A client that sends vectors and receives answers."""
 
     def __init__(self, port: int) -> None:
-        # No session outlives it: answers of another run would pass for those of this one.
+        # No persistent session: answers of another run would be mistaken for those of this one.
         settings = MqttSettings(
             host="127.0.0.1",
             port=port,
@@ -65,7 +66,7 @@ class LoadDriver:
             self._delays.append(time.perf_counter() - self._sent_s.popleft())
 
     def await_answer(self, vector: str) -> None:
-        """Send now and then until somebody answers, and all that is on its way has come."""
+        """Send now and then until an answer arrives, and all messages in flight have arrived."""
         until = time.monotonic() + READY_S
         while not self.heard:
             assert time.monotonic() < until, "nobody answers"
@@ -83,7 +84,7 @@ class LoadDriver:
             self._broker.acked()
 
     def pace(self, lines: list[str], per_second: float) -> Pace:
-        """Send vectors at a pace, and time each answer; answers come in order."""
+        """Send vectors at a fixed rate and time each answer; answers arrive in order."""
         self._sent_s.clear()
         self._delays.clear()
         payloads = [line.encode() for line in lines]
@@ -105,14 +106,14 @@ class LoadDriver:
         )
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._broker.stop(1.0)
         self._broker.close()
 
 
 def flood(port: int, lines: Path, count: int) -> float:
-    """Answers a second, with up to `WINDOW` vectors on their way: no more than that wait anywhere,
-    so that nobody has to drop any.  mosquitto's own clients send and hear."""
+    """Return answers per second, with up to `WINDOW` vectors in flight: queues hold no more than
+    that, so that no message is dropped.  mosquitto's own clients send and receive."""
     client = ["-p", str(port), "-V", "5", "-q", "1"]
     heard = ["-t", TOLD, "-t", PROBE, "-F", "%U %t"]
     hearing = subprocess.Popen(
@@ -134,7 +135,7 @@ def flood(port: int, lines: Path, count: int) -> float:
 
 
 def _exchange(vectors: list[bytes], ask: IO[bytes], output: int) -> list[float]:
-    """Send vectors as answers come; returns when each answer came, in seconds."""
+    """Send vectors as answers arrive; returns the time of each answer, in seconds."""
     times: list[float] = []
     sent, rest, told = 0, b"", TOLD.encode()
     while len(times) < len(vectors):
@@ -150,7 +151,7 @@ def _exchange(vectors: list[bytes], ask: IO[bytes], output: int) -> list[float]:
 
 
 def _await_ear(client: list[str], output: int) -> None:
-    """Return once what is published is heard: a subscription takes its time on a busy machine."""
+    """Wait until the subscription receives messages; subscribing takes time on a busy machine."""
     until = time.monotonic() + READY_S
     while not select.select([output], [], [], 0.2)[0]:
         assert time.monotonic() < until, "nothing is heard of what is published"

@@ -1,4 +1,5 @@
-"""The bare peer of the daemon: paho alone, that answers each vector with a message of equal size.
+"""The baseline of the daemon benchmark: bare paho, which answers each vector with an equally long
+message.
 
 `python -m benchmarks.daemon.peers PORT BYTES` echoes until it is killed.
 """
@@ -15,7 +16,7 @@ INFLIGHT = 1_000
 
 
 def echo(port: int, size: int) -> None:
-    """Publish `size` bytes for each message that comes, QoS 1 in and out, in paho's best way."""
+    """Publish `size` bytes for each received message, QoS 1 in and out, in paho's fastest way."""
     from paho.mqtt.client import Client, MQTTv5
     from paho.mqtt.enums import CallbackAPIVersion
 

@@ -1,10 +1,9 @@
-"""A process that learns, corrects and forgets on a real file until it is killed, and what is left.
+"""A process that learns, corrects and forgets on a real file until SIGKILL, and checks of the file.
 
-`python -m benchmarks.exact.kills FILE SEED` is the child.  On standard output it says what it is
-about
-to do (`try label LABEL ID`, `try receipt - ID ID`) and what is durable (the same without `try`), a
-line each.  `survive` starts it, kills it at a random moment with SIGKILL, and compares: only the
-last thing tried may be found either way.
+`python -m benchmarks.exact.kills FILE SEED` is the child.  It prints a line before each action
+(`try label LABEL ID`, `try receipt - ID ID`) and the same line without `try` once it is durable.
+`survive` starts it, kills it at a random moment with SIGKILL, and compares: only the last attempted
+action may be in either state.
 """
 
 from __future__ import annotations
@@ -37,12 +36,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def features_of(fact_id: str) -> bytes:
-    """The features of a fact, which follow from its id: the parent can look for them."""
+    """Return the features of a fact, derived from its id, so that the parent can search for
+    them."""
     return shake_128(fact_id.encode()).digest(WIDTH)
 
 
 def live(path: Path, seed: int) -> None:
-    """Learn and forget for ever, saying what is durable.  Ends by being killed."""
+    """Learn and forget until killed; print every durable action."""
     random = Random(seed)
     card = whole_number_card(WIDTH)
     store = Store.open(path, card)
@@ -63,7 +63,7 @@ def live(path: Path, seed: int) -> None:
 
 
 def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
-    """One thing that happens: a fact, an observation and its label, a correction, a request."""
+    """Yield random events: a fact, an observation and its label, a correction, a request."""
     label, chance = random.choice(LABELS), random.random()
     features = features_of(fact_id)
     if chance < 0.4:
@@ -90,7 +90,7 @@ def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
 
 
 def _claim(event: Event) -> str:
-    """Return in a line what an event makes true."""
+    """Return a line that describes the durable result of an event."""
     match event:
         case Label():
             return f"label {event.label} {event.observation_id}"
@@ -102,17 +102,17 @@ def _claim(event: Event) -> str:
 
 
 def _say(line: str) -> None:
-    """Write one complete line at once, past every buffer."""
+    """Write one complete line at once, without buffering."""
     if line:
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 @dataclass
 class Account:
-    """What a child has said over all its lives, in order.
+    """The lines of a child over all its runs, in order.
 
-    labels: acknowledged and not forgotten since.  tried: words of the last thing tried, empty once
-    it is durable.
+    labels: acknowledged and not forgotten since.  tried: words of the last attempt, empty once it
+    is durable.
     """
 
     labels: dict[str, str] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Account:
     tried: tuple[str, ...] = ()
 
     def read(self, said: str) -> int:
-        """Take note of all complete lines; how many things were durable."""
+        """Process all complete lines; returns the number of durable actions."""
         durable = 0
         for line in said.split("\n")[:-1]:
             words = tuple(line.split())
@@ -132,8 +132,8 @@ class Account:
         return durable
 
     def reconcile(self, store: Store) -> int:
-        """Count acknowledged labels that a store lacks, letting the last thing tried be either
-        way, and take over how it went."""
+        """Count acknowledged labels missing in a store, with the last attempt in either state, and
+        adopt its actual state."""
         if self._came_true(store):
             self._note(self.tried)
         self.tried = ()
@@ -162,7 +162,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Survival:
-    """What kills left: how many there were, what was durable before, what was wrong after."""
+    """The result of the kills: their number, durable actions before, and errors after."""
 
     kills: int
     durable: int
@@ -172,7 +172,7 @@ class Survival:
 
 
 def survive(folder: Path, seed: int, kills: int) -> Survival:
-    """Kill a child several times on one file, checking after each time."""
+    """Kill a child several times on one file and check after each time."""
     random, account = Random(seed), Account()
     card = whole_number_card(WIDTH)
     path = folder / "knowledge.db"
@@ -193,7 +193,7 @@ def survive(folder: Path, seed: int, kills: int) -> Survival:
 
 
 def _killed(path: Path, seed: int, random: Random) -> str:
-    """Start a child, kill it at a random moment of its work, and return all that it said."""
+    """Start a child, kill it at a random moment, and return all its output."""
     command = [sys.executable, "-m", "benchmarks.exact.kills", str(path), str(seed)]
     said: list[bytes] = []
     started = threading.Event()

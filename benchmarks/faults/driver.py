@@ -1,4 +1,5 @@
-"""Who sends vectors and labels to a daemon through a real broker, and hears all that it tells."""
+"""A client that sends vectors and labels to a daemon through a real broker and receives all its
+messages."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ BASE = f"auricle/v1/{DEVICE}"
 
 @dataclass(kw_only=True)
 class Heard:
-    """What the driver has heard.  conflicts: numbers that came with two meanings.  jumps: of the
-    device's clock, as it told them, in seconds."""
+    """The received messages.  conflicts: numbers with two contents.  jumps: clock jumps reported by
+    the device, in seconds."""
 
     by_number: dict[int, dict[str, Any]] = field(default_factory=dict)
     conflicts: int = 0
@@ -45,7 +46,7 @@ class Heard:
     jumps: list[float] = field(default_factory=list)
 
     def take(self, told: dict[str, Any]) -> None:
-        """Take a message in."""
+        """Process a message."""
         number = told.get("sequence", 0)
         if not number:
             return
@@ -66,7 +67,7 @@ class Heard:
             self.confirmed[told["id"].partition("/")[2]] = told["id"].partition("/")[0]
 
     def unreported(self) -> int:
-        """Numbers up to the last that neither came nor lie in a gap."""
+        """Return the numbers up to the last that neither arrived nor lie in a reported gap."""
         lost = {number for first, last in self.gaps for number in range(first, last + 1)}
         return sum(
             number not in lost and number not in self.by_number
@@ -75,7 +76,7 @@ class Heard:
 
 
 class FaultDriver:
-    """Sends vectors and labels, and hears all that the device tells."""
+    """Sends vectors and labels, and receives all messages of the device."""
 
     def __init__(self, port: int) -> None:
         self.heard = Heard()
@@ -85,7 +86,7 @@ class FaultDriver:
         self.sit_down()
 
     def sit_down(self) -> None:
-        """Begin a session of a new name."""
+        """Start a session with a new name."""
         self._sessions += 1
         settings = MqttSettings(
             host="127.0.0.1", port=self._port, reconnect_s_min=0.05, reconnect_s_max=0.1
@@ -102,14 +103,14 @@ class FaultDriver:
         self.heard.take(json.loads(arrival.payload))
 
     def rest(self, seconds: float) -> None:
-        """Hear for a while."""
+        """Receive for some seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._client.pump(min(left, PUMP_S))
             self._client.acked()
 
     def work(self, seconds: float) -> None:
-        """Send for a while: a vector each turn, and each tenth one's label."""
+        """Send for some seconds: a vector each turn, and a label for each tenth one."""
         until = next_at = time.monotonic()
         until += seconds
         while time.monotonic() < until:
@@ -128,7 +129,7 @@ class FaultDriver:
         self._client.publish(topic, text.encode())
 
     def await_silence(self) -> None:
-        """Hear until nothing has come for a while."""
+        """Receive until no message arrives for a while."""
         until = time.monotonic() + 10 * ANSWER_S
         seen, quiet_since = -1, time.monotonic()
         while time.monotonic() - quiet_since < QUIET_S and time.monotonic() < until:
@@ -137,7 +138,7 @@ class FaultDriver:
                 seen, quiet_since = len(self.heard.by_number), time.monotonic()
 
     def await_life(self) -> None:
-        """Send until the daemon decides: it is there."""
+        """Send until the daemon decides."""
         until, before = time.monotonic() + ANSWER_S, len(self.heard.by_number)
         while len(self.heard.by_number) == before:
             assert time.monotonic() < until, "the daemon does not come back"
@@ -145,7 +146,7 @@ class FaultDriver:
             self.rest(0.1)
 
     def still_hears(self) -> bool:
-        """Send until the daemon decides; False where nothing is heard for `SILENT_S`."""
+        """Send until the daemon decides; False if no message arrives for `SILENT_S`."""
         until, before = time.monotonic() + SILENT_S, len(self.heard.by_number)
         while len(self.heard.by_number) == before and time.monotonic() < until:
             self.work(0.02)
@@ -153,6 +154,6 @@ class FaultDriver:
         return len(self.heard.by_number) > before
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._client.stop(1.0)
         self._client.close()

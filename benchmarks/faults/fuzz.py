@@ -1,8 +1,9 @@
-"""Broken messages for every door of a daemon: each must be taken, or refused with a reason.
+"""Fuzzing of all interfaces of a daemon: each broken message must be accepted, or rejected with a
+reason.
 
-Structure-aware: a message that is right is taken apart and one thing in it is made wrong (a value,
-a type, a length, a key, a byte).  Observations are counted by the daemon, so that the sum of its
-counts must be what was sent; commands and requests are answered one by one.
+Structure-aware: a valid message is taken apart and one thing in it is broken (a value, a type, a
+length, a key, a byte).  The daemon counts observations, so that the sum of its counts must equal
+the number sent; commands and requests are answered one by one.
 """
 
 from __future__ import annotations
@@ -106,8 +107,8 @@ LENGTHS = (b"-1", b"0", b"1e3", b"99999999999999", b"\xb2", b"5", b"1, 2", b"409
 
 @dataclass(kw_only=True)
 class Fuzzed:
-    """What came of it.  crashes: the daemon ended.  bugs: exceptions that nobody expected, from its
-    log.  unexplained: messages with neither effect nor reason."""
+    """The result.  crashes: the daemon ended.  bugs: unexpected exceptions in its log.
+    unexplained: messages with neither effect nor reason."""
 
     messages: int = 0
     crashes: int = 0
@@ -118,7 +119,7 @@ class Fuzzed:
 
 
 class Fuzzer:
-    """Sends broken messages to one daemon, and keeps the books."""
+    """Sends broken messages to one daemon and accounts for each of them."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.chance = folder, random.Random(seed)
@@ -149,7 +150,7 @@ class Fuzzer:
         self.process = begin(daemon_command(self.home), folder / "log")
 
     def run(self, count: int) -> Fuzzed:
-        """Send so many messages."""
+        """Send a number of messages."""
         result, memory = Fuzzed(), 0.0
         self._until(lambda: self._get("/readyz") == 200, READY_S)
         for number in range(count):
@@ -245,7 +246,7 @@ class Fuzzer:
         return self._bent(json.dumps(self._wrong(fields)).encode())
 
     def _wrong(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """One field with a wrong value, missing, or one too many; a list with one wrong member."""
+        """One field with a wrong value, missing, or added; or a list with one wrong member."""
         made, key = dict(fields), self.chance.choice(list(fields))
         wrong = self.chance.choice(WRONG)
         match self.chance.randrange(5):
@@ -262,7 +263,7 @@ class Fuzzer:
         return made
 
     def _bent(self, whole: bytes) -> bytes:
-        """The bytes as they are, mostly; or cut, changed, doubled, or nothing of them."""
+        """The bytes, mostly unchanged; or truncated, changed, doubled, or empty."""
         body = bytearray(whole)
         match self.chance.randrange(10):
             case 0:
@@ -287,7 +288,7 @@ class Fuzzer:
             values[0] = self.chance.choice((np.nan, np.inf, 1e38, -1e300))
         return values
 
-    # --- the HTTP door ---------------------------------------------------------------------------
+    # --- HTTP ------------------------------------------------------------------------------------
 
     def _request(self) -> None:
         self.sent["http"] += 1
@@ -304,8 +305,8 @@ class Fuzzer:
         self.reasonless += not self._explained(whole)
 
     def _explained(self, whole: bytes) -> bool:
-        """Say whether the door took it, or said why not.  A caller that stops before the end of a
-        request's head gets no answer."""
+        """Return whether the HTTP interface accepted the request or gave a reason.  A client that
+        stops before the end of a request's head gets no answer."""
         try:
             with socket.create_connection(("127.0.0.1", self.http), 5) as line:
                 line.sendall(whole)
@@ -332,7 +333,7 @@ class Fuzzer:
             return 0
         return self.page.status
 
-    # --- books -----------------------------------------------------------------------------------
+    # --- accounting ------------------------------------------------------------------------------
 
     def _hear(self, arrival: InboundMessage) -> None:
         self.client.settle(arrival.ticket)
@@ -351,7 +352,7 @@ class Fuzzer:
             self.reasonless += not told["reason"]
 
     def _uncounted(self) -> int:
-        """Observations of topics that the daemon neither answered, rejected nor dropped."""
+        """Count observations that the daemon neither answered, rejected nor dropped."""
         if self._get("/metrics") != 200:
             return self.sent["observe"]
         counts: dict[str, dict[str, int]] = {}
@@ -364,7 +365,7 @@ class Fuzzer:
         return abs(missing) + sum(left)
 
     def _unheard(self) -> int:
-        """How many proper messages of others have no effect in the end."""
+        """Count valid messages of other members without effect at the end."""
         before = self.announced, self.births
         proper = self.others.proper()
         for topic, body in proper:
@@ -379,7 +380,7 @@ class Fuzzer:
         return unheard()
 
     def _revive(self) -> int:
-        """Start the daemon again where it has ended; 1 where it had."""
+        """Restart the daemon if it has ended; returns 1 if it had."""
         if self.process.poll() is None:
             return 0
         self.process = begin(daemon_command(self.home), self.folder / "log")
@@ -401,6 +402,6 @@ class Fuzzer:
 
 
 def _png(width: int, height: int) -> bytes:
-    """The beginning of a PNG that claims to be so large."""
+    """Return the start of a PNG that claims a size."""
     header = struct.pack(">IIBBBBB", width * 1000, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + b"\0" * 40

@@ -1,7 +1,7 @@
-"""Messages of those beside a device: another member of its fleet, Home Assistant, a Sparkplug host.
+"""Messages of other members of the network: a fleet member, Home Assistant, a Sparkplug host.
 
-Structure-aware like the rest: sums that are right are sealed with one thing wrong in them, or
-broken after they were sealed.  What is proper is kept for the end, when it must still be heard.
+Structure-aware: valid contributions are signed with one thing broken in them, or broken after
+signing.  Valid messages are sent at the end and must still be processed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SPARKPLUG = '[mqtt.sparkplug]\ngroup = "{group}"\nedge_node = "{device}"\n'
 
 
 class Others:
-    """Makes messages.  home: a home like that of the device, closed.  bend: breaks bytes."""
+    """Creates messages.  home: a closed home like that of the device.  bend: breaks bytes."""
 
     def __init__(
         self, home: Path, device: str, chance: random.Random, bend: Callable[[bytes], bytes]
@@ -53,7 +53,7 @@ class Others:
             self._sums = known.contribute(OTHER, opened.model.card.fingerprint, 1)
 
     def message(self) -> tuple[str, bytes]:
-        """A topic, and what is mostly wrong for it."""
+        """Return a topic and a payload that is mostly invalid for it."""
         topic = self._chance.choice((SUMS, SUMS, HOME_ASSISTANT, self.command or SUMS))
         if topic == HOME_ASSISTANT:
             return topic, self._bend(self._chance.choice((b"online", b"offline", b"\xff", b"{}")))
@@ -62,13 +62,14 @@ class Others:
         return topic, self._bend(_payload(REBIRTH))
 
     def proper(self) -> list[tuple[str, bytes]]:
-        """What must be heard after all: sums, Home Assistant that comes up, a call for births."""
+        """Return valid messages: contributions, a Home Assistant birth, a Sparkplug rebirth
+        request."""
         sums = write_contribution(replace(self._sums, revision=PROPER_REVISION), None)
         said = [(SUMS, sums), (HOME_ASSISTANT, b"online")]
         return [*said, (self.command, _payload(REBIRTH))] if self.command else said
 
     def _wrong(self) -> Contribution:
-        """Sums with one thing wrong, or nothing."""
+        """Return a contribution with one thing broken, or None."""
         chance = self._chance
         made = replace(self._sums, revision=chance.randrange(1, REVISION_MAX))
         arrays: dict[str, Any] = dict(made.arrays)
@@ -95,13 +96,13 @@ class Others:
 
 
 def settings(device: str) -> str:
-    """The sections of auricle.toml that let a device hear them."""
+    """Return the sections of auricle.toml for these messages."""
     more = SPARKPLUG.format(group=GROUP, device=device) if has_sparkplug() else ""
     return SETTINGS + more
 
 
 def has_sparkplug() -> bool:
-    """Whether the extra is installed."""
+    """Return whether the extra is installed."""
     return find_spec("google") is not None and find_spec("google.protobuf") is not None
 
 

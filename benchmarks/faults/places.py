@@ -1,7 +1,8 @@
-"""Disks that fill and fail, clocks that jump, lines that break: the daemon in each, and afterwards.
+"""Environment faults: full and failing disks, clock jumps, broken connections; the daemon during
+each and afterwards.
 
-Each case returns how many decisions came during the fault and after it, how many numbers were
-neither heard nor told as lost, and why it could not be tried here, if so.
+Each case reports the decisions during and after the fault, the numbers neither received nor
+reported lost, and the reason if it cannot run here.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ JUMP_S, JUMP_SLACK_S = 30 * 365.25 * 86_400, 30 * 86_400.0
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceOutcome:
-    """What became of a case.  during, after: decisions heard.  refused, labelled: labels refused
-    meanwhile, and taken afterwards.  unreported: numbers that neither came nor were told as lost,
-    and jumps of the clock that were not told.  ended: the daemon did not survive."""
+    """The result of a case.  during, after: decisions received.  refused, labelled: labels rejected
+    during the fault and accepted afterwards.  unreported: numbers that neither arrived nor were
+    reported lost, and clock jumps without a report.  ended: the daemon did not survive."""
 
     name: str
     during: int = 0
@@ -52,13 +53,13 @@ class PlaceOutcome:
 
     @property
     def survived(self) -> bool:
-        """It went on deciding, takes labels again, and every number is accounted for."""
+        """Whether the daemon kept deciding, accepts labels again, and accounts for every number."""
         whole = self.during and self.after and self.labelled
         return bool(whole) and not (self.unreported or self.ended or self.skipped)
 
 
 class PlaceTrial:
-    """A daemon with a fault that comes and goes.  wrap: what the command becomes."""
+    """A daemon with a temporary fault.  wrap: changes the daemon's command."""
 
     def __init__(self, name: str, folder: Path, *, port: int = 0) -> None:
         self.name, self.folder = name, folder
@@ -75,7 +76,7 @@ class PlaceTrial:
     def run(
         self, command: list[str], strike: Callable[[int], None], mend: Callable[[int], None]
     ) -> PlaceOutcome:
-        """Serve, let the fault strike, mend it, and count."""
+        """Serve, inject the fault, remove it, and count."""
         process = begin(command, self.folder / "log")
         driver = self.driver
         try:
@@ -107,7 +108,7 @@ class PlaceTrial:
 
 
 def disk_full(folder: Path) -> PlaceOutcome:
-    """A disk of a few MiB is filled to the last byte, and cleared again."""
+    """Fill a disk of a few MiB to the last byte, then clear it."""
     if os.geteuid() or shutil.which("unshare") is None:
         return PlaceOutcome(name="disk full", skipped="needs root, and unshare")
     trial = PlaceTrial("disk full", folder / "full")
@@ -129,7 +130,7 @@ def disk_full(folder: Path) -> PlaceOutcome:
 
 
 def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcome:
-    """A call of the system fails for a while, always."""
+    """Make a system call fail for a while."""
     program = shutil.which("fiu-ctrl")
     if program is None:
         return PlaceOutcome(name=name, skipped="needs fiu-run")
@@ -151,7 +152,7 @@ def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcom
 
 
 def clock_jumps(folder: Path) -> PlaceOutcome:
-    """The wall clock goes thirty years back, and comes right again."""
+    """Set the wall clock thirty years back, then right again."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     if library is None:
         return PlaceOutcome(name="clock jumps", skipped="needs faketime")
@@ -174,14 +175,14 @@ def clock_jumps(folder: Path) -> PlaceOutcome:
 
 
 def untold(jumps: list[float]) -> int:
-    """How many of the two jumps, thirty years back and forth again, were not told as they are."""
+    """Count how many of the two jumps, thirty years back and forth, were not reported correctly."""
     back = [one for one in jumps if abs(one + JUMP_S) < JUMP_SLACK_S]
     forth = [one for one in jumps if abs(one - JUMP_S) < JUMP_SLACK_S]
     return (not back) + (not forth)
 
 
 def line_cuts(folder: Path, seed: int) -> PlaceOutcome:
-    """The line to the broker is cut at random bytes, over and over."""
+    """Cut the connection to the broker at random bytes, repeatedly."""
     with cutting_line(random.Random(seed)) as line:
         trial = PlaceTrial("line cut at random bytes", folder / "line", port=line.port)
         line.to = trial.broker.port
@@ -193,7 +194,7 @@ def line_cuts(folder: Path, seed: int) -> PlaceOutcome:
 
 
 class CuttingLine:
-    """A TCP line to another port; while `cutting`, each connection ends after some bytes."""
+    """A TCP proxy to another port; while `cutting`, each connection ends after some bytes."""
 
     def __init__(self, chance: random.Random) -> None:
         self.to, self.cutting, self.cuts = 0, False, 0
@@ -203,7 +204,7 @@ class CuttingLine:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Stop accepting connections."""
         self._ear.close()
 
     def _accept(self) -> None:
@@ -235,7 +236,7 @@ class CuttingLine:
 
 @contextmanager
 def cutting_line(chance: random.Random) -> Iterator[CuttingLine]:
-    """A line that is closed at the end."""
+    """A proxy that is closed at the end of the context."""
     line = CuttingLine(chance)
     try:
         yield line
@@ -244,7 +245,7 @@ def cutting_line(chance: random.Random) -> Iterator[CuttingLine]:
 
 
 def trials(folder: Path, seed: int) -> list[PlaceOutcome]:
-    """Try all."""
+    """Run all cases."""
     return [
         disk_full(folder),
         failing_calls(folder, "fsync fails", "posix/io/sync/fdatasync", EIO),
@@ -255,14 +256,14 @@ def trials(folder: Path, seed: int) -> list[PlaceOutcome]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file as a whole: who reads it finds it whole."""
+    """Replace a file atomically."""
     beside = path.with_suffix(".new")
     beside.write_text(text, "ascii")
     beside.replace(path)
 
 
 def _python_of(pid: int) -> int:
-    """The process of the daemon: this one, or its child where a script stands before it."""
+    """Return the process of the daemon: this one, or its child if a script wraps it."""
     until = time.monotonic() + 5
     while time.monotonic() < until:
         if "python" in Path(f"/proc/{pid}/exe").readlink().name:

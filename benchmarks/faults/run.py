@@ -1,12 +1,12 @@
-"""The daemon and its broker killed at random moments, over and over, and every number counted; then
-signals, broken messages, failing disks, clocks and lines.
+"""SIGKILL of the daemon and its broker at random moments, with every number counted; then signals,
+broken messages, failing disks, clocks and connections.
 
-A driver sends vectors and labels through a real mosquitto, in a session that it keeps, and hears
-everything that the device tells.  First the daemon alone is killed, then the broker alone; after
-each all is let run out, and each number up to the last must have arrived, or lie in a gap that was
-told; a label that was confirmed must be in the knowledge file, and a number must mean one message.
-A session that mosquitto restores silent is begun anew, and counted: what was told into it is lost
-beyond the daemon's reach, and is counted apart.
+A driver sends vectors and labels through a real mosquitto, in a persistent session, and receives
+all messages of the device.  First only the daemon is killed, then only the broker; after each, all
+queues drain, and each number up to the last must have arrived or lie in a reported gap; a confirmed
+label must be in the knowledge file, and a number must have one content.  If mosquitto restores a
+session that stays silent, a new one starts, and is counted: messages into the silent session are
+lost beyond the daemon's control, and are counted separately.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def run(
     signals: int = SIGNALS,
     seed: int = 0,
 ) -> BenchmarkReport:
-    """Kill the daemon and its broker so often, send each sequence of signals so often and so many
-    broken messages, try every place."""
+    """Kill daemon and broker, send each sequence of signals and a number of broken messages, and
+    run every environment fault."""
     rows: list[BenchmarkRow] = []
     summary: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as place:
@@ -128,7 +128,7 @@ def _kill_all(
 
 
 def _run_out(driver: FaultDriver, home: Path, folder: Path) -> None:
-    """Let the daemon tell all that waits, and end in order."""
+    """Let the daemon deliver all waiting messages and end in order."""
     process = begin(daemon_command(home), folder / "log")
     driver.await_life()
     driver.await_silence()
@@ -146,7 +146,7 @@ def _kill_broker(
     kills: int,
 ) -> tuple[int, int]:
     """Kill the broker while the daemon serves.  Returns how often the driver's session was silent
-    afterwards, and how many numbers were not heard for that."""
+    afterwards, and how many numbers were lost through that."""
     process = begin(daemon_command(home), folder / "log")
     driver.await_life()
     silent = beyond = 0
@@ -172,7 +172,7 @@ def _kill_broker(
 
 
 def _lost_labels(home: Path, confirmed: dict[str, str]) -> int:
-    """How many confirmed labels are not in the knowledge file."""
+    """Count confirmed labels that are missing in the knowledge file."""
     from edge import Store
 
     with Store.open(home / "knowledge.db", writable=False) as store:

@@ -1,4 +1,4 @@
-"""The liquid cell in its forms: numpy beside ncps in one interleaved run, and in integers."""
+"""Liquid cells: our numpy form compared with ncps in one interleaved run, and the integer form."""
 
 import statistics
 import time
@@ -30,7 +30,8 @@ Step = Callable[[], object]
 
 
 def measure_cells() -> BenchmarkReport:
-    """Time of a step at batch 1, 32 units; how far numpy is from ncps; what integers cost."""
+    """Measure the time of a step at batch 1 with 32 units, the difference to ncps, and the error of
+    integers."""
     import torch
 
     with torch.no_grad(), torch.random.fork_rng():
@@ -54,7 +55,8 @@ def measure_cells() -> BenchmarkReport:
 
 
 def _pairs() -> tuple[dict[str, dict[str, Step]], dict[str, float]]:
-    """Steps by name, numpy and ncps of each; and how far apart their states ever were, float32."""
+    """Return steps by name, numpy and ncps of each, and the largest difference of their states,
+    float32."""
     import torch
     from ncps.torch import CfCCell, LTCCell
     from ncps.wirings import AutoNCP
@@ -80,7 +82,7 @@ def _pairs() -> tuple[dict[str, dict[str, Step]], dict[str, float]]:
 
 
 def _apart(cell: Cell, reference: Any) -> float:
-    """Largest difference of states over steps of unequal length."""
+    """Return the largest difference of states over steps of unequal length."""
     import torch
 
     random, state, worst = np.random.default_rng(2), torch.zeros(1, UNITS), 0.0
@@ -95,7 +97,7 @@ def _apart(cell: Cell, reference: Any) -> float:
 
 
 def _timed(steps: dict[str, Step]) -> dict[str, float]:
-    """Median over rounds of the microseconds of a step, all taking turns."""
+    """Return the median over rounds of the microseconds per step, all taking turns."""
     spent: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):
         for name, step in steps.items():
@@ -107,7 +109,8 @@ def _timed(steps: dict[str, Step]) -> dict[str, float]:
 
 
 def _integers() -> dict[str, float]:
-    """The shipped network in integers beside floats, on loads that it was not trained on."""
+    """Compare the shipped network in integers and in floats, on loads that it was not trained
+    on."""
     arrays = shipped_weights("cfc")
     loads = simulate_links("nsfnet", SEED, days=5, quiet_days=3).loads
     history, channels = JumpCorrectedHistory(loads.shape[1]), loads.shape[1]

@@ -1,4 +1,4 @@
-"""The streams that forecasters are measured on, and which part of each is only for learning."""
+"""The streams of the forecasting benchmark, with the part of each that is for learning only."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ NAB_TRAINING = 0.25
 """Share used for learning alone; NAB's own is 15 % (Lavin and Ahmad 2015).  Chosen by hand."""
 NAB_SAMPLE = 8
 """One series in eight runs with the heavy methods, too."""
-# Not looked at while forecasters and detectors were designed.
+# Held out while forecasters and detectors were designed.
 ASIDE = ("isp", "nab/realKnownCause")
 ETTH1_ROWS = (8_640, 14_400)
 """Rows for learning, and the end: 12 and 20 months, the split of Informer (Zhou et al. 2021)."""
@@ -35,11 +35,11 @@ ISP_TRAINING = 0.6
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class BenchmarkStream:
-    """values [steps, channels], scored from `start` on, what comes before is for learning.
+    """values [steps, channels], scored from `start` on; earlier values are for learning.
 
-    elapsed_s [steps]: seconds since the sample before.  period: steps of a season.  events: steps
-    from which the world is another one.  scale [channels]: what an error is divided by; channels
-    with scale 0 are shown, not scored.  sample: whether the slowest peers run on it too.
+    elapsed_s [steps]: seconds since the previous sample.  period: steps of a season.  events: first
+    steps under new conditions.  scale [channels]: divisor of errors; channels with scale 0 are
+    inputs only. sample: whether the slowest peers also run on it.
     """
 
     group: str
@@ -54,7 +54,7 @@ class BenchmarkStream:
 
 
 def load_streams(data: Path | None, *, quick: bool) -> tuple[list[BenchmarkStream], list[str]]:
-    """All streams that can be had, and a note for each that cannot.
+    """Load all available streams, and a note for each that is missing.
 
     quick: one schedule of failures, and every fourth of NAB's series.
     """
@@ -120,7 +120,7 @@ def _elec2(arrays: dict[str, NDArray[np.generic]]) -> list[BenchmarkStream]:
     columns = [list(arrays["columns"]).index(name) for name in ELEC2_COLUMNS]
     values = arrays["values"][first:stop, columns].astype(np.float64)
     start -= first
-    # Victoria's columns are constant until it joins the market: nothing to measure errors by.
+    # Victoria's columns are constant until it joins the market: they have no scale.
     scale = values[:start].std(axis=0)
     scale[ELEC2_SCORED:] = 0.0
     elapsed = np.full(len(values), 1800.0)
@@ -171,7 +171,7 @@ def _nab_series(
     step_s = float(np.median(np.diff(times)))
     elapsed = np.maximum(np.diff(times, prepend=times[0] - step_s), 0.0)
     start = int(NAB_TRAINING * len(values))
-    # Errors of a series are compared with those of its own last value, so the scale is its choice.
+    # Errors of a series are relative to those of its last value, so any scale will do.
     scale = np.ones(1)
     period = round(86_400 / step_s)
     name = f"nab/{name.replace('__', '/')}"

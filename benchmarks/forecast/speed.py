@@ -1,4 +1,4 @@
-"""Time of one step of 30 channels with learning, ours and River's in one interleaved run."""
+"""Time of one step of 30 channels including learning, ours and River's in one interleaved run."""
 
 import statistics
 import time
@@ -21,7 +21,7 @@ RIVER = "River SNARIMAX"
 
 
 def time_steps() -> BenchmarkReport:
-    """Median over rounds of the time a step takes, the methods taking turns."""
+    """Return the median over rounds of the time per step, the methods taking turns."""
     stream = _stream()
     steppers: dict[str, Callable[[Floats, float], object]] = {}
     for name, made in ((OURS, Own(stream, *OWN[OURS])), (RIVER, PEERS[RIVER](stream))):

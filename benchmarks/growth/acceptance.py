@@ -1,9 +1,9 @@
-"""How often growth accepts what is no better, and what is: its test beside McNemar's.
+"""Error rates of growth's acceptance test, compared with McNemar's test.
 
-No better: labels that mean nothing.  Much alike: the heads on other halves of shuffled columns than
-the half that serves; what counts is whether an accepted one is worse on fresh facts.  Both on 60 to
-400 handwritten digits.  Better: the kernel over facts of PACS's sketches, which gets 2 in 100 more
-right.  Each trial draws its facts anew.
+No better: random labels.  Equivalent: heads on other halves of shuffled columns than the serving
+half; an error is an accepted one that is worse on fresh facts.  Both on 60 to 400 handwritten
+digits.  Better: the kernel over facts of PACS's sketches, which is 2 points more accurate.  Each
+trial draws new facts.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ OURS, EXACT = "auricle", "exact McNemar over candidates"
 
 
 def run(data: Path | None, trials: int = TRIALS) -> BenchmarkReport:
-    """Run so many trials of each kind and size, a tenth of them on sketches."""
+    """Run a number of trials of each kind and size, a tenth of them on sketches."""
     rows: list[BenchmarkRow] = []
     digits = load_digits()
     features, label = (15 * digits.data).astype(np.uint8), digits.target
@@ -80,7 +80,7 @@ def run(data: Path | None, trials: int = TRIALS) -> BenchmarkReport:
 def noise(
     features: NDArray[np.uint8], label: NDArray[np.int64], count: int, seed: int
 ) -> tuple[bool, bool]:
-    """Judge four candidates on labels that mean nothing."""
+    """Test four candidates on random labels."""
     random = np.random.default_rng(seed)
     job = _job(features, random.permutation(label), TAPS, count, random)
     every = tuple(range(len(TAPS)))
@@ -97,8 +97,8 @@ def noise(
 def alike(
     features: NDArray[np.uint8], label: NDArray[np.int64], count: int, seed: int
 ) -> tuple[float, float]:
-    """Judge the heads on four halves of the columns beside that on another half, drawn anew: what
-    the accepted one gains on all other digits, NaN where none is."""
+    """Test heads on four halves of the columns against another half, drawn again each time; returns
+    the gain of the accepted one on all other digits, NaN if none is accepted."""
     random = np.random.default_rng(seed)
     features = features[:, random.permutation(64)]
     job = _job(features, label, TAPS, count, random)
@@ -140,7 +140,7 @@ def sketches(
     count: int,
     seed: int,
 ) -> tuple[bool, bool]:
-    """Judge the kernel beside the head alone."""
+    """Test the kernel against the head alone."""
     job = _job(features, label, spans, count, np.random.default_rng(seed))
     parts = split_holdout(job.own, job.others)
     kernel = nas.Blueprint("kernel", tuple(range(len(spans))), 3_840)
@@ -150,7 +150,7 @@ def sketches(
 def _judge(
     job: GrowthJob, serving: ScoredCandidate, tried: Sequence[nas.Blueprint]
 ) -> tuple[bool, bool]:
-    """Say whether growth's test accepts, and whether McNemar's does."""
+    """Return whether growth's test accepts, and whether McNemar's does."""
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, train_adaptor, job, parts) for one in tried]
     best = max(scored, key=lambda one: one.accuracy)
@@ -163,7 +163,8 @@ def _judge(
 
 
 def _mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Chance of as many wins or more, one-sided and exact (Dietterich 1998, section 3.1)."""
+    """Return the probability of at least as many wins, one-sided and exact (Dietterich 1998,
+    section 3.1)."""
     wins, losses = int((one & ~other).sum()), int((other & ~one).sum())
     total = wins + losses
     return 0.5**total * sum(comb(total, k) for k in range(wins, total + 1))

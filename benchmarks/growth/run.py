@@ -1,4 +1,4 @@
-"""Growth beside serving: seconds from the last label to the adaptor, and what serving notices.
+"""Growth while serving: seconds from the last label to the adaptor, and its effect on serving.
 
 One process serves images at a steady rate through the shipped encoder on one core; its worker
 searches and trains on the same core.  PACS images; one domain is new, the others are known.
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image: its compressed bytes, and what it shows where."""
+    """One image: its compressed bytes, label and domain."""
 
     domain: str
     label: str
@@ -50,7 +50,7 @@ class Image:
 
 
 def run(data: Path | None) -> BenchmarkReport:
-    """One new domain, a few rounds of growth; about five minutes."""
+    """Grow in one new domain, a few rounds; about five minutes."""
     if data is None or not (data / FILE).is_file():
         return BenchmarkReport("growth", (), {}, (f"skipped: needs --data with {FILE}",))
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
@@ -96,7 +96,7 @@ def _draw(images: list[Image]) -> tuple[list[Image], list[Image], list[Image]]:
 
 
 def _enrol(folder: Path, images: Iterable[Image]) -> None:
-    """Make a home that knows some images."""
+    """Create a home with some learned images."""
     create_home(folder, None, ENCODER)
     with Home(folder) as home:
         facts = tuple(
@@ -115,7 +115,7 @@ def _enrol(folder: Path, images: Iterable[Image]) -> None:
 
 
 def _serve(home: Path, served: Path) -> Any:
-    """Run the process that serves, to its end."""
+    """Run the serving process to its end."""
     command = [sys.executable, "-m", "benchmarks.growth.serving", str(home), str(served)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT)
     return json.loads(done.stdout)

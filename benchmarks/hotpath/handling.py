@@ -1,4 +1,4 @@
-"""`Runtime.handle` one observation after another: usual time, tail, and the first after a label."""
+"""`Runtime.handle` for single observations: median, tail, and the first one after a label."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ Features = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Replay:
-    """A model that takes ready features for those of an encoder."""
+    """A model that returns payloads as features."""
 
     card: encoder.Card
 
     def encode(self, payload: object) -> encoder.Features:
-        """Hand the features through."""
+        """Return the features unchanged."""
         return encoder.Features(np.asarray(payload, np.uint8))
 
 
 class Handler:
-    """A runtime that is shown samples over and over, on one stream, each effect applied."""
+    """A runtime that handles samples in a loop, on one stream, with each effect applied."""
 
     def __init__(
         self, runtime: Runtime, apply: Callable[[Effect], object], samples: Sequence[Features]
@@ -63,7 +63,8 @@ class Handler:
         self.feed(event)
 
     def rows(self, name: str) -> list[BenchmarkRow]:
-        """Times of many observations one by one, and of the first after each of some labels."""
+        """Return the times of many observations one by one, and of the first after each of some
+        labels."""
         for _ in range(HANDLED // 10):
             self.show()
         each = [self._timed() * 1e6 for _ in range(HANDLED)]
@@ -85,7 +86,7 @@ class Handler:
 
 
 def vectors() -> Handler:
-    """A small vector card: 24 columns, 3 domains x 8 labels, a stream that mixes domains."""
+    """Return a small vector card: 24 columns, 3 domains x 8 labels, a stream that mixes domains."""
     random = np.random.default_rng(5)
     around = random.integers(40, 200, (DOMAINS, 1, WIDTH))
     centres = (around + random.integers(-20, 21, (DOMAINS, LABELS, WIDTH))).reshape(-1, WIDTH)

@@ -1,9 +1,10 @@
-"""Zero-shot search beside its rivals, held against what training the whole space would say.
+"""Zero-shot search compared with other methods, against the ground truth of training the whole
+space.
 
-Truth: every fourth blueprint of the space trained once on each task with the code that grows
-adaptors, and scored on held-out facts; all rivals choose among these.  Parameters and MACs count in
-the better of their two directions on each task, as no user could know it.  Seconds are CPU seconds
-of one thread.
+Ground truth: every fourth blueprint of the space trained once on each task with the code of growth,
+and scored on held-out facts; all methods choose among these.  Parameters and MACs count in the
+better of their two directions on each task, which no user could know.  Seconds are CPU seconds of
+one thread.
 """
 
 import os
@@ -37,9 +38,9 @@ DEVICE = nas.DeviceSpeed(0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOutcome:
-    """What one task showed.  taus: by proxy; regrets: points of accuracy lost to the best of the
-    space by taking the proxy's first, or the best of a few by fitting them; seconds: of search, of
-    halving, of the most fits."""
+    """The result of one task.  taus: by proxy; regrets: points of accuracy below the best of the
+    space for the proxy's first choice, or for the best of a few after fitting; seconds: of search,
+    of halving, of the most fits."""
 
     task: str
     taus: dict[str, float]
@@ -50,11 +51,12 @@ class SearchOutcome:
 
 
 def run(data: Path | None) -> BenchmarkReport:
-    """All tasks, spread over the cores: some twenty minutes of CPU, a few once truth is kept.
+    """Run all tasks, spread over the cores: some twenty minutes of CPU, a few with cached ground
+    truth.
 
-    Truth is kept in the folder AURICLE_CACHE, else in one beside other temporary files.
+    The cache is the folder AURICLE_CACHE, else one in the temporary folder.
     """
-    # One thread a process: many small matrices, on which threads only wait for each other.
+    # One thread per process: on many small matrices threads only wait for each other.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     folder = Path(os.environ.get("AURICLE_CACHE", Path(tempfile.gettempdir()) / "auricle-cache"))
     tasks, notes = load_tasks(data)
@@ -64,7 +66,7 @@ def run(data: Path | None) -> BenchmarkReport:
 
 
 def judge(task: SearchTask, folder: Path) -> SearchOutcome:
-    """Hold every proxy against the truth of a task."""
+    """Compare every proxy with the ground truth of a task."""
     from .ground_truth import build_network, find_truth, run_fits, run_halving
 
     truth = find_truth(task, folder)
@@ -94,7 +96,7 @@ def judge(task: SearchTask, folder: Path) -> SearchOutcome:
 
 
 def rank(sketch: nas.TaskSketch, space: list[nas.Blueprint]) -> nas.SearchChoice:
-    """Search without limits; keep what is in the space that was trained."""
+    """Search without limits; keep the blueprints of the trained space."""
     choice = nas.search(sketch, OPEN, DEVICE)
     assert isinstance(choice, nas.SearchChoice)
     kept = [pair for pair in zip(choice.ranking, choice.scores, strict=True) if pair[0] in space]
@@ -103,7 +105,8 @@ def rank(sketch: nas.TaskSketch, space: list[nas.Blueprint]) -> nas.SearchChoice
 
 
 def agreement(scores: NDArray[np.float64], truth: NDArray[np.float64], name: str) -> float:
-    """Kendall's tau-b with the truth (Kendall 1945); sizes in their better direction."""
+    """Return Kendall's tau-b with the ground truth (Kendall 1945); sizes in their better
+    direction."""
     finite = np.nan_to_num(scores, nan=-np.inf)
     above, better = (np.sign(np.subtract.outer(v, v)) for v in (_places(finite), truth))
     pairs = np.sqrt(np.square(above).sum() * np.square(better).sum())
@@ -112,12 +115,12 @@ def agreement(scores: NDArray[np.float64], truth: NDArray[np.float64], name: str
 
 
 def _places(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Places among the distinct values: infinite ones can be compared, too."""
+    """Return ranks among the distinct values, so that infinite values can be compared."""
     return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
 
 
 def lost(truth: NDArray[np.float64], place: int) -> float:
-    """Points of accuracy lost to the best of the space."""
+    """Return the points of accuracy below the best of the space."""
     return float(100 * (truth.max() - truth[place]))
 
 
@@ -132,7 +135,7 @@ def _rows(outcomes: list[SearchOutcome]) -> list[BenchmarkRow]:
 
 
 def summarise(outcomes: list[SearchOutcome]) -> dict[str, float]:
-    """The keys of the report: means over tasks, seconds of the slowest search."""
+    """Return the summary: means over tasks, seconds of the slowest search."""
     mean = {name: _mean([one.taus[name] for one in outcomes]) for name in outcomes[0].taus}
     rivals = [name for name in nas.PROXIES if name != TANGENT]
     above = [[one.taus[OURS] > one.taus[name] for name in rivals] for one in outcomes]

@@ -1,6 +1,6 @@
-"""Tasks for the architecture search: a new domain with few labels, other domains beside it.
+"""Tasks for the architecture search: a new domain with few labels, and other domains.
 
-At most 210 facts of the domain are trained on; the rest of it, 1,500 at most, is held out.
+At most 210 facts of the domain are for training; the rest, 1,500 at most, is held out.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ class SearchTask:
     sought: NDArray[np.str_]
 
     def sketch(self) -> nas.TaskSketch:
-        """What the search sees: all facts, standardised as adaptors read them."""
+        """Return the input of the search: all facts, standardised as adaptors read them."""
         standard = standardise(self.own, self.others, self.spans)
         rows = [(LEVELS[self.own.features] - standard.centre) * standard.factor]
         if len(self.others):
@@ -62,13 +62,13 @@ class SearchTask:
 
 
 def list_space(taps: int) -> list[nas.Blueprint]:
-    """The blueprints that are trained as truth: every fourth of the space, all kinds among them."""
+    """Return the blueprints of the ground truth: every fourth of the space, of all kinds."""
     return list(nas.enumerate_space(taps))[::SPACE_STEP]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Set:
-    """Rows of taps side by side, quantised, with label and domain numbers."""
+    """Rows with all taps, quantised, with label and domain numbers."""
 
     name: str
     spans: Spans
@@ -78,7 +78,7 @@ class _Set:
 
 
 def load_tasks(data: Path | None) -> tuple[list[SearchTask], list[str]]:
-    """All tasks that can be made here, and what was left out."""
+    """Load all available tasks, and a note for each missing one."""
     tasks, notes = [], []
     if data is not None and all((data / name).is_file() for name in PACS):
         pacs = _pacs(data)
@@ -116,7 +116,7 @@ def _quantised(name: str, taps: list[NDArray[np.floating]], label: object, domai
 
 
 def _digits() -> _Set:
-    """MNIST (shipped) and optdigits (scikit-learn) through the shipped encoder, all its taps."""
+    """MNIST (shipped) and optdigits (scikit-learn) through the shipped encoder, all taps."""
     parts = list(_encoded())
     features = np.concatenate([rows for rows, _ in parts])
     label = np.concatenate([labels for _, labels in parts])
@@ -136,7 +136,7 @@ def _encoded() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
 
 
 def _task(source: _Set, new: int, count: int) -> SearchTask:
-    """`count` labels a class of the new domain, drawn by a fixed seed."""
+    """Draw `count` labels per class of the new domain, with a fixed seed."""
     order = np.random.default_rng(count).permutation(len(source.label))
     mine = order[source.domain[order] == new]
     label = source.label[mine]

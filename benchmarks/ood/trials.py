@@ -1,4 +1,5 @@
-"""One trial of `ood`: a domain enrols, its held-out rest is known, every other domain is new."""
+"""One trial of `ood`: one domain is enrolled, its held-out rest is known, every other domain is
+new."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ SIZES = (16, 64)
 
 @dataclass(frozen=True, slots=True)
 class OodTask:
-    """Which trial: `per_class` limits the enrolment, None takes 70 % of the domain."""
+    """A trial's source and seed; `per_class` limits the enrolment, None takes 70 % of the
+    domain."""
 
     source: int
     seed: int
@@ -43,8 +45,8 @@ class OodTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OodTrial:
-    """Fractions of 1. auroc, fpr95: per (method, new domain). alarms: false alarms by what was
-    judged (`sample`, `window16`, `window16_two_class`, ...); detected: the same per new domain."""
+    """Fractions of 1. auroc, fpr95: per (method, new domain). alarms: false alarms by kind
+    (`sample`, `window16`, `window16_two_class`, ...); detected: the same per new domain."""
 
     name: str
     task: OodTask
@@ -56,14 +58,14 @@ class OodTrial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Verdicts on rows of one domain, with their true labels."""
+    """Decisions on rows of one domain, with their true labels."""
 
     verdicts: tuple[hdc.Verdict, ...]
     labels: NDArray[np.int64]
 
 
 def run_trial(known: Known, task: OodTask) -> OodTrial:
-    """Enrol, score and judge; the same rows for every method."""
+    """Enrol, score and decide; the same rows for every method."""
     random = np.random.default_rng([task.seed, task.source])
     enrolled, rest = _split(known, task, random)
     new = {
@@ -118,7 +120,7 @@ class _Quantise:
 
 
 def _ours(known: Known, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
-    """Our scores of `asked`, and the detector, with the one recipe that every set gets."""
+    """Return our scores of `asked`, and the detector, with the same recipe for every set."""
     scale, zero = known.quantiser(known.values[enrolled])
     quantise = _Quantise(scale, zero)
     rows = quantise(known.values[enrolled])
@@ -149,7 +151,7 @@ def _split(known: Known, task: OodTask, random: np.random.Generator) -> tuple[Ro
 
 
 def _shuffled(rows: Rows, group: NDArray[np.int64] | None, random: np.random.Generator) -> Rows:
-    """The rows in random order, those of one group side by side."""
+    """Return the rows in random order, rows of one group together."""
     if group is None:
         return random.permutation(rows)
     names, members = np.unique(group, return_inverse=True)
@@ -183,7 +185,7 @@ def _windows(
     *,
     two_class: bool,
 ) -> list[bool]:
-    """Alarms over windows drawn from the rows, of all labels or of two labels drawn per window."""
+    """Return alarms over windows drawn from the rows, of all labels or of two labels per window."""
     labels = np.unique(judged.labels)
     told = []
     for _ in range(WINDOWS):
