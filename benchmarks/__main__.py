@@ -7,8 +7,8 @@ from pathlib import Path
 
 from .report import show, write
 
-# Each module has `run(data: Path | None) -> BenchmarkReport`; imported only if chosen: peers are slow
-# to import.
+# Each module has `run(data: Path | None) -> BenchmarkReport`.  Only the chosen one is imported:
+# peers are slow to import.
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
     "bridge": "benchmarks.bridge.run",

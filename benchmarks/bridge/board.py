@@ -125,41 +125,41 @@ def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
     ):
         given = [*_detector(), *sources, PROGRAMS / f"footprint_{program}.c"]
         made = _cross(board, given, folder / name, "-Os", *flags, *more)
-        told = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
-        text, data, bss = (int(number) for number in told[:3])
+        output = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
+        text, data, bss = (int(number) for number in output[:3])
         sizes |= {f"{name}_flash": text + data, f"{name}_ram": data + bss}
     return sizes
 
 
 def decide_natively(program: Path, extract: Extract, rows: NDArray[np.uint8]) -> Decisions:
     """Return the decisions of the program for this machine."""
-    with _laid(extract, rows) as folder:
+    with _with_inputs(extract, rows) as folder:
         _run([program], folder)
         return _decided(folder, extract)
 
 
 def decide_on(board: Board, program: Path, extract: Extract, rows: NDArray[np.uint8]) -> Decisions:
     """Return the decisions of the program on an emulated board."""
-    with _laid(extract, rows) as folder:
+    with _with_inputs(extract, rows) as folder:
         _run(_emulated(board, program), folder)
         return _decided(folder, extract)
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Instructions per decision by stage, of our C and of a straightforward version; unlike:
+    """Instructions per decision by stage, of our C and of a straightforward version; disagreeing:
     decisions on which the two disagree."""
 
     ours: dict[str, float]
     plain: dict[str, float]
-    unlike: int
+    disagreeing: int
 
 
 def count_instructions(
     board: Board, program: Path, extract: Extract, rows: NDArray[np.uint8]
 ) -> Counted:
     """Count on an emulated board, where an instruction takes a nanosecond (-icount shift=0)."""
-    with _laid(extract, rows) as folder:
+    with _with_inputs(extract, rows) as folder:
         _run([*_emulated(board, program), "-icount", "shift=0"], folder)
         raw = np.fromfile(folder / "speed.bin", dtype="<u4")
     each = raw[:12].view("<u8") / int(raw[12])
@@ -203,7 +203,7 @@ def _run(
 
 
 @contextmanager
-def _laid(extract: Extract, rows: NDArray[np.uint8]) -> Iterator[Path]:
+def _with_inputs(extract: Extract, rows: NDArray[np.uint8]) -> Iterator[Path]:
     """Write the programs' input files to a folder."""
     with TemporaryDirectory(prefix="bridge-") as name:
         folder = Path(name)

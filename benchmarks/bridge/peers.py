@@ -153,6 +153,6 @@ def measure_flash(model: Any, width: int) -> int:
         command += ["-T", str(mps2 / "mps2.ld"), str(mps2 / "startup.c"), str(folder / "main.c")]
         subprocess.run([*command, "-lm", "-o", str(folder / "peer")], check=True)
         sized = ["arm-none-eabi-size", str(folder / "peer")]
-        told = subprocess.run(sized, check=True, capture_output=True, text=True).stdout
-    text, data = told.split("\n")[1].split()[:2]
+        output = subprocess.run(sized, check=True, capture_output=True, text=True).stdout
+    text, data = output.split("\n")[1].split()[:2]
     return int(text) + int(data)

@@ -158,7 +158,7 @@ def _speed(folder: Path) -> list[BenchmarkRow]:
     counted = count_instructions(
         M3, build_speed(M3, folder), extract.extract, digits.rows[:SPEED_SAMPLES]
     )
-    assert not counted.unlike, "both must decide alike"
+    assert not counted.disagreeing, "both must decide alike"
     rows = [
         BenchmarkRow(method, f"instructions_{stage}", each[stage])
         for method, each in (("auricle", counted.ours), ("straightforward C", counted.plain))

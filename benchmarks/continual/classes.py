@@ -29,7 +29,7 @@ from .data import (
     missing,
     views,
 )
-from .ours import ask, know
+from .ours import answer_rows, derive
 
 ORDERS = 3
 """Orders of classes: as given, reversed, and one drawn.  Ours depends on none of them."""
@@ -114,8 +114,8 @@ def ours(courses: list[ClassOrder], name: str) -> Iterator[BenchmarkRow]:
     for known in courses[0].sets:
         test = courses[0].rows(samples.held, known)
         domain = "domain-0" if name == ALONE else ""
-        made = know(samples, courses[0].rows(samples.train, known), 0, domain)
-        table[known] = _by_class(courses[0], test, ask(made, samples, test).answered, known)
+        made = derive(samples, courses[0].rows(samples.train, known), 0, domain)
+        table[known] = _by_class(courses[0], test, answer_rows(made, samples, test).answered, known)
     yield from _rows(courses, name, table)
 
 
@@ -131,7 +131,7 @@ def gradual(course: ClassOrder, name: str) -> Iterator[BenchmarkRow]:
         tasks = {at: course.rows(train, frozenset(order[at])) for at in numbers}
         tests = {at: course.rows(held, frozenset(order[at])) for at in numbers}
         table = {
-            prefix: state.right_by(view, {at: tests[at] for at in prefix})
+            prefix: state.accuracies_by_task(view, {at: tests[at] for at in prefix})
             for prefix, state in cl_sgd.states(
                 [numbers], tasks, view=view, peer=peer, rate=rate, seed=seed
             )
@@ -151,7 +151,9 @@ def few(course: ClassOrder) -> Iterator[BenchmarkRow]:
     for count in SHOTS:
         for draw in range(DRAWS):
             rows = _draw(samples, count, draw)
-            answers = {OURS: ask(know(samples, rows, draw), samples, samples.held).answered}
+            answers = {
+                OURS: answer_rows(derive(samples, rows, draw), samples, samples.held).answered
+            }
             rest = np.setdiff1d(samples.train, rows)
             test = np.random.default_rng(draw).choice(rest, VALIDATION, replace=False)
             for name in (*PEERS, JOINT):

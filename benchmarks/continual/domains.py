@@ -24,7 +24,7 @@ from ..report import BenchmarkReport, BenchmarkRow
 from .accuracy import Marks, Order, accuracies, marks, rows_of
 from .data import PACS, ContinualSamples, ContinualView, Ints, Rows, load_pacs, missing, views
 from .domains_stream import run_streams
-from .ours import OursOutcome, ask, grow_all, know, routing_cost, window_accuracy
+from .ours import RuntimeOutcome, answer_rows, derive, grow_all, routing_cost, window_accuracy
 
 SEEDS = (0, 1, 2)
 """Three splits, for a mean and a range."""
@@ -77,7 +77,7 @@ def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
     rows += [BenchmarkRow(OURS, name, value) for name, value in streams.items()]
     named = ("end_to_end_accuracy", "end_to_end_forgetting", "domains_found_error")
     summary |= {name: streams[name] for name in named}
-    return BenchmarkReport("domains", tuple(rows), summary | beside(rows))
+    return BenchmarkReport("domains", tuple(rows), summary | peer_figures(rows))
 
 
 def plan(samples: ContinualSamples) -> DomainOrder:
@@ -97,15 +97,15 @@ def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
     found: dict[str, list[Marks]] = {OURS: [], ORACLE: [], HEADS: [], f"{HEADS}, {ORACLE}": []}
     figures: dict[str, list[float]] = {}
     for seed in SEEDS:
-        routed, told, _ = _tables(course, seed, {})
+        routed, with_domain, _ = _tables(course, seed, {})
         found[HEADS].append(marks(routed, course.orders, ordered=False))
-        found[f"{HEADS}, {ORACLE}"].append(marks(told, course.orders, ordered=False))
+        found[f"{HEADS}, {ORACLE}"].append(marks(with_domain, course.orders, ordered=False))
         grown = {name: result.record for name, result in grow_all(course.samples, seed).items()}
         records = {name: record for name, record in grown.items() if record is not None}
         figures.setdefault("adaptors_grown", []).append(len(records))
-        routed, told, last = _tables(course, seed, records)
+        routed, with_domain, last = _tables(course, seed, records)
         found[OURS].append(marks(routed, course.orders, ordered=False))
-        found[ORACLE].append(marks(told, course.orders, ordered=False))
+        found[ORACLE].append(marks(with_domain, course.orders, ordered=False))
         still, mixed, alone = window_accuracy(last, course.test_domain, seed)
         figures.setdefault("routing_accuracy", []).append(
             float((last.routed == course.test_domain).mean())
@@ -125,25 +125,25 @@ def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
 
 def _tables(
     course: DomainOrder, seed: int, records: dict[str, AdaptorRecord]
-) -> tuple[Right, Right, OursOutcome]:
+) -> tuple[Right, Right, RuntimeOutcome]:
     """Return accuracies after each set of domains, routed and with the true domain, and the
     outcomes after the last set.
 
     records: adaptors by domain; the head alone answers for the others.
     """
     routed: Right = {}
-    told: Right = {}
+    with_domain: Right = {}
     made = []
     for known in course.sets:
         rows = np.concatenate([course.train[one] for one in sorted(known)])
         test = np.concatenate([course.held[one] for one in sorted(known)])
         serving = [record for name, record in records.items() if int(name[-1]) in known]
-        state = know(course.samples, np.sort(rows), seed, records=serving)
-        made.append(ask(state, course.samples, np.sort(test)))
+        state = derive(course.samples, np.sort(rows), seed, records=serving)
+        made.append(answer_rows(state, course.samples, np.sort(test)))
         domain, label = course.samples.domain[np.sort(test)], course.samples.label[np.sort(test)]
-        for table, answered in ((routed, made[-1].answered), (told, made[-1].told)):
+        for table, answered in ((routed, made[-1].answered), (with_domain, made[-1].with_domain)):
             table[known] = accuracies(domain, answered == label, sorted(known))
-    return routed, told, made[-1]
+    return routed, with_domain, made[-1]
 
 
 def closed(
@@ -177,7 +177,7 @@ def gradual(
     found = []
     for seed in SEEDS:
         table = {
-            prefix: state.right_by(view, {one: course.held[one] for one in prefix})
+            prefix: state.accuracies_by_task(view, {one: course.held[one] for one in prefix})
             for prefix, state in cl_sgd.states(
                 course.orders, course.train, view=view, peer=peer, rate=rate, seed=seed
             )
@@ -196,7 +196,7 @@ def own_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
     }
 
 
-def beside(rows: list[BenchmarkRow]) -> dict[str, float]:
+def peer_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
     """Return the summary's figures of the other methods."""
     accuracy = {row.method: row.value for row in rows if row.metric == "average_accuracy"}
     joint = [value for name, value in accuracy.items() if name.startswith(JOINT)]

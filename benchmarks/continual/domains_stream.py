@@ -87,14 +87,14 @@ class PacsStream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stay:
+class StreamRun:
     """The result of one run.  matrix: accuracy after each first visit (rows) on each domain
-    (columns, in visiting order).  told: with true domains.  heads: without adaptors.  grown:
+    (columns, in visiting order).  with_domain: with true domains.  heads: without adaptors.  grown:
     adaptors that serve at the end.  names: facts by true domain and by the device's domain."""
 
     order: Order
     matrix: tuple[tuple[float, ...], ...]
-    told: float
+    with_domain: float
     heads: float
     grown: int
     names: Mapping[tuple[int, str], int]
@@ -114,27 +114,27 @@ def run_streams(
     pacs = load_pacs(data)
     chosen = tuple(orders) or tuple(permutations(range(DOMAINS)))
     stays = [run_stream(pacs, order, seed) for order in chosen for seed in seeds]
-    return summarise(stays) | {"told_all_labels_accuracy": told_all(pacs)}
+    return summarise(stays) | {"told_all_labels_accuracy": labelled_accuracy(pacs)}
 
 
-def summarise(stays: Sequence[Stay]) -> dict[str, float]:
+def summarise(stays: Sequence[StreamRun]) -> dict[str, float]:
     """Return mean figures of runs; accuracies and shares are fractions of 1."""
-    found = [len({name for _, name in stay.names}) for stay in stays]
-    delays = [delay for stay in stays for delay in stay.delays]
+    found = [len({name for _, name in run.names}) for run in stays]
+    delays = [delay for run in stays for delay in run.delays]
     return {
-        "end_to_end_accuracy": fmean(fmean(stay.matrix[-1]) for stay in stays),
-        "end_to_end_forgetting": fmean(_forgetting(stay.matrix) for stay in stays),
+        "end_to_end_accuracy": fmean(fmean(run.matrix[-1]) for run in stays),
+        "end_to_end_forgetting": fmean(_forgetting(run.matrix) for run in stays),
         "domains_found_error": fmean(abs(count - DOMAINS) for count in found),
-        "told_boundaries_accuracy": fmean(stay.told for stay in stays),
-        "heads_alone_accuracy": fmean(stay.heads for stay in stays),
-        "adaptors_serving": fmean(stay.grown for stay in stays),
-        "told_boundaries_gap_max": max(stay.told - fmean(stay.matrix[-1]) for stay in stays),
-        "misfiled_labels": fmean(_misfiled(stay.names) for stay in stays),
-        "opened_twice": fmean(_twice(stay.names) for stay in stays),
+        "told_boundaries_accuracy": fmean(run.with_domain for run in stays),
+        "heads_alone_accuracy": fmean(run.heads for run in stays),
+        "adaptors_serving": fmean(run.grown for run in stays),
+        "told_boundaries_gap_max": max(run.with_domain - fmean(run.matrix[-1]) for run in stays),
+        "misfiled_labels": fmean(_misplaced_share(run.names) for run in stays),
+        "opened_twice": fmean(_count_split(run.names) for run in stays),
         "runs_with_four": fmean(count == DOMAINS for count in found),
         "alarm_delay_observations": fmean(delays) if delays else float("nan"),
-        "alarms_raised": fmean(stay.alarms for stay in stays),
-        "served_accuracy": fmean(stay.served for stay in stays),
+        "alarms_raised": fmean(run.alarms for run in stays),
+        "served_accuracy": fmean(run.served for run in stays),
     }
 
 
@@ -186,32 +186,32 @@ class _Device:
             list(self.feed(event))
 
 
-def run_stream(pacs: PacsStream, order: Order, seed: int) -> Stay:
+def run_stream(pacs: PacsStream, order: Order, seed: int) -> StreamRun:
     """Run one device through one order of domains."""
     random = np.random.default_rng([seed, *order])
     device = _Device(pacs)
     enrolled, visits = _visits(pacs, order, random)
     device.enrol(enrolled)
-    show = _Showing(pacs, device, random)
+    show = _LabelledCamera(pacs, device, random)
     matrix = []
     for number, rows in enumerate(visits):
         show.visit(rows)
         device.grow()
         if number < len(order):
-            matrix.append(_examine(pacs, device.ledger, order))
+            matrix.append(_held_out_accuracy(pacs, device.ledger, order))
     show.hand_in(everything=True)
     device.grow()
-    matrix.append(_examine(pacs, device.ledger, order))
+    matrix.append(_held_out_accuracy(pacs, device.ledger, order))
     filed = Counter(
         (int(pacs.domain[_row(fact.id)]), fact.domain) for fact in device.ledger.facts()
     )
-    told = _Device(pacs, _refiled(pacs, device.ledger))
-    told.grow()
-    return Stay(
+    relabelled = _Device(pacs, _with_true_domains(pacs, device.ledger))
+    relabelled.grow()
+    return StreamRun(
         order=order,
         matrix=tuple(matrix),
-        told=fmean(_examine(pacs, told.ledger, order)),
-        heads=fmean(_examine(pacs, _bare(device.ledger), order)),
+        with_domain=fmean(_held_out_accuracy(pacs, relabelled.ledger, order)),
+        heads=fmean(_held_out_accuracy(pacs, _without_adaptors(device.ledger), order)),
         grown=len(device.ledger.adaptors()),
         names=dict(filed),
         alarms=show.alarms,
@@ -220,7 +220,7 @@ def run_stream(pacs: PacsStream, order: Order, seed: int) -> Stay:
     )
 
 
-def told_all(pacs: PacsStream) -> float:
+def labelled_accuracy(pacs: PacsStream) -> float:
     """Return the accuracy with every training label and its true domain."""
     device = _Device(pacs)
     rows = np.flatnonzero(~pacs.held).tolist()
@@ -228,10 +228,10 @@ def told_all(pacs: PacsStream) -> float:
     for event in (Enrol(facts), FitGeometry()):
         list(device.feed(event))
     device.grow()
-    return fmean(_examine(pacs, device.ledger, tuple(range(DOMAINS))))
+    return fmean(_held_out_accuracy(pacs, device.ledger, tuple(range(DOMAINS))))
 
 
-class _Showing:
+class _LabelledCamera:
     """A camera that visits the domains, and a person who labels some observations late."""
 
     def __init__(self, pacs: PacsStream, device: _Device, random: np.random.Generator) -> None:
@@ -287,7 +287,7 @@ def _visits(pacs: PacsStream, order: Order, random: np.random.Generator) -> tupl
     return fresh[0][:cut], [fresh[0][cut:], *fresh[1:], *again]
 
 
-def _examine(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> tuple[float, ...]:
+def _held_out_accuracy(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> tuple[float, ...]:
     """Return the accuracy on each domain's held-out part, shuffled together, of a newly opened
     runtime."""
     runtime = Runtime(Config(), pacs, ledger)
@@ -300,15 +300,15 @@ def _examine(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> tuple[floa
     return tuple(float(right[pacs.domain[rows] == name].mean()) for name in order)
 
 
-def _refiled(pacs: PacsStream, ledger: MemoryLedger) -> MemoryLedger:
+def _with_true_domains(pacs: PacsStream, ledger: MemoryLedger) -> MemoryLedger:
     """Return the same facts under their true domains, with the same geometry."""
     rows = [_row(fact.id) for fact in ledger.facts()]
-    told = MemoryLedger([pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows])
-    _take_geometry(ledger, told)
-    return told
+    relabelled = MemoryLedger([pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows])
+    _take_geometry(ledger, relabelled)
+    return relabelled
 
 
-def _bare(ledger: MemoryLedger) -> MemoryLedger:
+def _without_adaptors(ledger: MemoryLedger) -> MemoryLedger:
     """Return the same facts and geometry, without adaptors."""
     bare = MemoryLedger(ledger.facts())
     _take_geometry(ledger, bare)
@@ -335,14 +335,14 @@ def _owners(names: Mapping[tuple[int, str], int]) -> dict[str, int]:
     return owners
 
 
-def _misfiled(names: Mapping[tuple[int, str], int]) -> float:
+def _misplaced_share(names: Mapping[tuple[int, str], int]) -> float:
     """Return the share of facts in a device's domain that belongs to another true domain."""
     owners = _owners(names)
     wrong = sum(count for (domain, name), count in names.items() if owners[name] != domain)
     return wrong / sum(names.values())
 
 
-def _twice(names: Mapping[tuple[int, str], int]) -> int:
+def _count_split(names: Mapping[tuple[int, str], int]) -> int:
     """Count the true domains that own several of the device's domains."""
     return sum(count > 1 for count in Counter(_owners(names).values()).values())
 

@@ -84,7 +84,7 @@ class State:
         """Return scores float32 [n, classes] of prepared rows."""
         return rows @ self.weights + self.bias
 
-    def right_by(self, view: ContinualView, test: Mapping[int, Rows]) -> dict[int, float]:
+    def accuracies_by_task(self, view: ContinualView, test: Mapping[int, Rows]) -> dict[int, float]:
         """Return the accuracy on each of some sets of rows."""
         return {
             name: float((self.scores(view.rows[rows]).argmax(axis=1) == view.label[rows]).mean())
@@ -175,7 +175,7 @@ def choose(
             *_, (_, state) = states(
                 [order], rest, view=given[way], peer=PEERS[name], rate=rate, seed=0
             )
-            right = fmean(state.right_by(given[way], {0: test}).values())
+            right = fmean(state.accuracies_by_task(given[way], {0: test}).values())
             best = max(best, (right, way, rate))
     return best[1:]
 

@@ -16,7 +16,7 @@ from edge.core import OPENING_OBSERVATIONS_MAX, SUPPORT_FACTS_MAX, FactBatch
 from edge.core.adaptors import fit_adaptor
 from edge.core.session import choose_candidates, score_candidates
 
-from ..ood.sets import Known, load_sets
+from ..ood.sets import FeatureSet, load_sets
 from ..report import BenchmarkRow
 
 LABELS_A_CLASS = (1, 2, 5)
@@ -43,13 +43,13 @@ def run_active(data: Path | None) -> list[BenchmarkRow]:
     return rows + _means(rows)
 
 
-def _shared(known: Known) -> bool:
+def _shared(known: FeatureSet) -> bool:
     """Return whether every source domain has the labels of all others, so that support can help."""
     kinds = [set(known.label[known.domain == one].tolist()) for one in known.sources]
     return len(kinds) > 1 and all(kind == kinds[0] for kind in kinds)
 
 
-def _measure(known: Known) -> Iterator[BenchmarkRow]:
+def _measure(known: FeatureSet) -> Iterator[BenchmarkRow]:
     classes = len(np.unique(known.label))
     for count in LABELS_A_CLASS:
         found: dict[str, list[float]] = {name: [] for name in RULES}
@@ -61,7 +61,7 @@ def _measure(known: Known) -> Iterator[BenchmarkRow]:
             yield BenchmarkRow(name, f"{known.name}_{count}", fmean(values))
 
 
-def _trial(known: Known, new: int, draw: int, budget: int) -> dict[str, float]:
+def _trial(known: FeatureSet, new: int, draw: int, budget: int) -> dict[str, float]:
     random = np.random.default_rng([draw, new])
     scale, zero = known.quantiser(known.values[known.domain != new])
     levels = np.clip(np.rint(known.values / scale) + zero, 0, 255).astype(np.uint8)
@@ -75,13 +75,13 @@ def _trial(known: Known, new: int, draw: int, budget: int) -> dict[str, float]:
     for name, pick in RULES.items():
         chosen = pick(answers, rows, budget, np.random.default_rng(draw))
         adaptor = fit_adaptor(_batch(known, levels, pool[chosen]), others, None, known.slices)
-        told = np.array(adaptor.labels)[adaptor.answer(levels[test]).argmax(axis=1)]
-        made[name] = float((told == known.label[test].astype(str)).mean())
+        answers = np.array(adaptor.labels)[adaptor.answer(levels[test]).argmax(axis=1)]
+        made[name] = float((answers == known.label[test].astype(str)).mean())
     return made
 
 
 def _answers(
-    known: Known, levels: Levels, rest: NDArray[np.intp], pool: NDArray[np.intp]
+    known: FeatureSet, levels: Levels, rest: NDArray[np.intp], pool: NDArray[np.intp]
 ) -> list[Floats]:
     """Return the scores of the (at most three largest) other domains on the pool."""
     domains, counts = np.unique(known.domain[rest], return_counts=True)
@@ -102,7 +102,7 @@ def _standardised(levels: Levels, slices: tuple[tuple[int, int], ...]) -> Floats
     return np.asarray(rows, np.float32)
 
 
-def _batch(known: Known, levels: Levels, rows: NDArray[np.intp]) -> FactBatch:
+def _batch(known: FeatureSet, levels: Levels, rows: NDArray[np.intp]) -> FactBatch:
     rows = np.sort(rows)
     return FactBatch(
         tuple(f"{row:06}" for row in rows),
@@ -135,7 +135,9 @@ def _farthest(_answers: Floats, rows: Floats, count: int, random: np.random.Gene
     return chosen
 
 
-def _unsure(answers: Floats, _rows: Floats, count: int, _random: np.random.Generator) -> list[int]:
+def _smallest_margin(
+    answers: Floats, _rows: Floats, count: int, _random: np.random.Generator
+) -> list[int]:
     """Smallest margins between the two most likely answers (Scheffer et al. 2001)."""
     best = np.sort(answers, axis=1)
     return [int(row) for row in np.argsort(best[:, -1] - best[:, -2], kind="stable")[:count]]
@@ -160,5 +162,5 @@ RULES: dict[str, Pick] = {
     "random": _chance,
     "typiclust": _typical,
     "k-centre": _farthest,
-    "margin": _unsure,
+    "margin": _smallest_margin,
 }

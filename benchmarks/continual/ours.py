@@ -35,18 +35,18 @@ DOMAINS_LARGE = 1_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OursOutcome:
-    """Answers for some rows.  routed, answered: domains and labels [n], -1 for none.  told: labels
-    with the true domain given.  scores: the router's, columns by domain."""
+class RuntimeOutcome:
+    """Answers for some rows.  routed, answered: domains and labels [n], -1 for none.  with_domain:
+    labels with the true domain given.  scores: the router's, columns by domain."""
 
     answered: Ints = field(repr=False)
     routed: Ints = field(repr=False)
-    told: Ints = field(repr=False)
+    with_domain: Ints = field(repr=False)
     scores: NDArray[np.float32] = field(repr=False)
     adaptor_bytes: tuple[int, ...]
 
 
-def know(
+def derive(
     samples: ContinualSamples,
     rows: Rows,
     seed: int,
@@ -66,7 +66,7 @@ def grow_all(samples: ContinualSamples, seed: int) -> dict[str, GrowthResult]:
     """Grow an adaptor for every domain once, against all others, with the default budget."""
     from edge.growth import grow_adaptor
 
-    known = know(samples, samples.train, seed)
+    known = derive(samples, samples.train, seed)
     return {name: grow_adaptor(_job(known, samples, name, seed)) for name in known.domains}
 
 
@@ -84,26 +84,26 @@ def _job(known: Knowledge, samples: ContinualSamples, name: str, seed: int) -> G
     )
 
 
-def ask(known: Knowledge, samples: ContinualSamples, rows: Rows) -> OursOutcome:
+def answer_rows(known: Knowledge, samples: ContinualSamples, rows: Rows) -> RuntimeOutcome:
     """Route and answer rows, with unknown domains and, if known, with given domains."""
     features = samples.features[rows]
     router = known.router()
     scores = router.scores(features)
     routed = np.asarray(router.domains)[scores.argmax(axis=1)]
     given = np.asarray([f"domain-{one}" for one in samples.domain[rows]])
-    answered, told = np.full(len(rows), -1), np.full(len(rows), -1)
+    answered, with_domain = np.full(len(rows), -1), np.full(len(rows), -1)
     adaptors = {name: known.adaptor(name) for name in known.domains}
     for name, adaptor in adaptors.items():
         labels = np.asarray(adaptor.labels, np.int64)
-        for named, made in ((routed, answered), (given, told)):
+        for named, made in ((routed, answered), (given, with_domain)):
             mine = np.flatnonzero(named == name)
             made[mine] = labels[adaptor.answer(features[mine]).argmax(axis=1)]
     numbers = np.asarray([int(name.rpartition("-")[2]) for name in routed], np.int64)
     sizes = tuple(adaptor.nbytes for adaptor in adaptors.values())
-    return OursOutcome(answered, numbers, told, scores, sizes)
+    return RuntimeOutcome(answered, numbers, with_domain, scores, sizes)
 
 
-def window_accuracy(outcome: OursOutcome, domain: Ints, seed: int) -> tuple[float, float, float]:
+def window_accuracy(outcome: RuntimeOutcome, domain: Ints, seed: int) -> tuple[float, float, float]:
     """Return the routing accuracy with windows of 16: of one domain each, of mixed domains, and
     mixed without a window.
 

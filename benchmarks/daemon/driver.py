@@ -54,11 +54,13 @@ class LoadDriver:
         self.length = 0
         self._sent_s: deque[float] = deque()
         self._delays: list[float] = []
-        self._broker = MqttClient(settings, "driver", self._hear, StatusPresence("driver", "1"))
+        self._broker = MqttClient(
+            settings, "driver", self._read_output, StatusPresence("driver", "1")
+        )
         self._broker.subscribe([TOLD])
         self._broker.start()
 
-    def _hear(self, arrival: InboundMessage) -> None:
+    def _read_output(self, arrival: InboundMessage) -> None:
         self._broker.settle(arrival.ticket)
         self.heard += 1
         self.length = len(arrival.payload)
@@ -122,7 +124,7 @@ def flood(port: int, lines: Path, count: int) -> float:
     )
     assert hearing.stdout
     try:
-        _await_ear(client, hearing.stdout.fileno())
+        _await_subscription(client, hearing.stdout.fileno())
         said = [program("mosquitto_pub"), *client, "-t", ASKED, "-l"]
         with subprocess.Popen(said, stdin=subprocess.PIPE) as saying:
             assert saying.stdin
@@ -150,7 +152,7 @@ def _exchange(vectors: list[bytes], ask: IO[bytes], output: int) -> list[float]:
     return times
 
 
-def _await_ear(client: list[str], output: int) -> None:
+def _await_subscription(client: list[str], output: int) -> None:
     """Wait until the subscription receives messages; subscribing takes time on a busy machine."""
     until = time.monotonic() + READY_S
     while not select.select([output], [], [], 0.2)[0]:

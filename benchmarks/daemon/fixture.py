@@ -93,7 +93,7 @@ def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None
             home.feed(Label(f"learn:{number}", "abc"[number % 3]))
         home.settle()
         # Due growths run now, so that no worker runs during the measurement.
-        for _ in grow_due(home, _nothing):
+        for _ in grow_due(home, _ignore):
             continue
     with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
         file.write(
@@ -105,7 +105,7 @@ def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None
         )
 
 
-def _nothing(_domain: str) -> None:
+def _ignore(_domain: str) -> None:
     """Ignore the progress of growth."""
 
 

@@ -2,8 +2,8 @@
 
 `python -m benchmarks.exact.kills FILE SEED` is the child.  It prints a line before each action
 (`try label LABEL ID`, `try receipt - ID ID`) and the same line without `try` once it is durable.
-`survive` starts it, kills it at a random moment with SIGKILL, and compares: only the last attempted
-action may be in either state.
+`kill_repeatedly` starts it, kills it at a random moment with SIGKILL, and compares: only the last
+attempted action may be in either state.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def features_of(fact_id: str) -> bytes:
     return shake_128(fact_id.encode()).digest(WIDTH)
 
 
-def live(path: Path, seed: int) -> None:
+def run_child(path: Path, seed: int) -> None:
     """Learn and forget until killed; print every durable action."""
     random = Random(seed)
     card = whole_number_card(WIDTH)
@@ -51,14 +51,14 @@ def live(path: Path, seed: int) -> None:
     for number in range(1_000_000):
         fact_id = f"fact-{seed:06}-{number:06}"
         for event in _events(fact_id, known, random):
-            claim = _claim(event)
-            _say(f"try {claim}" if claim else "")
+            claim = _describe(event)
+            _write_line(f"try {claim}" if claim else "")
             for effect in runtime.handle(event):
                 store.apply(effect)
                 if isinstance(effect, Publish) and isinstance(
                     effect.message, Acknowledgement | Receipt
                 ):
-                    _say(claim)
+                    _write_line(claim)
         known = list(store.select(Selector()))
 
 
@@ -89,7 +89,7 @@ def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
         yield ForgetRequest(f"request {random.random()}", Selector(ids=frozenset(gone)))
 
 
-def _claim(event: Event) -> str:
+def _describe(event: Event) -> str:
     """Return a line that describes the durable result of an event."""
     match event:
         case Label():
@@ -101,14 +101,14 @@ def _claim(event: Event) -> str:
     return ""
 
 
-def _say(line: str) -> None:
+def _write_line(line: str) -> None:
     """Write one complete line at once, without buffering."""
     if line:
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 @dataclass
-class Account:
+class ChildOutput:
     """The lines of a child over all its runs, in order.
 
     labels: acknowledged and not forgotten since.  tried: words of the last attempt, empty once it
@@ -161,7 +161,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Survival:
+class KillOutcome:
     """The result of the kills: their number, durable actions before, and errors after."""
 
     kills: int
@@ -171,9 +171,9 @@ class Survival:
     mismatches: int
 
 
-def survive(folder: Path, seed: int, kills: int) -> Survival:
+def kill_repeatedly(folder: Path, seed: int, kills: int) -> KillOutcome:
     """Kill a child several times on one file and check after each time."""
-    random, account = Random(seed), Account()
+    random, account = Random(seed), ChildOutput()
     card = whole_number_card(WIDTH)
     path = folder / "knowledge.db"
     Store.create(path, card).close()
@@ -189,7 +189,7 @@ def survive(folder: Path, seed: int, kills: int) -> Survival:
             again = derive_knowledge(store, runtime.knowledge.geometry)
             mismatches += again.digest(card.fingerprint) != runtime.digest()
             mismatches += bool(store.check())
-    return Survival(kills, durable, lost, found, mismatches)
+    return KillOutcome(kills, durable, lost, found, mismatches)
 
 
 def _killed(path: Path, seed: int, random: Random) -> str:
@@ -218,4 +218,4 @@ def _killed(path: Path, seed: int, random: Random) -> str:
 
 
 if __name__ == "__main__":
-    live(Path(sys.argv[1]), int(sys.argv[2]))
+    run_child(Path(sys.argv[1]), int(sys.argv[2]))

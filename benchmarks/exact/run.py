@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .histories import RandomHistory
-from .kills import Survival, survive
+from .kills import KillOutcome, kill_repeatedly
 
 EVENTS = 200
 """Long enough for every kind of event to follow every other."""
@@ -32,10 +32,10 @@ def run_history(seed: int) -> tuple[int, int]:
         return RandomHistory(Path(folder), seed).run(EVENTS)
 
 
-def run_kills(seed: int) -> Survival:
+def run_kills(seed: int) -> KillOutcome:
     """Kill a process several times on one file in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-        return survive(Path(folder), seed, KILLS_PER_FILE)
+        return kill_repeatedly(Path(folder), seed, KILLS_PER_FILE)
 
 
 def run(_data: Path | None, histories: int = HISTORIES, kills: int = KILLS) -> BenchmarkReport:

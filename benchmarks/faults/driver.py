@@ -32,7 +32,7 @@ BASE = f"auricle/v1/{DEVICE}"
 
 
 @dataclass(kw_only=True)
-class Heard:
+class ReceivedMessages:
     """The received messages.  conflicts: numbers with two contents.  jumps: clock jumps reported by
     the device, in seconds."""
 
@@ -45,26 +45,26 @@ class Heard:
     refused: int = 0
     jumps: list[float] = field(default_factory=list)
 
-    def take(self, told: dict[str, Any]) -> None:
+    def record(self, message: dict[str, Any]) -> None:
         """Process a message."""
-        number = told.get("sequence", 0)
+        number = message.get("sequence", 0)
         if not number:
             return
-        told.pop("historical")
-        before = self.by_number.setdefault(number, told)
-        if before is not told:
+        message.pop("historical")
+        before = self.by_number.setdefault(number, message)
+        if before is not message:
             self.repeated += 1
-            self.conflicts += before != told
+            self.conflicts += before != message
             return
-        self.decisions += told["schema"].endswith("/decision")
-        if told["schema"].endswith("/gap"):
-            self.gaps.append((told["first"], told["last"]))
-        if told["schema"].endswith("/clock-jump"):
-            self.jumps.append(told["seconds"])
-        if told["schema"].endswith("/response") and not told["done"]:
+        self.decisions += message["schema"].endswith("/decision")
+        if message["schema"].endswith("/gap"):
+            self.gaps.append((message["first"], message["last"]))
+        if message["schema"].endswith("/clock-jump"):
+            self.jumps.append(message["seconds"])
+        if message["schema"].endswith("/response") and not message["done"]:
             self.refused += 1
-        elif told["schema"].endswith("/response"):
-            self.confirmed[told["id"].partition("/")[2]] = told["id"].partition("/")[0]
+        elif message["schema"].endswith("/response"):
+            self.confirmed[message["id"].partition("/")[2]] = message["id"].partition("/")[0]
 
     def unreported(self) -> int:
         """Return the numbers up to the last that neither arrived nor lie in a reported gap."""
@@ -79,43 +79,43 @@ class FaultDriver:
     """Sends vectors and labels, and receives all messages of the device."""
 
     def __init__(self, port: int) -> None:
-        self.heard = Heard()
+        self.heard = ReceivedMessages()
         self.sent = 0
         self._port, self._sessions = port, 0
         self._vectors = vectors(COLUMNS, 300)
-        self.sit_down()
+        self.start_session()
 
-    def sit_down(self) -> None:
+    def start_session(self) -> None:
         """Start a session with a new name."""
         self._sessions += 1
         settings = MqttSettings(
             host="127.0.0.1", port=self._port, reconnect_s_min=0.05, reconnect_s_max=0.1
         )
         name = f"driver-{self._sessions}"
-        self._client = Client(settings, name, self._hear, StatusPresence(name, "1"))
+        self._client = Client(settings, name, self._read_output, StatusPresence(name, "1"))
         kinds = ("decision/+", "alarm/+", "wanted/+", "ack", "gap", "growth", "receipt")
         others = ("rejected", "response", "event/#")
         self._client.subscribe([f"{BASE}/{kind}" for kind in (*kinds, *others)])
         self._client.start()
 
-    def _hear(self, arrival: InboundMessage) -> None:
+    def _read_output(self, arrival: InboundMessage) -> None:
         self._client.settle(arrival.ticket)
-        self.heard.take(json.loads(arrival.payload))
+        self.heard.record(json.loads(arrival.payload))
 
-    def rest(self, seconds: float) -> None:
+    def receive(self, seconds: float) -> None:
         """Receive for some seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._client.pump(min(left, PUMP_S))
             self._client.acked()
 
-    def work(self, seconds: float) -> None:
+    def run_load(self, seconds: float) -> None:
         """Send for some seconds: a vector each turn, and a label for each tenth one."""
         until = next_at = time.monotonic()
         until += seconds
         while time.monotonic() < until:
             next_at += PACE_S
-            self.rest(next_at - time.monotonic())
+            self.receive(next_at - time.monotonic())
             self.sent += 1
             name = f"o{self.sent}"
             values = self._vectors[self.sent % len(self._vectors)]
@@ -133,24 +133,24 @@ class FaultDriver:
         until = time.monotonic() + 10 * ANSWER_S
         seen, quiet_since = -1, time.monotonic()
         while time.monotonic() - quiet_since < QUIET_S and time.monotonic() < until:
-            self.rest(0.5)
+            self.receive(0.5)
             if len(self.heard.by_number) != seen:
                 seen, quiet_since = len(self.heard.by_number), time.monotonic()
 
-    def await_life(self) -> None:
+    def await_decision(self) -> None:
         """Send until the daemon decides."""
         until, before = time.monotonic() + ANSWER_S, len(self.heard.by_number)
         while len(self.heard.by_number) == before:
             assert time.monotonic() < until, "the daemon does not come back"
-            self.work(0.02)
-            self.rest(0.1)
+            self.run_load(0.02)
+            self.receive(0.1)
 
-    def still_hears(self) -> bool:
+    def is_receiving(self) -> bool:
         """Send until the daemon decides; False if no message arrives for `SILENT_S`."""
         until, before = time.monotonic() + SILENT_S, len(self.heard.by_number)
         while len(self.heard.by_number) == before and time.monotonic() < until:
-            self.work(0.02)
-            self.rest(0.1)
+            self.run_load(0.02)
+            self.receive(0.1)
         return len(self.heard.by_number) > before
 
     def close(self) -> None:

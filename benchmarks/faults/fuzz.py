@@ -106,7 +106,7 @@ LENGTHS = (b"-1", b"0", b"1e3", b"99999999999999", b"\xb2", b"5", b"1, 2", b"409
 
 
 @dataclass(kw_only=True)
-class Fuzzed:
+class FuzzOutcome:
     """The result.  crashes: the daemon ended.  bugs: unexpected exceptions in its log.
     unexplained: messages with neither effect nor reason."""
 
@@ -134,34 +134,34 @@ class Fuzzer:
         more = "".join(topic.format(name, form) for name, form in STREAMS.items())
         with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(SETTINGS.replace("PORT", str(self.http)) + more)
-        self.others = faults_others.Others(self.home, DEVICE, self.chance, self._bent)
+        self.others = faults_others.NetworkMessages(self.home, DEVICE, self.chance, self._mutated)
         with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(faults_others.settings(DEVICE))
         self.sent = {"observe": 0, "command": 0, "http": 0, "stray": 0, "others": 0}
-        self.answered = self.reasonless = self.told = self.births = self.announced = 0
+        self.answered = self.reasonless = self.rejected = self.births = self.announced = 0
         self.adopted = False
         name = "fuzzer"
         settings = MqttSettings(host="127.0.0.1", port=self.broker.port)
-        self.client = Client(settings, name, self._hear, StatusPresence(name, "1"))
+        self.client = Client(settings, name, self._read_output, StatusPresence(name, "1"))
         kinds = ("response", "rejected", "decision/+", "ack")
         beside = ("homeassistant/device/#", f"spBv1.0/{faults_others.GROUP}/NBIRTH/{DEVICE}")
         self.client.subscribe([*(f"{BASE}/{kind}" for kind in kinds), *beside])
         self.client.start()
         self.process = begin(daemon_command(self.home), folder / "log")
 
-    def run(self, count: int) -> Fuzzed:
+    def run(self, count: int) -> FuzzOutcome:
         """Send a number of messages."""
-        result, memory = Fuzzed(), 0.0
+        result, memory = FuzzOutcome(), 0.0
         self._until(lambda: self._get("/readyz") == 200, READY_S)
         for number in range(count):
             self._send_one()
             if number % 50 == 0:
-                result.crashes += self._revive()
+                result.crashes += self._restart()
             if number == int(count * WARM_SHARE):
                 memory = rss_mib(self.process.pid)
         self._until(lambda: self.answered >= self.sent["command"], WAIT_S)
         self._until(lambda: not self._uncounted(), WAIT_S)
-        result.unexplained = self.reasonless + self._uncounted() + self._unheard()
+        result.unexplained = self.reasonless + self._uncounted() + self._without_effect()
         result.unexplained += max(self.sent["command"] - self.answered, 0)
         result.growth_mib = rss_mib(self.process.pid) - memory
         result.messages, result.by_door = count, dict(self.sent)
@@ -199,15 +199,15 @@ class Fuzzer:
     def _observation(self, stream: str) -> bytes:
         match STREAMS.get(stream, "json"):
             case "cbor":
-                return self._bent(cbor2.dumps(self._wrong(self._document())))
+                return self._mutated(cbor2.dumps(self._wrong(self._document())))
             case "raw":
                 count = self.chance.choice((16, 16, 15, 17, 0, 4096))
                 with np.errstate(over="ignore"):
                     values = self._numbers(count).astype("<f4")
-                return self._bent(values.tobytes())
+                return self._mutated(values.tobytes())
             case "image":
                 width, height = self.chance.randrange(1, 9), self.chance.randrange(1, 70_000)
-                return self._bent(_png(width, height))
+                return self._mutated(_png(width, height))
             case _:
                 return self._json()
 
@@ -215,7 +215,7 @@ class Fuzzer:
         if self.chance.random() < 0.05:
             depth = self.chance.choice((10, 1_000, 20_000))
             return self.chance.choice((b"[", b'{"values":')) * depth
-        return self._bent(json.dumps(self._wrong(self._document())).encode())
+        return self._mutated(json.dumps(self._wrong(self._document())).encode())
 
     def _document(self) -> dict[str, Any]:
         return {
@@ -243,7 +243,7 @@ class Fuzzer:
         if self.chance.random() < 0.1:
             whole = json.dumps(fields)
             fields = {"payload": whole, "key": "ann", "signature": "AAAA"}
-        return self._bent(json.dumps(self._wrong(fields)).encode())
+        return self._mutated(json.dumps(self._wrong(fields)).encode())
 
     def _wrong(self, fields: dict[str, Any]) -> dict[str, Any]:
         """One field with a wrong value, missing, or added; or a list with one wrong member."""
@@ -262,7 +262,7 @@ class Fuzzer:
                 pass
         return made
 
-    def _bent(self, whole: bytes) -> bytes:
+    def _mutated(self, whole: bytes) -> bytes:
         """The bytes, mostly unchanged; or truncated, changed, doubled, or empty."""
         body = bytearray(whole)
         match self.chance.randrange(10):
@@ -301,7 +301,7 @@ class Fuzzer:
         host = self.chance.choice((b"localhost", b"localhost", b"evil.example", b""))
         lines = [head, b"Host: " + host, b"Content-Type: " + kind, b"Content-Length: " + length]
         self.chance.shuffle(lines[1:])
-        whole = self._bent(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        whole = self._mutated(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.reasonless += not self._explained(whole)
 
     def _explained(self, whole: bytes) -> bool:
@@ -335,21 +335,21 @@ class Fuzzer:
 
     # --- accounting ------------------------------------------------------------------------------
 
-    def _hear(self, arrival: InboundMessage) -> None:
+    def _read_output(self, arrival: InboundMessage) -> None:
         self.client.settle(arrival.ticket)
         self.announced += arrival.topic.startswith("homeassistant/")
         self.births += arrival.topic.startswith("spBv1.0/")
         if not arrival.topic.startswith("auricle/"):
             return
-        told = json.loads(arrival.payload)
-        proper = f"revision {faults_others.PROPER_REVISION}"
-        self.adopted = self.adopted or told.get("detail") == proper
-        if told["schema"].endswith("/response"):
+        message = json.loads(arrival.payload)
+        proper = f"revision {faults_others.VALID_REVISION}"
+        self.adopted = self.adopted or message.get("detail") == proper
+        if message["schema"].endswith("/response"):
             self.answered += 1
-            self.reasonless += not (told["done"] or told["reason"])
-        if told["schema"].endswith("/rejected"):
-            self.told += 1
-            self.reasonless += not told["reason"]
+            self.reasonless += not (message["done"] or message["reason"])
+        if message["schema"].endswith("/rejected"):
+            self.rejected += 1
+            self.reasonless += not message["reason"]
 
     def _uncounted(self) -> int:
         """Count observations that the daemon neither answered, rejected nor dropped."""
@@ -364,10 +364,10 @@ class Fuzzer:
         left = (one["received"] - sum(one[e] for e in ends) for one in heard.values())
         return abs(missing) + sum(left)
 
-    def _unheard(self) -> int:
+    def _without_effect(self) -> int:
         """Count valid messages of other members without effect at the end."""
         before = self.announced, self.births
-        proper = self.others.proper()
+        proper = self.others.valid_messages()
         for topic, body in proper:
             self._publish_at("others", topic, body)
         called = len(proper) > 2
@@ -379,7 +379,7 @@ class Fuzzer:
         self._until(lambda: not unheard(), WAIT_S)
         return unheard()
 
-    def _revive(self) -> int:
+    def _restart(self) -> int:
         """Restart the daemon if it has ended; returns 1 if it had."""
         if self.process.poll() is None:
             return 0

@@ -27,7 +27,7 @@ SUMS = f"auricle/v1/fleet/{FLEET}/contribution/{OTHER}"
 HOME_ASSISTANT = "homeassistant/status"
 REVISION_MAX = 1_000
 """Broken contributions carry revisions below it, so that PROPER_REVISION is always newer."""
-PROPER_REVISION = 1_000_000
+VALID_REVISION = 1_000_000
 """Above every revision of a broken contribution."""
 REBIRTH = b"\n\x14Node Control/Rebirth \x0bp\x01"
 """A metric in protobuf's wire format: name, datatype boolean, true."""
@@ -40,7 +40,7 @@ devices = ["{OTHER}"]
 SPARKPLUG = '[mqtt.sparkplug]\ngroup = "{group}"\nedge_node = "{device}"\n'
 
 
-class Others:
+class NetworkMessages:
     """Creates messages.  home: a closed home like that of the device.  bend: breaks bytes."""
 
     def __init__(
@@ -61,10 +61,10 @@ class Others:
             return topic, self._bend(write_contribution(self._wrong(), None))
         return topic, self._bend(_payload(REBIRTH))
 
-    def proper(self) -> list[tuple[str, bytes]]:
+    def valid_messages(self) -> list[tuple[str, bytes]]:
         """Return valid messages: contributions, a Home Assistant birth, a Sparkplug rebirth
         request."""
-        sums = write_contribution(replace(self._sums, revision=PROPER_REVISION), None)
+        sums = write_contribution(replace(self._sums, revision=VALID_REVISION), None)
         said = [(SUMS, sums), (HOME_ASSISTANT, b"online")]
         return [*said, (self.command, _payload(REBIRTH))] if self.command else said
 

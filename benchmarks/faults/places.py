@@ -37,7 +37,7 @@ JUMP_S, JUMP_SLACK_S = 30 * 365.25 * 86_400, 30 * 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaceOutcome:
+class EnvironmentOutcome:
     """The result of a case.  during, after: decisions received.  refused, labelled: labels rejected
     during the fault and accepted afterwards.  unreported: numbers that neither arrived nor were
     reported lost, and clock jumps without a report.  ended: the daemon did not survive."""
@@ -58,7 +58,7 @@ class PlaceOutcome:
         return bool(whole) and not (self.unreported or self.ended or self.skipped)
 
 
-class PlaceTrial:
+class EnvironmentTrial:
     """A daemon with a temporary fault.  wrap: changes the daemon's command."""
 
     def __init__(self, name: str, folder: Path, *, port: int = 0) -> None:
@@ -75,28 +75,28 @@ class PlaceTrial:
 
     def run(
         self, command: list[str], strike: Callable[[int], None], mend: Callable[[int], None]
-    ) -> PlaceOutcome:
+    ) -> EnvironmentOutcome:
         """Serve, inject the fault, remove it, and count."""
         process = begin(command, self.folder / "log")
         driver = self.driver
         try:
-            driver.await_life()
+            driver.await_decision()
             before = driver.heard.decisions, driver.heard.refused, len(driver.heard.confirmed)
             strike(process.pid)
-            driver.work(FAULT_S)
+            driver.run_load(FAULT_S)
             during = driver.heard.decisions, driver.heard.refused, len(driver.heard.confirmed)
             mend(process.pid)
-            driver.work(AFTER_S)
+            driver.run_load(AFTER_S)
             driver.await_silence()
             ended = process.poll() is not None
         finally:
             process.terminate()
             process.wait()
-            driver.rest(0.5)
+            driver.receive(0.5)
             driver.close()
             self.broker.kill()
         heard = driver.heard
-        return PlaceOutcome(
+        return EnvironmentOutcome(
             name=self.name,
             during=during[0] - before[0],
             after=heard.decisions - during[0],
@@ -107,11 +107,11 @@ class PlaceTrial:
         )
 
 
-def disk_full(folder: Path) -> PlaceOutcome:
+def disk_full(folder: Path) -> EnvironmentOutcome:
     """Fill a disk of a few MiB to the last byte, then clear it."""
     if os.geteuid() or shutil.which("unshare") is None:
-        return PlaceOutcome(name="disk full", skipped="needs root, and unshare")
-    trial = PlaceTrial("disk full", folder / "full")
+        return EnvironmentOutcome(name="disk full", skipped="needs root, and unshare")
+    trial = EnvironmentTrial("disk full", folder / "full")
     template = trial.home.rename(trial.folder / "template")
     trial.home.mkdir()
     mount = f"mount -t tmpfs -o size={DISK_MIB}m tmpfs {trial.home}"
@@ -129,17 +129,17 @@ def disk_full(folder: Path) -> PlaceOutcome:
     return trial.run(command, fill, lambda pid: inside(pid).unlink())
 
 
-def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcome:
+def failing_calls(folder: Path, name: str, call: str, error: int) -> EnvironmentOutcome:
     """Make a system call fail for a while."""
     program = shutil.which("fiu-ctrl")
     if program is None:
-        return PlaceOutcome(name=name, skipped="needs fiu-run")
-    trial = PlaceTrial(name, folder / name.replace(" ", "-"))
+        return EnvironmentOutcome(name=name, skipped="needs fiu-run")
+    trial = EnvironmentTrial(name, folder / name.replace(" ", "-"))
     command = ["fiu-run", "-x", "-f", str(trial.folder / "fiu"), *daemon_command(trial.home)]
 
     def control(pid: int, order: str) -> None:
         subprocess.run(
-            [program, "-f", str(trial.folder / "fiu"), "-c", order, str(_python_of(pid))],
+            [program, "-f", str(trial.folder / "fiu"), "-c", order, str(_daemon_process(pid))],
             check=True,
             timeout=20,
         )
@@ -151,12 +151,12 @@ def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcom
     )
 
 
-def clock_jumps(folder: Path) -> PlaceOutcome:
+def clock_jumps(folder: Path) -> EnvironmentOutcome:
     """Set the wall clock thirty years back, then right again."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     if library is None:
-        return PlaceOutcome(name="clock jumps", skipped="needs faketime")
-    trial = PlaceTrial("clock jumps", folder / "clock")
+        return EnvironmentOutcome(name="clock jumps", skipped="needs faketime")
+    trial = EnvironmentTrial("clock jumps", folder / "clock")
     offset = trial.folder / "offset"
     offset.write_text("+0\n", "ascii")
     environment = {
@@ -171,20 +171,20 @@ def clock_jumps(folder: Path) -> PlaceOutcome:
         lambda _pid: _write(offset, "-30y\n"),
         lambda _pid: _write(offset, "+0\n"),
     )
-    return replace(found, unreported=found.unreported + untold(trial.driver.heard.jumps))
+    return replace(found, unreported=found.unreported + unreported_jumps(trial.driver.heard.jumps))
 
 
-def untold(jumps: list[float]) -> int:
+def unreported_jumps(jumps: list[float]) -> int:
     """Count how many of the two jumps, thirty years back and forth, were not reported correctly."""
     back = [one for one in jumps if abs(one + JUMP_S) < JUMP_SLACK_S]
     forth = [one for one in jumps if abs(one - JUMP_S) < JUMP_SLACK_S]
     return (not back) + (not forth)
 
 
-def line_cuts(folder: Path, seed: int) -> PlaceOutcome:
+def connection_cuts(folder: Path, seed: int) -> EnvironmentOutcome:
     """Cut the connection to the broker at random bytes, repeatedly."""
-    with cutting_line(random.Random(seed)) as line:
-        trial = PlaceTrial("line cut at random bytes", folder / "line", port=line.port)
+    with cutting_proxy(random.Random(seed)) as line:
+        trial = EnvironmentTrial("line cut at random bytes", folder / "line", port=line.port)
         line.to = trial.broker.port
         return trial.run(
             daemon_command(trial.home),
@@ -193,7 +193,7 @@ def line_cuts(folder: Path, seed: int) -> PlaceOutcome:
         )
 
 
-class CuttingLine:
+class CuttingProxy:
     """A TCP proxy to another port; while `cutting`, each connection ends after some bytes."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -235,23 +235,23 @@ class CuttingLine:
 
 
 @contextmanager
-def cutting_line(chance: random.Random) -> Iterator[CuttingLine]:
+def cutting_proxy(chance: random.Random) -> Iterator[CuttingProxy]:
     """A proxy that is closed at the end of the context."""
-    line = CuttingLine(chance)
+    line = CuttingProxy(chance)
     try:
         yield line
     finally:
         line.close()
 
 
-def trials(folder: Path, seed: int) -> list[PlaceOutcome]:
+def trials(folder: Path, seed: int) -> list[EnvironmentOutcome]:
     """Run all cases."""
     return [
         disk_full(folder),
         failing_calls(folder, "fsync fails", "posix/io/sync/fdatasync", EIO),
         failing_calls(folder, "disk read only", "posix/io/rw/pwrite", EROFS),
         clock_jumps(folder),
-        line_cuts(folder, seed),
+        connection_cuts(folder, seed),
     ]
 
 
@@ -262,12 +262,12 @@ def _write(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def _python_of(pid: int) -> int:
+def _daemon_process(pid: int) -> int:
     """Return the process of the daemon: this one, or its child if a script wraps it."""
     until = time.monotonic() + 5
     while time.monotonic() < until:
         if "python" in Path(f"/proc/{pid}/exe").readlink().name:
             return pid
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split():
-            return _python_of(int(child))
+            return _daemon_process(int(child))
     return pid

@@ -19,9 +19,9 @@ from pathlib import Path
 from ..daemon.fixture import MosquittoBroker, begin, daemon_command, make_home
 from ..report import BenchmarkReport, BenchmarkRow
 from .driver import COLUMNS, FaultDriver
-from .fuzz import Fuzzed, Fuzzer
-from .places import PlaceOutcome, trials
-from .signals import Stormed, storm
+from .fuzz import Fuzzer, FuzzOutcome
+from .places import EnvironmentOutcome, trials
+from .signals import SignalOutcome, send_signals
 from .signals import trials as signal_trials
 
 KILLS = 30
@@ -66,7 +66,9 @@ def run(
                 summary=summary,
             )
         if signals:
-            _note_signals(storm(folder / "signals", signal_trials(signals), seed), rows, summary)
+            _note_signals(
+                send_signals(folder / "signals", signal_trials(signals), seed), rows, summary
+            )
         if messages:
             fuzz = folder / "fuzz"
             fuzz.mkdir()
@@ -94,8 +96,8 @@ def _kill_all(
     begun = time.monotonic()
     for _ in range(kills):
         process = begin(daemon_command(home), folder / "log")
-        driver.await_life()
-        driver.work(chance.uniform(*BURST_S))
+        driver.await_decision()
+        driver.run_load(chance.uniform(*BURST_S))
         process.kill()
         process.wait()
     _run_out(driver, home, folder)
@@ -130,11 +132,11 @@ def _kill_all(
 def _run_out(driver: FaultDriver, home: Path, folder: Path) -> None:
     """Let the daemon deliver all waiting messages and end in order."""
     process = begin(daemon_command(home), folder / "log")
-    driver.await_life()
+    driver.await_decision()
     driver.await_silence()
     process.terminate()
     process.wait()
-    driver.rest(1.0)
+    driver.receive(1.0)
 
 
 def _kill_broker(
@@ -148,20 +150,20 @@ def _kill_broker(
     """Kill the broker while the daemon serves.  Returns how often the driver's session was silent
     afterwards, and how many numbers were lost through that."""
     process = begin(daemon_command(home), folder / "log")
-    driver.await_life()
+    driver.await_decision()
     silent = beyond = 0
     for _ in range(kills):
-        driver.work(chance.uniform(*BURST_S))
+        driver.run_load(chance.uniform(*BURST_S))
         before = driver.heard.unreported()
         broker.kill()
-        driver.rest(chance.uniform(0.0, 0.3))
+        driver.receive(chance.uniform(0.0, 0.3))
         broker.start()
-        if driver.still_hears():
+        if driver.is_receiving():
             continue
         silent += 1
         driver.close()
-        driver.sit_down()
-        driver.await_life()
+        driver.start_session()
+        driver.await_decision()
         driver.await_silence()
         beyond += driver.heard.unreported() - before
     driver.await_silence()
@@ -180,7 +182,9 @@ def _lost_labels(home: Path, confirmed: dict[str, str]) -> int:
     return sum(fact is None or fact.label != confirmed[name] for name, fact in found.items())
 
 
-def _note_signals(stormed: Stormed, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:
+def _note_signals(
+    stormed: SignalOutcome, rows: list[BenchmarkRow], summary: dict[str, float]
+) -> None:
     phases = stormed.phases
     summary |= {
         "signal_runs": float(sum(one.runs for one in phases.values())),
@@ -203,7 +207,7 @@ def _note_signals(stormed: Stormed, rows: list[BenchmarkRow], summary: dict[str,
     rows.append(BenchmarkRow("signals", "seconds", round(stormed.seconds, 1)))
 
 
-def _note_fuzz(fuzzed: Fuzzed, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:
+def _note_fuzz(fuzzed: FuzzOutcome, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:
     summary |= {
         "fuzz_messages": float(fuzzed.messages),
         "fuzz_crashes": float(fuzzed.crashes + fuzzed.bugs),
@@ -214,7 +218,7 @@ def _note_fuzz(fuzzed: Fuzzed, rows: list[BenchmarkRow], summary: dict[str, floa
 
 
 def _note_places(
-    outcomes: list[PlaceOutcome], rows: list[BenchmarkRow], summary: dict[str, float]
+    outcomes: list[EnvironmentOutcome], rows: list[BenchmarkRow], summary: dict[str, float]
 ) -> None:
     for one in outcomes:
         key = "enospc" if one.name == "disk full" else one.name.replace(" ", "_")

@@ -30,7 +30,7 @@ from queue import Empty, SimpleQueue
 from signal import SIGALRM, SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 
 from ..daemon.fixture import PYTHON, ROOT, make_home, vectors
-from .driver import COLUMNS, Heard
+from .driver import COLUMNS, ReceivedMessages
 
 LENGTHS = (1, 2, 3)
 """Signals of a sequence: a reload, a stop and an impatient second stop are three."""
@@ -133,7 +133,7 @@ class Outcome:
 
 
 @dataclass(kw_only=True)
-class Stormed:
+class SignalOutcome:
     """All runs.  unreported, conflicts: numbers that neither arrived nor were reported lost, or
     arrived with two contents.  messages: numbers that arrived.  gaps: numbers reported lost."""
 
@@ -144,7 +144,7 @@ class Stormed:
     gaps: int = 0
     seconds: float = 0.0
 
-    def hear(self, heard: Heard) -> None:
+    def record_output(self, heard: ReceivedMessages) -> None:
         """Process the output of a home's daemons."""
         self.unreported += heard.unreported()
         self.conflicts += heard.conflicts
@@ -171,25 +171,29 @@ def trials(each: int) -> list[Trial]:
     ]
 
 
-def storm(folder: Path, trials: list[Trial], seed: int, at_once: int = AT_ONCE) -> Stormed:
+def send_signals(
+    folder: Path, trials: list[Trial], seed: int, at_once: int = AT_ONCE
+) -> SignalOutcome:
     """Run trials in random order, each with random delays."""
     waiting: SimpleQueue[Trial] = SimpleQueue()
     for trial in random.Random(seed).sample(trials, len(trials)):
         waiting.put(trial)
     begun = time.monotonic()
-    stormed = Stormed()
+    stormed = SignalOutcome()
     with ThreadPoolExecutor(at_once) as pool:
         homes = [
             pool.submit(_work, folder / f"home-{number}", waiting, stormed, seed + number)
             for number in range(at_once)
         ]
         for home in homes:
-            stormed.hear(home.result())
+            stormed.record_output(home.result())
     stormed.seconds = time.monotonic() - begun
     return stormed
 
 
-def _work(folder: Path, waiting: SimpleQueue[Trial], stormed: Stormed, seed: int) -> Heard:
+def _work(
+    folder: Path, waiting: SimpleQueue[Trial], stormed: SignalOutcome, seed: int
+) -> ReceivedMessages:
     """Run trials in a home until none is left; returns the output of its daemons."""
     with closing(Host(folder, seed)) as host:
         with suppress(Empty):
@@ -205,7 +209,7 @@ class Host:
     """A home, and the daemons that serve it one after another."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.heard = Heard()
+        self.heard = ReceivedMessages()
         self._folder, self._chance = folder, random.Random(seed)
         make_home(folder, 1, COLUMNS, FACTS)
         text = (folder / "auricle.toml").read_text("utf-8").partition("[device]")[0] + SECTIONS
@@ -259,13 +263,13 @@ class Host:
             begun = time.monotonic()
             code = self._end(daemon)
         outcome.note(trial, code, time.monotonic() - begun, decides=decides)
-        self._hear()
+        self._read_output()
 
     def _begin(self) -> int:
         """Start to serve; returns a descriptor of the process."""
         assert self._forker.stdin is not None
         self._forker.stdin.write(os.fsencode(self._folder) + b"\n")
-        self._pid = int(self._answer(WAIT_S))
+        self._pid = int(self._read_answer(WAIT_S))
         return os.pidfd_open(self._pid)
 
     def _enter(self, phase: str, daemon: int) -> None:
@@ -341,25 +345,25 @@ class Host:
     def _end(self, daemon: int) -> int:
         """Wait for the daemon to end; returns its exit status."""
         try:
-            return int(self._answer(END_S))
+            return int(self._read_answer(END_S))
         except TimeoutError:
             send(daemon, SIGKILL)
-            return int(self._answer(WAIT_S))
+            return int(self._read_answer(WAIT_S))
 
-    def _answer(self, wait_s: float) -> bytes:
+    def _read_answer(self, wait_s: float) -> bytes:
         """Read a line of the forking process."""
         assert self._forker.stdout is not None
         if not select.select([self._forker.stdout], [], [], wait_s)[0]:
             raise TimeoutError
         return self._forker.stdout.readline()
 
-    def _hear(self) -> None:
+    def _read_output(self) -> None:
         """Read the daemon's output, and discard its messages to the service manager."""
         out = self._folder / "out"
         printed = out.read_bytes() if out.exists() else b""
         for line in printed.splitlines(keepends=True):
             if line.endswith(b"\n"):
-                self.heard.take(json.loads(line))
+                self.heard.record(json.loads(line))
         self._manager.setblocking(False)  # noqa: FBT003 - its name
         with suppress(BlockingIOError):
             while True:

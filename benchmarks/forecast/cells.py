@@ -73,7 +73,7 @@ def _pairs() -> tuple[dict[str, dict[str, Step]], dict[str, float]]:
     for name, (kind, reference) in references.items():
         arrays = {key: value.numpy() for key, value in reference.state_dict().items()}
         cell = CELLS[kind](arrays, 1)
-        apart[name] = _apart(cell, reference)
+        apart[name] = _largest_difference(cell, reference)
         pairs[name] = {
             f"numpy {name}": lambda cell=cell: cell.step(inputs),  # type: ignore[misc]
             f"ncps {name}": lambda cell=reference: cell(given, state, 1.0),  # type: ignore[misc]
@@ -81,7 +81,7 @@ def _pairs() -> tuple[dict[str, dict[str, Step]], dict[str, float]]:
     return pairs, apart
 
 
-def _apart(cell: Cell, reference: Any) -> float:
+def _largest_difference(cell: Cell, reference: Any) -> float:
     """Return the largest difference of states over steps of unequal length."""
     import torch
 
@@ -116,18 +116,18 @@ def _integers() -> dict[str, float]:
     history, channels = JumpCorrectedHistory(loads.shape[1]), loads.shape[1]
     cell, part = CELLS["cfc"](arrays, channels), quantise_liquid(arrays, SEASON_STEPS)
     whole = np.zeros((channels, part.units), np.int64)
-    told: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = []
     apart = size = 0.0
     for row in loads:
         history.step(row, STEP_S)
         inputs = history.inputs.astype(np.float32)
         floats = cell.step(inputs) @ arrays["readout.weight"].T + arrays["readout.bias"]
         whole, ahead = step_liquid(part, whole, to_fixed(inputs))
-        told.append((floats, ahead / 4096))
+        pairs.append((floats, ahead / 4096))
         apart += float(np.square(whole / 32768 - cell.state).sum())
         size += float(np.square(cell.state).sum())
-    moved = np.array([np.abs(one - two).mean() for one, two in told[SETTLED:]])
-    usual = np.array([np.abs(one).mean() for one, _ in told[SETTLED:]])
+    moved = np.array([np.abs(one - two).mean() for one, two in pairs[SETTLED:]])
+    usual = np.array([np.abs(one).mean() for one, _ in pairs[SETTLED:]])
     return {
         "integer_state_error": (apart / size) ** 0.5,
         "integer_forecast_change": float(moved.mean() / usual.mean()),

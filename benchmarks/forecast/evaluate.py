@@ -31,7 +31,7 @@ LIGHT = ONLINE | RIVER
 """Methods fast enough to run on every stream."""
 
 
-class Own:
+class OwnMethod:
     """One of our forecasters with the interface of `Method`."""
 
     part = False
@@ -150,7 +150,7 @@ def measure(name: str, stream: BenchmarkStream) -> dict[str, Any]:
 
 def _make(name: str, stream: BenchmarkStream) -> Method:
     if name in OWN:
-        return Own(stream, *OWN[name])
+        return OwnMethod(stream, *OWN[name])
     return (LIGHT | HEAVY)[name](stream)
 
 

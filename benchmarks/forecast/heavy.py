@@ -85,7 +85,7 @@ class TorchForecaster:
             updates = MLP_UPDATES if self._kind == "mlp" else LSTM_UPDATES
             self._fit(np.stack(self._recent), self._clock - len(self._recent), updates)
         with torch.no_grad():
-            made = self._look()
+            made = self._forecast()
         point = made + now if self._residual else made
         return point * self._unit + self._centre, None, None
 
@@ -94,7 +94,7 @@ class TorchForecaster:
         count = sum(each.numel() for each in self._net.parameters())
         return count, 4 * count + sum(each.nbytes for each in self._recent)
 
-    def _look(self) -> Floats:
+    def _forecast(self) -> Floats:
         """Return the network's forecast after the latest sample."""
         import torch
 

@@ -48,10 +48,10 @@ class Online(ABC):
     def step(self, values: Floats, elapsed_s: float) -> Answer:
         """Take a sample."""
         del elapsed_s
-        return self.look(values), None, None
+        return self.learn_and_forecast(values), None, None
 
     @abstractmethod
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Learn and forecast."""
 
     def size(self) -> tuple[int, int]:
@@ -67,7 +67,7 @@ class LastValuePeer(Online):
     def __init__(self, stream: BenchmarkStream) -> None:
         self._last = np.zeros(stream.values.shape[1])
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Repeat the sample."""
         np.copyto(self._last, values, where=np.isfinite(values))
         return np.tile(self._last, (len(HORIZONS), 1))
@@ -79,7 +79,7 @@ class SeasonalNaivePeer(Online):
     def __init__(self, stream: BenchmarkStream) -> None:
         self._past: deque[Floats] = deque(maxlen=stream.period)
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Look up the past season."""
         self._past.append(values.copy())
         if len(self._past) < (self._past.maxlen or 0):
@@ -122,7 +122,7 @@ class DLinearOnline(Online):
         for owner in range(self._weights.shape[1]):
             self._solve(owner, rows, scaled, np.flatnonzero(owners == owner))
         for values in past[-self.LOOKBACK - HORIZONS[-1] :]:
-            self.look(values)
+            self.learn_and_forecast(values)
 
     def _solve(self, owner: int, rows: Floats, scaled: Floats, channels: NDArray[np.intp]) -> None:
         """Solve the ridge regression of channels that share weights."""
@@ -136,7 +136,7 @@ class DLinearOnline(Online):
             moments += x.T @ np.stack(y, axis=1)
         self._weights[:, owner] = np.linalg.solve(gram, moments).T
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Learn from the truths that are due, then forecast."""
         now = (np.nan_to_num(values) - self._centre) / self._unit
         for place, ahead in enumerate(HORIZONS):
@@ -184,7 +184,7 @@ class LagRls(Online):
         self._last = np.zeros(channels)
         self.learned = self._weights.size
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Learn from the truths that are due, then forecast."""
         # The last value replaces a missing one.
         self._last = np.where(np.isfinite(values), values, self._last)

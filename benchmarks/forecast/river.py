@@ -32,7 +32,7 @@ class River(Online):
         for values in past:
             self._learn(values)
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Learn, then forecast."""
         self._learn(values)
         made = np.empty((len(HORIZONS), len(self._models)))

@@ -49,7 +49,7 @@ def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> 
     }
     summary |= _after_events(marks, groups, names[0]) | _coverage(marks, streams, names[0])
     if GRU in names:
-        by_group = [_versus(marks, members, OURS, GRU) for members in groups.values()]
+        by_group = [_relative_errors(marks, members, OURS, GRU) for members in groups.values()]
         summary["liquid_vs_gru_ratio"] = statistics.fmean(by_group)
     notes += [f"best peer on {group}: {peer}" for group, (_, peer) in ratios.items()]
     parts = [] if sets else [detect(quick=quick), time_steps(), measure_cells()]
@@ -85,7 +85,9 @@ def _errors(marks: Marks, stream: BenchmarkStream, name: str, *, part: bool) -> 
     return [mine / last if last > 0 else 1.0 for mine, last in pairs]
 
 
-def _versus(marks: Marks, streams: Sequence[BenchmarkStream], mine: str, peer: str) -> float:
+def _relative_errors(
+    marks: Marks, streams: Sequence[BenchmarkStream], mine: str, peer: str
+) -> float:
     """Return errors of one method relative to another's, mean over horizons, where both ran."""
     streams = [s for s in streams if (mine, s.name) in marks and (peer, s.name) in marks]
     part = not all(marks[name, s.name]["whole"] for s in streams for name in (mine, peer))
@@ -103,7 +105,11 @@ def _ratio(
     marks: Marks, streams: Sequence[BenchmarkStream], names: Sequence[str]
 ) -> tuple[float, str]:
     """Compare ours with the strongest peer; returns the ratio and its name."""
-    found = [(_versus(marks, streams, names[0], peer), peer) for peer in names if peer not in OWN]
+    found = [
+        (_relative_errors(marks, streams, names[0], peer), peer)
+        for peer in names
+        if peer not in OWN
+    ]
     return max(found)
 
 

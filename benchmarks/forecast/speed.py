@@ -8,7 +8,7 @@ from edge.sim import simulate_links
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .data import BenchmarkStream, Floats
-from .evaluate import OURS, OWN, Own
+from .evaluate import OURS, OWN, OwnMethod
 from .river import RIVER as PEERS
 
 CHANNELS = 30
@@ -24,7 +24,7 @@ def time_steps() -> BenchmarkReport:
     """Return the median over rounds of the time per step, the methods taking turns."""
     stream = _stream()
     steppers: dict[str, Callable[[Floats, float], object]] = {}
-    for name, made in ((OURS, Own(stream, *OWN[OURS])), (RIVER, PEERS[RIVER](stream))):
+    for name, made in ((OURS, OwnMethod(stream, *OWN[OURS])), (RIVER, PEERS[RIVER](stream))):
         made.begin(stream.values[:WARM_STEPS], stream.elapsed_s[:WARM_STEPS])
         steppers[name] = made.step
     spent: dict[str, list[float]] = {method: [] for method in steppers}

@@ -91,7 +91,7 @@ def noise(
         nas.Blueprint("kernel", every, 3_840),
     )
     parts = split_holdout(job.own, job.others)
-    return _judge(job, score_head(job, parts), tried)
+    return _test(job, score_head(job, parts), tried)
 
 
 def alike(
@@ -113,7 +113,7 @@ def alike(
         min(scored, key=lambda one: float(one.marks.loss.sum())),
         max(scored, key=lambda one: one.accuracy),
     )
-    accepted = _judge(job, serving, tried)
+    accepted = _test(job, serving, tried)
     ours, exact = (
         right[one.blueprint] - right[served] if fine else float("nan")
         for one, fine in zip(chosen, accepted, strict=True)
@@ -144,10 +144,10 @@ def sketches(
     job = _job(features, label, spans, count, np.random.default_rng(seed))
     parts = split_holdout(job.own, job.others)
     kernel = nas.Blueprint("kernel", tuple(range(len(spans))), 3_840)
-    return _judge(job, score_head(job, parts), [kernel])
+    return _test(job, score_head(job, parts), [kernel])
 
 
-def _judge(
+def _test(
     job: GrowthJob, serving: ScoredCandidate, tried: Sequence[nas.Blueprint]
 ) -> tuple[bool, bool]:
     """Return whether growth's test accepts, and whether McNemar's does."""

@@ -73,7 +73,7 @@ class CameraFeed:
         self.home.feed(Observation("cam", number, time.time_ns(), payload))
         return 1e3 * (time.monotonic() - self.due)
 
-    def rest(self, count: int) -> list[float]:
+    def serve_idle(self, count: int) -> list[float]:
         """Serve some images without growth; returns their latencies."""
         self.due = time.monotonic()
         return [self.serve() for _ in range(count)]
@@ -126,8 +126,8 @@ def measure(home: Home, images: list[tuple[str, bytes]]) -> dict[str, Any]:
     """Serve without growth, label the last image, serve through several rounds of growth."""
     label, content = images[0]
     camera = CameraFeed(home=home, payloads=[payload for _, payload in images[1:]])
-    camera.rest(WARM_UP)
-    idle = camera.rest(IDLE)
+    camera.serve_idle(WARM_UP)
+    idle = camera.serve_idle(IDLE)
     before = memory_mib()["VmRSS"]
     home.feed(Observation("cam", 0, time.time_ns(), content, "the last label"))
     labelled = time.monotonic()
@@ -136,9 +136,9 @@ def measure(home: Home, images: list[tuple[str, bytes]]) -> dict[str, Any]:
     serving_s = time.monotonic() - labelled
     after = memory_mib()["VmRSS"]
     while sum(len(one.latencies) for one in rounds) < GROWING_MIN and len(rounds) < ROUNDS_MAX:
-        camera.rest(WARM_UP)
+        camera.serve_idle(WARM_UP)
         rounds.append(camera.grow(GrowRequest(NEW)))
-    idle += camera.rest(IDLE)
+    idle += camera.serve_idle(IDLE)
     growing = [late for one in rounds for late in one.latencies]
     first = rounds[0]
     figures = {

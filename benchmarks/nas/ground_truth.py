@@ -38,7 +38,7 @@ def find_truth(task: SearchTask, folder: Path) -> NDArray[np.float64]:
     def train_all() -> NDArray[np.float64]:
         return np.array([measure(one, task) for one in space])
 
-    return _kept(folder / f"nas-{task.name}-{_key(task, space)}.npy", train_all)
+    return _cached(folder / f"nas-{task.name}-{_key(task, space)}.npy", train_all)
 
 
 def run_halving(task: SearchTask, folder: Path) -> tuple[int, float]:
@@ -62,7 +62,7 @@ def run_halving(task: SearchTask, folder: Path) -> tuple[int, float]:
         assert not isinstance(found, nas.NoFit)
         return np.array([space.index(found[0]), time.process_time() - started])
 
-    place, seconds = _kept(folder / f"nas-halving-{task.name}-{_key(task, space)}.npy", choose)
+    place, seconds = _cached(folder / f"nas-halving-{task.name}-{_key(task, space)}.npy", choose)
     return int(place), float(seconds)
 
 
@@ -150,7 +150,7 @@ def _directions(read: int, seed: int) -> Tensor:
     return torch.from_numpy(random.standard_normal((read, WIDTH_MAX), np.float32) / read**0.5)
 
 
-def _kept(path: Path, make: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
+def _cached(path: Path, make: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
     """Read numbers from a file, or compute and write them atomically."""
     if path.is_file():
         found: NDArray[np.float64] = np.load(path, allow_pickle=False)

@@ -61,11 +61,11 @@ def run(data: Path | None) -> BenchmarkReport:
     folder = Path(os.environ.get("AURICLE_CACHE", Path(tempfile.gettempdir()) / "auricle-cache"))
     tasks, notes = load_tasks(data)
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        outcomes = list(pool.map(judge, tasks, [folder] * len(tasks)))
+        outcomes = list(pool.map(evaluate_task, tasks, [folder] * len(tasks)))
     return BenchmarkReport("nas", tuple(_rows(outcomes)), summarise(outcomes), tuple(notes))
 
 
-def judge(task: SearchTask, folder: Path) -> SearchOutcome:
+def evaluate_task(task: SearchTask, folder: Path) -> SearchOutcome:
     """Compare every proxy with the ground truth of a task."""
     from .ground_truth import build_network, find_truth, run_fits, run_halving
 
@@ -82,9 +82,11 @@ def judge(task: SearchTask, folder: Path) -> SearchOutcome:
     losses, fits_s = run_fits(task, few)
     fitted = {f"{FITTED} {count}": space.index(few[int(losses[:count].argmin())]) for count in FITS}
     place, halving_s = run_halving(task, folder)
-    regrets = {name: lost(truth, int(np.argmax(values))) for name, values in scores.items()}
+    regrets = {name: points_lost(truth, int(np.argmax(values))) for name, values in scores.items()}
     taus = {name: agreement(values, truth, name) for name, values in scores.items()}
-    regrets |= {name: lost(truth, chosen) for name, chosen in (*fitted.items(), ("halving", place))}
+    regrets |= {
+        name: points_lost(truth, chosen) for name, chosen in (*fitted.items(), ("halving", place))
+    }
     return SearchOutcome(
         task=task.name,
         taus=taus,
@@ -119,7 +121,7 @@ def _places(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
 
 
-def lost(truth: NDArray[np.float64], place: int) -> float:
+def points_lost(truth: NDArray[np.float64], place: int) -> float:
     """Return the points of accuracy below the best of the space."""
     return float(100 * (truth.max() - truth[place]))
 

@@ -98,7 +98,7 @@ def _logits(seen: Reals, labels: NDArray[np.int64], asked: Reals) -> dict[str, R
 
 
 def _torchhd(unit: Reals, labels: NDArray[np.int64], asked: Reals) -> Reals:
-    """torchhd's random projection, hard quantised, one bundle per class, cosine similarity."""
+    """The random projection of torchhd, hard quantised, one bundle per class, cosine similarity."""
     import torch
     import torchhd
 

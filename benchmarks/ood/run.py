@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..report import BenchmarkReport, BenchmarkRow
-from .sets import Known, load_sets
+from .sets import FeatureSet, load_sets
 from .trials import OURS, OodTask, OodTrial, run_trial
 
 SPLITS = 5
@@ -26,7 +26,7 @@ SOURCES_FEW = (0, 1, 2)
 """Chosen by hand."""
 FIRST = "pacs"
 
-_loaded: dict[str, Known] = {}
+_loaded: dict[str, FeatureSet] = {}
 
 
 def run(data: Path | None) -> BenchmarkReport:
@@ -44,7 +44,7 @@ def run(data: Path | None) -> BenchmarkReport:
     return BenchmarkReport("ood", tuple(rows), _summary(full, few), tuple(notes))
 
 
-def _tasks(known: Known) -> list[OodTask]:
+def _tasks(known: FeatureSet) -> list[OodTask]:
     if known.name != FIRST:
         return [OodTask(s, seed) for s in known.sources for seed in range(SPLITS_OTHER)]
     return [
@@ -53,7 +53,7 @@ def _tasks(known: Known) -> list[OodTask]:
     ]
 
 
-def _prepare(sets: Sequence[Known]) -> None:
+def _prepare(sets: Sequence[FeatureSet]) -> None:
     import torch
 
     torch.set_num_threads(1)

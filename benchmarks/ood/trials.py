@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import hdc
 
 from .peers import peer_scores
-from .sets import Known
+from .sets import FeatureSet
 
 Reals = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -64,7 +64,7 @@ class Judged:
     labels: NDArray[np.int64]
 
 
-def run_trial(known: Known, task: OodTask) -> OodTrial:
+def run_trial(known: FeatureSet, task: OodTask) -> OodTrial:
     """Enrol, score and decide; the same rows for every method."""
     random = np.random.default_rng([task.seed, task.source])
     enrolled, rest = _split(known, task, random)
@@ -90,13 +90,13 @@ def run_trial(known: Known, task: OodTask) -> OodTrial:
             domain: Judged(ours.judge_all(asked[part]), known.label[asked[part]])
             for domain, part in parts.items()
         }
-        _judge(trial, ours.calibration, judged, random)
+        _test(trial, ours.calibration, judged, random)
     return trial
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ours:
-    known: Known
+    known: FeatureSet
     quantise: "_Quantise"
     memory: hdc.Memory
     calibration: hdc.Calibration
@@ -119,7 +119,7 @@ class _Quantise:
         return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
 
 
-def _ours(known: Known, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
+def _ours(known: FeatureSet, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
     """Return our scores of `asked`, and the detector, with the same recipe for every set."""
     scale, zero = known.quantiser(known.values[enrolled])
     quantise = _Quantise(scale, zero)
@@ -136,7 +136,7 @@ def _ours(known: Known, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
     return found.astype(np.float64), _Ours(known, quantise, memory, calibration)
 
 
-def _split(known: Known, task: OodTask, random: np.random.Generator) -> tuple[Rows, Rows]:
+def _split(known: FeatureSet, task: OodTask, random: np.random.Generator) -> tuple[Rows, Rows]:
     enrolled, rest = [], []
     for label in np.unique(known.label[known.domain == task.source]):
         rows = np.flatnonzero((known.label == label) & (known.domain == task.source))
@@ -158,19 +158,19 @@ def _shuffled(rows: Rows, group: NDArray[np.int64] | None, random: np.random.Gen
     return rows[np.argsort(random.permutation(len(names))[members], kind="stable")]
 
 
-def _judge(
+def _test(
     trial: OodTrial,
     calibration: hdc.Calibration,
     judged: Mapping[int, Judged],
     random: np.random.Generator,
 ) -> None:
     for domain, found in judged.items():
-        told = {"sample": [v.known is False for v in found.verdicts]}
+        alarmed = {"sample": [v.known is False for v in found.verdicts]}
         for size in SIZES:
-            told[f"window{size}"] = _windows(found, size, calibration, random, two_class=False)
+            alarmed[f"window{size}"] = _windows(found, size, calibration, random, two_class=False)
             skewed = _windows(found, size, calibration, random, two_class=True)
-            told[f"window{size}_two_class"] = skewed
-        for what, alarms in told.items():
+            alarmed[f"window{size}_two_class"] = skewed
+        for what, alarms in alarmed.items():
             if domain == trial.task.source:
                 trial.alarms[what] = float(np.mean(alarms))
             else:
@@ -187,15 +187,15 @@ def _windows(
 ) -> list[bool]:
     """Return alarms over windows drawn from the rows, of all labels or of two labels per window."""
     labels = np.unique(judged.labels)
-    told = []
+    alarmed = []
     for _ in range(WINDOWS):
         rows = np.arange(len(judged.labels))
         if two_class and len(labels) > 2:
             rows = np.flatnonzero(np.isin(judged.labels, random.choice(labels, 2, replace=False)))
         chosen = random.choice(rows, size, replace=len(rows) < size)
         window = [judged.verdicts[row] for row in chosen]
-        told.append(hdc.detect_window(window, calibration, RATE).known is False)
-    return told
+        alarmed.append(hdc.detect_window(window, calibration, RATE).known is False)
+    return alarmed
 
 
 def _auroc(known: Reals, new: Reals) -> float:

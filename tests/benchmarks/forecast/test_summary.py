@@ -9,7 +9,7 @@ from benchmarks.forecast import run as forecast
 from benchmarks.forecast.data import BenchmarkStream
 from benchmarks.forecast.evaluate import OURS
 from benchmarks.forecast.heavy import HEAVY, is_wanted
-from benchmarks.forecast.run import LAST, _ratio, _versus
+from benchmarks.forecast.run import LAST, _ratio, _relative_errors
 
 
 def stream(name, sample=True):
@@ -47,12 +47,12 @@ MARKS = {
 
 def test_a_ratio_counts_streams_alike():
     """Errors are shares of the last value's before they are averaged over streams."""
-    assert _versus(MARKS, [FIRST, SECOND], OURS, "good") == pytest.approx(0.7 / 0.7)
+    assert _relative_errors(MARKS, [FIRST, SECOND], OURS, "good") == pytest.approx(0.7 / 0.7)
 
 
 def test_a_peer_of_a_part_is_compared_on_that_part():
     """What ran on a part of one stream is set against ours on the same part."""
-    assert _versus(MARKS, [FIRST, SECOND], OURS, "slow") == pytest.approx(0.5)
+    assert _relative_errors(MARKS, [FIRST, SECOND], OURS, "slow") == pytest.approx(0.5)
 
 
 def test_the_best_peer_is_the_hardest_to_beat():

@@ -69,7 +69,7 @@ def test_a_growth_is_watched_while_serving(tmp_path: Path):
     with Home(learned_home(tmp_path / "home")) as home:
         home.worker = workers.worker("slow")
         camera = growth_serving.CameraFeed(home=home, payloads=[vector(1), vector(2)])  # type: ignore[list-item]
-        assert len(camera.rest(2)) == 2
+        assert len(camera.serve_idle(2)) == 2
         began = time.monotonic()
         done = camera.grow(GrowRequest("hall"))
         assert 0.5 < time.monotonic() - began < 30

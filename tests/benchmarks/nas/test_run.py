@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 import nas
-from benchmarks.nas.run import GROWN, OURS, TANGENT, SearchOutcome, agreement, lost, summarise
+from benchmarks.nas.run import (
+    GROWN,
+    OURS,
+    TANGENT,
+    SearchOutcome,
+    agreement,
+    points_lost,
+    summarise,
+)
 
 
 def test_agreement_is_one_for_the_truth_and_minus_one_for_its_reverse():
@@ -35,7 +43,7 @@ def test_a_constant_score_agrees_with_nothing():
 
 def test_regret_is_in_points():
     """What is lost by a choice is counted in hundredths of accuracy."""
-    assert lost(np.array([0.5, 0.75]), 0) == pytest.approx(25)
+    assert points_lost(np.array([0.5, 0.75]), 0) == pytest.approx(25)
 
 
 def test_the_summary_has_its_keys_and_counts_the_best_rival():
