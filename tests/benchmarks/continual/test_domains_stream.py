@@ -40,7 +40,7 @@ def run_(names: dict[tuple[int, str], int], *matrix: tuple[float, ...]) -> Strea
     return StreamRun(
         order=(0, 1, 2, 3),
         matrix=matrix,
-        told=0.9,
+        with_domain=0.9,
         heads=0.7,
         grown=2,
         names=names,

@@ -111,7 +111,7 @@ def test_the_search_shows_every_blueprint_that_was_scored() -> None:
     score is left out."""
     drawn = draw_search(GROWN, "p")
     assert "first choices" in drawn
-    assert "taken" in drawn
+    assert "accepted" in drawn
     assert "for comparison" not in drawn
     more = (
         *GROWN.trials,
