@@ -42,7 +42,7 @@ RULES: dict[str, TreeRule] = {
 
 def main(words: list[str] | None = None) -> int:
     """Print the table, the findings of a rule, or arrows.  Returns the exit status."""
-    parser = argparse.ArgumentParser(description="Print what the rules of the house find.")
+    parser = argparse.ArgumentParser(description="Print the findings of the house rules.")
     parser.add_argument("rule", nargs="?", choices=sorted(RULES), help="print each finding of it")
     parser.add_argument("folder", nargs="?", default="", help="only in this folder or file")
     parser.add_argument("--arrows", metavar="UNIT", help="imports between the parts of a folder")
