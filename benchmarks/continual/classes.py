@@ -160,8 +160,8 @@ def few(course: ClassOrder) -> Iterator[BenchmarkRow]:
                 peer = cl_closed.choose(name, given, rows, test, (draw,))
                 scores = peer.learners[0](given[peer.way], rows, samples.held)
                 answers[name] = scores.argmax(axis=1).astype(np.int64)
-            for name, said in answers.items():
-                found = float((said == samples.label[samples.held]).mean())
+            for name, answered in answers.items():
+                found = float((answered == samples.label[samples.held]).mean())
                 right.setdefault((name, count), []).append(found)
     for (name, count), found_all in right.items():
         yield BenchmarkRow(name, f"{course.name}_{count}_a_class", fmean(found_all))

@@ -16,8 +16,8 @@ import numpy as np
 
 DEVICE = "bench"
 STREAM = "s"
-ASKED = f"auricle/v1/{DEVICE}/observe/{STREAM}"
-TOLD = f"auricle/v1/{DEVICE}/decision/{STREAM}"
+OBSERVE_TOPIC = f"auricle/v1/{DEVICE}/observe/{STREAM}"
+DECISION_TOPIC = f"auricle/v1/{DEVICE}/decision/{STREAM}"
 ROOT = Path(__file__).parents[2]
 FACTS = 120
 """Chosen by hand; effect not measured."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .fixture import ASKED, TOLD
+from .fixture import DECISION_TOPIC, OBSERVE_TOPIC
 
 INFLIGHT = 1_000
 """Above WINDOW of the driver: paho never holds answers back."""
@@ -25,9 +25,9 @@ def echo(port: int, size: int) -> None:
     client.max_inflight_messages_set(INFLIGHT)
 
     def answer(one: Client, _u: Any, _message: Any) -> None:
-        one.publish(TOLD, payload, qos=1)
+        one.publish(DECISION_TOPIC, payload, qos=1)
 
-    client.on_connect = lambda one, *_: one.subscribe(ASKED, qos=1)
+    client.on_connect = lambda one, *_: one.subscribe(OBSERVE_TOPIC, qos=1)
     client.on_message = answer
     client.connect("127.0.0.1", port)
     client.loop_forever()

@@ -79,7 +79,7 @@ class FaultDriver:
     """Sends vectors and labels, and receives all messages of the device."""
 
     def __init__(self, port: int) -> None:
-        self.heard = ReceivedMessages()
+        self.received = ReceivedMessages()
         self.sent = 0
         self._port, self._sessions = port, 0
         self._vectors = vectors(COLUMNS, 300)
@@ -100,7 +100,7 @@ class FaultDriver:
 
     def _read_output(self, arrival: InboundMessage) -> None:
         self._client.settle(arrival.ticket)
-        self.heard.record(json.loads(arrival.payload))
+        self.received.record(json.loads(arrival.payload))
 
     def receive(self, seconds: float) -> None:
         """Receive for some seconds."""
@@ -134,24 +134,24 @@ class FaultDriver:
         seen, quiet_since = -1, time.monotonic()
         while time.monotonic() - quiet_since < QUIET_S and time.monotonic() < until:
             self.receive(0.5)
-            if len(self.heard.by_number) != seen:
-                seen, quiet_since = len(self.heard.by_number), time.monotonic()
+            if len(self.received.by_number) != seen:
+                seen, quiet_since = len(self.received.by_number), time.monotonic()
 
     def await_decision(self) -> None:
         """Send until the daemon decides."""
-        until, before = time.monotonic() + ANSWER_S, len(self.heard.by_number)
-        while len(self.heard.by_number) == before:
+        until, before = time.monotonic() + ANSWER_S, len(self.received.by_number)
+        while len(self.received.by_number) == before:
             assert time.monotonic() < until, "the daemon does not come back"
             self.run_load(0.02)
             self.receive(0.1)
 
     def is_receiving(self) -> bool:
         """Send until the daemon decides; False if no message arrives for `SILENT_S`."""
-        until, before = time.monotonic() + SILENT_S, len(self.heard.by_number)
-        while len(self.heard.by_number) == before and time.monotonic() < until:
+        until, before = time.monotonic() + SILENT_S, len(self.received.by_number)
+        while len(self.received.by_number) == before and time.monotonic() < until:
             self.run_load(0.02)
             self.receive(0.1)
-        return len(self.heard.by_number) > before
+        return len(self.received.by_number) > before
 
     def close(self) -> None:
         """Disconnect."""

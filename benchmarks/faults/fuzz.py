@@ -144,8 +144,8 @@ class Fuzzer:
         settings = MqttSettings(host="127.0.0.1", port=self.broker.port)
         self.client = Client(settings, name, self._read_output, StatusPresence(name, "1"))
         kinds = ("response", "rejected", "decision/+", "ack")
-        beside = ("homeassistant/device/#", f"spBv1.0/{faults_others.GROUP}/NBIRTH/{DEVICE}")
-        self.client.subscribe([*(f"{BASE}/{kind}" for kind in kinds), *beside])
+        others_topics = ("homeassistant/device/#", f"spBv1.0/{faults_others.GROUP}/NBIRTH/{DEVICE}")
+        self.client.subscribe([*(f"{BASE}/{kind}" for kind in kinds), *others_topics])
         self.client.start()
         self.process = begin(daemon_command(self.home), folder / "log")
 
@@ -358,10 +358,10 @@ class Fuzzer:
         counts: dict[str, dict[str, int]] = {}
         for kind, stream, value in COUNTED.findall(self.text):
             counts.setdefault(stream, {})[kind] = int(float(value))
-        heard = {name: one for name, one in counts.items() if name != "h"}
-        missing = self.sent["observe"] - sum(one["received"] for one in heard.values())
+        received = {name: one for name, one in counts.items() if name != "h"}
+        missing = self.sent["observe"] - sum(one["received"] for one in received.values())
         ends = ("decided", "forecasts", "rejected", "dropped")
-        left = (one["received"] - sum(one[e] for e in ends) for one in heard.values())
+        left = (one["received"] - sum(one[e] for e in ends) for one in received.values())
         return abs(missing) + sum(left)
 
     def _without_effect(self) -> int:

@@ -65,8 +65,8 @@ class NetworkMessages:
         """Return valid messages: contributions, a Home Assistant birth, a Sparkplug rebirth
         request."""
         sums = write_contribution(replace(self._sums, revision=VALID_REVISION), None)
-        said = [(SUMS, sums), (HOME_ASSISTANT, b"online")]
-        return [*said, (self.command, _payload(REBIRTH))] if self.command else said
+        messages = [(SUMS, sums), (HOME_ASSISTANT, b"online")]
+        return [*messages, (self.command, _payload(REBIRTH))] if self.command else messages
 
     def _wrong(self) -> Contribution:
         """Return a contribution with one thing broken, or None."""

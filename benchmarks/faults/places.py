@@ -81,10 +81,18 @@ class EnvironmentTrial:
         driver = self.driver
         try:
             driver.await_decision()
-            before = driver.heard.decisions, driver.heard.refused, len(driver.heard.confirmed)
+            before = (
+                driver.received.decisions,
+                driver.received.refused,
+                len(driver.received.confirmed),
+            )
             strike(process.pid)
             driver.run_load(FAULT_S)
-            during = driver.heard.decisions, driver.heard.refused, len(driver.heard.confirmed)
+            during = (
+                driver.received.decisions,
+                driver.received.refused,
+                len(driver.received.confirmed),
+            )
             mend(process.pid)
             driver.run_load(AFTER_S)
             driver.await_silence()
@@ -95,14 +103,14 @@ class EnvironmentTrial:
             driver.receive(0.5)
             driver.close()
             self.broker.kill()
-        heard = driver.heard
+        received = driver.received
         return EnvironmentOutcome(
             name=self.name,
             during=during[0] - before[0],
-            after=heard.decisions - during[0],
+            after=received.decisions - during[0],
             refused=during[1] - before[1],
-            labelled=len(heard.confirmed) - during[2],
-            unreported=heard.unreported(),
+            labelled=len(received.confirmed) - during[2],
+            unreported=received.unreported(),
             ended=ended,
         )
 
@@ -171,7 +179,9 @@ def clock_jumps(folder: Path) -> EnvironmentOutcome:
         lambda _pid: _write(offset, "-30y\n"),
         lambda _pid: _write(offset, "+0\n"),
     )
-    return replace(found, unreported=found.unreported + unreported_jumps(trial.driver.heard.jumps))
+    return replace(
+        found, unreported=found.unreported + unreported_jumps(trial.driver.received.jumps)
+    )
 
 
 def unreported_jumps(jumps: list[float]) -> int:
@@ -257,9 +267,9 @@ def trials(folder: Path, seed: int) -> list[EnvironmentOutcome]:
 
 def _write(path: Path, text: str) -> None:
     """Replace a file atomically."""
-    beside = path.with_suffix(".new")
-    beside.write_text(text, "ascii")
-    beside.replace(path)
+    others_topics = path.with_suffix(".new")
+    others_topics.write_text(text, "ascii")
+    others_topics.replace(path)
 
 
 def _daemon_process(pid: int) -> int:

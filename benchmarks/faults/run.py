@@ -101,8 +101,8 @@ def _kill_all(
         process.kill()
         process.wait()
     _run_out(driver, home, folder)
-    heard = driver.heard
-    unreported, gaps = heard.unreported(), len(heard.gaps)
+    received = driver.received
+    unreported, gaps = received.unreported(), len(received.gaps)
     silent, beyond = _kill_broker(
         driver, broker, home=home, folder=folder, chance=chance, kills=broker_kills
     )
@@ -111,19 +111,19 @@ def _kill_all(
     summary |= {
         "kill9_runs": float(kills),
         "broker_kills": float(broker_kills),
-        "acknowledged_lost": float(_lost_labels(home, heard.confirmed)),
-        "duplicates_after_dedup": float(heard.conflicts),
-        "gaps_unreported": float(heard.unreported() - beyond),
+        "acknowledged_lost": float(_lost_labels(home, received.confirmed)),
+        "duplicates_after_dedup": float(received.conflicts),
+        "gaps_unreported": float(received.unreported() - beyond),
     }
     counts = {
         "vectors sent": driver.sent,
-        "messages heard": len(heard.by_number),
-        "messages repeated": heard.repeated,
-        "labels confirmed": len(heard.confirmed),
-        "gaps told": gaps,
+        "messages received": len(received.by_number),
+        "messages repeated": received.repeated,
+        "labels confirmed": len(received.confirmed),
+        "gaps reported": gaps,
         "numbers unreported after the daemon's kills": unreported,
         "sessions that the broker restored silent": silent,
-        "numbers told into these": beyond,
+        "numbers published into these": beyond,
         "seconds": int(time.monotonic() - begun),
     }
     rows += [BenchmarkRow("kills", name, float(count)) for name, count in counts.items()]
@@ -154,7 +154,7 @@ def _kill_broker(
     silent = beyond = 0
     for _ in range(kills):
         driver.run_load(chance.uniform(*BURST_S))
-        before = driver.heard.unreported()
+        before = driver.received.unreported()
         broker.kill()
         driver.receive(chance.uniform(0.0, 0.3))
         broker.start()
@@ -165,7 +165,7 @@ def _kill_broker(
         driver.start_session()
         driver.await_decision()
         driver.await_silence()
-        beyond += driver.heard.unreported() - before
+        beyond += driver.received.unreported() - before
     driver.await_silence()
     process.terminate()
     process.wait()
@@ -183,15 +183,15 @@ def _lost_labels(home: Path, confirmed: dict[str, str]) -> int:
 
 
 def _note_signals(
-    stormed: SignalOutcome, rows: list[BenchmarkRow], summary: dict[str, float]
+    signalled: SignalOutcome, rows: list[BenchmarkRow], summary: dict[str, float]
 ) -> None:
-    phases = stormed.phases
+    phases = signalled.phases
     summary |= {
         "signal_runs": float(sum(one.runs for one in phases.values())),
         "signal_hangs": float(sum(one.hangs for one in phases.values())),
-        "signal_bad_ends": float(stormed.bad.total()),
-        "signal_gaps_unreported": float(stormed.unreported),
-        "signal_duplicates_after_dedup": float(stormed.conflicts),
+        "signal_bad_ends": float(signalled.bad.total()),
+        "signal_gaps_unreported": float(signalled.unreported),
+        "signal_duplicates_after_dedup": float(signalled.conflicts),
     }
     for phase, one in phases.items():
         name = f"signals, {phase}"
@@ -201,10 +201,10 @@ def _note_signals(
             BenchmarkRow(name, f"exit status {code}", float(n))
             for code, n in sorted(one.codes.items())
         ]
-    rows += [BenchmarkRow("signals, bad ends", case, float(n)) for case, n in stormed.bad.items()]
-    counted = {"messages heard": stormed.messages, "gaps told": stormed.gaps}
+    rows += [BenchmarkRow("signals, bad ends", case, float(n)) for case, n in signalled.bad.items()]
+    counted = {"messages received": signalled.messages, "gaps reported": signalled.gaps}
     rows += [BenchmarkRow("signals", count, float(n)) for count, n in counted.items()]
-    rows.append(BenchmarkRow("signals", "seconds", round(stormed.seconds, 1)))
+    rows.append(BenchmarkRow("signals", "seconds", round(signalled.seconds, 1)))
 
 
 def _note_fuzz(fuzzed: FuzzOutcome, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:

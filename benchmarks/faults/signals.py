@@ -144,12 +144,12 @@ class SignalOutcome:
     gaps: int = 0
     seconds: float = 0.0
 
-    def record_output(self, heard: ReceivedMessages) -> None:
+    def record_output(self, received: ReceivedMessages) -> None:
         """Process the output of a home's daemons."""
-        self.unreported += heard.unreported()
-        self.conflicts += heard.conflicts
-        self.messages += len(heard.by_number)
-        self.gaps += len(heard.gaps)
+        self.unreported += received.unreported()
+        self.conflicts += received.conflicts
+        self.messages += len(received.by_number)
+        self.gaps += len(received.gaps)
 
     @property
     def bad(self) -> Counter[str]:
@@ -179,37 +179,37 @@ def send_signals(
     for trial in random.Random(seed).sample(trials, len(trials)):
         waiting.put(trial)
     begun = time.monotonic()
-    stormed = SignalOutcome()
+    signalled = SignalOutcome()
     with ThreadPoolExecutor(at_once) as pool:
         homes = [
-            pool.submit(_work, folder / f"home-{number}", waiting, stormed, seed + number)
+            pool.submit(_work, folder / f"home-{number}", waiting, signalled, seed + number)
             for number in range(at_once)
         ]
         for home in homes:
-            stormed.record_output(home.result())
-    stormed.seconds = time.monotonic() - begun
-    return stormed
+            signalled.record_output(home.result())
+    signalled.seconds = time.monotonic() - begun
+    return signalled
 
 
 def _work(
-    folder: Path, waiting: SimpleQueue[Trial], stormed: SignalOutcome, seed: int
+    folder: Path, waiting: SimpleQueue[Trial], signalled: SignalOutcome, seed: int
 ) -> ReceivedMessages:
     """Run trials in a home until none is left; returns the output of its daemons."""
     with closing(Host(folder, seed)) as host:
         with suppress(Empty):
             while True:
                 trial = waiting.get_nowait()
-                host.run(trial, stormed.phases[trial.phase])
+                host.run(trial, signalled.phases[trial.phase])
         # One more daemon reports the losses of the last one.
         host.run(Trial("idle", (SIGTERM,)), Outcome())
-        return host.heard
+        return host.received
 
 
 class Host:
     """A home, and the daemons that serve it one after another."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.heard = ReceivedMessages()
+        self.received = ReceivedMessages()
         self._folder, self._chance = folder, random.Random(seed)
         make_home(folder, 1, COLUMNS, FACTS)
         text = (folder / "auricle.toml").read_text("utf-8").partition("[device]")[0] + SECTIONS
@@ -363,7 +363,7 @@ class Host:
         printed = out.read_bytes() if out.exists() else b""
         for line in printed.splitlines(keepends=True):
             if line.endswith(b"\n"):
-                self.heard.record(json.loads(line))
+                self.received.record(json.loads(line))
         self._manager.setblocking(False)  # noqa: FBT003 - its name
         with suppress(BlockingIOError):
             while True:

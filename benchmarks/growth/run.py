@@ -60,11 +60,11 @@ def run(data: Path | None) -> BenchmarkReport:
         served.mkdir()
         for number, image in enumerate([own[-1], *rest]):
             (served / f"{number:04} {image.label}").write_bytes(image.content)
-        said = _serve(home, served)
-    figures: dict[str, float] = said["figures"]
+        output = _serve(home, served)
+    figures: dict[str, float] = output["figures"]
     rows = tuple(BenchmarkRow("auricle", name, value) for name, value in figures.items())
     return BenchmarkReport(
-        "growth", rows, {name: figures[name] for name in SUMMARY}, tuple(said["notes"])
+        "growth", rows, {name: figures[name] for name in SUMMARY}, tuple(output["notes"])
     )
 
 
