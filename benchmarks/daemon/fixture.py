@@ -90,7 +90,7 @@ def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None
         for number, row in enumerate(rows):
             home.feed(Observation("learn", number, number, row))
             home.feed(Label(f"learn:{number}", "abc"[number % 3]))
-        home.settle()
+        home.refit_geometry()
         # What is due to grow is tried now, so that no worker runs beside what is measured.
         for _ in grow_due(home, _nothing):
             continue

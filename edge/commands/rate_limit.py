@@ -1,10 +1,10 @@
-"""How many commands a minute are looked at (a token bucket, Turner 1986)."""
+"""The rate limit of commands: a token bucket (Turner 1986)."""
 
 from collections.abc import Callable
 
 
 class RateLimit:
-    """Lets `per_minute` through, up to so many at once.  clock: monotonic seconds."""
+    """Allows `per_minute` commands, and bursts of as many.  clock: monotonic seconds."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
         self.per_minute = per_minute
@@ -13,7 +13,7 @@ class RateLimit:
         self._filled_at = clock()
 
     def take(self) -> bool:
-        """Take one; False where none is left."""
+        """Use one token; False if none is left."""
         now = self._clock()
         self._left += (now - self._filled_at) * self.per_minute / 60
         self._left, self._filled_at = min(self._left, self.per_minute), now

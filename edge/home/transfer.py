@@ -95,10 +95,10 @@ def merge_store(home: Home, other: Store) -> MergeSummary:
         raise StateError(
             f"merging {other.path}: {wrong}", "merge ledgers of the same columns, in the same order"
         )
-    forgotten = home.bury_from(other)
+    forgotten = home.forget_buried(other)
     facts = tuple(fact for page in other.pages() for fact in page)
     ack = acknowledged(home.feed(Enrol(facts)))
-    digest = after_change(f"{ack.count} facts were taken in and kept", home.settle)
+    digest = after_change(f"{ack.count} facts were taken in and kept", home.refit_geometry)
     detail = "; ".join(filter(None, (ack.detail, unnamed_side(own, others))))
     return MergeSummary(ack.count, detail, forgotten, digest)
 
@@ -181,6 +181,6 @@ def _forget_again(folder: Path, kept: Path) -> int:
             return 0
         if before.columns() and not home.store.columns():
             home.store.name_columns(before.columns(), home.model.card)
-        forgotten = home.bury_from(before)
+        forgotten = home.forget_buried(before)
         home.stamp()
     return forgotten

@@ -131,7 +131,7 @@ def relabel(
         to_label = settled_name("label", to_label, known.labels, ask=not as_json)
         to_domain = settled_name("domain", to_domain, known.domains, ask=not as_json)
         ack = actions.acknowledged(opened.feed(Relabel(selector, to_label, to_domain)))
-        digest = actions.after_change("the facts are relabelled", opened.settle)
+        digest = actions.after_change("the facts are relabelled", opened.refit_geometry)
     if as_json:
         views.show_json({"count": ack.count, "detail": ack.detail, "knowledge_digest": digest})
         return

@@ -281,11 +281,11 @@ def test_decisions_that_turn_new_take_a_bundle_back(pair: Pair):
     strange = clouds((7, 8, 9), 2, spread=100)
     for number, row in enumerate(strange[:3]):
         observe(pair.user, number, row)
-    assert pair.user.look_after_trial() == ()
+    assert pair.user.check_trial() == ()
     observe(pair.user, 3, strange[3])
-    (said,) = pair.user.look_after_trial()
+    (said,) = pair.user.check_trial()
     assert (said.state, said.decided) == ("reverted", 4)
-    assert "were new or abstained" in said.reason
+    assert "were novel or abstained" in said.reason
     assert pair.state() == before
 
 
@@ -297,10 +297,10 @@ def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
         for number in range(4):
             seen = Observation("s", number, 1, clouds((1,), 1)[0], id=f"{name}{number}")
             told = pair.user.feed(seen)
-            health.note(seen, told)
+            health.count(seen, told)
             guess = told[0].guess  # type: ignore[union-attr]
             event = Label(f"{name}{number}", guess if name == "right" else "z", "shared")
-            health.note(event, pair.user.feed(event))
+            health.count(event, pair.user.feed(event))
         assert health.trouble(NOW, 0.0) == reason
 
 

@@ -108,7 +108,7 @@ def test_garbage_and_hurry_leave_it_alive(listen, monkeypatch):
 def test_callers_are_bounded(listen, monkeypatch):
     """More callers than a few at a time are turned away, and places come free again."""
     folder = listen(echo)
-    waiting = [socket.socket(socket.AF_UNIX) for _ in range(control.CALLERS_MAX)]
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(control.CLIENTS_MAX)]
     for caller in waiting:
         caller.connect(str(folder / SOCKET))
         caller.sendall(b"{}\n")

@@ -34,8 +34,8 @@ def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
     """With correlation data, durably, and to the topic that the sender named."""
     office.home.feed(Observation("s", 1, 1, vector(1)))
     payload = b'{"verb":"label","id":"c1","observation_id":"s:1","label":"a"}'
-    office.desk.carry_out(office.order(payload, "label"))
-    ((response, topic, correlation, kept),) = office.floor.told
+    office.handler.execute(office.order(payload, "label"))
+    ((response, topic, correlation, kept),) = office.context.told
     assert (response.done, response.body["count"], response.id) == (True, 1, "c1")
     assert (topic, correlation, kept) == ("auricle/v1/desk/response/ann", b"n1", True)
     assert office.home.store.get("s:1") is not None
@@ -66,9 +66,9 @@ def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
     """Ask through the socket on the machine."""
     answers: list[bytes] = []
     line = json.dumps({"verb": verb, "id": "c1", **fields}).encode()
-    order = office.desk.local(line, answers.append)
+    order = office.handler.local(line, answers.append)
     if order is not None:
-        office.desk.carry_out(order)
+        office.handler.execute(order)
     found: dict[str, Any] = json.loads(answers[0])
     return found
 
@@ -127,13 +127,13 @@ def test_a_repeated_command_gets_the_stored_answer(office: Office):
     """Also after a restart; nothing is done twice."""
     first = office.ask("relabel", select={"label": "a"}, label="z")
     assert (first.done, first.body["count"]) == (True, 4)
-    fed = len(office.floor.fed)
+    fed = len(office.context.fed)
     again = office.ask("relabel", select={"label": "a"}, label="z")
     assert again == replace(first, repeated=True)
     office.crash()
     assert office.ask("relabel", select={"label": "a"}, label="z") == again
     assert fed == 1
-    assert office.floor.fed == []
+    assert office.context.fed == []
 
 
 def test_a_rejection_is_an_answer_too(office: Office):
@@ -189,7 +189,7 @@ def test_after_a_crash_before_the_answer_nothing_is_done_twice(office: Office, m
     office.crash()
     said = office.ask("relabel", select={"label": "a"}, label="z")
     assert (said.done, said.repeated, said.hint) == (True, True, LOST)
-    assert office.floor.fed == []
+    assert office.context.fed == []
 
 
 def test_refusals_before_anything_is_done(tmp_path: Path):
@@ -206,19 +206,19 @@ def test_refusals_before_anything_is_done(tmp_path: Path):
     ]
     reasons = []
     for order in orders:
-        office.desk.carry_out(order)
+        office.handler.execute(order)
         reasons.append(office.answered().reason)
     assert "retained" in reasons[0]
     assert "expired on its way" in reasons[1]
-    assert reasons[2] == "too many commands: 2 a minute are taken"
+    assert reasons[2] == "too many commands: 2 a minute are accepted"
     assert "not enabled" in reasons[3]
-    assert not office.floor.paused
+    assert not office.context.paused
     order = office.order(b'{"verb":"pause","id":"c2","home":"attik"}', "pause")
-    office.desk.carry_out(order)
+    office.handler.execute(order)
     assert office.answered().hint == "did you mean attic?"
     order = office.order(b'{"verb":"pause","id":"c2","home":"attic"}', "pause")
     with pytest.raises(StateError, match="not open"):
-        office.desk.carry_out(order)
+        office.handler.execute(order)
     office.home.close()
 
 
@@ -229,11 +229,11 @@ def test_a_full_journal_refuses(office: Office, monkeypatch):
         assert office.ask("pause", f"c{number}", expires_at_ns=NOW + 100).done
     order = office.order(b'{"verb":"pause","id":"c3"}', "pause")
     with pytest.raises(StateError, match="journal of commands is full"):
-        office.desk.carry_out(order)
-    office.desk.refuse(order, "no room")
+        office.handler.execute(order)
+    office.handler.refuse(order, "no room")
     said = office.answered()
     assert (said.id, said.reason, said.done) == ("c3", "no room", False)
-    office.floor.at_ns = NOW + 101
+    office.context.at_ns = NOW + 101
     assert office.ask("pause", "c3").done
 
 
@@ -242,10 +242,10 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
     states = []
     for verb, key in (("pause", "p"), ("resume", "r"), ("pause", "p")):
         office.ask(verb, key)
-        states.append(office.floor.paused)
+        states.append(office.context.paused)
     assert states == [True, False, False], "an old command redelivered changes nothing"
     assert office.ask("rebirth", "b").done
-    assert office.floor.births == 1
+    assert office.context.births == 1
     assert office.ask("reload", "l").body == {"did": ["nothing changed"]}
     health = office.ask("health", "h").body
     assert list(health["trouble"]) == ["the camera is gone"]
@@ -263,10 +263,10 @@ def test_people_on_the_machine_need_no_key(tmp_path: Path):
     """What comes through the local socket is trusted, and answered to its caller."""
     office = Office(tmp_path, CommandSettings())
     said: list[bytes] = []
-    order = office.desk.local(b'{"verb":"pause","id":"c1"}', said.append)
+    order = office.handler.local(b'{"verb":"pause","id":"c1"}', said.append)
     assert order is not None
-    office.desk.carry_out(order)
+    office.handler.execute(order)
     assert json.loads(said[0])["body"] == {"paused": True}
-    assert office.desk.local(b'{"verb":"paus"}', said.append) is None
+    assert office.handler.local(b'{"verb":"paus"}', said.append) is None
     assert json.loads(said[1])["hint"] == "did you mean pause?"
     office.home.close()

@@ -125,7 +125,7 @@ def test_where_keys_are_configured_only_signed_commands_are_taken():
     assert isinstance(found, ParsedCommand)
     assert (found.signer, found.payload) == ("ann", command)
     assert "not signed" in reason(LOCKED, command)
-    assert "the signature is not that of ann" in reason(LOCKED, signed(command, OTHER))
+    assert "the signature of ann does not match" in reason(LOCKED, signed(command, OTHER))
     assert "no key 'bob'" in reason(LOCKED, signed(command, KEY, "bob"))
     tampered = signed(command).replace(b'\\"a\\"', b'\\"b\\"')
     assert tampered != signed(command)

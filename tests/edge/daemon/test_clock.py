@@ -27,7 +27,7 @@ def test_a_clock_that_is_set_is_told_as_it_is():
     time = Time(NOW)
     clock = time.clock()
     time.pass_s(10)
-    assert clock.look() is None
+    assert clock.detect_jump() is None
     assert (clock.now_ns(), clock.state) == (NOW + 10 * S, "set")
 
 
@@ -37,11 +37,11 @@ def test_a_jump_is_told_with_its_size():
     clock = time.clock()
     time.pass_s(1)
     time.wall += 30 * 86_400 * S
-    jump = clock.look()
+    jump = clock.detect_jump()
     assert jump is not None
     assert (round(jump.seconds), jump.clock) == (30 * 86_400, "set")
     time.pass_s(1)
-    assert clock.look() is None
+    assert clock.detect_jump() is None
     assert clock.jumps == 1
 
 
@@ -58,9 +58,9 @@ def test_thirty_years_back_and_forth_never_turn_time_back():
     time = Time(NOW)
     clock = time.clock()
     time.pass_s(5)
-    clock.look()
+    clock.detect_jump()
     time.wall -= 30 * 365 * 86_400 * S
-    jump = clock.look()
+    jump = clock.detect_jump()
     assert jump is not None
     assert jump.clock == "unset"
     time.pass_s(7)

@@ -80,7 +80,7 @@ def test_named_values_and_fields_are_decided_as_the_plain_vector(
         ear.online()
         ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= len(TOPICS))
         with served(folder) as here:
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             fields = {**by_name, "nested": {"x6": by_name["x6"]}, "linkquality": 80, "state": "ON"}
             del fields["x6"]
             say(ear, "auricle/v1/gw1/observe/press", {"values": values})
@@ -106,7 +106,7 @@ def test_fields_of_a_series_are_fixed_by_its_first_message(tmp_path: Path, capsy
         ear.online()
         ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= len(TOPICS))
         with served(folder) as here:
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             for number in range(4):
                 more = {"update": {"progress": number}} if number else {}
                 message = {"temperature": 20 + number, "battery": {"voltage": 3.0}, "state": "ON"}

@@ -22,7 +22,7 @@ from edge.core.events import ForgetRequest
 from edge.core.facts import Selector
 from edge.daemon import health
 from edge.daemon.daemon import Daemon
-from edge.daemon.loop import FLAWS_A_SECOND
+from edge.daemon.loop import REJECTIONS_PER_S
 from edge.daemon.systemd import SystemdNotifier
 from edge.mqtt.packets import InboundMessage
 from edge.outbox.outbox import Outbox
@@ -44,8 +44,8 @@ def test_measurements_become_decisions_with_numbers(tmp_path: Path):
     """Each is decided once, under an id of its own, with numbers that rise by one."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         for number in range(3):
-            here.daemon.intake.offer(measure(number))
-        here.daemon.intake.offer(measure(7, id="mine", captured_at_ns=5))
+            here.daemon.inbox.offer(measure(number))
+        here.daemon.inbox.offer(measure(7, id="mine", captured_at_ns=5))
         here.until(lambda: len(here.kinds("decision")) == 4)
         told = here.kinds("decision")
         assert [one["observation_id"] for one in told] == [
@@ -64,8 +64,8 @@ def test_measurements_become_decisions_with_numbers(tmp_path: Path):
 def test_what_is_no_measurement_is_rejected_with_a_reason(tmp_path: Path):
     """One that cannot be read, and one that the encoder does not take, change nothing."""
     with served(daemon_home(tmp_path, HTTP)) as here:
-        here.daemon.intake.reject("door", InvalidMeasurement("it is not json", "send json"))
-        here.daemon.intake.offer(Measurement("door", vector(1)[: WIDTH - 1]))
+        here.daemon.inbox.reject("door", InvalidMeasurement("it is not json", "send json"))
+        here.daemon.inbox.offer(Measurement("door", vector(1)[: WIDTH - 1]))
         here.until(lambda: len(here.kinds("rejected")) == 2)
         reasons = " ".join(one["reason"] for one in here.kinds("rejected"))
         assert "not json" in reasons
@@ -79,7 +79,7 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
     seen = []
     for _ in range(2):
         with served(folder) as here:
-            here.daemon.intake.offer(measure())
+            here.daemon.inbox.offer(measure())
             here.until(partial(here.kinds, "decision"))
             seen += here.kinds("decision")
     assert [one["observation_id"] for one in seen] == ["door:1-1", "door:2-1"]
@@ -91,12 +91,12 @@ def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
     with served(daemon_home(tmp_path, HTTP)) as here:
         for name in ("observe/dooor", "command", "observe/door") * 20:
             topic = f"auricle/v1/gw1/{name}"
-            here.daemon.loop.arrive(InboundMessage(topic, b"{}", False, "", b"", None, (), 0))
+            here.daemon.loop.receive(InboundMessage(topic, b"{}", False, "", b"", None, (), 0))
         here.until(lambda: here.kinds("rejected"))
         told = here.kinds("rejected")
         assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
         assert "none" in told[0]["hint"]
-        assert len(told) == FLAWS_A_SECOND
+        assert len(told) == REJECTIONS_PER_S
         assert here.daemon.loop.strays == 60
 
 
@@ -106,8 +106,8 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
     hidden = (other / "card.toml").rename(other / "hidden.toml")
     streams = HTTP + '[streams.far]\nsource = "http"\nhome = "other"\n[homes]\nother = "other"\n'
     with served(daemon_home(tmp_path, streams)) as here:
-        here.daemon.intake.offer(measure(stream="far"))
-        here.daemon.intake.offer(measure())
+        here.daemon.inbox.offer(measure(stream="far"))
+        here.daemon.inbox.offer(measure())
         here.until(lambda: here.kinds("decision") and here.kinds("rejected"))
         assert "other" in here.kinds("rejected")[0]["reason"]
         monkeypatch.setattr(health, "STARTING_S", 0.0)
@@ -115,7 +115,7 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
         assert (status.state, "card" in status.trouble[0]) == ("degraded", True)
         hidden.rename(other / "card.toml")
         here.until(lambda: here.daemon.homes["other"].home)
-        here.daemon.intake.offer(measure(stream="far"))
+        here.daemon.inbox.offer(measure(stream="far"))
         here.until(lambda: len(here.kinds("decision")) == 2)
 
 
@@ -123,13 +123,13 @@ def test_forgetting_reaches_what_waits(tmp_path: Path):
     """A decision that the broker has not got is erased when its observation is forgotten; its
     number is told as lost."""
     with served(daemon_home(tmp_path, HTTP)) as here:
-        here.daemon.line.problem = "nobody reads"
-        here.daemon.intake.offer(measure(id="secret-one"))
+        here.daemon.connection.problem = "nobody reads"
+        here.daemon.inbox.offer(measure(id="secret-one"))
         here.until(lambda: here.daemon.outbox.entries)
         here.daemon.loop.feed("", ForgetRequest("r1", Selector(ids=frozenset({"secret-one"})), 1))
         assert [loss.reason for loss in here.daemon.outbox.losses] == ["forgotten"]
         assert b"secret-one" not in (tmp_path / "outbox.db").read_bytes()
-        here.daemon.line.problem = ""
+        here.daemon.connection.problem = ""
         here.until(lambda: here.kinds("gap") and here.kinds("receipt"))
         assert here.kinds("gap")[0]["reason"] == "forgotten"
         assert here.kinds("decision") == []
@@ -141,8 +141,8 @@ def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: P
 
     folder = daemon_home(tmp_path, HTTP)
     here = Served(folder)
-    here.daemon.line.problem = "nobody reads"
-    here.daemon.intake.offer(measure(id="secret-two"))
+    here.daemon.connection.problem = "nobody reads"
+    here.daemon.inbox.offer(measure(id="secret-two"))
     here.until(lambda: here.daemon.outbox.entries)
     here.daemon.close()
     with Home(folder) as home:
@@ -163,7 +163,7 @@ def test_settings_are_read_again(tmp_path: Path):
     """New streams come, those that stay go on counting, what needs a restart is said."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder) as here:
-        here.daemon.intake.offer(measure())
+        here.daemon.inbox.offer(measure())
         here.until(lambda: here.kinds("decision"))
         text = (folder / "auricle.toml").read_text("utf-8")
         changed = text.replace('"gw1"', '"gw2"') + '[streams.new]\nsource = "http"\n'
@@ -171,7 +171,7 @@ def test_settings_are_read_again(tmp_path: Path):
         did = here.daemon.reload()
         assert "streams: changed" in did
         assert any("restart" in one for one in did)
-        here.daemon.intake.offer(measure(stream="new"))
+        here.daemon.inbox.offer(measure(stream="new"))
         here.until(lambda: len(here.kinds("decision")) == 2)
         assert {one.name: one.decided for one in here.daemon.status().streams} == {
             "door": 1,
@@ -191,7 +191,7 @@ def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
         assert "bytes_mux" in here.daemon.status().trouble[0]
     with served(folder) as again:
         assert "last-good" in again.daemon.status().trouble[0]
-        again.daemon.intake.offer(measure())
+        again.daemon.inbox.offer(measure())
         again.until(lambda: again.kinds("decision"))
 
 
@@ -249,7 +249,7 @@ def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
         # A gap that was written and not told when it was killed waits, too, and tells of its own.
         bodies = [json.loads(one.body) for one in left.waiting() if one.topic.endswith("/gap")]
         lost += [(body["first"], body["last"]) for body in bodies]
-        top = left.take()
+        top = left.next_number()
     told_lost = {number for first, last in lost for number in range(first, last + 1)}
     assert set(range(1, top)) <= arrived.keys() | told_lost | waiting
 
@@ -270,13 +270,13 @@ def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
         ):
             ear.broker.subscribe(["auricle/v1/gw1/decision/+", "auricle/v1/gw1/gap"])
             ear.online()
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             ear.say("auricle/v1/gw1/observe/press", json.dumps(vector(1).tolist()).encode())
             _both(here, ear, lambda: len(ear.arrivals) == 1)
             broker.kill()
-            here.until(lambda: not here.daemon.line.online)
+            here.until(lambda: not here.daemon.connection.online)
             for number in range(5):
-                here.daemon.intake.offer(measure(number))
+                here.daemon.inbox.offer(measure(number))
             here.until(lambda: here.daemon.outbox.entries == 6)
             ear.until(lambda: not ear.broker.online)
             broker.start()
@@ -334,7 +334,7 @@ def test_a_second_signal_hurries(tmp_path: Path):
     process.process.send_signal(signal.SIGINT)
     assert process.stop() < 5
     with Outbox(tmp_path / "outbox.db", OutboxSettings()) as left:
-        assert left.losses == ()
+        assert not list(left.losses)
 
 
 SIGNALLED = """

@@ -32,12 +32,13 @@ def test_a_file_that_cannot_be_read_ends_no_daemon(tmp_path: Path, monkeypatch):
         raise StateCorruptError("reading the file: malformed", "put the last backup in its place")
 
     monkeypatch.setattr("edge.storage.store.Store.concepts", damaged)
-    monkeypatch.setattr("edge.home.home.Home.look_after_trial", damaged)
+    monkeypatch.setattr("edge.home.home.Home.check_trial", damaged)
     with served(home) as here:
         assert "reading the file: malformed" in here.daemon.status().trouble
         begun = here.daemon.loop.turned_at
         here.until(lambda: here.daemon.loop.turned_at > begun + 1.5)
-        here.daemon.outbox.put(OutboxEntry(here.daemon.outbox.take(), "a", b"{}", keys=("f1",)))
+        number = here.daemon.outbox.next_number()
+        here.daemon.outbox.put(OutboxEntry(sequence=number, topic="a", body=b"{}", keys=("f1",)))
         monkeypatch.setattr("edge.storage.store.Store.buried", damaged)
         here.daemon.homes[""].retry()
         here.daemon.loop.open_homes()

@@ -15,9 +15,8 @@ import pytest
 from edge.commands.control_socket import ask_daemon
 from edge.config.device import HttpSettings
 from edge.core.errors import StateError
-from edge.daemon import health
+from edge.daemon import health, listeners
 from edge.daemon import http_server as room
-from edge.daemon import listeners as doors
 from edge.daemon.http_server import HttpServer
 from tests.daemons import Served, daemon_home, served
 from tests.worlds import vector
@@ -40,7 +39,7 @@ def here(tmp_path: Path) -> Iterator[Served]:
 
 def port(here: Served) -> int:
     """Where its door is."""
-    door = here.daemon.doors.http
+    door = here.daemon.listeners.http
     assert door is not None
     return door.port
 
@@ -92,7 +91,7 @@ def test_what_cannot_be_taken_is_refused_with_a_reason(
     """Each refusal has its code and says why; nothing is decided."""
     status, answer = ask(here, "POST", path, body, headers)
     assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
-    assert len(here.daemon.intake) == 0
+    assert len(here.daemon.inbox) == 0
 
 
 def test_a_request_without_length_is_refused(here: Served):
@@ -118,7 +117,7 @@ def test_garbage_and_silence_harm_nobody(here: Served):
 def test_too_many_callers_are_turned_away(here: Served):
     """Beyond the bound a caller is told to come again, and those that take long make room."""
     silent = [
-        socket.create_connection(("127.0.0.1", port(here))) for _ in range(room.CALLERS_MAX + 1)
+        socket.create_connection(("127.0.0.1", port(here))) for _ in range(room.CLIENTS_MAX + 1)
     ]
     assert b"503" in silent[-1].recv(4096)
     time.sleep(room.PATIENCE_S + 0.1)
@@ -163,7 +162,7 @@ def test_what_is_no_whole_request_is_refused_with_a_reason(
     """A body that was cut short, however readable, two lengths, and what is not HTTP."""
     status, answer = said(here, request_, end=True)
     assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
-    assert len(here.daemon.intake) == 0
+    assert len(here.daemon.inbox) == 0
 
 
 def test_a_caller_who_trickles_is_late(here: Served, monkeypatch):
@@ -209,7 +208,7 @@ def test_readiness_needs_a_home(here: Served, monkeypatch):
 
 def test_metrics_count_what_happened(here: Served):
     """The numbers of the status, in Prometheus' words; every name is documented."""
-    here.daemon.intake.offer(_measure())
+    here.daemon.inbox.offer(_measure())
     here.until(lambda: here.kinds("decision"))
     here.daemon.status()
     code, text = ask(here, "GET", "/metrics")
@@ -239,7 +238,7 @@ def test_a_port_that_is_taken_is_a_trouble_and_no_end(tmp_path: Path):
 
 def test_a_port_that_comes_free_is_listened_on(tmp_path: Path, monkeypatch):
     """What could not be opened is tried again without a hand."""
-    monkeypatch.setattr(doors, "RETRY_S", 0.0)
+    monkeypatch.setattr(listeners, "RETRY_S", 0.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -258,8 +257,8 @@ def test_a_port_that_comes_free_is_listened_on(tmp_path: Path, monkeypatch):
 
 def test_a_host_that_is_none_is_refused():
     """An address that cannot be listened on is an error with a hint."""
-    sink: Any = None
-    made = HttpServer(HttpSettings(host="256.1.1.1"), dict, sink, lambda: None, time.monotonic)
+    loop: Any = None
+    made = HttpServer(HttpSettings(host="256.1.1.1"), loop, lambda: None)
     with pytest.raises(StateError, match=r"256\.1\.1\.1"):
         made.start()
     assert made.port == 0

@@ -10,7 +10,7 @@ import pytest
 from edge.config.settings import parse_settings
 from edge.config.streams import FolderStream
 from edge.core.errors import ConfigError
-from edge.daemon.assembly import check_streams
+from edge.daemon.settings import check_streams
 from edge.sources.factory import SourceContext, open_source
 from tests.daemons import daemon_home, served
 from tests.edge.sources.sinks import Kept, wait_for

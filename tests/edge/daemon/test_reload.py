@@ -12,7 +12,7 @@ import pytest
 
 from edge.config.settings import SETTINGS
 from edge.core.errors import ConfigError
-from edge.daemon.reload import GOOD, load_settings
+from edge.daemon.settings import GOOD, load_settings
 from tests.brokers import Mosquitto, needs_mosquitto
 from tests.daemons import WAIT_S, Process, daemon_home, served
 from tests.homes import run

@@ -39,7 +39,7 @@ def tell(folder: Path, first: int, last: int) -> list[tuple[object, object]]:
     """Run a daemon for some samples and close it in order; the forecasts, by id."""
     with served(folder) as here:
         for number in range(first, last):
-            here.daemon.intake.offer(sample(number))
+            here.daemon.inbox.offer(sample(number))
             here.until(partial(_heard, here, f"n{number}"))
         told = here.kinds("forecast")
     return [(one["observation_id"], one["point"]) for one in told]
@@ -62,7 +62,7 @@ def test_a_running_daemon_saves_now_and_then(tmp_path: Path, monkeypatch) -> Non
     folder = daemon_home(tmp_path, DOOR)
     kept = folder / "knowledge.db.series"
     with served(folder) as here:
-        here.daemon.intake.offer(sample(0))
+        here.daemon.inbox.offer(sample(0))
         here.until(kept.exists)
     kept.write_bytes(b"something else")
     with served(folder) as again:
@@ -89,7 +89,7 @@ def test_samples_go_in_by_a_topic_and_forecasts_and_changes_out(tmp_path: Path) 
         folder = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
         for first, last in ((0, 60), (60, 90)):
             with served(folder) as here:
-                here.until(lambda: here.daemon.line.online)
+                here.until(lambda: here.daemon.connection.online)
                 for number in range(first, last):
                     said = {"values": rows[number].tolist(), "captured_at_ns": number * STEP_NS}
                     ear.say("auricle/v1/gw1/observe/links", json.dumps(said).encode())
@@ -117,7 +117,7 @@ def test_a_step_in_one_of_two_channels_is_published_as_a_change(tmp_path: Path) 
         ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= 2)
         folder = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
         with served(folder) as here:
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             for row in rows:
                 said = {"values": {"inlet": row[0], "outlet": row[1]}}
                 ear.say("auricle/v1/gw1/observe/links", json.dumps(said).encode())

@@ -37,10 +37,10 @@ def test_what_was_decided_is_shown():
     stream = StreamCounters("s", HttpStream(home="far", kind="sample"), "1")
     assert stream.status().novel_percent is None
     for _ in range(NOVEL_WINDOW):
-        stream.note(decision())
+        stream.count(decision())
     for _ in range(NOVEL_WINDOW // 4):
-        stream.note(decision(known=False, label=None))
-    stream.note(DriftAlarm("s", "s:1", 7, raised=True, window_p=0.001, domain="d"))
+        stream.count(decision(known=False, label=None))
+    stream.count(DriftAlarm("s", "s:1", 7, raised=True, window_p=0.001, domain="d"))
     for _ in range(RATE_SECONDS):
         stream.sample()
     shown = stream.status()
@@ -53,8 +53,8 @@ def test_a_series_counts_its_forecasts():
     """Forecasts count as answers and make up the pace; changes are counted apart."""
     stream = StreamCounters("s", HttpStream(kind="series"), "1")
     for _ in range(30):
-        stream.note(SeriesForecast("s", "s:1", 7, ("a",), (1,), ((1.0,),), ((0.0,),), ((2.0,),)))
-    stream.note(ChangePoint("s", "s:1", 7, "jump", ("a",), 0.5, 1, 0))
+        stream.count(SeriesForecast("s", "s:1", 7, ("a",), (1,), ((1.0,),), ((0.0,),), ((2.0,),)))
+    stream.count(ChangePoint("s", "s:1", 7, "jump", ("a",), 0.5, 1, 0))
     stream.sample()
     shown = stream.status()
     assert (shown.forecasts, shown.changes, shown.decided) == (30, 1, 0)
@@ -66,13 +66,13 @@ def test_rejections_in_a_row_are_trouble():
     stream = StreamCounters("s", HttpStream(), "1")
     stream.reject("no numbers", "send numbers")
     assert stream.rejecting == "all 1 measurements were rejected: no numbers"
-    stream.note(decision())
+    stream.count(decision())
     for _ in range(REJECTED_MAX - 1):
         stream.reject("no numbers", "")
     assert stream.rejecting == ""
     stream.reject("too long", "")
     assert stream.rejecting == f"the last {REJECTED_MAX} measurements were rejected: too long"
-    stream.note(decision())
+    stream.count(decision())
     assert (stream.rejecting, stream.rejected) == ("", REJECTED_MAX + 1)
 
 

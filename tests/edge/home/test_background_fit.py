@@ -46,9 +46,9 @@ def rest(home: Home) -> list[GrowthReport]:
     """What a home tells of growth until nothing is solved or grown beside it."""
     told = []
     while True:
-        told += [one for one in home.tend() if isinstance(one, GrowthReport)]
-        home._refitter.join()  # noqa: SLF001  the thread is what the test waits for
-        if not home.growing and home._refitter._fitting is None:  # noqa: SLF001
+        told += [one for one in home.poll_growth() if isinstance(one, GrowthReport)]
+        home._fitter.join()  # noqa: SLF001  the thread is what the test waits for
+        if not home.growing and home._fitter._fitting is None:  # noqa: SLF001
             return told
 
 
@@ -79,8 +79,8 @@ def test_serving_does_not_wait_for_what_is_solved_beside(home, monkeypatch, here
 
     monkeypatch.setattr(place.HeadFit, "solve", held)
     home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
-    assert home.tend() == ()
-    assert home.tend() == ()
+    assert home.poll_growth() == ()
+    assert home.poll_growth() == ()
     (said,) = home.feed(Observation("s", 1, 1, vector(50)))
     assert isinstance(said, Decision)
     assert said.guess in {"a", "b"}

@@ -141,7 +141,7 @@ def test_burying_reaches_own_facts(tmp_path):
         with Home(new_home(tmp_path / "third")) as third:
             third.feed(Enrol((fact("a"),)))
             third.feed(ForgetRequest("r", Selector(ids=frozenset({"a"}))))
-            assert opened.bury_from(third.store) == 1
+            assert opened.forget_buried(third.store) == 1
         assert opened.store.get("a") is None
         assert opened.store.buried("a")
         assert len(opened.store.receipts()) == 1
@@ -162,7 +162,7 @@ def tended(opened: Home) -> list[GrowthReport]:
     until = time.monotonic() + 30
     while opened.growing:
         assert time.monotonic() < until
-        told += opened.tend()
+        told += opened.poll_growth()
         time.sleep(0.01)
     return [one for one in told if isinstance(one, GrowthReport)]
 
@@ -182,7 +182,7 @@ def test_nothing_grows_before_it_is_asked_for(growing):
     (started,) = growing.feed(Tick())
     assert isinstance(started, GrowthReport)
     assert (started.domain, started.state, started.version) == ("home", "started", 1)
-    assert growing.tend() == ()
+    assert growing.poll_growth() == ()
     (news,) = tended(growing)
     assert (news.state, news.version, news.accuracy) == ("serving", 1, 0.9)
     assert growing.store.adaptors()["home"][0].version == 1
@@ -267,7 +267,7 @@ def test_forgetting_stops_a_worker_that_holds_the_facts(growing):
     growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
     assert growing.worker.job is None
     assert not Path(f"/proc/{process_id}").exists()
-    assert growing.tend() == ()
+    assert growing.poll_growth() == ()
 
 
 def test_forgetting_deletes_what_the_facts_shaped(growing):

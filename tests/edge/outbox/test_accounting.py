@@ -80,12 +80,20 @@ class Accounting(RuleBasedStateMachine):
     @rule(kept=st.booleans(), size=st.integers(10, 400), key=KEYS)
     def put(self, kept: bool, size: int, key: str) -> None:
         """A message is told."""
-        number = self.box.take()
+        number = self.box.next_number()
         if number:
             assert number not in self.given
             self.given.add(number)
             self.keys[number] = key
-        self.box.put(OutboxEntry(number, "t", b"x" * size, kept, (key,) if key else ()))
+        self.box.put(
+            OutboxEntry(
+                sequence=number,
+                topic="t",
+                body=b"x" * size,
+                kept=kept,
+                keys=(key,) if key else (),
+            )
+        )
 
     @rule()
     def commit(self) -> None:
@@ -125,14 +133,14 @@ class Accounting(RuleBasedStateMachine):
     def doubt(self) -> None:
         """The connection ends without a word: what was confirmed may come again."""
         self.disconnect()
-        self.box.doubted()
+        self.box.resend_recent()
         self.heard_now.clear()
 
     @rule(seconds=st.floats(0.1, 40.0), online=st.booleans())
     def wait(self, seconds: float, online: bool) -> None:
         """Time passes, and the loop tends."""
         self.now += int(seconds * S)
-        self.box.tend(online=online)
+        self.box.maintain(online=online)
 
     @rule()
     def announce(self) -> None:
@@ -143,9 +151,9 @@ class Accounting(RuleBasedStateMachine):
             self.given.add(number)
             self.keys[number] = ""
             self.lost |= set(range(loss.first, loss.last + 1)) & self.given
-            return OutboxEntry(number, "gap", b"gap", kept=True)
+            return OutboxEntry(sequence=number, topic="gap", body=b"gap", kept=True)
 
-        self.box.announce(word)
+        self.box.publish_losses(word)
 
     @rule(key=st.sampled_from(["a", "b"]))
     def forget(self, key: str) -> None:
@@ -168,7 +176,7 @@ class Accounting(RuleBasedStateMachine):
         """The disk works again; a minute later the outbox has noticed."""
         self.broken = ""
         self.now += 60 * S
-        self.box.tend(online=True)
+        self.box.maintain(online=True)
         assert self.box.failing == ""
 
     @rule(clean=st.booleans())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.outbox.boot_clock import BootMark, read_mark, resumed_age_ns
+from edge.outbox.boot_clock import BootMark, resumed_age_ns
 
 S = 10**9
 DAY = 86_400 * S
@@ -30,7 +30,7 @@ def test_age_goes_on_where_it_can_be_told(before: BootMark | None, now: BootMark
 
 def test_a_moment_is_read_from_the_system():
     """Two moments of this run are of one boot, and in order."""
-    first, second = read_mark(), read_mark(5)
+    first, second = BootMark.now(), BootMark.now(5)
     assert first.boot == second.boot
     assert first.boot_ns <= second.boot_ns
     assert second.age_ns == 5

@@ -12,12 +12,10 @@ import pytest
 
 from edge.config.outbox import OutboxSettings
 from edge.core.errors import StateCorruptError, StateError
-from edge.outbox import opening
-from edge.outbox import retrying_storage as keeper
+from edge.outbox import opening, storage
 from edge.outbox.entry import OutboxEntry
 from edge.outbox.opening import open_outbox
 from edge.outbox.outbox import Outbox
-from edge.outbox.storage import OutboxStorage
 
 SETTINGS = OutboxSettings()
 
@@ -27,18 +25,18 @@ def test_a_damaged_outbox_is_set_aside_and_numbers_go_on_higher(tmp_path: Path, 
     caplog.set_level("WARNING", "auricle")
     path = tmp_path / "outbox.db"
     with open_outbox(path, SETTINGS) as before:
-        last = before.take()
-        before.put(OutboxEntry(last, "t", b"{}"))
+        last = before.next_number()
+        before.put(OutboxEntry(sequence=last, topic="t", body=b"{}"))
     path.write_bytes(b"this is no database" * 500)
     with open_outbox(path, SETTINGS) as after:
         (loss,) = after.losses
-        number = after.take()
+        number = after.next_number()
         assert number > last + 10**9
         assert (loss.first, loss.last, loss.reason) == (1, number - 1, "damaged")
     assert (tmp_path / "outbox.db.damaged-1").exists()
     assert [one.message for one in caplog.records] == ["outbox_damaged"]
     with open_outbox(path, SETTINGS) as again:
-        assert again.take() == number + 1
+        assert again.next_number() == number + 1
 
 
 def test_copies_of_damaged_files_are_few(tmp_path: Path):
@@ -69,7 +67,7 @@ def _reset(path: Path) -> None:
         shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
     with open_outbox(path, SETTINGS) as box:
         for _ in range(3):
-            box.put(OutboxEntry(box.take(), "t", b"{}"))
+            box.put(OutboxEntry(sequence=box.next_number(), topic="t", body=b"{}"))
 
 
 def _emptied(path: Path) -> None:
@@ -120,7 +118,7 @@ def test_whatever_lies_in_its_place_is_set_aside(tmp_path: Path, damage):
     _reset(path)
     damage(path)
     with open_outbox(path, SETTINGS) as box:
-        assert box.take() > 10**9
+        assert box.next_number() > 10**9
         assert [loss.reason for loss in box.losses] == ["damaged"]
     assert os.path.lexists(tmp_path / "outbox.db.damaged-1")
 
@@ -175,21 +173,21 @@ def test_a_disk_that_was_full_at_the_start_ends_nothing(tmp_path: Path, monkeypa
     """Even where the file is then found damaged: what is told goes on in memory, and the reason is
     said; when it is mended, it is written."""
     path, now = tmp_path / "outbox.db", [0]
-    real = OutboxStorage
+    real = storage.open_database
 
-    def full(path: Path) -> OutboxStorage:
+    def full(path: Path, **_more: object) -> sqlite3.Connection:
         raise StateError(f"opening {path}: database or disk is full", "make room")
 
-    monkeypatch.setattr(keeper, "OutboxStorage", full)
+    monkeypatch.setattr(storage, "open_database", full)
     with Outbox(path, OutboxSettings(), lambda: now[0]) as box:
-        monkeypatch.setattr(keeper, "OutboxStorage", real)
+        monkeypatch.setattr(storage, "open_database", real)
         for content, reason in ((b"", "without a byte"), (b"junk" * 99, "not a")):
             path.write_bytes(content)
             now[0] += 60 * 10**9
-            box.tend(online=True)
+            box.maintain(online=True)
             assert reason in box.failing
         path.unlink()
         now[0] += 60 * 10**9
-        box.tend(online=True)
+        box.maintain(online=True)
         assert not box.failing
-        assert box.take() == 1
+        assert box.next_number() == 1

@@ -43,9 +43,9 @@ def outbox(tmp_path: Path, clock: Clock) -> Outbox:
 
 def put(outbox: Outbox, *, kept: bool = False, keys: tuple[str, ...] = (), size: int = 20) -> int:
     """Put one entry; its number."""
-    number = outbox.take()
+    number = outbox.next_number()
     body = b'{"sequence":%d,"historical":false}' % number
-    outbox.put(OutboxEntry(number, "t", body.ljust(size), kept, keys))
+    outbox.put(OutboxEntry(sequence=number, topic="t", body=body.ljust(size), kept=kept, keys=keys))
     return number
 
 
@@ -64,9 +64,9 @@ def announce(outbox: Outbox) -> list[OutboxLoss]:
 
     def word(number: int, loss: OutboxLoss) -> OutboxEntry:
         told.append(loss)
-        return OutboxEntry(number, "gap", b"{}", kept=True)
+        return OutboxEntry(sequence=number, topic="gap", body=b"{}", kept=True)
 
-    outbox.announce(word)
+    outbox.publish_losses(word)
     return told
 
 
@@ -94,7 +94,7 @@ def test_what_the_broker_confirms_in_time_never_reaches_the_disk(outbox: Outbox,
     send(outbox)
     outbox.acked(number)
     clock.pass_s(5)
-    outbox.tend(online=True)
+    outbox.maintain(online=True)
     rows = sqlite3.connect(outbox.path).execute("SELECT COUNT(*) FROM entries").fetchone()
     assert rows == (0,)
     assert outbox.entries == 0
@@ -105,7 +105,7 @@ def test_what_waits_survives_a_kill_and_is_late(outbox: Outbox, tmp_path: Path, 
     numbers; the numbers given out and not written are a loss."""
     first = put(outbox, keys=("a",))
     clock.pass_s(5)
-    outbox.tend(online=False)
+    outbox.maintain(online=False)
     second = put(outbox)
     after = kill(outbox, tmp_path / "copy", clock)
     clock.pass_s(1)
@@ -114,7 +114,7 @@ def test_what_waits_survives_a_kill_and_is_late(outbox: Outbox, tmp_path: Path, 
     (loss,) = announce(after)
     assert loss.first <= second <= loss.last
     assert loss.reason == "crash"
-    assert after.take() > loss.last
+    assert after.next_number() > loss.last
     assert after.run == outbox.run + 1
 
 
@@ -123,8 +123,8 @@ def test_a_clean_end_loses_nothing(outbox: Outbox, clock: Clock):
     numbers = [put(outbox), put(outbox, kept=True)]
     outbox.close()
     with Outbox(outbox.path, SMALL, clock) as again:
-        assert again.losses == ()
-        assert again.take() == numbers[-1] + 1
+        assert not list(again.losses)
+        assert again.next_number() == numbers[-1] + 1
         clock.pass_s(1)
         assert [e.sequence for e in send(again)] == numbers
 
@@ -145,8 +145,8 @@ def test_what_was_confirmed_just_before_the_broker_died_is_sent_again(outbox: Ou
     waits = put(outbox)
     clock.pass_s(60)
     outbox.returned()
-    outbox.doubted()
-    outbox.doubted()
+    outbox.resend_recent()
+    outbox.resend_recent()
     assert outbox.commit()
     clock.pass_s(1)
     sent = {entry.sequence: entry.historical for entry in send(outbox)}
@@ -187,7 +187,7 @@ def test_age_counts_by_the_clock_that_nobody_sets(outbox: Outbox, clock: Clock):
     number = put(outbox)
     outbox.commit()
     clock.pass_s(SMALL.age_s_max + 20)
-    outbox.tend(online=False)
+    outbox.maintain(online=False)
     assert announce(outbox) == [OutboxLoss(number, number, 1, "age")]
 
 
@@ -198,7 +198,7 @@ def test_late_entries_come_at_their_pace_and_after_live_ones(tmp_path: Path, clo
     for _ in range(50):
         put(outbox)
     outbox.commit()
-    outbox.tend(online=False)
+    outbox.maintain(online=False)
     live = put(outbox)
     clock.pass_s(0.5)
     found = send(outbox)
@@ -247,7 +247,7 @@ def test_a_failing_disk_leaves_the_loop_going(outbox: Outbox, clock: Clock, monk
     assert outbox.nbytes <= SMALL.memory_bytes_max
     breaker.mend()
     clock.pass_s(100)
-    outbox.tend(online=True)
+    outbox.maintain(online=True)
     assert outbox.refusing == ""
     assert kept in [e.sequence for e in send(outbox)]
     (loss,) = announce(outbox)
@@ -285,7 +285,7 @@ def test_without_a_disk_from_the_start_messages_have_no_number(tmp_path: Path, c
     assert outbox.counts["unnumbered dropped"] == 200
     (tmp_path / "none").mkdir()
     clock.pass_s(60)
-    outbox.tend(online=True)
+    outbox.maintain(online=True)
     assert put(outbox) == 1
 
 
