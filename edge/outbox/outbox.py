@@ -48,9 +48,11 @@ LATE_COMMITS: Final = 3
 hand; effect not measured."""
 
 RECENT_S: Final = 2.0
+"""Seconds that confirmed messages are kept, to be sent again: a broker that dies may have confirmed
+messages that it had not saved.  Chosen by hand; effect not measured."""
+
 RECENT_BYTES_MAX: Final = 1 << 20
-"""Confirmed messages are kept for so long, within so many bytes: a broker that dies may have
-confirmed messages that it had not saved.  Chosen by hand; effect not measured."""
+"""Bytes of those messages.  Chosen by hand; effect not measured."""
 
 UNNUMBERED_MAX: Final = 1_000
 """Waiting entries beyond which entries without a number are dropped.  Chosen by hand; effect not

@@ -63,7 +63,7 @@ def forget(
     with Home(home) as opened:
         count = _count(opened, selector, "forgetting")
         if not yes:
-            confirm(f"forget {count} facts ({actions.describe_number(selector)}) for good?")
+            confirm(f"forget {count} facts ({actions.describe_selector(selector)}) for good?")
         again = not opened.shares_geometry if resurvey is None else resurvey
         receipt = _forget(opened, selector, resurvey=again)
         actions.after_change("the facts are forgotten", opened.stamp)
@@ -81,7 +81,7 @@ def _count(home: Home, selector: Selector, doing: str) -> int:
     count = len(home.store.select(selector))
     if not count:
         raise ConfigError(
-            f"{doing}: no fact matches {actions.describe_number(selector)}",
+            f"{doing}: no fact matches {actions.describe_selector(selector)}",
             "see `auricle inspect` for what is known",
         )
     return count
