@@ -1,8 +1,8 @@
 """The control socket of a running daemon: a Unix socket in the home's folder, and its client.
 
 Only the user who runs the daemon may open it (mode 0600); it is not reachable over a network.  A
-request is one line of JSON, as is its answer; the requests are those of docs/commands.md, and are
-trusted.
+request is one line of JSON, as is its answer; the requests are those of docs/reference/commands.md,
+and are trusted.
 """
 
 import os

@@ -160,7 +160,7 @@ def _writable(what: str, path: Path, detail: str) -> CheckFinding:
 def _check_streams(settings: Settings) -> CheckFinding:
     names = ", ".join(settings.streams) or "none"
     if not settings.streams:
-        hint = "add [streams.NAME]; docs/sources.md has every kind"
+        hint = "add [streams.NAME]; docs/reference/sources.md has every kind"
         return CheckFinding(
             "streams", "warning", "there are none, so the daemon gets no input", hint
         )

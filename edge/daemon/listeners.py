@@ -71,7 +71,9 @@ class ControlHandler:
         """Queue a command for the loop and wait for the answer."""
         handler = self._loop.handler
         if handler is None:
-            return _refused("commands are not enabled", "see [commands] in docs/config.md")
+            return _refused(
+                "commands are not enabled", "see [commands] in docs/reference/config.md"
+            )
         answered = threading.Event()
         answers: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a daemon's status.  docs/daemon.md lists every metric."""
+"""Prometheus metrics of a daemon's status.  docs/howto/daemon.md lists every metric."""
 
 from collections.abc import Callable, Iterator
 from typing import Final

@@ -18,7 +18,8 @@ from ..storage import read_weights, shipped_weights
 Floats = NDArray[np.float64]
 
 DEFAULT: Final = "pool"
-"""The forecaster used unless another is chosen; see docs/forecasting.md for the comparison."""
+"""The forecaster used unless another is chosen; see docs/explanation/forecasting.md for the
+comparison."""
 
 
 @dataclass(frozen=True, slots=True)
