@@ -19,7 +19,6 @@ from ..logs import log
 from ..mqtt import InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
 from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_command
-from .rate_limit import RateLimit
 from .requests import (
     LOCAL_COMMANDS,
     BundleImportCommand,
@@ -56,6 +55,29 @@ class PendingCommand:
     correlation: bytes = b""
     ticket: int = 0
     reply: Callable[[bytes], None] | None = None
+
+
+class RateLimit:
+    """A token bucket (Turner 1986): allows `per_minute` commands, and bursts of as many.
+
+    clock: monotonic seconds.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._left = float(per_minute)
+        self._filled_at = clock()
+
+    def take(self) -> bool:
+        """Use one token; False if none is left."""
+        now = self._clock()
+        self._left += (now - self._filled_at) * self.per_minute / 60
+        self._left, self._filled_at = min(self._left, self.per_minute), now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class CommandHandler:

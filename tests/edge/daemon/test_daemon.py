@@ -36,12 +36,12 @@ HTTP = '[streams.door]\nsource = "http"\n'
 
 
 def measure(number: int = 0, stream: str = "door", **given: object) -> Measurement:
-    """A measurement that is no flaw."""
+    """A valid measurement."""
     return Measurement(stream, vector(number), RawPayload(**given))  # type: ignore[arg-type]
 
 
 def test_measurements_become_decisions_with_numbers(tmp_path: Path):
-    """Each is decided once, under an id of its own, with numbers that rise by one."""
+    """Each is decided once, under its own id, with consecutive numbers."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         for number in range(3):
             here.daemon.inbox.offer(measure(number))
@@ -62,7 +62,7 @@ def test_measurements_become_decisions_with_numbers(tmp_path: Path):
 
 
 def test_what_is_no_measurement_is_rejected_with_a_reason(tmp_path: Path):
-    """One that cannot be read, and one that the encoder does not take, change nothing."""
+    """Unreadable input, and input that the encoder rejects, changes nothing."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         here.daemon.inbox.reject("door", InvalidMeasurement("it is not json", "send json"))
         here.daemon.inbox.offer(Measurement("door", vector(1)[: WIDTH - 1]))
@@ -74,7 +74,7 @@ def test_what_is_no_measurement_is_rejected_with_a_reason(tmp_path: Path):
 
 
 def test_a_run_has_ids_of_its_own(tmp_path: Path):
-    """The same stream, started again, repeats no id and no number."""
+    """The same stream in a second run repeats no id and no number."""
     folder = daemon_home(tmp_path, HTTP)
     seen = []
     for _ in range(2):
@@ -87,7 +87,8 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
 
 
 def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
-    """A topic with a typing error is named with the streams there are, a few times a second."""
+    """A message at a misspelled topic is rejected with the list of streams, a few times a
+    second."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         for name in ("observe/dooor", "command", "observe/door") * 20:
             topic = f"auricle/v1/gw1/{name}"
@@ -101,7 +102,8 @@ def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
 
 
 def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
-    """Its streams are rejected with the reason, the state says so, and it serves once mended."""
+    """Its streams are rejected with the reason, the status has it too, and the home serves once
+    repaired."""
     other = daemon_home(tmp_path / "other")
     hidden = (other / "card.toml").rename(other / "hidden.toml")
     streams = HTTP + '[streams.far]\nsource = "http"\nhome = "other"\n[homes]\nother = "other"\n'
@@ -120,8 +122,8 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
 
 
 def test_forgetting_reaches_what_waits(tmp_path: Path):
-    """A decision that the broker has not got is erased when its observation is forgotten; its
-    number is told as lost."""
+    """A decision that still waits for the broker is erased with its observation; its number is
+    reported as lost."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         here.daemon.connection.problem = "nobody reads"
         here.daemon.inbox.offer(measure(id="secret-one"))
@@ -136,7 +138,7 @@ def test_forgetting_reaches_what_waits(tmp_path: Path):
 
 
 def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: Path):
-    """A daemon that was not running when an observation was forgotten does not tell of it."""
+    """An observation that was forgotten while no daemon ran is not published afterwards."""
     from edge.home.home import Home
 
     folder = daemon_home(tmp_path, HTTP)
@@ -160,7 +162,8 @@ def _erasure(key: str):
 
 
 def test_settings_are_read_again(tmp_path: Path):
-    """New streams come, those that stay go on counting, what needs a restart is said."""
+    """New streams start, unchanged ones keep their counters, and changes that need a restart are
+    named."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder) as here:
         here.daemon.inbox.offer(measure())
@@ -180,7 +183,7 @@ def test_settings_are_read_again(tmp_path: Path):
 
 
 def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
-    """The last good ones hold, at a reload and at a start, and the status says why."""
+    """The last good settings hold, at a reload and at a start, and the status has the reason."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder) as here:
         with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
@@ -196,7 +199,7 @@ def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
 
 
 def test_a_home_is_opened_again_when_its_settings_change(tmp_path: Path):
-    """Another window means another runtime, without a restart."""
+    """Another window gives another runtime, without a restart."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder) as here:
         text = (folder / "auricle.toml").read_text("utf-8")
@@ -208,7 +211,7 @@ def test_a_home_is_opened_again_when_its_settings_change(tmp_path: Path):
 
 
 def test_two_daemons_never_share_a_home(tmp_path: Path):
-    """The second one is refused, and disturbs nothing."""
+    """The second is refused, and the first is undisturbed."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder), pytest.raises(StateError, match="another process"):
         Served(folder)
@@ -227,8 +230,8 @@ def test_lines_go_in_and_come_out_of_a_process(tmp_path: Path):
 
 
 def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
-    """After kill -9 the next run goes on behind every number that was given out, and tells the
-    gap: each number arrived, or is in it; one that comes again says the same again."""
+    """After kill -9 the next run continues after every number that was given out, and reports the
+    gap: each number has arrived or is in the gap; a repeated message is identical."""
     folder = daemon_home(tmp_path, STDIN)
     arrived: dict[int, dict[str, object]] = {}
     lost: list[tuple[int, int]] = []
@@ -256,8 +259,8 @@ def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
 
 @needs_mosquitto
 def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
-    """Through a real broker; what is decided while it is dead comes late, and nothing is lost; what
-    it had confirmed just before comes again, for it may have forgotten that."""
+    """Through a real broker: decisions made while it is dead arrive later, none is lost, and those
+    that it had confirmed just before arrive again, because it may not have saved them."""
     with Mosquitto(tmp_path / "broker") as broker:
         more = (
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\nreconnect_s_min = 0.05\n'
@@ -290,7 +293,7 @@ def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
 
 
 def _both(here: Served, ear, done) -> None:
-    """Turn the daemon and the listener until something holds."""
+    """Turn the daemon and the listener until a condition holds."""
     end = time.monotonic() + 20
     while not done():
         assert time.monotonic() < end, "waited in vain"
@@ -299,7 +302,7 @@ def _both(here: Served, ear, done) -> None:
 
 
 def test_the_watchdog_is_fed_by_the_loop_alone(tmp_path: Path):
-    """Turning the loop feeds it; time that passes without a turn does not."""
+    """A turn of the loop feeds it; time without a turn does not."""
     folder = daemon_home(tmp_path, HTTP)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
@@ -318,7 +321,7 @@ def test_the_watchdog_is_fed_by_the_loop_alone(tmp_path: Path):
 
 
 def _said(manager: socket.socket) -> list[bytes]:
-    """What the manager has heard, until it hears nothing more."""
+    """Every notification that waits for the manager."""
     said = []
     with suppress(TimeoutError):
         while True:
@@ -327,7 +330,7 @@ def _said(manager: socket.socket) -> list[bytes]:
 
 
 def test_a_second_signal_hurries(tmp_path: Path):
-    """Asked twice, it does not wait for what is on its way, and still writes what waits."""
+    """A second stop skips waiting for acknowledgements, and still writes all that waits."""
     process = Process(daemon_home(tmp_path, STDIN))
     process.say(json.dumps(vector(1).tolist()))
     process.hear()
@@ -363,7 +366,7 @@ def test_a_reload_requested_while_the_program_loads_waits(tmp_path: Path):
 
 
 def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_path: Path):
-    """SIGINT ends it at once, by the signal, and nothing is written."""
+    """SIGINT ends it at once, by the signal, without output."""
     done = subprocess.run(
         [sys.executable, "-c", SIGNALLED.replace("NUMBER", "SIGINT"), "run", tmp_path],
         capture_output=True,
@@ -373,8 +376,8 @@ def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_pa
 
 
 def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
-    """A reader that stands still holds the loop up, and not the end: five seconds after the first
-    SIGTERM, whatever signals follow."""
+    """A blocked reader of its output stops the loop, but the process still ends five seconds after
+    the first SIGTERM, whatever signals follow."""
     process = Process(daemon_home(tmp_path, STDIN))
     line = json.dumps(vector(1).tolist()).encode() + b"\n"
     assert process.process.stdin is not None

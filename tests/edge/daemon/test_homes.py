@@ -1,4 +1,4 @@
-"""Homes that cannot be opened, as they are told."""
+"""Homes that cannot be opened, and how they are reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.daemons import daemon_home, served
 
 @pytest.mark.parametrize("card", ["format = 9\n", ""])
 def test_a_card_that_cannot_be_read_is_said_in_words(tmp_path: Path, caplog, card: str):
-    """As `auricle check` says it: no exception's name, no traceback."""
+    """The reason is that of `auricle check`, without an exception's name or a traceback."""
     home = daemon_home(tmp_path)
     (home / "card.toml").write_text(card, "utf-8")
     with served(home) as here:
@@ -24,8 +24,8 @@ def test_a_card_that_cannot_be_read_is_said_in_words(tmp_path: Path, caplog, car
 
 
 def test_a_file_that_cannot_be_read_ends_no_daemon(tmp_path: Path, monkeypatch):
-    """Neither at the start, where what was forgotten is looked for and facts are counted, nor in
-    the second in which a bundle on trial is looked after."""
+    """A damaged file fails neither the start, which searches forgotten observations and counts
+    facts, nor the check of a bundle on trial."""
     home = daemon_home(tmp_path)
 
     def damaged(*_: object) -> NoReturn:

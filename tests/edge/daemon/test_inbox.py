@@ -12,7 +12,7 @@ from edge.sources.measurement import InvalidMeasurement, Measurement
 
 
 def streams(*names: str, rate_max: float = 0.0) -> dict[str, StreamCounters]:
-    """Streams of requests."""
+    """Streams with an HTTP source."""
     return {name: StreamCounters(name, HttpStream(rate_max=rate_max), "1") for name in names}
 
 
@@ -27,7 +27,7 @@ def measure(stream: str, value: float = 0.0, size: int = 1) -> Measurement:
 
 
 def test_measurements_come_out_in_order():
-    """What was offered first is taken first, and counted."""
+    """The first measurement added is the first taken, and all are counted."""
     taken = make_inbox("a", "b")
     for number, name in enumerate("aba"):
         assert taken.offer(measure(name, number))
@@ -38,7 +38,7 @@ def test_measurements_come_out_in_order():
 
 
 def test_the_oldest_of_the_fullest_stream_goes():
-    """A stream that floods drops its own oldest; the others keep theirs, and it is counted."""
+    """A flooding stream drops its own oldest measurement and counts it; other streams lose none."""
     taken = make_inbox("calm", "flood")
     taken.offer(measure("calm"))
     for number in range(room.OBSERVATIONS_MAX + 50):
@@ -53,7 +53,7 @@ def test_the_oldest_of_the_fullest_stream_goes():
 
 
 def test_bytes_are_bounded_too(monkeypatch):
-    """Large measurements push out older ones before there are many."""
+    """Large measurements displace older ones by their size."""
     monkeypatch.setattr(room, "BYTES_MAX", 10_000)
     taken = make_inbox("a")
     offered = [taken.offer(measure("a", size=1_000)) for _ in range(4)]
@@ -76,14 +76,15 @@ def test_commands_are_never_dropped_but_refused():
 
 
 def test_a_stream_that_comes_too_fast_is_cut():
-    """rate_max lets a second's worth through at once, and counts the rest as dropped."""
+    """rate_max admits a burst of one second, and counts the rest as dropped."""
     taken = make_inbox("a", rate_max=5.0)
     assert sum(taken.offer(measure("a")) for _ in range(50)) in {5, 6}
     assert taken.streams["a"].dropped >= 44
 
 
 def test_other_threads_wake_the_loop_and_lose_nothing():
-    """Four threads hand over at once; every measurement is taken or counted, and the loop woken."""
+    """With four threads adding at once, every measurement is taken or counted, and the loop is
+    woken."""
     woken: list[int] = []
     taken: Inbox[str] = Inbox(streams("a"), lambda: woken.append(1))
     taken.offer(measure("a"))
@@ -103,7 +104,7 @@ def test_other_threads_wake_the_loop_and_lose_nothing():
 
 
 def test_rejections_are_counted_and_the_newest_kept():
-    """What is no measurement counts as received and rejected."""
+    """An invalid measurement counts as received and rejected."""
     taken = make_inbox("a")
     for _ in range(room.REJECTIONS_MAX + 5):
         taken.reject("a", InvalidMeasurement("bad", ""))

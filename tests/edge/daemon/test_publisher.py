@@ -24,7 +24,7 @@ DECISION = Decision("s:1", "s", 7, True, "hall", "a", "a", 1.0, 0.5, 1.0, alarm=
 
 
 class Mouth:
-    """A broker that answers when told."""
+    """A broker whose answers the test sets."""
 
     def __init__(self) -> None:
         self.online, self.room, self.cuts = True, 10, 0
@@ -32,7 +32,7 @@ class Mouth:
         self.answers: list[PublishedMessage] = []
 
     def publish(self, topic: str, payload: bytes, **more: object) -> int | None:
-        """Take a message, while there is room."""
+        """Accept a message, while there is room."""
         if not self.room:
             return None
         self.room -= 1
@@ -40,7 +40,7 @@ class Mouth:
         return len(self.said)
 
     def acked(self) -> tuple[PublishedMessage, ...]:
-        """What was answered."""
+        """The answers since the last call."""
         answers, self.answers = tuple(self.answers), []
         return answers
 
@@ -54,7 +54,7 @@ def publisher(tmp_path: Path) -> Iterator[Publisher]:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The only moment there is, in seconds; time passes where somebody adds to it."""
+    """The monotonic clock, in seconds, which only the test advances."""
     moment = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: moment[0])
     return moment
@@ -62,15 +62,15 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def timed(tmp_path: Path, now: list[float]) -> Iterator[Publisher]:
-    """A publisher over a real outbox, both by that time."""
+    """A publisher over a real outbox, both on that clock."""
     path, settings = tmp_path / "outbox.db", OutboxSettings()
     with Outbox(path, settings, clock_ns=lambda: int(now[0] * 1e9)) as outbox:
         yield Publisher(outbox, MessageEncoder("gw1"), Mouth(), DaemonClock())
 
 
 def test_decisions_go_at_once_and_acknowledgements_when_durable(publisher: Any, monkeypatch):
-    """A commit that fails holds acknowledgements back; what was to happen after them happens, for
-    the line must not stand still."""
+    """A failed commit holds acknowledgements back, but not the actions after it, which the
+    connection waits for."""
     settled: list[int] = []
     publisher.publish(DECISION)
     publisher.publish(Acknowledgement("s:1", 1))
@@ -86,7 +86,7 @@ def test_decisions_go_at_once_and_acknowledgements_when_durable(publisher: Any, 
 
 
 def test_an_answer_goes_to_who_asked(publisher: Any):
-    """With their correlation data, to their topic."""
+    """It has the topic and the correlation data of the request."""
     publisher.answer(Acknowledgement("s:1", 1), "auricle/v1/ann/response/x", b"n1", kept=True)
     publisher.flush()
     ((topic, _, reply),) = publisher.channel.said
@@ -94,7 +94,7 @@ def test_an_answer_goes_to_who_asked(publisher: Any):
 
 
 def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(publisher: Any):
-    """LOST comes again; a reason code that says no becomes a gap."""
+    """A lost message is sent again; one refused by a reason code becomes a gap."""
     publisher.publish(DECISION)
     publisher.publish(DECISION)
     publisher.flush()
@@ -109,7 +109,7 @@ def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(publi
 
 
 def test_without_room_messages_wait_in_order(publisher: Any):
-    """What finds no room is due again, first."""
+    """A message that found no room is the first that is due again."""
     publisher.channel.room = 2
     for _ in range(4):
         publisher.publish(DECISION)
@@ -120,14 +120,15 @@ def test_without_room_messages_wait_in_order(publisher: Any):
 
 
 def test_any_dataclass_can_be_told(publisher: Any):
-    """Kinds of message that nobody here knows go to `event/`."""
+    """Message types that the encoder does not know go to `event/`."""
     publisher.publish(ClockJump(5.0, "set"))
     publisher.flush()
     assert publisher.channel.said[0][0] == "auricle/v1/gw1/event/clock-jump"
 
 
 def test_a_printer_writes_lines_until_its_reader_goes():
-    """Each message is a line and counts as delivered; a closed output is a problem, no error."""
+    """Each message is a line and counts as delivered; a closed output is a problem, not an
+    error."""
     output = io.BytesIO()
     printer = StdoutClient(output)
     assert printer.publish("t", b"{}") == 1
@@ -142,8 +143,8 @@ def test_a_printer_writes_lines_until_its_reader_goes():
 
 
 def test_a_quota_is_waited_for_and_nothing_is_lost(timed: Any, now: list[float]):
-    """What the broker may take later is sent later, after pauses that grow while it says no, and
-    begin anew once it has said yes."""
+    """After "Quota exceeded" a message is sent later, after pauses that grow until one is accepted,
+    and then start again."""
     timed.publish(Acknowledgement("s:1", 1))
     pauses = []
     for answer in (room.QUOTA, room.QUOTA, room.QUOTA, 0):
@@ -169,8 +170,7 @@ def test_a_quota_is_waited_for_and_nothing_is_lost(timed: Any, now: list[float])
 
 
 def test_a_gap_that_is_refused_is_told_again(timed: Any, now: list[float]):
-    """What it told of is not lost with it; a broker that goes on refusing is asked once a
-    minute."""
+    """Its losses are not lost with it; a broker that keeps refusing gets one gap a minute."""
     timed.publish(DECISION)
     for refused in (1, 2):
         timed.flush()

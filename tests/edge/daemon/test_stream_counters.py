@@ -11,18 +11,18 @@ S = 10**9
 
 
 def decision(*, known: bool = True, alarm: bool = False, label: str | None = "a") -> Decision:
-    """A decision on some observation."""
+    """A decision."""
     return Decision("s:1", "s", 7, known, "hall", label, "a", 1.0, 0.5, 1.0, alarm)
 
 
 def test_ids_are_of_the_run():
-    """Numbers rise by one, and the id names stream, run and number."""
+    """Numbers rise by one, and the id contains stream, run and number."""
     stream = StreamCounters("s", HttpStream(), "12")
     assert [stream.number() for _ in range(2)] == [(1, "s:12-1"), (2, "s:12-2")]
 
 
 def test_the_pace_is_kept_with_a_burst_of_a_second():
-    """At rate_max all come through; after a pause a second's worth may come at once, no more."""
+    """At rate_max all pass; after a pause a burst of one second may pass, and no more."""
     stream = StreamCounters("s", HttpStream(rate_max=10.0), "1")
     at = 1_000 * S
     assert sum(stream.allows(at + n * S // 10) for n in range(100)) == 100
@@ -33,7 +33,8 @@ def test_the_pace_is_kept_with_a_burst_of_a_second():
 
 
 def test_what_was_decided_is_shown():
-    """The newest decision, the share of new ones in the window, alarms, and the rate."""
+    """The status has the newest decision, the share of novel ones in the window, alarms, and the
+    rate."""
     stream = StreamCounters("s", HttpStream(home="far", kind="sample"), "1")
     assert stream.status().novel_percent is None
     for _ in range(NOVEL_WINDOW):
@@ -50,7 +51,7 @@ def test_what_was_decided_is_shown():
 
 
 def test_a_series_counts_its_forecasts():
-    """Forecasts count as answers and make up the pace; changes are counted apart."""
+    """Forecasts count as answers and in the rate; change points are counted separately."""
     stream = StreamCounters("s", HttpStream(kind="series"), "1")
     for _ in range(30):
         stream.count(SeriesForecast("s", "s:1", 7, ("a",), (1,), ((1.0,),), ((0.0,),), ((2.0,),)))
@@ -62,7 +63,7 @@ def test_a_series_counts_its_forecasts():
 
 
 def test_rejections_in_a_row_are_trouble():
-    """Before any answer one is enough; later it takes several, and the next answer ends it."""
+    """Before any answer one is enough; later it takes several, and the next answer clears it."""
     stream = StreamCounters("s", HttpStream(), "1")
     stream.reject("no numbers", "send numbers")
     assert stream.rejecting == "all 1 measurements were rejected: no numbers"
@@ -77,7 +78,8 @@ def test_rejections_in_a_row_are_trouble():
 
 
 def test_lines_of_the_log_are_bounded(caplog: pytest.LogCaptureFixture):
-    """However fast a count rises, it is one line at once and one a minute, with what came since."""
+    """However fast a count rises, it causes one line at once and one a minute with the new
+    total."""
     stream = StreamCounters("s", HttpStream(), "1")
     with caplog.at_level("WARNING", logger="auricle"):
         for second in range(180):

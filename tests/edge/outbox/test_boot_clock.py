@@ -24,7 +24,8 @@ MOST = 3 * DAY
     ids=["new", "same boot", "off for a day", "off for ages", "set back", "1970 now", "1970 then"],
 )
 def test_age_goes_on_where_it_can_be_told(before: BootMark | None, now: BootMark, expected: int):
-    """Within a boot by the boot clock alone; across boots by a plausible wall clock, bounded."""
+    """Within a boot the boot clock counts alone; across boots a plausible wall clock does, within a
+    limit."""
     assert resumed_age_ns(before, now, MOST) == expected
 
 

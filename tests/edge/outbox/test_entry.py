@@ -26,7 +26,7 @@ def test_losses_cover_every_number_and_stay_bounded(numbers: list[tuple[int, str
 
 
 def test_neighbours_of_one_reason_are_one():
-    """A run of drops is one range; another reason begins another."""
+    """Consecutive drops are one range; another reason starts another."""
     losses = OutboxLosses([OutboxLoss(1, 2, 2, "full")])
     losses.add(OutboxLoss(3, 3, 1, "full"))
     losses.add(OutboxLoss(4, 4, 1, "age"))
@@ -42,7 +42,7 @@ def test_neighbours_of_one_reason_are_one():
 
 
 def test_beyond_the_bound_the_closest_become_one():
-    """Both reasons are named then."""
+    """The merged range names both reasons."""
     losses = OutboxLosses(OutboxLoss(10 * n, 10 * n, 1, "full") for n in range(LOSSES_MAX))
     losses.add(OutboxLoss(10 * LOSSES_MAX - 8, 10 * LOSSES_MAX - 8, 1, "age"))
     assert len(losses) == LOSSES_MAX

@@ -21,7 +21,7 @@ SETTINGS = OutboxSettings()
 
 
 def test_a_damaged_outbox_is_set_aside_and_numbers_go_on_higher(tmp_path: Path, caplog):
-    """Serving goes on with numbers that nobody has used; what was lost is told."""
+    """The new file starts with unused numbers, and the loss is reported."""
     caplog.set_level("WARNING", "auricle")
     path = tmp_path / "outbox.db"
     with open_outbox(path, SETTINGS) as before:
@@ -40,7 +40,7 @@ def test_a_damaged_outbox_is_set_aside_and_numbers_go_on_higher(tmp_path: Path, 
 
 
 def test_copies_of_damaged_files_are_few(tmp_path: Path):
-    """The newest are kept."""
+    """Only the newest are kept."""
     path = tmp_path / "outbox.db"
     for number in range(6):
         path.write_bytes(b"damage %d" % number * 100)
@@ -51,7 +51,7 @@ def test_copies_of_damaged_files_are_few(tmp_path: Path):
 
 
 def test_without_a_clock_no_number_is_guessed(tmp_path: Path, monkeypatch):
-    """In 1970 a damaged outbox is an error to act on: a number might come twice."""
+    """In 1970 a damaged outbox is an error with a hint, because a number might repeat."""
     path = tmp_path / "outbox.db"
     path.write_bytes(b"damage" * 100)
     monkeypatch.setattr("time.time_ns", lambda: 10)
@@ -62,7 +62,7 @@ def test_without_a_clock_no_number_is_guessed(tmp_path: Path, monkeypatch):
 
 
 def _reset(path: Path) -> None:
-    """What was set aside, and what lies in its place, goes."""
+    """Remove the files set aside, and the new one."""
     for one in path.parent.iterdir():
         shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
     with open_outbox(path, SETTINGS) as box:
@@ -112,8 +112,8 @@ def _changed(sql: str) -> Callable[[Path], None]:
     ],
 )
 def test_whatever_lies_in_its_place_is_set_aside(tmp_path: Path, damage):
-    """An empty file, a folder, a pipe that nobody writes to, a layout or values that no run leaves:
-    numbers go on higher, and what was there is kept."""
+    """An empty file, a folder, a named pipe, an invalid layout or invalid values are kept under
+    another name, and numbers continue higher."""
     path = tmp_path / "outbox.db"
     _reset(path)
     damage(path)
@@ -137,7 +137,7 @@ def test_whatever_lies_in_its_place_is_set_aside(tmp_path: Path, damage):
     ],
 )
 def test_a_damaged_entry_is_told_as_lost_and_holds_nobody_up(tmp_path: Path, damage: str):
-    """The entries beside it are sent."""
+    """The other entries are sent."""
     path = tmp_path / "outbox.db"
     _reset(path)
     _changed("UPDATE entries SET " + damage + " WHERE sequence = 2")(path)  # noqa: S608 - ours
@@ -148,8 +148,8 @@ def test_a_damaged_entry_is_told_as_lost_and_holds_nobody_up(tmp_path: Path, dam
 
 
 def test_the_last_sure_moment_outlives_runs_without_a_clock(tmp_path: Path, monkeypatch):
-    """A device that boots twice in 1970 must not fall back behind what it knew: commands that had
-    expired would be taken.  What passes meanwhile is added, and a clock that is right counts."""
+    """A device that boots twice in 1970 must not fall behind its last sure time, or it would accept
+    expired commands.  The time since is added, and a correct clock replaces it."""
     passed, now = [0], 1_800_000_000 * 10**9
     path = tmp_path / "outbox.db"
 
@@ -170,8 +170,8 @@ def test_the_last_sure_moment_outlives_runs_without_a_clock(tmp_path: Path, monk
 
 
 def test_a_disk_that_was_full_at_the_start_ends_nothing(tmp_path: Path, monkeypatch):
-    """Even where the file is then found damaged: what is told goes on in memory, and the reason is
-    said; when it is mended, it is written."""
+    """Even if the file then proves damaged, messages continue in memory and the reason is reported;
+    once the file is repaired, they are written."""
     path, now = tmp_path / "outbox.db", [0]
     real = storage.open_database
 
