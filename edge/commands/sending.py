@@ -81,7 +81,7 @@ def send_command(
         client.loop_stop()
     if exchange.answer is None:
         raise TransportError(
-            exchange.trouble or f"no answer from {device} within {wait_s:g} s",
+            exchange.problem or f"no answer from {device} within {wait_s:g} s",
             "is the daemon running, and the command enabled there? It may still be carried out;"
             " sent again with the same --id, it is carried out once",
         )
@@ -95,7 +95,7 @@ class _CommandRequest:
         self, client: Client, topics: Topics, verb: str, payload: bytes, name: str
     ) -> None:
         self.answer: dict[str, Any] | None = None
-        self.trouble = ""
+        self.problem = ""
         self.done = threading.Event()
         self._topic, self._payload = f"{topics.base}/command/{encode_level(verb)}", payload
         self._answer_topic = f"{topics.response}/{encode_level(name)}"
@@ -137,7 +137,7 @@ class _CommandRequest:
             self.done.set()
 
     def _fail(self, why: str) -> None:
-        self.trouble = why
+        self.problem = why
         self.done.set()
 
 

@@ -81,13 +81,13 @@ class Daemon:
         output: BinaryIO | None = None,
         notifier: SystemdNotifier | None = None,
     ) -> None:
-        settings, trouble = load_settings(folder)
+        settings, problem = load_settings(folder)
         set_up_logs(settings.device.log_level)
         self.folder, self.settings = folder, settings
         self.notifier = notifier or SystemdNotifier()
-        self.troubles: dict[str, str] = {"settings": trouble} if trouble else {}
-        if trouble:
-            log.warning("settings_not_used", reason=trouble, hint="see `auricle check`")
+        self.problems: dict[str, str] = {"settings": problem} if problem else {}
+        if problem:
+            log.warning("settings_not_used", reason=problem, hint="see `auricle check`")
         self.snapshot: DaemonStatus | None = None
         self._stop_requested = self._reload_requested = self._hurried = False
         self._health_s = self._snapshot_s = -STATUS_S
@@ -138,7 +138,7 @@ class Daemon:
         self.sparkplug = self.loop.secondary = self._make_sparkplug()
         self._make_handler()
         self.sources: dict[str, Source] = {}
-        self.listeners = Listeners(self.folder, self.loop, lambda: self.snapshot, self.troubles)
+        self.listeners = Listeners(self.folder, self.loop, lambda: self.snapshot, self.problems)
 
     def _make_handler(self) -> None:
         """Serve commands and fleet contributions by the settings; raises ConfigError if one of
@@ -273,7 +273,7 @@ class Daemon:
         if self._streams() != self.announced:
             self._announce()
         for name, source in self.sources.items():
-            self.inbox.streams[name].trouble = source.trouble
+            self.inbox.streams[name].problem = source.trouble
         if now - self._snapshot_s >= STATUS_S:
             self._snapshot_s = now
             self.notifier.status(brief_status(self.status()))
@@ -301,7 +301,7 @@ class Daemon:
             try:
                 source = open_source(name, stream.settings, context, self.inbox)
             except (ValueError, OSError) as error:
-                stream.trouble = str(error)
+                stream.problem = str(error)
                 continue
             if source is not None:
                 self.sources[name] = source
@@ -334,7 +334,7 @@ class Daemon:
 
     def status(self) -> DaemonStatus:
         """Return a new snapshot."""
-        self.snapshot = self.health.status(self.loop, self._broker_status(), self.troubles.values())
+        self.snapshot = self.health.status(self.loop, self._broker_status(), self.problems.values())
         return self.snapshot
 
     def _broker_status(self) -> BrokerStatus | None:
@@ -373,7 +373,7 @@ class Daemon:
     def reload(self) -> tuple[str, ...]:
         """Read the settings again; returns what changed, and what needs a restart.
 
-        Raises ConfigError if they cannot be used: nothing has changed then, and `troubles` holds
+        Raises ConfigError if they cannot be used: nothing has changed then, and `problems` holds
         the reason.
         """
         self.notifier.reloading()
@@ -395,9 +395,9 @@ class Daemon:
         try:
             settings = read_good_settings(self.folder)
         except ConfigError as error:
-            self.troubles["settings"] = f"{error.message}; those read before hold"
+            self.problems["settings"] = f"{error.message}; those read before hold"
             raise
-        self.troubles.pop("settings", None)
+        self.problems.pop("settings", None)
         return settings
 
     def _apply(self, before: Settings, now: Settings) -> Iterator[str]:
@@ -468,4 +468,4 @@ class Daemon:
             if differs:
                 slot.retry()
                 self.loop.open_homes()
-                yield f"{shown}: opened again" if slot.home else f"{shown}: {slot.trouble}"
+                yield f"{shown}: opened again" if slot.home else f"{shown}: {slot.problem}"

@@ -18,7 +18,7 @@ COUNT_AGAIN_S: Final = 10.0
 cost grows with the ledger."""
 
 STARTING_S: Final = 5.0
-"""Seconds after the start in which a trouble counts as starting up: a broker needs about one, slow
+"""Seconds after the start in which a problem counts as starting up: a broker needs about one, slow
 hosts more.  Chosen by hand; effect not measured."""
 
 DAY_S: Final = 86_400
@@ -51,17 +51,17 @@ class HealthReport:
     def status(
         self, loop: Loop, broker: BrokerStatus | None, more: Iterable[str] = ()
     ) -> DaemonStatus:
-        """Return a snapshot.  more: troubles that the parts do not report themselves."""
+        """Return a snapshot.  more: problems that the parts do not report themselves."""
         now = time.monotonic()
         if now - self._counted_s >= COUNT_AGAIN_S:
             self._counted_s = now
             self._homes = tuple(map(self._home_status, loop.homes.values()))
         outbox = outbox_status(loop.publisher.outbox)
-        troubles = tuple(_troubles(loop, self._unreadable, broker, outbox, more))
+        problems = tuple(_problems(loop, self._unreadable, broker, outbox, more))
         return DaemonStatus(
             device=self._device,
             version=self._version,
-            state=self._state(loop, troubles),
+            state=self._state(loop, problems),
             run=loop.publisher.outbox.run,
             uptime_s=round(now - self._started_s, 1),
             rss_mib=round(rss_bytes() / MIB, 1),
@@ -73,7 +73,7 @@ class HealthReport:
             homes=self._homes,
             outbox=outbox,
             broker=broker,
-            trouble=troubles,
+            trouble=problems,
             strays=loop.strays,
         )
 
@@ -86,14 +86,14 @@ class HealthReport:
             self._unreadable[slot.name] = error.message
             return HomeStatus(slot.name, "", 0, 0, 0, trouble=error.message)
 
-    def _state(self, loop: Loop, troubles: tuple[str, ...]) -> State:
+    def _state(self, loop: Loop, problems: tuple[str, ...]) -> State:
         if self.stopping:
             return "stopping"
         if loop.paused:
             return "paused"
-        if troubles and time.monotonic() - self._started_s < STARTING_S:
+        if problems and time.monotonic() - self._started_s < STARTING_S:
             return "starting"
-        return "degraded" if troubles else "serving"
+        return "degraded" if problems else "serving"
 
     def _cpu(self, now: float) -> float:
         before, used = self._seen
@@ -107,7 +107,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
     """Return the status of a home."""
     home = slot.home
     if home is None:
-        return HomeStatus(slot.name, "", 0, 0, 0, trouble=slot.trouble)
+        return HomeStatus(slot.name, "", 0, 0, 0, trouble=slot.problem)
     concepts = home.store.concepts()
     return HomeStatus(
         name=slot.name,
@@ -117,7 +117,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         candidates=len(home.store.candidates()),
         adaptors=tuple(_adaptors(home, concepts)),
         growing=home.growing,
-        trouble=slot.trouble,
+        trouble=slot.problem,
         heads_only=home.heads_only,
     )
 
@@ -147,7 +147,7 @@ def outbox_status(outbox: Outbox) -> OutboxStatus:
     )
 
 
-def _troubles(
+def _problems(
     loop: Loop,
     unreadable: Mapping[str, str],
     broker: BrokerStatus | None,
@@ -155,12 +155,12 @@ def _troubles(
     more: Iterable[str],
 ) -> Iterable[str]:
     for slot in loop.homes.values():
-        trouble = slot.trouble or unreadable.get(slot.name)
-        if trouble:
-            yield f"home {slot.name}: {trouble}" if slot.name else trouble
+        problem = slot.problem or unreadable.get(slot.name)
+        if problem:
+            yield f"home {slot.name}: {problem}" if slot.name else problem
     for stream in loop.inbox.streams.values():
-        if stream.trouble or stream.rejecting:
-            yield f"stream {stream.name}: {stream.trouble or stream.rejecting}"
+        if stream.problem or stream.rejecting:
+            yield f"stream {stream.name}: {stream.problem or stream.rejecting}"
     if outbox.trouble:
         yield f"outbox: {outbox.trouble}"
     if broker is not None and (broker.trouble or not broker.online):
@@ -172,9 +172,9 @@ def brief_status(status: DaemonStatus) -> str:
     """Return a status as one line for systemd."""
     answered = sum(stream.decided + stream.forecasts for stream in status.streams)
     rate = sum(stream.per_second for stream in status.streams)
-    trouble = f"; {status.trouble[0]}" if status.trouble else ""
+    problem = f"; {status.trouble[0]}" if status.trouble else ""
     waiting = f"{status.outbox.waiting} waiting"
-    return f"{status.state}: {answered} answered, {rate:.0f} a second, {waiting}{trouble}"
+    return f"{status.state}: {answered} answered, {rate:.0f} a second, {waiting}{problem}"
 
 
 def rss_bytes() -> int:

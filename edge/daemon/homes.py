@@ -60,7 +60,7 @@ class HomeSlot:
         self.name, self.folder = name, folder
         self.outputs, self._actuate = outputs, actuate
         self.home: Home | None = None
-        self.trouble = "it was not opened yet"
+        self.problem = "it was not opened yet"
         self.settings: Settings | None = None
         self._erased = erased
         self._retry_at, self._retry_s = 0.0, RETRY_S[0]
@@ -68,7 +68,7 @@ class HomeSlot:
         self._tick_due = True
         self._ticked_at = 0.0
         self._saved_at = 0.0
-        self._series_trouble = ""
+        self._series_problem = ""
 
     def open(self) -> bool:
         """Open the home if it is closed and an attempt is due; True if it was opened."""
@@ -85,7 +85,7 @@ class HomeSlot:
         log.info("home_opened", home=self.name, folder=str(self.folder))
         if self.home.heads_only:
             log.info("no_growth", home=self.name, reason=self.home.heads_only)
-        self.trouble, self._retry_s, self._failures = "", RETRY_S[0], 0
+        self.problem, self._retry_s, self._failures = "", RETRY_S[0], 0
         self._saved_at = time.monotonic()
         self._log_series(self.home)
         return True
@@ -95,7 +95,7 @@ class HomeSlot:
         home = self.home
         if home is None:
             raise StateError(
-                f"the home {self.name or 'of the settings'} is not open: {self.trouble}",
+                f"the home {self.name or 'of the settings'} is not open: {self.problem}",
                 "the daemon keeps trying; see `auricle check`",
             )
         try:
@@ -107,7 +107,7 @@ class HomeSlot:
             self.fail(error)
             raise StateError(f"handling an event: {error}", "it is opened again") from error
         self._failures = 0
-        self.trouble = home.trouble
+        self.problem = home.problem
         self._tick_due = self._tick_due or not isinstance(event, Observation | Tick)
         return messages
 
@@ -162,10 +162,10 @@ class HomeSlot:
 
     def _log_series(self, home: Home) -> None:
         """Log once why series could not be restored or saved."""
-        trouble, before = home.session.trouble, self._series_trouble
-        self._series_trouble = trouble
-        if trouble and trouble != before:
-            log.warning("series_not_kept", home=self.name, reason=trouble)
+        problem, before = home.session.trouble, self._series_problem
+        self._series_problem = problem
+        if problem and problem != before:
+            log.warning("series_not_kept", home=self.name, reason=problem)
 
     def _drop(self) -> None:
         """Close the home without saving: after a failure its memory is not trusted."""
@@ -184,7 +184,7 @@ class HomeSlot:
 
     def _count_failure(self, event: Event | None, error: EdgeError) -> None:
         """The home has reopened its runtime; after repeated failures reopen all of it."""
-        self.trouble = error.message
+        self.problem = error.message
         self._failures += isinstance(event, Observation) or event is None
         if self._failures >= FAILURES_MAX:
             self.fail(error)
@@ -192,10 +192,10 @@ class HomeSlot:
     def fail(self, error: Exception) -> None:
         """Close a home that cannot be used; `open` tries again after a growing pause."""
         if isinstance(error, EXPECTED_ERRORS):
-            self.trouble, write = error.message, log.error
+            self.problem, write = error.message, log.error
         else:
-            self.trouble, write = repr(error)[:200], log.exception
-        write("home_failed", home=self.name, reason=self.trouble, again_in_s=self._retry_s)
+            self.problem, write = repr(error)[:200], log.exception
+        write("home_failed", home=self.name, reason=self.problem, again_in_s=self._retry_s)
         self._drop()
         self._retry_at = time.monotonic() + self._retry_s
         self._retry_s = min(2 * self._retry_s, RETRY_S[1])

@@ -1,6 +1,6 @@
 """Local access to a running daemon: the control socket with its request handler, and HTTP.
 
-A listener that cannot be opened is reported as a trouble and tried again, while the rest serves.
+A listener that cannot be opened is reported as a problem and tried again, while the rest serves.
 """
 
 import threading
@@ -94,16 +94,16 @@ class ControlHandler:
 class Listeners:
     """The control socket and the HTTP server of a daemon.
 
-    folder: the home, for the socket.  troubles: of the daemon, by part; updated in place.
+    folder: the home, for the socket.  problems: of the daemon, by part; updated in place.
     http: the HTTP server while it listens.
     """
 
     def __init__(
-        self, folder: Path, loop: Loop, snapshot: Snapshot, troubles: dict[str, str]
+        self, folder: Path, loop: Loop, snapshot: Snapshot, problems: dict[str, str]
     ) -> None:
         self.http: HttpServer | None = None
         self.control = ControlHandler(loop, snapshot)
-        self._loop, self._snapshot, self._troubles = loop, snapshot, troubles
+        self._loop, self._snapshot, self._problems = loop, snapshot, problems
         self._socket = ControlSocket(folder, self.control.answer)
         self._settings: HttpSettings | None = None
         self._tried_s = 0.0
@@ -116,7 +116,7 @@ class Listeners:
     def reopen(self, settings: HttpSettings | None) -> None:
         """Close the HTTP server and open it with other settings."""
         self._stop_http()
-        self._troubles.pop(HTTP, None)
+        self._problems.pop(HTTP, None)
         self._settings = settings
         if settings is not None:
             self._open(HTTP, self._start_http)
@@ -125,9 +125,9 @@ class Listeners:
         """Try to open what could not be opened; call it about once a second."""
         if time.monotonic() - self._tried_s < RETRY_S:
             return
-        if CONTROL in self._troubles:
+        if CONTROL in self._problems:
             self._open(CONTROL, self._socket.start)
-        if HTTP in self._troubles:
+        if HTTP in self._problems:
             self._open(HTTP, self._start_http)
 
     def stop(self) -> None:
@@ -142,11 +142,11 @@ class Listeners:
         try:
             start()
         except EdgeError as error:
-            if self._troubles.get(name) != error.message:
+            if self._problems.get(name) != error.message:
                 log.warning("not_listening", listener=name, reason=error.message, hint=error.hint)
-            self._troubles[name] = error.message
+            self._problems[name] = error.message
         else:
-            self._troubles.pop(name, None)
+            self._problems.pop(name, None)
 
     def _start_http(self) -> None:
         from .http_server import HttpServer

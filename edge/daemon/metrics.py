@@ -46,7 +46,7 @@ class Metrics(Collector):
         )
         info.add_metric([now.device, now.version], 1)
         yield info
-        yield _gauge("auricle_serving", "1 while nothing is in trouble.", now.state == "serving")
+        yield _gauge("auricle_serving", "1 while there is no problem.", now.state == "serving")
         yield _gauge("auricle_uptime_seconds", "Seconds since the start.", now.uptime_s)
         yield _gauge("auricle_resident_bytes", "Resident memory.", now.rss_mib * MIB)
         yield _gauge(

@@ -24,7 +24,7 @@ NAMES_MAX: Final = 4_096
 fields."""
 
 REJECTED_MAX: Final = 10
-"""Consecutive rejections after which a working stream is in trouble; a single bad measurement among
+"""Consecutive rejections after which a working stream has a problem; a single bad measurement among
 good ones is not one.  Chosen by hand; effect not measured."""
 
 CHANNELS_LOGGED: Final = 8
@@ -42,7 +42,7 @@ class StreamCounters:
         self.received = self.decided = self.dropped = self.rejected = 0
         self.forecasts = self.changes = self.alarms = 0
         self.waiting = 0
-        self.trouble = ""
+        self.problem = ""
         self.alarmed = self.degraded = False
         self._run = run
         self._numbered = 0
@@ -164,7 +164,7 @@ class StreamCounters:
             source=str(self.settings.__struct_config__.tag),
             home=self.settings.home,
             kind=self.settings.kind,
-            trouble=self.trouble,
+            trouble=self.problem,
             received=self.received,
             decided=self.decided,
             dropped=self.dropped,

@@ -39,7 +39,7 @@ class TrialHealth:
                 self._labelled += guess is not None
                 self._agreed += guess == event.label
 
-    def trouble(self, now_ns: int, now_s: float) -> str:
+    def problem(self, now_ns: int, now_s: float) -> str:
         """Return the reason why the bundle should be reverted, or ''."""
         settings, least = self._settings, self._settings.observations_min
         if self._decided >= least and self._unknown > settings.unknown_share_max * self._decided:

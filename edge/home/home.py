@@ -86,7 +86,7 @@ class Home:
 
     erased: called with the ids of erased facts once that is durable.  outputs: by stream, the
     output of its device that is 1 during an alarm.  settings: in place of those in the folder.
-    trouble: why label candidates could not be stored, or ''.  actuate: set it to a function that
+    problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
     sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
     session: the file for series; call its `save`, which nothing else does.
     Growth needs calls: feed a `Tick` after labels and from time to time, and call `poll_growth`.
@@ -106,7 +106,7 @@ class Home:
         self.actuate: Callable[[SetOutput], None] | None = None
         self.erasing: Callable[[], None] | None = None
         self._outputs = tuple((outputs or {}).items())
-        self.trouble = ""
+        self.problem = ""
         self._erased = erased
         self.settings = read_settings(folder) if settings is None else settings
         with ExitStack() as opened:
@@ -201,7 +201,7 @@ class Home:
 
     def check_trial(self) -> tuple[BundleTrialReport, ...]:
         """Revert the bundle on trial if it performs badly; returns the reports to publish."""
-        reason = self.trial.trouble(time.time_ns(), time.monotonic()) if self.trial else ""
+        reason = self.trial.problem(time.time_ns(), time.monotonic()) if self.trial else ""
         return (self.end_trial(reason),) if reason else ()
 
     def confirm_trial(self) -> BundleTrialReport:
@@ -344,9 +344,9 @@ class Home:
             if self._raw_inputs is not None:
                 named = (one.observation_id for one in effect.candidates)
                 self.store.keep_raws(self._raw_inputs.of(named))
-            self.trouble = ""
+            self.problem = ""
         except StateError as error:
-            self.trouble = error.message
+            self.problem = error.message
 
 
 def create_home(

@@ -301,15 +301,15 @@ def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
             guess = told[0].guess  # type: ignore[union-attr]
             event = Label(f"{name}{number}", guess if name == "right" else "z", "shared")
             health.count(event, pair.user.feed(event))
-        assert health.trouble(NOW, 0.0) == reason
+        assert health.problem(NOW, 0.0) == reason
 
 
 def test_a_trial_that_nobody_confirms_ends(pair: Pair):
     """By the clock, or, where that is not set, by the time since the start."""
     health = TrialHealth(BundleTrial("b", "maker", 1, NOW), BundleSettings(trial_s=60.0), 100.0)
-    assert health.trouble(NOW + 59 * 10**9, 159.0) == ""
-    assert "not confirmed within 60 s" in health.trouble(NOW + 60 * 10**9, 100.0)
-    assert "not confirmed within 60 s" in health.trouble(0, 160.0)
+    assert health.problem(NOW + 59 * 10**9, 159.0) == ""
+    assert "not confirmed within 60 s" in health.problem(NOW + 60 * 10**9, 100.0)
+    assert "not confirmed within 60 s" in health.problem(0, 160.0)
 
 
 def test_what_is_forgotten_during_a_trial_does_not_come_back_with_it(pair: Pair):

@@ -1,4 +1,4 @@
-"""A context for the desk: one real home, and what would be told written down."""
+"""A command context over one real home, which records the messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOW = 2_000_000_000 * 10**9
 
 @dataclass
 class Slot:
-    """Where a home is kept."""
+    """The place of a home."""
 
     home: Home | None
 
@@ -40,43 +40,43 @@ class FakeContext:
     births: int = 0
 
     def now_ns(self) -> int:
-        """See `FakeContext`."""
+        """See `CommandContext`."""
         return self.at_ns
 
     def feed(self, home: str, event: Event) -> tuple[Message, ...]:
-        """See `FakeContext`."""
+        """See `CommandContext`."""
         self.fed.append(event)
         found = self.homes[home].home
         assert found is not None
         return found.feed(event)
 
     def publish(self, message: Any) -> None:
-        """See `FakeContext`."""
+        """See `CommandContext`."""
         self.told.append((message, "", b"", False))
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
-        """See `FakeContext`."""
+        """See `CommandContext`."""
         self.told.append((message, topic, correlation, kept))
 
     def status(self) -> DaemonStatus:
-        """See `FakeContext`."""
+        """See `CommandContext`."""
         return snapshot(trouble=("the camera is gone",))
 
     def pause(self, *, paused: bool) -> None:
-        """See `FakeContext`."""
+        """See `CommandContext`."""
         self.paused = paused
 
     def reload(self) -> tuple[str, ...]:
-        """See `FakeContext`."""
+        """See `CommandContext`."""
         return ("nothing changed",)
 
     def rebirth(self) -> None:
-        """See `FakeContext`."""
+        """See `CommandContext`."""
         self.births += 1
 
 
 class Office:
-    """A desk over a home in a folder; `crash` opens everything anew."""
+    """A command handler over a home in a folder; `crash` opens both again."""
 
     def __init__(
         self,
@@ -98,12 +98,12 @@ class Office:
         )
 
     def crash(self) -> None:
-        """Close the file as it is, and start again."""
+        """Close the file as it is, and open it again."""
         self.home.close()
         self._open()
 
     def order(self, payload: bytes, verb: str, **more: Any) -> PendingCommand:
-        """An order as a broker brings it."""
+        """Return a pending command as a broker delivers it."""
         given: dict[str, Any] = {
             "retained": False,
             "response_topic": "auricle/v1/desk/response/ann",
@@ -119,13 +119,13 @@ class Office:
         return taken
 
     def ask(self, verb: str, name: str = "c1", **fields: Any) -> Response:
-        """Send a command; its one answer."""
+        """Send a command; returns its only answer."""
         payload = json.dumps({"verb": verb, "id": name, **fields}).encode()
         self.handler.execute(self.order(payload, verb))
         return self.answered()
 
     def answered(self) -> Response:
-        """The one answer since last asked."""
+        """The only answer since the last call."""
         ((response, _, _, _),) = self.context.told
         self.context.told.clear()
         assert isinstance(response, Response)

@@ -1,4 +1,5 @@
-"""The desk: each command once, each answered, and the same answer to a repeated one."""
+"""The command handler: each command runs once and is answered; a repeated one gets the same
+answer."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from tests.worlds import WIDTH, fact, vector
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    """A desk over a home that knows a little."""
+    """A handler over a home with a few facts."""
     made = Office(tmp_path)
     made.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
     yield made
@@ -31,7 +32,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
-    """With correlation data, durably, and to the topic that the sender named."""
+    """The answer is durable, and has the correlation data and the topic of the request."""
     office.home.feed(Observation("s", 1, 1, vector(1)))
     payload = b'{"verb":"label","id":"c1","observation_id":"s:1","label":"a"}'
     office.handler.execute(office.order(payload, "label"))
@@ -51,7 +52,7 @@ def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
     ],
 )
 def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, fields, warnings):
-    """The answer names the known label or domain; nothing waits for a person."""
+    """The answer names the known label or domain; the command waits for no confirmation."""
     office.ask("relabel", "c0", select={"label": "a"}, label="dog")
     office.home.feed(Observation("s", 1, 1, vector(1)))
     about = {"observation_id": "s:1"} if verb == "label" else {"select": {"label": "b"}}
@@ -63,7 +64,7 @@ def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, f
 
 
 def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
-    """Ask through the socket on the machine."""
+    """Send a command through the control socket."""
     answers: list[bytes] = []
     line = json.dumps({"verb": verb, "id": "c1", **fields}).encode()
     order = office.handler.local(line, answers.append)
@@ -81,7 +82,7 @@ def flag(office: Office, raw: bytes) -> None:
 
 
 def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
-    """The socket is answered each time afresh; a broker's command is none, whatever is enabled."""
+    """The control socket answers them each time; over a broker there is no such command."""
     flag(office, b"\x00picture")
     for _ in range(2):
         found = local(office, "raw", observation_id="s:1")
@@ -96,7 +97,7 @@ def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
 
 
 def test_an_explanation_names_columns_as_the_home_does(office: Office):
-    """Columns are c1, c2 and so on until the home has names for them."""
+    """Columns are c1, c2, ... until the home has names for them."""
     flag(office, b"")
     names = {f"x{number}" for number in range(WIDTH)}
     for wanted in ({f"c{number + 1}" for number in range(WIDTH)}, names):
@@ -106,7 +107,7 @@ def test_an_explanation_names_columns_as_the_home_does(office: Office):
 
 
 def test_a_raw_input_too_large_for_an_answer_is_refused(office: Office, monkeypatch):
-    """With its size, and what to do."""
+    """The refusal has its size and a hint."""
     monkeypatch.setattr(labelling, "RAW_ANSWER_BYTES_MAX", 10)
     flag(office, bytes(11))
     found = local(office, "raw", observation_id="s:1")
@@ -118,13 +119,13 @@ def test_a_raw_input_too_large_for_an_answer_is_refused(office: Office, monkeypa
 
 
 def test_an_answer_goes_nowhere_else(office: Office):
-    """A response topic that could pass for a message or a command is not used."""
+    """A response topic that could be taken for a message or a command is not used."""
     order = office.order(b"{", "label", response_topic="auricle/v1/gw1/command/forget")
     assert order.topic == "auricle/v1/gw1/response"
 
 
 def test_a_repeated_command_gets_the_stored_answer(office: Office):
-    """Also after a restart; nothing is done twice."""
+    """Also after a restart; it is executed once."""
     first = office.ask("relabel", select={"label": "a"}, label="z")
     assert (first.done, first.body["count"]) == (True, 4)
     fed = len(office.context.fed)
@@ -137,7 +138,7 @@ def test_a_repeated_command_gets_the_stored_answer(office: Office):
 
 
 def test_a_rejection_is_an_answer_too(office: Office):
-    """It is kept, and given again."""
+    """A rejection is stored and repeated."""
     first = office.ask("label", observation_id="nobody:1", label="a")
     assert (first.done, first.repeated) == (False, False)
     assert "expired" in first.reason
@@ -147,14 +148,14 @@ def test_a_rejection_is_an_answer_too(office: Office):
 
 
 def test_an_id_is_used_once(office: Office):
-    """Another command under it is refused as a replay."""
+    """Another command with the same id is refused as a replay."""
     office.ask("pause")
     said = office.ask("pause", expires_at_ns=NOW + 5)
     assert (said.done, "replayed" in said.reason) == (False, True)
 
 
 def test_a_forget_request_is_answered_by_its_receipt_again(office: Office):
-    """The journal holds no answer that names the forgotten; the receipt does, veiled."""
+    """The journal holds no answer with forgotten ids; the receipt does, hashed."""
     first = office.ask("forget", select={"ids": ["f1", "f2"]})
     assert (first.done, first.body["facts_forgotten"]) == (True, 2)
     assert sorted(first.body["selector"]["ids"]) == ["f1", "f2"]
@@ -169,7 +170,7 @@ def test_a_forget_request_is_answered_by_its_receipt_again(office: Office):
 
 
 def test_an_erasure_takes_earlier_answers_with_it(office: Office):
-    """What was done stays known; what was said is gone."""
+    """The outcome stays known; the answers are erased."""
     done = office.ask("relabel", "c0", select={"ids": ["f1"]}, label="z")
     assert done.done
     office.ask("forget", select={"ids": ["f1"]})
@@ -178,7 +179,7 @@ def test_an_erasure_takes_earlier_answers_with_it(office: Office):
 
 
 def test_after_a_crash_before_the_answer_nothing_is_done_twice(office: Office, monkeypatch):
-    """The mark is in the transaction of the change; the answer was lost."""
+    """The mark is in the transaction of the change; only the answer is lost."""
 
     def cut(*_: object, **__: object) -> None:
         raise StateError("the power went")
@@ -193,7 +194,8 @@ def test_after_a_crash_before_the_answer_nothing_is_done_twice(office: Office, m
 
 
 def test_refusals_before_anything_is_done(tmp_path: Path):
-    """Too many, retained, expired on the way, an unknown home, one that is closed, no room."""
+    """Excess, retained and expired commands, unknown and closed homes, and a full journal are
+    refused."""
     times = iter([0.0, 0.0, 0.0, 0.0, 60.0] + [120.0] * 99)
     enabled = CommandSettings(enabled=("pause", "grow"), per_minute=2)
     office = Office(tmp_path, enabled, lambda: next(times))
@@ -223,7 +225,7 @@ def test_refusals_before_anything_is_done(tmp_path: Path):
 
 
 def test_a_full_journal_refuses(office: Office, monkeypatch):
-    """Only where every command in it may come again; later there is room."""
+    """A journal whose commands may all be repeated refuses more; later there is room."""
     monkeypatch.setattr(journal, "ENTRIES_MAX", 2)
     for number in (1, 2):
         assert office.ask("pause", f"c{number}", expires_at_ns=NOW + 100).done
@@ -238,7 +240,7 @@ def test_a_full_journal_refuses(office: Office, monkeypatch):
 
 
 def test_commands_of_the_loop_and_of_the_home(office: Office):
-    """Pause and resume, rebirth, reload, adaptors, candidates, grow and rollback."""
+    """Pause and resume, rebirth, reload, adaptors, candidates, grow and rollback work."""
     states = []
     for verb, key in (("pause", "p"), ("resume", "r"), ("pause", "p")):
         office.ask(verb, key)
@@ -260,7 +262,7 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
 
 
 def test_people_on_the_machine_need_no_key(tmp_path: Path):
-    """What comes through the local socket is trusted, and answered to its caller."""
+    """A command through the control socket is trusted, and answered to its client."""
     office = Office(tmp_path, CommandSettings())
     said: list[bytes] = []
     order = office.handler.local(b'{"verb":"pause","id":"c1"}', said.append)

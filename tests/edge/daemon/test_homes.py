@@ -43,4 +43,4 @@ def test_a_file_that_cannot_be_read_ends_no_daemon(tmp_path: Path, monkeypatch):
         here.daemon.homes[""].retry()
         here.daemon.loop.open_homes()
         assert here.daemon.homes[""].home is None
-        assert "malformed" in here.daemon.homes[""].trouble
+        assert "malformed" in here.daemon.homes[""].problem

@@ -201,7 +201,7 @@ def test_readiness_needs_a_home(here: Served, monkeypatch):
     here.daemon.status()
     assert ask(here, "GET", "/readyz")[0] == 200
     here.daemon.homes[""].close()
-    here.daemon.homes[""].trouble = "its card has gone"
+    here.daemon.homes[""].problem = "its card has gone"
     here.daemon.status()
     code, answer = ask(here, "GET", "/readyz")
     assert (code, answer["trouble"]) == (503, ["its card has gone"])

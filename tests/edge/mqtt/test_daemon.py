@@ -135,7 +135,7 @@ def test_a_reload_announces_the_streams_of_now(watched: tuple[Seat, Daemon]) -> 
     text = path.read_text("utf-8")
     path.write_text(f"{text}\n[streams.late]\nsource = 7\n", "utf-8")
     daemon.request_reload()
-    watcher.until(lambda: "auricle.toml" in daemon.troubles.get("settings", ""))
+    watcher.until(lambda: "auricle.toml" in daemon.problems.get("settings", ""))
     changed = text.replace("[streams.power]", "[streams.late]")
     path.write_text(changed, "utf-8")
     daemon.request_reload()
