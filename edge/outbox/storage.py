@@ -9,7 +9,6 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -241,7 +240,8 @@ class OutboxStorage:
 
     def _entries(self, where: str, values: tuple[int, ...], count: int) -> list[OutboxEntry]:
         query = f"SELECT {COLUMNS} FROM entries WHERE {where} ORDER BY sequence LIMIT {count:d}"
-        rows = self._attempt(partial(self._rows, query, values), failed=[])
+        empty: list[tuple[Any, ...]] = []
+        rows = self._attempt(lambda: self._rows(query, values), failed=empty)
         return [_entry_of(row) for row in rows]
 
     def _rows(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:

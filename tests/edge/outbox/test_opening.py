@@ -16,6 +16,7 @@ from edge.outbox import opening, storage
 from edge.outbox.entry import OutboxEntry
 from edge.outbox.opening import open_outbox
 from edge.outbox.outbox import Outbox
+from edge.storage.database import open_database
 
 SETTINGS = OutboxSettings()
 
@@ -173,7 +174,7 @@ def test_a_disk_that_was_full_at_the_start_ends_nothing(tmp_path: Path, monkeypa
     """Even if the file then proves damaged, messages continue in memory and the reason is reported;
     once the file is repaired, they are written."""
     path, now = tmp_path / "outbox.db", [0]
-    real = storage.open_database
+    real = open_database
 
     def full(path: Path, **_more: object) -> sqlite3.Connection:
         raise StateError(f"opening {path}: database or disk is full", "make room")
