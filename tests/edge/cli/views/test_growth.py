@@ -18,7 +18,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
 def outcome(state: str, **given: object) -> GrowthOutcome:
     """An outcome of a domain whose name holds a control character."""
     told = {"accuracy": 0.9, "incumbent": 0.85, "reason": "a reason", "seconds": 2.0} | given
-    return GrowthOutcome(domain="ha\x1bll", state=state, version=3, **told)  # type: ignore[arg-type]
+    domain = "ha\x1bll"
+    return GrowthOutcome(domain=domain, state=state, version=3, **told)  # type: ignore[arg-type]
 
 
 def test_what_serves_is_said_with_its_gain(said):
