@@ -58,8 +58,9 @@ def train_on_recording(
     )
     if not fits:
         raise ConfigError(
-            f"training on a recording: expected {RECORDING_STEPS_MIN:,} to {RECORDING_STEPS_MAX:,} samples,"
-            f" at most {RECORDING_VALUES_MAX:,} values in all; found {steps:,} samples of {channels}",
+            f"training on a recording: expected {RECORDING_STEPS_MIN:,} to {RECORDING_STEPS_MAX:,}"
+            f" samples, at most {RECORDING_VALUES_MAX:,} values in all; found {steps:,} samples of"
+            f" {channels}",
             "give a longer recording, or only its newest part",
         )
     job = ForecasterTrainingJob(
