@@ -17,9 +17,9 @@ from typing import Self
 import pytest
 
 from edge.config.mqtt import MqttSettings
-from edge.mqtt.client.broker import MqttClient
+from edge.mqtt.client.mqtt_client import MqttClient
 from edge.mqtt.packets import InboundMessage, Presence, PublishedMessage
-from edge.mqtt.status import StatusPresence
+from edge.mqtt.presences import StatusPresence
 
 WAIT_S = 10.0
 PATIENCE_S = 0.05
@@ -125,7 +125,7 @@ class Seat:
     def _take(self, arrival: InboundMessage) -> None:
         self.arrivals.append(arrival)
         if self._settle:
-            self.broker.settle(arrival.ticket)
+            self.broker.acknowledge(arrival.ticket)
 
     def until(self, done: Callable[[], object], wait_s: float = WAIT_S) -> None:
         """Pump until something holds; fails where it never does."""

@@ -92,7 +92,7 @@ class FaultDriver:
         self._client.start()
 
     def _hear(self, arrival: InboundMessage) -> None:
-        self._client.settle(arrival.ticket)
+        self._client.acknowledge(arrival.ticket)
         self.heard.take(json.loads(arrival.payload))
 
     def rest(self, seconds: float) -> None:

@@ -181,7 +181,7 @@ class Fuzzer:
         self._publish_at(door, f"{BASE}/{topic}", body)
 
     def _publish_at(self, door: str, topic: str, body: bytes) -> None:
-        self._until(lambda: self.client.room, WAIT_S)
+        self._until(lambda: self.client.send_quota, WAIT_S)
         if self.client.publish(topic, body) is not None:
             self.sent[door] += 1
         self.client.pump(0.0)
@@ -327,7 +327,7 @@ class Fuzzer:
     # --- books -----------------------------------------------------------------------------------
 
     def _hear(self, arrival: InboundMessage) -> None:
-        self.client.settle(arrival.ticket)
+        self.client.acknowledge(arrival.ticket)
         self.announced += arrival.topic.startswith("homeassistant/")
         self.births += arrival.topic.startswith("spBv1.0/")
         if not arrival.topic.startswith("auricle/"):

@@ -27,7 +27,7 @@ FILE_BYTES_MAX: Final = 256 << 20
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class BundleAdaptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BundleAdaptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An adaptor in a bundle, without its arrays."""
 
     domain: Text
@@ -95,20 +95,20 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
     except (ValueError, hdc.HdcError) as error:
         raise EdgeError(f"reading the bundle: {error}", "export it again") from error
     sums = parts.pop("sums", {})
-    gift = Contribution(
-        head.device,
-        head.card,
-        head.geometry,
-        head.seed,
-        head.revision,
-        head.samples,
-        sums,
-        head.columns,
+    contribution = Contribution(
+        device=head.device,
+        card=head.card,
+        geometry=head.geometry,
+        seed=head.seed,
+        revision=head.revision,
+        samples=head.samples,
+        arrays=sums,
+        columns=head.columns,
     )
     records = tuple(
         _record(one, parts.get(f"adaptor {at}", {})) for at, one in enumerate(head.adaptors)
     )
-    return Bundle(head, geometry, gift, records)
+    return Bundle(head, geometry, contribution, records)
 
 
 def adaptors_of(record: AdaptorRecord) -> BundleAdaptor:
@@ -116,7 +116,12 @@ def adaptors_of(record: AdaptorRecord) -> BundleAdaptor:
     known = record.accuracy == record.accuracy
     accuracy, incumbent = (record.accuracy, record.incumbent) if known else (None, None)
     return BundleAdaptor(
-        record.domain, record.blueprint, record.own, record.seed, accuracy, incumbent
+        domain=record.domain,
+        blueprint=record.blueprint,
+        own=record.own,
+        seed=record.seed,
+        accuracy=accuracy,
+        incumbent=incumbent,
     )
 
 
@@ -125,5 +130,13 @@ def _record(one: BundleAdaptor, arrays: Arrays) -> AdaptorRecord:
         float("nan") if value is None else value for value in (one.accuracy, one.incumbent)
     )
     return AdaptorRecord(
-        one.domain, 0, one.blueprint, arrays, (), one.own, one.seed, accuracy, incumbent
+        domain=one.domain,
+        version=0,
+        blueprint=one.blueprint,
+        arrays=arrays,
+        facts=(),
+        own=one.own,
+        seed=one.seed,
+        accuracy=accuracy,
+        incumbent=incumbent,
     )

@@ -82,7 +82,7 @@ class CommandHandler:
         if address.purpose == "contribution":
             return None if self._member is None else self._member.receive(arrival, address)
         asked = arrival.response_topic
-        topic = asked if asked and self._topics.answerable(asked) else self._topics.response
+        topic = asked if asked and self._topics.allows_response(asked) else self._topics.response
         taken = self._read(arrival, address.name)
         return PendingCommand(address.name, taken, topic, arrival.correlation, arrival.ticket)
 
@@ -222,11 +222,11 @@ def _repeated(request: Request, found: AnsweredCommand) -> Response:
         return _refused(request.verb, replace(refusal, id=request.id))
     if found.answer:
         return replace(msgspec.json.decode(found.answer, type=Response), repeated=True)
-    return Response(request.verb, request.id, found.done, hint=LOST, repeated=True)
+    return Response(verb=request.verb, id=request.id, done=found.done, hint=LOST, repeated=True)
 
 
 def _refused(verb: str, refusal: Refusal) -> Response:
-    return Response(verb, refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
+    return Response(verb=verb, id=refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
 
 
 def _do(request: Request, floor: CommandContext) -> Response:
@@ -248,7 +248,7 @@ def _do(request: Request, floor: CommandContext) -> Response:
                 body = dict(_SAYING[request.verb](request, floor))
             except EdgeError as error:
                 return _refused(request.verb, Refusal(error.message, error.hint, request.id))
-            return Response(request.verb, request.id, done=True, body=body)
+            return Response(verb=request.verb, id=request.id, done=True, body=body)
 
 
 def _doubtful_names(request: Request, floor: CommandContext) -> list[str]:
@@ -264,11 +264,13 @@ def _told(request: Request, told: tuple[Message, ...]) -> Response:
     """Turn what the core said into an answer."""
     for one in told:
         if isinstance(one, Rejected):
-            return Response(request.verb, request.id, done=False, reason=one.reason, hint=one.hint)
+            return Response(
+                verb=request.verb, id=request.id, done=False, reason=one.reason, hint=one.hint
+            )
     kinds = (Receipt, Acknowledgement, GrowthReport)
     found = [one for kind in kinds for one in told if isinstance(one, kind)]
     body = msgspec.to_builtins(found[0]) if found else {}
-    return Response(request.verb, request.id, done=True, body=body)
+    return Response(verb=request.verb, id=request.id, done=True, body=body)
 
 
 def _say_adaptors(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -305,7 +307,7 @@ def _say_status(_request: Request, floor: CommandContext) -> Iterator[tuple[str,
 
 def _say_health(_request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
     status = floor.status()
-    yield from (("state", status.state), ("trouble", list(status.trouble)))
+    yield from (("state", status.state), ("problems", list(status.problems)))
     yield "uptime_s", status.uptime_s
 
 

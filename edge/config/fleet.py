@@ -12,7 +12,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=core_limits.TEXT_CHA
 Devices = Annotated[tuple[Name, ...], msgspec.Meta(max_length=core_limits.CONTRIBUTIONS_MAX)]
 
 
-class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[fleet]: sums are exchanged under `name`, and adopted from `devices` alone.
 
     key: a private key file, from the home's folder, to sign the own ones with.  keys: the others'

@@ -48,7 +48,7 @@ class SparkplugSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     primary_host: str = ""
 
 
-class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[mqtt]: one broker.  The password comes from a file or an environment variable, never from
     here.  `port` 0: 8883 with TLS, 1883 without.  `client_id` empty: "auricle-<device>"."""
 
@@ -65,8 +65,8 @@ class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: Wait = 10.0
     reconnect_s_min: Wait = 1.0
     reconnect_s_max: Wait = 60.0
-    sending_max: Count = 100
-    receiving_max: Count = 100
+    inflight_max: Count = 100
+    receive_max: Count = 100
     packet_bytes_max: Annotated[int, msgspec.Meta(ge=1024, le=268_435_455)] = 8 << 20
     tls: TlsSettings | None = None
     homeassistant: HomeAssistantSettings | None = None

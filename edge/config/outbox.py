@@ -5,7 +5,7 @@ import math
 import msgspec
 
 
-class OutboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OutboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[outbox]: how much waits for the broker, how long, and how it is written and sent again."""
 
     bytes_max: int = 64 << 20

@@ -114,7 +114,7 @@ class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     raw: bool = False
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole of auricle.toml.  homes: folders of further homes, by the name that streams use."""
 
     encoder: EncoderSettings

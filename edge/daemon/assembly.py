@@ -85,17 +85,17 @@ def filters_of(settings: Settings, topics: Topics) -> list[str]:
     sent = [one for one in settings.streams.values() if isinstance(one, TopicStream)]
     filters = {one.topic for one in sent if one.topic}
     if any(not one.topic for one in sent):
-        filters.add(topics.observing())
+        filters.add(topics.observe_filter())
     if settings.fleet is not None:
         filters.update(is_contributing(settings.fleet, topics))
     if settings.commands.enabled:
-        filters.add(topics.commanding())
+        filters.add(topics.command_filter())
     return sorted(filters)
 
 
 def is_contributing(fleet: FleetSettings, topics: Topics) -> list[str]:
     """Return the topics of the devices whose sums are adopted."""
-    place = topics.contributing(fleet.name).removesuffix("+")
+    place = topics.contribution_filter(fleet.name).removesuffix("+")
     return [place + encode_level(device) for device in fleet.devices]
 
 

@@ -168,7 +168,7 @@ class Daemon:
         """Announce the streams of now."""
         self.announced = self._announced()
         if self.sparkplug is not None:
-            self.sparkplug.restream(self.announced)
+            self.sparkplug.set_streams(self.announced)
         self.line.rebirth()
 
     def reconnect(self) -> None:
@@ -314,12 +314,12 @@ class Daemon:
             return None
         host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
         return BrokerStatus(
-            place=f"{host}:{port}",
+            address=f"{host}:{port}",
             online=line.online,
             since_s=round(line.since_s, 1),
             connects=line.counters.connected,
             reasons=dict(line.counters.reasons),
-            trouble=line.problem or line.refusal,
+            problem=line.problem or line.refusal,
         )
 
     def _each_second(self) -> None:
@@ -330,7 +330,7 @@ class Daemon:
         if self._announced() != self.announced:
             self.reannounce()
         for name, source in self.sources.items():
-            self.intake.streams[name].trouble = source.trouble
+            self.intake.streams[name].trouble = source.problem
         if now - self._snapped_s >= STATUS_S:
             self._snapped_s = now
             self.notifier.status(brief_status(self.status()))
@@ -342,7 +342,7 @@ class Daemon:
             self._tell_health()
 
     def _tell_health(self) -> None:
-        words = self.teller.wording.word(self.status(), 0, self.clock.now_ns())
+        words = self.teller.wording.encode(self.status(), 0, self.clock.now_ns())
         self.line.publish(self.topics.health, words.body, qos=0)
 
     def _arrive(self, arrival: InboundMessage) -> None:

@@ -66,8 +66,8 @@ class HealthReport:
             homes=self._homes,
             outbox=outbox,
             broker=broker,
-            trouble=troubles,
-            strays=loop.strays,
+            problems=troubles,
+            unrouted=loop.strays,
         )
 
     def _look_at(self, slot: HomeSlot) -> HomeStatus:
@@ -77,7 +77,7 @@ class HealthReport:
             return home_status(slot)
         except EdgeError as error:
             self._unread[slot.name] = error.message
-            return HomeStatus(slot.name, "", 0, 0, 0, trouble=error.message)
+            return HomeStatus(name=slot.name, problem=error.message)
 
     def _state(self, loop: Loop, troubles: tuple[str, ...]) -> State:
         if self.stopping:
@@ -100,7 +100,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
     """Return a snapshot of a home."""
     home = slot.home
     if home is None:
-        return HomeStatus(slot.name, "", 0, 0, 0, trouble=slot.trouble)
+        return HomeStatus(name=slot.name, problem=slot.trouble)
     concepts = home.store.concepts()
     return HomeStatus(
         name=slot.name,
@@ -110,8 +110,8 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         candidates=len(home.store.candidates()),
         adaptors=tuple(_adaptors(home, concepts)),
         growing=home.growing,
-        trouble=slot.trouble,
-        heads_only=home.heads_only,
+        problem=slot.trouble,
+        growth_unavailable=home.heads_only,
     )
 
 
@@ -135,8 +135,8 @@ def outbox_status(outbox: Outbox) -> OutboxStatus:
         sequence=outbox.sequence,
         dropped=sum(counts[name] for name in lost),
         gaps=counts["gaps"],
-        refusing=outbox.refusing,
-        trouble=outbox.failing,
+        refusal=outbox.refusing,
+        problem=outbox.failing,
     )
 
 
@@ -154,10 +154,10 @@ def _troubles(
     for stream in loop.intake.streams.values():
         if stream.trouble or stream.rejecting:
             yield f"stream {stream.name}: {stream.trouble or stream.rejecting}"
-    if outbox.trouble:
-        yield f"outbox: {outbox.trouble}"
-    if broker is not None and (broker.trouble or not broker.online):
-        yield f"broker: {broker.trouble or 'not connected'}"
+    if outbox.problem:
+        yield f"outbox: {outbox.problem}"
+    if broker is not None and (broker.problem or not broker.online):
+        yield f"broker: {broker.problem or 'not connected'}"
     yield from more
 
 
@@ -165,7 +165,7 @@ def brief_status(status: DaemonStatus) -> str:
     """Say a snapshot in a line."""
     answered = sum(stream.decided + stream.forecasts for stream in status.streams)
     rate = sum(stream.per_second for stream in status.streams)
-    trouble = f"; {status.trouble[0]}" if status.trouble else ""
+    trouble = f"; {status.problems[0]}" if status.problems else ""
     waiting = f"{status.outbox.waiting} waiting"
     return f"{status.state}: {answered} answered, {rate:.0f} a second, {waiting}{trouble}"
 

@@ -225,7 +225,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
             case "/readyz":
                 now = door.snapshot()
                 ready = now is not None and now.state in {"serving", "degraded", "paused"}
-                state = {"state": now.state, "trouble": now.trouble} if now else {}
+                state = {"state": now.state, "problems": now.problems} if now else {}
                 self._tell(200 if ready and now and _some_home(now) else 503, state)
             case _:
                 self._refuse(404, "there is no such page", "see /metrics, /livez, /readyz")

@@ -168,7 +168,7 @@ class Loop:
                     stream.note(message)
             self.teller.tell(message)
             if self.beside is not None:
-                self.beside.tell(message)
+                self.beside.publish(message)
 
     def arrive(self, arrival: InboundMessage) -> None:
         """Take in what the broker brings; inside `pump`."""
@@ -184,7 +184,7 @@ class Loop:
             self._take_order(self.desk, arrival, address)
         else:
             self._turn_away(arrival)
-            self.line.settle(arrival.ticket)
+            self.line.acknowledge(arrival.ticket)
 
     def open_homes(self) -> None:
         """Open the homes that are not open, where it is time to try."""
@@ -221,7 +221,7 @@ class Loop:
             self.intake.reject(stream.name, found)
         else:
             self.intake.offer(found)
-        self.line.settle(arrival.ticket)
+        self.line.acknowledge(arrival.ticket)
 
     def _turn_away(self, arrival: InboundMessage) -> None:
         """Say that nothing here takes what came, a few times a second."""
@@ -243,12 +243,12 @@ class Loop:
     ) -> None:
         order = desk.receive(arrival, address)
         if order is None:
-            self.line.settle(arrival.ticket)
+            self.line.acknowledge(arrival.ticket)
             return
         reason = self.teller.outbox.refusing or self.intake.order(order)
         if reason:
             desk.refuse(order, reason)
-            self.line.settle(arrival.ticket)
+            self.line.acknowledge(arrival.ticket)
 
     def _carry_out_orders(self) -> None:
         while (order := self.intake.take_order()) is not None:
@@ -268,7 +268,7 @@ class Loop:
                 self.desk.refuse(order, "it failed: a bug, see the log")
             ticket = getattr(order, "ticket", 0)
             if ticket:
-                self.teller.after(partial(self.line.settle, ticket))
+                self.teller.after(partial(self.line.acknowledge, ticket))
 
     def _decide(self) -> None:
         until = time.monotonic() + TURN_S
@@ -403,7 +403,7 @@ class Loop:
         if address is None:
             if len(self._addresses) >= NAMES_MAX:
                 self._addresses.clear()
-            address = self._addresses[topic] = self.topics.read(topic)
+            address = self._addresses[topic] = self.topics.parse(topic)
         return address
 
     def _feed_watchdog(self, now: float) -> None:

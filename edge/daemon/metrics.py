@@ -16,7 +16,7 @@ STREAM_COUNTERS: Final = {
     "received": "Measurements that came.",
     "decided": "Decisions made.",
     "forecasts": "Forecasts made: samples of a series that were taken.",
-    "changes": "Change points found in a series.",
+    "change_points": "Change points found in a series.",
     "alarms": "How often the stream has left known ground.",
     "dropped": "Measurements dropped: too many waited, or they came too fast.",
     "rejected": "Measurements that could not be used.",
@@ -55,8 +55,8 @@ class Metrics(Collector):
             now.written_bytes_day,
         )
         yield _gauge("auricle_clock_set", "0 while the wall clock is not set.", now.clock == "set")
-        strays = "Messages at topics that nothing takes."
-        yield CounterMetricFamily("auricle_strays", strays, value=now.strays)
+        unrouted = "Messages on topics without a stream or command."
+        yield CounterMetricFamily("auricle_unrouted_messages", unrouted, value=now.unrouted)
         yield from _streams(now)
         yield from _homes(now)
         yield from _delivery(now)
@@ -71,7 +71,7 @@ def _streams(now: DaemonStatus) -> Iterator[Metric]:
     gauges = {
         "waiting": "Measurements that wait.",
         "alarmed": "1 where the stream has left known ground.",
-        "rejecting": "1 where nothing that comes can be used.",
+        "input_problem": "1 while the measurements of the stream are rejected.",
     }
     for name, told in gauges.items():
         gauge = GaugeMetricFamily(f"auricle_stream_{name}", told, labels=["stream"])
@@ -96,7 +96,7 @@ def _delivery(now: DaemonStatus) -> Iterator[Metric]:
     yield _gauge("auricle_outbox_waiting", "Messages that wait.", outbox.waiting)
     yield _gauge("auricle_outbox_bytes", "Bytes that wait.", outbox.nbytes)
     yield _gauge("auricle_outbox_oldest_seconds", "Age of the oldest.", outbox.oldest_s)
-    yield _gauge("auricle_outbox_failing", "1 where the disk fails.", bool(outbox.trouble))
+    yield _gauge("auricle_outbox_failing", "1 where the disk fails.", bool(outbox.problem))
     yield CounterMetricFamily("auricle_outbox_dropped", "Messages dropped.", value=outbox.dropped)
     yield CounterMetricFamily("auricle_outbox_gaps", "Gap messages told.", value=outbox.gaps)
     if now.broker is not None:

@@ -44,11 +44,11 @@ class PublishChannel(Protocol):
         """True where messages can be published."""
 
     @property
-    def cuts(self) -> int:
+    def unclean_disconnects(self) -> int:
         """How many connections ended without a word from either side."""
 
     @property
-    def room(self) -> int:
+    def send_quota(self) -> int:
         """Messages that may be published now."""
 
     def publish(
@@ -74,19 +74,19 @@ class Publisher:
         self, outbox: Outbox, wording: MessageEncoder, mouth: PublishChannel, clock: DaemonClock
     ) -> None:
         self.outbox, self.mouth = outbox, mouth
-        self._cuts = mouth.cuts
+        self._cuts = mouth.unclean_disconnects
         self.refused = 0
         self.wording, self._clock = wording, clock
         self._owing = False
         self._pause_s, self._resume_at, self._gaps_at = PAUSE_S[0], 0.0, 0.0
-        self._gaps = wording.word(OutboxGap(0, 0, 0, ""), 0, 0).topic
+        self._gaps = wording.encode(OutboxGap(0, 0, 0, ""), 0, 0).topic
         self._settling: list[Callable[[], None]] = []
 
     def tell(self, message: Message | Any, *, kept: bool | None = None) -> None:
         """Tell a message of the core, or any structure.  kept: durable before it is sent; None: as
         its kind is."""
         number = self.outbox.take()
-        worded = self.wording.word(message, number, self._clock.now_ns())
+        worded = self.wording.encode(message, number, self._clock.now_ns())
         keep = isinstance(message, KEPT) if kept is None else kept
         self.outbox.put(OutboxEntry(number, worded.topic, worded.body, keep, _keys(message)))
         self._owing = self._owing or keep
@@ -98,7 +98,7 @@ class Publisher:
         body = (
             message
             if isinstance(message, bytes)
-            else self.wording.word(message, number, self._clock.now_ns()).body
+            else self.wording.encode(message, number, self._clock.now_ns()).body
         )
         self.outbox.put(OutboxEntry(number, topic, body, kept, _keys(message), correlation))
         self._owing = self._owing or kept
@@ -118,7 +118,7 @@ class Publisher:
             for settle in settling:
                 settle()
         mouth, outbox = self.mouth, self.outbox
-        room = mouth.room
+        room = mouth.send_quota
         if room <= 0 or time.monotonic() < self._resume_at:
             return
         for entry in outbox.due(room):
@@ -135,7 +135,7 @@ class Publisher:
         returned: list[int] = []
         pause = False
         for sent in self.mouth.acked():
-            if sent.taken:
+            if sent.accepted:
                 self.outbox.acked(sent.message_id)
                 self._pause_s = PAUSE_S[0]
             elif sent.lost:
@@ -149,7 +149,7 @@ class Publisher:
             self._pause()
         if returned:
             self.outbox.returned(returned)
-        before, self._cuts = self._cuts, self.mouth.cuts
+        before, self._cuts = self._cuts, self.mouth.unclean_disconnects
         if self._cuts > before:
             self.outbox.doubted()
             self._owing = True
@@ -180,7 +180,7 @@ class Publisher:
 
     def _word_gap(self, number: int, loss: OutboxLoss) -> OutboxEntry:
         gap = OutboxGap(loss.first, loss.last, loss.count, loss.reason)
-        worded = self.wording.word(gap, number, self._clock.now_ns())
+        worded = self.wording.encode(gap, number, self._clock.now_ns())
         return OutboxEntry(number, worded.topic, worded.body, kept=True)
 
 

@@ -23,12 +23,12 @@ class StdoutClient:
         return not self.problem
 
     @property
-    def cuts(self) -> int:
+    def unclean_disconnects(self) -> int:
         """Nothing that was written is taken back."""
         return 0
 
     @property
-    def room(self) -> int:
+    def send_quota(self) -> int:
         """Messages that may be written now."""
         return 0 if self.problem else ROOM
 
@@ -71,7 +71,7 @@ class StdoutClient:
     def rebirth(self) -> None:
         """Nobody has to be told again."""
 
-    def settle(self, ticket: int) -> None:
+    def acknowledge(self, ticket: int) -> None:
         """Nothing comes in this way."""
 
     def stop(self, _timeout_s: float) -> None:

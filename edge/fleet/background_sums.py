@@ -27,7 +27,7 @@ class BackgroundSums:
     def __init__(self, path: Path, card: encoder.Card, geometry: hdc.Geometry, device: str) -> None:
         self.geometry = geometry
         self.made: tuple[Contribution, tuple[int, bytes]] | None = None
-        self.trouble = ""
+        self.problem = ""
         self._path, self._card, self._device = path, card, device
         self._abandoned = False
         self._closed = threading.Event()
@@ -52,7 +52,7 @@ class BackgroundSums:
         except _AbandonedError:
             return
         except EdgeError as error:
-            self.trouble = error.message
+            self.problem = error.message
         finally:
             self._closed.set()
 

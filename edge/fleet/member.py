@@ -59,7 +59,7 @@ class FleetMember:
         self._mouth, self._floor, self._clock = mouth, floor, clock
         self._key = load_key(folder / settings.key) if settings.key else None
         self._keys = {one: public_key(text, one) for one, text in settings.keys.items()}
-        self._topic = topics.contribution(settings.name)
+        self._topic = topics.contribution_topic(settings.name)
         self._waiting: dict[str, bytes] = {}
         self._told = self._seen = self._summed = ("", 0)
         self._changed_s = self._first_s = clock()
@@ -149,8 +149,8 @@ class FleetMember:
         if not summing.done:
             return
         self._summing = None
-        if summing.trouble:
-            log.warning("sums_not_made", reason=summing.trouble)
+        if summing.problem:
+            log.warning("sums_not_made", reason=summing.problem)
         here = (home.runtime.knowledge.geometry.fingerprint, home.store.receipt_count())
         if summing.made is None or here != (summing.geometry.fingerprint, seen[1]):
             return

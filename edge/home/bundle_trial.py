@@ -52,5 +52,12 @@ class TrialHealth:
         self, state: Literal["on trial", "confirmed", "reverted"], reason: str = ""
     ) -> BundleTrialReport:
         """Say how it is doing, or did."""
-        counts = (self._decided, self._unknown, self._labelled, self._agreed)
-        return BundleTrialReport(self.trial.bundle, state, reason, *counts)
+        return BundleTrialReport(
+            bundle=self.trial.bundle,
+            state=state,
+            reason=reason,
+            decided=self._decided,
+            unknown=self._unknown,
+            labelled=self._labelled,
+            agreed=self._agreed,
+        )

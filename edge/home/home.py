@@ -361,7 +361,7 @@ def create_home(
         )
     if card is None and named not in encoder.SHIPPED:
         named = str(Path(named).absolute())
-    settings = Settings(EncoderSettings(VECTOR_CARD if card is not None else named))
+    settings = Settings(encoder=EncoderSettings(VECTOR_CARD if card is not None else named))
     with ExitStack() as undo:
         _make_folder(folder, undo)
         if card is not None:

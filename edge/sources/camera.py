@@ -16,7 +16,7 @@ class CameraSource:
     """Frames as RGB pixels uint8 [height, width, 3], one every so many seconds; `live`."""
 
     live = True
-    trouble = ""
+    problem = ""
 
     def __init__(self, stream: str, settings: CameraStream) -> None:
         self._stream, self._settings = stream, settings

@@ -31,7 +31,7 @@ class FolderSource:
     """
 
     live = False
-    trouble = ""
+    problem = ""
 
     def __init__(self, stream: str, settings: FolderStream, base: Path, memory: Path) -> None:
         self._stream, self._settings = stream, settings
@@ -124,6 +124,6 @@ class FolderSource:
                 (self.path / place).mkdir(exist_ok=True)
                 with suppress(FileNotFoundError):
                     path.replace(self.path / place / name)
-            self.trouble = ""
+            self.problem = ""
         except OSError as error:
-            self.trouble = f"what was read cannot be put away: {path}: {error.strerror}"
+            self.problem = f"what was read cannot be put away: {path}: {error.strerror}"

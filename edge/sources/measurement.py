@@ -58,7 +58,7 @@ class Source(Protocol):
     and it tries again."""
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """What keeps it from measuring; empty where nothing does."""
 
     def start(self) -> None:

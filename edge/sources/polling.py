@@ -23,7 +23,7 @@ class PollingReader(Protocol):
     live: bool
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """What is wrong though it measures; empty where nothing."""
 
     def read(self, pause: "PollingPause") -> Iterator[Measurement | InvalidMeasurement]:
@@ -61,7 +61,7 @@ class PollingSource:
         self._stream, self._reader, self._sink = stream, reader, sink
         self._pause = PollingPause()
         self._thread = threading.Thread(target=self._run, name=f"source-{stream}", daemon=True)
-        self._trouble = ""
+        self._problem = ""
         self._ended = False
 
     @property
@@ -70,9 +70,9 @@ class PollingSource:
         return self._reader
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """What keeps it from measuring, or is wrong beside; empty where nothing."""
-        return self._trouble or self._reader.trouble
+        return self._problem or self._reader.problem
 
     @property
     def ended(self) -> bool:
@@ -107,7 +107,7 @@ class PollingSource:
 
     def _drain(self) -> None:
         for found in self._reader.read(self._pause):
-            self._trouble = ""
+            self._problem = ""
             if isinstance(found, InvalidMeasurement):
                 self._sink.reject(self._stream, found)
                 continue
@@ -120,6 +120,6 @@ class PollingSource:
             self._reader.taken(found)
 
     def _fail(self, why: str) -> None:
-        if why != self._trouble:
+        if why != self._problem:
             log.warning("source_failed", stream=self._stream, reason=why)
-        self._trouble = why
+        self._problem = why

@@ -122,9 +122,9 @@ class CsvFiles:
         self._folder = FolderSource(stream, settings, base, memory)
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """See `Reader`."""
-        return self._folder.trouble
+        return self._folder.problem
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
         """See `Reader`."""

@@ -76,7 +76,7 @@ class SerialPortSource:
     """
 
     live = True
-    trouble = ""
+    problem = ""
 
     def __init__(self, stream: str, settings: PortStream, width: int) -> None:
         self._stream, self._settings, self._width = stream, settings, width

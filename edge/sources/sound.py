@@ -47,9 +47,9 @@ class WavFolderSource:
         self._rate_hz, self._card = settings.rate_hz, card
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """See `Reader`."""
-        return self._folder.trouble
+        return self._folder.problem
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
         """See `Reader`."""
@@ -81,7 +81,7 @@ class MicrophoneSource:
     """Windows of what a microphone hears, by PortAudio; `live`."""
 
     live = True
-    trouble = ""
+    problem = ""
 
     def __init__(self, stream: str, settings: SoundStream, card: encoder.Card) -> None:
         self._stream, self._settings, self._card = stream, settings, card

@@ -24,7 +24,7 @@ class StdinSource:
     """
 
     live = False
-    trouble = ""
+    problem = ""
 
     def __init__(self, stream: str, settings: StdinStream, descriptor: int | None = None) -> None:
         self._stream, self._settings = stream, settings

@@ -105,7 +105,7 @@ def test_a_bundle_brings_geometry_sums_and_adaptors(pair: Pair):
     """On trial first; the user then answers for the maker's domain, and survives a restart so."""
     pair.write()
     said = import_bundle(pair.user, "one", NOW)
-    assert said == BundleTrialReport("one", "on trial", "")
+    assert said == BundleTrialReport(bundle="one", state="on trial", reason="")
     known = pair.user.runtime.knowledge
     assert known.geometry.fingerprint == pair.maker.runtime.knowledge.geometry.fingerprint
     assert known.domains == ("hall", "shared")

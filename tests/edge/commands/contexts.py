@@ -60,7 +60,7 @@ class Floor:
 
     def status(self) -> DaemonStatus:
         """See `Floor`."""
-        return snapshot(trouble=("the camera is gone",))
+        return snapshot(problems=("the camera is gone",))
 
     def pause(self, *, paused: bool) -> None:
         """See `Floor`."""

@@ -91,7 +91,7 @@ def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
     with served(daemon_home(tmp_path, HTTP)) as here:
         for name in ("observe/dooor", "command", "observe/door") * 20:
             topic = f"auricle/v1/gw1/{name}"
-            here.daemon.loop.arrive(InboundMessage(topic, b"{}", False, "", b"", None, (), 0))
+            here.daemon.loop.arrive(InboundMessage(topic=topic, payload=b"{}"))
         here.until(lambda: here.kinds("rejected"))
         told = here.kinds("rejected")
         assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
@@ -112,7 +112,7 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
         assert "other" in here.kinds("rejected")[0]["reason"]
         monkeypatch.setattr(health, "STARTING_S", 0.0)
         status = here.daemon.status()
-        assert (status.state, "card" in status.trouble[0]) == ("degraded", True)
+        assert (status.state, "card" in status.problems[0]) == ("degraded", True)
         hidden.rename(other / "card.toml")
         here.until(lambda: here.daemon.homes["other"].home)
         here.daemon.intake.offer(measure(stream="far"))
@@ -188,9 +188,9 @@ def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
         with pytest.raises(ConfigError, match="bytes_mux") as caught:
             here.daemon.reload()
         assert caught.value.hint == "did you mean bytes_max?"
-        assert "bytes_mux" in here.daemon.status().trouble[0]
+        assert "bytes_mux" in here.daemon.status().problems[0]
     with served(folder) as again:
-        assert "last-good" in again.daemon.status().trouble[0]
+        assert "last-good" in again.daemon.status().problems[0]
         again.daemon.intake.offer(measure())
         again.until(lambda: again.kinds("decision"))
 

@@ -27,15 +27,15 @@ class Mouth:
     """A broker that answers when told."""
 
     def __init__(self) -> None:
-        self.online, self.room, self.cuts = True, 10, 0
+        self.online, self.send_quota, self.unclean_disconnects = True, 10, 0
         self.said: list[tuple[str, dict[str, object], ReplyAddress | None]] = []
         self.answers: list[PublishedMessage] = []
 
     def publish(self, topic: str, payload: bytes, **more: object) -> int | None:
         """Take a message, while there is room."""
-        if not self.room:
+        if not self.send_quota:
             return None
-        self.room -= 1
+        self.send_quota -= 1
         self.said.append((topic, json.loads(payload), more["response"]))  # type: ignore[arg-type]
         return len(self.said)
 
@@ -110,11 +110,11 @@ def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(telle
 
 def test_without_room_messages_wait_in_order(teller: Any):
     """What finds no room is due again, first."""
-    teller.mouth.room = 2
+    teller.mouth.send_quota = 2
     for _ in range(4):
         teller.tell(DECISION)
     teller.flush()
-    teller.mouth.room = 5
+    teller.mouth.send_quota = 5
     teller.flush()
     assert [said["sequence"] for _, said, _ in teller.mouth.said] == [1, 2, 3, 4]
 
@@ -133,10 +133,10 @@ def test_a_printer_writes_lines_until_its_reader_goes():
     assert printer.publish("t", b"{}") == 1
     printer.pump(0.0)
     assert output.getvalue() == b"{}\n"
-    assert [sent.taken for sent in printer.acked()] == [True]
+    assert [sent.accepted for sent in printer.acked()] == [True]
     output.close()
     assert printer.publish("t", b"{}") is None
-    assert (printer.online, printer.room) == (False, 0)
+    assert (printer.online, printer.send_quota) == (False, 0)
     assert "standard output" in printer.problem
     printer.close()
 

@@ -53,7 +53,7 @@ class Place:
 
     def join(self, **changes: Any) -> FleetMember:
         """Make the member of a fleet."""
-        settings = FleetSettings("f", ("b",), **({"publish_after_s": 10.0} | changes))
+        settings = FleetSettings(name="f", devices=("b",), **({"publish_after_s": 10.0} | changes))
         floor, folder = self.office.floor, self.office.home.folder
         place = (folder, Topics("a"), self.mouth)
         made = FleetMember(settings, "a", floor, *place, clock=lambda: self.now_s)
@@ -62,7 +62,7 @@ class Place:
 
     def bring(self, payload: bytes, device: str = "b") -> ReceivedContribution | None:
         """Bring a message on a device's topic, and let it be adopted."""
-        arrival = InboundMessage("t", payload, True, "", b"", None, (), 3)
+        arrival = InboundMessage(topic="t", payload=payload, retained=True, ticket=3)
         gift: ReceivedContribution | None = self.member.receive(
             arrival, TopicAddress("contribution", device, "f")
         )
@@ -143,7 +143,9 @@ def test_sums_wait_for_a_home_that_is_not_open(place: Place):
     place.join()
     slot = place.office.floor.homes[""]
     home, slot.home = slot.home, None
-    arrival = InboundMessage("t", write_contribution(GIFT, None), True, "", b"", None, (), 3)
+    arrival = InboundMessage(
+        topic="t", payload=write_contribution(GIFT, None), retained=True, ticket=3
+    )
     assert place.member.receive(arrival, TopicAddress("contribution", "b", "f")) is not None
     with pytest.raises(AssertionError):
         place.member.adopt(ReceivedContribution("b"))

@@ -85,17 +85,17 @@ def test_a_device_cannot_write_the_branch_of_another(
     """Every topic of another device is refused; the same topics of its own pass."""
     with entering(mosquitto, authority, tmp_path, "gw1") as seat:
         for kind in message_schemas():
-            assert seat.say(A.telling(kind, "s")).taken, kind
-            assert seat.say(B.telling(kind, "s")).reason == 135, kind
-        assert seat.say(A.status).taken
-        assert seat.say(A.contribution("f")).taken
+            assert seat.say(A.message_topic(kind, "s")).accepted, kind
+            assert seat.say(B.message_topic(kind, "s")).reason == 135, kind
+        assert seat.say(A.status).accepted
+        assert seat.say(A.contribution_topic("f")).accepted
         refused = (
             B.status,
             B.response,
             f"{B.base}/command/forget",
             f"{B.base}/observe/s",
             f"{A.base}/command/forget",
-            B.contribution("f"),
+            B.contribution_topic("f"),
             "homeassistant/device/auricle_gw2/config",
             "elsewhere",
         )
@@ -108,17 +108,17 @@ def test_a_device_cannot_read_the_commands_of_another(
 ) -> None:
     """Neither by name nor by wildcard: the subscription brings its own commands alone."""
     command = f"{B.base}/command/forget"
-    filters = (B.commanding(), "#", "auricle/v1/+/command/+", B.status, A.commanding())
+    filters = (B.command_filter(), "#", "auricle/v1/+/command/+", B.status, A.command_filter())
     with (
         entering(mosquitto, authority, tmp_path, "gw1", filters) as spy,
-        entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as meant,
+        entering(mosquitto, authority, tmp_path, "gw2", (B.command_filter(),)) as meant,
         entering(mosquitto, authority, tmp_path, "operator") as operator,
     ):
         spy.until(lambda: spy.broker.counters.reasons["SUBACK: Granted QoS 1"] >= len(filters))
         meant.until(lambda: meant.broker.counters.reasons["SUBACK: Granted QoS 1"])
-        assert operator.say(command).taken
+        assert operator.say(command).accepted
         meant.until(lambda: meant.arrivals)
-        assert operator.say(f"{A.base}/command/status").taken
+        assert operator.say(f"{A.base}/command/status").accepted
         spy.until(lambda: spy.arrivals)
         assert [one.topic for one in meant.arrivals] == [command]
         assert [one.topic for one in spy.arrivals] == [f"{A.base}/command/status"]
@@ -135,10 +135,10 @@ def test_who_only_listens_says_nothing(
         entering(mosquitto, authority, tmp_path, "gw1") as device,
     ):
         collector.until(lambda: collector.broker.counters.reasons["SUBACK: Granted QoS 1"])
-        device.say(A.telling("decision", "s"))
+        device.say(A.message_topic("decision", "s"))
         collector.until(lambda: collector.arrivals)
         assert collector.say(f"{A.base}/command/forget").reason == 135
-        assert operator.say(A.telling("decision", "s")).reason == 135
+        assert operator.say(A.message_topic("decision", "s")).reason == 135
 
 
 @needs_mosquitto
@@ -154,16 +154,16 @@ def test_what_the_example_broker_acknowledged_survives_a_power_cut(
     mosquitto: Mosquitto, authority: Authority, tmp_path: Path
 ) -> None:
     """Commands for a device that is away are there after the broker was killed."""
-    with entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as seat:
+    with entering(mosquitto, authority, tmp_path, "gw2", (B.command_filter(),)) as seat:
         seat.until(lambda: seat.broker.counters.reasons["SUBACK: Granted QoS 1"])
     with entering(mosquitto, authority, tmp_path, "operator") as operator:
         for number in range(20):
-            assert operator.say(f"{B.base}/command/status", b"%d" % number).taken
+            assert operator.say(f"{B.base}/command/status", b"%d" % number).accepted
         until = time.monotonic() + AUTOSAVE_S
         operator.until(lambda: time.monotonic() > until)
     mosquitto.kill()
     mosquitto.start()
-    with entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as seat:
+    with entering(mosquitto, authority, tmp_path, "gw2", (B.command_filter(),)) as seat:
         seat.until(lambda: len(seat.arrivals) >= 20)
         assert [one.payload for one in seat.arrivals] == [b"%d" % n for n in range(20)]
 

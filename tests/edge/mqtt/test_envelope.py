@@ -34,7 +34,7 @@ MESSAGES: tuple[tuple[Any, str], ...] = (
 @pytest.mark.parametrize(("message", "place"), MESSAGES)
 def test_every_message_of_the_core_is_worded(message: Any, place: str) -> None:
     """The envelope names schema, device, sequence and time, and holds the message's own fields."""
-    worded = MessageEncoder('g"w').word(message, 17, 99)
+    worded = MessageEncoder('g"w').encode(message, 17, 99)
     said = json.loads(worded.body)
     assert worded.topic == f'auricle/v1/g"w/{place}'
     assert (said["schema"], said["device"]) == (f"auricle/v1/{worded.kind}", 'g"w')
@@ -44,7 +44,7 @@ def test_every_message_of_the_core_is_worded(message: Any, place: str) -> None:
 
 def test_a_number_that_is_none_is_null() -> None:
     """JSON has no NaN; readers get null."""
-    assert json.loads(MessageEncoder("gw").word(DECISION, 1, 1).body)["window_p"] is None
+    assert json.loads(MessageEncoder("gw").encode(DECISION, 1, 1).body)["window_p"] is None
 
 
 def test_a_message_without_fields_is_whole() -> None:
@@ -54,13 +54,13 @@ def test_a_message_without_fields_is_whole() -> None:
     class NothingNew:
         pass
 
-    worded = MessageEncoder("gw").word(NothingNew(), 1, 2)
+    worded = MessageEncoder("gw").encode(NothingNew(), 1, 2)
     assert worded.topic == "auricle/v1/gw/event/nothing-new"
     assert json.loads(worded.body)["at_ns"] == 2
 
 
 def test_what_is_told_late_says_so() -> None:
     """The mark of history changes one field, even where a device's name looks like it."""
-    body = MessageEncoder('"historical":false,').word(DECISION, 1, 2).body
+    body = MessageEncoder('"historical":false,').encode(DECISION, 1, 2).body
     live, late = json.loads(body), json.loads(mark_historical(body))
     assert late == live | {"historical": True}

@@ -36,7 +36,7 @@ def test_a_stream_has_its_entities() -> None:
     made = discovery_message(DEVICE, "1.2", {"cam": None})
     assert set(made) == {"dev", "o", "availability", "cmps"}
     decision = Decision("c:1", "cam", 5, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=True)
-    worded = MessageEncoder(DEVICE).word(decision, 1, 1)
+    worded = MessageEncoder(DEVICE).encode(decision, 1, 1)
     seen: dict[str, str] = {}
     for key, part in made["cmps"].items():
         assert part["unique_id"] == key
@@ -65,7 +65,7 @@ def test_a_series_has_its_entities() -> None:
     change = ChangePoint(*place, "outage", ("volt",), 0.5, 1, 0)
     seen: dict[str, str] = {}
     for message in (forecast, change):
-        worded = MessageEncoder(DEVICE).word(message, 1, 1)
+        worded = MessageEncoder(DEVICE).encode(message, 1, 1)
         for key, part in made["cmps"].items():
             if part["state_topic"] == worded.topic:
                 seen[key] = shown(part["value_template"], worded.body)
@@ -73,10 +73,10 @@ def test_a_series_has_its_entities() -> None:
     assert seen == {
         "auricle_gw1_power_volt_forecast": "230.0",
         "auricle_gw1_power_ampere_forecast": "None",
-        "auricle_gw1_power_change": "outage",
+        "auricle_gw1_power_change-point": "outage",
     }
     volt = made["cmps"]["auricle_gw1_power_volt_forecast"]
-    body = MessageEncoder(DEVICE).word(forecast, 1, 1).body
+    body = MessageEncoder(DEVICE).encode(forecast, 1, 1).body
     bounds = json.loads(html.unescape(shown(volt["json_attributes_template"], body)))
     assert bounds == {"low": 229.0, "high": 231.5, "samples_ahead": 1}
 
@@ -110,20 +110,20 @@ def test_every_name_has_an_id_of_its_own(names: list[str]) -> None:
 def test_it_is_announced_again_when_home_assistant_comes_up() -> None:
     """After "online" the device speaks once more, a little later; a retained one is no news."""
     settings = HomeAssistantSettings(prefix="ha")
-    here = HomeAssistant(settings, DEVICE, "1", dict, chance=lambda: 0.5)
+    here = HomeAssistant(settings, DEVICE, "1", dict, draw=lambda: 0.5)
 
     def arrival(payload: bytes, retained: bool = False) -> InboundMessage:
-        return InboundMessage("ha/status", payload, retained, "", b"", None, (), 1)
+        return InboundMessage(topic="ha/status", payload=payload, retained=retained, ticket=1)
 
-    assert here.hear(arrival(b"online", retained=True))
-    assert here.hear(arrival(b"offline"))
+    assert here.handle(arrival(b"online", retained=True))
+    assert here.handle(arrival(b"offline"))
     assert list(here.due(10)) == []
-    assert here.hear(arrival(b"online"))
+    assert here.handle(arrival(b"online"))
     assert list(here.due(10)) == []
     assert list(here.due(12)) == []
-    assert list(here.due(13)) == list(here.hello())
+    assert list(here.due(13)) == list(here.birth())
     assert list(here.due(14)) == []
-    assert not here.hear(InboundMessage("else", b"online", False, "", b"", None, (), 1))
+    assert not here.handle(InboundMessage(topic="else", payload=b"online", ticket=1))
 
 
 @pytest.fixture

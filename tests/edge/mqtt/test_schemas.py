@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from edge.core.events import Message
 from edge.mqtt.envelope import MessageEncoder, mark_historical
 from edge.mqtt.messages import BrokerStatus, Response
-from edge.mqtt.schemas import TOLD, message_schemas
-from edge.mqtt.status import StatusPresence
+from edge.mqtt.schemas import PUBLISHED, message_schemas
+from edge.mqtt.presences import StatusPresence
 from edge.mqtt.topics import kind_of
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 
@@ -62,10 +62,10 @@ st.register_type_strategy(
 
 
 @settings(max_examples=60)
-@given(st.one_of([instances(one) for one in TOLD]), st.booleans())
+@given(st.one_of([instances(one) for one in PUBLISHED]), st.booleans())
 def test_whatever_is_told_fits_its_schema(message: Any, late: bool) -> None:
     """Any message that is told, with any values, is JSON that its schema takes."""
-    worded = WORDING.word(message, 1, 2)
+    worded = WORDING.encode(message, 1, 2)
     body = mark_historical(worded.body) if late else worded.body
     VALIDATORS[worded.kind].validate(json.loads(body))
 

@@ -48,21 +48,21 @@ def test_a_device_cannot_be_called_like_the_fleet() -> None:
 def test_messages_have_their_places() -> None:
     """Kinds of the tree keep their names, all others are events, with the stream where one is."""
     topics = Topics("gw/1")
-    assert topics.telling(kind_of(Decision), "cam 1") == "auricle/v1/gw%2F1/decision/cam 1"
-    assert topics.telling(kind_of(Receipt)) == "auricle/v1/gw%2F1/receipt"
-    assert topics.telling("mood", "a") == "auricle/v1/gw%2F1/event/mood/a"
-    assert topics.telling("drift-found") == "auricle/v1/gw%2F1/event/drift-found"
+    assert topics.message_topic(kind_of(Decision), "cam 1") == "auricle/v1/gw%2F1/decision/cam 1"
+    assert topics.message_topic(kind_of(Receipt)) == "auricle/v1/gw%2F1/receipt"
+    assert topics.message_topic("mood", "a") == "auricle/v1/gw%2F1/event/mood/a"
+    assert topics.message_topic("drift-found") == "auricle/v1/gw%2F1/event/drift-found"
 
 
 def test_topics_that_come_in_are_understood() -> None:
     """Observations, commands and contributions are told apart; everything else is other."""
     topics = Topics("gw1")
-    assert topics.read("auricle/v1/gw1/observe/cam%2F1") == TopicAddress("observe", "cam/1")
-    assert topics.read("auricle/v1/gw1/command/forget") == TopicAddress("command", "forget")
-    there = Topics("gw2").contribution("site a")
-    assert topics.read(there) == TopicAddress("contribution", "gw2", "site a")
+    assert topics.parse("auricle/v1/gw1/observe/cam%2F1") == TopicAddress("observe", "cam/1")
+    assert topics.parse("auricle/v1/gw1/command/forget") == TopicAddress("command", "forget")
+    there = Topics("gw2").contribution_topic("site a")
+    assert topics.parse(there) == TopicAddress("contribution", "gw2", "site a")
     for topic in ("", "x", "auricle/v1/gw2/command/forget", "auricle/v1/gw1/observe/a/b"):
-        assert topics.read(topic) == TopicAddress("other")
+        assert topics.parse(topic) == TopicAddress("other")
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_topics_that_come_in_are_understood() -> None:
 )
 def test_an_answer_goes_to_a_response_topic_alone(topic: str, fine: bool) -> None:
     """Nobody can have an answer published where it would pass for a command, a status or more."""
-    assert Topics("gw1").answerable(topic) is fine
+    assert Topics("gw1").allows_response(topic) is fine

@@ -42,7 +42,7 @@ def test_a_film_ends_after_its_last_frame(tmp_path, video):
     means = [one.payload.reshape(-1, 3).mean(axis=0) for one in sink.measurements]
     assert [mean.argmax() for mean in means] == [2, 1, 0]
     assert all(mean.max() > 240 and mean.min() < 10 for mean in means)
-    assert not source.trouble
+    assert not source.problem
 
 
 def test_a_film_can_be_played_again_and_again(tmp_path, video):
@@ -60,6 +60,6 @@ def test_what_is_no_camera_is_told(tmp_path, device):
     (tmp_path / "empty.avi").write_bytes(b"")
     name = device if device.isdigit() else str(tmp_path / device)
     source = play(tmp_path, Kept(), device=name)
-    wait_for(lambda: source.trouble)
+    wait_for(lambda: source.problem)
     source.stop(5)
-    assert name in source.trouble
+    assert name in source.problem

@@ -82,7 +82,7 @@ def test_what_becomes_of_a_file(tmp_path, watch, after, left):
     source = watch(sink, after=after)
     wait_for(lambda: names_in(tmp_path) == left and sink.measurements)
     source.stop(5)
-    assert not source.trouble
+    assert not source.problem
 
 
 def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatch):
@@ -96,10 +96,10 @@ def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatc
     wait_for(lambda: len(sink.measurements) >= 2)
     time.sleep(0.3)
     assert names(sink) == ["a1", "a2"]
-    assert "cannot be put away" in source.trouble
+    assert "cannot be put away" in source.problem
     (tmp_path / "in" / "done").unlink()
     write(tmp_path / "in" / "a3", b"a", 3)
-    wait_for(lambda: not source.trouble)
+    wait_for(lambda: not source.problem)
     assert names_in(tmp_path) == ["a1", "a2", "done"]
 
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_looked_at_keeps_nothing_else_from_being_read(tmp_path, w
     source = watch(sink)
     wait_for(lambda: sink.measurements)
     assert names(sink) == ["a"]
-    assert not source.trouble
+    assert not source.problem
     assert not sink.flaws
 
 
@@ -162,12 +162,12 @@ def test_a_missing_folder_is_told_and_tried_again(tmp_path, watch, monkeypatch):
     (tmp_path / "in").rmdir()
     sink = Kept()
     source = watch(sink)
-    wait_for(lambda: source.trouble)
-    assert str(tmp_path / "in") in source.trouble
+    wait_for(lambda: source.problem)
+    assert str(tmp_path / "in") in source.problem
     (tmp_path / "in").mkdir()
     write(tmp_path / "in" / "a", b"a", 1)
     wait_for(lambda: sink.measurements)
-    assert not source.trouble
+    assert not source.problem
 
 
 def test_an_odd_name_is_refused_and_put_aside(tmp_path, watch):

@@ -124,9 +124,9 @@ def test_a_port_that_is_not_there_is_a_state(tmp_path, attach):
     source = open_source("press", stream, SourceContext(tmp_path, tmp_path, None), Kept())
     assert source is not None
     source.start()
-    wait_for(lambda: source.trouble)
+    wait_for(lambda: source.problem)
     source.stop(5)
-    assert "nothing" in source.trouble
+    assert "nothing" in source.problem
 
 
 def test_a_device_that_goes_is_told(tmp_path, attach):
@@ -135,6 +135,6 @@ def test_a_device_that_goes_is_told(tmp_path, attach):
     source, board = attach(sink, [reading(0, np.zeros(2, np.float32))], None)
     wait_for(lambda: sink.measurements)
     board.over.set()
-    wait_for(lambda: source.trouble)
+    wait_for(lambda: source.problem)
     assert not source.ended
     assert isinstance(sink.measurements[0], Measurement)

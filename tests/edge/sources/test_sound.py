@@ -113,5 +113,5 @@ def test_a_missing_microphone_is_a_state(tmp_path):
     source = open_source("mic", SoundStream(), SourceContext(tmp_path, tmp_path, card), sink)
     assert source is not None
     source.start()
-    wait_for(lambda: source.trouble or sink.measurements)
+    wait_for(lambda: source.problem or sink.measurements)
     source.stop(5)

@@ -53,8 +53,8 @@ def test_nobody_listening_is_counted(shared: Mosquitto) -> None:
     """A message that no subscriber matches is taken, with reason 16, and counted."""
     with seated(quick(shared.port)) as seat:
         sent = seat.online().say("nobody/here")
-        assert (sent.taken, sent.reason) == (True, 16)
-        assert seat.broker.counters.unheard >= 1
+        assert (sent.accepted, sent.reason) == (True, 16)
+        assert seat.broker.counters.no_subscribers >= 1
         assert seat.broker.counters.reasons["PUBACK: No matching subscribers"] >= 1
 
 
@@ -64,7 +64,7 @@ def test_qos_0_is_answered_when_it_is_written(shared: Mosquitto) -> None:
         seat.online()
         message_id = seat.broker.publish("t", b"", qos=0)
         seat.until(lambda: message_id in [one.message_id for one in seat.answers])
-        assert seat.broker.room == 20
+        assert seat.broker.send_quota == 20
 
 
 def test_a_broker_that_is_killed_is_found_again(tmp_path: Path) -> None:
@@ -76,10 +76,10 @@ def test_a_broker_that_is_killed_is_found_again(tmp_path: Path) -> None:
         seat.until(lambda: not seat.broker.online)
         assert [(one.message_id, one.reason) for one in seat.answers] == [(message_id, LOST)]
         assert seat.broker.publish("t", b"") is None
-        assert seat.broker.room == 0
+        assert seat.broker.send_quota == 0
         mosquitto.start()
         seat.online()
-        assert seat.say("t").taken
+        assert seat.say("t").accepted
         assert seat.broker.counters.connected == 2
 
 
@@ -88,10 +88,10 @@ def test_the_receive_maximum_of_the_broker_is_obeyed(tmp_path: Path) -> None:
     lines = ("allow_anonymous true", "max_inflight_messages 5")
     with Mosquitto(tmp_path, *lines) as mosquitto, seated(quick(mosquitto.port)) as seat:
         seat.online()
-        seat.until(lambda: seat.broker.room == 5)
+        seat.until(lambda: seat.broker.send_quota == 5)
         ids = [seat.broker.publish("t", b"x") for _ in range(7)]
         assert [one is None for one in ids] == [False] * 5 + [True] * 2
-        seat.until(lambda: seat.broker.room == 5)
+        seat.until(lambda: seat.broker.send_quota == 5)
         assert sorted(one.message_id for one in seat.answers) == sorted(one for one in ids if one)
 
 
@@ -99,7 +99,7 @@ def test_a_packet_that_is_too_large_is_refused_here(tmp_path: Path) -> None:
     """What the broker would hang up on is answered with "Packet too large", online all along."""
     lines = ("allow_anonymous true", "max_packet_size 2000")
     with Mosquitto(tmp_path, *lines) as mosquitto, seated(quick(mosquitto.port)) as seat:
-        assert seat.online().say("t", b"x" * 1900).taken
+        assert seat.online().say("t", b"x" * 1900).accepted
         assert seat.say("t", b"x" * 2000).reason == 149
         assert (seat.broker.online, seat.broker.counters.connected) == (True, 1)
 
@@ -148,7 +148,7 @@ def test_commands_wait_for_a_client_that_is_away(shared: Mosquitto) -> None:
             boss.say(command, b"1")
             boss.say(command, b"2")
             seat.until(lambda: len(seat.arrivals) == 2)
-            seat.broker.settle(seat.arrivals[0].ticket)
+            seat.broker.acknowledge(seat.arrivals[0].ticket)
             seat.broker.pump(0)
         boss.say(command, b"3")
         with seated(quick(shared.port), "gw7") as seat:
@@ -277,19 +277,19 @@ def test_a_line_that_is_cut_at_random_bytes_loses_nothing(shared: Mosquitto, see
 
         def step() -> bool:
             nonlocal said
-            while seat.broker.room and numbers:
+            while seat.broker.send_quota and numbers:
                 message_id = seat.broker.publish(there, b"%d" % numbers[0])
                 if message_id is None:
                     break
                 assert message_id not in flying
                 flying[message_id] = numbers.pop(0)
-            if far.broker.room and said < 150:
+            if far.broker.send_quota and said < 150:
                 far.broker.publish(here, b"%d" % said)
                 said += 1
             far.broker.pump(0)
             for sent in seat.broker.acked():
                 number = flying.pop(sent.message_id)
-                if not sent.taken:
+                if not sent.accepted:
                     numbers.append(number)
             return not (numbers or flying) and len({one.payload for one in seat.arrivals}) == 150
 

@@ -10,13 +10,13 @@ def test_what_is_refused_stands_until_it_is_granted_or_long_ago() -> None:
     now = [0.0]
     reasons = ReasonLog(ReasonCounters(), lambda: now[0])
     reasons.note("CONNACK", 135, "Not authorized", "")
-    assert reasons.standing == ""
+    assert reasons.refusal == ""
     reasons.note("PUBACK", 16, "No matching subscribers", "a/b")
-    assert reasons.standing == ""
+    assert reasons.refusal == ""
     reasons.note("PUBACK", 151, "Quota exceeded", "a/b")
-    assert reasons.standing == "a/b is refused: Quota exceeded"
+    assert reasons.refusal == "a/b is refused: Quota exceeded"
     reasons.note("SUBACK", 135, "Not authorized", "c/+")
     now[0] += REPEAT_S
-    assert reasons.standing == "c/+ may not be listened to: Not authorized"
+    assert reasons.refusal == "the subscription to c/+ is refused: Not authorized"
     reasons.note("SUBACK", 1, "Granted QoS 1", "c/+")
-    assert reasons.standing == ""
+    assert reasons.refusal == ""

@@ -81,7 +81,7 @@ def test_tls_with_an_authority_of_ones_own(
         seat.broker.subscribe(["big"])
         seat.online()
         seat.until(lambda: seat.broker.counters.reasons["SUBACK: Granted QoS 1"])
-        assert seat.say("big", b"x" * 300_000).taken
+        assert seat.say("big", b"x" * 300_000).accepted
         seat.until(lambda: seat.arrivals)
         assert seat.arrivals[0].payload == b"x" * 300_000
 
@@ -133,7 +133,7 @@ def test_a_client_certificate_is_the_identity(mutual: Mosquitto, authority: Auth
     certificate, key = authority.sign("gw1")
     tls = TlsSettings(ca=authority.ca, certificate=certificate, key=key)
     with seated(quick(mutual.port, tls=tls)) as seat:
-        assert seat.online().say("auricle/v1/gw1/ack").taken
+        assert seat.online().say("auricle/v1/gw1/ack").accepted
         assert seat.say("auricle/v1/gw2/ack").reason == 135
 
 
@@ -189,7 +189,7 @@ def test_a_message_that_is_not_allowed_is_refused_and_told_once(
     with seated(settings) as seat:
         seat.online()
         assert [seat.say("others/x").reason for _ in range(3)] == [135] * 3
-        assert seat.say("mine/x").taken
+        assert seat.say("mine/x").accepted
         assert seat.broker.counters.refused >= 3
         assert seat.broker.refusal == "others/x is refused: Not authorized"
     told = [vars(record)["fields"].get("packet") for record in caplog.records]

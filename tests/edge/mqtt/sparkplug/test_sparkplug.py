@@ -47,7 +47,7 @@ def told(
     """The DDATA of a message."""
     measured = metric_values(message)
     assert measured is not None
-    return here.tell(measured, at_ms, historical=historical)
+    return here.data(measured, at_ms, historical=historical)
 
 
 def test_topics_nbirth_seq_num() -> None:
@@ -145,7 +145,7 @@ def test_a_new_stream_is_born_before_it_has_data() -> None:
     news = replace(DECISION, stream="new/one")
     assert told(here, news, 3) is None
     assert told(here, news, 3) is None
-    assert here.rebirth_asked
+    assert here.rebirth_requested
     assert here.births(4)[-1].topic == NODE.format("DBIRTH") + "/new%2Fone"
     assert told(here, news, 5) is not None
 
@@ -154,8 +154,8 @@ def test_operational_behavior_data_commands_rebirth_action_1() -> None:
     """From the request for a rebirth to the birth no data are told."""
     here = node()
     here.births(2)
-    request = InboundMessage(NODE.format("NCMD"), rebirth_command(), False, "", b"", None, (), 1)
-    assert here.hear(request)
+    request = InboundMessage(topic=NODE.format("NCMD"), payload=rebirth_command(), ticket=1)
+    assert here.handle(request)
     assert told(here, DECISION, 3) is None
     here.births(4)
     assert told(here, DECISION, 5) is not None
@@ -166,13 +166,13 @@ def test_operational_behavior_device_ddeath() -> None:
     under the aliases that it had."""
     here = node()
     aliases = read_payload(here.births(2)[2].payload).metrics["score"]["alias"]
-    (death,) = here.restream({"cam": None, "new": None}, 3)
+    (death,) = here.set_streams({"cam": None, "new": None}, 3)
     read = read_payload(death.payload)
     assert (death.topic, read.seq, read.metrics) == (NODE.format("DDEATH") + "/mic", 3, {})
-    assert here.rebirth_asked
+    assert here.rebirth_requested
     topics = [one.topic.rpartition("/")[2] for one in here.births(4)]
     assert topics == ["gw1", "cam", "new"]
-    assert here.restream({"cam": None, "mic": None}, 5)[0].topic.endswith("/new")
+    assert here.set_streams({"cam": None, "mic": None}, 5)[0].topic.endswith("/new")
     assert read_payload(here.births(6)[2].payload).metrics["score"]["alias"] == aliases
 
 
@@ -191,7 +191,7 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     place = ("power", "p:1", 7_000_000)
     forecast = SeriesForecast(*place, ("volt", "ampere"), (1, 6), rows, lower, upper)
     assert told(here, forecast, 3) is None
-    assert here.rebirth_asked
+    assert here.rebirth_requested
     born = read_payload(here.births(4)[1].payload).metrics
     assert born["forecast/volt"]["alias"] == named["forecast/volt"]["alias"]
     letter = told(here, forecast, 5)
@@ -216,8 +216,8 @@ def test_a_stream_of_another_kind_is_born_anew() -> None:
     """Where a stream of decisions becomes a series, the next birth has the metrics of a series."""
     here = node()
     here.births(2)
-    assert here.restream({"cam": (), "mic": None}, 3) == []
-    assert here.rebirth_asked
+    assert here.set_streams({"cam": (), "mic": None}, 3) == []
+    assert here.rebirth_requested
     assert set(read_payload(here.births(4)[1].payload).metrics) == {"change", "severity", "regime"}
 
 
@@ -285,7 +285,7 @@ def test_operational_behavior_data_commands_rebirth_action_2(
     bdSeq all along."""
     plant = Plant(quick(mosquitto.port, sparkplug=SETTINGS), host)
     born = plant.until(2)
-    plant.node.tell(DECISION)
+    plant.node.publish(DECISION)
     data = plant.until(1)
     host.broker.publish(NODE.format("NCMD"), rebirth_command())
     again = [one for one in plant.until(3) if one[0] != "NCMD"]
@@ -327,7 +327,7 @@ def test_message_flow_edge_node_birth_publish_phid_wait(mosquitto: Mosquitto, ho
         host.broker.publish(STATE, state, retain=True)
 
     plant = Plant(quick(mosquitto.port, sparkplug=HOSTED), host)
-    plant.node.tell(DECISION)
+    plant.node.publish(DECISION)
     assert plant.rest(0.5) == []
     say(online=True, at_ms=100)
     said = plant.until(3)
@@ -337,7 +337,7 @@ def test_message_flow_edge_node_birth_publish_phid_wait(mosquitto: Mosquitto, ho
     assert plant.rest(0.3) == []
     say(online=False, at_ms=200)
     plant.until(1)
-    plant.node.tell(DECISION)
+    plant.node.publish(DECISION)
     assert set(plant.rest(0.5)) <= {"NDEATH"}
     host.arrivals.clear()
     say(online=True, at_ms=300)
@@ -350,7 +350,7 @@ def test_what_waits_is_bounded_and_can_be_forgotten() -> None:
     """Without a broker the newest decisions wait, the others are counted; forgotten ones go."""
     here = Sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {"cam": None})
     for number in range(HISTORY_MAX + 5):
-        here.tell(replace(DECISION, observation_id=f"c:{number}"))
+        here.publish(replace(DECISION, observation_id=f"c:{number}"))
     assert here.dropped == 5
     here.forget({f"c:{number}" for number in range(100, HISTORY_MAX + 5)})
     assert here.waiting == 95
@@ -380,7 +380,7 @@ def test_an_independent_host_understands_the_node(mosquitto: Mosquitto, source: 
         until = time.monotonic() + 20
         while host.poll() is None and time.monotonic() < until:
             node.pump()
-            node.tell(replace(DECISION, captured_at_ns=time.time_ns()))
+            node.publish(replace(DECISION, captured_at_ns=time.time_ns()))
             time.sleep(0.05)
         said = json.loads(host.communicate()[0])
     node.stop(1)
