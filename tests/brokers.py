@@ -18,7 +18,8 @@ import pytest
 
 from edge.config.mqtt import MqttSettings
 from edge.mqtt.client.mqtt_client import MqttClient
-from edge.mqtt.packets import InboundMessage, Presence, PublishedMessage
+from edge.mqtt.packets import InboundMessage, PublishedMessage
+from edge.mqtt.presence import Presence
 from edge.mqtt.presences import StatusPresence
 
 WAIT_S = 10.0

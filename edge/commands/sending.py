@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ..config import MqttSettings
 from ..core import ConfigError, TransportError
-from ..mqtt import Topics, encode_level, read_password, make_tls_context
+from ..mqtt import Topics, encode_level, make_tls_context, read_password
 from .parsing import SIGNED, Refusal, parse_command
 
 EXPIRY_S: Final = 3_600

@@ -24,8 +24,8 @@ REPUBLISH_S_MAX: Final = 5.0
 Chosen by hand; effect not measured."""
 
 CHANNELS_MAX: Final = 16
-"""Channels of a series with an entity each; the forecast topic has all.  More would flood the device
-page.  Chosen by hand; effect not measured."""
+"""Channels of a series with an entity each; the forecast topic has all.  More would crowd the
+device page of Home Assistant.  Chosen by hand; effect not measured."""
 
 ORIGIN: Final = "Auricle"
 _NOT_AN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]+")

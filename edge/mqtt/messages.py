@@ -1,5 +1,5 @@
-"""Messages that a device publishes besides those of the core: status, health, responses, gaps, clock
-jumps and bundle trials.  They hold numbers and names, never secrets or payloads."""
+"""Messages that a device publishes besides those of the core: status, health, responses, gaps,
+clock jumps and bundle trials.  They hold numbers and names, never secrets or payloads."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -14,7 +14,7 @@ loop takes seconds.  Chosen by hand; effect not measured."""
 class DeviceStatus(msgspec.Struct, frozen=True):
     """Connection state of a device, retained.  since_ns: when it came online, also while offline.
 
-    reason: why it is offline: "stopped" in order, or "lost", which the broker publishes as its will.
+    reason: why it is offline: "stopped" in order, or "lost", which the broker publishes (the will).
     """
 
     state: Literal["online", "offline"]

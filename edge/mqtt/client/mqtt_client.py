@@ -50,10 +50,11 @@ _NO_PROPERTIES: Final[dict[str, Any]] = {}
 
 
 class ReconnectBackoff:
-    """Exponential backoff between connection attempts, with jitter over the upper half of each step.
+    """Exponential backoff between connection attempts, with jitter over half of each step.
 
     Marc Brooker 2015, "Exponential Backoff And Jitter" (AWS Architecture Blog): without jitter, all
-    devices of a site reconnect at the same moments after an outage.  draw: returns numbers in [0, 1).
+    devices of a site reconnect at the same moments after an outage.  draw: returns a number in
+    [0, 1).
     """
 
     def __init__(

@@ -107,7 +107,7 @@ class Sparkplug:
         self.client.start()
 
     def publish(self, message: Any) -> None:
-        """Publish a decision, forecast or change point, or keep it for later; ignore other kinds."""
+        """Publish a decision, forecast or change point, or keep it for later; ignore others."""
         if not isinstance(message, _Measured):
             return
         if not self._send(message, historical=False):

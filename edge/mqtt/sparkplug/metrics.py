@@ -36,7 +36,7 @@ _TABLES: Final = {"forecast": "point", "low": "low", "high": "high"}
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """The metrics of one message, by name.  at_ms: time of its observation, milliseconds since 1970."""
+    """The metrics of one message, by name.  at_ms: time of observation, milliseconds since 1970."""
 
     stream: str
     at_ms: int

@@ -57,7 +57,7 @@ def test_a_series_counts_its_forecasts():
     stream.note(ChangePoint("s", "s:1", 7, "jump", ("a",), 0.5, 1, 0))
     stream.sample()
     shown = stream.status()
-    assert (shown.forecasts, shown.changes, shown.decided) == (30, 1, 0)
+    assert (shown.forecasts, shown.change_points, shown.decided) == (30, 1, 0)
     assert (shown.per_second, shown.last_at_ns) == (30, 7)
 
 

@@ -23,7 +23,7 @@ DECISION = Decision("c:1", "cam/1", 5, None, "d", None, "g", 0.5, 0.25, math.nan
 MESSAGES: tuple[tuple[Any, str], ...] = (
     (DECISION, "decision/cam%2F1"),
     (DriftAlarm("cam", "c:1", 5, raised=True, window_p=0.1, domain="d"), "alarm/cam"),
-    (LabelRequest("cam", "d", ("c:1", "c:2")), "wanted/cam"),
+    (LabelRequest("cam", "d", ("c:1", "c:2")), "label-request/cam"),
     (GrowthReport("d", "serving", 3), "growth"),
     (Acknowledgement("c:1", 1), "ack"),
     (Rejected("c:1", 'too "late"'), "rejected"),
@@ -38,7 +38,7 @@ def test_every_message_of_the_core_is_worded(message: Any, place: str) -> None:
     said = json.loads(worded.body)
     assert worded.topic == f'auricle/v1/g"w/{place}'
     assert (said["schema"], said["device"]) == (f"auricle/v1/{worded.kind}", 'g"w')
-    assert (said["sequence"], said["at_ns"], said["mark_historical"]) == (17, 99, False)
+    assert (said["sequence"], said["at_ns"], said["historical"]) == (17, 99, False)
     assert set(type(message).__slots__) <= set(said)
 
 

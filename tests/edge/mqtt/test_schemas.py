@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from edge.core.events import Message
 from edge.mqtt.envelope import MessageEncoder, mark_historical
 from edge.mqtt.messages import BrokerStatus, Response
-from edge.mqtt.schemas import PUBLISHED, message_schemas
 from edge.mqtt.presences import StatusPresence
+from edge.mqtt.schemas import PUBLISHED, message_schemas
 from edge.mqtt.topics import kind_of
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 

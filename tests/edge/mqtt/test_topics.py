@@ -21,7 +21,7 @@ def test_a_name_is_one_level_and_comes_back(name: str) -> None:
 
 @given(st.text(min_size=0, max_size=20))
 def test_a_level_is_read_in_one_way_alone(level: str) -> None:
-    """A level that `encode` would not have written is no name: two topics never mean one stream."""
+    """A level that `encode_level` never writes is no name: two topics never mean one stream."""
     name = decode_level(level)
     assert name is None or encode_level(name) == level
 
@@ -35,13 +35,13 @@ def test_odd_levels_are_no_names(level: str) -> None:
 @pytest.mark.parametrize("name", ["", "\ud800"])
 def test_what_is_no_text_is_no_name(name: str) -> None:
     """An empty name and half a sign are refused with a hint."""
-    with pytest.raises(EdgeError, match="is no name"):
+    with pytest.raises(EdgeError, match="is not a name"):
         encode_level(name)
 
 
 def test_a_device_cannot_be_called_like_the_fleet() -> None:
     """The branch of the fleets belongs to no device."""
-    with pytest.raises(EdgeError, match="can't be called fleet"):
+    with pytest.raises(EdgeError, match="cannot be named fleet"):
         Topics("fleet")
 
 

@@ -45,6 +45,7 @@ def snapshot(**changes: Any) -> DaemonStatus:
         ),
         "homes": (
             HomeStatus(
+                name="",
                 encoder="efficientnet_lite0",
                 facts=40,
                 concepts=4,

@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from edge.config.mqtt import MqttSettings
+from edge.mqtt.client.connection import MqttConnection
 from edge.mqtt.client.mqtt_client import InboundAcks, ReconnectBackoff
 from edge.mqtt.client.transport import BACKLOG_BYTES_MAX, BrokerTransport, BufferedSocket
-from edge.mqtt.client.connection import MqttConnection
 from edge.mqtt.packets import LOST, OutboundMessage
 
 ACCEPTED = bytes([0x20, 3, 0, 0, 0])
