@@ -1,4 +1,6 @@
-"""The knowledge file's layout, version by version.  docs/state.md describes every column.
+"""The knowledge file's layout, version by version.
+
+docs/explanation/state.md describes every column.
 
 `MIGRATIONS[n]` takes a file from version n to n + 1; a new file runs them all.
 """

@@ -40,7 +40,10 @@ STDIN = Path("-")
 @click.option("--period", type=int, help="Rows of a season; else the day, where times are given.")
 @click.option("--weights", type=PATH, help="A network of your own, from `auricle train`.")
 @click.option(
-    "--forecaster", default=DEFAULT, show_default=True, help="A kind of docs/forecasting.md."
+    "--forecaster",
+    default=DEFAULT,
+    show_default=True,
+    help="A kind of docs/explanation/forecasting.md.",
 )
 @click.option("--detector", help="joint, cusum or sequential. Default: cusum below 6 columns.")
 @click.option("--plot", type=PATH, help="File for a picture, .png; needs the extra sim.")

@@ -26,7 +26,7 @@ COLUMNS = {
     "answered": "share of held-out facts that the head gives their label",
     "agreed": "share of facts that the head answers as the served adaptor does",
 }
-"""The columns of the table of extracts, each with its meaning; longer in docs/firmware.md."""
+"""The columns of the table of extracts, each with its meaning; longer in docs/howto/firmware.md."""
 
 KEYS = tuple(name.lower().replace(" ", "_") for name in COLUMNS)
 
