@@ -119,7 +119,7 @@ class Inbox(Generic[Order]):
     def waits(self, observation_id: str) -> bool:
         """Say whether an observation that its sender named waits to be decided."""
         with self._lock:
-            return any(one.given.id == observation_id for one, _ in self._measurements)
+            return any(one.metadata.id == observation_id for one, _ in self._measurements)
 
     def take_flaw(self) -> tuple[str, InvalidMeasurement] | None:
         """Return a stream and what was wrong with what came on it, or None."""

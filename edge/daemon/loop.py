@@ -302,7 +302,7 @@ class Loop:
         if isinstance(measurement.payload, NamedValues):
             self._log_columns(stream, measurement.payload)
         number, key = stream.number()
-        given = measurement.given
+        given = measurement.metadata
         at_ns = self.clock.now_ns() if given.captured_at_ns is None else given.captured_at_ns
         return Observation(
             stream.name,

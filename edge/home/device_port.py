@@ -65,7 +65,7 @@ class Attachment:
         if isinstance(event, bridge.LinkConnected):
             # The device counts from 0 again; ids of observations never repeat.
             self._base = max(self._base, self._last + 1)
-            self.device.greet()
+            self.device.start_readings()
         elif isinstance(event, bridge.LinkGap):
             self.gaps += event.count
         elif isinstance(event, bridge.Reading):
@@ -84,7 +84,7 @@ class Attachment:
                 device_name(self.stream, reading.stream),
                 self._last,
                 self.device.captured_ns(reading),
-                self.device.measure(reading),
+                self.device.payload(reading),
             )
         )
 

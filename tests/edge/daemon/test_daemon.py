@@ -26,7 +26,7 @@ from edge.daemon.loop import FLAWS_A_SECOND
 from edge.daemon.systemd import SystemdNotifier
 from edge.mqtt.packets import InboundMessage
 from edge.outbox.outbox import Outbox
-from edge.sources.measurement import InvalidMeasurement, Measurement, RawPayload
+from edge.sources.measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import Process, Served, daemon_home, served
 from tests.worlds import WIDTH, vector
@@ -37,7 +37,7 @@ HTTP = '[streams.door]\nsource = "http"\n'
 
 def measure(number: int = 0, stream: str = "door", **given: object) -> Measurement:
     """A measurement that is no flaw."""
-    return Measurement(stream, vector(number), RawPayload(**given))  # type: ignore[arg-type]
+    return Measurement(stream, vector(number), MeasurementMetadata(**given))  # type: ignore[arg-type]
 
 
 def test_measurements_become_decisions_with_numbers(tmp_path: Path):

@@ -118,7 +118,7 @@ def test_a_series_is_announced_once_its_channels_are_known(watched: tuple[Seat, 
     watcher.until(lambda: len(heard(watcher, "forecast/power")) == 3)
     watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) >= 2)
     entities = json.loads(heard(watcher, "auricle_gw1/config")[-1])["cmps"]
-    assert {"auricle_gw1_power_volt_forecast", "auricle_gw1_power_change"} <= set(entities)
+    assert {"auricle_gw1_power_volt_forecast", "auricle_gw1_power_change-point"} <= set(entities)
     assert "auricle_gw1_press_novelty" in entities
     watcher.until(lambda: heard(watcher, "DDATA/gw1/power"))
     born = read_payload(heard(watcher, "DBIRTH/gw1/power")[-1]).metrics
@@ -160,6 +160,6 @@ def topics_of(watcher: Seat) -> str:
 
 def streams_of(watcher: Seat) -> set[str]:
     """The streams that the newest announcement names."""
-    kinds = ("decision/", "forecast/", "change/", "alarm/")
+    kinds = ("decision/", "forecast/", "change-point/", "alarm/")
     topics = [one for one in topics_of(watcher).split() if any(kind in one for kind in kinds)]
     return {topic.rpartition("/")[2] for topic in topics}

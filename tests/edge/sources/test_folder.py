@@ -33,7 +33,7 @@ def watch(tmp_path):
 
 def names(sink: Kept) -> list[str]:
     """Names of the files that came."""
-    return [one.given.id.split(":")[1].split("@")[0] for one in sink.measurements]
+    return [one.metadata.id.split(":")[1].split("@")[0] for one in sink.measurements]
 
 
 def write(path, data: bytes, at_s: int) -> None:
@@ -58,7 +58,7 @@ def test_files_are_read_oldest_first(tmp_path, watch):
     wait_for(lambda: len(sink.measurements) == 4)
     assert names(sink) == ["c", "b", "a", "d"]
     assert sink.measurements[0].payload == b"c"
-    assert sink.measurements[0].given.captured_at_ns == 5_000_000_000
+    assert sink.measurements[0].metadata.captured_at_ns == 5_000_000_000
 
 
 def test_what_is_being_written_waits(tmp_path, watch):
@@ -96,7 +96,7 @@ def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatc
     wait_for(lambda: len(sink.measurements) >= 2)
     time.sleep(0.3)
     assert names(sink) == ["a1", "a2"]
-    assert "cannot be put away" in source.problem
+    assert "cannot be moved or deleted" in source.problem
     (tmp_path / "in" / "done").unlink()
     write(tmp_path / "in" / "a3", b"a", 3)
     wait_for(lambda: not source.problem)
@@ -131,7 +131,7 @@ def test_a_restart_reads_nothing_twice(tmp_path, watch):
     watch(second)
     wait_for(lambda: second.measurements)
     assert names(second) == ["b"]
-    assert second.measurements[0].given.id != first.measurements[1].given.id
+    assert second.measurements[0].metadata.id != first.measurements[1].metadata.id
 
 
 def test_damaged_memory_is_no_memory(tmp_path, watch):
@@ -176,7 +176,7 @@ def test_an_odd_name_is_refused_and_put_aside(tmp_path, watch):
     sink = Kept()
     watch(sink, after="move")
     wait_for((tmp_path / "in" / "failed" / "a\nb").exists)
-    assert "odd" in sink.flaws[0].reason
+    assert "not printable" in sink.flaws[0].reason
 
 
 def test_rows_of_a_csv_are_measurements_of_a_vector_stream(tmp_path, watch):
@@ -189,7 +189,7 @@ def test_rows_of_a_csv_are_measurements_of_a_vector_stream(tmp_path, watch):
     watch(sink, kind="series", after="move")
     wait_for(lambda: names_in(tmp_path) == ["done", "failed"])
     assert [one.payload.names for one in sink.measurements] == [("x", "y"), ("y",), ("x", "y")]
-    assert [one.given.id.rpartition("#")[2] for one in sink.measurements] == ["2", "3", "5"]
+    assert [one.metadata.id.rpartition("#")[2] for one in sink.measurements] == ["2", "3", "5"]
     reasons = [one.reason.partition(":")[0] for one in sink.flaws]
     assert reasons == ["a.csv, line 4", "b.csv, line 2", "c.txt"]
     assert sorted(one.name for one in (tmp_path / "in" / "failed").iterdir()) == ["b.csv", "c.txt"]

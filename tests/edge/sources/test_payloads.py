@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config.streams import HttpStream
-from edge.sources.measurement import InvalidMeasurement, Measurement, RawPayload
+from edge.sources.measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from edge.sources.payloads import NUMBERS_MAX, decode_payload, read_properties
 
-NOTHING = RawPayload()
+NOTHING = MeasurementMetadata()
 
 
 def read(
-    body: bytes, beside: RawPayload = NOTHING, **settings: Any
+    body: bytes, beside: MeasurementMetadata = NOTHING, **settings: Any
 ) -> Measurement | InvalidMeasurement:
     """Decode as a request would be."""
     return decode_payload("s", HttpStream(**settings), body, beside)
@@ -35,9 +35,9 @@ def test_a_list_of_numbers_is_a_vector():
 def test_a_document_says_what_is_known():
     """A document's own id, subject, sequence and time win over what came beside it."""
     body = json.dumps({"values": [1], "id": "a", "sequence": 7, "captured_at_ns": 5}).encode()
-    found = read(body, RawPayload("b", "anna", 1, 2))
+    found = read(body, MeasurementMetadata("b", "anna", 1, 2))
     assert isinstance(found, Measurement)
-    assert found.given == RawPayload("a", "anna", 7, 5)
+    assert found.metadata == MeasurementMetadata("a", "anna", 7, 5)
 
 
 def test_rows_become_a_window():
@@ -161,7 +161,7 @@ def test_documents_of_any_shape_never_raise(document, kind):
 def test_properties_beside_the_body_are_read_strictly():
     """Known names are read, others left alone, wrong numbers told."""
     pairs = [("id", "a"), ("captured_at_ns", "12"), ("trace", "zz")]
-    assert read_properties(pairs) == RawPayload("a", "", None, 12)
+    assert read_properties(pairs) == MeasurementMetadata("a", "", None, 12)
     assert isinstance(read_properties([("sequence", "1.5")]), InvalidMeasurement)
     assert isinstance(read_properties([("sequence", "٣")]), InvalidMeasurement)
     assert isinstance(read_properties([("id", "a\nb")]), InvalidMeasurement)
@@ -242,7 +242,7 @@ def test_a_device_that_sends_its_own_id_does_not_name_its_measurements():
     """Of the fields beside values only the time counts, and none of them is a value."""
     found = read(b'{"id": "sensor-1", "sequence": 4, "captured_at_ns": 7, "t": 1}')
     assert isinstance(found, Measurement)
-    assert found.given == RawPayload(captured_at_ns=7)
+    assert found.metadata == MeasurementMetadata(captured_at_ns=7)
     assert found.payload.names == ("t",)
 
 

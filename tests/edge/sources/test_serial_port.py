@@ -90,7 +90,7 @@ def test_readings_of_one_stream_are_measurements(tmp_path, attach):
     assert first.payload == encoder.Features(levels)
     assert second.payload.dtype == np.float32
     assert second.payload.tolist() == numbers.tolist()
-    assert abs((second.given.captured_at_ns or 0) - time.time_ns()) < 60 * 10**9
+    assert abs((second.metadata.captured_at_ns or 0) - time.time_ns()) < 60 * 10**9
 
 
 def test_a_series_is_read_as_numbers(tmp_path, attach):
@@ -113,9 +113,9 @@ def test_outputs_are_set(tmp_path, attach):
 def test_lost_readings_are_told(tmp_path):
     """A gap that the link reports is a flaw of the stream."""
     port = SerialPortSource("press", PortStream(port="unix:/nowhere"), 0)
-    taken = port._take(PortDevice(Link(1), 0), LinkGap(0, 3, 5))  # noqa: SLF001
+    taken = port._handle(PortDevice(Link(1), 0), LinkGap(0, 3, 5))  # noqa: SLF001
     assert isinstance(taken, InvalidMeasurement)
-    assert port._take(PortDevice(Link(1), 0), LinkGap(1, 3, 5)) is None  # noqa: SLF001
+    assert port._handle(PortDevice(Link(1), 0), LinkGap(1, 3, 5)) is None  # noqa: SLF001
 
 
 def test_a_port_that_is_not_there_is_a_state(tmp_path, attach):

@@ -91,9 +91,9 @@ def test_a_recording_becomes_windows(tmp_path):
     source.stop(5)
     first, second = sink.measurements[:2]
     assert first.payload.shape == (length, 3)
-    assert second.given.id.endswith("#1")
-    assert (second.given.captured_at_ns or 0) - (
-        first.given.captured_at_ns or 0
+    assert second.metadata.id.endswith("#1")
+    assert (second.metadata.captured_at_ns or 0) - (
+        first.metadata.captured_at_ns or 0
     ) == step * 10**9 // 16_000
     with encoder.open_model(card) as model:
         assert model.encode(first.payload).values.shape == (card.width,)

@@ -41,7 +41,7 @@ def test_lines_become_measurements(pipe):
     """Lists and documents, in whatever pieces they come; empty lines are nothing."""
     found = read_all(pipe, b'[1, 2]\n\n{"values": [3], "id": "x"}\r\n[4]')
     assert [one.payload.tolist() for one in found] == [[1, 2], [3], [4]]
-    assert found[1].given.id == "x"
+    assert found[1].metadata.id == "x"
 
 
 def test_numbers_with_commas(pipe):
@@ -86,8 +86,8 @@ def test_a_csv_header_names_the_values(pipe):
     data += b"b,a,id,label,captured_at_ns\n4,5,z,on,9\n"
     found = read_all(pipe, data, form="csv")
     assert [one.payload.names for one in found] == [("a", "b"), ("a", "b"), ("b", "a")]
-    assert [one.given.id for one in found] == ["x", "y", "z"]
-    assert [one.given.captured_at_ns for one in found] == [7, 8, 9]
+    assert [one.metadata.id for one in found] == ["x", "y", "z"]
+    assert [one.metadata.captured_at_ns for one in found] == [7, 8, 9]
     assert found[2].payload.values.tolist() == [4, 5]
     assert found[0].payload.ordered
 

@@ -359,7 +359,7 @@ def test_what_waits_is_bounded_and_can_be_forgotten() -> None:
 
 def test_without_the_extra_the_reason_is_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where protobuf is missing, the settings are refused with the name of the extra."""
-    for name in [one for one in sys.modules if one.startswith("edge.mqtt.sparkplug.client")]:
+    for name in [one for one in sys.modules if one.startswith("edge.mqtt.sparkplug")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
     with pytest.raises(EdgeError, match=r"auricle\[sparkplug\]"):
