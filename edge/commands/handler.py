@@ -166,7 +166,7 @@ class CommandHandler:
     def refuse(self, order: "PendingCommand | ReceivedContribution", reason: str) -> None:
         """Answer an order that cannot be carried out now."""
         if not isinstance(order, PendingCommand):
-            log.warning("sums_not_adopted", device=order.device, reason=reason)
+            log.warning("contribution_not_adopted", device=order.device, reason=reason)
             return
         name = order.taken.request.id if isinstance(order.taken, ParsedCommand) else order.taken.id
         refusal = Refusal(reason, "send it again later, with the same id", name)

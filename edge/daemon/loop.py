@@ -27,7 +27,7 @@ from ..core import (
     StateError,
     listed,
 )
-from ..logs import PacedLog, log
+from ..logs import RateLimitedLog, log
 from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..sources import InvalidMeasurement, Measurement, decode_payload, read_properties
 from .clock import DaemonClock
@@ -121,7 +121,7 @@ class Loop:
         self.paused = False
         self.strays = 0
         self._stray_topic = ""
-        self._paced = PacedLog()
+        self._paced = RateLimitedLog()
         self.turned_at = time.monotonic()
         self._tended_at = self._watched_at = 0.0
         self._flaws_left = FLAWS_A_SECOND

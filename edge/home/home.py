@@ -116,7 +116,7 @@ class Home:
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)
-        if writable and self.settings.forecast.on:
+        if writable and self.settings.forecast.enabled:
             self.session.restore(self.runtime.series)
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)

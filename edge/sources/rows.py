@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from ..config import FolderStream, Named
+from ..config import ColumnStream, FolderStream
 from ..core import NamedValues
 from .folder import FolderSource
 from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
@@ -46,7 +46,7 @@ class CsvRows:
     header must have the same number of columns: otherwise any line of words would become one.
     """
 
-    def __init__(self, stream: str, settings: Named) -> None:
+    def __init__(self, stream: str, settings: ColumnStream) -> None:
         self._stream, self._settings = stream, settings
         self._header: list[str] = []
         self._started = False

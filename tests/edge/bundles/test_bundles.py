@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from edge.bundles.bundle_file import HEAD, BundleHead, read_bundle
 from edge.bundles.exchange import export_bundle, import_bundle
-from edge.config.bundles import BundleSettings
+from edge.config.fleet import BundleSettings
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.adaptors.transform import transform_shapes
 from edge.core.errors import EdgeError, StateError
@@ -231,7 +231,7 @@ def test_what_may_not_come_in_is_refused(pair: Pair):
     stranger = export_bundle(pair.maker, Ed25519PrivateKey.generate(), "maker", 9, NOW)
     for name, body, why in (
         ("forged", stranger, "its signature is not that of maker"),
-        ("changed", raw[:-1] + bytes([raw[-1] ^ 1]), "its body is not the one"),
+        ("changed", raw[:-1] + bytes([raw[-1] ^ 1]), "its body does not match"),
         ("renamed", raw.replace(b'"maker"', b'"taker"', 1), "no key of 'taker'"),
         ("empty", b"", "does not begin"),
     ):
@@ -250,7 +250,7 @@ def test_what_may_not_come_in_is_refused(pair: Pair):
     )
     (place / "bare").write_bytes(sign_file(HEAD, head, b"", pair.key))
     assert "reading the bundle" in refusal(pair, "bare")
-    assert "bare name" in refusal(pair, "../auricle.toml")
+    assert "bare file name" in refusal(pair, "../auricle.toml")
     assert "No such file" in refusal(pair, "nothing")
     assert pair.state() == before
 

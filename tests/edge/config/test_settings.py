@@ -43,7 +43,7 @@ def test_bad_settings_are_refused(tmp_path, text, words):
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     """A pipe in place of the settings is refused at once."""
     os.mkfifo(tmp_path / "auricle.toml")
-    with pytest.raises(ConfigError, match="no file"):
+    with pytest.raises(ConfigError, match="not a file"):
         read_settings(tmp_path)
 
 
@@ -110,9 +110,8 @@ def test_growth_s_keys_reach_the_core(tmp_path):
 
 def test_forecast_s_keys_reach_the_core(tmp_path):
     """Horizons and periods are the core's; what cannot be forecast is refused."""
-    text = (
-        '[encoder]\ncard = "x"\n[forecast]\non = false\nhorizons = [2, 4]\nperiods = { s = 24 }\n'
-    )
+    keys = "enabled = false\nhorizons = [2, 4]\nperiods = { s = 24 }"
+    text = f'[encoder]\ncard = "x"\n[forecast]\n{keys}\n'
     (tmp_path / "auricle.toml").write_text(text, "utf-8")
     config = read_settings(tmp_path).config()
     assert (config.forecast, config.horizons, config.periods) == (False, (2, 4), (("s", 24),))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import ConfigError, StateError
 from edge.core.events import ForgetRequest
 from edge.core.facts import Selector

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.events import Acknowledgement, Decision
 from edge.daemon import publisher as room
 from edge.daemon.clock import DaemonClock

@@ -35,9 +35,9 @@ def test_it_comes_back_as_it_was():
     ("raw", "said"),
     [
         (b"", "does not begin"),
-        (SIGNED[:-1], "body is not the one"),
-        (SIGNED + b"x", "body is not the one"),
-        (write_contribution(GIFT, None), "not signed, and there are keys"),
+        (SIGNED[:-1], "body does not match"),
+        (SIGNED + b"x", "body does not match"),
+        (write_contribution(GIFT, None), "not signed"),
         (write_contribution(GIFT, OTHER), "signature is not that of a"),
         (SIGNED.replace(b'"device":"a"', b'"device":"b"'), "no key of 'b'"),
         (SIGNED.replace(b'"revision":7', b'"revision":8'), "signature is not that of a"),
@@ -56,7 +56,7 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
         device="a", card="c", geometry="g", seed=1, revision=1, samples=1, arrays_bytes=10
     )
     bomb = zlib.compress(bytes(50_000_000))
-    with pytest.raises(EdgeError, match="not the 10 bytes"):
+    with pytest.raises(EdgeError, match="not have the 10 bytes"):
         read_contribution(sign_file(HEAD, head, bomb, None), {})
     monkeypatch.setattr(wire, "ARRAYS_BYTES_MAX", 9)
     with pytest.raises(EdgeError, match="10 bytes, 9 are taken"):

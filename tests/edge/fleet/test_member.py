@@ -75,7 +75,7 @@ class Place:
         self.now_s = now_s
         self.member.tend()
         end = time.monotonic() + 20
-        while self.member.summing:
+        while self.member.deriving:
             assert time.monotonic() < end, "its sums are never done"
             time.sleep(0.002)
             self.member.tend()
@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_refused_with_its_reason(place: Place):
         assert why in reason(place)
     place.join()
     place.bring(raw)
-    assert "they say they are those of c" in reason(place)
+    assert "the manifest names the device c" in reason(place)
     assert place.office.home.runtime.knowledge.adopted == ()
 
 
@@ -178,7 +178,7 @@ def test_what_is_forgotten_while_sums_are_made_is_not_in_them(place: Place):
     home = place.office.home
     for number in range(7):
         place.member.tend()
-        assert place.member.summing
+        assert place.member.deriving
         chosen = Selector(ids=frozenset({f"f{number}"}))
         home.feed(ForgetRequest(f"r{number}", chosen, number))
         assert not home.store.unscrubbed
