@@ -24,7 +24,7 @@ def test_the_camera_example_tells_its_story(source, tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert said.returncode == 0, said.stdout + said.stderr
-    (account,) = re.findall(r"heard (.*); (\d+) repeated, (\d+) missing", said.stdout)
+    (account,) = re.findall(r"received (.*); (\d+) repeated, (\d+) missing", said.stdout)
     heard = dict(reversed(part.split()) for part in account[0].split(", "))
     assert int(heard["decision"]) == 120, said.stdout
     assert int(heard["alarm"]) >= 1
