@@ -99,9 +99,8 @@ def main() -> None:
     stopped.wait()
     client.loop_stop()
     received = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    print(
-        f"received {received or 'nothing'}; {sequences.repeated} repeated, {sequences.missing} missing"
-    )
+    repeated, missing = sequences.repeated, sequences.missing
+    print(f"received {received or 'nothing'}; {repeated} repeated, {missing} missing")
 
 
 if __name__ == "__main__":
