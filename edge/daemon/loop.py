@@ -59,8 +59,8 @@ class MqttChannel(PublishChannel, Protocol):
     def pump(self, wait_s: float, *, reading: bool = True) -> None:
         """Wait for something to do, and do it."""
 
-    def settle(self, ticket: int) -> None:
-        """Acknowledge an arrival."""
+    def acknowledge(self, ticket: int) -> None:
+        """Acknowledge a received message."""
 
 
 class CommandPort(Protocol):
@@ -86,8 +86,8 @@ class CommandPort(Protocol):
 class SecondaryChannel(Protocol):
     """Who tells decisions in another way too."""
 
-    def tell(self, message: Message) -> None:
-        """Tell a message, now or later."""
+    def publish(self, message: Message) -> None:
+        """Publish a message, now or later."""
 
     def pump(self) -> None:
         """Do what there is to do, without waiting."""

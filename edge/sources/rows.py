@@ -111,8 +111,8 @@ class CsvRows:
         kind, columns = self._settings.kind, self._settings.columns
         if columns:
             cells = {name: fields[name] for name in columns if name in fields}
-            values = {name: _required(f"the column {name}", cell) for name, cell in cells.items()}
-            return select_columns(values, columns, kind)
+            row = {name: _required(f"the column {name}", cell) for name, cell in cells.items()}
+            return select_columns(row, columns, kind)
         if kind == "series":  # columns of words are not channels
             fields = {name: cell for name, cell in fields.items() if _is_value(cell)}
         found = [_number(cell) for cell in fields.values()]

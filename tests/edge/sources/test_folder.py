@@ -13,7 +13,7 @@ from tests.edge.sources.sinks import Kept, wait_for
 
 @pytest.fixture
 def watch(tmp_path):
-    """Watch a folder; everything is stopped at the end."""
+    """Watch a folder; every source is stopped at the end."""
     running = []
     (tmp_path / "in").mkdir()
 
@@ -32,23 +32,23 @@ def watch(tmp_path):
 
 
 def names(sink: Kept) -> list[str]:
-    """Names of the files that came."""
+    """The names of the files that arrived."""
     return [one.metadata.id.split(":")[1].split("@")[0] for one in sink.measurements]
 
 
 def write(path, data: bytes, at_s: int) -> None:
-    """Write a file with a date."""
+    """Write a file with a modification time."""
     path.write_bytes(data)
     os.utime(path, (at_s, at_s))
 
 
 def names_in(tmp_path) -> list[str]:
-    """What lies in the folder."""
+    """The names in the folder."""
     return sorted(path.name for path in (tmp_path / "in").iterdir())
 
 
 def test_files_are_read_oldest_first(tmp_path, watch):
-    """What lies there is read by age; what comes later follows; time and bytes are the file's."""
+    """Existing files are read by age, later ones follow, with the time and bytes of the file."""
     for name, at_s in (("b", 10), ("a", 20), ("c", 5)):
         write(tmp_path / "in" / name, name.encode(), at_s)
     sink = Kept()
@@ -61,8 +61,8 @@ def test_files_are_read_oldest_first(tmp_path, watch):
     assert sink.measurements[0].metadata.captured_at_ns == 5_000_000_000
 
 
-def test_what_is_being_written_waits(tmp_path, watch):
-    """Hidden and unfinished files are left alone, renaming them makes them complete."""
+def test_unfinished_files_wait(tmp_path, watch):
+    """Hidden and unfinished files are skipped until they are renamed."""
     for name in (".hidden", "x.part", "y.tmp"):
         write(tmp_path / "in" / name, b"half", 1)
     write(tmp_path / "in" / "whole", b"whole", 1)
@@ -75,8 +75,8 @@ def test_what_is_being_written_waits(tmp_path, watch):
 
 
 @pytest.mark.parametrize(("after", "left"), [("keep", ["a"]), ("delete", []), ("move", ["done"])])
-def test_what_becomes_of_a_file(tmp_path, watch, after, left):
-    """A file that was taken stays, goes, or is moved, as the settings say."""
+def test_a_file_is_kept_deleted_or_moved(tmp_path, watch, after, left):
+    """A file that was read stays, is deleted or is moved, as configured."""
     write(tmp_path / "in" / "a", b"a", 1)
     sink = Kept()
     source = watch(sink, after=after)
@@ -85,8 +85,8 @@ def test_what_becomes_of_a_file(tmp_path, watch, after, left):
     assert not source.problem
 
 
-def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatch):
-    """The others are read as well, and the trouble says what is wrong, until it is mended."""
+def test_files_that_cannot_be_moved_are_read_once(tmp_path, watch, monkeypatch):
+    """The other files are read as well, and the problem is reported until it is solved."""
     monkeypatch.setattr("edge.sources.polling.RETRY_S_MIN", 0.02)
     for number, name in enumerate(("a1", "a2")):
         write(tmp_path / "in" / name, b"a", number + 1)
@@ -103,8 +103,8 @@ def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatc
     assert names_in(tmp_path) == ["a1", "a2", "done"]
 
 
-def test_what_cannot_be_looked_at_keeps_nothing_else_from_being_read(tmp_path, watch):
-    """A link that leads in circles, or nowhere, a pipe, a folder."""
+def test_unreadable_entries_do_not_block_others(tmp_path, watch):
+    """A cyclic link, a dangling link, a pipe and a folder are skipped."""
     folder = tmp_path / "in"
     (folder / "circle").symlink_to("circle")
     (folder / "nowhere").symlink_to("/nowhere")
@@ -120,7 +120,7 @@ def test_what_cannot_be_looked_at_keeps_nothing_else_from_being_read(tmp_path, w
 
 
 def test_a_restart_reads_nothing_twice(tmp_path, watch):
-    """Files that are kept are remembered; one written anew is read anew."""
+    """Kept files are not read again after a restart; a file that was written again is."""
     for name in "ab":
         write(tmp_path / "in" / name, b"1", 1)
     first, second = Kept(), Kept()
@@ -134,8 +134,8 @@ def test_a_restart_reads_nothing_twice(tmp_path, watch):
     assert second.measurements[0].metadata.id != first.measurements[1].metadata.id
 
 
-def test_damaged_memory_is_no_memory(tmp_path, watch):
-    """Where the memory cannot be read, files are read again."""
+def test_a_damaged_state_file_is_ignored(tmp_path, watch):
+    """If the state file cannot be read, files are read again."""
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / f"{b'cam'.hex()}.json").write_bytes(b"\0\0")
     write(tmp_path / "in" / "a", b"a", 1)
@@ -144,8 +144,8 @@ def test_damaged_memory_is_no_memory(tmp_path, watch):
     wait_for(lambda: sink.measurements)
 
 
-def test_files_wait_where_there_is_no_room(tmp_path, watch):
-    """A full queue loses nothing that lies on a disk."""
+def test_files_wait_for_room_in_the_queue(tmp_path, watch):
+    """A full queue loses no file."""
     for number in range(5):
         write(tmp_path / "in" / str(number), b"x", number + 1)
     sink = Kept(places=2)
@@ -156,8 +156,8 @@ def test_files_wait_where_there_is_no_room(tmp_path, watch):
     wait_for(lambda: len(sink.measurements) == 5)
 
 
-def test_a_missing_folder_is_told_and_tried_again(tmp_path, watch, monkeypatch):
-    """Trouble is a state with a reason; it ends by itself."""
+def test_a_missing_folder_is_reported_and_retried(tmp_path, watch, monkeypatch):
+    """The problem has a reason, and ends once the folder exists."""
     monkeypatch.setattr("edge.sources.polling.RETRY_S_MIN", 0.02)
     (tmp_path / "in").rmdir()
     sink = Kept()
@@ -170,8 +170,9 @@ def test_a_missing_folder_is_told_and_tried_again(tmp_path, watch, monkeypatch):
     assert not source.problem
 
 
-def test_an_odd_name_is_refused_and_put_aside(tmp_path, watch):
-    """A name that cannot become an id is told; the file is kept where files are moved."""
+def test_an_invalid_name_is_rejected_and_moved(tmp_path, watch):
+    """A name that cannot be an id is reported, and the file is moved to `failed` if files are
+    moved."""
     write(tmp_path / "in" / "a\nb", b"a", 1)
     sink = Kept()
     watch(sink, after="move")
@@ -180,8 +181,8 @@ def test_an_odd_name_is_refused_and_put_aside(tmp_path, watch):
 
 
 def test_rows_of_a_csv_are_measurements_of_a_vector_stream(tmp_path, watch):
-    """Each row has an id of file and line; the file is put away once all its rows are handed over,
-    one without any to failed."""
+    """Each row has an id of file and line; the file is moved after its last row, to `failed` if it
+    has no valid row."""
     write(tmp_path / "in" / "a.csv", b"x,y\n1,2\nbad,3\n4,5,6\n7,8\n", 1)
     write(tmp_path / "in" / "b.csv", b"x,y\n1\n", 2)
     write(tmp_path / "in" / "c.txt", b"x", 3)

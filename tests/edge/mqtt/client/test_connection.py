@@ -16,7 +16,7 @@ ACCEPTED = bytes([0x20, 3, 0, 0, 0])
 
 
 def connected() -> tuple[MqttConnection, socket.socket]:
-    """A connection and the broker's end of its line."""
+    """A connection and the broker's end of its socket."""
     near, far = socket.socketpair()
     will = OutboundMessage("status", b"gone", retain=True)
     return MqttConnection(
@@ -26,7 +26,8 @@ def connected() -> tuple[MqttConnection, socket.socket]:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_no_bytes_of_a_broker_raise(seed: int) -> None:
-    """Whatever a broken broker sends, the connection ends or goes on; what waited is answered."""
+    """Any bytes from a broker end the connection or are handled; every message id gets an
+    outcome."""
     chance = random.Random(seed)
     here, far = connected()
     with far:
@@ -47,8 +48,8 @@ def test_no_bytes_of_a_broker_raise(seed: int) -> None:
         assert here.unacknowledged == {}
 
 
-def test_what_was_not_answered_is_lost() -> None:
-    """When a connection ends, each message that waited is told once as lost."""
+def test_unacknowledged_messages_are_lost() -> None:
+    """When a connection ends, each unacknowledged message is reported as lost once."""
     here, far = connected()
     with far:
         far.sendall(ACCEPTED)
@@ -61,8 +62,8 @@ def test_what_was_not_answered_is_lost() -> None:
     assert len(here.results) == 3
 
 
-def test_a_link_gives_bytes_in_order_whatever_the_sizes() -> None:
-    """What one side sends in pieces the other reads in other pieces, unchanged."""
+def test_a_buffered_socket_keeps_the_order_of_bytes() -> None:
+    """Bytes sent in chunks of any size are read unchanged in chunks of other sizes."""
     near, far = socket.socketpair()
     data = random.Random(1).randbytes(100_000)
     got = b""
@@ -79,8 +80,8 @@ def test_a_link_gives_bytes_in_order_whatever_the_sizes() -> None:
     link.close()
 
 
-def test_a_link_holds_back_a_writer_that_is_too_fast() -> None:
-    """Nothing is lost while the other side doesn't read, and what waits is bounded."""
+def test_a_buffered_socket_limits_its_backlog() -> None:
+    """Nothing is lost while the peer does not read, and the backlog is bounded."""
     near, far = socket.socketpair()
     link = BufferedSocket(near)
     with far, pytest.raises(BlockingIOError):
@@ -94,13 +95,14 @@ def test_a_link_holds_back_a_writer_that_is_too_fast() -> None:
 
 
 def fill(link: BufferedSocket) -> None:
-    """Send until the link takes no more."""
+    """Send until the socket accepts no more."""
     for _ in range(100):
         link.send(b"x" * 50_000)
 
 
-def test_arrivals_are_acknowledged_in_the_order_of_arrival() -> None:
-    """What is settled early waits for what came before; a ticket of another connection is void."""
+def test_messages_are_acknowledged_in_order_of_arrival() -> None:
+    """An early acknowledgement waits for earlier messages; a ticket of another connection has no
+    effect."""
     from paho.mqtt.client import MQTTMessage
 
     arrivals = InboundAcks(3)
@@ -117,8 +119,8 @@ def test_arrivals_are_acknowledged_in_the_order_of_arrival() -> None:
     assert len(arrivals) == 0
 
 
-def test_backoff_doubles_with_jitter_and_starts_anew() -> None:
-    """Waits lie between half and whole of a step that doubles; a connection that held resets it."""
+def test_backoff_doubles_with_jitter_and_resets() -> None:
+    """Waits lie between half and all of a step that doubles; a stable connection resets it."""
     waits = ReconnectBackoff(1.0, 8.0, random.Random(0).random)
     for step in (1, 2, 4, 8, 8):
         assert step / 2 <= waits.next_s() <= step
