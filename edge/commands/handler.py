@@ -143,7 +143,7 @@ class CommandHandler:
         """Do what is due; call it about once a second.  What a disk does not let happen is tried
         again the next time."""
         if self._member is not None:
-            self._attempt("fleet", self._member.tend)
+            self._attempt("fleet", self._member.maintain)
         for name in self._floor.homes:
             self._attempt(f"trial {name}".strip(), partial(self._look_after_trial, name))
 

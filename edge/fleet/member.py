@@ -100,7 +100,7 @@ class FleetMember:
         self._warn_unnamed(found)
         del self._waiting[received.device]
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Adopt contributions that wait for the home, and publish this device's own when due."""
         for device in tuple(self._waiting):
             try:

@@ -59,7 +59,7 @@ def test_a_zip_bomb_is_not_decompressed(monkeypatch):
     with pytest.raises(EdgeError, match="not have the 10 bytes"):
         read_contribution(sign_file(HEAD, head, bomb, None), {})
     monkeypatch.setattr(wire, "ARRAYS_BYTES_MAX", 9)
-    with pytest.raises(EdgeError, match="10 bytes, 9 are taken"):
+    with pytest.raises(EdgeError, match="10 bytes, expected at most 9"):
         read_contribution(sign_file(HEAD, head, bomb, None), {})
 
 

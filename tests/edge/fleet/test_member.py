@@ -73,12 +73,12 @@ class Place:
     def tend(self, now_s: float) -> int:
         """Tend at a time; how often it has spoken so far."""
         self.now_s = now_s
-        self.member.tend()
+        self.member.maintain()
         end = time.monotonic() + 20
         while self.member.deriving:
             assert time.monotonic() < end, "its sums are never done"
             time.sleep(0.002)
-            self.member.tend()
+            self.member.maintain()
         return len(self.mouth.said)
 
 
@@ -179,7 +179,7 @@ def test_a_forget_during_derivation_is_not_published(place: Place):
     place.join()
     home = place.office.home
     for number in range(7):
-        place.member.tend()
+        place.member.maintain()
         assert place.member.deriving
         chosen = Selector(ids=frozenset({f"f{number}"}))
         home.feed(ForgetRequest(f"r{number}", chosen, number))
