@@ -10,7 +10,7 @@ from pathlib import Path
 
 import encoder
 
-LINES_MAX = 25
+LINES_MAX = 30
 """What fits on a screen with the sentences around it."""
 
 
