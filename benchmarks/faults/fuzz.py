@@ -121,7 +121,7 @@ class Fuzzer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.http = int(free.getsockname()[1])
-        topic = '[streams.{}]\nsource = "topic"\nform = "{}"\n'
+        topic = '[streams.{}]\nsource = "topic"\nformat = "{}"\n'
         more = "".join(topic.format(name, form) for name, form in STREAMS.items())
         with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(SETTINGS.replace("PORT", str(self.http)) + more)

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from ..core import TEXT_CHARS_MAX, flaw_of_columns
 
-Form = Literal["image", "json", "cbor", "raw"]
+Format = Literal["image", "json", "cbor", "raw"]
 Dtype = Literal["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"]
 Size = Annotated[int, Meta(ge=1, le=1 << 24)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -46,21 +46,21 @@ class ColumnStream(StreamBase, frozen=True, kw_only=True):
 
 
 class SentStream(ColumnStream, frozen=True, kw_only=True):
-    """The keys of streams that receive pushed bytes.  dtype, shape: of the form raw."""
+    """The keys of streams that receive pushed bytes.  dtype, shape: of the format raw."""
 
-    form: Form = "json"
+    format: Format = "json"
     dtype: Dtype = "float32"
     shape: tuple[Size, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError for conflicting values."""
         ColumnStream.__post_init__(self)
-        if self.columns and self.form == "image":
-            raise ValueError("an image has no columns: form is json, cbor or raw")
+        if self.columns and self.format == "image":
+            raise ValueError("an image has no columns: format is json, cbor or raw")
         if len(self.shape) > 3:
             raise ValueError(f"shape has at most 3 sizes, found {len(self.shape)}")
-        if self.kind == "series" and self.form == "image":
-            raise ValueError("a series is numbers, not images: form is json, cbor or raw")
+        if self.kind == "series" and self.format == "image":
+            raise ValueError("a series is numbers, not images: format is json, cbor or raw")
 
 
 class TopicStream(SentStream, frozen=True, kw_only=True, tag="topic"):
@@ -76,7 +76,7 @@ class HttpStream(SentStream, frozen=True, kw_only=True, tag="http"):
 class StdinStream(ColumnStream, frozen=True, kw_only=True, tag="stdin"):
     """Lines of standard input: JSON as on a topic, or CSV with or without a header."""
 
-    form: Literal["json", "csv"] = "json"
+    format: Literal["json", "csv"] = "json"
 
 
 class FolderStream(ColumnStream, frozen=True, kw_only=True, tag="folder"):

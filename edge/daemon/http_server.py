@@ -48,7 +48,7 @@ TYPES: Final = {
     "cbor": ("application/cbor",),
     "raw": ("application/octet-stream",),
 }
-"""Content types by a stream's form."""
+"""Content types by a stream's format."""
 
 
 class HttpServer:
@@ -244,8 +244,8 @@ class _RequestHandler(BaseHTTPRequestHandler):
             self._refuse(404, f"there is no stream {name!r} for requests", "see [streams]")
             return
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if not kind.startswith(TYPES[settings.form]):
-            wanted = TYPES[settings.form][0]
+        if not kind.startswith(TYPES[settings.format]):
+            wanted = TYPES[settings.format][0]
             self._refuse(415, f"the stream takes {wanted}, this is {kind or 'of no type'}", "")
             return
         length = int(self.headers["Content-Length"])

@@ -58,7 +58,7 @@ def decode_payload(
     if not body:
         return InvalidMeasurement("it has no bytes", "send the measurement as the message's body")
     try:
-        match settings.form:
+        match settings.format:
             case "image":
                 return Measurement(stream, body, metadata)
             case "raw":
@@ -69,11 +69,11 @@ def decode_payload(
                 return _from_message(stream, settings, _read_cbor(body), metadata)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         return InvalidMeasurement(
-            f"it is not {settings.form} as expected: {_shorten(error)}", _EXPECTED
+            f"it is not {settings.format} as expected: {_shorten(error)}", _EXPECTED
         )
     except (RecursionError, MemoryError, ValueError, OverflowError, TypeError) as error:
         return InvalidMeasurement(
-            f"it cannot be read as {settings.form}: {_shorten(error)}", _EXPECTED
+            f"it cannot be read as {settings.format}: {_shorten(error)}", _EXPECTED
         )
 
 

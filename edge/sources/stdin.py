@@ -36,7 +36,7 @@ class StdinSource:
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
         columns = settings.columns
         self._format = HttpStream(kind=settings.kind, subject=settings.subject, columns=columns)
-        self._rows = CsvRows(stream, settings) if settings.form == "csv" else None
+        self._rows = CsvRows(stream, settings) if settings.format == "csv" else None
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
         """See `PollingReader`."""

@@ -52,7 +52,7 @@ publish_after_s = 1
 
 [streams.digits]
 source = "topic"
-form = "json"
+format = "json"
 """
 
 

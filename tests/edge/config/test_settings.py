@@ -27,7 +27,7 @@ from tests.homes import new_home, run
         ('[encoder]\ncard = "x"\n[forecast]\ndetector = "cusm"\n', "did you mean cusum"),
         ('[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a", "a"]\n', "2 times"),
         (
-            '[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a"]\nform="image"',
+            '[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a"]\nformat="image"',
             "an image has no columns",
         ),
     ],
@@ -63,7 +63,7 @@ def test_a_mistyped_key_is_guessed(tmp_path):
             '[streams.in]\nsource = "foldr"\n',
             "did you mean folder? known values: camera, folder, http, port, sound, stdin, topic",
         ),
-        ('[streams.in]\nsource = "stdin"\nform = "raw"\n', "known values: csv, json"),
+        ('[streams.in]\nsource = "stdin"\nformat = "raw"\n', "known values: csv, json"),
         (
             '[streams.ok]\nsource = "stdin"\n[streams."a.b"]\nsource = "http"\nkind = "serie"\n',
             "did you mean series? known values: sample, series",

@@ -55,7 +55,7 @@ publish_after_s = 0.2
 
 [streams.belt]
 source = "topic"
-form = "json"
+format = "json"
 """
 
 

@@ -49,14 +49,14 @@ def test_rows_become_a_window():
 
 def test_raw_numbers_are_little_endian():
     """The configured dtype and shape define how bytes are read."""
-    found = read(struct.pack("<4h", 1, -2, 3, 4), form="raw", dtype="int16", shape=(2, 2))
+    found = read(struct.pack("<4h", 1, -2, 3, 4), format="raw", dtype="int16", shape=(2, 2))
     assert isinstance(found, Measurement)
     assert found.payload.tolist() == [[1, -2], [3, 4]]
 
 
 def test_raw_numbers_of_another_length_are_refused():
     """The reason names the bytes expected and found."""
-    found = read(b"123", form="raw", dtype="int16", shape=(2,))
+    found = read(b"123", format="raw", dtype="int16", shape=(2,))
     assert isinstance(found, InvalidMeasurement)
     assert "4 bytes, found 3" in found.reason
 
@@ -72,7 +72,7 @@ def test_raw_numbers_of_another_length_are_refused():
 def test_cbor_takes_lists_and_typed_arrays(values, expected):
     """A list and an RFC 8746 array give the same numbers, alone or in a document."""
     for body in (values, {"values": values, "id": "x"}):
-        found = read(cbor2.dumps(body), form="cbor")
+        found = read(cbor2.dumps(body), format="cbor")
         assert isinstance(found, Measurement)
         assert found.payload.tolist() == expected
 
@@ -81,7 +81,7 @@ def test_cbor_takes_lists_and_typed_arrays(values, expected):
 def test_tags_that_build_objects_are_refused(tag):
     """CBOR of dates, big numbers, regular expressions or sets is rejected."""
     body = cbor2.dumps(cbor2.CBORTag(tag, [1, 2]))
-    assert isinstance(read(body, form="cbor"), InvalidMeasurement)
+    assert isinstance(read(body, format="cbor"), InvalidMeasurement)
 
 
 def test_a_series_has_named_or_numbered_channels():
@@ -134,7 +134,7 @@ def test_too_many_numbers_are_refused():
 @given(st.binary(max_size=200), st.sampled_from(["json", "cbor", "raw", "image"]))
 def test_random_bytes_never_raise(body, form):
     """Any bytes give a measurement or a reason."""
-    assert isinstance(read(body, form=form), Measurement | InvalidMeasurement)
+    assert isinstance(read(body, format=form), Measurement | InvalidMeasurement)
 
 
 _plain = st.recursive(
@@ -154,7 +154,7 @@ def test_documents_of_any_shape_never_raise(document, kind):
     text = json.dumps(document, default=str).encode()
     assert isinstance(read(text, kind=kind), Measurement | InvalidMeasurement)
     assert isinstance(
-        read(cbor2.dumps(document), kind=kind, form="cbor"), Measurement | InvalidMeasurement
+        read(cbor2.dumps(document), kind=kind, format="cbor"), Measurement | InvalidMeasurement
     )
 
 
@@ -198,10 +198,10 @@ def test_configured_columns_choose_and_order_the_fields():
     raw = struct.pack("<2f", 3, 21.5)
     for found in (
         read(json.dumps(Z2M).encode(), **chosen),
-        read(cbor2.dumps(Z2M), form="cbor", **chosen),
+        read(cbor2.dumps(Z2M), format="cbor", **chosen),
         read(json.dumps({"values": Z2M}).encode(), **chosen),
         read(b"[3, 21.5]", **chosen),
-        read(raw, form="raw", **chosen),
+        read(raw, format="raw", **chosen),
         read(json.dumps(Z2M).encode(), kind="series", **chosen),
     ):
         assert isinstance(found, Measurement)

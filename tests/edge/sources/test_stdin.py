@@ -45,8 +45,8 @@ def test_lines_become_measurements(pipe):
 
 
 def test_csv_lines_are_read(pipe):
-    """The form csv reads plain numbers."""
-    (found,) = read_all(pipe, b"1,2.5, 3\n", form="csv")
+    """The format csv reads plain numbers."""
+    (found,) = read_all(pipe, b"1,2.5, 3\n", format="csv")
     assert found.payload.tolist() == [1, 2.5, 3]
 
 
@@ -59,15 +59,15 @@ def test_csv_lines_are_read(pipe):
     ],
 )
 def test_invalid_csv_is_reported_as_csv(pipe, line, words):
-    """The reason and the hint are about the configured form."""
-    (found,) = read_all(pipe, line, form="csv")
+    """The reason and the hint are about the configured format."""
+    (found,) = read_all(pipe, line, format="csv")
     assert found.reason == f"it is not csv as expected: {words}"
     assert found.hint.startswith("send numbers with commas, such as 1.5,2.0")
 
 
 def test_an_empty_cell_is_a_missing_number(pipe):
     """In a series, empty cells and null are missing numbers."""
-    (found,) = read_all(pipe, b"1,,null,4\n", form="csv", kind="series")
+    (found,) = read_all(pipe, b"1,,null,4\n", format="csv", kind="series")
     assert np.isnan(found.payload).tolist() == [False, True, True, False]
 
 
@@ -84,7 +84,7 @@ def test_a_csv_header_names_the_values(pipe):
     header may reorder the columns."""
     data = b"id,a,b,captured_at_ns,label\nx,1,2,7,on\ny,3,,8,on\n"
     data += b"b,a,id,label,captured_at_ns\n4,5,z,on,9\n"
-    found = read_all(pipe, data, form="csv")
+    found = read_all(pipe, data, format="csv")
     assert [one.payload.names for one in found] == [("a", "b"), ("a", "b"), ("b", "a")]
     assert [one.metadata.id for one in found] == ["x", "y", "z"]
     assert [one.metadata.captured_at_ns for one in found] == [7, 8, 9]
@@ -94,7 +94,7 @@ def test_a_csv_header_names_the_values(pipe):
 
 def test_an_invalid_csv_line_does_not_affect_others(pipe):
     """Text, extra cells and unclosed quotes are rejected as csv."""
-    found = read_all(pipe, b'a,b\n1,2\nhello\n1,2,3\n"1,2\n3,4\n', form="csv")
+    found = read_all(pipe, b'a,b\n1,2\nhello\n1,2,3\n"1,2\n3,4\n', format="csv")
     assert [isinstance(one, InvalidMeasurement) for one in found] == [
         False,
         True,
@@ -109,11 +109,11 @@ def test_an_invalid_csv_line_does_not_affect_others(pipe):
 
 def test_csv_without_header_takes_the_configured_columns(pipe):
     """The cells are the configured columns, in order."""
-    (found,) = read_all(pipe, b"1,2\n", form="csv", columns=("a", "b"))
+    (found,) = read_all(pipe, b"1,2\n", format="csv", columns=("a", "b"))
     assert found.payload.names == ("a", "b")
 
 
 def test_text_columns_are_no_channels_of_a_series(pipe):
     """A series uses the columns that hold numbers or missing values."""
-    (found,) = read_all(pipe, b"when,load,temp\nMonday,1,\n", form="csv", kind="series")
+    (found,) = read_all(pipe, b"when,load,temp\nMonday,1,\n", format="csv", kind="series")
     assert found.payload.names == ("load", "temp")
