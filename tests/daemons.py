@@ -80,7 +80,7 @@ START = "from edge.cli.entry import main; main()"
 
 
 class Process:
-    """A daemon in its own process, ready once this is created.  start: code that runs the program."""
+    """A daemon in its own process, ready once created.  start: code that runs the program."""
 
     def __init__(self, folder: Path, start: str = START) -> None:
         self.folder = folder

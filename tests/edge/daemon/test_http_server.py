@@ -24,7 +24,8 @@ from tests.worlds import vector
 
 STREAMS = (
     '[http]\nport = 0\npayload_bytes_max = 500\n[streams.door]\nsource = "http"\n'
-    '[streams.raw]\nsource = "http"\nformat = "raw"\n[streams.line]\nsource = "folder"\npath = "in"\n'
+    '[streams.raw]\nsource = "http"\nformat = "raw"\n'
+    '[streams.line]\nsource = "folder"\npath = "in"\n'
 )
 BODY = json.dumps(vector(1).tolist())
 JSON = {"Content-Type": "application/json"}
