@@ -98,7 +98,7 @@ def test_contributions_of_listed_devices_are_adopted(place: Place):
     for device in ("a", "c"):
         assert place.bring(raw, device) is None
     assert place.bring(raw) == ReceivedContribution("b", 3)
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
 
 
 def test_an_invalid_contribution_is_refused_with_a_reason(place: Place):
@@ -112,7 +112,7 @@ def test_an_invalid_contribution_is_refused_with_a_reason(place: Place):
     place.join()
     place.bring(raw)
     assert "the manifest names the device c" in reason(place)
-    assert place.office.home.runtime.knowledge.adopted == ()
+    assert place.office.home.runtime.knowledge.contributing == ()
 
 
 def reason(place: Place) -> str:
@@ -133,7 +133,7 @@ def test_with_keys_only_signed_contributions_are_adopted(place: Place, tmp_path:
     place.bring(write_contribution(GIFT, load_key(tmp_path / "a.key")))
     assert "signature is not that of b" in reason(place)
     place.bring(write_contribution(GIFT, load_key(tmp_path / "b.key")))
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
     place.tend(0.0)
     key = load_key(tmp_path / "a.key").public_key()
     assert read_contribution(place.mouth.said[0][1], {"a": key}).samples == 8
@@ -152,7 +152,7 @@ def test_contributions_wait_for_a_home_that_is_not_open(place: Place):
         place.member.adopt(ReceivedContribution("b"))
     slot.home = home
     place.tend(1.0)
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
 
 
 def test_it_publishes_at_start_when_facts_rest_and_after_a_forget(place: Place):
