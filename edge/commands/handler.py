@@ -255,11 +255,11 @@ def _repeated(request: Request, found: AnsweredCommand) -> Response:
         return _refused(request.verb, replace(refusal, id=request.id))
     if found.answer:
         return replace(msgspec.json.decode(found.answer, type=Response), repeated=True)
-    return Response(request.verb, request.id, found.done, hint=LOST, repeated=True)
+    return Response(verb=request.verb, id=request.id, done=found.done, hint=LOST, repeated=True)
 
 
 def _refused(verb: str, refusal: Refusal) -> Response:
-    return Response(verb, refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
+    return Response(verb=verb, id=refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
 
 
 def _do(request: Request, context: CommandContext) -> Response:
@@ -283,7 +283,7 @@ def _do(request: Request, context: CommandContext) -> Response:
                 body = dict(_QUERIES[request.verb](request, context))
             except EdgeError as error:
                 return _refused(request.verb, Refusal(error.message, error.hint, request.id))
-            return Response(request.verb, request.id, done=True, body=body)
+            return Response(verb=request.verb, id=request.id, done=True, body=body)
 
 
 def _typos(request: Request, context: CommandContext) -> list[str]:
@@ -299,11 +299,13 @@ def _response(request: Request, messages: tuple[Message, ...]) -> Response:
     """Return the response that the messages of the core amount to."""
     for one in messages:
         if isinstance(one, Rejected):
-            return Response(request.verb, request.id, done=False, reason=one.reason, hint=one.hint)
+            return Response(
+                verb=request.verb, id=request.id, done=False, reason=one.reason, hint=one.hint
+            )
     kinds = (Receipt, Acknowledgement, GrowthReport)
     found = [one for kind in kinds for one in messages if isinstance(one, kind)]
     body = msgspec.to_builtins(found[0]) if found else {}
-    return Response(request.verb, request.id, done=True, body=body)
+    return Response(verb=request.verb, id=request.id, done=True, body=body)
 
 
 def _list_adaptors(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:

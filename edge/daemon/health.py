@@ -142,8 +142,8 @@ def outbox_status(outbox: Outbox) -> OutboxStatus:
         sequence=outbox.sequence,
         dropped=sum(counts[name] for name in lost),
         gaps=counts["gaps"],
-        refusing=outbox.refusing,
-        trouble=outbox.failing,
+        refusal=outbox.refusing,
+        problem=outbox.failing,
     )
 
 

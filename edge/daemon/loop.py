@@ -27,7 +27,7 @@ from ..core import (
     StateError,
     listed,
 )
-from ..logs import PacedLog, log
+from ..logs import RateLimitedLog, log
 from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..sources import InvalidMeasurement, Measurement, decode_payload, read_properties
 from .clock import DaemonClock
@@ -72,8 +72,8 @@ class MqttChannel(PublishChannel, Protocol):
     def pump(self, wait_s: float, *, reading: bool = True) -> None:
         """Serve the connection; waits `wait_s` at most where there is nothing to do."""
 
-    def settle(self, ticket: int) -> None:
-        """Acknowledge an arrival."""
+    def acknowledge(self, ticket: int) -> None:
+        """Acknowledge a received message."""
 
 
 class CommandPort(Protocol):
@@ -135,7 +135,7 @@ class Loop:
         self.paused = False
         self.strays = 0
         self._stray_topic = ""
-        self._paced = PacedLog()
+        self._paced = RateLimitedLog()
         self.turned_at = time.monotonic()
         self._maintained_at = self._watched_at = 0.0
         self._rejections_left = REJECTIONS_PER_S
@@ -315,7 +315,7 @@ class Loop:
         if isinstance(measurement.payload, NamedValues):
             self._log_columns(stream, measurement.payload)
         number, key = stream.number()
-        given = measurement.given
+        given = measurement.metadata
         at_ns = self.clock.now_ns() if given.captured_at_ns is None else given.captured_at_ns
         return Observation(
             stream=stream.name,
@@ -418,7 +418,7 @@ class Loop:
         if address is None:
             if len(self._addresses) >= ADDRESSES_MAX:
                 self._addresses.clear()
-            address = self._addresses[topic] = self.topics.read(topic)
+            address = self._addresses[topic] = self.topics.parse(topic)
         return address
 
     def _feed_watchdog(self, now: float) -> None:

@@ -49,7 +49,7 @@ class PublishChannel(Protocol):
         """Connections that ended without a DISCONNECT."""
 
     @property
-    def room(self) -> int:
+    def send_quota(self) -> int:
         """Messages that may be published now."""
 
     def publish(

@@ -117,7 +117,7 @@ class Home:
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)
-        if writable and self.settings.forecast.on:
+        if writable and self.settings.forecast.enabled:
             self.session.restore(self.runtime.series)
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
@@ -365,7 +365,7 @@ def create_home(
         )
     if card is None and named not in encoder.SHIPPED:
         named = str(Path(named).absolute())
-    settings = Settings(EncoderSettings(VECTOR_CARD if card is not None else named))
+    settings = Settings(encoder=EncoderSettings(VECTOR_CARD if card is not None else named))
     with ExitStack() as undo:
         _make_folder(folder, undo)
         if card is not None:

@@ -259,7 +259,7 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
     assert office.context.births == 1
     assert office.ask("reload", "l").body == {"did": ["nothing changed"]}
     health = office.ask("health", "h").body
-    assert list(health["trouble"]) == ["the camera is gone"]
+    assert list(health["problems"]) == ["the camera is gone"]
     assert set(health) < set(office.ask("status", "s").body)
     (head,) = office.ask("adaptors", "a").body["adaptors"]
     assert (head["domain"], head["facts"]) == ("home", 8)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import ConfigError, StateError
 from edge.core.events import ForgetRequest
 from edge.core.facts import Selector
@@ -26,7 +26,7 @@ from edge.daemon.loop import REJECTIONS_PER_S
 from edge.daemon.systemd import SystemdNotifier
 from edge.mqtt.packets import InboundMessage
 from edge.outbox.outbox import Outbox
-from edge.sources.measurement import InvalidMeasurement, Measurement, RawPayload
+from edge.sources.measurement import InvalidMeasurement, Measurement
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import Process, Served, daemon_home, served
 from tests.worlds import WIDTH, vector
@@ -114,7 +114,7 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
         assert "other" in here.kinds("rejected")[0]["reason"]
         monkeypatch.setattr(health, "STARTING_S", 0.0)
         status = here.daemon.status()
-        assert (status.state, "card" in status.trouble[0]) == ("degraded", True)
+        assert (status.state, "card" in status.problems[0]) == ("degraded", True)
         hidden.rename(other / "card.toml")
         here.until(lambda: here.daemon.homes["other"].home)
         here.daemon.inbox.offer(measure(stream="far"))
@@ -203,7 +203,7 @@ def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
         with pytest.raises(ConfigError, match="bytes_mux") as caught:
             here.daemon.reload()
         assert caught.value.hint == "did you mean bytes_max?"
-        assert "bytes_mux" in here.daemon.status().trouble[0]
+        assert "bytes_mux" in here.daemon.status().problems[0]
     with served(folder) as again:
         assert "last-good" in again.daemon.status().trouble[0]
         again.daemon.inbox.offer(measure())

@@ -45,7 +45,7 @@ def test_a_stream_of_any_name_remembers_in_its_own_folder(tmp_path: Path, name: 
     source.start()
     wait_for(lambda: sink.measurements or sink.flaws)
     source.stop(5)
-    assert source.trouble == ""
+    assert source.problem == ""
     assert len(list((tmp_path / "memory").iterdir())) == 1
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in", "memory"]
 

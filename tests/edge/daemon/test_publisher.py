@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.events import Acknowledgement, Decision
 from edge.daemon import publisher as room
 from edge.daemon.clock import DaemonClock
@@ -39,7 +39,7 @@ class Mouth:
     """A broker whose answers the test sets."""
 
     def __init__(self) -> None:
-        self.online, self.room, self.cuts = True, 10, 0
+        self.online, self.send_quota, self.unclean_disconnects = True, 10, 0
         self.said: list[tuple[str, dict[str, object], ReplyAddress | None]] = []
         self.answers: list[PublishedMessage] = []
 
@@ -47,7 +47,7 @@ class Mouth:
         """Accept a message, while there is room."""
         if not self.room:
             return None
-        self.room -= 1
+        self.send_quota -= 1
         self.said.append((topic, json.loads(payload), more["response"]))  # type: ignore[arg-type]
         return len(self.said)
 
@@ -146,10 +146,10 @@ def test_a_printer_writes_lines_until_its_reader_goes():
     assert printer.publish("t", b"{}") == 1
     printer.pump(0.0)
     assert output.getvalue() == b"{}\n"
-    assert [sent.taken for sent in printer.acked()] == [True]
+    assert [sent.accepted for sent in printer.acked()] == [True]
     output.close()
     assert printer.publish("t", b"{}") is None
-    assert (printer.online, printer.room) == (False, 0)
+    assert (printer.online, printer.send_quota) == (False, 0)
     assert "standard output" in printer.problem
     printer.close()
 

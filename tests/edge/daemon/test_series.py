@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.daemon import homes
 from edge.mqtt.schemas import message_schemas
-from edge.sources.measurement import Measurement, RawPayload
+from edge.sources.measurement import Measurement
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
 from tests.daemons import Served, daemon_home, served
 

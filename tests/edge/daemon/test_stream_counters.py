@@ -101,7 +101,7 @@ def test_a_series_counts_its_forecasts():
     )
     stream.sample()
     shown = stream.status()
-    assert (shown.forecasts, shown.changes, shown.decided) == (30, 1, 0)
+    assert (shown.forecasts, shown.change_points, shown.decided) == (30, 1, 0)
     assert (shown.per_second, shown.last_at_ns) == (30, 7)
 
 

@@ -49,7 +49,7 @@ def test_a_new_home_opens(tmp_path):
 def test_the_template_is_the_default(tmp_path):
     """The written settings equal the defaults."""
     written = read_settings(new_home(tmp_path))
-    assert written == Settings(EncoderSettings("card.toml"))
+    assert written == Settings(encoder=EncoderSettings("card.toml"))
 
 
 @pytest.mark.parametrize("named", ['odd "name" \\ é.toml', "tab\tin.toml"])
