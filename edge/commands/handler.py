@@ -109,7 +109,7 @@ class CommandHandler:
         return PendingCommand(
             verb=address.name,
             parsed=self._parse(arrival, address.name),
-            topic=given if given and self._topics.answerable(given) else self._topics.response,
+            topic=given if given and self._topics.allows_response(given) else self._topics.response,
             correlation=arrival.correlation,
             ticket=arrival.ticket,
         )
@@ -172,7 +172,7 @@ class CommandHandler:
         """Publish contributions and check bundle trials; call it about once a second.  After a disk
         error it is tried again at the next call."""
         if self._member is not None:
-            self._attempt("fleet", self._member.tend)
+            self._attempt("fleet", self._member.maintain)
         for name in self._context.homes:
             self._attempt(f"trial {name}".strip(), partial(self._check_trial, name))
 
@@ -342,7 +342,7 @@ def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, A
 
 def _health(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     status = context.status()
-    yield from (("state", status.state), ("trouble", list(status.trouble)))
+    yield from (("state", status.state), ("problems", list(status.problems)))
     yield "uptime_s", status.uptime_s
 
 

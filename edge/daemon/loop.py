@@ -98,7 +98,7 @@ class CommandPort(Protocol):
 class SecondaryChannel(Protocol):
     """A second protocol that messages are published in."""
 
-    def tell(self, message: Message) -> None:
+    def publish(self, message: Message) -> None:
         """Publish a message, now or later."""
 
     def pump(self) -> None:
@@ -182,7 +182,7 @@ class Loop:
                     stream.count(message)
             self.publisher.publish(message)
             if self.secondary is not None:
-                self.secondary.tell(message)
+                self.secondary.publish(message)
 
     def receive(self, arrival: InboundMessage) -> None:
         """Route a message from the broker; runs inside `pump`."""
@@ -198,7 +198,7 @@ class Loop:
             self._queue_command(self.handler, arrival, address)
         else:
             self._reject_unknown_topic(arrival)
-            self.connection.settle(arrival.ticket)
+            self.connection.acknowledge(arrival.ticket)
 
     def open_homes(self) -> None:
         """Open the closed homes whose next attempt is due."""
@@ -235,7 +235,7 @@ class Loop:
             self.inbox.reject(stream.name, found)
         else:
             self.inbox.offer(found)
-        self.connection.settle(arrival.ticket)
+        self.connection.acknowledge(arrival.ticket)
 
     def _reject_unknown_topic(self, arrival: InboundMessage) -> None:
         """Count a message that nothing receives; publish a few rejections a second."""
@@ -257,12 +257,12 @@ class Loop:
     ) -> None:
         command = handler.receive(arrival, address)
         if command is None:
-            self.connection.settle(arrival.ticket)
+            self.connection.acknowledge(arrival.ticket)
             return
         reason = self.publisher.outbox.refusing or self.inbox.add_command(command)
         if reason:
             handler.refuse(command, reason)
-            self.connection.settle(arrival.ticket)
+            self.connection.acknowledge(arrival.ticket)
 
     def _execute_commands(self) -> None:
         while (command := self.inbox.take_command()) is not None:
@@ -283,7 +283,7 @@ class Loop:
                 self.handler.refuse(command, "it failed: a bug, see the log")
             ticket = getattr(command, "ticket", 0)
             if ticket:
-                self.publisher.after_commit(partial(self.connection.settle, ticket))
+                self.publisher.after_commit(partial(self.connection.acknowledge, ticket))
 
     def _decide(self) -> None:
         until = time.monotonic() + TURN_S

@@ -164,7 +164,7 @@ class StreamCounters:
             source=str(self.settings.__struct_config__.tag),
             home=self.settings.home,
             kind=self.settings.kind,
-            trouble=self.problem,
+            problem=self.problem,
             received=self.received,
             decided=self.decided,
             dropped=self.dropped,

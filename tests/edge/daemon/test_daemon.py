@@ -26,7 +26,7 @@ from edge.daemon.loop import REJECTIONS_PER_S
 from edge.daemon.systemd import SystemdNotifier
 from edge.mqtt.packets import InboundMessage
 from edge.outbox.outbox import Outbox
-from edge.sources.measurement import InvalidMeasurement, Measurement
+from edge.sources.measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import Process, Served, daemon_home, served
 from tests.worlds import WIDTH, vector
@@ -37,7 +37,7 @@ HTTP = '[streams.door]\nsource = "http"\n'
 
 def measure(number: int = 0, stream: str = "door", **given: object) -> Measurement:
     """A valid measurement."""
-    return Measurement(stream, vector(number), RawPayload(**given))  # type: ignore[arg-type]
+    return Measurement(stream, vector(number), MeasurementMetadata(**given))  # type: ignore[arg-type]
 
 
 def test_measurements_become_decisions_with_numbers(tmp_path: Path):
@@ -92,7 +92,7 @@ def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
     with served(daemon_home(tmp_path, HTTP)) as here:
         for name in ("observe/dooor", "command", "observe/door") * 20:
             topic = f"auricle/v1/gw1/{name}"
-            here.daemon.loop.receive(InboundMessage(topic, b"{}", False, "", b"", None, (), 0))
+            here.daemon.loop.receive(InboundMessage(topic=topic, payload=b"{}"))
         here.until(lambda: here.kinds("rejected"))
         told = here.kinds("rejected")
         assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
@@ -205,7 +205,7 @@ def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
         assert caught.value.hint == "did you mean bytes_max?"
         assert "bytes_mux" in here.daemon.status().problems[0]
     with served(folder) as again:
-        assert "last-good" in again.daemon.status().trouble[0]
+        assert "last-good" in again.daemon.status().problems[0]
         again.daemon.inbox.offer(measure())
         again.until(lambda: again.kinds("decision"))
 

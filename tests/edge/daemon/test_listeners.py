@@ -46,11 +46,7 @@ def test_a_daemon_that_stands_still_is_no_daemon_that_serves(tmp_path: Path):
 def test_a_label_of_somebody_on_this_machine_is_learned(tmp_path: Path):
     """Local requests are trusted, go through the loop, and are durable when they are answered."""
     with served(daemon_home(tmp_path, DOOR)) as here:
-<<<<<<< HEAD:tests/edge/daemon/test_listeners.py
-        here.daemon.inbox.offer(Measurement("door", vector(3), RawPayload("x1")))
-=======
-        here.daemon.intake.offer(Measurement("door", vector(3), MeasurementMetadata("x1")))
->>>>>>> p4-mqtt:tests/edge/daemon/test_control_handler.py
+        here.daemon.inbox.offer(Measurement("door", vector(3), MeasurementMetadata("x1")))
         here.until(lambda: here.kinds("decision"))
         answer = ask(here, b'{"verb":"label","id":"l1","observation_id":"x1","label":"a"}')
         assert answer["done"]
@@ -95,13 +91,9 @@ def test_a_label_right_behind_its_vector_waits_for_it(tmp_path: Path):
             assert daemon.inbox.add_command(made) == ""
 
         for number in range(100):
-<<<<<<< HEAD:tests/edge/daemon/test_listeners.py
-            daemon.inbox.offer(Measurement("door", vector(number), RawPayload(f"x{number}")))
-=======
-            daemon.intake.offer(
+            daemon.inbox.offer(
                 Measurement("door", vector(number), MeasurementMetadata(f"x{number}"))
             )
->>>>>>> p4-mqtt:tests/edge/daemon/test_control_handler.py
         order(verb="label", observation_id="x99", label="a")
         order(verb="forget", select={"ids": ["x99"]})
         here.until(lambda: len(said) == 2)
@@ -109,11 +101,7 @@ def test_a_label_right_behind_its_vector_waits_for_it(tmp_path: Path):
         assert said[1]["body"]["facts_forgotten"] == 1
         order(verb="pause")
         here.until(lambda: daemon.loop.paused)
-<<<<<<< HEAD:tests/edge/daemon/test_listeners.py
-        daemon.inbox.offer(Measurement("door", vector(1), RawPayload("late")))
-=======
-        daemon.intake.offer(Measurement("door", vector(1), MeasurementMetadata("late")))
->>>>>>> p4-mqtt:tests/edge/daemon/test_control_handler.py
+        daemon.inbox.offer(Measurement("door", vector(1), MeasurementMetadata("late")))
         order(verb="label", observation_id="late", label="a")
         here.until(lambda: len(said) == 4)
         assert "expired" in said[3]["reason"]

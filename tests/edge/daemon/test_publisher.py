@@ -45,7 +45,7 @@ class Mouth:
 
     def publish(self, topic: str, payload: bytes, **more: object) -> int | None:
         """Accept a message, while there is room."""
-        if not self.room:
+        if not self.send_quota:
             return None
         self.send_quota -= 1
         self.said.append((topic, json.loads(payload), more["response"]))  # type: ignore[arg-type]
@@ -122,11 +122,11 @@ def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(publi
 
 def test_without_room_messages_wait_in_order(publisher: Any):
     """A message that found no room is the first that is due again."""
-    publisher.channel.room = 2
+    publisher.channel.send_quota = 2
     for _ in range(4):
         publisher.publish(DECISION)
     publisher.flush()
-    publisher.channel.room = 5
+    publisher.channel.send_quota = 5
     publisher.flush()
     assert [said["sequence"] for _, said, _ in publisher.channel.said] == [1, 2, 3, 4]
 
