@@ -62,8 +62,18 @@ def a_record(
         "inner": random.standard_normal((4, 6)).astype(np.float32).T,
         "scale": random.integers(0, 9, 5, np.uint8),
     }
-    blueprint = nas.Blueprint("lowrank", (0, 1), rank=4, activation="relu")
-    return AdaptorRecord(domain, version, blueprint, arrays, facts, len(facts), seed, 0.9, 0.8)
+    blueprint = nas.Blueprint(kind="lowrank", taps=(0, 1), rank=4, activation="relu")
+    return AdaptorRecord(
+        domain=domain,
+        version=version,
+        blueprint=blueprint,
+        arrays=arrays,
+        facts=facts,
+        own=len(facts),
+        seed=seed,
+        accuracy=0.9,
+        incumbent=0.8,
+    )
 
 
 def wait(worker: Worker, seconds: float = 30.0) -> GrowthResult:
@@ -88,7 +98,7 @@ def gone(process_id: int, seconds: float = 10.0) -> bool:
 
 def grown(job: GrowthJob) -> GrowthResult:
     """A record of all facts, with arrays that follow from the job's seed."""
-    blueprint = nas.Blueprint("linear", (0,), width=4)
+    blueprint = nas.Blueprint(kind="linear", taps=(0,), width=4)
     random = np.random.default_rng(job.seed)
     arrays = {
         name: random.random(shape).astype(np.float32)
@@ -96,9 +106,17 @@ def grown(job: GrowthJob) -> GrowthResult:
     }
     facts = tuple(sorted({*job.own.ids, *job.others.ids}))
     record = AdaptorRecord(
-        job.domain, job.version, blueprint, arrays, facts, len(job.own), job.seed, 0.9, 0.7
+        domain=job.domain,
+        version=job.version,
+        blueprint=blueprint,
+        arrays=arrays,
+        facts=facts,
+        own=len(job.own),
+        seed=job.seed,
+        accuracy=0.9,
+        incumbent=0.7,
     )
-    tried = ((blueprint, 0.9, 0.9), (nas.Blueprint("none", (0,)), 0.7, 0.7))
+    tried = ((blueprint, 0.9, 0.9), (nas.Blueprint(kind="none", taps=(0,)), 0.7, 0.7))
     return GrowthResult(
         job_id=job.id,
         domain=job.domain,

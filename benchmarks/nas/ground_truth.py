@@ -102,7 +102,7 @@ def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np
     started = time.process_time()
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, growth.train_adaptor, job, parts) for one in few]
-    losses = np.array([one.marks.loss.mean() for one in scored])
+    losses = np.array([one.held_out.loss.mean() for one in scored])
     return losses, time.process_time() - started
 
 
@@ -110,12 +110,12 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
     """Make a blueprint's network with random weights, for the proxies that look at gradients."""
     ends = np.cumsum([0, *sizes]).tolist()
     whole = nas.Blueprint(
-        blueprint.kind,
-        tuple(range(len(sizes))),
-        blueprint.width,
-        blueprint.rank,
-        blueprint.activation,
-        blueprint.depth,
+        kind=blueprint.kind,
+        taps=tuple(range(len(sizes))),
+        width=blueprint.width,
+        rank=blueprint.rank,
+        activation=blueprint.activation,
+        depth=blueprint.depth,
     )
     spans = tuple(pairwise(ends))
     random = np.random.default_rng(seed)

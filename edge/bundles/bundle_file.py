@@ -125,5 +125,13 @@ def _record(one: BundleAdaptor, arrays: Arrays) -> AdaptorRecord:
         float("nan") if value is None else value for value in (one.accuracy, one.incumbent)
     )
     return AdaptorRecord(
-        one.domain, 0, one.blueprint, arrays, (), one.own, one.seed, accuracy, incumbent
+        domain=one.domain,
+        version=0,
+        blueprint=one.blueprint,
+        arrays=arrays,
+        facts=(),
+        own=one.own,
+        seed=one.seed,
+        accuracy=accuracy,
+        incumbent=incumbent,
     )

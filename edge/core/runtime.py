@@ -152,7 +152,7 @@ class Runtime:
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
         if event.kind == "series":
-            yield from map(Publish, self.series.look(event))
+            yield from map(Publish, self.series.process(event))
             return
         features, ahead = self._prefetched.features(event)
         if isinstance(features, Rejected):

@@ -152,7 +152,13 @@ def without_acceptance(grow: Grower) -> Grower:
         arrays = train_adaptor(first, job.own, job.others, job.spans, job.seed)
         facts = tuple(sorted({*job.own.ids, *job.others.ids}))
         record = AdaptorRecord(
-            *(job.domain, job.version, first, arrays, facts, len(job.own), job.seed),
+            domain=job.domain,
+            version=job.version,
+            blueprint=first,
+            arrays=arrays,
+            facts=facts,
+            own=len(job.own),
+            seed=job.seed,
             accuracy=accuracy,
             incumbent=result.incumbent,
         )

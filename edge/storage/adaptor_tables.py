@@ -116,15 +116,15 @@ def record_of(
     raises ValueError for a blueprint that cannot be one."""
     domain, version, blueprint, own, seed, accuracy, incumbent = row
     return AdaptorRecord(
-        domain,
-        version,
-        msgspec.json.decode(blueprint, type=nas.Blueprint),
-        arrays,
-        tuple(facts),
-        own,
-        seed,
-        _or_nan(accuracy),
-        _or_nan(incumbent),
+        domain=domain,
+        version=version,
+        blueprint=msgspec.json.decode(blueprint, type=nas.Blueprint),
+        arrays=arrays,
+        facts=tuple(facts),
+        own=own,
+        seed=seed,
+        accuracy=_or_nan(accuracy),
+        incumbent=_or_nan(incumbent),
     )
 
 

@@ -61,7 +61,7 @@ class Pair:
         shared = tuple(fact(f"s{n}", "cd"[n % 2], "shared", n) for n in range(6))
         self.maker.feed(Enrol((*facts, *shared)))
         self.maker.feed(FitGeometry())
-        self.grow(Blueprint("linear", (0,), width=4))
+        self.grow(Blueprint(kind="linear", taps=(0,), width=4))
         own = tuple(fact(f"u{n}", "cd"[n % 2], "shared", n) for n in range(8))
         self.user.feed(Enrol(own))
 
@@ -69,7 +69,17 @@ class Pair:
         """Let an adaptor serve the maker's shared domain."""
         known = transform_shapes(blueprint, ((0, WIDTH),)) if blueprint.taps == (0,) else {}
         arrays = {name: np.full(shape, 0.5, np.float32) for name, shape in known.items()}
-        made = AdaptorRecord("shared", 1, blueprint, arrays, ("s1", "s2"), 6, 1, 0.9, 0.8)
+        made = AdaptorRecord(
+            domain="shared",
+            version=1,
+            blueprint=blueprint,
+            arrays=arrays,
+            facts=("s1", "s2"),
+            own=6,
+            seed=1,
+            accuracy=0.9,
+            incumbent=0.8,
+        )
         self.maker.store.apply(StoreAdaptor(made))
 
     def write(self, name: str = "one", counter: int = 1) -> bytes:
@@ -205,7 +215,9 @@ def test_a_full_disk_changes_nothing(pair: Pair, monkeypatch):
     assert pair.state() == before
 
 
-@pytest.mark.parametrize("blueprint", [Blueprint("linear", (0, 5)), Blueprint("linear", (0,))])
+@pytest.mark.parametrize(
+    "blueprint", [Blueprint(kind="linear", taps=(0, 5)), Blueprint(kind="linear", taps=(0,))]
+)
 def test_an_adaptor_that_cannot_be_used_is_refused_with_its_bundle(pair: Pair, blueprint):
     """Of taps that do not exist, or of a width that gives nothing."""
     before = pair.state()

@@ -31,7 +31,7 @@ from edge.core.jobs import GrowthJob, GrowthResult
 from edge.core.reconfigurator import job_fingerprint, surplus_adaptor
 from tests.worlds import World, fact
 
-BLUEPRINT = nas.Blueprint("none", (0,))
+BLUEPRINT = nas.Blueprint(kind="none", taps=(0,))
 ARRAYS = {"centre": np.zeros(8, np.float32), "factor": np.ones(8, np.float32)}
 ENOUGH = limits.GROWTH_FACTS_MIN
 
@@ -63,7 +63,15 @@ def result(
     """A worker's result with an adaptor."""
     ids = job.own.ids if facts is None else facts
     record = AdaptorRecord(
-        job.domain, job.version, BLUEPRINT, ARRAYS, ids, len(job.own), job.seed, 0.8 + gain, 0.8
+        domain=job.domain,
+        version=job.version,
+        blueprint=BLUEPRINT,
+        arrays=ARRAYS,
+        facts=ids,
+        own=len(job.own),
+        seed=job.seed,
+        accuracy=0.8 + gain,
+        incumbent=0.8,
     )
     return GrowthFinished(
         GrowthResult(
@@ -246,9 +254,18 @@ def test_a_domain_that_lost_its_facts_loses_its_adaptors() -> None:
 
 
 def test_the_adaptor_that_gains_least_makes_room() -> None:
-    """Beyond the limit of adaptors the one with the smallest gain is retired, the new one
-    included."""
-    record = AdaptorRecord("d", 1, BLUEPRINT, ARRAYS, (), 0, 1, 0.9, 0.5)
+    """Beyond the limit of adaptors the smallest gain retires, the newcomer included."""
+    record = AdaptorRecord(
+        domain="d",
+        version=1,
+        blueprint=BLUEPRINT,
+        arrays=ARRAYS,
+        facts=(),
+        own=0,
+        seed=1,
+        accuracy=0.9,
+        incumbent=0.5,
+    )
     full = {
         f"d{n:02}": (replace(record, domain=f"d{n:02}", incumbent=0.5 + n / 1000),)
         for n in range(limits.ADAPTORS_MAX)

@@ -1,4 +1,4 @@
-"""Jobs of growth on made-up facts whose labels a straight line cannot tell apart."""
+"""Growth jobs on synthetic facts that are not linearly separable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEVICE = nas.DeviceSpeed(0.01, 0.5, 0.5, 0.5)
 
 
 def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]:
-    """Facts of two labels: inside and outside of a ball, or on two sides of a plane."""
+    """Facts of two labels: inside and outside a ball, or on two sides of a plane."""
     random = np.random.default_rng(seed)
     rows = random.standard_normal((count, WIDTH))
     depth = np.square(rows[:, :2]).sum(axis=1) - 1.4 if curved else rows[:, :4].sum(axis=1)
@@ -35,7 +35,7 @@ def facts(domain: str, seed: int, count: int, curved: bool = True) -> list[Fact]
 
 
 def job(own: list[Fact], budget: nas.AdaptorBudget = BUDGET, curved: bool = True) -> GrowthJob:
-    """A job for a domain beside another one like it."""
+    """A job for a domain, with another domain like it."""
     others = stack_facts(facts("away", 7, 200, curved))
     return GrowthJob(
         id="job",

@@ -124,7 +124,7 @@ def test_a_blueprint_that_cannot_be_one_is_refused():
     """A damaged blueprint raises ValueError, whichever way it is damaged."""
     good = '{"kind": "linear", "taps": [0]}'
     row = ("home", 1, good, 2, 3, 0.5, None)
-    assert growth_tables.record_of(row, {}, ()).blueprint == nas.Blueprint("linear", (0,))
+    assert growth_tables.record_of(row, {}, ()).blueprint == nas.Blueprint(kind="linear", taps=(0,))
     for bad in ("", "{", '{"kind": 3}', '["linear"]'):
         with pytest.raises(ValueError, match=r".+"):
             growth_tables.record_of((*row[:2], bad, *row[3:]), {}, ())

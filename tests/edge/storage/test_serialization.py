@@ -59,15 +59,15 @@ def test_arrays_that_are_read_late_are_packed():
     """A record whose arrays still lie in the file is packed with them."""
     record = a_record()
     stowed = AdaptorRecord(
-        record.domain,
-        record.version,
-        record.blueprint,
-        LazyArrays(lambda: record.arrays),
-        record.facts,
-        record.own,
-        record.seed,
-        record.accuracy,
-        record.incumbent,
+        domain=record.domain,
+        version=record.version,
+        blueprint=record.blueprint,
+        arrays=LazyArrays(lambda: record.arrays),
+        facts=record.facts,
+        own=record.own,
+        seed=record.seed,
+        accuracy=record.accuracy,
+        incumbent=record.incumbent,
     )
     assert unpack_data(pack_data(stowed), AdaptorRecord).digest == record.digest
 
