@@ -125,7 +125,7 @@ def _whole(
     record, changes = ForecastScore(choice.horizons), list[DetectedChange]()
     pairs = zip(elapsed_s.tolist(), recording.values, strict=True)
     for look in forecast_file(pairs, len(names), choice):
-        record.take(look)
+        record.add(look)
         changes += look.changes
         picture.take(look)
     if as_json:

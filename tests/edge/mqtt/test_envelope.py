@@ -67,9 +67,9 @@ MESSAGES: tuple[tuple[Any, str], ...] = (
 
 
 @pytest.mark.parametrize(("message", "place"), MESSAGES)
-def test_every_message_of_the_core_is_worded(message: Any, place: str) -> None:
-    """The envelope names schema, device, sequence and time, and holds the message's own fields."""
-    worded = MessageEncoder('g"w').word(message, 17, 99)
+def test_every_message_of_the_core_is_encoded(message: Any, place: str) -> None:
+    """The envelope holds schema, device, sequence and time, and the fields of the message."""
+    worded = MessageEncoder('g"w').encode(message, 17, 99)
     said = json.loads(worded.body)
     assert worded.topic == f'auricle/v1/g"w/{place}'
     assert (said["schema"], said["device"]) == (f"auricle/v1/{worded.kind}", 'g"w')
@@ -77,25 +77,25 @@ def test_every_message_of_the_core_is_worded(message: Any, place: str) -> None:
     assert set(type(message).__slots__) <= set(said)
 
 
-def test_a_number_that_is_none_is_null() -> None:
-    """JSON has no NaN; readers get null."""
-    assert json.loads(MessageEncoder("gw").word(DECISION, 1, 1).body)["window_p"] is None
+def test_nan_and_infinity_are_null() -> None:
+    """JSON has no NaN and no infinity; readers get null."""
+    assert json.loads(MessageEncoder("gw").encode(DECISION, 1, 1).body)["window_p"] is None
 
 
-def test_a_message_without_fields_is_whole() -> None:
-    """A kind of message that nobody thought of yet is an event, even where it says nothing."""
+def test_a_new_kind_of_message_is_an_event() -> None:
+    """A kind without a topic of its own is an event, even without fields."""
 
     @dataclass(frozen=True, slots=True)
     class NothingNew:
         pass
 
-    worded = MessageEncoder("gw").word(NothingNew(), 1, 2)
+    worded = MessageEncoder("gw").encode(NothingNew(), 1, 2)
     assert worded.topic == "auricle/v1/gw/event/nothing-new"
     assert json.loads(worded.body)["at_ns"] == 2
 
 
-def test_what_is_told_late_says_so() -> None:
-    """The mark of history changes one field, even where a device's name looks like it."""
-    body = MessageEncoder('"historical":false,').word(DECISION, 1, 2).body
+def test_historical_messages_are_marked() -> None:
+    """The mark changes one field only, even if the device's name looks like it."""
+    body = MessageEncoder('"historical":false,').encode(DECISION, 1, 2).body
     live, late = json.loads(body), json.loads(mark_historical(body))
     assert late == live | {"historical": True}

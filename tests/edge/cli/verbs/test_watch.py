@@ -144,7 +144,9 @@ def test_status_shows_a_daemon(daemon):
     assert "gate-1" in said.output
     replies["status"] = fine(snapshot(state="serving"))
     shown = run_json("status", "--home", folder)
-    assert msgspec.convert(shown, DaemonStatus).outbox == OutboxStatus(7, 2_048, 61.0, 900, 2)
+    assert msgspec.convert(shown, DaemonStatus).outbox == OutboxStatus(
+        waiting=7, nbytes=2_048, oldest_s=61.0, sequence=900, dropped=2
+    )
     assert run("top", "--home", folder).exit_code == 0
 
 
