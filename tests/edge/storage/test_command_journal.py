@@ -120,7 +120,7 @@ def test_a_repeated_forget_request_gets_the_stored_receipt(tmp_path: Path, selec
         assert forget(store, replace(request, requested_at_ns=9)) == [first]
         (other,) = forget(store, replace(request, selector=Selector(domain="home")))
         assert isinstance(other, Rejected)
-        assert "used for something else" in other.reason
+        assert "used for another selection" in other.reason
         assert store.get("f9") is not None
 
 
