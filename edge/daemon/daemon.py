@@ -401,6 +401,7 @@ class Daemon:
         return settings
 
     def _apply(self, before: Settings, now: Settings) -> Iterator[str]:
+        connection = self.connection
         if before.device.known_as != now.device.known_as or before.homes != now.homes:
             yield "device.name and homes: need a restart"
         if before.device.log_level != now.device.log_level:
@@ -418,7 +419,9 @@ class Daemon:
             else:
                 self._reconnect()
                 yield "mqtt: changed, connecting again"
-        if (before.commands, before.fleet) != (now.commands, now.fleet):
+        # A fleet member publishes over the connection that it was made with.
+        moved = now.fleet is not None and self.connection is not connection
+        if moved or (before.commands, before.fleet) != (now.commands, now.fleet):
             yield self._replace_handler()
         if before.http != now.http:
             self.listeners.reopen(now.http)

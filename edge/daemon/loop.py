@@ -109,7 +109,7 @@ class SecondaryChannel(Protocol):
 
 
 class Loop:
-    """The loop over the daemon's parts; call `turn` again and again.
+    """The loop over the daemon's parts; call `turn` repeatedly.
 
     homes: by name, "" for the one of the settings.  handler: None without commands.  every_second:
     called about once a second.  secondary: Sparkplug, where it is enabled.

@@ -13,7 +13,7 @@ import pytest
 from edge.config.settings import SETTINGS
 from edge.core.errors import ConfigError
 from edge.daemon.settings import GOOD, load_settings
-from tests.brokers import Mosquitto, needs_mosquitto
+from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import WAIT_S, Process, daemon_home, served
 from tests.homes import run
 
@@ -69,6 +69,31 @@ def test_commands_are_taken_as_soon_as_settings_that_enable_them_are_read(tmp_pa
             while (said := run("command", "status", *place, "--wait-s", "1")).exit_code:
                 assert time.monotonic() < end, said.output
             assert json.loads(said.stdout)["done"]
+        finally:
+            daemon.process.kill()
+            daemon.process.communicate()
+
+
+@needs_mosquitto
+def test_a_fleet_member_follows_its_daemon_to_another_broker(tmp_path: Path):
+    """After a reload with another broker the device's contribution is published there."""
+    with Mosquitto(tmp_path / "old") as old, Mosquitto(tmp_path / "new") as new:
+        fleet = '[fleet]\nname = "f"\npublish_after_s = 0.1\n'
+        home = daemon_home(tmp_path / "home", MQTT.format(port=old.port) + fleet)
+        daemon = Process(home)
+        try:
+            with (
+                seated(quick(old.port), "left") as left,
+                seated(quick(new.port), "right") as right,
+            ):
+                for seat in (left, right):
+                    seat.online().broker.subscribe(["auricle/v1/fleet/f/contribution/gw1"])
+                left.until(lambda: left.arrivals)
+                text = (home / SETTINGS).read_text("utf-8")
+                changed = text.replace(f"port = {old.port}", f"port = {new.port}")
+                (home / SETTINGS).write_text(changed, "utf-8")
+                daemon.process.send_signal(signal.SIGHUP)
+                right.until(lambda: right.arrivals)
         finally:
             daemon.process.kill()
             daemon.process.communicate()
