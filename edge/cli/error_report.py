@@ -7,6 +7,7 @@ from typing import Any, Final
 from ..core import EXPECTED_ERRORS
 
 INTERRUPTED: Final = 130
+"""128 + 2 (SIGINT): the exit status that POSIX shells report for an interrupted process."""
 
 
 @contextmanager

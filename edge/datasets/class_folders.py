@@ -41,7 +41,7 @@ FOLDERS_MAX: Final = 3
 """Folders in a row that a layout has at most: <split>/<domain>/<label>."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """A payload for the encoder with what is known of it; empty text: not said."""
 
@@ -64,7 +64,7 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
     """Examples to go through once.  total: how many, None where only reading tells; layout: what
     was taken as domain and label, in words; notes: what in the layout may be meant otherwise.
@@ -117,13 +117,15 @@ def read_folder(path: Path, form: Form = IMAGES) -> Examples:
     items = chain(skipped, (item for file in tree.files for item in tree.examples(file)))
     # One image is one example; of a sound only reading tells.
     total = len(files) + len(skipped) if form is IMAGES else None
-    return Examples(items, total, tree.layout(), tree.notes())
+    return Examples(items=items, total=total, layout=tree.layout(), notes=tree.notes())
 
 
 def read_file(path: Path, form: Form = IMAGES) -> Examples:
     """Read one file, without label."""
     return Examples(
-        _file(path, "", "", form), 1 if form is IMAGES else None, "one file, without label"
+        items=_file(path, "", "", form),
+        total=1 if form is IMAGES else None,
+        layout="one file, without label",
     )
 
 
@@ -285,5 +287,12 @@ def _file(path: Path, domain: str, label: str, form: Form) -> Iterator[Example |
         return
     at_ns = max(status.st_mtime_ns, 0)
     yield from form.split(
-        Example(content_id(data), data, label, domain, "", at_ns, display_path(path))
+        Example(
+            id=content_id(data),
+            payload=data,
+            label=label,
+            domain=domain,
+            captured_at_ns=at_ns,
+            source=display_path(path),
+        )
     )

@@ -20,6 +20,8 @@ TIMES: Final = ("time", "timestamp", "datetime", "date", "captured_at", "epoch",
 nanoseconds."""
 GAPS: Final = {"", "nan", "na", "n/a", "null", "none", "-", "?", "inf", "-inf"}
 CHANNELS_MAX: Final = 4_096
+"""Most columns of a line; a longer one is not a table of channels.  Chosen by hand; effect not
+measured."""
 VALUES_MAX: Final = 20_000_000
 """Of a file that is read whole: 160 MB."""
 VALUE_MAX: Final = 1e100
@@ -33,7 +35,7 @@ Row = tuple[float, NDArray[np.float64]]
 """Seconds since the row before (0 for the first, 1 without times); values, NaN where missing."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SeriesFile:
     """A whole stream.  values: float64 [steps, channels], NaN where missing; elapsed_s: [steps].
     timed: whether a column said when; left_out: names of columns of words; began_s: when the first
@@ -148,8 +150,14 @@ def read_recording(path: Path) -> SeriesFile:
         )
     elapsed, values = zip(*found, strict=True)
     seconds = np.array(elapsed, np.float64)
-    told = rows.timed, rows.left_out, rows.began_s
-    made = SeriesFile(rows.names, np.stack(values), seconds, *told)
+    made = SeriesFile(
+        names=rows.names,
+        values=np.stack(values),
+        elapsed_s=seconds,
+        timed=rows.timed,
+        left_out=rows.left_out,
+        began_s=rows.began_s,
+    )
     _check(path, made)
     return made
 

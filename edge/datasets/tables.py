@@ -130,7 +130,7 @@ def _read_npz(path: Path, card: encoder.Card | None, columns: Sequence[str]) -> 
     beside = {name: _texts(path, name, arrays[name], len(payloads)) for name in arrays}
     items = _rows(path, payloads, beside, quantised=bool(fingerprint))
     layout = f"{len(payloads)} rows of {_said(beside)}"
-    return Examples(items, len(payloads), layout, names=names, ignored=ignored)
+    return Examples(items=items, total=len(payloads), layout=layout, names=names, ignored=ignored)
 
 
 def _npz_names(path: Path, found: Column | None, width: int | None) -> tuple[str, ...]:
@@ -283,7 +283,13 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
         raise ConfigError(f"reading {path}: {error}", "expected a CSV file") from error
     said = {name: [""] for name in names if name in COLUMNS}
     layout = f"{len(items)} rows of {_said(said)}"
-    return Examples(iter(items), len(items), layout, names=tuple(columns), ignored=ignored)
+    return Examples(
+        items=iter(items),
+        total=len(items),
+        layout=layout,
+        names=tuple(columns),
+        ignored=ignored,
+    )
 
 
 def read_column_names(path: Path) -> tuple[str, ...]:
@@ -363,15 +369,15 @@ def _row(source: str, payload: Column, given: Mapping[str, str]) -> Example | Sk
     except ValueError as error:
         return Skipped(source, f"captured_at_ns must be a whole number: {error}")
     return Example(
-        given.get("id") or content_id(payload.tobytes()),
-        payload,
-        given.get("label", ""),
-        given.get("domain", ""),
-        given.get("subject", ""),
-        at_ns,
-        source,
-        given.get("stream", ""),
-        revision,
+        id=given.get("id") or content_id(payload.tobytes()),
+        payload=payload,
+        label=given.get("label", ""),
+        domain=given.get("domain", ""),
+        subject=given.get("subject", ""),
+        captured_at_ns=at_ns,
+        source=source,
+        stream=given.get("stream", ""),
+        revision=revision,
     )
 
 

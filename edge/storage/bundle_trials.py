@@ -29,7 +29,7 @@ since, which stays."""
 COUNTERS: Final = "bundle_counters"
 
 
-class BundleTrial(msgspec.Struct, frozen=True):
+class BundleTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A bundle on trial.  versions: domain and version of each adaptor that came with it."""
 
     bundle: str

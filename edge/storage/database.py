@@ -14,9 +14,12 @@ from . import schema
 from .durable_files import replace_file
 
 BUSY_TIMEOUT_S = 5.0
+"""How long SQLite waits for a lock; also the default of Python's sqlite3."""
 PAGE_BYTES = 8192
+"""A page of the default 4 KiB holds one fact of the shipped encoder and wastes half of itself."""
 HEADER = b"SQLite format 3\x00"
 HEADER_BYTES = 100
+"""Length of the header (SQLite file format, section 1.3)."""
 VERSION_AT = slice(60, 64)
 """Where the header of an SQLite file holds `user_version`, the highest byte first."""
 _LOST = re.compile("no such (table|column)|has no column")
@@ -234,7 +237,6 @@ def _prepare(path: Path, db: sqlite3.Connection, layout: DatabaseLayout) -> None
     if 0 < found < layout.version():
         _copy_aside(path, db, found)
     if not found:
-        # A page of the usual 4 KiB holds one fact of the shipped encoder and wastes half of it.
         db.execute(f"PRAGMA page_size={PAGE_BYTES}")
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")

@@ -18,6 +18,7 @@ def sync_folder(path: Path) -> None:
 
 
 PRIVATE = 0o600
+"""POSIX mode: only the owner reads and writes."""
 
 
 def replace_file(fresh: Path, target: Path, *, private: bool = False) -> None:

@@ -33,7 +33,7 @@ from .lazy_arrays import LazyArrays
 from .rows import COLUMNS, fact_of, tombstone_row, unveil_id, where_clause
 from .serialization import unpack_arrays
 
-DIGEST_BYTES = 32
+DIGEST_BYTES = 32  # of SHA-256
 DAMAGED = "keep the damaged file; put the last backup in its place"
 
 

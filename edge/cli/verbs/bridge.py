@@ -14,7 +14,7 @@ from ...export import (
     FlashBudget,
     export_forecaster,
     plan_export,
-    read_facts,
+    read_statistics,
     write_export,
 )
 from ...home import Home, alarm_outputs, attach_port, device_turns, event_as_data, link_totals
@@ -159,9 +159,9 @@ def export_c(
         return
     path = knowledge or home / read_settings(home).knowledge.file
     budget = FlashBudget(flash_kib * KIB, ram_kib * KIB)
-    ground = read_facts(path)
-    plan = plan_export(ground, ExportRequest(rate, bits, domain), budget)
-    names = write_export(ground, plan.chosen, out)
+    stats = read_statistics(path)
+    plan = plan_export(stats, ExportRequest(rate, bits, domain), budget)
+    names = write_export(stats, plan.chosen, out)
     if as_json:
         views.show_json(bridge_view.plan_as_data(plan, budget, names))
         return

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ...config import MqttSettings
 
 SIGNED_FOR_S = 3600.0
-NS = 10**9
+"""An hour: a signed command waits out a short loss of the network, and an intercepted one soon
+expires.  Chosen by hand; effect not measured."""
+NS = 10**9  # nanoseconds in a second
 
 
 @click.command

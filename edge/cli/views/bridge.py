@@ -10,6 +10,7 @@ from ...export import ExportedForecaster, ExportPlan, FlashBudget, MeasuredExtra
 from ...home import Attachment, Prediction
 from .common import say, show_prediction, show_table
 
+# Bytes, two hex digits each: an event fits a line of 80 columns.
 VALUES_SHOWN = 8
 
 COLUMNS = {
@@ -34,7 +35,7 @@ KEYS = tuple(name.lower().replace(" ", "_") for name in COLUMNS)
 def show_plan(plan: ExportPlan, budget: FlashBudget) -> None:
     """Print every extract that was measured, the meaning of the columns, and what the chosen one
     costs and keeps."""
-    show_table(tuple(COLUMNS), (_row(one, budget) for one in plan.offers))
+    show_table(tuple(COLUMNS), (_row(one, budget) for one in plan.candidates))
     for name, meaning in COLUMNS.items():
         say(f"{name}: {meaning}")
     chosen = plan.chosen
@@ -42,7 +43,7 @@ def show_plan(plan: ExportPlan, budget: FlashBudget) -> None:
         f"chosen: {chosen.shape.bits} bits, {_blocks(chosen)}, head {_head(chosen)}:"
         f" {chosen.flash_bytes} bytes of flash, {chosen.ram_bytes} of RAM"
     )
-    best = max(one.labelled for one in plan.offers)
+    best = max(one.labelled for one in plan.candidates)
     if chosen.labelled < best:
         say(f"labelled {chosen.labelled:.1%} of held-out facts; the best here {best:.1%}")
 
@@ -80,9 +81,9 @@ def plan_as_data(
     plan: ExportPlan, budget: FlashBudget, names: tuple[str, ...]
 ) -> dict[str, object]:
     """What `show_plan` prints, as plain values."""
-    offers = [dict(zip(KEYS, _row(one, budget), strict=True)) for one in plan.offers]
+    candidates = [dict(zip(KEYS, _row(one, budget), strict=True)) for one in plan.candidates]
     chosen = dict(zip(KEYS, _row(plan.chosen, budget), strict=True))
-    return {"offers": offers, "chosen": chosen, "files": names}
+    return {"candidates": candidates, "chosen": chosen, "files": names}
 
 
 def show_forecaster(told: ExportedForecaster, folder: Path) -> None:

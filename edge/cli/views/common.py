@@ -30,6 +30,8 @@ from ...home import (
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 SHOWN_SKIPS = 5
+"""Lines for skipped files, so that they do not push the result out of sight.  Chosen by hand;
+effect not measured."""
 SHOWN_MOVES = 8
 """Lines of facts that move, so that the question after them stays in sight."""
 PREDICTION = (("label", 14), ("known", 6), ("domain", 14), ("guess", 14), ("p-value", 8))

@@ -47,13 +47,18 @@ from .common import console as terminal
 
 COMMAND: Final = "auricle"
 ENCODER: Final = "efficientnet_lite0"
+# Twice the default of [growth], since a demonstration that ends without an adaptor shows nothing.
 WORKER_MIB_MAX: Final = 2_048
-WORKER_SECONDS_MAX: Final = 120.0
+WORKER_SECONDS_MAX: Final = 120.0  # the default of [growth]
 POLL_SECONDS: Final = 0.05
+"""Delay between polls of the worker; a growth takes seconds.  Chosen by hand; effect not
+measured."""
 PIXELS: Final = "pixels"
 SHADES: Final = " ░▒▓█"
 SAMPLE_ROWS: Final = 7
+"""Text rows of a drawn digit: 28 pixels of MNIST, pooled by 4."""
 SAMPLE_DIGITS: Final = (2, 4, 7, 8)
+"""Digits drawn: they remain readable at this size.  Chosen by hand; effect not measured."""
 LOOKS: Final[dict[Tone, tuple[str, str]]] = {
     "plain": ("·", ""),
     "good": ("✓", "green"),

@@ -16,8 +16,13 @@ from ...home import ForecastRow
 from . import common as views
 
 CHANNELS_SHOWN: Final = 12
+"""Channels in the table of a file: with three horizons, 36 rows.  Chosen by hand; effect not
+measured."""
 CHANGES_SHOWN: Final = 8
+"""Latest changes listed.  Chosen by hand; effect not measured."""
 LIVE_CHANNELS: Final = 4
+"""Channels in a line of a live stream, and named for a change.  Chosen by hand; effect not
+measured."""
 ROWS_DRAWN: Final = 288
 """A day of samples every five minutes."""
 ROWS_MAX: Final = 2_016

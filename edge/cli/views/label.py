@@ -18,7 +18,9 @@ from .common import choose_name, console, say, show_error
 from .explanation import moment, show_explained, show_window
 
 LABELS_SHOWN: Final = 12
+"""Labels offered by number: about two lines of 80 columns.  Chosen by hand; effect not measured."""
 PICTURE_SIDE: Final = 48
+"""Pixels: 48 cells wide and 24 lines high, the height of a VT100 screen."""
 HELP: Final = "type a label or its number, Enter to skip, q to end"
 
 

@@ -14,6 +14,7 @@ from ...mqtt import BrokerStatus, DaemonStatus, HomeStatus, OutboxStatus, Stream
 from .common import console, plain, say
 
 STATE_STYLES: Final = {"serving": "green", "degraded": "yellow", "paused": "cyan"}
+# Bytes, and seconds, in the units that people read.
 KIB, DAY_S, HOUR_S, MINUTE_S = 1024, 86_400, 3_600, 60
 NUMBERS: Final = frozenset(
     {"per s", "new", "answered", "dropped", "rejected", "facts", "concepts", "to label", "gaps"}

@@ -291,7 +291,7 @@ def test_decisions_that_turn_new_take_a_bundle_back(pair: Pair):
 
 def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
     """And those that agree do not."""
-    trial = BundleTrial("b", "maker", 1, NOW)
+    trial = BundleTrial(bundle="b", publisher="maker", counter=1, started_at_ns=NOW)
     for name, reason in (("right", ""), ("wrong", "0 of 4 labels agreed")):
         health = TrialHealth(trial, BundleSettings(observations_min=4, unknown_share_max=1.0), 0.0)
         for number in range(4):
@@ -306,7 +306,11 @@ def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
 
 def test_a_trial_that_nobody_confirms_ends(pair: Pair):
     """By the clock, or, where that is not set, by the time since the start."""
-    health = TrialHealth(BundleTrial("b", "maker", 1, NOW), BundleSettings(trial_s=60.0), 100.0)
+    health = TrialHealth(
+        BundleTrial(bundle="b", publisher="maker", counter=1, started_at_ns=NOW),
+        BundleSettings(trial_s=60.0),
+        100.0,
+    )
     assert health.trouble(NOW + 59 * 10**9, 159.0) == ""
     assert "not confirmed within 60 s" in health.trouble(NOW + 60 * 10**9, 100.0)
     assert "not confirmed within 60 s" in health.trouble(0, 160.0)

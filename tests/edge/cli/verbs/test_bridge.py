@@ -107,8 +107,8 @@ def test_an_export_says_what_fits_in_json(tmp_path, home):
     """With --json offers, choice and files come as one value; the knowledge can be named."""
     words = ("--knowledge", home / "knowledge.db", "--out", tmp_path / "out", "--flash", "64")
     found = run_json("export-c", *words, "--bits", "256")
-    assert found["chosen"] in found["offers"]
-    assert {offer["bits"] for offer in found["offers"]} == {256}
+    assert found["chosen"] in found["candidates"]
+    assert {one["bits"] for one in found["candidates"]} == {256}
     assert "auricle_knowledge.c" in found["files"]
 
 
