@@ -69,13 +69,13 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     if wrong:
         raise EdgeError(f"importing {name}: {wrong}", "export it again")
     trial = BundleTrial(
-        name,
-        head.publisher,
-        head.counter,
-        now_ns,
-        gift.device if gift else "",
-        gift.revision if gift else 0,
-        tuple((one.domain, one.version) for one in records),
+        bundle=name,
+        publisher=head.publisher,
+        counter=head.counter,
+        started_at_ns=now_ns,
+        device=gift.device if gift else "",
+        revision=gift.revision if gift else 0,
+        versions=tuple((one.domain, one.version) for one in records),
     )
     home.store.trials.begin(trial, bundle.geometry.pack(), gift, records)
     home.reopen()

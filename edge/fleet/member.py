@@ -157,7 +157,7 @@ class FleetMember:
         made, packed = summing.made
         # Other names are other sums, though their content is the same.
         content = "\n".join((made.content, *made.columns))
-        revision = home.store.number_contribution(content, self._floor.now_ns())
+        revision = home.store.contribution_revision(content, self._floor.now_ns())
         self._message = write_contribution(replace(made, revision=revision), self._key, packed)
         self._summed, self._connection = seen, -1
 

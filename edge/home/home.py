@@ -146,7 +146,7 @@ class Home:
         try:
             effects = self.runtime.handle(event)
             if isinstance(event, ForgetRequest):
-                self.session.discard(self.runtime.series)
+                self.session.rewrite(self.runtime.series)
             told = tuple(self._applied(effects))
         except StateError as error:
             if self.trial is not None and isinstance(error, StateCorruptError):
@@ -270,7 +270,7 @@ class Home:
         if ids:
             at_ns = time.time_ns()
             self.feed(ForgetRequest(f"merge-{at_ns}", Selector(ids=ids), at_ns))
-        self.store.adopt_burials(other)
+        self.store.adopt_tombstones(other)
         return len(ids)
 
     def close(self) -> None:
@@ -341,7 +341,7 @@ class Home:
             self.store.apply(effect)
             if self._raws is not None:
                 named = (one.observation_id for one in effect.candidates)
-                self.store.keep_raws(self._raws.of(named))
+                self.store.store_raw_inputs(self._raws.of(named))
             self.trouble = ""
         except StateError as error:
             self.trouble = error.message

@@ -199,7 +199,7 @@ def test_a_full_disk_changes_nothing(pair: Pair, monkeypatch):
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("edge.storage.adaptor_tables.add_attempt", full)
+    monkeypatch.setattr("edge.storage.tables.insert_adaptor", full)
     with pytest.raises(StateError, match="full"):
         import_bundle(pair.user, "one", NOW)
     assert pair.state() == before

@@ -210,11 +210,11 @@ def test_it_speaks_again_on_each_connection(place: Place):
 def test_a_revision_outlives_the_process(place: Place):
     """The same sums keep theirs; others get a higher one, with a clock that has gone back too."""
     store = place.office.home.store
-    assert store.number_contribution("x", 7 * 10**9) == 7
-    assert store.number_contribution("x", 9 * 10**9) == 7
-    assert store.number_contribution("y", 0) == 8
+    assert store.contribution_revision("x", 7 * 10**9) == 7
+    assert store.contribution_revision("x", 9 * 10**9) == 7
+    assert store.contribution_revision("y", 0) == 8
     place.office.crash()
-    assert place.office.home.store.number_contribution("y", 0) == 8
+    assert place.office.home.store.contribution_revision("y", 0) == 8
 
 
 def test_settings_want_a_key_for_each_device_or_for_none():

@@ -15,7 +15,7 @@ from edge.core.facts import Selector, digest_facts
 from edge.storage import database as files
 from edge.storage import schema
 from edge.storage.database import WriterLock, guard_errors, open_database, transaction
-from edge.storage.rows import row_of
+from edge.storage.tables import fact_to_row
 from tests.homes import CARD, distinct_facts, new_store
 from tests.workers import a_record
 from tests.worlds import fact
@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "without a byte"),
+        (b"", "it is empty"),
         (b"hello, this is a text\n" * 9, "not a knowledge file"),
         (b"SQLite format 3\x00" + b"\x01" * 84, "database"),
     ],
@@ -106,7 +106,7 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     db.executemany(
         "INSERT INTO facts (id, stream, domain, label, captured_at_ns, features, subject, revision)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        map(row_of, facts),
+        map(fact_to_row, facts),
     )
     total = bytes.fromhex(digest_facts(facts))
     db.execute("INSERT OR REPLACE INTO meta VALUES ('digest', ?)", (total,))
@@ -190,7 +190,7 @@ def test_a_reader_sees_one_state(path):
 
 def without_index(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite find no place for its index of the log, as in a folder that cannot be written."""
-    hold, calls = files.hold_lock, []
+    hold, calls = files.begin_snapshot, []
 
     def refuse_once(db: sqlite3.Connection) -> None:
         calls.append(db)
@@ -198,7 +198,7 @@ def without_index(monkeypatch: pytest.MonkeyPatch) -> None:
             raise sqlite3.OperationalError("unable to open database file")
         hold(db)
 
-    monkeypatch.setattr(files, "hold_lock", refuse_once)
+    monkeypatch.setattr(files, "begin_snapshot", refuse_once)
     monkeypatch.setattr(os, "access", lambda *_: False)
 
 
@@ -230,12 +230,12 @@ def test_an_interrupted_transaction_is_rolled_back(path):
 @pytest.mark.parametrize(
     ("error", "kind", "hint"),
     [
-        (sqlite3.OperationalError("database or disk is full"), StateError, "make room"),
+        (sqlite3.OperationalError("database or disk is full"), StateError, "free space"),
         (sqlite3.OperationalError("database is locked"), StateError, "try again"),
         (sqlite3.OperationalError("attempt to write a readonly database"), StateError, "permissi"),
         (sqlite3.OperationalError("unable to open database file"), StateError, "folder"),
         (sqlite3.DatabaseError("malformed"), StateCorruptError, "backup"),
-        (OSError(28, "No space left on device"), StateError, "make room"),
+        (OSError(28, "No space left on device"), StateError, "free space"),
     ],
 )
 def test_errors_of_the_system_say_what_to_do(error, kind, hint):

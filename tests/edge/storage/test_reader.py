@@ -77,9 +77,9 @@ def test_what_this_program_cannot_have_written_is_damage(path, sql, words):
     "sql", ["DELETE FROM burial_keys", "DELETE FROM meta WHERE name = 'width'"]
 )
 def test_an_unfinished_file_is_refused(path, sql):
-    """Without burial key or card a file is not opened."""
+    """Without tombstone key or card a file is not opened."""
     change(path, sql)
-    with pytest.raises(StateCorruptError, match="lacks"):
+    with pytest.raises(StateCorruptError, match="is missing"):
         Store.open(path)
 
 
@@ -98,7 +98,7 @@ def test_a_change_behind_the_store_s_back_is_found(path, sql):
         assert store.check() == ()
     change(path, sql)
     with Store.open(path, writable=False) as store:
-        assert any("not those that were written" in line for line in store.check())
+        assert any("differ from those that were written" in line for line in store.check())
 
 
 def test_a_damaged_page_is_found(path):

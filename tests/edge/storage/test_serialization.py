@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.jobs import GrowthJob, GrowthResult
-from edge.storage.lazy_arrays import LazyArrays
-from edge.storage.serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
+from edge.storage.serialization import (
+    LazyArrays,
+    pack_arrays,
+    pack_data,
+    unpack_arrays,
+    unpack_data,
+)
 from tests.workers import a_job, a_record, grown
 
 
@@ -121,3 +128,19 @@ def test_another_kind_is_refused():
         unpack_data(pack_data(a_record()), GrowthResult)
     with pytest.raises(ValueError, match="Input data was truncated"):
         unpack_data(pack_arrays({"x": np.zeros(3)}), GrowthResult)
+
+
+def test_arrays_are_read_once_and_not_before():
+    """Nothing is read before the first access, and then all of it, once."""
+    reads = []
+
+    def load() -> Mapping[str, NDArray[np.uint8]]:
+        reads.append(1)
+        return {"a": np.zeros(3, np.uint8), "b": np.ones(2, np.uint8)}
+
+    arrays = LazyArrays(load)
+    assert reads == []
+    assert sorted(arrays) == ["a", "b"]
+    assert len(arrays) == 2
+    assert arrays["b"].tolist() == [1, 1]
+    assert reads == [1]

@@ -1,4 +1,4 @@
-"""Series on disk: they go on after a restart, or begin anew with a reason, and can be forgotten."""
+"""Series on disk: they go on after a restart, or start from scratch with a reason, and can be forgotten."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [0, 9, 200, 5000, -1])
 def test_a_damaged_file_costs_the_series_and_nothing_else(tmp_path: Path, place: int) -> None:
-    """One changed byte, wherever: all series begin anew, and the reason is told."""
+    """One changed byte, wherever: all series start from scratch, and the reason is reported."""
     folder, _ = saved_home(tmp_path)
     body = bytearray(file_of(folder).read_bytes())
     body[place] ^= 1
@@ -91,17 +91,17 @@ def test_a_damaged_file_costs_the_series_and_nothing_else(tmp_path: Path, place:
 
 
 def test_a_file_that_was_cut_or_is_too_large_is_left_alone(tmp_path: Path, monkeypatch) -> None:
-    """Both are a reason to begin anew; too large a file is not even read."""
+    """Both are a reason to start from scratch; too large a file is not even read."""
     folder, _ = saved_home(tmp_path)
     body = file_of(folder).read_bytes()
     for length in (0, 7, len(body) // 2):
         file_of(folder).write_bytes(body[:length])
         with Home(folder) as home:
-            assert "begin anew" in home.session.trouble
+            assert "start from scratch" in home.session.trouble
     file_of(folder).unlink()
     os.mkfifo(file_of(folder))
     with Home(folder) as home:
-        assert "it is no file" in home.session.trouble, "a pipe would be waited for"
+        assert "it is not a regular file" in home.session.trouble, "a pipe would be waited for"
     file_of(folder).unlink()
     file_of(folder).write_bytes(body)
     monkeypatch.setattr(session, "BYTES_MAX", 1000)
@@ -201,7 +201,7 @@ def test_saving_is_bounded_and_never_fails(tmp_path: Path, monkeypatch) -> None:
         whole = sum(a.nbytes for a in home.runtime.series.state()["s0"].values())
         monkeypatch.setattr(session, "BYTES_MAX", 3 * whole + 10)
         home.session.save(home.runtime.series)
-        assert "no room for s1" in home.session.trouble
+        assert "over the size limit with s1" in home.session.trouble
         before = file_of(tmp_path).read_bytes()
         home.session.save(home.runtime.series)
         shutil.rmtree(tmp_path / "gone", ignore_errors=True)

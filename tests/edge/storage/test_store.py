@@ -60,11 +60,11 @@ def test_a_file_is_opened_or_made(path):
     with pytest.raises(ModelMismatchError):
         Store.open_or_create(path, wide_card(9))
     (path.parent / "gone.db").symlink_to(path.parent / "nothing")
-    with pytest.raises(StateError, match="what is there is no file"):
+    with pytest.raises(StateError, match="it is not a regular file"):
         Store.open_or_create(path.parent / "gone.db", CARD)
 
 
-@pytest.mark.parametrize("function", ["replace_file", "_fill"])
+@pytest.mark.parametrize("function", ["replace_file", "_write_empty"])
 def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
     """Where creating fails half way, the folder is as it was."""
 
@@ -179,7 +179,10 @@ def test_a_reader_delays_the_end_of_an_erasure(path, monkeypatch):
     """While another process reads, an erasure says that the log is not cut yet."""
     monkeypatch.setattr("edge.storage.database.BUSY_TIMEOUT_S", 0.05)
     with new_store(path, distinct_facts(9)) as store:
-        with Store.open(path, writable=False), pytest.raises(StateError, match=r"reads it|locked"):
+        with (
+            Store.open(path, writable=False),
+            pytest.raises(StateError, match=r"is reading it|locked"),
+        ):
             store.apply(EraseFacts((distinct_facts(1)[0].id,), RECEIPT))
         assert store.unscrubbed
     Store.open(path).close()
@@ -205,8 +208,8 @@ def test_burials_are_adopted(path, tmp_path):
     other = new_store(tmp_path / "other.db", [fact("a")])
     other.apply(EraseFacts(("a", "b"), RECEIPT))
     with other, new_store(path) as store:
-        store.adopt_burials(other)
-        store.adopt_burials(other)
+        store.adopt_tombstones(other)
+        store.adopt_tombstones(other)
         assert store.buried("a")
         assert store.buried("b")
         assert not store.buried("c")
@@ -219,7 +222,7 @@ def test_a_stamp_is_of_the_facts_held_now(path):
     with new_store(path, [fact("a")]) as store:
         assert store.stamped() == {}
         store.stamp("k")
-        held = {"facts": store.digest(), "beside": store.beside()}
+        held = {"facts": store.digest(), "beside": store.inputs_digest()}
         assert store.stamped() == held | {"knowledge": "k"}
         store.apply(StoreFacts((fact("b"),)))
         assert store.stamped()["facts"] != store.digest()

@@ -107,7 +107,7 @@ def test_a_full_disk_keeps_the_adaptor_that_serves(path):
         many = tuple(f"{number:090}" for number in range(2000))
         with pytest.raises(StateError, match="full") as caught:
             store.apply(StoreAdaptor(a_record("home", 2, many)))
-        assert "make room" in caught.value.hint
+        assert "free space" in caught.value.hint
         assert [one.version for one in store.adaptors()["home"]] == [1]
         assert store.digest() == before
         assert store.check() == ()

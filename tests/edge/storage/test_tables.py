@@ -3,16 +3,71 @@ from __future__ import annotations
 import math
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import nas
 from edge.core import limits
 from edge.core.adaptors.record import AdaptorRecord
-from edge.core.events import LabelCandidate
-from edge.storage import adaptor_tables as growth_tables
-from edge.storage import schema
+from edge.core.errors import StateCorruptError
+from edge.core.events import LabelCandidate, Receipt
+from edge.core.facts import Selector
+from edge.storage import schema, tables
+from edge.storage.tables import (
+    FACT_COLUMNS,
+    fact_from_row,
+    fact_to_row,
+    hash_id,
+    receipt_to_body,
+    where_clause,
+)
 from tests.workers import a_record
+from tests.worlds import WIDTH, fact
+
+KEY = b"k" * 32
+
+
+def test_a_row_is_a_fact():
+    """A fact's row gives the fact again, in the order of the columns."""
+    one = fact("a", subject="ann", revision=3)
+    assert fact_from_row(fact_to_row(one), WIDTH, Path("k.db")) == one
+    names = FACT_COLUMNS.split(", ")
+    assert dict(zip(names, fact_to_row(one), strict=True)) == {
+        name: getattr(one, name) for name in names
+    }
+
+
+@pytest.mark.parametrize("features", [b"", b"x" * (WIDTH + 1), "x" * WIDTH, None, 5])
+def test_features_of_another_kind_are_damage(features):
+    """A row whose features are not `width` bytes raises StateCorruptError that names the fact."""
+    row = ("a", "s", "d", "l", 0, features, "", 0)
+    with pytest.raises(StateCorruptError, match="'a'"):
+        fact_from_row(row, WIDTH, Path("k.db"))
+
+
+def test_a_clause_holds_what_was_given():
+    """Only the fields given narrow the selection; ids are left to the caller."""
+    assert where_clause(Selector()) == ("1", ())
+    assert where_clause(Selector(frozenset({"a"}))) == ("1", ())
+    where, values = where_clause(Selector(label="'; DROP TABLE facts", until_ns=0))
+    assert where == "label = ? AND captured_at_ns < ?"
+    assert values == ("'; DROP TABLE facts", 0)
+
+
+def test_a_tomb_says_nothing_without_its_key():
+    """Under another key the same id has another hash, of fixed length."""
+    assert hash_id(KEY, "a") != hash_id(b"x" * 32, "a")
+    assert len(hash_id(KEY, "a" * 200)) == 32
+
+
+def test_a_veiled_receipt_keeps_no_id_and_no_subject():
+    """What is stored of a receipt names neither the ids nor the subject that went."""
+    selector = Selector(ids=frozenset({"secret-1", "secret-2"}), subject="secret-person")
+    body = receipt_to_body(Receipt("r", 7, selector, 2, ("d/l",), "x", "y", (), 0, ()), KEY)
+    assert "secret" not in str(body)
+    assert body["selector"]["subject"] == hash_id(KEY, "secret-person").hex()
+    assert body["facts_forgotten"] == 2
 
 
 @pytest.fixture
@@ -43,9 +98,9 @@ def held(db: sqlite3.Connection, table: str) -> int:
 def test_two_versions_of_a_domain_are_kept(db):
     """The third version of a domain pushes the first out, with what shaped it; other domains
     stay."""
-    growth_tables.put_adaptor(db, a_record("attic", 1, ("x",)))
+    tables.replace_adaptor(db, a_record("attic", 1, ("x",)))
     for version in (1, 2, 3):
-        growth_tables.put_adaptor(db, a_record("home", version, ("a", f"only {version}")))
+        tables.replace_adaptor(db, a_record("home", version, ("a", f"only {version}")))
     rows = db.execute("SELECT domain, version FROM adaptors ORDER BY number").fetchall()
     assert rows == [("attic", 1), ("home", 2), ("home", 3)]
     ids = {row[0] for row in db.execute("SELECT id FROM adaptor_facts")}
@@ -55,8 +110,8 @@ def test_two_versions_of_a_domain_are_kept(db):
 
 def test_a_version_is_stored_once(db):
     """The same version again replaces what is there."""
-    growth_tables.put_adaptor(db, a_record("home", 1, ("a", "b")))
-    growth_tables.put_adaptor(db, a_record("home", 1, ("c",)))
+    tables.replace_adaptor(db, a_record("home", 1, ("a", "b")))
+    tables.replace_adaptor(db, a_record("home", 1, ("c",)))
     assert held(db, "adaptors") == 1
     assert [row[0] for row in db.execute("SELECT id FROM adaptor_facts")] == ["c"]
 
@@ -64,21 +119,21 @@ def test_a_version_is_stored_once(db):
 def test_a_retired_version_leaves_nothing(db):
     """Retiring deletes the version and the ids of what shaped it, and only those."""
     for version in (1, 2):
-        growth_tables.put_adaptor(db, a_record("home", version, (f"of {version}",)))
-    growth_tables.remove_adaptor(db, "home", 2)
+        tables.replace_adaptor(db, a_record("home", version, (f"of {version}",)))
+    tables.delete_adaptor(db, "home", 2)
     assert [row[0] for row in db.execute("SELECT id FROM adaptor_facts")] == ["of 1"]
-    growth_tables.remove_adaptor(db, "home", 9)
+    tables.delete_adaptor(db, "home", 9)
     assert held(db, "adaptors") == 1
 
 
 def test_forgetting_reaches_every_version_that_a_fact_shaped(db):
     """Versions shaped by a forgotten fact go, in every domain; candidates and attempts too."""
-    growth_tables.put_adaptor(db, a_record("home", 1, ("a", "b")))
-    growth_tables.put_adaptor(db, a_record("home", 2, ("b", "c")))
-    growth_tables.put_adaptor(db, a_record("attic", 1, ("a", "z")))
-    growth_tables.put_candidates(db, [a_candidate(1), a_candidate(2)])
+    tables.replace_adaptor(db, a_record("home", 1, ("a", "b")))
+    tables.replace_adaptor(db, a_record("home", 2, ("b", "c")))
+    tables.replace_adaptor(db, a_record("attic", 1, ("a", "z")))
+    tables.store_candidates(db, [a_candidate(1), a_candidate(2)])
     db.execute("INSERT INTO attempts VALUES ('home', 'hash')")
-    growth_tables.forget_growth(db, ["a", "c1"])
+    tables.erase_growth(db, ["a", "c1"])
     assert db.execute("SELECT domain, version FROM adaptors").fetchall() == [("home", 2)]
     assert held(db, "adaptor_facts") == 2
     assert [row[0] for row in db.execute("SELECT id FROM candidates")] == ["c2"]
@@ -88,9 +143,9 @@ def test_forgetting_reaches_every_version_that_a_fact_shaped(db):
 def test_candidates_are_bounded_and_the_newest_stay(db):
     """Beyond the bound the oldest nominations leave; one nominated again keeps its place."""
     most = limits.CANDIDATES_MAX
-    growth_tables.put_candidates(db, [a_candidate(number) for number in range(most)])
-    growth_tables.put_candidates(db, [a_candidate(0, 7.0)])
-    growth_tables.put_candidates(db, [a_candidate(most)])
+    tables.store_candidates(db, [a_candidate(number) for number in range(most)])
+    tables.store_candidates(db, [a_candidate(0, 7.0)])
+    tables.store_candidates(db, [a_candidate(most)])
     ids = [row[0] for row in db.execute("SELECT id FROM candidates ORDER BY number")]
     assert ids == [f"c{number}" for number in range(1, most + 1)]
 
@@ -98,18 +153,18 @@ def test_candidates_are_bounded_and_the_newest_stay(db):
 def test_rows_give_back_what_was_written(db):
     """A record and a candidate survive the table, numbers that are not known (NaN) included."""
     record = replace(a_record(), incumbent=math.nan)
-    growth_tables.put_adaptor(db, record)
+    tables.replace_adaptor(db, record)
     row = db.execute(
         "SELECT domain, version, blueprint, own, seed, accuracy, incumbent FROM adaptors"
     ).fetchone()
-    made = growth_tables.record_of(row, record.arrays, record.facts)
+    made = tables.adaptor_from_row(row, record.arrays, record.facts)
     assert isinstance(made, AdaptorRecord)
     assert made.digest == record.digest
     assert (made.own, made.accuracy) == (record.own, record.accuracy)
     assert math.isnan(made.incumbent)
-    growth_tables.put_candidates(db, [a_candidate(5, math.nan)])
+    tables.store_candidates(db, [a_candidate(5, math.nan)])
     columns = "SELECT id, stream, subject, domain, captured_at_ns, score, features FROM candidates"
-    candidate = growth_tables.candidate_of(db.execute(columns).fetchone())
+    candidate = tables.candidate_from_row(db.execute(columns).fetchone())
     assert math.isnan(candidate.score)
     assert replace(candidate, score=1.0) == a_candidate(5)
 
@@ -118,7 +173,7 @@ def test_a_blueprint_that_cannot_be_one_is_refused():
     """A damaged blueprint raises ValueError, whichever way it is damaged."""
     good = '{"kind": "linear", "taps": [0]}'
     row = ("home", 1, good, 2, 3, 0.5, None)
-    assert growth_tables.record_of(row, {}, ()).blueprint == nas.Blueprint("linear", (0,))
+    assert tables.adaptor_from_row(row, {}, ()).blueprint == nas.Blueprint("linear", (0,))
     for bad in ("", "{", '{"kind": 3}', '["linear"]'):
         with pytest.raises(ValueError, match=r".+"):
-            growth_tables.record_of((*row[:2], bad, *row[3:]), {}, ())
+            tables.adaptor_from_row((*row[:2], bad, *row[3:]), {}, ())
