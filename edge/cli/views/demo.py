@@ -229,7 +229,7 @@ def show_outcome(outcome: DemoOutcome, console: Console) -> None:
         accuracy.add_row(exam.when, *(f"{share:.1%}" for share in shares))
     console.print(accuracy)
     if outcome.recording.left_out:
-        console.print(Text(f"  left out: {outcome.recording.left_out}", "dim"))
+        console.print(Text(f"  not asked for: {outcome.recording.left_out}", "dim"))
     facts = Table(box=box.SIMPLE, show_header=False, pad_edge=True)
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()

@@ -145,7 +145,7 @@ def test_the_whole_way_with_json(tmp_path):
     assert run_json("inspect", "--home", home)["width"] == 8
     relabelled = run_json("relabel", "--home", home, "--label", "b", "--to-label", "c")
     assert relabelled["count"] == 12
-    assert run_json("survey", "--home", home)["count"] == 24
+    assert run_json("fit-geometry", "--home", home)["count"] == 24
     receipt = run_json("forget", "--home", home, "--label", "c", "--yes")
     assert receipt["facts_forgotten"] == 12
     verified = run_json("verify", "--home", home)
@@ -173,7 +173,7 @@ def test_predictions_are_plain_lines_outside_a_terminal(tmp_path, home):
     found = lines(said.stdout)
     assert found[0].split("\t") == ["label", "known", "domain", "guess", "p-value", "source"]
     assert all(len(line.split("\t")) == 6 for line in found[1:7])
-    assert found[-1] == "# 6 of 6 guesses agree with the labels given"
+    assert found[-1] == "# 6 of 6 guesses agree with the given labels"
     assert said.stdout.isascii()
 
 

@@ -99,7 +99,7 @@ def test_a_vector_is_shown_and_labelled(tmp_path):
         assert described["captured_at_ns"] > 0
         shown = person.until("label: ")
         for text in (
-            "unlike all that is known",
+            "unlike all known examples",
             "p-value 0.0",
             "nearest",
             "in hall, 1970-01-01",

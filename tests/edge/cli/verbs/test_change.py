@@ -81,9 +81,9 @@ def test_what_matches_nothing_is_refused_in_words(home, words, message):
     assert facts(home) == 24
 
 
-def test_a_survey_follows_a_forget_where_asked(home):
-    """--resurvey derives the geometry again, and the receipt covers it."""
-    receipt = run_json("forget", "--home", home, "--label", "a", "--yes", "--resurvey")
+def test_the_geometry_is_fitted_again_after_a_forget_on_request(home):
+    """--refit-geometry fits the geometry again, and the receipt covers it."""
+    receipt = run_json("forget", "--home", home, "--label", "a", "--yes", "--refit-geometry")
     assert "geometry" in receipt["rebuilt"]
     assert not any("geometry" in line for line in receipt["not_covered"])
 
@@ -96,10 +96,10 @@ def test_domains_are_renamed_and_merged(home):
     assert {concept["domain"] for concept in concepts} == {"lobby"}
 
 
-def test_surveying_nothing_is_refused(tmp_path, home):
-    """A home without facts has nothing to survey."""
+def test_fitting_a_geometry_without_facts_is_refused(tmp_path, home):
+    """A home without facts has nothing to fit a geometry to."""
     run("forget", "--home", home, "--domain", "hall", "--yes")
-    said = run("survey", "--home", home)
+    said = run("fit-geometry", "--home", home)
     assert said.exit_code == 1
     assert "no facts" in said.stderr
 

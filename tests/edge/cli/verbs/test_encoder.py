@@ -31,7 +31,7 @@ def test_a_frozen_card_is_not_overwritten(tmp_path):
     encoder.save_card(CARD, card)
     said = run("encoder", "calibrate", card, samples(tmp_path))
     assert said.exit_code == 1
-    assert "frozen already" in said.stderr
+    assert "calibrated already" in said.stderr
     assert encoder.load_card(card).fingerprint == CARD.fingerprint
     made = run_json("encoder", "calibrate", card, samples(tmp_path), "--out", tmp_path / "new.toml")
     assert made["fingerprint"] == encoder.load_card(tmp_path / "new.toml").fingerprint

@@ -59,5 +59,5 @@ def test_a_merge_is_told(tmp_path, home):
     run("forget", "--home", other, "--label", "a", "--yes")
     said = run("merge", other / "knowledge.db", "--home", home)
     assert said.exit_code == 0
-    assert "forgot 12 facts that the other ledger had forgotten" in said.stdout
+    assert "forgot 12 facts that the other file had forgotten" in said.stdout
     assert run_json("verify", "--home", home)["facts"] == 12

@@ -84,7 +84,7 @@ def test_predictions_line_up_in_a_terminal(screen):
 
 def test_alarms_stand_between_predictions(capsys):
     """A drift alarm is a line that other programs can tell from a prediction."""
-    for raised, words in ((True, "no longer known"), (False, "known ground again")):
+    for raised, words in ((True, "alarm raised"), (False, "alarm cleared")):
         alarm = DriftAlarm("s", "o", 0, raised, 0.001, "hall")
         views.show_prediction(Prediction("x", alarm))
         line = capsys.readouterr().out
@@ -104,7 +104,7 @@ def test_a_score_says_what_could_not_be_said(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "# 3 examples, 1 called new",
         "# 1 of them neither known nor new: needs 99 samples",
-        "# 1 of 2 guesses agree with the labels given",
+        "# 1 of 2 guesses agree with the given labels",
     ]
 
 
@@ -138,7 +138,7 @@ def test_what_was_learned_is_shown(capsys):
     ("stamped", "words"),
     [
         ({}, "none yet"),
-        ({"facts": "other", "beside": DIGEST, "knowledge": DIGEST}, "without a clean end"),
+        ({"facts": "other", "beside": DIGEST, "knowledge": DIGEST}, "did not end cleanly"),
         ({"facts": DIGEST, "beside": "other", "knowledge": "other"}, "of another geometry"),
         ({"facts": DIGEST, "beside": DIGEST, "knowledge": DIGEST}, "agrees"),
         ({"facts": DIGEST, "beside": DIGEST, "knowledge": "other"}, "DISAGREES"),
@@ -150,7 +150,7 @@ def test_the_last_stamp_is_judged(capsys, stamped, words):
     shown = capsys.readouterr().out
     assert words in shown
     assert "WRONG: page 3 is bad" in shown
-    assert "all is well" not in shown
+    assert "verified" not in shown
 
 
 def test_json_is_one_line(capsys):

@@ -117,8 +117,8 @@ def test_the_last_screen_says_what_happened(story: list[Beat], tmp_path: Path, w
     for part in (
         "96.0% 87.0% 80.0% 88.0%",
         "after 16 images",
-        "5 of 500 = 1.0% (ordered: 1%)",
-        "12 facts, 0 of them left in the file",
+        "5 of 500 = 1.0% (chosen rate: 1%)",
+        "12 facts, 0 of them still in the file",
         "0 of 12 relearned",
         "encoder 4.50 ms, everything else 0.45 ms (10%)",
         "demo/report.html",
@@ -188,7 +188,7 @@ def test_bare_pixels_have_a_page_and_a_line(story: list[Beat], tmp_path: Path):
     pixels = PixelOutcome(OUTCOME.recording, EXAMS[0], EXAMS[1], 99, 100)
     story[-1] = replace(OUTCOME, pixels=pixels)
     text = " ".join(shown(tmp_path / "demo", 120)[1].split())
-    assert "MNIST 96.0% → 96.0%, new scanner 20.0% → 87.0%, 99 of 100 routed right" in text
+    assert "MNIST 96.0% → 96.0%, new scanner 20.0% → 87.0%, 99 of 100 routed correctly" in text
     assert "demo/pixels/report.html" in text
     assert (tmp_path / "demo" / "pixels" / "report.html").exists()
 

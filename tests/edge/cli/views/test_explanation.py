@@ -35,7 +35,7 @@ def test_a_range_of_few_examples_judges_nothing(capsys):
     assert "temperature  >= 9.5     2  1 to 3  outside" in text
     assert "range of worn in hall, 10 examples" in text
     assert "19 more columns differ less" in text
-    assert "too little is known" in text
+    assert "too few known examples" in text
     assert "worn in hall, time unknown, id press:1" in text
     show_explained(explained(1))
     text = capsys.readouterr().out
@@ -50,7 +50,7 @@ def test_nothing_known_is_said(capsys):
             kind="vector", known=None, guess="", p_value=1.0, domain="", label="", examples=()
         )
     )
-    assert "nothing is known yet" in capsys.readouterr().out
+    assert "no examples are known yet" in capsys.readouterr().out
 
 
 def test_a_waveform_shows_where_a_sound_is_loud():

@@ -29,14 +29,14 @@ def test_what_serves_is_said_with_its_gain(said):
     text = said()
     assert "# stage one" in text
     assert "linear: taps 0\t-\t50.0 %" in text
-    assert "version 3 serves, 90.0 % against 85.0 % on held-out facts, 2.0 s" in text
+    assert "version 3 serves, accuracy 90.0 %, before 85.0 % on held-out facts, 2.0 s" in text
     assert "\x1b" not in text
 
 
 def test_what_changed_nothing_is_said_with_its_reason(said):
     """A refusal says why."""
     growth_views.show_outcome(outcome("refused"))
-    assert "nothing changed, 2.0 s: a reason" in said()
+    assert "no change, 2.0 s: a reason" in said()
 
 
 def test_what_is_not_known_is_a_dash(said):

@@ -85,7 +85,7 @@ def drawn(status: DaemonStatus, width: int = 160) -> str:
         "3.0 MiB a day",
         "cam[red]",
         "75 %",
-        "off known ground",
+        "drift alarm",
         "night",
         "cat",
         "night linear v2",
@@ -125,7 +125,7 @@ def test_a_narrow_terminal_splits_no_word(width):
     assert max(map(len, lines)) <= width
     whole = (
         "vibration-pump-7",
-        "off known ground",
+        "drift alarm",
         "domain domain-2",
         "label bearing-worn",
         "decided 123456",
