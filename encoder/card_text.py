@@ -21,7 +21,7 @@ R = TypeVar("R", Input, Preparation, Tap)
 _HEAD = """\
 # The card of an encoder: what is done to a measurement, and how features become uint8.
 # All but name, licence and notes is part of the fingerprint: features made under different
-# fingerprints never mix.  docs/encoder.md explains every key.
+# fingerprints never mix.  docs/howto/encoder.md explains every key.
 """
 
 
@@ -44,7 +44,9 @@ def parse_card(text: str, where: str, folder: str | None = None) -> Card:
     try:
         return _card(table, where, folder)
     except (TypeError, ValueError, OverflowError) as error:
-        raise CardError(f"reading {where}: {error}", "compare it with docs/encoder.md") from error
+        raise CardError(
+            f"reading {where}: {error}", "compare it with docs/howto/encoder.md"
+        ) from error
 
 
 def card_text(card: Card) -> str:
@@ -100,7 +102,9 @@ def _record(kind: type[R], table: object, where: str) -> R:
         default = key.default if key.default is not MISSING else ...
         found = table.pop(key.name, default)
         if found is ...:
-            raise CardError(f"reading {where}: {key.name!r} is missing", "see docs/encoder.md")
+            raise CardError(
+                f"reading {where}: {key.name!r} is missing", "see docs/howto/encoder.md"
+            )
         if found is not None and found is not default:
             found = _CONVERSIONS[str(key.type).removesuffix(" | None")](found)
         values[key.name] = found
@@ -131,11 +135,11 @@ def _columns(parts: Sequence[Any], taps: Sequence[Tap], dtype: type[np.generic])
 def _typed(table: dict[str, Any], key: str, kind: type, where: str, default: object = ...) -> Any:
     value = table.pop(key, default)
     if value is ...:
-        raise CardError(f"reading {where}: {key!r} is missing", "see docs/encoder.md")
+        raise CardError(f"reading {where}: {key!r} is missing", "see docs/howto/encoder.md")
     if value is not default and not isinstance(value, kind):
         raise CardError(
             f"reading {where}: {key!r} must be a {kind.__name__}, found {value!r}"[:300],
-            "see docs/encoder.md",
+            "see docs/howto/encoder.md",
         )
     return value
 
@@ -144,7 +148,7 @@ def _require_empty(table: Mapping[str, Any], where: str) -> None:
     if table:
         raise CardError(
             f"reading {where}: unknown keys {', '.join(sorted(table))}",
-            "remove them, or correct their spelling after docs/encoder.md",
+            "remove them, or correct their spelling after docs/howto/encoder.md",
         )
 
 

@@ -55,7 +55,9 @@ def encode_record(record: Message | LinkRecord) -> bytes:
         head = layout.pack(*(_to_wire(field, getattr(record, field.name)) for field in fixed))
     except (struct.error, KeyError) as error:
         message = f"a {kind.name} cannot carry what it holds: {error}"
-        raise MessageError(message, "see the ranges and codes in docs/wire.md") from error
+        raise MessageError(
+            message, "see the ranges and codes in docs/explanation/wire.md"
+        ) from error
     if tail is None:
         return head
     value = getattr(record, tail.name)

@@ -1,4 +1,4 @@
-"""Texts made from the table of messages: Python's records, the C codec, docs/wire.md.
+"""Texts made from the table of messages: Python's records, the C codec, docs/explanation/wire.md.
 
 scripts/generate_wire.py writes them; a test compares them with what stands in the repository.
 """
@@ -194,7 +194,7 @@ def _descriptor(kind: MessageKind, field: MessageField, places: dict[str, int]) 
 
 
 def wire_page(page: str) -> str:
-    """docs/wire.md with its generated half, what follows the mark, made anew."""
+    """docs/explanation/wire.md with its generated half, what follows the mark, made anew."""
     tables = [
         *("", "## Codes", "", *_choice_rows(), "## Records of the link", ""),
         *_kind_tables(LINK),

@@ -1,7 +1,8 @@
 """Extracts as words: the one layout that flash, update slots and the wire carry.
 
 Little-endian words of 32 bits, section after section; the header names the place of each, counted
-in words from the start.  All words add up to 0 modulo 2^32.  docs/firmware.md holds the table.
+in words from the start.  All words add up to 0 modulo 2^32.
+docs/howto/firmware.md holds the table.
 """
 
 from enum import IntEnum

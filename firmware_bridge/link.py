@@ -1,7 +1,7 @@
 """A link to a microcontroller without any input or output of its own: bytes in -> events,
 messages in -> bytes to send, time as a number.
 
-docs/wire.md says what travels. c/auricle_link.c is the same link in C.
+docs/explanation/wire.md says what travels. c/auricle_link.c is the same link in C.
 """
 
 from collections.abc import Iterator

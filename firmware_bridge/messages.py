@@ -1,8 +1,8 @@
 """The one table of messages: id -> fields.
 
-Python's records, the C codec and docs/wire.md are generated from it (codegen.py), and the Python
-codec reads it. Integers travel little-endian, fields in the order of the table without padding;
-at most one field of variable length, the last, takes what is left.
+Python's records, the C codec and docs/explanation/wire.md are generated from it (codegen.py), and
+the Python codec reads it. Integers travel little-endian, fields in the order of the table without
+padding; at most one field of variable length, the last, takes what is left.
 """
 
 from dataclasses import dataclass

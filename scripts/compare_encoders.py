@@ -5,7 +5,7 @@
 prints, for each int8 file, the mean cosine of every tap with that of the float32 file, the lowest
 single one of `features`, the mean of `features` per PACS domain, and the median time of one image
 on one thread; then, for the shipped card, the share of values that its quantiser clips in each tap.
-DIR holds pacs_webp65.npz (see docs/encoder.md); it is AURICLE_DATA if left out.
+DIR holds pacs_webp65.npz (see docs/howto/encoder.md); it is AURICLE_DATA if left out.
 """
 
 from __future__ import annotations

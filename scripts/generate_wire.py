@@ -1,4 +1,4 @@
-"""Write what is generated from the table of messages: records.py, the C codec, docs/wire.md."""
+"""Write the generated files: records.py, the C codec and the tables of docs/explanation/wire.md."""
 
 import sys
 from pathlib import Path
@@ -12,8 +12,8 @@ from firmware_bridge.codegen import generated, wire_page  # noqa: E402
 
 def main() -> int:
     """Write each file that differs. Returns the exit status."""
-    page = (SOURCE / "docs/wire.md").read_text("utf-8")
-    for name, text in {**generated(), "docs/wire.md": wire_page(page)}.items():
+    page = (SOURCE / "docs/explanation/wire.md").read_text("utf-8")
+    for name, text in {**generated(), "docs/explanation/wire.md": wire_page(page)}.items():
         path = SOURCE / name
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")

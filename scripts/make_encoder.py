@@ -163,7 +163,7 @@ def quantise(
     options: dict[str, Any] | None = None,
 ) -> None:
     """Write the int8 form of the float32 graph `source` to `target`.  method, options: of
-    onnxruntime's CalibrationMethod; the default gave the best cosines (docs/encoder.md)."""
+    onnxruntime's CalibrationMethod; the default gave the best cosines (docs/howto/encoder.md)."""
     from onnxruntime.quantization import (
         CalibrationMethod,
         QuantFormat,

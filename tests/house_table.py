@@ -1,4 +1,4 @@
-"""Who may import whom, by folder: the table of docs/architecture.md as data.
+"""Who may import whom, by folder: the table of docs/explanation/architecture.md as data.
 
 A folder may import what it lists here and what is inside it.  The longest entry that holds a file
 decides: `edge/core/forecasting/x.py` follows `edge/core`.

@@ -30,6 +30,7 @@ SLOW: Final = (
     "benchmarks/bridge/test_run.py",
     "edge/cli/verbs/test_grow.py",
     "edge/cli/verbs/test_forecast.py",
+    "docs/test_tutorials.py",
     "firmware_bridge/test_export_c.py",
     "firmware_bridge/test_boards.py",
     "edge/sim/test_simulation.py",

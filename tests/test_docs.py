@@ -70,10 +70,12 @@ def undocumented_options(prose: str, words: str, command: Any) -> list[str]:
     return [one for one in options if one != "--help" and not re.search(rf"{one}(?![\w-])", text)]
 
 
-def test_every_command_and_option_is_documented(prose: str) -> None:
-    """Each verb has a heading "`auricle VERB ...`", and the text below names all its options."""
+def test_every_command_and_option_is_documented(prose: str, source: Path) -> None:
+    """Each verb has a heading "`auricle VERB ...`", first in the reference, and the text below
+    names all its options."""
     from edge.cli.app import app
 
+    prose = (source / "docs/reference/cli.md").read_text("utf-8") + prose
     found = list(verbs(app, "auricle"))
     assert [words for words, _ in found if not section(prose, words)] == []
     missing = {words: undocumented_options(prose, words, command) for words, command in found}
@@ -172,8 +174,7 @@ def test_the_readme_starts_with_two_commands(source: Path) -> None:
 
 def figures_without_command(text: str) -> list[str]:
     """The tables of measured figures, by their first row, above which no command stands."""
-    section = text.partition("\n## Measured\n")[2].partition("\n## ")[0]
-    blocks = [block.strip() for block in section.split("\n\n")]
+    blocks = [block.strip() for block in text.split("\n\n")]
     pairs = zip(["", *blocks], blocks, strict=False)
     return [
         table.splitlines()[2]
@@ -183,18 +184,21 @@ def figures_without_command(text: str) -> list[str]:
 
 
 def test_every_figure_has_its_command(source: Path) -> None:
-    """The README has tables of measured figures, each below the command that reproduces it."""
-    text = (source / "README.md").read_text("utf-8")
-    assert figures_without_command(text) == []
-    assert re.search(r"^## Measured\n(?:(?!## ).*\n)*\|", text, re.MULTILINE)
+    """The README and the benchmarks page have tables of measured figures, each below the command
+    that reproduces it."""
+    readme = (source / "README.md").read_text("utf-8")
+    measured = readme.partition("\n## Measured\n")[2].partition("\n## ")[0]
+    benchmarks = (source / "docs/benchmarks/index.md").read_text("utf-8")
+    for text in (measured, benchmarks):
+        assert figures_without_command(text) == []
+        assert re.search(r"^\| --- \|", text, re.MULTILINE)
 
 
 def test_a_figure_without_command_is_found() -> None:
-    """A table of figures without a command is reported, one elsewhere is not."""
-    page = "\n## Measured\n\n{}\n\n| figure | ours |\n| --- | --- |\n| a | 1 |\n\n## More\n"
+    """A table of figures without a command is reported."""
+    page = "\n## A subject\n\n{}\n\n| figure | ours |\n| --- | --- |\n| a | 1 |\n\n## More\n"
     assert figures_without_command(page.format("**x**: `python -m benchmarks x`")) == []
     assert figures_without_command(page.format("see below")) == ["| a | 1 |"]
-    assert figures_without_command("| a | b |\n| --- | --- |\n| 1 | 2 |\n") == []
 
 
 def without_blocks(text: str) -> str:
@@ -216,6 +220,13 @@ def anchors(text: str) -> set[str]:
     """The anchors of a page's headings, as the usual renderers make them."""
     words = [re.sub(r"[^\w\- ]", "", one.lower()).strip() for one in headings(text)]
     return {one.replace(" ", "-") for one in words}
+
+
+def test_every_page_has_its_place(source: Path) -> None:
+    """mkdocs.yml lists each page of docs/ once, and no other."""
+    listed = re.findall(r"(\S+\.md)$", (source / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    folder = source / "docs"
+    assert sorted(listed) == sorted(str(p.relative_to(folder)) for p in folder.rglob("*.md"))
 
 
 def broken_links(path: Path, text: str) -> list[str]:

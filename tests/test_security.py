@@ -13,8 +13,8 @@ NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 @pytest.fixture(scope="module")
 def page(source: Path) -> str:
-    """docs/security.md."""
-    return (source / "docs/security.md").read_text("utf-8")
+    """docs/explanation/security.md."""
+    return (source / "docs/explanation/security.md").read_text("utf-8")
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
@@ -50,7 +50,7 @@ def test_a_test_that_is_gone_is_found(source: Path) -> None:
 
 def test_every_risk_has_a_test(page: str) -> None:
     """No risk is answered by words alone."""
-    risks = rows(page, "Risks")
+    risks = rows(page, "Threats and measures")
     assert [row[0] for row in risks if not NAMED.search(row[-1])] == []
     assert len(risks) >= 10
 

@@ -40,6 +40,7 @@ EXTRAS = {
     "bridge",
     "camera",
     "cluster",
+    "docs",
     "grow",
     "lint",
     "sim",

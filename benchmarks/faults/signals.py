@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -47,9 +48,8 @@ PHASE_S = 0.05
 END_S = 7.0
 """A daemon that has not ended by then hangs: the kernel ends it 5 s after the first SIGTERM."""
 
-START_S = (0.01, 0.4)
-"""Delay before the first signal at start-up, at least and at most: before, no line of the daemon
-has run; after 0.2 s it usually serves."""
+START_S = 0.4
+"""Longest delay before the first signal at start-up; after 0.2 s a daemon usually serves."""
 
 SLOW_S = 3.0
 """An idle daemon ends in 0.1 s; one that takes so long has waited in vain for something."""
@@ -74,6 +74,12 @@ LINES = 30
 
 PIPE_BYTES = 1 << 20
 """No less than a pipe holds by default, see pipe(7)."""
+
+POLL_S = 0.001
+"""Pause between two looks at a process; a daemon takes some 0.2 s to start."""
+
+MASKS = re.compile(r"Sig(?:Blk|Cgt):\s*(\w+)")
+"""Signals that a process blocks, and that it handles, see proc_pid_status(5)."""
 
 SECTIONS = '\n[device]\nname = "signals"\n[streams.line]\nsource = "stdin"\n'
 WINDOWS = ("window = 16", "window = 8")
@@ -204,7 +210,7 @@ class Host:
         make_home(folder, 1, COLUMNS, FACTS)
         text = (folder / "auricle.toml").read_text("utf-8").partition("[device]")[0] + SECTIONS
         self._texts = [text, text.replace(*WINDOWS)]
-        self._asked = 0
+        self._asked = self._pid = 0
         self._write_settings()
         os.mkfifo(folder / "in")
         # Held open for both: the daemons neither wait for a writer nor find the end.
@@ -259,12 +265,14 @@ class Host:
         """Begin to serve; returns a descriptor of the process."""
         assert self._forker.stdin is not None
         self._forker.stdin.write(os.fsencode(self._folder) + b"\n")
-        return os.pidfd_open(int(self._answer(WAIT_S)))
+        self._pid = int(self._answer(WAIT_S))
+        return os.pidfd_open(self._pid)
 
     def _enter(self, phase: str, daemon: int) -> None:
         """Bring the daemon into a phase, and wait for a random moment of it."""
         if phase == "start-up":
-            time.sleep(self._chance.uniform(*START_S))
+            self._await_hold()
+            time.sleep(self._chance.uniform(0.0, START_S))
             return
         self._await_ready()
         if phase == "reloading":
@@ -273,6 +281,16 @@ class Host:
         if phase == "stopping":
             send(daemon, SIGTERM)
         time.sleep(self._chance.uniform(0.0, PHASE_S))
+
+    def _await_hold(self) -> None:
+        """Wait until the process holds SIGHUP back or handles it: until then nothing but the
+        interpreter has run."""
+        until = time.monotonic() + WAIT_S
+        while time.monotonic() < until:
+            text = Path(f"/proc/{self._pid}/status").read_text("ascii", "replace")
+            if any(int(mask, 16) & 1 << SIGHUP - 1 for mask in MASKS.findall(text)):
+                return
+            time.sleep(POLL_S)
 
     def _await_ready(self) -> None:
         self._manager.settimeout(WAIT_S)

@@ -1,4 +1,4 @@
-"""The command line: `auricle VERB`.  docs/cli.md documents every verb."""
+"""The command line: `auricle VERB`.  docs/reference/cli.md documents every verb."""
 
 import sys
 from pathlib import Path

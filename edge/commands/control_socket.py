@@ -1,7 +1,7 @@
 """The door to a running daemon for people on its machine: a Unix socket in the home's folder.
 
 Only the user who runs the daemon may open it (mode 0600); nothing listens on a network.  One line
-of JSON asks, one answers; the requests are those of docs/commands.md, taken as trusted.
+of JSON asks, one answers; the requests are those of docs/reference/commands.md, taken as trusted.
 """
 
 import os

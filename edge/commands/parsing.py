@@ -131,9 +131,9 @@ def parse_command(
     try:
         found = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refusal(f"it is not JSON: {error}", "see docs/commands.md")
+        return Refusal(f"it is not JSON: {error}", "see docs/reference/commands.md")
     if not isinstance(found, dict):
-        return Refusal("it must be a JSON object", "see docs/commands.md")
+        return Refusal("it must be a JSON object", "see docs/reference/commands.md")
     given = found.get("id")
     name = given if isinstance(given, str) and len(given) <= 200 and given.isprintable() else ""
     verb = found.setdefault("verb", usual) if usual else found.get("verb")
@@ -151,7 +151,8 @@ def parse_command(
         complaint = str(error)
         unknown = re.search(r"unknown field `([^`]*)`", complaint)
         fields = dict.fromkeys(fields_of(kind))
-        hint = nearest_verb(unknown.group(1), fields) if unknown else "see docs/commands.md"
+        page = "see docs/reference/commands.md"
+        hint = nearest_verb(unknown.group(1), fields) if unknown else page
         return Refusal(complaint[:300], hint, name)
 
 

@@ -33,7 +33,9 @@ def make_command(verb: str, given: Iterable[str], fields: dict[str, Any]) -> byt
     for pair in given:
         name, sign, text = pair.partition("=")
         if not sign:
-            raise ConfigError(f"reading --set {pair}: expected NAME=VALUE", "see docs/commands.md")
+            raise ConfigError(
+                f"reading --set {pair}: expected NAME=VALUE", "see docs/reference/commands.md"
+            )
         place = made
         *outer, last = name.split(".")
         for step in outer:

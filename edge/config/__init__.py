@@ -1,4 +1,4 @@
-"""Every section of auricle.toml as a strict structure.  docs/config.md documents every key."""
+"""Every section of auricle.toml as a strict structure; docs/reference/config.md has every key."""
 
 from typing import TYPE_CHECKING
 

@@ -30,7 +30,7 @@ VERBS: Final = (
     "bundle-confirm",
     "bundle-revert",
 )
-"""Every command, in the order of docs/commands.md."""
+"""Every command, in the order of docs/reference/commands.md."""
 
 Rate = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Size = Annotated[int, msgspec.Meta(ge=256, le=1 << 20)]

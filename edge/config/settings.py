@@ -1,4 +1,7 @@
-"""The settings of a home: auricle.toml, read strictly.  docs/config.md documents every key."""
+"""The settings of a home: auricle.toml, read strictly.
+
+docs/reference/config.md documents every key.
+"""
 
 import difflib
 import math
@@ -23,7 +26,7 @@ from .streams import StreamSettings
 SETTINGS = "auricle.toml"
 
 TEMPLATE = """\
-# Settings of this auricle home; every key is documented in docs/config.md.
+# Settings of this auricle home; every key is documented in docs/reference/config.md.
 
 [encoder]
 # card: a shipped encoder's name, or the path of a card

@@ -1,4 +1,7 @@
-"""[streams.NAME]: where each stream's measurements come from.  docs/sources.md has every key."""
+"""[streams.NAME]: where each stream's measurements come from.
+
+docs/reference/sources.md has every key.
+"""
 
 from typing import Annotated, Literal
 

@@ -156,7 +156,7 @@ def _writable(what: str, path: Path, well: str) -> CheckFinding:
 def _check_streams(settings: Settings) -> CheckFinding:
     names = ", ".join(settings.streams) or "none"
     if not settings.streams:
-        hint = "add [streams.NAME]; docs/sources.md has every kind"
+        hint = "add [streams.NAME]; docs/reference/sources.md has every kind"
         return CheckFinding("streams", "warning", "there are none: nothing will come in", hint)
     asked = [name for name, one in settings.streams.items() if isinstance(one, HttpStream)]
     if asked and settings.http is None:

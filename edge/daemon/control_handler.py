@@ -53,7 +53,9 @@ class ControlHandler:
     def _hand_over(self, line: bytes) -> bytes:
         desk = self._loop.desk
         if desk is None:
-            return _refused("commands are not enabled", "see [commands] in docs/config.md")
+            return _refused(
+                "commands are not enabled", "see [commands] in docs/reference/config.md"
+            )
         answered = threading.Event()
         answers: list[bytes] = []
 

@@ -309,7 +309,9 @@ class _RequestHandler(BaseHTTPRequestHandler):
         """Refuse what is no request in the words of all other refusals."""
         self.close_connection = True
         self.request_version = self.protocol_version
-        self._refuse(code, message or HTTPStatus(code).phrase, explain or "see docs/daemon.md")
+        self._refuse(
+            code, message or HTTPStatus(code).phrase, explain or "see docs/howto/daemon.md"
+        )
 
     def _refuse(self, code: int, reason: str, hint: str) -> None:
         self._refused = self.close_connection

@@ -1,4 +1,4 @@
-"""A daemon's snapshot in the words of Prometheus.  docs/daemon.md lists every metric."""
+"""A daemon's snapshot in the words of Prometheus.  docs/howto/daemon.md lists every metric."""
 
 from collections.abc import Callable, Iterator
 from typing import Final

@@ -23,7 +23,7 @@ from .fact_statistics import FactStatistics, collect_statistics
 BITS: Final = (8192, 4096, 2048, 1024, 512, 256)
 """Hypervector lengths tried: halves of the detector's 8,192, down to `STEP`."""
 STEP: Final = 256
-"""Lengths are multiples of 256 bits (docs/firmware.md)."""
+"""Lengths are multiples of 256 bits (docs/howto/firmware.md)."""
 KIB: Final = 1024  # bytes
 SMALLER_HEADS: Final = ((4, False), (8, True), (4, True))
 """Smaller heads, largest first: bits of a weight, and whether all domains share one head."""

@@ -179,5 +179,5 @@ class FleetMember:
 
     def _refuse(self, device: str, why: str) -> None:
         log.warning("sums_refused", device=device, reason=why)
-        hint = "see docs/fleet.md"
+        hint = "see docs/howto/fleet.md"
         self._floor.tell(Rejected(device, f"adopting sums of {device}: {why}"[:500], hint))

@@ -1,4 +1,4 @@
-"""The topic tree: `auricle/v1/<device>/...`.  docs/topics.md documents every topic.
+"""The topic tree: `auricle/v1/<device>/...`.  docs/reference/topics.md documents every topic.
 
 A name (device, stream, verb) is one level of a topic.  `/ + # %` and control characters in it are
 percent-encoded as UTF-8, so that every printable name has exactly one topic, and back.

@@ -1,4 +1,4 @@
-"""The outbox file's layout, version by version.  docs/daemon.md describes every column.
+"""The outbox file's layout, version by version.  docs/howto/daemon.md describes every column.
 
 `MIGRATIONS[n]` takes a file from version n to n + 1; a new file runs them all.
 """

@@ -135,8 +135,8 @@ def _archive(path: Path, domain: DomainSpec) -> SampleSet:
     except (OSError, KeyError, ValueError, IndexError, TypeError, zipfile.BadZipFile) as error:
         raise ConfigError(
             f"reading samples from {path}: {error}",
-            "see docs/simulate.md for the keys an npz file may hold: `data`, `labels`, `names`,"
-            " `where`",
+            "see docs/howto/simulate.md for the keys an npz file may hold: `data`, `labels`,"
+            " `names`, `where`",
         ) from error
     whole = _encoded(arrays, labels) if tuple(arrays) == BLOB_KEYS else _plain(arrays, labels)
     if any(len(array) != len(labels) for key, array in arrays.items() if key not in BLOB_KEYS):

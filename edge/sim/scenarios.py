@@ -1,4 +1,4 @@
-"""What a scenario file may say: strict, typed, and every key documented in docs/simulate.md."""
+"""What a scenario file may say: strict and typed; docs/howto/simulate.md documents every key."""
 
 import difflib
 import os
@@ -57,7 +57,7 @@ class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the samples of a domain come from, and what happens to them (docs/simulate.md)."""
+    """The source of a domain's samples, and what happens to them (docs/howto/simulate.md)."""
 
     source: Text
     data: tuple[Text, ...] = ()
@@ -179,7 +179,7 @@ def _convert(content: object, kind: type[Kind], origin: str) -> Kind:
     except msgspec.ValidationError as error:
         text = str(error)
         unknown = re.search(r"unknown field `(.+?)`", text)
-        hint = "correct the value: docs/simulate.md says what each key takes"
+        hint = "correct the value: docs/howto/simulate.md says what each key takes"
         if unknown and unknown[1] in set(_keys()):
             hint = f"it belongs elsewhere; known at the top: {', '.join(kind.__struct_fields__)}"
         elif unknown:

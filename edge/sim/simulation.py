@@ -19,7 +19,7 @@ from .scenarios import Scenario, load_scenario
 from .sweep import Backend, sweep_scenario, write_file
 
 REPORT_FORMAT: Final = 2
-"""Version of report.json; docs/simulate.md describes it."""
+"""Version of report.json; docs/howto/simulate.md describes it."""
 
 
 Summary = Mapping[str, Mapping[str, "MetricSpread"]]
@@ -58,8 +58,8 @@ def simulate(
 ) -> SimulationReport:
     """Run a scenario, once for each variant and seed, on the production Runtime and Store.
 
-    scenario: a TOML file (docs/simulate.md), or what was read from one; link loads need no store,
-    and their runs follow one another.  jobs: runs at the same time, -1 for
+    scenario: a TOML file (docs/howto/simulate.md), or what was read from one; link loads need no
+    store, and their runs follow one another.  jobs: runs at the same time, -1 for
     one a core.  out: a folder for report.json, report.html and the finished runs, which make an
     interrupted sweep resume; nothing is kept without it.  backend: "loky" or "ray".  progress:
     called with what is being done, how much is done, how much there is.  Metrics depend on

@@ -20,7 +20,7 @@ from .polling import PollingPause, UnavailableError
 
 COMMAND_IDS: Final = 1 << 32
 STREAM_ON: Final = 1
-"""The reference application's action that starts readings; docs/firmware.md."""
+"""The reference application's action that starts readings; docs/howto/firmware.md."""
 
 SETTINGS_MAX: Final = 64
 """Outputs that wait to be set while the device is away; the oldest go first."""

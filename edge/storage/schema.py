@@ -1,4 +1,6 @@
-"""The layout of the knowledge file, version by version.  docs/state.md describes every column.
+"""The layout of the knowledge file, version by version.
+
+docs/explanation/state.md describes every column.
 
 `MIGRATIONS[n]` migrates a file from version n to n + 1; a new file runs all of them.
 """

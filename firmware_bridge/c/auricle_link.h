@@ -1,5 +1,5 @@
 /* A link to the daemon without any input or output of its own: bytes in -> events, messages in ->
- * bytes to send, time as a number.  docs/wire.md says what travels; link.py is the same in Python.
+ * bytes to send, time as a number.  docs/explanation/wire.md says what travels; link.py is the same in Python.
  *
  * C99, no malloc, nothing but string.h.  The caller owns the struct, which holds every buffer; its
  * size follows from the macros below, which may be set on the compiler's command line.

@@ -1,7 +1,7 @@
 /* The liquid forecaster: one step of a closed-form continuous-time cell, in integers.
  *
  * C99, no malloc, no float.  Weights have 8 bits, the state 16, and every number equals what
- * firmware_bridge/liquid.py computes, bit for bit.  docs/firmware.md holds the arithmetic.
+ * firmware_bridge/liquid.py computes, bit for bit.  docs/howto/firmware.md holds the arithmetic.
  */
 #ifndef AURICLE_LIQUID_H
 #define AURICLE_LIQUID_H

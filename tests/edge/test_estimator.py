@@ -297,7 +297,9 @@ def test_a_batch_is_answered_as_one():
 
 
 def test_the_documented_example_runs(source: Path):
-    """The example in docs/estimator.md does what it says."""
-    result = doctest.testfile(str(source / "docs" / "estimator.md"), module_relative=False)
+    """The example in docs/howto/estimator.md does what it says."""
+    result = doctest.testfile(
+        str(source / "docs" / "howto" / "estimator.md"), module_relative=False
+    )
     assert result.attempted > 5
     assert result.failed == 0

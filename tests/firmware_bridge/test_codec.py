@@ -59,7 +59,7 @@ def test_a_message_cut_short_keeps_to_its_table(message: Message, length: int) -
 )
 def test_a_value_outside_the_table_is_refused(message: Message) -> None:
     """A message that its table cannot carry is refused before anything is sent."""
-    with pytest.raises(MessageError, match=r"docs/wire|multiple|UTF-8"):
+    with pytest.raises(MessageError, match=r"docs/explanation/wire|multiple|UTF-8"):
         encode_message(message)
 
 

@@ -18,7 +18,7 @@ def test_a_generated_file_is_current(name: str, source: Path) -> None:
 
 
 def test_the_page_is_current(source: Path) -> None:
-    """The generated half of docs/wire.md equals what the table gives."""
-    page = (source / "docs/wire.md").read_text("utf-8")
+    """The generated half of docs/explanation/wire.md equals what the table gives."""
+    page = (source / "docs/explanation/wire.md").read_text("utf-8")
     assert page == wire_page(page), HINT
     assert "update_chunk" in wire_page("# Title\n")

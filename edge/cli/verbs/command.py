@@ -35,7 +35,7 @@ def keygen(*, file: Path) -> None:
 
 
 @click.command
-@click.argument("verb", help="The command; see docs/commands.md.")
+@click.argument("verb", help="The command; see docs/reference/commands.md.")
 @click.option(
     "--set",
     "fields",

@@ -40,7 +40,10 @@ STDIN = Path("-")
 @click.option("--period", type=int, help="Rows of a season; default: a day, if the CSV has times.")
 @click.option("--weights", type=PATH, help="Weights of your own network, from `auricle train`.")
 @click.option(
-    "--forecaster", default=DEFAULT, show_default=True, help="A kind listed in docs/forecasting.md."
+    "--forecaster",
+    default=DEFAULT,
+    show_default=True,
+    help="A kind listed in docs/explanation/forecasting.md.",
 )
 @click.option("--detector", help="joint, cusum or sequential; default: cusum below 6 columns.")
 @click.option("--plot", type=PATH, help="File for a plot, .png; needs the extra sim.")

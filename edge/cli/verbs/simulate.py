@@ -18,7 +18,7 @@ SIM_HINT = "install the extra: pip install 'auricle[sim]'"
 
 
 @click.command
-@click.argument("scenario", type=PATH, help="A scenario file; see docs/simulate.md.")
+@click.argument("scenario", type=PATH, help="A scenario file; see docs/howto/simulate.md.")
 @click.option("--seed", type=int, multiple=True, help="A seed; repeatable, for a sweep.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Parallel processes."

@@ -27,7 +27,7 @@ COLUMNS = {
     "answered": "share of held-out facts that the head classifies correctly",
     "agreed": "share of facts on which head and serving adaptor agree",
 }
-"""Columns of the table of extracts and their meanings; docs/firmware.md explains them further."""
+"""Columns of the table of extracts and their meanings; docs/howto/firmware.md says more."""
 
 KEYS = tuple(name.lower().replace(" ", "_") for name in COLUMNS)
 

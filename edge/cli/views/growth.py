@@ -36,7 +36,7 @@ def show_outcome(done: GrowthOutcome) -> None:
         )
         show_table(("candidate", "score", "accuracy"), rows)
     if done.state == "serving":
-        accuracy = f"{_percent(done.accuracy)}, before {_percent(done.incumbent)}"
+        accuracy = f"{_percent(done.accuracy)}, previous {_percent(done.incumbent)}"
         say(
             f"{done.domain}: version {done.version} serves, accuracy {accuracy} on held-out facts,"
             f" {done.seconds:.1f} s"
@@ -57,7 +57,7 @@ def show_adaptors(rows: Iterable[AdaptorSummary]) -> None:
         "operations",
         "facts",
         "accuracy",
-        "before",
+        "previous",
     )
     cells = (
         (

@@ -16,7 +16,7 @@ import hdc
 from .moments import Moments
 
 SHRINKAGE: Final = 0.1
-"""Share of the diagonal, in units of the average column's own scatter; docs/fleet.md has the
+"""Share of the diagonal, in units of the average column's own scatter; docs/howto/fleet.md has the
 measurement."""
 
 Floats = NDArray[np.float32]

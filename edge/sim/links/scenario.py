@@ -1,4 +1,4 @@
-"""What the table [links] of a scenario file may say: see docs/simulate.md."""
+"""What the table [links] of a scenario file may say: see docs/howto/simulate.md."""
 
 from typing import Annotated, Literal
 

@@ -152,7 +152,7 @@ Variants = Mapping[str, Mapping[str, Range]]
 
 def render_page(recordings: Sequence[RunRecording], title: str, summary: Variants) -> str:
     """The whole page.  All text of scenarios and devices is escaped."""
-    style = files(__package__).joinpath("data", "report.css").read_text("utf-8")
+    style = files("edge.sim").joinpath("data", "report.css").read_text("utf-8")
     drawn = recordings[:RUNS_DRAWN_MAX]
     parts = [_header(recordings, title)]
     if len(summary) == 1:

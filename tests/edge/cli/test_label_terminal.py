@@ -70,7 +70,7 @@ def asking(folder: Path) -> Iterator[tuple[Process, dict[str, Any]]]:
             for row in clouds((7,), SHOWN):
                 daemon.say(json.dumps([int(value) for value in row]))
         wanted = daemon.hear()
-        while wanted["schema"] != "auricle/v1/wanted" or len(wanted["observation_ids"]) < 5:
+        while wanted["schema"] != "auricle/v1/label-request" or len(wanted["observation_ids"]) < 5:
             wanted = daemon.hear()
         yield daemon, wanted
     finally:

@@ -88,8 +88,8 @@ def test_what_really_arrives_fits_its_schema(tmp_path: Path) -> None:
 
 
 def test_every_kind_and_example_of_the_page_is_true(source: Path) -> None:
-    """docs/topics.md names each kind of message, and its examples fit their schemas."""
-    page = (source / "docs/topics.md").read_text("utf-8")
+    """docs/reference/topics.md names each kind of message, and its examples fit their schemas."""
+    page = (source / "docs/reference/topics.md").read_text("utf-8")
     assert [kind for kind in message_schemas() if f"schemas/{kind}.json" not in page] == []
     examples = [json.loads(one) for one in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     told = [one for one in examples if "schema" in one]

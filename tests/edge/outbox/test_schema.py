@@ -8,8 +8,8 @@ from edge.outbox import schema
 
 
 def test_every_table_and_column_is_documented(source: Path):
-    """docs/daemon.md names each table and column of the outbox."""
-    text = (source / "docs/daemon.md").read_text("utf-8")
+    """docs/howto/daemon.md names each table and column of the outbox."""
+    text = (source / "docs/howto/daemon.md").read_text("utf-8")
     db = sqlite3.connect(":memory:", isolation_level=None)
     schema.migrate(db, 0)
     tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]

@@ -22,8 +22,8 @@ def test_a_new_file_says_whose_it_is():
 
 
 def test_every_table_and_column_is_documented(source: Path):
-    """docs/state.md names each table and each column of the layout."""
-    text = (source / "docs/state.md").read_text("utf-8")
+    """docs/explanation/state.md names each table and each column of the layout."""
+    text = (source / "docs/explanation/state.md").read_text("utf-8")
     db = made()
     tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     names = {row[1] for table in tables for row in db.execute(f"PRAGMA table_info({table})")}

@@ -1,4 +1,5 @@
-"""Series on disk: they go on after a restart, or start from scratch with a reason, and can be forgotten."""
+"""Series on disk continue after a restart, or start from scratch with a reason, and can be
+forgotten."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ def test_a_domain_is_grown_listed_and_rolled_back(home):
     assert said.exit_code == 0, said.output
     assert "# a stage" in said.stdout
     assert "linear: taps 0, width 4\t0.900\t90.0 %" in said.stdout
-    assert "hall: version 1 serves, accuracy 90.0 %, before 70.0 % on held-out facts" in said.stdout
+    assert (
+        "hall: version 1 serves, accuracy 90.0 %, previous 70.0 % on held-out facts" in said.stdout
+    )
     assert run("grow", "--home", home).exit_code == 0
     listed = run("adaptors", "--home", home).stdout.splitlines()
     assert [line.split("\t")[:4] for line in listed[1:]] == [

@@ -29,7 +29,7 @@ def test_what_serves_is_said_with_its_gain(said):
     text = said()
     assert "# stage one" in text
     assert "linear: taps 0\t-\t50.0 %" in text
-    assert "version 3 serves, accuracy 90.0 %, before 85.0 % on held-out facts, 2.0 s" in text
+    assert "version 3 serves, accuracy 90.0 %, previous 85.0 % on held-out facts, 2.0 s" in text
     assert "\x1b" not in text
 
 
