@@ -37,6 +37,7 @@ effect not measured."""
 SHOWN_MOVES = 8
 """Lines about facts that move, so that the question below them stays in sight.  Chosen by hand;
 effect not measured."""
+COLUMNS_UNLIMITED = 10_000  # wider than any terminal
 INDENT_COLUMNS = 4  # indentation of a list below its heading
 PREDICTION = (("label", 14), ("known", 6), ("domain", 14), ("guess", 14), ("p-value", 8))
 """Columns of a prediction before its source, with their widths in a terminal."""
@@ -106,8 +107,10 @@ def show_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     table = Table(*names)
     for row in cells:
         table.add_row(*map(Text, row))
-    # Below its minimum width rich breaks the words of a table.
-    columns_min = Measurement.get(console, console.options, table).minimum
+    # Below its minimum width rich breaks the words of a table.  Measured for any terminal: the
+    # options of this one limit the result to its width.
+    unlimited = console.options.update(max_width=COLUMNS_UNLIMITED)
+    columns_min = Measurement.get(console, unlimited, table).minimum
     for part in table_or_lists(table, console.width, columns_min):
         console.print(part)
 

@@ -26,6 +26,7 @@ from firmware_bridge import (
 )
 from firmware_bridge.transports import SocketTransport
 from tests.homes import new_home, run, run_json, write_csv
+from tests.terminals import Terminal
 from tests.worlds import WIDTH
 
 SECONDS_MAX = 60
@@ -81,6 +82,19 @@ def test_an_export_is_written_and_agrees(tmp_path, home):
     assert (tmp_path / "out" / "knowledge.bin").read_bytes()[:4] == b"AUR1"
     assert "\nlabelled: " in said.stdout
     assert checked_as_printed(said.stdout) == "knowledge: 24 of 24 golden vectors agree\n"
+
+
+def test_extracts_are_lists_at_80_columns(tmp_path, home):
+    """At a terminal of 80 columns each extract is a list whose names and values stand in one piece
+    on lines that fit."""
+    words = ("export-c", "--home", home, "--out", tmp_path / "out", "--rate", "0.1", "--bits", 256)
+    with Terminal(*words, columns=80) as user:
+        assert user.end() == 0, user.screen
+        listed = user.screen[: user.screen.index("\nbits: length")]
+    assert max(map(len, listed.splitlines())) <= 80
+    assert "\nbits 256\n    blocks bits  head 8 bits, per domain  domains 1" in listed
+    for name in ("flash bytes", "RAM bytes", "fits yes", "routed 1.000", "detected -"):
+        assert any(name in line for line in listed.splitlines()), (name, listed)
 
 
 def test_a_forecaster_is_written_and_agrees(tmp_path):
