@@ -32,7 +32,15 @@ from ..core import (
     listed,
 )
 from ..core.knowledge import derive_knowledge
-from ..datasets import RATE_HZ, Example, Examples, Skipped, display_path, is_table, read_examples
+from ..datasets import (
+    RATE_HZ,
+    Example,
+    Examples,
+    Skipped,
+    accepted_examples,
+    display_path,
+    read_examples,
+)
 from ..storage import Store
 from .home import Home, open_encoder
 from .typos import KnownNames
@@ -143,7 +151,7 @@ def read_lesson(
         reason = f"; the first: {skipped[0].source}: {skipped[0].reason}" if skipped else ""
         raise ConfigError(
             f"learning from {path}: nothing could be learned, {len(skipped)} skipped{reason}",
-            is_table(home.model.card),
+            accepted_examples(home.model.card),
         )
     return Lesson(
         facts=tuple(facts.values()),

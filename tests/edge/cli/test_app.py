@@ -264,7 +264,7 @@ def test_an_interrupt_is_one_line(tmp_path):
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert out == ""
-    assert lines(err) == ["error: interrupted: what was reported done is kept, the rest is undone"]
+    assert lines(err) == ["error: interrupted: reported results are kept, the rest is undone"]
     assert run("verify", "--home", home).exit_code == 0
 
 

@@ -56,8 +56,8 @@ def test_what_is_no_image_is_skipped_with_its_reason(tmp_path):
     }
     assert reasons == {
         "a/b/c/deep.png": "deeper than FOLDER/<domain>/<label>/<image>",
-        "a/noname": "by its name no image: no suffix",
-        "a/notes.txt": "by its name no image: .txt",
+        "a/noname": "not a supported image type: no suffix",
+        "a/notes.txt": "not a supported image type: .txt",
     }
     assert len(found) == 3
 
@@ -78,7 +78,7 @@ def test_a_sound_encoder_does_not_speak_of_photos(tmp_path):
     sounds = Form("sound", frozenset({".wav"}), lambda whole: iter((whole,)))
     (found,) = read_folder(tmp_path, sounds)
     assert isinstance(found, Skipped)
-    assert found.reason == "by its name no sound: .heic"
+    assert found.reason == "not a supported sound type: .heic"
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -108,7 +108,7 @@ def test_times_in_other_forms_are_read(text):
 
 def test_a_time_that_can_be_read_two_ways_is_refused():
     """The third of April or the fourth of March: nothing is guessed, and nothing left out."""
-    with pytest.raises(ConfigError, match="'date' to say when, found '03/04/2024'"):
+    with pytest.raises(ConfigError, match="times in the column 'date', found '03/04/2024'"):
         rows("date,v\n03/04/2024,1\n04/04/2024,2\n")
 
 
@@ -125,7 +125,7 @@ def test_columns_have_a_name_each_and_words_are_told():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ts,v\n3,1\n2,2\n1,3\n", "go back in 2 of 3 rows"),
+        ("ts,v\n3,1\n2,2\n1,3\n", "descending in 2 of 3 rows"),
         ("a\nnan\nnan\n", "none in 2 rows"),
     ],
 )

@@ -88,7 +88,7 @@ def test_one_label_is_given_by_id(flagged_home):
 
 @pytest.mark.parametrize(
     ("words", "reason"),
-    [(("cam:9", "a"), "expired"), (("cam:1",), "no label"), (("cam:1", "a\nb"), "label")],
+    [(("cam:9", "a"), "expired"), (("cam:1",), "the label is missing"), (("cam:1", "a\nb"), "label")],
 )
 def test_a_label_that_cannot_be_taken_is_told(flagged_home, words, reason):
     """An unknown id, no label, an odd label: two lines, exit status 1."""

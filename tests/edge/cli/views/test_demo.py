@@ -175,7 +175,7 @@ def test_what_became_of_the_adaptor_is_said(story: list[Beat], tmp_path: Path):
     """An adaptor that serves, one that did no better, a worker that failed, and no torch at all."""
     for episodes, words in (
         ((GROWN,), "linear taps 0, searched and trained in 3.2 s"),
-        ((replace(GROWN, state="refused"),), "none did better, searched and trained in 3.2 s"),
+        ((replace(GROWN, state="refused"),), "none was better, searched and trained in 3.2 s"),
         ((replace(GROWN, state="refused", accuracy=None, reason="too late"),), "none: too late"),
         ((), "torch is not installed: `pip install 'auricle[grow]'`"),
     ):

@@ -128,7 +128,7 @@ def test_a_narrow_terminal_splits_no_word(width):
         "drift alarm",
         "domain domain-2",
         "label bearing-worn",
-        "decided 123456",
+        "answered 123456",
         "encoder efficientnet_lite0",
         "mqtt://broker.local:1883",
     )
