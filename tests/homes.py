@@ -26,7 +26,7 @@ CARD = whole_number_model().card
 
 
 def new_store(path: Path, facts: Iterable[Fact] = ()) -> Store:
-    """A new store that holds some facts."""
+    """A new store with some facts."""
     store = Store.create(path, CARD)
     given = tuple(facts)
     if given:
@@ -35,7 +35,7 @@ def new_store(path: Path, facts: Iterable[Fact] = ()) -> Store:
 
 
 def new_home(folder: Path) -> Path:
-    """A new home for vectors of whole numbers."""
+    """A new home for vectors of integers."""
     create_home(folder, CARD, "")
     return folder
 
@@ -61,7 +61,7 @@ def learned_home(folder: Path) -> Path:
 
 
 def teach(home: Home, path: Path, domain: str = "", label: str = "") -> actions.LearnSummary:
-    """Learn what a path holds, without showing progress."""
+    """Learn the examples at a path, without progress output."""
     return actions.learn(home, actions.read_lesson(home, path, domain, label, lambda _: None))
 
 
@@ -71,7 +71,7 @@ def run(*words: object, answer: str | None = None) -> Any:
 
 
 def run_json(*words: object) -> Any:
-    """Run a verb with --json; the one value that it prints, and nothing but it."""
+    """Run a verb with --json and return its one value; any other output fails."""
     said = run(*words, "--json")
     assert said.exit_code == 0, said.output
     (line,) = said.stdout.splitlines()
@@ -103,7 +103,7 @@ def spawn(
 
 
 def distinct_facts(count: int, width: int = WIDTH, domain: str = "home") -> list[Fact]:
-    """Facts whose ids and features are found nowhere by chance."""
+    """Facts whose ids and features occur nowhere by chance."""
     return [
         Fact(
             f"observation-{number:05}-{number * 7919 % 99991:05}",

@@ -40,7 +40,7 @@ from .sounds import RATE_HZ, read_sounds
 PAYLOADS: Final = ("features", "windows", "images")
 COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns")
 EXPORTED: Final = ("stream", "revision")
-TAKEN: Final = {
+ACCEPTED: Final = {
     "image": "images as FOLDER/<label>/<image>, or an .npz with `images`",
     "window": "WAV files as FOLDER/<label>/<sound>, or an .npz with `windows`",
     "vector": "a .csv of numbers, or an .npz with `features`",
@@ -87,7 +87,7 @@ def read_examples(
 
 def accepted_examples(card: encoder.Card) -> str:
     """Describe the examples that an encoder accepts."""
-    return f"the encoder {card.name} takes {TAKEN[card.kind]}"
+    return f"the encoder {card.name} takes {ACCEPTED[card.kind]}"
 
 
 def _form(path: Path, card: encoder.Card | None, rate_hz: int) -> Form:

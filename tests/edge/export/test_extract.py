@@ -21,7 +21,7 @@ ROOMY = FlashBudget(256 * KIB, 64 * KIB)
 
 @pytest.fixture(scope="module")
 def surveyed():
-    """The ground of a surveyed geometry."""
+    """Statistics with a fitted geometry."""
     return collect_statistics(*learned(surveyed=True))
 
 
@@ -64,7 +64,7 @@ def test_few_facts_leave_the_verdict_open():
 
 @pytest.mark.parametrize("bits", [256, 512])
 def test_false_alarms_keep_the_rate(surveyed, bits):
-    """Of the facts themselves about as many as ordered are called new, at any number of bits."""
+    """At most the chosen rate of the facts themselves is called new, at any number of bits."""
     shape = ExtractShape(bits=bits, columns=True, plane=True, domains=surveyed.domains)
     found = decide(measure_extract(surveyed, shape, RATE).extract, surveyed.rows)
     assert (found.known == 0).mean() <= RATE
@@ -80,7 +80,7 @@ def test_fewer_bits_lean_on_the_priors_of_the_detector(surveyed, monkeypatch):
 
 
 def test_fewer_bits_cost_flash_and_keep_less(surveyed):
-    """Flash falls with the bits; what is kept is measured, and the easy domains stay told apart."""
+    """Flash falls with the bits; the quality is measured, and easy domains are still separated."""
     shapes = [
         ExtractShape(bits=b, columns=False, plane=False, domains=surveyed.domains)
         for b in (1024, 512, 256)
@@ -94,7 +94,7 @@ def test_fewer_bits_cost_flash_and_keep_less(surveyed):
 
 
 def test_smaller_heads_are_measured(surveyed):
-    """Four bits and a shared head take less flash; what they agree on is measured again."""
+    """Four bits and a shared head take less flash, and their agreement is measured again."""
     shape = ExtractShape(bits=256, columns=False, plane=False, domains=surveyed.domains)
     whole = measure_extract(surveyed, shape, RATE)
     small = with_head(surveyed, whole, 4, shared=True)
@@ -105,7 +105,7 @@ def test_smaller_heads_are_measured(surveyed):
 
 
 def ring(count: int = 900):
-    """Facts of one domain whose labels no line parts: those near the middle, and those around."""
+    """Facts of one domain with labels that are not linearly separable: a disc and a ring."""
     random = np.random.default_rng(4)
     angles = random.normal(0, 1, (count, WIDTH))
     lengths = np.where(np.arange(count) % 2, 20, 90) / np.linalg.norm(angles, axis=1)
@@ -139,7 +139,7 @@ def test_random_features_part_what_no_line_parts():
 
 
 def test_a_plan_takes_the_best_that_fits(surveyed):
-    """With room the plan has all domains; with less it says what it gives up."""
+    """A large budget keeps all domains; a small one drops domains and measures the loss."""
     roomy = plan_export(surveyed, ExportRequest(RATE), ROOMY)
     assert roomy.chosen.shape.domains == surveyed.domains
     least = min(roomy.candidates, key=lambda one: one.flash_bytes)
@@ -151,7 +151,7 @@ def test_a_plan_takes_the_best_that_fits(surveyed):
 
 
 def test_wishes_that_cannot_be_met_are_told(surveyed):
-    """An unknown domain, a number of bits that is none, and no room at all."""
+    """An unknown domain, invalid bits and a too small budget raise EdgeError."""
     with pytest.raises(EdgeError, match="'cellar'"):
         plan_export(surveyed, ExportRequest(RATE, domains=("cellar",)), ROOMY)
     with pytest.raises(EdgeError, match="300 bits"):
@@ -167,7 +167,7 @@ def test_wishes_that_cannot_be_met_are_told(surveyed):
 
 
 def test_golden_samples_are_no_facts(surveyed):
-    """No fact is among the golden samples, and they are the same every time."""
+    """Golden samples contain no fact and are deterministic."""
     made = golden_features(surveyed)
     assert (made == golden_features(surveyed)).all()
     facts = {row.tobytes() for row in surveyed.rows}

@@ -26,19 +26,19 @@ RECEIPT = Receipt("r", 5, Selector(label="a"), 1, ("home/a",), "x", "y", (), 0, 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a knowledge file may be made."""
+    """A path for a knowledge file."""
     return tmp_path / "knowledge.db"
 
 
 def limit_pages(store: Store, more: int) -> None:
-    """Let a store's file grow by some pages at most, as on a disk that is nearly full."""
+    """Limit the growth of a store's file to some pages, as on a nearly full disk."""
     db = store._db  # noqa: SLF001  the limit is that of one connection
     held = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {held + more}")
 
 
 def a_candidate(name: str) -> LabelCandidate:
-    """A candidate whose id, subject and features are found nowhere by chance."""
+    """A candidate whose id, subject and features occur nowhere by chance."""
     marked = f"features-{name}".encode().ljust(8, b".")
     return LabelCandidate(f"candidate-{name}", "cam", f"person-{name}", "home", 5, 1.5, marked)
 
@@ -68,7 +68,7 @@ def test_what_is_forgotten_has_left_nothing_in_what_grew_from_it(path):
 
 
 def test_a_label_or_an_eviction_ends_a_candidacy(path):
-    """A candidate that is learned, or pushed out, is none any more."""
+    """A candidate that is learned or evicted is deleted."""
     names = ("learned", "evicted", "waiting")
     with new_store(path, [fact("x")]) as store:
         store.apply(StoreLabelCandidates(tuple(map(a_candidate, names))))
@@ -77,7 +77,7 @@ def test_a_label_or_an_eviction_ends_a_candidacy(path):
 
 
 def test_adaptors_survive_opening_and_closing(path):
-    """What was installed, retired and noted is there when the file is opened again."""
+    """Stored adaptors, removals and attempts persist when the file is opened again."""
     with new_store(path, [fact("a")]) as store:
         for version in (1, 2):
             store.apply(StoreAdaptor(a_record("home", version, seed=version)))

@@ -29,7 +29,7 @@ KEY = b"k" * 32
 
 
 def test_a_row_is_a_fact():
-    """A fact's row gives the fact again, in the order of the columns."""
+    """A row round-trips to the same fact, in the order of the columns."""
     one = fact("a", subject="ann", revision=3)
     assert fact_from_row(fact_to_row(one), WIDTH, Path("k.db")) == one
     names = FACT_COLUMNS.split(", ")
@@ -40,14 +40,14 @@ def test_a_row_is_a_fact():
 
 @pytest.mark.parametrize("features", [b"", b"x" * (WIDTH + 1), "x" * WIDTH, None, 5])
 def test_features_of_another_kind_are_damage(features):
-    """A row whose features are not `width` bytes raises StateCorruptError that names the fact."""
+    """A row whose features are not `width` bytes raises a StateCorruptError that names the fact."""
     row = ("a", "s", "d", "l", 0, features, "", 0)
     with pytest.raises(StateCorruptError, match="'a'"):
         fact_from_row(row, WIDTH, Path("k.db"))
 
 
 def test_a_clause_holds_what_was_given():
-    """Only the fields given narrow the selection; ids are left to the caller."""
+    """Only given fields restrict the selection; ids are left to the caller."""
     assert where_clause(Selector()) == ("1", ())
     assert where_clause(Selector(frozenset({"a"}))) == ("1", ())
     where, values = where_clause(Selector(label="'; DROP TABLE facts", until_ns=0))
@@ -62,7 +62,7 @@ def test_a_tomb_says_nothing_without_its_key():
 
 
 def test_a_veiled_receipt_keeps_no_id_and_no_subject():
-    """What is stored of a receipt names neither the ids nor the subject that went."""
+    """A stored receipt contains neither the forgotten ids nor the subject."""
     selector = Selector(ids=frozenset({"secret-1", "secret-2"}), subject="secret-person")
     body = receipt_to_body(Receipt("r", 7, selector, 2, ("d/l",), "x", "y", (), 0, ()), KEY)
     assert "secret" not in str(body)
@@ -86,7 +86,7 @@ def a_candidate(number: int, score: float = 1.0) -> LabelCandidate:
 
 
 def held(db: sqlite3.Connection, table: str) -> int:
-    """How many rows a table has."""
+    """The number of rows of a table."""
     names = ("adaptors", "adaptor_facts", "candidates", "attempts")
     counts = {
         name: f"SELECT COUNT(*) FROM {name}"  # noqa: S608 - one of four names
@@ -109,7 +109,7 @@ def test_two_versions_of_a_domain_are_kept(db):
 
 
 def test_a_version_is_stored_once(db):
-    """The same version again replaces what is there."""
+    """The same version again replaces the stored one."""
     tables.replace_adaptor(db, a_record("home", 1, ("a", "b")))
     tables.replace_adaptor(db, a_record("home", 1, ("c",)))
     assert held(db, "adaptors") == 1
@@ -117,7 +117,7 @@ def test_a_version_is_stored_once(db):
 
 
 def test_a_retired_version_leaves_nothing(db):
-    """Retiring deletes the version and the ids of what shaped it, and only those."""
+    """Deleting a version also deletes the ids of its facts, and nothing else."""
     for version in (1, 2):
         tables.replace_adaptor(db, a_record("home", version, (f"of {version}",)))
     tables.delete_adaptor(db, "home", 2)
@@ -127,7 +127,8 @@ def test_a_retired_version_leaves_nothing(db):
 
 
 def test_forgetting_reaches_every_version_that_a_fact_shaped(db):
-    """Versions shaped by a forgotten fact go, in every domain; candidates and attempts too."""
+    """Versions shaped by a forgotten fact are deleted in every domain, and its candidates and
+    attempts."""
     tables.replace_adaptor(db, a_record("home", 1, ("a", "b")))
     tables.replace_adaptor(db, a_record("home", 2, ("b", "c")))
     tables.replace_adaptor(db, a_record("attic", 1, ("a", "z")))
@@ -141,7 +142,7 @@ def test_forgetting_reaches_every_version_that_a_fact_shaped(db):
 
 
 def test_candidates_are_bounded_and_the_newest_stay(db):
-    """Beyond the bound the oldest nominations leave; one nominated again keeps its place."""
+    """Beyond the limit the oldest candidates are deleted; an updated one keeps its place."""
     most = limits.CANDIDATES_MAX
     tables.store_candidates(db, [a_candidate(number) for number in range(most)])
     tables.store_candidates(db, [a_candidate(0, 7.0)])
@@ -151,7 +152,7 @@ def test_candidates_are_bounded_and_the_newest_stay(db):
 
 
 def test_rows_give_back_what_was_written(db):
-    """A record and a candidate survive the table, numbers that are not known (NaN) included."""
+    """A record and a candidate round-trip through the tables, NaN included."""
     record = replace(a_record(), incumbent=math.nan)
     tables.replace_adaptor(db, record)
     row = db.execute(

@@ -34,7 +34,7 @@ SECONDS_MAX = 60
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home with enough facts of two labels for alarms at the usual rate."""
+    """A home with enough facts of two labels for the default false-alarm rate."""
     made = new_home(tmp_path / "home")
     table = write_csv(tmp_path / "table.csv", per_label=80)
     assert run("learn", table, "--home", made, "--domain", "hall").exit_code == 0
@@ -48,7 +48,7 @@ def reading(number: int, values: object) -> Reading:
 
 
 def decision(attached: Attachment, said: Reading) -> Decision:
-    """What the runtime decides on a reading."""
+    """The decision on a reading."""
     return next(told for told in attached.take(said) if isinstance(told, Decision))
 
 
@@ -75,7 +75,7 @@ def test_both_exports_share_a_folder_and_a_check(tmp_path, home):
 
 
 def test_an_export_is_written_and_agrees(tmp_path, home):
-    """The verb writes all files, says what it chose, and the golden test finds no difference."""
+    """The verb writes all files, names the chosen extract, and the golden vectors agree."""
     said = run("export-c", "--home", home, "--out", tmp_path / "out", "--rate", "0.1")
     assert said.exit_code == 0, said.output
     assert "chosen: " in said.stdout
@@ -98,7 +98,7 @@ def test_extracts_are_lists_at_80_columns(tmp_path, home):
 
 
 def test_a_forecaster_is_written_and_agrees(tmp_path):
-    """The shipped forecaster becomes C without a home, and its golden test finds no difference."""
+    """The shipped forecaster is exported without a home, and its golden vectors agree."""
     said = run("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
     assert said.exit_code == 0, said.output
     told = run_json("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
@@ -109,7 +109,7 @@ def test_a_forecaster_is_written_and_agrees(tmp_path):
 
 
 def test_other_weights_than_a_liquid_forecasters_are_refused(tmp_path):
-    """A file that is not there, and the gated network, are errors of two lines."""
+    """A missing file and a gated network are errors of two lines."""
     gated = files("edge.core.forecasting") / "weights" / "gru.safetensors"
     for path in (tmp_path / "none", gated):
         said = run("export-c", "--forecaster", path, "--out", tmp_path / "out")
@@ -118,7 +118,7 @@ def test_other_weights_than_a_liquid_forecasters_are_refused(tmp_path):
 
 
 def test_an_export_says_what_fits_in_json(tmp_path, home):
-    """With --json offers, choice and files come as one value; the knowledge can be named."""
+    """With --json candidates, choice and files are one value; --knowledge names the file."""
     words = ("--knowledge", home / "knowledge.db", "--out", tmp_path / "out", "--flash", "64")
     found = run_json("export-c", *words, "--bits", "256")
     assert found["chosen"] in found["candidates"]
@@ -127,7 +127,7 @@ def test_an_export_says_what_fits_in_json(tmp_path, home):
 
 
 def test_what_cannot_be_exported_is_told(tmp_path, home):
-    """No room, and a port that is not there, are errors of two lines."""
+    """A too small budget and a missing port are errors of two lines."""
     said = run("export-c", "--home", home, "--out", tmp_path / "out", "--flash", "1")
     assert said.exit_code == 1
     assert "nothing fits" in said.stderr
@@ -159,7 +159,7 @@ def test_readings_become_observations(home):
 
 
 def test_an_alarm_sets_the_output(home):
-    """Once the window leaves known ground the device is told to set the output."""
+    """A drift alarm sends the device a command to set its output."""
     link = Link(5)
     with Home(home, outputs=alarm_outputs("bench", 4)) as opened:
         attached = attach_port(opened, link, "bench")
@@ -171,7 +171,7 @@ def test_an_alarm_sets_the_output(home):
 
 
 class Device(threading.Thread):
-    """A device at the other end of a socket: streams once it is told to."""
+    """A device at the other end of a socket that streams on command."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)

@@ -16,12 +16,12 @@ def home(tmp_path: Path) -> Path:
 
 
 def facts(home: Path) -> int:
-    """How many facts a home holds."""
+    """The number of facts in a home."""
     return int(run_json("verify", "--home", home)["facts"])
 
 
 def test_forgetting_asks_first(home):
-    """Without --yes the number of facts is told and an answer waited for."""
+    """Without --yes the verb shows the number of facts and waits for an answer."""
     said = run("forget", "--home", home, "--label", "a", answer="n\n")
     assert said.exit_code == 1
     assert "forget 12 facts (label a) for good?" in said.stderr
@@ -32,7 +32,7 @@ def test_forgetting_asks_first(home):
 
 
 def test_nobody_to_ask_changes_nothing(home):
-    """Without a terminal and without --yes nothing is forgotten, and the cure is told."""
+    """Without a terminal and without --yes nothing is forgotten, and the error names --yes."""
     said = run("forget", "--home", home, "--label", "a", "--json")
     assert said.exit_code == 1
     assert said.stdout == ""
@@ -105,7 +105,7 @@ def test_fitting_a_geometry_without_facts_is_refused(tmp_path, home):
 
 
 def test_moments_are_utc_unless_they_say():
-    """A moment without a zone is taken as UTC, to the microsecond."""
+    """A moment without a time zone counts as UTC, to the microsecond."""
     naive = datetime(2026, 1, 2, 3, 4, 5, 678)  # noqa: DTZ001
     there = naive.replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=9)))
     assert cli_change.nanoseconds(naive) == cli_change.nanoseconds(there)

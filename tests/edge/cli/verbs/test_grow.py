@@ -49,7 +49,7 @@ def test_a_domain_is_grown_listed_and_rolled_back(home):
 
 
 def test_growth_with_json(home):
-    """With --json each verb prints values alone."""
+    """With --json each verb prints only values."""
     grown = run_json("grow", "hall", "--home", home)
     assert (grown["state"], grown["version"], grown["search"]) == ("serving", 1, ["a stage"])
     assert grown["candidates"][0]["accuracy"] == 0.9
@@ -59,7 +59,8 @@ def test_growth_with_json(home):
 
 
 def test_forgetting_what_an_adaptor_was_trained_on_is_answered_by_the_receipt(home):
-    """The adaptor goes with the facts, and the receipt says so; relabelling is answered, too."""
+    """The adaptor is removed with its facts, and the receipt says so; relabelling reports it
+    too."""
     assert run("grow", "hall", "--home", home).exit_code == 0
     receipt = run_json("forget", "--home", home, "--yes", "--subject", "person-1")
     assert receipt["facts_forgotten"] == 8
@@ -83,7 +84,7 @@ def test_learning_grows_only_where_it_is_told_to(home, tmp_path):
 
 
 def values(*words: object) -> list[dict[str, object]]:
-    """The values that a verb prints with --json, one a line."""
+    """The values that a verb prints with --json, one on each line."""
     return [json.loads(line) for line in run(*words, "--json").stdout.splitlines()]
 
 
@@ -116,7 +117,7 @@ def wide(tmp_path: Path) -> Path:
 
 
 def worker_of(process: subprocess.Popen[str]) -> int:
-    """The id of the worker that a process has started, waited for."""
+    """The id of the worker that a process starts."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until = time.monotonic() + 30
     while not (found := children.read_text("ascii").split()):

@@ -41,7 +41,7 @@ def decision(**changes: object) -> Decision:
 
 
 def test_digests_never_wrap(screen):
-    """A digest stays whole on its line, however narrow the terminal."""
+    """A digest is never wrapped, however narrow the terminal."""
     views.show_verified(
         VerifyReport(3, DIGEST, DIGEST, DIGEST, {"facts": DIGEST, "knowledge": DIGEST})
     )
@@ -65,7 +65,8 @@ def test_nothing_shown_steers_the_terminal(screen, capsys):
 
 
 def test_tables_are_plain_lines_outside_a_terminal(capsys):
-    """Other programs get cells between tabs, one line a row, whatever is in the cells."""
+    """Other programs get a line for each row with tabs between cells, whatever the cells
+    contain."""
     views.show_table(("domain", "label"), [("hall", "a\tb"), ("x\ny", 3)])
     assert capsys.readouterr().out == "domain\tlabel\nhall\ta\\tb\nx y\t3\n"
 
@@ -109,7 +110,7 @@ def test_a_score_says_what_could_not_be_said(capsys):
 
 
 def test_what_was_learned_is_shown(capsys):
-    """Layout, concepts, counts and the first skips are there; the rest is counted."""
+    """Layout, concepts, counts and the first skipped files are shown; further ones are counted."""
     skips = tuple(Skipped(f"f{number}", "bad") for number in range(9))
     views.show_learned(
         LearnSummary(
@@ -145,7 +146,7 @@ def test_what_was_learned_is_shown(capsys):
     ],
 )
 def test_the_last_stamp_is_judged(capsys, stamped, words):
-    """Each relation of the stamp to what is there now is said in words."""
+    """The output describes how the last stamp relates to the current digests."""
     views.show_verified(VerifyReport(1, DIGEST, DIGEST, DIGEST, stamped, ("page 3 is bad",)))
     shown = capsys.readouterr().out
     assert words in shown
@@ -162,7 +163,7 @@ def test_json_is_one_line(capsys):
 
 
 def test_progress_is_silent_outside_a_terminal(capsys):
-    """Where standard error is no terminal no bar is drawn."""
+    """If standard error is not a terminal, no progress bar is drawn."""
     with views.counting("encoding") as tick:
         tick(None)
         tick(5)

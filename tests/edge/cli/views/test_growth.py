@@ -11,7 +11,7 @@ from edge.home.growth import AdaptorSummary, GrowthOutcome, GrowthTrial
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What was printed so far."""
+    """The output so far."""
     return lambda: capsys.readouterr().out
 
 
@@ -40,7 +40,7 @@ def test_what_changed_nothing_is_said_with_its_reason(said):
 
 
 def test_what_is_not_known_is_a_dash(said):
-    """A head alone has no version and no accuracy of its own."""
+    """A head without adaptor has no version and no accuracy of its own."""
     row = AdaptorSummary("hall", 0, "none", "head alone", 0, 0, 5, None, math.nan, "", serves=True)
     growth_views.show_adaptors([row])
     assert said().splitlines()[1].split("\t") == [
@@ -58,7 +58,7 @@ def test_what_is_not_known_is_a_dash(said):
 
 
 def test_waiting_shows_nothing_outside_a_terminal(capsys):
-    """Where standard error is not a terminal, waiting is silent."""
+    """If standard error is not a terminal, waiting prints nothing."""
     with growth_views.show_progress() as beat:
         beat("hall")
     assert capsys.readouterr().err == ""
