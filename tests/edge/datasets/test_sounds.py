@@ -62,7 +62,7 @@ def test_a_recording_that_does_not_fit_is_skipped_with_its_reason(
 
 
 def test_another_rate_can_be_said(tmp_path):
-    """--rate-hz changes the accepted rate."""
+    """Sounds of another sample rate are read with `rate_hz`."""
     path = write_tone(tmp_path / "a.wav", 300, 1.0, 48_000)
     assert len(list(read_examples(path, CARD_OF_SOUND, 48_000))) == 5
 
