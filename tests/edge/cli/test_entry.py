@@ -104,7 +104,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_a_plain_home_loads_what_it_uses(loaded: set[str]):
     """A starting daemon imports nothing that its settings do not need."""
-    assert {"numpy", "paho", "edge.core.runtime", "edge.shell.outbox"} <= loaded
+    assert {"numpy", "paho", "edge.core.runtime", "edge.outbox"} <= loaded
     assert loaded & UNUSED == set()
 
 

@@ -43,7 +43,7 @@ def test_a_table_gives_features_and_columns(tmp_path):
     [
         ("a,1,2", "more or fewer cells"),
         ("a,1,2,3,4", "more or fewer cells"),
-        ("a,1,2,three", "the column 'x2' holds no number: 'three'; a column of labels"),
+        ("a,1,2,three", "the column 'x2' holds no number: 'three'; name a column of labels"),
         ("a,1,2,", "the column 'x2' is empty"),
     ],
 )

@@ -109,7 +109,7 @@ def test_a_stream_is_answered_line_by_line():
         (("--detector", "oracle"), "no detector 'oracle'"),
         (("--horizon", "999"), "horizons"),
         (("--weights", "gone.safetensors"), "gone.safetensors"),
-        (("--plot", "nowhere/picture.png"), "cannot be written"),
+        (("--plot", "nowhere/picture.png"), "is not writable"),
         (("--plot", "picture.jpg"), "ends in .png"),
     ],
 )
@@ -215,8 +215,8 @@ def _numbers(found: re.Match[str] | None) -> list[float]:
     [
         ({"ratio_12": 1.2}, "✗ error an hour ahead: 120% of the error of"),
         ({"ratio_soon_12": 1.0}, "✗ in the first five steps after an event: 100%"),
-        ({"found": 1.0, "events": 2.0}, "✗ 1 of 2 events noticed"),
-        ({"false_per_1000": 1.5}, "events noticed, 1.5 false alarms in 1,000 steps"),
+        ({"found": 1.0, "events": 2.0}, "✗ 1 of 2 events detected"),
+        ({"false_per_1000": 1.5}, "events detected, 1.5 false alarms in 1,000 steps"),
         ({"coverage_after": 0.8}, "✗ 80.0% inside the 90 % intervals"),
     ],
 )

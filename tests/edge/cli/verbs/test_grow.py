@@ -41,7 +41,7 @@ def test_a_domain_is_grown_listed_and_rolled_back(home):
         ["hall", "1", "no", "linear"],
     ]
     assert (
-        "version 2 is gone; version 1 serves again"
+        "version 2 was removed; version 1 serves again"
         in run("rollback", "hall", "--home", home).stdout
     )
     assert run("verify", "--home", home).exit_code == 0
