@@ -10,7 +10,7 @@ from pathlib import Path
 
 import encoder
 
-LINES_MAX = 25
+LINES_MAX = 30
 """Lines that fit on a screen with the text around them."""
 
 

@@ -96,14 +96,14 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
         raise EdgeError(f"reading the bundle: {error}", "export it again") from error
     sums = parts.pop("sums", {})
     gift = Contribution(
-        head.device,
-        head.card,
-        head.geometry,
-        head.seed,
-        head.revision,
-        head.samples,
-        sums,
-        head.columns,
+        device=head.device,
+        card=head.card,
+        geometry=head.geometry,
+        seed=head.seed,
+        revision=head.revision,
+        samples=head.samples,
+        arrays=sums,
+        columns=head.columns,
     )
     records = tuple(
         _record(one, parts.get(f"adaptor {at}", {})) for at, one in enumerate(head.adaptors)
@@ -125,5 +125,13 @@ def _record(one: BundleAdaptor, arrays: Arrays) -> AdaptorRecord:
         float("nan") if value is None else value for value in (one.accuracy, one.incumbent)
     )
     return AdaptorRecord(
-        one.domain, 0, one.blueprint, arrays, (), one.own, one.seed, accuracy, incumbent
+        domain=one.domain,
+        version=0,
+        blueprint=one.blueprint,
+        arrays=arrays,
+        facts=(),
+        own=one.own,
+        seed=one.seed,
+        accuracy=accuracy,
+        incumbent=incumbent,
     )

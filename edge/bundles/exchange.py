@@ -65,7 +65,7 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     own = head.device == home.settings.device.known_as
     gift = bundle.contribution if head.samples and not own else None
     records = tuple(_numbered(home, one) for one in bundle.records if one.domain in known.learned)
-    wrong = next(filter(None, map(known.flaw_of, records)), "")
+    wrong = next(filter(None, map(known.find_invalid_adaptor, records)), "")
     if wrong:
         raise EdgeError(f"importing {name}: {wrong}", "export it again")
     trial = BundleTrial(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..core import TEXT_CHARS_MAX, flaw_of_columns
+from ..core import TEXT_CHARS_MAX, find_invalid_columns
 
 Form = Literal["image", "json", "cbor", "raw"]
 Dtype = Literal["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"]
@@ -38,7 +38,7 @@ class Named(StreamBase, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise ValueError for names that cannot be columns."""
-        wrong = flaw_of_columns(self.columns, len(self.columns))
+        wrong = find_invalid_columns(self.columns, len(self.columns))
         if wrong:
             raise ValueError(f"columns: {wrong}")
 

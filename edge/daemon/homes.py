@@ -108,13 +108,13 @@ class HomeSlot:
         """True where several observations at once cost less than one by one."""
         return self.home is not None and self.home.foresees
 
-    def foresee(self, events: Sequence[Observation]) -> None:
+    def prefetch(self, events: Sequence[Observation]) -> None:
         """Do for observations that `feed` gets next what is cheaper done for all at once; whatever
         goes wrong with one of them is found in its turn."""
         if self.home is None:
             return
         try:
-            self.home.foresee(events)
+            self.home.prefetch(events)
         except Exception as error:  # noqa: BLE001 - each is decided by itself all the same
             log.warning("not_foreseen", home=self.name, reason=repr(error)[:200])
 

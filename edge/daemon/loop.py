@@ -296,7 +296,7 @@ class Loop:
         for name in {stream.settings.home for stream, _ in waiting}:
             slot = self.homes[name]
             if slot.foresees:
-                slot.foresee([event for one, event in waiting if one.settings.home == name])
+                slot.prefetch([event for one, event in waiting if one.settings.home == name])
 
     def _event(self, stream: StreamCounters, measurement: Measurement) -> Observation:
         if isinstance(measurement.payload, NamedValues):
@@ -305,13 +305,13 @@ class Loop:
         given = measurement.given
         at_ns = self.clock.now_ns() if given.captured_at_ns is None else given.captured_at_ns
         return Observation(
-            stream.name,
-            number if given.sequence is None else given.sequence,
-            at_ns,
-            measurement.payload,
-            given.id or key,
-            given.subject or stream.settings.subject,
-            stream.settings.kind,
+            stream=stream.name,
+            sequence=number if given.sequence is None else given.sequence,
+            captured_at_ns=at_ns,
+            payload=measurement.payload,
+            id=given.id or key,
+            subject=given.subject or stream.settings.subject,
+            kind=stream.settings.kind,
         )
 
     def _log_columns(self, stream: StreamCounters, given: NamedValues) -> None:
@@ -396,7 +396,7 @@ class Loop:
         home = slot.home
         if home is not None:
             told = {key for entry in self.teller.outbox.waiting() for key in entry.keys}
-            self._to_forget |= set(filter(home.store.buried, told))
+            self._to_forget |= set(filter(home.store.was_forgotten, told))
 
     def _read(self, topic: str) -> TopicAddress:
         address = self._addresses.get(topic)

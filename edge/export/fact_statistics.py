@@ -23,10 +23,12 @@ from ..core import (
     FactBatch,
     Knowledge,
     Ledger,
+    hash_rank,
+    sample_facts,
     select_rows,
 )
 from ..core.adaptors import FittedHead, fit_adaptor, solve_adaptor, standardise
-from ..core.knowledge import Concept, hash_rank, sample_facts
+from ..core.knowledge import Concept
 from .quantised_parts import LINEAR, exportable_head, solve_shared_head
 from .random_heads import RandomHeads
 
@@ -167,7 +169,7 @@ def _solve_holdout_heads(
     """Solve heads without the held-out facts; transforms stay those that serve."""
     heads = {}
     for domain in knowledge.domains:
-        own, others = (_without(part, unseen) for part in knowledge.lessons(domain))
+        own, others = (_without(part, unseen) for part in knowledge.training_facts(domain))
         heads[domain] = _solve_head(knowledge, domain, own, others)
     return HoldoutHeads(places, heads, solve_shared_head(knowledge, _without(facts, unseen)))
 

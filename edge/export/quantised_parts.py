@@ -39,7 +39,7 @@ def exportable_head(knowledge: Knowledge, domain: str) -> FittedHead:
     served = knowledge.adaptor(domain)
     if isinstance(served, FittedHead) and served.transform.blueprint.kind in LINEAR:
         return served
-    return _solve_plain(*knowledge.lessons(domain), knowledge)
+    return _solve_plain(*knowledge.training_facts(domain), knowledge)
 
 
 def solve_shared_head(knowledge: Knowledge, facts: FactBatch) -> FittedHead:

@@ -68,14 +68,14 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
     except ValueError as error:
         raise EdgeError(f"reading sums of {head.device}: {error}", "send them again") from error
     return Contribution(
-        head.device,
-        head.card,
-        head.geometry,
-        head.seed,
-        head.revision,
-        head.samples,
-        found,
-        head.columns,
+        device=head.device,
+        card=head.card,
+        geometry=head.geometry,
+        seed=head.seed,
+        revision=head.revision,
+        samples=head.samples,
+        arrays=found,
+        columns=head.columns,
     )
 
 

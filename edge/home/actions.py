@@ -28,7 +28,7 @@ from ..core import (
     Selector,
     accepted,
     columns_differ,
-    flaw_of_fact,
+    find_invalid_fact,
     listed,
 )
 from ..core.knowledge import derive_knowledge
@@ -243,7 +243,7 @@ def _fact(
     if twin is not None:
         where = f", there with the label {twin.label}" if twin.label != fact.label else ""
         return Skipped(item.source, f"the same example came before{where}")
-    wrong = flaw_of_fact(fact, home.model.card.width)
+    wrong = find_invalid_fact(fact, home.model.card.width)
     return Skipped(item.source, wrong) if wrong else fact
 
 
@@ -253,14 +253,14 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
     known = home.store.get(item.id)
     if known is None or item.stream:
         return Fact(
-            item.id,
-            item.stream or "learn",
-            item.domain or home.runtime.config.first_domain,
-            item.label,
-            item.captured_at_ns,
-            features,
-            item.subject,
-            item.revision,
+            id=item.id,
+            stream=item.stream or "learn",
+            domain=item.domain or home.runtime.config.first_domain,
+            label=item.label,
+            captured_at_ns=item.captured_at_ns,
+            features=features,
+            subject=item.subject,
+            revision=item.revision,
         )
     changed = replace(
         known,
@@ -287,7 +287,12 @@ def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Pre
         if isinstance(item, Skipped):
             yield Prediction(item.source, Rejected(f"predict:{number}", item.reason))
             continue
-        event = Observation("predict", number, item.captured_at_ns, item.payload)
+        event = Observation(
+            stream="predict",
+            sequence=number,
+            captured_at_ns=item.captured_at_ns,
+            payload=item.payload,
+        )
         for message in home.feed(event):
             if isinstance(message, Decision | DriftAlarm | Rejected):
                 yield Prediction(item.source, message, item.label)
@@ -331,10 +336,10 @@ def verify_home(home: Home) -> VerifyReport:
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, beside)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave other knowledge when it was last stamped")
-    if any(store.buried(fact.id) for fact in everything):
+    if any(store.was_forgotten(fact.id) for fact in everything):
         complaints.append("facts that were forgotten are in the ledger")
     shaped = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
-    if any(map(store.buried, shaped)):
+    if any(map(store.was_forgotten, shaped)):
         complaints.append("an adaptor was shaped by facts that were forgotten")
     if store.unscrubbed:
         complaints.append(

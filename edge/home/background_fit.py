@@ -35,17 +35,17 @@ class BackgroundFitter:
         if record is None or (self._fitting is not None and self._fitting.record is record):
             return False
         self._settle(known)
-        rehearsal = known.rehearse(record)
-        if rehearsal is not None:
-            self._start(rehearsal)
-        return rehearsal is not None
+        fit = known.head_for(record)
+        if fit is not None:
+            self._start(fit)
+        return fit is not None
 
     def turn(self, known: Knowledge) -> None:
         """Hand over what is solved, and go on with what facts have changed."""
         if self._busy:
             return
         self._settle(known)
-        stale = known.stale()
+        stale = known.next_stale_head()
         if stale is not None:
             self._start(stale)
 
@@ -65,7 +65,7 @@ class BackgroundFitter:
 
     def _settle(self, known: Knowledge) -> None:
         if self._fitting is not None:
-            known.settle(self._fitting, self._made)
+            known.accept_head(self._fitting, self._made)
             self._fitting = self._made = self._thread = None
             return_free_memory()
 

@@ -81,10 +81,10 @@ class Attachment:
         self._last = self._base + reading.sequence
         return self.home.feed(
             Observation(
-                device_name(self.stream, reading.stream),
-                self._last,
-                self.device.captured_ns(reading),
-                self.device.measure(reading),
+                stream=device_name(self.stream, reading.stream),
+                sequence=self._last,
+                captured_at_ns=self.device.captured_ns(reading),
+                payload=self.device.measure(reading),
             )
         )
 

@@ -163,11 +163,11 @@ class Home:
             return_free_memory()
         return told
 
-    def foresee(self, events: Sequence[Observation]) -> None:
+    def prefetch(self, events: Sequence[Observation]) -> None:
         """Do for observations that `feed` gets next what is cheaper done for all at once, where
         they are enough for that."""
         if len(events) >= FORESEEN_MIN:
-            self.runtime.foresee(events)
+            self.runtime.prefetch(events)
 
     @property
     def foresees(self) -> bool:
@@ -265,7 +265,7 @@ class Home:
         Returns how many facts went; they leave a receipt.
         """
         ids = frozenset(
-            fact.id for page in self.store.pages() for fact in page if other.buried(fact.id)
+            fact.id for page in self.store.pages() for fact in page if other.was_forgotten(fact.id)
         )
         if ids:
             at_ns = time.time_ns()
@@ -331,7 +331,7 @@ class Home:
         finally:
             if self._raws is not None:
                 self._raws.drop(effect.ids)
-            if self._erased is not None and all(map(self.store.buried, effect.ids)):
+            if self._erased is not None and all(map(self.store.was_forgotten, effect.ids)):
                 self._erased(effect.ids)
 
     def _nominate(self, effect: StoreLabelCandidates) -> None:

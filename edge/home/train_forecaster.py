@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ..core import ConfigError, EdgeError
 from ..core.forecasting import (
-    STUDY_STEPS_MAX,
-    STUDY_STEPS_MIN,
-    STUDY_VALUES_MAX,
+    RECORDING_STEPS_MAX,
+    RECORDING_STEPS_MIN,
+    RECORDING_VALUES_MAX,
     ForecasterTrainingJob,
     ForecasterTrainingResult,
 )
@@ -43,15 +43,25 @@ def train_on_recording(
     that others may take first; up to MEMORY_MIB_MAX.
     """
     steps, channels = values.shape
-    fits = STUDY_STEPS_MIN <= steps <= STUDY_STEPS_MAX and 0 < steps * channels <= STUDY_VALUES_MAX
+    fits = (
+        RECORDING_STEPS_MIN <= steps <= RECORDING_STEPS_MAX
+        and 0 < steps * channels <= RECORDING_VALUES_MAX
+    )
     if not fits:
         raise ConfigError(
-            f"training on a recording: expected {STUDY_STEPS_MIN:,} to {STUDY_STEPS_MAX:,} samples,"
-            f" at most {STUDY_VALUES_MAX:,} values in all; found {steps:,} samples of {channels}",
+            f"training on a recording: expected {RECORDING_STEPS_MIN:,} to"
+            f" {RECORDING_STEPS_MAX:,} samples, at most {RECORDING_VALUES_MAX:,} values in all;"
+            f" found {steps:,} samples of {channels}",
             "record longer, or give the newest part of it",
         )
     job = ForecasterTrainingJob(
-        kind, shipped_weights(kind), values, elapsed_s, period or 0, seed, rounds
+        kind=kind,
+        start=shipped_weights(kind),
+        values=values,
+        elapsed_s=elapsed_s,
+        period=period or 0,
+        seed=seed,
+        rounds=rounds,
     )
     limits = map(str, (MEMORY_MIB_MAX, seconds_max, os.getpid()))
     task = WorkerTask(job, (*COMMAND, STUDY, *limits), seconds_max)

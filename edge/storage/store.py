@@ -36,7 +36,7 @@ from ..core import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
     digest_facts,
-    flaw_of_columns,
+    find_invalid_columns,
 )
 from . import tables
 from .bundle_trials import BEFORE, BundleTrials
@@ -416,7 +416,7 @@ def _require_columns(columns: Sequence[str], card: encoder.Card) -> None:
             "only vector encoders have named columns",
         )
     width = card.input.size("V")
-    wrong = flaw_of_columns(columns, len(columns) if width == -1 else width)
+    wrong = find_invalid_columns(columns, len(columns) if width == -1 else width)
     if wrong:
         raise ConfigError(f"naming columns: {wrong}", "correct the names or their number")
 

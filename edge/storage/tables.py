@@ -24,7 +24,8 @@ from .serialization import LazyArrays, pack_arrays, unpack_arrays
 FACT_COLUMNS: Final = "id, stream, domain, label, captured_at_ns, features, subject, revision"
 """Columns of `facts`, in the order of Fact's fields."""
 
-FEATURES: Final = FACT_COLUMNS.split(", ").index("features")
+FACT_FIELDS: Final = FACT_COLUMNS.split(", ")
+FEATURES: Final = FACT_FIELDS.index("features")
 
 CONTRIBUTION_COLUMNS: Final = "device, card, geometry, seed, revision, samples, columns"
 """Columns of `contributions` without the arrays and their checksum."""
@@ -53,7 +54,7 @@ def fact_from_row(row: tuple[Any, ...], width: int, path: Path) -> Fact:
             f"reading {path}: the features of {fact_id!r} are not {width} bytes",
             "keep the damaged file and restore the last backup",
         )
-    return Fact(*row)
+    return Fact(**dict(zip(FACT_FIELDS, row, strict=True)))
 
 
 def fact_to_row(fact: Fact) -> tuple[Any, ...]:

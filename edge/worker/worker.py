@@ -229,7 +229,12 @@ def _too_much(memory_mib_max: int) -> str:
 
 def _failure(job: GrowthJob, reason: str) -> GrowthResult:
     return GrowthResult(
-        job.id, job.domain, None, f"the worker failed: {reason}", math.nan, math.nan
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason=f"the worker failed: {reason}",
+        accuracy=math.nan,
+        incumbent=math.nan,
     )
 
 
@@ -302,7 +307,14 @@ def _grow(job: GrowthJob) -> GrowthResult:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        return GrowthResult(job.id, job.domain, None, NO_TORCH, math.nan, math.nan)
+        return GrowthResult(
+            job_id=job.id,
+            domain=job.domain,
+            record=None,
+            reason=NO_TORCH,
+            accuracy=math.nan,
+            incumbent=math.nan,
+        )
 
 
 def _study(arguments: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from edge.sim import DigitDeck, Digits, load_mnist, load_optdigits
+from edge.sim import Digits, DigitSampler, load_mnist, load_optdigits
 
 HERE = Path(__file__).parent
 SBIN = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
@@ -69,15 +69,15 @@ def main() -> int:
         listen = [sys.executable, str(HERE / "subscriber.py"), "--port", str(port)]
         stack.enter_context(running([*listen, "--device", DEVICE]))
         daemon = stack.enter_context(running(auricle("run", folder / "home")))
-        play(folder / "inbox", DigitDeck(load_mnist(), 2).deal(KNOWN))
-        play(folder / "inbox", DigitDeck(load_optdigits(), 3).deal(NEW))
+        play(folder / "inbox", DigitSampler(load_mnist(), 2).draw(KNOWN))
+        play(folder / "inbox", DigitSampler(load_optdigits(), 3).draw(NEW))
         return wait_until_empty(folder / "inbox", daemon)
 
 
 def make_home(folder: Path, port: int) -> None:
     """Make a home that knows MNIST digits, and let it serve a camera and a broker."""
     for number, (image, digit) in enumerate(
-        pictures(DigitDeck(load_mnist(), 1).deal_evenly(TAUGHT))
+        pictures(DigitSampler(load_mnist(), 1).draw_evenly(TAUGHT))
     ):
         path = folder / "taught" / digit / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,7 @@ def relabel(
 
     Facts must match all given options.
     """
-    selector = Selector(frozenset(fact_id) if fact_id else None, domain=domain, label=label)
+    selector = Selector(ids=frozenset(fact_id) if fact_id else None, domain=domain, label=label)
     if selector.empty:
         raise ConfigError(
             "relabelling: nothing was selected", "give at least one of --id, --domain, --label"

@@ -61,7 +61,7 @@ class Pair:
         shared = tuple(fact(f"s{n}", "cd"[n % 2], "shared", n) for n in range(6))
         self.maker.feed(Enrol((*facts, *shared)))
         self.maker.feed(FitGeometry())
-        self.grow(Blueprint("linear", (0,), width=4))
+        self.grow(Blueprint(kind="linear", taps=(0,), width=4))
         own = tuple(fact(f"u{n}", "cd"[n % 2], "shared", n) for n in range(8))
         self.user.feed(Enrol(own))
 
@@ -69,7 +69,17 @@ class Pair:
         """Let an adaptor serve the maker's shared domain."""
         known = transform_shapes(blueprint, ((0, WIDTH),)) if blueprint.taps == (0,) else {}
         arrays = {name: np.full(shape, 0.5, np.float32) for name, shape in known.items()}
-        made = AdaptorRecord("shared", 1, blueprint, arrays, ("s1", "s2"), 6, 1, 0.9, 0.8)
+        made = AdaptorRecord(
+            domain="shared",
+            version=1,
+            blueprint=blueprint,
+            arrays=arrays,
+            facts=("s1", "s2"),
+            own=6,
+            seed=1,
+            accuracy=0.9,
+            incumbent=0.8,
+        )
         self.maker.store.apply(StoreAdaptor(made))
 
     def write(self, name: str = "one", counter: int = 1) -> bytes:
@@ -205,7 +215,9 @@ def test_a_full_disk_changes_nothing(pair: Pair, monkeypatch):
     assert pair.state() == before
 
 
-@pytest.mark.parametrize("blueprint", [Blueprint("linear", (0, 5)), Blueprint("linear", (0,))])
+@pytest.mark.parametrize(
+    "blueprint", [Blueprint(kind="linear", taps=(0, 5)), Blueprint(kind="linear", taps=(0,))]
+)
 def test_an_adaptor_that_cannot_be_used_is_refused_with_its_bundle(pair: Pair, blueprint):
     """Of taps that do not exist, or of a width that gives nothing."""
     before = pair.state()
@@ -270,7 +282,11 @@ def test_without_a_trusted_publisher_nothing_comes_in(pair: Pair):
 
 def observe(home: Home, number: int, row: np.ndarray) -> None:
     """Feed one observation."""
-    home.feed(Observation("s", number, number, row, id=f"o{number}"))
+    home.feed(
+        Observation(
+            stream="s", sequence=number, captured_at_ns=number, payload=row, id=f"o{number}"
+        )
+    )
 
 
 def test_decisions_that_turn_new_take_a_bundle_back(pair: Pair):
@@ -295,7 +311,13 @@ def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
     for name, reason in (("right", ""), ("wrong", "0 of 4 labels agreed")):
         health = TrialHealth(trial, BundleSettings(observations_min=4, unknown_share_max=1.0), 0.0)
         for number in range(4):
-            seen = Observation("s", number, 1, clouds((1,), 1)[0], id=f"{name}{number}")
+            seen = Observation(
+                stream="s",
+                sequence=number,
+                captured_at_ns=1,
+                payload=clouds((1,), 1)[0],
+                id=f"{name}{number}",
+            )
             told = pair.user.feed(seen)
             health.note(seen, told)
             guess = told[0].guess  # type: ignore[union-attr]

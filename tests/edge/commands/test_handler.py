@@ -14,7 +14,8 @@ import pytest
 from edge.commands.handler import LOST
 from edge.config.commands import CommandSettings
 from edge.core.errors import StateError
-from edge.core.events import Enrol, LabelCandidate, Observation, StoreLabelCandidates
+from edge.core.events import Enrol, Observation, StoreLabelCandidates
+from edge.core.facts import LabelCandidate
 from edge.home import labelling
 from edge.storage import command_journal as journal
 from tests.edge.commands.contexts import NOW, Office
@@ -32,7 +33,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
     """With correlation data, durably, and to the topic that the sender named."""
-    office.home.feed(Observation("s", 1, 1, vector(1)))
+    office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     payload = b'{"verb":"label","id":"c1","observation_id":"s:1","label":"a"}'
     office.desk.carry_out(office.order(payload, "label"))
     ((response, topic, correlation, kept),) = office.floor.told
@@ -53,7 +54,7 @@ def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
 def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, fields, warnings):
     """The answer names the known label or domain; nothing waits for a person."""
     office.ask("relabel", "c0", select={"label": "a"}, label="dog")
-    office.home.feed(Observation("s", 1, 1, vector(1)))
+    office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     about = {"observation_id": "s:1"} if verb == "label" else {"select": {"label": "b"}}
     said = office.ask(verb, **about, **fields)
     assert said.done
@@ -75,7 +76,15 @@ def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
 
 def flag(office: Office, raw: bytes) -> None:
     """Let an observation with a raw input wait for a label."""
-    kept = LabelCandidate("s:1", "s", "", "d", 5, 1.0, bytes(vector(1)))
+    kept = LabelCandidate(
+        observation_id="s:1",
+        stream="s",
+        subject="",
+        domain="d",
+        captured_at_ns=5,
+        score=1.0,
+        features=bytes(vector(1)),
+    )
     office.home.store.apply(StoreLabelCandidates((kept,)))
     office.home.store.store_raw_inputs({"s:1": raw})
 

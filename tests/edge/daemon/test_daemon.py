@@ -153,9 +153,21 @@ def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: P
 
 
 def _erasure(key: str):
-    from edge.core.events import EraseFacts, Receipt
+    from edge.core.events import EraseFacts
+    from edge.core.facts import Receipt
 
-    receipt = Receipt("r", 1, Selector(ids=frozenset({key})), 0, (), "", "", (), 0, ())
+    receipt = Receipt(
+        request_id="r",
+        requested_at_ns=1,
+        selector=Selector(ids=frozenset({key})),
+        facts_forgotten=0,
+        concepts_touched=(),
+        digest_before="",
+        digest_after="",
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=(),
+    )
     return EraseFacts((key,), receipt)
 
 

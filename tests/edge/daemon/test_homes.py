@@ -38,7 +38,7 @@ def test_a_file_that_cannot_be_read_ends_no_daemon(tmp_path: Path, monkeypatch):
         begun = here.daemon.loop.turned_at
         here.until(lambda: here.daemon.loop.turned_at > begun + 1.5)
         here.daemon.outbox.put(OutboxEntry(here.daemon.outbox.take(), "a", b"{}", keys=("f1",)))
-        monkeypatch.setattr("edge.storage.store.Store.buried", damaged)
+        monkeypatch.setattr("edge.storage.store.Store.was_forgotten", damaged)
         here.daemon.homes[""].retry()
         here.daemon.loop.open_homes()
         assert here.daemon.homes[""].home is None

@@ -59,7 +59,12 @@ def test_a_label_and_a_domain_of_any_text_are_learned_or_refused(tmp_path: Path)
         before = sorted(one.name for one in tmp_path.iterdir())
         feed = here.daemon.loop.feed
         for number, name in enumerate((*WILD, *BROKEN)):
-            feed("", Observation("s", number, number, vector(number)))
+            feed(
+                "",
+                Observation(
+                    stream="s", sequence=number, captured_at_ns=number, payload=vector(number)
+                ),
+            )
             (said, *_) = feed("", Label(f"s:{number}", name, name))
             assert isinstance(said, Rejected) == (name in BROKEN)
             (said, *_) = feed("", Enrol((fact(f"f{number}", name, name),)))

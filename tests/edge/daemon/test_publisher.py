@@ -20,7 +20,19 @@ from edge.mqtt.messages import ClockJump
 from edge.mqtt.packets import LOST, PublishedMessage, ReplyAddress
 from edge.outbox.outbox import Outbox
 
-DECISION = Decision("s:1", "s", 7, True, "hall", "a", "a", 1.0, 0.5, 1.0, alarm=False)
+DECISION = Decision(
+    observation_id="s:1",
+    stream="s",
+    captured_at_ns=7,
+    known=True,
+    domain="hall",
+    label="a",
+    guess="a",
+    score=1.0,
+    p_value=0.5,
+    window_p=1.0,
+    alarm=False,
+)
 
 
 class Mouth:

@@ -28,7 +28,7 @@ def test_it_comes_back_as_it_was():
     for raw, keys in ((SIGNED, KEYS), (write_contribution(GIFT, None), {})):
         found = read_contribution(raw, keys)
         assert (found.device, found.revision, found.content) == ("a", 7, GIFT.content)
-    assert read_contribution(write_contribution(GIFT.bare, KEY), KEYS).samples == 0
+    assert read_contribution(write_contribution(GIFT.without_sums, KEY), KEYS).samples == 0
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_sums_of_devices_that_are_named_are_adopted(place: Place):
     for device in ("a", "c"):
         assert place.bring(raw, device) is None
     assert place.bring(raw) == ReceivedContribution("b", 3)
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
 
 
 def test_what_cannot_be_read_is_refused_with_its_reason(place: Place):
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_refused_with_its_reason(place: Place):
     place.join()
     place.bring(raw)
     assert "they say they are those of c" in reason(place)
-    assert place.office.home.runtime.knowledge.adopted == ()
+    assert place.office.home.runtime.knowledge.contributing == ()
 
 
 def reason(place: Place) -> str:
@@ -132,7 +132,7 @@ def test_where_keys_are_given_only_signed_sums_count(place: Place, tmp_path: Pat
     place.bring(write_contribution(GIFT, load_key(tmp_path / "a.key")))
     assert "signature is not that of b" in reason(place)
     place.bring(write_contribution(GIFT, load_key(tmp_path / "b.key")))
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
     place.tend(0.0)
     key = load_key(tmp_path / "a.key").public_key()
     assert read_contribution(place.mouth.said[0][1], {"a": key}).samples == 8
@@ -149,7 +149,7 @@ def test_sums_wait_for_a_home_that_is_not_open(place: Place):
         place.member.adopt(ReceivedContribution("b"))
     slot.home = home
     place.tend(1.0)
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
 
 
 def test_it_speaks_at_first_after_a_rest_and_at_once_after_a_forget(place: Place):

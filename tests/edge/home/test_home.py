@@ -21,11 +21,10 @@ from edge.core.events import (
     GrowthReport,
     Message,
     Observation,
-    Receipt,
     Rejected,
     Tick,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.home import home
 from edge.home.home import Home, create_home
 from tests import workers
@@ -143,7 +142,7 @@ def test_burying_reaches_own_facts(tmp_path):
             third.feed(ForgetRequest("r", Selector(ids=frozenset({"a"}))))
             assert opened.bury_from(third.store) == 1
         assert opened.store.get("a") is None
-        assert opened.store.buried("a")
+        assert opened.store.was_forgotten("a")
         assert len(opened.store.receipts()) == 1
         assert opened.store.receipts()[0]["requested_at_ns"] > 0
 
@@ -195,7 +194,7 @@ def test_serving_goes_on_while_the_worker_works(growing):
     """Observations are decided and facts learned while a job runs, whatever becomes of it."""
     growing.worker = workers.worker("hanging")
     growing.feed(GrowRequest("home"))
-    (said,) = growing.feed(Observation("s", 1, 1, vector(1)))
+    (said,) = growing.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     assert isinstance(said, Decision)
     assert growing.feed(Enrol((fact("more"),)))
     assert growing.worker.job is not None

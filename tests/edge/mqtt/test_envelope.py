@@ -13,21 +13,56 @@ from edge.core.events import (
     DriftAlarm,
     GrowthReport,
     LabelRequest,
-    Receipt,
     Rejected,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.mqtt.envelope import MessageEncoder, mark_historical
 
-DECISION = Decision("c:1", "cam/1", 5, None, "d", None, "g", 0.5, 0.25, math.nan, alarm=True)
+DECISION = Decision(
+    observation_id="c:1",
+    stream="cam/1",
+    captured_at_ns=5,
+    known=None,
+    domain="d",
+    label=None,
+    guess="g",
+    score=0.5,
+    p_value=0.25,
+    window_p=math.nan,
+    alarm=True,
+)
 MESSAGES: tuple[tuple[Any, str], ...] = (
     (DECISION, "decision/cam%2F1"),
-    (DriftAlarm("cam", "c:1", 5, raised=True, window_p=0.1, domain="d"), "alarm/cam"),
-    (LabelRequest("cam", "d", ("c:1", "c:2")), "wanted/cam"),
-    (GrowthReport("d", "serving", 3), "growth"),
+    (
+        DriftAlarm(
+            stream="cam",
+            observation_id="c:1",
+            captured_at_ns=5,
+            raised=True,
+            window_p=0.1,
+            domain="d",
+        ),
+        "alarm/cam",
+    ),
+    (LabelRequest("cam", "d", ("c:1", "c:2")), "label-request/cam"),
+    (GrowthReport(domain="d", state="serving", version=3), "growth"),
     (Acknowledgement("c:1", 1), "ack"),
     (Rejected("c:1", 'too "late"'), "rejected"),
-    (Receipt("r", 1, Selector(ids=frozenset({"a"})), 1, ("d/l",), "x", "y", (), 0, ()), "receipt"),
+    (
+        Receipt(
+            request_id="r",
+            requested_at_ns=1,
+            selector=Selector(ids=frozenset({"a"})),
+            facts_forgotten=1,
+            concepts_touched=("d/l",),
+            digest_before="x",
+            digest_after="y",
+            rebuilt=(),
+            evicted_before=0,
+            not_covered=(),
+        ),
+        "receipt",
+    ),
 )
 
 
@@ -38,7 +73,7 @@ def test_every_message_of_the_core_is_worded(message: Any, place: str) -> None:
     said = json.loads(worded.body)
     assert worded.topic == f'auricle/v1/g"w/{place}'
     assert (said["schema"], said["device"]) == (f"auricle/v1/{worded.kind}", 'g"w')
-    assert (said["sequence"], said["at_ns"], said["mark_historical"]) == (17, 99, False)
+    assert (said["sequence"], said["at_ns"], said["historical"]) == (17, 99, False)
     assert set(type(message).__slots__) <= set(said)
 
 

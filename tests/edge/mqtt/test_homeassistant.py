@@ -35,7 +35,19 @@ def test_a_stream_has_its_entities() -> None:
     """Each stream shows novelty, domain, label and drift, from its decisions."""
     made = discovery_message(DEVICE, "1.2", {"cam": None})
     assert set(made) == {"dev", "o", "availability", "cmps"}
-    decision = Decision("c:1", "cam", 5, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=True)
+    decision = Decision(
+        observation_id="c:1",
+        stream="cam",
+        captured_at_ns=5,
+        known=True,
+        domain="yard",
+        label=None,
+        guess="cat",
+        score=0.5,
+        p_value=0.2,
+        window_p=0.1,
+        alarm=True,
+    )
     worded = MessageEncoder(DEVICE).word(decision, 1, 1)
     seen: dict[str, str] = {}
     for key, part in made["cmps"].items():
@@ -57,12 +69,19 @@ def test_a_series_has_its_entities() -> None:
     number that is none is unknown, and one series' channels are not another's."""
     made = discovery_message(DEVICE, "1", {"power": ("volt", "ampere"), "power/volt": ("x",)})
     assert len(made["cmps"]) == 4 + 3 + 2
-    place = ("power", "p:1", 5)
+    place: dict[str, Any] = {"stream": "power", "observation_id": "p:1", "captured_at_ns": 5}
     table = ((230.0, math.nan),)
     forecast = SeriesForecast(
-        *place, ("volt", "ampere"), (1,), table, ((229.0, 1.0),), ((231.5, 2.0),)
+        **place,
+        channels=("volt", "ampere"),
+        horizons=(1,),
+        point=table,
+        low=((229.0, 1.0),),
+        high=((231.5, 2.0),),
     )
-    change = ChangePoint(*place, "outage", ("volt",), 0.5, 1, 0)
+    change = ChangePoint(
+        **place, change="outage", channels=("volt",), severity=0.5, regime=1, late=0
+    )
     seen: dict[str, str] = {}
     for message in (forecast, change):
         worded = MessageEncoder(DEVICE).word(message, 1, 1)

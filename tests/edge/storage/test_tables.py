@@ -11,8 +11,7 @@ import nas
 from edge.core import limits
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.errors import StateCorruptError
-from edge.core.events import LabelCandidate, Receipt
-from edge.core.facts import Selector
+from edge.core.facts import LabelCandidate, Receipt, Selector
 from edge.storage import schema, tables
 from edge.storage.tables import (
     FACT_COLUMNS,
@@ -49,7 +48,7 @@ def test_features_of_another_kind_are_damage(features):
 def test_a_clause_holds_what_was_given():
     """Only given fields restrict the selection; ids are left to the caller."""
     assert where_clause(Selector()) == ("1", ())
-    assert where_clause(Selector(frozenset({"a"}))) == ("1", ())
+    assert where_clause(Selector(ids=frozenset({"a"}))) == ("1", ())
     where, values = where_clause(Selector(label="'; DROP TABLE facts", until_ns=0))
     assert where == "label = ? AND captured_at_ns < ?"
     assert values == ("'; DROP TABLE facts", 0)
@@ -64,7 +63,21 @@ def test_a_tomb_says_nothing_without_its_key():
 def test_a_veiled_receipt_keeps_no_id_and_no_subject():
     """A stored receipt contains neither the forgotten ids nor the subject."""
     selector = Selector(ids=frozenset({"secret-1", "secret-2"}), subject="secret-person")
-    body = receipt_to_body(Receipt("r", 7, selector, 2, ("d/l",), "x", "y", (), 0, ()), KEY)
+    body = receipt_to_body(
+        Receipt(
+            request_id="r",
+            requested_at_ns=7,
+            selector=selector,
+            facts_forgotten=2,
+            concepts_touched=("d/l",),
+            digest_before="x",
+            digest_after="y",
+            rebuilt=(),
+            evicted_before=0,
+            not_covered=(),
+        ),
+        KEY,
+    )
     assert "secret" not in str(body)
     assert body["selector"]["subject"] == hash_id(KEY, "secret-person").hex()
     assert body["facts_forgotten"] == 2
@@ -81,7 +94,13 @@ def db() -> sqlite3.Connection:
 def a_candidate(number: int, score: float = 1.0) -> LabelCandidate:
     """A candidate of some number."""
     return LabelCandidate(
-        f"c{number}", "cam", "ann", "home", number, score, bytes([number % 256]) * 8
+        observation_id=f"c{number}",
+        stream="cam",
+        subject="ann",
+        domain="home",
+        captured_at_ns=number,
+        score=score,
+        features=bytes([number % 256]) * 8,
     )
 
 
@@ -174,7 +193,7 @@ def test_a_blueprint_that_cannot_be_one_is_refused():
     """A damaged blueprint raises ValueError, whichever way it is damaged."""
     good = '{"kind": "linear", "taps": [0]}'
     row = ("home", 1, good, 2, 3, 0.5, None)
-    assert tables.adaptor_from_row(row, {}, ()).blueprint == nas.Blueprint("linear", (0,))
+    assert tables.adaptor_from_row(row, {}, ()).blueprint == nas.Blueprint(kind="linear", taps=(0,))
     for bad in ("", "{", '{"kind": 3}', '["linear"]'):
         with pytest.raises(ValueError, match=r".+"):
             tables.adaptor_from_row((*row[:2], bad, *row[3:]), {}, ())

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,19 @@ NODE = "spBv1.0/plant/{}/gw1"
 SETTINGS = SparkplugSettings("plant", "gw1")
 HOSTED = SparkplugSettings("plant", "gw1", "scada")
 STATE = "spBv1.0/STATE/scada"
-DECISION = Decision("c:1", "cam", 5_000_000, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=False)
+DECISION = Decision(
+    observation_id="c:1",
+    stream="cam",
+    captured_at_ns=5_000_000,
+    known=True,
+    domain="yard",
+    label=None,
+    guess="cat",
+    score=0.5,
+    p_value=0.2,
+    window_p=0.1,
+    alarm=False,
+)
 
 
 def node(settings: SparkplugSettings = SETTINGS) -> EdgeNode:
@@ -188,8 +201,14 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     }
     rows = ((230.0, math.nan), (231.0, 2.0))
     lower, upper = ((229.0, math.nan), (0.0, 0.0)), ((231.5, math.nan), (0.0, 0.0))
-    place = ("power", "p:1", 7_000_000)
-    forecast = SeriesForecast(*place, ("volt", "ampere"), (1, 6), rows, lower, upper)
+    place: dict[str, Any] = {
+        "stream": "power",
+        "observation_id": "p:1",
+        "captured_at_ns": 7_000_000,
+    }
+    forecast = SeriesForecast(
+        **place, channels=("volt", "ampere"), horizons=(1, 6), point=rows, low=lower, high=upper
+    )
     assert told(here, forecast, 3) is None
     assert here.rebirth_asked
     born = read_payload(here.births(4)[1].payload).metrics
@@ -202,7 +221,11 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     bounds = {"forecast/volt": 230.0, "low/volt": 229.0, "high/volt": 231.5}
     assert values == bounds | dict.fromkeys(("forecast/ampere", "low/ampere", "high/ampere"))
     assert data["low/ampere"]["is_null"]
-    letter = told(here, ChangePoint(*place, "jump", ("volt",), 0.5, 2, 0), 6)
+    letter = told(
+        here,
+        ChangePoint(**place, change="jump", channels=("volt",), severity=0.5, regime=2, late=0),
+        6,
+    )
     assert letter is not None
     data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
     assert {name: one["value"] for name, one in data.items()} == {
