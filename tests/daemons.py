@@ -1,4 +1,4 @@
-"""Daemons for tests: in this process, turned by hand, or a process of their own that can be
+"""Daemons for tests: in this process, turn by turn, or in their own process, which can be
 killed."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def daemon_home(folder: Path, more: str = "", facts: int = 8) -> Path:
-    """A home that knows a little, without growth of its own, with more settings."""
+    """Create a home with a few facts and without growth; more: further settings."""
     new_home(folder)
     with Home(folder) as home:
         home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(facts))))
@@ -43,7 +43,7 @@ def daemon_home(folder: Path, more: str = "", facts: int = 8) -> Path:
 
 
 class Served:
-    """A daemon in this process; what it told is lines of JSON."""
+    """A daemon in this process; its output is lines of JSON."""
 
     def __init__(self, folder: Path) -> None:
         self.output = io.BytesIO()
@@ -51,7 +51,7 @@ class Served:
         self.daemon.start()
 
     def until(self, done: Callable[[], object]) -> None:
-        """Turn until something holds; fails where it never does."""
+        """Turn until a condition holds; fails after `WAIT_S`."""
         end = time.monotonic() + WAIT_S
         while not done():
             assert time.monotonic() < end, "waited in vain"
@@ -81,7 +81,7 @@ START = "from edge.cli.entry import main; main()"
 
 
 class Process:
-    """A daemon in a process of its own, ready when this is made.  start: runs the program."""
+    """A daemon in its own process, ready once this is made.  start: the program."""
 
     def __init__(self, folder: Path, start: str = START) -> None:
         self.folder = folder
@@ -116,7 +116,7 @@ class Process:
         self.process.stdin.flush()
 
     def hear(self) -> dict[str, Any]:
-        """The next message that it prints and that has a number."""
+        """Return the next printed message that has a number."""
         assert self.process.stdout is not None
         told: dict[str, Any] = {"sequence": 0}
         while not told["sequence"]:
@@ -126,7 +126,7 @@ class Process:
         return told
 
     def kill(self) -> list[dict[str, Any]]:
-        """End it at once, as the kernel would; what it had printed and nobody had read."""
+        """Kill the process; returns the printed lines that were not read yet."""
         self.process.kill()
         assert self.process.stdout is not None
         rest = self.process.stdout.read()
@@ -134,7 +134,7 @@ class Process:
         return [json.loads(line) for line in rest.splitlines(keepends=True) if line[-1:] == b"\n"]
 
     def stop(self) -> float:
-        """Ask it to end; the seconds it took."""
+        """Send SIGTERM and wait; returns the seconds it took."""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(WAIT_S) == 0

@@ -1,4 +1,4 @@
-"""Stores and homes of ready-made vectors, and the command line run in this process."""
+"""Stores and homes of vectors, and the command line run in this process."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def run_json(*words: object) -> Any:
 
 
 def command(*words: object) -> list[str]:
-    """The command that runs a verb in a process of its own."""
+    """The command that runs a verb in its own process."""
     code = "from edge.cli.entry import main; main()"
     return [sys.executable, "-c", code, *(str(word) for word in words)]
 
@@ -87,8 +87,7 @@ def command(*words: object) -> list[str]:
 def spawn(
     *words: object, variables: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[str]:
-    """Start a verb in a process of its own, without a terminal.  variables: added to the
-    environment."""
+    """Start a verb in its own process, without a terminal.  variables: added to the environment."""
     root = str(Path(encoder.__file__).parent.parent)
     path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(

@@ -143,7 +143,7 @@ def sketches(
     """Test the kernel against the head alone."""
     job = _job(features, label, spans, count, np.random.default_rng(seed))
     parts = split_holdout(job.own, job.others)
-    kernel = nas.Blueprint("kernel", tuple(range(len(spans))), 3_840)
+    kernel = nas.Blueprint(kind="kernel", taps=tuple(range(len(spans))), width=3_840)
     return _test(job, score_head(job, parts), [kernel])
 
 

@@ -93,7 +93,7 @@ class CameraFeed:
             latencies.append(self.serve())
             self._look_at_worker()
             began = time.monotonic()
-            news = [one for one in self.home.tend() if isinstance(one, GrowthReport)]
+            news = [one for one in self.home.poll_growth() if isinstance(one, GrowthReport)]
             if news:
                 end_ms = 1e3 * (time.monotonic() - began) + self.serve()
                 return ServingRound(latencies, start_ms, end_ms, self.worker_cpu_s, news[-1])

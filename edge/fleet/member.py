@@ -43,20 +43,20 @@ class ReceivedContribution:
 
 
 class FleetMember:
-    """A device in a fleet.  folder: of its home.  mouth: the broker.  floor: where events go."""
+    """A device in a fleet.  folder: of its home.  mouth: the broker.  context: where events go."""
 
     def __init__(
         self,
         settings: FleetSettings,
         device: str,
-        floor: CommandContext,
+        context: CommandContext,
         folder: Path,
         topics: Topics,
         mouth: ContributionChannel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._device = settings, device
-        self._mouth, self._floor, self._clock = mouth, floor, clock
+        self._mouth, self._context, self._clock = mouth, context, clock
         self._key = load_key(folder / settings.key) if settings.key else None
         self._keys = {one: public_key(text, one) for one, text in settings.keys.items()}
         self._topic = topics.contribution(settings.name)
@@ -95,7 +95,7 @@ class FleetMember:
             del self._waiting[gift.device]
             self._refuse(gift.device, f"they say they are those of {found.device}")
             return
-        self._floor.feed("", found)
+        self._context.feed("", found)
         self._warn_unnamed(found)
         del self._waiting[gift.device]
 
@@ -106,7 +106,7 @@ class FleetMember:
                 self.adopt(ReceivedContribution(device))
             except EdgeError as error:
                 log.warning("sums_not_adopted", device=device, reason=error.message)
-        slot = self._floor.homes.get("")
+        slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
         if home is not None and self._summing is not None:
             self._sum_up(home, *self._summing)
@@ -157,7 +157,7 @@ class FleetMember:
         made, packed = summing.made
         # Other names are other sums, though their content is the same.
         content = "\n".join((made.content, *made.columns))
-        revision = home.store.contribution_revision(content, self._floor.now_ns())
+        revision = home.store.contribution_revision(content, self._context.now_ns())
         self._message = write_contribution(replace(made, revision=revision), self._key, packed)
         self._summed, self._connection = seen, -1
 
@@ -171,7 +171,7 @@ class FleetMember:
 
     def _warn_unnamed(self, found: Contribution) -> None:
         """Log where column names could not be compared, because one side has none."""
-        slot = self._floor.homes.get("")
+        slot = self._context.homes.get("")
         if slot is not None and slot.home is not None:
             warning = unnamed_side(slot.home.store.columns(), found.columns)
             if warning:
@@ -180,4 +180,4 @@ class FleetMember:
     def _refuse(self, device: str, why: str) -> None:
         log.warning("sums_refused", device=device, reason=why)
         hint = "see docs/howto/fleet.md"
-        self._floor.tell(Rejected(device, f"adopting sums of {device}: {why}"[:500], hint))
+        self._context.publish(Rejected(device, f"adopting sums of {device}: {why}"[:500], hint))

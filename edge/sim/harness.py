@@ -140,10 +140,10 @@ class _Run:
         self._seed = seed
         settings = scenario.device
         self._config = Config(
-            seed,
-            settings.false_alarm_rate,
-            settings.window,
-            settings.facts_per_concept,
+            seed=seed,
+            false_alarm_rate=settings.false_alarm_rate,
+            window=settings.window,
+            facts_per_concept=settings.facts_per_concept,
             growth=worker.grow is not None,
         )
         self._worker = worker

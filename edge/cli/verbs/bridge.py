@@ -77,7 +77,7 @@ def bridge(
         if not as_json:
             views.show_prediction_names()
         for event in device_turns(link, transport, seconds):
-            for message in attached.take(event):
+            for message in attached.handle(event):
                 if as_json:
                     views.show_json(message)
                 elif isinstance(message, Decision):

@@ -65,7 +65,7 @@ def forget(
     with Home(home) as opened:
         count = _count(opened, selector, "forgetting")
         if not yes:
-            confirm(f"forget {count} facts ({actions.describe_number(selector)}) for good?")
+            confirm(f"forget {count} facts ({actions.describe_selector(selector)}) for good?")
         refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
         receipt = _forget(opened, selector, refit=refit)
         actions.after_change("the facts are forgotten", opened.stamp)
@@ -83,7 +83,7 @@ def _count(home: Home, selector: Selector, doing: str) -> int:
     count = len(home.store.select(selector))
     if not count:
         raise ConfigError(
-            f"{doing}: no fact matches {actions.describe_number(selector)}",
+            f"{doing}: no fact matches {actions.describe_selector(selector)}",
             "`auricle inspect` lists domains and labels",
         )
     return count
@@ -136,7 +136,7 @@ def relabel(
         to_label = confirm_name("label", to_label, known.labels, ask=not as_json)
         to_domain = confirm_name("domain", to_domain, known.domains, ask=not as_json)
         ack = actions.acknowledged(opened.feed(Relabel(selector, to_label, to_domain)))
-        digest = actions.after_change("the facts are relabelled", opened.settle)
+        digest = actions.after_change("the facts are relabelled", opened.refit_geometry)
     if as_json:
         views.show_json({"count": ack.count, "detail": ack.detail, "knowledge_digest": digest})
         return

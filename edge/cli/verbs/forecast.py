@@ -127,7 +127,7 @@ def _whole(
     score, changes = ForecastScore(choice.horizons), list[DetectedChange]()
     pairs = zip(elapsed_s.tolist(), recording.values, strict=True)
     for row in forecast_file(pairs, len(names), choice):
-        score.take(row)
+        score.add(row)
         changes += row.changes
         chart.take(row)
     if as_json:

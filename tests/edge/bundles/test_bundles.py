@@ -297,11 +297,11 @@ def test_decisions_that_turn_new_take_a_bundle_back(pair: Pair):
     strange = clouds((7, 8, 9), 2, spread=100)
     for number, row in enumerate(strange[:3]):
         observe(pair.user, number, row)
-    assert pair.user.look_after_trial() == ()
+    assert pair.user.check_trial() == ()
     observe(pair.user, 3, strange[3])
-    (said,) = pair.user.look_after_trial()
+    (said,) = pair.user.check_trial()
     assert (said.state, said.decided) == ("reverted", 4)
-    assert "were new or abstained" in said.reason
+    assert "were novel or abstained" in said.reason
     assert pair.state() == before
 
 
@@ -319,23 +319,20 @@ def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
                 id=f"{name}{number}",
             )
             told = pair.user.feed(seen)
-            health.note(seen, told)
+            health.count(seen, told)
             guess = told[0].guess  # type: ignore[union-attr]
             event = Label(f"{name}{number}", guess if name == "right" else "z", "shared")
-            health.note(event, pair.user.feed(event))
-        assert health.trouble(NOW, 0.0) == reason
+            health.count(event, pair.user.feed(event))
+        assert health.problem(NOW, 0.0) == reason
 
 
 def test_a_trial_that_nobody_confirms_ends(pair: Pair):
     """By the clock, or, where that is not set, by the time since the start."""
-    health = TrialHealth(
-        BundleTrial(bundle="b", publisher="maker", counter=1, started_at_ns=NOW),
-        BundleSettings(trial_s=60.0),
-        100.0,
-    )
-    assert health.trouble(NOW + 59 * 10**9, 159.0) == ""
-    assert "not confirmed within 60 s" in health.trouble(NOW + 60 * 10**9, 100.0)
-    assert "not confirmed within 60 s" in health.trouble(0, 160.0)
+    trial = BundleTrial(bundle="b", publisher="maker", counter=1, started_at_ns=NOW)
+    health = TrialHealth(trial, BundleSettings(trial_s=60.0), 100.0)
+    assert health.problem(NOW + 59 * 10**9, 159.0) == ""
+    assert "not confirmed within 60 s" in health.problem(NOW + 60 * 10**9, 100.0)
+    assert "not confirmed within 60 s" in health.problem(0, 160.0)
 
 
 def test_what_is_forgotten_during_a_trial_does_not_come_back_with_it(pair: Pair):

@@ -46,7 +46,7 @@ def teach(folder: Path, known: Mapping[str, Sequence[Any]], streams: str) -> Pat
             for at, sample in enumerate(samples)
         ]
         home.feed(Enrol(tuple(facts)))
-        home.settle()
+        home.refit_geometry()
     settings = folder / SETTINGS
     text = settings.read_text("utf-8").replace("raw = false", "raw = true")
     settings.write_text(f'{text}\n[device]\nname = "gw1"\n{streams}', "utf-8")

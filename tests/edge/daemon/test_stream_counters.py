@@ -11,7 +11,7 @@ S = 10**9
 
 
 def decision(*, known: bool = True, alarm: bool = False, label: str | None = "a") -> Decision:
-    """A decision on some observation."""
+    """A decision."""
     return Decision(
         observation_id="s:1",
         stream="s",
@@ -28,13 +28,13 @@ def decision(*, known: bool = True, alarm: bool = False, label: str | None = "a"
 
 
 def test_ids_are_of_the_run():
-    """Numbers rise by one, and the id names stream, run and number."""
+    """Numbers rise by one, and the id contains stream, run and number."""
     stream = StreamCounters("s", HttpStream(), "12")
     assert [stream.number() for _ in range(2)] == [(1, "s:12-1"), (2, "s:12-2")]
 
 
 def test_the_pace_is_kept_with_a_burst_of_a_second():
-    """At rate_max all come through; after a pause a second's worth may come at once, no more."""
+    """At rate_max all pass; after a pause a burst of one second may pass, and no more."""
     stream = StreamCounters("s", HttpStream(rate_max=10.0), "1")
     at = 1_000 * S
     assert sum(stream.allows(at + n * S // 10) for n in range(100)) == 100
@@ -45,14 +45,15 @@ def test_the_pace_is_kept_with_a_burst_of_a_second():
 
 
 def test_what_was_decided_is_shown():
-    """The newest decision, the share of new ones in the window, alarms, and the rate."""
+    """The status has the newest decision, the share of novel ones in the window, alarms, and the
+    rate."""
     stream = StreamCounters("s", HttpStream(home="far", kind="sample"), "1")
     assert stream.status().novel_percent is None
     for _ in range(NOVEL_WINDOW):
-        stream.note(decision())
+        stream.count(decision())
     for _ in range(NOVEL_WINDOW // 4):
-        stream.note(decision(known=False, label=None))
-    stream.note(
+        stream.count(decision(known=False, label=None))
+    stream.count(
         DriftAlarm(
             stream="s",
             observation_id="s:1",
@@ -71,10 +72,10 @@ def test_what_was_decided_is_shown():
 
 
 def test_a_series_counts_its_forecasts():
-    """Forecasts count as answers and make up the pace; changes are counted apart."""
+    """Forecasts count as answers and in the rate; change points are counted separately."""
     stream = StreamCounters("s", HttpStream(kind="series"), "1")
     for _ in range(30):
-        stream.note(
+        stream.count(
             SeriesForecast(
                 stream="s",
                 observation_id="s:1",
@@ -86,7 +87,7 @@ def test_a_series_counts_its_forecasts():
                 high=((2.0,),),
             )
         )
-    stream.note(
+    stream.count(
         ChangePoint(
             stream="s",
             observation_id="s:1",
@@ -105,22 +106,23 @@ def test_a_series_counts_its_forecasts():
 
 
 def test_rejections_in_a_row_are_trouble():
-    """Before any answer one is enough; later it takes several, and the next answer ends it."""
+    """Before any answer one is enough; later it takes several, and the next answer clears it."""
     stream = StreamCounters("s", HttpStream(), "1")
     stream.reject("no numbers", "send numbers")
     assert stream.rejecting == "all 1 measurements were rejected: no numbers"
-    stream.note(decision())
+    stream.count(decision())
     for _ in range(REJECTED_MAX - 1):
         stream.reject("no numbers", "")
     assert stream.rejecting == ""
     stream.reject("too long", "")
     assert stream.rejecting == f"the last {REJECTED_MAX} measurements were rejected: too long"
-    stream.note(decision())
+    stream.count(decision())
     assert (stream.rejecting, stream.rejected) == ("", REJECTED_MAX + 1)
 
 
 def test_lines_of_the_log_are_bounded(caplog: pytest.LogCaptureFixture):
-    """However fast a count rises, it is one line at once and one a minute, with what came since."""
+    """However fast a count rises, it causes one line at once and one a minute with the new
+    total."""
     stream = StreamCounters("s", HttpStream(), "1")
     with caplog.at_level("WARNING", logger="auricle"):
         for second in range(180):

@@ -54,9 +54,9 @@ class Place:
     def join(self, **changes: Any) -> FleetMember:
         """Make the member of a fleet."""
         settings = FleetSettings("f", ("b",), **({"publish_after_s": 10.0} | changes))
-        floor, folder = self.office.floor, self.office.home.folder
+        context, folder = self.office.context, self.office.home.folder
         place = (folder, Topics("a"), self.mouth)
-        made = FleetMember(settings, "a", floor, *place, clock=lambda: self.now_s)
+        made = FleetMember(settings, "a", context, *place, clock=lambda: self.now_s)
         self.member = made
         return made
 
@@ -116,8 +116,8 @@ def test_what_cannot_be_read_is_refused_with_its_reason(place: Place):
 
 def reason(place: Place) -> str:
     """Why sums were refused, as it was told."""
-    ((said, *_),) = place.office.floor.told
-    place.office.floor.told.clear()
+    ((said, *_),) = place.office.context.told
+    place.office.context.told.clear()
     assert isinstance(said, Rejected)
     return said.reason
 
@@ -141,7 +141,7 @@ def test_where_keys_are_given_only_signed_sums_count(place: Place, tmp_path: Pat
 def test_sums_wait_for_a_home_that_is_not_open(place: Place):
     """The newest of a device is adopted as soon as it serves again."""
     place.join()
-    slot = place.office.floor.homes[""]
+    slot = place.office.context.homes[""]
     home, slot.home = slot.home, None
     arrival = InboundMessage("t", write_contribution(GIFT, None), True, "", b"", None, (), 3)
     assert place.member.receive(arrival, TopicAddress("contribution", "b", "f")) is not None
@@ -232,10 +232,10 @@ def test_a_member_keeps_the_geometry_that_it_shares(tmp_path: Path):
     path.write_text(path.read_text("utf-8") + '\n[fleet]\nname = "f"\n', "utf-8")
     office = Office(tmp_path)
     office.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
-    office.home.settle()
+    office.home.refit_geometry()
     shared = office.home.runtime.knowledge.geometry.fingerprint
     office.home.feed(Enrol(tuple(fact(f"n{n}", "ab"[n % 2], at=n) for n in range(8))))
-    office.home.settle()
+    office.home.refit_geometry()
     said = office.ask("forget", select={"ids": ["f1"]})
     assert any("frozen geometry" in one for one in said.body["not_covered"])
     assert office.home.runtime.knowledge.geometry.fingerprint == shared

@@ -134,11 +134,11 @@ def test_a_reload_announces_the_streams_of_now(watched: tuple[Seat, Daemon]) -> 
     path = daemon.folder / "auricle.toml"
     text = path.read_text("utf-8")
     path.write_text(f"{text}\n[streams.late]\nsource = 7\n", "utf-8")
-    daemon.ask_reload()
-    watcher.until(lambda: "auricle.toml" in daemon.troubles.get("settings", ""))
+    daemon.request_reload()
+    watcher.until(lambda: "auricle.toml" in daemon.problems.get("settings", ""))
     changed = text.replace("[streams.power]", "[streams.late]")
     path.write_text(changed, "utf-8")
-    daemon.ask_reload()
+    daemon.request_reload()
     watcher.until(lambda: heard(watcher, "DBIRTH/gw1/late") and heard(watcher, "DDEATH/gw1/power"))
     watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) == 2)
     assert streams_of(watcher) == {"press", "late"}
@@ -146,7 +146,7 @@ def test_a_reload_announces_the_streams_of_now(watched: tuple[Seat, Daemon]) -> 
     watcher.until(lambda: heard(watcher, "forecast/late"))
     births = len(heard(watcher, "DBIRTH/gw1/late"))
     path.write_text(changed.replace('kind = "series"', 'kind = "sample"'), "utf-8")
-    daemon.ask_reload()
+    daemon.request_reload()
     watcher.until(lambda: len(heard(watcher, "DBIRTH/gw1/late")) > births)
     assert "score" in read_payload(heard(watcher, "DBIRTH/gw1/late")[-1]).metrics
     watcher.until(lambda: "decision/late" in topics_of(watcher))

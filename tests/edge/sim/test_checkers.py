@@ -71,7 +71,20 @@ def test_all_is_well_with_a_device_that_keeps_its_promises(device, model) -> Non
 def test_knowledge_that_left_its_ledger_is_found(device, model) -> None:
     """A fact behind the runtime's back breaks the first promise."""
     runtime, store = device
-    store.apply(StoreFacts((Fact("other", "s", "a", "x", 99, bytes(WIDTH)),)))
+    store.apply(
+        StoreFacts(
+            (
+                Fact(
+                    id="other",
+                    stream="s",
+                    domain="a",
+                    label="x",
+                    captured_at_ns=99,
+                    features=bytes(WIDTH),
+                ),
+            )
+        )
+    )
     with pytest.raises(BrokenPromiseError, match="differs from a derivation"):
         checkers.check_knowledge(runtime, store, model.card.fingerprint)
 

@@ -49,7 +49,7 @@ def reading(number: int, values: object) -> Reading:
 
 def decision(attached: Attachment, said: Reading) -> Decision:
     """The decision on a reading."""
-    return next(told for told in attached.take(said) if isinstance(told, Decision))
+    return next(told for told in attached.handle(said) if isinstance(told, Decision))
 
 
 def checked_as_printed(stdout: str) -> str:
@@ -143,12 +143,12 @@ def test_readings_become_observations(home):
     go on over a restart of the device, and gaps are counted."""
     with Home(home) as opened:
         attached = attach_port(opened, Link(5), "bench")
-        attached.take(LinkConnected(1, 1, 288, restarted=False))
+        attached.handle(LinkConnected(1, 1, 288, restarted=False))
         values = np.arange(WIDTH, dtype=np.uint8)
         first = decision(attached, reading(0, values))
         second = decision(attached, reading(1, values.astype(np.float32)))
-        attached.take(LinkGap(0, 2, 3))
-        attached.take(LinkConnected(2, 1, 288, restarted=True))
+        attached.handle(LinkGap(0, 2, 3))
+        attached.handle(LinkConnected(2, 1, 288, restarted=True))
         third = decision(attached, reading(0, values))
     assert first.guess == second.guess == third.guess
     assert first.score == second.score
@@ -166,7 +166,7 @@ def test_an_alarm_sets_the_output(home):
         opened.actuate = attached.actuate
         for number in range(200):
             odd = np.full(WIDTH, 255 * (number % 2), np.uint8)
-            attached.take(reading(number, odd))
+            attached.handle(reading(number, odd))
     assert attached.alarms >= 1
 
 

@@ -128,7 +128,7 @@ def test_a_record_counts_only_what_can_be_judged():
     record = ForecastScore((1,))
     rows = ((1.0, row) for row in values)
     for look in forecast_file(rows, 1, ForecastOptions("last", (1,))):
-        record.take(look)
+        record.add(look)
     (figures,) = record.figures()
     assert figures["mae"] == figures["mae_last_value"] == 2.0
     assert figures["values"] == 1

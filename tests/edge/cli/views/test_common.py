@@ -43,7 +43,13 @@ def decision(**changes: object) -> Decision:
 def test_digests_never_wrap(screen):
     """A digest is never wrapped, however narrow the terminal."""
     views.show_verified(
-        VerifyReport(3, DIGEST, DIGEST, DIGEST, {"facts": DIGEST, "knowledge": DIGEST})
+        VerifyReport(
+            facts=3,
+            facts_digest=DIGEST,
+            beside_digest=DIGEST,
+            knowledge_digest=DIGEST,
+            stamped={"facts": DIGEST, "knowledge": DIGEST},
+        )
     )
     receipt = Receipt(
         request_id="r",
@@ -165,7 +171,15 @@ def test_what_was_learned_is_shown(capsys):
 )
 def test_the_last_stamp_is_judged(capsys, stamped, words):
     """The output describes how the last stamp relates to the current digests."""
-    views.show_verified(VerifyReport(1, DIGEST, DIGEST, DIGEST, stamped, ("page 3 is bad",)))
+    report = VerifyReport(
+        facts=1,
+        facts_digest=DIGEST,
+        beside_digest=DIGEST,
+        knowledge_digest=DIGEST,
+        stamped=stamped,
+        complaints=("page 3 is bad",),
+    )
+    views.show_verified(report)
     shown = capsys.readouterr().out
     assert words in shown
     assert "WRONG: page 3 is bad" in shown

@@ -31,7 +31,19 @@ from edge.sim.digits import load_mnist, load_optdigits
 from edge.sim.recording import DecisionStep, GrowthEpisode, RunRecording, TimelineMark
 from tests import workers
 
-DECISION = Decision("r:0", "r", 1, True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
+DECISION = Decision(
+    observation_id="r:0",
+    stream="r",
+    captured_at_ns=1,
+    known=True,
+    domain="mnist",
+    label="7",
+    guess="7",
+    score=3.0,
+    p_value=0.5,
+    window_p=0.8,
+    alarm=False,
+)
 STEP = DecisionStep(
     index=0,
     stream="r",

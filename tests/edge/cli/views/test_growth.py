@@ -18,7 +18,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
 def outcome(state: str, **given: object) -> GrowthOutcome:
     """An outcome of a domain whose name holds a control character."""
     told = {"accuracy": 0.9, "incumbent": 0.85, "reason": "a reason", "seconds": 2.0} | given
-    return GrowthOutcome("ha\x1bll", state, 3, **told)  # type: ignore[arg-type]
+    domain = "ha\x1bll"
+    return GrowthOutcome(domain=domain, state=state, version=3, **told)  # type: ignore[arg-type]
 
 
 def test_what_serves_is_said_with_its_gain(said):
@@ -41,7 +42,19 @@ def test_what_changed_nothing_is_said_with_its_reason(said):
 
 def test_what_is_not_known_is_a_dash(said):
     """A head without adaptor has no version and no accuracy of its own."""
-    row = AdaptorSummary("hall", 0, "none", "head alone", 0, 0, 5, None, math.nan, "", serves=True)
+    row = AdaptorSummary(
+        domain="hall",
+        version=0,
+        kind="none",
+        blueprint="head alone",
+        nbytes=0,
+        operations=0,
+        facts=5,
+        accuracy=None,
+        incumbent=math.nan,
+        digest="",
+        serves=True,
+    )
     growth_views.show_adaptors([row])
     assert said().splitlines()[1].split("\t") == [
         "hall",
