@@ -25,7 +25,7 @@ class StdoutClient:
         return not self.problem
 
     @property
-    def cuts(self) -> int:
+    def unclean_disconnects(self) -> int:
         """Always 0: output has no connection to lose."""
         return 0
 
