@@ -54,7 +54,8 @@ def lines_of(written: str) -> list[str]:
 def main() -> None:
     """Run the command and write the picture."""
     out, *rest = sys.argv[1:]
-    first, last = 0, None
+    first: int | None = None
+    last: int | None = None
     if rest[0] == "--rows":
         first, last = (int(one) if one else None for one in rest[1].split(":"))
         rest = rest[2:]

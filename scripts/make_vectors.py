@@ -16,8 +16,11 @@ from edge.export import ExtractShape, measure_extract, with_head
 from firmware_bridge import decide, decided_words, pack_extract
 
 SAMPLES = 40
+"""Keeps the file of vectors small.  Chosen by hand."""
 RATE = 0.02
+"""Higher than the default: some vectors are then called new."""
 ROUNDS = 8
+"""Eight rounds of the 64 columns: 512 random features."""
 
 
 def make(folder: Path) -> None:

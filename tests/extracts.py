@@ -162,7 +162,16 @@ def learned(*, surveyed: bool, per_concept: int = 60) -> tuple[Knowledge, Memory
         noise = random.integers(-30, 31, WIDTH)
         features = np.clip(centres[concept] + noise, 0, 255).astype(np.uint8)
         names = ("hall" if concept < 3 else "yard", f"label {concept % 3}")
-        facts.append(Fact(f"{number:04}", "s", *names, number, features.tobytes()))
+        facts.append(
+            Fact(
+                id=f"{number:04}",
+                stream="s",
+                domain=names[0],
+                label=names[1],
+                captured_at_ns=number,
+                features=features.tobytes(),
+            )
+        )
         rows.append(features)
         groups.append(concept)
     ledger = MemoryLedger()

@@ -105,13 +105,13 @@ def distinct_facts(count: int, width: int = WIDTH, domain: str = "home") -> list
     """Facts whose ids and features occur nowhere by chance."""
     return [
         Fact(
-            f"observation-{number:05}-{number * 7919 % 99991:05}",
-            "s",
-            domain,
-            "ab"[number % 2],
-            number,
-            vector(1000 + number, width).tobytes(),
-            f"person-{number % 3}",
+            id=f"observation-{number:05}-{number * 7919 % 99991:05}",
+            stream="s",
+            domain=domain,
+            label="ab"[number % 2],
+            captured_at_ns=number,
+            features=vector(1000 + number, width).tobytes(),
+            subject=f"person-{number % 3}",
         )
         for number in range(count)
     ]

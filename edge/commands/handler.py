@@ -109,7 +109,7 @@ class CommandHandler:
         return PendingCommand(
             verb=address.name,
             parsed=self._parse(arrival, address.name),
-            topic=given if given and self._topics.answerable(given) else self._topics.response,
+            topic=given if given and self._topics.allows_response(given) else self._topics.response,
             correlation=arrival.correlation,
             ticket=arrival.ticket,
         )
@@ -172,7 +172,7 @@ class CommandHandler:
         """Publish contributions and check bundle trials; call it about once a second.  After a disk
         error it is tried again at the next call."""
         if self._member is not None:
-            self._attempt("fleet", self._member.tend)
+            self._attempt("fleet", self._member.maintain)
         for name in self._context.homes:
             self._attempt(f"trial {name}".strip(), partial(self._check_trial, name))
 
@@ -255,11 +255,11 @@ def _repeated(request: Request, found: AnsweredCommand) -> Response:
         return _refused(request.verb, replace(refusal, id=request.id))
     if found.answer:
         return replace(msgspec.json.decode(found.answer, type=Response), repeated=True)
-    return Response(request.verb, request.id, found.done, hint=LOST, repeated=True)
+    return Response(verb=request.verb, id=request.id, done=found.done, hint=LOST, repeated=True)
 
 
 def _refused(verb: str, refusal: Refusal) -> Response:
-    return Response(verb, refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
+    return Response(verb=verb, id=refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
 
 
 def _do(request: Request, context: CommandContext) -> Response:
@@ -283,7 +283,7 @@ def _do(request: Request, context: CommandContext) -> Response:
                 body = dict(_QUERIES[request.verb](request, context))
             except EdgeError as error:
                 return _refused(request.verb, Refusal(error.message, error.hint, request.id))
-            return Response(request.verb, request.id, done=True, body=body)
+            return Response(verb=request.verb, id=request.id, done=True, body=body)
 
 
 def _typos(request: Request, context: CommandContext) -> list[str]:
@@ -299,11 +299,13 @@ def _response(request: Request, messages: tuple[Message, ...]) -> Response:
     """Return the response that the messages of the core amount to."""
     for one in messages:
         if isinstance(one, Rejected):
-            return Response(request.verb, request.id, done=False, reason=one.reason, hint=one.hint)
+            return Response(
+                verb=request.verb, id=request.id, done=False, reason=one.reason, hint=one.hint
+            )
     kinds = (Receipt, Acknowledgement, GrowthReport)
     found = [one for kind in kinds for one in messages if isinstance(one, kind)]
     body = msgspec.to_builtins(found[0]) if found else {}
-    return Response(request.verb, request.id, done=True, body=body)
+    return Response(verb=request.verb, id=request.id, done=True, body=body)
 
 
 def _list_adaptors(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -340,7 +342,7 @@ def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, A
 
 def _health(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     status = context.status()
-    yield from (("state", status.state), ("trouble", list(status.trouble)))
+    yield from (("state", status.state), ("problems", list(status.problems)))
     yield "uptime_s", status.uptime_s
 
 

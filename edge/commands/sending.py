@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ..config import MqttSettings
 from ..core import ConfigError, TransportError
-from ..mqtt import Topics, encode_level, read_password, wrap_tls
+from ..mqtt import Topics, encode_level, make_tls_context, read_password
 from .parsing import SIGNED, Refusal, parse_command
 
 
@@ -62,7 +62,7 @@ def send_command(
         if settings.username:
             client.username_pw_set(settings.username, read_password(settings))
         if settings.tls is not None:
-            client.tls_set_context(wrap_tls(settings.tls))
+            client.tls_set_context(make_tls_context(settings.tls))
     except (OSError, ValueError) as error:
         raise ConfigError(f"connecting to the broker: {error}", "correct [mqtt]") from error
     exchange = _CommandRequest(client, Topics(device), verb, payload, name)

@@ -13,7 +13,7 @@ import msgspec
 
 import encoder
 
-from ..config import SETTINGS, HttpStream, MqttSettings, Named, Settings, read_settings
+from ..config import SETTINGS, ColumnStream, HttpStream, MqttSettings, Settings, read_settings
 from ..core import (
     NAMING_HINT,
     EdgeError,
@@ -83,7 +83,9 @@ def _named_streams(settings: Settings, home: str) -> ColumnsByStream:
     return {
         name: one.columns
         for name, one in settings.streams.items()
-        if isinstance(one, Named) and one.columns and (one.home, one.kind) == (home, "sample")
+        if isinstance(one, ColumnStream)
+        and one.columns
+        and (one.home, one.kind) == (home, "sample")
     }
 
 

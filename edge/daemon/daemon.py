@@ -273,7 +273,7 @@ class Daemon:
         if self._streams() != self.announced:
             self._announce()
         for name, source in self.sources.items():
-            self.inbox.streams[name].problem = source.trouble
+            self.inbox.streams[name].problem = source.problem
         if now - self._snapshot_s >= STATUS_S:
             self._snapshot_s = now
             self.notifier.status(brief_status(self.status()))
@@ -283,7 +283,7 @@ class Daemon:
         interval_s = self.settings.device.health_interval_s
         if now - self._health_s >= interval_s and self.connection.online:
             self._health_s = now
-            message = self.publisher.encoder.word(self.status(), 0, self.clock.now_ns())
+            message = self.publisher.encoder.encode(self.status(), 0, self.clock.now_ns())
             self.connection.publish(self.topics.health, message.body, qos=0)
 
     # --- parts -----------------------------------------------------------------------------------
@@ -343,12 +343,12 @@ class Daemon:
             return None
         host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
         return BrokerStatus(
-            place=f"{host}:{port}",
+            address=f"{host}:{port}",
             online=connection.online,
             since_s=round(connection.since_s, 1),
             connects=connection.counters.connected,
             reasons=dict(connection.counters.reasons),
-            trouble=connection.problem or connection.refusal,
+            problem=connection.problem or connection.refusal,
         )
 
     def pause(self, *, paused: bool) -> None:

@@ -73,8 +73,8 @@ class HealthReport:
             homes=self._homes,
             outbox=outbox,
             broker=broker,
-            trouble=problems,
-            strays=loop.strays,
+            problems=problems,
+            unrouted=loop.strays,
         )
 
     def _home_status(self, slot: HomeSlot) -> HomeStatus:
@@ -84,7 +84,7 @@ class HealthReport:
             return home_status(slot)
         except EdgeError as error:
             self._unreadable[slot.name] = error.message
-            return HomeStatus(slot.name, "", 0, 0, 0, trouble=error.message)
+            return HomeStatus(name=slot.name, problem=error.message)
 
     def _state(self, loop: Loop, problems: tuple[str, ...]) -> State:
         if self.stopping:
@@ -107,7 +107,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
     """Return the status of a home."""
     home = slot.home
     if home is None:
-        return HomeStatus(slot.name, "", 0, 0, 0, trouble=slot.problem)
+        return HomeStatus(name=slot.name, problem=slot.problem)
     concepts = home.store.concepts()
     return HomeStatus(
         name=slot.name,
@@ -117,8 +117,8 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         candidates=len(home.store.candidates()),
         adaptors=tuple(_adaptors(home, concepts)),
         growing=home.growing,
-        trouble=slot.problem,
-        heads_only=home.heads_only,
+        problem=slot.problem,
+        growth_unavailable=home.heads_only,
     )
 
 
@@ -142,8 +142,8 @@ def outbox_status(outbox: Outbox) -> OutboxStatus:
         sequence=outbox.sequence,
         dropped=sum(counts[name] for name in lost),
         gaps=counts["gaps"],
-        refusing=outbox.refusing,
-        trouble=outbox.failing,
+        refusal=outbox.refusing,
+        problem=outbox.failing,
     )
 
 
@@ -161,10 +161,10 @@ def _problems(
     for stream in loop.inbox.streams.values():
         if stream.problem or stream.rejecting:
             yield f"stream {stream.name}: {stream.problem or stream.rejecting}"
-    if outbox.trouble:
-        yield f"outbox: {outbox.trouble}"
-    if broker is not None and (broker.trouble or not broker.online):
-        yield f"broker: {broker.trouble or 'not connected'}"
+    if outbox.problem:
+        yield f"outbox: {outbox.problem}"
+    if broker is not None and (broker.problem or not broker.online):
+        yield f"broker: {broker.problem or 'not connected'}"
     yield from more
 
 
@@ -172,7 +172,7 @@ def brief_status(status: DaemonStatus) -> str:
     """Return a status as one line for systemd."""
     answered = sum(stream.decided + stream.forecasts for stream in status.streams)
     rate = sum(stream.per_second for stream in status.streams)
-    problem = f"; {status.trouble[0]}" if status.trouble else ""
+    problem = f"; {status.problems[0]}" if status.problems else ""
     waiting = f"{status.outbox.waiting} waiting"
     return f"{status.state}: {answered} answered, {rate:.0f} a second, {waiting}{problem}"
 

@@ -232,7 +232,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
             case "/readyz":
                 now = owner.snapshot()
                 ready = now is not None and now.state in {"serving", "degraded", "paused"}
-                report = {"state": now.state, "trouble": now.trouble} if now else {}
+                report = {"state": now.state, "problems": now.problems} if now else {}
                 self._respond_json(200 if ready and now and _some_home(now) else 503, report)
             case _:
                 self._refuse(404, "there is no such page", "see /metrics, /livez, /readyz")
@@ -252,8 +252,8 @@ class _RequestHandler(BaseHTTPRequestHandler):
             self._refuse(404, f"there is no stream {name!r} for requests", "see [streams]")
             return
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if not kind.startswith(TYPES[settings.form]):
-            wanted = TYPES[settings.form][0]
+        if not kind.startswith(TYPES[settings.format]):
+            wanted = TYPES[settings.format][0]
             self._refuse(415, f"expected the type {wanted}, found {kind or 'none'}", "")
             return
         length = int(self.headers["Content-Length"])

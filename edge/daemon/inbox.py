@@ -126,7 +126,7 @@ class Inbox(Generic[Command]):
     def waits(self, observation_id: str) -> bool:
         """Return whether an observation, by the id its sender gave, waits for a decision."""
         with self._lock:
-            return any(one.given.id == observation_id for one, _ in self._measurements)
+            return any(one.metadata.id == observation_id for one, _ in self._measurements)
 
     def take_rejection(self) -> tuple[str, InvalidMeasurement] | None:
         """Remove and return the oldest rejection with its stream, or None."""

@@ -27,7 +27,7 @@ from ..core import (
     StateError,
     listed,
 )
-from ..logs import PacedLog, log
+from ..logs import RateLimitedLog, log
 from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..sources import InvalidMeasurement, Measurement, decode_payload, read_properties
 from .clock import DaemonClock
@@ -72,8 +72,8 @@ class MqttChannel(PublishChannel, Protocol):
     def pump(self, wait_s: float, *, reading: bool = True) -> None:
         """Serve the connection; waits `wait_s` at most where there is nothing to do."""
 
-    def settle(self, ticket: int) -> None:
-        """Acknowledge an arrival."""
+    def acknowledge(self, ticket: int) -> None:
+        """Acknowledge a received message."""
 
 
 class CommandPort(Protocol):
@@ -98,7 +98,7 @@ class CommandPort(Protocol):
 class SecondaryChannel(Protocol):
     """A second protocol that messages are published in."""
 
-    def tell(self, message: Message) -> None:
+    def publish(self, message: Message) -> None:
         """Publish a message, now or later."""
 
     def pump(self) -> None:
@@ -135,7 +135,7 @@ class Loop:
         self.paused = False
         self.strays = 0
         self._stray_topic = ""
-        self._paced = PacedLog()
+        self._paced = RateLimitedLog()
         self.turned_at = time.monotonic()
         self._maintained_at = self._watched_at = 0.0
         self._rejections_left = REJECTIONS_PER_S
@@ -182,7 +182,7 @@ class Loop:
                     stream.count(message)
             self.publisher.publish(message)
             if self.secondary is not None:
-                self.secondary.tell(message)
+                self.secondary.publish(message)
 
     def receive(self, arrival: InboundMessage) -> None:
         """Route a message from the broker; runs inside `pump`."""
@@ -198,7 +198,7 @@ class Loop:
             self._queue_command(self.handler, arrival, address)
         else:
             self._reject_unknown_topic(arrival)
-            self.connection.settle(arrival.ticket)
+            self.connection.acknowledge(arrival.ticket)
 
     def open_homes(self) -> None:
         """Open the closed homes whose next attempt is due."""
@@ -235,7 +235,7 @@ class Loop:
             self.inbox.reject(stream.name, found)
         else:
             self.inbox.offer(found)
-        self.connection.settle(arrival.ticket)
+        self.connection.acknowledge(arrival.ticket)
 
     def _reject_unknown_topic(self, arrival: InboundMessage) -> None:
         """Count a message that nothing receives; publish a few rejections a second."""
@@ -257,12 +257,12 @@ class Loop:
     ) -> None:
         command = handler.receive(arrival, address)
         if command is None:
-            self.connection.settle(arrival.ticket)
+            self.connection.acknowledge(arrival.ticket)
             return
         reason = self.publisher.outbox.refusing or self.inbox.add_command(command)
         if reason:
             handler.refuse(command, reason)
-            self.connection.settle(arrival.ticket)
+            self.connection.acknowledge(arrival.ticket)
 
     def _execute_commands(self) -> None:
         while (command := self.inbox.take_command()) is not None:
@@ -283,7 +283,7 @@ class Loop:
                 self.handler.refuse(command, "it failed: a bug, see the log")
             ticket = getattr(command, "ticket", 0)
             if ticket:
-                self.publisher.after_commit(partial(self.connection.settle, ticket))
+                self.publisher.after_commit(partial(self.connection.acknowledge, ticket))
 
     def _decide(self) -> None:
         until = time.monotonic() + TURN_S
@@ -315,7 +315,7 @@ class Loop:
         if isinstance(measurement.payload, NamedValues):
             self._log_columns(stream, measurement.payload)
         number, key = stream.number()
-        given = measurement.given
+        given = measurement.metadata
         at_ns = self.clock.now_ns() if given.captured_at_ns is None else given.captured_at_ns
         return Observation(
             stream=stream.name,
@@ -411,14 +411,14 @@ class Loop:
         home = slot.home
         if home is not None:
             keys = {key for entry in self.publisher.outbox.waiting() for key in entry.keys}
-            self._to_forget |= set(filter(home.store.buried, keys))
+            self._to_forget |= set(filter(home.store.was_forgotten, keys))
 
     def _parse(self, topic: str) -> TopicAddress:
         address = self._addresses.get(topic)
         if address is None:
             if len(self._addresses) >= ADDRESSES_MAX:
                 self._addresses.clear()
-            address = self._addresses[topic] = self.topics.read(topic)
+            address = self._addresses[topic] = self.topics.parse(topic)
         return address
 
     def _feed_watchdog(self, now: float) -> None:

@@ -58,8 +58,8 @@ class Metrics(Collector):
             now.written_bytes_day,
         )
         yield _gauge("auricle_clock_set", "0 while the wall clock is not set.", now.clock == "set")
-        strays = "Messages at unknown topics."
-        yield CounterMetricFamily("auricle_strays", strays, value=now.strays)
+        unrouted = "Messages on topics without a stream or command."
+        yield CounterMetricFamily("auricle_unrouted_messages", unrouted, value=now.unrouted)
         yield from _streams(now)
         yield from _homes(now)
         yield from _delivery(now)
@@ -99,7 +99,7 @@ def _delivery(now: DaemonStatus) -> Iterator[Metric]:
     yield _gauge("auricle_outbox_waiting", "Messages that wait for the broker.", outbox.waiting)
     yield _gauge("auricle_outbox_bytes", "Bytes that wait for the broker.", outbox.nbytes)
     yield _gauge("auricle_outbox_oldest_seconds", "Age of the oldest message.", outbox.oldest_s)
-    yield _gauge("auricle_outbox_failing", "1 while the disk fails.", bool(outbox.trouble))
+    yield _gauge("auricle_outbox_failing", "1 while the disk fails.", bool(outbox.problem))
     yield CounterMetricFamily("auricle_outbox_dropped", "Messages dropped.", value=outbox.dropped)
     yield CounterMetricFamily("auricle_outbox_gaps", "Gap messages published.", value=outbox.gaps)
     if now.broker is not None:

@@ -45,11 +45,11 @@ class PublishChannel(Protocol):
         """True while messages can be published."""
 
     @property
-    def cuts(self) -> int:
+    def unclean_disconnects(self) -> int:
         """Connections that ended without a DISCONNECT."""
 
     @property
-    def room(self) -> int:
+    def send_quota(self) -> int:
         """Messages that may be published now."""
 
     def publish(
@@ -75,12 +75,12 @@ class Publisher:
         self, outbox: Outbox, encoder: MessageEncoder, channel: PublishChannel, clock: DaemonClock
     ) -> None:
         self.outbox, self.channel = outbox, channel
-        self._cuts = channel.cuts
+        self._cuts = channel.unclean_disconnects
         self.refused = 0
         self.encoder, self._clock = encoder, clock
         self._commit_due = False
         self._pause_s, self._resume_at, self._gaps_at = PAUSE_S[0], 0.0, 0.0
-        self._gap_topic = encoder.word(OutboxGap(0, 0, 0, ""), 0, 0).topic
+        self._gap_topic = encoder.encode(OutboxGap(0, 0, 0, ""), 0, 0).topic
         self._after_commit: list[Callable[[], None]] = []
 
     def publish(self, message: Message | Any, *, kept: bool | None = None) -> None:
@@ -89,7 +89,7 @@ class Publisher:
         kept: durable before it is sent, never dropped; None: decided by its type.
         """
         number = self.outbox.next_number()
-        encoded = self.encoder.word(message, number, self._clock.now_ns())
+        encoded = self.encoder.encode(message, number, self._clock.now_ns())
         keep = isinstance(message, DURABLE) if kept is None else kept
         entry = OutboxEntry(
             sequence=number,
@@ -110,7 +110,7 @@ class Publisher:
         body = (
             message
             if isinstance(message, bytes)
-            else self.encoder.word(message, number, self._clock.now_ns()).body
+            else self.encoder.encode(message, number, self._clock.now_ns()).body
         )
         entry = OutboxEntry(
             sequence=number,
@@ -138,7 +138,7 @@ class Publisher:
             for act in acts:
                 act()
         channel, outbox = self.channel, self.outbox
-        room = channel.room
+        room = channel.send_quota
         if room <= 0 or time.monotonic() < self._resume_at:
             return
         for entry in outbox.due(room):
@@ -155,7 +155,7 @@ class Publisher:
         returned: list[int] = []
         pause = False
         for outcome in self.channel.acked():
-            if outcome.taken:
+            if outcome.accepted:
                 self.outbox.acked(outcome.message_id)
                 self._pause_s = PAUSE_S[0]
             elif outcome.lost:
@@ -169,7 +169,7 @@ class Publisher:
             self._pause()
         if returned:
             self.outbox.returned(returned)
-        before, self._cuts = self._cuts, self.channel.cuts
+        before, self._cuts = self._cuts, self.channel.unclean_disconnects
         if self._cuts > before:
             self.outbox.resend_recent()
             self._commit_due = True
@@ -201,7 +201,7 @@ class Publisher:
 
     def _encode_gap(self, number: int, loss: OutboxLoss) -> OutboxEntry:
         gap = OutboxGap(loss.first, loss.last, loss.count, loss.reason)
-        encoded = self.encoder.word(gap, number, self._clock.now_ns())
+        encoded = self.encoder.encode(gap, number, self._clock.now_ns())
         return OutboxEntry(sequence=number, topic=encoded.topic, body=encoded.body, kept=True)
 
 

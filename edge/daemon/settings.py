@@ -111,10 +111,10 @@ def topic_filters(settings: Settings, topics: Topics) -> list[str]:
     streams = [one for one in settings.streams.values() if isinstance(one, TopicStream)]
     filters = {one.topic for one in streams if one.topic}
     if any(not one.topic for one in streams):
-        filters.add(topics.observing())
+        filters.add(topics.observe_filter())
     if settings.fleet is not None:
-        root = topics.contributing(settings.fleet.name).removesuffix("+")
+        root = topics.contribution_filter(settings.fleet.name).removesuffix("+")
         filters.update(root + encode_level(device) for device in settings.fleet.devices)
     if settings.commands.enabled:
-        filters.add(topics.commanding())
+        filters.add(topics.command_filter())
     return sorted(filters)

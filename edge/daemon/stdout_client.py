@@ -30,7 +30,7 @@ class StdoutClient:
         return 0
 
     @property
-    def room(self) -> int:
+    def send_quota(self) -> int:
         """Messages that may be written now."""
         return 0 if self.problem else ROOM
 

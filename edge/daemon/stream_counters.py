@@ -6,7 +6,7 @@ from typing import Final
 
 from ..config import StreamSettings
 from ..core import ChangePoint, Decision, DriftAlarm, SeriesForecast
-from ..logs import PacedLog
+from ..logs import RateLimitedLog
 from ..mqtt import StreamStatus
 
 RATE_SECONDS: Final = 10
@@ -52,7 +52,7 @@ class StreamCounters:
         self._rejection: tuple[str, str] = ("", "")
         self._change: ChangePoint | None = None
         self._alarm_domain = ""
-        self._log = PacedLog()
+        self._log = RateLimitedLog()
         self._novel: deque[bool] = deque(maxlen=NOVEL_WINDOW)
         self._counts: deque[int] = deque([0], maxlen=RATE_SECONDS + 1)
         self._credit, self._credited_ns = 0.0, 0
@@ -164,14 +164,14 @@ class StreamCounters:
             source=str(self.settings.__struct_config__.tag),
             home=self.settings.home,
             kind=self.settings.kind,
-            trouble=self.problem,
+            problem=self.problem,
             received=self.received,
             decided=self.decided,
             dropped=self.dropped,
             rejected=self.rejected,
-            rejecting=self.rejecting,
+            input_problem=self.rejecting,
             forecasts=self.forecasts,
-            changes=self.changes,
+            change_points=self.changes,
             alarms=self.alarms,
             waiting=self.waiting,
             per_second=(self._counts[-1] - self._counts[0]) / seconds,

@@ -19,7 +19,7 @@ from ..core import (
     ConfigError,
     ModelMismatchError,
     columns_differ,
-    flaw_of_columns,
+    find_invalid_columns,
     listed,
     match_columns,
     missing_text,
@@ -138,7 +138,7 @@ def _npz_names(path: Path, found: Column | None, width: int | None) -> tuple[str
     if found is None or width is None:
         return ()
     names = tuple(map(_text, found.tolist())) if found.ndim == 1 else ()
-    wrong = flaw_of_columns(names, width)
+    wrong = find_invalid_columns(names, width)
     if wrong:
         raise ConfigError(
             f"reading {path}: `columns` must name the columns of `features`: {wrong}",

@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import FactBatch, Knowledge, select_rows
+from ..core import FactBatch, Knowledge, hash_rank, select_rows
 from ..core.adaptors import FittedHead, fit_adaptor, solve_adaptor, standardise
-from ..core.knowledge import hash_rank
 from .parts import LINEAR, shared_head
 
 ONE_IN: Final = 3
@@ -39,7 +38,7 @@ def make_trial(
     """Solve heads without the facts that are held out, on the transforms that serve."""
     heads = {}
     for domain in knowledge.domains:
-        own, others = (_seen(part, unseen) for part in knowledge.lessons(domain))
+        own, others = (_seen(part, unseen) for part in knowledge.training_facts(domain))
         heads[domain] = _solved(knowledge, domain, own, others)
     return HoldoutTrial(places, heads, shared_head(knowledge, _seen(facts, unseen)))
 

@@ -9,9 +9,17 @@ from numpy.typing import NDArray
 
 import hdc
 
-from ..core import CALIBRATION_FACTS_MAX, HEAD_FACTS_MAX, Adaptor, EdgeError, Knowledge, Ledger
+from ..core import (
+    CALIBRATION_FACTS_MAX,
+    HEAD_FACTS_MAX,
+    Adaptor,
+    EdgeError,
+    Knowledge,
+    Ledger,
+    sample_facts,
+)
 from ..core.adaptors import FittedHead
-from ..core.knowledge import Concept, sample_facts
+from ..core.knowledge import Concept
 from .holdout import HoldoutTrial, hold_out, make_trial
 from .parts import linear_adaptor, shared_head
 from .random_heads import RandomHeads

@@ -37,7 +37,7 @@ def linear_adaptor(knowledge: Knowledge, domain: str) -> FittedHead:
     served = knowledge.adaptor(domain)
     if isinstance(served, FittedHead) and served.transform.blueprint.kind in LINEAR:
         return served
-    return _alone(*knowledge.lessons(domain), knowledge)
+    return _alone(*knowledge.training_facts(domain), knowledge)
 
 
 def shared_head(knowledge: Knowledge, facts: FactBatch) -> FittedHead:

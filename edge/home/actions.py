@@ -29,7 +29,7 @@ from ..core import (
     Selector,
     accepted,
     columns_differ,
-    flaw_of_fact,
+    find_invalid_fact,
     listed,
 )
 from ..core.knowledge import derive_knowledge
@@ -239,7 +239,7 @@ def _fact(
     if twin is not None:
         where = f", there with the label {twin.label}" if twin.label != fact.label else ""
         return Skipped(item.source, f"the same example came before{where}")
-    wrong = flaw_of_fact(fact, home.model.card.width)
+    wrong = find_invalid_fact(fact, home.model.card.width)
     return Skipped(item.source, wrong) if wrong else fact
 
 
@@ -285,7 +285,12 @@ def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Pre
         if isinstance(item, Skipped):
             yield Prediction(item.source, Rejected(f"predict:{number}", item.reason))
             continue
-        event = Observation("predict", number, item.captured_at_ns, item.payload)
+        event = Observation(
+            stream="predict",
+            sequence=number,
+            captured_at_ns=item.captured_at_ns,
+            payload=item.payload,
+        )
         for message in home.feed(event):
             if isinstance(message, Decision | DriftAlarm | Rejected):
                 yield Prediction(item.source, message, item.label)
@@ -329,10 +334,10 @@ def verify_home(home: Home) -> VerifyReport:
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, beside)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave different knowledge at the last stamp")
-    if any(store.buried(fact.id) for fact in everything):
+    if any(store.was_forgotten(fact.id) for fact in everything):
         complaints.append("the ledger contains forgotten facts")
     trained = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
-    if any(map(store.buried, trained)):
+    if any(map(store.was_forgotten, trained)):
         complaints.append("an adaptor was trained on forgotten facts")
     if store.unscrubbed:
         complaints.append(

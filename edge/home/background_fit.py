@@ -36,17 +36,17 @@ class BackgroundFitter:
         if record is None or (self._fitting is not None and self._fitting.record is record):
             return False
         self._install(known)
-        rehearsal = known.rehearse(record)
-        if rehearsal is not None:
-            self._start(rehearsal)
-        return rehearsal is not None
+        fit = known.head_for(record)
+        if fit is not None:
+            self._start(fit)
+        return fit is not None
 
     def advance(self, known: Knowledge) -> None:
         """Install what is solved, and start on an adaptor that new facts have made stale."""
         if self._busy:
             return
         self._install(known)
-        stale = known.stale()
+        stale = known.next_stale_head()
         if stale is not None:
             self._start(stale)
 
@@ -66,7 +66,7 @@ class BackgroundFitter:
 
     def _install(self, known: Knowledge) -> None:
         if self._fitting is not None:
-            known.settle(self._fitting, self._made)
+            known.accept_head(self._fitting, self._made)
             self._fitting = self._made = self._thread = None
             return_free_memory()
 

@@ -54,6 +54,13 @@ class TrialHealth:
     def report(
         self, state: Literal["on trial", "confirmed", "reverted"], reason: str = ""
     ) -> BundleTrialReport:
-        """Return a report of the counts."""
-        counts = (self._decided, self._unknown, self._labelled, self._agreed)
-        return BundleTrialReport(self.trial.bundle, state, reason, *counts)
+        """Say how it is doing, or did."""
+        return BundleTrialReport(
+            bundle=self.trial.bundle,
+            state=state,
+            reason=reason,
+            decided=self._decided,
+            unknown=self._unknown,
+            labelled=self._labelled,
+            agreed=self._agreed,
+        )

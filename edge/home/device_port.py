@@ -68,7 +68,7 @@ class Attachment:
         if isinstance(event, bridge.LinkConnected):
             # The device counts from 0 again, but ids of observations must not repeat.
             self._base = max(self._base, self._last + 1)
-            self.device.greet()
+            self.device.start_readings()
         elif isinstance(event, bridge.LinkGap):
             self.gaps += event.count
         elif isinstance(event, bridge.Reading):
@@ -84,10 +84,10 @@ class Attachment:
         self._last = self._base + reading.sequence
         return self.home.feed(
             Observation(
-                device_name(self.stream, reading.stream),
-                self._last,
-                self.device.captured_ns(reading),
-                self.device.measure(reading),
+                stream=device_name(self.stream, reading.stream),
+                sequence=self._last,
+                captured_at_ns=self.device.captured_ns(reading),
+                payload=self.device.payload(reading),
             )
         )
 

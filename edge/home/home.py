@@ -117,7 +117,7 @@ class Home:
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)
-        if writable and self.settings.forecast.on:
+        if writable and self.settings.forecast.enabled:
             self.session.restore(self.runtime.series)
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
@@ -167,7 +167,7 @@ class Home:
         """Compute as one batch for observations that `feed` gets next, if they are enough for
         that and vectors; images and windows are encoded one by one anyway."""
         if self.batches and len(events) >= BATCH_MIN:
-            self.runtime.foresee(events)
+            self.runtime.prefetch(events)
 
     @property
     def batches(self) -> bool:
@@ -267,7 +267,7 @@ class Home:
         Returns the number of forgotten facts; they leave a receipt.
         """
         ids = frozenset(
-            fact.id for page in self.store.pages() for fact in page if other.buried(fact.id)
+            fact.id for page in self.store.pages() for fact in page if other.was_forgotten(fact.id)
         )
         if ids:
             at_ns = time.time_ns()
@@ -333,7 +333,7 @@ class Home:
         finally:
             if self._raw_inputs is not None:
                 self._raw_inputs.drop(effect.ids)
-            if self._erased is not None and all(map(self.store.buried, effect.ids)):
+            if self._erased is not None and all(map(self.store.was_forgotten, effect.ids)):
                 self._erased(effect.ids)
 
     def _store_candidates(self, effect: StoreLabelCandidates) -> None:
@@ -365,7 +365,7 @@ def create_home(
         )
     if card is None and named not in encoder.SHIPPED:
         named = str(Path(named).absolute())
-    settings = Settings(EncoderSettings(VECTOR_CARD if card is not None else named))
+    settings = Settings(encoder=EncoderSettings(VECTOR_CARD if card is not None else named))
     with ExitStack() as undo:
         _make_folder(folder, undo)
         if card is not None:

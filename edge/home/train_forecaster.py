@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ..core import ConfigError, EdgeError
 from ..core.forecasting import (
-    STUDY_STEPS_MAX,
-    STUDY_STEPS_MIN,
-    STUDY_VALUES_MAX,
+    RECORDING_STEPS_MAX,
+    RECORDING_STEPS_MIN,
+    RECORDING_VALUES_MAX,
     ForecasterTrainingJob,
     ForecasterTrainingResult,
 )
@@ -52,11 +52,15 @@ def train_on_recording(
     priority; up to MEMORY_MIB_MAX of memory.
     """
     steps, channels = values.shape
-    fits = STUDY_STEPS_MIN <= steps <= STUDY_STEPS_MAX and 0 < steps * channels <= STUDY_VALUES_MAX
+    fits = (
+        RECORDING_STEPS_MIN <= steps <= RECORDING_STEPS_MAX
+        and 0 < steps * channels <= RECORDING_VALUES_MAX
+    )
     if not fits:
         raise ConfigError(
-            f"training on a recording: expected {STUDY_STEPS_MIN:,} to {STUDY_STEPS_MAX:,} samples,"
-            f" at most {STUDY_VALUES_MAX:,} values in all; found {steps:,} samples of {channels}",
+            f"training on a recording: expected {RECORDING_STEPS_MIN:,} to {RECORDING_STEPS_MAX:,}"
+            f" samples, at most {RECORDING_VALUES_MAX:,} values in all; found {steps:,} samples of"
+            f" {channels}",
             "give a longer recording, or only its newest part",
         )
     job = ForecasterTrainingJob(

@@ -116,15 +116,15 @@ def record_of(
     raises ValueError for a blueprint that cannot be one."""
     domain, version, blueprint, own, seed, accuracy, incumbent = row
     return AdaptorRecord(
-        domain,
-        version,
-        msgspec.json.decode(blueprint, type=nas.Blueprint),
-        arrays,
-        tuple(facts),
-        own,
-        seed,
-        _or_nan(accuracy),
-        _or_nan(incumbent),
+        domain=domain,
+        version=version,
+        blueprint=msgspec.json.decode(blueprint, type=nas.Blueprint),
+        arrays=arrays,
+        facts=tuple(facts),
+        own=own,
+        seed=seed,
+        accuracy=_or_nan(accuracy),
+        incumbent=_or_nan(incumbent),
     )
 
 
@@ -132,7 +132,13 @@ def candidate_of(row: tuple[Any, ...]) -> LabelCandidate:
     """Make a candidate of id, stream, subject, domain, captured_at_ns, score and features."""
     fact_id, stream, subject, domain, captured_at_ns, score, features = row
     return LabelCandidate(
-        fact_id, stream, subject, domain, captured_at_ns, _or_nan(score), features
+        observation_id=fact_id,
+        stream=stream,
+        subject=subject,
+        domain=domain,
+        captured_at_ns=captured_at_ns,
+        score=_or_nan(score),
+        features=features,
     )
 
 

@@ -36,7 +36,16 @@ def contribution_of(
     device, card, geometry, seed, revision, samples, columns = row
     names = msgspec.json.decode(columns, type=tuple[str, ...])
     arrays = LazyArrays(lambda: load(device)) if samples else {}
-    return Contribution(device, card, geometry, seed, revision, samples, arrays, names)
+    return Contribution(
+        device=device,
+        card=card,
+        geometry=geometry,
+        seed=seed,
+        revision=revision,
+        samples=samples,
+        arrays=arrays,
+        columns=names,
+    )
 
 
 def arrays_of(body: bytes, sha256: bytes) -> Mapping[str, NDArray[Any]]:

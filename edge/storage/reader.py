@@ -21,7 +21,7 @@ from ..core import (
     Selector,
     StateCorruptError,
     digest_facts,
-    flaw_of_columns,
+    find_invalid_columns,
     stack_facts,
 )
 from ..core import limits as core_limits
@@ -106,7 +106,7 @@ class StoreReader:
             yield [fact_of(row, self._width, self.path) for row in rows]
             last = rows[-1][0]
 
-    def buried(self, fact_id: str) -> bool:
+    def was_forgotten(self, fact_id: str) -> bool:
         """See `facts.Ledger`."""
         return any(
             self._rows(
@@ -250,7 +250,7 @@ class StoreReader:
             self.geometry()
             if self.digest() != self.written_digest():
                 yield "the facts are not those that were written: the file is damaged"
-            wrong = flaw_of_columns(self._read_columns(), len(self._read_columns()))
+            wrong = find_invalid_columns(self._read_columns(), len(self._read_columns()))
             if wrong:
                 yield f"the column names are damaged: {wrong}"
             for one in self.contributions().values():

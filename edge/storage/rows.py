@@ -12,7 +12,8 @@ from ..core import Fact, Receipt, Selector, StateCorruptError
 COLUMNS: Final = "id, stream, domain, label, captured_at_ns, features, subject, revision"
 """Columns of `facts`, in the order of Fact's fields."""
 
-FEATURES: Final = COLUMNS.split(", ").index("features")
+NAMES: Final = COLUMNS.split(", ")
+FEATURES: Final = NAMES.index("features")
 
 
 def fact_of(row: tuple[Any, ...], width: int, path: Path) -> Fact:
@@ -23,7 +24,7 @@ def fact_of(row: tuple[Any, ...], width: int, path: Path) -> Fact:
             f"reading {path}: the features of {fact_id!r} are not {width} bytes",
             "keep the damaged file; put the last backup in its place",
         )
-    return Fact(*row)
+    return Fact(**dict(zip(NAMES, row, strict=True)))
 
 
 def row_of(fact: Fact) -> tuple[Any, ...]:

@@ -37,7 +37,7 @@ from ..core import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
     digest_facts,
-    flaw_of_columns,
+    find_invalid_columns,
 )
 from . import adaptor_tables as growth_tables
 from . import contribution_tables as fleet_tables
@@ -414,7 +414,7 @@ def _require_columns(columns: Sequence[str], card: encoder.Card) -> None:
             "only encoders of vectors have named columns",
         )
     width = card.input.size("V")
-    wrong = flaw_of_columns(columns, len(columns) if width == -1 else width)
+    wrong = find_invalid_columns(columns, len(columns) if width == -1 else width)
     if wrong:
         raise ConfigError(f"naming columns: {wrong}", "correct the names, or their number")
 

@@ -47,13 +47,13 @@ def forget(
 ) -> None:
     """Forget as if it had never been seen, and print the receipt.  Options given must all match."""
     selector = Selector(
-        frozenset(fact_id) if fact_id else None,
-        subject,
-        stream,
-        domain,
-        label,
-        nanoseconds(since),
-        nanoseconds(until),
+        ids=frozenset(fact_id) if fact_id else None,
+        subject=subject,
+        stream=stream,
+        domain=domain,
+        label=label,
+        from_ns=nanoseconds(since),
+        until_ns=nanoseconds(until),
     )
     if selector.empty:
         raise ConfigError(
@@ -120,7 +120,7 @@ def relabel(
     as_json: bool,
 ) -> None:
     """Correct labels, rename a domain or merge two.  Options given must all match."""
-    selector = Selector(frozenset(fact_id) if fact_id else None, domain=domain, label=label)
+    selector = Selector(ids=frozenset(fact_id) if fact_id else None, domain=domain, label=label)
     if selector.empty:
         raise ConfigError(
             "relabelling: nothing was selected", "name at least one of --id, --domain, --label"

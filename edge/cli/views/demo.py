@@ -1,4 +1,4 @@
-"""`auricle demo` in the terminal: the story as it happens, then what came of it.
+"""`auricle demo` in the terminal: the events as they happen, then the results.
 
 In a terminal a bar and a small table move while images stream in; elsewhere only the lines appear.
 """
@@ -29,15 +29,15 @@ from ...core import Decision, GrowthJob, GrowthResult, Receipt
 from ...demo import (
     DEMO_TITLE,
     PIXELS_TITLE,
-    Beat,
-    ChapterEvent,
+    DemoEvent,
     DemoOutcome,
     DemoPlan,
     ImageEvent,
-    PauseEvent,
+    PhaseEvent,
     PixelOutcome,
     TextEvent,
     Tone,
+    WaitEvent,
     run_demo,
 )
 from ...home import Home, create_home
@@ -75,13 +75,19 @@ def show_demo(out: Path, plan: DemoPlan | None = None, console: Console = termin
     console.print(f"Encoder {ENCODER}, frozen; no network; every number is measured now.")
     with Home(folder) as home:
         screen = _Screen(console)
-        given = (home.model, home.store, home.settings.config(), plan, time.time_ns())
-        story = run_demo(*given, find_worker())
+        events = run_demo(
+            home.model,
+            home.store,
+            home.settings.config(),
+            plan,
+            started_at_ns=time.time_ns(),
+            grower=find_worker(),
+        )
         with screen.live if console.is_terminal else nullcontext():
-            for beat in story:
-                screen.show(beat)
+            for event in events:
+                screen.show(event)
         outcome = screen.outcome
-        assert outcome is not None, "the story ends with its outcome"
+        assert outcome is not None, "the last event is the outcome"
         home.store.stamp(outcome.recording.digest)
     report = write_report((outcome.recording,), folder, DEMO_TITLE)
     if outcome.pixels is not None:
@@ -116,12 +122,12 @@ def find_worker() -> Callable[[GrowthJob], GrowthResult] | None:
 
 
 class _Screen:
-    """Prints beats; keeps a bar and a table alive below them while images stream in."""
+    """Prints events; keeps a bar and a table alive below them while images stream in."""
 
     def __init__(self, console: Console) -> None:
         self.outcome: DemoOutcome | None = None
         self._console = console
-        self._chapter = 0
+        self._phases = 0
         self._pausing = False
         self._seen = self._right = self._new = 0
         self._bar = Progress(
@@ -134,55 +140,55 @@ class _Screen:
         )
         self.live = Live(console=console, transient=True, refresh_per_second=8)
 
-    def show(self, beat: Beat) -> None:
-        """Show one beat of the story."""
-        if isinstance(beat, ImageEvent):
-            self._count(beat)
-        elif isinstance(beat, ChapterEvent):
-            self._open(beat)
-        elif isinstance(beat, TextEvent):
+    def show(self, event: DemoEvent) -> None:
+        """Show one event."""
+        if isinstance(event, ImageEvent):
+            self._count(event)
+        elif isinstance(event, PhaseEvent):
+            self._open(event)
+        elif isinstance(event, TextEvent):
             if self._pausing:
                 self.live.update(Text(""))
             self._pausing = False
-            sign, style = LOOKS[beat.tone]
+            sign, style = LOOKS[event.tone]
             line = Table.grid(padding=(0, 1, 0, 0))
-            line.add_row(Text(f"  {sign}", style), Text(beat.text, style))
+            line.add_row(Text(f"  {sign}", style), Text(event.text, style))
             self._console.print(line)
-        elif isinstance(beat, PauseEvent):
+        elif isinstance(event, WaitEvent):
             self._pausing = True
-            spinner = Spinner("dots", f" {beat.text}", style="cyan")
+            spinner = Spinner("dots", f" {event.text}", style="cyan")
             self.live.update(Padding(spinner, (0, 0, 0, 2)))
-        elif isinstance(beat, Receipt):
-            self._console.print(_receipt(beat))
+        elif isinstance(event, Receipt):
+            self._console.print(_receipt(event))
         else:
-            self.outcome = beat
+            self.outcome = event
 
-    def _open(self, chapter: ChapterEvent) -> None:
-        self._chapter += 1
+    def _open(self, phase: PhaseEvent) -> None:
+        self._phases += 1
         self._pausing = False
         self._seen = self._right = self._new = 0
         self._console.print()
-        self._console.print(Rule(f"{self._chapter}  {chapter.title}", align="left", style="cyan"))
-        self._console.print(Text(f"  {chapter.text}"))
-        if chapter.samples is not None:
-            self._console.print(Text(draw(chapter.samples), "dim"))
+        self._console.print(Rule(f"{self._phases}  {phase.title}", align="left", style="cyan"))
+        self._console.print(Text(f"  {phase.text}"))
+        if phase.samples is not None:
+            self._console.print(Text(draw(phase.samples), "dim"))
         for task in self._bar.task_ids:
             self._bar.remove_task(task)
-        if chapter.images:
-            self._bar.add_task("", total=chapter.images)
+        if phase.images:
+            self._bar.add_task("", total=phase.images)
         self.live.update(Text(""))
 
-    def _count(self, glimpse: ImageEvent) -> None:
+    def _count(self, image: ImageEvent) -> None:
         for task in self._bar.task_ids:
             self._bar.advance(task)
         if not self._console.is_terminal:
             return
         rows: list[RenderableType] = [self._bar]
-        if glimpse.decision is not None:
+        if image.decision is not None:
             self._seen += 1
-            self._right += glimpse.right
-            self._new += glimpse.decision.known is False
-            rows.append(self._table(glimpse.decision))
+            self._right += image.right
+            self._new += image.decision.known is False
+            rows.append(self._table(image.decision))
         self.live.update(Group(*rows))
 
     def _table(self, decision: Decision) -> Table:
@@ -218,12 +224,12 @@ def show_outcome(outcome: DemoOutcome, console: Console) -> None:
     marks = Table("held-out digits read right", box=box.SIMPLE_HEAD)
     for name in ("MNIST", "new scanner", f"its {outcome.digit}s", "its other digits"):
         marks.add_column(name, justify="right")
-    for exam in outcome.exams:
-        shares = (exam.known, exam.new, exam.digit, exam.others)
-        marks.add_row(exam.when, *(f"{share:.1%}" for share in shares))
+    for one in outcome.evaluations:
+        shares = (one.known, one.new, one.digit, one.others)
+        marks.add_row(one.when, *(f"{share:.1%}" for share in shares))
     console.print(marks)
     if outcome.recording.left_out:
-        console.print(Text(f"  not asked for: {outcome.recording.left_out}", "dim"))
+        console.print(Text(f"  not evaluated: {outcome.recording.left_out}", "dim"))
     facts = Table(box=box.SIMPLE, show_header=False, pad_edge=True)
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
@@ -243,7 +249,7 @@ def _figures(outcome: DemoOutcome) -> tuple[tuple[str, str], ...]:
     return (
         ("new scanner noticed", f"{noticed} images"),
         ("false alarms", f"{known.alarms or 'none'} in {known.images} images of the known one"),
-        ("called new though known", f"{mistaken} (ordered: {outcome.recording.rate:.0%})"),
+        ("called new though known", f"{mistaken} (chosen: {outcome.recording.rate:.0%})"),
         ("late labels", f"{outcome.placed} of {outcome.labels} found the new domain by themselves"),
         ("adaptor", _adaptor(outcome)),
         *_pixels(outcome.pixels),

@@ -18,7 +18,7 @@ from ...sim import (
     choose_event,
     choose_link,
     name_links,
-    print_event,
+    render_event_png,
     run_link_trial,
     write_link_report,
 )
@@ -27,7 +27,8 @@ from .demo import LOOKS, free_folder
 
 TITLE: Final = "A link fails in a European backbone"
 SCENARIO: Final = LinkScenario(
-    TITLE, LinkSpec("euro28", days=8, double_share=0.0, horizons=(1, 2, 3, 4, 6, 8, 10, 12))
+    TITLE,
+    LinkSpec(topology="euro28", days=8, double_share=0.0, horizons=(1, 2, 3, 4, 6, 8, 10, 12)),
 )
 SEED: Final = 1
 PICTURE: Final = "failure.png"
@@ -59,7 +60,7 @@ def show_forecast_demo(
     show_failure(trial, event, console)
     report = write_link_report((trial,), folder, TITLE)
     picture = folder / PICTURE
-    picture.write_bytes(print_event(trial, event))
+    picture.write_bytes(render_event_png(trial, event))
     took = time.monotonic() - began
     console.print(f"\nPicture {shlex.quote(str(picture))}", soft_wrap=True, highlight=False)
     console.print(f"Report  {shlex.quote(str(report))}", soft_wrap=True, highlight=False)

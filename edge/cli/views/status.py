@@ -66,11 +66,15 @@ def render_status(status: DaemonStatus, width: int) -> RenderableType:
 
 def _parts(status: DaemonStatus, width: int) -> Iterator[RenderableType]:
     yield from _heading(status, width)
-    for line in status.trouble:
+    for line in status.problems:
         yield Text(f"! {plain(line)}", style="yellow")
-    if status.strays:
-        yield Text(f"! {status.strays} messages came at topics that nothing takes", style="yellow")
-    for why in dict.fromkeys(one.heads_only for one in status.homes if one.heads_only):
+    if status.unrouted:
+        yield Text(
+            f"! {status.unrouted} messages came at topics that nothing takes", style="yellow"
+        )
+    for why in dict.fromkeys(
+        one.growth_unavailable for one in status.homes if one.growth_unavailable
+    ):
         yield Text(f"! no adaptors are grown: {plain(why)}", style="yellow")
     tables = (
         _streams(status.streams),
@@ -163,10 +167,10 @@ def _streams(streams: tuple[StreamStatus, ...]) -> Table:
 
 
 def _condition(stream: StreamStatus) -> Text:
-    if stream.trouble:
-        return _cell(stream.trouble, "red")
-    if stream.rejecting:
-        return _cell(stream.rejecting, "red")
+    if stream.problem:
+        return _cell(stream.problem, "red")
+    if stream.input_problem:
+        return _cell(stream.input_problem, "red")
     if stream.alarmed:
         return Text("off known ground", style="yellow")
     return Text("degraded", style="yellow") if stream.degraded else Text("fine", style="green")
@@ -184,7 +188,7 @@ def _homes(homes: tuple[HomeStatus, ...]) -> Table:
             str(one.concepts),
             str(one.candidates),
             _cell(serving or "heads alone"),
-            _cell(one.trouble, "red") if one.trouble else _cell(growing),
+            _cell(one.problem, "red") if one.problem else _cell(growing),
         )
     return table
 
@@ -193,10 +197,10 @@ def _delivery(outbox: OutboxStatus, broker: BrokerStatus | None) -> Table:
     table = _table("delivery", "state", "since", "waiting", "oldest", "dropped", "gaps", "reasons")
     place, state, since, reasons = "no broker", Text("-"), "-", ""
     if broker is not None:
-        place, since = broker.place, duration(broker.since_s)
+        place, since = broker.address, duration(broker.since_s)
         state = Text("online", style="green") if broker.online else Text("offline", style="red")
         reasons = ", ".join(f"{name} {n}" for name, n in sorted(broker.reasons.items()))
-    trouble = outbox.trouble or outbox.refusing or (broker.trouble if broker else "")
+    trouble = outbox.problem or outbox.refusal or (broker.problem if broker else "")
     table.add_row(
         _cell(place),
         state,

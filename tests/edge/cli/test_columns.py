@@ -188,7 +188,7 @@ def test_a_daemon_reads_the_header_of_its_standard_input(home: Path):
     """Rows below a header in another order, with a column of words, are decided as the table that
     was learned; a row without a number is rejected by the name of its column."""
     with (home / "auricle.toml").open("a", encoding="utf-8") as settings:
-        settings.write('\n[streams.line]\nsource = "stdin"\nform = "csv"\n')
+        settings.write('\n[streams.line]\nsource = "stdin"\nformat = "csv"\n')
     daemon = Process(home)
     try:
         for line in ("b,note,a", "91,x,11", "41,x,61", ",x,61"):

@@ -51,7 +51,6 @@ UNUSED = frozenset(
         "cryptography",
         "edge.core.drift",
         "edge.core.forecasting.kinds",
-        "edge.core.knowledge.pooled",
         "edge.growth",
         "edge.bundles.exchange",
         "edge.cli.app",

@@ -35,12 +35,12 @@ def teach(folder: Path, known: Mapping[str, Sequence[Any]], streams: str) -> Pat
     with Home(folder) as home:
         facts = [
             Fact(
-                f"{label}-{at}",
-                "learn",
-                "hall",
-                label,
-                at * 10**9 + 1,
-                home.model.encode(sample).values.tobytes(),
+                id=f"{label}-{at}",
+                stream="learn",
+                domain="hall",
+                label=label,
+                captured_at_ns=at * 10**9 + 1,
+                features=home.model.encode(sample).values.tobytes(),
             )
             for label, samples in known.items()
             for at, sample in enumerate(samples)

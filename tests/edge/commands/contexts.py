@@ -60,7 +60,7 @@ class FakeContext:
 
     def status(self) -> DaemonStatus:
         """See `CommandContext`."""
-        return snapshot(trouble=("the camera is gone",))
+        return snapshot(problems=("the camera is gone",))
 
     def pause(self, *, paused: bool) -> None:
         """See `CommandContext`."""

@@ -15,7 +15,8 @@ import pytest
 from edge.commands.handler import LOST
 from edge.config.commands import CommandSettings
 from edge.core.errors import StateError
-from edge.core.events import Enrol, LabelCandidate, Observation, StoreLabelCandidates
+from edge.core.events import Enrol, Observation, StoreLabelCandidates
+from edge.core.facts import LabelCandidate
 from edge.home import labelling
 from edge.storage import command_journal as journal
 from tests.edge.commands.contexts import NOW, Office
@@ -33,7 +34,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
     """The answer is durable, and has the correlation data and the topic of the request."""
-    office.home.feed(Observation("s", 1, 1, vector(1)))
+    office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     payload = b'{"verb":"label","id":"c1","observation_id":"s:1","label":"a"}'
     office.handler.execute(office.order(payload, "label"))
     ((response, topic, correlation, kept),) = office.context.told
@@ -54,7 +55,7 @@ def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
 def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, fields, warnings):
     """The answer names the known label or domain; the command waits for no confirmation."""
     office.ask("relabel", "c0", select={"label": "a"}, label="dog")
-    office.home.feed(Observation("s", 1, 1, vector(1)))
+    office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     about = {"observation_id": "s:1"} if verb == "label" else {"select": {"label": "b"}}
     said = office.ask(verb, **about, **fields)
     assert said.done
@@ -76,7 +77,15 @@ def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
 
 def flag(office: Office, raw: bytes) -> None:
     """Let an observation with a raw input wait for a label."""
-    kept = LabelCandidate("s:1", "s", "", "d", 5, 1.0, bytes(vector(1)))
+    kept = LabelCandidate(
+        observation_id="s:1",
+        stream="s",
+        subject="",
+        domain="d",
+        captured_at_ns=5,
+        score=1.0,
+        features=bytes(vector(1)),
+    )
     office.home.store.apply(StoreLabelCandidates((kept,)))
     office.home.store.keep_raws({"s:1": raw})
 
@@ -250,7 +259,7 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
     assert office.context.births == 1
     assert office.ask("reload", "l").body == {"did": ["nothing changed"]}
     health = office.ask("health", "h").body
-    assert list(health["trouble"]) == ["the camera is gone"]
+    assert list(health["problems"]) == ["the camera is gone"]
     assert set(health) < set(office.ask("status", "s").body)
     (head,) = office.ask("adaptors", "a").body["adaptors"]
     assert (head["domain"], head["facts"]) == ("home", 8)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import ConfigError, StateError
 from edge.core.events import ForgetRequest
 from edge.core.facts import Selector
@@ -26,7 +26,7 @@ from edge.daemon.loop import REJECTIONS_PER_S
 from edge.daemon.systemd import SystemdNotifier
 from edge.mqtt.packets import InboundMessage
 from edge.outbox.outbox import Outbox
-from edge.sources.measurement import InvalidMeasurement, Measurement, RawPayload
+from edge.sources.measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import Process, Served, daemon_home, served
 from tests.worlds import WIDTH, vector
@@ -37,7 +37,7 @@ HTTP = '[streams.door]\nsource = "http"\n'
 
 def measure(number: int = 0, stream: str = "door", **given: object) -> Measurement:
     """A valid measurement."""
-    return Measurement(stream, vector(number), RawPayload(**given))  # type: ignore[arg-type]
+    return Measurement(stream, vector(number), MeasurementMetadata(**given))  # type: ignore[arg-type]
 
 
 def test_measurements_become_decisions_with_numbers(tmp_path: Path):
@@ -92,7 +92,7 @@ def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
     with served(daemon_home(tmp_path, HTTP)) as here:
         for name in ("observe/dooor", "command", "observe/door") * 20:
             topic = f"auricle/v1/gw1/{name}"
-            here.daemon.loop.receive(InboundMessage(topic, b"{}", False, "", b"", None, (), 0))
+            here.daemon.loop.receive(InboundMessage(topic=topic, payload=b"{}"))
         here.until(lambda: here.kinds("rejected"))
         told = here.kinds("rejected")
         assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
@@ -114,7 +114,7 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
         assert "other" in here.kinds("rejected")[0]["reason"]
         monkeypatch.setattr(health, "STARTING_S", 0.0)
         status = here.daemon.status()
-        assert (status.state, "card" in status.trouble[0]) == ("degraded", True)
+        assert (status.state, "card" in status.problems[0]) == ("degraded", True)
         hidden.rename(other / "card.toml")
         here.until(lambda: here.daemon.homes["other"].home)
         here.daemon.inbox.offer(measure(stream="far"))
@@ -155,9 +155,21 @@ def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: P
 
 
 def _erasure(key: str):
-    from edge.core.events import EraseFacts, Receipt
+    from edge.core.events import EraseFacts
+    from edge.core.facts import Receipt
 
-    receipt = Receipt("r", 1, Selector(ids=frozenset({key})), 0, (), "", "", (), 0, ())
+    receipt = Receipt(
+        request_id="r",
+        requested_at_ns=1,
+        selector=Selector(ids=frozenset({key})),
+        facts_forgotten=0,
+        concepts_touched=(),
+        digest_before="",
+        digest_after="",
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=(),
+    )
     return EraseFacts((key,), receipt)
 
 
@@ -191,9 +203,9 @@ def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
         with pytest.raises(ConfigError, match="bytes_mux") as caught:
             here.daemon.reload()
         assert caught.value.hint == "did you mean bytes_max?"
-        assert "bytes_mux" in here.daemon.status().trouble[0]
+        assert "bytes_mux" in here.daemon.status().problems[0]
     with served(folder) as again:
-        assert "last-good" in again.daemon.status().trouble[0]
+        assert "last-good" in again.daemon.status().problems[0]
         again.daemon.inbox.offer(measure())
         again.until(lambda: again.kinds("decision"))
 

@@ -18,7 +18,7 @@ def test_a_card_that_cannot_be_read_is_said_in_words(tmp_path: Path, caplog, car
     home = daemon_home(tmp_path)
     (home / "card.toml").write_text(card, "utf-8")
     with served(home) as here:
-        (trouble,) = here.daemon.status().trouble
+        (trouble,) = here.daemon.status().problems
     assert trouble.startswith("reading card ")
     assert [one.exc_info for one in caplog.records if one.message == "home_failed"] == [None]
 
@@ -34,12 +34,12 @@ def test_a_file_that_cannot_be_read_ends_no_daemon(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("edge.storage.store.Store.concepts", damaged)
     monkeypatch.setattr("edge.home.home.Home.check_trial", damaged)
     with served(home) as here:
-        assert "reading the file: malformed" in here.daemon.status().trouble
+        assert "reading the file: malformed" in here.daemon.status().problems
         begun = here.daemon.loop.turned_at
         here.until(lambda: here.daemon.loop.turned_at > begun + 1.5)
         number = here.daemon.outbox.next_number()
         here.daemon.outbox.put(OutboxEntry(sequence=number, topic="a", body=b"{}", keys=("f1",)))
-        monkeypatch.setattr("edge.storage.store.Store.buried", damaged)
+        monkeypatch.setattr("edge.storage.store.Store.was_forgotten", damaged)
         here.daemon.homes[""].retry()
         here.daemon.loop.open_homes()
         assert here.daemon.homes[""].home is None

@@ -23,7 +23,8 @@ from tests.worlds import vector
 
 STREAMS = (
     '[http]\nport = 0\npayload_bytes_max = 500\n[streams.door]\nsource = "http"\n'
-    '[streams.raw]\nsource = "http"\nform = "raw"\n[streams.line]\nsource = "folder"\npath = "in"\n'
+    '[streams.raw]\nsource = "http"\nformat = "raw"\n'
+    '[streams.line]\nsource = "folder"\npath = "in"\n'
 )
 BODY = json.dumps(vector(1).tolist())
 JSON = {"Content-Type": "application/json"}
@@ -204,7 +205,7 @@ def test_readiness_needs_a_home(here: Served, monkeypatch):
     here.daemon.homes[""].problem = "its card has gone"
     here.daemon.status()
     code, answer = ask(here, "GET", "/readyz")
-    assert (code, answer["trouble"]) == (503, ["its card has gone"])
+    assert (code, answer["problems"]) == (503, ["its card has gone"])
 
 
 def test_metrics_count_what_happened(here: Served):
@@ -234,7 +235,7 @@ def test_a_port_that_is_taken_is_a_trouble_and_no_end(tmp_path: Path):
         with served(daemon_home(tmp_path, f"[http]\nport = {port}\n")) as here:
             status = here.daemon.status()
             assert status.state in {"starting", "degraded"}
-            assert str(port) in status.trouble[0]
+            assert str(port) in status.problems[0]
 
 
 def test_a_port_that_comes_free_is_listened_on(tmp_path: Path, monkeypatch):
@@ -247,10 +248,10 @@ def test_a_port_that_comes_free_is_listened_on(tmp_path: Path, monkeypatch):
         home = daemon_home(tmp_path, f"[http]\nport = {number}\n")
         (home / "auricle.sock").mkdir()
         with served(home) as here:
-            assert len(here.daemon.status().trouble) == 2
+            assert len(here.daemon.status().problems) == 2
             taken.close()
             (home / "auricle.sock").rmdir()
-            here.until(lambda: not here.daemon.status().trouble)
+            here.until(lambda: not here.daemon.status().problems)
             assert ask(here, "GET", "/livez")[0] == 200
             answer = ask_daemon(home, {"verb": "status"})
             assert answer["done"]

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from edge.sources.measurement import Measurement, RawPayload
+from edge.sources.measurement import Measurement, MeasurementMetadata
 from tests.daemons import Served, daemon_home, served
 from tests.worlds import vector
 
@@ -46,7 +46,7 @@ def test_a_daemon_that_stands_still_is_no_daemon_that_serves(tmp_path: Path):
 def test_a_label_of_somebody_on_this_machine_is_learned(tmp_path: Path):
     """Local requests are trusted, go through the loop, and are durable when they are answered."""
     with served(daemon_home(tmp_path, DOOR)) as here:
-        here.daemon.inbox.offer(Measurement("door", vector(3), RawPayload("x1")))
+        here.daemon.inbox.offer(Measurement("door", vector(3), MeasurementMetadata("x1")))
         here.until(lambda: here.kinds("decision"))
         answer = ask(here, b'{"verb":"label","id":"l1","observation_id":"x1","label":"a"}')
         assert answer["done"]
@@ -91,7 +91,9 @@ def test_a_label_right_behind_its_vector_waits_for_it(tmp_path: Path):
             assert daemon.inbox.add_command(made) == ""
 
         for number in range(100):
-            daemon.inbox.offer(Measurement("door", vector(number), RawPayload(f"x{number}")))
+            daemon.inbox.offer(
+                Measurement("door", vector(number), MeasurementMetadata(f"x{number}"))
+            )
         order(verb="label", observation_id="x99", label="a")
         order(verb="forget", select={"ids": ["x99"]})
         here.until(lambda: len(said) == 2)
@@ -99,7 +101,7 @@ def test_a_label_right_behind_its_vector_waits_for_it(tmp_path: Path):
         assert said[1]["body"]["facts_forgotten"] == 1
         order(verb="pause")
         here.until(lambda: daemon.loop.paused)
-        daemon.inbox.offer(Measurement("door", vector(1), RawPayload("late")))
+        daemon.inbox.offer(Measurement("door", vector(1), MeasurementMetadata("late")))
         order(verb="label", observation_id="late", label="a")
         here.until(lambda: len(said) == 4)
         assert "expired" in said[3]["reason"]

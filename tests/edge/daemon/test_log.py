@@ -95,7 +95,7 @@ def test_rejected_lines_are_in_the_log_and_the_stream_is_not_fine(tmp_path: Path
         assert "fine" not in next(one for one in shown.splitlines() if one.startswith("line "))
         daemon.say(json.dumps([1] * WIDTH))
         until(lambda: stream_of(folder)["decided"] == 1)
-        assert stream_of(folder)["rejecting"] == ""
+        assert stream_of(folder)["input_problem"] == ""
         until(lambda: run("status", "--home", folder).exit_code == 0)
 
 
@@ -110,7 +110,7 @@ def test_a_series_counts_in_the_status(tmp_path: Path) -> None:
         shown = until(lambda: (one := stream_of(folder))["forecasts"] == 300 and one)
         assert (shown["decided"], shown["rejected"]) == (0, 0)
         assert until(lambda: stream_of(folder)["per_second"]) > 0
-        assert stream_of(folder)["changes"] >= 1
+        assert stream_of(folder)["change_points"] >= 1
         (row,) = [
             one
             for one in run("status", "--home", folder).stdout.splitlines()
@@ -120,7 +120,7 @@ def test_a_series_counts_in_the_status(tmp_path: Path) -> None:
         snapshot = msgspec.convert(run_json("status", "--home", folder), DaemonStatus)
         metrics = Metrics(lambda: snapshot).text().decode()
         assert 'auricle_stream_forecasts_total{stream="line"} 300.0' in metrics
-        assert 'auricle_stream_rejecting{stream="line"} 0.0' in metrics
+        assert 'auricle_stream_input_problem{stream="line"} 0.0' in metrics
         found = until(lambda: lines(daemon, "series_changed"))
         assert found[0]["stream"] == "line"
         assert set(found[0]["channels"]) <= {"0", "1"}
@@ -140,7 +140,7 @@ def test_an_alarm_and_a_stray_message_are_in_the_log(tmp_path: Path) -> None:
         with running(folder) as (daemon, _):
             until(lambda: run_json("status", "--home", folder)["broker"]["online"])
             ear.say("auricle/v1/gw1/observe/bolt", b"[1]")
-            until(lambda: run_json("status", "--home", folder)["strays"])
+            until(lambda: run_json("status", "--home", folder)["unrouted"])
             for number in range(100):
                 odd = [255 * ((number + place) % 2) for place in range(WIDTH)]
                 ear.say("auricle/v1/gw1/observe/belt", json.dumps(odd).encode())

@@ -45,7 +45,7 @@ def test_a_stream_of_any_name_remembers_in_its_own_folder(tmp_path: Path, name: 
     source.start()
     wait_for(lambda: sink.measurements or sink.flaws)
     source.stop(5)
-    assert source.trouble == ""
+    assert source.problem == ""
     assert len(list((tmp_path / "memory").iterdir())) == 1
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in", "memory"]
 
@@ -59,7 +59,12 @@ def test_a_label_and_a_domain_of_any_text_are_learned_or_refused(tmp_path: Path)
         before = sorted(one.name for one in tmp_path.iterdir())
         feed = here.daemon.loop.feed
         for number, name in enumerate((*WILD, *BROKEN)):
-            feed("", Observation("s", number, number, vector(number)))
+            feed(
+                "",
+                Observation(
+                    stream="s", sequence=number, captured_at_ns=number, payload=vector(number)
+                ),
+            )
             (said, *_) = feed("", Label(f"s:{number}", name, name))
             assert isinstance(said, Rejected) == (name in BROKEN)
             (said, *_) = feed("", Enrol((fact(f"f{number}", name, name),)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.events import Acknowledgement, Decision
 from edge.daemon import publisher as room
 from edge.daemon.clock import DaemonClock
@@ -20,22 +20,34 @@ from edge.mqtt.messages import ClockJump
 from edge.mqtt.packets import LOST, PublishedMessage, ReplyAddress
 from edge.outbox.outbox import Outbox
 
-DECISION = Decision("s:1", "s", 7, True, "hall", "a", "a", 1.0, 0.5, 1.0, alarm=False)
+DECISION = Decision(
+    observation_id="s:1",
+    stream="s",
+    captured_at_ns=7,
+    known=True,
+    domain="hall",
+    label="a",
+    guess="a",
+    score=1.0,
+    p_value=0.5,
+    window_p=1.0,
+    alarm=False,
+)
 
 
 class Mouth:
     """A broker whose answers the test sets."""
 
     def __init__(self) -> None:
-        self.online, self.room, self.cuts = True, 10, 0
+        self.online, self.send_quota, self.unclean_disconnects = True, 10, 0
         self.said: list[tuple[str, dict[str, object], ReplyAddress | None]] = []
         self.answers: list[PublishedMessage] = []
 
     def publish(self, topic: str, payload: bytes, **more: object) -> int | None:
         """Accept a message, while there is room."""
-        if not self.room:
+        if not self.send_quota:
             return None
-        self.room -= 1
+        self.send_quota -= 1
         self.said.append((topic, json.loads(payload), more["response"]))  # type: ignore[arg-type]
         return len(self.said)
 
@@ -110,11 +122,11 @@ def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(publi
 
 def test_without_room_messages_wait_in_order(publisher: Any):
     """A message that found no room is the first that is due again."""
-    publisher.channel.room = 2
+    publisher.channel.send_quota = 2
     for _ in range(4):
         publisher.publish(DECISION)
     publisher.flush()
-    publisher.channel.room = 5
+    publisher.channel.send_quota = 5
     publisher.flush()
     assert [said["sequence"] for _, said, _ in publisher.channel.said] == [1, 2, 3, 4]
 
@@ -134,10 +146,10 @@ def test_a_printer_writes_lines_until_its_reader_goes():
     assert printer.publish("t", b"{}") == 1
     printer.pump(0.0)
     assert output.getvalue() == b"{}\n"
-    assert [sent.taken for sent in printer.acked()] == [True]
+    assert [sent.accepted for sent in printer.acked()] == [True]
     output.close()
     assert printer.publish("t", b"{}") is None
-    assert (printer.online, printer.room) == (False, 0)
+    assert (printer.online, printer.send_quota) == (False, 0)
     assert "standard output" in printer.problem
     printer.close()
 

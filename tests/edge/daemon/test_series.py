@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.daemon import homes
 from edge.mqtt.schemas import message_schemas
-from edge.sources.measurement import Measurement, RawPayload
+from edge.sources.measurement import Measurement, MeasurementMetadata
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
 from tests.daemons import Served, daemon_home, served
 
@@ -31,7 +31,7 @@ kind = "series"
 
 def sample(number: int) -> Measurement:
     """A sample of the series, five minutes after the previous one."""
-    given = RawPayload(captured_at_ns=number * STEP_NS, id=f"n{number}")
+    given = MeasurementMetadata(captured_at_ns=number * STEP_NS, id=f"n{number}")
     return Measurement("links", ROWS[number], given)
 
 

@@ -12,7 +12,19 @@ S = 10**9
 
 def decision(*, known: bool = True, alarm: bool = False, label: str | None = "a") -> Decision:
     """A decision."""
-    return Decision("s:1", "s", 7, known, "hall", label, "a", 1.0, 0.5, 1.0, alarm)
+    return Decision(
+        observation_id="s:1",
+        stream="s",
+        captured_at_ns=7,
+        known=known,
+        domain="hall",
+        label=label,
+        guess="a",
+        score=1.0,
+        p_value=0.5,
+        window_p=1.0,
+        alarm=alarm,
+    )
 
 
 def test_ids_are_of_the_run():
@@ -41,7 +53,16 @@ def test_what_was_decided_is_shown():
         stream.count(decision())
     for _ in range(NOVEL_WINDOW // 4):
         stream.count(decision(known=False, label=None))
-    stream.count(DriftAlarm("s", "s:1", 7, raised=True, window_p=0.001, domain="d"))
+    stream.count(
+        DriftAlarm(
+            stream="s",
+            observation_id="s:1",
+            captured_at_ns=7,
+            raised=True,
+            window_p=0.001,
+            domain="d",
+        )
+    )
     for _ in range(RATE_SECONDS):
         stream.sample()
     shown = stream.status()
@@ -54,11 +75,33 @@ def test_a_series_counts_its_forecasts():
     """Forecasts count as answers and in the rate; change points are counted separately."""
     stream = StreamCounters("s", HttpStream(kind="series"), "1")
     for _ in range(30):
-        stream.count(SeriesForecast("s", "s:1", 7, ("a",), (1,), ((1.0,),), ((0.0,),), ((2.0,),)))
-    stream.count(ChangePoint("s", "s:1", 7, "jump", ("a",), 0.5, 1, 0))
+        stream.count(
+            SeriesForecast(
+                stream="s",
+                observation_id="s:1",
+                captured_at_ns=7,
+                channels=("a",),
+                horizons=(1,),
+                point=((1.0,),),
+                low=((0.0,),),
+                high=((2.0,),),
+            )
+        )
+    stream.count(
+        ChangePoint(
+            stream="s",
+            observation_id="s:1",
+            captured_at_ns=7,
+            change="jump",
+            channels=("a",),
+            severity=0.5,
+            regime=1,
+            late=0,
+        )
+    )
     stream.sample()
     shown = stream.status()
-    assert (shown.forecasts, shown.changes, shown.decided) == (30, 1, 0)
+    assert (shown.forecasts, shown.change_points, shown.decided) == (30, 1, 0)
     assert (shown.per_second, shown.last_at_ns) == (30, 7)
 
 

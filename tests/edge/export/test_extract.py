@@ -111,7 +111,14 @@ def ring(count: int = 900):
     lengths = np.where(np.arange(count) % 2, 20, 90) / np.linalg.norm(angles, axis=1)
     rows = np.clip(128 + angles * lengths[:, None], 0, 255).astype(np.uint8)
     facts = [
-        Fact(f"{n:04}", "s", "hall", ("near", "far")[(n + 1) % 2], n, row.tobytes())
+        Fact(
+            id=f"{n:04}",
+            stream="s",
+            domain="hall",
+            label=("near", "far")[(n + 1) % 2],
+            captured_at_ns=n,
+            features=row.tobytes(),
+        )
         for n, row in enumerate(rows)
     ]
     ledger = MemoryLedger()

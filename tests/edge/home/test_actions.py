@@ -7,16 +7,8 @@ import pytest
 
 import encoder
 from edge.core.errors import ConfigError, EdgeError, StateError
-from edge.core.events import (
-    Decision,
-    DriftAlarm,
-    EraseFacts,
-    Receipt,
-    Rejected,
-    StoreAdaptor,
-    StoreFacts,
-)
-from edge.core.facts import Selector
+from edge.core.events import Decision, DriftAlarm, EraseFacts, Rejected, StoreAdaptor, StoreFacts
+from edge.core.facts import Receipt, Selector
 from edge.home import actions
 from edge.home.home import Home
 from tests.homes import new_home, run_json, teach, write_csv
@@ -192,7 +184,23 @@ def test_verifying_finds_what_is_wrong(home, table, monkeypatch):
     ids = home.store.select(Selector(label="a"))
     kept = home.store.get(ids[0])
     assert kept is not None
-    home.store.apply(EraseFacts((ids[0],), Receipt("r", 1, Selector(), 1, (), "", "", (), 0, ())))
+    home.store.apply(
+        EraseFacts(
+            (ids[0],),
+            Receipt(
+                request_id="r",
+                requested_at_ns=1,
+                selector=Selector(),
+                facts_forgotten=1,
+                concepts_touched=(),
+                digest_before="",
+                digest_after="",
+                rebuilt=(),
+                evicted_before=0,
+                not_covered=(),
+            ),
+        )
+    )
     home.store.apply(StoreFacts((kept,)))
     home.store.apply(StoreAdaptor(a_record("hall", 1, (ids[0],))))
     monkeypatch.setattr(type(home.store), "unscrubbed", property(lambda _: True))

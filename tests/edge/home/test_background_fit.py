@@ -55,7 +55,7 @@ def rest(home: Home) -> list[GrowthReport]:
 def test_after_a_label_heads_are_solved_beside_serving(home, here):
     """A label changes the heads of both domains; each answers without being solved on demand, and
     like a reopened home."""
-    home.feed(Observation("s", 1, 1, vector(50), "seen"))
+    home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50), id="seen"))
     here.clear()
     home.feed(Label("seen", "a", "x"))
     rest(home)
@@ -81,7 +81,7 @@ def test_serving_does_not_wait_for_what_is_solved_beside(home, monkeypatch, here
     home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
     assert home.poll_growth() == ()
     assert home.poll_growth() == ()
-    (said,) = home.feed(Observation("s", 1, 1, vector(50)))
+    (said,) = home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50)))
     assert isinstance(said, Decision)
     assert said.guess in {"a", "b"}
     go.set()

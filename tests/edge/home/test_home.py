@@ -21,11 +21,10 @@ from edge.core.events import (
     GrowthReport,
     Message,
     Observation,
-    Receipt,
     Rejected,
     Tick,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.home import home
 from edge.home.home import Home, create_home
 from tests import workers
@@ -50,7 +49,7 @@ def test_a_new_home_opens(tmp_path):
 def test_the_template_is_the_default(tmp_path):
     """The written settings equal the defaults."""
     written = read_settings(new_home(tmp_path))
-    assert written == Settings(EncoderSettings("card.toml"))
+    assert written == Settings(encoder=EncoderSettings("card.toml"))
 
 
 @pytest.mark.parametrize("named", ['odd "name" \\ é.toml', "tab\tin.toml"])
@@ -144,7 +143,7 @@ def test_burying_reaches_own_facts(tmp_path):
             third.feed(ForgetRequest("r", Selector(ids=frozenset({"a"}))))
             assert opened.forget_buried(third.store) == 1
         assert opened.store.get("a") is None
-        assert opened.store.buried("a")
+        assert opened.store.was_forgotten("a")
         assert len(opened.store.receipts()) == 1
         assert opened.store.receipts()[0]["requested_at_ns"] > 0
 
@@ -195,7 +194,7 @@ def test_serving_goes_on_while_the_worker_works(growing):
     """Observations are decided and facts learned while a job runs, whatever its outcome."""
     growing.worker = workers.worker("hanging")
     growing.feed(GrowRequest("home"))
-    (said,) = growing.feed(Observation("s", 1, 1, vector(1)))
+    (said,) = growing.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     assert isinstance(said, Decision)
     assert growing.feed(Enrol((fact("more"),)))
     assert growing.worker.job is not None

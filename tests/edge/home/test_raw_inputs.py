@@ -6,15 +6,8 @@ import pytest
 import encoder
 from edge.cli.views.label import half_blocks
 from edge.config.settings import SETTINGS
-from edge.core.events import (
-    ForgetRequest,
-    Label,
-    LabelCandidate,
-    Observation,
-    StoreLabelCandidates,
-    Tick,
-)
-from edge.core.facts import Selector
+from edge.core.events import ForgetRequest, Label, Observation, StoreLabelCandidates, Tick
+from edge.core.facts import LabelCandidate, Selector
 from edge.home import raw_inputs as raws
 from edge.home.home import Home, create_home
 from edge.home.raw_inputs import RawInputs, window_of
@@ -87,8 +80,16 @@ def seeing_home(tmp_path, monkeypatch):
     settings.write_text(settings.read_text().replace("raw = false", "raw = true"))
     with Home(tmp_path / "home") as home:
         image = tiny_payloads(1)[0]
-        home.feed(Observation("cam", 1, 0, image))
-        candidate = LabelCandidate("cam:1", "cam", "", "d", 0, 1.0, bytes(card.width))
+        home.feed(Observation(stream="cam", sequence=1, captured_at_ns=0, payload=image))
+        candidate = LabelCandidate(
+            observation_id="cam:1",
+            stream="cam",
+            subject="",
+            domain="d",
+            captured_at_ns=0,
+            score=1.0,
+            features=bytes(card.width),
+        )
         monkeypatch.setattr(
             home.runtime, "handle", lambda _event: (StoreLabelCandidates((candidate,)),)
         )

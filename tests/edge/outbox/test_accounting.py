@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import StateError
 from edge.outbox import storage as module
 from edge.outbox.entry import OutboxEntry, OutboxLoss

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import StateCorruptError, StateError
 from edge.outbox import opening, storage
 from edge.outbox.entry import OutboxEntry

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import StateError, StateVersionError
 from edge.outbox.entry import OutboxEntry, OutboxLoss
 from edge.outbox.outbox import Outbox

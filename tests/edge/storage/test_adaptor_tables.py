@@ -9,7 +9,7 @@ import pytest
 import nas
 from edge.core import limits
 from edge.core.adaptors.record import AdaptorRecord
-from edge.core.events import LabelCandidate
+from edge.core.facts import LabelCandidate
 from edge.storage import adaptor_tables as growth_tables
 from edge.storage import schema
 from tests.workers import a_record
@@ -26,7 +26,13 @@ def db() -> sqlite3.Connection:
 def a_candidate(number: int, score: float = 1.0) -> LabelCandidate:
     """A candidate of some number."""
     return LabelCandidate(
-        f"c{number}", "cam", "ann", "home", number, score, bytes([number % 256]) * 8
+        observation_id=f"c{number}",
+        stream="cam",
+        subject="ann",
+        domain="home",
+        captured_at_ns=number,
+        score=score,
+        features=bytes([number % 256]) * 8,
     )
 
 
@@ -118,7 +124,7 @@ def test_a_blueprint_that_cannot_be_one_is_refused():
     """A damaged blueprint raises ValueError, whichever way it is damaged."""
     good = '{"kind": "linear", "taps": [0]}'
     row = ("home", 1, good, 2, 3, 0.5, None)
-    assert growth_tables.record_of(row, {}, ()).blueprint == nas.Blueprint("linear", (0,))
+    assert growth_tables.record_of(row, {}, ()).blueprint == nas.Blueprint(kind="linear", taps=(0,))
     for bad in ("", "{", '{"kind": 3}', '["linear"]'):
         with pytest.raises(ValueError, match=r".+"):
             growth_tables.record_of((*row[:2], bad, *row[3:]), {}, ())

@@ -10,8 +10,8 @@ import pytest
 
 from edge import Store
 from edge.core.config import Config
-from edge.core.events import Enrol, ForgetRequest, Label, Observation, Publish, Receipt, Rejected
-from edge.core.facts import Selector
+from edge.core.events import Enrol, ForgetRequest, Label, Observation, Publish, Rejected
+from edge.core.facts import Receipt, Selector
 from edge.core.runtime import Runtime
 from edge.storage import command_journal as journal
 from edge.storage.command_journal import AnsweredCommand, JournalEntry
@@ -42,7 +42,9 @@ def test_what_a_command_changed_and_that_it_is_done_are_one_step(tmp_path: Path)
     path = tmp_path / "k.db"
     with new_store(path) as store:
         runtime = Runtime(Config(), whole_number_model(), store)
-        effects = runtime.handle(Observation("s", 1, 1, vector(1)))
+        effects = runtime.handle(
+            Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1))
+        )
         effects = runtime.handle(Label("s:1", "a"))
         assert store.journal.find(COMMAND) is None
         with store.journal.marking(COMMAND):
@@ -118,7 +120,7 @@ def test_a_repeated_forget_request_gets_the_stored_receipt(tmp_path: Path, selec
         assert forget(store, replace(request, requested_at_ns=9)) == [first]
         (other,) = forget(store, replace(request, selector=Selector(domain="home")))
         assert isinstance(other, Rejected)
-        assert "used for something else" in other.reason
+        assert "used for another selection" in other.reason
         assert store.get("f9") is not None
 
 

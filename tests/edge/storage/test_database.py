@@ -10,8 +10,8 @@ import pytest
 
 from edge import Store
 from edge.core.errors import StateCorruptError, StateError, StateVersionError
-from edge.core.events import EraseFacts, Receipt, StoreAdaptor, StoreFacts
-from edge.core.facts import Selector, digest_facts
+from edge.core.events import EraseFacts, StoreAdaptor, StoreFacts
+from edge.core.facts import Receipt, Selector, digest_facts
 from edge.storage import database as files
 from edge.storage import schema
 from edge.storage.database import WriterLock, guard_errors, open_database, transaction
@@ -124,7 +124,18 @@ def test_a_file_of_the_first_version_opens_and_grows(first):
         assert (store.adaptors(), store.attempts(), store.candidates()) == ({}, {}, {})
         store.apply(StoreAdaptor(a_record(facts=(distinct_facts(1)[0].id,))))
         assert first.with_name("first.db.v1").exists()
-        receipt = Receipt("r", 5, Selector(label="a"), 1, (), "x", "y", (), 0, ())
+        receipt = Receipt(
+            request_id="r",
+            requested_at_ns=5,
+            selector=Selector(label="a"),
+            facts_forgotten=1,
+            concepts_touched=(),
+            digest_before="x",
+            digest_after="y",
+            rebuilt=(),
+            evicted_before=0,
+            not_covered=(),
+        )
         store.apply(EraseFacts((distinct_facts(1)[0].id,), receipt))
         assert not first.with_name("first.db.v1").exists()
         assert store.adaptors() == {}

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge.core.errors import StateCorruptError
-from edge.core.events import Receipt
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.storage.rows import COLUMNS, fact_of, row_of, tombstone_row, veil_id, where_clause
 from tests.worlds import WIDTH, fact
 
@@ -34,7 +33,7 @@ def test_features_of_another_kind_are_damage(features):
 def test_a_clause_holds_what_was_given():
     """Only the fields given narrow the selection; ids are left to the caller."""
     assert where_clause(Selector()) == ("1", ())
-    assert where_clause(Selector(frozenset({"a"}))) == ("1", ())
+    assert where_clause(Selector(ids=frozenset({"a"}))) == ("1", ())
     where, values = where_clause(Selector(label="'; DROP TABLE facts", until_ns=0))
     assert where == "label = ? AND captured_at_ns < ?"
     assert values == ("'; DROP TABLE facts", 0)
@@ -49,7 +48,21 @@ def test_a_tomb_says_nothing_without_its_key():
 def test_a_veiled_receipt_keeps_no_id_and_no_subject():
     """What is stored of a receipt names neither the ids nor the subject that went."""
     selector = Selector(ids=frozenset({"secret-1", "secret-2"}), subject="secret-person")
-    body = veil_id(Receipt("r", 7, selector, 2, ("d/l",), "x", "y", (), 0, ()), KEY)
+    body = veil_id(
+        Receipt(
+            request_id="r",
+            requested_at_ns=7,
+            selector=selector,
+            facts_forgotten=2,
+            concepts_touched=("d/l",),
+            digest_before="x",
+            digest_after="y",
+            rebuilt=(),
+            evicted_before=0,
+            not_covered=(),
+        ),
+        KEY,
+    )
     assert "secret" not in str(body)
     assert body["selector"]["subject"] == tombstone_row(KEY, "secret-person").hex()
     assert body["facts_forgotten"] == 2

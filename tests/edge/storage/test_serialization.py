@@ -19,16 +19,16 @@ def test_a_job_comes_back_as_it_was():
     incumbent = a_record()
     job = a_job()
     job = GrowthJob(
-        job.id,
-        job.domain,
-        job.version,
-        job.seed,
-        job.budget,
-        job.spans,
-        job.own,
-        job.others,
-        incumbent,
-        (a_record("attic", 4),),
+        id=job.id,
+        domain=job.domain,
+        version=job.version,
+        seed=job.seed,
+        budget=job.budget,
+        spans=job.spans,
+        own=job.own,
+        others=job.others,
+        incumbent=incumbent,
+        reusable=(a_record("attic", 4),),
     )
     made = unpack_data(pack_data(job), GrowthJob)
     assert (made.id, made.budget, made.spans) == (job.id, job.budget, job.spans)
@@ -49,7 +49,9 @@ def test_a_result_comes_back_as_it_was():
     assert result.record is not None
     assert made.record.digest == result.record.digest
     assert made.candidates == result.candidates
-    nothing = GrowthResult("i", "d", None, "why", math.nan, math.nan)
+    nothing = GrowthResult(
+        job_id="i", domain="d", record=None, reason="why", accuracy=math.nan, incumbent=math.nan
+    )
     assert math.isnan(unpack_data(pack_data(nothing), GrowthResult).accuracy)
 
 
@@ -57,15 +59,15 @@ def test_arrays_that_are_read_late_are_packed():
     """A record whose arrays still lie in the file is packed with them."""
     record = a_record()
     stowed = AdaptorRecord(
-        record.domain,
-        record.version,
-        record.blueprint,
-        LazyArrays(lambda: record.arrays),
-        record.facts,
-        record.own,
-        record.seed,
-        record.accuracy,
-        record.incumbent,
+        domain=record.domain,
+        version=record.version,
+        blueprint=record.blueprint,
+        arrays=LazyArrays(lambda: record.arrays),
+        facts=record.facts,
+        own=record.own,
+        seed=record.seed,
+        accuracy=record.accuracy,
+        incumbent=record.incumbent,
     )
     assert unpack_data(pack_data(stowed), AdaptorRecord).digest == record.digest
 

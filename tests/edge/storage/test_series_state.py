@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edge.core.errors import StateError
-from edge.core.events import ForgetRequest, Message, Observation, Receipt
-from edge.core.facts import Selector
+from edge.core.events import ForgetRequest, Message, Observation
+from edge.core.facts import Receipt, Selector
 from edge.home.home import Home
 from edge.storage import series_state as session
 from edge.storage.serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
@@ -30,7 +30,17 @@ def follow(
     """Feed some samples; what was told of each."""
     rows = enumerate(ROWS[first:last], first)
     return [
-        home.feed(Observation(stream, n, n * STEP_NS, row, "", subject, "series"))
+        home.feed(
+            Observation(
+                stream=stream,
+                sequence=n,
+                captured_at_ns=n * STEP_NS,
+                payload=row,
+                id="",
+                subject=subject,
+                kind="series",
+            )
+        )
         for n, row in rows
     ]
 

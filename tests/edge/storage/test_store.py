@@ -15,13 +15,24 @@ import pytest
 import encoder
 from edge import Store
 from edge.core.errors import ModelMismatchError, StateError
-from edge.core.events import EraseFacts, Publish, Receipt, Rejected, StoreAdaptor, StoreFacts
-from edge.core.facts import Selector
+from edge.core.events import EraseFacts, Publish, Rejected, StoreAdaptor, StoreFacts
+from edge.core.facts import Receipt, Selector
 from tests.homes import CARD, distinct_facts, new_store, raw_bytes, wide_card
 from tests.workers import a_record
 from tests.worlds import fact
 
-RECEIPT = Receipt("r", 5, Selector(label="a"), 1, ("home/a",), "x", "y", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=5,
+    selector=Selector(label="a"),
+    facts_forgotten=1,
+    concepts_touched=("home/a",),
+    digest_before="x",
+    digest_after="y",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 
 
 @pytest.fixture
@@ -138,7 +149,7 @@ def test_what_is_forgotten_is_not_in_the_file(path, width):
         assert [one.id for one in gone if one.id.encode() in raw] == []
         assert [one.id for one in gone if one.features[:24] in raw] == []
         assert all(one.id.encode() in raw for one in facts[1::3])
-        assert all(store.buried(one.id) for one in gone)
+        assert all(store.was_forgotten(one.id) for one in gone)
         assert store.check() == ()
         assert not store.unscrubbed
 
@@ -191,7 +202,21 @@ def test_receipts_are_kept_without_names(path):
     with new_store(path, [fact("observation-77", subject="a-person")]) as store:
         selector = Selector(ids=frozenset({"observation-77"}), subject="a-person")
         store.apply(
-            EraseFacts(("observation-77",), Receipt("r", 5, selector, 1, (), "", "", (), 0, ()))
+            EraseFacts(
+                ("observation-77",),
+                Receipt(
+                    request_id="r",
+                    requested_at_ns=5,
+                    selector=selector,
+                    facts_forgotten=1,
+                    concepts_touched=(),
+                    digest_before="",
+                    digest_after="",
+                    rebuilt=(),
+                    evicted_before=0,
+                    not_covered=(),
+                ),
+            )
         )
         (receipt,) = store.receipts()
         assert receipt["request_id"] == "r"
@@ -207,11 +232,11 @@ def test_burials_are_adopted(path, tmp_path):
     with other, new_store(path) as store:
         store.adopt_burials(other)
         store.adopt_burials(other)
-        assert store.buried("a")
-        assert store.buried("b")
-        assert not store.buried("c")
+        assert store.was_forgotten("a")
+        assert store.was_forgotten("b")
+        assert not store.was_forgotten("c")
     with Store.open(path) as again:
-        assert again.buried("a")
+        assert again.was_forgotten("a")
 
 
 def test_a_stamp_is_of_the_facts_held_now(path):
@@ -237,7 +262,7 @@ def test_a_backup_is_a_store(path, tmp_path, writable):
         with Store.open(tmp_path / "copy.db", CARD) as copy:
             assert copy.digest() == store.digest()
             assert copy.receipts() == store.receipts()
-            assert copy.buried(distinct_facts(1)[0].id)
+            assert copy.was_forgotten(distinct_facts(1)[0].id)
             assert copy.adaptors()["home"][0].digest == a_record().digest
         with pytest.raises(StateError, match="exists already"):
             store.backup(tmp_path / "copy.db")
@@ -337,7 +362,7 @@ def test_an_erasure_that_cannot_be_written_changes_nothing(path):
         with pytest.raises(StateError, match="no room"):
             store.apply(EraseFacts((distinct_facts(1)[0].id,), RECEIPT))
         assert store.digest() == before == store.written_digest()
-        assert not store.buried(distinct_facts(1)[0].id)
+        assert not store.was_forgotten(distinct_facts(1)[0].id)
         assert not store.unscrubbed
 
 

@@ -8,20 +8,29 @@ from edge import Store
 from edge.core.errors import StateError
 from edge.core.events import (
     EraseFacts,
-    LabelCandidate,
-    Receipt,
     RemoveAdaptor,
     StoreAdaptor,
     StoreFacts,
     StoreGrowthAttempt,
     StoreLabelCandidates,
 )
-from edge.core.facts import Selector
+from edge.core.facts import LabelCandidate, Receipt, Selector
 from tests.homes import CARD, distinct_facts, new_store, raw_bytes
 from tests.workers import a_record
 from tests.worlds import fact
 
-RECEIPT = Receipt("r", 5, Selector(label="a"), 1, ("home/a",), "x", "y", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=5,
+    selector=Selector(label="a"),
+    facts_forgotten=1,
+    concepts_touched=("home/a",),
+    digest_before="x",
+    digest_after="y",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 
 
 @pytest.fixture
@@ -40,7 +49,15 @@ def limit_pages(store: Store, more: int) -> None:
 def a_candidate(name: str) -> LabelCandidate:
     """A candidate whose id, subject and features are found nowhere by chance."""
     marked = f"features-{name}".encode().ljust(8, b".")
-    return LabelCandidate(f"candidate-{name}", "cam", f"person-{name}", "home", 5, 1.5, marked)
+    return LabelCandidate(
+        observation_id=f"candidate-{name}",
+        stream="cam",
+        subject=f"person-{name}",
+        domain="home",
+        captured_at_ns=5,
+        score=1.5,
+        features=marked,
+    )
 
 
 def test_what_is_forgotten_has_left_nothing_in_what_grew_from_it(path):

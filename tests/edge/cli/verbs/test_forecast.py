@@ -11,10 +11,10 @@ from rich.console import Console
 
 from edge.cli.views.demo_forecast import show_failure, show_forecast_demo
 from edge.home.forecasting import ForecastOptions, ForecastScore, forecast_file
-from edge.sim.links import pictures
-from edge.sim.links.pictures import choose_event
-from edge.sim.links.scenario import LinkScenario, LinkSpec
+from edge.sim.links.charts import choose_event
 from edge.sim.links.trial import run_link_trial
+from edge.sim.report import series_chart
+from edge.sim.scenarios import LinkScenario, LinkSpec
 from tests.homes import command, run, run_json
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -156,7 +156,7 @@ def drawn(monkeypatch):
         figures.append(figure)
         return PNG
 
-    monkeypatch.setattr(pictures, "render_png", keep)
+    monkeypatch.setattr(series_chart, "render_png", keep)
     return figures
 
 
@@ -175,8 +175,8 @@ def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
     (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
     assert words[:3] == ["measured", "90 % interval", "forecast"]
-    assert "change found" in words
-    changes = [line for line in first.lines if line.get_label() == "change found"]
+    assert "change detected" in words
+    changes = [line for line in first.lines if line.get_label() == "change detected"]
     places = [np.datetime64(line.get_xdata()[0], "s").astype(int) for line in changes]
     assert 1_700_000_000 + 3600 * row in places
 

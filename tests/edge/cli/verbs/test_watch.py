@@ -8,7 +8,8 @@ import pytest
 
 from edge import Store
 from edge.commands.control_socket import ControlSocket
-from edge.core.events import LabelCandidate, StoreLabelCandidates
+from edge.core.events import StoreLabelCandidates
+from edge.core.facts import LabelCandidate
 from edge.home.home import Home
 from edge.home.labelling import waiting_at
 from edge.mqtt.messages import DaemonStatus, OutboxStatus
@@ -25,7 +26,15 @@ def flagged_home(tmp_path):
     home = learned_home(tmp_path)
     with Store.open(home / "knowledge.db", CARD) as store:
         kept = (
-            LabelCandidate(f"cam:{n}", "cam", "", "domain-2", n * 10**9, 1 / n, FEATURES)
+            LabelCandidate(
+                observation_id=f"cam:{n}",
+                stream="cam",
+                subject="",
+                domain="domain-2",
+                captured_at_ns=n * 10**9,
+                score=1 / n,
+                features=FEATURES,
+            )
             for n in (2, 1)
         )
         store.apply(StoreLabelCandidates(tuple(kept)))
@@ -135,7 +144,9 @@ def test_status_shows_a_daemon(daemon):
     assert "gate-1" in said.output
     replies["status"] = fine(snapshot(state="serving"))
     shown = run_json("status", "--home", folder)
-    assert msgspec.convert(shown, DaemonStatus).outbox == OutboxStatus(7, 2_048, 61.0, 900, 2)
+    assert msgspec.convert(shown, DaemonStatus).outbox == OutboxStatus(
+        waiting=7, nbytes=2_048, oldest_s=61.0, sequence=900, dropped=2
+    )
     assert run("top", "--home", folder).exit_code == 0
 
 

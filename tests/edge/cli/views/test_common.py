@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from edge.cli.views import common as views
-from edge.core.events import Decision, DriftAlarm, Receipt, Rejected
-from edge.core.facts import Selector
+from edge.core.events import Decision, DriftAlarm, Rejected
+from edge.core.facts import Receipt, Selector
 from edge.datasets.class_folders import Skipped
 from edge.home.actions import ClassCount, LearnSummary, Prediction, VerifyReport
 
@@ -37,7 +37,7 @@ def decision(**changes: object) -> Decision:
     }
     fields |= changes
     numbers: dict[str, Any] = {"score": 1.0, "p_value": 0.5, "window_p": 1.0, "alarm": False}
-    return Decision("o", "s", 0, **numbers, **fields)
+    return Decision(observation_id="o", stream="s", captured_at_ns=0, **numbers, **fields)
 
 
 def test_digests_never_wrap(screen):
@@ -51,7 +51,18 @@ def test_digests_never_wrap(screen):
             stamped={"facts": DIGEST, "knowledge": DIGEST},
         )
     )
-    receipt = Receipt("r", 5, Selector(), 1, ("hall/cat",), DIGEST, DIGEST, (), 0, ("backups",))
+    receipt = Receipt(
+        request_id="r",
+        requested_at_ns=5,
+        selector=Selector(),
+        facts_forgotten=1,
+        concepts_touched=("hall/cat",),
+        digest_before=DIGEST,
+        digest_after=DIGEST,
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=("backups",),
+    )
     views.show_receipt(receipt)
     assert screen.getvalue().count(DIGEST + "\n") == 4
 
@@ -91,7 +102,14 @@ def test_predictions_line_up_in_a_terminal(screen):
 def test_alarms_stand_between_predictions(capsys):
     """A drift alarm is a line that other programs can tell from a prediction."""
     for raised, words in ((True, "no longer known"), (False, "known ground again")):
-        alarm = DriftAlarm("s", "o", 0, raised, 0.001, "hall")
+        alarm = DriftAlarm(
+            stream="s",
+            observation_id="o",
+            captured_at_ns=0,
+            raised=raised,
+            window_p=0.001,
+            domain="hall",
+        )
         views.show_prediction(Prediction("x", alarm))
         line = capsys.readouterr().out
         assert line.startswith("# drift alarm")

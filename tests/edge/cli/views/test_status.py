@@ -30,12 +30,12 @@ def snapshot(**changes: Any) -> DaemonStatus:
         "written_bytes_day": 3 << 20,
         "clock": "set",
         "settings": "auricle.toml",
-        "outbox": OutboxStatus(7, 2_048, 61.0, 900, dropped=2),
+        "outbox": OutboxStatus(waiting=7, nbytes=2_048, oldest_s=61.0, sequence=900, dropped=2),
         "streams": (
             StreamStatus(
-                "cam[red]",
-                "folder",
-                "",
+                name="cam[red]",
+                source="folder",
+                home="",
                 novel_percent=75.0,
                 alarmed=True,
                 domain="night",
@@ -45,24 +45,24 @@ def snapshot(**changes: Any) -> DaemonStatus:
         ),
         "homes": (
             HomeStatus(
-                "",
-                "efficientnet_lite0",
-                40,
-                4,
-                3,
-                (AdaptorStatus("night", 2, "linear", 20),),
-                "day",
+                name="",
+                encoder="efficientnet_lite0",
+                facts=40,
+                concepts=4,
+                candidates=3,
+                adaptors=(AdaptorStatus("night", 2, "linear", 20),),
+                growing="day",
             ),
         ),
         "broker": BrokerStatus(
-            "mqtt://localhost:1883",
+            address="mqtt://localhost:1883",
             online=False,
             since_s=5.0,
             connects=2,
             reasons={"not authorized": 3},
-            trouble="connection refused",
+            problem="connection refused",
         ),
-        "trouble": ("home audio: its card has gone",),
+        "problems": ("home audio: its card has gone",),
     } | changes
     return DaemonStatus(**fields)
 
@@ -112,15 +112,15 @@ def test_a_narrow_terminal_loses_no_state():
 def test_a_narrow_terminal_splits_no_word(width):
     """Names and states stand in one piece on lines that fit the terminal."""
     stream = StreamStatus(
-        "vibration-pump-7",
-        "topic",
-        "",
+        name="vibration-pump-7",
+        source="topic",
+        home="",
         alarmed=True,
         domain="domain-2",
         label="bearing-worn",
         decided=123_456,
     )
-    broker = BrokerStatus("mqtt://broker.local:1883", online=True, since_s=90_000.0)
+    broker = BrokerStatus(address="mqtt://broker.local:1883", online=True, since_s=90_000.0)
     lines = drawn(snapshot(streams=(stream,), broker=broker), width).splitlines()
     assert max(map(len, lines)) <= width
     whole = (
@@ -137,7 +137,7 @@ def test_a_narrow_terminal_splits_no_word(width):
 
 def test_names_cannot_steer_the_terminal():
     """Control characters in names are shown, not obeyed."""
-    shown = drawn(snapshot(streams=(StreamStatus("\x1b[2Jx", "topic", ""),)))
+    shown = drawn(snapshot(streams=(StreamStatus(name="\x1b[2Jx", source="topic", home=""),)))
     assert "\x1b[2J" not in shown
 
 

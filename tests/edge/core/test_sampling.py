@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from edge.core import limits, router
 from edge.core.adaptors.head import FittedHead
 from edge.core.events import Enrol, ForgetRequest, Relabel
-from edge.core.facts import Selector, stack_facts
+from edge.core.facts import Selector, hash_rank, sample_facts, scope_of, stack_facts
 from edge.core.knowledge.knowledge import derive_knowledge
-from edge.core.knowledge.sampling import hash_rank, sample_facts, scope_of
 from tests.worlds import World, fact
 
 NAMES = [f"fact {number}" for number in range(40)]
@@ -18,7 +17,7 @@ NAMES = [f"fact {number}" for number in range(40)]
 
 @given(st.sets(st.sampled_from(NAMES), min_size=1), st.sampled_from(NAMES), st.integers(1, 12))
 def test_a_reach_says_which_facts_change_a_sample(held, one, size):
-    """A fact that comes or goes changes the sample where the reach says so, and nowhere else."""
+    """A fact that is added or removed changes a sample exactly if the scope predicts it."""
     rest = sorted(held - {one})
     without = sample_facts([stack_facts(fact(name) for name in rest)] if rest else [], size)
     withit = sample_facts([stack_facts(fact(name) for name in {*rest, one})], size)
@@ -47,7 +46,7 @@ def small_samples(monkeypatch):
 
 
 def agree(world: World) -> None:
-    """What was kept over changes equals what is made of the ledger from scratch, to the bit."""
+    """Return whether cached results equal those derived from the ledger, to the bit."""
     known = world.runtime.knowledge
     fresh = derive_knowledge(world.ledger, known.geometry)
     assert known.calibration().digest() == fresh.calibration().digest()
@@ -63,8 +62,8 @@ def agree(world: World) -> None:
 
 
 def test_what_is_kept_over_changes_is_what_would_be_made(small_samples):
-    """Heads, router and thresholds that a change leaves alone are those of the facts as they are,
-    also where facts move between domains and go."""
+    """Heads, router and thresholds kept over changes equal those derived from the ledger, to the
+    bit."""
     del small_samples
     world = World([fact(f"{d}{n}", "ab"[n % 2], d) for d in "xyz" for n in range(15)])
     agree(world)
