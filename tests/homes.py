@@ -61,7 +61,7 @@ def learned_home(folder: Path) -> Path:
 
 
 def teach(home: Home, path: Path, domain: str = "", label: str = "") -> actions.LearnSummary:
-    """Learn the examples under a path, without progress output."""
+    """Learn the examples at a path, without progress output."""
     return actions.learn(home, actions.read_lesson(home, path, domain, label, lambda _: None))
 
 
@@ -71,7 +71,7 @@ def run(*words: object, answer: str | None = None) -> Any:
 
 
 def run_json(*words: object) -> Any:
-    """Run a verb with --json; returns the only value that it prints."""
+    """Run a verb with --json and return its one value; any other output fails."""
     said = run(*words, "--json")
     assert said.exit_code == 0, said.output
     (line,) = said.stdout.splitlines()

@@ -160,7 +160,7 @@ class FleetMember:
         made, packed = deriving.result
         # Column names are part of a contribution, but not of its content digest.
         content = "\n".join((made.content, *made.columns))
-        revision = home.store.number_contribution(content, self._context.now_ns())
+        revision = home.store.contribution_revision(content, self._context.now_ns())
         self._message = write_contribution(replace(made, revision=revision), self._key, packed)
         self._derived, self._connection = seen, -1
 

@@ -33,7 +33,15 @@ from ..core import (
     listed,
 )
 from ..core.knowledge import derive_knowledge
-from ..datasets import RATE_HZ, Example, Examples, Skipped, display_path, is_table, read_examples
+from ..datasets import (
+    RATE_HZ,
+    Example,
+    Examples,
+    Skipped,
+    accepted_examples,
+    display_path,
+    read_examples,
+)
 from ..storage import Store
 from .home import Home, open_encoder
 from .typos import KnownNames
@@ -147,7 +155,7 @@ def read_lesson(
         reason = f"; the first: {skipped[0].source}: {skipped[0].reason}" if skipped else ""
         raise ConfigError(
             f"learning from {path}: nothing could be learned, {len(skipped)} skipped{reason}",
-            is_table(home.model.card),
+            accepted_examples(home.model.card),
         )
     return Lesson(
         facts=tuple(facts.values()),
@@ -330,7 +338,7 @@ def verify_home(home: Home) -> VerifyReport:
     backwards.add(reversed(everything))
     if backwards.digest(card) != digest:
         complaints.append("forgetting and relearning every fact gives different knowledge")
-    stamped, beside = store.stamped(), store.beside()
+    stamped, beside = store.stamped(), store.inputs_digest()
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, beside)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave different knowledge at the last stamp")

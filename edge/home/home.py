@@ -146,7 +146,7 @@ class Home:
         try:
             effects = self.runtime.handle(event)
             if isinstance(event, ForgetRequest):
-                self.session.discard(self.runtime.series)
+                self.session.rewrite(self.runtime.series)
             messages = tuple(self._apply(effects))
         except StateError as error:
             if self.trial is not None and isinstance(error, StateCorruptError):
@@ -272,7 +272,7 @@ class Home:
         if ids:
             at_ns = time.time_ns()
             self.feed(ForgetRequest(f"merge-{at_ns}", Selector(ids=ids), at_ns))
-        self.store.adopt_burials(other)
+        self.store.adopt_tombstones(other)
         return len(ids)
 
     def close(self) -> None:
@@ -343,7 +343,7 @@ class Home:
             self.store.apply(effect)
             if self._raw_inputs is not None:
                 named = (one.observation_id for one in effect.candidates)
-                self.store.keep_raws(self._raw_inputs.of(named))
+                self.store.store_raw_inputs(self._raw_inputs.of(named))
             self.problem = ""
         except StateError as error:
             self.problem = error.message

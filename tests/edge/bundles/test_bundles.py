@@ -211,7 +211,7 @@ def test_a_full_disk_changes_nothing(pair: Pair, monkeypatch):
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("edge.storage.adaptor_tables.add_attempt", full)
+    monkeypatch.setattr("edge.storage.tables.insert_adaptor", full)
     with pytest.raises(StateError, match="full"):
         import_bundle(pair.user, "one", NOW)
     assert pair.state() == before
@@ -310,7 +310,7 @@ def test_novel_decisions_revert_a_bundle(pair: Pair):
 
 def test_labels_that_disagree_revert_a_bundle(pair: Pair):
     """Labels that agree do not revert the bundle."""
-    trial = BundleTrial("b", "maker", 1, NOW)
+    trial = BundleTrial(bundle="b", publisher="maker", counter=1, started_at_ns=NOW)
     for name, reason in (("right", ""), ("wrong", "0 of 4 labels agreed")):
         health = TrialHealth(trial, BundleSettings(observations_min=4, unknown_share_max=1.0), 0.0)
         for number in range(4):
@@ -331,7 +331,11 @@ def test_labels_that_disagree_revert_a_bundle(pair: Pair):
 
 def test_an_unconfirmed_trial_ends(pair: Pair):
     """The trial ends by the wall clock or, if it is not set, by the time since the start."""
-    health = TrialHealth(BundleTrial("b", "maker", 1, NOW), BundleSettings(trial_s=60.0), 100.0)
+    health = TrialHealth(
+        BundleTrial(bundle="b", publisher="maker", counter=1, started_at_ns=NOW),
+        BundleSettings(trial_s=60.0),
+        100.0,
+    )
     assert health.problem(NOW + 59 * 10**9, 159.0) == ""
     assert "not confirmed within 60 s" in health.problem(NOW + 60 * 10**9, 100.0)
     assert "not confirmed within 60 s" in health.problem(0, 160.0)

@@ -87,7 +87,7 @@ def flag(office: Office, raw: bytes) -> None:
         features=bytes(vector(1)),
     )
     office.home.store.apply(StoreLabelCandidates((kept,)))
-    office.home.store.keep_raws({"s:1": raw})
+    office.home.store.store_raw_inputs({"s:1": raw})
 
 
 def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):

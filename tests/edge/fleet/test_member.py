@@ -215,11 +215,11 @@ def test_a_revision_outlives_the_process(place: Place):
     """The same contribution keeps its revision across restarts; a new one gets a higher one, even
     if the clock was set back."""
     store = place.office.home.store
-    assert store.number_contribution("x", 7 * 10**9) == 7
-    assert store.number_contribution("x", 9 * 10**9) == 7
-    assert store.number_contribution("y", 0) == 8
+    assert store.contribution_revision("x", 7 * 10**9) == 7
+    assert store.contribution_revision("x", 9 * 10**9) == 7
+    assert store.contribution_revision("y", 0) == 8
     place.office.crash()
-    assert place.office.home.store.number_contribution("y", 0) == 8
+    assert place.office.home.store.contribution_revision("y", 0) == 8
 
 
 def test_settings_need_keys_for_all_devices_or_none():

@@ -247,7 +247,7 @@ def test_a_full_disk_at_storing_an_adaptor_loses_nothing(growing):
     db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(StateError, match="full") as caught:
         tended(growing)
-    assert "make room" in caught.value.hint
+    assert "free space" in caught.value.hint
     assert growing.store.adaptors() == {}
     assert growing.runtime.digest() == before
     assert growing.runtime.knowledge.adaptor("home").answer(vector(1)).tolist() == answer

@@ -182,7 +182,7 @@ def test_a_disk_that_was_full_at_the_start_ends_nothing(tmp_path: Path, monkeypa
     monkeypatch.setattr(storage, "open_database", full)
     with Outbox(path, OutboxSettings(), lambda: now[0]) as box:
         monkeypatch.setattr(storage, "open_database", real)
-        for content, reason in ((b"", "without a byte"), (b"junk" * 99, "not a")):
+        for content, reason in ((b"", "it is empty"), (b"junk" * 99, "not a")):
             path.write_bytes(content)
             now[0] += 60 * 10**9
             box.maintain(online=True)

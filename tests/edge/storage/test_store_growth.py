@@ -35,19 +35,19 @@ RECEIPT = Receipt(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a knowledge file may be made."""
+    """A path for a knowledge file."""
     return tmp_path / "knowledge.db"
 
 
 def limit_pages(store: Store, more: int) -> None:
-    """Let a store's file grow by some pages at most, as on a disk that is nearly full."""
+    """Limit the growth of a store's file to some pages, as on a nearly full disk."""
     db = store._db  # noqa: SLF001  the limit is that of one connection
     held = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {held + more}")
 
 
 def a_candidate(name: str) -> LabelCandidate:
-    """A candidate whose id, subject and features are found nowhere by chance."""
+    """A candidate whose id, subject and features occur nowhere by chance."""
     marked = f"features-{name}".encode().ljust(8, b".")
     return LabelCandidate(
         observation_id=f"candidate-{name}",
@@ -85,7 +85,7 @@ def test_what_is_forgotten_has_left_nothing_in_what_grew_from_it(path):
 
 
 def test_a_label_or_an_eviction_ends_a_candidacy(path):
-    """A candidate that is learned, or pushed out, is none any more."""
+    """A candidate that is learned or evicted is deleted."""
     names = ("learned", "evicted", "waiting")
     with new_store(path, [fact("x")]) as store:
         store.apply(StoreLabelCandidates(tuple(map(a_candidate, names))))
@@ -94,7 +94,7 @@ def test_a_label_or_an_eviction_ends_a_candidacy(path):
 
 
 def test_adaptors_survive_opening_and_closing(path):
-    """What was installed, retired and noted is there when the file is opened again."""
+    """Stored adaptors, removals and attempts persist when the file is opened again."""
     with new_store(path, [fact("a")]) as store:
         for version in (1, 2):
             store.apply(StoreAdaptor(a_record("home", version, seed=version)))
@@ -124,7 +124,7 @@ def test_a_full_disk_keeps_the_adaptor_that_serves(path):
         many = tuple(f"{number:090}" for number in range(2000))
         with pytest.raises(StateError, match="full") as caught:
             store.apply(StoreAdaptor(a_record("home", 2, many)))
-        assert "make room" in caught.value.hint
+        assert "free space" in caught.value.hint
         assert [one.version for one in store.adaptors()["home"]] == [1]
         assert store.digest() == before
         assert store.check() == ()

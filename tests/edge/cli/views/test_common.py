@@ -41,7 +41,7 @@ def decision(**changes: object) -> Decision:
 
 
 def test_digests_never_wrap(screen):
-    """A digest stays whole on its line, however narrow the terminal."""
+    """A digest is never wrapped, however narrow the terminal."""
     views.show_verified(
         VerifyReport(
             facts=3,
@@ -82,7 +82,8 @@ def test_nothing_shown_steers_the_terminal(screen, capsys):
 
 
 def test_tables_are_plain_lines_outside_a_terminal(capsys):
-    """Other programs get cells between tabs, one line a row, whatever is in the cells."""
+    """Other programs get a line for each row with tabs between cells, whatever the cells
+    contain."""
     views.show_table(("domain", "label"), [("hall", "a\tb"), ("x\ny", 3)])
     assert capsys.readouterr().out == "domain\tlabel\nhall\ta\\tb\nx y\t3\n"
 
@@ -101,7 +102,7 @@ def test_predictions_line_up_in_a_terminal(screen):
 
 def test_alarms_stand_between_predictions(capsys):
     """A drift alarm is a line that other programs can tell from a prediction."""
-    for raised, words in ((True, "no longer known"), (False, "known ground again")):
+    for raised, words in ((True, "alarm raised"), (False, "alarm cleared")):
         alarm = DriftAlarm(
             stream="s",
             observation_id="o",
@@ -128,12 +129,12 @@ def test_a_score_says_what_could_not_be_said(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "# 3 examples, 1 called new",
         "# 1 of them neither known nor new: needs 99 samples",
-        "# 1 of 2 guesses agree with the labels given",
+        "# 1 of 2 guesses agree with the given labels",
     ]
 
 
 def test_what_was_learned_is_shown(capsys):
-    """Layout, concepts, counts and the first skips are there; the rest is counted."""
+    """Layout, concepts, counts and the first skipped files are shown; further ones are counted."""
     skips = tuple(Skipped(f"f{number}", "bad") for number in range(9))
     views.show_learned(
         LearnSummary(
@@ -162,14 +163,14 @@ def test_what_was_learned_is_shown(capsys):
     ("stamped", "words"),
     [
         ({}, "none yet"),
-        ({"facts": "other", "beside": DIGEST, "knowledge": DIGEST}, "without a clean end"),
+        ({"facts": "other", "beside": DIGEST, "knowledge": DIGEST}, "did not end cleanly"),
         ({"facts": DIGEST, "beside": "other", "knowledge": "other"}, "of another geometry"),
         ({"facts": DIGEST, "beside": DIGEST, "knowledge": DIGEST}, "agrees"),
         ({"facts": DIGEST, "beside": DIGEST, "knowledge": "other"}, "DISAGREES"),
     ],
 )
 def test_the_last_stamp_is_judged(capsys, stamped, words):
-    """Each relation of the stamp to what is there now is said in words."""
+    """The output describes how the last stamp relates to the current digests."""
     report = VerifyReport(
         facts=1,
         facts_digest=DIGEST,
@@ -182,7 +183,7 @@ def test_the_last_stamp_is_judged(capsys, stamped, words):
     shown = capsys.readouterr().out
     assert words in shown
     assert "WRONG: page 3 is bad" in shown
-    assert "all is well" not in shown
+    assert "verified" not in shown
 
 
 def test_json_is_one_line(capsys):
@@ -194,7 +195,7 @@ def test_json_is_one_line(capsys):
 
 
 def test_progress_is_silent_outside_a_terminal(capsys):
-    """Where standard error is no terminal no bar is drawn."""
+    """If standard error is not a terminal, no progress bar is drawn."""
     with views.counting("encoding") as tick:
         tick(None)
         tick(5)

@@ -11,7 +11,7 @@ from edge.home.growth import AdaptorSummary, GrowthOutcome, GrowthTrial
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What was printed so far."""
+    """The output so far."""
     return lambda: capsys.readouterr().out
 
 
@@ -30,18 +30,18 @@ def test_what_serves_is_said_with_its_gain(said):
     text = said()
     assert "# stage one" in text
     assert "linear: taps 0\t-\t50.0 %" in text
-    assert "version 3 serves, 90.0 % against 85.0 % on held-out facts, 2.0 s" in text
+    assert "version 3 serves, accuracy 90.0 %, previous 85.0 % on held-out facts, 2.0 s" in text
     assert "\x1b" not in text
 
 
 def test_what_changed_nothing_is_said_with_its_reason(said):
     """A refusal says why."""
     growth_views.show_outcome(outcome("refused"))
-    assert "nothing changed, 2.0 s: a reason" in said()
+    assert "no change, 2.0 s: a reason" in said()
 
 
 def test_what_is_not_known_is_a_dash(said):
-    """A head alone has no version and no accuracy of its own."""
+    """A head without adaptor has no version and no accuracy of its own."""
     row = AdaptorSummary(
         domain="hall",
         version=0,
@@ -71,7 +71,7 @@ def test_what_is_not_known_is_a_dash(said):
 
 
 def test_waiting_shows_nothing_outside_a_terminal(capsys):
-    """Where standard error is not a terminal, waiting is silent."""
+    """If standard error is not a terminal, waiting prints nothing."""
     with growth_views.show_progress() as beat:
         beat("hall")
     assert capsys.readouterr().err == ""

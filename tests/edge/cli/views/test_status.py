@@ -18,7 +18,7 @@ from edge.mqtt.messages import (
 
 
 def snapshot(**changes: Any) -> DaemonStatus:
-    """A daemon with one stream that has left known ground."""
+    """A daemon with one stream in drift alarm."""
     fields: dict[str, Any] = {
         "device": "gate-1",
         "version": "1.0",
@@ -68,7 +68,7 @@ def snapshot(**changes: Any) -> DaemonStatus:
 
 
 def drawn(status: DaemonStatus, width: int = 160) -> str:
-    """What a terminal of a width shows."""
+    """The output at a terminal of a given width."""
     console = Console(width=width, force_terminal=True, color_system=None)
     with console.capture() as shown:
         console.print(render_status(status, width))
@@ -85,7 +85,7 @@ def drawn(status: DaemonStatus, width: int = 160) -> str:
         "3.0 MiB a day",
         "cam[red]",
         "75 %",
-        "off known ground",
+        "drift alarm",
         "night",
         "cat",
         "night linear v2",
@@ -97,12 +97,12 @@ def drawn(status: DaemonStatus, width: int = 160) -> str:
     ],
 )
 def test_a_snapshot_shows(word):
-    """Everything that an engineer looks for is there; names are no markup."""
+    """A snapshot shows every figure, and names are not interpreted as markup."""
     assert word in drawn(snapshot())
 
 
 def test_a_narrow_terminal_loses_no_state():
-    """With 80 columns everything is there and every value still says what it is."""
+    """With 80 columns nothing is left out and every value has its name."""
     seen = drawn(snapshot(), 80)
     heads = ("stream", "source", "domain", "rejected", "adaptors", "delivery", "reasons")
     assert [name for name in heads if name not in seen] == []
@@ -110,7 +110,7 @@ def test_a_narrow_terminal_loses_no_state():
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_narrow_terminal_splits_no_word(width):
-    """Names and states stand in one piece on lines that fit the terminal."""
+    """Names and states are not broken, and lines fit the terminal."""
     stream = StreamStatus(
         name="vibration-pump-7",
         source="topic",
@@ -125,7 +125,7 @@ def test_a_narrow_terminal_splits_no_word(width):
     assert max(map(len, lines)) <= width
     whole = (
         "vibration-pump-7",
-        "off known ground",
+        "drift alarm",
         "domain domain-2",
         "label bearing-worn",
         "answered 123456",
