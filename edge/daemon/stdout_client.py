@@ -25,7 +25,7 @@ class StdoutClient:
         return not self.problem
 
     @property
-    def cuts(self) -> int:
+    def unclean_disconnects(self) -> int:
         """Always 0: output has no connection to lose."""
         return 0
 
@@ -73,7 +73,7 @@ class StdoutClient:
     def rebirth(self) -> None:
         """Do nothing: output needs no announcement."""
 
-    def settle(self, ticket: int) -> None:
+    def acknowledge(self, ticket: int) -> None:
         """Do nothing: output has no arrivals."""
 
     def stop(self, _timeout_s: float) -> None:
