@@ -365,7 +365,7 @@ class Daemon:
         """Announce the current streams."""
         self.announced = self._streams()
         if self.sparkplug is not None:
-            self.sparkplug.restream(self.announced)
+            self.sparkplug.set_streams(self.announced)
         self.connection.rebirth()
 
     # --- reloading -------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ class HealthReport:
             outbox=outbox,
             broker=broker,
             problems=problems,
-            unrouted=loop.strays,
+            unrouted=loop.unrouted,
         )
 
     def _home_status(self, slot: HomeSlot) -> HomeStatus:

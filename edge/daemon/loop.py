@@ -133,8 +133,8 @@ class Loop:
         self.secondary: SecondaryChannel | None = None
         self.every_second: Callable[[], None] | None = None
         self.paused = False
-        self.strays = 0
-        self._stray_topic = ""
+        self.unrouted = 0
+        self._unrouted_topic = ""
         self._paced = RateLimitedLog()
         self.turned_at = time.monotonic()
         self._maintained_at = self._watched_at = 0.0
@@ -239,8 +239,8 @@ class Loop:
 
     def _reject_unknown_topic(self, arrival: InboundMessage) -> None:
         """Count a message that nothing receives; publish a few rejections a second."""
-        self.strays += 1
-        self._stray_topic = arrival.topic[:TOPIC_CHARS]
+        self.unrouted += 1
+        self._unrouted_topic = arrival.topic[:TOPIC_CHARS]
         if self._rejections_left <= 0:
             return
         self._rejections_left -= 1
@@ -362,7 +362,7 @@ class Loop:
         for stream in self.inbox.streams.values():
             stream.sample()
             stream.log_news(now)
-        self._paced.warn("messages_turned_away", self.strays, now, topic=self._stray_topic)
+        self._paced.warn("messages_turned_away", self.unrouted, now, topic=self._unrouted_topic)
         self._rejections_left = REJECTIONS_PER_S
         self._publish_rejections()
         self._forget()

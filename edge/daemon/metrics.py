@@ -17,7 +17,7 @@ STREAM_COUNTERS: Final = {
     "received": "Measurements received.",
     "decided": "Decisions made.",
     "forecasts": "Forecasts made, one per accepted sample of a series.",
-    "changes": "Change points found in a series.",
+    "change_points": "Change points found in a series.",
     "alarms": "Drift alarms raised.",
     "dropped": "Measurements dropped: the queue was full, or they exceeded rate_max.",
     "rejected": "Invalid measurements.",
@@ -74,7 +74,7 @@ def _streams(now: DaemonStatus) -> Iterator[Metric]:
     gauges = {
         "waiting": "Measurements that wait for a decision.",
         "alarmed": "1 during a drift alarm.",
-        "rejecting": "1 while all measurements are rejected.",
+        "input_problem": "1 while all measurements are rejected.",
     }
     for name, text in gauges.items():
         gauge = GaugeMetricFamily(f"auricle_stream_{name}", text, labels=["stream"])

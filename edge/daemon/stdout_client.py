@@ -73,7 +73,7 @@ class StdoutClient:
     def rebirth(self) -> None:
         """Do nothing: output needs no announcement."""
 
-    def settle(self, ticket: int) -> None:
+    def acknowledge(self, ticket: int) -> None:
         """Do nothing: output has no arrivals."""
 
     def stop(self, _timeout_s: float) -> None:

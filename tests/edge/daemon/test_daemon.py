@@ -98,7 +98,7 @@ def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
         assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
         assert "none" in told[0]["hint"]
         assert len(told) == REJECTIONS_PER_S
-        assert here.daemon.loop.strays == 60
+        assert here.daemon.loop.unrouted == 60
 
 
 def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
