@@ -118,7 +118,12 @@ def home_walks(folder: Path) -> dict[str, Walk]:
         home.feed(Enrol(tuple(facts())))
 
         def observation(number: int) -> Observation:
-            return Observation("camera", number, number * SECOND_NS, unknown - number)
+            return Observation(
+                stream="camera",
+                sequence=number,
+                captured_at_ns=number * SECOND_NS,
+                payload=unknown - number,
+            )
 
         def label(number: int) -> Label:
             return Label(observation(number).key, "a")
@@ -128,7 +133,13 @@ def home_walks(folder: Path) -> dict[str, Walk]:
 
         def sample(number: int) -> Observation:
             row = [float(number), 2.0, 3.0]
-            return Observation("load", number, number * SECOND_NS, row, kind="series")
+            return Observation(
+                stream="load",
+                sequence=number,
+                captured_at_ns=number * SECOND_NS,
+                payload=row,
+                kind="series",
+            )
 
         made: dict[str, Callable[[int], Event]] = {
             "observation": observation,

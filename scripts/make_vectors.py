@@ -28,10 +28,10 @@ def make(folder: Path) -> None:
     what = load_digits()
     ground = learn(what)
     whole = measure_extract(
-        ground, ExtractShape(512, columns=True, plane=True, domains=ground.domains), RATE
+        ground, ExtractShape(bits=512, columns=True, plane=True, domains=ground.domains), RATE
     )
     bare = measure_extract(
-        ground, ExtractShape(256, columns=False, plane=False, domains=ground.domains), RATE
+        ground, ExtractShape(bits=256, columns=False, plane=False, domains=ground.domains), RATE
     )
     small = with_head(ground, bare, 4, shared=True)
     added = with_head(ground, bare, rounds=ROUNDS)

@@ -26,7 +26,7 @@ SMOKE: Final = (
 
 SLOW: Final = (
     "edge/growth/test_torch_adaptors.py",
-    "edge/growth/test_liquid_training.py",
+    "edge/growth/test_forecaster_training.py",
     "benchmarks/bridge/test_run.py",
     "edge/cli/verbs/test_grow.py",
     "edge/cli/verbs/test_forecast.py",

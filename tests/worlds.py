@@ -47,7 +47,16 @@ def fact(
     """A fact with features derived from its id, or from `seed`."""
     chosen = sum(fact_id.encode()) if seed is None else seed
     features = vector(chosen, width).tobytes()
-    return Fact(fact_id, stream, domain, label, at, features, subject, revision)
+    return Fact(
+        id=fact_id,
+        stream=stream,
+        domain=domain,
+        label=label,
+        captured_at_ns=at,
+        features=features,
+        subject=subject,
+        revision=revision,
+    )
 
 
 def clouds(
@@ -93,7 +102,15 @@ class World:
         self, values: NDArray[np.uint8], sequence: int, stream: str = "s", subject: str = ""
     ) -> list[Message]:
         """Handle one observation, captured at its sequence number."""
-        return self.feed(Observation(stream, sequence, sequence, values, subject=subject))
+        return self.feed(
+            Observation(
+                stream=stream,
+                sequence=sequence,
+                captured_at_ns=sequence,
+                payload=values,
+                subject=subject,
+            )
+        )
 
     def crash(self) -> None:
         """Lose everything but the ledger."""

@@ -11,7 +11,7 @@ import encoder
 import hdc
 from edge.core import Fact, Knowledge, MemoryLedger, StoreFacts
 from edge.core.knowledge import derive_knowledge, fit_geometry
-from edge.export import MeasuredFacts, measure_facts
+from edge.export import FactStatistics, collect_statistics
 from edge.sim import load_mnist
 
 PACS: Final = "pacs_efficientnet_lite0.npz"
@@ -62,14 +62,14 @@ def load_pacs(data: Path | None) -> Measurements | None:
     return Measurements(frozen.quantise(values), labels, domains, train, frozen.quantise(other))
 
 
-def learn(what: Measurements) -> MeasuredFacts:
+def learn(what: Measurements) -> FactStatistics:
     """Learn the training part and collect its statistics for exports."""
     ledger = MemoryLedger()
     ledger.apply(StoreFacts(tuple(_facts(what)), ()))
     spans = ((0, what.rows.shape[1]),)
     geometry: hdc.Geometry = fit_geometry(ledger, spans, SEED)
     knowledge: Knowledge = derive_knowledge(ledger, geometry)
-    return measure_facts(knowledge, ledger)
+    return collect_statistics(knowledge, ledger)
 
 
 def _facts(what: Measurements) -> list[Fact]:

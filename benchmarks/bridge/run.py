@@ -2,6 +2,7 @@
 compared with emlearn, and the link under faults.  QEMU emulates the boards."""
 
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +16,9 @@ from edge.export import (
     KIB,
     ExportRequest,
     ExtractShape,
+    FactStatistics,
     FlashBudget,
     MeasuredExtract,
-    MeasuredFacts,
     full_shape,
     measure_extract,
     plan_export,
@@ -119,7 +120,7 @@ def summarise(rows: list[BenchmarkRow], task: str) -> Summary:
 
 
 def _equality(
-    grounds: list[tuple[str, Measurements, MeasuredFacts]], folder: Path
+    grounds: list[tuple[str, Measurements, FactStatistics]], folder: Path
 ) -> list[BenchmarkRow]:
     """Compare the decisions of Python, of C here and of C on the boards for every vector of every
     set."""
@@ -129,7 +130,7 @@ def _equality(
     for name, what, ground in grounds:
         whole = full_shape(ground)
         # The plane of wide features exceeds any microcontroller.
-        shape = ExtractShape(BITS, whole.columns, what.rows.shape[1] <= 256, whole.domains)
+        shape = replace(whole, bits=BITS, plane=what.rows.shape[1] <= 256)
         fewest = ground.random.rounds[-1]
         extract = with_head(ground, measure_extract(ground, shape, RATE), rounds=fewest).extract
         samples = np.concatenate([what.rows, what.more])
@@ -152,7 +153,7 @@ def _speed(folder: Path) -> list[BenchmarkRow]:
     digits = load_digits(CONCEPT_DIGITS)
     ground = learn(digits)
     extract = measure_extract(
-        ground, ExtractShape(BITS, columns=False, plane=False, domains=ground.domains), RATE
+        ground, ExtractShape(bits=BITS, columns=False, plane=False, domains=ground.domains), RATE
     )
     assert len(extract.extract.concepts) == 16, "two domains of eight digits"
     counted = count_instructions(
@@ -171,10 +172,10 @@ def _speed(folder: Path) -> list[BenchmarkRow]:
     return [*rows, BenchmarkRow("auricle", "instructions_ratio", ratio)]
 
 
-def _random_instructions(digits: Measurements, ground: MeasuredFacts, folder: Path) -> float:
+def _random_instructions(digits: Measurements, ground: FactStatistics, folder: Path) -> float:
     """Instructions of an answer with 512 random features."""
     plain = measure_extract(
-        ground, ExtractShape(BITS, columns=False, plane=False, domains=ground.domains), RATE
+        ground, ExtractShape(bits=BITS, columns=False, plane=False, domains=ground.domains), RATE
     )
     rounds = next(n for n in ground.random.rounds if n * SIDE * SIDE == RANDOM_COUNT)
     extract = with_head(ground, plain, rounds=rounds).extract
@@ -195,7 +196,7 @@ def _sizes(folder: Path) -> list[BenchmarkRow]:
     return [*rows, BenchmarkRow("random features", "flash_bytes", more)]
 
 
-def _flash(name: str, what: Measurements, ground: MeasuredFacts) -> list[BenchmarkRow]:
+def _flash(name: str, what: Measurements, ground: FactStatistics) -> list[BenchmarkRow]:
     """Compare the accuracy on held-out samples at equal flash."""
     rows = []
     _, labels = np.unique(what.labels, return_inverse=True)

@@ -247,7 +247,13 @@ class _LabelledCamera:
         began, noticed = self._at, False
         for row in rows.tolist():
             for message in self._device.feed(
-                Observation("camera", self._at, self._at, row, _id(row))
+                Observation(
+                    stream="camera",
+                    sequence=self._at,
+                    captured_at_ns=self._at,
+                    payload=row,
+                    id=_id(row),
+                )
             ):
                 if isinstance(message, Decision):
                     self.right.append(message.guess == str(self._pacs.label[row]))
@@ -294,7 +300,9 @@ def _held_out_accuracy(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> 
     rows = np.random.default_rng(0).permutation(np.flatnonzero(pacs.held))
     right = np.zeros(len(rows), np.bool_)
     for at, row in enumerate(rows.tolist()):
-        for effect in runtime.handle(Observation("exam", at, at, row, f"exam:{at}")):
+        for effect in runtime.handle(
+            Observation(stream="exam", sequence=at, captured_at_ns=at, payload=row, id=f"exam:{at}")
+        ):
             if isinstance(effect, Publish) and isinstance(effect.message, Decision):
                 right[at] = effect.message.guess == str(pacs.label[row])
     return tuple(float(right[pacs.domain[rows] == name].mean()) for name in order)

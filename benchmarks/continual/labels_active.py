@@ -12,7 +12,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core import OPENING_OBSERVATIONS_MAX, SUPPORT_FACTS_MAX, FactBatch
+from edge.core import NOVEL_DOMAIN_OBSERVATIONS_MAX, SUPPORT_FACTS_MAX, FactBatch
 from edge.core.adaptors import fit_adaptor
 from edge.core.session import choose_candidates, score_candidates
 
@@ -66,7 +66,8 @@ def _trial(known: FeatureSet, new: int, draw: int, budget: int) -> dict[str, flo
     scale, zero = known.quantiser(known.values[known.domain != new])
     levels = np.clip(np.rint(known.values / scale) + zero, 0, 255).astype(np.uint8)
     mine = random.permutation(np.flatnonzero(known.domain == new))
-    pool, test = mine[:OPENING_OBSERVATIONS_MAX], mine[OPENING_OBSERVATIONS_MAX:][:TESTED_MAX]
+    pool = mine[:NOVEL_DOMAIN_OBSERVATIONS_MAX]
+    test = mine[len(pool) :][:TESTED_MAX]
     rest = random.permutation(np.flatnonzero(known.domain != new))[:SUPPORT_FACTS_MAX]
     others = _batch(known, levels, rest)
     answers = score_candidates(_answers(known, levels, rest, pool))

@@ -71,7 +71,7 @@ def grow_all(samples: ContinualSamples, seed: int) -> dict[str, GrowthResult]:
 
 
 def _job(known: Knowledge, samples: ContinualSamples, name: str, seed: int) -> GrowthJob:
-    own, others = known.lessons(name)
+    own, others = known.training_facts(name)
     return GrowthJob(
         id=f"{name}:{seed}",
         domain=name,

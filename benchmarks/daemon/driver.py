@@ -46,8 +46,8 @@ class LoadDriver:
         settings = MqttSettings(
             host="127.0.0.1",
             port=port,
-            receiving_max=1_000,
-            sending_max=1_000,
+            receive_max=1_000,
+            inflight_max=1_000,
             session_expiry_s=0,
         )
         self.received = 0
@@ -61,7 +61,7 @@ class LoadDriver:
         self._broker.start()
 
     def _read_output(self, arrival: InboundMessage) -> None:
-        self._broker.settle(arrival.ticket)
+        self._broker.acknowledge(arrival.ticket)
         self.received += 1
         self.length = len(arrival.payload)
         if self._sent_s:

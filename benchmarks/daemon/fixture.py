@@ -89,10 +89,12 @@ def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None
         create_home(folder, calibrate(model, list(rows)), "")
     with Home(folder) as home:
         for number, row in enumerate(rows):
-            home.feed(Observation("learn", number, number, row))
+            home.feed(
+                Observation(stream="learn", sequence=number, captured_at_ns=number, payload=row)
+            )
             home.feed(Label(f"learn:{number}", "abc"[number % 3]))
-        home.settle()
-        # Due growths run now, so that no worker runs during the measurement.
+        home.refit_geometry()
+        # What is due to grow is tried now, so that no worker runs beside what is measured.
         for _ in grow_due(home, _ignore):
             continue
     with (folder / "auricle.toml").open("a", encoding="utf-8") as file:

@@ -56,7 +56,7 @@ def _make_home(home: Path, port: int) -> None:
     with (home / "auricle.toml").open("a", encoding="utf-8") as file:
         file.write(
             f'\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
-            '[streams.cam]\nsource = "topic"\nform = "image"\n'
+            '[streams.cam]\nsource = "topic"\nformat = "image"\n'
         )
 
 

@@ -80,7 +80,9 @@ def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
             )
         )
     elif chance < 0.7:
-        yield Observation("cam", 0, 0, list(features), fact_id)
+        yield Observation(
+            stream="cam", sequence=0, captured_at_ns=0, payload=list(features), id=fact_id
+        )
         yield Label(fact_id, label, "home")
     elif known and chance < 0.85:
         yield Label(random.choice(known), label)
@@ -146,7 +148,9 @@ class ChildOutput:
         kind, label, *ids = self.tried
         facts = [store.get(fact_id) for fact_id in ids]
         if kind == "receipt":
-            return all(store.buried(i) and fact is None for i, fact in zip(ids, facts, strict=True))
+            return all(
+                store.was_forgotten(i) and fact is None for i, fact in zip(ids, facts, strict=True)
+            )
         return all(fact is not None and fact.label == label for fact in facts)
 
     def _note(self, words: tuple[str, ...]) -> None:

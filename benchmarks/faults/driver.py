@@ -99,7 +99,7 @@ class FaultDriver:
         self._client.start()
 
     def _read_output(self, arrival: InboundMessage) -> None:
-        self._client.settle(arrival.ticket)
+        self._client.acknowledge(arrival.ticket)
         self.received.record(json.loads(arrival.payload))
 
     def receive(self, seconds: float) -> None:

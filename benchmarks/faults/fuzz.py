@@ -130,7 +130,7 @@ class Fuzzer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.http = int(free.getsockname()[1])
-        topic = '[streams.{}]\nsource = "topic"\nform = "{}"\n'
+        topic = '[streams.{}]\nsource = "topic"\nformat = "{}"\n'
         more = "".join(topic.format(name, form) for name, form in STREAMS.items())
         with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(SETTINGS.replace("PORT", str(self.http)) + more)
@@ -190,7 +190,7 @@ class Fuzzer:
         self._publish_at(door, f"{BASE}/{topic}", body)
 
     def _publish_at(self, door: str, topic: str, body: bytes) -> None:
-        self._until(lambda: self.client.room, WAIT_S)
+        self._until(lambda: self.client.send_quota, WAIT_S)
         if self.client.publish(topic, body) is not None:
             self.sent[door] += 1
         self.client.pump(0.0)
@@ -336,7 +336,7 @@ class Fuzzer:
     # --- accounting ------------------------------------------------------------------------------
 
     def _read_output(self, arrival: InboundMessage) -> None:
-        self.client.settle(arrival.ticket)
+        self.client.acknowledge(arrival.ticket)
         self.announced += arrival.topic.startswith("homeassistant/")
         self.births += arrival.topic.startswith("spBv1.0/")
         if not arrival.topic.startswith("auricle/"):

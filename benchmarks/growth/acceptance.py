@@ -85,10 +85,10 @@ def noise(
     job = _job(features, random.permutation(label), TAPS, count, random)
     every = tuple(range(len(TAPS)))
     tried = (
-        nas.Blueprint("none", (0, 1, 2, 3)),
-        nas.Blueprint("none", (4, 5, 6, 7)),
-        nas.Blueprint("random", every, 256, 0, "relu"),
-        nas.Blueprint("kernel", every, 3_840),
+        nas.Blueprint(kind="none", taps=(0, 1, 2, 3)),
+        nas.Blueprint(kind="none", taps=(4, 5, 6, 7)),
+        nas.Blueprint(kind="random", taps=every, width=256, activation="relu"),
+        nas.Blueprint(kind="kernel", taps=every, width=3_840),
     )
     parts = split_holdout(job.own, job.others)
     return _test(job, score_head(job, parts), tried)
@@ -103,14 +103,14 @@ def alike(
     features = features[:, random.permutation(64)]
     job = _job(features, label, TAPS, count, random)
     parts = split_holdout(job.own, job.others)
-    tried = [nas.Blueprint("none", half) for half in HALVES]
-    served = nas.Blueprint("none", (0, 1, 2, 3))
+    tried = [nas.Blueprint(kind="none", taps=half) for half in HALVES]
+    served = nas.Blueprint(kind="none", taps=(0, 1, 2, 3))
     serving = score_blueprint(served, train_adaptor, job, parts)
     fresh = np.setdiff1d(np.arange(len(label)), [int(one[-5:]) for one in job.own.ids])
     right = {one: _right(one, job, features[fresh], label[fresh]) for one in (*tried, served)}
     scored = [score_blueprint(one, train_adaptor, job, parts) for one in tried]
     chosen = (
-        min(scored, key=lambda one: float(one.marks.loss.sum())),
+        min(scored, key=lambda one: float(one.held_out.loss.sum())),
         max(scored, key=lambda one: one.accuracy),
     )
     accepted = _test(job, serving, tried)
@@ -143,7 +143,7 @@ def sketches(
     """Test the kernel against the head alone."""
     job = _job(features, label, spans, count, np.random.default_rng(seed))
     parts = split_holdout(job.own, job.others)
-    kernel = nas.Blueprint("kernel", tuple(range(len(spans))), 3_840)
+    kernel = nas.Blueprint(kind="kernel", taps=tuple(range(len(spans))), width=3_840)
     return _test(job, score_head(job, parts), [kernel])
 
 
@@ -154,12 +154,12 @@ def _test(
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, train_adaptor, job, parts) for one in tried]
     best = max(scored, key=lambda one: one.accuracy)
-    least = min(scored, key=lambda one: float(one.marks.loss.sum()))
+    least = min(scored, key=lambda one: float(one.held_out.loss.sum()))
     ours = (
-        is_significantly_better(screen_candidates(scored, parts), serving.marks)
+        is_significantly_better(screen_candidates(scored, parts), serving.held_out)
         and least.accuracy > serving.accuracy
     )
-    return ours, _mcnemar(best.marks.right, serving.marks.right) < DOUBT / len(scored)
+    return ours, _mcnemar(best.held_out.correct, serving.held_out.correct) < DOUBT / len(scored)
 
 
 def _mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -70,7 +70,11 @@ class CameraFeed:
         time.sleep(max(0.0, self.due - time.monotonic()))
         number = next(self.numbers)
         payload = self.payloads[number % len(self.payloads)]
-        self.home.feed(Observation("cam", number, time.time_ns(), payload))
+        self.home.feed(
+            Observation(
+                stream="cam", sequence=number, captured_at_ns=time.time_ns(), payload=payload
+            )
+        )
         return 1e3 * (time.monotonic() - self.due)
 
     def serve_idle(self, count: int) -> list[float]:
@@ -89,7 +93,7 @@ class CameraFeed:
             latencies.append(self.serve())
             self._look_at_worker()
             began = time.monotonic()
-            news = [one for one in self.home.tend() if isinstance(one, GrowthReport)]
+            news = [one for one in self.home.poll_growth() if isinstance(one, GrowthReport)]
             if news:
                 end_ms = 1e3 * (time.monotonic() - began) + self.serve()
                 return ServingRound(latencies, start_ms, end_ms, self.worker_cpu_s, news[-1])
@@ -129,7 +133,15 @@ def measure(home: Home, images: list[tuple[str, bytes]]) -> dict[str, Any]:
     camera.serve_idle(WARM_UP)
     idle = camera.serve_idle(IDLE)
     before = memory_mib()["VmRSS"]
-    home.feed(Observation("cam", 0, time.time_ns(), content, "the last label"))
+    home.feed(
+        Observation(
+            stream="cam",
+            sequence=0,
+            captured_at_ns=time.time_ns(),
+            payload=content,
+            id="the last label",
+        )
+    )
     labelled = time.monotonic()
     home.feed(Label("the last label", label, NEW))
     rounds = [camera.grow(Tick())]

@@ -58,7 +58,12 @@ class Handler:
     def show(self) -> None:
         """Handle the next observation."""
         number = next(self._numbers)
-        event = Observation("cam", number, number, self._samples[number % len(self._samples)])
+        event = Observation(
+            stream="cam",
+            sequence=number,
+            captured_at_ns=number,
+            payload=self._samples[number % len(self._samples)],
+        )
         self._last = event.key
         self.feed(event)
 

@@ -59,7 +59,9 @@ def serve(path: Path) -> float:
         random = np.random.default_rng(0)
         for number in range(SERVED):
             pixels = random.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-            home.feed(Observation("cam", number, number, pixels))
+            home.feed(
+                Observation(stream="cam", sequence=number, captured_at_ns=number, payload=pixels)
+            )
             answered = answered or time.monotonic()
     return answered
 

@@ -105,7 +105,7 @@ def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np
     started = time.process_time()
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, growth.train_adaptor, job, parts) for one in few]
-    losses = np.array([one.marks.loss.mean() for one in scored])
+    losses = np.array([one.held_out.loss.mean() for one in scored])
     return losses, time.process_time() - started
 
 

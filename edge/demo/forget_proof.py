@@ -82,7 +82,14 @@ def redeliver(
     """Send forgotten items again, as labelled images and as facts, and count those learned."""
     relearned = 0
     for number, (fact, image) in enumerate(zip(facts, images, strict=True)):
-        device.feed(Observation("redelivery", number, fact.captured_at_ns, image, id=fact.id))
+        again = Observation(
+            stream="redelivery",
+            sequence=number,
+            captured_at_ns=fact.captured_at_ns,
+            payload=image,
+            id=fact.id,
+        )
+        device.feed(again)
         answers = device.feed(Label(fact.id, fact.label))
         relearned += not any(isinstance(answer, Rejected) for answer in answers)
     answers = device.feed(Enrol(tuple(facts)))

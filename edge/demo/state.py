@@ -105,7 +105,12 @@ def stream_images(
     summary = StreamSummary(images=len(digits), read=0, new=0)
     for number, image in enumerate(digits.images):
         truth = str(digits.labels[number])
-        event = Observation(STREAM, len(state.steps), state.next_time_ns(), image)
+        event = Observation(
+            stream=STREAM,
+            sequence=len(state.steps),
+            captured_at_ns=state.next_time_ns(),
+            payload=image,
+        )
         state.seen[event.key] = (truth, image)
         decision, *messages = state.feed(event)
         assert isinstance(decision, Decision), "a decision answers each observation"

@@ -69,7 +69,7 @@ def check_forgotten(erased: Mapping[str, bytes], store: Store, kept: Iterable[by
     probes = {features[:PROBE_BYTES] for features in kept}
     for fact_id, features in erased.items():
         _promise(store.get(fact_id) is None, f"forgotten {fact_id} is in the ledger")
-        _promise(store.buried(fact_id), f"forgotten {fact_id} could be learned again")
+        _promise(store.was_forgotten(fact_id), f"forgotten {fact_id} could be learned again")
         _promise(not _found(fact_id.encode(), raw), f"the id of forgotten {fact_id} is in the file")
         probe = features[:PROBE_BYTES]
         if len(features) >= FEATURE_BYTES_MIN and probe not in probes:

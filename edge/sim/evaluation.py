@@ -10,7 +10,7 @@ import encoder
 
 from ..core import Config, Decision, Fact, Knowledge, MemoryLedger, Observation
 from ..core.knowledge import derive_knowledge
-from ..core.session import Assessor
+from ..core.session import Assessor, SessionState
 from .recording import RoutingRecord
 from .replay import ReplayModel
 from .world import World, WorldSample
@@ -21,22 +21,22 @@ Truth = tuple[str, str]
 
 def decide_sample(knowledge: Knowledge, features: encoder.Features, config: Config) -> Decision:
     """Decide as the Runtime does on the first sample of a stream."""
-    return _decide(Assessor(config), knowledge, features, 0)
+    return _decide(Assessor(config, SessionState(config)), knowledge, features, 0)
 
 
 def decide_stream(
     knowledge: Knowledge, rows: Iterable[encoder.Features], config: Config
 ) -> tuple[Decision, ...]:
     """Decide as the Runtime does on a stream of these samples alone."""
-    assessor = Assessor(config)
+    assessor = Assessor(config, SessionState(config))
     return tuple(_decide(assessor, knowledge, row, at) for at, row in enumerate(rows))
 
 
 def _decide(
     assessor: Assessor, knowledge: Knowledge, features: encoder.Features, at: int
 ) -> Decision:
-    event = Observation("evaluation", at, at, None)
-    messages = tuple(assessor.look(event, features.values, knowledge))
+    event = Observation(stream="evaluation", sequence=at, captured_at_ns=at, payload=None)
+    messages = tuple(assessor.assess(event, features.values, knowledge))
     return next(one for one in messages if isinstance(one, Decision))
 
 

@@ -140,10 +140,10 @@ class _Run:
         self._seed = seed
         settings = scenario.device
         self._config = Config(
-            seed,
-            settings.false_alarm_rate,
-            settings.window,
-            settings.facts_per_concept,
+            seed=seed,
+            false_alarm_rate=settings.false_alarm_rate,
+            window=settings.window,
+            facts_per_concept=settings.facts_per_concept,
             growth=worker.grow is not None,
         )
         self._worker = worker
@@ -221,7 +221,11 @@ class _Run:
         encoded = len(self._model.encode_us)
         messages = self._feed(
             Observation(
-                action.stream, action.sequence, action.captured_at_ns, sample.read(), action.id
+                stream=action.stream,
+                sequence=action.sequence,
+                captured_at_ns=action.captured_at_ns,
+                payload=sample.read(),
+                id=action.id,
             )
         )
         spent = (

@@ -90,7 +90,7 @@ class Held:
         """The fact, or None."""
         return fact(fact_id, self._labels[fact_id]) if fact_id in self._labels else None
 
-    def buried(self, fact_id: str) -> bool:
+    def was_forgotten(self, fact_id: str) -> bool:
         """True for what is not held."""
         return fact_id not in self._labels
 

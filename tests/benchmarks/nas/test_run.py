@@ -76,7 +76,7 @@ def test_networks_hand_over_the_columns_their_blueprint_says(kind):
 
     width = {"none": 0, "lowrank": 0}.get(kind, 6)
     rank = {"lowrank": 2, "bottleneck": 3, "fusion": 2}.get(kind, 0)
-    blueprint = nas.Blueprint(kind, (1, 3), width, rank, "relu")
+    blueprint = nas.Blueprint(kind=kind, taps=(1, 3), width=width, rank=rank, activation="relu")
     network = build_network(blueprint, (4, 5), 0)
     rows = torch.from_numpy(np.random.default_rng(1).standard_normal((12, 9), np.float32))
     columns = network.forward(network.parameters, rows)

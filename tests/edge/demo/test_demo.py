@@ -135,10 +135,12 @@ def test_a_forgotten_item_is_refused_by_a_runtime_opened_later(demo: Finished):
         gone = next(
             key
             for key in (f"reader:{n}" for n in range(PLAN.known, len(demo.outcome.recording.steps)))
-            if store.buried(key)
+            if store.was_forgotten(key)
         )
         runtime = Runtime(CONFIG, demo.model, store)
-        runtime.handle(Observation("later", 1, 1, image, id=gone))
+        runtime.handle(
+            Observation(stream="later", sequence=1, captured_at_ns=1, payload=image, id=gone)
+        )
         (answer,) = runtime.handle(Label(gone, PLAN.digit))
     assert isinstance(answer, Publish)
     assert isinstance(answer.message, Rejected)

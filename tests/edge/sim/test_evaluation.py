@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import encoder
@@ -22,8 +24,7 @@ def taught() -> World:
         fact(f"f-{at:03}", names[at // 12][1], names[at // 12][0], at, seed=0) for at in range(48)
     ]
     return World(
-        type(one)(one.id, one.stream, one.domain, one.label, at, rows[at].tobytes())
-        for at, one in enumerate(facts)
+        replace(one, captured_at_ns=at, features=rows[at].tobytes()) for at, one in enumerate(facts)
     )
 
 
@@ -70,9 +71,18 @@ def test_heads_answer_without_adaptors() -> None:
     """The same facts and geometry without their adaptors give the scores of the head."""
     world = taught()
     known = world.runtime.knowledge
-    own, others = known.lessons("home")
+    own, others = known.training_facts("home")
     plain = known.adaptor("home").answer(vector(11))
-    job = GrowthJob("home:1", "home", 1, 1, world.config.budget, ((0, 8),), own, others)
+    job = GrowthJob(
+        id="home:1",
+        domain="home",
+        version=1,
+        seed=1,
+        budget=world.config.budget,
+        spans=((0, 8),),
+        own=own,
+        others=others,
+    )
     world.ledger.apply(StoreAdaptor(record_of(job)))
     known.refit("home")
     adapted = known.adaptor("home").answer(vector(11))

@@ -70,13 +70,13 @@ def test_episodes_follow_the_reports_of_the_device() -> None:
         found.submit(a_job(version=version))
         found.now = now + DELAY
         assert found.collect() is not None
-        found.record_report(GrowthReport("home", "serving", version))
+        found.record_report(GrowthReport(domain="home", state="serving", version=version))
     first, second = found.episodes
     assert (first.asked_at, first.ended_at, first.until) == (10, 15, 45)
     assert (second.state, second.until, second.accuracy) == ("serving", None, 0.9)
     assert [trial.accuracy for trial in second.trials] == [0.7, 0.9]
     found.now = 60
-    found.record_report(GrowthReport("home", "rolled back", 2))
+    found.record_report(GrowthReport(domain="home", state="rolled back", version=2))
     assert [one.until for one in found.episodes] == [45, 60]
 
 
@@ -85,7 +85,9 @@ def test_a_growth_without_candidates_has_no_accuracy() -> None:
     found = worker(refuse_unmeasured)
     found.submit(a_job())
     assert found.collect(wait=True) is not None
-    found.record_report(GrowthReport("home", "refused", 0, detail="nothing fits"))
+    found.record_report(
+        GrowthReport(domain="home", state="refused", version=0, detail="nothing fits")
+    )
     (only,) = found.episodes
     assert (only.state, only.reason, only.accuracy) == ("refused", "nothing fits", None)
 
