@@ -197,7 +197,12 @@ BAD: tuple[tuple[Rule, str, str, str], ...] = (
         "def f(*, a: int): return 1\n",
         "f without a type of result",
     ),
-    (house.finished, "hdc/memory.py", "x = 1  # TO" + "DO: more\n", "do it, or file an issue"),
+    (
+        house.finished,
+        "hdc/memory.py",
+        "x = 1  # TO" + "DO: more\n",
+        "do the work, or file an issue",
+    ),
     (house.finished, "hdc/memory.py", "def f():\n 'F.'\n pass\n", "the stub f"),
     (house.finished, "hdc/memory.py", "def f(): raise NotImplementedError('x')\n", "the stub f"),
     (house.safe, "hdc/memory.py", "import pickle\n", "use safetensors"),
