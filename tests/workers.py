@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 import encoder
 import nas
+from edge.core.adaptors.head import transform_shapes
 from edge.core.adaptors.record import AdaptorRecord
-from edge.core.adaptors.transform import transform_shapes
 from edge.core.facts import FactBatch
 from edge.core.jobs import GrowthJob, GrowthResult
 from edge.worker.worker import Worker, serve

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         Ledger,
         Receipt,
         Selector,
+        admit,
         digest_facts,
         hash_rank,
         sample_facts,
@@ -81,10 +82,8 @@ if TYPE_CHECKING:
         stack_facts,
     )
     from .jobs import GrowthJob, GrowthResult
-    from .knowledge.admission import admit
-    from .knowledge.cached_heads import HeadFit
     from .knowledge.contributions import Contribution, find_invalid_contribution
-    from .knowledge.knowledge import Knowledge, derive_knowledge
+    from .knowledge.knowledge import HeadFit, Knowledge, derive_knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
         CALIBRATION_FACTS_MAX,
@@ -262,6 +261,7 @@ __getattr__ = lazy_names(
             "Ledger",
             "Receipt",
             "Selector",
+            "admit",
             "digest_facts",
             "hash_rank",
             "sample_facts",
@@ -269,10 +269,8 @@ __getattr__ = lazy_names(
             "stack_facts",
         ),
         "jobs": ("GrowthJob", "GrowthResult"),
-        "knowledge.admission": ("admit",),
-        "knowledge.cached_heads": ("HeadFit",),
         "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
-        "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
+        "knowledge.knowledge": ("HeadFit", "Knowledge", "derive_knowledge"),
         "knowledge.memory_ledger": ("MemoryLedger",),
         "limits": (
             "CALIBRATION_FACTS_MAX",

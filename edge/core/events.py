@@ -23,7 +23,8 @@ class Observation:
 
     payload: as the encoder's card says (image bytes, window, vector).  id: must never be reused;
     empty means "<stream>:<sequence>".  kind "series": the payload is one sample of a time series,
-    {channel: number} or a list, NaN for a missing number, and bypasses the encoder.
+    {channel: number} or a list, NaN for a missing number, and bypasses the encoder.  key: the id,
+    or "<stream>:<sequence>" if none was given.
     """
 
     stream: str
@@ -33,11 +34,10 @@ class Observation:
     id: str = ""
     subject: str = ""
     kind: Literal["sample", "series"] = "sample"
+    key: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """The id, or "<stream>:<sequence>" if none was given."""
-        return self.id or f"{self.stream}:{self.sequence}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.id or f"{self.stream}:{self.sequence}")
 
 
 @dataclass(frozen=True, slots=True)

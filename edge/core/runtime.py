@@ -112,7 +112,8 @@ class Runtime:
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Handle one event; invalid input changes nothing and yields Publish(Rejected)."""
-        self.knowledge.ledger_applied()
+        if not isinstance(event, Observation):  # an observation changes no facts
+            self.knowledge.ledger_applied()
         handler = self._handlers.get(type(event))
         wrong = find_invalid(event, self._width) if handler else "not an event"
         if wrong or handler is None:

@@ -8,11 +8,11 @@ from safetensors.numpy import load, save
 
 import nas
 from edge.core.adaptors.adaptor import fit_adaptor, standardising_arrays
+from edge.core.adaptors.head import build_transform, transform_shapes
 from edge.core.adaptors.kernel import tune_kernel
 from edge.core.adaptors.kinds import KINDS
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.adaptors.standardisation import standardise
-from edge.core.adaptors.transform import build_transform, transform_shapes
 from edge.core.errors import ModelMismatchError, StateCorruptError
 from edge.core.facts import Fact, FactBatch, stack_facts
 from tests.worlds import clouds

@@ -11,12 +11,11 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .adaptor import Adaptor, fit_adaptor, solve_adaptor, standardising_arrays
     from .crossfit import cross_scores
-    from .head import FittedHead
+    from .head import FittedHead, Transform, build_transform, transform_shapes
     from .kernel import KernelMachine, choose_landmarks, tune_kernel
     from .kinds import KINDS
     from .record import AdaptorRecord
-    from .standardisation import Standardisation, standardise
-    from .transform import LEVELS, Spans, Transform, build_transform, transform_shapes
+    from .standardisation import LEVELS, Spans, Standardisation, standardise
 
 __all__ = [
     "KINDS",
@@ -44,11 +43,10 @@ __getattr__ = lazy_names(
     {
         "adaptor": ("Adaptor", "fit_adaptor", "solve_adaptor", "standardising_arrays"),
         "crossfit": ("cross_scores",),
-        "head": ("FittedHead",),
+        "head": ("FittedHead", "Transform", "build_transform", "transform_shapes"),
         "kernel": ("KernelMachine", "choose_landmarks", "tune_kernel"),
         "kinds": ("KINDS",),
         "record": ("AdaptorRecord",),
-        "standardisation": ("Standardisation", "standardise"),
-        "transform": ("LEVELS", "Spans", "Transform", "build_transform", "transform_shapes"),
+        "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
     },
 )

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from nas import Blueprint
 
 from ..facts import FactBatch
-from .head import solve_head
+from .head import Transform, build_transform, solve_head
 from .kernel import KIND, solve_kernel
 from .record import AdaptorRecord
-from .standardisation import Standardisation, standardise
-from .transform import Spans, Transform, build_transform
+from .standardisation import Spans, Standardisation, standardise
 
 Floats = NDArray[np.float32]
 

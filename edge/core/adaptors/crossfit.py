@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..facts import FactBatch, select_rows
-from .head import FittedHead, Floats, HeadTrainingSet, solve_head
+from .head import FittedHead, Floats, HeadTrainingSet, Transform, solve_head
 from .kernel import KIND, KernelMachine, solve_kernel
 from .standardisation import Standardisation
-from .transform import Transform
 from .weighting import PENALTY_MIN
 
 

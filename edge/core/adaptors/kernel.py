@@ -18,8 +18,8 @@ from nas import Blueprint
 
 from ..facts import FactBatch
 from .gram import Gram
-from .standardisation import Standardisation, block_slices
-from .transform import LEVELS, Spans, Transform
+from .head import Transform
+from .standardisation import LEVELS, Spans, Standardisation, block_slices
 from .weighting import GAIN_MIN, OWN_PENALTY_FACTS, has_choice
 
 Floats = NDArray[np.float32]

@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 
 from .. import limits
 from ..facts import FactBatch
-from .transform import LEVELS, Spans
 
 Floats = NDArray[np.float32]
+Spans = tuple[tuple[int, int], ...]
+
+LEVELS: Final = np.sqrt(np.arange(256, dtype=np.float32))
+"""A feature's value by its level: square roots, since the variance of activations grows with
+them."""
 
 MEAN_FACTS: Final = 20
 """Own facts that weigh as much in the mean as all other domains.  Chosen by hand; effect not

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from edge.bundles.bundle_file import HEAD, BundleHead, read_bundle
 from edge.bundles.exchange import export_bundle, import_bundle
 from edge.config.fleet import BundleSettings
+from edge.core.adaptors.head import transform_shapes
 from edge.core.adaptors.record import AdaptorRecord
-from edge.core.adaptors.transform import transform_shapes
 from edge.core.errors import EdgeError, StateError
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Observation, StoreAdaptor
 from edge.core.facts import Selector

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge.core.events import Decision, Enrol, GrowRequest, GrowthReport, Label, Observation
-from edge.core.knowledge import cached_heads as place
-from edge.core.knowledge.cached_heads import HeadFit
+from edge.core.knowledge import knowledge as place
+from edge.core.knowledge.knowledge import HeadFit
 from edge.home.home import Home
 from tests import workers
 from tests.homes import new_home

@@ -7,9 +7,9 @@ import pytest
 
 import nas
 from edge.core.adaptors.crossfit import cross_scores
+from edge.core.adaptors.head import build_transform
 from edge.core.adaptors.kernel import lowest_hashes, solve_kernel, tune_kernel
 from edge.core.adaptors.standardisation import standardise
-from edge.core.adaptors.transform import build_transform
 from edge.core.facts import FactBatch, select_rows
 
 SPANS = ((0, 6), (6, 10))

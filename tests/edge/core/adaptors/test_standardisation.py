@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.core.adaptors.standardisation import balance_weights, standardise
-from edge.core.adaptors.transform import LEVELS
+from edge.core.adaptors.standardisation import LEVELS, balance_weights, standardise
 from edge.core.facts import FactBatch, stack_facts
 
 

@@ -11,8 +11,7 @@ from edge.core.config import Config
 from edge.core.events import RemoveAdaptor, StoreAdaptor, StoreFacts
 from edge.core.facts import Fact, hash_rank
 from edge.core.jobs import GrowthJob
-from edge.core.knowledge.cached_heads import HeadFit
-from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.knowledge import HeadFit, Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.growers import record_of
 from tests.worlds import WIDTH, fact, vector

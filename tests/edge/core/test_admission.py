@@ -3,8 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge.core.events import EraseFacts, StoreFacts
-from edge.core.facts import Fact, Receipt, Selector
-from edge.core.knowledge.admission import Admission, admit
+from edge.core.facts import Admission, Fact, Receipt, Selector, admit
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.worlds import fact
 
