@@ -43,7 +43,7 @@ class Tap:
     axis: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """What is done to a measurement before the graph: `(value - mean) / scale`, per channel or
     with one number for all; and for images, in this order, `colour`, `resize` [height, width]
@@ -66,7 +66,7 @@ class Preparation:
         object.__setattr__(self, "scale", tuple(map(float, self.scale)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """A checked description of one frozen encoder; CardError if it contradicts itself.
 

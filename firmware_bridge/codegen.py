@@ -13,6 +13,10 @@ _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint6
 }
 
 
+FIELDS_MAX = 5
+"""Fields that a record takes by position; one with more is made by keyword, as the house rules
+require."""
+
 _MARK = f"<!-- {_NOTE} -->"
 
 
@@ -44,7 +48,8 @@ def _records() -> Iterator[str]:
     for kind in (*LINK, *TABLE):
         yield ""
         yield ""
-        yield "@dataclass(frozen=True, slots=True)"
+        by_keyword = ", kw_only=True" if len(kind.fields) > FIELDS_MAX else ""
+        yield f"@dataclass(frozen=True, slots=True{by_keyword})"
         yield f"class {class_name(kind)}:"
         if not kind.fields:
             yield f'    """{kind.meaning}"""'

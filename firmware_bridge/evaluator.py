@@ -32,7 +32,7 @@ _CHUNK: Final = 512
 _WHOLE: Final = 1 << 40
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decided:
     """What is decided of n samples.
 
@@ -71,7 +71,15 @@ def decide(extract: Extract, features: NDArray[np.uint8]) -> Decided:
             answer[part] = np.array(head.names)[
                 head_scores(extract, head, rows[part]).argmax(axis=1)
             ]
-    return Decided(bits, score, concept, routed, labels[concept], answer, known)
+    return Decided(
+        bits=bits,
+        score=score,
+        concept=concept,
+        domain=routed,
+        label=labels[concept],
+        answer=answer,
+        known=known,
+    )
 
 
 def head_scores(extract: Extract, head: HeadPart, rows: NDArray[np.uint8]) -> Ints:

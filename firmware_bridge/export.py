@@ -55,7 +55,7 @@ class ColumnsPart:
     means: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlanePart:
     """Whitened directions of the features [start, start + w) after division by their norm.
 
@@ -93,7 +93,7 @@ class HeadPart:
     bits: int = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RandomPart:
     """Random features, and what they add to the scores of a head that all domains share.
 
@@ -112,7 +112,7 @@ class RandomPart:
     shifts: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Extract:
     """Everything a decision depends on.
 

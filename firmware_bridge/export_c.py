@@ -97,60 +97,66 @@ def _header(extract: Extract, words: int, golden: int) -> str:
         "GOLDEN_WORDS": extract.bits // 32 + 6,
     }
     lines = [f"#define AURICLE_{name} {number}" for name, number in numbers.items()]
-    return joined(
-        _COMMENT,
-        "#ifndef AURICLE_KNOWLEDGE_H",
-        "#define AURICLE_KNOWLEDGE_H",
-        "",
-        "#include <stdint.h>",
-        "",
-        *lines,
-        f"#define AURICLE_OPEN {'auricle_open_random' if extract.random else 'auricle_open'}",
-        "",
-        "extern const uint32_t auricle_knowledge[AURICLE_EXTRACT_WORDS];",
-        "extern const char *const auricle_domains[AURICLE_DOMAINS];",
-        "extern const char *const auricle_labels[AURICLE_LABELS];",
-        "",
-        "/* Samples, and what has to be decided of each. */",
-        "extern const uint8_t auricle_golden_features[AURICLE_GOLDEN][AURICLE_WIDTH];",
-        "extern const uint32_t auricle_golden_decided[AURICLE_GOLDEN][AURICLE_GOLDEN_WORDS];",
-        "",
-        "#endif",
+    return text_of(
+        [
+            _COMMENT,
+            "#ifndef AURICLE_KNOWLEDGE_H",
+            "#define AURICLE_KNOWLEDGE_H",
+            "",
+            "#include <stdint.h>",
+            "",
+            *lines,
+            f"#define AURICLE_OPEN {'auricle_open_random' if extract.random else 'auricle_open'}",
+            "",
+            "extern const uint32_t auricle_knowledge[AURICLE_EXTRACT_WORDS];",
+            "extern const char *const auricle_domains[AURICLE_DOMAINS];",
+            "extern const char *const auricle_labels[AURICLE_LABELS];",
+            "",
+            "/* Samples, and what has to be decided of each. */",
+            "extern const uint8_t auricle_golden_features[AURICLE_GOLDEN][AURICLE_WIDTH];",
+            "extern const uint32_t auricle_golden_decided[AURICLE_GOLDEN][AURICLE_GOLDEN_WORDS];",
+            "",
+            "#endif",
+        ]
     )
 
 
 def _source(extract: Extract, words: Words) -> str:
-    return joined(
-        _COMMENT,
-        '#include "auricle_knowledge.h"',
-        "",
-        "const uint32_t auricle_knowledge[AURICLE_EXTRACT_WORDS] = {",
-        *_table(words, 8),
-        "};",
-        "",
-        *_names("domains", extract.domains),
-        "",
-        *_names("labels", extract.labels),
+    return text_of(
+        [
+            _COMMENT,
+            '#include "auricle_knowledge.h"',
+            "",
+            "const uint32_t auricle_knowledge[AURICLE_EXTRACT_WORDS] = {",
+            *_table(words, 8),
+            "};",
+            "",
+            *_names("domains", extract.domains),
+            "",
+            *_names("labels", extract.labels),
+        ]
     )
 
 
 def _golden(features: NDArray[np.uint8], decided: Words) -> str:
-    return joined(
-        _COMMENT,
-        '#include "auricle_knowledge.h"',
-        "",
-        "const uint8_t auricle_golden_features[AURICLE_GOLDEN][AURICLE_WIDTH] = {",
-        *(line for row in features for line in ("{", *_table(row, 2), "},")),
-        "};",
-        "",
-        "const uint32_t auricle_golden_decided[AURICLE_GOLDEN][AURICLE_GOLDEN_WORDS] = {",
-        *(line for row in decided for line in ("{", *_table(row, 8), "},")),
-        "};",
+    return text_of(
+        [
+            _COMMENT,
+            '#include "auricle_knowledge.h"',
+            "",
+            "const uint8_t auricle_golden_features[AURICLE_GOLDEN][AURICLE_WIDTH] = {",
+            *(line for row in features for line in ("{", *_table(row, 2), "},")),
+            "};",
+            "",
+            "const uint32_t auricle_golden_decided[AURICLE_GOLDEN][AURICLE_GOLDEN_WORDS] = {",
+            *(line for row in decided for line in ("{", *_table(row, 8), "},")),
+            "};",
+        ]
     )
 
 
-def joined(*lines: str) -> str:
-    """Lines as a text file."""
+def text_of(lines: Iterable[str]) -> str:
+    """Join lines to the text of a file."""
     return "\n".join(lines) + "\n"
 
 

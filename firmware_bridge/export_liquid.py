@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .export import SUM_MAX, Ints, expect
-from .export_c import joined
+from .export_c import text_of
 from .liquid import AHEAD_ONE, GAIN_SHIFT, STATE_ONE, TANH, LiquidPart, LiquidRows, step_liquid
 
 FORECASTER_CODE: Final = (
@@ -111,25 +111,27 @@ def _header(part: LiquidPart, golden: int) -> str:
         "HORIZONS": len(part.horizons),
         "GOLDEN": golden,
     }
-    return joined(
-        _COMMENT,
-        "#ifndef AURICLE_FORECASTER_H",
-        "#define AURICLE_FORECASTER_H",
-        "",
-        '#include "auricle_liquid.h"',
-        "",
-        *(f"#define AURICLE_FORECASTER_{name} {number}" for name, number in numbers.items()),
-        "",
-        "extern const auricle_liquid auricle_forecaster;",
-        "",
-        "/* Steps of one channel, and the states and forecasts that have to follow. */",
-        "extern const int16_t auricle_forecaster_golden_inputs[AURICLE_FORECASTER_GOLDEN]",
-        "                                                     [AURICLE_FORECASTER_INPUTS];",
-        "extern const int32_t auricle_forecaster_golden_told[AURICLE_FORECASTER_GOLDEN]",
-        "                                                   [AURICLE_FORECASTER_UNITS +",
-        "                                                    AURICLE_FORECASTER_HORIZONS];",
-        "",
-        "#endif",
+    return text_of(
+        [
+            _COMMENT,
+            "#ifndef AURICLE_FORECASTER_H",
+            "#define AURICLE_FORECASTER_H",
+            "",
+            '#include "auricle_liquid.h"',
+            "",
+            *(f"#define AURICLE_FORECASTER_{name} {number}" for name, number in numbers.items()),
+            "",
+            "extern const auricle_liquid auricle_forecaster;",
+            "",
+            "/* Steps of one channel, and the states and forecasts that have to follow. */",
+            "extern const int16_t auricle_forecaster_golden_inputs[AURICLE_FORECASTER_GOLDEN]",
+            "                                                     [AURICLE_FORECASTER_INPUTS];",
+            "extern const int32_t auricle_forecaster_golden_told[AURICLE_FORECASTER_GOLDEN]",
+            "                                                   [AURICLE_FORECASTER_UNITS +",
+            "                                                    AURICLE_FORECASTER_HORIZONS];",
+            "",
+            "#endif",
+        ]
     )
 
 
@@ -144,33 +146,37 @@ def _source(part: LiquidPart) -> str:
         *_array("uint16_t", "ahead", np.array(part.horizons)),
     ]
     sizes = f"{part.inputs}, {part.units}, {len(part.horizons)}"
-    return joined(
-        _COMMENT,
-        '#include "auricle_forecaster.h"',
-        "",
-        *arrays,
-        "const auricle_liquid auricle_forecaster = {",
-        f"    {sizes}, weights, bias, gain, readout, readout_bias, readout_gain, ahead,",
-        "};",
+    return text_of(
+        [
+            _COMMENT,
+            '#include "auricle_forecaster.h"',
+            "",
+            *arrays,
+            "const auricle_liquid auricle_forecaster = {",
+            f"    {sizes}, weights, bias, gain, readout, readout_bias, readout_gain, ahead,",
+            "};",
+        ]
     )
 
 
 def _golden(part: LiquidPart, inputs: Ints) -> str:
     told = liquid_words(part, inputs)
-    return joined(
-        _COMMENT,
-        '#include "auricle_forecaster.h"',
-        "",
-        "const int16_t auricle_forecaster_golden_inputs[AURICLE_FORECASTER_GOLDEN]",
-        "                                              [AURICLE_FORECASTER_INPUTS] = {",
-        *(line for row in inputs for line in ("{", *_table(row), "},")),
-        "};",
-        "",
-        "const int32_t auricle_forecaster_golden_told[AURICLE_FORECASTER_GOLDEN]",
-        "                                            [AURICLE_FORECASTER_UNITS +",
-        "                                             AURICLE_FORECASTER_HORIZONS] = {",
-        *(line for row in told for line in ("{", *_table(row), "},")),
-        "};",
+    return text_of(
+        [
+            _COMMENT,
+            '#include "auricle_forecaster.h"',
+            "",
+            "const int16_t auricle_forecaster_golden_inputs[AURICLE_FORECASTER_GOLDEN]",
+            "                                              [AURICLE_FORECASTER_INPUTS] = {",
+            *(line for row in inputs for line in ("{", *_table(row), "},")),
+            "};",
+            "",
+            "const int32_t auricle_forecaster_golden_told[AURICLE_FORECASTER_GOLDEN]",
+            "                                            [AURICLE_FORECASTER_UNITS +",
+            "                                             AURICLE_FORECASTER_HORIZONS] = {",
+            *(line for row in told for line in ("{", *_table(row), "},")),
+            "};",
+        ]
     )
 
 

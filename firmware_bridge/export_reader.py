@@ -60,29 +60,33 @@ class _Reader:
         start = head[ImageAddress.TAP_START]
         votes = tuple(head[ImageAddress.VOTES] >> 8 * place & 255 for place in range(blocks))
         return Extract(
-            head[ImageAddress.WIDTH],
-            (start, start + head[ImageAddress.TAP_WIDTH]),
-            head[ImageAddress.SEED] | head[ImageAddress.SEED + 1] << 32,
-            head[ImageAddress.BITS],
-            tuple(f"domain {number}" for number in range(domains)),
-            tuple(f"label {number}" for number in range(head[ImageAddress.LABELS])),
-            tuple((int(word) & 0xFFFF, int(word) >> 16) for word in table),
-            self._take(head[ImageAddress.MAJORITIES], count * head[ImageAddress.BITS] // 32, "<u4")
+            width=head[ImageAddress.WIDTH],
+            tap=(start, start + head[ImageAddress.TAP_WIDTH]),
+            seed=head[ImageAddress.SEED] | head[ImageAddress.SEED + 1] << 32,
+            bits=head[ImageAddress.BITS],
+            domains=tuple(f"domain {number}" for number in range(domains)),
+            labels=tuple(f"label {number}" for number in range(head[ImageAddress.LABELS])),
+            concepts=tuple((int(word) & 0xFFFF, int(word) >> 16) for word in table),
+            majorities=self._take(
+                head[ImageAddress.MAJORITIES], count * head[ImageAddress.BITS] // 32, "<u4"
+            )
             .reshape(count, -1)
             .astype(np.uint32),
-            votes,
-            self._take(head[ImageAddress.SCALES], count * blocks * 2, "<i4").reshape(
+            votes=votes,
+            scales=self._take(head[ImageAddress.SCALES], count * blocks * 2, "<i4").reshape(
                 count, blocks, 2
             ),
-            self._take(head[ImageAddress.COMMON], blocks * 2, "<i4").reshape(blocks, 2),
-            self._take(head[ImageAddress.LIMITS], domains, "<i4"),
-            self._heads(head[ImageAddress.HEADS], domains, head[ImageAddress.WIDTH]),
-            self._take(head[ImageAddress.LEVELS], 256, "<u2"),
-            self._columns(head[ImageAddress.COLUMNS], count)
+            common=self._take(head[ImageAddress.COMMON], blocks * 2, "<i4").reshape(blocks, 2),
+            limits=self._take(head[ImageAddress.LIMITS], domains, "<i4"),
+            heads=self._heads(head[ImageAddress.HEADS], domains, head[ImageAddress.WIDTH]),
+            levels=self._take(head[ImageAddress.LEVELS], 256, "<u2"),
+            columns=self._columns(head[ImageAddress.COLUMNS], count)
             if head[ImageAddress.COLUMNS]
             else None,
-            self._plane(head[ImageAddress.PLANE], count) if head[ImageAddress.PLANE] else None,
-            self._random(head[ImageAddress.RANDOM], head[ImageAddress.WIDTH])
+            plane=self._plane(head[ImageAddress.PLANE], count)
+            if head[ImageAddress.PLANE]
+            else None,
+            random=self._random(head[ImageAddress.RANDOM], head[ImageAddress.WIDTH])
             if head[ImageAddress.MAGIC] == MAGIC_RANDOM
             else None,
         )
@@ -123,16 +127,16 @@ class _Reader:
         offset, gains, centre, lengths = (self._take(place, rank, "<i4") for place in numbers)
         held = self._take(axes, size * rank, "<i2" if wide == 1 else "<i4")
         return PlanePart(
-            start,
-            self._take(scale, size, "<u2"),
-            self._take(zeros, size, "<i2"),
-            held.reshape(rank, size).T,
-            offset,
-            gains,
-            centre,
-            lengths,
-            low | high << 32,
-            self._take(means, concepts * rank, "<i4").reshape(concepts, rank),
+            start=start,
+            scale=self._take(scale, size, "<u2"),
+            zeros=self._take(zeros, size, "<i2"),
+            axes=held.reshape(rank, size).T,
+            offset=offset,
+            gains=gains,
+            centre=centre,
+            lengths=lengths,
+            rest=low | high << 32,
+            means=self._take(means, concepts * rank, "<i4").reshape(concepts, rank),
         )
 
     def _random(self, at: int, width: int) -> RandomPart:
@@ -142,13 +146,13 @@ class _Reader:
         raw = self._take(weights, rounds * pairs * padded, "<u1").astype(np.uint8)
         halves = raw.reshape(rounds, pairs, padded).transpose(1, 0, 2).reshape(pairs, -1)
         return RandomPart(
-            low | high << 32,
-            rounds,
-            shift,
-            unit,
-            self._take(means, width, "<u1"),
-            _unpaired(halves, labels),
-            self._take(shifts, rounds * padded, "<u1"),
+            seed=low | high << 32,
+            rounds=rounds,
+            shift=shift,
+            unit=unit,
+            means=self._take(means, width, "<u1"),
+            weights=_unpaired(halves, labels),
+            shifts=self._take(shifts, rounds * padded, "<u1"),
         )
 
 

@@ -46,7 +46,7 @@ class FaultKind(StrEnum):
     SESSION = "session"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One frame. `sequence` counts data frames; `acknowledged`: the next one that is expected from
     the peer; `credit`: how many frames from there on may be sent (0 to 63).
@@ -94,14 +94,14 @@ def decode_frame(block: bytes, key: int | None) -> Frame | FaultKind:
     if kind > max(FrameKind):
         return FaultKind.KIND
     return Frame(
-        FrameKind(kind),
-        first >> 4,
-        sequence,
-        acknowledged,
-        flags >> 2,
-        bool(flags & 1),
-        bool(flags & 2),
-        block[HEADER.size : -4],
+        kind=FrameKind(kind),
+        version=first >> 4,
+        sequence=sequence,
+        acknowledged=acknowledged,
+        credit=flags >> 2,
+        first=bool(flags & 1),
+        last=bool(flags & 2),
+        payload=block[HEADER.size : -4],
     )
 
 

@@ -85,7 +85,15 @@ class Link:
         self._deframer = Deframer(self.settings.frame_bytes_max)
         self._sender = Sender(self.settings.queue_bytes_max)
         self._receiver = Receiver(self.settings.window, self.settings.message_bytes_max)
-        self._counters = Counters(0, 0, 0, 0, 0, 0, 0)
+        self._counters = Counters(
+            frames_sent=0,
+            frames_resent=0,
+            frames_received=0,
+            frames_damaged=0,
+            frames_repeated=0,
+            messages_dropped=0,
+            messages_refused=0,
+        )
         self._peer: Hello | None = None
         self._version = 0
         self._connected = False
@@ -304,15 +312,29 @@ class Link:
     def _frame(self, kind: FrameKind, payload: bytes) -> Frame:
         acknowledged = self._receiver.expected
         credit = min(self._receiver.credit, CREDIT_MAX)
-        return Frame(kind, self._version, 0, acknowledged, credit, payload=payload)
+        return Frame(
+            kind=kind,
+            version=self._version,
+            sequence=0,
+            acknowledged=acknowledged,
+            credit=credit,
+            payload=payload,
+        )
 
     def _hello(self, now_ns: int) -> Frame:
         heard = self._connected and self._heard_at_ns is not None
         self._hello_at_ns = None if heard else now_ns + self._hello_ns
         self._hello_ns = min(2 * self._hello_ns, HELLO_NS_MAX)
         known = self._peer.session if self._peer else 0
-        limits = (self.settings.frame_bytes_max, self.settings.message_bytes_max)
-        hello = Hello(*VERSIONS, self.session, known, *limits, b"")
+        hello = Hello(
+            version_min=VERSIONS[0],
+            version_max=VERSIONS[1],
+            session=self.session,
+            peer_session=known,
+            frame_bytes_max=self.settings.frame_bytes_max,
+            message_bytes_max=self.settings.message_bytes_max,
+            extension=b"",
+        )
         return replace(self._frame(FrameKind.HELLO, encode_record(hello)), version=0)
 
     def _ack(self) -> Frame:

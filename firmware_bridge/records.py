@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
     """Opens a session. Its layout never changes; a later version adds to `extension`.
 
@@ -138,7 +138,7 @@ class StreamInfo:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDecision:
     """What the device's own detector made of a reading.
 
@@ -174,7 +174,7 @@ class Log:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
     """What the device's link has counted since it started.
 

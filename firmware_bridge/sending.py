@@ -28,7 +28,7 @@ FRAGMENT_BYTES_MIN: Final = 32
 OVERTAKEN_MAX: Final = 2
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SendSlot:
     """A data frame from its first transmission to its acknowledgement."""
 
@@ -238,7 +238,13 @@ class Sender:
         message = self._queue[0]
         end = self._cut + fragment_bytes
         payload = message[self._cut : end]
-        slot = SendSlot(self._next, payload, self._cut == 0, end >= len(message), message)
+        slot = SendSlot(
+            sequence=self._next,
+            payload=payload,
+            first=self._cut == 0,
+            last=end >= len(message),
+            message=message,
+        )
         self._cut = 0 if slot.last else end
         if slot.last:
             self._queue.popleft()

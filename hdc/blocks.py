@@ -69,7 +69,7 @@ class Columns(Block):
         return np.asarray(apart @ all_ones(self.width)).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plane(Block):
     """Principal directions of one tap, whitened, after division by the tap's norm.
 

@@ -55,7 +55,7 @@ class _AlignedScores:
     parts: dict[str, Part] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
     """Whole numbers only, whatever the order of the facts.
 
@@ -185,7 +185,9 @@ def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) 
             joined[keys[place]][:, column] = rows
     usual = np.zeros((len(keys), 3), dtype=np.int64)
     held_by, near, apart = _remember(memory, coded) if exemplars else _withhold(memory, coded)
-    made = Calibration(keys, scales, usual, {}, {}, held_by, near)
+    made = Calibration(
+        keys=keys, scales=scales, usual=usual, scores={}, skews={}, exemplars=held_by, near=near
+    )
     for domain in sorted({domain for domain, _ in keys}):
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
         _settle(made, memory, of_domain, joined, apart)
@@ -207,13 +209,13 @@ def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
     exemplars = [held for part in parts for held in part.exemplars]
     near = np.concatenate([part.near for part in parts])
     return Calibration(
-        tuple(keys[at] for at in order),
-        np.concatenate([part.scales for part in parts])[order],
-        np.concatenate([part.usual for part in parts])[order],
-        scores,
-        skews,
-        tuple(exemplars[at] for at in order) if exemplars else (),
-        near[order] if exemplars else near,
+        keys=tuple(keys[at] for at in order),
+        scales=np.concatenate([part.scales for part in parts])[order],
+        usual=np.concatenate([part.usual for part in parts])[order],
+        scores=scores,
+        skews=skews,
+        exemplars=tuple(exemplars[at] for at in order) if exemplars else (),
+        near=near[order] if exemplars else near,
     )
 
 

@@ -31,7 +31,7 @@ class NotAttainable:
     found: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What one sample is taken for.
 
@@ -62,7 +62,7 @@ class WindowVerdict:
     shortfall: NotAttainable | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
     """One sample beside the concepts of a memory, measured once for all that is asked of it.
 
@@ -89,12 +89,12 @@ class Comparison:
     def among(self, keys: tuple[Key, ...], places: NDArray[np.intp]) -> "Comparison":
         """The same for a memory that holds only `keys`, which are at `places` of these."""
         return Comparison(
-            self.codes,
-            keys,
-            None,
-            self.distances[places],
-            self.common[places],
-            self.own[places],
+            codes=self.codes,
+            keys=keys,
+            columns=None,
+            distances=self.distances[places],
+            common=self.common[places],
+            own=self.own[places],
         )
 
 
@@ -122,7 +122,9 @@ def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Compariso
         offset, spreads = offset[:, only], spreads[:, only]
     common, own = combine_on(distances, offset, spreads, memory.geometry.votes)
     found = keys if only is None else tuple(keys[at] for at in only.tolist())
-    return Comparison(codes, found, only, distances, common, own)
+    return Comparison(
+        codes=codes, keys=found, columns=only, distances=distances, common=common, own=own
+    )
 
 
 def detect_each(
@@ -146,7 +148,17 @@ def detect_each(
         for row, score, place in zip(rows.tolist(), scores.tolist(), places.tolist(), strict=True):
             verdicts[row] = judge(keys[mine.start + place], score, calibration, rate)
     return [
-        (Comparison(codes[row], keys, None, distances[row], *both[row]), verdicts[row])
+        (
+            Comparison(
+                codes=codes[row],
+                keys=keys,
+                columns=None,
+                distances=distances[row],
+                common=both[row, 0],
+                own=both[row, 1],
+            ),
+            verdicts[row],
+        )
         for row in range(len(codes))
     ]
 
@@ -219,7 +231,15 @@ def judge(key: Key, score: int, calibration: Calibration, rate: float = 0.01) ->
     deviation = (score - usual.centre) / usual.spread if usual else 0.0
     shortfall = _shortfall(key[0], len(held), rate)
     known = None if shortfall else p_value > rate
-    return Verdict(known, key[0], key[1], score, p_value, shortfall, deviation)
+    return Verdict(
+        known=known,
+        domain=key[0],
+        label=key[1],
+        score=score,
+        p_value=p_value,
+        shortfall=shortfall,
+        deviation=deviation,
+    )
 
 
 def detect_window(

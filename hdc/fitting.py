@@ -221,15 +221,15 @@ def _fit_plane(
     lengths = np.rint((1 << SHIFT + LENGTH_BITS) / sizes).astype(np.int64)
     rest = 0 if not whitening.rest else round(UNIT * 4096 / float(np.sqrt(whitening.rest)))
     bare = Plane(
-        np.asarray(span, dtype=np.int64),
-        scale,
-        zeros,
-        axes.astype(np.float32),
-        (zeros @ axes).astype(np.int64),
-        gains,
-        np.zeros(len(gains), dtype=np.int64),
-        lengths,
-        np.asarray([rest], dtype=np.int64),
+        span=np.asarray(span, dtype=np.int64),
+        scale=scale,
+        zeros=zeros,
+        axes=axes.astype(np.float32),
+        offset=(zeros @ axes).astype(np.int64),
+        gains=gains,
+        centre=np.zeros(len(gains), dtype=np.int64),
+        lengths=lengths,
+        rest=np.asarray([rest], dtype=np.int64),
     )
     return replace(bare, centre=np.rint(bare.code(rows)[:, :-1].mean(axis=0)).astype(np.int64))
 

@@ -48,7 +48,7 @@ class FittedGeometry:
         return np.where(self.keys[places] == wanted, self.excess[places], 0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Geometry:
     """How uint8 features [n, width] become codes.
 
@@ -138,15 +138,15 @@ class Geometry:
             width, seed, bits = (int(number) for number in packed["numbers"])
             slices = tuple((int(a), int(b)) for a, b in packed["slices"])
             made = Geometry(
-                width,
-                checked_slices(width, slices),
-                seed,
-                bits,
-                packed["scales"].astype(np.int64),
-                Columns.unpack("columns", packed),
-                Plane.unpack("plane", packed),
-                Norms.unpack("norms", packed),
-                FittedGeometry(
+                width=width,
+                slices=checked_slices(width, slices),
+                seed=seed,
+                bits=bits,
+                scales=packed["scales"].astype(np.int64),
+                columns=Columns.unpack("columns", packed),
+                plane=Plane.unpack("plane", packed),
+                norms=Norms.unpack("norms", packed),
+                surveyed=FittedGeometry(
                     packed["surveyed.keys"].astype(np.uint64),
                     packed["surveyed.excess"].astype(np.int64),
                 ),
@@ -174,7 +174,13 @@ def _require_whole(geometry: Geometry) -> None:
 def identity_geometry(width: int, slices: Slices, seed: int, bits: int = 8192) -> Geometry:
     """A geometry for features nothing is known about yet: hypervectors only."""
     scales = np.asarray([[0, max(1, bits // BITS_SPREAD)]], dtype=np.int64)
-    return Geometry(int(width), checked_slices(width, slices), int(seed), int(bits), scales)
+    return Geometry(
+        width=int(width),
+        slices=checked_slices(width, slices),
+        seed=int(seed),
+        bits=int(bits),
+        scales=scales,
+    )
 
 
 def keys_of(codes: Codes) -> Words:

@@ -278,21 +278,22 @@ def _assemble(
     majority = 2 * ground.ones[kept, : shape.bits] > ground.counts[kept, None]
     octets = np.packbits(majority, axis=1, bitorder="little")
     return bridge.Extract(
-        geometry.width,
-        geometry.slices[0],
-        geometry.seed,
-        shape.bits,
-        shape.domains,
-        tuple(labels),
-        tuple((shape.domains.index(d), labels.index(name)) for d, name in concepts),
-        octets.view("<u4").astype(np.uint32),
-        tuple(int(vote) for vote in geometry.votes[blocks]),
-        *scales,
-        limits,
-        _heads(ground, shape, labels, trial=False),
-        LEVELS_WHOLE,
-        columns_part(geometry, ground.means[kept]) if 1 in blocks else None,
-        plane_part(geometry, ground.means[kept]) if 2 in blocks else None,
+        width=geometry.width,
+        tap=geometry.slices[0],
+        seed=geometry.seed,
+        bits=shape.bits,
+        domains=shape.domains,
+        labels=tuple(labels),
+        concepts=tuple((shape.domains.index(d), labels.index(name)) for d, name in concepts),
+        majorities=octets.view("<u4").astype(np.uint32),
+        votes=tuple(int(vote) for vote in geometry.votes[blocks]),
+        scales=scales[0],
+        common=scales[1],
+        limits=limits,
+        heads=_heads(ground, shape, labels, trial=False),
+        levels=LEVELS_WHOLE,
+        columns=columns_part(geometry, ground.means[kept]) if 1 in blocks else None,
+        plane=plane_part(geometry, ground.means[kept]) if 2 in blocks else None,
     )
 
 

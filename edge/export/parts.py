@@ -135,14 +135,14 @@ def plane_part(geometry: hdc.Geometry, means: Ints) -> bridge.PlanePart | None:
         return None
     start, stop = geometry.spans[1]
     return bridge.PlanePart(
-        int(plane.span[0]),
-        plane.scale.astype(np.int64),
-        plane.zeros.astype(np.int64),
-        plane.axes.astype(np.int64),
-        plane.offset,
-        plane.gains,
-        plane.centre,
-        plane.lengths,
-        int(plane.rest[0]),
-        means[:, start : stop - 1],
+        start=int(plane.span[0]),
+        scale=plane.scale.astype(np.int64),
+        zeros=plane.zeros.astype(np.int64),
+        axes=plane.axes.astype(np.int64),
+        offset=plane.offset,
+        gains=plane.gains,
+        centre=plane.centre,
+        lengths=plane.lengths,
+        rest=int(plane.rest[0]),
+        means=means[:, start : stop - 1],
     )

@@ -118,13 +118,13 @@ class RandomHeads:
         bias = bias + (added - whole * steps) @ mean
         head = whole_head(names, linear, bias, usual, (HEAD_BITS, unit))
         return head, bridge.RandomPart(
-            self._base.seed,
-            rounds,
-            self._base.shift,
-            int(needed.min()) - unit,
-            self._base.means,
-            whole.astype(np.int8),
-            needed - needed.min(),
+            seed=self._base.seed,
+            rounds=rounds,
+            shift=self._base.shift,
+            unit=int(needed.min()) - unit,
+            means=self._base.means,
+            weights=whole.astype(np.int8),
+            shifts=needed - needed.min(),
         )
 
     def _solve(self, rounds: int, *, trial: bool) -> tuple[Reals, Reals]:
@@ -164,7 +164,13 @@ def _base(rows: NDArray[np.uint8], seed: int, rounds: int, padded: int) -> bridg
     usual = sqrt(padded * float(squares))
     shift = max(0, ceil(log2(max(usual, 1.0) / (TOP + 1))))
     return bridge.RandomPart(
-        seed, rounds, shift, 0, means, np.zeros((0, 0), np.int8), np.zeros(0, np.int64)
+        seed=seed,
+        rounds=rounds,
+        shift=shift,
+        unit=0,
+        means=means,
+        weights=np.zeros((0, 0), np.int8),
+        shifts=np.zeros(0, np.int64),
     )
 
 

@@ -16,7 +16,16 @@ def window_card(layout="NLC", channels=2, **preparation) -> Card:
     prepared = Preparation(**{"length": 4, **preparation})
     given = Input("x", shape, "float32", layout)
     taps = (Tap("f", "f", 1),)
-    return Card("w", "window", "m.onnx", "0" * 64, "none", given, prepared, taps)
+    return Card(
+        name="w",
+        kind="window",
+        file="m.onnx",
+        sha256="0" * 64,
+        licence="none",
+        input=given,
+        preparation=prepared,
+        taps=taps,
+    )
 
 
 WINDOW = np.arange(8, dtype=np.float32).reshape(4, 2)

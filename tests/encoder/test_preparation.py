@@ -26,7 +26,16 @@ def card(size=(4, 4), layout="NCHW", dtype="float32", **preparation) -> Card:
     shape = tuple(sizes[axis] for axis in layout)
     taps = (Tap("f", "f", 1),)
     given_input = Input("x", shape, dtype, layout)
-    return Card("m", "image", "m.onnx", "0" * 64, "none", given_input, prepared, taps)
+    return Card(
+        name="m",
+        kind="image",
+        file="m.onnx",
+        sha256="0" * 64,
+        licence="none",
+        input=given_input,
+        preparation=prepared,
+        taps=taps,
+    )
 
 
 def encoded(image: PIL.Image.Image, form: str = "PNG", **options) -> bytes:

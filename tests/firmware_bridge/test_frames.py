@@ -112,7 +112,7 @@ def test_a_short_or_unknown_block_is_a_fault() -> None:
     said to be one.
     """
     assert decode_frame(bytes(9), KEY) is FaultKind.FRAMING
-    frame = encode_frame(Frame(FrameKind.ACK, 1), KEY)
+    frame = encode_frame(Frame(kind=FrameKind.ACK, version=1), KEY)
     (block,) = blocks(frame)
     assert isinstance(block, bytes)
     assert decode_frame(b"\x17" + block[1:], KEY) is FaultKind.CHECKSUM

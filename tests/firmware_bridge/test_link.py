@@ -158,9 +158,16 @@ def test_a_mad_peer_does_no_harm(bodies: list[tuple[FrameKind, bytes]], seed: in
     link.receive(hello(9, 5), 0)
     key = session_key(9, 5)
     for now_ns, (kind, payload) in enumerate(bodies):
-        numbers = (chosen.choice((0, 1, 2, 70, 65535)), chosen.choice((0, 1, 2, 40000)))
-        flags = (chosen.random() < 0.7, chosen.random() < 0.7)
-        frame = Frame(kind, 1, *numbers, chosen.randrange(64), *flags, payload)
+        frame = Frame(
+            kind=kind,
+            version=1,
+            sequence=chosen.choice((0, 1, 2, 70, 65535)),
+            acknowledged=chosen.choice((0, 1, 2, 40000)),
+            credit=chosen.randrange(64),
+            first=chosen.random() < 0.7,
+            last=chosen.random() < 0.7,
+            payload=payload,
+        )
         link.send(reading(now_ns))
         link.receive(encode_frame(frame, key), now_ns)
         link.next_bytes(now_ns)
@@ -169,8 +176,18 @@ def test_a_mad_peer_does_no_harm(bodies: list[tuple[FrameKind, bytes]], seed: in
 
 def hello(session: int, peer: int, versions: tuple[int, int] = (1, 1), frame: int = 2000) -> bytes:
     """The bytes of a hello."""
-    said = encode_record(Hello(*versions, session, peer, frame, 1 << 20, b"of a later version"))
-    return encode_frame(Frame(FrameKind.HELLO, 0, credit=8, payload=said), 0)
+    payload = encode_record(
+        Hello(
+            version_min=versions[0],
+            version_max=versions[1],
+            session=session,
+            peer_session=peer,
+            frame_bytes_max=frame,
+            message_bytes_max=1 << 20,
+            extension=b"of a later version",
+        )
+    )
+    return encode_frame(Frame(kind=FrameKind.HELLO, version=0, credit=8, payload=payload), 0)
 
 
 def test_versions_are_negotiated() -> None:

@@ -24,11 +24,11 @@ def verdicts(
 def made_up(skew: int = 0) -> hdc.Calibration:
     """A calibration of a few numbers, of two concepts in one domain."""
     return hdc.Calibration(
-        (("home", "cat"), ("home", "dog")),
-        np.ones((2, 1, 2), dtype=np.int64),
-        np.asarray([[4, 100, 10], [9, 100, 10]], np.int64),
-        {"home": np.asarray([10, 20, 20, 30], np.int64)},
-        {"home": skew},
+        keys=(("home", "cat"), ("home", "dog")),
+        scales=np.ones((2, 1, 2), dtype=np.int64),
+        usual=np.asarray([[4, 100, 10], [9, 100, 10]], np.int64),
+        scores={"home": np.asarray([10, 20, 20, 30], np.int64)},
+        skews={"home": skew},
     )
 
 

@@ -185,13 +185,13 @@ def _calibration(
     parts = [np.sort(part) for part in np.split(arrays["scores"].astype(np.int64), edges)]
     exemplars, near = hdc.held_out_scores(geometry, len(keys))
     return hdc.Calibration(
-        keys,
-        arrays["scales"].astype(np.int64),
-        arrays["usual"].astype(np.int64),
-        dict(zip(domains, parts, strict=bool(domains))),
-        dict(zip(domains, arrays["skews"].tolist(), strict=True)),
-        exemplars,
-        near,
+        keys=keys,
+        scales=arrays["scales"].astype(np.int64),
+        usual=arrays["usual"].astype(np.int64),
+        scores=dict(zip(domains, parts, strict=bool(domains))),
+        skews=dict(zip(domains, arrays["skews"].tolist(), strict=True)),
+        exemplars=exemplars,
+        near=near,
     )
 
 
@@ -276,11 +276,11 @@ def merge_sums(
     blank, near = hdc.held_out_scores(geometry, len(keys))
     shape = geometry.scales.shape
     return hdc.Calibration(
-        keys,
-        np.array([one.scales[row] for one, row in rows], np.int64).reshape(-1, *shape),
-        np.array([one.usual[row] for one, row in rows], np.int64).reshape(-1, 3),
-        {domain: every[rank[domain][0]].scores[domain] for domain in domains},
-        {domain: every[rank[domain][0]].skews[domain] for domain in domains},
-        tuple(one.exemplars[row] for one, row in rows) if blank else (),
-        np.array([one.near[row] for one, row in rows], np.int64) if blank else near,
+        keys=keys,
+        scales=np.array([one.scales[row] for one, row in rows], np.int64).reshape(-1, *shape),
+        usual=np.array([one.usual[row] for one, row in rows], np.int64).reshape(-1, 3),
+        scores={domain: every[rank[domain][0]].scores[domain] for domain in domains},
+        skews={domain: every[rank[domain][0]].skews[domain] for domain in domains},
+        exemplars=tuple(one.exemplars[row] for one, row in rows) if blank else (),
+        near=np.array([one.near[row] for one, row in rows], np.int64) if blank else near,
     )
