@@ -65,7 +65,7 @@ class ReferenceModel:
             return whole, whole
         if whole.columns is not None:
             return hdc.compare(codes, known.memory, known.calibration()), whole
-        return whole.among(known.memory.keys, self.learned), whole
+        return whole.restricted_to(known.memory.keys, self.learned), whole
 
     def apart(self, samples: hdc.Codes, labels: Sequence[str], home: str) -> float:
         """Return how many times farther samples are from a domain than from each other.
