@@ -140,7 +140,7 @@ def test_sixteen_bits_keep_their_upper_byte() -> None:
 def test_pixels_without_a_known_white_are_refused(value) -> None:
     """32-bit whole numbers beyond 16 bits and floats cannot be scaled."""
     for array in (np.full((4, 4), value, np.int32), np.full((4, 4), value, np.float32)):
-        with pytest.raises(PayloadError, match="white is unknown"):
+        with pytest.raises(PayloadError, match="expected 8 or 16 bits a channel"):
             pixels(encoded(PIL.Image.fromarray(array), "TIFF"))
 
 
