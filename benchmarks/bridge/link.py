@@ -39,7 +39,7 @@ SECOND_NS = 1_000_000_000
 # 115,200 baud: ten bits a byte.
 BYTE_NS = 86_806
 DELAY_NS = 1_000_000
-DEVICE = LinkSettings(288, 8, 512, 2048, asks_time=False)
+DEVICE = LinkSettings(288, 8, 512, 2048, sync_clock=False)
 # Faults of whole frames; and of single bytes, one in a hundred of which suffers one of the four.
 WIRES = {
     "clean": WireFaults(),
@@ -119,7 +119,7 @@ def _deliver(
     # One more that is heard, so that a gap at the end is seen.
     last = _Stream(device, count + 1, 16, patient=True, sent=count)
     whole = loopback.run(last.step, hours_ns) and whole
-    unreported = _unreported(loopback.heard[0], count + 1) if whole else count
+    unreported = _unreported(loopback.received[0], count + 1) if whole else count
     sent = device.counters.frames_sent
     seconds = loopback.now_ns / SECOND_NS
     return Delivery(name, sent, count + 1, stream.refused, unreported, seconds)
@@ -176,7 +176,7 @@ def arrived(device: Link | NativeLink, faults: WireFaults, size: int, seconds: i
     loopback = _loopback(device, faults, BYTE_NS, 5)
     stream = _Stream(device, 1 << 30, size, patient=True)
     loopback.run(stream.step, seconds * SECOND_NS)
-    count = sum(isinstance(event, Reading) for event in loopback.heard[0])
+    count = sum(isinstance(event, Reading) for event in loopback.received[0])
     return count * size * BYTE_NS / loopback.now_ns
 
 

@@ -4,7 +4,7 @@
 
 #include "auricle_link.h"
 
-enum { FRAME_HELLO, FRAME_DATA, FRAME_ACK, FRAME_TIME_ASK, FRAME_TIME_TELL, FRAME_KINDS };
+enum { FRAME_HELLO, FRAME_DATA, FRAME_ACK, FRAME_TIME_REQUEST, FRAME_TIME_REPLY, FRAME_KINDS };
 
 enum { CREDIT_MAX = 32 }; /* frames on their way at most */
 

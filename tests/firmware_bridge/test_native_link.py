@@ -220,10 +220,10 @@ def test_c_is_held_back_and_holds_back(native: NativeLink) -> None:
     native.pause()
     assert all(host.send(Log("info", number, "")) for number in range(20))
     assert not loopback.run(lambda: host.idle, 3 * SECOND_NS)
-    assert not any(isinstance(event, Log) for event in loopback.heard[1])
-    loopback.heard[1].extend(native.resume(loopback.now_ns))
+    assert not any(isinstance(event, Log) for event in loopback.received[1])
+    loopback.received[1].extend(native.resume(loopback.now_ns))
     assert loopback.run(lambda: host.idle, 20 * SECOND_NS)
-    logs = [event for event in loopback.heard[1] if isinstance(event, Log)]
+    logs = [event for event in loopback.received[1] if isinstance(event, Log)]
     assert [log.logged_at_ns for log in logs] == list(range(20))
 
 
@@ -236,8 +236,8 @@ def test_c_cuts_and_puts_together(native: NativeLink) -> None:
     assert loopback.run(lambda: native.send(large), SECOND_NS)
     assert host.send(Command(1, 2, bytes(500)))
     assert loopback.run(lambda: native.idle and host.idle, 5 * SECOND_NS)
-    assert readings(loopback.heard[0]) == [large]
-    assert Command(1, 2, bytes(500)) in loopback.heard[1]
+    assert readings(loopback.received[0]) == [large]
+    assert Command(1, 2, bytes(500)) in loopback.received[1]
 
 
 def test_c_faults_have_the_names_of_python() -> None:
