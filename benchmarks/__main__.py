@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .report import show, write
 
-# Each module has `run(data: Path | None) -> Report`; loaded only when asked for, since peers weigh.
+# Each module has `run(data: Path | None) -> BenchmarkReport`.  Only the chosen one is imported:
+# peers are slow to import.
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
     "bridge": "benchmarks.bridge.run",
@@ -24,7 +25,7 @@ NAMES = {
     "labels": "benchmarks.continual.labels",
     "ood": "benchmarks.ood.run",
 }
-# Counts that `run` of one benchmark takes beside the data.
+# Counts that `run` of a benchmark takes in addition to the data.
 COUNTS = {
     "acceptance": ("trials",),
     "bridge": ("inputs", "readings"),
@@ -32,9 +33,9 @@ COUNTS = {
     "exact": ("histories", "kills"),
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
-# Those whose `run` can leave the slow part out.
+# Benchmarks whose `run` can skip the slow part.
 QUICK = ("domains", "forecast", "labels")
-# Those whose `run` can do with some of its sets of data.
+# Benchmarks whose `run` can use some of its data sets only.
 SETS = ("forecast",)
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark hands back, and how it is printed and written."""
+"""The report type of all benchmarks, its text and its JSON."""
 
 import json
 import os
@@ -28,7 +28,7 @@ class BenchmarkReport:
 
 
 def machine() -> dict[str, str | int]:
-    """What the numbers were measured on."""
+    """Return a description of the machine that runs the benchmark."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
@@ -38,7 +38,8 @@ def machine() -> dict[str, str | int]:
 
 
 def show(report: BenchmarkReport) -> str:
-    """The report as plain text: one line a method, one column a metric, then the summary."""
+    """Return the report as plain text: one column per method, one line per metric, then the
+    summary."""
     metrics = list(dict.fromkeys(row.metric for row in report.rows))
     methods = list(dict.fromkeys(row.method for row in report.rows))
     found = {(row.method, row.metric): row.value for row in report.rows}
@@ -52,7 +53,7 @@ def show(report: BenchmarkReport) -> str:
 
 
 def write(report: BenchmarkReport, path: Path) -> None:
-    """The report as JSON, replacing the file as a whole."""
+    """Write the report as JSON, atomically."""
     content = {
         "name": report.name,
         "machine": machine(),

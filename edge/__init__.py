@@ -1,6 +1,6 @@
 """Auricle: an edge continual-learning runtime.  `Runtime` is the core, `Store` its durable ledger.
 
-Nothing heavy is imported here: torch, onnxruntime, scikit-learn and matplotlib load where used.
+Heavy packages (torch, onnxruntime, scikit-learn, matplotlib) are imported on first use.
 """
 
 from typing import TYPE_CHECKING

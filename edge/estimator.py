@@ -1,4 +1,4 @@
-"""The runtime as a scikit-learn classifier that keeps learning, and forgets exactly."""
+"""A scikit-learn classifier on top of the runtime: continual learning with exact unlearning."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
@@ -39,20 +39,21 @@ __all__ = ["ContinualClassifier"]
 
 DOMAIN = "domain-1"
 ROWS_MAX = 4_096
-"""Rows answered at a time, so that memory stays bounded for any number of rows."""
+"""Rows answered at a time: bounds memory for any number of rows.  Chosen by hand; effect not
+measured."""
 
 Floats = NDArray[np.float64]
 
 
 class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types there
-    """Learns ready-made feature vectors [n, features] in any number of calls, says which samples
-    are unlike all it knows, and forgets samples or classes as if they had never been seen.
+    """Learns feature vectors [n, features] in any number of calls, detects out-of-distribution
+    samples, and forgets samples or classes as if they had never been seen.
 
-    random_state: seed of the projection, a whole number; everything is deterministic.
-    false_alarm_rate: share of known samples that `is_known` may call new.  facts_per_concept: the
-    newest samples kept per class and domain.  quantiser: an `encoder.Quantiser` for the columns;
-    where it is None the first call freezes one from its samples, one scale a column, and what was
-    frozen from samples is not covered by forgetting them.
+    random_state: seed of the projection, an integer; all results are deterministic.
+    false_alarm_rate: share of known samples that `is_known` may report as novel.
+    facts_per_concept: newest samples kept per class and domain.  quantiser: an `encoder.Quantiser`
+    for the columns; if None, the first call freezes one from its samples, one scale per column, and
+    forgetting these samples does not change it.
     """
 
     def __init__(
@@ -71,15 +72,15 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(
         self, X: ArrayLike, y: ArrayLike, *, ids: Iterable[Any] | None = None, domain: str = DOMAIN
     ) -> Self:
-        """Start afresh with samples X [n, features] of classes y [n].  Raises ValueError.
+        """Learn samples X [n, features] of classes y [n], discarding earlier ones.
 
-        ids: names of the samples to forget them by, unique; their row numbers where left out.
-        domain: where the samples come from (a camera, a season); each domain has its own answer.
+        ids: unique names to forget samples by; row numbers if omitted.  domain: the source of the
+        samples (a camera, a season); each domain has its own head.  Raises ValueError.
         """
         values, labels = self._checked(X, y, fresh=True)
         self._start(values, labels.dtype)
         self._learn(values, labels, ids, domain)
-        self._feed(FitGeometry())
+        self._handle(FitGeometry())
         return self
 
     def partial_fit(
@@ -91,11 +92,11 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ids: Iterable[Any] | None = None,
         domain: str = DOMAIN,
     ) -> Self:
-        """Learn more samples; see `fit`.  Samples with ids known or forgotten are left out.
+        """Learn more samples; see `fit`.  Samples whose ids are known or forgotten are skipped.
 
-        classes: those that may come, as columns of `predict_proba`; others may come as well.
-        ids: where left out, numbers that go on from the samples before.  The first call freezes
-        quantiser and geometry.
+        classes: classes to expect, as columns of `predict_proba`; others are accepted too.  ids: if
+        omitted, row numbers that continue those of earlier calls.  The first call freezes quantiser
+        and geometry.
         """
         fresh = not hasattr(self, "_runtime")
         values, labels = self._checked(X, y, fresh=fresh)
@@ -103,14 +104,14 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._start(values, labels.dtype)
         self._learn(values, labels, ids, domain)
         if classes is not None:
-            self._announced |= {_text(value) for value in np.asarray(classes)}
-            self._settle_classes(np.asarray(classes))
+            self._expected_classes |= {_text(value) for value in np.asarray(classes)}
+            self._update_classes(np.asarray(classes))
         if fresh:
-            self._feed(FitGeometry())
+            self._handle(FitGeometry())
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the likeliest class of each row of X [n, features]: [n], of the dtype of y."""
+        """Return the most likely class of each row of X [n, features]: [n], of the dtype of y."""
         best = self._answers(X).argmax(axis=1)
         found: NDArray[Any] = self.classes_[best]
         return found
@@ -119,12 +120,12 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return probabilities [n, classes], in the order of `classes_`.
 
         Least squares on one-hot targets estimates them (Hastie, Tibshirani & Friedman 2009,
-        section 4.2); each estimate is moved to the nearest point of the simplex.
+        section 4.2); each estimate is projected onto the simplex.
         """
         return _onto_simplex(self._answers(X))
 
     def score_samples(self, X: ArrayLike) -> Floats:
-        """Return how normal each row of X is, [n]: minus its novelty.  Higher is more normal."""
+        """Return minus the novelty of each row of X, [n]; higher is more normal."""
         known = self._known()
         scores = [
             hdc.novelty(self._project(part), known.memory, known.calibration())
@@ -134,12 +135,11 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return normal
 
     def is_known(self, X: ArrayLike) -> NDArray[np.bool_]:
-        """Say of each row whether it is like what was learned, bool [n], at `false_alarm_rate`.
+        """Return whether each row is in distribution, bool [n], at `false_alarm_rate`.
 
-        Raises ValueError where too few samples are learned to hold that rate.  Costs a verdict a
-        row.
+        Cost: one verdict per row.  Raises ValueError if too few samples are learned for that rate.
         """
-        return np.array([_settled(verdict) for verdict in self._verdicts(X)], np.bool_)
+        return np.array([_decided(verdict) for verdict in self._verdicts(X)], np.bool_)
 
     def forget(
         self,
@@ -149,39 +149,39 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         domain: str | None = None,
         resurvey: bool = True,
     ) -> Receipt:
-        """Forget the samples that match all that is given, as if they had never been seen.
+        """Forget the samples that match all given criteria, as if they had never been seen.
 
-        ids: as given to `fit`.  label: a class.  resurvey: derive the geometry again, so that it
-        keeps no trace either.  Returns the receipt; raises ValueError where nothing matches.
+        ids: as given to `fit`.  label: a class.  resurvey: also fit the geometry again, so that it
+        keeps no trace either.  Returns the receipt; raises ValueError if nothing matches.
         """
         check_is_fitted(self)
         text = None if label is None else _text(label)
         names = None if ids is None else frozenset(str(name) for name in ids)
         selector = Selector(ids=names, label=text, domain=domain)
         request = ForgetRequest(f"request-{self._requests}", selector, resurvey=resurvey)
-        receipt = self._feed(request)
+        receipt = self._handle(request)
         assert isinstance(receipt, Receipt), receipt
         self._requests += 1
-        self._announced.discard(text or "")
-        self._settle_classes(self.classes_[:0])
+        self._expected_classes.discard(text or "")
+        self._update_classes(self.classes_[:0])
         return receipt
 
     def grow(
         self, grower: Callable[[GrowthJob], GrowthResult], *, domain: str = DOMAIN
     ) -> GrowthResult:
-        """Search and train an adaptor for a domain; where it does better it answers from now on.
+        """Search and train an adaptor for a domain; it serves if it beats the current answers.
 
-        grower: `edge.growth.grow` (extra `grow`), or one like it.  Returns what became of it, the
-        same for the same samples; raises ValueError for a domain without any.
+        grower: `edge.growth.grow_adaptor` (extra `grow`), or a function like it.  Returns its
+        result, deterministic for the same samples; raises ValueError for a domain without samples.
         """
         check_is_fitted(self)
-        self._feed(GrowRequest(domain))
+        self._handle(GrowRequest(domain))
         result = grower(self._job)
-        self._feed(GrowthFinished(result))
+        self._handle(GrowthFinished(result))
         return result
 
     def digest(self) -> str:
-        """Hex digest of what is known: equal for equal sets of samples, quantiser and geometry."""
+        """Return the hex digest of knowledge: equal for equal samples, quantiser and geometry."""
         check_is_fitted(self)
         return self._runtime.digest()
 
@@ -192,8 +192,8 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(labels)
         if not fresh and (labels.dtype.kind in "OUS") is not (self.classes_.dtype.kind in "OUS"):
             raise ValueError(
-                f"learning classes of dtype {labels.dtype} beside classes of dtype "
-                f"{self.classes_.dtype}: give all as text, or all as numbers"
+                f"learning classes of dtype {labels.dtype} after classes of dtype "
+                f"{self.classes_.dtype}: pass all as text, or all as numbers"
             )
         return values, labels
 
@@ -214,7 +214,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_: NDArray[Any] = np.empty(0, dtype)
         self._ledger = MemoryLedger()
         self._runtime = Runtime(config, encoder.open_model(card), self._ledger)
-        self._announced: set[str] = set()
+        self._expected_classes: set[str] = set()
         self._samples = self._requests = 0
 
     def _learn(
@@ -227,44 +227,51 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         count, start = len(values), self._samples
         names = [str(name) for name in (range(start, start + count) if ids is None else ids)]
         if len(names) != count or len(set(names)) != count:
-            raise ValueError(f"ids must be {count} different names, one a row of X")
+            raise ValueError(f"ids must be {count} different names, one per row of X")
         rows = self.quantiser_.quantise(values)
         facts = (
-            Fact(name, "", domain, _text(label), start + row, rows[row].tobytes())
+            Fact(
+                id=name,
+                stream="",
+                domain=domain,
+                label=_text(label),
+                captured_at_ns=start + row,
+                features=rows[row].tobytes(),
+            )
             for row, (name, label) in enumerate(zip(names, labels, strict=True))
         )
-        self._feed(Enrol(tuple(fact for fact in facts if self._ledger.get(fact.id) is None)))
+        self._handle(Enrol(tuple(fact for fact in facts if self._ledger.get(fact.id) is None)))
         self._samples += count
-        self._settle_classes(labels)
+        self._update_classes(labels)
 
-    def _feed(self, event: Event) -> object:
-        """Handle an event, apply its effects, and return what is said about it."""
-        said: object = None
+    def _handle(self, event: Event) -> object:
+        """Handle an event, apply its effects, and return the last message published."""
+        message: object = None
         for effect in self._runtime.handle(event):
             self._ledger.apply(effect)
             if isinstance(effect, Publish):
-                said = effect.message
+                message = effect.message
             elif isinstance(effect, StartGrowth):
                 self._job = effect.job
-        match said:
+        match message:
             case Rejected(reason=reason, hint=hint):
                 raise ValueError(f"{reason} ({hint})")
-        return said
+        return message
 
-    def _settle_classes(self, values: NDArray[Any]) -> None:
-        """Keep the classes that have samples or were announced, of those so far and `values`."""
+    def _update_classes(self, values: NDArray[Any]) -> None:
+        """Keep those of the classes so far and `values` that have samples or are expected."""
         candidates = np.unique(np.concatenate([self.classes_, np.unique(values)]))
-        present = self._announced | {label for _, label in self._ledger.concepts()}
+        present = self._expected_classes | {label for _, label in self._ledger.concepts()}
         self.classes_ = candidates[[_text(value) in present for value in candidates]]
 
     def _known(self) -> Knowledge:
         check_is_fitted(self)
         if not self._runtime.knowledge.domains:
-            raise NotFittedError("everything that was learned has been forgotten: fit again")
+            raise NotFittedError("all samples have been forgotten: call fit again")
         return self._runtime.knowledge
 
     def _parts(self, X: ArrayLike) -> Iterator[NDArray[np.uint8]]:
-        """Yield the quantised rows of X, `ROWS_MAX` at a time at most."""
+        """Yield the quantised rows of X, at most `ROWS_MAX` at a time."""
         self._known()
         values = validate_data(self, X, dtype=np.float32, reset=False)
         for at in range(0, len(values), ROWS_MAX):
@@ -274,7 +281,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._known().geometry.project(rows)
 
     def _scores(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return how new rows are to each concept, [n, concepts], in the order of its keys."""
+        """Return the novelty of rows to each concept, [n, concepts], in the order of keys."""
         known = self._known()
         scales = known.calibration().scales_for(known.memory)
         return known.memory.score(self._project(rows), scales)
@@ -289,7 +296,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 )
 
     def _answers(self, X: ArrayLike) -> Floats:
-        """Score rows with the adaptor of the domain each lies nearest to: [n, classes]."""
+        """Score each row with the adaptor of its nearest domain: [n, classes]."""
         known = self._known()
         columns = {_text(value): column for column, value in enumerate(self.classes_)}
         blocks = []
@@ -313,21 +320,21 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _text(label: Any) -> str:
-    """Return the text that stands for a class in the ledger: the same for 1, 1.0 and numpy's 1."""
+    """Return the ledger's text for a class: the same for 1, 1.0 and numpy's 1."""
     plain = label.item() if isinstance(label, np.generic) else label
     return str(int(plain)) if isinstance(plain, float) and plain.is_integer() else str(plain)
 
 
-def _settled(verdict: hdc.Verdict) -> bool:
+def _decided(verdict: hdc.Verdict) -> bool:
     if verdict.known is None:
-        reason = verdict.shortfall.reason if verdict.shortfall else "too little is known"
-        raise ValueError(f"telling known from new: {reason}")
+        reason = verdict.shortfall.reason if verdict.shortfall else "too few samples are learned"
+        raise ValueError(f"detecting novelty: {reason}")
     return verdict.known
 
 
 def _onto_simplex(scores: Floats) -> Floats:
-    """Move each row to the nearest probability vector (Duchi et al. 2008, figure 1)."""
-    # What lies 1 below the best gets nothing: from 2 below on, the distance changes nothing.
+    """Project each row onto the probability simplex (Duchi et al. 2008, figure 1)."""
+    # Entries 1 below the largest become zero; clipping at 2 below changes no result.
     near = np.maximum(scores, scores.max(axis=1, keepdims=True) - 2)
     falling = -np.sort(-near, axis=1)
     excess = falling.cumsum(axis=1) - 1

@@ -1,7 +1,7 @@
-"""Lazy package doors: a name loads its file when it is first used (PEP 562).
+"""Lazy imports for packages: a name's file is loaded on first use (PEP 562).
 
 Most processes use a part of each package; a daemon must not load the command line's tables, nor an
-import of `edge` the MQTT client.  `tests/test_doors.py` holds each table against its imports.
+import of `edge` the MQTT client.  `scripts/write_doors.py` writes each package's table.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,8 +10,7 @@ from typing import Any
 
 
 def lazy_names(package: str, files: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a package; `files` maps a file below it to the names it
-    offers."""
+    """Return the `__getattr__` of a package.  files: the names that each file below it provides."""
     places = {name: file for file, names in files.items() for name in names}
 
     def load(name: str) -> Any:

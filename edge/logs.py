@@ -1,10 +1,10 @@
-"""Logs: JSON lines on standard error, or plain text where a person watches.
+"""Structured logs on standard error: JSON lines, or plain text on a terminal.
 
-Python's own `logging` carries them: packages that make logs pretty take longer to load than all
-else that a daemon needs.
+They use Python's own `logging`: packages for structured logs take longer to import than everything
+else in a daemon.
 
-No password can get in: they are never part of the settings, and what is logged are names and
-reasons.  Keys that sound like secrets are masked all the same.
+Passwords are never part of the settings, and only names and reasons are logged.  As a second line
+of defence, the values of keys that look like secrets are masked.
 """
 
 import json
@@ -23,59 +23,59 @@ MASK: Final = "***"
 
 
 class EventLog:
-    """Says events with what belongs to them, as `log.info("home_opened", home="press")`."""
+    """Logs events with fields, such as `log.info("home_opened", home="press")`."""
 
     def debug(self, event: str, **fields: object) -> None:
-        """Say what only a developer wants to know."""
-        _say(logging.DEBUG, event, fields)
+        """Log an event for developers."""
+        _log(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
-        """Say what went as it should."""
-        _say(logging.INFO, event, fields)
+        """Log normal operation."""
+        _log(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Say what somebody should look at."""
-        _say(logging.WARNING, event, fields)
+        """Log an event that an operator should check."""
+        _log(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: object) -> None:
-        """Say what failed."""
-        _say(logging.ERROR, event, fields)
+        """Log a failure."""
+        _log(logging.ERROR, event, fields)
 
     def exception(self, event: str, **fields: object) -> None:
-        """Say what failed, with the exception that is being handled."""
-        _say(logging.ERROR, event, fields, sys.exception())
+        """Log a failure with the exception that is being handled."""
+        _log(logging.ERROR, event, fields, sys.exception())
 
 
 log: Final = EventLog()
 
-PACE_S: Final = 60.0
-"""Seconds between two lines about the same count: a sender that repeats a mistake for a day then
-causes 1,440 lines at most.  Chosen by hand."""
+INTERVAL_S: Final = 60.0
+"""Seconds between two lines about the same counter: a sender that repeats a mistake for a day
+causes 1,440 lines at most.  Chosen by hand; effect not measured."""
 
 REASON_CHARS: Final = 300
-"""Longest reason in a line about a count: it may quote what was sent.  Chosen by hand."""
+"""Longest reason in a line: it may quote input.  Chosen by hand; effect not measured."""
 
 
-class PacedLog:
-    """Logs counts that rise, however fast: for each event a line at once, then one every `PACE_S`
-    with how many came since the line before."""
+class RateLimitedLog:
+    """Logs rising counters at a limited rate: for each event one line at once, then one every
+    `INTERVAL_S` with the increase since the last."""
 
     def __init__(self) -> None:
         self._logged: dict[str, tuple[int, float]] = {}
 
     def warn(self, event: str, total: int, now_s: float, **fields: object) -> None:
-        """Log a warning where `total` has risen and it is time.  Call it each second or so."""
+        """Log a warning if `total` has risen and a line is due.  Call it about once a second."""
         before, at_s = self._logged.get(event, (0, -math.inf))
-        if total > before and now_s - at_s >= PACE_S:
+        if total > before and now_s - at_s >= INTERVAL_S:
             self._logged[event] = total, now_s
-            said = {key: _cut(one) for key, one in fields.items()}
-            log.warning(event, count=total - before, **said)
+            short = {key: _shorten(one) for key, one in fields.items()}
+            log.warning(event, count=total - before, **short)
 
 
 def set_up_logs(level: str) -> None:
-    """Send logs to standard error from a level on (debug, info, warning, error)."""
+    """Log to standard error at and above a level (debug, info, warning, error)."""
     lines = _Lines(_Text() if sys.stderr.isatty() else _Json())
-    # What packages warn of is a line like any other.
+    # Warnings of packages become log lines.
     logging.captureWarnings(capture=True)
     for name in (NAME, WARNINGS):
         logger = logging.getLogger(name)
@@ -86,15 +86,15 @@ def set_up_logs(level: str) -> None:
 
 
 def mask_secrets(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields with the values of keys that sound like secrets masked."""
+    """Return the fields, with the values of keys that look like secrets masked."""
     return {key: MASK if SECRET.search(key.lower()) else one for key, one in fields.items()}
 
 
-def _cut(value: object) -> object:
+def _shorten(value: object) -> object:
     return value[:REASON_CHARS] if isinstance(value, str) else value
 
 
-def _say(
+def _log(
     level: int, event: str, fields: dict[str, object], trace: BaseException | None = None
 ) -> None:
     logger = logging.getLogger(NAME)
@@ -103,38 +103,40 @@ def _say(
 
 
 class _Lines(logging.Handler):
-    """Writes to standard error as it is then; one that is gone is no reason to stop serving."""
+    """Writes to the current standard error; if it is closed, the daemon keeps serving."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line."""
+        """Write a record as a line."""
         with suppress(OSError, ValueError):
             sys.stderr.write(self.format(record) + "\n")
             sys.stderr.flush()
 
 
 class _Json(logging.Formatter):
-    """One object a line; an exception is text, as Python shows it."""
+    """Formats a record as a JSON object; an exception is its traceback as text."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        said = {**_fields(record), "event": record.getMessage()}
-        said |= {"level": record.levelname.lower(), "timestamp": _moment(record)}
+        line = {**_fields(record), "event": record.getMessage()}
+        line |= {"level": record.levelname.lower(), "timestamp": _timestamp(record)}
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
-        return json.dumps(said, default=str)
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
 
 
 class _Text(logging.Formatter):
-    """Time, level, event, and what belongs to it."""
+    """Formats a record as text: time, level, event, fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and an exception below it."""
+        """Return the line, with the traceback of an exception below it."""
         fields = " ".join(f"{key}={one!r}" for key, one in _fields(record).items())
-        line = f"{_moment(record)} {record.levelname.lower():8} {record.getMessage():24} {fields}"
+        line = (
+            f"{_timestamp(record)} {record.levelname.lower():8} {record.getMessage():24} {fields}"
+        )
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
         return line.rstrip() + trace
 
@@ -143,5 +145,5 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return dict(getattr(record, "fields", {}))
 
 
-def _moment(record: logging.LogRecord) -> str:
+def _timestamp(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""Task sketch and budget -> `Blueprint`, or `NoFit`: the zero-shot search for a small adaptor.
+"""Zero-shot architecture search for small adaptors: task sketch and budget -> `SearchChoice`.
 
-What searches is loaded when it is asked for: who serves needs the words alone.
+The search is imported on first use, since serving needs only `Blueprint` and its neighbours.
 """
 
 from importlib import import_module
@@ -43,7 +43,7 @@ __all__ = [
     "successive_halving",
 ]
 
-_LATER: Final = (
+_LAZY: Final = (
     dict.fromkeys(
         ("Cost", "DeviceSpeed", "AdaptorShape", "count_cost", "fit_device", "probe_blueprints"),
         "cost",
@@ -56,7 +56,7 @@ _LATER: Final = (
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name of the search."""
-    if name in _LATER:
-        return getattr(import_module(f".{_LATER[name]}", __name__), name)
+    """Import a name of the search on first use."""
+    if name in _LAZY:
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,8 @@
-"""What a search says and is told: blueprints, budgets, and the answer that nothing fits.
+"""The interface of the search: blueprints, budgets, and the result that nothing fits.
 
-What each kind computes from x, the standardised columns of its taps side by side, d of them; z is
-what the head reads, a is the activation, W are trained.  Fields a kind does not use keep their
-default, so that equal adaptors have equal blueprints.
+The formulas of the kinds: x are the d standardised columns of the taps side by side, z the inputs
+of the head, a the activation, W trained matrices.  Unused fields of a kind keep their default, so
+that equal adaptors have equal blueprints.
 
 none        z = x.
 linear      z = x W, W [d, width].
@@ -12,29 +12,28 @@ bottleneck  z = a(.. a(a(x W0) W1) ..), W0 [d, rank], W1 [rank, width], further 
 fusion      z = a(sum of g_t x_t W_t) over two taps or more, W_t [d_t, width]; gates g = softmax of
             one number a tap (rank 0), or of relu(x G) F, G [d, rank], F [rank, taps].
 random      z = the first `width` numbers of a(H S .. H S x), nothing trained: x padded to a power
-            of two, S seeded signs, H the Hadamard transform, depth times; further blocks with signs
-            of their own where width is more than one block holds.
-kernel      z_i = exp(-|x - x_i|^2) for `width` facts x_i of the domain at most, the landmarks; the
-            domain's scale is in the columns.  Landmarks are kept as bytes, nothing is trained.
+            of two, S seeded signs, H the Hadamard transform, depth times; widths beyond one block
+            use further blocks with other signs.
+kernel      z_i = exp(-|x - x_i|^2) for at most `width` facts x_i of the domain, the landmarks; the
+            bandwidth is in the scale of the columns.  Landmarks are kept as bytes without training.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 KINDS: Final = ("none", "linear", "lowrank", "bottleneck", "fusion", "random", "kernel")
-"""Kinds of adaptor a blueprint may name; built by `edge.core.adaptors`."""
+"""The kinds of adaptor; `edge.core.adaptors` implements them."""
 
 ACTIVATIONS: Final = ("none", "relu", "gelu", "tanh")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Blueprint:
-    """An adaptor before training; the table above says what each kind makes of the fields.
+    """The architecture of an adaptor; the table above has the formula of each kind.
 
-    kind: one of KINDS.  taps: indices of the encoder's taps it reads, ascending.  width: columns it
-    hands to the head (0: as many as it reads), of a kernel at most.  rank: of the inner layer, 0
-    where there is none.  activation: one of ACTIVATIONS.  depth: inner layers.
-    """
+    kind: one of KINDS.  taps: indices of the encoder's taps that it reads, ascending.  width:
+    inputs of the head (0: all columns read; for a kernel an upper bound).  rank: width of the inner
+    layer, 0 without one.  activation: one of ACTIVATIONS.  depth: inner layers."""
 
     kind: str
     taps: tuple[int, ...]
@@ -49,7 +48,7 @@ class Blueprint:
 
     @property
     def details(self) -> str:
-        """What it reads and how large it is, in a few words; what is usual is left out."""
+        """Taps and sizes as text; default values are left out."""
         size = f"{self.width} landmarks" if self.kind == "kernel" else f"width {self.width}"
         words = [f"taps {'+'.join(map(str, self.taps))}"]
         words += [size] if self.width else []
@@ -63,8 +62,8 @@ class Blueprint:
 class AdaptorBudget:
     """Hard limits of an adaptor with its head.
 
-    nbytes: of parameters.  operations: multiply-adds a sample.  latency_ms: a sample on the device
-    that will serve it.
+    nbytes: of parameters.  operations: multiply-adds per sample.  latency_ms: of one sample on the
+    serving device.
     """
 
     nbytes: int
@@ -74,6 +73,6 @@ class AdaptorBudget:
 
 @dataclass(frozen=True, slots=True)
 class NoFit:
-    """Nothing fits, and why: an expected outcome, not an error."""
+    """No blueprint fits, with the reason: an expected outcome, not an error."""
 
     reason: str

@@ -1,8 +1,8 @@
-"""What an adaptor with its head would cost, before it exists: bytes, multiply-adds, milliseconds.
+"""The cost of an adaptor with its head, from its blueprint: bytes, multiply-adds, milliseconds.
 
-Bytes and multiply-adds follow from the blueprint and agree with what the built adaptor declares.
-Milliseconds are those of one device: the worker times a few built adaptors there and hands over
-the measurements; nothing here looks at a clock.
+Bytes and multiply-adds equal those that the fitted adaptor declares.  Milliseconds depend on the
+device: the worker times a few adaptors there and passes the measurements; nothing here reads a
+clock.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,17 @@ from .blueprint import AdaptorBudget, Blueprint
 from .errors import NasError
 
 NUMBER_BYTES: Final = 4
-COMPARED: Final = 64
-"""Landmarks of a kernel that are compared in one pass."""
+"""Bytes of a float32."""
+BLOCK_LANDMARKS: Final = 64
+"""Landmarks of a kernel that are compared in one pass: BLOCK of edge/core/adaptors/kernel.py."""
 TERMS: Final = 4
-"""Coefficients of a device."""
+"""Fields of DeviceSpeed, the coefficients of a fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptorShape:
-    """What an adaptor must fit.  columns: of each of the encoder's taps.  classes: told apart."""
+    """The dimensions of a task.  columns: of each tap of the encoder.  classes: number of
+    labels."""
 
     columns: tuple[int, ...]
     classes: int
@@ -32,11 +34,11 @@ class AdaptorShape:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of an adaptor with its head.
+    """The cost of an adaptor with its head, per sample.
 
-    nbytes: of parameters, scales of the columns read included.  products: multiply-adds of matrix
-    products a sample.  additions: of Hadamard transforms and scaling.  calls: passes over an array.
-    conversions: bytes that become numbers before they are multiplied.
+    nbytes: of parameters, column scales included.  products: multiply-adds of matrix products.
+    additions: of Hadamard transforms and scaling.  calls: passes over an array.  conversions: bytes
+    converted to floats before a product.
     """
 
     nbytes: int
@@ -47,14 +49,14 @@ class Cost:
 
     @property
     def operations(self) -> int:
-        """Multiply-adds a sample; an addition counts as one."""
+        """Multiply-adds per sample; an addition counts as one."""
         return self.products + self.additions
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpeed:
-    """Milliseconds a pass over an array, a million multiply-adds, a million additions and a million
-    conversions take."""
+    """Milliseconds per pass over an array, and per million multiply-adds, additions and
+    conversions."""
 
     call_ms: float
     product_ms: float
@@ -62,22 +64,22 @@ class DeviceSpeed:
     conversion_ms: float
 
     def latency_ms(self, cost: Cost) -> float:
-        """Milliseconds of one sample."""
+        """Return the milliseconds of one sample."""
         work = self.product_ms * cost.products + self.addition_ms * cost.additions
         work += self.conversion_ms * cost.conversions
         return self.call_ms * cost.calls + work / 1e6
 
 
 def count_cost(blueprint: Blueprint, shape: AdaptorShape) -> Cost:
-    """Count what a blueprint costs on a task of this shape."""
+    """Return the cost of a blueprint on a task of this shape."""
     read = sum(shape.columns[tap] for tap in blueprint.taps)
     if blueprint.kind == "kernel":
-        return _compared(blueprint.width, read, shape.classes)
+        return _kernel_cost(blueprint.width, read, shape.classes)
     trained = count_trained(blueprint, read)
     head = (blueprint.width or read) * shape.classes
     additions, calls = read, 4
     if blueprint.kind == "random":
-        additions += _mixing(blueprint, read)
+        additions += _hadamard_additions(blueprint, read)
         calls += 2 * blueprint.depth
     elif blueprint.kind == "fusion":
         calls += 2 * len(blueprint.taps) + 2
@@ -87,15 +89,16 @@ def count_cost(blueprint: Blueprint, shape: AdaptorShape) -> Cost:
     return Cost(nbytes, trained + head, additions, calls)
 
 
-def _compared(width: int, read: int, classes: int) -> Cost:
-    """Count a kernel's landmarks, a byte a column, with their lengths, weights, scales, penalty."""
+def _kernel_cost(width: int, read: int, classes: int) -> Cost:
+    """Return the cost of a kernel: landmarks at a byte per column, lengths, weights, scales,
+    penalty."""
     size, head = width * read, width * classes
     nbytes = size + NUMBER_BYTES * (width + head + classes + 2 * read + 1)
-    return Cost(nbytes, size + head, read, 6 + 2 * -(-width // COMPARED), size)
+    return Cost(nbytes, size + head, read, 6 + 2 * -(-width // BLOCK_LANDMARKS), size)
 
 
 def count_trained(blueprint: Blueprint, read: int) -> int:
-    """Count the trained numbers of a blueprint that reads so many columns."""
+    """Return the number of trained parameters of a blueprint that reads so many columns."""
     width, rank, depth, taps = blueprint.width, blueprint.rank, blueprint.depth, blueprint.taps
     if blueprint.kind == "linear":
         return read * width
@@ -109,15 +112,15 @@ def count_trained(blueprint: Blueprint, read: int) -> int:
     return 0
 
 
-def _mixing(blueprint: Blueprint, read: int) -> int:
-    """Count the additions of the Hadamard transforms of random features."""
+def _hadamard_additions(blueprint: Blueprint, read: int) -> int:
+    """Return the additions of the Hadamard transforms of random features."""
     levels = max(1, (read - 1).bit_length())
     blocks = -(-blueprint.width // (1 << levels))
     return blueprint.depth * blocks * (1 << levels) * levels
 
 
 def budget_excess(cost: Cost, budget: AdaptorBudget, device: DeviceSpeed) -> str | None:
-    """Name the limit that a cost exceeds, or None where it fits."""
+    """Return the name of the first exceeded limit, or None for a cost within the budget."""
     if cost.nbytes > budget.nbytes:
         return "bytes"
     if cost.operations > budget.operations:
@@ -126,34 +129,35 @@ def budget_excess(cost: Cost, budget: AdaptorBudget, device: DeviceSpeed) -> str
 
 
 def probe_blueprints(taps: int) -> tuple[Blueprint, ...]:
-    """Blueprints that between them exercise every term of `Device`, to be timed on it."""
+    """Return blueprints to time on a device, which together determine every field of
+    `DeviceSpeed`."""
     every = tuple(range(taps))
     return (
-        Blueprint("none", every),
-        Blueprint("none", (0,)),
-        Blueprint("linear", every, 256),
-        Blueprint("linear", (0,), 16),
-        Blueprint("lowrank", every, 0, 32, "relu", 2),
-        Blueprint("bottleneck", every, 256, 64, "relu", 2),
-        Blueprint("random", every, 4_096, 0, "relu", 1),
-        Blueprint("random", every, 512, 0, "relu", 1),
-        Blueprint("random", (0,), 4_096, 0, "relu", 3),
-        Blueprint("kernel", every, 2_048),
-        Blueprint("kernel", (0,), 512),
+        Blueprint(kind="none", taps=every),
+        Blueprint(kind="none", taps=(0,)),
+        Blueprint(kind="linear", taps=every, width=256),
+        Blueprint(kind="linear", taps=(0,), width=16),
+        Blueprint(kind="lowrank", taps=every, rank=32, activation="relu", depth=2),
+        Blueprint(kind="bottleneck", taps=every, width=256, rank=64, activation="relu", depth=2),
+        Blueprint(kind="random", taps=every, width=4_096, activation="relu"),
+        Blueprint(kind="random", taps=every, width=512, activation="relu"),
+        Blueprint(kind="random", taps=(0,), width=4_096, activation="relu", depth=3),
+        Blueprint(kind="kernel", taps=every, width=2_048),
+        Blueprint(kind="kernel", taps=(0,), width=512),
     )
 
 
 def fit_device(measured: Sequence[tuple[Cost, float]]) -> DeviceSpeed:
-    """Fit a device's coefficients to (cost, milliseconds) of adaptors timed on it.
+    """Fit the speed of a device to (cost, milliseconds) of adaptors timed on it.
 
-    Least squares of the relative errors, no coefficient negative.  Raises NasError for fewer than
-    four measurements, or one that is not positive.
+    Non-negative least squares of the relative errors.  Raises NasError for fewer than four
+    measurements, or one that is not positive.
     """
     times = np.array([time for _, time in measured])
     if len(times) < TERMS or not np.all(times > 0):
         raise NasError(
             f"fitting a device's speed: expected {TERMS} timings above 0, found {times.tolist()}",
-            "time the adaptors of `probes` on the device",
+            "time the adaptors of `probe_blueprints` on the device",
         )
     terms = np.array([_terms(cost) for cost, _ in measured])
     scaled = terms / times[:, None]
@@ -168,5 +172,5 @@ def fit_device(measured: Sequence[tuple[Cost, float]]) -> DeviceSpeed:
 
 
 def _terms(cost: Cost) -> tuple[float, float, float, float]:
-    """What a cost asks of a device, in the order of its coefficients."""
+    """Return the terms of a cost in the order of the fields of `DeviceSpeed`."""
     return cost.calls, cost.products / 1e6, cost.additions / 1e6, cost.conversions / 1e6

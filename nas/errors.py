@@ -1,9 +1,9 @@
-"""The room's one error."""
+"""The error of this package."""
 
 
 class NasError(ValueError):
-    """A search that was asked for wrongly: what was being done, expected, found; `hint`: what to
-    do."""
+    """Invalid arguments of a search.  message: what was being done, expected and found; hint: what
+    to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(f"{message}; {hint}")

@@ -1,4 +1,4 @@
-"""The honest rival: train many a little, keep the better ones, train those more."""
+"""Successive halving, the baseline: train many a little, keep the better ones, train those more."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Train = Callable[[Blueprint, int], float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HalvingRound:
-    """One round: the blueprints trained, on so many facts each, and their held-out accuracies."""
+    """A round: the trained blueprints, the facts for each, and their held-out accuracies."""
 
     facts: int
     blueprints: tuple[Blueprint, ...] = field(repr=False)
@@ -24,18 +24,20 @@ class HalvingRound:
 def successive_halving(
     blueprints: Sequence[Blueprint], train: Train, facts: int, fewest: int, keep: int = 4
 ) -> tuple[Blueprint, tuple[HalvingRound, ...]] | NoFit:
-    """Choose by successive halving (Jamieson & Talwalkar 2016, algorithm 1); NoFit for none.
+    """Choose by successive halving (Jamieson & Talwalkar 2016, algorithm 1); NoFit for no
+    blueprints.
 
-    facts: there are to train on; fewest: in the first round.  Each round keeps one in `keep` and
-    trains them on `keep` times as many facts, the last on all.  Ties go to the earlier blueprint;
-    what comes back not finite is last.  Raises NasError for a fewest, facts or keep that make no
-    round.  Cost: that of `train`, for len(blueprints) * keep / (keep - 1) blueprints.
+    facts: available for training; fewest: facts of the first round.  Each round keeps one in `keep`
+    and trains those on `keep` times as many facts, the last round on all.  Ties go to the earlier
+    blueprint; accuracies that are not finite rank last.  Raises NasError for values of fewest,
+    facts or keep that allow no round.  Cost: that of `train`, for len(blueprints) * keep / (keep -
+    1) blueprints.
     """
     if not 1 <= fewest <= facts or keep < 2:
         raise NasError(
             f"halving: expected 1 <= fewest <= facts and keep of 2 or more, "
             f"found fewest {fewest}, facts {facts}, keep {keep}",
-            "start with fewer facts than there are",
+            "start with at least one and at most all facts, and keep one in two or fewer",
         )
     left, spent, rounds = list(blueprints), fewest, []
     if not left:

@@ -1,9 +1,8 @@
-"""The table of zero-shot scores: higher means that the adaptor is expected to answer better.
+"""Zero-shot proxies by name: a higher score predicts a higher accuracy after training.
 
-Each scores many blueprints on one sketch.  Those of the literature build a network with random
-weights and a random linear top and look at it once; `tangent` is ours and builds nothing.  Only the
-functions that need gradients import torch, in the worker process.
-"""
+Each proxy scores many blueprints on one sketch.  Those of the literature build a network with
+random weights and a random linear top, and evaluate it once; `tangent` is ours and builds none.
+Only functions that need gradients import torch, in the worker process."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,27 +23,30 @@ if TYPE_CHECKING:
 Scores = NDArray[np.float64]
 
 BATCH_FACTS: Final = 32
-"""Facts a network is shown."""
+"""Facts in the batch of a network: enough for the ranks of its matrices.  Chosen by hand; effect
+not measured."""
 TANGENT_FACTS: Final = 12
-"""Facts whose gradients make an empirical tangent kernel: one pass each."""
+"""Facts in an empirical tangent kernel, at one backward pass each.  Chosen by hand; effect not
+measured."""
 
+# Keeps logarithms and divisors finite: the constant of jacob_cov's authors.
 _TINY: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProxyNetwork:
-    """A transform in torch.  parameters: leaves by name, float32; forward: of standardised rows
-    [n, columns read] to the columns for the head [n, out], with the parameters handed over."""
+    """A transform in torch.  parameters: leaves by name, float32; forward: a function of parameters
+    and standardised rows [n, read] that returns the inputs of the head [n, out]."""
 
     parameters: "dict[str, Tensor]"
     forward: "Callable[[dict[str, Tensor], Tensor], Tensor]"
 
 
 class BuildNetwork(Protocol):
-    """Makes the network of a blueprint, drawn from a seed.  sizes: columns of each tap it reads."""
+    """Builds the network of a blueprint with random weights.  sizes: columns of each tap read."""
 
     def __call__(self, blueprint: Blueprint, sizes: tuple[int, ...], seed: int) -> ProxyNetwork:
-        """Build it."""
+        """Build the network from a seed."""
 
 
 class Proxy(Protocol):
@@ -57,15 +59,15 @@ class Proxy(Protocol):
         build: BuildNetwork | None,
         seed: int,
     ) -> Scores:
-        """Score blueprints on a task: float64 [n], higher is better; the sketch stays unharmed.
+        """Score blueprints on a task: float64 [n], higher is better; the sketch is not modified.
 
-        Raises NasError where networks are needed and `build` is None.
+        Raises NasError if the proxy needs networks and `build` is None.
         """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProxyBatch:
-    """A network with its top on a few facts: rows [n, read], targets [n], all leaves in order."""
+    """A network, its linear top, and a batch of facts: rows [n, read], targets [n]."""
 
     network: ProxyNetwork
     top: "Tensor"
@@ -74,11 +76,11 @@ class ProxyBatch:
 
     @property
     def leaves(self) -> "list[Tensor]":
-        """The trained numbers, the top's last."""
+        """The parameters, those of the top last."""
         return [*self.network.parameters.values(), self.top]
 
     def columns(self, rows: "Tensor") -> "Tensor":
-        """Compute the columns for the top."""
+        """Compute the inputs of the top."""
         return self.network.forward(self.network.parameters, rows)
 
     def scores(self, rows: "Tensor") -> "Tensor":
@@ -86,7 +88,7 @@ class ProxyBatch:
         return self.columns(rows) @ self.top
 
     def loss_gradients(self, part: slice) -> "list[Tensor]":
-        """Gradients of the cross-entropy of some facts, one array a leaf."""
+        """Return the gradients of the cross-entropy of some facts, one array per leaf."""
         import torch
 
         loss = torch.nn.functional.cross_entropy(self.scores(self.rows[part]), self.targets[part])
@@ -96,7 +98,7 @@ class ProxyBatch:
 def count_parameters(
     blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
 ) -> Scores:
-    """Bytes of the adaptor with its head: the baseline to beat (Li et al. 2023, section 1)."""
+    """Score by the bytes of the adaptor with its head, the baseline (Li et al. 2023, section 1)."""
     del build, seed
     return np.array([count_cost(one, sketch.shape).nbytes for one in blueprints], np.float64)
 
@@ -104,7 +106,7 @@ def count_parameters(
 def count_operations(
     blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
 ) -> Scores:
-    """Multiply-adds a sample."""
+    """Score by the multiply-adds per sample."""
     del build, seed
     return np.array([count_cost(one, sketch.shape).operations for one in blueprints], np.float64)
 
@@ -120,24 +122,24 @@ def draw_weights(
 def score_tangent(
     blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
 ) -> Scores:
-    """Ours: leave-one-out error with the kernel before and after a short training, closed form."""
+    """Score by the leave-one-out error with the tangent kernel, in closed form: see `tangent`."""
     del build
     return tangent.score(blueprints, sketch, seed)
 
 
-def _of_network(judge: Callable[[ProxyBatch], float]) -> Proxy:
-    """Make a proxy of a function of one network."""
+def _of_network(evaluate: Callable[[ProxyBatch], float]) -> Proxy:
+    """Make a proxy from a function of one network."""
 
     def proxy(
         blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
     ) -> Scores:
         if build is None:
             raise NasError(
-                "scoring networks: expected a function that builds them, found none",
-                "pass `build`, or use proxies that need no network: tangent, parameters, macs",
+                "scoring networks: expected a function that builds them, found None",
+                "pass `build`, or use proxies without networks: tangent, parameters, macs, random",
             )
         few = sample(sketch, BATCH_FACTS, 0, seed)
-        return np.array([judge(_batch(one, few, build, seed)) for one in blueprints], np.float64)
+        return np.array([evaluate(_batch(one, few, build, seed)) for one in blueprints], np.float64)
 
     return proxy
 
@@ -162,17 +164,17 @@ def norm_gradients(batch: ProxyBatch) -> float:
 
 def weigh_connections(batch: ProxyBatch) -> float:
     """Snip: sum of |weight * gradient| (Lee, Ajanthan & Torr 2019, section 4.1)."""
-    return _shared(batch.leaves, batch.loss_gradients(slice(None)))
+    return _saliency(batch.leaves, batch.loss_gradients(slice(None)))
 
 
-def _shared(leaves: "Sequence[Tensor]", gradients: "Sequence[Tensor]") -> float:
-    """Sum of |weight * gradient|."""
+def _saliency(leaves: "Sequence[Tensor]", gradients: "Sequence[Tensor]") -> float:
+    """Return the sum of |weight * gradient|."""
     pairs = zip(leaves, gradients, strict=True)
     return float(sum((leaf.detach() * each).abs().sum() for leaf, each in pairs))
 
 
 def trace_flow(batch: ProxyBatch) -> float:
-    """Synflow: what flows from ones to the scores through absolute weights, in double precision
+    """Synflow: the flow from ones to the scores through absolute weights, in double precision
     (Tanaka et al. 2020, section 5)."""
     import torch
 
@@ -184,11 +186,11 @@ def trace_flow(batch: ProxyBatch) -> float:
     ones = torch.ones(1, batch.rows.shape[1], dtype=torch.float64)
     flow = (batch.network.forward(positive, ones) @ top).sum()
     leaves = [*positive.values(), top]
-    return _shared(leaves, torch.autograd.grad(flow, leaves))
+    return _saliency(leaves, torch.autograd.grad(flow, leaves))
 
 
 def correlate_jacobians(batch: ProxyBatch) -> float:
-    """jacob_cov: how unlike the facts' input gradients are (Mellor et al. 2020, version 1)."""
+    """jacob_cov: dissimilarity of the input gradients of facts (Mellor et al. 2020, version 1)."""
     import torch
 
     rows = batch.rows.clone().requires_grad_()
@@ -204,8 +206,8 @@ def _correlations(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def count_regions(batch: ProxyBatch) -> float:
-    """NASWOT: log-determinant of the agreement of the facts' on/off codes, here of the columns
-    handed to the head (Mellor et al. 2021, section 3)."""
+    """NASWOT: log-determinant of the agreement of activation codes, here of the inputs of the head
+    (Mellor et al. 2021, section 3)."""
     import torch
 
     with torch.no_grad():
@@ -215,8 +217,8 @@ def count_regions(batch: ProxyBatch) -> float:
 
 
 def steady_gradients(batch: ProxyBatch) -> float:
-    """ZiCo: log of the sum over a layer of mean to spread of gradients over two halves of the
-    facts, summed over layers (Li et al. 2023, section 4)."""
+    """ZiCo: log of the sum over a layer of the mean to the standard deviation of gradients over two
+    halves of the facts, summed over layers (Li et al. 2023, section 4)."""
     import torch
 
     half = len(batch.rows) // 2
@@ -224,8 +226,8 @@ def steady_gradients(batch: ProxyBatch) -> float:
     total = 0.0
     for pair in zip(*halves, strict=True):
         both = torch.stack(pair)
-        spread = both.std(dim=0)
-        ratio = both.abs().mean(dim=0)[spread > 0] / spread[spread > 0]
+        deviation = both.std(dim=0)
+        ratio = both.abs().mean(dim=0)[deviation > 0] / deviation[deviation > 0]
         total += float(torch.log(ratio.sum() + _TINY))
     return total
 
@@ -237,8 +239,8 @@ def condition_tangent(batch: ProxyBatch) -> float:
 
     rows = []
     for fact in range(min(TANGENT_FACTS, len(batch.rows))):
-        answer = batch.scores(batch.rows[fact : fact + 1]).sum()
-        found = torch.autograd.grad(answer, batch.leaves)
+        total = batch.scores(batch.rows[fact : fact + 1]).sum()
+        found = torch.autograd.grad(total, batch.leaves)
         rows.append(torch.cat([each.flatten() for each in found]))
     stacked = torch.stack(rows).double()
     values = np.linalg.eigvalsh((stacked @ stacked.T).numpy())
@@ -246,9 +248,9 @@ def condition_tangent(batch: ProxyBatch) -> float:
 
 
 def measure_spectrum(batch: ProxyBatch) -> float:
-    """Spectral: effective rank of the Gram matrix of the columns handed to the head, the
-    exponential of its spectrum's entropy (Roy & Vetterli 2007).  Stands for the spectral score of
-    arXiv 2308.02084, section 3.3, whose formula was not at hand."""
+    """Spectral: effective rank of the Gram matrix of the inputs of the head, the exponential of the
+    entropy of its spectrum (Roy & Vetterli 2007).  It replaces the spectral score of arXiv
+    2308.02084, section 3.3, whose formula was not available."""
     import torch
 
     with torch.no_grad():
@@ -273,4 +275,4 @@ PROXIES: Final[dict[str, Proxy]] = {
     "spectral": _of_network(measure_spectrum),
     "tangent": score_tangent,
 }
-"""Zero-shot scores by name."""
+"""Zero-shot proxies by name."""

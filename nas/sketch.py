@@ -1,4 +1,4 @@
-"""What a search sees of a task: a few labelled, standardised rows."""
+"""The task sketch: the labelled, standardised rows that a search is based on."""
 
 from dataclasses import dataclass, field
 
@@ -11,12 +11,12 @@ from .errors import NasError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskSketch:
-    """Facts of a domain and of the others, as adaptors read them.
+    """Facts of a domain and of the other domains, as inputs of adaptors.
 
-    rows: float32 [n, columns], standardised, each domain about its own mean.  targets: int64 [n],
-    label numbers from 0.  own: bool [n], True for the domain searched for.  spans: (start, stop)
-    columns of the taps.  support: weight of a fact of another domain, one's own having 1.
-    Raises NasError where they do not belong together or rows are not finite.
+    rows: float32 [n, columns], standardised per domain.  targets: int64 [n], label numbers from 0.
+    own: bool [n], True for facts of the domain.  spans: (start, stop) columns of the taps.
+    support: weight of a fact of another domain, relative to an own fact.  Raises NasError for
+    shapes that do not fit together or rows that are not finite.
     """
 
     rows: NDArray[np.float32] = field(repr=False)
@@ -38,18 +38,18 @@ class TaskSketch:
         if found != expected or not width:
             raise NasError(
                 f"sketching a task: expected rows, targets, own of {expected}, found {found}",
-                "pass one row, target and mark a fact, and the spans of the rows' taps",
+                "pass one row, target and own flag per fact, and the spans of the taps",
             )
         if not self.own.any() or not np.isfinite(self.rows).all() or self.targets.min() < 0:
             raise NasError(
                 "sketching a task: expected facts of the domain itself, finite, with label "
                 f"numbers from 0, found {int(self.own.sum())} of {count}",
-                "leave out rows that are not finite; search when the domain has facts",
+                "leave out rows that are not finite, and search once the domain has facts",
             )
 
     @property
     def shape(self) -> AdaptorShape:
-        """What an adaptor for this task must fit."""
+        """The dimensions of the task."""
         columns = tuple(stop - start for start, stop in self.spans)
         return AdaptorShape(columns, int(self.targets.max()) + 1)
 
@@ -59,9 +59,9 @@ class TaskSketch:
 
 
 def sample(sketch: TaskSketch, own: int, others: int, seed: int) -> TaskSketch:
-    """Draw so many facts of the domain and of the others at most, evenly by label; own come first.
+    """Draw at most so many facts of the domain and of the others, evenly by label, own facts first.
 
-    The same for the same seed, whatever the numbers of the labels.
+    The same seed draws the same facts, however the labels are numbered.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(sketch.targets))

@@ -1,8 +1,8 @@
-"""A host application on pysparkplug, an independent implementation of Sparkplug B, beside a node.
+"""A Sparkplug host application on pysparkplug, an independent implementation, to test a node.
 
-Run by an interpreter that has pysparkplug (it needs paho-mqtt 1, the daemon needs 2):
-`python scripts/check_sparkplug.py PORT`.  Comes online, hears a node of the group "plant", asks it
-for a rebirth, and prints as JSON what it understood.
+Run it with an interpreter that has pysparkplug (it needs paho-mqtt 1, the daemon needs 2): `python
+scripts/check_sparkplug.py PORT`.  It comes online, receives the messages of a node of the group
+"plant", requests a rebirth, and prints the decoded messages as JSON.
 """
 
 import json
@@ -15,11 +15,13 @@ from paho.mqtt import client as mqtt
 
 HOST, GROUP, NODE = "scada", "plant", "gw1"
 SECONDS_MAX = 15.0
+"""Generous: births and data take a few seconds."""
 DATA_ENOUGH = 5
+"""Messages after which sequence numbers have been seen to count up."""
 
 
 class Host:
-    """What was heard, decoded by pysparkplug alone."""
+    """The received messages, decoded by pysparkplug alone."""
 
     def __init__(self, port: int) -> None:
         self.births = self.data = self.historical = self.gaps = 0
@@ -34,7 +36,7 @@ class Host:
         self._client.loop_start()
 
     def say_online(self) -> None:
-        """Publish the state that the node waits for."""
+        """Publish the host's state, which the node waits for."""
         state = pysparkplug.State(timestamp=now_ms(), online=True)
         topic = pysparkplug.Topic(
             message_type=pysparkplug.MessageType.STATE, sparkplug_host_id=HOST
@@ -42,7 +44,7 @@ class Host:
         self._client.publish(str(topic), state.encode(), 1, retain=True)
 
     def ask_rebirth(self) -> None:
-        """Send the command."""
+        """Publish the rebirth command."""
         metric = pysparkplug.Metric(
             timestamp=now_ms(),
             name="Node Control/Rebirth",
@@ -91,7 +93,7 @@ def now_ms() -> int:
 
 
 def main() -> int:
-    """Play the host until enough was heard.  Returns the exit status."""
+    """Run the host until enough messages have arrived.  Returns the exit status."""
     host = Host(int(sys.argv[1]))
     time.sleep(0.5)
     host.say_online()

@@ -16,7 +16,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE))
 
-# Found only with the path above.
+# Importable only with the path above.
 from tests import house  # noqa: E402
 
 FOLDERS = ("edge", "encoder", "hdc", "nas", "firmware_bridge", "benchmarks", "scripts")

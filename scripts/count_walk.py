@@ -1,14 +1,13 @@
-"""Trace one datum of each kind through the code: how far it walks.
+"""Trace one datum of each kind through the code, and count the functions and files it passes.
 
     python scripts/count_walk.py            # the table
     python scripts/count_walk.py --files    # and the files of each walk, in order
 
-A home of 400 facts, ready-made vectors of two labels that were learned in one step, is the ground.
-Traced are, each with its caches warm: an observation from an unknown domain, the label it then
-gets, the forgetting of one fact, a sample of a series, and a frame from a microcontroller that
-carries one reading.  Calls of Python functions of the five packages count, without lambdas and
-comprehensions; functions and files count once; a switch is a call whose function stands in another
-file than that of the call before.
+The home holds 400 facts: vectors of two labels, enrolled at once.  With warm caches, five data are
+traced: an observation from an unknown domain, its label, the forgetting of one fact, a sample of a
+series, and a frame from a microcontroller with one reading.  Calls of Python functions of the five
+packages count, without lambdas and comprehensions; functions and files count once; a switch is a
+call into another file than that of the previous call.
 """
 
 import argparse
@@ -26,7 +25,7 @@ import numpy as np
 SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE))
 
-# Found only with the path above.
+# Importable only with the path above.
 import encoder  # noqa: E402
 import firmware_bridge  # noqa: E402
 from edge import ForgetRequest, Label, Observation, Selector  # noqa: E402
@@ -35,18 +34,18 @@ from edge.home import Home, create_home  # noqa: E402
 
 PACKAGES = ("edge", "encoder", "hdc", "nas", "firmware_bridge")
 FACTS = 400
-"""In the home; as many as the walks were first measured with."""
+"""Facts in the home, as in the first measurement of the walks."""
 WIDTH = 24
 """Numbers in a vector: a vibration sensor's band energies.  The walk does not depend on it."""
 SPREAD = 9
-"""How far a vector lies from the centre of its label at most, of 255: two clear clouds."""
+"""Largest distance of a value from the centre of its label, of 255: two separate clusters."""
 SECOND_NS = 1_000_000_000
 """Nanoseconds in a second."""
 
 
 @dataclass(frozen=True)
 class Called:
-    """A function, by where it stands."""
+    """A function, by its position."""
 
     path: str
     name: str
@@ -55,13 +54,13 @@ class Called:
 
 @dataclass(frozen=True)
 class Walk:
-    """The functions that were called, in order."""
+    """The functions called, in order."""
 
     calls: tuple[Called, ...]
 
     @property
     def files(self) -> list[str]:
-        """The file of each call, from the root of the source."""
+        """The file of each call, relative to the source root."""
         return [Path(call.path).relative_to(SOURCE).as_posix() for call in self.calls]
 
     @property
@@ -90,7 +89,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def traced(task: Callable[[], object]) -> Walk:
-    """Trace what a task calls."""
+    """Trace the calls of a task."""
     roots = tuple(f"{SOURCE / package}/" for package in PACKAGES)
     calls: list[Called] = []
 
@@ -109,7 +108,8 @@ def traced(task: Callable[[], object]) -> Walk:
 
 
 def home_walks(folder: Path) -> dict[str, Walk]:
-    """Trace what a home is fed.  Of each datum the second is traced: the first fills caches."""
+    """Trace the events of a home.  The second event of each kind is traced: the first fills
+    caches."""
     scale, zero = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.int32)
     card = encoder.vector_card(WIDTH, "walk", encoder.Quantiser(scale, zero))
     create_home(folder, card, "")
@@ -118,7 +118,12 @@ def home_walks(folder: Path) -> dict[str, Walk]:
         home.feed(Enrol(tuple(facts())))
 
         def observation(number: int) -> Observation:
-            return Observation("camera", number, number * SECOND_NS, unknown - number)
+            return Observation(
+                stream="camera",
+                sequence=number,
+                captured_at_ns=number * SECOND_NS,
+                payload=unknown - number,
+            )
 
         def label(number: int) -> Label:
             return Label(observation(number).key, "a")
@@ -128,7 +133,13 @@ def home_walks(folder: Path) -> dict[str, Walk]:
 
         def sample(number: int) -> Observation:
             row = [float(number), 2.0, 3.0]
-            return Observation("load", number, number * SECOND_NS, row, kind="series")
+            return Observation(
+                stream="load",
+                sequence=number,
+                captured_at_ns=number * SECOND_NS,
+                payload=row,
+                kind="series",
+            )
 
         made: dict[str, Callable[[int], Event]] = {
             "observation": observation,
@@ -144,18 +155,25 @@ def home_walks(folder: Path) -> dict[str, Walk]:
 
 
 def facts() -> Iterator[Fact]:
-    """Yield the facts of the home: half of each label, around a centre of its own."""
+    """Yield the facts of the home: half of each label, around a centre."""
     random = np.random.default_rng(0)
     centres = random.integers(SPREAD, 256 - SPREAD, (2, WIDTH))
     for number in range(FACTS):
         half = number * 2 // FACTS
         row = centres[half] + random.integers(-SPREAD, SPREAD + 1, WIDTH)
         features = row.astype(np.uint8).tobytes()
-        yield Fact(f"fact {number}", "camera", "hall", "ab"[half], number, features)
+        yield Fact(
+            id=f"fact {number}",
+            stream="camera",
+            domain="hall",
+            label="ab"[half],
+            captured_at_ns=number,
+            features=features,
+        )
 
 
 def frame_walk() -> Walk:
-    """Trace what a link does with the second frame that carries a reading."""
+    """Trace a link on the second frame that carries a reading."""
     device, host = firmware_bridge.Link(1), firmware_bridge.Link(2)
     now_ns = 0
     while not (device.connected and host.connected and device.idle and host.idle):

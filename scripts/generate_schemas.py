@@ -1,4 +1,4 @@
-"""Write docs/schemas/ anew from the classes of the messages."""
+"""Regenerate docs/schemas/ from the classes of the messages."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE))
 
-# Found only with the path above.
+# Importable only with the path above.
 from edge.mqtt import message_schemas  # noqa: E402
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE))
 
-# Found only with the path above.
+# Importable only with the path above.
 from firmware_bridge.codegen import generated, wire_page  # noqa: E402
 
 

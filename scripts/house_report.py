@@ -1,62 +1,48 @@
-"""Print what the rules of the house find, by rule and folder, to be worked through.
+"""Print the findings of the house rules, by rule and folder.
 
     python scripts/house_report.py                           # how many, a table
     python scripts/house_report.py keyword_only              # each finding of a rule
-    python scripts/house_report.py keyword_only edge/shell   # ... in a folder
-    python scripts/house_report.py --arrows edge             # the imports that tie units into knots
+    python scripts/house_report.py keyword_only edge/core    # ... in a folder
+    python scripts/house_report.py --arrows edge             # the imports that form cycles
 
-The rules are those of tests/house.py and tests/house_cycles.py.  `type_cycles` is for information
-alone: cycles that imports under `if TYPE_CHECKING` close.
+The rules are those of tests/house_tree.py.  `type_cycles` is not enforced: it lists the cycles that
+imports under `if TYPE_CHECKING` close.
 """
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE))
 
-# Found only with the path above.
+# Importable only with the path above.
 from tests import house, house_cycles  # noqa: E402
-from tests.house import File, Finding  # noqa: E402
+from tests.house import File  # noqa: E402
+from tests.house_tree import TREE_RULES, Findings, TreeRule, each  # noqa: E402
 
 FOLDERS = ("edge", "encoder", "hdc", "nas", "firmware_bridge", "benchmarks")
-Found = Iterator[tuple[File, Finding]]
 
 
-def each(rule: Callable[[File], Iterator[Finding]], files: list[File]) -> Found:
-    """Run a rule for one file on each file."""
-    for file in files:
-        for finding in rule(file):
-            yield file, finding
-
-
-def type_cycles(files: list[File]) -> Found:
+def type_cycles(files: list[File]) -> Findings:
     """Yield cycles of folders and of files, imports for type checkers included."""
     kinds = frozenset(house_cycles.When)
     yield from house_cycles.folder_cycles(files, kinds)
     yield from house_cycles.file_cycles(files, kinds)
 
 
-RULES: dict[str, Callable[[list[File]], Found]] = {
+RULES: dict[str, TreeRule] = {
     "sizes": partial(each, house.sizes),
-    "class_names": house.class_names,
-    "positional_calls": partial(each, house.positional_calls),
-    "keyword_only": partial(each, house.keyword_only),
-    "no_format_skips": partial(each, house.no_format_skips),
-    "constants_with_reasons": partial(each, house.constants_with_reasons),
-    "folder_cycles": house_cycles.folder_cycles,
-    "file_cycles": house_cycles.file_cycles,
+    **TREE_RULES,
     "type_cycles": type_cycles,
 }
 
 
 def main(words: list[str] | None = None) -> int:
     """Print the table, the findings of a rule, or arrows.  Returns the exit status."""
-    parser = argparse.ArgumentParser(description="Print what the rules of the house find.")
+    parser = argparse.ArgumentParser(description="Print the findings of the house rules.")
     parser.add_argument("rule", nargs="?", choices=sorted(RULES), help="print each finding of it")
     parser.add_argument("folder", nargs="?", default="", help="only in this folder or file")
     parser.add_argument("--arrows", metavar="UNIT", help="imports between the parts of a folder")
@@ -83,15 +69,15 @@ def print_table(files: list[File]) -> None:
 
 
 def print_findings(files: list[File], name: str, folder: str) -> None:
-    """Print each finding of a rule, as compilers do."""
+    """Print each finding of a rule, in the format of compilers."""
     for file, finding in RULES[name](files):
         if not folder or file.path == folder or file.path.startswith(f"{folder}/"):
             print(finding.message(file.path))
 
 
 def print_arrows(files: list[File], unit: str) -> None:
-    """Print the imports between the parts right below a package that stand in a cycle: each pair
-    once, with how many there are and where the first is."""
+    """Print the imports inside a package that are part of a cycle: each pair once, with their
+    number and the place of the first."""
     inside = [
         one
         for one in house_cycles.arrows(files)

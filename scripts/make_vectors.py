@@ -16,8 +16,11 @@ from edge.export import ExtractShape, measure_extract, with_head
 from firmware_bridge import decide, decision_words, pack_extract
 
 SAMPLES = 40
+"""Keeps the file of vectors small.  Chosen by hand."""
 RATE = 0.02
+"""Higher than the default: some vectors are then called new."""
 ROUNDS = 8
+"""Eight rounds of the 64 columns: 512 random features."""
 
 
 def make(folder: Path) -> None:
@@ -25,10 +28,10 @@ def make(folder: Path) -> None:
     what = load_digits()
     ground = learn(what)
     whole = measure_extract(
-        ground, ExtractShape(512, columns=True, plane=True, domains=ground.domains), RATE
+        ground, ExtractShape(bits=512, columns=True, plane=True, domains=ground.domains), RATE
     )
     bare = measure_extract(
-        ground, ExtractShape(256, columns=False, plane=False, domains=ground.domains), RATE
+        ground, ExtractShape(bits=256, columns=False, plane=False, domains=ground.domains), RATE
     )
     small = with_head(ground, bare, 4, shared=True)
     added = with_head(ground, bare, rounds=ROUNDS)

@@ -26,20 +26,26 @@ from edge.storage import write_weights
 
 TARGET: Final = Path(__file__).parents[1] / "edge" / "core" / "forecasting" / "weights"
 STEPS: Final = 4_000
+"""Gradient steps.  Chosen by hand; effect not measured."""
 SEED: Final = 7
+"""Any would do; it is kept so that the weights can be made again."""
 FIRST_SEED: Final = 100
 """Seeds below are those of benchmarks."""
 WORLDS, BACKBONES, SERIES = 8, 14, 180
+"""Training streams of each kind.  Chosen by hand; effect not measured."""
 SHARES: Final = (0.25, 0.25, 0.5)
+"""Of training steps for each kind of stream.  Chosen by hand; effect not measured."""
 LENGTH: Final = 2_400
+"""Samples of a drawn series.  Chosen by hand; effect not measured."""
 BYTES_MAX: Final = 64 << 10
+"""Weights ship in the base install, which stays small."""
 
 Stream = tuple[NDArray[np.float64], NDArray[np.float64], int | None]
 """Values [steps, channels], seconds since the sample before [steps], season in steps."""
 
 
 def draw_corpus() -> tuple[list[ForecastTrainingSet], list[float]]:
-    """All streams as lessons, and how often windows come from each."""
+    """Return all streams as training data, and the sampling weight of each."""
     kinds = [
         [nsfnet(FIRST_SEED + number) for number in range(WORLDS)],
         [backbone(np.random.default_rng([SEED, 1, number])) for number in range(BACKBONES)],
@@ -169,14 +175,14 @@ def _bursts(steps: int, random: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _switching(steps: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """A machine that is on and off, for about as long each time."""
+    """Return a machine that switches on and off, with similar durations."""
     mean = random.uniform(8, 80)
     spans = np.maximum(1, random.normal(mean, mean / 6, steps)).astype(int)
     return (np.searchsorted(np.cumsum(spans), np.arange(steps)) % 2).astype(np.float64)
 
 
 def held_out(data: Path) -> Iterator[tuple[str, ForecastTrainingSet, int]]:
-    """Streams to choose by, with the step from which errors count."""
+    """Return validation streams, with the step from which errors count."""
     for seed in (200, 201):
         yield f"nsfnet {seed}", make_training_set(*nsfnet(seed)), 7 * DAY_STEPS
     hours = np.load(data / "ETTh1.npz")["values"][:14_400].astype(np.float64)
@@ -221,7 +227,7 @@ def _line(lessons: list[ForecastTrainingSet]) -> NDArray[np.float64]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write both networks and say how large they are; 1 where they are too large."""
+    """Write both networks and print their size; returns 1 if they are too large."""
     check = arguments.index("--check") if "--check" in arguments else len(arguments)
     folder = Path(arguments[0]) if check else TARGET
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,8 @@ def definitions(tree: ast.Module) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            yield from (one.id for one in targets if isinstance(one, ast.Name))
+            names = (one for target in targets for one in ast.walk(target))
+            yield from (one.id for one in names if isinstance(one, ast.Name))
 
 
 def imported(path: Path, tree: ast.Module) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A real mosquitto for tests: started on a free port, restarted, killed; and a Broker at it."""
+"""A real mosquitto for tests, on a free port, and a client connected to it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from typing import Self
 import pytest
 
 from edge.config.mqtt import MqttSettings
-from edge.mqtt.client.broker import MqttClient
-from edge.mqtt.packets import InboundMessage, Presence, PublishedMessage
-from edge.mqtt.status import StatusPresence
+from edge.mqtt.client.mqtt_client import MqttClient
+from edge.mqtt.packets import InboundMessage, PublishedMessage
+from edge.mqtt.presence import Presence
+from edge.mqtt.presences import StatusPresence
 
 WAIT_S = 10.0
-PATIENCE_S = 0.05
+PUMP_S = 0.05
 
 needs_mosquitto = pytest.mark.skipif(
     shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") is None,
@@ -31,7 +32,7 @@ needs_mosquitto = pytest.mark.skipif(
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """Return a free loopback port."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -39,8 +40,11 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """A mosquitto on loopback.  lines: of its listener, instead of "allow everybody".  text: of a
-    whole configuration, of which user and listening port are changed."""
+    """A mosquitto on loopback.
+
+    lines: configuration of its listener; by default anonymous clients are allowed.  text: a whole
+    configuration, whose user and port are replaced.
+    """
 
     def __init__(self, folder: Path, *lines: str, text: str = "") -> None:
         self.port = free_port()
@@ -67,7 +71,7 @@ class Mosquitto:
         self.kill()
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start it, and wait until it accepts connections."""
         program = shutil.which(
             "mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
         )
@@ -89,21 +93,21 @@ class Mosquitto:
                 time.sleep(0.01)
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """Kill it, like a power cut."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def log(self) -> str:
-        """What it said so far."""
+        """Return its log."""
         return (self._folder / "mosquitto.log").read_text("utf-8", "replace")
 
 
 class Seat:
-    """A `Broker`, what arrived at it and what was answered to it.
+    """An `MqttClient`, the messages it received, and the outcomes of those it published.
 
-    settle: whether arrivals are acknowledged as they come.
+    settle: acknowledge messages as they arrive.
     """
 
     def __init__(
@@ -125,14 +129,14 @@ class Seat:
     def _take(self, arrival: InboundMessage) -> None:
         self.arrivals.append(arrival)
         if self._settle:
-            self.broker.settle(arrival.ticket)
+            self.broker.acknowledge(arrival.ticket)
 
     def until(self, done: Callable[[], object], wait_s: float = WAIT_S) -> None:
-        """Pump until something holds; fails where it never does."""
+        """Pump until a condition holds; fail after `wait_s` seconds."""
         until = time.monotonic() + wait_s
         while not done():
             assert time.monotonic() < until, f"waited in vain: {self.broker.problem}"
-            self.broker.pump(PATIENCE_S)
+            self.broker.pump(PUMP_S)
             self.answers += self.broker.acked()
 
     def online(self) -> Seat:
@@ -141,7 +145,7 @@ class Seat:
         return self
 
     def say(self, topic: str, payload: bytes = b"{}", *, retain: bool = False) -> PublishedMessage:
-        """Publish, and wait for the answer."""
+        """Publish, and wait for the outcome."""
         message_id = self.broker.publish(topic, payload, retain=retain)
         assert message_id is not None
         self.until(lambda: any(one.message_id == message_id for one in self.answers))
@@ -158,7 +162,7 @@ def seated(
     *,
     settle: bool = True,
 ) -> Iterator[Seat]:
-    """A seat that is left in order at the end."""
+    """Yield a seat that disconnects cleanly at the end."""
     seat = Seat(settings, device, presence, settle=settle)
     try:
         yield seat

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it signs."""
+"""Certificates for tests: an authority, and the certificates that it signs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Authority:
         Path(self.ca).write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, name: str) -> tuple[str, str]:
-        """Make a key and its certificate, good for 127.0.0.1; return the two files."""
+        """Create a key and its certificate for 127.0.0.1; return the two files."""
         key = ec.generate_private_key(ec.SECP256R1())
         here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         made = (
@@ -58,7 +58,7 @@ def _called(name: str) -> x509.Name:
 
 
 def _signing() -> x509.KeyUsage:
-    """What an authority's key is for; Python 3.13 and newer ask for it."""
+    """Return the key usage of an authority, which Python 3.13 and newer require."""
     uses = dict.fromkeys(
         (
             "digital_signature",
@@ -75,7 +75,7 @@ def _signing() -> x509.KeyUsage:
 
 
 def _issued_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
-    """Whose key signed; Python 3.13 and newer ask for it."""
+    """Return the identifier of the signing key, which Python 3.13 and newer require."""
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
 
 

@@ -1,5 +1,4 @@
-"""Daemons for tests: in this process, turned by hand, or a process of their own that can be
-killed."""
+"""Daemons for tests: in this process, driven step by step, or in a process that can be killed."""
 
 from __future__ import annotations
 
@@ -28,12 +27,12 @@ WAIT_S = 20.0
 READY_S = 120.0
 PR_SET_PDEATHSIG = 1
 DIE_WITH_PARENT = partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGKILL)
-"""Run in a daemon's process: it is killed when the tests end, however they do."""
+"""Runs in a daemon's process: the kernel kills it when the tests end for any reason."""
 ROOT = Path(__file__).parent.parent
 
 
 def daemon_home(folder: Path, more: str = "", facts: int = 8) -> Path:
-    """A home that knows a little, without growth of its own, with more settings."""
+    """Return a home with some facts, without automatic growth, and with more settings."""
     new_home(folder)
     with Home(folder) as home:
         home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(facts))))
@@ -43,7 +42,7 @@ def daemon_home(folder: Path, more: str = "", facts: int = 8) -> Path:
 
 
 class Served:
-    """A daemon in this process; what it told is lines of JSON."""
+    """A daemon in this process, whose messages are lines of JSON."""
 
     def __init__(self, folder: Path) -> None:
         self.output = io.BytesIO()
@@ -51,7 +50,7 @@ class Served:
         self.daemon.start()
 
     def until(self, done: Callable[[], object]) -> None:
-        """Turn until something holds; fails where it never does."""
+        """Run turns until a condition holds; fail after `WAIT_S`."""
         end = time.monotonic() + WAIT_S
         while not done():
             assert time.monotonic() < end, "waited in vain"
@@ -69,7 +68,7 @@ class Served:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Served]:
-    """A daemon that is closed in order at the end."""
+    """Yield a daemon that is closed at the end."""
     made = Served(folder)
     try:
         yield made
@@ -81,7 +80,7 @@ START = "from edge.cli.entry import main; main()"
 
 
 class Process:
-    """A daemon in a process of its own, ready when this is made.  start: runs the program."""
+    """A daemon in its own process, ready once created.  start: code that runs the program."""
 
     def __init__(self, folder: Path, start: str = START) -> None:
         self.folder = folder
@@ -116,7 +115,7 @@ class Process:
         self.process.stdin.flush()
 
     def hear(self) -> dict[str, Any]:
-        """The next message that it prints and that has a number."""
+        """Return the next numbered message that it prints."""
         assert self.process.stdout is not None
         told: dict[str, Any] = {"sequence": 0}
         while not told["sequence"]:
@@ -126,7 +125,7 @@ class Process:
         return told
 
     def kill(self) -> list[dict[str, Any]]:
-        """End it at once, as the kernel would; what it had printed and nobody had read."""
+        """Kill it; return the messages that were printed but not read."""
         self.process.kill()
         assert self.process.stdout is not None
         rest = self.process.stdout.read()
@@ -134,7 +133,7 @@ class Process:
         return [json.loads(line) for line in rest.splitlines(keepends=True) if line[-1:] == b"\n"]
 
     def stop(self) -> float:
-        """Ask it to end; the seconds it took."""
+        """Terminate it; return the seconds it took."""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(WAIT_S) == 0

@@ -1,4 +1,4 @@
-"""Extracts at random, of every form that the C code distinguishes, for the tests of the export."""
+"""Random extracts of every form that the C code distinguishes, for the tests of the export."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDTH = 24
 
 @dataclass(frozen=True)
 class Form:
-    """What an extract is like; everything else follows from the seed."""
+    """The shape of an extract; everything else follows from the seed."""
 
     width: int
     start: int
@@ -143,7 +143,7 @@ def _plane(form: Form, random: np.random.Generator) -> PlanePart:
 
 
 def samples_of(form: Form, count: int = 12) -> NDArray[np.uint8]:
-    """Samples uint8 [count, width]: noise, and the two that reach farthest."""
+    """Samples uint8 [count, width]: noise, and the two extreme ones."""
     rows = np.random.default_rng(form.seed + 1).integers(0, 256, (count, form.width))
     rows[0], rows[1] = 0, 255
     return rows.astype(np.uint8)
@@ -162,7 +162,16 @@ def learned(*, surveyed: bool, per_concept: int = 60) -> tuple[Knowledge, Memory
         noise = random.integers(-30, 31, WIDTH)
         features = np.clip(centres[concept] + noise, 0, 255).astype(np.uint8)
         names = ("hall" if concept < 3 else "yard", f"label {concept % 3}")
-        facts.append(Fact(f"{number:04}", "s", *names, number, features.tobytes()))
+        facts.append(
+            Fact(
+                id=f"{number:04}",
+                stream="s",
+                domain=names[0],
+                label=names[1],
+                captured_at_ns=number,
+                features=features.tobytes(),
+            )
+        )
         rows.append(features)
         groups.append(concept)
     ledger = MemoryLedger()

@@ -1,4 +1,4 @@
-"""Stores and homes of ready-made vectors, and the command line run in this process."""
+"""Stores and homes of vectors, and the command line run in this process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CARD = whole_number_model().card
 
 
 def new_store(path: Path, facts: Iterable[Fact] = ()) -> Store:
-    """A new store that holds some facts."""
+    """A new store with some facts."""
     store = Store.create(path, CARD)
     given = tuple(facts)
     if given:
@@ -35,7 +35,7 @@ def new_store(path: Path, facts: Iterable[Fact] = ()) -> Store:
 
 
 def new_home(folder: Path) -> Path:
-    """A new home for vectors of whole numbers."""
+    """A new home for vectors of integers."""
     create_home(folder, CARD, "")
     return folder
 
@@ -61,7 +61,7 @@ def learned_home(folder: Path) -> Path:
 
 
 def teach(home: Home, path: Path, domain: str = "", label: str = "") -> actions.LearnSummary:
-    """Learn what a path holds, without showing progress."""
+    """Learn the examples at a path, without progress output."""
     return actions.learn(home, actions.read_lesson(home, path, domain, label, lambda _: None))
 
 
@@ -71,7 +71,7 @@ def run(*words: object, answer: str | None = None) -> Any:
 
 
 def run_json(*words: object) -> Any:
-    """Run a verb with --json; the one value that it prints, and nothing but it."""
+    """Run a verb with --json and return its one value; any other output fails."""
     said = run(*words, "--json")
     assert said.exit_code == 0, said.output
     (line,) = said.stdout.splitlines()
@@ -79,7 +79,7 @@ def run_json(*words: object) -> Any:
 
 
 def command(*words: object) -> list[str]:
-    """The command that runs a verb in a process of its own."""
+    """The command that runs a verb in its own process."""
     code = "from edge.cli.entry import main; main()"
     return [sys.executable, "-c", code, *(str(word) for word in words)]
 
@@ -87,8 +87,7 @@ def command(*words: object) -> list[str]:
 def spawn(
     *words: object, variables: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[str]:
-    """Start a verb in a process of its own, without a terminal.  variables: added to the
-    environment."""
+    """Start a verb in its own process, without a terminal.  variables: added to the environment."""
     root = str(Path(encoder.__file__).parent.parent)
     path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
@@ -103,16 +102,16 @@ def spawn(
 
 
 def distinct_facts(count: int, width: int = WIDTH, domain: str = "home") -> list[Fact]:
-    """Facts whose ids and features are found nowhere by chance."""
+    """Facts whose ids and features occur nowhere by chance."""
     return [
         Fact(
-            f"observation-{number:05}-{number * 7919 % 99991:05}",
-            "s",
-            domain,
-            "ab"[number % 2],
-            number,
-            vector(1000 + number, width).tobytes(),
-            f"person-{number % 3}",
+            id=f"observation-{number:05}-{number * 7919 % 99991:05}",
+            stream="s",
+            domain=domain,
+            label="ab"[number % 2],
+            captured_at_ns=number,
+            features=vector(1000 + number, width).tobytes(),
+            subject=f"person-{number % 3}",
         )
         for number in range(count)
     ]

@@ -1,4 +1,4 @@
-"""The rules of the house, each a function from one file to what is wrong with it.
+"""The house rules: each is a function from one file, or from all files, to findings.
 
 A rule yields `Finding(line, what, instead)`; `tests/test_house.py` runs every rule on every file
 and on a small bad example of its own.
@@ -31,12 +31,12 @@ LINES_MAX = 600
 BODY_LINES_MAX = 70
 COLUMNS_MAX = 100
 POSITIONAL_MAX = 5
-"""Of a call: above it two arguments that are swapped are read past."""
+"""Of a call: readers overlook two swapped arguments among more."""
 FIELDS_MAX = 5
-"""Of a dataclass that is made with positional arguments, as POSITIONAL_MAX."""
+"""Of a dataclass with positional fields, as POSITIONAL_MAX."""
 
 VARIADIC = frozenset({"add_row", "chain", "joinpath", "max", "min", "pack", "print", "zip"})
-"""Calls of other libraries that take any number of values, none of which has a name."""
+"""Functions of other libraries that take any number of unnamed values."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -45,7 +45,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 @dataclass(frozen=True)
 class File:
     """A Python file: `path` from the source root with forward slashes, and its text.
-    modules: the dotted names of all files of the five rooms, to tell files from names."""
+    modules: the dotted names of all files of the five packages, to distinguish files from names."""
 
     path: str
     text: str
@@ -58,7 +58,7 @@ class File:
 
     @property
     def module(self) -> str:
-        """The dotted name; that of a door ends in `.__init__`."""
+        """The dotted name; that of a package ends in `.__init__`."""
         return self.path.removesuffix(".py").replace("/", ".")
 
     @property
@@ -68,30 +68,30 @@ class File:
 
     @property
     def folder(self) -> str:
-        """The folder that it is counted in: of `edge`, the one below."""
+        """The folder for reports: the first one, or in `edge` the second."""
         parts = PurePosixPath(self.path).parts[:-1]
         return "/".join(parts[: 2 if parts[:1] == ("edge",) else 1])
 
     def within(self, folder: str) -> bool:
-        """Whether the file stands in a folder, or below it."""
+        """Whether the file is in a folder or below it."""
         return self.path.startswith(f"{folder}/")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong in a line, and what to do instead."""
+    """A problem in a line, and the remedy."""
 
     line: int
     what: str
     instead: str
 
     def message(self, path: str) -> str:
-        """As compilers say it, so that editors jump there."""
+        """In the format of compilers, so that editors can jump to the line."""
         return f"{path}:{self.line}: error: {self.what} is banned, {self.instead}"
 
 
 def files_of(source: Path, folders: Iterable[str]) -> list[File]:
-    """The Python files below some folders of the source tree, doors of empty rooms included."""
+    """The Python files below some folders of the source tree."""
     paths = sorted(path for folder in folders for path in (source / folder).rglob("*.py"))
     names = [path.relative_to(source).as_posix() for path in paths]
     modules = frozenset(name.removesuffix(".py").replace("/", ".") for name in names)
@@ -124,7 +124,7 @@ def _body_lines(node: Function) -> int:
 def documented(file: File) -> Iterator[Finding]:
     """Modules and public names have a docstring."""
     if not ast.get_docstring(file.tree):
-        yield Finding(1, "a module without a docstring", "say what it is for")
+        yield Finding(1, "a module without a docstring", "describe its purpose")
     for node in _public(file.tree):
         exempt = node.name.startswith("__") or _decorators(node) & {
             "overload",
@@ -136,7 +136,7 @@ def documented(file: File) -> Iterator[Finding]:
 
 
 def annotated(file: File) -> Iterator[Finding]:
-    """Public functions say the types of their arguments and of their result."""
+    """Public functions annotate their arguments and their result."""
     for node in _public(file.tree):
         if isinstance(node, ast.ClassDef):
             continue
@@ -151,14 +151,14 @@ def annotated(file: File) -> Iterator[Finding]:
 
 
 def finished(file: File) -> Iterator[Finding]:
-    """No stubs, and no notes of work that is left."""
+    """No stubs, and no notes of unfinished work."""
     for line, text in comments(file).items():
         if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text):
-            yield Finding(line, text.strip(), "do it, or file an issue")
+            yield Finding(line, text.strip(), "do the work, or file an issue")
     for owner, node in _owned_functions(file.tree):
         declared = _decorators(node) & {"overload", "abstractmethod"}
         if not declared and "Protocol" not in owner and _is_stub(node):
-            yield Finding(node.lineno, f"the stub {node.name}", "write it or leave it out")
+            yield Finding(node.lineno, f"the stub {node.name}", "implement it or remove it")
 
 
 def _is_stub(node: Function) -> bool:
@@ -170,7 +170,7 @@ def _is_stub(node: Function) -> bool:
 
 
 def safe(file: File) -> Iterator[Finding]:
-    """Data is never run as code or handed to a shell."""
+    """Data is never executed as code or passed to a shell."""
     for name, line in imports(file):
         if (root := name.split(".")[0]) in UNSAFE:
             yield Finding(line, root, f"use {UNSAFE[root]}")
@@ -215,7 +215,7 @@ def pure(file: File) -> Iterator[Finding]:
 
 
 def third_party(file: File) -> Iterator[Finding]:
-    """Packages from elsewhere are imported in the folders that the table lists, nowhere else."""
+    """Third-party packages are imported only in the folders that the table lists."""
     allowed = THIRD_PARTY[entry_of(file.path, THIRD_PARTY)]
     for name, line in imports(file):
         root = name.split(".")[0]
@@ -228,8 +228,8 @@ def third_party(file: File) -> Iterator[Finding]:
 
 
 def neighbours(file: File) -> Iterator[Finding]:
-    """Inside a room imports are relative; other folders are used through their doors, by the
-    table."""
+    """Imports inside a package are relative; other folders are imported through their `__init__`,
+    as the table allows."""
     own = entry_of(file.path, NEIGHBOURS)
     allowed = NEIGHBOURS[own]
     for name, line in imports(file):
@@ -267,7 +267,7 @@ def _entry_of_module(module: str) -> str:
 
 
 def _behind_a_door(module: str, modules: frozenset[str]) -> bool:
-    """Whether a module is a file of a package, and none that stands for itself."""
+    """Whether a module is a file inside a package, and not public itself."""
     if module in PUBLIC_FILES or f"{module.replace('.', '/')}.py" in NEIGHBOURS:
         return False
     return "." in module and module in modules and f"{module}.__init__" not in modules
@@ -278,7 +278,7 @@ def _listed(names: frozenset[str]) -> str:
 
 
 def doors(file: File) -> Iterator[Finding]:
-    """A door never offers a name that is also the name of a file behind it, but the file itself."""
+    """A package never exports a name that is also the name of one of its files."""
     if not file.path.endswith("/__init__.py"):
         return
     package = file.module.removesuffix(".__init__")
@@ -291,7 +291,7 @@ def doors(file: File) -> Iterator[Finding]:
 
 
 def unused(files: list[File], readers: list[File]) -> Iterator[tuple[File, Finding]]:
-    """Each function and class at the top level of `files` is named somewhere in `readers`."""
+    """Each top-level function and class of `files` is used somewhere in `readers`."""
     named = {name for reader in readers for name in _names(reader.tree)}
     for file in files:
         for node in file.tree.body:
@@ -305,7 +305,7 @@ def unused(files: list[File], readers: list[File]) -> Iterator[tuple[File, Findi
 
 
 def class_names(files: list[File]) -> Iterator[tuple[File, Finding]]:
-    """No name is given to two classes, wherever they stand, nested ones included."""
+    """No two classes have the same name, nested ones included."""
     first: dict[str, str] = {}
     for file in files:
         for node in ast.walk(file.tree):
@@ -319,8 +319,8 @@ def class_names(files: list[File]) -> Iterator[tuple[File, Finding]]:
 
 
 def positional_calls(file: File) -> Iterator[Finding]:
-    """Calls have few positional arguments.  A splat counts as many as are written out in it: a
-    tuple or a list; of a name nothing is known, so it counts as none."""
+    """Calls have few positional arguments.  A starred tuple or list counts with its items; a
+    starred name counts as none, since its length is unknown."""
     for node in ast.walk(file.tree):
         if not isinstance(node, ast.Call):
             continue
@@ -341,8 +341,8 @@ def _positional(call: ast.Call) -> int:
 
 
 def keyword_only(file: File) -> Iterator[Finding]:
-    """Dataclasses and structs with many fields are made by keyword: `kw_only=True`.  Only the
-    fields that a class itself declares count, without those that its maker cannot give."""
+    """Dataclasses and structs with many fields are keyword-only: `kw_only=True`.  Only the fields
+    that a class itself declares count, without those with `init=False`."""
     for node in ast.walk(file.tree):
         if not isinstance(node, ast.ClassDef) or (options := _class_options(node)) is None:
             continue
@@ -353,8 +353,8 @@ def keyword_only(file: File) -> Iterator[Finding]:
 
 
 def _class_options(node: ast.ClassDef) -> dict[str, str] | None:
-    """The options of a dataclass or a struct; None for any other class.  A struct that extends a
-    struct of ours is told by its options."""
+    """The options of a dataclass or a struct; None for any other class.  A struct that extends
+    another struct is recognised by its options."""
     given = {word.arg: ast.unparse(word.value) for word in node.keywords if word.arg}
     structs = {"frozen", "forbid_unknown_fields", "kw_only", "tag", "tag_field"}
     if any(ast.unparse(base).endswith("Struct") for base in node.bases) or structs & given.keys():
@@ -383,7 +383,7 @@ def no_format_skips(file: File) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Constant:
-    """A number that a module names, with the text that says where it comes from, if any does."""
+    """A numeric constant of a module, with the text that gives its reason, if any."""
 
     line: int
     name: str
@@ -392,19 +392,21 @@ class Constant:
     @property
     def explained(self) -> bool:
         """Whether the reason has a word, or a number, that is not in the name."""
-        said = set(re.findall(r"[a-z0-9]+", self.reason.lower()))
+        words = set(re.findall(r"[a-z0-9]+", self.reason.lower()))
         filling = {"a", "an", "in", "is", "it", "of", "that", "the", "this", "to"}
-        return bool(said - filling - set(self.name.lower().split("_")))
+        return bool(words - filling - set(self.name.lower().split("_")))
 
 
 def constants_with_reasons(file: File) -> Iterator[Finding]:
-    """Each number that a module names has its source or its reason: in the comment right above or
-    beside it, or in the docstring below."""
+    """Each numeric constant of a module has its source or its reason: in the comment directly above
+    or on the same line, or in the docstring below."""
     for one in constants(file):
         if not one.explained:
             what = f"the constant {one.name} without a reason"
             what = f"the reason of {one.name} that repeats its name" if one.reason else what
-            yield Finding(one.line, what, "say where it comes from, above, beside or below it")
+            yield Finding(
+                one.line, what, "state its source or its reason above, below or on the same line"
+            )
 
 
 def constants(file: File) -> Iterator[Constant]:
@@ -448,13 +450,13 @@ def _text_of(node: ast.stmt | None) -> str:
 
 
 def _is_reason(text: str) -> bool:
-    """Whether a comment says something to people: neither a word to a tool nor a rule across."""
+    """Whether a comment is for readers: neither a directive to a tool nor a separator."""
     tool = r"#\s*(noqa|type:|fmt:|pragma|pylint|mypy|ruff|isort|-{2,}|={2,})"
     return bool(text.strip("# ")) and not re.match(tool, text)
 
 
 def _paired(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, ast.expr | None]]:
-    """Each name of an assignment with its own value, where that is written out."""
+    """Each name of an assignment with its own value, if it is written out."""
     if isinstance(target, ast.Name):
         yield target.id, value
     elif isinstance(target, ast.Tuple):
@@ -549,7 +551,7 @@ def is_standard(name: str) -> bool:
 
 
 def _owned_functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
-    """Every function, with the bases of the class that it stands in."""
+    """Every function, with the bases of its class."""
     for node in ast.walk(tree):
         bases = " ".join(map(ast.unparse, node.bases)) if isinstance(node, ast.ClassDef) else ""
         for child in ast.iter_child_nodes(node):

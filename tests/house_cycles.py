@@ -1,9 +1,8 @@
 """Cycles among imports: none between the folders of `edge`, none between the files of one folder.
 
-What a file needs in order to run counts: imports at its top level, and those inside a function,
-which only put a cycle off.  An import under `if TYPE_CHECKING` names a type and needs nothing at
-run time: it is an arrow of its own kind, which the rules leave out and `scripts/house_report.py`
-lists apart.  An import by a computed name is not seen.
+Run-time imports count: those at the top level, and those inside a function, which only postpone a
+cycle.  An import under `if TYPE_CHECKING` is not needed at run time: the rules ignore it, and
+`scripts/house_report.py` lists it separately.  An import by a computed name is not found.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tests.house import File, Finding
 
 
 class When(Enum):
-    """When an import is carried out."""
+    """When an import is executed."""
 
     LOADED = "at the top level"
     CALLED = "inside a function"
@@ -29,7 +28,7 @@ RUN_TIME = frozenset({When.LOADED, When.CALLED})
 
 @dataclass(frozen=True)
 class Arrow:
-    """A file imports another.  Both are modules; that of a door is the package's own name."""
+    """An import of one file by another, as modules; an `__init__` has the package's name."""
 
     file: File
     line: int
@@ -41,7 +40,7 @@ class Arrow:
 def folder_cycles(
     files: list[File], kinds: frozenset[When] = RUN_TIME
 ) -> Iterator[tuple[File, Finding]]:
-    """No cycle between the folders right under `edge`; each is one unit, as is a file there."""
+    """No cycle between the folders directly under `edge`; each folder or file there is one unit."""
     inside = [one for one in arrows(files) if one.when in kinds and one.source.startswith("edge")]
     yield from _found(inside, unit_of, "folders")
 
@@ -49,7 +48,7 @@ def folder_cycles(
 def file_cycles(
     files: list[File], kinds: frozenset[When] = RUN_TIME
 ) -> Iterator[tuple[File, Finding]]:
-    """No cycle between the files of one unit, whatever subfolders they stand in."""
+    """No cycle between the files of one unit, in any subfolder."""
     near = [
         one
         for one in arrows(files)
@@ -95,7 +94,7 @@ def _imports(node: ast.AST, when: When) -> Iterator[tuple[ast.Import | ast.Impor
 
 
 def _targets(file: File, node: ast.Import | ast.ImportFrom, known: set[str]) -> set[str]:
-    """The modules that an import names: of `from a import b` the file a.b where there is one."""
+    """The modules that an import names: for `from a import b` the file a.b if it exists."""
     if isinstance(node, ast.Import):
         return {alias.name for alias in node.names} & known
     base = file.module.split(".")[: -node.level] if node.level else []
@@ -108,7 +107,7 @@ def _targets(file: File, node: ast.Import | ast.ImportFrom, known: set[str]) -> 
 def _found(
     given: Iterable[Arrow], name_of: Callable[[str], str], noun: str
 ) -> Iterator[tuple[File, Finding]]:
-    """One finding for each knot of units that reach each other, with a shortest way round it."""
+    """One finding for each strongly connected set of units, with a shortest cycle in it."""
     out: dict[str, dict[str, Arrow]] = {}
     for arrow in given:
         source, target = name_of(arrow.source), name_of(arrow.target)
@@ -119,11 +118,11 @@ def _found(
         way = shortest_cycle(graph, knot)
         arrow = out[way[0]][way[1]]
         what = f"a cycle of {len(knot)} {noun} ({' -> '.join(way)})"
-        yield arrow.file, Finding(arrow.line, what, "move what both need below both")
+        yield arrow.file, Finding(arrow.line, what, "move the shared part below both")
 
 
 def knots(graph: dict[str, set[str]]) -> list[frozenset[str]]:
-    """The sets of two nodes or more that all reach each other, in the order of their names."""
+    """The strongly connected sets of two nodes or more, ordered by name."""
     reached = {node: _reached(graph, node) for node in graph}
     found = {
         frozenset({node} | {other for other in ends if node in reached.get(other, set())})
@@ -144,7 +143,7 @@ def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
 
 
 def shortest_cycle(graph: dict[str, set[str]], knot: frozenset[str]) -> list[str]:
-    """A shortest way round inside a knot, its first node again at the end."""
+    """A shortest cycle in a strongly connected set, its first node repeated at the end."""
     ways = [way for start in sorted(knot) if (way := _way_back(graph, start))]
     return min(ways, key=len)
 

@@ -1,7 +1,7 @@
 """Who may import whom, by folder: the table of docs/explanation/architecture.md as data.
 
-A folder may import what it lists here and what is inside it.  The longest entry that holds a file
-decides: `edge/core/forecasting/x.py` follows `edge/core`.
+A folder may import the entries listed here and its own files.  The longest entry that contains a
+file decides: `edge/core/forecasting/x.py` follows `edge/core`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 ROOMS: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
 
-# Packages from elsewhere, by the name they are imported under.
+# Third-party packages, by import name.
 THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "encoder": frozenset({"PIL", "numpy", "onnxruntime"}),
     "hdc": frozenset({"numpy"}),
@@ -154,10 +154,10 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "benchmarks": frozenset({*ROOMS}),
 }
 
-# Files that other rooms may import by their own name: the tiny encoder serves tests and simulation.
+# Files that other packages may import directly: the tiny encoder is for tests and simulation.
 PUBLIC_FILES: Final = frozenset({"encoder.testing"})
 
-# Folders whose results may depend on their arguments alone.
+# Folders whose results depend on their arguments alone.
 PURE: Final = ("edge/core", "hdc", "nas")
 
 _EVENTS = "time enters as numbers in events"
@@ -165,7 +165,7 @@ _SHELL = "it belongs in a folder that acts, such as edge/storage"
 _EFFECTS = "what must happen leaves as an effect"
 _SEED = "randomness enters as a seed: numpy.random.default_rng(seed)"
 
-# Modules of the standard library that a pure file may not import, with what to do instead.
+# Modules of the standard library that a pure file may not import, with the alternative.
 IMPURE: Final[dict[str, str]] = (
     dict.fromkeys(("time", "datetime", "sched"), _EVENTS)
     | dict.fromkeys(("random", "secrets", "uuid"), _SEED)
@@ -179,7 +179,7 @@ IMPURE: Final[dict[str, str]] = (
     | dict.fromkeys(("sqlite3", "tempfile", "tomllib", "zipfile"), _SHELL)
 )
 
-# Modules that nothing here may import, with what to use.
+# Modules that no file may import, with the alternative.
 UNSAFE: Final[dict[str, str]] = dict.fromkeys(
     ("pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve"), "safetensors or msgspec"
 )

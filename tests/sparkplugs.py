@@ -1,4 +1,4 @@
-"""Reading Sparkplug payloads by hand: protobuf's wire format, by nothing but the public numbers."""
+"""An independent decoder of Sparkplug payloads, from the public field numbers alone."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read_metric(data: bytes) -> dict[str, Any]:
 
 
 def fields(data: bytes) -> list[tuple[int, Any]]:
-    """Split a message into numbers and values."""
+    """Split a message into field numbers and values."""
     made: list[tuple[int, Any]] = []
     at = 0
     value: Any
@@ -66,7 +66,7 @@ def fields(data: bytes) -> list[tuple[int, Any]]:
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte; return it and where it ends."""
+    """Read a varint; return it and the offset of its end."""
     value = shift = 0
     while True:
         value |= (data[at] & 127) << shift
@@ -77,7 +77,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def rebirth_command() -> bytes:
-    """An NCMD that asks for a rebirth, written by hand."""
+    """Return an NCMD that requests a rebirth, encoded by hand."""
     name = b"Node Control/Rebirth"
     metric = b"\x0a" + bytes([len(name)]) + name + b"\x20\x0b" + b"\x70\x01"
     return b"\x08\x01" + b"\x12" + bytes([len(metric)]) + metric

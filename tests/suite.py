@@ -1,13 +1,13 @@
-"""How the whole suite is run: which tests make the smoke set, and which files go last."""
+"""The order of the suite: the tests of the smoke set, and the slow files that run last."""
 
 from __future__ import annotations
 
 from typing import Final
 
 MINUTES: Final = 5
-"""The whole suite takes at most so long on two idle cores."""
+"""Upper bound for the whole suite on two idle cores."""
 SMOKE_SECONDS: Final = 60
-"""The smoke set takes at most so long in one process on an idle core."""
+"""Upper bound for the smoke set in one process on an idle core."""
 
 SMOKE: Final = (
     "contracts/test_ledgers.py",
@@ -22,11 +22,11 @@ SMOKE: Final = (
     "nas/test_space.py",
     "properties/test_promises.py",
 )
-"""Files below tests/, or single tests of one: a cross-section of what is promised."""
+"""Files below tests/, or single tests: a cross-section of the promises."""
 
 SLOW: Final = (
     "edge/growth/test_torch_adaptors.py",
-    "edge/growth/test_liquid_training.py",
+    "edge/growth/test_forecaster_training.py",
     "benchmarks/bridge/test_run.py",
     "edge/cli/verbs/test_grow.py",
     "edge/cli/verbs/test_forecast.py",
@@ -38,12 +38,11 @@ SLOW: Final = (
     "contracts/test_forecasters.py",
     "edge/growth/test_growth_job.py",
 )
-"""Files below tests/ that take longest, the quickest of them first.  From processor time on a busy
-machine, about half of the suite measured; `--durations=0` on an idle one says it better."""
+"""The slowest files below tests/, fastest first, by processor time on a busy machine."""
 
 
 def place(name: str) -> int:
-    """Where a file runs, by its path below tests/: fast ones first, in their usual order."""
+    """The position of a file, by its path below tests/: fast files first, in their usual order."""
     return SLOW.index(name) + 1 if name in SLOW else 0
 
 

@@ -1,4 +1,4 @@
-"""A person at a pseudo-terminal that has colours: reads the screen, types answers."""
+"""A user at a colour pseudo-terminal, who reads the screen and types answers."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.daemons import DIE_WITH_PARENT
 from tests.homes import command
 
 WAIT_S = 60.0
-"""A loaded machine of two cores takes ten seconds to start a verb."""
+"""A loaded machine with two cores takes ten seconds to start a verb."""
 
 STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 """CSI sequences: colours and cursor movements (ECMA-48)."""
 
 
 class Terminal:
-    """A verb that runs at a terminal of 100 by 50 cells.  `screen`: all that it printed, without
-    colours."""
+    """A verb that runs at a terminal of `columns` by 50 cells.  `screen`: all that it printed,
+    without colours."""
 
-    def __init__(self, *words: object) -> None:
+    def __init__(self, *words: object, columns: int = 100) -> None:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         left_out = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE"}
         known = {name: value for name, value in os.environ.items() if name not in left_out}
         colours = {"TERM": "xterm-256color", "COLORTERM": "", "OMP_NUM_THREADS": "1"}
@@ -49,11 +49,11 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        """Everything so far, as a person reads it."""
+        """Everything printed so far, as a user reads it."""
         return STYLES.sub("", self.raw.decode("utf-8", "replace")).replace("\r\n", "\n")
 
     def until(self, text: str) -> str:
-        """Read until a text appears after what was read before; returns what is new up to it."""
+        """Read until a text appears; return the screen from the last text read up to it."""
         end = time.monotonic() + WAIT_S
         while text not in self.screen[self._read :]:
             assert time.monotonic() < end, f"{text!r} does not appear: {self.screen}"
@@ -66,13 +66,13 @@ class Terminal:
         os.write(self._ours, text.encode() + b"\n")
 
     def end(self) -> int:
-        """Read the rest; the exit status."""
+        """Read the rest and return the exit status."""
         while self._more(WAIT_S):
             continue
         return self.process.wait(WAIT_S)
 
     def _more(self, wait_s: float) -> bool:
-        """Read what is there; False at the end."""
+        """Read the available output; return False at the end."""
         if not select.select([self._ours], [], [], max(wait_s, 0))[0]:
             return True
         try:

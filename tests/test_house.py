@@ -1,4 +1,4 @@
-"""The rules of the house, held by every file; and each rule shown to find what it is there for."""
+"""The house rules hold in every file, and each rule finds a bad example."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from tests import house, house_cycles
 from tests.house import File, Finding, files_of
 from tests.house_table import ROOMS
+from tests.house_tree import TREE_RULES
 
 Rule = Callable[[File], Iterator[Finding]]
 
@@ -25,6 +26,12 @@ IN_ROOMS: tuple[Rule, ...] = (
     house.third_party,
     house.neighbours,
     house.doors,
+)
+# Rules of TREE_RULES that hold over the packages and the benchmarks: to enable one, add its name.
+ENFORCED: tuple[str, ...] = (
+    "class_names",
+    "folder_cycles",
+    "file_cycles",
 )
 OTHER_CODE = ("benchmarks", "scripts", "tests")
 TEXT_SUFFIXES = frozenset({"", ".c", ".h", ".md", ".py", ".toml", ".yaml", ".yml"})
@@ -43,37 +50,44 @@ IMPORTED_AS = {
 
 
 def require_none(found: list[str]) -> None:
-    """Fail with one line for each finding, and nothing else to read past."""
+    """Fail with one line per finding, without a traceback."""
     if found:
         pytest.fail("\n".join(found), pytrace=False)
 
 
 def messages(rules: Iterable[Rule], files: Iterable[File]) -> list[str]:
-    """What some rules say about some files."""
+    """The findings of some rules in some files."""
     return [f.message(file.path) for file in files for rule in rules for f in rule(file)]
 
 
 @pytest.mark.parametrize("rule", EVERYWHERE, ids=lambda rule: rule.__name__)
 def test_a_rule_holds_in_all_code(rule: Rule, source: Path) -> None:
-    """Rooms, benchmarks, scripts and tests keep the rules that are for all code."""
+    """Packages, benchmarks, scripts and tests keep the rules for all code."""
     require_none(messages([rule], files_of(source, (*ROOMS, *OTHER_CODE))))
 
 
 @pytest.mark.parametrize("rule", IN_ROOMS, ids=lambda rule: rule.__name__)
 def test_a_rule_holds_in_the_rooms(rule: Rule, source: Path) -> None:
-    """What is shipped keeps the rules that are for shipped code."""
+    """Shipped code keeps the rules for shipped code."""
     require_none(messages([rule], files_of(source, ROOMS)))
 
 
 def test_benchmarks_and_scripts_keep_the_doors(source: Path) -> None:
-    """Benchmarks say what they are for, and use the rooms by their doors."""
+    """Benchmarks have docstrings and annotations, and import packages through their `__init__`."""
     files = files_of(source, (*ROOMS, "benchmarks"))
     benchmarks = [file for file in files if file.room == "benchmarks"]
     require_none(messages([house.documented, house.annotated, house.neighbours], benchmarks))
 
 
+@pytest.mark.parametrize("name", ENFORCED)
+def test_a_rule_holds_over_the_tree(name: str, source: Path) -> None:
+    """The packages and the benchmarks keep each rule over the whole tree."""
+    files = files_of(source, (*ROOMS, "benchmarks"))
+    require_none([finding.message(file.path) for file, finding in TREE_RULES[name](files)])
+
+
 def test_nothing_is_left_unused(source: Path) -> None:
-    """Each function and class that is shipped is named somewhere besides its tests."""
+    """Each shipped function and class is used outside its tests."""
     files = files_of(source, ROOMS)
     readers = files + files_of(source, ("benchmarks", "scripts"))
     script = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
@@ -125,8 +139,8 @@ def visible(folder: Path) -> Iterator[Path]:
 
 
 def test_dependencies_are_those_that_are_imported(source: Path) -> None:
-    """The base install and the extras of a user name each package that the code needs at run time;
-    what only tests, benchmarks and scripts install does not count."""
+    """The base install and the users' extras list each package that the code imports; packages of
+    tests, benchmarks and scripts do not count."""
     project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
     base = {imported_name(line) for line in project["dependencies"]}
     extras = {
@@ -144,7 +158,7 @@ def test_dependencies_are_those_that_are_imported(source: Path) -> None:
 
 
 DEVELOPERS = frozenset({"assets", "bench", "lint", "test"})
-"""Extras that no user installs."""
+"""Extras for developers."""
 
 
 def imported_name(requirement: str) -> str:
@@ -164,7 +178,7 @@ MODULES = frozenset(
     }
 )
 SIX_FIELDS = "class A:\n" + "".join(f" {name}: int = 0\n" for name in "abcdef")
-# A rule, a file, a bad text, and words of what the rule says about it.
+# A rule, a file, a bad text, and words of the finding.
 BAD: tuple[tuple[Rule, str, str, str], ...] = (
     (house.sizes, "hdc/memory.py", "x = 1\n" * 601, "a file of 601 lines"),
     (house.sizes, "hdc/memory.py", "x = '" + "y" * 95 + "'\n", "a line of 101 columns"),
@@ -303,10 +317,10 @@ BAD: tuple[tuple[Rule, str, str, str], ...] = (
 
 @pytest.mark.parametrize(("rule", "path", "text", "words"), BAD)
 def test_a_rule_finds_what_is_bad(rule: Rule, path: str, text: str, words: str) -> None:
-    """Each rule fails on a small file that breaks it, and says so with path and line."""
-    said = messages([rule], [File(path, text, MODULES)])
-    assert any(words in message for message in said), said
-    assert all(re.match(rf"{re.escape(path)}:\d+: error: .* is banned, .", one) for one in said)
+    """Each rule fails on a small bad file, with path and line."""
+    found = messages([rule], [File(path, text, MODULES)])
+    assert any(words in message for message in found), found
+    assert all(re.match(rf"{re.escape(path)}:\d+: error: .* is banned, .", one) for one in found)
 
 
 GOOD: tuple[tuple[Rule, str, str], ...] = (
@@ -346,7 +360,7 @@ GOOD: tuple[tuple[Rule, str, str], ...] = (
 
 @pytest.mark.parametrize(("rule", "path", "text"), GOOD)
 def test_a_rule_lets_good_code_pass(rule: Rule, path: str, text: str) -> None:
-    """What the table allows is not reported."""
+    """Allowed code is not reported."""
     assert messages([rule], [File(path, text, MODULES)]) == []
 
 
@@ -360,20 +374,20 @@ def test_files_are_found_without_git(tmp_path: Path) -> None:
 
 
 def test_dead_code_is_found() -> None:
-    """A function that nothing names is reported, one that is called is not."""
+    """An unused function is reported, a used one is not."""
     file = File("hdc/memory.py", "def used(): return 1\ndef dead(): return used()\n")
     assert [f.what for _, f in house.unused([file], [file])] == ["the unused dead"]
 
 
 def test_a_class_name_is_given_once() -> None:
-    """The second class of a name is reported with the place of the first."""
+    """The second class of a name is reported with the position of the first."""
     files = [File("hdc/a.py", "class A: ...\nclass B: ...\n"), File("nas/b.py", "\nclass A: ...\n")]
     found = [finding.message(file.path) for file, finding in house.class_names(files)]
     assert found == ["nas/b.py:2: error: a second class A is banned, the first is at hdc/a.py:1"]
 
 
 def test_a_cycle_of_folders_is_found() -> None:
-    """Folders under edge that import each other are one finding, with the way round."""
+    """Folders under edge that import each other are one finding, with the cycle."""
     files = [
         File("edge/a/x.py", "from ..b import y\n"),
         File("edge/b/__init__.py", ""),
@@ -387,8 +401,8 @@ def test_a_cycle_of_folders_is_found() -> None:
 
 
 def test_a_cycle_of_files_is_found() -> None:
-    """Files of one folder that import each other are found, by way of a door, too; an import for
-    type checkers alone closes no cycle."""
+    """Files of one folder that import each other are found, also through an `__init__`; an import
+    for type checkers closes no cycle."""
     files = [
         File("hdc/a.py", "from .b import f\n"),
         File("hdc/b/__init__.py", "from .c import f\n"),
@@ -402,6 +416,6 @@ def test_a_cycle_of_files_is_found() -> None:
 
 
 def test_a_machine_path_is_found() -> None:
-    """A path of one machine is reported, a folder of that name elsewhere is not."""
+    """An absolute path of one machine is reported, a folder of that name elsewhere is not."""
     assert len(list(house.foreign_text("see /wo" + "rk/x, /ho" + "me/me/y"))) == 1
     assert list(house.foreign_text("../shared/wo" + "rk/x and docs/home/page")) == []

@@ -1,4 +1,4 @@
-"""What an import costs, and what the front door offers; seen from a fresh process."""
+"""The cost of imports and the public names of `edge`, in a fresh process."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_program_knows_its_version(source: Path) -> None:
 
 
 def test_the_front_door_offers_what_is_documented() -> None:
-    """`edge` offers exactly its public names, and each of them is there."""
+    """`edge` exports exactly its public names, and each of them exists."""
     import edge
 
     assert set(edge.__all__) == PUBLIC

@@ -1,4 +1,4 @@
-"""The README's Python snippet, run as a reader runs it."""
+"""The README's Python snippet runs as a reader would run it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import encoder
 
-LINES_MAX = 25
-"""What fits on a screen with the sentences around it."""
+LINES_MAX = 30
+"""Lines that fit on a screen with the text around them."""
 
 
 def snippet(source: Path) -> str:
@@ -22,7 +22,7 @@ def snippet(source: Path) -> str:
 
 
 def printed(code: str, folder: Path) -> list[str]:
-    """What the snippet prints, run in a folder by an interpreter of its own."""
+    """The output of the snippet, run in a folder by a separate interpreter."""
     root = str(Path(encoder.__file__).parent.parent)
     path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

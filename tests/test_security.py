@@ -25,7 +25,7 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 
 def missing_tests(source: Path, text: str) -> list[str]:
-    """The tests that a text names and that are not there."""
+    """The tests that a text names but that do not exist."""
     gone = []
     for path, name in NAMED.findall(text):
         file = source / path
@@ -36,7 +36,7 @@ def missing_tests(source: Path, text: str) -> list[str]:
 
 
 def test_every_test_that_is_named_exists(source: Path, page: str) -> None:
-    """Whoever reads the page finds each test under its name."""
+    """Every test that the page names exists."""
     assert missing_tests(source, page) == []
     assert len(NAMED.findall(page)) >= 25
 
@@ -49,7 +49,7 @@ def test_a_test_that_is_gone_is_found(source: Path) -> None:
 
 
 def test_every_risk_has_a_test(page: str) -> None:
-    """No risk is answered by words alone."""
+    """Every risk names a test."""
     risks = rows(page, "Threats and measures")
     assert [row[0] for row in risks if not NAMED.search(row[-1])] == []
     assert len(risks) >= 10

@@ -1,4 +1,4 @@
-"""What the wheel holds, and what it must not hold (docs/decisions/0001-five-packages.md)."""
+"""The content of the wheel (docs/decisions/0001-five-packages.md)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_wheel_holds_every_source_file(wheel: zipfile.ZipFile, source: Path)
 
 
 def test_the_wheel_holds_no_unexpected_file(wheel: zipfile.ZipFile) -> None:
-    """What is no Python source is a type marker, a model, data, or their licences."""
+    """Files other than Python are type markers, models, data, or their licences."""
     others = [name for name in shipped(wheel) if not name.endswith(".py")]
     assert [name for name in others if not any(fnmatch(name, one) for one in DATA)] == []
 

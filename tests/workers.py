@@ -41,7 +41,16 @@ def a_job(count: int = 12, domain: str = "home", version: int = 1, width: int = 
     none = FactBatch((), (), (), rows[:0])
     spans = ((0, width),)
     budget = nas.AdaptorBudget(1 << 20, 1_000_000, 1.0)
-    return GrowthJob(f"{domain}:{version}", domain, version, 7, budget, spans, own, none)
+    return GrowthJob(
+        id=f"{domain}:{version}",
+        domain=domain,
+        version=version,
+        seed=7,
+        budget=budget,
+        spans=spans,
+        own=own,
+        others=none,
+    )
 
 
 def a_record(
@@ -53,8 +62,18 @@ def a_record(
         "inner": random.standard_normal((4, 6)).astype(np.float32).T,
         "scale": random.integers(0, 9, 5, np.uint8),
     }
-    blueprint = nas.Blueprint("lowrank", (0, 1), rank=4, activation="relu")
-    return AdaptorRecord(domain, version, blueprint, arrays, facts, len(facts), seed, 0.9, 0.8)
+    blueprint = nas.Blueprint(kind="lowrank", taps=(0, 1), rank=4, activation="relu")
+    return AdaptorRecord(
+        domain=domain,
+        version=version,
+        blueprint=blueprint,
+        arrays=arrays,
+        facts=facts,
+        own=len(facts),
+        seed=seed,
+        accuracy=0.9,
+        incumbent=0.8,
+    )
 
 
 def wait(worker: Worker, seconds: float = 30.0) -> GrowthResult:
@@ -79,7 +98,7 @@ def gone(process_id: int, seconds: float = 10.0) -> bool:
 
 def grown(job: GrowthJob) -> GrowthResult:
     """A record of all facts, with arrays that follow from the job's seed."""
-    blueprint = nas.Blueprint("linear", (0,), width=4)
+    blueprint = nas.Blueprint(kind="linear", taps=(0,), width=4)
     random = np.random.default_rng(job.seed)
     arrays = {
         name: random.random(shape).astype(np.float32)
@@ -87,10 +106,27 @@ def grown(job: GrowthJob) -> GrowthResult:
     }
     facts = tuple(sorted({*job.own.ids, *job.others.ids}))
     record = AdaptorRecord(
-        job.domain, job.version, blueprint, arrays, facts, len(job.own), job.seed, 0.9, 0.7
+        domain=job.domain,
+        version=job.version,
+        blueprint=blueprint,
+        arrays=arrays,
+        facts=facts,
+        own=len(job.own),
+        seed=job.seed,
+        accuracy=0.9,
+        incumbent=0.7,
     )
-    tried = ((blueprint, 0.9, 0.9), (nas.Blueprint("none", (0,)), 0.7, 0.7))
-    return GrowthResult(job.id, job.domain, record, "better", 0.9, 0.7, ("a stage",), tried)
+    tried = ((blueprint, 0.9, 0.9), (nas.Blueprint(kind="none", taps=(0,)), 0.7, 0.7))
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=record,
+        reason="better",
+        accuracy=0.9,
+        incumbent=0.7,
+        search=("a stage",),
+        candidates=tried,
+    )
 
 
 def bent(job: GrowthJob) -> GrowthResult:
@@ -112,7 +148,14 @@ def _changed(job: GrowthJob, change: Callable[[NDArray[Any]], NDArray[Any]]) -> 
 
 def refused(job: GrowthJob) -> GrowthResult:
     """Finds nothing better."""
-    return GrowthResult(job.id, job.domain, None, "nothing is better", 0.7, 0.7)
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason="nothing is better",
+        accuracy=0.7,
+        incumbent=0.7,
+    )
 
 
 def slow(job: GrowthJob) -> GrowthResult:
@@ -163,12 +206,26 @@ def leaving(_job: GrowthJob) -> GrowthResult:
 
 def lying(job: GrowthJob) -> GrowthResult:
     """Answers about facts that it was not given."""
-    return GrowthResult(job.id, job.domain, a_record(job.domain, job.version), "", 1.0, 0.0)
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=a_record(job.domain, job.version),
+        reason="",
+        accuracy=1.0,
+        incumbent=0.0,
+    )
 
 
 def straying(_job: GrowthJob) -> GrowthResult:
     """Answers about another job."""
-    return GrowthResult("other", "other", None, "", math.nan, math.nan)
+    return GrowthResult(
+        job_id="other",
+        domain="other",
+        record=None,
+        reason="",
+        accuracy=math.nan,
+        incumbent=math.nan,
+    )
 
 
 def reporting(job: GrowthJob) -> GrowthResult:
@@ -183,7 +240,15 @@ def reporting(job: GrowthJob) -> GrowthResult:
         f"torch {'torch' in sys.modules}",
         f"batch {os.sched_getscheduler(0) == os.SCHED_BATCH}",
     )
-    return GrowthResult(job.id, job.domain, None, "limits", math.nan, math.nan, said)
+    return GrowthResult(
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason="limits",
+        accuracy=math.nan,
+        incumbent=math.nan,
+        search=said,
+    )
 
 
 KINDS = {

@@ -1,4 +1,4 @@
-"""A small world to drive the core in: ready-made vectors, a runtime, and a ledger in memory."""
+"""A small world for tests of the core: vectors, a runtime, and a ledger in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def whole_number_model(width: int = WIDTH) -> encoder.Model:
-    """A model whose features are the whole numbers 0 to 255 that it is given."""
+    """A model for vectors of whole numbers 0 to 255, which are the features."""
     scale, zero = np.ones(width, np.float32), np.zeros(width, np.int32)
     quantiser = encoder.Quantiser(scale, zero)
     return encoder.open_model(encoder.vector_card(width, "whole numbers", quantiser))
@@ -44,16 +44,25 @@ def fact(
     stream: str = "s",
     revision: int = 0,
 ) -> Fact:
-    """A fact whose features follow from its id, or from `seed`."""
+    """A fact with features derived from its id, or from `seed`."""
     chosen = sum(fact_id.encode()) if seed is None else seed
     features = vector(chosen, width).tobytes()
-    return Fact(fact_id, stream, domain, label, at, features, subject, revision)
+    return Fact(
+        id=fact_id,
+        stream=stream,
+        domain=domain,
+        label=label,
+        captured_at_ns=at,
+        features=features,
+        subject=subject,
+        revision=revision,
+    )
 
 
 def clouds(
     centres: Sequence[int], count: int, spread: int = 12, seed: int = 0, width: int = WIDTH
 ) -> list[NDArray[np.uint8]]:
-    """`count` vectors around each of the seeded centres, centre after centre."""
+    """`count` vectors around each of the seeded centres, in the order of the centres."""
     random = np.random.default_rng(seed)
     noise = random.integers(-spread, spread + 1, (len(centres), count, width))
     means = np.array([vector(centre, width) for centre in centres], np.int64)[:, None]
@@ -61,7 +70,7 @@ def clouds(
 
 
 class World:
-    """A runtime beside its ledger; `feed` applies every effect before the next event."""
+    """A runtime and its ledger; `feed` applies every effect before the next event."""
 
     def __init__(
         self, facts: Iterable[Fact] = (), *, width: int = WIDTH, config: Config | None = None
@@ -93,7 +102,15 @@ class World:
         self, values: NDArray[np.uint8], sequence: int, stream: str = "s", subject: str = ""
     ) -> list[Message]:
         """Handle one observation, captured at its sequence number."""
-        return self.feed(Observation(stream, sequence, sequence, values, subject=subject))
+        return self.feed(
+            Observation(
+                stream=stream,
+                sequence=sequence,
+                captured_at_ns=sequence,
+                payload=values,
+                subject=subject,
+            )
+        )
 
     def crash(self) -> None:
         """Lose everything but the ledger."""

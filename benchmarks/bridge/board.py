@@ -1,4 +1,4 @@
-"""The detector in C on this machine and on emulated Cortex-M boards: built, run, counted, sized."""
+"""Builds the C detector for this machine and for emulated Cortex-M boards, and measures it."""
 
 import shutil
 import subprocess
@@ -21,8 +21,11 @@ SOURCES: Final = Path(firmware_bridge.__file__).parent / "c"
 PROGRAMS: Final = Path(__file__).parent / "firmware"
 DETECTOR: Final = ("detector", "projection", "extract")
 SECONDS_MAX: Final = 900
+"""Seconds a program may run: a guard against an emulator that hangs."""
 WIDE: Final = 1280
+"""Features of the shipped image encoder, EfficientNet-Lite0."""
 WIDE_WORK_WORDS: Final = 1040
+"""32-bit words of working memory that the detector needs for WIDE features."""
 STAGES: Final = ("project", "detect", "answer")
 
 Decisions = NDArray[np.uint32]
@@ -31,7 +34,7 @@ Decisions = NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A processor, how to compile for it, and the machine that QEMU emulates."""
+    """A processor, its compiler flags, and the machine that QEMU emulates."""
 
     name: str
     machine: str
@@ -41,12 +44,13 @@ class Board:
 M3: Final = Board("m3", "mps2-an385", ("-mcpu=cortex-m3",))
 M4: Final = Board("m4", "mps2-an386", ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"))
 BOARDS: Final = (M3, M4)
+"""QEMU emulates these; M4 has hardware float, M3 has none."""
 CROSS: Final = "arm-none-eabi-gcc"
 EMULATOR: Final = "qemu-system-arm"
 
 
 def missing_tools() -> tuple[str, ...]:
-    """What it takes to build for a board and to emulate it, as far as it is not installed."""
+    """Return the tools for building and emulating a board that are not installed."""
     return tuple(name for name in (CROSS, EMULATOR) if shutil.which(name) is None)
 
 
@@ -65,7 +69,7 @@ def build_vectors(board: Board, folder: Path) -> Path:
 
 
 def build_speed(board: Board, folder: Path) -> Path:
-    """Compile the program that counts instructions, ours and straightforward ones alike."""
+    """Compile the program that counts instructions, for our C and for a straightforward version."""
     names = ("speed_main.c", "plain_detector.c", "port_board.c")
     sources = [*_detector(), SOURCES / "auricle_random.c", *(PROGRAMS / name for name in names)]
     return _cross(board, sources, folder / f"speed_{board.name}", "-O2")
@@ -89,8 +93,8 @@ def build_forecaster(board: Board, export: Path, folder: Path) -> Path:
 
 
 def count_forecaster(board: Board, export: Path, folder: Path) -> tuple[float, int]:
-    """Instructions a step of an exported forecaster takes on an emulated board, and how many of its
-    golden steps come out differently."""
+    """Return the instructions per step of an exported forecaster on an emulated board, and how many
+    of its golden steps differ."""
     programs = [PROGRAMS / "forecaster_main.c", PROGRAMS / "port_board.c"]
     sources = [*sorted(export.glob("*.c")), *programs]
     program = _cross(board, sources, folder / f"steps_{board.name}", "-O2", f"-I{export}")
@@ -100,15 +104,15 @@ def count_forecaster(board: Board, export: Path, folder: Path) -> tuple[float, i
 
 
 def exit_status(board: Board, program: Path) -> int:
-    """What a program that reads nothing ends with on an emulated board."""
+    """Return the exit status of a program without input on an emulated board."""
     command = _emulated(board, program)
     return subprocess.run(command, check=False, timeout=SECONDS_MAX).returncode
 
 
 def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
-    """Bytes of flash and RAM of link and detector with start-up code and all that they need of the
-    compiler's libraries; knowledge and one hypervector apart.  wide: with 1,280 features; random:
-    the detector with the code for random features, without room to work in."""
+    """Return the bytes of flash and RAM of link and detector, with start-up code and the parts of
+    the compiler's libraries that they need, without knowledge and hypervector.  wide: with 1,280
+    features; random: the detector with the code for random features, without working memory."""
     link = [SOURCES / f"auricle_{name}.c" for name in LINK_FILES]
     apart = ("knowledge=0x100000", "knowledge_bytes=0x200f0000", "hypervector=0x200f1000")
     sizes: dict[str, int] = {}
@@ -121,41 +125,41 @@ def measure_footprint(board: Board, folder: Path) -> dict[str, int]:
     ):
         given = [*_detector(), *sources, PROGRAMS / f"footprint_{program}.c"]
         made = _cross(board, given, folder / name, "-Os", *flags, *more)
-        told = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
-        text, data, bss = (int(number) for number in told[:3])
+        output = _run(["arm-none-eabi-size", made]).stdout.decode().split("\n")[1].split()
+        text, data, bss = (int(number) for number in output[:3])
         sizes |= {f"{name}_flash": text + data, f"{name}_ram": data + bss}
     return sizes
 
 
 def decide_natively(program: Path, extract: Extract, rows: NDArray[np.uint8]) -> Decisions:
-    """What the program for this machine decides."""
-    with _laid(extract, rows) as folder:
+    """Return the decisions of the program for this machine."""
+    with _with_inputs(extract, rows) as folder:
         _run([program], folder)
         return _decided(folder, extract)
 
 
 def decide_on(board: Board, program: Path, extract: Extract, rows: NDArray[np.uint8]) -> Decisions:
-    """What the program decides on an emulated board."""
-    with _laid(extract, rows) as folder:
+    """Return the decisions of the program on an emulated board."""
+    with _with_inputs(extract, rows) as folder:
         _run(_emulated(board, program), folder)
         return _decided(folder, extract)
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Instructions a decision takes by stage, ours and straightforward; `unlike`: decisions that
-    the two disagree on."""
+    """Instructions per decision by stage, of our C and of a straightforward version; disagreeing:
+    decisions on which the two disagree."""
 
     ours: dict[str, float]
     plain: dict[str, float]
-    unlike: int
+    disagreeing: int
 
 
 def count_instructions(
     board: Board, program: Path, extract: Extract, rows: NDArray[np.uint8]
 ) -> Counted:
     """Count on an emulated board, where an instruction takes a nanosecond (-icount shift=0)."""
-    with _laid(extract, rows) as folder:
+    with _with_inputs(extract, rows) as folder:
         _run([*_emulated(board, program), "-icount", "shift=0"], folder)
         raw = np.fromfile(folder / "speed.bin", dtype="<u4")
     each = raw[:12].view("<u8") / int(raw[12])
@@ -174,7 +178,7 @@ def _detector() -> list[Path]:
 
 
 def _vectors(port: str) -> list[Path]:
-    """The program of vectors, which takes extracts with random features as well."""
+    """Return the program for vectors, which also accepts extracts with random features."""
     return [SOURCES / "auricle_random.c", PROGRAMS / "vectors_main.c", PROGRAMS / f"port_{port}.c"]
 
 
@@ -199,8 +203,8 @@ def _run(
 
 
 @contextmanager
-def _laid(extract: Extract, rows: NDArray[np.uint8]) -> Iterator[Path]:
-    """A folder with what the programs read."""
+def _with_inputs(extract: Extract, rows: NDArray[np.uint8]) -> Iterator[Path]:
+    """Write the programs' input files to a folder."""
     with TemporaryDirectory(prefix="bridge-") as name:
         folder = Path(name)
         (folder / "extract.bin").write_bytes(pack_extract(extract))
@@ -214,7 +218,7 @@ def _decided(folder: Path, extract: Extract) -> Decisions:
 
 
 def mismatched_bits(found: Decisions, expected: Decisions) -> int:
-    """In how many bits two runs differ; all of a run that is missing."""
+    """Count the bits in which two runs differ; all bits of a missing run."""
     if found.shape != expected.shape:
         return int(expected.size) * 32
     return int(np.bitwise_count(found ^ expected).sum())

@@ -1,4 +1,4 @@
-"""Flash in memory whose power can be cut at any write, and what a model update makes of that."""
+"""Flash memory with simulated power cuts, and model updates that survive them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,15 +11,17 @@ from firmware_bridge import Message, Updater, UpdateStatus, Upload
 Tear = Literal["before", "torn", "after"]
 TEARS: tuple[Tear, ...] = ("before", "torn", "after")
 WORD_BYTES = 8
+"""The smallest unit that STM32 flash programs: a double word of 64 bits."""
 
 
 class PowerCutError(Exception):
-    """The power is gone; nothing is written any more."""
+    """The simulated power is off; no write happens any more."""
 
 
 class MemoryFlash:
-    """Two slots. Each word and each erasure is one write; the power is cut at number `cut_at`,
-    which happens not at all, in part, or whole. A word is written once between two erasures."""
+    """Two slots of flash.  Each word write and each erase counts as one write; write number
+    `cut_at` happens not at all, in part, or completely, and then the power is off.  Between two
+    erases a word may be written once."""
 
     def __init__(self, page_bytes: int = 256, pages: int = 13) -> None:
         self.page_bytes = page_bytes
@@ -31,7 +33,7 @@ class MemoryFlash:
         self._random = Random(0)
 
     def cut(self, at: int, tear: Tear, seed: int) -> None:
-        """Count writes from now on, and cut the power at one of them; -1: never."""
+        """Start counting writes, and cut the power at one of them; -1: never."""
         self.writes, self._cut_at, self._tear = 0, at, tear
         self._random = Random(seed)
 
@@ -55,7 +57,7 @@ class MemoryFlash:
         self._step(slot, at, old, b"\xff" * self.page_bytes)
 
     def write(self, slot: int, offset: int, data: bytes) -> None:
-        """Write blank words."""
+        """Write words that are erased."""
         assert offset % WORD_BYTES == len(data) % WORD_BYTES == 0
         for at in range(0, len(data), WORD_BYTES):
             place = offset + at
@@ -64,20 +66,20 @@ class MemoryFlash:
             self._step(slot, place, old, data[at : at + WORD_BYTES])
 
     def read(self, slot: int, offset: int, count: int) -> bytes:
-        """What stands there."""
+        """Return the content of a range."""
         return bytes(self.slots[slot][offset : offset + count])
 
 
 @dataclass(frozen=True)
 class FlashModel:
-    """A model with the upload of it, made anew for each try."""
+    """A model and its upload, created again for each attempt."""
 
     body: bytes
     upload: Callable[[], Upload]
 
 
 def install(updater: Updater, model: FlashModel) -> bool:
-    """Upload, try and confirm a model as a host does; whether it runs confirmed then."""
+    """Upload, try and confirm a model as a host does; returns whether it runs confirmed."""
     upload = model.upload()
     waiting: list[Message] = [*upload.open()]
     while waiting:
@@ -95,17 +97,17 @@ def install(updater: Updater, model: FlashModel) -> bool:
 def cut_everywhere(
     make: Callable[[MemoryFlash], Updater], old: FlashModel, new: FlashModel
 ) -> Iterator[bool]:
-    """For each write of an update from `old` to `new`, and each way it may be cut, followed by a
-    second cut somewhere in the second try: whether the device started with one of both models each
-    time, and the same update succeeded in the end."""
+    """For each write of an update from `old` to `new` and each kind of cut, cut the power, then
+    once more during the second attempt; returns whether the device always started with one of both
+    models and the update finally succeeded."""
     whole = _prepared(make, old)
     assert install(make(whole), new)
     for at in range(whole.writes):
         for place, tear in enumerate(TEARS):
             flash = _prepared(make, old)
-            works = _survives(make, flash, old, new, at, tear)
+            works = _survives(make, flash, old=old, new=new, at=at, tear=tear)
             second = (at * 7 + place * 31) % whole.writes
-            works &= _survives(make, flash, old, new, second, TEARS[place - 1])
+            works &= _survives(make, flash, old=old, new=new, at=second, tear=TEARS[place - 1])
             yield works and install(make(flash), new) and make(flash).model == new.body
 
 

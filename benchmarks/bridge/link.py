@@ -1,7 +1,6 @@
-"""The link half of the benchmark `bridge`: bad wires, throughput, fuzzing, power cuts.
+"""The link half of the benchmark `bridge`: faulty wires, throughput, fuzzing, power cuts.
 
-Each function needs a C compiler where it measures C; `compiler()` of bridge_native says whether
-there is one, and without it the C part is left out.
+Functions that measure C need a C compiler; without one (`native.compiler`) the C part is skipped.
 """
 
 import random
@@ -36,24 +35,33 @@ from .native import ALL_FILES, SANITIZERS, UPDATE_FILES, NativeLink, build, comp
 from .signing import Signer, verify
 
 SECOND_NS = 1_000_000_000
+"""Nanoseconds."""
 # 115,200 baud: ten bits a byte.
 BYTE_NS = 86_806
 DELAY_NS = 1_000_000
+<<<<<<< HEAD
 DEVICE = LinkSettings(288, 8, 512, 2048, sync_clock=False)
 # Faults of whole frames; and of single bytes, one in a hundred of which suffers one of the four.
+=======
+"""A millisecond: the order of a USB serial adapter's latency."""
+DEVICE = LinkSettings(288, 8, 512, 2048, asks_time=False)
+# Faults of whole frames, and of single bytes: one byte in a hundred suffers one of the four.
+>>>>>>> main
 WIRES = {
     "clean": WireFaults(),
     "frames": WireFaults(0.01, 0.01, 0.01, 0.01),
     "bytes": WireFaults(0.0025, 0.0025, 0.0025, 0.0025, bytewise=True),
 }
 FAULTY_SHARES = (0.001, 0.01)
+"""Share of bytes that suffer one of four faults.  Chosen by hand."""
 FUZZ_STEP = 1_000_000
+"""Inputs given to one process of the fuzzing program; bounds its run time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """Readings over one wire. `unreported`: neither heard once, in order and unharmed, nor named in
-    a gap; `refused`: the device had no room, which a gap must report."""
+    """Readings over one wire.  unreported: neither received exactly once, in order and unharmed,
+    nor part of a reported gap; refused: the device had no room, which a gap must report."""
 
     name: str
     frames_sent: int
@@ -68,9 +76,10 @@ def _reading(number: int, size: int) -> Reading:
     return Reading(1, "uint8", number, number * 1000, values)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Stream:
-    """A device that sends `count` readings; patient: it waits for room, else it drops some."""
+    """A device that sends `count` readings.  patient: waits for room; otherwise readings without
+    room are dropped."""
 
     device: Link | NativeLink
     count: int
@@ -80,7 +89,7 @@ class _Stream:
     refused: int = 0
 
     def step(self) -> bool:
-        """Offer what is due; whether all is sent and acknowledged."""
+        """Send due readings; returns whether all are sent and acknowledged."""
         while self.sent < self.count:
             taken = self.device.send(_reading(self.sent, self.size))
             if not taken and self.patient:
@@ -93,7 +102,7 @@ class _Stream:
 
 
 def deliveries(count: int = 5_000) -> list[Delivery]:
-    """`count` readings over each wire, from a Python and from a C device, patient and not."""
+    """Send `count` readings over each wire, from a Python and from a C device, patient and not."""
     found = []
     with ExitStack() as opened:
         for kind, make in _devices(opened).items():
@@ -113,21 +122,28 @@ def _deliver(
     name: str, device: Link | NativeLink, faults: WireFaults, count: int, *, patient: bool
 ) -> Delivery:
     loopback = _loopback(device, faults, BYTE_NS, 6)
-    stream = _Stream(device, count, 16, patient)
+    stream = _Stream(device=device, count=count, size=16, patient=patient)
     hours_ns = 36_000 * SECOND_NS
     whole = loopback.run(stream.step, hours_ns)
-    # One more that is heard, so that a gap at the end is seen.
-    last = _Stream(device, count + 1, 16, patient=True, sent=count)
+    # One more reading, so that a gap at the end is noticed.
+    last = _Stream(device=device, count=count + 1, size=16, patient=True, sent=count)
     whole = loopback.run(last.step, hours_ns) and whole
     unreported = _unreported(loopback.received[0], count + 1) if whole else count
     sent = device.counters.frames_sent
     seconds = loopback.now_ns / SECOND_NS
-    return Delivery(name, sent, count + 1, stream.refused, unreported, seconds)
+    return Delivery(
+        name=name,
+        frames_sent=sent,
+        readings=count + 1,
+        refused=stream.refused,
+        unreported=unreported,
+        seconds=seconds,
+    )
 
 
 def _unreported(heard: list[Event], count: int) -> int:
-    """How many of `count` readings were not heard exactly once, unharmed and after those before
-    them, and are in no gap; and how many are in a gap although they were heard."""
+    """Return how many of `count` readings were not received exactly once, unharmed and in order,
+    and are in no gap; and how many are in a gap although they arrived."""
     state = ["missing"] * count
     last, wrong = -1, 0
     for event in heard:
@@ -144,22 +160,24 @@ def _unreported(heard: list[Event], count: int) -> int:
 
 
 def throughput(count: int = 2_000, size: int = 256) -> dict[str, float]:
-    """Bytes of readings' values that arrive, as a share of the bytes that the bare wire carries in
-    the same time, by the device's language; the handshake and the last acknowledgement count."""
+    """Return the bytes of reading values that arrive as a share of the capacity of the wire, by the
+    device's language; handshake and last acknowledgement count as time."""
     found = {}
     with ExitStack() as opened:
         for name, make in _devices(opened).items():
             device = make()
             loopback = _loopback(device, WireFaults(), BYTE_NS, 1)
-            if not loopback.run(_Stream(device, count, size, patient=True).step, 10**15):
+            if not loopback.run(
+                _Stream(device=device, count=count, size=size, patient=True).step, 10**15
+            ):
                 raise AssertionError("a clean wire did not deliver")
             found[name] = count * size * BYTE_NS / loopback.now_ns
     return found
 
 
 def goodput(size: int = 256, seconds: int = 60) -> dict[str, float]:
-    """The share of a bare wire that readings' values take where each byte suffers one of the four
-    faults so often, of two languages the worse; by the share of faulty bytes."""
+    """Return the share of the wire's capacity that reading values reach under byte faults, for the
+    worse of both languages; by the share of faulty bytes."""
     found: dict[str, float] = {}
     with ExitStack() as opened:
         devices = _devices(opened)
@@ -172,16 +190,16 @@ def goodput(size: int = 256, seconds: int = 60) -> dict[str, float]:
 
 
 def arrived(device: Link | NativeLink, faults: WireFaults, size: int, seconds: int) -> float:
-    """Bytes of readings' values that arrive in so long, as a share of what a bare wire carries."""
+    """Return the bytes of reading values that arrive as a share of the capacity of the wire."""
     loopback = _loopback(device, faults, BYTE_NS, 5)
-    stream = _Stream(device, 1 << 30, size, patient=True)
+    stream = _Stream(device=device, count=1 << 30, size=size, patient=True)
     loopback.run(stream.step, seconds * SECOND_NS)
     count = sum(isinstance(event, Reading) for event in loopback.received[0])
     return count * size * BYTE_NS / loopback.now_ns
 
 
 def _devices(opened: ExitStack) -> dict[str, Callable[[], Link | NativeLink]]:
-    """How a device is made in each language that there is."""
+    """Return the constructor of a device by language."""
     devices: dict[str, Callable[[], Link | NativeLink]] = {"python": lambda: Link(22, DEVICE)}
     if compiler() is not None:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
@@ -199,8 +217,8 @@ class Fuzzing:
 
 
 def fuzz_c(inputs: int = 10_000_000, seed: int = 1) -> Fuzzing:
-    """Generated inputs to the C link and codec under address and undefined-behaviour sanitizers, in
-    runs of a million; a run that fails counts as one crash and as no inputs."""
+    """Feed generated inputs to the C link and codec under address and undefined-behaviour
+    sanitizers, in runs of a million; a failed run counts as one crash and as no inputs."""
     if compiler() is None:
         return Fuzzing(0, 0)
     tried = crashes = 0
@@ -216,8 +234,8 @@ def fuzz_c(inputs: int = 10_000_000, seed: int = 1) -> Fuzzing:
 
 
 def fuzz_python(inputs: int = 200_000, seed: int = 1) -> Fuzzing:
-    """Generated inputs to the Python link and codec: arbitrary bytes, messages with damage, and
-    damaged recordings of a talk."""
+    """Feed generated inputs to the Python link and codec: arbitrary bytes, damaged messages, and
+    damaged recordings of a session."""
     chosen = random.Random(seed)
     recording = _recording()
     crashes = 0
@@ -234,7 +252,7 @@ def fuzz_python(inputs: int = 200_000, seed: int = 1) -> Fuzzing:
 
 
 def _recording() -> bytes:
-    """What a device says in a talk with the host of session 11."""
+    """Return the bytes that a device sends in a session with the host of session 11."""
     device = Link(22, DEVICE)
     loopback = _loopback(device, WireFaults(), 1000, 3)
     said = bytearray()
@@ -247,7 +265,7 @@ def _recording() -> bytes:
 
     device.next_bytes = next_bytes  # type: ignore[method-assign]
     device.send(Command(1, 2, b"go"))
-    loopback.run(_Stream(device, 6, 40, patient=True).step, SECOND_NS)
+    loopback.run(_Stream(device=device, count=6, size=40, patient=True).step, SECOND_NS)
     return bytes(said)
 
 
@@ -263,15 +281,15 @@ def _input(chosen: random.Random, recording: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PowerCuts:
-    """Cuts tried, and those after which a device had no working model or took no update."""
+    """Cuts tried, and cuts after which a device had no working model or accepted no update."""
 
     points: int
     bad: int
 
 
 def power_cuts(sizes: tuple[int, int] = (2_000, 3_072)) -> dict[str, PowerCuts]:
-    """A model of sizes[0] bytes replaced by one of sizes[1], the power cut at every write, before,
-    during and after it, with a second cut in the second try; by language."""
+    """Replace a model of sizes[0] bytes by one of sizes[1] with a power cut at every write, before,
+    during and after it, and a second cut during the second attempt; by language."""
     signer = Signer(bytes(range(32)))
     models = [_model(signer, number + 1, size) for number, size in enumerate(sizes)]
 
@@ -312,8 +330,8 @@ def _power_cuts_c(signer: Signer, sizes: tuple[int, int]) -> PowerCuts:
 
 
 def summary(*, count: int, inputs: int) -> dict[str, float]:
-    """The link's keys of the benchmark's summary; of two languages the worse figure.  count:
-    readings a wire; inputs: that C is fuzzed with, Python with a fiftieth of them."""
+    """Return the link's keys of the summary; the worse figure of two languages.  count: readings
+    per wire; inputs: fuzzing inputs for C, a fiftieth of them for Python."""
     delivered = deliveries(count)
     fuzzed = (fuzz_c(inputs), fuzz_python(inputs // 50))
     cuts = power_cuts().values()

@@ -1,4 +1,4 @@
-"""The C link, compiled for this machine and driven from Python as if it were a Link."""
+"""The C link, compiled for this machine and driven from Python with the interface of `Link`."""
 
 import shutil
 import struct
@@ -33,7 +33,7 @@ FAULTS = tuple(FaultKind)
 
 
 def compiler() -> str | None:
-    """The host's C compiler, None where there is none."""
+    """Return the host's C compiler, None without one."""
     return next((name for name in ("gcc", "clang") if shutil.which(name)), None)
 
 
@@ -45,8 +45,8 @@ def build(
     using: str = "",
     files: Sequence[str] = LINK_FILES,
 ) -> Path:
-    """Compile one of the programs in bridge_c with the C that is shipped, all warnings being errors
-    for the latter. Needs a compiler; subprocess.CalledProcessError where it refuses."""
+    """Compile a program of benchmarks/bridge/c with the shipped C, for which all warnings are
+    errors.  Needs a compiler; raises subprocess.CalledProcessError if compiling fails."""
     command = using or compiler() or "gcc"
     objects = []
     for name in files:
@@ -62,7 +62,7 @@ def build(
 
 
 class NativeLink:
-    """A link in C in a process of its own; used like a firmware_bridge.Link."""
+    """A link in C in a separate process, with the interface of firmware_bridge.Link."""
 
     def __init__(self, driver: Path, session: int = 1) -> None:
         self._process = subprocess.Popen(
@@ -92,7 +92,7 @@ class NativeLink:
         return self._process.stdout.read(int.from_bytes(size, "little"))
 
     def restart(self, session: int) -> None:
-        """As after a reset of the device."""
+        """Restart the link, as a reset of the device does."""
         self._ask("B", 0, struct.pack("<I", session))
 
     def receive(self, data: bytes, now_ns: int) -> tuple[Event, ...]:
@@ -132,7 +132,7 @@ class NativeLink:
         return found
 
     def start_updater(self, key: bytes = b"") -> None:
-        """Start an updater on 12 pages of 256 bytes: blank with a key, else as they are."""
+        """Start an updater on 12 pages of 256 bytes: erased with a key, else unchanged."""
         self._ask("K" if key else "V", 0, key)
 
     def update(self, message: Message) -> Message | None:
@@ -140,7 +140,7 @@ class NativeLink:
         return decode_message(self._ask("U", 0, encode_message(message))[4:])
 
     def echo(self, blocks: Sequence[bytes]) -> list[bytes]:
-        """Each block as C decodes and encodes it, empty where it is no message."""
+        """Decode and encode each block in C; empty for a block that is not a message."""
         sized = b"".join(len(block).to_bytes(4, "little") + block for block in blocks)
         answer = self._ask("E", 0, sized)
         found = []

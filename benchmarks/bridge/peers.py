@@ -1,8 +1,8 @@
-"""emlearn's random forests, extremely randomised trees and networks at a budget of flash.
+"""emlearn's random forests, extremely randomised trees and networks within a flash budget.
 
-Settings are chosen on a tenth of the training samples, then fitted to all of them; the flash is
-that of a program with the generated C, built for a Cortex-M3.  Accuracy is scikit-learn's own, so
-that nothing is lost in emlearn's conversion.
+Settings are chosen on a tenth of the training samples; the model is then fitted to all of them.
+Flash is that of a Cortex-M3 program with the generated C.  Accuracy is scikit-learn's own, so that
+emlearn's conversion costs nothing.
 """
 
 import subprocess
@@ -19,12 +19,19 @@ from numpy.typing import NDArray
 from .board import CROSS, M3, SOURCES
 
 FLOAT_BYTES: Final = 4
+"""emlearn stores weights as 32-bit floats."""
 NODE_BYTES: Final = 4.6
+"""First guess of emlearn's bytes per tree node; `_fitted` measures and shrinks until it fits."""
 TREES: Final = (20,)
+"""Chosen by hand; effect not measured."""
 PENALTIES: Final = (0.3, 1.0, 3.0)
+"""L2 penalties half a decade apart; the best on held-out training rows is used."""
 CODE_BYTES: Final = 5_500
+"""First guess of a network's code size; `_fitted` measures and shrinks until it fits."""
 SHRINK: Final = 0.9
+"""A model that is too large becomes at least a tenth smaller: it fits after few tries."""
 TRIES: Final = 12
+"""Twelve steps of a tenth reach 28 % of the first guess; what does not fit then is left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +45,7 @@ class PeerTask:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What a peer reached within a budget."""
+    """The result of a peer within a budget."""
 
     name: str
     flash_bytes: int
@@ -46,7 +53,7 @@ class Peer:
 
 
 def best_peers(task: PeerTask, budget_bytes: int) -> list[Peer]:
-    """The best forest and the best network that fit."""
+    """Return the best forest and the best network within the budget."""
     found = []
     for name, settings in (("forest", _forests), ("network", _networks)):
         tried = [_fitted(task, make, budget_bytes) for make in settings(task, budget_bytes)]
@@ -61,7 +68,7 @@ Make = Callable[[float], Any]
 
 
 def _forests(_task: PeerTask, budget_bytes: int) -> Iterator[Make]:
-    """Forests of either kind, as large as the budget."""
+    """Yield forests of both kinds that fill the budget."""
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
     for kind in (RandomForestClassifier, ExtraTreesClassifier):
@@ -75,7 +82,7 @@ def _forests(_task: PeerTask, budget_bytes: int) -> Iterator[Make]:
 
 
 def _networks(task: PeerTask, budget_bytes: int) -> Iterator[Make]:
-    """Networks with one hidden layer, as wide as the budget."""
+    """Yield networks with one hidden layer that fill the budget."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -95,7 +102,7 @@ def _networks(task: PeerTask, budget_bytes: int) -> Iterator[Make]:
 
 
 def _fitted(task: PeerTask, make: Make, budget_bytes: int) -> tuple[float, Any, int] | None:
-    """Validated accuracy, the unfitted model and its flash, made smaller until it fits."""
+    """Return validation accuracy, the unfitted model and its flash, shrunk until it fits."""
     picked = np.flatnonzero(task.train)
     held = np.zeros(len(task.train), dtype=np.bool_)
     held[picked[::10]] = True
@@ -115,7 +122,7 @@ def _accuracy(
 ) -> float:
     from sklearn.exceptions import ConvergenceWarning
 
-    # Twice the level: emlearn's thresholds are whole numbers, and lie between levels.
+    # Twice the level: emlearn's thresholds are integers, and lie between levels.
     rows = task.rows.astype(np.int16) * 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -124,7 +131,7 @@ def _accuracy(
 
 
 def measure_flash(model: Any, width: int) -> int:
-    """Bytes of flash of a program that predicts with the model in emlearn's C."""
+    """Return the flash bytes of a program that predicts with the model in emlearn's C."""
     import emlearn
 
     inner = model[-1] if hasattr(model, "steps") else model
@@ -146,6 +153,6 @@ def measure_flash(model: Any, width: int) -> int:
         command += ["-T", str(mps2 / "mps2.ld"), str(mps2 / "startup.c"), str(folder / "main.c")]
         subprocess.run([*command, "-lm", "-o", str(folder / "peer")], check=True)
         sized = ["arm-none-eabi-size", str(folder / "peer")]
-        told = subprocess.run(sized, check=True, capture_output=True, text=True).stdout
-    text, data = told.split("\n")[1].split()[:2]
+        output = subprocess.run(sized, check=True, capture_output=True, text=True).stdout
+    text, data = output.split("\n")[1].split()[:2]
     return int(text) + int(data)

@@ -1,7 +1,8 @@
-"""The way down to microcontrollers: equal bits, instructions, flash and RAM, accuracy at equal
-flash beside emlearn, and the link under faults.  QEMU stands for the boards."""
+"""Export to microcontrollers: bit equality, instructions, flash and RAM, accuracy at equal flash
+compared with emlearn, and the link under faults.  QEMU emulates the boards."""
 
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +16,9 @@ from edge.export import (
     KIB,
     ExportRequest,
     ExtractShape,
+    FactStatistics,
     FlashBudget,
     MeasuredExtract,
-    MeasuredFacts,
     full_shape,
     measure_extract,
     plan_export,
@@ -44,21 +45,30 @@ from .knowledge import SIDE, Measurements, learn, load_digits, load_pacs
 from .peers import PeerTask, best_peers
 
 RATE: Final = 0.01
+"""The default false-alarm rate of the runtime."""
 BITS: Final = 2048
+"""Bits of a hypervector: a quarter of the gateway's, to fit microcontrollers."""
 CONCEPT_DIGITS: Final = 8
+"""Digits 0 to 7 are known, 8 and 9 are new."""
 SPEED_SAMPLES: Final = 40
+"""Samples that instructions are counted over; emulation is slow."""
 BUDGETS_KIB: Final = (16, 64, 256)
+"""Flash for knowledge: small, usual and large microcontrollers.  Chosen by hand."""
 RAM_BYTES: Final = 64 * KIB
+"""RAM of the target microcontrollers.  Chosen by hand."""
 FUZZ_INPUTS: Final = 1_000_000
+"""Chosen by hand: a run takes minutes."""
 READINGS: Final = 5_000
+"""Enough that a loss of one in a thousand would show five times."""
 RANDOM_COUNT: Final = 512
+"""Random features: eight rounds of the 64 columns."""
 
 Summary = dict[str, float]
 
 
 def run(data: Path | None, inputs: int = FUZZ_INPUTS, readings: int = READINGS) -> BenchmarkReport:
-    """All parts that the installed tools and the data allow, about ten minutes.  inputs: that the
-    C link is fuzzed with; readings: sent over each wire."""
+    """Run all parts that the installed tools and data allow, about ten minutes.  inputs: fuzzing
+    inputs for the C link; readings: sent over each wire."""
     notes = [f"skipped on boards: {name} is not installed" for name in missing_tools()]
     digits, pacs = load_digits(), load_pacs(data)
     sets = [("digits", digits), *([("pacs", pacs)] if pacs else [])]
@@ -83,7 +93,7 @@ def run(data: Path | None, inputs: int = FUZZ_INPUTS, readings: int = READINGS) 
 
 
 def summarise(rows: list[BenchmarkRow], task: str) -> Summary:
-    """The summary keys that rows hold; `task`: the set whose accuracies count."""
+    """Return the summary from the rows; task: the set whose accuracies count."""
     at = {(row.method, row.metric): row.value for row in rows}
     made = {
         "vectors": sum(v for (_, metric), v in at.items() if metric == "vectors"),
@@ -110,16 +120,17 @@ def summarise(rows: list[BenchmarkRow], task: str) -> Summary:
 
 
 def _equality(
-    grounds: list[tuple[str, Measurements, MeasuredFacts]], folder: Path
+    grounds: list[tuple[str, Measurements, FactStatistics]], folder: Path
 ) -> list[BenchmarkRow]:
-    """Every vector of every set, decided by Python, by C here and by C on the boards."""
+    """Compare the decisions of Python, of C here and of C on the boards for every vector of every
+    set."""
     rows = []
     host = build_host(folder) if shutil.which("gcc") else None
     boards = [] if missing_tools() else [(b, build_vectors(b, folder)) for b in BOARDS]
     for name, what, ground in grounds:
         whole = full_shape(ground)
-        # The plane of wide features outgrows any microcontroller.
-        shape = ExtractShape(BITS, whole.columns, what.rows.shape[1] <= 256, whole.domains)
+        # The plane of wide features exceeds any microcontroller.
+        shape = replace(whole, bits=BITS, plane=what.rows.shape[1] <= 256)
         fewest = ground.random.rounds[-1]
         extract = with_head(ground, measure_extract(ground, shape, RATE), rounds=fewest).extract
         samples = np.concatenate([what.rows, what.more])
@@ -142,13 +153,13 @@ def _speed(folder: Path) -> list[BenchmarkRow]:
     digits = load_digits(CONCEPT_DIGITS)
     ground = learn(digits)
     extract = measure_extract(
-        ground, ExtractShape(BITS, columns=False, plane=False, domains=ground.domains), RATE
+        ground, ExtractShape(bits=BITS, columns=False, plane=False, domains=ground.domains), RATE
     )
     assert len(extract.extract.concepts) == 16, "two domains of eight digits"
     counted = count_instructions(
         M3, build_speed(M3, folder), extract.extract, digits.rows[:SPEED_SAMPLES]
     )
-    assert not counted.unlike, "both must decide alike"
+    assert not counted.disagreeing, "both must decide alike"
     rows = [
         BenchmarkRow(method, f"instructions_{stage}", each[stage])
         for method, each in (("auricle", counted.ours), ("straightforward C", counted.plain))
@@ -161,10 +172,10 @@ def _speed(folder: Path) -> list[BenchmarkRow]:
     return [*rows, BenchmarkRow("auricle", "instructions_ratio", ratio)]
 
 
-def _random_instructions(digits: Measurements, ground: MeasuredFacts, folder: Path) -> float:
+def _random_instructions(digits: Measurements, ground: FactStatistics, folder: Path) -> float:
     """Instructions of an answer with 512 random features."""
     plain = measure_extract(
-        ground, ExtractShape(BITS, columns=False, plane=False, domains=ground.domains), RATE
+        ground, ExtractShape(bits=BITS, columns=False, plane=False, domains=ground.domains), RATE
     )
     rounds = next(n for n in ground.random.rounds if n * SIDE * SIDE == RANDOM_COUNT)
     extract = with_head(ground, plain, rounds=rounds).extract
@@ -185,8 +196,8 @@ def _sizes(folder: Path) -> list[BenchmarkRow]:
     return [*rows, BenchmarkRow("random features", "flash_bytes", more)]
 
 
-def _flash(name: str, what: Measurements, ground: MeasuredFacts) -> list[BenchmarkRow]:
-    """Accuracy of the answer on held-out samples at equal flash."""
+def _flash(name: str, what: Measurements, ground: FactStatistics) -> list[BenchmarkRow]:
+    """Compare the accuracy on held-out samples at equal flash."""
     rows = []
     _, labels = np.unique(what.labels, return_inverse=True)
     task = PeerTask(what.rows, labels, what.train)

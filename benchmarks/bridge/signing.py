@@ -1,11 +1,13 @@
-"""Ed25519 in plain Python (RFC 8032, sections 5.1 and 6), to make the models that benchmarks and
-tests send. Slow and not hardened: real keys belong to a real library."""
+"""Ed25519 in plain Python (RFC 8032, sections 5.1 and 6), for the models that benchmarks and tests
+send.  Slow and not hardened: use a maintained library for real keys."""
 
 from dataclasses import dataclass
 from hashlib import sha512
 
 P = 2**255 - 19
+"""The prime of the field, RFC 8032 section 5.1."""
 ORDER = 2**252 + 27742317777372353535851937790883648493
+"""The order L of the base point, RFC 8032 section 5.1."""
 D = -121665 * pow(121666, P - 2, P) % P
 Point = tuple[int, int, int, int]
 
@@ -61,7 +63,7 @@ def _number(*parts: bytes) -> int:
 
 @dataclass(frozen=True)
 class Signer:
-    """A secret of 32 bytes and what follows from it."""
+    """A secret of 32 bytes and the values derived from it."""
 
     secret: bytes
 
@@ -76,7 +78,7 @@ class Signer:
         return _packed(_times(self._scalar, BASE))
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of a message, 64 bytes."""
+        """Return the signature of a message, 64 bytes."""
         nonce = _number(sha512(self.secret).digest()[32:], message) % ORDER
         point = _packed(_times(nonce, BASE))
         challenge = _number(point, self.key, message)
@@ -84,7 +86,7 @@ class Signer:
 
 
 def verify(key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether a signature is right."""
+    """Return whether a signature is valid."""
     public, scalar = _point(key), int.from_bytes(signature[32:], "little")
     if public is None or scalar >= ORDER:
         return False

@@ -1,4 +1,4 @@
-"""Marks for learning one task after another: accuracy at the end, and what was forgotten."""
+"""Metrics of task sequences: final accuracy and forgetting."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -17,16 +17,16 @@ Table = Mapping[Any, Mapping[int, float]]
 def accuracies(
     group: NDArray[np.int64], right: NDArray[np.bool_], groups: Sequence[int]
 ) -> dict[int, float]:
-    """Share of right answers in each group of rows: a domain's, or a class's."""
+    """Return the accuracy on each group of rows, such as a domain or a class."""
     return {one: float(right[group == one].mean()) for one in groups}
 
 
 def marks(table: Table, orders: Sequence[Order], *, ordered: bool) -> Marks:
-    """Mean accuracy after the last task, and mean forgetting, over orders.
+    """Return the mean accuracy after the last task and the mean forgetting, over orders.
 
-    table: accuracy on every task learned, after each prefix of an order (`ordered`), or after each
-    set of tasks.  Forgetting is the best accuracy that a task ever had before the last, less what
-    it has in the end (Chaudhry et al. 2018); a task that gains from the last counts below zero.
+    table: accuracy on every learned task after each prefix of an order (`ordered`), or after each
+    set of tasks.  Forgetting is the best earlier accuracy on a task minus the final one (Chaudhry
+    et al. 2018); it is negative if the last task improved the accuracy.
     """
     found = []
     for order in orders:
@@ -41,7 +41,7 @@ def marks(table: Table, orders: Sequence[Order], *, ordered: bool) -> Marks:
 
 
 def rows_of(method: str, several: Sequence[Marks], prefix: str = "") -> list[BenchmarkRow]:
-    """A method's marks, the mean over seeds."""
+    """Return the rows of a method, means over seeds."""
     return [
         BenchmarkRow(method, f"{prefix}average_accuracy", fmean(mark for mark, _ in several)),
         BenchmarkRow(method, f"{prefix}forgetting", fmean(mark for _, mark in several)),

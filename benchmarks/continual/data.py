@@ -1,4 +1,5 @@
-"""Features for continual learning: all taps as uint8, cut into domains, classes and two parts."""
+"""Features for continual learning: all taps as uint8, with domains, classes and the official
+split."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,12 +19,12 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ContinualSamples:
     """uint8 features [n, width] with their classes and domains.
 
-    train, held: rows of the official parts.  spans: (start, stop) of the taps, the final first.
-    card: of a model that hands such features through.
+    train, held: rows of the official parts.  spans: (start, stop) of the taps, the final one first.
+    card: of a model that passes such features through.
     """
 
     features: NDArray[np.uint8] = field(repr=False)
@@ -36,20 +37,20 @@ class ContinualSamples:
 
     @property
     def domains(self) -> int:
-        """How many domains there are."""
+        """The number of domains."""
         return int(self.domain.max()) + 1
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return int(self.label.max()) + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContinualView:
-    """What a peer gets: float features of all rows, under one way of preparing them.
+    """The input of a peer: float features of all rows in one preparation.
 
-    rows: float32 [n, columns].  label, classes: as in `Samples`.
+    rows: float32 [n, columns].  label, classes: as in `ContinualSamples`.
     """
 
     rows: Floats = field(repr=False)
@@ -58,30 +59,30 @@ class ContinualView:
 
 
 def load_pacs(data: Path) -> ContinualSamples:
-    """PACS through EfficientNet-Lite0, official split; four domains, seven classes."""
+    """Load PACS through EfficientNet-Lite0, official split; four domains, seven classes."""
     final, stages = (np.load(data / name) for name in PACS)
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     return _samples(taps, final["label"], final["domain"], final["split"] == 1)
 
 
 def load_cifar(data: Path) -> ContinualSamples:
-    """A subset of CIFAR-10 through the same encoder, final features only; one domain."""
+    """Load a subset of CIFAR-10 through the same encoder, final features only; one domain."""
     held = np.load(data / CIFAR)
     domain = np.zeros(len(held["label"]), np.int64)
     return _samples([held["features"]], held["label"], domain, held["split"] == 1)
 
 
 def missing(data: Path | None, *names: str) -> str:
-    """Say which files are needed, or nothing where all are there."""
+    """Name the missing files, or return an empty text."""
     there = data is not None and all((data / name).is_file() for name in names)
     return "" if there else f"skipped: needs --data with {' and '.join(names)}"
 
 
 def views(samples: ContinualSamples) -> dict[str, ContinualView]:
-    """The ways a peer may take the features: final or all taps, as they are or standardised.
+    """Return the preparations of features for peers: final tap or all taps, raw or standardised.
 
-    Means and spreads come from the training part of all domains and classes at once, which no
-    peer could know on the first day: it only helps them.
+    Means and standard deviations come from the training part of all domains and classes, which no
+    peer could know at the start: this favours the peers.
     """
     last = samples.spans[0][1]
     whole = samples.features.astype(np.float32)
@@ -98,15 +99,15 @@ def views(samples: ContinualSamples) -> dict[str, ContinualView]:
 
 
 def facts_of(samples: ContinualSamples, rows: Rows, seed: int, domain: str = "") -> list[Fact]:
-    """Rows as facts, in their own domains or all in one; the seed is in the ids."""
+    """Return rows as facts, in their own domains or all in one; the seed is part of the ids."""
     return [
         Fact(
-            f"{seed}-{row:05}",
-            "bench",
-            domain or f"domain-{samples.domain[row]}",
-            f"{samples.label[row]}",
-            int(row),
-            samples.features[row].tobytes(),
+            id=f"{seed}-{row:05}",
+            stream="bench",
+            domain=domain or f"domain-{samples.domain[row]}",
+            label=f"{samples.label[row]}",
+            captured_at_ns=int(row),
+            features=samples.features[row].tobytes(),
         )
         for row in rows.tolist()
     ]
@@ -127,11 +128,11 @@ def _samples(
     cuts = tuple(slice(*pair) for pair in pairwise(edges))
     quantiser = encoder.freeze_quantiser(values[~held][::10], cuts)
     return ContinualSamples(
-        quantiser.quantise(values),
-        label.astype(np.int64),
-        domain.astype(np.int64),
-        np.flatnonzero(~held),
-        np.flatnonzero(held),
-        tuple(pairwise(edges)),
-        quantiser,
+        features=quantiser.quantise(values),
+        label=label.astype(np.int64),
+        domain=domain.astype(np.int64),
+        train=np.flatnonzero(~held),
+        held=np.flatnonzero(held),
+        spans=tuple(pairwise(edges)),
+        quantiser=quantiser,
     )

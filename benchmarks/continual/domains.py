@@ -1,11 +1,11 @@
-"""Domain after domain, the domain unknown when asked: ours beside the usual peers.
+"""Domain-incremental learning with unknown domains at test time: the runtime compared with the
+usual peers.
 
-PACS, all taps as uint8, official split, all 24 orders, three seeds, boundaries told while learning.
-Each domain grows once, when all four are known, and its adaptor, if any, serves from then on; the
-heads alone are a row of their own.
-What does not depend on order is fitted once per set of domains.  Every peer takes the features
-in its best way and strength, chosen on the training part.  The end-to-end half, where nobody
-tells the boundaries, is benchmarks/continual/domains_stream.py.
+PACS, all taps as uint8, official split, all 24 orders, three seeds, domain boundaries given during
+learning.  Each domain grows an adaptor once, after all four are known; an accepted adaptor serves
+from then on; the heads alone have a row of their own.  Order-independent methods are fitted once
+per set of domains.  Every peer uses its best preparation and strength, chosen on the training part.
+The end-to-end half, without boundaries, is benchmarks/continual/domains_stream.py.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,16 @@ from ..report import BenchmarkReport, BenchmarkRow
 from .accuracy import Marks, Order, accuracies, marks, rows_of
 from .data import PACS, ContinualSamples, ContinualView, Ints, Rows, load_pacs, missing, views
 from .domains_stream import run_streams
-from .ours import OursOutcome, ask, grow_all, know, routing_cost, window_accuracy
+from .ours import RuntimeOutcome, answer_rows, derive, grow_all, routing_cost, window_accuracy
 
 SEEDS = (0, 1, 2)
+"""Three splits, for a mean and a range."""
 STREAM_SEEDS = (0,)
+"""One split: all orders of the domains run on it."""
 OURS, ORACLE, JOINT = "auricle", "true domain (oracle)", "joint training"
 HEADS = "auricle, heads alone"
 MANY = (4, 100, 1_000)
+"""Numbers of domains that routing is timed with.  Chosen by hand."""
 
 Sets = tuple[frozenset[int], ...]
 Right = dict[frozenset[int], dict[int, float]]
@@ -53,9 +56,9 @@ class DomainOrder:
 
 
 def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
-    """Everything; about half an hour on one core, a third of it end to end.
+    """Run everything; about half an hour on one core, a third of it end to end.
 
-    quick: the runtime's own rows with told boundaries, without peers.
+    quick: the runtime's rows with given boundaries only, without peers.
     """
     note = missing(data, *PACS)
     if note or data is None:
@@ -74,11 +77,11 @@ def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
     rows += [BenchmarkRow(OURS, name, value) for name, value in streams.items()]
     named = ("end_to_end_accuracy", "end_to_end_forgetting", "domains_found_error")
     summary |= {name: streams[name] for name in named}
-    return BenchmarkReport("domains", tuple(rows), summary | beside(rows))
+    return BenchmarkReport("domains", tuple(rows), summary | peer_figures(rows))
 
 
 def plan(samples: ContinualSamples) -> DomainOrder:
-    """Cut the samples into tasks: one domain each."""
+    """Split the samples into tasks: one domain each."""
     every = range(samples.domains)
     return DomainOrder(
         samples,
@@ -90,19 +93,19 @@ def plan(samples: ContinualSamples) -> DomainOrder:
 
 
 def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
-    """Measure the runtime's own knowledge: routed, and told the true domain."""
+    """Measure the runtime's knowledge: with routing, and with the true domain given."""
     found: dict[str, list[Marks]] = {OURS: [], ORACLE: [], HEADS: [], f"{HEADS}, {ORACLE}": []}
     figures: dict[str, list[float]] = {}
     for seed in SEEDS:
-        routed, told, _ = _tables(course, seed, {})
+        routed, with_domain, _ = _tables(course, seed, {})
         found[HEADS].append(marks(routed, course.orders, ordered=False))
-        found[f"{HEADS}, {ORACLE}"].append(marks(told, course.orders, ordered=False))
+        found[f"{HEADS}, {ORACLE}"].append(marks(with_domain, course.orders, ordered=False))
         grown = {name: result.record for name, result in grow_all(course.samples, seed).items()}
         records = {name: record for name, record in grown.items() if record is not None}
         figures.setdefault("adaptors_grown", []).append(len(records))
-        routed, told, last = _tables(course, seed, records)
+        routed, with_domain, last = _tables(course, seed, records)
         found[OURS].append(marks(routed, course.orders, ordered=False))
-        found[ORACLE].append(marks(told, course.orders, ordered=False))
+        found[ORACLE].append(marks(with_domain, course.orders, ordered=False))
         still, mixed, alone = window_accuracy(last, course.test_domain, seed)
         figures.setdefault("routing_accuracy", []).append(
             float((last.routed == course.test_domain).mean())
@@ -122,30 +125,31 @@ def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
 
 def _tables(
     course: DomainOrder, seed: int, records: dict[str, AdaptorRecord]
-) -> tuple[Right, Right, OursOutcome]:
-    """Accuracies after each set of domains, routed and told, and what was said after the last.
+) -> tuple[Right, Right, RuntimeOutcome]:
+    """Return accuracies after each set of domains, routed and with the true domain, and the
+    outcomes after the last set.
 
     records: adaptors by domain; the head alone answers for the others.
     """
     routed: Right = {}
-    told: Right = {}
+    with_domain: Right = {}
     made = []
     for known in course.sets:
         rows = np.concatenate([course.train[one] for one in sorted(known)])
         test = np.concatenate([course.held[one] for one in sorted(known)])
         serving = [record for name, record in records.items() if int(name[-1]) in known]
-        state = know(course.samples, np.sort(rows), seed, records=serving)
-        made.append(ask(state, course.samples, np.sort(test)))
+        state = derive(course.samples, np.sort(rows), seed, records=serving)
+        made.append(answer_rows(state, course.samples, np.sort(test)))
         domain, label = course.samples.domain[np.sort(test)], course.samples.label[np.sort(test)]
-        for table, answered in ((routed, made[-1].answered), (told, made[-1].told)):
+        for table, answered in ((routed, made[-1].answered), (with_domain, made[-1].with_domain)):
             table[known] = accuracies(domain, answered == label, sorted(known))
-    return routed, told, made[-1]
+    return routed, with_domain, made[-1]
 
 
 def closed(
     course: DomainOrder, given: dict[str, ContinualView], name: str
 ) -> Iterator[BenchmarkRow]:
-    """Measure a peer that does not depend on order."""
+    """Measure an order-independent peer."""
     samples = course.samples
     peer = cl_closed.choose(name, given, *cl_closed.folds(samples.train), SEEDS)
     sets = course.sets[-1:] if name == JOINT else course.sets
@@ -173,15 +177,17 @@ def gradual(
     found = []
     for seed in SEEDS:
         table = {
-            prefix: state.right_by(view, {one: course.held[one] for one in prefix})
-            for prefix, state in cl_sgd.states(course.orders, course.train, view, peer, rate, seed)
+            prefix: state.accuracies_by_task(view, {one: course.held[one] for one in prefix})
+            for prefix, state in cl_sgd.states(
+                course.orders, course.train, view=view, peer=peer, rate=rate, seed=seed
+            )
         }
         found.append(marks(table, course.orders, ordered=True))
     yield from rows_of(f"{name} ({way})", found)
 
 
 def own_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
-    """The summary's figures of the runtime itself."""
+    """Return the summary's figures of the runtime."""
     found = {(row.method, row.metric): row.value for row in rows}
     return {
         "average_accuracy": found[OURS, "average_accuracy"],
@@ -190,8 +196,8 @@ def own_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
     }
 
 
-def beside(rows: list[BenchmarkRow]) -> dict[str, float]:
-    """The summary's figures of other methods."""
+def peer_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
+    """Return the summary's figures of the other methods."""
     accuracy = {row.method: row.value for row in rows if row.metric == "average_accuracy"}
     joint = [value for name, value in accuracy.items() if name.startswith(JOINT)]
     mine = {OURS, ORACLE, HEADS, f"{HEADS}, {ORACLE}"} | {

@@ -1,12 +1,12 @@
-"""End to end on a stream: the runtime finds the domains itself, with a tenth of the labels, late.
+"""End-to-end domain-incremental learning on a stream, with a tenth of the labels, delayed.
 
 PACS, all taps, official split.  A device is enrolled in the first domain (70 % of it, labelled);
-then its camera shows the rest of that domain, the three others one after the other, and each of
-the four again, boundaries unknown.  Of every ten observations one is labelled, 50 to 200
-observations later, without its domain.  Where an alarm ends in a domain that was new, the device
-surveys its geometry again: the one before knows the first domains only.  At the end of each visit
-adaptors grow where the runtime says that they are due.  Compared with heads alone, with the same
-labels filed under their true domains, grown likewise, and with all labels of all domains so filed.
+then it observes the rest of that domain, the three others in sequence, and each of the four again,
+without boundaries.  One in ten observations is labelled, 50 to 200 observations later, without its
+domain.  After an alarm that ends in a new domain, the device fits its geometry again: the previous
+one covers the first domains only.  At the end of each visit adaptors grow for all domains that are
+due.  Baselines: heads alone, the same labels with their true domains, and all labels with their
+true domains.
 """
 
 from collections import Counter
@@ -43,10 +43,15 @@ from edge.core import (
 
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 DOMAINS = 4
+"""Of PACS: photo, art painting, cartoon, sketch."""
 ENROLLED = 0.7
+"""Of the first domain's rows; its others are streamed."""
 REVISIT = 100
+"""Rows of each domain kept for the second visit: a standard error of 5 points at most."""
 LABELLED = 0.1
+"""A tenth of the observations get labels, as a person would find time for.  Chosen by hand."""
 DELAY_MIN, ROUND = 50, 150
+"""In observations: labels come late and in rounds, as a person gives them.  Chosen by hand."""
 FIRST = "domain-1"
 
 Ints = NDArray[np.int64]
@@ -55,7 +60,8 @@ Order = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PacsStream:
-    """Levels uint8 [n, width] of all taps, label and domain [n], what is held out, and the card."""
+    """Levels uint8 [n, width] of all taps, label and domain [n], the held-out rows, and the
+    card."""
 
     levels: NDArray[np.uint8] = field(repr=False)
     label: Ints
@@ -64,24 +70,31 @@ class PacsStream:
     card: encoder.Card
 
     def encode(self, payload: object) -> encoder.Features:
-        """Replay the features of the row that a payload names."""
+        """Return the features of the row that a payload names."""
         return encoder.Features(self.levels[int(str(payload))])
 
     def fact(self, row: int, domain: str) -> Fact:
-        """Return the fact that a row is, under a domain's name."""
+        """Return a row as a fact of a domain."""
         label, raw = str(self.label[row]), self.levels[row].tobytes()
-        return Fact(_id(row), "camera", domain, label, row, raw)
+        return Fact(
+            id=_id(row),
+            stream="camera",
+            domain=domain,
+            label=label,
+            captured_at_ns=row,
+            features=raw,
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """How one run went.  matrix: accuracy after each first visit (rows) on each domain (columns, in
-    the order of visits).  told: with true domains.  heads: without adaptors.  grown: how many
-    adaptors serve in the end.  names: how many facts of which domain are filed under which name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRun:
+    """The result of one run.  matrix: accuracy after each first visit (rows) on each domain
+    (columns, in visiting order).  with_domain: with true domains.  heads: without adaptors.  grown:
+    adaptors that serve at the end.  names: facts by true domain and by the device's domain."""
 
     order: Order
     matrix: tuple[tuple[float, ...], ...]
-    told: float
+    with_domain: float
     heads: float
     grown: int
     names: Mapping[tuple[int, str], int]
@@ -93,40 +106,40 @@ class Stay:
 def run_streams(
     data: Path, seeds: Sequence[int] = (0, 1, 2), orders: Sequence[Order] = ()
 ) -> dict[str, float]:
-    """Run all 24 orders (or those given) with each seed and return the mean figures.
+    """Run all 24 orders (or the given ones) with each seed and return the mean figures.
 
-    About half an hour on one core.  domains_found_error: how far the number of domains is from 4,
-    on average; opened_twice: of the true domains, those found under more than one name.
+    About half an hour on one core.  domains_found_error: mean absolute difference between the
+    number of domains and 4; opened_twice: true domains found under more than one name.
     """
     pacs = load_pacs(data)
     chosen = tuple(orders) or tuple(permutations(range(DOMAINS)))
     stays = [run_stream(pacs, order, seed) for order in chosen for seed in seeds]
-    return summarise(stays) | {"told_all_labels_accuracy": told_all(pacs)}
+    return summarise(stays) | {"told_all_labels_accuracy": labelled_accuracy(pacs)}
 
 
-def summarise(stays: Sequence[Stay]) -> dict[str, float]:
-    """Mean figures of runs; accuracies and shares are fractions of 1."""
-    found = [len({name for _, name in stay.names}) for stay in stays]
-    delays = [delay for stay in stays for delay in stay.delays]
+def summarise(stays: Sequence[StreamRun]) -> dict[str, float]:
+    """Return mean figures of runs; accuracies and shares are fractions of 1."""
+    found = [len({name for _, name in run.names}) for run in stays]
+    delays = [delay for run in stays for delay in run.delays]
     return {
-        "end_to_end_accuracy": fmean(fmean(stay.matrix[-1]) for stay in stays),
-        "end_to_end_forgetting": fmean(_forgetting(stay.matrix) for stay in stays),
+        "end_to_end_accuracy": fmean(fmean(run.matrix[-1]) for run in stays),
+        "end_to_end_forgetting": fmean(_forgetting(run.matrix) for run in stays),
         "domains_found_error": fmean(abs(count - DOMAINS) for count in found),
-        "told_boundaries_accuracy": fmean(stay.told for stay in stays),
-        "heads_alone_accuracy": fmean(stay.heads for stay in stays),
-        "adaptors_serving": fmean(stay.grown for stay in stays),
-        "told_boundaries_gap_max": max(stay.told - fmean(stay.matrix[-1]) for stay in stays),
-        "misfiled_labels": fmean(_misfiled(stay.names) for stay in stays),
-        "opened_twice": fmean(_twice(stay.names) for stay in stays),
+        "told_boundaries_accuracy": fmean(run.with_domain for run in stays),
+        "heads_alone_accuracy": fmean(run.heads for run in stays),
+        "adaptors_serving": fmean(run.grown for run in stays),
+        "told_boundaries_gap_max": max(run.with_domain - fmean(run.matrix[-1]) for run in stays),
+        "misfiled_labels": fmean(_misplaced_share(run.names) for run in stays),
+        "opened_twice": fmean(_count_split(run.names) for run in stays),
         "runs_with_four": fmean(count == DOMAINS for count in found),
         "alarm_delay_observations": fmean(delays) if delays else float("nan"),
-        "alarms_raised": fmean(stay.alarms for stay in stays),
-        "served_accuracy": fmean(stay.served for stay in stays),
+        "alarms_raised": fmean(run.alarms for run in stays),
+        "served_accuracy": fmean(run.served for run in stays),
     }
 
 
 def load_pacs(data: Path) -> PacsStream:
-    """Read the features of PACS and freeze a quantiser from a tenth of the training part."""
+    """Load the features of PACS and fit a quantiser to a tenth of the training part."""
     final, stages = (np.load(data / name) for name in FILES)
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
@@ -141,7 +154,7 @@ def load_pacs(data: Path) -> PacsStream:
 
 
 class _Device:
-    """A runtime beside its ledger, with replayed features for an encoder."""
+    """A runtime and its ledger, with cached features instead of an encoder."""
 
     def __init__(self, pacs: PacsStream, ledger: MemoryLedger | None = None) -> None:
         self._pacs = pacs
@@ -158,7 +171,7 @@ class _Device:
                 self._job = effect.job
 
     def grow(self) -> None:
-        """Grow every domain that is due, one after the other."""
+        """Grow an adaptor for every domain that is due, one after the other."""
         from edge.growth import grow_adaptor
 
         list(self.feed(Tick()))
@@ -173,53 +186,53 @@ class _Device:
             list(self.feed(event))
 
 
-def run_stream(pacs: PacsStream, order: Order, seed: int) -> Stay:
-    """One device through one order of domains."""
+def run_stream(pacs: PacsStream, order: Order, seed: int) -> StreamRun:
+    """Run one device through one order of domains."""
     random = np.random.default_rng([seed, *order])
     device = _Device(pacs)
     enrolled, visits = _visits(pacs, order, random)
     device.enrol(enrolled)
-    show = _Showing(pacs, device, random)
+    show = _LabelledCamera(pacs, device, random)
     matrix = []
     for number, rows in enumerate(visits):
         show.visit(rows)
         device.grow()
         if number < len(order):
-            matrix.append(_examine(pacs, device.ledger, order))
+            matrix.append(_held_out_accuracy(pacs, device.ledger, order))
     show.hand_in(everything=True)
     device.grow()
-    matrix.append(_examine(pacs, device.ledger, order))
+    matrix.append(_held_out_accuracy(pacs, device.ledger, order))
     filed = Counter(
         (int(pacs.domain[_row(fact.id)]), fact.domain) for fact in device.ledger.facts()
     )
-    told = _Device(pacs, _refiled(pacs, device.ledger))
-    told.grow()
-    return Stay(
-        order,
-        tuple(matrix),
-        fmean(_examine(pacs, told.ledger, order)),
-        fmean(_examine(pacs, _bare(device.ledger), order)),
-        len(device.ledger.adaptors()),
-        dict(filed),
-        show.alarms,
-        tuple(show.delays),
-        fmean(show.right),
+    relabelled = _Device(pacs, _with_true_domains(pacs, device.ledger))
+    relabelled.grow()
+    return StreamRun(
+        order=order,
+        matrix=tuple(matrix),
+        with_domain=fmean(_held_out_accuracy(pacs, relabelled.ledger, order)),
+        heads=fmean(_held_out_accuracy(pacs, _without_adaptors(device.ledger), order)),
+        grown=len(device.ledger.adaptors()),
+        names=dict(filed),
+        alarms=show.alarms,
+        delays=tuple(show.delays),
+        served=fmean(show.right),
     )
 
 
-def told_all(pacs: PacsStream) -> float:
-    """Accuracy with every training label, filed under its true domain."""
+def labelled_accuracy(pacs: PacsStream) -> float:
+    """Return the accuracy with every training label and its true domain."""
     device = _Device(pacs)
     rows = np.flatnonzero(~pacs.held).tolist()
     facts = tuple(pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows)
     for event in (Enrol(facts), FitGeometry()):
         list(device.feed(event))
     device.grow()
-    return fmean(_examine(pacs, device.ledger, tuple(range(DOMAINS))))
+    return fmean(_held_out_accuracy(pacs, device.ledger, tuple(range(DOMAINS))))
 
 
-class _Showing:
-    """A camera before the domains, and somebody who labels some of what it saw, late."""
+class _LabelledCamera:
+    """A camera that visits the domains, and a person who labels some observations late."""
 
     def __init__(self, pacs: PacsStream, device: _Device, random: np.random.Generator) -> None:
         self._pacs, self._device, self._random = pacs, device, random
@@ -234,7 +247,13 @@ class _Showing:
         began, noticed = self._at, False
         for row in rows.tolist():
             for message in self._device.feed(
-                Observation("camera", self._at, self._at, row, _id(row))
+                Observation(
+                    stream="camera",
+                    sequence=self._at,
+                    captured_at_ns=self._at,
+                    payload=row,
+                    id=_id(row),
+                )
             ):
                 if isinstance(message, Decision):
                     self.right.append(message.guess == str(self._pacs.label[row]))
@@ -263,7 +282,8 @@ class _Showing:
 
 
 def _visits(pacs: PacsStream, order: Order, random: np.random.Generator) -> tuple[Ints, list[Ints]]:
-    """What is enrolled, and what each visit shows: every domain at length, then each briefly."""
+    """Return the enrolled rows, and the rows of each visit: every domain at length, then each
+    briefly."""
     pools = [
         random.permutation(np.flatnonzero((pacs.domain == name) & ~pacs.held)) for name in order
     ]
@@ -273,28 +293,31 @@ def _visits(pacs: PacsStream, order: Order, random: np.random.Generator) -> tupl
     return fresh[0][:cut], [fresh[0][cut:], *fresh[1:], *again]
 
 
-def _examine(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> tuple[float, ...]:
-    """Accuracy on each domain's held-out part, shuffled together, by a runtime opened afresh."""
+def _held_out_accuracy(pacs: PacsStream, ledger: MemoryLedger, order: Order) -> tuple[float, ...]:
+    """Return the accuracy on each domain's held-out part, shuffled together, of a newly opened
+    runtime."""
     runtime = Runtime(Config(), pacs, ledger)
     rows = np.random.default_rng(0).permutation(np.flatnonzero(pacs.held))
     right = np.zeros(len(rows), np.bool_)
     for at, row in enumerate(rows.tolist()):
-        for effect in runtime.handle(Observation("exam", at, at, row, f"exam:{at}")):
+        for effect in runtime.handle(
+            Observation(stream="exam", sequence=at, captured_at_ns=at, payload=row, id=f"exam:{at}")
+        ):
             if isinstance(effect, Publish) and isinstance(effect.message, Decision):
                 right[at] = effect.message.guess == str(pacs.label[row])
     return tuple(float(right[pacs.domain[rows] == name].mean()) for name in order)
 
 
-def _refiled(pacs: PacsStream, ledger: MemoryLedger) -> MemoryLedger:
-    """The same facts under their true domains, with the same geometry."""
+def _with_true_domains(pacs: PacsStream, ledger: MemoryLedger) -> MemoryLedger:
+    """Return the same facts under their true domains, with the same geometry."""
     rows = [_row(fact.id) for fact in ledger.facts()]
-    told = MemoryLedger([pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows])
-    _take_geometry(ledger, told)
-    return told
+    relabelled = MemoryLedger([pacs.fact(row, f"true-{pacs.domain[row]}") for row in rows])
+    _take_geometry(ledger, relabelled)
+    return relabelled
 
 
-def _bare(ledger: MemoryLedger) -> MemoryLedger:
-    """The same facts and geometry, without adaptors."""
+def _without_adaptors(ledger: MemoryLedger) -> MemoryLedger:
+    """Return the same facts and geometry, without adaptors."""
     bare = MemoryLedger(ledger.facts())
     _take_geometry(ledger, bare)
     return bare
@@ -312,7 +335,7 @@ def _forgetting(matrix: Sequence[Sequence[float]]) -> float:
 
 
 def _owners(names: Mapping[tuple[int, str], int]) -> dict[str, int]:
-    """The true domain that most facts under each name come from."""
+    """Return for each of the device's domains the true domain of most of its facts."""
     owners: dict[str, int] = {}
     for (domain, name), count in names.items():
         if count > names.get((owners.get(name, -1), name), 0):
@@ -320,15 +343,15 @@ def _owners(names: Mapping[tuple[int, str], int]) -> dict[str, int]:
     return owners
 
 
-def _misfiled(names: Mapping[tuple[int, str], int]) -> float:
-    """Share of facts filed under a name that belongs to another domain."""
+def _misplaced_share(names: Mapping[tuple[int, str], int]) -> float:
+    """Return the share of facts in a device's domain that belongs to another true domain."""
     owners = _owners(names)
     wrong = sum(count for (domain, name), count in names.items() if owners[name] != domain)
     return wrong / sum(names.values())
 
 
-def _twice(names: Mapping[tuple[int, str], int]) -> int:
-    """How many domains own more than one name."""
+def _count_split(names: Mapping[tuple[int, str], int]) -> int:
+    """Count the true domains that own several of the device's domains."""
     return sum(count > 1 for count in Counter(_owners(names).values()).values())
 
 

@@ -1,7 +1,7 @@
-"""Peers that learn task after task by gradient descent: what they end up with depends on order.
+"""Peers that learn task by task with gradient descent; their result depends on the order.
 
-One linear layer on frozen features, plain minibatch descent with momentum; memories hold features,
-filled by reservoir sampling (Vitter 1985). Orders that begin alike share what they have in common.
+One linear layer on frozen features, minibatch SGD with momentum; replay memories hold features,
+filled by reservoir sampling (Vitter 1985).  Orders with a common prefix share its state.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,17 +15,22 @@ from numpy.typing import NDArray
 from .data import ContinualView, Floats, Rows
 
 EPOCHS = 5
+"""Chosen by hand; effect not measured."""
 BATCH = 64
+"""Chosen by hand; effect not measured."""
 MOMENTUM = 0.9
+"""The customary value of SGD."""
 DECAY = 1e-3
+"""Chosen by hand; effect not measured."""
 RATES = (0.01, 0.03, 0.1)
+"""Learning rates, half a decade apart; the best on validation rows is used."""
 WAYS = ("all standard", "final standard")
 
 
 @dataclass(frozen=True, slots=True)
 class Gradual:
-    """A peer: how many samples it keeps, and whether it keeps its old outputs for them, too
-    (DER++, Buzzega et al. 2020; a strategy of Avalanche)."""
+    """A peer: its replay memory size, and whether it also replays old outputs (DER++, Buzzega et
+    al. 2020; a strategy of Avalanche)."""
 
     memory: int = 0
     outputs: float = 0.0
@@ -41,7 +46,7 @@ PEERS: dict[str, Gradual] = {
 
 @dataclass(slots=True)
 class _Memory:
-    """A reservoir: each sample seen so far is in it with equal chance."""
+    """A reservoir: each sample seen so far is in it with equal probability."""
 
     size: int
     random: np.random.Generator
@@ -50,7 +55,7 @@ class _Memory:
     logits: dict[int, Floats] = field(default_factory=dict)
 
     def copy(self) -> "_Memory":
-        """Go on from here without changing what others go on from."""
+        """Return a copy that can be changed independently."""
         made = np.random.default_rng(self.seen)
         return _Memory(self.size, made, self.seen, [*self.rows], dict(self.logits))
 
@@ -69,18 +74,18 @@ class _Memory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What a learner is after some tasks."""
+    """The state of a learner after some tasks."""
 
     weights: Floats
     bias: Floats
     memory: _Memory
 
     def scores(self, rows: Floats) -> Floats:
-        """Scores float32 [n, classes] of prepared rows."""
+        """Return scores float32 [n, classes] of prepared rows."""
         return rows @ self.weights + self.bias
 
-    def right_by(self, view: ContinualView, test: Mapping[int, Rows]) -> dict[int, float]:
-        """Accuracy on each of some sets of rows."""
+    def accuracies_by_task(self, view: ContinualView, test: Mapping[int, Rows]) -> dict[int, float]:
+        """Return the accuracy on each of some sets of rows."""
         return {
             name: float((self.scores(view.rows[rows]).argmax(axis=1) == view.label[rows]).mean())
             for name, rows in test.items()
@@ -88,7 +93,7 @@ class State:
 
 
 def start(view: ContinualView, peer: Gradual, seed: int) -> State:
-    """A learner before its first task."""
+    """Return a learner before its first task."""
     shape = (view.rows.shape[1], view.classes)
     memory = _Memory(peer.memory, np.random.default_rng(seed))
     return State(np.zeros(shape, np.float32), np.zeros(shape[1], np.float32), memory)
@@ -97,13 +102,13 @@ def start(view: ContinualView, peer: Gradual, seed: int) -> State:
 def learn(
     state: State, view: ContinualView, task: Rows, peer: Gradual, rate: float, seed: int
 ) -> State:
-    """Learn one task; the state given stays as it is."""
+    """Learn one task; the given state stays unchanged."""
     random = np.random.default_rng(seed)
     weights, bias, memory = state.weights.copy(), state.bias.copy(), state.memory.copy()
     pace = np.zeros_like(weights)
     shift = np.zeros_like(bias)
     targets = np.eye(view.classes, dtype=np.float32)[view.label]
-    # Columns of the all-taps view are many: a step is as long as the mean energy of a row allows.
+    # The all-taps view has many columns: the step size is scaled by the mean energy of a row.
     step = rate / max(1e-9, float(np.square(view.rows[task]).sum(axis=1).mean())) * 100
     for _ in range(EPOCHS):
         order = random.permutation(task)
@@ -112,7 +117,13 @@ def learn(
             inputs, errors = _batch(view, rows, targets, weights, bias)
             if memory.rows:
                 inputs, errors = _with_memory(
-                    view, memory, peer, targets, (weights, bias), (inputs, errors), random
+                    view,
+                    memory,
+                    peer=peer,
+                    targets=targets,
+                    layer=(weights, bias),
+                    batch=(inputs, errors),
+                    random=random,
                 )
             pace *= MOMENTUM
             pace -= step * (inputs.T @ errors + DECAY * weights)
@@ -135,14 +146,16 @@ def states(
     rate: float,
     seed: int,
 ) -> Iterator[tuple[tuple[int, ...], State]]:
-    """Every prefix of the orders, with the state after it; each is learned once."""
+    """Yield every prefix of the orders, with the state after it; each prefix is learned once."""
     made: dict[tuple[int, ...], State] = {(): start(view, peer, seed)}
     for order in orders:
         prefixes = [order[:length] for length in range(len(order) + 1)]
         for before, prefix in pairwise(prefixes):
             if prefix not in made:
                 task = tasks[prefix[-1]]
-                made[prefix] = learn(made[before], view, task, peer, rate, seed + len(prefix))
+                made[prefix] = learn(
+                    made[before], view, task, peer=peer, rate=rate, seed=seed + len(prefix)
+                )
                 yield prefix, made[prefix]
 
 
@@ -153,15 +166,16 @@ def choose(
     name: str,
     held_out: int = 5,
 ) -> tuple[str, float]:
-    """The way of taking the features and the step that do best, over one order, on every fifth
-    training row."""
+    """Choose preparation and step size by accuracy over one order, on every fifth training row."""
     test = np.concatenate([rows[::held_out] for rows in tasks.values()])
     rest = {task: np.setdiff1d(rows, rows[::held_out]) for task, rows in tasks.items()}
     best = (-1.0, "", 0.0)
     for way in (way for way in WAYS if way in given):
         for rate in RATES:
-            *_, (_, state) = states([order], rest, given[way], PEERS[name], rate, 0)
-            right = fmean(state.right_by(given[way], {0: test}).values())
+            *_, (_, state) = states(
+                [order], rest, view=given[way], peer=PEERS[name], rate=rate, seed=0
+            )
+            right = fmean(state.accuracies_by_task(given[way], {0: test}).values())
             best = max(best, (right, way, rate))
     return best[1:]
 

@@ -1,7 +1,8 @@
-"""The answer for a new domain: our head beside other closed-form heads and logistic regression.
+"""Heads for a new domain: the runtime's head compared with other closed-form heads and logistic
+regression.
 
-PACS, all taps as uint8, official split; each domain in turn is new, with 1 to all labels a class,
-and the other three are there to lean on. Accuracy on the new domain's official held-out part.
+PACS, all taps as uint8, official split; each domain in turn is new, with 1 to all labels per class,
+and the other three support it.  Accuracy on the new domain's official held-out part.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from ..report import BenchmarkReport, BenchmarkRow
 
 LABELS_A_CLASS = (1, 5, 10, 20, None)
 DRAWS = 3
+"""Draws of the few labels, for a mean and a range."""
 EDGES = (0, 1280, 1296, 1320, 1360, 1440, 1552, 1744, 2064)
+"""Columns of the features and of the seven stages of EfficientNet-Lite0 in the PACS file."""
 SPANS = tuple(pairwise(EDGES))
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 
@@ -28,7 +31,7 @@ Answer = Callable[[FactBatch, FactBatch, NDArray[np.uint8]], NDArray[np.int64]]
 
 
 def run(data: Path | None) -> BenchmarkReport:
-    """All heads on all domains; about two minutes."""
+    """Run all heads on all domains; about two minutes."""
     if data is None or not all((data / name).is_file() for name in FILES):
         return BenchmarkReport(
             "heads", (), {}, (f"skipped: needs --data with {' and '.join(FILES)}",)
@@ -39,7 +42,9 @@ def run(data: Path | None) -> BenchmarkReport:
         found: dict[str, list[float]] = {name: [] for name in METHODS}
         for new in range(4):
             for draw in range(DRAWS if count else 1):
-                own, others = _drawn(features, label, domain, ~held, new, count, draw)
+                own, others = _drawn(
+                    features, label, domain, train=~held, new=new, count=count, draw=draw
+                )
                 test = held & (domain == new)
                 for name, answer in METHODS.items():
                     right = answer(own, others, features[test]) == label[test]
@@ -107,7 +112,7 @@ def _scratch(own: FactBatch, _others: FactBatch, test: NDArray[np.uint8]) -> NDA
 
 
 def _residual(own: FactBatch, others: FactBatch, test: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The other domains' ridge, plus a ridge on what it leaves unexplained in the new one."""
+    """The other domains' ridge regression, plus a ridge on its residual in the new domain."""
     wide, near = _scaled(others), _scaled(own)
     rows = wide(others.features)
     base = Ridge(0.3 * np.square(rows).sum() / len(rows)).fit(

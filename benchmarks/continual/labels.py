@@ -1,10 +1,11 @@
-"""Accuracy in a new domain against labels a class: ours beside linear probe, kNN and RanPAC.
+"""Accuracy in a new domain by labels per class: the runtime compared with linear probe, kNN and
+RanPAC.
 
-PACS, all taps. Photo known and art, cartoon or sketch new; then each domain in turn new with three
-known. Asked are the new domain's images of the official test, some 200 to 400 (`photo_10`), and 600
-other images of it that no label was drawn from (`photo_10_rest`): art's part of the official test
-is harder than the rest by some 7 points. Every peer may use the old domains' labels; its best way
-counts.
+PACS, all taps.  Photo known and art, cartoon or sketch new; then each domain in turn new with three
+known.  The test set is the new domain's part of the official test, some 200 to 400 images
+(`photo_10`), and 600 other images of it without labels (`photo_10_rest`): art's part of the
+official test is harder than the rest by some 7 points.  Every peer may use the old domains' labels;
+its best variant counts.
 """
 
 from __future__ import annotations
@@ -26,20 +27,26 @@ from ..report import BenchmarkReport, BenchmarkRow
 from .labels_peers import LabelTask, peer_answers
 
 COUNTS = (1, 2, 5, 10, 20, 50)
+"""Labels a class, from one photograph to what a person labels in an hour."""
 SUMMARISED = (5, 10)
+"""Where a person is likely to stop, and where growth begins to help."""
 GROWN_AT = (5, 10, 20, 50)
+"""Growth holds facts out for its test, so it starts at five labels a class.  Chosen by hand."""
 DRAWS = 3
+"""Draws of the labelled rows, for a mean and a range."""
 REST = 600
+"""Rows that are tested: a standard error of about 2 points."""
 DOMAINS = ("photo", "art", "cartoon", "sketch")
 PEERS = ("linear probe", "knn", "ranpac")
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 PHOTO = 0
+"""The first of DOMAINS: what a device is usually taught with."""
 
 Ints = NDArray[np.int64]
 Found = dict[str, list[float]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PacsLabels:
     """Features as floats and as levels, with labels, domains and the official split."""
 
@@ -52,9 +59,9 @@ class PacsLabels:
 
 
 def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
-    """Both protocols; about half an hour.
+    """Run both protocols; about half an hour.
 
-    quick: photo known, 5 and 10 labels a class alone; a few minutes.
+    quick: photo known, 5 and 10 labels per class; a few minutes.
     """
     if data is None or not all((data / name).is_file() for name in FILES):
         return BenchmarkReport(
@@ -81,7 +88,7 @@ def _three_known() -> tuple[tuple[int, tuple[int, ...]], ...]:
 
 
 def _summary(rows: list[BenchmarkRow]) -> dict[str, float]:
-    """What serves once growth has had its say, beside the best peer."""
+    """Compare the model that serves after growth with the best peer."""
     at = {(row.method, row.metric): row.value for row in rows}
     made = {}
     for count in SUMMARISED:
@@ -96,7 +103,7 @@ def _summary(rows: list[BenchmarkRow]) -> dict[str, float]:
 def _measure(
     pacs: PacsLabels, cases: tuple[tuple[int, tuple[int, ...]], ...], count: int, metric: str
 ) -> Iterator[tuple[list[BenchmarkRow], str]]:
-    """Yield rows, and the ways in which the peers were best: on the official part, on the rest."""
+    """Yield rows, and the best variant of each peer: on the official part, on the rest."""
     found: dict[str, Mapping[str, Found]] = {}
     for new, known in cases:
         for draw in range(DRAWS):
@@ -108,7 +115,8 @@ def _measure(
 
 
 def _rows(methods: Mapping[str, Found], metric: str) -> tuple[list[BenchmarkRow], str]:
-    """Ours and each peer's best way, as the mean over domains and one by one."""
+    """Return the runtime's and each peer's best variant, as the mean over domains and one by
+    one."""
     rows: list[BenchmarkRow] = []
     means = {name: float(np.mean([np.mean(v) for v in f.values()])) for name, f in methods.items()}
     best = {
@@ -146,7 +154,7 @@ def _answers(
 def _ours(
     pacs: PacsLabels, own: Ints, old: Ints, test: Ints, count: int
 ) -> Iterator[tuple[str, Ints]]:
-    """Yield the labels from the head alone, and from what growth makes of the same facts."""
+    """Yield the labels from the head alone, and from the model after growth on the same facts."""
     mine = _batch(pacs, own[:HEAD_FACTS_MAX])
     theirs = _batch(pacs, old[:SUPPORT_FACTS_MAX])
     alone = fit_adaptor(mine, theirs, None, pacs.spans)
@@ -156,7 +164,16 @@ def _ours(
         return
     from edge import growth
 
-    job = GrowthJob("labels", mine.domains[0], 1, 1, Config().budget, pacs.spans, mine, theirs)
+    job = GrowthJob(
+        id="labels",
+        domain=mine.domains[0],
+        version=1,
+        seed=1,
+        budget=Config().budget,
+        spans=pacs.spans,
+        own=mine,
+        others=theirs,
+    )
     record = growth.grow_adaptor(job).record
     if record is None:
         yield "auricle grown", head
@@ -197,4 +214,11 @@ def _load(data: Path) -> PacsLabels:
     spans = tuple(pairwise(edges))
     frozen = encoder.freeze_quantiser(values[~held][::10], tuple(slice(a, b) for a, b in spans))
     label, domain = final["label"].astype(np.int64), final["domain"].astype(np.int64)
-    return PacsLabels(values, frozen.quantise(values), label, domain, held, spans)
+    return PacsLabels(
+        values=values,
+        levels=frozen.quantise(values),
+        label=label,
+        domain=domain,
+        held=held,
+        spans=spans,
+    )

@@ -1,8 +1,8 @@
-"""Which observations of a new domain to label: the runtime's choice beside other rules.
+"""Active learning in a new domain: the runtime's choice compared with other query strategies.
 
-On each set every source domain in turn is new; 256 of its rows are an opening's worth of unlabelled
-observations, from which each rule picks as many as 1, 2 or 5 labels a class would be, without
-knowing the classes.  The head is solved from those, with the other domains' facts as support.
+On each set every source domain in turn is new; 256 of its rows are a pool of unlabelled
+observations, from which each strategy picks as many as 1, 2 or 5 labels per class, without knowing
+the classes.  The head is solved from those, with the other domains' facts as support.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,17 +12,21 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core import OPENING_OBSERVATIONS_MAX, SUPPORT_FACTS_MAX, FactBatch
+from edge.core import NOVEL_DOMAIN_OBSERVATIONS_MAX, SUPPORT_FACTS_MAX, FactBatch
 from edge.core.adaptors import fit_adaptor
 from edge.core.session import choose_candidates, score_candidates
 
-from ..ood.sets import Known, load_sets
+from ..ood.sets import FeatureSet, load_sets
 from ..report import BenchmarkRow
 
 LABELS_A_CLASS = (1, 2, 5)
+"""Few labels: there the choice of what to label matters most."""
 DRAWS = 3
+"""Draws of the pool and the test rows, for a mean and a range."""
 TESTED_MAX = 600
+"""Rows that are tested: a standard error of about 2 points."""
 NEAREST = 3
+"""Largest domains of each set that each take the part of the new one once."""
 
 Levels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -30,7 +34,8 @@ Pick = Callable[[Floats, Floats, int, np.random.Generator], list[int]]
 
 
 def run_active(data: Path | None) -> list[BenchmarkRow]:
-    """Mean accuracy by rule, set and labels a class; some twenty minutes on one core."""
+    """Return the mean accuracy by strategy, set and labels per class; some twenty minutes on one
+    core."""
     rows: list[BenchmarkRow] = []
     for known in load_sets(data)[0]:
         if known.new is None and _shared(known):
@@ -38,13 +43,13 @@ def run_active(data: Path | None) -> list[BenchmarkRow]:
     return rows + _means(rows)
 
 
-def _shared(known: Known) -> bool:
-    """Say whether every source domain has the labels of all others, so that support can help."""
+def _shared(known: FeatureSet) -> bool:
+    """Return whether every source domain has the labels of all others, so that support can help."""
     kinds = [set(known.label[known.domain == one].tolist()) for one in known.sources]
     return len(kinds) > 1 and all(kind == kinds[0] for kind in kinds)
 
 
-def _measure(known: Known) -> Iterator[BenchmarkRow]:
+def _measure(known: FeatureSet) -> Iterator[BenchmarkRow]:
     classes = len(np.unique(known.label))
     for count in LABELS_A_CLASS:
         found: dict[str, list[float]] = {name: [] for name in RULES}
@@ -56,12 +61,13 @@ def _measure(known: Known) -> Iterator[BenchmarkRow]:
             yield BenchmarkRow(name, f"{known.name}_{count}", fmean(values))
 
 
-def _trial(known: Known, new: int, draw: int, budget: int) -> dict[str, float]:
+def _trial(known: FeatureSet, new: int, draw: int, budget: int) -> dict[str, float]:
     random = np.random.default_rng([draw, new])
     scale, zero = known.quantiser(known.values[known.domain != new])
     levels = np.clip(np.rint(known.values / scale) + zero, 0, 255).astype(np.uint8)
     mine = random.permutation(np.flatnonzero(known.domain == new))
-    pool, test = mine[:OPENING_OBSERVATIONS_MAX], mine[OPENING_OBSERVATIONS_MAX:][:TESTED_MAX]
+    pool = mine[:NOVEL_DOMAIN_OBSERVATIONS_MAX]
+    test = mine[len(pool) :][:TESTED_MAX]
     rest = random.permutation(np.flatnonzero(known.domain != new))[:SUPPORT_FACTS_MAX]
     others = _batch(known, levels, rest)
     answers = score_candidates(_answers(known, levels, rest, pool))
@@ -70,15 +76,15 @@ def _trial(known: Known, new: int, draw: int, budget: int) -> dict[str, float]:
     for name, pick in RULES.items():
         chosen = pick(answers, rows, budget, np.random.default_rng(draw))
         adaptor = fit_adaptor(_batch(known, levels, pool[chosen]), others, None, known.slices)
-        told = np.array(adaptor.labels)[adaptor.answer(levels[test]).argmax(axis=1)]
-        made[name] = float((told == known.label[test].astype(str)).mean())
+        answers = np.array(adaptor.labels)[adaptor.answer(levels[test]).argmax(axis=1)]
+        made[name] = float((answers == known.label[test].astype(str)).mean())
     return made
 
 
 def _answers(
-    known: Known, levels: Levels, rest: NDArray[np.intp], pool: NDArray[np.intp]
+    known: FeatureSet, levels: Levels, rest: NDArray[np.intp], pool: NDArray[np.intp]
 ) -> list[Floats]:
-    """What the (at most three largest) other domains say of the pool."""
+    """Return the scores of the (at most three largest) other domains on the pool."""
     domains, counts = np.unique(known.domain[rest], return_counts=True)
     made = []
     for one in domains[np.argsort(-counts, kind="stable")][:NEAREST]:
@@ -89,7 +95,7 @@ def _answers(
 
 
 def _standardised(levels: Levels, slices: tuple[tuple[int, int], ...]) -> Floats:
-    """Columns centred and over their spread, every tap of one weight."""
+    """Return standardised columns, with equal weight for every tap."""
     rows = levels.astype(np.float32)
     rows = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + 1)
     for start, stop in slices:
@@ -97,7 +103,7 @@ def _standardised(levels: Levels, slices: tuple[tuple[int, int], ...]) -> Floats
     return np.asarray(rows, np.float32)
 
 
-def _batch(known: Known, levels: Levels, rows: NDArray[np.intp]) -> FactBatch:
+def _batch(known: FeatureSet, levels: Levels, rows: NDArray[np.intp]) -> FactBatch:
     rows = np.sort(rows)
     return FactBatch(
         tuple(f"{row:06}" for row in rows),
@@ -130,14 +136,16 @@ def _farthest(_answers: Floats, rows: Floats, count: int, random: np.random.Gene
     return chosen
 
 
-def _unsure(answers: Floats, _rows: Floats, count: int, _random: np.random.Generator) -> list[int]:
-    """The smallest margins between the two likeliest answers (Scheffer et al. 2001)."""
+def _smallest_margin(
+    answers: Floats, _rows: Floats, count: int, _random: np.random.Generator
+) -> list[int]:
+    """Smallest margins between the two most likely answers (Scheffer et al. 2001)."""
     best = np.sort(answers, axis=1)
     return [int(row) for row in np.argsort(best[:, -1] - best[:, -2], kind="stable")[:count]]
 
 
 def _means(rows: list[BenchmarkRow]) -> list[BenchmarkRow]:
-    """Each rule's mean over all sets."""
+    """Return each strategy's mean over all sets."""
     return [
         BenchmarkRow(
             name,
@@ -155,5 +163,5 @@ RULES: dict[str, Pick] = {
     "random": _chance,
     "typiclust": _typical,
     "k-centre": _farthest,
-    "margin": _unsure,
+    "margin": _smallest_margin,
 }

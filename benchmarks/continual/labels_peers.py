@@ -1,7 +1,8 @@
-"""What `labels` runs beside ours: linear probe, nearest neighbours, RanPAC, each in several ways.
+"""The peers of `labels`: linear probe, nearest neighbours, RanPAC, each in several variants.
 
-Every peer gets float features, the first tap alone or all taps, the new domain's labels alone or
-with those of the old domains; `peer/way` of the best mean accuracy counts for the peer.
+Every peer gets float features, the first tap alone or all taps, and the new domain's labels alone
+or together with those of the old domains; the best mean accuracy of its variants (`peer/way`)
+counts.
 """
 
 from collections.abc import Iterator
@@ -18,14 +19,19 @@ Labels = NDArray[np.int64]
 Slices = tuple[tuple[int, int], ...]
 
 PROJECTED = 5_000
+"""RanPAC projects to 10,000 (McDonnell et al. 2023); half of it halves the run time.  Effect not
+measured."""
 PENALTIES = (1e1, 1e2, 1e3, 1e4, 1e5)
+"""Ridge penalties a decade apart, the best one reported: an upper bound for the peer."""
 NEIGHBOURS = (1, 5)
+"""k of the nearest-neighbour peers.  Chosen by hand; effect not measured."""
 INVERSE_PENALTIES = (1e-3, 1e-2)
+"""C of scikit-learn's logistic regression.  Chosen by hand; effect not measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelTask:
-    """Labelled rows of the new domain and of the old ones, and the rows to answer."""
+    """Labelled rows of the new domain and of the old ones, and the test rows."""
 
     own: Reals
     own_labels: Labels
@@ -35,7 +41,7 @@ class LabelTask:
 
 
 def peer_answers(task: LabelTask, slices: Slices) -> dict[str, Labels]:
-    """Labels int64 [test rows] by `peer/way`."""
+    """Return labels int64 [test rows] by `peer/way`."""
     made: dict[str, Labels] = {}
     for way, (rows, labels, test, own) in _ways(task, slices):
         taps = slices if way.startswith("all") else slices[:1]
@@ -48,7 +54,8 @@ def peer_answers(task: LabelTask, slices: Slices) -> dict[str, Labels]:
 def _ways(
     task: LabelTask, slices: Slices
 ) -> Iterator[tuple[str, tuple[Reals, Labels, Reals, int]]]:
-    """Yield each way to use taps and old labels: rows, their labels, test rows, how many own."""
+    """Yield each variant of taps and old labels: rows, their labels, test rows, number of own
+    rows."""
     for taps, old in product(("first", "all"), ("new", "both")):
         part = slice(*slices[0]) if taps == "first" else slice(None)
         rows, labels = task.own[:, part], task.own_labels
@@ -59,7 +66,8 @@ def _ways(
 
 
 def _probes(rows: Reals, labels: Labels, test: Reals, own: int) -> Iterator[tuple[str, Labels]]:
-    """Logistic regression on standardised columns, also with the new domain as heavy as the old."""
+    """Logistic regression on standardised columns, also with equal weight for new and old
+    domains."""
     mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-3
     seen, asked = (rows - mean) / spread, (test - mean) / spread
     even = np.ones(len(rows))
@@ -75,7 +83,7 @@ def _probes(rows: Reals, labels: Labels, test: Reals, own: int) -> Iterator[tupl
 def _neighbours(
     rows: Reals, labels: Labels, test: Reals, taps: Slices
 ) -> Iterator[tuple[str, Labels]]:
-    """Cosine over taps of unit length; ties go to the nearer."""
+    """Cosine over taps of unit length; ties go to the nearer neighbour."""
     near = _unit(test, taps) @ _unit(rows, taps).T
     for count in NEIGHBOURS:
         best = np.argsort(-near, axis=1, kind="stable")[:, :count]

@@ -1,4 +1,4 @@
-"""The runtime's own knowledge on rows of a benchmark: its router, its heads, its adaptors."""
+"""The runtime's knowledge on the rows of a benchmark: router, heads and adaptors."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -25,32 +25,36 @@ from edge.core.session import posterior
 from .data import ContinualSamples, Ints, Rows, facts_of
 
 WINDOW = 16
+"""The runtime's default window."""
 WINDOWS = 500
+"""Windows drawn for each domain: a standard error below 2.3 points."""
 FACTS_LARGE = 8_192
+"""Chosen by hand; effect not measured."""
 DOMAINS_LARGE = 1_000
+"""Chosen by hand; effect not measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OursOutcome:
-    """What was said of some rows.  routed, answered: domains and labels [n], -1 for none.
-    told: labels where the true domain is given.  scores: the router's, columns by domain."""
+class RuntimeOutcome:
+    """Answers for some rows.  routed, answered: domains and labels [n], -1 for none.  with_domain:
+    labels with the true domain given.  scores: the router's, columns by domain."""
 
     answered: Ints = field(repr=False)
     routed: Ints = field(repr=False)
-    told: Ints = field(repr=False)
+    with_domain: Ints = field(repr=False)
     scores: NDArray[np.float32] = field(repr=False)
     adaptor_bytes: tuple[int, ...]
 
 
-def know(
+def derive(
     samples: ContinualSamples,
     rows: Rows,
     seed: int,
     domain: str = "",
     records: Iterable[AdaptorRecord] = (),
 ) -> Knowledge:
-    """Derive what the runtime knows from these rows, enrolled in their own domains or in one, and
-    from the adaptors grown for these domains."""
+    """Derive knowledge from these rows, enrolled in their own domains or in one, with the given
+    adaptors."""
     ledger = MemoryLedger(facts_of(samples, rows, seed, domain))
     for record in records:
         ledger.apply(StoreAdaptor(record))
@@ -59,47 +63,49 @@ def know(
 
 
 def grow_all(samples: ContinualSamples, seed: int) -> dict[str, GrowthResult]:
-    """Grow every domain once, beside all the others, with the default budget on this machine."""
+    """Grow an adaptor for every domain once, against all others, with the default budget."""
     from edge.growth import grow_adaptor
 
-    known = know(samples, samples.train, seed)
-    return {
-        name: grow_adaptor(
-            GrowthJob(
-                f"{name}:{seed}",
-                name,
-                1,
-                seed,
-                Config().budget,
-                samples.spans,
-                *known.lessons(name),
-            )
-        )
-        for name in known.domains
-    }
+    known = derive(samples, samples.train, seed)
+    return {name: grow_adaptor(_job(known, samples, name, seed)) for name in known.domains}
 
 
-def ask(known: Knowledge, samples: ContinualSamples, rows: Rows) -> OursOutcome:
-    """Route and answer rows, their domains unknown and, where they are known, given as well."""
+def _job(known: Knowledge, samples: ContinualSamples, name: str, seed: int) -> GrowthJob:
+    own, others = known.training_facts(name)
+    return GrowthJob(
+        id=f"{name}:{seed}",
+        domain=name,
+        version=1,
+        seed=seed,
+        budget=Config().budget,
+        spans=samples.spans,
+        own=own,
+        others=others,
+    )
+
+
+def answer_rows(known: Knowledge, samples: ContinualSamples, rows: Rows) -> RuntimeOutcome:
+    """Route and answer rows, with unknown domains and, if known, with given domains."""
     features = samples.features[rows]
     router = known.router()
     scores = router.scores(features)
     routed = np.asarray(router.domains)[scores.argmax(axis=1)]
     given = np.asarray([f"domain-{one}" for one in samples.domain[rows]])
-    answered, told = np.full(len(rows), -1), np.full(len(rows), -1)
+    answered, with_domain = np.full(len(rows), -1), np.full(len(rows), -1)
     adaptors = {name: known.adaptor(name) for name in known.domains}
     for name, adaptor in adaptors.items():
         labels = np.asarray(adaptor.labels, np.int64)
-        for named, made in ((routed, answered), (given, told)):
+        for named, made in ((routed, answered), (given, with_domain)):
             mine = np.flatnonzero(named == name)
             made[mine] = labels[adaptor.answer(features[mine]).argmax(axis=1)]
     numbers = np.asarray([int(name.rpartition("-")[2]) for name in routed], np.int64)
     sizes = tuple(adaptor.nbytes for adaptor in adaptors.values())
-    return OursOutcome(answered, numbers, told, scores, sizes)
+    return RuntimeOutcome(answered, numbers, with_domain, scores, sizes)
 
 
-def window_accuracy(outcome: OursOutcome, domain: Ints, seed: int) -> tuple[float, float, float]:
-    """Routing by windows of 16: of one domain each, of mixed domains, and mixed without window.
+def window_accuracy(outcome: RuntimeOutcome, domain: Ints, seed: int) -> tuple[float, float, float]:
+    """Return the routing accuracy with windows of 16: of one domain each, of mixed domains, and
+    mixed without a window.
 
     Columns of the scores are domains in ascending order, all of them known.
     """
@@ -119,9 +125,9 @@ def window_accuracy(outcome: OursOutcome, domain: Ints, seed: int) -> tuple[floa
 
 
 def routing_cost(samples: ContinualSamples, domains: int) -> dict[str, float]:
-    """Time and memory of routing where the facts at hand are spread over so many domains.
+    """Return time and memory of routing with the facts spread over a number of domains.
 
-    Domains beyond the data's own are its facts under other names: this measures cost alone.
+    Domains beyond the data's own hold its facts under other names: this measures cost only.
     """
     random = np.random.default_rng(domains)
     rows = random.choice(samples.train, FACTS_LARGE)

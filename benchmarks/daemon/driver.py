@@ -1,4 +1,4 @@
-"""Driving whatever answers vectors through a broker: as fast as it goes, or at a pace."""
+"""Load generation: sends vectors through a broker at full speed or at a fixed rate."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ import numpy as np
 from edge.config import MqttSettings
 from edge.mqtt import InboundMessage, MqttClient, StatusPresence
 
-from .fixture import ASKED, TOLD, program
+from .fixture import DECISION_TOPIC, OBSERVE_TOPIC, program
 
 READY_S = 60.0
+"""Generous, so that a slow machine does not fail."""
 DONE_S = 20.0
+"""Generous: contestants answer thousands of vectors a second."""
 WINDOW = 200
-PROBE = f"{TOLD}/probe"
+"""Vectors in flight: keeps every contestant busy.  Chosen by hand; effect not measured."""
+PROBE = f"{DECISION_TOPIC}/probe"
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Milliseconds from sending a vector to its answer, at so many vectors a second."""
+    """Latency in milliseconds from sending a vector to its answer, at a rate of vectors per
+    second."""
 
     per_second: float
     p50_ms: float
@@ -35,42 +39,44 @@ class Pace:
 
 
 class LoadDriver:
-    """One client that sends vectors and hears answers."""
+    """A client that sends vectors and receives answers."""
 
     def __init__(self, port: int) -> None:
-        # No session outlives it: answers of another run would pass for those of this one.
+        # No persistent session: answers of another run would be mistaken for those of this one.
         settings = MqttSettings(
             host="127.0.0.1",
             port=port,
-            receiving_max=1_000,
-            sending_max=1_000,
+            receive_max=1_000,
+            inflight_max=1_000,
             session_expiry_s=0,
         )
-        self.heard = 0
+        self.received = 0
         self.length = 0
         self._sent_s: deque[float] = deque()
         self._delays: list[float] = []
-        self._broker = MqttClient(settings, "driver", self._hear, StatusPresence("driver", "1"))
-        self._broker.subscribe([TOLD])
+        self._broker = MqttClient(
+            settings, "driver", self._read_output, StatusPresence("driver", "1")
+        )
+        self._broker.subscribe([DECISION_TOPIC])
         self._broker.start()
 
-    def _hear(self, arrival: InboundMessage) -> None:
-        self._broker.settle(arrival.ticket)
-        self.heard += 1
+    def _read_output(self, arrival: InboundMessage) -> None:
+        self._broker.acknowledge(arrival.ticket)
+        self.received += 1
         self.length = len(arrival.payload)
         if self._sent_s:
             self._delays.append(time.perf_counter() - self._sent_s.popleft())
 
     def await_answer(self, vector: str) -> None:
-        """Send now and then until somebody answers, and all that is on its way has come."""
+        """Send now and then until an answer arrives, and all messages in flight have arrived."""
         until = time.monotonic() + READY_S
-        while not self.heard:
-            assert time.monotonic() < until, "nobody answers"
-            self._broker.publish(ASKED, vector.encode())
+        while not self.received:
+            assert time.monotonic() < until, "no answer arrived"
+            self._broker.publish(OBSERVE_TOPIC, vector.encode())
             self._pump(0.2)
-        quiet = self.heard - 1
-        while quiet != self.heard:
-            quiet = self.heard
+        quiet = self.received - 1
+        while quiet != self.received:
+            quiet = self.received
             self._pump(0.5)
 
     def _pump(self, seconds: float) -> None:
@@ -80,7 +86,7 @@ class LoadDriver:
             self._broker.acked()
 
     def pace(self, lines: list[str], per_second: float) -> Pace:
-        """Send vectors at a pace, and time each answer; answers come in order."""
+        """Send vectors at a fixed rate and time each answer; answers arrive in order."""
         self._sent_s.clear()
         self._delays.clear()
         payloads = [line.encode() for line in lines]
@@ -90,7 +96,7 @@ class LoadDriver:
             while (left := due - time.perf_counter()) > 0:
                 self._broker.pump(left)
                 self._broker.acked()
-            if self._broker.publish(ASKED, payload) is not None:
+            if self._broker.publish(OBSERVE_TOPIC, payload) is not None:
                 self._sent_s.append(time.perf_counter())
         self._pump(1.0)
         delays = np.array(self._delays) * 1e3
@@ -102,54 +108,54 @@ class LoadDriver:
         )
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._broker.stop(1.0)
         self._broker.close()
 
 
 def flood(port: int, lines: Path, count: int) -> float:
-    """Answers a second, with up to `WINDOW` vectors on their way: no more than that wait anywhere,
-    so that nobody has to drop any.  mosquitto's own clients send and hear."""
+    """Return answers per second, with up to `WINDOW` vectors in flight: queues hold no more than
+    that, so that no message is dropped.  mosquitto's own clients send and receive."""
     client = ["-p", str(port), "-V", "5", "-q", "1"]
-    heard = ["-t", TOLD, "-t", PROBE, "-F", "%U %t"]
-    hearing = subprocess.Popen(
-        [program("stdbuf"), "-oL", program("mosquitto_sub"), *client, *heard],
+    received = ["-t", DECISION_TOPIC, "-t", PROBE, "-F", "%U %t"]
+    subscriber = subprocess.Popen(
+        [program("stdbuf"), "-oL", program("mosquitto_sub"), *client, *received],
         stdout=subprocess.PIPE,
     )
-    assert hearing.stdout
+    assert subscriber.stdout
     try:
-        _await_ear(client, hearing.stdout.fileno())
-        said = [program("mosquitto_pub"), *client, "-t", ASKED, "-l"]
-        with subprocess.Popen(said, stdin=subprocess.PIPE) as saying:
-            assert saying.stdin
+        _await_subscription(client, subscriber.stdout.fileno())
+        publisher = [program("mosquitto_pub"), *client, "-t", OBSERVE_TOPIC, "-l"]
+        with subprocess.Popen(publisher, stdin=subprocess.PIPE) as process:
+            assert process.stdin
             vectors = lines.read_bytes().splitlines(keepends=True)[:count]
-            times = _exchange(vectors, saying.stdin, hearing.stdout.fileno())
+            times = _exchange(vectors, process.stdin, subscriber.stdout.fileno())
     finally:
-        hearing.kill()
-        hearing.wait()
+        subscriber.kill()
+        subscriber.wait()
     return (len(times) - 1) / (times[-1] - times[0])
 
 
-def _exchange(vectors: list[bytes], ask: IO[bytes], output: int) -> list[float]:
-    """Send vectors as answers come; returns when each answer came, in seconds."""
+def _exchange(vectors: list[bytes], vectors_in: IO[bytes], output: int) -> list[float]:
+    """Send vectors as answers arrive; returns the time of each answer, in seconds."""
     times: list[float] = []
-    sent, rest, told = 0, b"", TOLD.encode()
+    sent, rest, topic = 0, b"", DECISION_TOPIC.encode()
     while len(times) < len(vectors):
         due = vectors[sent : len(times) + WINDOW]
-        ask.write(b"".join(due))
-        ask.flush()
+        vectors_in.write(b"".join(due))
+        vectors_in.flush()
         sent += len(due)
         ready, _, _ = select.select([output], [], [], DONE_S)
         assert ready, f"{len(times)} answers to {sent} vectors, and then none"
-        *heard, rest = (rest + os.read(output, 1 << 16)).split(b"\n")
-        times += [float(one.split()[0]) for one in heard if one.endswith(told)]
+        *received, rest = (rest + os.read(output, 1 << 16)).split(b"\n")
+        times += [float(one.split()[0]) for one in received if one.endswith(topic)]
     return times
 
 
-def _await_ear(client: list[str], output: int) -> None:
-    """Return once what is published is heard: a subscription takes its time on a busy machine."""
+def _await_subscription(client: list[str], output: int) -> None:
+    """Wait until the subscription receives messages; subscribing takes time on a busy machine."""
     until = time.monotonic() + READY_S
     while not select.select([output], [], [], 0.2)[0]:
-        assert time.monotonic() < until, "nothing is heard of what is published"
-        told = [program("mosquitto_pub"), *client, "-t", PROBE, "-m", "heard?"]
-        subprocess.run(told, check=True)
+        assert time.monotonic() < until, "the subscription received no message"
+        publish = [program("mosquitto_pub"), *client, "-t", PROBE, "-m", "probe"]
+        subprocess.run(publish, check=True)

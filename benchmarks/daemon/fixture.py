@@ -1,4 +1,4 @@
-"""What the benchmark of the daemon stands on: a broker, a home with vectors, programs beside it."""
+"""Fixtures of the daemon benchmarks: a broker, a home with vectors, and processes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ import numpy as np
 
 DEVICE = "bench"
 STREAM = "s"
-ASKED = f"auricle/v1/{DEVICE}/observe/{STREAM}"
-TOLD = f"auricle/v1/{DEVICE}/decision/{STREAM}"
+OBSERVE_TOPIC = f"auricle/v1/{DEVICE}/observe/{STREAM}"
+DECISION_TOPIC = f"auricle/v1/{DEVICE}/decision/{STREAM}"
 ROOT = Path(__file__).parents[2]
 FACTS = 120
+"""Chosen by hand; effect not measured."""
 PATHS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 PYTHON = (sys.executable, "-P")
 
 
 def program(name: str) -> str:
-    """The path of a program of mosquitto's."""
+    """Return the path of one of mosquitto's programs."""
     found = shutil.which(name, path=PATHS)
     if found is None:
         raise FileNotFoundError(f"{name}: install mosquitto and its clients")
@@ -33,7 +34,7 @@ def program(name: str) -> str:
 
 
 class MosquittoBroker:
-    """A mosquitto on a free port of the loopback that drops nothing.  lines: more settings."""
+    """A mosquitto on a free loopback port that drops no message.  lines: additional settings."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
         with socket.socket() as sock:
@@ -49,7 +50,7 @@ class MosquittoBroker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it listens."""
+        """Start the broker and wait until it listens."""
         self._process = subprocess.Popen(
             [program("mosquitto"), "-c", str(self._config)], stderr=subprocess.DEVNULL
         )
@@ -61,7 +62,7 @@ class MosquittoBroker:
                 time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the broker."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -69,14 +70,14 @@ class MosquittoBroker:
 
 
 def vectors(columns: int, count: int, seed: int = 0) -> list[str]:
-    """Vectors of three classes, as JSON."""
+    """Return vectors of three classes, as JSON."""
     random = np.random.default_rng(seed)
     rows = random.normal((np.arange(count) % 3)[:, None] * 2.0, 1.0, (count, columns)).round(3)
     return ["[" + ",".join(map(repr, row)) + "]" for row in rows.tolist()]
 
 
 def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None:
-    """Make a home that knows three classes, and serves one stream of vectors from a topic."""
+    """Create a home with three learned classes that serves one stream of vectors from a topic."""
     from edge import Label, Observation
     from edge.home import Home, create_home, grow_due
     from encoder import calibrate, open_model, vector_card
@@ -88,28 +89,30 @@ def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None
         create_home(folder, calibrate(model, list(rows)), "")
     with Home(folder) as home:
         for number, row in enumerate(rows):
-            home.feed(Observation("learn", number, number, row))
+            home.feed(
+                Observation(stream="learn", sequence=number, captured_at_ns=number, payload=row)
+            )
             home.feed(Label(f"learn:{number}", "abc"[number % 3]))
-        home.settle()
+        home.refit_geometry()
         # What is due to grow is tried now, so that no worker runs beside what is measured.
-        for _ in grow_due(home, _nothing):
+        for _ in grow_due(home, _ignore):
             continue
     with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
         file.write(
             f'\n[device]\nname = "{DEVICE}"\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
             "reconnect_s_min = 0.1\nreconnect_s_max = 0.5\n"
-            # What is sent to the peer must not wait here for the next turn.
+            # Messages to the peer must not wait here for the next turn.
             "session_expiry_s = 0\n"
             f'[streams.{STREAM}]\nsource = "topic"\n'
         )
 
 
-def _nothing(_domain: str) -> None:
-    """Nobody watches the growth."""
+def _ignore(_domain: str) -> None:
+    """Ignore the progress of growth."""
 
 
 def begin(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a program on one thread; what it says on standard error is added to a file."""
+    """Start a program on one thread; its standard error is appended to a file."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with log.open("ab") as errors:
         return subprocess.Popen(
@@ -123,7 +126,7 @@ def begin(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that runs meanwhile; ended in order afterwards."""
+    """Run a program in the context, and end it in order afterwards."""
     process = begin(command, log)
     try:
         yield process
@@ -137,19 +140,19 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
 
 
 def daemon_command(home: Path) -> list[str]:
-    """The command that serves a home."""
+    """Return the command that serves a home."""
     code = "from edge.cli.entry import main; main()"
     return [*PYTHON, "-c", code, "run", str(home)]
 
 
 def rss_mib(process_id: int) -> float:
-    """Resident memory of a process."""
+    """Return the resident memory of a process in MiB."""
     text = Path(f"/proc/{process_id}/status").read_text("ascii", "replace")
     return int(text.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def cpu_s(process_id: int) -> float:
-    """Seconds of processor that a process has used."""
+    """Return the processor seconds that a process has used."""
     fields = Path(f"/proc/{process_id}/stat").read_text("ascii", "replace").rpartition(")")[2]
     user, system = fields.split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

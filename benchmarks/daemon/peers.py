@@ -1,4 +1,5 @@
-"""The bare peer of the daemon: paho alone, that answers each vector with a message of equal size.
+"""The baseline of the daemon benchmark: bare paho, which answers each vector with an equally long
+message.
 
 `python -m benchmarks.daemon.peers PORT BYTES` echoes until it is killed.
 """
@@ -8,13 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .fixture import ASKED, TOLD
+from .fixture import DECISION_TOPIC, OBSERVE_TOPIC
 
 INFLIGHT = 1_000
+"""Above WINDOW of the driver: paho never holds answers back."""
 
 
 def echo(port: int, size: int) -> None:
-    """Publish `size` bytes for each message that comes, QoS 1 in and out, in paho's best way."""
+    """Publish `size` bytes for each received message, QoS 1 in and out, in paho's fastest way."""
     from paho.mqtt.client import Client, MQTTv5
     from paho.mqtt.enums import CallbackAPIVersion
 
@@ -23,9 +25,9 @@ def echo(port: int, size: int) -> None:
     client.max_inflight_messages_set(INFLIGHT)
 
     def answer(one: Client, _u: Any, _message: Any) -> None:
-        one.publish(TOLD, payload, qos=1)
+        one.publish(DECISION_TOPIC, payload, qos=1)
 
-    client.on_connect = lambda one, *_: one.subscribe(ASKED, qos=1)
+    client.on_connect = lambda one, *_: one.subscribe(OBSERVE_TOPIC, qos=1)
     client.on_message = answer
     client.connect("127.0.0.1", port)
     client.loop_forever()

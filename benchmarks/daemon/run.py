@@ -1,10 +1,11 @@
-"""The daemon through a real broker, against bare paho: rate, delay, memory, start, idleness.
+"""The daemon through a real broker, compared with bare paho: rate, latency, memory, start-up, idle
+load.
 
-Vectors come in and decisions go out with QoS 1 through a mosquitto of the benchmark's own, on
-loopback.  The peer answers each vector with a message of a decision's size and does nothing else.
-Both are driven in turns by the same programs: mosquitto's own clients as fast as they send, and one
-client at half of the daemon's rate.  `cpu_us` is the processor's time that the process itself takes
-for a vector: it hardly depends on what else the machine does.
+Vectors arrive and decisions leave with QoS 1 through a private mosquitto on loopback.  The peer
+answers each vector with a message of a decision's size and does nothing else.  The same programs
+drive both in turns: mosquitto's own clients at full speed, and one client at half of the daemon's
+rate.  `cpu_us` is the processor time of the process itself per vector: it hardly depends on the
+load of the machine.
 """
 
 from __future__ import annotations
@@ -30,17 +31,25 @@ from .fixture import (
 from .start import start_ratio
 
 COLUMNS = (16, 128)
+"""Columns of a small sensor, and of a spectrum."""
 VECTORS = 10_000
+"""Chosen by hand: some seconds of work."""
 ROUNDS = 3
+"""Contestants take turns; the median of three counts."""
 OBSERVATIONS = 100_000
+"""Enough that a leak of ten bytes an observation would show as a megabyte."""
 SETTLED = 10_000
+"""Vectors before memory is measured first: caches and allocator have grown by then."""
 RECONNECTS = 10
+"""Connections cut while memory is watched.  Chosen by hand; effect not measured."""
 PACED_S = 5
+"""Seconds that latency is measured over.  Chosen by hand."""
 IDLE_S = 10.0
+"""Seconds that CPU time is measured over while idle; several of the daemon's timers fire."""
 
 
 def run(_data: Path | None, observations: int = OBSERVATIONS) -> BenchmarkReport:
-    """Measure; observations: over how many memory is watched."""
+    """Run the benchmark; observations: number of observations over which memory is measured."""
     rows: list[BenchmarkRow] = []
     summary: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as place:
@@ -136,7 +145,8 @@ def _summary(figures: list[Figure]) -> dict[str, float]:
 
 
 def _memory(folder: Path, observations: int) -> dict[str, float]:
-    """Resident memory after the first observations and after all, the broker killed in between."""
+    """Return resident memory after the first observations and after all; the broker is killed in
+    between."""
     folder.mkdir()
     lines = folder / "vectors"
     part = max(observations - SETTLED, SETTLED) // RECONNECTS

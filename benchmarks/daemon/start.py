@@ -1,10 +1,9 @@
-"""How long the daemon takes from its start to being ready, against a bare script with the same
-encoder that connects to the same broker.
+"""Time from start to readiness: the daemon compared with a bare script that uses the same encoder
+and broker.
 
-`python -m benchmarks.daemon.start PORT` is that script; it says READY=1 as systemd wants it.  Both
-run from compiled bytecode, as what is installed does: a first round, which compiles, is not
-counted.  Processor time is told beside the time that passed: others on the machine hardly change
-it.
+`python -m benchmarks.daemon.start PORT` is that script; it sends READY=1 as systemd expects.  Both
+run from compiled bytecode, as an installed package does: a first round, which compiles, is not
+counted.  Processor time is reported as well as wall time: it hardly depends on other load.
 """
 
 from __future__ import annotations
@@ -22,11 +21,14 @@ from ..hotpath.serving import MODEL, open_bare
 from .fixture import PYTHON, ROOT, MosquittoBroker, cpu_s, daemon_command
 
 ROUNDS = 5
+"""Starts, taken in turns after one that warms the file cache; the median counts."""
 READY_S = 60.0
+"""Generous, so that a slow machine does not fail."""
 
 
 def start_ratio(folder: Path) -> tuple[float, list[tuple[str, str, float]]]:
-    """The daemon's time over the bare script's, and what each took (medians, in turns)."""
+    """Return the daemon's time divided by the bare script's, and the time of each (medians, in
+    turns)."""
     folder.mkdir()
     broker = MosquittoBroker(folder)
     broker.start()
@@ -54,17 +56,17 @@ def _make_home(home: Path, port: int) -> None:
     with (home / "auricle.toml").open("a", encoding="utf-8") as file:
         file.write(
             f'\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
-            '[streams.cam]\nsource = "topic"\nform = "image"\n'
+            '[streams.cam]\nsource = "topic"\nformat = "image"\n'
         )
 
 
 def _seconds_to_ready(command: Sequence[str], folder: Path) -> tuple[float, float]:
-    """Seconds that pass until a program says that it is ready, and those of processor it takes."""
+    """Return the wall seconds until a program reports readiness, and its processor seconds."""
     path = folder / "notify"
     path.unlink(missing_ok=True)
     bytecode = {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    # Auricle has onnxruntime report to nobody, which takes time: the bare script gains by it, too.
+    # Auricle disables the telemetry of onnxruntime, which takes time; so does the bare script.
     quiet = {"ORT_DISABLE_TELEMETRY": "1"}
     given = {"NOTIFY_SOCKET": str(path), "PYTHONPATH": str(ROOT), **bytecode, **threads, **quiet}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

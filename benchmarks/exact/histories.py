@@ -1,9 +1,8 @@
-"""Random histories of a real store, beside a plain model of what it must hold.
+"""Random histories of a real store, checked against a plain reference model.
 
 The model (`ExpectedState`) applies the documented rules in the most obvious way: a dictionary of
-facts,
-a set of buried ids.  The device runs the production Runtime and Store, crashes between any two
-effects, and is opened again from a copy of its files as they lay at that moment.
+facts and a set of forgotten ids.  The device runs the production Runtime and Store, crashes between
+any two effects, and is reopened from a copy of its files at that moment.
 """
 
 from __future__ import annotations
@@ -33,24 +32,26 @@ from edge.core import (
 from edge.core.knowledge import derive_knowledge
 
 WIDTH = 24
+"""Narrow vectors: histories exercise the ledger, not the arithmetic."""
 DOMAINS, LABELS = ("home", "away"), ("a", "b", "c")
 SUBJECTS = ("", "p", "q")
 CHECK_EVERY = 20
+"""Checking derives all knowledge again; at each event it would take most of the time."""
 SEARCHED_MAX = 40
 """Forgotten facts looked for after each receipt, the latest; all are looked for at the end."""
 
 
 def whole_number_card(width: int) -> encoder.Card:
-    """The card of ready-made vectors whose features are the whole numbers given."""
+    """Return a card for vectors of whole numbers, which are the features."""
     quantiser = encoder.Quantiser(np.ones(width, np.float32), np.zeros(width, np.int32))
     return encoder.vector_card(width, "whole numbers", quantiser)
 
 
 @dataclass
 class ExpectedState:
-    """What a store must hold, by the rules in their plainest form.
+    """The expected content of a store, by the documented rules in their plainest form.
 
-    seen: observations that may still be labelled, as facts without label.
+    seen: observations that may still be labelled, as facts without a label.
     """
 
     capacity: int
@@ -59,7 +60,7 @@ class ExpectedState:
     seen: dict[str, Fact] = field(default_factory=dict)
 
     def learn(self, facts: Iterable[Fact]) -> None:
-        """Let the winning version of each fact in, and the oldest of full concepts out."""
+        """Add the winning version of each fact, and evict the oldest of full concepts."""
         concepts = set()
         for fact in facts:
             old = self.facts.get(fact.id)
@@ -73,7 +74,7 @@ class ExpectedState:
                 del self.facts[fact.id]
 
     def relabel(self, selector: Selector, label: str, domain: str) -> None:
-        """Give selected facts a label or domain; those that have it already stay as they are."""
+        """Give selected facts a label or domain; facts that already have it stay unchanged."""
         changed = []
         for fact in self.facts.values():
             new = replace(fact, label=label or fact.label, domain=domain or fact.domain)
@@ -82,7 +83,7 @@ class ExpectedState:
         self.learn(changed)
 
     def matching(self, selector: Selector) -> list[Fact]:
-        """Facts that a request reaches, and unlabelled observations where it can reach them."""
+        """Return the facts that a request selects, and selected unlabelled observations."""
         open_to_unlabelled = selector.domain is None and selector.label is None
         waiting = self.seen.values() if open_to_unlabelled else ()
         found = {fact.id: fact for fact in waiting if selector.matches(fact)}
@@ -90,7 +91,7 @@ class ExpectedState:
         return list(found.values())
 
     def forget(self, gone: Iterable[Fact]) -> None:
-        """Take facts and observations out for good."""
+        """Remove facts and observations permanently."""
         for fact in gone:
             self.facts.pop(fact.id, None)
             self.seen.pop(fact.id, None)
@@ -98,7 +99,7 @@ class ExpectedState:
 
 
 class HistoryDevice:
-    """A runtime on a store in a folder, with its model, and what was found wrong between them."""
+    """A runtime on a store in a folder, its reference model, and the mismatches between them."""
 
     def __init__(self, folder: Path, capacity: int, random: Random) -> None:
         self._folder = folder
@@ -129,7 +130,7 @@ class HistoryDevice:
             self.search(self.forgotten[-SEARCHED_MAX:])
 
     def crash(self) -> None:
-        """Lose the process: go on with the files as they lie, in another folder."""
+        """Lose the process: continue with a copy of the files in another folder."""
         self._crashes += 1
         old, new = self.store.path, self._folder / str(self._crashes) / "knowledge.db"
         new.parent.mkdir()
@@ -152,12 +153,12 @@ class HistoryDevice:
         self.mismatches += made.digest(self._card.fingerprint) != self.runtime.digest()
 
     def search(self, gone: Iterable[Fact]) -> None:
-        """Look for forgotten ids and features in the raw files, the log included."""
+        """Search for forgotten ids and features in the raw files, including the log."""
         raw = b"".join(path.read_bytes() for path in self.store.path.parent.iterdir())
         self.found += sum(f.id.encode() in raw or f.features in raw for f in gone)
 
     def close(self) -> None:
-        """Check once more, from the file alone, in another order of learning; then let go."""
+        """Check once more, from the file alone, with another order of learning; then close."""
         self.crash()
         self.check()
         self.search(self.forgotten)
@@ -173,11 +174,17 @@ class HistoryDevice:
         self.store.close()
 
     def _expect(self, event: Event, applied: tuple[Effect, ...]) -> None:
-        """Let the model follow an event whose durable effect was applied."""
+        """Update the model for an event whose durable effect was applied."""
         if isinstance(event, Observation):
             values = np.asarray(event.payload, np.uint8).tobytes()
             self.expected.seen[event.key] = Fact(
-                event.key, event.stream, "", "", event.captured_at_ns, values, event.subject
+                id=event.key,
+                stream=event.stream,
+                domain="",
+                label="",
+                captured_at_ns=event.captured_at_ns,
+                features=values,
+                subject=event.subject,
             )
         written = [effect for effect in applied if isinstance(effect, StoreFacts | EraseFacts)]
         if not written:
@@ -195,7 +202,7 @@ class HistoryDevice:
                 self.expected.forget(gone)
 
     def _labelled(self, event: Label, written: Effect) -> Iterator[Fact]:
-        """The fact that a label makes; a domain it does not name is the detector's choice."""
+        """Return the fact of a label; the detector chooses the domain if the label names none."""
         old = self.expected.facts.get(event.observation_id)
         if old is not None:
             domain = event.domain or old.domain
@@ -207,7 +214,7 @@ class HistoryDevice:
 
 
 class RandomHistory:
-    """One random history of two devices.  seed: everything follows from it."""
+    """One random history of two devices, determined by the seed."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._random = Random(seed)
@@ -219,7 +226,7 @@ class RandomHistory:
         self._known: list[Fact] = []
 
     def run(self, events: int) -> tuple[int, int]:
-        """Live through a number of events; mismatches and forgotten things found."""
+        """Run a number of events; returns mismatches and forgotten items found."""
         one, two = self._devices
         for number in range(events):
             device = one if self._random.random() < 0.8 else two
@@ -240,7 +247,7 @@ class RandomHistory:
         return mismatches, sum(device.found for device in self._devices)
 
     def _merge(self) -> None:
-        """Exchange all facts both ways; now and then one side forgets some at once."""
+        """Exchange all facts in both directions; sometimes one side forgets some at once."""
         one, two = self._devices
         ours, theirs = tuple(one.expected.facts.values()), tuple(two.expected.facts.values())
         one.feed(Enrol(theirs))
@@ -255,7 +262,7 @@ class RandomHistory:
             one.check()
 
     def _request_id(self) -> str:
-        """An id that no request had before: a used one gets the receipt of then."""
+        """Return an unused request id: a used one returns its earlier receipt."""
         return f"request {self._random.getrandbits(64):016x}"
 
     def _event(self, device: HistoryDevice) -> Event:
@@ -277,7 +284,7 @@ class RandomHistory:
         return Enrol(tuple(facts))
 
     def _known_facts(self, _device: HistoryDevice) -> Event:
-        """Redelivered facts, some in another version."""
+        """Return redelivered facts, some in another version."""
         facts = self._random.sample(self._known, min(3, len(self._known)))
         changed = (
             replace(f, label=self._label(), revision=self._random.randint(0, 2)) for f in facts
@@ -290,14 +297,21 @@ class RandomHistory:
         )
 
     def _forgotten_facts(self, device: HistoryDevice) -> Event:
-        """Redelivered facts that were forgotten."""
+        """Return redelivered facts that were forgotten."""
         gone = [replace(f, domain=DOMAINS[0], label=self._label()) for f in device.forgotten]
         return Enrol(tuple(self._random.sample(gone, min(3, len(gone)))))
 
     def _observation(self, _device: HistoryDevice) -> Event:
         fact = self._fact()
         values = np.frombuffer(fact.features, np.uint8)
-        return Observation("cam", 0, fact.captured_at_ns, values, fact.id, fact.subject)
+        return Observation(
+            stream="cam",
+            sequence=0,
+            captured_at_ns=fact.captured_at_ns,
+            payload=values,
+            id=fact.id,
+            subject=fact.subject,
+        )
 
     def _relabel(self, device: HistoryDevice) -> Event:
         return Relabel(self._selector(device), self._label(), self._random.choice(("", *DOMAINS)))
@@ -311,7 +325,7 @@ class RandomHistory:
         return FitGeometry()
 
     def _selector(self, device: HistoryDevice) -> Selector:
-        """By id mostly; now and then by a field, which takes much at once."""
+        """Select by id mostly; sometimes by a field, which matches many facts."""
         ids = sorted({*device.expected.facts, *device.expected.seen})
         if ids and self._random.random() < 0.7:
             return Selector(ids=frozenset(self._random.sample(ids, min(3, len(ids)))))
@@ -331,11 +345,11 @@ class RandomHistory:
     def _fact(self) -> Fact:
         self._made += 1
         return Fact(
-            f"fact-{self._made:06}-{self._random.getrandbits(32):08x}",
-            "cam",
-            self._random.choice(DOMAINS),
-            self._label(),
-            self._random.randrange(1000),
-            self._random.randbytes(WIDTH),
-            self._random.choice(SUBJECTS),
+            id=f"fact-{self._made:06}-{self._random.getrandbits(32):08x}",
+            stream="cam",
+            domain=self._random.choice(DOMAINS),
+            label=self._label(),
+            captured_at_ns=self._random.randrange(1000),
+            features=self._random.randbytes(WIDTH),
+            subject=self._random.choice(SUBJECTS),
         )

@@ -1,10 +1,9 @@
-"""A process that learns, corrects and forgets on a real file until it is killed, and what is left.
+"""A process that learns, corrects and forgets on a real file until SIGKILL, and checks of the file.
 
-`python -m benchmarks.exact.kills FILE SEED` is the child.  On standard output it says what it is
-about
-to do (`try label LABEL ID`, `try receipt - ID ID`) and what is durable (the same without `try`), a
-line each.  `survive` starts it, kills it at a random moment with SIGKILL, and compares: only the
-last thing tried may be found either way.
+`python -m benchmarks.exact.kills FILE SEED` is the child.  It prints a line before each action
+(`try label LABEL ID`, `try receipt - ID ID`) and the same line without `try` once it is durable.
+`kill_repeatedly` starts it, kills it at a random moment with SIGKILL, and compares: only the last
+attempted action may be in either state.
 """
 
 from __future__ import annotations
@@ -29,18 +28,21 @@ from edge.core.knowledge import derive_knowledge
 from .histories import whole_number_card
 
 WIDTH = 512
+"""Chosen by hand; effect not measured."""
 LABELS = ("a", "b", "c")
 WARM_UP_S = 20.0
+"""Generous: importing and opening takes a second or two."""
 ROOT = Path(__file__).parents[2]
 
 
 def features_of(fact_id: str) -> bytes:
-    """The features of a fact, which follow from its id: the parent can look for them."""
+    """Return the features of a fact, derived from its id, so that the parent can search for
+    them."""
     return shake_128(fact_id.encode()).digest(WIDTH)
 
 
-def live(path: Path, seed: int) -> None:
-    """Learn and forget for ever, saying what is durable.  Ends by being killed."""
+def run_child(path: Path, seed: int) -> None:
+    """Learn and forget until killed; print every durable action."""
     random = Random(seed)
     card = whole_number_card(WIDTH)
     store = Store.open(path, card)
@@ -49,25 +51,38 @@ def live(path: Path, seed: int) -> None:
     for number in range(1_000_000):
         fact_id = f"fact-{seed:06}-{number:06}"
         for event in _events(fact_id, known, random):
-            claim = _claim(event)
-            _say(f"try {claim}" if claim else "")
+            claim = _describe(event)
+            _write_line(f"try {claim}" if claim else "")
             for effect in runtime.handle(event):
                 store.apply(effect)
                 if isinstance(effect, Publish) and isinstance(
                     effect.message, Acknowledgement | Receipt
                 ):
-                    _say(claim)
+                    _write_line(claim)
         known = list(store.select(Selector()))
 
 
 def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
-    """One thing that happens: a fact, an observation and its label, a correction, a request."""
+    """Yield random events: a fact, an observation and its label, a correction, a request."""
     label, chance = random.choice(LABELS), random.random()
     features = features_of(fact_id)
     if chance < 0.4:
-        yield Enrol((Fact(fact_id, "cam", "home", label, 0, features),))
+        yield Enrol(
+            (
+                Fact(
+                    id=fact_id,
+                    stream="cam",
+                    domain="home",
+                    label=label,
+                    captured_at_ns=0,
+                    features=features,
+                ),
+            )
+        )
     elif chance < 0.7:
-        yield Observation("cam", 0, 0, list(features), fact_id)
+        yield Observation(
+            stream="cam", sequence=0, captured_at_ns=0, payload=list(features), id=fact_id
+        )
         yield Label(fact_id, label, "home")
     elif known and chance < 0.85:
         yield Label(random.choice(known), label)
@@ -76,8 +91,8 @@ def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
         yield ForgetRequest(f"request {random.random()}", Selector(ids=frozenset(gone)))
 
 
-def _claim(event: Event) -> str:
-    """Return in a line what an event makes true."""
+def _describe(event: Event) -> str:
+    """Return a line that describes the durable result of an event."""
     match event:
         case Label():
             return f"label {event.label} {event.observation_id}"
@@ -88,18 +103,18 @@ def _claim(event: Event) -> str:
     return ""
 
 
-def _say(line: str) -> None:
-    """Write one complete line at once, past every buffer."""
+def _write_line(line: str) -> None:
+    """Write one complete line at once, without buffering."""
     if line:
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 @dataclass
-class Account:
-    """What a child has said over all its lives, in order.
+class ChildOutput:
+    """The lines of a child over all its runs, in order.
 
-    labels: acknowledged and not forgotten since.  tried: words of the last thing tried, empty once
-    it is durable.
+    labels: acknowledged and not forgotten since.  tried: words of the last attempt, empty once it
+    is durable.
     """
 
     labels: dict[str, str] = field(default_factory=dict)
@@ -107,7 +122,7 @@ class Account:
     tried: tuple[str, ...] = ()
 
     def read(self, said: str) -> int:
-        """Take note of all complete lines; how many things were durable."""
+        """Process all complete lines; returns the number of durable actions."""
         durable = 0
         for line in said.split("\n")[:-1]:
             words = tuple(line.split())
@@ -119,8 +134,8 @@ class Account:
         return durable
 
     def reconcile(self, store: Store) -> int:
-        """Count acknowledged labels that a store lacks, letting the last thing tried be either
-        way, and take over how it went."""
+        """Count acknowledged labels missing in a store, with the last attempt in either state, and
+        adopt its actual state."""
         if self._came_true(store):
             self._note(self.tried)
         self.tried = ()
@@ -133,7 +148,9 @@ class Account:
         kind, label, *ids = self.tried
         facts = [store.get(fact_id) for fact_id in ids]
         if kind == "receipt":
-            return all(store.buried(i) and fact is None for i, fact in zip(ids, facts, strict=True))
+            return all(
+                store.was_forgotten(i) and fact is None for i, fact in zip(ids, facts, strict=True)
+            )
         return all(fact is not None and fact.label == label for fact in facts)
 
     def _note(self, words: tuple[str, ...]) -> None:
@@ -148,8 +165,8 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Survival:
-    """What kills left: how many there were, what was durable before, what was wrong after."""
+class KillOutcome:
+    """The result of the kills: their number, durable actions before, and errors after."""
 
     kills: int
     durable: int
@@ -158,9 +175,9 @@ class Survival:
     mismatches: int
 
 
-def survive(folder: Path, seed: int, kills: int) -> Survival:
-    """Kill a child several times on one file, checking after each time."""
-    random, account = Random(seed), Account()
+def kill_repeatedly(folder: Path, seed: int, kills: int) -> KillOutcome:
+    """Kill a child several times on one file and check after each time."""
+    random, account = Random(seed), ChildOutput()
     card = whole_number_card(WIDTH)
     path = folder / "knowledge.db"
     Store.create(path, card).close()
@@ -176,11 +193,11 @@ def survive(folder: Path, seed: int, kills: int) -> Survival:
             again = derive_knowledge(store, runtime.knowledge.geometry)
             mismatches += again.digest(card.fingerprint) != runtime.digest()
             mismatches += bool(store.check())
-    return Survival(kills, durable, lost, found, mismatches)
+    return KillOutcome(kills, durable, lost, found, mismatches)
 
 
 def _killed(path: Path, seed: int, random: Random) -> str:
-    """Start a child, kill it at a random moment of its work, and return all that it said."""
+    """Start a child, kill it at a random moment, and return all its output."""
     command = [sys.executable, "-m", "benchmarks.exact.kills", str(path), str(seed)]
     said: list[bytes] = []
     started = threading.Event()
@@ -205,4 +222,4 @@ def _killed(path: Path, seed: int, random: Random) -> str:
 
 
 if __name__ == "__main__":
-    live(Path(sys.argv[1]), int(sys.argv[2]))
+    run_child(Path(sys.argv[1]), int(sys.argv[2]))

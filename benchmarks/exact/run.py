@@ -1,4 +1,4 @@
-"""Whether the promises hold: random histories on the real store, and kills of a real process."""
+"""Exactness: random histories on the real store, and SIGKILL of a real process."""
 
 from __future__ import annotations
 
@@ -11,32 +11,38 @@ from typing import TypeVar
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .histories import RandomHistory
-from .kills import Survival, survive
+from .kills import KillOutcome, kill_repeatedly
 
 EVENTS = 200
+"""Long enough for every kind of event to follow every other."""
 HISTORIES = 100
+"""Chosen by hand."""
 KILLS = 40
+"""Chosen by hand."""
 KILLS_PER_FILE = 5
+"""One file survives several kills in turn, so that damage would add up."""
 
 T = TypeVar("T")
 
 
 def run_history(seed: int) -> tuple[int, int]:
-    """Live through one history in a folder of its own; digest mismatches, forgotten found."""
+    """Run one history in a temporary folder; returns digest mismatches and forgotten items
+    found."""
     with tempfile.TemporaryDirectory(prefix="history-") as folder:
         return RandomHistory(Path(folder), seed).run(EVENTS)
 
 
-def run_kills(seed: int) -> Survival:
-    """Kill a process several times on one file in a folder of its own."""
+def run_kills(seed: int) -> KillOutcome:
+    """Kill a process several times on one file in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-        return survive(Path(folder), seed, KILLS_PER_FILE)
+        return kill_repeatedly(Path(folder), seed, KILLS_PER_FILE)
 
 
 def run(_data: Path | None, histories: int = HISTORIES, kills: int = KILLS) -> BenchmarkReport:
-    """Histories and kills on all cores, a few minutes on two; no data needed.  All is seeded but
-    the moments of the kills.  Before a release: `--histories 1000 --kills 200`, some hours."""
-    # One thread a process: the work is many small problems.
+    """Run histories and kills on all cores, a few minutes on two; no data needed.  Everything
+    except the moments of the kills is seeded.  Before a release: `--histories 1000 --kills 200`,
+    some hours."""
+    # One thread per process: the work is many small problems.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     lived = _spread(run_history, range(histories))
     killed = _spread(run_kills, range(-(-kills // KILLS_PER_FILE)))

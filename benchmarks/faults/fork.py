@@ -1,8 +1,7 @@
-"""Forks daemons from a process that has loaded all they need: a run costs a fork, not the imports.
+"""Forks daemons from a process with all imports loaded: a run costs a fork instead of the imports.
 
-Reads the folder of a home a line; for each it answers with the process id of a daemon that serves
-the home, and later with its exit status.  In the folder, the daemon reads `in`, and writes `out`
-and `log`.
+Reads the folder of a home per line; for each it prints the process id of a daemon that serves the
+home, and later its exit status.  In the folder, the daemon reads `in` and writes `out` and `log`.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Fork one daemon after another until standard input ends."""
-    # A collection in the child must not look at what was loaded here.
+    # Garbage collection in the child must not touch the objects loaded here.
     gc.freeze()
-    # A shell has what it runs in the background ignore SIGINT; a service manager does not.
+    # A shell makes background processes ignore SIGINT; a service manager does not.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     while line := _read_line():
         child = os.fork()
@@ -42,7 +41,7 @@ def main() -> None:
 
 
 def _read_line() -> str:
-    """The next line without its end; unbuffered, so that a child inherits no input."""
+    """Return the next line without its end; unbuffered, so that a child inherits no input."""
     line = b""
     while (byte := os.read(0, 1)) not in {b"", b"\n"}:
         line += byte
@@ -50,13 +49,13 @@ def _read_line() -> str:
 
 
 def _become(folder: Path) -> None:
-    """Take the place of `auricle run FOLDER` with its files, and report the process id."""
+    """Become `auricle run FOLDER` with its files, and report the process id."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     sys.argv = ["auricle", "run", str(folder)]
     write = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     files = {0: ("in", os.O_RDONLY), 1: ("out", write), 2: ("log", write)}
     opened = {to: os.open(folder / name, flags, 0o600) for to, (name, flags) in files.items()}
-    # As late as can be: a signal that comes before the daemon's own code runs says nothing of it.
+    # As late as possible: a signal before the daemon's own code runs says nothing about it.
     os.write(1, b"%d\n" % os.getpid())
     for to, descriptor in opened.items():
         os.dup2(descriptor, to)

@@ -1,8 +1,9 @@
-"""Broken messages for every door of a daemon: each must be taken, or refused with a reason.
+"""Fuzzing of all interfaces of a daemon: each broken message must be accepted, or rejected with a
+reason.
 
-Structure-aware: a message that is right is taken apart and one thing in it is made wrong (a value,
-a type, a length, a key, a byte).  Observations are counted by the daemon, so that the sum of its
-counts must be what was sent; commands and requests are answered one by one.
+Structure-aware: a valid message is taken apart and one thing in it is broken (a value, a type, a
+length, a key, a byte).  The daemon counts observations, so that the sum of its counts must equal
+the number sent; commands and requests are answered one by one.
 """
 
 from __future__ import annotations
@@ -30,18 +31,26 @@ from edge.mqtt import MqttClient as Client
 from ..daemon.fixture import DEVICE, MosquittoBroker, begin, daemon_command, make_home, rss_mib
 
 COLUMNS = 16
+"""A small sensor: messages are short."""
 BASE = f"auricle/v1/{DEVICE}"
 STREAMS = {"j": "json", "c": "cbor", "r": "raw", "i": "image"}
 VERBS = ("label", "relabel", "forget", "grow", "rollback", "adaptors", "status", "rebirth")
 FACTS = 24
 """Too few for an adaptor to be tried."""
 HTTP_SHARE = 0.1
+"""Shares of messages to each interface; the rest are observations.  Chosen by hand."""
 COMMAND_SHARE = 0.3
+"""See HTTP_SHARE."""
 STRAY_SHARE = 0.05
+"""Messages on topics that no one serves; see HTTP_SHARE."""
 OTHERS_SHARE = 0.05
+"""Messages of other members of the network (`others.py`); see HTTP_SHARE."""
 WARM_SHARE = 0.2
+"""Memory is measured from here on: caches and allocator have grown by then."""
 WAIT_S = 60.0
+"""Generous: an answer takes milliseconds."""
 READY_S = 60.0
+"""Generous, so that a slow machine does not fail."""
 SETTINGS = f"""
 [commands]
 enabled = {json.dumps(VERBS)}
@@ -96,10 +105,10 @@ TAKEN = frozenset({200, 202})
 LENGTHS = (b"-1", b"0", b"1e3", b"99999999999999", b"\xb2", b"5", b"1, 2", b"4096")
 
 
-@dataclass
-class Fuzzed:
-    """What came of it.  crashes: the daemon ended.  bugs: exceptions that nobody expected, from its
-    log.  unexplained: messages with neither effect nor reason."""
+@dataclass(kw_only=True)
+class FuzzOutcome:
+    """The result.  crashes: the daemon ended.  bugs: unexpected exceptions in its log.
+    unexplained: messages with neither effect nor reason."""
 
     messages: int = 0
     crashes: int = 0
@@ -110,7 +119,7 @@ class Fuzzed:
 
 
 class Fuzzer:
-    """Sends broken messages to one daemon, and keeps the books."""
+    """Sends broken messages to one daemon and accounts for each of them."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.chance = folder, random.Random(seed)
@@ -121,38 +130,38 @@ class Fuzzer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.http = int(free.getsockname()[1])
-        topic = '[streams.{}]\nsource = "topic"\nform = "{}"\n'
+        topic = '[streams.{}]\nsource = "topic"\nformat = "{}"\n'
         more = "".join(topic.format(name, form) for name, form in STREAMS.items())
         with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(SETTINGS.replace("PORT", str(self.http)) + more)
-        self.others = faults_others.Others(self.home, DEVICE, self.chance, self._bent)
+        self.others = faults_others.NetworkMessages(self.home, DEVICE, self.chance, self._mutated)
         with (self.home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(faults_others.settings(DEVICE))
         self.sent = {"observe": 0, "command": 0, "http": 0, "stray": 0, "others": 0}
-        self.answered = self.reasonless = self.told = self.births = self.announced = 0
+        self.answered = self.reasonless = self.rejected = self.births = self.announced = 0
         self.adopted = False
         name = "fuzzer"
         settings = MqttSettings(host="127.0.0.1", port=self.broker.port)
-        self.client = Client(settings, name, self._hear, StatusPresence(name, "1"))
+        self.client = Client(settings, name, self._read_output, StatusPresence(name, "1"))
         kinds = ("response", "rejected", "decision/+", "ack")
-        beside = ("homeassistant/device/#", f"spBv1.0/{faults_others.GROUP}/NBIRTH/{DEVICE}")
-        self.client.subscribe([*(f"{BASE}/{kind}" for kind in kinds), *beside])
+        others_topics = ("homeassistant/device/#", f"spBv1.0/{faults_others.GROUP}/NBIRTH/{DEVICE}")
+        self.client.subscribe([*(f"{BASE}/{kind}" for kind in kinds), *others_topics])
         self.client.start()
         self.process = begin(daemon_command(self.home), folder / "log")
 
-    def run(self, count: int) -> Fuzzed:
-        """Send so many messages."""
-        result, memory = Fuzzed(), 0.0
+    def run(self, count: int) -> FuzzOutcome:
+        """Send a number of messages."""
+        result, memory = FuzzOutcome(), 0.0
         self._until(lambda: self._get("/readyz") == 200, READY_S)
         for number in range(count):
             self._send_one()
             if number % 50 == 0:
-                result.crashes += self._revive()
+                result.crashes += self._restart()
             if number == int(count * WARM_SHARE):
                 memory = rss_mib(self.process.pid)
         self._until(lambda: self.answered >= self.sent["command"], WAIT_S)
         self._until(lambda: not self._uncounted(), WAIT_S)
-        result.unexplained = self.reasonless + self._uncounted() + self._unheard()
+        result.unexplained = self.reasonless + self._uncounted() + self._without_effect()
         result.unexplained += max(self.sent["command"] - self.answered, 0)
         result.growth_mib = rss_mib(self.process.pid) - memory
         result.messages, result.by_door = count, dict(self.sent)
@@ -181,7 +190,7 @@ class Fuzzer:
         self._publish_at(door, f"{BASE}/{topic}", body)
 
     def _publish_at(self, door: str, topic: str, body: bytes) -> None:
-        self._until(lambda: self.client.room, WAIT_S)
+        self._until(lambda: self.client.send_quota, WAIT_S)
         if self.client.publish(topic, body) is not None:
             self.sent[door] += 1
         self.client.pump(0.0)
@@ -190,15 +199,15 @@ class Fuzzer:
     def _observation(self, stream: str) -> bytes:
         match STREAMS.get(stream, "json"):
             case "cbor":
-                return self._bent(cbor2.dumps(self._wrong(self._document())))
+                return self._mutated(cbor2.dumps(self._wrong(self._document())))
             case "raw":
                 count = self.chance.choice((16, 16, 15, 17, 0, 4096))
                 with np.errstate(over="ignore"):
                     values = self._numbers(count).astype("<f4")
-                return self._bent(values.tobytes())
+                return self._mutated(values.tobytes())
             case "image":
                 width, height = self.chance.randrange(1, 9), self.chance.randrange(1, 70_000)
-                return self._bent(_png(width, height))
+                return self._mutated(_png(width, height))
             case _:
                 return self._json()
 
@@ -206,7 +215,7 @@ class Fuzzer:
         if self.chance.random() < 0.05:
             depth = self.chance.choice((10, 1_000, 20_000))
             return self.chance.choice((b"[", b'{"values":')) * depth
-        return self._bent(json.dumps(self._wrong(self._document())).encode())
+        return self._mutated(json.dumps(self._wrong(self._document())).encode())
 
     def _document(self) -> dict[str, Any]:
         return {
@@ -234,10 +243,10 @@ class Fuzzer:
         if self.chance.random() < 0.1:
             whole = json.dumps(fields)
             fields = {"payload": whole, "key": "ann", "signature": "AAAA"}
-        return self._bent(json.dumps(self._wrong(fields)).encode())
+        return self._mutated(json.dumps(self._wrong(fields)).encode())
 
     def _wrong(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """One field with a wrong value, missing, or one too many; a list with one wrong member."""
+        """One field with a wrong value, missing, or added; or a list with one wrong member."""
         made, key = dict(fields), self.chance.choice(list(fields))
         wrong = self.chance.choice(WRONG)
         match self.chance.randrange(5):
@@ -253,8 +262,8 @@ class Fuzzer:
                 pass
         return made
 
-    def _bent(self, whole: bytes) -> bytes:
-        """The bytes as they are, mostly; or cut, changed, doubled, or nothing of them."""
+    def _mutated(self, whole: bytes) -> bytes:
+        """The bytes, mostly unchanged; or truncated, changed, doubled, or empty."""
         body = bytearray(whole)
         match self.chance.randrange(10):
             case 0:
@@ -279,7 +288,7 @@ class Fuzzer:
             values[0] = self.chance.choice((np.nan, np.inf, 1e38, -1e300))
         return values
 
-    # --- the HTTP door ---------------------------------------------------------------------------
+    # --- HTTP ------------------------------------------------------------------------------------
 
     def _request(self) -> None:
         self.sent["http"] += 1
@@ -292,12 +301,12 @@ class Fuzzer:
         host = self.chance.choice((b"localhost", b"localhost", b"evil.example", b""))
         lines = [head, b"Host: " + host, b"Content-Type: " + kind, b"Content-Length: " + length]
         self.chance.shuffle(lines[1:])
-        whole = self._bent(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        whole = self._mutated(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.reasonless += not self._explained(whole)
 
     def _explained(self, whole: bytes) -> bool:
-        """Say whether the door took it, or said why not.  A caller that stops before the end of a
-        request's head gets no answer."""
+        """Return whether the HTTP interface accepted the request or gave a reason.  A client that
+        stops before the end of a request's head gets no answer."""
         try:
             with socket.create_connection(("127.0.0.1", self.http), 5) as line:
                 line.sendall(whole)
@@ -324,41 +333,41 @@ class Fuzzer:
             return 0
         return self.page.status
 
-    # --- books -----------------------------------------------------------------------------------
+    # --- accounting ------------------------------------------------------------------------------
 
-    def _hear(self, arrival: InboundMessage) -> None:
-        self.client.settle(arrival.ticket)
+    def _read_output(self, arrival: InboundMessage) -> None:
+        self.client.acknowledge(arrival.ticket)
         self.announced += arrival.topic.startswith("homeassistant/")
         self.births += arrival.topic.startswith("spBv1.0/")
         if not arrival.topic.startswith("auricle/"):
             return
-        told = json.loads(arrival.payload)
-        proper = f"revision {faults_others.PROPER_REVISION}"
-        self.adopted = self.adopted or told.get("detail") == proper
-        if told["schema"].endswith("/response"):
+        message = json.loads(arrival.payload)
+        proper = f"revision {faults_others.VALID_REVISION}"
+        self.adopted = self.adopted or message.get("detail") == proper
+        if message["schema"].endswith("/response"):
             self.answered += 1
-            self.reasonless += not (told["done"] or told["reason"])
-        if told["schema"].endswith("/rejected"):
-            self.told += 1
-            self.reasonless += not told["reason"]
+            self.reasonless += not (message["done"] or message["reason"])
+        if message["schema"].endswith("/rejected"):
+            self.rejected += 1
+            self.reasonless += not message["reason"]
 
     def _uncounted(self) -> int:
-        """Observations of topics that the daemon neither answered, rejected nor dropped."""
+        """Count observations that the daemon neither answered, rejected nor dropped."""
         if self._get("/metrics") != 200:
             return self.sent["observe"]
         counts: dict[str, dict[str, int]] = {}
         for kind, stream, value in COUNTED.findall(self.text):
             counts.setdefault(stream, {})[kind] = int(float(value))
-        heard = {name: one for name, one in counts.items() if name != "h"}
-        missing = self.sent["observe"] - sum(one["received"] for one in heard.values())
+        received = {name: one for name, one in counts.items() if name != "h"}
+        missing = self.sent["observe"] - sum(one["received"] for one in received.values())
         ends = ("decided", "forecasts", "rejected", "dropped")
-        left = (one["received"] - sum(one[e] for e in ends) for one in heard.values())
+        left = (one["received"] - sum(one[e] for e in ends) for one in received.values())
         return abs(missing) + sum(left)
 
-    def _unheard(self) -> int:
-        """How many proper messages of others have no effect in the end."""
+    def _without_effect(self) -> int:
+        """Count valid messages of other members without effect at the end."""
         before = self.announced, self.births
-        proper = self.others.proper()
+        proper = self.others.valid_messages()
         for topic, body in proper:
             self._publish_at("others", topic, body)
         called = len(proper) > 2
@@ -370,8 +379,8 @@ class Fuzzer:
         self._until(lambda: not unheard(), WAIT_S)
         return unheard()
 
-    def _revive(self) -> int:
-        """Start the daemon again where it has ended; 1 where it had."""
+    def _restart(self) -> int:
+        """Restart the daemon if it has ended; returns 1 if it had."""
         if self.process.poll() is None:
             return 0
         self.process = begin(daemon_command(self.home), self.folder / "log")
@@ -393,6 +402,6 @@ class Fuzzer:
 
 
 def _png(width: int, height: int) -> bytes:
-    """The beginning of a PNG that claims to be so large."""
+    """Return the start of a PNG that claims a size."""
     header = struct.pack(">IIBBBBB", width * 1000, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + b"\0" * 40

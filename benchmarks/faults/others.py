@@ -1,7 +1,7 @@
-"""Messages of those beside a device: another member of its fleet, Home Assistant, a Sparkplug host.
+"""Messages of other members of the network: a fleet member, Home Assistant, a Sparkplug host.
 
-Structure-aware like the rest: sums that are right are sealed with one thing wrong in them, or
-broken after they were sealed.  What is proper is kept for the end, when it must still be heard.
+Structure-aware: valid contributions are signed with one thing broken in them, or broken after
+signing.  Valid messages are sent at the end and must still be processed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ GROUP = "plant"
 SUMS = f"auricle/v1/fleet/{FLEET}/contribution/{OTHER}"
 HOME_ASSISTANT = "homeassistant/status"
 REVISION_MAX = 1_000
-PROPER_REVISION = 1_000_000
+"""Broken contributions carry revisions below it, so that PROPER_REVISION is always newer."""
+VALID_REVISION = 1_000_000
+"""Above every revision of a broken contribution."""
 REBIRTH = b"\n\x14Node Control/Rebirth \x0bp\x01"
 """A metric in protobuf's wire format: name, datatype boolean, true."""
 SETTINGS = f"""
@@ -38,8 +40,8 @@ devices = ["{OTHER}"]
 SPARKPLUG = '[mqtt.sparkplug]\ngroup = "{group}"\nedge_node = "{device}"\n'
 
 
-class Others:
-    """Makes messages.  home: a home like that of the device, closed.  bend: breaks bytes."""
+class NetworkMessages:
+    """Creates messages.  home: a closed home like that of the device.  bend: breaks bytes."""
 
     def __init__(
         self, home: Path, device: str, chance: random.Random, bend: Callable[[bytes], bytes]
@@ -51,7 +53,7 @@ class Others:
             self._sums = known.contribute(OTHER, opened.model.card.fingerprint, 1)
 
     def message(self) -> tuple[str, bytes]:
-        """A topic, and what is mostly wrong for it."""
+        """Return a topic and a payload that is mostly invalid for it."""
         topic = self._chance.choice((SUMS, SUMS, HOME_ASSISTANT, self.command or SUMS))
         if topic == HOME_ASSISTANT:
             return topic, self._bend(self._chance.choice((b"online", b"offline", b"\xff", b"{}")))
@@ -59,14 +61,15 @@ class Others:
             return topic, self._bend(write_contribution(self._wrong(), None))
         return topic, self._bend(_payload(REBIRTH))
 
-    def proper(self) -> list[tuple[str, bytes]]:
-        """What must be heard after all: sums, Home Assistant that comes up, a call for births."""
-        sums = write_contribution(replace(self._sums, revision=PROPER_REVISION), None)
-        said = [(SUMS, sums), (HOME_ASSISTANT, b"online")]
-        return [*said, (self.command, _payload(REBIRTH))] if self.command else said
+    def valid_messages(self) -> list[tuple[str, bytes]]:
+        """Return valid messages: contributions, a Home Assistant birth, a Sparkplug rebirth
+        request."""
+        sums = write_contribution(replace(self._sums, revision=VALID_REVISION), None)
+        messages = [(SUMS, sums), (HOME_ASSISTANT, b"online")]
+        return [*messages, (self.command, _payload(REBIRTH))] if self.command else messages
 
     def _wrong(self) -> Contribution:
-        """Sums with one thing wrong, or nothing."""
+        """Return a contribution with one thing broken, or None."""
         chance = self._chance
         made = replace(self._sums, revision=chance.randrange(1, REVISION_MAX))
         arrays: dict[str, Any] = dict(made.arrays)
@@ -93,13 +96,13 @@ class Others:
 
 
 def settings(device: str) -> str:
-    """The sections of auricle.toml that let a device hear them."""
+    """Return the sections of auricle.toml for these messages."""
     more = SPARKPLUG.format(group=GROUP, device=device) if has_sparkplug() else ""
     return SETTINGS + more
 
 
 def has_sparkplug() -> bool:
-    """Whether the extra is installed."""
+    """Return whether the extra is installed."""
     return find_spec("google") is not None and find_spec("google.protobuf") is not None
 
 

@@ -1,7 +1,8 @@
-"""Disks that fill and fail, clocks that jump, lines that break: the daemon in each, and afterwards.
+"""Environment faults: full and failing disks, clock jumps, broken connections; the daemon during
+each and afterwards.
 
-Each case returns how many decisions came during the fault and after it, how many numbers were
-neither heard nor told as lost, and why it could not be tried here, if so.
+Each case reports the decisions during and after the fault, the numbers neither received nor
+reported lost, and the reason if it cannot run here.
 """
 
 from __future__ import annotations
@@ -22,19 +23,24 @@ from ..daemon.fixture import MosquittoBroker, begin, daemon_command, make_home
 from .driver import COLUMNS, FaultDriver
 
 FAULT_S = 4.0
+"""Seconds of work during the fault.  Chosen by hand."""
 AFTER_S = 8.0
+"""Seconds of work after the fault: covers the daemon's backoff.  Chosen by hand."""
 DISK_MIB = 32
+"""Small enough to be filled in a moment, large enough for the home."""
 CUT_BYTES = (200, 60_000)
+"""Bytes after which a connection is cut: within the first messages, or after hundreds."""
 EROFS, EIO = 30, 5
+"""Linux, errno.h."""
 JUMP_S, JUMP_SLACK_S = 30 * 365.25 * 86_400, 30 * 86_400.0
 """Thirty years, and what leap years and the program's own idea of a year may make of them."""
 
 
-@dataclass(frozen=True)
-class PlaceOutcome:
-    """What became of a case.  during, after: decisions heard.  refused, labelled: labels refused
-    meanwhile, and taken afterwards.  unreported: numbers that neither came nor were told as lost,
-    and jumps of the clock that were not told.  ended: the daemon did not survive."""
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentOutcome:
+    """The result of a case.  during, after: decisions received.  refused, labelled: labels rejected
+    during the fault and accepted afterwards.  unreported: numbers that neither arrived nor were
+    reported lost, and clock jumps without a report.  ended: the daemon did not survive."""
 
     name: str
     during: int = 0
@@ -47,13 +53,13 @@ class PlaceOutcome:
 
     @property
     def survived(self) -> bool:
-        """It went on deciding, takes labels again, and every number is accounted for."""
+        """Whether the daemon kept deciding, accepts labels again, and accounts for every number."""
         whole = self.during and self.after and self.labelled
         return bool(whole) and not (self.unreported or self.ended or self.skipped)
 
 
-class PlaceTrial:
-    """A daemon with a fault that comes and goes.  wrap: what the command becomes."""
+class EnvironmentTrial:
+    """A daemon with a temporary fault.  wrap: changes the daemon's command."""
 
     def __init__(self, name: str, folder: Path, *, port: int = 0) -> None:
         self.name, self.folder = name, folder
@@ -69,43 +75,51 @@ class PlaceTrial:
 
     def run(
         self, command: list[str], strike: Callable[[int], None], mend: Callable[[int], None]
-    ) -> PlaceOutcome:
-        """Serve, let the fault strike, mend it, and count."""
+    ) -> EnvironmentOutcome:
+        """Serve, inject the fault, remove it, and count."""
         process = begin(command, self.folder / "log")
         driver = self.driver
         try:
-            driver.await_life()
-            before = driver.heard.decisions, driver.heard.refused, len(driver.heard.confirmed)
+            driver.await_decision()
+            before = (
+                driver.received.decisions,
+                driver.received.refused,
+                len(driver.received.confirmed),
+            )
             strike(process.pid)
-            driver.work(FAULT_S)
-            during = driver.heard.decisions, driver.heard.refused, len(driver.heard.confirmed)
+            driver.run_load(FAULT_S)
+            during = (
+                driver.received.decisions,
+                driver.received.refused,
+                len(driver.received.confirmed),
+            )
             mend(process.pid)
-            driver.work(AFTER_S)
+            driver.run_load(AFTER_S)
             driver.await_silence()
             ended = process.poll() is not None
         finally:
             process.terminate()
             process.wait()
-            driver.rest(0.5)
+            driver.receive(0.5)
             driver.close()
             self.broker.kill()
-        heard = driver.heard
-        return PlaceOutcome(
-            self.name,
-            during[0] - before[0],
-            heard.decisions - during[0],
-            during[1] - before[1],
-            len(heard.confirmed) - during[2],
-            heard.unreported(),
-            ended,
+        received = driver.received
+        return EnvironmentOutcome(
+            name=self.name,
+            during=during[0] - before[0],
+            after=received.decisions - during[0],
+            refused=during[1] - before[1],
+            labelled=len(received.confirmed) - during[2],
+            unreported=received.unreported(),
+            ended=ended,
         )
 
 
-def disk_full(folder: Path) -> PlaceOutcome:
-    """A disk of a few MiB is filled to the last byte, and cleared again."""
+def disk_full(folder: Path) -> EnvironmentOutcome:
+    """Fill a disk of a few MiB to the last byte, then clear it."""
     if os.geteuid() or shutil.which("unshare") is None:
-        return PlaceOutcome("disk full", skipped="needs root, and unshare")
-    trial = PlaceTrial("disk full", folder / "full")
+        return EnvironmentOutcome(name="disk full", skipped="needs root, and unshare")
+    trial = EnvironmentTrial("disk full", folder / "full")
     template = trial.home.rename(trial.folder / "template")
     trial.home.mkdir()
     mount = f"mount -t tmpfs -o size={DISK_MIB}m tmpfs {trial.home}"
@@ -123,17 +137,17 @@ def disk_full(folder: Path) -> PlaceOutcome:
     return trial.run(command, fill, lambda pid: inside(pid).unlink())
 
 
-def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcome:
-    """A call of the system fails for a while, always."""
+def failing_calls(folder: Path, name: str, call: str, error: int) -> EnvironmentOutcome:
+    """Make a system call fail for a while."""
     program = shutil.which("fiu-ctrl")
     if program is None:
-        return PlaceOutcome(name, skipped="needs fiu-run")
-    trial = PlaceTrial(name, folder / name.replace(" ", "-"))
+        return EnvironmentOutcome(name=name, skipped="needs fiu-run")
+    trial = EnvironmentTrial(name, folder / name.replace(" ", "-"))
     command = ["fiu-run", "-x", "-f", str(trial.folder / "fiu"), *daemon_command(trial.home)]
 
     def control(pid: int, order: str) -> None:
         subprocess.run(
-            [program, "-f", str(trial.folder / "fiu"), "-c", order, str(_python_of(pid))],
+            [program, "-f", str(trial.folder / "fiu"), "-c", order, str(_daemon_process(pid))],
             check=True,
             timeout=20,
         )
@@ -145,12 +159,12 @@ def failing_calls(folder: Path, name: str, call: str, error: int) -> PlaceOutcom
     )
 
 
-def clock_jumps(folder: Path) -> PlaceOutcome:
-    """The wall clock goes thirty years back, and comes right again."""
+def clock_jumps(folder: Path) -> EnvironmentOutcome:
+    """Set the wall clock thirty years back, then right again."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     if library is None:
-        return PlaceOutcome("clock jumps", skipped="needs faketime")
-    trial = PlaceTrial("clock jumps", folder / "clock")
+        return EnvironmentOutcome(name="clock jumps", skipped="needs faketime")
+    trial = EnvironmentTrial("clock jumps", folder / "clock")
     offset = trial.folder / "offset"
     offset.write_text("+0\n", "ascii")
     environment = {
@@ -165,20 +179,22 @@ def clock_jumps(folder: Path) -> PlaceOutcome:
         lambda _pid: _write(offset, "-30y\n"),
         lambda _pid: _write(offset, "+0\n"),
     )
-    return replace(found, unreported=found.unreported + untold(trial.driver.heard.jumps))
+    return replace(
+        found, unreported=found.unreported + unreported_jumps(trial.driver.received.jumps)
+    )
 
 
-def untold(jumps: list[float]) -> int:
-    """How many of the two jumps, thirty years back and forth again, were not told as they are."""
+def unreported_jumps(jumps: list[float]) -> int:
+    """Count how many of the two jumps, thirty years back and forth, were not reported correctly."""
     back = [one for one in jumps if abs(one + JUMP_S) < JUMP_SLACK_S]
     forth = [one for one in jumps if abs(one - JUMP_S) < JUMP_SLACK_S]
     return (not back) + (not forth)
 
 
-def line_cuts(folder: Path, seed: int) -> PlaceOutcome:
-    """The line to the broker is cut at random bytes, over and over."""
-    with cutting_line(random.Random(seed)) as line:
-        trial = PlaceTrial("line cut at random bytes", folder / "line", port=line.port)
+def connection_cuts(folder: Path, seed: int) -> EnvironmentOutcome:
+    """Cut the connection to the broker at random bytes, repeatedly."""
+    with cutting_proxy(random.Random(seed)) as line:
+        trial = EnvironmentTrial("line cut at random bytes", folder / "line", port=line.port)
         line.to = trial.broker.port
         return trial.run(
             daemon_command(trial.home),
@@ -187,8 +203,8 @@ def line_cuts(folder: Path, seed: int) -> PlaceOutcome:
         )
 
 
-class CuttingLine:
-    """A TCP line to another port; while `cutting`, each connection ends after some bytes."""
+class CuttingProxy:
+    """A TCP proxy to another port; while `cutting`, each connection ends after some bytes."""
 
     def __init__(self, chance: random.Random) -> None:
         self.to, self.cutting, self.cuts = 0, False, 0
@@ -198,7 +214,7 @@ class CuttingLine:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Stop accepting connections."""
         self._ear.close()
 
     def _accept(self) -> None:
@@ -229,39 +245,39 @@ class CuttingLine:
 
 
 @contextmanager
-def cutting_line(chance: random.Random) -> Iterator[CuttingLine]:
-    """A line that is closed at the end."""
-    line = CuttingLine(chance)
+def cutting_proxy(chance: random.Random) -> Iterator[CuttingProxy]:
+    """A proxy that is closed at the end of the context."""
+    line = CuttingProxy(chance)
     try:
         yield line
     finally:
         line.close()
 
 
-def trials(folder: Path, seed: int) -> list[PlaceOutcome]:
-    """Try all."""
+def trials(folder: Path, seed: int) -> list[EnvironmentOutcome]:
+    """Run all cases."""
     return [
         disk_full(folder),
         failing_calls(folder, "fsync fails", "posix/io/sync/fdatasync", EIO),
         failing_calls(folder, "disk read only", "posix/io/rw/pwrite", EROFS),
         clock_jumps(folder),
-        line_cuts(folder, seed),
+        connection_cuts(folder, seed),
     ]
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file as a whole: who reads it finds it whole."""
-    beside = path.with_suffix(".new")
-    beside.write_text(text, "ascii")
-    beside.replace(path)
+    """Replace a file atomically."""
+    others_topics = path.with_suffix(".new")
+    others_topics.write_text(text, "ascii")
+    others_topics.replace(path)
 
 
-def _python_of(pid: int) -> int:
-    """The process of the daemon: this one, or its child where a script stands before it."""
+def _daemon_process(pid: int) -> int:
+    """Return the process of the daemon: this one, or its child if a script wraps it."""
     until = time.monotonic() + 5
     while time.monotonic() < until:
         if "python" in Path(f"/proc/{pid}/exe").readlink().name:
             return pid
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split():
-            return _python_of(int(child))
+            return _daemon_process(int(child))
     return pid

@@ -1,12 +1,12 @@
-"""The daemon and its broker killed at random moments, over and over, and every number counted; then
-signals, broken messages, failing disks, clocks and lines.
+"""SIGKILL of the daemon and its broker at random moments, with every number counted; then signals,
+broken messages, failing disks, clocks and connections.
 
-A driver sends vectors and labels through a real mosquitto, in a session that it keeps, and hears
-everything that the device tells.  First the daemon alone is killed, then the broker alone; after
-each all is let run out, and each number up to the last must have arrived, or lie in a gap that was
-told; a label that was confirmed must be in the knowledge file, and a number must mean one message.
-A session that mosquitto restores silent is begun anew, and counted: what was told into it is lost
-beyond the daemon's reach, and is counted apart.
+A driver sends vectors and labels through a real mosquitto, in a persistent session, and receives
+all messages of the device.  First only the daemon is killed, then only the broker; after each, all
+queues drain, and each number up to the last must have arrived or lie in a reported gap; a confirmed
+label must be in the knowledge file, and a number must have one content.  If mosquitto restores a
+session that stays silent, a new one starts, and is counted: messages into the silent session are
+lost beyond the daemon's control, and are counted separately.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ from pathlib import Path
 from ..daemon.fixture import MosquittoBroker, begin, daemon_command, make_home
 from ..report import BenchmarkReport, BenchmarkRow
 from .driver import COLUMNS, FaultDriver
-from .fuzz import Fuzzed, Fuzzer
-from .places import PlaceOutcome, trials
-from .signals import Stormed, storm
+from .fuzz import Fuzzer, FuzzOutcome
+from .places import EnvironmentOutcome, trials
+from .signals import SignalOutcome, send_signals
 from .signals import trials as signal_trials
 
 KILLS = 30
+"""Chosen by hand: each takes seconds."""
 BROKER_KILLS = 10
+"""Chosen by hand: each takes seconds."""
 MESSAGES = 20_000
+"""Chosen by hand: a run takes minutes."""
 SIGNALS = 20
 """Runs of each sequence of signals: 780 in all, which take some four minutes."""
 
 BURST_S = (0.2, 1.2)
+"""Shortest and longest work before a kill, in seconds: start-up and steady state are both hit."""
 DURABLE = (
     "persistence true",
     "autosave_on_changes true",
@@ -46,16 +50,25 @@ def run(
     signals: int = SIGNALS,
     seed: int = 0,
 ) -> BenchmarkReport:
-    """Kill the daemon and its broker so often, send each sequence of signals so often and so many
-    broken messages, try every place."""
+    """Kill daemon and broker, send each sequence of signals and a number of broken messages, and
+    run every environment fault."""
     rows: list[BenchmarkRow] = []
     summary: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if kills or broker_kills:
-            _kill_all(folder, kills, broker_kills, random.Random(seed), rows, summary)
+            _kill_all(
+                folder,
+                kills,
+                broker_kills=broker_kills,
+                chance=random.Random(seed),
+                rows=rows,
+                summary=summary,
+            )
         if signals:
-            _note_signals(storm(folder / "signals", signal_trials(signals), seed), rows, summary)
+            _note_signals(
+                send_signals(folder / "signals", signal_trials(signals), seed), rows, summary
+            )
         if messages:
             fuzz = folder / "fuzz"
             fuzz.mkdir()
@@ -83,45 +96,47 @@ def _kill_all(
     begun = time.monotonic()
     for _ in range(kills):
         process = begin(daemon_command(home), folder / "log")
-        driver.await_life()
-        driver.work(chance.uniform(*BURST_S))
+        driver.await_decision()
+        driver.run_load(chance.uniform(*BURST_S))
         process.kill()
         process.wait()
     _run_out(driver, home, folder)
-    heard = driver.heard
-    unreported, gaps = heard.unreported(), len(heard.gaps)
-    silent, beyond = _kill_broker(driver, broker, home, folder, chance, broker_kills)
+    received = driver.received
+    unreported, gaps = received.unreported(), len(received.gaps)
+    silent, beyond = _kill_broker(
+        driver, broker, home=home, folder=folder, chance=chance, kills=broker_kills
+    )
     driver.close()
     broker.kill()
     summary |= {
         "kill9_runs": float(kills),
         "broker_kills": float(broker_kills),
-        "acknowledged_lost": float(_lost_labels(home, heard.confirmed)),
-        "duplicates_after_dedup": float(heard.conflicts),
-        "gaps_unreported": float(heard.unreported() - beyond),
+        "acknowledged_lost": float(_lost_labels(home, received.confirmed)),
+        "duplicates_after_dedup": float(received.conflicts),
+        "gaps_unreported": float(received.unreported() - beyond),
     }
     counts = {
         "vectors sent": driver.sent,
-        "messages heard": len(heard.by_number),
-        "messages repeated": heard.repeated,
-        "labels confirmed": len(heard.confirmed),
-        "gaps told": gaps,
+        "messages received": len(received.by_number),
+        "messages repeated": received.repeated,
+        "labels confirmed": len(received.confirmed),
+        "gaps reported": gaps,
         "numbers unreported after the daemon's kills": unreported,
         "sessions that the broker restored silent": silent,
-        "numbers told into these": beyond,
+        "numbers published into these": beyond,
         "seconds": int(time.monotonic() - begun),
     }
     rows += [BenchmarkRow("kills", name, float(count)) for name, count in counts.items()]
 
 
 def _run_out(driver: FaultDriver, home: Path, folder: Path) -> None:
-    """Let the daemon tell all that waits, and end in order."""
+    """Let the daemon deliver all waiting messages and end in order."""
     process = begin(daemon_command(home), folder / "log")
-    driver.await_life()
+    driver.await_decision()
     driver.await_silence()
     process.terminate()
     process.wait()
-    driver.rest(1.0)
+    driver.receive(1.0)
 
 
 def _kill_broker(
@@ -133,24 +148,24 @@ def _kill_broker(
     kills: int,
 ) -> tuple[int, int]:
     """Kill the broker while the daemon serves.  Returns how often the driver's session was silent
-    afterwards, and how many numbers were not heard for that."""
+    afterwards, and how many numbers were lost through that."""
     process = begin(daemon_command(home), folder / "log")
-    driver.await_life()
+    driver.await_decision()
     silent = beyond = 0
     for _ in range(kills):
-        driver.work(chance.uniform(*BURST_S))
-        before = driver.heard.unreported()
+        driver.run_load(chance.uniform(*BURST_S))
+        before = driver.received.unreported()
         broker.kill()
-        driver.rest(chance.uniform(0.0, 0.3))
+        driver.receive(chance.uniform(0.0, 0.3))
         broker.start()
-        if driver.still_hears():
+        if driver.is_receiving():
             continue
         silent += 1
         driver.close()
-        driver.sit_down()
-        driver.await_life()
+        driver.start_session()
+        driver.await_decision()
         driver.await_silence()
-        beyond += driver.heard.unreported() - before
+        beyond += driver.received.unreported() - before
     driver.await_silence()
     process.terminate()
     process.wait()
@@ -159,7 +174,7 @@ def _kill_broker(
 
 
 def _lost_labels(home: Path, confirmed: dict[str, str]) -> int:
-    """How many confirmed labels are not in the knowledge file."""
+    """Count confirmed labels that are missing in the knowledge file."""
     from edge import Store
 
     with Store.open(home / "knowledge.db", writable=False) as store:
@@ -167,14 +182,16 @@ def _lost_labels(home: Path, confirmed: dict[str, str]) -> int:
     return sum(fact is None or fact.label != confirmed[name] for name, fact in found.items())
 
 
-def _note_signals(stormed: Stormed, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:
-    phases = stormed.phases
+def _note_signals(
+    signalled: SignalOutcome, rows: list[BenchmarkRow], summary: dict[str, float]
+) -> None:
+    phases = signalled.phases
     summary |= {
         "signal_runs": float(sum(one.runs for one in phases.values())),
         "signal_hangs": float(sum(one.hangs for one in phases.values())),
-        "signal_bad_ends": float(stormed.bad.total()),
-        "signal_gaps_unreported": float(stormed.unreported),
-        "signal_duplicates_after_dedup": float(stormed.conflicts),
+        "signal_bad_ends": float(signalled.bad.total()),
+        "signal_gaps_unreported": float(signalled.unreported),
+        "signal_duplicates_after_dedup": float(signalled.conflicts),
     }
     for phase, one in phases.items():
         name = f"signals, {phase}"
@@ -184,13 +201,13 @@ def _note_signals(stormed: Stormed, rows: list[BenchmarkRow], summary: dict[str,
             BenchmarkRow(name, f"exit status {code}", float(n))
             for code, n in sorted(one.codes.items())
         ]
-    rows += [BenchmarkRow("signals, bad ends", case, float(n)) for case, n in stormed.bad.items()]
-    counted = {"messages heard": stormed.messages, "gaps told": stormed.gaps}
+    rows += [BenchmarkRow("signals, bad ends", case, float(n)) for case, n in signalled.bad.items()]
+    counted = {"messages received": signalled.messages, "gaps reported": signalled.gaps}
     rows += [BenchmarkRow("signals", count, float(n)) for count, n in counted.items()]
-    rows.append(BenchmarkRow("signals", "seconds", round(stormed.seconds, 1)))
+    rows.append(BenchmarkRow("signals", "seconds", round(signalled.seconds, 1)))
 
 
-def _note_fuzz(fuzzed: Fuzzed, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:
+def _note_fuzz(fuzzed: FuzzOutcome, rows: list[BenchmarkRow], summary: dict[str, float]) -> None:
     summary |= {
         "fuzz_messages": float(fuzzed.messages),
         "fuzz_crashes": float(fuzzed.crashes + fuzzed.bugs),
@@ -201,7 +218,7 @@ def _note_fuzz(fuzzed: Fuzzed, rows: list[BenchmarkRow], summary: dict[str, floa
 
 
 def _note_places(
-    outcomes: list[PlaceOutcome], rows: list[BenchmarkRow], summary: dict[str, float]
+    outcomes: list[EnvironmentOutcome], rows: list[BenchmarkRow], summary: dict[str, float]
 ) -> None:
     for one in outcomes:
         key = "enospc" if one.name == "disk full" else one.name.replace(" ", "_")

@@ -1,10 +1,10 @@
-"""Signals sent to a daemon in every order and at every moment: it must reload or end, within its
-time, and account for every number.
+"""Signals to a daemon in every order and at every moment: it must reload or end in time, and
+account for every number.
 
 Each sequence of one to three of SIGHUP, SIGTERM and SIGINT is sent in each phase of a daemon's
-life, with random delays.  A daemon that was sent no SIGTERM and no SIGINT must still decide
-afterwards.  Homes are kept from run to run, as a device keeps its own, so that a number that was
-lost is found missing at the end.
+life, with random delays.  A daemon that received neither SIGTERM nor SIGINT must still decide
+afterwards.  Homes are reused from run to run, as on a real device, so that a lost number is noticed
+at the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from queue import Empty, SimpleQueue
 from signal import SIGALRM, SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 
 from ..daemon.fixture import PYTHON, ROOT, make_home, vectors
-from .driver import COLUMNS, Heard
+from .driver import COLUMNS, ReceivedMessages
 
 LENGTHS = (1, 2, 3)
 """Signals of a sequence: a reload, a stop and an impatient second stop are three."""
@@ -88,7 +88,7 @@ WINDOWS = ("window = 16", "window = 8")
 
 @dataclass(frozen=True)
 class Trial:
-    """Signals that are sent in a phase."""
+    """Signals to send in a phase."""
 
     phase: str
     signals: tuple[Signals, ...]
@@ -100,16 +100,16 @@ class Trial:
 
     @property
     def ends(self) -> bool:
-        """True where the daemon has to end: SIGHUP alone does not end it."""
+        """Whether the daemon has to end: SIGHUP alone does not end it."""
         return self.phase == "stopping" or SIGTERM in self.signals or SIGINT in self.signals
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Outcome:
-    """What became of the runs of a phase.  codes: exit statuses.  bad: runs that did not end in
-    order, by signals and exit status.  hangs: daemons that did not end in time, or were ended by
-    the kernel.  slow: those that took longer than `SLOW_S`.  silent: daemons that were sent SIGHUP
-    alone, and decide no more.  slowest_s: the longest that one took to end."""
+    """The runs of a phase.  codes: exit statuses.  bad: runs that did not end in order, by signals
+    and exit status.  hangs: daemons that did not end in time, or were ended by the kernel.  slow:
+    slower than `SLOW_S`.  silent: daemons that received only SIGHUP and stopped deciding.
+    slowest_s: the longest time to end."""
 
     runs: int = 0
     codes: Counter[int] = field(default_factory=Counter)
@@ -120,7 +120,7 @@ class Outcome:
     slowest_s: float = 0.0
 
     def note(self, trial: Trial, code: int, took_s: float, *, decides: bool) -> None:
-        """Take a run in."""
+        """Record a run."""
         self.runs += 1
         self.codes[code] += 1
         self.hangs += code in HANGS
@@ -132,10 +132,10 @@ class Outcome:
             self.bad[f"{trial.phase}: {trial.name}: {code}"] += 1
 
 
-@dataclass
-class Stormed:
-    """All runs.  unreported, conflicts: numbers that neither came nor were told as lost, or came
-    with two meanings.  messages: numbers that came.  gaps: of numbers that were told as lost."""
+@dataclass(kw_only=True)
+class SignalOutcome:
+    """All runs.  unreported, conflicts: numbers that neither arrived nor were reported lost, or
+    arrived with two contents.  messages: numbers that arrived.  gaps: numbers reported lost."""
 
     phases: dict[str, Outcome] = field(default_factory=lambda: {name: Outcome() for name in PHASES})
     unreported: int = 0
@@ -144,26 +144,26 @@ class Stormed:
     gaps: int = 0
     seconds: float = 0.0
 
-    def hear(self, heard: Heard) -> None:
-        """Take in what the daemons of a home printed."""
-        self.unreported += heard.unreported()
-        self.conflicts += heard.conflicts
-        self.messages += len(heard.by_number)
-        self.gaps += len(heard.gaps)
+    def record_output(self, received: ReceivedMessages) -> None:
+        """Process the output of a home's daemons."""
+        self.unreported += received.unreported()
+        self.conflicts += received.conflicts
+        self.messages += len(received.by_number)
+        self.gaps += len(received.gaps)
 
     @property
     def bad(self) -> Counter[str]:
-        """Runs that did not end in order, by phase, signals and exit status."""
+        """Return the runs that did not end in order, by phase, signals and exit status."""
         return sum((one.bad for one in self.phases.values()), Counter())
 
 
 def sequences() -> list[tuple[Signals, ...]]:
-    """Every sequence of signals that a daemon handles."""
+    """Return every sequence of signals that a daemon handles."""
     return [one for length in LENGTHS for one in product((SIGHUP, SIGTERM, SIGINT), repeat=length)]
 
 
 def trials(each: int) -> list[Trial]:
-    """Each sequence `each` times, spread over the phases."""
+    """Return each sequence `each` times, spread over the phases."""
     return [
         Trial(PHASES[number % len(PHASES)], signals)
         for signals in sequences()
@@ -171,41 +171,45 @@ def trials(each: int) -> list[Trial]:
     ]
 
 
-def storm(folder: Path, trials: list[Trial], seed: int, at_once: int = AT_ONCE) -> Stormed:
+def send_signals(
+    folder: Path, trials: list[Trial], seed: int, at_once: int = AT_ONCE
+) -> SignalOutcome:
     """Run trials in random order, each with random delays."""
     waiting: SimpleQueue[Trial] = SimpleQueue()
     for trial in random.Random(seed).sample(trials, len(trials)):
         waiting.put(trial)
     begun = time.monotonic()
-    stormed = Stormed()
+    signalled = SignalOutcome()
     with ThreadPoolExecutor(at_once) as pool:
         homes = [
-            pool.submit(_work, folder / f"home-{number}", waiting, stormed, seed + number)
+            pool.submit(_work, folder / f"home-{number}", waiting, signalled, seed + number)
             for number in range(at_once)
         ]
         for home in homes:
-            stormed.hear(home.result())
-    stormed.seconds = time.monotonic() - begun
-    return stormed
+            signalled.record_output(home.result())
+    signalled.seconds = time.monotonic() - begun
+    return signalled
 
 
-def _work(folder: Path, waiting: SimpleQueue[Trial], stormed: Stormed, seed: int) -> Heard:
-    """Run trials in a home until none waits; returns what its daemons printed."""
+def _work(
+    folder: Path, waiting: SimpleQueue[Trial], signalled: SignalOutcome, seed: int
+) -> ReceivedMessages:
+    """Run trials in a home until none is left; returns the output of its daemons."""
     with closing(Host(folder, seed)) as host:
         with suppress(Empty):
             while True:
                 trial = waiting.get_nowait()
-                host.run(trial, stormed.phases[trial.phase])
-        # What the last daemon left is told by one more.
+                host.run(trial, signalled.phases[trial.phase])
+        # One more daemon reports the losses of the last one.
         host.run(Trial("idle", (SIGTERM,)), Outcome())
-        return host.heard
+        return host.received
 
 
 class Host:
     """A home, and the daemons that serve it one after another."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.heard = Heard()
+        self.received = ReceivedMessages()
         self._folder, self._chance = folder, random.Random(seed)
         make_home(folder, 1, COLUMNS, FACTS)
         text = (folder / "auricle.toml").read_text("utf-8").partition("[device]")[0] + SECTIONS
@@ -213,7 +217,7 @@ class Host:
         self._asked = self._pid = 0
         self._write_settings()
         os.mkfifo(folder / "in")
-        # Held open for both: the daemons neither wait for a writer nor find the end.
+        # Held open for both: the daemons neither wait for a writer nor see the end of input.
         self._input = os.open(folder / "in", os.O_RDWR | os.O_NONBLOCK)
         lines = vectors(COLUMNS, LINES)
         self._line, self._block = lines[0], "\n".join([*lines, ""]).encode()
@@ -224,7 +228,7 @@ class Host:
             [*PYTHON, "-m", "benchmarks.faults.fork"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            bufsize=0,  # a line that lies in a buffer is none that `select` sees
+            bufsize=0,  # `select` does not see a line in a buffer
             cwd=ROOT,
             env={
                 **os.environ,
@@ -235,14 +239,14 @@ class Host:
         )
 
     def close(self) -> None:
-        """End what forks; a daemon that still runs ends with it."""
+        """End the forking process; a running daemon ends with it."""
         with self._forker:
             self._forker.kill()
         self._manager.close()
         os.close(self._input)
 
     def run(self, trial: Trial, outcome: Outcome) -> None:
-        """Serve, send the signals of a trial, and note what became of the daemon."""
+        """Serve, send the signals of a trial, and record the result."""
         (self._folder / "out").unlink(missing_ok=True)
         with suppress(BlockingIOError):
             os.read(self._input, PIPE_BYTES)
@@ -259,17 +263,17 @@ class Host:
             begun = time.monotonic()
             code = self._end(daemon)
         outcome.note(trial, code, time.monotonic() - begun, decides=decides)
-        self._hear()
+        self._read_output()
 
     def _begin(self) -> int:
-        """Begin to serve; returns a descriptor of the process."""
+        """Start to serve; returns a descriptor of the process."""
         assert self._forker.stdin is not None
         self._forker.stdin.write(os.fsencode(self._folder) + b"\n")
-        self._pid = int(self._answer(WAIT_S))
+        self._pid = int(self._read_answer(WAIT_S))
         return os.pidfd_open(self._pid)
 
     def _enter(self, phase: str, daemon: int) -> None:
-        """Bring the daemon into a phase, and wait for a random moment of it."""
+        """Bring the daemon into a phase, and wait for a random moment in it."""
         if phase == "start-up":
             self._await_hold()
             time.sleep(self._chance.uniform(0.0, START_S))
@@ -283,8 +287,8 @@ class Host:
         time.sleep(self._chance.uniform(0.0, PHASE_S))
 
     def _await_hold(self) -> None:
-        """Wait until the process holds SIGHUP back or handles it: until then nothing but the
-        interpreter has run."""
+        """Wait until the process blocks or handles SIGHUP: before that only the interpreter has
+        run."""
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
             text = Path(f"/proc/{self._pid}/status").read_text("ascii", "replace")
@@ -298,13 +302,13 @@ class Host:
             continue
 
     def _write_settings(self) -> None:
-        """Write settings that differ from those before."""
+        """Write settings that differ from the previous ones."""
         self._texts.reverse()
         (self._folder / "auricle.toml").write_text(self._texts[0], "utf-8")
 
     @contextmanager
     def _loaded(self, *, on: bool) -> Iterator[None]:
-        """Send lines meanwhile, as fast as they are read."""
+        """Send lines in the context, as fast as they are read."""
         over = threading.Event()
 
         def send_lines() -> None:
@@ -323,7 +327,7 @@ class Host:
                 thread.join()
 
     def _decides(self, daemon: int) -> bool:
-        """Say whether the daemon decides on a line that is sent now."""
+        """Return whether the daemon decides on a new line."""
         self._asked += 1
         name = f"alive-{self._asked}"
         line = f'{{"id":"{name}","values":{self._line}}}\n'.encode()
@@ -341,25 +345,25 @@ class Host:
     def _end(self, daemon: int) -> int:
         """Wait for the daemon to end; returns its exit status."""
         try:
-            return int(self._answer(END_S))
+            return int(self._read_answer(END_S))
         except TimeoutError:
             send(daemon, SIGKILL)
-            return int(self._answer(WAIT_S))
+            return int(self._read_answer(WAIT_S))
 
-    def _answer(self, wait_s: float) -> bytes:
-        """Read a line of what forks."""
+    def _read_answer(self, wait_s: float) -> bytes:
+        """Read a line of the forking process."""
         assert self._forker.stdout is not None
         if not select.select([self._forker.stdout], [], [], wait_s)[0]:
             raise TimeoutError
         return self._forker.stdout.readline()
 
-    def _hear(self) -> None:
-        """Take in what the daemon printed, and leave nothing of its words to its manager."""
+    def _read_output(self) -> None:
+        """Read the daemon's output, and discard its messages to the service manager."""
         out = self._folder / "out"
         printed = out.read_bytes() if out.exists() else b""
         for line in printed.splitlines(keepends=True):
             if line.endswith(b"\n"):
-                self.heard.take(json.loads(line))
+                self.received.record(json.loads(line))
         self._manager.setblocking(False)  # noqa: FBT003 - its name
         with suppress(BlockingIOError):
             while True:
@@ -367,14 +371,14 @@ class Host:
 
 
 def send(daemon: int, number: Signals) -> None:
-    """Send a signal to a process, if it is still there."""
+    """Send a signal to a process that may have ended."""
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(daemon, number)
 
 
 @contextmanager
 def closing_descriptor(descriptor: int) -> Iterator[None]:
-    """Close it afterwards."""
+    """Close a descriptor at the end of the context."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Detectors of change on simulated backbones: what is found, how late, and what is made up."""
+"""Change detectors on simulated backbones: detected events, delays and false alarms."""
 
 import statistics
 import time
@@ -18,17 +18,18 @@ Floats = NDArray[np.float64]
 Alarm = Callable[[Floats], bool]
 
 OURS = "joint"
-# An alarm this many steps after an event at most is its alarm; any other is a false one.
+# An alarm at most this many steps after an event detects it; others are false.
 WINDOW_STEPS = 24
 BURSTS_PER_1000 = 15.0
+"""Bursts that are no events: about four a day.  Chosen by hand."""
 TUNED, CONFIRMED = "nsfnet", "euro28"
 
 
 def detect(*, quick: bool) -> BenchmarkReport:
-    """Every detector on both networks; the summary is of the one that nothing was tuned on.
+    """Run every detector on both networks; the summary is that of the network without tuning.
 
-    `_hidden`: the failing links themselves are not shown, only those that traffic moves to.
-    `_bursts`: with short bursts of traffic as often as real traffic had alarms that were no events.
+    `_hidden`: the failing links themselves are not observed, only those that traffic moves to.
+    `_bursts`: with short traffic bursts as frequent as the alarms without an event on real traffic.
     """
     rows: list[BenchmarkRow] = []
     summary: dict[str, float] = {}
@@ -59,7 +60,8 @@ def _hide(world: LinkLoads) -> Floats:
 def _watch(
     world: LinkLoads, loads: Floats, make: Callable[[int], Alarm]
 ) -> tuple[list[int | None], int, int, float]:
-    """Delay of each event (None where it is missed), false alarms, steps, microseconds a step."""
+    """Return the delay of each event (None if missed), false alarms, steps, microseconds per
+    step."""
     alarm = make(loads.shape[1])
     begun = time.perf_counter()
     steps = [at for at, values in enumerate(loads) if alarm(values)]
@@ -82,8 +84,8 @@ def _marks(watched: Sequence[tuple[list[int | None], int, int, float]]) -> dict[
 
 
 def _detectors() -> dict[str, Callable[[int], Alarm]]:
-    """Ours by their names in the table; River's on the total load, as they come, and on our own
-    statistic, the third largest step of a link in units of its usual one, tuned on NSFNET."""
+    """Return ours by their names in the table; River's on the total load, unchanged and on our
+    statistic, the third largest step of a link in units of its mean step, tuned on NSFNET."""
     from river import drift as modules
 
     drift: Any = modules
@@ -112,8 +114,8 @@ def _own(make: Callable[[int], Any]) -> Callable[[int], Alarm]:
 
 
 def _plain_rule(channels: int) -> Alarm:
-    """What `joint` grew from: three links move more than six times their running mean step, or one
-    falls to nothing or comes back."""
+    """The rule that `joint` developed from: three links move more than six times their running mean
+    step, or one drops to zero or returns."""
     last, usual = np.full(channels, np.nan), np.full(channels, np.nan)
 
     def take(values: Floats) -> bool:

@@ -1,4 +1,4 @@
-"""One method on one stream, prequentially; what was measured once is kept."""
+"""Prequential evaluation of one method on one stream, with a cache of measurements."""
 
 import hashlib
 import json
@@ -24,14 +24,15 @@ from .score import HORIZONS, PART_STEPS, part_channels, score
 OURS = "Auricle"
 GRU = "Auricle, GRU for CfC"
 PLAIN = "Auricle, last value"
-# Name, forecaster of the table, network whose shipped weights it takes.
+# Name, forecaster of the table, network with shipped weights.
 OWN = {OURS: ("pool", "cfc"), GRU: ("pool-gru", "gru"), PLAIN: ("last", "")}
 CACHE = "forecast"
 LIGHT = ONLINE | RIVER
+"""Methods fast enough to run on every stream."""
 
 
-class Own:
-    """One of our forecasters behind the same face."""
+class OwnMethod:
+    """One of our forecasters with the interface of `Method`."""
 
     part = False
 
@@ -48,17 +49,17 @@ class Own:
             self._forecaster.step(values, float(elapsed))
 
     def step(self, values: Floats, elapsed_s: float) -> tuple[Floats, Floats, Floats]:
-        """Take a sample."""
+        """Process a sample and forecast."""
         made = self._forecaster.step(values, elapsed_s)
         return made.point, made.low, made.high
 
     def size(self) -> tuple[int, int]:
-        """Numbers of the network, and bytes of the state."""
+        """Return the number of parameters, and the bytes of the state."""
         return self._numbers, sum(each.nbytes for each in self._forecaster.state().values())
 
 
 def methods(*, heavy: bool) -> list[str]:
-    """Names of what is compared: ours first; without the slow ones unless asked for."""
+    """Return the names of compared methods: ours first; heavy: with the slow ones."""
     own = [name for name, (kind, _) in OWN.items() if kind in FORECASTERS and name != PLAIN]
     return [*(own or [PLAIN]), *LIGHT, *(HEAVY if heavy else ())]
 
@@ -66,7 +67,8 @@ def methods(*, heavy: bool) -> list[str]:
 def measure_all(
     streams: Iterable[BenchmarkStream], names: list[str], jobs: int, tell: Callable[[str], None]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """Marks by (method, stream).  jobs: processes at a time.  tell: called for each in turn."""
+    """Return metrics by (method, stream).  jobs: parallel processes.  tell: called for each
+    result."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     wanted = [(name, one) for one in streams for name in names if is_wanted(name, one)]
     with ProcessPoolExecutor(jobs, initializer=_prepare) as pool:
@@ -77,12 +79,12 @@ def measure_all(
 
 
 def _prepare() -> None:
-    # Set before any library is loaded in the process: a fair timing is that of one thread.
+    # Set before any library is loaded in the process: timings are of one thread.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def _measured(pair: tuple[str, BenchmarkStream]) -> dict[str, Any]:
-    """What is kept for a method and a stream, else a measurement that is kept from now on."""
+    """Return the cached measurement of a method and a stream, or measure and cache it."""
     name, stream = pair
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "auricle" / CACHE
     path = folder / f"{_key(name, stream)}.json"
@@ -98,11 +100,11 @@ def _measured(pair: tuple[str, BenchmarkStream]) -> dict[str, Any]:
 
 
 def _key(name: str, stream: BenchmarkStream) -> str:
-    """A name for what is kept: it changes with the stream, the method and the code of either."""
+    """Return a cache key that changes with the stream, the method and the code of either."""
     here = Path(__file__).parent
     files = [here / "score.py"]
     if name in OWN:
-        # Of two networks' weights only one matters to a method, but both are one release.
+        # A method uses the weights of one network only, but both are released together.
         core = here.parents[1] / "edge" / "core"
         files += [*(core / "forecasting").rglob("*.py"), *(core / "drift").glob("*.py")]
         files += (core / "forecasting").rglob("*.safetensors")
@@ -117,7 +119,7 @@ def _key(name: str, stream: BenchmarkStream) -> str:
 
 
 def measure(name: str, stream: BenchmarkStream) -> dict[str, Any]:
-    """Run a method over a stream and score it.  `us`: microseconds a step, median; `learned`,
+    """Run a method over a stream and score it.  `us`: microseconds per step, median; `learned`,
     `bytes`: its size."""
     method = _make(name, stream)
     stop = len(stream.values)
@@ -148,20 +150,20 @@ def measure(name: str, stream: BenchmarkStream) -> dict[str, Any]:
 
 def _make(name: str, stream: BenchmarkStream) -> Method:
     if name in OWN:
-        return Own(stream, *OWN[name])
+        return OwnMethod(stream, *OWN[name])
     return (LIGHT | HEAVY)[name](stream)
 
 
 def _cut(stream: BenchmarkStream, columns: list[int], stop: int) -> BenchmarkStream:
-    """The bounded part of a stream."""
+    """Return the bounded part of a stream."""
     return BenchmarkStream(
-        stream.group,
-        stream.name,
-        stream.values[:stop, columns],
-        stream.elapsed_s[:stop],
-        stream.start,
-        stream.period,
-        stream.scale[columns],
-        tuple(event for event in stream.events if event < stop),
-        stream.sample,
+        group=stream.group,
+        name=stream.name,
+        values=stream.values[:stop, columns],
+        elapsed_s=stream.elapsed_s[:stop],
+        start=stream.start,
+        period=stream.period,
+        scale=stream.scale[columns],
+        events=tuple(event for event in stream.events if event < stop),
+        sample=stream.sample,
     )

@@ -1,8 +1,8 @@
-"""Peers that are fitted in batches: networks re-fitted or frozen, ARIMA and ETS re-fitted.
+"""Peers fitted in batches: networks re-fitted or frozen, ARIMA and ETS re-fitted.
 
 The re-fitted MLP is the reference of arXiv 2404.05304 (incremental learning on each new batch), the
-frozen CfC its liquid network, both predicting the load itself; networks of the form "change from
-the last value" are what does best among them.
+frozen CfC its liquid network, both predicting the load itself; networks that predict the change
+from the last value are the best among them.
 """
 
 from collections import deque
@@ -17,18 +17,26 @@ from .peers import Answer, Method
 from .score import HORIZONS, part_channels
 
 LAGS = 12
+"""One hour of five-minute loads, as many as the farthest horizon."""
 RECENT_STEPS = 576
+"""Two days of five-minute loads.  Chosen by hand."""
 BATCHES = (48, 96, 288)
+"""Steps between two fits; the best one is reported."""
 UNITS = 32
+"""Chosen by hand; the shipped network has 20 units."""
 WINDOW = 64
+"""Steps that recurrent networks are trained over; five hours of loads."""
 BATCH = 16
+"""Chosen by hand; effect not measured."""
 BETA = 0.2
+"""Of the smooth L1 loss, on standardised values.  Chosen by hand; effect not measured."""
 MLP_UPDATES, LSTM_UPDATES, FROZEN_UPDATES = 150, 40, 1_200
+"""Gradient steps per fit.  Chosen by hand; effect not measured."""
 
 
 class TorchForecaster:
-    """A network over all channels at once.  residual: it predicts the change from the last value.
-    refit_steps: how often it is fitted again on the last 576 steps, 0 for never."""
+    """One network over all channels.  residual: it predicts the change from the last value.
+    refit_steps: steps between two fits on the last 576 steps, 0 for never."""
 
     part = False
 
@@ -50,7 +58,7 @@ class TorchForecaster:
         self._random = np.random.default_rng(0)
 
     def begin(self, past: Floats, elapsed_s: Floats) -> None:
-        """Fit on the past, then run over its end, so that the state is warm."""
+        """Fit on the past, then run over its end to warm up the state."""
         del elapsed_s
         past = np.nan_to_num(past)
         level = past.mean(axis=0)
@@ -64,7 +72,7 @@ class TorchForecaster:
             self.step(values, 0.0)
 
     def step(self, values: Floats, elapsed_s: float) -> Answer:
-        """Forecast, and fit again where it is due."""
+        """Forecast, and fit again if due."""
         import torch
 
         del elapsed_s
@@ -77,17 +85,17 @@ class TorchForecaster:
             updates = MLP_UPDATES if self._kind == "mlp" else LSTM_UPDATES
             self._fit(np.stack(self._recent), self._clock - len(self._recent), updates)
         with torch.no_grad():
-            made = self._look()
+            made = self._forecast()
         point = made + now if self._residual else made
         return point * self._unit + self._centre, None, None
 
     def size(self) -> tuple[int, int]:
-        """Numbers of the network, and bytes of it and of the samples kept."""
+        """Return the number of parameters, and the bytes of parameters and stored samples."""
         count = sum(each.numel() for each in self._net.parameters())
         return count, 4 * count + sum(each.nbytes for each in self._recent)
 
-    def _look(self) -> Floats:
-        """What the network says after the newest sample."""
+    def _forecast(self) -> Floats:
+        """Return the network's forecast after the latest sample."""
         import torch
 
         if self._kind == "mlp":
@@ -101,7 +109,7 @@ class TorchForecaster:
         return found
 
     def _inputs(self, scaled: Floats, first: int) -> Any:
-        """Samples with the time of the season."""
+        """Return samples with the time of the season."""
         import torch
 
         angle = 2 * np.pi * (first + np.arange(len(scaled)))[:, None] / self._period
@@ -109,7 +117,7 @@ class TorchForecaster:
         return torch.as_tensor(joined, dtype=torch.float32)
 
     def _fit(self, scaled: Floats, first: int, updates: int) -> None:
-        """Adam on random windows whose truth has been seen."""
+        """Train with Adam on random windows whose targets have been observed."""
         import torch
 
         ahead = HORIZONS[-1]
@@ -142,7 +150,7 @@ class TorchForecaster:
 
 
 def _build(kind: str, channels: int) -> Any:
-    """An MLP over lags, or a recurrent network with a linear head."""
+    """Build an MLP over lags, or a recurrent network with a linear head."""
     import torch
     from torch import nn
 
@@ -174,8 +182,8 @@ def _cell(kind: str, inputs: int) -> Any:
 
 
 class Refitted:
-    """A model of statsforecast a channel, chosen again every so often on the last 576 values and
-    carried on with the values since."""
+    """A statsforecast model per channel, selected again at intervals on the last 576 values and
+    continued with the values since."""
 
     part = True
     EVERY = 240
@@ -207,7 +215,7 @@ class Refitted:
                     ahead = model.forward(series, HORIZONS[-1])["mean"]
                 made[:, channel] = [ahead[h - 1] for h in HORIZONS]
             except (ValueError, ZeroDivisionError, np.linalg.LinAlgError):
-                # A constant series has no model: the last value stands in.
+                # A constant series has no model: the last value is the forecast.
                 made[:, channel] = np.nan
         self._clock += 1
         return made, None, None
@@ -250,6 +258,6 @@ HEAVY: dict[str, Callable[[BenchmarkStream], Method]] = {
 
 
 def is_wanted(name: str, stream: BenchmarkStream) -> bool:
-    """Whether one of these peers runs on a stream: what takes a minute on each runs on a sample."""
+    """Return whether one of these peers runs on a stream: slow ones run on a sample only."""
     whole = name in HEAVY and not name.startswith(("LSTM re-fit", "Auto")) and stream.group != "nab"
     return stream.sample or whole or name not in HEAVY

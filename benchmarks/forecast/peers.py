@@ -1,6 +1,6 @@
-"""Peers that learn from every sample: last value, seasons, DLinear online, lag-RLS.
+"""Online peers: last value, seasonal naive, DLinear online, lag RLS.
 
-A method is begun with the part for learning, then takes one sample a step and forecasts.
+A method starts with the part for learning, then takes one sample per step and forecasts.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 class Method(Protocol):
-    """What is compared.  `part`: it runs on the bounded part alone."""
+    """A compared method.  part: it runs on the bounded part only."""
 
     part: bool
 
@@ -26,17 +26,17 @@ class Method(Protocol):
         """Learn from the samples [steps, channels] before the stream."""
 
     def step(self, values: Floats, elapsed_s: float) -> tuple[Floats, Floats | None, Floats | None]:
-        """Take a sample; points, lows and highs [horizons, channels]."""
+        """Process a sample; returns points, lows and highs [horizons, channels]."""
 
     def size(self) -> tuple[int, int]:
-        """Numbers that are learned, and bytes of all that is kept between samples."""
+        """Return the number of learned parameters, and the bytes kept between samples."""
 
 
 Answer = tuple[Floats, None, None]
 
 
 class Online(ABC):
-    """What learns in every step begins by stepping."""
+    """Base of methods that learn at every step: the past is processed step by step."""
 
     part = False
 
@@ -48,10 +48,10 @@ class Online(ABC):
     def step(self, values: Floats, elapsed_s: float) -> Answer:
         """Take a sample."""
         del elapsed_s
-        return self.look(values), None, None
+        return self.learn_and_forecast(values), None, None
 
     @abstractmethod
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Learn and forecast."""
 
     def size(self) -> tuple[int, int]:
@@ -62,24 +62,24 @@ class Online(ABC):
 
 
 class LastValuePeer(Online):
-    """Nothing changes."""
+    """Repeats the last value."""
 
     def __init__(self, stream: BenchmarkStream) -> None:
         self._last = np.zeros(stream.values.shape[1])
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Repeat the sample."""
         np.copyto(self._last, values, where=np.isfinite(values))
         return np.tile(self._last, (len(HORIZONS), 1))
 
 
 class SeasonalNaivePeer(Online):
-    """What was one season before the target."""
+    """Repeats the value one season before the target."""
 
     def __init__(self, stream: BenchmarkStream) -> None:
         self._past: deque[Floats] = deque(maxlen=stream.period)
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Look up the past season."""
         self._past.append(values.copy())
         if len(self._past) < (self._past.maxlen or 0):
@@ -89,8 +89,8 @@ class SeasonalNaivePeer(Online):
 
 class DLinearOnline(Online):
     """DLinear (Zeng et al. 2023, AAAI), look-back 48, moving average 25: ridge regression on the
-    past, then normalised gradient steps on truth as it comes.  individual: each channel has weights
-    of its own; its default is one set for all."""
+    past, then normalised gradient steps on new targets.  individual: separate weights per channel;
+    the original default shares one set."""
 
     LOOKBACK, AVERAGE, RATE, PENALTY = 48, 25, 0.02, 1.0
 
@@ -113,7 +113,7 @@ class DLinearOnline(Online):
         del elapsed_s
         past = np.nan_to_num(past)
         spread = past.std(axis=0)
-        # A channel that has not moved yet may move one day.
+        # A constant channel may change later.
         self._centre, self._unit = past.mean(axis=0), np.maximum(spread, 0.1 * spread.mean() + 1e-9)
         scaled = (past - self._centre) / self._unit
         views = np.lib.stride_tricks.sliding_window_view(scaled, self.LOOKBACK, axis=0)
@@ -122,10 +122,10 @@ class DLinearOnline(Online):
         for owner in range(self._weights.shape[1]):
             self._solve(owner, rows, scaled, np.flatnonzero(owners == owner))
         for values in past[-self.LOOKBACK - HORIZONS[-1] :]:
-            self.look(values)
+            self.learn_and_forecast(values)
 
     def _solve(self, owner: int, rows: Floats, scaled: Floats, channels: NDArray[np.intp]) -> None:
-        """Ridge regression for the channels that share a set of weights."""
+        """Solve the ridge regression of channels that share weights."""
         width = self._weights.shape[2]
         gram, moments = self.PENALTY * np.eye(width), np.zeros((width, len(HORIZONS)))
         for channel in channels:
@@ -136,7 +136,7 @@ class DLinearOnline(Online):
             moments += x.T @ np.stack(y, axis=1)
         self._weights[:, owner] = np.linalg.solve(gram, moments).T
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Learn from the truths that are due, then forecast."""
         now = (np.nan_to_num(values) - self._centre) / self._unit
         for place, ahead in enumerate(HORIZONS):
@@ -156,15 +156,15 @@ class DLinearOnline(Online):
         return made
 
     def _features(self, windows: Floats) -> Floats:
-        """Trend, remainder and one: [rows, 2 * LOOKBACK + 1]."""
+        """Return trend, remainder and one: [rows, 2 * LOOKBACK + 1]."""
         trend = windows @ self._smooth.T
         ones = np.ones((len(windows), 1))
         return np.concatenate([trend, windows - trend, ones], axis=1)
 
 
 class LagRls(Online):
-    """Recursive least squares a channel and horizon on the change from the last value: six past
-    changes, the gap to a running mean, the same slot of the last season, time of season."""
+    """Recursive least squares per channel and horizon on the change from the last value: six past
+    changes, the distance to a running mean, the same slot of the last season, time of season."""
 
     LAGS, FORGETTING, PENALTY, RATE, EVERY, CLIP = 6, 0.999, 1.0, 0.05, 4, 50.0
 
@@ -172,8 +172,8 @@ class LagRls(Online):
         channels, self._features = stream.values.shape[1], self.LAGS + 5
         shape = (len(HORIZONS), channels, self._features)
         self._weights = np.zeros(shape)
-        # Sums of products, and the weights solved from them, which unlike the usual recursion on
-        # their inverse stays exact over years of forgetting.
+        # Sums of products, and the weights solved from them; unlike the usual recursion on
+        # the inverse this stays exact over years of exponential forgetting.
         self._gram = np.zeros((*shape, self._features))
         self._moments = np.zeros(shape)
         self._past: deque[Floats] = deque(maxlen=stream.period + 1)
@@ -184,9 +184,9 @@ class LagRls(Online):
         self._last = np.zeros(channels)
         self.learned = self._weights.size
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Learn from the truths that are due, then forecast."""
-        # The last value stands in for one that is missing.
+        # The last value replaces a missing one.
         self._last = np.where(np.isfinite(values), values, self._last)
         for place, ahead in enumerate(HORIZONS):
             if len(self._asked) >= ahead:
@@ -208,7 +208,7 @@ class LagRls(Online):
         self._moments[place] += x * y[:, None]
 
     def _describe(self) -> Floats:
-        """What the change is explained by: [horizons, channels, features]."""
+        """Return the features of the change: [horizons, channels, features]."""
         now = self._last
         before = self._past[-1] if self._past else now
         self._mean = np.where(np.isnan(self._mean), now, self._mean)
@@ -231,7 +231,7 @@ class LagRls(Online):
         return x
 
     def _season(self) -> Floats:
-        """The change one season ago, for each horizon, in units."""
+        """Return the change one season ago, for each horizon, in units."""
         if len(self._past) <= self._period:
             return np.zeros((len(HORIZONS), len(self._last)))
         then = self._past[0]

@@ -1,4 +1,4 @@
-"""River's forecasters, one a channel: they learn from every value too."""
+"""River's forecasters, one per channel; they learn from every value as well."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,13 +10,13 @@ from .data import BenchmarkStream, Floats
 from .peers import Method, Online
 from .score import HORIZONS
 
-# A forecast further than this many standard deviations from the last value is taken for it:
-# SNARIMAX runs away now and then, after a link has been silent.
+# A forecast further than this many standard deviations from the last value is replaced by it:
+# SNARIMAX sometimes diverges after a link has been silent.
 WILD = 10.0
 
 
 class River(Online):
-    """One of River's forecasters a channel."""
+    """One of River's forecasters per channel."""
 
     def __init__(self, stream: BenchmarkStream, make: Callable[[int], Any]) -> None:
         self._make = partial(make, stream.period)
@@ -26,13 +26,13 @@ class River(Online):
         self.learned = 0
 
     def begin(self, past: Floats, elapsed_s: Floats) -> None:
-        """Learn from the past; values are in units of their spread there."""
+        """Learn from the past; values are in units of its standard deviation."""
         del elapsed_s
         self._unit = np.maximum(np.nanstd(past, axis=0), 1e-9)
         for values in past:
             self._learn(values)
 
-    def look(self, values: Floats) -> Floats:
+    def learn_and_forecast(self, values: Floats) -> Floats:
         """Learn, then forecast."""
         self._learn(values)
         made = np.empty((len(HORIZONS), len(self._models)))
@@ -52,7 +52,7 @@ class River(Online):
             try:
                 self._models[channel].learn_one(float(value))
             except ZeroDivisionError:
-                # HoltWinters cannot begin with a season of zeros: it begins with the next one.
+                # HoltWinters cannot start with a season of zeros: it starts with the next one.
                 self._models[channel] = self._make()
 
 
@@ -62,7 +62,7 @@ def _snarimax(period: int) -> Any:
 
     time_series: Any = modules
     del period
-    # Its default, a rate of 0.01 without clipping, runs away on link loads; chosen on NSFNET.
+    # The default, a rate of 0.01 without clipping, diverges on link loads; chosen on NSFNET.
     regression = linear_model.LinearRegression(optimizer=optim.SGD(0.001), clip_gradient=1.0)
     return time_series.SNARIMAX(
         p=6, d=1, q=0, regressor=preprocessing.StandardScaler() | regression

@@ -1,8 +1,9 @@
-"""Forecasts of streams that drift: ours beside the usual peers, same streams, honest truth.
+"""Forecasts of drifting streams: ours compared with the usual peers on the same streams,
+prequentially.
 
-Every method takes one sample a step and forecasts 1, 6 and 12 steps ahead; the truth reaches it
-when that sample comes, never before.  Streams: simulated backbones under link failures (three
-schedules of failures each), ETTh1, ELEC2, an ISP's link traffic, NAB's real series.
+Every method takes one sample per step and forecasts 1, 6 and 12 steps ahead; a target is available
+only once its sample arrives.  Streams: simulated backbones under link failures (three schedules
+each), ETTh1, ELEC2, an ISP's link traffic, NAB's real series.
 """
 
 import os
@@ -22,14 +23,14 @@ from .speed import time_steps
 
 Marks = Mapping[tuple[str, str], dict[str, Any]]
 LAST = "last value"
-# Variants of our own pipeline are no peers.
+# Variants of our own pipeline are not peers.
 OWN = (OURS, GRU, PLAIN)
 
 
 def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> BenchmarkReport:
-    """All streams and methods; what was measured before is taken from the cache.  quick: without
-    the peers that are re-fitted, one schedule of failures, a quarter of NAB.  sets: those alone,
-    without detectors and timings.  Raises ValueError for a set that is not there."""
+    """Run all streams and methods; earlier measurements come from the cache.  quick: without
+    re-fitted peers, one schedule of failures, a quarter of NAB.  sets: only those, without
+    detectors and timings.  Raises ValueError for an unknown set."""
     streams, notes = load_streams(data, quick=quick)
     groups = {stream.group: [s for s in streams if s.group == stream.group] for stream in streams}
     if strange := set(sets) - set(groups):
@@ -48,7 +49,7 @@ def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> 
     }
     summary |= _after_events(marks, groups, names[0]) | _coverage(marks, streams, names[0])
     if GRU in names:
-        by_group = [_versus(marks, members, OURS, GRU) for members in groups.values()]
+        by_group = [_relative_errors(marks, members, OURS, GRU) for members in groups.values()]
         summary["liquid_vs_gru_ratio"] = statistics.fmean(by_group)
     notes += [f"best peer on {group}: {peer}" for group, (_, peer) in ratios.items()]
     parts = [] if sets else [detect(quick=quick), time_steps(), measure_cells()]
@@ -77,15 +78,17 @@ def _notes() -> list[str]:
 
 
 def _errors(marks: Marks, stream: BenchmarkStream, name: str, *, part: bool) -> list[float]:
-    """Errors by horizon as a share of the last value's, on the whole stream or its part."""
+    """Return errors by horizon relative to the last value's, on the whole stream or its part."""
     key = "part" if part else "mae"
     pairs = zip(marks[name, stream.name][key], marks[LAST, stream.name][key], strict=True)
-    # A series that never moves has no error to compare with: every method has it right.
+    # A constant series has no error to compare with: every method is right.
     return [mine / last if last > 0 else 1.0 for mine, last in pairs]
 
 
-def _versus(marks: Marks, streams: Sequence[BenchmarkStream], mine: str, peer: str) -> float:
-    """Errors of one method as a share of another's, mean over horizons, where both ran."""
+def _relative_errors(
+    marks: Marks, streams: Sequence[BenchmarkStream], mine: str, peer: str
+) -> float:
+    """Return errors of one method relative to another's, mean over horizons, where both ran."""
     streams = [s for s in streams if (mine, s.name) in marks and (peer, s.name) in marks]
     part = not all(marks[name, s.name]["whole"] for s in streams for name in (mine, peer))
     by_horizon = []
@@ -101,8 +104,12 @@ def _versus(marks: Marks, streams: Sequence[BenchmarkStream], mine: str, peer: s
 def _ratio(
     marks: Marks, streams: Sequence[BenchmarkStream], names: Sequence[str]
 ) -> tuple[float, str]:
-    """Ours against the peer that is hardest to beat here, and its name."""
-    found = [(_versus(marks, streams, names[0], peer), peer) for peer in names if peer not in OWN]
+    """Compare ours with the strongest peer; returns the ratio and its name."""
+    found = [
+        (_relative_errors(marks, streams, names[0], peer), peer)
+        for peer in names
+        if peer not in OWN
+    ]
     return max(found)
 
 
@@ -114,7 +121,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def _rows(
     marks: Marks, group: str, streams: Sequence[BenchmarkStream], names: Sequence[str]
 ) -> Iterable[BenchmarkRow]:
-    """A line for each figure of a group, mean over its streams."""
+    """Return a row for each metric of a group, mean over its streams."""
     relative = group == "nab"
     everything = streams
     for name in names:
@@ -143,7 +150,7 @@ def _rows(
 def _after_rows(
     shown: str, group: str, mine: Sequence[dict[str, Any]], place: int, ahead: int
 ) -> Iterable[BenchmarkRow]:
-    """Errors after events, time to convergence, width of intervals."""
+    """Return errors after events, time to convergence, width of intervals."""
     for at, steps in enumerate(AFTER):
         value = _mean(each["after"][place][at] for each in mine)
         if value is not None:
@@ -160,7 +167,8 @@ def _after_rows(
 def _after_events(
     marks: Marks, groups: Mapping[str, Sequence[BenchmarkStream]], ours: str
 ) -> dict[str, float]:
-    """Errors in the first five steps after failures and repairs, against the last value."""
+    """Return errors in the first five steps after failures and repairs, relative to the last
+    value's."""
     found: dict[str, float] = {}
     worst = []
     for group in sorted({"nsfnet", "euro28"} & set(groups)):
@@ -176,7 +184,8 @@ def _after_events(
 
 
 def _coverage(marks: Marks, streams: Sequence[BenchmarkStream], ours: str) -> dict[str, float]:
-    """Share of truths inside the 90 % intervals: by group of streams, and after events."""
+    """Return the share of targets inside the 90 % intervals: by group of streams, and after
+    events."""
     found: dict[str, float] = {}
     for key, shown in (("coverage", "coverage_90"), ("coverage_after", "coverage_90_after")):
         groups: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""The marks of one method on one stream: prequential errors, before and after events."""
+"""Metrics of one method on one stream: prequential errors, before and after events."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,14 +13,17 @@ from .data import BenchmarkStream
 Floats = NDArray[np.float64]
 
 HORIZONS = (1, 6, 12)
+"""Steps ahead: five minutes, half an hour and an hour on simulated loads."""
 AFTER = (1, 5, 20, 100)
-# The part that methods too slow for a whole stream run on: steps after its start, and channels.
+"""Steps after an event that errors are averaged over; 100 is the cap of `steps_to_convergence`."""
+# The part of a stream for slow methods: steps after its start, and channels.
 PART_STEPS = 480
 PART_CHANNELS = 4
+"""Bounds the run time of methods that need seconds a step."""
 
 
 def part_channels(stream: BenchmarkStream) -> list[int]:
-    """Channels of the bounded part: at most four, spread over those that are scored."""
+    """Return the channels of the bounded part: at most four, spread over the scored ones."""
     scored = np.flatnonzero(stream.scale > 0)
     count = min(PART_CHANNELS, len(scored))
     return [int(scored[at]) for at in np.linspace(0, len(scored) - 1, count).astype(int)]
@@ -29,14 +32,14 @@ def part_channels(stream: BenchmarkStream) -> list[int]:
 def score(
     stream: BenchmarkStream, points: Floats, lows: Floats | None = None, highs: Floats | None = None
 ) -> dict[str, Any]:
-    """Score what was forecast at every step: points [steps, horizons, channels].
+    """Score the forecasts of every step: points [steps, horizons, channels].
 
-    What is missing counts as the last value.  Errors are divided by the stream's scale and averaged
-    over channels.  `mae`, `rmse`: by horizon; `part`: `mae` on the bounded part; `after`: for each
-    count of steps the mean over events of the errors of forecasts issued in that many steps from
-    the first sample under new conditions on, for targets before the next event; `convergence`: mean
-    steps, by horizon; `coverage`, `coverage_after` (100 steps) and `width` (in scales), where there
-    are intervals.
+    Missing forecasts count as the last value.  Errors are divided by the stream's scale and
+    averaged over channels.  `mae`, `rmse`: by horizon; `part`: `mae` on the bounded part; `after`:
+    for each count of steps the mean over events of the errors of forecasts issued within that many
+    steps from the first sample under new conditions, for targets before the next event;
+    `convergence`: mean steps, by horizon; `coverage`, `coverage_after` (100 steps) and `width` (in
+    scales), if the method has intervals.
     """
     truth = stream.values
     scored = stream.scale > 0
@@ -59,14 +62,14 @@ def score(
 
 
 def _held(values: Floats) -> Floats:
-    """Each channel's newest value at each step."""
+    """Return each channel's latest value at each step."""
     rows = np.where(np.isfinite(values), np.arange(len(values))[:, None], 0)
     held: Floats = np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
     return held
 
 
 def _ends(stream: BenchmarkStream) -> list[tuple[int, int]]:
-    """Each event that is scored, with the step of the next one."""
+    """Return each scored event, with the step of the next one."""
     stops = [*stream.events[1:], len(stream.values)]
     return [pair for pair in zip(stream.events, stops, strict=False) if pair[0] >= stream.start]
 
@@ -84,8 +87,8 @@ def _after(stream: BenchmarkStream, errors: Floats, ahead: int) -> list[float | 
 
 
 def _convergence(stream: BenchmarkStream, errors: Floats, ahead: int) -> float | None:
-    """Mean steps until errors are as before an event, of forecasts whose target has no event
-    between."""
+    """Return the mean steps until errors are as before an event, for forecasts without an event
+    before their target."""
     errors = errors.copy()
     for event in stream.events:
         errors[max(0, event - ahead - stream.start) : max(0, event - stream.start)] = np.nan

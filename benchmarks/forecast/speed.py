@@ -1,4 +1,4 @@
-"""Time of one step of 30 channels with learning, ours and River's in one interleaved run."""
+"""Time of one step of 30 channels including learning, ours and River's in one interleaved run."""
 
 import statistics
 import time
@@ -8,20 +8,23 @@ from edge.sim import simulate_links
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .data import BenchmarkStream, Floats
-from .evaluate import OURS, OWN, Own
+from .evaluate import OURS, OWN, OwnMethod
 from .river import RIVER as PEERS
 
 CHANNELS = 30
+"""Of the 42 directed links of NSFNET.  Chosen by hand."""
 WARM_STEPS = 400
+"""More than a day of loads (288 steps): the daily season is known."""
 ROUNDS, ROUND_STEPS = 12, 25
+"""Interleaved rounds; the median round counts.  Chosen by hand."""
 RIVER = "River SNARIMAX"
 
 
 def time_steps() -> BenchmarkReport:
-    """Median over rounds of the time a step takes, the methods taking turns."""
+    """Return the median over rounds of the time per step, the methods taking turns."""
     stream = _stream()
     steppers: dict[str, Callable[[Floats, float], object]] = {}
-    for name, made in ((OURS, Own(stream, *OWN[OURS])), (RIVER, PEERS[RIVER](stream))):
+    for name, made in ((OURS, OwnMethod(stream, *OWN[OURS])), (RIVER, PEERS[RIVER](stream))):
         made.begin(stream.values[:WARM_STEPS], stream.elapsed_s[:WARM_STEPS])
         steppers[name] = made.step
     spent: dict[str, list[float]] = {method: [] for method in steppers}
@@ -43,4 +46,12 @@ def _stream() -> BenchmarkStream:
     values = world.loads[:, :CHANNELS] / 1e3
     steps = len(values)
     scale = values[0] * 0 + 1.0
-    return BenchmarkStream("speed", "speed", values, values[:, 0] * 0 + 300.0, steps, 288, scale)
+    return BenchmarkStream(
+        group="speed",
+        name="speed",
+        values=values,
+        elapsed_s=values[:, 0] * 0 + 300.0,
+        start=steps,
+        period=288,
+        scale=scale,
+    )

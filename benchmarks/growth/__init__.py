@@ -1,1 +1,1 @@
-"""Growing an adaptor: time, acceptance, serving meanwhile."""
+"""Growing an adaptor: time, acceptance test, serving at the same time."""

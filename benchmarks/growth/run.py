@@ -1,4 +1,4 @@
-"""Growth beside serving: seconds from the last label to the adaptor, and what serving notices.
+"""Growth while serving: seconds from the last label to the adaptor, and its effect on serving.
 
 One process serves images at a steady rate through the shipped encoder on one core; its worker
 searches and trains on the same core.  PACS images; one domain is new, the others are known.
@@ -26,8 +26,11 @@ FILE = "pacs_webp65.npz"
 ENCODER = "efficientnet_lite0"
 NEW = "sketch"
 OWN_A_CLASS, OTHERS_A_CLASS = 40, 40
+"""Labels per class in the new domain and in each other.  Chosen by hand."""
 SERVED = 256
+"""Images kept in memory and served in turn.  Chosen by hand."""
 TRAINING = 0
+"""The code of the training split in the data file."""
 SUMMARY = (
     "label_to_serving_s",
     "worker_peak_rss_mib",
@@ -39,7 +42,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image: its compressed bytes, and what it shows where."""
+    """One image: its compressed bytes, label and domain."""
 
     domain: str
     label: str
@@ -47,7 +50,7 @@ class Image:
 
 
 def run(data: Path | None) -> BenchmarkReport:
-    """One new domain, a few rounds of growth; about five minutes."""
+    """Grow in one new domain, a few rounds; about five minutes."""
     if data is None or not (data / FILE).is_file():
         return BenchmarkReport("growth", (), {}, (f"skipped: needs --data with {FILE}",))
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
@@ -57,11 +60,11 @@ def run(data: Path | None) -> BenchmarkReport:
         served.mkdir()
         for number, image in enumerate([own[-1], *rest]):
             (served / f"{number:04} {image.label}").write_bytes(image.content)
-        said = _serve(home, served)
-    figures: dict[str, float] = said["figures"]
+        output = _serve(home, served)
+    figures: dict[str, float] = output["figures"]
     rows = tuple(BenchmarkRow("auricle", name, value) for name, value in figures.items())
     return BenchmarkReport(
-        "growth", rows, {name: figures[name] for name in SUMMARY}, tuple(said["notes"])
+        "growth", rows, {name: figures[name] for name in SUMMARY}, tuple(output["notes"])
     )
 
 
@@ -93,17 +96,17 @@ def _draw(images: list[Image]) -> tuple[list[Image], list[Image], list[Image]]:
 
 
 def _enrol(folder: Path, images: Iterable[Image]) -> None:
-    """Make a home that knows some images."""
+    """Create a home with some learned images."""
     create_home(folder, None, ENCODER)
     with Home(folder) as home:
         facts = tuple(
             Fact(
-                f"fact {number:05}",
-                "learn",
-                image.domain,
-                image.label,
-                number,
-                home.model.encode(image.content).values.tobytes(),
+                id=f"fact {number:05}",
+                stream="learn",
+                domain=image.domain,
+                label=image.label,
+                captured_at_ns=number,
+                features=home.model.encode(image.content).values.tobytes(),
             )
             for number, image in enumerate(images)
         )
@@ -112,7 +115,7 @@ def _enrol(folder: Path, images: Iterable[Image]) -> None:
 
 
 def _serve(home: Path, served: Path) -> Any:
-    """Run the process that serves, to its end."""
+    """Run the serving process to its end."""
     command = [sys.executable, "-m", "benchmarks.growth.serving", str(home), str(served)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT)
     return json.loads(done.stdout)

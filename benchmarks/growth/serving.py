@@ -1,8 +1,8 @@
 """A process that serves images at a steady rate while its worker grows adaptors, on one core.
 
 `python -m benchmarks.growth.serving HOME IMAGES`: the first image is the last to be labelled.
-Prints JSON.  Latency counts from the moment an image was due; one that came due while the process
-was busy is dropped and counted, as a camera's are.
+Prints JSON.  Latency starts when an image is due; images due while the process is busy are dropped
+and counted, as with a camera.
 """
 
 from __future__ import annotations
@@ -23,10 +23,15 @@ from edge.core import Event, GrowRequest, GrowthReport, Label, Observation, Tick
 from edge.home import Home
 
 PERIOD_S: Final = 0.04
+"""A camera of 25 frames a second."""
 IDLE: Final = 500
+"""20 s of service before growth starts: enough for a 99th percentile of five samples."""
 WARM_UP: Final = 50
+"""Images served before timing starts.  Chosen by hand."""
 GROWING_MIN: Final = 500
+"""As many latencies during growth as IDLE before it."""
 ROUNDS_MAX: Final = 12
+"""Bounds the run time where growth is fast."""
 NEW: Final = "sketch"
 FORBIDDEN: Final = ("torch", "sklearn")
 TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -34,8 +39,9 @@ TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass(slots=True)
 class ServingRound:
-    """One growth as serving saw it.  start_ms: how long the process was busy with the job; end_ms:
-    with the result, and how late the next answer was; worker_cpu_s: what the worker used."""
+    """Serving during one growth.  start_ms: time that the process was busy starting the job;
+    end_ms: busy with the result, and delay of the next answer; worker_cpu_s: processor time of the
+    worker."""
 
     latencies: list[float]
     start_ms: float
@@ -44,9 +50,9 @@ class ServingRound:
     news: GrowthReport
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CameraFeed:
-    """Hands the home an image each PERIOD_S, and watches its worker."""
+    """Feeds the home an image each PERIOD_S, and measures its worker."""
 
     home: Home
     payloads: list[bytes]
@@ -57,23 +63,27 @@ class CameraFeed:
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def serve(self) -> float:
-        """Serve the next image; milliseconds from the moment it was due to its decision."""
+        """Serve the next image; returns milliseconds from its due time to its decision."""
         missed = int(max(0.0, time.monotonic() - self.due) / PERIOD_S)
         self.dropped += missed
         self.due += PERIOD_S * (missed + 1)
         time.sleep(max(0.0, self.due - time.monotonic()))
         number = next(self.numbers)
         payload = self.payloads[number % len(self.payloads)]
-        self.home.feed(Observation("cam", number, time.time_ns(), payload))
+        self.home.feed(
+            Observation(
+                stream="cam", sequence=number, captured_at_ns=time.time_ns(), payload=payload
+            )
+        )
         return 1e3 * (time.monotonic() - self.due)
 
-    def rest(self, count: int) -> list[float]:
-        """Serve some images while nothing grows; their latencies."""
+    def serve_idle(self, count: int) -> list[float]:
+        """Serve some images without growth; returns their latencies."""
         self.due = time.monotonic()
         return [self.serve() for _ in range(count)]
 
     def grow(self, event: Event) -> ServingRound:
-        """Start a growth and serve until its result is in."""
+        """Start a growth and serve until its result arrives."""
         self.worker_cpu_s = 0.0
         began = time.monotonic()
         self.home.feed(event)
@@ -83,7 +93,7 @@ class CameraFeed:
             latencies.append(self.serve())
             self._look_at_worker()
             began = time.monotonic()
-            news = [one for one in self.home.tend() if isinstance(one, GrowthReport)]
+            news = [one for one in self.home.poll_growth() if isinstance(one, GrowthReport)]
             if news:
                 end_ms = 1e3 * (time.monotonic() - began) + self.serve()
                 return ServingRound(latencies, start_ms, end_ms, self.worker_cpu_s, news[-1])
@@ -96,7 +106,7 @@ class CameraFeed:
 
 
 def memory_mib(process_id: int | str = "self") -> dict[str, float]:
-    """Memory of a process as the kernel counts it, in MiB; zeros where it has ended."""
+    """Return the memory of a process as the kernel reports it, in MiB; zeros if it has ended."""
     found = dict.fromkeys(("VmHWM", "VmRSS"), 0.0)
     try:
         lines = Path(f"/proc/{process_id}/status").read_text("ascii", "replace").splitlines()
@@ -107,7 +117,7 @@ def memory_mib(process_id: int | str = "self") -> dict[str, float]:
 
 
 def _cpu_s(process_id: int) -> float:
-    """Seconds of processor time that a process has used; 0 where it has ended."""
+    """Return the processor seconds that a process has used; 0 if it has ended."""
     try:
         fields = Path(f"/proc/{process_id}/stat").read_text("ascii", "replace")
     except OSError:
@@ -117,22 +127,30 @@ def _cpu_s(process_id: int) -> float:
 
 
 def measure(home: Home, images: list[tuple[str, bytes]]) -> dict[str, Any]:
-    """Serve at rest, label the last image, serve through several rounds of growth."""
+    """Serve without growth, label the last image, serve through several rounds of growth."""
     label, content = images[0]
-    camera = CameraFeed(home, [payload for _, payload in images[1:]])
-    camera.rest(WARM_UP)
-    idle = camera.rest(IDLE)
+    camera = CameraFeed(home=home, payloads=[payload for _, payload in images[1:]])
+    camera.serve_idle(WARM_UP)
+    idle = camera.serve_idle(IDLE)
     before = memory_mib()["VmRSS"]
-    home.feed(Observation("cam", 0, time.time_ns(), content, "the last label"))
+    home.feed(
+        Observation(
+            stream="cam",
+            sequence=0,
+            captured_at_ns=time.time_ns(),
+            payload=content,
+            id="the last label",
+        )
+    )
     labelled = time.monotonic()
     home.feed(Label("the last label", label, NEW))
     rounds = [camera.grow(Tick())]
     serving_s = time.monotonic() - labelled
     after = memory_mib()["VmRSS"]
     while sum(len(one.latencies) for one in rounds) < GROWING_MIN and len(rounds) < ROUNDS_MAX:
-        camera.rest(WARM_UP)
+        camera.serve_idle(WARM_UP)
         rounds.append(camera.grow(GrowRequest(NEW)))
-    idle += camera.rest(IDLE)
+    idle += camera.serve_idle(IDLE)
     growing = [late for one in rounds for late in one.latencies]
     first = rounds[0]
     figures = {

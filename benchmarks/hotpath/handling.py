@@ -1,4 +1,4 @@
-"""`Runtime.handle` one observation after another: usual time, tail, and the first after a label."""
+"""`Runtime.handle` for single observations: median, tail, and the first one after a label."""
 
 from __future__ import annotations
 
@@ -18,26 +18,30 @@ from edge.core import Effect, Enrol, Event, Fact, FitGeometry, MemoryLedger
 from ..report import BenchmarkRow
 
 HANDLED = 2_000
+"""Enough for a 99th percentile of twenty samples."""
 LABELLED = 8
+"""First observations after a label: each derives a head again."""
 WIDTH, DOMAINS, LABELS, FACTS = 24, 3, 8, 60
+"""A vibration sensor's band energies and a usual home; facts for each concept."""
 SPREAD = 9
+"""Standard deviation around a centre, of 255: well separated concepts."""
 
 Features = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Replay:
-    """A model that takes ready features for those of an encoder."""
+    """A model that returns payloads as features."""
 
     card: encoder.Card
 
     def encode(self, payload: object) -> encoder.Features:
-        """Hand the features through."""
+        """Return the features unchanged."""
         return encoder.Features(np.asarray(payload, np.uint8))
 
 
 class Handler:
-    """A runtime that is shown samples over and over, on one stream, each effect applied."""
+    """A runtime that handles samples in a loop, on one stream, with each effect applied."""
 
     def __init__(
         self, runtime: Runtime, apply: Callable[[Effect], object], samples: Sequence[Features]
@@ -54,12 +58,18 @@ class Handler:
     def show(self) -> None:
         """Handle the next observation."""
         number = next(self._numbers)
-        event = Observation("cam", number, number, self._samples[number % len(self._samples)])
+        event = Observation(
+            stream="cam",
+            sequence=number,
+            captured_at_ns=number,
+            payload=self._samples[number % len(self._samples)],
+        )
         self._last = event.key
         self.feed(event)
 
     def rows(self, name: str) -> list[BenchmarkRow]:
-        """Times of many observations one by one, and of the first after each of some labels."""
+        """Return the times of many observations one by one, and of the first after each of some
+        labels."""
         for _ in range(HANDLED // 10):
             self.show()
         each = [self._timed() * 1e6 for _ in range(HANDLED)]
@@ -81,7 +91,7 @@ class Handler:
 
 
 def vectors() -> Handler:
-    """A small vector card: 24 columns, 3 domains x 8 labels, a stream that mixes domains."""
+    """Return a small vector card: 24 columns, 3 domains x 8 labels, a stream that mixes domains."""
     random = np.random.default_rng(5)
     around = random.integers(40, 200, (DOMAINS, 1, WIDTH))
     centres = (around + random.integers(-20, 21, (DOMAINS, LABELS, WIDTH))).reshape(-1, WIDTH)
@@ -93,7 +103,14 @@ def vectors() -> Handler:
             yield number, np.asarray(np.clip(values, 0, 255), np.uint8)
 
     facts = (
-        Fact(f"fact {n}", "s", f"domain-{n % concepts // LABELS}", f"{n % LABELS}", n, x.tobytes())
+        Fact(
+            id=f"fact {n}",
+            stream="s",
+            domain=f"domain-{n % concepts // LABELS}",
+            label=f"{n % LABELS}",
+            captured_at_ns=n,
+            features=x.tobytes(),
+        )
         for n, x in draw(iter(range(concepts * FACTS)))
     )
     ledger = MemoryLedger()

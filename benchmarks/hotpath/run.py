@@ -1,4 +1,5 @@
-"""Time per stage, memory and start-up, beside torchhd and numpy in the same run, on one thread."""
+"""Time per stage, memory and start-up, compared with torchhd and numpy in one run, on one
+thread."""
 
 from __future__ import annotations
 
@@ -25,17 +26,23 @@ from ..report import BenchmarkReport, BenchmarkRow
 from .handling import Handler, Replay, vectors
 
 BITS, WIDTH = 8_192, 1_280
+"""The runtime's default hypervector, and the features of EfficientNet-Lite0."""
 CONCEPTS = (1, 10, 100, 1_000, 10_000)
+"""Decades, from one concept to far more than a home has."""
 DOMAINS, LABELS, FACTS = 4, 7, 10_000
+"""The shape of PACS: four domains of seven classes."""
 SECONDS = 0.6
+"""Measuring time per figure.  Chosen by hand."""
 BLOCKS = 60
+"""Timed blocks, of which the median counts.  Chosen by hand."""
 STARTS = 3
+"""Starts of each process; the median counts."""
 
 Features = NDArray[np.uint8]
 
 
 def run(_data: Path | None) -> BenchmarkReport:
-    """All stages, about three minutes; no data needed."""
+    """Run all stages, about three minutes; no data needed."""
     import torch
 
     torch.set_num_threads(1)
@@ -73,7 +80,7 @@ def _summary(rows: Iterable[BenchmarkRow]) -> dict[str, float]:
 
 
 def _projections() -> list[BenchmarkRow]:
-    """One sample of one tap to 8,192 bits, each method in its fastest form."""
+    """Time one sample of one tap to 8,192 bits, each method in its fastest form."""
     import torch
     import torchhd
 
@@ -96,7 +103,7 @@ def _projections() -> list[BenchmarkRow]:
 
 
 def _detections() -> list[BenchmarkRow]:
-    """One sample against concepts of one bundle of three samples each."""
+    """Time one sample against concepts of one bundle of three samples each."""
     import torch
 
     random = np.random.default_rng(0)
@@ -118,7 +125,7 @@ def _detections() -> list[BenchmarkRow]:
 def _memory(
     geometry: hdc.Geometry, count: int, random: np.random.Generator
 ) -> tuple[hdc.Memory, hdc.Calibration]:
-    """A memory of `count` concepts, calibrated on the samples of the first."""
+    """Return a memory of `count` concepts, calibrated on the samples of the first."""
     memory = hdc.Memory(geometry)
     samples = random.integers(0, 256, (128, WIDTH), np.uint8)
     first = geometry.project(samples)
@@ -130,13 +137,13 @@ def _memory(
 
 
 def _read_us(words: NDArray[np.uint64]) -> float:
-    """The fastest of three plain readings of the same bytes."""
+    """Return the time of the fastest of three plain ways to read the same bytes."""
     reads = (np.add.reduce, np.bitwise_or.reduce, np.maximum.reduce)
     return min(_time_us(partial(read, words, axis=None)) for read in reads)
 
 
 def _torchhd_us(count: int) -> float:
-    """Similarity with the nearest found, in the faster of torchhd's forms."""
+    """Return the time of similarity and nearest concept, in the faster of torchhd's forms."""
     import torchhd
 
     bipolar, query = torchhd.random(count, BITS, "MAP"), torchhd.random(1, BITS, "MAP")
@@ -148,7 +155,7 @@ def _torchhd_us(count: int) -> float:
 
 
 def _encoder() -> list[BenchmarkRow]:
-    """The shipped int8 encoder on one thread: the bare graph, and our `encode` of an array."""
+    """Time the shipped int8 encoder on one thread: the bare graph, and our `encode` of an array."""
     pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
     session = serving.open_bare()
     image = ((pixels.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None].copy()
@@ -162,7 +169,7 @@ def _encoder() -> list[BenchmarkRow]:
 
 
 def _handling(path: Path) -> list[BenchmarkRow]:
-    """Runtime.handle without the encoder, on a store of 10,000 facts with all taps."""
+    """Time Runtime.handle without the encoder, on a store of 10,000 facts with all taps."""
     card = encoder.load_card(encoder.SHIPPED[serving.MODEL])
     clouds = _clouds(card.width)
     create_home(path.parent, None, serving.MODEL)
@@ -179,14 +186,14 @@ def _handling(path: Path) -> list[BenchmarkRow]:
 
 
 def _small() -> list[BenchmarkRow]:
-    """The same with a small vector card, on a ledger in memory."""
+    """Time the same with a small vector card, on a ledger in memory."""
     handler = vectors()
     handled = BenchmarkRow("auricle", "vector_overhead_us", _time_us(handler.show))
     return [handled, *handler.rows("vector")]
 
 
 def _stages(known: Knowledge, samples: list[Features]) -> list[BenchmarkRow]:
-    """What `handle` is made of, with the default recipe and all taps."""
+    """Time the stages of `handle`, with the default recipe and all taps."""
     coded = known.geometry.project(np.array(samples[: Config().window]))
     first, calibration = coded[0], known.calibration()
     window = [hdc.detect(coded[row], known.memory, calibration) for row in range(len(coded))]
@@ -200,7 +207,7 @@ def _stages(known: Knowledge, samples: list[Features]) -> list[BenchmarkRow]:
 
 
 def _clouds(width: int) -> Callable[[int, int], Features]:
-    """Samples around a centre for each of 4 domains x 7 labels, by number and seed."""
+    """Return samples around a centre for each of 4 domains x 7 labels, by number and seed."""
     random = np.random.default_rng(0)
     centres = random.integers(40, 216, (DOMAINS * LABELS, width))
 
@@ -216,11 +223,18 @@ def _facts(clouds: Callable[[int, int], Features]) -> Iterable[Fact]:
         concept = number % (DOMAINS * LABELS)
         domain, label = divmod(concept, LABELS)
         features = clouds(concept, number).tobytes()
-        yield Fact(f"fact {number}", "s", f"domain-{domain}", f"{label}", number, features)
+        yield Fact(
+            id=f"fact {number}",
+            stream="s",
+            domain=f"domain-{domain}",
+            label=f"{label}",
+            captured_at_ns=number,
+            features=features,
+        )
 
 
 def _processes(path: Path) -> tuple[list[BenchmarkRow], str]:
-    """Medians of a few processes each, in turn."""
+    """Return medians of a few processes each, in turn."""
     kinds = {"auricle": "auricle", "bare": "onnxruntime"}
     found = {kind: [serving.measure(kind, path) for _ in range(STARTS)] for kind in kinds}
     rows = [
@@ -232,7 +246,8 @@ def _processes(path: Path) -> tuple[list[BenchmarkRow], str]:
 
 
 def _time_us(call: Callable[[], Any]) -> float:
-    """The fastest of many short blocks of calls, microseconds a call: the others were disturbed."""
+    """Return the time of the fastest of many short blocks of calls, in microseconds per call: other
+    work disturbed the slower ones."""
     call()
     started = time.perf_counter()
     call()

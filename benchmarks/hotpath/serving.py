@@ -1,8 +1,9 @@
-"""A process that serves, and a bare onnxruntime script with the same model: memory and start-up.
+"""Memory and start-up of a serving process, compared with a bare onnxruntime script on the same
+model.
 
 `python -m benchmarks.hotpath.serving auricle FILE` opens a knowledge file and decides on images;
 `python -m benchmarks.hotpath.serving bare FILE` only runs the model on them.  Each prints a JSON
-line with the moment of its first answer and its resident memory afterwards.
+line with the time of its first answer and its final resident memory.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from typing import Any
 
 MODEL = "efficientnet_lite0"
 SERVED = 200
+"""Images served before memory is read.  Chosen by hand."""
 FORBIDDEN = ("torch", "sklearn", "matplotlib")
 SIDE = 224
+"""The input of EfficientNet-Lite0."""
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What one process needed: seconds to its first answer, MiB resident, packages it loaded."""
+    """Resources of one process: seconds to its first answer, MiB resident, loaded packages."""
 
     start_s: float
     rss_mib: float
@@ -45,7 +48,7 @@ def measure(kind: str, path: Path) -> Footprint:
 
 
 def serve(path: Path) -> float:
-    """Decide on images in the home that holds the file; the moment of the first decision."""
+    """Decide on images in the home of the file; returns the time of the first decision."""
     import numpy as np
 
     from edge import Observation
@@ -56,16 +59,18 @@ def serve(path: Path) -> float:
         random = np.random.default_rng(0)
         for number in range(SERVED):
             pixels = random.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-            home.feed(Observation("cam", number, number, pixels))
+            home.feed(
+                Observation(stream="cam", sequence=number, captured_at_ns=number, payload=pixels)
+            )
             answered = answered or time.monotonic()
     return answered
 
 
 def open_bare() -> Any:
-    """The model's session alone, with the settings a device would use."""
+    """Open the model's session alone, with the settings of a device."""
     import onnxruntime
 
-    # Where the package lies, in a checkout or installed; finding it does not load it.
+    # The folder of the package, in a checkout or installed; finding it does not load it.
     found = find_spec("encoder")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("the bare script takes its model from the package encoder")
@@ -77,7 +82,7 @@ def open_bare() -> Any:
 
 
 def run_bare() -> float:
-    """Run the model alone; the moment of the first answer."""
+    """Run the model alone; returns the time of the first answer."""
     import numpy as np
 
     session = open_bare()
@@ -91,7 +96,7 @@ def run_bare() -> float:
 
 
 def _memory() -> dict[str, float]:
-    """Resident memory now and at its peak, in MiB, as the kernel counts it."""
+    """Return current and peak resident memory, in MiB, as the kernel reports it."""
     lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     found = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Vm")}
     return {"rss_mib": int(found["VmRSS"]) / 1024, "peak_mib": int(found["VmHWM"]) / 1024}

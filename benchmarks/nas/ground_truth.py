@@ -1,7 +1,7 @@
-"""What the whole space is worth once trained: the truth that proxies are held against.
+"""Ground truth of the search: held-out accuracy of the trained blueprints, to evaluate proxies.
 
-Kept in files, since it takes a quarter of an hour: one a task, under a name made of the task's
-data, the space and the code that trains, so that a change of any of them starts anew.
+Cached in files, since it takes a quarter of an hour: one per task, under a name that depends on the
+task's data, the space and the training code, so that any change computes it again.
 """
 
 import hashlib
@@ -26,24 +26,26 @@ from edge.growth import score_blueprint, split_holdout, torch_activate, torch_tr
 from .tasks import SearchTask, list_space
 
 SEED = 0
+"""Of splits and training.  Any would do."""
 WIDTH_MAX = 4_096
+"""At least as many random directions as any candidate uses."""
 
 
 def find_truth(task: SearchTask, folder: Path) -> NDArray[np.float64]:
-    """Held-out accuracy of every blueprint of `list_space`."""
+    """Return the held-out accuracy of every blueprint of `list_space`."""
     space = list_space(len(task.spans))
 
     def train_all() -> NDArray[np.float64]:
         return np.array([measure(one, task) for one in space])
 
-    return _kept(folder / f"nas-{task.name}-{_key(task, space)}.npy", train_all)
+    return _cached(folder / f"nas-{task.name}-{_key(task, space)}.npy", train_all)
 
 
 def run_halving(task: SearchTask, folder: Path) -> tuple[int, float]:
-    """Choose by successive halving over the same space: place in the space, CPU seconds.
+    """Choose by successive halving over the same space: index of the choice, CPU seconds.
 
-    A quarter of the facts judges; the first round trains on a quarter of the others.  Kept like the
-    truth, with the seconds of the run that chose.
+    A quarter of the facts validates; the first round trains on a quarter of the others.  Cached
+    like the ground truth, with the seconds of the original run.
     """
     space = list_space(len(task.spans))
 
@@ -60,12 +62,12 @@ def run_halving(task: SearchTask, folder: Path) -> tuple[int, float]:
         assert not isinstance(found, nas.NoFit)
         return np.array([space.index(found[0]), time.process_time() - started])
 
-    place, seconds = _kept(folder / f"nas-halving-{task.name}-{_key(task, space)}.npy", choose)
+    place, seconds = _cached(folder / f"nas-halving-{task.name}-{_key(task, space)}.npy", choose)
     return int(place), float(seconds)
 
 
 def measure(blueprint: nas.Blueprint, task: SearchTask) -> float:
-    """Train a blueprint on the domain's facts, and score it on what is held out: 0 to 1."""
+    """Train a blueprint on the domain's facts, and score it on held-out facts: 0 to 1."""
     return grade(blueprint, task, task.own, task.held, task.sought)
 
 
@@ -87,26 +89,36 @@ def grade(
 
 
 def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np.float64], float]:
-    """Cross-fit blueprints on the domain's facts as growth does: loss of each, CPU seconds."""
+    """Cross-fit blueprints on the domain's facts as growth does; returns the loss of each and the
+    CPU seconds."""
     open_budget = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
-    job = GrowthJob("fits", "fits", 1, SEED, open_budget, task.spans, task.own, task.others)
+    job = GrowthJob(
+        id="fits",
+        domain="fits",
+        version=1,
+        seed=SEED,
+        budget=open_budget,
+        spans=task.spans,
+        own=task.own,
+        others=task.others,
+    )
     started = time.process_time()
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, growth.train_adaptor, job, parts) for one in few]
-    losses = np.array([one.marks.loss.mean() for one in scored])
+    losses = np.array([one.held_out.loss.mean() for one in scored])
     return losses, time.process_time() - started
 
 
 def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -> nas.ProxyNetwork:
-    """Make a blueprint's network with random weights, for the proxies that look at gradients."""
+    """Build a blueprint's network with random weights, for gradient-based proxies."""
     ends = np.cumsum([0, *sizes]).tolist()
     whole = nas.Blueprint(
-        blueprint.kind,
-        tuple(range(len(sizes))),
-        blueprint.width,
-        blueprint.rank,
-        blueprint.activation,
-        blueprint.depth,
+        kind=blueprint.kind,
+        taps=tuple(range(len(sizes))),
+        width=blueprint.width,
+        rank=blueprint.rank,
+        activation=blueprint.activation,
+        depth=blueprint.depth,
     )
     spans = tuple(pairwise(ends))
     random = np.random.default_rng(seed)
@@ -132,13 +144,14 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
 
 @cache
 def _directions(read: int, seed: int) -> Tensor:
-    """Gaussian directions in place of seeded Hadamard ones: the same kernel, and gradients pass."""
+    """Return Gaussian directions instead of seeded Hadamard ones: the same kernel, with
+    gradients."""
     random = np.random.default_rng(seed)
     return torch.from_numpy(random.standard_normal((read, WIDTH_MAX), np.float32) / read**0.5)
 
 
-def _kept(path: Path, make: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Read numbers from a file, or make them and write it as a whole."""
+def _cached(path: Path, make: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Read numbers from a file, or compute and write them atomically."""
     if path.is_file():
         found: NDArray[np.float64] = np.load(path, allow_pickle=False)
         return found
@@ -169,7 +182,7 @@ def _key(task: SearchTask, space: list[nas.Blueprint]) -> str:
 
 
 def _sources() -> list[Path]:
-    """The files that say what training gives."""
+    """Return the source files that determine the result of training."""
     trained, served = (Path(str(door.__file__)).parent for door in (growth, adaptors))
     return [
         trained / "adaptor_training.py",

@@ -1,9 +1,10 @@
-"""Zero-shot search beside its rivals, held against what training the whole space would say.
+"""Zero-shot search compared with other methods, against the ground truth of training the whole
+space.
 
-Truth: every fourth blueprint of the space trained once on each task with the code that grows
-adaptors, and scored on held-out facts; all rivals choose among these.  Parameters and MACs count in
-the better of their two directions on each task, as no user could know it.  Seconds are CPU seconds
-of one thread.
+Ground truth: every fourth blueprint of the space trained once on each task with the code of growth,
+and scored on held-out facts; all methods choose among these.  Parameters and MACs count in the
+better of their two directions on each task, which no user could know.  Seconds are CPU seconds of
+one thread.
 """
 
 import os
@@ -27,6 +28,7 @@ TANGENT = "tangent"
 SIZES = ("parameters", "macs")
 FITTED = "auricle, best by fitting"
 FITS = (3, 6, 12)
+"""Candidates of the short list that are trained before one is chosen."""
 CANDIDATES = 6
 """Blueprints that growth fits: edge.growth.search.CANDIDATES, without loading torch here."""
 GROWN = f"{FITTED} {CANDIDATES}"
@@ -34,11 +36,11 @@ OPEN = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
 DEVICE = nas.DeviceSpeed(0.0, 0.0, 0.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOutcome:
-    """What one task showed.  taus: by proxy; regrets: points of accuracy lost to the best of the
-    space by taking the proxy's first, or the best of a few by fitting them; seconds: of search, of
-    halving, of the most fits."""
+    """The result of one task.  taus: by proxy; regrets: points of accuracy below the best of the
+    space for the proxy's first choice, or for the best of a few after fitting; seconds: of search,
+    of halving, of the most fits."""
 
     task: str
     taus: dict[str, float]
@@ -49,21 +51,22 @@ class SearchOutcome:
 
 
 def run(data: Path | None) -> BenchmarkReport:
-    """All tasks, spread over the cores: some twenty minutes of CPU, a few once truth is kept.
+    """Run all tasks, spread over the cores: some twenty minutes of CPU, a few with cached ground
+    truth.
 
-    Truth is kept in the folder AURICLE_CACHE, else in one beside other temporary files.
+    The cache is the folder AURICLE_CACHE, else one in the temporary folder.
     """
-    # One thread a process: many small matrices, on which threads only wait for each other.
+    # One thread per process: on many small matrices threads only wait for each other.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     folder = Path(os.environ.get("AURICLE_CACHE", Path(tempfile.gettempdir()) / "auricle-cache"))
     tasks, notes = load_tasks(data)
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        outcomes = list(pool.map(judge, tasks, [folder] * len(tasks)))
+        outcomes = list(pool.map(evaluate_task, tasks, [folder] * len(tasks)))
     return BenchmarkReport("nas", tuple(_rows(outcomes)), summarise(outcomes), tuple(notes))
 
 
-def judge(task: SearchTask, folder: Path) -> SearchOutcome:
-    """Hold every proxy against the truth of a task."""
+def evaluate_task(task: SearchTask, folder: Path) -> SearchOutcome:
+    """Compare every proxy with the ground truth of a task."""
     from .ground_truth import build_network, find_truth, run_fits, run_halving
 
     truth = find_truth(task, folder)
@@ -79,14 +82,23 @@ def judge(task: SearchTask, folder: Path) -> SearchOutcome:
     losses, fits_s = run_fits(task, few)
     fitted = {f"{FITTED} {count}": space.index(few[int(losses[:count].argmin())]) for count in FITS}
     place, halving_s = run_halving(task, folder)
-    regrets = {name: lost(truth, int(np.argmax(values))) for name, values in scores.items()}
+    regrets = {name: points_lost(truth, int(np.argmax(values))) for name, values in scores.items()}
     taus = {name: agreement(values, truth, name) for name, values in scores.items()}
-    regrets |= {name: lost(truth, chosen) for name, chosen in (*fitted.items(), ("halving", place))}
-    return SearchOutcome(task.name, taus, regrets, search_s, halving_s, fits_s)
+    regrets |= {
+        name: points_lost(truth, chosen) for name, chosen in (*fitted.items(), ("halving", place))
+    }
+    return SearchOutcome(
+        task=task.name,
+        taus=taus,
+        regrets=regrets,
+        search_s=search_s,
+        halving_s=halving_s,
+        fits_s=fits_s,
+    )
 
 
 def rank(sketch: nas.TaskSketch, space: list[nas.Blueprint]) -> nas.SearchChoice:
-    """Search without limits; keep what is in the space that was trained."""
+    """Search without limits; keep the blueprints of the trained space."""
     choice = nas.search(sketch, OPEN, DEVICE)
     assert isinstance(choice, nas.SearchChoice)
     kept = [pair for pair in zip(choice.ranking, choice.scores, strict=True) if pair[0] in space]
@@ -95,7 +107,8 @@ def rank(sketch: nas.TaskSketch, space: list[nas.Blueprint]) -> nas.SearchChoice
 
 
 def agreement(scores: NDArray[np.float64], truth: NDArray[np.float64], name: str) -> float:
-    """Kendall's tau-b with the truth (Kendall 1945); sizes in their better direction."""
+    """Return Kendall's tau-b with the ground truth (Kendall 1945); sizes in their better
+    direction."""
     finite = np.nan_to_num(scores, nan=-np.inf)
     above, better = (np.sign(np.subtract.outer(v, v)) for v in (_places(finite), truth))
     pairs = np.sqrt(np.square(above).sum() * np.square(better).sum())
@@ -104,12 +117,12 @@ def agreement(scores: NDArray[np.float64], truth: NDArray[np.float64], name: str
 
 
 def _places(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Places among the distinct values: infinite ones can be compared, too."""
+    """Return ranks among the distinct values, so that infinite values can be compared."""
     return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
 
 
-def lost(truth: NDArray[np.float64], place: int) -> float:
-    """Points of accuracy lost to the best of the space."""
+def points_lost(truth: NDArray[np.float64], place: int) -> float:
+    """Return the points of accuracy below the best of the space."""
     return float(100 * (truth.max() - truth[place]))
 
 
@@ -124,7 +137,7 @@ def _rows(outcomes: list[SearchOutcome]) -> list[BenchmarkRow]:
 
 
 def summarise(outcomes: list[SearchOutcome]) -> dict[str, float]:
-    """The keys of the report: means over tasks, seconds of the slowest search."""
+    """Return the summary: means over tasks, seconds of the slowest search."""
     mean = {name: _mean([one.taus[name] for one in outcomes]) for name in outcomes[0].taus}
     rivals = [name for name in nas.PROXIES if name != TANGENT]
     above = [[one.taus[OURS] > one.taus[name] for name in rivals] for one in outcomes]

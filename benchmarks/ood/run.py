@@ -1,7 +1,8 @@
-"""Novelty detection on real features: ours beside the usual peers, same rows, same splits.
+"""Out-of-distribution detection on real features: ours compared with the usual peers on the same
+rows and splits.
 
-Every trial enrols 70 % of one domain (or 20 samples a class); its other 30 % is known, all other
-domains are new. AUROC, FPR95 and false-alarm rates are means over splits, then over pairs.
+Every trial enrols 70 % of one domain (or 20 samples per class); its other 30 % is known, all other
+domains are new.  AUROC, FPR95 and false-alarm rates are means over splits, then over pairs.
 """
 
 import os
@@ -12,22 +13,26 @@ from pathlib import Path
 import numpy as np
 
 from ..report import BenchmarkReport, BenchmarkRow
-from .sets import Known, load_sets
+from .sets import FeatureSet, load_sets
 from .trials import OURS, OodTask, OodTrial, run_trial
 
 SPLITS = 5
+"""Splits of each source on the first set, for a mean and a range."""
 SPLITS_OTHER = 2
+"""Splits of each source on the other sets, where sources vary more than splits."""
 FEW = 20
+"""Facts a class where few are enrolled."""
 SOURCES_FEW = (0, 1, 2)
+"""Chosen by hand."""
 FIRST = "pacs"
 
-_loaded: dict[str, Known] = {}
+_loaded: dict[str, FeatureSet] = {}
 
 
 def run(data: Path | None) -> BenchmarkReport:
-    """All sets, all peers; about ten minutes on two cores. Skipped sets are named in the notes."""
+    """Run all sets and peers; about ten minutes on two cores.  Notes name the skipped sets."""
     sets, notes = load_sets(data)
-    # One thread a process: the work is many small problems, and numbers stay comparable.
+    # One thread per process: the work is many small problems, and timings stay comparable.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     jobs = [(known.name, task) for known in sets for task in _tasks(known)]
     workers = max(1, min(len(os.sched_getaffinity(0)), 8))
@@ -39,7 +44,7 @@ def run(data: Path | None) -> BenchmarkReport:
     return BenchmarkReport("ood", tuple(rows), _summary(full, few), tuple(notes))
 
 
-def _tasks(known: Known) -> list[OodTask]:
+def _tasks(known: FeatureSet) -> list[OodTask]:
     if known.name != FIRST:
         return [OodTask(s, seed) for s in known.sources for seed in range(SPLITS_OTHER)]
     return [
@@ -48,7 +53,7 @@ def _tasks(known: Known) -> list[OodTask]:
     ]
 
 
-def _prepare(sets: Sequence[Known]) -> None:
+def _prepare(sets: Sequence[FeatureSet]) -> None:
     import torch
 
     torch.set_num_threads(1)
@@ -60,7 +65,7 @@ def _trial(name: str, task: OodTask) -> OodTrial:
 
 
 def _pairs(trials: Iterable[OodTrial], measure: str, method: str) -> list[float]:
-    """One number a pair of domains: the mean over its splits."""
+    """Return one number per pair of domains: the mean over its splits."""
     found: dict[tuple[int, int], list[float]] = {}
     for trial in trials:
         for (name, domain), value in getattr(trial, measure).items():
@@ -74,7 +79,7 @@ def _mean(trials: Sequence[OodTrial], measure: str, method: str) -> float:
 
 
 def _best_ways(trials: Sequence[OodTrial]) -> dict[str, str]:
-    """For each method the way of using the taps that does best on this set."""
+    """Return for each method the best way to use the taps on this set."""
     ways = {method for trial in trials for method, _ in trial.auroc}
     best: dict[str, str] = {}
     for way in sorted(ways):
@@ -98,7 +103,8 @@ def _rows(trials: Sequence[OodTrial], suffix: str) -> Iterable[BenchmarkRow]:
 
 
 def _alarms(trials: Sequence[OodTrial]) -> dict[str, list[float]]:
-    """False-alarm rates by what was judged: one number a domain, the mean over splits."""
+    """Return false-alarm rates by kind of sample or window: one number per domain, the mean over
+    splits."""
     found: dict[str, dict[int, list[float]]] = {}
     for trial in trials:
         for what, rate in trial.alarms.items():

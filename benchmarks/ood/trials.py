@@ -1,4 +1,5 @@
-"""One trial of `ood`: a domain enrols, its held-out rest is known, every other domain is new."""
+"""One trial of `ood`: one domain is enrolled, its held-out rest is known, every other domain is
+new."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,24 +10,32 @@ from numpy.typing import NDArray
 import hdc
 
 from .peers import peer_scores
-from .sets import Known
+from .sets import FeatureSet
 
 Reals = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 OURS = "auricle"
 RATE = 0.01
+"""The runtime's default false-alarm rate."""
 SHARE = 0.7
+"""Of a source's rows are enrolled, the rest is tested as known."""
 ENROLLED_MAX = 2000
+"""Bounds the run time of peers that compare all pairs of rows."""
 KNOWN_MAX = 1200
+"""A false-alarm rate of 1 % is then known to 0.3 points (standard error)."""
 NEW_MAX = 700
+"""Of each domain, so that a large one does not outweigh the others."""
 WINDOWS = 300
+"""Windows drawn for each domain."""
 SIZES = (16, 64)
+"""Observations in a window: the runtime's default, and four times that."""
 
 
 @dataclass(frozen=True, slots=True)
 class OodTask:
-    """Which trial: `per_class` limits the enrolment, None takes 70 % of the domain."""
+    """A trial's source and seed; `per_class` limits the enrolment, None takes 70 % of the
+    domain."""
 
     source: int
     seed: int
@@ -34,10 +43,10 @@ class OodTask:
     windows: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OodTrial:
-    """Fractions of 1. auroc, fpr95: per (method, new domain). alarms: false alarms by what was
-    judged (`sample`, `window16`, `window16_two_class`, ...); detected: the same per new domain."""
+    """Fractions of 1. auroc, fpr95: per (method, new domain). alarms: false alarms by kind
+    (`sample`, `window16`, `window16_two_class`, ...); detected: the same per new domain."""
 
     name: str
     task: OodTask
@@ -49,14 +58,14 @@ class OodTrial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Verdicts on rows of one domain, with their true labels."""
+    """Decisions on rows of one domain, with their true labels."""
 
     verdicts: tuple[hdc.Verdict, ...]
     labels: NDArray[np.int64]
 
 
-def run_trial(known: Known, task: OodTask) -> OodTrial:
-    """Enrol, score and judge; the same rows for every method."""
+def run_trial(known: FeatureSet, task: OodTask) -> OodTrial:
+    """Enrol, score and decide; the same rows for every method."""
     random = np.random.default_rng([task.seed, task.source])
     enrolled, rest = _split(known, task, random)
     new = {
@@ -70,7 +79,7 @@ def run_trial(known: Known, task: OodTask) -> OodTrial:
     scored = {OURS: scores} | peer_scores(values[enrolled], labels, values[asked], known.slices)
     edges = np.cumsum([0, len(rest), *(len(rows) for rows in new.values())])
     parts = {d: slice(*edges[n : n + 2]) for n, d in enumerate([task.source, *new])}
-    trial = OodTrial(known.name, task, {}, {})
+    trial = OodTrial(name=known.name, task=task, auroc={}, fpr95={})
     for method, found in scored.items():
         for domain in new:
             pair = found[parts[task.source]], found[parts[domain]]
@@ -81,13 +90,13 @@ def run_trial(known: Known, task: OodTask) -> OodTrial:
             domain: Judged(ours.judge_all(asked[part]), known.label[asked[part]])
             for domain, part in parts.items()
         }
-        _judge(trial, ours.calibration, judged, random)
+        _test(trial, ours.calibration, judged, random)
     return trial
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ours:
-    known: Known
+    known: FeatureSet
     quantise: "_Quantise"
     memory: hdc.Memory
     calibration: hdc.Calibration
@@ -110,8 +119,8 @@ class _Quantise:
         return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
 
 
-def _ours(known: Known, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
-    """Our scores of `asked`, and the detector, with the one recipe that every set gets."""
+def _ours(known: FeatureSet, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
+    """Return our scores of `asked`, and the detector, with the same recipe for every set."""
     scale, zero = known.quantiser(known.values[enrolled])
     quantise = _Quantise(scale, zero)
     rows = quantise(known.values[enrolled])
@@ -127,7 +136,7 @@ def _ours(known: Known, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
     return found.astype(np.float64), _Ours(known, quantise, memory, calibration)
 
 
-def _split(known: Known, task: OodTask, random: np.random.Generator) -> tuple[Rows, Rows]:
+def _split(known: FeatureSet, task: OodTask, random: np.random.Generator) -> tuple[Rows, Rows]:
     enrolled, rest = [], []
     for label in np.unique(known.label[known.domain == task.source]):
         rows = np.flatnonzero((known.label == label) & (known.domain == task.source))
@@ -142,26 +151,26 @@ def _split(known: Known, task: OodTask, random: np.random.Generator) -> tuple[Ro
 
 
 def _shuffled(rows: Rows, group: NDArray[np.int64] | None, random: np.random.Generator) -> Rows:
-    """The rows in random order, those of one group side by side."""
+    """Return the rows in random order, rows of one group together."""
     if group is None:
         return random.permutation(rows)
     names, members = np.unique(group, return_inverse=True)
     return rows[np.argsort(random.permutation(len(names))[members], kind="stable")]
 
 
-def _judge(
+def _test(
     trial: OodTrial,
     calibration: hdc.Calibration,
     judged: Mapping[int, Judged],
     random: np.random.Generator,
 ) -> None:
     for domain, found in judged.items():
-        told = {"sample": [v.known is False for v in found.verdicts]}
+        alarmed = {"sample": [v.known is False for v in found.verdicts]}
         for size in SIZES:
-            told[f"window{size}"] = _windows(found, size, calibration, random, two_class=False)
+            alarmed[f"window{size}"] = _windows(found, size, calibration, random, two_class=False)
             skewed = _windows(found, size, calibration, random, two_class=True)
-            told[f"window{size}_two_class"] = skewed
-        for what, alarms in told.items():
+            alarmed[f"window{size}_two_class"] = skewed
+        for what, alarms in alarmed.items():
             if domain == trial.task.source:
                 trial.alarms[what] = float(np.mean(alarms))
             else:
@@ -176,17 +185,17 @@ def _windows(
     *,
     two_class: bool,
 ) -> list[bool]:
-    """Alarms over windows drawn from the rows, of all labels or of two labels drawn per window."""
+    """Return alarms over windows drawn from the rows, of all labels or of two labels per window."""
     labels = np.unique(judged.labels)
-    told = []
+    alarmed = []
     for _ in range(WINDOWS):
         rows = np.arange(len(judged.labels))
         if two_class and len(labels) > 2:
             rows = np.flatnonzero(np.isin(judged.labels, random.choice(labels, 2, replace=False)))
         chosen = random.choice(rows, size, replace=len(rows) < size)
         window = [judged.verdicts[row] for row in chosen]
-        told.append(hdc.detect_window(window, calibration, RATE).known is False)
-    return told
+        alarmed.append(hdc.detect_window(window, calibration, RATE).known is False)
+    return alarmed
 
 
 def _auroc(known: Reals, new: Reals) -> float:

@@ -1,4 +1,4 @@
-"""The file of a bundle: sealed, its arrays as one safetensors block."""
+"""The bundle file: a signed manifest, and the arrays as one safetensors block."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 HEAD: Final = b"auricle-bundle-1\n"
 FILE_BYTES_MAX: Final = 256 << 20
+"""Largest bundle that is read.  Bounds memory; chosen by hand, effect not measured."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class BundleAdaptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BundleAdaptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An adaptor in a bundle, without its arrays."""
 
     domain: Text
@@ -39,9 +40,12 @@ class BundleAdaptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BundleHead(SignedManifest, frozen=True, kw_only=True):
-    """What a bundle holds.  publisher: the name of its key.  counter: higher with each bundle of a
-    publisher.  device, revision, samples: of the sums in it.  columns: names of the encoder's input
-    columns, none where the publisher has none."""
+    """The manifest of a bundle.
+
+    publisher: name of the signing key.  counter: rises with each bundle of a publisher.  device,
+    revision, samples: of the contribution.  columns: names of the encoder's input columns; empty if
+    the publisher has none.
+    """
 
     publisher: Text
     counter: Count
@@ -58,7 +62,7 @@ class BundleHead(SignedManifest, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A bundle, read and verified.  records: adaptors, without the facts that shaped them."""
+    """A verified bundle.  records: adaptors, without the ids of the facts that trained them."""
 
     head: BundleHead
     geometry: hdc.Geometry
@@ -73,7 +77,7 @@ def write_bundle(
     records: tuple[AdaptorRecord, ...],
     key: "Ed25519PrivateKey",
 ) -> bytes:
-    """Write a bundle."""
+    """Encode and sign a bundle."""
     arrays = {f"geometry/{name}": array for name, array in geometry.pack().items()}
     arrays |= {f"sums/{name}": array for name, array in sums.items()}
     for number, record in enumerate(records):
@@ -82,7 +86,7 @@ def write_bundle(
 
 
 def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
-    """Read a bundle; raises EdgeError saying what is wrong with it.  keys: of publishers."""
+    """Decode and verify a bundle; raises EdgeError with the reason.  keys: of the publishers."""
     if not keys:
         raise EdgeError("reading the bundle: no publisher is trusted", "see [bundles.keys]")
     head, body = read_signed(HEAD, raw, BundleHead, lambda one: one.publisher, keys)
@@ -95,28 +99,33 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
     except (ValueError, hdc.HdcError) as error:
         raise EdgeError(f"reading the bundle: {error}", "export it again") from error
     sums = parts.pop("sums", {})
-    gift = Contribution(
-        head.device,
-        head.card,
-        head.geometry,
-        head.seed,
-        head.revision,
-        head.samples,
-        sums,
-        head.columns,
+    contribution = Contribution(
+        device=head.device,
+        card=head.card,
+        geometry=head.geometry,
+        seed=head.seed,
+        revision=head.revision,
+        samples=head.samples,
+        arrays=sums,
+        columns=head.columns,
     )
     records = tuple(
         _record(one, parts.get(f"adaptor {at}", {})) for at, one in enumerate(head.adaptors)
     )
-    return Bundle(head, geometry, gift, records)
+    return Bundle(head, geometry, contribution, records)
 
 
-def adaptors_of(record: AdaptorRecord) -> BundleAdaptor:
-    """Say what an adaptor is, for a manifest."""
+def manifest_entry(record: AdaptorRecord) -> BundleAdaptor:
+    """Return the manifest entry of an adaptor."""
     known = record.accuracy == record.accuracy
     accuracy, incumbent = (record.accuracy, record.incumbent) if known else (None, None)
     return BundleAdaptor(
-        record.domain, record.blueprint, record.own, record.seed, accuracy, incumbent
+        domain=record.domain,
+        blueprint=record.blueprint,
+        own=record.own,
+        seed=record.seed,
+        accuracy=accuracy,
+        incumbent=incumbent,
     )
 
 
@@ -125,5 +134,13 @@ def _record(one: BundleAdaptor, arrays: Arrays) -> AdaptorRecord:
         float("nan") if value is None else value for value in (one.accuracy, one.incumbent)
     )
     return AdaptorRecord(
-        one.domain, 0, one.blueprint, arrays, (), one.own, one.seed, accuracy, incumbent
+        domain=one.domain,
+        version=0,
+        blueprint=one.blueprint,
+        arrays=arrays,
+        facts=(),
+        own=one.own,
+        seed=one.seed,
+        accuracy=accuracy,
+        incumbent=incumbent,
     )

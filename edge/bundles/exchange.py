@@ -1,4 +1,4 @@
-"""Exporting a bundle from a home, and taking one in: on trial, confirmed, reverted."""
+"""Exports a bundle of a home, and imports one on trial."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,14 @@ from ..home import Home
 from ..mqtt import BundleTrialReport
 from ..signing import public_key
 from ..storage import BundleTrial
-from .bundle_file import FILE_BYTES_MAX, Bundle, BundleHead, adaptors_of, read_bundle, write_bundle
+from .bundle_file import (
+    FILE_BYTES_MAX,
+    Bundle,
+    BundleHead,
+    manifest_entry,
+    read_bundle,
+    write_bundle,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -24,36 +31,36 @@ if TYPE_CHECKING:
     )
 
 FOLDER: Final = "bundles"
-"""Where in a home bundles lie that commands may name."""
+"""Folder in a home with the bundles that commands may import."""
 
 
 def export_bundle(
     home: Home, key: "Ed25519PrivateKey", publisher: str, counter: int, now_ns: int
 ) -> bytes:
-    """Make a bundle of a home's geometry, sums and serving adaptors."""
+    """Return a bundle of a home's geometry, contribution and serving adaptors."""
     known, device = home.runtime.knowledge, home.settings.device.known_as
-    gift = home.runtime.contribute(device, counter)
+    contribution = home.runtime.contribute(device, counter)
     records = tuple(versions[0] for _, versions in sorted(home.store.adaptors().items()))
     head = BundleHead(
         publisher=publisher,
         counter=counter,
         made_at_ns=now_ns,
-        card=gift.card,
-        geometry=gift.geometry,
-        seed=gift.seed,
+        card=contribution.card,
+        geometry=contribution.geometry,
+        seed=contribution.seed,
         device=device,
         revision=counter,
-        samples=gift.samples,
-        adaptors=tuple(map(adaptors_of, records)),
-        columns=gift.columns,
+        samples=contribution.samples,
+        adaptors=tuple(map(manifest_entry, records)),
+        columns=contribution.columns,
     )
-    return write_bundle(head, known.geometry, gift.arrays, records, key)
+    return write_bundle(head, known.geometry, contribution.arrays, records, key)
 
 
 def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
-    """Take a bundle of the home's folder `bundles` on trial; raises EdgeError where it may not be.
+    """Import a bundle from the home's folder `bundles` on trial; raises EdgeError with the reason.
 
-    Adaptors come in for domains that have facts here: their heads are solved from those.
+    Adaptors are imported for domains with facts in this home, from which their heads are solved.
     """
     if home.trial is not None:
         raise StateError(
@@ -63,31 +70,34 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     _check(home, bundle)
     head, known = bundle.head, home.runtime.knowledge
     own = head.device == home.settings.device.known_as
-    gift = bundle.contribution if head.samples and not own else None
+    contribution = bundle.contribution if head.samples and not own else None
     records = tuple(_numbered(home, one) for one in bundle.records if one.domain in known.learned)
-    wrong = next(filter(None, map(known.flaw_of, records)), "")
+    wrong = next(filter(None, map(known.find_invalid_adaptor, records)), "")
     if wrong:
         raise EdgeError(f"importing {name}: {wrong}", "export it again")
     trial = BundleTrial(
-        name,
-        head.publisher,
-        head.counter,
-        now_ns,
-        gift.device if gift else "",
-        gift.revision if gift else 0,
-        tuple((one.domain, one.version) for one in records),
+        bundle=name,
+        publisher=head.publisher,
+        counter=head.counter,
+        started_at_ns=now_ns,
+        device=contribution.device if contribution else "",
+        revision=contribution.revision if contribution else 0,
+        versions=tuple((one.domain, one.version) for one in records),
     )
-    home.store.trials.begin(trial, bundle.geometry.pack(), gift, records)
+    home.store.trials.begin(trial, bundle.geometry.pack(), contribution, records)
     home.reopen()
     unnamed = unnamed_side(home.store.columns(), head.columns)
     return replace(home.trial_state(), reason=unnamed and f"(warning: {unnamed})")
 
 
 def _file(folder: Path, name: str) -> bytes:
-    """Read a file of the folder of bundles, and no other."""
+    """Read a file of the bundle folder, and no other."""
     path = folder / FOLDER / name
     if Path(name).name != name or name.startswith("."):
-        raise EdgeError(f"importing {name!r}: it must be the bare name of a file", "")
+        raise EdgeError(
+            f"importing {name!r}: it is not a bare file name",
+            f"name a file in the folder {FOLDER}, without a path",
+        )
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise EdgeError(f"importing {name}: it is larger than {FILE_BYTES_MAX} bytes", "")
@@ -104,35 +114,36 @@ def _keys(home: Home) -> "dict[str, Ed25519PublicKey]":
 
 
 def _check(home: Home, bundle: Bundle) -> None:
-    """Raise EdgeError for a bundle that is not for this home, or not new."""
+    """Raise EdgeError for a bundle that does not fit this home, or is not newer."""
     head, geometry, card = bundle.head, bundle.geometry, home.model.card
     newest = home.store.trials.counter(head.publisher)
     if head.card != card.fingerprint:
         raise EdgeError(
-            f"importing the bundle: it is of the encoder card {head.card[:12]}, the one here is "
-            f"{card.fingerprint[:12]}",
-            "use one that was exported with this card",
+            f"importing the bundle: it was made with the encoder card {head.card[:12]}, this home "
+            f"uses {card.fingerprint[:12]}",
+            "import a bundle that was exported with this card",
         )
     wrong = columns_differ(home.store.columns(), head.columns)
     if wrong:
         raise EdgeError(
-            f"importing the bundle: {wrong}", "use one of the same columns, in the same order"
+            f"importing the bundle: {wrong}",
+            "import a bundle with the same columns, in the same order",
         )
     if head.counter <= newest:
         raise EdgeError(
-            f"importing the bundle: its counter {head.counter} is not above {newest}, which was "
-            f"taken from {head.publisher} before",
-            "export it anew, with a higher --counter",
+            f"importing the bundle: its counter {head.counter} is not above {newest}, the last one "
+            f"imported from {head.publisher}",
+            "export it again, with a higher --counter",
         )
-    wrong = _misfit(home, bundle, geometry)
+    wrong = _find_mismatch(home, bundle, geometry)
     if wrong:
         raise EdgeError(f"importing the bundle: {wrong}", "export it again")
 
 
-def _misfit(home: Home, bundle: Bundle, geometry: hdc.Geometry) -> str:
+def _find_mismatch(home: Home, bundle: Bundle, geometry: hdc.Geometry) -> str:
     spans = tuple((part.start, part.stop) for part in home.model.card.slices)
     if geometry.fingerprint != bundle.head.geometry or geometry.slices != spans:
-        return "its geometry is not the one it names, or not for this card"
+        return "its geometry does not match its manifest, or this card"
     try:
         geometry.project(np.zeros((1, geometry.width), np.uint8))
     except (ValueError, IndexError, TypeError, hdc.HdcError) as error:
@@ -141,6 +152,6 @@ def _misfit(home: Home, bundle: Bundle, geometry: hdc.Geometry) -> str:
 
 
 def _numbered(home: Home, record: AdaptorRecord) -> AdaptorRecord:
-    """Give an adaptor the next version of its domain here."""
+    """Return an adaptor with the next version number of its domain in this home."""
     kept = home.store.adaptors().get(record.domain, ())
     return replace(record, version=1 + max((one.version for one in kept), default=0))

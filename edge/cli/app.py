@@ -8,9 +8,8 @@ import click
 from ..daemon import HERE
 from ..home import Home, KnownNames, actions, create_home
 from ..home import growth as growing
-from .name_prompt import settled_name
-from .options import PATH, home_option, json_option, rate_option, yes_option
-from .verb_group import Verbs
+from .name_prompt import confirm_name
+from .options import PATH, VerbGroup, home_option, json_option, rate_option, yes_option
 from .verbs import bridge as cli_bridge
 from .verbs import bundle as cli_bundle
 from .verbs import change as cli_change
@@ -27,49 +26,50 @@ from .views import common as views
 from .views import growth as growth_views
 
 
-@click.group(cls=Verbs, name="auricle")
+@click.group(cls=VerbGroup, name="auricle")
 @click.version_option(
     package_name="auricle", message="auricle %(version)s", help="Print the version."
 )
 def app() -> None:
-    """Edge continual learning: what is learned is a sum, what is forgotten is gone."""
+    """Continual learning on edge devices: classify, detect new classes, learn, forget exactly."""
 
 
 @click.command
 @click.argument(
-    "folder", type=PATH, default=HERE, help="Where to make the home; else the current folder."
+    "folder", type=PATH, default=HERE, help="The new home; default: the current folder."
 )
 @click.option(
     "--encoder",
     "encoder_card",
     default="efficientnet_lite0",
     show_default=True,
-    help="A shipped encoder's name, or a card's path.",
+    help="Name of a shipped encoder, or path of a card.",
 )
 @click.option(
     "--vectors",
     type=PATH,
-    help="A .csv or .npz of ready-made vectors to freeze the quantiser on.",
+    help="A .csv or .npz of feature vectors to calibrate the quantiser on.",
 )
 @json_option
 def init(*, folder: Path, encoder_card: str, vectors: Path | None, as_json: bool) -> None:
-    """Make a home: settings, encoder card and an empty ledger."""
-    made = (None, (), ()) if vectors is None else actions.vector_card_from(vectors)
-    card, columns, skipped = made
+    """Create a home: settings, encoder card and an empty knowledge file."""
+    card, columns, skipped = (
+        (None, (), ()) if vectors is None else actions.vector_card_from(vectors)
+    )
     path = create_home(folder, card, encoder_card, columns)
     if as_json:
         views.show_json({"settings": str(path), "skipped": skipped})
         return
     views.show_skipped(skipped)
-    views.say(f"made {path}; next: auricle learn --home {folder} EXAMPLES")
+    views.say(f"created {path}; next: auricle learn --home {folder} EXAMPLES")
 
 
 @click.command
-@click.argument("path", type=PATH, help="A folder of images or sounds by class, .npz or .csv.")
+@click.argument("path", type=PATH, help="A folder of images or sounds by class, an .npz or a .csv.")
 @home_option
-@click.option("--domain", default="", help="Domain of examples that do not say.")
-@click.option("--label", default="", help="Label of examples that do not say.")
-@click.option("--grow", is_flag=True, help="Then grow adaptors where there are enough new facts.")
+@click.option("--domain", default="", help="Domain of examples without one.")
+@click.option("--label", default="", help="Label of examples without one.")
+@click.option("--grow", is_flag=True, help="Then grow adaptors in domains with enough new facts.")
 @rate_option
 @yes_option
 @json_option
@@ -84,13 +84,15 @@ def learn(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Learn labelled examples: all of them, durably, or none.  In a terminal it asks before facts
-    that are known move to another domain or label."""
+    """Learn labelled examples, durably: all of them or none.
+
+    In a terminal it asks before known facts move to another domain or label.
+    """
     with Home(home) as opened:
         known = KnownNames.of(opened.store.concepts())
-        settled = set(known.warnings(label=label, domain=domain))
-        label = settled_name("label", label, known.labels, ask=not as_json)
-        domain = settled_name("domain", domain, known.domains, ask=not as_json)
+        shown = set(known.warnings(label=label, domain=domain))
+        label = confirm_name("label", label, known.labels, ask=not as_json)
+        domain = confirm_name("domain", domain, known.domains, ask=not as_json)
         with views.counting("encoding") as tick:
             lesson = actions.read_lesson(opened, path, domain, label, tick, rate_hz=rate_hz)
         views.show_warnings(lesson.warnings)
@@ -99,8 +101,8 @@ def learn(
         done = actions.learn(opened, lesson)
         views.show_json(done) if as_json else views.show_learned(done)
         if not as_json:
-            # The options were settled before, and what was read has been warned of.
-            shown = {*settled, *lesson.warnings}
+            # Warnings about the options and the files were shown before.
+            shown |= {*lesson.warnings}
             views.show_warnings(one for one in done.warnings if one not in shown)
         if grow:
             with growth_views.show_progress() as beat:
@@ -113,7 +115,7 @@ def learn(
 @rate_option
 @json_option
 def predict(*, path: Path, home: Path, rate_hz: int, as_json: bool) -> None:
-    """Say what examples are, and whether they are known at all.  Learns nothing."""
+    """Classify examples and report which are new (out of distribution).  Learns nothing."""
     score = views.PredictionScore()
     with Home(home, writable=False) as opened:
         found, warnings = actions.predict_path(opened, path, rate_hz)
@@ -133,7 +135,7 @@ def predict(*, path: Path, home: Path, rate_hz: int, as_json: bool) -> None:
 @home_option
 @json_option
 def inspect(*, home: Path, as_json: bool) -> None:
-    """Show what is known: concepts, receipts, encoder, file."""
+    """Show the knowledge: concepts, receipts, encoder and file."""
     with Home(home, writable=False) as opened:
         shown = actions.inspect_home(opened)
     views.show_json(shown) if as_json else views.show_inspection(shown)
@@ -143,7 +145,10 @@ def inspect(*, home: Path, as_json: bool) -> None:
 @home_option
 @json_option
 def verify(*, home: Path, as_json: bool) -> None:
-    """Check the file, derive the knowledge again and compare digests.  Exit status 1 if wrong."""
+    """Check the file, derive the knowledge again and compare digests.
+
+    Exit status 1 if anything differs.
+    """
     with Home(home, writable=False) as opened:
         result = actions.verify_home(opened)
     views.show_json(result) if as_json else views.show_verified(result)
@@ -151,7 +156,7 @@ def verify(*, home: Path, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-# In the order in which they come into use; the help lists them so.
+# The help lists the verbs in this order: that of first use.
 for verb in (
     cli_sim.demo,
     init,
@@ -173,7 +178,7 @@ for verb in (
     cli_change.relabel,
     cli_change.forget,
     verify,
-    cli_change.survey,
+    cli_change.fit_geometry,
     cli_files.backup,
     cli_files.restore,
     cli_files.export,

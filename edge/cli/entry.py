@@ -1,4 +1,4 @@
-"""Where the program starts, before numpy and the verbs are loaded."""
+"""Entry point of the program; runs before numpy and the verbs are imported."""
 
 import gc
 import os
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Final
 
 THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Where these say nothing else, products run on one thread: those of a decision are small, and
-threads that wait for each other on a busy machine take many times longer than one."""
+"""Variables set to one thread unless the user sets them: the matrix products of a decision are
+small, and on a busy machine threads that wait for each other take many times longer than one."""
 
 
 def main() -> None:
-    """Run the command line.  A device waits for a plain `auricle run`: it loads no other verb, and
-    not what reads options and prints help."""
+    """Run the command line.  A plain `auricle run` imports neither other verbs nor click, so that a
+    device starts quickly."""
     for name in THREADS:
         os.environ.setdefault(name, "1")
     if sys.argv[1:2] == ["run"]:
-        # Until `serve` handles signals: a reload waits, where by default it would end the process,
-        # and SIGINT ends it at once, where an exception inside an import would be a traceback.
+        # Until `serve` handles signals: SIGHUP is blocked, because it would end the process, and
+        # SIGINT ends it at once, because KeyboardInterrupt inside an import prints a traceback.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _serve(path: Path, home: Path) -> None:
-    # Loading makes no garbage; the daemon lets the collector look again once it serves.
+    # Imports create no garbage; the daemon enables the collector again once it serves.
     gc.disable()
     from ..daemon import folder_of, serve
     from .error_report import report_errors

@@ -1,4 +1,4 @@
-"""What goes wrong under a verb, told in two lines and an exit status."""
+"""Error reports of a verb: two lines and an exit status."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from typing import Any, Final
 from ..core import EXPECTED_ERRORS
 
 INTERRUPTED: Final = 130
+"""128 + 2 (SIGINT): the exit status that POSIX shells report for an interrupted process."""
 
 
 @contextmanager
@@ -15,18 +16,18 @@ def report_errors(errors: tuple[type[Any], ...] = EXPECTED_ERRORS) -> Iterator[N
     try:
         yield
     except errors as error:
-        status, said, hint = 1, error.message, error.hint
+        status, message, hint = 1, error.message, error.hint
     except BrokenPipeError:
         raise
     except OSError as error:
-        status, said, hint = 1, f"{error.filename or 'input or output'}: {error.strerror}", ""
+        status, message, hint = 1, f"{error.filename or 'input or output'}: {error.strerror}", ""
     except KeyboardInterrupt:
-        said, hint = "interrupted: what was reported done is kept, the rest is undone", ""
+        message, hint = "interrupted: reported results are kept, the rest is undone", ""
         status = INTERRUPTED
     else:
         return
-    # Loaded where there is something to complain of: a daemon that starts needs no colours.
+    # Imported only to report an error: a daemon that starts does not need rich.
     from .views import show_error
 
-    show_error(said, hint)
+    show_error(message, hint)
     raise SystemExit(status)

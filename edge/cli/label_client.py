@@ -1,10 +1,10 @@
-"""Labelling what a home has flagged: through its daemon where one runs, else at the home itself."""
+"""Clients that label a home's candidates: through its running daemon, or in the home itself."""
 
 import base64
 import secrets
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 import msgspec
@@ -32,76 +32,76 @@ from ..home import (
 
 
 class LabelClient(Protocol):
-    """Where flagged observations come from, and labels go to."""
+    """A source of label candidates and a sink for their labels."""
 
     def waiting(self) -> WaitingLabels:
-        """Return what waits for a label."""
+        """Return the observations that wait for a label."""
 
     def explain(self, observation_id: str) -> Explained:
-        """Explain an observation that waits.  Raises EdgeError where it has gone."""
+        """Explain a waiting observation.  Raises EdgeError if it no longer waits."""
 
     def raw(self, observation_id: str) -> bytes | None:
-        """Return an observation's raw input, where it was kept."""
+        """Return an observation's raw input, None if it was not kept."""
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
-        """Give a label, durably; returns what was learned.  Raises EdgeError for a refusal."""
+        """Store a label durably; return what was learned.  Raises EdgeError if it is refused."""
 
 
 class HomeLabelClient:
-    """A home that no daemon uses, opened."""
+    """Labels in an open home that no daemon uses."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
 
     def waiting(self) -> WaitingLabels:
-        """See `Desk`."""
+        """See `LabelClient`."""
         return waiting_at(self._home)
 
     def explain(self, observation_id: str) -> Explained:
-        """See `Desk`."""
+        """See `LabelClient`."""
         return explained_at(self._home, observation_id)
 
     def raw(self, observation_id: str) -> bytes | None:
-        """See `Desk`."""
+        """See `LabelClient`."""
         return raw_at(self._home, observation_id)
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
-        """See `Desk`."""
+        """See `LabelClient`."""
         ack = acknowledged(self._home.feed(Label(observation_id, label, domain)))
         return ack.detail or f"{ack.count} learned"
 
 
 class DaemonLabelClient:
-    """A home whose daemon is asked."""
+    """Labels through the daemon of a home."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def waiting(self) -> WaitingLabels:
-        """See `Desk`."""
-        return msgspec.convert(self._ask(CandidatesCommand(id=_new_id())), WaitingLabels)
+        """See `LabelClient`."""
+        return msgspec.convert(self._send(CandidatesCommand(id=_new_id())), WaitingLabels)
 
     def explain(self, observation_id: str) -> Explained:
-        """See `Desk`."""
+        """See `LabelClient`."""
         request = ExplainCommand(id=_new_id(), observation_id=observation_id)
-        return msgspec.convert(self._ask(request), Explained)
+        return msgspec.convert(self._send(request), Explained)
 
     def raw(self, observation_id: str) -> bytes | None:
-        """See `Desk`."""
-        body = self._ask(RawCommand(id=_new_id(), observation_id=observation_id))
+        """See `LabelClient`."""
+        body = self._send(RawCommand(id=_new_id(), observation_id=observation_id))
         return base64.b64decode(body["raw"]) if body.get("raw") else None
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
-        """See `Desk`."""
-        answer = self._ask(
+        """See `LabelClient`."""
+        answer = self._send(
             LabelCommand(id=_new_id(), observation_id=observation_id, label=label, domain=domain)
         )
         return str(answer.get("detail") or "learned")
 
-    def _ask(self, request: Request) -> dict[str, Any]:
+    def _send(self, request: Request) -> dict[str, Any]:
         answer = ask_daemon(self._folder, request)
         if answer is None:
-            raise EdgeError("labelling: the daemon has stopped", "run this again")
+            raise EdgeError("labelling: the daemon has stopped", "run the command again")
         return body_of(answer)
 
 
@@ -109,22 +109,11 @@ def _new_id() -> str:
     return secrets.token_hex(8)
 
 
-class OpenedLabelClient:
-    """The right desk for a folder; a home that is opened here is closed at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._opened = ExitStack()
-
-    def __enter__(self) -> LabelClient:
-        if ask_daemon(self._folder, StatusCommand(id=_new_id())) is not None:
-            return DaemonLabelClient(self._folder)
-        return HomeLabelClient(self._opened.enter_context(Home(self._folder)))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._opened.close()
+@contextmanager
+def open_label_client(folder: Path) -> Iterator[LabelClient]:
+    """Yield the client for a folder: through its daemon if one runs, else in the opened home."""
+    if ask_daemon(folder, StatusCommand(id=_new_id())) is not None:
+        yield DaemonLabelClient(folder)
+        return
+    with Home(folder) as home:
+        yield HomeLabelClient(home)

@@ -1,4 +1,4 @@
-"""Options and kinds of values that several verbs share."""
+"""The group class, options and value types that verbs share."""
 
 from datetime import datetime
 from math import isnan
@@ -7,10 +7,27 @@ from typing import Any
 
 import click
 
+from firmware_bridge import BridgeError
+
+from ..core import EXPECTED_ERRORS
 from ..daemon import HERE
 from ..datasets import RATE_HZ
+from .error_report import report_errors
 
 PATH = click.Path(path_type=Path)
+
+
+class VerbGroup(click.Group):
+    """A group that lists its verbs in the order in which they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
+        """Return the names of the verbs, in order."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb; an error becomes two lines and exit status 1."""
+        with report_errors((*EXPECTED_ERRORS, BridgeError)):
+            return super().invoke(ctx)
 
 
 class Moment(click.ParamType[datetime]):
@@ -21,11 +38,11 @@ class Moment(click.ParamType[datetime]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """Return the moment; without a zone it stays without one."""
+        """Return the moment; without a time zone it stays naive."""
         if isinstance(value, datetime):
             return value
         try:
-            # A bare number could pass as a date: fromisoformat reads 1712010121212 as one in 1712.
+            # fromisoformat would read a bare number as a date: 1712010121212 as one in 1712.
             return datetime.fromisoformat(value if value[4:5] == "-" else "")
         except ValueError:
             wanted = "a date such as 2026-03-01, or 2026-03-01T12:00:00"
@@ -33,7 +50,7 @@ class Moment(click.ParamType[datetime]):
 
 
 class Number(click.FloatRange):
-    """A number in a range; nan, which every comparison lets through, is refused."""
+    """A number in a range; NaN, which passes every range check, is refused."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -54,15 +71,17 @@ home_option = click.option(
     show_default=True,
     help="Folder made by `auricle init`.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one value a line.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
-ids_option = click.option("--id", "fact_id", multiple=True, help="A fact's id; repeat.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one value per line."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+ids_option = click.option("--id", "fact_id", multiple=True, help="Id of a fact; repeatable.")
 rate_option = click.option(
     "--rate-hz",
     type=click.IntRange(1_000, 384_000),
     default=RATE_HZ,
     show_default=True,
-    help="Samples a second of WAV files.",
+    help="Samples per second of WAV files.",
 )
 folder_argument = click.argument(
     "path", type=PATH, default=HERE, help="A home's folder, or its auricle.toml."

@@ -1,6 +1,6 @@
-"""The desk: takes commands and contributions in, has them carried out once, and answers.
+"""The command handler: reads commands and fleet contributions, executes each once, and answers.
 
-`receive` and `local` only read; `carry_out` runs in the loop's own thread.
+`receive` and `local` only read; `execute` runs in the loop's thread.
 """
 
 import base64
@@ -19,7 +19,6 @@ from ..logs import log
 from ..mqtt import InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
 from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_command
-from .rate_limit import RateLimit
 from .requests import (
     LOCAL_COMMANDS,
     BundleImportCommand,
@@ -37,87 +36,117 @@ if TYPE_CHECKING:
     from ..fleet import FleetMember, ReceivedContribution
 
 FRESH: Final = frozenset({"adaptors", "candidates", "status", "health", "explain", "raw"})
-"""Commands that only read: a repeated one is answered by what is true then."""
+"""Commands that only read: a repeated one gets a new answer, and no journal entry."""
 
-LOST: Final = "it was carried out; what was answered is gone with a crash or an erasure"
+LOST: Final = "it was carried out; its answer was lost in a crash or erased"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendingCommand:
-    """A command on its way.  taken: what was read, or why not.  topic, correlation: where the
-    answer goes; reply: the same for somebody on this machine.  ticket: of the arrival, 0 for none.
+    """A command that waits for execution.  parsed: the command, or why it is refused.
+
+    topic, correlation: where the answer goes; reply: the same for a local client.  ticket: of the
+    arrival, 0 without one.
     """
 
     verb: str
-    taken: ParsedCommand | Refusal
+    parsed: ParsedCommand | Refusal
     topic: str = ""
     correlation: bytes = b""
     ticket: int = 0
     reply: Callable[[bytes], None] | None = None
 
 
+class RateLimit:
+    """A token bucket (Turner 1986): allows `per_minute` commands, and bursts of as many.
+
+    clock: monotonic seconds.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._left = float(per_minute)
+        self._filled_at = clock()
+
+    def take(self) -> bool:
+        """Use one token; False if none is left."""
+        now = self._clock()
+        self._left += (now - self._filled_at) * self.per_minute / 60
+        self._left, self._filled_at = min(self._left, self.per_minute), now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
 class CommandHandler:
-    """Takes commands for one device.  settings: of [commands]; floor: where they are done; member:
-    who takes contributions, if anybody does."""
+    """Handles the commands of one device.  settings: of [commands]; context: where they are
+    executed; member: receives contributions, if the device is in a fleet."""
 
     def __init__(
         self,
         settings: CommandSettings,
         device: str,
         topics: Topics,
-        floor: CommandContext,
+        context: CommandContext,
         member: "FleetMember | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._reading = CommandParser(settings, device)
-        self._allowance = RateLimit(settings.per_minute, clock)
-        self._topics, self._floor, self._member = topics, floor, member
+        self._parser = CommandParser(settings, device)
+        self._rate_limit = RateLimit(settings.per_minute, clock)
+        self._topics, self._context, self._member = topics, context, member
         self._failed: dict[str, str] = {}
 
     def receive(
         self, arrival: InboundMessage, address: TopicAddress
     ) -> "PendingCommand | ReceivedContribution | None":
-        """Read a command or sums that a broker brought; what is wrong with a command is answered as
-        its turn comes."""
+        """Read a command or a contribution from a broker; an invalid command is answered in its
+        turn."""
         if address.purpose == "contribution":
             return None if self._member is None else self._member.receive(arrival, address)
-        asked = arrival.response_topic
-        topic = asked if asked and self._topics.answerable(asked) else self._topics.response
-        taken = self._read(arrival, address.name)
-        return PendingCommand(address.name, taken, topic, arrival.correlation, arrival.ticket)
+        given = arrival.response_topic
+        return PendingCommand(
+            verb=address.name,
+            parsed=self._parse(arrival, address.name),
+            topic=given if given and self._topics.allows_response(given) else self._topics.response,
+            correlation=arrival.correlation,
+            ticket=arrival.ticket,
+        )
 
     def local(self, line: bytes, reply: Callable[[bytes], None]) -> PendingCommand | None:
-        """Read a command of somebody on this machine, who is trusted; a bad one is answered at
+        """Read a command of a local client, which is trusted; an invalid one is answered at
         once."""
         request = parse_command(line, commands=LOCAL_COMMANDS)
         if isinstance(request, Refusal):
             reply(msgspec.json.encode(_refused("", request)))
             return None
-        return PendingCommand(request.verb, ParsedCommand(request, line), reply=reply)
+        parsed = ParsedCommand(request, line)
+        return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
 
-    def carry_out(self, order: "PendingCommand | ReceivedContribution") -> None:
-        """Do what an order says, if it was not done before, and answer it.
+    def execute(self, order: "PendingCommand | ReceivedContribution") -> None:
+        """Execute a command or adopt a contribution, unless it was done before, and answer.
 
-        Raises EdgeError where it cannot be done now; it may be sent again then.
+        Raises EdgeError if that is impossible now; the command may be sent again.
         """
         if not isinstance(order, PendingCommand):
             if self._member is not None:
                 self._member.adopt(order)
             return
-        floor = self._floor
-        if isinstance(order.taken, Refusal):
-            self._answer(order, _refused(order.verb, order.taken), kept=False)
+        context = self._context
+        if isinstance(order.parsed, Refusal):
+            self._answer(order, _refused(order.verb, order.parsed), kept=False)
             return
-        request, payload = order.taken.request, order.taken.payload
-        if request.home not in floor.homes:
-            refusal = Refusal(*no_home(request.home, floor.homes), request.id)
+        request, payload = order.parsed.request, order.parsed.payload
+        if request.home not in context.homes:
+            refusal = Refusal(*no_home(request.home, context.homes), request.id)
             self._answer(order, _refused(order.verb, refusal), kept=False)
             return
         if request.verb in FRESH:
-            self._answer(order, _do(request, floor), kept=False)
+            self._answer(order, _do(request, context), kept=False)
             return
-        home = _home(request, floor)
-        at_ns = floor.now_ns()
+        home = _home(request, context)
+        at_ns = context.now_ns()
         command = JournalEntry(request.id, request.verb, payload, at_ns, request.expires_at_ns)
         journal = home.store.journal
         found = journal.find(command)
@@ -127,92 +156,96 @@ class CommandHandler:
             self._answer(order, _repeated(request, found), kept=True)
             return
         with journal.marking(command):
-            response = _do(request, floor)
+            response = _do(request, context)
         self._record(home, command, response)
         again = found is not None
         self._answer(order, replace(response, repeated=again), kept=True)
 
     @staticmethod
-    def about(order: "PendingCommand | ReceivedContribution") -> str:
-        """Return the id of the observation that an order labels, or nothing."""
-        read = order.taken if isinstance(order, PendingCommand) else None
-        label = read.request if isinstance(read, ParsedCommand) else None
+    def labelled(order: "PendingCommand | ReceivedContribution") -> str:
+        """Return the id of the observation that a command labels, or ''."""
+        parsed = order.parsed if isinstance(order, PendingCommand) else None
+        label = parsed.request if isinstance(parsed, ParsedCommand) else None
         return label.observation_id if isinstance(label, LabelCommand) else ""
 
-    def tend(self) -> None:
-        """Do what is due; call it about once a second.  What a disk does not let happen is tried
-        again the next time."""
+    def maintain(self) -> None:
+        """Publish contributions and check bundle trials; call it about once a second.  After a disk
+        error it is tried again at the next call."""
         if self._member is not None:
-            self._attempt("fleet", self._member.tend)
-        for name in self._floor.homes:
-            self._attempt(f"trial {name}".strip(), partial(self._look_after_trial, name))
+            self._attempt("fleet", self._member.maintain)
+        for name in self._context.homes:
+            self._attempt(f"trial {name}".strip(), partial(self._check_trial, name))
 
-    def _look_after_trial(self, name: str) -> None:
-        home = self._floor.homes[name].home
-        for tried in home.look_after_trial() if home is not None else ():
-            self._floor.tell(tried)
+    def _check_trial(self, name: str) -> None:
+        home = self._context.homes[name].home
+        for report in home.check_trial() if home is not None else ():
+            self._context.publish(report)
 
     def _attempt(self, doing: str, act: Callable[[], None]) -> None:
-        """Do something that a failing disk may keep from happening; each reason is logged once."""
+        """Run a task that may meet a disk error; each reason is logged once."""
         try:
             act()
         except EdgeError as error:
             if self._failed.get(doing) != error.message:
-                log.warning("not_tended", doing=doing, reason=error.message, hint=error.hint)
+                log.warning("not_maintained", doing=doing, reason=error.message, hint=error.hint)
             self._failed[doing] = error.message
         else:
             self._failed.pop(doing, None)
 
     def refuse(self, order: "PendingCommand | ReceivedContribution", reason: str) -> None:
-        """Answer an order that cannot be carried out now."""
+        """Answer a command that cannot be executed now."""
         if not isinstance(order, PendingCommand):
-            log.warning("sums_not_adopted", device=order.device, reason=reason)
+            log.warning("contribution_not_adopted", device=order.device, reason=reason)
             return
-        name = order.taken.request.id if isinstance(order.taken, ParsedCommand) else order.taken.id
+        name = (
+            order.parsed.request.id if isinstance(order.parsed, ParsedCommand) else order.parsed.id
+        )
         refusal = Refusal(reason, "send it again later, with the same id", name)
         self._answer(order, _refused(order.verb, refusal), kept=False)
 
-    def _read(self, arrival: InboundMessage, verb: str) -> ParsedCommand | Refusal:
-        if not self._allowance.take():
-            most = self._allowance.per_minute
-            return Refusal(f"too many commands: {most} a minute are taken", "send fewer")
+    def _parse(self, arrival: InboundMessage, verb: str) -> ParsedCommand | Refusal:
+        if not self._rate_limit.take():
+            most = self._rate_limit.per_minute
+            return Refusal(f"too many commands: {most} a minute are accepted", "send fewer")
         if arrival.retained:
             return Refusal(
-                "it was retained, and would come again at each connection",
+                "it was retained, so it would come again at each connection",
                 "publish commands without the retain flag",
             )
         if arrival.expiry_s == 0:
             return Refusal("it expired on its way", "send it again with a new id")
-        return self._reading.read(verb, arrival.payload, self._floor.now_ns())
+        return self._parser.read(verb, arrival.payload, self._context.now_ns())
 
     @staticmethod
     def _record(home: Home, command: JournalEntry, response: Response) -> None:
-        # Ids of what was forgotten stay in no answer: the receipt is kept, and says it again.
+        # No stored answer may hold ids of forgotten facts; the core repeats its receipt.
         secret = command.verb == "forget" and response.done
         kept = b"" if secret else msgspec.json.encode(response)
         try:
             home.store.journal.record(command, kept, done=response.done)
         except StateError as error:
-            # What it changed is on the disk, with its mark.
+            # Its effect and its mark are on the disk.
             log.warning("answer_not_recorded", verb=command.verb, reason=error.message)
 
     def _answer(self, order: PendingCommand, response: Response, *, kept: bool) -> None:
         if order.reply is not None:
             order.reply(msgspec.json.encode(response))
         else:
-            self._floor.answer(response, order.topic, order.correlation, kept=kept)
+            self._context.answer(response, order.topic, order.correlation, kept=kept)
 
 
-def _home(request: Request, floor: CommandContext) -> Home:
-    """Return the home a command is for; raises StateError where it cannot serve."""
-    home = floor.homes[request.home].home
+def _home(request: Request, context: CommandContext) -> Home:
+    """Return the home that a command is for; raises StateError if it is not open."""
+    home = context.homes[request.home].home
     if home is None:
-        raise StateError(f"the home {request.home!r} is not open", "it is tried again by itself")
+        raise StateError(
+            f"the home {request.home!r} is not open", "the daemon keeps trying to open it"
+        )
     return home
 
 
 def _again(request: Request, found: AnsweredCommand) -> bool:
-    """Say whether a repeated command is handed to the core again, which knows its receipts."""
+    """Return whether a repeated command goes to the core again, which has its receipt."""
     return isinstance(request, ForgetCommand) and found.same and not found.answer
 
 
@@ -222,131 +255,135 @@ def _repeated(request: Request, found: AnsweredCommand) -> Response:
         return _refused(request.verb, replace(refusal, id=request.id))
     if found.answer:
         return replace(msgspec.json.decode(found.answer, type=Response), repeated=True)
-    return Response(request.verb, request.id, found.done, hint=LOST, repeated=True)
+    return Response(verb=request.verb, id=request.id, done=found.done, hint=LOST, repeated=True)
 
 
 def _refused(verb: str, refusal: Refusal) -> Response:
-    return Response(verb, refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
+    return Response(verb=verb, id=refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
 
 
-def _do(request: Request, floor: CommandContext) -> Response:
-    """Carry a command out."""
+def _do(request: Request, context: CommandContext) -> Response:
+    """Execute a command."""
     if isinstance(request, ForgetCommand) and request.resurvey is None:
-        again = not _home(request, floor).shares_geometry
+        again = not _home(request, context).shares_geometry
         request = msgspec.structs.replace(request, resurvey=again)
     match request:
         case (
             LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand()
         ):
-            doubts = _doubtful_names(request, floor)
-            response = _told(request, floor.feed(request.home, request.event(floor.now_ns())))
-            if not (response.done and doubts):
+            typos = _typos(request, context)
+            response = _response(
+                request, context.feed(request.home, request.event(context.now_ns()))
+            )
+            if not (response.done and typos):
                 return response
-            return replace(response, body=response.body | {"warnings": doubts})
+            return replace(response, body=response.body | {"warnings": typos})
         case _:
             try:
-                body = dict(_SAYING[request.verb](request, floor))
+                body = dict(_QUERIES[request.verb](request, context))
             except EdgeError as error:
                 return _refused(request.verb, Refusal(error.message, error.hint, request.id))
-            return Response(request.verb, request.id, done=True, body=body)
+            return Response(verb=request.verb, id=request.id, done=True, body=body)
 
 
-def _doubtful_names(request: Request, floor: CommandContext) -> list[str]:
-    """Return warnings of new names in a command that are probably typos of known ones."""
+def _typos(request: Request, context: CommandContext) -> list[str]:
+    """Return warnings of new names that are probably typos of known ones."""
     if not isinstance(request, LabelCommand | RelabelCommand):
         return []
-    concepts = _home(request, floor).runtime.knowledge.own.keys
+    concepts = _home(request, context).runtime.knowledge.own.keys
     known = KnownNames.of(concepts)
     return list(known.warnings(label=request.label, domain=request.domain))
 
 
-def _told(request: Request, told: tuple[Message, ...]) -> Response:
-    """Turn what the core said into an answer."""
-    for one in told:
+def _response(request: Request, messages: tuple[Message, ...]) -> Response:
+    """Return the response that the messages of the core amount to."""
+    for one in messages:
         if isinstance(one, Rejected):
-            return Response(request.verb, request.id, done=False, reason=one.reason, hint=one.hint)
+            return Response(
+                verb=request.verb, id=request.id, done=False, reason=one.reason, hint=one.hint
+            )
     kinds = (Receipt, Acknowledgement, GrowthReport)
-    found = [one for kind in kinds for one in told if isinstance(one, kind)]
+    found = [one for kind in kinds for one in messages if isinstance(one, kind)]
     body = msgspec.to_builtins(found[0]) if found else {}
-    return Response(request.verb, request.id, done=True, body=body)
+    return Response(verb=request.verb, id=request.id, done=True, body=body)
 
 
-def _say_adaptors(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
+def _list_adaptors(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     from ..home import list_adaptors
 
-    yield "adaptors", [msgspec.to_builtins(one) for one in list_adaptors(_home(request, floor))]
+    yield "adaptors", [msgspec.to_builtins(one) for one in list_adaptors(_home(request, context))]
 
 
-def _say_candidates(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
+def _list_candidates(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     from ..home import waiting_at
 
-    yield from msgspec.to_builtins(waiting_at(_home(request, floor))).items()
+    yield from msgspec.to_builtins(waiting_at(_home(request, context))).items()
 
 
-def _say_explanation(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
+def _explain(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     from ..home import explained_at
 
     assert isinstance(request, ExplainCommand)
-    explained = explained_at(_home(request, floor), request.observation_id)
+    explained = explained_at(_home(request, context), request.observation_id)
     yield from msgspec.to_builtins(explained).items()
 
 
-def _say_raw(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
+def _raw_input(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     from ..home import raw_at
 
     assert isinstance(request, RawCommand)
-    raw = raw_at(_home(request, floor), request.observation_id)
+    raw = raw_at(_home(request, context), request.observation_id)
     yield "raw", "" if raw is None else base64.b64encode(raw).decode()
 
 
-def _say_status(_request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield from msgspec.to_builtins(floor.status()).items()
+def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    yield from msgspec.to_builtins(context.status()).items()
 
 
-def _say_health(_request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    status = floor.status()
-    yield from (("state", status.state), ("trouble", list(status.trouble)))
+def _health(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    status = context.status()
+    yield from (("state", status.state), ("problems", list(status.problems)))
     yield "uptime_s", status.uptime_s
 
 
-def _rebirth(_request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    floor.rebirth()
+def _rebirth(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    context.rebirth()
     yield from ()
 
 
-def _reload(_request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield "did", list(floor.reload())
+def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    yield "did", list(context.reload())
 
 
-def _pause(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    floor.pause(paused=request.verb == "pause")
+def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    context.pause(paused=request.verb == "pause")
     yield "paused", request.verb == "pause"
 
 
-def _import_bundle(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
+def _import_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     from ..bundles import import_bundle
 
     assert isinstance(request, BundleImportCommand)
-    tried = import_bundle(_home(request, floor), request.name, floor.now_ns())
-    yield from msgspec.to_builtins(tried).items()
+    report = import_bundle(_home(request, context), request.name, context.now_ns())
+    yield from msgspec.to_builtins(report).items()
 
 
-def _confirm_bundle(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield from msgspec.to_builtins(_home(request, floor).confirm_trial()).items()
+def _confirm_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    yield from msgspec.to_builtins(_home(request, context).confirm_trial()).items()
 
 
-def _revert_bundle(request: Request, floor: CommandContext) -> Iterator[tuple[str, Any]]:
-    tried = _home(request, floor).end_trial("somebody asked for it")
-    yield from msgspec.to_builtins(tried).items()
+def _revert_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    report = _home(request, context).end_trial("reverted by command")
+    yield from msgspec.to_builtins(report).items()
 
 
-_SAYING: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any]]]]] = {
-    "adaptors": _say_adaptors,
-    "candidates": _say_candidates,
-    "explain": _say_explanation,
-    "raw": _say_raw,
-    "status": _say_status,
-    "health": _say_health,
+_QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any]]]]] = {
+    "adaptors": _list_adaptors,
+    "candidates": _list_candidates,
+    "explain": _explain,
+    "raw": _raw_input,
+    "status": _status,
+    "health": _health,
     "rebirth": _rebirth,
     "reload": _reload,
     "pause": _pause,

@@ -1,4 +1,4 @@
-"""Reading commands: bytes in, a request or the reason for a refusal out.  Never an exception."""
+"""Parsing commands: bytes in, a request or a refusal out; never an exception."""
 
 import base64
 import binascii
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 SIGNED: Final = b"auricle-command-1\n"
-"""What a signature is over: this, then the command's bytes."""
+"""Prefix of the signed bytes, before the command: no other signed message can pass for one."""
 
 AHEAD_DAYS_MAX: Final = 7
-"""How far ahead a signed command may expire: so long must its id be remembered."""
+"""How far ahead a signed command may expire: the journal keeps its id for so long."""
 
 DAY_NS: Final = 86_400 * 10**9
+"""Nanoseconds in a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a command is not taken.  id: as far as it could be read."""
+    """Why a command is refused.  id: of the command, if it could be read."""
 
     reason: str
     hint: str = ""
@@ -37,8 +38,8 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ParsedCommand:
-    """A command that may be carried out.  payload: its own bytes, without an envelope; signer: the
-    name of the key, empty where it was not signed."""
+    """A command that may be executed.  payload: its bytes without the envelope.  signer: name of
+    the key, empty for an unsigned command."""
 
     request: Request
     payload: bytes
@@ -46,14 +47,14 @@ class ParsedCommand:
 
 
 class CommandParser:
-    """Reads and checks commands of one device.  settings: of [commands].  device: its name."""
+    """Parses and checks the commands of one device.  settings: of [commands]."""
 
     def __init__(self, settings: CommandSettings, device: str) -> None:
         self._settings, self._device = settings, device
         self._keys = {name: public_key(text, name) for name, text in sorted(settings.keys.items())}
 
     def read(self, verb: str, payload: bytes, now_ns: int) -> ParsedCommand | Refusal:
-        """Read a command that came over a network.  verb: as its topic names it."""
+        """Parse a command from the network.  verb: from its topic."""
         if verb not in COMMANDS:
             return Refusal(f"there is no command {verb!r}", nearest_verb(verb, COMMANDS))
         if verb not in self._settings.enabled:
@@ -62,22 +63,22 @@ class CommandParser:
         if len(payload) > self._settings.payload_bytes_max:
             most = self._settings.payload_bytes_max
             return Refusal(
-                f"it is too large: {len(payload)} bytes, {most} are taken",
+                f"it is too large: {len(payload)} bytes, {most} are accepted",
                 "send less at once, or raise commands.payload_bytes_max",
             )
         found = self._unwrap(payload)
         if isinstance(found, Refusal):
             return found
         inner, signer = found
-        # What is signed names its verb itself: the topic is not part of it.
+        # A signed command must contain its verb: the signature does not cover the topic.
         request = parse_command(inner, "" if signer else verb)
         if isinstance(request, Refusal):
             return request
-        wrong = self._misfit(request, verb, signer, now_ns)
+        wrong = self._check(request, verb, signer, now_ns)
         return wrong or ParsedCommand(request, inner, signer)
 
     def _unwrap(self, payload: bytes) -> tuple[bytes, str] | Refusal:
-        """Return a command's bytes and who signed them; nobody where no keys are configured."""
+        """Return a command's bytes and its signer, which is '' if no keys are configured."""
         opened = open_envelope(payload)
         if isinstance(opened, Refusal):
             return opened
@@ -92,12 +93,12 @@ class CommandParser:
         inner = opened.payload.encode()
         if not signed_by(key, opened.signature, inner):
             return Refusal(
-                f"the signature is not that of {opened.key} over this command", "sign it again"
+                f"the signature of {opened.key} does not match this command", "sign it again"
             )
         return inner, opened.key
 
-    def _misfit(self, request: Request, verb: str, signer: str, now_ns: int) -> Refusal | None:
-        """Say why a command that could be read is not for this topic, device or time."""
+    def _check(self, request: Request, verb: str, signer: str, now_ns: int) -> Refusal | None:
+        """Return a refusal for a command that does not fit its topic, device or time, else None."""
 
         def refuse(reason: str, hint: str = "") -> Refusal:
             return Refusal(reason, hint, request.id)
@@ -123,11 +124,12 @@ class CommandParser:
 
 
 def parse_command(
-    payload: bytes, usual: str = "", commands: Mapping[str, type[Request]] = COMMANDS
+    payload: bytes, default: str = "", commands: Mapping[str, type[Request]] = COMMANDS
 ) -> Request | Refusal:
-    """Read a command's JSON strictly, naming the nearest known field for an unknown one.
+    """Parse a command's JSON strictly; the hint for an unknown field names the nearest known one.
 
-    usual: its verb where it names none.  commands: those that may be given here."""
+    default: the verb if the command has none.  commands: those that are accepted.
+    """
     try:
         found = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -136,7 +138,7 @@ def parse_command(
         return Refusal("it must be a JSON object", "see docs/reference/commands.md")
     given = found.get("id")
     name = given if isinstance(given, str) and len(given) <= 200 and given.isprintable() else ""
-    verb = found.setdefault("verb", usual) if usual else found.get("verb")
+    verb = found.setdefault("verb", default) if default else found.get("verb")
     kind = commands.get(verb) if isinstance(verb, str) else None
     if kind is None:
         shown = repr(verb)[:80]
@@ -157,7 +159,7 @@ def parse_command(
 
 
 def open_envelope(payload: bytes) -> Envelope | Refusal | None:
-    """Return the envelope of a signed command, None for a bare one."""
+    """Return the envelope of a signed command, None for an unsigned one."""
     try:
         found = msgspec.json.decode(payload) if b'"signature"' in payload else None
         if not (isinstance(found, dict) and "signature" in found):
@@ -171,7 +173,7 @@ def open_envelope(payload: bytes) -> Envelope | Refusal | None:
 
 
 def signed_by(key: "Ed25519PublicKey", signature: str, payload: bytes) -> bool:
-    """Say whether a base64 signature over a command is a key's."""
+    """Return whether a base64 signature of a command is valid for a key."""
     try:
         raw = base64.b64decode(signature, validate=True)
     except (ValueError, binascii.Error):
@@ -180,13 +182,13 @@ def signed_by(key: "Ed25519PublicKey", signature: str, payload: bytes) -> bool:
 
 
 def no_home(name: str, homes: Mapping[str, Any]) -> tuple[str, str]:
-    """Say that a daemon has no such home, and which comes nearest."""
+    """Return reason and hint for an unknown home; the hint names the nearest known one."""
     named = {one: None for one in homes if one}
     hint = nearest_verb(name, named) if named else "leave it out: there is one home"
     return f"there is no home {name!r}", hint
 
 
 def nearest_verb(text: str, known: Mapping[str, Any]) -> str:
-    """Say which known name comes nearest."""
+    """Return a hint that names the nearest known name."""
     close = difflib.get_close_matches(text, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""The commands and their fields: one strict struct each, told apart by `verb`."""
+"""The commands: one strict struct each, distinguished by `verb`."""
 
 from typing import Annotated, Any, Final
 
@@ -11,13 +11,14 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=core_limits.TEXT_CHA
 NameOrEmpty = Annotated[str, msgspec.Meta(max_length=core_limits.TEXT_CHARS_MAX)]
 Instant = Annotated[int, msgspec.Meta(ge=0, le=core_limits.COUNT_MAX)]
 IDS_MAX: Final = 1_000
+"""Ids in one selector: with 64 characters each they fill a command of the default size limit."""
 
 
 class Request(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="verb", kw_only=True
 ):
-    """What every command has.  id: its own for ever.  expires_at_ns: it is refused later; 0: does
-    not expire.  device: whom it is for, empty: whoever gets it.  home: of the daemon's homes."""
+    """The fields of every command.  id: unique for ever.  expires_at_ns: it is refused later; 0:
+    never expires.  device: the recipient; empty: any.  home: one of the daemon's homes."""
 
     id: Name
     expires_at_ns: Instant = 0
@@ -30,8 +31,8 @@ class Request(
         return str(self.__struct_config__.tag)
 
 
-class Select(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Facts that match every field given, as a Selector."""
+class Select(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Selects the facts that match every given field."""
 
     ids: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=IDS_MAX)] | None = None
     subject: Name | None = None
@@ -49,38 +50,38 @@ class Select(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LabelCommand(Request, frozen=True, tag="label"):
-    """Say what an observation was."""
+    """Label an observation."""
 
     observation_id: Name
     label: Name
     domain: NameOrEmpty = ""
 
     def event(self, _at_ns: int) -> Label:
-        """What the core is told."""
+        """The event for the core."""
         return Label(self.observation_id, self.label, self.domain)
 
 
 class RelabelCommand(Request, frozen=True, tag="relabel"):
-    """Give the facts selected another label, another domain, or both."""
+    """Give the selected facts another label, another domain, or both."""
 
     select: Select
     label: NameOrEmpty = ""
     domain: NameOrEmpty = ""
 
     def event(self, _at_ns: int) -> Relabel:
-        """What the core is told."""
+        """The event for the core."""
         return Relabel(self.select.selector, self.label, self.domain)
 
 
 class ForgetCommand(Request, frozen=True, tag="forget"):
-    """Forget the facts selected.  resurvey: derive the geometry again, too; null: unless it is
-    shared with a fleet."""
+    """Forget the selected facts.  resurvey: fit the geometry again too; null: unless it is shared
+    with a fleet."""
 
     select: Select
     resurvey: bool | None = None
 
     def event(self, at_ns: int) -> ForgetRequest:
-        """What the core is told; the command's id names the receipt."""
+        """The event for the core; the command's id becomes the receipt's."""
         return ForgetRequest(self.id, self.select.selector, at_ns, self.resurvey is not False)
 
 
@@ -90,17 +91,17 @@ class GrowCommand(Request, frozen=True, tag="grow"):
     domain: Name
 
     def event(self, _at_ns: int) -> GrowRequest:
-        """What the core is told."""
+        """The event for the core."""
         return GrowRequest(self.domain, self.id)
 
 
 class RollbackCommand(Request, frozen=True, tag="rollback"):
-    """Let the adaptor before the newest of a domain serve again."""
+    """Reinstate the previous adaptor of a domain."""
 
     domain: Name
 
     def event(self, _at_ns: int) -> Rollback:
-        """What the core is told."""
+        """The event for the core."""
         return Rollback(self.domain, self.id)
 
 
@@ -109,15 +110,15 @@ class AdaptorsCommand(Request, frozen=True, tag="adaptors"):
 
 
 class CandidatesCommand(Request, frozen=True, tag="candidates"):
-    """List the observations that are worth a label."""
+    """List the observations that are worth labelling."""
 
 
 class StatusCommand(Request, frozen=True, tag="status"):
-    """Say how the whole daemon is."""
+    """Return the status of the daemon."""
 
 
 class HealthCommand(Request, frozen=True, tag="health"):
-    """Say in short whether it serves."""
+    """Return the state of the daemon in short."""
 
 
 class RebirthCommand(Request, frozen=True, tag="rebirth"):
@@ -147,7 +148,7 @@ class BundleConfirmCommand(Request, frozen=True, tag="bundle-confirm"):
 
 
 class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
-    """Go back to what was before the bundle on trial."""
+    """Restore the state before the bundle on trial."""
 
 
 class ExplainCommand(Request, frozen=True, tag="explain"):
@@ -188,8 +189,8 @@ COMMANDS: Final[dict[str, type[Request]]] = {
 LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
     str(kind.__struct_config__.tag): kind for kind in (ExplainCommand, RawCommand)
 }
-"""Commands that the socket in the home's folder takes.  Those that return measurements stay on the
-machine: no broker carries them, whatever [commands] enables."""
+"""Commands that the control socket accepts.  Those that return measurements stay on the machine:
+they are refused over MQTT, whatever [commands] enables."""
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -202,7 +203,7 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def fields_of(kind: type[Any]) -> list[str]:
-    """Name the fields that JSON of a struct may have, those of its selector too."""
+    """Return the field names that a struct's JSON may have, with those of its selector."""
     names = [field.encode_name for field in msgspec.structs.fields(kind)]
     if "select" in names:
         names += [field.encode_name for field in msgspec.structs.fields(Select)]

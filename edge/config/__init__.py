@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .bundles import BundleSettings
     from .commands import PREFIX, CommandSettings, KeyText, key_bytes
-    from .device import HttpSettings
-    from .fleet import FleetSettings
+    from .device import HttpSettings, OutboxSettings
+    from .fleet import BundleSettings, FleetSettings
     from .mqtt import (
         SECONDS_MAX,
         HomeAssistantSettings,
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
         SparkplugSettings,
         TlsSettings,
     )
-    from .outbox import OutboxSettings
     from .settings import (
         SETTINGS,
         TEMPLATE,
@@ -28,9 +26,9 @@ if TYPE_CHECKING:
     )
     from .streams import (
         CameraStream,
+        ColumnStream,
         FolderStream,
         HttpStream,
-        Named,
         PortStream,
         SentStream,
         SoundStream,
@@ -46,6 +44,7 @@ __all__ = [
     "TEMPLATE",
     "BundleSettings",
     "CameraStream",
+    "ColumnStream",
     "CommandSettings",
     "EncoderSettings",
     "FleetSettings",
@@ -55,7 +54,6 @@ __all__ = [
     "HttpStream",
     "KeyText",
     "MqttSettings",
-    "Named",
     "OutboxSettings",
     "PortStream",
     "SentStream",
@@ -75,10 +73,9 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "bundles": ("BundleSettings",),
         "commands": ("CommandSettings", "KeyText", "PREFIX", "key_bytes"),
-        "device": ("HttpSettings",),
-        "fleet": ("FleetSettings",),
+        "device": ("HttpSettings", "OutboxSettings"),
+        "fleet": ("BundleSettings", "FleetSettings"),
         "mqtt": (
             "HomeAssistantSettings",
             "MqttSettings",
@@ -86,7 +83,6 @@ __getattr__ = lazy_names(
             "SparkplugSettings",
             "TlsSettings",
         ),
-        "outbox": ("OutboxSettings",),
         "settings": (
             "EncoderSettings",
             "SETTINGS",
@@ -98,9 +94,9 @@ __getattr__ = lazy_names(
         ),
         "streams": (
             "CameraStream",
+            "ColumnStream",
             "FolderStream",
             "HttpStream",
-            "Named",
             "PortStream",
             "SentStream",
             "SoundStream",

@@ -1,4 +1,4 @@
-"""[commands] of auricle.toml: which commands are taken, from whom, and how many."""
+"""The section [commands] of auricle.toml: which commands are accepted, from whom, and how many."""
 
 import base64
 import binascii
@@ -8,6 +8,7 @@ import msgspec
 
 PREFIX: Final = "ed25519:"
 KEY_BYTES: Final = 32
+"""Bytes of an Ed25519 public key (RFC 8032, section 5.1.5)."""
 
 KeyText = str
 """A public key as `auricle keygen` prints it: PREFIX and base64."""
@@ -37,8 +38,8 @@ Size = Annotated[int, msgspec.Meta(ge=256, le=1 << 20)]
 
 
 class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[commands]: nothing is enabled unless it is named.  keys: operators' public keys by name;
-    where there are any, only commands that one of them signed are taken."""
+    """[commands]: enabled: the accepted commands, none by default.  keys: operators' public keys;
+    if any is given, unsigned commands are refused."""
 
     enabled: tuple[str, ...] = ()
     keys: dict[str, KeyText] = {}
@@ -46,7 +47,7 @@ class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload_bytes_max: Size = 65_536
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a command or a key that is none."""
+        """Raise ValueError for an unknown command or an invalid key."""
         unknown = [name for name in self.enabled if name not in VERBS]
         if unknown:
             raise ValueError(f"enabled: no command {unknown[0]!r}, there are {', '.join(VERBS)}")
@@ -55,7 +56,7 @@ class CommandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def key_bytes(text: KeyText, where: str) -> bytes:
-    """Return the bytes of a public key; raises ValueError naming `where` for text that is none."""
+    """Return the bytes of a public key; raises ValueError that names `where` if it is invalid."""
     try:
         raw = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (ValueError, binascii.Error):

@@ -1,11 +1,11 @@
-"""The sections of auricle.toml that telemetry reads: [mqtt] and what is inside it."""
+"""The section [mqtt] of auricle.toml, with [mqtt.tls], [mqtt.homeassistant], [mqtt.sparkplug]."""
 
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 SECONDS_MAX: Final = 0xFFFFFFFF
-"""An MQTT interval is four bytes."""
+"""MQTT intervals are four-byte integers (MQTT 5.0, section 1.5.3)."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -15,9 +15,9 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
 
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[mqtt.tls]: files are read anew for every connection, so that renewed ones count.
+    """[mqtt.tls]: the files are read for every connection, so that renewed ones take effect.
 
-    An empty `ca` means the system's authorities.  `certificate` and `key` come together.
+    ca: empty for the system's authorities.  certificate, key: both or neither.
     """
 
     ca: str = ""
@@ -26,31 +26,35 @@ class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minimum_version: Literal["1.2", "1.3"] = "1.2"
 
     def __post_init__(self) -> None:
-        """Raise ValueError where one half of a client certificate is missing."""
+        """Raise ValueError if one half of a client certificate is missing."""
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key come together: name both files or neither")
 
 
 class HomeAssistantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[mqtt.homeassistant]: `enabled` false takes back what was announced before; without this
-    section nothing is published below `prefix`."""
+    """[mqtt.homeassistant]: enabled: false removes an earlier announcement.  Without this section
+    nothing is published below `prefix`."""
 
     enabled: bool = True
     prefix: Text = "homeassistant"
 
 
 class SparkplugSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[mqtt.sparkplug]: an edge node of Sparkplug B beside the topics.  `primary_host`: nothing is
-    said before that host application is online; empty: there is none."""
+    """[mqtt.sparkplug]: a Sparkplug B edge node in addition to the topics.  primary_host: the node
+    publishes only while this host application is online; empty for none."""
 
     group: Text
     edge_node: Text
     primary_host: str = ""
 
 
-class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[mqtt]: one broker.  The password comes from a file or an environment variable, never from
-    here.  `port` 0: 8883 with TLS, 1883 without.  `client_id` empty: "auricle-<device>"."""
+class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[mqtt]: one broker.
+
+    port: 0 for 8883 with TLS, 1883 without.  client_id: empty for "auricle-DEVICE".  The password
+    is in a file or an environment variable, never in the settings.  inflight_max: messages in
+    flight, also limited by the broker.  receive_max: unacknowledged messages from the broker.
+    """
 
     host: Text = "localhost"
     port: Port = 0
@@ -65,15 +69,15 @@ class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: Wait = 10.0
     reconnect_s_min: Wait = 1.0
     reconnect_s_max: Wait = 60.0
-    sending_max: Count = 100
-    receiving_max: Count = 100
+    inflight_max: Count = 100
+    receive_max: Count = 100
     packet_bytes_max: Annotated[int, msgspec.Meta(ge=1024, le=268_435_455)] = 8 << 20
     tls: TlsSettings | None = None
     homeassistant: HomeAssistantSettings | None = None
     sparkplug: SparkplugSettings | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for values that contradict each other."""
+        """Raise ValueError for conflicting values."""
         if self.reconnect_s_max < self.reconnect_s_min:
             raise ValueError("reconnect_s_max must not be below reconnect_s_min")
         if self.password_file and self.password_env:
@@ -83,5 +87,5 @@ class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port, the usual port filled in."""
+        """Host and port, with the default port filled in."""
         return self.host, self.port or (8883 if self.tls else 1883)

@@ -1,4 +1,4 @@
-"""The settings of a home: auricle.toml, read strictly.
+"""The settings of a home: auricle.toml, parsed strictly, with a hint for each mistake.
 
 docs/reference/config.md documents every key.
 """
@@ -15,12 +15,10 @@ import msgspec
 
 from ..core import Config, ConfigError
 from ..core.forecasting import HORIZONS
-from .bundles import BundleSettings
 from .commands import CommandSettings
-from .device import DeviceSettings, HttpSettings
-from .fleet import FleetSettings
+from .device import DeviceSettings, HttpSettings, OutboxSettings
+from .fleet import BundleSettings, FleetSettings
 from .mqtt import MqttSettings
-from .outbox import OutboxSettings
 from .streams import StreamSettings
 
 SETTINGS = "auricle.toml"
@@ -34,11 +32,11 @@ card = {card}
 threads = 1                # threads of the encoder
 
 [knowledge]
-file = "knowledge.db"      # the ledger, beside this file
+file = "knowledge.db"      # the ledger, in the folder of this file
 facts_per_concept = 1000   # newest facts kept per (domain, label)
 
 [detector]
-false_alarm_rate = 0.01    # share of known samples, and windows, that may be called new
+false_alarm_rate = 0.01    # share of known samples, and windows, that may be reported as novel
 window = 16                # observations in a stream's drift window
 seed = 1                   # of the projection; part of every digest
 
@@ -54,25 +52,25 @@ raw = false                # keep images and windows that are worth a label, to 
 """
 
 WORKER_MEMORY_MIB_MIN: Final = 256
-"""Less than loading torch alone takes."""
+"""A worker needs more than this to load torch alone."""
 
 
 class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[encoder]: card, a shipped name or a path; threads."""
+    """[encoder]: card: name of a shipped encoder, or path of a card; threads: of the encoder."""
 
     card: str
     threads: int = 1
 
 
 class KnowledgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[knowledge]: file, relative to the home; facts kept per concept."""
+    """[knowledge]: file: the ledger, relative to the home; facts_per_concept: newest facts kept."""
 
     file: str = "knowledge.db"
     facts_per_concept: int = 1000
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[detector]: false-alarm rate, window in observations, seed of the projection."""
+    """[detector]: false-alarm rate, drift window in observations, seed of the projection."""
 
     false_alarm_rate: float = 0.01
     window: int = 16
@@ -80,7 +78,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[growth]: what an adaptor may take, and what the process that makes it may take."""
+    """[growth]: limits of an adaptor, and of the worker process that searches and trains it."""
 
     bytes_max: int = 1 << 23
     operations_max: int = 10_000_000
@@ -89,7 +87,7 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds_max: float = 120.0
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value that cannot be used."""
+        """Raise ValueError for a value out of range."""
         for name in ("bytes_max", "operations_max", "latency_ms_max", "seconds_max"):
             value = getattr(self, name)
             if not 0 < value < math.inf:
@@ -100,11 +98,14 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[forecast]: on, whether series are followed; horizons in samples; periods, samples of the
-    season by stream; weights, a file of a network of one's own, else the shipped one; detector, the
-    kind that finds changes, empty for the default of the number of channels."""
+    """[forecast]: forecasting of series.
 
-    on: bool = True
+    horizons: in samples.  periods: samples in a season, by stream.  weights: file of a trained
+    network; empty for the shipped one.  detector: kind of change detector; empty for the default of
+    the number of channels.
+    """
+
+    enabled: bool = True
     horizons: tuple[int, ...] = HORIZONS
     periods: dict[str, int] = {}
     weights: str = ""
@@ -112,13 +113,13 @@ class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[candidates]: raw, whether images worth a label are kept so that a person can see them."""
+    """[candidates]: raw: keep the images of observations worth a label, to show them to people."""
 
     raw: bool = False
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole of auricle.toml.  homes: folders of further homes, by the name that streams use."""
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of auricle.toml.  homes: folders of further homes, by the name that streams use."""
 
     encoder: EncoderSettings
     knowledge: KnowledgeSettings = KnowledgeSettings()
@@ -137,7 +138,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     homes: dict[str, str] = {}
 
     def config(self) -> Config:
-        """Return the core's part; raises ConfigError for a value that cannot be used."""
+        """Return the configuration of the core; raises ConfigError for an invalid value."""
         return Config(
             seed=self.detector.seed,
             false_alarm_rate=self.detector.false_alarm_rate,
@@ -146,7 +147,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             adaptor_bytes=self.growth.bytes_max,
             adaptor_operations=self.growth.operations_max,
             adaptor_latency_ms=self.growth.latency_ms_max,
-            forecast=self.forecast.on,
+            forecast=self.forecast.enabled,
             horizons=self.forecast.horizons,
             periods=tuple(self.forecast.periods.items()),
             detector=self.forecast.detector,
@@ -154,7 +155,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_settings(folder: Path) -> Settings:
-    """Read auricle.toml strictly; raises ConfigError naming the nearest known key."""
+    """Read auricle.toml; raises ConfigError, for an unknown key with the closest known one."""
     return parse_settings(read_text(folder), folder / SETTINGS)
 
 
@@ -163,12 +164,12 @@ def read_text(folder: Path) -> str:
     path = folder / SETTINGS
     try:
         if path.exists() and not path.is_file():
-            raise ConfigError(f"reading {path}: it is no file", "put the settings in its place")
+            raise ConfigError(f"reading {path}: it is not a file", "replace it by a settings file")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
             f"opening the home {folder}: there is no {SETTINGS}",
-            "make one with `auricle init`, or name it with --home",
+            "make one with `auricle init`, or select one with --home",
         ) from None
     except NotADirectoryError:
         raise ConfigError(
@@ -182,7 +183,7 @@ def read_text(folder: Path) -> str:
 
 
 def parse_settings(text: str, path: Path) -> Settings:
-    """Read settings from text; path: for what is said of it."""
+    """Parse settings.  path: named in errors."""
     found: dict[str, Any] = {}
     try:
         found = tomllib.loads(text)
@@ -190,23 +191,23 @@ def parse_settings(text: str, path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"reading {path}: {error}", "correct the TOML") from error
     except msgspec.ValidationError as error:
-        complaint = str(error)
-        known = "unknown field" in complaint
-        hint = nearest_key(complaint) if known else _hint_on_value(complaint, found)
-        raise ConfigError(f"reading {path}: {_named(complaint, found)}", hint) from error
+        message = str(error)
+        known = "unknown field" in message
+        hint = nearest_key(message) if known else _hint_on_value(message, found)
+        raise ConfigError(f"reading {path}: {_name_stream(message, found)}", hint) from error
     settings.config()
     return settings
 
 
-def _named(complaint: str, found: dict[str, Any]) -> str:
-    """Name the stream that a complaint is about: msgspec says of tables of names that it is one."""
-    if "$.streams[...]" in complaint:
-        return complaint.replace("[...]", f".{_bad_stream(found)}", 1)
-    return complaint
+def _name_stream(message: str, found: dict[str, Any]) -> str:
+    """Add the name of the stream to a message: msgspec writes `[...]` for the keys of a table."""
+    if "$.streams[...]" in message:
+        return message.replace("[...]", f".{_bad_stream(found)}", 1)
+    return message
 
 
 def _bad_stream(found: dict[str, Any]) -> str:
-    """Return the name of the first stream that cannot be read, or nothing."""
+    """Return the name of the first invalid stream; empty if there is none."""
     for name, one in found["streams"].items():
         try:
             msgspec.convert(one, StreamSettings)
@@ -215,30 +216,30 @@ def _bad_stream(found: dict[str, Any]) -> str:
     return ""
 
 
-def _hint_on_value(complaint: str, found: dict[str, Any]) -> str:
-    """Say what to do about a value that cannot be used, or about a key that is not there: name the
-    known values where they are a list, and the nearest one."""
-    missing = re.search(r"missing required field `([^`]+)`", complaint)
-    place = re.search(r"at `\$\.?([^`]*)`", complaint)
+def _hint_on_value(message: str, found: dict[str, Any]) -> str:
+    """Return the hint for an invalid value or a missing key, with the known values if they form a
+    list, and the closest one."""
+    missing = re.search(r"missing required field `([^`]+)`", message)
+    place = re.search(r"at `\$\.?([^`]*)`", message)
     steps = re.findall(r"[^.\[\]]+", place.group(1) if place else "")
     *steps, key = (*steps, missing.group(1)) if missing else steps or [""]
     table = _table(steps)
-    if "$.streams[...]" in complaint and key != "source":
+    if "$.streams[...]" in message and key != "source":
         given = found["streams"][_bad_stream(found)]
         source = given.get("source") if isinstance(given, dict) else None
         table = tuple(one for one in table if one.__struct_config__.tag == source)
     known = sorted({value for struct in table for value in _values_of(struct, key)})
     if missing:
         return f"add {key}" + (f", one of: {', '.join(known)}" if known else "")
-    wrong = re.search(r"alid (?:enum )?value '([^']*)'", complaint)
+    wrong = re.search(r"alid (?:enum )?value '([^']*)'", message)
     close = difflib.get_close_matches(wrong.group(1) if wrong else "", known, n=1)
     guess = f"did you mean {close[0]}? " if close else ""
     return f"{guess}known values: {', '.join(known)}" if known else "correct the value"
 
 
-def nearest_key(complaint: str) -> str:
-    """Say which known key of the same table comes nearest to the unknown one a complaint names."""
-    found = re.search(r"unknown field `([^`]+)`(?:.* at `\$\.?([^`]*)`)?", complaint)
+def nearest_key(message: str) -> str:
+    """Return the hint for an unknown key: the closest known key of the same table."""
+    found = re.search(r"unknown field `([^`]+)`(?:.* at `\$\.?([^`]*)`)?", message)
     unknown, place = (found.group(1), found.group(2) or "") if found else ("", "")
     table = _table(re.findall(r"[^.\[\]]+", place))
     owners = [struct for struct in table if unknown in _keys(struct)]
@@ -251,7 +252,7 @@ def nearest_key(complaint: str) -> str:
 
 
 def _table(steps: Iterable[str]) -> tuple[Any, ...]:
-    """Return the structs that the table at a path of keys may be."""
+    """Return the structs that describe the table at a path of keys."""
     table: tuple[Any, ...] = (Settings,)
     for step in steps:
         inner = (_value_of(kind, step) for kind in table)
@@ -260,7 +261,7 @@ def _table(steps: Iterable[str]) -> tuple[Any, ...]:
 
 
 def _values_of(struct: Any, key: str) -> Iterator[str]:
-    """Yield the values that a key of a struct may have, where they are a list."""
+    """Yield the allowed values of a key of a struct, if they form a list."""
     config = struct.__struct_config__
     if config.tag_field == key:
         yield str(config.tag)
@@ -282,7 +283,7 @@ def _keys(struct: Any) -> Iterator[str]:
 
 
 def _value_of(struct: Any, step: str) -> Any:
-    """Return the type below a struct's key, or below any key of a table of names."""
+    """Return the type of a struct's key, or of the entries of a table."""
     if step == "...":
         return struct
     return next(
@@ -291,7 +292,7 @@ def _value_of(struct: Any, step: str) -> Any:
 
 
 def _structs(kind: Any) -> Iterator[Any]:
-    """Yield the structs that a type may be, looking through options, unions and tables."""
+    """Yield the structs within a type: of options, unions and tables."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         yield kind
     for inner in get_args(kind):

@@ -1,6 +1,6 @@
-"""[streams.NAME]: where each stream's measurements come from.
+"""The sections [streams.NAME] of auricle.toml: the source of each stream.
 
-docs/reference/sources.md has every key.
+docs/reference/sources.md documents every key.
 """
 
 from typing import Annotated, Literal
@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..core import TEXT_CHARS_MAX, flaw_of_columns
+from ..core import TEXT_CHARS_MAX, find_invalid_columns
 
-Form = Literal["image", "json", "cbor", "raw"]
+Format = Literal["image", "json", "cbor", "raw"]
 Dtype = Literal["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"]
 Size = Annotated[int, Meta(ge=1, le=1 << 24)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -21,7 +21,7 @@ Rate = Annotated[float, Meta(ge=0, le=1e6)]
 class StreamBase(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="source"
 ):
-    """What every stream may say.  rate_max: measurements a second that are taken, 0 for all."""
+    """The keys of every stream.  rate_max: accepted measurements a second; 0: no limit."""
 
     home: str = ""
     kind: Literal["sample", "series"] = "sample"
@@ -29,40 +29,42 @@ class StreamBase(
     rate_max: Rate = 0.0
 
 
-class Named(StreamBase, frozen=True, kw_only=True):
-    """Of streams whose numbers may have names.  columns: names of the numbers that are taken, in
-    order; a dotted name leads into nested objects.  A list without names takes them by position.
+class ColumnStream(StreamBase, frozen=True, kw_only=True):
+    """The keys of streams whose values may have names.
+
+    columns: names of the values to use, in order; a dotted name selects from nested objects.  A
+    list without names is matched by position.
     """
 
     columns: Annotated[tuple[Name, ...], Meta(max_length=4_096)] = ()
 
     def __post_init__(self) -> None:
-        """Raise ValueError for names that cannot be columns."""
-        wrong = flaw_of_columns(self.columns, len(self.columns))
+        """Raise ValueError for invalid column names."""
+        wrong = find_invalid_columns(self.columns, len(self.columns))
         if wrong:
             raise ValueError(f"columns: {wrong}")
 
 
-class SentStream(Named, frozen=True, kw_only=True):
-    """Of streams whose measurements are sent here as bytes.  dtype, shape: of the form raw."""
+class SentStream(ColumnStream, frozen=True, kw_only=True):
+    """The keys of streams that receive pushed bytes.  dtype, shape: of the format raw."""
 
-    form: Form = "json"
+    format: Format = "json"
     dtype: Dtype = "float32"
     shape: tuple[Size, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a combination that cannot be used."""
-        Named.__post_init__(self)
-        if self.columns and self.form == "image":
-            raise ValueError("an image has no columns: form is json, cbor or raw")
+        """Raise ValueError for conflicting values."""
+        ColumnStream.__post_init__(self)
+        if self.columns and self.format == "image":
+            raise ValueError("an image has no columns: format is json, cbor or raw")
         if len(self.shape) > 3:
             raise ValueError(f"shape has at most 3 sizes, found {len(self.shape)}")
-        if self.kind == "series" and self.form == "image":
-            raise ValueError("a series is numbers, not images: form is json, cbor or raw")
+        if self.kind == "series" and self.format == "image":
+            raise ValueError("a series is numbers, not images: format is json, cbor or raw")
 
 
 class TopicStream(SentStream, frozen=True, kw_only=True, tag="topic"):
-    """Messages of an MQTT topic.  Empty: auricle/v1/DEVICE/observe/STREAM."""
+    """Messages of an MQTT topic; empty: auricle/v1/DEVICE/observe/STREAM."""
 
     topic: str = ""
 
@@ -71,18 +73,17 @@ class HttpStream(SentStream, frozen=True, kw_only=True, tag="http"):
     """Requests POST /observe/STREAM on loopback."""
 
 
-class StdinStream(Named, frozen=True, kw_only=True, tag="stdin"):
-    """Lines of standard input: JSON as on a topic, or numbers with commas between, below a header
-    or without one (csv)."""
+class StdinStream(ColumnStream, frozen=True, kw_only=True, tag="stdin"):
+    """Lines of standard input: JSON as on a topic, or CSV with or without a header."""
 
-    form: Literal["json", "csv"] = "json"
+    format: Literal["json", "csv"] = "json"
 
 
-class FolderStream(Named, frozen=True, kw_only=True, tag="folder"):
-    """Files that appear in a folder: images, or tables (.csv) of vectors or of a series.  after:
-    what becomes of a file that was taken.
+class FolderStream(ColumnStream, frozen=True, kw_only=True, tag="folder"):
+    """Files that appear in a folder: images, or CSV files of vectors or of a series.
 
-    settle_s: how long a file must not have changed.  every_s: how often the folder is read.
+    after: whether a file that was read is kept, deleted or moved.  settle_s: how long a file must
+    be unchanged before it is read.  every_s: interval of scans.
     """
 
     path: str
@@ -102,7 +103,7 @@ class CameraStream(StreamBase, frozen=True, kw_only=True, tag="camera"):
 
 class SoundStream(StreamBase, frozen=True, kw_only=True, tag="sound"):
     """Windows of a folder of WAV files, or of a microphone (extra `sound`).  Cut as the encoder's
-    card says (`length`, `step`).  device: of the microphone, empty for the usual one."""
+    card defines (`length`, `step`).  device: the microphone; empty for the default one."""
 
     path: str = ""
     device: str = ""
@@ -114,8 +115,8 @@ class SoundStream(StreamBase, frozen=True, kw_only=True, tag="sound"):
 class PortStream(StreamBase, frozen=True, kw_only=True, tag="port"):
     """Readings of a microcontroller (extra `bridge`).  port: serial port, tcp:HOST:PORT, unix:PATH.
 
-    number: of the stream on the device.  alarm_channel: output that is 1 while the stream has left
-    known ground, None for none.
+    number: of the stream on the device.  alarm_channel: output that is set to 1 while the stream is
+    outside the known domains; None for none.
     """
 
     port: str

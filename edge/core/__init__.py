@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         ColumnMatch,
         NamedValues,
         columns_differ,
-        flaw_of_columns,
+        find_invalid_columns,
         listed,
         match_columns,
         missing_text,
@@ -46,12 +46,10 @@ if TYPE_CHECKING:
         GrowthFinished,
         GrowthReport,
         Label,
-        LabelCandidate,
         LabelRequest,
         Message,
         Observation,
         Publish,
-        Receipt,
         Rejected,
         Relabel,
         RemoveAdaptor,
@@ -69,7 +67,19 @@ if TYPE_CHECKING:
         UnlabelledObservation,
         accepted,
     )
-    from .facts import Fact, FactBatch, Ledger, Selector, digest_facts, select_rows, stack_facts
+    from .facts import (
+        Fact,
+        FactBatch,
+        LabelCandidate,
+        Ledger,
+        Receipt,
+        Selector,
+        digest_facts,
+        hash_rank,
+        sample_facts,
+        select_rows,
+        stack_facts,
+    )
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.admission import admit
     from .knowledge.cached_heads import HeadFit
@@ -80,15 +90,15 @@ if TYPE_CHECKING:
         CALIBRATION_FACTS_MAX,
         COUNT_MAX,
         HEAD_FACTS_MAX,
-        OPENING_OBSERVATIONS_MAX,
+        NOVEL_DOMAIN_OBSERVATIONS_MAX,
         SUPPORT_FACTS_MAX,
         TEXT_CHARS_MAX,
     )
     from .router import fit_router
     from .runtime import Runtime
+    from .session.assess import FeatureModel
     from .session.explanation import Explanation, KnownExample
-    from .session.prefetch import FeatureModel
-    from .validation import flaw_of_fact
+    from .validation import find_invalid_fact
 
 __all__ = [
     "CALIBRATION_FACTS_MAX",
@@ -96,7 +106,7 @@ __all__ = [
     "EXPECTED_ERRORS",
     "HEAD_FACTS_MAX",
     "NAMING_HINT",
-    "OPENING_OBSERVATIONS_MAX",
+    "NOVEL_DOMAIN_OBSERVATIONS_MAX",
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
     "Acknowledgement",
@@ -166,14 +176,16 @@ __all__ = [
     "columns_differ",
     "derive_knowledge",
     "digest_facts",
+    "find_invalid_columns",
     "find_invalid_contribution",
+    "find_invalid_fact",
     "fit_router",
-    "flaw_of_columns",
-    "flaw_of_fact",
+    "hash_rank",
     "limits",
     "listed",
     "match_columns",
     "missing_text",
+    "sample_facts",
     "select_rows",
     "stack_facts",
     "unnamed_side",
@@ -189,7 +201,7 @@ __getattr__ = lazy_names(
             "NAMING_HINT",
             "NamedValues",
             "columns_differ",
-            "flaw_of_columns",
+            "find_invalid_columns",
             "listed",
             "match_columns",
             "missing_text",
@@ -222,12 +234,10 @@ __getattr__ = lazy_names(
             "GrowthFinished",
             "GrowthReport",
             "Label",
-            "LabelCandidate",
             "LabelRequest",
             "Message",
             "Observation",
             "Publish",
-            "Receipt",
             "Rejected",
             "Relabel",
             "RemoveAdaptor",
@@ -248,9 +258,13 @@ __getattr__ = lazy_names(
         "facts": (
             "Fact",
             "FactBatch",
+            "LabelCandidate",
             "Ledger",
+            "Receipt",
             "Selector",
             "digest_facts",
+            "hash_rank",
+            "sample_facts",
             "select_rows",
             "stack_facts",
         ),
@@ -264,14 +278,14 @@ __getattr__ = lazy_names(
             "CALIBRATION_FACTS_MAX",
             "COUNT_MAX",
             "HEAD_FACTS_MAX",
-            "OPENING_OBSERVATIONS_MAX",
+            "NOVEL_DOMAIN_OBSERVATIONS_MAX",
             "SUPPORT_FACTS_MAX",
             "TEXT_CHARS_MAX",
         ),
         "router": ("fit_router",),
         "runtime": ("Runtime",),
+        "session.assess": ("FeatureModel",),
         "session.explanation": ("Explanation", "KnownExample"),
-        "session.prefetch": ("FeatureModel",),
-        "validation": ("flaw_of_fact",),
+        "validation": ("find_invalid_fact",),
     },
 )

@@ -1,8 +1,8 @@
-"""Column names: the numbers of a vector are matched by name, never silently by position.
+"""Column names: values of a vector are matched by name, never silently by position.
 
-A ledger may hold the names of its encoder's input columns, in their order.  Named values are then
-put into that order: a missing name refuses the sample, an extra one is ignored.  A ledger without
-names takes values by position, where a person has fixed their order.
+A ledger may hold the names of its encoder's input columns, in order.  Named values are arranged in
+that order: a missing name rejects the sample, an extra one is ignored.  A ledger without names
+takes named values by position only if a person has fixed their order.
 """
 
 import difflib
@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from . import limits
 
 NAMES_SHOWN: Final = 8
-"""Names in one message: what fits a line of a terminal.  Chosen by hand; effect not measured."""
+"""Names listed in one message, to fit one terminal line.  Chosen by hand; effect not measured."""
 
 NAMING_HINT: Final = "name the columns: `auricle encoder columns FILE`"
 
 
 @dataclass(frozen=True, slots=True)
 class NamedValues:
-    """Numbers by name: a row below its header, the fields of a message.
+    """Numbers by name: a row of a table with a header, or the fields of a message.
 
-    names: each once.  values: float64 [names], NaN where a number is missing.  ordered: True where
-    a person fixed the order of the names (a header, the settings), so that a ledger without names
-    may take the values by position.
+    names: unique.  values: float64 [names], NaN for a missing number.  ordered: True if a person
+    fixed the order of the names (a header, the settings), so that a ledger without names can take
+    the values by position.
     """
 
     names: tuple[str, ...]
@@ -39,8 +39,11 @@ class NamedValues:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMatch:
-    """How given names fit a ledger's columns.  order: for each column its place among the given
-    names, empty where some are missing.  missing, ignored: names."""
+    """Given names matched with a ledger's columns.
+
+    order: for each column its index among the given names; empty if any is missing.  missing: not
+    among the given names.  ignored: not among the columns.
+    """
 
     order: tuple[int, ...]
     missing: tuple[str, ...]
@@ -57,7 +60,7 @@ def match_columns(given: Sequence[str], columns: Sequence[str]) -> ColumnMatch:
 
 
 def missing_text(match: ColumnMatch) -> str:
-    """Name the missing columns, with the given name that comes nearest to the first of them."""
+    """Describe the missing columns, with the given name most similar to the first of them."""
     noun = "the column" if len(match.missing) == 1 else "the columns"
     close = difflib.get_close_matches(match.missing[0], match.ignored, n=1)
     found = f"; found {close[0]}" if close else ""
@@ -65,8 +68,8 @@ def missing_text(match: ColumnMatch) -> str:
 
 
 def arrange(given: NamedValues, columns: Sequence[str]) -> NDArray[np.float32] | str:
-    """Return named values in the order of a ledger's columns, float32 [columns]; a text says why
-    they cannot be used."""
+    """Return named values in the order of a ledger's columns, float32 [columns]; a text is the
+    reason why they are rejected."""
     if columns:
         match = match_columns(given.names, columns)
         if match.missing:
@@ -79,24 +82,22 @@ def arrange(given: NamedValues, columns: Sequence[str]) -> NDArray[np.float32] |
     blank = [name for name, value in zip(names, values.tolist(), strict=True) if math.isnan(value)]
     if blank:
         return f"found no number for {listed(blank)}"
-    with np.errstate(over="ignore"):  # infinite then, and refused as that
+    with np.errstate(over="ignore"):  # Overflow becomes infinite, which the encoder rejects.
         return values.astype(np.float32)
 
 
-def named_values(payload: object) -> NamedValues | None:
-    """Return a payload of named numbers as such, None where a payload has no names.  Raises
-    TypeError or OverflowError where something else than a number has a name."""
+def named_values(payload: NamedValues | Mapping[Any, Any]) -> NamedValues:
+    """Return named numbers as NamedValues.  Raises TypeError or OverflowError for a value that is
+    no number."""
     if isinstance(payload, NamedValues):
         return payload
-    if not isinstance(payload, Mapping):
-        return None
     values = [_number(name, value) for name, value in payload.items()]
     return NamedValues(tuple(map(str, payload)), np.array(values, np.float64))
 
 
 def columns_differ(own: Sequence[str], other: Sequence[str]) -> str:
-    """Say how the columns of another ledger differ; nothing where they are the same, or where one
-    of the two has no names."""
+    """Describe how the columns of another ledger differ; empty if they are equal, or if either
+    ledger has no names."""
     if not own or not other or tuple(own) == tuple(other):
         return ""
     if sorted(own) == sorted(other):
@@ -105,15 +106,15 @@ def columns_differ(own: Sequence[str], other: Sequence[str]) -> str:
 
 
 def unnamed_side(own: Sequence[str], other: Sequence[str]) -> str:
-    """Warn where only one of two ledgers has column names, so that nothing could be compared."""
+    """Return a warning if only one of two ledgers has column names, so they cannot be compared."""
     if bool(own) == bool(other):
         return ""
     side = "it has" if own else "this home has"
     return f"{side} no column names, so columns count by position"
 
 
-def flaw_of_columns(names: Sequence[Any], width: int) -> str:
-    """Say why names cannot be those of `width` columns, or nothing."""
+def find_invalid_columns(names: Sequence[Any], width: int) -> str:
+    """Return why names are invalid for `width` columns; empty if valid."""
     if len(names) != width:
         return f"expected {width} names, one for each column, found {len(names)}"
     for name in names:
@@ -126,7 +127,7 @@ def flaw_of_columns(names: Sequence[Any], width: int) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names as text; of many the first few."""
+    """Return names as text, at most `NAMES_SHOWN` of them."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more
 

@@ -1,4 +1,4 @@
-"""What a user may choose about the core; everything else is measured or fixed."""
+"""Settings of the core that a user can choose; everything else is measured or fixed."""
 
 import difflib
 from dataclasses import dataclass
@@ -10,20 +10,19 @@ from .errors import ConfigError
 from .forecasting import HORIZONS, ForecastTask
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Settings of a Runtime.
 
-    seed: of the projection; part of every digest.  false_alarm_rate: share of known samples (and
-    windows) that may be called new.  window: verdicts in a stream's drift window.
-    facts_per_concept: newest facts kept per (domain, label).  first_domain: name of the domain
-    that unnamed labels open on an empty ledger.  growth: whether domains that are due ask for an
-    adaptor by themselves.  adaptor_bytes, adaptor_operations, adaptor_latency_ms: the most an
-    adaptor with its head may take, a sample where it applies.
-    forecast: whether series are followed.  horizons: steps ahead.  periods: (stream, steps) of the
-    series whose season is known.  detector: the kind that watches them for changes; empty: see
-    `drift.default_detector`.
-    alarm_outputs: (stream, channel) of outputs that are 1 while the stream has left known ground.
+    seed: of the projection; part of every digest.  false_alarm_rate: share of known samples, and of
+    windows of them, that may be reported as novel.  window: observations in a drift window.
+    facts_per_concept: newest facts kept per (domain, label).  first_domain: domain of labels that
+    name none while the ledger is empty.  growth: whether growth starts for domains that are due.
+    adaptor_bytes, adaptor_operations, adaptor_latency_ms: limits on an adaptor with its head, the
+    last two per sample.
+    forecast: whether series are forecast.  horizons: in steps.  periods: (stream, steps) of series
+    with a known season.  detector: of change points in series; empty: `drift.default_detector`.
+    alarm_outputs: (stream, channel) of outputs that are 1 while the stream is in alarm.
     """
 
     seed: int = 1
@@ -42,7 +41,7 @@ class Config:
     alarm_outputs: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a value that cannot be used."""
+        """Raise ConfigError for an invalid value."""
         _require(0 <= self.seed < 2**32, "seed", "0 to 4294967295", self.seed)
         _require(
             0 < self.false_alarm_rate < 0.5,
@@ -73,14 +72,14 @@ class Config:
 
     @property
     def budget(self) -> nas.AdaptorBudget:
-        """What an adaptor may take."""
+        """The limits on an adaptor."""
         return nas.AdaptorBudget(
             self.adaptor_bytes, self.adaptor_operations, self.adaptor_latency_ms
         )
 
 
-def _require(fine: object, key: str, expected: str, found: object) -> None:
-    if not fine:
+def _require(valid: object, key: str, expected: str, found: object) -> None:
+    if not valid:
         raise ConfigError(
             f"reading the configuration: {key} must be {expected}, found {found!r}",
             f"correct {key}",
@@ -88,7 +87,7 @@ def _require(fine: object, key: str, expected: str, found: object) -> None:
 
 
 def _require_detector(name: str) -> None:
-    # Loaded where the configuration names a detector: most homes follow no series.
+    # Imported only if a detector is named: most homes have no series.
     from .drift import DETECTORS
 
     if name not in DETECTORS:

@@ -1,4 +1,4 @@
-"""The errors a user of `edge` can meet; each says what to do about it."""
+"""The errors that `edge` raises for users; each carries a hint on what to do."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ import hdc
 
 
 class EdgeError(Exception):
-    """Root of all errors of `edge`.  message: what was done, expected, found; hint: the cure."""
+    """Base of all errors of `edge`.  message: action, expectation, finding.  hint: what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message}\n  hint: {hint}" if hint else message)
@@ -16,28 +16,28 @@ class EdgeError(Exception):
 
 
 class ConfigError(EdgeError):
-    """A configuration, scenario or command line that cannot be used as it stands."""
+    """An invalid configuration, scenario or command line."""
 
 
 class StateError(EdgeError):
-    """The knowledge on disk could not be opened, read or written."""
+    """The knowledge file could not be opened, read or written."""
 
 
 class StateVersionError(StateError):
-    """The knowledge file was written by a newer version of the program; nothing was touched."""
+    """The knowledge file was written by a newer version of the program; it is unchanged."""
 
 
 class StateCorruptError(StateError):
-    """The knowledge file is damaged, or not a knowledge file at all."""
+    """The knowledge file is damaged, or is no knowledge file."""
 
 
 class ModelMismatchError(EdgeError):
-    """The ledger's features come from another encoder or quantiser than the one in use."""
+    """The ledger's features come from a different encoder or quantiser."""
 
 
 class TransportError(EdgeError):
-    """Another program (a daemon, a broker) could not be reached, or does not answer."""
+    """Another program (a daemon, a broker) cannot be reached or does not answer."""
 
 
 EXPECTED_ERRORS: Final[tuple[type[Any], ...]] = (EdgeError, encoder.EncoderError, hdc.HdcError)
-"""Errors that a program reports in two lines; any other is a defect and keeps its traceback."""
+"""Errors that a program reports in two lines; any other is a bug and keeps its traceback."""

@@ -1,8 +1,8 @@
-"""What can happen to a Runtime, and what it asks the world to do in return.
+"""Events that a Runtime handles, effects that it returns, and messages that it publishes.
 
-Frozen data only.  Time enters as numbers (`captured_at_ns`, nanoseconds since 1970, as the source
+Frozen data only.  Time enters as numbers (`captured_at_ns`: nanoseconds since 1970, as the source
 gave them), identity as text.  A fact's features travel as bytes: immutable, comparable, and exactly
-what the ledger stores.
+as the ledger stores them.
 """
 
 import math
@@ -12,17 +12,18 @@ from typing import Any, Literal
 
 from .adaptors import AdaptorRecord
 from .errors import EdgeError
-from .facts import Fact, Selector
+from .facts import Fact, LabelCandidate, Receipt, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One measurement.  `payload`: whatever the encoder's card says (image bytes, window, vector).
+    """One measurement.
 
-    `id` must be unique for ever; empty means "<stream>:<sequence>".  kind "series": the payload is
-    numbers to follow, {channel: number} or a list, NaN where missing; no encoder sees it.
+    payload: as the encoder's card says (image bytes, window, vector).  id: must never be reused;
+    empty means "<stream>:<sequence>".  kind "series": the payload is one sample of a time series,
+    {channel: number} or a list, NaN for a missing number, and bypasses the encoder.
     """
 
     stream: str
@@ -35,13 +36,13 @@ class Observation:
 
     @property
     def key(self) -> str:
-        """The observation's id, made from stream and sequence where none was given."""
+        """The id, or "<stream>:<sequence>" if none was given."""
         return self.id or f"{self.stream}:{self.sequence}"
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What somebody says an earlier observation was.  Empty `domain`: decided by the detector."""
+    """A label for an earlier observation.  domain: empty leaves it to the detector."""
 
     observation_id: str
     label: str
@@ -50,14 +51,14 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Enrol:
-    """Facts known beforehand: a folder of examples, or another ledger's facts."""
+    """Labelled facts in bulk: a folder of examples, or another ledger's facts."""
 
     facts: tuple[Fact, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Relabel:
-    """Give every selected fact another label, another domain, or both (empty: unchanged)."""
+    """Change the label, the domain, or both of every selected fact (empty: unchanged)."""
 
     selector: Selector
     label: str = ""
@@ -66,11 +67,12 @@ class Relabel:
 
 @dataclass(frozen=True, slots=True)
 class ForgetRequest:
-    """Forget every selected fact as if it had never been seen.  `request_id` names the receipt:
-    the same request under the same id again gives the same receipt, and changes nothing.
+    """Forget every selected fact as if it had never been seen (machine unlearning).
 
-    `resurvey`: also derive the geometry again from what remains (see `FitGeometry`), where one was
-    surveyed; False is quicker, and the receipt then names the geometry as not covered.
+    request_id: of the receipt; repeating a request under the same id returns the same receipt and
+    changes nothing.  resurvey: also fit the geometry again to the remaining facts, if one was
+    fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
+    covered.
     """
 
     request_id: str
@@ -81,12 +83,12 @@ class ForgetRequest:
 
 @dataclass(frozen=True, slots=True)
 class FitGeometry:
-    """Freeze a new geometry (whitening, scales) from the facts the ledger holds now."""
+    """Fit a new geometry (whitening, scales) to the facts in the ledger, and freeze it."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrowRequest:
-    """Somebody asks for an adaptor of a domain now, whether or not it is due."""
+    """Grow an adaptor for a domain now, whether or not it is due."""
 
     domain: str
     request_id: str = "grow"
@@ -94,14 +96,14 @@ class GrowRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GrowthFinished:
-    """A worker is done with a job, with or without an adaptor."""
+    """A worker has finished a job, with or without an adaptor."""
 
     result: GrowthResult
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """Somebody wants the version before back: the newest adaptor of a domain stops serving."""
+    """Remove the newest adaptor of a domain; the version before it serves again."""
 
     domain: str
     request_id: str = "rollback"
@@ -109,10 +111,10 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """All effects so far are applied and nothing waits: do what could wait until now.
+    """Run deferred work; all effects so far must be applied.
 
-    Growth that is due starts here.  Send one after labels, and now and then.  grows: False where
-    nothing can carry a growth out.
+    Starts growth that is due.  Send one after labels, and at intervals.  grows: False if no worker
+    can grow adaptors.
     """
 
     grows: bool = True
@@ -135,8 +137,8 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """Facts to write; durable before any later effect.  `evicted`: ids that a full
-    concept pushes out or turns away; a receipt counts both."""
+    """Facts to write, durably before any later effect.  evicted: ids that a full concept evicts or
+    refuses; a receipt counts both."""
 
     facts: tuple[Fact, ...] = field(repr=False)
     evicted: tuple[str, ...] = ()
@@ -144,38 +146,23 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoreContribution:
-    """Another device's sums to write in place of those it gave before, durably; without samples
-    they drop what it gave, and stay as a mark of how far it was heard."""
+    """Another device's contribution to write durably, replacing its earlier one.  One without
+    samples removes the sums and records the revision received."""
 
     contribution: Contribution
 
 
 @dataclass(frozen=True, slots=True)
 class StoreGeometry:
-    """A geometry to write beside the ledger, replacing the one before."""
+    """A geometry to write to the ledger, replacing the one before."""
 
     geometry: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a forget request did.  Digests are hex; equal to those of a ledger that never saw it."""
-
-    request_id: str
-    requested_at_ns: int
-    selector: Selector
-    facts_forgotten: int
-    concepts_touched: tuple[str, ...]
-    digest_before: str
-    digest_after: str
-    rebuilt: tuple[str, ...]
-    evicted_before: int
-    not_covered: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class EraseFacts:
-    """Ids to erase and bury (a redelivery is not relearned), with the receipt, all in one step."""
+    """Ids to erase, with tombstones so that a redelivery is not learned again, and the receipt, all
+    in one transaction."""
 
     ids: tuple[str, ...]
     receipt: Receipt
@@ -183,28 +170,28 @@ class EraseFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StartGrowth:
-    """A job for the worker; its result comes back as `Grown`.  One at a time."""
+    """A job for the worker; its result returns as `GrowthFinished`.  One at a time."""
 
     job: GrowthJob
 
 
 @dataclass(frozen=True, slots=True)
 class CancelGrowth:
-    """Stop a job and drop what it holds: facts it was given are being forgotten."""
+    """Stop a job and drop its facts: some of them are being forgotten."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoreAdaptor:
-    """An adaptor version to write; it serves from now on.  Two versions a domain are kept."""
+    """An adaptor version to write; it serves from now on.  Two versions per domain are kept."""
 
     record: AdaptorRecord
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveAdaptor:
-    """An adaptor version to delete; the one before serves again, or the head alone."""
+    """An adaptor version to delete; the version before it serves again, or the head alone."""
 
     domain: str
     version: int
@@ -212,41 +199,29 @@ class RemoveAdaptor:
 
 @dataclass(frozen=True, slots=True)
 class StoreGrowthAttempt:
-    """Growth came to nothing on these facts (a hash): one a domain is kept; Erase drops all."""
+    """Growth failed on facts with this hash; one per domain is kept, and `EraseFacts` drops all."""
 
     domain: str
     hash: str
 
 
 @dataclass(frozen=True, slots=True)
-class LabelCandidate:
-    """An unlabelled observation that is worth a label.  `domain`: where its label would go."""
-
-    observation_id: str
-    stream: str
-    subject: str
-    domain: str
-    captured_at_ns: int
-    score: float
-    features: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class StoreLabelCandidates:
-    """Candidates to keep beside the ledger, newest `limits.CANDIDATES_MAX`; a label, an eviction
-    or a forget request takes them out again."""
+    """Label candidates to write to the ledger, which keeps the newest `limits.CANDIDATES_MAX`; a
+    label, an eviction or a forget request removes them."""
 
     candidates: tuple[LabelCandidate, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the runtime made of one observation: ids and numbers only.
+    """The runtime's decision on one observation: ids and numbers only.
 
-    `label` is None where it abstains (unknown, or nothing learned yet); `guess` is the best answer
-    anyway.  `known` is None where too little is learned to say at the ordered false-alarm rate.
-    `score`: novelty of the sample, higher is newer; `window_p`: p-value of the stream's window.
-    `degraded`: the stream is in a domain nobody has labelled yet; the nearest domains answer.
+    known: False if out of distribution; None if too few facts are known to decide at the chosen
+    false-alarm rate.  label: None if it abstains (novel, or nothing learned yet); guess: the best
+    answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
+    sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
+    in an unlabelled domain, and the nearest learned domains answer.
     """
 
     observation_id: str
@@ -264,9 +239,9 @@ class Decision:
     degraded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftAlarm:
-    """A stream's window left (`raised`) or re-entered the known domains at an observation."""
+    """A stream's window left (raised) or re-entered the known domains at an observation."""
 
     stream: str
     observation_id: str
@@ -278,7 +253,8 @@ class DriftAlarm:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """A label, enrolment, relabel, survey or contribution was taken: `count` facts changed."""
+    """A label, enrolment, relabelling, geometry fit or contribution was accepted.  count: facts
+    changed."""
 
     subject_id: str
     count: int
@@ -287,7 +263,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An event that changed nothing, and why: said to whoever sent it."""
+    """A rejected event, which changed nothing: the reason and a hint, for its sender."""
 
     subject_id: str
     reason: str
@@ -297,11 +273,11 @@ class Rejected:
 GrowthState = Literal["started", "serving", "refused", "retired", "rolled back", "abandoned"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthReport:
-    """What became of a domain's adaptor.  `version`: the one it is about, 0 for none.
+    """A change of state of a domain's adaptor.  version: 0 if there is none.
 
-    accuracy, incumbent: on held-out facts, of the candidate and of what served; NaN where unknown.
+    accuracy, incumbent: held-out accuracy of the candidate and of the incumbent; NaN if unknown.
     """
 
     domain: str
@@ -315,9 +291,9 @@ class GrowthReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlabelledObservation:
-    """An observation that is worth a label, with the decision that was served on it.
+    """An observation worth a label, with the decision that was served on it.
 
-    `guess`: the best answer, a label.  `p_value`: of the sample among known ones; low is novel.
+    guess: the best answer, a label.  p_value: of the sample among known ones; low is novel.
     """
 
     observation_id: str
@@ -332,7 +308,7 @@ class UnlabelledObservation:
 class LabelRequest:
     """Observations of an unlabelled domain that are most worth a label, best first.
 
-    `observations` describes those in `observation_ids` that are still at hand, in the same order.
+    observations: describes those of `observation_ids` that are still buffered, in the same order.
     """
 
     stream: str
@@ -341,10 +317,12 @@ class LabelRequest:
     observations: tuple[UnlabelledObservation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesForecast:
-    """What is expected of a series after a sample: [horizon][channel], NaN where nothing can be
-    said yet.  horizons: samples ahead.  Nine of ten values should lie from low to high."""
+    """Forecast of a series after a sample: [horizon][channel], NaN if there is none yet.
+
+    horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.
+    """
 
     stream: str
     observation_id: str
@@ -356,12 +334,12 @@ class SeriesForecast:
     high: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangePoint:
-    """A series is no longer what it was; noticed at a sample, begun `late` samples before.
+    """A change point in a series, detected at a sample `late` samples after it.
 
-    change: outage, return, jump, level or drift.  severity: 0 to 1.  regime: which state the series
-    is in now; the same number comes back with the same state.
+    change: outage, return, jump, level or drift.  severity: 0 to 1.  regime: number of the state
+    that the series is in now; a state that returns has its earlier number.
     """
 
     stream: str
@@ -388,8 +366,10 @@ Message = (
 
 
 def accepted(messages: Iterable[Message], doing: str = "") -> tuple[Message, ...]:
-    """Return the messages that answer an event; raises EdgeError where they reject it.  doing: what
-    the event was for, where the error should start with that."""
+    """Return the messages that answer an event; raises EdgeError if they reject it.
+
+    doing: the action, to prefix the error with.
+    """
     found = tuple(messages)
     for one in found:
         if isinstance(one, Rejected):
@@ -399,14 +379,14 @@ def accepted(messages: Iterable[Message], doing: str = "") -> tuple[Message, ...
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Something to tell the outside."""
+    """A message to publish."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class SetOutput:
-    """An output to set on the device that a stream comes from.  value: in the output's own unit."""
+    """An output to set on the device that a stream comes from.  value: in the output's unit."""
 
     stream: str
     channel: int

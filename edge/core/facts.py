@@ -1,8 +1,8 @@
-"""Facts, how to select them, and the ledger that holds them.
+"""Facts, selectors, batches and samples of facts, and the ledger that holds them.
 
-A ledger is a set of facts keyed by id.  The core only reads it; the shell applies the effects the
-core returns.  Two ledgers merge as a set union in which, for the same id, the higher revision (then
-the larger content hash) wins: commutative, associative and idempotent.
+A ledger is a set of facts keyed by id.  The core only reads it; its owner applies the effects that
+the core returns.  Two ledgers merge as a set union; for the same id the higher revision, then the
+larger content hash, wins.  That is commutative, associative and idempotent.
 """
 
 import hashlib
@@ -10,24 +10,29 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import limits
+
 if TYPE_CHECKING:
     from .adaptors import AdaptorRecord
-    from .events import LabelCandidate, Receipt
     from .knowledge import Contribution
 
-DIGEST_BITS = 256
+Rank = tuple[bytes, str]
+"""What facts are sampled by: a hash of the id, then the id."""
+
+DIGEST_BITS: Final = 256
+"""Bits of a SHA-256 hash; digests are sums of hashes modulo 2^256."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One labelled observation: what the ledger is made of.  `features`: uint8, as bytes.
+    """One labelled observation, the element of a ledger.  features: uint8, as bytes.
 
-    `revision` counts the times a person changed its label or domain.
+    revision: how often its label or domain was corrected.
     """
 
     id: str
@@ -40,7 +45,7 @@ class Fact:
     revision: int = 0
 
     def hash(self) -> bytes:
-        """SHA-256 over every field, each text preceded by its length."""
+        """Return the SHA-256 of all fields, each text preceded by its length."""
         state = hashlib.sha256()
         for text in (self.id, self.stream, self.domain, self.label, self.subject):
             raw = text.encode()
@@ -50,13 +55,13 @@ class Fact:
         return state.digest()
 
     def supersedes(self, other: "Fact") -> bool:
-        """Say whether this version wins over another of the same id: newer, then larger hash."""
+        """Return whether this version wins over another of the same id: newer, then larger hash."""
         return (self.revision, self.hash()) > (other.revision, other.hash())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """Facts that match every field given.  Times are half open: from <= captured_at_ns < until."""
+    """Selects facts that match every given field.  Times: from_ns <= captured_at_ns < until_ns."""
 
     ids: frozenset[str] | None = None
     subject: str | None = None
@@ -67,7 +72,7 @@ class Selector:
     until_ns: int | None = None
 
     def matches(self, fact: Fact) -> bool:
-        """Say whether a fact is selected."""
+        """Return whether a fact is selected."""
         wanted = ("subject", "stream", "domain", "label")
         return (
             (self.ids is None or fact.id in self.ids)
@@ -78,13 +83,13 @@ class Selector:
 
     @property
     def empty(self) -> bool:
-        """True where nothing narrows the selection: it would select every fact."""
+        """True if no field is given, so that every fact would be selected."""
         return self == Selector()
 
 
 @dataclass(frozen=True, slots=True)
 class FactBatch:
-    """Facts side by side, sorted by id.  `features`: uint8 [n, width]."""
+    """Facts as columns, sorted by id.  features: uint8 [n, width]."""
 
     ids: tuple[str, ...]
     domains: tuple[str, ...]
@@ -95,11 +100,48 @@ class FactBatch:
         return len(self.ids)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCandidate:
+    """An unlabelled observation worth a label.
+
+    domain: of a label that names none.  score: 1 for the most informative, falling with rank.
+    """
+
+    observation_id: str
+    stream: str
+    subject: str
+    domain: str
+    captured_at_ns: int
+    score: float
+    features: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The result of a forget request.
+
+    digest_after equals the digest of a ledger that never held the forgotten facts.  rebuilt:
+    derived parts computed again.  evicted_before: facts evicted from the ledger so far.
+    not_covered: places that may still hold traces.
+    """
+
+    request_id: str
+    requested_at_ns: int
+    selector: Selector
+    facts_forgotten: int
+    concepts_touched: tuple[str, ...]
+    digest_before: str
+    digest_after: str
+    rebuilt: tuple[str, ...]
+    evicted_before: int
+    not_covered: tuple[str, ...]
+
+
 class Ledger(Protocol):
-    """What the core may read.  Concepts are (domain, label) pairs."""
+    """What the core reads.  Concepts are (domain, label) pairs."""
 
     def get(self, fact_id: str) -> Fact | None:
-        """Return the fact, or None."""
+        """Return a fact, or None."""
 
     def concepts(self) -> Mapping[tuple[str, str], int]:
         """Count the facts of each concept."""
@@ -108,45 +150,45 @@ class Ledger(Protocol):
         """Return the ids of the `count` oldest facts of a concept by (captured_at_ns, id)."""
 
     def select(self, selector: Selector) -> tuple[str, ...]:
-        """Return the sorted ids of the facts selected."""
+        """Return the ids of the selected facts, sorted."""
 
     def batches(
         self, domain: str | None = None, without: AbstractSet[str] = frozenset()
     ) -> Iterator[FactBatch]:
-        """Yield all facts, or a domain's, sorted by id, `limits.BATCH_FACTS` at a time at most."""
+        """Yield all facts, or a domain's, sorted by id, at most `limits.BATCH_FACTS` at a time."""
 
-    def buried(self, fact_id: str) -> bool:
-        """Say whether this id was forgotten before."""
+    def was_forgotten(self, fact_id: str) -> bool:
+        """Return whether a fact of this id was forgotten."""
 
     def geometry(self) -> Mapping[str, NDArray[np.generic]] | None:
-        """Return the frozen geometry's arrays, or None before the first survey."""
+        """Return the frozen geometry's arrays, or None before one was fitted."""
 
     def evictions(self) -> int:
-        """Count the facts that a full concept has pushed out or turned away so far."""
+        """Count the facts evicted from, or refused by, full concepts so far."""
 
     def adaptors(self) -> Mapping[str, tuple["AdaptorRecord", ...]]:
         """Return each domain's adaptor versions, newest first, two at most; the first serves."""
 
     def attempts(self) -> Mapping[str, str]:
-        """Return the hash of the facts on which growth last came to nothing, by domain."""
+        """Return, by domain, the hash of the facts on which growth last failed."""
 
-    def candidates(self) -> Mapping[str, "LabelCandidate"]:
-        """Return the observations kept for a label, by id, oldest first."""
+    def candidates(self) -> Mapping[str, LabelCandidate]:
+        """Return the label candidates by id, oldest first."""
 
-    def receipt(self, request_id: str, selector: Selector, /) -> "Receipt | None":
-        """Return the receipt of a forget request that was carried out, with this selector where it
-        was for this one, and with another where it was not."""
+    def receipt(self, request_id: str, selector: Selector, /) -> Receipt | None:
+        """Return the receipt of a completed forget request.  Its selector is the given one if the
+        request was for that, and a different one otherwise."""
 
     def contributions(self) -> Mapping[str, "Contribution"]:
-        """Return what each other device last contributed, empty ones included."""
+        """Return the last contribution of each other device, empty ones included."""
 
     def columns(self) -> tuple[str, ...]:
-        """Return the names of the encoder's input columns, in order; none where they count by
+        """Return the names of the encoder's input columns, in order; empty if values are taken by
         position."""
 
 
 def stack_facts(facts: Iterable[Fact]) -> FactBatch:
-    """Put facts side by side, sorted by id.  All must have features of the same length."""
+    """Stack facts, sorted by id.  All must have features of the same length."""
     rows = sorted(facts, key=lambda fact: fact.id)
     width = len(rows[0].features) if rows else 0
     joined = np.frombuffer(b"".join(fact.features for fact in rows), np.uint8)
@@ -159,21 +201,73 @@ def stack_facts(facts: Iterable[Fact]) -> FactBatch:
 
 
 def select_rows(rows: FactBatch, at: NDArray[np.intp]) -> FactBatch:
-    """Choose facts by place."""
-    places = at.tolist()
+    """Return the rows `at` of a batch."""
+    chosen = at.tolist()
     return FactBatch(
-        tuple(rows.ids[row] for row in places),
-        tuple(rows.domains[row] for row in places),
-        tuple(rows.labels[row] for row in places),
+        tuple(rows.ids[row] for row in chosen),
+        tuple(rows.domains[row] for row in chosen),
+        tuple(rows.labels[row] for row in chosen),
         rows.features[at],
     )
 
 
 def digest_facts(facts: Iterable[Fact]) -> str:
-    """Hex digest of a set of facts: the sum of their hashes modulo 2^256, so order is nothing.
+    """Return the hex digest of a set of facts: the sum of their hashes modulo 2^256, which does not
+    depend on order.
 
-    Bellare & Micciancio 1997, "A new paradigm for collision-free hashing" (AdHash): guards against
-    damage and mistakes, not against somebody who crafts facts to collide.
+    AdHash (Bellare & Micciancio 1997, "A new paradigm for collision-free hashing").  Detects damage
+    and mistakes; an attacker can craft facts that collide.
     """
     total = sum(int.from_bytes(fact.hash(), "little") for fact in facts)
     return f"{total % (1 << DIGEST_BITS):064x}"
+
+
+@dataclass(frozen=True, slots=True)
+class SampleScope:
+    """Which facts, added or removed, change a sample.
+
+    last: the highest rank in a full sample; None while any fact still fits.
+    """
+
+    last: Rank | None = None
+
+    def changes(self, rank: Rank) -> bool:
+        """Return whether a fact of this rank is, or would be, in the sample."""
+        return self.last is None or rank <= self.last
+
+
+def hash_rank(fact_id: str) -> Rank:
+    """Return the rank that facts are chosen by, lowest first: a hash of the id, then the id."""
+    return hashlib.blake2b(fact_id.encode(), digest_size=8).digest(), fact_id
+
+
+def scope_of(chosen: FactBatch, size: int) -> SampleScope:
+    """Return the scope of a sample of at most `size` facts."""
+    return SampleScope(max(map(hash_rank, chosen.ids))) if len(chosen) == size else SampleScope()
+
+
+def sample_facts(batches: Iterable[FactBatch], size: int) -> FactBatch:
+    """Return at most `size` facts, those whose ids hash lowest, sorted by id.
+
+    Bottom-k sampling (Cohen & Kaplan 2007).  Memory: `size` plus one batch of rows.
+    """
+    kept: list[tuple[Rank, str, str, int]] = []
+    rows = np.empty((0, 0), np.uint8)
+    for batch in batches:
+        if not len(rows):
+            rows = np.empty((size + limits.BATCH_FACTS, batch.features.shape[1]), np.uint8)
+        ranks = [hash_rank(one) for one in batch.ids]
+        last = kept[-1][0] if len(kept) == size else None
+        chosen = [row for row, one in enumerate(ranks) if last is None or one < last]
+        used = {place for *_, place in kept}
+        free = [place for place in range(len(kept) + len(chosen)) if place not in used]
+        free = free[: len(chosen)]
+        rows[free] = batch.features[chosen]
+        kept += [
+            (ranks[row], batch.domains[row], batch.labels[row], place)
+            for row, place in zip(chosen, free, strict=True)
+        ]
+        kept = sorted(kept)[:size]
+    kept.sort(key=lambda fact: fact[0][1])
+    found, domains, labels, places = zip(*kept, strict=True) if kept else ((),) * 4
+    return FactBatch(tuple(name for _, name in found), domains, labels, rows[list(places)])

@@ -1,4 +1,4 @@
-"""What leaves the core to be grown elsewhere, and what comes back."""
+"""Growth jobs for a worker, and their results."""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +8,14 @@ from .adaptors import AdaptorRecord
 from .facts import FactBatch
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class GrowthJob:
-    """Everything a worker needs to search, train and judge an adaptor; nothing else reaches it.
+    """Everything a worker needs to search, train and evaluate an adaptor for a domain.
 
-    own: facts of the domain; others: support from the other domains.  spans: (start, stop) columns
-    of the encoder's taps.  incumbent: the record that serves the domain now, if any; the head
-    alone competes always.  reusable: records that serve other domains: one that does as well is
-    taken over rather than grown again.
+    own: facts of the domain; others: facts of the other domains.  spans: (start, stop) columns of
+    the encoder's taps.  incumbent: the record that serves the domain now, if any; the head alone
+    always competes.  reusable: records that serve other domains; one that does as well is reused
+    instead of a new one.
     """
 
     id: str
@@ -31,18 +31,18 @@ class GrowthJob:
 
     @property
     def facts(self) -> frozenset[str]:
-        """Ids of all facts whose features travel with the job: forgetting one ends it."""
+        """Ids of all facts that the job holds features of; forgetting one cancels it."""
         records = (r for r in (self.incumbent, *self.reusable) if r is not None)
         return frozenset((*self.own.ids, *self.others.ids, *(i for r in records for i in r.facts)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class GrowthResult:
-    """What became of a job: a record that beats what serves, or the reason why there is none.
+    """The result of a job: a record that beats the incumbent, or the reason why there is none.
 
-    accuracy, incumbent: on the held-out facts, best candidate and what serves now; NaN where it
-    did not come to that.  search: one line a stage, for people.  candidates: the blueprints tried,
-    each with its score in the search and its held-out accuracy.
+    accuracy, incumbent: held-out accuracy of the best candidate and of the incumbent; NaN if not
+    evaluated.  search: one line per stage, for people.  candidates: the blueprints tried, each with
+    its search score and held-out accuracy.
     """
 
     job_id: str

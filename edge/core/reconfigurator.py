@@ -1,8 +1,8 @@
-"""When to grow an adaptor, when to keep what serves, and what to do with what comes back.
+"""Growth policy: when to grow an adaptor for a domain, and whether its result serves.
 
-An alarm alone never grows anything: drift can be harmless.  It opens a domain; labels that arrive
-there make the domain due once it has enough of them, and again each time its facts have grown by
-half.  One job runs at a time.  What failed is not tried again on the same facts.
+An alarm alone never starts growth: drift can be harmless.  It opens a domain; the domain is due
+once it has enough labelled facts, and again each time these have grown by half.  One job runs at a
+time.  A failed growth is not repeated on the same facts.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from .config import Config
 from .events import (
     CancelGrowth,
     Effect,
+    GrowRequest,
     GrowthFinished,
     GrowthReport,
     GrowthState,
@@ -34,25 +35,27 @@ from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge
 
 REGROWTH: Final = Fraction(3, 2)
-"""Facts a domain must have, times those its adaptor was grown from, before it is due again."""
+"""Growth of a domain's facts since its last adaptor before it is due again.  Chosen by hand; effect
+not measured."""
 
 Spans = tuple[tuple[int, int], ...]
 
 
 class Reconfigurator:
-    """Plans growth and takes in its results.  config: budget and seed.  spans: the encoder's taps.
+    """Plans growth and decides on its results.  spans: (start, stop) of the encoder's taps.
 
-    What it holds is session state: a crash costs the running job, and the next tick asks again.
+    Its state is session state: a crash costs the running job, and a later tick starts it again.
     """
 
     def __init__(self, config: Config, spans: Spans) -> None:
         self._config = config
         self._spans = spans
-        self._asked: dict[str, int] = {}
+        # Facts that a domain had when it was last considered.
+        self._sizes: dict[str, int] = {}
         self.running: GrowthJob | None = None
 
     def tick(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
-        """Start the growth that is due, if any: the domain with most facts beyond its need."""
+        """Start growth for a domain that is due: the one with most facts beyond its need."""
         if self.running is not None or not self._config.growth:
             return
         counts = _count(ledger)
@@ -60,66 +63,73 @@ class Reconfigurator:
         for name in sorted(due, key=lambda name: (-due[name], name)):
             if due[name] <= 0:
                 return
-            own, others = known.lessons(name)
-            self._asked[name] = sum(counts[name].values())
+            own, others = known.training_facts(name)
+            self._sizes[name] = sum(counts[name].values())
             if ledger.attempts().get(name) != job_fingerprint(own):
                 yield from self._start(name, own, others, ledger)
                 return
 
-    def ask(
-        self, domain: str, request_id: str, known: Knowledge, ledger: Ledger
-    ) -> Iterator[Effect]:
-        """Start the growth that somebody asked for, due or not."""
+    def request(self, event: GrowRequest, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+        """Start the requested growth, due or not."""
+        domain, request_id = event.domain, event.request_id
         if self.running is not None:
             reason = f"growing {domain}: an adaptor of {self.running.domain} is being grown"
-            yield Publish(Rejected(request_id, reason, "ask again when it is done"))
+            yield Publish(Rejected(request_id, reason, "request it again after that"))
         elif domain not in known.learned:
             reason = f"growing {domain}: no such domain has facts here"
             hint = f"known domains: {', '.join(known.learned) or 'none'}"
             yield Publish(Rejected(request_id, reason, hint))
         else:
-            yield from self._start(domain, *known.lessons(domain), ledger)
+            yield from self._start(domain, *known.training_facts(domain), ledger)
 
-    def grown(self, event: GrowthFinished, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
-        """Take in a result: an adaptor that beats what serves is installed, all else noted."""
+    def finish(self, event: GrowthFinished, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+        """Install a result that beats the incumbent; record any other as a failed attempt."""
         result, job = event.result, self.running
         if job is None or job.id != result.job_id:
-            yield _say(result, "abandoned", 0, "nobody waits for this job any more")
+            yield _report(result, "abandoned", 0, "the job was cancelled or replaced")
             return
         self.running = None
-        wrong = _flaw(result, job, known)
+        wrong = _find_invalid_result(result, job, known)
         if wrong or result.record is None:
             yield StoreGrowthAttempt(job.domain, job_fingerprint(job.own))
-            yield _say(result, "refused", 0, wrong or result.reason)
+            yield _report(result, "refused", 0, wrong or result.reason)
             return
         yield from self._install(result, result.record, known, ledger)
 
     def rollback(self, event: Rollback, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
-        """Take the newest version of a domain's adaptor away, for good; the one before serves."""
+        """Remove the newest version of a domain's adaptor for good; the one before serves again."""
         kept = ledger.adaptors().get(event.domain, ())
         if not kept:
             reason = f"rolling back {event.domain}: no adaptor serves there, the head alone answers"
-            yield Publish(Rejected(event.request_id, reason, "see `auricle adaptors`"))
+            yield Publish(
+                Rejected(event.request_id, reason, "list the versions with `auricle adaptors`")
+            )
             return
         if event.domain in known.learned:
-            yield StoreGrowthAttempt(event.domain, job_fingerprint(known.lessons(event.domain)[0]))
+            yield StoreGrowthAttempt(
+                event.domain, job_fingerprint(known.training_facts(event.domain)[0])
+            )
         yield from self._retire(kept[0], "rolled back", _successor(kept[1:]), known)
 
     def forget(self, ids: AbstractSet[str], ledger: Ledger) -> Iterator[Effect]:
-        """Say which versions end because facts they were grown from go, and stop a running job
-        that holds any.  Erase deletes the versions."""
+        """Report the versions grown from facts that are being forgotten, and cancel a running job
+        that holds any.  `EraseFacts` deletes the versions."""
         if self.running is not None and ids & self.running.facts:
             yield CancelGrowth(self.running.id)
             self.running = None
         for domain, versions in sorted(ledger.adaptors().items()):
             for record in versions:
                 if ids & set(record.facts):
-                    self._asked.pop(domain, None)
+                    self._sizes.pop(domain, None)
                     detail = "facts it was grown from are forgotten"
-                    yield Publish(GrowthReport(domain, "retired", record.version, detail=detail))
+                    yield Publish(
+                        GrowthReport(
+                            domain=domain, state="retired", version=record.version, detail=detail
+                        )
+                    )
 
-    def clear(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
-        """Retire the adaptors of domains without facts: renamed, merged or forgotten."""
+    def remove_orphans(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+        """Retire the adaptors of domains without facts: renamed, merged or forgotten ones."""
         for domain, versions in sorted(ledger.adaptors().items()):
             if domain not in known.learned:
                 for record in versions:
@@ -129,58 +139,60 @@ class Reconfigurator:
         self, domain: str, own: FactBatch, others: FactBatch, ledger: Ledger
     ) -> Iterator[Effect]:
         versions = ledger.adaptors()
-        mine = versions.get(domain, ())
-        number = 1 + max((record.version for record in mine), default=0)
+        own_versions = versions.get(domain, ())
+        number = 1 + max((record.version for record in own_versions), default=0)
         job = GrowthJob(
-            f"{domain}:{number}:{job_fingerprint(own)[:16]}",
-            domain,
-            number,
-            self._config.seed,
-            self._config.budget,
-            self._spans,
-            own,
-            others,
-            mine[0] if mine else None,
-            tuple(rows[0] for name, rows in sorted(versions.items()) if name != domain),
+            id=f"{domain}:{number}:{job_fingerprint(own)[:16]}",
+            domain=domain,
+            version=number,
+            seed=self._config.seed,
+            budget=self._config.budget,
+            spans=self._spans,
+            own=own,
+            others=others,
+            incumbent=own_versions[0] if own_versions else None,
+            reusable=tuple(rows[0] for name, rows in sorted(versions.items()) if name != domain),
         )
         self.running = job
         yield StartGrowth(job)
         detail = f"{len(own)} facts, {len(others)} of other domains"
-        yield Publish(GrowthReport(domain, "started", number, detail=detail))
+        yield Publish(GrowthReport(domain=domain, state="started", version=number, detail=detail))
 
     def _install(
         self, result: GrowthResult, record: AdaptorRecord, known: Knowledge, ledger: Ledger
     ) -> Iterator[Effect]:
-        leaving = surplus_adaptors(ledger.adaptors(), record)
-        if leaving is record:
+        surplus = surplus_adaptor(ledger.adaptors(), record)
+        if surplus is record:
             detail = f"{limits.ADAPTORS_MAX} domains have an adaptor that gains more"
-            yield _say(result, "refused", 0, detail)
+            yield _report(result, "refused", 0, detail)
             return
-        if leaving is not None:
-            for old in ledger.adaptors()[leaving.domain]:
+        if surplus is not None:
+            for old in ledger.adaptors()[surplus.domain]:
                 yield from self._retire(old, "retired", f"{record.domain} gains more", known)
         yield StoreAdaptor(record)
         known.refit(record.domain)
-        yield _say(result, "serving", record.version, result.reason)
+        yield _report(result, "serving", record.version, result.reason)
 
     def _retire(
         self, record: AdaptorRecord, state: GrowthState, detail: str, known: Knowledge
     ) -> Iterator[Effect]:
         yield RemoveAdaptor(record.domain, record.version)
         known.refit(record.domain)
-        yield Publish(GrowthReport(record.domain, state, record.version, detail=detail))
+        yield Publish(
+            GrowthReport(domain=record.domain, state=state, version=record.version, detail=detail)
+        )
 
     def _overdue(self, domain: str, labels: Mapping[str, int], ledger: Ledger) -> int:
-        """Return how many facts a domain has beyond those that make it due, 0 or less: not due."""
-        mine = ledger.adaptors().get(domain, ())
-        before = max(self._asked.get(domain, 0), max((r.own for r in mine[:1]), default=0))
+        """Return how many facts a domain has beyond its need; 0 or less if it is not due."""
+        versions = ledger.adaptors().get(domain, ())
+        before = max(self._sizes.get(domain, 0), max((r.own for r in versions[:1]), default=0))
         needed = max(limits.GROWTH_FACTS_MIN, math.ceil(REGROWTH * before))
-        kinds = sum(1 for count in labels.values() if count > 1)
-        return sum(labels.values()) - needed + 1 if kinds > 1 else 0
+        repeated = sum(1 for count in labels.values() if count > 1)
+        return sum(labels.values()) - needed + 1 if repeated > 1 else 0
 
 
 def job_fingerprint(own: FactBatch) -> str:
-    """Hex hash of the facts a domain would be grown from: ids and labels, sorted by id."""
+    """Return the hex SHA-256 of a job's own facts: ids and labels, in order of ids."""
     state = hashlib.sha256()
     for fact_id, label in zip(own.ids, own.labels, strict=True):
         for text in (fact_id, label):
@@ -189,19 +201,19 @@ def job_fingerprint(own: FactBatch) -> str:
     return state.hexdigest()
 
 
-def surplus_adaptors(
-    adaptors: Mapping[str, tuple[AdaptorRecord, ...]], coming: AdaptorRecord
+def surplus_adaptor(
+    adaptors: Mapping[str, tuple[AdaptorRecord, ...]], new: AdaptorRecord
 ) -> AdaptorRecord | None:
-    """Return the version to retire where `coming` would make one domain too many: the one that
-    gained least over what it replaced, `coming` included; None while there is room."""
-    serving = {name: rows[0] for name, rows in adaptors.items()} | {coming.domain: coming}
+    """Return the adaptor to retire if `new` exceeds `limits.ADAPTORS_MAX`: the one, `new` included,
+    that gained least over its incumbent; None while there is room."""
+    serving = {name: rows[0] for name, rows in adaptors.items()} | {new.domain: new}
     if len(serving) <= limits.ADAPTORS_MAX:
         return None
     return min(serving.values(), key=lambda r: (r.accuracy - r.incumbent, r.domain))
 
 
-def _flaw(result: GrowthResult, job: GrowthJob, known: Knowledge) -> str:
-    """Say why a result cannot be used, or nothing."""
+def _find_invalid_result(result: GrowthResult, job: GrowthJob, known: Knowledge) -> str:
+    """Return why a result cannot be used; empty if it can."""
     record = result.record
     if record is None:
         return ""
@@ -210,20 +222,20 @@ def _flaw(result: GrowthResult, job: GrowthJob, known: Knowledge) -> str:
     if (record.domain, record.version) != (job.domain, job.version):
         return f"the worker returned {record.domain} version {record.version}"
     if not set(record.facts) <= job.facts:
-        return "the worker returned an adaptor of facts it was not given"
+        return "the worker returned an adaptor grown from other facts"
     return ""
 
 
-def _say(result: GrowthResult, state: GrowthState, version: int, detail: str) -> Publish:
+def _report(result: GrowthResult, state: GrowthState, version: int, detail: str) -> Publish:
     return Publish(
         GrowthReport(
-            result.domain,
-            state,
-            version,
-            result.accuracy,
-            result.incumbent,
-            detail,
-            result.search,
+            domain=result.domain,
+            state=state,
+            version=version,
+            accuracy=result.accuracy,
+            incumbent=result.incumbent,
+            detail=detail,
+            search=result.search,
         )
     )
 

@@ -1,8 +1,8 @@
-"""The runtime: events in, effects out.  No clock, no files, no threads, no randomness.
+"""The runtime: events in, effects out.  No clock, file, thread or randomness.
 
-The shell applies the effects of one event, in order, before it hands over the next; the ledger the
-runtime reads then shows them.  If an effect fails, throw the runtime away and open a new one: what
-it knows is derived from the ledger.
+The caller applies the effects of one event, in order, before it passes the next; the ledger that
+the runtime reads then contains them.  If an effect fails, discard the runtime and create a new one:
+its knowledge is derived from the ledger.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,20 +30,27 @@ from .events import (
     Label,
     Observation,
     Publish,
-    Receipt,
     Rejected,
     Relabel,
     Rollback,
     SetOutput,
+    StoreContribution,
     StoreFacts,
     StoreGeometry,
     StoreLabelCandidates,
     Tick,
 )
-from .facts import Fact, Ledger, Selector
+from .facts import Fact, Ledger, Receipt, Selector
 from .forecasting import SeriesTracker, State
-from .knowledge import Contribution, admit, check_contribution, conflicting_contribution
-from .knowledge import knowledge as derivation
+from .knowledge import (
+    Contribution,
+    Knowledge,
+    admit,
+    conflicting_contributions,
+    derive_knowledge,
+    fit_geometry,
+    review_contribution,
+)
 from .reconfigurator import Reconfigurator
 from .session import (
     Assessor,
@@ -51,6 +58,7 @@ from .session import (
     BufferedObservation,
     Explanation,
     FeatureModel,
+    SessionState,
     explain,
 )
 from .validation import find_invalid
@@ -60,20 +68,18 @@ NOT_COVERED = (
     "flash wear-levelling and file system journals below the database",
     "the calibration data of the encoder card's quantiser",
 )
-EVICTED_BEFORE = (
-    "adaptors grown from facts that a full concept pushed out since (grow the domain again)"
-)
+EVICTED_BEFORE = "adaptors grown from facts that were evicted since (grow the domain again)"
 FROZEN_GEOMETRY = (
-    "the frozen geometry, surveyed from facts that may include these (a new survey covers it)"
+    "the frozen geometry, fitted to facts that may include these (a new survey covers it)"
 )
 
 
 class Runtime:
     """Learns, detects, routes, answers and forgets, one event at a time.
 
-    config: settings.  model: the frozen encoder.  ledger: what is known, read only.  weights: of
-    the network that forecasts series, random ones without; `series` is what follows these.
-    Opening costs one projection per fact in the ledger.
+    model: the frozen encoder.  ledger: read only.  weights: of the network that forecasts series;
+    random if None.  series: the state of all series.  knowledge: derived from the ledger.  Creation
+    costs one projection per fact in the ledger.
     """
 
     def __init__(
@@ -85,8 +91,9 @@ class Runtime:
         self._model = model
         self._width = model.card.width
         self._ledger = ledger
-        self._watch = Assessor(config)
-        self._foresight = BatchPrefetch(model, ledger, self._watch)
+        self._session = SessionState(config)
+        self._assessor = Assessor(config, self._session)
+        self._prefetched = BatchPrefetch(model, ledger, self._assessor)
         self._growth = Reconfigurator(config, tap_spans(model.card.slices))
         self.knowledge = self._derive()
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
@@ -95,109 +102,116 @@ class Runtime:
             Enrol: self._enrol,
             Relabel: self._relabel,
             ForgetRequest: self._forget,
-            FitGeometry: self._survey,
+            FitGeometry: self._fit_geometry,
             GrowRequest: self._grow,
-            GrowthFinished: self._grown,
+            GrowthFinished: self._growth_finished,
             Rollback: self._rollback,
             Contribution: self._contribution,
             Tick: self._tick,
         }
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
-        """Handle one event; bad input changes nothing and comes back as Publish(Rejected)."""
+        """Handle one event; invalid input changes nothing and yields Publish(Rejected)."""
         self.knowledge.ledger_applied()
-        wrong = (
-            find_invalid(event, self._width) if type(event) in self._handlers else "not an event"
-        )
-        if wrong:
+        handler = self._handlers.get(type(event))
+        wrong = find_invalid(event, self._width) if handler else "not an event"
+        if wrong or handler is None:
             hint = "nothing was changed; correct it and send it again"
             return (_reject(_subject_of(event), f"reading an event: {wrong}", hint),)
-        return tuple(self._handlers[type(event)](event))
+        return tuple(handler(event))
 
-    def foresee(self, events: Sequence[Observation]) -> None:
-        """Do for observations that come next, all at once, what does not depend on those before
-        them.  `handle` then says of each what it would say without, in less time.
+    def prefetch(self, events: Sequence[Observation]) -> None:
+        """Encode and assess the next observations in one pass.  `handle` then takes less time for
+        each, with the same result.
 
-        What was done for observations that never come is dropped with the next call.
+        The next call drops results that were not used.
         """
-        self._foresight.look(events, self.knowledge)
+        self._prefetched.prefetch(events, self.knowledge)
 
     def digest(self) -> str:
-        """Hex digest of card, geometry, sums and thresholds: equal for equal sets of facts."""
+        """Return the hex digest of card, geometry, sums and thresholds; equal for equal sets of
+        facts."""
         return self.knowledge.digest(self._model.card.fingerprint)
 
     def explain(self, observation_id: str) -> Explanation | None:
-        """Explain an unlabelled observation to a person who labels it: guess, p-value, nearest
-        known examples, and how its features differ from theirs.  None where it has expired.
+        """Explain an unlabelled observation to the person who labels it: guess, p-value, nearest
+        known examples, and how its features differ from theirs.  None if it has expired.
         """
-        seen = self._watch.seen(observation_id) or self._stored(observation_id)
-        if seen is None:
+        buffered = self._unlabelled(observation_id)
+        if buffered is None:
             return None
-        features = np.frombuffer(seen.features, np.uint8)
+        features = np.frombuffer(buffered.features, np.uint8)
         made = explain(features, self.knowledge, self._ledger, self.config.false_alarm_rate)
-        return replace(made, stream=seen.stream)
+        return replace(made, stream=buffered.stream)
 
     def contribute(self, device: str, revision: int) -> Contribution:
-        """Make the contribution of this device's own facts, once all effects are applied."""
+        """Return the contribution of this device's own facts; call it with all effects applied."""
         return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
 
     # --- observations ---------------------------------------------------------------------------
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
         if event.kind == "series":
-            yield from map(Publish, self.series.look(event))
+            yield from map(Publish, self.series.process(event))
             return
-        features, ahead = self._foresight.take(event)
+        features, ahead = self._prefetched.features(event)
         if isinstance(features, Rejected):
             yield Publish(features)
             return
-        for said in self._watch.look(event, features, self.knowledge, ahead):
-            yield said if isinstance(said, StoreLabelCandidates) else Publish(said)
-            if isinstance(said, DriftAlarm) and said.stream in self._alarm_outputs:
-                channel = self._alarm_outputs[said.stream]
-                yield SetOutput(said.stream, channel, int(said.raised))
+        for found in self._assessor.assess(event, features, self.knowledge, ahead):
+            yield found if isinstance(found, StoreLabelCandidates) else Publish(found)
+            if isinstance(found, DriftAlarm) and found.stream in self._alarm_outputs:
+                channel = self._alarm_outputs[found.stream]
+                yield SetOutput(found.stream, channel, int(found.raised))
 
     # --- learning -------------------------------------------------------------------------------
 
     def _label(self, event: Label) -> Iterator[Effect]:
         known = self._ledger.get(event.observation_id)
-        seen = self._watch.seen(event.observation_id) or self._stored(event.observation_id)
-        if self._ledger.buried(event.observation_id):
+        buffered = self._unlabelled(event.observation_id)
+        if self._ledger.was_forgotten(event.observation_id):
             yield _reject(
                 event.observation_id,
                 "labelling: this observation was forgotten",
-                "send a new observation if it may be learned again",
+                "send a new observation to learn it again",
             )
         elif known is not None:
             changed = replace(known, label=event.label, domain=event.domain or known.domain)
             facts = () if changed == known else (replace(changed, revision=known.revision + 1),)
             yield from self._learn(event.observation_id, facts)
-        elif seen is None:
+        elif buffered is None:
             yield _reject(
                 event.observation_id,
                 "labelling: the observation has expired",
-                f"label within {limits.WINDOW_OBSERVATIONS_MAX} observations, or what is kept as a"
+                f"label one of the last {limits.WINDOW_OBSERVATIONS_MAX} observations, or a label"
                 " candidate",
             )
         else:
             fact = Fact(
-                event.observation_id,
-                seen.stream,
-                event.domain or seen.domain,
-                event.label,
-                seen.captured_at_ns,
-                seen.features,
-                seen.subject,
+                id=event.observation_id,
+                stream=buffered.stream,
+                domain=event.domain or buffered.domain,
+                label=event.label,
+                captured_at_ns=buffered.captured_at_ns,
+                features=buffered.features,
+                subject=buffered.subject,
             )
             yield from self._learn(event.observation_id, (fact,))
 
-    def _stored(self, observation_id: str) -> BufferedObservation | None:
-        """Return an observation kept because it is worth a label, where it has left the window."""
+    def _unlabelled(self, observation_id: str) -> BufferedObservation | None:
+        """Return an observation from the label buffer or the label candidates; None if expired."""
+        buffered = self._session.label_buffer.get(observation_id)
+        if buffered is not None:
+            return buffered
         kept = self._ledger.candidates().get(observation_id)
         if kept is None:
             return None
         return BufferedObservation(
-            kept.stream, kept.subject, kept.captured_at_ns, kept.domain, kept.features
+            stream=kept.stream,
+            subject=kept.subject,
+            captured_at_ns=kept.captured_at_ns,
+            domain=kept.domain,
+            features=kept.features,
         )
 
     def _enrol(self, event: Enrol) -> Iterator[Effect]:
@@ -214,7 +228,7 @@ class Runtime:
             yield _reject(
                 "relabel",
                 f"relabelling: no fact matches {_brief(event.selector)}",
-                "see `auricle inspect` for what is known",
+                "list the known domains with `auricle inspect`",
             )
             return
         changed = tuple(
@@ -223,76 +237,84 @@ class Runtime:
             if new != old
         )
         yield from self._learn("relabel", changed)
-        yield from self._growth.clear(self.knowledge, self._ledger)
+        yield from self._growth.remove_orphans(self.knowledge, self._ledger)
 
     def _rename(self, event: Relabel) -> bool:
-        """Let late labels follow where a whole domain is renamed, or merged into another."""
+        """Rename in the session too if a whole domain is renamed, or merged into another."""
         old = event.selector.domain
         if old is None or not event.domain or event.selector != Selector(domain=old):
             return False
-        return self._watch.rename(old, event.domain)
+        return self._session.rename(old, event.domain)
 
     def _learn(self, subject_id: str, facts: tuple[Fact, ...]) -> Iterator[Effect]:
         admission = admit(self._ledger, facts, self.config.facts_per_concept)
-        turnover = (*admission.evicted, *admission.refused)
-        if admission.entering or turnover:
+        leaving = (*admission.evicted, *admission.refused)
+        if admission.entering or leaving:
             self.knowledge.remove((*admission.replaced, *admission.evicted))
             self.knowledge.add(admission.entering)
-            self._watch.learned(admission.entering)
-            yield StoreFacts(admission.entering, tuple(fact.id for fact in turnover))
+            self._session.record_facts(admission.entering)
+            yield StoreFacts(admission.entering, tuple(fact.id for fact in leaving))
         yield Publish(Acknowledgement(subject_id, len(admission.entering), admission.detail))
 
     # --- other devices --------------------------------------------------------------------------
 
     def _contribution(self, event: Contribution) -> Iterator[Effect]:
-        for effect in check_contribution(
-            event, self.knowledge, self._ledger, self._model.card.fingerprint
-        ):
-            self._watch.changed()
-            yield effect
+        held, card = self._ledger.contributions(), self._model.card.fingerprint
+        geometry, columns = self.knowledge.geometry, self._ledger.columns()
+        review = review_contribution(event, held, geometry, card, columns)
+        if review.stored is not None:
+            self.knowledge.set_contributions({**held, event.device: review.stored}, card)
+            self._session.knowledge_changed()
+            yield StoreContribution(review.stored)
+        if review.rejection:
+            reason = f"adopting sums of {event.device}: {review.rejection}"
+            yield _reject(event.device, reason, review.hint)
+        else:
+            samples = event.samples if review.stored is not None else 0
+            yield Publish(Acknowledgement(event.device, samples, review.detail))
 
     # --- growth ---------------------------------------------------------------------------------
 
     def _grow(self, event: GrowRequest) -> Iterator[Effect]:
-        yield from self._growth.ask(event.domain, event.request_id, self.knowledge, self._ledger)
+        yield from self._growth.request(event, self.knowledge, self._ledger)
 
-    def _grown(self, event: GrowthFinished) -> Iterator[Effect]:
-        yield from self._growth.grown(event, self.knowledge, self._ledger)
+    def _growth_finished(self, event: GrowthFinished) -> Iterator[Effect]:
+        yield from self._growth.finish(event, self.knowledge, self._ledger)
 
     def _rollback(self, event: Rollback) -> Iterator[Effect]:
         yield from self._growth.rollback(event, self.knowledge, self._ledger)
 
     def _tick(self, event: Tick) -> Iterator[Effect]:
-        yield from self._growth.clear(self.knowledge, self._ledger)
+        yield from self._growth.remove_orphans(self.knowledge, self._ledger)
         if event.grows:
             yield from self._growth.tick(self.knowledge, self._ledger)
 
     # --- geometry and forgetting ----------------------------------------------------------------
 
-    def _survey(self, _event: FitGeometry) -> Iterator[Effect]:
+    def _fit_geometry(self, _event: FitGeometry) -> Iterator[Effect]:
         if not self.knowledge.own.keys:
             yield _reject("survey", "surveying: the ledger has no facts", "learn something first")
             return
-        geometry = self._settle(frozenset())
+        geometry = self._refit_geometry(frozenset())
         yield StoreGeometry(geometry.pack())
         facts = sum(self.knowledge.own.counts.values())
-        yield Publish(
-            Acknowledgement("survey", facts, conflicting_contribution(self.knowledge, self._ledger))
-        )
+        detail = conflicting_contributions(self.knowledge, self._ledger)
+        yield Publish(Acknowledgement("survey", facts, detail))
 
-    def _settle(self, without: AbstractSet[str]) -> hdc.Geometry:
-        """Derive everything again; what the streams hold was projected with the old geometry."""
+    def _refit_geometry(self, without: AbstractSet[str]) -> hdc.Geometry:
+        """Fit the geometry to all facts but `without`, and derive knowledge from it.
+
+        Stream windows are dropped: they were projected with the old geometry.
+        """
         card = self._model.card
         parts = tap_spans(card.slices)
         geometry = (
-            derivation.fit_geometry(self._ledger, parts, self.config.seed, without, card.quantiser)
+            fit_geometry(self._ledger, parts, self.config.seed, without, card.quantiser)
             if self.knowledge.own.keys
             else hdc.identity_geometry(self._width, parts, self.config.seed)
         )
-        self.knowledge = derivation.derive_knowledge(
-            self._ledger, geometry, without, card.fingerprint
-        )
-        self._watch.clear_windows()
+        self.knowledge = derive_knowledge(self._ledger, geometry, without, card.fingerprint)
+        self._session.clear_windows()
         return geometry
 
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
@@ -301,11 +323,12 @@ class Runtime:
             yield _repeated(event, stored)
             return
         ids = frozenset(self._ledger.select(event.selector))
-        followed = self.series.forget(event.selector)
-        matched = frozenset(self._watch.waiting(event.selector)) | self._kept(event.selector)
-        # A redelivered observation may match where the fact of that id does not: it keeps the fact.
-        waiting = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
-        if event.selector.empty or not (ids | matched or followed):
+        series_dropped = self.series.forget(event.selector)
+        buffered = frozenset(self._session.select_unlabelled(event.selector))
+        matched = buffered | self._matching_candidates(event.selector)
+        # A redelivered observation may match while the fact of that id does not: the fact stays.
+        unlabelled = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
+        if event.selector.empty or not (ids | matched or series_dropped):
             yield _reject(
                 event.request_id,
                 f"forgetting: nothing matches {_brief(event.selector)}",
@@ -315,26 +338,34 @@ class Runtime:
         before = self.digest()
         facts = self._facts(tuple(sorted(ids)))
         self.knowledge.remove(facts)
-        surveyed = self._ledger.geometry() is not None
-        geometry = self._settle(ids) if event.resurvey and surveyed and facts else None
-        self._watch.forget(matched | ids)
+        fitted = self._ledger.geometry() is not None
+        geometry = self._refit_geometry(ids) if event.resurvey and fitted and facts else None
+        self._session.forget(matched | ids)
         ended = tuple(self._growth.forget(ids, self._ledger))
         receipt = self._receipt(event, facts, before, geometry, ended)
-        # In this order a crash in between leaves a request to repeat, not a receipt that is wrong.
+        # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry.pack())
-        yield EraseFacts(tuple(sorted(ids | waiting)), receipt)
+        yield EraseFacts(tuple(sorted(ids | unlabelled)), receipt)
         yield from ended
         yield Publish(receipt)
 
-    def _kept(self, selector: Selector) -> frozenset[str]:
-        """Return the candidates that a request reaches; none has a label yet."""
+    def _matching_candidates(self, selector: Selector) -> frozenset[str]:
+        """Return the ids of the label candidates that a selector matches; none has a label."""
         found = self._ledger.candidates().items()
         return frozenset(
             key
             for key, one in found
             if selector.matches(
-                Fact(key, one.stream, one.domain, "", one.captured_at_ns, b"", one.subject)
+                Fact(
+                    id=key,
+                    stream=one.stream,
+                    domain=one.domain,
+                    label="",
+                    captured_at_ns=one.captured_at_ns,
+                    features=b"",
+                    subject=one.subject,
+                )
             )
         )
 
@@ -343,33 +374,33 @@ class Runtime:
         event: ForgetRequest,
         facts: tuple[Fact, ...],
         before: str,
-        resurveyed: hdc.Geometry | None,
+        refitted: hdc.Geometry | None,
         ended: tuple[Effect, ...],
     ) -> Receipt:
         touched = sorted({f"{fact.domain}/{fact.label}" for fact in facts})
-        rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if resurveyed else ())
+        rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if refitted else ())
         rebuilt += ("adaptors",) if ended else ()
-        frozen = () if resurveyed or self._ledger.geometry() is None else (FROZEN_GEOMETRY,)
+        frozen = () if refitted or self._ledger.geometry() is None else (FROZEN_GEOMETRY,)
         evictions = self._ledger.evictions()
         grown = (EVICTED_BEFORE,) if evictions and self._ledger.adaptors() else ()
         after = self.digest()
         return Receipt(
-            event.request_id,
-            event.requested_at_ns,
-            event.selector,
-            len(facts),
-            tuple(touched),
-            before,
-            after,
-            rebuilt,
-            evictions,
-            NOT_COVERED + frozen + grown,
+            request_id=event.request_id,
+            requested_at_ns=event.requested_at_ns,
+            selector=event.selector,
+            facts_forgotten=len(facts),
+            concepts_touched=tuple(touched),
+            digest_before=before,
+            digest_after=after,
+            rebuilt=rebuilt,
+            evicted_before=evictions,
+            not_covered=NOT_COVERED + frozen + grown,
         )
 
     def _facts(self, ids: tuple[str, ...]) -> tuple[Fact, ...]:
         return tuple(cast("Fact", self._ledger.get(fact_id)) for fact_id in ids)
 
-    def _derive(self) -> derivation.Knowledge:
+    def _derive(self) -> Knowledge:
         packed = self._ledger.geometry()
         card = self._model.card
         geometry = (
@@ -377,21 +408,21 @@ class Runtime:
             if packed is None
             else hdc.Geometry.unpack(dict(packed))
         )
-        return derivation.derive_knowledge(self._ledger, geometry, card=card.fingerprint)
+        return derive_knowledge(self._ledger, geometry, card=card.fingerprint)
 
 
 def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
-    """Turn a card's tap slices into the (start, stop) pairs that hdc takes."""
+    """Return a card's tap slices as (start, stop) pairs, as `hdc` takes them."""
     return tuple((part.start, part.stop) for part in slices)
 
 
 def _repeated(event: ForgetRequest, stored: Receipt) -> Publish:
-    """Answer a request that was carried out before as it was answered then."""
+    """Answer a request that was completed before with its receipt."""
     if stored.selector == event.selector:
         return Publish(stored)
     return _reject(
         event.request_id,
-        "forgetting: this request id was used for something else",
+        "forgetting: this request id was used for another selection",
         "give each request an id of its own",
     )
 
@@ -401,13 +432,13 @@ def _reject(subject_id: str, reason: str, hint: str) -> Publish:
 
 
 def _brief(selector: Selector) -> str:
-    """Return a selector as text, cut to a length that can be sent: it may name many ids."""
+    """Return a selector as text, truncated to a length that can be sent: it may name many ids."""
     given = {name: value for name, value in asdict(selector).items() if value is not None}
     return str(given)[: limits.TEXT_CHARS_MAX]
 
 
 def _subject_of(event: Event) -> str:
-    """Return what an answer to an event is about, cut to a length that can be sent."""
+    """Return the id that an answer to an event refers to, truncated so that it can be sent."""
     names = ("key", "observation_id", "request_id")
     given = (str(getattr(event, name)) for name in names if hasattr(event, name))
     subject = next(given, type(event).__name__.lower())

@@ -1,10 +1,10 @@
-"""What is wrong with an event, if anything: said before anything happens, so that nothing has."""
+"""Validation of events before they are handled: an invalid one changes nothing."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from . import limits
-from .columns import flaw_of_columns
+from .columns import find_invalid_columns
 from .events import (
     Enrol,
     Event,
@@ -21,34 +21,34 @@ from .jobs import GrowthResult
 from .knowledge import Contribution
 
 QUOTED_CHARS = 40
-"""Characters of a refused text that the answer quotes: enough to find it, short enough to send."""
+"""Characters quoted of a rejected text: enough to find it, short enough to send."""
 
 
 def find_invalid(event: Event, width: int) -> str:
-    """Say what is wrong with an event, or nothing.  width: columns of the encoder's features.
+    """Return why an event is invalid; empty if it is valid.  width: columns of the features.
 
-    Texts become file columns, topics and table cells, numbers become 64-bit integers; what does
-    not fit is found here.  Payloads are the encoder's business.
+    Texts must fit file columns, topics and table cells; numbers must fit 64-bit integers.  Payloads
+    are validated by the encoder.
     """
-    if isinstance(event, Observation) and _is_plain(event):
+    if isinstance(event, Observation) and _is_valid_observation(event):
         return ""
-    return next(_flaws(event, width), "")
+    return next(_event_reasons(event, width), "")
 
 
-def flaw_of_fact(fact: Fact, width: int) -> str:
-    """Say what is wrong with a fact, or nothing, without its id.  width: as in `flaw`."""
-    return next(_of_fact(fact, width), "")
+def find_invalid_fact(fact: Fact, width: int) -> str:
+    """Return why a fact is invalid, without its id; empty if it is valid.  width: of features."""
+    return next(_fact_reasons(fact, width), "")
 
 
-def _is_plain(event: Observation) -> bool:
-    """Say whether an observation is as most are, in less time than it takes to say what is wrong
-    with one that is not."""
+def _is_valid_observation(event: Observation) -> bool:
+    """Return whether an observation is valid, by a fast check that covers nearly all valid ones."""
+    key = event.key
     return (
-        type(event.key) is type(event.stream) is type(event.subject) is str
+        type(key) is type(event.stream) is type(event.subject) is str
         and type(event.captured_at_ns) is type(event.sequence) is int
-        and bool(event.key.strip() and event.stream.strip())
+        and bool(key.strip() and event.stream.strip())
         and (not event.subject or bool(event.subject.strip()))
-        and _fits(event.key)
+        and _fits(key)
         and _fits(event.stream)
         and _fits(event.subject)
         and 0 <= event.captured_at_ns <= limits.COUNT_MAX
@@ -57,87 +57,87 @@ def _is_plain(event: Observation) -> bool:
     )
 
 
-def _flaws(event: Event, width: int) -> Iterator[str]:
+def _event_reasons(event: Event, width: int) -> Iterator[str]:
     match event:
         case Observation():
-            yield from _texts(id=event.key, stream=event.stream)
-            yield from _texts_or_empty(subject=event.subject)
-            yield from _counts(captured_at_ns=event.captured_at_ns, sequence=event.sequence)
+            yield from _text_reasons(id=event.key, stream=event.stream)
+            yield from _optional_text_reasons(subject=event.subject)
+            yield from _count_reasons(captured_at_ns=event.captured_at_ns, sequence=event.sequence)
             if event.kind not in {"sample", "series"}:
                 yield f"kind must be sample or series, found {_quoted(event.kind)}"
         case Label():
-            yield from _texts(observation_id=event.observation_id, label=event.label)
-            yield from _texts_or_empty(domain=event.domain)
+            yield from _text_reasons(observation_id=event.observation_id, label=event.label)
+            yield from _optional_text_reasons(domain=event.domain)
         case Enrol():
-            yield from _of_facts(event.facts, width)
+            yield from _facts_reasons(event.facts, width)
         case _:
-            yield from _of_request(event)
+            yield from _request_reasons(event)
 
 
-def _of_request(event: Event) -> Iterator[str]:
+def _request_reasons(event: Event) -> Iterator[str]:
     match event:
         case Relabel():
-            yield from _of_selector(event.selector)
-            yield from _texts_or_empty(label=event.label, domain=event.domain)
+            yield from _selector_reasons(event.selector)
+            yield from _optional_text_reasons(label=event.label, domain=event.domain)
             if not (event.label or event.domain):
                 yield "a new label or a new domain must be given"
         case ForgetRequest():
-            yield from _texts(request_id=event.request_id)
-            yield from _counts(requested_at_ns=event.requested_at_ns)
-            yield from _of_selector(event.selector)
+            yield from _text_reasons(request_id=event.request_id)
+            yield from _count_reasons(requested_at_ns=event.requested_at_ns)
+            yield from _selector_reasons(event.selector)
         case GrowRequest() | Rollback():
-            yield from _texts(request_id=event.request_id, domain=event.domain)
+            yield from _text_reasons(request_id=event.request_id, domain=event.domain)
         case Contribution():
-            yield from _of_contribution(event)
+            yield from _contribution_reasons(event)
         case GrowthFinished():
             result: object = event.result
             if not isinstance(result, GrowthResult):
                 yield f"result must be a GrowthResult, found {_quoted(result)}"
 
 
-def _of_contribution(event: Contribution) -> Iterator[str]:
-    yield from _texts(device=event.device, card=event.card, geometry=event.geometry)
-    yield from _counts(revision=event.revision, seed=event.seed, samples=event.samples)
+def _contribution_reasons(event: Contribution) -> Iterator[str]:
+    yield from _text_reasons(device=event.device, card=event.card, geometry=event.geometry)
+    yield from _count_reasons(revision=event.revision, seed=event.seed, samples=event.samples)
     columns: object = event.columns
     if not isinstance(columns, tuple):
         yield f"columns must be a tuple of names, found {_quoted(columns)}"
-    elif wrong := flaw_of_columns(columns, len(columns)):
+    elif wrong := find_invalid_columns(columns, len(columns)):
         yield f"columns: {wrong}"
     samples: object = event.samples
     if isinstance(samples, int) and samples > limits.CONTRIBUTED_SAMPLES_MAX:
         yield f"samples must be at most {limits.CONTRIBUTED_SAMPLES_MAX}, found {event.samples}"
     if bool(event.samples) != bool(event.arrays):
-        yield "sums must be there where there are samples, and only there"
+        yield "sums are required if samples is above 0, and only then"
 
 
-def _of_facts(facts: object, width: int) -> Iterator[str]:
+def _facts_reasons(facts: object, width: int) -> Iterator[str]:
     if not isinstance(facts, tuple):
         yield f"facts must be a tuple of facts, found {_quoted(facts)}"
         return
     for fact in facts:
         if isinstance(fact, Fact):
-            wrong = flaw_of_fact(fact, width)
+            wrong = find_invalid_fact(fact, width)
             if wrong:
                 yield f"fact {_quoted(fact.id)}: {wrong}"
         else:
             yield f"facts must be facts, found {_quoted(fact)}"
 
 
-def _of_fact(fact: Fact, width: int) -> Iterator[str]:
-    yield from _texts(id=fact.id, domain=fact.domain, label=fact.label)
-    yield from _texts_or_empty(stream=fact.stream, subject=fact.subject)
-    yield from _counts(captured_at_ns=fact.captured_at_ns, revision=fact.revision)
-    yield from _features(fact.features, width)
+def _fact_reasons(fact: Fact, width: int) -> Iterator[str]:
+    yield from _text_reasons(id=fact.id, domain=fact.domain, label=fact.label)
+    yield from _optional_text_reasons(stream=fact.stream, subject=fact.subject)
+    yield from _count_reasons(captured_at_ns=fact.captured_at_ns, revision=fact.revision)
+    yield from _features_reasons(fact.features, width)
 
 
-def _features(features: object, width: int) -> Iterator[str]:
+def _features_reasons(features: object, width: int) -> Iterator[str]:
     if not isinstance(features, bytes):
         yield f"features must be bytes, found {_quoted(features)}"
     elif len(features) != width:
         yield f"features must be {width} bytes, found {len(features)}"
 
 
-def _of_selector(selector: object) -> Iterator[str]:
+def _selector_reasons(selector: object) -> Iterator[str]:
     if not isinstance(selector, Selector):
         yield f"selector must be a Selector, found {_quoted(selector)}"
         return
@@ -146,19 +146,19 @@ def _of_selector(selector: object) -> Iterator[str]:
         yield f"selector.ids must be a frozenset of ids, found {_quoted(ids)}"
         return
     names = ("subject", "stream", "domain", "label")
-    yield from _texts_or_empty(**_given(selector, names))
-    # By their text: whatever is no id is found here, and may not be comparable with one.
+    yield from _optional_text_reasons(**_given(selector, names))
+    # Sorted as text: invalid ids may not be comparable.
     for fact_id in sorted(selector.ids or (), key=str):
-        yield from _texts(id=fact_id)
-    yield from _counts(**_given(selector, ("from_ns", "until_ns")))
+        yield from _text_reasons(id=fact_id)
+    yield from _count_reasons(**_given(selector, ("from_ns", "until_ns")))
 
 
 def _given(selector: Selector, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return those of some fields that narrow the selection."""
+    """Return those of the named fields that are given."""
     return {name: one for name in names if (one := getattr(selector, name)) is not None}
 
 
-def _texts(**texts: Any) -> Iterator[str]:
+def _text_reasons(**texts: Any) -> Iterator[str]:
     for name, text in texts.items():
         if not (isinstance(text, str) and text.strip() and _fits(text)):
             yield (
@@ -167,11 +167,11 @@ def _texts(**texts: Any) -> Iterator[str]:
             )
 
 
-def _texts_or_empty(**texts: Any) -> Iterator[str]:
-    yield from _texts(**{name: text for name, text in texts.items() if text != ""})
+def _optional_text_reasons(**texts: Any) -> Iterator[str]:
+    yield from _text_reasons(**{name: text for name, text in texts.items() if text != ""})
 
 
-def _counts(**numbers: Any) -> Iterator[str]:
+def _count_reasons(**numbers: Any) -> Iterator[str]:
     for name, number in numbers.items():
         if not (isinstance(number, int) and 0 <= number <= limits.COUNT_MAX):
             yield f"{name} must be a whole number from 0 to 2^63 - 1, found {_quoted(number)}"

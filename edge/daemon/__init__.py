@@ -6,12 +6,12 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import daemon, homes, service
-    from .assembly import resolve_paths
     from .check import CheckFinding, check_home
     from .daemon import Daemon
     from .doctor import examine_machine
     from .homes import HomeSlot
     from .service import HERE, folder_of, serve
+    from .settings import resolve_paths
 
 __all__ = [
     "HERE",
@@ -31,11 +31,11 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "assembly": ("resolve_paths",),
         "check": ("CheckFinding", "check_home"),
         "daemon": ("Daemon",),
         "doctor": ("examine_machine",),
         "homes": ("HomeSlot",),
         "service": ("HERE", "folder_of", "serve"),
+        "settings": ("resolve_paths",),
     },
 )

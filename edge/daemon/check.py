@@ -1,4 +1,4 @@
-"""What `auricle check` finds: whether the settings of a home, and all they name, can be used."""
+"""The checks of `auricle check`: settings, encoder, knowledge, outbox, streams and broker."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ import msgspec
 
 import encoder
 
-from ..config import SETTINGS, HttpStream, MqttSettings, Named, Settings, read_settings
+from ..config import SETTINGS, ColumnStream, HttpStream, MqttSettings, Settings, read_settings
 from ..core import (
     NAMING_HINT,
     EdgeError,
@@ -27,10 +27,14 @@ from ..home import open_encoder
 from ..mqtt import InboundMessage, SilentPresence, Topics
 from ..outbox import count_waiting
 from ..storage import Store
-from .assembly import OUTBOX, check_streams, resolve_paths
+from .settings import OUTBOX, check_streams, resolve_paths
 
 CONNECT_S: Final = 10.0
+"""Seconds to connect to the broker.  Chosen by hand; effect not measured."""
+
 PUMP_S: Final = 0.05
+"""Seconds between looks at the connection.  Chosen by hand; effect not measured."""
+
 OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
 
 State = Literal["ok", "warning", "error"]
@@ -39,7 +43,7 @@ ColumnsByStream = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
-    """One thing that was looked at.  hint: what to do where it is not ok."""
+    """The result of one check.  hint: what to do if it is not ok."""
 
     what: str
     state: State
@@ -48,9 +52,9 @@ class CheckFinding:
 
 
 def check_home(folder: Path, *, broker: bool) -> Iterator[CheckFinding]:
-    """Yield what is found, in the order in which a start would meet it; raises nothing.
+    """Yield results in the order of a start; raises nothing.
 
-    broker: also connect to the broker, under a client id of its own.
+    broker: connect to the broker too, under a separate client id.
     """
     try:
         settings = read_settings(folder)
@@ -75,11 +79,13 @@ def check_home(folder: Path, *, broker: bool) -> Iterator[CheckFinding]:
 
 
 def _named_streams(settings: Settings, home: str) -> ColumnsByStream:
-    """Return the columns that streams of vectors name, of those that a home decides on."""
+    """Return the columns that the vector streams of a home name, by stream."""
     return {
         name: one.columns
         for name, one in settings.streams.items()
-        if isinstance(one, Named) and one.columns and (one.home, one.kind) == (home, "sample")
+        if isinstance(one, ColumnStream)
+        and one.columns
+        and (one.home, one.kind) == (home, "sample")
     }
 
 
@@ -95,7 +101,7 @@ def _check_other(what: str, folder: Path, named: ColumnsByStream) -> Iterator[Ch
 def _check_knowledge(
     what: str, folder: Path, settings: Settings, named: ColumnsByStream
 ) -> Iterator[CheckFinding]:
-    """Open encoder and ledger, as a start would, but for reading alone."""
+    """Open encoder and ledger as a start does, but read-only."""
     try:
         with open_encoder(folder, settings) as model:
             if model.card.quantiser is None:
@@ -116,7 +122,7 @@ def _check_knowledge(
 def _check_columns(
     what: str, columns: tuple[str, ...], named: ColumnsByStream
 ) -> Iterator[CheckFinding]:
-    """Say whether columns have names, and whether streams name all of them."""
+    """Check that columns have names, and that streams name all of them."""
     if not columns:
         detail = "they have no names and count by position"
         yield CheckFinding(f"{what}: columns", "warning", detail, NAMING_HINT)
@@ -134,39 +140,41 @@ def _check_outbox(folder: Path) -> CheckFinding:
     try:
         waiting = count_waiting(path)
     except StateCorruptError as error:
-        hint = f"a start sets it aside as {OUTBOX}.damaged-1, and tells as lost what waited"
+        hint = f"a start renames it to {OUTBOX}.damaged-1, and reports its messages as lost"
         return CheckFinding("outbox", "warning", error.message, hint)
     except EdgeError as error:
         return CheckFinding("outbox", "error", error.message, error.hint)
     return _writable("outbox", path, f"{waiting} messages wait for the broker")
 
 
-def _writable(what: str, path: Path, well: str) -> CheckFinding:
-    """Say whether whoever asks could write a file, its lock, and beside them."""
+def _writable(what: str, path: Path, detail: str) -> CheckFinding:
+    """Check that the current user can write a file, its lock and its folder."""
     lock = path.with_name(f"{path.name}.lock")
     for place in (path.parent, *(one for one in (path, lock) if one.exists())):
         if not os.access(place, os.W_OK):
-            hint = "run the daemon, and this, as the user whose it is; or change its permissions"
+            hint = "run the daemon and this check as its owner, or change its permissions"
             return CheckFinding(what, "error", f"{place} cannot be written", hint)
         if place is lock and not lock.is_file():
             return CheckFinding(what, "error", f"{place} is no file", "remove it")
-    return CheckFinding(what, "ok", well)
+    return CheckFinding(what, "ok", detail)
 
 
 def _check_streams(settings: Settings) -> CheckFinding:
     names = ", ".join(settings.streams) or "none"
     if not settings.streams:
         hint = "add [streams.NAME]; docs/reference/sources.md has every kind"
-        return CheckFinding("streams", "warning", "there are none: nothing will come in", hint)
-    asked = [name for name, one in settings.streams.items() if isinstance(one, HttpStream)]
-    if asked and settings.http is None:
-        detail = f"{', '.join(asked)} come by requests, and nothing listens"
+        return CheckFinding(
+            "streams", "warning", "there are none, so the daemon gets no input", hint
+        )
+    by_http = [name for name, one in settings.streams.items() if isinstance(one, HttpStream)]
+    if by_http and settings.http is None:
+        detail = f"{', '.join(by_http)} need the HTTP server, and [http] is missing"
         return CheckFinding("streams", "error", detail, "add the section [http]")
     return CheckFinding("streams", "ok", names)
 
 
 def check_secrets(mqtt: MqttSettings) -> Iterator[CheckFinding]:
-    """Yield whether the files that the broker's settings name can be read, by nobody else."""
+    """Check that the files in the broker's settings can be read, and by this user alone."""
     tls = mqtt.tls
     secret = {"mqtt.password_file": mqtt.password_file, "mqtt.tls.key": tls.key if tls else ""}
     public = {"mqtt.tls.ca": tls.ca, "mqtt.tls.certificate": tls.certificate} if tls else {}
@@ -191,7 +199,7 @@ def _check_file(key: str, path: Path, *, private: bool) -> CheckFinding:
 
 
 def try_broker(mqtt: MqttSettings) -> CheckFinding:
-    """Connect once, and leave again; waits for `CONNECT_S` at most."""
+    """Connect once and disconnect; waits for `CONNECT_S` at most."""
     from ..mqtt import MqttClient
 
     host, port = mqtt.address
@@ -203,23 +211,23 @@ def try_broker(mqtt: MqttSettings) -> CheckFinding:
     until = time.monotonic() + CONNECT_S
     while not (broker.online or broker.problem) and time.monotonic() < until:
         broker.pump(PUMP_S)
-    online, problem = broker.online, broker.problem or "it does not answer"
+    online, problem = broker.online, broker.problem or "it does not respond"
     broker.stop(1.0)
     broker.close()
     if online:
         return CheckFinding("broker", "ok", place)
-    return CheckFinding("broker", "error", f"{place}: {problem}", _cure(problem))
+    return CheckFinding("broker", "error", f"{place}: {problem}", _hint(problem))
 
 
-def _cure(problem: str) -> str:
+def _hint(problem: str) -> str:
     if problem in {"Not authorized", "Bad user name or password"}:
         return "correct username and password_file, or the client certificate"
     if problem == "Client identifier not valid":
-        return "give the device a client_id that this broker takes"
+        return "give the device a client_id that this broker accepts"
     if problem == "Unsupported protocol version":
-        return "let the broker speak MQTT 5"
-    return "check [mqtt], and that it runs"
+        return "configure the broker for MQTT 5"
+    return "check [mqtt], and that the broker runs"
 
 
 def _ignore(_arrival: InboundMessage) -> None:
-    """Nobody is listening."""
+    """Discard a message: the check subscribes to nothing."""

@@ -1,6 +1,6 @@
-"""The time that messages carry, told from a wall clock that may jump, or not be set at all.
+"""Timestamps of messages, from a wall clock that may jump or be unset.
 
-Durations are never taken from it: they come from the monotonic clock.
+Durations never come from it: they come from the monotonic clock.
 """
 
 import time
@@ -11,14 +11,16 @@ from ..mqtt import ClockJump
 from ..outbox import PLAUSIBLE_NS
 
 JUMP_S: Final = 2.0
-"""Seconds by which the two clocks may drift apart between two looks."""
+"""Difference of the two clocks, in seconds, that counts as a jump: NTP slews by at most 0.5 ms/s,
+so a check each second never sees so much without a step."""
 
-S: Final = 10**9
+NS_PER_S: Final = 10**9
+"""Nanoseconds in a second."""
 
 
 class DaemonClock:
-    """Wall and monotonic time.  floor_ns: the last moment that an earlier run is sure of; where the
-    wall clock is not set (before November 2023) time goes on from there."""
+    """Wall and monotonic time.  floor_ns: the last time that an earlier run is sure of; while the
+    wall clock is unset (before November 2023), time continues from there."""
 
     def __init__(
         self,
@@ -33,7 +35,7 @@ class DaemonClock:
         self._sure_at = self._monotonic
 
     def now_ns(self) -> int:
-        """Return nanoseconds since 1970; an estimate while the wall clock is not set."""
+        """Return nanoseconds since 1970; an estimate while the wall clock is unset."""
         wall = self._wall_ns()
         if wall >= PLAUSIBLE_NS:
             return wall
@@ -41,13 +43,13 @@ class DaemonClock:
 
     @property
     def state(self) -> Literal["set", "unset"]:
-        """Say whether the wall clock can be right."""
+        """Whether the wall clock is plausible."""
         return "set" if self._wall_ns() >= PLAUSIBLE_NS else "unset"
 
-    def look(self) -> ClockJump | None:
-        """Compare the clocks; call it now and then."""
+    def detect_jump(self) -> ClockJump | None:
+        """Compare the clocks with the last call; call it regularly."""
         wall, monotonic = self._wall_ns(), self._monotonic_ns()
-        jump = (wall - self._wall - (monotonic - self._monotonic)) / S
+        jump = (wall - self._wall - (monotonic - self._monotonic)) / NS_PER_S
         self._wall, self._monotonic = wall, monotonic
         if wall >= PLAUSIBLE_NS:
             self._sure, self._sure_at = wall, monotonic

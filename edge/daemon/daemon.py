@@ -1,58 +1,77 @@
-"""The daemon: the parts opened in order, the loop turned, and all closed again within its time."""
+"""The daemon of one device: opens its parts in order, runs the loop, closes all within a limit."""
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ..commands import CommandHandler
-from ..core import EdgeError, SetOutput
+from ..config import Settings, read_settings
+from ..core import ConfigError, EdgeError, SetOutput
 from ..home import return_free_memory, tune_garbage_collector
 from ..logs import log, set_up_logs
-from ..mqtt import BrokerStatus, DaemonStatus, InboundMessage, MessageEncoder, Streams, Topics
+from ..mqtt import (
+    BrokerStatus,
+    Channels,
+    DaemonStatus,
+    InboundMessage,
+    MessageEncoder,
+    Streams,
+    Topics,
+)
 from ..outbox import open_outbox
 from ..sources import PollingSource, Source, SourceContext, open_source
 from ..storage import WriterLock
 from ..version import __version__
-from .assembly import OUTBOX, announced_streams, filters_of, make_streams, outputs_of, resolve_paths
 from .clock import DaemonClock
-from .context import DaemonContext
-from .control_handler import ControlHandler
 from .health import HealthReport, brief_status
-from .homes import HomeSlot
+from .homes import HOME_SECTIONS, HomeSlot, alarm_outputs
 from .inbox import Inbox
 from .listeners import Listeners
 from .loop import Loop
 from .publisher import Publisher
-from .reload import load_settings, reload_settings
+from .settings import OUTBOX, load_settings, read_good_settings, resolve_paths, topic_filters
 from .stdout_client import StdoutClient
+from .stream_counters import make_streams
 from .systemd import SystemdNotifier
 
 if TYPE_CHECKING:
     from ..fleet import FleetMember
 
 STOP_S: Final = 4.0
-"""Seconds that stopping may take; systemd and people wait for five."""
+"""Seconds that stopping may take; `service.END_S` ends the process after five."""
 
 DRAIN_S: Final = 1.5
-FAREWELL_S: Final = 1.0
-SOURCE_S: Final = 0.5
-STATUS_S: Final = 5.0
-TRIM_S: Final = 600.0
-"""How often free memory is given back to the system, in seconds."""
+"""Seconds of `STOP_S` for decisions and acknowledgements that are under way."""
 
-MEMORY: Final = "sources"
+DISCONNECT_S: Final = 1.0
+"""Seconds of `STOP_S` for an orderly disconnect from the broker."""
+
+SPARKPLUG_S: Final = 0.3
+"""Seconds for the NDEATH; if it is not sent, the broker sends the will instead."""
+
+SOURCE_S: Final = 0.5
+"""Seconds for sources to stop; their threads are daemons and end with the process."""
+
+STATUS_S: Final = 5.0
+"""Period of status snapshots; the metrics and `auricle status` read the newest."""
+
+TRIM_S: Final = 600.0
+"""How often free memory is returned to the system, in seconds; a call takes milliseconds."""
+
+DEVICE_MEMORY: Final = "sources"
+"""Folder in the home where sources keep their positions."""
 
 
 class Daemon:
-    """One device.  folder: of its auricle.toml.  output: where messages go when no broker is set.
+    """One device.  folder: of its auricle.toml.  output: where messages go without a broker.
 
-    `run` returns when `stop` was called, from a signal handler or another thread.  Raises EdgeError
-    where it cannot start at all; settings that are broken are none where the last good ones are
-    kept.
+    `run` returns after `stop`, which may be called from a signal handler or any thread.  The
+    daemon is the `CommandContext` of its commands, in the loop's thread.  Raises EdgeError if it
+    cannot start at all; broken settings are replaced by the last good ones if there are any.
     """
 
     def __init__(
@@ -62,16 +81,16 @@ class Daemon:
         output: BinaryIO | None = None,
         notifier: SystemdNotifier | None = None,
     ) -> None:
-        settings, trouble = load_settings(folder)
+        settings, problem = load_settings(folder)
         set_up_logs(settings.device.log_level)
         self.folder, self.settings = folder, settings
         self.notifier = notifier or SystemdNotifier()
-        self.troubles: dict[str, str] = {"settings": trouble} if trouble else {}
-        if trouble:
-            log.warning("settings_not_used", reason=trouble, hint="see `auricle check`")
+        self.problems: dict[str, str] = {"settings": problem} if problem else {}
+        if problem:
+            log.warning("settings_not_used", reason=problem, hint="see `auricle check`")
         self.snapshot: DaemonStatus | None = None
-        self._stop_asked = self._reload_asked = self._hurried = False
-        self._told_s = self._snapped_s = -STATUS_S
+        self._stop_requested = self._reload_requested = self._hurried = False
+        self._health_s = self._snapshot_s = -STATUS_S
         self._trimmed_s = time.monotonic()
         with ExitStack() as undo:
             self._lock = WriterLock(folder / OUTBOX)
@@ -82,74 +101,71 @@ class Daemon:
             undo.pop_all()
 
     def _build(self, output: BinaryIO | None) -> None:
-        settings = self.settings
-        device = settings.device.known_as
-        version = __version__
+        settings, device = self.settings, self.settings.device.known_as
         self.topics = Topics(device)
         self.clock = DaemonClock(self.outbox.sure_ns)
-        self.checkup = HealthReport(device, version)
-        # A run that has no number must not repeat the ids of another.
+        self.health = HealthReport(device, __version__)
+        # A run without a number must not repeat the observation ids of another run.
         self.run_name = str(self.outbox.run or f"x{secrets.token_hex(6)}")
-        self.line: Any = self._make_line(output, version)
-        streams = make_streams(settings, self.run_name)
-        self.intake: Inbox[Any] = Inbox(streams, self.wake)
+        self.connection: Any = self._make_connection(output)
+        streams = make_streams(settings.streams, self.run_name)
+        self.inbox: Inbox[Any] = Inbox(streams, self.wake)
         self.homes = {
             name: HomeSlot(
-                name, self.folder / place, self._erased, outputs_of(settings, name), self._actuate
+                name,
+                self.folder / place,
+                erased=self._erased,
+                outputs=alarm_outputs(settings.streams, name),
+                actuate=self._actuate,
             )
             for name, place in {"": "", **settings.homes}.items()
         }
         self.homes[""].settings = settings
-        self.announced = self._announced()
-        self.teller = Publisher(self.outbox, MessageEncoder(device), self.line, self.clock)
+        self.announced = self._streams()
+        self.publisher = Publisher(self.outbox, MessageEncoder(device), self.connection, self.clock)
         self.loop = Loop(
-            self.intake,
-            self.homes,
-            self.line,
-            self.teller,
-            self.topics,
-            self.clock,
-            self.notifier,
+            inbox=self.inbox,
+            homes=self.homes,
+            connection=self.connection,
+            publisher=self.publisher,
+            topics=self.topics,
+            clock=self.clock,
+            notifier=self.notifier,
         )
-        self.loop.every_second = self._each_second
-        self.sparkplug = self._make_sparkplug()
-        self.loop.beside = self.sparkplug
-        self.restaff()
+        self.loop.every_second = self._every_second
+        self.now_ns, self.feed = self.clock.now_ns, self.loop.feed
+        self.publish, self.answer = self.publisher.publish, self.publisher.answer
+        self.sparkplug = self.loop.secondary = self._make_sparkplug()
+        self._make_handler()
         self.sources: dict[str, Source] = {}
-        self.questions = ControlHandler(self.loop, lambda: self.snapshot)
-        self.doors = Listeners(self)
+        self.listeners = Listeners(self.folder, self.loop, lambda: self.snapshot, self.problems)
 
-    def restaff(self) -> None:
-        """Take commands and contributions as the settings say now; raises ConfigError where a key
-        of theirs cannot be used."""
-        self.desk = self._make_desk()
-        self.loop.desk = self.desk
+    def _make_handler(self) -> None:
+        """Serve commands and fleet contributions by the settings; raises ConfigError if one of
+        their keys cannot be used."""
+        settings, device = self.settings.commands, self.settings.device.known_as
+        member = self._make_member(device)
+        self.handler = CommandHandler(settings, device, self.topics, self, member)
+        self.loop.handler = self.handler
 
-    def _make_desk(self) -> CommandHandler:
-        settings, floor = self.settings, DaemonContext(self)
-        device = settings.device.known_as
-        return CommandHandler(
-            settings.commands, device, self.topics, floor, self._make_member(floor)
-        )
-
-    def _make_member(self, floor: DaemonContext) -> "FleetMember | None":
+    def _make_member(self, device: str) -> "FleetMember | None":
         settings = self.settings
         if settings.fleet is None or settings.mqtt is None:
             return None
         from ..fleet import FleetMember
 
-        place = (self.folder, self.topics, self.line)
-        return FleetMember(settings.fleet, settings.device.known_as, floor, *place)
+        link = (self.folder, self.topics, self.connection)
+        return FleetMember(settings.fleet, device, self, *link)
 
-    def _make_line(self, output: BinaryIO | None, version: str) -> Any:
+    def _make_connection(self, output: BinaryIO | None) -> Any:
         if self.settings.mqtt is None:
             return StdoutClient(output)
         from ..mqtt import MqttClient, make_presence
 
         device = self.settings.device.known_as
         mqtt = resolve_paths(self.settings.mqtt, self.folder)
-        presence = make_presence(mqtt, device, version, self._announced, self.clock.now_ns)
-        return MqttClient(mqtt, device, self._arrive, presence)
+        presence = make_presence(mqtt, device, __version__, self._streams, self.clock.now_ns)
+        return MqttClient(mqtt, device, self._receive, presence)
 
     def _make_sparkplug(self) -> Any | None:
         mqtt, device = self.settings.mqtt, self.settings.device.known_as
@@ -158,195 +174,154 @@ class Daemon:
         from ..mqtt import make_sparkplug
 
         mqtt = resolve_paths(mqtt, self.folder)
-        return make_sparkplug(mqtt, device, __version__, self._announced(), self.clock.now_ns)
+        return make_sparkplug(mqtt, device, __version__, self._streams(), self.clock.now_ns)
 
-    def _announced(self) -> Streams:
-        """The streams as they are announced now."""
-        return announced_streams(self.settings, self.homes)
-
-    def reannounce(self) -> None:
-        """Announce the streams of now."""
-        self.announced = self._announced()
-        if self.sparkplug is not None:
-            self.sparkplug.restream(self.announced)
-        self.line.rebirth()
-
-    def reconnect(self) -> None:
-        """Leave the broker, and meet the one of the settings."""
-        self.line.stop(FAREWELL_S)
-        self.teller.hear()
-        self.line.close()
-        self.line = self._make_line(None, __version__)
-        self.teller.mouth = self.loop.line = self.line
-        self.line.subscribe(filters_of(self.settings, self.topics))
-        self.line.start()
-        if self.sparkplug is not None:
-            self.sparkplug.stop(FAREWELL_S)
-        self.sparkplug = self.loop.beside = self._make_sparkplug()
-        if self.sparkplug is not None:
-            self.sparkplug.start()
+    def _streams(self) -> Streams:
+        """Return the streams as they are announced: a series with its known channels."""
+        found: dict[str, Channels] = {}
+        for name, stream in self.settings.streams.items():
+            opened = self.homes[stream.home].home
+            channels = opened.runtime.series.channels(name) if opened is not None else ()
+            found[name] = None if stream.kind == "sample" else channels
+        return found
 
     # --- running ---------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serve until asked to stop; then close everything."""
+        """Serve until a stop is requested; then close everything."""
         try:
             self.start()
             tune_garbage_collector()
-            while not self._stop_asked:
+            while not self._stop_requested:
                 self.loop.turn()
-                if self._reload_asked:
-                    self._reload_asked = False
+                if self._reload_requested:
+                    self._reload_requested = False
                     with suppress(EdgeError):
                         self.reload()
         finally:
             self.close()
 
     def start(self) -> None:
-        """Open homes, connect, begin to measure."""
+        """Open homes, connect to the broker, start the sources."""
         self.loop.open_homes()
-        self.line.subscribe(filters_of(self.settings, self.topics))
-        self.line.start()
+        self.connection.subscribe(topic_filters(self.settings, self.topics))
+        self.connection.start()
         if self.sparkplug is not None:
             self.sparkplug.start()
         self.start_sources()
         self.status()
-        self.doors.open()
+        self.listeners.open(self.settings.http)
         self.notifier.ready()
         log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
 
-    def rebirth(self) -> None:
-        """Announce the device again, wherever it is announced."""
-        self.line.rebirth()
-        if self.sparkplug is not None:
-            self.sparkplug.rebirth()
-
     def stop(self) -> None:
-        """Ask for the end; asked a second time, what waits is not waited for."""
-        self._hurried = self._stop_asked
-        self._stop_asked = True
-        self.line.wake()
+        """Request a stop; a second request skips waiting for work under way."""
+        self._hurried = self._stop_requested
+        self._stop_requested = True
+        self.connection.wake()
 
     def wake(self) -> None:
-        """Let the loop's wait end; from any thread."""
-        self.line.wake()
+        """End the loop's wait; from any thread.  The connection may be replaced by a reload."""
+        self.connection.wake()
 
-    def ask_reload(self) -> None:
-        """Ask for the settings to be read again."""
-        self._reload_asked = True
-        self.line.wake()
+    def request_reload(self) -> None:
+        """Request that the settings are read again."""
+        self._reload_requested = True
+        self.connection.wake()
 
     def close(self) -> None:
-        """Stop measuring, finish what was begun, say goodbye, close files; within `STOP_S`."""
+        """Stop the sources, finish work under way, disconnect, close files; within `STOP_S`."""
         until = time.monotonic() + STOP_S
-        self.checkup.stopping = True
+        self.health.stopping = True
         self.notifier.stopping()
-        self._attempt("closing the doors", self.doors.stop)
+        self._attempt("closing the listeners", self.listeners.stop)
         self.stop_sources(SOURCE_S)
         self._attempt("finishing", lambda: self._drain(time.monotonic() + DRAIN_S))
-        left = 0.1 if self._hurried else max(0.1, min(FAREWELL_S, until - time.monotonic()))
-        self._attempt("saying goodbye", lambda: self.line.stop(left))
+        left = 0.1 if self._hurried else max(0.1, min(DISCONNECT_S, until - time.monotonic()))
+        self._attempt("disconnecting", lambda: self.connection.stop(left))
         if self.sparkplug is not None:
-            self._attempt("saying NDEATH", partial(self.sparkplug.stop, 0.3))
-        self._attempt("hearing", self.teller.hear)
+            self._attempt("sending NDEATH", partial(self.sparkplug.stop, SPARKPLUG_S))
+        self._attempt("processing acknowledgements", self.publisher.process_acks)
         self._attempt("closing the outbox", self.outbox.close)
         for slot in self.homes.values():
             slot.close()
-        self.line.close()
+        self.connection.close()
         self._lock.release()
         self.notifier.close()
         log.info("stopped")
 
     def _drain(self, until: float) -> None:
-        """Decide on what was taken in, and wait for the broker to take what was sent."""
+        """Decide on what the inbox holds, and wait for acknowledgements of what was sent."""
         while not self._hurried and time.monotonic() < until:
             self.loop.turn(0.02)
-            if not (len(self.intake) or (self.line.online and self.outbox.flying)):
+            if not (len(self.inbox) or (self.connection.online and self.outbox.in_flight)):
                 return
 
     @staticmethod
     def _attempt(doing: str, act: Callable[[], object]) -> None:
-        """Go on with closing whatever happens."""
+        """Run a step of closing; an error is logged, and the next steps still run."""
         try:
             act()
         except Exception:
             log.exception("failed", doing=doing)
 
+    def _every_second(self) -> None:
+        now = time.monotonic()
+        self.handler.maintain()
+        self.listeners.retry()
+        self.start_sources()
+        if self._streams() != self.announced:
+            self._announce()
+        for name, source in self.sources.items():
+            self.inbox.streams[name].problem = source.problem
+        if now - self._snapshot_s >= STATUS_S:
+            self._snapshot_s = now
+            self.notifier.status(brief_status(self.status()))
+        if now - self._trimmed_s >= TRIM_S:
+            self._trimmed_s = now
+            return_free_memory()
+        interval_s = self.settings.device.health_interval_s
+        if now - self._health_s >= interval_s and self.connection.online:
+            self._health_s = now
+            message = self.publisher.encoder.encode(self.status(), 0, self.clock.now_ns())
+            self.connection.publish(self.topics.health, message.body, qos=0)
+
     # --- parts -----------------------------------------------------------------------------------
 
     def start_sources(self) -> None:
-        """Start the streams that fetch their own measurements, as far as they have not started."""
-        for name, stream in self.intake.streams.items():
+        """Start the sources of streams that have none yet and whose home is open."""
+        for name, stream in self.inbox.streams.items():
             if name in self.sources:
                 continue
             slot = self.homes[stream.settings.home]
             card = slot.home.model.card if slot.home is not None else None
             if card is None and stream.settings.kind == "sample":
                 continue
-            place = SourceContext(slot.folder, self.folder / MEMORY, card)
+            context = SourceContext(slot.folder, self.folder / DEVICE_MEMORY, card)
             try:
-                source = open_source(name, stream.settings, place, self.intake)
+                source = open_source(name, stream.settings, context, self.inbox)
             except (ValueError, OSError) as error:
-                stream.trouble = str(error)
+                stream.problem = str(error)
                 continue
             if source is not None:
                 self.sources[name] = source
                 source.start()
 
     def stop_sources(self, timeout_s: float, names: Iterable[str] | None = None) -> None:
-        """Stop sources; all of them together take little more than the time of one."""
+        """Stop sources; the total time is about that of one."""
         for name in list(self.sources if names is None else names):
             source = self.sources.pop(name, None)
             if source is not None:
                 source.stop(timeout_s)
                 timeout_s = max(timeout_s / 2, 0.05)
 
-    def status(self) -> DaemonStatus:
-        """Return a snapshot, made now."""
-        self.snapshot = self.checkup.status(
-            self.loop, self._broker_status(), self.troubles.values()
-        )
-        return self.snapshot
+    # The connection and the homes are made before the loop, so they cannot take its methods.
 
-    def _broker_status(self) -> BrokerStatus | None:
-        line = self.line
-        if isinstance(line, StdoutClient):
-            return None
-        host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
-        return BrokerStatus(
-            place=f"{host}:{port}",
-            online=line.online,
-            since_s=round(line.since_s, 1),
-            connects=line.counters.connected,
-            reasons=dict(line.counters.reasons),
-            trouble=line.problem or line.refusal,
-        )
+    def _receive(self, arrival: InboundMessage) -> None:
+        self.loop.receive(arrival)
 
-    def _each_second(self) -> None:
-        now = time.monotonic()
-        self.desk.tend()
-        self.doors.tend()
-        self.start_sources()
-        if self._announced() != self.announced:
-            self.reannounce()
-        for name, source in self.sources.items():
-            self.intake.streams[name].trouble = source.trouble
-        if now - self._snapped_s >= STATUS_S:
-            self._snapped_s = now
-            self.notifier.status(brief_status(self.status()))
-        if now - self._trimmed_s >= TRIM_S:
-            self._trimmed_s = now
-            return_free_memory()
-        if now - self._told_s >= self.settings.device.health_interval_s and self.line.online:
-            self._told_s = now
-            self._tell_health()
-
-    def _tell_health(self) -> None:
-        words = self.teller.wording.word(self.status(), 0, self.clock.now_ns())
-        self.line.publish(self.topics.health, words.body, qos=0)
-
-    def _arrive(self, arrival: InboundMessage) -> None:
-        self.loop.arrive(arrival)
+    def _erased(self, ids: tuple[str, ...]) -> None:
+        self.loop.forget(ids)
 
     def _actuate(self, effect: SetOutput) -> None:
         source = self.sources.get(effect.stream)
@@ -355,15 +330,58 @@ class Daemon:
         if isinstance(source, PollingSource) and isinstance(source.reader, SerialPortSource):
             source.reader.actuate(effect.channel, effect.value)
 
-    def _erased(self, ids: tuple[str, ...]) -> None:
-        self.loop.erased(ids)
+    # --- commands --------------------------------------------------------------------------------
+
+    def status(self) -> DaemonStatus:
+        """Return a new snapshot."""
+        self.snapshot = self.health.status(self.loop, self._broker_status(), self.problems.values())
+        return self.snapshot
+
+    def _broker_status(self) -> BrokerStatus | None:
+        connection = self.connection
+        if isinstance(connection, StdoutClient):
+            return None
+        host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
+        return BrokerStatus(
+            address=f"{host}:{port}",
+            online=connection.online,
+            since_s=round(connection.since_s, 1),
+            connects=connection.counters.connected,
+            reasons=dict(connection.counters.reasons),
+            problem=connection.problem or connection.refusal,
+        )
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop deciding, or go on."""
+        self.loop.paused = paused
+
+    def rebirth(self) -> None:
+        """Announce the device again over each protocol."""
+        self.connection.rebirth()
+        if self.sparkplug is not None:
+            self.sparkplug.rebirth()
+
+    def _announce(self) -> None:
+        """Announce the current streams."""
+        self.announced = self._streams()
+        if self.sparkplug is not None:
+            self.sparkplug.restream(self.announced)
+        self.connection.rebirth()
+
+    # --- reloading -------------------------------------------------------------------------------
 
     def reload(self) -> tuple[str, ...]:
-        """Read the settings again; returns what was done.  Raises ConfigError where they cannot be
-        used; those before hold then."""
+        """Read the settings again; returns what changed, and what needs a restart.
+
+        Raises ConfigError if they cannot be used: nothing has changed then, and `problems` holds
+        the reason.
+        """
         self.notifier.reloading()
         try:
-            did = reload_settings(self)
+            settings = self._read_settings()
+            before, self.settings = self.settings, settings
+            self.homes[""].settings = settings
+            did = tuple(self._apply(before, settings)) or ("nothing has changed",)
             log.info("reloaded", did=did)
             return did
         except EdgeError as error:
@@ -372,3 +390,85 @@ class Daemon:
         finally:
             self.notifier.ready()
             self.status()
+
+    def _read_settings(self) -> Settings:
+        try:
+            settings = read_good_settings(self.folder)
+        except ConfigError as error:
+            self.problems["settings"] = f"{error.message}; those read before hold"
+            raise
+        self.problems.pop("settings", None)
+        return settings
+
+    def _apply(self, before: Settings, now: Settings) -> Iterator[str]:
+        connection = self.connection
+        if before.device.known_as != now.device.known_as or before.homes != now.homes:
+            yield "device.name and homes: need a restart"
+        if before.device.log_level != now.device.log_level:
+            set_up_logs(now.device.log_level)
+            yield "device.log_level: changed"
+        if before.outbox != now.outbox:
+            self.outbox.adjust(now.outbox)
+            yield "outbox: changed"
+        if before.streams != now.streams:
+            self._replace_streams(before, now)
+            yield "streams: changed"
+        if before.mqtt != now.mqtt:
+            if before.mqtt is None or now.mqtt is None:
+                yield "mqtt: with or without a broker needs a restart"
+            else:
+                self._reconnect()
+                yield "mqtt: changed, connecting again"
+        # A fleet member publishes over the connection that it was made with.
+        moved = now.fleet is not None and self.connection is not connection
+        if moved or (before.commands, before.fleet) != (now.commands, now.fleet):
+            yield self._replace_handler()
+        if before.http != now.http:
+            self.listeners.reopen(now.http)
+            yield "http: changed"
+        yield from self._reopen_homes()
+
+    def _replace_streams(self, before: Settings, now: Settings) -> None:
+        changed = [name for name, one in before.streams.items() if now.streams.get(name) != one]
+        self.stop_sources(SOURCE_S, changed)
+        self.loop.set_streams(make_streams(now.streams, self.run_name, self.inbox.streams))
+        self.connection.subscribe(topic_filters(now, self.topics))
+        self._announce()
+        self.start_sources()
+
+    def _reconnect(self) -> None:
+        """Disconnect from the broker, and connect to that of the settings."""
+        self.connection.stop(DISCONNECT_S)
+        self.publisher.process_acks()
+        self.connection.close()
+        self.connection = self._make_connection(None)
+        self.publisher.channel = self.loop.connection = self.connection
+        self.connection.subscribe(topic_filters(self.settings, self.topics))
+        self.connection.start()
+        if self.sparkplug is not None:
+            self.sparkplug.stop(DISCONNECT_S)
+        self.sparkplug = self.loop.secondary = self._make_sparkplug()
+        if self.sparkplug is not None:
+            self.sparkplug.start()
+
+    def _replace_handler(self) -> str:
+        try:
+            self._make_handler()
+        except EdgeError as error:
+            return f"commands and fleet: not changed: {error.message}"
+        self.connection.subscribe(topic_filters(self.settings, self.topics))
+        return "commands and fleet: changed"
+
+    def _reopen_homes(self) -> Iterator[str]:
+        """Reopen homes whose settings have changed, and those that are not open."""
+        for name, slot in self.homes.items():
+            shown = f"home {name}" if name else ", ".join(HOME_SECTIONS)
+            try:
+                differs = slot.differs(slot.settings or read_settings(slot.folder))
+            except EdgeError as error:
+                yield f"{shown}: not changed: {error.message}"
+                continue
+            if differs:
+                slot.retry()
+                self.loop.open_homes()
+                yield f"{shown}: opened again" if slot.home else f"{shown}: {slot.problem}"

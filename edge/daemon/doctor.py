@@ -1,4 +1,4 @@
-"""What `auricle doctor` finds: whether this machine is fit for a daemon that runs for years."""
+"""The checks of `auricle doctor`: whether this machine can run a daemon for years."""
 
 import errno
 import os
@@ -15,21 +15,32 @@ from typing import Final
 from ..config import read_settings
 from ..core import EdgeError
 from ..outbox import PLAUSIBLE_NS
-from .assembly import OUTBOX, resolve_paths
 from .check import OTHERS, CheckFinding, check_secrets, try_broker
+from .settings import OUTBOX, resolve_paths
 
 ROOMS: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
 PACKAGES: Final = ("numpy", "onnxruntime", "paho-mqtt", "msgspec", "prometheus-client")
-ROOM_BYTES_MIN: Final = 256 << 20
+DISK_BYTES_MIN: Final = 256 << 20
+"""Free disk: an erasure rewrites a knowledge file of up to half of it.  Chosen by hand; effect not
+measured."""
+
 MEMORY_BYTES_MIN: Final = 256 << 20
+"""Free memory for an encoder and 10,000 facts.  Chosen by hand; effect not measured."""
+
 FSYNCS: Final = 10
+"""Writes that are timed.  Chosen by hand; effect not measured."""
+
 FSYNC_MS_MAX: Final = 100.0
+"""Slowest median fsync without a warning, in milliseconds: from about there a person waits for an
+acknowledgement (Nielsen 1993)."""
+
 BLOCK: Final = bytes(4096)
 MIB: Final = 1 << 20
+"""Bytes in a mebibyte."""
 
 
 def examine_machine(folder: Path) -> Iterator[CheckFinding]:
-    """Yield what is found; raises nothing.  Writes a small file in the folder for a moment."""
+    """Yield results; raises nothing.  Writes a small temporary file in the folder."""
     yield _python()
     yield _rooms()
     yield from _packages()
@@ -53,15 +64,17 @@ def _python() -> CheckFinding:
 
 
 def _rooms() -> CheckFinding:
-    """The five packages have to come from one installation."""
+    """Check that the five packages come from one installation."""
     places = {}
     for room in ROOMS:
         spec = find_spec(room)
         places[room] = str(Path(spec.origin).parents[1]) if spec and spec.origin else "nowhere"
     if len(set(places.values())) == 1:
         return CheckFinding("packages", "ok", f"all five lie in {places['edge']}")
-    told = ", ".join(f"{room} in {place}" for room, place in places.items())
-    return CheckFinding("packages", "error", told, "install auricle into an environment of its own")
+    found = ", ".join(f"{room} in {place}" for room, place in places.items())
+    return CheckFinding(
+        "packages", "error", found, "install auricle into an environment of its own"
+    )
 
 
 def _packages() -> Iterator[CheckFinding]:
@@ -89,34 +102,34 @@ def _memory() -> CheckFinding:
         text = Path("/proc/meminfo").read_text("ascii")
         free = int(text.split("MemAvailable:")[1].split()[0]) << 10
     except (OSError, IndexError, ValueError):
-        return CheckFinding("memory", "ok", "this system does not tell")
-    told = f"{free // MIB} MiB available"
+        return CheckFinding("memory", "ok", "this system does not report it")
+    found = f"{free // MIB} MiB available"
     if free >= MEMORY_BYTES_MIN:
-        return CheckFinding("memory", "ok", told)
+        return CheckFinding("memory", "ok", found)
     return CheckFinding(
-        "memory", "warning", told, f"{MEMORY_BYTES_MIN // MIB} MiB are a good start"
+        "memory", "warning", found, f"{MEMORY_BYTES_MIN // MIB} MiB are a good start"
     )
 
 
 def _systemd() -> CheckFinding:
     if Path("/run/systemd/system").is_dir():
         return CheckFinding("systemd", "ok", "it runs; examples/deploy has a unit")
-    detail = "it does not run here: nobody restarts a daemon that hangs"
+    detail = "it does not run here, so a daemon that hangs is not restarted"
     return CheckFinding("systemd", "warning", detail, "use the container's restart policy")
 
 
 def _disk(folder: Path) -> CheckFinding:
     free = shutil.disk_usage(folder).free
-    told = f"{free // MIB} MiB free at {folder}"
-    if free >= ROOM_BYTES_MIN:
-        return CheckFinding("disk", "ok", told)
+    found = f"{free // MIB} MiB free at {folder}"
+    if free >= DISK_BYTES_MIN:
+        return CheckFinding("disk", "ok", found)
     return CheckFinding(
-        "disk", "warning", told, "forgetting writes the knowledge file twice: make room"
+        "disk", "warning", found, "forgetting rewrites the knowledge file: free some space"
     )
 
 
 def _fsync(folder: Path) -> CheckFinding:
-    """How long an acknowledgement waits for the disk."""
+    """Time fsync: an acknowledgement waits for it."""
     path = folder / f".doctor-{os.getpid()}"
     taken = []
     try:
@@ -128,16 +141,16 @@ def _fsync(folder: Path) -> CheckFinding:
                 taken.append(1e3 * (time.perf_counter() - begun))
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        hint = "make room" if full else "correct the permissions, or the mount"
-        hint = f"a daemon has to write here: {hint}"
+        hint = "free some space" if full else "correct the permissions, or the mount"
+        hint = f"the daemon must write here: {hint}"
         return CheckFinding("fsync", "error", f"{folder}: {error.strerror}", hint)
     finally:
         path.unlink(missing_ok=True)
-    told = f"{median(taken):.1f} ms, at most {max(taken):.1f} ms, of {FSYNCS}"
+    found = f"{median(taken):.1f} ms, at most {max(taken):.1f} ms, of {FSYNCS}"
     if median(taken) <= FSYNC_MS_MAX:
-        return CheckFinding("fsync", "ok", told)
+        return CheckFinding("fsync", "ok", found)
     return CheckFinding(
-        "fsync", "warning", told, "labels and commands wait for this: use a faster disk"
+        "fsync", "warning", found, "labels and commands wait for this: use a faster disk"
     )
 
 
@@ -145,10 +158,12 @@ def _permissions(folder: Path) -> Iterator[CheckFinding]:
     mode = folder.stat().st_mode
     if mode & 0o022:
         hint = f"chmod go-w {folder}"
-        yield CheckFinding("permissions", "warning", f"others may write in {folder}", hint)
+        yield CheckFinding("permissions", "warning", f"other users may write in {folder}", hint)
     path = folder / OUTBOX
     if path.exists() and path.stat().st_mode & OTHERS:
-        yield CheckFinding("permissions", "warning", f"others may read {path}", f"chmod 600 {path}")
+        yield CheckFinding(
+            "permissions", "warning", f"other users may read {path}", f"chmod 600 {path}"
+        )
 
 
 def _broker(folder: Path) -> Iterator[CheckFinding]:

@@ -1,4 +1,4 @@
-"""How the daemon is: one snapshot, for the health topic, the metrics and whoever asks."""
+"""The daemon's health: one status snapshot for the health topic, the metrics and `status`."""
 
 import os
 import time
@@ -14,21 +14,28 @@ from .homes import HomeSlot
 from .loop import Loop
 
 COUNT_AGAIN_S: Final = 10.0
-"""Seconds that a count of a home's facts may be old: counting reads an index of all of them."""
+"""Seconds that a count of a home's facts may be old: counting reads an index of all of them, so its
+cost grows with the ledger."""
 
 STARTING_S: Final = 5.0
-"""Seconds in which what is not there yet may still come."""
+"""Seconds after the start in which a problem counts as starting up: a broker needs about one, slow
+hosts more.  Chosen by hand; effect not measured."""
 
 DAY_S: Final = 86_400
-RATE_S_MIN: Final = 600.0
-"""Opening files must not count as if it went on all day."""
+"""Seconds in a day."""
 
-KIB: Final = 1 << 10
+RATE_S_MIN: Final = 600.0
+"""Shortest time, in seconds, over which writes are extrapolated to a day: the burst of writes at
+the start must not be multiplied."""
+
+MIB: Final = 1 << 20
+"""Bytes in a mebibyte."""
+
 State = Literal["starting", "serving", "degraded", "paused", "stopping"]
 
 
 class HealthReport:
-    """Takes snapshots.  settings: which settings hold, and what is wrong with newer ones."""
+    """Makes status snapshots.  settings: which settings are in use, and errors of newer ones."""
 
     def __init__(self, device: str, version: str) -> None:
         self.settings = ""
@@ -38,55 +45,55 @@ class HealthReport:
         self._seen: tuple[float, float] = (time.monotonic(), time.process_time())
         self._cpu_percent = 0.0
         self._homes: tuple[HomeStatus, ...] = ()
-        self._unread: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
         self._counted_s = -COUNT_AGAIN_S
 
     def status(
         self, loop: Loop, broker: BrokerStatus | None, more: Iterable[str] = ()
     ) -> DaemonStatus:
-        """Return a snapshot.  more: troubles that no part of it tells."""
+        """Return a snapshot.  more: problems that the parts do not report themselves."""
         now = time.monotonic()
         if now - self._counted_s >= COUNT_AGAIN_S:
             self._counted_s = now
-            self._homes = tuple(map(self._look_at, loop.homes.values()))
-        outbox = outbox_status(loop.teller.outbox)
-        troubles = tuple(_troubles(loop, self._unread, broker, outbox, more))
+            self._homes = tuple(map(self._home_status, loop.homes.values()))
+        outbox = outbox_status(loop.publisher.outbox)
+        problems = tuple(_problems(loop, self._unreadable, broker, outbox, more))
         return DaemonStatus(
             device=self._device,
             version=self._version,
-            state=self._state(loop, troubles),
-            run=loop.teller.outbox.run,
+            state=self._state(loop, problems),
+            run=loop.publisher.outbox.run,
             uptime_s=round(now - self._started_s, 1),
-            rss_mib=round(rss_bytes() / KIB / KIB, 1),
+            rss_mib=round(rss_bytes() / MIB, 1),
             cpu_percent=self._cpu(now),
             written_bytes_day=int(written_bytes() / max(now - self._started_s, RATE_S_MIN) * DAY_S),
             clock=loop.clock.state,
             settings=self.settings,
-            streams=tuple(stream.status() for stream in loop.intake.streams.values()),
+            streams=tuple(stream.status() for stream in loop.inbox.streams.values()),
             homes=self._homes,
             outbox=outbox,
             broker=broker,
-            trouble=troubles,
-            strays=loop.strays,
+            problems=problems,
+            unrouted=loop.strays,
         )
 
-    def _look_at(self, slot: HomeSlot) -> HomeStatus:
-        """Return a snapshot of a home; of one whose file cannot be read, why not."""
-        self._unread.pop(slot.name, None)
+    def _home_status(self, slot: HomeSlot) -> HomeStatus:
+        """Return the status of a home; if its file cannot be read, with the reason."""
+        self._unreadable.pop(slot.name, None)
         try:
             return home_status(slot)
         except EdgeError as error:
-            self._unread[slot.name] = error.message
-            return HomeStatus(slot.name, "", 0, 0, 0, trouble=error.message)
+            self._unreadable[slot.name] = error.message
+            return HomeStatus(name=slot.name, problem=error.message)
 
-    def _state(self, loop: Loop, troubles: tuple[str, ...]) -> State:
+    def _state(self, loop: Loop, problems: tuple[str, ...]) -> State:
         if self.stopping:
             return "stopping"
         if loop.paused:
             return "paused"
-        if troubles and time.monotonic() - self._started_s < STARTING_S:
+        if problems and time.monotonic() - self._started_s < STARTING_S:
             return "starting"
-        return "degraded" if troubles else "serving"
+        return "degraded" if problems else "serving"
 
     def _cpu(self, now: float) -> float:
         before, used = self._seen
@@ -97,10 +104,10 @@ class HealthReport:
 
 
 def home_status(slot: HomeSlot) -> HomeStatus:
-    """Return a snapshot of a home."""
+    """Return the status of a home."""
     home = slot.home
     if home is None:
-        return HomeStatus(slot.name, "", 0, 0, 0, trouble=slot.trouble)
+        return HomeStatus(name=slot.name, problem=slot.problem)
     concepts = home.store.concepts()
     return HomeStatus(
         name=slot.name,
@@ -110,8 +117,8 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         candidates=len(home.store.candidates()),
         adaptors=tuple(_adaptors(home, concepts)),
         growing=home.growing,
-        trouble=slot.trouble,
-        heads_only=home.heads_only,
+        problem=slot.problem,
+        growth_unavailable=home.heads_only,
     )
 
 
@@ -125,7 +132,7 @@ def _adaptors(home: Home, concepts: Mapping[tuple[str, str], int]) -> Iterable[A
 
 
 def outbox_status(outbox: Outbox) -> OutboxStatus:
-    """Return a snapshot of the outbox."""
+    """Return the status of the outbox."""
     counts = outbox.counts
     lost = ("full", "age", "disk", "refused", "unnumbered dropped")
     return OutboxStatus(
@@ -135,48 +142,49 @@ def outbox_status(outbox: Outbox) -> OutboxStatus:
         sequence=outbox.sequence,
         dropped=sum(counts[name] for name in lost),
         gaps=counts["gaps"],
-        refusing=outbox.refusing,
-        trouble=outbox.failing,
+        refusal=outbox.refusing,
+        problem=outbox.failing,
     )
 
 
-def _troubles(
+def _problems(
     loop: Loop,
-    unread: Mapping[str, str],
+    unreadable: Mapping[str, str],
     broker: BrokerStatus | None,
     outbox: OutboxStatus,
     more: Iterable[str],
 ) -> Iterable[str]:
     for slot in loop.homes.values():
-        trouble = slot.trouble or unread.get(slot.name)
-        if trouble:
-            yield f"home {slot.name}: {trouble}" if slot.name else trouble
-    for stream in loop.intake.streams.values():
-        if stream.trouble or stream.rejecting:
-            yield f"stream {stream.name}: {stream.trouble or stream.rejecting}"
-    if outbox.trouble:
-        yield f"outbox: {outbox.trouble}"
-    if broker is not None and (broker.trouble or not broker.online):
-        yield f"broker: {broker.trouble or 'not connected'}"
+        problem = slot.problem or unreadable.get(slot.name)
+        if problem:
+            yield f"home {slot.name}: {problem}" if slot.name else problem
+    for stream in loop.inbox.streams.values():
+        if stream.problem or stream.rejecting:
+            yield f"stream {stream.name}: {stream.problem or stream.rejecting}"
+    if outbox.problem:
+        yield f"outbox: {outbox.problem}"
+    if broker is not None and (broker.problem or not broker.online):
+        yield f"broker: {broker.problem or 'not connected'}"
     yield from more
 
 
 def brief_status(status: DaemonStatus) -> str:
-    """Say a snapshot in a line."""
+    """Return a status as one line for systemd."""
     answered = sum(stream.decided + stream.forecasts for stream in status.streams)
     rate = sum(stream.per_second for stream in status.streams)
-    trouble = f"; {status.trouble[0]}" if status.trouble else ""
+    problem = f"; {status.problems[0]}" if status.problems else ""
     waiting = f"{status.outbox.waiting} waiting"
-    return f"{status.state}: {answered} answered, {rate:.0f} a second, {waiting}{trouble}"
+    return f"{status.state}: {answered} answered, {rate:.0f} a second, {waiting}{problem}"
 
 
 def rss_bytes() -> int:
-    """Return the resident memory of this process; 0 where the system does not tell."""
+    """Return the resident memory of this process; 0 if the system does not report it."""
     return _read("/proc/self/statm", lambda text: int(text.split()[1]) * os.sysconf("SC_PAGESIZE"))
 
 
 def written_bytes() -> int:
-    """Return what this process has written to disks; 0 where the system does not tell."""
+    """Return the bytes that this process has written to disks; 0 if the system does not report
+    them."""
     return _read(
         "/proc/self/io",
         lambda text: (

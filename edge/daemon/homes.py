@@ -1,11 +1,11 @@
-"""A home inside the daemon: opened again where it fails, while the others serve."""
+"""A home inside the daemon: after a failure it is opened again, while the others serve."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ..config import Settings
+from ..config import PortStream, Settings, StreamSettings
 from ..core import (
     EXPECTED_ERRORS,
     EdgeError,
@@ -20,31 +20,39 @@ from ..home import Home
 from ..logs import log
 
 RETRY_S: Final = (1.0, 60.0)
-"""Seconds to the next try where a home cannot be opened: at first, and at most."""
+"""Seconds to the next attempt to open a home: first and longest.  Chosen by hand; effect not
+measured."""
 
 TICK_S: Final = 60.0
-SAVE_S: Final = 300.0
-"""How often series are saved: what a crash costs them."""
-FAILURES_MAX: Final = 3
-"""Observations in a row that fail before the home is opened again."""
+"""Seconds between ticks of an idle home; a tick starts growth that is due.  Chosen by hand; effect
+not measured."""
 
-_PARTS: Final = (
+SAVE_S: Final = 300.0
+"""How often series are saved, in seconds: the most that a crash loses of them."""
+
+FAILURES_MAX: Final = 3
+"""Consecutive failed observations after which the home is opened again.  Chosen by hand; effect
+not measured."""
+
+HOME_SECTIONS: Final = (
     *("encoder", "knowledge", "detector", "growth", "candidates", "bundles", "fleet", "forecast"),
 )
+"""Sections of the settings that an opened home depends on."""
 
 
 class HomeSlot:
-    """Where a home is, or will be again.
+    """The place of one home, open or not.
 
     erased: called with the ids of observations whose erasure is durable.  outputs: by stream, the
-    output of its device that is 1 in alarm.  actuate: called with outputs to set.  settings: in
-    place of those in the folder; None: these are read each time that it is opened.
+    output of its device that is 1 during an alarm.  actuate: called with outputs to set.
+    settings: in place of those in the folder; None: the folder's are read at each opening.
     """
 
     def __init__(
         self,
         name: str,
         folder: Path,
+        *,
         erased: Callable[[tuple[str, ...]], None],
         outputs: Mapping[str, int],
         actuate: Callable[[SetOutput], None],
@@ -52,18 +60,18 @@ class HomeSlot:
         self.name, self.folder = name, folder
         self.outputs, self._actuate = outputs, actuate
         self.home: Home | None = None
-        self.trouble = "it was not opened yet"
+        self.problem = "it was not opened yet"
         self.settings: Settings | None = None
         self._erased = erased
         self._retry_at, self._retry_s = 0.0, RETRY_S[0]
         self._failures = 0
-        self._ticking = True
+        self._tick_due = True
         self._ticked_at = 0.0
         self._saved_at = 0.0
-        self._series_trouble = ""
+        self._series_problem = ""
 
     def open(self) -> bool:
-        """Open the home where it is not open and it is time to try; True where it was opened."""
+        """Open the home if it is closed and an attempt is due; True if it was opened."""
         if self.home is not None or time.monotonic() < self._retry_at:
             return False
         try:
@@ -71,80 +79,75 @@ class HomeSlot:
                 self.folder, erased=self._erased, outputs=self.outputs, settings=self.settings
             )
             self.home.actuate = self._actuate
-        except Exception as error:  # noqa: BLE001 - whatever is wrong there, the others serve
+        except Exception as error:  # noqa: BLE001 - the other homes serve, whatever is wrong here
             self.fail(error)
             return False
         log.info("home_opened", home=self.name, folder=str(self.folder))
         if self.home.heads_only:
             log.info("no_growth", home=self.name, reason=self.home.heads_only)
-        self.trouble, self._retry_s, self._failures = "", RETRY_S[0], 0
+        self.problem, self._retry_s, self._failures = "", RETRY_S[0], 0
         self._saved_at = time.monotonic()
-        self._tell_series(self.home)
+        self._log_series(self.home)
         return True
 
     def feed(self, event: Event) -> tuple[Message, ...]:
-        """Let the home handle an event; raises EdgeError where it cannot, and changed nothing."""
+        """Let the home handle an event; raises EdgeError if it cannot, with nothing changed."""
         home = self.home
         if home is None:
             raise StateError(
-                f"the home {self.name or 'of the settings'} is not open: {self.trouble}",
-                "it is tried again by itself; see `auricle check`",
+                f"the home {self.name or 'of the settings'} is not open: {self.problem}",
+                "the daemon keeps trying; see `auricle check`",
             )
         try:
-            told = home.feed(event)
+            messages = home.feed(event)
         except EdgeError as error:
-            self._stumble(event, error)
+            self._count_failure(event, error)
             raise
         except Exception as error:
             self.fail(error)
             raise StateError(f"handling an event: {error}", "it is opened again") from error
         self._failures = 0
-        self.trouble = home.trouble
-        self._ticking = self._ticking or not isinstance(event, Observation | Tick)
-        return told
+        self.problem = home.problem
+        self._tick_due = self._tick_due or not isinstance(event, Observation | Tick)
+        return messages
 
-    @property
-    def foresees(self) -> bool:
-        """True where several observations at once cost less than one by one."""
-        return self.home is not None and self.home.foresees
-
-    def foresee(self, events: Sequence[Observation]) -> None:
-        """Do for observations that `feed` gets next what is cheaper done for all at once; whatever
-        goes wrong with one of them is found in its turn."""
+    def prefetch(self, events: Sequence[Observation]) -> None:
+        """Compute as one batch for observations that `feed` gets next, where that is cheaper; an
+        error with one of them is reported by `feed`."""
         if self.home is None:
             return
         try:
-            self.home.foresee(events)
-        except Exception as error:  # noqa: BLE001 - each is decided by itself all the same
-            log.warning("not_foreseen", home=self.name, reason=repr(error)[:200])
+            self.home.prefetch(events)
+        except Exception as error:  # noqa: BLE001 - `feed` computes what is missing
+            log.warning("not_prefetched", home=self.name, reason=repr(error)[:200])
 
-    def tend(self) -> tuple[Message, ...]:
-        """Take in what a worker has grown, and let what waited be done; returns what is told."""
+    def maintain(self) -> tuple[Message, ...]:
+        """Install what a worker has grown, tick and save when due; returns the messages."""
         home = self.home
         if home is None:
             return ()
         try:
-            told = home.tend()
+            messages = home.poll_growth()
         except EdgeError as error:
-            self._stumble(None, error)
+            self._count_failure(None, error)
             return ()
         now = time.monotonic()
-        if told or self._ticking or now - self._ticked_at >= TICK_S:
-            self._ticking, self._ticked_at = False, now
+        if messages or self._tick_due or now - self._ticked_at >= TICK_S:
+            self._tick_due, self._ticked_at = False, now
             try:
-                told += self.feed(Tick())
+                messages += self.feed(Tick())
             except EdgeError as error:
                 log.warning("tick_failed", home=self.name, reason=error.message)
         if now - self._saved_at >= SAVE_S:
             self._save(home)
-        return told
+        return messages
 
     def differs(self, settings: Settings) -> bool:
-        """Say whether other settings would make it another home."""
+        """Return whether the home has to be opened again to follow other settings."""
         if self.home is None:
             return True
         now = self.home.settings
-        return any(getattr(now, part) != getattr(settings, part) for part in _PARTS)
+        return any(getattr(now, part) != getattr(settings, part) for part in HOME_SECTIONS)
 
     def close(self) -> None:
         """Save the series of the home and close it, if it is open."""
@@ -155,44 +158,55 @@ class HomeSlot:
     def _save(self, home: Home) -> None:
         self._saved_at = time.monotonic()
         home.session.save(home.runtime.series)
-        self._tell_series(home)
+        self._log_series(home)
 
-    def _tell_series(self, home: Home) -> None:
-        """Log why series could not be restored or saved, once."""
-        trouble, before = home.session.trouble, self._series_trouble
-        self._series_trouble = trouble
-        if trouble and trouble != before:
-            log.warning("series_not_kept", home=self.name, reason=trouble)
+    def _log_series(self, home: Home) -> None:
+        """Log once why series could not be restored or saved."""
+        problem, before = home.session.trouble, self._series_problem
+        self._series_problem = problem
+        if problem and problem != before:
+            log.warning("series_not_kept", home=self.name, reason=problem)
 
     def _drop(self) -> None:
-        """Close the home as it is: after a failure what it holds is not to be trusted."""
+        """Close the home without saving: after a failure its memory is not trusted."""
         home, self.home = self.home, None
         if home is None:
             return
         try:
             home.close()
-        except Exception as error:  # noqa: BLE001 - it is going anyway
+        except Exception as error:  # noqa: BLE001 - the home is dropped anyway
             log.warning("home_not_closed", home=self.name, reason=str(error))
 
     def retry(self) -> None:
-        """Close, and open again at the next opportunity."""
+        """Close, and open at the next `open`."""
         self.close()
         self._retry_at = 0.0
 
-    def _stumble(self, event: Event | None, error: EdgeError) -> None:
-        """The home has opened its runtime again; where observations go on failing, all of it."""
-        self.trouble = error.message
+    def _count_failure(self, event: Event | None, error: EdgeError) -> None:
+        """The home has reopened its runtime; after repeated failures reopen all of it."""
+        self.problem = error.message
         self._failures += isinstance(event, Observation) or event is None
         if self._failures >= FAILURES_MAX:
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """Close the home, for what it holds cannot be used; it is opened again after a while."""
+        """Close a home that cannot be used; `open` tries again after a growing pause."""
         if isinstance(error, EXPECTED_ERRORS):
-            self.trouble, say = error.message, log.error
+            self.problem, write = error.message, log.error
         else:
-            self.trouble, say = repr(error)[:200], log.exception
-        say("home_failed", home=self.name, reason=self.trouble, again_in_s=self._retry_s)
+            self.problem, write = repr(error)[:200], log.exception
+        write("home_failed", home=self.name, reason=self.problem, again_in_s=self._retry_s)
         self._drop()
         self._retry_at = time.monotonic() + self._retry_s
         self._retry_s = min(2 * self._retry_s, RETRY_S[1])
+
+
+def alarm_outputs(streams: Mapping[str, StreamSettings], home: str) -> dict[str, int]:
+    """Return the device output, by stream, that a home sets during an alarm."""
+    return {
+        name: stream.alarm_channel
+        for name, stream in streams.items()
+        if isinstance(stream, PortStream)
+        and stream.home == home
+        and stream.alarm_channel is not None
+    }

@@ -1,8 +1,8 @@
-"""The HTTP door: metrics, liveness, readiness, and measurements by POST.
+"""The HTTP server: metrics, liveness, readiness, and measurements by POST.
 
-It listens on loopback unless the settings say otherwise, and takes measurements from this machine
-alone.  Its threads only read a snapshot and hand over; what is too large, too much or of another
-type is refused with a reason.
+It listens on loopback by default, and accepts measurements from this machine alone.  Its threads
+only read a snapshot and fill the inbox; a request that is too large, too fast or of another type is
+refused with a reason.
 """
 
 import ipaddress
@@ -14,33 +14,46 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedReader, RawIOBase
 from socket import AF_INET6, SHUT_RDWR, SHUT_WR, socket
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from ..config import HttpSettings, HttpStream, StreamSettings
+from ..config import HttpSettings, HttpStream
 from ..core import StateError
 from ..logs import log
 from ..mqtt import ALIVE_S, DaemonStatus
-from ..sources import InvalidMeasurement, Sink, decode_payload, read_properties
+from ..sources import InvalidMeasurement, decode_payload, read_properties
 from .metrics import CONTENT_TYPE, Metrics
 
-CALLERS_MAX: Final = 8
+if TYPE_CHECKING:
+    from .loop import Loop
+
+CLIENTS_MAX: Final = 8
+"""Concurrent connections; each has a thread.  Chosen by hand; effect not measured."""
+
 REQUEST_S: Final = 10.0
-"""Seconds that a caller has for a request, however he fills them."""
+"""Seconds that a client has for a whole request: sending byte by byte does not extend it.  Chosen
+by hand; effect not measured."""
 
 PATIENCE_S: Final = 1.0
-"""Seconds after which a caller makes room for another, where there is none."""
+"""Seconds after which the slowest client is disconnected for a new one.  Chosen by hand; effect not
+measured."""
 
 BACKLOG: Final = 128
+"""Pending connections of the socket: the limit that Linux applied by default before 5.4."""
+
 BLOCK_BYTES: Final = 1 << 16
+"""Bytes read at a time while a refused body is discarded.  Chosen by hand; effect not measured."""
+
 BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
     b"Content-Type: application/json\r\n\r\n"
-    b'{"taken":false,"reason":"too many callers at a time","hint":"try again in a second"}\n'
+    b'{"taken":false,"reason":"too many concurrent requests","hint":"try again in a second"}\n'
 )
 FIELDS_MAX: Final = 16
+"""Fields of a query that are parsed: four times as many as exist."""
+
 JSON: Final = "application/json"
 TYPES: Final = {
     "image": ("image/",),
@@ -48,36 +61,29 @@ TYPES: Final = {
     "cbor": ("application/cbor",),
     "raw": ("application/octet-stream",),
 }
-"""Content types by a stream's form."""
+"""Accepted content types by a stream's form."""
 
 
 class HttpServer:
-    """Serves HTTP in threads of its own.
-
-    streams: the settings of all streams by name.  snapshot: the newest.  turned_at: when the loop
-    last turned, by `time.monotonic`.
-    """
+    """Serves HTTP in its own threads.  snapshot: returns the newest status."""
 
     def __init__(
         self,
         settings: HttpSettings,
-        streams: Callable[[], dict[str, StreamSettings]],
-        sink: Sink,
+        loop: "Loop",
         snapshot: Callable[[], DaemonStatus | None],
-        turned_at: Callable[[], float],
     ) -> None:
-        self.settings, self.streams, self.sink = settings, streams, sink
-        self.snapshot, self.turned_at = snapshot, turned_at
+        self.settings, self.loop, self.snapshot = settings, loop, snapshot
         self.metrics = Metrics(snapshot)
         self._server: _ThreadingServer | None = None
 
     @property
     def port(self) -> int:
-        """The port it listens on; 0 where it does not."""
+        """The port it listens on; 0 while it does not."""
         return int(self._server.server_address[1]) if self._server is not None else 0
 
     def start(self) -> None:
-        """Begin to listen; raises StateError where it cannot."""
+        """Start listening; raises StateError if it cannot."""
         address = self.settings.host, self.settings.port
         try:
             self._server = _ThreadingServer(address, self)
@@ -102,61 +108,61 @@ class _ThreadingServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = BACKLOG
 
-    def __init__(self, address: tuple[str, int], door: HttpServer) -> None:
-        self.door = door
-        self.callers = threading.BoundedSemaphore(CALLERS_MAX)
-        self.heard: dict[Any, float] = {}
+    def __init__(self, address: tuple[str, int], owner: HttpServer) -> None:
+        self.owner = owner
+        self.clients = threading.BoundedSemaphore(CLIENTS_MAX)
+        self.begun: dict[Any, float] = {}
         if ":" in address[0]:
             self.address_family = AF_INET6
         super().__init__(address, _RequestHandler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not (self.callers.acquire(blocking=False) or self._make_room()):
+        if not (self.clients.acquire(blocking=False) or self._make_room()):
             with suppress(OSError):
                 request.settimeout(0.0)
                 request.send(BUSY)
             self.shutdown_request(request)
             return
-        self.heard[request] = time.monotonic()
+        self.begun[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self.heard.pop(request, None)
-            self.callers.release()
+            self.begun.pop(request, None)
+            self.clients.release()
 
     def _make_room(self) -> bool:
-        """Let the caller go whose request takes longest, if that is long: a few who say nothing
-        must not keep all others out."""
-        begun = list(self.heard.items())
-        caller, since = min(begun, key=lambda one: one[1], default=(None, 0.0))
-        if caller is None or time.monotonic() - since < PATIENCE_S:
+        """Disconnect the client whose request takes longest, if that is long: a few silent clients
+        must not block all others."""
+        begun = list(self.begun.items())
+        client, since = min(begun, key=lambda one: one[1], default=(None, 0.0))
+        if client is None or time.monotonic() - since < PATIENCE_S:
             return False
         with suppress(OSError):
-            caller.shutdown(SHUT_RDWR)
-        return self.callers.acquire(timeout=PATIENCE_S)
+            client.shutdown(SHUT_RDWR)
+        return self.clients.acquire(timeout=PATIENCE_S)
 
     def handle_error(self, _request: socket | tuple[bytes, socket], _client_address: Any) -> None:
-        log.debug("http_caller_left")
+        log.debug("http_client_left")
 
 
 class _BodyReader(RawIOBase):
-    """What a caller sends, until a moment: one who sends a byte now and then is late, too."""
+    """Reads from a client until a deadline, which a trickle of bytes does not extend."""
 
-    def __init__(self, line: socket) -> None:
-        self._line, self.until = line, 0.0
+    def __init__(self, connection: socket) -> None:
+        self._connection, self.until = connection, 0.0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._line.settimeout(max(self.until - time.monotonic(), 0.001))
+        self._connection.settimeout(max(self.until - time.monotonic(), 0.001))
         try:
-            return self._line.recv_into(buffer)
+            return self._connection.recv_into(buffer)
         finally:
-            self._line.settimeout(REQUEST_S)
+            self._connection.settimeout(REQUEST_S)
 
 
 class _RequestHandler(BaseHTTPRequestHandler):
@@ -168,7 +174,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def setup(self) -> None:
-        """Read under a limit of time."""
+        """Read with a deadline."""
         super().setup()
         self._refused = False
         self.rfile.close()
@@ -176,15 +182,15 @@ class _RequestHandler(BaseHTTPRequestHandler):
         self.rfile = BufferedReader(self._reading)
 
     def handle_one_request(self) -> None:
-        """Give each request its time."""
+        """Start the deadline of a request."""
         now = time.monotonic()
         self._reading.until = now + REQUEST_S
-        self.server.heard[self.connection] = now
+        self.server.begun[self.connection] = now
         super().handle_one_request()
 
     def parse_request(self) -> bool:
-        """Read the request's head.  A line without anything is refused, too, where the base is
-        silent, and so is HTTP/0.9, whose answers have no status."""
+        """Read the request's head.  Refuse an empty line, which the base class ignores, and
+        HTTP/0.9, whose responses have no status."""
         if not self.raw_requestline.strip():
             self.requestline = self.command = ""
             self.send_error(400, "there is no request line")
@@ -197,8 +203,8 @@ class _RequestHandler(BaseHTTPRequestHandler):
         return True
 
     def finish(self) -> None:
-        """Close.  What a refused caller still sends is read for a moment: the system would answer
-        it by a reset, in which the reason is lost."""
+        """Close.  Discard the rest of a refused body for a moment: otherwise the kernel answers it
+        by a reset, and the client never reads the reason."""
         with suppress(OSError):
             if self._refused:
                 self.connection.shutdown(SHUT_WR)
@@ -208,60 +214,62 @@ class _RequestHandler(BaseHTTPRequestHandler):
         super().finish()
 
     def do_HEAD(self) -> None:
-        """As GET, without the body."""
+        """Respond as to GET, without the body."""
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Metrics, liveness and readiness."""
-        # A body that nobody reads must not pass for the next request.
+        """Respond with metrics, liveness or readiness."""
+        # A body that is not read must not be taken for the next request.
         self.close_connection |= "Content-Length" in self.headers or self._in_chunks
-        door = self.server.door
+        owner = self.server.owner
         match urlsplit(self.path).path:
             case "/metrics":
-                self._say(200, door.metrics.text(), CONTENT_TYPE)
+                self._respond(200, owner.metrics.text(), CONTENT_TYPE)
             case "/livez":
-                still_s = time.monotonic() - door.turned_at()
-                self._tell(200 if still_s < ALIVE_S else 503, {"turned_s_ago": round(still_s, 1)})
+                still_s = time.monotonic() - owner.loop.turned_at
+                state = {"turned_s_ago": round(still_s, 1)}
+                self._respond_json(200 if still_s < ALIVE_S else 503, state)
             case "/readyz":
-                now = door.snapshot()
+                now = owner.snapshot()
                 ready = now is not None and now.state in {"serving", "degraded", "paused"}
-                state = {"state": now.state, "trouble": now.trouble} if now else {}
-                self._tell(200 if ready and now and _some_home(now) else 503, state)
+                report = {"state": now.state, "problems": now.problems} if now else {}
+                self._respond_json(200 if ready and now and _some_home(now) else 503, report)
             case _:
                 self._refuse(404, "there is no such page", "see /metrics, /livez, /readyz")
 
     def do_POST(self) -> None:
-        """Take a measurement of a stream."""
+        """Accept a measurement of a stream."""
         self.close_connection = True
-        refused = self._stranger() or self._unusable()
+        refused = self._refuse_remote() or self._refuse_length()
         if refused:
             self._refuse(*refused)
             return
-        door, parts = self.server.door, urlsplit(self.path)
+        parts = urlsplit(self.path)
         name = unquote(parts.path.removeprefix("/observe/"))
-        settings = door.streams().get(name)
+        stream = self.server.owner.loop.inbox.streams.get(name)
+        settings = stream.settings if stream is not None else None
         if not parts.path.startswith("/observe/") or not isinstance(settings, HttpStream):
             self._refuse(404, f"there is no stream {name!r} for requests", "see [streams]")
             return
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if not kind.startswith(TYPES[settings.form]):
-            wanted = TYPES[settings.form][0]
-            self._refuse(415, f"the stream takes {wanted}, this is {kind or 'of no type'}", "")
+        if not kind.startswith(TYPES[settings.format]):
+            wanted = TYPES[settings.format][0]
+            self._refuse(415, f"expected the type {wanted}, found {kind or 'none'}", "")
             return
         length = int(self.headers["Content-Length"])
         try:
             body = self.rfile.read(length)
         except TimeoutError:
-            self._refuse(408, f"it did not come within {REQUEST_S:g} s", "send it at once")
+            self._refuse(408, f"the body did not arrive within {REQUEST_S:g} s", "send it at once")
             return
         if len(body) < length:
-            cut = f"it ends after {len(body)} of {length} bytes"
+            cut = f"the body ends after {len(body)} of {length} bytes"
             self._refuse(400, cut, "send as many bytes as Content-Length says")
             return
-        self._hand_over(name, settings, body, parts.query)
+        self._enqueue(name, settings, body, parts.query)
 
-    def _hand_over(self, name: str, settings: HttpStream, body: bytes, query: str) -> None:
-        sink = self.server.door.sink
+    def _enqueue(self, name: str, settings: HttpStream, body: bytes, query: str) -> None:
+        sink = self.server.owner.loop.inbox
         try:
             given = read_properties(parse_qsl(query, max_num_fields=FIELDS_MAX))
         except ValueError:
@@ -277,28 +285,32 @@ class _RequestHandler(BaseHTTPRequestHandler):
             sink.reject(name, found)
             self._refuse(400, found.reason, found.hint)
         elif sink.offer(found):
-            self._tell(202, {"taken": True})
+            self._respond_json(202, {"taken": True})
         else:
             self._refuse(429, "it came too fast, or an older one was dropped for it", "send slower")
 
-    def _stranger(self) -> tuple[int, str, str] | None:
-        """Say why a caller may not hand over: not of this machine, or a web page's script."""
+    def _refuse_remote(self) -> tuple[int, str, str] | None:
+        """Return a refusal for a client on another machine or a web page's script, else None."""
         host = self.headers.get("Host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if not _is_here(self.client_address[0]) or not (name == "localhost" or _is_here(name)):
-            return 403, "measurements are taken from this machine alone", "send them by MQTT"
+            return 403, "measurements are accepted from this machine alone", "send them by MQTT"
         if "Origin" in self.headers:
-            return 403, "this is from a web page", "send it from a program"
+            return 403, "the request is from a web page", "send it from a program"
         return None
 
-    def _unusable(self) -> tuple[int, str, str] | None:
+    def _refuse_length(self) -> tuple[int, str, str] | None:
         given = self.headers.get_all("Content-Length", [])
         length = given[0] if len(given) == 1 and not self._in_chunks else ""
         if not (length.isascii() and length.isdigit() and len(length) < 12):
-            return 411, "there is no length, or not one alone", "send one Content-Length, no chunks"
-        most = self.server.door.settings.payload_bytes_max
+            return 411, "expected one Content-Length", "send one, and no chunks"
+        most = self.server.owner.settings.payload_bytes_max
         if int(length) > most:
-            return 413, f"it has {length} bytes, at most {most}", "see http.payload_bytes_max"
+            return (
+                413,
+                f"the body has {length} bytes, at most {most} are accepted",
+                "see http.payload_bytes_max",
+            )
         return None
 
     @property
@@ -306,7 +318,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         return "Transfer-Encoding" in self.headers
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no request in the words of all other refusals."""
+        """Refuse an invalid request in the format of all other refusals."""
         self.close_connection = True
         self.request_version = self.protocol_version
         self._refuse(
@@ -315,12 +327,12 @@ class _RequestHandler(BaseHTTPRequestHandler):
 
     def _refuse(self, code: int, reason: str, hint: str) -> None:
         self._refused = self.close_connection
-        self._tell(code, {"taken": False, "reason": reason, "hint": hint})
+        self._respond_json(code, {"taken": False, "reason": reason, "hint": hint})
 
-    def _tell(self, code: int, content: dict[str, Any]) -> None:
-        self._say(code, msgspec.json.encode(content) + b"\n", JSON)
+    def _respond_json(self, code: int, content: dict[str, Any]) -> None:
+        self._respond(code, msgspec.json.encode(content) + b"\n", JSON)
 
-    def _say(self, code: int, body: bytes, kind: str) -> None:
+    def _respond(self, code: int, body: bytes, kind: str) -> None:
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -331,7 +343,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """What was asked for is not worth a line."""
+        """Do not log requests."""
 
 
 def _some_home(now: DaemonStatus) -> bool:

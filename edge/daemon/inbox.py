@@ -1,7 +1,7 @@
-"""The one place where other threads hand over what came in: bounded, and never waiting.
+"""Where other threads hand input to the loop: bounded, and never blocking.
 
-Observations push out the oldest of the stream that has most of them waiting, which counts it.
-Orders (commands, labels) are never dropped: where too many wait they are refused with a reason.
+When it is full, a new observation drops the oldest of the stream with most waiting, which counts
+the drop.  Commands (labels among them) are never dropped: they are refused with a reason.
 """
 
 import threading
@@ -17,17 +17,24 @@ from ..sources import InvalidMeasurement, Measurement
 from .stream_counters import StreamCounters
 
 OBSERVATIONS_MAX: Final = 256
+"""Waiting observations.  Chosen by hand; effect not measured."""
+
 BYTES_MAX: Final = 64 << 20
-ORDERS_MAX: Final = 256
-FLAWS_MAX: Final = 64
+"""Bytes of waiting observations: what a device with 512 MiB can spare."""
 
-Order = TypeVar("Order")
+COMMANDS_MAX: Final = 256
+"""Waiting commands.  Chosen by hand; effect not measured."""
+
+REJECTIONS_MAX: Final = 64
+"""Rejections to publish, the newest: several seconds' worth at `loop.REJECTIONS_PER_S`."""
+
+Command = TypeVar("Command")
 
 
-class Inbox(Generic[Order]):
-    """Hands measurements, orders and flaws from any thread to the loop.
+class Inbox(Generic[Command]):
+    """Hands measurements, commands and rejections from any thread to the loop.
 
-    streams: by name; what comes for another name is refused.  wake: lets the loop's wait end.
+    streams: by name; measurements of other streams are refused.  wake: ends the loop's wait.
     """
 
     def __init__(self, streams: Mapping[str, StreamCounters], wake: Callable[[], None]) -> None:
@@ -37,15 +44,15 @@ class Inbox(Generic[Order]):
         self._lock = threading.Lock()
         self._measurements: deque[tuple[Measurement, int]] = deque()
         self._bytes = 0
-        self._orders: deque[Order] = deque()
-        self._flaws: deque[tuple[str, InvalidMeasurement]] = deque(maxlen=FLAWS_MAX)
+        self._commands: deque[Command] = deque()
+        self._rejections: deque[tuple[str, InvalidMeasurement]] = deque(maxlen=REJECTIONS_MAX)
         self._owner = threading.get_ident()
 
     def __len__(self) -> int:
-        return len(self._measurements) + len(self._orders)
+        return len(self._measurements) + len(self._commands)
 
     def offer(self, measurement: Measurement) -> bool:
-        """Take a measurement; False where it came too fast, or an older one had to go for it."""
+        """Add a measurement; False if it came too fast, or an older one was dropped for it."""
         stream = self.streams.get(measurement.stream)
         if stream is None:
             return False
@@ -61,43 +68,43 @@ class Inbox(Generic[Order]):
             full = len(self._measurements) > OBSERVATIONS_MAX or self._bytes > BYTES_MAX
             if full:
                 self._drop()
-        self._stir()
+        self._notify()
         return not full
 
     def room(self, stream: str) -> int:
-        """Return how many more measurements would be taken without one being dropped."""
+        """Return how many more measurements fit without a drop."""
         if stream not in self.streams or self._bytes > BYTES_MAX // 2:
             return 0
         return max(OBSERVATIONS_MAX // 2 - len(self._measurements), 0)
 
-    def reject(self, stream: str, flaw: InvalidMeasurement) -> None:
-        """Count what is no measurement; the newest are told."""
+    def reject(self, stream: str, invalid: InvalidMeasurement) -> None:
+        """Count an invalid measurement; the newest are published."""
         found = self.streams.get(stream)
         with self._lock:
             if found is not None:
                 found.received += 1
-                found.reject(flaw.reason, flaw.hint)
-            self._flaws.append((stream, flaw))
-        self._stir()
+                found.reject(invalid.reason, invalid.hint)
+            self._rejections.append((stream, invalid))
+        self._notify()
 
-    def order(self, order: Order) -> str:
-        """Take a command or a label; returns why it is refused, or nothing."""
+    def add_command(self, command: Command) -> str:
+        """Add a command; returns the reason if it is refused, else ''."""
         with self._lock:
             if self.refusing:
                 return self.refusing
-            if len(self._orders) >= ORDERS_MAX:
-                return f"{ORDERS_MAX} commands wait already: send it again later"
-            self._orders.append(order)
-        self._stir()
+            if len(self._commands) >= COMMANDS_MAX:
+                return f"{COMMANDS_MAX} commands wait already: send it again later"
+            self._commands.append(command)
+        self._notify()
         return ""
 
     @property
     def crowded(self) -> bool:
-        """True where so many orders wait that no more should be read."""
-        return len(self._orders) > ORDERS_MAX // 2
+        """True if so many commands wait that the loop should not read more."""
+        return len(self._commands) > COMMANDS_MAX // 2
 
     def take(self) -> Measurement | None:
-        """Return the oldest measurement, or None."""
+        """Remove and return the oldest measurement, or None."""
         if not self._measurements:
             return None
         with self._lock:
@@ -108,25 +115,25 @@ class Inbox(Generic[Order]):
                 stream.waiting -= 1
         return measurement
 
-    def take_order(self) -> Order | None:
-        """Return the oldest order, or None."""
-        return self._orders.popleft() if self._orders else None
+    def take_command(self) -> Command | None:
+        """Remove and return the oldest command, or None."""
+        return self._commands.popleft() if self._commands else None
 
-    def put_back(self, order: Order) -> None:
-        """Let an order wait on, before all others."""
-        self._orders.appendleft(order)
+    def put_back(self, command: Command) -> None:
+        """Put a command back in front of all others."""
+        self._commands.appendleft(command)
 
     def waits(self, observation_id: str) -> bool:
-        """Say whether an observation that its sender named waits to be decided."""
+        """Return whether an observation, by the id its sender gave, waits for a decision."""
         with self._lock:
-            return any(one.given.id == observation_id for one, _ in self._measurements)
+            return any(one.metadata.id == observation_id for one, _ in self._measurements)
 
-    def take_flaw(self) -> tuple[str, InvalidMeasurement] | None:
-        """Return a stream and what was wrong with what came on it, or None."""
-        return self._flaws.popleft() if self._flaws else None
+    def take_rejection(self) -> tuple[str, InvalidMeasurement] | None:
+        """Remove and return the oldest rejection with its stream, or None."""
+        return self._rejections.popleft() if self._rejections else None
 
     def _drop(self) -> None:
-        """Drop the oldest of the stream that has most waiting."""
+        """Drop the oldest measurement of the stream with most waiting."""
         name = max(self.streams.values(), key=_waiting).name
         at = next(i for i, (one, _) in enumerate(self._measurements) if one.stream == name)
         _, nbytes = self._measurements[at]
@@ -135,7 +142,7 @@ class Inbox(Generic[Order]):
         self.streams[name].waiting -= 1
         self.streams[name].dropped += 1
 
-    def _stir(self) -> None:
+    def _notify(self) -> None:
         if threading.get_ident() != self._owner:
             self._wake()
 

@@ -1,95 +1,167 @@
-"""The ways into a daemon on its machine: the control socket and the HTTP door.
+"""Local access to a running daemon: the control socket with its request handler, and HTTP.
 
-One that cannot be opened is a trouble that is told and tried again, while the rest serves.
+A listener that cannot be opened is reported as a problem and tried again, while the rest serves.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..commands import ControlSocket
+import msgspec
+
+from ..commands import ControlSocket, no_home
+from ..config import HttpSettings
 from ..core import EdgeError
 from ..logs import log
+from ..mqtt import ALIVE_S, DaemonStatus
+from .loop import Loop
 
 if TYPE_CHECKING:
-    from .daemon import Daemon
     from .http_server import HttpServer
 
 RETRY_S: Final = 10.0
-"""Seconds between two tries to open what could not be opened."""
+"""Seconds between attempts to open a listener.  Chosen by hand; effect not measured."""
+
+WAIT_S: Final = 14.0
+"""Longest wait for the loop's answer: a second less than a caller waits (`commands.ANSWER_S`)."""
 
 CONTROL, HTTP = "control", "http"
 
+Snapshot = Callable[[], DaemonStatus | None]
+"""Returns the newest status of the daemon, None before the first."""
+
+
+class ControlRequest(msgspec.Struct):
+    """The fields of a request that decide how it is handled."""
+
+    verb: str = ""
+    id: str = ""
+    home: str = ""
+
+
+class ControlHandler:
+    """Answers requests from the control socket; `answer` runs in the socket's threads."""
+
+    def __init__(self, loop: Loop, snapshot: Snapshot) -> None:
+        self._loop, self._snapshot = loop, snapshot
+
+    def answer(self, line: bytes) -> bytes:
+        """Answer a request.  Everything but `status` waits for the loop."""
+        try:
+            request = msgspec.json.decode(line, type=ControlRequest)
+        except msgspec.DecodeError as error:
+            return _refused(f"it is no request: {error}", 'send {"verb": "status"}')
+        if request.home not in self._loop.homes:
+            return _refused(*no_home(request.home, self._loop.homes))
+        if request.verb == "status":
+            return self._status()
+        return self._execute(line)
+
+    def _status(self) -> bytes:
+        still_s = time.monotonic() - self._loop.turned_at
+        if still_s > ALIVE_S:
+            hint = "see the log; if systemd's watchdog does not end it, use kill -9"
+            return _refused(f"the daemon has not responded for {still_s:.0f} s", hint)
+        return msgspec.json.encode({"done": True, "body": self._snapshot()})
+
+    def _execute(self, line: bytes) -> bytes:
+        """Queue a command for the loop and wait for the answer."""
+        handler = self._loop.handler
+        if handler is None:
+            return _refused(
+                "commands are not enabled", "see [commands] in docs/reference/config.md"
+            )
+        answered = threading.Event()
+        answers: list[bytes] = []
+
+        def reply(answer: bytes) -> None:
+            answers.append(answer)
+            answered.set()
+
+        command = handler.local(line, reply)
+        if command is not None:
+            reason = self._loop.inbox.add_command(command)
+            if reason:
+                return _refused(reason, "try again later")
+        if not answered.wait(WAIT_S):
+            return _refused(f"no answer within {WAIT_S:.0f} s", "it may still be carried out")
+        return answers[0]
+
 
 class Listeners:
-    """Both doors of a daemon.  http: the HTTP door, where it is open."""
+    """The control socket and the HTTP server of a daemon.
 
-    def __init__(self, daemon: "Daemon") -> None:
+    folder: the home, for the socket.  problems: of the daemon, by part; updated in place.
+    http: the HTTP server while it listens.
+    """
+
+    def __init__(
+        self, folder: Path, loop: Loop, snapshot: Snapshot, problems: dict[str, str]
+    ) -> None:
         self.http: HttpServer | None = None
-        self._daemon = daemon
-        self._control = ControlSocket(daemon.folder, daemon.questions.ask)
+        self.control = ControlHandler(loop, snapshot)
+        self._loop, self._snapshot, self._problems = loop, snapshot, problems
+        self._socket = ControlSocket(folder, self.control.answer)
+        self._settings: HttpSettings | None = None
         self._tried_s = 0.0
 
-    def open(self) -> None:
-        """Open both, as far as the settings ask for them."""
-        self._open(CONTROL, self._control.start)
-        self.reopen()
+    def open(self, settings: HttpSettings | None) -> None:
+        """Open both.  settings: of [http]; None: no HTTP."""
+        self._open(CONTROL, self._socket.start)
+        self.reopen(settings)
 
-    def reopen(self) -> None:
-        """Listen for requests where the settings say so now."""
-        self._leave()
-        self._daemon.troubles.pop(HTTP, None)
-        if self._daemon.settings.http is not None:
-            self._open(HTTP, self._listen)
+    def reopen(self, settings: HttpSettings | None) -> None:
+        """Close the HTTP server and open it with other settings."""
+        self._stop_http()
+        self._problems.pop(HTTP, None)
+        self._settings = settings
+        if settings is not None:
+            self._open(HTTP, self._start_http)
 
-    def tend(self) -> None:
-        """Try again what could not be opened; call it about once a second."""
-        troubles = self._daemon.troubles
+    def retry(self) -> None:
+        """Try to open what could not be opened; call it about once a second."""
         if time.monotonic() - self._tried_s < RETRY_S:
             return
-        if CONTROL in troubles:
-            self._open(CONTROL, self._control.start)
-        if HTTP in troubles:
-            self._open(HTTP, self._listen)
+        if CONTROL in self._problems:
+            self._open(CONTROL, self._socket.start)
+        if HTTP in self._problems:
+            self._open(HTTP, self._start_http)
 
     def stop(self) -> None:
         """Close both."""
         try:
-            self._control.stop()
+            self._socket.stop()
         finally:
-            self._leave()
+            self._stop_http()
 
     def _open(self, name: str, start: Callable[[], None]) -> None:
         self._tried_s = time.monotonic()
-        troubles = self._daemon.troubles
         try:
             start()
         except EdgeError as error:
-            if troubles.get(name) != error.message:
-                log.warning("not_listening", door=name, reason=error.message, hint=error.hint)
-            troubles[name] = error.message
+            if self._problems.get(name) != error.message:
+                log.warning("not_listening", listener=name, reason=error.message, hint=error.hint)
+            self._problems[name] = error.message
         else:
-            troubles.pop(name, None)
+            self._problems.pop(name, None)
 
-    def _listen(self) -> None:
+    def _start_http(self) -> None:
         from .http_server import HttpServer
 
-        daemon = self._daemon
-        settings = daemon.settings.http
-        assert settings is not None
-        door = HttpServer(
-            settings,
-            lambda: {name: one.settings for name, one in daemon.intake.streams.items()},
-            daemon.intake,
-            lambda: daemon.snapshot,
-            lambda: daemon.loop.turned_at,
-        )
-        door.start()
-        self.http = door
+        assert self._settings is not None
+        server = HttpServer(self._settings, self._loop, self._snapshot)
+        server.start()
+        self.http = server
 
-    def _leave(self) -> None:
-        door, self.http = self.http, None
-        if door is not None:
+    def _stop_http(self) -> None:
+        server, self.http = self.http, None
+        if server is not None:
             with suppress(OSError):
-                door.stop()
+                server.stop()
+
+
+def _refused(reason: str, hint: str) -> bytes:
+    return msgspec.json.encode({"done": False, "reason": reason, "hint": hint})

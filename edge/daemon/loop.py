@@ -1,8 +1,8 @@
-"""The work loop: everything that touches homes, outbox and broker happens here, in one thread.
+"""The work loop: one thread owns homes, outbox and broker connection.
 
-A turn: let the broker read and write, take in what it confirmed, carry out orders, decide on what
-came in, make durable what has to be, send what may be sent.  The heavy work of growth is in a
-process of its own; other threads only wait, and hand over through the intake.
+A turn reads and writes the broker connection, processes its acknowledgements, executes commands,
+decides on observations, makes durable what must be, and sends.  Growth runs in its own process;
+other threads only wait for input and hand it over through the inbox.
 """
 
 import time
@@ -27,7 +27,7 @@ from ..core import (
     StateError,
     listed,
 )
-from ..logs import PacedLog, log
+from ..logs import RateLimitedLog, log
 from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..sources import InvalidMeasurement, Measurement, decode_payload, read_properties
 from .clock import DaemonClock
@@ -38,156 +38,170 @@ from .stream_counters import StreamCounters
 from .systemd import SystemdNotifier
 
 TURN_S: Final = 0.004
-"""Longest that one turn works on observations before the broker gets its turn."""
+"""Longest time spent on observations before the connection is served again.  Chosen by hand;
+effect not measured."""
 
-TOGETHER_MAX: Final = 64
-"""Observations that are decided together, of those that cost little."""
+BATCH_MAX: Final = 64
+"""Observations that are decided as one batch, where that is cheaper.  Chosen by hand; effect not
+measured."""
 
 WAIT_S: Final = 0.5
-TEND_S: Final = 1.0
-FLAWS_A_SECOND: Final = 10
-"""Rejections of what could not be read that are told; all are counted."""
+"""Longest wait for input.  An input wakes the loop at once, so this only bounds how late
+`MAINTAIN_S` may be noticed."""
 
-NAMES_MAX: Final = 1_024
+MAINTAIN_S: Final = 1.0
+"""Period of the work that is due each second; rates in the status are per second."""
+
+REJECTIONS_PER_S: Final = 10
+"""Rejections of unreadable input that are published; all are counted.  Chosen by hand; effect not
+measured."""
+
+ADDRESSES_MAX: Final = 1_024
+"""Parsed topics that are cached: more than a device has streams and commands."""
+
 TOPIC_CHARS: Final = 200
+"""Characters of an unknown topic in a rejection; MQTT allows 65,535 bytes."""
+
 HINT_CHARS: Final = 500
+"""Characters of a hint that lists streams: a device may have hundreds."""
 
 
 class MqttChannel(PublishChannel, Protocol):
-    """A broker, as far as the loop drives it."""
+    """A broker connection, as far as the loop drives it."""
 
     def pump(self, wait_s: float, *, reading: bool = True) -> None:
-        """Wait for something to do, and do it."""
+        """Serve the connection; waits `wait_s` at most where there is nothing to do."""
 
-    def settle(self, ticket: int) -> None:
-        """Acknowledge an arrival."""
+    def acknowledge(self, ticket: int) -> None:
+        """Acknowledge a received message."""
 
 
 class CommandPort(Protocol):
-    """Who understands commands and contributions."""
+    """Reads and executes commands and fleet contributions."""
 
     def receive(self, arrival: InboundMessage, address: TopicAddress) -> Any | None:
-        """Return an order (with a `ticket`), or None where it was answered already."""
+        """Return a command (with a `ticket`), or None if it was answered already."""
 
     def local(self, line: bytes, reply: Callable[[bytes], None]) -> Any | None:
-        """Return the order that somebody on this machine gives, or None where it was answered; in
-        any thread."""
+        """Return a command of a local user, or None if it was answered; in any thread."""
 
-    def about(self, order: Any) -> str:
-        """Return the id of the observation that an order labels, or nothing."""
+    def labelled(self, command: Any) -> str:
+        """Return the id of the observation that a command labels, or ''."""
 
-    def carry_out(self, order: Any) -> None:
-        """Do what an order says, and answer it."""
+    def execute(self, command: Any) -> None:
+        """Execute a command and answer it."""
 
-    def refuse(self, order: Any, reason: str) -> None:
-        """Answer an order that is not taken."""
+    def refuse(self, command: Any, reason: str) -> None:
+        """Answer a command that is not executed."""
 
 
 class SecondaryChannel(Protocol):
-    """Who tells decisions in another way too."""
+    """A second protocol that messages are published in."""
 
-    def tell(self, message: Message) -> None:
-        """Tell a message, now or later."""
+    def publish(self, message: Message) -> None:
+        """Publish a message, now or later."""
 
     def pump(self) -> None:
-        """Do what there is to do, without waiting."""
+        """Serve the connection without waiting."""
 
     def forget(self, ids: AbstractSet[str]) -> None:
-        """Forget what waits of these observations."""
+        """Drop waiting messages about these observations."""
 
 
 class Loop:
-    """The loop over its parts; `turn` it for ever.
+    """The loop over the daemon's parts; call `turn` repeatedly.
 
-    homes: by name, "" for the one of the settings.  desk: None where there are no commands.
-    every_second: called about each second.  beside: Sparkplug, where it is asked for.
+    homes: by name, "" for the one of the settings.  handler: None without commands.  every_second:
+    called about once a second.  secondary: Sparkplug, where it is enabled.
     """
 
     def __init__(
         self,
-        intake: Inbox[Any],
+        *,
+        inbox: Inbox[Any],
         homes: Mapping[str, HomeSlot],
-        line: MqttChannel,
-        teller: Publisher,
+        connection: MqttChannel,
+        publisher: Publisher,
         topics: Topics,
         clock: DaemonClock,
         notifier: SystemdNotifier,
     ) -> None:
-        self.intake, self.homes, self.line, self.teller = intake, homes, line, teller
-        self.topics, self.clock, self.notifier = topics, clock, notifier
-        self.desk: CommandPort | None = None
-        self.beside: SecondaryChannel | None = None
+        self.inbox, self.homes, self.connection = inbox, homes, connection
+        self.publisher, self.topics, self.clock = publisher, topics, clock
+        self.notifier = notifier
+        self.handler: CommandPort | None = None
+        self.secondary: SecondaryChannel | None = None
         self.every_second: Callable[[], None] | None = None
         self.paused = False
         self.strays = 0
         self._stray_topic = ""
-        self._paced = PacedLog()
+        self._paced = RateLimitedLog()
         self.turned_at = time.monotonic()
-        self._tended_at = self._watched_at = 0.0
-        self._flaws_left = FLAWS_A_SECOND
+        self._maintained_at = self._watched_at = 0.0
+        self._rejections_left = REJECTIONS_PER_S
         self._to_forget: set[str] = set()
         self._failing = False
         self._addresses: dict[str, TopicAddress] = {}
-        self._by_topic = by_topic(intake.streams)
+        self._by_topic = by_topic(inbox.streams)
 
     def turn(self, wait_s: float = WAIT_S) -> None:
-        """Do once around what there is to do; waits `wait_s` at most where there is nothing."""
-        self.line.pump(0.0 if len(self.intake) else wait_s, reading=not self.intake.crowded)
-        if self.beside is not None:
-            self.beside.pump()
-        self.teller.hear()
-        self._carry_out_orders()
+        """Do one round of work; waits `wait_s` at most where there is none."""
+        self.connection.pump(0.0 if len(self.inbox) else wait_s, reading=not self.inbox.crowded)
+        if self.secondary is not None:
+            self.secondary.pump()
+        self.publisher.process_acks()
+        self._execute_commands()
         if not self.paused:
             self._decide()
         now = time.monotonic()
-        if now - self._tended_at >= TEND_S:
-            self._tended_at = now
-            self._tend()
-        self.teller.outbox.tend(online=self.line.online)
-        self.teller.flush()
+        if now - self._maintained_at >= MAINTAIN_S:
+            self._maintained_at = now
+            self._maintain()
+        self.publisher.outbox.maintain(online=self.connection.online)
+        self.publisher.flush()
         self.turned_at = now
         self._feed_watchdog(now)
 
     def feed(self, home: str, event: Event) -> tuple[Message, ...]:
-        """Let a home handle an event, and tell what it says.  Raises EdgeError where the home
-        cannot, and changed nothing."""
+        """Let a home handle an event, and publish the messages.  Raises EdgeError if the home
+        cannot; then nothing has changed."""
         slot = self.homes.get(home)
         if slot is None:
             known = ", ".join(name or "(the settings' own)" for name in self.homes)
             raise EdgeError(f"there is no home {home!r}", f"known homes: {known}")
-        told = slot.feed(event)
-        self.tell(told)
-        return told
+        messages = slot.feed(event)
+        self.publish(messages)
+        return messages
 
-    def tell(self, messages: Iterable[Message]) -> None:
-        """Tell what a home says."""
+    def publish(self, messages: Iterable[Message]) -> None:
+        """Publish the messages of a home, and count them."""
         for message in messages:
             if isinstance(message, Decision | DriftAlarm | SeriesForecast | ChangePoint):
-                stream = self.intake.streams.get(message.stream)
+                stream = self.inbox.streams.get(message.stream)
                 if stream is not None:
-                    stream.note(message)
-            self.teller.tell(message)
-            if self.beside is not None:
-                self.beside.tell(message)
+                    stream.count(message)
+            self.publisher.publish(message)
+            if self.secondary is not None:
+                self.secondary.publish(message)
 
-    def arrive(self, arrival: InboundMessage) -> None:
-        """Take in what the broker brings; inside `pump`."""
+    def receive(self, arrival: InboundMessage) -> None:
+        """Route a message from the broker; runs inside `pump`."""
         stream = self._by_topic.get(arrival.topic)
         if stream is not None:
             self._observe(stream, arrival)
             return
-        address = self._read(arrival.topic)
-        found = self.intake.streams.get(address.name) if address.purpose == "observe" else None
+        address = self._parse(arrival.topic)
+        found = self.inbox.streams.get(address.name) if address.purpose == "observe" else None
         if found is not None and isinstance(found.settings, TopicStream):
             self._observe(found, arrival)
-        elif address.purpose in {"command", "contribution"} and self.desk is not None:
-            self._take_order(self.desk, arrival, address)
+        elif address.purpose in {"command", "contribution"} and self.handler is not None:
+            self._queue_command(self.handler, arrival, address)
         else:
-            self._turn_away(arrival)
-            self.line.settle(arrival.ticket)
+            self._reject_unknown_topic(arrival)
+            self.connection.acknowledge(arrival.ticket)
 
     def open_homes(self) -> None:
-        """Open the homes that are not open, where it is time to try."""
+        """Open the closed homes whose next attempt is due."""
         for slot in self.homes.values():
             if slot.open():
                 try:
@@ -196,14 +210,14 @@ class Loop:
                     slot.fail(error)
         self._forget()
 
-    def erased(self, ids: tuple[str, ...]) -> None:
-        """Let the outbox forget, too; where its disk fails, it is tried again each second."""
+    def forget(self, ids: tuple[str, ...]) -> None:
+        """Erase observations from the outbox; retried each second while its disk fails."""
         self._to_forget.update(ids)
         self._forget()
 
-    def restream(self, streams: Mapping[str, StreamCounters]) -> None:
-        """Serve other streams from now on."""
-        self.intake.streams = streams
+    def set_streams(self, streams: Mapping[str, StreamCounters]) -> None:
+        """Serve other streams."""
+        self.inbox.streams = streams
         self._by_topic = by_topic(streams)
 
     # --- parts of a turn -------------------------------------------------------------------------
@@ -218,104 +232,103 @@ class Loop:
             else decode_payload(stream.name, settings, arrival.payload, given)
         )
         if isinstance(found, InvalidMeasurement):
-            self.intake.reject(stream.name, found)
+            self.inbox.reject(stream.name, found)
         else:
-            self.intake.offer(found)
-        self.line.settle(arrival.ticket)
+            self.inbox.offer(found)
+        self.connection.acknowledge(arrival.ticket)
 
-    def _turn_away(self, arrival: InboundMessage) -> None:
-        """Say that nothing here takes what came, a few times a second."""
+    def _reject_unknown_topic(self, arrival: InboundMessage) -> None:
+        """Count a message that nothing receives; publish a few rejections a second."""
         self.strays += 1
         self._stray_topic = arrival.topic[:TOPIC_CHARS]
-        if self._flaws_left <= 0:
+        if self._rejections_left <= 0:
             return
-        self._flaws_left -= 1
-        taking = [
-            one for one in self.intake.streams.values() if isinstance(one.settings, TopicStream)
+        self._rejections_left -= 1
+        topics = [
+            one for one in self.inbox.streams.values() if isinstance(one.settings, TopicStream)
         ]
-        known = ", ".join(stream.name for stream in taking) or "none"
-        reason = "nothing here takes what comes at this topic"
-        hint = f"streams that measurements may be sent to: {known}"
-        self.teller.tell(Rejected(arrival.topic[:TOPIC_CHARS], reason, hint[:HINT_CHARS]))
+        known = ", ".join(stream.name for stream in topics) or "none"
+        reason = "no stream or command receives messages at this topic"
+        hint = f"streams that receive measurements by MQTT: {known}"
+        self.publisher.publish(Rejected(arrival.topic[:TOPIC_CHARS], reason, hint[:HINT_CHARS]))
 
-    def _take_order(
-        self, desk: CommandPort, arrival: InboundMessage, address: TopicAddress
+    def _queue_command(
+        self, handler: CommandPort, arrival: InboundMessage, address: TopicAddress
     ) -> None:
-        order = desk.receive(arrival, address)
-        if order is None:
-            self.line.settle(arrival.ticket)
+        command = handler.receive(arrival, address)
+        if command is None:
+            self.connection.acknowledge(arrival.ticket)
             return
-        reason = self.teller.outbox.refusing or self.intake.order(order)
+        reason = self.publisher.outbox.refusing or self.inbox.add_command(command)
         if reason:
-            desk.refuse(order, reason)
-            self.line.settle(arrival.ticket)
+            handler.refuse(command, reason)
+            self.connection.acknowledge(arrival.ticket)
 
-    def _carry_out_orders(self) -> None:
-        while (order := self.intake.take_order()) is not None:
-            if self.desk is None:
+    def _execute_commands(self) -> None:
+        while (command := self.inbox.take_command()) is not None:
+            if self.handler is None:
                 continue
-            about = "" if self.paused else self.desk.about(order)
-            if about and self.intake.waits(about):
-                # A label right behind its vector: nothing behind it overtakes it, a forget least.
-                self.intake.put_back(order)
+            labelled = "" if self.paused else self.handler.labelled(command)
+            if labelled and self.inbox.waits(labelled):
+                # The label's observation waits still.  Commands keep their order: a later forget
+                # must not overtake this label.
+                self.inbox.put_back(command)
                 return
             try:
-                self.desk.carry_out(order)
+                self.handler.execute(command)
             except EdgeError as error:
-                self.desk.refuse(order, error.message)
+                self.handler.refuse(command, error.message)
             except Exception:
-                log.exception("order_failed")
-                self.desk.refuse(order, "it failed: a bug, see the log")
-            ticket = getattr(order, "ticket", 0)
+                log.exception("command_failed")
+                self.handler.refuse(command, "it failed: a bug, see the log")
+            ticket = getattr(command, "ticket", 0)
             if ticket:
-                self.teller.after(partial(self.line.settle, ticket))
+                self.publisher.after_commit(partial(self.connection.acknowledge, ticket))
 
     def _decide(self) -> None:
         until = time.monotonic() + TURN_S
-        while waiting := self._take():
-            self._foresee(waiting)
-            for stream, event in waiting:
-                self._decide_on(stream, event)
+        while batch := self._next_batch():
+            self._prefetch(batch)
+            for stream, event in batch:
+                self._decide_one(stream, event)
             if time.monotonic() > until:
                 return
 
-    def _take(self) -> list[tuple[StreamCounters, Observation]]:
-        """Take the observations that wait, as many as are decided together: those that take long
-        one by one."""
-        taken: list[tuple[StreamCounters, Observation]] = []
-        while len(taken) < TOGETHER_MAX and (measurement := self.intake.take()) is not None:
-            stream = self.intake.streams.get(measurement.stream)
+    def _next_batch(self) -> list[tuple[StreamCounters, Observation]]:
+        """Return the waiting observations, as many as are decided as a batch; slow ones alone."""
+        batch: list[tuple[StreamCounters, Observation]] = []
+        while len(batch) < BATCH_MAX and (measurement := self.inbox.take()) is not None:
+            stream = self.inbox.streams.get(measurement.stream)
             if stream is None:
                 continue
-            taken.append((stream, self._event(stream, measurement)))
-            if not self.homes[stream.settings.home].foresees:
+            batch.append((stream, self._event(stream, measurement)))
+            home = self.homes[stream.settings.home].home
+            if home is None or not home.batches:
                 break
-        return taken
+        return batch
 
-    def _foresee(self, waiting: list[tuple[StreamCounters, Observation]]) -> None:
-        for name in {stream.settings.home for stream, _ in waiting}:
-            slot = self.homes[name]
-            if slot.foresees:
-                slot.foresee([event for one, event in waiting if one.settings.home == name])
+    def _prefetch(self, batch: list[tuple[StreamCounters, Observation]]) -> None:
+        for name in {stream.settings.home for stream, _ in batch}:
+            self.homes[name].prefetch([event for one, event in batch if one.settings.home == name])
 
     def _event(self, stream: StreamCounters, measurement: Measurement) -> Observation:
         if isinstance(measurement.payload, NamedValues):
             self._log_columns(stream, measurement.payload)
         number, key = stream.number()
-        given = measurement.given
+        given = measurement.metadata
         at_ns = self.clock.now_ns() if given.captured_at_ns is None else given.captured_at_ns
         return Observation(
-            stream.name,
-            number if given.sequence is None else given.sequence,
-            at_ns,
-            measurement.payload,
-            given.id or key,
-            given.subject or stream.settings.subject,
-            stream.settings.kind,
+            stream=stream.name,
+            sequence=number if given.sequence is None else given.sequence,
+            captured_at_ns=at_ns,
+            payload=measurement.payload,
+            id=given.id or key,
+            subject=given.subject or stream.settings.subject,
+            kind=stream.settings.kind,
         )
 
     def _log_columns(self, stream: StreamCounters, given: NamedValues) -> None:
-        """Log once for a stream which names are ignored, and that names cannot be compared."""
+        """Log ignored names, and names that cannot be compared; each once per stream."""
         home = self.homes[stream.settings.home].home
         if home is None:
             return
@@ -327,83 +340,85 @@ class Loop:
         elif new and given.ordered and not series:
             log.warning("columns_by_position", stream=stream.name, hint=NAMING_HINT)
 
-    def _decide_on(self, stream: StreamCounters, event: Observation) -> None:
+    def _decide_one(self, stream: StreamCounters, event: Observation) -> None:
         try:
-            told = self.homes[stream.settings.home].feed(event)
+            messages = self.homes[stream.settings.home].feed(event)
         except EdgeError as error:
-            self.intake.reject(stream.name, InvalidMeasurement(error.message, error.hint))
+            self.inbox.reject(stream.name, InvalidMeasurement(error.message, error.hint))
+            # It was counted as it arrived.
             stream.received -= 1
             return
-        for message in told:
+        for message in messages:
             if isinstance(message, Rejected):
                 stream.reject(message.reason, message.hint)
-        self.tell(told)
+        self.publish(messages)
 
-    def _tend(self) -> None:
-        """Do what is due each second."""
+    def _maintain(self) -> None:
+        """Do the work that is due each second."""
         self.open_homes()
         for slot in self.homes.values():
-            self.tell(slot.tend())
+            self.publish(slot.maintain())
         now = time.monotonic()
-        for stream in self.intake.streams.values():
+        for stream in self.inbox.streams.values():
             stream.sample()
             stream.log_news(now)
         self._paced.warn("messages_turned_away", self.strays, now, topic=self._stray_topic)
-        self._flaws_left = FLAWS_A_SECOND
-        self._tell_flaws()
+        self._rejections_left = REJECTIONS_PER_S
+        self._publish_rejections()
         self._forget()
-        self.teller.tell_losses()
-        jump = self.clock.look()
+        self.publisher.publish_losses()
+        jump = self.clock.detect_jump()
         if jump is not None:
             log.warning("clock_jumped", seconds=round(jump.seconds, 3), clock=jump.clock)
-            self.teller.tell(jump)
-        self.intake.refusing = self.teller.outbox.refusing
-        self._tell_failing()
+            self.publisher.publish(jump)
+        self.inbox.refusing = self.publisher.outbox.refusing
+        self._log_outbox()
         if self.every_second is not None:
             self.every_second()
 
-    def _tell_failing(self) -> None:
+    def _log_outbox(self) -> None:
         """Log when the outbox's disk begins to fail, and when it works again."""
-        failing = self.teller.outbox.failing
+        failing = self.publisher.outbox.failing
         if bool(failing) != self._failing:
             self._failing = bool(failing)
             if failing:
                 log.error("outbox_failing", reason=failing)
             else:
-                log.info("outbox_recovered", lost=len(self.teller.outbox.losses))
+                log.info("outbox_recovered", lost=len(self.publisher.outbox.losses))
 
-    def _tell_flaws(self) -> None:
-        for _ in range(FLAWS_A_SECOND):
-            found = self.intake.take_flaw()
+    def _publish_rejections(self) -> None:
+        for _ in range(REJECTIONS_PER_S):
+            found = self.inbox.take_rejection()
             if found is None:
                 return
-            stream, flaw = found
-            self.teller.tell(Rejected(stream, flaw.reason, flaw.hint))
+            stream, invalid = found
+            self.publisher.publish(Rejected(stream, invalid.reason, invalid.hint))
 
     def _forget(self) -> None:
         if not self._to_forget:
             return
-        if self.beside is not None:
-            self.beside.forget(self._to_forget)
+        if self.secondary is not None:
+            self.secondary.forget(self._to_forget)
         try:
-            self.teller.outbox.forget(self._to_forget)
+            self.publisher.outbox.forget(self._to_forget)
             self._to_forget.clear()
         except StateError as error:
             log.warning("outbox_not_erased", reason=error.message)
 
     def _forget_buried(self, slot: HomeSlot) -> None:
-        """What was forgotten while nobody served, or just before a crash, leaves the outbox."""
+        """Queue for erasure the observations that were forgotten while no daemon ran, or just
+        before a crash."""
         home = slot.home
         if home is not None:
-            told = {key for entry in self.teller.outbox.waiting() for key in entry.keys}
-            self._to_forget |= set(filter(home.store.buried, told))
+            keys = {key for entry in self.publisher.outbox.waiting() for key in entry.keys}
+            self._to_forget |= set(filter(home.store.was_forgotten, keys))
 
-    def _read(self, topic: str) -> TopicAddress:
+    def _parse(self, topic: str) -> TopicAddress:
         address = self._addresses.get(topic)
         if address is None:
-            if len(self._addresses) >= NAMES_MAX:
+            if len(self._addresses) >= ADDRESSES_MAX:
                 self._addresses.clear()
-            address = self._addresses[topic] = self.topics.read(topic)
+            address = self._addresses[topic] = self.topics.parse(topic)
         return address
 
     def _feed_watchdog(self, now: float) -> None:
@@ -414,9 +429,9 @@ class Loop:
 
 
 def by_topic(streams: Mapping[str, StreamCounters]) -> dict[str, StreamCounters]:
-    """Return the streams that have a topic of their own, by that topic."""
-    topics = {}
-    for stream in streams.values():
-        if isinstance(stream.settings, TopicStream) and stream.settings.topic:
-            topics[stream.settings.topic] = stream
-    return topics
+    """Return the streams that have their own topic, by that topic."""
+    return {
+        stream.settings.topic: stream
+        for stream in streams.values()
+        if isinstance(stream.settings, TopicStream) and stream.settings.topic
+    }

@@ -1,4 +1,4 @@
-"""Telling: messages get their number and words, wait in the outbox, and go to the broker."""
+"""Publishing: messages are numbered and encoded, wait in the outbox, and go to the broker."""
 
 import time
 from collections.abc import Callable
@@ -22,33 +22,34 @@ from ..mqtt import MessageEncoder, OutboxGap, PublishedMessage, ReplyAddress, ma
 from ..outbox import Outbox, OutboxEntry, OutboxLoss
 from .clock import DaemonClock
 
-KEPT: Final = (Acknowledgement, Receipt)
-"""What is on the disk before it is sent, and is never dropped."""
-
+DURABLE: Final = (Acknowledgement, Receipt)
+"""Messages that are on the disk before they are sent, and are never dropped."""
 
 QUOTA: Final = 151
-"""The reason code "Quota exceeded": the message may be taken later."""
+"""The PUBACK reason code "Quota exceeded" (0x97, MQTT 5.0, section 3.4.2.1): the broker may accept
+the message later."""
 
 PAUSE_S: Final = (1.0, 60.0)
-"""Seconds that nothing is sent after it: at first, and at most."""
+"""Pause after `QUOTA`, in seconds: first and longest.  Chosen by hand; effect not measured."""
 
 GAP_PAUSE_S: Final = 60.0
-"""Seconds to the next gap that is told where the broker has refused one."""
+"""Seconds before a gap message is sent again that the broker has refused.  Chosen by hand; effect
+not measured."""
 
 
 class PublishChannel(Protocol):
-    """What messages go out through: a broker, or a printer."""
+    """Where messages are published: a broker connection or standard output."""
 
     @property
     def online(self) -> bool:
-        """True where messages can be published."""
+        """True while messages can be published."""
 
     @property
-    def cuts(self) -> int:
-        """How many connections ended without a word from either side."""
+    def unclean_disconnects(self) -> int:
+        """Connections that ended without a DISCONNECT."""
 
     @property
-    def room(self) -> int:
+    def send_quota(self) -> int:
         """Messages that may be published now."""
 
     def publish(
@@ -61,131 +62,151 @@ class PublishChannel(Protocol):
         response: ReplyAddress | None = None,
         expiry_s: int | None = None,
     ) -> int | None:
-        """Publish; the message id, or None where there is no room."""
+        """Publish a message; returns its id, or None without room."""
 
     def acked(self) -> tuple[PublishedMessage, ...]:
-        """Return what was answered since last asked."""
+        """Return the outcomes of messages since the last call."""
 
 
 class Publisher:
-    """Numbers, words, keeps and sends what is told."""
+    """Numbers, encodes, queues and sends messages.  channel: may be replaced at any time."""
 
     def __init__(
-        self, outbox: Outbox, wording: MessageEncoder, mouth: PublishChannel, clock: DaemonClock
+        self, outbox: Outbox, encoder: MessageEncoder, channel: PublishChannel, clock: DaemonClock
     ) -> None:
-        self.outbox, self.mouth = outbox, mouth
-        self._cuts = mouth.cuts
+        self.outbox, self.channel = outbox, channel
+        self._cuts = channel.unclean_disconnects
         self.refused = 0
-        self.wording, self._clock = wording, clock
-        self._owing = False
+        self.encoder, self._clock = encoder, clock
+        self._commit_due = False
         self._pause_s, self._resume_at, self._gaps_at = PAUSE_S[0], 0.0, 0.0
-        self._gaps = wording.word(OutboxGap(0, 0, 0, ""), 0, 0).topic
-        self._settling: list[Callable[[], None]] = []
+        self._gap_topic = encoder.encode(OutboxGap(0, 0, 0, ""), 0, 0).topic
+        self._after_commit: list[Callable[[], None]] = []
 
-    def tell(self, message: Message | Any, *, kept: bool | None = None) -> None:
-        """Tell a message of the core, or any structure.  kept: durable before it is sent; None: as
-        its kind is."""
-        number = self.outbox.take()
-        worded = self.wording.word(message, number, self._clock.now_ns())
-        keep = isinstance(message, KEPT) if kept is None else kept
-        self.outbox.put(OutboxEntry(number, worded.topic, worded.body, keep, _keys(message)))
-        self._owing = self._owing or keep
+    def publish(self, message: Message | Any, *, kept: bool | None = None) -> None:
+        """Publish a message of the core, or any structure.
+
+        kept: durable before it is sent, never dropped; None: decided by its type.
+        """
+        number = self.outbox.next_number()
+        encoded = self.encoder.encode(message, number, self._clock.now_ns())
+        keep = isinstance(message, DURABLE) if kept is None else kept
+        entry = OutboxEntry(
+            sequence=number,
+            topic=encoded.topic,
+            body=encoded.body,
+            kept=keep,
+            keys=_observation_ids(message),
+        )
+        self.outbox.put(entry)
+        self._commit_due = self._commit_due or keep
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
-        """Tell a message to somebody who asked: to their topic, with their correlation data.
-        message: a structure, or words that are ready."""
-        number = self.outbox.take()
+        """Publish a response at the topic of its request, with its correlation data.
+
+        message: a structure, or an encoded body.
+        """
+        number = self.outbox.next_number()
         body = (
             message
             if isinstance(message, bytes)
-            else self.wording.word(message, number, self._clock.now_ns()).body
+            else self.encoder.encode(message, number, self._clock.now_ns()).body
         )
-        self.outbox.put(OutboxEntry(number, topic, body, kept, _keys(message), correlation))
-        self._owing = self._owing or kept
+        entry = OutboxEntry(
+            sequence=number,
+            topic=topic,
+            body=body,
+            kept=kept,
+            keys=_observation_ids(message),
+            correlation=correlation,
+        )
+        self.outbox.put(entry)
+        self._commit_due = self._commit_due or kept
 
-    def after(self, settle: Callable[[], None]) -> None:
-        """Have something done once all that was told so far is durable, or cannot be now."""
-        self._settling.append(settle)
-        self._owing = True
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Call `act` once everything published so far is durable, or the disk has failed."""
+        self._after_commit.append(act)
+        self._commit_due = True
 
     def flush(self) -> None:
-        """Make durable what has to be, and send what may be sent."""
-        if self._owing:
-            self._owing = not self.outbox.commit()
-            # Where the disk fails this cannot wait: acknowledgements go in the order of arrivals,
-            # and one that is held back would hold back the observations behind it, too.
-            settling, self._settling = self._settling, []
-            for settle in settling:
-                settle()
-        mouth, outbox = self.mouth, self.outbox
-        room = mouth.room
+        """Commit what must be durable, and send what is due."""
+        if self._commit_due:
+            self._commit_due = not self.outbox.commit()
+            # A failing disk must not delay these: acknowledgements go in the order of arrivals, so
+            # one held back would block the observations behind it.
+            acts, self._after_commit = self._after_commit, []
+            for act in acts:
+                act()
+        channel, outbox = self.channel, self.outbox
+        room = channel.send_quota
         if room <= 0 or time.monotonic() < self._resume_at:
             return
         for entry in outbox.due(room):
             body = mark_historical(entry.body) if entry.historical else entry.body
             reply = ReplyAddress(entry.correlation) if entry.correlation else None
-            sent = mouth.publish(entry.topic, body, retain=entry.retain, response=reply)
-            if sent is None:
+            message_id = channel.publish(entry.topic, body, retain=entry.retain, response=reply)
+            if message_id is None:
                 outbox.unsent(entry)
                 return
-            outbox.sent(entry, sent)
+            outbox.sent(entry, message_id)
 
-    def hear(self) -> None:
-        """Take in what became of messages that were sent."""
+    def process_acks(self) -> None:
+        """Pass the outcomes of sent messages to the outbox."""
         returned: list[int] = []
         pause = False
-        for sent in self.mouth.acked():
-            if sent.taken:
-                self.outbox.acked(sent.message_id)
+        for outcome in self.channel.acked():
+            if outcome.accepted:
+                self.outbox.acked(outcome.message_id)
                 self._pause_s = PAUSE_S[0]
-            elif sent.lost:
-                returned.append(sent.message_id)
-            elif sent.reason == QUOTA:
-                returned.append(sent.message_id)
+            elif outcome.lost:
+                returned.append(outcome.message_id)
+            elif outcome.reason == QUOTA:
+                returned.append(outcome.message_id)
                 pause = True
             else:
-                self._refuse(sent.message_id)
+                self._drop_refused(outcome.message_id)
         if pause:
             self._pause()
         if returned:
             self.outbox.returned(returned)
-        before, self._cuts = self._cuts, self.mouth.cuts
+        before, self._cuts = self._cuts, self.channel.unclean_disconnects
         if self._cuts > before:
-            self.outbox.doubted()
-            self._owing = True
+            self.outbox.resend_recent()
+            self._commit_due = True
 
-    def tell_losses(self) -> None:
-        """Tell what was lost, where it can be told."""
-        waited = time.monotonic() >= self._gaps_at
-        if waited and self.mouth.online and self.outbox.announce(self._word_gap):
-            self._owing = True
+    def publish_losses(self) -> None:
+        """Publish gap messages for lost numbers, if the broker is connected."""
+        due = time.monotonic() >= self._gaps_at
+        if due and self.channel.online and self.outbox.publish_losses(self._encode_gap):
+            self._commit_due = True
 
-    def _refuse(self, message_id: int) -> None:
-        """A message will never be taken.  What a gap told of is told again after a while."""
+    def _drop_refused(self, message_id: int) -> None:
+        """Drop a message that the broker has refused for good.  The losses that a gap message
+        reported are reported again later."""
         self.refused += 1
         entry = self.outbox.refused(message_id, "refused")
-        if entry is None or entry.topic != self._gaps:
+        if entry is None or entry.topic != self._gap_topic:
             return
         self._gaps_at = time.monotonic() + GAP_PAUSE_S
         with suppress(msgspec.DecodeError):
             gap = msgspec.json.decode(entry.body, type=OutboxGap)
-            self.outbox.lost_again(OutboxLoss(gap.first, gap.last, gap.count, gap.reason))
+            self.outbox.add_loss(OutboxLoss(gap.first, gap.last, gap.count, gap.reason))
 
     def _pause(self) -> None:
-        """Send nothing for a while, the longer the more often it was asked for in a row."""
+        """Send nothing for a while; the pause doubles with each one in a row."""
         now = time.monotonic()
         if now >= self._resume_at:
             self._resume_at = now + self._pause_s
             self._pause_s = min(2 * self._pause_s, PAUSE_S[1])
 
-    def _word_gap(self, number: int, loss: OutboxLoss) -> OutboxEntry:
+    def _encode_gap(self, number: int, loss: OutboxLoss) -> OutboxEntry:
         gap = OutboxGap(loss.first, loss.last, loss.count, loss.reason)
-        worded = self.wording.word(gap, number, self._clock.now_ns())
-        return OutboxEntry(number, worded.topic, worded.body, kept=True)
+        encoded = self.encoder.encode(gap, number, self._clock.now_ns())
+        return OutboxEntry(sequence=number, topic=encoded.topic, body=encoded.body, kept=True)
 
 
-def _keys(message: Any) -> tuple[str, ...]:
-    """Return the ids of the observations that a message tells of."""
+def _observation_ids(message: Any) -> tuple[str, ...]:
+    """Return the ids of the observations that a message is about."""
     if isinstance(message, Decision | DriftAlarm | SeriesForecast | ChangePoint):
         return (message.observation_id,)
     if isinstance(message, LabelRequest):

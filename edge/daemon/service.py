@@ -1,4 +1,4 @@
-"""Serving a home until somebody asks to stop: the daemon, with the signals of a service."""
+"""The daemon as a service: signals request a stop or a reload."""
 
 import signal
 import sys
@@ -6,29 +6,30 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path()
+"""The default of a command line's folder argument."""
+
 END_S: Final = 5
-"""Seconds after which a daemon that was asked to end is ended by the kernel."""
+"""Seconds from a stop signal until the kernel ends the process: one more than `daemon.STOP_S`."""
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(folder: Path) -> None:
-    """Serve the home in a folder until stopped; raises EdgeError where it cannot start at all."""
+    """Serve the home in a folder until stopped; raises EdgeError if it cannot start at all."""
     from .daemon import Daemon
 
     daemon = Daemon(folder, output=sys.stdout.buffer)
 
     def stop(*_: object) -> None:
-        # Whatever hangs then (a reader that does not read, a disk that does not answer): the
-        # kernel ends it, and the next run finds what a crash leaves.  A second signal must not
-        # postpone that.
+        # If closing hangs (a blocked reader or disk), the kernel ends the process, and the next
+        # run recovers as after a crash.  A second signal must not postpone that.
         if not signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.alarm(END_S)
         daemon.stop()
 
     for number in STOPPING:
         signal.signal(number, stop)
-    signal.signal(signal.SIGHUP, lambda *_: daemon.ask_reload())
+    signal.signal(signal.SIGHUP, lambda *_: daemon.request_reload())
     # A reload requested during start-up, which `cli_entry` holds back, is handled now.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
     try:
@@ -41,6 +42,6 @@ def serve(folder: Path) -> None:
 
 
 def folder_of(path: Path, home: Path) -> Path:
-    """Return the home that a verb was given: a folder, its auricle.toml, or --home."""
+    """Return the home of a command line: a folder, its auricle.toml, or --home."""
     given = path if path != HERE else home
     return given.parent if given.suffix == ".toml" and given.is_file() else given

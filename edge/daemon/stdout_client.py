@@ -1,4 +1,4 @@
-"""In place of a broker, where none is set: each message is a line of standard output."""
+"""The channel without a broker: each message is a line of standard output."""
 
 from collections.abc import Iterable
 from typing import BinaryIO, Final
@@ -6,10 +6,12 @@ from typing import BinaryIO, Final
 from ..mqtt import LOST, PublishedMessage, Waker
 
 ROOM: Final = 1_000
+"""Messages written per turn of the loop.  Chosen by hand; effect not measured."""
 
 
 class StdoutClient:
-    """Speaks like `Broker`, to a file; None: to nobody.  What is written counts as delivered."""
+    """Has the methods of `MqttClient`.  output: a file; None: messages are discarded.  A written
+    message counts as delivered."""
 
     def __init__(self, output: BinaryIO | None) -> None:
         self.problem = ""
@@ -19,28 +21,28 @@ class StdoutClient:
 
     @property
     def online(self) -> bool:
-        """True until the reader of the output has gone."""
+        """True until the output's reader is gone."""
         return not self.problem
 
     @property
     def cuts(self) -> int:
-        """Nothing that was written is taken back."""
+        """Always 0: output has no connection to lose."""
         return 0
 
     @property
-    def room(self) -> int:
+    def send_quota(self) -> int:
         """Messages that may be written now."""
         return 0 if self.problem else ROOM
 
     def start(self) -> None:
-        """Nothing has to be opened."""
+        """Do nothing: the output is open."""
 
     def wake(self) -> None:
-        """Let a waiting `pump` return; from any thread."""
+        """End the wait of `pump`; from any thread."""
         self._waker.wake()
 
     def pump(self, wait_s: float, *, reading: bool = True) -> None:
-        """Write what was published, and wait."""
+        """Flush the output, and wait."""
         try:
             if self._output is not None:
                 self._output.flush()
@@ -50,7 +52,7 @@ class StdoutClient:
         self._waker.wait(None, wait_s, reading=reading)
 
     def publish(self, _topic: str, payload: bytes, **_more: object) -> int | None:
-        """Write a message; the topic is in its schema and stream."""
+        """Write a message; its schema and stream replace the topic."""
         try:
             if self._output is not None:
                 self._output.write(payload + b"\n")
@@ -61,23 +63,23 @@ class StdoutClient:
         return len(self._sent)
 
     def acked(self) -> tuple[PublishedMessage, ...]:
-        """Return what was written since last asked."""
+        """Return the outcomes of messages since the last call."""
         sent, self._sent = tuple(self._sent), []
         return sent
 
     def subscribe(self, filters: Iterable[str]) -> None:
-        """Nothing comes in this way."""
+        """Do nothing: output has no arrivals."""
 
     def rebirth(self) -> None:
-        """Nobody has to be told again."""
+        """Do nothing: output needs no announcement."""
 
     def settle(self, ticket: int) -> None:
-        """Nothing comes in this way."""
+        """Do nothing: output has no arrivals."""
 
     def stop(self, _timeout_s: float) -> None:
-        """Write what is left."""
+        """Flush the output."""
         self.pump(0.0)
 
     def close(self) -> None:
-        """Give the wake pipe back."""
+        """Close the wake pipe."""
         self._waker.close()

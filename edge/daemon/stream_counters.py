@@ -1,31 +1,40 @@
-"""What is known of each stream while the daemon runs: counters, pace, and its newest answer."""
+"""Counters, rate limit and newest answer of each stream while the daemon runs."""
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Final
 
 from ..config import StreamSettings
 from ..core import ChangePoint, Decision, DriftAlarm, SeriesForecast
-from ..logs import PacedLog
+from ..logs import RateLimitedLog
 from ..mqtt import StreamStatus
 
 RATE_SECONDS: Final = 10
+"""Seconds that `per_second` of the status averages over.  Chosen by hand; effect not measured."""
+
 NOVEL_WINDOW: Final = 64
+"""Decisions that `novel_percent` of the status averages over.  Chosen by hand; effect not
+measured."""
+
 BURST_S: Final = 1.0
+"""Seconds of `rate_max` that may come at once: the limit is stated per second."""
+
 NAMES_MAX: Final = 4_096
-"""Unknown names remembered for a stream, so that each is logged once: a message's most fields."""
+"""Unknown column names kept per stream, so that each is logged once: a message has at most so many
+fields."""
 
 REJECTED_MAX: Final = 10
-"""Rejections in a row from which a stream that has answered others is in trouble: a single bad
-measurement among good ones does not count.  Chosen by hand."""
+"""Consecutive rejections after which a working stream has a problem; a single bad measurement among
+good ones is not one.  Chosen by hand; effect not measured."""
 
 CHANNELS_LOGGED: Final = 8
-"""Channels of a change that the log names: enough to find the cause; a series has up to 512."""
+"""Channels of a change that the log lists: enough to find the cause; a series has up to 512."""
 
 
 class StreamCounters:
-    """One stream.  Counters only grow; what they count is in `StreamStatus`.
+    """One stream.  Counters only grow; `StreamStatus` describes them.
 
-    run: distinguishes the ids of this run from those of any other.
+    run: part of each id, so that no two runs give the same id.
     """
 
     def __init__(self, name: str, settings: StreamSettings, run: str) -> None:
@@ -33,7 +42,7 @@ class StreamCounters:
         self.received = self.decided = self.dropped = self.rejected = 0
         self.forecasts = self.changes = self.alarms = 0
         self.waiting = 0
-        self.trouble = ""
+        self.problem = ""
         self.alarmed = self.degraded = False
         self._run = run
         self._numbered = 0
@@ -43,21 +52,21 @@ class StreamCounters:
         self._rejection: tuple[str, str] = ("", "")
         self._change: ChangePoint | None = None
         self._alarm_domain = ""
-        self._log = PacedLog()
+        self._log = RateLimitedLog()
         self._novel: deque[bool] = deque(maxlen=NOVEL_WINDOW)
         self._counts: deque[int] = deque([0], maxlen=RATE_SECONDS + 1)
         self._credit, self._credited_ns = 0.0, 0
         self._given: tuple[str, ...] = ()
         self._known: tuple[str, ...] = ()
-        self._strange: set[str] = set()
+        self._unknown: set[str] = set()
 
     def number(self) -> tuple[int, str]:
-        """Return the next observation's number and its id, unique for ever."""
+        """Return the number and the unique id of the next observation."""
         self._numbered += 1
         return self._numbered, f"{self.name}:{self._run}-{self._numbered}"
 
     def allows(self, now_ns: int) -> bool:
-        """Say whether another measurement may come now: rate_max, with a burst of a second."""
+        """Return whether `rate_max` allows another measurement now (a token bucket)."""
         rate = self.settings.rate_max
         if not rate:
             return True
@@ -70,24 +79,24 @@ class StreamCounters:
         return True
 
     def new_names(self, given: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the names of values that are not known and were not seen here before."""
+        """Return the column names that are unknown and appear for the first time."""
         if given == self._given and known == self._known:
             return ()
         self._given, self._known = given, known
-        new = tuple(name for name in given if name not in known and name not in self._strange)
-        if len(self._strange) < NAMES_MAX:
-            self._strange.update(new)
+        new = tuple(name for name in given if name not in known and name not in self._unknown)
+        if len(self._unknown) < NAMES_MAX:
+            self._unknown.update(new)
         return new
 
-    def note(self, message: Decision | DriftAlarm | SeriesForecast | ChangePoint) -> None:
-        """Take note of a decision, forecast or change, or of an alarm that is raised or ends."""
+    def count(self, message: Decision | DriftAlarm | SeriesForecast | ChangePoint) -> None:
+        """Count a decision, a forecast, a change point, or an alarm that is raised or ends."""
         match message:
             case Decision():
                 self.decided += 1
                 self._novel.append(message.known is False)
                 self.alarmed, self.degraded = message.alarm, message.degraded
                 self._domain, self._label = message.domain, message.label or ""
-                self._answered(message.captured_at_ns)
+                self._record_answer(message.captured_at_ns)
             case DriftAlarm():
                 self.alarmed = message.raised
                 self.alarms += message.raised
@@ -97,18 +106,18 @@ class StreamCounters:
                 self._change = message
             case SeriesForecast():
                 self.forecasts += 1
-                self._answered(message.captured_at_ns)
+                self._record_answer(message.captured_at_ns)
 
     def reject(self, reason: str, hint: str) -> None:
-        """Take note of a measurement that cannot be used."""
+        """Count a measurement that cannot be used."""
         self.rejected += 1
         self._rejected_in_row += 1
         self._rejection = reason, hint
 
     @property
     def rejecting(self) -> str:
-        """Why nothing of the stream can be used now, or nothing: all measurements so far were
-        rejected, or the last `REJECTED_MAX` and more."""
+        """The reason if all measurements so far were rejected, or the last `REJECTED_MAX`; else
+        ''."""
         row = self._rejected_in_row
         answered = self.decided + self.forecasts
         if not row or (answered and row < REJECTED_MAX):
@@ -117,12 +126,14 @@ class StreamCounters:
         return f"{which} measurements were rejected: {self._rejection[0]}"
 
     def sample(self) -> None:
-        """Note the counts; call it each second."""
+        """Store the counts for `per_second`; call it each second."""
         self._counts.append(self.decided + self.forecasts)
 
     def log_news(self, now_s: float) -> None:
-        """Log rejections, alarms and changes that came since the last call; call it each second.
-        Ids and subjects stay out of the log: a request to forget does not reach it."""
+        """Log rejections, alarms and changes since the last call; call it each second.
+
+        Ids and subjects stay out of the log, because a request to forget cannot reach it.
+        """
         warn, name = self._log.warn, self.name
         reason, hint = self._rejection
         warn("measurements_rejected", self.rejected, now_s, stream=name, reason=reason, hint=hint)
@@ -140,7 +151,7 @@ class StreamCounters:
                 severity=round(found.severity, 3),
             )
 
-    def _answered(self, captured_at_ns: int) -> None:
+    def _record_answer(self, captured_at_ns: int) -> None:
         self._rejected_in_row = 0
         self._last_at_ns = captured_at_ns
 
@@ -153,14 +164,14 @@ class StreamCounters:
             source=str(self.settings.__struct_config__.tag),
             home=self.settings.home,
             kind=self.settings.kind,
-            trouble=self.trouble,
+            problem=self.problem,
             received=self.received,
             decided=self.decided,
             dropped=self.dropped,
             rejected=self.rejected,
-            rejecting=self.rejecting,
+            input_problem=self.rejecting,
             forecasts=self.forecasts,
-            changes=self.changes,
+            change_points=self.changes,
             alarms=self.alarms,
             waiting=self.waiting,
             per_second=(self._counts[-1] - self._counts[0]) / seconds,
@@ -171,3 +182,24 @@ class StreamCounters:
             label=self._label,
             last_at_ns=self._last_at_ns,
         )
+
+
+def make_streams(
+    settings: Mapping[str, StreamSettings],
+    run: str,
+    before: Mapping[str, StreamCounters] | None = None,
+) -> dict[str, StreamCounters]:
+    """Return counters for streams by name; those of streams with the same source continue.
+
+    before: counters of the settings that are replaced.
+    """
+    kept = {} if before is None else before
+    streams = {}
+    for name, given in settings.items():
+        old = kept.get(name)
+        if old is not None and type(old.settings) is type(given):
+            old.settings = given
+            streams[name] = old
+        else:
+            streams[name] = StreamCounters(name, given, run)
+    return streams

@@ -1,4 +1,4 @@
-"""Telling systemd how the service stands (sd_notify(3)), without a library.
+"""Status notifications to systemd (sd_notify(3)), without a library.
 
 Without NOTIFY_SOCKET in the environment nothing is sent.
 """
@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-US: Final = 1_000_000
+US_PER_S: Final = 1_000_000
+"""Microseconds in a second: WATCHDOG_USEC counts them."""
 
 
 class SystemdNotifier:
-    """Speaks to the service manager.  environment: where the manager says how to reach it."""
+    """Notifies the service manager.  environment: holds the address of its socket."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
@@ -24,26 +25,26 @@ class SystemdNotifier:
         ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         given = period_us.isascii() and period_us.isdigit() and ours
         # Half the period, as sd_watchdog_enabled(3) recommends.
-        self.watchdog_s = int(period_us) / US / 2 if given else 0.0
+        self.watchdog_s = int(period_us) / US_PER_S / 2 if given else 0.0
 
     def ready(self) -> None:
-        """All is open, and the loop turns."""
+        """Report that start-up or a reload is complete."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Settings are read again; `ready` ends it."""
+        """Report that settings are read again; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """The service ends."""
+        """Report that the service stops."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """The work loop has turned."""
+        """Reset the watchdog."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """Say in a line what is going on, where it has changed."""
+        """Report a line of status if it has changed."""
         line = " ".join(text.split())
         if line != self._status:
             self._status = line
@@ -60,7 +61,7 @@ class SystemdNotifier:
             return
         # A leading @ stands for the abstract namespace.
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
-        # A manager that is gone is no reason to stop serving.
+        # The daemon serves on without its manager.
         with suppress(OSError):
             if self._socket is None:
                 self._socket = socket.socket(

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .class_folders import Example, Examples, Skipped, display_path
     from .recordings import Row, SeriesFile, SeriesRows, read_recording
     from .sounds import RATE_HZ
-    from .tables import is_table, read_column_names, read_examples
+    from .tables import accepted_examples, read_column_names, read_examples
 
 __all__ = [
     "RATE_HZ",
@@ -18,8 +18,8 @@ __all__ = [
     "SeriesFile",
     "SeriesRows",
     "Skipped",
+    "accepted_examples",
     "display_path",
-    "is_table",
     "read_column_names",
     "read_examples",
     "read_recording",
@@ -31,6 +31,6 @@ __getattr__ = lazy_names(
         "class_folders": ("Example", "Examples", "Skipped", "display_path"),
         "recordings": ("Row", "SeriesFile", "SeriesRows", "read_recording"),
         "sounds": ("RATE_HZ",),
-        "tables": ("is_table", "read_column_names", "read_examples"),
+        "tables": ("accepted_examples", "read_column_names", "read_examples"),
     },
 )

@@ -1,8 +1,8 @@
-"""Reading a user's own examples from files by class: images, or what another form makes of a file.
+"""Read labelled examples from files in class folders: images, or another form of file.
 
-Whatever cannot be read is a `Skipped` value with its reason; the rest goes on.  Links are followed,
-inside the folder and out of it.  A link back to a folder above it is skipped, and folders deeper
-than any layout are not entered, so that reading ends wherever a link leads.
+Unreadable files become `Skipped` values with a reason, and reading continues.  Symbolic links are
+followed, also out of the folder.  A link back to a folder above it is skipped, and folders deeper
+than any layout are not entered, so reading always terminates.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm"}
 )
 HEIC_SUFFIXES: Final = frozenset({".heic", ".heif", ".hif"})
-"""Photos as phones store them. Pillow cannot decode them, so they are refused by name."""
+"""Photo formats of phones.  Pillow cannot decode them, so they are skipped with a hint."""
 
 HEIC_REASON: Final = (
     "HEIC is not decoded here: convert it to JPEG, for example with"
@@ -30,20 +30,19 @@ HEIC_REASON: Final = (
 )
 
 FILE_BYTES_MAX: Final = 1 << 28
-"""Longest file that is read: the encoder takes no longer image."""
-
+"""Largest file that is read; the encoder accepts no larger image."""
 
 SPLITS: Final = frozenset(
     {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}
 )
-"""Names, in lower case, under which data sets hold their parts for training and for tests."""
+"""Lower-case folder names of the training and test parts of a data set."""
 FOLDERS_MAX: Final = 3
-"""Folders in a row that a layout has at most: <split>/<domain>/<label>."""
+"""Deepest layout: <split>/<domain>/<label>."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A payload for the encoder with what is known of it; empty text: not said."""
+    """A payload for the encoder with its annotations; "" and 0 for unknown ones."""
 
     id: str
     payload: Any = field(repr=False, compare=False)
@@ -58,18 +57,20 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something that could not be read, and why."""
+    """A source that could not be read, and why."""
 
     source: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """Examples to go through once.  total: how many, None where only reading tells; layout: what
-    was taken as domain and label, in words; notes: what in the layout may be meant otherwise.
-    names: of a table's feature columns, in the order of the payloads, none where it has no names;
-    ignored: columns that were left out."""
+    """Examples to iterate over once.
+
+    total: their number, None if unknown before reading; layout: which folders or columns were read
+    as domain and label, as text; notes: doubts about the layout.  names: feature columns of a
+    table in the order of the payloads, empty if unnamed; ignored: columns left out.
+    """
 
     items: Iterator[Example | Skipped]
     total: int | None
@@ -84,8 +85,8 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What files are taken as examples.  noun: what one is called; suffixes: how their names end,
-    in lower case; split: makes the examples of a file of one whose payload is all of its bytes."""
+    """A kind of example file.  noun: its name in messages; suffixes: in lower case; split: yields
+    the examples of a file, given one whose payload is the whole content."""
 
     noun: str
     suffixes: frozenset[str]
@@ -96,10 +97,10 @@ IMAGES: Final = Form("image", IMAGE_SUFFIXES, lambda whole: iter((whole,)))
 
 
 def read_folder(path: Path, form: Form = IMAGES) -> Examples:
-    """Read FOLDER/<label>/<file> or FOLDER/<domain>/<label>/<file>; files right inside the folder
-    have no label.  Where each outer folder is named like a split of a data set (`SPLITS`), it is
-    one, and no domain: FOLDER/<split>/<label>/<file>.  What is hidden is left out.  Raises
-    ConfigError for a folder without files."""
+    """Read FOLDER/<label>/<file> or FOLDER/<domain>/<label>/<file>; files directly in the folder
+    have no label.  If all outer folders are named like splits of a data set (`SPLITS`), they are
+    read as splits and not as domains: FOLDER/<split>/<label>/<file>.  Hidden files are ignored.
+    Raises ConfigError for a folder without files."""
     files: list[Path] = []
     skipped: list[Skipped] = []
     for found in _walk(path, frozenset(), form):
@@ -111,37 +112,39 @@ def read_folder(path: Path, form: Form = IMAGES) -> Examples:
         first = f"; skipped: {skipped[0].source}: {skipped[0].reason}" if skipped else ""
         raise ConfigError(
             f"reading examples from {path}: the folder holds no files{first}",
-            f"lay {form.noun}s out as FOLDER/<label>/<{form.noun}>",
+            f"arrange {form.noun}s as FOLDER/<label>/<{form.noun}>",
         )
     tree = _Tree(path, form, sorted(files))
     items = chain(skipped, (item for file in tree.files for item in tree.examples(file)))
-    # One image is one example; of a sound only reading tells.
+    # An image is one example; the number of windows of a sound is unknown before reading.
     total = len(files) + len(skipped) if form is IMAGES else None
-    return Examples(items, total, tree.layout(), tree.notes())
+    return Examples(items=items, total=total, layout=tree.layout(), notes=tree.notes())
 
 
 def read_file(path: Path, form: Form = IMAGES) -> Examples:
-    """Read one file, without label."""
+    """Read one file, without a label."""
     return Examples(
-        _file(path, "", "", form), 1 if form is IMAGES else None, "one file, without label"
+        items=_file(path, "", "", form),
+        total=1 if form is IMAGES else None,
+        layout="one file, without label",
     )
 
 
 def content_id(data: bytes) -> str:
-    """Name an example by its content, so that learning it twice learns it once."""
+    """Return an id of the content, so that an example learned twice is stored once."""
     return hashlib.sha256(data).hexdigest()[:32]
 
 
 def display_path(path: Path | str) -> str:
-    """Return a path as text that can be printed and sent: bytes that are no UTF-8 are escaped."""
+    """Return a path as printable text: bytes that are not UTF-8 are escaped."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _walk(
     folder: Path, above: frozenset[tuple[int, int]], form: Form, depth: int = 0
 ) -> Iterator[Path | Skipped]:
-    """Yield the files below a folder, and why others are not read.  above: device and inode of the
-    folders that this one was reached through."""
+    """Yield the files below a folder, and skipped entries with their reasons.  above: device and
+    inode of all parent folders on the way here."""
     try:
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -153,9 +156,9 @@ def _walk(
         path = folder / entry.name
         if entry.name.startswith("."):
             continue
-        wrong = _unreadable(path, inside)
-        if wrong:
-            yield Skipped(display_path(path), wrong)
+        reason = _unreadable(path, inside)
+        if reason:
+            yield Skipped(display_path(path), reason)
         elif not path.is_dir():
             yield path
         elif depth < FOLDERS_MAX:
@@ -165,23 +168,27 @@ def _walk(
 
 
 def _unreadable(path: Path, above: frozenset[tuple[int, int]]) -> str:
-    """Say why an entry of a folder is neither a file to read nor a folder to enter, or nothing."""
+    """Return why an entry can be neither read nor entered, "" if it can."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return (
-            f"a link to nothing: {display_path(path.readlink())}" if path.is_symlink() else "gone"
+            f"a link to nothing: {display_path(path.readlink())}"
+            if path.is_symlink()
+            else "it no longer exists"
         )
     except OSError as error:
         return error.strerror or str(error)
     if (status.st_dev, status.st_ino) in above:
         return "a link back to a folder above it"
-    return "" if S_ISREG(status.st_mode) or S_ISDIR(status.st_mode) else "no file and no folder"
+    return (
+        "" if S_ISREG(status.st_mode) or S_ISDIR(status.st_mode) else "neither a file nor a folder"
+    )
 
 
 @dataclass(frozen=True)
 class _Tree:
-    """The files below a folder, and what their folders mean."""
+    """The files below a folder, and the roles of their folders."""
 
     root: Path
     form: Form
@@ -189,16 +196,16 @@ class _Tree:
 
     @cached_property
     def split(self) -> bool:
-        """Whether the outer folders are splits: all are named so, and hold folders."""
+        """Whether the outer folders are splits: all have names of splits and hold folders."""
         outer = self._outer(2)
         return bool(outer) and not {name.lower() for name in outer} - SPLITS
 
     def examples(self, file: Path) -> Iterator[Example | Skipped]:
         """Yield the examples of a file."""
-        # The same name may be written in two ways that look alike (NFC, NFD): keep one.
+        # Names that look alike may differ in Unicode form (NFC, NFD): normalise them.
         names = [unicodedata.normalize("NFC", part) for part in self._parts(file)]
         if file.suffix.lower() not in self.form.suffixes and not _heic(file, self.form):
-            reason = f"by its name no {self.form.noun}: {file.suffix or 'no suffix'}"
+            reason = f"not a supported {self.form.noun} type: {file.suffix or 'no suffix'}"
             yield Skipped(display_path(file), reason)
         elif len(names) > 2:
             deepest = f"{'<split>/' if self.split else ''}<domain>/<label>/<{self.form.noun}>"
@@ -208,7 +215,7 @@ class _Tree:
             yield from _file(file, domain, label, self.form)
 
     def layout(self) -> str:
-        """Say how many files lie how deep, and so what was taken as domain and label."""
+        """Describe how many files were read in each layout of domain and label."""
         noun = f"<{self.form.noun}>"
         names = (f"{noun} without label", f"<label>/{noun}", f"<domain>/<label>/{noun}")
         outer = "<split>/" if self.split else ""
@@ -221,7 +228,7 @@ class _Tree:
         return ", ".join(parts) or f"no {self.form.noun}s"
 
     def notes(self) -> tuple[str, ...]:
-        """Say what folders that are named like splits were taken as, where there are any."""
+        """Describe how folders with names of splits were read, if there are any."""
         outer = self._outer(1)
         splits = [name for name in outer if name.lower() in SPLITS]
         if not splits:
@@ -229,18 +236,17 @@ class _Tree:
         if self.split:
             training = next((name for name in splits if name.lower().startswith("train")), "train")
             note = (
-                f"read as splits of one data set, not as domains: {_listed(splits)}; all of it is"
-                f" used; to keep a test set apart, name {display_path(self.root / training)}"
-                " instead"
+                f"read as splits of one data set, not as domains: {_listed(splits)}; all are used;"
+                f" to hold out a test set, name {display_path(self.root / training)} instead"
             )
         elif self._outer(2):
             note = (
-                f"read as domains: {_listed(outer)}; where {_listed(splits)} should be a split of"
-                " a data set, name each folder by itself"
+                f"read as domains: {_listed(outer)}; if {_listed(splits)} should be a split of a"
+                " data set, name each folder separately"
             )
         else:
             note = (
-                f"read as labels: {_listed(outer)}; in a data set of splits, expected"
+                f"read as labels: {_listed(outer)}; for a data set with splits, expected"
                 f" <split>/<label>/<{self.form.noun}>"
             )
         return (note,)
@@ -249,12 +255,12 @@ class _Tree:
         return [file for file in self.files if file.suffix.lower() in self.form.suffixes]
 
     def _outer(self, depth_min: int) -> list[str]:
-        """Return the outer folders of the files that lie in at least as many folders."""
+        """Return the outer folders of files at least `depth_min` folders deep."""
         folders = (file.relative_to(self.root).parts[:-1] for file in self._fitting())
         return sorted({parts[0] for parts in folders if len(parts) >= depth_min})
 
     def _parts(self, file: Path) -> tuple[str, ...]:
-        """Return the folders that a file lies in, without its split."""
+        """Return the folders of a file below the root, without its split."""
         parts = file.relative_to(self.root).parts[:-1]
         named = self.split and parts and parts[0].lower() in SPLITS
         return parts[1:] if named else parts
@@ -285,5 +291,12 @@ def _file(path: Path, domain: str, label: str, form: Form) -> Iterator[Example |
         return
     at_ns = max(status.st_mtime_ns, 0)
     yield from form.split(
-        Example(content_id(data), data, label, domain, "", at_ns, display_path(path))
+        Example(
+            id=content_id(data),
+            payload=data,
+            label=label,
+            domain=domain,
+            captured_at_ns=at_ns,
+            source=display_path(path),
+        )
     )

@@ -1,4 +1,4 @@
-"""Reading numeric streams that somebody recorded: plain CSV, row by row, from a file or a pipe."""
+"""Read recorded numeric time series: CSV, row by row, from a file or a pipe."""
 
 import codecs
 import csv
@@ -16,28 +16,32 @@ from ..core import ConfigError
 from .timestamps import is_clock, read_time
 
 TIMES: Final = ("time", "timestamp", "datetime", "date", "captured_at", "epoch", "ts", "t")
-"""Names of a column that says when: ISO 8601, or seconds since 1970, also in milli-, micro- or
-nanoseconds."""
+"""Names of a time column: ISO 8601, or seconds, milli-, micro- or nanoseconds since 1970."""
 GAPS: Final = {"", "nan", "na", "n/a", "null", "none", "-", "?", "inf", "-inf"}
 CHANNELS_MAX: Final = 4_096
+"""Most columns of a line; a longer one is not a table of channels.  Chosen by hand; effect not
+measured."""
 VALUES_MAX: Final = 20_000_000
-"""Of a file that is read whole: 160 MB."""
+"""Most values of a file that is read whole: 160 MB of float64."""
 VALUE_MAX: Final = 1e100
-"""A larger number is taken for a missing value, as forecasters do."""
+"""Larger numbers are missing values, as in the forecasters."""
 HINT: Final = (
-    "give a CSV with one row a sample and one column a channel, with or without a header, commas,"
-    " semicolons or tabs between"
+    "give a CSV with a row per sample and a column per channel, with or without a header, separated"
+    " by commas, semicolons or tabs"
 )
 
 Row = tuple[float, NDArray[np.float64]]
 """Seconds since the row before (0 for the first, 1 without times); values, NaN where missing."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SeriesFile:
-    """A whole stream.  values: float64 [steps, channels], NaN where missing; elapsed_s: [steps].
-    timed: whether a column said when; left_out: names of columns of words; began_s: when the first
-    row was, in seconds since 1970, NaN without times."""
+    """A whole recording.
+
+    values: float64 [steps, channels], NaN where missing; elapsed_s: [steps], seconds since the row
+    before.  timed: whether there is a time column; left_out: names of text columns; began_s: time
+    of the first row in seconds since 1970, NaN without times.
+    """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
@@ -48,13 +52,13 @@ class SeriesFile:
 
 
 class SeriesRows:
-    """The rows of a CSV as they come.  names: of the channels; timed: whether a column says when;
-    left_out: names of columns of words; began_s: the first time read so far, NaN before it.
+    """The rows of a CSV as they arrive.
 
-    lines: text; the separator is a comma, a semicolon or a tab, whichever the first line has most;
-    a comma within a number is its decimal point where it is no separator.  A cell that is no
-    number is a missing value.  Raises ConfigError where no line holds a number, or where
-    a column should say when and does not.
+    names: of the channels; timed: whether there is a time column; left_out: names of text columns;
+    began_s: the first time read so far, NaN before it.  The separator is the most frequent of
+    comma, semicolon and tab in the first line; with the latter two a comma in a number is its
+    decimal point.  A cell that is not a number is a missing value.  Raises ConfigError if no
+    column holds numbers, or if a time column holds no times.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -90,7 +94,7 @@ class SeriesRows:
                 yield self._row(cells)
 
     def _split(self, line: str) -> list[str]:
-        """The cells of a line: a quote that is not closed spoils this line and no other."""
+        """Return the cells of a line; an unclosed quote affects only this line."""
         self._line += 1
         try:
             return next(csv.reader((line,), delimiter=self._separator), [])
@@ -114,23 +118,23 @@ class SeriesRows:
         return " ".join(cells[n].strip() for n in self._time if n < len(cells))
 
     def _number(self, cell: str) -> float:
-        """A finite number up to VALUE_MAX, or NaN."""
+        """Return a finite number up to VALUE_MAX, or NaN."""
         value = self._parse(cell)
         return value if abs(value) < VALUE_MAX else math.nan
 
     def _is_text(self, row: list[str], column: int) -> bool:
-        """Whether a column holds words rather than numbers, by its first row; a gap is no word."""
+        """Return whether a column holds text, judged by its first row; a gap is not text."""
         cell = row[column].strip().lower() if column < len(row) else ""
         return cell not in GAPS and math.isnan(self._parse(cell))
 
     def _parse(self, cell: str) -> float:
-        """A number, its decimal point a comma too where that separates nothing; or NaN."""
+        """Return a number, also with a decimal comma if that is not the separator, or NaN."""
         return _plain_number(cell if self._separator == "," else cell.replace(",", "."))
 
 
 def read_recording(path: Path) -> SeriesFile:
-    """Read a whole file, UTF-8 or, where it says so in front, UTF-16.  Raises ConfigError where it
-    holds no stream, one too long, or one whose times go backwards."""
+    """Read a whole file, UTF-8, or UTF-16 with a byte order mark.  Raises ConfigError for a file
+    without a time series, a too long one, or times in descending order."""
     try:
         with path.open("rb") as start:
             wide = start.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
@@ -144,18 +148,24 @@ def read_recording(path: Path) -> SeriesFile:
     if len(found) > steps_max:
         raise ConfigError(
             f"reading {path}: expected at most {VALUES_MAX:,} values, found more",
-            "give the newest part of it; `auricle forecast -` takes any length, row by row",
+            "give its newest part; `auricle forecast -` reads any length, row by row",
         )
     elapsed, values = zip(*found, strict=True)
     seconds = np.array(elapsed, np.float64)
-    told = rows.timed, rows.left_out, rows.began_s
-    made = SeriesFile(rows.names, np.stack(values), seconds, *told)
+    made = SeriesFile(
+        names=rows.names,
+        values=np.stack(values),
+        elapsed_s=seconds,
+        timed=rows.timed,
+        left_out=rows.left_out,
+        began_s=rows.began_s,
+    )
     _check(path, made)
     return made
 
 
 def _check(path: Path, made: SeriesFile) -> None:
-    """Raise ConfigError for a recording that cannot be meant so."""
+    """Raise ConfigError for a recording without numbers or in reverse order."""
     if np.isnan(made.values).all():
         raise ConfigError(
             f"reading {path}: expected numbers up to {VALUE_MAX:g}, found none in"
@@ -165,14 +175,14 @@ def _check(path: Path, made: SeriesFile) -> None:
     back, forth = np.count_nonzero(made.elapsed_s < 0), np.count_nonzero(made.elapsed_s > 0)
     if back > forth:
         raise ConfigError(
-            f"reading {path}: expected times that go on, found that they go back in {back:,} of"
+            f"reading {path}: expected ascending times, found them descending in {back:,} of"
             f" {len(made.values):,} rows",
             "sort the rows by time, oldest first",
         )
 
 
 def _separator(line: str) -> str:
-    """What stands between cells: what a line has most, but for commas within numbers."""
+    """Return the most frequent separator of a line, not counting decimal commas."""
     cells = line.strip().replace(",", ".").split(";")
     if len(cells) > 1 and all(math.isfinite(_plain_number(cell)) for cell in cells):
         return ";"
@@ -180,8 +190,8 @@ def _separator(line: str) -> str:
 
 
 def _names(head: list[str]) -> list[str]:
-    """A name for each column, no two alike: its place where it has none, or beside it.  What is
-    not UTF-8, which a pipe leaves as lone surrogates, becomes a question mark."""
+    """Return a unique name for each column, with its position if it is unnamed or repeated.  Bytes
+    that are not UTF-8, which a pipe leaves as lone surrogates, become question marks."""
     made: list[str] = []
     for place, cell in enumerate(head):
         name = cell.strip().encode("utf-8", "replace").decode() or f"{place}"
@@ -190,8 +200,8 @@ def _names(head: list[str]) -> list[str]:
 
 
 def _time_columns(names: list[str], row: list[str]) -> tuple[int, ...]:
-    """Which columns say when: one by its name, else the first if it reads as a date; and a clock
-    right behind a date."""
+    """Return the time columns: one by its name, else the first if it reads as a date; followed by
+    a column of clock times, if the first holds only dates."""
     named = [place for place, name in enumerate(names) if name.lower() in TIMES]
     dated = math.isnan(_plain_number(row[0])) and math.isfinite(read_time(row[0]))
     found = named[0] if named else 0
@@ -204,7 +214,7 @@ def _time_columns(names: list[str], row: list[str]) -> tuple[int, ...]:
 def _check_time(name: str, cell: str) -> None:
     if cell.strip().lower() not in GAPS and math.isnan(read_time(cell)):
         raise ConfigError(
-            f"reading a stream: expected the column {name!r} to say when, found {cell!r:.40}",
+            f"reading a stream: expected times in the column {name!r}, found {cell!r:.40}",
             "write times like 2024-01-31T09:30:00 or as seconds since 1970, or rename the column",
         )
 

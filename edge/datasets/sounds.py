@@ -1,4 +1,4 @@
-"""Examples from WAV files: one for each window that the encoder's card cuts a recording into."""
+"""Read examples from WAV files: one for each window that the encoder card defines."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,17 +11,18 @@ from ..sources import NS_PER_S, InvalidMeasurement, read_wav
 from .class_folders import Example, Form, Skipped, content_id
 
 RATE_HZ: Final = 16_000
-"""Samples a second, where nobody says otherwise: what `log_mel` hears."""
+"""Default samples per second: the rate of the shipped encoder `log_mel`."""
 
 
 def read_sounds(card: encoder.Card, rate_hz: int = RATE_HZ) -> Form:
-    """Return the form of WAV files for an encoder of windows.  rate_hz: what they must have."""
+    """Return the form of WAV files for a window encoder.  rate_hz: the sample rate they must
+    have."""
     return Form("sound", frozenset({".wav"}), partial(_windows, card=card, rate_hz=rate_hz))
 
 
 def _windows(whole: Example, card: encoder.Card, rate_hz: int) -> Iterator[Example | Skipped]:
-    """Yield the windows of a recording, named by their content as images are; each was captured
-    where it begins, counted from the time of the file."""
+    """Yield the windows of a recording.  Ids are hashes of the content, as for images.  A window's
+    time of capture is that of the file plus its offset."""
     samples = read_wav(whole.payload, rate_hz, card.input.size("C"))
     if isinstance(samples, InvalidMeasurement):
         yield Skipped(whole.source, f"{samples.reason}; {samples.hint}")

@@ -1,4 +1,4 @@
-"""Reading whatever examples a path names: tables (.npz, .csv, an export), files and folders."""
+"""Read the examples that a path names: a table (.npz, .csv, an export), a file or a folder."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from ..core import (
     ConfigError,
     ModelMismatchError,
     columns_differ,
-    flaw_of_columns,
+    find_invalid_columns,
     listed,
     match_columns,
     missing_text,
@@ -40,14 +40,15 @@ from .sounds import RATE_HZ, read_sounds
 PAYLOADS: Final = ("features", "windows", "images")
 COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns")
 EXPORTED: Final = ("stream", "revision")
-TAKEN: Final = {
+ACCEPTED: Final = {
     "image": "images as FOLDER/<label>/<image>, or an .npz with `images`",
     "window": "WAV files as FOLDER/<label>/<sound>, or an .npz with `windows`",
     "vector": "a .csv of numbers, or an .npz with `features`",
 }
-"""By the kind of its card, what an encoder can be given."""
+"""Examples that an encoder accepts, by the kind of its card."""
 NPZ_BYTES_MAX: Final = 1 << 32
-"""Largest unpacked .npz that is read: a small file can unpack to more than the memory."""
+"""Largest unpacked .npz that is read, since a small file can unpack to more than the memory:
+4 GiB.  Chosen by hand; effect not measured."""
 
 Column = NDArray[Any]
 
@@ -58,16 +59,17 @@ def read_examples(
     rate_hz: int = RATE_HZ,
     columns: Sequence[str] = (),
 ) -> Examples:
-    """Read whatever `path` is: a folder, an image, a sound, an .npz or a .csv file.
+    """Read a folder, an image, a sound, an .npz or a .csv file.
 
-    npz: `features` [n, d], `windows` [n, length, channels] or `images` [n, h, w(, 3)], beside them
-    any of label, domain, id, subject, captured_at_ns [n].  csv: a header; the same names; every
-    other column is a feature.  An .npz may name the columns of `features` in `columns` [d].  An
-    .npz of `auricle export` gives `encoder.Features` as they were quantised; card: the one in use,
-    which must be theirs, and which says whether files are images or sounds.  rate_hz: samples a
-    second of the sounds.  columns: names of the home's columns; a table's features are put into
-    this order, and others are left out.  Raises ConfigError before the first example where nothing
-    can be read, or a column is missing.
+    npz: `features` [n, d], `windows` [n, length, channels] or `images` [n, h, w(, 3)], optionally
+    with label, domain, id, subject and captured_at_ns [n], and `columns` [d], the names of the
+    features.  csv: a header with the same names; every other column is a feature.  An .npz of
+    `auricle export` gives `encoder.Features` with their stored quantisation.
+
+    card: of the encoder in use; it decides whether files are images or sounds, and must be that of
+    an export.  rate_hz: samples per second of sounds.  columns: names of the home's columns; the
+    features of a table are put in this order and others are left out.  Raises ConfigError, before
+    the first example, if nothing can be read or a column is missing.
     """
     if not path.exists():
         raise ConfigError(
@@ -83,9 +85,9 @@ def read_examples(
     return read_folder(path, form) if path.is_dir() else read_file(path, form)
 
 
-def is_table(card: encoder.Card) -> str:
-    """Say what examples an encoder can be given."""
-    return f"the encoder {card.name} takes {TAKEN[card.kind]}"
+def accepted_examples(card: encoder.Card) -> str:
+    """Describe the examples that an encoder accepts."""
+    return f"the encoder {card.name} takes {ACCEPTED[card.kind]}"
 
 
 def _form(path: Path, card: encoder.Card | None, rate_hz: int) -> Form:
@@ -93,7 +95,7 @@ def _form(path: Path, card: encoder.Card | None, rate_hz: int) -> Form:
         raise ConfigError(
             f"reading examples from {display_path(path)}: expected a table, found"
             f" {'a folder' if path.is_dir() else 'another file'}",
-            is_table(card),
+            accepted_examples(card),
         )
     return read_sounds(card, rate_hz) if card is not None and card.kind == "window" else IMAGES
 
@@ -127,18 +129,18 @@ def _read_npz(path: Path, card: encoder.Card | None, columns: Sequence[str]) -> 
     else:
         names = _npz_names(path, named, payloads.shape[1] if payloads.ndim == 2 else 0)
         payloads, names, ignored = _in_order(path, payloads, names, columns)
-    beside = {name: _texts(path, name, arrays[name], len(payloads)) for name in arrays}
-    items = _rows(path, payloads, beside, quantised=bool(fingerprint))
-    layout = f"{len(payloads)} rows of {_said(beside)}"
-    return Examples(items, len(payloads), layout, names=names, ignored=ignored)
+    annotations = {name: _texts(path, name, arrays[name], len(payloads)) for name in arrays}
+    items = _rows(path, payloads, annotations, quantised=bool(fingerprint))
+    layout = f"{len(payloads)} rows of {_describe(annotations)}"
+    return Examples(items=items, total=len(payloads), layout=layout, names=names, ignored=ignored)
 
 
 def _npz_names(path: Path, found: Column | None, width: int | None) -> tuple[str, ...]:
-    """Return the names that an .npz gives its `width` columns, none where it gives none."""
+    """Return the names of the `width` columns of an .npz, empty if it has none."""
     if found is None or width is None:
         return ()
     names = tuple(map(_text, found.tolist())) if found.ndim == 1 else ()
-    wrong = flaw_of_columns(names, width)
+    wrong = find_invalid_columns(names, width)
     if wrong:
         raise ConfigError(
             f"reading {path}: `columns` must name the columns of `features`: {wrong}",
@@ -148,7 +150,7 @@ def _npz_names(path: Path, found: Column | None, width: int | None) -> tuple[str
 
 
 def _require_same_columns(path: Path, names: tuple[str, ...], columns: Sequence[str]) -> None:
-    """Refuse quantised features of other columns: their scales belong to their places."""
+    """Raise ConfigError for quantised features of other columns: their scales are per column."""
     wrong = columns_differ(columns, names)
     if wrong:
         raise ConfigError(
@@ -159,8 +161,8 @@ def _require_same_columns(path: Path, names: tuple[str, ...], columns: Sequence[
 def _in_order(
     path: Path, payloads: Column, names: tuple[str, ...], columns: Sequence[str]
 ) -> tuple[Column, tuple[str, ...], tuple[str, ...]]:
-    """Put the named columns of a table into a home's order; returns payloads, their names, and the
-    names left out."""
+    """Return payloads with the named columns in a home's order, their names, and the names left
+    out."""
     if not (names and columns):
         return payloads, names, ()
     match = _matched(path, names, columns)
@@ -172,7 +174,7 @@ def _matched(path: Path, names: Sequence[str], columns: Sequence[str]) -> Column
     if match.missing:
         raise ConfigError(
             f"reading {path}: {missing_text(match)}",
-            f"add what is missing; the home's columns are {listed(columns)}",
+            f"add the missing columns; the home's columns are {listed(columns)}",
         )
     return match
 
@@ -210,7 +212,7 @@ def _require_size(path: Path) -> None:
 def _require_card(
     path: Path, fingerprint: str, payloads: Column, card: encoder.Card | None
 ) -> None:
-    """Let quantised features pass only under the card they were quantised with."""
+    """Raise ModelMismatchError unless the features were quantised with the card in use."""
     found = card.fingerprint if card is not None else "none"
     if fingerprint != found:
         raise ModelMismatchError(
@@ -263,7 +265,8 @@ def _rows(
 
 
 def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
-    """Read the whole file first, so that a fault in its last line is found before the first."""
+    """Read the whole file first, so that an error in its last line is reported before the first
+    example."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
@@ -281,14 +284,20 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
         ) from error
     except (OSError, csv.Error) as error:
         raise ConfigError(f"reading {path}: {error}", "expected a CSV file") from error
-    said = {name: [""] for name in names if name in COLUMNS}
-    layout = f"{len(items)} rows of {_said(said)}"
-    return Examples(iter(items), len(items), layout, names=tuple(columns), ignored=ignored)
+    annotations = {name: [""] for name in names if name in COLUMNS}
+    layout = f"{len(items)} rows of {_describe(annotations)}"
+    return Examples(
+        items=iter(items),
+        total=len(items),
+        layout=layout,
+        names=tuple(columns),
+        ignored=ignored,
+    )
 
 
 def read_column_names(path: Path) -> tuple[str, ...]:
-    """Read the names of feature columns: of a CSV's header, an .npz's `columns`, or a text file
-    with one name a line.  Raises ConfigError where there are none."""
+    """Read the names of feature columns from the header of a CSV, `columns` of an .npz, or a text
+    file with a name on each line.  Raises ConfigError if there are none."""
     suffix = path.suffix.lower()
     if suffix in {".csv", ".npz"} and path.is_file():
         names = read_examples(path).names
@@ -298,7 +307,7 @@ def read_column_names(path: Path) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"reading column names from {display_path(path)}: {error}",
-                "name a CSV with a header, or a text file with one name a line",
+                "name a CSV with a header, or a text file with a name on each line",
             ) from error
         names = tuple(line.strip() for line in lines if line.strip())
     if not names:
@@ -317,12 +326,12 @@ def _features(path: Path, names: list[str]) -> list[str]:
     if all(map(_is_number, names)):
         raise ConfigError(
             f"reading {path}: expected a header, found numbers: {', '.join(names[:4])}",
-            "write the names of the columns into the first line",
+            "write the column names on the first line",
         )
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         raise ConfigError(
             f"reading {path}: expected columns separated by commas, found {names[0][:40]!r}",
-            "write it with commas and decimal points",
+            "use commas as separators and decimal points",
         )
     return columns
 
@@ -339,13 +348,12 @@ def _csv_row(source: str, row: dict[Any, Any], columns: list[str]) -> Example | 
 
 
 def _no_number(row: Mapping[str, str], columns: list[str]) -> str:
-    """Say which cells hold no number, and why that may be."""
+    """Return which cell holds no number, with a hint at the cause."""
     name = next(name for name in columns if not _is_number(row[name]))
     if not row[name].strip():
-        return f"the column {name!r} is empty: a missing value is not made up"
+        return f"the column {name!r} is empty: missing values are not filled in"
     return (
-        f"the column {name!r} holds no number: {row[name][:40]!r}; a column of labels is to be"
-        " called label"
+        f"the column {name!r} holds no number: {row[name][:40]!r}; name a column of labels `label`"
     )
 
 
@@ -363,19 +371,19 @@ def _row(source: str, payload: Column, given: Mapping[str, str]) -> Example | Sk
     except ValueError as error:
         return Skipped(source, f"captured_at_ns must be a whole number: {error}")
     return Example(
-        given.get("id") or content_id(payload.tobytes()),
-        payload,
-        given.get("label", ""),
-        given.get("domain", ""),
-        given.get("subject", ""),
-        at_ns,
-        source,
-        given.get("stream", ""),
-        revision,
+        id=given.get("id") or content_id(payload.tobytes()),
+        payload=payload,
+        label=given.get("label", ""),
+        domain=given.get("domain", ""),
+        subject=given.get("subject", ""),
+        captured_at_ns=at_ns,
+        source=source,
+        stream=given.get("stream", ""),
+        revision=revision,
     )
 
 
-def _said(columns: Mapping[str, list[str]]) -> str:
-    """Say which columns were taken as something other than features."""
+def _describe(columns: Mapping[str, list[str]]) -> str:
+    """Describe the columns that were read as something other than features."""
     named = [name for name in COLUMNS if name in columns]
-    return f"numbers with {', '.join(named)}" if named else "numbers alone"
+    return f"numbers with {', '.join(named)}" if named else "numbers only"

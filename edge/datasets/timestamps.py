@@ -1,4 +1,4 @@
-"""Times in what somebody recorded: ISO 8601 and its neighbours, or seconds since 1970."""
+"""Parse timestamps of recordings: ISO 8601 and similar formats, or seconds since 1970."""
 
 import math
 import re
@@ -14,16 +14,16 @@ _DATES: Final = [
 
 
 def is_clock(cell: str) -> bool:
-    """Whether a cell holds a time of day without a date."""
+    """Return whether a cell holds a time of day without a date."""
     return re.fullmatch(_CLOCK, cell.strip(), re.ASCII) is not None
 
 
 def read_time(cell: str) -> float:
-    """Seconds since 1970, or NaN.
+    """Return seconds since 1970, or NaN for a cell that is not a time.
 
-    A number is seconds, milli-, micro- or nanoseconds by its size.  Text is ISO 8601, also with
-    slashes or dots, or a day, month and year between dots; without a zone it is UTC.  Slashes with
-    the year last are no time: half of the world reads them another way.
+    A number is seconds, milli-, micro- or nanoseconds, depending on its size.  Text is ISO 8601,
+    also with slashes or dots, or day.month.year; without a zone it is UTC.  Dates like 3/4/2024
+    are rejected, since day and month are ambiguous.
     """
     cell = cell.strip()
     try:

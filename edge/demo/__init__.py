@@ -7,30 +7,30 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .demo import DEMO_TITLE, run_demo
     from .events import (
-        Beat,
-        ChapterEvent,
+        DemoEvent,
         DemoOutcome,
         ImageEvent,
-        PauseEvent,
+        PhaseEvent,
         PixelOutcome,
         TextEvent,
         Tone,
+        WaitEvent,
     )
     from .pixels import PIXELS_TITLE
-    from .story import DemoPlan
+    from .state import DemoPlan
 
 __all__ = [
     "DEMO_TITLE",
     "PIXELS_TITLE",
-    "Beat",
-    "ChapterEvent",
+    "DemoEvent",
     "DemoOutcome",
     "DemoPlan",
     "ImageEvent",
-    "PauseEvent",
+    "PhaseEvent",
     "PixelOutcome",
     "TextEvent",
     "Tone",
+    "WaitEvent",
     "run_demo",
 ]
 
@@ -39,16 +39,16 @@ __getattr__ = lazy_names(
     {
         "demo": ("DEMO_TITLE", "run_demo"),
         "events": (
-            "Beat",
-            "ChapterEvent",
+            "DemoEvent",
             "DemoOutcome",
             "ImageEvent",
-            "PauseEvent",
+            "PhaseEvent",
             "PixelOutcome",
             "TextEvent",
             "Tone",
+            "WaitEvent",
         ),
         "pixels": ("PIXELS_TITLE",),
-        "story": ("DemoPlan",),
+        "state": ("DemoPlan",),
     },
 )

@@ -1,7 +1,7 @@
 """The demonstration: a handwriting reader meets a new scanner.
 
-`tell` drives the production runtime and the durable store through five chapters and yields what
-happens; a view prints it.  Every number is measured during the run.
+`run_demo` drives the production runtime and the durable store through its phases and yields an
+event for each step; a view prints them.  Every number is measured during the run.
 """
 
 from collections.abc import Generator, Iterator
@@ -24,7 +24,7 @@ from ..core import (
 from ..core.session import FeatureModel
 from ..sim import (
     DIGITS,
-    DigitDeck,
+    DigitSampler,
     FaultPlan,
     Grower,
     RunRecording,
@@ -37,12 +37,12 @@ from ..sim import (
     no_faults,
 )
 from ..storage import Store
-from .events import AccuracyEvent, Beat, ChapterEvent, DemoOutcome, TextEvent, Tone
+from .events import DemoEvent, DemoOutcome, PhaseEvent, StreamSummary, TextEvent, Tone
 from .forget_proof import ForgetProof, count_traces, prove_forgotten
-from .growth import TEXT, adapted_accuracy, grow_in_demo, route_in_demo
-from .instrumented_runtime import DecisionSheet, InstrumentedRuntime, TimedModel
+from .growth import TEXT, grow_in_demo, has_adaptor, route_in_demo
+from .instrumented_runtime import HeldOutImages, InstrumentedRuntime, TimedModel
 from .pixels import run_pixel_demo
-from .story import DemoPlan, DemoState, encode_images, pick_thumbnails, watch_images
+from .state import DemoPlan, DemoState, encode_images, select_thumbnails, stream_images
 
 KNOWN: Final = "mnist"
 NEW: Final = "optdigits"
@@ -55,173 +55,200 @@ def run_demo(
     store: Store,
     config: Config,
     plan: DemoPlan | None = None,
+    *,
     started_at_ns: int = 0,
     grower: Grower | None = None,
-) -> Iterator[Beat]:
-    """Yield the story beat by beat; the last one is the `Outcome`.
+) -> Iterator[DemoEvent]:
+    """Yield the events of the demonstration; the last one is the `DemoOutcome`.
 
-    model: the shipped encoder, or one like it.  store: empty and writable; it keeps what was
-    learned.  started_at_ns: when the first image was captured.  grower: searches and trains; None
-    where nothing can, the story says so.  Needs the extra `sim`.
+    model: the shipped encoder, or one like it.  store: empty and writable; it keeps the learned
+    facts.  started_at_ns: capture time of the first image.  grower: searches and trains adaptors;
+    None: none grows, and an event says so.  Needs the extra `sim`.
     """
     plan = plan or DemoPlan()
-    decks = DigitDeck(load_mnist(), plan.seed), DigitDeck(load_optdigits(), plan.seed)
     timed = TimedModel(model)
-    workshop = SimulatedWorker(grower, 0, FaultPlan(no_faults, no_faults))
-    desk = InstrumentedRuntime(config, timed, store, Runtime(config, timed, store), workshop)
-    story = DemoState(plan, desk, *decks, started_at_ns)
-    yield from _enrol(story)
-    known = yield from _read_known(story)
-    unlabelled = yield from _switch(story)
-    labels, placed = yield from _label(story, unlabelled)
-    yield from _adapt(story)
-    labelled = yield from _recover(story)
-    receipt, proof = yield from _forget(story)
+    device = InstrumentedRuntime(
+        config=config,
+        model=timed,
+        store=store,
+        runtime=Runtime(config, timed, store),
+        worker=SimulatedWorker(grower, 0, FaultPlan(no_faults, no_faults)),
+    )
+    state = DemoState(
+        plan=plan,
+        device=device,
+        known=DigitSampler(load_mnist(), plan.seed),
+        new=DigitSampler(load_optdigits(), plan.seed),
+        now_ns=started_at_ns,
+    )
+    yield from _enrol(state)
+    known = yield from _stream_known(state)
+    unlabelled = yield from _stream_new(state)
+    labels, placed = yield from _label(state, unlabelled)
+    yield from _adapt(state)
+    labelled = yield from _stream_learned(state)
+    receipt, proof = yield from _forget(state)
     pixels = None if grower is None else (yield from run_pixel_demo(config, plan, grower))
-    encoding, rest = (timing.p50_us / 1e3 for timing in desk.timings()[:2])
+    encoder_ms, rest_ms = (timing.p50_us / 1e3 for timing in device.timings()[:2])
     yield DemoOutcome(
-        _recording(story, receipt),
-        tuple(story.exams),
-        known,
-        unlabelled,
-        labelled,
-        labels,
-        placed,
-        plan.digit,
-        receipt,
-        proof,
-        encoding,
-        rest,
-        pixels,
+        recording=_recording(state, receipt),
+        evaluations=tuple(state.evaluations),
+        known=known,
+        unlabelled=unlabelled,
+        labelled=labelled,
+        labels=labels,
+        placed=placed,
+        digit=plan.digit,
+        receipt=receipt,
+        proof=proof,
+        encoder_ms=encoder_ms,
+        rest_ms=rest_ms,
+        pixels=pixels,
     )
 
 
-def _enrol(story: DemoState) -> Iterator[Beat]:
-    plan = story.plan
-    lesson = story.known.deal_evenly(plan.enrolled_per_digit)
-    held_out = story.known.deal(plan.exam), story.new.deal(plan.exam)
-    images = len(lesson) + 2 * plan.exam
-    text = f"A reader learns from {len(lesson):,} MNIST digits, {plan.enrolled_per_digit} of each."
-    yield ChapterEvent("Enrolment", text, images, lesson)
-    features = yield from encode_images(story, lesson)
+def _enrol(state: DemoState) -> Iterator[DemoEvent]:
+    plan = state.plan
+    examples = state.known.draw_evenly(plan.enrolled_per_digit)
+    held_out = state.known.draw(plan.evaluated), state.new.draw(plan.evaluated)
+    images = len(examples) + 2 * plan.evaluated
+    text = (
+        f"A reader learns from {len(examples):,} MNIST digits, {plan.enrolled_per_digit} of each."
+    )
+    yield PhaseEvent("Enrolment", text, images, examples)
+    features = yield from encode_images(state, examples)
     facts = tuple(
-        Fact(f"{KNOWN}:{at}", "enrolment", KNOWN, str(label), story.tick(), row.values.tobytes())
-        for at, (label, row) in enumerate(zip(lesson.labels, features, strict=True))
+        Fact(
+            id=f"{KNOWN}:{at}",
+            stream="enrolment",
+            domain=KNOWN,
+            label=str(label),
+            captured_at_ns=state.next_time_ns(),
+            features=row.values.tobytes(),
+        )
+        for at, (label, row) in enumerate(zip(examples.labels, features, strict=True))
     )
-    story.tell(Enrol(facts))
-    story.tell(FitGeometry())
-    story.mark("enrolled", f"{len(facts)} facts of {KNOWN}")
-    sheets = []
+    state.feed(Enrol(facts))
+    state.feed(FitGeometry())
+    state.mark("enrolled", f"{len(facts)} facts of {KNOWN}")
+    encoded = []
     for digits in held_out:
-        rows = yield from encode_images(story, digits)
-        sheets.append(DecisionSheet(rows, tuple(str(label) for label in digits.labels)))
-    story.sheets = tuple(sheets)
-    exam = story.examine("before any label")
-    yield TextEvent(f"{plan.exam} held-out digits: {exam.known:.1%} read right", "good")
+        rows = yield from encode_images(state, digits)
+        encoded.append(HeldOutImages(rows, tuple(str(label) for label in digits.labels)))
+    state.held_out = tuple(encoded)
+    result = state.evaluate("before any label")
+    yield TextEvent(f"{plan.evaluated} held-out digits: {result.known:.1%} read right", "good")
 
 
-def _read_known(story: DemoState) -> Generator[Beat, None, AccuracyEvent]:
-    digits = story.known.deal(story.plan.known)
-    rate = story.desk.config.false_alarm_rate
-    text = "Fresh MNIST digits stream in, without labels."
-    yield ChapterEvent("Known ground", text, len(digits))
-    story.mark("domain", KNOWN)
-    tally = yield from watch_images(story, digits, learned=True)
-    tone: Tone = "bad" if tally.alarms else "good"
-    yield TextEvent(f"{tally.accuracy:.1%} read right, {tally.alarms or 'no'} alarms", tone)
+def _stream_known(state: DemoState) -> Generator[DemoEvent, None, StreamSummary]:
+    digits = state.known.draw(state.plan.known)
+    rate = state.device.config.false_alarm_rate
+    yield PhaseEvent("Known domain", "Unlabelled MNIST digits stream in.", len(digits))
+    state.mark("domain", KNOWN)
+    summary = yield from stream_images(state, digits, learned=True)
+    tone: Tone = "bad" if summary.alarms else "good"
+    yield TextEvent(f"{summary.accuracy:.1%} read right, {summary.alarms or 'no'} alarms", tone)
     yield TextEvent(
-        f"{tally.new} of {tally.images} called new: {tally.novelty:.1%}, ordered {rate:.0%}"
+        f"{summary.new} of {summary.images} called new: {summary.novelty:.1%}, chosen {rate:.0%}"
     )
-    return tally
+    return summary
 
 
-def _switch(story: DemoState) -> Generator[Beat, None, AccuracyEvent]:
-    digits = story.new.deal(story.plan.unlabelled)
-    text = "The scanner is replaced, and nobody says so: optdigits, 8 × 8 pixels."
-    yield ChapterEvent("A new scanner", text, len(digits), digits)
-    story.mark("domain", NEW)
-    tally = yield from watch_images(story, digits, learned=False)
+def _stream_new(state: DemoState) -> Generator[DemoEvent, None, StreamSummary]:
+    digits = state.new.draw(state.plan.unlabelled)
+    text = "The scanner is replaced without notice: optdigits, 8 × 8 pixels."
+    yield PhaseEvent("A new scanner", text, len(digits), digits)
+    state.mark("domain", NEW)
+    summary = yield from stream_images(state, digits, learned=False)
     yield TextEvent(
-        f"{tally.novelty:.1%} called new; the best guess would be right for {tally.accuracy:.1%}",
+        f"{summary.novelty:.1%} called new; the best guess is right for {summary.accuracy:.1%}",
         "bad",
     )
-    if story.wanted:
-        yield TextEvent(f"it asks for labels of {len(story.wanted)} images, those worth most to it")
-    return tally
+    if state.requested:
+        yield TextEvent(
+            f"the device requests labels for {len(state.requested)} images, the most informative"
+        )
+    return summary
 
 
-def _label(story: DemoState, before: AccuracyEvent) -> Generator[Beat, None, tuple[int, int]]:
-    chosen = _choose(story)
-    each, late = story.plan.labels_per_digit, story.plan.unlabelled
-    text = f"{each} of each digit seen there get a label, up to {late} images late."
-    yield ChapterEvent("Late labels", text)
+def _label(state: DemoState, before: StreamSummary) -> Generator[DemoEvent, None, tuple[int, int]]:
+    chosen = _choose(state)
+    each, late = state.plan.labels_per_digit, state.plan.unlabelled
+    text = f"{each} images of each new digit get a label, up to {late} images late."
+    yield PhaseEvent("Delayed labels", text)
     for key, label in chosen:
-        story.tell(Label(key, label))
-        story.mark("labels", f"{key} is {label}")
-    strays = _strays(story, chosen, before.domain)
-    placed = len(chosen) - len(strays)
-    yield TextEvent(f"{placed} of {len(chosen)} went to the new domain by themselves")
+        state.feed(Label(key, label))
+        state.mark("labels", f"{key} is {label}")
+    elsewhere = _placed_elsewhere(state, chosen, before.domain)
+    placed = len(chosen) - len(elsewhere)
+    yield TextEvent(f"{placed} of {len(chosen)} joined the new domain automatically")
     if before.domain:
-        story.tell(Relabel(Selector(domain=before.domain), domain=NEW))
-        yield TextEvent(f"a person renames {before.domain} to {NEW}")
-    if strays:
-        story.tell(Relabel(Selector(ids=strays), domain=NEW))
-        yield TextEvent(f"a person moves the other {len(strays)} there", "bad")
-    story.taught_at = (0, len(story.exams))
-    exam = story.examine(f"after {len(chosen)} labels")
-    before_it = story.exams[-2]
+        state.feed(Relabel(Selector(domain=before.domain), domain=NEW))
+        yield TextEvent(f"a user renames {before.domain} to {NEW}")
+    if elsewhere:
+        state.feed(Relabel(Selector(ids=elsewhere), domain=NEW))
+        yield TextEvent(f"a user moves the other {len(elsewhere)} there", "bad")
+    state.taught_at = (0, len(state.evaluations))
+    after = state.evaluate(f"after {len(chosen)} labels")
+    previous = state.evaluations[-2]
     yield TextEvent(
-        f"held-out digits read right: new scanner {before_it.new:.1%} → {exam.new:.1%},"
-        f" MNIST {before_it.known:.1%} → {exam.known:.1%}",
+        f"held-out digits read right: new scanner {previous.new:.1%} → {after.new:.1%},"
+        f" MNIST {previous.known:.1%} → {after.known:.1%}",
         "good",
     )
     return len(chosen), placed
 
 
-def _adapt(story: DemoState) -> Iterator[Beat]:
-    yield ChapterEvent("An adaptor", TEXT)
-    yield from grow_in_demo(story, NEW)
-    if adapted_accuracy(story, NEW):
-        before, exam = story.exams[-1], story.examine("with an adaptor")
-        tone: Tone = "good" if exam.new >= before.new else "bad"
-        yield TextEvent(f"held-out digits read right: {before.new:.1%} → {exam.new:.1%}", tone)
+def _adapt(state: DemoState) -> Iterator[DemoEvent]:
+    yield PhaseEvent("An adaptor", TEXT)
+    yield from grow_in_demo(state, NEW)
+    if has_adaptor(state, NEW):
+        before, after = state.evaluations[-1], state.evaluate("with an adaptor")
+        tone: Tone = "good" if after.new >= before.new else "bad"
+        yield TextEvent(f"held-out digits read right: {before.new:.1%} → {after.new:.1%}", tone)
 
 
-def _recover(story: DemoState) -> Generator[Beat, None, AccuracyEvent]:
-    digits = story.new.deal(story.plan.labelled)
-    yield ChapterEvent("Recovered", "The new scanner goes on, without further labels.", len(digits))
-    tally = yield from watch_images(story, digits, learned=True)
-    yield TextEvent(f"{tally.accuracy:.1%} read right, {tally.novelty:.1%} called new", "good")
-    own = "its own adaptor" if adapted_accuracy(story, NEW) else "its own head"
-    yield TextEvent(f"{tally.routed} of {tally.images} were sent to {own}, without being told")
-    return tally
+def _stream_learned(state: DemoState) -> Generator[DemoEvent, None, StreamSummary]:
+    digits = state.new.draw(state.plan.labelled)
+    text = "The new scanner's images continue, without further labels."
+    yield PhaseEvent("Recovered", text, len(digits))
+    summary = yield from stream_images(state, digits, learned=True)
+    yield TextEvent(f"{summary.accuracy:.1%} read right, {summary.novelty:.1%} called new", "good")
+    own = "its own adaptor" if has_adaptor(state, NEW) else "its own head"
+    yield TextEvent(f"{summary.routed} of {summary.images} were routed to {own} automatically")
+    return summary
 
 
-def _forget(story: DemoState) -> Generator[Beat, None, tuple[Receipt, ForgetProof]]:
-    desk, digit = story.desk, story.plan.digit
+def _forget(state: DemoState) -> Generator[DemoEvent, None, tuple[Receipt, ForgetProof]]:
+    device, digit = state.device, state.plan.digit
     selector = Selector(domain=NEW, label=digit)
-    facts = [fact for page in desk.store.pages() for fact in page]
-    gone = [fact for fact in facts if selector.matches(fact)]
-    kept = [fact for fact in facts if not selector.matches(fact)]
+    facts = [fact for page in device.store.pages() for fact in page]
+    forgotten = [fact for fact in facts if selector.matches(fact)]
     text = f"A request: forget every {digit} of the new scanner; those of MNIST stay."
-    yield ChapterEvent("Forgetting", text)
-    traces, grown = count_traces(desk.store.path, gone), adapted_accuracy(story, NEW)
-    answers = story.tell(ForgetRequest(REQUEST, selector, story.tick()))
-    receipt = next(answer for answer in answers if isinstance(answer, Receipt))
-    story.mark("forget", f"{receipt.facts_forgotten} facts of {NEW}/{digit}")
-    images = [story.seen[fact.id][1] for fact in gone]
-    proof = prove_forgotten(desk, kept, gone, images, traces, receipt)
+    yield PhaseEvent("Forgetting", text)
+    traces, adapted = count_traces(device.store.path, forgotten), has_adaptor(state, NEW)
+    messages = state.feed(ForgetRequest(REQUEST, selector, state.next_time_ns()))
+    receipt = next(message for message in messages if isinstance(message, Receipt))
+    state.mark("forget", f"{receipt.facts_forgotten} facts of {NEW}/{digit}")
+    proof = prove_forgotten(
+        device,
+        receipt,
+        kept=[fact for fact in facts if not selector.matches(fact)],
+        forgotten=forgotten,
+        images=[state.seen[fact.id][1] for fact in forgotten],
+        traces_before=traces,
+    )
     yield receipt
-    if grown and not adapted_accuracy(story, NEW):
-        yield TextEvent("the adaptor had learned from them: it ended with them, and is grown again")
-        yield from grow_in_demo(story, NEW)
-    story.examine(f"after forgetting its {digit}s", forgotten=True)
-    yield from _show_proof(story, proof)
+    if adapted and not has_adaptor(state, NEW):
+        yield TextEvent("the adaptor was trained on them: it was removed and is grown again")
+        yield from grow_in_demo(state, NEW)
+    state.evaluate(f"after forgetting its {digit}s", forgotten=True)
+    yield from _show_proof(state, proof)
     return receipt, proof
 
 
-def _show_proof(story: DemoState, proof: ForgetProof) -> Iterator[Beat]:
-    before, after = story.exams[-2:]
+def _show_proof(state: DemoState, proof: ForgetProof) -> Iterator[DemoEvent]:
+    before, after = state.evaluations[-2:]
     tone: Tone = "good" if proof.holds else "bad"
     agree = "the same as" if proof.exact else "NOT the same as"
     yield TextEvent(
@@ -234,52 +261,54 @@ def _show_proof(story: DemoState, proof: ForgetProof) -> Iterator[Beat]:
         tone,
     )
     yield TextEvent(
-        f"{story.plan.digit}s of the new scanner read right: {before.digit:.1%} →"
+        f"{state.plan.digit}s of the new scanner read right: {before.digit:.1%} →"
         f" {after.digit:.1%}; MNIST {before.known:.1%} → {after.known:.1%}"
     )
 
 
-def _strays(story: DemoState, chosen: list[tuple[str, str]], domain: str) -> frozenset[str]:
-    """Return the labelled images that did not go to the domain that the alarm opened."""
-    facts = [story.desk.store.get(key) for key, _ in chosen]
+def _placed_elsewhere(
+    state: DemoState, chosen: list[tuple[str, str]], domain: str
+) -> frozenset[str]:
+    """Return the labelled images whose facts did not join the domain that the alarm opened."""
+    facts = [state.device.store.get(key) for key, _ in chosen]
     return frozenset(fact.id for fact in facts if fact is not None and fact.domain != domain)
 
 
-def _choose(story: DemoState) -> list[tuple[str, str]]:
-    """Choose the first images of each digit that the new scanner showed: (id, label) pairs."""
+def _choose(state: DemoState) -> list[tuple[str, str]]:
+    """Choose the first images of each digit from the new scanner: (id, label) pairs."""
     chosen: list[tuple[str, str]] = []
-    left = dict.fromkeys(DIGITS, story.plan.labels_per_digit)
-    new = {step.index for step in story.steps if step.truth_domain == NEW}
-    for index, (key, (label, _)) in enumerate(story.seen.items()):
+    left = dict.fromkeys(DIGITS, state.plan.labels_per_digit)
+    new = {step.index for step in state.steps if step.truth_domain == NEW}
+    for index, (key, (label, _)) in enumerate(state.seen.items()):
         if index in new and left[label]:
             left[label] -= 1
             chosen.append((key, label))
     return chosen
 
 
-def _recording(story: DemoState, receipt: Receipt) -> RunRecording:
-    desk = story.desk
-    matrix = [[exam.known, exam.new] for exam in story.exams]
-    figures = measure_steps(story.steps, story.marks, desk.config.window)
-    figures |= measure_matrix(np.array(matrix), story.taught_at, 1 / len(DIGITS))
-    routing = route_in_demo(story, (KNOWN, NEW))
-    figures |= measure_growth(desk.workshop.episodes, routing)
+def _recording(state: DemoState, receipt: Receipt) -> RunRecording:
+    device = state.device
+    matrix = [[one.known, one.new] for one in state.evaluations]
+    figures = measure_steps(state.steps, state.marks, device.config.window)
+    figures |= measure_matrix(np.array(matrix), state.taught_at, 1 / len(DIGITS))
+    routing = route_in_demo(state, (KNOWN, NEW))
+    figures |= measure_growth(device.worker.episodes, routing)
     return RunRecording(
         title=DEMO_TITLE,
-        seed=story.plan.seed,
-        steps=tuple(story.steps),
-        marks=tuple(story.marks),
+        seed=state.plan.seed,
+        steps=tuple(state.steps),
+        marks=tuple(state.marks),
         domains=(KNOWN, NEW),
-        checkpoints=tuple(exam.when for exam in story.exams),
+        checkpoints=tuple(one.when for one in state.evaluations),
         accuracy_matrix=tuple(map(tuple, matrix)),
         receipts=(receipt,),
-        timings=desk.timings(),
+        timings=device.timings(),
         metrics=figures,
-        rate=desk.config.false_alarm_rate,
-        digest=desk.runtime.digest(),
-        episodes=tuple(desk.workshop.episodes),
+        rate=device.config.false_alarm_rate,
+        digest=device.runtime.digest(),
+        episodes=tuple(device.worker.episodes),
         routing=routing,
-        window=desk.config.window,
-        left_out=f"{NEW}/{story.plan.digit}, from its forget request on",
-        thumbnails=pick_thumbnails(story),
+        window=device.config.window,
+        left_out=f"{NEW}/{state.plan.digit}, from its forget request on",
+        thumbnails=select_thumbnails(state),
     )

@@ -1,4 +1,4 @@
-"""What the demonstration tells as it goes: chapters, images, lines, and the outcome."""
+"""Events of the demonstration, in the order in which a view shows them, and its outcome."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,11 +8,12 @@ from ..sim import Digits, RunRecording
 from .forget_proof import ForgetProof
 
 Tone = Literal["plain", "good", "bad", "alarm"]
+"""How a view styles a line."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChapterEvent:
-    """A chapter begins.  `images`: how many will be encoded in it; `samples`: a few to look at."""
+class PhaseEvent:
+    """A phase begins.  images: how many it encodes; samples: images to preview."""
 
     title: str
     text: str
@@ -22,7 +23,8 @@ class ChapterEvent:
 
 @dataclass(frozen=True, slots=True)
 class ImageEvent:
-    """An image went through the encoder.  `decision`: None where it was not asked about."""
+    """An image was encoded.  decision: None where it was encoded only; right: the best guess was
+    correct."""
 
     decision: Decision | None = None
     right: bool = False
@@ -30,26 +32,26 @@ class ImageEvent:
 
 @dataclass(frozen=True, slots=True)
 class TextEvent:
-    """A result worth telling.  `tone`: whether it is good or bad news."""
+    """A result in one line."""
 
     text: str
     tone: Tone = "plain"
 
 
 @dataclass(frozen=True, slots=True)
-class PauseEvent:
-    """Something is being done that takes a moment."""
+class WaitEvent:
+    """Work begins that takes some seconds."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AccuracyEvent:
-    """What became of a stretch of images.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSummary:
+    """Counts over a stretch of the image stream.
 
-    routed: sent to the domain they came from.  alarms: raised in it.  alarm_after, cleared_after:
-    images until the first alarm, and until the first all-clear; None where there was none.
-    domain: that the alarm opened.
+    read: best guess correct.  new: called new.  routed: routed to their true domain.  alarms:
+    raised.  alarm_after, cleared_after: images until the first alarm was raised and until the first
+    one was cleared, None where none was.  domain: opened by the first alarm.
     """
 
     images: int
@@ -63,7 +65,7 @@ class AccuracyEvent:
 
     @property
     def accuracy(self) -> float:
-        """Share of images read right, abstentions counted by their best guess."""
+        """Share of images read right; an abstention counts by its best guess."""
         return self.read / self.images
 
     @property
@@ -73,10 +75,13 @@ class AccuracyEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationEvent:
-    """Shares of held-out images read right: of the known source, of the new one; and of the new
-    one's images of the digit that is to be forgotten, and of the others.  when: in few words.
-    Once the digit has been forgotten on request, `new` leaves it out."""
+class EvaluationSummary:
+    """Accuracy on held-out images, as fractions of 1.
+
+    when: the moment of the evaluation, in few words.  known, new: of each source; digit, others: of
+    the new source's images of the digit to forget, and of its other images.  After the forget
+    request `new` leaves the forgotten digit out.
+    """
 
     when: str
     known: float
@@ -87,31 +92,31 @@ class EvaluationEvent:
 
 @dataclass(frozen=True, slots=True)
 class PixelOutcome:
-    """What growth made of bare pixels.  before, after: exams by heads alone and with adaptors.
-    routed: of the last `images`, those that were sent to their own scanner."""
+    """Growth on raw pixels.  before, after: without and with adaptors.  routed: how many of the
+    last `images` were routed to their own scanner."""
 
     recording: RunRecording
-    before: EvaluationEvent
-    after: EvaluationEvent
+    before: EvaluationSummary
+    after: EvaluationSummary
     routed: int
     images: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOutcome:
-    """What the story comes to.
+    """The results of the demonstration.
 
-    exams: after enrolment, after the labels, with the adaptor where one serves, after forgetting.
-    placed: labels that went to the
-    domain the alarm had opened.  encoder_ms, rest_ms: medians per image, of the encoder and of
-    everything else.  pixels: None where nothing can grow.
+    evaluations: after enrolment, after the labels, with an adaptor where one serves, after the
+    forget request.  placed: labels whose facts joined the domain that the alarm opened.
+    encoder_ms, rest_ms: medians per image, of the encoder and of everything else.  pixels: None
+    where no grower is available.
     """
 
     recording: RunRecording
-    exams: tuple[EvaluationEvent, ...]
-    known: AccuracyEvent
-    unlabelled: AccuracyEvent
-    labelled: AccuracyEvent
+    evaluations: tuple[EvaluationSummary, ...]
+    known: StreamSummary
+    unlabelled: StreamSummary
+    labelled: StreamSummary
     labels: int
     placed: int
     digit: str
@@ -122,4 +127,4 @@ class DemoOutcome:
     pixels: PixelOutcome | None = None
 
 
-Beat = ChapterEvent | ImageEvent | TextEvent | PauseEvent | Receipt | DemoOutcome
+DemoEvent = PhaseEvent | ImageEvent | TextEvent | WaitEvent | Receipt | DemoOutcome

@@ -1,73 +1,76 @@
-"""The demonstration's adaptor: searched for, trained, judged, and grown again after forgetting."""
+"""Growth in the demonstration: search, training, acceptance test, and the report of each."""
 
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 from ..core import GrowRequest, GrowthFinished
-from ..sim import NO_TORCH, GrowthAttemptRecord, GrowthEpisode, RoutingRecord, tabulate_answers
-from .events import Beat, PauseEvent, TextEvent
-from .story import DemoState
+from ..sim import NO_TORCH, GrowthAttemptRecord, GrowthEpisode, RoutingRecord, tabulate_routing
+from .events import DemoEvent, TextEvent, WaitEvent
+from .state import DemoState
 
-TEXT: Final = "A worker looks for a small adaptor that reads more of the examples held out."
-WORKING: Final = "searching and training in a process of its own"
+TEXT: Final = "A worker searches for a small adaptor that reads more of the held-out examples."
+WORKING: Final = "searching and training in a separate process"
 
 
-def grow_in_demo(story: DemoState, domain: str) -> Iterator[Beat]:
-    """Grow an adaptor of a domain, tell what became of it, and examine the reader where it serves.
+def grow_in_demo(state: DemoState, domain: str) -> Iterator[DemoEvent]:
+    """Grow an adaptor for a domain and report the result.
 
-    Where nothing can grow it says so; the head goes on alone.
+    Without a grower, one line says so; the head alone keeps answering.
     """
-    workshop = story.desk.workshop
-    if workshop.grow is None:
+    worker = state.device.worker
+    if worker.grow is None:
         yield TextEvent(NO_TORCH)
         return
-    workshop.now = len(story.steps)
-    story.tell(GrowRequest(domain))
-    yield PauseEvent(WORKING)
-    result = workshop.collect(wait=True)
-    assert result is not None, "the job that was asked for has just been taken"
-    story.tell(GrowthFinished(result))
-    episode = workshop.episodes[-1]
-    story.mark("adaptor" if episode.state == "serving" else "growth", f"{domain}: {episode.state}")
+    worker.now = len(state.steps)
+    state.feed(GrowRequest(domain))
+    yield WaitEvent(WORKING)
+    result = worker.collect(wait=True)
+    assert result is not None, "the request above has started a job"
+    state.feed(GrowthFinished(result))
+    episode = worker.episodes[-1]
+    state.mark("adaptor" if episode.state == "serving" else "growth", f"{domain}: {episode.state}")
     yield from (TextEvent(text) for text in episode.search if "score" not in text)
-    yield from (TextEvent(_trial(trial)) for trial in episode.trials)
+    yield from (TextEvent(_describe_trial(trial)) for trial in episode.trials)
     yield describe_verdict(episode)
 
 
-def route_in_demo(story: DemoState, domains: tuple[str, str]) -> RoutingRecord:
-    """Count where the held-out images of both sources are sent.  domains: what the device calls
-    them, which by now is what they are called."""
-    desk = story.desk
+def route_in_demo(state: DemoState, domains: tuple[str, str]) -> RoutingRecord:
+    """Count where the held-out images of both sources are routed.  domains: their names on the
+    device, the same as the true ones by then."""
+    device = state.device
     counts: Counter[str] = Counter()
-    for (domain, _), count in desk.runtime.knowledge.memory.counts.items():
+    for (domain, _), count in device.runtime.knowledge.memory.counts.items():
         counts[domain] += count
-    singles = dict(zip(domains, map(desk.ask, story.sheets), strict=True))
-    streams = dict(zip(domains, map(desk.follow, story.sheets), strict=True))
-    learned = {(name, name): counts[name] for name in domains}
-    return tabulate_answers(singles, streams, learned, desk.runtime.knowledge, desk.config.window)
+    return tabulate_routing(
+        dict(zip(domains, map(device.decide_each, state.held_out), strict=True)),
+        dict(zip(domains, map(device.decide_in_order, state.held_out), strict=True)),
+        learned={(name, name): counts[name] for name in domains},
+        knowledge=device.runtime.knowledge,
+        window=device.config.window,
+    )
 
 
-def adapted_accuracy(story: DemoState, domain: str) -> bool:
-    """Say whether an adaptor serves a domain."""
-    return domain in story.desk.store.adaptors()
+def has_adaptor(state: DemoState, domain: str) -> bool:
+    """Return whether an adaptor serves a domain."""
+    return domain in state.device.store.adaptors()
 
 
-def _trial(trial: GrowthAttemptRecord) -> str:
-    read = "not judged" if trial.accuracy is None else f"{trial.accuracy:.1%} of them"
+def _describe_trial(trial: GrowthAttemptRecord) -> str:
+    read = "not evaluated" if trial.accuracy is None else f"{trial.accuracy:.1%} of them"
     return f"{trial.blueprint}: {read}"
 
 
 def describe_verdict(episode: GrowthEpisode) -> TextEvent:
-    """Say in one line what became of a growth."""
+    """Report in one line how a growth ended."""
     took = "" if episode.seconds is None else f", after {episode.seconds:.1f} s"
     if episode.accuracy is None or episode.incumbent is None:
-        return TextEvent(f"{episode.reason}; the head goes on alone{took}", "bad")
+        return TextEvent(f"{episode.reason}; the head alone keeps answering{took}", "bad")
     if episode.state == "serving":
         tried = {(trial.blueprint, trial.accuracy) for trial in episode.trials}
-        mine = (episode.blueprint, episode.accuracy) in tried
-        how = "serves" if mine else "of another domain serves here, too"
+        own = (episode.blueprint, episode.accuracy) in tried
+        how = "serves" if own else "of another domain serves here, too"
         text = f"{episode.blueprint} {how}: {episode.accuracy:.1%}, without it"
         return TextEvent(f"{text} {episode.incumbent:.1%}{took}", "good")
-    text = f"without them {episode.incumbent:.1%}: no more than chance explains"
-    return TextEvent(f"{text}, the head goes on alone{took}")
+    text = f"without them {episode.incumbent:.1%}: the gain is within chance"
+    return TextEvent(f"{text}, the head alone keeps answering{took}")

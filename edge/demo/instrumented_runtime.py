@@ -1,4 +1,4 @@
-"""The demonstration's desk: the production runtime over the durable store, with a stopwatch."""
+"""The device of the demonstration: the production runtime and store, with timing."""
 
 import time
 from dataclasses import dataclass, field
@@ -23,14 +23,15 @@ from ..core import (
     StartGrowth,
 )
 from ..core.session import FeatureModel
-from ..sim import SimulatedWorker, StageTiming, ask_all, follow_stream, time_stage
+from ..sim import SimulatedWorker, StageTiming, decide_sample, decide_stream, time_stage
 from ..storage import Store
 
 NS_PER_US: Final = 1000
+"""Nanoseconds in a microsecond."""
 
 
 class TimedModel:
-    """An encoder that notes how long each measurement took."""
+    """An encoder that records the time of each call in `spent_ns`."""
 
     def __init__(self, model: FeatureModel) -> None:
         self._model = model
@@ -38,7 +39,7 @@ class TimedModel:
 
     @property
     def card(self) -> encoder.Card:
-        """The card of the encoder behind it."""
+        """The card of the wrapped encoder."""
         return self._model.card
 
     def encode(self, payload: object) -> encoder.Features:
@@ -50,27 +51,27 @@ class TimedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionSheet:
-    """Held-out images, encoded once.  `labels`: what they show."""
+class HeldOutImages:
+    """Held-out images, encoded once, with their labels."""
 
     features: tuple[encoder.Features, ...] = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class InstrumentedRuntime:
-    """Feeds events to a runtime, applies its effects to the store in order, and keeps the time."""
+    """Feeds events to a runtime, applies the effects in order, and records how long both take."""
 
     config: Config
     model: TimedModel
     store: Store
     runtime: Runtime
-    workshop: SimulatedWorker
+    worker: SimulatedWorker
     _handle_ns: list[int] = field(default_factory=list)
     _store_ns: list[int] = field(default_factory=list)
 
     def feed(self, event: Event) -> tuple[Message, ...]:
-        """Handle an event, apply its effects, return what is to be told."""
+        """Handle an event, apply its effects, and return the messages to publish."""
         before, start = len(self.model.spent_ns), time.perf_counter_ns()
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
@@ -82,35 +83,37 @@ class InstrumentedRuntime:
 
     def _apply(self, effect: Effect) -> None:
         match effect:
-            case Publish(GrowthReport() as news):
-                self.workshop.hear(news)
+            case Publish(GrowthReport() as report):
+                self.worker.record_report(report)
             case Publish():
                 pass
             case StartGrowth(job):
-                self.workshop.take(job)
+                self.worker.submit(job)
             case CancelGrowth(job_id):
-                self.workshop.stop("facts of it were forgotten", job_id)
+                self.worker.cancel("some of its facts were forgotten", job_id)
             case _:
                 start = time.perf_counter_ns()
                 self.store.apply(effect)
                 self._store_ns.append(time.perf_counter_ns() - start)
 
-    def examine(self, sheet: DecisionSheet) -> NDArray[np.bool_]:
-        """Say for each image whether it is read right; leaves the runtime as it was."""
-        said = [decision.guess for decision in self.ask(sheet)]
-        return np.array([guess == label for guess, label in zip(said, sheet.labels, strict=True)])
+    def evaluate(self, images: HeldOutImages) -> NDArray[np.bool_]:
+        """Return for each image whether its guess is correct; leaves the runtime unchanged."""
+        guesses = [decision.guess for decision in self.decide_each(images)]
+        return np.array(
+            [guess == label for guess, label in zip(guesses, images.labels, strict=True)]
+        )
 
-    def ask(self, sheet: DecisionSheet) -> tuple[Decision, ...]:
-        """Ask every image by itself, without the runtime noticing."""
+    def decide_each(self, images: HeldOutImages) -> tuple[Decision, ...]:
+        """Decide on each image alone; leaves the runtime unchanged."""
         known = self.runtime.knowledge
-        return tuple(ask_all(known, row, self.config) for row in sheet.features)
+        return tuple(decide_sample(known, row, self.config) for row in images.features)
 
-    def follow(self, sheet: DecisionSheet) -> tuple[Decision, ...]:
-        """Ask the images as a stream, without the runtime noticing."""
-        return follow_stream(self.runtime.knowledge, sheet.features, self.config)
+    def decide_in_order(self, images: HeldOutImages) -> tuple[Decision, ...]:
+        """Decide on the images as one stream; leaves the runtime unchanged."""
+        return decide_stream(self.runtime.knowledge, images.features, self.config)
 
     def timings(self) -> tuple[StageTiming, ...]:
-        """Return what an image cost in encoder and runtime, and what a change cost in the store."""
+        """Return latencies per image (encoder, runtime) and per change (store)."""
         stages = (
             ("encode", self.model.spent_ns),
             ("handle", self._handle_ns),

@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .extract import ExtractShape, MeasuredExtract, full_shape, measure_extract, with_head
-    from .liquid_c import ExportedForecaster, export_forecaster
-    from .liquid_onnx import write_onnx
-    from .measured_facts import MeasuredFacts, measure_facts
-    from .plan import (
+    from .budget import (
         KIB,
         ExportPlan,
         ExportRequest,
         FlashBudget,
         plan_export,
-        read_facts,
+        read_statistics,
         write_export,
     )
+    from .extract import ExtractShape, MeasuredExtract, full_shape, measure_extract, with_head
+    from .fact_statistics import FactStatistics, collect_statistics
+    from .liquid_c import ExportedForecaster, export_forecaster
+    from .liquid_onnx import write_onnx
 
 __all__ = [
     "KIB",
@@ -25,15 +25,15 @@ __all__ = [
     "ExportRequest",
     "ExportedForecaster",
     "ExtractShape",
+    "FactStatistics",
     "FlashBudget",
     "MeasuredExtract",
-    "MeasuredFacts",
+    "collect_statistics",
     "export_forecaster",
     "full_shape",
     "measure_extract",
-    "measure_facts",
     "plan_export",
-    "read_facts",
+    "read_statistics",
     "with_head",
     "write_export",
     "write_onnx",
@@ -42,6 +42,15 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "budget": (
+            "ExportPlan",
+            "ExportRequest",
+            "FlashBudget",
+            "KIB",
+            "plan_export",
+            "read_statistics",
+            "write_export",
+        ),
         "extract": (
             "ExtractShape",
             "MeasuredExtract",
@@ -49,17 +58,8 @@ __getattr__ = lazy_names(
             "measure_extract",
             "with_head",
         ),
+        "fact_statistics": ("FactStatistics", "collect_statistics"),
         "liquid_c": ("ExportedForecaster", "export_forecaster"),
         "liquid_onnx": ("write_onnx",),
-        "measured_facts": ("MeasuredFacts", "measure_facts"),
-        "plan": (
-            "ExportPlan",
-            "ExportRequest",
-            "FlashBudget",
-            "KIB",
-            "plan_export",
-            "read_facts",
-            "write_export",
-        ),
     },
 )

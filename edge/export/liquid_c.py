@@ -12,13 +12,14 @@ from ..core.forecasting import SEASON_STEPS
 from ..storage import Weights, write_files
 
 GOLDEN: Final = 64
-STATE_BYTES: Final = 2
+"""Steps in the golden vectors.  Chosen by hand; effect not measured."""
+STATE_BYTES: Final = 2  # a unit's state is an int16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedForecaster:
-    """A forecaster that was written.  flash_bytes: of weights and table; ram_bytes: a channel's
-    state."""
+    """An exported forecaster.  flash_bytes: weights and activation table; ram_bytes: the state of
+    one channel; files: names of the C files."""
 
     inputs: int
     units: int
@@ -31,11 +32,17 @@ class ExportedForecaster:
 def export_forecaster(arrays: Weights, folder: Path) -> ExportedForecaster:
     """Write a liquid forecaster's C files into a folder.
 
-    The golden vectors are seeded noise of the size that inputs have.  Raises ExportError for
-    arrays of another network.
+    The golden vectors are seeded noise of unit variance, as the inputs have.  Raises ExportError
+    for arrays of another network.
     """
     part = bridge.quantise_liquid(arrays, SEASON_STEPS)
     noise = np.random.default_rng(0).standard_normal((GOLDEN, part.inputs))
     names = write_files(folder, bridge.write_liquid_c(part, bridge.to_fixed(noise)))
-    sizes = bridge.liquid_bytes(part), STATE_BYTES * part.units
-    return ExportedForecaster(part.inputs, part.units, part.horizons, *sizes, names)
+    return ExportedForecaster(
+        inputs=part.inputs,
+        units=part.units,
+        horizons=part.horizons,
+        flash_bytes=bridge.liquid_bytes(part),
+        ram_bytes=STATE_BYTES * part.units,
+        files=names,
+    )

@@ -1,4 +1,4 @@
-"""A liquid forecaster as an ONNX graph, for runtimes that take nothing else."""
+"""Export a liquid forecaster as an ONNX graph, for runtimes that load only ONNX."""
 
 from pathlib import Path
 from typing import Final
@@ -22,8 +22,8 @@ def liquid_onnx(arrays: Weights) -> bytes:
     units = CfC(arrays).state.shape[1]
     if "sparsity_mask" in arrays or "backbone.0.weight" in arrays:
         raise StateError(
-            "writing ONNX: expected a cell without backbone and wiring, found one",
-            "train one: `auricle train`",
+            "writing ONNX: expected a liquid cell without backbone and wiring, found one with them",
+            "train a network with `auricle train`",
         )
     features = arrays["ff1.weight"].shape[1] - units
     weights = {"readout": arrays["readout.weight"].T, "readout.bias": arrays["readout.bias"]}
@@ -50,16 +50,17 @@ def write_onnx(path: Path, arrays: Weights) -> None:
 
 
 def _mixing() -> list[Node]:
-    """First + sigmoid(rate * elapsed + shift) * (second - first), and the readout."""
+    """Return the nodes of first + sigmoid(rate * elapsed + shift) * (second - first), and of the
+    readout."""
     return [
         Node("Tanh", ("ff1",), "first"),
         Node("Tanh", ("ff2",), "second"),
-        Node("Mul", ("time_a", "elapsed"), "aged"),
-        Node("Add", ("aged", "time_b"), "opening"),
-        Node("Sigmoid", ("opening",), "gate"),
-        Node("Sub", ("second", "first"), "way"),
-        Node("Mul", ("gate", "way"), "moved"),
-        Node("Add", ("first", "moved"), "next"),
-        Node("MatMul", ("next", "readout"), "told"),
-        Node("Add", ("told", "readout.bias"), "forecasts"),
+        Node("Mul", ("time_a", "elapsed"), "scaled_time"),
+        Node("Add", ("scaled_time", "time_b"), "gate_input"),
+        Node("Sigmoid", ("gate_input",), "gate"),
+        Node("Sub", ("second", "first"), "difference"),
+        Node("Mul", ("gate", "difference"), "step"),
+        Node("Add", ("first", "step"), "next"),
+        Node("MatMul", ("next", "readout"), "product"),
+        Node("Add", ("product", "readout.bias"), "forecasts"),
     ]

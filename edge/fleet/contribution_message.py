@@ -1,4 +1,4 @@
-"""A contribution as a message: sealed, its arrays as safetensors under zlib."""
+"""Contributions as signed messages, with their arrays as safetensors, compressed by zlib."""
 
 import zlib
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 HEAD: Final = b"auricle-contribution-1\n"
 ARRAYS_BYTES_MAX: Final = 256 << 20
-"""What a message may unpack to."""
+"""Largest decompressed size.  Bounds memory; chosen by hand, effect not measured."""
 
 
 class ContributionHeader(SignedManifest, frozen=True, kw_only=True):
-    """The manifest of a contribution: its fields, and how large its arrays are."""
+    """The manifest of a contribution.  arrays_bytes: decompressed size of its arrays."""
 
     device: Text
     card: Text
@@ -33,7 +33,7 @@ class ContributionHeader(SignedManifest, frozen=True, kw_only=True):
 
 
 def compress(one: Contribution) -> tuple[int, bytes]:
-    """Pack the arrays of a contribution: how large they are, and what is sent of them."""
+    """Return the size of a contribution's arrays, and the arrays compressed."""
     arrays = pack_arrays(one.arrays) if one.samples else b""
     return len(arrays), zlib.compress(arrays)
 
@@ -43,7 +43,7 @@ def write_contribution(
     key: "Ed25519PrivateKey | None",
     packed: tuple[int, bytes] | None = None,
 ) -> bytes:
-    """Write a contribution, signed where there is a key.  packed: its arrays, compressed before."""
+    """Encode a contribution, signed if there is a key.  packed: result of `compress`."""
     size, body = packed or compress(one)
     head = ContributionHeader(
         device=one.device,
@@ -59,8 +59,10 @@ def write_contribution(
 
 
 def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Contribution:
-    """Read a contribution; raises EdgeError saying what is wrong with it.  keys: by device; without
-    any it need not be signed.  Its sums are checked where they are adopted."""
+    """Decode and verify a contribution; raises EdgeError with the reason.
+
+    keys: by device; if empty, no signature is required.  The sums are validated on adoption.
+    """
     head, body = read_signed(HEAD, raw, ContributionHeader, lambda one: one.device, keys)
     arrays = _inflate(body, head.arrays_bytes)
     try:
@@ -68,26 +70,26 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
     except ValueError as error:
         raise EdgeError(f"reading sums of {head.device}: {error}", "send them again") from error
     return Contribution(
-        head.device,
-        head.card,
-        head.geometry,
-        head.seed,
-        head.revision,
-        head.samples,
-        found,
-        head.columns,
+        device=head.device,
+        card=head.card,
+        geometry=head.geometry,
+        seed=head.seed,
+        revision=head.revision,
+        samples=head.samples,
+        arrays=found,
+        columns=head.columns,
     )
 
 
 def _inflate(body: bytes, size: int) -> bytes:
-    """Decompress to exactly `size` bytes, and never to more."""
+    """Decompress to exactly `size` bytes, and never to more: a message may be a zip bomb."""
     if size > ARRAYS_BYTES_MAX:
-        raise EdgeError(f"reading sums: {size} bytes, {ARRAYS_BYTES_MAX} are taken", "")
+        raise EdgeError(f"reading sums: {size} bytes, expected at most {ARRAYS_BYTES_MAX}", "")
     unpacking = zlib.decompressobj()
     try:
         found = unpacking.decompress(body, size + 1)
     except zlib.error as error:
         raise EdgeError(f"reading sums: they cannot be decompressed: {error}", "") from error
     if len(found) != size or not unpacking.eof or unpacking.unused_data:
-        raise EdgeError(f"reading sums: they are not the {size} bytes that were announced", "")
+        raise EdgeError(f"reading sums: they do not have the {size} bytes of the manifest", "")
     return found

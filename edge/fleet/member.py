@@ -1,4 +1,4 @@
-"""This device as a member of a fleet: publishes its own sums, and adopts the others'."""
+"""A fleet member: publishes this device's contribution, and adopts those of the others."""
 
 import time
 from collections.abc import Callable
@@ -12,65 +12,66 @@ from ..home import CommandContext, Home
 from ..logs import log
 from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..signing import load_key, public_key
-from .background_sums import BackgroundSums
+from .background_contribution import BackgroundContribution
 from .contribution_message import read_contribution, write_contribution
 
-RESTLESS: Final = 10
-"""Times `publish_after_s` after which sums are published although facts go on changing."""
+DELAY_FACTOR_MAX: Final = 10
+"""A contribution is published after this many times `publish_after_s`, even if facts keep changing.
+Chosen by hand; effect not measured."""
 
 
 class ContributionChannel(Protocol):
-    """What own sums are published through."""
+    """The client that publishes contributions."""
 
     @property
     def online(self) -> bool:
-        """True where messages can be published."""
+        """True while messages can be published."""
 
     @property
     def counters(self) -> Any:
-        """Counts the connections so far as `connected`."""
+        """Counters; `connected` counts connections."""
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
-        """Publish; the message id, or None where there is no room."""
+        """Publish and return the message id; None if offline or without send quota."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedContribution:
-    """Word that a device's sums wait to be adopted; the newest of each device is kept."""
+    """Notice that a device's contribution waits to be adopted; the newest of each device counts."""
 
     device: str
     ticket: int = 0
 
 
 class FleetMember:
-    """A device in a fleet.  folder: of its home.  mouth: the broker.  floor: where events go."""
+    """A device in a fleet.  folder: of its home.  context: handles events.  channel: the client."""
 
     def __init__(
         self,
         settings: FleetSettings,
         device: str,
-        floor: CommandContext,
+        context: CommandContext,
         folder: Path,
         topics: Topics,
-        mouth: ContributionChannel,
+        channel: ContributionChannel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._device = settings, device
-        self._mouth, self._floor, self._clock = mouth, floor, clock
+        self._channel, self._context, self._clock = channel, context, clock
         self._key = load_key(folder / settings.key) if settings.key else None
         self._keys = {one: public_key(text, one) for one, text in settings.keys.items()}
-        self._topic = topics.contribution(settings.name)
+        self._topic = topics.contribution_topic(settings.name)
         self._waiting: dict[str, bytes] = {}
-        self._told = self._seen = self._summed = ("", 0)
+        self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()
         self._message: bytes | None = None
         self._connection = -1
-        self._summing: tuple[BackgroundSums, tuple[str, int]] | None = None
+        self._deriving: tuple[BackgroundContribution, tuple[str, int]] | None = None
 
     def receive(
         self, arrival: InboundMessage, address: TopicAddress
     ) -> ReceivedContribution | None:
-        """Keep sums for their turn; None where they are nobody's that is listened to."""
+        """Queue a contribution; None if its device is not adopted from, or it is too large."""
         device = address.name
         if device == self._device or device not in self._settings.devices:
             return None
@@ -80,44 +81,44 @@ class FleetMember:
         self._waiting[device] = arrival.payload
         return ReceivedContribution(device, arrival.ticket)
 
-    def adopt(self, gift: ReceivedContribution) -> None:
-        """Adopt what waits of a device; where its home cannot now, it is tried again."""
-        payload = self._waiting.get(gift.device)
+    def adopt(self, received: ReceivedContribution) -> None:
+        """Adopt the waiting contribution of a device; it stays queued if the home is not open."""
+        payload = self._waiting.get(received.device)
         if payload is None:
             return
         try:
             found = read_contribution(payload, self._keys)
         except EdgeError as error:
-            del self._waiting[gift.device]
-            self._refuse(gift.device, error.message)
+            del self._waiting[received.device]
+            self._refuse(received.device, error.message)
             return
-        if found.device != gift.device:
-            del self._waiting[gift.device]
-            self._refuse(gift.device, f"they say they are those of {found.device}")
+        if found.device != received.device:
+            del self._waiting[received.device]
+            self._refuse(received.device, f"the manifest names the device {found.device}")
             return
-        self._floor.feed("", found)
+        self._context.feed("", found)
         self._warn_unnamed(found)
-        del self._waiting[gift.device]
+        del self._waiting[received.device]
 
-    def tend(self) -> None:
-        """Adopt what could not be before, and publish own sums where they have changed and rest."""
+    def maintain(self) -> None:
+        """Adopt contributions that wait for the home, and publish this device's own when due."""
         for device in tuple(self._waiting):
             try:
                 self.adopt(ReceivedContribution(device))
             except EdgeError as error:
-                log.warning("sums_not_adopted", device=device, reason=error.message)
-        slot = self._floor.homes.get("")
+                log.warning("contribution_not_adopted", device=device, reason=error.message)
+        slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
-        if home is not None and self._summing is not None:
-            self._sum_up(home, *self._summing)
-        if home is not None and self._summing is None and self._due(home):
-            self._begin(home)
+        if home is not None and self._deriving is not None:
+            self._take_result(home, *self._deriving)
+        if home is not None and self._deriving is None and self._due(home):
+            self._derive(home)
         self._publish()
 
     @property
-    def summing(self) -> bool:
-        """True while own sums are in the making."""
-        return self._summing is not None
+    def deriving(self) -> bool:
+        """True while the own contribution is being derived."""
+        return self._deriving is not None
 
     def _due(self, home: Home) -> bool:
         now = self._clock()
@@ -126,58 +127,60 @@ class FleetMember:
             home.store.receipt_count(),
         )
         if found != self._seen:
-            if self._seen == self._summed:
+            if self._seen == self._derived:
                 self._first_s = now
             self._seen, self._changed_s = found, now
-        if found == self._summed:
+        if found == self._derived:
             return False
-        # What was forgotten must leave the others at once; so must the first word after a start.
-        hurry = found[1] != self._summed[1] or not self._summed[0]
+        # After a forget, and after a start, the others must learn of the change at once.
+        urgent = found[1] != self._derived[1] or not self._derived[0]
         wait_s = self._settings.publish_after_s
         rested = now - self._changed_s >= wait_s
-        return hurry or rested or now - self._first_s >= RESTLESS * wait_s
+        return urgent or rested or now - self._first_s >= DELAY_FACTOR_MAX * wait_s
 
-    def _begin(self, home: Home) -> None:
-        """Begin to sum up the file as it is now."""
+    def _derive(self, home: Home) -> None:
+        """Start to derive the contribution from the file as it is now."""
         geometry = home.runtime.knowledge.geometry
-        summing = BackgroundSums(home.store.path, home.model.card, geometry, self._device)
-        home.erasing = summing.abandon
-        self._summing = summing, self._seen
+        deriving = BackgroundContribution(home.store.path, home.model.card, geometry, self._device)
+        home.erasing = deriving.cancel
+        self._deriving = deriving, self._seen
 
-    def _sum_up(self, home: Home, summing: BackgroundSums, seen: tuple[str, int]) -> None:
-        """Take sums that are made, where nothing was forgotten and nothing surveyed meanwhile."""
-        if not summing.done:
+    def _take_result(
+        self, home: Home, deriving: BackgroundContribution, seen: tuple[str, int]
+    ) -> None:
+        """Use a finished contribution, unless a forget or a new geometry has made it stale."""
+        if not deriving.done:
             return
-        self._summing = None
-        if summing.trouble:
-            log.warning("sums_not_made", reason=summing.trouble)
+        self._deriving = None
+        if deriving.problem:
+            log.warning("contribution_not_derived", reason=deriving.problem)
         here = (home.runtime.knowledge.geometry.fingerprint, home.store.receipt_count())
-        if summing.made is None or here != (summing.geometry.fingerprint, seen[1]):
+        if deriving.result is None or here != (deriving.geometry.fingerprint, seen[1]):
             return
-        made, packed = summing.made
-        # Other names are other sums, though their content is the same.
+        made, packed = deriving.result
+        # Column names are part of a contribution, but not of its content digest.
         content = "\n".join((made.content, *made.columns))
-        revision = home.store.number_contribution(content, self._floor.now_ns())
+        revision = home.store.contribution_revision(content, self._context.now_ns())
         self._message = write_contribution(replace(made, revision=revision), self._key, packed)
-        self._summed, self._connection = seen, -1
+        self._derived, self._connection = seen, -1
 
     def _publish(self) -> None:
-        """Publish the newest sums, retained; anew on each connection."""
-        connection = self._mouth.counters.connected
-        if self._message is None or not self._mouth.online or connection == self._connection:
+        """Publish the newest contribution, retained, once on each connection."""
+        connection = self._channel.counters.connected
+        if self._message is None or not self._channel.online or connection == self._connection:
             return
-        if self._mouth.publish(self._topic, self._message, retain=True) is not None:
+        if self._channel.publish(self._topic, self._message, retain=True) is not None:
             self._connection = connection
 
     def _warn_unnamed(self, found: Contribution) -> None:
-        """Log where column names could not be compared, because one side has none."""
-        slot = self._floor.homes.get("")
+        """Log that column names could not be compared, because one side has none."""
+        slot = self._context.homes.get("")
         if slot is not None and slot.home is not None:
             warning = unnamed_side(slot.home.store.columns(), found.columns)
             if warning:
                 log.warning("columns_not_compared", device=found.device, reason=warning)
 
-    def _refuse(self, device: str, why: str) -> None:
-        log.warning("sums_refused", device=device, reason=why)
+    def _refuse(self, device: str, reason: str) -> None:
+        log.warning("contribution_refused", device=device, reason=reason)
         hint = "see docs/howto/fleet.md"
-        self._floor.tell(Rejected(device, f"adopting sums of {device}: {why}"[:500], hint))
+        self._context.publish(Rejected(device, f"adopting sums of {device}: {reason}"[:500], hint))

@@ -1,6 +1,6 @@
-"""Growing an adaptor: architecture search, training, acceptance test.  Runs in the worker process.
+"""Growth of adaptors: architecture search, training and acceptance test, in the worker process.
 
-The only room besides nas/proxies that imports torch; serving never imports it.
+Only this package and nas/proxies import torch; serving never does.
 """
 
 from typing import TYPE_CHECKING
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
         split_holdout,
     )
     from .adaptor_training import train_adaptor
-    from .forecaster_training import train_forecaster
-    from .growth_job import grow_adaptor
-    from .liquid_training import (
+    from .forecaster_training import (
         ForecastTrainingSet,
         make_training_set,
         predict_network,
+        train_forecaster,
         train_network,
     )
+    from .growth_job import grow_adaptor
     from .search import sketch_task
     from .torch_adaptors import torch_activate, torch_transform
 
@@ -61,14 +61,14 @@ __getattr__ = lazy_names(
             "split_holdout",
         ),
         "adaptor_training": ("train_adaptor",),
-        "forecaster_training": ("train_forecaster",),
-        "growth_job": ("grow_adaptor",),
-        "liquid_training": (
+        "forecaster_training": (
             "ForecastTrainingSet",
             "make_training_set",
             "predict_network",
+            "train_forecaster",
             "train_network",
         ),
+        "growth_job": ("grow_adaptor",),
         "search": ("sketch_task",),
         "torch_adaptors": ("torch_activate", "torch_transform"),
     },

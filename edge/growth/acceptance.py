@@ -1,4 +1,5 @@
-"""Held-out facts, and whether a candidate beats what serves by more than chance."""
+"""The acceptance test: cross-validation of candidates, and a significance test against the
+incumbent."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,17 +24,23 @@ from ..core.adaptors import (
 )
 
 FOLDS: Final = 4
-DOUBT: Final = 0.05
-"""Chance at which a candidate that is no better would be accepted."""
+"""Folds of cross-validation: each trained candidate is trained as often.  Chosen by hand; effect
+not measured."""
+SIGNIFICANCE: Final = 0.05
+"""Probability of accepting a candidate that is no better: the usual level of a test."""
 
 OWN_FACTS: Final = 4_096
+"""Most own facts in the test: a few seconds of one core."""
 OTHER_FACTS: Final = 512
-"""Most facts that judge: what a few seconds of one core allow."""
-SHARPNESSES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
-"""Tried: how many logits a score of 1 is worth.  Kinds differ in how sure their scores look."""
+"""Most facts of other domains in the test: a few seconds of one core."""
+INVERSE_TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
+"""Candidate logits per unit of a score, from 0.5 to 64: kinds differ in the confidence of their
+scores."""
 FLIPS: Final = 4_000
+"""Random sign flips: a p-value of 0.05 has a standard error of 0.003."""
 CONTRADICTED: Final = -0.4
-"""Lead, of scores that are near 1 for a sure answer, below which a label is worth checking."""
+"""Margin, of scores near 1 for a confident prediction, below which a label is worth checking.
+Chosen by hand; effect not measured."""
 UNTRAINED: Final = ("none", "random")
 
 Bools = NDArray[np.bool_]
@@ -44,42 +51,45 @@ Train = Callable[
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AccuracyMarks:
-    """How held-out facts were answered, all [held out].
+class HoldoutScores:
+    """The results on held-out facts, each [held out].
 
-    right: bool.  loss: float64, the cross-entropy of the scores at the sharpness that is best on
-    the other folds.  lead: float64, score of their label less the best of the others.
+    correct: bool.  loss: float64, the cross-entropy of the scores at the temperature that is best
+    on the other folds.  margin: float64, score of the label less the best score of the others.
     """
 
-    right: Bools = field(repr=False)
+    correct: Bools = field(repr=False)
     loss: Doubles = field(repr=False)
-    lead: Doubles = field(repr=False)
+    margin: Doubles = field(repr=False)
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers."""
-        return float(self.right.mean())
+        """Share of correct predictions."""
+        return float(self.correct.mean())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredCandidate:
-    """A candidate with its marks.  record: where it is taken over rather than trained."""
+    """A candidate with its results.  record: set if it is reused from another domain, not
+    trained."""
 
     blueprint: nas.Blueprint
-    marks: AccuracyMarks
+    held_out: HoldoutScores
     record: AdaptorRecord | None
 
     @property
     def accuracy(self) -> float:
-        """Share of the held-out facts it got right."""
-        return self.marks.accuracy
+        """Share of correct predictions on the held-out facts."""
+        return self.held_out.accuracy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HoldoutSplit:
-    """A domain's usable facts in folds.  fold: of each fact, -1 where its label is too rare to be
-    held out.  contradictions: facts left out because equal features carry other labels.  others:
-    support."""
+    """The usable facts of a domain in folds.
+
+    fold: of each own fact, -1 if its label is too rare to be held out.  contradictions: number of
+    facts left out because equal features have different labels.  others: facts of other domains.
+    """
 
     own: FactBatch
     others: FactBatch
@@ -88,11 +98,11 @@ class HoldoutSplit:
 
     @property
     def held(self) -> int:
-        """How many facts are held out once."""
+        """Number of facts that are held out."""
         return int((self.fold >= 0).sum())
 
     def folds(self) -> Iterator[tuple[FactBatch, FactBatch, NDArray[np.intp]]]:
-        """Yield facts to learn from, facts held out, and the places of the latter."""
+        """Yield training facts, held-out facts, and the indices of the latter."""
         for number in range(FOLDS):
             at = np.flatnonzero(self.fold == number)
             if len(at):
@@ -104,9 +114,10 @@ class HoldoutSplit:
 
 
 def split_holdout(own: FactBatch, others: FactBatch) -> HoldoutSplit:
-    """Put facts in folds by the hash of their ids, within each label; contradictions go out.
+    """Assign facts to folds by the hash of their ids, within each label, without contradictions.
 
-    Of many facts those whose ids hash lowest take part, so that all follows from the set of facts.
+    Beyond OWN_FACTS those with the lowest hashes take part, so that the result depends on the set
+    of facts alone.
     """
     consistent = select_rows(own, _consistent(own))
     rows = select_rows(consistent, _lowest(consistent, OWN_FACTS))
@@ -123,7 +134,7 @@ def split_holdout(own: FactBatch, others: FactBatch) -> HoldoutSplit:
 def score_head(job: GrowthJob, parts: HoldoutSplit) -> ScoredCandidate:
     """Score the head alone on the held-out facts."""
     standard = standardise(parts.own, parts.others, job.spans)
-    plain = nas.Blueprint("none", tuple(range(len(job.spans))))
+    plain = nas.Blueprint(kind="none", taps=tuple(range(len(job.spans))))
     transform = build_transform(
         (plain, standardising_arrays(plain, standard, job.spans)), job.spans
     )
@@ -131,10 +142,10 @@ def score_head(job: GrowthJob, parts: HoldoutSplit) -> ScoredCandidate:
 
 
 def score_record(record: AdaptorRecord, job: GrowthJob, parts: HoldoutSplit) -> ScoredCandidate:
-    """Score a record's transform, as it stands, with heads solved without the held-out facts.
+    """Score a record's transform unchanged, with heads solved without the held-out facts.
 
-    A record of this very domain has seen facts that are held out here, which flatters it: what
-    comes has to beat it all the same.
+    A record of the same domain was trained on facts that are held out here, which favours it;
+    candidates must beat it nevertheless.
     """
     return ScoredCandidate(
         record.blueprint, _crossed(build_transform(record, job.spans), parts, job), record
@@ -144,9 +155,9 @@ def score_record(record: AdaptorRecord, job: GrowthJob, parts: HoldoutSplit) -> 
 def score_blueprint(
     blueprint: nas.Blueprint, train: Train, job: GrowthJob, parts: HoldoutSplit
 ) -> ScoredCandidate:
-    """Score a blueprint: nothing of a held-out fact but its features reaches its parameters.
+    """Score a blueprint: its parameters never depend on labels of held-out facts.
 
-    train: makes a transform's arrays from a domain's facts.
+    train: trains the arrays of a transform on facts.
     """
     if blueprint.kind in UNTRAINED:
         arrays = train(blueprint, parts.own, parts.others, job.spans, job.seed)
@@ -155,11 +166,11 @@ def score_blueprint(
         )
     labels: tuple[str, ...] = ()
     scores = np.zeros((len(parts.own), 0), np.float32)
-    for lessons, held, at in parts.folds():
-        arrays = train(blueprint, lessons, parts.others, job.spans, job.seed)
-        standard = standardise(lessons, parts.others, job.spans)
+    for training_facts, held, at in parts.folds():
+        arrays = train(blueprint, training_facts, parts.others, job.spans, job.seed)
+        standard = standardise(training_facts, parts.others, job.spans)
         fitted = solve_adaptor(
-            build_transform((blueprint, arrays), job.spans), lessons, parts.others, standard
+            build_transform((blueprint, arrays), job.spans), training_facts, parts.others, standard
         )
         if not labels:
             labels, scores = fitted.labels, np.zeros((len(parts.own), len(fitted.labels)), "f4")
@@ -169,57 +180,61 @@ def score_blueprint(
 
 def grade_predictions(
     labels: tuple[str, ...], scores: NDArray[np.float32], parts: HoldoutSplit
-) -> AccuracyMarks:
-    """Mark the scores float32 [own, labels] that facts got while they were held out.
+) -> HoldoutScores:
+    """Evaluate held-out scores float32 [own, labels].
 
-    Raises FloatingPointError where any is not finite.
+    Raises FloatingPointError for a score that is not finite.
     """
     if not np.isfinite(scores).all():
-        raise FloatingPointError("a score is no number")
+        raise FloatingPointError("a score is not finite")
     judged = np.flatnonzero(parts.fold >= 0)
     place = {label: column for column, label in enumerate(labels)}
-    sought = np.array([place[parts.own.labels[row]] for row in judged])
+    targets = np.array([place[parts.own.labels[row]] for row in judged])
     given, fold = scores[judged].astype(np.float64), parts.fold[judged]
-    tried = np.array([_cross_entropy(given * sharp, sought) for sharp in SHARPNESSES])
+    tried = np.array([_cross_entropy(given * sharp, targets) for sharp in INVERSE_TEMPERATURES])
     loss = np.zeros(len(judged))
     for number in range(FOLDS):
         at = fold == number
         loss[at] = tried[tried[:, ~at].sum(axis=1).argmin(), at]
-    right = given.argmax(axis=1) == sought
-    places = np.arange(len(judged)), sought
-    mine = given[places]
+    correct = given.argmax(axis=1) == targets
+    places = np.arange(len(judged)), targets
+    own_scores = given[places]
     given[places] = -np.inf
-    return AccuracyMarks(right, loss, mine - given.max(axis=1))
+    return HoldoutScores(correct, loss, own_scores - given.max(axis=1))
 
 
-def screen_candidates(scored: Sequence[ScoredCandidate], parts: HoldoutSplit) -> AccuracyMarks:
-    """Return the marks of choosing the best: in each fold, the candidate with the least loss in the
-    other folds answers.  So one thing is tested, however many there were to choose from, and facts
-    that choose are not the facts that judge (Varma & Simon 2006)."""
+def screen_candidates(scored: Sequence[ScoredCandidate], parts: HoldoutSplit) -> HoldoutScores:
+    """Return the results of selecting the best candidate: in each fold, the one with the least loss
+    on the other folds.  A single hypothesis is tested, however many candidates there are, and facts
+    that select never evaluate (nested cross-validation, Varma & Simon 2006)."""
     fold = parts.fold[parts.fold >= 0]
-    right, loss, lead = np.zeros(len(fold), np.bool_), np.zeros(len(fold)), np.zeros(len(fold))
+    correct, loss, margin = np.zeros(len(fold), np.bool_), np.zeros(len(fold)), np.zeros(len(fold))
     for number in range(FOLDS):
         at = fold == number
-        best = min((one.marks for one in scored), key=lambda marks: float(marks.loss[~at].sum()))
-        right[at], loss[at], lead[at] = best.right[at], best.loss[at], best.lead[at]
-    return AccuracyMarks(right, loss, lead)
+        best = min(
+            (one.held_out for one in scored), key=lambda scores: float(scores.loss[~at].sum())
+        )
+        correct[at], loss[at], margin[at] = best.correct[at], best.loss[at], best.margin[at]
+    return HoldoutScores(correct, loss, margin)
 
 
-def contradicted_labels(marks: AccuracyMarks, parts: HoldoutSplit) -> tuple[str, ...]:
-    """Return the ids of the facts whose labels the other facts clearly contradict, worst first."""
+def contradicted_labels(scores: HoldoutScores, parts: HoldoutSplit) -> tuple[str, ...]:
+    """Return the ids of facts whose labels are probably wrong, worst first."""
     ids = [parts.own.ids[row] for row in np.flatnonzero(parts.fold >= 0)]
     return tuple(
-        ids[at] for at in np.argsort(marks.lead, kind="stable") if marks.lead[at] < CONTRADICTED
+        ids[at]
+        for at in np.argsort(scores.margin, kind="stable")
+        if scores.margin[at] < CONTRADICTED
     )
 
 
-def is_significantly_better(one: AccuracyMarks, other: AccuracyMarks) -> bool:
-    """Say whether one gets more held-out facts right, and is better by more than chance.
+def is_significantly_better(one: HoldoutScores, other: HoldoutScores) -> bool:
+    """Return whether one has more correct predictions and a significantly smaller loss.
 
-    Tested is the loss, by flipping the signs of the facts' differences (Fisher 1935, section 21):
-    it uses every fact, where McNemar's test uses those that only one of them gets right.
+    A permutation test on the loss flips the signs of the differences per fact (Fisher 1935, section
+    21).  It uses every fact, while McNemar's test uses only those that one of the two gets right.
     """
-    if one.right.sum() <= other.right.sum():
+    if one.correct.sum() <= other.correct.sum():
         return False
     gaps = other.loss - one.loss
     random = np.random.default_rng(len(gaps))
@@ -227,33 +242,33 @@ def is_significantly_better(one: AccuracyMarks, other: AccuracyMarks) -> bool:
         int(np.sum((2.0 * random.integers(0, 2, (FLIPS // 8, len(gaps))) - 1) @ gaps >= gaps.sum()))
         for _ in range(8)
     )
-    return (beaten + 1) / (FLIPS + 1) <= DOUBT
+    return (beaten + 1) / (FLIPS + 1) <= SIGNIFICANCE
 
 
-def _crossed(transform: Transform, parts: HoldoutSplit, job: GrowthJob) -> AccuracyMarks:
+def _crossed(transform: Transform, parts: HoldoutSplit, job: GrowthJob) -> HoldoutScores:
     standard = standardise(parts.own, parts.others, job.spans)
     return grade_predictions(
         *cross_scores(transform, parts.own, parts.others, standard, parts.fold), parts
     )
 
 
-def _cross_entropy(logits: NDArray[np.float64], sought: NDArray[np.int64]) -> NDArray[np.float64]:
+def _cross_entropy(logits: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
     logits = logits - logits.max(axis=1, keepdims=True)
-    right = logits[np.arange(len(logits)), sought]
-    return np.asarray(np.log(np.exp(logits).sum(axis=1)) - right)
+    correct = logits[np.arange(len(logits)), targets]
+    return np.asarray(np.log(np.exp(logits).sum(axis=1)) - correct)
 
 
 def _consistent(own: FactBatch) -> NDArray[np.intp]:
-    """Return the places of facts whose features carry one label only."""
-    told: dict[bytes, set[str]] = {}
+    """Return the indices of facts whose features have a single label."""
+    labels: dict[bytes, set[str]] = {}
     keys = [row.tobytes() for row in own.features]
     for key, label in zip(keys, own.labels, strict=True):
-        told.setdefault(key, set()).add(label)
-    return np.array([row for row, key in enumerate(keys) if len(told[key]) == 1], np.intp)
+        labels.setdefault(key, set()).add(label)
+    return np.array([row for row, key in enumerate(keys) if len(labels[key]) == 1], np.intp)
 
 
 def _lowest(rows: FactBatch, count: int) -> NDArray[np.intp]:
-    """Return the places, ascending, of the facts whose ids hash lowest."""
+    """Return the indices, ascending, of the facts with the lowest hashes of their ids."""
     return np.sort(np.argsort(_hashes(rows))[:count])
 
 

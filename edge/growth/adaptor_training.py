@@ -1,4 +1,4 @@
-"""Training the parameters of a blueprint, a fixed number of full-batch steps from a fixed seed."""
+"""Training of a blueprint's parameters: a fixed number of full-batch steps from a fixed seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,23 +21,32 @@ from ..core.adaptors import (
     transform_shapes,
     tune_kernel,
 )
-from .adamw import AdamW
-from .determinism import repeatable
+from .optimisation import AdamW, deterministic
 from .torch_adaptors import torch_logits, torch_transform
 
 STEPS: Final = 24
+"""Full-batch steps: a tenth of a second per candidate.  Chosen by hand; effect not measured."""
 RATE: Final = 3e-3
+"""Learning rate of AdamW: large, since there are few steps.  Chosen by hand; effect not
+measured."""
 DECAY: Final = 1e-2
+"""Weight decay: the default of torch."""
 SMOOTHING: Final = 0.1
+"""Label smoothing: the value of its authors (Szegedy et al. 2016, section 7)."""
 SUPPORT_FACTS: Final = 512
+"""Most facts of other domains in a training: they bound its time.  Chosen by hand; effect not
+measured."""
 SUPPORT_WEIGHT: Final = 0.3
+"""Weight of another domain's fact while own facts are as many.  Chosen by hand; effect not
+measured."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AdaptorTrainingSet:
-    """Standardised rows float32 [n, read] of all facts, label numbers and weights [n]."""
+    """Standardised rows float32 [n, read] of all facts, with label numbers int64 [n] and weights
+    float32 [n]."""
 
     rows: Tensor
     targets: Tensor
@@ -50,24 +59,25 @@ def train_adaptor(
 ) -> dict[str, Floats]:
     """Train a blueprint on a domain's facts; return all arrays of its transform.
 
-    own: at least one fact; others: support, of which 512 at most take part.  A throw-away linear
-    classifier on top gives the gradients (cross-entropy, AdamW).  Bit-equal on one machine for the
-    same arguments.  Steps whose loss is not finite are not taken: the arrays are always finite.
-    Raises StateCorruptError for a blueprint that does not fit the spans.
+    own: at least one fact; others: facts of other domains, of which at most 512 take part.  A
+    temporary linear classifier on top provides the gradients (cross-entropy, AdamW).  Bit-equal on
+    one machine for the same arguments.  Training stops before a step that is not finite, so that
+    the arrays are always finite.  Raises StateCorruptError for a blueprint that does not fit the
+    spans.
     """
     standard = standardise(own, others, spans)
     if blueprint.kind == "kernel":
         return tune_kernel(blueprint, own, standard, spans)
     arrays = standardising_arrays(blueprint, standard, spans)
-    wanted = {n: s for n, s in transform_shapes(blueprint, spans).items() if n not in arrays}
-    if not wanted:
+    missing = {n: s for n, s in transform_shapes(blueprint, spans).items() if n not in arrays}
+    if not missing:
         return arrays
-    lessons = _lessons(blueprint, own, others, standard, spans)
+    training_set = _training_set(blueprint, own, others, standard, spans)
     sizes = tuple(spans[tap][1] - spans[tap][0] for tap in blueprint.taps)
-    return arrays | _descend(blueprint, wanted, sizes, lessons, seed)
+    return arrays | _train(blueprint, missing, sizes, training_set, seed)
 
 
-def _lessons(
+def _training_set(
     blueprint: nas.Blueprint,
     own: FactBatch,
     others: FactBatch,
@@ -91,23 +101,23 @@ def _lessons(
     )
 
 
-def _descend(
+def _train(
     blueprint: nas.Blueprint,
-    wanted: Mapping[str, tuple[int, ...]],
+    missing: Mapping[str, tuple[int, ...]],
     sizes: tuple[int, ...],
-    lessons: AdaptorTrainingSet,
+    training_set: AdaptorTrainingSet,
     seed: int,
 ) -> dict[str, Floats]:
-    """Take the steps, so that they repeat."""
-    with repeatable():
-        return _steps(blueprint, _start(wanted, seed), sizes, lessons, seed)
+    """Train reproducibly."""
+    with deterministic():
+        return _steps(blueprint, _initial_parameters(missing, seed), sizes, training_set, seed)
 
 
-def _start(wanted: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
-    """Draw parameters: variance-preserving, with residual branches and gates at rest."""
+def _initial_parameters(missing: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
+    """Draw parameters: variance-preserving, with residual branches and gates at zero."""
     random = np.random.default_rng(seed)
     made = {}
-    for name, shape in sorted(wanted.items()):
+    for name, shape in sorted(missing.items()):
         values = random.standard_normal(shape) / np.sqrt(shape[0])
         made[name] = values * (0.0 if name[0] in "VgF" else 1.0)
     return {name: torch.from_numpy(values.astype(np.float32)) for name, values in made.items()}
@@ -117,27 +127,27 @@ def _steps(
     blueprint: nas.Blueprint,
     start: dict[str, Tensor],
     sizes: tuple[int, ...],
-    lessons: AdaptorTrainingSet,
+    training_set: AdaptorTrainingSet,
     seed: int,
 ) -> dict[str, Floats]:
     with torch.no_grad():
-        out = torch_transform(blueprint, start, sizes, lessons.rows[:1]).shape[1]
-    top = np.random.default_rng(seed).standard_normal((out, lessons.labels)) / np.sqrt(out)
+        out = torch_transform(blueprint, start, sizes, training_set.rows[:1]).shape[1]
+    top = np.random.default_rng(seed).standard_normal((out, training_set.labels)) / np.sqrt(out)
     parameters = {**start, "top": torch.from_numpy(top.astype(np.float32))}
     leaves = [value.requires_grad_() for value in parameters.values()]
-    steps = AdamW(leaves, RATE, DECAY)
+    optimiser = AdamW(leaves, RATE, DECAY)
     for _ in range(STEPS):
-        scores = torch_logits(blueprint, parameters, sizes, lessons.rows)
+        scores = torch_logits(blueprint, parameters, sizes, training_set.rows)
         losses = torch.nn.functional.cross_entropy(
-            scores, lessons.targets, reduction="none", label_smoothing=SMOOTHING
+            scores, training_set.targets, reduction="none", label_smoothing=SMOOTHING
         )
-        loss = (losses * lessons.weights).sum() / lessons.weights.sum()
-        kept = [value.detach().clone() for value in leaves]
-        steps.take(torch.autograd.grad(loss, leaves))
-        # A sum is finite only where all of its terms are.
+        loss = (losses * training_set.weights).sum() / training_set.weights.sum()
+        previous = [value.detach().clone() for value in leaves]
+        optimiser.step(torch.autograd.grad(loss, leaves))
+        # A sum is finite only if all of its terms are.
         if not all(torch.isfinite(value.detach().sum()) for value in leaves):
             with torch.no_grad():
-                for value, before in zip(leaves, kept, strict=True):
+                for value, before in zip(leaves, previous, strict=True):
                     value.copy_(before)
             break
     return {name: parameters[name].detach().numpy().copy() for name in start}

@@ -1,4 +1,4 @@
-"""Which blueprints are worth training: the zero-shot search, within the job's budget."""
+"""The zero-shot search for blueprints worth training, within the budget of a job."""
 
 import time
 from collections.abc import Iterator
@@ -23,16 +23,21 @@ from ..core.adaptors import (
 )
 
 CANDIDATES: Final = 6
+"""Blueprints on the shortlist: three, six and twelve lose 1.3, 1.1 and 1.1 points to the best of
+the space (docs/decisions/0012)."""
 TIMINGS: Final = 5
+"""Repetitions of a timing, of which the fastest counts.  Chosen by hand; effect not measured."""
 SUPPORT_FACTS: Final = 512
+"""Most facts of other domains in the sketch: the score samples fewer of them.  Chosen by hand;
+effect not measured."""
 TRAINED_FACTS: Final = 1_024
-"""Facts on which a candidate can be trained in a few seconds."""
+"""Facts up to which training a candidate takes a few seconds: docs/decisions/0011."""
 SOLVED: Final = ("none", "random", "kernel")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchProposal:
-    """Blueprints, best first, with their scores; lines: what the search did, for people."""
+    """Blueprints, best first, with their scores; lines: log lines of the search for the report."""
 
     blueprints: tuple[nas.Blueprint, ...]
     scores: tuple[float, ...]
@@ -42,9 +47,9 @@ class SearchProposal:
 def propose_blueprints(
     job: GrowthJob, own: FactBatch, device: nas.DeviceSpeed | None
 ) -> SearchProposal | nas.NoFit:
-    """Return the blueprints worth training for the domain's facts, or why there are none.
+    """Return the blueprints worth training on the domain's facts, or why there are none.
 
-    own: the facts to judge by.  device: of the one that will serve; timed here where not given.
+    own: facts of the domain.  device: speed of the serving device; measured here by default.
     """
     device = device or time_device(job.spans, len(set(own.labels)))
     found = nas.search(sketch_task(own, job.others, job.spans), job.budget, device, job.seed)
@@ -58,10 +63,10 @@ def propose_blueprints(
 
 
 def _chosen(found: nas.SearchChoice, facts: int, spans: Spans) -> tuple[nas.Blueprint, ...]:
-    """Return the shortlist, and the kernel that holds most facts and reads most: a search looks
-    at too few facts to see what many are worth, and trying it costs no training.
+    """Return the shortlist and the kernel with the most facts and columns: the search samples too
+    few facts to see their value, and a kernel needs no training.
 
-    Beyond TRAINED_FACTS no training is short; there what is solved in closed form competes.
+    Beyond TRAINED_FACTS training takes too long, and only kinds in closed form compete.
     """
     short = found.shortlist(CANDIDATES)
     if facts > TRAINED_FACTS:
@@ -74,7 +79,8 @@ def _chosen(found: nas.SearchChoice, facts: int, spans: Spans) -> tuple[nas.Blue
 
 
 def sketch_task(own: FactBatch, others: FactBatch, spans: Spans) -> nas.TaskSketch:
-    """Standardise a domain's facts, and up to 512 of the others, for the search to look at."""
+    """Make the task sketch of a search: a domain's standardised facts, and up to 512 of the
+    others."""
     standard = standardise(own, others, spans)
     few = np.linspace(0, len(others) - 1, min(len(others), SUPPORT_FACTS)).astype(np.intp)
     rows = LEVELS[own.features] - standard.centre
@@ -87,16 +93,16 @@ def sketch_task(own: FactBatch, others: FactBatch, spans: Spans) -> nas.TaskSket
 
 
 def time_device(spans: Spans, labels: int) -> nas.DeviceSpeed:
-    """Time a few drawn adaptors on the machine this runs on."""
+    """Measure the speed of this machine with a few random adaptors."""
     columns = tuple(stop - start for start, stop in spans)
     shape = nas.AdaptorShape(columns, labels)
     probes = nas.probe_blueprints(len(spans))
-    times = [_milliseconds(_drawn(one, spans, labels), spans) for one in probes]
+    times = [_milliseconds(_random_adaptor(one, spans, labels), spans) for one in probes]
     counted = [nas.count_cost(one, shape) for one in probes]
     return nas.fit_device(list(zip(counted, times, strict=True)))
 
 
-def _drawn(blueprint: nas.Blueprint, spans: Spans, labels: int) -> Adaptor:
+def _random_adaptor(blueprint: nas.Blueprint, spans: Spans, labels: int) -> Adaptor:
     random = np.random.default_rng(0)
     names = tuple(map(str, range(labels)))
     arrays = {
@@ -119,7 +125,7 @@ def _milliseconds(adaptor: Adaptor, spans: Spans) -> float:
 
 
 def _timings(adaptor: Adaptor, row: NDArray[np.uint8]) -> Iterator[float]:
-    """Yield milliseconds of single answers; the first, which fills caches, does not count."""
+    """Yield milliseconds of single predictions after one that fills the caches."""
     adaptor.answer(row)
     for _ in range(TIMINGS):
         before = time.perf_counter()

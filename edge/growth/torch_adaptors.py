@@ -1,6 +1,6 @@
-"""The kinds' formulas once more, in torch, because training needs their gradients.
+"""The formulas of the adaptor kinds in torch, for the gradients of training.
 
-A test holds them against `edge.core.adaptors.KINDS`, which serves.
+A test compares them with `edge.core.adaptors.KINDS`, which serves.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Parameters = Mapping[str, Tensor]
 def torch_transform(
     blueprint: nas.Blueprint, parameters: Parameters, sizes: tuple[int, ...], rows: Tensor
 ) -> Tensor:
-    """Compute the columns for the head: float32 [n, read] -> [n, out]."""
+    """Compute the inputs of the head: float32 [n, read] -> [n, out]."""
     if blueprint.kind == "linear":
         return rows @ parameters["W"]
     if blueprint.kind == "lowrank":
@@ -37,8 +37,8 @@ def torch_logits(
 ) -> Tensor:
     """Compute transform(rows) @ top: float32 [n, read] -> [n, labels], small products first.
 
-    Where no activation stands between two matrices, theirs is multiplied before the rows are: a
-    few columns instead of hundreds, forwards and backwards.  Equal but for rounding.
+    Matrices without an activation between them are multiplied before the rows: a few columns
+    instead of hundreds, forwards and backwards.  Equal up to rounding.
     """
     top = parameters["top"]
     if blueprint.kind == "linear":
@@ -52,14 +52,15 @@ def torch_logits(
 
 
 def _few(rows: Tensor, narrow: Tensor) -> Tensor:
-    """Multiply rows [n, m] by a matrix of few columns [m, k]; the other way round inside, which is
-    up to four times as fast."""
+    """Multiply rows [n, m] by a matrix of few columns [m, k], transposed: up to four times
+    faster."""
     return (narrow.t().contiguous() @ rows.t()).t()
 
 
 def _residual(blueprint: nas.Blueprint, parameters: Parameters, rows: Tensor) -> Tensor:
-    """Score the columns of `lowrank` without computing them: each is the row's own plus what the
-    layers added, so a layer reads the row, and the layers before it through products of ranks."""
+    """Score the columns of `lowrank` without computing them: a column is that of the row plus the
+    additions of all layers, so that each layer reads the row and, through rank-sized products, the
+    layers before it."""
     readers = [*(parameters[f"U{layer}"] for layer in range(blueprint.depth)), parameters["top"]]
     read = torch.split(_few(rows, torch.cat(readers, dim=1)), [one.shape[1] for one in readers], 1)
     scores, added = read[-1], list[Tensor]()
@@ -87,7 +88,7 @@ def _fuse(
 
 
 def torch_activate(name: str, values: Tensor) -> Tensor:
-    """Apply an activation as the serving side does."""
+    """Apply an activation as in serving."""
     if name == "relu":
         return torch.relu(values)
     if name == "tanh":

@@ -1,10 +1,11 @@
-"""What the verbs of the command line do, free of how it is shown."""
+"""Actions of the command line on a home, without their presentation: learn, predict, verify,
+inspect, make cards."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -28,26 +29,36 @@ from ..core import (
     Selector,
     accepted,
     columns_differ,
-    flaw_of_fact,
+    find_invalid_fact,
     listed,
 )
 from ..core.knowledge import derive_knowledge
-from ..datasets import RATE_HZ, Example, Examples, Skipped, display_path, is_table, read_examples
+from ..datasets import (
+    RATE_HZ,
+    Example,
+    Examples,
+    Skipped,
+    accepted_examples,
+    display_path,
+    read_examples,
+)
 from ..storage import Store
 from .home import Home, open_encoder
 from .typos import KnownNames
 
 Tick = Callable[[int | None], None]
-"""Called for each example, with their total where it is known."""
+"""Called for each example, with their total if it is known."""
 
-IDS_SHOWN = 3
-Said = Decision | DriftAlarm | Rejected
+IDS_SHOWN: Final = 3
+"""Ids of a selector that are shown: enough to recognise it in one line."""
+
+Outcome = Decision | DriftAlarm | Rejected
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """How many facts of a concept."""
+    """The number of facts of a concept."""
 
     domain: str
     label: str
@@ -56,7 +67,7 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How many known facts get another domain or label."""
+    """The number of known facts that change from one domain and label to others."""
 
     old: tuple[str, str]
     new: tuple[str, str]
@@ -64,15 +75,15 @@ class Moved:
 
     @property
     def text(self) -> str:
-        """Say it in words."""
+        """A sentence about it."""
         return f"{self.facts} facts from {'/'.join(self.old)} to {'/'.join(self.new)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """Facts to be learned, read from a path.  layout: what was taken as domain and label; notes:
-    what in it may be meant otherwise; moved: facts that are known under another domain or label;
-    warnings: about the names of columns."""
+    """Facts to learn, read from a path.  layout: how domain and label were found; notes:
+    ambiguities of the layout; moved: facts that are known under another domain or label; warnings:
+    about column names."""
 
     facts: tuple[Fact, ...]
     layout: str
@@ -84,9 +95,8 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnSummary:
-    """What `learn` did.  count: facts new or changed; detail: what became of the others.
-    warnings: about the names of columns, and of new names that are probably typos.  The others as
-    in `Lesson`."""
+    """The result of `learn`.  count: new or changed facts; detail: outcome of the others; warnings:
+    about column names, and about new names that are probably typos.  Other fields: see `Lesson`."""
 
     count: int
     detail: str
@@ -99,10 +109,12 @@ class LearnSummary:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """Digests of the file and of the knowledge derived again, and what is wrong, if anything.
-    beside_digest: of the geometry and the sums of other devices."""
+    """Digests of the file and of the knowledge derived again, and complaints about differences.
+
+    beside_digest: of the geometry and the sums of other devices.
+    """
 
     facts: int
     facts_digest: str
@@ -114,10 +126,10 @@ class VerifyReport:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the runtime says of an example.  truth: the label it came with, or nothing."""
+    """The runtime's answer to an example.  truth: the label of the example, or ''."""
 
     source: str
-    said: Said
+    said: Outcome
     truth: str = ""
 
 
@@ -126,8 +138,8 @@ def read_lesson(
 ) -> Lesson:
     """Read and encode every labelled example under a path; changes nothing.
 
-    domain, label: for examples that do not say theirs.  rate_hz: samples a second of sounds.
-    Raises ConfigError where nothing can be learned.
+    domain, label: of examples without them.  rate_hz: sampling rate of sounds.  Raises ConfigError
+    if nothing can be learned.
     """
     examples = read_examples(path, home.model.card, rate_hz, home.store.columns())
     facts: dict[str, Fact] = {}
@@ -143,7 +155,7 @@ def read_lesson(
         reason = f"; the first: {skipped[0].source}: {skipped[0].reason}" if skipped else ""
         raise ConfigError(
             f"learning from {path}: nothing could be learned, {len(skipped)} skipped{reason}",
-            is_table(home.model.card),
+            accepted_examples(home.model.card),
         )
     return Lesson(
         facts=tuple(facts.values()),
@@ -156,12 +168,12 @@ def read_lesson(
 
 
 def learn(home: Home, lesson: Lesson) -> LearnSummary:
-    """Learn what was read: all of it in one durable step, or nothing.  The first facts of a home
-    also freeze its geometry."""
+    """Learn a lesson in one durable step, all or nothing.  The first facts of a home also freeze
+    its geometry."""
     known = KnownNames.of(home.store.concepts())
     given = KnownNames.of((fact.domain, fact.label) for fact in lesson.facts)
     ack = acknowledged(home.feed(Enrol(lesson.facts)))
-    digest = after_change(f"{ack.count} facts were learned and kept", home.settle)
+    digest = after_change(f"{ack.count} facts were learned and kept", home.refit_geometry)
     return LearnSummary(
         count=ack.count,
         detail=ack.detail,
@@ -176,7 +188,7 @@ def learn(home: Home, lesson: Lesson) -> LearnSummary:
 
 
 def _moved(home: Home, facts: Iterable[Fact]) -> tuple[Moved, ...]:
-    """Count the facts that the ledger holds under another domain or label, by both."""
+    """Count the facts that the ledger holds under another domain or label."""
     moves: Counter[tuple[tuple[str, str], tuple[str, str]]] = Counter()
     for fact in facts:
         known = home.store.get(fact.id)
@@ -189,7 +201,7 @@ def _moved(home: Home, facts: Iterable[Fact]) -> tuple[Moved, ...]:
 
 
 def _column_warnings(home: Home, examples: Examples) -> Iterator[str]:
-    """Say which columns of a table were ignored, and where nothing could be compared."""
+    """Yield warnings about ignored columns, and about columns without names to compare."""
     columns = home.store.columns()
     if examples.ignored:
         yield f"ignored columns: {listed(examples.ignored)}"
@@ -202,10 +214,10 @@ def _column_warnings(home: Home, examples: Examples) -> Iterator[str]:
         yield "the table names no columns, so they count by position"
 
 
-def after_change(done: str, go_on: Callable[[], T]) -> T:
-    """Run what follows a durable step; an error says first what was kept all the same."""
+def after_change(done: str, proceed: Callable[[], T]) -> T:
+    """Run the step after a durable change; its error message begins with the change."""
     try:
-        return go_on()
+        return proceed()
     except (EdgeError, hdc.HdcError) as error:
         raise type(error)(f"{done}, but then: {error.message}", error.hint) from error
 
@@ -220,7 +232,7 @@ def _counts(facts: Iterable[Fact]) -> tuple[ClassCount, ...]:
 def _fact(
     home: Home, item: Example | Skipped, domain: str, label: str, others: dict[str, Fact]
 ) -> Fact | Skipped:
-    """Make the fact of an example, or say why there is none.  others: the facts made before."""
+    """Return the fact of an example, or why it is skipped.  others: the facts before it."""
     if isinstance(item, Skipped):
         return item
     if not (item.label or label):
@@ -229,30 +241,30 @@ def _fact(
         features = home.model.encode(item.payload).values.tobytes()
     except encoder.EncoderError as error:
         return Skipped(item.source, error.message)
-    said = replace(item, label=item.label or label, domain=item.domain or domain)
-    fact = _revised(home, said, features)
+    complete = replace(item, label=item.label or label, domain=item.domain or domain)
+    fact = _revised(home, complete, features)
     twin = others.get(fact.id)
     if twin is not None:
         where = f", there with the label {twin.label}" if twin.label != fact.label else ""
         return Skipped(item.source, f"the same example came before{where}")
-    wrong = flaw_of_fact(fact, home.model.card.width)
+    wrong = find_invalid_fact(fact, home.model.card.width)
     return Skipped(item.source, wrong) if wrong else fact
 
 
 def _revised(home: Home, item: Example, features: bytes) -> Fact:
-    """Make a fact of what is said now.  Where the ledger knows the example, what is not said stays,
-    and another label or domain is a person's correction: a new revision."""
+    """Return the fact of an example.  If the ledger has the example, missing fields keep their
+    values, and another label or domain is a correction: a new revision."""
     known = home.store.get(item.id)
     if known is None or item.stream:
         return Fact(
-            item.id,
-            item.stream or "learn",
-            item.domain or home.runtime.config.first_domain,
-            item.label,
-            item.captured_at_ns,
-            features,
-            item.subject,
-            item.revision,
+            id=item.id,
+            stream=item.stream or "learn",
+            domain=item.domain or home.runtime.config.first_domain,
+            label=item.label,
+            captured_at_ns=item.captured_at_ns,
+            features=features,
+            subject=item.subject,
+            revision=item.revision,
         )
     changed = replace(
         known,
@@ -267,9 +279,11 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
 def predict_path(
     home: Home, path: Path, rate_hz: int = RATE_HZ
 ) -> tuple[Iterator[Prediction], tuple[str, ...]]:
-    """Return what the runtime says of each example, in order, with the drift alarms of the stream
-    that they make up; and warnings about the names of columns.  rate_hz: samples a second of
-    sounds.  Raises ConfigError at once where nothing can be read."""
+    """Return the runtime's answers to the examples under a path, and warnings about column names.
+
+    The examples form one stream, in order, so drift alarms are among the answers.  rate_hz:
+    sampling rate of sounds.  Raises ConfigError at once if nothing can be read.
+    """
     examples = read_examples(path, home.model.card, rate_hz, home.store.columns())
     return _predictions(home, examples), tuple(_column_warnings(home, examples))
 
@@ -279,7 +293,12 @@ def _predictions(home: Home, items: Iterable[Example | Skipped]) -> Iterator[Pre
         if isinstance(item, Skipped):
             yield Prediction(item.source, Rejected(f"predict:{number}", item.reason))
             continue
-        event = Observation("predict", number, item.captured_at_ns, item.payload)
+        event = Observation(
+            stream="predict",
+            sequence=number,
+            captured_at_ns=item.captured_at_ns,
+            payload=item.payload,
+        )
         for message in home.feed(event):
             if isinstance(message, Decision | DriftAlarm | Rejected):
                 yield Prediction(item.source, message, item.label)
@@ -295,8 +314,8 @@ def json_line(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def describe_number(selector: Selector) -> str:
-    """Say what a selector selects, without its empty fields; of many ids the first few."""
+def describe_selector(selector: Selector) -> str:
+    """Describe a selector in a line: its given fields, and the first few of many ids."""
     given = {name: getattr(selector, name) for name in Selector.__dataclass_fields__}
     if selector.ids is not None:
         more = ["..."] if len(selector.ids) > IDS_SHOWN else []
@@ -305,9 +324,9 @@ def describe_number(selector: Selector) -> str:
 
 
 def verify_home(home: Home) -> VerifyReport:
-    """Check the file, derive the knowledge again and compare digests with the last stamp.
+    """Check the file, derive the knowledge again, and compare digests with the last stamp.
 
-    Learns all facts once more in reverse order, too: the order must not matter.
+    Also forgets all facts and learns them again in reverse order: the order must not matter.
     """
     store, runtime = home.store, home.runtime
     complaints = list(store.check())
@@ -318,29 +337,36 @@ def verify_home(home: Home) -> VerifyReport:
     backwards.remove(everything)
     backwards.add(reversed(everything))
     if backwards.digest(card) != digest:
-        complaints.append("forgetting and relearning every fact gives other knowledge")
-    stamped, beside = store.stamped(), store.beside()
+        complaints.append("forgetting and relearning every fact gives different knowledge")
+    stamped, beside = store.stamped(), store.inputs_digest()
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, beside)
     if same and stamped.get("knowledge") != digest:
-        complaints.append("the same facts gave other knowledge when it was last stamped")
-    if any(store.buried(fact.id) for fact in everything):
-        complaints.append("facts that were forgotten are in the ledger")
-    shaped = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
-    if any(map(store.buried, shaped)):
-        complaints.append("an adaptor was shaped by facts that were forgotten")
+        complaints.append("the same facts gave different knowledge at the last stamp")
+    if any(store.was_forgotten(fact.id) for fact in everything):
+        complaints.append("the ledger contains forgotten facts")
+    trained = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
+    if any(map(store.was_forgotten, trained)):
+        complaints.append("an adaptor was trained on forgotten facts")
     if store.unscrubbed:
         complaints.append(
-            "an erasure was cut short: forgotten facts are out of the ledger, but not yet"
-            " overwritten in the file; the next command that writes does it"
+            "an erasure was interrupted: forgotten facts are out of the ledger, but not yet"
+            " overwritten in the file; the next command that writes overwrites them"
         )
-    return VerifyReport(len(everything), facts, beside, digest, stamped, tuple(complaints))
+    return VerifyReport(
+        facts=len(everything),
+        facts_digest=facts,
+        beside_digest=beside,
+        knowledge_digest=digest,
+        stamped=stamped,
+        complaints=tuple(complaints),
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What a home knows.  adaptors: domains that have one.  candidates: observations that wait for
-    a label.  contributions: sums of other devices that take part, by device, with their revision.
-    columns: names of the encoder's input columns, none where they count by position.
+    """The content of a home.  adaptors: domains that have one.  candidates: observations that wait
+    for a label.  contributions: revision of the included sums of other devices, by device.
+    columns: names of the encoder's input columns; empty if they count by position.
     """
 
     concepts: tuple[ClassCount, ...]
@@ -361,34 +387,34 @@ class Inspection:
 
 
 def inspect_home(home: Home) -> Inspection:
-    """Gather what there is to know about a home."""
+    """Return the content of a home."""
     store, card = home.store, home.model.card
+    concepts = sorted(store.concepts().items())
     return Inspection(
-        tuple(ClassCount(*concept, number) for concept, number in sorted(store.concepts().items())),
-        card.name,
-        card.fingerprint,
-        card.width,
-        home.runtime.knowledge.geometry.fingerprint,
-        store.geometry() is not None,
-        home.runtime.digest(),
-        len(store.adaptors()),
-        len(store.candidates()),
-        {device: one.revision for device, one in store.contributions().items()},
-        store.receipts(),
-        store.evictions(),
-        str(store.path),
-        store.path.stat().st_size,
-        store.columns(),
+        concepts=tuple(ClassCount(*concept, number) for concept, number in concepts),
+        encoder=card.name,
+        card=card.fingerprint,
+        width=card.width,
+        geometry=home.runtime.knowledge.geometry.fingerprint,
+        surveyed=store.geometry() is not None,
+        knowledge_digest=home.runtime.digest(),
+        adaptors=len(store.adaptors()),
+        candidates=len(store.candidates()),
+        contributions={device: one.revision for device, one in store.contributions().items()},
+        receipts=store.receipts(),
+        evictions=store.evictions(),
+        file=str(store.path),
+        file_bytes=store.path.stat().st_size,
+        columns=store.columns(),
     )
 
 
 def vector_card_from(
     path: Path,
 ) -> tuple[encoder.Card, tuple[str, ...], tuple[Skipped, ...]]:
-    """Make a card for ready-made vectors, its quantiser frozen on the vectors under a path.
+    """Make a card for vectors, with a quantiser frozen on the vectors under a path.
 
-    Returns the card, the names of its columns where the table has any, and the rows that could not
-    be used.
+    Returns the card, the table's column names if it has any, and the skipped rows.
     """
     rows: list[NDArray[Any]] = []
     skipped: list[Skipped] = []
@@ -415,9 +441,9 @@ def vector_card_from(
 
 
 def name_columns(folder: Path, names: Sequence[str], *, replace_names: bool) -> tuple[str, ...]:
-    """Write the names of a home's columns and return them; without names return those it has.
+    """Store the column names of a home and return them; without names return the stored ones.
 
-    replace_names: in place of others that are there; else ConfigError is raised for these.
+    replace_names: overwrite existing names; otherwise they raise ConfigError.
     """
     settings = read_settings(folder)
     with open_encoder(folder, settings) as model:
@@ -442,8 +468,8 @@ def calibrate_card(
     tick: Tick,
     rate_hz: int = RATE_HZ,
 ) -> tuple[encoder.Card, tuple[Skipped, ...]]:
-    """Freeze a model's quantiser on the readable samples under a path.  Returns the new card, and
-    the samples that could not be used.  Cost: one run of the graph a sample."""
+    """Freeze a model's quantiser on the readable samples under a path.  Returns the new card and
+    the skipped samples.  Cost: one run of the graph per sample."""
     rows = []
     skipped: list[Skipped] = []
     samples = read_examples(data, model.card, rate_hz)
@@ -460,11 +486,11 @@ def calibrate_card(
         if np.isfinite(row).all():
             rows.append(row)
         else:
-            skipped.append(Skipped(item.source, "the encoder gives NaN or infinity for it"))
+            skipped.append(Skipped(item.source, "the encoder returns NaN or infinity for it"))
     if not rows:
         raise ConfigError(
             f"calibrating on {data}: no sample could be read, {len(skipped)} skipped",
-            "give 100 or more samples of what the encoder will see",
+            "give at least 100 samples like those that the encoder will get",
         )
     quantiser = encoder.freeze_quantiser(np.stack(rows), model.card.slices, granularity)
     return replace(model.card, quantiser=quantiser), tuple(skipped)

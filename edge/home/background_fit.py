@@ -1,4 +1,5 @@
-"""Adaptors solved beside serving: a kernel of thousands of facts takes a second, a head a tenth."""
+"""Adaptors solved in a background thread: a kernel over thousands of facts takes a second, a head a
+tenth."""
 
 import os
 import sys
@@ -12,14 +13,14 @@ from ..logs import log
 from .process_memory import return_free_memory
 
 NICENESS: Final = 10
-"""More than that of the process, as a worker's: to Linux each thread has its own."""
+"""As a worker's (`worker.NICENESS`); on Linux it applies to the thread alone."""
 
 
 class BackgroundFitter:
-    """Solves one adaptor at a time in a thread of its own, which gives way to whoever decides.
+    """Solves one adaptor at a time in a thread of low priority.
 
-    Nobody waits for it: what is asked for before it is done is solved on the spot, bit for bit the
-    same.
+    Decisions never wait for it: an adaptor that is needed earlier is solved on the spot, bit for
+    bit the same.
     """
 
     def __init__(self) -> None:
@@ -27,30 +28,30 @@ class BackgroundFitter:
         self._made: Adaptor | None = None
         self._thread: threading.Thread | None = None
 
-    def holds(self, coming: GrowthResult | None, known: Knowledge) -> bool:
-        """Say whether a result, if any, has to wait: until what answers on top of it is solved."""
+    def delays(self, result: GrowthResult | None, known: Knowledge) -> bool:
+        """Return whether a result has to wait until the head on top of its adaptor is solved."""
         if self._busy:
             return True
-        record = coming.record if coming is not None else None
+        record = result.record if result is not None else None
         if record is None or (self._fitting is not None and self._fitting.record is record):
             return False
-        self._settle(known)
-        rehearsal = known.rehearse(record)
-        if rehearsal is not None:
-            self._start(rehearsal)
-        return rehearsal is not None
+        self._install(known)
+        fit = known.head_for(record)
+        if fit is not None:
+            self._start(fit)
+        return fit is not None
 
-    def turn(self, known: Knowledge) -> None:
-        """Hand over what is solved, and go on with what facts have changed."""
+    def advance(self, known: Knowledge) -> None:
+        """Install what is solved, and start on an adaptor that new facts have made stale."""
         if self._busy:
             return
-        self._settle(known)
-        stale = known.stale()
+        self._install(known)
+        stale = known.next_stale_head()
         if stale is not None:
             self._start(stale)
 
     def join(self) -> None:
-        """Wait for what is being solved."""
+        """Wait for the thread."""
         if self._thread is not None:
             self._thread.join()
 
@@ -63,19 +64,19 @@ class BackgroundFitter:
         self._thread = threading.Thread(target=self._solve, args=(fitting,), name="refit")
         self._thread.start()
 
-    def _settle(self, known: Knowledge) -> None:
+    def _install(self, known: Knowledge) -> None:
         if self._fitting is not None:
-            known.settle(self._fitting, self._made)
+            known.accept_head(self._fitting, self._made)
             self._fitting = self._made = self._thread = None
             return_free_memory()
 
     def _solve(self, fitting: HeadFit) -> None:
         if sys.platform == "linux":
-            with suppress(OSError):  # A sandbox may forbid both; then it gives way less.
+            with suppress(OSError):  # A sandbox may forbid both; then the thread competes more.
                 os.nice(NICENESS)
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         try:
             self._made = fitting.solve()
         except Exception:
-            # Whoever asks for it next solves it again, and meets the same error in its own place.
+            # The next use solves it again, and raises the same error there.
             log.exception("refit_failed", domain=fitting.domain)

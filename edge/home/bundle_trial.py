@@ -1,4 +1,4 @@
-"""How a trial is doing: counted while it lasts; a restart begins to count anew."""
+"""Health of a bundle on trial, counted from its start or the last restart."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -10,11 +10,14 @@ from ..mqtt import BundleTrialReport
 from ..storage import BundleTrial
 
 GUESSES_MAX: Final = 4_096
-NS: Final = 10**9
+"""Predictions kept until their label comes.  Chosen by hand; effect not measured."""
+
+NS_PER_S: Final = 10**9
+"""Nanoseconds in a second."""
 
 
 class TrialHealth:
-    """Counts decisions and labels of a trial.  opened_s: monotonic seconds when it began to."""
+    """Counts decisions and labels of a trial.  opened_s: its start, in monotonic seconds."""
 
     def __init__(self, trial: BundleTrial, settings: BundleSettings, opened_s: float) -> None:
         self.trial = trial
@@ -22,9 +25,9 @@ class TrialHealth:
         self._decided = self._unknown = self._labelled = self._agreed = 0
         self._guesses: OrderedDict[str, str] = OrderedDict()
 
-    def note(self, event: Event, told: Iterable[Message]) -> None:
-        """Take note of an event and of what was said to it."""
-        for one in told:
+    def count(self, event: Event, messages: Iterable[Message]) -> None:
+        """Count an event and the messages that it caused."""
+        for one in messages:
             if isinstance(one, Decision):
                 self._decided += 1
                 self._unknown += one.known is not True
@@ -36,21 +39,28 @@ class TrialHealth:
                 self._labelled += guess is not None
                 self._agreed += guess == event.label
 
-    def trouble(self, now_ns: int, now_s: float) -> str:
-        """Say why the bundle should be taken back, or nothing."""
+    def problem(self, now_ns: int, now_s: float) -> str:
+        """Return the reason why the bundle should be reverted, or ''."""
         settings, least = self._settings, self._settings.observations_min
         if self._decided >= least and self._unknown > settings.unknown_share_max * self._decided:
-            return f"{self._unknown} of {self._decided} decisions were new or abstained"
+            return f"{self._unknown} of {self._decided} decisions were novel or abstained"
         if self._labelled >= least and self._agreed < settings.agreement_min * self._labelled:
             return f"{self._agreed} of {self._labelled} labels agreed"
-        late_ns = self.trial.started_at_ns + int(settings.trial_s * NS)
+        late_ns = self.trial.started_at_ns + int(settings.trial_s * NS_PER_S)
         if now_ns >= late_ns or now_s - self._opened_s >= settings.trial_s:
             return f"it was not confirmed within {settings.trial_s:g} s"
         return ""
 
-    def tried(
+    def report(
         self, state: Literal["on trial", "confirmed", "reverted"], reason: str = ""
     ) -> BundleTrialReport:
         """Say how it is doing, or did."""
-        counts = (self._decided, self._unknown, self._labelled, self._agreed)
-        return BundleTrialReport(self.trial.bundle, state, reason, *counts)
+        return BundleTrialReport(
+            bundle=self.trial.bundle,
+            state=state,
+            reason=reason,
+            decided=self._decided,
+            unknown=self._unknown,
+            labelled=self._labelled,
+            agreed=self._agreed,
+        )

@@ -1,4 +1,4 @@
-"""What the desk and the fleet ask of the loop."""
+"""The interface of the daemon to commands and the fleet."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -9,40 +9,40 @@ from .home import Home
 
 
 class HomeAccess(Protocol):
-    """Where the loop keeps a home."""
+    """The place of one home in a daemon."""
 
     @property
     def home(self) -> Home | None:
-        """The home, where it is open."""
+        """The home, None while it is not open."""
 
 
 class CommandContext(Protocol):
-    """What the desk asks of the loop."""
+    """What commands and the fleet may do with a daemon; for the loop's thread alone."""
 
     @property
     def homes(self) -> Mapping[str, HomeAccess]:
-        """The homes by name; "" is that of the settings."""
+        """The homes by name; "" is the one of the settings."""
 
     def now_ns(self) -> int:
-        """The time, or, where the clock is not set, what is sure of it."""
+        """Nanoseconds since 1970; an estimate while the wall clock is unset."""
 
     def feed(self, home: str, event: Event) -> tuple[Message, ...]:
-        """Have an event handled and told; raises EdgeError where that cannot be."""
+        """Let a home handle an event, and publish the messages; raises EdgeError if it cannot."""
 
-    def tell(self, message: Any) -> None:
-        """Tell a message."""
+    def publish(self, message: Any) -> None:
+        """Publish a message."""
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
-        """Tell an answer."""
+        """Publish a response at a topic, with its correlation data."""
 
     def status(self) -> DaemonStatus:
-        """Say how the daemon is."""
+        """Return the status of the daemon."""
 
     def pause(self, *, paused: bool) -> None:
         """Stop deciding, or go on."""
 
     def reload(self) -> tuple[str, ...]:
-        """Read the settings again; what was done, and what needs a restart."""
+        """Read the settings again; returns what changed, and what needs a restart."""
 
     def rebirth(self) -> None:
         """Announce the device again."""

@@ -1,4 +1,4 @@
-"""A port attached to a home: readings become observations, drift alarms set an output."""
+"""A serial port attached to a home: readings become observations, drift alarms set an output."""
 
 import time
 from collections import Counter
@@ -13,22 +13,25 @@ from ..sources import PortDevice
 from .home import Home
 
 NS_PER_MS: Final = 1_000_000
+"""Nanoseconds in a millisecond."""
+
 STREAMS_MAX: Final = 256
-"""Streams that a device can have: their number is a byte."""
+"""Streams of a device: the link numbers them with one byte."""
 
 
 def attach_port(home: Home, link: bridge.Link, stream: str) -> "Attachment":
     """Return the attachment of a link to a home."""
-    return Attachment(home, PortDevice(link, home.model.card.width), stream)
+    device = PortDevice(link, home.model.card.width)
+    return Attachment(home=home, device=device, stream=stream)
 
 
 def device_name(stream: str, number: int) -> str:
-    """Return the name at the home of a device's stream: the port's own for stream 0."""
+    """Return the home's name of a device's stream: the port's own name for stream 0."""
     return f"{stream}-{number}" if number else stream
 
 
 def alarm_outputs(stream: str, channel: int | None) -> dict[str, int]:
-    """Return the output of every stream that a port may have, as `Home` takes them."""
+    """Return the output of every possible stream of a port, as the argument of `Home`."""
     if channel is None:
         return {}
     return {device_name(stream, number): channel for number in range(STREAMS_MAX)}
@@ -37,18 +40,18 @@ def alarm_outputs(stream: str, channel: int | None) -> dict[str, int]:
 def device_turns(
     link: bridge.Link, transport: bridge.Transport, seconds: float | None
 ) -> Iterator[bridge.Event]:
-    """Yield what the link reports, until the time is up; for ever where none is given."""
+    """Yield the events of a link for some seconds; None: for ever."""
     end = None if seconds is None else time.monotonic() + seconds
     while end is None or time.monotonic() < end:
         yield from bridge.exchange(link, transport)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Attachment:
     """Readings of one port, fed to a home.
 
-    stream: name of the port's stream 0 at the home; others get their number behind it.
-    gaps: readings that will not come, counted; alarms: outputs that were set.
+    stream: the home's name of the port's stream 0; other streams append their number.  gaps: lost
+    readings.  alarms: outputs that were set.
     """
 
     home: Home
@@ -60,12 +63,12 @@ class Attachment:
     _base: int = field(default_factory=lambda: time.time_ns() // NS_PER_MS)
     _last: int = 0
 
-    def take(self, event: bridge.Event) -> tuple[Message, ...]:
-        """Feed one event of the link; returns what the home has to say."""
+    def handle(self, event: bridge.Event) -> tuple[Message, ...]:
+        """Feed one event of the link; returns the home's messages."""
         if isinstance(event, bridge.LinkConnected):
-            # The device counts from 0 again; ids of observations never repeat.
+            # The device counts from 0 again, but ids of observations must not repeat.
             self._base = max(self._base, self._last + 1)
-            self.device.greet()
+            self.device.start_readings()
         elif isinstance(event, bridge.LinkGap):
             self.gaps += event.count
         elif isinstance(event, bridge.Reading):
@@ -81,16 +84,16 @@ class Attachment:
         self._last = self._base + reading.sequence
         return self.home.feed(
             Observation(
-                device_name(self.stream, reading.stream),
-                self._last,
-                self.device.captured_ns(reading),
-                self.device.measure(reading),
+                stream=device_name(self.stream, reading.stream),
+                sequence=self._last,
+                captured_at_ns=self.device.captured_ns(reading),
+                payload=self.device.payload(reading),
             )
         )
 
 
 def event_as_data(event: bridge.Event) -> dict[str, Any]:
-    """An event of the link as plain values, with its kind; bytes in hexadecimal."""
+    """Return an event of the link as plain data with its type; bytes in hexadecimal."""
     shown = {
         name: value.hex() if isinstance(value, bytes) else value
         for name, value in asdict(event).items()
@@ -99,5 +102,5 @@ def event_as_data(event: bridge.Event) -> dict[str, Any]:
 
 
 def link_totals(link: bridge.Link, seen: Counter[str]) -> dict[str, object]:
-    """How often each kind of event came, and the counters of this side of the link."""
+    """Return the number of events by type, and the counters of this side of the link."""
     return {**dict(sorted(seen.items())), **asdict(link.counters)}

@@ -1,4 +1,4 @@
-"""What `auricle forecast` does: rows in, forecasts and changes out, and how good they were."""
+"""The action of `auricle forecast`: forecasts and change points of a table, and their accuracy."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -18,12 +18,15 @@ from ..storage import read_weights, shipped_weights
 Floats = NDArray[np.float64]
 
 DEFAULT: Final = "pool"
+"""The forecaster used unless another is chosen; see docs/explanation/forecasting.md for the
+comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastOptions:
-    """How to forecast: a kind of the table, steps ahead, steps of a season, a file of weights; and
-    which detector of changes, None for what suits the number of channels."""
+    """Options of a forecast.  kind: an entry of `FORECASTERS`.  horizons: steps ahead.  period:
+    steps of a season, None if unknown.  weights: a file, None for the shipped one.  detector: an
+    entry of `DETECTORS`, None for the default of the number of channels."""
 
     kind: str = DEFAULT
     horizons: tuple[int, ...] = (1, 6, 12)
@@ -34,8 +37,8 @@ class ForecastOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForecastRow:
-    """What is expected after row `row` (from 0), and what changed in it.  after_s: seconds since
-    the first row."""
+    """The forecast made after row `row` (from 0), and the change points found in that row.
+    after_s: seconds since the first row."""
 
     row: int
     values: Floats
@@ -45,39 +48,39 @@ class ForecastRow:
 
 
 class ForecastScore:
-    """How good forecasts were so far, by horizon: mean absolute errors, the last value's, and the
-    share of values inside the interval.  Memory: the longest horizon."""
+    """Accuracy of the forecasts so far, by horizon: mean absolute error, that of the last value as
+    the forecast, and coverage of the interval.  Memory: rows of the longest horizon."""
 
     def __init__(self, horizons: tuple[int, ...]) -> None:
         self._horizons = horizons
         self._waiting: deque[ForecastRow] = deque(maxlen=horizons[-1])
-        # Rows: sum of errors, of the last value's, of values inside, of values with an interval.
+        # Rows: sums of errors, of errors of the last value, of values inside, of intervals.
         self._sums = np.zeros((4, len(horizons)))
         self._count = np.zeros(len(horizons))
 
-    def take(self, look: ForecastRow) -> None:
-        """Judge the forecasts that were made for this row, and keep its own."""
-        truth = look.values
+    def add(self, row: ForecastRow) -> None:
+        """Score the earlier forecasts of this row, and keep its own forecast."""
+        truth = row.values
         for place, ahead in enumerate(self._horizons):
             if len(self._waiting) >= ahead:
                 made = self._waiting[-ahead]
                 point, last = made.forecast.point[place], made.values
-                told = np.isfinite(truth) & np.isfinite(point) & np.isfinite(last)
+                scored = np.isfinite(truth) & np.isfinite(point) & np.isfinite(last)
                 low, high = made.forecast.low[place], made.forecast.high[place]
-                bounded = told & np.isfinite(low) & np.isfinite(high)
+                bounded = scored & np.isfinite(low) & np.isfinite(high)
                 inside = bounded & (low <= truth) & (truth <= high)
                 self._sums[:, place] += (
-                    np.abs(point - truth)[told].sum(),
-                    np.abs(last - truth)[told].sum(),
+                    np.abs(point - truth)[scored].sum(),
+                    np.abs(last - truth)[scored].sum(),
                     inside.sum(),
                     bounded.sum(),
                 )
-                self._count[place] += told.sum()
-        self._waiting.append(look)
+                self._count[place] += scored.sum()
+        self._waiting.append(row)
 
     def figures(self) -> list[dict[str, float | int | None]]:
-        """A dictionary a horizon: `horizon`, `mae`, `mae_last_value`, `coverage`, `values`; None
-        where nothing could be judged."""
+        """Return a dictionary per horizon: `horizon`, `mae`, `mae_last_value`, `coverage`,
+        `values`; None without scored values."""
         rows = []
         for place, ahead in enumerate(self._horizons):
             error, last, inside, bounded = self._sums[:, place].tolist()
@@ -97,15 +100,15 @@ class ForecastScore:
 def forecast_file(
     rows: Iterable[Row], channels: int, choice: ForecastOptions
 ) -> Iterator[ForecastRow]:
-    """Forecast after every row, learning from it first.
+    """Learn from each row, then forecast; yields one result per row.
 
-    Raises ConfigError for a kind that is not in the table or a task that cannot be done, StateError
-    for a file of weights that cannot be read.
+    Raises ConfigError for an unknown forecaster or detector and for an invalid task, StateError
+    for unreadable weights.
     """
-    watched = choice.detector or default_detector(channels)
+    detector_kind = choice.detector or default_detector(channels)
     for what, kind, table in (
         ("forecaster", choice.kind, FORECASTERS),
-        ("detector", watched, DETECTORS),
+        ("detector", detector_kind, DETECTORS),
     ):
         if kind not in table:
             raise ConfigError(
@@ -113,7 +116,7 @@ def forecast_file(
             )
     weights = read_weights(choice.weights) if choice.weights else shipped_weights()
     task = ForecastTask(channels, choice.horizons, period=choice.period, weights=weights)
-    forecaster, detector = FORECASTERS[choice.kind](task), DETECTORS[watched](channels)
+    forecaster, detector = FORECASTERS[choice.kind](task), DETECTORS[detector_kind](channels)
     after_s = 0.0
     for number, (elapsed_s, values) in enumerate(rows):
         after_s += elapsed_s if number else 0.0
@@ -121,28 +124,28 @@ def forecast_file(
         yield ForecastRow(number, values, forecast, detector.step(values), after_s)
 
 
-def row_as_data(look: ForecastRow, names: tuple[str, ...]) -> dict[str, Any]:
-    """A look as plain data: `row`, `channels` (by name: `value`, and `point`, `low`, `high` by
-    horizon; None where there is nothing to say), `changes`."""
-    made = look.forecast
+def row_as_data(row: ForecastRow, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return a row as plain data: `row`, `horizons`, `channels` (by name: `value`, and `point`,
+    `low`, `high` by horizon; None where missing), `changes`."""
+    made = row.forecast
     return {
-        "row": look.row,
+        "row": row.row,
         "horizons": list(made.horizons),
         "channels": {
             name: {
-                "value": _number(look.values[at]),
+                "value": _number(row.values[at]),
                 "point": [_number(value) for value in made.point[:, at]],
                 "low": [_number(value) for value in made.low[:, at]],
                 "high": [_number(value) for value in made.high[:, at]],
             }
             for at, name in enumerate(names)
         },
-        "changes": [change_as_data(change, names) for change in look.changes],
+        "changes": [change_as_data(change, names) for change in row.changes],
     }
 
 
 def change_as_data(change: DetectedChange, names: tuple[str, ...]) -> dict[str, Any]:
-    """A change as plain data, its channels by name."""
+    """Return a change point as plain data, with channels by name."""
     return {
         "row": change.step,
         "start": change.start,

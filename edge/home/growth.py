@@ -1,4 +1,4 @@
-"""What the verbs of growth do: search and train an adaptor now, list what serves, roll back."""
+"""Growth on request: search and train an adaptor now, list the adaptors, roll back."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,25 +19,26 @@ from ..core.adaptors import AdaptorRecord
 from .home import Home
 
 Beat = Callable[[str], None]
-"""Called now and then while a domain's worker runs, with the domain."""
+"""Called regularly while a domain's worker runs, with the domain."""
 
 BEAT_S: Final = 0.05
+"""Seconds between calls of `Beat`: twenty updates a second look smooth in a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthTrial:
-    """A blueprint that was trained: what the search promised, and accuracy on held-out facts."""
+    """A trained blueprint: its zero-shot score in the search, and its accuracy on held-out
+    facts."""
 
     blueprint: str
     score: float
     accuracy: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthOutcome:
-    """What became of a domain's growth.  state: as in `GrowthReport`; accuracy, incumbent: on
-    held-out
-    facts, of the best candidate and of what served before, NaN where it did not come to that."""
+    """The outcome of a domain's growth.  state: as in `GrowthReport`.  accuracy, incumbent: on
+    held-out facts, of the best candidate and of the adaptor before; NaN if none was trained."""
 
     domain: str
     state: str
@@ -50,10 +51,10 @@ class GrowthOutcome:
     candidates: tuple[GrowthTrial, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptorSummary:
-    """A version of a domain's adaptor, or (version 0) its head alone.  nbytes and operations, a
-    sample, are those of adaptor and head together; of a version that does not serve, 0."""
+    """A version of a domain's adaptor, or (version 0) its head alone.  nbytes, and operations per
+    sample: of adaptor and head together; 0 for a version that does not serve."""
 
     domain: str
     version: int
@@ -69,16 +70,16 @@ class AdaptorSummary:
 
 
 def grow_domain(home: Home, domain: str, beat: Beat) -> GrowthOutcome:
-    """Search and train an adaptor for a domain now, and install it where it is better.
+    """Search and train an adaptor for a domain now, and install it if it is better.
 
-    Raises EdgeError where the domain cannot be grown at all.  Cost: up to `growth.seconds_max`.
+    Raises EdgeError if the domain cannot be grown at all.  Cost: up to `growth.seconds_max`.
     """
     accepted(home.feed(GrowRequest(domain)))
     return _finish(home, beat)
 
 
 def grow_due(home: Home, beat: Beat) -> Iterator[GrowthOutcome]:
-    """Grow every domain that has enough new facts, one after the other.  Raises EdgeError where
+    """Grow every domain that has enough new facts, one after the other.  Raises EdgeError if
     nothing can be grown."""
     if home.heads_only:
         raise EdgeError(f"growing: {home.heads_only}", "what was learned is kept")
@@ -90,22 +91,22 @@ def grow_due(home: Home, beat: Beat) -> Iterator[GrowthOutcome]:
 
 
 def list_adaptors(home: Home) -> tuple[AdaptorSummary, ...]:
-    """Return every domain's versions, newest first; a domain without any shows its head."""
+    """Return every domain's versions, newest first; for a domain without any, its head."""
     kept = home.store.adaptors()
     domains = sorted({*home.runtime.knowledge.domains, *kept})
-    return tuple(row for name in domains for row in _shown(home, name, kept.get(name, ())))
+    return tuple(row for name in domains for row in _summaries(home, name, kept.get(name, ())))
 
 
 def roll_back(home: Home, domain: str) -> GrowthReport:
-    """Let the version before serve again, or the head alone.  Raises EdgeError where there is no
-    adaptor to take away."""
-    answer = accepted(home.feed(Rollback(domain)))
-    (said,) = (one for one in answer if isinstance(one, GrowthReport))
-    return said
+    """Reinstate the previous version, or the head alone.  Raises EdgeError without an adaptor to
+    remove."""
+    messages = accepted(home.feed(Rollback(domain)))
+    (report,) = (one for one in messages if isinstance(one, GrowthReport))
+    return report
 
 
 def _finish(home: Home, beat: Beat) -> GrowthOutcome:
-    """Wait for the worker, and take in what it brings."""
+    """Wait for the worker, and install its result if it is better."""
     started, job = time.monotonic(), home.worker.job
     result = home.worker.poll()
     while result is None:
@@ -113,48 +114,58 @@ def _finish(home: Home, beat: Beat) -> GrowthOutcome:
         beat(job.domain if job else "")
         result = home.worker.poll()
     seconds = time.monotonic() - started
-    news = [one for one in home.feed(GrowthFinished(result)) if isinstance(one, GrowthReport)]
-    return _outcome(result, news[-1], seconds)
+    reports = [one for one in home.feed(GrowthFinished(result)) if isinstance(one, GrowthReport)]
+    return _outcome(result, reports[-1], seconds)
 
 
-def _outcome(result: GrowthResult, news: GrowthReport, seconds: float) -> GrowthOutcome:
-    tried = (
-        GrowthTrial(str(blueprint), score, accuracy)
-        for blueprint, score, accuracy in result.candidates
-    )
+def _outcome(result: GrowthResult, report: GrowthReport, seconds: float) -> GrowthOutcome:
     return GrowthOutcome(
-        result.domain,
-        news.state,
-        news.version,
-        result.accuracy,
-        result.incumbent,
-        news.detail,
-        seconds,
-        result.search,
-        tuple(tried),
+        domain=result.domain,
+        state=report.state,
+        version=report.version,
+        accuracy=result.accuracy,
+        incumbent=result.incumbent,
+        reason=report.detail,
+        seconds=seconds,
+        search=result.search,
+        candidates=tuple(
+            GrowthTrial(str(blueprint), score, accuracy)
+            for blueprint, score, accuracy in result.candidates
+        ),
     )
 
 
-def _shown(home: Home, domain: str, kept: tuple[AdaptorRecord, ...]) -> Iterator[AdaptorSummary]:
+def _summaries(
+    home: Home, domain: str, kept: tuple[AdaptorRecord, ...]
+) -> Iterator[AdaptorSummary]:
     known = home.runtime.knowledge
     serving = known.adaptor(domain) if domain in known.learned else None
-    cost = (serving.nbytes, serving.operations) if serving else (0, 0)
     if not kept:
-        facts = sum(n for (name, _), n in home.store.concepts().items() if name == domain)
         yield AdaptorSummary(
-            domain, 0, "none", "head alone", *cost, facts, None, None, "", serves=True
+            domain=domain,
+            version=0,
+            kind="none",
+            blueprint="head alone",
+            nbytes=serving.nbytes if serving else 0,
+            operations=serving.operations if serving else 0,
+            facts=sum(n for (name, _), n in home.store.concepts().items() if name == domain),
+            accuracy=None,
+            incumbent=None,
+            digest="",
+            serves=True,
         )
     for record in kept:
-        serves = record is kept[0] and serving is not None
+        active = serving if record is kept[0] else None
         yield AdaptorSummary(
-            domain,
-            record.version,
-            record.blueprint.kind,
-            record.blueprint.details,
-            *(cost if serves else (0, 0)),
-            record.own,
-            record.accuracy,
-            record.incumbent,
-            record.digest,
-            serves=serves,
+            domain=domain,
+            version=record.version,
+            kind=record.blueprint.kind,
+            blueprint=record.blueprint.details,
+            nbytes=active.nbytes if active else 0,
+            operations=active.operations if active else 0,
+            facts=record.own,
+            accuracy=record.accuracy,
+            incumbent=record.incumbent,
+            digest=record.digest,
+            serves=active is not None,
         )

@@ -1,4 +1,4 @@
-"""A home: the folder that holds one runtime's settings, its encoder card and its knowledge."""
+"""A home: the folder with one runtime's settings, encoder card and knowledge, opened for use."""
 
 import json
 import os
@@ -56,11 +56,13 @@ from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
 
 VECTOR_CARD = "card.toml"
-FORESEEN_MIN: Final = 6
+BATCH_MIN: Final = 6
+"""Observations from which a batch is cheaper than deciding one by one.  Chosen by hand; effect not
+measured."""
 
 
 class InputModel:
-    """An encoder that lets features through that were made and quantised before, by its card."""
+    """An encoder that accepts features too, which were encoded and quantised before by its card."""
 
     def __init__(self, model: encoder.Model) -> None:
         self._model = model
@@ -71,7 +73,7 @@ class InputModel:
         return self._model.card
 
     def encode(self, payload: object) -> encoder.Features:
-        """Encode a payload; raises encoder.EncoderError for a bad one."""
+        """Encode a payload; raises encoder.EncoderError for an invalid one."""
         return payload if isinstance(payload, encoder.Features) else self._model.encode(payload)
 
     def close(self) -> None:
@@ -80,16 +82,15 @@ class InputModel:
 
 
 class Home:
-    """An opened home: settings, model, store, the runtime over them, and a worker for what it asks
-    to be grown.  Close it after use.
+    """An opened home: settings, model, store, the runtime over them, and a worker for growth.
 
-    erased: called with the ids of what was erased, once that is durable.  trouble: why candidates
-    for a label could not be kept, or nothing.  outputs: by stream, the output of its device that is
-    1 while the stream has left known ground.  actuate: set it to be called with outputs to set.
-    erasing: set it to be called before facts are erased: who reads the file has to let it go.
-    settings: in place of those in the folder.  session: the file that series are saved to and come
-    back from; nothing is saved by itself.
-    Nothing grows by itself: send `Tick` after labels and now and then, and call `tend`.
+    erased: called with the ids of erased facts once that is durable.  outputs: by stream, the
+    output of its device that is 1 during an alarm.  settings: in place of those in the folder.
+    problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
+    sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
+    session: the file for series; call its `save`, which nothing else does.
+    Growth needs calls: feed a `Tick` after labels and from time to time, and call `poll_growth`.
+    Close the home after use.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Home:
         self.actuate: Callable[[SetOutput], None] | None = None
         self.erasing: Callable[[], None] | None = None
         self._outputs = tuple((outputs or {}).items())
-        self.trouble = ""
+        self.problem = ""
         self._erased = erased
         self.settings = read_settings(folder) if settings is None else settings
         with ExitStack() as opened:
@@ -116,115 +117,116 @@ class Home:
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)
-        if writable and self.settings.forecast.on:
+        if writable and self.settings.forecast.enabled:
             self.session.restore(self.runtime.series)
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
-        self._refitter = BackgroundFitter()
-        self._coming: GrowthResult | None = None
-        self._raws = RawInputs() if self.settings.candidates.raw else None
-        self._stirred = True
+        self._fitter = BackgroundFitter()
+        self._result: GrowthResult | None = None
+        self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
+        self._memory_used = True
         self.trial: TrialHealth | None = None
         self._watch_trial()
 
     def feed(self, event: Event) -> tuple[Message, ...]:
-        """Handle an event, apply its effects in order, return what is to be told.
+        """Handle an event, apply its effects in order, and return its messages.
 
-        The first observation after anything else has thresholds derived, and one that changes what
-        is opened has them derived for the opening; what that took is then given back to the system.
-        Where an effect fails, what the runtime holds no longer fits the file: it is opened again
-        before the StateError goes on.
+        The first observation after another event derives thresholds, and so does one that opens a
+        novel domain; the memory that this took is then returned to the system.  If an effect fails,
+        the runtime no longer matches the file: it is opened again before the StateError propagates.
         """
-        if self._raws is not None and isinstance(event, Observation):
-            self._raws.add(event.key, event.payload)
-        if self.heads_only and isinstance(event, Tick):
+        if self._raw_inputs is not None and isinstance(event, Observation):
+            self._raw_inputs.add(event.key, event.payload)
+        if isinstance(event, Tick | GrowRequest) and self.heads_only:
+            if isinstance(event, GrowRequest):
+                hint = "see `auricle doctor`; what was learned is kept"
+                reason = f"growing {event.domain}: {self.heads_only}"
+                return (Rejected(event.request_id, reason, hint),)
             event = Tick(grows=False)
-        elif self.heads_only and isinstance(event, GrowRequest):
-            hint = "see `auricle doctor`; what was learned is kept"
-            reason = f"growing {event.domain}: {self.heads_only}"
-            return (Rejected(event.request_id, reason, hint),)
         try:
             effects = self.runtime.handle(event)
             if isinstance(event, ForgetRequest):
-                self.session.discard(self.runtime.series)
-            told = tuple(self._applied(effects))
+                self.session.rewrite(self.runtime.series)
+            messages = tuple(self._apply(effects))
         except StateError as error:
             if self.trial is not None and isinstance(error, StateCorruptError):
-                self.end_trial(f"what it brought cannot be used: {error.message}")
+                self.end_trial(f"its content cannot be used: {error.message}")
             self.reopen()
             raise
         if self.trial is not None:
-            self.trial.note(event, told)
-        opened = any(isinstance(message, DriftAlarm | LabelRequest) for message in told)
+            self.trial.count(event, messages)
+        opened = any(isinstance(message, DriftAlarm | LabelRequest) for message in messages)
         if not isinstance(event, Observation):
-            self._stirred = True
-        elif self._stirred or opened:
-            self._stirred = False
+            self._memory_used = True
+        elif self._memory_used or opened:
+            self._memory_used = False
             return_free_memory()
-        return told
+        return messages
 
-    def foresee(self, events: Sequence[Observation]) -> None:
-        """Do for observations that `feed` gets next what is cheaper done for all at once, where
-        they are enough for that."""
-        if len(events) >= FORESEEN_MIN:
-            self.runtime.foresee(events)
+    def prefetch(self, events: Sequence[Observation]) -> None:
+        """Compute as one batch for observations that `feed` gets next, if they are enough for
+        that and vectors; images and windows are encoded one by one anyway."""
+        if self.batches and len(events) >= BATCH_MIN:
+            self.runtime.prefetch(events)
 
     @property
-    def foresees(self) -> bool:
-        """True where observations come as ready-made vectors: others take their time one by one."""
+    def batches(self) -> bool:
+        """True if a batch of observations is cheaper than deciding one by one: for vectors."""
         return self.model.card.kind == "vector"
 
-    def tend(self) -> tuple[Message, ...]:
-        """Take in what the worker has grown, if it is done; returns what is to be told.  Never
-        waits: heads that facts have changed, and one on top of what was grown, are solved beside
-        serving, one from call to call."""
-        self._coming = coming = self._coming or self.worker.poll()
-        if self._refitter.holds(coming, self.runtime.knowledge):
+    def poll_growth(self) -> tuple[Message, ...]:
+        """Install an adaptor that the worker has finished; returns the messages.
+
+        Never waits: heads that new facts have made stale, and the head on top of a new adaptor, are
+        solved in the background, one per call.
+        """
+        self._result = result = self._result or self.worker.poll()
+        if self._fitter.delays(result, self.runtime.knowledge):
             return ()
-        self._coming = None
-        told = () if coming is None else self.feed(GrowthFinished(coming))
-        self._refitter.turn(self.runtime.knowledge)
-        return told
+        self._result = None
+        messages = () if result is None else self.feed(GrowthFinished(result))
+        self._fitter.advance(self.runtime.knowledge)
+        return messages
 
     @property
     def heads_only(self) -> str:
-        """Why no adaptor can be grown here, so that heads alone answer; or nothing."""
+        """The reason why no adaptor can be grown here, so that only heads serve; or ''."""
         return self.worker.obstacle
 
     @property
     def growing(self) -> str:
-        """The domain that something is grown for, until that serves or is refused; or nothing."""
-        asked = self.worker.job or self._coming
-        return asked.domain if asked is not None else ""
+        """The domain whose adaptor is growing, until it serves or is rejected; or ''."""
+        growing = self.worker.job or self._result
+        return growing.domain if growing is not None else ""
 
-    def look_after_trial(self) -> tuple[BundleTrialReport, ...]:
-        """Take the bundle on trial back where it does badly; returns what is to be told."""
-        reason = self.trial.trouble(time.time_ns(), time.monotonic()) if self.trial else ""
+    def check_trial(self) -> tuple[BundleTrialReport, ...]:
+        """Revert the bundle on trial if it performs badly; returns the reports to publish."""
+        reason = self.trial.problem(time.time_ns(), time.monotonic()) if self.trial else ""
         return (self.end_trial(reason),) if reason else ()
 
     def confirm_trial(self) -> BundleTrialReport:
-        """Keep the bundle on trial; raises StateError where there is none."""
-        said = self.trial_state()
+        """Keep the bundle on trial; raises StateError without one."""
+        report = self.trial_state()
         self.store.trials.confirm()
         self.trial = None
-        return replace(said, state="confirmed")
+        return replace(report, state="confirmed")
 
     def end_trial(self, reason: str) -> BundleTrialReport:
-        """Go back to what was before the bundle on trial; raises StateError where there is none."""
-        said = self.trial_state()
+        """Restore the state before the bundle on trial; raises StateError without one."""
+        report = self.trial_state()
         self.store.trials.revert()
         self.trial = None
         self.reopen()
-        return replace(said, state="reverted", reason=reason)
+        return replace(report, state="reverted", reason=reason)
 
     def trial_state(self) -> BundleTrialReport:
-        """Say how the bundle on trial does; raises StateError where there is none."""
+        """Return a report on the bundle on trial; raises StateError without one."""
         if self.trial is None:
             raise StateError("looking for a trial: no bundle is on trial", "import one first")
-        return self.trial.tried("on trial")
+        return self.trial.report("on trial")
 
     def reopen(self) -> None:
-        """Derive everything from the file again; a growth under way is lost.  Series go on."""
+        """Derive everything from the file again; growth in progress is lost, series continue."""
         self._stop_growing()
         series = self.runtime.series
         self.runtime = self._open_runtime()
@@ -238,16 +240,16 @@ class Home:
         self.trial = TrialHealth(trial, self.settings.bundles, time.monotonic())
 
     def stamp(self) -> str:
-        """Write down the knowledge's digest for later verification, and return it."""
+        """Store the knowledge's digest for `auricle verify`, and return it."""
         digest = self.runtime.digest()
         self.store.stamp(digest)
         return digest
 
-    def settle(self) -> str:
-        """Survey the geometry again and stamp: the knowledge then follows from the set of facts
-        alone, whatever came first.  Returns the digest.  Cost: about that of opening the home.
+    def refit_geometry(self) -> str:
+        """Fit the geometry again and stamp: the knowledge then depends on the set of facts alone,
+        in any order.  Returns the digest.  Cost: about that of opening the home.
 
-        A member of a fleet keeps the geometry that it shares.
+        A member of a fleet keeps the shared geometry.
         """
         if self.runtime.knowledge.own.keys and not self.shares_geometry:
             self.feed(FitGeometry())
@@ -255,28 +257,28 @@ class Home:
 
     @property
     def shares_geometry(self) -> bool:
-        """True where other devices' sums stand on the frozen geometry: it is not surveyed again
-        unless somebody says so."""
+        """True if sums of other devices depend on the frozen geometry: it is fitted again only on
+        request."""
         return self.settings.fleet is not None and self.store.geometry() is not None
 
-    def bury_from(self, other: Store) -> int:
-        """Forget every own fact that another store has buried, and adopt its tombstones.
+    def forget_buried(self, other: Store) -> int:
+        """Forget every own fact that another store has forgotten, and adopt its tombstones.
 
-        Returns how many facts went; they leave a receipt.
+        Returns the number of forgotten facts; they leave a receipt.
         """
         ids = frozenset(
-            fact.id for page in self.store.pages() for fact in page if other.buried(fact.id)
+            fact.id for page in self.store.pages() for fact in page if other.was_forgotten(fact.id)
         )
         if ids:
             at_ns = time.time_ns()
             self.feed(ForgetRequest(f"merge-{at_ns}", Selector(ids=ids), at_ns))
-        self.store.adopt_burials(other)
+        self.store.adopt_tombstones(other)
         return len(ids)
 
     def close(self) -> None:
         """Stop the worker, close store and encoder."""
         self._stop_growing()
-        self._refitter.join()
+        self._fitter.join()
         self.store.close()
         self.model.close()
 
@@ -293,16 +295,16 @@ class Home:
 
     def _stop_growing(self) -> None:
         self.worker.stop()
-        self._coming = None
+        self._result = None
 
     def _open_runtime(self) -> Runtime:
         config = replace(self.settings.config(), alarm_outputs=self._outputs)
         own = self.settings.forecast.weights
-        # The shipped ones are read with the first series: most homes follow none.
+        # The shipped ones are read with the first series: most homes have none.
         weights = read_weights(self.folder / own) if own else LazyArrays(shipped_weights)
         return Runtime(config, self.model, self.store, weights)
 
-    def _applied(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
+    def _apply(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
         for effect in effects:
             match effect:
                 case Publish():
@@ -316,43 +318,45 @@ class Home:
                     if self.actuate is not None:
                         self.actuate(effect)
                 case StoreLabelCandidates():
-                    self._nominate(effect)
+                    self._store_candidates(effect)
                 case EraseFacts():
                     self._erase(effect)
                 case _:
                     self.store.apply(effect)
 
     def _erase(self, effect: EraseFacts) -> None:
-        """Erase, and pass it on as soon as it is durable: overwriting, its last part, may fail."""
+        """Erase, and call `erased` once that is durable, even if overwriting then fails."""
         if self.erasing is not None:
             self.erasing()
         try:
             self.store.apply(effect)
         finally:
-            if self._raws is not None:
-                self._raws.drop(effect.ids)
-            if self._erased is not None and all(map(self.store.buried, effect.ids)):
+            if self._raw_inputs is not None:
+                self._raw_inputs.drop(effect.ids)
+            if self._erased is not None and all(map(self.store.was_forgotten, effect.ids)):
                 self._erased(effect.ids)
 
-    def _nominate(self, effect: StoreLabelCandidates) -> None:
-        """Keep candidates, with their images where those are kept; where the disk fails, the
-        observation is decided all the same."""
+    def _store_candidates(self, effect: StoreLabelCandidates) -> None:
+        """Store label candidates, with their raw inputs if the settings allow it; a disk error does
+        not stop the decision."""
         try:
             self.store.apply(effect)
-            if self._raws is not None:
+            if self._raw_inputs is not None:
                 named = (one.observation_id for one in effect.candidates)
-                self.store.keep_raws(self._raws.of(named))
-            self.trouble = ""
+                self.store.store_raw_inputs(self._raw_inputs.of(named))
+            self.problem = ""
         except StateError as error:
-            self.trouble = error.message
+            self.problem = error.message
 
 
 def create_home(
     folder: Path, card: encoder.Card | None, named: str, columns: Sequence[str] = ()
 ) -> Path:
-    """Make a home: settings and an empty ledger.  card: of ready-made vectors, written beside;
-    None where `named` (a shipped name or a path) says which encoder.  columns: names of the card's
-    columns, in order.  Returns the settings' path.  Nothing is left behind where it fails."""
+    """Create a home: settings and an empty ledger.  Returns the path of the settings.
+
+    card: for vectors, stored in the folder; None: `named` is a shipped encoder or a path.
+    columns: names of the card's columns, in order.  If it fails, it leaves no files.
+    """
     path = folder / SETTINGS
     if path.exists():
         raise ConfigError(
@@ -361,7 +365,7 @@ def create_home(
         )
     if card is None and named not in encoder.SHIPPED:
         named = str(Path(named).absolute())
-    settings = Settings(EncoderSettings(VECTOR_CARD if card is not None else named))
+    settings = Settings(encoder=EncoderSettings(VECTOR_CARD if card is not None else named))
     with ExitStack() as undo:
         _make_folder(folder, undo)
         if card is not None:
@@ -377,7 +381,7 @@ def create_home(
 
 
 def _make_folder(folder: Path, undo: ExitStack) -> None:
-    """Make a folder and those above it, to be removed again as far as they are empty."""
+    """Create a folder and its parents; undoing removes those that are still empty."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         undo.callback(_remove_empty, one)
@@ -406,13 +410,13 @@ def _make_knowledge(
 
 
 def open_encoder(folder: Path, settings: Settings) -> encoder.Model:
-    """Open the encoder that the settings name; raises StateError where the card has gone."""
+    """Open the encoder that the settings name; raises StateError if its card is missing."""
     named = settings.encoder.card
     if named in encoder.SHIPPED:
         return encoder.open_model(named, threads=settings.encoder.threads)
     path = folder / named
     if not path.is_file():
-        found = "what is there is no file" if os.path.lexists(path) else "there is no such file"
+        found = "it is no file" if os.path.lexists(path) else "there is no such file"
         raise StateError(
             f"opening the encoder card {path}: {found}",
             f"name {' or '.join(encoder.SHIPPED)}, or a card's path, as encoder.card in"

@@ -1,5 +1,4 @@
-"""Observations of a home that wait for a label: which they are, and how each differs from known
-examples."""
+"""Label requests of a home: the observations that wait for a label, and explanations of them."""
 
 from typing import Final
 
@@ -11,16 +10,16 @@ from .home import Home
 from .typos import KnownNames
 
 RAW_ANSWER_BYTES_MAX: Final = 4 << 20
-"""Largest raw input in an answer: four times what is kept, and with base64 a third of the longest
-answer that `control` reads."""
+"""Largest raw input in an answer: four times the limit of `raw_inputs`; in base64 a third of
+`REPLY_BYTES_MAX` (edge/commands/control_socket.py)."""
 
 
 LEVEL_MAX: Final = 255
-"""Highest uint8 level of a feature."""
+"""The largest uint8 level of a feature."""
 
 
 class FlaggedObservation(msgspec.Struct, frozen=True):
-    """An observation worth a label.  score: how much; 1 is most."""
+    """An observation that is worth labelling.  score: its value, up to 1."""
 
     id: str
     stream: str
@@ -30,7 +29,7 @@ class FlaggedObservation(msgspec.Struct, frozen=True):
 
 
 class WaitingLabels(msgspec.Struct, frozen=True):
-    """What waits for a label, the most worthwhile first, and the labels and domains in use."""
+    """Observations that wait for a label, the most valuable first; labels and domains in use."""
 
     flagged: tuple[FlaggedObservation, ...]
     labels: tuple[str, ...]
@@ -38,15 +37,15 @@ class WaitingLabels(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> KnownNames:
-        """The names in use; domains that only wait for a label are among them."""
+        """The names in use, including domains whose observations all wait for a label."""
         return KnownNames(self.labels, (*self.domains, *{one.domain for one in self.flagged}))
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A column of a vector, and the same column in the nearest known concept.
 
-    clipped: -1 or 1 where the value lies at the lower or upper end of the frozen range, and may lie
-    beyond it; else 0.
+    clipped: -1 or 1 if the value is at the lower or upper end of the quantiser's range, so that the
+    measured value may lie beyond it; else 0.
     """
 
     name: str
@@ -60,9 +59,9 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """An explanation for a person who labels an observation.
 
-    kind: of the encoder: image, window or vector.  columns: of a vector, the most different from
-    the nearest concept (`domain`, `label`) first; compared: with how many of its examples; width:
-    how many columns there are in all.  rate_hz: of a sound, 0 where it is not known.
+    kind: of the encoder: image, window or vector.  columns: of a vector, those that differ most
+    from the nearest concept (`domain`, `label`) first.  compared: number of its examples in the
+    comparison.  width: number of all columns.  rate_hz: sampling rate of a sound, 0 if unknown.
     """
 
     kind: str
@@ -79,19 +78,22 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def waiting_at(home: Home) -> WaitingLabels:
-    """Return what waits for a label at an opened home."""
+    """Return the observations of an opened home that wait for a label."""
     kept = home.store.candidates().values()
     order = sorted(kept, key=lambda one: (-one.score, one.observation_id))
-    flagged = (FlaggedObservation(one.observation_id, one.stream, one.domain, one.captured_at_ns,
-    one.score)
-               for one in order)  # fmt: skip
+    flagged = (
+        FlaggedObservation(
+            one.observation_id, one.stream, one.domain, one.captured_at_ns, one.score
+        )
+        for one in order
+    )
     names = KnownNames.of(home.store.concepts())
     return WaitingLabels(tuple(flagged), names.labels, names.domains)
 
 
 def column_names(home: Home) -> tuple[str, ...]:
-    """Return the names of a vector's columns, in order: those of the home, or c1, c2 and so on
-    where it has none or where a model turns its columns into other features."""
+    """Return the names of a vector's columns, in order: those of the home, or c1, c2, ... if it has
+    none or a model computes other features from its columns."""
     card, names = home.model.card, home.store.columns()
     if names and not card.sha256:
         return names
@@ -99,13 +101,13 @@ def column_names(home: Home) -> tuple[str, ...]:
 
 
 def explained_at(home: Home, observation_id: str) -> Explained:
-    """Explain an observation that waits for a label at an opened home.  Raises EdgeError where it
-    has gone."""
+    """Explain an observation of an opened home that waits for a label.  Raises EdgeError if it does
+    not wait any more."""
     found = home.runtime.explain(observation_id)
     if found is None:
         raise EdgeError(
             f"explaining {observation_id}: it does not wait for a label any more",
-            "see `auricle label --json` for what does",
+            "`auricle label --json` lists the observations that wait",
         )
     card, stream = home.model.card, home.settings.streams.get(found.stream)
     return Explained(
@@ -124,7 +126,7 @@ def explained_at(home: Home, observation_id: str) -> Explained:
 
 
 def _columns(home: Home, found: Explanation) -> tuple[Column, ...]:
-    """Turn levels into values, with the names of their columns."""
+    """Return the columns with names, and with values in place of levels."""
     quantiser, names = home.model.card.quantiser, column_names(home)
     assert quantiser is not None, "a home's card has a frozen quantiser"
 
@@ -145,13 +147,13 @@ def _columns(home: Home, found: Explanation) -> tuple[Column, ...]:
 
 
 def raw_at(home: Home, observation_id: str) -> bytes | None:
-    """Return the raw input of an observation that waits for a label at an opened home, where it was
-    kept.  Raises EdgeError for one too large for an answer."""
+    """Return the raw input of an observation of an opened home that waits for a label, None if it
+    was not kept.  Raises EdgeError for one too large for an answer."""
     raw = home.store.raw(observation_id)
     if raw is not None and len(raw) > RAW_ANSWER_BYTES_MAX:
         raise EdgeError(
             f"reading the raw input of {observation_id}: it has {len(raw)} bytes,"
-            f" {RAW_ANSWER_BYTES_MAX} are sent",
-            "label it without seeing it",
+            f" at most {RAW_ANSWER_BYTES_MAX} are sent",
+            "label it without the raw input",
         )
     return raw

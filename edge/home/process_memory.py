@@ -1,4 +1,4 @@
-"""The memory that a process holds but does not use."""
+"""Memory of the process: garbage collection, and returning free memory to the system."""
 
 import ctypes
 import gc
@@ -6,13 +6,15 @@ import sys
 from typing import Final
 
 GARBAGE_COUNTS: Final = (10_000, 20, 50)
-"""Objects made before the collector looks for circles among them, and how often among older ones.
-A message makes dozens of objects and no circle; looking would take longer than making them."""
+"""Thresholds of the three generations (see `gc.set_threshold`).  A message allocates dozens of
+objects and no reference cycle, so frequent collections would cost more than the allocations."""
 
 
 def tune_garbage_collector() -> None:
-    """Let the garbage collector look less often, and never again at what is loaded by now.
-    `cli_entry` has it rest until then: what is being loaded is no garbage."""
+    """Run the garbage collector less often, and exclude the objects that exist now.
+
+    The command line disables it until this call, because loading modules creates no garbage.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_COUNTS)
@@ -20,11 +22,11 @@ def tune_garbage_collector() -> None:
 
 
 def return_free_memory() -> None:
-    """Return free memory to the system.  Costs some milliseconds.
+    """Return free memory to the system.  Cost: some milliseconds.
 
-    Deriving thresholds and heads takes tens of megabytes for a moment; the C library keeps them
-    for later, and a device that serves for weeks needs them for something else.  Other C libraries
-    than that of GNU/Linux have no such call, and nothing happens there.
+    Deriving thresholds and heads briefly takes tens of megabytes, which the C library keeps for
+    reuse; on a small device other processes need them.  Only glibc has such a call
+    (malloc_trim(3)); elsewhere nothing happens.
     """
     if sys.platform != "linux":
         return

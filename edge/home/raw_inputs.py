@@ -1,5 +1,5 @@
-"""Raw inputs of recent observations, in memory, so that a person who is asked for a label can see
-the observation.  Only where the settings allow it."""
+"""Raw inputs of recent observations, in memory, to show to a person who labels them; only if the
+settings allow it."""
 
 import io
 from collections import OrderedDict
@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 BYTES_MAX: Final = 32 << 20
+"""Bytes of all raw inputs in memory.  Chosen by hand; effect not measured."""
+
 RAW_BYTES_MAX: Final = 1 << 20
+"""Bytes of one raw input: a camera's JPEG file fits.  Chosen by hand; effect not measured."""
 
 
 class RawInputs:
-    """The newest raw inputs by observation, at most `BYTES_MAX` together.
+    """The newest raw inputs by observation, at most `BYTES_MAX` in total.
 
-    Images: files as they came, pixels as PPM, thinned until they fit.  Windows of sound or of
-    sensor values: npy.
+    Image files are kept unchanged, pixels as PPM, subsampled until they fit; windows of sound or
+    of sensor values as npy.
     """
 
     def __init__(self) -> None:
@@ -25,7 +28,7 @@ class RawInputs:
         self._nbytes = 0
 
     def add(self, key: str, payload: object) -> None:
-        """Keep an observation's payload, where it is an image or a window that fits."""
+        """Keep an observation's payload if it is an image or a window that fits."""
         raw = _raw_of(payload)
         if raw is None:
             return
@@ -37,17 +40,17 @@ class RawInputs:
             self._nbytes -= len(oldest)
 
     def of(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return what is kept of some observations."""
+        """Return the kept raw inputs of observations."""
         return {key: self._kept[key] for key in keys if key in self._kept}
 
     def drop(self, keys: Iterable[str]) -> None:
-        """Let go of some observations."""
+        """Drop the raw inputs of observations."""
         for key in keys:
             self._nbytes -= len(self._kept.pop(key, b""))
 
 
 def window_of(raw: bytes) -> NDArray[np.float32] | None:
-    """Return the window [n, channels] that was kept as raw input, None where it is none."""
+    """Return the window [n, channels] that a raw input holds, None if it holds no window."""
     if not raw.startswith(np.lib.format.MAGIC_PREFIX):
         return None
     try:

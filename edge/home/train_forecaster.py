@@ -1,27 +1,36 @@
-"""Training a network on a user's own recording, in a process of its own."""
+"""Training a forecasting network on a user's recording, in a separate process."""
 
 import os
 import time
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core import ConfigError, EdgeError
 from ..core.forecasting import (
-    STUDY_STEPS_MAX,
-    STUDY_STEPS_MIN,
-    STUDY_VALUES_MAX,
+    RECORDING_STEPS_MAX,
+    RECORDING_STEPS_MIN,
+    RECORDING_VALUES_MAX,
     ForecasterTrainingJob,
     ForecasterTrainingResult,
 )
 from ..storage import shipped_weights
 from ..worker import COMMAND, STUDY, WorkerTask
 
-MEMORY_MIB_MAX = 2_048
-SECONDS_MAX = 900.0
-ROUNDS = 400
-BEAT_S = 0.1
+MEMORY_MIB_MAX: Final = 2_048
+"""Memory of the process, in MiB: torch with the longest recording fits.  Chosen by hand; effect not
+measured."""
+
+SECONDS_MAX: Final = 900.0
+"""Longest training.  Chosen by hand; effect not measured."""
+
+ROUNDS: Final = 400
+"""Training rounds: about 8 s at 20 ms each.  Chosen by hand; effect not measured."""
+
+BEAT_S: Final = 0.1
+"""Seconds between calls of `beat`.  Chosen by hand; effect not measured."""
 
 
 def train_on_recording(
@@ -35,23 +44,33 @@ def train_on_recording(
     beat: Callable[[], None] = lambda: None,
     seconds_max: float = SECONDS_MAX,
 ) -> ForecasterTrainingResult:
-    """Train a network on a recording, from the shipped one on; wait for it.
+    """Train a network on a recording, starting from the shipped weights; waits for the result.
 
-    values: [steps, channels], NaN where missing; elapsed_s: [steps], seconds since the sample
-    before.  beat: called now and then while it runs.  Raises ConfigError for a recording that is
-    too short or too long, EdgeError where the process fails.  Cost: about 20 ms a round on a core
-    that others may take first; up to MEMORY_MIB_MAX.
+    values: float64 [steps, channels], NaN where missing.  elapsed_s: float64 [steps], seconds since
+    the previous sample.  beat: called regularly meanwhile.  Raises ConfigError for a recording that
+    is too short or too long, EdgeError if the process fails.  Cost: about 20 ms per round at low
+    priority; up to MEMORY_MIB_MAX of memory.
     """
     steps, channels = values.shape
-    fits = STUDY_STEPS_MIN <= steps <= STUDY_STEPS_MAX and 0 < steps * channels <= STUDY_VALUES_MAX
+    fits = (
+        RECORDING_STEPS_MIN <= steps <= RECORDING_STEPS_MAX
+        and 0 < steps * channels <= RECORDING_VALUES_MAX
+    )
     if not fits:
         raise ConfigError(
-            f"training on a recording: expected {STUDY_STEPS_MIN:,} to {STUDY_STEPS_MAX:,} samples,"
-            f" at most {STUDY_VALUES_MAX:,} values in all; found {steps:,} samples of {channels}",
-            "record longer, or give the newest part of it",
+            f"training on a recording: expected {RECORDING_STEPS_MIN:,} to {RECORDING_STEPS_MAX:,}"
+            f" samples, at most {RECORDING_VALUES_MAX:,} values in all; found {steps:,} samples of"
+            f" {channels}",
+            "give a longer recording, or only its newest part",
         )
     job = ForecasterTrainingJob(
-        kind, shipped_weights(kind), values, elapsed_s, period or 0, seed, rounds
+        kind=kind,
+        start=shipped_weights(kind),
+        values=values,
+        elapsed_s=elapsed_s,
+        period=period or 0,
+        seed=seed,
+        rounds=rounds,
     )
     limits = map(str, (MEMORY_MIB_MAX, seconds_max, os.getpid()))
     task = WorkerTask(job, (*COMMAND, STUDY, *limits), seconds_max)
@@ -77,4 +96,4 @@ def _result(
     try:
         return task.answer(ForecasterTrainingResult)
     except ValueError as error:
-        raise EdgeError(f"training on a recording: its answer cannot be read: {error}") from error
+        raise EdgeError(f"training on a recording: its result cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Knowledge on the move: backup put back, facts exported, another ledger merged."""
+"""Transfer of knowledge: restore a backup, export facts, merge another ledger."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from .home import Home, open_encoder
 
 @dataclass(frozen=True, slots=True)
 class MergeSummary:
-    """What a merge did.  count: facts new or changed; detail: what became of the others;
+    """The result of a merge.  count: new or changed facts; detail: outcome of the others;
     forgotten: own facts that the other ledger had forgotten."""
 
     count: int
@@ -38,8 +38,8 @@ class MergeSummary:
 
 @dataclass(frozen=True, slots=True)
 class RestoreSummary:
-    """What a restore did.  kept: where the file before it lies now, or nothing; forgotten: facts of
-    the backup that had been forgotten since, and are again."""
+    """The result of a restore.  kept: path of the replaced file, or ''; forgotten: facts of the
+    backup that had been forgotten since and were forgotten again."""
 
     file: str
     kept: str
@@ -47,11 +47,11 @@ class RestoreSummary:
 
 
 def export_facts(store: Store, target: Path) -> int:
-    """Write all facts to a new .npz, durably; `auricle learn` in a home of the same card takes them
-    back as they are, and numpy reads them.  Returns the number of facts.
+    """Write all facts to a new .npz, durably.  Returns the number of facts.
 
-    `features`: uint8 [n, width] as quantised; `card`: the fingerprint of their encoder card;
-    `columns`: the names of the encoder's input columns, where it has any.
+    `auricle learn` imports them unchanged into a home of the same card, and numpy reads them.
+    `features`: uint8 [n, width], quantised; `card`: fingerprint of their encoder card; `columns`:
+    names of the encoder's input columns, if it has any.
     """
     if target.exists():
         raise StateError(f"exporting to {target}: the file exists already", "choose another name")
@@ -83,7 +83,7 @@ def _arrays(facts: list[Fact], store: Store) -> dict[str, NDArray[Any]]:
 
 
 def merge_store(home: Home, other: Store) -> MergeSummary:
-    """Take in another store's facts; what either has forgotten stays forgotten here."""
+    """Merge another store's facts; facts that either has forgotten stay forgotten."""
     if other.card_fingerprint != home.store.card_fingerprint:
         raise StateError(
             f"merging {other.path}: its features come from another encoder card",
@@ -95,18 +95,18 @@ def merge_store(home: Home, other: Store) -> MergeSummary:
         raise StateError(
             f"merging {other.path}: {wrong}", "merge ledgers of the same columns, in the same order"
         )
-    forgotten = home.bury_from(other)
+    forgotten = home.forget_buried(other)
     facts = tuple(fact for page in other.pages() for fact in page)
     ack = acknowledged(home.feed(Enrol(facts)))
-    digest = after_change(f"{ack.count} facts were taken in and kept", home.settle)
+    digest = after_change(f"{ack.count} facts were merged and kept", home.refit_geometry)
     detail = "; ".join(filter(None, (ack.detail, unnamed_side(own, others))))
     return MergeSummary(ack.count, detail, forgotten, digest)
 
 
 def restore_home(folder: Path, backup: Path) -> RestoreSummary:
-    """Put a backup in the place of a home's knowledge file, under the writer's lock.
+    """Replace a home's knowledge file with a backup, under the writer's lock.
 
-    The file in the way, if any, is kept beside it; what it had forgotten is forgotten again.
+    The replaced file is kept under another name; facts that it had forgotten are forgotten again.
     """
     settings = read_settings(folder)
     target = folder / settings.knowledge.file
@@ -118,16 +118,15 @@ def restore_home(folder: Path, backup: Path) -> RestoreSummary:
     finally:
         lock.release()
     forgotten = _forget_again(folder, kept) if kept is not None else 0
-    # An erasure removes old copies, this one too.
+    # An erasure removes old copies, including this one.
     return RestoreSummary(str(target), str(kept) if kept and kept.exists() else "", forgotten)
 
 
 def replace_store(backup: Path, target: Path, card: encoder.Card) -> Path | None:
-    """Put a checked copy of a backup in the place of a knowledge file nobody has open; returns
-    where the file before it lies now.  card: of the encoder in use, which must be the backup's.
+    """Replace a closed knowledge file with a checked copy of a backup; returns the new path of the
+    replaced file.  card: of the encoder in use, which must be the backup's.
 
-    The old file moves with its log and before the new one comes: SQLite would apply a log left
-    behind to the new file.
+    The old file is moved first, with its log: SQLite would apply a remaining log to the new file.
     """
     fresh, updated = (target.with_name(target.name + end) for end in (".new", ".updated"))
     with guard_errors(target, "restoring"):
@@ -150,28 +149,28 @@ def replace_store(backup: Path, target: Path, card: encoder.Card) -> Path | None
 
 
 def _move_away(target: Path) -> Path | None:
-    """Rename a database, or what an interrupted restore left of it, to the first free name
-    `.before-restore-...`; None where there is nothing."""
+    """Rename a database, or its remains after an interrupted restore, to the first free name
+    `.before-restore-...`; None without a file."""
     if target.is_dir():
         raise StateError(f"restoring {target}: a folder is in the way", "move it away")
-    _beside(target, "-shm").unlink(missing_ok=True)
+    _with_suffix(target, "-shm").unlink(missing_ok=True)
     number = 1
     while (kept := target.with_name(f"{target.name}.before-restore-{number}")).exists():
         number += 1
-    parts = [suffix for suffix in ("", "-wal") if _beside(target, suffix).exists()]
+    parts = [suffix for suffix in ("", "-wal") if _with_suffix(target, suffix).exists()]
     for suffix in parts:
-        _beside(target, suffix).replace(_beside(kept, suffix))
+        _with_suffix(target, suffix).replace(_with_suffix(kept, suffix))
     sync_folder(target.absolute().parent)
     return kept if parts else None
 
 
-def _beside(path: Path, suffix: str) -> Path:
+def _with_suffix(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
 def _forget_again(folder: Path, kept: Path) -> int:
-    """Forget in the restored file what the one before it had forgotten, and take its column names
-    over where the backup has none; nothing where that one is damaged or of another card."""
+    """Forget in the restored file the facts that the replaced one had forgotten, and copy its
+    column names if the backup has none; do nothing if that one is damaged or of another card."""
     try:
         before = Store.open(kept, writable=False)
     except EdgeError:
@@ -181,6 +180,6 @@ def _forget_again(folder: Path, kept: Path) -> int:
             return 0
         if before.columns() and not home.store.columns():
             home.store.name_columns(before.columns(), home.model.card)
-        forgotten = home.bury_from(before)
+        forgotten = home.forget_buried(before)
         home.stamp()
     return forgotten

@@ -1,22 +1,22 @@
-"""New labels and domain names that are probably typos of known ones."""
+"""Typo detection: new label and domain names that probably mean known ones."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
 EDITS_BY_LENGTH: Final = ((8, 2), (3, 1))
-"""(shortest length, edits): so many edits make a typo.  One edit makes 80 % of spelling errors
-(Damerau 1964); two are allowed where they leave most of a name.  Shorter names are never typos: any
-two of them are an edit or two apart."""
+"""(shortest length, edits): up to so many edits are a typo.  80 % of spelling errors are one edit
+(Damerau 1964); two are allowed in names long enough to remain recognisable.  Shorter names are
+never typos: any two of them are one or two edits apart."""
 
 CHARS_MAX: Final = 64
-"""Longest name compared: longer ones are made by programs, and the cost grows with the square."""
+"""Longest name compared: programs generate longer ones, and the cost grows with the square."""
 
 
 def likely_typo(name: str, known: Iterable[str]) -> str:
-    """Return the known name that a new one is probably a typo of, or nothing.
+    """Return the known name of which a new one is probably a typo, or ''.
 
-    Names that differ in their digits alone are a series (`pump-1`, `pump-2`), not typos.
+    Names that differ only in digits are a numbered series (`pump-1`, `pump-2`), not typos.
     """
     names = set(known)
     if not name or name in names or len(name) > CHARS_MAX:
@@ -26,7 +26,7 @@ def likely_typo(name: str, known: Iterable[str]) -> str:
 
 
 def _edits_of_typo(name: str, known: str) -> int | None:
-    """Return the edits between names that differ by a typo, None for other names."""
+    """Return the number of edits if two names differ by a typo, else None."""
     new, old = (" ".join(one.casefold().split()) for one in (name, known))
     if new == old:
         return 0
@@ -45,8 +45,8 @@ def _without_digits(name: str) -> str:
 
 
 def count_edits(new: str, old: str) -> int:
-    """Return how many characters have to be inserted, deleted, replaced, or swapped with the next:
-    the optimal string alignment distance.  Cost: the product of the lengths."""
+    """Return the optimal string alignment distance: inserted, deleted, replaced and transposed
+    characters.  Cost: the product of the lengths."""
     before: list[int] = []
     last = list(range(len(old) + 1))
     for row, one in enumerate(new, 1):
@@ -74,14 +74,14 @@ class KnownNames:
         return cls(labels, tuple(sorted({domain for domain, _ in pairs})))
 
     def warnings(self, *, label: str = "", domain: str = "") -> Iterator[str]:
-        """Yield a warning for each name given that is probably a typo; empty names are none."""
+        """Yield a warning for each given name that is probably a typo; empty names are skipped."""
         for kind, name, known in (("label", label, self.labels), ("domain", domain, self.domains)):
             near = likely_typo(name, known)
             if near:
                 yield warning_of(kind, name, near)
 
     def warnings_of(self, given: "KnownNames") -> Iterator[str]:
-        """Yield a warning for each of the names given that is probably a typo."""
+        """Yield a warning for each of other names that is probably a typo."""
         for label in given.labels:
             yield from self.warnings(label=label)
         for domain in given.domains:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .client.broker import MqttClient
-    from .client.connect import read_password, wrap_tls
+    from .client.mqtt_client import MqttClient
+    from .client.transport import make_tls_context, read_password
     from .client.waker import Waker
     from .envelope import MessageEncoder, mark_historical
     from .messages import (
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
         Response,
         StreamStatus,
     )
-    from .packets import LOST, InboundMessage, PublishedMessage, ReplyAddress, SilentPresence
-    from .presences import make_presence, make_sparkplug
+    from .packets import LOST, InboundMessage, PublishedMessage, ReplyAddress
+    from .presence import Channels, SilentPresence, Streams
+    from .presences import StatusPresence, make_presence, make_sparkplug
     from .schemas import message_schemas
-    from .status import StatusPresence
-    from .streams import Channels, Streams
     from .topics import TopicAddress, Topics, encode_level
 
 __all__ = [
@@ -57,17 +56,17 @@ __all__ = [
     "encode_level",
     "make_presence",
     "make_sparkplug",
+    "make_tls_context",
     "mark_historical",
     "message_schemas",
     "read_password",
-    "wrap_tls",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "client.broker": ("MqttClient",),
-        "client.connect": ("read_password", "wrap_tls"),
+        "client.mqtt_client": ("MqttClient",),
+        "client.transport": ("make_tls_context", "read_password"),
         "client.waker": ("Waker",),
         "envelope": ("MessageEncoder", "mark_historical"),
         "messages": (
@@ -83,11 +82,10 @@ __getattr__ = lazy_names(
             "Response",
             "StreamStatus",
         ),
-        "packets": ("InboundMessage", "LOST", "PublishedMessage", "ReplyAddress", "SilentPresence"),
-        "presences": ("make_presence", "make_sparkplug"),
+        "packets": ("InboundMessage", "LOST", "PublishedMessage", "ReplyAddress"),
+        "presence": ("Channels", "SilentPresence", "Streams"),
+        "presences": ("StatusPresence", "make_presence", "make_sparkplug"),
         "schemas": ("message_schemas",),
-        "status": ("StatusPresence",),
-        "streams": ("Channels", "Streams"),
         "topics": ("TopicAddress", "Topics", "encode_level"),
     },
 )

@@ -1,7 +1,8 @@
-"""Home Assistant's device discovery: one retained message announces a device with all its entities.
+"""Home Assistant discovery: one retained message announces a device with all its entities.
 
-https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload (read in November 2026).
-What is replayed after an outage doesn't change what an entity shows: the templates keep the state.
+https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload (as of November 2026).
+Messages that are replayed after an outage do not change the state of an entity: the templates
+ignore them.
 """
 
 import hashlib
@@ -14,24 +15,26 @@ from typing import Any, Final
 import msgspec
 
 from ..config import HomeAssistantSettings
-from .packets import InboundMessage, OutboundMessage, SilentPresence
-from .streams import Streams
+from .packets import InboundMessage, OutboundMessage
+from .presence import SilentPresence, Streams
 from .topics import Topics, encode_level
 
 REPUBLISH_S_MAX: Final = 5.0
-"""After Home Assistant came up, devices wait up to this long, so that not all speak at once."""
+"""Longest random delay after Home Assistant starts, so that devices do not all publish at once.
+Chosen by hand; effect not measured."""
 
 CHANNELS_MAX: Final = 16
-"""Channels of a series that get an entity each; all of them are in the topic of its forecasts."""
+"""Channels of a series with an entity each; the forecast topic has all.  More would crowd the
+device page of Home Assistant.  Chosen by hand; effect not measured."""
 
 ORIGIN: Final = "Auricle"
 _NOT_AN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 
 
 class HomeAssistant(SilentPresence):
-    """Announces a device, which stays announced while it is away.
+    """Announces a device; the retained announcement stays while the device is offline.
 
-    streams: gives those of the moment.  chance: draws from [0, 1).
+    streams: returns the streams to announce now.  draw: returns numbers in [0, 1).
     """
 
     def __init__(
@@ -40,45 +43,45 @@ class HomeAssistant(SilentPresence):
         device: str,
         version: str,
         streams: Callable[[], Streams],
-        chance: Callable[[], float] = random.random,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._enabled = settings.enabled
         self._status = f"{settings.prefix}/status"
-        self._chance = chance
-        self._heard = False
+        self._draw = draw
+        self._started = False
         self._due_s: float | None = None
         self._topic = f"{settings.prefix}/device/{object_id('auricle', device)}/config"
         self._announce = partial(_announce, device, version, streams)
 
-    def hello(self) -> Iterable[OutboundMessage]:
-        """Announce the device, or take back what was announced before it was switched off."""
+    def birth(self) -> Iterable[OutboundMessage]:
+        """Return the announcement, or its removal if discovery is disabled."""
         body = msgspec.json.encode(self._announce()) if self._enabled else b""
         return (OutboundMessage(self._topic, body, retain=True),)
 
     def filters(self) -> Iterable[str]:
-        """Listen for Home Assistant coming up."""
+        """Return the birth topic of Home Assistant."""
         return (self._status,) if self._enabled else ()
 
-    def hear(self, arrival: InboundMessage) -> bool:
-        """Note that Home Assistant came up."""
-        if not self._enabled or arrival.topic != self._status:
+    def handle(self, message: InboundMessage) -> bool:
+        """Handle the birth message of Home Assistant; a retained one is not new."""
+        if not self._enabled or message.topic != self._status:
             return False
-        self._heard = self._heard or (arrival.payload == b"online" and not arrival.retained)
+        self._started = self._started or (message.payload == b"online" and not message.retained)
         return True
 
     def due(self, now_s: float) -> Iterable[OutboundMessage]:
-        """Announce again, some time after Home Assistant came up."""
-        if self._heard:
-            self._heard = False
-            self._due_s = now_s + self._chance() * REPUBLISH_S_MAX
+        """Return the announcement again, a random delay after Home Assistant started."""
+        if self._started:
+            self._started = False
+            self._due_s = now_s + self._draw() * REPUBLISH_S_MAX
         if self._due_s is None or now_s < self._due_s:
             return ()
         self._due_s = None
-        return self.hello()
+        return self.birth()
 
 
 def object_id(*names: str) -> str:
-    """Make an id of the signs that Home Assistant allows, another for each other names."""
+    """Return an id of the characters that Home Assistant allows, unique for these names."""
     text = "_".join(names)
     plain = _NOT_AN_ID.sub("_", text)
     if plain == text and "_".join(names[1:]).count("_") == len(names) - 2:
@@ -91,9 +94,11 @@ def _announce(device: str, version: str, streams: Callable[[], Streams]) -> dict
 
 
 def discovery_message(device: str, version: str, streams: Streams) -> dict[str, Any]:
-    """Return the discovery payload of a device: one entity of its connection, three of its health,
-    four of each stream that decisions are told of; of a series the changes, and a forecast of each
-    channel, of the first `CHANNELS_MAX`."""
+    """Return the discovery payload of a device.
+
+    Entities: one for its connection, three for its health, and four for each sample stream; for a
+    series its change points, and a forecast for each of the first `CHANNELS_MAX` channels.
+    """
     topics = Topics(device)
     parts = dict(_of_device(device, topics))
     for stream, channels in streams.items():
@@ -117,7 +122,7 @@ def _of_device(device: str, topics: Topics) -> dict[str, dict[str, Any]]:
         "entity_category": "diagnostic",
         "state_topic": topics.status,
         "value_template": "{{ 'ON' if value_json.state == 'online' else 'OFF' }}",
-        # It says itself whether the device is there, and has to be there to say so.
+        # It shows the connection itself, so it must stay available while the device is offline.
         "availability": [{"topic": topics.status, "value_template": "{{ 'online' }}"}],
     }
     counted = {
@@ -144,7 +149,7 @@ def _of_device(device: str, topics: Topics) -> dict[str, dict[str, Any]]:
 
 
 def _of_stream(device: str, topics: Topics, stream: str) -> dict[str, dict[str, Any]]:
-    where = topics.telling("decision", stream)
+    where = topics.message_topic("decision", stream)
     parts: dict[str, dict[str, Any]] = {
         "novelty": {"p": "sensor", "state_class": "measurement"},
         "domain": {"p": "sensor"},
@@ -172,12 +177,13 @@ def _of_stream(device: str, topics: Topics, stream: str) -> dict[str, dict[str, 
 def _of_series(
     device: str, topics: Topics, stream: str, channels: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
-    forecasts, changes = topics.telling("forecast", stream), topics.telling("change-point", stream)
+    forecasts = topics.message_topic("forecast", stream)
+    change_points = topics.message_topic("change-point", stream)
     parts: dict[tuple[str, ...], dict[str, Any]] = {
-        (stream, "change"): {
+        (stream, "change-point"): {
             "p": "sensor",
-            "name": f"{stream} change",
-            "state_topic": changes,
+            "name": f"{stream} change point",
+            "state_topic": change_points,
             "value_template": _live("value_json.change"),
         }
     }
@@ -199,11 +205,11 @@ def _of_series(
 
 
 def _live(value: str) -> str:
-    """Return the template of a value that is not touched by what is replayed after an outage."""
+    """Return the template of a value that ignores messages replayed after an outage."""
     return f"{{{{ this.state if value_json.historical else {value} }}}}"
 
 
 def _with_ids(device: str, parts: Mapping[Any, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Key the parts, by tuples of names, by the ids that Home Assistant remembers them by."""
+    """Return the entities, keyed by tuples of names, under their unique ids."""
     named = {object_id("auricle", device, *names): part for names, part in parts.items()}
     return {key: part | {"unique_id": key} for key, part in named.items()}

@@ -1,5 +1,5 @@
-"""Messages that the shell publishes besides those of the core: status, answers, gaps, clock jumps,
-bundle trials.  Plain numbers and names; no secrets, no payloads."""
+"""Messages that a device publishes besides those of the core: status, health, responses, gaps,
+clock jumps and bundle trials.  They hold numbers and names, never secrets or payloads."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -7,25 +7,38 @@ from typing import Any, Final, Literal
 import msgspec
 
 ALIVE_S: Final = 30.0
-"""A work loop that has stood still for longer is not alive; its longest steps take seconds."""
+"""The daemon is not alive if its work loop has made no progress for longer: the longest step of the
+loop takes seconds.  Chosen by hand; effect not measured."""
 
 
-class StreamStatus(msgspec.Struct, frozen=True):
-    """One stream.
+class DeviceStatus(msgspec.Struct, frozen=True):
+    """Connection state of a device, retained.  since_ns: when it came online, also while offline.
 
-    trouble: what keeps its source from measuring.  decided, forecasts: measurements answered, of a
-    stream of samples and of a series.  rejecting: why nothing that comes can be used, where that is
-    so.  changes: change points found in a series.  alarms: how often the stream has left known
-    ground; alarmed: it has now.  per_second: decisions or forecasts, over the last ten seconds.
-    novel_percent: decisions of the last window that were not known; None before there are any.
-    domain, label: of the newest decision.
+    reason: why it is offline: "stopped" in order, or "lost", which the broker publishes (the will).
+    """
+
+    state: Literal["online", "offline"]
+    version: str
+    since_ns: int
+    reason: Literal["", "stopped", "lost"] = ""
+
+
+class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """State and counters of one stream.
+
+    problem: why its source cannot measure; input_problem: why its measurements are rejected; empty
+    if all is well.  decided: decisions of a sample stream; forecasts, change_points: of a series.
+    alarms: how often the stream left the known domains; alarmed: it is outside them now.
+    per_second: decisions or forecasts a second, over the last ten seconds.  novel_percent: share of
+    the last window that was novel; None before the first decision.  domain, label: of the newest
+    decision.
     """
 
     name: str
     source: str
     home: str
     kind: str = "sample"
-    trouble: str = ""
+    problem: str = ""
     received: int = 0
     decided: int = 0
     dropped: int = 0
@@ -39,13 +52,13 @@ class StreamStatus(msgspec.Struct, frozen=True):
     label: str = ""
     last_at_ns: int = 0
     forecasts: int = 0
-    changes: int = 0
+    change_points: int = 0
     alarms: int = 0
-    rejecting: str = ""
+    input_problem: str = ""
 
 
 class AdaptorStatus(msgspec.Struct, frozen=True):
-    """What serves a domain.  version: 0 where the head alone answers."""
+    """The adaptor that serves a domain.  version: 0 if the head serves it alone."""
 
     domain: str
     version: int
@@ -53,37 +66,37 @@ class AdaptorStatus(msgspec.Struct, frozen=True):
     facts: int
 
 
-class HomeStatus(msgspec.Struct, frozen=True):
-    """One home.
+class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """State of one home.
 
-    candidates: observations that wait for a label.  growing: the domain that a worker is busy with;
-    heads_only: why no adaptor can be grown here, or nothing.
+    candidates: observations that wait for a label.  growing: the domain that a worker grows an
+    adaptor for.  growth_unavailable: why this home cannot grow adaptors; empty if it can.
     """
 
     name: str
-    encoder: str
-    facts: int
-    concepts: int
-    candidates: int
+    encoder: str = ""
+    facts: int = 0
+    concepts: int = 0
+    candidates: int = 0
     adaptors: tuple[AdaptorStatus, ...] = ()
     growing: str = ""
-    trouble: str = ""
-    heads_only: str = ""
+    problem: str = ""
+    growth_unavailable: str = ""
 
 
-class BrokerStatus(msgspec.Struct, frozen=True):
-    """The connection to the broker.  reasons: how often each reason but success came."""
+class BrokerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """State of the broker connection.  reasons: count of each reason code, by packet and name."""
 
-    place: str
+    address: str
     online: bool
     since_s: float
     connects: int = 0
     reasons: dict[str, int] = {}
-    trouble: str = ""
+    problem: str = ""
 
 
-class OutboxStatus(msgspec.Struct, frozen=True):
-    """What waits to be delivered.  refusing: why commands are refused now; empty where not."""
+class OutboxStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages that wait for delivery.  refusal: why commands are refused now; empty if not."""
 
     waiting: int
     nbytes: int
@@ -91,16 +104,16 @@ class OutboxStatus(msgspec.Struct, frozen=True):
     sequence: int
     dropped: int = 0
     gaps: int = 0
-    refusing: str = ""
-    trouble: str = ""
+    refusal: str = ""
+    problem: str = ""
 
 
-class DaemonStatus(msgspec.Struct, frozen=True):
-    """The whole.
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """State of the whole daemon.
 
-    state: `degraded` where something is in trouble and the rest serves.  written_bytes_day: what
-    this process wrote to disks, for a day at the present rate.  clock: `unset` before 2020.
-    strays: messages at topics that no stream takes and that are no command.
+    state: `degraded` if a part has a problem and the rest serves.  written_bytes_day: bytes that
+    this process writes to disk a day, at the present rate.  clock: `unset` before 2020.  unrouted:
+    messages on topics that belong to no stream and are no command.
     """
 
     device: str
@@ -117,14 +130,14 @@ class DaemonStatus(msgspec.Struct, frozen=True):
     homes: tuple[HomeStatus, ...]
     outbox: OutboxStatus
     broker: BrokerStatus | None = None
-    trouble: tuple[str, ...] = ()
-    strays: int = 0
+    problems: tuple[str, ...] = ()
+    unrouted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """The answer to a command.  repeated: it was carried out before, this is what was answered
-    then.  body: what it asked for, or what it changed."""
+    """The response to a command.  repeated: the command ran before, and this is its first response.
+    body: the requested data, or what the command changed."""
 
     verb: str
     id: str
@@ -136,8 +149,8 @@ class Response:
 
 
 class OutboxGap(msgspec.Struct, frozen=True):
-    """Numbers first to last: those of them that have not arrived never will, unless they still
-    come.  count: how many were dropped; after a crash, how many there may be at most."""
+    """A gap in the sequence numbers, first to last: those that have not arrived are lost, unless
+    they still arrive late.  count: messages dropped; after a crash an upper bound."""
 
     first: int
     last: int
@@ -146,18 +159,18 @@ class OutboxGap(msgspec.Struct, frozen=True):
 
 
 class ClockJump(msgspec.Struct, frozen=True):
-    """The wall clock was set.  seconds: by how much, forward or back; clock: what it is now."""
+    """The wall clock was set.  seconds: the step, positive forwards; clock: the state after it."""
 
     seconds: float
     clock: Literal["set", "unset"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BundleTrialReport:
-    """What became of a bundle.  Numbers since the trial began, or since the last restart in it.
+    """The state of a bundle's trial.  Counts since the trial began, or since the last restart.
 
-    decided: observations; unknown: of them new, or abstained on.  labelled: labels that came for
-    them; agreed: of these, what had been answered.
+    decided: decisions; unknown: those that were novel or abstained.  labelled: labels that arrived
+    for them; agreed: labels that agree with the decision.
     """
 
     bundle: str

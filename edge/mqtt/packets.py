@@ -1,117 +1,68 @@
-"""What goes out and what comes in, as data; nothing here knows a client or a socket."""
+"""Inbound and outbound MQTT messages as data, without a client or a socket."""
 
-from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 LOST: Final = -1
-"""In place of a reason code: the connection ended before the broker answered."""
+"""Stands in for a reason code: the connection ended before the broker acknowledged the message."""
 
 TOO_LARGE: Final = 149
-"""The reason code "Packet too large"; also given without asking the broker."""
+"""Reason code "Packet too large" (MQTT 5.0, section 2.4).  The client also reports it by itself,
+for a message above the broker's maximum packet size."""
 
 REFUSED_MIN: Final = 128
-"""Reason codes from here on say no (MQTT 5.0, section 2.4)."""
+"""Reason codes from 0x80 indicate failure (MQTT 5.0, section 2.4)."""
 
 
-class InboundMessage(msgspec.Struct, frozen=True):
-    """One message that came in.  `ticket`: what `Broker.settle` takes, 0 where nothing is owed.
+class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A received PUBLISH.
 
-    `expiry_s`: seconds it may still be acted upon, None for ever.  `correlation`: sent back with
-    the answer to `response_topic`, both empty where nobody waits.
+    ticket: argument of `MqttClient.acknowledge`; 0 for QoS 0, which has no PUBACK.
+    expiry_s: remaining lifetime in seconds; None: unlimited.
+    response_topic, correlation: where the response goes, and the data it returns; empty if the
+    sender expects no response.
+    user: user properties.
     """
 
     topic: str
     payload: bytes
-    retained: bool
-    response_topic: str
-    correlation: bytes
-    expiry_s: int | None
-    user: tuple[tuple[str, str], ...]
-    ticket: int
+    retained: bool = False
+    response_topic: str = ""
+    correlation: bytes = b""
+    expiry_s: int | None = None
+    user: tuple[tuple[str, str], ...] = ()
+    ticket: int = 0
 
 
 class ReplyAddress(msgspec.Struct, frozen=True):
-    """What makes a message an answer: the correlation data of the request."""
+    """The properties that mark a message as a response: the request's correlation data."""
 
     correlation: bytes
     user: tuple[tuple[str, str], ...] = ()
 
 
 class PublishedMessage(msgspec.Struct, frozen=True):
-    """What became of a message: a reason code of PUBACK, or `LOST` (send it again)."""
+    """The outcome of a publish.  reason: the reason code of the PUBACK, or `LOST`: send again."""
 
     message_id: int
     reason: int
 
     @property
-    def taken(self) -> bool:
-        """True where the broker took it: nothing more to do."""
+    def accepted(self) -> bool:
+        """True if the broker accepted the message."""
         return 0 <= self.reason < REFUSED_MIN
 
     @property
     def lost(self) -> bool:
-        """True where nobody knows: the connection ended first."""
+        """True if the outcome is unknown because the connection ended first."""
         return self.reason == LOST
 
 
 class OutboundMessage(msgspec.Struct, frozen=True):
-    """A message to publish that nobody keeps count of: status, birth, discovery."""
+    """A message to publish that the outbox does not track: status, birth, discovery."""
 
     topic: str
     payload: bytes
     qos: int = 1
     retain: bool = False
-
-
-class Presence(Protocol):
-    """What a client says of itself, and what it listens to for that: its will, its greeting, its
-    answers to a home automation or a host.  Asked by the broker, in the thread that pumps it."""
-
-    def will(self) -> OutboundMessage | None:
-        """Return what the broker publishes if the client vanishes; asked before each connect."""
-
-    def hello(self) -> Iterable[OutboundMessage]:
-        """Return what is published first on every connection."""
-
-    def farewell(self) -> Iterable[OutboundMessage]:
-        """Return what is published before leaving in order."""
-
-    def filters(self) -> Iterable[str]:
-        """Return the topics it listens to, the same all the time."""
-
-    def hear(self, arrival: InboundMessage) -> bool:
-        """Take an arrival in; True where it was meant for this alone."""
-
-    def due(self, now_s: float) -> Iterable[OutboundMessage]:
-        """Return what is to be published now; asked about once a second, on the clock that the
-        broker has."""
-
-
-class SilentPresence:
-    """A presence that says nothing and hears nothing; others add to it."""
-
-    def will(self) -> OutboundMessage | None:
-        """There is no will."""
-        return None
-
-    def hello(self) -> Iterable[OutboundMessage]:
-        """Nothing is said on arriving."""
-        return ()
-
-    def farewell(self) -> Iterable[OutboundMessage]:
-        """Nothing is said on leaving."""
-        return ()
-
-    def filters(self) -> Iterable[str]:
-        """Nothing is listened to."""
-        return ()
-
-    def hear(self, arrival: InboundMessage) -> bool:  # noqa: ARG002 - others do
-        """Nothing is meant for it."""
-        return False
-
-    def due(self, now_s: float) -> Iterable[OutboundMessage]:  # noqa: ARG002 - others do
-        """Nothing is said in between."""
-        return ()

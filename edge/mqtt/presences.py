@@ -1,49 +1,86 @@
-"""Several presences on one connection, and whom the settings ask for."""
+"""The presences of a device: its retained status, Home Assistant discovery and Sparkplug B."""
 
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..config import MqttSettings
 from ..core import ConfigError
 from .homeassistant import HomeAssistant
-from .packets import InboundMessage, OutboundMessage, Presence
-from .status import StatusPresence
-from .streams import Streams
+from .messages import DeviceStatus
+from .packets import InboundMessage, OutboundMessage
+from .presence import Presence, SilentPresence, Streams
+from .topics import ROOT, Topics
 
 if TYPE_CHECKING:
     from .sparkplug import Sparkplug
 
 
+class StatusPresence(SilentPresence):
+    """Publishes the retained status, online and offline, and sets the will to "lost".
+
+    version: of the program.  clock_ns: nanoseconds since 1970.
+    """
+
+    def __init__(
+        self, device: str, version: str, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._topic = Topics(device).status
+        self._device = device
+        self._version = version
+        self._clock_ns = clock_ns
+        self._since_ns = clock_ns()
+
+    def will(self) -> OutboundMessage:
+        """Return the status that the broker publishes if the device vanishes."""
+        self._since_ns = self._clock_ns()
+        return self._message(DeviceStatus("offline", self._version, self._since_ns, "lost"))
+
+    def birth(self) -> Iterable[OutboundMessage]:
+        """Return the status "online"."""
+        return (self._message(DeviceStatus("online", self._version, self._since_ns)),)
+
+    def farewell(self) -> Iterable[OutboundMessage]:
+        """Return the status "offline" of an orderly stop."""
+        return (self._message(DeviceStatus("offline", self._version, self._since_ns, "stopped")),)
+
+    def _message(self, status: DeviceStatus) -> OutboundMessage:
+        head = {"schema": f"{ROOT}/status", "device": self._device}
+        body = msgspec.json.encode(head | msgspec.structs.asdict(status))
+        return OutboundMessage(self._topic, body, retain=True)
+
+
 class Presences:
-    """Speaks for several; the first gives the will, there is one a connection."""
+    """Several presences on one connection.  MQTT allows one will, which the first provides."""
 
     def __init__(self, *parts: Presence) -> None:
         self._parts = parts
 
     def will(self) -> OutboundMessage | None:
-        """Return the will of the first."""
+        """Return the will of the first presence."""
         return self._parts[0].will()
 
-    def hello(self) -> Iterable[OutboundMessage]:
-        """Return all greetings."""
-        return [letter for part in self._parts for letter in part.hello()]
+    def birth(self) -> Iterable[OutboundMessage]:
+        """Return the birth messages of all."""
+        return [message for part in self._parts for message in part.birth()]
 
     def farewell(self) -> Iterable[OutboundMessage]:
-        """Return all farewells."""
-        return [letter for part in self._parts for letter in part.farewell()]
+        """Return the farewell messages of all."""
+        return [message for part in self._parts for message in part.farewell()]
 
     def filters(self) -> Iterable[str]:
-        """Return all that is listened to."""
+        """Return the topic filters of all."""
         return [one for part in self._parts for one in part.filters()]
 
-    def hear(self, arrival: InboundMessage) -> bool:
-        """Give an arrival to the first that it is meant for."""
-        return any(part.hear(arrival) for part in self._parts)
+    def handle(self, message: InboundMessage) -> bool:
+        """Pass a message on until one presence handles it."""
+        return any(part.handle(message) for part in self._parts)
 
     def due(self, now_s: float) -> Iterable[OutboundMessage]:
-        """Return all that is due."""
-        return [letter for part in self._parts for letter in part.due(now_s)]
+        """Return the messages of all that are due."""
+        return [message for part in self._parts for message in part.due(now_s)]
 
 
 def make_presence(
@@ -53,9 +90,9 @@ def make_presence(
     streams: Callable[[], Streams],
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Presence:
-    """Make the presence of a device: its status, and Home Assistant's where it is asked for.
+    """Return a device's presence: its status, and Home Assistant discovery if configured.
 
-    streams: gives those to announce at the moment.  clock_ns: nanoseconds since 1970.
+    streams: returns the streams to announce now.  clock_ns: nanoseconds since 1970.
     """
     status = StatusPresence(device, version, clock_ns)
     if settings.homeassistant is None:
@@ -70,7 +107,7 @@ def make_sparkplug(
     streams: Streams,
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> "Sparkplug":
-    """Make the edge node that [mqtt.sparkplug] asks for; raises ConfigError without its extra."""
+    """Return the edge node of [mqtt.sparkplug]; raises ConfigError if its extra is missing."""
     try:
         from .sparkplug import Sparkplug
     except ModuleNotFoundError as error:

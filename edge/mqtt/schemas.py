@@ -1,7 +1,7 @@
-"""JSON Schemas of what is published, made from the very classes that are published.
+"""JSON Schemas of the published messages, generated from the message classes themselves.
 
-Writers write every field, so that all are required; readers ignore fields that they don't know, so
-that a newer version may add some.
+Writers write every field, so that all are required.  Readers ignore unknown fields, so that a newer
+version may add some.
 """
 
 import inspect
@@ -10,13 +10,19 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ..core import Message
-from .messages import BundleTrialReport, ClockJump, DaemonStatus, OutboxGap, Response
-from .status import DeviceStatus
+from .messages import (
+    BundleTrialReport,
+    ClockJump,
+    DaemonStatus,
+    DeviceStatus,
+    OutboxGap,
+    Response,
+)
 from .topics import ROOT, kind_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-TOLD: Final[tuple[type, ...]] = (
+PUBLISHED: Final[tuple[type, ...]] = (
     *get_args(Message),
     OutboxGap,
     ClockJump,
@@ -24,36 +30,36 @@ TOLD: Final[tuple[type, ...]] = (
     Response,
     BundleTrialReport,
 )
-"""Classes whose messages have a sequence number."""
+"""Message classes with a sequence number."""
 
 _NUMBERED: Final[dict[str, Any]] = {
-    "historical": {"type": "boolean", "description": "told later than it happened"},
+    "historical": {"type": "boolean", "description": "published later than it happened"},
     "sequence": {
         "type": "integer",
         "minimum": 0,
-        "description": "one counter a device over all that it tells, none twice; 0: has no number",
+        "description": "counts all messages of a device, never repeats; 0: not numbered",
     },
-    "at_ns": {"type": "integer", "description": "when it was told, nanoseconds since 1970"},
+    "at_ns": {"type": "integer", "description": "time of publication, nanoseconds since 1970"},
 }
 
 
 def message_schemas() -> dict[str, dict[str, Any]]:
     """Return the schema of every kind of message, by kind."""
-    made = {kind_of(one): message_schema(one, _NUMBERED) for one in TOLD}
+    made = {kind_of(one): message_schema(one, _NUMBERED) for one in PUBLISHED}
     return made | {kind_of(DeviceStatus): message_schema(DeviceStatus, {})}
 
 
-def message_schema(told: type, more: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a class of messages in its envelope.  more: fields of the envelope."""
-    kind = kind_of(told)
-    (reference,), parts = msgspec.json.schema_components([told], ref_template="#/$defs/{name}")
+def message_schema(message: type, envelope: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a message class.  envelope: additional fields of its envelope."""
+    kind = kind_of(message)
+    (reference,), parts = msgspec.json.schema_components([message], ref_template="#/$defs/{name}")
     parts = {name: _as_written(part) for name, part in parts.items()}
     own = parts.pop(reference["$ref"].rpartition("/")[2])
     fields = {
         "schema": {"const": f"{ROOT}/{kind}"},
         "device": {"type": "string", "minLength": 1},
     }
-    properties = fields | more | own["properties"]
+    properties = fields | envelope | own["properties"]
     whole = {
         "$schema": DIALECT,
         "title": kind,
@@ -66,7 +72,7 @@ def message_schema(told: type, more: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_written(part: Any) -> Any:
-    """Say what is written: every field, and null for a number that is none."""
+    """Adapt a schema to the encoder: it writes every field, and null for NaN and infinity."""
     if isinstance(part, list):
         return [_as_written(one) for one in part]
     if not isinstance(part, dict):

@@ -1,7 +1,7 @@
 """The topic tree: `auricle/v1/<device>/...`.  docs/reference/topics.md documents every topic.
 
-A name (device, stream, verb) is one level of a topic.  `/ + # %` and control characters in it are
-percent-encoded as UTF-8, so that every printable name has exactly one topic, and back.
+A name (device, stream, verb) is one topic level.  `/ + # %` and control characters in it are
+percent-encoded as UTF-8, so that names and levels map one to one.
 """
 
 import re
@@ -16,18 +16,22 @@ from ..core import ConfigError
 
 ROOT: Final = "auricle/v1"
 FLEET: Final = f"{ROOT}/fleet"
+
 TOPIC_BYTES_MAX: Final = 65_535
+"""A topic is a UTF-8 string with a two-byte length (MQTT 5.0, section 1.5.4)."""
+
 NAMES_CACHED: Final = 2_048
+"""More names than a device has streams; bounds the cache.  Chosen by hand."""
 
 _RESERVED: Final = re.compile(r"[/+#%\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 Purpose = Literal["observe", "command", "contribution", "other"]
 
 
 class TopicAddress(msgspec.Struct, frozen=True):
-    """What a topic that came in is about.  name: of the stream, the verb, or the device that
-    contributes; fleet: of a contribution."""
+    """The parsed topic of a received message.  name: the stream, the verb, or the contributing
+    device.  fleet: of a contribution."""
 
     purpose: Purpose
     name: str = ""
@@ -36,10 +40,10 @@ class TopicAddress(msgspec.Struct, frozen=True):
 
 @lru_cache(NAMES_CACHED)
 def encode_level(name: str) -> str:
-    """Write a name as one level of a topic; raises ConfigError for one that can't be."""
-    if not name or any(unicodedata.category(sign) == "Cs" for sign in name):
+    """Return a name as one topic level; raises ConfigError for an empty or malformed name."""
+    if not name or any(unicodedata.category(character) == "Cs" for character in name):
         raise ConfigError(
-            f"making a topic: {name!r} is no name", "names are text of one character or more"
+            f"making a topic: {name!r} is not a name", "use text of one character or more"
         )
     return _RESERVED.sub(_percent, name)
 
@@ -49,7 +53,7 @@ def _percent(found: re.Match[str]) -> str:
 
 
 def decode_level(level: str) -> str | None:
-    """Read a name from a level of a topic; None where `encode` would never have written it."""
+    """Return the name in a topic level; None if `encode_level` could not have made the level."""
     try:
         name = unquote(level, errors="strict")
         return name if encode_level(name) == level else None
@@ -58,11 +62,11 @@ def decode_level(level: str) -> str | None:
 
 
 def kind_of(message: type) -> str:
-    """Name a class of messages in topics and schemas: `DriftAlarm` -> "drift-alarm"."""
-    return _SHORT.get(message.__name__) or _WORD_START.sub("-", message.__name__).lower()
+    """Return the kind of a message class in topics and schemas: `ClockJump` -> "clock-jump"."""
+    return _SHORT.get(message.__name__) or _CAPITAL.sub("-", message.__name__).lower()
 
 
-# The names of the topic tree, where they aren't the name of the class.
+# Kinds that differ from the name of the class.
 _SHORT: Final = {
     "DriftAlarm": "alarm",
     "DaemonStatus": "health",
@@ -74,7 +78,7 @@ _SHORT: Final = {
     "BundleTrialReport": "bundle-trial",
 }
 
-# Kinds with a branch of their own; the others are events.
+# Kinds with a branch of their own; the others go below `event`.
 _WITH_STREAM: Final = frozenset({"decision", "alarm", "label-request", "forecast", "change-point"})
 _PLAIN: Final = frozenset(
     {"ack", "gap", "growth", "health", "receipt", "rejected", "response", "status", "bundle-trial"}
@@ -82,42 +86,45 @@ _PLAIN: Final = frozenset(
 
 
 class Topics:
-    """The topics of one device.  Raises ConfigError for a name that can't be a device's."""
+    """The topics of one device.  Raises ConfigError for an invalid device name."""
 
     def __init__(self, device: str) -> None:
         if device == "fleet":
-            raise ConfigError("a device can't be called fleet", "the topic tree uses this name")
+            raise ConfigError(
+                "making topics: a device cannot be named fleet", "choose another [device] name"
+            )
         self.base = f"{ROOT}/{encode_level(device)}"
         self.status = f"{self.base}/status"
         self.health = f"{self.base}/health"
         self.gap = f"{self.base}/gap"
         self.response = f"{self.base}/response"
 
-    def telling(self, kind: str, stream: str = "") -> str:
-        """Return where a message of a kind goes; stream: where it is about one."""
+    def message_topic(self, kind: str, stream: str = "") -> str:
+        """Return the topic of a kind of message.  stream: empty if it concerns none."""
         if kind in _PLAIN or (kind in _WITH_STREAM and not stream):
             return f"{self.base}/{kind}"
         branch = kind if kind in _WITH_STREAM else f"event/{kind}"
         return f"{self.base}/{branch}/{encode_level(stream)}" if stream else f"{self.base}/{branch}"
 
-    def observing(self) -> str:
-        """Return the filter of observations."""
+    def observe_filter(self) -> str:
+        """Return the topic filter of observations."""
         return f"{self.base}/observe/+"
 
-    def commanding(self) -> str:
-        """Return the filter of commands."""
+    def command_filter(self) -> str:
+        """Return the topic filter of commands."""
         return f"{self.base}/command/+"
 
-    def contributing(self, fleet: str) -> str:
-        """Return the filter of the contributions to a fleet."""
+    def contribution_filter(self, fleet: str) -> str:
+        """Return the topic filter of the contributions to a fleet."""
         return f"{FLEET}/{encode_level(fleet)}/contribution/+"
 
-    def contribution(self, fleet: str) -> str:
-        """Return where this device's contribution to a fleet goes."""
+    def contribution_topic(self, fleet: str) -> str:
+        """Return the topic of this device's contribution to a fleet."""
         return f"{FLEET}/{encode_level(fleet)}/contribution/{self.base.rpartition('/')[2]}"
 
-    def read(self, topic: str) -> TopicAddress:
-        """Say what a topic that came in is about; "other" for what nobody here asked for."""
+    def parse(self, topic: str) -> TopicAddress:
+        """Parse the topic of a received message; its purpose is "other" if it is none of the
+        subscribed ones."""
         head, _, level = topic.rpartition("/")
         name = decode_level(level)
         if name is None:
@@ -131,10 +138,9 @@ class Topics:
             return TopicAddress("contribution", name, fleet) if fleet else TopicAddress("other")
         return TopicAddress("other")
 
-    def answerable(self, topic: str) -> bool:
-        """Say whether an answer may go to a response topic: one below `response` of this device or
-        of somebody else's branch.  Anywhere else an answer could pass for a message or a command.
-        """
+    def allows_response(self, topic: str) -> bool:
+        """Return whether a response may go to a topic: below `response` in any device's branch.
+        Anywhere else a response could be taken for a message or a command."""
         levels = topic.split("/")
         return (
             topic.startswith(f"{ROOT}/")

@@ -1,49 +1,64 @@
-"""How long entries have waited, by a clock that nobody can set.
+"""How long entries have waited, by a clock that cannot be set.
 
-Within a boot the kernel's boot clock counts, which runs on during suspend.  Across a reboot only
-the wall clock can tell how long the device was off, and it may be wrong (no battery: 1970; a jump
-of years): what it says counts only where both ends are plausible, and never for more than a bound,
-so that no clock can make everything old at once.
+Within a boot the kernel's boot clock counts; it includes suspend.  Across a reboot only the wall
+clock measures how long the device was off, and it may be wrong (1970 without a battery, a jump of
+years).  So its difference counts only if both ends are plausible, and up to a limit: no clock error
+can make all entries old at once.
 """
 
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 PLAUSIBLE_NS: Final = 1_700_000_000 * 10**9
-"""November 2023: before this program existed, so no clock that is right shows less."""
+"""November 2023: this program is younger, so every correct clock shows more."""
+
+AGE_NS_MAX: Final = 1 << 62
+"""More nanoseconds than any clock shows; the file's columns hold twice as much."""
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class BootMark(msgspec.Struct, frozen=True):
-    """A moment: which boot, nanoseconds since it, nanoseconds since 1970, and since the outbox
-    began, by its own clock."""
+    """A moment.  boot: id of the boot.  boot_ns: since it.  wall_ns: since 1970.  age_ns: since the
+    outbox was created, on its own clock."""
 
     boot: str
     boot_ns: int
     wall_ns: int
     age_ns: int = 0
 
+    @classmethod
+    def now(cls, age_ns: int = 0) -> Self:
+        """Return this moment.  age_ns: the outbox's clock."""
+        return cls(_boot_id(), boot_clock_ns(), time.time_ns(), age_ns)
 
-def read_mark(age_ns: int = 0) -> BootMark:
-    """Return this moment.  age_ns: what the outbox's clock shows."""
-    return BootMark(_boot_id(), boot_clock_ns(), time.time_ns(), age_ns)
+    @classmethod
+    def stored(cls, marks: Mapping[str, str]) -> Self | None:
+        """Return the moment in the named values of a file, None without one; raises ValueError for
+        damaged values."""
+        if "boot" not in marks:
+            return None
+        numbers = [int(marks.get(name, "")) for name in ("boot_ns", "wall_ns", "age_ns")]
+        if not 0 <= max(numbers) < AGE_NS_MAX:
+            raise ValueError(f"its last moment is {numbers}")
+        return cls(marks["boot"], *numbers)
 
 
 def boot_clock_ns() -> int:
-    """Nanoseconds since the machine started, suspend included."""
+    """Nanoseconds since the machine started, including suspend."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     return time.monotonic_ns()
 
 
 def resumed_age_ns(before: BootMark | None, now: BootMark, off_ns_max: int) -> int:
-    """Return what the outbox's clock shows now.  before: the last moment that was written.
-    off_ns_max: most that the wall clock alone may add."""
+    """Return the outbox's clock of now.  before: the last stored moment.  off_ns_max: most that the
+    wall clock alone may add."""
     if before is None:
         return 0
     if before.boot == now.boot and now.boot_ns >= before.boot_ns:

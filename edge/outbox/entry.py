@@ -1,4 +1,4 @@
-"""What waits in the outbox, and what has been lost from it."""
+"""Messages that wait in the outbox, and ranges of numbers that were lost."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -8,15 +8,17 @@ from typing import Final
 import msgspec
 
 OVERHEAD_BYTES: Final = 64
-"""What a row takes beside its texts."""
+"""Bytes that a row takes besides its texts: SQLite's cell, the index and five integers, rounded
+up."""
 
 LOSSES_MAX: Final = 256
-"""Ranges of lost numbers that are told apart; beyond it the two that lie closest become one."""
+"""Separate ranges of lost numbers; beyond it the two closest are merged.  Chosen by hand; effect
+not measured."""
 
 
-class OutboxEntry(msgspec.Struct, eq=False):
-    """One message.  sequence: its number.  kept: durable before it is due, and never dropped.
-    keys: ids of the observations that it tells of.  age_ns: when it came, on the outbox's clock.
+class OutboxEntry(msgspec.Struct, eq=False, kw_only=True):
+    """One message.  sequence: its number.  kept: durable before it is sent, and never dropped.
+    keys: ids of the observations that it is about.  age_ns: its arrival on the outbox's clock.
     historical: sent late."""
 
     sequence: int
@@ -31,13 +33,15 @@ class OutboxEntry(msgspec.Struct, eq=False):
 
     @property
     def nbytes(self) -> int:
-        """What it counts against the limit."""
+        """Bytes that count against the limit."""
         return len(self.body) + len(self.topic) + OVERHEAD_BYTES + sum(map(len, self.keys))
 
 
 class OutboxLoss(msgspec.Struct, frozen=True):
-    """Numbers first to last: those of them that have not arrived and do not wait never will.
-    count: how many were dropped; after a crash, how many there may be at most."""
+    """Numbers first to last: those that have not arrived and do not wait never will.
+
+    count: how many were dropped; after a crash, an upper bound.
+    """
 
     first: int
     last: int
@@ -46,17 +50,13 @@ class OutboxLoss(msgspec.Struct, frozen=True):
 
 
 class OutboxLosses:
-    """Ranges of lost numbers, in order and bounded; neighbours lost for one reason are one."""
+    """Ranges of lost numbers, sorted and bounded; adjacent ones with the same reason are merged."""
 
     def __init__(self, losses: Iterable[OutboxLoss] = ()) -> None:
         self._ranges = sorted(losses, key=_first)
 
-    def add(self, number: int, reason: str) -> None:
-        """Take note of a lost number."""
-        self.put(OutboxLoss(number, number, 1, reason))
-
-    def put(self, loss: OutboxLoss) -> None:
-        """Take note of a range; none of its numbers was noted before."""
+    def add(self, loss: OutboxLoss) -> None:
+        """Add a range, of which no number was added before."""
         ranges = self._ranges
         at = bisect_right(ranges, loss.first, key=_first)
         first = at - 1 if at and _adjoin(ranges[at - 1], loss) else at
@@ -66,7 +66,7 @@ class OutboxLosses:
             self._merge_closest()
 
     def pop(self, count: int) -> list[OutboxLoss]:
-        """Take the first ranges away."""
+        """Remove and return the first ranges."""
         taken, self._ranges = self._ranges[:count], self._ranges[count:]
         return taken
 
@@ -97,3 +97,12 @@ def _joined(one: OutboxLoss, two: OutboxLoss) -> OutboxLoss:
     return msgspec.structs.replace(
         one, last=last, count=one.count + two.count, reason="+".join(reasons)
     )
+
+
+def missing_ranges(first: int, end: int, present: Iterable[int]) -> Iterator[OutboxLoss]:
+    """Yield the ranges of first to end - 1 that contain none of some sorted numbers, as lost by a
+    crash."""
+    for number in (*present, end):
+        if number > first:
+            yield OutboxLoss(first, number - 1, number - first, "crash")
+        first = number + 1

@@ -1,4 +1,4 @@
-"""Opening an outbox even where the file is damaged."""
+"""Opening an outbox: a damaged file is set aside, and a new one begins."""
 
 import os
 import time
@@ -15,14 +15,19 @@ from .boot_clock import PLAUSIBLE_NS
 from .outbox import Outbox
 
 COPIES_MAX: Final = 3
+"""Damaged files that are kept.  Chosen by hand; effect not measured."""
+
 SECONDS_SHIFT: Final = 16
-"""A file in place of a damaged one begins with the seconds since 1970, times 2^16: higher than any
-number of a device that sends less than 65,536 messages a second."""
+"""The file after a damaged one starts numbering at the seconds since 1970, times 2^16: no device
+that sends fewer than 65,536 messages a second has reached such a number."""
 
 
 def open_outbox(path: Path, settings: OutboxSettings) -> Outbox:
-    """Open the outbox; a damaged file is set aside, and told as a loss.  Raises StateCorruptError
-    where the clock cannot tell a number that was never used, StateVersionError for a newer file."""
+    """Open the outbox; a damaged file is set aside and reported as a loss.
+
+    Raises StateCorruptError if the clock is unset, so that no unused number is known, and
+    StateVersionError for a newer file.
+    """
     try:
         return Outbox(path, settings)
     except StateCorruptError as error:
@@ -34,8 +39,8 @@ def open_outbox(path: Path, settings: OutboxSettings) -> Outbox:
 
 
 def count_waiting(path: Path) -> int:
-    """Return how many messages wait in an outbox that a daemon may be using; 0 where there is no
-    file.  Raises StateError."""
+    """Return how many messages wait in an outbox that a daemon may have open; 0 without a file.
+    Raises StateError."""
     if not os.path.lexists(path):
         return 0
     with guard_errors(path, "opening the outbox"):
@@ -45,7 +50,7 @@ def count_waiting(path: Path) -> int:
 
 
 def _set_aside(path: Path) -> None:
-    """Rename a damaged file with its log; of earlier ones the newest are kept."""
+    """Rename a damaged file with its log, and keep the newest earlier ones."""
     for number in range(COPIES_MAX - 1, 0, -1):
         _rename(path, f".damaged-{number}", f".damaged-{number + 1}")
     _rename(path, "", ".damaged-1")

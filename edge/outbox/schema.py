@@ -9,7 +9,7 @@ from typing import Final
 from ..storage import run_steps
 
 APPLICATION_ID: Final = 0x4155524F
-"""'AURO' in the SQLite header: tells an outbox from a knowledge file."""
+"""'AURO' in the SQLite header: distinguishes an outbox from a knowledge file."""
 
 MIGRATIONS: Final[list[str]] = [
     """
@@ -35,10 +35,10 @@ MIGRATIONS: Final[list[str]] = [
 
 
 def version() -> int:
-    """Return the layout's version this program writes."""
+    """Return the layout version that this program writes."""
     return len(MIGRATIONS)
 
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
-    """Bring a file from version `found` to this program's, all or nothing."""
+    """Migrate a file from version `found` to this program's, all or nothing."""
     run_steps(db, MIGRATIONS, found, APPLICATION_ID)

@@ -1,7 +1,7 @@
 """Ed25519 keys and signatures (RFC 8032, by `cryptography`): operators sign, devices verify.
 
-A private key is a PKCS 8 file that only its owner can read; a public one is a line of text.
-`cryptography` is loaded with the first key: a device without keys starts without it.
+A private key is a PKCS #8 file that only its owner can read; a public key is a line of text.
+`cryptography` is imported with the first key: a device without keys starts without it.
 """
 
 import base64
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     )
 
 SIGNATURE_BYTES: Final = 64
+"""Bytes of an Ed25519 signature (RFC 8032, section 5.1.6)."""
+
 PRIVATE_MODE: Final = 0o600
+"""File mode of a private key: only its owner reads and writes it, as ssh-keygen does."""
 
 
 def make_key(path: Path) -> str:
-    """Make a new private key file (mode 0600); returns the public key as text.
+    """Create a private key file (mode 0600) and return the public key as text.
 
-    Raises ConfigError where the file exists already or cannot be made.
+    Raises ConfigError if the file exists or cannot be written.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -56,7 +59,7 @@ def make_key(path: Path) -> str:
 
 
 def load_key(path: Path) -> "Ed25519PrivateKey":
-    """Load a private key; raises ConfigError for a file that others can read, or that is none."""
+    """Load a private key; raises ConfigError for a file that others can read, or without a key."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -74,7 +77,7 @@ def load_key(path: Path) -> "Ed25519PrivateKey":
         ) from error
     except (ValueError, TypeError) as error:
         raise ConfigError(
-            f"loading the key {path}: it is no private key in PEM", "`auricle keygen` makes one"
+            f"loading the key {path}: it is not a private key in PEM", "`auricle keygen` makes one"
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(
@@ -84,7 +87,7 @@ def load_key(path: Path) -> "Ed25519PrivateKey":
 
 
 def public_text(key: "Ed25519PrivateKey") -> str:
-    """Return the public key of a private one as text for auricle.toml."""
+    """Return the public key of a private key, as text for auricle.toml."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -92,14 +95,14 @@ def public_text(key: "Ed25519PrivateKey") -> str:
 
 
 def public_key(text: KeyText, where: str) -> "Ed25519PublicKey":
-    """Read a public key; raises ValueError naming `where` for text that is none."""
+    """Parse a public key; raises ValueError that names `where` if it is invalid."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     return Ed25519PublicKey.from_public_bytes(key_bytes(text, where))
 
 
 def verifies(key: "Ed25519PublicKey", signature: bytes, message: bytes) -> bool:
-    """Say whether a signature over a message is right."""
+    """Return whether the signature of a message is valid."""
     from cryptography.exceptions import InvalidSignature
 
     try:

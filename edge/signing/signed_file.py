@@ -1,9 +1,9 @@
-"""Sealed files and messages: a head line, a JSON manifest, a signature, and a body.
+"""Signed files and messages: a head line, a JSON manifest, a signature, and a body.
 
     head line LF | length of the manifest (u32 little-endian) | manifest | signature (64) | body
 
-The signature (Ed25519) is over everything before it; the manifest holds the body's length and
-SHA-256, so that nothing is unsigned.  Without a key the signature is 64 zeros.
+The signature (Ed25519) covers everything before it.  The manifest holds the length and SHA-256 of
+the body, so that the body is covered too.  Without a key the signature is 64 zeros.
 """
 
 import hashlib
@@ -22,17 +22,21 @@ if TYPE_CHECKING:
     )
 
 MANIFEST_BYTES_MAX: Final = 1 << 20
+"""Largest manifest that is parsed, before its signature is verified.  Chosen by hand."""
+
 LENGTH_BYTES: Final = 4
+"""Bytes of the manifest's length in the file format above: a u32."""
+
 UNSIGNED: Final = bytes(SIGNATURE_BYTES)
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.COUNT_MAX)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
 Columns = tuple[Text, ...]
-"""Names of the encoder's input columns, none where the sender has none."""
+"""Names of the encoder's input columns; empty if the sender has none."""
 
 
 class SignedManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every manifest has: the body as it lies there."""
+    """The common fields of manifests: length and SHA-256 of the body."""
 
     body_bytes: Count = 0
     body_sha256: str = ""
@@ -42,7 +46,7 @@ M = TypeVar("M", bound=SignedManifest)
 
 
 def sign_file(head: bytes, manifest: M, body: bytes, key: "Ed25519PrivateKey | None") -> bytes:
-    """Seal a body; its length and checksum in the manifest are filled in."""
+    """Return the signed file of a body; fills in the body's length and SHA-256."""
     checked = msgspec.structs.replace(
         manifest, body_bytes=len(body), body_sha256=hashlib.sha256(body).hexdigest()
     )
@@ -58,26 +62,28 @@ def read_signed(
     signer: Callable[[M], str],
     keys: "Mapping[str, Ed25519PublicKey]",
 ) -> tuple[M, bytes]:
-    """Return manifest and body; raises EdgeError saying what is wrong with it.
+    """Verify a signed file and return its manifest and body; raises EdgeError with the reason.
 
-    signer: names the key of a manifest.  keys: by that name; without any, nothing need be signed.
-    Only the manifest is parsed before the signature is verified, strictly and bounded.
+    signer: returns the name of a manifest's key.  keys: by that name; if empty, no signature is
+    required.  Before the signature is verified only the manifest is parsed, with a size limit.
     """
     at = len(head) + LENGTH_BYTES
     size = int.from_bytes(raw[len(head) : at], "little")
     if not raw.startswith(head) or not 0 < size <= min(MANIFEST_BYTES_MAX, len(raw)):
-        raise _refused(f"it does not begin as {head.decode().strip()} does", "look what it is")
+        raise _refused(
+            f"it does not begin with {head.decode().strip()}", "check that it is the right file"
+        )
     signed = raw[: at + size]
     signature, body = raw[at + size :][:SIGNATURE_BYTES], raw[at + size + SIGNATURE_BYTES :]
     try:
         manifest = msgspec.json.decode(raw[at : at + size], type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _refused(f"its manifest: {str(error)[:200]}", "make it again") from error
+        raise _refused(f"its manifest: {str(error)[:200]}", "create it again") from error
     if keys:
         _verify(signer(manifest), signature, signed, keys)
     found = (len(body), hashlib.sha256(body).hexdigest())
     if found != (manifest.body_bytes, manifest.body_sha256):
-        raise _refused("its body is not the one in its manifest", "get it again")
+        raise _refused("its body does not match its manifest", "transfer it again")
     return manifest, body
 
 
@@ -86,12 +92,12 @@ def _verify(
 ) -> None:
     key = keys.get(name)
     if key is None:
-        raise _refused(f"no key of {name!r} is known", f"known: {', '.join(keys)}")
+        raise _refused(f"there is no key of {name!r}", f"known keys: {', '.join(keys)}")
     if signature == UNSIGNED:
-        raise _refused("it is not signed, and there are keys", f"sign it with the key of {name}")
+        raise _refused("it is not signed", f"sign it with the key of {name}")
     if not verifies(key, signature, signed):
-        raise _refused(f"its signature is not that of {name}", "get it again")
+        raise _refused(f"its signature is not that of {name}", "transfer it again")
 
 
-def _refused(why: str, hint: str) -> EdgeError:
-    return EdgeError(f"opening what was sealed: {why}", hint)
+def _refused(reason: str, hint: str) -> EdgeError:
+    return EdgeError(f"verifying a signed file: {reason}", hint)

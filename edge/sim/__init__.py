@@ -9,20 +9,18 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .checkers import BrokenPromiseError
-    from .digits import DIGITS, DigitDeck, Digits, load_mnist, load_optdigits
-    from .evaluation import ask_all, follow_stream, tabulate_answers
+    from .digits import DIGITS, Digits, DigitSampler, load_mnist, load_optdigits
+    from .evaluation import decide_sample, decide_stream, tabulate_routing
     from .faults import FaultPlan, no_faults
     from .harness import Progress, run_scenario
-    from .links.convergence import steps_to_convergence
+    from .links.charts import choose_event, choose_link, render_event_png
     from .links.demands import DAY_STEPS, draw_demands
     from .links.outages import draw_outages
     from .links.page import name_links
-    from .links.pictures import Series, choose_event, choose_link, draw_series, print_event
     from .links.routing import route_demands
-    from .links.scenario import LinkScenario, LinkSpec
     from .links.simulator import STEP_S, LinkEvent, LinkLoads, simulate_links
     from .links.topologies import Topology
-    from .links.trial import LinkTrial, run_link_trial
+    from .links.trial import LinkTrial, run_link_trial, steps_to_convergence
     from .metrics import measure_growth, measure_matrix, measure_steps, time_stage
     from .recording import (
         DecisionStep,
@@ -36,7 +34,8 @@ if TYPE_CHECKING:
         TimelineMark,
         step_of,
     )
-    from .scenarios import Scenario, load_scenario
+    from .report.series_chart import Series, draw_series
+    from .scenarios import LinkScenario, LinkSpec, Scenario, load_scenario
     from .simulated_worker import NO_TORCH, Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
     from .world import World, build_world
@@ -48,7 +47,7 @@ __all__ = [
     "STEP_S",
     "BrokenPromiseError",
     "DecisionStep",
-    "DigitDeck",
+    "DigitSampler",
     "Digits",
     "FaultPlan",
     "Grower",
@@ -72,14 +71,14 @@ __all__ = [
     "TimelineMark",
     "Topology",
     "World",
-    "ask_all",
     "build_world",
     "choose_event",
     "choose_link",
+    "decide_sample",
+    "decide_stream",
     "draw_demands",
     "draw_outages",
     "draw_series",
-    "follow_stream",
     "load_mnist",
     "load_optdigits",
     "load_scenario",
@@ -88,7 +87,7 @@ __all__ = [
     "measure_steps",
     "name_links",
     "no_faults",
-    "print_event",
+    "render_event_png",
     "route_demands",
     "run_link_trial",
     "run_scenario",
@@ -96,7 +95,7 @@ __all__ = [
     "simulate_links",
     "step_of",
     "steps_to_convergence",
-    "tabulate_answers",
+    "tabulate_routing",
     "time_stage",
     "write_link_report",
     "write_report",
@@ -106,20 +105,18 @@ __getattr__ = lazy_names(
     __name__,
     {
         "checkers": ("BrokenPromiseError",),
-        "digits": ("DIGITS", "DigitDeck", "Digits", "load_mnist", "load_optdigits"),
-        "evaluation": ("ask_all", "follow_stream", "tabulate_answers"),
+        "digits": ("DIGITS", "DigitSampler", "Digits", "load_mnist", "load_optdigits"),
+        "evaluation": ("decide_sample", "decide_stream", "tabulate_routing"),
         "faults": ("FaultPlan", "no_faults"),
         "harness": ("Progress", "run_scenario"),
-        "links.convergence": ("steps_to_convergence",),
+        "links.charts": ("choose_event", "choose_link", "render_event_png"),
         "links.demands": ("DAY_STEPS", "draw_demands"),
         "links.outages": ("draw_outages",),
         "links.page": ("name_links",),
-        "links.pictures": ("Series", "choose_event", "choose_link", "draw_series", "print_event"),
         "links.routing": ("route_demands",),
-        "links.scenario": ("LinkScenario", "LinkSpec"),
         "links.simulator": ("LinkEvent", "LinkLoads", "STEP_S", "simulate_links"),
         "links.topologies": ("Topology",),
-        "links.trial": ("LinkTrial", "run_link_trial"),
+        "links.trial": ("LinkTrial", "run_link_trial", "steps_to_convergence"),
         "metrics": ("measure_growth", "measure_matrix", "measure_steps", "time_stage"),
         "recording": (
             "DecisionStep",
@@ -133,7 +130,8 @@ __getattr__ = lazy_names(
             "TimelineMark",
             "step_of",
         ),
-        "scenarios": ("Scenario", "load_scenario"),
+        "report.series_chart": ("Series", "draw_series"),
+        "scenarios": ("LinkScenario", "LinkSpec", "Scenario", "load_scenario"),
         "simulated_worker": ("Grower", "NO_TORCH", "SimulatedWorker"),
         "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
         "world": ("World", "build_world"),

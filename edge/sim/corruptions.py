@@ -1,7 +1,7 @@
-"""What a world does to its measurements before a sensor hands them over.
+"""Corruptions of measurements: noise, blur, brightness, contrast and sensor drift.
 
-Severity is a number, 0 for no change, 1 for as bad as it gets.  To add a kind: one function and one
-line in KINDS.
+Severity runs from 0 (no change) to 1 (the worst).  To add a kind: one function and one line in
+KINDS.
 """
 
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 NOISE_MAX: Final = 0.5
-"""Standard deviation of the noise at severity 1, as a share of the value range."""
+"""Standard deviation at severity 1, as a share of the value range.  Chosen by hand."""
 
 BLUR_SIGMA_MAX: Final = 0.1
-"""Width of the blur at severity 1, as a share of the image's shorter side."""
+"""Sigma at severity 1, as a share of the image's shorter side.  Chosen by hand."""
 
 BRIGHTNESS_MAX: Final = 0.5
-"""Shift of the brightness at severity 1, as a share of the value range."""
+"""Shift at severity 1, as a share of the value range.  Chosen by hand."""
 
 DRIFT_MAX: Final = 1.0
-"""Offset of a drifted sensor at severity 1, in spreads (standard deviations) of its column."""
+"""Offset at severity 1, in standard deviations of its column.  Chosen by hand."""
 
 
 class Corrupt(Protocol):
     """Changes float64 values (image [h, w] or [h, w, c], vector [width]); returns a new array.
 
-    spread: what one unit of range is: 255 for images, each column's standard deviation else.
+    spread: the value range: 255 for images, each column's standard deviation for vectors.
     """
 
     def __call__(
@@ -38,7 +38,7 @@ class Corrupt(Protocol):
 
 
 def add_noise(values: Array, severity: float, spread: Array, random: np.random.Generator) -> Array:
-    """Gaussian noise of `severity * NOISE_MAX` of the range."""
+    """Add Gaussian noise of `severity * NOISE_MAX` of the range."""
     return values + random.normal(size=values.shape) * abs(severity) * NOISE_MAX * spread
 
 
@@ -48,7 +48,7 @@ def blur(
     _spread: Array,
     _random: np.random.Generator,
 ) -> Array:
-    """Gaussian blur along both image axes, edges repeated."""
+    """Apply a Gaussian blur along both image axes, edges repeated."""
     sigma = abs(severity) * BLUR_SIGMA_MAX * min(values.shape[:2])
     radius = int(np.ceil(3 * sigma))
     if radius == 0:
@@ -65,7 +65,7 @@ def shift_brightness(
     spread: Array,
     _random: np.random.Generator,
 ) -> Array:
-    """Every value moves by `severity * BRIGHTNESS_MAX` of the range; negative is darker."""
+    """Shift every value by `severity * BRIGHTNESS_MAX` of the range; negative is darker."""
     return values + severity * BRIGHTNESS_MAX * spread
 
 
@@ -75,7 +75,7 @@ def cut_contrast(
     _spread: Array,
     _random: np.random.Generator,
 ) -> Array:
-    """Values draw nearer to their mean; at severity 1 nothing is left but the mean."""
+    """Pull values towards their mean; severity 1 leaves only the mean."""
     centre = float(values.mean())
     return np.asarray(centre + (values - centre) * (1 - severity))
 
@@ -86,7 +86,7 @@ def drift(
     spread: Array,
     _random: np.random.Generator,
 ) -> Array:
-    """Each column (last axis) leaves its zero point in a direction of its own, always the same."""
+    """Offset each column (last axis), always in the same direction for a column."""
     directions = np.random.default_rng(0).choice([-1.0, 1.0], size=values.shape[-1])
     return np.asarray(values + severity * DRIFT_MAX * directions * spread)
 

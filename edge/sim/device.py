@@ -1,4 +1,4 @@
-"""A simulated device: the production Runtime on the production Store, which may crash any time."""
+"""A simulated device: the production Runtime on the production Store, with injected crashes."""
 
 import os
 from collections import Counter
@@ -26,21 +26,22 @@ from ..core import (
     StoreFacts,
 )
 from .checkers import BrokenPromiseError
-from .faults import FaultPlan, FragileStore, copy_crash_image
+from .faults import FaultPlan, FaultyStore, copy_crash_image
 from .replay import ReplayModel
 from .simulated_worker import SimulatedWorker
 
 REDELIVERIES_MAX: Final = 50
+"""Even at a fault rate of one in two, 50 failures in a row do not happen by chance."""
 
 Message = object
 
 
 @dataclass(slots=True)
 class DeviceJournal:
-    """What the outside knows for certain, kept apart from the device, to hold it to its promises.
+    """An independent record of everything the device confirmed, to check its promises against.
 
-    `mirror`: a second ledger, given every effect that the store has confirmed.  `acknowledged`:
-    label by observation id, as acknowledged.  `erased`: ids, with the features they had.
+    mirror: a second ledger, with every effect that the store confirmed.  acknowledged: the
+    acknowledged label by observation id.  erased: features by forgotten fact id.
     """
 
     mirror: MemoryLedger = field(default_factory=MemoryLedger)
@@ -50,7 +51,7 @@ class DeviceJournal:
     counts: Counter[str] = field(default_factory=Counter)
 
     def confirm(self, effect: Effect) -> None:
-        """Note an effect that the store has made durable."""
+        """Record an effect that the store has made durable."""
         if isinstance(effect, EraseFacts):
             for fact_id in effect.ids:
                 fact = self.mirror.get(fact_id)
@@ -64,7 +65,7 @@ class DeviceJournal:
         self.counts["confirmed"] += 1
 
     def acknowledge(self, event: Event, ack: Acknowledgement) -> None:
-        """Note an acknowledgement that reached its sender."""
+        """Record an acknowledgement that reached the sender."""
         if not isinstance(event, Label):
             return
         if ack.count or self.mirror.get(event.observation_id) is not None:
@@ -74,10 +75,10 @@ class DeviceJournal:
 
 class SimulatedDevice:
     """Runtime and Store in a folder.  Events are delivered at least once: after a crash or a full
-    disk the device starts again from its file, and the sender repeats what was not answered.  Its
-    worker ends with it.
+    disk the device restarts from its file, and the sender repeats unanswered events.  A restart
+    cancels the worker's job.
 
-    `on_restart` is called after each restart with its reason ("crash" or "disk_full").
+    on_restart: called after each restart with its reason ("crash" or "disk_full").
     """
 
     def __init__(
@@ -85,8 +86,8 @@ class SimulatedDevice:
         folder: Path,
         model: ReplayModel,
         config: Config,
-        chaos: FaultPlan,
-        workshop: SimulatedWorker,
+        fault_plan: FaultPlan,
+        worker: SimulatedWorker,
         on_restart: Callable[[str], None],
     ) -> None:
         self.journal = DeviceJournal()
@@ -98,55 +99,56 @@ class SimulatedDevice:
             self.bytes_written = 0
         self._folder = folder
         self._config = config
-        self._chaos = chaos
-        self._workshop = workshop
+        self._faults = fault_plan
+        self._worker = worker
         self._on_restart = on_restart
-        self._life = 0
-        self.store = FragileStore.create(self._file, model.card)
-        self.store.disk_full = chaos.disk_full
+        self._restarts = 0
+        self.store = FaultyStore.create(self._file, model.card)
+        self.store.disk_full = fault_plan.disk_full
         self.runtime = Runtime(config, model, self.store)
 
     @property
     def _file(self) -> Path:
-        return self._folder / f"knowledge-{self._life}.db"
+        return self._folder / f"knowledge-{self._restarts}.db"
 
     def feed(self, event: Event) -> tuple[Message, ...]:
-        """Deliver an event until it is answered; the messages of the answer that got through."""
+        """Deliver an event until it is answered; returns the messages of that answer."""
         for _ in range(REDELIVERIES_MAX):
             messages: list[Message] = []
-            trouble, done = self._attempt(event, messages)
-            if trouble:
-                self._restart(trouble)
+            fault, done = self._attempt(event, messages)
+            if fault:
+                self._restart(fault)
             if done:
                 return tuple(messages)
         raise BrokenPromiseError(
             f"simulating: the device failed {REDELIVERIES_MAX} times on {type(event).__name__}",
-            "make faults rarer: the device never gets to answer",
+            "make faults rarer: every attempt failed before an answer",
         )
 
     def close(self) -> None:
-        """Shut the store."""
+        """Close the store."""
         self.store.close()
 
     def _attempt(self, event: Event, messages: list[Message]) -> tuple[str, bool]:
-        """Handle an event and carry out its effects; what stopped that, and whether it is done."""
+        """Handle an event and apply its effects; returns the fault, if any, and whether it is
+        done."""
         began, spent = perf_counter_ns(), self.model.spent_ns
         effects = self.runtime.handle(event)
         self.handle_us.append((perf_counter_ns() - began - self.model.spent_ns + spent) / 1000)
         for effect in effects:
-            if self._chaos.crash():
+            if self._faults.crash():
                 return "crash", False
             if isinstance(effect, Publish):
                 messages.append(effect.message)
                 if isinstance(effect.message, Acknowledgement):
                     self.journal.acknowledge(event, effect.message)
             elif isinstance(effect, StartGrowth):
-                self._workshop.take(effect.job)
+                self._worker.submit(effect.job)
             elif isinstance(effect, CancelGrowth):
-                self._workshop.stop("facts of it were forgotten", effect.job_id)
+                self._worker.cancel("some of its facts were forgotten", effect.job_id)
             elif not self._apply(effect):
                 return "disk_full", False
-        return ("crash", True) if self._chaos.crash() else ("", True)
+        return ("crash", True) if self._faults.crash() else ("", True)
 
     def _apply(self, effect: Effect) -> bool:
         before, began = written_bytes(), perf_counter_ns()
@@ -165,15 +167,15 @@ class SimulatedDevice:
         return True
 
     def _restart(self, reason: str) -> None:
-        """Throw the runtime away and start from the file, as it lies at this moment."""
+        """Discard the runtime and restart from a copy of the file in its present state."""
         self.journal.counts[reason] += 1
-        self._workshop.stop(f"the device started again: {reason.replace('_', ' ')}")
+        self._worker.cancel(f"the device restarted: {reason.replace('_', ' ')}")
         before = self._file
-        self._life += 1
+        self._restarts += 1
         copy_crash_image(before, self._file)
         self.store.close()
-        self.store = FragileStore.open(self._file, self.model.card)
-        self.store.disk_full = self._chaos.disk_full
+        self.store = FaultyStore.open(self._file, self.model.card)
+        self.store.disk_full = self._faults.disk_full
         self.runtime = Runtime(self._config, self.model, self.store)
         for suffix in ("", "-wal", "-shm", ".lock"):
             before.with_name(before.name + suffix).unlink(missing_ok=True)
@@ -181,8 +183,8 @@ class SimulatedDevice:
 
 
 def written_bytes() -> int | None:
-    """Bytes that this process has handed to the operating system so far; None where it does not
-    say (it does on Linux)."""
+    """Return the bytes that this process has written so far; None where the system does not report
+    them (Linux does)."""
     try:
         return int(Path("/proc/self/io").read_bytes().split(b"wchar:")[1].split()[0])
     except (OSError, IndexError):
@@ -190,7 +192,8 @@ def written_bytes() -> int | None:
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process that is resident now; None where the system does not say."""
+    """Return the resident memory of this process in bytes; None where the system does not report it
+    (Linux does)."""
     try:
         pages = int(Path("/proc/self/statm").read_bytes().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -201,8 +204,15 @@ def resident_bytes() -> int | None:
 def facts_of(
     domain: str, rows: list[tuple[str, str, bytes]], captured_at_ns: int
 ) -> tuple[Fact, ...]:
-    """Make facts to enrol from (id, label, features), captured one a microsecond."""
+    """Return facts to enrol from (id, label, features), captured a microsecond apart."""
     return tuple(
-        Fact(fact_id, "enrolment", domain, label, captured_at_ns + at * 1000, features)
+        Fact(
+            id=fact_id,
+            stream="enrolment",
+            domain=domain,
+            label=label,
+            captured_at_ns=captured_at_ns + at * 1000,
+            features=features,
+        )
         for at, (fact_id, label, features) in enumerate(rows)
     )

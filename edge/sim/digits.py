@@ -1,6 +1,6 @@
 """Handwritten digits from two sources: MNIST (shipped here) and optdigits (in scikit-learn).
 
-Images come as grey pixels, which the encoder's preparation takes as they are.
+Images are grey pixels, which the encoder's preparation accepts unchanged.
 """
 
 from dataclasses import dataclass, field
@@ -14,14 +14,15 @@ from ..core import ConfigError, StateCorruptError
 
 DIGITS: Final = tuple("0123456789")
 OPTDIGITS_MAX: Final = 16
+"""optdigits count ink in 4 x 4 blocks: 0 to 16 (Alpaydin and Kaynak 1998)."""
 
 _SHIPPED: Final = "mnist_subset.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Digits:
-    """Images with the digit each shows.  `images`: uint8 [n, h, w], ink is bright; `labels`: int64
-    [n], 0 to 9; `source`: where they come from."""
+    """Labelled images.  images: uint8 [n, h, w], ink is bright; labels: int64 [n], 0 to 9; source:
+    the name of the data set."""
 
     source: str
     images: NDArray[np.uint8] = field(repr=False)
@@ -30,7 +31,7 @@ class Digits:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: NDArray[np.int64]) -> "Digits":
+    def select(self, rows: NDArray[np.int64]) -> "Digits":
         """Return the images of some rows, in that order."""
         return Digits(self.source, self.images[rows], self.labels[rows])
 
@@ -67,8 +68,8 @@ def load_optdigits() -> Digits:
     return Digits("optdigits", scaled, held.target.astype(np.int64))
 
 
-class DigitDeck:
-    """Digits dealt once each, in an order that the seed decides."""
+class DigitSampler:
+    """Draws digits without replacement, in an order that the seed decides."""
 
     def __init__(self, digits: Digits, seed: int) -> None:
         self._digits = digits
@@ -77,23 +78,23 @@ class DigitDeck:
     def __len__(self) -> int:
         return len(self._left)
 
-    def deal(self, count: int) -> Digits:
-        """Deal the next `count` images; raises ConfigError where fewer are left."""
-        return self._take(np.arange(count))
+    def draw(self, count: int) -> Digits:
+        """Draw the next `count` images; raises ConfigError if fewer are left."""
+        return self._select(np.arange(count))
 
-    def deal_evenly(self, per_digit: int) -> Digits:
-        """Deal the next `per_digit` images of each digit; raises ConfigError as `deal` does."""
+    def draw_evenly(self, per_digit: int) -> Digits:
+        """Draw the next `per_digit` images of each digit; raises ConfigError as `draw` does."""
         labels = self._digits.labels[self._left]
         rows = [np.flatnonzero(labels == int(digit))[:per_digit] for digit in DIGITS]
         short = min(len(of_digit) for of_digit in rows) < per_digit
-        return self._take(np.arange(len(self) + 1) if short else np.sort(np.concatenate(rows)))
+        return self._select(np.arange(len(self) + 1) if short else np.sort(np.concatenate(rows)))
 
-    def _take(self, places: NDArray[np.int64]) -> Digits:
+    def _select(self, places: NDArray[np.int64]) -> Digits:
         if len(places) > len(self):
             raise ConfigError(
-                f"dealing {self._digits.source} digits: {len(self)} are left, too few",
-                "ask for fewer",
+                f"drawing {len(places)} {self._digits.source} digits: {len(self)} are left",
+                "draw fewer",
             )
-        dealt = self._digits.take(self._left[places])
+        drawn = self._digits.select(self._left[places])
         self._left = np.delete(self._left, places)
-        return dealt
+        return drawn

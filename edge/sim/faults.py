@@ -1,4 +1,4 @@
-"""What goes wrong, seeded: lost messages, jumping clocks, crashes and full disks."""
+"""Seeded fault injection: lost messages, clock jumps, crashes and full disks."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ import numpy as np
 from ..core import Effect
 from ..storage import Store
 from .scenarios import FaultSpec
-from .world import START_NS, Action, ShowSample, WorldNote
+from .world import START_NS, Action, InjectedFault, ObserveSample
 
 CLOCK_JUMPS_NS: Final = {
     "an hour forwards": 3_600_000_000_000,
@@ -19,28 +19,29 @@ CLOCK_JUMPS_NS: Final = {
     "to 1970": -START_NS,
 }
 REORDERED_BY_MAX: Final = 4
+"""Observations that may overtake a late one.  Chosen by hand."""
 
-Strike = Callable[[], bool]
+FaultTrigger = Callable[[], bool]
 
 
 def no_faults() -> bool:
-    """Do not strike."""
+    """Trigger no fault."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """Decides about the device's faults: `crash()` is asked at each boundary between effects,
-    `disk_full()` before each write, `killed()` and `late()` about the worker for each job."""
+    """Triggers of the device's faults: `crash()` is called between effects, `disk_full()` before
+    each write, `killed()` and `late()` for each job of the worker."""
 
-    crash: Strike
-    disk_full: Strike
-    killed: Strike = no_faults
-    late: Strike = no_faults
+    crash: FaultTrigger
+    disk_full: FaultTrigger
+    killed: FaultTrigger = no_faults
+    late: FaultTrigger = no_faults
 
 
 def seeded_faults(faults: FaultSpec, seed: int) -> FaultPlan:
-    """Chaos that strikes with a scenario's probabilities, the same for the same seed."""
+    """Return a plan with a scenario's probabilities; the same seed gives the same faults."""
     random, worker = (np.random.default_rng([seed, stream]) for stream in (2, 5))
     return FaultPlan(
         lambda: bool(random.random() < faults.crash),
@@ -51,41 +52,41 @@ def seeded_faults(faults: FaultSpec, seed: int) -> FaultPlan:
 
 
 def disturb_events(actions: Iterable[Action], faults: FaultSpec, seed: int) -> Iterator[Action]:
-    """Lose, double and reorder observations, and let clocks jump; the same for the same seed."""
+    """Lose, duplicate and reorder observations, and make clocks jump; deterministic per seed."""
     random = np.random.default_rng([seed, 3])
     yield from _jump_clocks(
-        _reorder(_mishandle(actions, faults, random), faults, random), faults, random
+        _reorder(_lose_or_double(actions, faults, random), faults, random), faults, random
     )
 
 
-def _mishandle(
+def _lose_or_double(
     actions: Iterable[Action], faults: FaultSpec, random: np.random.Generator
 ) -> Iterator[Action]:
     for action in actions:
-        if not isinstance(action, ShowSample):
+        if not isinstance(action, ObserveSample):
             yield action
         elif random.random() < faults.lost:
-            yield WorldNote("lost", f"{action.id} was lost")
+            yield InjectedFault("lost", f"{action.id} was lost")
         else:
             yield action
             if random.random() < faults.doubled:
-                yield WorldNote("doubled", f"{action.id} came twice")
+                yield InjectedFault("doubled", f"{action.id} arrived twice")
                 yield action
 
 
 def _reorder(
     actions: Iterable[Action], faults: FaultSpec, random: np.random.Generator
 ) -> Iterator[Action]:
-    """Hold some observations back behind up to REORDERED_BY_MAX later ones, not past a label."""
-    held: list[tuple[int, ShowSample]] = []
+    """Delay some observations behind up to REORDERED_BY_MAX later ones, never past a label."""
+    held: list[tuple[int, ObserveSample]] = []
     for action in actions:
-        if not isinstance(action, ShowSample):
+        if not isinstance(action, ObserveSample):
             yield from (show for _, show in held)
             held = []
             yield action
             continue
         if random.random() < faults.reordered:
-            yield WorldNote("reordered", f"{action.id} came late")
+            yield InjectedFault("reordered", f"{action.id} arrived late")
             held.append((int(random.integers(1, REORDERED_BY_MAX + 1)), action))
             continue
         yield action
@@ -100,23 +101,23 @@ def _jump_clocks(
 ) -> Iterator[Action]:
     shift_ns = 0
     for action in actions:
-        if not isinstance(action, ShowSample):
+        if not isinstance(action, ObserveSample):
             yield action
             continue
         if random.random() < faults.clock_jump:
             name = list(CLOCK_JUMPS_NS)[int(random.integers(len(CLOCK_JUMPS_NS)))]
             shift_ns = CLOCK_JUMPS_NS[name]
-            yield WorldNote("clock_jump", f"the clock jumps {name}")
+            yield InjectedFault("clock_jump", f"the clock jumps {name}")
         yield replace(action, captured_at_ns=max(0, action.captured_at_ns + shift_ns))
 
 
-class FragileStore(Store):
-    """The production store on a disk that may be full: SQLite's own error at COMMIT, once armed."""
+class FaultyStore(Store):
+    """The production store on a disk that may be full: COMMIT then raises SQLite's own error."""
 
-    disk_full: Strike = staticmethod(no_faults)
+    disk_full: FaultTrigger = staticmethod(no_faults)
 
     def apply(self, effect: Effect) -> None:
-        """Apply as `Store` does, on a full disk where chaos strikes; raises its StateError then."""
+        """Apply as `Store` does; raises its StateError when `disk_full` triggers."""
         if not self.disk_full():
             super().apply(effect)
             return
@@ -129,7 +130,7 @@ class FragileStore(Store):
 
 
 class _FullDisk:
-    """A connection whose COMMIT finds no room; everything else goes through."""
+    """A connection whose COMMIT fails for lack of space; everything else works."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -144,9 +145,9 @@ class _FullDisk:
 
 
 def copy_crash_image(source: Path, target: Path) -> None:
-    """Copy a knowledge file as a killed process leaves it: the database and its log as they lie.
+    """Copy a knowledge file as a killed process leaves it: the database and its write-ahead log.
 
-    The shared-memory index is not copied: SQLite makes it again from the log, as after a reboot.
+    The shared-memory index is not copied: SQLite rebuilds it from the log, as after a reboot.
     """
     for suffix in ("", "-wal"):
         part = source.with_name(source.name + suffix)

@@ -1,4 +1,4 @@
-"""One run: a world and a device brought together, watched, checked and recorded."""
+"""One run: applies the actions of a world to a simulated device, checks and records them."""
 
 import tempfile
 from collections import Counter
@@ -29,31 +29,48 @@ from ..core import (
 )
 from . import checkers, metrics
 from .device import SimulatedDevice, facts_of, resident_bytes
-from .evaluation import Evaluation, Truth, heads_alone
+from .evaluation import Evaluation, Truth, without_adaptors
 from .faults import FaultPlan, disturb_events, seeded_faults
-from .hindsight import search_hindsight
 from .recording import DecisionStep, MarkKind, RunRecording, TimelineMark, step_of
 from .replay import Encoded, ReplayModel
 from .scenarios import Scenario
-from .simulated_worker import NO_TORCH, Grower, SimulatedWorker, find_grower, without_acceptance
+from .simulated_worker import (
+    NO_TORCH,
+    Grower,
+    SimulatedWorker,
+    find_grower,
+    sample_search,
+    without_acceptance,
+)
 from .world import (
     SECOND_NS,
     START_NS,
     Action,
+    DelayedLabel,
     EnrolSamples,
     EvaluateNow,
-    ForgetOrder,
-    LateLabel,
+    ForgetAction,
+    InjectedFault,
+    ObserveSample,
     PhaseStart,
-    ShowSample,
     World,
-    WorldNote,
 )
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with the current activity, the units done, and the units in all."""
 
 MIB: Final = 1024 * 1024
+"""Bytes in a mebibyte."""
+COUNTED_BY_DEVICE: Final = ("labels_taken", "crash", "disk_full")
+COUNTED_BY_WORLD: Final = (
+    "labels_wrong",
+    "rejected",
+    "lost",
+    "doubled",
+    "reordered",
+    "clock_jump",
+    "checks",
+)
 CLASSES_NAMED_MAX: Final = 6
 """Forgotten classes that a report names; the rest are counted.  Chosen by hand; effect not
 measured."""
@@ -64,33 +81,42 @@ def run_scenario(
     world: World,
     model: encoder.Model,
     seed: int,
+    *,
     encoded: Mapping[bytes, Encoded] | None = None,
-    chaos: FaultPlan | None = None,
+    fault_plan: FaultPlan | None = None,
     progress: Progress | None = None,
     grow: Grower | None = None,
 ) -> RunRecording:
     """Run a scenario once on a store in a temporary folder and record it.
 
-    world: of this scenario and seed.  encoded: features that need no encoding.  chaos: in place of
-    the scenario's own device faults.  grow: in place of `edge.growth.grow`, which runs in this
-    process where torch is installed.  Raises BrokenPromiseError where a promise is broken.
+    world: of this scenario and seed.  encoded: cached features by payload key.  fault_plan:
+    replaces the scenario's own device faults.  grow: replaces `edge.growth.grow_adaptor`, which
+    runs in this process where torch is installed.  Raises BrokenPromiseError if a check fails.
     """
     with tempfile.TemporaryDirectory(prefix="auricle-sim-") as folder:
-        chaos = chaos or seeded_faults(scenario.faults, seed)
+        fault_plan = fault_plan or seeded_faults(scenario.faults, seed)
         given, grow = grow, (grow or find_grower()) if scenario.device.growth else None
         if grow is not None and scenario.device.acceptance == "none":
             grow = without_acceptance(grow)
-        shop = SimulatedWorker(grow, scenario.device.growth_delay, chaos)
+        worker = SimulatedWorker(grow, scenario.device.growth_delay, fault_plan)
         replay = ReplayModel(model, encoded or {})
-        run = _Run(scenario, world, replay, seed, Path(folder), chaos, shop)
+        run = _Run(
+            scenario=scenario,
+            world=world,
+            model=replay,
+            seed=seed,
+            folder=Path(folder),
+            fault_plan=fault_plan,
+            worker=worker,
+        )
         try:
             actions = tuple(disturb_events(world.actions, scenario.faults, seed))
             for at, action in enumerate(actions):
-                run.play(action)
+                run.apply(action)
                 if progress is not None:
                     progress("simulating", at + 1, len(actions))
             if given is None:
-                shop.extend(search_hindsight)
+                worker.extend_largest(sample_search)
             return run.recording()
         finally:
             run.device.close()
@@ -104,8 +130,8 @@ class _Run:
         model: ReplayModel,
         seed: int,
         folder: Path,
-        chaos: FaultPlan,
-        shop: SimulatedWorker,
+        fault_plan: FaultPlan,
+        worker: SimulatedWorker,
     ) -> None:
         self._began = perf_counter()
         self._scenario = scenario
@@ -114,53 +140,60 @@ class _Run:
         self._seed = seed
         settings = scenario.device
         self._config = Config(
-            seed,
-            settings.false_alarm_rate,
-            settings.window,
-            settings.facts_per_concept,
-            growth=shop.grow is not None,
+            seed=seed,
+            false_alarm_rate=settings.false_alarm_rate,
+            window=settings.window,
+            facts_per_concept=settings.facts_per_concept,
+            growth=worker.grow is not None,
         )
-        self._shop = shop
+        self._worker = worker
         self._regrown = False
-        self.device = SimulatedDevice(folder, model, self._config, chaos, shop, self._restarted)
+        self.device = SimulatedDevice(
+            folder=folder,
+            model=model,
+            config=self._config,
+            fault_plan=fault_plan,
+            worker=worker,
+            on_restart=self._restarted,
+        )
         self._truths: dict[str, Truth] = {}
         self._steps: list[DecisionStep] = []
         self._marks: list[TimelineMark] = []
         self._matrix: list[list[float | None]] = []
-        self._exam = Evaluation(world, model, self._config)
+        self._evaluation = Evaluation(world, model, self._config)
         self._checkpoints: list[str] = []
         self._observation_us: list[float] = []
         self._counts: Counter[str] = Counter()
         self._learned_at: tuple[int, Counter[Truth]] = (0, Counter())
         self._peak_bytes = 0
-        if settings.growth and shop.grow is None:
+        if settings.growth and worker.grow is None:
             self._mark("growth", NO_TORCH)
-        self._plays: dict[type, Callable[[Any], None]] = {
-            PhaseStart: self._enter,
-            EnrolSamples: self._teach,
-            ShowSample: self._show,
-            LateLabel: self._tell,
-            ForgetOrder: self._ask,
-            EvaluateNow: self._examine,
-            WorldNote: self._note,
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            PhaseStart: self._start_phase,
+            EnrolSamples: self._enrol,
+            ObserveSample: self._observe,
+            DelayedLabel: self._label,
+            ForgetAction: self._forget,
+            EvaluateNow: self._evaluate,
+            InjectedFault: self._count_fault,
         }
 
-    def play(self, action: Action) -> None:
-        """Let one thing happen."""
-        self._shop.now = len(self._steps)
-        self._take_result()
-        self._plays[type(action)](action)
+    def apply(self, action: Action) -> None:
+        """Apply one action."""
+        self._worker.now = len(self._steps)
+        self._deliver_result()
+        self._handlers[type(action)](action)
         self._peak_bytes = max(self._peak_bytes, resident_bytes() or 0)
 
-    # --- what happens ---------------------------------------------------------------------------
+    # --- actions --------------------------------------------------------------------------------
 
-    def _enter(self, action: PhaseStart) -> None:
+    def _start_phase(self, action: PhaseStart) -> None:
         last = next((m for m in reversed(self._marks) if m.kind == "domain"), None)
         if last is None or last.text != action.domain:
             self._mark("domain", action.domain)
         self._tick()
 
-    def _teach(self, action: EnrolSamples) -> None:
+    def _enrol(self, action: EnrolSamples) -> None:
         rows = [
             (
                 f"enrol-{action.phase:03}-{at:06}",
@@ -179,7 +212,7 @@ class _Run:
         self._mark("enrolled", f"{len(rows)} examples of {domain}")
         self._tick()
 
-    def _show(self, action: ShowSample) -> None:
+    def _observe(self, action: ObserveSample) -> None:
         sample = action.sample
         truth = (sample.domain, sample.label)
         self._truths[action.id] = truth
@@ -188,7 +221,11 @@ class _Run:
         encoded = len(self._model.encode_us)
         messages = self._feed(
             Observation(
-                action.stream, action.sequence, action.captured_at_ns, sample.read(), action.id
+                stream=action.stream,
+                sequence=action.sequence,
+                captured_at_ns=action.captured_at_ns,
+                payload=sample.read(),
+                id=action.id,
             )
         )
         spent = (
@@ -205,15 +242,15 @@ class _Run:
 
     def _alarm(self, alarm: DriftAlarm) -> None:
         kind: MarkKind = "alarm" if alarm.raised else "cleared"
-        what = "opens" if alarm.raised else "is back in"
-        # The alarm belongs to the observation that was just decided.
+        what = "opens" if alarm.raised else "returns to"
+        # The alarm belongs to the latest observation.
         self._marks.append(
             TimelineMark(
                 max(0, len(self._steps) - 1), kind, f"{alarm.stream} {what} {alarm.domain}"
             )
         )
 
-    def _tell(self, action: LateLabel) -> None:
+    def _label(self, action: DelayedLabel) -> None:
         before = self.device.journal.counts["labels_taken"]
         self._feed(Label(action.id, action.label, action.domain))
         if self.device.journal.counts["labels_taken"] > before:
@@ -226,23 +263,23 @@ class _Run:
         if self._config.growth:
             self._feed(Tick())
 
-    def _take_result(self, *, wait: bool = False) -> bool:
-        """Hand over the result of a growth where one is due; whether there was one."""
-        job = self._shop.job
-        result = self._shop.collect(wait=wait)
+    def _deliver_result(self, *, wait: bool = False) -> bool:
+        """Deliver the result of a growth if one is due; returns whether one was."""
+        job = self._worker.job
+        result = self._worker.collect(wait=wait)
         if job is None or result is None:
             return False
         self._feed(GrowthFinished(result))
         kept = self.device.store.adaptors().get(job.domain, ())
         if result.record is not None and kept and kept[0].digest == result.record.digest:
             checkers.check_budget(self.device.runtime, result.record)
-            if not self._regrown and self._shop.grow is not None:
-                checkers.check_regrowth(self._shop.grow, job, result.record)
+            if not self._regrown and self._worker.grow is not None:
+                checkers.check_regrowth(self._worker.grow, job, result.record)
                 self._regrown = True
         self._tick()
         return True
 
-    def _ask(self, action: ForgetOrder) -> None:
+    def _forget(self, action: ForgetAction) -> None:
         now_ns = START_NS + len(self._steps) * SECOND_NS
         request = ForgetRequest(action.request_id, action.selector, now_ns, action.resurvey)
         before = len(self.device.journal.receipts)
@@ -252,15 +289,15 @@ class _Run:
         self._check()
         self._tick()
 
-    def _examine(self, action: EvaluateNow) -> None:
-        while action.last and self._take_result(wait=True):
+    def _evaluate(self, action: EvaluateNow) -> None:
+        while action.last and self._deliver_result(wait=True):
             pass
         self._check()
-        self._exam.hold(self.device.runtime.knowledge)
-        self._matrix.append(self._exam.accuracies(self._forgotten()))
+        self._evaluation.run(self.device.runtime.knowledge)
+        self._matrix.append(self._evaluation.accuracies(self._forgotten()))
         self._checkpoints.append(action.name)
 
-    def _note(self, action: WorldNote) -> None:
+    def _count_fault(self, action: InjectedFault) -> None:
         self._counts[action.kind] += 1
         if action.kind == "clock_jump":
             self._mark("fault", action.text)
@@ -270,7 +307,7 @@ class _Run:
         self._mark(kind, reason.replace("_", " "))
         self._check()
 
-    # --- watching -------------------------------------------------------------------------------
+    # --- checks ---------------------------------------------------------------------------------
 
     def _feed(self, event: Event) -> tuple[object, ...]:
         messages = self.device.feed(event)
@@ -279,7 +316,7 @@ class _Run:
                 self._counts["rejected"] += 1
                 self._mark("rejected", message.reason)
             elif isinstance(message, GrowthReport):
-                self._shop.hear(message)
+                self._worker.record_report(message)
                 kind: MarkKind = "adaptor" if message.state == "serving" else "growth"
                 self._mark(kind, f"{message.domain}: {message.state}, {message.detail}")
         if not isinstance(event, Observation):
@@ -297,7 +334,7 @@ class _Run:
         self._counts["checks"] += 1
 
     def _novel(self, truth: Truth) -> bool | None:
-        """Say whether a truth is new to the ledger; None while its domain has too few facts."""
+        """Return whether a truth is new to the ledger; None while its domain has too few facts."""
         learned = self._learned()
         if not learned[truth]:
             return True
@@ -306,7 +343,7 @@ class _Run:
         return False if found >= needed else None
 
     def _learned(self) -> Counter[Truth]:
-        """Count the ledger's facts by what they truly are."""
+        """Count the ledger's facts by true domain and label."""
         journal = self.device.journal
         version = journal.counts["confirmed"]
         if self._learned_at[0] != version:
@@ -331,20 +368,20 @@ class _Run:
     # --- the result -----------------------------------------------------------------------------
 
     def recording(self) -> RunRecording:
-        """Put together what was seen."""
+        """Return the recording of the run."""
         world, device = self._world, self.device
         chance = 1 / len(world.labels)
         figures = metrics.measure_steps(self._steps, self._marks, self._config.window)
         figures |= metrics.measure_matrix(np.array(self._matrix, float), world.taught, chance)
         facts = device.journal.mirror.facts()
         known = device.runtime.knowledge
-        routing = self._exam.routing(known, self._truths, facts)
-        figures |= metrics.measure_growth(self._shop.episodes, routing)
+        routing = self._evaluation.routing(known, self._truths, facts)
+        figures |= metrics.measure_growth(self._worker.episodes, routing)
         adapted = device.store.adaptors()
         sizes = [known.adaptor(name).nbytes for name in adapted if name in known.domains]
         figures["adaptor_bytes"] = float(max(sizes)) if sizes else None
         figures["average_accuracy_heads"] = self._heads_accuracy() if adapted else None
-        figures |= {name: float(count) for name, count in self._counted().items()}
+        figures |= {name: float(count) for name, count in self._counts_by_name().items()}
         written = device.bytes_written
         return RunRecording(
             title=self._scenario.title,
@@ -369,31 +406,24 @@ class _Run:
             },
             rate=self._config.false_alarm_rate,
             digest=device.runtime.digest(),
-            episodes=tuple(self._shop.episodes),
+            episodes=tuple(self._worker.episodes),
             routing=routing,
             window=self._config.window,
             left_out=self._left_out(),
         )
 
     def _heads_accuracy(self) -> float | None:
-        """Average accuracy had heads alone answered at the end."""
+        """Return the final average accuracy without adaptors."""
         facts = self.device.journal.mirror.facts()
-        self._exam.hold(heads_alone(self.device.runtime.knowledge, facts))
-        row = np.array([self._exam.accuracies(self._forgotten())], float)
+        self._evaluation.run(without_adaptors(self.device.runtime.knowledge, facts))
+        row = np.array([self._evaluation.accuracies(self._forgotten())], float)
         return metrics.average_accuracy(row, self._world.taught)
 
-    def _counted(self) -> dict[str, int]:
+    def _counts_by_name(self) -> dict[str, int]:
         journal = self.device.journal
-        named = ("labels_taken", "crash", "disk_full")
-        counts = {name: journal.counts[name] for name in named}
-        counts |= {
-            name: self._counts[name]
-            for name in (
-                *("labels_wrong", "rejected", "lost", "doubled", "reordered", "clock_jump"),
-                "checks",
-            )
-        }
-        counts |= self._shop.counts
+        counts = {name: journal.counts[name] for name in COUNTED_BY_DEVICE}
+        counts |= {name: self._counts[name] for name in COUNTED_BY_WORLD}
+        counts |= self._worker.counts
         counts["facts"] = len(journal.mirror.facts())
         counts["facts_forgotten"] = sum(r.facts_forgotten for r in journal.receipts)
         return counts

@@ -1,9 +1,9 @@
-"""Metrics by their standard names.
+"""Metrics of continual learning and novelty detection, by their standard names.
 
 Accuracy matrices follow Lopez-Paz & Ranzato 2017, "Gradient episodic memory", section 2; forgetting
 follows Chaudhry et al. 2018, "Riemannian walk", section 4.  Rows are checkpoints, columns domains;
 `taught[j]` is the row of the first checkpoint after domain j was taught, or None.  Entries that are
-not a number (a domain forgotten on request) do not count.  A figure that is not defined is None.
+not a number (a domain forgotten on request) do not count.  An undefined figure is None.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,15 +18,17 @@ Matrix = NDArray[np.float64]
 Taught = Sequence[int | None]
 
 FPR_AT_TPR: Final = 0.95
+"""The customary operating point of out-of-distribution detection (Hendrycks and Gimpel 2017)."""
 
 
 def average_accuracy(matrix: Matrix, taught: Taught) -> float | None:
-    """Mean of the last row over the domains taught (ACC of GEM)."""
+    """Return the mean of the last row over the domains taught (ACC of GEM)."""
     return _mean(float(matrix[-1, j]) for j, row in enumerate(taught) if row is not None)
 
 
 def backward_transfer(matrix: Matrix, taught: Taught) -> float | None:
-    """Mean change from just after a domain was taught to the end (BWT); negative is forgetting."""
+    """Return the mean change from just after a domain was taught to the end (BWT of GEM); negative
+    values are forgetting."""
     last = len(matrix) - 1
     return _mean(
         float(matrix[last, j] - matrix[row, j])
@@ -36,7 +38,7 @@ def backward_transfer(matrix: Matrix, taught: Taught) -> float | None:
 
 
 def forward_transfer(matrix: Matrix, taught: Taught, chance: float) -> float | None:
-    """Mean gain over chance just before a domain was taught (FWT)."""
+    """Return the mean gain over chance just before a domain was taught (FWT of GEM)."""
     return _mean(
         float(matrix[row - 1, j]) - chance
         for j, row in enumerate(taught)
@@ -45,8 +47,8 @@ def forward_transfer(matrix: Matrix, taught: Taught, chance: float) -> float | N
 
 
 def forgetting(matrix: Matrix, taught: Taught) -> float | None:
-    """Mean fall from the best accuracy since a domain was taught to the end; below zero where the
-    end is better than all before."""
+    """Return the mean drop from the best accuracy since a domain was taught to the end; negative if
+    the last accuracy is the best."""
     last = len(matrix) - 1
     return _mean(
         float(np.nanmax(matrix[row:last, j]) - matrix[last, j])
@@ -56,7 +58,8 @@ def forgetting(matrix: Matrix, taught: Taught) -> float | None:
 
 
 def auroc(known: Sequence[float], new: Sequence[float]) -> float | None:
-    """Area under the ROC curve of novelty scores: the chance that a new sample scores higher."""
+    """Return the area under the ROC curve of novelty scores: the probability that a new sample
+    scores higher than a known one."""
     if not known or not new:
         return None
     from sklearn.metrics import roc_auc_score
@@ -66,7 +69,7 @@ def auroc(known: Sequence[float], new: Sequence[float]) -> float | None:
 
 
 def fpr95(known: Sequence[float], new: Sequence[float]) -> float | None:
-    """Share of new samples accepted by a threshold that accepts 95 % of the known ones."""
+    """Return the share of new samples below a threshold that accepts 95 % of the known ones."""
     if not known or not new:
         return None
     threshold = np.quantile(known, FPR_AT_TPR)
@@ -74,7 +77,7 @@ def fpr95(known: Sequence[float], new: Sequence[float]) -> float | None:
 
 
 def false_alarm_rate(steps: Sequence[DecisionStep]) -> float | None:
-    """Share of known samples called new, where the detector says anything."""
+    """Return the share of known samples called new, where the detector decided."""
     return _mean(
         float(step.known is False)
         for step in steps
@@ -83,7 +86,7 @@ def false_alarm_rate(steps: Sequence[DecisionStep]) -> float | None:
 
 
 def detection_rate(steps: Sequence[DecisionStep]) -> float | None:
-    """Share of new samples called new, where the detector says anything."""
+    """Return the share of new samples called new, where the detector decided."""
     return _mean(
         float(step.known is False)
         for step in steps
@@ -92,7 +95,7 @@ def detection_rate(steps: Sequence[DecisionStep]) -> float | None:
 
 
 def window_false_alarm_rate(steps: Sequence[DecisionStep], window: int) -> float | None:
-    """Share of observations in alarm among those whose whole window was known."""
+    """Return the share of observations in alarm among those whose whole window was known."""
     quiet = [
         steps[at]
         for at in range(window - 1, len(steps))
@@ -102,25 +105,25 @@ def window_false_alarm_rate(steps: Sequence[DecisionStep], window: int) -> float
 
 
 def abstention(steps: Sequence[DecisionStep]) -> float | None:
-    """Share of observations that were given no answer."""
+    """Return the share of observations without an answer."""
     return _mean(float(step.label is None) for step in steps)
 
 
 def degraded(steps: Sequence[DecisionStep]) -> float | None:
-    """Share of observations that were answered for a domain nobody has labelled yet."""
+    """Return the share of observations answered for a domain without labels."""
     return _mean(float(step.degraded) for step in steps)
 
 
 def online_accuracy(steps: Sequence[DecisionStep]) -> float | None:
-    """Share of observations whose best answer was right, abstained or not."""
+    """Return the share of observations whose best guess was correct, abstentions included."""
     return _mean(float(step.guess == step.truth_label) for step in steps)
 
 
 def detection_delay(
     steps: Sequence[DecisionStep], marks: Sequence[TimelineMark]
 ) -> tuple[float | None, int]:
-    """Mean observations from a change to a new domain until the alarm, and how many changes were
-    missed: no alarm before the next change or the end."""
+    """Return the mean number of observations from a change to a new domain until the alarm, and the
+    number of missed changes: no alarm before the next change or the end."""
     changes = [mark.index for mark in marks if mark.kind == "domain"]
     ends = [*changes[1:], len(steps)]
     delays: list[float] = []
@@ -136,8 +139,8 @@ def detection_delay(
 
 
 def routing_accuracy(homes: Sequence[int | None], counts: Sequence[Sequence[int]]) -> float | None:
-    """Share of what was sent to the device's domain that holds most of what was learned of its
-    true domain; each true domain that was learned counts alike."""
+    """Return the share of samples routed to the device's domain with most of the facts learned of
+    their true domain; a macro average over the learned true domains."""
     shares = [
         row[home] / sum(row)
         for row, home in zip(counts, homes, strict=True)
@@ -149,7 +152,7 @@ def routing_accuracy(homes: Sequence[int | None], counts: Sequence[Sequence[int]
 def measure_growth(
     episodes: Sequence[GrowthEpisode], routing: RoutingRecord
 ) -> dict[str, float | None]:
-    """Every metric that follows from growth and routing.  Gains are on held-out facts."""
+    """Return the metrics of growth and routing.  Gains are on held-out facts."""
     grown = [one for one in episodes if one.state == "serving"]
     gains = [
         one.accuracy - one.incumbent
@@ -168,7 +171,7 @@ def measure_growth(
 
 
 def time_stage(stage: str, microseconds: Sequence[float]) -> StageTiming:
-    """Latency of a stage: median and 99th percentile."""
+    """Return the latency of a stage: median and 99th percentile."""
     if not microseconds:
         return StageTiming(stage, 0, 0.0, 0.0)
     p50, p99 = np.quantile(microseconds, (0.5, 0.99))
@@ -178,14 +181,14 @@ def time_stage(stage: str, microseconds: Sequence[float]) -> StageTiming:
 def measure_steps(
     steps: Sequence[DecisionStep], marks: Sequence[TimelineMark], window: int
 ) -> dict[str, float | None]:
-    """Every metric that follows from decisions and marks.
+    """Return the metrics of decisions and marks.
 
-    Scores count where the detector says known or new: elsewhere its domain has too few facts for
-    scores to mean anything yet.
+    Scores count only where the detector decided: otherwise the domain has too few facts for a
+    meaningful score.
     """
-    told = [step for step in steps if step.known is not None]
-    known = [step.score for step in told if step.novel is False]
-    new = [step.score for step in told if step.novel is True]
+    decided = [step for step in steps if step.known is not None]
+    known = [step.score for step in decided if step.novel is False]
+    new = [step.score for step in decided if step.novel is True]
     delay, missed = detection_delay(steps, marks)
     return {
         "online_accuracy": online_accuracy(steps),
@@ -202,7 +205,7 @@ def measure_steps(
 
 
 def measure_matrix(matrix: Matrix, taught: Taught, chance: float) -> dict[str, float | None]:
-    """Every metric that follows from an accuracy matrix.  chance: accuracy of guessing."""
+    """Return the metrics of an accuracy matrix.  chance: accuracy of random guesses."""
     plain: dict[str, Callable[[Matrix, Taught], float | None]] = {
         "average_accuracy": average_accuracy,
         "forgetting": forgetting,

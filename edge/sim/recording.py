@@ -1,6 +1,6 @@
-"""What a run leaves behind: every decision beside the truth, and what happened in between.
+"""The recording of a run: every decision with its true domain and label, and marks in between.
 
-A Recording is plain data: msgspec writes it to JSON and reads it back unchanged.
+A RunRecording is plain data: msgspec writes it to JSON and reads it back unchanged.
 """
 
 from collections.abc import Mapping
@@ -22,22 +22,22 @@ MarkKind = Literal[
     "fault",
     "rejected",
 ]
-"""What a mark stands for: the world moved to a domain; an alarm was raised or cleared; facts were
-enrolled; labels were taken; a receipt was given; an adaptor serves from here; other news of
-growth; a crash, or another injected fault; a refusal."""
+"""Kinds of marks: the world changed to a domain; an alarm was raised or cleared; facts were
+enrolled; a label was accepted; a forget receipt was issued; an adaptor started to serve; another
+report of growth; a crash, or another injected fault; a rejected event."""
 
 STAGES = ("encode", "handle", "store", "observation")
-"""Stages of `StageTiming`: the encoder; Runtime.handle without it; the store; one observation
-whole."""
+"""Stages of `StageTiming`: the encoder; Runtime.handle without it; the store; an observation in
+all."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionStep:
-    """One decision beside the truth.  `index` counts the observations of a run from 0.
+    """A decision with its true domain and label.  index: counts the observations of a run from 0.
 
-    Fields from `known` on are those of `edge.core.Decision`; `score`: higher is newer.  `novel` is
-    True where, at that moment, nothing of (truth_domain, truth_label) had been learned: what the
-    detector should call new; None while its domain holds too few facts to tell at the ordered rate.
+    Fields from `known` on are those of `edge.core.Decision`; score: higher is more novel.  novel:
+    True if the ledger held no fact of (truth_domain, truth_label), so the detector should call it
+    new; None while its domain has too few facts for the chosen false-alarm rate.
     """
 
     index: int
@@ -59,21 +59,22 @@ class DecisionStep:
 def step_of(
     index: int, decision: Decision, truth: tuple[str, str], *, novel: bool | None
 ) -> DecisionStep:
-    """Put a decision beside the truth: the true domain and label, and whether they were new."""
+    """Combine a decision with the true domain and label, and whether they were new."""
     return DecisionStep(
-        index,
-        decision.stream,
-        *truth,
-        decision.known,
-        decision.domain,
-        decision.label,
-        decision.guess,
-        decision.score,
-        decision.p_value,
-        decision.window_p,
-        decision.alarm,
-        novel,
-        decision.degraded,
+        index=index,
+        stream=decision.stream,
+        truth_domain=truth[0],
+        truth_label=truth[1],
+        known=decision.known,
+        domain=decision.domain,
+        label=decision.label,
+        guess=decision.guess,
+        score=decision.score,
+        p_value=decision.p_value,
+        window_p=decision.window_p,
+        alarm=decision.alarm,
+        novel=novel,
+        degraded=decision.degraded,
     )
 
 
@@ -98,9 +99,9 @@ class StageTiming:
 
 @dataclass(frozen=True, slots=True)
 class GrowthAttemptRecord:
-    """A blueprint that was trained: its proxy score, and its accuracy on held-out facts.
+    """A trained blueprint: its proxy score, and its accuracy on held-out facts.
 
-    extra: trained after the run, for the picture of the search alone.
+    extra: trained after the run, for the chart of the search.
     """
 
     blueprint: str
@@ -109,15 +110,15 @@ class GrowthAttemptRecord:
     extra: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthEpisode:
-    """One growth.  Indices are those of the next observation, as in Mark.
+    """One growth.  Indices are those of the next observation, as in TimelineMark.
 
-    facts: of the domain, when the job left.  asked_at, ended_at: the job left, its result was
-    taken; until: the adaptor served until then, None where it still does or never did.  state: what
-    became of it at `ended_at`, "serving" also where something replaced it later.  accuracy,
-    incumbent: on held-out facts, of the best candidate and of what served before, None where it did
-    not come to that.  seconds: of search and training, as far as they were measured.
+    facts: of the domain, at the start of the job.  asked_at, ended_at: start and end of the job;
+    until: the adaptor served until then, None if it still serves or never did.  state: the result
+    at `ended_at`, "serving" also if another version replaced it later.  accuracy, incumbent: on
+    held-out facts, of the best candidate and of the one that served before, None if not measured.
+    seconds: of search and training, None if not measured.
     """
 
     job_id: str
@@ -139,11 +140,10 @@ class GrowthEpisode:
 
 @dataclass(frozen=True, slots=True)
 class RoutingRecord:
-    """Where held-out samples were sent at the end: rows are true domains, columns the device's.
+    """Final routing of held-out samples: rows are true domains, columns the device's domains.
 
     counts: samples one by one; windows: as a stream of one domain, from its first full window on.
-    homes: for each row the column that holds most of what was learned of it, None where nothing
-    was.
+    homes: for each row the column with most of its learned facts, None without any.
     """
 
     rows: tuple[str, ...] = ()
@@ -155,8 +155,8 @@ class RoutingRecord:
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """An observed image.  group: where it came from, and whether it was known; answer: the answer
-    that it got; width: pixels a row; pixels: grey, a byte each, ink is bright, row by row."""
+    """An observed image.  group: its source, and whether it was known; answer: the device's answer;
+    width: pixels per row; pixels: grey, one byte each, ink is bright, row by row."""
 
     group: str
     answer: str
@@ -164,16 +164,16 @@ class Thumbnail:
     pixels: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecording:
     """One run of one scenario with one seed.
 
     accuracy_matrix: row i, column j: accuracy on the held-out set of domains[j] at checkpoints[i];
-    None where everything of that domain had been forgotten on request.
-    metrics: fractions of 1 and counts of observations, None where undefined; the same for the same
-    scenario and seed on every machine that gives the same features.  costs: what depends on the
-    machine (`peak_memory_mib`, `bytes_written`, `wall_s`).  rate: the false-alarm rate ordered.
-    episodes: every growth, in order.  window: observations that an alarm judges together, 0 where
+    None if the whole domain had been forgotten on request.
+    metrics: fractions of 1 and counts of observations, None if undefined; they depend only on
+    scenario, seed and features.  costs: machine-dependent (`peak_memory_mib`, `bytes_written`,
+    `wall_s`).  rate: the chosen false-alarm rate.
+    episodes: every growth, in order.  window: observations in the window of an alarm, 0 if
     unknown.  left_out: the classes that the last rows of the matrix leave out, in words.
     thumbnails: some images of the stream, by group.
     """

@@ -1,4 +1,4 @@
-"""Encoded features kept on disk, by card and content, so that seeds and sweeps encode only once."""
+"""A cache of encoded features on disk, by card and content, shared by seeds and sweeps."""
 
 import hashlib
 import os
@@ -14,17 +14,17 @@ import numpy as np
 import encoder
 
 CACHE_ROWS_MAX: Final = 100_000
-"""Rows a cache file keeps, the newest: some 200 MB with the shipped encoder's 2,064 columns."""
+"""Newest rows that a cache file keeps: 200 MB with the shipped encoder's 2,064 columns."""
 
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-"""What SQLite says of a file that is no database, or has other tables."""
+"""SQLite result codes for a file that is not a database, or has other tables."""
 
 Encoded = tuple[bytes, float]
-"""Features uint8 as bytes, and the microseconds that encoding took when it was done."""
+"""Features (uint8 as bytes), and the microseconds that encoding took."""
 
 
 def payload_key(payload: Any) -> bytes:
-    """SHA-256 of a payload's content (with dtype and shape, where it is an array)."""
+    """Return the SHA-256 of a payload; for an array, of its dtype, shape and content."""
     if isinstance(payload, np.ndarray):
         head = f"{payload.dtype.str} {payload.shape};".encode()
         return hashlib.sha256(head + np.ascontiguousarray(payload).tobytes()).digest()
@@ -32,14 +32,14 @@ def payload_key(payload: Any) -> bytes:
 
 
 class FeatureCache:
-    """A file of encoded features for one card.  It is a cache: a damaged one is begun anew."""
+    """A file of encoded features for one card.  A damaged file is deleted: it is only a cache."""
 
     def __init__(self, card: encoder.Card, folder: Path | None = None) -> None:
         self._width = card.width
         self._path = (folder or _cache_folder()) / f"features-{card.fingerprint[:16]}.db"
 
     def read(self, keys: Iterable[bytes]) -> dict[bytes, Encoded]:
-        """Return what is known of some keys."""
+        """Return the cached entries of some keys."""
         found: dict[bytes, Encoded] = {}
         try:
             with closing(self._open()) as db:
@@ -50,14 +50,14 @@ class FeatureCache:
                     if row is not None and len(row[0]) == self._width:
                         found[key] = (row[0], row[1])
         except (OSError, sqlite3.DatabaseError) as error:
-            # Another process that writes to it does not make it a damaged one.
+            # A lock held by another process is not damage.
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
                 self._path.unlink(missing_ok=True)
             return {}
         return found
 
     def write(self, entries: Mapping[bytes, Encoded]) -> None:
-        """Keep entries; where the disk does not take them, the next run encodes again."""
+        """Store entries; if the disk fails, the next run encodes again."""
         rows = [(key, features, us) for key, (features, us) in entries.items()]
         try:
             with closing(self._open()) as db, db:
@@ -80,10 +80,10 @@ class FeatureCache:
 
 
 class ReplayModel:
-    """What the Runtime takes for an encoder: features made before, by content of the payload.
+    """An encoder that returns cached features, by content of the payload.
 
-    model: encodes what `encoded` lacks.  `encode_us`: microseconds of each encoding, as measured
-    when it was really done; `spent_ns`: time spent in here, by the wall clock.
+    model: encodes payloads missing in `encoded`.  encode_us: microseconds of each encoding, as
+    measured when it ran; spent_ns: wall-clock time spent in `encode`.
     """
 
     def __init__(self, model: encoder.Model, encoded: Mapping[bytes, Encoded]) -> None:
@@ -112,7 +112,7 @@ class ReplayModel:
 
 
 def encode_timed(model: encoder.Model, payload: object) -> Encoded:
-    """Encode one payload and say how long it took."""
+    """Encode one payload and measure the time."""
     began = perf_counter_ns()
     features = model.encode(payload).values.tobytes()
     return features, (perf_counter_ns() - began) / 1000

@@ -1,4 +1,4 @@
-"""Where samples come from: the shipped digits, folders of images, npz files."""
+"""Sample sources: the shipped digits, folders of images, npz files."""
 
 import io
 import zipfile
@@ -22,8 +22,8 @@ BLOB_KEYS = ("blob", "offsets")
 
 @dataclass(frozen=True, slots=True)
 class SampleSet:
-    """Payloads side by side with their labels.  `taps`: (name, width) of vector payloads, empty
-    for images.  `read(row)` gives a payload as the encoder takes it."""
+    """Payloads with their labels.  taps: (name, width) of vector payloads, empty for images.
+    `read(row)` returns a payload for the encoder."""
 
     labels: tuple[str, ...]
     read: Callable[[int], Any] = field(repr=False)
@@ -33,7 +33,8 @@ class SampleSet:
         return len(self.labels)
 
     def spread(self) -> NDArray[np.float64]:
-        """One unit of range for corruptions: 255 for images, standard deviations for vectors."""
+        """Return the value range for corruptions: 255 for images, standard deviations for
+        vectors."""
         if not self.taps:
             return np.array(255.0)
         rows = np.array([self.read(row) for row in range(len(self))], np.float64)
@@ -41,10 +42,10 @@ class SampleSet:
 
 
 def read_samples(domain: DomainSpec, *, flat: bool = False) -> SampleSet:
-    """Read a domain's source, its rows chosen by `where` and `classes`.
+    """Read the rows of a domain's source that `where` and `classes` select.
 
-    flat: arrays of pixels become vectors, for an encoder that takes ready-made features.  Raises
-    ConfigError where the source is missing or is not what the domain says.
+    flat: arrays of pixels become vectors, for the encoder "vector".  Raises ConfigError if the
+    source is missing or differs from the domain's description.
     """
     samples = _read(msgspec.json.encode(domain))
     return _flatten(samples) if flat and not samples.taps else samples
@@ -52,7 +53,7 @@ def read_samples(domain: DomainSpec, *, flat: bool = False) -> SampleSet:
 
 @lru_cache(maxsize=16)
 def _read(coded: bytes) -> SampleSet:
-    """Read a source once a process: seeds and variants share it."""
+    """Read a source once per process: seeds and variants share it."""
     domain = msgspec.json.decode(coded, type=DomainSpec)
     if domain.source in SHIPPED_SOURCES:
         samples = _digits(domain.source)
@@ -66,8 +67,8 @@ def _read(coded: bytes) -> SampleSet:
             raise ConfigError(
                 f"reading samples from {path}: expected a folder of class folders or an .npz file,"
                 " found neither",
-                f"check the path; relative paths are looked for beside the"
-                f" scenario, then in the folder that {DATA_VARIABLE} names",
+                "check the path; relative paths start at the scenario's folder, then at the folder"
+                f" in {DATA_VARIABLE}",
             )
     kept = [
         row
@@ -78,9 +79,9 @@ def _read(coded: bytes) -> SampleSet:
     if missing or not kept:
         raise ConfigError(
             f"reading samples from {domain.source}: no sample of class {missing or 'any'}",
-            f"classes there: {', '.join(sorted(set(samples.labels)))}",
+            f"known classes: {', '.join(sorted(set(samples.labels)))}",
         )
-    return take_samples(samples, kept)
+    return select_samples(samples, kept)
 
 
 def _flatten(samples: SampleSet) -> SampleSet:
@@ -88,7 +89,7 @@ def _flatten(samples: SampleSet) -> SampleSet:
     if not isinstance(first, np.ndarray):
         raise ConfigError(
             'reading samples: the encoder is "vector", the samples are image files',
-            "name a model that takes images, or use features",
+            "choose a model that takes images, or use features",
         )
     return SampleSet(
         samples.labels,
@@ -97,8 +98,8 @@ def _flatten(samples: SampleSet) -> SampleSet:
     )
 
 
-def take_samples(samples: SampleSet, rows: Sequence[int]) -> SampleSet:
-    """Choose rows, in that order."""
+def select_samples(samples: SampleSet, rows: Sequence[int]) -> SampleSet:
+    """Select rows, in that order."""
     chosen = [int(row) for row in rows]
     return SampleSet(
         tuple(samples.labels[row] for row in chosen),
@@ -142,9 +143,9 @@ def _archive(path: Path, domain: DomainSpec) -> SampleSet:
     if any(len(array) != len(labels) for key, array in arrays.items() if key not in BLOB_KEYS):
         raise ConfigError(
             f"reading samples from {path}: {tuple(arrays)} and {domain.labels!r} differ in length",
-            "give one label a row",
+            "store one label per row",
         )
-    return take_samples(whole, rows.tolist())
+    return select_samples(whole, rows.tolist())
 
 
 def _default_data(files: list[str]) -> tuple[str, ...]:
@@ -175,7 +176,7 @@ def _plain(arrays: dict[str, NDArray[Any]], labels: tuple[str, ...]) -> SampleSe
 
 
 def decode_image(payload: Any) -> NDArray[np.uint8]:
-    """Pixels uint8 [h, w] or [h, w, 3] of an image payload, for corruptions to work on."""
+    """Return the pixels, uint8 [h, w] or [h, w, 3], of an image payload."""
     if isinstance(payload, np.ndarray):
         return payload
     from PIL import Image

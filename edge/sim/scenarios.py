@@ -1,4 +1,4 @@
-"""What a scenario file may say: strict and typed; docs/howto/simulate.md documents every key."""
+"""The schema of scenario files: strict and typed; docs/howto/simulate.md documents every key."""
 
 import difflib
 import os
@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..core import ConfigError, limits
-from .links import LinkScenario, LinkSpec
 
 DATA_VARIABLE = "AURICLE_DATA"
 VECTOR = "vector"
@@ -19,6 +18,7 @@ SHIPPED_SOURCES = ("mnist", "optdigits")
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
+Steps = Annotated[int, Meta(ge=1, le=288)]
 Text = Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
 
 
@@ -26,18 +26,18 @@ Kind = TypeVar("Kind", bound=Struct)
 
 
 class EncoderSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which encoder the device runs.  `model`: a shipped model's name, the path of a card.toml, or
-    "vector" for ready-made features; then the quantiser is frozen from the first domain's samples,
-    with one scale a tap or a channel."""
+    """The device's encoder.  model: a shipped model's name, the path of a card.toml, or "vector"
+    for features; then the quantiser is fitted to the first domain's samples, with one scale per tap
+    or per channel (granularity)."""
 
     model: Text = "efficientnet_lite0"
     granularity: Literal["tap", "channel"] = "tap"
 
 
-class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings of the Runtime, as in `edge.core.Config`; its seed is the run's.
-    `growth_delay`: observations that pass while a worker is at a job.  `acceptance`: what decides
-    whether an adaptor serves; with "none" the first choice of the search serves unseen."""
+class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The settings of the Runtime, as in `edge.core.Config`; the seed is that of the run.
+    growth_delay: observations that a growth job takes.  acceptance: the test that an adaptor must
+    pass to serve; with "none" the first choice of the search serves untested."""
 
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
@@ -48,16 +48,16 @@ class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A change of the measurements.  `severity`: see corruptions.KINDS; `ramp`: observations of the
-    domain over which it grows from nothing."""
+    """A corruption of the measurements.  severity: see corruptions.KINDS; ramp: observations of the
+    domain over which it rises from zero."""
 
     kind: Literal["noise", "blur", "brightness", "contrast", "drift"]
     severity: Annotated[float, Meta(ge=-1, le=1)] = 0.5
     ramp: Count = 0
 
 
-class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """The source of a domain's samples, and what happens to them (docs/howto/simulate.md)."""
+class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The source of a domain's samples, and their corruptions (docs/howto/simulate.md)."""
 
     source: Text
     data: tuple[Text, ...] = ()
@@ -69,9 +69,8 @@ class DomainSpec(Struct, frozen=True, forbid_unknown_fields=True):
     corruptions: tuple[CorruptionSpec, ...] = ()
 
 
-class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A stretch of the world: first examples are enrolled, then a stream runs, then held-out sets
-    are evaluated."""
+class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A phase: examples are enrolled, then a stream runs, then held-out sets are evaluated."""
 
     domain: Text
     enrol: Count = 0
@@ -87,9 +86,9 @@ class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True):
     label_domain: bool | Text = False
 
 
-class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A forget request before the observation `at` (counted over all phases).  What it selects:
-    the fields of `edge.core.Selector` that are given."""
+class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A forget request before the observation `at` (counted over all phases).  The other fields
+    select facts, as in `edge.core.Selector`."""
 
     at: Count
     label: Text | None = None
@@ -99,9 +98,9 @@ class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     resurvey: bool = False
 
 
-class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """Probabilities of what goes wrong: per effect (`crash`, `disk_full`), per job of the worker
-    (`worker_killed`, `worker_late`), or per observation."""
+class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Fault probabilities: per effect (`crash`, `disk_full`), per job of the worker
+    (`worker_killed`, `worker_late`), or per observation (the others)."""
 
     crash: Share = 0.0
     disk_full: Share = 0.0
@@ -113,8 +112,8 @@ class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True):
     worker_late: Share = 0.0
 
 
-class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
-    """A simulated world and a device in it."""
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A simulated world and the device in it."""
 
     title: Text
     domains: dict[str, DomainSpec]
@@ -126,7 +125,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     variants: dict[str, dict[str, Any]] = {}
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where a phase or a request contradicts the rest."""
+        """Raise ConfigError if a phase or a request contradicts the rest."""
         if not self.domains or not self.phases:
             raise ConfigError(
                 f"reading scenario {self.title!r}: expected at least one domain and one phase",
@@ -148,13 +147,31 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
                 )
 
 
+class LinkSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table [links]: a simulated backbone, and the forecaster and detector on it."""
+
+    topology: Literal["euro28", "nsfnet"] = "nsfnet"
+    days: Annotated[int, Meta(ge=1, le=60)] = 10
+    quiet_days: Annotated[int, Meta(ge=1, le=59)] = 7
+    double_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    forecaster: str = "pool"
+    detector: str = "joint"
+    horizons: tuple[Steps, ...] = (1, 6, 12)
+
+
+class LinkScenario(Struct, frozen=True, forbid_unknown_fields=True):
+    """A scenario of link loads: its title and the backbone."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    links: LinkSpec
+
+
 def load_scenario(path: str | os.PathLike[str]) -> Scenario | LinkScenario:
     """Read a scenario file; one with a table [links] is a LinkScenario.
 
-    Relative sources are looked for beside it, then in AURICLE_DATA.
-
-    Raises ConfigError for a file that cannot be read and for every key or value that is not
-    understood, naming the nearest known key.
+    Relative sources start at the file's folder, then at the folder in AURICLE_DATA.  Raises
+    ConfigError for an unreadable file and for every unknown key or invalid value, with the nearest
+    known key.
     """
     path = Path(path)
     try:
@@ -165,7 +182,7 @@ def load_scenario(path: str | os.PathLike[str]) -> Scenario | LinkScenario:
         raise ConfigError(f"reading scenario {path}: {error}", "correct the TOML") from error
     if isinstance(content, dict) and "links" in content:
         return _convert(content, LinkScenario, str(path))
-    return _settled(parse_scenario(content, str(path)), path.parent)
+    return _resolved(parse_scenario(content, str(path)), path.parent)
 
 
 def parse_scenario(content: object, origin: str = "scenario") -> Scenario:
@@ -179,7 +196,7 @@ def _convert(content: object, kind: type[Kind], origin: str) -> Kind:
     except msgspec.ValidationError as error:
         text = str(error)
         unknown = re.search(r"unknown field `(.+?)`", text)
-        hint = "correct the value: docs/howto/simulate.md says what each key takes"
+        hint = "correct the value: docs/howto/simulate.md lists the values of each key"
         if unknown and unknown[1] in set(_keys()):
             hint = f"it belongs elsewhere; known at the top: {', '.join(kind.__struct_fields__)}"
         elif unknown:
@@ -200,7 +217,7 @@ def expand_variants(scenario: Scenario) -> tuple[tuple[str, Scenario], ...]:
 
 
 def suggest(found: str, known: Iterator[str] | Mapping[str, object] | tuple[str, ...]) -> str:
-    """Name the known word nearest to a wrong one."""
+    """Return a hint with the known word nearest to an unknown one."""
     words = sorted(set(known))
     nearest = difflib.get_close_matches(found, words, 1, cutoff=0)
     return f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(words)}"
@@ -240,7 +257,7 @@ def _varied(scenario: Scenario, name: str, changes: Mapping[str, Any]) -> Scenar
     return parse_scenario(content, f"variant {name!r}")
 
 
-def _settled(scenario: Scenario, folder: Path) -> Scenario:
+def _resolved(scenario: Scenario, folder: Path) -> Scenario:
     domains = {
         name: msgspec.structs.replace(domain, source=_found(domain.source, folder))
         for name, domain in scenario.domains.items()
@@ -253,7 +270,8 @@ def _settled(scenario: Scenario, folder: Path) -> Scenario:
 
 
 def _found(source: str, folder: Path) -> str:
-    """Return where a source lies: beside the scenario, else in the data folder, else as written."""
+    """Return the path of a source: in the scenario's folder, else in the data folder, else as
+    is."""
     if source in SHIPPED_SOURCES:
         return source
     data = os.environ.get(DATA_VARIABLE)

@@ -1,4 +1,4 @@
-"""The report of one or many runs: report.json for programs, report.html for people."""
+"""Simulation of a scenario, and its report: report.json for programs, report.html for readers."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ import numpy as np
 
 from ..core import ConfigError
 from .harness import Progress
-from .links import LinkScenario, LinkTrial, render_links, run_link_trial, trial_as_data
+from .links import LinkTrial, render_links, run_link_trial, trial_as_data
 from .recording import DecisionStep, RunRecording
 from .report import render_page
-from .scenarios import Scenario, load_scenario
+from .scenarios import LinkScenario, Scenario, load_scenario
 from .sweep import Backend, sweep_scenario, write_file
 
 REPORT_FORMAT: Final = 2
@@ -27,8 +27,8 @@ Summary = Mapping[str, Mapping[str, "MetricSpread"]]
 
 @dataclass(frozen=True, slots=True)
 class MetricSpread:
-    """A metric over the seeds of one variant, those where it is defined.  sd: the standard
-    deviation with n - 1, None for one run."""
+    """A metric over the seeds of one variant for which it is defined.  sd: the sample standard
+    deviation (n - 1), None for one run."""
 
     mean: float
     sd: float | None
@@ -39,8 +39,8 @@ class MetricSpread:
 
 @dataclass(frozen=True, slots=True)
 class SimulationReport:
-    """What a simulation gave.  `page`: the HTML file, None where no folder was asked for.
-    `summary`: for each variant, by its title, each metric over its seeds."""
+    """The result of a simulation.  summary: each metric over the seeds, by variant title.  page:
+    the HTML file, None without a folder."""
 
     title: str
     recordings: tuple[RunRecording | LinkTrial, ...] = field(repr=False)
@@ -58,13 +58,12 @@ def simulate(
 ) -> SimulationReport:
     """Run a scenario, once for each variant and seed, on the production Runtime and Store.
 
-    scenario: a TOML file (docs/howto/simulate.md), or what was read from one; link loads need no
-    store, and their runs follow one another.  jobs: runs at the same time, -1 for
-    one a core.  out: a folder for report.json, report.html and the finished runs, which make an
-    interrupted sweep resume; nothing is kept without it.  backend: "loky" or "ray".  progress:
-    called with what is being done, how much is done, how much there is.  Metrics depend on
-    scenario and seed alone.  Raises ConfigError, StateError, and BrokenPromiseError where a run
-    breaks a promise.
+    scenario: a TOML file (docs/howto/simulate.md), or its parsed form.  jobs: parallel runs, -1 for
+    one per core; link loads run one after another.  out: a folder for report.json, report.html and
+    the finished runs, from which an interrupted sweep resumes; None writes nothing.  backend:
+    "loky" or "ray".  progress: called with the activity, the units done and the units in all.
+    Metrics depend on scenario and seed alone.  Raises ConfigError, StateError, and
+    BrokenPromiseError if a check fails.
     """
     if not seeds or jobs == 0:
         raise ConfigError(
@@ -77,7 +76,9 @@ def simulate(
     unique = tuple(dict.fromkeys(seeds))
     if isinstance(scenario, LinkScenario):
         return _simulate_links(scenario, unique, folder, progress)
-    recordings = sweep_scenario(scenario, unique, jobs, folder, backend, progress)
+    recordings = sweep_scenario(
+        scenario, unique, jobs=jobs, out=folder, backend=backend, progress=progress
+    )
     page = None if folder is None else write_report(recordings, folder, scenario.title)
     return SimulationReport(scenario.title, recordings, summarise(recordings), page)
 
@@ -85,9 +86,9 @@ def simulate(
 def write_report(
     recordings: Sequence[RunRecording], folder: str | os.PathLike[str], title: str
 ) -> Path:
-    """Write report.json and a self-contained report.html; the path of the latter.
+    """Write report.json and a self-contained report.html; returns the path of the latter.
 
-    Each file is written whole or not at all.  Cost: about a second for each run that is drawn.
+    Each file is written atomically.  Cost: about a second per run that is drawn.
     """
     content = {
         "format": REPORT_FORMAT,
@@ -120,13 +121,13 @@ def _write(folder: Path, content: Mapping[str, Any], text: str) -> Path:
     except OSError as error:
         raise ConfigError(
             f"writing the report to {folder}: {error.strerror}",
-            "choose a folder that can be written",
+            "choose a writable folder",
         ) from error
     return page
 
 
 def summarise(recordings: Sequence[RunRecording]) -> dict[str, dict[str, MetricSpread]]:
-    """Mean, standard deviation and range over seeds of each metric and cost, by variant."""
+    """Return mean, standard deviation and range over seeds of each metric and cost, by variant."""
     return _by_title((one.title, {**one.metrics, **one.costs}) for one in recordings)
 
 
@@ -168,14 +169,14 @@ def _simulate_links(
     trials = []
     for seed in seeds:
         what = f"links, seed {seed}"
-        tell = None if progress is None else partial(progress, what)
-        trials.append(run_link_trial(scenario, seed, tell))
+        report = None if progress is None else partial(progress, what)
+        trials.append(run_link_trial(scenario, seed, report))
     page = None if folder is None else write_link_report(trials, folder, scenario.title)
     return SimulationReport(scenario.title, tuple(trials), _summarise_links(trials), page)
 
 
 def _plain(recording: RunRecording) -> dict[str, Any]:
-    """A recording as plain data, its steps by column: far shorter, and what plotting wants."""
+    """Return a recording as plain data, its steps by column: shorter, and ready for plotting."""
     content: dict[str, Any] = {
         each.name: getattr(recording, each.name)
         for each in fields(RunRecording)

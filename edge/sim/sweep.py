@@ -1,4 +1,4 @@
-"""Many runs: seeds times variants, in parallel, each kept in a file as it ends."""
+"""Sweeps: seeds times variants, in parallel; each finished run is written to a file."""
 
 import hashlib
 import os
@@ -24,15 +24,15 @@ from .world import build_world
 Backend = Literal["loky", "ray"]
 
 CHUNK: Final = 64
-"""Payloads a worker encodes at a time."""
+"""Payloads per encoding task.  Chosen by hand."""
 
 RUN_FORMAT: Final = 2
-"""Part of each run file's name: raised when recordings change their meaning."""
+"""Part of each run file's name: raised when the meaning of a recording changes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Job:
-    """A run to be done.  `path`: where its recording is kept, None where nothing is."""
+    """A run.  path: the file of its recording, None if none is written."""
 
     name: str
     scenario: Scenario
@@ -52,9 +52,9 @@ def sweep_scenario(
 ) -> tuple[RunRecording, ...]:
     """Run every variant with every seed; recordings in the order of variants, then seeds.
 
-    out: finished runs are kept in its folder `runs`, and read from there when the same sweep runs
-    again.  Metrics depend neither on jobs nor on backend.  Raises ConfigError, StateError, and
-    BrokenPromiseError where a run breaks a promise.
+    out: finished runs are written to its folder `runs`, and read from there when the same sweep
+    runs again.  Metrics depend neither on jobs nor on backend.  Raises ConfigError, StateError, and
+    BrokenPromiseError if a check fails.
     """
     _require_backend(backend)
     planned = [
@@ -65,18 +65,18 @@ def sweep_scenario(
     done = {at: found for at, job in enumerate(planned) if (found := _read_run(job))}
     waiting = [at for at in range(len(planned)) if at not in done]
     ready = [(at, _prepare(planned[at], jobs, progress)) for at in waiting]
-    watch = progress if len(waiting) == 1 else None
-    for count, (at, recording) in enumerate(_run_all(ready, jobs, backend, watch), 1):
+    single = progress if len(waiting) == 1 else None
+    for count, (at, recording) in enumerate(_run_all(ready, jobs, backend, single), 1):
         done[at] = recording
         _write_run(planned[at], recording)
-        if progress is not None and watch is None:
+        if progress is not None and single is None:
             progress("running", count, len(waiting))
     return tuple(done[at] for at in range(len(planned)))
 
 
 def make_card(scenario: Scenario) -> encoder.Card:
-    """Return the card of a scenario's encoder; for vectors, with a quantiser frozen from all
-    samples of the first phase's domain, before corruptions."""
+    """Return the card of a scenario's encoder; for vectors, with a quantiser fitted to all samples
+    of the first phase's domain, before corruptions."""
     chosen = scenario.encoder
     if chosen.model != VECTOR:
         return _card_of(chosen.model)
@@ -96,7 +96,7 @@ def _card_of(model: str) -> encoder.Card:
 
 @lru_cache(maxsize=1)
 def _model_of(card: encoder.Card) -> encoder.Model:
-    """Open a model once a process: opening takes longer than many encodings."""
+    """Open a model once per process: opening takes longer than many encodings."""
     return encoder.open_model(card)
 
 
@@ -111,11 +111,11 @@ def _plan(name: str, scenario: Scenario, seed: int, out: Path | None) -> _Job:
         content = msgspec.json.encode((RUN_FORMAT, card.fingerprint, scenario), order="sorted")
         digest = hashlib.sha256(content).hexdigest()[:12]
         path = out / "runs" / f"{digest}-seed{seed}.json"
-    return _Job(name, scenario, seed, card, path)
+    return _Job(name=name, scenario=scenario, seed=seed, card=card, path=path)
 
 
 def _prepare(job: _Job, jobs: int, progress: Progress | None) -> _Job:
-    """Encode what a run will need, unless that was done before.  Vectors need no encoding."""
+    """Encode the payloads of a run that are not cached.  Vectors need no encoding."""
     if job.card.file is None:
         return job
     payloads = {}
@@ -157,7 +157,7 @@ def _run_all(
 def _run(job: _Job, progress: Progress | None) -> RunRecording:
     world = build_world(job.scenario, job.seed)
     recording = run_scenario(
-        job.scenario, world, _model_of(job.card), job.seed, job.encoded, progress=progress
+        job.scenario, world, _model_of(job.card), job.seed, encoded=job.encoded, progress=progress
     )
     title = f"{recording.title}: {job.name}" if job.name else recording.title
     return replace(recording, title=title)
@@ -166,7 +166,7 @@ def _run(job: _Job, progress: Progress | None) -> RunRecording:
 def _parallel(
     work: Any, tasks: Sequence[tuple[Any, ...]], jobs: int, backend: Backend = "loky"
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (place, result) as results come, in this process where one job is asked for."""
+    """Yield (place, result) in order of completion; in this process for one job or task."""
     if backend == "loky" and (jobs == 1 or len(tasks) <= 1):
         yield from ((place, work(*task)) for place, task in enumerate(tasks))
         return
@@ -176,7 +176,7 @@ def _parallel(
     if backend == "loky":
         yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
         return
-    # Ray's joblib backend gives results only together, so they are asked for a round at a time.
+    # Ray's joblib backend returns results only together, so tasks run in rounds.
     with parallel_config(backend="ray"):
         size = effective_n_jobs(jobs)
         for at in range(0, len(calls), size):
@@ -188,7 +188,7 @@ def _placed(work: Any, place: int, task: tuple[Any, ...]) -> tuple[int, Any]:
 
 
 def _require_backend(backend: str) -> None:
-    """Raise ConfigError where a backend cannot be had, before anything is encoded for it."""
+    """Raise ConfigError if a backend is not available, before any encoding."""
     if backend not in get_args(Backend):
         raise ConfigError(
             f"simulating: the backend must be loky or ray, found {backend!r}",
@@ -206,7 +206,7 @@ def _require_backend(backend: str) -> None:
 
 
 def _read_run(job: _Job) -> RunRecording | None:
-    """Return a finished run, None where there is none or its file is not whole."""
+    """Return a finished run; None if its file is missing or damaged."""
     if job.path is None or not job.path.is_file():
         return None
     try:
@@ -224,7 +224,7 @@ def _write_run(job: _Job, recording: RunRecording) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a reader never meets half of it."""
+    """Write a file atomically: a reader never sees a part of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_bytes(content)
     part.replace(path)

@@ -1,6 +1,6 @@
-"""The world of a scenario, laid out in time: what is enrolled, shown, labelled, forgotten, tested.
+"""The timeline of a scenario: enrolments, observations, labels, forget requests and evaluations.
 
-`build_world` is a function of scenario and seed alone; measurements are read when they are needed.
+`build_world` depends on scenario and seed alone; measurements are read when they are needed.
 """
 
 import zlib
@@ -19,17 +19,19 @@ from .samples import decode_image, read_samples
 from .scenarios import VECTOR, DomainSpec, ForgetSpec, PhaseSpec, Scenario
 
 START_NS: Final = 1_767_225_600_000_000_000
-"""The simulated world begins on 1 January 2026 and shows one observation a second."""
+"""1 January 2026, the start of the simulated time; one observation follows each second."""
 
 SECOND_NS: Final = 1_000_000_000
+"""Nanoseconds in a second."""
 
 AFTERWARDS: Final = 2**62
-"""Later than every observation: what is still due when the stream ends comes then."""
+"""Later than every observation: actions still due at the end of the stream happen then."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorldSample:
-    """A measurement with its truth.  `read()` gives the payload, the same one each time."""
+    """A measurement with its true domain and label.  `read()` returns the same payload each
+    time."""
 
     domain: str
     label: str
@@ -38,7 +40,7 @@ class WorldSample:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStart:
-    """The world moves on to a phase."""
+    """A phase begins."""
 
     phase: int
     domain: str
@@ -46,7 +48,7 @@ class PhaseStart:
 
 @dataclass(frozen=True, slots=True)
 class EnrolSamples:
-    """Labelled examples to enrol; `survey`: freeze a geometry from the ledger afterwards."""
+    """Labelled examples to enrol.  survey: fit the geometry to the ledger afterwards."""
 
     samples: tuple[WorldSample, ...]
     phase: int
@@ -54,8 +56,8 @@ class EnrolSamples:
 
 
 @dataclass(frozen=True, slots=True)
-class ShowSample:
-    """A measurement arrives.  `id` is unique for ever; a doubled observation has it twice."""
+class ObserveSample:
+    """A measurement arrives.  id: unique in a run; a doubled observation repeats it."""
 
     sample: WorldSample
     stream: str
@@ -65,9 +67,9 @@ class ShowSample:
 
 
 @dataclass(frozen=True, slots=True)
-class LateLabel:
-    """Somebody says what an observation was, and where `domain` is given, which domain.
-    `wrong`: that is not what it was."""
+class DelayedLabel:
+    """A label arrives for an observation, with its domain unless `domain` is empty.  wrong: the
+    label is not the true one."""
 
     id: str
     label: str
@@ -76,8 +78,8 @@ class LateLabel:
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetOrder:
-    """Somebody asks to forget."""
+class ForgetAction:
+    """A forget request arrives."""
 
     request_id: str
     selector: Selector
@@ -86,29 +88,38 @@ class ForgetOrder:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateNow:
-    """A checkpoint: the held-out sets are evaluated.  `last`: nothing comes after it."""
+    """A checkpoint: the held-out sets are evaluated.  last: no action follows."""
 
     name: str
     last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class WorldNote:
-    """A fault of the world that the device cannot see, for the recording."""
+class InjectedFault:
+    """A fault of the world that the device does not observe, for the recording."""
 
     kind: str
     text: str
 
 
-Action = PhaseStart | EnrolSamples | ShowSample | LateLabel | ForgetOrder | EvaluateNow | WorldNote
+Action = (
+    PhaseStart
+    | EnrolSamples
+    | ObserveSample
+    | DelayedLabel
+    | ForgetAction
+    | EvaluateNow
+    | InjectedFault
+)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """Actions in order, and the held-out samples of each domain.
 
-    `domains`: in order of first visit, then those never visited.  `taught`: for each domain the
-    checkpoint after the first phase that teaches it, or None.
+    domains: in order of first visit, then those never visited.  taught: for each domain the
+    checkpoint after the first phase that enrols or labels it, or None.  taps: (name, width) of
+    vector payloads, empty for images.
     """
 
     actions: tuple[Action, ...] = field(repr=False)
@@ -119,26 +130,26 @@ class World:
 
     @property
     def samples(self) -> Iterator[WorldSample]:
-        """Every sample that a run may encode; some more than once."""
+        """Every sample that a run may encode; some repeat."""
         for action in self.actions:
             if isinstance(action, EnrolSamples):
                 yield from action.samples
-            elif isinstance(action, ShowSample):
+            elif isinstance(action, ObserveSample):
                 yield action.sample
         for held_out in self.tests.values():
             yield from held_out
 
     @property
     def labels(self) -> frozenset[str]:
-        """The classes there are."""
+        """The set of true labels."""
         return frozenset(sample.label for sample in self.samples)
 
 
 class _Pool:
-    """The rows of a source in seeded order, held-out ones set aside, the others given out once.
+    """The rows of a source in seeded order: held-out rows, and the rest, drawn without replacement.
 
-    Domains that differ in their corruptions alone share a pool, so that no corrupted copy of a
-    held-out row is ever taught.
+    Domains that differ only in their corruptions share a pool, so that no corrupted copy of a
+    held-out row is ever learned.
     """
 
     def __init__(self, domain: DomainSpec, seed: int, *, flat: bool) -> None:
@@ -151,13 +162,13 @@ class _Pool:
         self.test, self._left = rows[: domain.test], rows[domain.test :]
 
     def draw(self, count: int, classes: tuple[str, ...], what: str) -> list[int]:
-        """Give out `count` rows not given before, of some classes where any are named."""
+        """Draw `count` unused rows, of some classes if any are named."""
         labels = self.samples.labels
         fitting = [row for row in self._left if not classes or labels[row] in classes]
         if len(fitting) < count:
             raise ConfigError(
-                f"{what}: {count} samples are wanted, {len(fitting)} are left",
-                "ask for fewer, or keep fewer for `test`",
+                f"{what}: expected {count} samples, {len(fitting)} are left",
+                "draw fewer, or hold fewer out with `test`",
             )
         gone = set(fitting[:count])
         self._left = [row for row in self._left if row not in gone]
@@ -165,7 +176,7 @@ class _Pool:
 
 
 def build_world(scenario: Scenario, seed: int) -> World:
-    """Lay out a scenario.  Raises ConfigError where sources hold less than phases ask for."""
+    """Build the timeline of a scenario.  Raises ConfigError if a source has too few samples."""
     pools = _fill_pools(scenario, seed)
     actions = tuple(_Timeline(scenario, seed, pools).actions())
     visited = dict.fromkeys(phase.domain for phase in scenario.phases)
@@ -199,13 +210,13 @@ def _fill_pools(scenario: Scenario, seed: int) -> dict[str, _Pool]:
         if wrong:
             found = "vectors" if vectors else "images"
             raise ConfigError(
-                f"setting up domain {name!r}: {min(wrong)!r} cannot be done to {found}",
+                f"setting up domain {name!r}: {min(wrong)!r} does not apply to {found}",
                 "blur is for images, drift for vectors; noise, brightness, contrast for both",
             )
     if len({pool.samples.taps for pool in pools.values()}) > 1:
         raise ConfigError(
-            "setting up the domains: their samples are not of one kind and width",
-            "one encoder serves them all: choose sources that it can take",
+            "setting up the domains: their samples differ in kind or width",
+            "choose sources that one encoder can take",
         )
     return pools
 
@@ -236,8 +247,8 @@ class _Maker:
     seed: int
 
     def make(self, row: int, progress: float | None = None, at: int = 0) -> WorldSample:
-        """Make a sample.  at: observations of the domain before it, for ramps; progress: of all
-        ramps, where it is not `at` that decides."""
+        """Make a sample.  at: earlier observations of the domain, for ramps; progress: of all
+        ramps, overrides `at`."""
         samples = self.pool.samples
         strengths = [
             (c.kind, c.severity * (progress if progress is not None else _grown(at, c.ramp)))
@@ -265,7 +276,7 @@ def _grown(at: int, ramp: int) -> float:
 
 
 class _Timeline:
-    """Walks through the phases, counting observations; labels wait until they are due."""
+    """Expands the phases into actions; labels wait until they are due."""
 
     def __init__(self, scenario: Scenario, seed: int, pools: Mapping[str, _Pool]) -> None:
         self._scenario = scenario
@@ -273,24 +284,25 @@ class _Timeline:
         self._pools = pools
         self._index = 0
         self._shown: Counter[str] = Counter()
-        self._due: list[tuple[int, LateLabel]] = []
+        self._due: list[tuple[int, DelayedLabel]] = []
         self._requests: list[ForgetSpec] = sorted(scenario.forget, key=lambda request: request.at)
         self._random = np.random.default_rng([seed, 1])
-        # Errors are drawn apart, so that the same observations are labelled with and without them.
+        # Errors have their own generator: label noise does not change which observations are
+        # labelled.
         self._errors = np.random.default_rng([seed, 4])
 
     def actions(self) -> Iterator[Action]:
-        """Yield everything that happens, in order."""
+        """Yield all actions in order."""
         last = len(self._scenario.phases)
         for number, phase in enumerate(self._scenario.phases, 1):
             yield PhaseStart(number, phase.domain)
             yield from self._phase(number, phase)
             if number == last:
-                yield from self._happenings(AFTERWARDS)
+                yield from self._due_actions(AFTERWARDS)
             yield EvaluateNow(f"{number} {phase.domain}", number == last)
 
     def _phase(self, number: int, phase: PhaseSpec) -> Iterator[Action]:
-        what = f"laying out phase {number} ({phase.domain})"
+        what = f"building phase {number} ({phase.domain})"
         pool = self._pools[phase.domain]
         maker = _Maker(phase.domain, self._scenario.domains[phase.domain], pool, self._seed)
         if phase.enrol:
@@ -303,48 +315,52 @@ class _Timeline:
         classes = phase.classes or tuple(sorted(set(pool.samples.labels)))
         if phase.order == "by_class":
             rows.sort(key=lambda row: classes.index(pool.samples.labels[row]))
-        told: Counter[str] = Counter()
+        labelled: Counter[str] = Counter()
         for row in rows:
-            yield from self._happenings(self._index)
-            show = self._show(maker.make(row, at=self._shown[phase.domain]), phase)
+            yield from self._due_actions(self._index)
+            observed = self._observe(maker.make(row, at=self._shown[phase.domain]), phase)
             self._shown[phase.domain] += 1
-            yield show
-            label = show.sample.label
-            enough = phase.labels_per_class is not None and told[label] >= phase.labels_per_class
+            yield observed
+            label = observed.sample.label
+            enough = (
+                phase.labels_per_class is not None and labelled[label] >= phase.labels_per_class
+            )
             if self._random.random() < phase.label_fraction and not enough:
-                told[label] += 1
-                tell = self._label(show, phase, classes)
-                self._due.append((show.sequence + phase.label_delay, tell))
+                labelled[label] += 1
+                delayed = self._label(observed, phase, classes)
+                self._due.append((observed.sequence + phase.label_delay, delayed))
 
-    def _label(self, show: ShowSample, phase: PhaseSpec, classes: tuple[str, ...]) -> LateLabel:
-        """What somebody will say of an observation: the truth, or by mistake another class."""
-        truth = show.sample.label
+    def _label(
+        self, observed: ObserveSample, phase: PhaseSpec, classes: tuple[str, ...]
+    ) -> DelayedLabel:
+        """Return the label of an observation: the true one, or a wrong one with label noise."""
+        truth = observed.sample.label
         given = phase.label_domain
         domain = given if isinstance(given, str) else phase.domain if given else ""
         mistaken, pick = self._errors.random(2)
         others = [name for name in classes if name != truth]
         if mistaken >= phase.label_noise or not others:
-            return LateLabel(show.id, truth, domain)
-        return LateLabel(show.id, others[int(pick * len(others))], domain, wrong=True)
+            return DelayedLabel(observed.id, truth, domain)
+        return DelayedLabel(observed.id, others[int(pick * len(others))], domain, wrong=True)
 
-    def _show(self, sample: WorldSample, phase: PhaseSpec) -> ShowSample:
+    def _observe(self, sample: WorldSample, phase: PhaseSpec) -> ObserveSample:
         index = self._index
         self._index += 1
-        # All ids are of one length for a stream, so that none is part of another.
+        # All ids of a stream have one length, so that none is a substring of another.
         key = f"{phase.stream}-{index:07}"
-        return ShowSample(sample, phase.stream, index, START_NS + index * SECOND_NS, key)
+        return ObserveSample(sample, phase.stream, index, START_NS + index * SECOND_NS, key)
 
-    def _happenings(self, index: int) -> Iterator[LateLabel | ForgetOrder]:
-        """Yield the labels and requests that are due before the observation `index`."""
+    def _due_actions(self, index: int) -> Iterator[DelayedLabel | ForgetAction]:
+        """Yield the labels and forget requests that are due before the observation `index`."""
         due = sorted((pair for pair in self._due if pair[0] < index), key=lambda pair: pair[0])
         self._due = [pair for pair in self._due if pair[0] >= index]
-        yield from (tell for _, tell in due)
+        yield from (delayed for _, delayed in due)
         while self._requests and self._requests[0].at <= index:
             request = self._requests.pop(0)
-            # Each request has an id of its own, those of one moment too.
+            # Each request has its own id, also several at the same observation.
             after = sum(other.at == request.at for other in self._requests)
             name = f"forget-{request.at}" + (f"-{after}" if after else "")
-            yield ForgetOrder(name, _selector(request), request.resurvey)
+            yield ForgetAction(name, _selector(request), request.resurvey)
 
 
 def _selector(request: ForgetSpec) -> Selector:

@@ -1,22 +1,22 @@
-"""A camera or a video file, by OpenCV (extra `camera`)."""
+"""The camera source: frames of a camera or a video file, by OpenCV (extra `camera`)."""
 
 import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 from ..config import CameraStream
-from .measurement import InvalidMeasurement, Measurement, RawPayload
+from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from .polling import PollingPause, UnavailableError
 
 STALE_FRAMES: Final = 2
-"""Frames that drivers hold back: read and dropped, so that a frame is of now."""
+"""Frames that V4L2 drivers buffer: dropped before each read, so that a frame is current."""
 
 
 class CameraSource:
-    """Frames as RGB pixels uint8 [height, width, 3], one every so many seconds; `live`."""
+    """Yields frames as RGB pixels, uint8 [height, width, 3], at a fixed interval; `live`."""
 
     live = True
-    trouble = ""
+    problem = ""
 
     def __init__(self, stream: str, settings: CameraStream) -> None:
         self._stream, self._settings = stream, settings
@@ -25,11 +25,11 @@ class CameraSource:
         self._endless = self._is_number or device.startswith("/dev/") or "://" in device
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
-        """See `Reader`."""
+        """See `PollingReader`."""
         video, frames = self._open(), 0
         try:
-            while not pause.over:
-                begun_s = time.monotonic()
+            while not pause.stopped:
+                started_s = time.monotonic()
                 pixels = self._frame(video)
                 if pixels is None:
                     if self._ends(video, frames):
@@ -37,14 +37,16 @@ class CameraSource:
                     frames = 0
                     continue
                 frames += 1
-                given = RawPayload(subject=self._settings.subject, captured_at_ns=time.time_ns())
-                yield Measurement(self._stream, pixels, given)
-                pause.wait(max(0.0, self._settings.every_s - (time.monotonic() - begun_s)))
+                metadata = MeasurementMetadata(
+                    subject=self._settings.subject, captured_at_ns=time.time_ns()
+                )
+                yield Measurement(self._stream, pixels, metadata)
+                pause.wait(max(0.0, self._settings.every_s - (time.monotonic() - started_s)))
         finally:
             video.release()
 
-    def taken(self, measurement: Measurement) -> None:
-        """See `Reader`."""
+    def delivered(self, measurement: Measurement) -> None:
+        """See `PollingReader`."""
 
     def _open(self) -> Any:
         try:
@@ -58,20 +60,21 @@ class CameraSource:
         if not video.isOpened():
             video.release()
             raise UnavailableError(
-                f"the camera {name} cannot be opened; is it there, and not in use?"
+                f"the camera {name} cannot be opened: check that it exists and is not in use"
             )
         return video
 
     def _frame(self, video: Any) -> Any:
-        """Return the newest frame in RGB; None where there is none."""
+        """Return the newest frame in RGB; None if there is none."""
         if self._is_number:
             for _ in range(STALE_FRAMES):
                 video.grab()
-        came, pixels = video.read()
-        return pixels[..., ::-1] if came and pixels is not None and pixels.ndim == 3 else None
+        success, pixels = video.read()
+        return pixels[..., ::-1] if success and pixels is not None and pixels.ndim == 3 else None
 
     def _ends(self, video: Any, frames: int) -> bool:
-        """Say whether a video is over for good; a camera that gives nothing has failed."""
+        """Return whether a video has ended, or rewind it; raises UnavailableError for a camera
+        without frames."""
         name = self._settings.device
         if self._endless or not frames:
             raise UnavailableError(f"{name} gives no frames")
@@ -80,5 +83,5 @@ class CameraSource:
         import cv2
 
         if not video.set(cv2.CAP_PROP_POS_FRAMES, 0):
-            raise UnavailableError(f"the video {name} cannot be wound back")
+            raise UnavailableError(f"the video {name} cannot be rewound")
         return False

@@ -1,4 +1,4 @@
-"""CBOR from strangers: plain values and arrays of numbers, nothing that builds other objects."""
+"""Decodes untrusted CBOR: plain values and arrays of numbers, never other objects."""
 
 from typing import Any, Final
 
@@ -6,6 +6,7 @@ import cbor2
 import numpy as np
 
 DEPTH_MAX: Final = 8
+"""Levels of nesting, as of JSON objects in payloads.py."""
 
 TYPED_ARRAYS: Final = {
     64: "u1",
@@ -24,8 +25,8 @@ TYPED_ARRAYS: Final = {
 def read_cbor(body: bytes) -> Any:
     """Decode plain values; a typed array becomes a list.  Raises ValueError for anything else.
 
-    The library would turn some tags into dates, big numbers, patterns and references by itself:
-    they are refused.
+    By default the library decodes some tags to dates, big numbers, regular expressions and
+    references; these are refused.
     """
     try:
         return cbor2.loads(
@@ -37,13 +38,13 @@ def read_cbor(body: bytes) -> Any:
 
 def _read_array(tag: cbor2.CBORTag, _immutable: object) -> list[Any]:
     if tag.tag not in TYPED_ARRAYS or not isinstance(tag.value, bytes):
-        raise ValueError(f"tag {tag.tag} is not read here")
+        raise ValueError(f"the tag {tag.tag} is not supported")
     values: list[Any] = np.frombuffer(tag.value, TYPED_ARRAYS[tag.tag]).tolist()
     return values
 
 
 def _refuse(_decoder: object, _immutable: object) -> object:
-    raise ValueError("only plain values and arrays of numbers are read")
+    raise ValueError("only plain values and arrays of numbers are supported")
 
 
 _REFUSED: Final = dict.fromkeys((*range(64), *range(100, 1_200)), _refuse)

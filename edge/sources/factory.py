@@ -1,6 +1,8 @@
-"""Where measurements come from.  Streams of `topic` and `http` are sent to the daemon, which hands
-their bytes to `decode`; the others fetch their own, see `open_source`.  What fetches is loaded with
-the first stream of its kind: every verb reads the settings, which name the sources.
+"""Opens the source of a stream.
+
+Streams of `topic` and `http` are pushed: the daemon receives their bytes and decodes them.  The
+others poll their input.  A polling reader is imported with the first stream of its kind, so that
+commands which only read the settings start fast.
 """
 
 import hashlib
@@ -14,127 +16,97 @@ import encoder
 from ..config import (
     CameraStream,
     FolderStream,
-    HttpStream,
     PortStream,
-    SentStream,
     SoundStream,
     StdinStream,
     StreamSettings,
-    TopicStream,
 )
-from .measurement import InvalidMeasurement, Measurement, RawPayload, Sink, Source
-from .payloads import decode_payload, read_properties
+from .measurement import Sink, Source
 from .polling import PollingReader, PollingSource
 
 NAME_CHARS_MAX: Final = 200
-"""A file's name may have 255 bytes, with an ending for what is not complete."""
+"""File names have at most 255 bytes on Linux; this leaves room for a suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a source needs to know of its surroundings.
+    """The context of a source.
 
-    base: folder that relative paths start from.  memory: folder for what sources remember.
-    card: of the encoder that the stream's home uses, None for a series.
+    base: folder of relative paths.  state: folder of the sources' own state.  card: of the encoder
+    of the stream's home; None for a series.
     """
 
     base: Path
-    memory: Path
+    state: Path
     card: encoder.Card | None
 
 
-Make = Callable[[str, Any, SourceContext], PollingReader]
+MakeReader = Callable[[str, Any, SourceContext], PollingReader]
 
 
-def _folder(stream: str, settings: FolderStream, place: SourceContext) -> PollingReader:
-    if settings.kind == "series" or (place.card is not None and place.card.kind == "vector"):
+def _folder(stream: str, settings: FolderStream, context: SourceContext) -> PollingReader:
+    if settings.kind == "series" or (context.card is not None and context.card.kind == "vector"):
         from .rows import CsvFiles
 
-        return CsvFiles(stream, settings, place.base, _memory(stream, place))
+        return CsvFiles(stream, settings, context.base, _state_file(stream, context))
     from .folder import FolderSource
 
-    return FolderSource(stream, settings, place.base, _memory(stream, place))
+    return FolderSource(stream, settings, context.base, _state_file(stream, context))
 
 
-def _stdin(stream: str, settings: StdinStream, _place: SourceContext) -> PollingReader:
+def _stdin(stream: str, settings: StdinStream, _context: SourceContext) -> PollingReader:
     from .stdin import StdinSource
 
     return StdinSource(stream, settings)
 
 
-def _camera(stream: str, settings: CameraStream, _place: SourceContext) -> PollingReader:
+def _camera(stream: str, settings: CameraStream, _context: SourceContext) -> PollingReader:
     from .camera import CameraSource
 
     return CameraSource(stream, settings)
 
 
-def _sound(stream: str, settings: SoundStream, place: SourceContext) -> PollingReader:
+def _sound(stream: str, settings: SoundStream, context: SourceContext) -> PollingReader:
     from .sound import MicrophoneSource, WavFolderSource
 
-    card = place.card
+    card = context.card
     if card is None or card.kind != "window":
         raise ValueError("sound needs a home whose encoder takes windows, such as log_mel")
     if settings.path:
-        return WavFolderSource(stream, settings, card, place.base, _memory(stream, place))
+        return WavFolderSource(stream, settings, card, context.base, _state_file(stream, context))
     return MicrophoneSource(stream, settings, card)
 
 
-def _port(stream: str, settings: PortStream, place: SourceContext) -> PollingReader:
+def _port(stream: str, settings: PortStream, context: SourceContext) -> PollingReader:
     from .serial_port import SerialPortSource
 
-    return SerialPortSource(stream, settings, 0 if place.card is None else place.card.width)
+    return SerialPortSource(stream, settings, 0 if context.card is None else context.card.width)
 
 
-def _memory(stream: str, place: SourceContext) -> Path:
-    """Return the file that remembers for a stream, whatever and however many characters are in its
-    name."""
+def _state_file(stream: str, context: SourceContext) -> Path:
+    """Return the state file of a stream; a long name is hashed."""
     name = stream.encode().hex()
     if len(name) > NAME_CHARS_MAX:
         name = hashlib.sha256(stream.encode()).hexdigest()
-    return place.memory / f"{name}.json"
+    return context.state / f"{name}.json"
 
 
-PULLED: Final[dict[type, Make]] = {
+READERS: Final[dict[type, MakeReader]] = {
     FolderStream: _folder,
     StdinStream: _stdin,
     CameraStream: _camera,
     SoundStream: _sound,
     PortStream: _port,
 }
-"""Kinds of source that fetch: the settings' class, and what makes the reader."""
+"""Makes the reader of each polling kind, by the class of its settings."""
 
 
 def open_source(
-    stream: str, settings: StreamSettings, place: SourceContext, sink: Sink
+    stream: str, settings: StreamSettings, context: SourceContext, sink: Sink
 ) -> Source | None:
-    """Return the source of a stream, not started; None for one that is sent its measurements.
+    """Return the source of a stream, not started; None for a stream that is pushed.
 
-    Raises ValueError where its settings do not fit the encoder.
+    Raises ValueError if its settings do not fit the encoder.
     """
-    make = PULLED.get(type(settings))
-    return None if make is None else PollingSource(stream, make(stream, settings, place), sink)
-
-
-__all__ = [
-    "PULLED",
-    "CameraStream",
-    "FolderStream",
-    "HttpStream",
-    "InvalidMeasurement",
-    "Measurement",
-    "PollingReader",
-    "PollingSource",
-    "PortStream",
-    "RawPayload",
-    "SentStream",
-    "Sink",
-    "SoundStream",
-    "Source",
-    "SourceContext",
-    "StdinStream",
-    "StreamSettings",
-    "TopicStream",
-    "decode_payload",
-    "open_source",
-    "read_properties",
-]
+    make = READERS.get(type(settings))
+    return None if make is None else PollingSource(stream, make(stream, settings, context), sink)

@@ -1,17 +1,15 @@
-"""What a source hands over, and what it hands it over to."""
+"""The contract of measurement sources: measurements, invalid inputs, sources and their sink."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
-Kind = Literal["sample", "series"]
 
+class MeasurementMetadata(msgspec.Struct, frozen=True):
+    """What the sender reported about a measurement; missing fields are empty or None.
 
-class RawPayload(msgspec.Struct, frozen=True):
-    """What the sender said about a measurement; what it left out is empty or None.
-
-    captured_at_ns: nanoseconds since 1970 by the sender's clock.
+    captured_at_ns: nanoseconds since 1970 on the sender's clock.
     """
 
     id: str = ""
@@ -20,49 +18,52 @@ class RawPayload(msgspec.Struct, frozen=True):
     captured_at_ns: int | None = None
 
 
-UNSAID: Final = RawPayload()
+NO_METADATA: Final = MeasurementMetadata()
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement of a stream.  payload: image bytes, float32 array, NamedValues, or
-    {channel: number}."""
+    """One measurement of a stream.
+
+    payload: image bytes, a float32 array, NamedValues, or {channel: number}.
+    """
 
     stream: str
     payload: Any = field(repr=False, compare=False)
-    given: RawPayload = UNSAID
+    metadata: MeasurementMetadata = NO_METADATA
 
 
 class InvalidMeasurement(msgspec.Struct, frozen=True):
-    """Why something is no measurement, and what to do about it."""
+    """An input that is not a valid measurement: the reason, and what to do."""
 
     reason: str
     hint: str
 
 
 class Sink(Protocol):
-    """Where measurements go; safe to call from any thread."""
+    """Receives measurements; safe to call from any thread."""
 
     def offer(self, measurement: Measurement) -> bool:
-        """Take a measurement; False where an older one had to go for it, or it came too fast."""
+        """Queue a measurement; False if one was dropped, because the queue was full or the stream
+        exceeds its rate."""
 
     def room(self, stream: str) -> int:
-        """Return how many more would be taken without one being dropped."""
+        """Return how many measurements of a stream fit without dropping one."""
 
     def reject(self, stream: str, flaw: InvalidMeasurement) -> None:
-        """Count what came but is no measurement, and say so."""
+        """Count and report an invalid input."""
 
 
 class Source(Protocol):
-    """Something that measures.  It never raises for trouble with what it reads: `trouble` says it,
-    and it tries again."""
+    """A source of measurements.  It never raises for a failing input: `problem` reports the
+    failure, and the source retries."""
 
     @property
-    def trouble(self) -> str:
-        """What keeps it from measuring; empty where nothing does."""
+    def problem(self) -> str:
+        """Why it cannot measure; empty if it can."""
 
     def start(self) -> None:
         """Begin to measure."""
 
     def stop(self, timeout_s: float) -> None:
-        """End; returns within the time."""
+        """Stop within `timeout_s` seconds."""

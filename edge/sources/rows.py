@@ -1,4 +1,4 @@
-"""CSV as measurements: lines with or without a header, from standard input or a watched folder."""
+"""CSV rows as measurements, with or without a header, from standard input or a watched folder."""
 
 import csv
 import io
@@ -11,29 +11,28 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from ..config import FolderStream, Named
+from ..config import ColumnStream, FolderStream
 from ..core import NamedValues
-from .fields import pick
 from .folder import FolderSource
-from .measurement import InvalidMeasurement, Measurement, RawPayload
-from .payloads import name_list, parse_numbers, read_properties
+from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
+from .payloads import name_values, parse_numbers, read_properties, select_columns
 from .polling import PollingPause
 
-BESIDE: Final = ("id", "subject", "captured_at_ns")
-"""Columns of a header that say something about the row, as `auricle learn` takes them."""
+METADATA_COLUMNS: Final = ("id", "subject", "captured_at_ns")
+"""Header names of metadata columns, as in `auricle learn`."""
 
-ANSWERS: Final = ("label", "domain")
-"""Columns of a header that are answers: a stream's measurements have none."""
+TARGET_COLUMNS: Final = ("label", "domain")
+"""Header names of target columns, which a stream ignores."""
 
-GAPS: Final = frozenset({"", "nan", "na", "null", "none"})
-"""Cells that stand for a missing number."""
+MISSING: Final = frozenset({"", "nan", "na", "null", "none"})
+"""Cells that stand for a missing number, in lower case."""
 
 SEPARATORS: Final = (";", "\t")
-"""Characters that separate the cells of other tables: a line that holds one is no header, or `1;2`
-would pass as a name."""
+"""Separators of other table formats: a line that holds one is no header, or `1;2` would pass as a
+name."""
 
 CELL_CHARS: Final = 40
-"""Characters of a cell that an answer quotes: enough to find it, short enough to send."""
+"""Characters of a cell that an error quotes: enough to find it, short enough to send."""
 
 HINT: Final = (
     "send numbers with commas, such as 1.5,2.0, below one line of their names or without it"
@@ -41,23 +40,29 @@ HINT: Final = (
 
 
 class CsvRows:
-    """Makes measurements of CSV lines.  A line without any number is a header: it names the values
-    of the lines below it.  A later header must have as many columns, so that a stray line of words
-    does not become one."""
+    """Converts CSV lines to measurements.
 
-    def __init__(self, stream: str, settings: Named) -> None:
+    A line without any number is a header, which names the values of the lines below.  A later
+    header must have the same number of columns: otherwise any line of words would become one.
+    """
+
+    def __init__(self, stream: str, settings: ColumnStream) -> None:
         self._stream, self._settings = stream, settings
         self._header: list[str] = []
         self._started = False
 
-    def read(self, line: str, given: RawPayload) -> Measurement | InvalidMeasurement | None:
-        """Read a line; None for a header."""
+    def read(
+        self, line: str, metadata: MeasurementMetadata
+    ) -> Measurement | InvalidMeasurement | None:
+        """Convert a line; None for a header."""
         try:
             cells = [one.strip() for one in next(csv.reader((line,), skipinitialspace=True), [])]
             if self._is_header(cells):
-                return self._take_header(cells)
+                return self._set_header(cells)
             self._started = True
-            return self._named(cells, given) if self._header else self._plain(cells, given)
+            if self._header:
+                return self._by_name(cells, metadata)
+            return self._by_position(cells, metadata)
         except (csv.Error, ValueError, TypeError, OverflowError) as error:
             return InvalidMeasurement(f"it is not csv as expected: {str(error)[:200]}", HINT)
 
@@ -66,7 +71,7 @@ class CsvRows:
         fits = first or (len(cells) == len(self._header) > 1)
         return fits and all(map(_is_name, cells))
 
-    def _take_header(self, cells: list[str]) -> InvalidMeasurement | None:
+    def _set_header(self, cells: list[str]) -> InvalidMeasurement | None:
         if len(set(cells)) != len(cells):
             return InvalidMeasurement(
                 f"the header has a name twice: {', '.join(cells)[:200]}", "rename a column"
@@ -74,37 +79,41 @@ class CsvRows:
         self._header = cells
         return None
 
-    def _plain(self, cells: Sequence[str], given: RawPayload) -> Measurement:
-        """Read a line of a file without header: by position."""
+    def _by_position(self, cells: Sequence[str], metadata: MeasurementMetadata) -> Measurement:
+        """Convert a line without a header."""
         found = [_required(f"cell {place}", cell) for place, cell in enumerate(cells, 1)]
         values = parse_numbers(found, self._settings.kind)
-        return Measurement(self._stream, name_list(values, self._settings.columns), given)
+        return Measurement(self._stream, name_values(values, self._settings.columns), metadata)
 
-    def _named(self, cells: Sequence[str], given: RawPayload) -> Measurement | InvalidMeasurement:
+    def _by_name(
+        self, cells: Sequence[str], metadata: MeasurementMetadata
+    ) -> Measurement | InvalidMeasurement:
         if len(cells) != len(self._header):
             raise ValueError(f"{len(cells)} cells, and the header has {len(self._header)}")
         row = dict(zip(self._header, cells, strict=True))
-        beside = read_properties((name, row[name]) for name in BESIDE if row.get(name))
-        if isinstance(beside, InvalidMeasurement):
-            return beside
-        given = RawPayload(
-            beside.id or given.id,
-            beside.subject or given.subject,
-            given.sequence,
-            given.captured_at_ns if beside.captured_at_ns is None else beside.captured_at_ns,
+        own = read_properties((name, row[name]) for name in METADATA_COLUMNS if row.get(name))
+        if isinstance(own, InvalidMeasurement):
+            return own
+        metadata = MeasurementMetadata(
+            own.id or metadata.id,
+            own.subject or metadata.subject,
+            metadata.sequence,
+            metadata.captured_at_ns if own.captured_at_ns is None else own.captured_at_ns,
         )
-        wanted = self._settings.columns
-        fields = {name: cell for name, cell in row.items() if name not in {*BESIDE, *ANSWERS}}
-        return Measurement(self._stream, self._values(fields, wanted), given)
+        fields = {
+            name: cell
+            for name, cell in row.items()
+            if name not in {*METADATA_COLUMNS, *TARGET_COLUMNS}
+        }
+        return Measurement(self._stream, self._values(fields), metadata)
 
-    def _values(self, fields: dict[str, str], wanted: tuple[str, ...]) -> NamedValues:
-        kind = self._settings.kind
-        if wanted:
-            cells = {name: fields[name] for name in wanted if name in fields}
-            return pick(
-                {n: _required(f"the column {n}", c) for n, c in cells.items()}, wanted, kind
-            )
-        if kind == "series":  # columns of words are no channels
+    def _values(self, fields: dict[str, str]) -> NamedValues:
+        kind, columns = self._settings.kind, self._settings.columns
+        if columns:
+            cells = {name: fields[name] for name in columns if name in fields}
+            row = {name: _required(f"the column {name}", cell) for name, cell in cells.items()}
+            return select_columns(row, columns, kind)
+        if kind == "series":  # columns of words are not channels
             fields = {name: cell for name, cell in fields.items() if _is_value(cell)}
         found = [_number(cell) for cell in fields.values()]
         values = [math.nan if one is None else one for one in found]
@@ -113,21 +122,21 @@ class CsvRows:
 
 
 class CsvFiles:
-    """The rows of the CSV files of a watched folder, each a measurement.  `live` is False."""
+    """Yields the rows of the CSV files in a watched folder.  `live` is False."""
 
     live = False
 
-    def __init__(self, stream: str, settings: FolderStream, base: Path, memory: Path) -> None:
+    def __init__(self, stream: str, settings: FolderStream, base: Path, state: Path) -> None:
         self._stream, self._settings = stream, settings
-        self._folder = FolderSource(stream, settings, base, memory)
+        self._folder = FolderSource(stream, settings, base, state)
 
     @property
-    def trouble(self) -> str:
-        """See `Reader`."""
-        return self._folder.trouble
+    def problem(self) -> str:
+        """See `PollingReader`."""
+        return self._folder.problem
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
-        """See `Reader`."""
+        """See `PollingReader`."""
         for found in self._folder.read(pause):
             if isinstance(found, InvalidMeasurement):
                 yield found
@@ -136,17 +145,17 @@ class CsvFiles:
             for one in self._rows(found):
                 good = good or isinstance(one, Measurement)
                 yield one
-            self._folder.taken(found, "done" if good else "failed")
+            self._folder.delivered(found, "done" if good else "failed")
 
-    def taken(self, measurement: Measurement) -> None:
-        """See `Reader`; a file is put away once all its rows are handed over."""
+    def delivered(self, measurement: Measurement) -> None:
+        """See `PollingReader`; a file is disposed of after its last row."""
 
     def _rows(self, whole: Measurement) -> Iterator[Measurement | InvalidMeasurement]:
-        """Yield the rows of a file, with ids of its name and their line."""
-        name = whole.given.id.removeprefix(f"{self._stream}:").rpartition("@")[0]
+        """Yield the rows of a file; their ids are made of its name and the line number."""
+        name = whole.metadata.id.removeprefix(f"{self._stream}:").rpartition("@")[0]
         if not name.lower().endswith(".csv"):
             yield InvalidMeasurement(
-                f"{name}: it is no .csv file", "put tables into the folder, or set pattern"
+                f"{name}: it is not a .csv file", "put CSV files into the folder, or set pattern"
             )
             return
         try:
@@ -158,8 +167,8 @@ class CsvFiles:
         for number, line in enumerate(io.StringIO(text), 1):
             if not line.strip():
                 continue
-            given = msgspec.structs.replace(whole.given, id=f"{whole.given.id}#{number}")
-            found = rows.read(line, given)
+            metadata = msgspec.structs.replace(whole.metadata, id=f"{whole.metadata.id}#{number}")
+            found = rows.read(line, metadata)
             if isinstance(found, InvalidMeasurement):
                 reason = f"{name}, line {number}: {found.reason}"
                 yield msgspec.structs.replace(found, reason=reason)
@@ -168,8 +177,8 @@ class CsvFiles:
 
 
 def _number(cell: str) -> float | None:
-    """Return a cell's number, NaN for a gap, None for words."""
-    if cell.lower() in GAPS:
+    """Return the number in a cell, NaN for a missing one, None for other text."""
+    if cell.lower() in MISSING:
         return math.nan
     with suppress(ValueError):
         return float(cell)
@@ -184,8 +193,8 @@ def _is_value(cell: str) -> bool:
     return _number(cell) is not None
 
 
-def _required(what: str, cell: str) -> float:
+def _required(name: str, cell: str) -> float:
     found = _number(cell)
     if found is None:
-        raise ValueError(f"{what} holds no number: {cell[:CELL_CHARS]!r}")
+        raise ValueError(f"{name} holds no number: {cell[:CELL_CHARS]!r}")
     return found

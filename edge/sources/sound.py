@@ -1,6 +1,6 @@
-"""Sound: windows of WAV files that appear in a folder, or of a microphone (extra `sound`).
+"""Sound sources: windows of the WAV files in a folder, or of a microphone (extra `sound`).
 
-The encoder's card says how long a window is and how far apart two of them start.
+The encoder's card gives the length of a window and the step between two windows.
 """
 
 import io
@@ -19,22 +19,25 @@ import encoder
 
 from ..config import FolderStream, SoundStream
 from .folder import FolderSource
-from .measurement import InvalidMeasurement, Measurement, RawPayload
+from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from .polling import PollingPause, UnavailableError
 
 Samples = NDArray[np.float32]
 
-SAMPLE_BYTES: Final = {1: "u1", 2: "<i2", 4: "<i4"}
+SAMPLE_DTYPES: Final = {1: "u1", 2: "<i2", 4: "<i4"}
+"""dtype of a PCM sample, by its size in bytes; WAV stores 8-bit samples unsigned."""
+
 NS_PER_S: Final = 1_000_000_000
+"""Nanoseconds in a second."""
 
 
 class WavFolderSource:
-    """WAV files of a folder, cut into windows.  `live` is False."""
+    """Cuts the WAV files of a folder into windows.  `live` is False."""
 
     live = False
 
     def __init__(
-        self, stream: str, settings: SoundStream, card: encoder.Card, base: Path, memory: Path
+        self, stream: str, settings: SoundStream, card: encoder.Card, base: Path, state: Path
     ) -> None:
         files = FolderStream(
             path=settings.path,
@@ -43,71 +46,73 @@ class WavFolderSource:
             every_s=settings.every_s,
             subject=settings.subject,
         )
-        self._folder = FolderSource(stream, files, base, memory)
+        self._folder = FolderSource(stream, files, base, state)
         self._rate_hz, self._card = settings.rate_hz, card
 
     @property
-    def trouble(self) -> str:
-        """See `Reader`."""
-        return self._folder.trouble
+    def problem(self) -> str:
+        """See `PollingReader`."""
+        return self._folder.problem
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
-        """See `Reader`."""
+        """See `PollingReader`."""
         for found in self._folder.read(pause):
             if isinstance(found, InvalidMeasurement):
                 yield found
                 continue
             yield from self._windows(found)
-            self._folder.taken(found)
+            self._folder.delivered(found)
 
-    def taken(self, measurement: Measurement) -> None:
-        """See `Reader`; a file is put away once all its windows are handed over."""
+    def delivered(self, measurement: Measurement) -> None:
+        """See `PollingReader`; a file is disposed of after its last window."""
 
     def _windows(self, found: Measurement) -> Iterator[Measurement | InvalidMeasurement]:
         samples = read_wav(found.payload, self._rate_hz, self._card.input.size("C"))
         if isinstance(samples, InvalidMeasurement):
-            yield msgspec.structs.replace(samples, reason=f"{found.given.id}: {samples.reason}")
+            yield msgspec.structs.replace(samples, reason=f"{found.metadata.id}: {samples.reason}")
             return
         step = self._card.preparation.step or self._card.preparation.length or 1
         for number, window in enumerate(encoder.cut_windows(samples, self._card)):
-            begun_ns = (found.given.captured_at_ns or 0) + number * step * NS_PER_S // self._rate_hz
-            given = msgspec.structs.replace(
-                found.given, id=f"{found.given.id}#{number}", captured_at_ns=begun_ns
+            start_ns = (
+                found.metadata.captured_at_ns or 0
+            ) + number * step * NS_PER_S // self._rate_hz
+            metadata = msgspec.structs.replace(
+                found.metadata, id=f"{found.metadata.id}#{number}", captured_at_ns=start_ns
             )
-            yield replace(found, payload=window.copy(), given=given)
+            yield replace(found, payload=window.copy(), metadata=metadata)
 
 
 class MicrophoneSource:
-    """Windows of what a microphone hears, by PortAudio; `live`."""
+    """Cuts the signal of a microphone into windows, by PortAudio; `live`."""
 
     live = True
-    trouble = ""
+    problem = ""
 
     def __init__(self, stream: str, settings: SoundStream, card: encoder.Card) -> None:
         self._stream, self._settings, self._card = stream, settings, card
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
-        """See `Reader`."""
+        """See `PollingReader`."""
         length = self._card.preparation.length or 1
         step = min(self._card.preparation.step or length, length)
         channels = self._card.input.size("C")
-        heard = np.zeros((0, channels), np.float32)
-        with self._opened(channels) as device:
-            while not pause.over:
+        samples = np.zeros((0, channels), np.float32)
+        with self._open(channels) as device:
+            while not pause.stopped:
                 block, overflowed = device.read(step)
                 if overflowed:
-                    heard = heard[:0]
-                heard = np.concatenate((heard, block))[-length:]
-                if len(heard) == length:
-                    given = RawPayload(
+                    samples = samples[:0]
+                samples = np.concatenate((samples, block))[-length:]
+                if len(samples) == length:
+                    metadata = MeasurementMetadata(
                         subject=self._settings.subject, captured_at_ns=time.time_ns()
                     )
-                    yield Measurement(self._stream, heard.copy(), given)
+                    yield Measurement(self._stream, samples.copy(), metadata)
 
-    def taken(self, measurement: Measurement) -> None:
-        """See `Reader`."""
+    def delivered(self, measurement: Measurement) -> None:
+        """See `PollingReader`."""
 
-    def _opened(self, channels: int) -> Any:
+    def _open(self, channels: int) -> Any:
         try:
             import sounddevice
         except (ImportError, OSError) as error:
@@ -124,10 +129,10 @@ class MicrophoneSource:
 
 
 def read_wav(data: bytes, rate_hz: int, channels: int) -> Samples | InvalidMeasurement:
-    """Return the samples of a WAV file, float32 [n, channels] from -1 to 1, or why not.
+    """Return the samples of a WAV file, float32 [n, channels] in [-1, 1], or why it is invalid.
 
-    One channel is the mean of all that are there.  Other rates are refused: resampling well is
-    the recorder's or sox's business.
+    For one channel, the mean of all channels in the file.  Other rates are refused: a recorder or
+    sox resamples better.
     """
     try:
         with wave.open(io.BytesIO(data)) as file:
@@ -148,7 +153,7 @@ def read_wav(data: bytes, rate_hz: int, channels: int) -> Samples | InvalidMeasu
         return mixed
     if found.nchannels != channels:
         return InvalidMeasurement(
-            f"{found.nchannels} channels, expected {channels}", "record as many"
+            f"{found.nchannels} channels, expected {channels}", f"record {channels} channels"
         )
     return samples
 
@@ -157,11 +162,11 @@ def _scaled(frames: bytes, width: int, channels: int) -> Samples:
     usable = len(frames) - len(frames) % (width * channels)
     raw = np.frombuffer(frames[:usable], np.uint8)
     if width == 3:
-        # Three bytes become the upper three of four.
+        # 24 bits: the upper three of four bytes.
         wide = np.zeros((len(raw) // 3, 4), np.uint8)
         wide[:, 1:] = raw.reshape(-1, 3)
         values, width = wide.reshape(-1).view("<i4"), 4
     else:
-        values = raw.view(SAMPLE_BYTES[width])
+        values = raw.view(SAMPLE_DTYPES[width])
     centred = values.astype(np.float32) - np.float32(128 if width == 1 else 0)
     return (centred / np.float32(1 << (8 * width - 1))).reshape(-1, channels)

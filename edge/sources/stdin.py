@@ -1,4 +1,4 @@
-"""Standard input: one measurement a line."""
+"""The standard-input source: one measurement a line."""
 
 import os
 import select
@@ -7,67 +7,72 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..config import HttpStream, StdinStream
-from .measurement import InvalidMeasurement, Measurement, RawPayload
+from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from .payloads import decode_payload
 from .polling import PollingPause
 from .rows import CsvRows
 
 LINE_BYTES_MAX: Final = 1 << 20
+"""Longest line; a longer one is skipped.  Bounds memory; chosen by hand."""
+
+READ_BYTES: Final = 1 << 16
+"""Bytes per read: the capacity of a Linux pipe (pipe(7))."""
+
 WAIT_S: Final = 0.2
+"""Seconds between two checks whether the source stops.  Chosen by hand; effect not measured."""
 
 
 class StdinSource:
-    """Lines of JSON (a list, or an object as on a topic) or of CSV, with a header or without.
+    """Reads lines of JSON (a list, or an object as on a topic) or of CSV.
 
-    `live` is False: the program that writes waits until there is room.  A line that is too long
-    is skipped as a whole.
+    `live` is False: the writing program waits until there is room.
     """
 
     live = False
-    trouble = ""
+    problem = ""
 
     def __init__(self, stream: str, settings: StdinStream, descriptor: int | None = None) -> None:
         self._stream, self._settings = stream, settings
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
         columns = settings.columns
-        self._sent = HttpStream(kind=settings.kind, subject=settings.subject, columns=columns)
-        self._rows = CsvRows(stream, settings) if settings.form == "csv" else None
+        self._format = HttpStream(kind=settings.kind, subject=settings.subject, columns=columns)
+        self._rows = CsvRows(stream, settings) if settings.format == "csv" else None
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
-        """See `Reader`."""
+        """See `PollingReader`."""
         for line in self._lines(pause):
             if line is None:
                 yield InvalidMeasurement(
                     f"a line is longer than {LINE_BYTES_MAX} bytes", "send shorter lines"
                 )
             elif line.strip():
-                found = self._measure(line.strip())
+                found = self._decode(line.strip())
                 if found is not None:
                     yield found
 
-    def taken(self, measurement: Measurement) -> None:
-        """See `Reader`."""
+    def delivered(self, measurement: Measurement) -> None:
+        """See `PollingReader`."""
 
-    def _measure(self, line: bytes) -> Measurement | InvalidMeasurement | None:
-        given = RawPayload(subject=self._settings.subject)
+    def _decode(self, line: bytes) -> Measurement | InvalidMeasurement | None:
+        metadata = MeasurementMetadata(subject=self._settings.subject)
         if self._rows is None:
-            return decode_payload(self._stream, self._sent, line, given)
-        return self._rows.read(line.decode("utf-8-sig", "replace"), given)
+            return decode_payload(self._stream, self._format, line, metadata)
+        return self._rows.read(line.decode("utf-8-sig", "replace"), metadata)
 
     def _lines(self, pause: PollingPause) -> Iterator[bytes | None]:
-        """Yield lines, None for one that is too long, until the input ends."""
-        kept, skipping = b"", False
-        while not pause.over:
+        """Yield lines until the input ends, None for one that is too long."""
+        rest, skipping = b"", False
+        while not pause.stopped:
             if not select.select([self._descriptor], [], [], WAIT_S)[0]:
                 continue
-            block = os.read(self._descriptor, 1 << 16)
+            block = os.read(self._descriptor, READ_BYTES)
             if not block:
                 break
-            *lines, kept = (kept + block).split(b"\n")
+            *lines, rest = (rest + block).split(b"\n")
             for line in lines:
                 yield None if skipping else line
                 skipping = False
-            if len(kept) > LINE_BYTES_MAX:
-                kept, skipping = b"", True
-        if kept:
-            yield kept
+            if len(rest) > LINE_BYTES_MAX:
+                rest, skipping = b"", True
+        if rest:
+            yield rest

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
         write_files,
         write_text,
     )
-    from .lazy_arrays import LazyArrays
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
     from .schema import run_steps
-    from .serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
+    from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
 
@@ -69,10 +68,9 @@ __getattr__ = lazy_names(
             "write_files",
             "write_text",
         ),
-        "lazy_arrays": ("LazyArrays",),
         "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
         "schema": ("run_steps",),
-        "serialization": ("pack_arrays", "pack_data", "unpack_arrays", "unpack_data"),
+        "serialization": ("LazyArrays", "pack_arrays", "pack_data", "unpack_arrays", "unpack_data"),
         "series_state": ("SeriesStateFile",),
         "store": ("Store",),
     },

@@ -1,8 +1,8 @@
-"""The journal of answered commands: each id is carried out once, however often it is sent.
+"""The journal of commands: idempotency by id, also across crashes.
 
-The mark of a command is written in the very transaction of what it changes, its answer afterwards.
-So after a crash in between, a repeated command is known to be done.  Ids and payloads are kept as
-keyed hashes, and an erasure drops all answers: the journal names nothing that was forgotten.
+A command is marked as done in the transaction that makes its change, and its answer follows.  So
+after a crash between the two, a repeated command is known to be done.  Ids and payloads are stored
+as keyed hashes, and an erasure deletes all answers: the journal holds nothing that was forgotten.
 """
 
 import sqlite3
@@ -11,16 +11,19 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .rows import tombstone_row
+from .tables import hash_id
 
 ENTRIES_MAX: Final = 1_024
-"""Commands whose ids are known; the oldest that may no longer come again make room."""
+"""Commands in the journal; expired ones are deleted to make room.  Chosen by hand; effect not
+measured."""
 
 KEPT_DAYS: Final = 30
-"""How long a command without an expiry is known."""
+"""Days that a command without expiry stays in the journal.  Chosen by hand; effect not measured."""
 
 ANSWER_BYTES_MAX: Final = 65_536
-DAY_NS: Final = 86_400 * 10**9
+"""Longest answer kept: 1,024 of them take at most 64 MiB of the file.  Chosen by hand; effect not
+measured."""
+DAY_NS: Final = 86_400 * 10**9  # nanoseconds in a day
 
 Transaction = Callable[[str], AbstractContextManager[sqlite3.Connection]]
 Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
@@ -39,8 +42,8 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredCommand:
-    """A command of this id that was carried out.  same: it was this very command.  answer: None
-    where it was lost in a crash, or dropped by an erasure."""
+    """A command with a known id.  same: its payload is identical too.  done: it was carried out.
+    answer: None if a crash lost it or an erasure deleted it."""
 
     same: bool
     done: bool
@@ -48,17 +51,18 @@ class AnsweredCommand:
 
 
 class CommandJournal:
-    """The table `commands` of a knowledge file.  key: what ids are hashed with."""
+    """The table `commands` of a knowledge file.  rows: runs a query; change: opens a transaction;
+    key: of the hashes."""
 
     def __init__(self, rows: Rows, change: Transaction, key: bytes) -> None:
         self._rows, self._change, self._key = rows, change, key
         self._current: JournalEntry | None = None
 
     def find(self, command: JournalEntry) -> AnsweredCommand | None:
-        """Return what became of a command of this id, or None where it is new."""
+        """Return the answered command with this id, or None for a new id."""
         rows = self._rows(
             "SELECT payload, done, answer FROM commands WHERE id = ?",
-            (tombstone_row(self._key, command.id),),
+            (hash_id(self._key, command.id),),
         )
         if not rows:
             return None
@@ -66,11 +70,11 @@ class CommandJournal:
         return AnsweredCommand(payload == self._payload(command), bool(done), answer)
 
     def newest_ns(self) -> int:
-        """The newest time at which a command was answered, 0 where none was."""
+        """Return the time of the newest command in ns since 1970, 0 for none."""
         return int(self._rows("SELECT COALESCE(MAX(at_ns), 0) FROM commands", ())[0][0])
 
     def make_room(self, now_ns: int) -> bool:
-        """Drop what may no longer come again, as far as there are too many; False where all may."""
+        """Delete expired commands if the journal is full; return whether there is room."""
         ((held,),) = self._rows("SELECT COUNT(*) FROM commands", ())
         if held < ENTRIES_MAX:
             return True
@@ -85,7 +89,7 @@ class CommandJournal:
 
     @contextmanager
     def marking(self, command: JournalEntry) -> Iterator[None]:
-        """Mark a command as done together with what is changed meanwhile."""
+        """Mark a command as done in the transaction of the change made in this context."""
         self._current = command
         try:
             yield
@@ -93,12 +97,14 @@ class CommandJournal:
             self._current = None
 
     def mark(self, db: sqlite3.Connection) -> None:
-        """Write the mark of the command that is being carried out, if any, in a transaction."""
+        """Mark the command in progress, if any, as done; called inside the transaction of its
+        change."""
         if self._current is not None:
             self._write(db, self._current, None, done=True)
 
     def record(self, command: JournalEntry, answer: bytes, *, done: bool) -> None:
-        """Write an answer, durably; long ones are not kept, only that there was one."""
+        """Write an answer durably.  An answer beyond ANSWER_BYTES_MAX is not kept, only its
+        mark."""
         with self._change("recording the answer to a command") as db:
             kept = answer if len(answer) <= ANSWER_BYTES_MAX else None
             self._write(db, command, kept, done=done)
@@ -114,7 +120,7 @@ class CommandJournal:
         db.execute(
             "INSERT OR REPLACE INTO commands VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                tombstone_row(self._key, command.id),
+                hash_id(self._key, command.id),
                 self._payload(command),
                 command.verb,
                 command.at_ns,
@@ -125,9 +131,9 @@ class CommandJournal:
         )
 
     def _payload(self, command: JournalEntry) -> bytes:
-        return tombstone_row(self._key, command.payload.hex())
+        return hash_id(self._key, command.payload.hex())
 
 
-def drop_answers(db: sqlite3.Connection) -> None:
-    """Drop all answers, within an erasure: they may name what goes."""
+def delete_answers(db: sqlite3.Connection) -> None:
+    """Delete all answers as part of an erasure: they may name erased facts."""
     db.execute("UPDATE commands SET answer = NULL")

@@ -1,4 +1,4 @@
-"""Opening database files safely: locks, versions, transactions, and errors to act on."""
+"""SQLite files opened safely: writer lock, layout version, transactions, and errors with hints."""
 
 import fcntl
 import os
@@ -14,17 +14,20 @@ from . import schema
 from .durable_files import replace_file
 
 BUSY_TIMEOUT_S = 5.0
+"""How long SQLite waits for a lock; also the default of Python's sqlite3."""
 PAGE_BYTES = 8192
+"""A page of the default 4 KiB holds one fact of the shipped encoder and wastes half of itself."""
 HEADER = b"SQLite format 3\x00"
 HEADER_BYTES = 100
+"""Length of the header (SQLite file format, section 1.3)."""
 VERSION_AT = slice(60, 64)
-"""Where the header of an SQLite file holds `user_version`, the highest byte first."""
+"""Bytes of the header that hold `user_version`, big endian (SQLite file format, section 1.3)."""
 _LOST = re.compile("no such (table|column)|has no column")
-"""What SQLite calls an error of the asker: a layout that damage has changed."""
+"""Messages that SQLite reports as errors of the caller, but that here mean a damaged layout."""
 
 
 class DatabaseLayout(Protocol):
-    """A module like `schema`: whose file it is, its newest version, and the way there."""
+    """A module like `schema`: the application id, the newest version, and the migrations to it."""
 
     APPLICATION_ID: int
 
@@ -36,7 +39,8 @@ class DatabaseLayout(Protocol):
 
 
 class WriterLock:
-    """Held while a store is open for writing: one writer a file; the kernel frees it at death."""
+    """The lock of a store that is open for writing: one writer for each file.  The kernel releases
+    it when the process ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(path.name + ".lock")
@@ -45,7 +49,7 @@ class WriterLock:
         except OSError as error:
             raise StateError(
                 f"locking {path}: {error.strerror}",
-                "check that the folder exists and can be written",
+                "check that the folder exists and is writable",
             ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,22 +57,22 @@ class WriterLock:
             os.close(self._file)
             raise StateError(
                 f"opening {path}: another process has it open for writing",
-                "stop it; a running daemon takes `auricle command` and `auricle label` instead",
+                "stop it; while a daemon runs, use `auricle command` and `auricle label`",
             ) from error
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         os.close(self._file)
 
     def discard(self) -> None:
-        """Remove the lock of a file that did not come about."""
+        """Release and remove the lock of a file whose creation failed."""
         self._path.unlink(missing_ok=True)
         self.release()
 
 
 @contextmanager
 def guard_errors(path: Path, doing: str) -> Iterator[None]:
-    """Turn SQLite's and the system's errors into StateError: what was being done, what to do."""
+    """Raise SQLite's and the system's errors as StateError, with what was being done and a hint."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -76,7 +80,7 @@ def guard_errors(path: Path, doing: str) -> Iterator[None]:
         if passing:
             raise StateError(f"{doing} {path}: {error}", _hint(str(error))) from error
         raise StateCorruptError(
-            f"{doing} {path}: {error}", "keep the damaged file; put the last backup in its place"
+            f"{doing} {path}: {error}", "keep the damaged file and restore the last backup"
         ) from error
     except OSError as error:
         raise StateError(f"{doing} {path}: {error.strerror}", _hint(str(error))) from error
@@ -91,8 +95,8 @@ def transaction(db: sqlite3.Connection, path: Path, doing: str) -> Iterator[sqli
             yield db
             db.execute("COMMIT")
         except BaseException:
-            # SQLite may have rolled back already, or be unable to; the log's uncommitted end is
-            # ignored in either case, so the first error is the one to tell.
+            # SQLite may have rolled back already, or be unable to.  Either way it ignores the
+            # uncommitted end of the log, so the first error is the one to report.
             with suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise
@@ -101,40 +105,38 @@ def transaction(db: sqlite3.Connection, path: Path, doing: str) -> Iterator[sqli
 def open_database(
     path: Path, *, writable: bool, layout: DatabaseLayout = schema
 ) -> sqlite3.Connection:
-    """Open a database file, migrating an older layout after copying it aside.
+    """Open a database file; migrate an older layout after backing it up.
 
-    One opened for reading shows one state of the file until it is closed, whatever others write.
-    Raises StateVersionError for a newer layout and StateCorruptError for a file that is none of
-    ours; neither is touched.
+    A file opened for reading shows one snapshot until it is closed.  Raises StateVersionError for a
+    newer layout and StateCorruptError for any other file, and changes neither.
     """
     _check_header(path)
     fresh = writable and not os.path.lexists(path)
     db = _connect(path, "mode=rwc") if writable else _connect(path, "mode=ro")
     try:
         if not writable:
-            db = _hold_view(db, path)
+            db = _open_snapshot(db, path)
         _check_version(path, db, layout, writable=writable)
         if writable:
             _prepare(path, db, layout)
     except BaseException:
         db.close()
         if fresh:
-            _unmake(path)
+            _remove_empty(path)
         raise
     return db
 
 
-def _unmake(path: Path) -> None:
-    """Remove a file that SQLite made and had no room to write a byte of: the next try would take
-    it for a damaged one."""
+def _remove_empty(path: Path) -> None:
+    """Remove a file that SQLite created but had no space to write: the next attempt would report it
+    as damaged."""
     with suppress(OSError):
         if not path.stat().st_size:
             path.unlink()
 
 
 def copy_updated(path: Path, target: Path) -> Path:
-    """Return a file that this program can read: `path` itself, or, where its layout is older, a
-    copy of it in `target`, brought up to date."""
+    """Return a file with the newest layout: `path` itself, or a migrated copy of it at `target`."""
     if not path.is_file():
         return path
     _check_header(path)
@@ -150,8 +152,8 @@ def copy_updated(path: Path, target: Path) -> Path:
     return target
 
 
-def hold_lock(db: sqlite3.Connection) -> None:
-    """Read one state of the file from now on."""
+def begin_snapshot(db: sqlite3.Connection) -> None:
+    """Read one snapshot of the file from now on."""
     db.execute("BEGIN")
     db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
 
@@ -161,36 +163,36 @@ def _connect(path: Path, query: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
 
 
-def _hold_view(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """Read one state from now on.  In a folder that cannot be written SQLite finds no place for
-    its index of the log; where there is no log either, the file is complete as it lies."""
+def _open_snapshot(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Begin a snapshot.  In a read-only folder SQLite cannot create the index of its log; if there
+    is no log, the file is complete without it and opens as immutable."""
     try:
-        hold_lock(db)
+        begin_snapshot(db)
     except sqlite3.OperationalError:
         log = path.with_name(path.name + "-wal")
         if os.access(path.absolute().parent, os.W_OK) or (log.exists() and log.stat().st_size):
             raise
         db.close()
         db = _connect(path, "mode=ro&immutable=1")
-        hold_lock(db)
+        begin_snapshot(db)
     return db
 
 
 def _check_header(path: Path) -> None:
     if not path.exists():
         return
-    found = _begins(path)
-    # SQLite takes a file without a byte for an empty database, and would make it one of ours.
+    found = _first_bytes(path)
+    # SQLite accepts an empty file as a new database and would write our layout into it.
     if found != HEADER:
-        what = "it is not a knowledge file" if found else "it is empty, without a byte"
-        what = "it is no file" if found is None else what
+        what = "it is not a knowledge file" if found else "it is empty"
+        what = "it is not a regular file" if found is None else what
         raise StateCorruptError(
-            f"opening {path}: {what}", "check the path, or put the last backup in its place"
+            f"opening {path}: {what}", "check the path, or restore the last backup"
         )
 
 
-def _begins(path: Path) -> bytes | None:
-    """Return a file's first bytes; None for what is none (opening a pipe would wait for ever)."""
+def _first_bytes(path: Path) -> bytes | None:
+    """Return a file's first bytes; None unless it is a regular file: opening a pipe would block."""
     if not path.is_file():
         return None
     with path.open("rb") as file:
@@ -209,19 +211,19 @@ def _check_version(
         )
     if tables and found < 1:
         raise StateCorruptError(
-            f"opening {path}: its layout has no version", "put the last backup in its place"
+            f"opening {path}: its layout has no version", "restore the last backup"
         )
     if found > layout.version():
         raise StateVersionError(
-            f"opening {path}: its layout is version {found}, this program knows up to"
+            f"opening {path}: its layout is version {found}, this program supports up to"
             f" {layout.version()}",
-            "install a newer auricle; the file was not touched",
+            "install a newer auricle; the file was not changed",
         )
     if found < layout.version() and not writable:
         raise StateError(
             f"opening {path} for reading: its layout is version {found}, older than this"
             f" program's {layout.version()}",
-            "open it for writing once: it is copied aside and brought up to date",
+            "open it for writing once: it is backed up and migrated",
         )
 
 
@@ -232,23 +234,22 @@ def _version(db: sqlite3.Connection) -> int:
 def _prepare(path: Path, db: sqlite3.Connection, layout: DatabaseLayout) -> None:
     found = _version(db)
     if 0 < found < layout.version():
-        _copy_aside(path, db, found)
+        _back_up(path, db, found)
     if not found:
-        # A page of the usual 4 KiB holds one fact of the shipped encoder and wastes half of it.
         db.execute(f"PRAGMA page_size={PAGE_BYTES}")
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA secure_delete=ON")
     if found < layout.version():
         layout.migrate(db, found)
-    # SQLite opens a file for reading where it may not write, and says so with the first write
-    # only: this one changes nothing, and never reaches the disk.
+    # SQLite silently opens a file without write permission for reading and fails at the first
+    # write.  This write fails early; it changes nothing and never reaches the disk.
     db.execute("BEGIN IMMEDIATE")
     db.execute(f"PRAGMA user_version={layout.version()}")
     db.execute("ROLLBACK")
 
 
-def _copy_aside(path: Path, db: sqlite3.Connection, found: int) -> None:
+def _back_up(path: Path, db: sqlite3.Connection, found: int) -> None:
     fresh = path.with_name(f"{path.name}.v{found}.new")
     fresh.unlink(missing_ok=True)
     db.execute("VACUUM INTO ?", (str(fresh),))
@@ -257,11 +258,11 @@ def _copy_aside(path: Path, db: sqlite3.Connection, found: int) -> None:
 
 def _hint(reason: str) -> str:
     if "full" in reason or "No space" in reason:
-        return "make room on the disk; nothing of this change was kept"
+        return "free space on the disk; nothing of this change was kept"
     if "locked" in reason:
-        return "another process holds the file; try again"
+        return "another process has locked the file; try again"
     if "No such file" in reason or "unable to open" in reason:
-        return "check that the folder exists and can be written"
+        return "check that the folder exists and is writable"
     if "readonly" in reason or "ermission" in reason:
         return "check the file's and its folder's permissions"
-    return "check the disk and the room on it; see `auricle verify`"
+    return "check the disk and its free space; see `auricle verify`"

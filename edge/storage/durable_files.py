@@ -1,4 +1,4 @@
-"""Files that are there after a power cut: written, synced, and named in a synced folder."""
+"""Durable file writes: written, synced, renamed in a synced folder, so they survive a power cut."""
 
 import os
 from collections.abc import Mapping
@@ -8,21 +8,22 @@ SIDE_FILES = ("-wal", "-shm")
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file's bytes are on the disk.  Raises OSError."""
+    """Sync a file's content to disk.  Raises OSError."""
     _sync(path, os.O_RDONLY)
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until a folder's names are on the disk.  Raises OSError."""
+    """Sync a folder's entries to disk.  Raises OSError."""
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
 PRIVATE = 0o600
+"""POSIX mode: only the owner reads and writes."""
 
 
 def replace_file(fresh: Path, target: Path, *, private: bool = False) -> None:
-    """Give a finished file its name, durably: after a crash either name holds all of it.
-    private: nobody but its owner may read it."""
+    """Rename a complete file durably: after a crash one of the two names holds all of it.
+    private: only its owner may read it."""
     if private:
         fresh.chmod(PRIVATE)
     sync_file(fresh)
@@ -31,12 +32,12 @@ def replace_file(fresh: Path, target: Path, *, private: bool = False) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file durably, whole or not at all.  Raises OSError."""
+    """Write a text file atomically and durably.  Raises OSError."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, body: bytes, *, private: bool = False) -> None:
-    """Write a file durably, whole or not at all.  private: nobody but its owner may ever read it.
+    """Write a file atomically and durably.  private: only its owner may read it, at any time.
     Raises OSError."""
     fresh = path.with_name(path.name + ".new")
     try:
@@ -49,8 +50,8 @@ def write_bytes(path: Path, body: bytes, *, private: bool = False) -> None:
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Write files into a folder, made where it is not there, each whole or not at all; returns
-    their names, sorted.  Raises OSError."""
+    """Write files into a folder, each atomically; create the folder if it is missing.  Returns the
+    sorted names.  Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         fresh = folder / f"{name}.new"
@@ -63,7 +64,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> tuple[str, ...]:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a database file with its log and index, as far as they exist."""
+    """Remove a database file, its log and its index, if they exist."""
     for suffix in ("", *SIDE_FILES):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

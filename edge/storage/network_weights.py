@@ -1,4 +1,4 @@
-"""Weights of trained networks: those that ship with the package, and those of a user's file."""
+"""Weights of trained forecasting networks: shipped with the package, or from a user's file."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,8 @@ from .durable_files import write_files
 from .serialization import pack_arrays, unpack_arrays
 
 BYTES_MAX: Final = 16 << 20
-"""A file of weights may have this size; the shipped ones have a thousandth of it."""
+"""Largest weights file that is read; the shipped ones have a thousandth of it.  Chosen by hand;
+effect not measured."""
 SHIPPED: Final = ("cfc", "gru")
 
 Weights = dict[str, NDArray[Any]]
@@ -26,7 +27,7 @@ def shipped_weights(kind: str = "cfc") -> Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Return the arrays of a user's file of weights; raises StateError where it is none."""
+    """Return the float arrays of a user's weights file; raises StateError for any other file."""
     try:
         size = path.stat().st_size
         arrays = unpack_arrays(path.read_bytes()) if size <= BYTES_MAX else {}
@@ -37,24 +38,25 @@ def read_weights(path: Path) -> Weights:
     if size > BYTES_MAX:
         raise _unread(path, f"{size:,} bytes")
     if not arrays or not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in arrays.values()):
-        raise _unread(path, "something else than finite floats")
+        raise _unread(path, "arrays that are not finite floats")
     _require_forecaster(path, arrays)
     return arrays
 
 
 def _require_forecaster(path: Path, arrays: Weights) -> None:
-    """Raise StateError unless the arrays take what `History` makes and read out three horizons."""
+    """Raise StateError unless the network takes the inputs of `History` and reads out every
+    horizon."""
     from ..core.forecasting import CELLS, INPUTS, SEASON_STEPS
 
     cell = CELLS["cfc" if "ff1.weight" in arrays else "gru"](arrays, 1)
     wanted = len(SEASON_STEPS), cell.state.shape[1]
-    told = [arrays[n].shape for n in ("readout.weight", "readout.bias") if n in arrays]
-    if told != [wanted, wanted[:1]]:
-        raise _unread(path, f"readouts of shape {told}, not {wanted}")
+    found = [arrays[n].shape for n in ("readout.weight", "readout.bias") if n in arrays]
+    if found != [wanted, wanted[:1]]:
+        raise _unread(path, f"readouts of shape {found}, not {wanted}")
     try:
         cell.step(np.zeros((1, len(INPUTS)), np.float32))
     except ValueError as error:
-        raise _unread(path, f"a network of other inputs than the {len(INPUTS)}") from error
+        raise _unread(path, f"a network without the {len(INPUTS)} expected inputs") from error
 
 
 def _unread(path: Path, found: str) -> StateError:
@@ -66,10 +68,10 @@ def _unread(path: Path, found: str) -> StateError:
 
 
 def write_weights(path: Path, arrays: Weights) -> None:
-    """Write the arrays of a network; raises StateError where that fails."""
+    """Write the arrays of a network; raises StateError if the file cannot be written."""
     try:
         write_files(path.absolute().parent, {path.name: pack_arrays(arrays)})
     except OSError as error:
         raise StateError(
-            f"writing weights to {path}: {error.strerror}", "name a file that can be written"
+            f"writing weights to {path}: {error.strerror}", "name a file in a writable folder"
         ) from error

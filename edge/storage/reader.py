@@ -1,4 +1,4 @@
-"""Reading a knowledge file: all that the core's Ledger asks, and what else users ask of it."""
+"""Read access to a knowledge file: the core's `Ledger` protocol, receipts, digests and checks."""
 
 import hashlib
 import sqlite3
@@ -21,26 +21,25 @@ from ..core import (
     Selector,
     StateCorruptError,
     digest_facts,
-    flaw_of_columns,
+    find_invalid_columns,
     stack_facts,
 )
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
-from . import contribution_tables as fleet_tables
-from .adaptor_tables import candidate_of, record_of
+from . import tables
 from .database import guard_errors
-from .lazy_arrays import LazyArrays
-from .rows import COLUMNS, fact_of, tombstone_row, unveil_id, where_clause
-from .serialization import unpack_arrays
+from .serialization import LazyArrays, unpack_arrays
+from .tables import FACT_COLUMNS, fact_from_row, hash_id
 
-DIGEST_BYTES = 32
-DAMAGED = "keep the damaged file; put the last backup in its place"
+DIGEST_BYTES = 32  # of SHA-256
+DAMAGED = "keep the damaged file and restore the last backup"
 
 
 class StoreReader:
-    """What can be read of an open knowledge file; `Store` adds the writing.
+    """An open knowledge file, for reading; `Store` adds writing.
 
-    Raises StateCorruptError for what this program can't have written.
+    Methods raise StateError if the file cannot be read, and StateCorruptError for content that this
+    program cannot have written.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
@@ -48,17 +47,17 @@ class StoreReader:
         self._db = db
         self._records: dict[str, tuple[AdaptorRecord, ...]] | None = None
         self._columns: tuple[str, ...] | None = None
-        self._keys = self._burial_keys()
+        self._keys = self._tombstone_keys()
         self._width = int(self._meta("width") or b"0")
         if not (self._keys and self._width):
             raise StateCorruptError(
-                f"opening {path}: it lacks its encoder card or its burial key", DAMAGED
+                f"opening {path}: its encoder card or its tombstone key is missing", DAMAGED
             )
 
     def get(self, fact_id: str) -> Fact | None:
         """See `facts.Ledger`."""
-        rows = self._rows(f"SELECT {COLUMNS} FROM facts WHERE id = ?", (fact_id,))
-        return fact_of(rows[0], self._width, self.path) if rows else None
+        rows = self._rows(f"SELECT {FACT_COLUMNS} FROM facts WHERE id = ?", (fact_id,))
+        return fact_from_row(rows[0], self._width, self.path) if rows else None
 
     def concepts(self) -> dict[tuple[str, str], int]:
         """See `facts.Ledger`."""
@@ -79,7 +78,7 @@ class StoreReader:
         if selector.ids is not None:
             found = (self.get(fact_id) for fact_id in sorted(selector.ids))
             return tuple(fact.id for fact in found if fact is not None and selector.matches(fact))
-        where, values = where_clause(selector)
+        where, values = tables.where_clause(selector)
         rows = self._rows(f"SELECT id FROM facts WHERE {where} ORDER BY id", values)
         return tuple(row[0] for row in rows)
 
@@ -97,21 +96,21 @@ class StoreReader:
         last = ""
         while True:
             rows = self._rows(
-                f"SELECT {COLUMNS} FROM facts WHERE id > ?1 AND (?2 IS NULL OR domain = ?2)"
+                f"SELECT {FACT_COLUMNS} FROM facts WHERE id > ?1 AND (?2 IS NULL OR domain = ?2)"
                 " ORDER BY id LIMIT ?3",
                 (last, domain, core_limits.BATCH_FACTS),
             )
             if not rows:
                 return
-            yield [fact_of(row, self._width, self.path) for row in rows]
+            yield [fact_from_row(row, self._width, self.path) for row in rows]
             last = rows[-1][0]
 
-    def buried(self, fact_id: str) -> bool:
+    def was_forgotten(self, fact_id: str) -> bool:
         """See `facts.Ledger`."""
         return any(
             self._rows(
                 "SELECT 1 FROM tombstones WHERE key = ? AND hash = ?",
-                (number, tombstone_row(key, fact_id)),
+                (number, hash_id(key, fact_id)),
             )
             for number, key in self._keys
         )
@@ -121,7 +120,8 @@ class StoreReader:
         packed = self._meta("geometry")
         if packed is None:
             return None
-        # The facts have their digest; a flipped bit here would change the knowledge unnoticed.
+        # The digest of the facts does not cover the geometry: without this check a flipped bit
+        # would change the knowledge unnoticed.
         if hashlib.sha256(packed).digest() != self._meta("geometry_sha256"):
             raise StateCorruptError(f"reading the geometry in {self.path}: it is damaged", DAMAGED)
         return unpack_arrays(packed)
@@ -131,7 +131,7 @@ class StoreReader:
         return int(self._meta("evictions") or b"0")
 
     def adaptors(self) -> Mapping[str, tuple[AdaptorRecord, ...]]:
-        """See `facts.Ledger`.  Their arrays are read when they are looked at."""
+        """See `facts.Ledger`.  Arrays are read on first access."""
         if self._records is None:
             self._records = self._read_records()
         return self._records
@@ -146,21 +146,23 @@ class StoreReader:
             "SELECT id, stream, subject, domain, captured_at_ns, score, features FROM candidates"
             " ORDER BY number"
         )
-        return {row[0]: candidate_of(row) for row in rows}
+        return {row[0]: tables.candidate_from_row(row) for row in rows}
 
     def raw(self, observation_id: str) -> bytes | None:
-        """Return the raw input of a candidate, None where none was kept."""
+        """Return the raw input of a candidate, None if it was not kept."""
         rows = self._rows("SELECT raw FROM raws WHERE id = ?", (observation_id,))
         return bytes(rows[0][0]) if rows else None
 
     def contributions(self) -> Mapping[str, Contribution]:
-        """See `facts.Ledger`.  Their arrays are read when they are looked at."""
-        rows = self._rows(f"SELECT {fleet_tables.COLUMNS} FROM contributions ORDER BY device")
+        """See `facts.Ledger`.  Arrays are read on first access."""
+        rows = self._rows(
+            f"SELECT {tables.CONTRIBUTION_COLUMNS} FROM contributions ORDER BY device"
+        )
         try:
-            return {row[0]: fleet_tables.contribution_of(row, self._read_sums) for row in rows}
+            return {row[0]: tables.contribution_from_row(row, self._read_sums) for row in rows}
         except ValueError as error:
             raise StateCorruptError(
-                f"reading the sums of other devices in {self.path}: {error}", DAMAGED
+                f"reading the contributions of other devices in {self.path}: {error}", DAMAGED
             ) from error
 
     def columns(self) -> tuple[str, ...]:
@@ -185,41 +187,41 @@ class StoreReader:
 
     @property
     def unscrubbed(self) -> bool:
-        """True where erased facts may still lie in the file's free space or its log."""
+        """Whether the file's free space or its log may still contain erased facts."""
         return self._meta("unscrubbed") is not None
 
     def digest(self) -> str:
-        """Hex digest of the facts alone, whatever their order."""
+        """Return the hex digest of the facts, which does not depend on their order."""
         return digest_facts(fact for page in self.pages() for fact in page)
 
     def receipts(self) -> tuple[dict[str, Any], ...]:
-        """Return all receipts, oldest first; ids and subjects in them are keyed hashes."""
+        """Return all receipts, oldest first, with keyed hashes for ids and subjects."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
 
     def receipt_count(self) -> int:
-        """Count the forget requests that were carried out."""
+        """Count the completed forget requests."""
         return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
 
     def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
-        """See `facts.Ledger`.  Ids and subject are kept as keyed hashes: those given are hashed
-        alike, and stand in the receipt again where they are the same."""
+        """See `facts.Ledger`.  Ids and subject are stored as keyed hashes; the receipt contains
+        those of `selector` if their hashes agree."""
         rows = self._rows(
             "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
             " ORDER BY number DESC LIMIT 1",
             (request_id,),
         )
-        return unveil_id(rows[0][0], selector, self._keys[0][1]) if rows else None
+        return tables.receipt_from_body(rows[0][0], selector, self._keys[0][1]) if rows else None
 
-    def burials(self) -> Iterator[tuple[bytes, list[bytes]]]:
-        """Yield each burial key with the hashes of the ids buried under it."""
+    def tombstones(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        """Yield each tombstone key with the hashes of the ids forgotten under it."""
         for number, key in self._keys:
             rows = self._rows("SELECT hash FROM tombstones WHERE key = ?", (number,))
             yield key, [row[0] for row in rows]
 
-    def beside(self) -> str:
-        """Hex digest of what the knowledge stands on beside the facts: the frozen geometry, and the
-        sums of other devices."""
+    def inputs_digest(self) -> str:
+        """Return the hex digest of what the knowledge is derived from apart from the facts: the
+        geometry and the contributions of other devices."""
         rows = self._rows(
             "SELECT device, card, geometry, seed, revision, hex(sha256) FROM contributions"
             " ORDER BY device"
@@ -228,18 +230,19 @@ class StoreReader:
         return hashlib.sha256(msgspec.json.encode([frozen, rows])).hexdigest()
 
     def stamped(self) -> dict[str, str]:
-        """Return the last stamp: the digests `facts`, `beside` and `knowledge`; or nothing."""
+        """Return the last stamp: the digests `facts`, `beside` (`inputs_digest`) and `knowledge`;
+        empty if the file was never stamped."""
         body = self._meta("stamp")
         return msgspec.json.decode(body, type=dict[str, str]) if body else {}
 
     def written_digest(self) -> str:
-        """Digest that the facts had when they were written, kept up to date with each change;
-        where `digest` differs from it, the file is damaged."""
+        """Return the digest of the facts as written, updated with each change.  If `digest`,
+        computed from the file, differs, the file is damaged."""
         return (self._meta("digest") or bytes(DIGEST_BYTES)).hex()
 
     def check(self) -> tuple[str, ...]:
-        """Return what is wrong with the file: SQLite's integrity check, and facts that are not
-        those that were written; nothing when all is well."""
+        """Return the errors that SQLite's integrity check and the digests find, none for an intact
+        file."""
         rows = self._rows("PRAGMA integrity_check")
         lines = [line for row in rows for line in row[0].splitlines()]
         found = [line for line in lines if line != "ok" and not line.startswith("***")]
@@ -249,8 +252,8 @@ class StoreReader:
         try:
             self.geometry()
             if self.digest() != self.written_digest():
-                yield "the facts are not those that were written: the file is damaged"
-            wrong = flaw_of_columns(self._read_columns(), len(self._read_columns()))
+                yield "the facts differ from those that were written: the file is damaged"
+            wrong = find_invalid_columns(self._read_columns(), len(self._read_columns()))
             if wrong:
                 yield f"the column names are damaged: {wrong}"
             for one in self.contributions().values():
@@ -271,7 +274,7 @@ class StoreReader:
             shaped = "SELECT id FROM adaptor_facts WHERE adaptor = ? ORDER BY id"
             facts = self._rows(shaped, (number,))
             try:
-                bare = record_of(tuple(values), {}, (row[0] for row in facts))
+                bare = tables.adaptor_from_row(tuple(values), {}, (row[0] for row in facts))
             except ValueError as error:
                 raise self._damaged_adaptor(values[0], values[1]) from error
             load = partial(self._read_arrays, number, digest, bare)
@@ -284,7 +287,7 @@ class StoreReader:
     def _read_arrays(
         self, number: int, digest: str, bare: AdaptorRecord
     ) -> Mapping[str, NDArray[Any]]:
-        """Read an adaptor's arrays, and check that all of it is as it was written."""
+        """Read an adaptor's arrays and check the digest of the whole record."""
         rows = self._rows("SELECT arrays FROM adaptors WHERE number = ?", (number,))
         try:
             arrays = unpack_arrays(rows[0][0] if rows else b"")
@@ -295,13 +298,13 @@ class StoreReader:
         return arrays
 
     def _read_sums(self, device: str) -> Mapping[str, NDArray[Any]]:
-        """Read the arrays that a device contributed, and check that they are as written."""
+        """Read the arrays of a device's contribution and check their checksum."""
         rows = self._rows("SELECT arrays, sha256 FROM contributions WHERE device = ?", (device,))
         try:
-            return fleet_tables.arrays_of(*(rows[0] if rows else (b"", b"")))
+            return tables.verified_arrays(*(rows[0] if rows else (b"", b"")))
         except ValueError as error:
             raise StateCorruptError(
-                f"reading the sums of {device} in {self.path}: they are damaged", DAMAGED
+                f"reading the contribution of {device} in {self.path}: it is damaged", DAMAGED
             ) from error
 
     def _damaged_adaptor(self, domain: str, version: int) -> StateCorruptError:
@@ -318,7 +321,7 @@ class StoreReader:
         rows = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
         return bytes(rows[0][0]) if rows else None
 
-    def _burial_keys(self) -> list[tuple[int, bytes]]:
+    def _tombstone_keys(self) -> list[tuple[int, bytes]]:
         return [
             (n, key) for n, key in self._rows("SELECT number, key FROM burial_keys ORDER BY number")
         ]

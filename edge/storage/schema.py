@@ -1,8 +1,8 @@
-"""The knowledge file's layout, version by version.
+"""The layout of the knowledge file, version by version.
 
 docs/explanation/state.md describes every column.
 
-`MIGRATIONS[n]` takes a file from version n to n + 1; a new file runs them all.
+`MIGRATIONS[n]` migrates a file from version n to n + 1; a new file runs all of them.
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 APPLICATION_ID: Final = 0x41555243
-"""'AURC' in the SQLite header: tells a knowledge file from any other database."""
+"""'AURC' in the SQLite header: distinguishes a knowledge file from any other database."""
 
 MIGRATIONS: Final[list[str]] = [
     """
@@ -115,19 +115,19 @@ MIGRATIONS: Final[list[str]] = [
 
 
 def version() -> int:
-    """Return the layout's version this program writes."""
+    """Return the layout version that this program writes."""
     return len(MIGRATIONS)
 
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
-    """Bring a file from version `found` to this program's, all or nothing."""
+    """Migrate a file from version `found` to the newest, in one transaction."""
     run_steps(db, MIGRATIONS, found, APPLICATION_ID)
 
 
 def run_steps(
     db: sqlite3.Connection, migrations: Sequence[str], found: int, application_id: int
 ) -> None:
-    """Run the steps from version `found` on and stamp the header, all or nothing."""
+    """Run the migrations from version `found` and stamp the header, in one transaction."""
     steps = "".join(migrations[found:])
     stamps = f"PRAGMA application_id={application_id}; PRAGMA user_version={len(migrations)};"
     db.executescript(f"BEGIN IMMEDIATE; {steps} {stamps} COMMIT;")

@@ -1,9 +1,10 @@
-"""Data with arrays in it as bytes, for pipes and blobs: one safetensors block, no pickle.
+"""Serialization of arrays, and of data that holds arrays: one safetensors block, no pickle.
 
-What is not an array travels as msgpack in an array of its own; types are checked on arrival.
+Everything that is not an array is msgpack in an array of its own; types are checked on decoding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -12,15 +13,15 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-HEAD: Final = "head"
+HEAD: Final = "head"  # name of the array that holds the msgpack
 T = TypeVar("T")
 
 
 def pack_data(value: Any) -> bytes:
-    """Turn a dataclass of plain values, other such dataclasses and arrays into bytes."""
+    """Serialize a dataclass of plain values, arrays and other such dataclasses."""
     arrays: dict[str, NDArray[Any]] = {}
 
-    def put(part: Any) -> str | dict[str, Any]:
+    def encode(part: Any) -> str | dict[str, Any]:
         if isinstance(part, Mapping):
             return dict(part)
         if not isinstance(part, np.ndarray):
@@ -29,28 +30,28 @@ def pack_data(value: Any) -> bytes:
         arrays[name] = np.asarray(part, order="C")
         return name
 
-    head = msgspec.msgpack.encode(value, enc_hook=put)
+    head = msgspec.msgpack.encode(value, enc_hook=encode)
     return save({**arrays, HEAD: np.frombuffer(head, np.uint8)})
 
 
-def unpack_data(parcel: bytes, kind: type[T]) -> T:
-    """Return the value that bytes stand for; raises ValueError where they are not of this kind.
+def unpack_data(block: bytes, kind: type[T]) -> T:
+    """Deserialize a value of a type; raises ValueError for bytes of anything else.
 
-    The arrays' own shapes and dtypes are whatever the sender gave them.
+    Shapes and dtypes of arrays are not checked: they are as the sender wrote them.
     """
-    arrays = unpack_arrays(parcel)
+    arrays = unpack_arrays(block)
     head = arrays.pop(HEAD, np.zeros(0, np.uint8))
 
-    def take(_kind: Any, name: Any) -> NDArray[Any]:
+    def decode(_kind: Any, name: Any) -> NDArray[Any]:
         if not (isinstance(name, str) and name in arrays):
             raise ValueError("an array is missing")
         return arrays[name]
 
-    return msgspec.msgpack.decode(head.tobytes(), type=kind, dec_hook=take)
+    return msgspec.msgpack.decode(head.tobytes(), type=kind, dec_hook=decode)
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Turn named arrays into a safetensors block."""
+    """Serialize named arrays as a safetensors block."""
     return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
@@ -60,3 +61,26 @@ def unpack_arrays(block: bytes) -> dict[str, NDArray[Any]]:
         return load(block)
     except (safetensors.SafetensorError, KeyError) as error:
         raise ValueError(str(error)) from error
+
+
+class LazyArrays(Mapping[str, NDArray[Any]]):
+    """Named arrays that are read on first access.  load: reads them all, or raises StateError.
+
+    An adaptor version that is kept for a rollback takes no memory while it does not serve.
+    """
+
+    def __init__(self, load: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
+        self._load = load
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    @cached_property
+    def _arrays(self) -> Mapping[str, NDArray[Any]]:
+        return self._load()

@@ -1,7 +1,8 @@
-"""Series on disk: what forecasters have learned outlives a restart.
+"""Forecaster state on disk, so that time series continue after a restart.
 
-It is session state: a file of its own beside the knowledge, written now and then.  A crash costs
-what came since; a file that is damaged or foreign costs all of it, and nothing else.
+It is session state in a file of its own next to the knowledge file, written periodically.  A crash
+loses the samples since the last write.  A damaged or foreign file loses all forecaster state and
+nothing else.
 """
 
 import hashlib
@@ -20,15 +21,17 @@ from .serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
 
 SUFFIX: Final = ".series"
 VERSION: Final = 2
-"""Of what forecasters and detectors keep: raise it where arrays of the same name and shape come to
-mean something else."""
+"""Version of the forecaster and detector state: raise it if arrays of the same name and shape
+change their meaning."""
 BYTES_MAX: Final = 16 << 20
-"""Of all series together; those that are silent longest are left out."""
+"""Most bytes of all series; those without samples for longest are left out.  Chosen by hand; effect
+not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedSeries:
-    """The file: a version, and series in one safetensors block with its SHA-256."""
+    """The content of the file: a version, and the series in one safetensors block with its
+    SHA-256."""
 
     version: int
     names: tuple[str, ...]
@@ -37,9 +40,9 @@ class SavedSeries:
 
 
 class SeriesStateFile:
-    """The file beside a knowledge file.  trouble: why it could not be used or written, or nothing.
+    """The series file of a knowledge file.  trouble: why it could not be read or written, or "".
 
-    Saving costs one copy of the state and one synced file.
+    Cost of saving: one copy of the state and one synced file.
     """
 
     def __init__(self, knowledge: Path) -> None:
@@ -48,13 +51,13 @@ class SeriesStateFile:
         self._samples = 0
 
     def restore(self, series: SeriesTracker) -> int:
-        """Let series go on where the file has them; returns how many do.  A series that does not
-        fit begins anew, and `trouble` says why."""
+        """Restore the state of series from the file; return how many continue.  A series whose
+        state does not fit starts from scratch, and `trouble` says why."""
         self.trouble, found = "", 0
         try:
             states = _read(self.path)
         except (OSError, ValueError, IndexError) as error:
-            self.trouble = f"reading {self.path}: {error}; all series begin anew"
+            self.trouble = f"reading {self.path}: {error}; all series start from scratch"
             return 0
         for name, state in states:
             try:
@@ -63,12 +66,12 @@ class SeriesStateFile:
             except EdgeError as error:
                 self.trouble = error.message
             except (ValueError, KeyError, TypeError, OverflowError) as error:
-                self.trouble = f"restoring the series {name}: {error!r}; it begins anew"
+                self.trouble = f"restoring the series {name}: {error!r}; it starts from scratch"
         return found
 
     def save(self, series: SeriesTracker) -> None:
-        """Write what series know, where samples came since the last time; `trouble` says why it
-        could not be written, or which series had no room."""
+        """Write the state of all series if samples arrived since the last call.  `trouble` says why
+        it could not be written, or which series exceed the limit."""
         if series.samples == self._samples:
             return
         try:
@@ -77,9 +80,9 @@ class SeriesStateFile:
         except OSError as error:
             self.trouble = f"writing {self.path}: {error.strerror or error}"
 
-    def discard(self, series: SeriesTracker) -> None:
-        """Write anew what series know, after some were forgotten, in place of what the file holds.
-        Raises StateError where that fails: the file may then hold what is to be forgotten."""
+    def rewrite(self, series: SeriesTracker) -> None:
+        """Replace the file with the current state, after some series were forgotten.  Raises
+        StateError if that fails: the file may still hold the forgotten series."""
         try:
             if not self.path.exists():
                 return
@@ -87,7 +90,7 @@ class SeriesStateFile:
         except OSError as error:
             raise StateError(
                 f"forgetting series in {self.path}: {error.strerror or error}",
-                "make room or the file writable, then send the request again",
+                "free space or make the file writable, then send the request again",
             ) from error
 
     def _write(self, series: SeriesTracker) -> None:
@@ -99,7 +102,11 @@ class SeriesStateFile:
                 break
             held.append((name, state))
         held.reverse()
-        self.trouble = f"saving series: no room for {left[0]} and older ones" if left else ""
+        self.trouble = (
+            f"saving series: over the size limit with {left[0]}; it and older ones are left out"
+            if left
+            else ""
+        )
         if not held:
             self.path.unlink(missing_ok=True)
             sync_folder(self.path.absolute().parent)
@@ -114,14 +121,14 @@ class SeriesStateFile:
 
 
 def _read(path: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-    """Return series of a file with their states; none where there is no file.  Raises ValueError
-    for a file that is none of this version, or damaged; OSError."""
+    """Return the series in a file with their states, none if it is missing.  Raises ValueError for
+    a file that is damaged or has another version; OSError."""
     try:
         size = path.stat().st_size
     except FileNotFoundError:
         return iter(())
     if not path.is_file():
-        raise ValueError("it is no file")
+        raise ValueError("it is not a regular file")
     if size > 2 * BYTES_MAX:
         raise ValueError(f"expected at most {2 * BYTES_MAX:,} bytes, found {size:,}")
     saved = unpack_data(path.read_bytes(), SavedSeries)

@@ -1,8 +1,7 @@
-"""The durable ledger: one SQLite file.
+"""The durable ledger of facts: one SQLite file.
 
-What an applied effect wrote survives a power cut: WAL with a full fsync at each commit.  What was
-erased is overwritten in the database, and the log is cut to nothing.  One process writes at a time;
-readers are welcome.
+An applied effect survives a power cut: WAL with a full fsync at each commit.  Erased facts are
+overwritten in the database, and the log is truncated.  One process writes; any number may read.
 """
 
 import hashlib
@@ -37,46 +36,45 @@ from ..core import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
     digest_facts,
-    flaw_of_columns,
+    find_invalid_columns,
 )
-from . import adaptor_tables as growth_tables
-from . import contribution_tables as fleet_tables
+from . import tables
 from .bundle_trials import BEFORE, BundleTrials
-from .command_journal import CommandJournal, drop_answers
-from .database import WriterLock, guard_errors, hold_lock, open_database, transaction
+from .command_journal import CommandJournal, delete_answers
+from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .durable_files import remove_file, replace_file
 from .reader import DIGEST_BYTES, StoreReader
-from .rows import COLUMNS, row_of, tombstone_row, veil_id
 from .serialization import pack_arrays
+from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
 
 COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
-"""Copies that migrations and restores leave beside the file; erasing removes them."""
+"""Suffixes of the copies that migrations and restores make; an erasure removes them too."""
 
 MARKING = (StoreFacts, EraseFacts, RemoveAdaptor, StoreContribution)
-"""Effects that make a command done; the others come before one of them, or do not matter."""
+"""Effects that complete a command; any other precedes one of them or does not change the answer."""
 
 
 class Store(StoreReader):
-    """A ledger in a file.  Make one with `create` or `open`; apply the runtime's effects to it.
+    """A ledger in a file.  Make one with `create` or `open`, and apply the runtime's effects to it.
 
-    Every method raises StateError (or a subclass) where the file cannot be read or written; a
-    failed `apply` has changed nothing, but for an Erase whose error says how far it came.
+    Every method raises StateError (or a subclass) if the file cannot be read or written.  A failed
+    `apply` has changed nothing, except an erasure, whose error says which step failed.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
         super().__init__(path, db)
         self._lock = lock
         self._marks = False
-        self.trials = BundleTrials(self._rows, self._deciding)
+        self.trials = BundleTrials(self._rows, self._command_transaction)
         self.journal = CommandJournal(self._rows, self._transaction, self._keys[0][1])
 
     @classmethod
     def create(
         cls, path: str | os.PathLike[str], card: encoder.Card, columns: Sequence[str] = ()
     ) -> Self:
-        """Make a new knowledge file for an encoder's card, durably; refuses to touch an existing
-        file, and leaves nothing behind where it fails.  columns: names of the encoder's input
-        columns, in order; raises ConfigError for names that cannot be these."""
+        """Create a knowledge file for an encoder card, durably.  Raises StateError for an existing
+        file; a failure leaves no file behind.  columns: names of the encoder's input columns, in
+        order; raises ConfigError for invalid names."""
         path = Path(path)
         if columns:
             _require_columns(columns, card)
@@ -87,7 +85,7 @@ class Store(StoreReader):
             with guard_errors(path, "creating"):
                 _refuse_existing(path, f"creating {path}")
                 remove_file(fresh)
-                _fill(fresh, card, columns)
+                _write_empty(fresh, card, columns)
                 replace_file(fresh, path, private=True)
                 return cls(path, open_database(path, writable=True), lock)
         except BaseException:
@@ -103,19 +101,19 @@ class Store(StoreReader):
         *,
         writable: bool = True,
     ) -> Self:
-        """Open a knowledge file.  card: of the encoder in use; raises ModelMismatchError where
-        the ledger was made with another one (or another quantiser).  Opened for reading, it shows
-        one state of the file until it is closed."""
+        """Open a knowledge file.  card: of the encoder in use; raises ModelMismatchError if the
+        facts come from another encoder or quantiser.  A file opened for reading shows one snapshot
+        until it is closed."""
         path = Path(path)
         if path.is_dir():
             raise StateError(
                 f"opening {path}: expected a knowledge file, found a folder",
-                "name the file in it, knowledge.db where its settings say nothing else",
+                "name the file in it, by default knowledge.db",
             )
         if not path.is_file():
-            found = "what is there is no file" if os.path.lexists(path) else "there is no such file"
+            found = "it is not a regular file" if os.path.lexists(path) else "there is no such file"
             raise StateError(
-                f"opening {path}: {found}", "check the path; a home's is made by `auricle init`"
+                f"opening {path}: {found}", "check the path; `auricle init` makes a home's file"
             )
         lock = WriterLock(path) if writable else None
         try:
@@ -129,8 +127,8 @@ class Store(StoreReader):
 
     @classmethod
     def open_or_create(cls, path: str | os.PathLike[str], card: encoder.Card) -> Self:
-        """Open a knowledge file for writing, or make it where there is nothing yet; raises what
-        `open` and `create` raise."""
+        """Open a knowledge file for writing, or create it if it does not exist.  Raises as `open`
+        and `create` do."""
         return cls.open(path, card) if os.path.lexists(path) else cls.create(path, card)
 
     @classmethod
@@ -146,7 +144,7 @@ class Store(StoreReader):
             if card is not None:
                 store._require_card(card)
             if lock is not None and store.unscrubbed:
-                # A reader may hold the log, or the disk be full: then the next one to open tries.
+                # A reader may hold the log, or the disk be full; the next open tries again.
                 with suppress(StateError):
                     store._scrub()
         except BaseException:
@@ -157,35 +155,35 @@ class Store(StoreReader):
         return store
 
     def apply(self, effect: Effect) -> None:
-        """Carry out an effect, durably; Publish, Grow and Abandon are not the store's business."""
+        """Apply an effect durably.  Publish, Grow and Abandon change nothing in the store."""
         self._marks = isinstance(effect, MARKING)
         match effect:
             case StoreFacts():
-                self._remember(effect)
+                self._store_facts(effect)
             case EraseFacts():
                 self._erase(effect)
             case StoreGeometry():
-                self._freeze(effect)
+                self._store_geometry(effect)
             case StoreContribution():
-                with self._transaction("adopting the sums of another device") as db:
-                    fleet_tables.put_contribution(db, effect.contribution)
+                with self._transaction("storing a contribution of another device") as db:
+                    tables.store_contribution(db, effect.contribution)
             case StoreAdaptor():
-                with self._growing("storing an adaptor") as db:
-                    growth_tables.put_adaptor(db, effect.record)
+                with self._adaptor_transaction("storing an adaptor") as db:
+                    tables.replace_adaptor(db, effect.record)
             case RemoveAdaptor():
-                with self._growing("retiring an adaptor") as db:
-                    growth_tables.remove_adaptor(db, effect.domain, effect.version)
+                with self._adaptor_transaction("removing an adaptor") as db:
+                    tables.delete_adaptor(db, effect.domain, effect.version)
             case StoreGrowthAttempt():
-                with self._transaction("noting an attempt at growth") as db:
+                with self._transaction("recording a growth attempt") as db:
                     row = (effect.domain, effect.hash)
                     db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?)", row)
             case StoreLabelCandidates():
-                with self._transaction("keeping candidates for a label") as db:
-                    growth_tables.put_candidates(db, effect.candidates)
+                with self._transaction("storing label candidates") as db:
+                    tables.store_candidates(db, effect.candidates)
 
     def apply_all(self, effects: Iterable[Effect]) -> tuple[Message, ...]:
-        """Carry out the effects of one event, in order; return the messages among them, which may
-        be passed on now that what they announce is durable."""
+        """Apply the effects of one event in order.  Returns the messages among them: what they
+        report is durable now, so they may be published."""
         messages = []
         for effect in effects:
             self.apply(effect)
@@ -193,52 +191,52 @@ class Store(StoreReader):
                 messages.append(effect.message)
         return tuple(messages)
 
-    def adopt_burials(self, other: "Store") -> None:
-        """Take over what another store has buried: a fact forgotten there stays forgotten here."""
-        with self._transaction("adopting burials") as db:
-            for key, hashes in other.burials():
+    def adopt_tombstones(self, other: "Store") -> None:
+        """Copy another store's tombstones: facts forgotten there stay forgotten here."""
+        with self._transaction("adopting tombstones") as db:
+            for key, hashes in other.tombstones():
                 db.execute("INSERT OR IGNORE INTO burial_keys (key) VALUES (?)", (key,))
                 row = db.execute("SELECT number FROM burial_keys WHERE key = ?", (key,)).fetchone()
-                rows = [(row[0], buried) for buried in hashes]
+                rows = [(row[0], tombstone) for tombstone in hashes]
                 db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", rows)
-        self._keys = self._burial_keys()
+        self._keys = self._tombstone_keys()
 
-    def keep_raws(self, raws: Mapping[str, bytes]) -> None:
-        """Keep raw inputs by id, for as long as these observations are candidates for a label."""
-        with self._transaction("keeping raw inputs") as db:
-            growth_tables.keep_raw_inputs(db, raws)
+    def store_raw_inputs(self, raws: Mapping[str, bytes]) -> None:
+        """Store raw inputs by id, for as long as these observations are label candidates."""
+        with self._transaction("storing raw inputs") as db:
+            tables.store_raw_inputs(db, raws)
 
     def stamp(self, digest: str) -> None:
-        """Write down the digest of the knowledge that what is held now leads to."""
-        held = {"facts": self.digest(), "beside": self.beside()}
+        """Store the digest of the knowledge with the digests of what it was derived from."""
+        held = {"facts": self.digest(), "beside": self.inputs_digest()}
         body = msgspec.json.encode(held | {"knowledge": digest})
         with self._transaction("stamping the digest") as db:
-            _put(db, "stamp", body)
+            put_meta(db, "stamp", body)
 
     def name_columns(self, columns: Sequence[str], card: encoder.Card) -> None:
-        """Write the names of the encoder's input columns, in the order in which they were learned;
-        what was learned stays as it is.  Raises ConfigError for names that cannot be these."""
+        """Name the encoder's input columns, in the order of the vectors learned so far; facts do
+        not change.  Raises ConfigError for invalid names."""
         _require_columns(columns, card)
         with self._transaction("naming the columns") as db:
-            _put(db, "columns", msgspec.json.encode(list(columns)))
+            put_meta(db, "columns", msgspec.json.encode(list(columns)))
         self._columns = None
 
-    def number_contribution(self, content: str, now_ns: int) -> int:
-        """Return the revision of own sums with this content, durably: the last one where they are
-        as they were, else a higher one.  Revisions are seconds where the clock is ahead of them, so
-        that a restored backup does not fall behind what was published before."""
+    def contribution_revision(self, content: str, now_ns: int) -> int:
+        """Return the revision of this device's contribution, durably: the last one for the same
+        content, else a higher one.  New revisions follow the clock in seconds, so that a restored
+        backup does not publish a revision below an earlier one."""
         body = self._meta("contributed")
-        last, told = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
-        if told == content:
+        last, published = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
+        if published == content:
             return last
         revision = max(last + 1, now_ns // 10**9)
-        with self._transaction("numbering own sums") as db:
-            _put(db, "contributed", msgspec.json.encode((revision, content)))
+        with self._transaction("numbering the contribution of this device") as db:
+            put_meta(db, "contributed", msgspec.json.encode((revision, content)))
         return revision
 
     def backup(self, target: str | os.PathLike[str]) -> None:
-        """Write a consistent copy to a new file, durably, while this store stays in use; leaves
-        nothing behind where it fails."""
+        """Write a consistent copy to a new file, durably, while this store stays in use.  A failure
+        leaves no file behind."""
         target = Path(target)
         _refuse_existing(target, f"backing up to {target}")
         fresh = target.with_name(target.name + ".new")
@@ -253,7 +251,7 @@ class Store(StoreReader):
             raise
 
     def close(self) -> None:
-        """Close the file; the store can't be used any more."""
+        """Close the file and release its lock."""
         self._db.close()
         if self._lock is not None:
             self._lock.release()
@@ -270,31 +268,32 @@ class Store(StoreReader):
     ) -> None:
         self.close()
 
-    def _remember(self, effect: StoreFacts) -> None:
+    def _store_facts(self, effect: StoreFacts) -> None:
         evictions = self.evictions() + len(effect.evicted)
         going = (*effect.evicted, *(fact.id for fact in effect.facts))
         digest = self._changed_digest(going, effect.facts)
-        with self._transaction("remembering facts") as db:
+        with self._transaction("storing facts") as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.evicted])
             db.executemany(
-                f"INSERT OR REPLACE INTO facts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [row_of(fact) for fact in effect.facts],
+                f"INSERT OR REPLACE INTO facts ({FACT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [fact_to_row(fact) for fact in effect.facts],
             )
-            _put(db, "digest", digest)
-            growth_tables.drop_candidates(db, going)
+            put_meta(db, "digest", digest)
+            tables.delete_candidates(db, going)
             if effect.evicted:
-                _put(db, "evictions", str(evictions).encode())
+                put_meta(db, "evictions", str(evictions).encode())
 
-    def _freeze(self, effect: StoreGeometry) -> None:
+    def _store_geometry(self, effect: StoreGeometry) -> None:
         packed = pack_arrays(effect.geometry)
-        with self._transaction("freezing the geometry") as db:
-            _put(db, "geometry", packed)
-            _put(db, "geometry_sha256", hashlib.sha256(packed).digest())
-            # A trial that is reverted must not bring back what was surveyed from forgotten facts.
+        with self._transaction("storing the geometry") as db:
+            put_meta(db, "geometry", packed)
+            put_meta(db, "geometry_sha256", hashlib.sha256(packed).digest())
+            # Reverting a trial must not restore a geometry fitted to facts that are forgotten now.
             db.execute("DELETE FROM meta WHERE name = ?", (BEFORE,))
 
     def _changed_digest(self, going: Iterable[str], coming: Iterable[Fact]) -> bytes:
-        """Return the facts' digest after a change; it is a sum, so only the change is read."""
+        """Return the facts' digest after a change.  It is a sum, so only the changed facts are
+        read."""
         gone = [fact for fact in map(self.get, set(going)) if fact is not None]
         parts = (self.written_digest(), digest_facts(coming), digest_facts(gone))
         before, plus, minus = (int(part, 16) for part in parts)
@@ -302,39 +301,40 @@ class Store(StoreReader):
 
     def _erase(self, effect: EraseFacts) -> None:
         number, key = self._keys[0]
-        tombs = [(number, tombstone_row(key, fact_id)) for fact_id in effect.ids]
-        body = msgspec.json.encode(veil_id(effect.receipt, key)).decode()
+        tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
+        body = msgspec.json.encode(tables.receipt_to_body(effect.receipt, key)).decode()
         digest = self._changed_digest(effect.ids, ())
-        with self._growing("erasing facts") as db:
+        with self._adaptor_transaction("erasing facts") as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.ids])
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
-            growth_tables.forget_growth(db, effect.ids)
-            drop_answers(db)
+            tables.erase_growth(db, effect.ids)
+            delete_answers(db)
             db.execute(
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
                 (effect.receipt.requested_at_ns, body),
             )
-            _put(db, "digest", digest)
-            _put(db, "unscrubbed", b"1")
+            put_meta(db, "digest", digest)
+            put_meta(db, "unscrubbed", b"1")
         self._scrub()
         left = [fact_id for fact_id in effect.ids if self._holds(fact_id)]
         if left:
             raise StateError(
-                f"erasing from {self.path}: {len(left)} ids read back", "see `auricle verify`"
+                f"erasing from {self.path}: {len(left)} ids are still in the file",
+                "see `auricle verify`",
             )
 
     def _holds(self, fact_id: str) -> bool:
-        """Say whether any table still names an id."""
-        asked = " UNION ALL ".join(
-            f"SELECT 1 FROM {table} WHERE id = ?1" for table in growth_tables.TABLES_WITH_IDS
+        """Return whether any table still holds an id."""
+        query = " UNION ALL ".join(
+            f"SELECT 1 FROM {table} WHERE id = ?1" for table in tables.TABLES_WITH_IDS
         )
-        return bool(self._rows(asked, (fact_id,)))
+        return bool(self._rows(query, (fact_id,)))
 
     def _scrub(self) -> None:
-        """Overwrite what erased facts leave in free space, and cut the log.
+        """Overwrite the remains of erased facts in free space, and truncate the log.
 
-        `secure_delete` alone is not enough: where SQLite splits or joins pages, old copies of rows
-        stay in the gaps, so the file is rebuilt.  Cost: writes the file twice.
+        `secure_delete` alone is not enough: when SQLite splits or joins pages, old copies of rows
+        remain in the gaps, so the file is rebuilt.  Cost: writes the file twice.
         """
         hint = "the facts are out of the ledger; the next command that writes tries again"
         try:
@@ -345,8 +345,10 @@ class Store(StoreReader):
         except StateError as error:
             raise StateError(error.message, hint) from error
         if busy:
-            raise StateError(f"cutting the log of {self.path}: another process reads it", hint)
-        with self._transaction("noting the end of an erasure") as db:
+            raise StateError(
+                f"truncating the log of {self.path}: another process is reading it", hint
+            )
+        with self._transaction("completing an erasure") as db:
             db.execute("DELETE FROM meta WHERE name = 'unscrubbed'")
 
     def _copy(self, fresh: Path) -> None:
@@ -355,18 +357,18 @@ class Store(StoreReader):
             self._db.execute("COMMIT")
         self._db.execute("VACUUM INTO ?", (str(fresh),))
         if held:
-            hold_lock(self._db)
+            begin_snapshot(self._db)
 
     @contextmanager
-    def _deciding(self, doing: str) -> Iterator[sqlite3.Connection]:
-        """Change what a command decides on, with the mark that it is done."""
+    def _command_transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
+        """Change adaptors in a transaction that also marks the current command as done."""
         self._marks = True
-        with self._growing(doing) as db:
+        with self._adaptor_transaction(doing) as db:
             yield db
 
     @contextmanager
-    def _growing(self, doing: str) -> Iterator[sqlite3.Connection]:
-        """Change the adaptors in a transaction; they are read again afterwards."""
+    def _adaptor_transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
+        """Change adaptors in a transaction; the cached records are read again afterwards."""
         with self._transaction(doing) as db:
             yield db
         self._records = None
@@ -387,22 +389,22 @@ class Store(StoreReader):
         if card.fingerprint != self.card_fingerprint:
             raise ModelMismatchError(
                 f"opening {self.path}: its features come from the encoder card"
-                f" {self.card_fingerprint[:12]}, the one in use is {card.fingerprint[:12]}"
+                f" {self.card_fingerprint[:12]}, the card in use is {card.fingerprint[:12]}"
                 f" ({card.name})",
-                "use the card it was made with, or start a new knowledge file",
+                "use the card that the file was made with, or start a new knowledge file",
             )
 
 
-def _fill(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None:
+def _write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None:
     """Write a complete knowledge file without facts, its log merged into it."""
     db = open_database(fresh, writable=True)
     try:
         with transaction(db, fresh, "writing the encoder card"):
             db.execute("INSERT INTO burial_keys (key) VALUES (?)", (secrets.token_bytes(32),))
-            _put(db, "card", card.fingerprint.encode())
-            _put(db, "width", str(card.width).encode())
+            put_meta(db, "card", card.fingerprint.encode())
+            put_meta(db, "width", str(card.width).encode())
             if columns:
-                _put(db, "columns", msgspec.json.encode(list(columns)))
+                put_meta(db, "columns", msgspec.json.encode(list(columns)))
     finally:
         db.close()
 
@@ -411,21 +413,17 @@ def _require_columns(columns: Sequence[str], card: encoder.Card) -> None:
     if card.kind != "vector":
         raise ConfigError(
             f"naming columns: the encoder {card.name} takes a payload of kind {card.kind}",
-            "only encoders of vectors have named columns",
+            "only vector encoders have named columns",
         )
     width = card.input.size("V")
-    wrong = flaw_of_columns(columns, len(columns) if width == -1 else width)
+    wrong = find_invalid_columns(columns, len(columns) if width == -1 else width)
     if wrong:
-        raise ConfigError(f"naming columns: {wrong}", "correct the names, or their number")
+        raise ConfigError(f"naming columns: {wrong}", "correct the names or their number")
 
 
 def _refuse_existing(path: Path, doing: str) -> None:
     if path.exists():
         raise StateError(f"{doing}: the file exists already", "choose another name")
-
-
-def _put(db: sqlite3.Connection, name: str, value: bytes) -> None:
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
 def _remove_copies(path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The worker: one process a job, which alone searches and trains, and the handle that runs it.
+"""The worker: a separate process per job, which searches and trains, and the handle that runs it.
 
 `python -m edge.worker.worker MEMORY_MIB SECONDS PARENT` reads a job from standard input and writes
-its result to standard output.  Both are files in memory: nothing that it is given touches a disk,
-and the process that serves never waits for a pipe.
+its result to standard output.  Both are files in memory: no job data touches a disk, and the
+serving process never blocks on a pipe.
 """
 
 import ctypes
@@ -26,8 +26,11 @@ from ..core.adaptors import build_transform
 from ..storage import pack_data, unpack_data
 
 MIB: Final = 1 << 20
+"""Bytes in a mebibyte."""
+
 NICENESS: Final = 10
-"""A tenth of a core that others keep busy: little to whoever serves, and the job still ends."""
+"""On a busy core the job gets about a tenth of the time: serving keeps its speed, and the job still
+ends."""
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-P", "-m", "edge.worker.worker")
 ONE_THREAD: Final = dict.fromkeys(
@@ -35,10 +38,16 @@ ONE_THREAD: Final = dict.fromkeys(
 )
 NO_TORCH: Final = "torch is not installed: `pip install 'auricle[grow]'`; the head alone serves"
 STUDY: Final = "study"
-"""The word before the limits where the job is a `ForecasterTrainingJob`."""
+"""The first argument if the job is a `ForecasterTrainingJob`."""
+
 PR_SET_PDEATHSIG: Final = 1
-LAST_WORDS_BYTES: Final = 2_000
-LAST_WORDS_CHARS: Final = 200
+"""From <linux/prctl.h>; see prctl(2)."""
+
+ERROR_BYTES: Final = 2_000
+"""Bytes read from the end of standard error: the last line of a traceback is in them."""
+
+ERROR_CHARS: Final = 200
+"""Characters of an error message that are reported: one line of a message or log."""
 
 Runner = Callable[[GrowthJob], GrowthResult]
 J = TypeVar("J")
@@ -49,7 +58,7 @@ class Worker:
     """Runs one job at a time in a process that may crash, hang or be killed without harm.
 
     memory_mib_max: of the process's private data (RLIMIT_DATA).  seconds_max: from start to result.
-    command: what to run, three arguments will be added.  The process dies with the thread that
+    command: of the process; three arguments are appended.  The process ends with the thread that
     called `start`.
     """
 
@@ -60,12 +69,12 @@ class Worker:
         self._seconds_max = seconds_max
         self._command = command
         self._task: WorkerTask[GrowthJob] | None = None
-        self._stillborn: GrowthResult | None = None
+        self._unstarted: GrowthResult | None = None
         self._obstacle: str | None = None
 
     @property
     def obstacle(self) -> str:
-        """Why no job can be done here, or nothing.  Cost: a search for torch, once."""
+        """The reason why no job can run here, or ''.  Cost: a search for torch, once."""
         if self._obstacle is None:
             missing = self._command == COMMAND and find_spec("torch") is None
             self._obstacle = NO_TORCH if missing else ""
@@ -73,7 +82,7 @@ class Worker:
 
     @property
     def job(self) -> GrowthJob | None:
-        """The job that runs or whose result waits to be polled."""
+        """The job that runs, or whose result is not polled yet."""
         return self._task.job if self._task else None
 
     @property
@@ -82,26 +91,27 @@ class Worker:
         return self._task.process.pid if self._task else None
 
     def start(self, job: GrowthJob) -> None:
-        """Start a job; no other may be running.  Where no process can be made, the result says so.
+        """Start a job; no other may be running.  If no process can be started, the result has the
+        reason.
 
-        Cost: a copy of the job's features for a moment, and starting a process.
+        Cost: a temporary copy of the job's features, and starting a process.
         """
         assert self._task is None, "one job at a time"
         limits = (self._memory_mib_max, self._seconds_max, os.getpid())
         try:
             self._task = WorkerTask(job, [*self._command, *map(str, limits)], self._seconds_max)
         except OSError as error:
-            self._stillborn = _failure(job, f"no process could be started: {error.strerror}")
+            self._unstarted = _failure(job, f"no process could be started: {error.strerror}")
 
     def poll(self) -> GrowthResult | None:
-        """Return the result when there is one, once; None while the job runs, or without a job.
+        """Return the result once it is available; None while the job runs, or without a job.
 
-        Never waits and never raises: whatever goes wrong in the worker is the result's reason.
+        Never waits and never raises: an error in the worker becomes the result's reason.
         """
         task = self._task
         if task is None:
-            stillborn, self._stillborn = self._stillborn, None
-            return stillborn
+            unstarted, self._unstarted = self._unstarted, None
+            return unstarted
         running = task.process.poll() is None
         if running and time.monotonic() <= task.deadline:
             return None
@@ -113,15 +123,15 @@ class Worker:
         return result
 
     def stop(self) -> None:
-        """Kill the running job, if any, and drop what it holds."""
+        """Kill the running job, if any, and discard its result."""
         if self._task is not None:
             self._task.kill()
             self._task.close()
-        self._task = self._stillborn = None
+        self._task = self._unstarted = None
 
 
 class WorkerTask(Generic[J]):
-    """A job with its process: input, output and last words are unnamed files in memory."""
+    """A job with its process; standard input, output and error are unnamed files in memory."""
 
     def __init__(self, job: J, command: Sequence[str], seconds_max: float) -> None:
         self.job = job
@@ -130,8 +140,8 @@ class WorkerTask(Generic[J]):
             self.output, self.errors = (undo.enter_context(_memory_file()) for _ in range(2))
             given.write(pack_data(job))
             given.seek(0)
-            # A group of its own, so that Ctrl-C in a terminal reaches the parent alone; no session
-            # of its own: niceness counts only inside one where the kernel groups by session.
+            # A new process group, so that Ctrl-C in a terminal reaches the parent alone.  Not a new
+            # session: with autogrouping (sched(7)), niceness counts only within a session.
             self.process = subprocess.Popen(  # noqa: S603 - a constant, or a test's own command
                 command,
                 stdin=given,
@@ -144,22 +154,22 @@ class WorkerTask(Generic[J]):
         self.deadline = time.monotonic() + seconds_max
 
     def failure(self, memory_mib_max: int) -> str:
-        """Say why a process that has ended gave no answer; empty where it ended well."""
+        """Return the reason if an ended process failed, else ''."""
         status = self.process.returncode
-        return _ending(status, _last_words(self.errors), memory_mib_max) if status else ""
+        return _ending(status, _last_error(self.errors), memory_mib_max) if status else ""
 
     def answer(self, kind: type[T]) -> T:
-        """Return what the process answered; raises ValueError where that is no such thing."""
+        """Return the output of the process; raises ValueError if it is not of that type."""
         self.output.seek(0)
         return unpack_data(self.output.read(), kind)
 
     def kill(self) -> None:
-        """End the process, if it has not ended."""
+        """Kill the process, if it still runs."""
         self.process.kill()
         self.process.wait()
 
     def close(self) -> None:
-        """Give the memory of output and last words back."""
+        """Free the memory of output and error."""
         self.output.close()
         self.errors.close()
 
@@ -169,58 +179,56 @@ def _memory_file() -> BinaryIO:
 
 
 def _read(task: WorkerTask[GrowthJob], memory_mib_max: int) -> GrowthResult:
-    """Make the result of a process that has ended."""
+    """Return the result of a process that has ended."""
     ended = task.failure(memory_mib_max)
     if ended:
         return _failure(task.job, ended)
     try:
         result = task.answer(GrowthResult)
     except ValueError as error:
-        return _failure(task.job, f"its answer cannot be read: {error}")
+        return _failure(task.job, f"its result cannot be read: {error}")
     wrong = _flaw(task.job, result)
     return _failure(task.job, wrong) if wrong else result
 
 
 def _flaw(job: GrowthJob, result: GrowthResult) -> str:
-    """Say why a result cannot be trusted, or nothing: whatever serves is checked before it does."""
+    """Return the reason why a result must not serve, or ''."""
     record = result.record
     if (result.job_id, result.domain) != (job.id, job.domain):
-        return "its answer is about another job"
+        return "its result is for another job"
     if record is None:
         return ""
     if (record.domain, record.version) != (job.domain, job.version):
-        return "its adaptor is that of another domain or version"
+        return "its adaptor is for another domain or version"
     if not job.facts.issuperset(record.facts):
-        return "its adaptor is made of facts that it was not given"
+        return "its adaptor names facts that the job did not have"
     try:
         build_transform(record, job.spans)
     except EdgeError as error:
         return f"its adaptor cannot serve: {error.message}"
     if not all(np.isfinite(array).all() for array in record.arrays.values()):
-        return "its adaptor holds numbers that are none (NaN or infinity)"
+        return "its adaptor contains NaN or infinity"
     return ""
 
 
-def _ending(status: int, words: str, memory_mib_max: int) -> str:
-    """Say how a process ended that gave no answer.  status: as subprocess tells it."""
+def _ending(status: int, message: str, memory_mib_max: int) -> str:
+    """Describe how a failed process ended.  status: `Popen.returncode`."""
     if status == -signal.SIGKILL:
-        return "it was killed, by somebody or because the machine ran out of memory"
+        return "it was killed, by a user or because the machine ran out of memory"
     if status < 0:
-        return f"it crashed: {signal.Signals(-status).name} {words}".rstrip()
-    if "MemoryError" in words or "alloc" in words:
+        return f"it crashed: {signal.Signals(-status).name} {message}".rstrip()
+    if "MemoryError" in message or "alloc" in message:
         return _too_much(memory_mib_max)
-    return f"it ended with status {status} {words}".rstrip()
+    return f"it ended with status {status} {message}".rstrip()
 
 
-def _last_words(errors: BinaryIO) -> str:
-    """Return the last line that a process wrote to standard error, cut to what can be sent."""
+def _last_error(errors: BinaryIO) -> str:
+    """Return the last line that a process wrote to standard error, shortened."""
     size = errors.seek(0, os.SEEK_END)
-    errors.seek(max(0, size - LAST_WORDS_BYTES))
+    errors.seek(max(0, size - ERROR_BYTES))
     lines = errors.read().decode(errors="replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
-    return (
-        "".join(c if c.isprintable() else "?" for c in said[-1][:LAST_WORDS_CHARS]) if said else ""
-    )
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return "".join(c if c.isprintable() else "?" for c in last[:ERROR_CHARS])
 
 
 def _too_much(memory_mib_max: int) -> str:
@@ -228,8 +236,17 @@ def _too_much(memory_mib_max: int) -> str:
 
 
 def _failure(job: GrowthJob, reason: str) -> GrowthResult:
+    return _no_result(job, f"the worker failed: {reason}")
+
+
+def _no_result(job: GrowthJob, reason: str) -> GrowthResult:
     return GrowthResult(
-        job.id, job.domain, None, f"the worker failed: {reason}", math.nan, math.nan
+        job_id=job.id,
+        domain=job.domain,
+        record=None,
+        reason=reason,
+        accuracy=math.nan,
+        incumbent=math.nan,
     )
 
 
@@ -237,21 +254,21 @@ def _failure(job: GrowthJob, reason: str) -> GrowthResult:
 
 
 def serve(grow: Runner, arguments: Sequence[str]) -> None:
-    """Do one job within the limits given and write its result.  arguments: memory, in MiB; seconds;
-    the parent's process id."""
-    with _within(arguments) as answer:
+    """Run one job within limits and write its result.  arguments: memory in MiB; seconds; process
+    id of the parent."""
+    with _apply_limits(arguments) as output:
         job = unpack_data(sys.stdin.buffer.read(), GrowthJob)
-        answer.write(pack_data(_outcome(grow, job, int(arguments[0]))))
+        output.write(pack_data(_outcome(grow, job, int(arguments[0]))))
 
 
-def _within(arguments: Sequence[str]) -> BinaryIO:
-    """Take the limits on; returns where the answer goes."""
+def _apply_limits(arguments: Sequence[str]) -> BinaryIO:
+    """Apply the limits; returns the file for the result."""
     _bind_to(int(arguments[2]))
     _limit(int(arguments[0]), float(arguments[1]))
-    # What libraries print must not end up in the answer.
-    answer = os.fdopen(os.dup(1), "wb")
+    # Output that libraries print must not mix with the result.
+    output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    return answer
+    return output
 
 
 def _outcome(grow: Runner, job: GrowthJob, memory_mib_max: int) -> GrowthResult:
@@ -259,13 +276,13 @@ def _outcome(grow: Runner, job: GrowthJob, memory_mib_max: int) -> GrowthResult:
         return grow(job)
     except MemoryError:
         return _failure(job, _too_much(memory_mib_max))
-    except Exception as error:  # noqa: BLE001 - it is the reason, whatever it is
-        said = f"{type(error).__name__}: {error}".split("\n")[0][:LAST_WORDS_CHARS]
-        return _failure(job, _too_much(memory_mib_max) if "alloc" in said else said)
+    except Exception as error:  # noqa: BLE001 - every error becomes the reason
+        message = f"{type(error).__name__}: {error}".split("\n")[0][:ERROR_CHARS]
+        return _failure(job, _too_much(memory_mib_max) if "alloc" in message else message)
 
 
 def _bind_to(parent: int) -> None:
-    """End with the parent; if it has ended already, at once."""
+    """End with the parent; at once if it has ended already."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -273,8 +290,8 @@ def _bind_to(parent: int) -> None:
 
 
 def _limit(memory_mib_max: int, seconds_max: float) -> None:
-    """Give way to whoever serves; take no more memory and time than allowed; if memory runs out in
-    the whole machine, be the first to go."""
+    """Run at low priority, limit memory and time, and make this process the kernel's first choice
+    when the machine runs out of memory."""
     os.nice(NICENESS)
     if hasattr(os, "SCHED_BATCH"):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
@@ -288,7 +305,7 @@ def _limit(memory_mib_max: int, seconds_max: float) -> None:
 
 
 def _bound(what: int, most: int) -> None:
-    """Lower a limit; one that is lower already stays."""
+    """Lower a resource limit; a lower one stays."""
     _, held = resource.getrlimit(what)
     least = most if held == resource.RLIM_INFINITY else min(most, held)
     resource.setrlimit(what, (least, least))
@@ -302,14 +319,14 @@ def _grow(job: GrowthJob) -> GrowthResult:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        return GrowthResult(job.id, job.domain, None, NO_TORCH, math.nan, math.nan)
+        return _no_result(job, NO_TORCH)
 
 
 def _study(arguments: Sequence[str]) -> None:
-    """Train a stream's own network within the limits given."""
+    """Train a forecasting network within limits."""
     from ..core.forecasting import ForecasterTrainingJob, ForecasterTrainingResult
 
-    with _within(arguments) as answer:
+    with _apply_limits(arguments) as output:
         job = unpack_data(sys.stdin.buffer.read(), ForecasterTrainingJob)
         try:
             from ..growth import train_forecaster
@@ -319,7 +336,7 @@ def _study(arguments: Sequence[str]) -> None:
             if error.name != "torch":
                 raise
             result = ForecasterTrainingResult({}, NO_TORCH)
-        answer.write(pack_data(result))
+        output.write(pack_data(result))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Listens to a device, prints what it decides, and accounts for every sequence number.
+"""Subscribes to a device, prints its messages, and accounts for every sequence number.
 
     python examples/camera/subscriber.py --port 1883 --device gate
 
-Each message carries the device's sequence number.  A receiver that drops numbers it has seen, and
-adds up the gaps it is told of, knows at any time whether something is missing.
+Each message carries the device's sequence number.  A receiver that drops repeated numbers, and
+records the reported gaps, always knows whether a message is missing.
 """
 
 from __future__ import annotations
@@ -18,66 +18,68 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 
-class Account:
-    """Which sequence numbers came, which were said to be lost, and which are missing."""
+class SequenceLog:
+    """The sequence numbers that arrived, that were reported lost, and that are missing."""
 
     def __init__(self) -> None:
         self.seen: set[int] = set()
-        self.told_lost: set[int] = set()
+        self.reported_lost: set[int] = set()
         self.repeated = 0
 
-    def take(self, said: dict[str, Any], kind: str) -> bool:
-        """Note a message; False where it came before."""
-        number = said["sequence"]
+    def add(self, message: dict[str, Any], kind: str) -> bool:
+        """Record a message; False if it arrived before."""
+        number = message["sequence"]
         if number in self.seen:
             self.repeated += 1
             return False
         self.seen.add(number)
         if kind == "gap":
-            self.told_lost.update(range(said["first"], said["last"] + 1))
+            self.reported_lost.update(range(message["first"], message["last"] + 1))
         return True
 
     @property
     def missing(self) -> int:
-        """Numbers between the first and the last seen that neither came nor were told as lost."""
+        """Numbers between the first and the last that neither arrived nor were reported lost."""
         if not self.seen:
             return 0
         expected = set(range(min(self.seen), max(self.seen) + 1))
-        return len(expected - self.seen - self.told_lost)
+        return len(expected - self.seen - self.reported_lost)
 
 
-def describe(kind: str, said: dict[str, Any]) -> str:
-    """Say a message in a line."""
+def describe(kind: str, body: dict[str, Any]) -> str:
+    """Return a message as a line of text."""
     if kind == "decision":
-        known = {True: "known", False: "NEW", None: "?"}[said["known"]]
-        return f"{said['stream']:10} {known:6} {said['domain'] or '-':12} {said['label'] or '-'}"
+        known = {True: "known", False: "NEW", None: "?"}[body["known"]]
+        return f"{body['stream']:10} {known:6} {body['domain'] or '-':12} {body['label'] or '-'}"
     if kind == "alarm":
-        change = "has left known ground" if said["raised"] else "is on known ground again"
-        return f"{said['stream']:10} ALARM  {change}"
+        change = "has left the known domains" if body["raised"] else "is in a known domain again"
+        return f"{body['stream']:10} ALARM  {change}"
     if kind == "label-request":
-        return f"{said['stream']:10} wants labels for {len(said['observation_ids'])} observations"
-    return f"{kind}: {json.dumps(said)[:120]}"
+        return (
+            f"{body['stream']:10} requests labels for {len(body['observation_ids'])} observations"
+        )
+    return f"{kind}: {json.dumps(body)[:120]}"
 
 
 def main() -> None:
-    """Listen until stopped, then print the account."""
+    """Print messages until stopped, then the summary."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=int, default=1883)
     options.add_argument("--device", default="gate")
-    options.add_argument("--quiet", action="store_true", help="print the account alone")
+    options.add_argument("--quiet", action="store_true", help="print only the summary")
     given = options.parse_args()
 
-    account, counts, over = Account(), dict[str, int](), threading.Event()
+    sequences, counts, stopped = SequenceLog(), dict[str, int](), threading.Event()
 
-    def hear(_client: Client, _data: object, message: MQTTMessage) -> None:
+    def receive(_client: Client, _data: object, message: MQTTMessage) -> None:
         kind = message.topic.split("/")[3]
-        said = json.loads(message.payload)
-        if "sequence" not in said or not account.take(said, kind):
+        body = json.loads(message.payload)
+        if "sequence" not in body or not sequences.add(body, kind):
             return
         counts[kind] = counts.get(kind, 0) + 1
         if not given.quiet:
-            print(f"{said['sequence']:6} {describe(kind, said)}", flush=True)
+            print(f"{body['sequence']:6} {describe(kind, body)}", flush=True)
 
     def subscribe(*_: object) -> None:
         client.subscribe(f"auricle/v1/{given.device}/#", 1)
@@ -87,17 +89,18 @@ def main() -> None:
         f"subscriber-{given.device}",
         protocol=MQTTProtocolVersion.MQTTv5,
     )
-    client.on_message = hear
+    client.on_message = receive
     client.on_connect = subscribe
     client.connect(given.host, given.port)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, lambda *_: stopped.set())
     client.loop_start()
     print("listening", flush=True)
-    over.wait()
+    stopped.wait()
     client.loop_stop()
-    heard = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    print(f"heard {heard or 'nothing'}; {account.repeated} repeated, {account.missing} missing")
+    received = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    repeated, missing = sequences.repeated, sequences.missing
+    print(f"received {received or 'nothing'}; {repeated} repeated, {missing} missing")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Two devices that share what they learn, and what they forget.
+"""Runs two devices that share what they learn, and what they forget.
 
     python examples/fleet/fleet.py
 
-The north learns handwritten digits 0 to 4 and hands its geometry to the south in a signed bundle.
-Both daemons then exchange sums over mosquitto.  The south reads a 3 that only the north has ever
-been shown; the north is told to forget all of its threes; the south does not know any either.
+Device north learns the handwritten digits 0 to 4 and gives its geometry to device south in a signed
+bundle.  Both daemons then exchange contributions over mosquitto.  South recognises a 3 that only
+north has learned.  After north forgets all of its threes, south does not recognise them either.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ sys.path.append(str(Path(__file__).parent.parent / "camera"))
 from run import SBIN, auricle, broker_command, free_port, running, wait_for_port
 
 WAIT_S = 60.0
+"""Longest that a step may take: both daemons start and exchange sums within seconds."""
 FORGOTTEN = "3"
 
 SETTINGS = """
@@ -49,14 +50,14 @@ name = "example"
 devices = ["{other}"]
 publish_after_s = 1
 
-[streams.desk]
+[streams.digits]
 source = "topic"
-form = "json"
+format = "json"
 """
 
 
 def main() -> int:
-    """Run the whole; returns the exit status."""
+    """Run the example; return the exit status."""
     mosquitto = shutil.which("mosquitto", path=SBIN)
     if mosquitto is None:
         print("this example needs mosquitto; on Debian: apt-get install mosquitto", file=sys.stderr)
@@ -72,88 +73,92 @@ def main() -> int:
         for device in ("north", "south"):
             stack.enter_context(running(auricle("run", folder / device)))
         three = digits.data[labels.index(FORGOTTEN)]
-        return tell_the_story(folder, South(port), [float(value) for value in three])
+        return show(folder, SouthClient(port), [float(value) for value in three])
 
 
 def make_homes(folder: Path, rows: Any, labels: list[str], port: int) -> None:
-    """Make two homes of one card; the north learns, the south gets its geometry and sums."""
+    """Create two homes with one card; north learns, south imports its bundle."""
     write_csv(folder / "all.csv", rows, labels)
     few = [at for at, label in enumerate(labels) if label < "5"][:400]
     write_csv(folder / "north.csv", rows[few], [labels[at] for at in few])
-    maker = said("keygen", folder / "maker.key").split('"')[1]
+    maker = run_command("keygen", folder / "maker.key").split('"')[1]
     for device, other in (("north", "south"), ("south", "north")):
-        said("init", folder / device, "--vectors", folder / "all.csv")
+        run_command("init", folder / device, "--vectors", folder / "all.csv")
         with (folder / device / "auricle.toml").open("a", encoding="utf-8") as settings:
             settings.write(SETTINGS.format(device=device, other=other, maker=maker, port=port))
-    print(said("learn", folder / "north.csv", "--home", folder / "north", "--domain", "hall"))
+    print(
+        run_command("learn", folder / "north.csv", "--home", folder / "north", "--domain", "hall")
+    )
     bundle = folder / "hall.bundle"
     key = ("--key", folder / "maker.key", "--home", folder / "north")
-    print(said("bundle", "export", bundle, *key))
-    print(said("bundle", "import", bundle, "--home", folder / "south"))
-    print(said("bundle", "confirm", "--home", folder / "south"))
+    print(run_command("bundle", "export", bundle, *key))
+    print(run_command("bundle", "import", bundle, "--home", folder / "south"))
+    print(run_command("bundle", "confirm", "--home", folder / "south"))
 
 
-def tell_the_story(folder: Path, south: South, three: list[float]) -> int:
-    """Ask the south, let the north forget, ask the south again."""
+def show(folder: Path, south: SouthClient, three: list[float]) -> int:
+    """Query south, make north forget, query south again."""
     first = until(lambda: south.decide(three), lambda one: one["guess"] == FORGOTTEN)
-    print(f"the south, which has no facts, reads a {first['guess']}, in {first['domain']}")
+    print(f"south, which has no facts, recognises a {first['guess']} in {first['domain']}")
     forget = ("--set", f'select.label="{FORGOTTEN}"')
-    receipt = json.loads(said("command", "forget", "--home", folder / "north", *forget))["body"]
-    print(f"the north forgets {receipt['facts_forgotten']} facts")
+    receipt = json.loads(run_command("command", "forget", "--home", folder / "north", *forget))[
+        "body"
+    ]
+    print(f"north forgets {receipt['facts_forgotten']} facts")
     after = until(lambda: south.decide(three), lambda one: one["guess"] != FORGOTTEN)
-    print(f"the south now says {after['guess']}, known: {after['known']}")
+    print(f"south now guesses {after['guess']}, known: {after['known']}")
     return 0
 
 
-class South:
-    """Whoever shows the south something, and hears what it makes of it."""
+class SouthClient:
+    """Sends observations to south, and receives its decisions."""
 
     def __init__(self, port: int) -> None:
-        self._heard: dict[str, dict[str, Any]] = {}
+        self._decisions: dict[str, dict[str, Any]] = {}
         self._count = 0
         self._client = Client(
             CallbackAPIVersion.VERSION2, "example", protocol=MQTTProtocolVersion.MQTTv5
         )
-        self._client.on_message = self._hear
+        self._client.on_message = self._receive
         self._client.connect("127.0.0.1", port)
-        self._client.subscribe("auricle/v1/south/decision/desk", qos=1)
+        self._client.subscribe("auricle/v1/south/decision/digits", qos=1)
         self._client.loop_start()
 
     def decide(self, values: list[float]) -> dict[str, Any] | None:
-        """Show it a digit; the decision, None where there is none yet."""
+        """Send a digit and return the decision; None if there is none yet."""
         self._count += 1
         name = f"digit-{self._count}"
         body = json.dumps({"id": name, "values": values})
-        self._client.publish("auricle/v1/south/observe/desk", body, qos=1)
+        self._client.publish("auricle/v1/south/observe/digits", body, qos=1)
         end = time.monotonic() + 1.0
-        while name not in self._heard and time.monotonic() < end:
+        while name not in self._decisions and time.monotonic() < end:
             time.sleep(0.02)
-        return self._heard.get(name)
+        return self._decisions.get(name)
 
-    def _hear(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+    def _receive(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         decision = json.loads(message.payload)
-        self._heard[decision["observation_id"]] = decision
+        self._decisions[decision["observation_id"]] = decision
 
 
-def until(ask: Any, fine: Any) -> dict[str, Any]:
-    """Ask again until the answer is fine."""
+def until(query: Any, accept: Any) -> dict[str, Any]:
+    """Repeat a query until its result is accepted."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
-        found: dict[str, Any] | None = ask()
-        if found is not None and fine(found):
+        found: dict[str, Any] | None = query()
+        if found is not None and accept(found):
             return found
         time.sleep(0.2)
-    raise SystemExit("the south does not answer as it should")
+    raise SystemExit("south does not give the expected decision")
 
 
-def said(*words: object) -> str:
-    """Run a verb; what it printed."""
+def run_command(*words: object) -> str:
+    """Run an auricle command and return its output."""
     done = subprocess.run(auricle(*words), check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.strip()
 
 
 def write_csv(path: Path, rows: Any, labels: Iterable[str]) -> None:
-    """Write vectors with their labels as a table."""
+    """Write vectors with their labels as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["label", *(f"x{column}" for column in range(np.shape(rows)[1]))])

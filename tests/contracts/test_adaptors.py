@@ -1,4 +1,4 @@
-"""What every kind of adaptor promises."""
+"""The contract of adaptors, for every kind and for the head alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from safetensors.numpy import load, save
 
 import nas
 from edge.core.adaptors.adaptor import fit_adaptor, standardising_arrays
-from edge.core.adaptors.bandwidth import tune_kernel
+from edge.core.adaptors.kernel import tune_kernel
 from edge.core.adaptors.kinds import KINDS
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.adaptors.standardisation import standardise
@@ -21,21 +21,30 @@ SPANS = ((0, 8), (8, 12), (12, 16))
 WIDTH = SPANS[-1][1]
 LABELS = ("a", "b", "c")
 BLUEPRINTS = {
-    "none": nas.Blueprint("none", (0, 1, 2)),
-    "linear": nas.Blueprint("linear", (0, 2), 6),
-    "lowrank": nas.Blueprint("lowrank", (0, 1, 2), 0, 3, "relu", 2),
-    "bottleneck": nas.Blueprint("bottleneck", (0, 1, 2), 24, 12, "tanh", 2),
-    "fusion": nas.Blueprint("fusion", (0, 1, 2), 12, 4, "none"),
-    "random": nas.Blueprint("random", (0, 1, 2), 40, 0, "relu", 2),
-    "kernel": nas.Blueprint("kernel", (0, 1, 2), 24),
+    "none": nas.Blueprint(kind="none", taps=(0, 1, 2)),
+    "linear": nas.Blueprint(kind="linear", taps=(0, 2), width=6),
+    "lowrank": nas.Blueprint(kind="lowrank", taps=(0, 1, 2), rank=3, activation="relu", depth=2),
+    "bottleneck": nas.Blueprint(
+        kind="bottleneck", taps=(0, 1, 2), width=24, rank=12, activation="tanh", depth=2
+    ),
+    "fusion": nas.Blueprint(kind="fusion", taps=(0, 1, 2), width=12, rank=4, activation="none"),
+    "random": nas.Blueprint(kind="random", taps=(0, 1, 2), width=40, activation="relu", depth=2),
+    "kernel": nas.Blueprint(kind="kernel", taps=(0, 1, 2), width=24),
 }
 
 
 def facts(domain: str, seed: int, count: int = 12, labels: tuple[str, ...] = LABELS) -> list[Fact]:
-    """`count` facts a label, each label around its own centre."""
+    """`count` facts per label, each label around its own centre."""
     rows = clouds(range(len(labels)), count, seed=seed, width=WIDTH)
     return [
-        Fact(f"{domain}{row}", "s", domain, labels[row // count], row, values.tobytes())
+        Fact(
+            id=f"{domain}{row}",
+            stream="s",
+            domain=domain,
+            label=labels[row // count],
+            captured_at_ns=row,
+            features=values.tobytes(),
+        )
         for row, values in enumerate(rows)
     ]
 
@@ -45,7 +54,7 @@ NOTHING = stack_facts([])
 
 
 def record(kind: str) -> AdaptorRecord:
-    """A record of a kind with drawn parameters, as if it had been trained."""
+    """A record of a kind with random parameters in place of trained ones."""
     blueprint = BLUEPRINTS[kind]
     random = np.random.default_rng(5)
     standard = standardise(stack_facts(OWN), stack_facts(OTHERS), SPANS)
@@ -57,12 +66,22 @@ def record(kind: str) -> AdaptorRecord:
         drawn = random.standard_normal(shape) / np.sqrt(shape[0])
         arrays.setdefault(name, drawn.astype(np.float32))
     ids = tuple(fact.id for fact in OWN)
-    return AdaptorRecord("home", 1, blueprint, arrays, ids, len(ids), 1, 0.9, 0.8)
+    return AdaptorRecord(
+        domain="home",
+        version=1,
+        blueprint=blueprint,
+        arrays=arrays,
+        facts=ids,
+        own=len(ids),
+        seed=1,
+        accuracy=0.9,
+        incumbent=0.8,
+    )
 
 
 @pytest.fixture(params=[*sorted(KINDS), "head alone"])
 def served(request) -> AdaptorRecord | None:
-    """Each kind in turn, then no record at all: the head alone."""
+    """A record of each kind, and None: the head alone."""
     return None if request.param == "head alone" else record(request.param)
 
 
@@ -72,24 +91,24 @@ def kind(request) -> str:
     return str(request.param)
 
 
-def right(adaptor, rows: FactBatch) -> float:
-    """Share of rows whose best label is theirs."""
+def accuracy(adaptor, rows: FactBatch) -> float:
+    """Share of rows predicted with their label."""
     best = adaptor.answer(rows.features).argmax(axis=1)
     return float(np.mean([adaptor.labels[i] == w for i, w in zip(best, rows.labels, strict=True)]))
 
 
-def test_it_answers_what_it_was_taught(served):
-    """Its best label is the right one for samples like its facts, one row or many."""
+def test_an_adaptor_predicts_its_labels(served):
+    """New samples like its facts are predicted correctly, with float32 scores [n, labels]."""
     adaptor = fit_adaptor(stack_facts(OWN), stack_facts(OTHERS), served, SPANS)
     batch = stack_facts(facts("home", 3))
     scores = adaptor.answer(batch.features)
-    assert right(adaptor, batch) > 0.85
+    assert accuracy(adaptor, batch) > 0.85
     assert scores.shape == (len(batch), len(LABELS))
     assert scores.dtype == np.float32
 
 
-def test_one_row_gets_the_scores_it_gets_among_many(served):
-    """A batch is a loop, up to the last bits of a float."""
+def test_a_row_has_the_same_scores_alone_and_in_a_batch(served):
+    """Scores of a single row and in a batch agree up to rounding."""
     adaptor = fit_adaptor(stack_facts(OWN), NOTHING, served, SPANS)
     features = stack_facts(OWN).features
     for row, scores in zip(features[:4], adaptor.answer(features)[:4], strict=True):
@@ -97,7 +116,7 @@ def test_one_row_gets_the_scores_it_gets_among_many(served):
 
 
 def test_the_same_facts_give_the_same_adaptor(served):
-    """Fitted twice, in whatever order the facts came, it answers bit for bit alike."""
+    """Facts in another order give bit-equal scores."""
     one = fit_adaptor(stack_facts(OWN), stack_facts(OTHERS), served, SPANS)
     other = fit_adaptor(stack_facts(OWN[::-1]), stack_facts(OTHERS[::-1]), served, SPANS)
     features = stack_facts(OWN).features
@@ -106,7 +125,7 @@ def test_the_same_facts_give_the_same_adaptor(served):
 
 
 def test_learning_then_forgetting_equals_never_having_learned(served):
-    """The head follows the set of facts alone, whatever was in it before."""
+    """Without a forgotten fact, scores are bit-equal to never having learned it."""
     extra = facts("home", 4, labels=("d",))
     fit_adaptor(stack_facts([*OWN, *extra]), stack_facts(OTHERS), served, SPANS)
     left = [fact for fact in [*OWN, *extra] if fact.label != "d"]
@@ -116,8 +135,8 @@ def test_learning_then_forgetting_equals_never_having_learned(served):
     np.testing.assert_array_equal(after.answer(features), never.answer(features))
 
 
-def test_its_inputs_are_unharmed(served):
-    """Fitting and answering change no feature and no parameter."""
+def test_inputs_are_not_modified(served):
+    """Fitting and scoring change no feature and no parameter."""
     own, others = stack_facts(OWN), stack_facts(OTHERS)
     before = own.features.copy(), others.features.copy(), served and served.digest
     fit_adaptor(own, others, served, SPANS).answer(own.features)
@@ -127,14 +146,14 @@ def test_its_inputs_are_unharmed(served):
 
 
 def test_a_new_label_becomes_a_new_column(served):
-    """The transform stays, the head grows."""
+    """A fact with a new label adds that label to the adaptor."""
     extra = facts("home", 1, labels=(*LABELS, "d"))[-12:]
     adaptor = fit_adaptor(stack_facts([*OWN, *extra]), stack_facts(OTHERS), served, SPANS)
     assert adaptor.labels == (*LABELS, "d")
 
 
-def test_its_labels_are_sorted_and_from_the_facts(served):
-    """It can answer every label of its own facts and nothing nobody taught."""
+def test_labels_are_sorted_and_those_of_the_facts(served):
+    """An adaptor has every label of its own facts, and none that no fact has."""
     adaptor = fit_adaptor(
         stack_facts(facts("home", 1, labels=("b", "a"))), stack_facts(OTHERS), served, SPANS
     )
@@ -142,8 +161,8 @@ def test_its_labels_are_sorted_and_from_the_facts(served):
     assert {"a", "b"} <= set(adaptor.labels) <= set(LABELS)
 
 
-def test_it_obeys_its_declared_cost(kind):
-    """Bytes and multiply-adds of the built adaptor are those the search counted beforehand."""
+def test_the_declared_cost_is_the_counted_one(kind):
+    """Bytes and multiply-adds of a fitted adaptor equal those that the search counts."""
     adaptor = fit_adaptor(stack_facts(OWN), NOTHING, record(kind), SPANS)
     shape = nas.AdaptorShape(tuple(stop - start for start, stop in SPANS), len(LABELS))
     counted = nas.count_cost(BLUEPRINTS[kind], shape)
@@ -151,31 +170,31 @@ def test_it_obeys_its_declared_cost(kind):
 
 
 @pytest.mark.parametrize("count", [1, 2, 40])
-def test_it_takes_few_facts_and_many(served, count):
-    """One fact a label is enough to answer, and more facts than columns are no trouble."""
+def test_few_and_many_facts_are_fitted(served, count):
+    """One fact per label is enough, and more facts than columns work too."""
     rows = stack_facts(facts("home", 1, count))
     adaptor = fit_adaptor(rows, NOTHING, served, SPANS)
     assert np.isfinite(adaptor.answer(rows.features)).all()
-    assert right(adaptor, rows) > 0.85
+    assert accuracy(adaptor, rows) > 0.85
 
 
-def test_one_label_is_answered(served):
-    """With a single label there is only one answer."""
+def test_a_single_label_is_predicted(served):
+    """Facts of a single label give one score."""
     adaptor = fit_adaptor(stack_facts(facts("home", 1, labels=("only",))), NOTHING, served, SPANS)
     assert adaptor.labels == ("only",)
     assert adaptor.answer(np.zeros(WIDTH, np.uint8)).shape == (1,)
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_columns_that_never_move_do_no_harm(served, level):
+def test_constant_columns_do_no_harm(served, level):
     """Constant features give finite scores, also when all columns are constant."""
     features = np.full((4, WIDTH), level, np.uint8)
     batch = FactBatch(("1", "2", "3", "4"), ("d",) * 4, ("a", "b", "a", "b"), features)
     assert np.isfinite(fit_adaptor(batch, NOTHING, served, SPANS).answer(features)).all()
 
 
-def test_its_arrays_survive_safetensors(kind):
-    """Packed and unpacked, it transforms bit for bit alike."""
+def test_arrays_survive_safetensors(kind):
+    """Arrays that were packed and unpacked transform bit for bit the same."""
     made = record(kind)
     again = load(save(dict(made.arrays)))
     features = stack_facts(OWN).features
@@ -186,7 +205,7 @@ def test_its_arrays_survive_safetensors(kind):
 
 
 def test_wrong_features_are_refused(kind):
-    """Another width or dtype is a mismatch of models, said before anything is computed."""
+    """Another width or dtype is a ModelMismatchError."""
     transform = build_transform(record(kind), SPANS)
     for wrong in (np.zeros(WIDTH - 1, np.uint8), np.zeros(WIDTH, np.float32), np.uint8(1)):
         with pytest.raises(ModelMismatchError, match="adapting features"):
@@ -194,7 +213,7 @@ def test_wrong_features_are_refused(kind):
 
 
 def test_arrays_that_do_not_fit_are_refused(kind):
-    """A missing, extra or misshapen array is damage, and no adaptor is built on it."""
+    """A missing, extra or misshapen array is a StateCorruptError."""
     made = record(kind)
     missing = {name: array for name, array in made.arrays.items() if name != "centre"}
     extra = {**made.arrays, "spare": np.zeros(1, np.float32)}

@@ -1,4 +1,4 @@
-"""What every entry of the table of forecasters keeps: crossed with the whole table."""
+"""The contract of forecasters, for every entry of the table."""
 
 import numpy as np
 import pytest
@@ -29,35 +29,35 @@ def points(made: Forecaster, rows: np.ndarray, elapsed_s: float = 1.0) -> np.nda
 
 
 def test_forecasts_have_their_shape_and_keep_inputs(kind: str) -> None:
-    """A step gives [H, C] arrays in order low, point, high, and leaves the sample as it was."""
+    """A step gives ordered [H, C] arrays low, point and high, and does not modify the sample."""
     made = FORECASTERS[kind](TASK)
     for row in samples():
         before = row.copy()
-        told = made.step(row, 1.0)
+        forecast = made.step(row, 1.0)
         assert np.array_equal(row, before)
-        assert told.horizons == (1, 3)
-        assert told.point.shape == told.low.shape == told.high.shape == (2, 3)
-        assert (told.low <= told.point).all()
-        assert (told.point <= told.high).all()
+        assert forecast.horizons == (1, 3)
+        assert forecast.point.shape == forecast.low.shape == forecast.high.shape == (2, 3)
+        assert (forecast.low <= forecast.point).all()
+        assert (forecast.point <= forecast.high).all()
 
 
-def test_what_was_told_is_not_changed_later(kind: str) -> None:
-    """A forecast stays what it was when further samples come."""
+def test_a_forecast_does_not_change_later(kind: str) -> None:
+    """Further samples do not modify an earlier forecast."""
     made = FORECASTERS[kind](TASK)
-    told = [made.step(row, 1.0) for row in samples(20)]
-    kept = [one.point.copy() for one in told]
+    forecasts = [made.step(row, 1.0) for row in samples(20)]
+    kept = [one.point.copy() for one in forecasts]
     points(made, samples(20, seed=1))
-    assert all(np.array_equal(one.point, copy) for one, copy in zip(told, kept, strict=True))
+    assert all(np.array_equal(one.point, copy) for one, copy in zip(forecasts, kept, strict=True))
 
 
-def test_the_same_seed_gives_the_same(kind: str) -> None:
-    """Two of a kind say the same to the bit."""
+def test_the_same_seed_gives_the_same_forecasts(kind: str) -> None:
+    """Two forecasters of a kind give bit-equal forecasts."""
     first, second = (FORECASTERS[kind](TASK) for _ in range(2))
     assert np.array_equal(points(first, samples()), points(second, samples()))
 
 
-def test_a_state_that_is_restored_goes_on(kind: str) -> None:
-    """A forecaster with another's state says what that one says; taking it changes nothing."""
+def test_a_restored_forecaster_continues(kind: str) -> None:
+    """A restored forecaster gives the same forecasts as the original."""
     first, second = (FORECASTERS[kind](TASK) for _ in range(2))
     points(first, samples(), 300.0)
     second.restore(first.state())
@@ -67,7 +67,7 @@ def test_a_state_that_is_restored_goes_on(kind: str) -> None:
 
 
 def test_the_state_does_not_grow(kind: str) -> None:
-    """A hundred samples later, the state takes the same room."""
+    """The state has the same size after more samples."""
     made = FORECASTERS[kind](TASK)
     sizes = []
     for seed in range(3):
@@ -77,19 +77,19 @@ def test_the_state_does_not_grow(kind: str) -> None:
 
 
 def test_the_state_of_another_task_is_refused(kind: str) -> None:
-    """Another number of channels is a StateError, and so is a number that is not finite."""
+    """A state with other channels, or with a NaN, is a StateError."""
     made = FORECASTERS[kind](TASK)
     points(made, samples(5))
     with pytest.raises(StateError):
         FORECASTERS[kind](ForecastTask(channels=4, horizons=(1, 3), period=8)).restore(made.state())
-    spoilt = {name: np.array(array) for name, array in made.state().items()}
-    spoilt["history.course"] = np.full(3, np.nan)
+    invalid = {name: np.array(array) for name, array in made.state().items()}
+    invalid["history.course"] = np.full(3, np.nan)
     with pytest.raises(StateError, match=r"course"):
-        FORECASTERS[kind](TASK).restore(spoilt)
+        FORECASTERS[kind](TASK).restore(invalid)
 
 
-def test_the_truth_comes_late(kind: str) -> None:
-    """What is said up to a sample depends on the samples up to it alone."""
+def test_forecasts_depend_on_past_samples_alone(kind: str) -> None:
+    """Forecasts up to a sample do not depend on later samples."""
     first, second = (FORECASTERS[kind](TASK) for _ in range(2))
     rows, other = samples(80), samples(80)
     other[50:] += 100.0
@@ -97,54 +97,54 @@ def test_the_truth_comes_late(kind: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.inf, -1e99])
-def test_bad_values_poison_nothing(kind: str, bad: float) -> None:
-    """After values that are none, or absurd, forecasts are finite and come back to the series."""
+def test_invalid_values_do_no_lasting_harm(kind: str, bad: float) -> None:
+    """After missing and extreme values, forecasts are finite and return to the series."""
     made = FORECASTERS[kind](TASK)
     points(made, samples(60))
     for row in samples(10, seed=1):
         assert np.isfinite(made.step(np.where([True, False, False], bad, row), 1.0).point).all()
-    told = points(made, samples(160, seed=2))
-    assert np.abs(told[-50:, :, 1:] - 10).max() < 5
+    found = points(made, samples(160, seed=2))
+    assert np.abs(found[-50:, :, 1:] - 10).max() < 5
     if abs(bad) > 1e100 or np.isnan(bad):
-        assert np.abs(told[-50:] - 10).max() < 5
+        assert np.abs(found[-50:] - 10).max() < 5
 
 
-def test_a_channel_that_was_never_seen_has_nothing_to_say(kind: str) -> None:
-    """NaN where no value has come yet; from the first on there are forecasts."""
+def test_a_channel_without_values_has_no_forecast(kind: str) -> None:
+    """A channel has NaN before its first value, and forecasts from then on."""
     made = FORECASTERS[kind](TASK)
     rows = samples(40)
     rows[:20, 1] = np.nan
-    told = points(made, rows)
-    assert np.isnan(told[:20, :, 1]).all()
-    assert np.isfinite(told[20:]).all()
-    assert np.isfinite(told[:, :, 0]).all()
+    found = points(made, rows)
+    assert np.isnan(found[:20, :, 1]).all()
+    assert np.isfinite(found[20:]).all()
+    assert np.isfinite(found[:, :, 0]).all()
 
 
-def test_one_value_and_constant_channels_are_repeated(kind: str) -> None:
-    """The first forecast is the value itself, and a constant stays what it is."""
+def test_first_values_and_constant_channels_are_repeated(kind: str) -> None:
+    """The first forecast repeats the value, and so do those of a constant channel."""
     made = FORECASTERS[kind](TASK)
-    told = points(made, np.tile([5.0, 0.0, -2.0], (100, 1)))
-    assert np.array_equal(told[0], np.tile([5.0, 0.0, -2.0], (2, 1)))
-    assert np.allclose(told[-1], [5.0, 0.0, -2.0])
+    found = points(made, np.tile([5.0, 0.0, -2.0], (100, 1)))
+    assert np.array_equal(found[0], np.tile([5.0, 0.0, -2.0], (2, 1)))
+    assert np.allclose(found[-1], [5.0, 0.0, -2.0])
 
 
 @pytest.mark.parametrize("elapsed_s", [-1.0, 0.0, np.nan, np.inf, 1e6 * 300.0])
-def test_time_may_do_what_it_likes(kind: str, elapsed_s: float) -> None:
-    """Clocks set back and gaps of a million steps leave finite forecasts near the series."""
+def test_odd_intervals_do_no_harm(kind: str, elapsed_s: float) -> None:
+    """Clocks set back and gaps of a million steps leave forecasts close to the series."""
     made = FORECASTERS[kind](ForecastTask(channels=3, horizons=(1, 3)))
     points(made, samples(60), 300.0)
     made.step(samples(1)[0], elapsed_s)
-    told = points(made, samples(60, seed=1), 300.0)
-    assert np.abs(told - 10).max() < 5
+    found = points(made, samples(60, seed=1), 300.0)
+    assert np.abs(found - 10).max() < 5
 
 
-def test_another_unit_is_followed(kind: str) -> None:
-    """A channel that is a thousand times as large from now on is forecast in its new size."""
+def test_a_change_of_unit_is_followed(kind: str) -> None:
+    """A channel whose values grow a thousandfold is forecast at its new size."""
     made = FORECASTERS[kind](TASK)
     points(made, samples(100))
-    told = points(made, samples(300, seed=1) * np.array([1000.0, 1.0, 1.0]))
-    assert np.abs(told[-50:, :, 0] / 1000 - 10).max() < 5
-    assert np.abs(told[-50:, :, 1:] - 10).max() < 5
+    found = points(made, samples(300, seed=1) * np.array([1000.0, 1.0, 1.0]))
+    assert np.abs(found[-50:, :, 0] / 1000 - 10).max() < 5
+    assert np.abs(found[-50:, :, 1:] - 10).max() < 5
 
 
 def test_a_sample_of_another_shape_is_refused(kind: str) -> None:
@@ -154,6 +154,6 @@ def test_a_sample_of_another_shape_is_refused(kind: str) -> None:
 
 
 def test_a_task_out_of_range_is_refused() -> None:
-    """Horizons that do not rise are a ConfigError."""
+    """Horizons that do not ascend are a ConfigError."""
     with pytest.raises(ConfigError, match="ascending"):
         ForecastTask(channels=1, horizons=(6, 1))

@@ -20,9 +20,7 @@ from edge.core.events import (
     Event,
     FitGeometry,
     ForgetRequest,
-    LabelCandidate,
     Publish,
-    Receipt,
     Relabel,
     RemoveAdaptor,
     StoreAdaptor,
@@ -30,7 +28,7 @@ from edge.core.events import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
 )
-from edge.core.facts import Selector
+from edge.core.facts import LabelCandidate, Receipt, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.runtime import Runtime
 from tests.homes import CARD, new_store
@@ -77,7 +75,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
         "oldest": [ledger.oldest("home", label, 3) for label in "ab"],
         "selected": [ledger.select(selector) for selector in SELECTORS],
         "facts": [ledger.get(f"f{number}") for number in range(12)],
-        "buried": [ledger.buried(f"f{number}") for number in range(12)],
+        "buried": [ledger.was_forgotten(f"f{number}") for number in range(12)],
         "batches": [(b.ids, b.domains, b.labels, b.features.tolist()) for b in ledger.batches()],
         "some": [b.ids for b in ledger.batches("home", frozenset({"f1"}))],
         "evictions": ledger.evictions(),
@@ -113,13 +111,13 @@ HISTORY: list[Event] = [
     Relabel(Selector(label="a"), "b", "attic"),
     ForgetRequest("r1", Selector(ids=frozenset({"f3"})), 5),
     facts(range(12)),
-    replace(GIFT, device="away", revision=2).bare,
+    replace(GIFT, device="away", revision=2).without_sums,
     ForgetRequest("r2", Selector(subject="ann"), 6, resurvey=True),
 ]
 
 
 def test_a_history_gives_the_same_answers(tmp_path: Path):
-    """After the same events each ledger answers every question alike, and the runtime says the
+    """After the same events both ledgers return the same results, and the runtimes publish the
     same."""
     memory = MemoryLedger()
     with new_store(tmp_path / "k.db") as store:
@@ -144,7 +142,7 @@ EVENTS = st.lists(
 @settings(max_examples=15)
 @given(EVENTS)
 def test_any_history_gives_the_same_answers(tmp_path_factory: pytest.TempPathFactory, events):
-    """Whatever happens, in whatever order, both ledgers answer alike."""
+    """Any events in any order leave both ledgers with equal contents."""
     memory = MemoryLedger()
     with new_store(tmp_path_factory.mktemp("history") / "k.db") as store:
         assert play(store, events) == play(memory, events)
@@ -152,7 +150,18 @@ def test_any_history_gives_the_same_answers(tmp_path_factory: pytest.TempPathFac
 
 
 NAMES = ("f1", "f2", "f3", "f4", "f5")
-RECEIPT = Receipt("r", 1, Selector(label="a"), 1, (), "x", "y", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=1,
+    selector=Selector(label="a"),
+    facts_forgotten=1,
+    concepts_touched=(),
+    digest_before="x",
+    digest_after="y",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 SHAPED = st.sets(st.sampled_from(NAMES), min_size=1).map(lambda ids: tuple(sorted(ids)))
 GROWTH = st.lists(
     st.one_of(
@@ -171,7 +180,16 @@ GROWTH = st.lists(
         SHAPED.map(
             lambda ids: StoreLabelCandidates(
                 tuple(
-                    LabelCandidate(one, "cam", "", "home", 3, len(ids) / 2, bytes(8)) for one in ids
+                    LabelCandidate(
+                        observation_id=one,
+                        stream="cam",
+                        subject="",
+                        domain="home",
+                        captured_at_ns=3,
+                        score=len(ids) / 2,
+                        features=bytes(8),
+                    )
+                    for one in ids
                 )
             )
         ),
@@ -183,8 +201,8 @@ GROWTH = st.lists(
 @settings(max_examples=25)
 @given(GROWTH)
 def test_any_growth_gives_the_same_answers(tmp_path_factory: pytest.TempPathFactory, effects):
-    """Whatever is installed, retired, tried, nominated or erased, both ledgers answer alike, and
-    no adaptor is left that an erased fact shaped."""
+    """Any installations, removals, attempts, candidates and erasures leave both ledgers equal,
+    without an adaptor grown from an erased fact."""
     memory = MemoryLedger()
     with new_store(tmp_path_factory.mktemp("growth") / "k.db") as store:
         seen: set[tuple[str, int]] = set()
@@ -203,7 +221,7 @@ def test_any_growth_gives_the_same_answers(tmp_path_factory: pytest.TempPathFact
 
 
 def test_a_new_ledger_is_empty(ledger):
-    """Nothing is known before the first fact."""
+    """A new ledger holds nothing."""
     assert ledger.concepts() == {}
     assert ledger.get("f1") is None
     assert ledger.select(Selector(label="a")) == ()
@@ -212,11 +230,11 @@ def test_a_new_ledger_is_empty(ledger):
     assert ledger.geometry() is None
     assert ledger.evictions() == 0
     assert (ledger.adaptors(), ledger.attempts(), ledger.candidates()) == ({}, {}, {})
-    assert not ledger.buried("f1")
+    assert not ledger.was_forgotten("f1")
 
 
 def test_facts_come_back_as_they_were(ledger):
-    """Every field of a fact survives, whatever letters it is written in."""
+    """Every field of a fact is stored unchanged, in any script."""
     odd = fact("ид/1 %_'\"", "étiquette 日本", "дом", 2**63 - 1, subject="O'Hara", stream="")
     play(ledger, [Enrol((odd,))])
     assert ledger.get(odd.id) == odd
@@ -224,7 +242,7 @@ def test_facts_come_back_as_they_were(ledger):
 
 
 def test_columns_are_those_that_a_ledger_was_made_with(tmp_path: Path):
-    """Names come back in order; a ledger made without any has none."""
+    """Column names are returned in order; a ledger made without any has none."""
     names = tuple(f"x{number}" for number in range(CARD.width))
     with Store.create(tmp_path / "named.db", CARD, names) as store:
         for named in (MemoryLedger((), names), store):

@@ -1,4 +1,4 @@
-"""What every zero-shot proxy promises: crossed with the whole table."""
+"""The contract of zero-shot proxies, for every entry of the table."""
 
 import numpy as np
 import pytest
@@ -7,46 +7,46 @@ from nas import PROXIES, Blueprint, NasError
 from tests.nas.sketches import build, sketch
 
 BLUEPRINTS = [
-    Blueprint("none", (0, 1, 2)),
-    Blueprint("linear", (0,), 8),
-    Blueprint("lowrank", (1, 2), 0, 2, "relu"),
-    Blueprint("bottleneck", (0, 1), 16, 8, "tanh", 2),
-    Blueprint("fusion", (0, 2), 8, 4, "gelu"),
-    Blueprint("random", (0, 1, 2), 64, 0, "relu"),
-    Blueprint("kernel", (0, 1), 32),
+    Blueprint(kind="none", taps=(0, 1, 2)),
+    Blueprint(kind="linear", taps=(0,), width=8),
+    Blueprint(kind="lowrank", taps=(1, 2), rank=2, activation="relu"),
+    Blueprint(kind="bottleneck", taps=(0, 1), width=16, rank=8, activation="tanh", depth=2),
+    Blueprint(kind="fusion", taps=(0, 2), width=8, rank=4, activation="gelu"),
+    Blueprint(kind="random", taps=(0, 1, 2), width=64, activation="relu"),
+    Blueprint(kind="kernel", taps=(0, 1), width=32),
 ]
 WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent"}
 
 
 @pytest.fixture(params=list(PROXIES))
 def name(request):
-    """Each proxy; those that look at networks need torch."""
+    """Each proxy; those that evaluate networks need torch."""
     if request.param not in WITHOUT_NETWORK:
         pytest.importorskip("torch")
     return request.param
 
 
-def test_a_proxy_gives_a_number_a_blueprint(name):
-    """Scores are float64, one a blueprint, none of them missing."""
+def test_a_proxy_gives_one_score_per_blueprint(name):
+    """Scores are float64, one per blueprint, without NaN."""
     scores = PROXIES[name](BLUEPRINTS, sketch(), build, 1)
     assert scores.dtype == np.float64
     assert scores.shape == (len(BLUEPRINTS),)
     assert not np.isnan(scores).any()
 
 
-def test_a_proxy_repeats_for_its_seed(name):
-    """Seeded twice the same, the scores are the same to the bit."""
+def test_a_proxy_is_reproducible(name):
+    """The same seed gives bit-equal scores."""
     first, second = (PROXIES[name](BLUEPRINTS, sketch(), build, 5) for _ in range(2))
     assert np.array_equal(first, second)
 
 
-def test_a_proxy_tells_blueprints_apart(name):
-    """Different adaptors do not all get one score."""
+def test_a_proxy_distinguishes_blueprints(name):
+    """Different blueprints do not all have the same score."""
     assert len(np.unique(PROXIES[name](BLUEPRINTS, sketch(), build, 1))) > 1
 
 
-def test_a_proxy_leaves_the_task_unharmed(name):
-    """Rows, labels and marks are as they were."""
+def test_a_proxy_does_not_modify_the_task(name):
+    """Rows, targets and flags of the sketch stay the same."""
     task, untouched = sketch(), sketch()
     PROXIES[name](BLUEPRINTS, task, build, 1)
     assert np.array_equal(task.rows, untouched.rows)
@@ -55,13 +55,13 @@ def test_a_proxy_leaves_the_task_unharmed(name):
 
 
 def test_a_proxy_works_on_few_facts(name):
-    """Two facts of two labels are enough to be scored."""
+    """Two facts of two labels give finite scores."""
     scores = PROXIES[name](BLUEPRINTS, sketch(own=2, others=0, classes=2), build, 1)
     assert not np.isnan(scores).any()
 
 
-def test_networks_are_asked_for_only_where_needed(name):
-    """Without a function that builds networks, a proxy works or says that it needs one."""
+def test_only_network_proxies_need_networks(name):
+    """Without `build`, a proxy scores blueprints or raises an error that names it."""
     if name in WITHOUT_NETWORK:
         assert len(PROXIES[name](BLUEPRINTS, sketch(), None, 1)) == len(BLUEPRINTS)
         return

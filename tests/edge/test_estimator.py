@@ -83,7 +83,7 @@ def test_parts_add_up_to_the_whole():
 
 
 def test_classes_may_come_later():
-    """A class nobody announced is learned when it comes; an announced one has a column before."""
+    """An unexpected class is learned when it arrives; an expected one has a column before."""
     model = ContinualClassifier(quantiser=QUANTISER)
     model.partial_fit(X[:60], Y[:60], classes=[0, 1, 7])
     assert model.classes_.tolist() == [0, 1, 7]
@@ -115,7 +115,7 @@ def test_labels_keep_their_kind(labels):
 
 
 def test_labels_of_two_kinds_do_not_mix():
-    """Text beside numbers is a mistake, and nothing is learned from it."""
+    """Text after numeric classes raises an error, and nothing is learned."""
     model = fitted()
     before = model.digest()
     with pytest.raises(ValueError, match="as text"):
@@ -174,7 +174,9 @@ def test_answers_are_those_of_the_runtime():
     runtime = model._runtime  # noqa: SLF001  the promise is about what serves inside
     answers, normal = model.predict(X[:40]), model.score_samples(X[:40])
     for row, values in enumerate(X[:40]):
-        effects = runtime.handle(Observation("s", row, row, values))
+        effects = runtime.handle(
+            Observation(stream="s", sequence=row, captured_at_ns=row, payload=values)
+        )
         decision = next(e.message for e in effects if isinstance(e, Publish))
         assert isinstance(decision, Decision)
         assert decision.guess == str(answers[row])
@@ -182,21 +184,21 @@ def test_answers_are_those_of_the_runtime():
 
 
 def test_new_samples_score_lower():
-    """What lies away from all classes is less normal than what was learned."""
+    """Samples far from all classes score lower than known ones."""
     known = Y != 0
     model = fitted(known)
     assert model.score_samples(X[known]).mean() > model.score_samples(X[~known]).mean()
 
 
 def test_known_from_new_at_the_ordered_rate():
-    """About the ordered share of known samples is called new, and others mostly are."""
+    """About the chosen share of known samples is reported novel, and most novel ones are."""
     model = fitted(false_alarm_rate=0.1)
     assert (~model.is_known(X)).mean() < 0.15
     assert model.is_known(X[:, ::-1]).mean() < 0.5
 
 
 def test_an_unattainable_rate_is_said():
-    """Ten samples can't hold a rate of one in a thousand: an error says so, no guess."""
+    """Too few samples for the chosen rate raise an error."""
     with pytest.raises(ValueError, match=r"0\.001"):
         fitted(slice(0, 10), false_alarm_rate=0.001).is_known(X)
 
@@ -278,7 +280,7 @@ def test_unprintable_labels_are_refused():
 
 
 def test_a_copy_lives_alone():
-    """What a copy forgets, the original still knows."""
+    """A copy that forgets does not affect the original."""
     model = fitted()
     copied = copy.deepcopy(model)
     assert copied.digest() == model.digest()

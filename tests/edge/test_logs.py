@@ -62,7 +62,7 @@ def test_a_password_is_in_no_file_and_no_log(tmp_path: Path, capsys: pytest.Capt
         )
         folder = daemon_home(tmp_path / "home", more)
         with served(folder) as here:
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             status = str(here.daemon.status())
     said = capsys.readouterr()
     assert "connected" in said.err

@@ -117,7 +117,7 @@ def test_a_decision_takes_few_instructions(tmp_path):
     (head, *_) = extract.heads
     plain = replace(extract, heads=(head,) * 4)
     counted = count_instructions(M3, build_speed(M3, tmp_path), plain, samples_of(form))
-    assert counted.unlike == 0
+    assert counted.disagreeing == 0
     assert sum(counted.ours.values()) <= 0.6 * sum(counted.plain.values())
 
 

@@ -52,11 +52,11 @@ def test_equally_near_concepts_are_taken_in_order():
 def test_distances_are_those_of_the_memory(surveyed: bool):
     """Bits, columns and plane measure what the detector's memory measures."""
     from edge.export.extract import full_shape, measure_extract
-    from edge.export.measured_facts import measure_facts
+    from edge.export.fact_statistics import collect_statistics
     from tests.extracts import learned
 
     knowledge, ledger = learned(surveyed=surveyed)
-    ground = measure_facts(knowledge, ledger)
+    ground = collect_statistics(knowledge, ledger)
     extract = measure_extract(ground, full_shape(ground), 0.05).extract
     found = distances(extract, ground.rows, project(extract, ground.rows))
     served = knowledge.memory.distances(knowledge.geometry.project(ground.rows))

@@ -122,7 +122,7 @@ def test_c_and_python_hear_the_same(seed: int, roomy: Path) -> None:
     # C leaves it to the host to count readings.
     assert [event for event in heard[0] if not isinstance(event, LinkGap)] == heard[1]
     kinds = {type(event).__name__ for event in heard[1]}
-    assert {"Connected", "Fault"} <= kinds
+    assert {"LinkConnected", "LinkFault"} <= kinds
 
 
 def test_c_reports_silence_and_a_restart(native: NativeLink) -> None:

@@ -327,7 +327,7 @@ def test_an_update_over_a_bad_wire() -> None:
             answer = updater.handle(event) if isinstance(event, Message) else None
             assert answer is None or link.send(answer)
         for event in loopback.received[0][heard[0] :]:
-            if type(event).__name__ == "Connected":
+            if type(event).__name__ == "LinkConnected":
                 assert all(map(host.send, upload.open()))
             if isinstance(event, UpdateStatus):
                 assert all(map(host.send, upload.answer(event)))

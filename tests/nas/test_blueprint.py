@@ -7,13 +7,13 @@ from nas import Blueprint
     ("blueprint", "text"),
     [
         (
-            Blueprint("bottleneck", (0, 2), 8, 4, "relu", 2),
+            Blueprint(kind="bottleneck", taps=(0, 2), width=8, rank=4, activation="relu", depth=2),
             "bottleneck: taps 0+2, width 8, rank 4, relu, depth 2",
         ),
-        (Blueprint("none", (1,)), "none: taps 1"),
-        (Blueprint("kernel", (0, 1), 480), "kernel: taps 0+1, 480 landmarks"),
+        (Blueprint(kind="none", taps=(1,)), "none: taps 1"),
+        (Blueprint(kind="kernel", taps=(0, 1), width=480), "kernel: taps 0+1, 480 landmarks"),
     ],
 )
-def test_a_blueprint_is_spelled_without_what_is_usual(blueprint, text):
-    """The kind comes first; only what sets a blueprint apart is said."""
+def test_the_text_of_a_blueprint_omits_defaults(blueprint, text):
+    """The kind comes first, then the fields that differ from their defaults."""
     assert str(blueprint) == text

@@ -24,17 +24,31 @@ SHAPE = AdaptorShape((10, 6), 3)
 @pytest.mark.parametrize(
     ("blueprint", "trained"),
     [
-        pytest.param(Blueprint("none", (0, 1)), 0, id="none"),
-        pytest.param(Blueprint("linear", (0, 1), 5), 16 * 5, id="linear"),
-        pytest.param(Blueprint("lowrank", (0, 1), 0, 2, "relu", 2), 128, id="lowrank"),
-        pytest.param(Blueprint("bottleneck", (0, 1), 4, 3, "relu", 2), 48 + 12 + 16, id="mlp"),
-        pytest.param(Blueprint("fusion", (0, 1), 4), 64 + 2, id="fusion"),
-        pytest.param(Blueprint("fusion", (0, 1), 4, 2), 64 + 32 + 4, id="gated"),
-        pytest.param(Blueprint("random", (0, 1), 40, 0, "relu", 2), 0, id="random"),
+        pytest.param(Blueprint(kind="none", taps=(0, 1)), 0, id="none"),
+        pytest.param(Blueprint(kind="linear", taps=(0, 1), width=5), 16 * 5, id="linear"),
+        pytest.param(
+            Blueprint(kind="lowrank", taps=(0, 1), rank=2, activation="relu", depth=2),
+            128,
+            id="lowrank",
+        ),
+        pytest.param(
+            Blueprint(kind="bottleneck", taps=(0, 1), width=4, rank=3, activation="relu", depth=2),
+            48 + 12 + 16,
+            id="mlp",
+        ),
+        pytest.param(Blueprint(kind="fusion", taps=(0, 1), width=4), 64 + 2, id="fusion"),
+        pytest.param(
+            Blueprint(kind="fusion", taps=(0, 1), width=4, rank=2), 64 + 32 + 4, id="gated"
+        ),
+        pytest.param(
+            Blueprint(kind="random", taps=(0, 1), width=40, activation="relu", depth=2),
+            0,
+            id="random",
+        ),
     ],
 )
-def test_numbers_are_counted(blueprint, trained):
-    """Bytes are those of trained numbers, scales, head and bias; products those of matrices."""
+def test_bytes_and_products_are_counted(blueprint, trained):
+    """Bytes include parameters, scales, head and bias; products those of all matrices."""
     cost = count_cost(blueprint, SHAPE)
     head = (blueprint.width or 16) * 3
     assert cost.nbytes == 4 * (trained + 2 * 16 + head + 3)
@@ -43,8 +57,10 @@ def test_numbers_are_counted(blueprint, trained):
 
 
 def test_hadamard_transforms_are_additions():
-    """40 random columns of 16 take three blocks, two rounds, four levels each."""
-    cost = count_cost(Blueprint("random", (0, 1), 40, 0, "relu", 2), SHAPE)
+    """40 random features of 16 columns take three blocks, two rounds and four levels each."""
+    cost = count_cost(
+        Blueprint(kind="random", taps=(0, 1), width=40, activation="relu", depth=2), SHAPE
+    )
     assert cost.additions == 16 + 2 * 3 * 16 * 4
 
 
@@ -54,24 +70,27 @@ def test_hadamard_transforms_are_additions():
     st.integers(1, 60),
 )
 def test_wider_costs_more(kind, width, rank):
-    """One more column for the head never makes an adaptor cheaper."""
+    """One more input of the head never makes an adaptor cheaper."""
     rank = rank if kind == "bottleneck" else 0
-    less, more = (count_cost(Blueprint(kind, (0, 1), w, rank), SHAPE) for w in (width, width + 1))
+    less, more = (
+        count_cost(Blueprint(kind=kind, taps=(0, 1), width=w, rank=rank), SHAPE)
+        for w in (width, width + 1)
+    )
     assert less.nbytes < more.nbytes
     assert less.operations < more.operations
 
 
 def test_a_kernel_keeps_its_landmarks_as_bytes():
-    """A byte a column and landmark; a length, a weight a label for each; penalty, scales, bias."""
-    cost = count_cost(Blueprint("kernel", (0, 1), 20), SHAPE)
+    """A landmark takes a byte per column, a length, and a weight per label."""
+    cost = count_cost(Blueprint(kind="kernel", taps=(0, 1), width=20), SHAPE)
     assert cost.nbytes == 20 * 16 + 4 * (20 + 20 * 3 + 1 + 2 * 16 + 3)
     assert cost.operations == 20 * 16 + 20 * 3 + 16
     assert cost.conversions == 20 * 16
 
 
 @given(*[st.floats(1e-4, 10)] * 4)
-def test_a_device_is_recovered_from_its_timings(call, product, addition, conversion):
-    """Coefficients that made the timings come out again."""
+def test_the_speed_of_a_device_is_recovered(call, product, addition, conversion):
+    """A fit recovers the coefficients that generated the timings."""
     true = DeviceSpeed(call, product, addition, conversion)
     shape = AdaptorShape((1_280, 320, 16), 7)
     costs = [count_cost(one, shape) for one in probe_blueprints(3)]
@@ -82,7 +101,7 @@ def test_a_device_is_recovered_from_its_timings(call, product, addition, convers
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=4, max_size=9))
 def test_no_coefficient_is_negative(times):
-    """Timings that make no sense still give a device on which nothing takes less than no time."""
+    """Inconsistent timings still give coefficients of zero or more."""
     costs = [
         Cost(0, 10**6 * n, 10**5 * (n % 3), n % 4 + 1, 10**5 * (n % 5)) for n in range(len(times))
     ]
@@ -94,10 +113,10 @@ def test_no_coefficient_is_negative(times):
     "times", [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 0.0], [1.0, 2.0, 3.0, float("nan")]]
 )
 def test_too_few_or_impossible_timings_are_refused(times):
-    """Four timings above zero are needed."""
+    """Fewer than four timings, or one that is not positive, are an error."""
     with pytest.raises(NasError, match="4 timings") as caught:
         fit_device([(Cost(1, 1, 1, 1), time) for time in times])
-    assert "probes" in caught.value.hint
+    assert "probe_blueprints" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -110,12 +129,12 @@ def test_too_few_or_impossible_timings_are_refused(times):
     ],
 )
 def test_limits_are_hard(budget, limit):
-    """What is one over a limit does not fit; what is just at it does."""
+    """A cost one above a limit does not fit; one at the limit does."""
     assert budget_excess(Cost(100, 60, 40, 3), budget, DeviceSpeed(1.0, 0.0, 0.0, 0.0)) == limit
 
 
-def test_timing_probes_tell_the_terms_apart():
-    """The blueprints to time differ in every term, so that a fit has one answer."""
+def test_timing_probes_determine_every_term():
+    """The blueprints to time have independent terms, so that a fit is unique."""
     costs = [count_cost(one, AdaptorShape((1_280, 320), 7)) for one in probe_blueprints(2)]
     terms = np.array(
         [[c.calls, c.products / 1e6, c.additions / 1e6, c.conversions / 1e6] for c in costs]

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from nas import Blueprint, NasError, NoFit, successive_halving
 
-BLUEPRINTS = [Blueprint("linear", (0,), width) for width in range(1, 41)]
+BLUEPRINTS = [Blueprint(kind="linear", taps=(0,), width=width) for width in range(1, 41)]
 
 
-def test_the_best_wins_where_training_tells_the_truth():
-    """With accuracies free of noise the best blueprint is chosen."""
+def test_the_best_wins_without_noise():
+    """With noise-free accuracies the best blueprint is chosen."""
     found = successive_halving(BLUEPRINTS, lambda one, _: -abs(one.width - 17), 64, 8)
     assert not isinstance(found, NoFit)
     assert found[0].width == 17
@@ -19,9 +19,9 @@ def test_the_best_wins_where_training_tells_the_truth():
 
 @given(st.integers(1, 60), st.integers(1, 200), st.integers(2, 5), st.data())
 def test_rounds_shrink_and_the_last_sees_all_facts(count, facts, keep, data):
-    """Each round has fewer blueprints and no fewer facts; the last trains on all there are."""
+    """Each round has fewer blueprints and no fewer facts; the last trains on all facts."""
     fewest = data.draw(st.integers(1, facts))
-    blueprints = [Blueprint("linear", (0,), width) for width in range(1, count + 1)]
+    blueprints = [Blueprint(kind="linear", taps=(0,), width=width) for width in range(1, count + 1)]
     found = successive_halving(blueprints, lambda one, _: one.width % 7, facts, fewest, keep)
     assert not isinstance(found, NoFit)
     sizes = [len(each.blueprints) for each in found[1]]
@@ -32,7 +32,7 @@ def test_rounds_shrink_and_the_last_sees_all_facts(count, facts, keep, data):
 
 
 @pytest.mark.parametrize("failed", [np.nan, np.inf, -np.inf])
-def test_a_training_that_fails_is_last(failed):
+def test_a_failed_training_ranks_last(failed):
     """An accuracy that is not finite never wins."""
     found = successive_halving(
         BLUEPRINTS[:8], lambda one, _: failed if one.width < 8 else 0.1, 10, 5
@@ -41,13 +41,13 @@ def test_a_training_that_fails_is_last(failed):
     assert found[0].width == 8
 
 
-def test_nothing_to_halve_is_an_answer():
-    """No blueprints give a reason, not an error."""
+def test_no_blueprints_give_a_reason():
+    """An empty list of blueprints gives a reason, not an error."""
     assert isinstance(successive_halving([], lambda *_: 0.0, 10, 5), NoFit)
 
 
 @pytest.mark.parametrize(("facts", "fewest", "keep"), [(10, 0, 4), (10, 11, 4), (10, 5, 1)])
-def test_rounds_that_cannot_be_are_refused(facts, fewest, keep):
+def test_invalid_rounds_are_refused(facts, fewest, keep):
     """A first round without facts, or one that keeps everything, is an error."""
     with pytest.raises(NasError, match="halving"):
         successive_halving(BLUEPRINTS, lambda *_: 0.0, facts, fewest, keep)

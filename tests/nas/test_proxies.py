@@ -6,18 +6,18 @@ from tests.nas.sketches import build, sketch
 
 torch = pytest.importorskip("torch")
 
-WIDE = [Blueprint("linear", (0, 1, 2), width) for width in (2, 64)]
+WIDE = [Blueprint(kind="linear", taps=(0, 1, 2), width=width) for width in (2, 64)]
 
 
 def constant(blueprint, sizes, seed):
-    """A network that gives every fact the same columns."""
+    """A network whose output is equal for every fact."""
     weights = torch.ones(sum(sizes), 4, requires_grad=True)
     return ProxyNetwork({"W": weights}, lambda given, rows: (rows * 0 + 1) @ given["W"])
 
 
 @pytest.mark.parametrize("name", ["naswot", "jacob_cov", "ntk_condition", "spectral"])
-def test_a_network_that_sees_no_difference_is_last(name):
-    """Facts that all look alike score below facts that can be told apart."""
+def test_a_constant_network_ranks_last(name):
+    """A network with constant output scores below one that separates facts."""
     alike = PROXIES[name](WIDE[1:], sketch(), constant, 0)
     apart = PROXIES[name](WIDE[1:], sketch(), build, 0)
     assert alike[0] < apart[0]
@@ -30,9 +30,8 @@ def test_sizes_are_those_of_the_cost():
         assert narrow < wide
 
 
-def test_synflow_is_the_flow_through_a_line():
-    """Through two layers of ones, each weight carries its share: 44 * 8 paths a class, counted in
-    both layers."""
+def test_synflow_of_a_linear_network():
+    """Two layers of ones have 44 * 8 paths per class, which count in both layers."""
 
     def ones(blueprint, sizes, seed):
         return ProxyNetwork(
@@ -41,18 +40,20 @@ def test_synflow_is_the_flow_through_a_line():
         )
 
     task = sketch()
-    found = PROXIES["synflow"]([Blueprint("linear", (0, 1, 2), 8)], task, ones, 0)[0]
+    found = PROXIES["synflow"]([Blueprint(kind="linear", taps=(0, 1, 2), width=8)], task, ones, 0)[
+        0
+    ]
     top = np.random.default_rng(0).standard_normal((8, 3)) / np.sqrt(8)
     assert found == pytest.approx(2 * 44 * np.abs(top).sum(), rel=1e-5)
 
 
-def test_gradients_of_a_network_that_knows_the_answer_are_small():
-    """With all columns zero, only the top's gradient is left, and it is zero as well."""
+def test_a_network_without_output_has_no_gradients():
+    """With all columns zero, every gradient is zero."""
 
     def silent(blueprint, sizes, seed):
         zeros = torch.zeros(sum(sizes), 4, requires_grad=True)
         return ProxyNetwork({"W": zeros}, lambda given, rows: rows @ given["W"])
 
-    blueprints = [Blueprint("linear", (0,), 4)]
+    blueprints = [Blueprint(kind="linear", taps=(0,), width=4)]
     assert PROXIES["snip"](blueprints, sketch(), silent, 0)[0] == 0.0
     assert PROXIES["grad_norm"](blueprints, sketch(), silent, 0)[0] > 0.0

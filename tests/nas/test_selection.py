@@ -22,9 +22,9 @@ FREE = DeviceSpeed(0.0, 0.0, 0.0, 0.0)
 SLOW = DeviceSpeed(1.0, 1.0, 1.0, 1.0)
 
 
-def test_the_tap_that_holds_the_labels_is_chosen():
-    """Without limits the best blueprint reads the tap in which labels show."""
-    found = search(sketch(spread=2.0, telling=1), OPEN, FREE)
+def test_the_informative_tap_is_chosen():
+    """Without limits the best blueprint reads the informative tap."""
+    found = search(sketch(separation=2.0, informative=1), OPEN, FREE)
     assert isinstance(found, SearchChoice)
     assert 1 in found.blueprint.taps
     assert len(found.ranking) == len(found.scores) == found.considered
@@ -39,7 +39,7 @@ def test_the_tap_that_holds_the_labels_is_chosen():
     ],
 )
 def test_nothing_over_the_budget_is_ranked(budget):
-    """Every blueprint of a ranking keeps all limits, and some do not fit."""
+    """Every ranked blueprint is within all limits, and some blueprints are not."""
     task = sketch()
     found = search(task, budget, SLOW)
     assert isinstance(found, SearchChoice)
@@ -58,16 +58,16 @@ def test_nothing_over_the_budget_is_ranked(budget):
         (AdaptorBudget(1 << 40, 1 << 40, 0.1), "milliseconds"),
     ],
 )
-def test_a_budget_that_nothing_fits_is_an_answer(budget, word):
-    """The reason names the limit and the least that is needed."""
+def test_a_budget_too_small_gives_a_reason(budget, word):
+    """The reason names the limit and the least cost."""
     found = search(sketch(), budget, SLOW)
     assert isinstance(found, NoFit)
     assert word in found.reason
     assert "least" in found.reason
 
 
-def test_one_label_is_an_answer():
-    """There is nothing to choose by where a domain has one label only."""
+def test_one_label_gives_a_reason():
+    """A domain with a single label gives a reason, not an error."""
     task = sketch(own=5, others=20)
     targets = np.where(task.own, 0, task.targets)
     found = search(TaskSketch(task.rows, targets, task.own, SPANS), OPEN, FREE)
@@ -77,13 +77,13 @@ def test_one_label_is_an_answer():
 
 @pytest.mark.parametrize("proxies", [{}, {"wishes": 1.0}])
 def test_unknown_proxies_are_refused(proxies):
-    """A name that is not in the table, or none at all, is an error that lists the table."""
+    """Unknown names and an empty mapping are errors that list the table."""
     with pytest.raises(NasError, match="naswot"):
         search(sketch(), OPEN, FREE, proxies=proxies)
 
 
-def test_a_search_repeats_and_harms_nothing():
-    """The same task, budget and seed give the same ranking, and the task is as it was."""
+def test_a_search_is_reproducible():
+    """The same task, budget and seed give the same ranking, and the task is not modified."""
     task = sketch()
     before = task.rows.copy()
     first, second = (search(task, OPEN, FREE, 3) for _ in range(2))
@@ -94,7 +94,8 @@ def test_a_search_repeats_and_harms_nothing():
 
 
 def test_a_shortlist_starts_with_the_best_of_each_kind():
-    """It has no repeats, begins with the choice, and shows every kind before a second of one."""
+    """A shortlist has no repeats, starts with the best, and has every kind before a second of
+    one."""
     found = search(sketch(), OPEN, FREE)
     assert isinstance(found, SearchChoice)
     short = found.shortlist(9)
@@ -109,20 +110,20 @@ FINITE = arrays(np.float64, 12, elements=st.floats(-1e6, 1e6))
 
 @given(FINITE)
 def test_one_proxy_keeps_its_order(scores):
-    """Combining a single proxy orders blueprints as it does, ties included."""
+    """Combining a single proxy keeps its order, ties included."""
     combined = combine({"a": scores}, {"a": 2.0})
     before, after = (np.sign(np.subtract.outer(v, v)) for v in (scores, combined))
     assert np.array_equal(before, after)
 
 
 @given(FINITE, FINITE)
-def test_what_all_proxies_prefer_is_preferred(one, two):
-    """A blueprint that is above another by every proxy is above it combined."""
+def test_a_unanimous_preference_is_kept(one, two):
+    """A blueprint that every proxy ranks higher is ranked higher in combination."""
     combined = combine({"a": one, "b": two}, {"a": 1.0, "b": 0.25})
     both = np.less.outer(one, one) & np.less.outer(two, two)
     assert np.less.outer(combined, combined)[both].all()
 
 
-def test_what_is_not_a_number_is_last():
-    """A proxy that fails on a blueprint speaks against it."""
+def test_nan_ranks_last():
+    """A NaN score ranks below every number."""
     assert np.argmin(combine({"a": np.array([0.0, np.nan, -1e300])}, {"a": 1.0})) == 1

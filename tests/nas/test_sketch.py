@@ -9,19 +9,19 @@ from tests.nas.sketches import SPANS, sketch
 
 
 def test_the_shape_follows_from_spans_and_labels():
-    """Columns by tap, and as many classes as the labels number."""
+    """The shape has the columns of each tap and the number of labels."""
     assert sketch().shape == AdaptorShape((24, 8, 12), 3)
 
 
 def test_columns_come_in_the_order_of_taps():
-    """Reading two taps puts their columns side by side."""
+    """Two taps give their columns side by side."""
     task = sketch()
     assert np.array_equal(task.read((0, 2)), np.delete(task.rows, np.s_[24:32], axis=1))
 
 
 @pytest.mark.parametrize("flaw", ["dtype", "width", "count", "spans", "own", "nan", "negative"])
-def test_what_does_not_belong_together_is_refused(flaw):
-    """Wrong shapes, dtypes and values raise the room's error, with a hint."""
+def test_an_inconsistent_sketch_is_refused(flaw):
+    """Wrong shapes, dtypes and values raise NasError with a hint."""
     good = sketch()
     rows, targets, own = good.rows.copy(), good.targets.copy(), good.own.copy()
     spans: tuple[tuple[int, int], ...] = SPANS
@@ -46,7 +46,7 @@ def test_what_does_not_belong_together_is_refused(flaw):
 
 @given(st.integers(1, 50), st.integers(0, 30), st.integers(0, 99))
 def test_a_sample_is_even_and_within_limits(own, others, seed):
-    """No more facts than asked for, the domain's first, labels within one of each other."""
+    """A sample has at most the requested facts, own facts first, and balanced labels."""
     few = sample(sketch(), own, others, seed)
     assert few.own.sum() == min(own, 40)
     assert (~few.own).sum() == min(others, 20)
@@ -55,7 +55,7 @@ def test_a_sample_is_even_and_within_limits(own, others, seed):
     assert counts.max() - counts.min() <= 1
 
 
-def test_a_sample_repeats_for_its_seed():
+def test_a_sample_is_reproducible():
     """The same seed draws the same facts."""
     one, two = (sample(sketch(), 9, 5, 3) for _ in range(2))
     assert np.array_equal(one.rows, two.rows)

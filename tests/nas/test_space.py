@@ -9,8 +9,8 @@ from nas.space import SIZE_MIN, tap_sets
 
 
 @pytest.mark.parametrize("taps", range(1, 13))
-def test_a_space_is_large_and_without_repeats(taps):
-    """Every encoder gets a thousand different blueprints or more, and not thousands."""
+def test_a_space_is_large_and_distinct(taps):
+    """Any number of taps gives between one and a few thousand distinct blueprints."""
     space = list(enumerate_space(taps))
     assert SIZE_MIN <= len(space) <= 2 * SIZE_MIN
     assert len(set(space)) == len(space)
@@ -18,7 +18,7 @@ def test_a_space_is_large_and_without_repeats(taps):
 
 @pytest.mark.parametrize("taps", [1, 2, 8])
 def test_every_blueprint_is_valid(taps):
-    """Fields hold what their kind uses, and those it does not use keep their defaults."""
+    """Used fields of a kind have valid values, and unused ones their defaults."""
     for one in enumerate_space(taps):
         assert one.kind in KINDS
         assert one.activation in ACTIVATIONS
@@ -33,22 +33,22 @@ def test_every_blueprint_is_valid(taps):
 
 
 def test_all_kinds_meet_all_taps():
-    """With several taps each kind occurs, on single taps and on all of them."""
+    """With several taps each kind occurs on single taps and on all taps."""
     space = list(enumerate_space(8))
     assert {one.kind for one in space} == set(KINDS)
     assert {one.kind for one in space if len(one.taps) == 8} == set(KINDS)
     assert {one.kind for one in space if one.taps == (3,)} == set(KINDS) - {"fusion"}
 
 
-def test_the_space_is_the_same_each_time_and_lazy():
-    """The order is fixed, and the first blueprint costs nothing."""
+def test_the_space_is_deterministic_and_lazy():
+    """The order is fixed, and blueprints are generated one at a time."""
     assert list(enumerate_space(8)) == list(enumerate_space(8))
     assert next(itertools.islice(enumerate_space(8), 1)).kind == "none"
 
 
 @given(st.integers(1, 30))
 def test_tap_sets_are_runs_on_a_ring(taps):
-    """There are n (n - 1) + 1 different runs, each without a gap but the one around the end."""
+    """There are n (n - 1) + 1 distinct runs of neighbouring taps."""
     sets = tap_sets(taps)
     assert len(set(sets)) == taps * (taps - 1) + 1
     for chosen in sets:
@@ -57,7 +57,7 @@ def test_tap_sets_are_runs_on_a_ring(taps):
 
 
 def test_no_taps_are_refused():
-    """An encoder without taps is an error that says what to pass."""
+    """An encoder without taps is an error with a hint."""
     with pytest.raises(NasError, match="one tap or more") as caught:
         next(enumerate_space(0))
     assert caught.value.hint

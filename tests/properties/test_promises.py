@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core.config import Config
-from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Receipt, Relabel
-from edge.core.facts import Fact, Selector
+from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Relabel
+from edge.core.facts import Fact, Receipt, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.worlds import World, fact, vector
 
@@ -190,7 +190,7 @@ def test_knowledge_follows_from_the_ledger(steps, capacity):
             assert all(receipt.digest_after == world.runtime.digest() for receipt in receipts)
         assert world.runtime.digest() == world.derived()
         assert max(world.ledger.concepts().values(), default=0) <= capacity
-        buried |= {i for i in (f"f{n:02}" for n in range(16)) if world.ledger.buried(i)}
+        buried |= {i for i in (f"f{n:02}" for n in range(16)) if world.ledger.was_forgotten(i)}
         assert not any(row.id in buried for row in world.ledger.facts())
 
 

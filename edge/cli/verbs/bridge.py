@@ -14,41 +14,40 @@ from ...export import (
     FlashBudget,
     export_forecaster,
     plan_export,
-    read_facts,
+    read_statistics,
     write_export,
 )
 from ...home import Home, alarm_outputs, attach_port, device_turns, event_as_data, link_totals
 from ...sources import open_link
 from ...storage import read_weights, shipped_weights
-from ..options import PATH, Number, home_option, json_option
-from ..verb_group import Verbs
+from ..options import PATH, Number, VerbGroup, home_option, json_option
 from ..views import bridge as bridge_view
 from ..views import common as views
 
 baud_option = click.option(
     "--baud",
     type=int,
-    default=115200,  # the usual speed of a development board's port
+    default=115200,  # the default of most development boards
     show_default=True,
-    help="Bits a second of a serial port.",
+    help="Bits per second of a serial port.",
 )
 seconds_option = click.option(
-    "--seconds", type=Number(min=0), help="Stop after that long; else on ^C."
+    "--seconds", type=Number(min=0), help="Stop after this time; default: on ^C."
 )
 
 
 @click.group(
-    cls=Verbs,
+    cls=VerbGroup,
     invoke_without_command=True,
-    short_help="Attach a microcontroller's port to a stream of the runtime.",
+    short_help="Connect a microcontroller's port to a stream.",
 )
 @click.option("--port", default="", help="Serial port, tcp:HOST:PORT or unix:PATH of the device.")
 @home_option
 @click.option(
-    "--stream", default="bridge", show_default=True, help="Name of the stream at the home."
+    "--stream", default="bridge", show_default=True, help="Name of the stream in the home."
 )
 @click.option(
-    "--alarm-channel", type=int, help="Output that is 1 while the stream has left known ground."
+    "--alarm-channel", type=int, help="Device output that is 1 during a drift alarm of the stream."
 )
 @baud_option
 @seconds_option
@@ -65,11 +64,11 @@ def bridge(
     seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Feed a device's readings to the runtime, and print what it decides."""
+    """Feed a device's readings to the runtime and print its decisions."""
     if context.invoked_subcommand:
         return
     if not port:
-        raise ConfigError("attaching a port: none was named", "name it with --port")
+        raise ConfigError("connecting to a device: the port is missing", "name it with --port")
     transport, link = open_link(port, baud)
     outputs = alarm_outputs(stream, alarm_channel)
     with closing(transport), Home(home, outputs=outputs) as opened:
@@ -78,7 +77,7 @@ def bridge(
         if not as_json:
             views.show_prediction_names()
         for event in device_turns(link, transport, seconds):
-            for message in attached.take(event):
+            for message in attached.handle(event):
                 if as_json:
                     views.show_json(message)
                 elif isinstance(message, Decision):
@@ -93,24 +92,24 @@ def bridge(
 @seconds_option
 @json_option
 def monitor(*, port: str, baud: int, seconds: float | None, as_json: bool) -> None:
-    """Show what comes over a port, event by event, and the link's counters at the end."""
+    """Show the events of a link, and its counters at the end."""
     transport, link = open_link(port, baud)
     seen: Counter[str] = Counter()
     with closing(transport):
         try:
             for event in device_turns(link, transport, seconds):
                 seen[type(event).__name__] += 1
-                told = event_as_data(event)
-                views.show_json(told) if as_json else bridge_view.show_event(told)
+                data = event_as_data(event)
+                views.show_json(data) if as_json else bridge_view.show_event(data)
         except KeyboardInterrupt:
             views.say("")
-    counted = link_totals(link, seen)
-    views.show_json(counted) if as_json else views.show_pairs(counted.items())
+    totals = link_totals(link, seen)
+    views.show_json(totals) if as_json else views.show_pairs(totals.items())
 
 
 @click.command("export-c")
-@click.option("--out", type=PATH, required=True, help="Folder to write the C files to.")
-@click.option("--knowledge", type=PATH, help="Knowledge file; else the one of the home.")
+@click.option("--out", type=PATH, required=True, help="Folder for the C files.")
+@click.option("--knowledge", type=PATH, help="Knowledge file; default: that of the home.")
 @home_option
 @click.option(
     "--flash",
@@ -118,24 +117,24 @@ def monitor(*, port: str, baud: int, seconds: float | None, as_json: bool) -> No
     type=int,
     default=256,
     show_default=True,
-    help="KiB of flash to spare.",
+    help="KiB of flash available.",
 )
 @click.option(
-    "--ram", "ram_kib", type=int, default=64, show_default=True, help="KiB of RAM to spare."
+    "--ram", "ram_kib", type=int, default=64, show_default=True, help="KiB of RAM available."
 )
-@click.option("--bits", type=int, help="Bits of a hypervector; else what fits.")
-@click.option("--domain", multiple=True, help="Only this domain; repeat.")
+@click.option("--bits", type=int, help="Bits of a hypervector; default: the best that fits.")
+@click.option("--domain", multiple=True, help="Export only this domain; repeatable.")
 @click.option(
     "--rate",
     type=Number(0, 1),
     default=0.01,
     show_default=True,
-    help="False alarms among known samples.",
+    help="Rate of false alarms among known samples.",
 )
 @click.option(
     "--forecaster",
     default="",
-    help="Write this forecaster instead: a file of weights, or `shipped`.",
+    help="Export a forecaster instead: a weights file, or `shipped`.",
 )
 @json_option
 def export_c(
@@ -151,17 +150,20 @@ def export_c(
     forecaster: str,
     as_json: bool,
 ) -> None:
-    """Write the knowledge as C for a microcontroller: what fits, and what smaller ones lose."""
+    """Write the knowledge as C for a microcontroller's flash and RAM.
+
+    Prints the accuracy of the exported extract and of all smaller ones.
+    """
     if forecaster:
         arrays = shipped_weights() if forecaster == "shipped" else read_weights(Path(forecaster))
-        told = export_forecaster(arrays, out)
-        views.show_json(told) if as_json else bridge_view.show_forecaster(told, out)
+        exported = export_forecaster(arrays, out)
+        views.show_json(exported) if as_json else bridge_view.show_forecaster(exported, out)
         return
     path = knowledge or home / read_settings(home).knowledge.file
     budget = FlashBudget(flash_kib * KIB, ram_kib * KIB)
-    ground = read_facts(path)
-    plan = plan_export(ground, ExportRequest(rate, bits, domain), budget)
-    names = write_export(ground, plan.chosen, out)
+    stats = read_statistics(path)
+    plan = plan_export(stats, ExportRequest(rate, bits, domain), budget)
+    names = write_export(stats, plan.chosen, out)
     if as_json:
         views.show_json(bridge_view.plan_as_data(plan, budget, names))
         return

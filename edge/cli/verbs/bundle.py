@@ -1,4 +1,4 @@
-"""Verbs of bundles: `auricle bundle export`, `import`, `confirm` and `revert`."""
+"""Verbs for bundles: `auricle bundle export`, `import`, `confirm` and `revert`."""
 
 import secrets
 import time
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...core import ConfigError
-from ..options import PATH, home_option, json_option
-from ..verb_group import Verbs
+from ..options import PATH, VerbGroup, home_option, json_option
 from ..views import common as views
 
 if TYPE_CHECKING:
@@ -18,19 +17,23 @@ if TYPE_CHECKING:
     from ...home import Home
 
 
-@click.group(cls=Verbs)
+@click.group(cls=VerbGroup)
 def bundle() -> None:
-    """Move what was learned, signed, on trial first."""
+    """Transfer knowledge to other devices as a signed file, on trial first."""
 
 
 @bundle.command("export")
 @click.argument("file", type=PATH, help="The new file.")
 @click.option("--key", type=PATH, required=True, help="The publisher's private key.")
-@click.option("--publisher", default="", help="The key's name in [bundles.keys]; its file's name.")
-@click.option("--counter", type=int, help="Higher than in every bundle before; seconds since 1970.")
+@click.option(
+    "--publisher", default="", help="Name of the key in [bundles.keys]; default: its file name."
+)
+@click.option(
+    "--counter", type=int, help="Above that of every earlier bundle; default: seconds since 1970."
+)
 @home_option
 def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, home: Path) -> None:
-    """Write geometry, sums and serving adaptors into one signed file."""
+    """Write geometry, sums and serving adaptors to one signed file."""
     from ...bundles import export_bundle
     from ...home import Home
     from ...signing import load_key
@@ -51,17 +54,17 @@ def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, h
 @home_option
 @json_option
 def import_file(*, file: Path, home: Path, as_json: bool) -> None:
-    """Take a bundle on trial: it serves at once, and is taken back where it does badly."""
+    """Import a bundle on trial: it serves at once and is reverted if it performs badly."""
     from ...bundles import FOLDER, import_bundle
     from ...commands import BundleImportCommand
     from ...storage import write_bytes
 
-    place = home / FOLDER / file.name
-    if not (place.exists() and place.samefile(file)):
-        place.parent.mkdir(exist_ok=True)
-        write_bytes(place, file.read_bytes())
+    target = home / FOLDER / file.name
+    if not (target.exists() and target.samefile(file)):
+        target.parent.mkdir(exist_ok=True)
+        write_bytes(target, file.read_bytes())
     request = BundleImportCommand(id=secrets.token_hex(8), name=file.name)
-    _do(
+    _execute(
         home,
         request,
         lambda opened: import_bundle(opened, file.name, time.time_ns()),
@@ -77,22 +80,24 @@ def confirm(*, home: Path, as_json: bool) -> None:
     from ...commands import BundleConfirmCommand
 
     request = BundleConfirmCommand(id=secrets.token_hex(8))
-    _do(home, request, lambda opened: opened.confirm_trial(), as_json=as_json)
+    _execute(home, request, lambda opened: opened.confirm_trial(), as_json=as_json)
 
 
 @bundle.command
 @home_option
 @json_option
 def revert(*, home: Path, as_json: bool) -> None:
-    """Go back to what was before the bundle on trial."""
+    """Restore the state before the bundle on trial."""
     from ...commands import BundleRevertCommand
 
     request = BundleRevertCommand(id=secrets.token_hex(8))
-    _do(home, request, lambda opened: opened.end_trial("somebody asked"), as_json=as_json)
+    _execute(home, request, lambda opened: opened.end_trial("by request"), as_json=as_json)
 
 
-def _do(folder: Path, request: "Request", act: Callable[["Home"], Any], *, as_json: bool) -> None:
-    """Have it done by the home's daemon, or at the home where none runs; show what was said."""
+def _execute(
+    folder: Path, request: "Request", act: Callable[["Home"], Any], *, as_json: bool
+) -> None:
+    """Send a request to the home's daemon, or act in the home if none runs; print the result."""
     import msgspec
 
     from ...commands import ask_daemon, body_of

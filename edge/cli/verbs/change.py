@@ -1,4 +1,4 @@
-"""Verbs that change what is known: `auricle forget`, `relabel` and `survey`."""
+"""Verbs that change the knowledge: `auricle forget`, `relabel` and `fit-geometry`."""
 
 import sys
 import time
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from ...core import ConfigError, ForgetRequest, Receipt, Relabel, Selector, accepted
-from ...core import FitGeometry as SurveyEvent
+from ...core import ConfigError, FitGeometry, ForgetRequest, Receipt, Relabel, Selector, accepted
 from ...home import Home, KnownNames, actions
-from ..name_prompt import settled_name
+from ..name_prompt import confirm_name
 from ..options import Moment, home_option, ids_option, json_option, yes_option
 from ..views import common as views
 
@@ -25,9 +24,9 @@ from ..views import common as views
 @click.option("--since", type=Moment(), help="Captured at or after (UTC).")
 @click.option("--until", type=Moment(), help="Captured before (UTC).")
 @click.option(
-    "--resurvey/--keep-geometry",
+    "--refit-geometry/--keep-geometry",
     default=None,
-    help="Survey the geometry again, too (default, but for members of a fleet).",
+    help="Also fit the geometry again; default, except for members of a fleet.",
 )
 @yes_option
 @json_option
@@ -41,55 +40,58 @@ def forget(
     label: str | None,
     since: datetime | None,
     until: datetime | None,
-    resurvey: bool | None,
+    refit_geometry: bool | None,
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Forget as if it had never been seen, and print the receipt.  Options given must all match."""
+    """Forget facts exactly, as if they had never been seen (machine unlearning).
+
+    Facts must match all given options.  Prints the receipt.
+    """
     selector = Selector(
-        frozenset(fact_id) if fact_id else None,
-        subject,
-        stream,
-        domain,
-        label,
-        nanoseconds(since),
-        nanoseconds(until),
+        ids=frozenset(fact_id) if fact_id else None,
+        subject=subject,
+        stream=stream,
+        domain=domain,
+        label=label,
+        from_ns=nanoseconds(since),
+        until_ns=nanoseconds(until),
     )
     if selector.empty:
         raise ConfigError(
             "forgetting: nothing was selected",
-            "name at least one of --id, --subject, --stream, --domain, --label, --since, --until",
+            "give at least one of --id, --subject, --stream, --domain, --label, --since, --until",
         )
     with Home(home) as opened:
         count = _count(opened, selector, "forgetting")
         if not yes:
-            confirm(f"forget {count} facts ({actions.describe_number(selector)}) for good?")
-        again = not opened.shares_geometry if resurvey is None else resurvey
-        receipt = _forget(opened, selector, resurvey=again)
+            confirm(f"forget {count} facts ({actions.describe_selector(selector)}) for good?")
+        refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
+        receipt = _forget(opened, selector, refit=refit)
         actions.after_change("the facts are forgotten", opened.stamp)
     views.show_json(receipt) if as_json else views.show_receipt(receipt)
 
 
-def _forget(home: Home, selector: Selector, *, resurvey: bool) -> Receipt:
+def _forget(home: Home, selector: Selector, *, refit: bool) -> Receipt:
     at_ns = time.time_ns()
-    # An adaptor that is withdrawn with its facts is told, too; the receipt says so as well.
-    said = accepted(home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, resurvey)))
-    return next(one for one in said if isinstance(one, Receipt))
+    # Adaptors withdrawn with their facts are messages too; the receipt names them as well.
+    messages = accepted(home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, refit)))
+    return next(one for one in messages if isinstance(one, Receipt))
 
 
 def _count(home: Home, selector: Selector, doing: str) -> int:
     count = len(home.store.select(selector))
     if not count:
         raise ConfigError(
-            f"{doing}: no fact matches {actions.describe_number(selector)}",
-            "see `auricle inspect` for what is known",
+            f"{doing}: no fact matches {actions.describe_selector(selector)}",
+            "`auricle inspect` lists domains and labels",
         )
     return count
 
 
 def confirm(question: str) -> None:
-    """Ask on standard error, so that standard output holds nothing but the result.  Raises
-    ConfigError for any answer but yes."""
+    """Ask on standard error, so that standard output holds only the result.  Raises ConfigError for
+    any answer but yes."""
     click.echo(f"{question} [y/N]: ", nl=False, err=True)
     answer = sys.stdin.readline()
     if not answer:
@@ -107,7 +109,7 @@ def confirm(question: str) -> None:
 @click.option("--domain", help="Facts of this domain.")
 @click.option("--label", help="Facts with this label.")
 @click.option("--to-label", default="", help="Their new label.")
-@click.option("--to-domain", default="", help="Their new domain: renames or merges.")
+@click.option("--to-domain", default="", help="Their new domain: renames it or merges two.")
 @json_option
 def relabel(
     *,
@@ -119,19 +121,22 @@ def relabel(
     to_domain: str,
     as_json: bool,
 ) -> None:
-    """Correct labels, rename a domain or merge two.  Options given must all match."""
-    selector = Selector(frozenset(fact_id) if fact_id else None, domain=domain, label=label)
+    """Correct labels, rename a domain or merge two.
+
+    Facts must match all given options.
+    """
+    selector = Selector(ids=frozenset(fact_id) if fact_id else None, domain=domain, label=label)
     if selector.empty:
         raise ConfigError(
-            "relabelling: nothing was selected", "name at least one of --id, --domain, --label"
+            "relabelling: nothing was selected", "give at least one of --id, --domain, --label"
         )
     with Home(home) as opened:
         _count(opened, selector, "relabelling")
         known = KnownNames.of(opened.store.concepts())
-        to_label = settled_name("label", to_label, known.labels, ask=not as_json)
-        to_domain = settled_name("domain", to_domain, known.domains, ask=not as_json)
+        to_label = confirm_name("label", to_label, known.labels, ask=not as_json)
+        to_domain = confirm_name("domain", to_domain, known.domains, ask=not as_json)
         ack = actions.acknowledged(opened.feed(Relabel(selector, to_label, to_domain)))
-        digest = actions.after_change("the facts are relabelled", opened.settle)
+        digest = actions.after_change("the facts are relabelled", opened.refit_geometry)
     if as_json:
         views.show_json({"count": ack.count, "detail": ack.detail, "knowledge_digest": digest})
         return
@@ -139,23 +144,26 @@ def relabel(
     views.say(f"knowledge digest  {digest}")
 
 
-@click.command
+@click.command("fit-geometry")
 @home_option
 @json_option
-def survey(*, home: Path, as_json: bool) -> None:
-    """Freeze a new geometry from the facts held now; the knowledge is derived again."""
+def fit_geometry(*, home: Path, as_json: bool) -> None:
+    """Fit the feature geometry to the current facts and freeze it.
+
+    Then derives the knowledge again.
+    """
     with Home(home) as opened:
-        ack = actions.acknowledged(opened.feed(SurveyEvent()))
-        digest = actions.after_change("the geometry is frozen", opened.stamp)
+        ack = actions.acknowledged(opened.feed(FitGeometry()))
+        digest = actions.after_change("the geometry is fitted", opened.stamp)
     if as_json:
         views.show_json({"count": ack.count, "knowledge_digest": digest})
         return
-    views.say(f"surveyed {ack.count} facts")
+    views.say(f"fitted the geometry to {ack.count} facts")
     views.say(f"knowledge digest  {digest}")
 
 
 def nanoseconds(moment: datetime | None) -> int | None:
-    """Return a moment in nanoseconds since 1970; one without a zone is taken as UTC."""
+    """Return a moment in nanoseconds since 1970; a naive one counts as UTC."""
     if moment is None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Verbs of operators: `auricle keygen` and `auricle command`."""
+"""Verbs for operators: `auricle keygen` and `auricle command`."""
 
 import json
 import secrets
@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from ...config import MqttSettings
 
 SIGNED_FOR_S = 3600.0
-NS = 10**9
+"""An hour: a signed command waits out a short loss of the network, and an intercepted one soon
+expires.  Chosen by hand; effect not measured."""
+NS = 10**9  # nanoseconds in a second
 
 
 @click.command
-@click.argument("file", type=PATH, help="Where the private key goes (mode 0600).")
+@click.argument("file", type=PATH, help="File for the private key (mode 0600).")
 def keygen(*, file: Path) -> None:
-    """Make a key to sign commands and bundles with; prints the public half for auricle.toml."""
+    """Make a key for signing commands and bundles.
+
+    Prints the public key for auricle.toml.
+    """
     from ...signing import make_key
 
     public = make_key(file)
@@ -30,23 +35,27 @@ def keygen(*, file: Path) -> None:
 
 
 @click.command
-@click.argument("verb", help="The command, see docs/reference/commands.md.")
+@click.argument("verb", help="The command; see docs/reference/commands.md.")
 @click.option(
     "--set",
     "fields",
     multiple=True,
-    help="NAME=VALUE of the command, VALUE as JSON or text; repeat.",
+    help="A field as NAME=VALUE, VALUE as JSON or text; repeatable.",
 )
-@click.option("--device", default="", help="Whom it is for; the home's own device.")
-@click.option("--key", type=PATH, help="Sign it with this private key.")
-@click.option("--key-name", default="", help="The key's name in [commands.keys]; its file's name.")
-@click.option("--id", "name", default="", help="Its id; the same one is done once.")
+@click.option("--device", default="", help="Receiving device; default: the home's own.")
+@click.option("--key", type=PATH, help="Sign the command with this private key.")
+@click.option(
+    "--key-name", default="", help="Name of the key in [commands.keys]; default: its file name."
+)
+@click.option(
+    "--id", "name", default="", help="Its id; commands with the same id are executed once."
+)
 @click.option(
     "--expires-s",
     type=Number(min=0),
-    help="Seconds from now after which it is refused; 3600 if signed.",
+    help="Seconds until the command expires; default: 3600 if signed.",
 )
-@click.option("--broker", default="", help="HOST or HOST:PORT; else the home's [mqtt].")
+@click.option("--broker", default="", help="HOST or HOST:PORT; default: [mqtt] of the home.")
 @click.option(
     "--wait-s",
     type=Number(min=0),
@@ -54,7 +63,7 @@ def keygen(*, file: Path) -> None:
     show_default=True,
     help="Seconds to wait for the answer.",
 )
-@click.option("--out", type=PATH, help="Write it to this file, do not send.")
+@click.option("--out", type=PATH, help="Write the command to this file instead of sending it.")
 @home_option
 def command(
     *,
@@ -70,27 +79,27 @@ def command(
     out: Path | None,
     home: Path,
 ) -> None:
-    """Send a command to a daemon, signed or not, and print its answer."""
+    """Send a command to a daemon and print its answer; sign it with --key."""
     from ...commands import ask_daemon, make_command, send_command, sign_command
     from ...signing import load_key
 
     local = not (device or broker or out)
     device = device or _own_device(home)
     seconds = expires_s or (SIGNED_FOR_S if key else 0.0)
-    usual = {
+    defaults = {
         "id": name or secrets.token_hex(8),
         "device": device,
         "expires_at_ns": time.time_ns() + int(seconds * NS) if seconds else 0,
     }
-    payload = make_command(verb, fields, usual)
-    asked: Any = json.loads(payload)
-    answer = ask_daemon(home, asked, wait_s) if local else None
+    payload = make_command(verb, fields, defaults)
+    request: Any = json.loads(payload)
+    answer = ask_daemon(home, request, wait_s) if local else None
     if answer is None:
         if key is not None:
             payload = sign_command(payload, load_key(key), key_name or key.stem)
         if out is not None:
             out.write_bytes(payload)
-            views.say(f"written to {out}")
+            views.say(f"wrote {out}")
             return
         answer = send_command(_broker(broker, home), device, verb, payload, wait_s)
     views.show_json(answer)
@@ -107,11 +116,11 @@ def _own_device(home: Path) -> str:
     try:
         return read_settings(home).device.known_as
     except ConfigError as error:
-        raise ConfigError("sending a command: to which device?", "give --device") from error
+        raise ConfigError("sending a command: the device is unknown", "give --device") from error
 
 
 def _broker(named: str, home: Path) -> "MqttSettings":
-    """Return the settings of the broker that was named, or of a home."""
+    """Return the settings of the broker that --broker names, or of the home."""
     from ...config import MqttSettings, read_settings
     from ...daemon import resolve_paths
 

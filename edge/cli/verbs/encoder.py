@@ -1,4 +1,4 @@
-"""`auricle encoder`: cards for foreign models, and their quantisers."""
+"""`auricle encoder`: cards and quantisers for other ONNX models."""
 
 from pathlib import Path
 from typing import get_args
@@ -10,22 +10,21 @@ import encoder
 from ...core import ConfigError
 from ...datasets import Skipped, read_column_names
 from ...home import actions
-from ..options import PATH, home_option, json_option, rate_option
-from ..verb_group import Verbs
+from ..options import PATH, VerbGroup, home_option, json_option, rate_option
 from ..views import common as views
 
 
-@click.group("encoder", cls=Verbs)
+@click.group("encoder", cls=VerbGroup)
 def encoder_verbs() -> None:
     """Describe and calibrate encoders."""
 
 
 @encoder_verbs.command
 @click.argument("model", type=PATH, help="An ONNX file with one or more feature outputs.")
-@click.option("--out", type=PATH, help="Where to write the card.")
+@click.option("--out", type=PATH, help="File for the card; default: next to the model.")
 @json_option
 def card(*, model: Path, out: Path | None, as_json: bool) -> None:
-    """Write a card for a foreign ONNX model; look it over before use."""
+    """Write a card for an ONNX model; check it before use."""
     target = out or model.with_suffix(".card.toml")
     if target.exists():
         raise ConfigError(f"writing the card {target}: the file exists already", "choose --out")
@@ -37,13 +36,13 @@ def card(*, model: Path, out: Path | None, as_json: bool) -> None:
 @encoder_verbs.command
 @click.argument("card_path", metavar="CARD", type=PATH, help="The card to complete.")
 @click.argument("data", type=PATH, help="Sample data: images, sounds, .npz or .csv.")
-@click.option("--out", type=PATH, help="The calibrated card; default: CARD.")
+@click.option("--out", type=PATH, help="File for the calibrated card; default: CARD.")
 @click.option(
     "--granularity",
     type=click.Choice(get_args(encoder.Granularity)),
     default="tap",
     show_default=True,
-    help="One scale per tap, or per channel.",
+    help="One scale for each tap, or for each channel.",
 )
 @rate_option
 @json_option
@@ -56,12 +55,12 @@ def calibrate(
     rate_hz: int,
     as_json: bool,
 ) -> None:
-    """Freeze a card's uint8 quantiser from sample data."""
+    """Calibrate a card's uint8 quantiser on sample data and freeze it."""
     target = out or card_path
     given = encoder.load_card(card_path)
     if target.exists() and (out is not None or given.quantiser is not None):
         raise ConfigError(
-            f"calibrating {card_path}: {target} is frozen already, and homes may stand on it",
+            f"calibrating {card_path}: {target} is calibrated already, and homes may use it",
             "choose another file with --out",
         )
     with encoder.open_model(given) as model, views.counting("measuring") as tick:
@@ -75,14 +74,16 @@ def calibrate(
     "file",
     type=PATH,
     required=False,
-    help="A CSV with a header, an .npz with `columns`, or a text file, one name a line.",
+    help="A CSV with a header, an .npz with `columns`, or text, one name per line.",
 )
 @home_option
-@click.option("--yes", "replace_names", is_flag=True, help="Replace names that are there.")
+@click.option("--yes", "replace_names", is_flag=True, help="Replace existing names.")
 @json_option
 def columns(*, file: Path | None, home: Path, replace_names: bool, as_json: bool) -> None:
-    """Name the columns of a home's vectors, in the order in which they were learned; without FILE
-    show their names."""
+    """Name the columns of a home's vectors, in the order of the learned data.
+
+    Without FILE it shows their names.
+    """
     names = read_column_names(file) if file is not None else ()
     held = actions.name_columns(home, names, replace_names=replace_names)
     if as_json:
@@ -90,15 +91,15 @@ def columns(*, file: Path | None, home: Path, replace_names: bool, as_json: bool
     elif held:
         views.show_table(("column", "name"), enumerate(held))
     else:
-        views.say("the columns have no names and count by position")
+        views.say("the columns have no names and are matched by position")
 
 
 def _show(made: encoder.Card, path: Path, skipped: tuple[Skipped, ...], *, as_json: bool) -> None:
     if as_json:
-        said = {"card": str(path), "fingerprint": made.fingerprint, "skipped": skipped}
-        views.show_json(said)
+        shown = {"card": str(path), "fingerprint": made.fingerprint, "skipped": skipped}
+        views.show_json(shown)
         return
-    frozen = "frozen" if made.quantiser is not None else "none yet: auricle encoder calibrate"
+    frozen = "frozen" if made.quantiser is not None else "none yet; run auricle encoder calibrate"
     views.show_pairs(
         (
             ("card", path),

@@ -1,4 +1,4 @@
-"""The verb `auricle forecast`: what a stream of numbers will do next, and when it changed."""
+"""The verb `auricle forecast`: forecasts and change points of recorded time series."""
 
 import os
 import sys
@@ -32,21 +32,21 @@ STDIN = Path("-")
 @click.argument(
     "file",
     type=PATH,
-    help="CSV: a row a sample, a column a channel; - reads standard input row by row.",
+    help="CSV, a row per sample, a column per channel; - reads standard input.",
 )
 @click.option(
-    "--horizon", type=int, multiple=True, help="Steps ahead; repeat. Default 1, 6 and 12."
+    "--horizon", type=int, multiple=True, help="Steps ahead; repeatable.  Default: 1, 6 and 12."
 )
-@click.option("--period", type=int, help="Rows of a season; else the day, where times are given.")
-@click.option("--weights", type=PATH, help="A network of your own, from `auricle train`.")
+@click.option("--period", type=int, help="Rows of a season; default: a day, if the CSV has times.")
+@click.option("--weights", type=PATH, help="Weights of your own network, from `auricle train`.")
 @click.option(
     "--forecaster",
     default=DEFAULT,
     show_default=True,
-    help="A kind of docs/explanation/forecasting.md.",
+    help="A kind listed in docs/explanation/forecasting.md.",
 )
-@click.option("--detector", help="joint, cusum or sequential. Default: cusum below 6 columns.")
-@click.option("--plot", type=PATH, help="File for a picture, .png; needs the extra sim.")
+@click.option("--detector", help="joint, cusum or sequential; default: cusum below 6 columns.")
+@click.option("--plot", type=PATH, help="File for a plot, .png; needs the extra sim.")
 @json_option
 def forecast(
     *,
@@ -59,7 +59,7 @@ def forecast(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Forecast a CSV's columns with intervals, and say where the stream changed."""
+    """Forecast the columns of a CSV with intervals, and report change points."""
     ahead = tuple(sorted(set(horizon or (1, 6, 12))))
     choice = ForecastOptions(forecaster, ahead, period, weights, detector)
     if plot:
@@ -67,23 +67,23 @@ def forecast(
     if file == STDIN:
         rows = SeriesRows(sys.stdin)
         forecast_view.show_left_out(rows.left_out)
-        picture = forecast_view.Picture(rows.names)
-        _follow(forecast_file(rows, len(rows.names), choice), rows.names, picture, as_json=as_json)
+        chart = forecast_view.ForecastPlot(rows.names)
+        _follow(forecast_file(rows, len(rows.names), choice), rows.names, chart, as_json=as_json)
         began_s = rows.began_s
     else:
         recording = read_recording(file)
         forecast_view.show_left_out(recording.left_out)
-        picture = forecast_view.Picture(recording.names)
-        _whole(recording, choice, picture, as_json=as_json)
+        chart = forecast_view.ForecastPlot(recording.names)
+        _whole(recording, choice, chart, as_json=as_json)
         began_s = recording.began_s
     if plot:
-        picture.draw(plot, began_s)
+        chart.draw(plot, began_s)
         if not as_json:
-            views.say(f"picture {plot}")
+            views.say(f"plot {plot}")
 
 
 def _check_plot(path: Path) -> None:
-    """Raise ConfigError for a picture that could not be drawn, before an hour's rows were read."""
+    """Raise ConfigError for a plot that cannot be drawn, before the rows are read."""
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "drawing the forecast: matplotlib is not installed",
@@ -92,47 +92,49 @@ def _check_plot(path: Path) -> None:
     if path.suffix.lower() != ".png" or path.is_dir():
         raise ConfigError(
             f"drawing the forecast: expected a file that ends in .png, found {path}",
-            "name it so, or leave --plot out",
+            "name a .png file, or leave --plot out",
         )
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise ConfigError(
-            f"drawing the forecast: {path} cannot be written to",
-            "name a file in a folder that is there and yours to write",
+            f"drawing the forecast: {path} is not writable",
+            "name a file in an existing folder that you may write to",
         )
 
 
 def _follow(
-    looks: Iterable[ForecastRow],
+    rows: Iterable[ForecastRow],
     names: tuple[str, ...],
-    picture: forecast_view.Picture,
+    chart: forecast_view.ForecastPlot,
     *,
     as_json: bool,
 ) -> None:
-    """Print each row's forecast as the row comes."""
-    for look in looks:
-        views.show_json(row_as_data(look, names)) if as_json else forecast_view.show_live(
-            look, names
-        )
+    """Print the forecast after each row as it arrives."""
+    for row in rows:
+        views.show_json(row_as_data(row, names)) if as_json else forecast_view.show_live(row, names)
         sys.stdout.flush()
-        picture.take(look)
+        chart.take(row)
 
 
 def _whole(
-    recording: SeriesFile, choice: ForecastOptions, picture: forecast_view.Picture, *, as_json: bool
+    recording: SeriesFile,
+    choice: ForecastOptions,
+    chart: forecast_view.ForecastPlot,
+    *,
+    as_json: bool,
 ) -> None:
-    """Print what is expected after a file's last row, and how good earlier forecasts were."""
+    """Print the forecast after a file's last row, and the errors of all earlier forecasts."""
     names, elapsed_s = recording.names, recording.elapsed_s
-    record, changes = ForecastScore(choice.horizons), list[DetectedChange]()
+    score, changes = ForecastScore(choice.horizons), list[DetectedChange]()
     pairs = zip(elapsed_s.tolist(), recording.values, strict=True)
-    for look in forecast_file(pairs, len(names), choice):
-        record.take(look)
-        changes += look.changes
-        picture.take(look)
+    for row in forecast_file(pairs, len(names), choice):
+        score.add(row)
+        changes += row.changes
+        chart.take(row)
     if as_json:
-        told = [change_as_data(change, names) for change in changes]
-        views.show_json(row_as_data(look, names) | {"record": record.figures(), "changes": told})
+        found = [change_as_data(change, names) for change in changes]
+        views.show_json(row_as_data(row, names) | {"record": score.figures(), "changes": found})
         return
-    forecast_view.show_forecast(look, names)
+    forecast_view.show_forecast(row, names)
     step_s = median(elapsed_s[1:]) if recording.timed and len(elapsed_s) > 1 else None
-    forecast_view.show_record(record.figures(), len(elapsed_s), step_s)
+    forecast_view.show_errors(score.figures(), len(elapsed_s), step_s)
     forecast_view.show_changes(changes, names)

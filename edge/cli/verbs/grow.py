@@ -14,21 +14,24 @@ from ..views import growth as growth_views
 
 
 @click.command
-@click.argument("domain", default="", help="The domain; without one, each in turn.")
+@click.argument("domain", default="", help="The domain; default: each in turn.")
 @home_option
 @json_option
 def grow(*, domain: str, home: Path, as_json: bool) -> None:
-    """Search and train an adaptor now; it serves where it beats what serves on held-out facts."""
+    """Search and train an adaptor now.
+
+    It serves if its accuracy on held-out facts beats that of the serving one.
+    """
     with Home(home) as opened, growth_views.show_progress() as beat:
         names = [domain] if domain else opened.runtime.knowledge.learned
         if not names:
-            raise ConfigError("growing: nothing is learned yet", "see `auricle learn`")
+            raise ConfigError("growing: there are no facts yet", "learn some: `auricle learn`")
         done = (growing.grow_domain(opened, name, beat) for name in names)
         show_outcomes(done, as_json=as_json)
 
 
 def show_outcomes(done: Iterable[growing.GrowthOutcome], *, as_json: bool) -> None:
-    """Show what became of each growth as soon as it is known."""
+    """Show each growth when it ends."""
     for one in done:
         views.show_json(one) if as_json else growth_views.show_outcome(one)
 
@@ -37,7 +40,7 @@ def show_outcomes(done: Iterable[growing.GrowthOutcome], *, as_json: bool) -> No
 @home_option
 @json_option
 def adaptors(*, home: Path, as_json: bool) -> None:
-    """List what answers in each domain: adaptors with their versions, or the head alone."""
+    """List the adaptor versions of each domain, or the head that serves alone."""
     with Home(home, writable=False) as opened:
         rows = growing.list_adaptors(opened)
     for row in rows if as_json else ():
@@ -51,7 +54,7 @@ def adaptors(*, home: Path, as_json: bool) -> None:
 @home_option
 @json_option
 def rollback(*, domain: str, home: Path, as_json: bool) -> None:
-    """Take a domain's newest adaptor away for good; the version before serves again."""
+    """Remove a domain's newest adaptor for good; the previous version serves again."""
     with Home(home) as opened:
-        news = growing.roll_back(opened, domain)
-    views.show_json(news) if as_json else growth_views.show_rollback(news)
+        report = growing.roll_back(opened, domain)
+    views.show_json(report) if as_json else growth_views.show_rollback(report)

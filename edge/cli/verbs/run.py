@@ -1,4 +1,4 @@
-"""Verbs of the daemon: `auricle run`, `check` and `doctor`."""
+"""Verbs that run a daemon and check its surroundings: `auricle run`, `check`, `doctor`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +19,7 @@ STYLES: Final = {"ok": "", "warning": "yellow", "error": "red"}
 @folder_argument
 @home_option
 def run(*, path: Path, home: Path) -> None:
-    """Serve: take measurements in, decide, and tell a broker, until stopped."""
+    """Run the daemon: read measurements, decide, and publish, until stopped."""
     serve(folder_of(path, home))
 
 
@@ -29,7 +29,7 @@ def run(*, path: Path, home: Path) -> None:
 @click.option("--broker", is_flag=True, help="Also connect to the broker.")
 @json_option
 def check(*, path: Path, home: Path, broker: bool, as_json: bool) -> None:
-    """Say whether the settings, and all they name, can be used.  Exit status 1 if not."""
+    """Check the settings and everything they refer to.  Exit status 1 for an error."""
     from ...daemon import check_home
 
     _show(check_home(folder_of(path, home), broker=broker), as_json=as_json)
@@ -40,18 +40,18 @@ def check(*, path: Path, home: Path, broker: bool, as_json: bool) -> None:
 @home_option
 @json_option
 def doctor(*, path: Path, home: Path, as_json: bool) -> None:
-    """Say whether this machine is fit for a daemon.  Exit status 1 if not."""
+    """Check whether this machine suits a daemon.  Exit status 1 for an error."""
     from ...daemon import examine_machine
 
     _show(examine_machine(folder_of(path, home)), as_json=as_json)
 
 
 def _show(findings: "Iterable[CheckFinding]", *, as_json: bool) -> None:
-    """Show findings as they come; ends with status 1 where one is an error."""
+    """Show findings as they arrive; exit with status 1 if one is an error."""
     from ...logs import set_up_logs
     from ..views import common as views
 
-    # What a broker says is a finding, in its turn.
+    # Messages from the broker are findings, not log lines.
     set_up_logs("critical")
     failed = False
     for one in findings:

@@ -1,4 +1,4 @@
-"""`auricle simulate` and `auricle demo`: they need the extra `sim`, so they import it late."""
+"""`auricle simulate` and `auricle demo`.  The extra `sim` is imported only when they run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,27 +19,29 @@ SIM_HINT = "install the extra: pip install 'auricle[sim]'"
 
 @click.command
 @click.argument("scenario", type=PATH, help="A scenario file; see docs/howto/simulate.md.")
-@click.option("--seed", type=int, multiple=True, help="A seed; repeat for a sweep.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--seed", type=int, multiple=True, help="A seed; repeatable, for a sweep.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Parallel processes."
+)
 @click.option(
     "--out",
     type=PATH,
     default=Path("auricle-report"),
     show_default=True,
-    help="Folder of the report.",
+    help="Folder for the report.",
 )
 @click.option(
     "--backend",
     type=click.Choice(["loky", "ray"]),
     default="loky",
     show_default=True,
-    help="ray needs the extra cluster.",
+    help="How to run in parallel; ray needs the extra cluster.",
 )
 @json_option
 def simulate(
     *, scenario: Path, seed: tuple[int, ...], jobs: int, out: Path, backend: str, as_json: bool
 ) -> None:
-    """Run a scenario through the production runtime and store, and write a report."""
+    """Run a scenario with the production runtime and store, and write a report."""
     sim = _load_sim()
     seeds = seed or (1,)
     with _steps() as progress:
@@ -58,17 +60,21 @@ def simulate(
     type=click.Choice(["reader", "forecast"]),
     metavar="[STORY]",
     default="reader",
-    help="reader (default): a handwriting reader; forecast: a backbone's links.",
+    help="reader (default): handwritten digits; forecast: network traffic.",
 )
 @click.option(
     "--out",
     type=PATH,
     default=Path("auricle-demo"),
     show_default=True,
-    help="Folder of knowledge file and report.",
+    help="Folder for the knowledge file and the report.",
 )
 def demo(*, story: str, out: Path) -> None:
-    """A handwriting reader meets a new scanner; or a link fails, forecast before and after."""
+    """Show Auricle at work on shipped or generated data, with a report.
+
+    reader: a digit classifier meets a new scanner (domain shift), adapts, and
+    forgets.  forecast: traffic of a network before and after a link fails.
+    """
     _load_sim()
     if story == "forecast":
         from ..views import show_forecast_demo
@@ -81,7 +87,7 @@ def demo(*, story: str, out: Path) -> None:
 
 @contextmanager
 def _steps() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar for each thing that is being done, in a terminal."""
+    """Show a progress bar for each step, in a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""The verb `auricle train`: a forecasting network of one's own."""
+"""The verb `auricle train`: train a forecasting network on the user's data."""
 
 from pathlib import Path
 
@@ -16,20 +16,20 @@ from ..views import growth as growth_views
 
 
 @click.command
-@click.argument("file", type=PATH, help="CSV: a row a sample, a column a channel.")
+@click.argument("file", type=PATH, help="CSV, a row per sample, a column per channel.")
 @click.option("--out", type=PATH, required=True, help="File for the weights, .safetensors.")
 @click.option(
-    "--period", type=int, help="Samples of a season; else the day, where times are given."
+    "--period", type=int, help="Samples of a season; default: a day, if the CSV has times."
 )
-@click.option("--onnx", type=PATH, help="File for the same network as an ONNX graph, beside it.")
+@click.option("--onnx", type=PATH, help="Also write the network as an ONNX graph to this file.")
 @click.option(
-    "--seed", type=int, default=1, show_default=True, help="Other seeds give other networks."
+    "--seed", type=int, default=1, show_default=True, help="Seed of the random initialisation."
 )
 @json_option
 def train(
     *, file: Path, out: Path, period: int | None, onnx: Path | None, seed: int, as_json: bool
 ) -> None:
-    """Train a liquid forecaster on a recording; write it where it beats the shipped one."""
+    """Train a liquid forecaster on a recording; write it if it beats the shipped one."""
     recording = read_recording(file)
     with growth_views.show_progress() as beat:
         result = train_on_recording(
@@ -41,10 +41,10 @@ def train(
     if onnx:
         write_onnx(onnx, dict(result.arrays))
     if as_json:
-        told = {"horizons": SEASON_STEPS, "own": result.own, "shipped": result.start}
-        views.show_json({"weights": str(out), **told})
+        errors = {"horizons": SEASON_STEPS, "own": result.own, "shipped": result.start}
+        views.show_json({"weights": str(out), **errors})
         return
-    views.say(f"wrote {out}; mean error on the last fifth, over that of the last value:")
+    views.say(f"wrote {out}; error on the last fifth, relative to repeating the last value:")
     rows = zip(SEASON_STEPS, result.own, result.start, strict=True)
     views.show_table(
         ("steps ahead", "own", "shipped"),

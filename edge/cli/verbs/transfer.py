@@ -1,4 +1,4 @@
-"""Verbs that move knowledge: `auricle backup`, `restore`, `export` and `merge`."""
+"""Verbs that copy and combine knowledge: `auricle backup`, `restore`, `export`, `merge`."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def backup(*, target: Path, home: Path, as_json: bool) -> None:
 @home_option
 @json_option
 def restore(*, source: Path, home: Path, as_json: bool) -> None:
-    """Put a backup in the place of the knowledge file; the old one is kept beside it."""
+    """Replace the knowledge file with a backup; the old file is kept."""
     done = transfer.restore_home(home, source)
     views.show_json(done) if as_json else views.show_restored(done)
 
@@ -40,7 +40,7 @@ def restore(*, source: Path, home: Path, as_json: bool) -> None:
 @home_option
 @json_option
 def export(*, target: Path, home: Path, as_json: bool) -> None:
-    """Write all facts, with their quantised features, to an .npz."""
+    """Write all facts with their quantised features to an .npz."""
     with _store(home) as store:
         count = transfer.export_facts(store, target)
     if as_json:
@@ -50,11 +50,11 @@ def export(*, target: Path, home: Path, as_json: bool) -> None:
 
 
 @click.command
-@click.argument("other", type=PATH, help="Another knowledge file of the same encoder.")
+@click.argument("other", type=PATH, help="Another knowledge file with the same encoder.")
 @home_option
 @json_option
 def merge(*, other: Path, home: Path, as_json: bool) -> None:
-    """Take in another ledger's facts; what either has forgotten stays forgotten."""
+    """Add the facts of another knowledge file; what either forgot stays forgotten."""
     with Home(home) as opened, Store.open(other, writable=False) as store:
         done = transfer.merge_store(opened, store)
     views.show_json(done) if as_json else views.show_merged(done)

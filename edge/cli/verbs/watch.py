@@ -1,4 +1,4 @@
-"""Verbs that look at a running daemon: `auricle status`, `top`, and `label`."""
+"""Verbs that show a running daemon and label its candidates: `auricle status`, `top`, `label`."""
 
 import secrets
 from pathlib import Path
@@ -10,8 +10,8 @@ import msgspec
 from ...commands import StatusCommand, ask_daemon, body_of
 from ...core import ConfigError, StateError
 from ...mqtt import DaemonStatus
-from ..label_client import OpenedLabelClient
-from ..name_prompt import settled_name
+from ..label_client import open_label_client
+from ..name_prompt import confirm_name
 from ..options import Number, home_option, json_option
 from ..views import common as views
 from ..views import label as label_view
@@ -22,8 +22,11 @@ from ..views import status as top_view
 @home_option
 @json_option
 def status(*, home: Path, as_json: bool) -> None:
-    """Show what the daemon of a home does.  Exit status 3 where none answers, 4 if in trouble."""
-    shown = _fetch(home)
+    """Show the state of a home's daemon.
+
+    Exit status 3 if no daemon answers, 4 if it is degraded.
+    """
+    shown = _require_status(home)
     if as_json:
         views.show_json(msgspec.to_builtins(shown))
     else:
@@ -40,56 +43,62 @@ def status(*, home: Path, as_json: bool) -> None:
     type=Number(0.2, 60),
     default=1.0,
     show_default=True,
-    help="Seconds between looks.",
+    help="Seconds between updates.",
 )
 def top(*, home: Path, every_s: float) -> None:
-    """Watch the daemon of a home live: streams, novelty, drift, adaptors, outbox.  ^C ends."""
-    _fetch(home)
-    top_view.follow_status(lambda: _look(home), every_s)
+    """Show the daemon of a home live: streams, novelty, drift, adaptors, outbox.  ^C ends."""
+    _require_status(home)
+    top_view.follow_status(lambda: _fetch_status(home), every_s)
 
 
 @click.command
-@click.argument("observation", default="", help="Id of an observation; else one by one.")
+@click.argument("observation", default="", help="Id of an observation; default: all, one by one.")
 @click.argument("name", metavar="[LABEL]", default="", help="Its label.")
 @home_option
-@click.option("--domain", default="", help="Domain, where it is not the one it was seen in.")
+@click.option("--domain", default="", help="Domain of the label; default: as routed.")
 @json_option
 def label(*, observation: str, name: str, home: Path, domain: str, as_json: bool) -> None:
-    """Show flagged observations one by one and take labels; or give one label.
+    """Label observations that the runtime requests labels for (active learning).
 
-    Goes through the daemon where one runs.  With --json it lists what waits.
+    Without OBSERVATION it shows them one by one and reads labels.  Works through
+    the home's daemon if one runs.  With --json it lists the waiting ones.
     """
     if observation and not name:
-        raise ConfigError(f"labelling {observation}: there is no label", "auricle label ID LABEL")
-    with OpenedLabelClient(home) as desk:
+        raise ConfigError(
+            f"labelling {observation}: the label is missing", "auricle label ID LABEL"
+        )
+    with open_label_client(home) as client:
         if observation:
-            known = desk.waiting().names
-            name = settled_name("label", name, known.labels, ask=not as_json)
-            domain = settled_name("domain", domain, known.domains, ask=not as_json)
-            said = desk.label(observation, name, domain)
-            views.show_json({"observation_id": observation, "learned": said}) if as_json else (
-                views.say(f"{observation}: {said}")
-            )
+            known = client.waiting().names
+            name = confirm_name("label", name, known.labels, ask=not as_json)
+            domain = confirm_name("domain", domain, known.domains, ask=not as_json)
+            learned = client.label(observation, name, domain)
+            if as_json:
+                views.show_json({"observation_id": observation, "learned": learned})
+            else:
+                views.say(f"{observation}: {learned}")
         elif as_json:
-            views.show_json(msgspec.to_builtins(desk.waiting()))
+            views.show_json(msgspec.to_builtins(client.waiting()))
         else:
-            label_view.take_labels(desk, domain)
+            label_view.read_labels(client, domain)
 
 
-def _fetch(home: Path) -> DaemonStatus:
+def _require_status(home: Path) -> DaemonStatus:
     if not home.is_dir():
-        raise StateError(f"looking at {home}: there is no such folder", "name it with --home")
-    shown = _look(home)
+        raise StateError(
+            f"reading the status of {home}: there is no such folder", "name it with --home"
+        )
+    shown = _fetch_status(home)
     if shown is None:
         views.show_error(
             f"no daemon answers at {home.absolute()}",
-            "start one: auricle run; where one runs, its log says why it does not listen",
+            "start one: auricle run; if one runs, its log says why it does not listen",
         )
         raise SystemExit(3)
     return shown
 
 
-def _look(home: Path) -> DaemonStatus | None:
+def _fetch_status(home: Path) -> DaemonStatus | None:
     answer: dict[str, Any] | None = ask_daemon(home, StatusCommand(id=secrets.token_hex(8)))
     if answer is None:
         return None

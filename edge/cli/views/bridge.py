@@ -1,4 +1,4 @@
-"""How exports for microcontrollers, and what comes from them, are shown."""
+"""Views of exports for microcontrollers, and of the events of their links."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,41 +10,43 @@ from ...export import ExportedForecaster, ExportPlan, FlashBudget, MeasuredExtra
 from ...home import Attachment, Prediction
 from .common import say, show_prediction, show_table
 
+# Bytes, two hex digits each: an event fits a line of 80 columns.
 VALUES_SHOWN = 8
 
 COLUMNS = {
     "bits": "length of a hypervector",
-    "blocks": "what a decision compares: hypervector bits; also columns, also a plane",
-    "head": "bits a weight; one head for each domain, or one shared; random features",
-    "domains": "how many domains are kept",
-    "flash bytes": "the extract and the detector's code",
-    "RAM bytes": "one decision: features, hypervector and working space",
-    "fits": "within --flash and --ram",
-    "routed": "share of held-out facts sent to their own domain",
+    "blocks": "distances compared: hypervector bits, with columns and plane or not",
+    "head": "bits per weight; a head for each domain or shared; random features",
+    "domains": "number of domains",
+    "flash bytes": "the extract and the code of the detector",
+    "RAM bytes": "one decision: features, hypervector and working memory",
+    "fits": "whether it fits --flash and --ram",
+    "routed": "share of held-out facts routed to their own domain",
     "labelled": "share of held-out facts whose nearest concept has their label",
-    "detected": "share of facts of other domains reported as new; - with one domain",
-    "answered": "share of held-out facts that the head gives their label",
-    "agreed": "share of facts that the head answers as the served adaptor does",
+    "detected": "share of facts of other domains detected as new; - with one domain",
+    "answered": "share of held-out facts that the head classifies correctly",
+    "agreed": "share of facts on which head and serving adaptor agree",
 }
-"""The columns of the table of extracts, each with its meaning; longer in docs/howto/firmware.md."""
+"""Columns of the table of extracts and their meanings; docs/howto/firmware.md says more."""
 
 KEYS = tuple(name.lower().replace(" ", "_") for name in COLUMNS)
 
 
 def show_plan(plan: ExportPlan, budget: FlashBudget) -> None:
-    """Print every extract that was measured, the meaning of the columns, and what the chosen one
-    costs and keeps."""
-    show_table(tuple(COLUMNS), (_row(one, budget) for one in plan.offers))
+    """Print all measured extracts, the meaning of the columns, and the chosen extract."""
+    show_table(tuple(COLUMNS), (_row(one, budget) for one in plan.candidates))
     for name, meaning in COLUMNS.items():
         say(f"{name}: {meaning}")
     chosen = plan.chosen
     say(
         f"chosen: {chosen.shape.bits} bits, {_blocks(chosen)}, head {_head(chosen)}:"
-        f" {chosen.flash_bytes} bytes of flash, {chosen.ram_bytes} of RAM"
+        f" {chosen.flash_bytes} bytes of flash, {chosen.ram_bytes} bytes of RAM"
     )
-    best = max(one.labelled for one in plan.offers)
+    best = max(one.labelled for one in plan.candidates)
     if chosen.labelled < best:
-        say(f"labelled {chosen.labelled:.1%} of held-out facts; the best here {best:.1%}")
+        say(
+            f"it labels {chosen.labelled:.1%} of held-out facts; the best extract labels {best:.1%}"
+        )
 
 
 def _row(one: MeasuredExtract, budget: FlashBudget) -> tuple[object, ...]:
@@ -67,7 +69,7 @@ def _row(one: MeasuredExtract, budget: FlashBudget) -> tuple[object, ...]:
 
 def _head(one: MeasuredExtract) -> str:
     added = f", {one.random_count} random" if one.random_count else ""
-    return f"{one.shape.head_bits} bits, {'shared' if one.shape.shared else 'a domain'}{added}"
+    return f"{one.shape.head_bits} bits, {'shared' if one.shape.shared else 'per domain'}{added}"
 
 
 def _blocks(one: MeasuredExtract) -> str:
@@ -79,19 +81,19 @@ def _blocks(one: MeasuredExtract) -> str:
 def plan_as_data(
     plan: ExportPlan, budget: FlashBudget, names: tuple[str, ...]
 ) -> dict[str, object]:
-    """What `show_plan` prints, as plain values."""
-    offers = [dict(zip(KEYS, _row(one, budget), strict=True)) for one in plan.offers]
+    """Return the content of `show_plan` as plain values."""
+    candidates = [dict(zip(KEYS, _row(one, budget), strict=True)) for one in plan.candidates]
     chosen = dict(zip(KEYS, _row(plan.chosen, budget), strict=True))
-    return {"offers": offers, "chosen": chosen, "files": names}
+    return {"candidates": candidates, "chosen": chosen, "files": names}
 
 
-def show_forecaster(told: ExportedForecaster, folder: Path) -> None:
-    """Print what a forecaster became."""
+def show_forecaster(exported: ExportedForecaster, folder: Path) -> None:
+    """Print the size of an exported forecaster and its files."""
     say(
-        f"{told.units} units over {told.inputs} inputs: {told.flash_bytes} bytes of weights,"
-        f" {told.ram_bytes} of RAM a channel"
+        f"{exported.units} units, {exported.inputs} inputs:"
+        f" {exported.flash_bytes} bytes of weights, {exported.ram_bytes} bytes of RAM per channel"
     )
-    show_written(told.files, folder)
+    show_written(exported.files, folder)
 
 
 def show_written(names: Sequence[str], folder: Path) -> None:
@@ -101,21 +103,21 @@ def show_written(names: Sequence[str], folder: Path) -> None:
 
 
 def show_decision(decision: Decision) -> None:
-    """Print what the runtime makes of a reading."""
+    """Print the decision on a reading."""
     show_prediction(Prediction(decision.observation_id, decision))
 
 
 def show_attached(attached: Attachment) -> None:
-    """Print what came over a port."""
+    """Print the totals of a device connection."""
     say(
         f"# {attached.readings} readings, {attached.gaps} missed, {attached.alarms} outputs set,"
         f" {attached.device.link.counters.frames_damaged} frames damaged"
     )
 
 
-def show_event(told: Mapping[str, Any]) -> None:
-    """Print an event of the link, as `event_as_data` tells it, in one line."""
-    data = dict(told)
+def show_event(event: Mapping[str, Any]) -> None:
+    """Print an event of the link, as `event_as_data` returns it, on one line."""
+    data = dict(event)
     name = data.pop("event")
     cut = 2 * VALUES_SHOWN
     fields = (

@@ -1,4 +1,4 @@
-"""How the command line shows things: tables and progress in a terminal, plain lines elsewhere."""
+"""Terminal output shared by all verbs: tables and progress in a terminal, plain lines elsewhere."""
 
 import sys
 from collections import Counter
@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ...core import Decision, DriftAlarm, Receipt
 from ...datasets import Skipped
@@ -30,19 +32,24 @@ from ...home import (
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 SHOWN_SKIPS = 5
+"""Lines for skipped files, so that they do not push the result out of sight.  Chosen by hand;
+effect not measured."""
 SHOWN_MOVES = 8
-"""Lines of facts that move, so that the question after them stays in sight."""
+"""Lines about facts that move, so that the question below them stays in sight.  Chosen by hand;
+effect not measured."""
+COLUMNS_UNLIMITED = 10_000  # wider than any terminal
+INDENT_COLUMNS = 4  # indentation of a list below its heading
 PREDICTION = (("label", 14), ("known", 6), ("domain", 14), ("guess", 14), ("p-value", 8))
-"""What a prediction shows before its source, with columns in a terminal."""
+"""Columns of a prediction before its source, with their widths in a terminal."""
 
 
 def say(text: str, style: str = "") -> None:
-    """Print one line as it is: no markup, no wrapping, and nothing that could steer a terminal."""
+    """Print a line verbatim: no markup, no wrapping, and no control characters."""
     console.print(plain(text), style=style, markup=False, soft_wrap=True)
 
 
 def plain(text: str) -> str:
-    """Escape what cannot be printed, but for line ends."""
+    """Escape unprintable characters except line ends."""
     lines = text.splitlines() or [""]
     return "\n".join(
         "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines
@@ -55,7 +62,7 @@ def show_json(value: Any) -> None:
 
 
 def show_error(message: str, hint: str) -> None:
-    """Print what went wrong and what to do, to standard error."""
+    """Print an error and its hint to standard error."""
     for name, style, text in (("error", "bold red", message), ("hint", "bold cyan", hint)):
         if text:
             errors.print(f"{name}: ", end="", style=style)
@@ -63,36 +70,20 @@ def show_error(message: str, hint: str) -> None:
 
 
 def show_warning(message: str) -> None:
-    """Print a warning, to standard error."""
+    """Print a warning to standard error."""
     errors.print("warning: ", end="", style="bold yellow")
     errors.print(plain(message), markup=False, soft_wrap=True)
 
 
 def show_warnings(messages: Iterable[str]) -> None:
-    """Print each warning, to standard error."""
+    """Print each warning to standard error."""
     for message in messages:
         show_warning(message)
 
 
-def choose_name(name: str, near: str) -> str:
-    """Ask a person whether a new name is meant, or the known one near to it; returns the choice.
-
-    Enter chooses the known one.  Raises EOFError or KeyboardInterrupt where there is no answer.
-    """
-    say(f"  {name!r} is new. Did you mean {near!r}?")
-    while True:
-        question = plain(f"  [Y]es, use {near} / [n]o, create {name}: ")
-        answer = console.input(question, markup=False, emoji=False)
-        match answer.strip().lower():
-            case "" | "y" | "yes":
-                return near
-            case "n" | "no":
-                return name
-
-
 @contextmanager
 def counting(what: str) -> Iterator[Tick]:
-    """Show progress in a terminal; nothing where standard error is not one."""
+    """Show progress on standard error if it is a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -106,7 +97,8 @@ def counting(what: str) -> Iterator[Tick]:
 
 
 def show_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table in a terminal, lines of cells between tabs elsewhere."""
+    """Print a table in a terminal, as lists where it is too narrow; elsewhere a line for each row,
+    with tabs between cells."""
     cells = [[plain(str(cell)) for cell in row] for row in rows]
     if not console.is_terminal:
         for line in (names, *cells):
@@ -114,19 +106,56 @@ def show_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         return
     table = Table(*names)
     for row in cells:
-        table.add_row(*row)
-    console.print(table, markup=False)
+        table.add_row(*map(Text, row))
+    # Below its minimum width rich breaks the words of a table.  Measured for any terminal: the
+    # options of this one limit the result to its width.
+    unlimited = console.options.update(max_width=COLUMNS_UNLIMITED)
+    columns_min = Measurement.get(console, unlimited, table).minimum
+    for part in table_or_lists(table, console.width, columns_min):
+        console.print(part)
+
+
+def table_or_lists(table: Table, columns: int, columns_min: int) -> Iterator[RenderableType]:
+    """Yield a table for a terminal of `columns`; below `columns_min`, a list for each row instead:
+    the first cell as its heading, the others with their names below it."""
+    if columns >= columns_min:
+        yield table
+        return
+    names = [str(column.header) for column in table.columns]
+    cells = [[_as_text(cell) for cell in column.cells] for column in table.columns]
+    for first, *rest in zip(*cells, strict=True):
+        yield Text("")
+        yield Text.assemble((f"{names[0]} ", "dim"), first)
+        named = zip(names[1:], rest, strict=True)
+        items = [Text.assemble((f"{name} ", "dim"), cell) for name, cell in named]
+        yield from pack_lines(items, columns, INDENT_COLUMNS)
+
+
+def _as_text(cell: RenderableType) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))
+
+
+def pack_lines(items: Sequence[Text], columns: int, indent: int) -> Iterator[Text]:
+    """Yield lines with as many items as fit, two spaces apart.  A longer item gets a line of its
+    own, which the terminal wraps."""
+    line = Text(" " * indent)
+    for item in items:
+        if line.cell_len > indent and line.cell_len + item.cell_len + 2 > columns:
+            yield line
+            line = Text(" " * indent)
+        line = line + (Text("  ") if line.cell_len > indent else Text("")) + item
+    yield line
 
 
 def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
-    """Print names and values, a line each; a value of several lines is indented."""
+    """Print a name and its value on each line; further lines of a value are indented."""
     for name, value in pairs:
         for number, line in enumerate(str(value).splitlines() or [""]):
             say(f"{'' if number else name:18}{line}")
 
 
 def show_learned(done: LearnSummary) -> None:
-    """Print what was taken as what, what was learned, per concept, and what was skipped."""
+    """Print how the files were read, the examples learned by concept, and what was skipped."""
     say(f"read as           {done.layout}")
     for note in done.notes:
         say(f"note: {note}", style="yellow")
@@ -140,16 +169,16 @@ def show_learned(done: LearnSummary) -> None:
 
 
 def question_of(moved: Sequence[Moved]) -> str:
-    """Return the question before known facts move to other domains or labels."""
+    """Return the question to ask before known facts move to other domains or labels."""
     facts = sum(one.facts for one in moved)
     return f"already known: {'; '.join(_moves(moved))}\nmove {facts} facts?"
 
 
 def _moves(moved: Sequence[Moved]) -> list[str]:
-    """Return the first moves in words, and how many more there are."""
+    """Return the first moves as text, and the number of further ones."""
     lines = [plain(one.text) for one in moved[:SHOWN_MOVES]]
     rest = sum(one.facts for one in moved[SHOWN_MOVES:])
-    return [*lines, f"{rest} facts more"] if rest else lines
+    return [*lines, f"{rest} more facts"] if rest else lines
 
 
 def show_prediction_names() -> None:
@@ -158,49 +187,50 @@ def show_prediction_names() -> None:
 
 
 def show_prediction(predicted: Prediction) -> None:
-    """Print one prediction, or a drift alarm between them."""
-    said = predicted.said
-    if isinstance(said, Decision):
-        known = {True: "yes", False: "NEW", None: "?"}[said.known]
-        cells = [said.label or "-", known, said.domain or "-", said.guess or "-"]
-        _show_cells([*cells, f"{said.p_value:.3f}"], predicted.source)
-    elif isinstance(said, DriftAlarm):
-        change = "is no longer known ground" if said.raised else "is known ground again"
-        say(f"# drift alarm: the window of examples {change}, p-value {said.window_p:.3f}")
+    """Print one prediction or drift alarm."""
+    message = predicted.said
+    if isinstance(message, Decision):
+        known = {True: "yes", False: "NEW", None: "?"}[message.known]
+        cells = [message.label or "-", known, message.domain or "-", message.guess or "-"]
+        _show_cells([*cells, f"{message.p_value:.3f}"], predicted.source)
+    elif isinstance(message, DriftAlarm):
+        change = "raised: recent examples are new" if message.raised else "cleared"
+        say(f"# drift alarm {change}, p-value {message.window_p:.3f}")
     else:
-        _show_cells(["-"] * len(PREDICTION), f"{predicted.source}: {said.reason}")
+        _show_cells(["-"] * len(PREDICTION), f"{predicted.source}: {message.reason}")
 
 
 @dataclass(slots=True)
 class PredictionScore:
-    """What predictions came to.  reasons: why known or new could not be said, with counts."""
+    """Counts over predictions.  labelled: examples with a true label; correct: those among them
+    that were guessed right; reasons: why examples are neither known nor new, with counts."""
 
     decided: int = 0
     new: int = 0
-    asked: int = 0
-    right: int = 0
+    labelled: int = 0
+    correct: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
     def count(self, predicted: Prediction) -> None:
-        """Take one prediction into account; an alarm, or what could not be read, is none."""
-        said = predicted.said
-        if not isinstance(said, Decision):
+        """Count one prediction; drift alarms and rejected examples do not count."""
+        decision = predicted.said
+        if not isinstance(decision, Decision):
             return
         self.decided += 1
-        self.new += said.known is False
-        self.asked += bool(predicted.truth)
-        self.right += bool(predicted.truth) and said.guess == predicted.truth
-        if said.known is None:
-            self.reasons[said.reason] += 1
+        self.new += decision.known is False
+        self.labelled += bool(predicted.truth)
+        self.correct += bool(predicted.truth) and decision.guess == predicted.truth
+        if decision.known is None:
+            self.reasons[decision.reason] += 1
 
 
 def show_score(score: PredictionScore) -> None:
-    """Print what predictions came to, each line behind a mark that other programs can skip."""
+    """Print the counts, each line after a `#` that other programs can skip."""
     say(f"# {score.decided} examples, {score.new} called new")
     for reason, count in score.reasons.most_common(SHOWN_SKIPS):
         say(f"# {count} of them neither known nor new: {reason}")
-    if score.asked:
-        say(f"# {score.right} of {score.asked} guesses agree with the labels given")
+    if score.labelled:
+        say(f"# {score.correct} of {score.labelled} guesses agree with the given labels")
 
 
 def _show_cells(cells: list[str], source: str) -> None:
@@ -216,7 +246,7 @@ def _show_cells(cells: list[str], source: str) -> None:
 
 
 def _show_tabbed(cells: Iterable[str]) -> None:
-    """Print cells for other programs; rich would turn the tabs into blanks."""
+    """Print cells for other programs; rich would replace the tabs with spaces."""
     sys.stdout.write("\t".join(plain(cell).replace("\n", " ") for cell in cells) + "\n")
 
 
@@ -239,13 +269,13 @@ def show_receipt(receipt: Receipt) -> None:
 
 
 def show_verified(result: VerifyReport) -> None:
-    """Print the digests and whether all is well."""
+    """Print the digests and the result of the check."""
     if not result.stamped:
         stamp = "none yet"
     elif result.stamped.get("facts") != result.facts_digest:
-        stamp = "of other facts: they changed since, without a clean end"
+        stamp = "of other facts: they changed later, and the process did not end cleanly"
     elif result.stamped.get("beside") != result.beside_digest:
-        stamp = "of another geometry, or other sums of other devices: they changed since"
+        stamp = "of another geometry or other contributions: they changed later"
     else:
         agrees = result.stamped.get("knowledge") == result.knowledge_digest
         stamp = "agrees" if agrees else "DISAGREES"
@@ -260,22 +290,22 @@ def show_verified(result: VerifyReport) -> None:
     for complaint in result.complaints:
         say(f"WRONG: {complaint}", style="bold red")
     if not result.complaints:
-        say("all is well: the knowledge follows from the facts, bit for bit")
+        say("verified: the knowledge follows from the facts, bit for bit")
 
 
 def show_inspection(shown: Inspection) -> None:
     """Print concepts, encoder, file and receipts."""
     rows = ((count.domain, count.label, count.facts) for count in shown.concepts)
     show_table(("domain", "label", "facts"), rows)
-    surveyed = "surveyed" if shown.surveyed else "plain, not surveyed yet"
+    fitted = "fitted to facts" if shown.surveyed else "not fitted yet"
     show_pairs(
         (
             ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),
-            ("columns", ", ".join(shown.columns) or "without names: by position"),
-            ("geometry", f"{shown.geometry[:12]} ({surveyed})"),
+            ("columns", ", ".join(shown.columns) or "unnamed, matched by position"),
+            ("geometry", f"{shown.geometry[:12]} ({fitted})"),
             ("knowledge digest", shown.knowledge_digest),
             ("adaptors", f"in {_domains(shown.adaptors)}, see `auricle adaptors`"),
-            ("candidates", f"{shown.candidates} observations worth a label"),
+            ("candidates", f"{shown.candidates} observations to label"),
             ("contributions", _listed(shown.contributions)),
             ("receipts", len(shown.receipts)),
             ("evictions", shown.evictions),
@@ -291,29 +321,29 @@ def _domains(count: int) -> str:
 
 
 def _listed(contributions: Mapping[str, int]) -> str:
-    """Say whose sums take part, and in which revision."""
+    """Return the contributing devices with their revisions."""
     named = (f"{device} (revision {number})" for device, number in sorted(contributions.items()))
     return ", ".join(named) or "none"
 
 
 def show_merged(done: MergeSummary) -> None:
-    """Print what a merge did."""
-    say(f"took in {_facts(done.count)}{_in_brackets(done.detail)}")
-    say(f"forgot {_facts(done.forgotten)} that the other ledger had forgotten")
+    """Print the result of a merge."""
+    say(f"merged {_facts(done.count)}{_in_brackets(done.detail)}")
+    say(f"forgot {_facts(done.forgotten)} that the other file had forgotten")
     say(f"knowledge digest  {done.knowledge_digest}")
 
 
 def show_restored(done: RestoreSummary) -> None:
-    """Print what a restore did."""
+    """Print the result of a restore."""
     say(f"restored {done.file}; check it with `auricle verify`")
     if done.kept:
-        say(f"the file before it is {done.kept}")
+        say(f"the previous file is {done.kept}")
     if done.forgotten:
-        say(f"forgot {_facts(done.forgotten)} again that had been forgotten since the backup")
+        say(f"forgot {_facts(done.forgotten)} again: forgotten after the backup was made")
 
 
 def show_skipped(skipped: tuple[Skipped, ...]) -> None:
-    """Print the first things skipped, and how many more there were."""
+    """Print the first skipped sources, and the number of further ones."""
     for skip in skipped[:SHOWN_SKIPS]:
         say(f"skipped {skip.source}: {skip.reason}")
     if len(skipped) > SHOWN_SKIPS:

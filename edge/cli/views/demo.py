@@ -1,6 +1,7 @@
-"""`auricle demo` in the terminal: the story as it happens, then what came of it.
+"""`auricle demo` in the terminal: the demonstration as it runs, then its results.
 
-In a terminal a bar and a small table move while images stream in; elsewhere only the lines appear.
+In a terminal a progress bar and a small table update while images stream in; elsewhere only lines
+are printed.
 """
 
 import shlex
@@ -29,15 +30,15 @@ from ...core import Decision, GrowthJob, GrowthResult, Receipt
 from ...demo import (
     DEMO_TITLE,
     PIXELS_TITLE,
-    Beat,
-    ChapterEvent,
+    DemoEvent,
     DemoOutcome,
     DemoPlan,
     ImageEvent,
-    PauseEvent,
+    PhaseEvent,
     PixelOutcome,
     TextEvent,
     Tone,
+    WaitEvent,
     run_demo,
 )
 from ...home import Home, create_home
@@ -47,13 +48,18 @@ from .common import console as terminal
 
 COMMAND: Final = "auricle"
 ENCODER: Final = "efficientnet_lite0"
+# Twice the default of [growth], since a demonstration that ends without an adaptor shows nothing.
 WORKER_MIB_MAX: Final = 2_048
-WORKER_SECONDS_MAX: Final = 120.0
+WORKER_SECONDS_MAX: Final = 120.0  # the default of [growth]
 POLL_SECONDS: Final = 0.05
+"""Delay between polls of the worker; a growth takes seconds.  Chosen by hand; effect not
+measured."""
 PIXELS: Final = "pixels"
 SHADES: Final = " ░▒▓█"
 SAMPLE_ROWS: Final = 7
+"""Text rows of a drawn digit: 28 pixels of MNIST, pooled by 4."""
 SAMPLE_DIGITS: Final = (2, 4, 7, 8)
+"""Digits drawn: they remain readable at this size.  Chosen by hand; effect not measured."""
 LOOKS: Final[dict[Tone, tuple[str, str]]] = {
     "plain": ("·", ""),
     "good": ("✓", "green"),
@@ -63,25 +69,31 @@ LOOKS: Final[dict[Tone, tuple[str, str]]] = {
 
 
 def show_demo(out: Path, plan: DemoPlan | None = None, console: Console = terminal) -> int:
-    """Run the demonstration in a new home and print it; returns the process's exit code.
+    """Run the demonstration in a new home and print it; return the exit status.
 
-    out: folder of home and report; where it holds something, the next free name beside it is used
-    and nothing is touched.  The code is 0 where forgetting was proved exact, else 1.
+    out: folder for home and report; if it is not empty, the next free name is used instead.  The
+    status is 0 if forgetting was verified as exact, else 1.
     """
     began = time.monotonic()
     folder = free_folder(out)
     create_home(folder, None, ENCODER)
     console.print(Text(f"Auricle: {DEMO_TITLE[0].lower()}{DEMO_TITLE[1:]}", "bold"))
-    console.print(f"Encoder {ENCODER}, frozen; no network; every number is measured now.")
+    console.print(f"Encoder {ENCODER}, frozen; no network access; every number is measured now.")
     with Home(folder) as home:
         screen = _Screen(console)
-        given = (home.model, home.store, home.settings.config(), plan, time.time_ns())
-        story = run_demo(*given, find_worker())
+        events = run_demo(
+            home.model,
+            home.store,
+            home.settings.config(),
+            plan,
+            started_at_ns=time.time_ns(),
+            grower=find_worker(),
+        )
         with screen.live if console.is_terminal else nullcontext():
-            for beat in story:
-                screen.show(beat)
+            for event in events:
+                screen.show(event)
         outcome = screen.outcome
-        assert outcome is not None, "the story ends with its outcome"
+        assert outcome is not None, "the demonstration ends with its outcome"
         home.store.stamp(outcome.recording.digest)
     report = write_report((outcome.recording,), folder, DEMO_TITLE)
     if outcome.pixels is not None:
@@ -92,7 +104,7 @@ def show_demo(out: Path, plan: DemoPlan | None = None, console: Console = termin
 
 
 def free_folder(out: Path) -> Path:
-    """Return `out` where it is missing or empty, else the first of out-2, out-3 ... that is."""
+    """Return `out` if it is missing or empty, else the first of out-2, out-3 ... that is."""
     folder, number = out, 1
     while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         number += 1
@@ -101,7 +113,7 @@ def free_folder(out: Path) -> Path:
 
 
 def find_worker() -> Callable[[GrowthJob], GrowthResult] | None:
-    """Return a function that grows in a worker process, or None where torch is missing."""
+    """Return a function that grows adaptors in a worker process, or None without torch."""
     if find_spec("torch") is None:
         return None
     worker = Worker(WORKER_MIB_MAX, WORKER_SECONDS_MAX)
@@ -116,12 +128,12 @@ def find_worker() -> Callable[[GrowthJob], GrowthResult] | None:
 
 
 class _Screen:
-    """Prints beats; keeps a bar and a table alive below them while images stream in."""
+    """Prints events, with a live progress bar and table below them while images stream in."""
 
     def __init__(self, console: Console) -> None:
         self.outcome: DemoOutcome | None = None
         self._console = console
-        self._chapter = 0
+        self._phases = 0
         self._pausing = False
         self._seen = self._right = self._new = 0
         self._bar = Progress(
@@ -134,60 +146,60 @@ class _Screen:
         )
         self.live = Live(console=console, transient=True, refresh_per_second=8)
 
-    def show(self, beat: Beat) -> None:
-        """Show one beat of the story."""
-        if isinstance(beat, ImageEvent):
-            self._count(beat)
-        elif isinstance(beat, ChapterEvent):
-            self._open(beat)
-        elif isinstance(beat, TextEvent):
+    def show(self, event: DemoEvent) -> None:
+        """Show one event."""
+        if isinstance(event, ImageEvent):
+            self._count(event)
+        elif isinstance(event, PhaseEvent):
+            self._open(event)
+        elif isinstance(event, TextEvent):
             if self._pausing:
                 self.live.update(Text(""))
             self._pausing = False
-            sign, style = LOOKS[beat.tone]
+            sign, style = LOOKS[event.tone]
             line = Table.grid(padding=(0, 1, 0, 0))
-            line.add_row(Text(f"  {sign}", style), Text(beat.text, style))
+            line.add_row(Text(f"  {sign}", style), Text(event.text, style))
             self._console.print(line)
-        elif isinstance(beat, PauseEvent):
+        elif isinstance(event, WaitEvent):
             self._pausing = True
-            spinner = Spinner("dots", f" {beat.text}", style="cyan")
+            spinner = Spinner("dots", f" {event.text}", style="cyan")
             self.live.update(Padding(spinner, (0, 0, 0, 2)))
-        elif isinstance(beat, Receipt):
-            self._console.print(_receipt(beat))
+        elif isinstance(event, Receipt):
+            self._console.print(_receipt(event))
         else:
-            self.outcome = beat
+            self.outcome = event
 
-    def _open(self, chapter: ChapterEvent) -> None:
-        self._chapter += 1
+    def _open(self, phase: PhaseEvent) -> None:
+        self._phases += 1
         self._pausing = False
         self._seen = self._right = self._new = 0
         self._console.print()
-        self._console.print(Rule(f"{self._chapter}  {chapter.title}", align="left", style="cyan"))
-        self._console.print(Text(f"  {chapter.text}"))
-        if chapter.samples is not None:
-            self._console.print(Text(draw(chapter.samples), "dim"))
+        self._console.print(Rule(f"{self._phases}  {phase.title}", align="left", style="cyan"))
+        self._console.print(Text(f"  {phase.text}"))
+        if phase.samples is not None:
+            self._console.print(Text(draw(phase.samples), "dim"))
         for task in self._bar.task_ids:
             self._bar.remove_task(task)
-        if chapter.images:
-            self._bar.add_task("", total=chapter.images)
+        if phase.images:
+            self._bar.add_task("", total=phase.images)
         self.live.update(Text(""))
 
-    def _count(self, glimpse: ImageEvent) -> None:
+    def _count(self, image: ImageEvent) -> None:
         for task in self._bar.task_ids:
             self._bar.advance(task)
         if not self._console.is_terminal:
             return
         rows: list[RenderableType] = [self._bar]
-        if glimpse.decision is not None:
+        if image.decision is not None:
             self._seen += 1
-            self._right += glimpse.right
-            self._new += glimpse.decision.known is False
-            rows.append(self._table(glimpse.decision))
+            self._right += image.right
+            self._new += image.decision.known is False
+            rows.append(self._table(image.decision))
         self.live.update(Group(*rows))
 
     def _table(self, decision: Decision) -> Table:
         table = Table(box=box.SIMPLE, pad_edge=False)
-        for name in ("read right", "called new", "domain", "last guess", "window p", "alarm"):
+        for name in ("correct", "called new", "domain", "last guess", "window p", "alarm"):
             table.add_column(name, justify="right", min_width=10)
         table.add_row(
             f"{self._right / self._seen:.1%}",
@@ -203,27 +215,27 @@ class _Screen:
 def _receipt(receipt: Receipt) -> Table:
     table = Table(box=box.ROUNDED, show_header=False, title=f"receipt {receipt.request_id}")
     table.add_row("forgotten", f"{receipt.facts_forgotten} facts")
-    table.add_row("of", ", ".join(receipt.concepts_touched))
+    table.add_row("from", ", ".join(receipt.concepts_touched))
     table.add_row("digest before", receipt.digest_before[:32])
     table.add_row("digest after", receipt.digest_after[:32])
-    table.add_row("made again", ", ".join(receipt.rebuilt))
+    table.add_row("rebuilt", ", ".join(receipt.rebuilt))
     table.add_row("not covered", "\n".join(receipt.not_covered))
     return table
 
 
 def show_outcome(outcome: DemoOutcome, console: Console) -> None:
-    """Print the two tables that a reader in a hurry needs."""
+    """Print the accuracy table and the summary."""
     console.print()
     console.print(Rule("What happened", align="left", style="cyan"))
-    marks = Table("held-out digits read right", box=box.SIMPLE_HEAD)
+    accuracy = Table("accuracy on held-out digits", box=box.SIMPLE_HEAD)
     for name in ("MNIST", "new scanner", f"its {outcome.digit}s", "its other digits"):
-        marks.add_column(name, justify="right")
-    for exam in outcome.exams:
-        shares = (exam.known, exam.new, exam.digit, exam.others)
-        marks.add_row(exam.when, *(f"{share:.1%}" for share in shares))
-    console.print(marks)
+        accuracy.add_column(name, justify="right")
+    for one in outcome.evaluations:
+        shares = (one.known, one.new, one.digit, one.others)
+        accuracy.add_row(one.when, *(f"{share:.1%}" for share in shares))
+    console.print(accuracy)
     if outcome.recording.left_out:
-        console.print(Text(f"  not asked for: {outcome.recording.left_out}", "dim"))
+        console.print(Text(f"  not evaluated: {outcome.recording.left_out}", "dim"))
     facts = Table(box=box.SIMPLE, show_header=False, pad_edge=True)
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
@@ -237,18 +249,21 @@ def _figures(outcome: DemoOutcome) -> tuple[tuple[str, str], ...]:
     proof = outcome.proof
     noticed = f"after {new.alarm_after}" if new.alarm_after else f"not in {new.images}"
     mistaken = f"{known.new} of {known.images} = {known.novelty:.1%}"
-    exact = "bit-identical to never having seen them"
+    exact = "bit-identical to a twin that never saw them"
     encoding, rest = f"{outcome.encoder_ms:.2f} ms", f"{outcome.rest_ms:.2f} ms"
     share = f"{outcome.rest_ms / outcome.encoder_ms:.0%}"
     return (
         ("new scanner noticed", f"{noticed} images"),
         ("false alarms", f"{known.alarms or 'none'} in {known.images} images of the known one"),
-        ("called new though known", f"{mistaken} (ordered: {outcome.recording.rate:.0%})"),
-        ("late labels", f"{outcome.placed} of {outcome.labels} found the new domain by themselves"),
+        ("called new though known", f"{mistaken} (chosen: {outcome.recording.rate:.0%})"),
+        (
+            "late labels",
+            f"{outcome.placed} of {outcome.labels} assigned to the new domain automatically",
+        ),
         ("adaptor", _adaptor(outcome)),
         *_pixels(outcome.pixels),
-        ("routed", f"{again.routed} of {again.images} to the new scanner's own, by themselves"),
-        ("forgotten", f"{proof.facts} facts, {proof.traces_after} of them left in the file"),
+        ("routed", f"{again.routed} of {again.images} to the new scanner's domain automatically"),
+        ("forgotten", f"{proof.facts} facts, {proof.traces_after} of them still in the file"),
         ("sent again", f"{proof.relearned} of {proof.redelivered} relearned"),
         ("knowledge", exact if proof.exact else f"NOT {exact}"),
         ("time per image", f"encoder {encoding}, everything else {rest} ({share})"),
@@ -261,7 +276,9 @@ def _pixels(pixels: PixelOutcome | None) -> tuple[tuple[str, str], ...]:
     before, after, images = pixels.before, pixels.after, pixels.images
     known = f"MNIST {before.known:.1%} → {after.known:.1%}"
     new = f"new scanner {before.new:.1%} → {after.new:.1%}"
-    return (("adaptors, bare pixels", f"{known}, {new}, {pixels.routed} of {images} routed right"),)
+    return (
+        ("adaptors, raw pixels", f"{known}, {new}, {pixels.routed} of {images} routed correctly"),
+    )
 
 
 def _adaptor(outcome: DemoOutcome) -> str:
@@ -272,7 +289,7 @@ def _adaptor(outcome: DemoOutcome) -> str:
         return f"none: {episodes[0].reason}"
     grown = [one for one in episodes if one.state == "serving"]
     spent = f"searched and trained in {episodes[0].seconds or 0:.1f} s"
-    return f"{grown[-1].blueprint}, {spent}" if grown else f"none did better, {spent}"
+    return f"{grown[-1].blueprint}, {spent}" if grown else f"none was better, {spent}"
 
 
 def _show_paths(folder: Path, report: Path, seconds: float, console: Console) -> None:
@@ -280,7 +297,7 @@ def _show_paths(folder: Path, report: Path, seconds: float, console: Console) ->
     pixels = folder / PIXELS / report.name
     rows = (
         ("report", f"{report}  (open it in a browser)"),
-        *([("of bare pixels", str(pixels))] if pixels.exists() else []),
+        *([("raw pixels", str(pixels))] if pixels.exists() else []),
         ("knowledge", str(folder / "knowledge.db")),
         ("took", f"{seconds:.0f} s"),
         ("look inside", f"{command} inspect --home {home}"),
@@ -293,11 +310,11 @@ def _show_paths(folder: Path, report: Path, seconds: float, console: Console) ->
 
 
 def own_command() -> str:
-    """The words, quoted for a shell, that start this very command line again.
+    """Return the command, quoted for a shell, that runs this command line again.
 
-    `auricle` where a shell finds it and it is the one that runs; else its path, relative where it
-    lies below the current folder.  Started in another way (a test, `python -m`): the executable
-    beside this Python, `auricle` where there is none.
+    `auricle` if the shell finds this very program; else its path, relative if it is below the
+    current folder.  Started in another way (a test, `python -m`): the executable next to this
+    Python, or `auricle` if there is none.
     """
     running = Path(sys.argv[0]).absolute()
     if running.name != COMMAND or not running.is_file():
@@ -310,14 +327,14 @@ def own_command() -> str:
 
 
 def draw(digits: Digits) -> str:
-    """Draw one image of each of SAMPLE_DIGITS side by side, in shades of block characters."""
+    """Draw an image of each of SAMPLE_DIGITS side by side in block characters."""
     rows = [np.flatnonzero(digits.labels == digit)[:1] for digit in SAMPLE_DIGITS]
     cells = [_shade(digits.images[row[0]]) for row in rows if len(row)]
     return "\n".join("    " + "  ".join(lines) for lines in zip(*cells, strict=True))
 
 
 def _shade(image: NDArray[np.uint8]) -> list[str]:
-    """Turn grey pixels into lines of text, cells twice as high as wide."""
+    """Return grey pixels as lines of text; a cell is twice as high as wide."""
     height = max(1, image.shape[0] // SAMPLE_ROWS)
     width = max(1, height // 2)
     pooled = image[: image.shape[0] // height * height].astype(np.float64)

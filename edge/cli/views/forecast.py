@@ -1,4 +1,4 @@
-"""How forecasts are shown: tables, a line a row while a stream comes in, and a picture."""
+"""Views of forecasts: tables, a line for each row of a live stream, and a plot."""
 
 import math
 from collections import deque
@@ -16,23 +16,28 @@ from ...home import ForecastRow
 from . import common as views
 
 CHANNELS_SHOWN: Final = 12
+"""Channels in the table of a file: with three horizons, 36 rows.  Chosen by hand; effect not
+measured."""
 CHANGES_SHOWN: Final = 8
+"""Latest changes listed.  Chosen by hand; effect not measured."""
 LIVE_CHANNELS: Final = 4
+"""Channels in a line of a live stream, and named for a change.  Chosen by hand; effect not
+measured."""
 ROWS_DRAWN: Final = 288
 """A day of samples every five minutes."""
 ROWS_MAX: Final = 2_016
-"""A week of them: so far back a picture reaches where the latest change lies there."""
+"""A week of them: the plot reaches back this far to include the latest change."""
 ROWS_BEFORE: Final = 48
 """Rows drawn before the latest change.  Chosen by hand; effect not measured."""
 DATED_S: Final = 1e8
-"""Times below, March 1973, are seconds of a recording's own clock rather than dates."""
+"""Smaller times (before March 1973) are seconds of a recording's own clock, not dates."""
 
 Floats = NDArray[np.float64]
 
 
-def show_forecast(look: ForecastRow, names: Sequence[str]) -> None:
-    """Print what is expected after the last row, a line for each channel and horizon."""
-    made = look.forecast
+def show_forecast(row: ForecastRow, names: Sequence[str]) -> None:
+    """Print the forecast after the last row, a line for each channel and horizon."""
+    made = row.forecast
     rows = (
         (
             name,
@@ -44,21 +49,22 @@ def show_forecast(look: ForecastRow, names: Sequence[str]) -> None:
     )
     views.show_table(("channel", "steps ahead", "forecast", "low", "high"), rows)
     if len(names) > CHANNELS_SHOWN:
-        views.say(f"{len(names) - CHANNELS_SHOWN} more channels: --json shows all")
+        views.say(f"{len(names) - CHANNELS_SHOWN} more channels; --json lists all")
 
 
 def show_left_out(names: Sequence[str]) -> None:
-    """Say on standard error which columns are not forecast, and why."""
+    """Report on standard error which columns are not forecast, and why."""
     if names:
         more = f" and {len(names) - CHANNELS_SHOWN} more" if len(names) > CHANNELS_SHOWN else ""
-        told = f"left out, since they begin with words: {', '.join(names[:CHANNELS_SHOWN])}{more}"
-        views.errors.print(views.plain(told), markup=False, soft_wrap=True)
+        text = f"left out, not numeric: {', '.join(names[:CHANNELS_SHOWN])}{more}"
+        views.errors.print(views.plain(text), markup=False, soft_wrap=True)
 
 
-def show_record(figures: Sequence[dict[str, Any]], rows: int, step_s: float | None) -> None:
-    """Print how good the forecasts of all rows were.  step_s: usual seconds between rows."""
+def show_errors(figures: Sequence[dict[str, Any]], rows: int, step_s: float | None) -> None:
+    """Print the errors of the forecasts of all rows.  step_s: median seconds between rows, if
+    known."""
     apart = "" if step_s is None else f", {step_s:,.6g} s apart"
-    views.say(f"over {rows:,} rows{apart}, each forecast from those before it:")
+    views.say(f"over {rows:,} rows{apart}, each forecast from the rows before it:")
     cells = (
         (
             each["horizon"],
@@ -68,62 +74,64 @@ def show_record(figures: Sequence[dict[str, Any]], rows: int, step_s: float | No
         )
         for each in figures
     )
-    views.show_table(("steps ahead", "mean error", "last value's", "inside the interval"), cells)
+    views.show_table(
+        ("steps ahead", "mean error", "last value's error", "inside the interval"), cells
+    )
 
 
 def show_changes(changes: Sequence[DetectedChange], names: Sequence[str]) -> None:
-    """Print the latest changes, and how many there were."""
+    """Print the latest change points, and their number."""
     for change in changes[-CHANGES_SHOWN:]:
         show_change(change, names)
     if len(changes) > CHANGES_SHOWN:
-        views.say(f"{len(changes)} changes in all: --json shows them")
+        views.say(f"{len(changes)} changes in total; --json lists all")
 
 
 def show_change(change: DetectedChange, names: Sequence[str]) -> None:
-    """Print one change."""
-    who = ", ".join(names[at] for at in change.channels[:LIVE_CHANNELS])
+    """Print one change point."""
+    channels = ", ".join(names[at] for at in change.channels[:LIVE_CHANNELS])
     more = f" and {len(change.channels) - LIVE_CHANNELS} more"
     rest = more if len(change.channels) > LIVE_CHANNELS else ""
     views.say(
         f"row {change.step:,}: {change.kind} since row {change.start:,}, by"
-        f" {change.severity:.0%}, regime {change.regime}: {who}{rest}"
+        f" {change.severity:.0%}, regime {change.regime}: {channels}{rest}"
     )
 
 
-def show_live(look: ForecastRow, names: Sequence[str]) -> None:
-    """Print a line for a row of a stream: the first horizon of the first channels."""
-    made = look.forecast
+def show_live(row: ForecastRow, names: Sequence[str]) -> None:
+    """Print a line for a row of a live stream: the first horizon of the first channels."""
+    made = row.forecast
     parts = [
-        f"{name} {format_value(look.values[at])} → {format_value(made.point[0, at])}"
+        f"{name} {format_value(row.values[at])} → {format_value(made.point[0, at])}"
         f" [{format_value(made.low[0, at])}, {format_value(made.high[0, at])}]"
         for at, name in enumerate(names[:LIVE_CHANNELS])
     ]
-    views.say(f"row {look.row:,}  {'  '.join(parts)}")
-    for change in look.changes:
+    views.say(f"row {row.row:,}  {'  '.join(parts)}")
+    for change in row.changes:
         show_change(change, names)
 
 
 def format_value(value: float | None) -> str:
-    """Five digits, or a dash for what is not known."""
+    """Format a value with five digits, an unknown one as a dash."""
     return "-" if value is None or not np.isfinite(value) else f"{value:.5g}"
 
 
-class Picture:
-    """Keeps of the newest rows what a picture of the first channels shows.  Memory: O(1)."""
+class ForecastPlot:
+    """A plot of the first channels over the newest rows.  Memory: O(1)."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names[:LIVE_CHANNELS]
         self._rows: deque[tuple[float, Floats, tuple[DetectedChange, ...]]] = deque(maxlen=ROWS_MAX)
         self._last: ForecastRow | None = None
 
-    def take(self, look: ForecastRow) -> None:
-        """Keep a row and, of the newest, the forecast."""
-        self._rows.append((look.after_s, look.values[: len(self._names)], look.changes))
-        self._last = look
+    def take(self, row: ForecastRow) -> None:
+        """Add a row; the plot shows the forecast of the newest."""
+        self._rows.append((row.after_s, row.values[: len(self._names)], row.changes))
+        self._last = row
 
     def draw(self, path: Path, began_s: float) -> None:
-        """Write the picture as PNG.  began_s: when the first row was, in seconds since 1970; NaN
-        without times.  Needs matplotlib."""
+        """Write the plot as PNG.  began_s: time of the first row in seconds since 1970, NaN without
+        times.  Needs matplotlib."""
         from ...sim import Series, draw_series
 
         assert self._last is not None, "a recording has a row"

@@ -1,4 +1,4 @@
-"""How growth is shown: what a search came to, what serves, and that a worker is at work."""
+"""Views of growth: search results, serving adaptors, and the progress of a worker."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ MISSING = "-"
 
 @contextmanager
 def show_progress() -> Iterator[Beat]:
-    """Show in a terminal that a worker is at work, and for how long."""
+    """Show in a terminal how long the worker has been running."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(
         *columns, console=errors, transient=True, disable=not errors.is_terminal
@@ -27,7 +27,7 @@ def show_progress() -> Iterator[Beat]:
 
 
 def show_outcome(done: GrowthOutcome) -> None:
-    """Print the stages of a search, the candidates that were trained, and what serves now."""
+    """Print the stages of a search, the trained candidates, and the serving version."""
     for line in done.search:
         say(f"# {line}")
     if done.candidates:
@@ -36,17 +36,17 @@ def show_outcome(done: GrowthOutcome) -> None:
         )
         show_table(("candidate", "score", "accuracy"), rows)
     if done.state == "serving":
-        better = f"{_percent(done.accuracy)} against {_percent(done.incumbent)}"
+        accuracy = f"{_percent(done.accuracy)}, previous {_percent(done.incumbent)}"
         say(
-            f"{done.domain}: version {done.version} serves, {better} on held-out facts,"
+            f"{done.domain}: version {done.version} serves, accuracy {accuracy} on held-out facts,"
             f" {done.seconds:.1f} s"
         )
     else:
-        say(f"{done.domain}: nothing changed, {done.seconds:.1f} s: {done.reason}")
+        say(f"{done.domain}: no change, {done.seconds:.1f} s: {done.reason}")
 
 
 def show_adaptors(rows: Iterable[AdaptorSummary]) -> None:
-    """Print a line a version: what it is, what it takes, and what it was accepted for."""
+    """Print each adaptor version with its size and its accuracy on held-out facts."""
     names = (
         "domain",
         "version",
@@ -57,7 +57,7 @@ def show_adaptors(rows: Iterable[AdaptorSummary]) -> None:
         "operations",
         "facts",
         "accuracy",
-        "against",
+        "previous",
     )
     cells = (
         (
@@ -77,9 +77,9 @@ def show_adaptors(rows: Iterable[AdaptorSummary]) -> None:
     show_table(names, cells)
 
 
-def show_rollback(news: GrowthReport) -> None:
-    """Print what serves after a rollback."""
-    say(f"{news.domain}: version {news.version} is gone; {news.detail}")
+def show_rollback(report: GrowthReport) -> None:
+    """Print the serving version after a rollback."""
+    say(f"{report.domain}: version {report.version} was removed; {report.detail}")
 
 
 def _number(score: float) -> str:

@@ -1,4 +1,4 @@
-"""Taking labels in a terminal, one observation after the other."""
+"""Label observations in a terminal, one after the other."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,35 +14,38 @@ import encoder
 from ...core import EdgeError
 from ...home import Explained, FlaggedObservation, likely_typo
 from ..label_client import LabelClient
-from .common import choose_name, console, say, show_error
-from .explanation import moment, show_explained, show_window
+from ..name_prompt import choose_name
+from .common import console, say, show_error
+from .explanation import format_time, show_explained, show_window
 
 LABELS_SHOWN: Final = 12
+"""Labels offered by number: about two lines of 80 columns.  Chosen by hand; effect not measured."""
 PICTURE_SIDE: Final = 48
-HELP: Final = "type a label or its number, Enter to skip, q to end"
+"""Pixels: 48 cells wide and 24 lines high, the height of a VT100 screen."""
+HELP: Final = "type a label or its number, Enter to skip, q to quit"
 
 
-def take_labels(desk: LabelClient, domain: str = "") -> None:
-    """Show what waits, ask for a label each, and send it; ends with the last, with q or with ^D."""
-    found = desk.waiting()
+def read_labels(client: LabelClient, domain: str = "") -> None:
+    """Show each waiting observation, read its label and send it, until the last, q or ^D."""
+    found = client.waiting()
     if not found.flagged:
-        say("nothing waits for a label")
+        say("no observation waits for a label")
         return
     labels, given = list(found.labels), 0
     say(f"{len(found.flagged)} observations wait for a label; {HELP}")
-    settled = _settled(domain, found.names.domains)
-    if settled is None:
+    chosen_domain = _confirm(domain, found.names.domains)
+    if chosen_domain is None:
         return
     for number, one in enumerate(found.flagged, 1):
         _show(one, number, len(found.flagged))
-        _show_sample(desk, one.id)
-        answer = _settled(_ask(labels), labels)
+        _show_sample(client, one.id)
+        answer = _confirm(_read_label(labels), labels)
         if answer is None:
             break
         if not answer:
             continue
         try:
-            say(f"  {desk.label(one.id, answer, settled)}", style="green")
+            say(f"  {client.label(one.id, answer, chosen_domain)}", style="green")
         except EdgeError as error:
             show_error(error.message, error.hint)
             continue
@@ -54,15 +57,15 @@ def take_labels(desk: LabelClient, domain: str = "") -> None:
 
 def _show(one: FlaggedObservation, number: int, total: int) -> None:
     say(f"{number}/{total}  {one.id}", style="bold")
-    say(f"  stream {one.stream}, seen as {one.domain}, {moment(one.captured_at_ns)}")
+    say(f"  stream {one.stream}, routed to {one.domain}, {format_time(one.captured_at_ns)}")
 
 
-def _show_sample(desk: LabelClient, observation_id: str) -> None:
-    """Show what helps to label an observation; what cannot be shown does not end labelling."""
+def _show_sample(client: LabelClient, observation_id: str) -> None:
+    """Show an observation and its nearest examples; an error does not end labelling."""
     try:
-        explained = desk.explain(observation_id)
+        explained = client.explain(observation_id)
         if console.is_terminal and explained.kind != "vector":
-            _draw(desk.raw(observation_id), explained)
+            _draw(client.raw(observation_id), explained)
     except EdgeError as error:
         show_error(error.message, error.hint)
     else:
@@ -70,11 +73,11 @@ def _show_sample(desk: LabelClient, observation_id: str) -> None:
 
 
 def _draw(raw: bytes | None, explained: Explained) -> None:
-    """Draw an image in a terminal that has colours: two pixels a cell, one above the other; and the
-    waveform of a window in any."""
+    """Draw an image in a colour terminal, two pixels in each cell, or a window as a waveform in any
+    terminal."""
     if raw is None:
         noun = "image" if explained.kind == "image" else "window"
-        say(f"  (its {noun} is not kept; `raw = true` in [candidates] keeps the next ones)")
+        say(f"  (the {noun} was not kept; to keep later ones, set raw = true in [candidates])")
         return
     if explained.kind == "window":
         show_window(raw, explained.rate_hz)
@@ -86,13 +89,13 @@ def _draw_image(raw: bytes) -> None:
     try:
         pixels = encoder.thumbnail(raw, PICTURE_SIDE)
     except encoder.EncoderError as error:
-        say(f"  (its image cannot be shown: {error.message})")
+        say(f"  (the image cannot be shown: {error.message})")
         return
     console.print(half_blocks(pixels))
 
 
 def half_blocks(pixels: NDArray[np.uint8]) -> Text:
-    """Return an image uint8 [h, w, 3] as text, h/2 lines of w cells."""
+    """Return an image uint8 [h, w, 3] as text: h/2 lines of w cells."""
     rows = pixels[: len(pixels) // 2 * 2]
     picture = Text()
     for upper, lower in zip(rows[::2], rows[1::2], strict=True):
@@ -107,9 +110,9 @@ def _colour(rgb: list[int]) -> Color:
     return Color.from_rgb(*rgb)
 
 
-def _ask(labels: Sequence[str]) -> str | None:
-    """Return a label, nothing to skip, None to end."""
-    # Where labels are numbers themselves, a number means the label.
+def _read_label(labels: Sequence[str]) -> str | None:
+    """Return the entered label, "" to skip, None to quit."""
+    # If labels are numbers themselves, a number is a label and not a position.
     numbered = not any(name.isdecimal() for name in labels)
     shown = labels[:LABELS_SHOWN]
     choices = "  ".join(f"{at} {one}" if numbered else one for at, one in enumerate(shown, 1))
@@ -127,8 +130,8 @@ def _ask(labels: Sequence[str]) -> str | None:
     return answer
 
 
-def _settled(name: str | None, known: Sequence[str]) -> str | None:
-    """Return a name, after a question where it is probably a typo; None without an answer."""
+def _confirm(name: str | None, known: Sequence[str]) -> str | None:
+    """Return a name, confirmed if it is probably a typo; None if the input ends."""
     near = likely_typo(name or "", known)
     if not (name and near):
         return name

@@ -1,4 +1,4 @@
-"""How a running daemon is shown: streams, homes, outbox and broker, once or live."""
+"""Views of a running daemon: streams, homes, outbox and broker, once or live."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,30 +11,28 @@ from rich.table import Table
 from rich.text import Text
 
 from ...mqtt import BrokerStatus, DaemonStatus, HomeStatus, OutboxStatus, StreamStatus
-from .common import console, plain, say
+from .common import console, pack_lines, plain, say, table_or_lists
 
 STATE_STYLES: Final = {"serving": "green", "degraded": "yellow", "paused": "cyan"}
+# Bytes, and seconds, in the units that people read.
 KIB, DAY_S, HOUR_S, MINUTE_S = 1024, 86_400, 3_600, 60
 NUMBERS: Final = frozenset(
     {"per s", "new", "answered", "dropped", "rejected", "facts", "concepts", "to label", "gaps"}
 )
 TABLES_COLUMNS_MIN: Final = 120
-"""Columns that the tables need before names of usual lengths are folded.  Measured with names of 15
-characters."""
-INDENT_COLUMNS: Final = 4
-"""How far the cells of a list are moved in below their heading."""
+"""Width below which the tables fold names; measured with names of 15 characters."""
 NOVEL_PERCENT: Final = 50.0
-"""Share of new samples in a window from which it is shown as worrying."""
+"""Share of new samples in a window from which it is highlighted: the majority."""
 
 
 def show_status(status: DaemonStatus) -> None:
-    """Print one snapshot: tables in a terminal that is wide enough, lists in a narrow one, plain
-    lines elsewhere."""
+    """Print one snapshot: tables in a wide terminal, lists in a narrow one, plain lines
+    elsewhere."""
     console.print(render_status(status, _width()), soft_wrap=not console.is_terminal)
 
 
 def follow_status(fetch: Callable[[], DaemonStatus | None], every_s: float) -> None:
-    """Show a daemon live until it stops or the user does (^C)."""
+    """Show a daemon live until it stops or the user presses ^C."""
     status = fetch()
     if status is None:
         return
@@ -55,22 +53,24 @@ def follow_status(fetch: Callable[[], DaemonStatus | None], every_s: float) -> N
 
 
 def _width() -> int:
-    """Columns of the terminal; outside of one, lines may be as long as they like."""
+    """Return the columns of the terminal; outside a terminal the length of lines is not limited."""
     return console.width if console.is_terminal else TABLES_COLUMNS_MIN
 
 
 def render_status(status: DaemonStatus, width: int) -> RenderableType:
-    """Return everything worth seeing of a snapshot, for so many columns."""
+    """Return a snapshot for a terminal of `width` columns."""
     return Group(*_parts(status, width))
 
 
 def _parts(status: DaemonStatus, width: int) -> Iterator[RenderableType]:
     yield from _heading(status, width)
-    for line in status.trouble:
+    for line in status.problems:
         yield Text(f"! {plain(line)}", style="yellow")
-    if status.strays:
-        yield Text(f"! {status.strays} messages came at topics that nothing takes", style="yellow")
-    for why in dict.fromkeys(one.heads_only for one in status.homes if one.heads_only):
+    if status.unrouted:
+        yield Text(f"! {status.unrouted} messages on topics without a stream", style="yellow")
+    for why in dict.fromkeys(
+        one.growth_unavailable for one in status.homes if one.growth_unavailable
+    ):
         yield Text(f"! no adaptors are grown: {plain(why)}", style="yellow")
     tables = (
         _streams(status.streams),
@@ -78,10 +78,7 @@ def _parts(status: DaemonStatus, width: int) -> Iterator[RenderableType]:
         _delivery(status.outbox, status.broker),
     )
     for table in tables:
-        if width >= TABLES_COLUMNS_MIN:
-            yield table
-        else:
-            yield from _listed(table, width)
+        yield from table_or_lists(table, width, TABLES_COLUMNS_MIN)
 
 
 def _heading(status: DaemonStatus, width: int) -> Iterator[Text]:
@@ -97,53 +94,14 @@ def _heading(status: DaemonStatus, width: int) -> Iterator[Text]:
         f"writes {size(status.written_bytes_day)} a day",
         f"auricle {plain(status.version)}",
     )
-    yield from _pack([Text(item) for item in items], width, 0)
+    yield from pack_lines([Text(item) for item in items], width, 0)
     if status.clock == "unset":
         yield Text("clock not set", style="yellow")
 
 
-def _listed(table: Table, width: int) -> Iterator[Text]:
-    """Give a table as lines: the first cell of a row as its heading, the others with their names
-    below it, wrapped between cells only where one fits a line."""
-    names = [str(column.header) for column in table.columns]
-    columns = [[_as_text(cell) for cell in column.cells] for column in table.columns]
-    for first, *rest in zip(*columns, strict=True):
-        yield Text("")
-        yield Text.assemble((f"{names[0]} ", "dim"), first)
-        named = zip(names[1:], rest, strict=True)
-        items = [Text.assemble((f"{name} ", "dim"), cell) for name, cell in named]
-        yield from _pack(items, width, INDENT_COLUMNS)
-
-
-def _as_text(cell: RenderableType) -> Text:
-    return cell if isinstance(cell, Text) else Text(str(cell))
-
-
-def _pack(items: Sequence[Text], width: int, indent: int) -> Iterator[Text]:
-    """Put as many items on a line as fit, two columns apart; a longer one gets a line of its own,
-    which the terminal wraps."""
-    line = Text(" " * indent)
-    for item in items:
-        if line.cell_len > indent and line.cell_len + item.cell_len + 2 > width:
-            yield line
-            line = Text(" " * indent)
-        line = line + (Text("  ") if line.cell_len > indent else Text("")) + item
-    yield line
-
-
 def _streams(streams: tuple[StreamStatus, ...]) -> Table:
-    table = _table(
-        "stream",
-        "source",
-        "per s",
-        "new",
-        "domain",
-        "label",
-        "answered",
-        "dropped",
-        "rejected",
-        "state",
-    )
+    counts = ("answered", "dropped", "rejected")
+    table = _table(("stream", "source", "per s", "new", "domain", "label", *counts, "state"))
     for one in streams:
         novel = "-" if one.novel_percent is None else f"{one.novel_percent:.0f} %"
         worrying = (one.novel_percent or 0) >= NOVEL_PERCENT
@@ -163,40 +121,41 @@ def _streams(streams: tuple[StreamStatus, ...]) -> Table:
 
 
 def _condition(stream: StreamStatus) -> Text:
-    if stream.trouble:
-        return _cell(stream.trouble, "red")
-    if stream.rejecting:
-        return _cell(stream.rejecting, "red")
+    if stream.problem:
+        return _cell(stream.problem, "red")
+    if stream.input_problem:
+        return _cell(stream.input_problem, "red")
     if stream.alarmed:
-        return Text("off known ground", style="yellow")
-    return Text("degraded", style="yellow") if stream.degraded else Text("fine", style="green")
+        return Text("drift alarm", style="yellow")
+    return Text("degraded", style="yellow") if stream.degraded else Text("ok", style="green")
 
 
 def _homes(homes: tuple[HomeStatus, ...]) -> Table:
-    table = _table("home", "encoder", "facts", "concepts", "to label", "adaptors", "state")
+    table = _table(("home", "encoder", "facts", "concepts", "to label", "adaptors", "state"))
     for one in homes:
         serving = ", ".join(f"{a.domain} {a.kind} v{a.version}" for a in one.adaptors if a.version)
-        growing = f"growing {one.growing}" if one.growing else "fine"
+        growing = f"growing {one.growing}" if one.growing else "ok"
         table.add_row(
             _cell(one.name or "."),
             _cell(one.encoder),
             str(one.facts),
             str(one.concepts),
             str(one.candidates),
-            _cell(serving or "heads alone"),
-            _cell(one.trouble, "red") if one.trouble else _cell(growing),
+            _cell(serving or "heads only"),
+            _cell(one.problem, "red") if one.problem else _cell(growing),
         )
     return table
 
 
 def _delivery(outbox: OutboxStatus, broker: BrokerStatus | None) -> Table:
-    table = _table("delivery", "state", "since", "waiting", "oldest", "dropped", "gaps", "reasons")
+    names = ("delivery", "state", "since", "waiting", "oldest", "dropped", "gaps", "reasons")
+    table = _table(names)
     place, state, since, reasons = "no broker", Text("-"), "-", ""
     if broker is not None:
-        place, since = broker.place, duration(broker.since_s)
+        place, since = broker.address, duration(broker.since_s)
         state = Text("online", style="green") if broker.online else Text("offline", style="red")
         reasons = ", ".join(f"{name} {n}" for name, n in sorted(broker.reasons.items()))
-    trouble = outbox.trouble or outbox.refusing or (broker.trouble if broker else "")
+    trouble = outbox.problem or outbox.refusal or (broker.problem if broker else "")
     table.add_row(
         _cell(place),
         state,
@@ -211,11 +170,11 @@ def _delivery(outbox: OutboxStatus, broker: BrokerStatus | None) -> Table:
 
 
 def _cell(text: str, style: str = "") -> Text:
-    """A name as it is: no markup, nothing that could steer the terminal."""
+    """Return a name verbatim: no markup and no control characters."""
     return Text(plain(text), style=style)
 
 
-def _table(*names: str) -> Table:
+def _table(names: Sequence[str]) -> Table:
     table = Table(
         box=SIMPLE_HEAD,
         expand=console.is_terminal,
@@ -224,7 +183,7 @@ def _table(*names: str) -> Table:
         collapse_padding=True,
     )
     for name in names:
-        # Numbers stay whole where the terminal is narrow; names and reasons are folded.
+        # Numbers are never folded; names and reasons are if the terminal is narrow.
         number = name in NUMBERS
         table.add_column(
             name,
@@ -237,7 +196,7 @@ def _table(*names: str) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """Say a time in its two largest units: 3 d 4 h, 5 min 2 s, 0.4 s."""
+    """Format a duration in its two largest units: 3 d 4 h, 5 min 2 s, 0.4 s."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = int(seconds)
@@ -252,7 +211,7 @@ def duration(seconds: float) -> str:
 
 
 def size(nbytes: float) -> str:
-    """Say a number of bytes in the unit that fits."""
+    """Format a number of bytes in the largest fitting unit."""
     for unit in ("B", "KiB", "MiB"):
         if nbytes < KIB:
             return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Adaptors: a transform of the features with a head on top, solved from a domain's facts.
+"""Adaptors: a transform of the features with a head on top, solved from the facts of a domain.
 
 `fit_adaptor` solves a domain's adaptor from its facts.  To add a kind of transform: one class and
 one line in `kinds.KINDS`.
@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from . import adaptor
     from .adaptor import Adaptor, fit_adaptor, solve_adaptor, standardising_arrays
-    from .bandwidth import tune_kernel
     from .crossfit import cross_scores
     from .head import FittedHead
-    from .kernel import KernelMachine, choose_landmarks
+    from .kernel import KernelMachine, choose_landmarks, tune_kernel
     from .kinds import KINDS
     from .record import AdaptorRecord
     from .standardisation import Standardisation, standardise
@@ -30,7 +28,6 @@ __all__ = [
     "Spans",
     "Standardisation",
     "Transform",
-    "adaptor",
     "build_transform",
     "choose_landmarks",
     "cross_scores",
@@ -46,10 +43,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "adaptor": ("Adaptor", "fit_adaptor", "solve_adaptor", "standardising_arrays"),
-        "bandwidth": ("tune_kernel",),
         "crossfit": ("cross_scores",),
         "head": ("FittedHead",),
-        "kernel": ("KernelMachine", "choose_landmarks"),
+        "kernel": ("KernelMachine", "choose_landmarks", "tune_kernel"),
         "kinds": ("KINDS",),
         "record": ("AdaptorRecord",),
         "standardisation": ("Standardisation", "standardise"),

@@ -1,4 +1,4 @@
-"""Held-out scores of a head in closed form: each fold left out once, at the price of one solve."""
+"""Cross-validation of a head in closed form: each fold is held out once, for one solve."""
 
 from collections.abc import Callable
 
@@ -20,41 +20,41 @@ def cross_scores(
     standard: Standardisation,
     fold: NDArray[np.intp],
 ) -> tuple[tuple[str, ...], Floats]:
-    """Return labels, and the scores float32 [own, labels] each fact gets from a head that was
-    solved without its fold.
+    """Return labels, and scores float32 [own, labels]: each fact's from a head solved without its
+    fold.
 
-    fold: number of each own fact; facts of fold -1 are never left out and score as fitted.  Every
-    label is in more than one fold, or in fold -1: what a head was never shown has no column.
+    fold: the fold of each own fact; facts of fold -1 are never held out and score as fitted.  Every
+    label must be in more than one fold, or in fold -1: a head has no column for an unseen label.
 
-    With A the inverse of kernel plus penalty, a fold's held-out errors are inverse(A of the fold)
-    (A targets) (Golub, Heath & Wahba 1979, extended to blocks).  A kernel, and a head with more
-    facts than columns, is solved once a fold instead.  Standardisation sees the features of
-    held-out facts, never their labels.  Cost: O(n^3), n facts.
+    With A the inverse of kernel plus penalty, the held-out errors of a fold are inverse(A of the
+    fold) (A targets) (Golub, Heath & Wahba 1979, extended to blocks).  A kernel, and a head with
+    more facts than columns, is solved once per fold instead.  Standardisation uses the features of
+    held-out facts, but never their labels.  Cost: O(n^3) for n facts.
     """
     if transform.blueprint.kind == KIND:
         return _by_fold(own, fold, lambda rows: solve_kernel(transform, rows))
     if len(own) > transform.out:
         return _by_fold(own, fold, lambda rows: solve_head(transform, rows, others, standard))
-    lessons = HeadTrainingSet(transform, own, others, standard)
-    inputs, targets = lessons.together()
+    training_set = HeadTrainingSet(transform, own, others, standard)
+    inputs, targets = training_set.all_rows()
     gram = inputs @ inputs.T
-    penalty = lessons.ridge * float(np.trace(gram, dtype=np.float64)) + PENALTY_MIN
+    penalty = training_set.ridge * float(np.trace(gram, dtype=np.float64)) + PENALTY_MIN
     gram.flat[:: len(gram) + 1] += penalty
     inverse = np.linalg.inv(gram)
     solved = inverse @ targets
-    errors = np.zeros((len(own), len(lessons.labels)), np.float32)
+    errors = np.zeros((len(own), len(training_set.labels)), np.float32)
     for number in range(int(fold.max()) + 1):
         at = np.flatnonzero(fold == number)
         errors[at] = np.linalg.solve(inverse[np.ix_(at, at)], solved[at])
     kept = np.flatnonzero(fold < 0)
     errors[kept] = penalty * solved[kept]
-    return lessons.labels, targets[: len(own)] - errors + lessons.level
+    return training_set.labels, targets[: len(own)] - errors + training_set.level
 
 
 def _by_fold(
     own: FactBatch, fold: NDArray[np.intp], solve: Callable[[FactBatch], FittedHead | KernelMachine]
 ) -> tuple[tuple[str, ...], Floats]:
-    """Solve once without each fold, and with all facts for those of fold -1."""
+    """Solve once without each fold, and once with all facts for fold -1."""
     labels: tuple[str, ...] = ()
     scores = np.zeros((len(own), 0), np.float32)
     for number in np.unique(fold):

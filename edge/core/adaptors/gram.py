@@ -1,7 +1,7 @@
-"""Sums of products of columns, in square blocks, solved in place: a large system, no large array.
+"""Gram matrices in square blocks, solved in place: a large system without large arrays.
 
-Memory allocators keep arrays of a few megabytes for reuse, so one large solve would leave a small
-device with tens of megabytes it never uses again.
+Memory allocators keep arrays of a few megabytes for reuse, so that one large solve would leave a
+small device with tens of megabytes that it never uses again.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE: Final = 256
+"""Rows and columns of a block: 256 KiB, far below the size that allocators keep.  Chosen by hand;
+effect not measured."""
 
 Floats = NDArray[np.float32]
 
 
 class Gram:
-    """The lower half of a symmetric float32 [width, width] matrix, as blocks of at most 256 x 256.
+    """The lower half of a symmetric float32 [width, width] matrix, in blocks of at most 256 x 256.
 
-    Costs width^2 / 2 numbers.
+    Memory: width^2 / 2 numbers.
     """
 
     def __init__(self, width: int) -> None:
@@ -29,27 +31,27 @@ class Gram:
         ]
 
     def add(self, rows: Floats) -> None:
-        """Add the products of all columns of rows [n, width]."""
+        """Add the products of all pairs of columns of rows [n, width]."""
         for blocks, span in zip(self._rows, self._spans, strict=True):
             for column, block in enumerate(blocks):
                 np.add(block, rows[:, span].T @ rows[:, self._spans[column]], out=block)
 
     def fill(self, block: Callable[[slice, slice], Floats]) -> None:
-        """Set the matrix to what `block` returns for each span of rows and span of columns."""
+        """Set each block to `block(rows, columns)` of its spans."""
         for blocks, rows in zip(self._rows, self._spans, strict=True):
             for place, columns in zip(range(len(blocks)), self._spans, strict=False):
                 blocks[place] = block(rows, columns)
 
     def trace(self) -> float:
-        """Sum the diagonal: the energy of all rows added."""
+        """Return the sum of the diagonal: the energy of all added rows."""
         return float(sum(np.trace(blocks[-1], dtype=np.float64) for blocks in self._rows))
 
-    def solve(self, ridge: float, sought: Floats) -> Floats:
-        """Solve (matrix + ridge) x = sought [width, k], ridge > 0.  The matrix is used up.
+    def solve(self, ridge: float, right: Floats) -> Floats:
+        """Solve (matrix + ridge) x = right [width, k], ridge > 0.  The matrix is overwritten.
 
-        Cholesky's factorisation, block by block (Golub & Van Loan 2013, section 4.2.9).
+        Cholesky factorisation, block by block (Golub & Van Loan 2013, section 4.2.9).
         """
-        solved = [sought[span].astype(np.float32) for span in self._spans]
+        solved = [right[span].astype(np.float32) for span in self._spans]
         inverses = []
         for at, blocks in enumerate(self._rows):
             blocks[-1].flat[:: len(blocks[-1]) + 1] += ridge
@@ -64,7 +66,7 @@ class Gram:
         return np.concatenate(solved)
 
     def _eliminate(self, at: int, inverse: Floats, solved: list[Floats]) -> None:
-        """Take what block row `at` explains out of the rows below it."""
+        """Eliminate block row `at` from the rows below it."""
         below = range(at + 1, len(self._rows))
         for row in below:
             self._rows[row][at] = self._rows[row][at] @ inverse.T

@@ -1,8 +1,8 @@
 """Random projections without a stored matrix: seeded signs, then the Hadamard transform.
 
-A row of d numbers is padded with zeros to P = 2^k >= d; each block of P results has signs of its
-own (Ailon & Chazelle 2006; `depth` rounds as in Le, Sarlos & Smola 2013).  Scaled so that the
-results of a row spread as its numbers do.
+A row of d numbers is padded with zeros to P = 2^k >= d; each block of P results has its own signs
+(Ailon & Chazelle 2006; `depth` rounds as in Le, Sarlos & Smola 2013).  Scaled so that the results
+of a row have the variance of its numbers.
 """
 
 from functools import cache
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+# Side of the matrices that the transform is split into: small products that fit the cache.  Chosen
+# by hand; effect not measured.
 _BLOCK: Final = 64
 
 
 def hadamard_mix(rows: Floats, seed: int, width: int, depth: int = 1) -> Floats:
     """Return `width` random combinations of each row: float32 [..., d] -> [..., width].
 
-    Costs width * log2(P) additions a row and a round.
+    Cost: width * log2(P) additions per row and round.
     """
     size = rows.shape[-1]
     padded = 1 << max(0, size - 1).bit_length()
@@ -34,7 +36,7 @@ def hadamard_mix(rows: Floats, seed: int, width: int, depth: int = 1) -> Floats:
 
 
 def _transform(values: Floats) -> Floats:
-    """Transform the last axis, a power of two, by small products that fit the cache."""
+    """Transform the last axis, a power of two, in small matrix products."""
     shape, size = values.shape, values.shape[-1]
     done = min(_BLOCK, size)
     values = values.reshape(-1, done) @ _matrix(done)

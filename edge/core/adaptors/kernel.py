@@ -1,10 +1,10 @@
-"""The kernel: an answer that compares a sample with facts of its domain, which are kept as bytes.
+"""Kernel ridge regression on the facts of a domain, which are kept as bytes.
 
-Kernel ridge regression (Saunders, Gammerman & Vovk 1998) with a Gaussian kernel.  Nothing is
-trained but the columns' scale and the penalty (`reach.py`); all else is solved again from the
-facts, so a new fact is a new landmark, and a forgotten one is gone.  Where there are more facts
-than landmarks, all of them are learned through those whose ids hash lowest (Nystroem's
-approximation: Williams & Seeger 2001).  Measurements: docs/decisions/0011.
+A Gaussian kernel (Saunders, Gammerman & Vovk 1998).  Only the bandwidth and the penalty are tuned
+(`tune_kernel`); the rest is solved again from the facts, so that a new fact becomes a landmark and
+a forgotten one leaves no trace.  With more facts than landmarks, the landmarks are the facts whose
+ids have the lowest hashes, and all facts are learned through them (the Nystroem approximation:
+Williams & Seeger 2001).  Measurements: docs/decisions/0011.
 """
 
 import hashlib
@@ -14,28 +14,44 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from nas import Blueprint
+
 from ..facts import FactBatch
 from .gram import Gram
-from .standardisation import block_slices
-from .transform import LEVELS, Transform
+from .standardisation import Standardisation, block_slices
+from .transform import LEVELS, Spans, Transform
+from .weighting import GAIN_MIN, OWN_PENALTY_FACTS, has_choice
 
 Floats = NDArray[np.float32]
 
 KIND: Final = "kernel"
 STEPS: Final = 16
+"""Codes per unit of a root: sixteenths of a root up to 15.97 fit into a byte."""
 CODES: Final = np.rint(LEVELS * STEPS).astype(np.uint8)
-"""A landmark's column: its root in sixteenths, finer than one level up to level 64."""
+"""The code of a landmark's column: its root in sixteenths, finer than one level up to level 64."""
 BLOCK: Final = 64
-"""Landmarks compared at a time: as floats they stay in the cache."""
+"""Landmarks compared at a time: as floats they fit into the cache."""
 JITTER: Final = 1e-3
-"""Added to the kernel of the landmarks, which may lie close together."""
+"""Added to the diagonal of the landmarks' kernel, which is near singular where they lie close
+together."""
+BANDWIDTHS: Final = (0.5, 1.0, 2.0)
+"""Candidates: the squared distance at which facts are similar, as the median one over this.  A
+factor of two in each direction.  Chosen by hand; effect not measured."""
+PENALTIES: Final = (0.03, 0.1, 0.3)
+"""Candidates for the ridge penalty: a factor of three in each direction.  Chosen by hand; effect
+not measured."""
+DEFAULT_CHOICE: Final = (1.0, 0.1)
+"""Bandwidth and penalty without enough facts to choose, or unless others are clearly better."""
+DISTANCE_MIN: Final = 1e-6
+"""Least median squared distance: facts may be equal, and it is a divisor."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks:
-    """Facts to compare samples with: codes uint8 [m, read], lengths float32 [m] once scaled.
+    """Facts that samples are compared with.
 
-    step, shift: float32 [read], a sixteenth of each column's factor, and its scaled centre.
+    codes: uint8 [m, read].  lengths: float32 [m], squared lengths of the scaled landmarks.  step,
+    shift: float32 [read], a sixteenth of each column's factor, and its scaled centre.
     """
 
     transform: Transform
@@ -45,29 +61,29 @@ class Landmarks:
     shift: Floats = field(repr=False)
 
     def rows(self, span: slice) -> Floats:
-        """Return some landmarks as samples are seen: float32 [k, read]."""
-        return _rows(self.transform, self.codes[span])
+        """Return some landmarks transformed like samples: float32 [k, read]."""
+        return _decode(self.transform, self.codes[span])
 
-    def near(self, rows: Floats, span: slice = slice(None)) -> Floats:
+    def similarity(self, rows: Floats, span: slice = slice(None)) -> Floats:
         """Return exp(-squared distance) of rows float32 [..., read] to landmarks [..., k]."""
         codes = self.codes[span]
         scaled = rows * self.step
-        apart = np.empty((*rows.shape[:-1], len(codes)), np.float32)
+        distances = np.empty((*rows.shape[:-1], len(codes)), np.float32)
         buffer = np.empty((BLOCK, codes.shape[1]), np.float32)
         for at in range(0, len(codes), BLOCK):
             block = buffer[: len(codes[at : at + BLOCK])]
             block[...] = codes[at : at + BLOCK]
-            apart[..., at : at + BLOCK] = scaled @ block.T
+            distances[..., at : at + BLOCK] = scaled @ block.T
         shared = rows @ self.shift + np.float32(0.5) * np.square(rows).sum(-1)
-        apart -= shared[..., None]
-        apart *= 2
-        apart -= self.lengths[span]
-        return np.asarray(np.exp(np.minimum(apart, 0, out=apart), out=apart))
+        distances -= shared[..., None]
+        distances *= 2
+        distances -= self.lengths[span]
+        return np.asarray(np.exp(np.minimum(distances, 0, out=distances), out=distances))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelMachine:
-    """An adaptor that compares: scores = near(transform(features)) @ weights + bias.
+    """A kernel adaptor: scores = similarity(transform(features)) @ weights + bias.
 
     weights: float32 [landmarks, labels]; bias: [labels].
     """
@@ -80,49 +96,74 @@ class KernelMachine:
     @property
     def nbytes(self) -> int:
         """Bytes of landmarks, scales, weights and bias."""
-        marks = self.landmarks
-        numbers = marks.lengths.nbytes + self.weights.nbytes + self.bias.nbytes
-        return int(marks.transform.nbytes + marks.codes.nbytes + numbers)
+        landmarks = self.landmarks
+        numbers = landmarks.lengths.nbytes + self.weights.nbytes + self.bias.nbytes
+        return int(landmarks.transform.nbytes + landmarks.codes.nbytes + numbers)
 
     @property
     def operations(self) -> int:
-        """Multiply-adds a sample."""
-        marks = self.landmarks
-        return int(marks.transform.operations + marks.codes.size + self.weights.size)
+        """Multiply-adds per sample."""
+        landmarks = self.landmarks
+        return int(landmarks.transform.operations + landmarks.codes.size + self.weights.size)
 
     def answer(self, features: NDArray[np.uint8]) -> Floats:
-        """Score uint8 [..., width] features: float32 [..., labels], near 1 for a sure answer."""
-        near = self.landmarks.near(self.landmarks.transform(features))
-        return np.asarray(near @ self.weights + self.bias)
+        """Score uint8 [..., width] features: float32 [..., labels], near 1 for a confident
+        answer."""
+        similarity = self.landmarks.similarity(self.landmarks.transform(features))
+        return np.asarray(similarity @ self.weights + self.bias)
 
 
 def solve_kernel(transform: Transform, own: FactBatch) -> KernelMachine:
     """Solve the kernel machine of a domain from its facts, at least one.
 
-    It knows the labels of these facts and no others.  Depends on the set of facts alone.  Cost, n
-    facts, m landmarks: n m read and, where all facts are landmarks, m^3 / 6 multiply-adds, and 2
-    m^2 bytes in small pieces; else n m^2 + m^3, and 8 m^2 bytes.
+    Its labels are those of these facts.  The result depends on the set of facts alone.  Cost for n
+    facts and m landmarks: n m read multiply-adds and, if all facts are landmarks, m^3 / 6 more and
+    2 m^2 bytes in small pieces; else n m^2 + m^3 more and 8 m^2 bytes.
     """
     labels = tuple(sorted(set(own.labels)))
     at = {label: column for column, label in enumerate(labels)}
     targets = np.eye(len(labels), dtype=np.float32)[[at[label] for label in own.labels]]
     level = targets.mean(axis=0)
     places = lowest_hashes(own.ids, transform.blueprint.width)
-    marks = choose_landmarks(transform, own.features[places])
+    landmarks = choose_landmarks(transform, own.features[places])
     penalty = float(transform.arrays["penalty"][0])
     targets -= level
     if len(places) == len(own):
-        weights = _solve_all(marks, targets, penalty)
+        weights = _solve_all(landmarks, targets, penalty)
     else:
-        weights = _solve_through(marks, own, targets, penalty)
-    return KernelMachine(labels, marks, weights, level)
+        weights = _solve_nystroem(landmarks, own, targets, penalty)
+    return KernelMachine(labels, landmarks, weights, level)
+
+
+def tune_kernel(
+    blueprint: Blueprint, own: FactBatch, standard: Standardisation, spans: Spans
+) -> dict[str, Floats]:
+    """Return the arrays of a kernel's transform for a domain with these facts, at least one.
+
+    The factor scales the distance at which facts are similar to 1: by default their median
+    distance.  Bandwidth and penalty are chosen by the leave-one-out error, in closed form (Allen
+    1974), of up to 768 facts.  Cost: nine inverses of that size.
+    """
+    columns = np.concatenate([np.arange(*spans[tap]) for tap in blueprint.taps])
+    centre, factor = standard.centre[columns], standard.factor[columns]
+    every = -(-len(own) // OWN_PENALTY_FACTS)
+    rows = (LEVELS[own.features[::every][:, columns]] - centre) * factor
+    labels = own.labels[::every]
+    distances = _squared_distances(rows)
+    between = distances[np.triu_indices(len(rows), 1)]
+    median = max(float(np.median(between)), DISTANCE_MIN) if len(between) else 1.0
+    bandwidth, penalty = DEFAULT_CHOICE
+    if has_choice(labels):
+        bandwidth, penalty = _choose_bandwidth(distances / np.float32(median), labels)
+    scaled = factor * np.float32(np.sqrt(bandwidth / median))
+    return {"centre": centre, "factor": scaled, "penalty": np.array([penalty], np.float32)}
 
 
 def choose_landmarks(transform: Transform, features: NDArray[np.uint8]) -> Landmarks:
     """Make landmarks of uint8 features [m, width]."""
     codes = np.ascontiguousarray(CODES[features[:, transform.columns]])
     lengths = [
-        np.square(_rows(transform, codes[part])).sum(axis=1) for part in block_slices(len(codes))
+        np.square(_decode(transform, codes[part])).sum(axis=1) for part in block_slices(len(codes))
     ]
     factor, centre = transform.arrays["factor"], transform.arrays["centre"]
     step = np.asarray(factor / np.float32(STEPS), np.float32)
@@ -131,37 +172,65 @@ def choose_landmarks(transform: Transform, features: NDArray[np.uint8]) -> Landm
 
 
 def lowest_hashes(ids: tuple[str, ...], count: int) -> NDArray[np.intp]:
-    """Return the places, ascending, of so many ids at most: those that hash lowest."""
+    """Return the indices, ascending, of the `count` ids with the lowest hashes."""
     hashes = [hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in ids]
     return np.sort(np.argsort(np.array(hashes), kind="stable")[:count])
 
 
-def _solve_all(marks: Landmarks, targets: Floats, penalty: float) -> Floats:
-    """Solve where every fact is a landmark: one system of the kernel itself."""
+def _solve_all(landmarks: Landmarks, targets: Floats, penalty: float) -> Floats:
+    """Solve if every fact is a landmark: one system of the kernel itself."""
     gram = Gram(len(targets))
-    gram.fill(lambda row, column: marks.near(marks.rows(row), column))
+    gram.fill(lambda row, column: landmarks.similarity(landmarks.rows(row), column))
     return gram.solve(penalty, targets)
 
 
-def _solve_through(marks: Landmarks, own: FactBatch, targets: Floats, penalty: float) -> Floats:
-    """Solve for the landmarks' weights with which all facts are answered best."""
+def _solve_nystroem(
+    landmarks: Landmarks, own: FactBatch, targets: Floats, penalty: float
+) -> Floats:
+    """Solve for the weights of the landmarks that fit all facts best."""
     inner = np.concatenate(
-        [marks.near(marks.rows(part)) for part in block_slices(len(marks.codes))]
+        [landmarks.similarity(landmarks.rows(part)) for part in block_slices(len(landmarks.codes))]
     )
     inner.flat[:: len(inner) + 1] += np.float32(JITTER)
     inverse = np.asarray(np.linalg.inv(np.linalg.cholesky(inner)), np.float32)
     del inner
     gram = Gram(len(inverse))
-    sought = np.zeros((len(inverse), targets.shape[1]), np.float32)
+    products = np.zeros((len(inverse), targets.shape[1]), np.float32)
     for part in block_slices(len(own)):
-        columns = marks.near(marks.transform(own.features[part])) @ inverse.T
+        columns = landmarks.similarity(landmarks.transform(own.features[part])) @ inverse.T
         gram.add(columns)
-        sought += columns.T @ targets[part]
-    return np.asarray(inverse.T @ gram.solve(penalty, sought))
+        products += columns.T @ targets[part]
+    return np.asarray(inverse.T @ gram.solve(penalty, products))
 
 
-def _rows(transform: Transform, codes: NDArray[np.uint8]) -> Floats:
+def _decode(transform: Transform, codes: NDArray[np.uint8]) -> Floats:
     rows = codes * np.float32(1 / STEPS)
     rows -= transform.arrays["centre"]
     rows *= transform.arrays["factor"]
     return np.asarray(rows)
+
+
+def _choose_bandwidth(distances: Floats, labels: tuple[str, ...]) -> tuple[float, float]:
+    """Choose bandwidth and penalty by the squared leave-one-out error."""
+    names, numbers = np.unique(np.array(labels), return_inverse=True)
+    targets = np.eye(len(names), dtype=np.float32)[numbers]
+    targets -= targets.mean(axis=0)
+    errors = {}
+    for bandwidth in BANDWIDTHS:
+        kernel = np.exp(-np.float32(bandwidth) * distances)
+        for penalty in PENALTIES:
+            errors[bandwidth, penalty] = _left_out_error(kernel, targets, penalty)
+    best = min(errors, key=errors.__getitem__)
+    return best if errors[best] < (1 - GAIN_MIN) * errors[DEFAULT_CHOICE] else DEFAULT_CHOICE
+
+
+def _left_out_error(kernel: Floats, targets: Floats, penalty: float) -> float:
+    inverse = np.linalg.inv(kernel + np.float32(penalty) * np.eye(len(kernel), dtype=np.float32))
+    return float(np.square(inverse @ targets / np.diag(inverse)[:, None]).sum())
+
+
+def _squared_distances(rows: Floats) -> Floats:
+    """Return the squared distances between rows: [n, n]."""
+    lengths = np.square(rows).sum(axis=1)
+    distances = lengths[:, None] + lengths - 2 * (rows @ rows.T)
+    return np.asarray(np.maximum(distances, 0))

@@ -1,4 +1,4 @@
-"""What each kind of adaptor computes, from standardised columns to the columns the head reads.
+"""The kinds of adaptor: functions from standardised columns to the inputs of the head.
 
 The formulas are those of `nas.Blueprint`.  To add a kind: one class here and one line in KINDS.
 """
@@ -21,7 +21,7 @@ Shapes = dict[str, tuple[int, ...]]
 _GELU: Final = np.float32(np.sqrt(2 / np.pi))
 
 SEED: Final = 1
-"""Of all random features: they are the same on every device, so nothing of them is stored."""
+"""The seed of all random features: equal on every device, so that no matrix is stored."""
 
 
 class AdaptorKind(Protocol):
@@ -34,7 +34,7 @@ class AdaptorKind(Protocol):
         """Transform standardised rows float32 [..., read] to float32 [..., out]."""
 
     def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
-        """Multiply-adds a row."""
+        """Multiply-adds per row."""
 
 
 def activate(name: str, values: Floats) -> Floats:
@@ -50,36 +50,36 @@ def activate(name: str, values: Floats) -> Floats:
 
 
 class _Matrices:
-    """Kinds whose only work is products with their trained matrices."""
+    """Base of kinds that only multiply by their trained matrices."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """See `Kind`; none unless a kind says otherwise."""
+        """See `AdaptorKind`; none by default."""
         del blueprint, sizes
         return {}
 
     def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
-        """See `Kind`: one multiply-add a parameter."""
+        """See `AdaptorKind`: one multiply-add per parameter."""
         return sum(int(np.prod(shape)) for shape in self.shapes(blueprint, sizes).values())
 
 
 class IdentityAdaptor(_Matrices):
-    """The columns as they are: the head alone does the work."""
+    """The columns unchanged: the head alone."""
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         del blueprint, arrays, sizes
         return rows
 
 
 class LinearAdaptor(_Matrices):
-    """A few directions in which labels differ: rows @ W."""
+    """A linear map to a few columns: rows @ W."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         return {"W": (sum(sizes), blueprint.width)}
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         del blueprint, sizes
         return np.asarray(rows @ arrays["W"], np.float32)
 
@@ -88,7 +88,7 @@ class LowRankAdaptor(_Matrices):
     """Residual blocks: rows + a(rows @ U) @ V (Houlsby et al. 2019, section 2.1)."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         read, rank = sum(sizes), blueprint.rank
         shapes: Shapes = {}
         for layer in range(blueprint.depth):
@@ -96,7 +96,7 @@ class LowRankAdaptor(_Matrices):
         return shapes
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         del sizes
         for layer in range(blueprint.depth):
             inner = activate(blueprint.activation, rows @ arrays[f"U{layer}"])
@@ -108,13 +108,13 @@ class BottleneckAdaptor(_Matrices):
     """A small network with a narrow first layer."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         width, rank = blueprint.width, blueprint.rank
         shapes: Shapes = {"W0": (sum(sizes), rank), "W1": (rank, width)}
         return shapes | {f"W{n}": (width, width) for n in range(2, blueprint.depth + 1)}
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         del sizes
         for layer in range(blueprint.depth + 1):
             rows = activate(blueprint.activation, rows @ arrays[f"W{layer}"])
@@ -122,10 +122,10 @@ class BottleneckAdaptor(_Matrices):
 
 
 class FusionAdaptor(_Matrices):
-    """A gated sum over the taps, each projected to the same columns."""
+    """A gated sum over the taps, each projected to the same number of columns."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         shapes: Shapes = {f"W{tap}": (size, blueprint.width) for tap, size in enumerate(sizes)}
         if blueprint.rank:
             gates: Shapes = {"G": (sum(sizes), blueprint.rank), "F": (blueprint.rank, len(sizes))}
@@ -133,7 +133,7 @@ class FusionAdaptor(_Matrices):
         return shapes | {"g": (len(sizes),)}
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         gates = self._gates(blueprint, arrays, rows)
         fused = np.zeros((*rows.shape[:-1], blueprint.width), np.float32)
         at = 0
@@ -153,41 +153,41 @@ class FusionAdaptor(_Matrices):
 
 
 class RandomFeatureAdaptor:
-    """Random features: nothing trained, no matrix stored (Rahimi & Recht 2008)."""
+    """Random features without training or a stored matrix (Rahimi & Recht 2008)."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """See `Kind`: none."""
+        """See `AdaptorKind`: none."""
         del blueprint, sizes
         return {}
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         del arrays, sizes
         mixed = hadamard_mix(rows, SEED, blueprint.width, blueprint.depth)
         return activate(blueprint.activation, mixed)
 
     def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
-        """See `Kind`: additions of the transforms."""
+        """See `AdaptorKind`: the additions of the Hadamard transforms."""
         levels = max(1, (sum(sizes) - 1).bit_length())
         blocks = -(-blueprint.width // (1 << levels))
         return blueprint.depth * blocks * (1 << levels) * levels
 
 
 class KernelAdaptor(_Matrices):
-    """The columns as they are, scaled; what answers compares them with facts (`kernel.py`)."""
+    """The scaled columns, which the kernel machine compares with facts (`kernel.py`)."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """See `Kind`: the penalty with which the weights of the facts are solved."""
+        """See `AdaptorKind`: the penalty of the kernel ridge regression."""
         del blueprint, sizes
         return {"penalty": (1,)}
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
-        """See `Kind`."""
+        """See `AdaptorKind`."""
         del blueprint, arrays, sizes
         return rows
 
     def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
-        """See `Kind`: none before the comparison."""
+        """See `AdaptorKind`: none before the comparison with landmarks."""
         del blueprint, sizes
         return 0
 

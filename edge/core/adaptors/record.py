@@ -1,7 +1,7 @@
-"""What growth hands over and the ledger keeps: a trained adaptor, without its head.
+"""The record of a trained adaptor, without its head.
 
 The head is solved again from the facts whenever they change, so that it follows every new label and
-grows a column for every new class; the trained part stays as it was accepted.
+gets a column for every new class; the trained part stays as it was accepted.
 """
 
 import hashlib
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from nas import Blueprint
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AdaptorRecord:
     """One version of a domain's adaptor.
 
-    arrays: trained parameters by name.  facts: sorted ids of all facts that shaped it, held-out
-    ones included: forgetting any of them ends it.  own: how many of the domain's own facts there
-    were.  accuracy, incumbent: on the held-out facts, of this adaptor and of what served before it.
+    arrays: trained parameters by name.  facts: sorted ids of all facts that influenced it, held-out
+    ones included: forgetting any of them removes the adaptor.  own: number of facts of the domain
+    itself.  accuracy, incumbent: accuracy on the held-out facts of this adaptor and of the one that
+    served before it.
     """
 
     domain: str
@@ -37,7 +38,7 @@ class AdaptorRecord:
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of domain, blueprint, parameters, facts and seed, whatever the version:
+        """Hex SHA-256 of domain, blueprint, parameters, facts and seed, without the version:
         bit-equal on one machine."""
         state = hashlib.sha256(repr((self.domain, self.blueprint, self.seed, self.facts)).encode())
         for name in sorted(self.arrays):

@@ -1,4 +1,4 @@
-"""Standardisation by domain: each domain's columns about their own mean, over a shared spread."""
+"""Standardisation per domain: columns centred on the domain's mean, over a shared deviation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,16 +14,26 @@ from .transform import LEVELS, Spans
 Floats = NDArray[np.float32]
 
 MEAN_FACTS: Final = 20
-SPREAD_FACTS: Final = 50
+"""Own facts that weigh as much in the mean as all other domains.  Chosen by hand; effect not
+measured."""
+VARIANCE_FACTS: Final = 50
+"""Own facts that weigh as much in the variance as all other domains: a variance needs more facts
+than a mean.  Chosen by hand; effect not measured."""
 STEP: Final = 0.1
-"""Spread of a column that does not move, in roots of levels: less cannot be told from rounding."""
+"""Added to the deviation of a column, in roots of levels: smaller deviations are rounding."""
 BALANCE: Final = 0.125
+"""Exponent of the tap weights: 0 leaves columns alone, 0.5 gives taps equal energy.  Chosen by
+hand; effect not measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standardisation:
-    """What makes columns comparable.  centre, factor: float32 [width], of the domain itself;
-    centres: float32 [domains of the others, sorted; width]; numbers: a domain a fact of them."""
+    """The statistics that make columns comparable.
+
+    centre, factor: float32 [width], mean and inverse deviation in the domain itself.  centres:
+    float32 [other domains, sorted by name; width].  numbers: intp [facts of other domains], the row
+    of each fact's domain in `centres`.
+    """
 
     centre: Floats = field(repr=False)
     factor: Floats = field(repr=False)
@@ -32,7 +42,7 @@ class Standardisation:
 
 
 def standardise(own: FactBatch, others: FactBatch, spans: Spans) -> Standardisation:
-    """Measure a domain's columns, leaning on the other domains while its facts are few.
+    """Compute a domain's statistics, shrunk towards the other domains while its facts are few.
 
     Columns are weighted so that a small tap counts nearly as much as a large one.
     """
@@ -42,19 +52,19 @@ def standardise(own: FactBatch, others: FactBatch, spans: Spans) -> Standardisat
     centres = np.zeros((0, len(mean)))
     if len(others):
         centres = _means(others, numbers)
-        lean = MEAN_FACTS / (MEAN_FACTS + count)
+        shrinkage = MEAN_FACTS / (MEAN_FACTS + count)
         shares = np.bincount(numbers) / len(others)
-        mean = (1 - lean) * mean + lean * (shares @ centres)
+        mean = (1 - shrinkage) * mean + shrinkage * (shares @ centres)
     variance = _variance(own, mean[None], np.zeros(count, np.intp))
     if len(others):
         support = _variance(others, centres, numbers)
-        variance = (count * variance + SPREAD_FACTS * support) / (count + SPREAD_FACTS)
+        variance = (count * variance + VARIANCE_FACTS * support) / (count + VARIANCE_FACTS)
     factor = balance_weights(spans, len(mean)) / (np.sqrt(variance) + STEP)
     return Standardisation(_single(mean), _single(factor), _single(centres), numbers)
 
 
 def balance_weights(spans: Spans, width: int) -> NDArray[np.float64]:
-    """Weigh columns: (columns of an average tap / columns of theirs) to the power BALANCE."""
+    """Return column weights: (columns of an average tap / columns of their tap) ** BALANCE."""
     weights = np.ones(width)
     for start, stop in spans:
         weights[start:stop] = (width / len(spans) / (stop - start)) ** BALANCE
@@ -62,13 +72,13 @@ def balance_weights(spans: Spans, width: int) -> NDArray[np.float64]:
 
 
 def block_slices(count: int) -> Iterator[slice]:
-    """Cut so many rows into parts small enough to leave no trace in memory."""
+    """Yield slices of so many rows, small enough for allocators to return their memory."""
     for at in range(0, count, limits.BATCH_FACTS):
         yield slice(at, at + limits.BATCH_FACTS)
 
 
 def _means(rows: FactBatch, numbers: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the columns' means by domain number."""
+    """Return the means of the columns by domain number."""
     summed = np.zeros((int(numbers.max()) + 1, rows.features.shape[1]))
     for part in block_slices(len(rows)):
         belongs = np.equal.outer(np.arange(len(summed)), numbers[part]).astype(np.float32)
@@ -79,11 +89,11 @@ def _means(rows: FactBatch, numbers: NDArray[np.intp]) -> NDArray[np.float64]:
 def _variance(
     rows: FactBatch, centres: NDArray[np.float64], numbers: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Average the squared deviations of each column from its domain's centre."""
+    """Return the mean squared deviation of each column from its domain's centre."""
     summed = np.zeros(rows.features.shape[1])
     for part in block_slices(len(rows)):
-        apart = LEVELS[rows.features[part]] - _single(centres)[numbers[part]]
-        summed += np.einsum("ij,ij->j", apart, apart)
+        deviations = LEVELS[rows.features[part]] - _single(centres)[numbers[part]]
+        summed += np.einsum("ij,ij->j", deviations, deviations)
     return summed / len(rows)
 
 

@@ -1,4 +1,4 @@
-"""One channel moves away from where it was: cumulative sums of its steps."""
+"""CUSUM per channel: detects level shifts and slides of single channels."""
 
 from typing import Final
 
@@ -10,61 +10,67 @@ from .regimes import Regimes
 from .step_scale import StepScale
 
 ALLOWANCE: Final = 1.5
-"""Usual steps that a channel may move in one step without being counted."""
+"""Mean steps that do not count towards the sum in a step: the drift term of CUSUM.  Chosen by hand;
+effect not measured."""
 THRESHOLD: Final = 14.0
-"""Sum of what is counted, in usual steps, from which the channel has changed."""
+"""Sum, in mean steps, from which a channel may have changed.  Chosen by hand; effect not
+measured."""
 
 CONFIRM_STEPS: Final = 2
-"""Steps that a change must last, to tell it from a burst."""
+"""Steps that a change must last, or it counts as a burst.  Chosen by hand; effect not measured."""
 
+# Largest step in mean steps that enters the sums: it exceeds the threshold alone, and a spike is
+# forgotten soon.  Chosen by hand; effect not measured.
 _CLIP: Final = 20.0
+# Share of the movement that must remain when a change is confirmed.  Chosen by hand; effect not
+# measured.
 _STAYED: Final = 0.5
 
 
 class ChannelCusum(StatefulDetector):
-    """Two-sided cumulative sums of each channel's steps in units of their usual size (Page 1954,
+    """Two-sided cumulative sums of each channel's steps, in mean steps of the channel (Page 1954,
     "Continuous inspection schemes", Biometrika 41; the Page-Hinkley test is the same sum).
 
-    A sum that passes the threshold is a change if half of it is still there two steps later, so
-    that a burst of a step or two is none.  Channels that change in one step are one change.  Cost:
+    A sum above the threshold is a change if half of the movement remains two steps later, so that
+    bursts of one or two steps are ignored.  Channels that change in one step are one change.  Cost:
     about 20 µs a step for 30 channels.
     """
 
     def __init__(self, channels: int) -> None:
         self._movement = StepScale(channels)
         self._regimes = Regimes(channels)
-        # Rows: upwards, downwards.  `since`: how far it moved, and steps, since a sum was last 0.
+        # Rows: upwards, downwards.  `since`: movement, and steps, since a sum was last 0.
         self._sums = np.zeros((2, channels))
         self._since = np.zeros((2, 2, channels))
-        # Where a sum passes the threshold: the value that it counts from, how far it is from there,
-        # the level before, and the step at which it began.
+        # Of a channel whose sum passed the threshold: its value before the change, its movement
+        # since, its level before, and the step at which the change began.
         self._before, self._moved, self._level = np.zeros((3, channels))
         self._begun = np.zeros(channels, np.int64)
-        # Steps since a channel's sum passed the threshold, -1 where none waits.
-        self._waited = np.full(channels, -1, np.int64)
-        self._kept = {
-            **self._movement.kept(),
-            **self._regimes.kept(),
+        # Steps since a channel's sum passed the threshold, -1 where no change is pending.
+        self._pending_steps = np.full(channels, -1, np.int64)
+        self._arrays = {
+            **self._movement.arrays(),
+            **self._regimes.arrays(),
             "sums": self._sums,
             "since": self._since,
             "before": self._before,
             "moved": self._moved,
             "level": self._level,
             "begun": self._begun,
-            "waited": self._waited,
+            "waited": self._pending_steps,
         }
-        self._waiting = False
+        self._any_pending = False
         self._units = np.zeros((2, channels))
-        # What `since` grows by in each step: the moves, and 1.
+        # Added to `since` in each step: the moves, and 1.
         self._growth = np.ones((2, 1, channels))
-        # Views, since taking one costs as much as adding up its numbers.
+        # Views made once: making one costs as much as the arithmetic on it.
         self._up, self._down = self._units
         self._moves = self._growth[0, 0]
 
     def step(self, values: Floats) -> tuple[DetectedChange, ...]:
-        """Take one sample."""
+        """Update with one sample."""
         movement, sums, units, up = self._movement, self._sums, self._units, self._up
-        movement.take(values)
+        movement.update(values)
         np.divide(movement.moves, movement.scale, out=up)
         np.minimum(up, _CLIP, out=up)
         np.maximum(up, -_CLIP, out=up)
@@ -76,53 +82,62 @@ class ChannelCusum(StatefulDetector):
         self._since += self._growth
         np.sign(sums, out=units)
         self._since *= units
-        found = self._confirm() if self._waiting else ()
+        found = self._confirm() if self._any_pending else ()
         if sums.max() > THRESHOLD:
             self._suspect()
         return found
 
     def restore(self, state: State) -> None:
-        """Go on where `state` was taken."""
+        """Continue from a state."""
         super().restore(state)
-        self._waiting = bool((self._waited >= 0).any())
+        self._any_pending = bool((self._pending_steps >= 0).any())
 
     def _suspect(self) -> None:
-        """Note where the channels come from whose sums have passed the threshold."""
-        passed = (self._sums > THRESHOLD) & (self._waited < 0)
+        """Record the values before the change of channels whose sums passed the threshold."""
+        passed = (self._sums > THRESHOLD) & (self._pending_steps < 0)
         either = passed[0] | passed[1]
         side, columns = np.where(passed[0], 0, 1)[either], np.flatnonzero(either)
         moved, ages = self._since[:, side, columns]
         self._moved[columns] = moved
         self._before[columns] = self._movement.last[columns] - moved
-        self._level[columns] = self._movement.was[columns]
+        self._level[columns] = self._movement.level_before[columns]
         self._begun[columns] = self._movement.steps[0] - ages.astype(np.int64)
-        self._waited[columns] = 0
-        self._waiting = True
+        self._pending_steps[columns] = 0
+        self._any_pending = True
 
     def _confirm(self) -> tuple[DetectedChange, ...]:
-        """Name the channels that have moved away and have not come half of the way back since."""
-        movement, waiting = self._movement, self._waited >= 0
-        self._waited[waiting] += 1
-        share = (movement.last - self._before) * np.sign(self._moved)
-        there = waiting & ~(share < _STAYED * np.abs(self._moved))
-        self._drop(waiting & ~there)
-        named = there & (self._waited >= CONFIRM_STEPS)
-        self._waiting = bool((self._waited >= 0).any())
-        if not named.any():
+        """Report pending channels that have not come half of the way back."""
+        movement, pending = self._movement, self._pending_steps >= 0
+        self._pending_steps[pending] += 1
+        remaining = (movement.last - self._before) * np.sign(self._moved)
+        stayed = pending & ~(remaining < _STAYED * np.abs(self._moved))
+        self._reset(pending & ~stayed)
+        confirmed = stayed & (self._pending_steps >= CONFIRM_STEPS)
+        self._any_pending = bool((self._pending_steps >= 0).any())
+        if not confirmed.any():
             return ()
         shares = movement.relative(self._before, movement.last)
-        shares[~named] = 0.0
-        movement.resize(named, self._level)
+        shares[~confirmed] = 0.0
+        movement.rescale(confirmed, self._level)
         step = int(movement.steps[0]) - 1
-        start = max(int(self._begun[named].min()), 0)
-        severity = float(np.abs(shares[named]).mean())
-        channels = tuple(np.flatnonzero(named).tolist())
-        self._drop(named)
-        self._waiting = bool((self._waited >= 0).any())
-        number = self._regimes.enter(shares)
-        return (DetectedChange(step, start, severity, channels, "level", number),)
+        start = max(int(self._begun[confirmed].min()), 0)
+        severity = float(np.abs(shares[confirmed]).mean())
+        channels = tuple(np.flatnonzero(confirmed).tolist())
+        self._reset(confirmed)
+        self._any_pending = bool((self._pending_steps >= 0).any())
+        regime = self._regimes.enter(shares)
+        return (
+            DetectedChange(
+                step=step,
+                start=start,
+                severity=severity,
+                channels=channels,
+                kind="level",
+                regime=regime,
+            ),
+        )
 
-    def _drop(self, named: NDArray[np.bool_]) -> None:
-        """Begin the sums of some channels anew: what ends a burst counts as little as the burst."""
-        self._sums[:, named] = 0.0
-        self._waited[named] = -1
+    def _reset(self, channels: NDArray[np.bool_]) -> None:
+        """Reset the sums of some channels: the end of a burst counts as little as the burst."""
+        self._sums[:, channels] = 0.0
+        self._pending_steps[channels] = -1

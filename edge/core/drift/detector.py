@@ -1,4 +1,4 @@
-"""What every detector of changes takes and gives."""
+"""The interface of change point detectors, and the state that they share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ Floats = NDArray[np.float64]
 State = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DetectedChange:
-    """A stream is no longer what it was.
+    """A change point of a stream.
 
-    step: when it was noticed, counted from 0; start: when it began, at most step.  severity: mean
-    change of the channels concerned, |after - before| as a share of the larger, 0 to 1.  channels:
-    which ones, ascending.  kind: "outage" where a channel falls silent, "return" where one comes
-    back, "jump" where several move at once, "level" where one moves or slides, "drift" where the
-    stream as a whole is no longer what it was.  regime: which state the stream is in now, by what
-    moved (0: the first); the same number comes back with the same state.
+    step: when it was detected, counted from 0; start: when it began, at most step.  severity: mean
+    change of the affected channels, |after - before| as a share of the larger, 0 to 1.  channels:
+    the affected ones, ascending.  kind: "outage" if a channel falls silent, "return" if one comes
+    back, "jump" if several move at once, "level" if one moves or slides, "drift" if the
+    distribution of the whole stream changes.  regime: number of the state that the stream is in
+    now, 0 for the first; a recurring state has the same number again.
     """
 
     step: int
@@ -32,32 +32,39 @@ class DetectedChange:
 
 
 class ChangeDetector(Protocol):
-    """Looks at one sample after the other.  Memory is bounded; the same samples, the same bits."""
+    """Detects changes sample by sample.  Memory is bounded; equal samples give equal bits."""
 
     def step(self, values: Floats) -> tuple[DetectedChange, ...]:
-        """Take one sample: float64 [C], NaN, infinite or beyond 1e150 where missing; the array is
-        neither kept nor changed.  Raises ValueError for another shape."""
+        """Update with one sample and return the changes that it reveals.
+
+        values: float64 [C]; NaN, infinity and sizes beyond 1e150 count as missing.  The array is
+        neither kept nor changed.  Raises ValueError for another shape.
+        """
 
     def state(self) -> State:
-        """Return all that it has learned, as arrays of a bounded size; copies."""
+        """Return everything learned as arrays of a bounded size; copies."""
 
     def restore(self, state: State) -> None:
-        """Go on where `state` was taken.  Raises ValueError for the state of another detector."""
+        """Continue from a state.  Raises ValueError for the state of another detector."""
 
 
 class StatefulDetector:
-    """Keeps all that changes in arrays, so that it can be saved.  To be derived from."""
+    """Base of detectors that keep everything learned in arrays, named for storage."""
 
-    _kept: dict[str, NDArray[Any]]
+    _arrays: dict[str, NDArray[Any]]
 
     def state(self) -> State:
         """Return copies of the arrays."""
-        return {name: array.copy() for name, array in self._kept.items()}
+        return {name: array.copy() for name, array in self._arrays.items()}
 
     def restore(self, state: State) -> None:
-        """Take the arrays over; ValueError where names or shapes differ, and nothing is changed."""
-        shapes = {name: array.shape for name, array in self._kept.items()}
+        """Copy the arrays from a state.  Raises ValueError and changes nothing where names or
+        shapes differ."""
+        shapes = {name: array.shape for name, array in self._arrays.items()}
         if shapes != {name: np.shape(array) for name, array in state.items()}:
-            raise ValueError("restoring a detector: the state is that of another one")
-        for name, array in self._kept.items():
+            raise ValueError(
+                f"restoring a detector: expected the arrays {sorted(shapes)} of the same channels,"
+                f" found the state of another detector, {sorted(state)}"
+            )
+        for name, array in self._arrays.items():
             array[...] = state[name]

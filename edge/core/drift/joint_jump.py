@@ -1,4 +1,4 @@
-"""Several channels jump in the same step: traffic is re-routed, a plant changes its mode."""
+"""Joint jumps of several channels, such as re-routed traffic or a plant that changes its mode."""
 
 from typing import Final
 
@@ -9,27 +9,34 @@ from .detector import DetectedChange, Floats, StatefulDetector
 from .regimes import Regimes
 from .step_scale import StepScale
 
-MOVED: Final = 6.0
-"""Times its usual step from which a channel has moved."""
-ALONG: Final = 4.0
-"""The same for channels that are named once there is a change."""
+JUMPED: Final = 6.0
+"""Mean steps from which a channel has jumped.  Chosen by hand; effect not measured."""
+AFFECTED: Final = 4.0
+"""Mean steps from which a channel is reported with a change.  Chosen by hand; effect not
+measured."""
 CHANNELS_MIN: Final = 3
-"""Channels that move at once in a change, unless one falls silent or comes back."""
+"""Channels that must jump at once, unless one falls silent or comes back: two move together by
+chance.  Chosen by hand; effect not measured."""
 CONFIRM_STEPS: Final = 2
-"""Steps that a move in one direction must last, to tell a change from a burst."""
+"""Steps that a jump in one direction must last, or it counts as a burst.  Chosen by hand; effect
+not measured."""
 
+# Share of its level below which a channel is silent.  Chosen by hand; effect not measured.
 _SILENT: Final = 0.01
+# Share of the movement, and of the channels, that must remain when a jump is confirmed.  Chosen by
+# hand; effect not measured.
 _STAYED: Final = 0.5
 
 
 class JointJump(StatefulDetector):
-    """Names a change in the step in which it happens.
+    """Detects joint jumps, in most cases in the step in which they happen.
 
-    A change is at least three channels that move more than six times their usual step, or one that
-    falls silent (to below a hundredth of its level) or comes back, by a move of that size.  Where
-    traffic takes another way some channels rise and others fall: that is named at once.  Where all
-    move one way it may be a burst: it is named two steps later, if at least half the channels are
-    still more than half way from where they were.  Cost: about 10 µs a step for 30 channels.
+    A change is at least three channels that move by more than six of their mean steps, or one that
+    falls silent (below a hundredth of its level) or comes back by a move of that size.  When
+    traffic is re-routed some channels rise and others fall: this is reported at once.  If all move
+    in one direction, it may be a burst: it is reported two steps later, if at least half of the
+    channels are still more than half way from their values before.  Cost: about 10 µs a step for 30
+    channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -41,9 +48,9 @@ class JointJump(StatefulDetector):
         self._origin = np.zeros(channels)
         self._pending = np.zeros(channels, bool)
         self._since = np.full(1, -1, np.int64)
-        self._kept = {
-            **self._movement.kept(),
-            **self._regimes.kept(),
+        self._arrays = {
+            **self._movement.arrays(),
+            **self._regimes.arrays(),
             "silent": self._silent,
             "floor": self._floor,
             "origin": self._origin,
@@ -53,22 +60,22 @@ class JointJump(StatefulDetector):
         self._limit = np.zeros(channels)
 
     def step(self, values: Floats) -> tuple[DetectedChange, ...]:
-        """Take one sample."""
+        """Update with one sample."""
         movement = self._movement
-        movement.take(values)
-        np.multiply(movement.scale, MOVED, out=self._limit)
+        movement.update(values)
+        np.multiply(movement.scale, JUMPED, out=self._limit)
         moved = movement.sizes > self._limit
         found: tuple[DetectedChange, ...] = ()
-        waited = self._since[0] >= 0
-        if waited:
+        pending = self._since[0] >= 0
+        if pending:
             found = self._confirm()
         if np.count_nonzero(moved):
-            # What ends a burst moves as much as what began it.
-            found += self._judge(moved, fresh=not waited)
+            # The end of a burst moves as much as its start, so it does not start another.
+            found += self._classify(moved, may_wait=not pending)
         return found
 
-    def _judge(self, moved: NDArray[np.bool_], *, fresh: bool) -> tuple[DetectedChange, ...]:
-        """Whether what moved is a change, might be one, or is none.  fresh: nothing is waiting."""
+    def _classify(self, moved: NDArray[np.bool_], *, may_wait: bool) -> tuple[DetectedChange, ...]:
+        """Report a change, mark it as pending, or ignore it.  may_wait: none is pending."""
         movement = self._movement
         now, before = movement.last, movement.last - movement.moves
         fell = moved & ~self._silent & (np.abs(now) <= _SILENT * np.abs(before))
@@ -76,43 +83,48 @@ class JointJump(StatefulDetector):
         self._silent |= fell
         self._silent &= ~back
         if fell.any() or back.any():
-            return (self._name("outage" if fell.any() else "return", before, 0),)
+            return (self._report("outage" if fell.any() else "return", before, 0),)
         if np.count_nonzero(moved) < self._least:
             return ()
         rising = movement.moves[moved] > 0
         if rising.any() and not rising.all():
-            return (self._name("jump", before, 0),)
-        if fresh:
+            return (self._report("jump", before, 0),)
+        if may_wait:
             self._since[0] = 0
             self._origin[:] = before
             self._pending[:] = moved
         return ()
 
     def _confirm(self) -> tuple[DetectedChange, ...]:
-        """Whether channels that all moved one way are still where they went."""
+        """Report a pending jump in one direction if the channels have stayed."""
         self._since[0] += 1
         if self._since[0] < CONFIRM_STEPS:
             return ()
         self._since[0] = -1
         movement, origin = self._movement, self._origin
-        away = np.abs(movement.last - origin) > MOVED * _STAYED * movement.scale
+        away = np.abs(movement.last - origin) > JUMPED * _STAYED * movement.scale
         stayed = np.count_nonzero(away & self._pending)
         if stayed < max(self._least, _STAYED * np.count_nonzero(self._pending)):
             return ()
-        return (self._name("jump", origin, CONFIRM_STEPS),)
+        return (self._report("jump", origin, CONFIRM_STEPS),)
 
-    def _name(self, kind: str, before: Floats, late: int) -> DetectedChange:
-        """Say what changed since the values before.  late: steps since it began."""
+    def _report(self, kind: str, before: Floats, late: int) -> DetectedChange:
+        """Describe the change from the values before.  late: steps since it began."""
         movement = self._movement
         self._since[0] = -1
         shares = movement.relative(before, movement.last)
-        # What moved along is named too; nothing else may reach the signature of the state.
-        named = np.abs(movement.last - before) > ALONG * movement.scale
-        shares[~named] = 0.0
-        movement.resize(named)
+        # Only affected channels may enter the signature of the regime.
+        affected = np.abs(movement.last - before) > AFFECTED * movement.scale
+        shares[~affected] = 0.0
+        movement.rescale(affected)
         step = int(movement.steps[0]) - 1
-        severity = float(np.abs(shares[named]).mean()) if named.any() else 0.0
-        channels = tuple(np.flatnonzero(named).tolist())
+        severity = float(np.abs(shares[affected]).mean()) if affected.any() else 0.0
+        channels = tuple(np.flatnonzero(affected).tolist())
         return DetectedChange(
-            step, step - late, severity, channels, kind, self._regimes.enter(shares)
+            step=step,
+            start=step - late,
+            severity=severity,
+            channels=channels,
+            kind=kind,
+            regime=self._regimes.enter(shares),
         )

@@ -13,13 +13,14 @@ DETECTORS: Final[dict[str, Callable[[int], ChangeDetector]]] = {
     "joint": JointJump,
     "sequential": ConformalCusum,
 }
-"""A detector for a number of channels."""
+"""Constructors by name, each from a number of channels."""
 
 JOINT_CHANNELS_MIN: Final = 6
-"""`joint` needs three channels that move at once.  Of fewer channels than this so many rarely move
-together, and it misses a step in one or two of them.  Chosen by hand; effect not measured."""
+"""Channels from which `joint` is the default.  It needs three channels that move at once and misses
+a step in one or two of them; among fewer channels three rarely move together.  Chosen by hand;
+effect not measured."""
 
 
 def default_detector(channels: int) -> str:
-    """Return the kind that watches a series of so many channels where the user names none."""
+    """Return the kind of detector for a series of so many channels without a configured kind."""
     return "joint" if channels >= JOINT_CHANNELS_MIN else "cusum"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .kinds import FORECASTERS
     from .series import SeriesTracker
     from .training_job import (
-        STUDY_STEPS_MAX,
-        STUDY_STEPS_MIN,
-        STUDY_VALUES_MAX,
+        RECORDING_STEPS_MAX,
+        RECORDING_STEPS_MIN,
+        RECORDING_VALUES_MAX,
         ForecasterTrainingJob,
         ForecasterTrainingResult,
     )
@@ -27,10 +27,10 @@ __all__ = [
     "FORECASTERS",
     "HORIZONS",
     "INPUTS",
+    "RECORDING_STEPS_MAX",
+    "RECORDING_STEPS_MIN",
+    "RECORDING_VALUES_MAX",
     "SEASON_STEPS",
-    "STUDY_STEPS_MAX",
-    "STUDY_STEPS_MIN",
-    "STUDY_VALUES_MAX",
     "Cell",
     "CfC",
     "Floats",
@@ -55,9 +55,9 @@ __getattr__ = lazy_names(
         "training_job": (
             "ForecasterTrainingJob",
             "ForecasterTrainingResult",
-            "STUDY_STEPS_MAX",
-            "STUDY_STEPS_MIN",
-            "STUDY_VALUES_MAX",
+            "RECORDING_STEPS_MAX",
+            "RECORDING_STEPS_MIN",
+            "RECORDING_VALUES_MAX",
         ),
     },
 )

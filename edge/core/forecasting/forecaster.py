@@ -1,4 +1,4 @@
-"""What every forecaster takes and gives."""
+"""The interface of forecasters: task, forecast, and the limits of both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,16 +13,18 @@ Floats = NDArray[np.float64]
 State = Mapping[str, NDArray[Any]]
 
 HORIZONS: Final = (1, 6, 12)
-"""Steps ahead, unless asked otherwise."""
+"""Default horizons in steps: those at which the shipped networks were trained."""
 
 HORIZON_MAX: Final = 288
-"""Longest horizon: a day of five-minute samples.  Predictions wait that long for their truth."""
+"""Longest horizon: a day of five-minute samples.  Experts keep their inputs for that long."""
 
 HORIZONS_MAX: Final = 8
-"""Most horizons of one forecaster."""
+"""Most horizons of one forecaster: memory and time grow with them.  Chosen by hand; effect not
+measured."""
 
 CHANNELS_MAX: Final = 4_096
-"""Most channels of one forecaster."""
+"""Most channels of one forecaster: memory and time grow with them.  Chosen by hand; effect not
+measured."""
 
 PERIOD_MAX: Final = 2_048
 """Longest season in steps: a week of five-minute samples is 2,016."""
@@ -30,11 +32,12 @@ PERIOD_MAX: Final = 2_048
 
 @dataclass(frozen=True, slots=True)
 class ForecastTask:
-    """What is to be forecast.
+    """A forecasting task.
 
     channels: C, 1 to CHANNELS_MAX.  horizons: steps ahead, ascending, up to HORIZON_MAX.  seed: of
-    random reservoirs.  period: steps a season has, 2 to PERIOD_MAX, where it is known.  weights:
-    arrays of a trained network by name, for the kinds that have one.  Raises ConfigError.
+    random reservoirs.  period: steps of a season, 2 to PERIOD_MAX, or None to find the day from the
+    sampling interval.  weights: arrays of a trained network by name, for the kinds that have one.
+    Raises ConfigError for values outside these limits.
     """
 
     channels: int
@@ -44,7 +47,7 @@ class ForecastTask:
     weights: State | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a task that cannot be done."""
+        """Raise ConfigError for an invalid task."""
         ahead = self.horizons
         rising = ahead == tuple(sorted(set(ahead))) and 1 <= len(ahead) <= HORIZONS_MAX
         _require(1 <= self.channels <= CHANNELS_MAX, f"1 to {CHANNELS_MAX} channels", self.channels)
@@ -62,8 +65,8 @@ class ForecastTask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
-    """Values expected at each horizon: point, low and high, float64 [H, C] in the unit of the
-    samples.  NaN where a channel has nothing to say yet."""
+    """The forecast at each horizon: point, low and high, float64 [H, C] in the unit of the samples;
+    NaN for channels without a value so far.  Nine of ten outcomes should lie from low to high."""
 
     horizons: tuple[int, ...]
     point: Floats
@@ -72,21 +75,24 @@ class Forecast:
 
 
 class Forecaster(Protocol):
-    """Learns from each sample, then forecasts.  The truth for horizon h is learned h steps late."""
+    """Learns from each sample, then forecasts.  Outcomes for horizon h are learned h steps late."""
 
     def step(self, values: Floats, elapsed_s: float) -> Forecast:
-        """Take one sample: float64 [C], NaN or infinite where missing; elapsed_s: seconds since the
-        one before.  The array is not kept or changed.  Raises ValueError for another shape."""
+        """Learn from one sample and forecast.
+
+        values: float64 [C], NaN or infinite where missing; the array is neither kept nor changed.
+        elapsed_s: seconds since the previous sample.  Raises ValueError for another shape.
+        """
 
     def state(self) -> State:
-        """Return all that it has learned, as arrays of a bounded size; copies."""
+        """Return everything learned as arrays of a bounded size; copies."""
 
     def restore(self, state: State) -> None:
-        """Go on where `state` was taken.  Raises ValueError for the state of another task."""
+        """Continue from a state.  Raises StateError for the state of another task."""
 
 
-def _require(fine: object, expected: str, found: object) -> None:
-    if not fine:
+def _require(valid: object, expected: str, found: object) -> None:
+    if not valid:
         raise ConfigError(
             f"making a forecaster: expected {expected}, found {found!r}", "correct the task"
         )

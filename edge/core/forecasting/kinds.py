@@ -10,54 +10,53 @@ from .experts import (
     HarmonicRegression,
     KernelExpert,
     LastValue,
-    LinearNetworkExpert,
+    NetworkExpert,
     RunningMean,
     RunningMedian,
     SeasonalNaive,
     SeasonalProfile,
-    lag_set,
-    make_echo_pool,
-    make_gru_pool,
-    make_liquid_pool,
-    make_ltc_pool,
-    seasonal_lags,
-    short_lags,
+    lag_regression,
+    make_network_expert,
+    seasonal_regression,
+    short_regression,
 )
 from .forecaster import Forecaster, ForecastTask
-from .pool import ExpertPool, Maker
+from .pool import ExpertPool, MakeExpert
 
 FEW_CHANNELS: Final = 8
-"""Up to so many, the pool has more experts, that would take too long for many."""
+"""Channels up to which the pool has four more experts, which would take too long for many:
+docs/decisions/0010."""
+
+_LIQUID: Final = partial(make_network_expert, "cfc")
+_GRU: Final = partial(make_network_expert, "gru")
 
 
-def make_pool(task: ForecastTask, network: Maker = make_liquid_pool) -> ExpertPool:
-    """The default: all experts that help, mixed."""
-    some = (LastValue, RunningMean, SeasonalNaive, SeasonalProfile, seasonal_lags, network)
-    few = task.channels <= FEW_CHANNELS
-    return ExpertPool(
-        task, (short_lags, HarmonicRegression, KernelExpert, RunningMedian, *some) if few else some
-    )
+def make_pool(task: ForecastTask, network: MakeExpert = _LIQUID) -> ExpertPool:
+    """Make the default forecaster: a mixture of all experts that improve it."""
+    some = (LastValue, RunningMean, SeasonalNaive, SeasonalProfile, seasonal_regression, network)
+    few = (short_regression, HarmonicRegression, KernelExpert, RunningMedian, *some)
+    return ExpertPool(task, few if task.channels <= FEW_CHANNELS else some)
 
 
-def _of(*makers: Maker) -> Callable[[ForecastTask], Forecaster]:
-    return partial(ExpertPool, makers=makers)
+def _single(maker: MakeExpert) -> Callable[[ForecastTask], Forecaster]:
+    return partial(ExpertPool, makers=(maker,))
 
 
 FORECASTERS: Final[dict[str, Callable[[ForecastTask], Forecaster]]] = {
     "pool": make_pool,
-    "pool-gru": partial(make_pool, network=make_gru_pool),
-    "last": _of(LastValue),
-    "seasonal": _of(SeasonalNaive),
-    "median": _of(RunningMedian),
-    "rls": _of(lag_set),
-    "dlinear": _of(DLinear),
-    "snarimax": _of(DifferencedRegression),
-    "huber": _of(seasonal_lags),
-    "harmonic": _of(HarmonicRegression),
-    "kernel": _of(KernelExpert),
-    "linear": _of(LinearNetworkExpert),
-    "liquid": _of(make_liquid_pool),
-    "gru": _of(make_gru_pool),
-    "ltc": _of(make_ltc_pool),
-    "echo": _of(make_echo_pool),
+    "pool-gru": partial(make_pool, network=_GRU),
+    "last": _single(LastValue),
+    "seasonal": _single(SeasonalNaive),
+    "median": _single(RunningMedian),
+    "rls": _single(lag_regression),
+    "dlinear": _single(DLinear),
+    "snarimax": _single(DifferencedRegression),
+    "huber": _single(seasonal_regression),
+    "harmonic": _single(HarmonicRegression),
+    "kernel": _single(KernelExpert),
+    "linear": _single(NetworkExpert),
+    "liquid": _single(_LIQUID),
+    "gru": _single(_GRU),
+    "ltc": _single(partial(make_network_expert, "ltc")),
+    "echo": _single(partial(make_network_expert, "echo")),
 }

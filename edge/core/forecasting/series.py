@@ -1,6 +1,6 @@
-"""Series: streams of numbers that are followed, forecast and watched for changes.
+"""Time series: online forecasting and change point detection for streams of numbers.
 
-All of it is session state: a crash may cost it, and it comes back with the samples.
+All of it is session state: a crash may lose it, and it is learned again from new samples.
 """
 
 import hashlib
@@ -24,17 +24,18 @@ from .forecaster import Floats, Forecaster, ForecastTask, State
 if TYPE_CHECKING:
     from ..drift import ChangeDetector, DetectedChange
 
-_DETECTOR_BEFORE = "joint"
-"""The kind behind stored state that names none: once every series was watched by it."""
+_UNNAMED_DETECTOR = "joint"
+"""The detector of stored states without `detector_kind`: older versions knew no other."""
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
 class _TrackedSeries:
-    """One series.
+    """The state of one series.
 
-    from_ns, until_ns: the earliest and the latest time of its samples, which may come out of order.
-    last_ns: the time of the sample that came last.  subjects: whose the samples were; from
-    `SERIES_SUBJECTS_MAX` on no more are noted, and the series may hold samples of any subject.
+    from_ns, until_ns: the earliest and the latest time of its samples, which may arrive out of
+    order.  last_ns: the time of the sample that arrived last.  subjects: the data subjects of
+    the samples; from `SERIES_SUBJECTS_MAX` on no more are recorded, and the series may hold samples
+    of any subject.
     """
 
     names: tuple[str, ...]
@@ -46,9 +47,9 @@ class _TrackedSeries:
     subjects: set[str]
     samples: int = 0
 
-    def take(self, event: Observation) -> float:
-        """Note whose a sample is and when it was taken; returns the seconds since the one before,
-        below 0 where it is older."""
+    def record(self, event: Observation) -> float:
+        """Record subject and time of a sample; return the seconds since the previous one, below 0
+        for an older one."""
         at_ns = event.captured_at_ns
         elapsed_s = (at_ns - self.last_ns) / 1e9 if self.samples else 0.0
         self.from_ns, self.until_ns = min(self.from_ns, at_ns), max(self.until_ns, at_ns)
@@ -59,102 +60,112 @@ class _TrackedSeries:
         return elapsed_s
 
     def may_hold(self, selector: Selector, name: str) -> bool:
-        """Say whether a selection may hold samples of this series; these have no id, domain or
-        label."""
+        """Return whether a selection may include samples of this series; samples have no id, domain
+        or label."""
         if selector.empty or (selector.ids, selector.domain, selector.label) != (None, None, None):
             return False
-        anybodys = len(self.subjects) >= limits.SERIES_SUBJECTS_MAX
+        any_subject = len(self.subjects) >= limits.SERIES_SUBJECTS_MAX
         return (
             selector.stream in (None, name)
-            and (anybodys or selector.subject in (None, *self.subjects))
+            and (any_subject or selector.subject in (None, *self.subjects))
             and (selector.from_ns is None or self.until_ns >= selector.from_ns)
             and (selector.until_ns is None or self.from_ns < selector.until_ns)
         )
 
 
 class SeriesTracker:
-    """Follows up to `limits.SERIES_MAX` series by name.
+    """Forecasts up to `limits.SERIES_MAX` series by name and detects their changes.
 
-    The first sample says which channels a series has.  A list must keep its length; of named
-    channels some may be left out, and a new name begins the series anew with it.  Of the fields of
-    a message (`NamedValues` in no fixed order) only those of the first sample are taken, so a field
-    that comes now and then does not begin the series anew.  samples: how many were taken.
+    The first sample determines the channels of a series.  A list must keep its length.  Named
+    channels may be left out, and a new name restarts the series with it.  Of the fields of a
+    message (`NamedValues` in no fixed order) only those of the first sample count, so that an
+    occasional field does not restart the series.  samples: processed so far.
     """
 
     def __init__(self, config: Config, weights: State | None = None) -> None:
         self._config, self._weights = config, weights
         self._periods = dict(config.periods)
-        self._followed: dict[str, _TrackedSeries] = {}
+        self._series: dict[str, _TrackedSeries] = {}
         self.samples = 0
 
-    def look(self, event: Observation) -> Iterator[SeriesForecast | ChangePoint | Rejected]:
-        """Take a sample of a series.  What is wrong with it is told, and changes nothing."""
+    def process(self, event: Observation) -> Iterator[SeriesForecast | ChangePoint | Rejected]:
+        """Process a sample: yield changes and a forecast.  Invalid samples are rejected without
+        side effects."""
         try:
             values = self._values(event)
         except ValueError as error:
             hint = "send a list of numbers, or numbers by channel, NaN or null where missing"
             yield Rejected(event.key, f"reading a sample of a series: {error}", hint)
             return
-        followed = self._followed.pop(event.stream)
-        self._followed[event.stream] = followed
+        series = self._series.pop(event.stream)
+        self._series[event.stream] = series
         self.samples += 1
-        told = followed.forecaster.step(values, followed.take(event))
-        for change in followed.detector.step(values):
-            yield _changed(event, change, followed.names)
-        tables = (_rows(told.point), _rows(told.low), _rows(told.high))
-        place = (event.stream, event.key, event.captured_at_ns)
-        yield SeriesForecast(*place, followed.names, told.horizons, *tables)
+        forecast = series.forecaster.step(values, series.record(event))
+        for change in series.detector.step(values):
+            yield _change_point(event, change, series.names)
+        yield SeriesForecast(
+            stream=event.stream,
+            observation_id=event.key,
+            captured_at_ns=event.captured_at_ns,
+            channels=series.names,
+            horizons=forecast.horizons,
+            point=_rows(forecast.point),
+            low=_rows(forecast.low),
+            high=_rows(forecast.high),
+        )
 
     def channels(self, stream: str) -> tuple[str, ...]:
-        """Return the names of a series' channels; none where it is not followed."""
-        followed = self._followed.get(stream)
-        return followed.names if followed is not None else ()
+        """Return the names of a series' channels; empty for an unknown series."""
+        series = self._series.get(stream)
+        return series.names if series is not None else ()
 
     def forget(self, selector: Selector) -> bool:
-        """Drop every series that may hold what is selected; True where there was one."""
-        gone = [name for name, one in self._followed.items() if one.may_hold(selector, name)]
+        """Drop every series that may hold selected samples; return whether there was one."""
+        gone = [name for name, one in self._series.items() if one.may_hold(selector, name)]
         for name in gone:
-            del self._followed[name]
+            del self._series[name]
         return bool(gone)
 
     def state(self) -> dict[str, dict[str, NDArray[Any]]]:
-        """Return what is known of each series, by name: arrays of numbers, for `restore`."""
+        """Return the state of each series by name, as arrays, for `restore`."""
         return dict(reversed(list(self.states())))
 
     def states(self) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-        """Return the same one by one, the series heard last first."""
-        for name, one in reversed(self._followed.items()):
-            kind = _text((self._kind(len(one.names)),))
-            yield name, {"task": self._task_mark(name), "detector_kind": kind, **_pack(one)}
+        """Yield the same one by one, the most recent series first."""
+        for name, one in reversed(self._series.items()):
+            kind = _encode((self._kind(len(one.names)),))
+            yield name, {"task": self._task_hash(name), "detector_kind": kind, **_pack(one)}
 
     def restore(self, state: Mapping[str, State]) -> None:
-        """Follow series where `state` was taken.  Raises StateError or ValueError for a state that
-        does not fit, KeyError for one that is not whole; nothing is changed then.
+        """Continue series from a state.  Raises StateError or ValueError for a state that does not
+        fit, KeyError for an incomplete one; nothing is changed then.
 
-        Where another kind of detector watched a series, the forecaster goes on and the detector of
-        the present configuration starts without history.
+        If the configuration names another detector than the state, the forecaster continues and the
+        detector starts without history.
         """
         found = {}
         for name, one in state.items():
-            if not np.array_equal(one["task"], self._task_mark(name)):
+            if not np.array_equal(one["task"], self._task_hash(name)):
                 raise StateError(
-                    f"restoring the series {name}: its horizons, its season, the seed or the"
-                    " network's weights are others now",
-                    "it begins anew: what was learned comes back with the samples",
+                    f"restoring the series {name}: expected the horizons, season, seed and network"
+                    " weights of the configuration, found others",
+                    "no action needed: the series starts again and is learned from new samples",
                 )
             from_ns, until_ns, last_ns, samples = _times(one["times"])
-            made = self._begin(name, tuple(_words(one["names"])), from_ns)
+            made = self._make(name, tuple(_decode(one["names"])), from_ns)
             made.forecaster.restore(_part("forecaster", one))
-            stored = _words(one["detector_kind"]) if "detector_kind" in one else [_DETECTOR_BEFORE]
+            stored = (
+                _decode(one["detector_kind"]) if "detector_kind" in one else [_UNNAMED_DETECTOR]
+            )
             if stored == [self._kind(len(made.names))]:
                 made.detector.restore(_part("detector", one))
             made.until_ns, made.last_ns, made.samples = until_ns, last_ns, samples
-            made.subjects = set(_words(one["subjects"]))
+            made.subjects = set(_decode(one["subjects"]))
             found[name] = made
-        self._followed |= found
+        self._series |= found
 
-    def _task_mark(self, stream: str) -> NDArray[np.uint8]:
-        """Return a hash over all that a state of the stream's forecaster depends on."""
+    def _task_hash(self, stream: str) -> NDArray[np.uint8]:
+        """Return a hash of everything that the state of the stream's forecaster depends on."""
         config = self._config
         task = (config.horizons, config.seed, self._periods.get(stream))
         digest = hashlib.sha256(repr(task).encode())
@@ -165,9 +176,10 @@ class SeriesTracker:
     # --- samples --------------------------------------------------------------------------------
 
     def _values(self, event: Observation) -> Floats:
-        """Return a sample's values by channel, of a series that is followed from now on."""
+        """Return a sample's values by channel; start the series if it is new.  Raises ValueError
+        for an invalid sample."""
         if not self._config.forecast:
-            raise ValueError("forecasting is off in the settings")
+            raise ValueError("forecasting is off in the configuration")
         payload = self._fields(event)
         named = isinstance(payload, Mapping)
         names = tuple(map(str, payload)) if named else _numbered(payload)
@@ -175,60 +187,67 @@ class SeriesTracker:
             most = limits.SERIES_CHANNELS_MAX
             raise ValueError(f"expected 1 to {most} channels, found {len(names)}")
         numbers = _floats(list(payload.values()) if named else payload)
-        held = self._followed.get(event.stream)
-        if held is None or (named and not set(names) <= set(held.names)):
-            before = held.names if held is not None else ()
-            held = self._follow(event, tuple(dict.fromkeys((*before, *names))))
+        series = self._series.get(event.stream)
+        if series is None or (named and not set(names) <= set(series.names)):
+            before = series.names if series is not None else ()
+            series = self._start(event, tuple(dict.fromkeys((*before, *names))))
         if not named:
-            if names != held.names:
-                raise ValueError(f"expected {len(held.names)} numbers, found {len(names)}")
+            if names != series.names:
+                raise ValueError(f"expected {len(series.names)} numbers, found {len(names)}")
             return numbers
-        values = np.full(len(held.names), math.nan)
-        places = {name: place for place, name in enumerate(held.names)}
+        values = np.full(len(series.names), math.nan)
+        places = {name: place for place, name in enumerate(series.names)}
         values[[places[name] for name in names]] = numbers
         return values
 
     def _fields(self, event: Observation) -> Any:
-        """Return an observation's payload, named values as a mapping of the names to take."""
+        """Return an observation's payload, named values as a mapping of the channels that count."""
         payload = event.payload
         if not isinstance(payload, NamedValues):
             return payload
         fields = dict(zip(payload.names, payload.values.tolist(), strict=True))
-        held = self._followed.get(event.stream)
-        if held is None or payload.ordered:
+        series = self._series.get(event.stream)
+        if series is None or payload.ordered:
             return fields
-        known = {name: value for name, value in fields.items() if name in held.names}
+        known = {name: value for name, value in fields.items() if name in series.names}
         if not known:
             found = listed(payload.names)
-            raise ValueError(f"expected some of the channels {listed(held.names)}, found {found}")
+            raise ValueError(f"expected some of the channels {listed(series.names)}, found {found}")
         return known
 
-    def _follow(self, event: Observation, names: tuple[str, ...]) -> _TrackedSeries:
+    def _start(self, event: Observation, names: tuple[str, ...]) -> _TrackedSeries:
         if len(names) > limits.SERIES_CHANNELS_MAX:
             raise ValueError(f"more than {limits.SERIES_CHANNELS_MAX} channels in all")
         most = limits.TEXT_CHARS_MAX
         if not all(one.strip() and one.isprintable() and len(one) <= most for one in names):
             raise ValueError(f"a channel's name must have 1 to {most} printable characters")
-        made = self._begin(event.stream, names, event.captured_at_ns)
-        self._followed.pop(event.stream, None)
-        while len(self._followed) >= limits.SERIES_MAX:
-            del self._followed[next(iter(self._followed))]
-        self._followed[event.stream] = made
+        made = self._make(event.stream, names, event.captured_at_ns)
+        self._series.pop(event.stream, None)
+        while len(self._series) >= limits.SERIES_MAX:
+            del self._series[next(iter(self._series))]
+        self._series[event.stream] = made
         return made
 
-    def _begin(self, stream: str, names: tuple[str, ...], at_ns: int) -> _TrackedSeries:
-        # Loaded with the first series: most homes follow none.
+    def _make(self, stream: str, names: tuple[str, ...], at_ns: int) -> _TrackedSeries:
+        # Imported with the first series: most homes have none.
         from ..drift import DETECTORS
         from .kinds import FORECASTERS
 
         config = self._config
         period = self._periods.get(stream)
         task = ForecastTask(len(names), config.horizons, config.seed, period, self._weights)
-        made = FORECASTERS["pool"](task), DETECTORS[self._kind(len(names))](len(names))
-        return _TrackedSeries(names, *made, at_ns, at_ns, at_ns, set())
+        return _TrackedSeries(
+            names=names,
+            forecaster=FORECASTERS["pool"](task),
+            detector=DETECTORS[self._kind(len(names))](len(names)),
+            from_ns=at_ns,
+            until_ns=at_ns,
+            last_ns=at_ns,
+            subjects=set(),
+        )
 
     def _kind(self, channels: int) -> str:
-        """Return the kind of detector that watches a series of so many channels."""
+        """Return the kind of detector for a series of so many channels."""
         from ..drift import default_detector
 
         return self._config.detector or default_detector(channels)
@@ -245,7 +264,7 @@ def _floats(payload: Any) -> Floats:
     """Return numbers as float64, NaN for None; raises ValueError for anything else."""
     array = np.asarray([math.nan if one is None else one for one in payload])
     if array.ndim != 1 or array.dtype.kind not in "iufb":
-        raise ValueError("it holds something else than numbers")
+        raise ValueError(f"expected numbers, found values of type {array.dtype.name}")
     return array.astype(np.float64)
 
 
@@ -253,34 +272,36 @@ def _rows(table: Floats) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, table.tolist()))
 
 
-def _changed(event: Observation, change: "DetectedChange", names: tuple[str, ...]) -> ChangePoint:
+def _change_point(
+    event: Observation, change: "DetectedChange", names: tuple[str, ...]
+) -> ChangePoint:
     return ChangePoint(
-        event.stream,
-        event.key,
-        event.captured_at_ns,
-        change.kind,
-        tuple(names[channel] for channel in change.channels),
-        float(change.severity),
-        int(change.regime),
-        int(change.step - change.start),
+        stream=event.stream,
+        observation_id=event.key,
+        captured_at_ns=event.captured_at_ns,
+        change=change.kind,
+        channels=tuple(names[channel] for channel in change.channels),
+        severity=float(change.severity),
+        regime=int(change.regime),
+        late=int(change.step - change.start),
     )
 
 
 def _pack(one: _TrackedSeries) -> dict[str, NDArray[Any]]:
     return {
-        "names": _text(one.names),
+        "names": _encode(one.names),
         "times": np.array([one.from_ns, one.until_ns, one.last_ns, one.samples]),
-        "subjects": _text(sorted(one.subjects)),
+        "subjects": _encode(sorted(one.subjects)),
         **{f"forecaster/{name}": array for name, array in one.forecaster.state().items()},
         **{f"detector/{name}": array for name, array in one.detector.state().items()},
     }
 
 
 def _times(numbers: NDArray[Any]) -> tuple[int, int, int, int]:
-    """Return the earliest, latest and last time and the count of samples, as `_pack` stores them.
+    """Return the earliest, latest and last time and the number of samples, as `_pack` stores them.
 
-    Older states hold three numbers, with the last time in place of the latest.  The latest is then
-    unknown: it counts as unbounded, so that no request to forget misses the series.
+    Older states hold three numbers and lack the latest time.  It then counts as unbounded, so that
+    no forget request misses the series.
     """
     found = tuple(int(number) for number in numbers)
     if len(found) == 3:
@@ -290,17 +311,17 @@ def _times(numbers: NDArray[Any]) -> tuple[int, int, int, int]:
     return from_ns, until_ns, last_ns, samples
 
 
-def _text(words: Sequence[str]) -> NDArray[np.uint8]:
-    """Return words as bytes of JSON: a state is numbers only."""
-    return np.frombuffer(json.dumps(words).encode(), np.uint8)
+def _encode(strings: Sequence[str]) -> NDArray[np.uint8]:
+    """Return strings as bytes of JSON: a state holds numbers only."""
+    return np.frombuffer(json.dumps(strings).encode(), np.uint8)
 
 
-def _words(text: NDArray[Any]) -> list[str]:
-    """Return what `_text` was given; raises ValueError where it is something else."""
-    words = json.loads(text.astype(np.uint8).tobytes())
-    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
-        raise ValueError("restoring a series: expected a list of words")
-    return words
+def _decode(text: NDArray[Any]) -> list[str]:
+    """Return the strings behind `_encode`; raises ValueError for anything else."""
+    strings = json.loads(text.astype(np.uint8).tobytes())
+    if not (isinstance(strings, list) and all(isinstance(one, str) for one in strings)):
+        raise ValueError("restoring a series: expected a list of strings")
+    return strings
 
 
 def _part(prefix: str, state: State) -> dict[str, NDArray[Any]]:

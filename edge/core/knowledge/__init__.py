@@ -5,13 +5,10 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from . import knowledge
     from .admission import admit
-    from .adoption import check_contribution, conflicting_contribution
     from .cached_heads import HeadFit
-    from .contributions import Concept, Contribution, find_invalid_contribution
-    from .knowledge import Knowledge, derive_knowledge, fit_geometry
-    from .sampling import hash_rank, sample_facts
+    from .contributions import Concept, Contribution, find_invalid_contribution, review_contribution
+    from .knowledge import Knowledge, conflicting_contributions, derive_knowledge, fit_geometry
 
 __all__ = [
     "Concept",
@@ -19,24 +16,24 @@ __all__ = [
     "HeadFit",
     "Knowledge",
     "admit",
-    "check_contribution",
-    "conflicting_contribution",
+    "conflicting_contributions",
     "derive_knowledge",
     "find_invalid_contribution",
     "fit_geometry",
-    "hash_rank",
-    "knowledge",
-    "sample_facts",
+    "review_contribution",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "admission": ("admit",),
-        "adoption": ("check_contribution", "conflicting_contribution"),
         "cached_heads": ("HeadFit",),
-        "contributions": ("Concept", "Contribution", "find_invalid_contribution"),
-        "knowledge": ("Knowledge", "derive_knowledge", "fit_geometry"),
-        "sampling": ("hash_rank", "sample_facts"),
+        "contributions": (
+            "Concept",
+            "Contribution",
+            "find_invalid_contribution",
+            "review_contribution",
+        ),
+        "knowledge": ("Knowledge", "conflicting_contributions", "derive_knowledge", "fit_geometry"),
     },
 )

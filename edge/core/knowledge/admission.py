@@ -1,7 +1,7 @@
-"""Which facts may enter the ledger, and which leave to make room.
+"""Admission of facts to the ledger, bounded per concept: which enter, and which are evicted.
 
-Per concept the newest N by (captured_at_ns, id) stay, so the outcome of additions does not depend
-on their order.
+Per concept the newest N by (captured_at_ns, id) are kept, so the result of additions does not
+depend on their order.
 """
 
 from collections import Counter
@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from ..facts import Fact, Ledger
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Facts that enter, facts that leave (older versions, the oldest), and counts of refusals."""
+    """The effect of adding facts.
+
+    entering: added.  replaced: older versions of these.  evicted: oldest facts of full concepts.
+    refused: too old for a full concept.  unchanged, forgotten: numbers of facts already known, and
+    forgotten before.
+    """
 
     entering: tuple[Fact, ...]
     replaced: tuple[Fact, ...]
@@ -24,7 +29,7 @@ class Admission:
 
     @property
     def detail(self) -> str:
-        """Say in words what was not simply added."""
+        """Describe what was not simply added, for the acknowledgement."""
         parts = (
             (len(self.replaced), "replaced an older version"),
             (len(self.evicted), "oldest evicted"),
@@ -32,22 +37,22 @@ class Admission:
             (self.forgotten, "forgotten before and not relearned"),
             (len(self.refused), "older than a full concept keeps"),
         )
-        return ", ".join(f"{count} {what}" for count, what in parts if count)
+        return ", ".join(f"{count} {text}" for count, text in parts if count)
 
 
 def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
-    """Decide what enters.  capacity: facts per concept.  Cost: one look-up a fact.
+    """Decide which facts enter.  capacity: facts per concept.  Cost: one look-up per fact.
 
-    A changed fact that is too old for its new concept leaves the ledger: its old version would
-    keep what was corrected.  Facts pushed out leave no memory, so that for corrections of facts
-    in full concepts, and only for them, the order of arrival can matter.
+    A changed fact that is too old for its new concept is evicted, since its old version would
+    contradict the correction.  Evicted facts leave no record, so the order of arrival can matter
+    for corrections of facts in full concepts, and only for them.
     """
     entering: list[Fact] = []
     before: dict[str, Fact] = {}
     unchanged = forgotten = 0
     for fact in _newest(facts):
         stored = ledger.get(fact.id)
-        if ledger.buried(fact.id):
+        if ledger.was_forgotten(fact.id):
             forgotten += 1
         elif stored is not None and not fact.supersedes(stored):
             unchanged += 1
@@ -64,11 +69,18 @@ def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
         if fact.id in before or fact.id not in arriving
     )
     refused = tuple(fact for fact in entering if fact.id in out and fact.id not in before)
-    return Admission(kept, replaced, evicted, unchanged, forgotten, refused)
+    return Admission(
+        entering=kept,
+        replaced=replaced,
+        evicted=evicted,
+        unchanged=unchanged,
+        forgotten=forgotten,
+        refused=refused,
+    )
 
 
 def _newest(facts: Iterable[Fact]) -> Iterable[Fact]:
-    """Return the version of each fact that wins."""
+    """Return the winning version of each fact."""
     newest: dict[str, Fact] = {}
     for fact in facts:
         if fact.id not in newest or fact.supersedes(newest[fact.id]):
@@ -79,7 +91,7 @@ def _newest(facts: Iterable[Fact]) -> Iterable[Fact]:
 def _overflow(
     ledger: Ledger, entering: list[Fact], before: Mapping[str, Fact], capacity: int
 ) -> dict[str, Fact]:
-    """Return the facts beyond each concept's capacity, by id: stored ones or entering ones."""
+    """Return the facts beyond each concept's capacity by id, stored or entering."""
     counts = ledger.concepts()
     moving = Counter((fact.domain, fact.label) for fact in before.values())
     arriving: dict[tuple[str, str], list[Fact]] = {}

@@ -1,10 +1,10 @@
-"""Contributions: what another device has learned, as sums without facts.
+"""Contributions: another device's knowledge as sums without facts, for federated learning.
 
 A contribution holds per concept (domain, label) the integer sums of its hypervectors and blocks,
-the sums of its features, one Gram matrix over all its facts, and the integer thresholds its own
-facts gave.  No fact, id, subject, stream or exemplar is in it.  It comes from a device's own ledger
-alone, never from what that device adopted, so nothing is counted twice or goes round in circles.
-One is kept per device, replaced whole by a higher revision; an empty one drops it.
+the sums of its features, one Gram matrix over all its facts, and integer thresholds calibrated on
+its own facts.  It contains no fact, id, subject, stream or exemplar.  It is made from a device's
+own ledger alone, never from other devices' contributions, so nothing is counted twice.  One
+contribution is kept per device; a higher revision replaces it whole, and an empty one removes it.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 import hdc
 
 from .. import limits
-from ..columns import columns_differ
-from .moments import COLUMNS_MAX, Moments
+from ..columns import columns_differ, unnamed_side
+from .moments import GRAM_COLUMNS_MAX, Moments
 
 Concept = tuple[str, str]
 Arrays = Mapping[str, NDArray[Any]]
@@ -38,21 +38,22 @@ NAMES: Final = (
     "skews",
     "scores",
 )
-BOUND: Final = 1 << 40
-"""Largest score, scale or threshold that can be true; more would overflow where it is used."""
+THRESHOLD_MAX: Final = 1 << 40
+"""Largest score, scale or threshold accepted; larger ones would overflow int64 where they are
+used."""
 
 COORDINATE_MAX: Final = 1 << 31
-"""Largest coordinate of one sample, for the same reason."""
+"""Largest coordinate of one sample accepted, for the same reason."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Contribution:
     """Sums of one device's facts, at one revision.
 
     card: fingerprint of its encoder card.  geometry: fingerprint of its geometry, which covers
-    `seed`.  samples: facts summed, 0 where there is nothing (any more).  arrays: by the names in
-    `NAMES`, integers of any size; none where samples is 0.  columns: names of the encoder's input
-    columns, none where the device has none.
+    `seed`.  samples: number of facts summed.  arrays: by the names in `NAMES`, integers of any
+    width; empty if samples is 0.  columns: names of the encoder's input columns, if the device has
+    any.
     """
 
     device: str
@@ -66,8 +67,8 @@ class Contribution:
 
     @property
     def content(self) -> str:
-        """Hex SHA-256 of card, geometry and sums, whatever the device, the revision and the names
-        of its columns."""
+        """Hex SHA-256 of card, geometry and sums; independent of device, revision and column
+        names."""
         state = hashlib.sha256(f"{self.card}\n{self.geometry}\n{self.samples}\n".encode())
         for name in sorted(self.arrays):
             array = shrink_sums(self.arrays[name])
@@ -75,18 +76,18 @@ class Contribution:
         return state.hexdigest()
 
     @property
-    def bare(self) -> "Contribution":
-        """The same device and revision without any sums: what stays of one that cannot be used."""
+    def without_sums(self) -> "Contribution":
+        """The same device and revision without sums: kept of one that cannot be used."""
         return replace(self, samples=0, arrays={})
 
     def fits(self, card: str, geometry: hdc.Geometry, columns: tuple[str, ...] = ()) -> bool:
-        """Say whether these sums may be added to those of a card, a geometry and named columns."""
+        """Return whether these sums can be added to those of a card, geometry and columns."""
         same = self.card == card and self.geometry == geometry.fingerprint
         return same and not columns_differ(columns, self.columns)
 
     def replaces(self, held: "Contribution | None", geometry: hdc.Geometry) -> bool:
-        """Say whether this one takes the place of the one held: it is newer, or as old and the only
-        one of the two that was made with the geometry in use."""
+        """Return whether this replaces the contribution held: it is newer, or of the same revision
+        and the only one of the two made with the geometry in use."""
         if held is None or self.revision != held.revision:
             return held is None or self.revision > held.revision
         here = geometry.fingerprint
@@ -95,7 +96,7 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContributionSums:
-    """A contribution's arrays, read and checked: all that `Knowledge` adds of it."""
+    """A contribution's arrays, parsed and validated, as `Knowledge` adds them."""
 
     memory: hdc.Memory
     calibration: hdc.Calibration
@@ -104,21 +105,21 @@ class ContributionSums:
 def pack_sums(
     memory: hdc.Memory, calibration: hdc.Calibration, moments: Moments
 ) -> dict[str, NDArray[Any]]:
-    """Arrays of a contribution: own concepts, thresholds without exemplars, and moments."""
-    whole, held = memory.pack(), calibration.pack()
+    """Return a contribution's arrays: own concepts, thresholds without exemplars, moments."""
+    concepts, thresholds = memory.pack(), calibration.pack()
     at = {key: place for place, key in enumerate(memory.keys)}
     made = {
         "names": np.frombuffer("\n".join(map("\t".join, memory.keys)).encode(), np.uint8),
-        **{name: whole[name] for name in ("counts", "ones", "sums")},
+        **{name: concepts[name] for name in ("counts", "ones", "sums")},
         **moments.pack(memory.keys),
         "held": np.array([at[key] for key in calibration.keys], np.int64),
-        **{name: held[name] for name in ("scales", "usual", "sizes", "skews", "scores")},
+        **{name: thresholds[name] for name in ("scales", "usual", "sizes", "skews", "scores")},
     }
     return {name: shrink_sums(array) for name, array in made.items()}
 
 
 def shrink_sums(array: NDArray[Any]) -> NDArray[Any]:
-    """The same whole numbers, little-endian, in the smallest type that holds them all."""
+    """Return the same integers, little-endian, in the narrowest type that holds all of them."""
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     sizes = ("u1", "u2", "u4") if low >= 0 else ("i1", "i2", "i4")
     kind = next((k for k in sizes if np.iinfo(k).min <= low and high <= np.iinfo(k).max), "i8")
@@ -126,24 +127,24 @@ def shrink_sums(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def concepts_of(arrays: Arrays) -> tuple[Concept, ...]:
-    """The concepts of a contribution; raises ValueError for names that cannot be any."""
+    """Return the concepts of a contribution; raises ValueError for invalid names."""
     text = np.asarray(arrays["names"], np.uint8).tobytes().decode()
     pairs = tuple(tuple(line.split("\t")) for line in text.split("\n"))
     made = tuple((pair[0], pair[1]) for pair in pairs if len(pair) == 2)
-    fine = len(made) == len(pairs) and all(map(_is_name, (t for pair in made for t in pair)))
-    if not fine or list(made) != sorted(set(made)):
+    valid = len(made) == len(pairs) and all(map(_is_name, (t for pair in made for t in pair)))
+    if not valid or list(made) != sorted(set(made)):
         raise ValueError("names must be sorted pairs of printable texts, each pair once")
     return made
 
 
 def count_facts(arrays: Arrays) -> dict[Concept, int]:
-    """How many facts each concept sums, in the order of the rows."""
+    """Return the number of facts in each concept, in the order of rows."""
     return dict(zip(concepts_of(arrays), arrays["counts"].tolist(), strict=True))
 
 
 def read_contribution(contribution: Contribution, geometry: hdc.Geometry) -> ContributionSums | str:
-    """Read a contribution that is not empty and fits the geometry; a text says what is wrong with
-    it.  Cost: one pass over its arrays."""
+    """Parse a contribution that is not empty and fits the geometry; a text is the reason why it is
+    invalid.  Cost: one pass over its arrays."""
     arrays = contribution.arrays
     if sorted(arrays) != sorted(NAMES) or any(a.dtype.kind not in "iu" for a in arrays.values()):
         return f"its arrays must be {', '.join(NAMES)}, of whole numbers"
@@ -171,7 +172,7 @@ def read_contribution(contribution: Contribution, geometry: hdc.Geometry) -> Con
 
 
 def find_invalid_contribution(contribution: Contribution, geometry: hdc.Geometry) -> str:
-    """Say why a contribution's sums cannot be used with the geometry they name, or nothing."""
+    """Return why a contribution's sums are invalid for the geometry they name; empty if valid."""
     found = read_contribution(contribution, geometry)
     return "" if isinstance(found, ContributionSums) else found
 
@@ -187,18 +188,26 @@ def _calibration(
     return hdc.Calibration(
         keys=keys,
         scales=arrays["scales"].astype(np.int64),
+<<<<<<< HEAD
         references=arrays["usual"].astype(np.int64),
         scores=dict(zip(domains, parts, strict=bool(domains))),
         skews=dict(zip(domains, arrays["skews"].tolist(), strict=True)),
         exemplars=exemplars,
         exemplar_scales=near,
+=======
+        usual=arrays["usual"].astype(np.int64),
+        scores=dict(zip(domains, parts, strict=bool(domains))),
+        skews=dict(zip(domains, arrays["skews"].tolist(), strict=True)),
+        exemplars=exemplars,
+        near=near,
+>>>>>>> main
     )
 
 
 def _shapes(arrays: Arrays, names: tuple[Concept, ...], geometry: hdc.Geometry) -> str:
     concepts, blocks = len(names), len(geometry.scales)
     columns = geometry.slices[0][1]
-    half = columns * (columns + 1) // 2 if columns <= COLUMNS_MAX else 0
+    half = columns * (columns + 1) // 2 if columns <= GRAM_COLUMNS_MAX else 0
     held, domains = len(arrays["held"]), len(arrays["sizes"])
     expected = {
         "counts": (concepts,),
@@ -214,7 +223,7 @@ def _shapes(arrays: Arrays, names: tuple[Concept, ...], geometry: hdc.Geometry) 
         "scores": (int(arrays["sizes"].sum()),),
     }
     if concepts > limits.CONTRIBUTED_CONCEPTS_MAX:
-        return f"it has {concepts} concepts, {limits.CONTRIBUTED_CONCEPTS_MAX} are taken"
+        return f"it has {concepts} concepts, at most {limits.CONTRIBUTED_CONCEPTS_MAX} are accepted"
     for name, shape in expected.items():
         if arrays[name].shape != shape:
             return f"{name} must be of shape {shape}, found {arrays[name].shape}"
@@ -222,26 +231,28 @@ def _shapes(arrays: Arrays, names: tuple[Concept, ...], geometry: hdc.Geometry) 
 
 
 def _ranges(arrays: Arrays, samples: int) -> str:
-    """Say which sums cannot be those of so many facts, or would overflow."""
+    """Return which array cannot be a sum of so many facts, or would overflow."""
     counts, held = arrays["counts"].astype(np.int64), arrays["held"]
     each = counts[:, None]
-    fine = {
+    most = THRESHOLD_MAX
+    checks = {
         "counts": _within(counts, 1, samples) and counts.sum() == samples,
         "ones": (arrays["ones"] >= 0).all() and (arrays["ones"] <= each).all(),
         "sums": (np.abs(arrays["sums"].astype(np.float64)) <= COORDINATE_MAX * each).all(),
         "features": (arrays["features"] >= 0).all() and (arrays["features"] <= 255 * each).all(),
         "gram": _within(arrays["gram"], 0, 255 * 255 * samples),
         "held": _within(held, 0, len(counts) - 1) and (np.diff(held.astype(np.int64)) > 0).all(),
-        "scales": _within(arrays["scales"], -BOUND, BOUND) and (arrays["scales"][..., 1] > 0).all(),
-        "usual": _within(arrays["usual"], -BOUND, BOUND)
+        "scales": _within(arrays["scales"], -most, most) and (arrays["scales"][..., 1] > 0).all(),
+        "usual": _within(arrays["usual"], -most, most)
         and (arrays["usual"][:, 0] >= 0).all()
         and ((arrays["usual"][:, 2] > 0) | (arrays["usual"][:, 0] == 0)).all(),
         "sizes": _within(arrays["sizes"], 1, limits.CALIBRATION_FACTS_MAX),
-        "skews": _within(arrays["skews"], -BOUND, BOUND),
-        "scores": _within(arrays["scores"], -BOUND, BOUND),
+        "skews": _within(arrays["skews"], -most, most),
+        "scores": _within(arrays["scores"], -most, most),
     }
     return next(
-        (f"{name} holds what no facts sum up to" for name, one in fine.items() if not one), ""
+        (f"{name} holds values that no facts sum up to" for name, one in checks.items() if not one),
+        "",
     )
 
 
@@ -253,15 +264,15 @@ def _is_name(text: str) -> bool:
     return bool(text.strip()) and text.isprintable() and len(text) <= limits.TEXT_CHARS_MAX
 
 
-def merge_sums(
-    own: hdc.Calibration, adopted: Iterable[hdc.Calibration], geometry: hdc.Geometry
+def merge_thresholds(
+    own: hdc.Calibration, contributed: Iterable[hdc.Calibration], geometry: hdc.Geometry
 ) -> hdc.Calibration:
-    """One calibration of several, in a fixed order, the own one first.
+    """Merge calibrations in a fixed order, the own one first.
 
-    Of each domain the one with most held-out samples gives the thresholds, the first of equals;
-    a concept that it does not cover is as the next one says.
+    Each domain's thresholds come from the calibration with most held-out samples there, the first
+    of equals; a concept that it does not cover comes from the next one.
     """
-    every = (own, *adopted)
+    every = (own, *contributed)
     domains = sorted({domain for one in every for domain in one.scores})
     rank = {
         domain: sorted(
@@ -278,6 +289,7 @@ def merge_sums(
     return hdc.Calibration(
         keys=keys,
         scales=np.array([one.scales[row] for one, row in rows], np.int64).reshape(-1, *shape),
+<<<<<<< HEAD
         references=np.array([one.references[row] for one, row in rows], np.int64).reshape(-1, 3),
         scores={domain: every[rank[domain][0]].scores[domain] for domain in domains},
         skews={domain: every[rank[domain][0]].skews[domain] for domain in domains},
@@ -285,4 +297,70 @@ def merge_sums(
         exemplar_scales=np.array([one.exemplar_scales[row] for one, row in rows], np.int64)
         if blank
         else near,
+=======
+        usual=np.array([one.usual[row] for one, row in rows], np.int64).reshape(-1, 3),
+        scores={domain: every[rank[domain][0]].scores[domain] for domain in domains},
+        skews={domain: every[rank[domain][0]].skews[domain] for domain in domains},
+        exemplars=tuple(one.exemplars[row] for one, row in rows) if blank else (),
+        near=np.array([one.near[row] for one, row in rows], np.int64) if blank else near,
+>>>>>>> main
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContributionReview:
+    """Whether a contribution is stored, and the answer to its device.
+
+    stored: the contribution to keep, without sums if they cannot be used; None changes nothing.
+    rejection: why the sums are not used; empty if they are.  detail: of the acknowledgement.
+    hint: how to correct a rejected one.
+    """
+
+    stored: Contribution | None
+    rejection: str = ""
+    hint: str = ""
+    detail: str = ""
+
+
+def review_contribution(
+    given: Contribution,
+    held: Mapping[str, Contribution],
+    geometry: hdc.Geometry,
+    card: str,
+    columns: tuple[str, ...],
+) -> ContributionReview:
+    """Decide whether a contribution replaces the one held of its device.
+
+    held: by device.  card, columns: of the own ledger.  A newer revision replaces the one before
+    even if it cannot be used itself: the replaced one may hold facts that were forgotten there.  An
+    older or equal one changes nothing, however often it arrives.
+    """
+    before = held.get(given.device)
+    if not given.replaces(before, geometry):
+        return ContributionReview(None, detail=f"revision {given.revision} is not newer")
+    if before is None and len(held) >= limits.CONTRIBUTIONS_MAX:
+        many = f"those of {len(held)} devices are held already"
+        return ContributionReview(None, many, "take a device out of the fleet, or merge ledgers")
+    wrong = _mismatch(given, geometry, card) or columns_differ(columns, given.columns)
+    if wrong:
+        gone = "; its earlier sums are removed" if before is not None and before.samples else ""
+        hint = "give it the card, the geometry and the columns used here"
+        return ContributionReview(given.without_sums, wrong + gone, hint)
+    invalid = find_invalid_contribution(given, geometry) if given.samples else ""
+    if invalid:
+        return ContributionReview(None, invalid, "nothing was changed")
+    unnamed = unnamed_side(columns, given.columns)
+    detail = f"revision {given.revision}" + (f"; {unnamed}" if unnamed else "")
+    return ContributionReview(given, detail=detail)
+
+
+def _mismatch(given: Contribution, here: hdc.Geometry, card: str) -> str:
+    """Return why sums cannot be added to those held here; empty if they can."""
+    if given.card != card:
+        return f"they are of the encoder card {given.card[:12]}, the one here is {card[:12]}"
+    if given.seed != here.seed:
+        return f"they were projected with seed {given.seed}, the one here is {here.seed}"
+    if given.geometry != here.fingerprint:
+        found, expected = given.geometry[:12], here.fingerprint[:12]
+        return f"they were made with the geometry {found}, the one here is {expected}"
+    return ""

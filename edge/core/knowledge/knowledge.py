@@ -1,15 +1,16 @@
-"""Knowledge: everything that follows from a ledger under a frozen geometry, and nothing else.
+"""Knowledge: everything derived from a ledger under a frozen geometry, and nothing else.
 
-`derive(ledger, geometry)` makes it from scratch; `add` and `remove` keep it up to date, exactly.
-Sums that other devices contributed are in the ledger too, and are added to those of the own facts.
-Thresholds and heads are made when first asked for after a change, always from the ledger's facts,
-so the history of how the facts came in leaves no trace.
+`derive_knowledge(ledger, geometry)` builds it; `add` and `remove` keep it up to date, exactly.
+Contributions of other devices are in the ledger too; their sums are added to those of the own
+facts.  Thresholds, heads and the router are computed on first use after a change, always from the
+ledger's facts, so the order in which facts arrived leaves no trace.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,35 +21,41 @@ import hdc
 from .. import limits
 from ..adaptors import Adaptor, AdaptorRecord, fit_adaptor
 from ..errors import EdgeError
-from ..facts import Fact, FactBatch, Ledger, stack_facts
-from ..router import Router, assign_folds, fit_router
+from ..facts import (
+    Fact,
+    FactBatch,
+    Ledger,
+    SampleScope,
+    hash_rank,
+    sample_facts,
+    scope_of,
+    stack_facts,
+)
+from ..router import Router, allot_facts, fit_router
 from .cached_heads import HeadFit, SolvedHeads
 from .contributions import (
     Contribution,
     ContributionSums,
     count_facts,
-    merge_sums,
+    merge_thresholds,
     pack_sums,
     read_contribution,
 )
-from .moments import COLUMNS_MAX, Moments
-from .sampling import SampleScope, hash_rank, sample_facts, scope_of
-
-if TYPE_CHECKING:
-    from .pooled import PooledAnswers
+from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
 
 Concept = tuple[str, str]
 
 CODED_ROWS: Final = 32
-"""Facts coded at a time: a code in the making takes some 100 KiB, and small devices many facts."""
+"""Facts projected at a time: projecting one takes about 100 KiB of working memory, and small
+devices hold many facts."""
 
 
 class Knowledge:
     """Integer sums per concept, with the thresholds and heads that follow from the ledger.
 
-    ledger: read only.  geometry: frozen.  All facts of the ledger must be in, see `derive`, but
-    those that are about to leave it: their ids are `leaving`.
-    own: sums of the own facts.  memory: the same with what other devices contributed.
+    ledger: read only.  geometry: frozen.  leaving: ids of facts that are about to be erased from
+    the ledger and do not count.  All others must be added, see `derive_knowledge`.
+    own: sums of the own facts.  memory: the same plus other devices' contributions.
     """
 
     def __init__(
@@ -59,157 +66,170 @@ class Knowledge:
         self.memory = self.own
         self._ledger = ledger
         self._leaving = leaving
-        self._adopted: dict[str, tuple[Contribution, hdc.Calibration]] = {}
+        self._contributed: dict[str, tuple[Contribution, hdc.Calibration]] = {}
+        self._domains: tuple[str, ...] | None = None
+        self._learned: tuple[str, ...] | None = None
         self._calibration: hdc.Calibration | None = None
         self._calibrated: dict[str, hdc.Calibration] = {}
-        self._solved = SolvedHeads()
+        self._heads = SolvedHeads()
         self._router: tuple[Router, Mapping[str, int], Mapping[str, SampleScope]] | None = None
         self._router_checked = False
         self._moments: Moments | None = None
         self._pooled: PooledAnswers | None = None
 
     def add(self, facts: Iterable[Fact]) -> None:
-        """Add facts to the sums.  Cost: one projection and one addition a fact."""
+        """Add facts to the sums.  Cost: one projection and one addition per fact."""
         given = tuple(facts)
         self._leaving = self._leaving - {fact.id for fact in given}
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, 1)
-        self._forget_derived(given)
+        self._invalidate(given)
 
     def remove(self, facts: Iterable[Fact]) -> None:
-        """Subtract facts from the sums, exactly.  While the ledger still has them, nothing that is
+        """Subtract facts from the sums, exactly.  While the ledger still holds them, nothing
         derived takes them into account."""
         given = tuple(facts)
         self._leaving = frozenset(fact.id for fact in given)
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, -1)
-        self._forget_derived(given)
+        self._invalidate(given)
 
     def ledger_applied(self) -> None:
-        """Note that the ledger holds what was added and no longer what was removed."""
+        """Note that the ledger now holds what was added and no longer what was removed."""
         self._leaving = frozenset()
 
-    def adopt(self, contributions: Mapping[str, Contribution], card: str) -> None:
-        """Add the sums of other devices, by device, to those of the own facts, in place of all
-        adopted before; those of another card, geometry or columns, or that cannot be read, stay
-        out.
+    def set_contributions(self, contributions: Mapping[str, Contribution], card: str) -> None:
+        """Replace the contributions, by device, whose sums are added to those of the own facts.
 
-        Cost: one pass over their arrays.
+        Those of another card, geometry or columns, and invalid ones, are left out.  Cost: one pass
+        over their arrays.
         """
-        self.memory, self._adopted = self.own, {}
+        self.memory, self._contributed = self.own, {}
         for device, one in sorted(contributions.items()):
             fits = one.fits(card, self.geometry, self._ledger.columns())
             sums = read_contribution(one, self.geometry) if fits else ""
             if one.samples and isinstance(sums, ContributionSums):
                 self.memory = self.own.copy() if self.memory is self.own else self.memory
                 self.memory.merge(sums.memory)
-                self._adopted[device] = one, sums.calibration
-        self._forget_derived()
+                self._contributed[device] = one, sums.calibration
+        self._invalidate()
 
     @property
-    def adopted(self) -> tuple[str, ...]:
-        """The devices whose sums are in, sorted."""
-        return tuple(self._adopted)
+    def contributing(self) -> tuple[str, ...]:
+        """The devices whose sums are included, sorted."""
+        return tuple(self._contributed)
 
     def contribute(self, device: str, card: str, revision: int) -> Contribution:
-        """Make the contribution of the own facts.  Cost: about that of a calibration, and one pass
-        over the facts."""
-        geometry = self.geometry
-        head = (device, card, geometry.fingerprint, geometry.seed, revision)
-        columns = self._ledger.columns()
+        """Return the contribution of the own facts.  Cost: about that of a calibration, and one
+        pass over the facts."""
+        empty = Contribution(
+            device=device,
+            card=card,
+            geometry=self.geometry.fingerprint,
+            seed=self.geometry.seed,
+            revision=revision,
+            columns=self._ledger.columns(),
+        )
         if not self.own.keys:
-            return Contribution(*head, columns=columns)
-        held = (fact for domain in self.learned for fact in self._held(domain))
-        calibration = hdc.calibrate(self.own, held, exemplars=False)
+            return empty
+        coded = (rows for domain in self.learned for rows in self._coded(domain))
+        calibration = hdc.calibrate(self.own, coded, exemplars=False)
         arrays = pack_sums(self.own, calibration, self._own_moments())
-        return Contribution(*head, sum(self.own.counts.values()), arrays, columns)
+        return replace(empty, samples=sum(self.own.counts.values()), arrays=arrays)
 
     def calibration(self) -> hdc.Calibration:
-        """Return the thresholds' ground: held-out scores of the own facts.
+        """Return the calibration: held-out scores of the own facts, which set the thresholds.
 
         Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain that has changed.
         """
         if self._calibration is None:
             for domain in self.learned:
                 if domain not in self._calibrated:
-                    self._calibrated[domain] = hdc.calibrate(self.memory, self._held(domain))
+                    self._calibrated[domain] = hdc.calibrate(self.memory, self._coded(domain))
             parts = [self._calibrated[domain] for domain in self.learned]
             made = hdc.merge_calibrations(parts) if parts else hdc.calibrate(self.memory, ())
-            if self._adopted:
-                made = merge_sums(made, (one for _, one in self._adopted.values()), self.geometry)
+            if self._contributed:
+                made = merge_thresholds(
+                    made, (one for _, one in self._contributed.values()), self.geometry
+                )
             self._calibration = made
         return self._calibration
 
     def adaptor(self, domain: str) -> Adaptor:
         """Return the adaptor that answers for a domain, solved now if facts have changed.
 
-        The own facts answer where they are the majority in the domain and know every label of it;
-        else the sums of all devices do.  Raises KeyError for a domain that nobody has facts of.
+        The own facts answer if they are the majority in the domain and include every label of it;
+        otherwise the sums of all devices do.  Raises KeyError for a domain without facts anywhere.
         """
-        held = self._solved.get(domain)
-        if held is not None:
-            return held
-        if self._by_sums(domain):
-            made, reaches = self._answer_by_sums(domain), (SampleScope(), SampleScope())
+        cached = self._heads.get(domain)
+        if cached is not None:
+            return cached
+        if self._uses_sums(domain):
+            made, scopes = self._solve_from_sums(domain), (SampleScope(), SampleScope())
         else:
-            fitting = self._fitting(domain, self._serving(domain))
-            made, reaches = fitting.solve(), fitting.reaches
-        self._solved.put(domain, made, reaches)
+            fit = self._head_fit(domain, self._serving(domain))
+            made, scopes = fit.solve(), fit.scopes
+        self._heads.store(domain, made, scopes)
         return made
 
-    def stale(self) -> HeadFit | None:
-        """Return an adaptor that was in use and has to be solved again, to be solved beside serving
-        before it is asked for; None where there is none.  Hand it back with `settle`."""
-        for domain in self._solved.missed():
-            if domain in self.learned and not self._by_sums(domain):
-                return self._solved.expect(self._fitting(domain, self._serving(domain)))
+    def next_stale_head(self) -> HeadFit | None:
+        """Return a head that was in use and must be solved again, to solve in the background before
+        it is needed; None if all are current.  Pass the result to `accept_head`."""
+        for domain in self._heads.missing():
+            if domain in self.learned and not self._uses_sums(domain):
+                return self._heads.expect(self._head_fit(domain, self._serving(domain)))
         return None
 
-    def rehearse(self, record: AdaptorRecord) -> HeadFit | None:
-        """Return the adaptor that a domain would have on top of a record that does not serve yet;
-        None where facts would not answer.  Hand it back with `settle` once the record serves."""
+    def head_for(self, record: AdaptorRecord) -> HeadFit | None:
+        """Return the head that a domain would have on top of a record that does not serve yet; None
+        if own facts would not answer.  Pass the result to `accept_head` once the record serves."""
         domain = record.domain
-        if domain not in self.learned or self._by_sums(domain):
+        if domain not in self.learned or self._uses_sums(domain):
             return None
-        return self._solved.expect(self._fitting(domain, record))
+        return self._heads.expect(self._head_fit(domain, record))
 
-    def settle(self, fitting: HeadFit, adaptor: Adaptor | None) -> None:
-        """Take an adaptor that was solved elsewhere, None where that failed: it answers if it is
+    def accept_head(self, fit: HeadFit, adaptor: Adaptor | None) -> None:
+        """Accept an adaptor solved in the background, None if that failed: it answers if it equals
         what would be solved here now."""
-        fits = fitting.rests_on(self._serving(fitting.domain))
-        self._solved.settle(fitting, adaptor if fits else None)
+        current = fit.is_based_on(self._serving(fit.domain))
+        self._heads.accept(fit, adaptor if current else None)
 
     def _serving(self, domain: str) -> AdaptorRecord | None:
         versions = self._ledger.adaptors().get(domain, ())
         return versions[0] if versions else None
 
-    def _fitting(self, domain: str, record: AdaptorRecord | None) -> HeadFit:
-        return HeadFit(domain, *self.lessons(domain), record, self.geometry.slices)
+    def _head_fit(self, domain: str, record: AdaptorRecord | None) -> HeadFit:
+        own, others = self.training_facts(domain)
+        return HeadFit(domain, own, others, record, self.geometry.slices)
 
-    def flaw_of(self, record: AdaptorRecord) -> str:
-        """Say why an adaptor from elsewhere cannot serve a domain that has facts, or nothing.
+    def find_invalid_adaptor(self, record: AdaptorRecord) -> str:
+        """Return why an adaptor from elsewhere cannot serve a domain with facts; empty if it can.
 
         Cost: that of solving its head.
         """
-        own, others = self.lessons(record.domain)
+        own, others = self.training_facts(record.domain)
         try:
             answers = fit_adaptor(own, others, record, self.geometry.slices).answer(own.features)
         except (EdgeError, ValueError, TypeError, LookupError) as error:
             return f"the adaptor of {record.domain}: {error}"
         fine = bool(np.isfinite(answers).all())
-        return "" if fine else f"the adaptor of {record.domain} answers with what is no number"
+        return (
+            ""
+            if fine
+            else f"the adaptor of {record.domain} answers with values that are not finite"
+        )
 
     def router(self) -> Router:
-        """Return the router over the domains that have facts, made now if facts have changed.
+        """Return the router over the domains with facts, fitted now if facts have changed.
 
-        Raises KeyError where there is none.
+        Raises KeyError without facts.
         """
         if self._router is None or not self._router_checked:
             shares = self._shares()
             if self._router is None or self._router[1] != shares:
-                reaches: dict[str, SampleScope] = {}
-                batches = self._samples(shares, reaches)
-                self._router = fit_router(batches, self.geometry.slices), shares, reaches
+                scopes: dict[str, SampleScope] = {}
+                batches = self._samples(shares, scopes)
+                self._router = fit_router(batches, self.geometry.slices), shares, scopes
             self._router_checked = True
         return self._router[0]
 
@@ -220,20 +240,20 @@ class Knowledge:
             counts[name] = counts.get(name, 0) + count
         if not counts:
             raise KeyError("a router needs facts")
-        return assign_folds(counts)
+        return allot_facts(counts)
 
     def _samples(
-        self, shares: Mapping[str, int], reaches: dict[str, SampleScope]
+        self, shares: Mapping[str, int], scopes: dict[str, SampleScope]
     ) -> Iterator[FactBatch]:
-        """Yield a sample of each domain, and put down what would change it."""
+        """Yield a sample of each domain, and write its scope into `scopes`."""
         for name, share in shares.items():
             batch = sample_facts(self._batches(name), share)
-            reaches[name] = scope_of(batch, share)
+            scopes[name] = scope_of(batch, share)
             yield batch
 
     def route(self, features: NDArray[np.uint8]) -> str:
-        """Return the domain that uint8 [width] features belong to, judged by themselves alone."""
-        if self._adopted:
+        """Return the domain of features uint8 [width], from this sample alone."""
+        if self._contributed:
             codes = self.geometry.project(features[None])
             nearest = hdc.detect(codes, self.memory, self.calibration()).domain
             if self.is_foreign(nearest):
@@ -242,12 +262,12 @@ class Knowledge:
         return router.domains[int(np.argmax(router.scores(features)))]
 
     def answer(self, domain: str, features: NDArray[np.uint8]) -> str:
-        """Return the likeliest label of uint8 [width] features in a domain that has facts."""
+        """Return the likeliest label of features uint8 [width] in a domain."""
         adaptor = self.adaptor(domain)
         return adaptor.labels[int(np.argmax(adaptor.answer(features)))]
 
-    def lessons(self, domain: str) -> tuple[FactBatch, FactBatch]:
-        """Return a sample of a domain's facts, and one of all other domains'.
+    def training_facts(self, domain: str) -> tuple[FactBatch, FactBatch]:
+        """Return a sample of a domain's facts, and one of all other domains' facts.
 
         Raises KeyError for a domain without facts.
         """
@@ -260,28 +280,34 @@ class Knowledge:
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains that this device or another has facts of, sorted."""
-        return tuple(sorted({domain for domain, _ in self.memory.keys}))
+        if self._domains is None:
+            self._domains = tuple(sorted({domain for domain, _ in self.memory.keys}))
+        return self._domains
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """The domains that have facts here, sorted."""
-        return tuple(sorted({domain for domain, _ in self.own.keys}))
+        """The domains with facts in the own ledger, sorted."""
+        if self._learned is None:
+            self._learned = tuple(sorted({domain for domain, _ in self.own.keys}))
+        return self._learned
 
     def is_foreign(self, domain: str) -> bool:
-        """Say whether a domain is known by other devices' sums alone."""
-        return bool(self._adopted) and domain not in self.learned
+        """Return whether a domain is known only by other devices' sums."""
+        return bool(self._contributed) and domain not in self.learned
 
     def digest(self, card: str) -> str:
-        """Hex digest of card fingerprint, geometry (with its seed), sums and thresholds, and of
-        what each other device contributed."""
+        """Return the hex digest of card fingerprint, geometry (with its seed), sums, thresholds and
+        other devices' contributions."""
         parts = (card, self.geometry.fingerprint, self.memory.digest())
         thresholds = self.calibration().digest() if self.memory.keys else ""
-        adopted = tuple(f"{device} {one.content}" for device, (one, _) in self._adopted.items())
-        return hashlib.sha256("\n".join((*parts, thresholds, *adopted)).encode()).hexdigest()
+        contributed = tuple(
+            f"{device} {one.content}" for device, (one, _) in self._contributed.items()
+        )
+        return hashlib.sha256("\n".join((*parts, thresholds, *contributed)).encode()).hexdigest()
 
     def refit(self, domain: str) -> None:
-        """Let a domain's adaptor be made again: another version of it serves from now on."""
-        self._solved.drop(domain)
+        """Drop a domain's solved adaptor: another version serves from now on."""
+        self._heads.drop(domain)
 
     def _change(self, domain: str, label: str, rows: FactBatch, sign: int) -> None:
         codes = self.geometry.project(rows.features)
@@ -290,8 +316,9 @@ class Knowledge:
         if self._moments is not None:
             self._moments.change((domain, label), rows.features, sign)
 
-    def _by_sums(self, domain: str) -> bool:
-        if not self._adopted:
+    def _uses_sums(self, domain: str) -> bool:
+        """Return whether the sums of all devices answer for a domain; see `adaptor`."""
+        if not self._contributed:
             return False
         own = {key: count for key, count in self.own.counts.items() if key[0] == domain}
         every = {key: count for key, count in self.memory.counts.items() if key[0] == domain}
@@ -299,22 +326,19 @@ class Knowledge:
             own.keys() < every.keys() or 2 * sum(own.values()) < sum(every.values())
         )
 
-    def _answer_by_sums(self, domain: str) -> Adaptor:
-        # Loaded where other devices' sums are adopted.
-        from .pooled import NearestConceptAnswer, PooledAnswers
-
-        if self.geometry.slices[0][1] > COLUMNS_MAX:
+    def _solve_from_sums(self, domain: str) -> Adaptor:
+        if self.geometry.slices[0][1] > GRAM_COLUMNS_MAX:
             labels = tuple(label for name, label in self.memory.keys if name == domain)
             return NearestConceptAnswer(labels, domain, self.memory)
         if self._pooled is None:
             moments = self._own_moments().copy()
-            for contribution, _ in self._adopted.values():
+            for contribution, _ in self._contributed.values():
                 moments.merge(count_facts(contribution.arrays), contribution.arrays)
             self._pooled = PooledAnswers(moments)
         return self._pooled.discriminant(domain)
 
     def _own_moments(self) -> Moments:
-        """Return the moments of the own facts: gathered when first needed, then kept up."""
+        """Return the moments of the own facts, computed on first use and updated from then on."""
         if self._moments is None:
             self._moments = Moments(self.geometry.slices[0][1])
             for batch in self._batches():
@@ -322,29 +346,30 @@ class Knowledge:
                     self._moments.change((domain, label), rows, 1)
         return self._moments
 
-    def _forget_derived(self, facts: Iterable[Fact] | None = None) -> None:
-        """Drop what follows from other facts now: all of it where `facts` is None, else what was
-        made of a sample that these facts, come or gone, are in or would be in."""
+    def _invalidate(self, facts: Iterable[Fact] | None = None) -> None:
+        """Drop cached results that changed facts may affect: all if `facts` is None, otherwise
+        those computed from a sample that these facts are in or would be in."""
         self._calibration = self._pooled = None
-        if facts is None or self._adopted:
+        self._domains = self._learned = None
+        if facts is None or self._contributed:
             self._calibrated.clear()
-            self._solved.clear()
+            self._heads.clear()
             self._router = None
             return
         self._router_checked = False
         for fact in facts:
             self._calibrated.pop(fact.domain, None)
             place = hash_rank(fact.id)
-            self._solved.change(fact.domain, place)
+            self._heads.change(fact.domain, place)
             if self._router and self._router[2].get(fact.domain, SampleScope()).changes(place):
                 self._router = None
 
     def _batches(self, domain: str | None = None) -> Iterable[FactBatch]:
-        """Return the facts that are in, of one domain or of all: the ledger's, less those that were
-        removed and are still to leave it."""
+        """Return the ledger's facts, of one domain or of all, without those about to be erased."""
         return self._ledger.batches(domain, self._leaving)
 
-    def _held(self, domain: str) -> Iterator[tuple[str, str, hdc.Codes]]:
+    def _coded(self, domain: str) -> Iterator[tuple[str, str, hdc.Codes]]:
+        """Yield a sample of a domain's facts as (domain, label, codes)."""
         rows = sample_facts(self._batches(domain), limits.CALIBRATION_FACTS_MAX)
         for label, index in _groups(rows.labels):
             for at in range(0, len(index), CODED_ROWS):
@@ -358,16 +383,16 @@ def derive_knowledge(
     without: AbstractSet[str] = frozenset(),
     card: str = "",
 ) -> Knowledge:
-    """Make the knowledge of a ledger, less the ids `without`.  Cost: one projection a fact.
+    """Return the knowledge of a ledger without the ids `without`.  Cost: one projection per fact.
 
-    card: fingerprint of the encoder card, by which contributions are told; without it none are in.
+    card: fingerprint of the encoder card that contributions must match; empty: none are included.
     """
     knowledge = Knowledge(ledger, geometry, without)
     for batch in ledger.batches(None, without):
         for domain, label, rows in _concepts(batch):
             knowledge.own.add(domain, label, geometry.project(rows))
     if card:
-        knowledge.adopt(ledger.contributions(), card)
+        knowledge.set_contributions(ledger.contributions(), card)
     return knowledge
 
 
@@ -378,11 +403,11 @@ def fit_geometry(
     without: AbstractSet[str] = frozenset(),
     quantiser: encoder.Quantiser | None = None,
 ) -> hdc.Geometry:
-    """Freeze a geometry from a sample of the ledger's facts.  A class is a (domain, label).
+    """Fit a geometry to a sample of the ledger's facts.  A class is a (domain, label) pair.
 
-    quantiser: of the features; it says which level stands for zero, and how large a level is.
+    quantiser: of the features; gives the level of zero and the size of a level.
     """
-    rows = sample_facts(ledger.batches(None, without), limits.SURVEY_FACTS_MAX)
+    rows = sample_facts(ledger.batches(None, without), limits.GEOMETRY_FACTS_MAX)
     names = sorted(set(zip(rows.domains, rows.labels, strict=True)))
     at = {name: index for index, name in enumerate(names)}
     pairs = zip(rows.domains, rows.labels, strict=True)
@@ -411,3 +436,10 @@ def _groups(labels: tuple[str, ...]) -> list[tuple[str, list[int]]]:
         (name, [row for row, label in enumerate(labels) if label == name])
         for name in sorted(set(labels))
     ]
+
+
+def conflicting_contributions(known: Knowledge, ledger: Ledger) -> str:
+    """Name the devices whose sums do not fit the geometry in use; empty if all do."""
+    names = {one.device for one in ledger.contributions().values() if one.samples}
+    out = ", ".join(sorted(names - set(known.contributing)))
+    return f"of another geometry, and left out: {out}" if out else ""

@@ -1,4 +1,4 @@
-"""A ledger in memory: for tests, simulation and the estimator.  The durable one is in the shell."""
+"""A ledger in memory, for tests, simulation and the estimator; `Store` is the durable one."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,8 +12,6 @@ from ..adaptors import AdaptorRecord
 from ..events import (
     Effect,
     EraseFacts,
-    LabelCandidate,
-    Receipt,
     RemoveAdaptor,
     StoreAdaptor,
     StoreContribution,
@@ -22,19 +20,27 @@ from ..events import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
 )
-from ..facts import Fact, FactBatch, Selector, digest_facts, stack_facts
+from ..facts import (
+    Fact,
+    FactBatch,
+    LabelCandidate,
+    Receipt,
+    Selector,
+    digest_facts,
+    stack_facts,
+)
 from .contributions import Contribution
 
 Geometry = Mapping[str, NDArray[Any]]
 
 
 class MemoryLedger:
-    """A ledger that a crash would lose.  Apply the runtime's effects to it, in order."""
+    """A ledger without durability.  Apply the runtime's effects to it, in order."""
 
     def __init__(self, facts: Iterable[Fact] = (), columns: tuple[str, ...] = ()) -> None:
         self._columns = columns
         self._facts = {fact.id: fact for fact in facts}
-        self._tombs: set[bytes] = set()
+        self._tombstones: set[bytes] = set()
         self._geometry: Geometry | None = None
         self._evictions = 0
         self._adaptors: dict[str, tuple[AdaptorRecord, ...]] = {}
@@ -44,10 +50,10 @@ class MemoryLedger:
         self.receipts: list[Receipt] = []
 
     def apply(self, effect: Effect) -> None:
-        """Carry out an effect; Publish, Grow and Abandon are nobody's business here."""
+        """Apply an effect; those that change no ledger (Publish, StartGrowth, ...) are ignored."""
         match effect:
             case StoreFacts():
-                self._remember(effect)
+                self._store(effect)
             case EraseFacts():
                 self._erase(effect)
             case StoreContribution(contribution):
@@ -58,7 +64,9 @@ class MemoryLedger:
                 kept = self._adaptors.get(record.domain, ())
                 self._adaptors[record.domain] = (record, *kept)[: limits.VERSIONS_MAX]
             case RemoveAdaptor():
-                self._keep(lambda r: (r.domain, r.version) != (effect.domain, effect.version))
+                self._keep_adaptors(
+                    lambda r: (r.domain, r.version) != (effect.domain, effect.version)
+                )
             case StoreGrowthAttempt():
                 self._attempts[effect.domain] = effect.hash
             case StoreLabelCandidates():
@@ -66,7 +74,7 @@ class MemoryLedger:
                 for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
                     del self._candidates[oldest]
 
-    def _remember(self, effect: StoreFacts) -> None:
+    def _store(self, effect: StoreFacts) -> None:
         for fact_id in effect.evicted:
             self._facts.pop(fact_id, None)
             self._candidates.pop(fact_id, None)
@@ -79,12 +87,12 @@ class MemoryLedger:
         for fact_id in effect.ids:
             self._facts.pop(fact_id, None)
             self._candidates.pop(fact_id, None)
-            self._tombs.add(_tomb(fact_id))
-        self._keep(lambda record: not set(effect.ids) & set(record.facts))
+            self._tombstones.add(_tombstone(fact_id))
+        self._keep_adaptors(lambda record: not set(effect.ids) & set(record.facts))
         self._attempts.clear()
         self.receipts.append(effect.receipt)
 
-    def _keep(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
+    def _keep_adaptors(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
         left = {name: tuple(filter(wanted, rows)) for name, rows in self._adaptors.items()}
         self._adaptors = {name: rows for name, rows in left.items() if rows}
 
@@ -127,9 +135,9 @@ class MemoryLedger:
         for at in range(0, len(rows), limits.BATCH_FACTS):
             yield stack_facts(rows[at : at + limits.BATCH_FACTS])
 
-    def buried(self, fact_id: str) -> bool:
+    def was_forgotten(self, fact_id: str) -> bool:
         """See `facts.Ledger`."""
-        return _tomb(fact_id) in self._tombs
+        return _tombstone(fact_id) in self._tombstones
 
     def geometry(self) -> Geometry | None:
         """See `facts.Ledger`."""
@@ -152,7 +160,7 @@ class MemoryLedger:
         return self._candidates
 
     def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
-        """See `facts.Ledger`.  Selectors are kept as they came."""
+        """See `facts.Ledger`.  Selectors are stored as given."""
         found = (one for one in reversed(self.receipts) if one.request_id == request_id)
         return next(found, None)
 
@@ -165,7 +173,7 @@ class MemoryLedger:
         return self._columns
 
     def digest(self) -> str:
-        """Hex digest of the facts alone, whatever their order."""
+        """Return the hex digest of the facts alone, independent of their order."""
         return digest_facts(self._facts.values())
 
     def facts(self) -> tuple[Fact, ...]:
@@ -173,5 +181,5 @@ class MemoryLedger:
         return tuple(self._facts[fact_id] for fact_id in sorted(self._facts))
 
 
-def _tomb(fact_id: str) -> bytes:
+def _tombstone(fact_id: str) -> bytes:
     return hashlib.sha256(fact_id.encode()).digest()

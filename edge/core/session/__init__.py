@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .assess import Assessor
-    from .candidates import choose_candidates, score_candidates
-    from .domain_filter import posterior
+    from .assess import Assessor, BatchPrefetch, FeatureModel
     from .explanation import Explanation, explain
     from .label_buffer import BufferedObservation
-    from .prefetch import BatchPrefetch, FeatureModel
+    from .label_requests import choose_candidates, score_candidates
+    from .stream import SessionState, posterior
 
 __all__ = [
     "Assessor",
@@ -18,6 +17,7 @@ __all__ = [
     "BufferedObservation",
     "Explanation",
     "FeatureModel",
+    "SessionState",
     "choose_candidates",
     "explain",
     "posterior",
@@ -27,11 +27,10 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "assess": ("Assessor",),
-        "candidates": ("choose_candidates", "score_candidates"),
-        "domain_filter": ("posterior",),
+        "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
         "explanation": ("Explanation", "explain"),
         "label_buffer": ("BufferedObservation",),
-        "prefetch": ("BatchPrefetch", "FeatureModel"),
+        "label_requests": ("choose_candidates", "score_candidates"),
+        "stream": ("SessionState", "posterior"),
     },
 )

@@ -1,209 +1,263 @@
-"""Watching: the decision on each observation, and what it does to its stream.
+"""Assessment of observations: out-of-distribution detection, routing, the answer, drift alarms.
 
-The session state may be lost in a crash; verdict, route and answer do not depend on it.
+`BatchPrefetch` encodes and assesses waiting observations in one pass, since one large matrix
+product costs less than many small ones; `Assessor` then decides each in turn, given its stream.
+Samples that are novel to their nearest domain are answered by a mixture of experts.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+import encoder
 import hdc
 
+from ..columns import NAMING_HINT, NamedValues, arrange, listed, named_values
 from ..config import Config
-from ..events import Decision, DriftAlarm, Message, Observation, StoreLabelCandidates
-from ..facts import Fact, Selector
+from ..events import Decision, DriftAlarm, Message, Observation, Rejected, StoreLabelCandidates
+from ..facts import Ledger
 from ..knowledge import Knowledge
 from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
-from .mixture_of_experts import mix_experts
 from .novel_domains import ReferenceModel
-from .served_accuracy import ServedAnswer
-from .session import SessionState
-from .stream import SampleAssessment, StreamState
+from .stream import SampleAssessment, SessionState, StreamState
+
+EXPERTS: Final = 3
+"""Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
+the accuracy on PACS."""
+
+NOVELTY_SPREAD: Final = 1024
+"""Novelty that lowers a domain's weight by a factor of e: one spread, in the detector's units."""
 
 Features = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
+class FeatureModel(Protocol):
+    """What the runtime needs of an encoder: `encoder.Model`, or one that replays features."""
+
+    @property
+    def card(self) -> encoder.Card:
+        """The card: fingerprint, taps, quantiser."""
+
+    def encode(self, payload: object) -> encoder.Features:
+        """Turn a payload into uint8 features; raises encoder.EncoderError for a bad one."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PrefetchedAssessment:
-    """What was said of an observation before its turn: true as long as it lies on this ground.
+    """An observation assessed before its turn; valid while its reference model is in use.
 
-    logits: of the router, float32 [domains].
+    features: uint8 [width].  logits: of the router, float32 [domains].
     """
 
     features: Features
-    ground: ReferenceModel
-    glance: SampleAssessment
+    reference: ReferenceModel
+    assessment: SampleAssessment
     logits: Floats
 
 
 class Assessor:
-    """Recent observations awaiting labels, each stream's window, and the domains not learned yet.
+    """Decides observations and updates their streams.  session: updated in place."""
 
-    config: of the runtime.  `changed` must be called whenever knowledge has changed, `learned`
-    where facts came.
-    """
-
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, session: SessionState) -> None:
         self._config = config
-        self._session = SessionState(config)
-        self._alarms = Alarms(config, self._session)
-        self._nomination = LabelRequests(self._session)
+        self._session = session
+        self._alarms = Alarms(config, session)
+        self._requests = LabelRequests(session.label_buffer, session.novel_domains)
 
-    def foresee(
+    def prefetch(
         self, keys: Sequence[str], rows: Sequence[Features], known: Knowledge
     ) -> list[PrefetchedAssessment]:
-        """Say of observations, one at least, all at once, what does not depend on those before."""
-        features, ground = np.stack(rows), self._session.lay(known)
+        """Assess observations, at least one, as far as that does not depend on earlier ones."""
+        features, reference = np.stack(rows), self._session.reference_model(known)
         codes = known.geometry.project(features)
-        glances = self._session.glance_each(keys, codes, known, ground)
+        made = self._session.assess_batch(keys, codes, known, reference)
         logits = known.router().logits(features) if known.learned else features[:, :0]
-        found = zip(rows, glances, logits, strict=True)
-        return [PrefetchedAssessment(row, ground, glance, route) for row, glance, route in found]
+        found = zip(rows, made, logits, strict=True)
+        return [PrefetchedAssessment(row, reference, one, route) for row, one, route in found]
 
-    def look(
+    def assess(
         self,
         event: Observation,
         features: Features,
         known: Knowledge,
         ahead: PrefetchedAssessment | None = None,
     ) -> Iterator[Message | StoreLabelCandidates]:
-        """Yield the decision on an observation, then a drift alarm where one is raised or ends,
-        then what is worth a label where that has changed.
+        """Yield the decision on an observation, then a drift alarm if one is raised or ends, then
+        label candidates and a label request if these have changed.
 
-        features: uint8 [width].  ahead: what `foresee` said of it, which saves time and changes
-        nothing.  The observation is kept for a late label.
+        features: uint8 [width].  ahead: from `prefetch`; saves time and changes nothing.  The
+        observation is buffered for a late label.
         """
-        session = self._session
-        if not known.memory.keys:
-            session.recent.put(event.key, _seen(event, features, self._config.first_domain))
-            yield _undecided(event)
+        session, key = self._session, event.key
+        if not known.domains:
+            first = self._config.first_domain
+            session.label_buffer.add(key, _buffered(event, features, first))
+            yield _undecided(event, key)
             return
-        stream = session.streams.of(event.stream)
-        ground = session.lay(known)
-        if ahead is not None and ahead.ground is not ground:
+        stream = session.streams.get(event.stream)
+        reference = session.reference_model(known)
+        if ahead is not None and ahead.reference is not reference:
             ahead = None
         if stream.version != session.version:
-            stream.refresh(lambda g: session.glance(g.key, g.codes, known, ground), session.version)
+            stream.refresh(
+                lambda one: session.assess(one.key, one.codes, known, reference), session.version
+            )
         if ahead is not None:
-            glance = ahead.glance
+            made = ahead.assessment
         else:
-            codes = known.geometry.project(features[None])
-            glance = session.glance(event.key, codes, known, ground)
-        stream.push(glance)
-        window = self._judge(stream, known)
-        domain = self._route(stream, glance, features, known, ahead)
-        guess = self._answer(glance, domain, features, known)
-        placed, p_value = glance.placed.domain, glance.verdict.p_value
-        session.recent.put(event.key, _seen(event, features, placed, guess, p_value))
-        opening = self._alarms.turn(stream, window, known, ground)
-        alarms = tuple(self._turn(event, stream, opening, window))
-        self._alarms.settle(stream)
-        yield _decision(event, domain, guess, glance.verdict, window, stream, known)
-        yield from alarms
-        yield from self._nomination.renew(event.stream, stream, known)
+            made = session.assess(key, known.geometry.project(features[None]), known, reference)
+        stream.push(made)
+        window = self._detect_drift(stream, known)
+        logits = None if ahead is None else ahead.logits
+        domain = _route(stream, made.verdict, features, known, logits)
+        guess = _answer(made, domain, features, known)
+        buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
+        session.label_buffer.add(key, buffered)
+        alarm_domain = self._alarms.update(stream, window, known, reference)
+        if alarm_domain is not None:
+            stream.alarm_domain = alarm_domain
+        self._alarms.smooth(stream)
+        degraded = stream.alarmed and stream.alarm_domain not in known.domains
+        yield Decision(
+            observation_id=key,
+            stream=event.stream,
+            captured_at_ns=event.captured_at_ns,
+            known=made.verdict.known,
+            domain=domain,
+            label=None if made.verdict.known is False else guess,
+            guess=guess,
+            score=float(made.verdict.score),
+            p_value=made.verdict.p_value,
+            window_p=window.p_value if window else 1.0,
+            alarm=stream.alarmed,
+            reason=made.verdict.shortfall.reason if made.verdict.shortfall else "",
+            degraded=degraded,
+        )
+        if alarm_domain is not None and window is not None:
+            yield DriftAlarm(
+                stream=event.stream,
+                observation_id=key,
+                captured_at_ns=event.captured_at_ns,
+                raised=stream.alarmed,
+                window_p=window.p_value,
+                domain=alarm_domain or stream.window_domain,
+            )
+        if stream.alarmed:
+            yield from self._requests.update(event.stream, stream, known)
 
-    def seen(self, observation_id: str) -> BufferedObservation | None:
-        """Return a recent observation, or None where it has expired."""
-        return self._session.recent.get(observation_id)
-
-    def learned(self, facts: Iterable[Fact]) -> None:
-        """Take note of new facts: they stand for themselves, and tell how answers did."""
-        for fact in facts:
-            seen = self._session.recent.get(fact.id)
-            if seen is not None and seen.guess:
-                right = seen.guess == fact.label
-                self._session.tally.put(fact.id, fact.domain, right=right)
-            self._session.openings.drop((fact.id,))
-        self.changed()
-
-    def served(self, domain: str) -> ServedAnswer:
-        """Return how the answers served did on a domain's newest labelled observations."""
-        return self._session.tally.of(domain)
-
-    def waiting(self, selector: Selector) -> Iterator[str]:
-        """Yield unlabelled observations that a request reaches: without domain or label yet."""
-        if selector.domain is not None or selector.label is not None:
-            return
-        for key, seen in self._session.recent.items():
-            row = Fact(key, seen.stream, "", "", seen.captured_at_ns, b"", seen.subject)
-            if selector.matches(row):
-                yield key
-
-    def changed(self) -> None:
-        """Take note that knowledge has changed: windows are judged again when next needed."""
-        self._session.version += 1
-
-    def forget(self, observation_ids: frozenset[str]) -> None:
-        """Drop observations, and all windows, which may hold them."""
-        self._session.forget(observation_ids)
-
-    def clear_windows(self) -> None:
-        """Drop all windows: what they hold was projected with another geometry, or is forgotten."""
-        self._session.streams.clear()
-        self.changed()
-
-    def rename(self, old: str, new: str) -> bool:
-        """Let late labels follow a renamed domain; True where anything waited for it."""
-        return self._session.rename(old, new)
-
-    def _route(
-        self,
-        stream: StreamState,
-        glance: SampleAssessment,
-        features: Features,
-        known: Knowledge,
-        ahead: PrefetchedAssessment | None,
-    ) -> str:
-        """Return the domain that a sample belongs to, in the light of its stream's last ones; the
-        nearest where it is new.  The router judges between domains with facts here; one known by
-        other devices' sums alone is where the detector says so."""
-        if known.is_foreign(glance.verdict.domain):
-            return glance.verdict.domain
-        router = known.router()
-        logits = router.logits(features) if ahead is None else ahead.logits
-        routed = stream.trail.follow(router.domains, logits)
-        return glance.verdict.domain if glance.verdict.known is False else routed
-
-    def _answer(
-        self, glance: SampleAssessment, domain: str, features: Features, known: Knowledge
-    ) -> str:
-        """Let the domain answer, or, for a sample that is new to it, the nearest domains."""
-        if glance.verdict.known is not False:
-            return known.answer(domain, features)
-        return mix_experts(glance.learned, features, known)
-
-    def _judge(self, stream: StreamState, known: Knowledge) -> hdc.WindowVerdict | None:
+    def _detect_drift(self, stream: StreamState, known: Knowledge) -> hdc.WindowVerdict | None:
         if not stream.full:
             return None
-        verdicts = [glance.verdict for glance in stream.window]
+        verdicts = [one.verdict for one in stream.window]
         return hdc.detect_window(verdicts, known.calibration(), self._config.false_alarm_rate)
 
-    def _turn(
-        self,
-        event: Observation,
-        stream: StreamState,
-        opening: str | None,
-        window: hdc.WindowVerdict | None,
-    ) -> Iterator[DriftAlarm]:
-        if opening is None or window is None:
-            return
-        stream.opening = opening
-        yield DriftAlarm(
-            event.stream,
-            event.key,
-            event.captured_at_ns,
-            stream.alarmed,
-            window.p_value,
-            opening or stream.here,
-        )
+
+def _route(
+    stream: StreamState,
+    verdict: hdc.Verdict,
+    features: Features,
+    known: Knowledge,
+    logits: Floats | None,
+) -> str:
+    """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
+
+    The router covers domains with facts here; a domain known only by other devices' sums is where
+    the detector places the sample.
+    """
+    if known.is_foreign(verdict.domain):
+        return verdict.domain
+    router = known.router()
+    scores = router.logits(features) if logits is None else logits
+    routed = stream.domain_filter.update(router.domains, scores)
+    return verdict.domain if verdict.known is False else routed
 
 
-def _seen(
+def _answer(made: SampleAssessment, domain: str, features: Features, known: Knowledge) -> str:
+    """Answer with the domain's adaptor, or a mixture of the nearest ones for a novel sample."""
+    if made.verdict.known is not False:
+        return known.answer(domain, features)
+    return mix_experts(made.learned_novelties, features, known)
+
+
+def mix_experts(novelties: Mapping[str, int], features: Features, known: Knowledge) -> str:
+    """Return the label with the highest score in a mixture of the nearest domains' adaptors.
+
+    novelties: of the sample to each domain with facts, 1,024 per spread.  features: uint8 [width].
+    Each domain is weighted by exp(-novelty), a softmax gate as in Jacobs et al. 1991, "Adaptive
+    mixtures of local experts".  Depends on knowledge and sample alone.
+    """
+    names = sorted(novelties, key=lambda name: (novelties[name], name))[:EXPERTS]
+    summed: dict[str, float] = {}
+    for name in names:
+        weight = float(np.exp((novelties[names[0]] - novelties[name]) / NOVELTY_SPREAD))
+        adaptor = known.adaptor(name)
+        for label, score in zip(adaptor.labels, adaptor.answer(features).tolist(), strict=True):
+            summed[label] = summed.get(label, 0.0) + weight * score
+    return min(summed, key=lambda label: (-summed[label], label))
+
+
+class BatchPrefetch:
+    """Encodes observations, and holds those assessed ahead until their turn or the next batch."""
+
+    def __init__(self, model: FeatureModel, ledger: Ledger, assessor: Assessor) -> None:
+        self._model, self._ledger, self._assessor = model, ledger, assessor
+        # Each entry holds its event, so that its `id()` is not reused.
+        self._ahead: dict[int, tuple[Observation, PrefetchedAssessment]] = {}
+
+    def prefetch(self, events: Sequence[Observation], known: Knowledge) -> None:
+        """Encode and assess the next observations; drops those of the batch before."""
+        encoded = [(event, self._encode(event)) for event in events if event.kind == "sample"]
+        valid = [(event, found) for event, found in encoded if isinstance(found, np.ndarray)]
+        self._ahead = {}
+        if valid and known.domains:
+            keys, rows = [event.key for event, _ in valid], [features for _, features in valid]
+            ahead = self._assessor.prefetch(keys, rows, known)
+            for (event, _), one in zip(valid, ahead, strict=True):
+                self._ahead[id(event)] = event, one
+
+    def features(
+        self, event: Observation
+    ) -> tuple[Features | Rejected, PrefetchedAssessment | None]:
+        """Return an observation's features uint8 [width], or why it is rejected, and what was
+        prefetched for it."""
+        _, ahead = self._ahead.pop(id(event), (None, None))
+        return (self._encode(event) if ahead is None else ahead.features), ahead
+
+    def _encode(self, event: Observation) -> Features | Rejected:
+        payload = event.payload
+        if isinstance(payload, NamedValues | Mapping):
+            payload = self._arrange(event.key, payload)
+            if isinstance(payload, Rejected):
+                return payload
+        try:
+            return self._model.encode(payload).values
+        except encoder.EncoderError as error:
+            return Rejected(event.key, error.message, error.hint)
+
+    def _arrange(self, key: str, payload: NamedValues | Mapping[Any, Any]) -> Floats | Rejected:
+        """Return named values in the order of the ledger's columns, or why they are rejected."""
+        try:
+            named = named_values(payload)
+        except (TypeError, OverflowError) as error:
+            return Rejected(key, f"reading a sample: {error}", "send numbers by name")
+        columns, kind = self._ledger.columns(), self._model.card.kind
+        if kind == "vector":
+            arranged = arrange(named, columns)
+        else:
+            arranged = f"its values have names, but the encoder takes a payload of kind {kind}"
+        if isinstance(arranged, str):
+            hint = f"the columns are {listed(columns)}" if columns else NAMING_HINT
+            return Rejected(key, f"reading a sample: {arranged}", hint)
+        return arranged
+
+
+def _buffered(
     event: Observation, features: Features, domain: str, guess: str = "", p_value: float = 1.0
 ) -> BufferedObservation:
     return BufferedObservation(
@@ -217,45 +271,18 @@ def _seen(
     )
 
 
-def _decision(
-    event: Observation,
-    domain: str,
-    guess: str,
-    verdict: hdc.Verdict,
-    window: hdc.WindowVerdict | None,
-    stream: StreamState,
-    known: Knowledge,
-) -> Decision:
+def _undecided(event: Observation, key: str) -> Decision:
     return Decision(
-        event.key,
-        event.stream,
-        event.captured_at_ns,
-        verdict.known,
-        domain,
-        None if verdict.known is False else guess,
-        guess,
-        float(verdict.score),
-        verdict.p_value,
-        window.p_value if window else 1.0,
-        stream.alarmed,
-        verdict.shortfall.reason if verdict.shortfall else "",
-        stream.alarmed and stream.opening not in known.domains,
-    )
-
-
-def _undecided(event: Observation) -> Decision:
-    reason = "nothing is learned yet"
-    return Decision(
-        event.key,
-        event.stream,
-        event.captured_at_ns,
-        None,
-        "",
-        None,
-        "",
-        0.0,
-        1.0,
-        1.0,
+        observation_id=key,
+        stream=event.stream,
+        captured_at_ns=event.captured_at_ns,
+        known=None,
+        domain="",
+        label=None,
+        guess="",
+        score=0.0,
+        p_value=1.0,
+        window_p=1.0,
         alarm=False,
-        reason=reason,
+        reason="nothing is learned yet",
     )

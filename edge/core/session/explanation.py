@@ -1,6 +1,7 @@
-"""Explaining an unlabelled observation: the guess, the nearest known examples, and the difference.
+"""Explanation of an unlabelled observation, for the person who labels it.
 
-For a person who decides on its label.  The numbers follow from knowledge and sample alone.
+Shows the guess, the nearest known examples, and the features that differ most from them.  All
+numbers are functions of knowledge and sample alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,27 +15,25 @@ import hdc
 
 from ..facts import Fact, Ledger, Selector, stack_facts
 from ..knowledge import Concept, Knowledge
-from .mixture_of_experts import mix_experts
+from .assess import mix_experts
 
 EXAMPLES_MAX: Final = 3
-"""Nearest examples shown: as many as a person reads at a glance.  Chosen by hand."""
+"""Nearest examples shown: few enough to compare.  Chosen by hand; effect not measured."""
 
 CONCEPTS_MAX: Final = 3
-"""Nearest concepts searched for examples: the nearest example is seldom in a farther one.  Chosen
-by hand; effect not measured."""
+"""Nearest concepts searched for examples.  Chosen by hand; effect not measured."""
 
 CONCEPT_FACTS_MAX: Final = 256
-"""Facts of a concept that are compared, spread evenly over its ids.  It bounds the time that an
-explanation keeps the runtime from its next observation: 50 ms on a busy x86 core with 30,000 facts
-of 512 columns."""
+"""Facts compared per concept, spread evenly over its ids.  Bounds the time that an explanation
+blocks the runtime: 50 ms on a busy x86 core with 30,000 facts of 512 columns."""
 
 COLUMNS_MAX: Final = 12
-"""Columns shown, the most different first: about half a terminal of 24 lines."""
+"""Columns shown, the most different first: half a terminal of 24 lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownExample:
-    """A labelled observation near to the one explained.  `distance`: root mean square over the
+    """A labelled observation near to the explained one.  distance: root mean square over the
     features, in uint8 levels."""
 
     observation_id: str
@@ -48,7 +47,7 @@ class KnownExample:
 class ComparedColumn:
     """A feature of the observation, and the same feature in the nearest concept, in uint8 levels.
 
-    `column` counts from 0.
+    column: from 0.  level: of the observation.  mean, low, high: of the concept's facts.
     """
 
     column: int
@@ -60,12 +59,11 @@ class ComparedColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """An unlabelled observation of `stream`, explained.
+    """The explanation of an unlabelled observation of `stream`.
 
-    `known`, `guess` and `p_value` are those of a `Decision` on this sample alone, now.
-
-    `examples`: nearest first.  `domain`, `label`: the concept of the nearest, empty without facts.
-    `columns`: the most different from `compared` facts of that concept first.
+    known, guess, p_value: as in a `Decision` on this sample alone, now.  examples: nearest first.
+    domain, label: the concept of the nearest example, empty without facts.  columns: those that
+    differ most from `compared` facts of that concept first.
     """
 
     stream: str = ""
@@ -84,9 +82,9 @@ def explain(
 ) -> Explanation:
     """Explain features uint8 [width].  rate: the chosen false-alarm rate.
 
-    Cost: `CONCEPTS_MAX * CONCEPT_FACTS_MAX` look-ups in the ledger at most.
+    Cost: at most `CONCEPTS_MAX * CONCEPT_FACTS_MAX` look-ups in the ledger.
     """
-    if not known.memory.keys:
+    if not known.domains:
         return Explanation()
     codes = known.geometry.project(features[None])
     compared = hdc.compare(codes, known.memory, known.calibration())
@@ -115,7 +113,7 @@ def explain(
 
 
 def _facts(ledger: Ledger, concept: Concept) -> Iterator[Fact]:
-    """Yield facts of a concept, at most `CONCEPT_FACTS_MAX`."""
+    """Yield at most `CONCEPT_FACTS_MAX` facts of a concept."""
     ids = ledger.select(Selector(domain=concept[0], label=concept[1]))
     every = -(-len(ids) // CONCEPT_FACTS_MAX) or 1
     for fact_id in ids[::every]:
@@ -132,20 +130,21 @@ def _nearest_examples(
         rows = np.stack([np.frombuffer(fact.features, np.uint8) for fact in facts])
         squares = np.square(rows.astype(np.int32) - features).mean(axis=1)
         for at in np.argsort(squares, kind="stable")[:EXAMPLES_MAX].tolist():
-            one, away = facts[at], float(np.sqrt(squares[at]))
-            found.append(KnownExample(one.id, one.domain, one.label, one.captured_at_ns, away))
+            one, distance = facts[at], float(np.sqrt(squares[at]))
+            example = KnownExample(one.id, one.domain, one.label, one.captured_at_ns, distance)
+            found.append(example)
     return tuple(sorted(found, key=lambda one: (one.distance, one.observation_id))[:EXAMPLES_MAX])
 
 
 def _compared_columns(
     features: NDArray[np.uint8], facts: tuple[Fact, ...]
 ) -> tuple[ComparedColumn, ...]:
-    """Compare with the facts of a concept, the columns most standard deviations apart first."""
+    """Compare with the facts of a concept; columns most standard deviations apart come first."""
     if not facts:
         return ()
     rows = stack_facts(facts).features
     mean, low, high = rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0)
-    # A column that never moved is compared in levels.
+    # A constant column is compared in levels.
     apart = np.abs(features - mean) / np.maximum(rows.std(axis=0), 1)
     order = np.argsort(-apart, kind="stable")[:COLUMNS_MAX]
     return tuple(

@@ -1,15 +1,22 @@
-"""The features of recent observations, kept until their labels arrive or room runs out."""
+"""The label buffer: recent observations awaiting late labels, and how served answers scored.
+
+Both are bounded and session state: a crash may lose them.
+"""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from .. import limits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BufferedObservation:
-    """An observation that may still be labelled.  `domain`: where a label without one puts it.
-    `guess`, `p_value`: of the decision that was served."""
+    """An observation that can still be labelled.
+
+    domain: used for a label that names none.  features: uint8, as bytes.  guess, p_value: of the
+    decision that was served.
+    """
 
     stream: str
     subject: str
@@ -21,44 +28,90 @@ class BufferedObservation:
 
 
 class LabelBuffer:
-    """A bounded first-in, first-out map from observation id to what was seen."""
+    """A bounded first-in, first-out map from observation id to buffered observation."""
 
     def __init__(self, size: int = limits.WINDOW_OBSERVATIONS_MAX) -> None:
         self._size = size
-        self._seen: OrderedDict[str, BufferedObservation] = OrderedDict()
+        self._buffered: OrderedDict[str, BufferedObservation] = OrderedDict()
 
-    def put(self, observation_id: str, seen: BufferedObservation) -> None:
-        """Keep an observation, the newest version of it, dropping the oldest beyond the bound."""
-        self._seen.pop(observation_id, None)
-        self._seen[observation_id] = seen
-        if len(self._seen) > self._size:
-            self._seen.popitem(last=False)
+    def add(self, observation_id: str, observation: BufferedObservation) -> None:
+        """Add an observation, replacing an earlier version; beyond the bound the oldest is
+        dropped."""
+        self._buffered.pop(observation_id, None)
+        self._buffered[observation_id] = observation
+        if len(self._buffered) > self._size:
+            self._buffered.popitem(last=False)
 
     def get(self, observation_id: str) -> BufferedObservation | None:
-        """Return what was seen, or None where it has gone."""
-        return self._seen.get(observation_id)
+        """Return a buffered observation, or None if it has expired."""
+        return self._buffered.get(observation_id)
 
     def move(self, observation_id: str, domain: str) -> None:
-        """Let an observation that is still kept belong to another domain."""
-        seen = self._seen.get(observation_id)
-        if seen is not None and seen.domain != domain:
-            self._seen[observation_id] = replace(seen, domain=domain)
+        """Assign an observation, if still buffered, to another domain."""
+        found = self._buffered.get(observation_id)
+        if found is not None and found.domain != domain:
+            self._buffered[observation_id] = replace(found, domain=domain)
 
-    def drop(self, observation_ids: frozenset[str] | set[str]) -> None:
-        """Forget observations (a forget request reaches the window too)."""
+    def drop(self, observation_ids: Iterable[str]) -> None:
+        """Drop observations; unknown ids are ignored."""
         for observation_id in observation_ids:
-            self._seen.pop(observation_id, None)
+            self._buffered.pop(observation_id, None)
 
     def rename(self, old: str, new: str) -> bool:
-        """Let what waits for a domain wait for another; True where something did."""
-        moved = [key for key, seen in self._seen.items() if seen.domain == old]
+        """Rename a domain; True if any observation was assigned to it."""
+        moved = [key for key, one in self._buffered.items() if one.domain == old]
         for key in moved:
-            self._seen[key] = replace(self._seen[key], domain=new)
+            self._buffered[key] = replace(self._buffered[key], domain=new)
         return bool(moved)
 
     def items(self) -> tuple[tuple[str, BufferedObservation], ...]:
-        """Return all kept observations, oldest first."""
-        return tuple(self._seen.items())
+        """Return all buffered observations, oldest first."""
+        return tuple(self._buffered.items())
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._buffered)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedAnswer:
+    """Answers served on a domain's newest labelled observations: how many, and how many right."""
+
+    count: int
+    right: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers; 0 if there are none."""
+        return self.right / self.count if self.count else 0.0
+
+
+class ServedAccuracy:
+    """Scores of the answers served on the newest labelled observations of all domains, bounded."""
+
+    def __init__(self, size: int = limits.WINDOW_OBSERVATIONS_MAX) -> None:
+        self._size = size
+        self._scored: OrderedDict[str, tuple[str, bool]] = OrderedDict()
+
+    def record(self, observation_id: str, domain: str, *, right: bool) -> None:
+        """Record the score of an answer, replacing that of an earlier label; beyond the bound the
+        oldest is dropped."""
+        self._scored.pop(observation_id, None)
+        self._scored[observation_id] = domain, right
+        if len(self._scored) > self._size:
+            self._scored.popitem(last=False)
+
+    def in_domain(self, domain: str) -> ServedAnswer:
+        """Return the scores in a domain."""
+        found = [right for name, right in self._scored.values() if name == domain]
+        return ServedAnswer(len(found), sum(found))
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a domain."""
+        for key, (domain, right) in self._scored.items():
+            if domain == old:
+                self._scored[key] = new, right
+
+    def drop(self, observation_ids: Iterable[str]) -> None:
+        """Drop observations; unknown ids are ignored."""
+        for observation_id in observation_ids:
+            self._scored.pop(observation_id, None)

@@ -1,81 +1,224 @@
-"""Session state of each stream: what it showed last, and which domain it is in.
+"""Session state: each stream's window and domain, and what all streams share.
 
-A crash may cost this state: verdict, route and answer do not depend on it.
+`SessionState` holds everything about the current streams that is not derived from the ledger: label
+buffer, stream windows, novel domains, served accuracy.  A crash may lose all of it; the verdict,
+route and answer of the next observation do not depend on it.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log1p
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 import hdc
 
 from .. import limits
-from .domain_filter import DomainFilter
-from .domain_votes import OWN_WEIGHT, DomainVotes
+from ..config import Config
+from ..facts import Fact, Selector
+from ..knowledge import Knowledge
+from .label_buffer import LabelBuffer, ServedAccuracy
+from .novel_domains import NovelDomains, ReferenceModel
 
-ODD_SPREADS: Final = 3
-"""Spreads above what is usual that make a sample odd where no rate can be ordered yet."""
+OUTLIER_SPREADS: Final = 3
+"""Spreads above the mean novelty beyond which a sample is an outlier while too few facts are known
+for a p-value: the three-sigma rule."""
 
 KEPT_WINDOWS: Final = 3
-"""Windows kept: an alarm may come that late, and must reach back to where the stream moved."""
+"""Windows kept per stream: an alarm may come that late, and its domain must reach back to where the
+drift began."""
+
+OWN_WEIGHT: Final = 8
+"""Neighbours that an observation outweighs when its domain is decided: half of those around it in
+the default window of 16.  Chosen by hand; effect not measured."""
+
+STAY_RATES: Final = (0.0, 0.9, 0.99, 0.999)
+"""Probabilities of staying in a domain that the filter follows in parallel: from a stream that
+mixes domains to one that stays for a thousand samples.  Chosen by hand; effect not measured."""
+
+ROUNDING: Final = 1e-3
+"""Margin, far above the rounding error of a float32 log-probability."""
+
+Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SampleAssessment:
-    """One observation as it was seen.
+    """One observation compared with the reference model.
 
-    verdict: by what is learned.  placed: the same, openings included.  near: novelty to each
-    domain, openings included.  learned: the same without them.
+    verdict: against the learned domains.  placement: the same with novel domains included.
+    novelties: novelty to each domain compared, novel ones included; learned_novelties: without
+    them.
     """
 
     key: str
     codes: hdc.Codes = field(repr=False)
     verdict: hdc.Verdict
-    placed: hdc.Verdict
-    near: Mapping[str, int]
-    learned: Mapping[str, int] = field(default_factory=dict)
+    placement: hdc.Verdict
+    novelties: Mapping[str, int]
+    learned_novelties: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def odd(self) -> bool:
-        """True where it is new by itself, or, where too little is there to say, far from usual."""
-        if self.placed.known is None:
-            return self.placed.deviation > ODD_SPREADS
-        return not self.placed.known
+    def is_novel(self) -> bool:
+        """True if the sample alone is out of distribution, or, where too few facts are known for a
+        p-value, an outlier."""
+        if self.placement.known is None:
+            return self.placement.deviation > OUTLIER_SPREADS
+        return not self.placement.known
 
 
-@dataclass(slots=True)
+class DomainVotes:
+    """Running vote on the domain of a run of observations; same result as `rank_domains`.
+
+    Sums, per domain, how much nearer it is than the farthest one, in integers, so that removing an
+    observation restores the earlier sums exactly.  A domain that an observation was not compared
+    with counts as the farthest, which adds nothing.
+    """
+
+    def __init__(self) -> None:
+        self._leads: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._leader = ""
+
+    def add(self, novelties: Mapping[str, int]) -> None:
+        """Add an observation.  novelties: to each domain it was compared with."""
+        farthest, leads, counts = max(novelties.values()), self._leads, self._counts
+        self._leader = ""
+        for name, novelty in novelties.items():
+            leads[name] = leads.get(name, 0) + farthest - novelty
+            counts[name] = counts.get(name, 0) + 1
+
+    def remove(self, novelties: Mapping[str, int]) -> None:
+        """Remove an observation that was added before."""
+        farthest, leads, counts = max(novelties.values()), self._leads, self._counts
+        self._leader = ""
+        for name, novelty in novelties.items():
+            leads[name] -= farthest - novelty
+            counts[name] -= 1
+            if not counts[name]:
+                del leads[name], counts[name]
+
+    def leader(self, own: Mapping[str, int] | None = None) -> str:
+        """Return the nearest domain; ties go to the first by name.
+
+        own: novelties of one of the observations, which then counts `OWN_WEIGHT` times more.
+        """
+        leads = self._leads
+        if len(leads) == 1:
+            return next(iter(leads))
+        if own:
+            farthest = max(own.values())
+            extra = {name: OWN_WEIGHT * (farthest - novelty) for name, novelty in own.items()}
+            return _largest({name: lead + extra.get(name, 0) for name, lead in leads.items()})
+        if not self._leader:
+            self._leader = _largest(leads)
+        return self._leader
+
+
+class DomainFilter:
+    """Filters a stream's routes with a hidden Markov model over domains.
+
+    A stream that stays in one domain carries more evidence than single samples do; one that mixes
+    domains does not, and is left alone.  length: observations kept.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._domains: tuple[str, ...] = ()
+        # Each row is written twice, so that the last `length` rows are always contiguous.
+        self._rows: Floats = np.empty((0, 0), np.float32)
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all observations."""
+        self._count = 0
+        self._last_first, self._run = -1, 0
+
+    def update(self, domains: tuple[str, ...], logits: Floats) -> str:
+        """Add the router's logits float32 [domains] of an observation and return its domain.
+
+        Logits of other domains are dropped.  The filter runs only where it can change the result:
+        not where all kept observations agree, nor where the newest outweighs any past.
+        """
+        if domains != self._domains:
+            self.clear()
+            self._domains = domains
+            self._rows = np.empty((2 * self._length, len(domains)), np.float32)
+        at = self._count % self._length
+        self._rows[at] = self._rows[at + self._length] = logits
+        self._count += 1
+        first = int(logits.argmax())
+        self._run = self._run + 1 if first == self._last_first else 1
+        self._last_first = first
+        kept = min(self._count, self._length)
+        if self._run >= kept or _is_decisive(logits):
+            return domains[first]
+        end = at + self._length + 1
+        return domains[int(posterior(self._rows[end - kept : end]).argmax())]
+
+
+def posterior(window: Floats) -> Floats:
+    """Return probabilities float32 [domains] of the last sample, given those before it.
+
+    window: logits [n, domains] of one stream, oldest first.  The forward pass (Rabiner 1989,
+    section III.A) runs for several stay rates in parallel; each is weighted by the likelihood of
+    the window under it.
+    """
+    count, domains = window.shape
+    stays = np.array(STAY_RATES)[:, None]
+    moves = (1 - stays) / domains
+    shift = window.max(axis=1, keepdims=True)
+    belief = np.full((len(STAY_RATES), domains), 1 / domains)
+    totals = np.empty((count, len(STAY_RATES), 1))
+    rows = np.exp(np.asarray(window - shift, np.float64))
+    for row, total in zip(rows, totals, strict=True):
+        # In place: (stays * belief + moves) * row, normalised.
+        np.multiply(belief, stays, out=belief)
+        np.add(belief, moves, out=belief)
+        np.multiply(belief, row, out=belief)
+        np.add.reduce(belief, axis=1, keepdims=True, out=total)
+        np.divide(belief, total, out=belief)
+    log_likelihoods = np.log(totals).sum(axis=0)
+    shares = np.exp(log_likelihoods - log_likelihoods.max())
+    return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
+
+
+@dataclass(slots=True, kw_only=True)
 class StreamState:
-    """A stream's last observations, and the domain it is opening while it is in alarm.
+    """A stream's last observations, and the domain of its alarm.
 
-    `version`: of the knowledge its verdicts were given by.  `outside`: observations in a row at
-    which its window lay outside every domain.  `elsewhere`: in a row at which its window was
-    nearest to another domain than the one it is opening.
+    alarm_domain: empty without an alarm.  version: of the knowledge that its assessments are based
+    on.  outside_count: consecutive observations whose window lay outside every domain.
+    elsewhere_count: consecutive observations whose window was nearest to another domain than
+    `alarm_domain`.
     """
 
     length: int
-    opening: str = ""
+    alarm_domain: str = ""
     version: int = 0
-    outside: int = 0
-    elsewhere: int = 0
-    trail: DomainFilter = field(init=False)
-    _glances: list[SampleAssessment] = field(default_factory=list)
-    _whole: DomainVotes = field(default_factory=DomainVotes)
-    _around: DomainVotes = field(default_factory=DomainVotes)
+    outside_count: int = 0
+    elsewhere_count: int = 0
+    domain_filter: DomainFilter = field(init=False)
+    _kept: list[SampleAssessment] = field(default_factory=list)
+    _window_votes: DomainVotes = field(default_factory=DomainVotes)
+    _centred_votes: DomainVotes = field(default_factory=DomainVotes)
 
     def __post_init__(self) -> None:
-        """Start the trail."""
-        self.trail = DomainFilter(self.length)
+        """Create the filter for this window length."""
+        self.domain_filter = DomainFilter(self.length)
 
     @property
     def alarmed(self) -> bool:
         """True from an alarm until the window is back inside a known domain."""
-        return bool(self.opening)
+        return bool(self.alarm_domain)
 
     @property
     def full(self) -> bool:
-        """True once there is a whole window."""
-        return len(self._glances) >= self.length
+        """True once the window is full."""
+        return len(self._kept) >= self.length
 
     @property
     def half(self) -> int:
@@ -84,137 +227,288 @@ class StreamState:
 
     @property
     def drifted(self) -> bool:
-        """True once the window lay outside for so long that the first such window and this one
-        share no observation: no single stray sample does that, and chance does it at about the
-        square of the ordered rate."""
-        return self.outside > self.length
+        """True once windows have lain outside for so long that the first and the newest share no
+        observation.  A single stray sample never causes that, and chance does at about the square
+        of the chosen false-alarm rate."""
+        return self.outside_count > self.length
 
     @property
     def recent(self) -> tuple[SampleAssessment, ...]:
-        """The two windows before and this one, oldest first."""
-        return tuple(self._glances)
+        """The last `KEPT_WINDOWS` windows, oldest observation first."""
+        return tuple(self._kept)
 
     @property
     def window(self) -> tuple[SampleAssessment, ...]:
-        """The window, oldest first."""
-        return tuple(self._glances[-self.length :])
+        """The window, oldest observation first."""
+        return tuple(self._kept[-self.length :])
 
     @property
-    def strange(self) -> tuple[SampleAssessment, ...]:
-        """What a drift brought: the windows outside so far, less half of the first."""
-        return self.recent[-self.outside - self.half :]
+    def drifted_samples(self) -> tuple[SampleAssessment, ...]:
+        """The observations since the drift began: all windows outside, less half of the first."""
+        return self.recent[-self.outside_count - self.half :]
 
     @property
-    def here(self) -> str:
+    def window_domain(self) -> str:
         """The domain that the window as a whole is nearest to."""
-        return self._whole.first()
+        return self._window_votes.leader()
 
-    def push(self, glance: SampleAssessment) -> None:
-        """Keep an observation; beyond three windows the oldest goes."""
-        glances, around = self._glances, 2 * (self.length // 2) + 1
-        glances.append(glance)
-        self._whole.add(glance.near)
-        self._around.add(glance.near)
-        if len(glances) > self.length:
-            self._whole.remove(glances[-1 - self.length].near)
-        if len(glances) > around:
-            self._around.remove(glances[-1 - around].near)
-        if len(glances) > KEPT_WINDOWS * self.length:
-            del glances[0]
+    def push(self, assessment: SampleAssessment) -> None:
+        """Add an observation; beyond `KEPT_WINDOWS` windows the oldest is dropped."""
+        kept, centred = self._kept, 2 * (self.length // 2) + 1
+        kept.append(assessment)
+        self._window_votes.add(assessment.novelties)
+        self._centred_votes.add(assessment.novelties)
+        if len(kept) > self.length:
+            self._window_votes.remove(kept[-1 - self.length].novelties)
+        if len(kept) > centred:
+            self._centred_votes.remove(kept[-1 - centred].novelties)
+        if len(kept) > KEPT_WINDOWS * self.length:
+            del kept[0]
 
-    def refresh(self, look: Callable[[SampleAssessment], SampleAssessment], version: int) -> None:
-        """Look at every observation again, after knowledge has changed to `version`."""
-        glances = [look(glance) for glance in self._glances]
+    def refresh(self, assess: Callable[[SampleAssessment], SampleAssessment], version: int) -> None:
+        """Assess every kept observation again, after knowledge has changed to `version`."""
+        renewed = [assess(one) for one in self._kept]
         self._empty()
-        for glance in glances:
-            self.push(glance)
+        for one in renewed:
+            self.push(one)
         self.version = version
 
-    def note(self, *, known: bool | None) -> None:
-        """Take note of the verdict on the window; None ends a row as well."""
-        self.outside = self.outside + 1 if known is False else 0
+    def count_outside(self, *, known: bool | None) -> None:
+        """Count the verdict on the window; anything but False ends a run of windows outside."""
+        self.outside_count = self.outside_count + 1 if known is False else 0
 
-    def settled(self) -> tuple[SampleAssessment, str] | None:
-        """Return the newest observation with half a window after it, and the domain it is in."""
-        at = len(self._glances) - 1 - self.length // 2
+    def fixed_lag(self) -> tuple[SampleAssessment, str] | None:
+        """Return the newest observation with half a window after it, and its domain (fixed-lag
+        smoothing); None until there is one."""
+        at = len(self._kept) - 1 - self.length // 2
         if at < 0:
             return None
-        glance = self._glances[at]
-        return glance, self._around.first(glance.near)
+        one = self._kept[at]
+        return one, self._centred_votes.leader(one.novelties)
 
-    def place(self, at: int) -> str:
-        """Return the domain of observation `at` of `recent`, in the light of its neighbours.
+    def smoothed_domain(self, at: int) -> str:
+        """Return the domain of observation `at` of `recent`, given its neighbours on both sides.
 
-        Where they lie in one domain they outweigh a stray look of its own; where domains meet, or
-        come mixed, they cancel out and its own look decides.
+        Neighbours in one domain outweigh a stray observation; at a boundary, or in a mixed stream,
+        they cancel out and the observation's own novelties decide.
         """
-        half, glances = self.length // 2, self._glances
-        return nearest_domain(glances[max(0, at - half) : at + half + 1], glances[at])
+        half, kept = self.length // 2, self._kept
+        return nearest_domain(kept[max(0, at - half) : at + half + 1], kept[at])
 
     def clear(self) -> None:
-        """Drop the windows: they may hold what was just forgotten."""
+        """Drop the windows: they may hold forgotten observations.  The alarm stays."""
         self._empty()
-        self.trail.clear()
-        self.outside = self.elsewhere = 0
+        self.domain_filter.clear()
+        self.outside_count = self.elsewhere_count = 0
 
     def _empty(self) -> None:
-        self._glances, self._whole, self._around = [], DomainVotes(), DomainVotes()
+        self._kept, self._window_votes, self._centred_votes = [], DomainVotes(), DomainVotes()
 
 
-def nearest_domain(glances: Iterable[SampleAssessment], one: SampleAssessment | None = None) -> str:
-    """Return the domain that observations, `one` counting more, are nearest to as a whole."""
-    looks = tuple(glances)
-    firsts = {min(glance.near, key=glance.near.__getitem__) for glance in looks}
-    # Each nearest to the same: so are all together, and nothing needs adding up.
-    return firsts.pop() if len(firsts) == 1 else rank_domains(looks, one)[0]
+def nearest_domain(run: Iterable[SampleAssessment], own: SampleAssessment | None = None) -> str:
+    """Return the domain that a run of observations is nearest to; `own` counts more."""
+    found = tuple(run)
+    firsts = {min(one.novelties, key=one.novelties.__getitem__) for one in found}
+    # If all are nearest to the same domain, so is their sum.
+    return firsts.pop() if len(firsts) == 1 else rank_domains(found, own)[0]
 
 
 def rank_domains(
-    glances: Iterable[SampleAssessment], one: SampleAssessment | None = None
+    run: Iterable[SampleAssessment], own: SampleAssessment | None = None
 ) -> tuple[str, ...]:
-    """Return the domains that observations were compared with, the nearest first.
+    """Return the domains that observations were compared with, nearest first.
 
-    By novelty summed over observations, `one` counting more.  A domain that is not among an
-    observation's nearest counts as the farthest that is.
+    Sorted by novelty summed over the observations; `own` counts `OWN_WEIGHT` times more.  A domain
+    that an observation was not compared with counts as its farthest.
     """
-    looks = [(glance.near, 1) for glance in glances]
-    looks += [(one.near, OWN_WEIGHT)] if one else []
-    sums = dict.fromkeys(sorted({name for near, _ in looks for name in near}), 0)
-    for near, weight in looks:
-        far = max(near.values())
+    weighted = [(one.novelties, 1) for one in run]
+    weighted += [(own.novelties, OWN_WEIGHT)] if own else []
+    sums = dict.fromkeys(sorted({name for novelties, _ in weighted for name in novelties}), 0)
+    for novelties, weight in weighted:
+        farthest = max(novelties.values())
         for name in sums:
-            sums[name] += weight * near.get(name, far)
+            sums[name] += weight * novelties.get(name, farthest)
     return tuple(sorted(sums, key=sums.__getitem__))
 
 
 class StreamStates:
-    """The streams heard of, bounded: the one silent for longest goes first."""
+    """The state of each stream by name, bounded: the stream silent for longest is dropped first."""
 
     def __init__(self, window: int) -> None:
         self._window = window
         self._streams: OrderedDict[str, StreamState] = OrderedDict()
 
-    def of(self, name: str) -> StreamState:
-        """Return a stream's state, new where it was not known."""
+    def get(self, name: str) -> StreamState:
+        """Return a stream's state, a new one for an unknown stream."""
         if name not in self._streams:
-            self._streams[name] = StreamState(self._window)
+            self._streams[name] = StreamState(length=self._window)
             if len(self._streams) > limits.STREAMS_MAX:
                 self._streams.popitem(last=False)
         self._streams.move_to_end(name)
         return self._streams[name]
 
-    def openings(self) -> frozenset[str]:
-        """Return the names of domains being opened by streams in alarm."""
-        return frozenset(stream.opening for stream in self._streams.values() if stream.opening)
+    def alarm_domains(self) -> frozenset[str]:
+        """Return the domains named by the alarms in force."""
+        found = (stream.alarm_domain for stream in self._streams.values())
+        return frozenset(name for name in found if name)
 
     def rename(self, old: str, new: str) -> bool:
-        """Let streams that open a domain open another; True where one did."""
-        renamed = [stream for stream in self._streams.values() if stream.opening == old]
+        """Rename a domain in the alarms in force; True if there was one."""
+        renamed = [stream for stream in self._streams.values() if stream.alarm_domain == old]
         for stream in renamed:
-            stream.opening = new
+            stream.alarm_domain = new
         return bool(renamed)
 
     def clear(self) -> None:
         """Drop all windows."""
         for stream in self._streams.values():
             stream.clear()
+
+
+class SessionState:
+    """Label buffer, streams, novel domains and served accuracy of one runtime.
+
+    config: of the runtime.  version: counts changes of knowledge; call `knowledge_changed` after
+    each.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.label_buffer = LabelBuffer()
+        self.streams = StreamStates(config.window)
+        self.novel_domains = NovelDomains()
+        self.served_accuracy = ServedAccuracy()
+        self.version = 0
+        self._promoted_version = 0
+        self._novel_names: frozenset[str] = frozenset()
+
+    def reference_model(self, known: Knowledge) -> ReferenceModel:
+        """Return the model that observations are compared with; promotes novel domains first."""
+        if self._promoted_version != self.version:
+            self.novel_domains.promote(known, self._config)
+            self._promoted_version = self.version
+        if self._novel_names - self.novel_domains.names:
+            # Windows that refer to a dropped novel domain must be assessed again.
+            self.version += 1
+        self._novel_names = self.novel_domains.names
+        return self.novel_domains.reference_model(known, self.version)
+
+    def assess(
+        self, key: str, codes: hdc.Codes, known: Knowledge, reference: ReferenceModel
+    ) -> SampleAssessment:
+        """Compare one observation with the learned domains, and with the novel ones included."""
+        rate = self._config.false_alarm_rate
+        learned, every = reference.compare(codes, known)
+        verdict = placement = hdc.decide(learned, known.memory, known.calibration(), rate)
+        novelties = learned_novelties = learned.nearest()
+        if every is not learned:
+            placement = hdc.decide(every, reference.memory, reference.calibration, rate)
+            novelties = every.nearest()
+        return SampleAssessment(
+            key=key,
+            codes=codes,
+            verdict=verdict,
+            placement=placement,
+            novelties=novelties,
+            learned_novelties=learned_novelties,
+        )
+
+    def assess_batch(
+        self, keys: Sequence[str], codes: hdc.Codes, known: Knowledge, reference: ReferenceModel
+    ) -> list[SampleAssessment]:
+        """`assess` for several observations in one pass."""
+        rate, calibration = self._config.false_alarm_rate, known.calibration()
+        learned = hdc.detect_each(codes, known.memory, calibration, rate)
+        every = learned
+        if reference.learned is not None:
+            every = hdc.detect_each(codes, reference.memory, reference.calibration, rate)
+        made = []
+        for key, (own, verdict), (whole, placement) in zip(keys, learned, every, strict=True):
+            learned_novelties = own.nearest()
+            made.append(
+                SampleAssessment(
+                    key=key,
+                    codes=own.codes,
+                    verdict=verdict,
+                    placement=placement,
+                    novelties=learned_novelties if whole is own else whole.nearest(),
+                    learned_novelties=learned_novelties,
+                )
+            )
+        return made
+
+    def unused_domain_name(self, known: Knowledge) -> str:
+        """Return the next name `domain-N` that no learned domain, novel domain or alarm uses."""
+        used = {*known.domains, *self.novel_domains.names, *self.streams.alarm_domains()}
+        number = len(known.domains) + 1
+        while f"domain-{number}" in used:
+            number += 1
+        return f"domain-{number}"
+
+    def record_facts(self, facts: Sequence[Fact]) -> None:
+        """Record new facts: they leave the novel domains and score the answers that were served."""
+        for fact in facts:
+            buffered = self.label_buffer.get(fact.id)
+            if buffered is not None and buffered.guess:
+                right = buffered.guess == fact.label
+                self.served_accuracy.record(fact.id, fact.domain, right=right)
+        if self.novel_domains.names:
+            self.novel_domains.drop(fact.id for fact in facts)
+        self.knowledge_changed()
+
+    def knowledge_changed(self) -> None:
+        """Mark all windows stale; each is assessed again when next needed."""
+        self.version += 1
+
+    def select_unlabelled(self, selector: Selector) -> Iterator[str]:
+        """Yield ids of buffered observations that a selector matches; they have no domain or label
+        yet, so a selector that names either matches none."""
+        if selector.domain is not None or selector.label is not None:
+            return
+        for key, buffered in self.label_buffer.items():
+            row = Fact(
+                id=key,
+                stream=buffered.stream,
+                domain="",
+                label="",
+                captured_at_ns=buffered.captured_at_ns,
+                features=b"",
+                subject=buffered.subject,
+            )
+            if selector.matches(row):
+                yield key
+
+    def rename(self, old: str, new: str) -> bool:
+        """Rename a domain for everything that waits for labels; True if anything did."""
+        buffered = self.label_buffer.rename(old, new)
+        novel = old in self.novel_domains
+        self.novel_domains.rename(old, new)
+        self.served_accuracy.rename(old, new)
+        return self.streams.rename(old, new) or buffered or novel
+
+    def forget(self, observation_ids: frozenset[str]) -> None:
+        """Drop observations, and all windows, since they may hold them."""
+        self.label_buffer.drop(observation_ids)
+        self.novel_domains.drop(observation_ids)
+        self.served_accuracy.drop(observation_ids)
+        self.clear_windows()
+
+    def clear_windows(self) -> None:
+        """Drop all windows, after a forget or a change of the geometry they were projected with."""
+        self.streams.clear()
+        self.knowledge_changed()
+
+
+def _largest(leads: Mapping[str, int]) -> str:
+    most = max(leads.values())
+    return min([name for name, lead in leads.items() if lead == most])
+
+
+def _is_decisive(logits: Floats) -> bool:
+    """True if the first domain wins whatever came before: its lead exceeds the largest prior
+    log-odds that the highest stay rate allows."""
+    if len(logits) < 2:
+        return True
+    second, first = np.partition(logits, -2)[-2:].tolist()
+    stay = STAY_RATES[-1]
+    return bool(first - second > log1p(len(logits) * stay / (1 - stay)) + ROUNDING)

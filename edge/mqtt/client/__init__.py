@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .broker import MqttClient
+    from .mqtt_client import MqttClient
 
 __all__ = ["MqttClient"]
 
-__getattr__ = lazy_names(__name__, {"broker": ("MqttClient",)})
+__getattr__ = lazy_names(__name__, {"mqtt_client": ("MqttClient",)})

@@ -1,8 +1,8 @@
-"""One connection to a broker: paho's client over a link, its callbacks turned into data.
+"""One MQTT connection: paho's client on an open transport, with its callbacks turned into data.
 
-A client lives as long as its connection.  What was not answered when it ends is told as lost, and
-the outbox, which knows what was forgotten meanwhile, decides what is sent again.  The session (its
-subscriptions, queued commands) lives at the broker, under the client id.
+A connection is used once.  Messages that are unacknowledged when it ends are reported as lost; the
+outbox, which knows what was forgotten meanwhile, decides what to send again.  The session
+(subscriptions and queued commands) lives at the broker, under the client id.
 """
 
 from collections.abc import Callable
@@ -16,39 +16,40 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from ...config import MqttSettings
-from ..packets import LOST, OutboundMessage, PublishedMessage
-from .buffered_socket import BufferedSocket
-from .connect import ConnectAttempt
-from .properties import connect_properties, will_properties
+from ...config import SECONDS_MAX, MqttSettings
+from ..packets import LOST, OutboundMessage, PublishedMessage, ReplyAddress
+from .transport import BrokerTransport, BufferedSocket
 
-State = Literal["greeting", "online", "over"]
+State = Literal["connecting", "online", "closed"]
 
-NO_LIMIT: Final = 268_435_460
-"""Bytes of the largest packet MQTT can say."""
+PACKET_BYTES_MAX: Final = 268_435_460
+"""Bytes of the largest packet in MQTT: remaining length and header (MQTT 5.0, section 2.1.4)."""
 
 FIXED_BYTES: Final = 32
-"""More than header, lengths, packet id and expiry of a PUBLISH take."""
+"""Upper bound of the header, lengths, packet id and message expiry of a PUBLISH."""
 
 DISCONNECT_WITH_WILL: Final = 4
-"""The reason code of a DISCONNECT after which the will is published."""
+"""Reason code of a DISCONNECT after which the broker publishes the will (MQTT 5.0, section 2.4)."""
 
 READS_MAX: Final = 64
-"""Packets taken in at a time, before the loop gets its turn."""
+"""Packets read in one turn, before the loop continues.  Chosen by hand; effect not measured."""
+
+MALFORMED: Final = 129
+"""Reason code "Malformed Packet" (MQTT 5.0, section 2.4)."""
 
 
 class ConnectionTerms(msgspec.Struct, frozen=True):
-    """What a broker allows, from its CONNACK."""
+    """The limits of a broker, from its CONNACK."""
 
     receive_max: int = 65_535
-    packet_bytes_max: int = NO_LIMIT
+    packet_bytes_max: int = PACKET_BYTES_MAX
     qos_max: int = 2
     retain: bool = True
     session_present: bool = False
 
 
 class ConnectionEvent(NamedTuple):
-    """A reason code that a packet brought, and the topic it is about."""
+    """The reason code of a received packet, and the topic it concerns."""
 
     packet: str
     code: int
@@ -57,7 +58,7 @@ class ConnectionEvent(NamedTuple):
 
 
 class _PahoClient(Client):
-    """paho's client on a link that is connected already."""
+    """paho's client on an open transport."""
 
     def __init__(self, link: BufferedSocket, client_id: str) -> None:
         super().__init__(
@@ -70,35 +71,35 @@ class _PahoClient(Client):
 
 
 class MqttConnection:
-    """One MQTT connection; `over` is its last state.  Every method is for the loop's thread.
+    """One MQTT connection; its last state is `closed`.  Every method is for the loop's thread.
 
-    epoch: its number; message ids are epoch * 65536 + packet id, so that none is used twice while
-    somebody may still ask for its answer.
+    epoch: number of the connection.  Message ids are epoch * 65536 + packet id, so that no id is
+    reused while the outbox may still refer to it.
     """
 
     def __init__(
         self,
         settings: MqttSettings,
         client_id: str,
-        line: ConnectAttempt,
+        transport: BrokerTransport,
         will: OutboundMessage | None,
         epoch: int,
     ) -> None:
         self._base = epoch << 16
-        self.state: State = "greeting"
-        self.ending = ""
-        self.ending_code = 0
+        self.state: State = "connecting"
+        self.end_reason = ""
+        self.end_code = 0
         self.terms = ConnectionTerms()
-        self.link = line.link
-        self.arrivals: list[MQTTMessage] = []
-        self.answers: list[PublishedMessage] = []
-        self.notes: list[ConnectionEvent] = []
-        self.waiting: dict[int, str] = {}
-        self._asking: dict[int, list[str]] = {}
-        self._client = _PahoClient(line.link, client_id)
+        self.link = transport.link
+        self.messages: list[MQTTMessage] = []
+        self.results: list[PublishedMessage] = []
+        self.events: list[ConnectionEvent] = []
+        self.unacknowledged: dict[int, str] = {}
+        self._pending_filters: dict[int, list[str]] = {}
+        self._client = _PahoClient(transport.link, client_id)
         self._client.max_inflight_messages = 0
         if settings.username:
-            self._client.username_pw_set(settings.username, line.password)
+            self._client.username_pw_set(settings.username, transport.password)
         if will is not None:
             self._client.will_set(
                 will.topic, will.payload, will.qos, will.retain, will_properties(settings)
@@ -119,91 +120,97 @@ class MqttConnection:
         )
 
     def read(self) -> None:
-        """Take in what is there, `READS_MAX` packets at most."""
+        """Read the packets that are ready, `READS_MAX` at most."""
         for _ in range(READS_MAX):
             self._guard(self._client.loop_read)
-            if self.state == "over" or not self.link.readable:
+            if self.state == "closed" or not self.link.readable:
                 return
 
     def write(self) -> None:
-        """Send what waits."""
+        """Send what is queued."""
         if self._client.want_write():
             self._guard(self._client.loop_write)
         self.link.flush()
 
-    def tend(self) -> None:
-        """Keep alive: ping, and end a connection that doesn't answer."""
+    def keep_alive(self) -> None:
+        """Ping when due, and end a connection whose broker does not answer."""
         self._guard(self._client.loop_misc)
 
     def publish(
         self, topic: str, payload: bytes, qos: int, properties: Properties | None, *, retain: bool
     ) -> int | None:
-        """Hand a message over; None where it can't be.  QoS 0 is answered when it is written."""
+        """Queue a message and return its id; None if paho refuses it.  A QoS 0 message counts as
+        acknowledged when it is written."""
         info = self._client.publish(topic, payload, qos, retain, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return None
         if qos:
-            self.waiting[info.mid] = topic
+            self.unacknowledged[info.mid] = topic
         return self._base | info.mid
 
     def subscribe(self, filters: list[str]) -> None:
-        """Ask for topics; retained messages come for filters that are new to the session."""
+        """Subscribe; retained messages arrive for filters that are new to the session."""
         if filters:
             options = SubscribeOptions(qos=1, retainHandling=1)
             _, packet_id = self._client.subscribe([(one, options) for one in filters])
-            self._asking[packet_id or 0] = filters
+            self._pending_filters[packet_id or 0] = filters
 
     def unsubscribe(self, filters: list[str]) -> None:
-        """Stop asking for topics."""
+        """Unsubscribe."""
         if filters:
             _, packet_id = self._client.unsubscribe(filters)
-            self._asking[packet_id or 0] = filters
+            self._pending_filters[packet_id or 0] = filters
 
-    def settle(self, packet_id: int) -> None:
-        """Send the PUBACK of an arrival."""
+    def acknowledge(self, packet_id: int) -> None:
+        """Send the PUBACK of a received message."""
         self._client.ack(packet_id, 1)
 
     def leave(self, *, with_will: bool) -> None:
-        """Disconnect in order; the will is published only where that is asked for."""
-        self.ending = "left"
+        """Disconnect cleanly.  with_will: the broker publishes the will all the same."""
+        self.end_reason = "left"
         code = DISCONNECT_WITH_WILL if with_will else 0
         reason = ReasonCode(PacketTypes.DISCONNECT, identifier=code)
         self._guard(lambda: self._client.disconnect(reason))
-        self.end(self.ending)
+        self.end(self.end_reason)
 
-    def end(self, why: str) -> None:
-        """Close; what was not answered is lost."""
-        self._over(why)
+    def end(self, reason: str) -> None:
+        """Close; unacknowledged messages are lost."""
+        self._mark_closed(reason)
         self.link.close()
 
-    def _over(self, why: str) -> None:
-        if self.state == "over":
+    def _mark_closed(self, reason: str) -> None:
+        if self.state == "closed":
             return
-        self.state = "over"
-        self.ending = self.ending or why
-        self.answers += [PublishedMessage(self._base | one, LOST) for one in self.waiting]
-        self.waiting.clear()
+        self.state = "closed"
+        self.end_reason = self.end_reason or reason
+        self.results += [PublishedMessage(self._base | one, LOST) for one in self.unacknowledged]
+        self.unacknowledged.clear()
 
     def _guard(self, act: Callable[[], object]) -> None:
-        """Run a part of paho; whatever a broken peer makes it stumble over ends the connection."""
+        """Run a part of paho; any exception that a peer's bytes cause ends the connection."""
         try:
             act()
-        except Exception as error:  # noqa: BLE001 - paho decodes bytes of a stranger
-            self.notes.append(ConnectionEvent("malformed", 129, type(error).__name__))
+        except Exception as error:  # noqa: BLE001 - paho decodes untrusted bytes
+            self.events.append(ConnectionEvent("malformed", MALFORMED, type(error).__name__))
             self.end("malformed packet")
 
     def _on_connect(
-        self, _c: Client, _u: Any, flags: ConnectFlags, reason: ReasonCode, given: Properties | None
+        self,
+        _c: Client,
+        _u: Any,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
     ) -> None:
-        self.notes.append(ConnectionEvent("CONNACK", reason.value, str(reason)))
+        self.events.append(ConnectionEvent("CONNACK", reason.value, str(reason)))
         if reason.is_failure:
-            self.ending, self.ending_code = str(reason), reason.value
+            self.end_reason, self.end_code = str(reason), reason.value
             return
         self.terms = ConnectionTerms(
-            getattr(given, "ReceiveMaximum", 65_535),
-            getattr(given, "MaximumPacketSize", NO_LIMIT),
-            getattr(given, "MaximumQoS", 2),
-            bool(getattr(given, "RetainAvailable", 1)),
+            getattr(properties, "ReceiveMaximum", 65_535),
+            getattr(properties, "MaximumPacketSize", PACKET_BYTES_MAX),
+            getattr(properties, "MaximumQoS", 2),
+            bool(getattr(properties, "RetainAvailable", 1)),
             flags.session_present,
         )
         self.state = "online"
@@ -217,32 +224,62 @@ class MqttConnection:
         _p: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self.notes.append(ConnectionEvent("DISCONNECT", reason.value, str(reason)))
-            self.ending, self.ending_code = str(reason), reason.value
-        self._over("connection lost")
+            self.events.append(ConnectionEvent("DISCONNECT", reason.value, str(reason)))
+            self.end_reason, self.end_code = str(reason), reason.value
+        self._mark_closed("connection lost")
 
     def _on_publish(
         self, _c: Client, _u: Any, packet_id: int, reason: ReasonCode, _p: Properties
     ) -> None:
-        topic = self.waiting.pop(packet_id, "")
+        topic = self.unacknowledged.pop(packet_id, "")
         if reason.value:
-            self.notes.append(ConnectionEvent("PUBACK", reason.value, str(reason), topic))
-        self.answers.append(PublishedMessage(self._base | packet_id, reason.value))
+            self.events.append(ConnectionEvent("PUBACK", reason.value, str(reason), topic))
+        self.results.append(PublishedMessage(self._base | packet_id, reason.value))
 
     def _on_subscribe(
         self, _c: Client, _u: Any, packet_id: int, reasons: list[ReasonCode], _p: Properties | None
     ) -> None:
-        self._answer("SUBACK", packet_id, reasons)
+        self._note_filters("SUBACK", packet_id, reasons)
 
     def _on_unsubscribe(
         self, _c: Client, _u: Any, packet_id: int, reasons: list[ReasonCode], _p: Properties | None
     ) -> None:
-        self._answer("UNSUBACK", packet_id, reasons)
+        self._note_filters("UNSUBACK", packet_id, reasons)
 
-    def _answer(self, packet: str, packet_id: int, reasons: list[ReasonCode]) -> None:
-        filters = self._asking.pop(packet_id, [])
+    def _note_filters(self, packet: str, packet_id: int, reasons: list[ReasonCode]) -> None:
+        filters = self._pending_filters.pop(packet_id, [])
         for one, reason in zip(filters, reasons, strict=False):
-            self.notes.append(ConnectionEvent(packet, reason.value, str(reason), one))
+            self.events.append(ConnectionEvent(packet, reason.value, str(reason), one))
 
     def _on_message(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
-        self.arrivals.append(message)
+        self.messages.append(message)
+
+
+def connect_properties(settings: MqttSettings) -> Properties:
+    """Return the properties of CONNECT: session expiry, receive maximum, maximum packet size."""
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = settings.session_expiry_s
+    properties.ReceiveMaximum = settings.receive_max
+    properties.MaximumPacketSize = settings.packet_bytes_max
+    return properties
+
+
+def will_properties(settings: MqttSettings) -> Properties:
+    """Return the properties of the will: how long the broker delays it for a reconnect."""
+    properties = Properties(PacketTypes.WILLMESSAGE)
+    properties.WillDelayInterval = settings.will_delay_s
+    return properties
+
+
+def publish_properties(response: ReplyAddress | None, expiry_s: int) -> Properties | None:
+    """Return the properties of a PUBLISH; None if it needs none.  expiry_s: 0: no expiry."""
+    if response is None and not expiry_s:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)
+    if expiry_s:
+        properties.MessageExpiryInterval = min(expiry_s, SECONDS_MAX)
+    if response is not None:
+        properties.CorrelationData = response.correlation
+        if response.user:
+            properties.UserProperty = list(response.user)
+    return properties

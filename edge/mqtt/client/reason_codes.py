@@ -1,4 +1,4 @@
-"""Reason codes of MQTT 5, counted by name, and told without flooding the log."""
+"""Counts the reason codes of MQTT 5 by name, and logs failures at a limited rate."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,18 +10,24 @@ from ...logs import log
 from ..packets import REFUSED_MIN
 
 NO_SUBSCRIBERS: Final = 16
+"""Reason code "No matching subscribers" (MQTT 5.0, section 2.4)."""
+
 TAKEN_OVER: Final = 142
+"""Reason code "Session taken over" (MQTT 5.0, section 2.4)."""
+
 REPEAT_S: Final = 60.0
-"""The same complaint is logged once in this time."""
+"""The same error is logged once in this time.  Chosen by hand; effect not measured."""
 
 
-class ReasonCounters(msgspec.Struct):
-    """What a broker connection counted since the start; `reasons` by "PACKET: Name".  cut: ended
-    without a word from either side."""
+class ReasonCounters(msgspec.Struct, kw_only=True):
+    """Counters of a broker connection since the start.
+
+    reasons: by "PACKET: Name".  unclean: disconnects without a DISCONNECT packet from either side.
+    """
 
     published: int = 0
     answered: int = 0
-    unheard: int = 0
+    no_subscribers: int = 0
     refused: int = 0
     lost: int = 0
     arrived: int = 0
@@ -29,51 +35,47 @@ class ReasonCounters(msgspec.Struct):
     connected: int = 0
     connect_failed: int = 0
     disconnected: int = 0
-    cut: int = 0
+    unclean: int = 0
     taken_over: int = 0
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 class ReasonLog:
-    """Counts reason codes and logs those that say no, each at most once a minute."""
+    """Counts reason codes, and logs each failure at most once every `REPEAT_S`."""
 
     def __init__(self, counters: ReasonCounters, clock: Callable[[], float]) -> None:
         self._counters = counters
         self._clock = clock
-        self._told: dict[str, float] = {}
-        self._closed: dict[str, str] = {}
+        self._logged: dict[str, float] = {}
+        self._refused_filters: dict[str, str] = {}
         self._refused = ""
         self._refused_at = -REPEAT_S
 
     def note(self, packet: str, code: int, name: str, topic: str) -> None:
-        """Take a reason code of a packet in."""
-        said = f"{packet}: {name}"
-        self._counters.reasons[said] += 1
+        """Count a packet's reason code.  topic: what it concerns; empty if unknown."""
+        key = f"{packet}: {name}"
+        self._counters.reasons[key] += 1
         if packet in {"SUBACK", "UNSUBACK"}:
-            self._closed.pop(topic, None)
+            self._refused_filters.pop(topic, None)
         if code >= REFUSED_MIN:
             if packet == "SUBACK":
-                self._closed[topic] = name
+                self._refused_filters[topic] = name
             elif topic:
                 self._refused, self._refused_at = f"{topic} is refused: {name}", self._clock()
-            self.complain("mqtt_refused", said, packet=packet, code=code, reason=name, topic=topic)
+            self.log_error("mqtt_refused", key, packet=packet, code=code, reason=name, topic=topic)
 
     @property
-    def standing(self) -> str:
-        """What the broker refuses: topics to listen to, or a message within the last minute; empty
-        where nothing."""
-        for topic, name in self._closed.items():
-            return f"{topic} may not be listened to: {name}"
-        lately = self._clock() - self._refused_at < REPEAT_S
-        return self._refused if lately else ""
+    def refusal(self) -> str:
+        """What the broker refuses: a subscription, or a message within the last `REPEAT_S`; empty
+        if nothing."""
+        for topic, name in self._refused_filters.items():
+            return f"the subscription to {topic} is refused: {name}"
+        recent = self._clock() - self._refused_at < REPEAT_S
+        return self._refused if recent else ""
 
-    def complain(self, event: str, about: str = "", **context: object) -> None:
-        """Log an error, unless one of the same event and matter was logged within a minute."""
+    def log_error(self, event: str, key: str = "", **context: object) -> None:
+        """Log an error, unless one of the same event and key was logged within `REPEAT_S`."""
         now = self._clock()
-        if now - self._told.get(event + about, -REPEAT_S) >= REPEAT_S:
-            self._told[event + about] = now
+        if now - self._logged.get(event + key, -REPEAT_S) >= REPEAT_S:
+            self._logged[event + key] = now
             log.error(event, **context)
-
-    def tell(self, event: str, **context: object) -> None:
-        """Log what went as it should."""
-        log.info(event, **context)

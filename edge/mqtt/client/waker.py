@@ -1,37 +1,42 @@
-"""Waiting for a socket, a deadline, or a word from another thread, whichever comes first."""
+"""Waits for a socket, a deadline, or a wake-up from another thread, whichever comes first."""
 
 import os
 import select
 import threading
+from typing import Final
 
-from .buffered_socket import BufferedSocket
+from .transport import BufferedSocket
 
-DRAIN_BYTES = 4096
+DRAIN_BYTES: Final = 4096
+"""Bytes read from the wake pipe at once; each wake-up writes one.  Chosen by hand."""
 
 
 class Waker:
-    """A wake pipe and the wait on it.  `wake` is for any thread and for signal handlers, the rest
-    for one thread."""
+    """Polls a socket together with a wake pipe.
+
+    `wake` may be called from any thread and from signal handlers, the other methods from one
+    thread.
+    """
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        # Reentrant: a signal handler may call `wake` while another, or the code that it interrupted
-        # in the same thread, holds the lock.  A plain lock would then wait for itself.
+        # Reentrant: a signal handler may call `wake` while the code that it interrupted in the same
+        # thread, or another handler, holds the lock.  A plain lock would deadlock.
         self._lock = threading.RLock()
         self._closed = False
 
     def wake(self) -> None:
-        """Let `wait` return; harmless after `close`."""
+        """Make `wait` return; does nothing after `close`."""
         with self._lock:
             if not self._closed:
                 self._write_byte()
 
     def wait(self, link: BufferedSocket | None, wait_s: float, *, reading: bool) -> bool:
-        """Wait at most `wait_s`; True where a link has something to read, or broke.
+        """Wait at most `wait_s` seconds; True if the link is readable or broken.
 
-        reading: False waits only for the link to take what is to be sent, or to break.
+        reading: False waits only until the link can send its backlog, or breaks.
         """
         ready = link is not None and (link.broken or (reading and link.readable))
         poll = select.poll()
@@ -47,7 +52,7 @@ class Waker:
         return ready
 
     def close(self) -> None:
-        """Give the pipe back."""
+        """Close the wake pipe."""
         with self._lock:
             self._closed = True
             os.close(self._read)
@@ -57,7 +62,7 @@ class Waker:
         try:
             os.write(self._write, b"\0")
         except BlockingIOError:
-            return  # it is full of reasons to wake up already
+            return  # the pipe is full: `wait` will return anyway
 
     def _drain(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What of a message becomes metrics of Sparkplug B: names, types and values."""
+"""The Sparkplug B metrics of a message: names, types and values."""
 
 import math
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from itertools import product
 from typing import Final
 
 from ...core import ChangePoint, Decision, SeriesForecast
-from ..streams import Channels
+from ..presence import Channels
 from .payload import DataType, Value
 
 _DECISION: Final = {
@@ -21,22 +21,22 @@ _DECISION: Final = {
     "label": DataType.STRING,
     "observation_id": DataType.STRING,
 }
-"""Fields of `Decision`."""
+"""Metrics of a decision, named after the fields of `Decision`."""
 
 _CHANGE: Final = {
     "change": DataType.STRING,
     "severity": DataType.DOUBLE,
     "regime": DataType.INT64,
 }
-"""Fields of `ChangePoint`."""
+"""Metrics of a change point, named after the fields of `ChangePoint`."""
 
 _TABLES: Final = {"forecast": "point", "low": "low", "high": "high"}
-"""Metrics of a channel, and the tables of `SeriesForecast` that they are the first row of."""
+"""Metrics of a channel, by the field of `SeriesForecast` whose first row holds them."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """The metrics of one message, by name.  at_ms: of its observation, since 1970."""
+    """The metrics of one message, by name.  at_ms: time of observation, milliseconds since 1970."""
 
     stream: str
     at_ms: int
@@ -45,12 +45,12 @@ class MetricValue:
 
 
 def kinds_of(channels: Channels) -> dict[str, DataType]:
-    """Return the metrics of a stream, by name.  channels: of a series; None: it has decisions."""
+    """Return the metric types of a stream, by name.  channels: None for a sample stream."""
     return dict(_DECISION) if channels is None else _CHANGE | _of_channels(channels)
 
 
 def metric_values(message: object) -> MetricValue | None:
-    """Return the metrics of a decision, a forecast or a change; None for anything else."""
+    """Return the metrics of a decision, forecast or change point; None for other messages."""
     if isinstance(message, Decision):
         return _measured(message, _DECISION, (getattr(message, name) for name in _DECISION))
     if isinstance(message, ChangePoint):
@@ -75,10 +75,11 @@ def _measured(
 ) -> MetricValue:
     at_ms = max(message.captured_at_ns // 1_000_000, 0)
     return MetricValue(
-        message.stream, at_ms, kinds, dict(zip(kinds, map(_known, values), strict=True))
+        message.stream, at_ms, kinds, dict(zip(kinds, map(_finite, values), strict=True))
     )
 
 
-def _known(value: Value) -> Value:
-    """Return a value, None for a number that is none: it is told once then, not each time."""
+def _finite(value: Value) -> Value:
+    """Return a value, None for NaN and infinity: NaN differs from itself, and would be sent each
+    time."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,7 +1,7 @@
-"""Payloads of Sparkplug B: the fields that an edge node needs, by their public numbers.
+"""Encodes and decodes Sparkplug B payloads, with the fields that an edge node needs.
 
-Eclipse Sparkplug 3.0.0, section 6.4.  Protobuf is described here in code, so that no generated file
-is shipped; unknown fields of others are skipped.  Needs the extra `sparkplug`.
+Eclipse Sparkplug 3.0.0, section 6.4.  The protobuf message is described in code, so that no
+generated file is shipped; unknown fields are skipped.  Needs the extra `sparkplug`.
 """
 
 import math
@@ -17,7 +17,7 @@ Value = bool | int | float | str | None
 
 
 class DataType(IntEnum):
-    """Sparkplug's basic data types, as far as they are used here."""
+    """The basic data types of Sparkplug that are used here."""
 
     INT64 = 4
     DOUBLE = 10
@@ -25,10 +25,10 @@ class DataType(IntEnum):
     STRING = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One value.  name empty: told by its alias alone; alias 0: it has none; kind None: said at
-    birth.  A value of None, or a number that is none, is null."""
+    """One metric.  name: empty if the alias identifies it; alias: 0 for none.  kind: None if the
+    birth message gave it.  A value of None, NaN or infinity is sent as null."""
 
     name: str
     alias: int
@@ -41,7 +41,7 @@ class Metric:
 _FIELD: Final = descriptor_pb2.FieldDescriptorProto
 _PACKAGE: Final = "auricle.sparkplug"
 
-# Name, number, type; those of the last list are one choice.
+# Name, number, type; the fields of `_VALUE` form one oneof.
 _METRIC: Final = (
     ("name", 1, _FIELD.TYPE_STRING),
     ("alias", 2, _FIELD.TYPE_UINT64),
@@ -61,7 +61,7 @@ _VALUE: Final = (
 
 
 def _describe() -> Any:
-    """Make the class of payloads."""
+    """Return the message class of payloads."""
     file = descriptor_pb2.FileDescriptorProto(
         name="auricle_sparkplug.proto", package=_PACKAGE, syntax="proto2"
     )
@@ -91,7 +91,7 @@ _Payload: Final = _describe()
 
 
 def encode_payload(metrics: Iterable[Metric], at_ms: int, seq: int | None) -> bytes:
-    """Write a payload.  at_ms: milliseconds since 1970.  seq: None for NDEATH, which has none."""
+    """Encode a payload.  at_ms: milliseconds since 1970.  seq: None for NDEATH, which has none."""
     payload = _Payload(timestamp=at_ms)
     if seq is not None:
         payload.seq = seq
@@ -124,7 +124,7 @@ def _write(one: Any, metric: Metric) -> None:
 
 
 def decode_metrics(data: bytes) -> dict[str, Value] | None:
-    """Read the metrics of a command by name; None where the bytes are no payload."""
+    """Decode the metrics of a command, by name; None if the bytes are not a payload."""
     try:
         payload = _Payload.FromString(data)
     except DecodeError:

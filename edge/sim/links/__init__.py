@@ -6,23 +6,10 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .page import render_links, trial_as_data
-    from .scenario import LinkScenario, LinkSpec
     from .trial import LinkTrial, run_link_trial
 
-__all__ = [
-    "LinkScenario",
-    "LinkSpec",
-    "LinkTrial",
-    "render_links",
-    "run_link_trial",
-    "trial_as_data",
-]
+__all__ = ["LinkTrial", "render_links", "run_link_trial", "trial_as_data"]
 
 __getattr__ = lazy_names(
-    __name__,
-    {
-        "page": ("render_links", "trial_as_data"),
-        "scenario": ("LinkScenario", "LinkSpec"),
-        "trial": ("LinkTrial", "run_link_trial"),
-    },
+    __name__, {"page": ("render_links", "trial_as_data"), "trial": ("LinkTrial", "run_link_trial")}
 )

@@ -1,7 +1,7 @@
-"""Traffic between pairs of nodes: gravity masses times sums of sines, weekends and noise.
+"""Traffic between pairs of nodes: a gravity model with daily and weekly seasons and noise.
 
-Sums of sines are the traffic of arXiv 2404.05304 (section on the simulator); gravity, weekend and
-noise follow what backbones show (Roughan 2005, "Simplifying the synthesis of Internet traffic
+The sums of sines follow arXiv 2404.05304 (section on the simulator); gravity, weekends and noise
+follow measured backbones (Roughan 2005, "Simplifying the synthesis of Internet traffic
 matrices", ACM CCR 35(5)).
 """
 
@@ -15,30 +15,41 @@ from .topologies import Topology
 Floats = NDArray[np.float64]
 
 DAY_STEPS: Final = 288
-"""A step is five minutes."""
+"""Five-minute steps in a day."""
 MEAN_KBIT_S: Final = 20_000
-"""Mean traffic of a pair of nodes."""
+"""Mean traffic of a pair of nodes.  Chosen by hand; forecasts do not depend on the scale."""
 
 _MASS_SPREAD = 0.7
+"""Sigma of the log-normal node masses of the gravity model.  Chosen by hand."""
 _PERIODS_H = (24.0, 12.0, 8.0)
+"""A day and its first two harmonics."""
 _AMPLITUDES = (0.35, 0.12, 0.06)
+"""Of each period, as a share of the mean.  Chosen by hand."""
 _AMPLITUDE_SPREAD = 0.25
+"""Pairs of nodes differ by up to a quarter.  Chosen by hand."""
 _PEAK_H = 15.0
+"""Local time of the peak: the afternoon.  Chosen by hand."""
 _PHASE_SPREAD_H = 1.0
+"""Standard deviation of the peak's hour between pairs.  Chosen by hand."""
 _WEEKEND = 0.75
-# Day of the week, 0 for the start of Monday, and how much of it is weekend there.
+"""Weekend traffic as a share of a weekday's.  Chosen by hand."""
+# Day of the week (0: start of Monday), and the share of weekend traffic at that time.
 _WEEKEND_SHARE = ((0.0, 0.125, 4.875, 5.125, 6.875, 7.0), (0.5, 0.0, 0.0, 1.0, 1.0, 0.5))
 _PERSISTENCE = 0.9
+"""Lag-one correlation of the slow noise: it halves in about 33 minutes.  Chosen by hand."""
 _SLOW_NOISE = 0.06
+"""Standard deviation, as a share of the mean.  Chosen by hand."""
 _FAST_NOISE = 0.05
+"""Standard deviation, as a share of the mean.  Chosen by hand."""
 _FLOOR = 0.02
+"""Lowest traffic as a share of the mean: noise never makes it negative."""
 
 
 def draw_demands(topology: Topology, steps: int, random: np.random.Generator) -> Floats:
     """Draw the traffic of every ordered pair of nodes at every step.
 
-    Returns whole kbit/s as float64 [steps, pairs], pairs as in `route_demands`: sums of them are
-    exact, so that the same routes give the same loads to the bit.  The first step is midnight UTC
+    Returns whole kbit/s as float64 [steps, pairs], pairs as in `route_demands`; their sums are
+    exact, so that equal routes give bit-identical loads.  The first step is midnight UTC
     of a Monday.
     """
     count = len(topology.nodes)
@@ -57,8 +68,8 @@ def draw_demands(topology: Topology, steps: int, random: np.random.Generator) ->
 def add_bursts(
     demands: Floats, topology: Topology, per_1000: float, random: np.random.Generator
 ) -> None:
-    """Let nodes send two to four times as much for one or two steps, `per_1000` times in 1,000
-    steps, in place.  Bursts are no events: no route changes."""
+    """Add bursts in place: a node sends two to four times as much for one or two steps, `per_1000`
+    times in 1,000 steps.  Bursts are not events: no route changes."""
     count = len(topology.nodes)
     steps = len(demands)
     source = np.nonzero(~np.eye(count, dtype=bool))[0]
@@ -70,7 +81,7 @@ def add_bursts(
 
 
 def _daily(hours: Floats, random: np.random.Generator) -> Floats:
-    """One plus three sines; the first peaks in the afternoon, by local time."""
+    """Return one plus three cosines; the first peaks in the afternoon, by local time."""
     pairs = hours.shape[1]
     shape = np.ones_like(hours)
     for period_h, amplitude in zip(_PERIODS_H, _AMPLITUDES, strict=True):
@@ -81,13 +92,13 @@ def _daily(hours: Floats, random: np.random.Generator) -> Floats:
 
 
 def _weekly(hours: Floats) -> Floats:
-    """The weekend's factor, reached and left over some hours around midnight."""
+    """Return the weekend factor, with ramps of some hours around midnight."""
     share = np.interp(hours / 24.0 % 7.0, *_WEEKEND_SHARE)
     return 1.0 - (1.0 - _WEEKEND) * share
 
 
 def _noise(steps: int, pairs: int, random: np.random.Generator) -> Floats:
-    """Slow noise that persists (an AR(1) process) and fast noise, around one."""
+    """Return slow AR(1) noise plus fast white noise, around one."""
     shocks = random.normal(0.0, _SLOW_NOISE * np.sqrt(1 - _PERSISTENCE**2), (steps, pairs))
     shocks[0] = random.normal(0.0, _SLOW_NOISE, pairs)
     for step in range(1, steps):

@@ -1,22 +1,22 @@
-"""When which links fail and are repaired."""
+"""Random link failures and repairs."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from .routing import holds_together
+from .routing import is_connected
 from .topologies import Topology
 
 OUTAGE_STEPS: Final = (60, 160)
-"""Shortest and longest outage; drawn evenly between."""
+"""Shortest and longest outage, five to thirteen hours; uniform in between.  Chosen by hand."""
 GAP_STEPS: Final = (60, 140)
-"""Shortest and longest time between a repair and the next failure."""
+"""Shortest and longest time from a repair to the next failure.  Chosen by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A link (both directions) is down from step `start` until before step `stop`."""
+    """A link (both directions) is down for the steps `start` <= step < `stop`."""
 
     link: int
     start: int
@@ -32,9 +32,9 @@ def draw_outages(
 ) -> tuple[Outage, ...]:
     """Draw outages from step `start` on, all repaired before the last step.
 
-    double_share: how often a second link fails too, in the same step as the first or, as often, in
-    the middle of its outage; both are repaired together.  Links without which the network would
-    fall apart (bridges) never fail.
+    double_share: probability that a second link fails, too: in the same step as the first or, with
+    the same probability, in the middle of its outage; both are repaired together.  Bridges, links
+    whose failure would partition the network, never fail.
     """
     found: list[Outage] = []
     at = start + _between(GAP_STEPS, random)
@@ -60,8 +60,8 @@ def _between(bounds: tuple[int, int], random: np.random.Generator) -> int:
 def _draw_link(
     topology: Topology, down: tuple[int, ...], random: np.random.Generator
 ) -> int | None:
-    """A link that may fail beside those that are down, or None where there is none."""
+    """Return a link that may fail in addition to those that are down, or None."""
     for link in random.permutation(len(topology.links)).tolist():
-        if link not in down and holds_together(topology, (*down, link)):
+        if link not in down and is_connected(topology, (*down, link)):
             return int(link)
     return None

@@ -1,24 +1,24 @@
-"""The report of a trial on link loads: one self-contained page, and everything as plain data."""
+"""The report of trials on link loads: one self-contained page, and plain data for JSON."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from .pictures import choose_event, draw_event
+from .charts import choose_event, draw_event
 from .simulator import LinkEvent
 from .trial import LinkTrial
 
 SENTENCE: Final = (
-    "The black line is the load that came; a coloured line is the forecast made at its dot, and"
-    " nine of ten loads should lie in the shade around it. Below: how far forecasts were off."
+    "The black line is the measured load; a coloured line is the forecast made at its dot, and"
+    " nine of ten loads should lie in the shade around it. Below: the forecast errors."
 )
 EVENTS_MAX: Final = 60
-"""Events listed on the page for a trial; report.json holds all."""
+"""Events listed on the page per trial; report.json holds all.  Chosen by hand."""
 
 
 def render_links(trials: Sequence[LinkTrial], title: str) -> str:
-    """The whole page: figures, the gravest failure of each trial, its events."""
+    """Return the page: figures, the failure that moves most traffic, and events of each trial."""
     style = files("edge.sim").joinpath("data", "report.css").read_text("utf-8")
     parts = "".join(_section(trial, f"t{number}") for number, trial in enumerate(trials))
     first = trials[0]
@@ -52,7 +52,7 @@ def _section(trial: LinkTrial, name: str) -> str:
 
 
 def _tiles(figures: Mapping[str, float]) -> str:
-    """The figures that tell most."""
+    """The headline figures."""
     ahead = max(
         int(name[6:]) for name in figures if name.startswith("ratio_") and name[6:].isdigit()
     )
@@ -61,9 +61,9 @@ def _tiles(figures: Mapping[str, float]) -> str:
         (
             f"Inside the interval, {ahead} ahead",
             f"{figures[f'coverage_{ahead}']:.1%}",
-            "90 % asked",
+            "90 % expected",
         ),
-        ("Events found", f"{figures['found']:.0f} of {figures['events']:.0f}", ""),
+        ("Events detected", f"{figures['found']:.0f} of {figures['events']:.0f}", ""),
         ("False alarms", f"{figures['false_per_1000']:.1f}", "in 1,000 steps"),
     ]
     if f"ratio_soon_{ahead}" in figures:
@@ -110,13 +110,13 @@ def _alarmed(trial: LinkTrial) -> Iterable[tuple[LinkEvent, int | None]]:
 
 
 def name_links(trial: LinkTrial, event: LinkEvent) -> str:
-    """The links of an event by name, one direction of each."""
+    """Return the names of an event's links, one direction of each."""
     channels = trial.world.topology.channels
     return ", ".join(channels[link] for link in event.links[::2])
 
 
 def trial_as_data(trial: LinkTrial) -> dict[str, Any]:
-    """A trial as plain data: `seed`, `settings`, `figures`, `events`, `changes`."""
+    """Return a trial as plain data: `seed`, `settings`, `figures`, `events`, `changes`."""
     channels = trial.world.topology.channels
     return {
         "seed": trial.seed,

@@ -1,4 +1,4 @@
-"""Shortest paths over the links that are up, as a matrix from demands to link loads."""
+"""Shortest-path routing: a matrix from demands to link loads."""
 
 import heapq
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ Neighbours = list[list[tuple[int, int, int]]]
 def route_demands(topology: Topology, down: frozenset[int] = frozenset()) -> Floats:
     """Route every ordered pair of nodes over the shortest path in km.
 
-    down: links (not directed ones) that have failed; the rest must hold the network together.
-    Returns zeros and ones, float64 [pairs, directed links]; pairs (from, to) in rising order
-    without (i, i).  Of two paths of one length the one found first by node number is taken, so that
-    the same links up always give the same routes.  Cost: one Dijkstra (1959) search a node.
+    down: failed links (undirected); the rest must connect the network.  Returns zeros and ones,
+    float64 [pairs, directed links]; pairs (from, to) in ascending order without (i, i).  Ties are
+    broken by node number, so that the same links always give the same routes.  Cost: one Dijkstra
+    (1959) search per node.
     """
     count = len(topology.nodes)
     up = _neighbours(topology, down)
@@ -38,14 +38,14 @@ def route_demands(topology: Topology, down: frozenset[int] = frozenset()) -> Flo
     return routes
 
 
-def holds_together(topology: Topology, down: Iterable[int]) -> bool:
-    """Whether every node still reaches every other with some links down."""
+def is_connected(topology: Topology, down: Iterable[int]) -> bool:
+    """Return whether the network is connected with some links down."""
     up = _neighbours(topology, frozenset(down))
     return len(_shortest_tree(up, 0)) == len(topology.nodes) - 1
 
 
 def _neighbours(topology: Topology, down: frozenset[int]) -> Neighbours:
-    """For each node its (neighbour, km, directed link) over links that are up."""
+    """Return for each node its (neighbour, km, directed link) over links that are up."""
     up: Neighbours = [[] for _ in topology.nodes]
     for number, (u, v, length) in enumerate(topology.links):
         if number not in down:
@@ -55,7 +55,7 @@ def _neighbours(topology: Topology, down: frozenset[int]) -> Neighbours:
 
 
 def _shortest_tree(up: Neighbours, source: int) -> dict[int, tuple[int, int]]:
-    """For each node reached, where its shortest path comes from: (node before, directed link)."""
+    """Return for each reached node the previous node and directed link on its shortest path."""
     entered: dict[int, tuple[int, int]] = {}
     done = set[int]()
     waiting = [(0, source, source, -1)]

@@ -1,7 +1,7 @@
-"""Loads of a backbone's links while links fail, traffic finds other ways, and links are repaired.
+"""Link loads of a backbone under failures, rerouting and repairs.
 
-The world of arXiv 2404.05304 (link load under failures): every pair of nodes has traffic, which
-takes the shortest path; a link's load is the sum of what crosses it.
+The simulator of arXiv 2404.05304 (link load under failures): every pair of nodes has traffic, which
+takes the shortest path; a link's load is the sum of the traffic on it.
 """
 
 from dataclasses import dataclass, field
@@ -20,21 +20,22 @@ Floats = NDArray[np.float64]
 Bucket = Literal["drastic", "moderate", "none"]
 
 STEP_S: Final = 300.0
-"""Seconds between two loads."""
+"""Seconds between two loads: five minutes, the usual interval of SNMP counters."""
 DRASTIC: Final = 0.5
+"""Mean change of a link's load, as a share of it.  Chosen by hand, as MODERATE."""
 MODERATE: Final = 0.1
-"""From which shift on a link's change is called so; below MODERATE it is none."""
+"""Smallest shift in the bucket "moderate"; below it is "none".  Chosen by hand."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEvent:
     """Links fail or are repaired, both directions of each.
 
-    step: the first load under the new routes.  links: the directed links concerned.  shifts
-    [directed links]: for each link the mean change over the day before the event had the new routes
-    been in force then, |after - before|, as a share of its load before; infinite where nothing
-    flowed.  It measures level and pattern together: flows that swap count although the level stays.
-    buckets: the shifts in words.  bucket: the worst among links other than those concerned.
+    step: the first load under the new routes.  links: the directed links that fail or return.
+    shifts [directed links]: the mean absolute difference between the loads of the day before under
+    the new and the old routes, as a share of the old mean; infinite if that is zero.  It measures
+    level and pattern together: flows that swap links count even if the level stays.  buckets: the
+    class of each shift.  bucket: the worst class among the other links.
     """
 
     step: int
@@ -45,11 +46,11 @@ class LinkEvent:
     shifts: Floats = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LinkLoads:
-    """loads: whole kbit/s, float64 [steps, directed links], exact; demands: the same [steps, pairs]
-    of nodes; events in order; outages: what lay behind them.  The first `quiet_steps` are free of
-    failures."""
+    """Simulated loads.  loads: whole kbit/s, float64 [steps, directed links], exact; demands: the
+    same [steps, pairs of nodes]; events in order; outages: their causes.  The first `quiet_steps`
+    are free of failures."""
 
     topology: Topology
     loads: Floats = field(repr=False)
@@ -70,12 +71,12 @@ def simulate_links(
 ) -> LinkLoads:
     """Simulate the loads of a backbone, one every five minutes.
 
-    topology: a name of TOPOLOGIES.  seed: the traffic; schedule: the failures, drawn independently,
-    so that the same traffic can be seen under several schedules.  quiet_days: days without a
-    failure at the start (for training).  double_share: the share of outages in which a second link
-    fails.  bursts_per_1000: how often in 1,000 steps a node sends two to four times as much for a
-    step or two, which is no event.  Same arguments, same bits.  Raises ConfigError for arguments
-    that make no world.  Cost: 14 days of NSFNET 0.2 s and 7 MB, of Euro28 0.8 s and 25 MB.
+    topology: a name of TOPOLOGIES.  seed: of the traffic; schedule: seed of the failures, drawn
+    independently, so that the same traffic can run under several schedules.  quiet_days: days
+    without a failure at the start, for training.  double_share: share of outages in which a second
+    link fails.  bursts_per_1000: bursts in 1,000 steps (see `add_bursts`).  The same arguments give
+    bit-identical loads.  Raises ConfigError for invalid arguments.  Cost: 14 days of NSFNET 0.2 s
+    and 7 MB, of Euro28 0.8 s and 25 MB.
     """
     if topology not in TOPOLOGIES:
         raise ConfigError(
@@ -86,8 +87,8 @@ def simulate_links(
     if not 0 <= quiet_days <= days or days < 1 or not shares:
         raise ConfigError(
             f"simulating link loads over {days} days, {quiet_days} of them quiet, a share of"
-            f" {double_share} double failures, {bursts_per_1000} bursts in 1,000 steps: that makes"
-            " no world",
+            f" {double_share} double failures, {bursts_per_1000} bursts in 1,000 steps: out of"
+            " range",
             "give at least one day, no more quiet days than days, and a share from 0 to 1",
         )
     chosen, steps, quiet = TOPOLOGIES[topology], days * DAY_STEPS, quiet_days * DAY_STEPS
@@ -99,7 +100,7 @@ def simulate_links(
 
 
 def _run(topology: Topology, demands: Floats, outages: tuple[Outage, ...], quiet: int) -> LinkLoads:
-    """Route each stretch between two changes, and describe the changes."""
+    """Route the demands between each two changes, and describe the changes."""
     routes: dict[frozenset[int], Floats] = {}
     changes = sorted({step for one in outages for step in (one.start, one.stop)})
     loads = np.empty((len(demands), 2 * len(topology.links)))
@@ -113,7 +114,14 @@ def _run(topology: Topology, demands: Floats, outages: tuple[Outage, ...], quiet
             past = demands[max(0, start - DAY_STEPS) : start]
             events.append(_describe(start, before, down, past, (routes[before], routes[down])))
         before = down
-    return LinkLoads(topology, loads, demands, tuple(events), outages, quiet)
+    return LinkLoads(
+        topology=topology,
+        loads=loads,
+        demands=demands,
+        events=tuple(events),
+        outages=outages,
+        quiet_steps=quiet,
+    )
 
 
 def _describe(
@@ -123,10 +131,10 @@ def _describe(
     past: Floats,
     routes: tuple[Floats, Floats],
 ) -> LinkEvent:
-    """Say what a change of the links that are down does to every link."""
+    """Return the event of a change of failed links, with its effect on every link."""
     failed = down - before
-    concerned = failed or before - down
-    links = tuple(2 * link + way for link in sorted(concerned) for way in (0, 1))
+    changed = failed or before - down
+    links = tuple(2 * link + way for link in sorted(changed) for way in (0, 1))
     old, new = past @ routes[0], past @ routes[1]
     moved, level = np.abs(new - old).mean(axis=0), old.mean(axis=0)
     shifts = np.divide(moved, level, out=np.full(len(level), np.inf), where=level > 0)
@@ -134,7 +142,14 @@ def _describe(
     others = np.delete(shifts, links)
     buckets = tuple(_bucket(float(shift)) for shift in shifts)
     bucket = _bucket(float(others.max(initial=0.0)))
-    return LinkEvent(step, "failure" if failed else "repair", links, bucket, buckets, shifts)
+    return LinkEvent(
+        step=step,
+        kind="failure" if failed else "repair",
+        links=links,
+        bucket=bucket,
+        buckets=buckets,
+        shifts=shifts,
+    )
 
 
 def _bucket(shift: float) -> Bucket:

@@ -1,4 +1,4 @@
-"""Backbones whose link loads are simulated: nodes, time zones and link lengths."""
+"""Simulated backbones: nodes, time zones and link lengths."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Topology:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the directed links, as "Athens-Rome"."""
+        """Names of the directed links, such as "Athens-Rome"."""
         return tuple(f"{self.nodes[u]}-{self.nodes[v]}" for u, v in self.directed)
 
 
@@ -45,6 +45,7 @@ _EURO28_LINKS = (
 # The T1 backbone of the National Science Foundation's network, 14 nodes and 21 links.
 _NSFNET_NODES = "WA CA1 CA2 UT CO TX NE IL PA GA MI NY NJ DC"
 _NSFNET_ZONES_H = (-8, -8, -8, -7, -7, -6, -6, -6, -5, -5, -5, -5, -5, -5)
+"""Hours east of UTC, standard time of each state."""
 _NSFNET_LINKS = (
     "0-1:1100 0-2:1600 0-7:2800 1-2:600 1-3:1000 2-5:2000 3-4:600 3-10:2400 4-5:1100 4-6:800"
     " 5-9:1200 5-12:2000 6-7:700 7-8:700 8-9:900 8-11:500 8-13:500 10-11:800 10-13:800 11-12:300"

@@ -1,7 +1,7 @@
-"""A forecaster and a detector watch a simulated backbone; what they said, and how good it was."""
+"""A forecaster and a change detector on a simulated backbone, evaluated step by step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -11,22 +11,32 @@ from ...core import ConfigError
 from ...core.drift import DETECTORS, DetectedChange
 from ...core.forecasting import FORECASTERS, ForecastTask
 from ...storage import shipped_weights
+from ..scenarios import LinkScenario, LinkSpec
 from .demands import DAY_STEPS
-from .scenario import LinkScenario, LinkSpec
 from .simulator import STEP_S, LinkEvent, LinkLoads, simulate_links
 
 Floats = NDArray[np.float64]
 
 ALARM_STEPS: Final = 24
-"""An alarm this many steps after an event at most is its alarm; any other is a false one."""
+"""An alarm at most this many steps after an event detects it; others are false.  Two hours; chosen
+by hand."""
 SOON_STEPS: Final = 5
-AFTER_STEPS: Final = 100
+"""Steps after an event in which errors are largest.  Chosen by hand."""
+WINDOW_STEPS = 5
+"""Errors in the mean that must recover.  Chosen by hand."""
+BEFORE_STEPS = 48
+"""Four hours of five-minute steps.  Chosen by hand."""
+TOLERANCE = 1.1
+"""Within 10 % of the error before the event counts as recovered.  Chosen by hand."""
+CAP_STEPS = 100
+"""Longest time to convergence that is reported.  Chosen by hand."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LinkTrial:
-    """loads in Mbit/s [steps, links]; points, lows and highs [steps, horizons, links], row t made
-    from the samples up to t; start: the first step that counts; figures: see `_figures`."""
+    """The result of a trial.  loads: Mbit/s [steps, links]; points, lows, highs: forecasts and 90 %
+    intervals [steps, horizons, links], row t made from the samples up to t; figures: see
+    `_figures`."""
 
     title: str
     seed: int
@@ -41,7 +51,7 @@ class LinkTrial:
 
     @property
     def start(self) -> int:
-        """The first step that counts: the end of the quiet days."""
+        """The first evaluated step: the end of the quiet days."""
         return self.world.quiet_steps
 
     @property
@@ -50,9 +60,9 @@ class LinkTrial:
         return self.world.events
 
     def alarm(self, event: LinkEvent) -> int | None:
-        """Steps from an event to its alarm, None where it was missed."""
-        lates = (change.step - event.step for change in self.changes)
-        return min((late for late in lates if 0 <= late <= ALARM_STEPS), default=None)
+        """Return the steps from an event to its alarm, None if it was missed."""
+        delays = (change.step - event.step for change in self.changes)
+        return min((delay for delay in delays if 0 <= delay <= ALARM_STEPS), default=None)
 
 
 def run_link_trial(
@@ -60,22 +70,22 @@ def run_link_trial(
 ) -> LinkTrial:
     """Simulate, forecast and detect, step by step; metrics depend on the arguments alone.
 
-    progress: called with steps done and steps in all, once a simulated day.  Raises ConfigError for
-    a kind that is not in its table or days that make no world.
+    progress: called with steps done and steps in all, once a simulated day.  Raises ConfigError
+    for an unknown kind and for invalid days.
     """
     settings = scenario.links
     for kind, table in ((settings.forecaster, FORECASTERS), (settings.detector, DETECTORS)):
         if kind not in table:
             raise ConfigError(
-                f"setting up {scenario.title!r}: there is no {kind!r}",
+                f"setting up {scenario.title!r}: unknown kind {kind!r}",
                 f"known: {', '.join(sorted(table))}",
             )
     days = settings.days, settings.quiet_days, settings.double_share
-    judged = (settings.days - settings.quiet_days) * DAY_STEPS
-    if not settings.horizons or judged <= max(settings.horizons):
+    evaluated = (settings.days - settings.quiet_days) * DAY_STEPS
+    if not settings.horizons or evaluated <= max(settings.horizons):
         raise ConfigError(
-            f"setting up {scenario.title!r}: {judged} steps after the quiet days, horizons"
-            f" {settings.horizons}: no forecast could be judged",
+            f"setting up {scenario.title!r}: {evaluated} steps after the quiet days, horizons"
+            f" {settings.horizons}: no forecast can be evaluated",
             "give at least one horizon, and more days after the quiet ones than it looks ahead",
         )
     world = simulate_links(settings.topology, seed, seed, *days)
@@ -93,9 +103,19 @@ def run_link_trial(
         changes += detector.step(values)
         if progress is not None and step % DAY_STEPS == DAY_STEPS - 1:
             progress(step + 1, steps)
-    given = world, loads, points, lows, highs, tuple(changes)
-    figures = _figures(LinkTrial(scenario.title, seed, settings, *given, {}), horizons)
-    return LinkTrial(scenario.title, seed, settings, *given, figures)
+    trial = LinkTrial(
+        title=scenario.title,
+        seed=seed,
+        settings=settings,
+        world=world,
+        loads=loads,
+        points=points,
+        lows=lows,
+        highs=highs,
+        changes=tuple(changes),
+        figures={},
+    )
+    return replace(trial, figures=_figures(trial, horizons))
 
 
 def _figures(trial: LinkTrial, horizons: tuple[int, ...]) -> dict[str, float]:
@@ -115,7 +135,7 @@ def _figures(trial: LinkTrial, horizons: tuple[int, ...]) -> dict[str, float]:
         found[f"ratio_{ahead}"] = float(error.mean() / last.mean())
         if soon.any():
             found[f"ratio_soon_{ahead}"] = float(error[soon].mean() / last[soon].mean())
-            near.append(float(inside[_within(trial, origins, AFTER_STEPS, ahead)].mean()))
+            near.append(float(inside[_within(trial, origins, CAP_STEPS, ahead)].mean()))
         found[f"coverage_{ahead}"] = float(inside.mean())
     return found | _alarms(trial) | ({"coverage_after": float(np.mean(near))} if near else {})
 
@@ -123,7 +143,8 @@ def _figures(trial: LinkTrial, horizons: tuple[int, ...]) -> dict[str, float]:
 def _within(
     trial: LinkTrial, origins: NDArray[np.int64], steps: int, ahead: int
 ) -> NDArray[np.bool_]:
-    """Which forecasts were made in the first steps after an event, for a target before the next."""
+    """Return which forecasts start in the first steps after an event, with a target before the next
+    event."""
     chosen = np.zeros(len(origins), bool)
     stops = [*(event.step for event in trial.events[1:]), len(trial.loads)]
     for event, stop in zip(trial.events, stops, strict=False):
@@ -132,15 +153,38 @@ def _within(
 
 
 def _alarms(trial: LinkTrial) -> dict[str, float]:
-    """How many events were found, how late, and how many alarms were false."""
-    lates = [trial.alarm(event) for event in trial.events]
-    delays = [late for late in lates if late is not None]
+    """Count detected events and false alarms, and average the delays."""
+    found = [trial.alarm(event) for event in trial.events]
+    delays = [delay for delay in found if delay is not None]
     steps = {change.step for change in trial.changes if change.step >= trial.start}
-    near = {event.step + late for event in trial.events for late in range(ALARM_STEPS + 1)}
+    near = {event.step + delay for event in trial.events for delay in range(ALARM_STEPS + 1)}
     length = len(trial.loads) - trial.start
     figures = {
-        "events": float(len(lates)),
+        "events": float(len(found)),
         "found": float(len(delays)),
         "false_per_1000": 1e3 * len(steps - near) / length if length else 0.0,
     }
     return figures | ({"delay_steps": float(np.mean(delays))} if delays else {})
+
+
+def steps_to_convergence(
+    errors: NDArray[np.float64], event: int, until: int | None = None
+) -> int | None:
+    """Return the steps from an event until the mean of WINDOW_STEPS errors is at most TOLERANCE
+    times the mean over BEFORE_STEPS before the event.
+
+    errors [steps]: one method's error at each step (float64; NaN without a forecast).  event: the
+    first step under new conditions.  until: the step of the next event, where the search ends;
+    CAP_STEPS is returned if the error stays higher.  None without errors before the event or a
+    whole window after it.  Time to convergence of arXiv 2404.05304; it favours a method with large
+    errors before the event, so read it together with the errors.
+    """
+    past = errors[max(0, event - BEFORE_STEPS) : event]
+    past = past[np.isfinite(past)]
+    stop = len(errors) if until is None else until
+    after = errors[event : min(stop, event + CAP_STEPS + WINDOW_STEPS)]
+    if not len(past) or len(after) < WINDOW_STEPS:
+        return None
+    means = np.convolve(after, np.full(WINDOW_STEPS, 1 / WINDOW_STEPS), "valid")
+    good = np.flatnonzero(means <= TOLERANCE * past.mean())
+    return int(good[0]) if len(good) else CAP_STEPS

@@ -5,12 +5,52 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .drawing import open_figure, render_png, render_svg, shorten
+    from .drawing import (
+        ALARM,
+        ALARM_MARK,
+        FAINT,
+        GOOD,
+        INK,
+        KNOWN,
+        NEW,
+        open_figure,
+        render_png,
+        render_svg,
+        shorten,
+    )
     from .page import render_page
 
-__all__ = ["open_figure", "render_page", "render_png", "render_svg", "shorten"]
+__all__ = [
+    "ALARM",
+    "ALARM_MARK",
+    "FAINT",
+    "GOOD",
+    "INK",
+    "KNOWN",
+    "NEW",
+    "open_figure",
+    "render_page",
+    "render_png",
+    "render_svg",
+    "shorten",
+]
 
 __getattr__ = lazy_names(
     __name__,
-    {"drawing": ("open_figure", "render_png", "render_svg", "shorten"), "page": ("render_page",)},
+    {
+        "drawing": (
+            "ALARM",
+            "ALARM_MARK",
+            "FAINT",
+            "GOOD",
+            "INK",
+            "KNOWN",
+            "NEW",
+            "open_figure",
+            "render_png",
+            "render_svg",
+            "shorten",
+        ),
+        "page": ("render_page",),
+    },
 )

@@ -1,4 +1,4 @@
-"""Figures in the page's style, as SVG that takes its colours and type from the page around it."""
+"""Figures in the page's style, as SVG that inherits colours and fonts from the page."""
 
 import base64
 import io
@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 ALARM_MARK, CLEARED_MARK = "^", "o"
-"""The signs of a raised and of an ended alarm, in every picture as in the terminal (▲)."""
+"""Markers of a raised and of a cleared alarm, in every chart as in the terminal (▲)."""
 
-# Matplotlib draws in these colours, and each becomes a CSS variable of the page.
+# Placeholder colours: `render_svg` replaces each with a CSS variable of the page.
 INK, FAINT, GRID, KNOWN, NEW, ALARM, GOOD, BAND, HEAT = (
     "#000001",
     "#000002",
@@ -35,7 +35,7 @@ VARIABLES: Final = {
     BAND: "band",
     HEAT: "heat",
 }
-# The light colours of data/report.css, for pictures that stand alone.
+# The light colours of data/report.css, for PNG files.
 PRINTED: Final = {
     INK: "#1d2126",
     FAINT: "#676d75",
@@ -81,7 +81,7 @@ STYLE: Final[Any] = {
 def open_figure(
     size: tuple[float, float], count: int, heights: tuple[int, ...] | None = None
 ) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """A figure in the page's style, with `count` axes above each other."""
+    """Open a figure in the page's style, with `count` axes on top of each other."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -92,7 +92,7 @@ def open_figure(
 
 
 def round_cell(place: tuple[float, float], size: tuple[float, float], alpha: float) -> Any:
-    """A cell of a heat map with rounded corners, the deeper the colour the higher `alpha`."""
+    """Return a cell of a heat map with rounded corners; higher `alpha` is a deeper colour."""
     from matplotlib.patches import FancyBboxPatch
 
     return FancyBboxPatch(
@@ -106,7 +106,7 @@ def round_cell(place: tuple[float, float], size: tuple[float, float], alpha: flo
 
 
 def render_svg(figure: Any, name: str) -> str:
-    """Give a figure as an inline SVG.  name: makes its ids unique on the page."""
+    """Return a figure as an inline SVG.  name: prefix that makes its ids unique on the page."""
     target = io.StringIO()
     figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
     text = target.getvalue()
@@ -126,9 +126,9 @@ def render_svg(figure: Any, name: str) -> str:
 
 
 def render_png(figure: Any) -> bytes:
-    """Give a figure as a PNG on white, in the light colours of the page; 150 dots an inch."""
+    """Return a figure as a PNG on white, in the light colours of the page; 150 dots per inch."""
     target = io.BytesIO()
-    # Ticks are made when a figure is laid out; only then can they be painted.
+    # Ticks exist only after layout.
     figure.draw_without_rendering()
     for artist in figure.findobj():
         for part in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
@@ -138,7 +138,7 @@ def render_png(figure: Any) -> bytes:
 
 
 def _paint(artist: Any, part: str) -> None:
-    """Put the printed colour in place of the page's variable."""
+    """Replace a placeholder colour with its printed colour."""
     from matplotlib.colors import to_hex, to_rgba, to_rgba_array
 
     if not (hasattr(artist, f"get_{part}") and hasattr(artist, f"set_{part}")):
@@ -151,24 +151,24 @@ def _paint(artist: Any, part: str) -> None:
 
 
 def embed_image(width: int, pixels: bytes) -> str:
-    """Give grey pixels, a byte each, as a data URI of a PNG, ink dark on white."""
+    """Return grey pixels, one byte each, as a PNG data URI, dark ink on white."""
     from matplotlib.image import imsave
 
     target = io.BytesIO()
     rows = 255 - np.frombuffer(pixels, np.uint8).reshape(-1, width)
-    # matplotlib leaves a key out where it is None, which its types do not know.
+    # matplotlib omits keys with the value None, which its types do not express.
     unsigned: Any = {"Software": None}
     imsave(target, rows, cmap="gray", vmin=0, vmax=255, metadata=unsigned)
     return f"data:image/png;base64,{base64.b64encode(target.getvalue()).decode()}"
 
 
 def shorten(text: str) -> str:
-    """Shorten names that would run into each other, with matplotlib's own signs made harmless."""
+    """Shorten a long name, and escape matplotlib's markup."""
     return (text if len(text) <= 18 else f"{text[:17]}…").replace("$", r"\$")
 
 
 def format_duration(microseconds: float) -> str:
-    """Three digits and the unit that suits them."""
+    """Format a duration with three digits and a suitable unit."""
     for size, unit in ((1e6, "s"), (1e3, "ms")):
         if microseconds >= size:
             return f"{microseconds / size:.3g} {unit}"

@@ -1,9 +1,10 @@
-"""The charts of growth: its course over time, its search, and where samples were sent."""
+"""The charts of growth: jobs and adaptors over time, the search, and routing."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 from ..recording import GrowthAttemptRecord, GrowthEpisode, RoutingRecord, RunRecording
+from .charts import draw_changes, name_domains, shade_alarms
 from .drawing import (
     ALARM,
     ALARM_MARK,
@@ -17,17 +18,16 @@ from .drawing import (
     round_cell,
     shorten,
 )
-from .timelines import draw_changes, name_domains, shade_alarms
 
 TEXT_SHARE: Final = 0.13
-"""Share of the time axis that a caption takes: another one nearer than that is left out."""
+"""Share of the time axis that a caption takes; a nearer one is left out.  Chosen by hand."""
 
 NAMED_CELLS_MAX: Final = 8
-"""Columns of a matrix whose cells still have room for numbers and names."""
+"""Columns of a matrix up to which cells have room for the usual font.  Chosen by hand."""
 
 
 def draw_growth(recording: RunRecording, name: str) -> str:
-    """What led to each adaptor over time: alarms, labels, search and training, and its service."""
+    """Draw alarms, labels, search, training and service of each adaptor over time."""
     domains = tuple(dict.fromkeys(one.domain for one in recording.episodes))
     length = max(2, len(recording.steps))
     with open_figure((10.4, 1.7 + 0.62 * len(domains)), 1) as (figure, (axes,)):
@@ -55,7 +55,8 @@ def _draw_causes(axes: Any, recording: RunRecording) -> None:
 
 
 def _draw_row(axes: Any, row: int, episodes: Sequence[GrowthEpisode], length: int) -> None:
-    """Draw the growths of one domain: what answered for it, and what became of each job."""
+    """Draw the growths of one domain: the adaptor or head in service, and the result of each
+    job."""
     axes.plot([episodes[0].asked_at, length - 1], [row, row], color=KNOWN, linewidth=1, alpha=0.6)
     free = {True: 0.0, False: 0.0}
     for one in episodes:
@@ -77,7 +78,7 @@ def _draw_row(axes: Any, row: int, episodes: Sequence[GrowthEpisode], length: in
 def _annotate(
     axes: Any, row: int, one: GrowthEpisode, work: tuple[float, float], length: int
 ) -> None:
-    """Write the caption of a growth: above its row where it serves, else below."""
+    """Write the caption of a growth: above its row if it serves, else below."""
     serves = one.state == "serving"
     last = one.asked_at > length * (1 - TEXT_SHARE)
     axes.annotate(
@@ -93,7 +94,7 @@ def _annotate(
 
 
 def caption(episode: GrowthEpisode) -> str:
-    """Held-out accuracy before and after, or what became of the job."""
+    """Return the held-out accuracy before and after, or the state of the job."""
     if episode.accuracy is None or episode.incumbent is None:
         return episode.state
     change = f"{100 * episode.incumbent:.1f} → {100 * episode.accuracy:.1f} %"
@@ -123,7 +124,7 @@ def scored(episode: GrowthEpisode) -> tuple[GrowthAttemptRecord, ...]:
 
 
 def draw_search(episode: GrowthEpisode, name: str) -> str:
-    """Held-out accuracy of the blueprints that a search trained, against their proxy scores."""
+    """Draw held-out accuracy against proxy score for the blueprints that a search trained."""
     tried = scored(episode)
     with open_figure((5.1, 3.4), 1) as (figure, (axes,)):
         extra = tuple(t for t in tried if t.extra)
@@ -132,7 +133,7 @@ def draw_search(episode: GrowthEpisode, name: str) -> str:
         for shown, colour, size, label in (
             (extra, FAINT, 4, "for comparison"),
             (rest, KNOWN, 6, "first choices"),
-            (best, GOOD, 9, "taken"),
+            (best, GOOD, 9, "accepted"),
         ):
             if shown:
                 axes.plot(
@@ -168,7 +169,7 @@ def draw_search(episode: GrowthEpisode, name: str) -> str:
 
 
 def draw_routing(routing: RoutingRecord, name: str, *, windows: bool) -> str:
-    """Shares of each true domain (rows) sent to each of the device's (columns)."""
+    """Draw the shares of each true domain (rows) routed to each of the device's (columns)."""
     counts = routing.windows if windows else routing.counts
     rows, columns = len(routing.rows), len(routing.columns)
     with open_figure((5.1, max(2.6, 1.3 + 0.5 * rows)), 1) as (figure, (axes,)):
@@ -194,7 +195,7 @@ def draw_routing(routing: RoutingRecord, name: str, *, windows: bool) -> str:
             xlim=(-0.5, max(columns, 1) - 0.5),
             ylim=(max(rows, 1) - 0.5, -0.5),
             title=f"Routing, {what}, %",
-            xlabel="sent to the device's domain",
+            xlabel="routed to the device's domain",
         )
         axes.set_xticks(range(columns), [shorten(text) for text in routing.columns])
         axes.set_yticks(range(rows), [shorten(text) for text in routing.rows])

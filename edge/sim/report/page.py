@@ -1,4 +1,4 @@
-"""report.html: one file without scripts or outside resources, for screens and for print."""
+"""report.html: one self-contained page without scripts, for screens and for print."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -11,13 +11,13 @@ from . import charts, growth_charts
 from .drawing import embed_image
 
 RUNS_DRAWN_MAX: Final = 6
-"""Runs drawn on the page; the table holds all of them, and report.json every step."""
+"""Runs drawn on the page; the table holds all, and report.json every step.  Chosen by hand."""
 
 EVENTS_MAX: Final = 200
-"""Events listed for a run, after labels have been counted together."""
+"""Events listed for a run, with runs of labels merged.  Chosen by hand."""
 
 EPISODES_MAX: Final = 12
-"""Growths listed for a run, the latest; report.json holds all."""
+"""Latest growths listed for a run; report.json holds all.  Chosen by hand."""
 
 SHARES: Final = {
     "average_accuracy": "Average accuracy",
@@ -40,9 +40,9 @@ NUMBERS: Final = {
     "auroc": "AUROC",
     "detection_delay": "Detection delay, observations",
     "changes_missed": "Changes missed",
-    "labels_taken": "Labels taken",
-    "labels_wrong": "Labels that were wrong",
-    "rejected": "Events refused",
+    "labels_taken": "Labels accepted",
+    "labels_wrong": "Wrong labels",
+    "rejected": "Events rejected",
     "domains_opened": "Domains of the device at the end",
     "adaptors_grown": "Adaptors grown",
     "growths_refused": "Growths refused",
@@ -82,48 +82,46 @@ KINDS: Final = {
     "growth": "growth",
     "crash": "crash",
     "fault": "fault",
-    "rejected": "refused",
+    "rejected": "rejected",
 }
 
 
-# One sentence for each picture, for readers without statistics.
+# One sentence for each chart, for readers without statistics.
 THUMBNAILS: Final = (
-    "Below each image stands the answer that it got: the name it was given, right (✓) or wrong (✗),"
-    ' or "new" where it looked like nothing learned so far.'
+    "Below each image is the device's answer: a name, right (✓) or wrong (✗),"
+    ' or "new" if the image resembled nothing learned so far.'
 )
 STREAM: Final = (
-    "From left to right in time: how many of the last answers were right, how unusual each"
-    " observation looked, and how well the latest ones fit what is known; an alarm (shaded) needs a"
-    " curve that stays under the dashed line, so a short dip raises none."
+    "From left to right in time: the share of recent answers that were right, how unusual each"
+    " observation looked, and how well recent observations fit the known domains; an alarm (shaded)"
+    " needs a curve that stays under the dashed line, so a short dip raises none."
 )
 HISTOGRAM: Final = (
-    "The further right a bar lies, the more unusual the observations in it looked: the less blue"
-    " and orange overlap, the more surely new things are recognised."
+    "The further right a bar, the more unusual its observations looked: the less blue and orange"
+    " overlap, the more reliably new samples are detected."
 )
-MATRIX: Final = "Of images or samples that it never learned from, how many were answered right."
+MATRIX: Final = "The share of right answers on samples that the device never learned from."
 GROWTH: Final = (
-    "When an adaptor was searched for and which one answers since; the numbers say how many"
-    " examples held back were answered right before it and with it."
+    "When an adaptor was searched for, and which one has served since; the numbers are the shares"
+    " of held-out examples answered right before it and with it."
 )
 SEARCH: Final = (
-    "Each dot is a candidate: the higher it lies, the more examples it answered right once trained;"
-    " the further right, the better it was judged before that."
+    "Each dot is a candidate: the higher, the more examples it answered right after training; the"
+    " further right, the better its score before training."
 )
 ROUTING_ALONE: Final = (
-    "Of each source (row), how many samples reached which part of the knowledge (column), looking"
-    " at one sample alone: the bold cell is the right one."
+    "For each source (row), the share of samples routed to each domain of the device (column), each"
+    " sample on its own: the bold cell is the right one."
 )
-ROUTING_STREAM: Final = (
-    "The same where the samples came one after the other from one source, as in a stream."
-)
+ROUTING_STREAM: Final = "The same with the samples of one source in a row, as in a stream."
 LATENCY: Final = (
-    "How long one step takes: half of them are faster than the dot, and one in a hundred is slower"
-    " than the end of the bar."
+    "How long one step takes: half of the steps are faster than the dot, and one in a hundred is"
+    " slower than the end of the bar."
 )
 
 
 class Range(Protocol):
-    """A metric over the seeds of a variant, as `report.Spread`."""
+    """A metric over the seeds of a variant: the fields of `MetricSpread`."""
 
     @property
     def mean(self) -> float:
@@ -135,15 +133,15 @@ class Range(Protocol):
 
     @property
     def minimum(self) -> float:
-        """Least of the runs."""
+        """Smallest value."""
 
     @property
     def maximum(self) -> float:
-        """Greatest of the runs."""
+        """Largest value."""
 
     @property
     def runs(self) -> int:
-        """Runs in which it is defined."""
+        """Number of runs that define the metric."""
 
 
 Variants = Mapping[str, Mapping[str, Range]]
@@ -151,8 +149,8 @@ Variants = Mapping[str, Mapping[str, Range]]
 
 
 def render_page(recordings: Sequence[RunRecording], title: str, summary: Variants) -> str:
-    """The whole page.  All text of scenarios and devices is escaped."""
-    style = files(__package__).joinpath("data", "report.css").read_text("utf-8")
+    """Return the page.  All text of scenarios and devices is escaped."""
+    style = files("edge.sim").joinpath("data", "report.css").read_text("utf-8")
     drawn = recordings[:RUNS_DRAWN_MAX]
     parts = [_header(recordings, title)]
     if len(summary) == 1:
@@ -204,7 +202,7 @@ def _tiles(figures: Mapping[str, Range]) -> str:
 
 
 def _comparison(title: str, summary: Variants) -> str:
-    """Metrics by rows, variants by columns: mean, standard deviation and range over seeds."""
+    """A table of metrics by variant: mean, standard deviation and range over seeds."""
     head = "".join(
         f"<th class=number>{escape(name.removeprefix(f'{title}: '))}<br>"
         f"{_counted(max((one.runs for one in figures.values()), default=0), 'run')}</th>"
@@ -253,13 +251,13 @@ def _run(recording: RunRecording, name: str, *, alone: bool, opened: bool) -> st
 
 
 def _figure_of(drawn: str, sentence: str, *, wide: bool = False) -> str:
-    """A picture with the sentence that explains it."""
+    """A chart with its explanation."""
     style = " class=wide" if wide else ""
     return f"<figure{style}>{drawn}<figcaption>{escape(sentence)}</figcaption></figure>"
 
 
 def _thumbnails(recording: RunRecording) -> str:
-    """Images of the stream with the answers that they got, a row for each group."""
+    """Images of the stream with the device's answers, a row for each group."""
     if not recording.thumbnails:
         return ""
     rows = []
@@ -274,16 +272,16 @@ def _thumbnails(recording: RunRecording) -> str:
 
 
 def _growth(recording: RunRecording, name: str) -> str:
-    """Where adaptors grew: their course, the search that tells most, all growths, and routing."""
+    """Growth over time, the largest search, all growths, and routing."""
     routing = recording.routing
     parts = []
     if recording.episodes:
         scored = [one for one in recording.episodes if growth_charts.scored(one)]
         latest = max(scored, key=lambda one: (len(one.trials), one.asked_at), default=None)
         drawn = growth_charts.draw_search(latest, name + "p") if latest else ""
-        course = growth_charts.draw_growth(recording, name + "g")
+        timeline = growth_charts.draw_growth(recording, name + "g")
         parts.append(
-            f"<h2>Adaptors</h2>{_figure_of(course, GROWTH, wide=True)}<div class=pair>"
+            f"<h2>Adaptors</h2>{_figure_of(timeline, GROWTH, wide=True)}<div class=pair>"
             + (_figure_of(drawn, SEARCH) if drawn else "")
             + f"{_episodes(recording.episodes)}</div>"
         )
@@ -311,16 +309,16 @@ def _episodes(episodes: Sequence[GrowthEpisode]) -> str:
 
 
 def _outcome(episode: GrowthEpisode) -> str:
-    """What became of a growth: numbers where there are any, else the reason."""
-    told = episode.reason if episode.accuracy is None else growth_charts.caption(episode)
+    """The result of a growth: accuracies if measured, else the reason."""
+    result = episode.reason if episode.accuracy is None else growth_charts.caption(episode)
     what = f"<br><span class=note>{escape(episode.blueprint)}</span>" if episode.blueprint else ""
-    return f"{escape(told or episode.state)}{what}"
+    return f"{escape(result or episode.state)}{what}"
 
 
 def _matrix(recording: RunRecording, name: str) -> str:
     if not recording.accuracy_matrix:
         return ""
-    left_out = f" Not asked for: {recording.left_out}." if recording.left_out else ""
+    left_out = f" Not evaluated: {recording.left_out}." if recording.left_out else ""
     return _figure_of(charts.draw_matrix(recording, name + "m"), MATRIX + left_out)
 
 
@@ -336,7 +334,7 @@ def _figures(recording: RunRecording) -> str:
         value = _figure(recording, name)
         if value is not None and (name in SHARES or value or name in recording.costs):
             note = (
-                f" <span class=note>ordered: {format_figure(name, recording.rate)}</span>"
+                f" <span class=note>chosen: {format_figure(name, recording.rate)}</span>"
                 if name.endswith("false_alarm_rate")
                 else ""
             )
@@ -354,7 +352,7 @@ def _receipts(recording: RunRecording) -> str:
         return ""
     cards = [
         f"<article class=receipt><h3>{escape(receipt.request_id)}</h3>"
-        f"<p><b>{receipt.facts_forgotten:,}</b> facts forgotten, made again:"
+        f"<p><b>{receipt.facts_forgotten:,}</b> facts forgotten, derived again:"
         f" {escape(_listed(receipt.rebuilt))}.</p>"
         f"<p class=touched>{escape(_listed(receipt.concepts_touched, 12)) or 'no concept'}</p>"
         f"<p class=digest>{escape(receipt.digest_before[:16])}… → "
@@ -369,7 +367,7 @@ def _events(marks: Sequence[TimelineMark]) -> str:
     rows = [
         f"<tr><td class=number>{index:,}</td><td><span class='kind {kind}'>{KINDS[kind]}</span>"
         f"</td><td>{escape(text)}</td></tr>"
-        for index, kind, text in _gathered(marks)
+        for index, kind, text in _merged(marks)
     ]
     if not rows:
         return ""
@@ -379,14 +377,14 @@ def _events(marks: Sequence[TimelineMark]) -> str:
         else ""
     )
     return (
-        f"<details class=events><summary>What happened, {len(rows)} entries</summary>"
+        f"<details class=events><summary>Events, {len(rows)} entries</summary>"
         f"<div class=scroll><table><thead><tr><th>At</th><th></th><th></th></tr></thead><tbody>"
         f"{''.join(rows[:EVENTS_MAX])}</tbody></table></div>{more}</details>"
     )
 
 
-def _gathered(marks: Sequence[TimelineMark]) -> Iterable[tuple[int, str, str]]:
-    """Marks as rows, runs of labels and of refusals counted together."""
+def _merged(marks: Sequence[TimelineMark]) -> Iterable[tuple[int, str, str]]:
+    """Yield marks as rows; consecutive labels and rejections are merged."""
     for kind, group in groupby(marks, key=lambda mark: mark.kind):
         run = list(group)
         if kind in ("labels", "rejected") and len(run) > 2:
@@ -396,7 +394,7 @@ def _gathered(marks: Sequence[TimelineMark]) -> Iterable[tuple[int, str, str]]:
 
 
 def format_figure(name: str, value: float | None) -> str:
-    """A metric as people read it: shares in percent, bytes and counts with separators."""
+    """Format a metric: shares in percent, bytes and counts with separators."""
     if value is None:
         return "–"
     if name in SHARES:
@@ -419,7 +417,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _listed(words: Iterable[str], most: int = 8) -> str:
-    """Words with commas, the rest counted."""
+    """Join words with commas; count those beyond `most`."""
     given = list(words)
     rest = f" and {len(given) - most} more" if len(given) > most else ""
     return ", ".join(given[:most]) + rest

@@ -9,7 +9,7 @@ from benchmarks.continual import closed_form as cl_closed
 from benchmarks.continual import gradient as cl_sgd
 from benchmarks.continual.accuracy import accuracies, marks
 from benchmarks.continual.data import ContinualSamples, ContinualView, views
-from benchmarks.continual.ours import ask, know, routing_cost, window_accuracy
+from benchmarks.continual.ours import answer_rows, derive, routing_cost, window_accuracy
 from benchmarks.report import BenchmarkRow
 
 WIDTH = 10
@@ -28,7 +28,15 @@ def samples() -> ContinualSamples:
     held = np.flatnonzero(np.arange(count) // 4 % 4 == 0)
     train = np.setdiff1d(np.arange(count), held)
     features = rows.clip(0, 255).astype(np.uint8)
-    return ContinualSamples(features, label, domain, train, held, SPANS, quantiser)
+    return ContinualSamples(
+        features=features,
+        label=label,
+        domain=domain,
+        train=train,
+        held=held,
+        spans=SPANS,
+        quantiser=quantiser,
+    )
 
 
 @pytest.fixture
@@ -93,7 +101,7 @@ def test_a_gradual_peer_learns_each_prefix_once(name, samples, view):
     peer = cl_sgd.PEERS[name]
     made = dict(cl_sgd.states([(0, 1), (1, 0), (0, 1)], tasks, view, peer, 0.03, 0))
     assert sorted(made) == [(0,), (0, 1), (1,), (1, 0)]
-    assert made[0, 1].right_by(view, {1: tasks[1]})[1] > 0.9
+    assert made[0, 1].accuracies_by_task(view, {1: tasks[1]})[1] > 0.9
 
 
 def test_a_memory_is_bounded(samples, view):
@@ -108,11 +116,11 @@ def test_a_memory_is_bounded(samples, view):
 
 def test_the_runtime_routes_and_answers(samples):
     """Knowledge derived from facts finds domain and class of held-out rows."""
-    outcome = ask(know(samples, samples.train, 0), samples, samples.held)
+    outcome = answer_rows(derive(samples, samples.train, 0), samples, samples.held)
     domain, label = samples.domain[samples.held], samples.label[samples.held]
     assert (outcome.routed == domain).mean() > 0.95
     assert (outcome.answered == label).mean() > 0.9
-    assert (outcome.told == label).mean() > 0.9
+    assert (outcome.with_domain == label).mean() > 0.9
     still, mixed, alone = window_accuracy(outcome, domain, 0)
     assert still >= 0.99
     assert mixed >= alone - 0.01
@@ -120,9 +128,9 @@ def test_the_runtime_routes_and_answers(samples):
 
 def test_one_domain_can_hold_all(samples):
     """Facts filed in one domain leave nothing to route."""
-    known = know(samples, samples.train, 0, "domain-0")
+    known = derive(samples, samples.train, 0, "domain-0")
     assert known.domains == ("domain-0",)
-    assert (ask(known, samples, samples.held).routed == 0).all()
+    assert (answer_rows(known, samples, samples.held).routed == 0).all()
 
 
 def test_the_cost_of_routing_is_measured(samples):
@@ -150,7 +158,7 @@ def test_the_summary_of_domains_compares():
         BenchmarkRow("RanPAC (all raw)", "average_accuracy", 0.8),
         BenchmarkRow("NCM (final raw)", "average_accuracy", 0.7),
     ]
-    found = domains.own_figures(rows) | domains.beside(rows)
+    found = domains.own_figures(rows) | domains.peer_figures(rows)
     assert found["average_accuracy"] == 0.9
     assert found["oracle_accuracy"] == 0.95
     assert found["best_peer_accuracy"] == 0.8

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 import encoder
-from benchmarks.continual.domains_stream import PacsStream, Stay, run_stream, summarise, told_all
+from benchmarks.continual.domains_stream import (
+    PacsStream,
+    StreamRun,
+    labelled_accuracy,
+    run_stream,
+    summarise,
+)
 from tests.worlds import clouds
 
 WIDE = 64
@@ -29,9 +35,19 @@ def toy() -> PacsStream:
     )
 
 
-def stay(names: dict[tuple[int, str], int], *matrix: tuple[float, ...]) -> Stay:
+def run_(names: dict[tuple[int, str], int], *matrix: tuple[float, ...]) -> StreamRun:
     """A run that filed facts so, with these accuracies."""
-    return Stay((0, 1, 2, 3), matrix, 0.9, 0.7, 2, names, 3, (20, 30), 0.8)
+    return StreamRun(
+        order=(0, 1, 2, 3),
+        matrix=matrix,
+        with_domain=0.9,
+        heads=0.7,
+        grown=2,
+        names=names,
+        alarms=3,
+        delays=(20, 30),
+        served=0.8,
+    )
 
 
 def test_domains_far_apart_are_all_found():
@@ -44,13 +60,13 @@ def test_domains_far_apart_are_all_found():
     assert found["misfiled_labels"] < 0.02
     assert found["end_to_end_accuracy"] > 0.95
     assert found["told_boundaries_gap_max"] < 0.02
-    assert told_all(pacs) > 0.95
+    assert labelled_accuracy(pacs) > 0.95
 
 
 def test_figures_of_runs():
     """Domains found twice, missed, or filed under others' names are counted as such."""
     names = {(0, "a"): 90, (1, "b"): 8, (1, "c"): 1, (2, "a"): 1}
-    found = summarise([stay(names, (0.9, 0.1), (0.8, 0.7))])
+    found = summarise([run_(names, (0.9, 0.1), (0.8, 0.7))])
     assert found["domains_found_error"] == 1
     assert (found["heads_alone_accuracy"], found["adaptors_serving"]) == (0.7, 2)
     assert found["opened_twice"] == 1

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from benchmarks.exact.histories import ExpectedState, HistoryDevice, RandomHistory
-from benchmarks.exact.kills import Account, features_of, survive
+from benchmarks.exact.kills import ChildOutput, features_of, kill_repeatedly
 from benchmarks.exact.run import run
 from edge import Store
 from edge.core.events import Enrol
@@ -32,7 +32,7 @@ def test_a_history_ends_as_the_rules_say(tmp_path, seed):
 
 def test_killed_processes_lose_nothing_they_acknowledged(tmp_path, as_child):
     """After SIGKILL every acknowledged label is there, and no receipted id is anywhere."""
-    survival = survive(tmp_path, 1, 2)
+    survival = kill_repeatedly(tmp_path, 1, 2)
     assert survival.durable > 0
     assert (survival.lost, survival.found, survival.mismatches) == (0, 0, 0)
 
@@ -90,7 +90,7 @@ class Held:
         """The fact, or None."""
         return fact(fact_id, self._labels[fact_id]) if fact_id in self._labels else None
 
-    def buried(self, fact_id: str) -> bool:
+    def was_forgotten(self, fact_id: str) -> bool:
         """True for what is not held."""
         return fact_id not in self._labels
 
@@ -110,7 +110,7 @@ class Held:
 )
 def test_only_the_last_thing_tried_may_be_either_way(said, held, lost):
     """What was acknowledged must be there; what was under way may be."""
-    account = Account()
+    account = ChildOutput()
     account.read(said)
     assert account.reconcile(cast("Store", Held(held))) == lost
 

@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 from signal import SIGALRM, SIGHUP, SIGINT, SIGTERM
 
-from benchmarks.faults.driver import Heard
+from benchmarks.faults.driver import ReceivedMessages
 from benchmarks.faults.fuzz import Fuzzer
-from benchmarks.faults.places import untold
-from benchmarks.faults.signals import Outcome, Trial, storm, trials
+from benchmarks.faults.places import unreported_jumps
+from benchmarks.faults.signals import Outcome, Trial, send_signals, trials
 from tests.brokers import needs_mosquitto
 
 
@@ -20,24 +20,24 @@ def _told(number: int, kind: str = "decision", **more: object) -> dict[str, obje
 def test_missing_numbers_and_two_meanings_are_counted():
     """A number that neither came nor lies in a gap is missing; one that comes twice with another
     meaning is a conflict, one that comes again as late is none."""
-    heard = Heard()
+    received = ReceivedMessages()
     for told in (_told(1, x=1), _told(1, x=1) | {"historical": True}, _told(3, x=1), _told(7)):
-        heard.take(told)
-    assert (heard.unreported(), heard.repeated, heard.conflicts) == (4, 1, 0)
-    heard.take(_told(8, "gap", first=4, last=5))
-    heard.take(_told(3, x=2))
-    assert (heard.unreported(), heard.conflicts) == (2, 1)
+        received.record(told)
+    assert (received.unreported(), received.repeated, received.conflicts) == (4, 1, 0)
+    received.record(_told(8, "gap", first=4, last=5))
+    received.record(_told(3, x=2))
+    assert (received.unreported(), received.conflicts) == (2, 1)
 
 
 def test_jumps_of_the_clock_have_to_be_told():
     """Both, there and back, by their size."""
-    heard = Heard()
-    heard.take(_told(1, "clock-jump", seconds=-946_080_000.0))
-    assert untold(heard.jumps) == 1
-    heard.take(_told(2, "clock-jump", seconds=5.0))
-    assert untold(heard.jumps) == 1
-    heard.take(_told(3, "clock-jump", seconds=946_080_003.2))
-    assert untold(heard.jumps) == 0
+    received = ReceivedMessages()
+    received.record(_told(1, "clock-jump", seconds=-946_080_000.0))
+    assert unreported_jumps(received.jumps) == 1
+    received.record(_told(2, "clock-jump", seconds=5.0))
+    assert unreported_jumps(received.jumps) == 1
+    received.record(_told(3, "clock-jump", seconds=946_080_003.2))
+    assert unreported_jumps(received.jumps) == 0
 
 
 @needs_mosquitto
@@ -58,11 +58,11 @@ def test_signals_in_a_row_never_hang_a_daemon(tmp_path: Path):
         *[Trial("start-up", (SIGHUP, SIGHUP))] * 3,
         *[Trial("stopping", (SIGHUP, SIGTERM, SIGINT))] * 3,
     ]
-    stormed = storm(tmp_path, chosen, seed=0, at_once=2)
-    assert sum(one.runs for one in stormed.phases.values()) == len(chosen)
-    assert stormed.bad == Counter()
-    assert (stormed.unreported, stormed.conflicts) == (0, 0)
-    assert stormed.messages > 0
+    signalled = send_signals(tmp_path, chosen, seed=0, at_once=2)
+    assert sum(one.runs for one in signalled.phases.values()) == len(chosen)
+    assert signalled.bad == Counter()
+    assert (signalled.unreported, signalled.conflicts) == (0, 0)
+    assert signalled.messages > 0
 
 
 def test_a_hang_and_a_silent_daemon_are_bad_ends():

@@ -28,7 +28,14 @@ def stream(seed=0, channels=3):
     values[EVENTS[0] : EVENTS[1]] += 30
     elapsed = np.full(STEPS, 300.0)
     return BenchmarkStream(
-        "made", "made", values, elapsed, START, PERIOD, np.ones(channels), EVENTS
+        group="made",
+        name="made",
+        values=values,
+        elapsed_s=elapsed,
+        start=START,
+        period=PERIOD,
+        scale=np.ones(channels),
+        events=EVENTS,
     )
 
 

@@ -9,13 +9,23 @@ from benchmarks.forecast import run as forecast
 from benchmarks.forecast.data import BenchmarkStream
 from benchmarks.forecast.evaluate import OURS
 from benchmarks.forecast.heavy import HEAVY, is_wanted
-from benchmarks.forecast.run import LAST, _ratio, _versus
+from benchmarks.forecast.run import LAST, _ratio, _relative_errors
 
 
 def stream(name, sample=True):
     """A stream of which only the name counts."""
     empty = np.zeros((1, 1))
-    return BenchmarkStream("group", name, empty, empty[0], 0, 2, empty[0], (), sample)
+    return BenchmarkStream(
+        group="group",
+        name=name,
+        values=empty,
+        elapsed_s=empty[0],
+        start=0,
+        period=2,
+        scale=empty[0],
+        events=(),
+        sample=sample,
+    )
 
 
 def marks(whole, part):
@@ -37,12 +47,12 @@ MARKS = {
 
 def test_a_ratio_counts_streams_alike():
     """Errors are shares of the last value's before they are averaged over streams."""
-    assert _versus(MARKS, [FIRST, SECOND], OURS, "good") == pytest.approx(0.7 / 0.7)
+    assert _relative_errors(MARKS, [FIRST, SECOND], OURS, "good") == pytest.approx(0.7 / 0.7)
 
 
 def test_a_peer_of_a_part_is_compared_on_that_part():
     """What ran on a part of one stream is set against ours on the same part."""
-    assert _versus(MARKS, [FIRST, SECOND], OURS, "slow") == pytest.approx(0.5)
+    assert _relative_errors(MARKS, [FIRST, SECOND], OURS, "slow") == pytest.approx(0.5)
 
 
 def test_the_best_peer_is_the_hardest_to_beat():
@@ -66,7 +76,15 @@ def test_a_set_can_be_measured_alone(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = np.cumsum(np.random.default_rng(0).normal(size=(80, 1)), axis=0)
     streams = [
-        BenchmarkStream(name, name, made, np.full(80, 300.0), 40, 24, np.ones(1))
+        BenchmarkStream(
+            group=name,
+            name=name,
+            values=made,
+            elapsed_s=np.full(80, 300.0),
+            start=40,
+            period=24,
+            scale=np.ones(1),
+        )
         for name in ("one", "two")
     ]
     monkeypatch.setattr(forecast, "load_streams", lambda *_, **__: (streams, []))

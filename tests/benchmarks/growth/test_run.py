@@ -68,8 +68,8 @@ def test_a_growth_is_watched_while_serving(tmp_path: Path):
     """Images are served until the worker's result is in, and what it took is known."""
     with Home(learned_home(tmp_path / "home")) as home:
         home.worker = workers.worker("slow")
-        camera = growth_serving.CameraFeed(home, [vector(1), vector(2)])  # type: ignore[list-item]
-        assert len(camera.rest(2)) == 2
+        camera = growth_serving.CameraFeed(home=home, payloads=[vector(1), vector(2)])  # type: ignore[list-item]
+        assert len(camera.serve_idle(2)) == 2
         began = time.monotonic()
         done = camera.grow(GrowRequest("hall"))
         assert 0.5 < time.monotonic() - began < 30

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 import nas
-from benchmarks.nas.run import GROWN, OURS, TANGENT, SearchOutcome, agreement, lost, summarise
+from benchmarks.nas.run import (
+    GROWN,
+    OURS,
+    TANGENT,
+    SearchOutcome,
+    agreement,
+    points_lost,
+    summarise,
+)
 
 
 def test_agreement_is_one_for_the_truth_and_minus_one_for_its_reverse():
@@ -35,14 +43,20 @@ def test_a_constant_score_agrees_with_nothing():
 
 def test_regret_is_in_points():
     """What is lost by a choice is counted in hundredths of accuracy."""
-    assert lost(np.array([0.5, 0.75]), 0) == pytest.approx(25)
+    assert points_lost(np.array([0.5, 0.75]), 0) == pytest.approx(25)
 
 
 def test_the_summary_has_its_keys_and_counts_the_best_rival():
     """The best baseline is the proxy of the highest mean, ours left out."""
     taus = dict.fromkeys(nas.PROXIES, 0.1) | {"zico": 0.4, TANGENT: 0.9, OURS: 0.8}
     regrets = dict.fromkeys(taus, 2.0) | {"halving": 1.0, OURS: 0.5, GROWN: 0.3}
-    found = summarise([SearchOutcome("a", taus, regrets, 1.0, 30.0, 8.0)])
+    found = summarise(
+        [
+            SearchOutcome(
+                task="a", taus=taus, regrets=regrets, search_s=1.0, halving_s=30.0, fits_s=8.0
+            )
+        ]
+    )
     assert found["kendall_tau_mean"] == 0.8
     assert found["best_baseline_tau"] == 0.4
     assert found["regret_points"] == 0.5
@@ -62,7 +76,7 @@ def test_networks_hand_over_the_columns_their_blueprint_says(kind):
 
     width = {"none": 0, "lowrank": 0}.get(kind, 6)
     rank = {"lowrank": 2, "bottleneck": 3, "fusion": 2}.get(kind, 0)
-    blueprint = nas.Blueprint(kind, (1, 3), width, rank, "relu")
+    blueprint = nas.Blueprint(kind=kind, taps=(1, 3), width=width, rank=rank, activation="relu")
     network = build_network(blueprint, (4, 5), 0)
     rows = torch.from_numpy(np.random.default_rng(1).standard_normal((12, 9), np.float32))
     columns = network.forward(network.parameters, rows)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from edge.bundles.bundle_file import HEAD, BundleHead, read_bundle
 from edge.bundles.exchange import export_bundle, import_bundle
-from edge.config.bundles import BundleSettings
+from edge.config.fleet import BundleSettings
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.adaptors.transform import transform_shapes
 from edge.core.errors import EdgeError, StateError
@@ -61,7 +61,7 @@ class Pair:
         shared = tuple(fact(f"s{n}", "cd"[n % 2], "shared", n) for n in range(6))
         self.maker.feed(Enrol((*facts, *shared)))
         self.maker.feed(FitGeometry())
-        self.grow(Blueprint("linear", (0,), width=4))
+        self.grow(Blueprint(kind="linear", taps=(0,), width=4))
         own = tuple(fact(f"u{n}", "cd"[n % 2], "shared", n) for n in range(8))
         self.user.feed(Enrol(own))
 
@@ -69,7 +69,17 @@ class Pair:
         """Let an adaptor serve the maker's shared domain."""
         known = transform_shapes(blueprint, ((0, WIDTH),)) if blueprint.taps == (0,) else {}
         arrays = {name: np.full(shape, 0.5, np.float32) for name, shape in known.items()}
-        made = AdaptorRecord("shared", 1, blueprint, arrays, ("s1", "s2"), 6, 1, 0.9, 0.8)
+        made = AdaptorRecord(
+            domain="shared",
+            version=1,
+            blueprint=blueprint,
+            arrays=arrays,
+            facts=("s1", "s2"),
+            own=6,
+            seed=1,
+            accuracy=0.9,
+            incumbent=0.8,
+        )
         self.maker.store.apply(StoreAdaptor(made))
 
     def write(self, name: str = "one", counter: int = 1) -> bytes:
@@ -93,7 +103,7 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Two homes of one card that have learned a little."""
+    """Two homes with one card and some facts."""
     made = Pair(tmp_path)
     made.teach()
     yield made
@@ -102,10 +112,11 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 
 
 def test_a_bundle_brings_geometry_sums_and_adaptors(pair: Pair):
-    """On trial first; the user then answers for the maker's domain, and survives a restart so."""
+    """An imported bundle is on trial; the user predicts the maker's domain, also after a
+    restart."""
     pair.write()
     said = import_bundle(pair.user, "one", NOW)
-    assert said == BundleTrialReport("one", "on trial", "")
+    assert said == BundleTrialReport(bundle="one", state="on trial", reason="")
     known = pair.user.runtime.knowledge
     assert known.geometry.fingerprint == pair.maker.runtime.knowledge.geometry.fingerprint
     assert known.domains == ("hall", "shared")
@@ -120,8 +131,9 @@ def test_a_bundle_brings_geometry_sums_and_adaptors(pair: Pair):
     assert pair.user.trial is None
 
 
-def test_reverting_puts_back_what_was(pair: Pair):
-    """Geometry, sums, adaptors: bit for bit; also where the maker's earlier sums were there."""
+def test_reverting_restores_the_previous_state(pair: Pair):
+    """Geometry, contributions and adaptors are bit-identical, also if an earlier contribution was
+    replaced."""
     before = pair.state()
     pair.write()
     import_bundle(pair.user, "one", NOW)
@@ -140,9 +152,9 @@ def test_reverting_puts_back_what_was(pair: Pair):
     assert pair.state() == held
 
 
-def test_what_a_bundle_changes_is_no_damage(pair: Pair):
-    """`auricle verify` compares with the last stamp only where it was of the same geometry and
-    sums: before, while a bundle is on trial, when it was confirmed, and when it was taken back."""
+def test_verify_accepts_the_changes_of_a_bundle(pair: Pair):
+    """`auricle verify` compares only stamps of the same geometry and contributions, before, during
+    and after a trial."""
     pair.user.stamp()
     pair.write()
     import_bundle(pair.user, "one", NOW)
@@ -154,10 +166,10 @@ def test_what_a_bundle_changes_is_no_damage(pair: Pair):
 
 @pytest.mark.parametrize("step", ["begin", "confirm", "revert"])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_power_cut_at_any_step_leaves_one_side_of_it(
+def test_a_power_cut_leaves_the_state_before_or_after_a_step(
     pair: Pair, monkeypatch, step: str, moment: str
 ):
-    """The file holds the state before the step or after it; the trial goes on, or may begin."""
+    """The file holds the state before or after the step, and the trial continues or can start."""
     before = pair.state()
     pair.write()
     if step != "begin":
@@ -192,22 +204,24 @@ def test_a_power_cut_at_any_step_leaves_one_side_of_it(
 
 
 def test_a_full_disk_changes_nothing(pair: Pair, monkeypatch):
-    """A step that fails half way is undone as a whole."""
+    """A step that fails halfway is rolled back as a whole."""
     before = pair.state()
     pair.write()
 
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("edge.storage.adaptor_tables.add_attempt", full)
+    monkeypatch.setattr("edge.storage.tables.insert_adaptor", full)
     with pytest.raises(StateError, match="full"):
         import_bundle(pair.user, "one", NOW)
     assert pair.state() == before
 
 
-@pytest.mark.parametrize("blueprint", [Blueprint("linear", (0, 5)), Blueprint("linear", (0,))])
+@pytest.mark.parametrize(
+    "blueprint", [Blueprint(kind="linear", taps=(0, 5)), Blueprint(kind="linear", taps=(0,))]
+)
 def test_an_adaptor_that_cannot_be_used_is_refused_with_its_bundle(pair: Pair, blueprint):
-    """Of taps that do not exist, or of a width that gives nothing."""
+    """An adaptor with unknown taps or without a width refuses the bundle."""
     before = pair.state()
     pair.grow(blueprint)
     pair.write()
@@ -215,8 +229,9 @@ def test_an_adaptor_that_cannot_be_used_is_refused_with_its_bundle(pair: Pair, b
     assert pair.state() == before
 
 
-def test_what_may_not_come_in_is_refused(pair: Pair):
-    """Backwards, twice, by a stranger, changed, of another card, from elsewhere, during a trial."""
+def test_an_invalid_bundle_is_refused(pair: Pair):
+    """An old, repeated, forged, changed, foreign or misplaced bundle is refused, and any during a
+    trial."""
     before = pair.state()
     raw = pair.write("one", 5)
     import_bundle(pair.user, "one", NOW)
@@ -231,7 +246,7 @@ def test_what_may_not_come_in_is_refused(pair: Pair):
     stranger = export_bundle(pair.maker, Ed25519PrivateKey.generate(), "maker", 9, NOW)
     for name, body, why in (
         ("forged", stranger, "its signature is not that of maker"),
-        ("changed", raw[:-1] + bytes([raw[-1] ^ 1]), "its body is not the one"),
+        ("changed", raw[:-1] + bytes([raw[-1] ^ 1]), "its body does not match"),
         ("renamed", raw.replace(b'"maker"', b'"taker"', 1), "no key of 'taker'"),
         ("empty", b"", "does not begin"),
     ):
@@ -250,70 +265,85 @@ def test_what_may_not_come_in_is_refused(pair: Pair):
     )
     (place / "bare").write_bytes(sign_file(HEAD, head, b"", pair.key))
     assert "reading the bundle" in refusal(pair, "bare")
-    assert "bare name" in refusal(pair, "../auricle.toml")
+    assert "bare file name" in refusal(pair, "../auricle.toml")
     assert "No such file" in refusal(pair, "nothing")
     assert pair.state() == before
 
 
 def refusal(pair: Pair, name: str) -> str:
-    """Why a bundle is refused."""
+    """The reason for a refused bundle."""
     with pytest.raises(EdgeError) as caught:
         import_bundle(pair.user, name, NOW)
     return caught.value.message
 
 
-def test_without_a_trusted_publisher_nothing_comes_in(pair: Pair):
-    """Bundles are always signed."""
+def test_without_a_trusted_publisher_no_bundle_is_imported(pair: Pair):
+    """Bundles must always be signed."""
     with pytest.raises(EdgeError, match="no publisher is trusted"):
         read_bundle(pair.write(), {})
 
 
 def observe(home: Home, number: int, row: np.ndarray) -> None:
     """Feed one observation."""
-    home.feed(Observation("s", number, number, row, id=f"o{number}"))
+    home.feed(
+        Observation(
+            stream="s", sequence=number, captured_at_ns=number, payload=row, id=f"o{number}"
+        )
+    )
 
 
-def test_decisions_that_turn_new_take_a_bundle_back(pair: Pair):
-    """More of them than may be, of as many as it takes to say."""
+def test_novel_decisions_revert_a_bundle(pair: Pair):
+    """More novel decisions than allowed, among enough of them, revert the bundle."""
     before = pair.state()
     pair.write()
     import_bundle(pair.user, "one", NOW)
     strange = clouds((7, 8, 9), 2, spread=100)
     for number, row in enumerate(strange[:3]):
         observe(pair.user, number, row)
-    assert pair.user.look_after_trial() == ()
+    assert pair.user.check_trial() == ()
     observe(pair.user, 3, strange[3])
-    (said,) = pair.user.look_after_trial()
+    (said,) = pair.user.check_trial()
     assert (said.state, said.decided) == ("reverted", 4)
-    assert "were new or abstained" in said.reason
+    assert "were novel or abstained" in said.reason
     assert pair.state() == before
 
 
-def test_labels_that_disagree_take_a_bundle_back(pair: Pair):
-    """And those that agree do not."""
-    trial = BundleTrial("b", "maker", 1, NOW)
+def test_labels_that_disagree_revert_a_bundle(pair: Pair):
+    """Labels that agree do not revert the bundle."""
+    trial = BundleTrial(bundle="b", publisher="maker", counter=1, started_at_ns=NOW)
     for name, reason in (("right", ""), ("wrong", "0 of 4 labels agreed")):
         health = TrialHealth(trial, BundleSettings(observations_min=4, unknown_share_max=1.0), 0.0)
         for number in range(4):
-            seen = Observation("s", number, 1, clouds((1,), 1)[0], id=f"{name}{number}")
+            seen = Observation(
+                stream="s",
+                sequence=number,
+                captured_at_ns=1,
+                payload=clouds((1,), 1)[0],
+                id=f"{name}{number}",
+            )
             told = pair.user.feed(seen)
-            health.note(seen, told)
+            health.count(seen, told)
             guess = told[0].guess  # type: ignore[union-attr]
             event = Label(f"{name}{number}", guess if name == "right" else "z", "shared")
-            health.note(event, pair.user.feed(event))
-        assert health.trouble(NOW, 0.0) == reason
+            health.count(event, pair.user.feed(event))
+        assert health.problem(NOW, 0.0) == reason
 
 
-def test_a_trial_that_nobody_confirms_ends(pair: Pair):
-    """By the clock, or, where that is not set, by the time since the start."""
-    health = TrialHealth(BundleTrial("b", "maker", 1, NOW), BundleSettings(trial_s=60.0), 100.0)
-    assert health.trouble(NOW + 59 * 10**9, 159.0) == ""
-    assert "not confirmed within 60 s" in health.trouble(NOW + 60 * 10**9, 100.0)
-    assert "not confirmed within 60 s" in health.trouble(0, 160.0)
+def test_an_unconfirmed_trial_ends(pair: Pair):
+    """The trial ends by the wall clock or, if it is not set, by the time since the start."""
+    health = TrialHealth(
+        BundleTrial(bundle="b", publisher="maker", counter=1, started_at_ns=NOW),
+        BundleSettings(trial_s=60.0),
+        100.0,
+    )
+    assert health.problem(NOW + 59 * 10**9, 159.0) == ""
+    assert "not confirmed within 60 s" in health.problem(NOW + 60 * 10**9, 100.0)
+    assert "not confirmed within 60 s" in health.problem(0, 160.0)
 
 
-def test_what_is_forgotten_during_a_trial_does_not_come_back_with_it(pair: Pair):
-    """A survey in between stays: the geometry before was made of the forgotten facts too."""
+def test_a_revert_does_not_restore_forgotten_facts(pair: Pair):
+    """A survey during the trial stays: the previous geometry was derived from the forgotten facts
+    too."""
     pair.user.feed(FitGeometry())
     pair.write()
     import_bundle(pair.user, "one", NOW)
@@ -327,7 +357,7 @@ def test_what_is_forgotten_during_a_trial_does_not_come_back_with_it(pair: Pair)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_bytes_raise_anything_else(data: st.DataObject):
-    """Flipped, cut and made-up bytes are refused with a reason."""
+    """Flipped, truncated and random bytes raise EdgeError only."""
     key = Ed25519PrivateKey.from_private_bytes(bytes(32))
     head = BundleHead(
         publisher="m",
@@ -350,8 +380,8 @@ def test_no_bytes_raise_anything_else(data: st.DataObject):
 
 
 def test_a_bundle_of_other_columns_is_refused(pair: Pair):
-    """Names in another order refuse it with both lists; where only one side has names it is taken
-    on trial with a warning."""
+    """Columns in another order are refused with both lists; names on one side only give a
+    warning."""
     names = [f"x{number}" for number in range(WIDTH)]
     card = pair.maker.model.card
     pair.maker.store.name_columns(names, card)

@@ -23,12 +23,12 @@ def home(tmp_path: Path) -> Path:
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text that hold something."""
+    """The non-blank lines of a text."""
     return [line for line in text.splitlines() if line.strip()]
 
 
 def test_verbs_are_listed_in_the_order_of_use():
-    """The help lists every verb once, as one comes to use them."""
+    """The help lists every verb once, in the order of use."""
     said = run("--help")
     listed = [line.split()[0] for line in said.output.split("Commands:")[1].splitlines() if line]
     assert listed == list(cli.app.commands)
@@ -68,7 +68,7 @@ def test_mistyped_words_are_answered(words, hint):
 
 @pytest.mark.parametrize("words", [(), ("bundle",), ("encoder",)])
 def test_a_group_without_a_verb_lists_its_verbs(words):
-    """Without a verb the help is shown, and the status is that of a wrong call."""
+    """Without a verb the help is shown with the exit status of a usage error."""
     said = run(*words)
     assert said.exit_code == 2
     assert "Commands:" in said.output
@@ -84,7 +84,7 @@ def test_a_group_without_a_verb_lists_its_verbs(words):
     ],
 )
 def test_the_shell_completes_verbs_options_and_values(line, expected):
-    """What click's completion script asks for is answered on standard output."""
+    """Shell completion answers click's script on standard output."""
     process = spawn(
         variables={
             "_AURICLE_COMPLETE": "bash_complete",
@@ -97,7 +97,7 @@ def test_the_shell_completes_verbs_options_and_values(line, expected):
 
 
 def test_a_closed_pipe_ends_a_verb_quietly(tmp_path, home):
-    """A reader that has seen enough, such as `head -1`, causes no complaint."""
+    """A reader that closes the pipe early, such as `head -1`, causes no error message."""
     table = write_csv(tmp_path / "long.csv", 2000)
     assert run("encoder", "columns", table, "--home", home).exit_code == 0
     process = spawn("predict", table, "--home", home, "--json")
@@ -124,7 +124,7 @@ def test_a_closed_pipe_ends_a_verb_quietly(tmp_path, home):
     ],
 )
 def test_errors_are_two_lines_and_status_1(tmp_path, home, words):
-    """What cannot be done is said with a cure on standard error; standard output stays empty."""
+    """An error is printed with a hint on standard error; standard output stays empty."""
     said = run(*(word.format(tmp=tmp_path, home=home) for word in words))
     assert said.exit_code == 1
     assert said.stdout == ""
@@ -145,7 +145,7 @@ def test_the_whole_way_with_json(tmp_path):
     assert run_json("inspect", "--home", home)["width"] == 8
     relabelled = run_json("relabel", "--home", home, "--label", "b", "--to-label", "c")
     assert relabelled["count"] == 12
-    assert run_json("survey", "--home", home)["count"] == 24
+    assert run_json("fit-geometry", "--home", home)["count"] == 24
     receipt = run_json("forget", "--home", home, "--label", "c", "--yes")
     assert receipt["facts_forgotten"] == 12
     verified = run_json("verify", "--home", home)
@@ -158,7 +158,7 @@ def test_the_whole_way_with_json(tmp_path):
 
 
 def test_predictions_with_json_are_one_value_a_line(tmp_path, home):
-    """Each example gives one line, those that cannot be read too."""
+    """Each example gives one line, unreadable ones included."""
     table = write_csv(tmp_path / "t.csv", 3)
     assert run("encoder", "columns", table, "--home", home).exit_code == 0
     said = run("predict", table, "--home", home, "--json")
@@ -168,17 +168,17 @@ def test_predictions_with_json_are_one_value_a_line(tmp_path, home):
 
 
 def test_predictions_are_plain_lines_outside_a_terminal(tmp_path, home):
-    """Without a terminal there are no boxes: a heading, tabs, and remarks behind a mark."""
+    """Without a terminal the output is a heading, lines with tabs, and comments after `#`."""
     said = run("predict", write_csv(tmp_path / "t.csv", 3), "--home", home)
     found = lines(said.stdout)
     assert found[0].split("\t") == ["label", "known", "domain", "guess", "p-value", "source"]
     assert all(len(line.split("\t")) == 6 for line in found[1:7])
-    assert found[-1] == "# 6 of 6 guesses agree with the labels given"
+    assert found[-1] == "# 6 of 6 guesses agree with the given labels"
     assert said.stdout.isascii()
 
 
 def test_predicting_changes_nothing(tmp_path, home):
-    """Asking leaves every byte of the file as it was."""
+    """Reading verbs do not change a byte of the file."""
     before = (home / "knowledge.db").read_bytes()
     run("predict", home / "table.csv", "--home", home)
     run("verify", "--home", home)
@@ -186,7 +186,7 @@ def test_predicting_changes_nothing(tmp_path, home):
 
 
 def test_nothing_readable_is_status_1(tmp_path, home):
-    """Where no example could be decided, a script can tell by the status."""
+    """If no example could be decided, the exit status is 1."""
     (tmp_path / "bad.csv").write_text("label,x\na,1\n", "utf-8")
     said = run("predict", tmp_path / "bad.csv", "--home", home)
     assert said.exit_code == 1
@@ -194,7 +194,7 @@ def test_nothing_readable_is_status_1(tmp_path, home):
 
 
 def test_verify_ends_with_status_1_where_something_is_wrong(home):
-    """Damage that SQLite does not see is found, said and shown in the status."""
+    """Damage that SQLite does not detect is found, reported and shown in the exit status."""
     db = sqlite3.connect(home / "knowledge.db")
     db.execute("UPDATE facts SET captured_at_ns = 5")
     db.commit()
@@ -205,13 +205,13 @@ def test_verify_ends_with_status_1_where_something_is_wrong(home):
 
 
 def test_a_home_may_be_named_by_the_environment(home, monkeypatch):
-    """AURICLE_HOME stands for --home."""
+    """AURICLE_HOME replaces --home."""
     monkeypatch.setenv("AURICLE_HOME", str(home))
     assert run_json("inspect")["concepts"]
 
 
 def test_images_are_learned_through_the_shipped_encoder(tmp_path):
-    """A folder of images by domain and class is learned, and what was taken as what is said."""
+    """A folder of images by domain and class is learned, and the output describes its layout."""
     random = np.random.default_rng(4)
     for domain in ("day", "night"):
         for label in ("cat", "dog"):
@@ -232,7 +232,7 @@ def test_images_are_learned_through_the_shipped_encoder(tmp_path):
 
 
 def test_a_second_writer_is_refused(home):
-    """While one process writes another hears of it, and reading goes on."""
+    """While one process writes, another writer is refused and readers continue."""
     with Store.open(home / "knowledge.db"):
         said = run("learn", home / "table.csv", "--home", home)
         assert said.exit_code == 1
@@ -264,12 +264,12 @@ def test_an_interrupt_is_one_line(tmp_path):
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert out == ""
-    assert lines(err) == ["error: interrupted: what was reported done is kept, the rest is undone"]
+    assert lines(err) == ["error: interrupted: reported results are kept, the rest is undone"]
     assert run("verify", "--home", home).exit_code == 0
 
 
 def test_a_killed_learning_is_whole_or_absent(tmp_path):
-    """After kill -9 all examples of a lesson are there, or none, and verify is content."""
+    """After kill -9 all examples of a call of learn are stored, or none, and verify passes."""
     home = new_home(tmp_path / "home")
     write_csv(tmp_path / "t.csv", per_label=300)
     for delay in (0.5, 0.8):

@@ -34,7 +34,7 @@ def write(path: Path, names: str, shown: str = "label,{a},{b}", count: int = 60)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home that was made on a table of the columns a and b, and has learned it."""
+    """A home initialised and trained on a table with columns a and b."""
     table = write(tmp_path / "ab.csv", "label,a,b")
     assert run("init", tmp_path / "home", "--vectors", table).exit_code == 0
     assert run("learn", table, "--home", tmp_path / "home", "--domain", "hall").exit_code == 0
@@ -42,7 +42,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def guesses(table: Path, home: Path) -> list[tuple[str, bool]]:
-    """What is answered for each row, and whether it is known."""
+    """The answer for each row, and whether it is known."""
     said = run("predict", table, "--home", home, "--json")
     values = [json.loads(line) for line in said.stdout.splitlines()]
     return [
@@ -62,7 +62,7 @@ def test_a_table_in_another_order_is_answered_as_the_one_learned(home: Path, tmp
 
 
 def test_a_missing_column_is_refused_by_its_name(home: Path, tmp_path: Path):
-    """A table of a and c is not read at all: neither learned nor answered."""
+    """A table with columns a and c is refused: neither learned nor answered."""
     other = write(tmp_path / "ac.csv", "label,a,b2")
     for verb in ("learn", "predict"):
         said = run(verb, other, "--home", home)
@@ -73,7 +73,7 @@ def test_a_missing_column_is_refused_by_its_name(home: Path, tmp_path: Path):
 
 
 def test_extra_columns_are_named_and_ignored(home: Path, tmp_path: Path):
-    """A column that the home does not know, numbers or words, is left out with a warning."""
+    """A column that the home does not know, numeric or text, is left out with a warning."""
     wide = write(tmp_path / "wide.csv", "label,note,b,a", "label,fine,{b},{a}")
     said = run("predict", wide, "--home", home)
     assert "ignored columns: note" in said.stderr
@@ -94,14 +94,14 @@ def test_an_npz_may_name_its_columns(home: Path, tmp_path: Path):
 
 
 def older(home: Path) -> None:
-    """Take the names out of a home, as homes of earlier versions have none."""
+    """Remove the column names of a home, as in earlier versions."""
     with sqlite3.connect(home / "knowledge.db") as db:
         db.execute("DELETE FROM meta WHERE name = 'columns'")
     db.close()
 
 
 def test_an_older_home_warns_until_its_columns_are_named(home: Path, tmp_path: Path):
-    """By position with a warning; after `auricle encoder columns` by name, without one."""
+    """Columns match by position with a warning, and after `auricle encoder columns` by name."""
     older(home)
     table, swapped = tmp_path / "ab.csv", write(tmp_path / "ba.csv", "label,b,a", "label,{b},{a}")
     before = run_json("verify", "--home", home)["knowledge_digest"]
@@ -117,7 +117,7 @@ def test_an_older_home_warns_until_its_columns_are_named(home: Path, tmp_path: P
 
 
 def test_names_are_replaced_only_where_that_is_asked_for(home: Path, tmp_path: Path):
-    """Other names, or too many, are refused; --yes replaces names that were wrong."""
+    """Other names or too many are refused; --yes replaces existing names."""
     swapped = write(tmp_path / "ba.csv", "label,b,a")
     refused = run("encoder", "columns", swapped, "--home", home)
     assert refused.exit_code == 1
@@ -146,7 +146,7 @@ def test_exports_and_merges_compare_names(home: Path, tmp_path: Path):
 
 
 def test_a_restored_backup_without_names_keeps_those_of_the_home(home: Path, tmp_path: Path):
-    """A backup of an earlier version does not make a named home positional again."""
+    """Restoring a backup of an earlier version keeps the column names of the home."""
     older(home)
     assert run("backup", tmp_path / "old.db", "--home", home).exit_code == 0
     assert run("encoder", "columns", tmp_path / "ab.csv", "--home", home).exit_code == 0
@@ -155,7 +155,7 @@ def test_a_restored_backup_without_names_keeps_those_of_the_home(home: Path, tmp
 
 
 def test_damaged_names_are_found(tmp_path: Path):
-    """Names that no program wrote are reported by the check of the file."""
+    """Invalid column names are reported by the check of the file."""
     new_store(tmp_path / "k.db").close()
     with sqlite3.connect(tmp_path / "k.db") as db:
         db.execute("INSERT INTO meta VALUES ('columns', ?)", (b'["a", "a"]',))
@@ -167,7 +167,7 @@ def test_damaged_names_are_found(tmp_path: Path):
 
 
 def test_contributions_of_an_earlier_layout_have_no_names(tmp_path: Path):
-    """A file of the layout before names is migrated: sums that it holds count without names."""
+    """A file from before column names is migrated, and its contributions count without names."""
     path = tmp_path / "k.db"
     new_store(path).close()
     db = sqlite3.connect(path)
@@ -188,7 +188,7 @@ def test_a_daemon_reads_the_header_of_its_standard_input(home: Path):
     """Rows below a header in another order, with a column of words, are decided as the table that
     was learned; a row without a number is rejected by the name of its column."""
     with (home / "auricle.toml").open("a", encoding="utf-8") as settings:
-        settings.write('\n[streams.line]\nsource = "stdin"\nform = "csv"\n')
+        settings.write('\n[streams.line]\nsource = "stdin"\nformat = "csv"\n')
     daemon = Process(home)
     try:
         for line in ("b,note,a", "91,x,11", "41,x,61", ",x,61"):

@@ -17,7 +17,7 @@ START = "import sys; from edge.cli.entry import main; sys.argv[1:] = ['run', '--
 
 
 def started(code: str, **given: str) -> str:
-    """What a fresh interpreter prints last after `auricle run --help`."""
+    """The last line that a fresh interpreter prints after `auricle run --help`."""
     environment = {k: v for k, v in os.environ.items() if "_NUM_THREADS" not in k}
     done = subprocess.run(
         [sys.executable, "-c", START + "try:\n    main()\nexcept SystemExit:\n    pass\n" + code],
@@ -31,7 +31,7 @@ def started(code: str, **given: str) -> str:
 
 @pytest.mark.parametrize(("given", "expected"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")])
 def test_numpy_gets_one_thread_unless_somebody_says_otherwise(given: dict[str, str], expected: str):
-    """The variable is set before numpy reads it, and only where it was not."""
+    """The variable is set before numpy reads it, unless the user has set it."""
     before = "import os; print(os.environ['OPENBLAS_NUM_THREADS'])"
     assert started(before, **given) == expected
 
@@ -51,7 +51,6 @@ UNUSED = frozenset(
         "cryptography",
         "edge.core.drift",
         "edge.core.forecasting.kinds",
-        "edge.core.knowledge.pooled",
         "edge.growth",
         "edge.bundles.exchange",
         "edge.cli.app",
@@ -103,8 +102,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_a_plain_home_loads_what_it_uses(loaded: set[str]):
-    """A device that starts waits for nothing that its settings do not ask for."""
-    assert {"numpy", "paho", "edge.core.runtime", "edge.shell.outbox"} <= loaded
+    """A starting daemon imports nothing that its settings do not need."""
+    assert {"numpy", "paho", "edge.core.runtime", "edge.outbox"} <= loaded
     assert loaded & UNUSED == set()
 
 
@@ -116,7 +115,7 @@ def test_what_is_unused_is_spelt_as_it_is_loaded():
 
 
 def test_a_plain_run_that_cannot_start_says_why(tmp_path: Path):
-    """Without an option parser, too, an error is two lines and status 1."""
+    """An error without the option parser is also two lines and status 1."""
     command = [sys.executable, "-c", "from edge.cli.entry import main; main()", "run"]
     done = subprocess.run(
         [*command, str(tmp_path)],

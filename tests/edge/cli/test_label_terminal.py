@@ -31,22 +31,22 @@ RATE_HZ = 16_000
 
 
 def teach(folder: Path, known: Mapping[str, Sequence[Any]], streams: str) -> Path:
-    """Let a home learn samples by label in the domain hall, and keep raw inputs."""
+    """Teach a home samples by label in the domain hall, with raw inputs kept."""
     with Home(folder) as home:
         facts = [
             Fact(
-                f"{label}-{at}",
-                "learn",
-                "hall",
-                label,
-                at * 10**9 + 1,
-                home.model.encode(sample).values.tobytes(),
+                id=f"{label}-{at}",
+                stream="learn",
+                domain="hall",
+                label=label,
+                captured_at_ns=at * 10**9 + 1,
+                features=home.model.encode(sample).values.tobytes(),
             )
             for label, samples in known.items()
             for at, sample in enumerate(samples)
         ]
         home.feed(Enrol(tuple(facts)))
-        home.settle()
+        home.refit_geometry()
     settings = folder / SETTINGS
     text = settings.read_text("utf-8").replace("raw = false", "raw = true")
     settings.write_text(f'{text}\n[device]\nname = "gw1"\n{streams}', "utf-8")
@@ -54,7 +54,7 @@ def teach(folder: Path, known: Mapping[str, Sequence[Any]], streams: str) -> Pat
 
 
 def vectors(folder: Path) -> Path:
-    """A home of vectors with named columns that knows dogs and cats, and takes lines of JSON."""
+    """A home of vectors with named columns that knows dogs and cats and reads lines of JSON."""
     create_home(folder, CARD, "", [f"sensor{number}" for number in range(CARD.width)])
     rows = clouds((1, 2), 60)
     known = {"dog": rows[:60], "cat": rows[60:]}
@@ -63,7 +63,7 @@ def vectors(folder: Path) -> Path:
 
 @contextmanager
 def asking(folder: Path) -> Iterator[tuple[Process, dict[str, Any]]]:
-    """A daemon that has met a new domain and asks for labels, and the message in which it does."""
+    """A daemon that has detected a new domain, and its label request."""
     daemon = Process(folder)
     try:
         if "stdin" in (folder / SETTINGS).read_text("utf-8"):
@@ -78,7 +78,7 @@ def asking(folder: Path) -> Iterator[tuple[Process, dict[str, Any]]]:
 
 
 def labels_of(folder: Path) -> dict[str, int]:
-    """How many facts of each label a home holds in domains other than hall."""
+    """The number of facts of each label outside the domain hall."""
     with Home(folder, writable=False) as home:
         found = home.store.concepts().items()
         return {label: count for (domain, label), count in found if domain != "hall"}
@@ -99,7 +99,7 @@ def test_a_vector_is_shown_and_labelled(tmp_path):
         assert described["captured_at_ns"] > 0
         shown = person.until("label: ")
         for text in (
-            "unlike all that is known",
+            "unlike all known examples",
             "p-value 0.0",
             "nearest",
             "in hall, 1970-01-01",
@@ -127,7 +127,7 @@ def test_a_vector_is_shown_and_labelled(tmp_path):
 
 
 def test_images_are_drawn(tmp_path):
-    """The daemon hands the picture over; it is drawn in colours, with guess and examples."""
+    """The daemon sends the image; it is drawn in colour, with guess and examples."""
     (tmp_path / "model").mkdir()
     card = tiny_card(tmp_path / "model")
     encoder.save_card(card, tmp_path / "model" / "card.toml")
@@ -154,7 +154,7 @@ def test_images_are_drawn(tmp_path):
 
 
 def near(image: NDArray[Any], count: int = 60) -> list[NDArray[np.uint8]]:
-    """Images that are nearly alike."""
+    """Nearly identical images."""
     random = np.random.default_rng(0)
     noise = random.integers(-20, 21, (count, *image.shape))
     return list(np.clip(image.astype(np.int64) + noise, 0, 255).astype(np.uint8))
@@ -170,7 +170,7 @@ def tones(pitch_hz: float, count: int) -> list[NDArray[np.float32]]:
 
 
 def test_sounds_are_drawn(tmp_path):
-    """A waveform with length and level stands for a sound, with guess and examples."""
+    """A sound is shown as a waveform with length and level, guess and examples."""
     home, sounds = tmp_path / "home", tmp_path / "sounds"
     create_home(home, None, "log_mel")
     streams = f'[streams.mic]\nsource = "sound"\npath = "{sounds}"\n'
@@ -214,7 +214,7 @@ def test_measurements_leave_through_the_socket_alone(tmp_path):
 
 
 def test_one_label_given_by_id_is_questioned_too(tmp_path):
-    """At a terminal with a question; a command is carried out, and its answer has a warning."""
+    """At a terminal a typo is a question; a command is executed, and its answer has a warning."""
     home = vectors(tmp_path / "home")
     with asking(home) as (daemon, wanted):
         first, second = wanted["observation_ids"][:2]

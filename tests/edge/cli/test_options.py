@@ -12,7 +12,7 @@ COLUMNS = 80
 
 
 def test_every_verb_on_a_home_takes_home_and_json():
-    """The verbs that work on a home can all be given one, and all print JSON where asked."""
+    """All verbs that work on a home take --home, and all take --json but the listed ones."""
     options = {name: {o for p in verb.params for o in p.opts} for name, verb in VERBS.items()}
     assert {name for name, given in options.items() if "--json" not in given} == {
         "auricle demo",
@@ -38,7 +38,7 @@ def test_every_verb_on_a_home_takes_home_and_json():
 
 @pytest.mark.parametrize("words", VERBS)
 def test_every_option_and_argument_is_explained(words):
-    """The help of a verb has a sentence for each of its parameters, and fits a terminal."""
+    """The help of a verb explains each parameter and fits 80 columns."""
     unexplained = [one.name for one in VERBS[words].params if not one.help]
     assert unexplained == []
     said = run(*words.split()[1:], "--help")

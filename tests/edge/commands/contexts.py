@@ -1,4 +1,4 @@
-"""A floor for the desk: one real home, and what would be told written down."""
+"""A command context over one real home, which records the messages."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NOW = 2_000_000_000 * 10**9
 
 @dataclass
 class Slot:
-    """Where a home is kept."""
+    """The place of a home."""
 
     home: Home | None
 
 
 @dataclass
-class Floor:
-    """What the desk asks of the loop."""
+class FakeContext:
+    """What commands may do with a daemon."""
 
     homes: dict[str, Slot]
     at_ns: int = NOW
@@ -40,43 +40,43 @@ class Floor:
     births: int = 0
 
     def now_ns(self) -> int:
-        """See `Floor`."""
+        """See `CommandContext`."""
         return self.at_ns
 
     def feed(self, home: str, event: Event) -> tuple[Message, ...]:
-        """See `Floor`."""
+        """See `CommandContext`."""
         self.fed.append(event)
         found = self.homes[home].home
         assert found is not None
         return found.feed(event)
 
-    def tell(self, message: Any) -> None:
-        """See `Floor`."""
+    def publish(self, message: Any) -> None:
+        """See `CommandContext`."""
         self.told.append((message, "", b"", False))
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
-        """See `Floor`."""
+        """See `CommandContext`."""
         self.told.append((message, topic, correlation, kept))
 
     def status(self) -> DaemonStatus:
-        """See `Floor`."""
-        return snapshot(trouble=("the camera is gone",))
+        """See `CommandContext`."""
+        return snapshot(problems=("the camera is gone",))
 
     def pause(self, *, paused: bool) -> None:
-        """See `Floor`."""
+        """See `CommandContext`."""
         self.paused = paused
 
     def reload(self) -> tuple[str, ...]:
-        """See `Floor`."""
+        """See `CommandContext`."""
         return ("nothing changed",)
 
     def rebirth(self) -> None:
-        """See `Floor`."""
+        """See `CommandContext`."""
         self.births += 1
 
 
 class Office:
-    """A desk over a home in a folder; `crash` opens everything anew."""
+    """A command handler over a home in a folder; `crash` opens both again."""
 
     def __init__(
         self,
@@ -92,18 +92,18 @@ class Office:
 
     def _open(self) -> None:
         self.home = Home(self._folder)
-        self.floor = Floor({"": Slot(self.home), "attic": Slot(None)})
-        self.desk = CommandHandler(
-            self.settings, "gw1", Topics("gw1"), self.floor, None, self._clock
+        self.context = FakeContext({"": Slot(self.home), "attic": Slot(None)})
+        self.handler = CommandHandler(
+            self.settings, "gw1", Topics("gw1"), self.context, None, self._clock
         )
 
     def crash(self) -> None:
-        """Close the file as it is, and start again."""
+        """Close the file as it is, and open it again."""
         self.home.close()
         self._open()
 
     def order(self, payload: bytes, verb: str, **more: Any) -> PendingCommand:
-        """An order as a broker brings it."""
+        """Return a pending command as a broker delivers it."""
         given: dict[str, Any] = {
             "retained": False,
             "response_topic": "auricle/v1/desk/response/ann",
@@ -114,19 +114,19 @@ class Office:
         }
         topic = f"auricle/v1/gw1/command/{verb}"
         arrival = InboundMessage(topic=topic, payload=payload, **(given | more))
-        taken = self.desk.receive(arrival, TopicAddress("command", verb))
+        taken = self.handler.receive(arrival, TopicAddress("command", verb))
         assert isinstance(taken, PendingCommand)
         return taken
 
     def ask(self, verb: str, name: str = "c1", **fields: Any) -> Response:
-        """Send a command; its one answer."""
+        """Send a command; returns its only answer."""
         payload = json.dumps({"verb": verb, "id": name, **fields}).encode()
-        self.desk.carry_out(self.order(payload, verb))
+        self.handler.execute(self.order(payload, verb))
         return self.answered()
 
     def answered(self) -> Response:
-        """The one answer since last asked."""
-        ((response, _, _, _),) = self.floor.told
-        self.floor.told.clear()
+        """The only answer since the last call."""
+        ((response, _, _, _),) = self.context.told
+        self.context.told.clear()
         assert isinstance(response, Response)
         return response

@@ -14,7 +14,7 @@ from edge.core.errors import EdgeError, TransportError
 
 @pytest.fixture
 def listen(tmp_path):
-    """Start a daemon's door in a folder; it is closed at the end."""
+    """Start a control socket in a folder; it is closed at the end."""
     opened = []
 
     def start(answer, folder=tmp_path):
@@ -29,18 +29,18 @@ def listen(tmp_path):
 
 
 def echo(line: bytes) -> bytes:
-    """Answer with what was asked."""
+    """Answer with the request."""
     return json.dumps({"asked": json.loads(line)}).encode()
 
 
 def test_a_request_is_answered(listen):
-    """What is asked arrives, what is answered comes back."""
+    """The request arrives unchanged, and so does the answer."""
     folder = listen(echo)
     assert ask_daemon(folder, {"verb": "status"}) == {"asked": {"verb": "status"}}
 
 
 def test_a_refusal_is_raised_and_an_answer_is_its_body():
-    """What a daemon refuses is an error with its reason and hint; else the body is there."""
+    """A refused request raises an error with reason and hint; otherwise the body is returned."""
     with pytest.raises(EdgeError, match="busy") as caught:
         body_of({"done": False, "reason": "busy", "hint": "later"})
     assert caught.value.hint == "later"
@@ -48,20 +48,20 @@ def test_a_refusal_is_raised_and_an_answer_is_its_body():
 
 
 def test_only_its_user_may_ask(listen):
-    """The socket is there for one user, from the moment it is there."""
+    """The socket is accessible to one user from its creation on."""
     folder = listen(echo)
     assert stat.S_IMODE((folder / SOCKET).stat().st_mode) == 0o600
 
 
 def test_a_deep_folder_is_no_obstacle(listen, tmp_path):
-    """A path that is longer than a socket's address works all the same."""
+    """A path longer than a socket's address works."""
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
     assert ask_daemon(listen(echo, deep), {}) == {"asked": {}}
 
 
 def test_without_a_daemon_there_is_no_answer(tmp_path):
-    """No socket, or one of a daemon that died: nobody is there, which is no error."""
+    """A missing socket, or that of a dead daemon, means no daemon, which is not an error."""
     assert ask_daemon(tmp_path, {}) is None
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / SOCKET))
@@ -70,7 +70,7 @@ def test_without_a_daemon_there_is_no_answer(tmp_path):
 
 
 def test_a_dead_daemons_socket_is_replaced(listen, tmp_path):
-    """What a crash left behind does not keep the next daemon from listening."""
+    """A socket left by a crash does not keep the next daemon from listening."""
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / SOCKET))
     dead.close()
@@ -78,7 +78,7 @@ def test_a_dead_daemons_socket_is_replaced(listen, tmp_path):
 
 
 def test_a_daemon_that_is_silent_is_told(listen):
-    """Waiting for an answer ends, with what to do."""
+    """Waiting for an answer ends with an error and a hint."""
     held = threading.Event()
 
     def never(_line: bytes) -> bytes:
@@ -92,7 +92,7 @@ def test_a_daemon_that_is_silent_is_told(listen):
 
 
 def test_garbage_and_hurry_leave_it_alive(listen, monkeypatch):
-    """Callers that leave, and lines without end, cost only themselves."""
+    """Clients that disconnect early, and endless lines, affect no other client."""
     monkeypatch.setattr(control, "LINE_BYTES_MAX", 1_000)
     folder = listen(echo)
     for data in (b"", b"half a line", b"x" * 300_000):
@@ -106,9 +106,9 @@ def test_garbage_and_hurry_leave_it_alive(listen, monkeypatch):
 
 
 def test_callers_are_bounded(listen, monkeypatch):
-    """More callers than a few at a time are turned away, and places come free again."""
+    """Clients beyond the limit are disconnected, until others leave."""
     folder = listen(echo)
-    waiting = [socket.socket(socket.AF_UNIX) for _ in range(control.CALLERS_MAX)]
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(control.CLIENTS_MAX)]
     for caller in waiting:
         caller.connect(str(folder / SOCKET))
         caller.sendall(b"{}\n")
@@ -128,7 +128,7 @@ def test_callers_are_bounded(listen, monkeypatch):
 
 
 def test_it_is_gone_after_stopping(tmp_path):
-    """A daemon that stopped leaves no socket."""
+    """A stopped daemon leaves no socket."""
     door = ControlSocket(tmp_path, echo)
     door.start()
     door.stop()

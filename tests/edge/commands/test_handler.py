@@ -1,4 +1,5 @@
-"""The desk: each command once, each answered, and the same answer to a repeated one."""
+"""The command handler: each command runs once and is answered; a repeated one gets the same
+answer."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ import pytest
 from edge.commands.handler import LOST
 from edge.config.commands import CommandSettings
 from edge.core.errors import StateError
-from edge.core.events import Enrol, LabelCandidate, Observation, StoreLabelCandidates
+from edge.core.events import Enrol, Observation, StoreLabelCandidates
+from edge.core.facts import LabelCandidate
 from edge.home import labelling
 from edge.storage import command_journal as journal
 from tests.edge.commands.contexts import NOW, Office
@@ -23,7 +25,7 @@ from tests.worlds import WIDTH, fact, vector
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    """A desk over a home that knows a little."""
+    """A handler over a home with a few facts."""
     made = Office(tmp_path)
     made.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
     yield made
@@ -31,11 +33,11 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
-    """With correlation data, durably, and to the topic that the sender named."""
-    office.home.feed(Observation("s", 1, 1, vector(1)))
+    """The answer is durable, and has the correlation data and the topic of the request."""
+    office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     payload = b'{"verb":"label","id":"c1","observation_id":"s:1","label":"a"}'
-    office.desk.carry_out(office.order(payload, "label"))
-    ((response, topic, correlation, kept),) = office.floor.told
+    office.handler.execute(office.order(payload, "label"))
+    ((response, topic, correlation, kept),) = office.context.told
     assert (response.done, response.body["count"], response.id) == (True, 1, "c1")
     assert (topic, correlation, kept) == ("auricle/v1/desk/response/ann", b"n1", True)
     assert office.home.store.get("s:1") is not None
@@ -51,9 +53,9 @@ def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
     ],
 )
 def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, fields, warnings):
-    """The answer names the known label or domain; nothing waits for a person."""
+    """The answer names the known label or domain; the command waits for no confirmation."""
     office.ask("relabel", "c0", select={"label": "a"}, label="dog")
-    office.home.feed(Observation("s", 1, 1, vector(1)))
+    office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     about = {"observation_id": "s:1"} if verb == "label" else {"select": {"label": "b"}}
     said = office.ask(verb, **about, **fields)
     assert said.done
@@ -63,25 +65,33 @@ def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, f
 
 
 def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
-    """Ask through the socket on the machine."""
+    """Send a command through the control socket."""
     answers: list[bytes] = []
     line = json.dumps({"verb": verb, "id": "c1", **fields}).encode()
-    order = office.desk.local(line, answers.append)
+    order = office.handler.local(line, answers.append)
     if order is not None:
-        office.desk.carry_out(order)
+        office.handler.execute(order)
     found: dict[str, Any] = json.loads(answers[0])
     return found
 
 
 def flag(office: Office, raw: bytes) -> None:
     """Let an observation with a raw input wait for a label."""
-    kept = LabelCandidate("s:1", "s", "", "d", 5, 1.0, bytes(vector(1)))
+    kept = LabelCandidate(
+        observation_id="s:1",
+        stream="s",
+        subject="",
+        domain="d",
+        captured_at_ns=5,
+        score=1.0,
+        features=bytes(vector(1)),
+    )
     office.home.store.apply(StoreLabelCandidates((kept,)))
-    office.home.store.keep_raws({"s:1": raw})
+    office.home.store.store_raw_inputs({"s:1": raw})
 
 
 def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
-    """The socket is answered each time afresh; a broker's command is none, whatever is enabled."""
+    """The control socket answers them each time; over a broker there is no such command."""
     flag(office, b"\x00picture")
     for _ in range(2):
         found = local(office, "raw", observation_id="s:1")
@@ -96,7 +106,7 @@ def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
 
 
 def test_an_explanation_names_columns_as_the_home_does(office: Office):
-    """Columns are c1, c2 and so on until the home has names for them."""
+    """Columns are c1, c2, ... until the home has names for them."""
     flag(office, b"")
     names = {f"x{number}" for number in range(WIDTH)}
     for wanted in ({f"c{number + 1}" for number in range(WIDTH)}, names):
@@ -106,7 +116,7 @@ def test_an_explanation_names_columns_as_the_home_does(office: Office):
 
 
 def test_a_raw_input_too_large_for_an_answer_is_refused(office: Office, monkeypatch):
-    """With its size, and what to do."""
+    """The refusal has its size and a hint."""
     monkeypatch.setattr(labelling, "RAW_ANSWER_BYTES_MAX", 10)
     flag(office, bytes(11))
     found = local(office, "raw", observation_id="s:1")
@@ -118,26 +128,26 @@ def test_a_raw_input_too_large_for_an_answer_is_refused(office: Office, monkeypa
 
 
 def test_an_answer_goes_nowhere_else(office: Office):
-    """A response topic that could pass for a message or a command is not used."""
+    """A response topic that could be taken for a message or a command is not used."""
     order = office.order(b"{", "label", response_topic="auricle/v1/gw1/command/forget")
     assert order.topic == "auricle/v1/gw1/response"
 
 
 def test_a_repeated_command_gets_the_stored_answer(office: Office):
-    """Also after a restart; nothing is done twice."""
+    """Also after a restart; it is executed once."""
     first = office.ask("relabel", select={"label": "a"}, label="z")
     assert (first.done, first.body["count"]) == (True, 4)
-    fed = len(office.floor.fed)
+    fed = len(office.context.fed)
     again = office.ask("relabel", select={"label": "a"}, label="z")
     assert again == replace(first, repeated=True)
     office.crash()
     assert office.ask("relabel", select={"label": "a"}, label="z") == again
     assert fed == 1
-    assert office.floor.fed == []
+    assert office.context.fed == []
 
 
 def test_a_rejection_is_an_answer_too(office: Office):
-    """It is kept, and given again."""
+    """A rejection is stored and repeated."""
     first = office.ask("label", observation_id="nobody:1", label="a")
     assert (first.done, first.repeated) == (False, False)
     assert "expired" in first.reason
@@ -147,14 +157,14 @@ def test_a_rejection_is_an_answer_too(office: Office):
 
 
 def test_an_id_is_used_once(office: Office):
-    """Another command under it is refused as a replay."""
+    """Another command with the same id is refused as a replay."""
     office.ask("pause")
     said = office.ask("pause", expires_at_ns=NOW + 5)
     assert (said.done, "replayed" in said.reason) == (False, True)
 
 
 def test_a_forget_request_is_answered_by_its_receipt_again(office: Office):
-    """The journal holds no answer that names the forgotten; the receipt does, veiled."""
+    """The journal holds no answer with forgotten ids; the receipt does, hashed."""
     first = office.ask("forget", select={"ids": ["f1", "f2"]})
     assert (first.done, first.body["facts_forgotten"]) == (True, 2)
     assert sorted(first.body["selector"]["ids"]) == ["f1", "f2"]
@@ -169,7 +179,7 @@ def test_a_forget_request_is_answered_by_its_receipt_again(office: Office):
 
 
 def test_an_erasure_takes_earlier_answers_with_it(office: Office):
-    """What was done stays known; what was said is gone."""
+    """The outcome stays known; the answers are erased."""
     done = office.ask("relabel", "c0", select={"ids": ["f1"]}, label="z")
     assert done.done
     office.ask("forget", select={"ids": ["f1"]})
@@ -178,7 +188,7 @@ def test_an_erasure_takes_earlier_answers_with_it(office: Office):
 
 
 def test_after_a_crash_before_the_answer_nothing_is_done_twice(office: Office, monkeypatch):
-    """The mark is in the transaction of the change; the answer was lost."""
+    """The mark is in the transaction of the change; only the answer is lost."""
 
     def cut(*_: object, **__: object) -> None:
         raise StateError("the power went")
@@ -189,11 +199,12 @@ def test_after_a_crash_before_the_answer_nothing_is_done_twice(office: Office, m
     office.crash()
     said = office.ask("relabel", select={"label": "a"}, label="z")
     assert (said.done, said.repeated, said.hint) == (True, True, LOST)
-    assert office.floor.fed == []
+    assert office.context.fed == []
 
 
 def test_refusals_before_anything_is_done(tmp_path: Path):
-    """Too many, retained, expired on the way, an unknown home, one that is closed, no room."""
+    """Excess, retained and expired commands, unknown and closed homes, and a full journal are
+    refused."""
     times = iter([0.0, 0.0, 0.0, 0.0, 60.0] + [120.0] * 99)
     enabled = CommandSettings(enabled=("pause", "grow"), per_minute=2)
     office = Office(tmp_path, enabled, lambda: next(times))
@@ -206,49 +217,49 @@ def test_refusals_before_anything_is_done(tmp_path: Path):
     ]
     reasons = []
     for order in orders:
-        office.desk.carry_out(order)
+        office.handler.execute(order)
         reasons.append(office.answered().reason)
     assert "retained" in reasons[0]
     assert "expired on its way" in reasons[1]
-    assert reasons[2] == "too many commands: 2 a minute are taken"
+    assert reasons[2] == "too many commands: 2 a minute are accepted"
     assert "not enabled" in reasons[3]
-    assert not office.floor.paused
+    assert not office.context.paused
     order = office.order(b'{"verb":"pause","id":"c2","home":"attik"}', "pause")
-    office.desk.carry_out(order)
+    office.handler.execute(order)
     assert office.answered().hint == "did you mean attic?"
     order = office.order(b'{"verb":"pause","id":"c2","home":"attic"}', "pause")
     with pytest.raises(StateError, match="not open"):
-        office.desk.carry_out(order)
+        office.handler.execute(order)
     office.home.close()
 
 
 def test_a_full_journal_refuses(office: Office, monkeypatch):
-    """Only where every command in it may come again; later there is room."""
+    """A journal whose commands may all be repeated refuses more; later there is room."""
     monkeypatch.setattr(journal, "ENTRIES_MAX", 2)
     for number in (1, 2):
         assert office.ask("pause", f"c{number}", expires_at_ns=NOW + 100).done
     order = office.order(b'{"verb":"pause","id":"c3"}', "pause")
     with pytest.raises(StateError, match="journal of commands is full"):
-        office.desk.carry_out(order)
-    office.desk.refuse(order, "no room")
+        office.handler.execute(order)
+    office.handler.refuse(order, "no room")
     said = office.answered()
     assert (said.id, said.reason, said.done) == ("c3", "no room", False)
-    office.floor.at_ns = NOW + 101
+    office.context.at_ns = NOW + 101
     assert office.ask("pause", "c3").done
 
 
 def test_commands_of_the_loop_and_of_the_home(office: Office):
-    """Pause and resume, rebirth, reload, adaptors, candidates, grow and rollback."""
+    """Pause and resume, rebirth, reload, adaptors, candidates, grow and rollback work."""
     states = []
     for verb, key in (("pause", "p"), ("resume", "r"), ("pause", "p")):
         office.ask(verb, key)
-        states.append(office.floor.paused)
+        states.append(office.context.paused)
     assert states == [True, False, False], "an old command redelivered changes nothing"
     assert office.ask("rebirth", "b").done
-    assert office.floor.births == 1
+    assert office.context.births == 1
     assert office.ask("reload", "l").body == {"did": ["nothing changed"]}
     health = office.ask("health", "h").body
-    assert list(health["trouble"]) == ["the camera is gone"]
+    assert list(health["problems"]) == ["the camera is gone"]
     assert set(health) < set(office.ask("status", "s").body)
     (head,) = office.ask("adaptors", "a").body["adaptors"]
     assert (head["domain"], head["facts"]) == ("home", 8)
@@ -260,13 +271,13 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
 
 
 def test_people_on_the_machine_need_no_key(tmp_path: Path):
-    """What comes through the local socket is trusted, and answered to its caller."""
+    """A command through the control socket is trusted, and answered to its client."""
     office = Office(tmp_path, CommandSettings())
     said: list[bytes] = []
-    order = office.desk.local(b'{"verb":"pause","id":"c1"}', said.append)
+    order = office.handler.local(b'{"verb":"pause","id":"c1"}', said.append)
     assert order is not None
-    office.desk.carry_out(order)
+    office.handler.execute(order)
     assert json.loads(said[0])["body"] == {"paused": True}
-    assert office.desk.local(b'{"verb":"paus"}', said.append) is None
+    assert office.handler.local(b'{"verb":"paus"}', said.append) is None
     assert json.loads(said[1])["hint"] == "did you mean pause?"
     office.home.close()

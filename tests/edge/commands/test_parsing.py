@@ -1,4 +1,4 @@
-"""Reading commands: what may not be carried out is refused with a reason, never an exception."""
+"""Parsing commands: an invalid one is refused with a reason, never an exception."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def signed(command: bytes, key: Ed25519PrivateKey = KEY, name: str = "ann") -> b
 
 
 def reason(reading: CommandParser, payload: bytes, verb: str = "label") -> str:
-    """Why a command is refused."""
+    """The reason why a command is refused."""
     found = reading.read(verb, payload, NOW)
     assert isinstance(found, Refusal), found
     return found.reason
@@ -91,12 +91,12 @@ def test_every_command_is_read(verb: str):
     ],
 )
 def test_what_is_wrong_is_said(payload: bytes, said: str):
-    """One reason each, of the first thing that is wrong."""
+    """The reason names the first error."""
     assert said in reason(OPEN, payload)
 
 
 def test_the_nearest_name_is_offered():
-    """For commands and for fields, those of a selection too."""
+    """The hint names the nearest command or field, including those of a selector."""
     for payload, hint in (
         (sent("lable"), "did you mean label?"),
         (sent(observaton_id="x"), "did you mean observation_id?"),
@@ -111,7 +111,7 @@ def test_the_nearest_name_is_offered():
 
 
 def test_nothing_is_enabled_by_default():
-    """And what is not is refused before anything of it is read."""
+    """A command that is not enabled is refused before it is parsed."""
     closed = CommandParser(CommandSettings(), "gw1")
     for verb in VERBS:
         assert "not enabled" in reason(closed, b"{", verb)
@@ -119,17 +119,17 @@ def test_nothing_is_enabled_by_default():
 
 
 def test_where_keys_are_configured_only_signed_commands_are_taken():
-    """Of the right key, over these very bytes, for this device, with an expiry."""
+    """The signature must be of the right key over these bytes, for this device, with an expiry."""
     command = sent(device="gw1", expires_at_ns=NOW + DAY_NS)
     found = LOCKED.read("label", signed(command), NOW)
     assert isinstance(found, ParsedCommand)
     assert (found.signer, found.payload) == ("ann", command)
     assert "not signed" in reason(LOCKED, command)
-    assert "the signature is not that of ann" in reason(LOCKED, signed(command, OTHER))
+    assert "the signature of ann does not match" in reason(LOCKED, signed(command, OTHER))
     assert "no key 'bob'" in reason(LOCKED, signed(command, KEY, "bob"))
     tampered = signed(command).replace(b'\\"a\\"', b'\\"b\\"')
     assert tampered != signed(command)
-    assert "the signature is not" in reason(LOCKED, tampered)
+    assert "the signature of ann does not match" in reason(LOCKED, tampered)
     assert "no device by name" in reason(LOCKED, signed(sent(expires_at_ns=NOW + 1)))
     assert "no expires_at_ns" in reason(LOCKED, signed(sent(device="gw1")))
     assert "envelope" in reason(LOCKED, b'{"signature": 1}')
@@ -142,7 +142,7 @@ def test_an_open_device_takes_signed_commands_too():
 
 
 def test_settings_refuse_unknown_commands_and_bad_keys():
-    """Naming what there is."""
+    """The error lists the known commands."""
     for table, said in (
         ({"enabled": ["reboot"]}, "no command 'reboot'"),
         ({"keys": {"ann": "ed25519:AAAA"}}, "commands.keys.ann must be ed25519:"),
@@ -162,7 +162,7 @@ FIELDS = ("verb", "id", "label", "select", "domain", "expires_at_ns", "payload",
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A command that was right once: fields changed or added, bytes cut and flipped."""
+    """A valid command with changed or added fields, or with bytes removed and flipped."""
     verb = draw(st.sampled_from(VERBS))
     made: Any = body(verb)
     for _ in range(draw(st.integers(0, 3))):

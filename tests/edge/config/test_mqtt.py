@@ -6,15 +6,15 @@ import pytest
 from edge.config.mqtt import MqttSettings
 
 
-def test_the_usual_port_follows_from_tls() -> None:
-    """Without a port it is 1883, with TLS 8883; a port that is given counts."""
+def test_the_default_port_follows_from_tls() -> None:
+    """The default port is 1883, with TLS 8883; a configured port takes precedence."""
     assert MqttSettings().address == ("localhost", 1883)
     assert msgspec.convert({"tls": {}}, MqttSettings).address == ("localhost", 8883)
     assert MqttSettings(port=5).address == ("localhost", 5)
 
 
 def test_a_password_in_the_settings_is_refused() -> None:
-    """Settings name where the password is; there is no key to write it down."""
+    """The settings name the source of the password and have no key for the password itself."""
     with pytest.raises(msgspec.ValidationError, match="unknown field `password`"):
         msgspec.convert({"username": "a", "password": "secret"}, MqttSettings)
 
@@ -34,7 +34,7 @@ def test_a_password_in_the_settings_is_refused() -> None:
         ({"homeassistant": {"on": True}}, "unknown field"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(given: dict[str, object], words: str) -> None:
-    """Each with words that say what is wrong."""
+def test_conflicting_settings_are_refused(given: dict[str, object], words: str) -> None:
+    """Conflicting values are refused with a reason."""
     with pytest.raises(msgspec.ValidationError, match=words):
         msgspec.convert(given, MqttSettings)

@@ -27,28 +27,28 @@ from tests.homes import new_home, run
         ('[encoder]\ncard = "x"\n[forecast]\ndetector = "cusm"\n', "did you mean cusum"),
         ('[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a", "a"]\n', "2 times"),
         (
-            '[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a"]\nform="image"',
+            '[encoder]\ncard = "x"\n[streams.s]\nsource = "http"\ncolumns = ["a"]\nformat="image"',
             "an image has no columns",
         ),
     ],
 )
-def test_bad_settings_are_refused(tmp_path, text, words):
-    """Settings that cannot be used raise ConfigError with a hint."""
+def test_invalid_settings_are_refused(tmp_path, text, words):
+    """Invalid settings raise ConfigError with a hint."""
     (tmp_path / "auricle.toml").write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=words) as caught:
         read_settings(tmp_path)
     assert caught.value.hint
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path):
-    """A pipe in place of the settings is refused at once."""
+def test_a_pipe_as_settings_is_refused(tmp_path):
+    """A pipe in place of the settings is refused at once, without blocking."""
     os.mkfifo(tmp_path / "auricle.toml")
-    with pytest.raises(ConfigError, match="no file"):
+    with pytest.raises(ConfigError, match="not a file"):
         read_settings(tmp_path)
 
 
 def test_a_mistyped_key_is_guessed(tmp_path):
-    """The hint names the nearest known key."""
+    """The hint names the closest known key."""
     (tmp_path / "auricle.toml").write_text('[encoder]\ncrad = "x"\n', "utf-8")
     with pytest.raises(ConfigError) as caught:
         read_settings(tmp_path)
@@ -63,7 +63,7 @@ def test_a_mistyped_key_is_guessed(tmp_path):
             '[streams.in]\nsource = "foldr"\n',
             "did you mean folder? known values: camera, folder, http, port, sound, stdin, topic",
         ),
-        ('[streams.in]\nsource = "stdin"\nform = "raw"\n', "known values: csv, json"),
+        ('[streams.in]\nsource = "stdin"\nformat = "raw"\n', "known values: csv, json"),
         (
             '[streams.ok]\nsource = "stdin"\n[streams."a.b"]\nsource = "http"\nkind = "serie"\n',
             "did you mean series? known values: sample, series",
@@ -75,8 +75,8 @@ def test_a_mistyped_key_is_guessed(tmp_path):
     ],
 )
 def test_known_values_are_listed(tmp_path, text, hint):
-    """Through the command line, a value that is none of a list is answered with the list and the
-    nearest one; a key that is not there with its name."""
+    """The command line answers an invalid value with the allowed ones and the closest, a missing
+    key with its name."""
     home = new_home(tmp_path / "home")
     with (home / "auricle.toml").open("a", encoding="utf-8") as file:
         file.write(text)
@@ -85,8 +85,8 @@ def test_known_values_are_listed(tmp_path, text, hint):
     assert hint in " ".join(said.output.split())
 
 
-def test_a_key_of_another_kind_of_stream_is_said_to_be_one(tmp_path):
-    """The stream is named, and what has the key; not the key itself as the nearest one."""
+def test_a_key_of_another_kind_of_stream_is_recognised(tmp_path):
+    """The hint names the stream and the kind that has the key."""
     text = (
         '[encoder]\ncard = "x"\n[streams.well]\nsource = "http"\n'
         '[streams.door]\nsource = "folder"\npath = "in"\nshape = [2]\n'
@@ -97,9 +97,8 @@ def test_a_key_of_another_kind_of_stream_is_said_to_be_one(tmp_path):
     assert caught.value.hint == 'only source = "http" or "topic" has it'
 
 
-def test_growth_s_keys_reach_the_core(tmp_path):
-    """What an adaptor may take is the core's budget; what the worker may take stays with the
-    shell."""
+def test_growth_keys_reach_the_core(tmp_path):
+    """The limits of an adaptor are the core's budget; those of the worker stay outside the core."""
     text = (
         '[encoder]\ncard = "x"\n[growth]\nbytes_max = 9\noperations_max = 8\nlatency_ms_max = 7\n'
     )
@@ -108,11 +107,10 @@ def test_growth_s_keys_reach_the_core(tmp_path):
     assert (budget.nbytes, budget.operations, budget.latency_ms) == (9, 8, 7.0)
 
 
-def test_forecast_s_keys_reach_the_core(tmp_path):
-    """Horizons and periods are the core's; what cannot be forecast is refused."""
-    text = (
-        '[encoder]\ncard = "x"\n[forecast]\non = false\nhorizons = [2, 4]\nperiods = { s = 24 }\n'
-    )
+def test_forecast_keys_reach_the_core(tmp_path):
+    """Horizons and periods reach the core, and invalid ones are refused."""
+    keys = "enabled = false\nhorizons = [2, 4]\nperiods = { s = 24 }"
+    text = f'[encoder]\ncard = "x"\n[forecast]\n{keys}\n'
     (tmp_path / "auricle.toml").write_text(text, "utf-8")
     config = read_settings(tmp_path).config()
     assert (config.forecast, config.horizons, config.periods) == (False, (2, 4), (("s", 24),))

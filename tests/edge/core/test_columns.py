@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core.columns import NamedValues, flaw_of_columns
+from edge.core.columns import NamedValues, find_invalid_columns
 from edge.core.config import Config
 from edge.core.events import (
     Acknowledgement,
@@ -44,7 +44,9 @@ class NamedWorld(World):
 
 def decided(world: World, payload: Any, number: int = 0) -> Decision | Rejected:
     """What is decided on a payload."""
-    heard = world.feed(Observation("s", number, number, payload))
+    heard = world.feed(
+        Observation(stream="s", sequence=number, captured_at_ns=number, payload=payload)
+    )
     (found,) = [one for one in heard if isinstance(one, Decision | Rejected)]
     return found
 
@@ -93,9 +95,15 @@ def test_several_named_samples_are_decided_together() -> None:
     """What is worked out ahead for named samples is what each gives by itself."""
     ahead, alone = NamedWorld(), NamedWorld()
     events = [
-        Observation("s", n, n, dict(zip(NAMES, vector(n).tolist(), strict=True))) for n in range(8)
+        Observation(
+            stream="s",
+            sequence=n,
+            captured_at_ns=n,
+            payload=dict(zip(NAMES, vector(n).tolist(), strict=True)),
+        )
+        for n in range(8)
     ]
-    ahead.runtime.foresee(events)
+    ahead.runtime.prefetch(events)
     assert [ahead.feed(one) for one in events] == [alone.feed(one) for one in events]
 
 
@@ -114,13 +122,13 @@ def test_sums_of_other_columns_are_refused() -> None:
         (refused,) = world.feed(replace(given, columns=columns))
         assert isinstance(refused, Rejected)
         assert words in refused.reason
-        assert world.runtime.knowledge.adopted == ()
+        assert world.runtime.knowledge.contributing == ()
     for columns, words in ((NAMES, "revision 5"), ((), "no column names")):
         world = NamedWorld()
         (taken,) = world.feed(replace(given, columns=columns))
         assert isinstance(taken, Acknowledgement)
         assert words in taken.detail
-        assert world.runtime.knowledge.adopted == ("b",)
+        assert world.runtime.knowledge.contributing == ("b",)
 
 
 def test_names_do_not_change_what_is_known() -> None:
@@ -135,26 +143,34 @@ def test_sums_that_were_held_stay_out_under_other_names() -> None:
     """A ledger that is named later leaves out what it had taken of other columns."""
     world = NamedWorld(())
     world.feed(replace(NamedWorld().runtime.contribute("b", 5), columns=NAMES[::-1]))
-    assert list(world.runtime.knowledge.adopted) == ["b"]
+    assert list(world.runtime.knowledge.contributing) == ["b"]
     world.ledger._columns = NAMES  # noqa: SLF001 - as `auricle encoder columns` does on the disk
     world.crash()
-    assert list(world.runtime.knowledge.adopted) == []
+    assert list(world.runtime.knowledge.contributing) == []
 
 
 @pytest.mark.parametrize("columns", [("a", "a"), ("",), (5,), ["a"], ("a\n",)])
 def test_names_that_cannot_be_are_refused(columns: Any) -> None:
     """A contribution whose names are no columns changes nothing."""
     world = NamedWorld()
-    given = Contribution("b", "c", "g", 1, 5, columns=columns)
+    given = Contribution(device="b", card="c", geometry="g", seed=1, revision=5, columns=columns)
     (refused,) = world.feed(given)
     assert isinstance(refused, Rejected)
     assert "columns" in refused.reason
-    assert flaw_of_columns(("a", "b"), 3) == "expected 3 names, one for each column, found 2"
+    assert find_invalid_columns(("a", "b"), 3) == "expected 3 names, one for each column, found 2"
 
 
 def follow(runtime: Runtime, number: int, payload: Any) -> list[Any]:
     """What a sample of a series gives."""
-    event = Observation("links", number, number * 10**9, payload, "", "", "series")
+    event = Observation(
+        stream="links",
+        sequence=number,
+        captured_at_ns=number * 10**9,
+        payload=payload,
+        id="",
+        subject="",
+        kind="series",
+    )
     return [one.message for one in runtime.handle(event) if isinstance(one, Publish)]
 
 

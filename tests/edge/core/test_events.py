@@ -8,8 +8,11 @@ from edge.core.events import Acknowledgement, Observation, Rejected, accepted
 
 def test_an_observation_without_id_is_named_by_stream_and_sequence():
     """The key is the id where one was given, else stream and sequence."""
-    assert Observation("cam", 7, 0, None).key == "cam:7"
-    assert Observation("cam", 7, 0, None, id="mine").key == "mine"
+    assert Observation(stream="cam", sequence=7, captured_at_ns=0, payload=None).key == "cam:7"
+    assert (
+        Observation(stream="cam", sequence=7, captured_at_ns=0, payload=None, id="mine").key
+        == "mine"
+    )
 
 
 def test_a_rejection_is_raised_where_the_event_has_to_be_accepted():

@@ -29,8 +29,8 @@ def test_every_field_changes_the_hash(change):
 
 def test_fields_do_not_run_into_each_other():
     """Text moved from one field to its neighbour gives another hash."""
-    one = Fact("x", "ab", "c", "d", 0, b"")
-    other = Fact("x", "a", "bc", "d", 0, b"")
+    one = Fact(id="x", stream="ab", domain="c", label="d", captured_at_ns=0, features=b"")
+    other = Fact(id="x", stream="a", domain="bc", label="d", captured_at_ns=0, features=b"")
     assert one.hash() != other.hash()
 
 

@@ -10,10 +10,9 @@ from edge.core.events import (
     ForgetRequest,
     Label,
     Observation,
-    Receipt,
     Rejected,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from tests.worlds import World, fact, vector
 
 VALUES = vector(5)
@@ -25,8 +24,9 @@ def test_forgetting_reaches_the_window():
     world.observe(vector(5), 0, subject="p")
     receipt = world.ask(ForgetRequest("r", Selector(subject="p")), Receipt)
     assert receipt.facts_forgotten == 0
-    assert world.ledger.buried("s:0")
-    assert world.runtime._watch.seen("s:0") is None  # noqa: SLF001 - nothing else shows it
+    assert world.ledger.was_forgotten("s:0")
+    session = world.runtime._session  # noqa: SLF001 - nothing else shows it
+    assert session.label_buffer.get("s:0") is None
     assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
 
 
@@ -84,15 +84,26 @@ def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
 @pytest.mark.parametrize(
     ("again", "selector"),
     [
-        (Observation("s", 1, 150, VALUES, id="o1"), Selector(from_ns=100, until_ns=200)),
-        (Observation("s", 1, 50, VALUES, id="o1", subject="ann"), Selector(subject="ann")),
-        (Observation("other", 1, 50, VALUES, id="o1"), Selector(stream="other")),
+        (
+            Observation(stream="s", sequence=1, captured_at_ns=150, payload=VALUES, id="o1"),
+            Selector(from_ns=100, until_ns=200),
+        ),
+        (
+            Observation(
+                stream="s", sequence=1, captured_at_ns=50, payload=VALUES, id="o1", subject="ann"
+            ),
+            Selector(subject="ann"),
+        ),
+        (
+            Observation(stream="other", sequence=1, captured_at_ns=50, payload=VALUES, id="o1"),
+            Selector(stream="other"),
+        ),
     ],
 )
 def test_a_redelivery_does_not_widen_a_request(again, selector):
     """An observation that comes again with other particulars matches; the fact of its id stays."""
     world = World([fact("x")])
-    world.feed(Observation("s", 1, 50, VALUES, id="o1"))
+    world.feed(Observation(stream="s", sequence=1, captured_at_ns=50, payload=VALUES, id="o1"))
     world.feed(Label("o1", "a", "home"))
     world.feed(again)
     receipt = world.ask(ForgetRequest("r", selector), Receipt)
@@ -102,7 +113,7 @@ def test_a_redelivery_does_not_widen_a_request(again, selector):
 
 
 def test_forgetting_nothing_is_said():
-    """A request that matches nothing leaves no receipt."""
+    """A request that matches nothing is rejected and leaves no receipt."""
     world = World([fact("x")])
     world.ask(ForgetRequest("r", Selector(label="never")), Rejected)
     assert world.ledger.receipts == []

@@ -20,19 +20,18 @@ from edge.core.events import (
     GrowthFinished,
     GrowthReport,
     Label,
-    Receipt,
     Rejected,
     Relabel,
     Rollback,
     StartGrowth,
     Tick,
 )
-from edge.core.facts import Fact, Selector
+from edge.core.facts import Fact, Receipt, Selector
 from edge.core.jobs import GrowthJob, GrowthResult
-from edge.core.reconfigurator import job_fingerprint, surplus_adaptors
+from edge.core.reconfigurator import job_fingerprint, surplus_adaptor
 from tests.worlds import World, fact
 
-BLUEPRINT = nas.Blueprint("none", (0,))
+BLUEPRINT = nas.Blueprint(kind="none", taps=(0,))
 ARRAYS = {"centre": np.zeros(8, np.float32), "factor": np.ones(8, np.float32)}
 ENOUGH = limits.GROWTH_FACTS_MIN
 
@@ -61,21 +60,47 @@ def started(world: World, event: Event | None = None) -> GrowthJob:
 def result(
     job: GrowthJob, gain: float = 0.1, facts: tuple[str, ...] | None = None
 ) -> GrowthFinished:
-    """A worker's good news about a job."""
+    """A worker's result with an adaptor."""
     ids = job.own.ids if facts is None else facts
     record = AdaptorRecord(
-        job.domain, job.version, BLUEPRINT, ARRAYS, ids, len(job.own), job.seed, 0.8 + gain, 0.8
+        domain=job.domain,
+        version=job.version,
+        blueprint=BLUEPRINT,
+        arrays=ARRAYS,
+        facts=ids,
+        own=len(job.own),
+        seed=job.seed,
+        accuracy=0.8 + gain,
+        incumbent=0.8,
     )
-    return GrowthFinished(GrowthResult(job.id, job.domain, record, "better", 0.8 + gain, 0.8))
+    return GrowthFinished(
+        GrowthResult(
+            job_id=job.id,
+            domain=job.domain,
+            record=record,
+            reason="better",
+            accuracy=0.8 + gain,
+            incumbent=0.8,
+        )
+    )
 
 
 def nothing(job: GrowthJob, reason: str = "no better than what serves") -> GrowthFinished:
-    """A worker's answer without an adaptor."""
-    return GrowthFinished(GrowthResult(job.id, job.domain, None, reason, math.nan, math.nan))
+    """A worker's result without an adaptor."""
+    return GrowthFinished(
+        GrowthResult(
+            job_id=job.id,
+            domain=job.domain,
+            record=None,
+            reason=reason,
+            accuracy=math.nan,
+            incumbent=math.nan,
+        )
+    )
 
 
 def test_a_domain_becomes_due_with_enough_facts() -> None:
-    """One fact too few starts nothing, the last one does."""
+    """One fact too few starts no growth; the last one does."""
     world = World(lessons(ENOUGH - 1))
     assert step(world, Tick()) == ()
     world = World(lessons(ENOUGH))
@@ -85,7 +110,7 @@ def test_a_domain_becomes_due_with_enough_facts() -> None:
 
 
 def test_one_class_is_never_due() -> None:
-    """Nothing can be told apart in a domain of one class."""
+    """A domain of one class is never due."""
     assert step(World([fact(f"f{n}") for n in range(3 * ENOUGH)]), Tick()) == ()
 
 
@@ -98,7 +123,7 @@ def test_a_class_of_one_fact_makes_no_second_class() -> None:
 
 
 def test_what_nobody_waits_for_changes_nothing() -> None:
-    """The result of another job than the one that runs is told as abandoned; that one goes on."""
+    """The result of another job than the running one is reported as abandoned."""
     world = World(lessons(ENOUGH))
     job = started(world)
     told = world.ask(result(replace(job, id="another")), GrowthReport)
@@ -115,7 +140,7 @@ def test_growth_can_be_switched_off() -> None:
 
 
 def test_one_job_runs_at_a_time() -> None:
-    """A second domain that is due waits; a request is turned away with a reason."""
+    """A second due domain waits, and a request is rejected with a reason."""
     world = World(lessons(ENOUGH) + lessons(2 * ENOUGH, "yard"))
     job = started(world)
     assert job.domain == "yard"
@@ -126,7 +151,7 @@ def test_one_job_runs_at_a_time() -> None:
 
 
 def test_an_adaptor_is_installed_and_serves_the_next_answer() -> None:
-    """A good result is written down, announced, and survives a crash."""
+    """A better result is stored, reported, and survives a crash."""
     world = World(lessons(ENOUGH))
     told = world.ask(result(started(world)), GrowthReport)
     assert (told.state, told.version, told.incumbent) == ("serving", 1, 0.8)
@@ -168,7 +193,7 @@ def test_what_failed_is_not_tried_again_on_the_same_facts() -> None:
 
 
 def test_a_late_or_foreign_result_changes_nothing() -> None:
-    """A result nobody waits for is said to be abandoned and not installed."""
+    """A result of a cancelled job is reported as abandoned and not installed."""
     world = World(lessons(ENOUGH))
     good = result(started(world))
     world.crash()
@@ -177,7 +202,7 @@ def test_a_late_or_foreign_result_changes_nothing() -> None:
 
 
 def test_a_result_that_does_not_fit_its_job_is_refused() -> None:
-    """Another domain, another version or facts that were not given: nothing is installed."""
+    """A result of another domain, version or set of facts is not installed."""
     for change in ({"domain": "yard"}, {"version": 7}, {"facts": ("stranger",)}):
         world = World(lessons(ENOUGH))
         good = result(started(world)).result
@@ -199,7 +224,7 @@ def test_two_versions_are_kept_and_rollback_returns_to_the_older() -> None:
 
 
 def test_forgetting_ends_versions_and_the_running_job() -> None:
-    """Versions of forgotten facts go with them, the job that holds them stops, others stay."""
+    """Forgetting removes versions grown from the facts and cancels the job that holds them."""
     world = World(lessons(ENOUGH) + lessons(2 * ENOUGH, "yard"))
     world.feed(result(started(world)))
     world.feed(result(started(world)))
@@ -216,7 +241,7 @@ def test_forgetting_ends_versions_and_the_running_job() -> None:
 
 
 def test_a_domain_that_lost_its_facts_loses_its_adaptors() -> None:
-    """A merged domain's adaptor retires with its last fact."""
+    """A merged domain's adaptor is retired with its last fact."""
     world = World(lessons(ENOUGH) + lessons(4, "yard"))
     world.feed(result(started(world)))
     told = [
@@ -230,17 +255,27 @@ def test_a_domain_that_lost_its_facts_loses_its_adaptors() -> None:
 
 def test_the_adaptor_that_gains_least_makes_room() -> None:
     """Beyond the limit of adaptors the smallest gain retires, the newcomer included."""
-    record = AdaptorRecord("d", 1, BLUEPRINT, ARRAYS, (), 0, 1, 0.9, 0.5)
+    record = AdaptorRecord(
+        domain="d",
+        version=1,
+        blueprint=BLUEPRINT,
+        arrays=ARRAYS,
+        facts=(),
+        own=0,
+        seed=1,
+        accuracy=0.9,
+        incumbent=0.5,
+    )
     full = {
         f"d{n:02}": (replace(record, domain=f"d{n:02}", incumbent=0.5 + n / 1000),)
         for n in range(limits.ADAPTORS_MAX)
     }
-    assert surplus_adaptors(full, replace(record, domain="d00")) is None
-    leaving = surplus_adaptors(full, replace(record, domain="new"))
+    assert surplus_adaptor(full, replace(record, domain="d00")) is None
+    leaving = surplus_adaptor(full, replace(record, domain="new"))
     assert leaving is not None
     assert leaving.domain == f"d{limits.ADAPTORS_MAX - 1:02}"
     poor = replace(record, domain="new", accuracy=0.5)
-    assert surplus_adaptors(full, poor) is poor
+    assert surplus_adaptor(full, poor) is poor
 
 
 def test_labels_alone_start_growth_at_the_next_tick() -> None:
@@ -260,6 +295,6 @@ def values(one: Fact) -> NDArray[np.uint8]:
 def test_the_fingerprint_depends_on_ids_and_labels_alone() -> None:
     """Same facts, same hash; another label, another hash."""
     world = World(lessons(ENOUGH))
-    own, _ = world.runtime.knowledge.lessons("home")
+    own, _ = world.runtime.knowledge.training_facts("home")
     assert job_fingerprint(own) == job_fingerprint(replace(own, features=own.features * 0))
     assert job_fingerprint(own) != job_fingerprint(replace(own, labels=("c", *own.labels[1:])))

@@ -14,7 +14,7 @@ from edge.core.router import (
     _fit_ridge,
     _gather,
     _shares,
-    assign_folds,
+    allot_facts,
     fit_router,
 )
 
@@ -55,7 +55,7 @@ def test_samples_go_to_their_domain():
 
 
 def test_a_border_that_is_no_plane_is_found():
-    """A domain between two parts of another is told apart, which no linear rule can."""
+    """A domain between two parts of another is recognised, which no linear rule can do."""
     outer = [batch("out", 80, level=60), batch("out", 80, level=180, seed=1)]
     router = fit_router([*outer, batch("in", 80, level=120)], SPANS)
     assert routed(router, batch("in", 40, level=120, seed=7)) == ["in"] * 40
@@ -73,7 +73,7 @@ def test_scores_are_log_probabilities():
 
 
 def test_overlapping_domains_are_not_sure():
-    """Probabilities mean what they say: domains that cannot be told apart get about a half."""
+    """Indistinguishable domains get about half of the probability each."""
     router = fit_router([batch("a", 300), batch("b", 300, seed=1)], SPANS)
     said = np.exp(router.scores(batch("a", 200, seed=2).features))
     assert abs(float(said[:, 0].mean()) - 0.5) < 0.1
@@ -83,7 +83,7 @@ def test_overlapping_domains_are_not_sure():
 @settings(max_examples=25, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 12), st.integers(1, 12))
 def test_order_is_nothing(random, first, second):
-    """Facts in any order and any batches give the same router, to the bit."""
+    """Facts in any order and batches give the same router, to the bit."""
     parts = [batch("a", first), batch("b", second, level=140)]
     orders = [random.sample(range(len(part)), len(part)) for part in parts]
     mixed = [take(part, order) for part, order in zip(parts, orders, strict=True)]
@@ -91,11 +91,11 @@ def test_order_is_nothing(random, first, second):
     one, other = fit_router(parts, SPANS), fit_router([mixed[1], *cut], SPANS)
     rows = batch("a", 4, seed=9).features
     np.testing.assert_array_equal(one.scores(rows), other.scores(rows))
-    assert one.sharpness == other.sharpness
+    assert one.inverse_temperature == other.inverse_temperature
 
 
 def test_one_domain_is_certain():
-    """With one domain there is nothing to decide, nor anything to compute."""
+    """With one domain nothing is computed."""
     router = fit_router([batch("only", 3)], SPANS)
     np.testing.assert_array_equal(router.scores(batch("x", 4).features), np.zeros((4, 1)))
     assert len(router.landmarks) == 0
@@ -103,7 +103,7 @@ def test_one_domain_is_certain():
 
 @pytest.mark.parametrize("few", [1, 2, 5])
 def test_a_tiny_domain_is_heard(few):
-    """A domain of a few facts beside a large one is still routed to."""
+    """A domain of a few facts is routed to despite a large one."""
     router = fit_router([batch("large", 400, level=80), batch("tiny", few, level=170)], SPANS)
     said = routed(router, batch("tiny", 20, level=170, seed=4))
     assert said.count("tiny") >= 18
@@ -111,7 +111,7 @@ def test_a_tiny_domain_is_heard(few):
 
 
 def test_identical_facts_do_no_harm():
-    """Domains that are the same sample over and over give probabilities, not numbers gone wild."""
+    """Domains of one repeated sample give finite probabilities."""
     same = np.full((5, WIDTH), 7, np.uint8)
     parts = [
         FactBatch(tuple(f"{name}{row}" for row in range(5)), (name,) * 5, ("a",) * 5, same)
@@ -151,37 +151,37 @@ def test_many_domains_are_routed():
     ],
 )
 def test_wrong_features_are_refused(features):
-    """Features of another width or type are refused, with what was expected."""
+    """Features of another width or type raise an error that states what was expected."""
     router = fit_router([batch("a", 3), batch("b", 3)], SPANS)
     with pytest.raises(ModelMismatchError, match=rf"expects uint8 features \[\.\.\., {WIDTH}\]"):
         router.scores(features)
 
 
 def test_no_facts_are_a_bug():
-    """A router without a fact is a mistake of the caller."""
+    """Fitting a router without facts is an assertion error."""
     with pytest.raises(AssertionError):
         fit_router([], SPANS)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 20_000), min_size=1, max_size=40))
 def test_shares_fill_the_room(counts):
-    """No domain gets more than it has or less than one, and no room is left that one could use."""
-    made = assign_folds(counts)
+    """Every domain gets between one and all of its facts, and no usable share is left over."""
+    made = allot_facts(counts)
     assert all(1 <= made[name] <= count for name, count in counts.items())
     assert sum(made.values()) == min(FACTS_MAX, sum(counts.values()))
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 20_000), min_size=2, max_size=40))
 def test_shares_are_fair(counts):
-    """A domain that is cut short gets as much as any other, but for rounding."""
-    made = assign_folds(counts)
+    """All domains that are cut get the same share, up to rounding."""
+    made = allot_facts(counts)
     largest = max(made.values())
     assert all(made[n] == count or made[n] >= largest - len(counts) for n, count in counts.items())
 
 
 def test_more_domains_than_facts_take_part_with_one_each():
     """None is left out, even where there is no room for all."""
-    made = assign_folds({f"d{number}": 3 for number in range(FACTS_MAX + 5)})
+    made = allot_facts({f"d{number}": 3 for number in range(FACTS_MAX + 5)})
     assert set(made.values()) == {1}
 
 
@@ -194,7 +194,7 @@ def test_domains_weigh_as_the_root_of_their_facts():
 
 
 def test_what_is_left_of_a_fact_is_what_a_ridge_without_it_leaves():
-    """The closed form equals solving once more without the fact, at the same penalty."""
+    """Closed-form residuals equal those of a ridge solved without the fact, at the same penalty."""
     rows = _gather([batch("a", 9, level=95), batch("b", 14, level=110)], SPANS[1])
     ridge = _fit_ridge(rows)
     inputs = ((rows.features - ridge.centre) * ridge.factor).astype(np.float64)
@@ -209,11 +209,12 @@ def test_what_is_left_of_a_fact_is_what_a_ridge_without_it_leaves():
         held = (moved * weights[kept, None]).T
         solved = np.linalg.solve(held @ moved + penalty * np.eye(8), held @ (targets[kept] - usual))
         left = targets[out] - usual - (inputs[out] - middle) @ solved
-        assert ridge.left[out] == pytest.approx(left, abs=2e-3)
+        assert ridge.residuals[out] == pytest.approx(left, abs=2e-3)
 
 
 def test_landmarks_are_the_hardest_and_those_of_the_lowest_hashes(monkeypatch):
-    """Half of them each; no fact is there twice."""
+    """Half of the landmarks are the hardest facts, half those with the lowest hashes, without
+    duplicates."""
     monkeypatch.setattr("edge.core.router.LANDMARKS_MAX", 8)
     rows = _gather([batch("a", 15), batch("b", 15, level=140)], SPANS[1])
     margins = np.random.default_rng(0).random(30).astype(np.float32)

@@ -14,7 +14,6 @@ from edge.core.events import (
     FitGeometry,
     ForgetRequest,
     Label,
-    LabelCandidate,
     Observation,
     Publish,
     Rejected,
@@ -24,7 +23,7 @@ from edge.core.events import (
     StoreGeometry,
     StoreLabelCandidates,
 )
-from edge.core.facts import Selector
+from edge.core.facts import LabelCandidate, Selector
 from edge.core.runtime import Runtime
 from tests.worlds import World, clouds, fact, vector
 
@@ -66,7 +65,7 @@ def test_known_samples_are_recognised_and_answered():
 
 
 def test_a_new_sample_gets_no_label():
-    """Where a sample is new the answer is withheld, and the guess is still there to see."""
+    """A novel sample gets a guess and no label."""
     decision = run(taught(), (7,), 1)[0]
     assert isinstance(decision, Decision)
     assert decision.known is False
@@ -75,7 +74,8 @@ def test_a_new_sample_gets_no_label():
 
 
 def test_too_few_facts_for_the_ordered_rate_are_said():
-    """Ten facts can't hold a rate of 1 %: `known` is None with a reason, and the label answers."""
+    """With too few facts for the chosen rate, `known` is None with a reason, and the label
+    answers."""
     decision = run(taught(count=5), (1,), 1)[0]
     assert isinstance(decision, Decision)
     assert decision.known is None
@@ -93,12 +93,14 @@ def test_one_alarm_is_raised_and_cleared():
 
 
 def test_an_alarm_sets_its_streams_output():
-    """Where a stream's device has an output for alarms it is 1 during one, after it was told."""
+    """A stream with an alarm output gets 1 during an alarm, after it was published."""
     world = taught(Config(window=8, alarm_outputs=(("s", 5), ("other", 6))))
     effects: list[Effect] = []
     for seed, start in ((7, 0), (1, 100)):
         for at, values in enumerate(clouds((seed,), 40, seed=4, width=WIDE), start):
-            effects += world.runtime.handle(Observation("s", at, at, values))
+            effects += world.runtime.handle(
+                Observation(stream="s", sequence=at, captured_at_ns=at, payload=values)
+            )
     kinds = [type(one.message) if isinstance(one, Publish) else type(one) for one in effects]
     assert [one for one in effects if isinstance(one, SetOutput)] == [
         SetOutput("s", 5, 1),
@@ -261,12 +263,12 @@ def test_relabelling_moves_facts():
 
 
 def test_relabelling_nothing_is_said():
-    """A selector that matches nothing is refused."""
+    """A selector that matches nothing is rejected."""
     World([fact("x")]).ask(Relabel(Selector(label="never"), "b"), Rejected)
 
 
 def test_facts_are_durable_before_they_are_acknowledged():
-    """Remember comes before the Ack that announces it."""
+    """StoreFacts precedes the Acknowledgement."""
     world = World()
     kinds = [type(effect) for effect in world.runtime.handle(Enrol((fact("x"),)))]
     assert kinds[0] is StoreFacts
@@ -306,7 +308,15 @@ def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_reques
     """What is kept for a label takes one after a crash, and a forget request reaches it."""
     for event in (Label("late", "a"), ForgetRequest("r", Selector(domain="domain-9"))):
         world = World([fact("f1")])
-        kept = LabelCandidate("late", "s", "", "domain-9", 5, 1.0, fact("late").features)
+        kept = LabelCandidate(
+            observation_id="late",
+            stream="s",
+            subject="",
+            domain="domain-9",
+            captured_at_ns=5,
+            score=1.0,
+            features=fact("late").features,
+        )
         world.ledger.apply(StoreLabelCandidates((kept,)))
         world.crash()
         world.feed(event)
@@ -317,4 +327,4 @@ def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_reques
             assert (stored.domain, stored.label) == ("domain-9", "a")
         else:
             assert stored is None
-            assert world.ledger.buried("late")
+            assert world.ledger.was_forgotten("late")

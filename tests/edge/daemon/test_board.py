@@ -1,4 +1,4 @@
-"""A real daemon on the UART of an emulated board: readings come up, an alarm's output goes down."""
+"""A real daemon on the UART of an emulated board: readings come in, alarms set an output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ alarm_channel = 1
 
 
 class Board:
-    """An emulated M3 that streams noise as features; its lamps are read by the emulator."""
+    """An emulated Cortex-M3 that streams noise as features; the emulator reads its lamps."""
 
     def __init__(self, folder: Path) -> None:
         self.port, self._monitor = folder / "uart", folder / "monitor"
@@ -63,7 +63,7 @@ class Board:
 
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[Board]:
-    """A board that runs."""
+    """A running board."""
     folder = tmp_path / "board"
     folder.mkdir()
     made = Board(folder)
@@ -76,7 +76,7 @@ def board(tmp_path: Path) -> Iterator[Board]:
 
 
 def wait_for(done: Callable[[], object]) -> None:
-    """Until something holds."""
+    """Wait until a condition holds."""
     end = time.monotonic() + SECONDS_MAX
     while not done():
         assert time.monotonic() < end, "it took too long"
@@ -84,8 +84,8 @@ def wait_for(done: Callable[[], object]) -> None:
 
 
 def test_an_alarm_lights_a_lamp_on_the_board(tmp_path: Path, board: Board) -> None:
-    """The board streams what nobody has learned; the daemon raises an alarm, and the output that
-    the stream names is set on the board, and no other."""
+    """The board streams an unknown domain; the daemon raises an alarm and sets the output of the
+    stream, and no other."""
     home = new_home(tmp_path / "home")
     table = write_csv(home / "table.csv", per_label=60)
     assert run("learn", table, "--home", home, "--domain", "hall").exit_code == 0

@@ -17,12 +17,12 @@ HTTP = '[http]\n[streams.door]\nsource = "http"\n'
 
 
 def states(folder: Path, *, broker: bool = False) -> dict[str, str]:
-    """What was found, by what was looked at."""
+    """The state of each check, by name."""
     return {one.what: one.state for one in check_home(folder, broker=broker)}
 
 
 def test_a_home_that_can_serve_is_all_well(tmp_path: Path):
-    """Settings, encoder, knowledge and streams are looked at, and nothing is written."""
+    """Settings, encoder, knowledge and streams are checked, and nothing is written."""
     folder = daemon_home(tmp_path, HTTP)
     with Store.open(folder / "knowledge.db", CARD) as store:
         store.name_columns([f"x{number}" for number in range(WIDTH)], CARD)
@@ -46,7 +46,7 @@ def test_a_home_that_can_serve_is_all_well(tmp_path: Path):
     ],
 )
 def test_what_would_not_serve_is_an_error(tmp_path: Path, more: str, what: str):
-    """Each mistake is found where it is, with a hint, and the exit status is 1."""
+    """Each mistake is reported where it is, with a hint, and the exit status is 1."""
     folder = daemon_home(tmp_path, more)
     assert states(folder)[what] == "error"
     said = run("check", folder)
@@ -55,14 +55,14 @@ def test_what_would_not_serve_is_an_error(tmp_path: Path, more: str, what: str):
 
 
 def test_a_card_that_has_gone_is_an_error(tmp_path: Path):
-    """The encoder is opened, not only named."""
+    """The encoder is opened, not only its name checked."""
     folder = daemon_home(tmp_path, HTTP)
     (folder / "card.toml").unlink()
     assert states(folder)["home"] == "error"
 
 
 def test_files_that_a_daemon_could_not_write_are_errors(tmp_path: Path, monkeypatch):
-    """Knowledge of somebody else, who learned as root; a start would say it, too."""
+    """Knowledge files of another user, as after learning as root, are errors before a start."""
     folder = daemon_home(tmp_path, HTTP)
     mine = os.access
     closed = folder / "knowledge.db"
@@ -74,7 +74,8 @@ def test_files_that_a_daemon_could_not_write_are_errors(tmp_path: Path, monkeypa
 
 
 def test_an_outbox_that_cannot_be_used_is_found(tmp_path: Path):
-    """One that is damaged is set aside by a start; a lock that is no file keeps it from one."""
+    """A damaged outbox is a warning, because a start sets it aside; a lock that is no file is an
+    error."""
     folder = daemon_home(tmp_path, HTTP)
     (folder / "outbox.db").write_bytes(b"junk" * 3000)
     assert states(folder)["outbox"] == "warning"
@@ -90,7 +91,7 @@ def test_an_outbox_that_cannot_be_used_is_found(tmp_path: Path):
 
 
 def test_secrets_that_others_can_read_are_warned_about(tmp_path: Path):
-    """A password file of everybody's is a warning, one of the owner's alone is well."""
+    """A password file that everybody can read is a warning; one of the owner alone is ok."""
     secret = tmp_path / "password"
     secret.write_text("x", "utf-8")
     secret.chmod(0o644)
@@ -106,7 +107,7 @@ def test_secrets_that_others_can_read_are_warned_about(tmp_path: Path):
 
 @needs_mosquitto
 def test_the_broker_is_met_where_that_is_asked_for(tmp_path: Path):
-    """--broker connects, under a client id of its own; one that is not there is an error."""
+    """--broker connects under a separate client id; a missing broker is an error."""
     with Mosquitto(tmp_path / "broker") as broker:
         more = f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
         folder = daemon_home(tmp_path / "home", more)
@@ -116,7 +117,7 @@ def test_the_broker_is_met_where_that_is_asked_for(tmp_path: Path):
 
 
 def test_the_doctor_looks_at_the_machine(tmp_path: Path):
-    """Python, packages, clock, disk and its speed are told; nothing is left behind."""
+    """Python, packages, clock, disk and its speed are reported; no file is left behind."""
     folder = daemon_home(tmp_path, HTTP)
     said = run("doctor", folder, "--json")
     for what in ("python", "packages", "torch", "clock", "memory", "systemd", "disk", "fsync"):
@@ -126,5 +127,5 @@ def test_the_doctor_looks_at_the_machine(tmp_path: Path):
 
 
 def test_the_doctor_wants_a_folder(tmp_path: Path):
-    """A home that is none is an error."""
+    """A home that does not exist is an error."""
     assert run("doctor", tmp_path / "none").exit_code == 1

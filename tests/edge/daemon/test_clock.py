@@ -23,30 +23,30 @@ class Time:
 
 
 def test_a_clock_that_is_set_is_told_as_it_is():
-    """With a plausible wall clock that is the time, and nothing jumps."""
+    """With a plausible wall clock, that is the time, and there is no jump."""
     time = Time(NOW)
     clock = time.clock()
     time.pass_s(10)
-    assert clock.look() is None
+    assert clock.detect_jump() is None
     assert (clock.now_ns(), clock.state) == (NOW + 10 * S, "set")
 
 
 def test_a_jump_is_told_with_its_size():
-    """Setting the clock by a month is a jump of a month; afterwards all is well again."""
+    """Setting the clock by a month is a jump of a month; the next check finds none."""
     time = Time(NOW)
     clock = time.clock()
     time.pass_s(1)
     time.wall += 30 * 86_400 * S
-    jump = clock.look()
+    jump = clock.detect_jump()
     assert jump is not None
     assert (round(jump.seconds), jump.clock) == (30 * 86_400, "set")
     time.pass_s(1)
-    assert clock.look() is None
+    assert clock.detect_jump() is None
     assert clock.jumps == 1
 
 
 def test_without_a_clock_time_goes_on_from_the_last_that_is_sure():
-    """In 1970 the time is that of the last run plus what has passed since the start."""
+    """In 1970 the time is the last sure time of the previous run plus the time since the start."""
     time = Time(10 * S)
     clock = time.clock(floor_ns=NOW)
     time.pass_s(60)
@@ -54,13 +54,13 @@ def test_without_a_clock_time_goes_on_from_the_last_that_is_sure():
 
 
 def test_thirty_years_back_and_forth_never_turn_time_back():
-    """A clock that falls to 1996 while running is not believed; when it is set again, it is."""
+    """A clock that falls to 1996 while running is ignored; once it is set again, it is used."""
     time = Time(NOW)
     clock = time.clock()
     time.pass_s(5)
-    clock.look()
+    clock.detect_jump()
     time.wall -= 30 * 365 * 86_400 * S
-    jump = clock.look()
+    jump = clock.detect_jump()
     assert jump is not None
     assert jump.clock == "unset"
     time.pass_s(7)

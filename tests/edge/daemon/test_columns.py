@@ -41,7 +41,7 @@ TOPICS = ["auricle/v1/gw1/decision/+", "auricle/v1/gw1/rejected", "auricle/v1/gw
 
 
 def heard(ear: Seat, here: Served, topic: str, count: int) -> list[dict[str, object]]:
-    """Wait for messages of a topic; what they hold."""
+    """Wait for messages of a topic, and return their content."""
     found: list[dict[str, object]] = []
 
     def enough() -> bool:
@@ -63,9 +63,9 @@ def say(ear: Seat, topic: str, message: object) -> None:
 def test_named_values_and_fields_are_decided_as_the_plain_vector(
     tmp_path: Path, named: bool
 ) -> None:
-    """Values by name in any order, and the fields of a device at the top or nested, give the
-    decision of the vector; a missing field is rejected by its name.  A home without names takes
-    what the settings order, and rejects what has no order."""
+    """Values by name in any order, and the fields of a device at the top level or nested, give the
+    decision of the vector; a missing field is rejected by its name.  A home without names accepts
+    values that the settings order, and rejects values without an order."""
     folder, values = learned_home(tmp_path / "home"), [float(one) for one in vector(1)]
     by_name = dict(zip(NAMES, values, strict=True))
     order = [*NAMES[::-1]] if not named else list(NAMES)
@@ -80,7 +80,7 @@ def test_named_values_and_fields_are_decided_as_the_plain_vector(
         ear.online()
         ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= len(TOPICS))
         with served(folder) as here:
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             fields = {**by_name, "nested": {"x6": by_name["x6"]}, "linkquality": 80, "state": "ON"}
             del fields["x6"]
             say(ear, "auricle/v1/gw1/observe/press", {"values": values})
@@ -97,7 +97,7 @@ def test_named_values_and_fields_are_decided_as_the_plain_vector(
 
 
 def test_fields_of_a_series_are_fixed_by_its_first_message(tmp_path: Path, capsys) -> None:
-    """A device's fields become channels; one that comes later is logged once and ignored."""
+    """A device's fields become channels; a later new field is logged once and ignored."""
     folder = learned_home(tmp_path / "home")
     with Mosquitto(tmp_path / "broker") as broker, seated(quick(broker.port), "ear") as ear:
         with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
@@ -106,7 +106,7 @@ def test_fields_of_a_series_are_fixed_by_its_first_message(tmp_path: Path, capsy
         ear.online()
         ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= len(TOPICS))
         with served(folder) as here:
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             for number in range(4):
                 more = {"update": {"progress": number}} if number else {}
                 message = {"temperature": 20 + number, "battery": {"voltage": 3.0}, "state": "ON"}

@@ -16,17 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import ConfigError, StateError
 from edge.core.events import ForgetRequest
 from edge.core.facts import Selector
 from edge.daemon import health
 from edge.daemon.daemon import Daemon
-from edge.daemon.loop import FLAWS_A_SECOND
+from edge.daemon.loop import REJECTIONS_PER_S
 from edge.daemon.systemd import SystemdNotifier
 from edge.mqtt.packets import InboundMessage
 from edge.outbox.outbox import Outbox
-from edge.sources.measurement import InvalidMeasurement, Measurement, RawPayload
+from edge.sources.measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import Process, Served, daemon_home, served
 from tests.worlds import WIDTH, vector
@@ -36,16 +36,16 @@ HTTP = '[streams.door]\nsource = "http"\n'
 
 
 def measure(number: int = 0, stream: str = "door", **given: object) -> Measurement:
-    """A measurement that is no flaw."""
-    return Measurement(stream, vector(number), RawPayload(**given))  # type: ignore[arg-type]
+    """A valid measurement."""
+    return Measurement(stream, vector(number), MeasurementMetadata(**given))  # type: ignore[arg-type]
 
 
 def test_measurements_become_decisions_with_numbers(tmp_path: Path):
-    """Each is decided once, under an id of its own, with numbers that rise by one."""
+    """Each is decided once, under its own id, with consecutive numbers."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         for number in range(3):
-            here.daemon.intake.offer(measure(number))
-        here.daemon.intake.offer(measure(7, id="mine", captured_at_ns=5))
+            here.daemon.inbox.offer(measure(number))
+        here.daemon.inbox.offer(measure(7, id="mine", captured_at_ns=5))
         here.until(lambda: len(here.kinds("decision")) == 4)
         told = here.kinds("decision")
         assert [one["observation_id"] for one in told] == [
@@ -62,10 +62,10 @@ def test_measurements_become_decisions_with_numbers(tmp_path: Path):
 
 
 def test_what_is_no_measurement_is_rejected_with_a_reason(tmp_path: Path):
-    """One that cannot be read, and one that the encoder does not take, change nothing."""
+    """Unreadable input, and input that the encoder rejects, changes nothing."""
     with served(daemon_home(tmp_path, HTTP)) as here:
-        here.daemon.intake.reject("door", InvalidMeasurement("it is not json", "send json"))
-        here.daemon.intake.offer(Measurement("door", vector(1)[: WIDTH - 1]))
+        here.daemon.inbox.reject("door", InvalidMeasurement("it is not json", "send json"))
+        here.daemon.inbox.offer(Measurement("door", vector(1)[: WIDTH - 1]))
         here.until(lambda: len(here.kinds("rejected")) == 2)
         reasons = " ".join(one["reason"] for one in here.kinds("rejected"))
         assert "not json" in reasons
@@ -74,12 +74,12 @@ def test_what_is_no_measurement_is_rejected_with_a_reason(tmp_path: Path):
 
 
 def test_a_run_has_ids_of_its_own(tmp_path: Path):
-    """The same stream, started again, repeats no id and no number."""
+    """The same stream in a second run repeats no id and no number."""
     folder = daemon_home(tmp_path, HTTP)
     seen = []
     for _ in range(2):
         with served(folder) as here:
-            here.daemon.intake.offer(measure())
+            here.daemon.inbox.offer(measure())
             here.until(partial(here.kinds, "decision"))
             seen += here.kinds("decision")
     assert [one["observation_id"] for one in seen] == ["door:1-1", "door:2-1"]
@@ -87,62 +87,64 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
 
 
 def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
-    """A topic with a typing error is named with the streams there are, a few times a second."""
+    """A message at a misspelled topic is rejected with the list of streams, a few times a
+    second."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         for name in ("observe/dooor", "command", "observe/door") * 20:
             topic = f"auricle/v1/gw1/{name}"
-            here.daemon.loop.arrive(InboundMessage(topic, b"{}", False, "", b"", None, (), 0))
+            here.daemon.loop.receive(InboundMessage(topic=topic, payload=b"{}"))
         here.until(lambda: here.kinds("rejected"))
         told = here.kinds("rejected")
         assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
         assert "none" in told[0]["hint"]
-        assert len(told) == FLAWS_A_SECOND
+        assert len(told) == REJECTIONS_PER_S
         assert here.daemon.loop.strays == 60
 
 
 def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
-    """Its streams are rejected with the reason, the state says so, and it serves once mended."""
+    """Its streams are rejected with the reason, the status has it too, and the home serves once
+    repaired."""
     other = daemon_home(tmp_path / "other")
     hidden = (other / "card.toml").rename(other / "hidden.toml")
     streams = HTTP + '[streams.far]\nsource = "http"\nhome = "other"\n[homes]\nother = "other"\n'
     with served(daemon_home(tmp_path, streams)) as here:
-        here.daemon.intake.offer(measure(stream="far"))
-        here.daemon.intake.offer(measure())
+        here.daemon.inbox.offer(measure(stream="far"))
+        here.daemon.inbox.offer(measure())
         here.until(lambda: here.kinds("decision") and here.kinds("rejected"))
         assert "other" in here.kinds("rejected")[0]["reason"]
         monkeypatch.setattr(health, "STARTING_S", 0.0)
         status = here.daemon.status()
-        assert (status.state, "card" in status.trouble[0]) == ("degraded", True)
+        assert (status.state, "card" in status.problems[0]) == ("degraded", True)
         hidden.rename(other / "card.toml")
         here.until(lambda: here.daemon.homes["other"].home)
-        here.daemon.intake.offer(measure(stream="far"))
+        here.daemon.inbox.offer(measure(stream="far"))
         here.until(lambda: len(here.kinds("decision")) == 2)
 
 
 def test_forgetting_reaches_what_waits(tmp_path: Path):
-    """A decision that the broker has not got is erased when its observation is forgotten; its
-    number is told as lost."""
+    """A decision that still waits for the broker is erased with its observation; its number is
+    reported as lost."""
     with served(daemon_home(tmp_path, HTTP)) as here:
-        here.daemon.line.problem = "nobody reads"
-        here.daemon.intake.offer(measure(id="secret-one"))
+        here.daemon.connection.problem = "nobody reads"
+        here.daemon.inbox.offer(measure(id="secret-one"))
         here.until(lambda: here.daemon.outbox.entries)
         here.daemon.loop.feed("", ForgetRequest("r1", Selector(ids=frozenset({"secret-one"})), 1))
         assert [loss.reason for loss in here.daemon.outbox.losses] == ["forgotten"]
         assert b"secret-one" not in (tmp_path / "outbox.db").read_bytes()
-        here.daemon.line.problem = ""
+        here.daemon.connection.problem = ""
         here.until(lambda: here.kinds("gap") and here.kinds("receipt"))
         assert here.kinds("gap")[0]["reason"] == "forgotten"
         assert here.kinds("decision") == []
 
 
 def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: Path):
-    """A daemon that was not running when an observation was forgotten does not tell of it."""
+    """An observation that was forgotten while no daemon ran is not published afterwards."""
     from edge.home.home import Home
 
     folder = daemon_home(tmp_path, HTTP)
     here = Served(folder)
-    here.daemon.line.problem = "nobody reads"
-    here.daemon.intake.offer(measure(id="secret-two"))
+    here.daemon.connection.problem = "nobody reads"
+    here.daemon.inbox.offer(measure(id="secret-two"))
     here.until(lambda: here.daemon.outbox.entries)
     here.daemon.close()
     with Home(folder) as home:
@@ -153,17 +155,30 @@ def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: P
 
 
 def _erasure(key: str):
-    from edge.core.events import EraseFacts, Receipt
+    from edge.core.events import EraseFacts
+    from edge.core.facts import Receipt
 
-    receipt = Receipt("r", 1, Selector(ids=frozenset({key})), 0, (), "", "", (), 0, ())
+    receipt = Receipt(
+        request_id="r",
+        requested_at_ns=1,
+        selector=Selector(ids=frozenset({key})),
+        facts_forgotten=0,
+        concepts_touched=(),
+        digest_before="",
+        digest_after="",
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=(),
+    )
     return EraseFacts((key,), receipt)
 
 
 def test_settings_are_read_again(tmp_path: Path):
-    """New streams come, those that stay go on counting, what needs a restart is said."""
+    """New streams start, unchanged ones keep their counters, and changes that need a restart are
+    named."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder) as here:
-        here.daemon.intake.offer(measure())
+        here.daemon.inbox.offer(measure())
         here.until(lambda: here.kinds("decision"))
         text = (folder / "auricle.toml").read_text("utf-8")
         changed = text.replace('"gw1"', '"gw2"') + '[streams.new]\nsource = "http"\n'
@@ -171,7 +186,7 @@ def test_settings_are_read_again(tmp_path: Path):
         did = here.daemon.reload()
         assert "streams: changed" in did
         assert any("restart" in one for one in did)
-        here.daemon.intake.offer(measure(stream="new"))
+        here.daemon.inbox.offer(measure(stream="new"))
         here.until(lambda: len(here.kinds("decision")) == 2)
         assert {one.name: one.decided for one in here.daemon.status().streams} == {
             "door": 1,
@@ -180,7 +195,7 @@ def test_settings_are_read_again(tmp_path: Path):
 
 
 def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
-    """The last good ones hold, at a reload and at a start, and the status says why."""
+    """The last good settings hold, at a reload and at a start, and the status has the reason."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder) as here:
         with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
@@ -188,15 +203,15 @@ def test_broken_settings_change_nothing_and_are_named(tmp_path: Path):
         with pytest.raises(ConfigError, match="bytes_mux") as caught:
             here.daemon.reload()
         assert caught.value.hint == "did you mean bytes_max?"
-        assert "bytes_mux" in here.daemon.status().trouble[0]
+        assert "bytes_mux" in here.daemon.status().problems[0]
     with served(folder) as again:
-        assert "last-good" in again.daemon.status().trouble[0]
-        again.daemon.intake.offer(measure())
+        assert "last-good" in again.daemon.status().problems[0]
+        again.daemon.inbox.offer(measure())
         again.until(lambda: again.kinds("decision"))
 
 
 def test_a_home_is_opened_again_when_its_settings_change(tmp_path: Path):
-    """Another window means another runtime, without a restart."""
+    """Another window gives another runtime, without a restart."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder) as here:
         text = (folder / "auricle.toml").read_text("utf-8")
@@ -208,7 +223,7 @@ def test_a_home_is_opened_again_when_its_settings_change(tmp_path: Path):
 
 
 def test_two_daemons_never_share_a_home(tmp_path: Path):
-    """The second one is refused, and disturbs nothing."""
+    """The second is refused, and the first is undisturbed."""
     folder = daemon_home(tmp_path, HTTP)
     with served(folder), pytest.raises(StateError, match="another process"):
         Served(folder)
@@ -227,8 +242,8 @@ def test_lines_go_in_and_come_out_of_a_process(tmp_path: Path):
 
 
 def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
-    """After kill -9 the next run goes on behind every number that was given out, and tells the
-    gap: each number arrived, or is in it; one that comes again says the same again."""
+    """After kill -9 the next run continues after every number that was given out, and reports the
+    gap: each number has arrived or is in the gap; a repeated message is identical."""
     folder = daemon_home(tmp_path, STDIN)
     arrived: dict[int, dict[str, object]] = {}
     lost: list[tuple[int, int]] = []
@@ -249,15 +264,15 @@ def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
         # A gap that was written and not told when it was killed waits, too, and tells of its own.
         bodies = [json.loads(one.body) for one in left.waiting() if one.topic.endswith("/gap")]
         lost += [(body["first"], body["last"]) for body in bodies]
-        top = left.take()
+        top = left.next_number()
     told_lost = {number for first, last in lost for number in range(first, last + 1)}
     assert set(range(1, top)) <= arrived.keys() | told_lost | waiting
 
 
 @needs_mosquitto
 def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
-    """Through a real broker; what is decided while it is dead comes late, and nothing is lost; what
-    it had confirmed just before comes again, for it may have forgotten that."""
+    """Through a real broker: decisions made while it is dead arrive later, none is lost, and those
+    that it had confirmed just before arrive again, because it may not have saved them."""
     with Mosquitto(tmp_path / "broker") as broker:
         more = (
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\nreconnect_s_min = 0.05\n'
@@ -270,13 +285,13 @@ def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
         ):
             ear.broker.subscribe(["auricle/v1/gw1/decision/+", "auricle/v1/gw1/gap"])
             ear.online()
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             ear.say("auricle/v1/gw1/observe/press", json.dumps(vector(1).tolist()).encode())
             _both(here, ear, lambda: len(ear.arrivals) == 1)
             broker.kill()
-            here.until(lambda: not here.daemon.line.online)
+            here.until(lambda: not here.daemon.connection.online)
             for number in range(5):
-                here.daemon.intake.offer(measure(number))
+                here.daemon.inbox.offer(measure(number))
             here.until(lambda: here.daemon.outbox.entries == 6)
             ear.until(lambda: not ear.broker.online)
             broker.start()
@@ -290,7 +305,7 @@ def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
 
 
 def _both(here: Served, ear, done) -> None:
-    """Turn the daemon and the listener until something holds."""
+    """Turn the daemon and the listener until a condition holds."""
     end = time.monotonic() + 20
     while not done():
         assert time.monotonic() < end, "waited in vain"
@@ -299,7 +314,7 @@ def _both(here: Served, ear, done) -> None:
 
 
 def test_the_watchdog_is_fed_by_the_loop_alone(tmp_path: Path):
-    """Turning the loop feeds it; time that passes without a turn does not."""
+    """A turn of the loop feeds it; time without a turn does not."""
     folder = daemon_home(tmp_path, HTTP)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
@@ -318,7 +333,7 @@ def test_the_watchdog_is_fed_by_the_loop_alone(tmp_path: Path):
 
 
 def _said(manager: socket.socket) -> list[bytes]:
-    """What the manager has heard, until it hears nothing more."""
+    """Every notification that waits for the manager."""
     said = []
     with suppress(TimeoutError):
         while True:
@@ -327,14 +342,14 @@ def _said(manager: socket.socket) -> list[bytes]:
 
 
 def test_a_second_signal_hurries(tmp_path: Path):
-    """Asked twice, it does not wait for what is on its way, and still writes what waits."""
+    """A second stop skips waiting for acknowledgements, and still writes all that waits."""
     process = Process(daemon_home(tmp_path, STDIN))
     process.say(json.dumps(vector(1).tolist()))
     process.hear()
     process.process.send_signal(signal.SIGINT)
     assert process.stop() < 5
     with Outbox(tmp_path / "outbox.db", OutboxSettings()) as left:
-        assert left.losses == ()
+        assert not list(left.losses)
 
 
 SIGNALLED = """
@@ -363,7 +378,7 @@ def test_a_reload_requested_while_the_program_loads_waits(tmp_path: Path):
 
 
 def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_path: Path):
-    """SIGINT ends it at once, by the signal, and nothing is written."""
+    """SIGINT ends it at once, by the signal, without output."""
     done = subprocess.run(
         [sys.executable, "-c", SIGNALLED.replace("NUMBER", "SIGINT"), "run", tmp_path],
         capture_output=True,
@@ -373,8 +388,8 @@ def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_pa
 
 
 def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
-    """A reader that stands still holds the loop up, and not the end: five seconds after the first
-    SIGTERM, whatever signals follow."""
+    """A blocked reader of its output stops the loop, but the process still ends five seconds after
+    the first SIGTERM, whatever signals follow."""
     process = Process(daemon_home(tmp_path, STDIN))
     line = json.dumps(vector(1).tolist()).encode() + b"\n"
     assert process.process.stdin is not None

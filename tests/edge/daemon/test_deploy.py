@@ -14,7 +14,7 @@ import pytest
     shutil.which("systemd-analyze") is None, reason="needs systemd-analyze, which is not here"
 )
 def test_systemd_takes_the_unit(source: Path, tmp_path: Path):
-    """`systemd-analyze verify` has nothing to say about the unit."""
+    """`systemd-analyze verify` accepts the unit without a message."""
     text = (source / "examples/deploy/auricle@.service").read_text("utf-8")
     unit = tmp_path / "auricle@.service"
     unit.write_text(text.replace("/opt/auricle/bin/auricle", shutil.which("true") or ""), "utf-8")
@@ -25,7 +25,7 @@ def test_systemd_takes_the_unit(source: Path, tmp_path: Path):
 
 
 def test_the_unit_and_the_container_run_the_daemon_as_nobody_special(source: Path):
-    """Both start `auricle run` as a user of its own, and end it with SIGTERM."""
+    """Both run `auricle run` as a separate user, and stop it with SIGTERM."""
     unit = (source / "examples/deploy/auricle@.service").read_text("utf-8")
     assert re.search(r"^Type=notify", unit, re.MULTILINE)
     assert re.search(r"^WatchdogSec=\d+", unit, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The HTTP door, spoken to as anybody would."""
+"""The HTTP server, through real connections."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import pytest
 from edge.commands.control_socket import ask_daemon
 from edge.config.device import HttpSettings
 from edge.core.errors import StateError
-from edge.daemon import health
+from edge.daemon import health, listeners
 from edge.daemon import http_server as room
-from edge.daemon import listeners as doors
 from edge.daemon.http_server import HttpServer
 from tests.daemons import Served, daemon_home, served
 from tests.worlds import vector
 
 STREAMS = (
     '[http]\nport = 0\npayload_bytes_max = 500\n[streams.door]\nsource = "http"\n'
-    '[streams.raw]\nsource = "http"\nform = "raw"\n[streams.line]\nsource = "folder"\npath = "in"\n'
+    '[streams.raw]\nsource = "http"\nformat = "raw"\n'
+    '[streams.line]\nsource = "folder"\npath = "in"\n'
 )
 BODY = json.dumps(vector(1).tolist())
 JSON = {"Content-Type": "application/json"}
@@ -32,15 +32,15 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Served]:
-    """A daemon with a door."""
+    """A daemon with an HTTP server."""
     (tmp_path / "in").mkdir()
     with served(daemon_home(tmp_path, STREAMS)) as made:
         yield made
 
 
 def port(here: Served) -> int:
-    """Where its door is."""
-    door = here.daemon.doors.http
+    """The port of its HTTP server."""
+    door = here.daemon.listeners.http
     assert door is not None
     return door.port
 
@@ -52,7 +52,7 @@ def ask(
     body: str | bytes = "",
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
-    """One request; status and answer."""
+    """Send a request; returns status and answer."""
     line = http.client.HTTPConnection("127.0.0.1", port(here), timeout=10)
     line.request(method, path, body or None, headers or {})
     answer = line.getresponse()
@@ -64,7 +64,7 @@ def ask(
 
 
 def test_a_measurement_is_taken_and_decided(here: Served):
-    """What comes by POST is decided like anything else, under the id that was given."""
+    """A measurement by POST is decided like any other, under the given id."""
     assert ask(here, "POST", "/observe/door?id=x7&subject=ann", BODY, JSON)[0] == 202
     here.until(lambda: here.kinds("decision"))
     assert here.kinds("decision")[0]["observation_id"] == "x7"
@@ -89,10 +89,10 @@ def test_a_measurement_is_taken_and_decided(here: Served):
 def test_what_cannot_be_taken_is_refused_with_a_reason(
     here: Served, path: str, body: str | bytes, headers: dict[str, str], code: int
 ):
-    """Each refusal has its code and says why; nothing is decided."""
+    """Each refusal has its code and a reason; nothing is decided."""
     status, answer = ask(here, "POST", path, body, headers)
     assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
-    assert len(here.daemon.intake) == 0
+    assert len(here.daemon.inbox) == 0
 
 
 def test_a_request_without_length_is_refused(here: Served):
@@ -105,7 +105,7 @@ def test_a_request_without_length_is_refused(here: Served):
 
 
 def test_garbage_and_silence_harm_nobody(here: Served):
-    """Callers that send rubbish, or nothing, keep nobody else from being heard."""
+    """Clients that send rubbish, or nothing, do not block the others."""
     silent = [socket.create_connection(("127.0.0.1", port(here))) for _ in range(5)]
     with socket.create_connection(("127.0.0.1", port(here))) as line:
         line.sendall(b"\xff\x00\x13rubbish\r\n\r\n")
@@ -116,9 +116,10 @@ def test_garbage_and_silence_harm_nobody(here: Served):
 
 
 def test_too_many_callers_are_turned_away(here: Served):
-    """Beyond the bound a caller is told to come again, and those that take long make room."""
+    """Beyond the limit a client is refused with Retry-After, and the slowest client is
+    disconnected."""
     silent = [
-        socket.create_connection(("127.0.0.1", port(here))) for _ in range(room.CALLERS_MAX + 1)
+        socket.create_connection(("127.0.0.1", port(here))) for _ in range(room.CLIENTS_MAX + 1)
     ]
     assert b"503" in silent[-1].recv(4096)
     time.sleep(room.PATIENCE_S + 0.1)
@@ -128,7 +129,7 @@ def test_too_many_callers_are_turned_away(here: Served):
 
 
 def said(here: Served, request: bytes, *, end: bool = False) -> tuple[int, Any]:
-    """What is answered to these bytes; end: nothing comes after them."""
+    """The answer to these bytes; end: nothing follows them."""
     with socket.create_connection(("127.0.0.1", port(here)), 10) as line:
         line.sendall(request)
         if end:
@@ -160,14 +161,14 @@ HEAD = b"POST /observe/door HTTP/1.1\r\nHost: localhost\r\nContent-Type: applica
 def test_what_is_no_whole_request_is_refused_with_a_reason(
     here: Served, request_: bytes, code: int
 ):
-    """A body that was cut short, however readable, two lengths, and what is not HTTP."""
+    """A truncated body, two lengths, and bytes that are not HTTP are refused with a reason."""
     status, answer = said(here, request_, end=True)
     assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
-    assert len(here.daemon.intake) == 0
+    assert len(here.daemon.inbox) == 0
 
 
 def test_a_caller_who_trickles_is_late(here: Served, monkeypatch):
-    """The time is that of the whole request: a byte now and then does not prolong it."""
+    """The deadline covers the whole request: sending byte by byte does not extend it."""
     monkeypatch.setattr(room, "REQUEST_S", 0.5)
     with socket.create_connection(("127.0.0.1", port(here)), 10) as line:
         line.sendall(HEAD + b"Content-Length: 400\r\n\r\n[")
@@ -184,32 +185,32 @@ def test_a_caller_who_trickles_is_late(here: Served, monkeypatch):
 
 
 def test_head_is_answered_without_a_body(here: Served):
-    """As watchers of liveness ask."""
+    """HEAD has the status of GET, as liveness probes expect."""
     assert ask(here, "HEAD", "/livez") == (200, "")
 
 
 def test_liveness_is_that_of_the_loop(here: Served, monkeypatch):
-    """A loop that has not turned for long is not alive, whatever the door's threads do."""
+    """A loop that has not turned for long is not alive, even if the server's threads respond."""
     assert ask(here, "GET", "/livez")[0] == 200
     monkeypatch.setattr(room, "ALIVE_S", -1.0)
     assert ask(here, "GET", "/livez")[0] == 503
 
 
 def test_readiness_needs_a_home(here: Served, monkeypatch):
-    """Ready is who can decide; the answer names what is in trouble."""
+    """A daemon is ready if a home can decide; the answer lists the troubles."""
     monkeypatch.setattr(health, "COUNT_AGAIN_S", -1.0)
     here.daemon.status()
     assert ask(here, "GET", "/readyz")[0] == 200
     here.daemon.homes[""].close()
-    here.daemon.homes[""].trouble = "its card has gone"
+    here.daemon.homes[""].problem = "its card has gone"
     here.daemon.status()
     code, answer = ask(here, "GET", "/readyz")
-    assert (code, answer["trouble"]) == (503, ["its card has gone"])
+    assert (code, answer["problems"]) == (503, ["its card has gone"])
 
 
 def test_metrics_count_what_happened(here: Served):
-    """The numbers of the status, in Prometheus' words; every name is documented."""
-    here.daemon.intake.offer(_measure())
+    """The metrics have the numbers of the status; every name is documented."""
+    here.daemon.inbox.offer(_measure())
     here.until(lambda: here.kinds("decision"))
     here.daemon.status()
     code, text = ask(here, "GET", "/metrics")
@@ -226,7 +227,7 @@ def _measure() -> Any:
 
 
 def test_a_port_that_is_taken_is_a_trouble_and_no_end(tmp_path: Path):
-    """The rest serves; the state says why nobody listens."""
+    """The rest serves, and the status names the port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -234,12 +235,12 @@ def test_a_port_that_is_taken_is_a_trouble_and_no_end(tmp_path: Path):
         with served(daemon_home(tmp_path, f"[http]\nport = {port}\n")) as here:
             status = here.daemon.status()
             assert status.state in {"starting", "degraded"}
-            assert str(port) in status.trouble[0]
+            assert str(port) in status.problems[0]
 
 
 def test_a_port_that_comes_free_is_listened_on(tmp_path: Path, monkeypatch):
-    """What could not be opened is tried again without a hand."""
-    monkeypatch.setattr(doors, "RETRY_S", 0.0)
+    """A listener that could not be opened is tried again automatically."""
+    monkeypatch.setattr(listeners, "RETRY_S", 0.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -247,19 +248,19 @@ def test_a_port_that_comes_free_is_listened_on(tmp_path: Path, monkeypatch):
         home = daemon_home(tmp_path, f"[http]\nport = {number}\n")
         (home / "auricle.sock").mkdir()
         with served(home) as here:
-            assert len(here.daemon.status().trouble) == 2
+            assert len(here.daemon.status().problems) == 2
             taken.close()
             (home / "auricle.sock").rmdir()
-            here.until(lambda: not here.daemon.status().trouble)
+            here.until(lambda: not here.daemon.status().problems)
             assert ask(here, "GET", "/livez")[0] == 200
             answer = ask_daemon(home, {"verb": "status"})
             assert answer["done"]
 
 
 def test_a_host_that_is_none_is_refused():
-    """An address that cannot be listened on is an error with a hint."""
-    sink: Any = None
-    made = HttpServer(HttpSettings(host="256.1.1.1"), dict, sink, lambda: None, time.monotonic)
+    """An invalid address is an error with a hint."""
+    loop: Any = None
+    made = HttpServer(HttpSettings(host="256.1.1.1"), loop, lambda: None)
     with pytest.raises(StateError, match=r"256\.1\.1\.1"):
         made.start()
     assert made.port == 0

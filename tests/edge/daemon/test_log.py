@@ -1,4 +1,4 @@
-"""What a daemon process reports of its streams: in its log, in `auricle status` and in metrics."""
+"""Reports of a daemon process on its streams: in its log, in `auricle status` and in metrics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TORCHLESS = "import sys\nsys.modules['torch'] = None\n"
 
 
 def until(done: Callable[[], Any]) -> Any:
-    """Wait until something holds, and return it; fails where it never does."""
+    """Wait until a value is true, and return it; fails after a time."""
     end = time.monotonic() + WAIT_S
     while not (found := done()):
         assert time.monotonic() < end, "waited in vain"
@@ -47,8 +47,8 @@ def until(done: Callable[[], Any]) -> Any:
 
 @contextmanager
 def running(folder: Path) -> Iterator[tuple[Process, list[bytes]]]:
-    """A daemon's process and the lines that it prints, which are read as they come: a pipe that is
-    full would hold it up.  It is killed at the end."""
+    """A daemon's process and its printed lines, read as they come so that no full pipe blocks it.
+    It is killed at the end."""
     printed: list[bytes] = []
     daemon = Process(folder)
     assert daemon.process.stdout is not None
@@ -73,14 +73,14 @@ def lines(daemon: Process, event: str) -> list[dict[str, Any]]:
 
 
 def stream_of(folder: Path) -> dict[str, Any]:
-    """The one stream, as `auricle status --json` shows it."""
+    """The only stream, as in `auricle status --json`."""
     shown = json.loads(run("status", "--home", folder, "--json").stdout)
     return dict(shown["streams"][0])
 
 
 def test_rejected_lines_are_in_the_log_and_the_stream_is_not_fine(tmp_path: Path) -> None:
     """212 unusable lines cause one or two lines of the log with the reason, and `auricle status`
-    says why with exit status 4; the next measurement that is answered ends that."""
+    shows it with exit status 4; the next answered measurement clears it."""
     folder = daemon_home(tmp_path, STDIN)
     with running(folder) as (daemon, _):
         for _ in range(212):
@@ -95,12 +95,12 @@ def test_rejected_lines_are_in_the_log_and_the_stream_is_not_fine(tmp_path: Path
         assert "fine" not in next(one for one in shown.splitlines() if one.startswith("line "))
         daemon.say(json.dumps([1] * WIDTH))
         until(lambda: stream_of(folder)["decided"] == 1)
-        assert stream_of(folder)["rejecting"] == ""
+        assert stream_of(folder)["input_problem"] == ""
         until(lambda: run("status", "--home", folder).exit_code == 0)
 
 
 def test_a_series_counts_in_the_status(tmp_path: Path) -> None:
-    """Forecasts count as answers, with their pace, and a change is a line of the log."""
+    """Forecasts count as answers, with their rate, and a change point is a line of the log."""
     folder = daemon_home(tmp_path, SERIES)
     rows = 1000 + np.cumsum(np.random.default_rng(0).normal(size=(300, 2)), axis=0)
     rows[250:] += 400
@@ -110,7 +110,7 @@ def test_a_series_counts_in_the_status(tmp_path: Path) -> None:
         shown = until(lambda: (one := stream_of(folder))["forecasts"] == 300 and one)
         assert (shown["decided"], shown["rejected"]) == (0, 0)
         assert until(lambda: stream_of(folder)["per_second"]) > 0
-        assert stream_of(folder)["changes"] >= 1
+        assert stream_of(folder)["change_points"] >= 1
         (row,) = [
             one
             for one in run("status", "--home", folder).stdout.splitlines()
@@ -120,7 +120,7 @@ def test_a_series_counts_in_the_status(tmp_path: Path) -> None:
         snapshot = msgspec.convert(run_json("status", "--home", folder), DaemonStatus)
         metrics = Metrics(lambda: snapshot).text().decode()
         assert 'auricle_stream_forecasts_total{stream="line"} 300.0' in metrics
-        assert 'auricle_stream_rejecting{stream="line"} 0.0' in metrics
+        assert 'auricle_stream_input_problem{stream="line"} 0.0' in metrics
         found = until(lambda: lines(daemon, "series_changed"))
         assert found[0]["stream"] == "line"
         assert set(found[0]["channels"]) <= {"0", "1"}
@@ -128,8 +128,8 @@ def test_a_series_counts_in_the_status(tmp_path: Path) -> None:
 
 @needs_mosquitto
 def test_an_alarm_and_a_stray_message_are_in_the_log(tmp_path: Path) -> None:
-    """Through a real broker: a stream that leaves known ground, and a message at a topic with a
-    typing error, each cause a line of the log and count in the status."""
+    """Through a real broker: a drift alarm, and a message at a misspelled topic, each cause a line
+    of the log and count in the status."""
     with Mosquitto(tmp_path / "broker") as broker, seated(quick(broker.port), "ear") as ear:
         ear.online()
         folder = new_home(tmp_path / "home")
@@ -140,7 +140,7 @@ def test_an_alarm_and_a_stray_message_are_in_the_log(tmp_path: Path) -> None:
         with running(folder) as (daemon, _):
             until(lambda: run_json("status", "--home", folder)["broker"]["online"])
             ear.say("auricle/v1/gw1/observe/bolt", b"[1]")
-            until(lambda: run_json("status", "--home", folder)["strays"])
+            until(lambda: run_json("status", "--home", folder)["unrouted"])
             for number in range(100):
                 odd = [255 * ((number + place) % 2) for place in range(WIDTH)]
                 ear.say("auricle/v1/gw1/observe/belt", json.dumps(odd).encode())
@@ -153,8 +153,8 @@ def test_an_alarm_and_a_stray_message_are_in_the_log(tmp_path: Path) -> None:
 
 
 def test_without_torch_no_growth_is_started(tmp_path: Path, monkeypatch: Any) -> None:
-    """A domain that is due stays with its head, nothing is reported as refused, and the status says
-    why and what to install; a request for growth gets the same answer."""
+    """A domain that is due keeps its head, nothing is reported as rejected, and the status names
+    the missing package; a request for growth gets the same answer."""
     folder = daemon_home(tmp_path / "home", STDIN)
     with Home(folder) as home:
         facts = [fact(f"g{n}", "ab"[n % 2], at=n) for n in range(40)]

@@ -1,4 +1,4 @@
-"""Texts of people where they become names: of files, topics, streams, metrics."""
+"""User-chosen text as names of files, topics, streams and metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from edge.config.settings import parse_settings
 from edge.config.streams import FolderStream
 from edge.core.errors import ConfigError
-from edge.daemon.assembly import check_streams
+from edge.daemon.settings import check_streams
 from edge.sources.factory import SourceContext, open_source
 from tests.daemons import daemon_home, served
 from tests.edge.sources.sinks import Kept, wait_for
@@ -24,7 +24,7 @@ BROKEN = ("", " ", "a\nb", "\x1b[2J", "\0", "x" * 201, "\N{RIGHT-TO-LEFT OVERRID
     "where", ["[device]\nname = {}", '[homes]\n{} = "x"', '[streams.{}]\nsource = "stdin"']
 )
 def test_names_in_the_settings_are_printable_and_short(where: str):
-    """Whatever is printable may be a name; a device's name that is empty is the host's."""
+    """Every printable text may be a name; an empty device name is replaced by the host's."""
     for name in (*WILD, *BROKEN):
         quoted = '"' + "".join(f"\\U{ord(sign):08x}" for sign in name) + '"'
         text = '[encoder]\ncard = "x"\n' + where.format(quoted) + "\n"
@@ -35,7 +35,7 @@ def test_names_in_the_settings_are_printable_and_short(where: str):
 
 @pytest.mark.parametrize("name", WILD)
 def test_a_stream_of_any_name_remembers_in_its_own_folder(tmp_path: Path, name: str):
-    """What it has read is noted in one file, whose name the stream's cannot change."""
+    """Its position is stored in one file, whose path the stream's name cannot change."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.json").write_bytes(b"[1]")
     settings = FolderStream(path="in", settle_s=0.01, every_s=0.01)
@@ -45,13 +45,13 @@ def test_a_stream_of_any_name_remembers_in_its_own_folder(tmp_path: Path, name: 
     source.start()
     wait_for(lambda: sink.measurements or sink.flaws)
     source.stop(5)
-    assert source.trouble == ""
+    assert source.problem == ""
     assert len(list((tmp_path / "memory").iterdir())) == 1
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in", "memory"]
 
 
 def test_a_label_and_a_domain_of_any_text_are_learned_or_refused(tmp_path: Path):
-    """By commands as by files; what is learned makes no file, and no topic of its own."""
+    """By commands and by files; learned names create no file and no topic."""
     from edge.core.events import Enrol, Label, Observation, Rejected
     from tests.worlds import vector
 
@@ -59,7 +59,12 @@ def test_a_label_and_a_domain_of_any_text_are_learned_or_refused(tmp_path: Path)
         before = sorted(one.name for one in tmp_path.iterdir())
         feed = here.daemon.loop.feed
         for number, name in enumerate((*WILD, *BROKEN)):
-            feed("", Observation("s", number, number, vector(number)))
+            feed(
+                "",
+                Observation(
+                    stream="s", sequence=number, captured_at_ns=number, payload=vector(number)
+                ),
+            )
             (said, *_) = feed("", Label(f"s:{number}", name, name))
             assert isinstance(said, Rejected) == (name in BROKEN)
             (said, *_) = feed("", Enrol((fact(f"f{number}", name, name),)))

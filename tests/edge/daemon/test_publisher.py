@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.events import Acknowledgement, Decision
 from edge.daemon import publisher as room
 from edge.daemon.clock import DaemonClock
@@ -20,41 +20,53 @@ from edge.mqtt.messages import ClockJump
 from edge.mqtt.packets import LOST, PublishedMessage, ReplyAddress
 from edge.outbox.outbox import Outbox
 
-DECISION = Decision("s:1", "s", 7, True, "hall", "a", "a", 1.0, 0.5, 1.0, alarm=False)
+DECISION = Decision(
+    observation_id="s:1",
+    stream="s",
+    captured_at_ns=7,
+    known=True,
+    domain="hall",
+    label="a",
+    guess="a",
+    score=1.0,
+    p_value=0.5,
+    window_p=1.0,
+    alarm=False,
+)
 
 
 class Mouth:
-    """A broker that answers when told."""
+    """A broker whose answers the test sets."""
 
     def __init__(self) -> None:
-        self.online, self.room, self.cuts = True, 10, 0
+        self.online, self.send_quota, self.unclean_disconnects = True, 10, 0
         self.said: list[tuple[str, dict[str, object], ReplyAddress | None]] = []
         self.answers: list[PublishedMessage] = []
 
     def publish(self, topic: str, payload: bytes, **more: object) -> int | None:
-        """Take a message, while there is room."""
-        if not self.room:
+        """Accept a message, while there is room."""
+        if not self.send_quota:
             return None
-        self.room -= 1
+        self.send_quota -= 1
         self.said.append((topic, json.loads(payload), more["response"]))  # type: ignore[arg-type]
         return len(self.said)
 
     def acked(self) -> tuple[PublishedMessage, ...]:
-        """What was answered."""
+        """The answers since the last call."""
         answers, self.answers = tuple(self.answers), []
         return answers
 
 
 @pytest.fixture
-def teller(tmp_path: Path) -> Iterator[Publisher]:
-    """A teller over a real outbox."""
+def publisher(tmp_path: Path) -> Iterator[Publisher]:
+    """A publisher over a real outbox."""
     with Outbox(tmp_path / "outbox.db", OutboxSettings()) as outbox:
         yield Publisher(outbox, MessageEncoder("gw1"), Mouth(), DaemonClock())
 
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The only moment there is, in seconds; time passes where somebody adds to it."""
+    """The monotonic clock, in seconds, which only the test advances."""
     moment = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: moment[0])
     return moment
@@ -62,125 +74,125 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def timed(tmp_path: Path, now: list[float]) -> Iterator[Publisher]:
-    """A teller over a real outbox, both by that time."""
+    """A publisher over a real outbox, both on that clock."""
     path, settings = tmp_path / "outbox.db", OutboxSettings()
     with Outbox(path, settings, clock_ns=lambda: int(now[0] * 1e9)) as outbox:
         yield Publisher(outbox, MessageEncoder("gw1"), Mouth(), DaemonClock())
 
 
-def test_decisions_go_at_once_and_acknowledgements_when_durable(teller: Any, monkeypatch):
-    """A commit that fails holds acknowledgements back; what was to happen after them happens, for
-    the line must not stand still."""
+def test_decisions_go_at_once_and_acknowledgements_when_durable(publisher: Any, monkeypatch):
+    """A failed commit holds acknowledgements back, but not the actions after it, which the
+    connection waits for."""
     settled: list[int] = []
-    teller.tell(DECISION)
-    teller.tell(Acknowledgement("s:1", 1))
-    teller.after(lambda: settled.append(1))
-    monkeypatch.setattr(teller.outbox, "commit", lambda: False)
-    teller.flush()
-    assert [said["schema"] for _, said, _ in teller.mouth.said] == ["auricle/v1/decision"]
+    publisher.publish(DECISION)
+    publisher.publish(Acknowledgement("s:1", 1))
+    publisher.after_commit(lambda: settled.append(1))
+    monkeypatch.setattr(publisher.outbox, "commit", lambda: False)
+    publisher.flush()
+    assert [said["schema"] for _, said, _ in publisher.channel.said] == ["auricle/v1/decision"]
     assert settled == [1]
     monkeypatch.undo()
-    teller.flush()
-    assert [said["schema"] for _, said, _ in teller.mouth.said][1:] == ["auricle/v1/ack"]
+    publisher.flush()
+    assert [said["schema"] for _, said, _ in publisher.channel.said][1:] == ["auricle/v1/ack"]
     assert settled == [1]
 
 
-def test_an_answer_goes_to_who_asked(teller: Any):
-    """With their correlation data, to their topic."""
-    teller.answer(Acknowledgement("s:1", 1), "auricle/v1/ann/response/x", b"n1", kept=True)
-    teller.flush()
-    ((topic, _, reply),) = teller.mouth.said
+def test_an_answer_goes_to_who_asked(publisher: Any):
+    """It has the topic and the correlation data of the request."""
+    publisher.answer(Acknowledgement("s:1", 1), "auricle/v1/ann/response/x", b"n1", kept=True)
+    publisher.flush()
+    ((topic, _, reply),) = publisher.channel.said
     assert (topic, reply) == ("auricle/v1/ann/response/x", ReplyAddress(b"n1"))
 
 
-def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(teller: Any):
-    """LOST comes again; a reason code that says no becomes a gap."""
-    teller.tell(DECISION)
-    teller.tell(DECISION)
-    teller.flush()
-    teller.mouth.answers = [PublishedMessage(1, LOST), PublishedMessage(2, 135)]
-    teller.hear()
-    teller.flush()
-    assert [said["sequence"] for _, said, _ in teller.mouth.said] == [1, 2, 1]
-    teller.tell_losses()
-    teller.flush()
-    gap = teller.mouth.said[-1][1]
+def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(publisher: Any):
+    """A lost message is sent again; one refused by a reason code becomes a gap."""
+    publisher.publish(DECISION)
+    publisher.publish(DECISION)
+    publisher.flush()
+    publisher.channel.answers = [PublishedMessage(1, LOST), PublishedMessage(2, 135)]
+    publisher.process_acks()
+    publisher.flush()
+    assert [said["sequence"] for _, said, _ in publisher.channel.said] == [1, 2, 1]
+    publisher.publish_losses()
+    publisher.flush()
+    gap = publisher.channel.said[-1][1]
     assert (gap["schema"], gap["first"], gap["reason"]) == ("auricle/v1/gap", 2, "refused")
 
 
-def test_without_room_messages_wait_in_order(teller: Any):
-    """What finds no room is due again, first."""
-    teller.mouth.room = 2
+def test_without_room_messages_wait_in_order(publisher: Any):
+    """A message that found no room is the first that is due again."""
+    publisher.channel.send_quota = 2
     for _ in range(4):
-        teller.tell(DECISION)
-    teller.flush()
-    teller.mouth.room = 5
-    teller.flush()
-    assert [said["sequence"] for _, said, _ in teller.mouth.said] == [1, 2, 3, 4]
+        publisher.publish(DECISION)
+    publisher.flush()
+    publisher.channel.send_quota = 5
+    publisher.flush()
+    assert [said["sequence"] for _, said, _ in publisher.channel.said] == [1, 2, 3, 4]
 
 
-def test_any_dataclass_can_be_told(teller: Any):
-    """Kinds of message that nobody here knows go to `event/`."""
-    teller.tell(ClockJump(5.0, "set"))
-    teller.flush()
-    assert teller.mouth.said[0][0] == "auricle/v1/gw1/event/clock-jump"
+def test_any_dataclass_can_be_told(publisher: Any):
+    """Message types that the encoder does not know go to `event/`."""
+    publisher.publish(ClockJump(5.0, "set"))
+    publisher.flush()
+    assert publisher.channel.said[0][0] == "auricle/v1/gw1/event/clock-jump"
 
 
 def test_a_printer_writes_lines_until_its_reader_goes():
-    """Each message is a line and counts as delivered; a closed output is a problem, no error."""
+    """Each message is a line and counts as delivered; a closed output is a problem, not an
+    error."""
     output = io.BytesIO()
     printer = StdoutClient(output)
     assert printer.publish("t", b"{}") == 1
     printer.pump(0.0)
     assert output.getvalue() == b"{}\n"
-    assert [sent.taken for sent in printer.acked()] == [True]
+    assert [sent.accepted for sent in printer.acked()] == [True]
     output.close()
     assert printer.publish("t", b"{}") is None
-    assert (printer.online, printer.room) == (False, 0)
+    assert (printer.online, printer.send_quota) == (False, 0)
     assert "standard output" in printer.problem
     printer.close()
 
 
 def test_a_quota_is_waited_for_and_nothing_is_lost(timed: Any, now: list[float]):
-    """What the broker may take later is sent later, after pauses that grow while it says no, and
-    begin anew once it has said yes."""
-    timed.tell(Acknowledgement("s:1", 1))
+    """After "Quota exceeded" a message is sent later, after pauses that grow until one is accepted,
+    and then start again."""
+    timed.publish(Acknowledgement("s:1", 1))
     pauses = []
     for answer in (room.QUOTA, room.QUOTA, room.QUOTA, 0):
         timed.flush()
-        said, begun = len(timed.mouth.said), now[0]
-        timed.mouth.answers = [PublishedMessage(said, answer)]
-        timed.hear()
-        while answer and len(timed.mouth.said) == said:
+        said, begun = len(timed.channel.said), now[0]
+        timed.channel.answers = [PublishedMessage(said, answer)]
+        timed.process_acks()
+        while answer and len(timed.channel.said) == said:
             now[0] += 0.5
             timed.flush()
         pauses.append(now[0] - begun)
     assert pauses == [1.0, 2.0, 4.0, 0.0]
-    assert [one["sequence"] for _, one, _ in timed.mouth.said] == [1] * 4
+    assert [one["sequence"] for _, one, _ in timed.channel.said] == [1] * 4
     assert not timed.outbox.losses
     assert not timed.outbox.entries
-    timed.tell(DECISION)
+    timed.publish(DECISION)
     timed.flush()
-    timed.mouth.answers = [PublishedMessage(5, room.QUOTA)]
-    timed.hear()
+    timed.channel.answers = [PublishedMessage(5, room.QUOTA)]
+    timed.process_acks()
     now[0] += 1.0
     timed.flush()
-    assert len(timed.mouth.said) == 6
+    assert len(timed.channel.said) == 6
 
 
 def test_a_gap_that_is_refused_is_told_again(timed: Any, now: list[float]):
-    """What it told of is not lost with it; a broker that goes on refusing is asked once a
-    minute."""
-    timed.tell(DECISION)
+    """Its losses are not lost with it; a broker that keeps refusing gets one gap a minute."""
+    timed.publish(DECISION)
     for refused in (1, 2):
         timed.flush()
-        timed.mouth.answers = [PublishedMessage(refused, 135)]
-        timed.hear()
-        timed.tell_losses()
+        timed.channel.answers = [PublishedMessage(refused, 135)]
+        timed.process_acks()
+        timed.publish_losses()
     timed.flush()
-    assert len(timed.mouth.said) == 2
+    assert len(timed.channel.said) == 2
     now[0] += room.GAP_PAUSE_S
-    timed.tell_losses()
+    timed.publish_losses()
     timed.flush()
-    gap = timed.mouth.said[-1][1]
+    gap = timed.channel.said[-1][1]
     assert (gap["first"], gap["last"], gap["count"], gap["reason"]) == (1, 2, 2, "refused")

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.daemon import homes
 from edge.mqtt.schemas import message_schemas
-from edge.sources.measurement import Measurement, RawPayload
+from edge.sources.measurement import Measurement, MeasurementMetadata
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
 from tests.daemons import Served, daemon_home, served
 
@@ -30,16 +30,16 @@ kind = "series"
 
 
 def sample(number: int) -> Measurement:
-    """A sample of the series, five minutes after the one before."""
-    given = RawPayload(captured_at_ns=number * STEP_NS, id=f"n{number}")
+    """A sample of the series, five minutes after the previous one."""
+    given = MeasurementMetadata(captured_at_ns=number * STEP_NS, id=f"n{number}")
     return Measurement("links", ROWS[number], given)
 
 
 def tell(folder: Path, first: int, last: int) -> list[tuple[object, object]]:
-    """Run a daemon for some samples and close it in order; the forecasts, by id."""
+    """Run a daemon for some samples and close it in order; returns the forecasts by id."""
     with served(folder) as here:
         for number in range(first, last):
-            here.daemon.intake.offer(sample(number))
+            here.daemon.inbox.offer(sample(number))
             here.until(partial(_heard, here, f"n{number}"))
         told = here.kinds("forecast")
     return [(one["observation_id"], one["point"]) for one in told]
@@ -50,25 +50,26 @@ def _heard(here: Served, key: str) -> bool:
 
 
 def test_a_restart_costs_a_series_nothing(tmp_path: Path) -> None:
-    """A daemon that was stopped and started forecasts as one that ran on."""
+    """A restarted daemon forecasts like one that kept running."""
     one, two = (daemon_home(tmp_path / name, DOOR) for name in ("one", "two"))
     whole = tell(one, 0, 40)
     assert tell(two, 0, 25) + tell(two, 25, 40) == whole
 
 
 def test_a_running_daemon_saves_now_and_then(tmp_path: Path, monkeypatch) -> None:
-    """What a crash costs is what came since; the reason for a fresh start is in the log."""
+    """A crash loses only the samples since the last save; the reason for a fresh start is in the
+    log."""
     monkeypatch.setattr(homes, "SAVE_S", 0.0)
     folder = daemon_home(tmp_path, DOOR)
     kept = folder / "knowledge.db.series"
     with served(folder) as here:
-        here.daemon.intake.offer(sample(0))
+        here.daemon.inbox.offer(sample(0))
         here.until(kept.exists)
     kept.write_bytes(b"something else")
     with served(folder) as again:
         home = again.daemon.homes[""].home
         assert home is not None
-        assert "begin anew" in home.session.trouble
+        assert "start from scratch" in home.session.trouble
 
 
 def _answered(ear: Seat, count: int) -> bool:
@@ -78,8 +79,8 @@ def _answered(ear: Seat, count: int) -> bool:
 
 @needs_mosquitto
 def test_samples_go_in_by_a_topic_and_forecasts_and_changes_out(tmp_path: Path) -> None:
-    """Through a real broker and a restart: each sample is answered by a forecast, a failure by a
-    change, and all of it fits its schema."""
+    """Through a real broker and a restart: each sample gets a forecast, a failure a change point,
+    and all messages fit their schemas."""
     rows = ROWS.copy()
     rows[80:] *= np.array([0.0, 1.5, 1.4, 1.6, 1.0, 1.0])
     with Mosquitto(tmp_path / "broker") as broker, seated(quick(broker.port), "ear") as ear:
@@ -89,7 +90,7 @@ def test_samples_go_in_by_a_topic_and_forecasts_and_changes_out(tmp_path: Path) 
         folder = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
         for first, last in ((0, 60), (60, 90)):
             with served(folder) as here:
-                here.until(lambda: here.daemon.line.online)
+                here.until(lambda: here.daemon.connection.online)
                 for number in range(first, last):
                     said = {"values": rows[number].tolist(), "captured_at_ns": number * STEP_NS}
                     ear.say("auricle/v1/gw1/observe/links", json.dumps(said).encode())
@@ -117,7 +118,7 @@ def test_a_step_in_one_of_two_channels_is_published_as_a_change(tmp_path: Path) 
         ear.until(lambda: ear.broker.counters.reasons["SUBACK: Granted QoS 1"] >= 2)
         folder = daemon_home(tmp_path / "home", MQTT.format(port=broker.port))
         with served(folder) as here:
-            here.until(lambda: here.daemon.line.online)
+            here.until(lambda: here.daemon.connection.online)
             for row in rows:
                 said = {"values": {"inlet": row[0], "outlet": row[1]}}
                 ear.say("auricle/v1/gw1/observe/links", json.dumps(said).encode())

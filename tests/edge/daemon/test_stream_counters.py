@@ -11,18 +11,30 @@ S = 10**9
 
 
 def decision(*, known: bool = True, alarm: bool = False, label: str | None = "a") -> Decision:
-    """A decision on some observation."""
-    return Decision("s:1", "s", 7, known, "hall", label, "a", 1.0, 0.5, 1.0, alarm)
+    """A decision."""
+    return Decision(
+        observation_id="s:1",
+        stream="s",
+        captured_at_ns=7,
+        known=known,
+        domain="hall",
+        label=label,
+        guess="a",
+        score=1.0,
+        p_value=0.5,
+        window_p=1.0,
+        alarm=alarm,
+    )
 
 
 def test_ids_are_of_the_run():
-    """Numbers rise by one, and the id names stream, run and number."""
+    """Numbers rise by one, and the id contains stream, run and number."""
     stream = StreamCounters("s", HttpStream(), "12")
     assert [stream.number() for _ in range(2)] == [(1, "s:12-1"), (2, "s:12-2")]
 
 
 def test_the_pace_is_kept_with_a_burst_of_a_second():
-    """At rate_max all come through; after a pause a second's worth may come at once, no more."""
+    """At rate_max all pass; after a pause a burst of one second may pass, and no more."""
     stream = StreamCounters("s", HttpStream(rate_max=10.0), "1")
     at = 1_000 * S
     assert sum(stream.allows(at + n * S // 10) for n in range(100)) == 100
@@ -33,14 +45,24 @@ def test_the_pace_is_kept_with_a_burst_of_a_second():
 
 
 def test_what_was_decided_is_shown():
-    """The newest decision, the share of new ones in the window, alarms, and the rate."""
+    """The status has the newest decision, the share of novel ones in the window, alarms, and the
+    rate."""
     stream = StreamCounters("s", HttpStream(home="far", kind="sample"), "1")
     assert stream.status().novel_percent is None
     for _ in range(NOVEL_WINDOW):
-        stream.note(decision())
+        stream.count(decision())
     for _ in range(NOVEL_WINDOW // 4):
-        stream.note(decision(known=False, label=None))
-    stream.note(DriftAlarm("s", "s:1", 7, raised=True, window_p=0.001, domain="d"))
+        stream.count(decision(known=False, label=None))
+    stream.count(
+        DriftAlarm(
+            stream="s",
+            observation_id="s:1",
+            captured_at_ns=7,
+            raised=True,
+            window_p=0.001,
+            domain="d",
+        )
+    )
     for _ in range(RATE_SECONDS):
         stream.sample()
     shown = stream.status()
@@ -50,34 +72,57 @@ def test_what_was_decided_is_shown():
 
 
 def test_a_series_counts_its_forecasts():
-    """Forecasts count as answers and make up the pace; changes are counted apart."""
+    """Forecasts count as answers and in the rate; change points are counted separately."""
     stream = StreamCounters("s", HttpStream(kind="series"), "1")
     for _ in range(30):
-        stream.note(SeriesForecast("s", "s:1", 7, ("a",), (1,), ((1.0,),), ((0.0,),), ((2.0,),)))
-    stream.note(ChangePoint("s", "s:1", 7, "jump", ("a",), 0.5, 1, 0))
+        stream.count(
+            SeriesForecast(
+                stream="s",
+                observation_id="s:1",
+                captured_at_ns=7,
+                channels=("a",),
+                horizons=(1,),
+                point=((1.0,),),
+                low=((0.0,),),
+                high=((2.0,),),
+            )
+        )
+    stream.count(
+        ChangePoint(
+            stream="s",
+            observation_id="s:1",
+            captured_at_ns=7,
+            change="jump",
+            channels=("a",),
+            severity=0.5,
+            regime=1,
+            late=0,
+        )
+    )
     stream.sample()
     shown = stream.status()
-    assert (shown.forecasts, shown.changes, shown.decided) == (30, 1, 0)
+    assert (shown.forecasts, shown.change_points, shown.decided) == (30, 1, 0)
     assert (shown.per_second, shown.last_at_ns) == (30, 7)
 
 
 def test_rejections_in_a_row_are_trouble():
-    """Before any answer one is enough; later it takes several, and the next answer ends it."""
+    """Before any answer one is enough; later it takes several, and the next answer clears it."""
     stream = StreamCounters("s", HttpStream(), "1")
     stream.reject("no numbers", "send numbers")
     assert stream.rejecting == "all 1 measurements were rejected: no numbers"
-    stream.note(decision())
+    stream.count(decision())
     for _ in range(REJECTED_MAX - 1):
         stream.reject("no numbers", "")
     assert stream.rejecting == ""
     stream.reject("too long", "")
     assert stream.rejecting == f"the last {REJECTED_MAX} measurements were rejected: too long"
-    stream.note(decision())
+    stream.count(decision())
     assert (stream.rejecting, stream.rejected) == ("", REJECTED_MAX + 1)
 
 
 def test_lines_of_the_log_are_bounded(caplog: pytest.LogCaptureFixture):
-    """However fast a count rises, it is one line at once and one a minute, with what came since."""
+    """However fast a count rises, it causes one line at once and one a minute with the new
+    total."""
     stream = StreamCounters("s", HttpStream(), "1")
     with caplog.at_level("WARNING", logger="auricle"):
         for second in range(180):

@@ -20,12 +20,12 @@ def manager(tmp_path: Path):
 
 
 def heard(manager: socket.socket) -> str:
-    """The next message."""
+    """The next notification."""
     return manager.recv(4096).decode()
 
 
 def test_the_manager_hears_each_state(manager: socket.socket, tmp_path: Path):
-    """READY, STATUS, WATCHDOG, RELOADING with its moment, and STOPPING arrive as datagrams."""
+    """READY, STATUS, WATCHDOG, RELOADING with its time, and STOPPING arrive as datagrams."""
     notifier = SystemdNotifier(
         {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "10000000"}
     )
@@ -66,7 +66,7 @@ def test_an_abstract_socket_is_reached():
     [{}, {"NOTIFY_SOCKET": "/nowhere/notify"}, {"WATCHDOG_USEC": "9", "WATCHDOG_PID": "1"}],
 )
 def test_without_a_manager_nothing_happens(environment: dict[str, str]):
-    """No manager, one that is gone, or a watchdog of another process are no error."""
+    """No manager, a missing one, and another process's watchdog cause no error."""
     notifier = SystemdNotifier(environment)
     notifier.ready()
     notifier.alive()

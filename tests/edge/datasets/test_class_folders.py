@@ -27,7 +27,7 @@ def write(folder: Path, *names: str) -> None:
 
 
 def test_folders_give_label_and_domain(tmp_path):
-    """The last folder is the label, one above it the domain; what was taken as what is said."""
+    """The last folder is the label, the one above it the domain; `layout` describes it."""
     write(tmp_path, "loose.png", "cat/a.PNG", "cat/b.jpg", "night/dog/c.png")
     found = read_folder(tmp_path)
     assert found.total == 4
@@ -46,7 +46,7 @@ def test_folders_give_label_and_domain(tmp_path):
 
 
 def test_what_is_no_image_is_skipped_with_its_reason(tmp_path):
-    """Other files and too deep ones are told, hidden ones left out."""
+    """Other files and too deep ones are skipped with a reason; hidden ones are ignored."""
     write(tmp_path, "a/notes.txt", "a/b/c/deep.png", ".git/x.png", "a/.hidden.png", "a/noname")
     found = list(read_folder(tmp_path))
     reasons = {
@@ -56,8 +56,8 @@ def test_what_is_no_image_is_skipped_with_its_reason(tmp_path):
     }
     assert reasons == {
         "a/b/c/deep.png": "deeper than FOLDER/<domain>/<label>/<image>",
-        "a/noname": "by its name no image: no suffix",
-        "a/notes.txt": "by its name no image: .txt",
+        "a/noname": "not a supported image type: no suffix",
+        "a/notes.txt": "not a supported image type: .txt",
     }
     assert len(found) == 3
 
@@ -73,12 +73,12 @@ def test_a_photo_in_heic_is_skipped_with_the_way_to_convert_it(tmp_path, name):
 
 
 def test_a_sound_encoder_does_not_speak_of_photos(tmp_path):
-    """Where no images are read, the name alone is the reason."""
+    """For sounds an image file is skipped by its suffix alone."""
     write(tmp_path, "a.heic")
     sounds = Form("sound", frozenset({".wav"}), lambda whole: iter((whole,)))
     (found,) = read_folder(tmp_path, sounds)
     assert isinstance(found, Skipped)
-    assert found.reason == "by its name no sound: .heic"
+    assert found.reason == "not a supported sound type: .heic"
 
 
 def test_an_empty_folder_is_refused(tmp_path):
@@ -89,7 +89,7 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_skipped(tmp_path, monkeypatch):
-    """A file that fails, and one that is far too long, are skipped; the others go on."""
+    """An unreadable and a too large file are skipped; the others are read."""
     write(tmp_path, "a/bad.png", "a/good.png", "a/long-long-long.png")
     monkeypatch.setattr(examples, "FILE_BYTES_MAX", 14)
     read = Path.read_bytes
@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_read_is_skipped(tmp_path, monkeypatch):
 
 
 def test_names_of_any_bytes_can_be_shown(tmp_path):
-    """A name that is no UTF-8 is escaped, and its label is not silently another one."""
+    """A name that is not UTF-8 is escaped, so that two labels stay distinct."""
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     Path(os.fsdecode(folder)).mkdir()
     Path(os.fsdecode(folder + b"/x.png")).write_bytes(b"x")
@@ -121,13 +121,13 @@ def test_names_of_any_bytes_can_be_shown(tmp_path):
 
 
 def test_two_spellings_of_a_name_are_one_label(tmp_path):
-    """A name in decomposed letters, as some systems write it, is the same label."""
+    """A label in decomposed Unicode, as some systems write it, is the same label."""
     write(tmp_path, "cafe\u0301/a.png", "caf\u00e9/b.png")
     assert {item.label for item in read_folder(tmp_path) if isinstance(item, Example)} == {"café"}
 
 
 def test_content_names_an_example(tmp_path):
-    """The same bytes have the same id wherever they lie."""
+    """The same content has the same id in any folder."""
     write(tmp_path, "x.png")
     (item,) = read_file(tmp_path / "x.png")
     assert isinstance(item, Example)

@@ -30,7 +30,7 @@ def test_a_header_times_and_gaps_are_understood():
 
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
 def test_times_may_be_numbers(unit):
-    """Seconds since 1970 and their thousandths are told apart by their size."""
+    """Seconds and milliseconds since 1970 are distinguished by their size."""
     _, elapsed, _ = rows(f"x,ts\n1,{1_700_000_000 * unit}\n2,{1_700_000_060 * unit}\n")
     assert elapsed == [0.0, 60.0]
 
@@ -43,21 +43,21 @@ def test_a_bare_table_has_numbered_channels():
 
 
 def test_a_first_column_of_dates_needs_no_name():
-    """Dates in front are times, with or without a header."""
+    """A first column of dates holds the times, with or without a header."""
     assert rows("2024-01-01,5\n2024-01-02,6\n")[1] == [0.0, 86_400.0]
     assert rows("day,v\n2024-01-01,5\n2024-01-02,6\n")[0] == ("v",)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a,b\n", "a,b\nx,y\n", "name\nann\n"])
 def test_a_text_without_numbers_is_refused(text):
-    """What holds no number is a ConfigError with a hint."""
+    """Text without numbers raises ConfigError with a hint."""
     with pytest.raises(ConfigError, match="reading a stream") as caught:
         rows(text)
     assert caught.value.hint
 
 
 def test_a_file_is_read_whole(tmp_path):
-    """A file gives all rows; one that is not there is a ConfigError."""
+    """A file gives all rows; a missing one raises ConfigError."""
     path = tmp_path / "loads.csv"
     path.write_text("\ufeffa\n1\n2\n", "utf-8")
     found = read_recording(path)
@@ -67,7 +67,7 @@ def test_a_file_is_read_whole(tmp_path):
 
 
 def test_a_file_that_is_too_long_is_refused(tmp_path, monkeypatch):
-    """A file of more values than the memory is for is a ConfigError; one just as long is read."""
+    """A file above the limit of values raises ConfigError; one at the limit is read."""
     monkeypatch.setattr(recordings, "VALUES_MAX", 6)
     path = tmp_path / "long.csv"
     path.write_text("a,b\n" + "1,2\n" * 3, "utf-8")
@@ -101,19 +101,19 @@ def test_numbers_of_other_countries_and_broken_cells(text, values):
     ],
 )
 def test_times_in_other_forms_are_read(text):
-    """A date beside its clock, dots with the day first, slashes with the year first."""
+    """Dates with a separate clock column, dotted dates, and dates with slashes are times."""
     names, elapsed, _ = rows(text)
     assert (names, elapsed) == (("v",), [0.0, 3600.0])
 
 
 def test_a_time_that_can_be_read_two_ways_is_refused():
-    """The third of April or the fourth of March: nothing is guessed, and nothing left out."""
-    with pytest.raises(ConfigError, match="'date' to say when, found '03/04/2024'"):
+    """An ambiguous date such as 03/04/2024 raises ConfigError."""
+    with pytest.raises(ConfigError, match="times in the column 'date', found '03/04/2024'"):
         rows("date,v\n03/04/2024,1\n04/04/2024,2\n")
 
 
 def test_columns_have_a_name_each_and_words_are_told():
-    """Equal names would hide each other; columns of words are named, not dropped silently."""
+    """Repeated names are made unique, and text columns are reported."""
     found = SeriesRows(["a,,a,note\n", "1,2,3,fine\n"])
     assert found.names == ("a", "1", "a (2)")
     assert found.left_out == ("note",)
@@ -125,12 +125,12 @@ def test_columns_have_a_name_each_and_words_are_told():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ts,v\n3,1\n2,2\n1,3\n", "go back in 2 of 3 rows"),
+        ("ts,v\n3,1\n2,2\n1,3\n", "descending in 2 of 3 rows"),
         ("a\nnan\nnan\n", "none in 2 rows"),
     ],
 )
 def test_a_file_that_cannot_be_meant_so_is_refused(tmp_path, text, said):
-    """Newest rows first, or not one number: the error says which."""
+    """Descending times and a file without numbers are different errors."""
     path = tmp_path / "odd.csv"
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=said):
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_meant_so_is_refused(tmp_path, text, said):
 
 
 def test_a_file_in_utf_16_is_read(tmp_path):
-    """What spreadsheets call Unicode text is understood by the mark in front."""
+    """UTF-16 text of spreadsheets is recognised by its byte order mark."""
     path = tmp_path / "wide.csv"
     path.write_text("a\tb\n1\t2\n", "utf-16")
     assert read_recording(path).values.tolist() == [[1.0, 2.0]]

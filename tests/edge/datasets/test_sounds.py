@@ -34,7 +34,7 @@ def write_tone(path: Path, pitch_hz: float, seconds: float, rate_hz: int = RATE_
 
 
 def test_a_recording_gives_an_example_for_each_window(tmp_path):
-    """Windows are named by their content, placed by their folder, and dated where they begin."""
+    """Windows have ids of their content, labels of their folder, and times of their start."""
     write_tone(tmp_path / "hall" / "low" / "a.wav", 300, 2.0)
     found = read_examples(tmp_path, CARD_OF_SOUND)
     assert found.layout == "1 as <domain>/<label>/<sound>"
@@ -54,7 +54,7 @@ def test_a_recording_gives_an_example_for_each_window(tmp_path):
 def test_a_recording_that_does_not_fit_is_skipped_with_its_reason(
     tmp_path, seconds, rate_hz, words
 ):
-    """What is too short or has another rate is told."""
+    """Too short files and files of another rate are skipped with a reason."""
     path = write_tone(tmp_path / "a.wav", 300, seconds, rate_hz)
     (item,) = read_examples(path, CARD_OF_SOUND)
     assert isinstance(item, Skipped)
@@ -62,7 +62,7 @@ def test_a_recording_that_does_not_fit_is_skipped_with_its_reason(
 
 
 def test_another_rate_can_be_said(tmp_path):
-    """An encoder of another rate gets what it wants."""
+    """Sounds of another sample rate are read with `rate_hz`."""
     path = write_tone(tmp_path / "a.wav", 300, 1.0, 48_000)
     assert len(list(read_examples(path, CARD_OF_SOUND, 48_000))) == 5
 

@@ -43,12 +43,12 @@ def test_a_table_gives_features_and_columns(tmp_path):
     [
         ("a,1,2", "more or fewer cells"),
         ("a,1,2,3,4", "more or fewer cells"),
-        ("a,1,2,three", "the column 'x2' holds no number: 'three'; a column of labels"),
+        ("a,1,2,three", "the column 'x2' holds no number: 'three'; name a column of labels"),
         ("a,1,2,", "the column 'x2' is empty"),
     ],
 )
 def test_a_bad_row_is_skipped_and_named(tmp_path, row, words):
-    """A row that cannot be read is told with its line; the others go on."""
+    """An unreadable row is skipped with its line number; the others are read."""
     good, bad, last = read_examples(csv_file(tmp_path, f"{HEADER}\na,1,2,3\n{row}\nb,4,5,6\n"))
     assert isinstance(bad, Skipped)
     assert words in bad.reason
@@ -72,14 +72,14 @@ def test_a_bad_row_is_skipped_and_named(tmp_path, row, words):
     ],
 )
 def test_a_bad_table_is_refused(tmp_path, text, words):
-    """A table that cannot be understood raises ConfigError before the first example."""
+    """An invalid table raises ConfigError before the first example."""
     with pytest.raises(ConfigError, match=words) as caught:
         read_examples(csv_file(tmp_path, text))
     assert caught.value.hint
 
 
 def test_arrays_give_rows(tmp_path):
-    """An .npz gives one example a row; numbers and bytes as labels become text."""
+    """An .npz gives an example for each row; numbers and bytes as labels become text."""
     path = tmp_path / "a.npz"
     label, at = np.array([3.0, 4.0]), np.array([7, 8])
     np.savez(path, features=np.ones((2, 3)), label=label, captured_at_ns=at, subject=[b"x", b"y"])
@@ -109,7 +109,7 @@ def save(path: Path, **arrays: object) -> bytes:
 
 
 def test_bad_arrays_are_refused(tmp_path):
-    """Whatever an .npz holds instead of arrays of numbers raises ConfigError with a hint."""
+    """Anything but arrays of numbers in an .npz raises ConfigError with a hint."""
     path = tmp_path / "a.npz"
     rows = np.ones((3, 4))
     good = save(path, features=rows, label=list("abc"))
@@ -151,7 +151,7 @@ def test_a_missing_path_is_refused_before_anything(tmp_path):
 
 
 def test_an_export_is_read_as_it_was(tmp_path):
-    """Exported facts give their quantised features and every field, under their own card only."""
+    """Exported facts give their quantised features and every field, with their own card only."""
     facts = distinct_facts(3)
     with new_store(tmp_path / "k.db", facts) as store:
         export_facts(store, tmp_path / "e.npz")
@@ -174,7 +174,7 @@ def test_a_forged_export_is_refused(tmp_path):
 
 
 def test_the_right_reader_is_chosen(tmp_path):
-    """Folder, table, arrays and image are told apart by what they are, not by their name alone."""
+    """Folder, table, arrays and image are distinguished by type."""
     (tmp_path / "folder.csv" / "cat").mkdir(parents=True)
     (tmp_path / "folder.csv" / "cat" / "a.png").write_bytes(b"x")
     assert "<label>/<image>" in read_examples(tmp_path / "folder.csv").layout

@@ -7,20 +7,23 @@ from edge.sim.recording import GrowthAttemptRecord, GrowthEpisode
 
 BLUEPRINT = "random: taps 0, width 64"
 SERVING = GrowthEpisode(
-    "job",
-    "hall",
-    1,
-    40,
-    0,
-    0,
-    None,
-    "serving",
-    "",
-    BLUEPRINT,
-    0.96,
-    0.92,
-    (),
-    (GrowthAttemptRecord(BLUEPRINT, 0.9, 0.96), GrowthAttemptRecord("none: taps 0", 0.4, 0.92)),
+    job_id="job",
+    domain="hall",
+    version=1,
+    facts=40,
+    asked_at=0,
+    ended_at=0,
+    until=None,
+    state="serving",
+    reason="",
+    blueprint=BLUEPRINT,
+    accuracy=0.96,
+    incumbent=0.92,
+    search=(),
+    trials=(
+        GrowthAttemptRecord(BLUEPRINT, 0.9, 0.96),
+        GrowthAttemptRecord("none: taps 0", 0.4, 0.92),
+    ),
 )
 TAKEN_OVER = replace(SERVING, trials=(GrowthAttemptRecord(BLUEPRINT, 0.9, 0.95),))
 REFUSED = replace(SERVING, state="refused", blueprint="")
@@ -32,12 +35,12 @@ FAILED = replace(REFUSED, seconds=3.0, accuracy=None, reason="the worker failed:
     [
         (SERVING, f"{BLUEPRINT} serves: 96.0%, without it 92.0%"),
         (TAKEN_OVER, f"{BLUEPRINT} of another domain serves here, too: 96.0%, without it 92.0%"),
-        (REFUSED, "without them 92.0%: no more than chance explains, the head goes on alone"),
-        (FAILED, "the worker failed: it was killed; the head goes on alone, after 3.0 s"),
+        (REFUSED, "without them 92.0%: the gain is within chance, the head alone keeps answering"),
+        (FAILED, "the worker failed: it was killed; the head alone keeps answering, after 3.0 s"),
     ],
     ids=["grown here", "taken over", "refused", "failed"],
 )
-def test_what_became_of_a_growth_is_told(episode, text):
-    """One line says what serves and where it came from, or why the head goes on alone; what
-    another domain grew may look like what was tried here."""
+def test_the_end_of_a_growth_is_reported(episode, text):
+    """One line says what serves and where it came from, or why the head alone keeps answering;
+    an adaptor of another domain may look like a candidate of this one."""
     assert describe_verdict(episode).text == text

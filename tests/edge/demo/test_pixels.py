@@ -1,33 +1,33 @@
-"""The demonstration's chapter on bare pixels."""
+"""The demonstration on raw pixels."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from edge.core.config import Config
-from edge.demo.events import Beat, ImageEvent, PixelOutcome
+from edge.demo.events import DemoEvent, ImageEvent, PixelOutcome
 from edge.demo.pixels import run_pixel_demo, shrink
-from edge.demo.story import DemoPlan
+from edge.demo.state import DemoPlan
 from edge.sim.digits import load_mnist, load_optdigits
 from tests.growers import accept
 
-PLAN = DemoPlan(exam=60, known=160, pixels_per_digit=20)
+PLAN = DemoPlan(evaluated=60, known=160, pixels_per_digit=20)
 
 
-def told() -> tuple[list[Beat], PixelOutcome]:
-    """The chapter with few digits and without torch."""
-    beats: list[Beat] = []
-    story = run_pixel_demo(Config(), PLAN, accept)
+def run() -> tuple[list[DemoEvent], PixelOutcome]:
+    """The phase with few digits and without torch."""
+    events: list[DemoEvent] = []
+    demo = run_pixel_demo(Config(), PLAN, accept)
     while True:
         try:
-            beats.append(next(story))
+            events.append(next(demo))
         except StopIteration as end:
-            return beats, end.value
+            return events, end.value
 
 
 def test_both_scanners_get_an_adaptor_and_are_routed_to_it() -> None:
-    """Random features read more of bare pixels than a head, and images find their scanner."""
-    beats, pixels = told()
+    """Random features read more raw pixels than a head, and images are routed to their scanner."""
+    events, pixels = run()
     episodes = pixels.recording.episodes
     assert [(one.domain, one.state) for one in episodes] == [
         ("mnist", "serving"),
@@ -37,7 +37,7 @@ def test_both_scanners_get_an_adaptor_and_are_routed_to_it() -> None:
     assert pixels.after.known > pixels.before.known
     assert pixels.routed > 0.9 * pixels.images
     assert (pixels.recording.metrics["routing_accuracy"] or 0) > 0.9
-    assert sum(isinstance(beat, ImageEvent) for beat in beats) == PLAN.known
+    assert sum(isinstance(event, ImageEvent) for event in events) == PLAN.known
 
 
 def test_digits_shrink_to_64_pixels_and_keep_their_ink() -> None:

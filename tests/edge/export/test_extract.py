@@ -9,9 +9,9 @@ from edge.core.events import StoreFacts
 from edge.core.facts import Fact
 from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.export.budget import KIB, ExportRequest, FlashBudget, golden_features, plan_export
 from edge.export.extract import ExtractShape, full_shape, measure_extract, with_head
-from edge.export.measured_facts import measure_facts
-from edge.export.plan import KIB, ExportRequest, FlashBudget, golden_features, plan_export
+from edge.export.fact_statistics import collect_statistics
 from firmware_bridge import UNDECIDED, decide, pack_extract
 from tests.extracts import WIDTH, learned
 
@@ -21,14 +21,14 @@ ROOMY = FlashBudget(256 * KIB, 64 * KIB)
 
 @pytest.fixture(scope="module")
 def surveyed():
-    """The ground of a surveyed geometry."""
-    return measure_facts(*learned(surveyed=True))
+    """Statistics with a fitted geometry."""
+    return collect_statistics(*learned(surveyed=True))
 
 
 def test_with_bits_alone_verdicts_are_the_served_ones():
     """Nothing is left out of a plain geometry: known, domain, label and score are those of hdc."""
     knowledge, ledger = learned(surveyed=False)
-    ground = measure_facts(knowledge, ledger)
+    ground = collect_statistics(knowledge, ledger)
     extract = measure_extract(ground, full_shape(ground), RATE).extract
     rows = np.random.default_rng(1).integers(0, 256, (40, WIDTH)).astype(np.uint8)
     rows = np.concatenate([rows, ground.rows[::9]])
@@ -56,7 +56,7 @@ def test_answers_agree_with_the_served_adaptor(surveyed):
 
 def test_few_facts_leave_the_verdict_open():
     """At a rate that the facts cannot support the extract says undecided, as the detector does."""
-    ground = measure_facts(*learned(surveyed=False))
+    ground = collect_statistics(*learned(surveyed=False))
     extract = measure_extract(ground, full_shape(ground), 0.001).extract
     assert set(extract.limits.tolist()) == {UNDECIDED}
     assert set(decide(extract, ground.rows).known.tolist()) == {2}
@@ -64,15 +64,15 @@ def test_few_facts_leave_the_verdict_open():
 
 @pytest.mark.parametrize("bits", [256, 512])
 def test_false_alarms_keep_the_rate(surveyed, bits):
-    """Of the facts themselves about as many as ordered are called new, at any number of bits."""
-    shape = ExtractShape(bits, columns=True, plane=True, domains=surveyed.domains)
+    """At most the chosen rate of the facts themselves is called new, at any number of bits."""
+    shape = ExtractShape(bits=bits, columns=True, plane=True, domains=surveyed.domains)
     found = decide(measure_extract(surveyed, shape, RATE).extract, surveyed.rows)
     assert (found.known == 0).mean() <= RATE
 
 
 def test_fewer_bits_lean_on_the_priors_of_the_detector(surveyed, monkeypatch):
     """The scales of an extract with fewer bits follow the detector's own priors."""
-    shape = ExtractShape(256, columns=True, plane=True, domains=surveyed.domains)
+    shape = ExtractShape(bits=256, columns=True, plane=True, domains=surveyed.domains)
     before = measure_extract(surveyed, shape, RATE).extract.scales
     monkeypatch.setattr(hdc, "SPREAD_PRIOR", 10_000)
     after = measure_extract(surveyed, shape, RATE).extract.scales
@@ -80,9 +80,9 @@ def test_fewer_bits_lean_on_the_priors_of_the_detector(surveyed, monkeypatch):
 
 
 def test_fewer_bits_cost_flash_and_keep_less(surveyed):
-    """Flash falls with the bits; what is kept is measured, and the easy domains stay told apart."""
+    """Flash falls with the bits; the quality is measured, and easy domains are still separated."""
     shapes = [
-        ExtractShape(b, columns=False, plane=False, domains=surveyed.domains)
+        ExtractShape(bits=b, columns=False, plane=False, domains=surveyed.domains)
         for b in (1024, 512, 256)
     ]
     measured = [measure_extract(surveyed, shape, RATE) for shape in shapes]
@@ -94,8 +94,8 @@ def test_fewer_bits_cost_flash_and_keep_less(surveyed):
 
 
 def test_smaller_heads_are_measured(surveyed):
-    """Four bits and a shared head take less flash; what they agree on is measured again."""
-    shape = ExtractShape(256, columns=False, plane=False, domains=surveyed.domains)
+    """Four bits and a shared head take less flash, and their agreement is measured again."""
+    shape = ExtractShape(bits=256, columns=False, plane=False, domains=surveyed.domains)
     whole = measure_extract(surveyed, shape, RATE)
     small = with_head(surveyed, whole, 4, shared=True)
     assert small.flash_bytes < whole.flash_bytes
@@ -105,13 +105,20 @@ def test_smaller_heads_are_measured(surveyed):
 
 
 def ring(count: int = 900):
-    """Facts of one domain whose labels no line parts: those near the middle, and those around."""
+    """Facts of one domain with labels that are not linearly separable: a disc and a ring."""
     random = np.random.default_rng(4)
     angles = random.normal(0, 1, (count, WIDTH))
     lengths = np.where(np.arange(count) % 2, 20, 90) / np.linalg.norm(angles, axis=1)
     rows = np.clip(128 + angles * lengths[:, None], 0, 255).astype(np.uint8)
     facts = [
-        Fact(f"{n:04}", "s", "hall", ("near", "far")[(n + 1) % 2], n, row.tobytes())
+        Fact(
+            id=f"{n:04}",
+            stream="s",
+            domain="hall",
+            label=("near", "far")[(n + 1) % 2],
+            captured_at_ns=n,
+            features=row.tobytes(),
+        )
         for n, row in enumerate(rows)
     ]
     ledger = MemoryLedger()
@@ -122,7 +129,7 @@ def ring(count: int = 900):
 def test_random_features_part_what_no_line_parts():
     """A plan with room takes them where heads without are no better than a guess, and as many as
     fit; the extract answers as was measured."""
-    ground = measure_facts(*ring())
+    ground = collect_statistics(*ring())
     chosen = plan_export(ground, ExportRequest(RATE), ROOMY).chosen
     alone = with_head(ground, chosen, shared=True)
     assert chosen.random_count == 4096
@@ -139,10 +146,10 @@ def test_random_features_part_what_no_line_parts():
 
 
 def test_a_plan_takes_the_best_that_fits(surveyed):
-    """With room the plan has all domains; with less it says what it gives up."""
+    """A large budget keeps all domains; a small one drops domains and measures the loss."""
     roomy = plan_export(surveyed, ExportRequest(RATE), ROOMY)
     assert roomy.chosen.shape.domains == surveyed.domains
-    least = min(roomy.offers, key=lambda one: one.flash_bytes)
+    least = min(roomy.candidates, key=lambda one: one.flash_bytes)
     tight = plan_export(
         surveyed, ExportRequest(RATE), FlashBudget(least.flash_bytes - 200, 64 * KIB)
     )
@@ -151,7 +158,7 @@ def test_a_plan_takes_the_best_that_fits(surveyed):
 
 
 def test_wishes_that_cannot_be_met_are_told(surveyed):
-    """An unknown domain, a number of bits that is none, and no room at all."""
+    """An unknown domain, invalid bits and a too small budget raise EdgeError."""
     with pytest.raises(EdgeError, match="'cellar'"):
         plan_export(surveyed, ExportRequest(RATE, domains=("cellar",)), ROOMY)
     with pytest.raises(EdgeError, match="300 bits"):
@@ -161,13 +168,13 @@ def test_wishes_that_cannot_be_met_are_told(surveyed):
     assert "smallest" in raised.value.hint
     ledger = MemoryLedger()
     with pytest.raises(EdgeError, match="no facts"):
-        measure_facts(
+        collect_statistics(
             Knowledge(ledger, hdc.identity_geometry(WIDTH, ((0, WIDTH),), 1, 256)), ledger
         )
 
 
 def test_golden_samples_are_no_facts(surveyed):
-    """No fact is among the golden samples, and they are the same every time."""
+    """Golden samples contain no fact and are deterministic."""
     made = golden_features(surveyed)
     assert (made == golden_features(surveyed)).all()
     facts = {row.tobytes() for row in surveyed.rows}

@@ -15,7 +15,7 @@ CHANNELS, TOLERANCE = 5, 1e-5
 
 
 def test_onnxruntime_gives_what_serves(tmp_path):
-    """The graph is sound, and over steps of unequal length onnxruntime agrees with the cell."""
+    """The graph is valid, and onnxruntime agrees with the cell over unequal time steps."""
     arrays = shipped_weights("cfc")
     write_onnx(tmp_path / "liquid.onnx", arrays)
     onnx.checker.check_model(onnx.load(tmp_path / "liquid.onnx"), full_check=True)
@@ -35,7 +35,7 @@ def test_onnxruntime_gives_what_serves(tmp_path):
 
 
 def test_other_networks_are_refused():
-    """A gated network, and a liquid one with a backbone, make no such graph."""
+    """A gated network and a liquid one with a backbone are refused."""
     with pytest.raises(StateError, match="ff1"):
         liquid_onnx(shipped_weights("gru"))
     wired = shipped_weights("cfc")

@@ -53,16 +53,16 @@ class Place:
 
     def join(self, **changes: Any) -> FleetMember:
         """Make the member of a fleet."""
-        settings = FleetSettings("f", ("b",), **({"publish_after_s": 10.0} | changes))
-        floor, folder = self.office.floor, self.office.home.folder
+        settings = FleetSettings(name="f", devices=("b",), **({"publish_after_s": 10.0} | changes))
+        context, folder = self.office.context, self.office.home.folder
         place = (folder, Topics("a"), self.mouth)
-        made = FleetMember(settings, "a", floor, *place, clock=lambda: self.now_s)
+        made = FleetMember(settings, "a", context, *place, clock=lambda: self.now_s)
         self.member = made
         return made
 
     def bring(self, payload: bytes, device: str = "b") -> ReceivedContribution | None:
         """Bring a message on a device's topic, and let it be adopted."""
-        arrival = InboundMessage("t", payload, True, "", b"", None, (), 3)
+        arrival = InboundMessage(topic="t", payload=payload, retained=True, ticket=3)
         gift: ReceivedContribution | None = self.member.receive(
             arrival, TopicAddress("contribution", device, "f")
         )
@@ -73,36 +73,37 @@ class Place:
     def tend(self, now_s: float) -> int:
         """Tend at a time; how often it has spoken so far."""
         self.now_s = now_s
-        self.member.tend()
+        self.member.maintain()
         end = time.monotonic() + 20
-        while self.member.summing:
+        while self.member.deriving:
             assert time.monotonic() < end, "its sums are never done"
             time.sleep(0.002)
-            self.member.tend()
+            self.member.maintain()
         return len(self.mouth.said)
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """A home that knows a little, not a member yet."""
+    """A home with some facts, before it joins a fleet."""
     office = Office(tmp_path, CommandSettings())
     office.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
     yield Place(office, Mouth())
     office.home.close()
 
 
-def test_sums_of_devices_that_are_named_are_adopted(place: Place):
-    """Those of others, and the own ones that come back, are not looked at."""
+def test_contributions_of_listed_devices_are_adopted(place: Place):
+    """Contributions of other devices, and the device's own, are ignored."""
     place.join()
     raw = write_contribution(GIFT, None)
     for device in ("a", "c"):
         assert place.bring(raw, device) is None
     assert place.bring(raw) == ReceivedContribution("b", 3)
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
 
 
-def test_what_cannot_be_read_is_refused_with_its_reason(place: Place):
-    """Garbage, sums of a device on another's topic, a message that is too large."""
+def test_an_invalid_contribution_is_refused_with_a_reason(place: Place):
+    """Garbage, a contribution on another device's topic and a message above the limit are
+    refused."""
     place.join(payload_bytes_max=4096)
     raw = write_contribution(replace(GIFT, device="c"), None)
     for payload, why in ((b"{", "does not begin"), (raw[:4000], "body"), (bytes(5000), "too many")):
@@ -110,20 +111,20 @@ def test_what_cannot_be_read_is_refused_with_its_reason(place: Place):
         assert why in reason(place)
     place.join()
     place.bring(raw)
-    assert "they say they are those of c" in reason(place)
-    assert place.office.home.runtime.knowledge.adopted == ()
+    assert "the manifest names the device c" in reason(place)
+    assert place.office.home.runtime.knowledge.contributing == ()
 
 
 def reason(place: Place) -> str:
-    """Why sums were refused, as it was told."""
-    ((said, *_),) = place.office.floor.told
-    place.office.floor.told.clear()
+    """The reported reason of a refusal."""
+    ((said, *_),) = place.office.context.told
+    place.office.context.told.clear()
     assert isinstance(said, Rejected)
     return said.reason
 
 
-def test_where_keys_are_given_only_signed_sums_count(place: Place, tmp_path: Path):
-    """Signed by the device's own key; and own sums are signed with the own one."""
+def test_with_keys_only_signed_contributions_are_adopted(place: Place, tmp_path: Path):
+    """A contribution must be signed by its device's key, and the own one is signed."""
     folder = place.office.home.folder
     public = {name: make_key(tmp_path / f"{name}.key") for name in ("a", "b")}
     place.join(keys={"b": public["b"]}, key=str((tmp_path / "a.key").relative_to(folder)))
@@ -132,28 +133,31 @@ def test_where_keys_are_given_only_signed_sums_count(place: Place, tmp_path: Pat
     place.bring(write_contribution(GIFT, load_key(tmp_path / "a.key")))
     assert "signature is not that of b" in reason(place)
     place.bring(write_contribution(GIFT, load_key(tmp_path / "b.key")))
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
     place.tend(0.0)
     key = load_key(tmp_path / "a.key").public_key()
     assert read_contribution(place.mouth.said[0][1], {"a": key}).samples == 8
 
 
-def test_sums_wait_for_a_home_that_is_not_open(place: Place):
-    """The newest of a device is adopted as soon as it serves again."""
+def test_contributions_wait_for_a_home_that_is_not_open(place: Place):
+    """The newest contribution of a device is adopted as soon as the home is open."""
     place.join()
-    slot = place.office.floor.homes[""]
+    slot = place.office.context.homes[""]
     home, slot.home = slot.home, None
-    arrival = InboundMessage("t", write_contribution(GIFT, None), True, "", b"", None, (), 3)
+    arrival = InboundMessage(
+        topic="t", payload=write_contribution(GIFT, None), retained=True, ticket=3
+    )
     assert place.member.receive(arrival, TopicAddress("contribution", "b", "f")) is not None
     with pytest.raises(AssertionError):
         place.member.adopt(ReceivedContribution("b"))
     slot.home = home
     place.tend(1.0)
-    assert place.office.home.runtime.knowledge.adopted == ("b",)
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
 
 
-def test_it_speaks_at_first_after_a_rest_and_at_once_after_a_forget(place: Place):
-    """Retained, on its own topic; unchanged sums are not summed up again."""
+def test_it_publishes_at_start_when_facts_rest_and_after_a_forget(place: Place):
+    """The contribution is retained on the device's topic, and an unchanged ledger is not derived
+    again."""
     place.join()
     home = place.office.home
     assert place.tend(0.0) == 1
@@ -169,14 +173,14 @@ def test_it_speaks_at_first_after_a_rest_and_at_once_after_a_forget(place: Place
     assert revisions == [NOW // 10**9, NOW // 10**9 + 1, NOW // 10**9 + 2]
 
 
-def test_what_is_forgotten_while_sums_are_made_is_not_in_them(place: Place):
-    """The file is let go, so that nothing stays in its log; sums without it are made at once, by a
-    thread of their own: the loop goes on meanwhile."""
+def test_a_forget_during_derivation_is_not_published(place: Place):
+    """The thread closes the file, so that no forgotten fact stays in its log, and a new derivation
+    starts at once in the background."""
     place.join()
     home = place.office.home
     for number in range(7):
-        place.member.tend()
-        assert place.member.summing
+        place.member.maintain()
+        assert place.member.deriving
         chosen = Selector(ids=frozenset({f"f{number}"}))
         home.feed(ForgetRequest(f"r{number}", chosen, number))
         assert not home.store.unscrubbed
@@ -184,8 +188,8 @@ def test_what_is_forgotten_while_sums_are_made_is_not_in_them(place: Place):
     assert read_contribution(place.mouth.said[0][1], {}).samples == 1
 
 
-def test_facts_that_never_rest_are_summed_up_now_and_then(place: Place):
-    """After ten times the wait."""
+def test_facts_that_keep_changing_are_published_after_a_limit(place: Place):
+    """A contribution is published after ten times the delay."""
     place.join()
     place.tend(0.0)
     spoken = []
@@ -195,8 +199,8 @@ def test_facts_that_never_rest_are_summed_up_now_and_then(place: Place):
     assert spoken.index(2) == 100
 
 
-def test_it_speaks_again_on_each_connection(place: Place):
-    """What became of the message before does not matter: it is retained, and the same."""
+def test_it_publishes_on_each_connection(place: Place):
+    """The retained contribution is published again, whatever the outcome of the last."""
     place.join()
     place.mouth.online = False
     assert place.tend(0.0) == 0
@@ -208,17 +212,18 @@ def test_it_speaks_again_on_each_connection(place: Place):
 
 
 def test_a_revision_outlives_the_process(place: Place):
-    """The same sums keep theirs; others get a higher one, with a clock that has gone back too."""
+    """The same contribution keeps its revision across restarts; a new one gets a higher one, even
+    if the clock was set back."""
     store = place.office.home.store
-    assert store.number_contribution("x", 7 * 10**9) == 7
-    assert store.number_contribution("x", 9 * 10**9) == 7
-    assert store.number_contribution("y", 0) == 8
+    assert store.contribution_revision("x", 7 * 10**9) == 7
+    assert store.contribution_revision("x", 9 * 10**9) == 7
+    assert store.contribution_revision("y", 0) == 8
     place.office.crash()
-    assert place.office.home.store.number_contribution("y", 0) == 8
+    assert place.office.home.store.contribution_revision("y", 0) == 8
 
 
-def test_settings_want_a_key_for_each_device_or_for_none():
-    """And no more devices than are held."""
+def test_settings_need_keys_for_all_devices_or_none():
+    """A missing key is refused, as are more devices than the limit."""
     key = "ed25519:" + "A" * 43 + "="
     with pytest.raises(msgspec.ValidationError, match="c has none"):
         msgspec.convert({"name": "f", "devices": ["b", "c"], "keys": {"b": key}}, FleetSettings)
@@ -227,15 +232,16 @@ def test_settings_want_a_key_for_each_device_or_for_none():
 
 
 def test_a_member_keeps_the_geometry_that_it_shares(tmp_path: Path):
-    """Learning and forgetting do not survey again; the receipt says what that leaves."""
+    """Learning and forgetting do not change the geometry, and the receipt reports the
+    consequence."""
     path = new_home(tmp_path) / "auricle.toml"
     path.write_text(path.read_text("utf-8") + '\n[fleet]\nname = "f"\n', "utf-8")
     office = Office(tmp_path)
     office.home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n) for n in range(8))))
-    office.home.settle()
+    office.home.refit_geometry()
     shared = office.home.runtime.knowledge.geometry.fingerprint
     office.home.feed(Enrol(tuple(fact(f"n{n}", "ab"[n % 2], at=n) for n in range(8))))
-    office.home.settle()
+    office.home.refit_geometry()
     said = office.ask("forget", select={"ids": ["f1"]})
     assert any("frozen geometry" in one for one in said.body["not_covered"])
     assert office.home.runtime.knowledge.geometry.fingerprint == shared

@@ -32,7 +32,7 @@ DEVICES = ("north", "south")
 
 
 def settings_of(device: str, other: str, port: int, keys: dict[str, str]) -> str:
-    """What a member's auricle.toml says beside its encoder."""
+    """The settings of a member besides its encoder."""
     return f"""
 [device]
 name = "{device}"
@@ -55,13 +55,13 @@ publish_after_s = 0.2
 
 [streams.belt]
 source = "topic"
-form = "json"
+format = "json"
 """
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[tuple[Path, Seat]]:
-    """Two homes of one card, their daemons running, and somebody who listens at the broker."""
+    """Two homes with one card, their running daemons, and a subscriber."""
     keys = {}
     for device in DEVICES:
         home = new_home(tmp_path / device)
@@ -83,14 +83,14 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, Seat]]:
 
 
 def is_online(seat: Seat, device: str) -> bool:
-    """Whether a device's last status says so: before it, nobody takes what is sent to it."""
+    """Whether a device's last status is online; before that it receives nothing."""
     topic = f"auricle/v1/{device}/status"
     told = [json.loads(one.payload)["state"] for one in seat.arrivals if one.topic == topic]
     return told[-1:] == ["online"]
 
 
 def until(found: Callable[[], Any], what: str) -> Any:
-    """Wait for something; returns it."""
+    """Wait for a result and return it."""
     end = time.monotonic() + WAIT_S
     while not (value := found()):
         assert time.monotonic() < end, f"waited in vain for {what}"
@@ -99,7 +99,7 @@ def until(found: Callable[[], Any], what: str) -> Any:
 
 
 def ask(home: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
-    """Ask a daemon through its socket."""
+    """Send a request to a daemon through its socket."""
 
     def found() -> Any:
         return ask_daemon(home, {"verb": verb, "id": name, **fields}, 10.0)
@@ -110,7 +110,7 @@ def ask(home: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
 
 
 def decide(seat: Seat, device: str, name: str, values: list[int]) -> dict[str, Any]:
-    """Send an observation; the decision on it."""
+    """Send an observation and return its decision."""
     body = json.dumps({"id": name, "values": values}).encode()
     topic = f"auricle/v1/{device}/decision/belt"
     seat.say(f"auricle/v1/{device}/observe/belt", body)
@@ -124,15 +124,15 @@ def decide(seat: Seat, device: str, name: str, values: list[int]) -> dict[str, A
 
 
 def revision_at(home: Path, device: str) -> int:
-    """The newest revision of a device's sums that a running home has adopted."""
+    """The newest revision of a device's contribution that a running home has adopted."""
     with Store.open(home / "knowledge.db", CARD, writable=False) as store:
         held = store.contributions().get(device)
         return held.revision if held else 0
 
 
-def test_learn_here_answer_there_forget_here_gone_there(place: tuple[Path, Seat]):
-    """Labels on one device are answered by the other; after a forget the other's digest is that of
-    one that never had the facts."""
+def test_learning_and_forgetting_reach_the_other_device(place: tuple[Path, Seat]):
+    """Labels of one device are predicted by the other; after a forget its digest is that of a
+    device that never had the facts."""
     folder, seat = place
     north, south = (folder / device for device in DEVICES)
     rows = [row.tolist() for row in clouds((1, 2), 12)]
@@ -170,7 +170,7 @@ def port_of(home: Path) -> int:
 
 
 def never_had_it(north: Path, south: Path) -> str:
-    """The digest of a south that only ever adopted what the north's remaining facts contribute."""
+    """The digest of a device that only adopted the contribution of the remaining facts."""
     with ExitStack() as opened:
         store = opened.enter_context(Store.open(north / "knowledge.db", CARD, writable=False))
         home = opened.enter_context(Home(south, writable=False))
@@ -183,7 +183,7 @@ def never_had_it(north: Path, south: Path) -> str:
 
 
 def test_the_example_runs(source):
-    """`python examples/fleet/fleet.py` tells its story to the end."""
+    """`python examples/fleet/fleet.py` runs to the end."""
     done = subprocess.run(
         [sys.executable, source / "examples/fleet/fleet.py"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -193,5 +193,5 @@ def test_the_example_runs(source):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "reads a 3, in hall" in done.stdout
-    assert "the north forgets 81 facts" in done.stdout
+    assert "recognises a 3 in hall" in done.stdout
+    assert "north forgets 81 facts" in done.stdout

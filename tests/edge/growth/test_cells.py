@@ -41,7 +41,7 @@ def arrays_of(module: Any, dtype: str) -> dict[str, Any]:
 def compare(
     cell: Cell, reference: Any, states: int, dtype: str, tolerance: float = TOLERANCE
 ) -> None:
-    """Both take the same steps, of equal and of unequal length, and agree in all of them."""
+    """Run both with equal and unequal intervals, and compare every step."""
     random = np.random.default_rng(2)
     hidden = torch.zeros(CHANNELS, states, dtype=getattr(torch, dtype))
     for step in range(STEPS):
@@ -58,7 +58,7 @@ def compare(
 @pytest.mark.parametrize("layers", [0, 1, 3])
 @pytest.mark.parametrize("mode", ["default", "no_gate", "pure"])
 def test_the_closed_form_cell_agrees_with_ncps(mode: str, layers: int, dtype: str) -> None:
-    """CfC gives ncps's states, in every mode, with and without a backbone."""
+    """CfC equals ncps in every mode, with and without a backbone."""
     reference = ncps.CfCCell(FEATURES, UNITS, mode, backbone_units=20, backbone_layers=layers)
     arrays = arrays_of(reference.to(getattr(torch, dtype)), dtype)
     compare(CfC(arrays, CHANNELS, mode), reference, UNITS, dtype)
@@ -66,7 +66,7 @@ def test_the_closed_form_cell_agrees_with_ncps(mode: str, layers: int, dtype: st
 
 @pytest.mark.parametrize("mode", ["default", "no_gate", "pure"])
 def test_the_wired_cell_agrees_with_ncps(mode: str) -> None:
-    """A neural circuit policy's masks are applied as ncps applies them."""
+    """The masks of a neural circuit policy are applied as in ncps."""
     wiring = wirings.AutoNCP(UNITS, 4, seed=5)
     reference = ncps.WiredCfCCell(FEATURES, wiring, mode)
     cell = WiredCfC(arrays_of(reference, "float32"), CHANNELS, mode)
@@ -77,7 +77,7 @@ def test_the_wired_cell_agrees_with_ncps(mode: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("unfolds", [1, 6])
 def test_the_time_constant_cell_agrees_with_ncps(unfolds: int, dtype: str) -> None:
-    """LTC's semi-implicit solver gives ncps's potentials."""
+    """The semi-implicit solver of LTC gives the potentials of ncps."""
     wiring = wirings.AutoNCP(UNITS, 4, seed=5)
     reference = ncps.LTCCell(wiring, FEATURES, ode_unfolds=unfolds).to(getattr(torch, dtype))
     cell = LTC(arrays_of(reference, dtype), CHANNELS, unfolds)
@@ -85,7 +85,7 @@ def test_the_time_constant_cell_agrees_with_ncps(unfolds: int, dtype: str) -> No
 
 
 def test_the_gated_unit_agrees_with_torch() -> None:
-    """GRU gives torch's states."""
+    """GRU equals torch."""
     reference = torch.nn.GRUCell(FEATURES, UNITS)
     arrays = arrays_of(reference, "float32")
 

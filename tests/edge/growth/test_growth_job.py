@@ -32,7 +32,7 @@ COUNT = 240
 
 
 def accuracy(adaptor, rows) -> float:
-    """Share of facts answered with their label."""
+    """Share of facts predicted with their label."""
     best = adaptor.answer(rows.features).argmax(axis=1)
     return float(np.mean([adaptor.labels[i] == w for i, w in zip(best, rows.labels, strict=True)]))
 
@@ -43,8 +43,8 @@ def grown():
     return grow_adaptor(job(facts("home", 1, COUNT)), DEVICE)
 
 
-def test_what_a_line_cannot_tell_apart_grows_an_adaptor(grown):
-    """The record beats the head alone on held-out facts, and on facts nobody has seen."""
+def test_a_nonlinear_domain_grows_an_adaptor(grown):
+    """The record beats the head alone on held-out facts and on unseen ones."""
     assert grown.record is not None
     assert grown.accuracy > grown.incumbent
     fresh, own, others = (
@@ -56,22 +56,22 @@ def test_what_a_line_cannot_tell_apart_grows_an_adaptor(grown):
 
 
 def test_the_same_job_gives_the_same_record(grown):
-    """Grown again from the same facts and seed, it is bit-equal."""
+    """The same facts and seed give a bit-equal record."""
     again = grow_adaptor(job(facts("home", 1, COUNT)), DEVICE)
     assert again.record is not None
     assert again.record.digest == grown.record.digest
     assert again.candidates == grown.candidates
 
 
-def test_the_record_says_what_shaped_it(grown):
-    """Every fact of the domain and all support is named, held out or not."""
+def test_the_record_lists_its_facts(grown):
+    """The record lists every fact of the domain and all support, held out or not."""
     made = job(facts("home", 1, COUNT))
     assert set(grown.record.facts) == {*made.own.ids, *made.others.ids}
     assert (grown.record.domain, grown.record.version, grown.record.own) == ("home", 1, COUNT)
 
 
-def test_what_the_head_alone_does_well_grows_nothing():
-    """Where a line tells labels apart, there is a reason and no record."""
+def test_a_linear_domain_grows_nothing():
+    """Linearly separable labels give a reason and no record."""
     result = grow_adaptor(job(facts("home", 1, 80, curved=False), curved=False), DEVICE)
     assert result.record is None
     assert "no more than chance explains" in result.reason
@@ -79,7 +79,7 @@ def test_what_the_head_alone_does_well_grows_nothing():
 
 @pytest.fixture
 def found(grown, monkeypatch):
-    """A search that found what the first one let serve, and nothing else."""
+    """A search that proposes only the accepted blueprint."""
     blueprint = grown.record.blueprint
     proposal = SearchProposal((blueprint,), (0.0,), ())
     monkeypatch.setattr(growing, "propose_blueprints", lambda *_: proposal)
@@ -87,14 +87,14 @@ def found(grown, monkeypatch):
 
 @pytest.mark.usefixtures("found")
 def test_an_incumbent_as_good_stays(grown):
-    """The record that serves is not replaced by its like."""
+    """An incumbent is not replaced by an equal record."""
     made = replace(job(facts("home", 1, COUNT)), incumbent=grown.record, version=2)
     assert grow_adaptor(made, DEVICE).record is None
 
 
 @pytest.mark.usefixtures("found")
-def test_an_adaptor_of_another_domain_is_taken_over_where_it_does_as_well(grown):
-    """A recurring domain reuses what was grown, with the facts that shaped it."""
+def test_an_adaptor_of_another_domain_is_reused(grown):
+    """A recurring domain reuses the trained arrays, and lists their facts."""
     made = replace(job(facts("again", 3, COUNT)), domain="again", reusable=(grown.record,))
     result = grow_adaptor(made, DEVICE)
     assert result.record is not None
@@ -119,8 +119,8 @@ def test_an_adaptor_of_another_domain_is_taken_over_where_it_does_as_well(grown)
     ],
     ids=["too few", "one label", "contradictions"],
 )
-def test_facts_that_say_nothing_come_back_with_a_reason(own, reason):
-    """Too few facts, one label, or labels that contradict each other grow nothing."""
+def test_insufficient_facts_give_a_reason(own, reason):
+    """Too few facts, a single label and contradicting labels grow nothing."""
     result = grow_adaptor(job(own), DEVICE)
     assert result.record is None
     assert reason in result.reason
@@ -128,22 +128,22 @@ def test_facts_that_say_nothing_come_back_with_a_reason(own, reason):
 
 
 def test_contradictions_are_counted_and_left_out():
-    """Facts with equal features and other labels do not take part."""
+    """Facts with equal features and different labels do not take part."""
     own = facts("home", 1, 60)
     double = replace(own[0], id="double", label="in" if own[0].label == "out" else "out")
     result = grow_adaptor(job([*own, double], nas.AdaptorBudget(8, 8, 100.0)), DEVICE)
     assert result.search[0] == "2 facts left out: same features, other labels"
 
 
-def test_a_budget_that_nothing_fits_is_a_reason():
-    """A device with no room gets an answer, not an error."""
+def test_a_budget_too_small_gives_a_reason():
+    """A budget too small for any adaptor gives a reason, not an error."""
     result = grow_adaptor(job(facts("home", 1, 40), nas.AdaptorBudget(8, 8, 100.0)), DEVICE)
     assert result.record is None
     assert "none fits" in result.reason
 
 
-def test_a_tenth_of_poisoned_labels_is_refused_or_does_no_harm():
-    """What is accepted with a tenth of the labels flipped still beats the head on clean facts."""
+def test_poisoned_labels_do_no_harm():
+    """With a tenth of the labels flipped, the result is no worse than the head on clean facts."""
     own = facts("home", 1, COUNT)
     flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[: COUNT // 10]]
     poisoned = [*flipped, *own[COUNT // 10 :]]
@@ -154,48 +154,52 @@ def test_a_tenth_of_poisoned_labels_is_refused_or_does_no_harm():
     assert accuracy(fit_adaptor(rows, others, result.record, SPANS), fresh) >= alone - 0.01
 
 
-def test_labels_that_others_contradict_are_named():
-    """Of flipped labels most are among those to check, and most of those are flipped ones."""
+def test_wrong_labels_are_listed():
+    """Most flipped labels are listed as worth checking, with at most two correct ones."""
     own = facts("home", 1, 200, curved=False)
     flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[:12]]
-    marks = job([*flipped, *own[12:]], curved=False)
-    parts = split_holdout(marks.own, marks.others)
-    found = contradicted_labels(score_head(marks, parts).marks, parts)
+    made = job([*flipped, *own[12:]], curved=False)
+    parts = split_holdout(made.own, made.others)
+    found = contradicted_labels(score_head(made, parts).held_out, parts)
     bad = {fact.id for fact in flipped}
     assert len(bad & set(found)) >= 8
     assert len(set(found) - bad) <= 2
 
 
-def test_what_choosing_gains_is_judged_on_facts_that_did_not_choose():
-    """Of many candidates that guess, the luckiest is not proven better than one that guesses."""
+def test_selection_is_tested_on_other_facts():
+    """The luckiest of many random candidates is not significantly better than a random one."""
     random = np.random.default_rng(2)
     made = job(facts("home", 1, 120))
     parts = split_holdout(made.own, made.others)
     guesses = [
         ScoredCandidate(
-            nas.Blueprint("none", (0,)), grade_predictions(("in", "out"), scores, parts), None
+            nas.Blueprint(kind="none", taps=(0,)),
+            grade_predictions(("in", "out"), scores, parts),
+            None,
         )
         for scores in random.standard_normal((40, 120, 2)).astype(np.float32)
     ]
     luckiest = max(guesses[1:], key=lambda one: one.accuracy)
     assert luckiest.accuracy > guesses[0].accuracy
-    assert not is_significantly_better(screen_candidates(guesses[1:], parts), guesses[0].marks)
+    assert not is_significantly_better(screen_candidates(guesses[1:], parts), guesses[0].held_out)
 
 
-def test_training_ends_before_numbers_do():
-    """Rows without any spread still give finite arrays."""
+def test_training_on_constant_rows_stays_finite():
+    """Constant rows give finite arrays."""
     rows = stack_facts([replace(f, features=bytes(16)) for f in facts("home", 1, 40)])
-    arrays = train_adaptor(nas.Blueprint("linear", (0, 1), 4), rows, stack_facts([]), SPANS, 1)
+    arrays = train_adaptor(
+        nas.Blueprint(kind="linear", taps=(0, 1), width=4), rows, stack_facts([]), SPANS, 1
+    )
     assert all(np.isfinite(array).all() for array in arrays.values())
 
 
 @pytest.mark.parametrize("rate", [1e12, 1e36])
-def test_what_training_blows_up_is_left_out_and_told(monkeypatch, rate):
-    """Where losses overflow, the candidates that are trained are left out, and those that are only
-    solved are judged as ever; the arrays stay finite."""
+def test_diverging_candidates_are_left_out_and_logged(monkeypatch, rate):
+    """When losses overflow, trained candidates are left out and logged, the others are evaluated,
+    and all arrays stay finite."""
     monkeypatch.setattr(training, "RATE", rate)
     arrays = train_adaptor(
-        nas.Blueprint("linear", (0, 1), 4),
+        nas.Blueprint(kind="linear", taps=(0, 1), width=4),
         stack_facts(facts("home", 1, 40)),
         stack_facts([]),
         SPANS,
@@ -209,8 +213,8 @@ def test_what_training_blows_up_is_left_out_and_told(monkeypatch, rate):
     assert np.isfinite([accuracy for _, _, accuracy in result.candidates]).all()
 
 
-def test_where_no_candidate_stays_finite_the_reason_says_so(monkeypatch):
-    """Nothing to judge is a reason, not an error."""
+def test_no_finite_candidate_gives_a_reason(monkeypatch):
+    """A job without any finite candidate gives a reason, not an error."""
 
     def broken(*_):
         raise np.linalg.LinAlgError("Singular matrix")
@@ -221,8 +225,8 @@ def test_where_no_candidate_stays_finite_the_reason_says_so(monkeypatch):
     assert "no candidate can be judged" in result.reason
 
 
-def test_an_adaptor_that_overflows_on_all_facts_is_not_handed_out(monkeypatch):
-    """Folds may stay finite where all facts together do not."""
+def test_an_adaptor_that_overflows_on_all_facts_is_not_accepted(monkeypatch):
+    """A candidate that is finite on folds but not on all facts is not accepted."""
 
     def overflowing(*given):
         arrays = train_adaptor(*given)

@@ -11,21 +11,21 @@ from edge.core.adaptors.kinds import KINDS
 
 torch = pytest.importorskip("torch")
 
-from edge.growth import adamw as descent  # noqa: E402
-from edge.growth import torch_adaptors as networks  # noqa: E402
+from edge.growth import torch_adaptors as networks  # noqa: E402 - skipped without torch
+from edge.growth.optimisation import AdamW  # noqa: E402 - skipped without torch
 
 SIZES = (5, 3)
 BLUEPRINTS = [
-    nas.Blueprint("linear", (0, 1), 4),
-    nas.Blueprint("lowrank", (0, 1), 0, 2, "gelu", 2),
-    nas.Blueprint("bottleneck", (0, 1), 6, 3, "tanh", 3),
-    nas.Blueprint("fusion", (0, 1), 4, 0, "relu"),
-    nas.Blueprint("fusion", (0, 1), 4, 2, "none"),
+    nas.Blueprint(kind="linear", taps=(0, 1), width=4),
+    nas.Blueprint(kind="lowrank", taps=(0, 1), rank=2, activation="gelu", depth=2),
+    nas.Blueprint(kind="bottleneck", taps=(0, 1), width=6, rank=3, activation="tanh", depth=3),
+    nas.Blueprint(kind="fusion", taps=(0, 1), width=4, activation="relu"),
+    nas.Blueprint(kind="fusion", taps=(0, 1), width=4, rank=2, activation="none"),
 ]
 
 
 @pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda one: f"{one.kind}{one.rank}")
-def test_what_is_trained_is_what_serves(blueprint):
+def test_serving_equals_training(blueprint):
     """The formulas in torch and in numpy give the same columns."""
     random = np.random.default_rng(1)
     shapes = KINDS[blueprint.kind].shapes(blueprint, SIZES)
@@ -38,8 +38,8 @@ def test_what_is_trained_is_what_serves(blueprint):
 
 
 @pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda one: f"{one.kind}{one.rank}")
-def test_the_short_way_to_the_scores_is_the_long_way(blueprint):
-    """Scores and gradients are those of the columns times the top, but for rounding."""
+def test_short_and_long_products_agree(blueprint):
+    """Scores and gradients equal those of the columns times the top, up to rounding."""
     random = np.random.default_rng(2)
     shapes = KINDS[blueprint.kind].shapes(blueprint, SIZES)
     width = blueprint.width or sum(SIZES)
@@ -60,15 +60,15 @@ def _long_way(blueprint, leaves, sizes, rows):
     return networks.torch_transform(blueprint, leaves, sizes, rows) @ leaves["top"]
 
 
-def test_the_steps_are_those_of_torch():
-    """AdamW moves every number to where torch's own moves it, bit for bit."""
+def test_steps_equal_those_of_torch():
+    """AdamW updates every number as torch's own does, bit for bit."""
     start = [torch.randn(shape, generator=torch.manual_seed(0)) for shape in ((30, 8), (8, 3))]
     rows = torch.randn(20, 30, generator=torch.manual_seed(1))
     ours, theirs = ([one.clone().requires_grad_() for one in start] for _ in range(2))
-    steps = descent.AdamW(ours, 3e-3, 1e-2)
+    steps = AdamW(ours, 3e-3, 1e-2)
     optimiser = torch.optim.AdamW(theirs, lr=3e-3, weight_decay=1e-2)
     for _ in range(30):
-        steps.take(torch.autograd.grad(_loss(rows, ours), ours))
+        steps.step(torch.autograd.grad(_loss(rows, ours), ours))
         optimiser.zero_grad()
         torch.autograd.backward(_loss(rows, theirs))
         optimiser.step()
@@ -80,14 +80,15 @@ def _loss(rows, leaves):
 
 
 def test_training_loads_no_compiler():
-    """What trains an adaptor leaves torch's compiler out, which costs 1.5 s and 100 MiB."""
+    """Training an adaptor does not load torch's compiler, which costs 1.5 s and 100 MiB."""
     code = (
         "import sys, numpy as np, nas\n"
-        "from edge.core import Batch\n"
-        "from edge.growth import train\n"
-        "own = Batch(('a', 'b'), ('d', 'd'), ('x', 'y'), np.eye(2, 8, dtype=np.uint8))\n"
-        "others = Batch((), (), (), np.zeros((0, 8), np.uint8))\n"
-        "train(nas.Blueprint('linear', (0,), 4), own, others, ((0, 8),), 0)\n"
+        "from edge.core import FactBatch\n"
+        "from edge.growth import train_adaptor\n"
+        "own = FactBatch(('a', 'b'), ('d', 'd'), ('x', 'y'), np.eye(2, 8, dtype=np.uint8))\n"
+        "others = FactBatch((), (), (), np.zeros((0, 8), np.uint8))\n"
+        "blueprint = nas.Blueprint(kind='linear', taps=(0,), width=4)\n"
+        "train_adaptor(blueprint, own, others, ((0, 8),), 0)\n"
         "print('torch._dynamo' in sys.modules, 'torch._inductor' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,16 +7,8 @@ import pytest
 
 import encoder
 from edge.core.errors import ConfigError, EdgeError, StateError
-from edge.core.events import (
-    Decision,
-    DriftAlarm,
-    EraseFacts,
-    Receipt,
-    Rejected,
-    StoreAdaptor,
-    StoreFacts,
-)
-from edge.core.facts import Selector
+from edge.core.events import Decision, DriftAlarm, EraseFacts, Rejected, StoreAdaptor, StoreFacts
+from edge.core.facts import Receipt, Selector
 from edge.home import actions
 from edge.home.home import Home
 from tests.homes import new_home, run_json, teach, write_csv
@@ -25,7 +17,7 @@ from tests.worlds import WIDTH
 
 
 def still(_total: int | None) -> None:
-    """A tick that shows nothing."""
+    """A tick without output."""
 
 
 @pytest.fixture
@@ -58,8 +50,8 @@ def test_learning_twice_learns_once(home, table):
 
 
 def test_another_label_is_a_correction(home, table):
-    """An example that comes again with another label or domain moves there, whatever its hash,
-    and what is not said again stays."""
+    """A repeated example with another label or domain moves there, whatever its hash, and keeps its
+    other fields."""
     teach(home, table, "hall")
     table.write_text(table.read_text("utf-8").replace("\na,", "\nc,"), "utf-8")
     done = teach(home, table)
@@ -72,7 +64,7 @@ def test_another_label_is_a_correction(home, table):
 
 
 def test_what_an_example_says_wins(home, tmp_path):
-    """`domain` and `label` are for examples that do not say theirs."""
+    """`domain` and `label` apply only to examples without their own."""
     rows = np.arange(2 * WIDTH).reshape(2, WIDTH)
     np.savez(tmp_path / "a.npz", features=rows, label=["x", ""], domain=["", "lab"])
     teach(home, tmp_path / "a.npz", "hall", "y")
@@ -80,7 +72,7 @@ def test_what_an_example_says_wins(home, tmp_path):
 
 
 def test_doubles_in_one_lesson_are_told(home, tmp_path):
-    """The same example under two labels is learned once, and the user hears of it."""
+    """The same example under two labels is learned once, and reported."""
     rows = np.ones((3, WIDTH))
     np.savez(tmp_path / "a.npz", features=rows, label=["x", "y", "x"])
     done = teach(home, tmp_path / "a.npz")
@@ -103,7 +95,7 @@ def test_doubles_in_one_lesson_are_told(home, tmp_path):
     ],
 )
 def test_a_bad_example_does_not_spoil_the_others(home, tmp_path, label, value, words):
-    """What cannot be learned is skipped with its reason, and the rest is learned."""
+    """An invalid example is skipped with its reason, and the rest is learned."""
     rows = np.ones((2, WIDTH))
     rows[0, 0] = value
     rows[1] = 2
@@ -114,8 +106,8 @@ def test_a_bad_example_does_not_spoil_the_others(home, tmp_path, label, value, w
 
 
 def test_a_reason_is_whole_whatever_the_id_holds(tmp_path):
-    """Through the command line, the reason for a row that is skipped names neither too much nor too
-    little where the row's id has a colon in it."""
+    """Through the command line, the reason for a skipped row is complete even if the row's id
+    contains a colon."""
     folder = new_home(tmp_path / "home")
     table = tmp_path / "rows.csv"
     head = ",".join(f"x{column}" for column in range(WIDTH))
@@ -130,7 +122,7 @@ def test_a_reason_is_whole_whatever_the_id_holds(tmp_path):
 
 
 def test_nothing_to_learn_is_an_error(home, tmp_path):
-    """Where every example is skipped, the first reason is told and nothing is changed."""
+    """If every example is skipped, the error has the first reason, and nothing is changed."""
     np.savez(tmp_path / "a.npz", features=np.ones((2, WIDTH + 1)), label=["a", "b"])
     with pytest.raises(ConfigError, match=r"2 skipped; the first: .*expected shape"):
         teach(home, tmp_path / "a.npz")
@@ -138,7 +130,7 @@ def test_nothing_to_learn_is_an_error(home, tmp_path):
 
 
 def test_an_error_after_the_durable_step_says_what_was_kept(home, table, monkeypatch):
-    """Where only the stamp fails, the user hears that the facts are there."""
+    """If only the stamp fails, the error says that the facts are kept."""
 
     def fail(_digest: str) -> None:
         raise StateError("stamping failed", "make room")
@@ -150,7 +142,7 @@ def test_an_error_after_the_durable_step_says_what_was_kept(home, table, monkeyp
 
 
 def test_predictions_come_in_order_with_alarms(home, table, tmp_path):
-    """Each example is decided; what cannot be read is said; a new domain raises an alarm."""
+    """Each example is decided or rejected, and a novel domain raises an alarm."""
     write_csv(table, per_label=150)
     teach(home, table, "hall")
     random = np.random.default_rng(3).integers(0, 256, (64, WIDTH)).astype(float)
@@ -167,13 +159,13 @@ def test_predictions_come_in_order_with_alarms(home, table, tmp_path):
 
 
 def test_a_bad_path_is_told_before_the_first_prediction(home):
-    """The path is checked by the call, not by the first step."""
+    """The call checks the path, not the first step of the iterator."""
     with pytest.raises(ConfigError, match="no such file"):
         actions.predict_path(home, Path("nowhere.csv"))
 
 
 def test_verifying_finds_all_well(home, table):
-    """After learning, correcting and forgetting nothing is wrong."""
+    """After learning, correcting and forgetting there are no complaints."""
     teach(home, table)
     result = actions.verify_home(home)
     assert result.complaints == ()
@@ -185,30 +177,46 @@ def test_verifying_finds_all_well(home, table):
 
 
 def test_verifying_finds_what_is_wrong(home, table, monkeypatch):
-    """Another knowledge than was stamped, a forgotten fact in the ledger or in an adaptor, and an
-    erasure cut short are each told."""
+    """Knowledge that differs from its stamp, a forgotten fact in the ledger or in an adaptor, and
+    an interrupted erasure are reported."""
     teach(home, table)
     home.store.stamp("0" * 64)
     ids = home.store.select(Selector(label="a"))
     kept = home.store.get(ids[0])
     assert kept is not None
-    home.store.apply(EraseFacts((ids[0],), Receipt("r", 1, Selector(), 1, (), "", "", (), 0, ())))
+    home.store.apply(
+        EraseFacts(
+            (ids[0],),
+            Receipt(
+                request_id="r",
+                requested_at_ns=1,
+                selector=Selector(),
+                facts_forgotten=1,
+                concepts_touched=(),
+                digest_before="",
+                digest_after="",
+                rebuilt=(),
+                evicted_before=0,
+                not_covered=(),
+            ),
+        )
+    )
     home.store.apply(StoreFacts((kept,)))
     home.store.apply(StoreAdaptor(a_record("hall", 1, (ids[0],))))
     monkeypatch.setattr(type(home.store), "unscrubbed", property(lambda _: True))
     with Home(home.folder, writable=False) as opened:
         found = " | ".join(actions.verify_home(opened).complaints)
-    assert "other knowledge when it was last stamped" in found
-    assert "forgotten are in the ledger" in found
-    assert "adaptor was shaped by facts that were forgotten" in found
-    assert "cut short" in found
+    assert "different knowledge at the last stamp" in found
+    assert "the ledger contains forgotten facts" in found
+    assert "adaptor was trained on forgotten facts" in found
+    assert "an erasure was interrupted" in found
 
 
 def test_selectors_are_said_in_words():
-    """Only what was given is named, and of many ids the first few."""
-    assert actions.describe_number(Selector(label="cat", until_ns=0)) == "label cat, until_ns 0"
+    """Only given fields are named, and of many ids the first few."""
+    assert actions.describe_selector(Selector(label="cat", until_ns=0)) == "label cat, until_ns 0"
     ids = frozenset("abcde")
-    assert actions.describe_number(Selector(ids=ids)) == "ids a, b, c, ..."
+    assert actions.describe_selector(Selector(ids=ids)) == "ids a, b, c, ..."
 
 
 def test_rejections_are_raised():
@@ -219,7 +227,7 @@ def test_rejections_are_raised():
 
 
 def test_an_inspection_tells_all(home, table):
-    """Concepts, encoder, geometry and file are there."""
+    """Concepts, encoder, geometry and file are in the inspection."""
     teach(home, table, "hall")
     shown = actions.inspect_home(home)
     assert [count.facts for count in shown.concepts] == [12, 12]
@@ -230,7 +238,7 @@ def test_an_inspection_tells_all(home, table):
 
 
 def test_a_vector_card_covers_its_table(table, tmp_path):
-    """The quantiser is frozen on the rows that are usable; the others are told."""
+    """The quantiser is frozen on the usable rows; the others are reported."""
     text = table.read_text("utf-8").splitlines()
     text[3] = text[3].replace(",", ",nan,", 2).rsplit(",", 2)[0]
     table.write_text("\n".join(text), "utf-8")
@@ -246,7 +254,8 @@ def test_a_vector_card_covers_its_table(table, tmp_path):
 
 
 def test_calibrating_uses_what_can_be_read(tmp_path):
-    """Samples that cannot be measured are told, and without any the card stays as it is."""
+    """Samples that cannot be encoded are reported, and without any usable one the card stays
+    unchanged."""
     rows = np.random.default_rng(1).normal(size=(20, WIDTH))
     rows[3] = np.inf
     np.savez(tmp_path / "a.npz", features=rows)

@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The domains whose adaptors the thread that serves has solved itself."""
+    """The domains whose adaptors were solved in the serving thread."""
     solved: list[str] = []
     solve, mine = HeadFit.solve, threading.get_ident()
 
@@ -43,19 +43,19 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def rest(home: Home) -> list[GrowthReport]:
-    """What a home tells of growth until nothing is solved or grown beside it."""
+    """Poll until nothing is growing or being solved; returns the growth reports."""
     told = []
     while True:
-        told += [one for one in home.tend() if isinstance(one, GrowthReport)]
-        home._refitter.join()  # noqa: SLF001  the thread is what the test waits for
-        if not home.growing and home._refitter._fitting is None:  # noqa: SLF001
+        told += [one for one in home.poll_growth() if isinstance(one, GrowthReport)]
+        home._fitter.join()  # noqa: SLF001  the thread is what the test waits for
+        if not home.growing and home._fitter._fitting is None:  # noqa: SLF001
             return told
 
 
 def test_after_a_label_heads_are_solved_beside_serving(home, here):
     """A label changes the heads of both domains; each answers without being solved on demand, and
-    as a home that is opened anew."""
-    home.feed(Observation("s", 1, 1, vector(50), "seen"))
+    like a reopened home."""
+    home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50), id="seen"))
     here.clear()
     home.feed(Label("seen", "a", "x"))
     rest(home)
@@ -68,7 +68,7 @@ def test_after_a_label_heads_are_solved_beside_serving(home, here):
 
 
 def test_serving_does_not_wait_for_what_is_solved_beside(home, monkeypatch, here):
-    """A head that is asked for while it is solved beside is solved on the spot; tending returns at
+    """A head that is needed while the thread solves it is solved on the spot; polling returns at
     once meanwhile."""
     go, solve = threading.Event(), HeadFit.solve
 
@@ -79,9 +79,9 @@ def test_serving_does_not_wait_for_what_is_solved_beside(home, monkeypatch, here
 
     monkeypatch.setattr(place.HeadFit, "solve", held)
     home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
-    assert home.tend() == ()
-    assert home.tend() == ()
-    (said,) = home.feed(Observation("s", 1, 1, vector(50)))
+    assert home.poll_growth() == ()
+    assert home.poll_growth() == ()
+    (said,) = home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50)))
     assert isinstance(said, Decision)
     assert said.guess in {"a", "b"}
     go.set()
@@ -89,7 +89,7 @@ def test_serving_does_not_wait_for_what_is_solved_beside(home, monkeypatch, here
 
 
 def test_what_was_grown_is_solved_before_it_serves(home, here):
-    """The first answer on top of a new adaptor takes no solving."""
+    """The first answer with a new adaptor needs no solving."""
     home.worker = workers.worker("grown")
     home.feed(GrowRequest("x"))
     (news,) = rest(home)
@@ -101,7 +101,7 @@ def test_what_was_grown_is_solved_before_it_serves(home, here):
 
 
 def test_what_cannot_be_solved_beside_is_left_to_whoever_asks(home, monkeypatch, here):
-    """An error in the thread is logged, and neither ends the thread that serves nor is repeated."""
+    """An error in the thread is logged; it neither stops the serving thread nor is repeated."""
     solve, tried = HeadFit.solve, []
 
     def failing(fitting: HeadFit) -> object:
@@ -118,7 +118,7 @@ def test_what_cannot_be_solved_beside_is_left_to_whoever_asks(home, monkeypatch,
 
 
 def test_it_gives_way_to_whoever_decides(home, monkeypatch):
-    """The thread has a niceness of its own; that of the process stays."""
+    """The thread has its own niceness; that of the process is unchanged."""
     found, before = [], os.getpriority(os.PRIO_PROCESS, 0)
     monkeypatch.setattr(
         place.HeadFit, "solve", lambda _: found.append(os.getpriority(os.PRIO_PROCESS, 0))

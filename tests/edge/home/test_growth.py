@@ -16,7 +16,7 @@ from tests.worlds import fact
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
-    """An opened home with two domains to grow, whose worker grows something at once."""
+    """An opened home with two domains to grow, whose worker finishes at once."""
     with Home(new_home(tmp_path / "home")) as opened:
         for domain in ("attic", "hall"):
             facts = [fact(f"{domain}{n:02}", "ab"[n % 2], domain, n, seed=n) for n in range(24)]
@@ -26,7 +26,8 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 def test_a_domain_is_grown_on_request(home):
-    """The outcome holds the search, what was tried, and what serves now; meanwhile it beats."""
+    """The outcome has the search, the candidates and the serving version; `beat` is called
+    meanwhile."""
     beats: list[str] = []
     done = growing.grow_domain(home, "hall", beats.append)
     assert (done.domain, done.state, done.version) == ("hall", "serving", 1)
@@ -45,8 +46,7 @@ def test_every_domain_that_is_due_is_grown(home):
 
 
 def test_what_cannot_be_grown_is_an_error(home):
-    """A domain that is not known is refused with the names of those that are; one job at a
-    time."""
+    """An unknown domain is refused with the known names, and a second job is refused."""
     with pytest.raises(EdgeError, match="no such domain") as caught:
         growing.grow_domain(home, "cellar", lambda _: None)
     assert "attic, hall" in caught.value.hint
@@ -57,7 +57,7 @@ def test_what_cannot_be_grown_is_an_error(home):
 
 
 def test_nothing_better_changes_nothing(home):
-    """Where nothing beats what serves, the outcome says why, and no version is stored."""
+    """If no candidate beats the incumbent, the outcome has the reason, and no version is stored."""
     home.worker = workers.worker("refused")
     done = growing.grow_domain(home, "hall", lambda _: None)
     assert (done.state, done.version, done.reason) == ("refused", 0, "nothing is better")
@@ -65,8 +65,8 @@ def test_nothing_better_changes_nothing(home):
 
 
 def test_versions_are_listed_newest_first(home):
-    """Each domain shows its versions, the one that serves with its cost; a domain without any
-    shows its head."""
+    """Each domain shows its versions, the serving one with its cost; a domain without any shows its
+    head."""
     for _ in range(3):
         growing.grow_domain(home, "hall", lambda _: None)
     rows = growing.list_adaptors(home)
@@ -86,14 +86,14 @@ def test_versions_are_listed_newest_first(home):
 
 
 def test_an_adaptor_without_facts_does_not_serve(home):
-    """A domain that has an adaptor and no facts is listed, and nothing in it serves."""
+    """A domain with an adaptor and no facts is listed, but no version serves."""
     home.store.apply(StoreAdaptor(workers.a_record("cellar")))
     (row,) = (one for one in growing.list_adaptors(home) if one.domain == "cellar")
     assert (row.serves, row.nbytes) == (False, 0)
 
 
 def test_rolling_back_goes_one_version_at_a_time(home):
-    """The version before serves again, then the head alone, and then there is nothing left."""
+    """The previous version serves again, then the head alone; another rollback is an error."""
     for _ in range(2):
         growing.grow_domain(home, "hall", lambda _: None)
     assert "version 1 serves again" in growing.roll_back(home, "hall").detail

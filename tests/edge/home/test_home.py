@@ -21,11 +21,10 @@ from edge.core.events import (
     GrowthReport,
     Message,
     Observation,
-    Receipt,
     Rejected,
     Tick,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.home import home
 from edge.home.home import Home, create_home
 from tests import workers
@@ -34,7 +33,7 @@ from tests.worlds import WIDTH, fact, vector
 
 
 def test_a_new_home_opens(tmp_path):
-    """A home just made holds settings, card and an empty ledger, and opens."""
+    """A new home has settings, card and an empty ledger, and opens."""
     folder = new_home(tmp_path / "a" / "b")
     assert sorted(path.name for path in folder.iterdir()) == [
         "auricle.toml",
@@ -48,21 +47,21 @@ def test_a_new_home_opens(tmp_path):
 
 
 def test_the_template_is_the_default(tmp_path):
-    """What the written settings say is what leaving them out means."""
+    """The written settings equal the defaults."""
     written = read_settings(new_home(tmp_path))
-    assert written == Settings(EncoderSettings("card.toml"))
+    assert written == Settings(encoder=EncoderSettings("card.toml"))
 
 
 @pytest.mark.parametrize("named", ['odd "name" \\ é.toml', "tab\tin.toml"])
 def test_any_path_of_a_card_survives(tmp_path, named):
-    """A card's path is written so that it reads back as it was."""
+    """A card's path reads back as it was written."""
     encoder.save_card(CARD, tmp_path / named)
     create_home(tmp_path / "home", None, str(tmp_path / named))
     assert read_settings(tmp_path / "home").encoder.card == str(tmp_path / named)
 
 
 def test_a_home_is_not_made_twice(tmp_path):
-    """Making a home where one is raises ConfigError and changes nothing."""
+    """Creating a home over an existing one raises ConfigError and changes nothing."""
     new_home(tmp_path)
     before = (tmp_path / "auricle.toml").read_bytes()
     with pytest.raises(ConfigError, match="one already"):
@@ -72,7 +71,7 @@ def test_a_home_is_not_made_twice(tmp_path):
 
 @pytest.mark.parametrize("function", ["write_text", "open_encoder"])
 def test_a_failed_making_leaves_nothing(tmp_path, monkeypatch, function):
-    """Where a home cannot be finished, nothing of it stays, the new folders neither."""
+    """If a home cannot be completed, none of its files and new folders remain."""
 
     def fail(*_: object) -> None:
         raise StateError("making", "no room")
@@ -84,7 +83,7 @@ def test_a_failed_making_leaves_nothing(tmp_path, monkeypatch, function):
 
 
 def test_a_card_without_quantiser_makes_no_home(tmp_path):
-    """An encoder that is not calibrated is refused with the command that calibrates it."""
+    """An encoder without calibration is refused with the command that calibrates it."""
     encoder.save_card(encoder.vector_card(WIDTH), tmp_path / "raw.toml")
     with pytest.raises(ConfigError, match="no frozen quantiser") as caught:
         create_home(tmp_path / "home", None, str(tmp_path / "raw.toml"))
@@ -93,7 +92,8 @@ def test_a_card_without_quantiser_makes_no_home(tmp_path):
 
 
 def test_no_home_and_unreadable_settings(tmp_path):
-    """A folder that is no home says how to make one; bytes that are no text are refused."""
+    """The error for a folder without a home has the command that creates one; binary settings are
+    refused."""
     with pytest.raises(ConfigError, match=r"no auricle\.toml"):
         Home(tmp_path)
     (tmp_path / "auricle.toml").write_bytes(b"\xff\xfe")
@@ -102,7 +102,7 @@ def test_no_home_and_unreadable_settings(tmp_path):
 
 
 def test_a_failed_opening_frees_everything(tmp_path):
-    """A home that could not be opened leaves its file free for the next."""
+    """After a failed opening the file can be opened again."""
     folder = new_home(tmp_path)
     (folder / "knowledge.db").unlink()
     new_store(folder / "knowledge.db").close()
@@ -118,7 +118,7 @@ def test_a_failed_opening_frees_everything(tmp_path):
 
 
 def test_effects_are_applied_before_anything_is_told(tmp_path):
-    """What `feed` returns is already in the file."""
+    """The messages of `feed` describe changes that are already in the file."""
     with Home(new_home(tmp_path)) as opened:
         opened.feed(Enrol((fact("a"),)))
         assert opened.store.get("a") is not None
@@ -127,29 +127,29 @@ def test_effects_are_applied_before_anything_is_told(tmp_path):
 
 
 def test_features_made_before_pass_through(tmp_path):
-    """The home's encoder takes measurements, and features that it made and quantised before."""
+    """The home's encoder accepts measurements, and features that it quantised before."""
     with Home(new_home(tmp_path)) as opened:
         made = opened.model.encode(vector(1))
         assert opened.model.encode(made) is made
 
 
 def test_burying_reaches_own_facts(tmp_path):
-    """What another store has forgotten is forgotten here, with a receipt."""
+    """A fact that another store has forgotten is forgotten here, with a receipt."""
     other = new_store(tmp_path / "other.db", [fact("a"), fact("b")])
     with Home(new_home(tmp_path / "home")) as opened, other:
         opened.feed(Enrol((fact("a"), fact("b"), fact("c"))))
         with Home(new_home(tmp_path / "third")) as third:
             third.feed(Enrol((fact("a"),)))
             third.feed(ForgetRequest("r", Selector(ids=frozenset({"a"}))))
-            assert opened.bury_from(third.store) == 1
+            assert opened.forget_buried(third.store) == 1
         assert opened.store.get("a") is None
-        assert opened.store.buried("a")
+        assert opened.store.was_forgotten("a")
         assert len(opened.store.receipts()) == 1
         assert opened.store.receipts()[0]["requested_at_ns"] > 0
 
 
 def learning_home(folder: Path) -> Home:
-    """A home that has learned two labels of one domain, enough to grow an adaptor for."""
+    """A home with two labels of one domain, enough to grow an adaptor."""
     opened = Home(new_home(folder))
     facts = [fact(f"f{n:02}", "ab"[n % 2], at=n, seed=n) for n in range(24)]
     opened.feed(Enrol(tuple(facts)))
@@ -157,32 +157,31 @@ def learning_home(folder: Path) -> Home:
 
 
 def tended(opened: Home) -> list[GrowthReport]:
-    """What a home tells of growth when its worker is done."""
+    """The growth reports of a home once its worker is done."""
     told: list[Message] = []
     until = time.monotonic() + 30
     while opened.growing:
         assert time.monotonic() < until
-        told += opened.tend()
+        told += opened.poll_growth()
         time.sleep(0.01)
     return [one for one in told if isinstance(one, GrowthReport)]
 
 
 @pytest.fixture
 def growing(tmp_path: Path) -> Iterator[Home]:
-    """An opened home whose worker grows something at once."""
+    """An opened home whose worker finishes at once."""
     with learning_home(tmp_path / "home") as opened:
         opened.worker = workers.worker("grown")
         yield opened
 
 
 def test_nothing_grows_before_it_is_asked_for(growing):
-    """Learning starts no worker; a tick does, its result is stored and serves, and the answers
-    come from it."""
+    """Learning starts no worker; a tick does, and its result is stored, serves and answers."""
     assert growing.worker.job is None
     (started,) = growing.feed(Tick())
     assert isinstance(started, GrowthReport)
     assert (started.domain, started.state, started.version) == ("home", "started", 1)
-    assert growing.tend() == ()
+    assert growing.poll_growth() == ()
     (news,) = tended(growing)
     assert (news.state, news.version, news.accuracy) == ("serving", 1, 0.9)
     assert growing.store.adaptors()["home"][0].version == 1
@@ -192,10 +191,10 @@ def test_nothing_grows_before_it_is_asked_for(growing):
 
 
 def test_serving_goes_on_while_the_worker_works(growing):
-    """Observations are decided and facts learned while a job runs, whatever becomes of it."""
+    """Observations are decided and facts learned while a job runs, whatever its outcome."""
     growing.worker = workers.worker("hanging")
     growing.feed(GrowRequest("home"))
-    (said,) = growing.feed(Observation("s", 1, 1, vector(1)))
+    (said,) = growing.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     assert isinstance(said, Decision)
     assert growing.feed(Enrol((fact("more"),)))
     assert growing.worker.job is not None
@@ -203,8 +202,8 @@ def test_serving_goes_on_while_the_worker_works(growing):
 
 @pytest.mark.parametrize("kind", ["crashing", "hungry", "garbage", "lying", "bent", "failing"])
 def test_a_failing_worker_harms_nothing(growing, kind):
-    """Whatever the worker does, knowledge and file stay as they were, the reason is told, and the
-    same facts are not tried again by themselves."""
+    """However the worker fails, knowledge and file stay unchanged, the reason is reported, and the
+    same facts are not tried again automatically."""
     growing.worker = workers.worker(kind, memory_mib_max=256)
     before, facts = growing.runtime.digest(), growing.store.digest()
     growing.feed(Tick())
@@ -222,8 +221,8 @@ def test_a_failing_worker_harms_nothing(growing, kind):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_worker_killed_at_any_moment_harms_nothing(growing, seed):
-    """After kill -9 of the worker at a random moment the knowledge is whole: with the adaptor or
-    without it."""
+    """After kill -9 of the worker at a random time the knowledge is complete, with or without the
+    adaptor."""
     growing.worker = workers.worker("slow")
     before = growing.runtime.digest()
     growing.feed(GrowRequest("home"))
@@ -238,8 +237,8 @@ def test_a_worker_killed_at_any_moment_harms_nothing(growing, seed):
 
 
 def test_a_full_disk_at_storing_an_adaptor_loses_nothing(growing):
-    """Where the adaptor cannot be stored, the error says so, the head answers as before, and with
-    room the next growth succeeds."""
+    """If the adaptor cannot be stored, the error has the reason, the head answers as before, and
+    the next growth with room succeeds."""
     growing.feed(Enrol(tuple(fact(f"{n:0150}", "ab"[n % 2], seed=n) for n in range(200))))
     db = growing.store._db  # noqa: SLF001  the disk is full for this connection alone
     before = growing.runtime.digest()
@@ -248,7 +247,7 @@ def test_a_full_disk_at_storing_an_adaptor_loses_nothing(growing):
     db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(StateError, match="full") as caught:
         tended(growing)
-    assert "make room" in caught.value.hint
+    assert "free space" in caught.value.hint
     assert growing.store.adaptors() == {}
     assert growing.runtime.digest() == before
     assert growing.runtime.knowledge.adaptor("home").answer(vector(1)).tolist() == answer
@@ -259,20 +258,20 @@ def test_a_full_disk_at_storing_an_adaptor_loses_nothing(growing):
 
 
 def test_forgetting_stops_a_worker_that_holds_the_facts(growing):
-    """A forget request kills the job that was given its facts, and says so; nothing of the job
-    comes back."""
+    """A forget request kills the job that has its facts, and reports it; no result of the job is
+    used."""
     growing.worker = workers.worker("hanging")
     growing.feed(GrowRequest("home"))
     process_id = growing.worker.process_id
     growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
     assert growing.worker.job is None
     assert not Path(f"/proc/{process_id}").exists()
-    assert growing.tend() == ()
+    assert growing.poll_growth() == ()
 
 
 def test_forgetting_deletes_what_the_facts_shaped(growing):
-    """After a forget request no version shaped by its facts is left, the receipt says so, and the
-    answers are those of a home that never had them."""
+    """After a forget request no version trained on its facts is left, the receipt lists them, and
+    the answers are those of a home that never had the facts."""
     growing.feed(GrowRequest("home"))
     tended(growing)
     told = growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
@@ -283,7 +282,7 @@ def test_forgetting_deletes_what_the_facts_shaped(growing):
 
 
 def test_closing_a_home_ends_its_worker(tmp_path):
-    """No process stays behind where a home is closed while it grows something."""
+    """Closing a home ends the process of its worker."""
     with learning_home(tmp_path / "home") as opened:
         opened.worker = workers.worker("hanging")
         opened.feed(GrowRequest("home"))
@@ -293,7 +292,7 @@ def test_closing_a_home_ends_its_worker(tmp_path):
 
 
 def test_an_adaptor_serves_after_a_restart(growing):
-    """What was grown serves again when the home is opened the next time."""
+    """A grown adaptor serves again at the next opening."""
     growing.feed(GrowRequest("home"))
     tended(growing)
     answer = growing.runtime.knowledge.adaptor("home").answer(vector(1)).tolist()

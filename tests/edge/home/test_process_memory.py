@@ -12,7 +12,7 @@ BLOCKS, BLOCK_BYTES = 2_000, 16_384
 
 
 def resident_kib() -> int:
-    """What the kernel counts as this process's resident memory."""
+    """The resident memory of this process, in KiB."""
     lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
@@ -22,7 +22,7 @@ def resident_kib() -> int:
     reason="only the C library of GNU/Linux is asked",
 )
 def test_free_memory_goes_back():
-    """Blocks freed below one that is still in use are resident until they are given back."""
+    """Free blocks below a used one are resident until they are returned."""
     blocks = [np.ones(BLOCK_BYTES, np.uint8) for _ in range(BLOCKS)]
     last = np.ones(BLOCK_BYTES, np.uint8)
     blocks.clear()
@@ -33,6 +33,6 @@ def test_free_memory_goes_back():
 
 
 def test_another_system_is_left_alone(monkeypatch: pytest.MonkeyPatch):
-    """Where there is no such call, nothing happens."""
+    """Without such a call in the C library nothing happens."""
     monkeypatch.setattr(sys, "platform", "win32")
     return_free_memory()

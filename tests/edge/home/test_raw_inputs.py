@@ -6,15 +6,8 @@ import pytest
 import encoder
 from edge.cli.views.label import half_blocks
 from edge.config.settings import SETTINGS
-from edge.core.events import (
-    ForgetRequest,
-    Label,
-    LabelCandidate,
-    Observation,
-    StoreLabelCandidates,
-    Tick,
-)
-from edge.core.facts import Selector
+from edge.core.events import ForgetRequest, Label, Observation, StoreLabelCandidates, Tick
+from edge.core.facts import LabelCandidate, Selector
 from edge.home import raw_inputs as raws
 from edge.home.home import Home, create_home
 from edge.home.raw_inputs import RawInputs, window_of
@@ -22,7 +15,7 @@ from encoder.testing import tiny_card, tiny_payloads
 
 
 def test_the_newest_are_kept_within_a_limit(monkeypatch):
-    """Beyond the bytes that are allowed the oldest goes; the same key counts once."""
+    """Beyond the byte limit the oldest is dropped; the same key counts once."""
     monkeypatch.setattr(raws, "BYTES_MAX", 30)
     kept = RawInputs()
     for key in ("a", "b", "b", "c", "d"):
@@ -34,7 +27,7 @@ def test_the_newest_are_kept_within_a_limit(monkeypatch):
 
 
 def test_pixels_become_an_image_file():
-    """A camera's frame is kept as a file that can be opened, thinned until it is small enough."""
+    """A camera's frame is kept as a readable image file, subsampled until it is small enough."""
     kept = RawInputs()
     frame = np.zeros((1_200, 1_600, 3), np.uint8)
     frame[:, 800:] = (255, 0, 10)
@@ -57,14 +50,14 @@ def test_pixels_become_an_image_file():
     ],
 )
 def test_what_is_no_picture_is_not_kept(payload):
-    """Vectors, series and giants are left out."""
+    """Vectors, series and very large inputs are not kept."""
     kept = RawInputs()
     kept.add("a", payload)
     assert kept.of("a") == {}
 
 
 def test_windows_are_kept_as_they_came():
-    """A window of sound comes back with the same samples; other bytes are no window."""
+    """A window of sound has the same samples afterwards; other bytes are no window."""
     kept = RawInputs()
     window = np.linspace(-1, 1, 200, dtype=np.float32).reshape(100, 2)
     kept.add("a", window)
@@ -87,8 +80,16 @@ def seeing_home(tmp_path, monkeypatch):
     settings.write_text(settings.read_text().replace("raw = false", "raw = true"))
     with Home(tmp_path / "home") as home:
         image = tiny_payloads(1)[0]
-        home.feed(Observation("cam", 1, 0, image))
-        candidate = LabelCandidate("cam:1", "cam", "", "d", 0, 1.0, bytes(card.width))
+        home.feed(Observation(stream="cam", sequence=1, captured_at_ns=0, payload=image))
+        candidate = LabelCandidate(
+            observation_id="cam:1",
+            stream="cam",
+            subject="",
+            domain="d",
+            captured_at_ns=0,
+            score=1.0,
+            features=bytes(card.width),
+        )
         monkeypatch.setattr(
             home.runtime, "handle", lambda _event: (StoreLabelCandidates((candidate,)),)
         )
@@ -98,7 +99,7 @@ def seeing_home(tmp_path, monkeypatch):
 
 
 def test_a_candidates_image_can_be_seen(seeing_home):
-    """What was observed is kept with the candidate."""
+    """The observed input is stored with the candidate."""
     raw = seeing_home.store.raw("cam:1")
     assert raw is not None
     assert encoder.thumbnail(raw, 16).shape == (16, 16, 3)
@@ -113,7 +114,7 @@ def test_a_candidates_image_can_be_seen(seeing_home):
     ],
 )
 def test_an_image_goes_with_its_candidate(seeing_home, event):
-    """A label and a forget request both end it."""
+    """A label and a forget request both remove it."""
     seeing_home.feed(event)
     assert seeing_home.store.raw("cam:1") is None
 

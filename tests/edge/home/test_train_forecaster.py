@@ -13,14 +13,14 @@ STEPS = 420
 
 
 def recording(steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
-    """A sawtooth that the shipped network has never seen, every ten minutes."""
+    """A sawtooth, sampled every ten minutes, unlike the training data of the shipped network."""
     at = np.arange(steps)
     noise = np.random.default_rng(1).normal(0, 0.02, steps)
     return (20 + (at % 7) * 3.0 + noise)[:, None], np.full(steps, 600.0)
 
 
 def test_a_network_of_ones_own_beats_the_shipped_one():
-    """Trained in another process, it does better on the part it has not seen, and serves."""
+    """A network trained in another process forecasts the held-out part better, and serves."""
     pytest.importorskip("torch", reason="torch is not installed")
     beats: list[int] = []
     result = train_on_recording(*recording(), rounds=40, beat=lambda: beats.append(1))
@@ -32,20 +32,20 @@ def test_a_network_of_ones_own_beats_the_shipped_one():
 
 @pytest.mark.parametrize("steps", [0, 299])
 def test_a_recording_that_is_too_short_is_refused(steps):
-    """Too few samples are a ConfigError that says how many it takes."""
+    """Too few samples are a ConfigError with the required number."""
     with pytest.raises(ConfigError, match="300 to 200,000 samples") as caught:
         train_on_recording(*recording(steps))
     assert caught.value.hint
 
 
 def test_a_study_that_takes_too_long_is_ended():
-    """After the time allowed the process is gone and the error says so."""
+    """At the time limit the process is killed, and the error has the reason."""
     with pytest.raises(EdgeError, match=r"longer than 0\.2 s"):
         train_on_recording(*recording(), seconds_max=0.2)
 
 
 def test_a_study_that_breaks_says_why(monkeypatch):
-    """A process that ends without an answer is an error with its last words."""
+    """A process that ends without a result is an error with the last line of its standard error."""
     monkeypatch.setattr(studying, "COMMAND", (COMMAND[0], "-c", "raise SystemExit('no')"))
     with pytest.raises(EdgeError, match="status 1 no"):
         train_on_recording(*recording())

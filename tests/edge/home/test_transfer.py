@@ -18,12 +18,12 @@ from tests.worlds import WIDTH, fact
 
 
 def facts(numbers: range) -> Enrol:
-    """Enrolment of the facts with some numbers."""
+    """An enrolment of the facts with some numbers."""
     return Enrol(tuple(fact(f"f{n}", "ab"[n % 2], seed=n, at=n) for n in numbers))
 
 
 def filled(folder: Path, numbers: range) -> Path:
-    """A home that holds the facts with some numbers."""
+    """A home with the facts of some numbers."""
     with Home(new_home(folder)) as home:
         home.feed(facts(numbers))
     return folder
@@ -36,8 +36,8 @@ def digest(folder: Path) -> tuple[str, str]:
 
 
 def test_an_export_learned_back_is_the_same_ledger(tmp_path):
-    """Exported, then learned into a new home of the same card: facts and knowledge are equal to the
-    bit, corrections and subjects included."""
+    """Exported, then learned into a new home of the same card, facts and knowledge are equal to the
+    bit, including corrections and subjects."""
     with Home(filled(tmp_path / "a", range(9))) as home:
         home.feed(Enrol((fact("odd", "été", "дом", 7, subject="ann", stream="line 1"),)))
         home.feed(Relabel(Selector(ids=frozenset({"f1"})), "c", "attic"))
@@ -51,7 +51,7 @@ def test_an_export_learned_back_is_the_same_ledger(tmp_path):
 
 
 def test_an_export_is_plain_arrays(tmp_path):
-    """An export is read by numpy without pickle, and an empty ledger gives an empty one."""
+    """An export needs no pickle in numpy, and an empty ledger gives an empty export."""
     with new_store(tmp_path / "k.db") as store:
         assert transfer.export_facts(store, tmp_path / "e.npz") == 0
     with np.load(tmp_path / "e.npz", allow_pickle=False) as held:
@@ -86,7 +86,7 @@ def test_an_export_overwrites_nothing_and_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_merging_is_a_union_either_way(tmp_path):
-    """Two ledgers merged each into the other hold the same facts."""
+    """Two ledgers merged into each other hold the same facts."""
     for name, numbers in (("a", range(6)), ("b", range(4, 9))):
         filled(tmp_path / name, numbers)
     with Home(tmp_path / "b") as home:
@@ -104,7 +104,7 @@ def test_merging_is_a_union_either_way(tmp_path):
 
 
 def test_what_either_forgot_stays_forgotten(tmp_path):
-    """A fact forgotten on one side is gone after a merge, and is not learned again."""
+    """A fact forgotten on one side is removed by a merge, and not learned again."""
     for name in "ab":
         filled(tmp_path / name, range(6))
     with Home(tmp_path / "a") as home:
@@ -140,7 +140,7 @@ def backed_up(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("damage", ["none", "missing", "garbage", "empty"])
 def test_a_backup_is_put_back(tmp_path, damage):
-    """Whatever became of the file, the backup takes its place, and what was there is kept."""
+    """Whatever the state of the file, the backup replaces it, and the replaced file is kept."""
     folder, backup = backed_up(tmp_path)
     before, file = digest(folder), folder / "knowledge.db"
     if damage == "missing":
@@ -158,14 +158,14 @@ def test_a_backup_is_put_back(tmp_path, damage):
 
 
 def test_earlier_files_are_all_kept(tmp_path):
-    """A second restore does not take the place of what the first one kept."""
+    """A second restore does not overwrite the file that the first one kept."""
     folder, backup = backed_up(tmp_path)
     names = [Path(transfer.restore_home(folder, backup).kept).name for _ in range(3)]
     assert names == [f"knowledge.db.before-restore-{number}" for number in (1, 2, 3)]
 
 
 def test_what_was_forgotten_since_is_forgotten_again(tmp_path):
-    """A backup brings back nothing that had been forgotten after it was made."""
+    """A backup restores no fact that was forgotten after it was made."""
     folder, backup = backed_up(tmp_path)
     with Home(folder) as home:
         home.feed(ForgetRequest("r", Selector(label="a"), 1))
@@ -186,7 +186,7 @@ def test_a_file_in_use_is_not_replaced(tmp_path):
 
 
 def test_a_bad_backup_changes_nothing(tmp_path):
-    """A damaged backup, one of another card, and none at all are refused with the file in place."""
+    """A damaged backup, one of another card, and a missing one are refused without a change."""
     folder, backup = backed_up(tmp_path)
     before = digest(folder)
     content = bytearray(backup.read_bytes())
@@ -221,8 +221,7 @@ def test_a_folder_in_the_way_is_left_alone(tmp_path):
 
 
 def test_a_backup_of_the_first_version_is_restored_up_to_date(tmp_path, monkeypatch):
-    """A backup written before the tables of growth came is restored with all its facts, and left
-    as it is."""
+    """A backup without growth tables is restored with all its facts, and is itself unchanged."""
     backup = tmp_path / "old.db"
     with monkeypatch.context() as earlier:
         earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
@@ -240,7 +239,7 @@ def test_a_backup_of_the_first_version_is_restored_up_to_date(tmp_path, monkeypa
 
 
 def test_a_backup_brings_its_adaptors_unless_they_are_forgotten(tmp_path):
-    """A restored backup has the adaptors it had; one shaped by what was forgotten since is gone."""
+    """A restored backup has its adaptors, except those trained on facts forgotten since."""
     folder = filled(tmp_path / "home", range(9))
     with Home(folder) as home:
         home.store.apply(StoreAdaptor(a_record("home", 1, ("f1", "f2"))))
@@ -254,7 +253,7 @@ def test_a_backup_brings_its_adaptors_unless_they_are_forgotten(tmp_path):
 
 
 def test_a_merge_ends_adaptors_of_what_the_other_had_forgotten(tmp_path):
-    """Adaptors do not travel with a merge; own ones that a fact forgotten there shaped are gone."""
+    """A merge transfers no adaptors; own ones trained on a fact forgotten there are removed."""
     with Home(filled(tmp_path / "a", range(9))) as home:
         home.store.apply(StoreAdaptor(a_record("home", 1, ("f1", "f2"))))
         home.store.apply(StoreAdaptor(a_record("attic", 1, ("f3",))))

@@ -32,19 +32,19 @@ NAMES = st.text("abcd 1", max_size=7)
     ],
 )
 def test_typos_are_told_from_new_names(name, known, near):
-    """One edit is a typo, two in a long name; short names, numbers and opposites are none."""
+    """One edit is a typo, and two in a long name; short names, numbers and opposites are not."""
     assert likely_typo(name, known) == near
 
 
 def test_the_nearest_name_is_meant():
-    """Of several the one with fewest edits, then the first."""
+    """Of several names the one with fewest edits is meant, then the first."""
     assert likely_typo("operatoin", ("operations", "operation")) == "operation"
     assert likely_typo("cat", ("car", "bat")) == "bat"
 
 
 @given(NAMES, NAMES, NAMES)
 def test_edits_are_counted(one, two, three):
-    """Equal texts have none, order does not matter, and each insertion counts one."""
+    """Equal texts have no edits, order does not matter, and each insertion counts one."""
     assert count_edits(one, one) == 0
     assert count_edits(one, two) == count_edits(two, one)
     assert count_edits(one + three, one) == len(three)
@@ -62,8 +62,8 @@ def test_names_are_warned_about_by_kind():
 
 
 def test_without_a_terminal_nothing_waits(tmp_path):
-    """Learning, labelling and correcting warn of a typo on standard error, and go on; with --json
-    what was learned says it, too."""
+    """Learning, labelling and correcting warn of a typo on standard error and continue; with --json
+    the result contains the warning too."""
     home = learned_home(tmp_path / "home")
     assert run("encoder", "columns", home / "table.csv", "--home", home).exit_code == 0
     said = run("relabel", "--home", home, "--label", "a", "--to-label", "normal")

@@ -47,7 +47,7 @@ kind = "series"
 
 @pytest.fixture
 def watched(tmp_path: Path):
-    """A daemon, and a client that hears everything."""
+    """A daemon, and a client that receives everything."""
     home = learned_home(tmp_path / "home")
     with Mosquitto(tmp_path / "broker") as mosquitto:
         with (home / "auricle.toml").open("a", encoding="utf-8") as settings:
@@ -67,19 +67,19 @@ def watched(tmp_path: Path):
 
 
 def serve(home: Path, running: list[Daemon]) -> None:
-    """Run a daemon; SQLite wants it opened in the thread that uses it."""
+    """Run a daemon; SQLite requires that its thread opens the files."""
     running.append(Daemon(home))
     running[0].run()
 
 
 def heard(watcher: Seat, end: str) -> list[Any]:
-    """The payloads of the topics that end so."""
+    """The payloads of the topics with an ending."""
     return [one.payload for one in watcher.arrivals if one.topic.endswith(end)]
 
 
 def test_a_measurement_becomes_a_decision_everywhere(watched: tuple[Seat, Daemon]) -> None:
-    """A vector on a topic is decided on and told: as JSON that fits its schema, to the entities of
-    Home Assistant, and as Sparkplug data; asked for a rebirth the device announces itself."""
+    """A vector on a topic becomes a decision as JSON that fits its schema, in Home Assistant and as
+    Sparkplug data; a rebirth announces the device again."""
     watcher, daemon = watched
     watcher.until(lambda: heard(watcher, "gw1/status") and heard(watcher, "NBIRTH/gw1"))
     values = json.dumps({"values": [float(one) for one in vector(1)]}).encode()
@@ -108,8 +108,8 @@ def test_a_measurement_becomes_a_decision_everywhere(watched: tuple[Seat, Daemon
 
 
 def test_a_series_is_announced_once_its_channels_are_known(watched: tuple[Seat, Daemon]) -> None:
-    """The first sample of a series says which channels it has: then they get their entities and
-    metrics, and the forecasts of the next samples are told there."""
+    """The first sample names the channels; their entities and metrics are announced, and receive
+    the next forecasts."""
     watcher, _ = watched
     watcher.until(lambda: heard(watcher, "auricle_gw1/config") and heard(watcher, "NBIRTH/gw1"))
     topic = "auricle/v1/gw1/observe/power"
@@ -118,7 +118,7 @@ def test_a_series_is_announced_once_its_channels_are_known(watched: tuple[Seat, 
     watcher.until(lambda: len(heard(watcher, "forecast/power")) == 3)
     watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) >= 2)
     entities = json.loads(heard(watcher, "auricle_gw1/config")[-1])["cmps"]
-    assert {"auricle_gw1_power_volt_forecast", "auricle_gw1_power_change"} <= set(entities)
+    assert {"auricle_gw1_power_volt_forecast", "auricle_gw1_power_change-point"} <= set(entities)
     assert "auricle_gw1_press_novelty" in entities
     watcher.until(lambda: heard(watcher, "DDATA/gw1/power"))
     born = read_payload(heard(watcher, "DBIRTH/gw1/power")[-1]).metrics
@@ -126,19 +126,19 @@ def test_a_series_is_announced_once_its_channels_are_known(watched: tuple[Seat, 
     assert born["forecast/volt"]["alias"] in data
 
 
-def test_a_reload_announces_the_streams_of_now(watched: tuple[Seat, Daemon]) -> None:
-    """In Home Assistant and Sparkplug, too: a new stream comes, one that was taken out goes, one
-    whose kind changed is announced as what it is now; broken settings announce nothing."""
+def test_a_reload_announces_the_new_streams(watched: tuple[Seat, Daemon]) -> None:
+    """Home Assistant and Sparkplug announce a new stream, remove an old one and update a changed
+    one; invalid settings announce nothing."""
     watcher, daemon = watched
     watcher.until(lambda: heard(watcher, "auricle_gw1/config") and heard(watcher, "NBIRTH/gw1"))
     path = daemon.folder / "auricle.toml"
     text = path.read_text("utf-8")
     path.write_text(f"{text}\n[streams.late]\nsource = 7\n", "utf-8")
-    daemon.ask_reload()
-    watcher.until(lambda: "auricle.toml" in daemon.troubles.get("settings", ""))
+    daemon.request_reload()
+    watcher.until(lambda: "auricle.toml" in daemon.problems.get("settings", ""))
     changed = text.replace("[streams.power]", "[streams.late]")
     path.write_text(changed, "utf-8")
-    daemon.ask_reload()
+    daemon.request_reload()
     watcher.until(lambda: heard(watcher, "DBIRTH/gw1/late") and heard(watcher, "DDEATH/gw1/power"))
     watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) == 2)
     assert streams_of(watcher) == {"press", "late"}
@@ -146,20 +146,20 @@ def test_a_reload_announces_the_streams_of_now(watched: tuple[Seat, Daemon]) -> 
     watcher.until(lambda: heard(watcher, "forecast/late"))
     births = len(heard(watcher, "DBIRTH/gw1/late"))
     path.write_text(changed.replace('kind = "series"', 'kind = "sample"'), "utf-8")
-    daemon.ask_reload()
+    daemon.request_reload()
     watcher.until(lambda: len(heard(watcher, "DBIRTH/gw1/late")) > births)
     assert "score" in read_payload(heard(watcher, "DBIRTH/gw1/late")[-1]).metrics
     watcher.until(lambda: "decision/late" in topics_of(watcher))
 
 
 def topics_of(watcher: Seat) -> str:
-    """What the newest announcement to Home Assistant says that entities listen to."""
+    """The topics in the newest announcement to Home Assistant."""
     entities = json.loads(heard(watcher, "auricle_gw1/config")[-1])["cmps"].values()
     return " ".join(one.get("state_topic", "") for one in entities)
 
 
 def streams_of(watcher: Seat) -> set[str]:
-    """The streams that the newest announcement names."""
-    kinds = ("decision/", "forecast/", "change/", "alarm/")
+    """The streams in the newest announcement."""
+    kinds = ("decision/", "forecast/", "change-point/", "alarm/")
     topics = [one for one in topics_of(watcher).split() if any(kind in one for kind in kinds)]
     return {topic.rpartition("/")[2] for topic in topics}

@@ -24,13 +24,13 @@ A, B = Topics("gw1"), Topics("gw2")
 
 @pytest.fixture(scope="module")
 def example(source: Path) -> Path:
-    """The files that are there to be copied."""
+    """The folder of the example's files."""
     return source / "examples/deploy/mosquitto"
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Who signed the broker's certificate."""
+    """The authority of the broker's certificate."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
@@ -38,7 +38,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def mosquitto(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, example: Path
 ) -> Iterator[Mosquitto]:
-    """A broker that runs with the example's files, its paths moved into a folder of the test."""
+    """A broker with the example's configuration, with its paths in the test's folder."""
     folder = tmp_path_factory.mktemp("deploy")
     (folder / "certs").mkdir()
     certificate, key = authority.sign("broker")
@@ -65,7 +65,7 @@ def entering(
     user: str,
     filters: tuple[str, ...] = (),
 ) -> Iterator[Seat]:
-    """A client of a user, connected."""
+    """A connected client of a user."""
     (folder / user).write_text(f"pw-{user}", "utf-8")
     settings = quick(
         mosquitto.port,
@@ -79,23 +79,23 @@ def entering(
 
 
 @needs_mosquitto
-def test_a_device_cannot_write_the_branch_of_another(
+def test_a_device_cannot_publish_in_the_branch_of_another(
     mosquitto: Mosquitto, authority: Authority, tmp_path: Path
 ) -> None:
-    """Every topic of another device is refused; the same topics of its own pass."""
+    """Every topic of another device is refused; the same topics of its own are accepted."""
     with entering(mosquitto, authority, tmp_path, "gw1") as seat:
         for kind in message_schemas():
-            assert seat.say(A.telling(kind, "s")).taken, kind
-            assert seat.say(B.telling(kind, "s")).reason == 135, kind
-        assert seat.say(A.status).taken
-        assert seat.say(A.contribution("f")).taken
+            assert seat.say(A.message_topic(kind, "s")).accepted, kind
+            assert seat.say(B.message_topic(kind, "s")).reason == 135, kind
+        assert seat.say(A.status).accepted
+        assert seat.say(A.contribution_topic("f")).accepted
         refused = (
             B.status,
             B.response,
             f"{B.base}/command/forget",
             f"{B.base}/observe/s",
             f"{A.base}/command/forget",
-            B.contribution("f"),
+            B.contribution_topic("f"),
             "homeassistant/device/auricle_gw2/config",
             "elsewhere",
         )
@@ -106,70 +106,71 @@ def test_a_device_cannot_write_the_branch_of_another(
 def test_a_device_cannot_read_the_commands_of_another(
     mosquitto: Mosquitto, authority: Authority, tmp_path: Path
 ) -> None:
-    """Neither by name nor by wildcard: the subscription brings its own commands alone."""
+    """A subscription by name or by wildcard delivers its own commands only."""
     command = f"{B.base}/command/forget"
-    filters = (B.commanding(), "#", "auricle/v1/+/command/+", B.status, A.commanding())
+    filters = (B.command_filter(), "#", "auricle/v1/+/command/+", B.status, A.command_filter())
     with (
         entering(mosquitto, authority, tmp_path, "gw1", filters) as spy,
-        entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as meant,
+        entering(mosquitto, authority, tmp_path, "gw2", (B.command_filter(),)) as meant,
         entering(mosquitto, authority, tmp_path, "operator") as operator,
     ):
         spy.until(lambda: spy.broker.counters.reasons["SUBACK: Granted QoS 1"] >= len(filters))
         meant.until(lambda: meant.broker.counters.reasons["SUBACK: Granted QoS 1"])
-        assert operator.say(command).taken
+        assert operator.say(command).accepted
         meant.until(lambda: meant.arrivals)
-        assert operator.say(f"{A.base}/command/status").taken
+        assert operator.say(f"{A.base}/command/status").accepted
         spy.until(lambda: spy.arrivals)
         assert [one.topic for one in meant.arrivals] == [command]
         assert [one.topic for one in spy.arrivals] == [f"{A.base}/command/status"]
 
 
 @needs_mosquitto
-def test_who_only_listens_says_nothing(
+def test_a_collector_may_not_publish(
     mosquitto: Mosquitto, authority: Authority, tmp_path: Path
 ) -> None:
-    """A collector hears every device and may not write; an operator may not pass for a device."""
+    """A collector receives from every device and may not publish; an operator may not publish as a
+    device."""
     with (
         entering(mosquitto, authority, tmp_path, "collector", ("auricle/v1/#",)) as collector,
         entering(mosquitto, authority, tmp_path, "operator") as operator,
         entering(mosquitto, authority, tmp_path, "gw1") as device,
     ):
         collector.until(lambda: collector.broker.counters.reasons["SUBACK: Granted QoS 1"])
-        device.say(A.telling("decision", "s"))
+        device.say(A.message_topic("decision", "s"))
         collector.until(lambda: collector.arrivals)
         assert collector.say(f"{A.base}/command/forget").reason == 135
-        assert operator.say(A.telling("decision", "s")).reason == 135
+        assert operator.say(A.message_topic("decision", "s")).reason == 135
 
 
 @needs_mosquitto
-def test_without_a_password_nobody_gets_in(mosquitto: Mosquitto, authority: Authority) -> None:
-    """There is no anonymous client."""
+def test_a_client_without_a_password_is_refused(mosquitto: Mosquitto, authority: Authority) -> None:
+    """The broker refuses anonymous clients."""
     with seated(quick(mosquitto.port, tls=TlsSettings(ca=authority.ca))) as seat:
         seat.until(lambda: seat.broker.counters.connect_failed)
         assert seat.broker.counters.reasons["CONNACK: Not authorized"] >= 1
 
 
 @needs_mosquitto
-def test_what_the_example_broker_acknowledged_survives_a_power_cut(
+def test_acknowledged_commands_survive_a_power_cut(
     mosquitto: Mosquitto, authority: Authority, tmp_path: Path
 ) -> None:
-    """Commands for a device that is away are there after the broker was killed."""
-    with entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as seat:
+    """Commands for an offline device are delivered after the broker was killed."""
+    with entering(mosquitto, authority, tmp_path, "gw2", (B.command_filter(),)) as seat:
         seat.until(lambda: seat.broker.counters.reasons["SUBACK: Granted QoS 1"])
     with entering(mosquitto, authority, tmp_path, "operator") as operator:
         for number in range(20):
-            assert operator.say(f"{B.base}/command/status", b"%d" % number).taken
+            assert operator.say(f"{B.base}/command/status", b"%d" % number).accepted
         until = time.monotonic() + AUTOSAVE_S
         operator.until(lambda: time.monotonic() > until)
     mosquitto.kill()
     mosquitto.start()
-    with entering(mosquitto, authority, tmp_path, "gw2", (B.commanding(),)) as seat:
+    with entering(mosquitto, authority, tmp_path, "gw2", (B.command_filter(),)) as seat:
         seat.until(lambda: len(seat.arrivals) >= 20)
         assert [one.payload for one in seat.arrivals] == [b"%d" % n for n in range(20)]
 
 
 def test_the_example_holds_no_secret(example: Path) -> None:
-    """No password, no key and no certificate is shipped to be used by everybody."""
+    """The example contains no password, key or certificate."""
     names = {one.name for one in example.iterdir()}
     assert names == {"README.md", "acl", "mosquitto.conf"}
     for name in names:

@@ -13,54 +13,89 @@ from edge.core.events import (
     DriftAlarm,
     GrowthReport,
     LabelRequest,
-    Receipt,
     Rejected,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.mqtt.envelope import MessageEncoder, mark_historical
 
-DECISION = Decision("c:1", "cam/1", 5, None, "d", None, "g", 0.5, 0.25, math.nan, alarm=True)
+DECISION = Decision(
+    observation_id="c:1",
+    stream="cam/1",
+    captured_at_ns=5,
+    known=None,
+    domain="d",
+    label=None,
+    guess="g",
+    score=0.5,
+    p_value=0.25,
+    window_p=math.nan,
+    alarm=True,
+)
 MESSAGES: tuple[tuple[Any, str], ...] = (
     (DECISION, "decision/cam%2F1"),
-    (DriftAlarm("cam", "c:1", 5, raised=True, window_p=0.1, domain="d"), "alarm/cam"),
-    (LabelRequest("cam", "d", ("c:1", "c:2")), "wanted/cam"),
-    (GrowthReport("d", "serving", 3), "growth"),
+    (
+        DriftAlarm(
+            stream="cam",
+            observation_id="c:1",
+            captured_at_ns=5,
+            raised=True,
+            window_p=0.1,
+            domain="d",
+        ),
+        "alarm/cam",
+    ),
+    (LabelRequest("cam", "d", ("c:1", "c:2")), "label-request/cam"),
+    (GrowthReport(domain="d", state="serving", version=3), "growth"),
     (Acknowledgement("c:1", 1), "ack"),
     (Rejected("c:1", 'too "late"'), "rejected"),
-    (Receipt("r", 1, Selector(ids=frozenset({"a"})), 1, ("d/l",), "x", "y", (), 0, ()), "receipt"),
+    (
+        Receipt(
+            request_id="r",
+            requested_at_ns=1,
+            selector=Selector(ids=frozenset({"a"})),
+            facts_forgotten=1,
+            concepts_touched=("d/l",),
+            digest_before="x",
+            digest_after="y",
+            rebuilt=(),
+            evicted_before=0,
+            not_covered=(),
+        ),
+        "receipt",
+    ),
 )
 
 
 @pytest.mark.parametrize(("message", "place"), MESSAGES)
-def test_every_message_of_the_core_is_worded(message: Any, place: str) -> None:
-    """The envelope names schema, device, sequence and time, and holds the message's own fields."""
-    worded = MessageEncoder('g"w').word(message, 17, 99)
+def test_every_message_of_the_core_is_encoded(message: Any, place: str) -> None:
+    """The envelope holds schema, device, sequence and time, and the fields of the message."""
+    worded = MessageEncoder('g"w').encode(message, 17, 99)
     said = json.loads(worded.body)
     assert worded.topic == f'auricle/v1/g"w/{place}'
     assert (said["schema"], said["device"]) == (f"auricle/v1/{worded.kind}", 'g"w')
-    assert (said["sequence"], said["at_ns"], said["mark_historical"]) == (17, 99, False)
+    assert (said["sequence"], said["at_ns"], said["historical"]) == (17, 99, False)
     assert set(type(message).__slots__) <= set(said)
 
 
-def test_a_number_that_is_none_is_null() -> None:
-    """JSON has no NaN; readers get null."""
-    assert json.loads(MessageEncoder("gw").word(DECISION, 1, 1).body)["window_p"] is None
+def test_nan_and_infinity_are_null() -> None:
+    """JSON has no NaN and no infinity; readers get null."""
+    assert json.loads(MessageEncoder("gw").encode(DECISION, 1, 1).body)["window_p"] is None
 
 
-def test_a_message_without_fields_is_whole() -> None:
-    """A kind of message that nobody thought of yet is an event, even where it says nothing."""
+def test_a_new_kind_of_message_is_an_event() -> None:
+    """A kind without a topic of its own is an event, even without fields."""
 
     @dataclass(frozen=True, slots=True)
     class NothingNew:
         pass
 
-    worded = MessageEncoder("gw").word(NothingNew(), 1, 2)
+    worded = MessageEncoder("gw").encode(NothingNew(), 1, 2)
     assert worded.topic == "auricle/v1/gw/event/nothing-new"
     assert json.loads(worded.body)["at_ns"] == 2
 
 
-def test_what_is_told_late_says_so() -> None:
-    """The mark of history changes one field, even where a device's name looks like it."""
-    body = MessageEncoder('"historical":false,').word(DECISION, 1, 2).body
+def test_historical_messages_are_marked() -> None:
+    """The mark changes one field only, even if the device's name looks like it."""
+    body = MessageEncoder('"historical":false,').encode(DECISION, 1, 2).body
     live, late = json.loads(body), json.loads(mark_historical(body))
     assert late == live | {"historical": True}

@@ -26,17 +26,29 @@ CONFIG = "homeassistant/device/auricle_gw1/config"
 
 
 def shown(template: str, body: bytes, state: str = "before") -> str:
-    """What an entity shows after a message."""
+    """The state of an entity after a message."""
     made = jinja2.Environment(autoescape=True).from_string(template)
     return str(made.render(value_json=json.loads(body), this={"state": state}))
 
 
 def test_a_stream_has_its_entities() -> None:
-    """Each stream shows novelty, domain, label and drift, from its decisions."""
+    """Each sample stream has entities for novelty, domain, label and drift."""
     made = discovery_message(DEVICE, "1.2", {"cam": None})
     assert set(made) == {"dev", "o", "availability", "cmps"}
-    decision = Decision("c:1", "cam", 5, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=True)
-    worded = MessageEncoder(DEVICE).word(decision, 1, 1)
+    decision = Decision(
+        observation_id="c:1",
+        stream="cam",
+        captured_at_ns=5,
+        known=True,
+        domain="yard",
+        label=None,
+        guess="cat",
+        score=0.5,
+        p_value=0.2,
+        window_p=0.1,
+        alarm=True,
+    )
+    worded = MessageEncoder(DEVICE).encode(decision, 1, 1)
     seen: dict[str, str] = {}
     for key, part in made["cmps"].items():
         assert part["unique_id"] == key
@@ -53,19 +65,26 @@ def test_a_stream_has_its_entities() -> None:
 
 
 def test_a_series_has_its_entities() -> None:
-    """A series shows its last change, and of each channel what is expected next, with bounds; a
-    number that is none is unknown, and one series' channels are not another's."""
+    """A series has entities for its last change point and each channel's forecast with bounds; NaN
+    is unknown, and channels of two series stay apart."""
     made = discovery_message(DEVICE, "1", {"power": ("volt", "ampere"), "power/volt": ("x",)})
     assert len(made["cmps"]) == 4 + 3 + 2
-    place = ("power", "p:1", 5)
+    place: dict[str, Any] = {"stream": "power", "observation_id": "p:1", "captured_at_ns": 5}
     table = ((230.0, math.nan),)
     forecast = SeriesForecast(
-        *place, ("volt", "ampere"), (1,), table, ((229.0, 1.0),), ((231.5, 2.0),)
+        **place,
+        channels=("volt", "ampere"),
+        horizons=(1,),
+        point=table,
+        low=((229.0, 1.0),),
+        high=((231.5, 2.0),),
     )
-    change = ChangePoint(*place, "outage", ("volt",), 0.5, 1, 0)
+    change = ChangePoint(
+        **place, change="outage", channels=("volt",), severity=0.5, regime=1, late=0
+    )
     seen: dict[str, str] = {}
     for message in (forecast, change):
-        worded = MessageEncoder(DEVICE).word(message, 1, 1)
+        worded = MessageEncoder(DEVICE).encode(message, 1, 1)
         for key, part in made["cmps"].items():
             if part["state_topic"] == worded.topic:
                 seen[key] = shown(part["value_template"], worded.body)
@@ -73,22 +92,22 @@ def test_a_series_has_its_entities() -> None:
     assert seen == {
         "auricle_gw1_power_volt_forecast": "230.0",
         "auricle_gw1_power_ampere_forecast": "None",
-        "auricle_gw1_power_change": "outage",
+        "auricle_gw1_power_change-point": "outage",
     }
     volt = made["cmps"]["auricle_gw1_power_volt_forecast"]
-    body = MessageEncoder(DEVICE).word(forecast, 1, 1).body
+    body = MessageEncoder(DEVICE).encode(forecast, 1, 1).body
     bounds = json.loads(html.unescape(shown(volt["json_attributes_template"], body)))
     assert bounds == {"low": 229.0, "high": 231.5, "samples_ahead": 1}
 
 
 def test_a_wide_series_is_announced_in_part() -> None:
-    """Of a series with many channels the first get an entity each."""
+    """Only the first channels of a wide series have an entity."""
     made = discovery_message(DEVICE, "1", {"net": tuple(map(str, range(100)))})
     assert len(made["cmps"]) == 4 + 1 + CHANNELS_MAX
 
 
-def test_the_connection_shows_itself_while_the_device_is_away() -> None:
-    """All entities go away with the device, but for the one that says so."""
+def test_the_connection_stays_available_while_the_device_is_offline() -> None:
+    """All entities become unavailable with the device, except the one for its connection."""
     made = discovery_message(DEVICE, "1", {})
     status = b'{"state": "offline"}'
     assert shown(made["availability"][0]["value_template"], status) == "offline"
@@ -98,8 +117,8 @@ def test_the_connection_shows_itself_while_the_device_is_away() -> None:
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=2, unique=True))
-def test_every_name_has_an_id_of_its_own(names: list[str]) -> None:
-    """Ids hold only the signs that are allowed, and differ where names differ."""
+def test_every_name_has_a_unique_id(names: list[str]) -> None:
+    """Ids hold only allowed characters, and differ if the names differ."""
     ids = [object_id("auricle", DEVICE, name, "drift") for name in names]
     assert ids[0] != ids[1]
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", one) for one in ids)
@@ -107,41 +126,42 @@ def test_every_name_has_an_id_of_its_own(names: list[str]) -> None:
     assert len(made["cmps"]) == 4 + 8
 
 
-def test_it_is_announced_again_when_home_assistant_comes_up() -> None:
-    """After "online" the device speaks once more, a little later; a retained one is no news."""
+def test_it_is_announced_again_after_home_assistant_starts() -> None:
+    """After "online" the device is announced again, a little later; a retained message has no
+    effect."""
     settings = HomeAssistantSettings(prefix="ha")
-    here = HomeAssistant(settings, DEVICE, "1", dict, chance=lambda: 0.5)
+    here = HomeAssistant(settings, DEVICE, "1", dict, draw=lambda: 0.5)
 
     def arrival(payload: bytes, retained: bool = False) -> InboundMessage:
-        return InboundMessage("ha/status", payload, retained, "", b"", None, (), 1)
+        return InboundMessage(topic="ha/status", payload=payload, retained=retained, ticket=1)
 
-    assert here.hear(arrival(b"online", retained=True))
-    assert here.hear(arrival(b"offline"))
+    assert here.handle(arrival(b"online", retained=True))
+    assert here.handle(arrival(b"offline"))
     assert list(here.due(10)) == []
-    assert here.hear(arrival(b"online"))
+    assert here.handle(arrival(b"online"))
     assert list(here.due(10)) == []
     assert list(here.due(12)) == []
-    assert list(here.due(13)) == list(here.hello())
+    assert list(here.due(13)) == list(here.birth())
     assert list(here.due(14)) == []
-    assert not here.hear(InboundMessage("else", b"online", False, "", b"", None, (), 1))
+    assert not here.handle(InboundMessage(topic="else", payload=b"online", ticket=1))
 
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker that lets everybody in."""
+    """A broker without access control."""
     with Mosquitto(tmp_path) as one:
         yield one
 
 
 def presence(settings: MqttSettings) -> Any:
-    """What the daemon would give its broker."""
+    """The presence that the daemon gives its client."""
     return make_presence(settings, DEVICE, "1", lambda: {"cam": None})
 
 
 @needs_mosquitto
-def test_it_is_announced_taken_back_and_off_by_default(mosquitto: Mosquitto) -> None:
-    """With the section the announcement is retained; with enabled = false it is taken back;
-    without the section nothing is published."""
+def test_it_is_announced_removed_and_off_by_default(mosquitto: Mosquitto) -> None:
+    """With the section the announcement is retained; enabled = false removes it; without the
+    section nothing is published."""
     on = quick(mosquitto.port, homeassistant=HomeAssistantSettings())
     off = quick(mosquitto.port, homeassistant=HomeAssistantSettings(enabled=False))
     with seated(quick(mosquitto.port), "watcher") as watcher:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from edge.core.events import Message
 from edge.mqtt.envelope import MessageEncoder, mark_historical
 from edge.mqtt.messages import BrokerStatus, Response
-from edge.mqtt.schemas import TOLD, message_schemas
-from edge.mqtt.status import StatusPresence
+from edge.mqtt.presences import StatusPresence
+from edge.mqtt.schemas import PUBLISHED, message_schemas
 from edge.mqtt.topics import kind_of
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 
@@ -24,20 +24,20 @@ VALIDATORS = {kind: jsonschema.Draft202012Validator(one) for kind, one in messag
 
 @pytest.fixture(scope="module")
 def folder(source: Path) -> Path:
-    """Where the schemas are published."""
+    """The folder of the published schemas."""
     return source / "docs/schemas"
 
 
 def test_the_published_schemas_are_those_of_the_classes(folder: Path) -> None:
-    """docs/schemas/ is what `python scripts/generate_schemas.py` writes."""
+    """docs/schemas/ holds the output of `python scripts/generate_schemas.py`."""
     published = {one.stem: json.loads(one.read_text("utf-8")) for one in folder.glob("*.json")}
     assert published == json.loads(json.dumps(message_schemas()))
     assert {kind_of(one) for one in get_args(Message)} < set(published)
 
 
 @pytest.mark.parametrize("kind", message_schemas())
-def test_a_schema_is_one_and_is_strict(kind: str) -> None:
-    """Each schema is itself valid, and refuses a message that lacks a field."""
+def test_a_schema_is_valid_and_strict(kind: str) -> None:
+    """Each schema is valid, and rejects a message that lacks a field."""
     schema = message_schemas()[kind]
     jsonschema.Draft202012Validator.check_schema(schema)
     with pytest.raises(jsonschema.ValidationError):
@@ -45,7 +45,7 @@ def test_a_schema_is_one_and_is_strict(kind: str) -> None:
 
 
 def instances(told: type) -> st.SearchStrategy[Any]:
-    """Messages of a class; what a response holds is any plain value."""
+    """Instances of a message class; the body of a response is any JSON value."""
     plain = st.dictionaries(
         st.text(max_size=4), st.integers() | st.text(max_size=4) | st.booleans(), max_size=4
     )
@@ -62,17 +62,17 @@ st.register_type_strategy(
 
 
 @settings(max_examples=60)
-@given(st.one_of([instances(one) for one in TOLD]), st.booleans())
-def test_whatever_is_told_fits_its_schema(message: Any, late: bool) -> None:
-    """Any message that is told, with any values, is JSON that its schema takes."""
-    worded = WORDING.word(message, 1, 2)
+@given(st.one_of([instances(one) for one in PUBLISHED]), st.booleans())
+def test_every_message_fits_its_schema(message: Any, late: bool) -> None:
+    """Any message, with any values, is JSON that its schema accepts."""
+    worded = WORDING.encode(message, 1, 2)
     body = mark_historical(worded.body) if late else worded.body
     VALIDATORS[worded.kind].validate(json.loads(body))
 
 
 @needs_mosquitto
-def test_what_really_arrives_fits_its_schema(tmp_path: Path) -> None:
-    """The status that a broker keeps, online and offline, fits the schema."""
+def test_received_messages_fit_their_schema(tmp_path: Path) -> None:
+    """The retained status, online and offline, fits the schema."""
     with Mosquitto(tmp_path) as mosquitto, seated(quick(mosquitto.port), "watcher") as watcher:
         watcher.broker.subscribe(["auricle/v1/+/status"])
         watcher.online()
@@ -87,7 +87,7 @@ def test_what_really_arrives_fits_its_schema(tmp_path: Path) -> None:
     jsonschema.validate(json.loads(will.payload), message_schemas()["status"])
 
 
-def test_every_kind_and_example_of_the_page_is_true(source: Path) -> None:
+def test_the_page_of_topics_has_every_kind(source: Path) -> None:
     """docs/reference/topics.md names each kind of message, and its examples fit their schemas."""
     page = (source / "docs/reference/topics.md").read_text("utf-8")
     assert [kind for kind in message_schemas() if f"schemas/{kind}.json" not in page] == []

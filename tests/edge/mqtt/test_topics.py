@@ -11,58 +11,60 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4
 
 
 @given(NAMES)
-def test_a_name_is_one_level_and_comes_back(name: str) -> None:
-    """Whatever a name holds, its level has no sign that means something in a topic, and is read
-    back as the same name."""
+def test_a_name_is_one_level_and_round_trips(name: str) -> None:
+    """The level of any name has no character with a meaning in topics, and decodes to the same
+    name."""
     level = encode_level(name)
     assert not set(level) & set("/+#\0\n\x7f\x85")
     assert decode_level(level) == name
 
 
 @given(st.text(min_size=0, max_size=20))
-def test_a_level_is_read_in_one_way_alone(level: str) -> None:
-    """A level that `encode` would not have written is no name: two topics never mean one stream."""
+def test_a_level_has_one_name(level: str) -> None:
+    """A level that `encode_level` never writes is no name: two topics never mean one stream."""
     name = decode_level(level)
     assert name is None or encode_level(name) == level
 
 
 @pytest.mark.parametrize("level", ["", "a%2fb", "%41", "%", "%zz", "%80", "a/b", "x\ny"])
-def test_odd_levels_are_no_names(level: str) -> None:
-    """Lower case, needless or broken escapes are refused, so are signs that had to be escaped."""
+def test_malformed_levels_are_no_names(level: str) -> None:
+    """Lower-case, needless and broken escapes are refused, as are characters that must be
+    escaped."""
     assert decode_level(level) is None
 
 
 @pytest.mark.parametrize("name", ["", "\ud800"])
-def test_what_is_no_text_is_no_name(name: str) -> None:
-    """An empty name and half a sign are refused with a hint."""
-    with pytest.raises(EdgeError, match="is no name"):
+def test_invalid_text_is_no_name(name: str) -> None:
+    """An empty name and a lone surrogate are refused with a hint."""
+    with pytest.raises(EdgeError, match="is not a name"):
         encode_level(name)
 
 
-def test_a_device_cannot_be_called_like_the_fleet() -> None:
+def test_a_device_cannot_be_named_fleet() -> None:
     """The branch of the fleets belongs to no device."""
-    with pytest.raises(EdgeError, match="can't be called fleet"):
+    with pytest.raises(EdgeError, match="cannot be named fleet"):
         Topics("fleet")
 
 
-def test_messages_have_their_places() -> None:
-    """Kinds of the tree keep their names, all others are events, with the stream where one is."""
+def test_messages_have_their_topics() -> None:
+    """Kinds of the topic tree keep their names, all others are events, with their stream if they
+    have one."""
     topics = Topics("gw/1")
-    assert topics.telling(kind_of(Decision), "cam 1") == "auricle/v1/gw%2F1/decision/cam 1"
-    assert topics.telling(kind_of(Receipt)) == "auricle/v1/gw%2F1/receipt"
-    assert topics.telling("mood", "a") == "auricle/v1/gw%2F1/event/mood/a"
-    assert topics.telling("drift-found") == "auricle/v1/gw%2F1/event/drift-found"
+    assert topics.message_topic(kind_of(Decision), "cam 1") == "auricle/v1/gw%2F1/decision/cam 1"
+    assert topics.message_topic(kind_of(Receipt)) == "auricle/v1/gw%2F1/receipt"
+    assert topics.message_topic("mood", "a") == "auricle/v1/gw%2F1/event/mood/a"
+    assert topics.message_topic("drift-found") == "auricle/v1/gw%2F1/event/drift-found"
 
 
-def test_topics_that_come_in_are_understood() -> None:
-    """Observations, commands and contributions are told apart; everything else is other."""
+def test_topics_are_parsed() -> None:
+    """Observations, commands and contributions are distinguished; everything else is other."""
     topics = Topics("gw1")
-    assert topics.read("auricle/v1/gw1/observe/cam%2F1") == TopicAddress("observe", "cam/1")
-    assert topics.read("auricle/v1/gw1/command/forget") == TopicAddress("command", "forget")
-    there = Topics("gw2").contribution("site a")
-    assert topics.read(there) == TopicAddress("contribution", "gw2", "site a")
+    assert topics.parse("auricle/v1/gw1/observe/cam%2F1") == TopicAddress("observe", "cam/1")
+    assert topics.parse("auricle/v1/gw1/command/forget") == TopicAddress("command", "forget")
+    there = Topics("gw2").contribution_topic("site a")
+    assert topics.parse(there) == TopicAddress("contribution", "gw2", "site a")
     for topic in ("", "x", "auricle/v1/gw2/command/forget", "auricle/v1/gw1/observe/a/b"):
-        assert topics.read(topic) == TopicAddress("other")
+        assert topics.parse(topic) == TopicAddress("other")
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,6 @@ def test_topics_that_come_in_are_understood() -> None:
         ("", False),
     ],
 )
-def test_an_answer_goes_to_a_response_topic_alone(topic: str, fine: bool) -> None:
-    """Nobody can have an answer published where it would pass for a command, a status or more."""
-    assert Topics("gw1").answerable(topic) is fine
+def test_a_response_goes_to_a_response_topic_only(topic: str, fine: bool) -> None:
+    """A response cannot be directed to a topic of commands, status or other messages."""
+    assert Topics("gw1").allows_response(topic) is fine

@@ -1,4 +1,4 @@
-"""Whatever happens, every number of an outbox is accounted for."""
+"""Every number of an outbox is accounted for under failures, kills and forgetting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import StateError
 from edge.outbox import storage as module
 from edge.outbox.entry import OutboxEntry, OutboxLoss
@@ -33,11 +33,8 @@ KEYS = st.sampled_from(["", "a", "b", "c"])
 
 
 class Accounting(RuleBasedStateMachine):
-    """An outbox beside a model that knows what the broker has heard.
-
-    Numbers given out must be heard, waiting, on their way, or lost; kept ones that were promised
-    are never lost; and after a kill nothing promised is gone.
-    """
+    """An outbox and a model of what the broker has received.  Numbers given out are received,
+    waiting, in flight or lost; committed kept entries are never lost, even by a kill."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +58,7 @@ class Accounting(RuleBasedStateMachine):
 
     @contextmanager
     def _transaction(self, db, path, doing):
-        """Fails before it has written, or after: then the next to open finds all of it."""
+        """Fail before the write, or after it: then the next opening finds the whole write."""
         if self.broken == "before":
             raise StateError(f"{doing}: disk I/O error", "")
         with self.real(db, path, doing) as held:
@@ -73,28 +70,36 @@ class Accounting(RuleBasedStateMachine):
         return Outbox(path, LIMITS, lambda: self.now)
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
+        """Remove the folder."""
         storage.transaction = self.real
         shutil.rmtree(self.folder)
 
     @rule(kept=st.booleans(), size=st.integers(10, 400), key=KEYS)
     def put(self, kept: bool, size: int, key: str) -> None:
-        """A message is told."""
-        number = self.box.take()
+        """A message is published."""
+        number = self.box.next_number()
         if number:
             assert number not in self.given
             self.given.add(number)
             self.keys[number] = key
-        self.box.put(OutboxEntry(number, "t", b"x" * size, kept, (key,) if key else ()))
+        self.box.put(
+            OutboxEntry(
+                sequence=number,
+                topic="t",
+                body=b"x" * size,
+                kept=kept,
+                keys=(key,) if key else (),
+            )
+        )
 
     @rule()
     def commit(self) -> None:
-        """All is made durable: what is kept is promised from now on."""
+        """Kept entries are durable from now on."""
         self.box.commit()
 
     @rule(room=st.integers(1, 20))
     def send(self, room: int) -> None:
-        """What is due goes out."""
+        """Due entries are sent."""
         for entry in self.box.due(room):
             self.mid += 1
             if entry.kept and entry.sequence:
@@ -123,29 +128,29 @@ class Accounting(RuleBasedStateMachine):
 
     @rule()
     def doubt(self) -> None:
-        """The connection ends without a word: what was confirmed may come again."""
+        """The connection breaks: confirmed messages may be sent again."""
         self.disconnect()
-        self.box.doubted()
+        self.box.resend_recent()
         self.heard_now.clear()
 
     @rule(seconds=st.floats(0.1, 40.0), online=st.booleans())
     def wait(self, seconds: float, online: bool) -> None:
-        """Time passes, and the loop tends."""
+        """Time passes, and the outbox is maintained."""
         self.now += int(seconds * S)
-        self.box.tend(online=online)
+        self.box.maintain(online=online)
 
     @rule()
     def announce(self) -> None:
-        """Losses are told."""
+        """Losses are published."""
 
         def word(number: int, loss: OutboxLoss) -> OutboxEntry:
             assert number not in self.given
             self.given.add(number)
             self.keys[number] = ""
             self.lost |= set(range(loss.first, loss.last + 1)) & self.given
-            return OutboxEntry(number, "gap", b"gap", kept=True)
+            return OutboxEntry(sequence=number, topic="gap", body=b"gap", kept=True)
 
-        self.box.announce(word)
+        self.box.publish_losses(word)
 
     @rule(key=st.sampled_from(["a", "b"]))
     def forget(self, key: str) -> None:
@@ -168,12 +173,12 @@ class Accounting(RuleBasedStateMachine):
         """The disk works again; a minute later the outbox has noticed."""
         self.broken = ""
         self.now += 60 * S
-        self.box.tend(online=True)
+        self.box.maintain(online=True)
         assert self.box.failing == ""
 
     @rule(clean=st.booleans())
     def restart(self, clean: bool) -> None:
-        """The process ends, in order or killed: the next one finds what the disk holds."""
+        """The process closes or is killed: the next one opens the files as they are."""
         if clean and not self.broken:
             self.box.close()
         self.broken = ""
@@ -199,8 +204,8 @@ class Accounting(RuleBasedStateMachine):
 
     @invariant()
     def every_number_is_accounted_for(self) -> None:
-        """Heard, waiting, or lost; the lost ones told or about to be.  While the disk fails, nobody
-        can say what waits on it."""
+        """Each number is received, waiting, or lost; while the disk fails, the stored ones are
+        unknown."""
         if self.box.failing:
             return
         told = {n for one in self.box.losses for n in self.given if one.first <= n <= one.last}
@@ -209,7 +214,7 @@ class Accounting(RuleBasedStateMachine):
 
     @invariant()
     def it_is_bounded(self) -> None:
-        """Nothing but what is kept goes beyond the limit."""
+        """Only kept entries exceed the limit."""
         kept = sum(entry.nbytes for entry in self.box.waiting() if entry.kept)
         assert self.box.nbytes <= max(LIMITS.bytes_max, kept + 500)
         if not self.box.failing:
@@ -217,6 +222,6 @@ class Accounting(RuleBasedStateMachine):
 
 
 def test_every_number_is_accounted_for():
-    """Over many histories of failures, kills and forgetting."""
+    """The invariants hold over many histories of failures, kills and forgetting."""
     limits = settings(max_examples=30, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(Accounting, settings=limits)

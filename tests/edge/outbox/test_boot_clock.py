@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.outbox.boot_clock import BootMark, read_mark, resumed_age_ns
+from edge.outbox.boot_clock import BootMark, resumed_age_ns
 
 S = 10**9
 DAY = 86_400 * S
@@ -24,13 +24,14 @@ MOST = 3 * DAY
     ids=["new", "same boot", "off for a day", "off for ages", "set back", "1970 now", "1970 then"],
 )
 def test_age_goes_on_where_it_can_be_told(before: BootMark | None, now: BootMark, expected: int):
-    """Within a boot by the boot clock alone; across boots by a plausible wall clock, bounded."""
+    """Within a boot the boot clock counts alone; across boots a plausible wall clock does, within a
+    limit."""
     assert resumed_age_ns(before, now, MOST) == expected
 
 
 def test_a_moment_is_read_from_the_system():
     """Two moments of this run are of one boot, and in order."""
-    first, second = read_mark(), read_mark(5)
+    first, second = BootMark.now(), BootMark.now(5)
     assert first.boot == second.boot
     assert first.boot_ns <= second.boot_ns
     assert second.age_ns == 5

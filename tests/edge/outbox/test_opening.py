@@ -10,39 +10,38 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import StateCorruptError, StateError
-from edge.outbox import opening
-from edge.outbox import retrying_storage as keeper
+from edge.outbox import opening, storage
 from edge.outbox.entry import OutboxEntry
 from edge.outbox.opening import open_outbox
 from edge.outbox.outbox import Outbox
-from edge.outbox.storage import OutboxStorage
+from edge.storage.database import open_database
 
 SETTINGS = OutboxSettings()
 
 
 def test_a_damaged_outbox_is_set_aside_and_numbers_go_on_higher(tmp_path: Path, caplog):
-    """Serving goes on with numbers that nobody has used; what was lost is told."""
+    """The new file starts with unused numbers, and the loss is reported."""
     caplog.set_level("WARNING", "auricle")
     path = tmp_path / "outbox.db"
     with open_outbox(path, SETTINGS) as before:
-        last = before.take()
-        before.put(OutboxEntry(last, "t", b"{}"))
+        last = before.next_number()
+        before.put(OutboxEntry(sequence=last, topic="t", body=b"{}"))
     path.write_bytes(b"this is no database" * 500)
     with open_outbox(path, SETTINGS) as after:
         (loss,) = after.losses
-        number = after.take()
+        number = after.next_number()
         assert number > last + 10**9
         assert (loss.first, loss.last, loss.reason) == (1, number - 1, "damaged")
     assert (tmp_path / "outbox.db.damaged-1").exists()
     assert [one.message for one in caplog.records] == ["outbox_damaged"]
     with open_outbox(path, SETTINGS) as again:
-        assert again.take() == number + 1
+        assert again.next_number() == number + 1
 
 
 def test_copies_of_damaged_files_are_few(tmp_path: Path):
-    """The newest are kept."""
+    """Only the newest are kept."""
     path = tmp_path / "outbox.db"
     for number in range(6):
         path.write_bytes(b"damage %d" % number * 100)
@@ -53,7 +52,7 @@ def test_copies_of_damaged_files_are_few(tmp_path: Path):
 
 
 def test_without_a_clock_no_number_is_guessed(tmp_path: Path, monkeypatch):
-    """In 1970 a damaged outbox is an error to act on: a number might come twice."""
+    """In 1970 a damaged outbox is an error with a hint, because a number might repeat."""
     path = tmp_path / "outbox.db"
     path.write_bytes(b"damage" * 100)
     monkeypatch.setattr("time.time_ns", lambda: 10)
@@ -64,12 +63,12 @@ def test_without_a_clock_no_number_is_guessed(tmp_path: Path, monkeypatch):
 
 
 def _reset(path: Path) -> None:
-    """What was set aside, and what lies in its place, goes."""
+    """Remove the files set aside, and the new one."""
     for one in path.parent.iterdir():
         shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
     with open_outbox(path, SETTINGS) as box:
         for _ in range(3):
-            box.put(OutboxEntry(box.take(), "t", b"{}"))
+            box.put(OutboxEntry(sequence=box.next_number(), topic="t", body=b"{}"))
 
 
 def _emptied(path: Path) -> None:
@@ -114,13 +113,13 @@ def _changed(sql: str) -> Callable[[Path], None]:
     ],
 )
 def test_whatever_lies_in_its_place_is_set_aside(tmp_path: Path, damage):
-    """An empty file, a folder, a pipe that nobody writes to, a layout or values that no run leaves:
-    numbers go on higher, and what was there is kept."""
+    """An empty file, a folder, a named pipe, an invalid layout or invalid values are kept under
+    another name, and numbers continue higher."""
     path = tmp_path / "outbox.db"
     _reset(path)
     damage(path)
     with open_outbox(path, SETTINGS) as box:
-        assert box.take() > 10**9
+        assert box.next_number() > 10**9
         assert [loss.reason for loss in box.losses] == ["damaged"]
     assert os.path.lexists(tmp_path / "outbox.db.damaged-1")
 
@@ -139,7 +138,7 @@ def test_whatever_lies_in_its_place_is_set_aside(tmp_path: Path, damage):
     ],
 )
 def test_a_damaged_entry_is_told_as_lost_and_holds_nobody_up(tmp_path: Path, damage: str):
-    """The entries beside it are sent."""
+    """The other entries are sent."""
     path = tmp_path / "outbox.db"
     _reset(path)
     _changed("UPDATE entries SET " + damage + " WHERE sequence = 2")(path)  # noqa: S608 - ours
@@ -150,8 +149,8 @@ def test_a_damaged_entry_is_told_as_lost_and_holds_nobody_up(tmp_path: Path, dam
 
 
 def test_the_last_sure_moment_outlives_runs_without_a_clock(tmp_path: Path, monkeypatch):
-    """A device that boots twice in 1970 must not fall back behind what it knew: commands that had
-    expired would be taken.  What passes meanwhile is added, and a clock that is right counts."""
+    """A device that boots twice in 1970 must not fall behind its last sure time, or it would accept
+    expired commands.  The time since is added, and a correct clock replaces it."""
     passed, now = [0], 1_800_000_000 * 10**9
     path = tmp_path / "outbox.db"
 
@@ -172,24 +171,24 @@ def test_the_last_sure_moment_outlives_runs_without_a_clock(tmp_path: Path, monk
 
 
 def test_a_disk_that_was_full_at_the_start_ends_nothing(tmp_path: Path, monkeypatch):
-    """Even where the file is then found damaged: what is told goes on in memory, and the reason is
-    said; when it is mended, it is written."""
+    """Even if the file then proves damaged, messages continue in memory and the reason is reported;
+    once the file is repaired, they are written."""
     path, now = tmp_path / "outbox.db", [0]
-    real = OutboxStorage
+    real = open_database
 
-    def full(path: Path) -> OutboxStorage:
+    def full(path: Path, **_more: object) -> sqlite3.Connection:
         raise StateError(f"opening {path}: database or disk is full", "make room")
 
-    monkeypatch.setattr(keeper, "OutboxStorage", full)
+    monkeypatch.setattr(storage, "open_database", full)
     with Outbox(path, OutboxSettings(), lambda: now[0]) as box:
-        monkeypatch.setattr(keeper, "OutboxStorage", real)
-        for content, reason in ((b"", "without a byte"), (b"junk" * 99, "not a")):
+        monkeypatch.setattr(storage, "open_database", real)
+        for content, reason in ((b"", "it is empty"), (b"junk" * 99, "not a")):
             path.write_bytes(content)
             now[0] += 60 * 10**9
-            box.tend(online=True)
+            box.maintain(online=True)
             assert reason in box.failing
         path.unlink()
         now[0] += 60 * 10**9
-        box.tend(online=True)
+        box.maintain(online=True)
         assert not box.failing
-        assert box.take() == 1
+        assert box.next_number() == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.outbox import OutboxSettings
+from edge.config.device import OutboxSettings
 from edge.core.errors import StateError, StateVersionError
 from edge.outbox.entry import OutboxEntry, OutboxLoss
 from edge.outbox.outbox import Outbox
@@ -15,7 +15,7 @@ SMALL = OutboxSettings(bytes_max=10_000, memory_bytes_max=5_000, age_s_max=100.0
 
 
 class Clock:
-    """A clock that moves when told."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000 * S
@@ -31,7 +31,7 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still."""
+    """A stopped clock."""
     return Clock()
 
 
@@ -42,10 +42,10 @@ def outbox(tmp_path: Path, clock: Clock) -> Outbox:
 
 
 def put(outbox: Outbox, *, kept: bool = False, keys: tuple[str, ...] = (), size: int = 20) -> int:
-    """Put one entry; its number."""
-    number = outbox.take()
+    """Add one entry; returns its number."""
+    number = outbox.next_number()
     body = b'{"sequence":%d,"historical":false}' % number
-    outbox.put(OutboxEntry(number, "t", body.ljust(size), kept, keys))
+    outbox.put(OutboxEntry(sequence=number, topic="t", body=body.ljust(size), kept=kept, keys=keys))
     return number
 
 
@@ -59,19 +59,19 @@ def send(outbox: Outbox, room: int = 100) -> list[OutboxEntry]:
 
 
 def announce(outbox: Outbox) -> list[OutboxLoss]:
-    """Tell what was lost; what was told."""
+    """Publish the losses; returns them."""
     told: list[OutboxLoss] = []
 
     def word(number: int, loss: OutboxLoss) -> OutboxEntry:
         told.append(loss)
-        return OutboxEntry(number, "gap", b"{}", kept=True)
+        return OutboxEntry(sequence=number, topic="gap", body=b"{}", kept=True)
 
-    outbox.announce(word)
+    outbox.publish_losses(word)
     return told
 
 
 def kill(outbox: Outbox, to: Path, clock: Clock) -> Outbox:
-    """Open what a process that was killed now would have left."""
+    """Open the files as a process killed now leaves them."""
     to.mkdir(exist_ok=True)
     for suffix in ("", "-wal"):
         part = outbox.path.with_name(outbox.path.name + suffix)
@@ -89,23 +89,23 @@ def test_a_live_entry_is_due_at_once_and_one_that_is_kept_when_it_is_durable(out
 
 
 def test_what_the_broker_confirms_in_time_never_reaches_the_disk(outbox: Outbox, clock: Clock):
-    """A decision that is acked before its group's commit is not written."""
+    """A decision confirmed before its group commit is not written."""
     number = put(outbox)
     send(outbox)
     outbox.acked(number)
     clock.pass_s(5)
-    outbox.tend(online=True)
+    outbox.maintain(online=True)
     rows = sqlite3.connect(outbox.path).execute("SELECT COUNT(*) FROM entries").fetchone()
     assert rows == (0,)
     assert outbox.entries == 0
 
 
 def test_what_waits_survives_a_kill_and_is_late(outbox: Outbox, tmp_path: Path, clock: Clock):
-    """Entries that were written are sent by the next run, marked as historical, with their
-    numbers; the numbers given out and not written are a loss."""
+    """The next run sends written entries as historical, with their numbers; numbers given out and
+    not written are a loss."""
     first = put(outbox, keys=("a",))
     clock.pass_s(5)
-    outbox.tend(online=False)
+    outbox.maintain(online=False)
     second = put(outbox)
     after = kill(outbox, tmp_path / "copy", clock)
     clock.pass_s(1)
@@ -114,24 +114,24 @@ def test_what_waits_survives_a_kill_and_is_late(outbox: Outbox, tmp_path: Path, 
     (loss,) = announce(after)
     assert loss.first <= second <= loss.last
     assert loss.reason == "crash"
-    assert after.take() > loss.last
+    assert after.next_number() > loss.last
     assert after.run == outbox.run + 1
 
 
 def test_a_clean_end_loses_nothing(outbox: Outbox, clock: Clock):
-    """After closing, the next run goes on with the next number and has no loss to tell."""
+    """After closing, the next run continues with the next number and has no loss to report."""
     numbers = [put(outbox), put(outbox, kept=True)]
     outbox.close()
     with Outbox(outbox.path, SMALL, clock) as again:
-        assert again.losses == ()
-        assert again.take() == numbers[-1] + 1
+        assert not list(again.losses)
+        assert again.next_number() == numbers[-1] + 1
         clock.pass_s(1)
         assert [e.sequence for e in send(again)] == numbers
 
 
 def test_what_was_confirmed_just_before_the_broker_died_is_sent_again(outbox: Outbox, clock: Clock):
-    """As late, with its number, in order and before what comes next; what was confirmed longer
-    before, or forgotten meanwhile, is not.  How long the silence went on does not count."""
+    """Messages confirmed within the last seconds are sent again as late, in order; older or
+    forgotten ones are not.  The length of the silence before the break does not count."""
     put(outbox)
     old = put(outbox)
     kept, secret, young = put(outbox, kept=True), put(outbox, keys=("a",)), put(outbox)
@@ -145,8 +145,8 @@ def test_what_was_confirmed_just_before_the_broker_died_is_sent_again(outbox: Ou
     waits = put(outbox)
     clock.pass_s(60)
     outbox.returned()
-    outbox.doubted()
-    outbox.doubted()
+    outbox.resend_recent()
+    outbox.resend_recent()
     assert outbox.commit()
     clock.pass_s(1)
     sent = {entry.sequence: entry.historical for entry in send(outbox)}
@@ -157,8 +157,7 @@ def test_what_was_confirmed_just_before_the_broker_died_is_sent_again(outbox: Ou
 
 
 def test_over_the_limit_the_oldest_decisions_go_and_are_told(outbox: Outbox):
-    """Beyond bytes_max decisions are dropped, oldest first, and every number is accounted for;
-    what is kept stays."""
+    """Beyond bytes_max the oldest decisions are dropped and reported; kept entries stay."""
     kept = put(outbox, kept=True, size=500)
     outbox.commit()
     numbers = [put(outbox, size=500) for _ in range(40)]
@@ -172,7 +171,8 @@ def test_over_the_limit_the_oldest_decisions_go_and_are_told(outbox: Outbox):
 
 
 def test_when_only_answers_are_left_commands_are_refused(outbox: Outbox):
-    """Answers are never dropped: where they fill the outbox, it says so until they are gone."""
+    """Answers are never dropped: if they fill the outbox, it refuses commands until they are
+    delivered."""
     numbers = [put(outbox, kept=True, size=1_000) for _ in range(12)]
     outbox.commit()
     assert "full of answers" in outbox.refusing
@@ -183,22 +183,22 @@ def test_when_only_answers_are_left_commands_are_refused(outbox: Outbox):
 
 
 def test_age_counts_by_the_clock_that_nobody_sets(outbox: Outbox, clock: Clock):
-    """A decision older than age_s_max is dropped and told."""
+    """A decision older than age_s_max on the boot clock is dropped and reported."""
     number = put(outbox)
     outbox.commit()
     clock.pass_s(SMALL.age_s_max + 20)
-    outbox.tend(online=False)
+    outbox.maintain(online=False)
     assert announce(outbox) == [OutboxLoss(number, number, 1, "age")]
 
 
 def test_late_entries_come_at_their_pace_and_after_live_ones(tmp_path: Path, clock: Clock):
-    """Replay takes half of the room at most and no more than replay_per_s; live goes first."""
+    """Replay uses at most half of the room and replay_per_s; live entries go first."""
     settings = OutboxSettings(replay_per_s=10.0)
     outbox = Outbox(tmp_path / "outbox.db", settings, clock)
     for _ in range(50):
         put(outbox)
     outbox.commit()
-    outbox.tend(online=False)
+    outbox.maintain(online=False)
     live = put(outbox)
     clock.pass_s(0.5)
     found = send(outbox)
@@ -209,7 +209,8 @@ def test_late_entries_come_at_their_pace_and_after_live_ones(tmp_path: Path, clo
 
 
 def test_what_the_broker_refuses_is_lost_and_what_it_returns_is_sent_again(outbox: Outbox):
-    """A refusal for good is told as a loss; a connection that ended sends again, in order."""
+    """A refused message is reported as lost; after a broken connection messages are sent again, in
+    order."""
     numbers = [put(outbox) for _ in range(4)]
     send(outbox)
     outbox.refused(numbers[0], "refused")
@@ -219,7 +220,8 @@ def test_what_the_broker_refuses_is_lost_and_what_it_returns_is_sent_again(outbo
 
 
 def test_forgetting_reaches_memory_disk_and_log(outbox: Outbox, tmp_path: Path):
-    """No file holds a forgotten id afterwards; its numbers are lost as forgotten."""
+    """No file contains a forgotten id afterwards; its numbers are lost with the reason
+    forgotten."""
     somebody = "observation-of-somebody"
     stored = put(outbox, keys=(somebody,))
     acked = put(outbox, keys=(somebody, "other"))
@@ -236,8 +238,8 @@ def test_forgetting_reaches_memory_disk_and_log(outbox: Outbox, tmp_path: Path):
 
 
 def test_a_failing_disk_leaves_the_loop_going(outbox: Outbox, clock: Clock, monkeypatch):
-    """Where nothing can be written, entries stay in memory within the bound, what is dropped is
-    counted, answers are not due, commands are refused; afterwards all is told."""
+    """While writing fails, entries stay in memory within the limit, drops are counted, answers are
+    not due and commands are refused; afterwards all is reported."""
     breaker = Breaker(monkeypatch)
     kept = put(outbox, kept=True)
     assert not outbox.commit()
@@ -247,7 +249,7 @@ def test_a_failing_disk_leaves_the_loop_going(outbox: Outbox, clock: Clock, monk
     assert outbox.nbytes <= SMALL.memory_bytes_max
     breaker.mend()
     clock.pass_s(100)
-    outbox.tend(online=True)
+    outbox.maintain(online=True)
     assert outbox.refusing == ""
     assert kept in [e.sequence for e in send(outbox)]
     (loss,) = announce(outbox)
@@ -257,7 +259,7 @@ def test_a_failing_disk_leaves_the_loop_going(outbox: Outbox, clock: Clock, monk
 
 
 class Breaker:
-    """Makes every commit fail until it is mended."""
+    """Makes every commit fail until it is repaired."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from edge.outbox import storage
@@ -278,19 +280,20 @@ class Breaker:
 
 
 def test_without_a_disk_from_the_start_messages_have_no_number(tmp_path: Path, clock: Clock):
-    """A number that may have been used is never given out; what is sent without one is bounded."""
+    """A number that may have been used is never given out; the number of unnumbered messages is
+    limited."""
     outbox = Outbox(tmp_path / "none" / "outbox.db", SMALL, clock)
     assert outbox.failing
     assert [put(outbox) for _ in range(1_200)] == [0] * 1_200
     assert outbox.counts["unnumbered dropped"] == 200
     (tmp_path / "none").mkdir()
     clock.pass_s(60)
-    outbox.tend(online=True)
+    outbox.maintain(online=True)
     assert put(outbox) == 1
 
 
 def test_a_newer_file_is_refused(outbox: Outbox, clock: Clock):
-    """The layout of a newer program is not touched."""
+    """The file of a newer program is not changed."""
     outbox.close()
     with sqlite3.connect(outbox.path) as db:
         db.execute("PRAGMA user_version = 99")
@@ -299,7 +302,7 @@ def test_a_newer_file_is_refused(outbox: Outbox, clock: Clock):
 
 
 def test_the_file_is_its_owners_alone(outbox: Outbox):
-    """Decisions are nobody else's business."""
+    """Other users cannot read the file."""
     put(outbox)
     outbox.commit()
     for path in outbox.path.parent.iterdir():

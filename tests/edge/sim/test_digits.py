@@ -1,4 +1,4 @@
-"""The digits that the demonstration and the scenarios read."""
+"""The digits of the demonstration and the scenarios."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from edge.sim import digits
 
 
 def test_mnist_holds_500_images_of_each_digit():
-    """The shipped file holds what its licence note says."""
+    """The shipped file holds the images that its licence note lists."""
     mnist = digits.load_mnist()
     assert mnist.images.shape == (5000, 28, 28)
     assert mnist.images.dtype == np.uint8
@@ -33,23 +33,23 @@ def test_optdigits_use_the_whole_range_of_grey():
     assert set(optdigits.labels.tolist()) == set(range(10))
 
 
-def test_take_keeps_images_and_labels_together():
-    """Rows come in the order asked for."""
+def test_select_keeps_images_and_labels_together():
+    """Rows come in the requested order."""
     mnist = digits.load_mnist()
-    taken = mnist.take(np.array([4999, 0]))
+    taken = mnist.select(np.array([4999, 0]))
     assert taken.labels.tolist() == [9, 0]
     assert np.array_equal(taken.images[0], mnist.images[4999])
 
 
 def test_shipped_file_is_small_and_holds_nothing_else(source: Path):
-    """Two arrays, within the size that was agreed on."""
+    """Two arrays, within the size limit."""
     path = source / "edge" / "sim" / "data" / "mnist_subset.npz"
     with np.load(path, allow_pickle=False) as held:
         assert sorted(held) == ["images", "labels"]
     assert path.stat().st_size <= 1_500_000
 
 
-def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_damaged_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A broken installation gives an error with a hint, not a traceback of numpy."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mnist_subset.npz").write_bytes(b"not an archive")
@@ -58,22 +58,22 @@ def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path, monkeypatch: pytes
         digits.load_mnist()
 
 
-def test_a_deck_deals_every_image_once():
-    """What was dealt does not come again, and the seed decides the order."""
-    deck = digits.DigitDeck(digits.load_optdigits(), 1)
-    parts = [deck.deal_evenly(20), deck.deal(1000), deck.deal(597)]
+def test_a_sampler_draws_every_image_once():
+    """Images are drawn without replacement, and the seed decides the order."""
+    sampler = digits.DigitSampler(digits.load_optdigits(), 1)
+    parts = [sampler.draw_evenly(20), sampler.draw(1000), sampler.draw(597)]
     assert np.bincount(parts[0].labels).tolist() == [20] * 10
-    assert len(deck) == 0
-    dealt = np.concatenate([part.images for part in parts])
-    assert sorted(map(bytes, dealt)) == sorted(map(bytes, digits.load_optdigits().images))
-    again = digits.DigitDeck(digits.load_optdigits(), 1).deal_evenly(20)
+    assert len(sampler) == 0
+    drawn = np.concatenate([part.images for part in parts])
+    assert sorted(map(bytes, drawn)) == sorted(map(bytes, digits.load_optdigits().images))
+    again = digits.DigitSampler(digits.load_optdigits(), 1).draw_evenly(20)
     assert np.array_equal(again.images, parts[0].images)
 
 
 @pytest.mark.parametrize("evenly", [True, False])
-def test_a_deck_that_runs_short_says_so(evenly: bool):
-    """Asking for more than is left is an error, and deals nothing."""
-    deck = digits.DigitDeck(digits.load_optdigits(), 1)
+def test_a_sampler_that_runs_short_raises(evenly: bool):
+    """Drawing more than is left is an error, and draws nothing."""
+    sampler = digits.DigitSampler(digits.load_optdigits(), 1)
     with pytest.raises(ConfigError, match="1797 are left"):
-        deck.deal_evenly(179) if evenly else deck.deal(1798)
-    assert len(deck) == 1797
+        sampler.draw_evenly(179) if evenly else sampler.draw(1798)
+    assert len(sampler) == 1797

@@ -1,13 +1,15 @@
-"""Asking from outside, and counting where samples are sent."""
+"""Evaluation without side effects, and routing counts."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 import encoder
 from edge.core.events import Decision, StoreAdaptor
 from edge.core.jobs import GrowthJob
-from edge.sim.evaluation import ask_all, follow_stream, heads_alone, tabulate_answers
+from edge.sim.evaluation import decide_sample, decide_stream, tabulate_routing, without_adaptors
 from tests.growers import record_of
 from tests.worlds import World, clouds, fact, vector
 
@@ -22,20 +24,23 @@ def taught() -> World:
         fact(f"f-{at:03}", names[at // 12][1], names[at // 12][0], at, seed=0) for at in range(48)
     ]
     return World(
-        type(one)(one.id, one.stream, one.domain, one.label, at, rows[at].tobytes())
-        for at, one in enumerate(facts)
+        replace(one, captured_at_ns=at, features=rows[at].tobytes()) for at, one in enumerate(facts)
     )
 
 
-def test_asking_gives_what_the_runtime_decides() -> None:
-    """Domain and guess are those of a decision, and the runtime does not notice."""
+def test_an_evaluation_gives_the_decisions_of_the_runtime() -> None:
+    """Domain and guess are those of a decision, and the runtime stays unchanged."""
     world = taught()
     before = world.runtime.digest()
     for seed in CENTRES:
-        found = ask_all(world.runtime.knowledge, encoder.Features(vector(seed)), world.config)
-        said = world.observe(vector(seed), seed, stream=f"s{seed}")[0]
-        assert isinstance(said, Decision)
-        assert (found.domain, found.guess, found.known) == (said.domain, said.guess, said.known)
+        found = decide_sample(world.runtime.knowledge, encoder.Features(vector(seed)), world.config)
+        answer = world.observe(vector(seed), seed, stream=f"s{seed}")[0]
+        assert isinstance(answer, Decision)
+        assert (found.domain, found.guess, found.known) == (
+            answer.domain,
+            answer.guess,
+            answer.known,
+        )
     assert world.runtime.digest() == before
 
 
@@ -47,10 +52,14 @@ def test_routing_is_counted_by_sample_and_by_window() -> None:
         name: [encoder.Features(values) for values in clouds((seed,), 20, seed=9)]
         for name, seed in (("far", 33), ("near", 11), ("never", 55))
     }
-    singles = {name: [ask_all(known, row, config) for row in found] for name, found in rows.items()}
-    streams = {name: follow_stream(known, found, config) for name, found in rows.items()}
+    singles = {
+        name: [decide_sample(known, row, config) for row in found] for name, found in rows.items()
+    }
+    streams = {name: decide_stream(known, found, config) for name, found in rows.items()}
     learned = {("far", "away"): 24, ("near", "home"): 24}
-    routing = tabulate_answers(singles, streams, learned, known, config.window)
+    routing = tabulate_routing(
+        singles, streams, learned=learned, knowledge=known, window=config.window
+    )
     assert routing.rows == ("far", "near", "never")
     assert routing.columns == ("away", "home")
     assert routing.homes == (0, 1, None)
@@ -58,16 +67,25 @@ def test_routing_is_counted_by_sample_and_by_window() -> None:
     assert routing.windows[:2] == ((5, 0), (0, 5))
 
 
-def test_heads_alone_answer_without_adaptors() -> None:
+def test_heads_answer_without_adaptors() -> None:
     """The same facts and geometry without their adaptors give the scores of the head."""
     world = taught()
     known = world.runtime.knowledge
-    own, others = known.lessons("home")
+    own, others = known.training_facts("home")
     plain = known.adaptor("home").answer(vector(11))
-    job = GrowthJob("home:1", "home", 1, 1, world.config.budget, ((0, 8),), own, others)
+    job = GrowthJob(
+        id="home:1",
+        domain="home",
+        version=1,
+        seed=1,
+        budget=world.config.budget,
+        spans=((0, 8),),
+        own=own,
+        others=others,
+    )
     world.ledger.apply(StoreAdaptor(record_of(job)))
     known.refit("home")
     adapted = known.adaptor("home").answer(vector(11))
-    alone = heads_alone(known, world.ledger.facts()).adaptor("home").answer(vector(11))
+    alone = without_adaptors(known, world.ledger.facts()).adaptor("home").answer(vector(11))
     assert not np.allclose(adapted, plain)
     assert np.allclose(alone, plain)

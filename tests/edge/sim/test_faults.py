@@ -5,15 +5,15 @@ from hypothesis import strategies as st
 
 from edge.sim.faults import REORDERED_BY_MAX, disturb_events, seeded_faults
 from edge.sim.scenarios import FaultSpec
-from edge.sim.world import START_NS, LateLabel, ShowSample, WorldNote, WorldSample
+from edge.sim.world import START_NS, DelayedLabel, InjectedFault, ObserveSample, WorldSample
 
 SHARES = st.floats(0, 0.6)
 
 
-def shows(count: int) -> list[ShowSample]:
+def shows(count: int) -> list[ObserveSample]:
     """Observations, one a nanosecond."""
     sample = WorldSample("a", "x", lambda: None)
-    return [ShowSample(sample, "s", i, START_NS + i, f"s-{i:04}") for i in range(count)]
+    return [ObserveSample(sample, "s", i, START_NS + i, f"s-{i:04}") for i in range(count)]
 
 
 @given(SHARES, SHARES, SHARES, st.integers(0, 2**32 - 1))
@@ -23,8 +23,8 @@ def test_observations_are_lost_doubled_and_late_but_never_made_up(
     """Each loss and doubling is noted, nothing is invented, and nothing is later than allowed."""
     faults = FaultSpec(lost=lost, doubled=doubled, reordered=reordered)
     actions = list(disturb_events(shows(60), faults, seed))
-    seen = [action.sequence for action in actions if isinstance(action, ShowSample)]
-    notes = [action.kind for action in actions if isinstance(action, WorldNote)]
+    seen = [action.sequence for action in actions if isinstance(action, ObserveSample)]
+    notes = [action.kind for action in actions if isinstance(action, InjectedFault)]
     assert set(seen) <= set(range(60))
     assert len(set(seen)) == 60 - notes.count("lost")
     assert len(seen) == 60 - notes.count("lost") + notes.count("doubled")
@@ -45,18 +45,18 @@ def test_the_same_seed_disturbs_alike(share: float, seed: int) -> None:
 
 def test_no_observation_comes_after_a_label_that_followed_it() -> None:
     """A late observation is still before the next label."""
-    tell = LateLabel("s-0003", "x")
+    tell = DelayedLabel("s-0003", "x")
     for seed in range(20):
         actions = list(disturb_events([*shows(4), tell], FaultSpec(reordered=0.8), seed))
         assert actions[-1] == tell
-        assert sum(isinstance(action, ShowSample) for action in actions) == 4
+        assert sum(isinstance(action, ObserveSample) for action in actions) == 4
 
 
 def test_clocks_jump_but_never_before_1970() -> None:
     """Times move by the jump that is noted, and stay times a fact may have."""
     actions = list(disturb_events(shows(200), FaultSpec(clock_jump=0.1), 1))
-    times = [action.captured_at_ns for action in actions if isinstance(action, ShowSample)]
-    kinds = {action.text for action in actions if isinstance(action, WorldNote)}
+    times = [action.captured_at_ns for action in actions if isinstance(action, ObserveSample)]
+    kinds = {action.text for action in actions if isinstance(action, InjectedFault)}
     assert len(kinds) == 3
     assert min(times) >= 0
     assert min(times) < 1000

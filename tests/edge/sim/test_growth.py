@@ -11,7 +11,7 @@ import pytest
 import encoder
 from edge.sim import harness
 from edge.sim.checkers import BrokenPromiseError
-from edge.sim.faults import FaultPlan, Strike, no_faults
+from edge.sim.faults import FaultPlan, FaultTrigger, no_faults
 from edge.sim.harness import run_scenario
 from edge.sim.recording import RunRecording
 from edge.sim.scenarios import Scenario, parse_scenario
@@ -53,15 +53,20 @@ def small(features: Path, **changes) -> Scenario:
 
 
 def run(
-    scenario: Scenario, grow: Grower | None = accept, chaos: FaultPlan | None = None, seed: int = 1
+    scenario: Scenario,
+    grow: Grower | None = accept,
+    fault_plan: FaultPlan | None = None,
+    seed: int = 1,
 ) -> RunRecording:
     """Run a scenario in this process and keep nothing."""
     model = encoder.open_model(make_card(scenario))
-    return run_scenario(scenario, build_world(scenario, seed), model, seed, chaos=chaos, grow=grow)
+    return run_scenario(
+        scenario, build_world(scenario, seed), model, seed, fault_plan=fault_plan, grow=grow
+    )
 
 
-def strike_once() -> Strike:
-    """Strike the first time."""
+def strike_once() -> FaultTrigger:
+    """FaultTrigger the first time."""
     asked = itertools.count()
     return lambda: next(asked) == 0
 
@@ -124,7 +129,7 @@ def test_a_crash_at_any_boundary_keeps_the_promises(features: Path, place: int) 
     """A crash around a growth ends in the knowledge of a calm run, and in adaptors that serve."""
     scenario = small(features, phases=[{"domain": "a", "enrol": 60, "observations": 8}], forget=[])
     asked = itertools.count()
-    crashed = run(scenario, chaos=FaultPlan(lambda: next(asked) == place, no_faults))
+    crashed = run(scenario, fault_plan=FaultPlan(lambda: next(asked) == place, no_faults))
     assert crashed.metrics["crash"] == 1
     assert crashed.digest == run(scenario).digest
 
@@ -135,7 +140,7 @@ def test_a_full_disk_at_install_leaves_what_served(features: Path) -> None:
     scenario = small(features, phases=phases, forget=[])
     asked = itertools.count()
     # Writes before it: the facts, and the geometry.
-    full = run(scenario, chaos=FaultPlan(no_faults, lambda: next(asked) == 2))
+    full = run(scenario, fault_plan=FaultPlan(no_faults, lambda: next(asked) == 2))
     assert full.metrics["disk_full"] == 1
     assert full.digest == run(scenario).digest
     assert (full.metrics["adaptors_grown"] or 0) >= 1

@@ -21,8 +21,8 @@ def encoded(value: int) -> bytes:
 
 def test_shipped_digits_are_images_or_vectors() -> None:
     """The same source serves an image encoder and one of ready-made features."""
-    images = read_samples(DomainSpec("optdigits", classes=("3",)))
-    vectors = read_samples(DomainSpec("optdigits", classes=("3",)), flat=True)
+    images = read_samples(DomainSpec(source="optdigits", classes=("3",)))
+    vectors = read_samples(DomainSpec(source="optdigits", classes=("3",)), flat=True)
     assert set(images.labels) == {"3"}
     assert images.read(0).shape == (8, 8)
     assert vectors.taps == (("pixels", 64),)
@@ -35,7 +35,7 @@ def test_a_folder_of_class_folders(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(encoded(7))
     (tmp_path / "a" / "notes.txt").touch()
-    samples = read_samples(DomainSpec(str(tmp_path)))
+    samples = read_samples(DomainSpec(source=str(tmp_path)))
     assert samples.labels == ("a", "b")
     assert decode_image(samples.read(0)).shape == (5, 6, 3)
 
@@ -49,7 +49,7 @@ def test_encoded_images_in_an_npz_are_cut_by_offsets(tmp_path: Path) -> None:
     np.savez(
         path, blob=blob, offsets=offsets, label=[0, 1, 1], domain=[0, 0, 1], classes=["u", "v"]
     )
-    domain = DomainSpec(str(path), labels="label", names="classes", where={"domain": 0})
+    domain = DomainSpec(source=str(path), labels="label", names="classes", where={"domain": 0})
     samples = read_samples(domain)
     assert samples.labels == ("u", "v")
     assert samples.read(1) == files[1]
@@ -59,7 +59,7 @@ def test_several_feature_arrays_become_taps(tmp_path: Path) -> None:
     """Arrays are put side by side and keep their names."""
     path = tmp_path / "f.npz"
     np.savez(path, last=np.ones((4, 3)), first=np.zeros((4, 2)), labels=list("abab"))
-    samples = read_samples(DomainSpec(str(path), data=("last", "first")))
+    samples = read_samples(DomainSpec(source=str(path), data=("last", "first")))
     assert samples.taps == (("last", 3), ("first", 2))
     assert samples.read(0).tolist() == [1, 1, 1, 0, 0]
     assert samples.spread().tolist() == [0] * 5
@@ -95,4 +95,4 @@ def test_a_truncated_npz_is_refused(tmp_path: Path) -> None:
     np.savez(path, features=np.ones((30, 40)), labels=["a"] * 30)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(EdgeError):
-        read_samples(DomainSpec(str(path)))
+        read_samples(DomainSpec(source=str(path)))

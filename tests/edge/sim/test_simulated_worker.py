@@ -13,8 +13,8 @@ from tests.workers import a_job
 DELAY = 5
 
 
-def shop(grow: Grower = accept, *, killed: bool = False, late: bool = False) -> SimulatedWorker:
-    """A workshop that needs DELAY observations a job."""
+def worker(grow: Grower = accept, *, killed: bool = False, late: bool = False) -> SimulatedWorker:
+    """A worker that needs DELAY observations a job."""
     return SimulatedWorker(
         grow, DELAY, FaultPlan(no_faults, no_faults, lambda: killed, lambda: late)
     )
@@ -23,9 +23,9 @@ def shop(grow: Grower = accept, *, killed: bool = False, late: bool = False) -> 
 @pytest.mark.parametrize(("late", "due"), [(False, DELAY), (True, DELAY * LATE_TIMES)])
 def test_a_result_comes_when_it_is_due_and_once(late: bool, due: int) -> None:
     """Nothing comes before its time, a late worker takes longer, and nothing comes twice."""
-    found = shop(late=late)
+    found = worker(late=late)
     found.now = 100
-    found.take(a_job())
+    found.submit(a_job())
     for now in range(100, 100 + due):
         found.now = now
         assert found.collect() is None
@@ -37,10 +37,10 @@ def test_a_result_comes_when_it_is_due_and_once(late: bool, due: int) -> None:
     assert found.counts["worker_late"] == late
 
 
-def test_a_killed_worker_sends_news_and_no_adaptor() -> None:
-    """What was grown is lost, and somebody says so."""
-    found = shop(killed=True)
-    found.take(a_job())
+def test_a_killed_worker_reports_a_failure_and_no_adaptor() -> None:
+    """The grown adaptor is lost, and the result reports the failure."""
+    found = worker(killed=True)
+    found.submit(a_job())
     result = found.collect(wait=True)
     assert result is not None
     assert result.record is None
@@ -48,44 +48,46 @@ def test_a_killed_worker_sends_news_and_no_adaptor() -> None:
     assert found.counts["worker_killed"] == 1
 
 
-def test_a_job_that_is_stopped_gives_nothing() -> None:
-    """A stopped job is abandoned; stopping another one changes nothing."""
-    found = shop()
+def test_a_cancelled_job_has_no_result() -> None:
+    """A cancelled job is abandoned; cancelling another one changes nothing."""
+    found = worker()
     job = a_job()
-    found.take(job)
-    found.stop("crash", "another job")
+    found.submit(job)
+    found.cancel("crash", "another job")
     assert found.job == job
-    found.stop("crash", job.id)
+    found.cancel("crash", job.id)
     left: object = found.job
     assert left is None
     assert found.collect(wait=True) is None
     assert [(one.state, one.reason) for one in found.episodes] == [("abandoned", "crash")]
 
 
-def test_episodes_follow_what_the_device_says() -> None:
-    """A version serves until the next one does, or until it is taken away."""
-    found = shop()
+def test_episodes_follow_the_reports_of_the_device() -> None:
+    """A version serves until the next one does, or until it is rolled back."""
+    found = worker()
     for version, now in ((1, 10), (2, 40)):
         found.now = now
-        found.take(a_job(version=version))
+        found.submit(a_job(version=version))
         found.now = now + DELAY
         assert found.collect() is not None
-        found.hear(GrowthReport("home", "serving", version))
+        found.record_report(GrowthReport(domain="home", state="serving", version=version))
     first, second = found.episodes
     assert (first.asked_at, first.ended_at, first.until) == (10, 15, 45)
     assert (second.state, second.until, second.accuracy) == ("serving", None, 0.9)
     assert [trial.accuracy for trial in second.trials] == [0.7, 0.9]
     found.now = 60
-    found.hear(GrowthReport("home", "rolled back", 2))
+    found.record_report(GrowthReport(domain="home", state="rolled back", version=2))
     assert [one.until for one in found.episodes] == [45, 60]
 
 
-def test_what_was_not_measured_has_no_number() -> None:
-    """A growth that came to nothing has no accuracy, and is refused."""
-    found = shop(refuse_unmeasured)
-    found.take(a_job())
+def test_a_growth_without_candidates_has_no_accuracy() -> None:
+    """A growth without a fitting candidate has no accuracy, and is refused."""
+    found = worker(refuse_unmeasured)
+    found.submit(a_job())
     assert found.collect(wait=True) is not None
-    found.hear(GrowthReport("home", "refused", 0, detail="nothing fits"))
+    found.record_report(
+        GrowthReport(domain="home", state="refused", version=0, detail="nothing fits")
+    )
     (only,) = found.episodes
     assert (only.state, only.reason, only.accuracy) == ("refused", "nothing fits", None)
 

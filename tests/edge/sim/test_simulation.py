@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import encoder
-from edge.sim.faults import FaultPlan, Strike
+from edge.sim.faults import FaultPlan, FaultTrigger
 from edge.sim.harness import run_scenario
 from edge.sim.recording import RunRecording
 from edge.sim.scenarios import Scenario, parse_scenario
@@ -74,16 +74,16 @@ def small(features: Path, **changes) -> Scenario:
     return parse_scenario(content | changes)
 
 
-def strike_once(place: int) -> Strike:
-    """Strike when asked for the time `place`, counted from 0, and never again."""
+def strike_once(place: int) -> FaultTrigger:
+    """FaultTrigger when asked for the time `place`, counted from 0, and never again."""
     asked = itertools.count()
     return lambda: next(asked) == place
 
 
-def run(scenario: Scenario, seed: int = 1, chaos: FaultPlan | None = None):
+def run(scenario: Scenario, seed: int = 1, fault_plan: FaultPlan | None = None):
     """Run a scenario in this process and keep nothing."""
     model = encoder.open_model(make_card(scenario))
-    return run_scenario(scenario, build_world(scenario, seed), model, seed, chaos=chaos)
+    return run_scenario(scenario, build_world(scenario, seed), model, seed, fault_plan=fault_plan)
 
 
 def test_a_calm_run_learns_detects_and_forgets(features: Path) -> None:
@@ -124,8 +124,8 @@ def test_a_crash_at_any_boundary_loses_nothing_acknowledged(features: Path) -> N
     calm = run(scenario)
     same = 0
     for boundary in range(BOUNDARIES):
-        chaos = FaultPlan(strike_once(boundary), lambda: False)
-        crashed = run(scenario, chaos=chaos)
+        fault_plan = FaultPlan(strike_once(boundary), lambda: False)
+        crashed = run(scenario, fault_plan=fault_plan)
         assert crashed.metrics["crash"] == 1, f"boundary {boundary} is past the end"
         assert len(crashed.receipts) == len(calm.receipts)
         if not crashed.metrics["rejected"]:
@@ -139,8 +139,8 @@ def test_a_full_disk_at_any_write_changes_nothing(features: Path) -> None:
     scenario = small(features, phases=[{"domain": "a", "enrol": 60, "observations": 3}], forget=[])
     calm = run(scenario)
     for write in range(2):
-        chaos = FaultPlan(lambda: False, strike_once(write))
-        full = run(scenario, chaos=chaos)
+        fault_plan = FaultPlan(lambda: False, strike_once(write))
+        full = run(scenario, fault_plan=fault_plan)
         assert full.metrics["disk_full"] == 1
         assert full.digest == calm.digest
 

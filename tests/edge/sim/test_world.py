@@ -8,11 +8,11 @@ import pytest
 from edge import EdgeError
 from edge.sim.scenarios import parse_scenario
 from edge.sim.world import (
+    DelayedLabel,
     EnrolSamples,
     EvaluateNow,
-    ForgetOrder,
-    LateLabel,
-    ShowSample,
+    ForgetAction,
+    ObserveSample,
     build_world,
 )
 
@@ -56,7 +56,7 @@ def test_no_sample_is_used_twice() -> None:
         domains={"a": PLAIN, "b": PLAIN | {"corruptions": [{"kind": "drift", "severity": 0.0}]}},
     )
     used = [s.read().tobytes() for teach in of_kind(found, EnrolSamples) for s in teach.samples]
-    used += [show.sample.read().tobytes() for show in of_kind(found, ShowSample)]
+    used += [show.sample.read().tobytes() for show in of_kind(found, ObserveSample)]
     held_out = {sample.read().tobytes() for sample in found.tests["a"]}
     assert len(set(used)) == len(used) == 1000
     assert not held_out & set(used)
@@ -70,7 +70,7 @@ def test_a_drift_grows_over_its_ramp_and_is_whole_in_the_held_out_set() -> None:
         [{"domain": "b", "observations": 10}, {"domain": "b", "observations": 30}],
         domains={"b": PLAIN},
     )
-    pairs = zip(of_kind(found, ShowSample), of_kind(clean, ShowSample), strict=True)
+    pairs = zip(of_kind(found, ObserveSample), of_kind(clean, ObserveSample), strict=True)
     moved = [float(np.abs(a.sample.read() - b.sample.read()).sum()) for a, b in pairs]
     assert moved[0] == 0
     assert moved[:21] == sorted(moved[:21])
@@ -84,13 +84,13 @@ def test_labels_come_late_and_the_rest_at_the_end() -> None:
     checkpoint."""
     phase = {"domain": "a", "observations": 10, "label_fraction": 1.0, "label_delay": 3}
     found = world([phase])
-    order = [a for a in found.actions if isinstance(a, ShowSample | LateLabel | EvaluateNow)]
-    shown = [a.id for a in order if isinstance(a, ShowSample)]
-    for tell in of_kind(found, LateLabel):
-        before = sum(isinstance(a, ShowSample) for a in order[: order.index(tell)])
+    order = [a for a in found.actions if isinstance(a, ObserveSample | DelayedLabel | EvaluateNow)]
+    shown = [a.id for a in order if isinstance(a, ObserveSample)]
+    for tell in of_kind(found, DelayedLabel):
+        before = sum(isinstance(a, ObserveSample) for a in order[: order.index(tell)])
         assert before == min(10, shown.index(tell.id) + 4)
     assert isinstance(order[-1], EvaluateNow)
-    assert len(of_kind(found, LateLabel)) == 10
+    assert len(of_kind(found, DelayedLabel)) == 10
 
 
 def test_requests_come_at_their_place() -> None:
@@ -101,13 +101,13 @@ def test_requests_come_at_their_place() -> None:
     )
     kinds = [type(action) for action in found.actions[1:]]
     assert kinds == [
-        ShowSample,
-        ShowSample,
-        ForgetOrder,
-        ShowSample,
-        ShowSample,
-        ShowSample,
-        ForgetOrder,
+        ObserveSample,
+        ObserveSample,
+        ForgetAction,
+        ObserveSample,
+        ObserveSample,
+        ObserveSample,
+        ForgetAction,
         EvaluateNow,
     ]
 
@@ -115,7 +115,7 @@ def test_requests_come_at_their_place() -> None:
 def test_classes_can_be_ordered() -> None:
     """A stream by class follows the order given."""
     phase = {"domain": "a", "observations": 40, "classes": ["7", "2"], "order": "by_class"}
-    labels = [show.sample.label for show in of_kind(world([phase]), ShowSample)]
+    labels = [show.sample.label for show in of_kind(world([phase]), ObserveSample)]
     assert labels == sorted(labels, reverse=True)
     assert set(labels) == {"2", "7"}
 
@@ -124,7 +124,7 @@ def test_wrong_labels_are_other_classes_and_leave_the_rest_alone() -> None:
     """The share of errors is kept, each names another class, and the same samples are labelled."""
     phase = {"domain": "a", "observations": 400, "label_fraction": 0.5}
     clean, poisoned = world([phase]), world([phase | {"label_noise": 0.2}])
-    pairs = list(zip(of_kind(clean, LateLabel), of_kind(poisoned, LateLabel), strict=True))
+    pairs = list(zip(of_kind(clean, DelayedLabel), of_kind(poisoned, DelayedLabel), strict=True))
     assert [right.id for right, _ in pairs] == [told.id for _, told in pairs]
     wrong = [told for right, told in pairs if told.label != right.label]
     assert all(told.wrong for told in wrong)
@@ -136,13 +136,15 @@ def test_wrong_labels_are_other_classes_and_leave_the_rest_alone() -> None:
 def test_a_single_class_cannot_be_mistaken() -> None:
     """Where a phase shows one class there is no other to name."""
     phase = {"domain": "a", "observations": 20, "label_fraction": 1.0, "label_noise": 1.0}
-    assert not any(tell.wrong for tell in of_kind(world([phase | {"classes": ["3"]}]), LateLabel))
+    assert not any(
+        tell.wrong for tell in of_kind(world([phase | {"classes": ["3"]}]), DelayedLabel)
+    )
 
 
 def test_labels_stop_where_a_class_has_enough() -> None:
     """No class gets more labels in a phase than it may."""
     phase = {"domain": "a", "observations": 400, "label_fraction": 1.0, "labels_per_class": 3}
-    counts = Counter(tell.label for tell in of_kind(world([phase]), LateLabel))
+    counts = Counter(tell.label for tell in of_kind(world([phase]), DelayedLabel))
     assert set(counts.values()) == {3}
     assert len(counts) == 10
 
@@ -151,7 +153,7 @@ def test_labels_stop_where_a_class_has_enough() -> None:
 def test_labels_name_a_domain_where_they_should(given: bool | str, named: str) -> None:
     """Labels name no domain, the true one, or the one that the scenario says."""
     phase = {"domain": "a", "observations": 5, "label_fraction": 1.0, "label_domain": given}
-    assert {tell.domain for tell in of_kind(world([phase]), LateLabel)} == {named}
+    assert {tell.domain for tell in of_kind(world([phase]), DelayedLabel)} == {named}
 
 
 @pytest.mark.parametrize(

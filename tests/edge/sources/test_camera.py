@@ -16,7 +16,7 @@ COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 @pytest.fixture
 def video(tmp_path):
-    """A film of three frames: blue, green, red, as OpenCV orders colours."""
+    """A video of three frames: blue, green, red, in OpenCV's channel order."""
     path = tmp_path / "film.avi"
     film = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5, (32, 24))
     for colour in COLOURS:
@@ -26,7 +26,7 @@ def video(tmp_path):
 
 
 def play(tmp_path, sink: Kept, **settings: Any) -> Any:
-    """Start a camera."""
+    """Start a camera source."""
     place = SourceContext(tmp_path, tmp_path, None)
     source = open_source("cam", CameraStream(every_s=0.001, **settings), place, sink)
     assert source is not None
@@ -34,19 +34,19 @@ def play(tmp_path, sink: Kept, **settings: Any) -> Any:
     return source
 
 
-def test_a_film_ends_after_its_last_frame(tmp_path, video):
-    """Frames come as RGB, in order, and then the source is done without trouble."""
+def test_a_video_ends_after_its_last_frame(tmp_path, video):
+    """Frames arrive as RGB, in order, and then the source ends without a problem."""
     sink = Kept()
     source = play(tmp_path, sink, device=str(video))
     wait_for(lambda: source.ended)
     means = [one.payload.reshape(-1, 3).mean(axis=0) for one in sink.measurements]
     assert [mean.argmax() for mean in means] == [2, 1, 0]
     assert all(mean.max() > 240 and mean.min() < 10 for mean in means)
-    assert not source.trouble
+    assert not source.problem
 
 
-def test_a_film_can_be_played_again_and_again(tmp_path, video):
-    """With `loop` it starts over."""
+def test_a_video_can_loop(tmp_path, video):
+    """With `loop` the video starts again."""
     sink = Kept()
     source = play(tmp_path, sink, device=str(video), loop=True)
     wait_for(lambda: len(sink.measurements) > 7)
@@ -55,11 +55,11 @@ def test_a_film_can_be_played_again_and_again(tmp_path, video):
 
 
 @pytest.mark.parametrize("device", ["63", "missing.avi", "empty.avi"])
-def test_what_is_no_camera_is_told(tmp_path, device):
-    """A device that is not there, or a file without frames, is trouble with a name."""
+def test_a_missing_camera_is_reported(tmp_path, device):
+    """The problem names a missing device or a file without frames."""
     (tmp_path / "empty.avi").write_bytes(b"")
     name = device if device.isdigit() else str(tmp_path / device)
     source = play(tmp_path, Kept(), device=name)
-    wait_for(lambda: source.trouble)
+    wait_for(lambda: source.problem)
     source.stop(5)
-    assert name in source.trouble
+    assert name in source.problem

@@ -13,7 +13,7 @@ from tests.edge.sources.sinks import Kept, wait_for
 
 @pytest.fixture
 def watch(tmp_path):
-    """Watch a folder; everything is stopped at the end."""
+    """Watch a folder; every source is stopped at the end."""
     running = []
     (tmp_path / "in").mkdir()
 
@@ -32,23 +32,23 @@ def watch(tmp_path):
 
 
 def names(sink: Kept) -> list[str]:
-    """Names of the files that came."""
-    return [one.given.id.split(":")[1].split("@")[0] for one in sink.measurements]
+    """The names of the files that arrived."""
+    return [one.metadata.id.split(":")[1].split("@")[0] for one in sink.measurements]
 
 
 def write(path, data: bytes, at_s: int) -> None:
-    """Write a file with a date."""
+    """Write a file with a modification time."""
     path.write_bytes(data)
     os.utime(path, (at_s, at_s))
 
 
 def names_in(tmp_path) -> list[str]:
-    """What lies in the folder."""
+    """The names in the folder."""
     return sorted(path.name for path in (tmp_path / "in").iterdir())
 
 
 def test_files_are_read_oldest_first(tmp_path, watch):
-    """What lies there is read by age; what comes later follows; time and bytes are the file's."""
+    """Existing files are read by age, later ones follow, with the time and bytes of the file."""
     for name, at_s in (("b", 10), ("a", 20), ("c", 5)):
         write(tmp_path / "in" / name, name.encode(), at_s)
     sink = Kept()
@@ -58,11 +58,11 @@ def test_files_are_read_oldest_first(tmp_path, watch):
     wait_for(lambda: len(sink.measurements) == 4)
     assert names(sink) == ["c", "b", "a", "d"]
     assert sink.measurements[0].payload == b"c"
-    assert sink.measurements[0].given.captured_at_ns == 5_000_000_000
+    assert sink.measurements[0].metadata.captured_at_ns == 5_000_000_000
 
 
-def test_what_is_being_written_waits(tmp_path, watch):
-    """Hidden and unfinished files are left alone, renaming them makes them complete."""
+def test_unfinished_files_wait(tmp_path, watch):
+    """Hidden and unfinished files are skipped until they are renamed."""
     for name in (".hidden", "x.part", "y.tmp"):
         write(tmp_path / "in" / name, b"half", 1)
     write(tmp_path / "in" / "whole", b"whole", 1)
@@ -75,18 +75,18 @@ def test_what_is_being_written_waits(tmp_path, watch):
 
 
 @pytest.mark.parametrize(("after", "left"), [("keep", ["a"]), ("delete", []), ("move", ["done"])])
-def test_what_becomes_of_a_file(tmp_path, watch, after, left):
-    """A file that was taken stays, goes, or is moved, as the settings say."""
+def test_a_file_is_kept_deleted_or_moved(tmp_path, watch, after, left):
+    """A file that was read stays, is deleted or is moved, as configured."""
     write(tmp_path / "in" / "a", b"a", 1)
     sink = Kept()
     source = watch(sink, after=after)
     wait_for(lambda: names_in(tmp_path) == left and sink.measurements)
     source.stop(5)
-    assert not source.trouble
+    assert not source.problem
 
 
-def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatch):
-    """The others are read as well, and the trouble says what is wrong, until it is mended."""
+def test_files_that_cannot_be_moved_are_read_once(tmp_path, watch, monkeypatch):
+    """The other files are read as well, and the problem is reported until it is solved."""
     monkeypatch.setattr("edge.sources.polling.RETRY_S_MIN", 0.02)
     for number, name in enumerate(("a1", "a2")):
         write(tmp_path / "in" / name, b"a", number + 1)
@@ -96,15 +96,15 @@ def test_files_that_cannot_be_put_away_are_read_once(tmp_path, watch, monkeypatc
     wait_for(lambda: len(sink.measurements) >= 2)
     time.sleep(0.3)
     assert names(sink) == ["a1", "a2"]
-    assert "cannot be put away" in source.trouble
+    assert "cannot be moved or deleted" in source.problem
     (tmp_path / "in" / "done").unlink()
     write(tmp_path / "in" / "a3", b"a", 3)
-    wait_for(lambda: not source.trouble)
+    wait_for(lambda: not source.problem)
     assert names_in(tmp_path) == ["a1", "a2", "done"]
 
 
-def test_what_cannot_be_looked_at_keeps_nothing_else_from_being_read(tmp_path, watch):
-    """A link that leads in circles, or nowhere, a pipe, a folder."""
+def test_unreadable_entries_do_not_block_others(tmp_path, watch):
+    """A cyclic link, a dangling link, a pipe and a folder are skipped."""
     folder = tmp_path / "in"
     (folder / "circle").symlink_to("circle")
     (folder / "nowhere").symlink_to("/nowhere")
@@ -115,12 +115,12 @@ def test_what_cannot_be_looked_at_keeps_nothing_else_from_being_read(tmp_path, w
     source = watch(sink)
     wait_for(lambda: sink.measurements)
     assert names(sink) == ["a"]
-    assert not source.trouble
+    assert not source.problem
     assert not sink.flaws
 
 
 def test_a_restart_reads_nothing_twice(tmp_path, watch):
-    """Files that are kept are remembered; one written anew is read anew."""
+    """Kept files are not read again after a restart; a file that was written again is."""
     for name in "ab":
         write(tmp_path / "in" / name, b"1", 1)
     first, second = Kept(), Kept()
@@ -131,11 +131,11 @@ def test_a_restart_reads_nothing_twice(tmp_path, watch):
     watch(second)
     wait_for(lambda: second.measurements)
     assert names(second) == ["b"]
-    assert second.measurements[0].given.id != first.measurements[1].given.id
+    assert second.measurements[0].metadata.id != first.measurements[1].metadata.id
 
 
-def test_damaged_memory_is_no_memory(tmp_path, watch):
-    """Where the memory cannot be read, files are read again."""
+def test_a_damaged_state_file_is_ignored(tmp_path, watch):
+    """If the state file cannot be read, files are read again."""
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / f"{b'cam'.hex()}.json").write_bytes(b"\0\0")
     write(tmp_path / "in" / "a", b"a", 1)
@@ -144,8 +144,8 @@ def test_damaged_memory_is_no_memory(tmp_path, watch):
     wait_for(lambda: sink.measurements)
 
 
-def test_files_wait_where_there_is_no_room(tmp_path, watch):
-    """A full queue loses nothing that lies on a disk."""
+def test_files_wait_for_room_in_the_queue(tmp_path, watch):
+    """A full queue loses no file."""
     for number in range(5):
         write(tmp_path / "in" / str(number), b"x", number + 1)
     sink = Kept(places=2)
@@ -156,32 +156,33 @@ def test_files_wait_where_there_is_no_room(tmp_path, watch):
     wait_for(lambda: len(sink.measurements) == 5)
 
 
-def test_a_missing_folder_is_told_and_tried_again(tmp_path, watch, monkeypatch):
-    """Trouble is a state with a reason; it ends by itself."""
+def test_a_missing_folder_is_reported_and_retried(tmp_path, watch, monkeypatch):
+    """The problem has a reason, and ends once the folder exists."""
     monkeypatch.setattr("edge.sources.polling.RETRY_S_MIN", 0.02)
     (tmp_path / "in").rmdir()
     sink = Kept()
     source = watch(sink)
-    wait_for(lambda: source.trouble)
-    assert str(tmp_path / "in") in source.trouble
+    wait_for(lambda: source.problem)
+    assert str(tmp_path / "in") in source.problem
     (tmp_path / "in").mkdir()
     write(tmp_path / "in" / "a", b"a", 1)
     wait_for(lambda: sink.measurements)
-    assert not source.trouble
+    assert not source.problem
 
 
-def test_an_odd_name_is_refused_and_put_aside(tmp_path, watch):
-    """A name that cannot become an id is told; the file is kept where files are moved."""
+def test_an_invalid_name_is_rejected_and_moved(tmp_path, watch):
+    """A name that cannot be an id is reported, and the file is moved to `failed` if files are
+    moved."""
     write(tmp_path / "in" / "a\nb", b"a", 1)
     sink = Kept()
     watch(sink, after="move")
     wait_for((tmp_path / "in" / "failed" / "a\nb").exists)
-    assert "odd" in sink.flaws[0].reason
+    assert "not printable" in sink.flaws[0].reason
 
 
 def test_rows_of_a_csv_are_measurements_of_a_vector_stream(tmp_path, watch):
-    """Each row has an id of file and line; the file is put away once all its rows are handed over,
-    one without any to failed."""
+    """Each row has an id of file and line; the file is moved after its last row, to `failed` if it
+    has no valid row."""
     write(tmp_path / "in" / "a.csv", b"x,y\n1,2\nbad,3\n4,5,6\n7,8\n", 1)
     write(tmp_path / "in" / "b.csv", b"x,y\n1\n", 2)
     write(tmp_path / "in" / "c.txt", b"x", 3)
@@ -189,7 +190,7 @@ def test_rows_of_a_csv_are_measurements_of_a_vector_stream(tmp_path, watch):
     watch(sink, kind="series", after="move")
     wait_for(lambda: names_in(tmp_path) == ["done", "failed"])
     assert [one.payload.names for one in sink.measurements] == [("x", "y"), ("y",), ("x", "y")]
-    assert [one.given.id.rpartition("#")[2] for one in sink.measurements] == ["2", "3", "5"]
+    assert [one.metadata.id.rpartition("#")[2] for one in sink.measurements] == ["2", "3", "5"]
     reasons = [one.reason.partition(":")[0] for one in sink.flaws]
     assert reasons == ["a.csv, line 4", "b.csv, line 2", "c.txt"]
     assert sorted(one.name for one in (tmp_path / "in" / "failed").iterdir()) == ["b.csv", "c.txt"]

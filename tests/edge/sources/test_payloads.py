@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config.streams import HttpStream
-from edge.sources.measurement import InvalidMeasurement, Measurement, RawPayload
+from edge.sources.measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from edge.sources.payloads import NUMBERS_MAX, decode_payload, read_properties
 
-NOTHING = RawPayload()
+NOTHING = MeasurementMetadata()
 
 
 def read(
-    body: bytes, beside: RawPayload = NOTHING, **settings: Any
+    body: bytes, beside: MeasurementMetadata = NOTHING, **settings: Any
 ) -> Measurement | InvalidMeasurement:
-    """Decode as a request would be."""
+    """Decode a payload as a request is decoded."""
     return decode_payload("s", HttpStream(**settings), body, beside)
 
 
@@ -32,12 +32,12 @@ def test_a_list_of_numbers_is_a_vector():
     assert found.payload.tolist() == [1, 2.5, -300]
 
 
-def test_a_document_says_what_is_known():
-    """A document's own id, subject, sequence and time win over what came beside it."""
+def test_metadata_in_a_document_takes_precedence():
+    """A document's own id, subject, sequence and time override the metadata outside the body."""
     body = json.dumps({"values": [1], "id": "a", "sequence": 7, "captured_at_ns": 5}).encode()
-    found = read(body, RawPayload("b", "anna", 1, 2))
+    found = read(body, MeasurementMetadata("b", "anna", 1, 2))
     assert isinstance(found, Measurement)
-    assert found.given == RawPayload("a", "anna", 7, 5)
+    assert found.metadata == MeasurementMetadata("a", "anna", 7, 5)
 
 
 def test_rows_become_a_window():
@@ -48,15 +48,15 @@ def test_rows_become_a_window():
 
 
 def test_raw_numbers_are_little_endian():
-    """Declared dtype and shape say how bytes are read."""
-    found = read(struct.pack("<4h", 1, -2, 3, 4), form="raw", dtype="int16", shape=(2, 2))
+    """The configured dtype and shape define how bytes are read."""
+    found = read(struct.pack("<4h", 1, -2, 3, 4), format="raw", dtype="int16", shape=(2, 2))
     assert isinstance(found, Measurement)
     assert found.payload.tolist() == [[1, -2], [3, 4]]
 
 
 def test_raw_numbers_of_another_length_are_refused():
     """The reason names the bytes expected and found."""
-    found = read(b"123", form="raw", dtype="int16", shape=(2,))
+    found = read(b"123", format="raw", dtype="int16", shape=(2,))
     assert isinstance(found, InvalidMeasurement)
     assert "4 bytes, found 3" in found.reason
 
@@ -70,22 +70,22 @@ def test_raw_numbers_of_another_length_are_refused():
     ],
 )
 def test_cbor_takes_lists_and_typed_arrays(values, expected):
-    """A list and an RFC 8746 array give the same numbers, bare or in a document."""
+    """A list and an RFC 8746 array give the same numbers, alone or in a document."""
     for body in (values, {"values": values, "id": "x"}):
-        found = read(cbor2.dumps(body), form="cbor")
+        found = read(cbor2.dumps(body), format="cbor")
         assert isinstance(found, Measurement)
         assert found.payload.tolist() == expected
 
 
 @pytest.mark.parametrize("tag", [2, 4, 5, 30, 35, 36, 258, 1_000, 41])
 def test_tags_that_build_objects_are_refused(tag):
-    """CBOR that would make dates, big numbers, patterns or sets is no measurement."""
+    """CBOR of dates, big numbers, regular expressions or sets is rejected."""
     body = cbor2.dumps(cbor2.CBORTag(tag, [1, 2]))
-    assert isinstance(read(body, form="cbor"), InvalidMeasurement)
+    assert isinstance(read(body, format="cbor"), InvalidMeasurement)
 
 
 def test_a_series_has_named_or_numbered_channels():
-    """Null stands for a missing number."""
+    """Null is a missing number."""
     named = read(b'{"values": {"load": 1, "temperature": null}}', kind="series")
     assert isinstance(named, Measurement)
     assert named.payload["load"] == 1
@@ -117,8 +117,8 @@ def test_a_series_has_named_or_numbered_channels():
         b"[1e999]x",
     ],
 )
-def test_what_is_no_measurement_is_told(body):
-    """Anything else comes back as a reason with a hint, never as an exception."""
+def test_invalid_input_gives_a_reason(body):
+    """Anything else gives a reason and a hint, never an exception."""
     found = read(body)
     assert isinstance(found, InvalidMeasurement)
     assert found.reason
@@ -126,15 +126,15 @@ def test_what_is_no_measurement_is_told(body):
 
 
 def test_too_many_numbers_are_refused():
-    """There is a limit."""
+    """More than the limit of numbers is rejected."""
     body = b"[" + b"0," * NUMBERS_MAX + b"0]"
     assert isinstance(read(body), InvalidMeasurement)
 
 
 @given(st.binary(max_size=200), st.sampled_from(["json", "cbor", "raw", "image"]))
 def test_random_bytes_never_raise(body, form):
-    """Whatever comes, it is a measurement or a reason."""
-    assert isinstance(read(body, form=form), Measurement | InvalidMeasurement)
+    """Any bytes give a measurement or a reason."""
+    assert isinstance(read(body, format=form), Measurement | InvalidMeasurement)
 
 
 _plain = st.recursive(
@@ -150,18 +150,18 @@ _documents = st.fixed_dictionaries(
 
 @given(_documents | _plain, st.sampled_from(["sample", "series"]))
 def test_documents_of_any_shape_never_raise(document, kind):
-    """Structured garbage is a measurement or a reason, in JSON as in CBOR."""
+    """Any JSON or CBOR document gives a measurement or a reason."""
     text = json.dumps(document, default=str).encode()
     assert isinstance(read(text, kind=kind), Measurement | InvalidMeasurement)
     assert isinstance(
-        read(cbor2.dumps(document), kind=kind, form="cbor"), Measurement | InvalidMeasurement
+        read(cbor2.dumps(document), kind=kind, format="cbor"), Measurement | InvalidMeasurement
     )
 
 
-def test_properties_beside_the_body_are_read_strictly():
-    """Known names are read, others left alone, wrong numbers told."""
+def test_properties_outside_the_body_are_read_strictly():
+    """Known names are read, others ignored, invalid numbers rejected."""
     pairs = [("id", "a"), ("captured_at_ns", "12"), ("trace", "zz")]
-    assert read_properties(pairs) == RawPayload("a", "", None, 12)
+    assert read_properties(pairs) == MeasurementMetadata("a", "", None, 12)
     assert isinstance(read_properties([("sequence", "1.5")]), InvalidMeasurement)
     assert isinstance(read_properties([("sequence", "٣")]), InvalidMeasurement)
     assert isinstance(read_properties([("id", "a\nb")]), InvalidMeasurement)
@@ -177,7 +177,7 @@ Z2M = {
 
 
 def test_fields_at_the_top_and_in_nested_objects_are_values():
-    """Every field that holds a number is taken by its dotted name, whatever else is there."""
+    """Every field that holds a number is used under its dotted name; other fields are ignored."""
     for body in (
         json.dumps(Z2M).encode(),
         json.dumps({"values": {"t": 1, "b": {"v": 2}}}).encode(),
@@ -193,15 +193,15 @@ def test_fields_at_the_top_and_in_nested_objects_are_values():
 
 
 def test_configured_columns_choose_and_order_the_fields():
-    """Dotted paths choose what is taken; JSON, CBOR, lists and raw numbers alike."""
+    """Dotted names select the fields of JSON and CBOR, and name those of lists and raw numbers."""
     chosen: dict[str, Any] = {"columns": ("battery.voltage", "temperature")}
     raw = struct.pack("<2f", 3, 21.5)
     for found in (
         read(json.dumps(Z2M).encode(), **chosen),
-        read(cbor2.dumps(Z2M), form="cbor", **chosen),
+        read(cbor2.dumps(Z2M), format="cbor", **chosen),
         read(json.dumps({"values": Z2M}).encode(), **chosen),
         read(b"[3, 21.5]", **chosen),
-        read(raw, form="raw", **chosen),
+        read(raw, format="raw", **chosen),
         read(json.dumps(Z2M).encode(), kind="series", **chosen),
     ):
         assert isinstance(found, Measurement)
@@ -223,14 +223,14 @@ def test_configured_columns_choose_and_order_the_fields():
     ],
 )
 def test_fields_that_are_missing_or_no_numbers_are_named(body, words):
-    """A sample without one of its columns says which one, and what was there instead."""
+    """The reason names the missing column of a sample, and the fields found."""
     found = read(body, columns=("temperature", "battery.voltage"))
     assert isinstance(found, InvalidMeasurement)
     assert words in found.reason
 
 
 def test_a_field_of_a_series_may_be_missing():
-    """It is a missing number; a message without any of the columns is refused."""
+    """A missing field is a missing number; a message without any column is rejected."""
     chosen: dict[str, Any] = {"columns": ("t", "v"), "kind": "series"}
     found = read(b'{"t": 1}', **chosen)
     assert isinstance(found, Measurement)
@@ -239,15 +239,15 @@ def test_a_field_of_a_series_may_be_missing():
 
 
 def test_a_device_that_sends_its_own_id_does_not_name_its_measurements():
-    """Of the fields beside values only the time counts, and none of them is a value."""
+    """Of the metadata fields next to values only the time is used, and none is a value."""
     found = read(b'{"id": "sensor-1", "sequence": 4, "captured_at_ns": 7, "t": 1}')
     assert isinstance(found, Measurement)
-    assert found.given == RawPayload(captured_at_ns=7)
+    assert found.metadata == MeasurementMetadata(captured_at_ns=7)
     assert found.payload.names == ("t",)
 
 
 def test_fields_that_are_too_deep_or_too_many_are_refused():
-    """There is a limit for both."""
+    """Depth and number of fields are limited."""
     deep: Any = {"t": 1}
     for _ in range(9):
         deep = {"n": deep}

@@ -51,7 +51,7 @@ class Board(threading.Thread):
 
 @pytest.fixture
 def attach(tmp_path):
-    """Attach a port to a board that has some readings to give."""
+    """Attach a port to a board that sends some readings."""
     opened = []
 
     def start(sink, readings, card, **settings: Any):
@@ -78,8 +78,7 @@ def reading(number: int, values: object, stream: int = 0) -> Reading:
 
 
 def test_readings_of_one_stream_are_measurements(tmp_path, attach):
-    """What the device quantised are features, numbers are for the encoder, other streams are not
-    its business."""
+    """Quantised readings are features, numbers go to the encoder, other streams are ignored."""
     card = tiny_card(tmp_path, kind="vector")
     levels, numbers = np.arange(card.width, dtype=np.uint8), np.arange(12, dtype=np.int16)
     sink = Kept()
@@ -90,11 +89,11 @@ def test_readings_of_one_stream_are_measurements(tmp_path, attach):
     assert first.payload == encoder.Features(levels)
     assert second.payload.dtype == np.float32
     assert second.payload.tolist() == numbers.tolist()
-    assert abs((second.given.captured_at_ns or 0) - time.time_ns()) < 60 * 10**9
+    assert abs((second.metadata.captured_at_ns or 0) - time.time_ns()) < 60 * 10**9
 
 
 def test_a_series_is_read_as_numbers(tmp_path, attach):
-    """Without an encoder bytes are numbers like others."""
+    """Without an encoder, bytes are numbers like others."""
     sink = Kept()
     attach(sink, [reading(0, np.arange(3, dtype=np.uint8))], None)
     wait_for(lambda: sink.measurements)
@@ -102,7 +101,7 @@ def test_a_series_is_read_as_numbers(tmp_path, attach):
 
 
 def test_outputs_are_set(tmp_path, attach):
-    """What is to be set reaches the device, also when it was asked before it was there."""
+    """An output reaches the device, also if it was set before the device connected."""
     source, board = attach(Kept(), [], None)
     source.reader.actuate(3, 1)
     wait_for(lambda: any(isinstance(one, Actuate) for one in board.heard))
@@ -110,31 +109,31 @@ def test_outputs_are_set(tmp_path, attach):
     assert (said.channel, said.value) == (3, 1)
 
 
-def test_lost_readings_are_told(tmp_path):
-    """A gap that the link reports is a flaw of the stream."""
+def test_lost_readings_are_reported(tmp_path):
+    """A gap of the link is reported as an invalid measurement of the stream."""
     port = SerialPortSource("press", PortStream(port="unix:/nowhere"), 0)
-    taken = port._take(PortDevice(Link(1), 0), LinkGap(0, 3, 5))  # noqa: SLF001
+    taken = port._handle(PortDevice(Link(1), 0), LinkGap(0, 3, 5))  # noqa: SLF001
     assert isinstance(taken, InvalidMeasurement)
-    assert port._take(PortDevice(Link(1), 0), LinkGap(1, 3, 5)) is None  # noqa: SLF001
+    assert port._handle(PortDevice(Link(1), 0), LinkGap(1, 3, 5)) is None  # noqa: SLF001
 
 
-def test_a_port_that_is_not_there_is_a_state(tmp_path, attach):
-    """The source says why, and goes on trying."""
+def test_a_missing_port_is_reported_and_retried(tmp_path, attach):
+    """The source reports the problem and retries."""
     stream = PortStream(port=f"unix:{tmp_path / 'nothing'}")
     source = open_source("press", stream, SourceContext(tmp_path, tmp_path, None), Kept())
     assert source is not None
     source.start()
-    wait_for(lambda: source.trouble)
+    wait_for(lambda: source.problem)
     source.stop(5)
-    assert "nothing" in source.trouble
+    assert "nothing" in source.problem
 
 
-def test_a_device_that_goes_is_told(tmp_path, attach):
-    """When the wire is cut the source is in trouble, not dead."""
+def test_a_disconnected_device_is_reported(tmp_path, attach):
+    """When the connection is cut the source reports a problem and keeps running."""
     sink = Kept()
     source, board = attach(sink, [reading(0, np.zeros(2, np.float32))], None)
     wait_for(lambda: sink.measurements)
     board.over.set()
-    wait_for(lambda: source.trouble)
+    wait_for(lambda: source.problem)
     assert not source.ended
     assert isinstance(sink.measurements[0], Measurement)

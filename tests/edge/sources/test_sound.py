@@ -18,12 +18,12 @@ from tests.edge.sources.sinks import Kept, wait_for
 
 
 def samples_of(data: bytes, channels: int) -> Any:
-    """The samples of a WAV file that can be read."""
+    """The samples of a valid WAV file."""
     return read_wav(data, 16_000, channels)
 
 
 def wav(values, width: int = 2, rate: int = 16_000) -> bytes:
-    """A WAV file of whole numbers [n, channels]."""
+    """A WAV file of integers [n, channels]."""
     rows = np.asarray(values)
     data = io.BytesIO()
     with wave.open(data, "wb") as file:
@@ -39,14 +39,14 @@ def wav(values, width: int = 2, rate: int = 16_000) -> bytes:
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_every_width_of_samples_is_scaled_to_one(width):
-    """The largest negative number is -1, half of it -0.5, nothing 0."""
+    """The lowest value becomes -1, half of it -0.5, zero 0."""
     full = 1 << (8 * width - 1)
     samples = samples_of(wav([[-full], [-full // 2], [0], [full // 2]], width), 1)
     assert samples[:, 0].tolist() == [-1, -0.5, 0, 0.5]
 
 
 def test_channels_are_mixed_to_one():
-    """One channel is the mean of both; as many as asked stay as they are."""
+    """One channel is the mean of both; the requested number of channels is unchanged."""
     data = wav([[16_384, 0], [0, 0]])
     assert samples_of(data, 1).tolist() == [[0.25], [0]]
     assert samples_of(data, 2).shape == (2, 2)
@@ -61,21 +61,21 @@ def test_channels_are_mixed_to_one():
         (wav([[0, 0]]), "2 channels"),
     ],
 )
-def test_what_cannot_be_used_is_told(data, reason):
-    """A reason, with what to do, instead of an exception."""
+def test_an_unusable_recording_gives_a_reason(data, reason):
+    """Invalid input gives a reason and a hint instead of an exception."""
     found = read_wav(data, 16_000, 3)
     assert isinstance(found, InvalidMeasurement)
     assert reason in found.reason
 
 
-def test_a_cut_file_gives_what_it_has():
-    """Samples that end in the middle are read as far as they are whole."""
+def test_a_truncated_file_gives_its_whole_samples():
+    """Samples are read up to the last complete one."""
     data = wav([[1], [2], [3]])
     assert isinstance(read_wav(data[:-1], 16_000, 1), np.ndarray | InvalidMeasurement)
 
 
 def test_a_recording_becomes_windows(tmp_path):
-    """A file is cut as the card says; ids and times are those of the windows, in order."""
+    """A file is cut as the card defines; ids and times are those of the windows, in order."""
     card = tiny_card(tmp_path, kind="window")
     length, step = card.preparation.length or 0, card.preparation.step or 0
     (tmp_path / "in").mkdir()
@@ -91,27 +91,27 @@ def test_a_recording_becomes_windows(tmp_path):
     source.stop(5)
     first, second = sink.measurements[:2]
     assert first.payload.shape == (length, 3)
-    assert second.given.id.endswith("#1")
-    assert (second.given.captured_at_ns or 0) - (
-        first.given.captured_at_ns or 0
+    assert second.metadata.id.endswith("#1")
+    assert (second.metadata.captured_at_ns or 0) - (
+        first.metadata.captured_at_ns or 0
     ) == step * 10**9 // 16_000
     with encoder.open_model(card) as model:
         assert model.encode(first.payload).values.shape == (card.width,)
 
 
 def test_sound_needs_an_encoder_of_windows(tmp_path):
-    """A home of images cannot hear; that is told before anything starts."""
+    """An image encoder is refused before anything starts."""
     card = tiny_card(tmp_path, kind="image")
     with pytest.raises(ValueError, match="windows"):
         open_source("mic", SoundStream(path="in"), SourceContext(tmp_path, tmp_path, card), Kept())
 
 
-def test_a_missing_microphone_is_a_state(tmp_path):
-    """Without PortAudio, or without a device, the source says so and goes on trying."""
+def test_a_missing_microphone_is_reported_and_retried(tmp_path):
+    """Without PortAudio or a device the source reports the problem and retries."""
     sink = Kept()
     card = tiny_card(Path(tmp_path), kind="window")
     source = open_source("mic", SoundStream(), SourceContext(tmp_path, tmp_path, card), sink)
     assert source is not None
     source.start()
-    wait_for(lambda: source.trouble or sink.measurements)
+    wait_for(lambda: source.problem or sink.measurements)
     source.stop(5)

@@ -14,14 +14,14 @@ from edge.sources.stdin import LINE_BYTES_MAX, StdinSource
 
 @pytest.fixture
 def pipe():
-    """A pipe: file number to read from, and one to write to."""
+    """The read and write descriptors of a pipe."""
     reading, writing = os.pipe()
     yield reading, writing
     os.close(reading)
 
 
 def read_all(pipe, data: bytes, **settings: Any) -> list[Any]:
-    """What a reader makes of bytes that another process writes."""
+    """The results for bytes that another process writes."""
     reading, writing = pipe
     child = os.fork()
     if not child:
@@ -38,15 +38,15 @@ def read_all(pipe, data: bytes, **settings: Any) -> list[Any]:
 
 
 def test_lines_become_measurements(pipe):
-    """Lists and documents, in whatever pieces they come; empty lines are nothing."""
+    """Lists and documents are read in chunks of any size; empty lines are skipped."""
     found = read_all(pipe, b'[1, 2]\n\n{"values": [3], "id": "x"}\r\n[4]')
     assert [one.payload.tolist() for one in found] == [[1, 2], [3], [4]]
-    assert found[1].given.id == "x"
+    assert found[1].metadata.id == "x"
 
 
-def test_numbers_with_commas(pipe):
-    """The form csv reads plain numbers."""
-    (found,) = read_all(pipe, b"1,2.5, 3\n", form="csv")
+def test_csv_lines_are_read(pipe):
+    """The format csv reads plain numbers."""
+    (found,) = read_all(pipe, b"1,2.5, 3\n", format="csv")
     assert found.payload.tolist() == [1, 2.5, 3]
 
 
@@ -58,21 +58,21 @@ def test_numbers_with_commas(pipe):
         (b"time;load\n", "cell 1 holds no number: 'time;load'"),
     ],
 )
-def test_what_is_not_csv_is_said_to_be_none(pipe, line, words):
-    """The reason and the hint are about the form that the settings name, not about another one."""
-    (found,) = read_all(pipe, line, form="csv")
+def test_invalid_csv_is_reported_as_csv(pipe, line, words):
+    """The reason and the hint are about the configured format."""
+    (found,) = read_all(pipe, line, format="csv")
     assert found.reason == f"it is not csv as expected: {words}"
     assert found.hint.startswith("send numbers with commas, such as 1.5,2.0")
 
 
-def test_an_empty_cell_is_a_number_that_is_missing(pipe):
+def test_an_empty_cell_is_a_missing_number(pipe):
     """In a series, empty cells and null are missing numbers."""
-    (found,) = read_all(pipe, b"1,,null,4\n", form="csv", kind="series")
+    (found,) = read_all(pipe, b"1,,null,4\n", format="csv", kind="series")
     assert np.isnan(found.payload).tolist() == [False, True, True, False]
 
 
-def test_a_bad_line_is_told_and_the_next_is_read(pipe):
-    """Text and lines without end cost only themselves."""
+def test_an_invalid_line_does_not_affect_the_next(pipe):
+    """Invalid text and endless lines are rejected; the next line is read."""
     data = b"hello\n" + b"1" * (LINE_BYTES_MAX + 70_000) + b"\n[5]\n"
     found = read_all(pipe, data)
     assert [isinstance(one, InvalidMeasurement) for one in found] == [True, True, False]
@@ -80,21 +80,21 @@ def test_a_bad_line_is_told_and_the_next_is_read(pipe):
 
 
 def test_a_csv_header_names_the_values(pipe):
-    """Rows below a header have its names; id, subject and time are what they say; a header with
-    the columns in another order holds from there on."""
+    """Rows have the names of the header above them; id, subject and time are metadata; a later
+    header may reorder the columns."""
     data = b"id,a,b,captured_at_ns,label\nx,1,2,7,on\ny,3,,8,on\n"
     data += b"b,a,id,label,captured_at_ns\n4,5,z,on,9\n"
-    found = read_all(pipe, data, form="csv")
+    found = read_all(pipe, data, format="csv")
     assert [one.payload.names for one in found] == [("a", "b"), ("a", "b"), ("b", "a")]
-    assert [one.given.id for one in found] == ["x", "y", "z"]
-    assert [one.given.captured_at_ns for one in found] == [7, 8, 9]
+    assert [one.metadata.id for one in found] == ["x", "y", "z"]
+    assert [one.metadata.captured_at_ns for one in found] == [7, 8, 9]
     assert found[2].payload.values.tolist() == [4, 5]
     assert found[0].payload.ordered
 
 
-def test_bad_csv_lines_cost_only_themselves(pipe):
-    """Words, too many cells and quotes that are not closed; the reason says csv, not json."""
-    found = read_all(pipe, b'a,b\n1,2\nhello\n1,2,3\n"1,2\n3,4\n', form="csv")
+def test_an_invalid_csv_line_does_not_affect_others(pipe):
+    """Text, extra cells and unclosed quotes are rejected as csv."""
+    found = read_all(pipe, b'a,b\n1,2\nhello\n1,2,3\n"1,2\n3,4\n', format="csv")
     assert [isinstance(one, InvalidMeasurement) for one in found] == [
         False,
         True,
@@ -108,12 +108,12 @@ def test_bad_csv_lines_cost_only_themselves(pipe):
 
 
 def test_csv_without_header_takes_the_configured_columns(pipe):
-    """The cells are the columns of the settings, in their order."""
-    (found,) = read_all(pipe, b"1,2\n", form="csv", columns=("a", "b"))
+    """The cells are the configured columns, in order."""
+    (found,) = read_all(pipe, b"1,2\n", format="csv", columns=("a", "b"))
     assert found.payload.names == ("a", "b")
 
 
-def test_columns_of_words_are_no_channels_of_a_series(pipe):
-    """A series takes the columns that hold numbers or gaps."""
-    (found,) = read_all(pipe, b"when,load,temp\nMonday,1,\n", form="csv", kind="series")
+def test_text_columns_are_no_channels_of_a_series(pipe):
+    """A series uses the columns that hold numbers or missing values."""
+    (found,) = read_all(pipe, b"when,load,temp\nMonday,1,\n", format="csv", kind="series")
     assert found.payload.names == ("load", "temp")

@@ -10,8 +10,8 @@ import pytest
 
 from edge import Store
 from edge.core.config import Config
-from edge.core.events import Enrol, ForgetRequest, Label, Observation, Publish, Receipt, Rejected
-from edge.core.facts import Selector
+from edge.core.events import Enrol, ForgetRequest, Label, Observation, Publish, Rejected
+from edge.core.facts import Receipt, Selector
 from edge.core.runtime import Runtime
 from edge.storage import command_journal as journal
 from edge.storage.command_journal import AnsweredCommand, JournalEntry
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_an_answer_is_found_by_the_same_command(store: Store):
-    """And a command of the same id that says something else is known to be another."""
+    """A repeated command gets its answer; a different one with the same id is recognised."""
     assert store.journal.find(COMMAND) is None
     store.journal.record(COMMAND, b"fine", done=True)
     assert store.journal.find(COMMAND) == AnsweredCommand(same=True, done=True, answer=b"fine")
@@ -38,11 +38,13 @@ def test_an_answer_is_found_by_the_same_command(store: Store):
 
 
 def test_what_a_command_changed_and_that_it_is_done_are_one_step(tmp_path: Path):
-    """A crash before the answer leaves the mark with the change, or neither."""
+    """A crash before the answer keeps both mark and change, or neither."""
     path = tmp_path / "k.db"
     with new_store(path) as store:
         runtime = Runtime(Config(), whole_number_model(), store)
-        effects = runtime.handle(Observation("s", 1, 1, vector(1)))
+        effects = runtime.handle(
+            Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1))
+        )
         effects = runtime.handle(Label("s:1", "a"))
         assert store.journal.find(COMMAND) is None
         with store.journal.marking(COMMAND):
@@ -53,7 +55,7 @@ def test_what_a_command_changed_and_that_it_is_done_are_one_step(tmp_path: Path)
 
 
 def test_the_journal_is_bounded_and_keeps_what_may_come_again(store: Store, monkeypatch):
-    """Expired commands make room, oldest first; where none may go, there is no room."""
+    """Expired commands are deleted, oldest first; without expired ones there is no room."""
     monkeypatch.setattr(journal, "ENTRIES_MAX", 3)
     for number, expires in enumerate((50, 0, 500), start=1):
         one = JournalEntry(f"c{number}", "pause", b"", number, expires)
@@ -73,7 +75,7 @@ def test_the_journal_is_bounded_and_keeps_what_may_come_again(store: Store, monk
 
 
 def test_old_commands_without_expiry_go_after_a_month(store: Store):
-    """With the next answer."""
+    """Old entries are deleted with the next answer."""
     store.journal.record(COMMAND, b"", done=True)
     later = 101 + journal.KEPT_DAYS * journal.DAY_NS
     store.journal.record(JournalEntry("c2", "pause", b"", later), b"", done=True)
@@ -82,7 +84,7 @@ def test_old_commands_without_expiry_go_after_a_month(store: Store):
 
 
 def test_an_erasure_leaves_neither_ids_nor_answers(tmp_path: Path):
-    """What a command was answered may name what is forgotten; that it was done stays known."""
+    """An erasure deletes answers, which may name forgotten facts, and keeps the marks."""
     path = tmp_path / "k.db"
     told = JournalEntry(
         "label observation-123", "label", b'{"observation_id":"observation-123"}', 1
@@ -118,12 +120,12 @@ def test_a_repeated_forget_request_gets_the_stored_receipt(tmp_path: Path, selec
         assert forget(store, replace(request, requested_at_ns=9)) == [first]
         (other,) = forget(store, replace(request, selector=Selector(domain="home")))
         assert isinstance(other, Rejected)
-        assert "used for something else" in other.reason
+        assert "used for another selection" in other.reason
         assert store.get("f9") is not None
 
 
 def forget(store: Store, request: ForgetRequest) -> list[object]:
-    """Carry a request out; what is published."""
+    """Execute a request and return the published messages."""
     runtime = Runtime(Config(), whole_number_model(), store)
     told: list[object] = []
     for effect in runtime.handle(request):

@@ -10,12 +10,12 @@ import pytest
 
 from edge import Store
 from edge.core.errors import StateCorruptError, StateError, StateVersionError
-from edge.core.events import EraseFacts, Receipt, StoreAdaptor, StoreFacts
-from edge.core.facts import Selector, digest_facts
+from edge.core.events import EraseFacts, StoreAdaptor, StoreFacts
+from edge.core.facts import Receipt, Selector, digest_facts
 from edge.storage import database as files
 from edge.storage import schema
 from edge.storage.database import WriterLock, guard_errors, open_database, transaction
-from edge.storage.rows import row_of
+from edge.storage.tables import fact_to_row
 from tests.homes import CARD, distinct_facts, new_store
 from tests.workers import a_record
 from tests.worlds import fact
@@ -33,13 +33,13 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "without a byte"),
+        (b"", "it is empty"),
         (b"hello, this is a text\n" * 9, "not a knowledge file"),
         (b"SQLite format 3\x00" + b"\x01" * 84, "database"),
     ],
 )
 def test_what_is_no_knowledge_file_is_refused_untouched(tmp_path, content, words, writable):
-    """A file that is none of ours raises StateCorruptError, and keeps every byte."""
+    """A foreign file raises StateCorruptError and is not changed."""
     file = tmp_path / "k.db"
     file.write_bytes(content)
     with pytest.raises(StateCorruptError, match=words) as caught:
@@ -50,7 +50,7 @@ def test_what_is_no_knowledge_file_is_refused_untouched(tmp_path, content, words
 
 @pytest.mark.parametrize("writable", [True, False])
 def test_another_program_s_database_is_refused_untouched(tmp_path, writable):
-    """A database without our application id raises, and keeps every byte."""
+    """A database of another program is refused and not changed."""
     file = tmp_path / "k.db"
     with sqlite3.connect(file) as db:
         db.execute("CREATE TABLE facts (id)")
@@ -63,7 +63,7 @@ def test_another_program_s_database_is_refused_untouched(tmp_path, writable):
 
 @pytest.mark.parametrize("writable", [True, False])
 def test_a_newer_layout_is_refused_untouched(path, writable):
-    """A file of a later version raises StateVersionError, and keeps every byte."""
+    """A file of a later version raises StateVersionError and is not changed."""
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {schema.version() + 1}")
     db.close()
@@ -74,7 +74,7 @@ def test_a_newer_layout_is_refused_untouched(path, writable):
 
 
 def test_an_older_layout_is_copied_aside_and_migrated(path, monkeypatch):
-    """A later program keeps the old file beside the new one, and every fact."""
+    """A migration keeps a copy of the old file, and every fact."""
     with Store.open(path) as store:
         digest = store.digest()
     steps = [*schema.MIGRATIONS, "ALTER TABLE receipts ADD COLUMN note TEXT;"]
@@ -106,7 +106,7 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     db.executemany(
         "INSERT INTO facts (id, stream, domain, label, captured_at_ns, features, subject, revision)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        map(row_of, facts),
+        map(fact_to_row, facts),
     )
     total = bytes.fromhex(digest_facts(facts))
     db.execute("INSERT OR REPLACE INTO meta VALUES ('digest', ?)", (total,))
@@ -124,7 +124,18 @@ def test_a_file_of_the_first_version_opens_and_grows(first):
         assert (store.adaptors(), store.attempts(), store.candidates()) == ({}, {}, {})
         store.apply(StoreAdaptor(a_record(facts=(distinct_facts(1)[0].id,))))
         assert first.with_name("first.db.v1").exists()
-        receipt = Receipt("r", 5, Selector(label="a"), 1, (), "x", "y", (), 0, ())
+        receipt = Receipt(
+            request_id="r",
+            requested_at_ns=5,
+            selector=Selector(label="a"),
+            facts_forgotten=1,
+            concepts_touched=(),
+            digest_before="x",
+            digest_after="y",
+            rebuilt=(),
+            evicted_before=0,
+            not_covered=(),
+        )
         store.apply(EraseFacts((distinct_facts(1)[0].id,), receipt))
         assert not first.with_name("first.db.v1").exists()
         assert store.adaptors() == {}
@@ -145,7 +156,7 @@ def test_an_older_file_is_copied_up_to_date(first, path, tmp_path):
 
 
 def test_a_failing_migration_leaves_the_file_usable(path, monkeypatch):
-    """Where a migration fails, the program that wrote the file still reads it."""
+    """After a failed migration the program that wrote the file can still read it."""
     with monkeypatch.context() as later:
         later.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, "CREATE TABLE facts (a);"])
         with pytest.raises(StateError, match="already exists"):
@@ -155,7 +166,7 @@ def test_a_failing_migration_leaves_the_file_usable(path, monkeypatch):
 
 
 def test_one_writer_at_a_time(path):
-    """A second writer is refused, a reader is welcome, and a closed writer makes room."""
+    """A second writer is refused, readers are not, and closing a writer releases the lock."""
     with Store.open(path) as writer:
         with pytest.raises(StateError, match="another process has it open"):
             Store.open(path)
@@ -165,7 +176,7 @@ def test_one_writer_at_a_time(path):
 
 
 def test_a_failed_opening_frees_the_lock(path):
-    """A file that could not be opened can be locked by the next."""
+    """A failed open releases the lock."""
     path.write_bytes(b"x" * 200)
     with pytest.raises(StateCorruptError):
         Store.open(path)
@@ -173,14 +184,14 @@ def test_a_failed_opening_frees_the_lock(path):
 
 
 def test_a_lock_needs_a_folder(tmp_path):
-    """Locking in a folder that is not there raises StateError with a hint."""
+    """Locking in a missing folder raises StateError with a hint."""
     with pytest.raises(StateError, match="locking") as caught:
         WriterLock(tmp_path / "no" / "k.db")
     assert "folder" in caught.value.hint
 
 
 def test_a_reader_sees_one_state(path):
-    """What a writer commits meanwhile does not change what an open reader sees."""
+    """An open reader sees one snapshot, whatever a writer commits."""
     with Store.open(path, CARD) as writer, Store.open(path, writable=False) as reader:
         before = reader.digest()
         writer.apply(StoreFacts((fact("late"),)))
@@ -190,7 +201,7 @@ def test_a_reader_sees_one_state(path):
 
 def without_index(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite find no place for its index of the log, as in a folder that cannot be written."""
-    hold, calls = files.hold_lock, []
+    hold, calls = files.begin_snapshot, []
 
     def refuse_once(db: sqlite3.Connection) -> None:
         calls.append(db)
@@ -198,19 +209,19 @@ def without_index(monkeypatch: pytest.MonkeyPatch) -> None:
             raise sqlite3.OperationalError("unable to open database file")
         hold(db)
 
-    monkeypatch.setattr(files, "hold_lock", refuse_once)
+    monkeypatch.setattr(files, "begin_snapshot", refuse_once)
     monkeypatch.setattr(os, "access", lambda *_: False)
 
 
 def test_a_folder_that_cannot_be_written_can_be_read(path, monkeypatch):
-    """On a read-only medium a file without a log is read as it lies."""
+    """On a read-only medium a file without a log can be read."""
     without_index(monkeypatch)
     with Store.open(path, writable=False) as store:
         assert sum(store.concepts().values()) == 10
 
 
 def test_a_log_is_never_passed_over(path, monkeypatch):
-    """On a read-only medium a file whose log cannot be read is refused: it may be incomplete."""
+    """On a read-only medium a file with a log that cannot be read is refused."""
     path.with_name("knowledge.db-wal").write_bytes(b"log")
     without_index(monkeypatch)
     with pytest.raises(StateError, match="unable to open"):
@@ -218,7 +229,7 @@ def test_a_log_is_never_passed_over(path, monkeypatch):
 
 
 def test_an_interrupted_transaction_is_rolled_back(path):
-    """Whatever ends a transaction early, nothing of it stays."""
+    """A transaction that ends early for any reason leaves nothing."""
     db = open_database(path, writable=True)
     with pytest.raises(KeyboardInterrupt), transaction(db, path, "testing"):  # noqa: PT012
         db.execute("DELETE FROM facts")
@@ -230,16 +241,16 @@ def test_an_interrupted_transaction_is_rolled_back(path):
 @pytest.mark.parametrize(
     ("error", "kind", "hint"),
     [
-        (sqlite3.OperationalError("database or disk is full"), StateError, "make room"),
+        (sqlite3.OperationalError("database or disk is full"), StateError, "free space"),
         (sqlite3.OperationalError("database is locked"), StateError, "try again"),
         (sqlite3.OperationalError("attempt to write a readonly database"), StateError, "permissi"),
         (sqlite3.OperationalError("unable to open database file"), StateError, "folder"),
         (sqlite3.DatabaseError("malformed"), StateCorruptError, "backup"),
-        (OSError(28, "No space left on device"), StateError, "make room"),
+        (OSError(28, "No space left on device"), StateError, "free space"),
     ],
 )
 def test_errors_of_the_system_say_what_to_do(error, kind, hint):
-    """SQLite's and the system's errors become StateError, with the file and a cure."""
+    """SQLite's and the system's errors become StateError, with the file and a hint."""
     with (
         pytest.raises(kind, match=r"writing k\.db") as caught,
         guard_errors(Path("k.db"), "writing"),
@@ -250,7 +261,7 @@ def test_errors_of_the_system_say_what_to_do(error, kind, hint):
 
 
 def test_a_file_that_may_not_be_written_is_not_opened_for_writing(path, monkeypatch):
-    """SQLite would open it, and refuse the first fact."""
+    """A file without write permission is refused when it is opened for writing."""
     connect = sqlite3.connect
 
     def read_only(name: str, **options: Any) -> Any:
@@ -263,7 +274,7 @@ def test_a_file_that_may_not_be_written_is_not_opened_for_writing(path, monkeypa
 
 
 def test_a_file_that_could_not_be_made_is_not_left_empty(tmp_path):
-    """On a full disk SQLite leaves a file without a byte, which passes for a damaged one."""
+    """An empty file that SQLite leaves on a full disk is removed."""
 
     class Full:
         APPLICATION_ID = 1
@@ -280,7 +291,7 @@ def test_a_file_that_could_not_be_made_is_not_left_empty(tmp_path):
 
 
 def test_a_crashed_writer_loses_nothing_committed(path, tmp_path):
-    """The file and its log, copied while a writer has them open, hold all that was committed."""
+    """A copy of file and log, made while a writer has them open, holds all commits."""
     with Store.open(path) as store:
         store.apply(StoreFacts((fact("committed"),)))
         image = tmp_path / "image.db"

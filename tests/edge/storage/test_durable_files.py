@@ -8,7 +8,7 @@ from edge.storage import durable_files as durable
 
 
 def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A text that cannot be synced leaves the old file as it was, and nothing beside it."""
+    """A failed sync leaves the old file unchanged and no other file."""
     path = tmp_path / "a.toml"
     durable.write_text(path, "old")
 
@@ -23,7 +23,7 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
 
 def test_placing_syncs_file_then_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The bytes are on the disk before the name, and the name before the return."""
+    """The content is synced before the rename, and the folder before the return."""
     order: list[str] = []
     monkeypatch.setattr(durable, "sync_file", lambda path: order.append(path.name))
     monkeypatch.setattr(durable, "sync_folder", lambda path: order.append(path.name))
@@ -34,7 +34,7 @@ def test_placing_syncs_file_then_folder(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_discarding_takes_the_log_too(tmp_path: Path):
-    """A database goes with its log and index; what does not exist is no error."""
+    """A database is removed with its log and index; missing files are not an error."""
     for suffix in ("", "-wal", "-shm", ".lock"):
         (tmp_path / f"k.db{suffix}").write_text("x", "utf-8")
     durable.remove_file(tmp_path / "k.db")

@@ -14,7 +14,7 @@ from tests.homes import new_home
 
 @pytest.mark.parametrize("kind", SHIPPED)
 def test_shipped_weights_make_a_cell_that_stays_bounded(kind):
-    """Each shipped network opens, takes the inputs that the history makes, and never runs away."""
+    """Each shipped network opens, takes the inputs of the history, and stays bounded."""
     arrays = shipped_weights(kind)
     cell = CELLS[kind](arrays, 3)
     random = np.random.default_rng(1)
@@ -26,7 +26,7 @@ def test_shipped_weights_make_a_cell_that_stays_bounded(kind):
 
 
 def test_weights_come_back_as_they_were_written(tmp_path):
-    """What was written is read, to the bit."""
+    """Written weights are read bit-identically."""
     arrays = shipped_weights("gru")
     write_weights(tmp_path / "own.safetensors", arrays)
     found = read_weights(tmp_path / "own.safetensors")
@@ -54,7 +54,7 @@ def test_files_that_hold_no_network_are_refused(tmp_path, content):
 
 
 def test_networks_that_do_not_fit_are_refused(tmp_path):
-    """Other inputs, another readout, and none are a StateError."""
+    """Weights with other inputs, another readout or none raise StateError."""
     arrays = shipped_weights("cfc")
     wide = {name: np.pad(a, ((0, 0), (0, 1))) for name, a in arrays.items() if a.ndim == 2}
     bare = {name: a for name, a in arrays.items() if "readout" not in name}
@@ -79,7 +79,7 @@ def test_a_home_takes_a_network_of_its_own(tmp_path):
 
 
 def test_a_missing_file_is_told(tmp_path):
-    """A file that is not there, and a folder that is not, are a StateError."""
+    """A missing file and a missing folder raise StateError."""
     with pytest.raises(StateError, match="No such file"):
         read_weights(tmp_path / "none")
     with pytest.raises(StateError, match="writing weights"):

@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def change(path: Path, sql: str) -> None:
-    """Change a closed file behind the store's back."""
+    """Change a closed file without the store."""
     db = sqlite3.connect(path)
     db.execute(sql)
     db.commit()
@@ -42,7 +42,7 @@ def test_pages_hold_every_fact_once(path):
 
 
 def test_many_ids_are_selected(path):
-    """A selection may name more ids than SQLite takes as parameters."""
+    """A selection may have more ids than SQLite's limit of parameters."""
     ids = frozenset(fact.id for fact in distinct_facts(40_000))
     with Store.open(path, writable=False) as store:
         found = store.select(Selector(ids=ids))
@@ -67,7 +67,7 @@ def test_the_geometry_comes_back(path):
     ],
 )
 def test_what_this_program_cannot_have_written_is_damage(path, sql, words):
-    """A value of the wrong kind or length raises StateCorruptError, not something stranger."""
+    """A value of the wrong type or length raises StateCorruptError."""
     change(path, sql.replace("'x'", "CAST('x' AS BLOB)"))
     with Store.open(path, writable=False) as store, pytest.raises(StateCorruptError, match=words):
         store.geometry(), list(store.batches())
@@ -77,9 +77,9 @@ def test_what_this_program_cannot_have_written_is_damage(path, sql, words):
     "sql", ["DELETE FROM burial_keys", "DELETE FROM meta WHERE name = 'width'"]
 )
 def test_an_unfinished_file_is_refused(path, sql):
-    """Without burial key or card a file is not opened."""
+    """A file without tombstone key or card is refused."""
     change(path, sql)
-    with pytest.raises(StateCorruptError, match="lacks"):
+    with pytest.raises(StateCorruptError, match="is missing"):
         Store.open(path)
 
 
@@ -93,16 +93,16 @@ def test_an_unfinished_file_is_refused(path, sql):
     ],
 )
 def test_a_change_behind_the_store_s_back_is_found(path, sql):
-    """The check finds any fact that is not as it was written, where SQLite's own check does not."""
+    """The check finds any changed fact, which SQLite's own check does not."""
     with Store.open(path, writable=False) as store:
         assert store.check() == ()
     change(path, sql)
     with Store.open(path, writable=False) as store:
-        assert any("not those that were written" in line for line in store.check())
+        assert any("differ from those that were written" in line for line in store.check())
 
 
 def test_a_damaged_page_is_found(path):
-    """Pages overwritten with garbage are reported as damage by whatever meets them first."""
+    """Pages overwritten with garbage are reported as damage by the first read of them."""
     content = bytearray(path.read_bytes())
     content[8192:] = b"\xa5" * (len(content) - 8192)
     path.write_bytes(bytes(content))
@@ -112,7 +112,7 @@ def test_a_damaged_page_is_found(path):
 
 
 def test_reading_a_closed_store_is_an_error(path):
-    """A closed store says so, as StateError."""
+    """A closed store raises StateError."""
     store = Store.open(path, writable=False)
     store.close()
     with pytest.raises(StateError):
@@ -120,7 +120,7 @@ def test_reading_a_closed_store_is_an_error(path):
 
 
 def test_the_arrays_of_an_adaptor_are_read_when_they_are_looked_at(path):
-    """Listing adaptors reads no arrays; looking at one reads that one."""
+    """Listing adaptors reads no arrays; accessing one reads its own."""
     with Store.open(path) as store:
         store.apply(StoreAdaptor(a_record("home", 1)))
         store.apply(StoreAdaptor(a_record("home", 2, seed=8)))

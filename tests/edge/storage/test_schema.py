@@ -15,7 +15,7 @@ def made() -> sqlite3.Connection:
 
 
 def test_a_new_file_says_whose_it_is():
-    """Application and version stand in the header."""
+    """The header holds application id and version."""
     db = made()
     assert db.execute("PRAGMA application_id").fetchone()[0] == schema.APPLICATION_ID
     assert db.execute("PRAGMA user_version").fetchone()[0] == schema.version()
@@ -44,12 +44,12 @@ def test_each_step_leads_to_the_newest_layout():
 
 
 def layout(db: sqlite3.Connection) -> list[tuple[object, ...]]:
-    """Every table and index of a database, as it was declared."""
+    """The declarations of all tables and indexes."""
     return db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
 def test_a_failing_migration_changes_nothing(monkeypatch):
-    """A step that fails half way leaves version and tables as they were."""
+    """A migration that fails half way leaves version and tables unchanged."""
     db = made()
     before = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     steps = [*schema.MIGRATIONS, "CREATE TABLE extra (a); CREATE TABLE facts (a);"]

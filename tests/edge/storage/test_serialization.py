@@ -1,34 +1,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.jobs import GrowthJob, GrowthResult
-from edge.storage.lazy_arrays import LazyArrays
-from edge.storage.serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
+from edge.storage.serialization import (
+    LazyArrays,
+    pack_arrays,
+    pack_data,
+    unpack_arrays,
+    unpack_data,
+)
 from tests.workers import a_job, a_record, grown
 
 
 def test_a_job_comes_back_as_it_was():
-    """Every field of a job survives, with the records inside it and their arrays."""
+    """Every field of a job round-trips, with its records and their arrays."""
     incumbent = a_record()
     job = a_job()
     job = GrowthJob(
-        job.id,
-        job.domain,
-        job.version,
-        job.seed,
-        job.budget,
-        job.spans,
-        job.own,
-        job.others,
-        incumbent,
-        (a_record("attic", 4),),
+        id=job.id,
+        domain=job.domain,
+        version=job.version,
+        seed=job.seed,
+        budget=job.budget,
+        spans=job.spans,
+        own=job.own,
+        others=job.others,
+        incumbent=incumbent,
+        reusable=(a_record("attic", 4),),
     )
     made = unpack_data(pack_data(job), GrowthJob)
     assert (made.id, made.budget, made.spans) == (job.id, job.budget, job.spans)
@@ -42,30 +49,32 @@ def test_a_job_comes_back_as_it_was():
 
 
 def test_a_result_comes_back_as_it_was():
-    """Every field of a result survives, NaN included."""
+    """Every field of a result round-trips, NaN included."""
     result = grown(a_job())
     made = unpack_data(pack_data(result), GrowthResult)
     assert made.record is not None
     assert result.record is not None
     assert made.record.digest == result.record.digest
     assert made.candidates == result.candidates
-    nothing = GrowthResult("i", "d", None, "why", math.nan, math.nan)
+    nothing = GrowthResult(
+        job_id="i", domain="d", record=None, reason="why", accuracy=math.nan, incumbent=math.nan
+    )
     assert math.isnan(unpack_data(pack_data(nothing), GrowthResult).accuracy)
 
 
 def test_arrays_that_are_read_late_are_packed():
-    """A record whose arrays still lie in the file is packed with them."""
+    """A record whose arrays were not read yet is packed with them."""
     record = a_record()
     stowed = AdaptorRecord(
-        record.domain,
-        record.version,
-        record.blueprint,
-        LazyArrays(lambda: record.arrays),
-        record.facts,
-        record.own,
-        record.seed,
-        record.accuracy,
-        record.incumbent,
+        domain=record.domain,
+        version=record.version,
+        blueprint=record.blueprint,
+        arrays=LazyArrays(lambda: record.arrays),
+        facts=record.facts,
+        own=record.own,
+        seed=record.seed,
+        accuracy=record.accuracy,
+        incumbent=record.incumbent,
     )
     assert unpack_data(pack_data(stowed), AdaptorRecord).digest == record.digest
 
@@ -81,14 +90,14 @@ def test_arrays_that_are_read_late_are_packed():
     ids=["no axes", "empty", "transposed", "with steps"],
 )
 def test_any_array_keeps_shape_and_values(array):
-    """Shape, dtype and values of an array do not depend on how it lies in memory."""
+    """Shape, dtype and values round-trip for any memory layout."""
     (made,) = unpack_arrays(pack_arrays({"x": array})).values()
     assert (made.shape, made.dtype) == (array.shape, array.dtype)
     assert np.array_equal(made, array)
 
 
 def test_what_cannot_travel_is_refused():
-    """Only plain values and arrays are packed: no object that would need code to come back."""
+    """Only plain values and arrays are packed, never objects that need code to restore."""
     with pytest.raises(TypeError, match="plain values and arrays"):
         pack_data((object(),))
 
@@ -107,7 +116,7 @@ GOOD = pack_data(grown(a_job()))
     )
 )
 def test_damaged_bytes_are_values_or_value_errors(parcel):
-    """Whatever bytes arrive, unpacking gives a value of the kind or raises ValueError."""
+    """Unpacking any bytes gives a value of the type or raises ValueError."""
     try:
         made = unpack_data(parcel, GrowthResult)
     except ValueError:
@@ -116,8 +125,24 @@ def test_damaged_bytes_are_values_or_value_errors(parcel):
 
 
 def test_another_kind_is_refused():
-    """A parcel of one kind is not taken for another."""
+    """Bytes of one type are not accepted as another."""
     with pytest.raises(ValueError, match="missing required field"):
         unpack_data(pack_data(a_record()), GrowthResult)
     with pytest.raises(ValueError, match="Input data was truncated"):
         unpack_data(pack_arrays({"x": np.zeros(3)}), GrowthResult)
+
+
+def test_arrays_are_read_once_and_not_before():
+    """Arrays are read at the first access, all of them, once."""
+    reads = []
+
+    def load() -> Mapping[str, NDArray[np.uint8]]:
+        reads.append(1)
+        return {"a": np.zeros(3, np.uint8), "b": np.ones(2, np.uint8)}
+
+    arrays = LazyArrays(load)
+    assert reads == []
+    assert sorted(arrays) == ["a", "b"]
+    assert len(arrays) == 2
+    assert arrays["b"].tolist() == [1, 1]
+    assert reads == [1]

@@ -1,4 +1,5 @@
-"""Series on disk: they go on after a restart, or begin anew with a reason, and can be forgotten."""
+"""Series on disk continue after a restart, or start from scratch with a reason, and can be
+forgotten."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 
 from edge.core.errors import StateError
-from edge.core.events import ForgetRequest, Message, Observation, Receipt
-from edge.core.facts import Selector
+from edge.core.events import ForgetRequest, Message, Observation
+from edge.core.facts import Receipt, Selector
 from edge.home.home import Home
 from edge.storage import series_state as session
 from edge.storage.serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
@@ -27,16 +28,26 @@ ROWS = 1000 + np.cumsum(np.random.default_rng(0).normal(size=(60, 3)), axis=0)
 def follow(
     home: Home, first: int, last: int, stream: str = "links", subject: str = ""
 ) -> list[tuple[Message, ...]]:
-    """Feed some samples; what was told of each."""
+    """Feed some samples and return the messages."""
     rows = enumerate(ROWS[first:last], first)
     return [
-        home.feed(Observation(stream, n, n * STEP_NS, row, "", subject, "series"))
+        home.feed(
+            Observation(
+                stream=stream,
+                sequence=n,
+                captured_at_ns=n * STEP_NS,
+                payload=row,
+                id="",
+                subject=subject,
+                kind="series",
+            )
+        )
         for n, row in rows
     ]
 
 
 def saved_home(folder: Path) -> tuple[Path, list[tuple[Message, ...]]]:
-    """A home whose series was saved in the middle, and what one that went on tells."""
+    """A home whose series was saved half way, and the messages of an uninterrupted one."""
     with Home(new_home(folder)) as home:
         follow(home, 0, 40)
         home.session.save(home.runtime.series)
@@ -50,7 +61,7 @@ def file_of(folder: Path) -> Path:
 
 
 def test_a_series_goes_on_after_a_restart(tmp_path: Path) -> None:
-    """It tells the same, to the last bit, as one that was not interrupted."""
+    """A restored series forecasts bit-identically to an uninterrupted one."""
     folder, told = saved_home(tmp_path)
     with Home(folder) as home:
         assert home.session.trouble == ""
@@ -79,7 +90,7 @@ def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [0, 9, 200, 5000, -1])
 def test_a_damaged_file_costs_the_series_and_nothing_else(tmp_path: Path, place: int) -> None:
-    """One changed byte, wherever: all series begin anew, and the reason is told."""
+    """After any changed byte all series start from scratch, and the reason is reported."""
     folder, _ = saved_home(tmp_path)
     body = bytearray(file_of(folder).read_bytes())
     body[place] ^= 1
@@ -91,17 +102,17 @@ def test_a_damaged_file_costs_the_series_and_nothing_else(tmp_path: Path, place:
 
 
 def test_a_file_that_was_cut_or_is_too_large_is_left_alone(tmp_path: Path, monkeypatch) -> None:
-    """Both are a reason to begin anew; too large a file is not even read."""
+    """A truncated or too large file makes series start from scratch; the latter is not read."""
     folder, _ = saved_home(tmp_path)
     body = file_of(folder).read_bytes()
     for length in (0, 7, len(body) // 2):
         file_of(folder).write_bytes(body[:length])
         with Home(folder) as home:
-            assert "begin anew" in home.session.trouble
+            assert "start from scratch" in home.session.trouble
     file_of(folder).unlink()
     os.mkfifo(file_of(folder))
     with Home(folder) as home:
-        assert "it is no file" in home.session.trouble, "a pipe would be waited for"
+        assert "it is not a regular file" in home.session.trouble, "a pipe would be waited for"
     file_of(folder).unlink()
     file_of(folder).write_bytes(body)
     monkeypatch.setattr(session, "BYTES_MAX", 1000)
@@ -135,7 +146,8 @@ def settle(folder: Path, text: str) -> None:
 def test_a_foreign_state_is_not_taken(
     tmp_path: Path, change: Callable[[Path], None], reason: str
 ) -> None:
-    """That of another version, or of other settings, is a fresh start with a reason."""
+    """A file of another version or other settings makes series start from scratch, with a
+    reason."""
     folder, _ = saved_home(tmp_path)
     change(folder)
     with Home(folder) as home:
@@ -149,7 +161,7 @@ def test_a_foreign_state_is_not_taken(
     ids=["stream", "subject", "time"],
 )
 def test_what_is_forgotten_leaves_the_file(tmp_path: Path, selector: Selector) -> None:
-    """A request that reaches a series takes it off the disk before the receipt; others stay."""
+    """A forget request removes a series from disk before the receipt; others stay."""
     with Home(new_home(tmp_path)) as home:
         follow(home, 0, 20, subject="me")
         follow(home, 0, 1, "others", "you")
@@ -167,7 +179,7 @@ def test_what_is_forgotten_leaves_the_file(tmp_path: Path, selector: Selector) -
 
 
 def test_a_file_that_cannot_be_read_is_forgotten_too(tmp_path: Path) -> None:
-    """It may hold what is to be forgotten."""
+    """An unusable file is removed by a forget request, since it may hold forgotten data."""
     folder, _ = saved_home(tmp_path)
     newer(folder)
     with Home(folder) as home:
@@ -176,7 +188,8 @@ def test_a_file_that_cannot_be_read_is_forgotten_too(tmp_path: Path) -> None:
 
 
 def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeypatch) -> None:
-    """The request is refused with the reason, and may be sent again."""
+    """If the file cannot be rewritten, the request is refused with the reason and may be
+    repeated."""
     folder, _ = saved_home(tmp_path)
 
     def fail(*_: object, **__: object) -> None:
@@ -194,14 +207,15 @@ def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeyp
 
 
 def test_saving_is_bounded_and_never_fails(tmp_path: Path, monkeypatch) -> None:
-    """Where there is no room, the series heard last are kept; a full disk is told, no error."""
+    """Above the size limit the most recent series are saved; a full disk is reported, not
+    raised."""
     with Home(new_home(tmp_path)) as home:
         for number in range(5):
             follow(home, 0, 2, f"s{number}")
         whole = sum(a.nbytes for a in home.runtime.series.state()["s0"].values())
         monkeypatch.setattr(session, "BYTES_MAX", 3 * whole + 10)
         home.session.save(home.runtime.series)
-        assert "no room for s1" in home.session.trouble
+        assert "over the size limit with s1" in home.session.trouble
         before = file_of(tmp_path).read_bytes()
         home.session.save(home.runtime.series)
         shutil.rmtree(tmp_path / "gone", ignore_errors=True)

@@ -15,18 +15,29 @@ import pytest
 import encoder
 from edge import Store
 from edge.core.errors import ModelMismatchError, StateError
-from edge.core.events import EraseFacts, Publish, Receipt, Rejected, StoreAdaptor, StoreFacts
-from edge.core.facts import Selector
+from edge.core.events import EraseFacts, Publish, Rejected, StoreAdaptor, StoreFacts
+from edge.core.facts import Receipt, Selector
 from tests.homes import CARD, distinct_facts, new_store, raw_bytes, wide_card
 from tests.workers import a_record
 from tests.worlds import fact
 
-RECEIPT = Receipt("r", 5, Selector(label="a"), 1, ("home/a",), "x", "y", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=5,
+    selector=Selector(label="a"),
+    facts_forgotten=1,
+    concepts_touched=("home/a",),
+    digest_before="x",
+    digest_after="y",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a knowledge file may be made."""
+    """A path for a knowledge file."""
     return tmp_path / "knowledge.db"
 
 
@@ -36,7 +47,7 @@ def names(folder: Path) -> list[str]:
 
 
 def forbid(path: Path, what: str) -> None:
-    """Let a closed file refuse some change from now on, as a full disk would in its midst."""
+    """Make a closed file refuse some later change, as a disk that fills up half way would."""
     db = sqlite3.connect(path)
     db.execute(f"CREATE TRIGGER forbid BEFORE {what} BEGIN SELECT RAISE(ABORT, 'no room'); END")
     db.commit()
@@ -44,7 +55,7 @@ def forbid(path: Path, what: str) -> None:
 
 
 def test_creating_refuses_an_existing_file(path):
-    """A file that is there stays as it is."""
+    """An existing file is not changed."""
     path.write_text("mine", "utf-8")
     with pytest.raises(StateError, match="exists already"):
         Store.create(path, CARD)
@@ -52,7 +63,7 @@ def test_creating_refuses_an_existing_file(path):
 
 
 def test_a_file_is_opened_or_made(path):
-    """What is not there is made, what is there is opened as it is, and another card refused."""
+    """A missing file is created, an existing one is opened, and another card is refused."""
     with Store.open_or_create(path, CARD) as store:
         assert store.apply_all([StoreFacts((fact("f"),)), Publish(RECEIPT)]) == (RECEIPT,)
     with Store.open_or_create(path, CARD) as store:
@@ -60,13 +71,13 @@ def test_a_file_is_opened_or_made(path):
     with pytest.raises(ModelMismatchError):
         Store.open_or_create(path, wide_card(9))
     (path.parent / "gone.db").symlink_to(path.parent / "nothing")
-    with pytest.raises(StateError, match="what is there is no file"):
+    with pytest.raises(StateError, match="it is not a regular file"):
         Store.open_or_create(path.parent / "gone.db", CARD)
 
 
-@pytest.mark.parametrize("function", ["replace_file", "_fill"])
+@pytest.mark.parametrize("function", ["replace_file", "_write_empty"])
 def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
-    """Where creating fails half way, the folder is as it was."""
+    """If creation fails half way, the folder is unchanged."""
 
     def fail(*_: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
@@ -78,14 +89,14 @@ def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
 
 
 def test_leftovers_of_a_crash_do_not_matter(path):
-    """A half-made file of a crashed creation is made anew."""
+    """A partial file of a crashed creation is replaced."""
     path.with_name("knowledge.db.new").write_bytes(b"half")
     new_store(path, [fact("a")]).close()
     assert names(path.parent) == ["knowledge.db", "knowledge.db.lock"]
 
 
 def test_another_card_is_refused(path):
-    """A ledger opens under its own card only, and is free for others afterwards."""
+    """A ledger opens with its own card only, and its lock is released after a refusal."""
     new_store(path).close()
     with pytest.raises(ModelMismatchError, match=CARD.fingerprint[:12]):
         Store.open(path, wide_card(9))
@@ -93,7 +104,8 @@ def test_another_card_is_refused(path):
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
-    """Neither a missing file nor a folder is opened, or made; each is called what it is."""
+    """A missing file and a folder are neither opened nor created, and the error names which it
+    is."""
     for missing, said in ((tmp_path / "no.db", "no such file"), (tmp_path, "found a folder")):
         with pytest.raises(StateError, match=said):
             Store.open(missing)
@@ -111,7 +123,7 @@ def test_a_reader_cannot_write(path):
 
 
 def test_a_failed_effect_changes_nothing(path):
-    """A batch whose last fact cannot be written leaves none of it."""
+    """A batch whose last fact cannot be written stores nothing."""
     new_store(path, [fact("a")]).close()
     forbid(path, "INSERT ON facts WHEN NEW.id = 'c'")
     with Store.open(path) as store:
@@ -138,13 +150,13 @@ def test_what_is_forgotten_is_not_in_the_file(path, width):
         assert [one.id for one in gone if one.id.encode() in raw] == []
         assert [one.id for one in gone if one.features[:24] in raw] == []
         assert all(one.id.encode() in raw for one in facts[1::3])
-        assert all(store.buried(one.id) for one in gone)
+        assert all(store.was_forgotten(one.id) for one in gone)
         assert store.check() == ()
         assert not store.unscrubbed
 
 
 def test_forgetting_reaches_copies_beside_the_file(path):
-    """Copies that migrations and restores left go with the first erasure; other files stay."""
+    """Copies of migrations and restores are deleted by the next erasure; other files stay."""
     store = new_store(path, [fact("a")])
     for name in ("knowledge.db.v1", "knowledge.db.before-restore-2", "knowledge.db.mine", "x.v1"):
         (path.parent / name).write_text("x", "utf-8")
@@ -176,10 +188,13 @@ def test_an_erasure_cut_short_is_finished_later(path, monkeypatch):
 
 
 def test_a_reader_delays_the_end_of_an_erasure(path, monkeypatch):
-    """While another process reads, an erasure says that the log is not cut yet."""
+    """While another process reads, an erasure reports that the log is not truncated yet."""
     monkeypatch.setattr("edge.storage.database.BUSY_TIMEOUT_S", 0.05)
     with new_store(path, distinct_facts(9)) as store:
-        with Store.open(path, writable=False), pytest.raises(StateError, match=r"reads it|locked"):
+        with (
+            Store.open(path, writable=False),
+            pytest.raises(StateError, match=r"is reading it|locked"),
+        ):
             store.apply(EraseFacts((distinct_facts(1)[0].id,), RECEIPT))
         assert store.unscrubbed
     Store.open(path).close()
@@ -187,11 +202,25 @@ def test_a_reader_delays_the_end_of_an_erasure(path, monkeypatch):
 
 
 def test_receipts_are_kept_without_names(path):
-    """A stored receipt names no id and no subject, in the file neither."""
+    """A stored receipt contains no id and no subject, and neither does the file."""
     with new_store(path, [fact("observation-77", subject="a-person")]) as store:
         selector = Selector(ids=frozenset({"observation-77"}), subject="a-person")
         store.apply(
-            EraseFacts(("observation-77",), Receipt("r", 5, selector, 1, (), "", "", (), 0, ()))
+            EraseFacts(
+                ("observation-77",),
+                Receipt(
+                    request_id="r",
+                    requested_at_ns=5,
+                    selector=selector,
+                    facts_forgotten=1,
+                    concepts_touched=(),
+                    digest_before="",
+                    digest_after="",
+                    rebuilt=(),
+                    evicted_before=0,
+                    not_covered=(),
+                ),
+            )
         )
         (receipt,) = store.receipts()
         assert receipt["request_id"] == "r"
@@ -201,25 +230,25 @@ def test_receipts_are_kept_without_names(path):
 
 
 def test_burials_are_adopted(path, tmp_path):
-    """What one store has buried is buried in the other afterwards, under both keys."""
+    """Adopted tombstones bury an id in the other store, under both keys."""
     other = new_store(tmp_path / "other.db", [fact("a")])
     other.apply(EraseFacts(("a", "b"), RECEIPT))
     with other, new_store(path) as store:
-        store.adopt_burials(other)
-        store.adopt_burials(other)
-        assert store.buried("a")
-        assert store.buried("b")
-        assert not store.buried("c")
+        store.adopt_tombstones(other)
+        store.adopt_tombstones(other)
+        assert store.was_forgotten("a")
+        assert store.was_forgotten("b")
+        assert not store.was_forgotten("c")
     with Store.open(path) as again:
-        assert again.buried("a")
+        assert again.was_forgotten("a")
 
 
 def test_a_stamp_is_of_the_facts_held_now(path):
-    """The stamp holds both digests, and goes stale with the next fact."""
+    """The stamp holds all digests and is stale after the next fact."""
     with new_store(path, [fact("a")]) as store:
         assert store.stamped() == {}
         store.stamp("k")
-        held = {"facts": store.digest(), "beside": store.beside()}
+        held = {"facts": store.digest(), "beside": store.inputs_digest()}
         assert store.stamped() == held | {"knowledge": "k"}
         store.apply(StoreFacts((fact("b"),)))
         assert store.stamped()["facts"] != store.digest()
@@ -237,14 +266,14 @@ def test_a_backup_is_a_store(path, tmp_path, writable):
         with Store.open(tmp_path / "copy.db", CARD) as copy:
             assert copy.digest() == store.digest()
             assert copy.receipts() == store.receipts()
-            assert copy.buried(distinct_facts(1)[0].id)
+            assert copy.was_forgotten(distinct_facts(1)[0].id)
             assert copy.adaptors()["home"][0].digest == a_record().digest
         with pytest.raises(StateError, match="exists already"):
             store.backup(tmp_path / "copy.db")
 
 
 def test_a_failed_backup_leaves_nothing(path, tmp_path):
-    """A backup into a folder that is not there makes nothing and harms nothing."""
+    """A backup into a missing folder creates nothing and damages nothing."""
     with new_store(path, [fact("a")]) as store:
         with pytest.raises(StateError, match="backing up"):
             store.backup(tmp_path / "no" / "copy.db")
@@ -267,7 +296,7 @@ SCRIPT = textwrap.dedent("""
 
 
 def writer(path: Path, **options: object) -> subprocess.Popen[str]:
-    """A process that writes facts, and says after each commit how many there are."""
+    """A process that writes facts and prints their number after each commit."""
     root = str(Path(encoder.__file__).parent.parent)
     tests = str(Path(__file__).parents[3])
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, tests])}
@@ -284,7 +313,7 @@ def writer(path: Path, **options: object) -> subprocess.Popen[str]:
 
 
 def told(process: subprocess.Popen[str]) -> int:
-    """The last number that a writer said."""
+    """The last number that a writer printed."""
     assert process.stdout is not None
     lines = [line for line in process.stdout.read().splitlines() if line.isdigit()]
     return int(lines[-1]) if lines else 0
@@ -309,7 +338,7 @@ def test_a_killed_writer_keeps_what_it_said(path, count):
 
 
 def test_a_full_disk_loses_nothing(path):
-    """Where the file cannot grow, the writer fails with a hint, and what it said is there."""
+    """If the file cannot grow, the writer fails with a hint, and reported facts are stored."""
     new_store(path).close()
 
     def limit() -> None:
@@ -329,7 +358,7 @@ def test_a_full_disk_loses_nothing(path):
 
 
 def test_an_erasure_that_cannot_be_written_changes_nothing(path):
-    """Where receipt or tombstone cannot be written, every fact stays and the error says so."""
+    """If receipt or tombstone cannot be written, every fact stays and the error says so."""
     new_store(path, distinct_facts(9)).close()
     forbid(path, "INSERT ON receipts")
     with Store.open(path) as store:
@@ -337,7 +366,7 @@ def test_an_erasure_that_cannot_be_written_changes_nothing(path):
         with pytest.raises(StateError, match="no room"):
             store.apply(EraseFacts((distinct_facts(1)[0].id,), RECEIPT))
         assert store.digest() == before == store.written_digest()
-        assert not store.buried(distinct_facts(1)[0].id)
+        assert not store.was_forgotten(distinct_facts(1)[0].id)
         assert not store.unscrubbed
 
 
@@ -363,7 +392,7 @@ def test_the_file_asks_for_full_durability(path):
 
 
 def test_nobody_else_can_read_what_is_known(tmp_path):
-    """The file and its copies belong to their owner alone, whatever the system's usual mode is."""
+    """Only the owner can read the file and its copies, whatever the umask."""
     before = os.umask(0o022)
     try:
         with new_store(tmp_path / "k.db", [fact("a")]) as store:

@@ -8,39 +8,56 @@ from edge import Store
 from edge.core.errors import StateError
 from edge.core.events import (
     EraseFacts,
-    LabelCandidate,
-    Receipt,
     RemoveAdaptor,
     StoreAdaptor,
     StoreFacts,
     StoreGrowthAttempt,
     StoreLabelCandidates,
 )
-from edge.core.facts import Selector
+from edge.core.facts import LabelCandidate, Receipt, Selector
 from tests.homes import CARD, distinct_facts, new_store, raw_bytes
 from tests.workers import a_record
 from tests.worlds import fact
 
-RECEIPT = Receipt("r", 5, Selector(label="a"), 1, ("home/a",), "x", "y", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=5,
+    selector=Selector(label="a"),
+    facts_forgotten=1,
+    concepts_touched=("home/a",),
+    digest_before="x",
+    digest_after="y",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a knowledge file may be made."""
+    """A path for a knowledge file."""
     return tmp_path / "knowledge.db"
 
 
 def limit_pages(store: Store, more: int) -> None:
-    """Let a store's file grow by some pages at most, as on a disk that is nearly full."""
+    """Limit the growth of a store's file to some pages, as on a nearly full disk."""
     db = store._db  # noqa: SLF001  the limit is that of one connection
     held = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {held + more}")
 
 
 def a_candidate(name: str) -> LabelCandidate:
-    """A candidate whose id, subject and features are found nowhere by chance."""
+    """A candidate whose id, subject and features occur nowhere by chance."""
     marked = f"features-{name}".encode().ljust(8, b".")
-    return LabelCandidate(f"candidate-{name}", "cam", f"person-{name}", "home", 5, 1.5, marked)
+    return LabelCandidate(
+        observation_id=f"candidate-{name}",
+        stream="cam",
+        subject=f"person-{name}",
+        domain="home",
+        captured_at_ns=5,
+        score=1.5,
+        features=marked,
+    )
 
 
 def test_what_is_forgotten_has_left_nothing_in_what_grew_from_it(path):
@@ -68,7 +85,7 @@ def test_what_is_forgotten_has_left_nothing_in_what_grew_from_it(path):
 
 
 def test_a_label_or_an_eviction_ends_a_candidacy(path):
-    """A candidate that is learned, or pushed out, is none any more."""
+    """A candidate that is learned or evicted is deleted."""
     names = ("learned", "evicted", "waiting")
     with new_store(path, [fact("x")]) as store:
         store.apply(StoreLabelCandidates(tuple(map(a_candidate, names))))
@@ -77,7 +94,7 @@ def test_a_label_or_an_eviction_ends_a_candidacy(path):
 
 
 def test_adaptors_survive_opening_and_closing(path):
-    """What was installed, retired and noted is there when the file is opened again."""
+    """Stored adaptors, removals and attempts persist when the file is opened again."""
     with new_store(path, [fact("a")]) as store:
         for version in (1, 2):
             store.apply(StoreAdaptor(a_record("home", version, seed=version)))
@@ -107,7 +124,7 @@ def test_a_full_disk_keeps_the_adaptor_that_serves(path):
         many = tuple(f"{number:090}" for number in range(2000))
         with pytest.raises(StateError, match="full") as caught:
             store.apply(StoreAdaptor(a_record("home", 2, many)))
-        assert "make room" in caught.value.hint
+        assert "free space" in caught.value.hint
         assert [one.version for one in store.adaptors()["home"]] == [1]
         assert store.digest() == before
         assert store.check() == ()

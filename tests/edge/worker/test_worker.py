@@ -19,7 +19,7 @@ from tests.workers import a_job, gone, wait
 
 @pytest.fixture(autouse=True)
 def roots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let worker processes import the tests, wherever this one was started."""
+    """Let worker processes import the tests from any working folder."""
     held = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*map(str, workers.ROOTS), *held]))
 
@@ -34,7 +34,7 @@ def hanging() -> Iterator[Worker]:
 
 
 def run(kind: str, job: GrowthJob | None = None, **limits: float) -> GrowthResult:
-    """What a worker of a kind answers to a job."""
+    """The result of a worker of a kind for a job."""
     worker = workers.worker(kind, **limits)  # type: ignore[arg-type]
     worker.start(job or a_job())
     result = wait(worker)
@@ -45,7 +45,7 @@ def run(kind: str, job: GrowthJob | None = None, **limits: float) -> GrowthResul
 
 @pytest.mark.parametrize("kind", ["grown", "talking"])
 def test_a_result_comes_back_to_the_bit(kind):
-    """What the worker grew arrives whole, whatever libraries print meanwhile."""
+    """The worker's result arrives unchanged, whatever libraries print meanwhile."""
     job = a_job(400, width=64)
     result, expected = run(kind, job), workers.grown(job)
     assert result.record is not None
@@ -64,14 +64,14 @@ def test_a_result_comes_back_to_the_bit(kind):
         ("early", "it was killed"),
         ("nothing", "cannot be read"),
         ("garbage", "cannot be read"),
-        ("lying", "facts that it was not given"),
-        ("straying", "about another job"),
+        ("lying", "facts that the job did not have"),
+        ("straying", "for another job"),
         ("bent", "cannot serve: building an adaptor of kind linear"),
         ("broken", "NaN or infinity"),
     ],
 )
 def test_a_worker_that_fails_is_a_result_with_a_reason(kind, words):
-    """However a worker ends without a usable answer, there is a result that says how, and no
+    """However a worker ends without a usable result, there is a result with the reason, and no
     record."""
     result = run(kind)
     assert result.reason.startswith("the worker failed: ")
@@ -81,7 +81,7 @@ def test_a_worker_that_fails_is_a_result_with_a_reason(kind, words):
 
 
 def test_a_worker_takes_no_more_memory_than_allowed():
-    """A job that needs more memory ends, and the reason names the key of the bound."""
+    """A job that needs more memory ends, and the reason names the setting."""
     result = run("hungry", memory_mib_max=256)
     assert result.record is None
     assert "more than 256 MiB" in result.reason
@@ -89,7 +89,7 @@ def test_a_worker_takes_no_more_memory_than_allowed():
 
 
 def test_a_worker_takes_no_more_time_than_allowed():
-    """A job that hangs is over after the time allowed, deaf or not."""
+    """A job that hangs ends at the time limit, even if it ignores signals."""
     started = time.monotonic()
     result = run("hanging", seconds_max=1.0)
     assert 0.9 < time.monotonic() - started < 8
@@ -97,7 +97,7 @@ def test_a_worker_takes_no_more_time_than_allowed():
 
 
 def test_a_stopped_process_is_over_after_its_time():
-    """A process that the system has frozen cannot outlast its time either."""
+    """A process that is stopped by a signal ends at the time limit too."""
     worker = workers.worker("hanging", seconds_max=1.0)
     worker.start(a_job())
     assert worker.process_id is not None
@@ -106,7 +106,7 @@ def test_a_stopped_process_is_over_after_its_time():
 
 
 def test_an_answer_is_taken_however_late_it_is_fetched():
-    """A result that was ready in time counts, also where nobody looked until long after."""
+    """A result that was ready in time counts, even if it is polled long after."""
     worker = workers.worker("grown", seconds_max=2.0)
     worker.start(a_job())
     time.sleep(2.5)
@@ -114,15 +114,15 @@ def test_an_answer_is_taken_however_late_it_is_fetched():
 
 
 def test_a_worker_gives_way_and_loads_no_torch():
-    """The process is nice, single-threaded, bounded, writes no core, and imports no more than its
-    job needs."""
+    """The process is nice, single-threaded and limited, writes no core file, and imports only what
+    its job needs."""
     said = run("reporting", memory_mib_max=300).search
     assert said[:5] == ("nice 10", "threads 1", "data 300", "core 0", "torch False")
     assert said[5] == "batch True" or sys.platform != "linux"
 
 
 def test_stopping_ends_the_process(hanging):
-    """A stopped worker has no process and no job, and takes the next one."""
+    """A stopped worker has no process and no job, and accepts the next one."""
     process_id = hanging.process_id
     hanging.stop()
     hanging.stop()
@@ -134,7 +134,7 @@ def test_stopping_ends_the_process(hanging):
 
 
 def test_one_job_at_a_time(hanging):
-    """A second job is a mistake of the caller, and does not disturb the first."""
+    """A second job is an error of the caller, and does not disturb the first."""
     with pytest.raises(AssertionError, match="one job"):
         hanging.start(a_job())
     assert hanging.poll() is None
@@ -142,7 +142,7 @@ def test_one_job_at_a_time(hanging):
 
 
 def test_a_process_that_cannot_be_started_is_a_result(tmp_path):
-    """Where the system makes no process, the result says so, once."""
+    """If the system starts no process, the result has the reason, once."""
     worker = Worker(256, 5.0, (str(tmp_path / "nothing"),))
     worker.start(a_job())
     result = worker.poll()
@@ -156,8 +156,8 @@ def test_a_process_that_cannot_be_started_is_a_result(tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_worker_may_be_killed_at_any_moment(seed):
-    """After kill -9 at a random moment there is a whole result or one that says so, and the next
-    job succeeds."""
+    """After kill -9 at a random time there is a complete result or a failure, and the next job
+    succeeds."""
     worker = workers.worker("slow")
     worker.start(a_job())
     time.sleep(Random(seed).random() * 1.2)
@@ -180,7 +180,7 @@ PARENT = textwrap.dedent("""
 
 
 def test_a_worker_dies_with_its_parent():
-    """Where the process that serves is killed, its worker does not stay behind."""
+    """If the serving process is killed, its worker ends too."""
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     process_id = int(parent.stdout.readline())
@@ -191,7 +191,7 @@ def test_a_worker_dies_with_its_parent():
 
 
 def test_without_torch_the_reason_is_how_to_install_it(tmp_path, monkeypatch):
-    """Where torch is not installed, the result says so and names the extra; nothing crashes."""
+    """Without torch the result names the extra to install."""
     missing = 'raise ModuleNotFoundError("No module named \'torch\'", name="torch")'
     (tmp_path / "torch.py").write_text(missing, "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -203,7 +203,7 @@ def test_without_torch_the_reason_is_how_to_install_it(tmp_path, monkeypatch):
 
 
 def test_the_process_that_serves_loads_no_torch():
-    """Neither home nor command line nor the worker's handle loads torch or what trains."""
+    """Neither home nor command line nor the worker's handle imports torch or training code."""
     code = (
         "import sys, edge.cli.app, edge.home.home, edge.worker.worker;"
         "print(*(n for n in sys.modules if n == 'torch' or n.startswith('edge.growth')))"
@@ -213,7 +213,7 @@ def test_the_process_that_serves_loads_no_torch():
 
 
 def test_a_job_touches_no_disk(tmp_path, monkeypatch):
-    """Features go to the worker and back without a file: the folder for temporary ones may be
+    """Features go to the worker and back without a file, even if the temporary folder is
     missing."""
     monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
     monkeypatch.chdir(tmp_path)

@@ -1,66 +1,59 @@
-"""The experts that a forecaster pool weighs: simple rules, regressions, kernels and networks."""
+"""The experts of a forecaster pool: baselines, linear and kernel regressions, networks."""
 
 from typing import TYPE_CHECKING
 
 from ....lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .autoregression import lag_set, seasonal_lags, short_lags
-    from .basis import RegressionBasis
-    from .differenced import DifferencedRegression
-    from .dlinear import DLinear
-    from .expert import Expert, ExpertInput
-    from .harmonic import HarmonicRegression
+    from .expert import MANY_CHANNELS, DelayedTargets, Expert, ExpertInput, RegressionBasis
     from .kernel import KernelExpert
-    from .network import (
-        LinearNetworkExpert,
-        make_echo_pool,
-        make_gru_pool,
-        make_liquid_pool,
-        make_ltc_pool,
+    from .linear import (
+        DifferencedRegression,
+        DLinear,
+        HarmonicRegression,
+        lag_regression,
+        seasonal_regression,
+        short_regression,
     )
+    from .network import NetworkExpert, make_network_expert
     from .simple import LastValue, RunningMean, RunningMedian, SeasonalNaive, SeasonalProfile
 
 __all__ = [
+    "MANY_CHANNELS",
     "DLinear",
+    "DelayedTargets",
     "DifferencedRegression",
     "Expert",
     "ExpertInput",
     "HarmonicRegression",
     "KernelExpert",
     "LastValue",
-    "LinearNetworkExpert",
+    "NetworkExpert",
     "RegressionBasis",
     "RunningMean",
     "RunningMedian",
     "SeasonalNaive",
     "SeasonalProfile",
-    "lag_set",
-    "make_echo_pool",
-    "make_gru_pool",
-    "make_liquid_pool",
-    "make_ltc_pool",
-    "seasonal_lags",
-    "short_lags",
+    "lag_regression",
+    "make_network_expert",
+    "seasonal_regression",
+    "short_regression",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "autoregression": ("lag_set", "seasonal_lags", "short_lags"),
-        "basis": ("RegressionBasis",),
-        "differenced": ("DifferencedRegression",),
-        "dlinear": ("DLinear",),
-        "expert": ("Expert", "ExpertInput"),
-        "harmonic": ("HarmonicRegression",),
+        "expert": ("DelayedTargets", "Expert", "ExpertInput", "MANY_CHANNELS", "RegressionBasis"),
         "kernel": ("KernelExpert",),
-        "network": (
-            "LinearNetworkExpert",
-            "make_echo_pool",
-            "make_gru_pool",
-            "make_liquid_pool",
-            "make_ltc_pool",
+        "linear": (
+            "DLinear",
+            "DifferencedRegression",
+            "HarmonicRegression",
+            "lag_regression",
+            "seasonal_regression",
+            "short_regression",
         ),
+        "network": ("NetworkExpert", "make_network_expert"),
         "simple": ("LastValue", "RunningMean", "RunningMedian", "SeasonalNaive", "SeasonalProfile"),
     },
 )

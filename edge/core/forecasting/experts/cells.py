@@ -1,8 +1,8 @@
 """Recurrent cells that step all channels at once: CfC, wired CfC (NCP), LTC and GRU, in numpy.
 
-Parameters are named arrays as `ncps` and torch name theirs, so that a state dict of theirs fits as
-it is.  A cell keeps its state [channels, units] and its working space.  What is not finite in an
-input would stay in the state: the caller keeps it out.
+Parameters are arrays with the names that `ncps` and torch give them, so that their state dicts fit
+unchanged.  A cell keeps its state [channels, units] and its working memory.  Callers must pass
+finite inputs: NaN and infinity would stay in the state.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,18 +19,21 @@ Arrays = Mapping[str, Floats]
 
 MODES: Final = ("default", "no_gate", "pure")
 UNFOLDS: Final = 6
+"""Solver steps of an LTC cell in a step: the default of ncps."""
 LECUN: Final = (1.7159, 0.666)
 """ncps's activation of the backbone: 1.7159 tanh(0.666 v) (LeCun et al. 1998, section 4.4)."""
+# Keeps the solver's divisor above 0, as in ncps.
 _TINY: Final = 1e-8
 
 
 class Cell(Protocol):
-    """A recurrent cell.  state: [channels, units], of the parameters' dtype; may be written to."""
+    """A recurrent cell.  state: [channels, units], of the parameters' dtype; callers may write to
+    it."""
 
     state: Floats
 
     def step(self, inputs: Floats, elapsed: float = 1.0) -> Floats:
-        """Take inputs [channels, features], `elapsed` units of time (above 0) after the last;
+        """Step with inputs [channels, features], `elapsed` time units (above 0) after the last;
         return the outputs [channels, outputs], valid until the next step."""
         ...
 
@@ -41,8 +44,8 @@ class CfC:
     arrays: `ff1.weight` [units, n], `ff1.bias`, and `ff2`, `time_a`, `time_b` likewise, or `w_tau`
     and `A` [1, units] in mode "pure"; `backbone.0.weight` [hidden, features + units], `.bias` and
     `backbone.2` and so on where there is a backbone; `sparsity_mask` [units, n] where wired.
-    Raises StateError for arrays that do not fit.  A step costs two matrix products and two tanh;
-    time is folded into the gate's weights, again only when `elapsed` differs from the last.
+    Raises StateError for arrays that do not fit.  A step costs two matrix products and two tanh.
+    The elapsed time is part of the gate's weights, which are computed again only when it changes.
     """
 
     def __init__(self, arrays: Arrays, channels: int = 1, mode: str = "default") -> None:
@@ -53,8 +56,8 @@ class CfC:
         width = len(layers[0]) - 1 if layers else first.shape[-1]
         self._features = width - units
         if self._features < 1:
-            raise _unfit(f"more inputs than {units} units", f"{width} columns")
-        # A row a unit, so that each head is one block of memory.
+            raise _mismatch(f"more inputs than {units} units", f"{width} columns")
+        # One row per unit, so that each head is one block of memory.
         self._joined = np.ones((width + 1, channels), kind)
         self._inputs = self._joined[: self._features].T
         self._units = self._joined[self._features : -1]
@@ -70,7 +73,7 @@ class CfC:
         self._parts = [self._out[at : at + units] for at in range(0, len(self._out), units)]
 
     def _read(self, arrays: Arrays, width: int, units: int) -> None:
-        """Gather the heads' weights, [heads * units, width + 1], and those of the gate apart."""
+        """Collect the weights of the heads, [heads * units, width + 1], and of the gate."""
         mask = arrays.get("sparsity_mask")
         scale = LECUN[0] if self._layers else 1.0
         if self._mode == "pure":
@@ -87,9 +90,9 @@ class CfC:
         self._gate = self._weights[2 * units :]
 
     def step(self, inputs: Floats, elapsed: float = 1.0) -> Floats:
-        """Step; returns the state [channels, units] itself."""
+        """Step; return the state [channels, units] itself."""
         if elapsed != self._elapsed:
-            self._fold(elapsed)
+            self._set_elapsed(elapsed)
         self._inputs[:] = inputs
         hidden = self._joined
         for layer, out in self._layers:
@@ -100,15 +103,15 @@ class CfC:
         if self._mode == "pure":
             return self._relax(elapsed)
         np.tanh(self._out, out=self._out)
-        return self._blend()
+        return self._mix()
 
-    def _fold(self, elapsed: float) -> None:
+    def _set_elapsed(self, elapsed: float) -> None:
         self._elapsed = elapsed
         if self._mode != "pure":
             np.multiply(self._rate, elapsed, out=self._gate)
             self._gate += self._shift
 
-    def _blend(self) -> Floats:
+    def _mix(self) -> Floats:
         """Mix the two heads by the gate: f1 + s (f2 - f1), or f1 + s f2 without."""
         first, second, gate = self._parts
         gate += self._one
@@ -135,8 +138,8 @@ class CfC:
 class WiredCfC:
     """Layers of CfC cells under the masks of a neural circuit policy (Lechner et al. 2020).
 
-    arrays: those of each layer after the prefix `layer_0.`, `layer_1.` and so on, with masks.
-    The state holds all layers side by side; the outputs are the last layer's.
+    arrays: those of each layer with the prefix `layer_0.`, `layer_1.` and so on, masks included.
+    The state holds all layers side by side; the outputs are those of the last layer.
     """
 
     def __init__(self, arrays: Arrays, channels: int = 1, mode: str = "default") -> None:
@@ -149,7 +152,7 @@ class WiredCfC:
         self._views = [self.state[:, at:end] for at, end in pairwise(ends)]
 
     def step(self, inputs: Floats, elapsed: float = 1.0) -> Floats:
-        """Step all layers; returns the last one's state [channels, outputs]."""
+        """Step all layers; return the state of the last one [channels, outputs]."""
         out = inputs
         for cell, view in zip(self._cells, self._views, strict=True):
             cell.state[:] = view
@@ -163,9 +166,9 @@ class LTC:
 
     arrays: `gleak`, `vleak`, `cm` [units]; `sigma`, `mu`, `w`, `erev`, `sparsity_mask` [units,
     units], source first; the same after `sensory_` [features, units]; `input_w`, `input_b`
-    [features] and `output_w`, `output_b` [outputs].  Six steps of the fused semi-implicit solver
-    a step: 6 * units^2 tanh a channel.  The state is the potentials; the outputs are the first
-    units', mapped.
+    [features] and `output_w`, `output_b` [outputs].  A step runs six steps of the fused
+    semi-implicit solver: 6 * units^2 tanh per channel.  The state holds the potentials; the outputs
+    are those of the first units, mapped linearly.
     """
 
     def __init__(self, arrays: Arrays, channels: int = 1, unfolds: int = UNFOLDS) -> None:
@@ -181,18 +184,19 @@ class LTC:
         self.state = np.zeros((channels, units), self._leak.dtype)
 
     def step(self, inputs: Floats, elapsed: float = 1.0) -> Floats:
-        """Integrate over `elapsed`; returns outputs [channels, outputs]."""
+        """Integrate over `elapsed`; return outputs [channels, outputs]."""
         weight, bias = self._inputs
-        pulled, damped = self._sensed(inputs * weight + bias)
-        pulled, damped = pulled + self._flow, damped + (self._leak + _TINY)
+        sensed_flow, sensed_damping = self._sensed(inputs * weight + bias)
+        constant_flow = sensed_flow + self._flow
+        constant_damping = sensed_damping + (self._leak + _TINY)
         inertia = self._capacity / (elapsed / self._unfolds)
         for _ in range(self._unfolds):
-            pull, damp = self._inner(self.state)
-            pull += inertia * self.state
-            pull += pulled
-            damp += inertia
-            damp += damped
-            np.divide(pull, damp, out=self.state)
+            flow, damping = self._inner(self.state)
+            flow += inertia * self.state
+            flow += constant_flow
+            damping += inertia
+            damping += constant_damping
+            np.divide(flow, damping, out=self.state)
         weight, bias = self._outputs
         return np.asarray(self.state[:, : len(weight)] * weight + bias)
 
@@ -206,30 +210,30 @@ class _Synapses:
         self._slope = sigma / 2
         self._shift = self._slope * _array(arrays, "mu", shape)
         weight = _array(arrays, "w", shape) * _array(arrays, "sparsity_mask", shape) / 2
-        self._damp = weight
-        self._pull = weight * _array(arrays, "erev", shape)
-        self._spread = np.empty((channels, *shape), sigma.dtype)
-        self._scaled = np.empty_like(self._spread)
+        self._damping = weight
+        self._flow = weight * _array(arrays, "erev", shape)
+        self._gates = np.empty((channels, *shape), sigma.dtype)
+        self._scaled = np.empty_like(self._gates)
 
     def __call__(self, sources: Floats) -> tuple[Floats, Floats]:
-        """Sums over sources [channels, n] of conductance times reversal potential, and of
-        conductance, each [channels, units]."""
-        spread, scaled = self._spread, self._scaled
-        np.multiply(sources[:, :, None], self._slope, out=spread)
-        spread -= self._shift
-        np.tanh(spread, out=spread)
-        spread += 1.0
-        np.multiply(spread, self._pull, out=scaled)
-        pull = scaled.sum(axis=1)
-        spread *= self._damp
-        return pull, spread.sum(axis=1)
+        """Return the sums over sources [channels, n] of conductance times reversal potential, and
+        of conductance, each [channels, units]."""
+        gates, scaled = self._gates, self._scaled
+        np.multiply(sources[:, :, None], self._slope, out=gates)
+        gates -= self._shift
+        np.tanh(gates, out=gates)
+        gates += 1.0
+        np.multiply(gates, self._flow, out=scaled)
+        flow = scaled.sum(axis=1)
+        gates *= self._damping
+        return flow, gates.sum(axis=1)
 
 
 class GRU:
-    """Gated recurrent unit (Cho et al. 2014), as torch.nn.GRUCell has it; time plays no part.
+    """Gated recurrent unit (Cho et al. 2014), as torch.nn.GRUCell has it; elapsed time is ignored.
 
-    arrays: `weight_ih` [3 units, features], `weight_hh` [3 units, units], `bias_ih`, `bias_hh`;
-    reset, update and new stand in this order.
+    arrays: `weight_ih` [3 units, features], `weight_hh` [3 units, units], `bias_ih`, `bias_hh`, in
+    the order reset, update, new.
     """
 
     def __init__(self, arrays: Arrays, channels: int = 1) -> None:
@@ -237,7 +241,7 @@ class GRU:
         units, features = len(inward) // 3, inward.shape[-1]
         back = _array(arrays, "weight_hh", (len(inward), units))
         if inward.shape != (3 * units, features):
-            raise _unfit("three rows a unit in weight_ih", f"shape {inward.shape}")
+            raise _mismatch("three rows per unit in weight_ih", f"shape {inward.shape}")
         bias = [_array(arrays, name, (3 * units,)) for name in ("bias_ih", "bias_hh")]
         two = 2 * units
         weights = np.zeros((features + units + 1, 4 * units), inward.dtype)
@@ -257,7 +261,7 @@ class GRU:
         self._parts = [self._out[:, at : at + units] for at in range(0, 4 * units, units)]
 
     def step(self, inputs: Floats, elapsed: float = 1.0) -> Floats:  # noqa: ARG002 - a Cell's
-        """Step; returns the state [channels, units] itself."""
+        """Step; return the state [channels, units] itself."""
         self._inputs[:] = inputs
         np.dot(self._joined, self._weights, out=self._out)
         gates = np.tanh(self._gates, out=self._gates)
@@ -279,17 +283,20 @@ CELLS: Final[dict[str, Callable[[Arrays, int], Cell]]] = {
     "ltc": LTC,
     "wired": WiredCfC,
 }
-"""Cells by name; each is opened with its arrays and a number of channels."""
+"""Cells by name; each is constructed from its arrays and a number of channels."""
 
 
 def _backbone(arrays: Arrays) -> list[Floats]:
-    """The backbone's layers, bias as last row, each but the last column of ones scaled so that a
-    bare tanh stands between them: [width + 1, hidden + 1]."""
+    """Return the layers of the backbone, [width + 1, hidden + 1], with the bias as the last row.
+
+    The constants of LeCun's activation are part of the weights, so that a plain tanh follows each
+    layer.
+    """
     layers: list[Floats] = []
     scale = 1.0
     while f"backbone.{2 * len(layers)}.weight" in arrays:
         name = f"backbone.{2 * len(layers)}"
-        made = _bound(arrays, name, _array(arrays, f"{name}.weight").shape[-1])
+        made = _layer(arrays, name, _array(arrays, f"{name}.weight").shape[-1])
         made[:-1] *= scale * LECUN[1]
         made[-1] *= LECUN[1]
         # A last column that stays one carries the next layer's bias: tanh(20) is 1 in floats.
@@ -301,29 +308,30 @@ def _backbone(arrays: Arrays) -> list[Floats]:
 
 
 def _head(arrays: Arrays, name: str, width: int, mask: Floats | None, scale: float) -> Floats:
-    made = _bound(arrays, name, width)
+    made = _layer(arrays, name, width)
     if mask is not None:
         made[:-1] *= mask.T
     made[:-1] *= scale
     return made
 
 
-def _bound(arrays: Arrays, name: str, width: int) -> Floats:
-    """A layer's weights [width + 1, units], a copy: transposed, the bias as the last row."""
+def _layer(arrays: Arrays, name: str, width: int) -> Floats:
+    """Return a copy of a layer's weights, transposed, with the bias as the last row: [width + 1,
+    units]."""
     weight = _array(arrays, f"{name}.weight")
     if weight.ndim != 2 or weight.shape[1] != width:
-        raise _unfit(f"{width} columns in {name}.weight", f"shape {weight.shape}")
+        raise _mismatch(f"{width} columns in {name}.weight", f"shape {weight.shape}")
     bias = _array(arrays, f"{name}.bias", (len(weight),))
     return np.concatenate([weight.T, bias[None]], axis=0)
 
 
 def _array(arrays: Arrays, name: str, shape: tuple[int, ...] | None = None) -> Floats:
-    """The array of a name, in floats; raises StateError where it is missing or does not fit."""
+    """Return a float array by name; raises StateError where it is missing or does not fit."""
     found = arrays.get(name)
     if found is None or found.dtype.kind != "f" or not found.size or not np.isfinite(found).all():
-        raise _unfit(f"finite floats named {name}", "none" if found is None else "others")
+        raise _mismatch(f"finite floats named {name}", "none" if found is None else "invalid ones")
     if not found.ndim or (shape is not None and found.shape != shape):
-        raise _unfit(f"{name} of shape {shape}", f"{found.shape}")
+        raise _mismatch(f"{name} of shape {shape}", f"{found.shape}")
     return found
 
 
@@ -333,12 +341,12 @@ def _part(arrays: Arrays, prefix: str) -> dict[str, Floats]:
 
 def _known(mode: str) -> str:
     if mode not in MODES:
-        raise _unfit(f"a mode among {', '.join(MODES)}", mode)
+        raise _mismatch(f"a mode among {', '.join(MODES)}", mode)
     return mode
 
 
-def _unfit(expected: str, found: str) -> StateError:
+def _mismatch(expected: str, found: str) -> StateError:
     return StateError(
-        f"opening the weights of a cell: expected {expected}, found {found}",
-        "train them again: `auricle train`, or use the shipped ones",
+        f"loading the weights of a cell: expected {expected}, found {found}",
+        "train them again with `auricle train`, or use the shipped weights",
     )

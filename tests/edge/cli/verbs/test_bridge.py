@@ -26,6 +26,7 @@ from firmware_bridge import (
 )
 from firmware_bridge.transports import SocketTransport
 from tests.homes import new_home, run, run_json, write_csv
+from tests.terminals import Terminal
 from tests.worlds import WIDTH
 
 SECONDS_MAX = 60
@@ -33,7 +34,7 @@ SECONDS_MAX = 60
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home with enough facts of two labels for alarms at the usual rate."""
+    """A home with enough facts of two labels for the default false-alarm rate."""
     made = new_home(tmp_path / "home")
     table = write_csv(tmp_path / "table.csv", per_label=80)
     assert run("learn", table, "--home", made, "--domain", "hall").exit_code == 0
@@ -47,8 +48,8 @@ def reading(number: int, values: object) -> Reading:
 
 
 def decision(attached: Attachment, said: Reading) -> Decision:
-    """What the runtime decides on a reading."""
-    return next(told for told in attached.take(said) if isinstance(told, Decision))
+    """The decision on a reading."""
+    return next(told for told in attached.handle(said) if isinstance(told, Decision))
 
 
 def checked_as_printed(stdout: str) -> str:
@@ -74,7 +75,7 @@ def test_both_exports_share_a_folder_and_a_check(tmp_path, home):
 
 
 def test_an_export_is_written_and_agrees(tmp_path, home):
-    """The verb writes all files, says what it chose, and the golden test finds no difference."""
+    """The verb writes all files, names the chosen extract, and the golden vectors agree."""
     said = run("export-c", "--home", home, "--out", tmp_path / "out", "--rate", "0.1")
     assert said.exit_code == 0, said.output
     assert "chosen: " in said.stdout
@@ -83,8 +84,21 @@ def test_an_export_is_written_and_agrees(tmp_path, home):
     assert checked_as_printed(said.stdout) == "knowledge: 24 of 24 golden vectors agree\n"
 
 
+def test_extracts_are_lists_at_80_columns(tmp_path, home):
+    """At a terminal of 80 columns each extract is a list whose names and values stand in one piece
+    on lines that fit."""
+    words = ("export-c", "--home", home, "--out", tmp_path / "out", "--rate", "0.1", "--bits", 256)
+    with Terminal(*words, columns=80) as user:
+        assert user.end() == 0, user.screen
+        listed = user.screen[: user.screen.index("\nbits: length")]
+    assert max(map(len, listed.splitlines())) <= 80
+    assert "\nbits 256\n    blocks bits  head 8 bits, per domain  domains 1" in listed
+    for name in ("flash bytes", "RAM bytes", "fits yes", "routed 1.000", "detected -"):
+        assert any(name in line for line in listed.splitlines()), (name, listed)
+
+
 def test_a_forecaster_is_written_and_agrees(tmp_path):
-    """The shipped forecaster becomes C without a home, and its golden test finds no difference."""
+    """The shipped forecaster is exported without a home, and its golden vectors agree."""
     said = run("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
     assert said.exit_code == 0, said.output
     told = run_json("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
@@ -95,7 +109,7 @@ def test_a_forecaster_is_written_and_agrees(tmp_path):
 
 
 def test_other_weights_than_a_liquid_forecasters_are_refused(tmp_path):
-    """A file that is not there, and the gated network, are errors of two lines."""
+    """A missing file and a gated network are errors of two lines."""
     gated = files("edge.core.forecasting") / "weights" / "gru.safetensors"
     for path in (tmp_path / "none", gated):
         said = run("export-c", "--forecaster", path, "--out", tmp_path / "out")
@@ -104,16 +118,16 @@ def test_other_weights_than_a_liquid_forecasters_are_refused(tmp_path):
 
 
 def test_an_export_says_what_fits_in_json(tmp_path, home):
-    """With --json offers, choice and files come as one value; the knowledge can be named."""
+    """With --json candidates, choice and files are one value; --knowledge names the file."""
     words = ("--knowledge", home / "knowledge.db", "--out", tmp_path / "out", "--flash", "64")
     found = run_json("export-c", *words, "--bits", "256")
-    assert found["chosen"] in found["offers"]
-    assert {offer["bits"] for offer in found["offers"]} == {256}
+    assert found["chosen"] in found["candidates"]
+    assert {one["bits"] for one in found["candidates"]} == {256}
     assert "auricle_knowledge.c" in found["files"]
 
 
 def test_what_cannot_be_exported_is_told(tmp_path, home):
-    """No room, and a port that is not there, are errors of two lines."""
+    """A too small budget and a missing port are errors of two lines."""
     said = run("export-c", "--home", home, "--out", tmp_path / "out", "--flash", "1")
     assert said.exit_code == 1
     assert "nothing fits" in said.stderr
@@ -129,12 +143,12 @@ def test_readings_become_observations(home):
     go on over a restart of the device, and gaps are counted."""
     with Home(home) as opened:
         attached = attach_port(opened, Link(5), "bench")
-        attached.take(LinkConnected(1, 1, 288, restarted=False))
+        attached.handle(LinkConnected(1, 1, 288, restarted=False))
         values = np.arange(WIDTH, dtype=np.uint8)
         first = decision(attached, reading(0, values))
         second = decision(attached, reading(1, values.astype(np.float32)))
-        attached.take(LinkGap(0, 2, 3))
-        attached.take(LinkConnected(2, 1, 288, restarted=True))
+        attached.handle(LinkGap(0, 2, 3))
+        attached.handle(LinkConnected(2, 1, 288, restarted=True))
         third = decision(attached, reading(0, values))
     assert first.guess == second.guess == third.guess
     assert first.score == second.score
@@ -145,19 +159,19 @@ def test_readings_become_observations(home):
 
 
 def test_an_alarm_sets_the_output(home):
-    """Once the window leaves known ground the device is told to set the output."""
+    """A drift alarm sends the device a command to set its output."""
     link = Link(5)
     with Home(home, outputs=alarm_outputs("bench", 4)) as opened:
         attached = attach_port(opened, link, "bench")
         opened.actuate = attached.actuate
         for number in range(200):
             odd = np.full(WIDTH, 255 * (number % 2), np.uint8)
-            attached.take(reading(number, odd))
+            attached.handle(reading(number, odd))
     assert attached.alarms >= 1
 
 
 class Device(threading.Thread):
-    """A device at the other end of a socket: streams once it is told to."""
+    """A device at the other end of a socket that streams on command."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)

@@ -16,12 +16,12 @@ def home(tmp_path: Path) -> Path:
 
 
 def facts(home: Path) -> int:
-    """How many facts a home holds."""
+    """The number of facts in a home."""
     return int(run_json("verify", "--home", home)["facts"])
 
 
 def test_forgetting_asks_first(home):
-    """Without --yes the number of facts is told and an answer waited for."""
+    """Without --yes the verb shows the number of facts and waits for an answer."""
     said = run("forget", "--home", home, "--label", "a", answer="n\n")
     assert said.exit_code == 1
     assert "forget 12 facts (label a) for good?" in said.stderr
@@ -32,7 +32,7 @@ def test_forgetting_asks_first(home):
 
 
 def test_nobody_to_ask_changes_nothing(home):
-    """Without a terminal and without --yes nothing is forgotten, and the cure is told."""
+    """Without a terminal and without --yes nothing is forgotten, and the error names --yes."""
     said = run("forget", "--home", home, "--label", "a", "--json")
     assert said.exit_code == 1
     assert said.stdout == ""
@@ -81,9 +81,9 @@ def test_what_matches_nothing_is_refused_in_words(home, words, message):
     assert facts(home) == 24
 
 
-def test_a_survey_follows_a_forget_where_asked(home):
-    """--resurvey derives the geometry again, and the receipt covers it."""
-    receipt = run_json("forget", "--home", home, "--label", "a", "--yes", "--resurvey")
+def test_the_geometry_is_fitted_again_after_a_forget_on_request(home):
+    """--refit-geometry fits the geometry again, and the receipt covers it."""
+    receipt = run_json("forget", "--home", home, "--label", "a", "--yes", "--refit-geometry")
     assert "geometry" in receipt["rebuilt"]
     assert not any("geometry" in line for line in receipt["not_covered"])
 
@@ -96,16 +96,16 @@ def test_domains_are_renamed_and_merged(home):
     assert {concept["domain"] for concept in concepts} == {"lobby"}
 
 
-def test_surveying_nothing_is_refused(tmp_path, home):
-    """A home without facts has nothing to survey."""
+def test_fitting_a_geometry_without_facts_is_refused(tmp_path, home):
+    """A home without facts has nothing to fit a geometry to."""
     run("forget", "--home", home, "--domain", "hall", "--yes")
-    said = run("survey", "--home", home)
+    said = run("fit-geometry", "--home", home)
     assert said.exit_code == 1
     assert "no facts" in said.stderr
 
 
 def test_moments_are_utc_unless_they_say():
-    """A moment without a zone is taken as UTC, to the microsecond."""
+    """A moment without a time zone counts as UTC, to the microsecond."""
     naive = datetime(2026, 1, 2, 3, 4, 5, 678)  # noqa: DTZ001
     there = naive.replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=9)))
     assert cli_change.nanoseconds(naive) == cli_change.nanoseconds(there)

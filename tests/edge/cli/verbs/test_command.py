@@ -12,7 +12,7 @@ from tests.homes import learned_home, new_home, run, run_json
 
 
 def test_a_key_is_its_owners_alone(tmp_path: Path):
-    """Mode 0600, printed as a line for the settings, and never replaced."""
+    """A key has mode 0600, is printed as a line for the settings, and is never replaced."""
     file = tmp_path / "ann.key"
     said = run("keygen", file)
     assert said.stdout.startswith('ann = "ed25519:')
@@ -24,7 +24,7 @@ def test_a_key_is_its_owners_alone(tmp_path: Path):
 
 
 def test_a_command_is_written_signed(tmp_path: Path):
-    """What the file holds is taken by the device that it is for, and by no other."""
+    """A command in a file is executed by the device that it is for, and by no other."""
     public = run("keygen", tmp_path / "ann.key").stdout.split('"')[1]
     out = tmp_path / "forget.json"
     said = run(
@@ -55,7 +55,7 @@ def test_a_command_is_written_signed(tmp_path: Path):
 
 
 def test_a_command_that_would_be_refused_is_not_sent(tmp_path: Path):
-    """The nearest field is named."""
+    """An unknown field is an error that names the most similar field."""
     said = run("command", "label", "--device", "gw1", "--set", "lable=x", "--out", tmp_path / "x")
     assert "unknown field `lable`" in said.stderr
     assert "did you mean label?" in said.stderr
@@ -64,7 +64,8 @@ def test_a_command_that_would_be_refused_is_not_sent(tmp_path: Path):
 
 
 def test_a_bundle_goes_from_home_to_home(tmp_path: Path):
-    """Exported, taken on trial, confirmed; another is taken back; the first does not come again."""
+    """A bundle is exported, imported and confirmed; a second is reverted; the first is refused
+    later."""
     maker, user = learned_home(tmp_path / "maker"), new_home(tmp_path / "user")
     for name in ("maker", "user"):
         path = tmp_path / name / "auricle.toml"

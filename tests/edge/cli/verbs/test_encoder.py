@@ -26,19 +26,19 @@ def test_a_card_is_calibrated_in_place(tmp_path):
 
 
 def test_a_frozen_card_is_not_overwritten(tmp_path):
-    """A card that homes may stand on stays; the new one goes to --out."""
+    """A calibrated card that homes may use is not overwritten; the new one goes to --out."""
     card = tmp_path / "frozen.toml"
     encoder.save_card(CARD, card)
     said = run("encoder", "calibrate", card, samples(tmp_path))
     assert said.exit_code == 1
-    assert "frozen already" in said.stderr
+    assert "calibrated already" in said.stderr
     assert encoder.load_card(card).fingerprint == CARD.fingerprint
     made = run_json("encoder", "calibrate", card, samples(tmp_path), "--out", tmp_path / "new.toml")
     assert made["fingerprint"] == encoder.load_card(tmp_path / "new.toml").fingerprint
 
 
 def test_what_is_no_model_gets_no_card(tmp_path):
-    """A file that is no ONNX model is refused, and an existing card is not overwritten."""
+    """A file that is not an ONNX model is refused, and an existing card is not overwritten."""
     (tmp_path / "model.onnx").write_text("text", "utf-8")
     said = run("encoder", "card", tmp_path / "model.onnx")
     assert said.exit_code == 1
@@ -49,7 +49,7 @@ def test_what_is_no_model_gets_no_card(tmp_path):
 
 
 def test_a_foreign_model_gets_a_card(tmp_path):
-    """The shipped model, described as a foreign one, gets a card with its taps."""
+    """The shipped model, described like any other, gets a card with its taps."""
     shipped = encoder.load_card(encoder.SHIPPED["efficientnet_lite0"])
     assert shipped.folder is not None
     assert shipped.file is not None

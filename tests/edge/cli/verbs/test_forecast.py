@@ -11,10 +11,10 @@ from rich.console import Console
 
 from edge.cli.views.demo_forecast import show_failure, show_forecast_demo
 from edge.home.forecasting import ForecastOptions, ForecastScore, forecast_file
-from edge.sim.links import pictures
-from edge.sim.links.pictures import choose_event
-from edge.sim.links.scenario import LinkScenario, LinkSpec
+from edge.sim.links.charts import choose_event
 from edge.sim.links.trial import run_link_trial
+from edge.sim.report import series_chart
+from edge.sim.scenarios import LinkScenario, LinkSpec
 from tests.homes import command, run, run_json
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -41,7 +41,8 @@ def write_waves(path, header=True, times=True, steps=400):
 
 
 def test_a_file_is_forecast_judged_and_searched_for_changes(tmp_path):
-    """The verb gives forecasts inside their intervals, its record, and the jump with its start."""
+    """The verb prints forecasts inside their intervals, their errors, and the jump with its
+    start."""
     told = run_json("forecast", write_waves(tmp_path / "w.csv"), "--horizon", 1, "--horizon", 12)
     assert told["row"] == 399
     assert told["horizons"] == [1, 12]
@@ -57,7 +58,7 @@ def test_a_file_is_forecast_judged_and_searched_for_changes(tmp_path):
 
 
 def test_columns_without_names_and_times_are_numbered(tmp_path):
-    """A bare table of numbers is understood, and shown for people."""
+    """A CSV of numbers without a header is read and shown as a table."""
     said = run("forecast", write_waves(tmp_path / "w.csv", header=False, times=False))
     assert said.exit_code == 0, said.output
     assert said.stdout.startswith("channel\tsteps ahead\tforecast\tlow\thigh\n0\t1\t")
@@ -65,12 +66,12 @@ def test_columns_without_names_and_times_are_numbered(tmp_path):
 
 
 def test_what_is_left_out_is_told_beside_the_result(tmp_path):
-    """A column of words is named on standard error, and JSON stays JSON."""
+    """A text column is named on standard error, and standard output stays JSON."""
     path = tmp_path / "w.csv"
     path.write_text("ts,a,note\n0,1,x\n60,2,y\n120,3,z\n", "utf-8")
     assert run_json("forecast", path)["channels"].keys() == {"a"}
     said = run("forecast", path)
-    assert "begin with words: note" in said.stderr
+    assert "left out, not numeric: note" in said.stderr
     assert "over 3 rows, 60 s apart" in said.stdout
 
 
@@ -82,7 +83,7 @@ def test_a_picture_is_drawn(tmp_path):
 
 
 def test_a_stream_is_answered_line_by_line():
-    """On a pipe each row is answered before the next one is sent."""
+    """On a pipe each row gets its forecast before the next row is sent."""
     words = command("forecast", "-", "--json", "--forecaster", "last")
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
@@ -108,7 +109,7 @@ def test_a_stream_is_answered_line_by_line():
         (("--detector", "oracle"), "no detector 'oracle'"),
         (("--horizon", "999"), "horizons"),
         (("--weights", "gone.safetensors"), "gone.safetensors"),
-        (("--plot", "nowhere/picture.png"), "cannot be written"),
+        (("--plot", "nowhere/picture.png"), "is not writable"),
         (("--plot", "picture.jpg"), "ends in .png"),
     ],
 )
@@ -122,23 +123,24 @@ def test_what_cannot_be_done_is_said(tmp_path, words, said):
 
 
 def test_a_record_counts_only_what_can_be_judged():
-    """Errors of the last value are its own, and missing values are no errors."""
+    """Errors of the last value are computed separately, and missing values do not count."""
     values = np.array([[1.0], [3.0], [np.nan], [4.0]])
     record = ForecastScore((1,))
     rows = ((1.0, row) for row in values)
     for look in forecast_file(rows, 1, ForecastOptions("last", (1,))):
-        record.take(look)
+        record.add(look)
     (figures,) = record.figures()
     assert figures["mae"] == figures["mae_last_value"] == 2.0
     assert figures["values"] == 1
 
 
 def test_the_demonstration_tells_and_draws_a_failure(tmp_path, capsys):
-    """The story names forecast, failure, alarm and recovery, and leaves a picture and a report."""
+    """The demonstration shows forecast, failure, alarm and recovery, and writes a plot and a
+    report."""
     links = LinkSpec(days=2, quiet_days=1, double_share=0.0, horizons=(1, 12))
     assert show_forecast_demo(tmp_path / "out", LinkScenario("A failure", links)) == 0
     said = capsys.readouterr().out
-    for words in ("an hour ahead", "fails; no message announces it", "alarm 0 steps later"):
+    for words in ("an hour ahead", "fails without notice", "alarm 0 steps later"):
         assert words in said
     assert (tmp_path / "out/failure.png").read_bytes().startswith(PNG)
     page = (tmp_path / "out/report.html").read_text("utf-8")
@@ -156,12 +158,12 @@ def drawn(monkeypatch):
         figures.append(figure)
         return PNG
 
-    monkeypatch.setattr(pictures, "render_png", keep)
+    monkeypatch.setattr(series_chart, "render_png", keep)
     return figures
 
 
 def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
-    """Where the CSV has times, so has the axis; the change is drawn where it was found, in the
+    """If the CSV has times, so has the axis; the change is drawn where it was found, in the
     rows of a file whose newest day alone would not show it."""
     path = write_waves(tmp_path / "w.csv", steps=700)
     said = run("forecast", path, "--plot", tmp_path / "w.png")
@@ -175,8 +177,8 @@ def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
     (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
     assert words[:3] == ["measured", "90 % interval", "forecast"]
-    assert "change found" in words
-    changes = [line for line in first.lines if line.get_label() == "change found"]
+    assert "change detected" in words
+    changes = [line for line in first.lines if line.get_label() == "change detected"]
     places = [np.datetime64(line.get_xdata()[0], "s").astype(int) for line in changes]
     assert 1_700_000_000 + 3600 * row in places
 
@@ -195,7 +197,7 @@ def test_the_shipped_demonstration_follows_the_failure(tmp_path, capsys):
     forecast from the first sample on, and every result has earned its tick."""
     assert show_forecast_demo(tmp_path / "out") == 0
     said = capsys.readouterr().out
-    after = said[said.index("From the first sample after the failure on") :]
+    after = said[said.index("The first sample after the failure") :]
     low, high = _numbers(re.search(r"90 % between (\S+) and (\S+) Mbit/s", after))
     (came,) = _numbers(re.search(r"✓ an hour later it is (\S+) Mbit/s", after))
     assert low <= came <= high
@@ -211,15 +213,15 @@ def _numbers(found: re.Match[str] | None) -> list[float]:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"ratio_12": 1.2}, "✗ error an hour ahead: 120% of the last value's"),
+        ({"ratio_12": 1.2}, "✗ error an hour ahead: 120% of the error of"),
         ({"ratio_soon_12": 1.0}, "✗ in the first five steps after an event: 100%"),
-        ({"found": 1.0, "events": 2.0}, "✗ 1 of 2 events noticed"),
-        ({"false_per_1000": 1.5}, "events noticed, 1.5 false alarms in 1,000 steps"),
+        ({"found": 1.0, "events": 2.0}, "✗ 1 of 2 events detected"),
+        ({"false_per_1000": 1.5}, "events detected, 1.5 false alarms in 1,000 steps"),
         ({"coverage_after": 0.8}, "✗ 80.0% inside the 90 % intervals"),
     ],
 )
 def test_a_tick_is_earned_by_its_number(trial, capsys, changes, line):
-    """A figure that misses what it promises gets a cross, in the line that names it."""
+    """A figure that misses its target gets a cross on its line."""
     failing, event = replace(trial, figures=trial.figures | changes), choose_event(trial)
     assert event is not None
     show_failure(failing, event, Console())

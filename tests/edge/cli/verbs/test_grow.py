@@ -31,7 +31,9 @@ def test_a_domain_is_grown_listed_and_rolled_back(home):
     assert said.exit_code == 0, said.output
     assert "# a stage" in said.stdout
     assert "linear: taps 0, width 4\t0.900\t90.0 %" in said.stdout
-    assert "hall: version 1 serves, 90.0 % against 70.0 % on held-out facts" in said.stdout
+    assert (
+        "hall: version 1 serves, accuracy 90.0 %, previous 70.0 % on held-out facts" in said.stdout
+    )
     assert run("grow", "--home", home).exit_code == 0
     listed = run("adaptors", "--home", home).stdout.splitlines()
     assert [line.split("\t")[:4] for line in listed[1:]] == [
@@ -39,7 +41,7 @@ def test_a_domain_is_grown_listed_and_rolled_back(home):
         ["hall", "1", "no", "linear"],
     ]
     assert (
-        "version 2 is gone; version 1 serves again"
+        "version 2 was removed; version 1 serves again"
         in run("rollback", "hall", "--home", home).stdout
     )
     assert run("verify", "--home", home).exit_code == 0
@@ -47,7 +49,7 @@ def test_a_domain_is_grown_listed_and_rolled_back(home):
 
 
 def test_growth_with_json(home):
-    """With --json each verb prints values alone."""
+    """With --json each verb prints only values."""
     grown = run_json("grow", "hall", "--home", home)
     assert (grown["state"], grown["version"], grown["search"]) == ("serving", 1, ["a stage"])
     assert grown["candidates"][0]["accuracy"] == 0.9
@@ -57,7 +59,8 @@ def test_growth_with_json(home):
 
 
 def test_forgetting_what_an_adaptor_was_trained_on_is_answered_by_the_receipt(home):
-    """The adaptor goes with the facts, and the receipt says so; relabelling is answered, too."""
+    """The adaptor is removed with its facts, and the receipt says so; relabelling reports it
+    too."""
     assert run("grow", "hall", "--home", home).exit_code == 0
     receipt = run_json("forget", "--home", home, "--yes", "--subject", "person-1")
     assert receipt["facts_forgotten"] == 8
@@ -81,7 +84,7 @@ def test_learning_grows_only_where_it_is_told_to(home, tmp_path):
 
 
 def values(*words: object) -> list[dict[str, object]]:
-    """The values that a verb prints with --json, one a line."""
+    """The values that a verb prints with --json, one on each line."""
     return [json.loads(line) for line in run(*words, "--json").stdout.splitlines()]
 
 
@@ -90,7 +93,7 @@ def test_what_cannot_be_grown_or_rolled_back_is_an_error(home, tmp_path):
     cure."""
     empty = new_home(tmp_path / "empty")
     for words, reason in (
-        (("grow", "--home", empty), "nothing is learned yet"),
+        (("grow", "--home", empty), "there are no facts yet"),
         (("grow", "cellar", "--home", home), "no such domain"),
         (("rollback", "hall", "--home", home), "no adaptor serves there"),
     ):
@@ -114,7 +117,7 @@ def wide(tmp_path: Path) -> Path:
 
 
 def worker_of(process: subprocess.Popen[str]) -> int:
-    """The id of the worker that a process has started, waited for."""
+    """The id of the worker that a process starts."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until = time.monotonic() + 30
     while not (found := children.read_text("ascii").split()):

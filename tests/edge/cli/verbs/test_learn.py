@@ -35,13 +35,13 @@ def home(tmp_path: Path) -> Path:
 
 
 def concepts(home: Path) -> dict[str, int]:
-    """How many facts are known, by domain and label."""
+    """The number of facts by domain and label."""
     shown = run_json("inspect", "--home", home)
     return {f"{one['domain']}/{one['label']}": one["facts"] for one in shown["concepts"]}
 
 
 def test_splits_of_a_data_set_are_no_domains(home, tmp_path):
-    """FOLDER/train and FOLDER/val are read as one domain, and a note says so and what to do."""
+    """FOLDER/train and FOLDER/val are read as one domain, and a note says so with a hint."""
     pictures(tmp_path / "photos/train", "cat", "dog", seed=1)
     pictures(tmp_path / "photos/Val", "cat", "dog", seed=2)
     said = run("learn", tmp_path / "photos", "--home", home, "--domain", "hall")
@@ -61,7 +61,7 @@ def test_domains_inside_splits_are_kept(home, tmp_path):
 
 
 def test_a_split_among_domains_is_pointed_out(home, tmp_path):
-    """Where only some outer folders are named like splits, all are domains, and a note warns."""
+    """If only some outer folders are named like splits, all are domains, and a note warns."""
     pictures(tmp_path / "photos/test", "cat", seed=1)
     pictures(tmp_path / "photos/night", "cat", seed=2)
     said = run("learn", tmp_path / "photos", "--home", home)
@@ -70,7 +70,7 @@ def test_a_split_among_domains_is_pointed_out(home, tmp_path):
 
 
 def test_labels_that_are_named_like_splits_are_pointed_out(home, tmp_path):
-    """Images right inside FOLDER/train and FOLDER/test have these labels, and a note warns."""
+    """Images directly in FOLDER/train and FOLDER/test have these labels, and a note warns."""
     pictures(tmp_path / "photos", "train", "test")
     said = run("learn", tmp_path / "photos", "--home", home, "--domain", "hall")
     assert "note: read as labels: test, train; in a data set of splits, expected" in said.stdout
@@ -110,7 +110,7 @@ def test_links_are_followed_and_end(home, tmp_path):
 
 
 def test_a_folder_of_links_to_nothing_says_so(home, tmp_path):
-    """Where nothing but a broken link is found, the error names it."""
+    """If a folder holds only a broken link, the error names it."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/dog").symlink_to(tmp_path / "nowhere")
     said = run("learn", tmp_path / "photos", "--home", home)
@@ -150,7 +150,7 @@ def test_facts_that_move_are_reported(taught, misspelt):
 
 
 def test_facts_that_stay_are_not_reported(taught):
-    """What is known as it is given moves nothing."""
+    """Facts with unchanged domain and label are not moved."""
     assert "moved" not in run("learn", taught / "table.csv", "--home", taught).stdout
 
 
@@ -168,7 +168,7 @@ def in_terminal(answer: bytes, *words: object) -> tuple[int, str, str]:
 
 
 def test_a_terminal_is_asked_before_facts_move(taught, misspelt):
-    """No leaves every fact where it is, yes moves them, and --yes is not asked."""
+    """No changes nothing, yes moves the facts, and with --yes there is no question."""
     before = concepts(taught)
     words: list[Any] = ["learn", misspelt, "--home", taught, "--domain", "hal", "--json"]
     status, _, errors = in_terminal(b"n\n", *words)

@@ -17,7 +17,7 @@ def test_a_missing_extra_is_said(words, monkeypatch):
 
 
 def test_a_missing_scenario_is_said(tmp_path):
-    """A scenario that is not there ends with status 1 and leaves no report."""
+    """A missing scenario ends with status 1 and leaves no report."""
     said = run("simulate", tmp_path / "none.toml", "--out", tmp_path / "report")
     assert said.exit_code == 1
     assert said.stderr.startswith("error: ")
@@ -25,7 +25,7 @@ def test_a_missing_scenario_is_said(tmp_path):
 
 
 def test_unknown_backends_are_refused(tmp_path):
-    """Only the backends that exist can be named."""
+    """Only existing backends are accepted."""
     said = run("simulate", tmp_path / "x.toml", "--backend", "dusk")
     assert said.exit_code == 2
     assert "loky" in said.output

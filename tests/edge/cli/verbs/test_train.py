@@ -25,7 +25,7 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def studied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """A study that is over at once; what it was asked."""
+    """Training that ends at once, and its arguments."""
     asked: list[tuple[Any, ...]] = []
 
     def study(values, elapsed_s, period, **options):
@@ -38,7 +38,8 @@ def studied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 def test_a_network_that_beats_the_shipped_one_is_written(tmp_path, table, studied):
-    """The weights are written and can be read; the errors are shown beside the shipped ones."""
+    """The weights are written and readable; the errors are shown with those of the shipped
+    network."""
     out = tmp_path / "own.safetensors"
     said = run("train", table, "--out", out, "--period", "7", "--seed", "3")
     assert said.exit_code == 0, said.output
@@ -53,7 +54,7 @@ def test_a_network_that_beats_the_shipped_one_is_written(tmp_path, table, studie
 
 
 def test_nothing_is_written_where_nothing_is_gained(tmp_path, table, monkeypatch):
-    """A study that does no better is an error that says so; so is a recording without numbers."""
+    """Training without improvement is an error that says so; so is a recording without numbers."""
     none = ForecasterTrainingResult({}, "it does no better than the network it started from")
     monkeypatch.setattr(cli_train, "train_on_recording", lambda *_, **__: none)
     said = run("train", table, "--out", tmp_path / "own.safetensors")

@@ -15,7 +15,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("verb", "name"), [("backup", "b.db"), ("export", "e.npz")])
 def test_existing_files_are_not_overwritten(tmp_path, home, verb, name):
-    """A target that exists is refused and left as it was."""
+    """An existing target is refused and not changed."""
     (tmp_path / name).write_text("mine", "utf-8")
     said = run(verb, tmp_path / name, "--home", home)
     assert said.exit_code == 1
@@ -25,14 +25,14 @@ def test_existing_files_are_not_overwritten(tmp_path, home, verb, name):
 
 @pytest.mark.parametrize("verb", ["backup", "export"])
 def test_a_missing_folder_is_told(tmp_path, home, verb):
-    """A target in a folder that is not there is refused with a hint."""
+    """A target in a missing folder is refused with a hint."""
     said = run(verb, tmp_path / "no" / "x", "--home", home)
     assert said.exit_code == 1
     assert "folder" in said.stderr
 
 
 def test_a_backup_goes_round(tmp_path, home):
-    """Backed up, changed, restored: the digest is the one before."""
+    """After a backup, a change and a restore the digest is the original one."""
     before = run_json("verify", "--home", home)
     assert "wrote" in run("backup", tmp_path / "b.db", "--home", home).stdout
     run("relabel", "--home", home, "--label", "a", "--to-label", "z")
@@ -42,7 +42,7 @@ def test_a_backup_goes_round(tmp_path, home):
 
 
 def test_an_export_goes_round(tmp_path, home):
-    """Exported and learned into a new home, facts and answers are the same."""
+    """After an export and learning into a new home, facts and answers are the same."""
     run("export", tmp_path / "e.npz", "--home", home)
     other = new_home(tmp_path / "other")
     said = run("learn", tmp_path / "e.npz", "--home", other)
@@ -54,10 +54,10 @@ def test_an_export_goes_round(tmp_path, home):
 
 
 def test_a_merge_is_told(tmp_path, home):
-    """What came in, what was known and what went is said."""
+    """A merge reports the new, the known and the forgotten facts."""
     other = learned_home(tmp_path / "other")
     run("forget", "--home", other, "--label", "a", "--yes")
     said = run("merge", other / "knowledge.db", "--home", home)
     assert said.exit_code == 0
-    assert "forgot 12 facts that the other ledger had forgotten" in said.stdout
+    assert "forgot 12 facts that the other file had forgotten" in said.stdout
     assert run_json("verify", "--home", home)["facts"] == 12

@@ -8,7 +8,8 @@ import pytest
 
 from edge import Store
 from edge.commands.control_socket import ControlSocket
-from edge.core.events import LabelCandidate, StoreLabelCandidates
+from edge.core.events import StoreLabelCandidates
+from edge.core.facts import LabelCandidate
 from edge.home.home import Home
 from edge.home.labelling import waiting_at
 from edge.mqtt.messages import DaemonStatus, OutboxStatus
@@ -21,11 +22,19 @@ FEATURES = bytes([7] * WIDTH)
 
 @pytest.fixture
 def flagged_home(tmp_path):
-    """A home that knows labels a and b, and has flagged two observations of a new domain."""
+    """A home with labels a and b, and two label candidates of a new domain."""
     home = learned_home(tmp_path)
     with Store.open(home / "knowledge.db", CARD) as store:
         kept = (
-            LabelCandidate(f"cam:{n}", "cam", "", "domain-2", n * 10**9, 1 / n, FEATURES)
+            LabelCandidate(
+                observation_id=f"cam:{n}",
+                stream="cam",
+                subject="",
+                domain="domain-2",
+                captured_at_ns=n * 10**9,
+                score=1 / n,
+                features=FEATURES,
+            )
             for n in (2, 1)
         )
         store.apply(StoreLabelCandidates(tuple(kept)))
@@ -34,7 +43,7 @@ def flagged_home(tmp_path):
 
 @pytest.fixture
 def daemon(tmp_path):
-    """A door that answers as a daemon would, by a table of verbs; what was asked is kept."""
+    """A control socket that answers from a table of verbs and records the requests."""
     asked: list[dict[str, Any]] = []
     replies: dict[str, Any] = {}
 
@@ -49,12 +58,12 @@ def daemon(tmp_path):
 
 
 def fine(body: object) -> dict[str, Any]:
-    """A reply that says what was done."""
+    """A reply of a completed request."""
     return {"done": True, "body": msgspec.to_builtins(body)}
 
 
 def test_the_most_worthwhile_comes_first(flagged_home):
-    """What waits is listed by worth, with the labels in use."""
+    """Label candidates are listed by score, with the labels in use."""
     found = run_json("label", "--home", flagged_home)
     assert [one["id"] for one in found["flagged"]] == ["cam:1", "cam:2"]
     assert found["labels"] == ["a", "b"]
@@ -73,7 +82,7 @@ def test_labels_are_taken_one_by_one(flagged_home):
 
 @pytest.mark.parametrize("answer", ["q\n", "\n\n", ""])
 def test_nothing_is_learned_without_a_label(flagged_home, answer):
-    """Leaving, skipping and the end of input change nothing."""
+    """Quitting, skipping and the end of input change nothing."""
     said = run("label", "--home", flagged_home, answer=answer)
     assert said.exit_code == 0
     assert "0 labelled" in said.output
@@ -81,17 +90,21 @@ def test_nothing_is_learned_without_a_label(flagged_home, answer):
 
 
 def test_one_label_is_given_by_id(flagged_home):
-    """A script labels without being asked anything."""
+    """A script labels without a prompt."""
     assert "1" in run_json("label", "cam:2", "a", "--home", flagged_home)["learned"]
     assert [one["id"] for one in run_json("label", "--home", flagged_home)["flagged"]] == ["cam:1"]
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
-    [(("cam:9", "a"), "expired"), (("cam:1",), "no label"), (("cam:1", "a\nb"), "label")],
+    [
+        (("cam:9", "a"), "expired"),
+        (("cam:1",), "the label is missing"),
+        (("cam:1", "a\nb"), "label"),
+    ],
 )
 def test_a_label_that_cannot_be_taken_is_told(flagged_home, words, reason):
-    """An unknown id, no label, an odd label: two lines, exit status 1."""
+    """An unknown id, a missing label and an invalid label are errors of two lines with status 1."""
     said = run("label", *words, "--home", flagged_home)
     assert said.exit_code == 1
     assert reason in said.stderr
@@ -116,7 +129,7 @@ def test_where_a_daemon_runs_it_is_asked(daemon):
 
 
 def test_a_refusal_of_the_daemon_is_told(daemon):
-    """Reason and hint are the daemon's own."""
+    """The error has the reason and the hint of the daemon."""
     folder, _, replies = daemon
     refused = {"done": False, "reason": "the outbox is full", "hint": "wait"}
     nothing = fine({"flagged": [], "labels": []})
@@ -127,7 +140,7 @@ def test_a_refusal_of_the_daemon_is_told(daemon):
 
 
 def test_status_shows_a_daemon(daemon):
-    """The tables for people, the snapshot for programs, trouble as exit status 4."""
+    """The verb prints tables, or the snapshot with --json, and ends with status 4 if degraded."""
     folder, _, replies = daemon
     replies["status"] = fine(snapshot())
     said = run("status", "--home", folder)
@@ -135,12 +148,14 @@ def test_status_shows_a_daemon(daemon):
     assert "gate-1" in said.output
     replies["status"] = fine(snapshot(state="serving"))
     shown = run_json("status", "--home", folder)
-    assert msgspec.convert(shown, DaemonStatus).outbox == OutboxStatus(7, 2_048, 61.0, 900, 2)
+    assert msgspec.convert(shown, DaemonStatus).outbox == OutboxStatus(
+        waiting=7, nbytes=2_048, oldest_s=61.0, sequence=900, dropped=2
+    )
     assert run("top", "--home", folder).exit_code == 0
 
 
 def test_without_a_daemon_status_says_so(tmp_path):
-    """Exit status 3 and what to do; a missing folder is another matter."""
+    """Without a daemon the status is 3 with a hint; a missing folder is another error."""
     for verb in ("status", "top"):
         said = run(verb, "--home", tmp_path)
         assert said.exit_code == 3

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from edge.cli.views import common as views
-from edge.core.events import Decision, DriftAlarm, Receipt, Rejected
-from edge.core.facts import Selector
+from edge.core.events import Decision, DriftAlarm, Rejected
+from edge.core.facts import Receipt, Selector
 from edge.datasets.class_folders import Skipped
 from edge.home.actions import ClassCount, LearnSummary, Prediction, VerifyReport
 
@@ -37,15 +37,32 @@ def decision(**changes: object) -> Decision:
     }
     fields |= changes
     numbers: dict[str, Any] = {"score": 1.0, "p_value": 0.5, "window_p": 1.0, "alarm": False}
-    return Decision("o", "s", 0, **numbers, **fields)
+    return Decision(observation_id="o", stream="s", captured_at_ns=0, **numbers, **fields)
 
 
 def test_digests_never_wrap(screen):
-    """A digest stays whole on its line, however narrow the terminal."""
+    """A digest is never wrapped, however narrow the terminal."""
     views.show_verified(
-        VerifyReport(3, DIGEST, DIGEST, DIGEST, {"facts": DIGEST, "knowledge": DIGEST})
+        VerifyReport(
+            facts=3,
+            facts_digest=DIGEST,
+            beside_digest=DIGEST,
+            knowledge_digest=DIGEST,
+            stamped={"facts": DIGEST, "knowledge": DIGEST},
+        )
     )
-    receipt = Receipt("r", 5, Selector(), 1, ("hall/cat",), DIGEST, DIGEST, (), 0, ("backups",))
+    receipt = Receipt(
+        request_id="r",
+        requested_at_ns=5,
+        selector=Selector(),
+        facts_forgotten=1,
+        concepts_touched=("hall/cat",),
+        digest_before=DIGEST,
+        digest_after=DIGEST,
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=("backups",),
+    )
     views.show_receipt(receipt)
     assert screen.getvalue().count(DIGEST + "\n") == 4
 
@@ -65,7 +82,8 @@ def test_nothing_shown_steers_the_terminal(screen, capsys):
 
 
 def test_tables_are_plain_lines_outside_a_terminal(capsys):
-    """Other programs get cells between tabs, one line a row, whatever is in the cells."""
+    """Other programs get a line for each row with tabs between cells, whatever the cells
+    contain."""
     views.show_table(("domain", "label"), [("hall", "a\tb"), ("x\ny", 3)])
     assert capsys.readouterr().out == "domain\tlabel\nhall\ta\\tb\nx y\t3\n"
 
@@ -84,8 +102,15 @@ def test_predictions_line_up_in_a_terminal(screen):
 
 def test_alarms_stand_between_predictions(capsys):
     """A drift alarm is a line that other programs can tell from a prediction."""
-    for raised, words in ((True, "no longer known"), (False, "known ground again")):
-        alarm = DriftAlarm("s", "o", 0, raised, 0.001, "hall")
+    for raised, words in ((True, "alarm raised"), (False, "alarm cleared")):
+        alarm = DriftAlarm(
+            stream="s",
+            observation_id="o",
+            captured_at_ns=0,
+            raised=raised,
+            window_p=0.001,
+            domain="hall",
+        )
         views.show_prediction(Prediction("x", alarm))
         line = capsys.readouterr().out
         assert line.startswith("# drift alarm")
@@ -104,12 +129,12 @@ def test_a_score_says_what_could_not_be_said(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "# 3 examples, 1 called new",
         "# 1 of them neither known nor new: needs 99 samples",
-        "# 1 of 2 guesses agree with the labels given",
+        "# 1 of 2 guesses agree with the given labels",
     ]
 
 
 def test_what_was_learned_is_shown(capsys):
-    """Layout, concepts, counts and the first skips are there; the rest is counted."""
+    """Layout, concepts, counts and the first skipped files are shown; further ones are counted."""
     skips = tuple(Skipped(f"f{number}", "bad") for number in range(9))
     views.show_learned(
         LearnSummary(
@@ -138,19 +163,27 @@ def test_what_was_learned_is_shown(capsys):
     ("stamped", "words"),
     [
         ({}, "none yet"),
-        ({"facts": "other", "beside": DIGEST, "knowledge": DIGEST}, "without a clean end"),
+        ({"facts": "other", "beside": DIGEST, "knowledge": DIGEST}, "did not end cleanly"),
         ({"facts": DIGEST, "beside": "other", "knowledge": "other"}, "of another geometry"),
         ({"facts": DIGEST, "beside": DIGEST, "knowledge": DIGEST}, "agrees"),
         ({"facts": DIGEST, "beside": DIGEST, "knowledge": "other"}, "DISAGREES"),
     ],
 )
 def test_the_last_stamp_is_judged(capsys, stamped, words):
-    """Each relation of the stamp to what is there now is said in words."""
-    views.show_verified(VerifyReport(1, DIGEST, DIGEST, DIGEST, stamped, ("page 3 is bad",)))
+    """The output describes how the last stamp relates to the current digests."""
+    report = VerifyReport(
+        facts=1,
+        facts_digest=DIGEST,
+        beside_digest=DIGEST,
+        knowledge_digest=DIGEST,
+        stamped=stamped,
+        complaints=("page 3 is bad",),
+    )
+    views.show_verified(report)
     shown = capsys.readouterr().out
     assert words in shown
     assert "WRONG: page 3 is bad" in shown
-    assert "all is well" not in shown
+    assert "verified" not in shown
 
 
 def test_json_is_one_line(capsys):
@@ -162,7 +195,7 @@ def test_json_is_one_line(capsys):
 
 
 def test_progress_is_silent_outside_a_terminal(capsys):
-    """Where standard error is no terminal no bar is drawn."""
+    """If standard error is not a terminal, no progress bar is drawn."""
     with views.counting("encoding") as tick:
         tick(None)
         tick(5)

@@ -1,4 +1,4 @@
-"""How the demonstration looks, shown from a story made up here."""
+"""The view of the demonstration, shown from made-up events."""
 
 import io
 import re
@@ -12,18 +12,18 @@ import pytest
 from rich.console import Console
 
 from edge.cli.views import demo as demo_view
-from edge.core.events import Decision, Receipt
-from edge.core.facts import Selector
+from edge.core.events import Decision
+from edge.core.facts import Receipt, Selector
 from edge.demo.events import (
-    AccuracyEvent,
-    Beat,
-    ChapterEvent,
+    DemoEvent,
     DemoOutcome,
-    EvaluationEvent,
+    EvaluationSummary,
     ImageEvent,
-    PauseEvent,
+    PhaseEvent,
     PixelOutcome,
+    StreamSummary,
     TextEvent,
+    WaitEvent,
 )
 from edge.demo.forget_proof import ForgetProof
 from edge.home.home import Home
@@ -31,48 +31,111 @@ from edge.sim.digits import load_mnist, load_optdigits
 from edge.sim.recording import DecisionStep, GrowthEpisode, RunRecording, TimelineMark
 from tests import workers
 
-DECISION = Decision("r:0", "r", 1, True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
-STEP = DecisionStep(0, "r", "mnist", "7", True, "mnist", "7", "7", 3.0, 0.5, 0.8, alarm=False)
-RECEIPT = Receipt(
-    "demo-forget-1",
-    1,
-    Selector(label="7"),
-    12,
-    ("optdigits/7",),
-    "a" * 64,
-    "b" * 64,
-    ("sums",),
-    0,
-    ("backups",),
+DECISION = Decision(
+    observation_id="r:0",
+    stream="r",
+    captured_at_ns=1,
+    known=True,
+    domain="mnist",
+    label="7",
+    guess="7",
+    score=3.0,
+    p_value=0.5,
+    window_p=0.8,
+    alarm=False,
 )
-PROOF = ForgetProof(12, "b" * 64, "b" * 64, "b" * 64, "b" * 64, 0, 12, 0, 12, 0)
-EXAMS = (
-    EvaluationEvent("before any label", 0.96, 0.2, 0.0, 0.2),
-    EvaluationEvent("after 120 labels", 0.96, 0.87, 0.8, 0.88),
-    EvaluationEvent("after forgetting its 7s", 0.96, 0.8, 0.0, 0.88),
+STEP = DecisionStep(
+    index=0,
+    stream="r",
+    truth_domain="mnist",
+    truth_label="7",
+    known=True,
+    domain="mnist",
+    label="7",
+    guess="7",
+    score=3.0,
+    p_value=0.5,
+    window_p=0.8,
+    alarm=False,
+)
+RECEIPT = Receipt(
+    request_id="demo-forget-1",
+    requested_at_ns=1,
+    selector=Selector(label="7"),
+    facts_forgotten=12,
+    concepts_touched=("optdigits/7",),
+    digest_before="a" * 64,
+    digest_after="b" * 64,
+    rebuilt=("sums",),
+    evicted_before=0,
+    not_covered=("backups",),
+)
+PROOF = ForgetProof(
+    facts=12,
+    expected="b" * 64,
+    receipt="b" * 64,
+    runtime="b" * 64,
+    reopened="b" * 64,
+    ids_left=0,
+    traces_before=12,
+    traces_after=0,
+    redelivered=12,
+    relearned=0,
+)
+EVALUATIONS = (
+    EvaluationSummary("before any label", 0.96, 0.2, 0.0, 0.2),
+    EvaluationSummary("after 120 labels", 0.96, 0.87, 0.8, 0.88),
+    EvaluationSummary("after forgetting its 7s", 0.96, 0.8, 0.0, 0.88),
 )
 GROWN = GrowthEpisode(
-    "j", "optdigits", 1, 120, 1, 1, None, "serving", "", "linear taps 0", 0.9, 0.8, seconds=3.2
+    job_id="j",
+    domain="optdigits",
+    version=1,
+    facts=120,
+    asked_at=1,
+    ended_at=1,
+    until=None,
+    state="serving",
+    reason="",
+    blueprint="linear taps 0",
+    accuracy=0.9,
+    incumbent=0.8,
+    seconds=3.2,
 )
 OUTCOME = DemoOutcome(
-    RunRecording("demo", 1, (STEP,), (TimelineMark(0, "domain", "mnist"),), digest="b" * 64),
-    EXAMS,
-    AccuracyEvent(500, 480, 5),
-    AccuracyEvent(250, 50, 250, 0, 1, 16, None, "domain-2"),
-    AccuracyEvent(400, 350, 4, 396),
-    120,
-    120,
-    "7",
-    RECEIPT,
-    PROOF,
-    4.5,
-    0.45,
+    recording=RunRecording(
+        title="demo",
+        seed=1,
+        steps=(STEP,),
+        marks=(TimelineMark(0, "domain", "mnist"),),
+        digest="b" * 64,
+    ),
+    evaluations=EVALUATIONS,
+    known=StreamSummary(images=500, read=480, new=5),
+    unlabelled=StreamSummary(
+        images=250,
+        read=50,
+        new=250,
+        routed=0,
+        alarms=1,
+        alarm_after=16,
+        cleared_after=None,
+        domain="domain-2",
+    ),
+    labelled=StreamSummary(images=400, read=350, new=4, routed=396),
+    labels=120,
+    placed=120,
+    digit="7",
+    receipt=RECEIPT,
+    proof=PROOF,
+    encoder_ms=4.5,
+    rest_ms=0.45,
 )
-STORY: tuple[Beat, ...] = (
-    ChapterEvent("Enrolment", "A reader learns.", 1, load_mnist()),
+EVENTS: tuple[DemoEvent, ...] = (
+    PhaseEvent("Enrolment", "A reader learns.", 1, load_mnist()),
     ImageEvent(),
-    PauseEvent("searching and training"),
-    ChapterEvent("Known ground", "Fresh digits.", 1),
+    WaitEvent("searching and training"),
+    PhaseEvent("Known domain", "Unlabelled digits.", 1),
     ImageEvent(DECISION, right=True),
     TextEvent("ALARM after 16 images", "alarm"),
     RECEIPT,
@@ -81,25 +144,25 @@ STORY: tuple[Beat, ...] = (
 
 
 @pytest.fixture
-def story(monkeypatch: pytest.MonkeyPatch) -> list[Beat]:
-    """The beats that the view will be told."""
-    beats = list(STORY)
+def events(monkeypatch: pytest.MonkeyPatch) -> list[DemoEvent]:
+    """The events that the view receives."""
+    made = list(EVENTS)
 
-    def tell(*_given: object) -> Iterator[Beat]:
-        return iter(beats)
+    def run(*_given: object, **_named: object) -> Iterator[DemoEvent]:
+        return iter(made)
 
-    monkeypatch.setattr(demo_view, "run_demo", tell)
-    return beats
+    monkeypatch.setattr(demo_view, "run_demo", run)
+    return made
 
 
 def shown(folder: Path, width: int, *, terminal: bool = False) -> tuple[int, str]:
-    """The exit code of the demonstration, and what it printed."""
+    """The exit status of the demonstration, and its output."""
     screen = io.StringIO()
     console = Console(file=screen, width=width, force_terminal=terminal, highlight=False)
     return demo_view.show_demo(folder, console=console), screen.getvalue()
 
 
-def test_outside_a_terminal_there_are_plain_lines(story: list[Beat], tmp_path: Path):
+def test_outside_a_terminal_there_are_plain_lines(events: list[DemoEvent], tmp_path: Path):
     """A log holds no control characters, no moving bar, and no line beyond its width."""
     code, text = shown(tmp_path / "demo", 80)
     assert code == 0
@@ -111,14 +174,14 @@ def test_outside_a_terminal_there_are_plain_lines(story: list[Beat], tmp_path: P
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_last_screen_says_what_happened(story: list[Beat], tmp_path: Path, width: int):
-    """Accuracies, delay, false alarms, times, paths, and what to do next."""
+def test_the_last_screen_says_what_happened(events: list[DemoEvent], tmp_path: Path, width: int):
+    """The last screen has accuracies, delay, false alarms, times, paths and next steps."""
     text = " ".join(shown(tmp_path / "demo", width)[1].split())
     for part in (
         "96.0% 87.0% 80.0% 88.0%",
         "after 16 images",
-        "5 of 500 = 1.0% (ordered: 1%)",
-        "12 facts, 0 of them left in the file",
+        "5 of 500 = 1.0% (chosen: 1%)",
+        "12 facts, 0 of them still in the file",
         "0 of 12 relearned",
         "encoder 4.50 ms, everything else 0.45 ms (10%)",
         "demo/report.html",
@@ -129,23 +192,23 @@ def test_the_last_screen_says_what_happened(story: list[Beat], tmp_path: Path, w
         assert part in text
 
 
-def test_a_terminal_shows_a_live_table(story: list[Beat], tmp_path: Path):
-    """While images stream in, a table says how they are read."""
+def test_a_terminal_shows_a_live_table(events: list[DemoEvent], tmp_path: Path):
+    """While images stream in, a live table shows their accuracy."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown(tmp_path / "demo", 100, terminal=True)[1])
     assert "called new" in text
     assert "quiet" in text
 
 
-def test_the_folder_is_a_home_with_a_report(story: list[Beat], tmp_path: Path):
-    """What the demonstration leaves can be opened by the other verbs."""
+def test_the_folder_is_a_home_with_a_report(events: list[DemoEvent], tmp_path: Path):
+    """The demonstration leaves a home that the other verbs can open."""
     shown(tmp_path / "demo", 80)
     assert (tmp_path / "demo" / "report.html").stat().st_size > 1_000
     with Home(tmp_path / "demo", writable=False) as home:
         assert home.store.stamped()["knowledge"] == OUTCOME.recording.digest
 
 
-def test_nothing_that_is_there_is_touched(story: list[Beat], tmp_path: Path):
-    """A folder in use stays as it is; the next free name is taken, an empty folder as well."""
+def test_nothing_that_is_there_is_touched(events: list[DemoEvent], tmp_path: Path):
+    """A folder in use is not changed; the next free name or an empty folder is used."""
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "mine.txt").write_text("keep")
     (tmp_path / "demo-2").write_text("a file")
@@ -157,44 +220,45 @@ def test_nothing_that_is_there_is_touched(story: list[Beat], tmp_path: Path):
     assert (tmp_path / "demo-3" / "report.html").exists()
 
 
-def test_a_broken_promise_is_said_and_ends_with_1(story: list[Beat], tmp_path: Path):
-    """If the digests disagree the last screen says so, and scripts can tell."""
-    story[-1] = replace(OUTCOME, proof=replace(PROOF, reopened="c" * 64))
+def test_a_broken_promise_is_said_and_ends_with_1(events: list[DemoEvent], tmp_path: Path):
+    """If the digests differ, the last screen and the exit status say so."""
+    events[-1] = replace(OUTCOME, proof=replace(PROOF, reopened="c" * 64))
     code, text = shown(tmp_path / "demo", 80)
     assert code == 1
     assert "NOT bit-identical" in text
 
 
-def test_a_missing_alarm_is_said(story: list[Beat], tmp_path: Path):
-    """Where the new scanner went unnoticed, no number is made up."""
-    story[-1] = replace(OUTCOME, unlabelled=AccuracyEvent(250, 50, 3))
+def test_a_missing_alarm_is_said(events: list[DemoEvent], tmp_path: Path):
+    """If the new scanner was not detected, the screen says so instead of a number."""
+    events[-1] = replace(OUTCOME, unlabelled=StreamSummary(images=250, read=50, new=3))
     assert "not in 250 images" in shown(tmp_path / "demo", 80)[1]
 
 
-def test_what_became_of_the_adaptor_is_said(story: list[Beat], tmp_path: Path):
-    """An adaptor that serves, one that did no better, a worker that failed, and no torch at all."""
+def test_what_became_of_the_adaptor_is_said(events: list[DemoEvent], tmp_path: Path):
+    """The summary names a serving adaptor, one that was no better, a failed worker, and missing
+    torch."""
     for episodes, words in (
         ((GROWN,), "linear taps 0, searched and trained in 3.2 s"),
-        ((replace(GROWN, state="refused"),), "none did better, searched and trained in 3.2 s"),
+        ((replace(GROWN, state="refused"),), "none was better, searched and trained in 3.2 s"),
         ((replace(GROWN, state="refused", accuracy=None, reason="too late"),), "none: too late"),
         ((), "torch is not installed: `pip install 'auricle[grow]'`"),
     ):
-        story[-1] = replace(OUTCOME, recording=replace(OUTCOME.recording, episodes=episodes))
+        events[-1] = replace(OUTCOME, recording=replace(OUTCOME.recording, episodes=episodes))
         assert words in " ".join(shown(tmp_path / "demo", 120)[1].split())
 
 
-def test_bare_pixels_have_a_page_and_a_line(story: list[Beat], tmp_path: Path):
-    """Where adaptors grew on bare pixels the last screen says what they gained, and where."""
-    pixels = PixelOutcome(OUTCOME.recording, EXAMS[0], EXAMS[1], 99, 100)
-    story[-1] = replace(OUTCOME, pixels=pixels)
+def test_bare_pixels_have_a_page_and_a_line(events: list[DemoEvent], tmp_path: Path):
+    """If adaptors grew on raw pixels, the last screen shows their gain in each domain."""
+    pixels = PixelOutcome(OUTCOME.recording, EVALUATIONS[0], EVALUATIONS[1], 99, 100)
+    events[-1] = replace(OUTCOME, pixels=pixels)
     text = " ".join(shown(tmp_path / "demo", 120)[1].split())
-    assert "MNIST 96.0% → 96.0%, new scanner 20.0% → 87.0%, 99 of 100 routed right" in text
+    assert "MNIST 96.0% → 96.0%, new scanner 20.0% → 87.0%, 99 of 100 routed correctly" in text
     assert "demo/pixels/report.html" in text
     assert (tmp_path / "demo" / "pixels" / "report.html").exists()
 
 
 def test_a_worker_is_found_where_torch_is(monkeypatch: pytest.MonkeyPatch):
-    """Without torch there is none; with it a job goes to a process and its result comes back."""
+    """Without torch there is no worker; with it a job runs in a process and returns its result."""
     monkeypatch.setattr(demo_view, "find_spec", lambda _name: None)
     assert demo_view.find_worker() is None
     monkeypatch.setattr(demo_view, "find_spec", lambda name: name)
@@ -206,7 +270,7 @@ def test_a_worker_is_found_where_torch_is(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_digits_are_drawn_side_by_side():
-    """Four digits of either source fit a line of 80 columns and leave ink."""
+    """Four digits of either source fit a line of 80 columns and are not blank."""
     for digits in (load_mnist(), load_optdigits()):
         lines = demo_view.draw(digits).splitlines()
         assert max(map(len, lines)) <= 80
@@ -215,8 +279,8 @@ def test_digits_are_drawn_side_by_side():
 
 
 def test_a_digit_that_is_missing_is_left_out():
-    """Few samples draw what there is."""
-    few = load_mnist().take(np.arange(3))
+    """Fewer samples give fewer drawings."""
+    few = load_mnist().select(np.arange(3))
     assert demo_view.draw(few) == ""
 
 
@@ -240,7 +304,8 @@ def install(folder: Path) -> Path:
 def test_the_next_steps_name_the_program_that_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running: str, on_path: str, expected: str
 ):
-    """Bare `auricle` only where a shell would start this one by it; else its quoted path."""
+    """The command is `auricle` only if a shell would start this program by it; else its quoted
+    path."""
     program = install(tmp_path / running)
     if on_path:
         install(tmp_path / on_path)
@@ -251,7 +316,7 @@ def test_the_next_steps_name_the_program_that_runs(
 
 
 def test_a_path_elsewhere_is_printed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """From a folder that does not hold the program, its absolute path starts it."""
+    """From an unrelated folder the command is the absolute path of the program."""
     program = install(tmp_path / "env/bin")
     (tmp_path / "work").mkdir()
     monkeypatch.setenv("PATH", "/nowhere")

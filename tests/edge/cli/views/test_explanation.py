@@ -29,13 +29,13 @@ def explained(compared: int) -> Explained:
 
 
 def test_a_range_of_few_examples_judges_nothing(capsys):
-    """With ten examples a value is said to lie outside, with one it is shown alone."""
+    """With ten examples a value outside their range is marked; with one example it is not."""
     show_explained(explained(10))
     text = capsys.readouterr().out
     assert "temperature  >= 9.5     2  1 to 3  outside" in text
     assert "range of worn in hall, 10 examples" in text
     assert "19 more columns differ less" in text
-    assert "too little is known" in text
+    assert "too few known examples" in text
     assert "worn in hall, time unknown, id press:1" in text
     show_explained(explained(1))
     text = capsys.readouterr().out
@@ -44,13 +44,13 @@ def test_a_range_of_few_examples_judges_nothing(capsys):
 
 
 def test_nothing_known_is_said(capsys):
-    """Where there is no guess, one line says why."""
+    """Without a guess, one line says why."""
     show_explained(
         Explained(
             kind="vector", known=None, guess="", p_value=1.0, domain="", label="", examples=()
         )
     )
-    assert "nothing is known yet" in capsys.readouterr().out
+    assert "no examples are known yet" in capsys.readouterr().out
 
 
 def test_a_waveform_shows_where_a_sound_is_loud():
@@ -66,7 +66,7 @@ def test_a_waveform_shows_where_a_sound_is_loud():
 
 @pytest.mark.parametrize(("rate_hz", "shown"), [(8_000, "0.50 s, RMS 0.5, -6 dB"), (0, "4000 sam")])
 def test_a_window_has_a_length_and_a_level(capsys, rate_hz, shown):
-    """In seconds and decibels where its rate is known, else in samples."""
+    """A window is described in seconds and decibels if its rate is known, else in samples."""
     written = io.BytesIO()
     np.save(written, np.full((4_000, 1), 0.5, np.float32))
     show_window(written.getvalue(), rate_hz)
@@ -75,6 +75,6 @@ def test_a_window_has_a_length_and_a_level(capsys, rate_hz, shown):
 
 @pytest.mark.parametrize("raw", [b"", b"P6 1 1 255\n...", b"\x93NUMPY\x01\x00"])
 def test_a_damaged_window_is_said(capsys, raw):
-    """Labelling goes on where a window cannot be drawn."""
+    """Labelling continues if a window cannot be drawn."""
     show_window(raw, 8_000)
     assert "cannot be shown" in capsys.readouterr().out

@@ -11,14 +11,15 @@ from edge.home.growth import AdaptorSummary, GrowthOutcome, GrowthTrial
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What was printed so far."""
+    """The output so far."""
     return lambda: capsys.readouterr().out
 
 
 def outcome(state: str, **given: object) -> GrowthOutcome:
     """An outcome of a domain whose name holds a control character."""
     told = {"accuracy": 0.9, "incumbent": 0.85, "reason": "a reason", "seconds": 2.0} | given
-    return GrowthOutcome("ha\x1bll", state, 3, **told)  # type: ignore[arg-type]
+    domain = "ha\x1bll"
+    return GrowthOutcome(domain=domain, state=state, version=3, **told)  # type: ignore[arg-type]
 
 
 def test_what_serves_is_said_with_its_gain(said):
@@ -29,19 +30,31 @@ def test_what_serves_is_said_with_its_gain(said):
     text = said()
     assert "# stage one" in text
     assert "linear: taps 0\t-\t50.0 %" in text
-    assert "version 3 serves, 90.0 % against 85.0 % on held-out facts, 2.0 s" in text
+    assert "version 3 serves, accuracy 90.0 %, previous 85.0 % on held-out facts, 2.0 s" in text
     assert "\x1b" not in text
 
 
 def test_what_changed_nothing_is_said_with_its_reason(said):
     """A refusal says why."""
     growth_views.show_outcome(outcome("refused"))
-    assert "nothing changed, 2.0 s: a reason" in said()
+    assert "no change, 2.0 s: a reason" in said()
 
 
 def test_what_is_not_known_is_a_dash(said):
-    """A head alone has no version and no accuracy of its own."""
-    row = AdaptorSummary("hall", 0, "none", "head alone", 0, 0, 5, None, math.nan, "", serves=True)
+    """A head without adaptor has no version and no accuracy of its own."""
+    row = AdaptorSummary(
+        domain="hall",
+        version=0,
+        kind="none",
+        blueprint="head alone",
+        nbytes=0,
+        operations=0,
+        facts=5,
+        accuracy=None,
+        incumbent=math.nan,
+        digest="",
+        serves=True,
+    )
     growth_views.show_adaptors([row])
     assert said().splitlines()[1].split("\t") == [
         "hall",
@@ -58,7 +71,7 @@ def test_what_is_not_known_is_a_dash(said):
 
 
 def test_waiting_shows_nothing_outside_a_terminal(capsys):
-    """Where standard error is not a terminal, waiting is silent."""
+    """If standard error is not a terminal, waiting prints nothing."""
     with growth_views.show_progress() as beat:
         beat("hall")
     assert capsys.readouterr().err == ""

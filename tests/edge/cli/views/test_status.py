@@ -18,7 +18,7 @@ from edge.mqtt.messages import (
 
 
 def snapshot(**changes: Any) -> DaemonStatus:
-    """A daemon with one stream that has left known ground."""
+    """A daemon with one stream in drift alarm."""
     fields: dict[str, Any] = {
         "device": "gate-1",
         "version": "1.0",
@@ -30,12 +30,12 @@ def snapshot(**changes: Any) -> DaemonStatus:
         "written_bytes_day": 3 << 20,
         "clock": "set",
         "settings": "auricle.toml",
-        "outbox": OutboxStatus(7, 2_048, 61.0, 900, dropped=2),
+        "outbox": OutboxStatus(waiting=7, nbytes=2_048, oldest_s=61.0, sequence=900, dropped=2),
         "streams": (
             StreamStatus(
-                "cam[red]",
-                "folder",
-                "",
+                name="cam[red]",
+                source="folder",
+                home="",
                 novel_percent=75.0,
                 alarmed=True,
                 domain="night",
@@ -45,30 +45,30 @@ def snapshot(**changes: Any) -> DaemonStatus:
         ),
         "homes": (
             HomeStatus(
-                "",
-                "efficientnet_lite0",
-                40,
-                4,
-                3,
-                (AdaptorStatus("night", 2, "linear", 20),),
-                "day",
+                name="",
+                encoder="efficientnet_lite0",
+                facts=40,
+                concepts=4,
+                candidates=3,
+                adaptors=(AdaptorStatus("night", 2, "linear", 20),),
+                growing="day",
             ),
         ),
         "broker": BrokerStatus(
-            "mqtt://localhost:1883",
+            address="mqtt://localhost:1883",
             online=False,
             since_s=5.0,
             connects=2,
             reasons={"not authorized": 3},
-            trouble="connection refused",
+            problem="connection refused",
         ),
-        "trouble": ("home audio: its card has gone",),
+        "problems": ("home audio: its card has gone",),
     } | changes
     return DaemonStatus(**fields)
 
 
 def drawn(status: DaemonStatus, width: int = 160) -> str:
-    """What a terminal of a width shows."""
+    """The output at a terminal of a given width."""
     console = Console(width=width, force_terminal=True, color_system=None)
     with console.capture() as shown:
         console.print(render_status(status, width))
@@ -85,7 +85,7 @@ def drawn(status: DaemonStatus, width: int = 160) -> str:
         "3.0 MiB a day",
         "cam[red]",
         "75 %",
-        "off known ground",
+        "drift alarm",
         "night",
         "cat",
         "night linear v2",
@@ -97,12 +97,12 @@ def drawn(status: DaemonStatus, width: int = 160) -> str:
     ],
 )
 def test_a_snapshot_shows(word):
-    """Everything that an engineer looks for is there; names are no markup."""
+    """A snapshot shows every figure, and names are not interpreted as markup."""
     assert word in drawn(snapshot())
 
 
 def test_a_narrow_terminal_loses_no_state():
-    """With 80 columns everything is there and every value still says what it is."""
+    """With 80 columns nothing is left out and every value has its name."""
     seen = drawn(snapshot(), 80)
     heads = ("stream", "source", "domain", "rejected", "adaptors", "delivery", "reasons")
     assert [name for name in heads if name not in seen] == []
@@ -110,25 +110,25 @@ def test_a_narrow_terminal_loses_no_state():
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_narrow_terminal_splits_no_word(width):
-    """Names and states stand in one piece on lines that fit the terminal."""
+    """Names and states are not broken, and lines fit the terminal."""
     stream = StreamStatus(
-        "vibration-pump-7",
-        "topic",
-        "",
+        name="vibration-pump-7",
+        source="topic",
+        home="",
         alarmed=True,
         domain="domain-2",
         label="bearing-worn",
         decided=123_456,
     )
-    broker = BrokerStatus("mqtt://broker.local:1883", online=True, since_s=90_000.0)
+    broker = BrokerStatus(address="mqtt://broker.local:1883", online=True, since_s=90_000.0)
     lines = drawn(snapshot(streams=(stream,), broker=broker), width).splitlines()
     assert max(map(len, lines)) <= width
     whole = (
         "vibration-pump-7",
-        "off known ground",
+        "drift alarm",
         "domain domain-2",
         "label bearing-worn",
-        "decided 123456",
+        "answered 123456",
         "encoder efficientnet_lite0",
         "mqtt://broker.local:1883",
     )
@@ -137,7 +137,7 @@ def test_a_narrow_terminal_splits_no_word(width):
 
 def test_names_cannot_steer_the_terminal():
     """Control characters in names are shown, not obeyed."""
-    shown = drawn(snapshot(streams=(StreamStatus("\x1b[2Jx", "topic", ""),)))
+    shown = drawn(snapshot(streams=(StreamStatus(name="\x1b[2Jx", source="topic", home=""),)))
     assert "\x1b[2J" not in shown
 
 

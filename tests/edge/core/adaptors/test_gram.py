@@ -15,8 +15,8 @@ def rows(count: int, width: int) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("width", [1, 7, SIDE - 1, SIDE, SIDE + 1, 2 * SIDE + 3])
-def test_it_solves_what_numpy_solves(width):
-    """In blocks or at once, the solution is the same up to float32."""
+def test_the_solution_equals_that_of_numpy(width):
+    """The block-wise solution equals the direct one up to float32 rounding."""
     inputs = rows(width + 20, width)
     sought = inputs.T @ rows(width + 20, 3)
     gram = Gram(width)
@@ -29,8 +29,8 @@ def test_it_solves_what_numpy_solves(width):
     np.testing.assert_allclose(gram.solve(ridge, sought), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_it_solves_where_columns_repeat():
-    """The ridge makes a matrix solvable that is not so by itself."""
+def test_repeated_columns_are_solved():
+    """The ridge makes a singular matrix solvable."""
     inputs = np.repeat(rows(30, 4), 100, axis=1)
     gram = Gram(400)
     gram.add(inputs)

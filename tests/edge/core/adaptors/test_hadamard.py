@@ -9,7 +9,7 @@ from edge.core.adaptors.hadamard import hadamard_mix
 @pytest.mark.parametrize("size", [1, 3, 64, 100])
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_whole_block_keeps_lengths(size, depth):
-    """One block is a rotation, scaled so that numbers keep their spread."""
+    """One block is a scaled rotation: the variance of the numbers stays."""
     padded = 1 << (size - 1).bit_length()
     rows = np.random.default_rng(1).standard_normal((5, size)).astype(np.float32)
     mixed = hadamard_mix(rows, 1, padded, depth)
@@ -17,8 +17,8 @@ def test_a_whole_block_keeps_lengths(size, depth):
     np.testing.assert_allclose(*lengths, rtol=1e-4)
 
 
-def test_blocks_differ_and_seeds_do():
-    """A second block has signs of its own, and so has another seed."""
+def test_blocks_and_seeds_differ():
+    """A second block has other signs, and so has another seed; the same seed has the same."""
     row = np.arange(8, dtype=np.float32)
     mixed = hadamard_mix(row, 1, 16)
     assert not np.array_equal(mixed[:8], mixed[8:])
@@ -26,8 +26,8 @@ def test_blocks_differ_and_seeds_do():
     np.testing.assert_array_equal(mixed, hadamard_mix(row, 1, 16))
 
 
-def test_a_row_is_mixed_as_it_is_among_many():
-    """A batch is a loop."""
+def test_a_batch_gives_the_results_of_single_rows():
+    """A row has the same result alone and in a batch."""
     rows = np.random.default_rng(1).standard_normal((4, 70)).astype(np.float32)
     np.testing.assert_allclose(
         hadamard_mix(rows, 1, 300)[2], hadamard_mix(rows[2], 1, 300), rtol=1e-5, atol=1e-5

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import nas
-from edge.core.adaptors.bandwidth import tune_kernel
 from edge.core.adaptors.crossfit import cross_scores
-from edge.core.adaptors.kernel import lowest_hashes, solve_kernel
+from edge.core.adaptors.kernel import lowest_hashes, solve_kernel, tune_kernel
 from edge.core.adaptors.standardisation import standardise
 from edge.core.adaptors.transform import build_transform
 from edge.core.facts import FactBatch, select_rows
@@ -19,7 +18,7 @@ NOTHING = FactBatch((), (), (), np.zeros((0, 10), np.uint8))
 
 
 def batch(count: int, seed: int = 1) -> FactBatch:
-    """Facts of two labels, inside and outside of a ball."""
+    """Facts of two labels, inside and outside a ball."""
     rows = np.random.default_rng(seed).standard_normal((count, 10))
     inside = np.square(rows[:, :3]).sum(axis=1) < 2.4
     levels = np.clip(np.square(11 + 2 * rows), 0, 255).astype(np.uint8)
@@ -29,19 +28,19 @@ def batch(count: int, seed: int = 1) -> FactBatch:
 
 def machine(rows: FactBatch, width: int = 3_840):
     """A kernel machine tuned and solved on facts."""
-    blueprint = nas.Blueprint("kernel", EVERY, width)
+    blueprint = nas.Blueprint(kind="kernel", taps=EVERY, width=width)
     arrays = tune_kernel(blueprint, rows, standardise(rows, NOTHING, SPANS), SPANS)
     return solve_kernel(build_transform((blueprint, arrays), SPANS), rows)
 
 
-def right(made, rows: FactBatch) -> float:
-    """Share of facts answered with their label."""
+def accuracy(made, rows: FactBatch) -> float:
+    """Share of facts predicted with their label."""
     best = made.answer(rows.features).argmax(axis=1)
     return float(np.mean([made.labels[i] == w for i, w in zip(best, rows.labels, strict=True)]))
 
 
 def test_it_is_kernel_ridge_regression():
-    """Its scores are those of the textbook formula in double precision."""
+    """The scores equal those of kernel ridge regression in double precision."""
     rows, fresh = batch(60), batch(20, 2)
     made = machine(rows)
     arrays = made.landmarks.transform.arrays
@@ -52,17 +51,17 @@ def test_it_is_kernel_ridge_regression():
     def near(one, other):
         return np.exp(-np.square(one[:, None] - other[None]).sum(axis=2))
 
-    own, asked = scaled(rows.features), scaled(fresh.features)
+    own, queries = scaled(rows.features), scaled(fresh.features)
     targets = np.eye(2)[[made.labels.index(label) for label in rows.labels]]
     inner = near(own, own) + arrays["penalty"][0] * np.eye(60)
-    expected = near(asked, own) @ np.linalg.solve(inner, targets - targets.mean(axis=0))
+    expected = near(queries, own) @ np.linalg.solve(inner, targets - targets.mean(axis=0))
     np.testing.assert_allclose(
         made.answer(fresh.features), expected + targets.mean(axis=0), atol=0.02
     )
 
 
-def test_all_facts_teach_also_where_few_are_landmarks():
-    """A fifth of the facts as landmarks, learned from all of them, beats these facts alone."""
+def test_all_facts_count_also_with_few_landmarks():
+    """A fifth of the facts as landmarks, solved from all facts, beats these facts alone."""
     rows, fresh = batch(600), batch(600, 2)
     few = machine(rows, 120)
     places = few.landmarks.codes
@@ -71,11 +70,11 @@ def test_all_facts_teach_also_where_few_are_landmarks():
     alone = machine(
         FactBatch(rows.ids[:120], rows.domains[:120], rows.labels[:120], rows.features[chosen])
     )
-    assert right(few, fresh) > right(alone, fresh)
+    assert accuracy(few, fresh) > accuracy(alone, fresh)
 
 
-def test_landmarks_are_the_facts_whose_ids_hash_lowest():
-    """As many as are asked for, in their order, whatever else is there."""
+def test_landmarks_are_the_facts_with_the_lowest_hashes():
+    """The chosen facts have the lowest hashes of their ids, in their original order."""
     ids = tuple(f"{number:03}" for number in range(50))
     hashes = {one: hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in ids}
     lowest_ids = sorted(sorted(ids, key=hashes.__getitem__)[:7])
@@ -85,8 +84,8 @@ def test_landmarks_are_the_facts_whose_ids_hash_lowest():
     assert len(made.landmarks.codes) == 7
 
 
-def test_with_a_landmark_less_than_facts_it_answers_nearly_alike():
-    """The two ways of solving agree where they meet."""
+def test_exact_and_nystroem_solutions_agree():
+    """With one landmark less than facts, the scores hardly differ from the exact ones."""
     rows, fresh = batch(200), batch(100, 2)
     exact, through = machine(rows, 200), machine(rows, 199)
     np.testing.assert_allclose(
@@ -94,8 +93,8 @@ def test_with_a_landmark_less_than_facts_it_answers_nearly_alike():
     )
 
 
-def test_a_fact_left_out_of_a_fold_is_left_out():
-    """Held-out scores are those of a machine that never saw the fold."""
+def test_held_out_scores_equal_those_without_the_fold():
+    """Held-out scores equal those of a kernel machine without the fold."""
     rows = batch(80)
     fold = np.arange(80) % 4
     made = machine(rows)
@@ -111,5 +110,5 @@ def test_a_fact_left_out_of_a_fold_is_left_out():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_facts_are_tuned(count):
-    """There is a scale where no distance can be measured, or one alone."""
+    """A kernel with no or one measurable distance has finite scores."""
     assert np.isfinite(machine(batch(count)).answer(batch(4).features)).all()

@@ -1,4 +1,4 @@
-"""Records of adaptors."""
+"""Digests of adaptor records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from edge.core.adaptors.record import AdaptorRecord
 
 ARRAYS = {"W": np.arange(6, dtype=np.float32).reshape(2, 3), "g": np.ones(2, np.float32)}
 RECORD = AdaptorRecord(
-    "home", 1, nas.Blueprint("linear", (0,), 3), ARRAYS, ("a", "b"), 2, 7, 0.9, 0.8
+    domain="home",
+    version=1,
+    blueprint=nas.Blueprint(kind="linear", taps=(0,), width=3),
+    arrays=ARRAYS,
+    facts=("a", "b"),
+    own=2,
+    seed=7,
+    accuracy=0.9,
+    incumbent=0.8,
 )
 
 
@@ -21,7 +29,7 @@ RECORD = AdaptorRecord(
     "change",
     [
         {"domain": "yard"},
-        {"blueprint": nas.Blueprint("linear", (1,), 3)},
+        {"blueprint": nas.Blueprint(kind="linear", taps=(1,), width=3)},
         {"facts": ("a", "c")},
         {"facts": ("a",)},
         {"seed": 8},
@@ -32,14 +40,15 @@ RECORD = AdaptorRecord(
         {"arrays": {"W": ARRAYS["W"]}},
     ],
 )
-def test_whatever_an_adaptor_is_made_of_changes_its_digest(change: dict[str, Any]):
-    """Domain, blueprint, facts, seed, and every array with its name, shape and type."""
+def test_the_digest_covers_the_contents(change: dict[str, Any]):
+    """Domain, blueprint, facts, seed, and each array with name, shape and dtype change the
+    digest."""
     assert replace(RECORD, **change).digest != RECORD.digest
 
 
 @pytest.mark.parametrize("change", [{"version": 2}, {"accuracy": 0.5}, {"own": 1}])
-def test_the_digest_is_of_what_was_made_not_of_its_history(change: dict[str, Any]):
-    """The same adaptor under another version is the same; so is one whose arrays lie otherwise."""
+def test_the_digest_ignores_version_and_measurements(change: dict[str, Any]):
+    """Version, accuracy, fact count and memory layout do not change the digest."""
     assert replace(RECORD, **change).digest == RECORD.digest
     turned = {name: np.asfortranarray(array) for name, array in reversed(ARRAYS.items())}
     assert replace(RECORD, arrays=turned).digest == RECORD.digest

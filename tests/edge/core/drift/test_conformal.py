@@ -6,11 +6,11 @@ from edge.core.drift.conformal import STEPS_PER_FALSE_ALARM, ConformalCusum
 
 
 def noise(seed, steps=3_000, channels=6):
-    """Sensors with nothing but noise around a level; heavy-tailed, so that outliers are common."""
+    """Heavy-tailed noise around a level: outliers are common."""
     return 100 + np.random.default_rng(seed).standard_t(4, (steps, channels))
 
 
-def test_the_budget_of_false_alarms_is_kept():
+def test_the_false_alarm_rate_is_bounded():
     """On noise with heavy tails alarms are rarer than one in STEPS_PER_FALSE_ALARM steps."""
     alarms = 0
     for seed in range(6):
@@ -19,8 +19,8 @@ def test_the_budget_of_false_alarms_is_kept():
     assert alarms <= 6 * 3_000 / STEPS_PER_FALSE_ALARM
 
 
-def test_a_stream_that_becomes_restless_is_named():
-    """Where noise becomes four times as large for good, evidence adds up until it is named."""
+def test_a_larger_variance_is_detected():
+    """Noise that becomes four times as large is reported within 20 steps."""
     values = noise(9, 2_000)
     values[1_500:] = 100 + 4 * (values[1_500:] - 100)
     detector = ConformalCusum(6)

@@ -1,4 +1,4 @@
-"""Cumulative sums of single channels: what is a change, and what a burst."""
+"""CUSUM of single channels: changes and bursts."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from edge.core.drift.kinds import DETECTORS
 
 
 def changes(values: np.ndarray) -> list[DetectedChange]:
-    """What is named of one channel."""
+    """The changes detected in one channel."""
     detector = DETECTORS["cusum"](1)
     return [change for value in values for change in detector.step(np.array([value]))]
 
@@ -21,7 +21,7 @@ def wave(steps: int = 300) -> np.ndarray:
 
 @pytest.mark.parametrize("factor", [1000.0, 0.001, 5.0])
 def test_a_change_of_unit_is_one_change(factor: float) -> None:
-    """A channel that tells grams for kilograms from one step on has changed once, then."""
+    """A channel that switches from kilograms to grams is one change, at the right step."""
     values = wave()
     values[151:] *= factor
     (change,) = changes(values)
@@ -30,7 +30,7 @@ def test_a_change_of_unit_is_one_change(factor: float) -> None:
 
 
 def test_a_burst_is_no_change() -> None:
-    """What is back after a step or two leaves nothing to tell."""
+    """A burst of two steps is not reported."""
     values = wave()
     values[150:152] += 60
     assert changes(values) == []

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edge.core.events import EraseFacts, Receipt, StoreFacts
-from edge.core.facts import Fact, Selector
+from edge.core.events import EraseFacts, StoreFacts
+from edge.core.facts import Fact, Receipt, Selector
 from edge.core.knowledge.admission import Admission, admit
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.worlds import fact
@@ -46,7 +46,18 @@ def test_a_newer_version_replaces():
 def test_a_forgotten_fact_is_not_relearned():
     """An id that was erased is refused, whatever its revision."""
     ledger = MemoryLedger([fact("x")])
-    receipt = Receipt("r", 0, Selector(), 1, (), "", "", (), 0, ())
+    receipt = Receipt(
+        request_id="r",
+        requested_at_ns=0,
+        selector=Selector(),
+        facts_forgotten=1,
+        concepts_touched=(),
+        digest_before="",
+        digest_after="",
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=(),
+    )
     ledger.apply(EraseFacts(("x",), receipt))
     admission = admit(ledger, [fact("x", revision=9)], 10)
     assert outcome(admission) == ([], [], [])
@@ -54,7 +65,7 @@ def test_a_forgotten_fact_is_not_relearned():
 
 
 def test_a_full_concept_keeps_the_newest():
-    """The oldest by (time, id) leaves, and what is older still never enters."""
+    """The oldest by (time, id) is evicted, and older facts are refused."""
     ledger = MemoryLedger([fact("b", at=5), fact("c", at=5), fact("d", at=7)])
     admission = admit(ledger, [fact("a", at=4), fact("e", at=6)], 3)
     assert outcome(admission) == (["e"], [], ["b"])
@@ -62,7 +73,7 @@ def test_a_full_concept_keeps_the_newest():
 
 
 def test_of_facts_of_one_moment_the_higher_id_is_the_newer():
-    """Whichever of them came first."""
+    """Of facts with equal times the higher id is newer, in any order of arrival."""
     one, other = fact("a", at=5), fact("b", at=5)
     first = admit(MemoryLedger([one]), [other], 1)
     assert outcome(first) == (["b"], [], ["a"])
@@ -72,14 +83,14 @@ def test_of_facts_of_one_moment_the_higher_id_is_the_newer():
 
 
 def test_other_concepts_have_their_own_room():
-    """A full concept takes no room from another label or another domain."""
+    """A full concept does not affect another label or domain."""
     ledger = MemoryLedger([fact("a", at=1)])
     admission = admit(ledger, [fact("b", "other"), fact("c", domain="away")], 1)
     assert outcome(admission) == (["b", "c"], [], [])
 
 
 def test_a_correction_inside_a_full_concept_keeps_its_place():
-    """A fact replaced within its concept takes its own old place: nothing is evicted."""
+    """A fact replaced within its concept evicts nothing."""
     old = fact("a", at=1)
     ledger = MemoryLedger([old, fact("b", at=2)])
     admission = admit(ledger, [replace(old, subject="p", revision=1)], 2)
@@ -87,7 +98,7 @@ def test_a_correction_inside_a_full_concept_keeps_its_place():
 
 
 def test_a_correction_into_a_full_concept_pushes_out_the_oldest():
-    """A fact moved to a full concept counts there by its age."""
+    """A fact moved into a full concept counts there by its age."""
     ledger = MemoryLedger([fact("x", "a", at=9), fact("b", "b", at=5)])
     admission = admit(ledger, [fact("x", "b", at=9, revision=1)], 1)
     assert outcome(admission) == (["x"], ["x"], ["b"])
@@ -106,7 +117,7 @@ def test_a_correction_too_old_for_its_new_concept_leaves_the_ledger():
 
 
 def test_two_facts_change_places_between_full_concepts():
-    """Corrections that leave a concept make room for those that enter it."""
+    """Corrections that leave a concept free capacity for those that enter it."""
     one, two = fact("x", "a", at=1), fact("y", "b", at=2)
     ledger = MemoryLedger([one, two])
     swapped = [replace(one, label="b", revision=1), replace(two, label="a", revision=1)]
@@ -123,14 +134,14 @@ def test_an_unchanged_fact_can_be_pushed_out_by_its_own_batch():
 
 
 def test_a_smaller_capacity_shrinks_a_concept_when_it_is_next_added_to():
-    """A concept above a newly lowered capacity comes down to it."""
+    """A concept above a lowered capacity shrinks to it on the next addition."""
     ledger = MemoryLedger([fact(f"f{age}", at=age) for age in range(5)])
     admission = admit(ledger, [fact("new", at=9)], 2)
     assert outcome(admission) == (["new"], [], ["f0", "f1", "f2", "f3"])
 
 
 def test_a_fact_that_leaves_does_not_hide_the_oldest_that_stays():
-    """Where the oldest moves out as others come in, the next oldest makes room."""
+    """If the oldest fact moves out while others enter, the next oldest is evicted."""
     oldest = fact("w", "b", at=1)
     ledger = MemoryLedger([oldest, fact("x", "b", at=2)])
     arriving = [replace(oldest, label="a", revision=1), fact("y", "b", at=8), fact("z", "b", at=9)]

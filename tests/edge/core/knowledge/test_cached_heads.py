@@ -9,12 +9,11 @@ import hdc
 from edge.core import limits
 from edge.core.config import Config
 from edge.core.events import RemoveAdaptor, StoreAdaptor, StoreFacts
-from edge.core.facts import Fact
+from edge.core.facts import Fact, hash_rank
 from edge.core.jobs import GrowthJob
 from edge.core.knowledge.cached_heads import HeadFit
 from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
-from edge.core.knowledge.sampling import hash_rank
 from tests.growers import record_of
 from tests.worlds import WIDTH, fact, vector
 
@@ -39,7 +38,7 @@ class World:
 
     def stale(self) -> HeadFit:
         """What is to be solved beside serving; there has to be something."""
-        found = self.known.stale()
+        found = self.known.next_stale_head()
         assert found is not None
         return found
 
@@ -56,59 +55,68 @@ def world() -> World:
 
 
 def job_for(world: World, domain: str) -> GrowthJob:
-    """What growing an adaptor of a domain would be given."""
-    lessons = world.known.lessons(domain)
-    return GrowthJob("j", domain, 1, 1, Config().budget, GEOMETRY.slices, *lessons)
+    """The growth job of a domain."""
+    own, others = world.known.training_facts(domain)
+    return GrowthJob(
+        id="j",
+        domain=domain,
+        version=1,
+        seed=1,
+        budget=Config().budget,
+        spans=GEOMETRY.slices,
+        own=own,
+        others=others,
+    )
 
 
 def test_nothing_is_stale_before_a_fact_changes(world):
-    """What is solved and still holds is not solved beside."""
-    assert world.known.stale() is None
-    assert derive_knowledge(world.ledger, GEOMETRY).stale() is None
+    """No head is stale before a fact changes."""
+    assert world.known.next_stale_head() is None
+    assert derive_knowledge(world.ledger, GEOMETRY).next_stale_head() is None
 
 
 def test_what_was_in_use_is_solved_beside_the_last_asked_for_first(world):
-    """After a label both domains are to be solved again, and answer as derived anew, without
-    being solved on demand."""
+    """After a label both domains' heads are stale, and those solved in the background equal those
+    derived from the ledger."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     for domain in ("x", "y"):
         fitting = world.stale()
         assert fitting.domain == domain
         made = fitting.solve()
-        world.known.settle(fitting, made)
+        world.known.accept_head(fitting, made)
         assert world.known.adaptor(domain) is made
         assert made.answer(ROWS).tolist() == world.fresh(domain)
-    assert world.known.stale() is None
+    assert world.known.next_stale_head() is None
 
 
 def test_what_nobody_asks_for_is_solved_beside_once(world):
-    """A domain that has not answered since is left alone when facts change again."""
+    """A domain that has not answered since is not solved in the background again."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     for _ in range(2):
         fitting = world.stale()
-        world.known.settle(fitting, fitting.solve())
+        world.known.accept_head(fitting, fitting.solve())
     world.known.adaptor("y")
     world.learn(fact("more", "b", "x", 100, seed=100))
     fitting = world.stale()
     assert fitting.domain == "y"
-    world.known.settle(fitting, None)
-    assert world.known.stale() is None
+    world.known.accept_head(fitting, None)
+    assert world.known.next_stale_head() is None
 
 
 @pytest.mark.parametrize("domain", ["x", "y", "z"])
 def test_what_facts_have_changed_meanwhile_is_not_used(world, domain):
-    """A fact of any domain that comes while an adaptor is solved beside it makes that useless."""
+    """A fact of any domain that arrives during a background fit discards its result."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
     world.learn(fact("more", "b", domain, 100, seed=100))
     made = fitting.solve()
-    world.known.settle(fitting, made)
+    world.known.accept_head(fitting, made)
     assert world.known.adaptor("x") is not made
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
 
 
 def test_a_fact_beyond_the_sample_changes_nothing(world, monkeypatch):
-    """Where the samples are full, a fact that hashes higher leaves what is expected as it is."""
+    """With full samples, a fact that hashes higher does not discard the expected fit."""
     monkeypatch.setattr(limits, "HEAD_FACTS_MAX", 6)
     monkeypatch.setattr(limits, "SUPPORT_FACTS_MAX", 4)
     world.known.refit("x")
@@ -117,39 +125,39 @@ def test_a_fact_beyond_the_sample_changes_nothing(world, monkeypatch):
     fitting = world.stale()
     many = [fact(f"more{row}", "a", "x", row, seed=row) for row in range(99)]
     made = fitting.solve()
-    beyond = [one for one in many if not fitting.reaches[0].changes(hash_rank(one.id))]
+    beyond = [one for one in many if not fitting.scopes[0].changes(hash_rank(one.id))]
     world.learn(beyond[0])
-    world.known.settle(fitting, made)
+    world.known.accept_head(fitting, made)
     assert world.known.adaptor("x") is made
 
 
 def test_what_was_solved_on_demand_stays(world):
-    """An adaptor that was asked for before the one beside was done is kept."""
+    """An adaptor solved on demand during a background fit is kept."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
     made = world.known.adaptor("x")
-    world.known.settle(fitting, fitting.solve())
+    world.known.accept_head(fitting, fitting.solve())
     assert world.known.adaptor("x") is made
 
 
 def test_what_comes_is_solved_before_it_serves(world):
-    """An adaptor on top of a record answers as soon as the record serves, and not before."""
+    """An adaptor solved on top of a record answers once the record serves, not before."""
     record = record_of(job_for(world, "x"))
-    fitting = world.known.rehearse(record)
+    fitting = world.known.head_for(record)
     made = fitting.solve()
     assert world.known.adaptor("x") is not made
     world.ledger.apply(StoreAdaptor(record))
     world.known.refit("x")
-    world.known.settle(fitting, made)
+    world.known.accept_head(fitting, made)
     assert world.known.adaptor("x") is made
     assert made.answer(ROWS).tolist() == world.fresh("x")
 
 
 def test_what_serves_no_longer_is_not_used(world):
-    """A record that was refused, or taken away again, leaves no adaptor behind."""
+    """A record that was refused or removed leaves no adaptor behind."""
     record = record_of(job_for(world, "x"))
-    fitting = world.known.rehearse(record)
-    world.known.settle(fitting, fitting.solve())
+    fitting = world.known.head_for(record)
+    world.known.accept_head(fitting, fitting.solve())
     world.known.refit("x")
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
     world.ledger.apply(StoreAdaptor(record))
@@ -157,10 +165,10 @@ def test_what_serves_no_longer_is_not_used(world):
     fitting = world.stale()
     world.ledger.apply(RemoveAdaptor("x", 1))
     world.known.refit("x")
-    world.known.settle(fitting, fitting.solve())
+    world.known.accept_head(fitting, fitting.solve())
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
 
 
 def test_a_record_of_a_domain_without_facts_is_not_solved(world):
-    """There is nothing to solve it from."""
-    assert world.known.rehearse(replace(record_of(job_for(world, "x")), domain="z")) is None
+    """A record of a domain without facts yields no fit."""
+    assert world.known.head_for(replace(record_of(job_for(world, "x")), domain="z")) is None

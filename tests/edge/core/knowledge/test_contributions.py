@@ -18,12 +18,11 @@ from edge.core.events import (
     Enrol,
     FitGeometry,
     ForgetRequest,
-    Receipt,
     Rejected,
     StoreContribution,
     StoreGeometry,
 )
-from edge.core.facts import Fact, Selector
+from edge.core.facts import Fact, Receipt, Selector
 from edge.core.knowledge.contributions import NAMES, Contribution, concepts_of, shrink_sums
 from tests.worlds import World, clouds, fact
 
@@ -37,7 +36,14 @@ def taught(
     centres = [sum(f"{domain}{label}".encode()) for label in labels]
     rows = clouds(centres, count, seed=seed, width=width)
     return tuple(
-        Fact(f"{domain}-{seed}-{n}", "s", domain, labels[n // count], n, row.tobytes())
+        Fact(
+            id=f"{domain}-{seed}-{n}",
+            stream="s",
+            domain=domain,
+            label=labels[n // count],
+            captured_at_ns=n,
+            features=row.tobytes(),
+        )
         for n, row in enumerate(rows)
     )
 
@@ -72,7 +78,7 @@ def test_sums_of_several_devices_are_those_of_one_that_saw_everything(owners: Se
 
 
 def test_the_order_in_which_contributions_come_is_nothing():
-    """Any order, and any repetition, gives the same digest, and a crash changes nothing."""
+    """Any order and repetition of contributions gives the same digest, also after a crash."""
     given_all = [given_by(World(taught(name)), name) for name in ("hall", "yard", "roof")]
     seen = set()
     for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0, 0, 1)):
@@ -103,7 +109,8 @@ def test_a_forget_on_one_device_reaches_the_other():
 
 
 def test_an_empty_contribution_drops_a_device():
-    """All that it gave is out, and an older contribution does not come back."""
+    """An empty contribution removes a device's sums, and an older contribution does not restore
+    them."""
     world, alone = World(taught("home")), World(taught("home"))
     first = given_by(World(taught("hall")), "a", 1)
     world.feed(first)
@@ -123,18 +130,19 @@ def test_an_empty_contribution_drops_a_device():
     ],
 )
 def test_sums_of_another_card_seed_or_geometry_are_refused(change: dict[str, Any], reason: str):
-    """With the reason; and what the device gave before goes: it may hold what was forgotten."""
+    """Such sums are rejected with the reason, and the device's earlier sums are removed: they may
+    hold forgotten facts."""
     world, alone = World(taught("home")), World(taught("home"))
     good = given_by(World(taught("hall")), "a", 1)
     world.feed(good)
     said = world.ask(replace(good, revision=2, **change), Rejected)
     assert reason in said.reason
-    assert "what it gave before is out" in said.reason
+    assert "its earlier sums are removed" in said.reason
     assert world.runtime.digest() == alone.runtime.digest()
 
 
 def test_a_contribution_counts_again_once_the_geometries_agree():
-    """The same revision is adopted where it could not be used before."""
+    """A revision that could not be used is accepted once the geometries agree."""
     sender, world = World(taught("hall")), World(taught("home"))
     frozen = given_by(sender, "a", 3)
     world.feed(FitGeometry())
@@ -154,16 +162,18 @@ def refused_before(world: World) -> StoreContribution:
 
 
 def test_a_survey_sets_sums_of_the_old_geometry_aside():
-    """They are out of the knowledge, and the acknowledgement says whose."""
+    """A new geometry leaves out contributions made with the old one, and the acknowledgement names
+    their devices."""
     world = World(taught("home"))
     world.feed(given_by(World(taught("hall")), "a"))
-    assert "set aside: a" in world.ask(FitGeometry(), Acknowledgement).detail
+    assert "left out: a" in world.ask(FitGeometry(), Acknowledgement).detail
     assert world.runtime.knowledge.domains == ("home",)
 
 
 @pytest.mark.parametrize("surveyed", [False, True])
 def test_a_device_without_facts_answers_from_the_sums_of_another(surveyed: bool):
-    """Known samples get their label and domain, far ones are new, by the sender's thresholds."""
+    """Known samples get their label and domain, distant ones are novel, by the sender's
+    thresholds."""
     width = 24
     sender = World(taught("hall", "abc", 60, width=width), width=width)
     receiver = World(width=width)
@@ -198,7 +208,8 @@ def decision(world: World, row: NDArray[np.uint8], sequence: int) -> Decision:
 
 
 def test_a_domain_with_too_few_samples_elsewhere_abstains_with_a_reason():
-    """The ordered rate cannot be kept from so few held-out samples, here as there."""
+    """Too few held-out samples for the chosen rate give a reason, on the receiver as on the
+    sender."""
     world = World()
     world.feed(given_by(World(taught("hall", count=5))))
     said = decision(world, np.frombuffer(taught("hall", count=5)[0].features, np.uint8), 1)
@@ -207,7 +218,7 @@ def test_a_domain_with_too_few_samples_elsewhere_abstains_with_a_reason():
 
 
 def test_the_digest_says_who_gave_what():
-    """The same sums from another device are told apart: one may be forgotten without the other."""
+    """The digest depends on which device contributed the sums."""
     digests = set()
     for device in "ab":
         world = World(taught("home"))
@@ -217,8 +228,8 @@ def test_the_digest_says_who_gave_what():
 
 
 def test_own_facts_answer_where_they_are_the_majority():
-    """Half of all are enough; and the sums of all where another device knows labels that are not
-    known here."""
+    """Own facts answer if they are at least half of all and cover all labels; otherwise the sums of
+    all devices do."""
     world = World(taught("hall", "ab", 40))
     own = world.runtime.knowledge.adaptor("hall")
     world.feed(given_by(World(taught("hall", "ab", 40, seed=1)), "as many"))
@@ -234,7 +245,8 @@ def test_own_facts_answer_where_they_are_the_majority():
 
 
 def test_learning_and_forgetting_go_on_beside_adopted_sums():
-    """What is kept up to date equals what is derived again, moments included."""
+    """With contributions present, incrementally updated knowledge equals derived knowledge, moments
+    included."""
     world = World(taught("home"))
     world.feed(given_by(World(taught("hall"))))
     sums(world)
@@ -247,7 +259,7 @@ def test_learning_and_forgetting_go_on_beside_adopted_sums():
 
 
 def test_a_crash_between_effects_is_mended_by_sending_again():
-    """After any prefix of the effects, the repeated contribution leads to the same knowledge."""
+    """After any prefix of the effects, repeating the contribution leads to the same knowledge."""
     gift = given_by(World(taught("hall")))
     whole = World(taught("home"))
     whole.feed(gift)
@@ -261,7 +273,7 @@ def test_a_crash_between_effects_is_mended_by_sending_again():
 
 
 def test_no_more_devices_than_fit():
-    """One device too many is refused, those before are still replaced."""
+    """One device too many is rejected; contributions of the others are still replaced."""
     world, small = World(), given_by(World(taught("hall", count=1)), "d0")
     for n in range(64):
         world.ask(replace(small, device=f"d{n}"), Acknowledgement)
@@ -281,7 +293,7 @@ def named(text: str) -> NDArray[np.uint8]:
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
-    """Whatever is done to one array: a reason, or sums that could be true; never an exception."""
+    """A corrupted array gives a reason, or sums that could be true; never an exception."""
     name = data.draw(st.sampled_from(NAMES))
     arrays = dict(GOOD.arrays)
     array = arrays[name].copy()
@@ -350,7 +362,7 @@ def changed(name: str, at: tuple[int, ...], value: int) -> dict[str, Any]:
     ],
 )
 def test_sums_that_no_facts_give_are_refused(change: dict[str, Any], reason: str):
-    """Each with the array that cannot be true; what was there stays as it was."""
+    """Impossible sums are rejected with the name of the array, and change nothing."""
     world = World(taught("home", count=3))
     before = world.runtime.digest()
     assert reason in world.ask(replace(GOOD, **change), Rejected).reason
@@ -358,7 +370,7 @@ def test_sums_that_no_facts_give_are_refused(change: dict[str, Any], reason: str
 
 
 def test_the_encoding_is_compact_and_names_survive():
-    """Every array takes the smallest integers that hold it."""
+    """Every array uses the narrowest integer type that holds it."""
     assert {GOOD.arrays[name].dtype.itemsize for name in ("counts", "ones", "names")} == {1}
     assert concepts_of(GOOD.arrays) == (("hall", "a"), ("hall", "b"))
     assert shrink_sums(np.array([-1, 200])).dtype == np.int16

@@ -8,9 +8,9 @@ import pytest
 import hdc
 from edge.core import limits
 from edge.core.events import StoreFacts
+from edge.core.facts import sample_facts
 from edge.core.knowledge.knowledge import derive_knowledge, fit_geometry
 from edge.core.knowledge.memory_ledger import MemoryLedger
-from edge.core.knowledge.sampling import sample_facts
 from tests.worlds import WIDTH, fact
 
 GEOMETRY = hdc.identity_geometry(WIDTH, ((0, WIDTH),), 1)
@@ -33,7 +33,7 @@ def test_derive_without_equals_a_ledger_without():
 
 
 def test_adding_equals_deriving():
-    """Knowledge kept up to date by additions and removals is the knowledge derived anew."""
+    """Knowledge updated by additions and removals equals knowledge derived from the ledger."""
     ledger = MemoryLedger(FACTS[:6])
     kept = derive_knowledge(ledger, GEOMETRY)
     kept.add(FACTS[6:])
@@ -55,7 +55,7 @@ def test_the_digest_covers_card_geometry_sums_and_thresholds():
 
 
 def test_the_digest_covers_thresholds_that_sums_do_not_tell(monkeypatch):
-    """The same sums with thresholds of other facts, by other ids, are other knowledge."""
+    """Equal sums with thresholds from different facts give different digests."""
     monkeypatch.setattr(limits, "CALIBRATION_FACTS_MAX", 6)
     one = derive_knowledge(MemoryLedger(FACTS), GEOMETRY)
     other = derive_knowledge(MemoryLedger(replace(row, id=f"g{row.id}") for row in FACTS), GEOMETRY)
@@ -65,12 +65,12 @@ def test_the_digest_covers_thresholds_that_sums_do_not_tell(monkeypatch):
 
 
 def test_empty_knowledge_has_a_digest():
-    """A ledger without facts is a state like any other."""
+    """A ledger without facts has a digest."""
     assert len(derive_knowledge(MemoryLedger(), GEOMETRY).digest("card")) == 64
 
 
 def test_what_follows_from_facts_is_made_again_after_a_change():
-    """Thresholds and adaptors never outlive the facts they came from."""
+    """Thresholds and adaptors are computed again after a change of facts."""
     ledger = MemoryLedger(FACTS)
     made = derive_knowledge(ledger, GEOMETRY)
     before, adaptor = made.calibration().digest(), made.adaptor("x")
@@ -83,7 +83,7 @@ def test_what_follows_from_facts_is_made_again_after_a_change():
 
 def test_facts_that_were_removed_shape_nothing_while_the_ledger_still_has_them():
     """Between a removal and its effect, thresholds, adaptors and the router are those of a ledger
-    without the facts, whatever was derived before."""
+    without the facts."""
     gone = {"f0", "f3", "f7"}
     made = derive_knowledge(MemoryLedger(FACTS), GEOMETRY)
     twin = derive_knowledge(MemoryLedger(row for row in FACTS if row.id not in gone), GEOMETRY)
@@ -91,7 +91,9 @@ def test_facts_that_were_removed_shape_nothing_while_the_ledger_still_has_them()
     made.router()
     made.remove(row for row in FACTS if row.id in gone)
     assert made.calibration().digest() == twin.calibration().digest()
-    assert [part.ids for part in made.lessons("x")] == [part.ids for part in twin.lessons("x")]
+    assert [part.ids for part in made.training_facts("x")] == [
+        part.ids for part in twin.training_facts("x")
+    ]
     features = np.stack([np.frombuffer(row.features, np.uint8) for row in FACTS])
     np.testing.assert_array_equal(made.router().scores(features), twin.router().scores(features))
 
@@ -106,13 +108,13 @@ def test_a_fact_that_comes_back_counts_again():
 
 
 def test_an_adaptor_needs_facts():
-    """A domain nobody has taught has no adaptor."""
+    """A domain without facts has no adaptor."""
     with pytest.raises(KeyError):
         derive_knowledge(MemoryLedger(FACTS), GEOMETRY).adaptor("nowhere")
 
 
 def test_a_sample_depends_on_the_set_alone():
-    """The same facts are chosen whatever the batches they come in."""
+    """The same facts are sampled from any division into batches."""
     ledger = MemoryLedger(FACTS)
     whole = sample_facts(ledger.batches(), 5)
     parts = sample_facts((b for d in ("y", "x") for b in ledger.batches(d)), 5)
@@ -122,7 +124,7 @@ def test_a_sample_depends_on_the_set_alone():
 
 
 def test_a_sample_stays_when_others_leave():
-    """Forgetting a fact that was not chosen changes nothing about the choice."""
+    """Forgetting a fact outside the sample does not change the sample."""
     ledger = MemoryLedger(FACTS)
     chosen = sample_facts(ledger.batches(), 5).ids
     others = {row.id for row in FACTS} - set(chosen)
@@ -130,7 +132,7 @@ def test_a_sample_stays_when_others_leave():
 
 
 def test_a_survey_is_the_same_for_the_same_facts():
-    """The geometry of a ledger does not depend on the order its facts came in."""
+    """The geometry does not depend on the order in which facts arrived."""
     taps = ((0, WIDTH),)
     one = fit_geometry(MemoryLedger(FACTS), taps, 1)
     other = fit_geometry(MemoryLedger(FACTS[::-1]), taps, 1)

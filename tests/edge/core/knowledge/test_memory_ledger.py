@@ -3,19 +3,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge.core import limits
-from edge.core.events import (
-    EraseFacts,
-    LabelCandidate,
-    Receipt,
-    StoreFacts,
-    StoreGeometry,
-    StoreLabelCandidates,
-)
-from edge.core.facts import Selector
+from edge.core.events import EraseFacts, StoreFacts, StoreGeometry, StoreLabelCandidates
+from edge.core.facts import LabelCandidate, Receipt, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.worlds import fact
 
-RECEIPT = Receipt("r", 0, Selector(), 1, (), "", "", (), 0, ())
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=0,
+    selector=Selector(),
+    facts_forgotten=1,
+    concepts_touched=(),
+    digest_before="",
+    digest_after="",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
 
 
 def test_remembering_writes_and_evicts():
@@ -27,13 +31,13 @@ def test_remembering_writes_and_evicts():
 
 
 def test_erasing_buries():
-    """An erased id is gone and stays known as forgotten; an unknown id can be buried too."""
+    """An erased id is recorded as forgotten, also if the ledger never held it."""
     ledger = MemoryLedger([fact("a")])
     ledger.apply(EraseFacts(("a", "never labelled"), RECEIPT))
     assert ledger.get("a") is None
-    assert ledger.buried("a")
-    assert ledger.buried("never labelled")
-    assert not ledger.buried("b")
+    assert ledger.was_forgotten("a")
+    assert ledger.was_forgotten("never labelled")
+    assert not ledger.was_forgotten("b")
     assert ledger.receipts == [RECEIPT]
 
 
@@ -78,9 +82,20 @@ def test_a_geometry_is_kept():
 
 
 def test_candidates_are_bounded():
-    """Beyond the bound the oldest nominations leave; one nominated again keeps its place."""
+    """Beyond the bound the oldest candidates are dropped; one stored again keeps its position."""
     ledger, names = MemoryLedger(), [f"o{n:04}" for n in range(limits.CANDIDATES_MAX + 3)]
-    rows = {name: LabelCandidate(name, "s", "", "home", 0, 0.5, b"") for name in names}
+    rows = {
+        name: LabelCandidate(
+            observation_id=name,
+            stream="s",
+            subject="",
+            domain="home",
+            captured_at_ns=0,
+            score=0.5,
+            features=b"",
+        )
+        for name in names
+    }
     ledger.apply(StoreLabelCandidates(tuple(rows.values())[:10]))
     ledger.apply(StoreLabelCandidates((replace(rows["o0004"], score=0.9),)))
     ledger.apply(StoreLabelCandidates(tuple(rows.values())[10:]))
@@ -89,7 +104,7 @@ def test_candidates_are_bounded():
 
 
 def test_the_digest_is_of_the_facts():
-    """Ledgers with the same facts have one digest, whatever came and went."""
+    """Ledgers with equal facts have equal digests, whatever their history."""
     one, other = MemoryLedger([fact("a"), fact("b")]), MemoryLedger([fact("b")])
     assert one.digest() != other.digest()
     one.apply(EraseFacts(("a",), RECEIPT))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.knowledge.moments import COLUMNS_MAX, Moments
+from edge.core.knowledge.moments import GRAM_COLUMNS_MAX, Moments
 from tests.worlds import vector
 
 A, B = ("home", "a"), ("away", "b")
@@ -19,7 +19,7 @@ def rows(seeds: list[int], width: int = 6) -> np.ndarray:
 
 
 def same(one: Moments, other: Moments) -> bool:
-    """Whether all sums are those of the other."""
+    """Return whether all sums are equal."""
     return (
         one.counts == other.counts
         and one.sums.keys() == other.sums.keys()
@@ -49,7 +49,7 @@ def test_products_of_many_full_rows_are_exact():
 @settings(max_examples=25, deadline=None)
 @given(gone=st.sets(st.integers(0, 7)))
 def test_taking_away_equals_never_having_added(gone: set[int]):
-    """A concept that is empty again is not there any more."""
+    """Subtracting facts restores the earlier sums; an empty concept is removed."""
     made, never = Moments(6), Moments(6)
     kept = [seed for seed in range(8) if seed not in gone]
     made.change(A, rows(list(range(8))), 1)
@@ -59,20 +59,20 @@ def test_taking_away_equals_never_having_added(gone: set[int]):
     assert same(made, never)
 
 
-@pytest.mark.parametrize("columns", [6, COLUMNS_MAX + 1])
+@pytest.mark.parametrize("columns", [6, GRAM_COLUMNS_MAX + 1])
 def test_merging_equals_adding_both(columns: int):
-    """What another device packed adds up to what one device would have; wide ones keep no Gram."""
+    """Packed moments of two devices add up to those of one; wide ones keep no Gram matrix."""
     mine, theirs, both = Moments(columns), Moments(columns), Moments(columns)
     for made, concept, seeds in ((mine, A, [1, 2]), (theirs, A, [3]), (theirs, B, [4, 5])):
         made.change(concept, rows(seeds, columns), 1)
         both.change(concept, rows(seeds, columns), 1)
-    assert bool(mine.gram.size) == (columns <= COLUMNS_MAX)
+    assert bool(mine.gram.size) == (columns <= GRAM_COLUMNS_MAX)
     mine.merge(theirs.counts, theirs.pack(theirs.counts))
     assert same(mine, both)
 
 
 def test_a_copy_changes_alone():
-    """Neither sees what the other learns."""
+    """A copy and its original do not affect each other."""
     made = Moments(6)
     made.change(A, rows([1]), 1)
     before = made.copy()

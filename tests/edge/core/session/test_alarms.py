@@ -11,8 +11,7 @@ from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.alarms import Alarms
 from edge.core.session.novel_domains import UnlabelledRow
-from edge.core.session.session import SessionState
-from edge.core.session.stream import StreamState
+from edge.core.session.stream import SessionState, StreamState
 from tests.worlds import World, clouds, fact
 
 WIDE = 64
@@ -28,9 +27,9 @@ def taught() -> MemoryLedger:
 
 
 def opened(session: SessionState, name: str, centre: int, count: int) -> None:
-    """Let a name be open for observations of a cloud."""
+    """Add observations of a cloud to a novel domain."""
     for at, values in enumerate(clouds((centre,), count, seed=count, width=WIDE)):
-        session.openings.add(name, f"{name}:{at}", UnlabelledRow("a", values.tobytes()))
+        session.novel_domains.add(name, f"{name}:{at}", UnlabelledRow("a", values.tobytes()))
 
 
 def show(
@@ -40,45 +39,46 @@ def show(
     config = Config(window=WINDOW)
     alarms, found = Alarms(config, session), []
     for at, values in enumerate(clouds((centre,), count, seed=77, width=WIDE)):
-        ground = session.lay(known)
+        reference = session.reference_model(known)
         codes = known.geometry.project(values)
-        stream.push(session.glance(str(at), codes, known, ground))
+        stream.push(session.assess(str(at), codes, known, reference))
         verdicts = [glance.verdict for glance in stream.window]
         window = hdc.detect_window(verdicts, known.calibration()) if stream.full else None
-        turned = alarms.turn(stream, window, known, ground)
+        turned = alarms.update(stream, window, known, reference)
         if turned is not None:
-            stream.opening = turned
+            stream.alarm_domain = turned
             found.append(turned)
     return found
 
 
 def test_openings_that_are_one_are_merged():
-    """A stream that finds the opening it is in under another name lets both be one, the larger."""
+    """Two novel domains of the same cloud are merged into the larger when a stream enters the
+    other."""
     known = derive_knowledge(taught(), hdc.identity_geometry(WIDE, ((0, WIDE),), 1))
     session = SessionState(Config(window=WINDOW))
     opened(session, "domain-2", 7, 40)
     opened(session, "domain-3", 7, 20)
-    stream = session.streams.of("s")
-    stream.opening = "domain-3"
+    stream = session.streams.get("s")
+    stream.alarm_domain = "domain-3"
     show(session, known, stream, 7, 3 * WINDOW)
-    assert session.openings.names == {"domain-2"}
-    assert stream.opening == "domain-2"
+    assert session.novel_domains.names == {"domain-2"}
+    assert stream.alarm_domain == "domain-2"
 
 
 def test_openings_that_are_two_stay_two():
-    """A stream that comes from one opening to another moves, and merges nothing."""
+    """A stream that moves between two separate novel domains merges nothing."""
     known = derive_knowledge(taught(), hdc.identity_geometry(WIDE, ((0, WIDE),), 1))
     session = SessionState(Config(window=WINDOW))
     opened(session, "domain-2", 7, 40)
     opened(session, "domain-3", 11, 40)
-    stream = session.streams.of("s")
-    stream.opening = "domain-2"
+    stream = session.streams.get("s")
+    stream.alarm_domain = "domain-2"
     assert show(session, known, stream, 11, 3 * WINDOW) == ["domain-3"]
-    assert session.openings.names == {"domain-2", "domain-3"}
+    assert session.novel_domains.names == {"domain-2", "domain-3"}
 
 
 def test_an_odd_part_of_a_domain_opens_none():
-    """Samples of a domain that only scatter more are worth an alarm there, not a new domain."""
+    """Samples of a domain that only scatter more raise an alarm there, and open no domain."""
     world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
     rows = clouds((1,), 60, spread=70, seed=5, width=WIDE)
     said = [m for at, row in enumerate(rows) for m in world.observe(np.asarray(row), at)]
@@ -87,27 +87,26 @@ def test_an_odd_part_of_a_domain_opens_none():
 
 
 def test_an_opening_that_is_gone_is_spoken_of_no_more():
-    """Streams in an opening that had to make room for others are looked at again."""
+    """Streams in a dropped novel domain are assessed again."""
     world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
-    session = world.runtime._watch._session  # noqa: SLF001
+    session = world.runtime._session  # noqa: SLF001
     rows = clouds((7,), 60, seed=5, width=WIDE)
     for at, row in enumerate(rows[:30]):
         world.observe(row, at)
-    assert session.openings.names == {"domain-2"}
-    session.openings.close("domain-2")
+    assert session.novel_domains.names == {"domain-2"}
+    session.novel_domains.close("domain-2")
     said = [m for at, row in enumerate(rows[30:], 30) for m in world.observe(row, at)]
     assert [m.domain for m in said if isinstance(m, DriftAlarm)] == ["domain-3"]
-    assert session.recent.get("s:59").domain == "domain-3"  # type: ignore[union-attr]
+    assert session.label_buffer.get("s:59").domain == "domain-3"  # type: ignore[union-attr]
 
 
 def test_labels_follow_a_merged_opening():
-    """After two openings became one, what a stream shows and showed waits for the one that
-    stays."""
+    """After a merge, the observations of a stream refer to the remaining domain."""
     known = derive_knowledge(taught(), hdc.identity_geometry(WIDE, ((0, WIDE),), 1))
     session = SessionState(Config(window=WINDOW))
     opened(session, "domain-2", 7, 40)
     opened(session, "domain-3", 7, 20)
-    stream = session.streams.of("s")
-    stream.opening = "domain-3"
+    stream = session.streams.get("s")
+    stream.alarm_domain = "domain-3"
     show(session, known, stream, 7, 3 * WINDOW)
-    assert {name for glance in stream.recent for name in glance.near} == {"domain-2", "home"}
+    assert {name for glance in stream.recent for name in glance.novelties} == {"domain-2", "home"}

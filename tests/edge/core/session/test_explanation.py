@@ -27,7 +27,9 @@ def taught(width: int = 16, count: int = 60) -> World:
 
 def explained(world: World, row: object) -> tuple[Decision, Explanation]:
     """The decision on a sample, and its explanation."""
-    (decision, *_) = world.feed(Observation("cam", 1, 5, row))
+    (decision, *_) = world.feed(
+        Observation(stream="cam", sequence=1, captured_at_ns=5, payload=row)
+    )
     assert isinstance(decision, Decision)
     found = world.runtime.explain("cam:1")
     assert found is not None
@@ -77,16 +79,20 @@ def test_the_most_different_column_comes_first():
 
 
 def test_large_concepts_are_sampled():
-    """So many facts are compared that an answer stays quick."""
+    """A bounded number of facts is compared, so that an explanation stays fast."""
     world = taught(count=CONCEPT_FACTS_MAX + 100)
     _, found = explained(world, clouds((2,), 1, seed=5, width=16)[0])
     assert CONCEPT_FACTS_MAX // 2 <= found.compared <= CONCEPT_FACTS_MAX
 
 
 def test_nothing_known_is_no_error():
-    """Before anything is learned, and of an observation that was forgotten, there is no guess."""
+    """Without facts, and for a forgotten observation, there is no guess and no error."""
     world = World(width=16)
-    world.feed(Observation("cam", 1, 5, clouds((2,), 1, width=16)[0]))
+    world.feed(
+        Observation(
+            stream="cam", sequence=1, captured_at_ns=5, payload=clouds((2,), 1, width=16)[0]
+        )
+    )
     found = world.runtime.explain("cam:1")
     assert found is not None
     assert (found.guess, found.examples, found.columns) == ("", (), ())

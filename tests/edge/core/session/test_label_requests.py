@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hdc
 from edge.core import limits
@@ -14,10 +16,9 @@ from edge.core.events import LabelRequest, StoreLabelCandidates
 from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.label_buffer import BufferedObservation
-from edge.core.session.label_requests import LabelRequests
+from edge.core.session.label_requests import LabelRequests, choose_candidates, score_candidates
 from edge.core.session.novel_domains import UnlabelledRow
-from edge.core.session.session import SessionState
-from edge.core.session.stream import StreamState
+from edge.core.session.stream import SessionState, StreamState
 from tests.worlds import clouds, fact
 
 WIDE = 16
@@ -37,35 +38,45 @@ def taught(domain: str = "home") -> Knowledge:
 def show(
     session: SessionState, known: Knowledge, stream: StreamState, count: int, first: int = 0
 ) -> None:
-    """Show observations of a cloud that is new; each joins the opening."""
+    """Show observations of a new cloud; each joins the novel domain."""
     rows = clouds((7,), first + count, seed=3, width=WIDE)[first:]
     for at, values in enumerate(rows, first):
         key, raw = f"s:{at}", np.asarray(values, np.uint8).tobytes()
-        session.recent.put(key, BufferedObservation("s", "", at, NEW, raw))
-        session.openings.add(NEW, key, UnlabelledRow("a", raw))
+        session.label_buffer.add(
+            key,
+            BufferedObservation(
+                stream="s", subject="", captured_at_ns=at, domain=NEW, features=raw
+            ),
+        )
+        session.novel_domains.add(NEW, key, UnlabelledRow("a", raw))
         codes = known.geometry.project(np.asarray(values, np.uint8))
-        stream.push(session.glance(key, codes, known, session.lay(known)))
-    stream.opening = NEW
+        stream.push(session.assess(key, codes, known, session.reference_model(known)))
+    stream.alarm_domain = NEW
+
+
+def requests_of(session: SessionState) -> LabelRequests:
+    """The label requests of a session."""
+    return LabelRequests(session.label_buffer, session.novel_domains)
 
 
 def renewed(
-    nomination: LabelRequests, stream: StreamState, known: Knowledge
+    requests: LabelRequests, stream: StreamState, known: Knowledge
 ) -> Mapping[type, object]:
-    """What a renewal says, by its kind."""
-    return {type(one): one for one in nomination.renew("s", stream, known)}
+    """The effects and messages of an update, by type."""
+    return {type(one): one for one in requests.update("s", stream, known)}
 
 
 def test_what_is_wanted_is_nominated_best_first():
-    """As many observations as are named leave as candidates, with what a label needs."""
+    """Requested observations are stored as candidates, best first, with what a label needs."""
     known, session = taught(), SessionState(Config(window=4))
-    stream = session.streams.of("s")
+    stream = session.streams.get("s")
     show(session, known, stream, 20)
-    found = renewed(LabelRequests(session), stream, known)
+    found = renewed(requests_of(session), stream, known)
     wanted, kept = found[LabelRequest], found[StoreLabelCandidates]
     assert isinstance(wanted, LabelRequest)
     assert isinstance(kept, StoreLabelCandidates)
     assert (wanted.stream, wanted.domain) == ("s", NEW)
-    assert 0 < len(wanted.observation_ids) <= limits.WANTED_MAX
+    assert 0 < len(wanted.observation_ids) <= limits.LABEL_REQUEST_MAX
     assert tuple(one.observation_id for one in kept.candidates) == wanted.observation_ids
     scores = [one.score for one in kept.candidates]
     assert scores == [1 / place for place in range(1, len(scores) + 1)]
@@ -73,34 +84,83 @@ def test_what_is_wanted_is_nominated_best_first():
 
 
 def test_the_choice_is_renewed_once_there_are_twice_as_many():
-    """Until then nothing is said again."""
+    """A request is repeated once the observations have doubled, and not before."""
     known, session = taught(), SessionState(Config(window=4))
-    stream, nomination = session.streams.of("s"), LabelRequests(session)
+    stream, requests = (
+        session.streams.get("s"),
+        requests_of(session),
+    )
     show(session, known, stream, 6)
-    assert renewed(nomination, stream, known)
+    assert renewed(requests, stream, known)
     show(session, known, stream, 5, first=6)
-    assert not renewed(nomination, stream, known)
+    assert not renewed(requests, stream, known)
     show(session, known, stream, 1, first=11)
-    assert renewed(nomination, stream, known)
+    assert renewed(requests, stream, known)
 
 
 def test_nothing_is_wanted_of_a_domain_that_is_learned():
-    """Neither without an opening, nor where the opening has facts."""
+    """No labels are requested without an alarm, or for a domain with facts."""
     known, session = taught(), SessionState(Config(window=4))
-    stream = session.streams.of("s")
+    stream = session.streams.get("s")
     show(session, known, stream, 6)
-    assert not renewed(LabelRequests(session), stream, taught(NEW))
-    stream.opening = ""
-    assert not renewed(LabelRequests(session), stream, known)
+    assert not renewed(requests_of(session), stream, taught(NEW))
+    stream.alarm_domain = ""
+    assert not renewed(requests_of(session), stream, known)
 
 
 def test_learned_domains_answer_where_only_openings_are_near():
-    """Of many concepts the nearest few may all be an opening's own: labels are wanted there too."""
+    """Labels are requested even if all nearest concepts belong to the novel domain."""
     known, session = taught(), SessionState(Config(window=4))
-    stream = session.streams.of("s")
+    stream = session.streams.get("s")
     show(session, known, stream, 8)
-    told = renewed(LabelRequests(session), stream, known)[LabelRequest]
-    alone = StreamState(4, opening=NEW)
+    told = renewed(requests_of(session), stream, known)[LabelRequest]
+    alone = StreamState(length=4, alarm_domain=NEW)
     for glance in stream.recent:
-        alone.push(replace(glance, near={NEW: 5}))
-    assert renewed(LabelRequests(session), alone, known)[LabelRequest] == told
+        alone.push(replace(glance, novelties={NEW: 5}))
+    assert renewed(requests_of(session), alone, known)[LabelRequest] == told
+
+
+def pool(*counts: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Clouds of so many rows each."""
+    rows = [clouds((number + 1,), count, width=WIDE) for number, count in enumerate(counts)]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def test_each_cloud_is_named_once():
+    """With as many labels as clouds, one is chosen from each, the largest cloud first."""
+    chosen = choose_candidates(pool(10, 30, 20), 3)
+    assert [0 if at < 10 else 1 if at < 40 else 2 for at in chosen] == [1, 2, 0]
+
+
+def test_what_is_labelled_is_not_asked_again():
+    """A cloud without a label is preferred to one with a label."""
+    rows = pool(30, 20)
+    (chosen,) = choose_candidates(rows, 1, labelled=1)
+    assert chosen >= 30
+
+
+def test_the_typical_is_chosen():
+    """An outlier of a cluster is not chosen."""
+    rows = pool(30)
+    rows[7] = 255
+    assert choose_candidates(rows, 1) != (7,)
+
+
+@given(st.integers(0, 12), st.integers(0, 6), st.integers(0, 12), st.integers(0, 5))
+def test_a_choice_is_distinct_bounded_and_repeatable(
+    rows: int, count: int, labelled: int, kinds: int
+):
+    """Chosen rows are distinct, unlabelled, bounded in number and repeatable."""
+    features = np.random.default_rng(kinds).integers(0, 1 + kinds, (rows, WIDE)).astype(np.float32)
+    chosen = choose_candidates(features, count, labelled)
+    assert len(set(chosen)) == len(chosen) <= count
+    assert all(labelled <= at < rows for at in chosen)
+    assert chosen == choose_candidates(features, count, labelled)
+
+
+def test_an_outlook_holds_what_tells_labels_apart():
+    """Answers shifted or scaled alike give the same scores."""
+    answers = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    found = [score_candidates([given]) for given in (answers, 4 * answers + 2)]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+    assert score_candidates([answers, answers]).shape == (5, 6)

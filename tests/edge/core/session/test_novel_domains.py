@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from edge.core import limits
 from edge.core.config import Config
 from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
-from edge.core.session.novel_domains import NovelDomains, UnlabelledRow, bisect_rows, unpack_row
+from edge.core.session.novel_domains import NovelDomains, UnlabelledRow, bisect_rows, unpack_rows
 from tests.worlds import clouds, fact
 
 WIDE = 64
@@ -20,7 +22,7 @@ def known(count: int = 120, domain: str = "home", centre: int = 1) -> Knowledge:
     facts = [fact(f"{domain}-{at:03}", "a", domain, at, width=WIDE, seed=0) for at in range(count)]
     ledger = MemoryLedger(
         [
-            type(one)(one.id, "s", domain, "a", at, row.tobytes())
+            replace(one, captured_at_ns=at, features=row.tobytes())
             for at, (one, row) in enumerate(zip(facts, rows, strict=True))
         ]
     )
@@ -28,113 +30,113 @@ def known(count: int = 120, domain: str = "home", centre: int = 1) -> Knowledge:
 
 
 def opened(openings: NovelDomains, name: str, centre: int, count: int = 20) -> None:
-    """Let an opening hold observations around a centre."""
+    """Add observations of a cloud to a novel domain."""
     for at, values in enumerate(clouds((centre,), count, seed=3, width=WIDE)):
         openings.add(name, f"{name}:{at}", UnlabelledRow("a", values.tobytes()))
 
 
 def test_without_openings_the_ground_is_what_is_known():
-    """Nothing is copied where nothing is open."""
+    """Without novel domains the reference model shares the memory of knowledge."""
     knowledge = known()
-    assert NovelDomains().lay(knowledge, 0).memory is knowledge.memory
+    assert NovelDomains().reference_model(knowledge, 0).memory is knowledge.memory
 
 
 def test_an_opening_is_recognised():
-    """What looks like an opening's observations is placed there, what is known stays at home."""
+    """Samples of a novel domain are placed there, known ones in their own domain."""
     knowledge, openings = known(), NovelDomains()
     opened(openings, "domain-2", 7)
-    ground = openings.lay(knowledge, 0)
+    reference = openings.reference_model(knowledge, 0)
     for centre, name in ((7, "domain-2"), (1, "home")):
         codes = knowledge.geometry.project(clouds((centre,), 1, seed=9, width=WIDE)[0])
-        found = ground.compare(codes, knowledge)[1].nearest()
+        found = reference.compare(codes, knowledge)[1].nearest()
         assert min(found, key=found.__getitem__) == name
-        assert hdc.detect(codes, ground.memory, ground.calibration).domain == name
+        assert hdc.detect(codes, reference.memory, reference.calibration).domain == name
 
 
 def test_knowledge_is_unharmed_by_openings():
-    """Laying openings over knowledge leaves its sums and thresholds as they were."""
+    """A reference model leaves the sums and thresholds of knowledge unchanged."""
     knowledge, openings = known(), NovelDomains()
     before = knowledge.digest("card")
     opened(openings, "domain-2", 7)
-    openings.lay(knowledge, 0)
+    openings.reference_model(knowledge, 0)
     assert knowledge.digest("card") == before
     codes = knowledge.geometry.project(clouds((7,), 1, width=WIDE)[0])
     assert set(hdc.compare(codes, knowledge.memory, knowledge.calibration()).nearest()) == {"home"}
 
 
 def test_a_new_opening_is_laid_at_once():
-    """Even a single observation of a name not open yet counts from the next look on."""
+    """A single observation of a new name is in the next reference model."""
     knowledge, openings = known(), NovelDomains()
-    openings.lay(knowledge, 0)
+    openings.reference_model(knowledge, 0)
     opened(openings, "domain-2", 7, count=1)
-    assert ("domain-2", "?a0") in openings.lay(knowledge, 0).memory.keys
+    assert ("domain-2", "?a0") in openings.reference_model(knowledge, 0).memory.keys
 
 
 def test_samples_apart_and_samples_alike():
-    """A new cloud is farther from home than from itself; a part of home is not."""
+    """A new cloud is separate from a domain; a part of the domain is not."""
     knowledge = known()
-    ground = NovelDomains().lay(knowledge, 0)
+    reference = NovelDomains().reference_model(knowledge, 0)
     for centre, new in ((7, True), (1, False)):
         rows = np.array(clouds((centre,), 24, seed=9, width=WIDE))
-        ratio = ground.apart(knowledge.geometry.project(rows), ["a"] * 24, "home")
+        ratio = reference.separation(knowledge.geometry.project(rows), ["a"] * 24, "home")
         assert (ratio > 1) is new
 
 
 def test_openings_are_bounded():
-    """The oldest observations of an opening, and the opening not visited for longest, go first."""
+    """The oldest observations, and the novel domain not visited for longest, are dropped first."""
     openings = NovelDomains()
-    size = limits.OPENING_OBSERVATIONS_MAX
+    size = limits.NOVEL_DOMAIN_OBSERVATIONS_MAX
     for at in range(size + 2):
         openings.add("first", f"o{at}", UnlabelledRow("a", b"\0"))
     assert next(iter(openings.rows("first"))) == "o2"
     assert len(openings.rows("first")) == size
-    for number in range(limits.OPENINGS_MAX):
+    for number in range(limits.NOVEL_DOMAINS_MAX):
         openings.add(f"n{number}", f"n{number}", UnlabelledRow("a", b"\0"))
     assert "first" not in openings
-    assert len(openings.names) == limits.OPENINGS_MAX
+    assert len(openings.names) == limits.NOVEL_DOMAINS_MAX
 
 
 def test_dropped_observations_leave_no_trace():
-    """After dropping, the ground is that of openings that never held them."""
+    """After dropping, the reference model equals one that never held the observations."""
     knowledge, one, other = known(), NovelDomains(), NovelDomains()
     opened(one, "domain-2", 7, 21)
     opened(other, "domain-2", 7, 20)
     one.drop(["domain-2:20", "nothing"])
-    grounds = [openings.lay(knowledge, 0) for openings in (one, other)]
-    assert grounds[0].memory.digest() == grounds[1].memory.digest()
-    assert grounds[0].calibration.digest() == grounds[1].calibration.digest()
+    models = [openings.reference_model(knowledge, 0) for openings in (one, other)]
+    assert models[0].memory.digest() == models[1].memory.digest()
+    assert models[0].calibration.digest() == models[1].calibration.digest()
 
 
 def test_renaming_joins_openings():
-    """An opening renamed to another becomes part of it."""
+    """A novel domain renamed to another becomes part of it."""
     openings = NovelDomains()
     openings.add("a", "1", UnlabelledRow("x", b"\1"))
     openings.add("b", "2", UnlabelledRow("y", b"\2"))
     openings.rename("b", "a")
     assert openings.names == {"a"}
     assert set(openings.rows("a")) == {"1", "2"}
-    assert unpack_row(openings.rows("a").values()).tolist() == [[1], [2]]
+    assert unpack_rows(openings.rows("a").values()).tolist() == [[1], [2]]
 
 
 @pytest.mark.parametrize(("facts", "closed"), [(120, True), (20, False)])
 def test_an_opening_closes_once_its_facts_know_it(facts: int, closed: bool):
-    """Facts that know every window of an opening close it; too few to say so do not."""
+    """Facts that recognise every window of a novel domain promote it; too few do not."""
     openings = NovelDomains()
     opened(openings, "home", 1, 32)
-    openings.graduate(known(facts), Config(window=8))
+    openings.promote(known(facts), Config(window=8))
     assert ("home" not in openings) is closed
 
 
 def test_an_opening_without_facts_stays():
-    """Nobody has labelled it: it can't be learned."""
+    """A novel domain without facts is not promoted."""
     openings = NovelDomains()
     opened(openings, "domain-2", 7)
-    openings.graduate(known(), Config(window=8))
+    openings.promote(known(), Config(window=8))
     assert "domain-2" in openings
 
 
 def test_rows_are_cut_where_they_lie_apart():
-    """Three clouds are three groups, one cloud is one, and no row is lost."""
+    """Three clouds give three groups, one cloud gives one, and no row is lost."""
     rows = np.array(clouds((1, 2, 3), 10, width=WIDE))
     assert sorted(len(part) for part in bisect_rows(rows)) == [10, 10, 10]
     assert [len(part) for part in bisect_rows(rows[:10])] == [10]

@@ -47,22 +47,38 @@ def walk() -> list[Event]:
         for row in np.random.default_rng(len(events)).permutation(len(rows))[:40].tolist():
             at = len(events)
             payload: object = rows[row] if at % 37 else [1.0, float("nan")]
-            events.append(Observation("st"[at // 5 % 2], at, at, payload, id=f"o{at}"))
+            events.append(
+                Observation(
+                    stream="st"[at // 5 % 2],
+                    sequence=at,
+                    captured_at_ns=at,
+                    payload=payload,
+                    id=f"o{at}",
+                )
+            )
             if at % 41 == 40:
                 events.append(Label(f"o{at - 7}", "a", "new" if at > 120 else ""))
             if at % 53 == 52:
-                events.append(Observation("load", at, at, [1.0, 2.0], kind="series"))
+                events.append(
+                    Observation(
+                        stream="load",
+                        sequence=at,
+                        captured_at_ns=at,
+                        payload=[1.0, 2.0],
+                        kind="series",
+                    )
+                )
     return events
 
 
 def together(world: World, events: list[Event], sizes: list[int]) -> list[str]:
-    """Everything told, where so many events in turn are foreseen before the first of them."""
+    """Everything published, with so many events in turn prefetched before the first of them."""
     told, due = [], 0
     for at, event in enumerate(events):
         if at == due:
             size = sizes[at % len(sizes)]
             ahead = [one for one in events[at : at + size] if isinstance(one, Observation)]
-            world.runtime.foresee(ahead)
+            world.runtime.prefetch(ahead)
             due += size
         told += [repr(message) for message in world.feed(event)]
     return told
@@ -70,7 +86,8 @@ def together(world: World, events: list[Event], sizes: list[int]) -> list[str]:
 
 @pytest.mark.parametrize(("domains", "surveyed"), [(2, True), (1, True), (2, False), (MANY, True)])
 def test_decisions_are_those_of_one_by_one(domains: int, *, surveyed: bool):
-    """Verdicts, routes, answers, windows, alarms and rejections are the same to the last digit."""
+    """Prefetching changes no verdict, route, answer, window, alarm or rejection, to the last
+    digit."""
     events = walk()
     alone = together(taught(domains, surveyed=surveyed), events, [1])
     assert together(taught(domains, surveyed=surveyed), events, [64]) == alone
@@ -81,22 +98,25 @@ def test_decisions_are_those_of_one_by_one(domains: int, *, surveyed: bool):
 @settings(max_examples=3, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_it_does_not_matter_how_many_wait(sizes: list[int]):
-    """However the queue is cut, each decision is the same."""
+    """Decisions do not depend on the sizes of prefetched batches."""
     events = walk()[:90]
     assert together(taught(), events, sizes) == together(taught(), events, [1])
 
 
 def test_what_was_foreseen_before_a_label_is_not_used():
-    """After knowledge has changed, an observation is judged by what is known then."""
+    """After knowledge has changed, prefetched assessments are not used."""
     world, other = taught(), taught()
     rows = clouds((21,), 30, width=WIDE)
-    seen = [Observation("s", at, at, row) for at, row in enumerate(rows)]
+    seen = [
+        Observation(stream="s", sequence=at, captured_at_ns=at, payload=row)
+        for at, row in enumerate(rows)
+    ]
     lessons = [Label(f"s:{at}", "c", "d9") for at in range(20)]
     before: list[Event] = [*seen[:20], *lessons[:-1]]
     for one in (world, other):
         for event in before:
             one.feed(event)
-    world.runtime.foresee(seen[20:])
+    world.runtime.prefetch(seen[20:])
     for one in (world, other):
         one.feed(lessons[-1])
     assert [world.feed(one) for one in seen[20:]] == [other.feed(one) for one in seen[20:]]

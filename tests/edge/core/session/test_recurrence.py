@@ -71,8 +71,8 @@ class Walk:
 @settings(max_examples=6)
 @given(st.permutations(["hall", "yard", "home", "hall", "yard", "home"]))
 def test_every_domain_has_one_name(places: list[str]):
-    """In any order of visits, nothing labelled until the end, no place is opened twice and no
-    label goes astray."""
+    """In any order of visits, without labels until the end, no place opens two domains and every
+    label reaches its own."""
     walk = Walk()
     walk.visit("home")
     for place in places:
@@ -94,7 +94,7 @@ def test_a_labelled_domain_is_recognised(share: float):
 
 
 def test_another_stream_comes_to_the_same_opening():
-    """A second stream in a domain that the first opened opens no other."""
+    """A second stream in a novel domain opens no other."""
     walk = Walk()
     for stream in ("one", "two"):
         walk.visit("home", stream=stream)
@@ -103,7 +103,7 @@ def test_another_stream_comes_to_the_same_opening():
 
 
 def test_from_one_opening_to_the_next():
-    """A stream in alarm that comes to a third domain opens that one too, and finds back."""
+    """A stream in alarm that enters a third domain opens that one too, and can return."""
     walk = Walk()
     for place in ("home", "hall", "yard", "hall", "home"):
         walk.visit(place, 60)
@@ -117,7 +117,7 @@ def test_from_one_opening_to_the_next():
 
 
 def test_labels_at_a_boundary_go_to_their_own_side():
-    """Windows that hold both sides of a boundary file no label on the wrong one."""
+    """Windows across a boundary assign no label to the wrong side."""
     walk = Walk()
     for place in ("home", "hall", "home", "hall", "home"):
         walk.visit(place, 30)
@@ -140,8 +140,8 @@ def test_an_unlabelled_domain_is_served_degraded():
 
 
 def test_the_observations_most_worth_a_label_are_named():
-    """A new domain names a few of its own observations, keeps them as candidates, and asks no
-    more once it has labels."""
+    """A novel domain requests labels for a few of its observations, stores them as candidates, and
+    stops once it has labels."""
     walk = Walk()
     walk.visit("home")
     walk.visit("hall", 60)
@@ -160,21 +160,21 @@ def test_the_observations_most_worth_a_label_are_named():
 
 
 def test_served_answers_are_counted_once_labels_come():
-    """How answers did in a domain is known from its labelled observations."""
+    """Served answers are scored once labels arrive."""
     walk = Walk()
     walk.visit("home")
     walk.visit("hall")
     walk.label()
-    watch = walk.world.runtime._watch  # noqa: SLF001
-    assert watch.served("home").count == 40
-    assert watch.served("home").accuracy > 0.9
-    assert watch.served("domain-2").count == 40
+    accuracy = walk.world.runtime._session.served_accuracy  # noqa: SLF001
+    assert accuracy.in_domain("home").count == 40
+    assert accuracy.in_domain("home").accuracy > 0.9
+    assert accuracy.in_domain("domain-2").count == 40
     walk.world.feed(Relabel(Selector(domain="domain-2"), domain="hall"))
-    assert watch.served("hall").count == 40
+    assert accuracy.in_domain("hall").count == 40
 
 
 def test_a_new_opening_does_not_change_what_is_answered():
-    """Openings are session state: a crash in an alarm leaves verdict and answer as they were."""
+    """Novel domains are session state: a crash in an alarm leaves verdict and answer unchanged."""
     walk = Walk()
     walk.visit("home")
     walk.visit("hall")

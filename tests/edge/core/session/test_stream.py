@@ -6,21 +6,35 @@ from hypothesis import strategies as st
 
 import hdc
 from edge.core import limits
-from edge.core.session.domain_votes import DomainVotes
-from edge.core.session.stream import SampleAssessment, StreamState, StreamStates, nearest_domain
+from edge.core.session.stream import (
+    STAY_RATES,
+    DomainFilter,
+    DomainVotes,
+    SampleAssessment,
+    StreamState,
+    StreamStates,
+    nearest_domain,
+    posterior,
+)
 
 CODES = hdc.identity_geometry(4, ((0, 4),), 1).project(np.zeros((1, 4), np.uint8))
 
 
 def glance(key: str, domain: str = "home", **near: int) -> SampleAssessment:
-    """A look at an observation that is nearest to a domain."""
+    """An assessment of an observation that is nearest to a domain."""
     verdict = hdc.Verdict(known=True, domain=domain, label="a", score=1, p_value=0.5)
-    return SampleAssessment(key, CODES, verdict, verdict, dict(sorted(near.items())) or {domain: 0})
+    return SampleAssessment(
+        key=key,
+        codes=CODES,
+        verdict=verdict,
+        placement=verdict,
+        novelties=dict(sorted(near.items())) or {domain: 0},
+    )
 
 
 def shown(length: int, *looks: SampleAssessment) -> StreamState:
     """A stream that has shown some observations."""
-    stream = StreamState(length)
+    stream = StreamState(length=length)
     for look in looks:
         stream.push(look)
     return stream
@@ -28,7 +42,7 @@ def shown(length: int, *looks: SampleAssessment) -> StreamState:
 
 def test_a_window_fills_and_slides():
     """A stream's window is full from its length on and keeps the newest observations."""
-    stream = StreamState(2)
+    stream = StreamState(length=2)
     full = []
     for key in "abcdefg":
         stream.push(glance(key))
@@ -39,7 +53,7 @@ def test_a_window_fills_and_slides():
 
 
 def test_observations_are_looked_at_again():
-    """After knowledge has changed, the window holds what the new knowledge says."""
+    """After a change of knowledge, the window is assessed again."""
     stream = shown(2, glance("a", "old"))
     stream.refresh(lambda look: glance(look.key, "new"), 7)
     assert [look.verdict.domain for look in stream.window] == ["new"]
@@ -47,44 +61,44 @@ def test_observations_are_looked_at_again():
 
 
 def test_a_stream_is_in_alarm_while_it_opens_a_domain():
-    """The name of the domain being opened is the alarm."""
-    stream = StreamState(2)
+    """A stream with an alarm domain is in alarm."""
+    stream = StreamState(length=2)
     assert not stream.alarmed
-    stream.opening = "domain-2"
+    stream.alarm_domain = "domain-2"
     assert stream.alarmed
 
 
 def test_a_window_is_where_it_is_nearest_to_as_a_whole():
-    """One observation that looks like elsewhere does not move a window."""
+    """One observation nearest to another domain does not move a window."""
     stream = shown(3, glance("a", a=1, b=9), glance("b", a=6, b=5), glance("c", a=1, b=9))
-    assert stream.here == "a"
+    assert stream.window_domain == "a"
 
 
 def test_a_domain_not_looked_at_counts_as_far():
-    """A domain that an observation was not compared with is as far as its farthest."""
+    """A domain that an observation was not compared with counts as its farthest."""
     assert nearest_domain([glance("a", a=4, b=5), glance("b", b=1, c=9)]) == "b"
 
 
 def test_neighbours_outweigh_a_stray_look():
-    """Amid observations of one domain a look that leans elsewhere stays in that domain."""
+    """Among observations of one domain, a stray one is assigned to that domain."""
     looks = [glance(str(at), a=0, b=100) for at in range(16)]
     looks[8] = glance("8", a=60, b=0)
-    assert shown(16, *looks).place(8) == "a"
+    assert shown(16, *looks).smoothed_domain(8) == "a"
 
 
 def test_where_domains_come_mixed_each_look_decides():
-    """Between equally many observations of two domains, each goes where it looks to belong."""
+    """Between equally many observations of two domains, each is assigned by itself."""
     looks = [glance(str(at), a=100 * (at % 2), b=100 * (1 - at % 2)) for at in range(17)]
     stream = shown(16, *looks)
-    assert [stream.place(at) for at in (7, 8, 9)] == ["b", "a", "b"]
+    assert [stream.smoothed_domain(at) for at in (7, 8, 9)] == ["b", "a", "b"]
 
 
 def test_an_observation_is_settled_half_a_window_late():
-    """The newest observation with half a window after it is settled."""
+    """The newest observation with half a window after it is smoothed."""
     stream = shown(4, *(glance(key) for key in "ab"))
-    assert stream.settled() is None
+    assert stream.fixed_lag() is None
     stream.push(glance("c"))
-    found = stream.settled()
+    found = stream.fixed_lag()
     assert found is not None
     assert found[0].key == "a"
 
@@ -94,57 +108,132 @@ def test_an_observation_is_settled_half_a_window_late():
     st.integers(0, 9),
 )
 def test_a_standing_is_what_all_its_looks_say(nears, gone):
-    """Kept up to date one by one, also where looks go, it names what adding up anew names."""
+    """Votes updated one by one, removals included, equal those summed from scratch."""
     looks = [glance(str(at), **near) for at, near in enumerate(nears)]
     standing, left = DomainVotes(), looks[min(gone, len(looks) - 1) :]
     for look in looks:
-        standing.add(look.near)
+        standing.add(look.novelties)
     for look in looks[: -len(left)]:
-        standing.remove(look.near)
-    assert standing.first() == nearest_domain(left)
-    assert standing.first(left[-1].near) == nearest_domain(left, left[-1])
+        standing.remove(look.novelties)
+    assert standing.leader() == nearest_domain(left)
+    assert standing.leader(left[-1].novelties) == nearest_domain(left, left[-1])
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 5), min_size=1)))
 def test_a_stream_knows_where_it_is(nears):
-    """Window and settled observation are placed as their looks say, however many have gone by."""
-    stream = StreamState(3)
+    """Window and smoothed observation get the domain of their summed novelties."""
+    stream = StreamState(length=3)
     for at, near in enumerate(nears):
         stream.push(glance(str(at), **near))
-        found = stream.settled()
-        assert stream.here == nearest_domain(stream.window)
+        found = stream.fixed_lag()
+        assert stream.window_domain == nearest_domain(stream.window)
         if found:
-            assert found[1] == stream.place(len(stream.recent) - 2)
+            assert found[1] == stream.smoothed_domain(len(stream.recent) - 2)
 
 
 def test_openings_are_renamed():
-    """Streams that open a domain follow its new name."""
+    """Alarms follow a renamed domain."""
     streams = StreamStates(2)
-    streams.of("s").opening = "domain-2"
+    streams.get("s").alarm_domain = "domain-2"
     assert streams.rename("domain-2", "scanner")
-    assert streams.openings() == {"scanner"}
+    assert streams.alarm_domains() == {"scanner"}
     assert not streams.rename("domain-2", "scanner")
 
 
 def test_the_stream_silent_for_longest_goes_first():
-    """Streams are bounded; hearing of one keeps it."""
+    """Streams are bounded; the one silent for longest is dropped."""
     streams = StreamStates(2)
-    first = streams.of("first")
+    first = streams.get("first")
     for number in range(limits.STREAMS_MAX - 1):
-        streams.of(f"s{number}")
-    assert streams.of("first") is first
-    streams.of("one too many")
-    assert streams.of("first") is first
-    first.opening = "kept"
-    assert streams.openings() == {"kept"}
+        streams.get(f"s{number}")
+    assert streams.get("first") is first
+    streams.get("one too many")
+    assert streams.get("first") is first
+    first.alarm_domain = "kept"
+    assert streams.alarm_domains() == {"kept"}
 
 
 def test_clearing_drops_all_windows():
-    """What was forgotten may be in any window, so all go; alarms stay."""
+    """Clearing drops all windows and keeps alarms."""
     streams = StreamStates(2)
-    stream = streams.of("s")
-    stream.opening = "domain-2"
+    stream = streams.get("s")
+    stream.alarm_domain = "domain-2"
     stream.push(glance("a"))
     streams.clear()
     assert stream.window == ()
     assert stream.alarmed
+
+
+def say(domain: int, sure: float = 0.7, domains: int = 3) -> np.ndarray:
+    """Log-probabilities that favour one domain."""
+    said = np.full(domains, (1 - sure) / (domains - 1))
+    said[domain] = sure
+    return np.asarray(np.log(said), np.float32)
+
+
+def test_a_window_outvotes_a_stray():
+    """In a stream that stays, one sample that looks like another domain stays with the rest."""
+    window = np.array([*[say(1)] * 15, say(0)])
+    assert posterior(window).argmax() == 1
+
+
+def test_a_mixed_stream_is_left_alone():
+    """In a stream that mixes domains at random, each sample counts for itself."""
+    order = np.random.default_rng(3).integers(0, 3, 32)
+    window = np.array([say(domain, 0.9) for domain in order])
+    for end in range(16, 32):
+        part = window[end - 16 : end]
+        assert posterior(part).argmax() == order[end - 1]
+
+
+def test_a_change_is_followed():
+    """Two clear samples of another domain are enough for a stream to have moved."""
+    window = np.array([*[say(0, 0.9)] * 14, *[say(2, 0.95)] * 2])
+    assert posterior(window).argmax() == 2
+
+
+def test_one_sample_is_itself():
+    """The posterior of a window of one is the router's softmax."""
+    np.testing.assert_allclose(posterior(say(1)[None]), np.exp(say(1)), rtol=1e-5)
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=64), st.floats(0.34, 0.999999))
+def test_a_window_gives_probabilities(domains, sure):
+    """Whatever the window, what comes out adds up to one."""
+    said = posterior(np.array([say(domain, sure) for domain in domains]))
+    assert said.dtype == np.float32
+    assert abs(float(said.sum()) - 1) < 1e-4
+    assert (said >= 0).all()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.floats(0.34, 0.99999)), min_size=1, max_size=40),
+    st.integers(1, 9),
+)
+def test_a_trail_follows_its_window(said, length):
+    """A filter returns, with or without its shortcuts, the most likely domain of its last rows."""
+    trail, rows, names = DomainFilter(length), [], ("a", "b", "c")
+    for domain, sure in said:
+        rows.append(say(domain, sure))
+        found = posterior(np.array(rows[-length:]))
+        where = trail.update(names, rows[-1])
+        assert found[names.index(where)] >= found.max() * (1 - 1e-5)
+
+
+def test_a_sure_sample_decides_alone():
+    """A sample with a lead above the largest prior odds decides alone; others do not."""
+    ahead = 1 + 3 * STAY_RATES[-1] / (1 - STAY_RATES[-1])
+    for times, place in ((1.1, 2), (0.01, 0)):
+        window = np.array([say(0, 0.999999)] * 16)
+        window[-1] = [0, 0, np.log(times * ahead)]
+        assert posterior(window).argmax() == place
+        trail = DomainFilter(16)
+        assert [trail.update(("0", "1", "2"), row) for row in window][-1] == str(place)
+
+
+def test_other_domains_start_a_new_trail():
+    """Logits of another set of domains are dropped."""
+    trail = DomainFilter(4)
+    for _ in range(4):
+        trail.update(("a", "b", "c"), say(0, 0.99))
+    assert trail.update(("a", "b", "d"), say(2, 0.5)) == "d"

@@ -19,13 +19,13 @@ STATUS = "auricle/v1/gw1/status"
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    """A broker that lets everybody in, for tests that leave it as it is."""
+    """A broker without access control, shared by tests that do not change it."""
     with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as one:
         yield one
 
 
 def listening(seat: Seat, *filters: str) -> Seat:
-    """A seat whose subscriptions are confirmed."""
+    """A connected client whose subscriptions are confirmed."""
     seat.broker.subscribe(filters)
     seat.online()
     seat.until(lambda: seat.broker.counters.reasons["SUBACK: Granted QoS 1"] >= len(filters))
@@ -33,7 +33,7 @@ def listening(seat: Seat, *filters: str) -> Seat:
 
 
 def test_a_message_goes_out_and_comes_back(shared: Mosquitto) -> None:
-    """What one client publishes another receives, with all that makes it a request."""
+    """A message that one client publishes reaches another with all properties of a request."""
     with seated(quick(shared.port), "a") as there, seated(quick(shared.port), "b") as here:
         listening(here, "t/+")
         there.online()
@@ -49,26 +49,26 @@ def test_a_message_goes_out_and_comes_back(shared: Mosquitto) -> None:
         assert 58 <= came.expiry_s <= 60
 
 
-def test_nobody_listening_is_counted(shared: Mosquitto) -> None:
-    """A message that no subscriber matches is taken, with reason 16, and counted."""
+def test_no_matching_subscribers_is_counted(shared: Mosquitto) -> None:
+    """A message without a matching subscriber is accepted with reason code 16, and counted."""
     with seated(quick(shared.port)) as seat:
         sent = seat.online().say("nobody/here")
-        assert (sent.taken, sent.reason) == (True, 16)
-        assert seat.broker.counters.unheard >= 1
+        assert (sent.accepted, sent.reason) == (True, 16)
+        assert seat.broker.counters.no_subscribers >= 1
         assert seat.broker.counters.reasons["PUBACK: No matching subscribers"] >= 1
 
 
-def test_qos_0_is_answered_when_it_is_written(shared: Mosquitto) -> None:
-    """A message that no broker acknowledges is answered all the same, so that ids are counted."""
+def test_qos_0_is_acknowledged_when_it_is_written(shared: Mosquitto) -> None:
+    """A QoS 0 message is reported as delivered, so that every id has an outcome."""
     with seated(quick(shared.port)) as seat:
         seat.online()
         message_id = seat.broker.publish("t", b"", qos=0)
         seat.until(lambda: message_id in [one.message_id for one in seat.answers])
-        assert seat.broker.room == 20
+        assert seat.broker.send_quota == 20
 
 
-def test_a_broker_that_is_killed_is_found_again(tmp_path: Path) -> None:
-    """After the broker died, waiting messages are told as lost, and a new connection is made."""
+def test_the_client_reconnects_after_the_broker_was_killed(tmp_path: Path) -> None:
+    """Unacknowledged messages are reported as lost, and a new connection is made."""
     with Mosquitto(tmp_path) as mosquitto, seated(quick(mosquitto.port)) as seat:
         seat.online()
         mosquitto.kill()
@@ -76,36 +76,36 @@ def test_a_broker_that_is_killed_is_found_again(tmp_path: Path) -> None:
         seat.until(lambda: not seat.broker.online)
         assert [(one.message_id, one.reason) for one in seat.answers] == [(message_id, LOST)]
         assert seat.broker.publish("t", b"") is None
-        assert seat.broker.room == 0
+        assert seat.broker.send_quota == 0
         mosquitto.start()
         seat.online()
-        assert seat.say("t").taken
+        assert seat.say("t").accepted
         assert seat.broker.counters.connected == 2
 
 
 def test_the_receive_maximum_of_the_broker_is_obeyed(tmp_path: Path) -> None:
-    """No more messages wait for an answer than the broker takes at a time."""
+    """No more messages are in flight than the broker's receive maximum."""
     lines = ("allow_anonymous true", "max_inflight_messages 5")
     with Mosquitto(tmp_path, *lines) as mosquitto, seated(quick(mosquitto.port)) as seat:
         seat.online()
-        seat.until(lambda: seat.broker.room == 5)
+        seat.until(lambda: seat.broker.send_quota == 5)
         ids = [seat.broker.publish("t", b"x") for _ in range(7)]
         assert [one is None for one in ids] == [False] * 5 + [True] * 2
-        seat.until(lambda: seat.broker.room == 5)
+        seat.until(lambda: seat.broker.send_quota == 5)
         assert sorted(one.message_id for one in seat.answers) == sorted(one for one in ids if one)
 
 
 def test_a_packet_that_is_too_large_is_refused_here(tmp_path: Path) -> None:
-    """What the broker would hang up on is answered with "Packet too large", online all along."""
+    """A packet above the broker's maximum is refused locally, and the client stays online."""
     lines = ("allow_anonymous true", "max_packet_size 2000")
     with Mosquitto(tmp_path, *lines) as mosquitto, seated(quick(mosquitto.port)) as seat:
-        assert seat.online().say("t", b"x" * 1900).taken
+        assert seat.online().say("t", b"x" * 1900).accepted
         assert seat.say("t", b"x" * 2000).reason == 149
         assert (seat.broker.online, seat.broker.counters.connected) == (True, 1)
 
 
 def test_the_will_is_published_for_a_client_that_vanishes(shared: Mosquitto) -> None:
-    """The retained status turns to offline after the will's delay, and says that it was lost."""
+    """After the will delay the retained status is offline, with the reason lost."""
     with seated(quick(shared.port), "watcher") as watcher:
         listening(watcher, "auricle/v1/gw9/status")
         proxy = CuttingProxy(shared.port, seed=0, cuts=0)
@@ -124,8 +124,8 @@ def test_the_will_is_published_for_a_client_that_vanishes(shared: Mosquitto) -> 
         assert time.monotonic() - began > 0.5
 
 
-def test_leaving_in_order_says_so(shared: Mosquitto) -> None:
-    """A client that stops publishes its status itself, retained, within the time given."""
+def test_a_clean_stop_publishes_its_status(shared: Mosquitto) -> None:
+    """A client that stops publishes its retained status itself, within the timeout."""
     seat = Seat(quick(shared.port), "gw8").online()
     began = time.monotonic()
     seat.broker.stop(2.0)
@@ -138,8 +138,9 @@ def test_leaving_in_order_says_so(shared: Mosquitto) -> None:
         assert (came.retained, said["state"], said["reason"]) == (True, "offline", "stopped")
 
 
-def test_commands_wait_for_a_client_that_is_away(shared: Mosquitto) -> None:
-    """What came while a client was away, and what it had not settled, comes with its session."""
+def test_commands_wait_for_an_offline_client(shared: Mosquitto) -> None:
+    """The session delivers messages that arrived while the client was offline or that it had not
+    acknowledged."""
     command = "auricle/v1/gw7/command/forget"
     with seated(quick(shared.port), "boss") as boss:
         boss.online()
@@ -148,7 +149,7 @@ def test_commands_wait_for_a_client_that_is_away(shared: Mosquitto) -> None:
             boss.say(command, b"1")
             boss.say(command, b"2")
             seat.until(lambda: len(seat.arrivals) == 2)
-            seat.broker.settle(seat.arrivals[0].ticket)
+            seat.broker.acknowledge(seat.arrivals[0].ticket)
             seat.broker.pump(0)
         boss.say(command, b"3")
         with seated(quick(shared.port), "gw7") as seat:
@@ -157,8 +158,8 @@ def test_commands_wait_for_a_client_that_is_away(shared: Mosquitto) -> None:
             assert [one.payload for one in seat.arrivals] == [b"2", b"3"]
 
 
-def test_what_is_not_wanted_any_more_is_unsubscribed(shared: Mosquitto) -> None:
-    """A filter that was taken back while the client was away brings nothing more."""
+def test_a_removed_filter_is_unsubscribed(shared: Mosquitto) -> None:
+    """A filter that was removed while the client was offline delivers nothing."""
     with seated(quick(shared.port), "gw6") as seat, seated(quick(shared.port), "boss") as boss:
         listening(seat, "x/1", "x/2")
         boss.online()
@@ -170,8 +171,8 @@ def test_what_is_not_wanted_any_more_is_unsubscribed(shared: Mosquitto) -> None:
         assert [one.topic for one in seat.arrivals] == ["x/2"]
 
 
-def test_a_client_that_is_pushed_out_backs_off(shared: Mosquitto) -> None:
-    """When another client takes the id over, this one waits longest before it tries again."""
+def test_a_client_that_is_taken_over_backs_off(shared: Mosquitto) -> None:
+    """When another client takes over the client id, this one waits longest before it retries."""
     settings = quick(shared.port, client_id="same", reconnect_s_max=60.0)
     with seated(settings) as first:
         first.online()
@@ -186,8 +187,8 @@ def test_a_client_that_is_pushed_out_backs_off(shared: Mosquitto) -> None:
             assert second.broker.online
 
 
-def test_a_silent_broker_holds_nobody_up() -> None:
-    """A port that never answers costs the loop no time, and the attempt ends."""
+def test_a_silent_broker_does_not_block_the_loop() -> None:
+    """A port that never answers does not block the loop, and the attempt times out."""
     with silent_port() as port, seated(quick(port, connect_timeout_s=1.0)) as seat:
         longest, until = 0.0, time.monotonic() + 8
         while not seat.broker.counters.connect_failed and time.monotonic() < until:
@@ -199,8 +200,8 @@ def test_a_silent_broker_holds_nobody_up() -> None:
         assert "does not answer" in seat.broker.problem
 
 
-def test_a_broker_that_falls_silent_is_left() -> None:
-    """After CONNACK a broker that answers no ping is given up within two keepalives."""
+def test_a_broker_that_stops_answering_is_disconnected() -> None:
+    """A broker that answers no ping is disconnected within two keepalive intervals."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with seated(quick(port, keepalive_s=1)) as seat:
@@ -214,8 +215,8 @@ def test_a_broker_that_falls_silent_is_left() -> None:
         assert seat.broker.counters.disconnected == 1
 
 
-def test_an_idle_line_is_kept_alive(shared: Mosquitto) -> None:
-    """Pings keep a line open on which nothing is said for longer than the keepalive."""
+def test_an_idle_connection_is_kept_alive(shared: Mosquitto) -> None:
+    """Pings keep a connection open that is idle for longer than the keepalive."""
     with seated(quick(shared.port, keepalive_s=1), "idle") as seat:
         seat.online()
         until = time.monotonic() + 2.5
@@ -224,8 +225,8 @@ def test_an_idle_line_is_kept_alive(shared: Mosquitto) -> None:
         assert seat.broker.since_s >= 2
 
 
-def test_a_rebirth_says_the_status_again(shared: Mosquitto) -> None:
-    """Whoever lost the status gets it anew, while the connection stays."""
+def test_a_rebirth_publishes_the_status_again(shared: Mosquitto) -> None:
+    """The status is published again on the same connection."""
     with seated(quick(shared.port), "watcher") as watcher, seated(quick(shared.port), "r1") as seat:
         listening(watcher, "auricle/v1/r1/status")
         seat.online()
@@ -237,7 +238,7 @@ def test_a_rebirth_says_the_status_again(shared: Mosquitto) -> None:
 
 
 def test_another_thread_can_wake_the_pump() -> None:
-    """A waiting pump returns when it is woken, however often."""
+    """A waiting pump returns when another thread wakes it, however often."""
     with silent_port() as port, seated(quick(port)) as seat:
         for _ in range(70_000):
             seat.broker.wake()
@@ -249,8 +250,8 @@ def test_another_thread_can_wake_the_pump() -> None:
         assert time.monotonic() - began < 4
 
 
-def test_pumping_without_reading_leaves_arrivals_with_the_broker(shared: Mosquitto) -> None:
-    """While the loop has no room for more, nothing is taken in; afterwards all of it is."""
+def test_pumping_without_reading_leaves_messages_at_the_broker(shared: Mosquitto) -> None:
+    """With reading off nothing is received; afterwards everything is."""
     with seated(quick(shared.port), "gw5") as seat, seated(quick(shared.port), "boss") as boss:
         listening(seat, "y")
         boss.online()
@@ -263,8 +264,9 @@ def test_pumping_without_reading_leaves_arrivals_with_the_broker(shared: Mosquit
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_line_that_is_cut_at_random_bytes_loses_nothing(shared: Mosquitto, seed: int) -> None:
-    """Every message id is answered once; sent again where lost, each number arrives, both ways."""
+def test_connections_cut_at_random_bytes_lose_nothing(shared: Mosquitto, seed: int) -> None:
+    """Every message id gets one outcome; resent after a loss, every number arrives in both
+    directions."""
     proxy = CuttingProxy(shared.port, seed, cuts=12, bytes_max=700)
     there, here = f"cut{seed}/out", f"cut{seed}/in"
     settings = quick(proxy.port, client_id=f"cut{seed}")
@@ -277,19 +279,19 @@ def test_a_line_that_is_cut_at_random_bytes_loses_nothing(shared: Mosquitto, see
 
         def step() -> bool:
             nonlocal said
-            while seat.broker.room and numbers:
+            while seat.broker.send_quota and numbers:
                 message_id = seat.broker.publish(there, b"%d" % numbers[0])
                 if message_id is None:
                     break
                 assert message_id not in flying
                 flying[message_id] = numbers.pop(0)
-            if far.broker.room and said < 150:
+            if far.broker.send_quota and said < 150:
                 far.broker.publish(here, b"%d" % said)
                 said += 1
             far.broker.pump(0)
             for sent in seat.broker.acked():
                 number = flying.pop(sent.message_id)
-                if not sent.taken:
+                if not sent.accepted:
                     numbers.append(number)
             return not (numbers or flying) and len({one.payload for one in seat.arrivals}) == 150
 

@@ -6,11 +6,9 @@ import socket
 import pytest
 
 from edge.config.mqtt import MqttSettings
-from edge.mqtt.client.backoff import ReconnectBackoff
-from edge.mqtt.client.buffered_socket import BACKLOG_BYTES_MAX, BufferedSocket
-from edge.mqtt.client.connect import ConnectAttempt
 from edge.mqtt.client.connection import MqttConnection
-from edge.mqtt.client.inbound_acks import InboundAcks
+from edge.mqtt.client.mqtt_client import InboundAcks, ReconnectBackoff
+from edge.mqtt.client.transport import BACKLOG_BYTES_MAX, BrokerTransport, BufferedSocket
 from edge.mqtt.packets import LOST, OutboundMessage
 
 ACCEPTED = bytes([0x20, 3, 0, 0, 0])
@@ -18,53 +16,54 @@ ACCEPTED = bytes([0x20, 3, 0, 0, 0])
 
 
 def connected() -> tuple[MqttConnection, socket.socket]:
-    """A connection and the broker's end of its line."""
+    """A connection and the broker's end of its socket."""
     near, far = socket.socketpair()
     will = OutboundMessage("status", b"gone", retain=True)
     return MqttConnection(
-        MqttSettings(), "me", ConnectAttempt(BufferedSocket(near), None), will, 1
+        MqttSettings(), "me", BrokerTransport(BufferedSocket(near), None), will, 1
     ), far
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_no_bytes_of_a_broker_raise(seed: int) -> None:
-    """Whatever a broken broker sends, the connection ends or goes on; what waited is answered."""
+    """Any bytes from a broker end the connection or are handled; every message id gets an
+    outcome."""
     chance = random.Random(seed)
     here, far = connected()
     with far:
         far.sendall(ACCEPTED if seed % 4 else b"")
         here.read()
-        message_id = here.publish("t", b"x", 1, None, retain=False) if here.state != "over" else 0
+        message_id = here.publish("t", b"x", 1, None, retain=False) if here.state != "closed" else 0
         kinds = (0x20, 0x30, 0x32, 0x34, 0x40, 0x50, 0x62, 0x70, 0x90, 0xB0, 0xD0, 0xE0, 0xF0)
         for _ in range(20):
             body = chance.randbytes(chance.randrange(12))
             far.sendall(bytes([chance.choice(kinds), len(body)]) + body)
             here.read()
             here.write()
-            if here.state == "over":
+            if here.state == "closed":
                 break
         here.end("enough")
-        answered = [one for one in here.answers if one.message_id == message_id]
-        assert not message_id or len(answered) == 1 or here.state == "over"
-        assert here.waiting == {}
+        answered = [one for one in here.results if one.message_id == message_id]
+        assert not message_id or len(answered) == 1 or here.state == "closed"
+        assert here.unacknowledged == {}
 
 
-def test_what_was_not_answered_is_lost() -> None:
-    """When a connection ends, each message that waited is told once as lost."""
+def test_unacknowledged_messages_are_lost() -> None:
+    """When a connection ends, each unacknowledged message is reported as lost once."""
     here, far = connected()
     with far:
         far.sendall(ACCEPTED)
         here.read()
         ids = [here.publish("t", b"x", 1, None, retain=False) for _ in range(3)]
     here.read()
-    assert here.state == "over"
-    assert [(one.message_id, one.reason) for one in here.answers] == [(one, LOST) for one in ids]
+    assert here.state == "closed"
+    assert [(one.message_id, one.reason) for one in here.results] == [(one, LOST) for one in ids]
     here.end("again")
-    assert len(here.answers) == 3
+    assert len(here.results) == 3
 
 
-def test_a_link_gives_bytes_in_order_whatever_the_sizes() -> None:
-    """What one side sends in pieces the other reads in other pieces, unchanged."""
+def test_a_buffered_socket_keeps_the_order_of_bytes() -> None:
+    """Bytes sent in chunks of any size are read unchanged in chunks of other sizes."""
     near, far = socket.socketpair()
     data = random.Random(1).randbytes(100_000)
     got = b""
@@ -81,8 +80,8 @@ def test_a_link_gives_bytes_in_order_whatever_the_sizes() -> None:
     link.close()
 
 
-def test_a_link_holds_back_a_writer_that_is_too_fast() -> None:
-    """Nothing is lost while the other side doesn't read, and what waits is bounded."""
+def test_a_buffered_socket_limits_its_backlog() -> None:
+    """Nothing is lost while the peer does not read, and the backlog is bounded."""
     near, far = socket.socketpair()
     link = BufferedSocket(near)
     with far, pytest.raises(BlockingIOError):
@@ -96,13 +95,14 @@ def test_a_link_holds_back_a_writer_that_is_too_fast() -> None:
 
 
 def fill(link: BufferedSocket) -> None:
-    """Send until the link takes no more."""
+    """Send until the socket accepts no more."""
     for _ in range(100):
         link.send(b"x" * 50_000)
 
 
-def test_arrivals_are_acknowledged_in_the_order_of_arrival() -> None:
-    """What is settled early waits for what came before; a ticket of another connection is void."""
+def test_messages_are_acknowledged_in_order_of_arrival() -> None:
+    """An early acknowledgement waits for earlier messages; a ticket of another connection has no
+    effect."""
     from paho.mqtt.client import MQTTMessage
 
     arrivals = InboundAcks(3)
@@ -110,23 +110,23 @@ def test_arrivals_are_acknowledged_in_the_order_of_arrival() -> None:
     for packet_id in (5, 6, 7):
         message = MQTTMessage(packet_id, b"t")
         message.qos = 1
-        tickets.append(arrivals.take(message).ticket)
-    assert arrivals.settle(tickets[1]) == []
-    assert arrivals.settle(tickets[0]) == [5, 6]
-    assert arrivals.settle(tickets[0]) == []
-    assert InboundAcks(4).settle(tickets[2]) == []
-    assert arrivals.settle(tickets[2]) == [7]
+        tickets.append(arrivals.receive(message).ticket)
+    assert arrivals.acknowledge(tickets[1]) == []
+    assert arrivals.acknowledge(tickets[0]) == [5, 6]
+    assert arrivals.acknowledge(tickets[0]) == []
+    assert InboundAcks(4).acknowledge(tickets[2]) == []
+    assert arrivals.acknowledge(tickets[2]) == [7]
     assert len(arrivals) == 0
 
 
-def test_backoff_doubles_with_jitter_and_starts_anew() -> None:
-    """Waits lie between half and whole of a step that doubles; a connection that held resets it."""
+def test_backoff_doubles_with_jitter_and_resets() -> None:
+    """Waits lie between half and all of a step that doubles; a stable connection resets it."""
     waits = ReconnectBackoff(1.0, 8.0, random.Random(0).random)
     for step in (1, 2, 4, 8, 8):
         assert step / 2 <= waits.next_s() <= step
-    waits.held(5)
+    waits.connection_lasted(5)
     assert waits.next_s() >= 4
-    waits.held(60)
+    waits.connection_lasted(60)
     assert waits.next_s() <= 1
-    waits.retreat()
+    waits.use_max()
     assert waits.next_s() >= 4

@@ -5,18 +5,18 @@ from __future__ import annotations
 from edge.mqtt.client.reason_codes import REPEAT_S, ReasonCounters, ReasonLog
 
 
-def test_what_is_refused_stands_until_it_is_granted_or_long_ago() -> None:
-    """A topic that may not be listened to, for ever; a message that was refused, for a minute."""
+def test_a_refusal_lasts_until_it_is_granted_or_expires() -> None:
+    """A refused subscription is reported until it is granted, a refused message for a minute."""
     now = [0.0]
     reasons = ReasonLog(ReasonCounters(), lambda: now[0])
     reasons.note("CONNACK", 135, "Not authorized", "")
-    assert reasons.standing == ""
+    assert reasons.refusal == ""
     reasons.note("PUBACK", 16, "No matching subscribers", "a/b")
-    assert reasons.standing == ""
+    assert reasons.refusal == ""
     reasons.note("PUBACK", 151, "Quota exceeded", "a/b")
-    assert reasons.standing == "a/b is refused: Quota exceeded"
+    assert reasons.refusal == "a/b is refused: Quota exceeded"
     reasons.note("SUBACK", 135, "Not authorized", "c/+")
     now[0] += REPEAT_S
-    assert reasons.standing == "c/+ may not be listened to: Not authorized"
+    assert reasons.refusal == "the subscription to c/+ is refused: Not authorized"
     reasons.note("SUBACK", 1, "Granted QoS 1", "c/+")
-    assert reasons.standing == ""
+    assert reasons.refusal == ""

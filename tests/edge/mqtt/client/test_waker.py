@@ -28,8 +28,7 @@ def handlers() -> Iterator[None]:
 def test_a_signal_handler_may_wake_the_loop_while_it_is_being_woken(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """SIGTERM may arrive while the handler of SIGHUP writes to the pipe; neither waits for the
-    other, and the loop wakes up."""
+    """SIGTERM during the wake-up of a SIGHUP handler does not deadlock, and the loop wakes up."""
     waker = Waker()
     handled: list[int] = []
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,11 +32,23 @@ NODE = "spBv1.0/plant/{}/gw1"
 SETTINGS = SparkplugSettings("plant", "gw1")
 HOSTED = SparkplugSettings("plant", "gw1", "scada")
 STATE = "spBv1.0/STATE/scada"
-DECISION = Decision("c:1", "cam", 5_000_000, True, "yard", None, "cat", 0.5, 0.2, 0.1, alarm=False)
+DECISION = Decision(
+    observation_id="c:1",
+    stream="cam",
+    captured_at_ns=5_000_000,
+    known=True,
+    domain="yard",
+    label=None,
+    guess="cat",
+    score=0.5,
+    p_value=0.2,
+    window_p=0.1,
+    alarm=False,
+)
 
 
 def node(settings: SparkplugSettings = SETTINGS) -> EdgeNode:
-    """A node that said its NDEATH to the broker."""
+    """A node that has given its NDEATH to the broker."""
     made = EdgeNode(settings, "1.0", {"cam": None, "mic": None})
     made.next_will(1)
     return made
@@ -47,11 +60,12 @@ def told(
     """The DDATA of a message."""
     measured = metric_values(message)
     assert measured is not None
-    return here.tell(measured, at_ms, historical=historical)
+    return here.data(measured, at_ms, historical=historical)
 
 
 def test_topics_nbirth_seq_num() -> None:
-    """NBIRTH has number 0, what follows counts on, modulo 256, and a rebirth starts anew."""
+    """NBIRTH has sequence number 0, later messages count on modulo 256, and a rebirth starts
+    again."""
     here = node()
     births = here.births(2)
     assert [read_payload(one.payload).seq for one in births] == [0, 1, 2]
@@ -63,7 +77,7 @@ def test_topics_nbirth_seq_num() -> None:
 
 
 def test_topics_nbirth_bdseq_matching() -> None:
-    """NBIRTH's bdSeq is that of the will of its connection, also after a rebirth; the next
+    """NBIRTH has the bdSeq of the will of its connection, also after a rebirth; the next
     connection's is one higher, modulo 256."""
     here = EdgeNode(SETTINGS, "1.0", {}, 255)
     for expected in (255, 0, 1):
@@ -89,7 +103,8 @@ def test_topics_nbirth_rebirth_metric() -> None:
 
 
 def test_payloads_alias_uniqueness() -> None:
-    """Births give each metric name, alias, datatype and time, and no alias twice in the node."""
+    """Births give each metric a name, alias, datatype and time, and no alias occurs twice in the
+    node."""
     births = [read_payload(one.payload) for one in node().births(2)]
     metrics = [one for birth in births for one in birth.metrics.values() if one["name"] != REBIRTH]
     assert all({"name", "alias", "datatype", "timestamp"} <= set(one) for one in metrics)
@@ -98,7 +113,7 @@ def test_payloads_alias_uniqueness() -> None:
 
 
 def test_operational_behavior_data_publish_dbirth_values() -> None:
-    """A DBIRTH holds the newest value of each metric, null where there is none yet."""
+    """A DBIRTH holds the newest value of each metric, null if there is none yet."""
     here = node()
     before = read_payload(here.births(2)[1].payload).metrics
     assert all(one["is_null"] for one in before.values())
@@ -110,7 +125,7 @@ def test_operational_behavior_data_publish_dbirth_values() -> None:
 
 
 def test_payloads_alias_data_cmd_requirement() -> None:
-    """DDATA names no metric: aliases alone, without datatypes, and only what changed."""
+    """DDATA holds only changed metrics, by alias, without names and datatypes."""
     here = node()
     names = {
         m["alias"]: m["name"] for m in read_payload(here.births(2)[1].payload).metrics.values()
@@ -127,7 +142,7 @@ def test_payloads_alias_data_cmd_requirement() -> None:
 
 
 def test_payloads_historical_values_change_nothing_live() -> None:
-    """What is told late is marked, and a birth afterwards holds the live values."""
+    """Historical data are marked, and a later birth holds the live values."""
     here = node()
     here.births(2)
     told(here, DECISION, 3)
@@ -138,47 +153,47 @@ def test_payloads_historical_values_change_nothing_live() -> None:
 
 
 def test_a_new_stream_is_born_before_it_has_data() -> None:
-    """A stream that nobody knew asks for a rebirth, and nothing is told before it; then it is a
-    device like the others."""
+    """An unknown stream requests a rebirth, and no data precede it; then it is a device like the
+    others."""
     here = node()
     here.births(2)
     news = replace(DECISION, stream="new/one")
     assert told(here, news, 3) is None
     assert told(here, news, 3) is None
-    assert here.rebirth_asked
+    assert here.rebirth_requested
     assert here.births(4)[-1].topic == NODE.format("DBIRTH") + "/new%2Fone"
     assert told(here, news, 5) is not None
 
 
 def test_operational_behavior_data_commands_rebirth_action_1() -> None:
-    """From the request for a rebirth to the birth no data are told."""
+    """Between a rebirth request and the birth no data are published."""
     here = node()
     here.births(2)
-    request = InboundMessage(NODE.format("NCMD"), rebirth_command(), False, "", b"", None, (), 1)
-    assert here.hear(request)
+    request = InboundMessage(topic=NODE.format("NCMD"), payload=rebirth_command(), ticket=1)
+    assert here.handle(request)
     assert told(here, DECISION, 3) is None
     here.births(4)
     assert told(here, DECISION, 5) is not None
 
 
 def test_operational_behavior_device_ddeath() -> None:
-    """A stream that is gone dies, with the next number and no metric; if it comes back it is born
-    under the aliases that it had."""
+    """A removed stream gets a DDEATH with the next sequence number and no metric; if it returns it
+    keeps its aliases."""
     here = node()
     aliases = read_payload(here.births(2)[2].payload).metrics["score"]["alias"]
-    (death,) = here.restream({"cam": None, "new": None}, 3)
+    (death,) = here.set_streams({"cam": None, "new": None}, 3)
     read = read_payload(death.payload)
     assert (death.topic, read.seq, read.metrics) == (NODE.format("DDEATH") + "/mic", 3, {})
-    assert here.rebirth_asked
+    assert here.rebirth_requested
     topics = [one.topic.rpartition("/")[2] for one in here.births(4)]
     assert topics == ["gw1", "cam", "new"]
-    assert here.restream({"cam": None, "mic": None}, 5)[0].topic.endswith("/new")
+    assert here.set_streams({"cam": None, "mic": None}, 5)[0].topic.endswith("/new")
     assert read_payload(here.births(6)[2].payload).metrics["score"]["alias"] == aliases
 
 
 def test_a_series_has_metrics_of_its_channels() -> None:
-    """A series is born with the metrics of the channels that are known, those that come later ask
-    for a rebirth, and a forecast is told by its first horizon, null where there is none."""
+    """A series is born with the metrics of its known channels; new channels request a rebirth; a
+    forecast is published for its first horizon."""
     here = EdgeNode(SETTINGS, "1.0", {"power": ("volt",)})
     here.next_will(1)
     named = read_payload(here.births(2)[1].payload).metrics
@@ -188,10 +203,16 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     }
     rows = ((230.0, math.nan), (231.0, 2.0))
     lower, upper = ((229.0, math.nan), (0.0, 0.0)), ((231.5, math.nan), (0.0, 0.0))
-    place = ("power", "p:1", 7_000_000)
-    forecast = SeriesForecast(*place, ("volt", "ampere"), (1, 6), rows, lower, upper)
+    place: dict[str, Any] = {
+        "stream": "power",
+        "observation_id": "p:1",
+        "captured_at_ns": 7_000_000,
+    }
+    forecast = SeriesForecast(
+        **place, channels=("volt", "ampere"), horizons=(1, 6), point=rows, low=lower, high=upper
+    )
     assert told(here, forecast, 3) is None
-    assert here.rebirth_asked
+    assert here.rebirth_requested
     born = read_payload(here.births(4)[1].payload).metrics
     assert born["forecast/volt"]["alias"] == named["forecast/volt"]["alias"]
     letter = told(here, forecast, 5)
@@ -202,7 +223,11 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     bounds = {"forecast/volt": 230.0, "low/volt": 229.0, "high/volt": 231.5}
     assert values == bounds | dict.fromkeys(("forecast/ampere", "low/ampere", "high/ampere"))
     assert data["low/ampere"]["is_null"]
-    letter = told(here, ChangePoint(*place, "jump", ("volt",), 0.5, 2, 0), 6)
+    letter = told(
+        here,
+        ChangePoint(**place, change="jump", channels=("volt",), severity=0.5, regime=2, late=0),
+        6,
+    )
     assert letter is not None
     data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
     assert {name: one["value"] for name, one in data.items()} == {
@@ -212,24 +237,24 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     }
 
 
-def test_a_stream_of_another_kind_is_born_anew() -> None:
-    """Where a stream of decisions becomes a series, the next birth has the metrics of a series."""
+def test_a_stream_that_changes_its_kind_is_born_again() -> None:
+    """When a sample stream becomes a series, the next birth has the metrics of a series."""
     here = node()
     here.births(2)
-    assert here.restream({"cam": (), "mic": None}, 3) == []
-    assert here.rebirth_asked
+    assert here.set_streams({"cam": (), "mic": None}, 3) == []
+    assert here.rebirth_requested
     assert set(read_payload(here.births(4)[1].payload).metrics) == {"change", "severity", "regime"}
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\x12\x7f", rebirth_command()[:-1]])
-def test_what_is_no_command_is_ignored(data: bytes) -> None:
-    """Broken bytes, empty and cut payloads ask for nothing."""
+def test_invalid_commands_are_ignored(data: bytes) -> None:
+    """Malformed, empty and truncated payloads have no effect."""
     assert REBIRTH not in (decode_metrics(data) or {})
 
 
 @pytest.fixture(scope="module")
 def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    """A broker that lets everybody in."""
+    """A broker without access control."""
     with Mosquitto(tmp_path_factory.mktemp("sparkplug")) as one:
         yield one
 
@@ -269,7 +294,7 @@ class Plant:
 
 @pytest.fixture
 def host(mosquitto: Mosquitto) -> Iterator[Seat]:
-    """A client that hears everything of the group."""
+    """A client that receives all messages of the group."""
     with seated(quick(mosquitto.port), "host") as seat:
         seat.broker.subscribe(["spBv1.0/plant/#"])
         seat.online()
@@ -281,11 +306,11 @@ def host(mosquitto: Mosquitto) -> Iterator[Seat]:
 def test_operational_behavior_data_commands_rebirth_action_2(
     mosquitto: Mosquitto, host: Seat
 ) -> None:
-    """A node is born, tells data, is born again when asked, and dies in order: with the same
-    bdSeq all along."""
+    """A node is born, publishes data, is born again on request, and dies in order, with one
+    bdSeq."""
     plant = Plant(quick(mosquitto.port, sparkplug=SETTINGS), host)
     born = plant.until(2)
-    plant.node.tell(DECISION)
+    plant.node.publish(DECISION)
     data = plant.until(1)
     host.broker.publish(NODE.format("NCMD"), rebirth_command())
     again = [one for one in plant.until(3) if one[0] != "NCMD"]
@@ -303,7 +328,8 @@ def test_operational_behavior_data_commands_rebirth_action_2(
 
 @needs_mosquitto
 def test_payloads_ndeath_will_message(mosquitto: Mosquitto, host: Seat) -> None:
-    """When the line is cut the broker publishes NDEATH, and the next birth has the next bdSeq."""
+    """When the connection is cut the broker publishes NDEATH, and the next birth has the next
+    bdSeq."""
     proxy = CuttingProxy(mosquitto.port, seed=0, cuts=0)
     plant = Plant(quick(proxy.port, sparkplug=SETTINGS), host)
     born = plant.until(2)[0][1]
@@ -318,16 +344,15 @@ def test_payloads_ndeath_will_message(mosquitto: Mosquitto, host: Seat) -> None:
 
 @needs_mosquitto
 def test_message_flow_edge_node_birth_publish_phid_wait(mosquitto: Mosquitto, host: Seat) -> None:
-    """With a primary host nothing is said before it is online; meanwhile decisions wait, and are
-    told as historical.  When it goes offline the node dies and begins anew; an old state is
-    void."""
+    """The node publishes only while its primary host is online; meanwhile decisions wait and are
+    then historical; an old state has no effect."""
 
     def say(online: bool, at_ms: int) -> None:
         state = json.dumps({"online": online, "timestamp": at_ms}).encode()
         host.broker.publish(STATE, state, retain=True)
 
     plant = Plant(quick(mosquitto.port, sparkplug=HOSTED), host)
-    plant.node.tell(DECISION)
+    plant.node.publish(DECISION)
     assert plant.rest(0.5) == []
     say(online=True, at_ms=100)
     said = plant.until(3)
@@ -337,7 +362,7 @@ def test_message_flow_edge_node_birth_publish_phid_wait(mosquitto: Mosquitto, ho
     assert plant.rest(0.3) == []
     say(online=False, at_ms=200)
     plant.until(1)
-    plant.node.tell(DECISION)
+    plant.node.publish(DECISION)
     assert set(plant.rest(0.5)) <= {"NDEATH"}
     host.arrivals.clear()
     say(online=True, at_ms=300)
@@ -346,20 +371,21 @@ def test_message_flow_edge_node_birth_publish_phid_wait(mosquitto: Mosquitto, ho
     host.say(STATE, b"", retain=True)
 
 
-def test_what_waits_is_bounded_and_can_be_forgotten() -> None:
-    """Without a broker the newest decisions wait, the others are counted; forgotten ones go."""
+def test_waiting_messages_are_bounded_and_can_be_forgotten() -> None:
+    """Without a broker the newest decisions wait and the others are counted; forgotten ones are
+    removed."""
     here = Sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {"cam": None})
     for number in range(HISTORY_MAX + 5):
-        here.tell(replace(DECISION, observation_id=f"c:{number}"))
+        here.publish(replace(DECISION, observation_id=f"c:{number}"))
     assert here.dropped == 5
     here.forget({f"c:{number}" for number in range(100, HISTORY_MAX + 5)})
     assert here.waiting == 95
     here.stop(0)
 
 
-def test_without_the_extra_the_reason_is_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where protobuf is missing, the settings are refused with the name of the extra."""
-    for name in [one for one in sys.modules if one.startswith("edge.mqtt.sparkplug.client")]:
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If protobuf is missing, the error names the extra."""
+    for name in [one for one in sys.modules if one.startswith("edge.mqtt.sparkplug")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
     with pytest.raises(EdgeError, match=r"auricle\[sparkplug\]"):
@@ -368,8 +394,7 @@ def test_without_the_extra_the_reason_is_how_to_install_it(monkeypatch: pytest.M
 
 @needs_mosquitto
 def test_an_independent_host_understands_the_node(mosquitto: Mosquitto, source: Path) -> None:
-    """pysparkplug, which needs an older MQTT client and so an interpreter of its own, decodes all
-    that the node says and has its command understood."""
+    """Pysparkplug decodes all messages of the node, and the node handles its command."""
     python = os.environ.get("AURICLE_PYSPARKPLUG")
     if not python:
         pytest.skip("needs AURICLE_PYSPARKPLUG: an interpreter that has pysparkplug")
@@ -380,7 +405,7 @@ def test_an_independent_host_understands_the_node(mosquitto: Mosquitto, source: 
         until = time.monotonic() + 20
         while host.poll() is None and time.monotonic() < until:
             node.pump()
-            node.tell(replace(DECISION, captured_at_ns=time.time_ns()))
+            node.publish(replace(DECISION, captured_at_ns=time.time_ns()))
             time.sleep(0.05)
         said = json.loads(host.communicate()[0])
     node.stop(1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.sim.links.convergence import steps_to_convergence
+from edge.sim.links.trial import steps_to_convergence
 
 
 def test_time_to_convergence_counts_steps_until_errors_are_as_before():

@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse.csgraph import shortest_path
 
 from edge.sim.links.outages import draw_outages
-from edge.sim.links.routing import holds_together, route_demands
+from edge.sim.links.routing import is_connected, route_demands
 from edge.sim.links.topologies import TOPOLOGIES, Topology
 
 # Two triangles with a bridge between them.
@@ -26,7 +26,7 @@ def test_a_topology_is_the_published_one(name, nodes, links):
     assert len(topology.nodes) == len(topology.zones_h) == nodes
     assert len(set(topology.links)) == links
     assert len(set(topology.channels)) == 2 * links
-    assert all(holds_together(topology, [link]) for link in range(links))
+    assert all(is_connected(topology, [link]) for link in range(links))
 
 
 @pytest.mark.parametrize("down", [(), (3,), (3, 17)])
@@ -53,4 +53,4 @@ def test_bridges_never_fail():
     assert {one.link for one in outages} == {0, 1, 2, 4, 5, 6}
     for one in outages:
         down = {o.link for o in outages if o is one}
-        assert holds_together(BARBELL, down)
+        assert is_connected(BARBELL, down)

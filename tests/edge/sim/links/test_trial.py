@@ -5,11 +5,10 @@ import json
 import pytest
 
 from edge import EdgeError, simulate
+from edge.sim.links.charts import choose_event
 from edge.sim.links.page import trial_as_data
-from edge.sim.links.pictures import choose_event
-from edge.sim.links.scenario import LinkScenario, LinkSpec
 from edge.sim.links.trial import run_link_trial
-from edge.sim.scenarios import load_scenario
+from edge.sim.scenarios import LinkScenario, LinkSpec, load_scenario
 
 SHORT = LinkScenario("short", LinkSpec(days=2, quiet_days=1, double_share=0.5, horizons=(1, 6)))
 
@@ -33,7 +32,7 @@ def test_a_trial_is_a_function_of_scenario_and_seed():
 )
 def test_a_trial_that_judges_no_forecast_is_refused(links: LinkSpec):
     """Before anything is simulated: a mean of nothing is no figure."""
-    with pytest.raises(EdgeError, match="no forecast could be judged"):
+    with pytest.raises(EdgeError, match="no forecast can be evaluated"):
         run_link_trial(LinkScenario("short", links), 1)
 
 

@@ -15,44 +15,57 @@ from edge.sim.recording import (
     RunRecording,
     TimelineMark,
 )
+from edge.sim.report.charts import draw_marks
 from edge.sim.report.drawing import open_figure
 from edge.sim.report.growth_charts import caption, draw_growth, draw_routing, draw_search, scored
 from edge.sim.report.page import render_page
-from edge.sim.report.timelines import draw_marks
 
 STEPS = tuple(
-    DecisionStep(at, "s", "a", "x", True, "a", "x", "x", 1.0, 0.5, 0.5, alarm=30 < at < 50)
+    DecisionStep(
+        index=at,
+        stream="s",
+        truth_domain="a",
+        truth_label="x",
+        known=True,
+        domain="a",
+        label="x",
+        guess="x",
+        score=1.0,
+        p_value=0.5,
+        window_p=0.5,
+        alarm=30 < at < 50,
+    )
     for at in range(100)
 )
 GROWN = GrowthEpisode(
-    "j1",
-    "domain-2",
-    1,
-    20,
-    40,
-    52,
-    None,
-    "serving",
-    "it does better",
-    "linear taps 0",
-    0.91,
-    0.85,
-    ("12 fit",),
-    (
+    job_id="j1",
+    domain="domain-2",
+    version=1,
+    facts=20,
+    asked_at=40,
+    ended_at=52,
+    until=None,
+    state="serving",
+    reason="it does better",
+    blueprint="linear taps 0",
+    accuracy=0.91,
+    incumbent=0.85,
+    search=("12 fit",),
+    trials=(
         GrowthAttemptRecord("linear taps 0", 0.7, 0.91),
         GrowthAttemptRecord("random taps 0", 0.2, 0.8),
     ),
-    2.5,
+    seconds=2.5,
 )
 REFUSED = replace(
     GROWN, state="refused", reason="no better", blueprint="", asked_at=70, ended_at=80
 )
 ROUTING = RoutingRecord(("a", "b"), ("a", "domain-2"), (0, 1), ((9, 1), (0, 4)), ((3, 0), (0, 1)))
 RECORDING = RunRecording(
-    "growth",
-    1,
-    STEPS,
-    (
+    title="growth",
+    seed=1,
+    steps=STEPS,
+    marks=(
         TimelineMark(0, "domain", "a"),
         TimelineMark(31, "alarm", "s opens domain-2"),
         TimelineMark(35, "labels", "s-1 is x"),
@@ -98,7 +111,7 @@ def test_the_search_shows_every_blueprint_that_was_scored() -> None:
     score is left out."""
     drawn = draw_search(GROWN, "p")
     assert "first choices" in drawn
-    assert "taken" in drawn
+    assert "accepted" in drawn
     assert "for comparison" not in drawn
     more = (
         *GROWN.trials,

@@ -1,0 +1,312 @@
+"""The tables of the knowledge file: rows, the values they encode, and the SQL that writes them.
+
+Functions that take `db` run inside a transaction that their caller has begun.
+"""
+
+import hashlib
+import hmac
+import math
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from numpy.typing import NDArray
+
+import nas
+
+from ..core import Contribution, Fact, LabelCandidate, Receipt, Selector, StateCorruptError
+from ..core import limits as core_limits
+from ..core.adaptors import AdaptorRecord
+from .serialization import LazyArrays, pack_arrays, unpack_arrays
+
+FACT_COLUMNS: Final = "id, stream, domain, label, captured_at_ns, features, subject, revision"
+"""Columns of `facts`, in the order of Fact's fields."""
+
+FACT_FIELDS: Final = FACT_COLUMNS.split(", ")
+FEATURES: Final = FACT_FIELDS.index("features")
+
+CONTRIBUTION_COLUMNS: Final = "device, card, geometry, seed, revision, samples, columns"
+"""Columns of `contributions` without the arrays and their checksum."""
+
+TABLES_WITH_IDS: Final = ("facts", "adaptor_facts", "candidates", "raws")
+"""Tables whose column `id` holds an observation id."""
+
+RAW_BYTES_MAX: Final = 64 << 20
+"""Total size of the raw inputs kept: about a thousand camera images.  Chosen by hand; effect not
+measured."""
+
+
+def put_meta(db: sqlite3.Connection, name: str, value: bytes) -> None:
+    """Write a named value of `meta`."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+# --- facts ----------------------------------------------------------------------------------------
+
+
+def fact_from_row(row: tuple[Any, ...], width: int, path: Path) -> Fact:
+    """Return the fact of a row; raises StateCorruptError unless its features are `width` bytes."""
+    fact_id, features = row[0], row[FEATURES]
+    if not isinstance(features, bytes) or len(features) != width:
+        raise StateCorruptError(
+            f"reading {path}: the features of {fact_id!r} are not {width} bytes",
+            "keep the damaged file and restore the last backup",
+        )
+    return Fact(**dict(zip(FACT_FIELDS, row, strict=True)))
+
+
+def fact_to_row(fact: Fact) -> tuple[Any, ...]:
+    """Return a fact's values in the order of FACT_COLUMNS."""
+    return (
+        fact.id,
+        fact.stream,
+        fact.domain,
+        fact.label,
+        fact.captured_at_ns,
+        fact.features,
+        fact.subject,
+        fact.revision,
+    )
+
+
+def where_clause(selector: Selector) -> tuple[str, tuple[Any, ...]]:
+    """Return SQL and its parameters for every field but `ids`, which may exceed SQLite's limit of
+    parameters."""
+    terms = [
+        (f"{name} = ?", getattr(selector, name))
+        for name in ("subject", "stream", "domain", "label")
+    ]
+    terms += [("captured_at_ns >= ?", selector.from_ns), ("captured_at_ns < ?", selector.until_ns)]
+    used = [(term, value) for term, value in terms if value is not None]
+    where = " AND ".join(term for term, _ in used) or "1"
+    return where, tuple(value for _, value in used)
+
+
+# --- tombstones and receipts ----------------------------------------------------------------------
+
+
+def hash_id(key: bytes, fact_id: str) -> bytes:
+    """Return the tombstone of a forgotten id: its HMAC-SHA256 under a key of the file."""
+    return hmac.new(key, fact_id.encode(), hashlib.sha256).digest()
+
+
+def receipt_to_body(receipt: Receipt, key: bytes) -> dict[str, Any]:
+    """Return a receipt as plain data with keyed hashes instead of ids and subject: the stored
+    receipt must not contain what was forgotten."""
+    body: dict[str, Any] = msgspec.to_builtins(receipt)
+    body["selector"] = _hash_selector(body["selector"], key)
+    return body
+
+
+def receipt_from_body(body: str, selector: Selector, key: bytes) -> Receipt:
+    """Return a stored receipt.  Its selector is `selector` itself where the hashes agree."""
+    stored = msgspec.json.decode(body)
+    if stored["selector"] == _hash_selector(msgspec.to_builtins(selector), key):
+        stored["selector"] = msgspec.to_builtins(selector)
+    return msgspec.convert(stored, Receipt)
+
+
+def _hash_selector(selector: dict[str, Any], key: bytes) -> dict[str, Any]:
+    if selector["ids"] is not None:
+        selector["ids"] = sorted(hash_id(key, fact_id).hex() for fact_id in selector["ids"])
+    if selector["subject"] is not None:
+        selector["subject"] = hash_id(key, selector["subject"]).hex()
+    return selector
+
+
+# --- adaptors and label candidates ----------------------------------------------------------------
+
+
+def replace_adaptor(db: sqlite3.Connection, record: AdaptorRecord) -> None:
+    """Write an adaptor version and delete its domain's versions beyond the limit."""
+    db.execute(
+        "DELETE FROM adaptors WHERE domain = ?1 AND (version = ?2 OR number NOT IN"
+        " (SELECT number FROM adaptors WHERE domain = ?1 ORDER BY number DESC LIMIT ?3))",
+        (record.domain, record.version, core_limits.VERSIONS_MAX - 1),
+    )
+    # Before the insertion: SQLite may give the number of a deleted row to the next one.
+    _delete_orphaned_ids(db)
+    insert_adaptor(db, record)
+
+
+def insert_adaptor(db: sqlite3.Connection, record: AdaptorRecord) -> None:
+    """Write an adaptor version and keep all others."""
+    number = db.execute(
+        "INSERT INTO adaptors (domain, version, blueprint, arrays, own, seed, accuracy, incumbent,"
+        " digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.domain,
+            record.version,
+            msgspec.json.encode(record.blueprint).decode(),
+            pack_arrays(record.arrays),
+            record.own,
+            record.seed,
+            _nan_to_null(record.accuracy),
+            _nan_to_null(record.incumbent),
+            record.digest,
+        ),
+    ).lastrowid
+    rows = [(number, fact_id) for fact_id in record.facts]
+    db.executemany("INSERT INTO adaptor_facts VALUES (?, ?)", rows)
+
+
+def prune_adaptors(db: sqlite3.Connection, domain: str) -> None:
+    """Delete a domain's oldest versions beyond the limit."""
+    db.execute(
+        "DELETE FROM adaptors WHERE domain = ?1 AND number NOT IN"
+        " (SELECT number FROM adaptors WHERE domain = ?1 ORDER BY number DESC LIMIT ?2)",
+        (domain, core_limits.VERSIONS_MAX),
+    )
+    _delete_orphaned_ids(db)
+
+
+def delete_adaptor(db: sqlite3.Connection, domain: str, version: int) -> None:
+    """Delete an adaptor version, if it exists."""
+    db.execute("DELETE FROM adaptors WHERE domain = ? AND version = ?", (domain, version))
+    _delete_orphaned_ids(db)
+
+
+def adaptor_from_row(
+    row: tuple[Any, ...], arrays: Mapping[str, NDArray[Any]], facts: Iterable[str]
+) -> AdaptorRecord:
+    """Return the record of (domain, version, blueprint, own, seed, accuracy, incumbent); raises
+    ValueError for an invalid blueprint."""
+    domain, version, blueprint, own, seed, accuracy, incumbent = row
+    return AdaptorRecord(
+        domain=domain,
+        version=version,
+        blueprint=msgspec.json.decode(blueprint, type=nas.Blueprint),
+        arrays=arrays,
+        facts=tuple(facts),
+        own=own,
+        seed=seed,
+        accuracy=_null_to_nan(accuracy),
+        incumbent=_null_to_nan(incumbent),
+    )
+
+
+def store_candidates(db: sqlite3.Connection, candidates: Iterable[LabelCandidate]) -> None:
+    """Write label candidates, replacing those with the same id; delete the oldest beyond the
+    limit."""
+    db.executemany(
+        "INSERT INTO candidates (id, stream, subject, domain, captured_at_ns, score, features)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET stream = excluded.stream,"
+        " subject = excluded.subject, domain = excluded.domain, score = excluded.score,"
+        " captured_at_ns = excluded.captured_at_ns, features = excluded.features",
+        [
+            (
+                one.observation_id,
+                one.stream,
+                one.subject,
+                one.domain,
+                one.captured_at_ns,
+                _nan_to_null(one.score),
+                one.features,
+            )
+            for one in candidates
+        ],
+    )
+    db.execute(
+        "DELETE FROM candidates WHERE number NOT IN"
+        " (SELECT number FROM candidates ORDER BY number DESC LIMIT ?)",
+        (core_limits.CANDIDATES_MAX,),
+    )
+
+
+def candidate_from_row(row: tuple[Any, ...]) -> LabelCandidate:
+    """Return the candidate of (id, stream, subject, domain, captured_at_ns, score, features)."""
+    fact_id, stream, subject, domain, captured_at_ns, score, features = row
+    return LabelCandidate(
+        observation_id=fact_id,
+        stream=stream,
+        subject=subject,
+        domain=domain,
+        captured_at_ns=captured_at_ns,
+        score=_null_to_nan(score),
+        features=features,
+    )
+
+
+def delete_candidates(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Delete candidates that were labelled, evicted or forgotten, with their raw inputs."""
+    rows = [(fact_id,) for fact_id in ids]
+    db.executemany("DELETE FROM candidates WHERE id = ?", rows)
+    db.executemany("DELETE FROM raws WHERE id = ?", rows)
+
+
+def store_raw_inputs(db: sqlite3.Connection, raws: Mapping[str, bytes]) -> None:
+    """Write raw inputs by id; delete those without a candidate, and the oldest beyond the limit."""
+    db.executemany("INSERT OR REPLACE INTO raws (id, raw) VALUES (?, ?)", list(raws.items()))
+    db.execute("DELETE FROM raws WHERE id NOT IN (SELECT id FROM candidates)")
+    db.execute(
+        "DELETE FROM raws WHERE number IN (SELECT number FROM (SELECT number, SUM(LENGTH(raw))"
+        " OVER (ORDER BY number DESC) AS newer FROM raws) WHERE newer > ?)",
+        (RAW_BYTES_MAX,),
+    )
+
+
+def erase_growth(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Delete every adaptor version that one of these facts shaped, every candidate among them, and
+    all records of growth attempts."""
+    rows = [(fact_id,) for fact_id in ids]
+    shaped = "DELETE FROM adaptors WHERE number IN (SELECT adaptor FROM adaptor_facts WHERE id = ?)"
+    db.executemany(shaped, rows)
+    _delete_orphaned_ids(db)
+    delete_candidates(db, ids)
+    db.execute("DELETE FROM attempts")
+
+
+def _delete_orphaned_ids(db: sqlite3.Connection) -> None:
+    """Delete the fact ids of adaptor versions that no longer exist."""
+    db.execute("DELETE FROM adaptor_facts WHERE adaptor NOT IN (SELECT number FROM adaptors)")
+
+
+def _nan_to_null(number: float) -> float | None:
+    """Return None for NaN, which SQLite cannot store."""
+    return None if math.isnan(number) else float(number)
+
+
+def _null_to_nan(number: float | None) -> float:
+    return math.nan if number is None else number
+
+
+# --- contributions of other devices ---------------------------------------------------------------
+
+
+def store_contribution(db: sqlite3.Connection, one: Contribution) -> None:
+    """Write a device's contribution, replacing the previous one."""
+    body = pack_arrays(one.arrays) if one.samples else b""
+    head = (one.device, one.card, one.geometry, one.seed, one.revision, one.samples)
+    columns = msgspec.json.encode(one.columns).decode()
+    db.execute(
+        "INSERT OR REPLACE INTO contributions (device, card, geometry, seed, revision, samples,"
+        " columns, arrays, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*head, columns, body, hashlib.sha256(body).digest()),
+    )
+
+
+def contribution_from_row(
+    row: tuple[Any, ...], load: Callable[[str], Mapping[str, NDArray[Any]]]
+) -> Contribution:
+    """Return the contribution of a row of CONTRIBUTION_COLUMNS.  load: reads a device's arrays on
+    first access.  Raises ValueError for invalid column names."""
+    device, card, geometry, seed, revision, samples, columns = row
+    return Contribution(
+        device=device,
+        card=card,
+        geometry=geometry,
+        seed=seed,
+        revision=revision,
+        samples=samples,
+        arrays=LazyArrays(lambda: load(device)) if samples else {},
+        columns=msgspec.json.decode(columns, type=tuple[str, ...]),
+    )
+
+
+def verified_arrays(body: bytes, sha256: bytes) -> Mapping[str, NDArray[Any]]:
+    """Return the arrays of a stored body; raises ValueError if its checksum differs."""
+    if hashlib.sha256(body).digest() != sha256:
+        raise ValueError("the checksum differs")
+    return unpack_arrays(body)
