@@ -39,14 +39,9 @@ SECOND_NS = 1_000_000_000
 # 115,200 baud: ten bits a byte.
 BYTE_NS = 86_806
 DELAY_NS = 1_000_000
-<<<<<<< HEAD
-DEVICE = LinkSettings(288, 8, 512, 2048, sync_clock=False)
-# Faults of whole frames; and of single bytes, one in a hundred of which suffers one of the four.
-=======
 """A millisecond: the order of a USB serial adapter's latency."""
-DEVICE = LinkSettings(288, 8, 512, 2048, asks_time=False)
+DEVICE = LinkSettings(288, 8, 512, 2048, sync_clock=False)
 # Faults of whole frames, and of single bytes: one byte in a hundred suffers one of the four.
->>>>>>> main
 WIRES = {
     "clean": WireFaults(),
     "frames": WireFaults(0.01, 0.01, 0.01, 0.01),

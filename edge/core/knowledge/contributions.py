@@ -188,19 +188,11 @@ def _calibration(
     return hdc.Calibration(
         keys=keys,
         scales=arrays["scales"].astype(np.int64),
-<<<<<<< HEAD
         references=arrays["usual"].astype(np.int64),
         scores=dict(zip(domains, parts, strict=bool(domains))),
         skews=dict(zip(domains, arrays["skews"].tolist(), strict=True)),
         exemplars=exemplars,
         exemplar_scales=near,
-=======
-        usual=arrays["usual"].astype(np.int64),
-        scores=dict(zip(domains, parts, strict=bool(domains))),
-        skews=dict(zip(domains, arrays["skews"].tolist(), strict=True)),
-        exemplars=exemplars,
-        near=near,
->>>>>>> main
     )
 
 
@@ -289,7 +281,6 @@ def merge_thresholds(
     return hdc.Calibration(
         keys=keys,
         scales=np.array([one.scales[row] for one, row in rows], np.int64).reshape(-1, *shape),
-<<<<<<< HEAD
         references=np.array([one.references[row] for one, row in rows], np.int64).reshape(-1, 3),
         scores={domain: every[rank[domain][0]].scores[domain] for domain in domains},
         skews={domain: every[rank[domain][0]].skews[domain] for domain in domains},
@@ -297,13 +288,6 @@ def merge_thresholds(
         exemplar_scales=np.array([one.exemplar_scales[row] for one, row in rows], np.int64)
         if blank
         else near,
-=======
-        usual=np.array([one.usual[row] for one, row in rows], np.int64).reshape(-1, 3),
-        scores={domain: every[rank[domain][0]].scores[domain] for domain in domains},
-        skews={domain: every[rank[domain][0]].skews[domain] for domain in domains},
-        exemplars=tuple(one.exemplars[row] for one, row in rows) if blank else (),
-        near=np.array([one.near[row] for one, row in rows], np.int64) if blank else near,
->>>>>>> main
     )
 
 
