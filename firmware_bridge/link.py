@@ -142,7 +142,7 @@ class Link:
         if len(data) > self.settings.queue_bytes_max:
             room = self.settings.queue_bytes_max
             found = f"sending a message: the queue holds {room} bytes, found {len(data)}"
-            raise MessageError(found, "send shorter messages, or raise queue_bytes_max")
+            raise MessageError(found, f"send at most {room} bytes, or raise queue_bytes_max")
         kept = self._sender.offer(data)
         self._count(messages_dropped=not kept)
         return kept

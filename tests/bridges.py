@@ -20,9 +20,8 @@ from firmware_bridge import (
     Wire,
     WireFaults,
 )
-from firmware_bridge.codegen import class_name
 from firmware_bridge.loopback import Endpoint
-from firmware_bridge.messages import CHOICES, SCALARS, TABLE, MessageField, MessageKind
+from firmware_bridge.messages import CHOICES, SCALARS, TABLE, MessageField, MessageKind, class_name
 from firmware_bridge.records import CLASSES
 
 SECOND_NS = 1_000_000_000

@@ -21,14 +21,14 @@ from firmware_bridge.frames import (
 KEY = session_key(1, 2)
 FRAMES = st.builds(
     Frame,
-    st.sampled_from(FrameKind),
-    st.integers(0, 15),
-    st.integers(0, 0xFFFF),
-    st.integers(0, 0xFFFF),
-    st.integers(0, 63),
-    st.booleans(),
-    st.booleans(),
-    st.binary(max_size=300),
+    kind=st.sampled_from(FrameKind),
+    version=st.integers(0, 15),
+    sequence=st.integers(0, 0xFFFF),
+    acknowledged=st.integers(0, 0xFFFF),
+    credit=st.integers(0, 63),
+    first=st.booleans(),
+    last=st.booleans(),
+    payload=st.binary(max_size=300),
 )
 
 
