@@ -54,7 +54,7 @@ static uint32_t long_word(const uint8_t *data) {
     return word(data) | (uint32_t)word(data + 2) << 16;
 }
 
-/* What the checksum of frames from `sender` to `receiver` starts from. */
+/* Returns the initial checksum of frames from session `sender` to session `receiver`. */
 static uint32_t session_key(uint32_t sender, uint32_t receiver) {
     uint8_t pair[8];
     for (unsigned i = 0; i < 4; i++) {
@@ -243,7 +243,7 @@ static size_t emit(auricle_link *link, const frame_t *frame, uint64_t now_ns, ui
                         (uint8_t)(crc >> 24)};
     auricle_stuffer stuffer;
     if (hello) {
-        /* What the line picked up while it was quiet ends before a hello. */
+        /* The zero ends noise that the idle line picked up before the hello. */
         *out++ = 0;
     } else {
         link->unacknowledged = 0;
