@@ -1,17 +1,16 @@
-"""Measurements to features: frozen ONNX encoders, described by cards, quantised to uint8.
+"""Frozen ONNX encoders: turn measurements into uint8 features, as a model card describes.
 
-`open_model("efficientnet_lite0").encode(Path("photo.jpg").read_bytes())` is the whole of it.
-Importing this package loads neither onnxruntime nor Pillow."""
+Example: `open_model("efficientnet_lite0").encode(Path("photo.jpg").read_bytes())`.  Importing this
+package loads neither onnxruntime nor Pillow."""
 
 from __future__ import annotations
 
 from .arrays import cut_windows
-from .calibration import calibrate
 from .card import Card, Input, Kind, Preparation, Tap, vector_card
 from .card_file import load_card, save_card
 from .description import describe_model
 from .errors import CardError, EncoderError, ModelError, PayloadError
-from .model import SHIPPED, Features, Model, open_model
+from .model import SHIPPED, Features, Model, calibrate, open_model
 from .onnx_writer import Node, Value, onnx_bytes
 from .preparation import thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser

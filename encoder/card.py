@@ -1,4 +1,4 @@
-"""The card of a model: everything that decides which uint8 features a measurement becomes."""
+"""The model card: everything that decides which uint8 features a measurement gives."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ Kind = Literal["image", "window", "vector"]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The input of the ONNX graph.  shape: one number per axis, -1 where any size is accepted.
-    layout: one letter per axis: N batch, then H W C (image), L C (window: length, channels) or
-    V (vector), and 1 for an axis that is always one."""
+    """The input of the ONNX graph.
+
+    shape: one number per axis, -1 for any size.  layout: one letter per axis: N batch, then H W C
+    (image), L C (window: length, channels) or V (vector), and 1 for an axis of size one."""
 
     name: str
     shape: tuple[int, ...]
@@ -28,14 +29,16 @@ class Input:
     layout: str = "NCHW"
 
     def size(self, axis: str) -> int:
-        """Size of the axis with that letter: -1 if any, 1 if the layout has no such axis."""
+        """Return the size of an axis by its letter: -1 for any, 1 if the layout lacks the axis."""
         return self.shape[self.layout.index(axis)] if axis in self.layout else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One output of the graph.  axis: the axis that holds its `width` features; every other axis
-    but the batch is averaged, so that feature maps [b, width, h, w] become [b, width]."""
+    """One output of the graph.
+
+    axis: the axis that holds its `width` features.  All other axes except the batch are averaged,
+    so that feature maps [b, width, h, w] become [b, width]."""
 
     name: str
     output: str
@@ -43,12 +46,14 @@ class Tap:
     axis: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
-    """What is done to a measurement before the graph: `(value - mean) / scale`, per channel or
-    with one number for all; and for images, in this order, `colour`, `resize` [height, width]
-    (fit 'cover' keeps the proportions and fills it, 'stretch' does not), a centred `crop`
-    [height, width]; for windows, the `length` in samples and the `step` from one to the next."""
+    """The preprocessing of a measurement.
+
+    All kinds: `(value - mean) / scale`, per channel or with one number for all.  Images, in this
+    order: `colour`, `resize` [height, width] (fit 'cover' keeps the aspect ratio and fills the
+    area, 'stretch' does not), and a centred `crop` [height, width].  Windows: `length` and `step`
+    in samples."""
 
     mean: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
@@ -61,20 +66,19 @@ class Preparation:
     step: int | None = None
 
     def __post_init__(self) -> None:
-        # 127 and 127.0 mean the same preparation, so they must give the same fingerprint.
+        # 127 and 127.0 are the same preparation and must give the same fingerprint.
         object.__setattr__(self, "mean", tuple(map(float, self.mean)))
         object.__setattr__(self, "scale", tuple(map(float, self.scale)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A checked description of one frozen encoder; CardError if it contradicts itself.
+    """A checked description of one frozen encoder.  Raises CardError if it is inconsistent.
 
-    file: the ONNX file relative to the card's own folder, None for ready-made vectors.
-    sha256: digest of the model file (and of its external data, see `model_digest`), empty where
-    there is no file.  folder: where the card was read from.  notes: what was guessed when the
-    card was written.  `name`, `licence`, `file`, `folder` and `notes` do not change the
-    fingerprint."""
+    file: the ONNX file relative to the card's folder, None for ready-made vectors.  sha256: digest
+    of the model file (and of its external data, see `model_digest`), empty without a file.
+    folder: the folder that the card was read from.  notes: guesses made when the card was written.
+    `name`, `licence`, `file`, `folder` and `notes` do not change the fingerprint."""
 
     name: str
     kind: Kind
@@ -95,7 +99,7 @@ class Card:
 
     @property
     def width(self) -> int:
-        """Number of features: the sum of the taps' widths."""
+        """The number of features: the sum of the taps' widths."""
         return sum(tap.width for tap in self.taps)
 
     @property
@@ -108,7 +112,7 @@ class Card:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 in hex over all that decides the uint8 features: model digest, kind, input,
+        """Hex SHA-256 of everything that decides the uint8 features: model digest, kind, input,
         preparation, taps and quantiser.  Equal fingerprints mean comparable features."""
         return self._fingerprint
 
@@ -119,14 +123,16 @@ def vector_card(
     quantiser: Quantiser | None = None,
     taps: Mapping[str, int] | None = None,
 ) -> Card:
-    """The card for ready-made feature vectors of `width` numbers: no ONNX file, no runtime.
-    taps: name -> width of consecutive parts that came from different layers or sensors; one tap
-    called 'features' if left out."""
+    """Return a card for ready-made feature vectors of `width` numbers: no ONNX file, no runtime.
+
+    taps: name -> width of consecutive parts from different layers or sensors; one tap called
+    'features' by default.  Raises CardError if their widths do not add up."""
     parts = {"features": width} if taps is None else dict(taps)
     if sum(parts.values()) != width:
         raise CardError(
-            f"a vector card of width {width} was given taps that add up to {sum(parts.values())}",
-            "let the widths of the taps add up to the width of the vector",
+            f"making a vector card: expected taps whose widths add up to {width}, found "
+            f"{sum(parts.values())}",
+            "make the widths of the taps add up to the width of the vector",
         )
     return Card(
         name=name,

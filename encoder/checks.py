@@ -1,4 +1,4 @@
-"""What a card must fulfil before anything is loaded: each rule with its remedy."""
+"""The rules that a card must satisfy before a model is loaded, each with a hint."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from .errors import CardError
 if TYPE_CHECKING:
     from .card import Card
 
-# The order of the axes of one measurement as it arrives, per kind.
+# The axes of one measurement in the order of the payload, per kind.
 NATURAL_LAYOUTS: Mapping[str, str] = {"image": "HWC", "window": "LC", "vector": "V"}
 DTYPES = ("float32", "float16", "float64", "uint8", "int8")
 COLOURS: Mapping[str, int] = {"RGB": 3, "BGR": 3, "L": 1}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 FITS = ("cover", "stretch")
-# 16,384 pixels a side and as many samples a window are beyond any encoder that fits a device.
+# Encoders for edge devices take images far below 16,384 pixels a side.
 SIDE_MAX = 1 << 14
+# Features, samples of a window, or sizes of an axis: bounds what a damaged card can allocate.
 WIDTH_MAX = 1 << 20
+# ONNX graphs for edge devices have 2 to 5 axes; numpy allows more, so any small bound will do.
+AXIS_MAX = 7
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def check_card(card: Card) -> None:
-    """Raise CardError, naming the card, what is wrong and the remedy, if `card` contradicts
-    itself."""
+    """Raise CardError with the card's name, the fault and a hint if `card` is inconsistent."""
     _check_identity(card)
     _check_input(card)
     _check_preparation(card)
@@ -51,14 +53,14 @@ def _check_identity(card: Card) -> None:
     require(
         card.kind in NATURAL_LAYOUTS,
         card.name,
-        f"kind {card.kind!r} is not known",
+        f"kind {card.kind!r} is unknown",
         f"kind is one of {', '.join(NATURAL_LAYOUTS)}",
     )
     if card.file is None:
         require(
             card.kind == "vector" and not card.sha256,
             card.name,
-            "only a card of kind 'vector' without a sha256 may do without a model file",
+            "only a card of kind 'vector' without a sha256 may omit the model file",
             "name the ONNX file in `file`",
         )
         return
@@ -77,7 +79,7 @@ def _check_identity(card: Card) -> None:
 
 
 def is_inside(path: str) -> bool:
-    """Whether the relative `path` as written stays inside the folder it is relative to."""
+    """Say whether the relative `path` as written stays inside its folder."""
     parts = PurePosixPath(path.replace("\\", "/"))
     return bool(parts.parts) and not (
         parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0] or "\0" in path
@@ -141,7 +143,7 @@ def _check_image(card: Card) -> None:
         and prepared.interpolation in INTERPOLATIONS,
         card.name,
         f"colour {prepared.colour!r}, fit {prepared.fit!r} or interpolation "
-        f"{prepared.interpolation!r} is not known",
+        f"{prepared.interpolation!r} is unknown",
         f"colour: {', '.join(COLOURS)}; fit: {', '.join(FITS)}; interpolation: "
         f"{', '.join(INTERPOLATIONS)}",
     )
@@ -162,14 +164,14 @@ def _check_image(card: Card) -> None:
         card.name,
         f"the preparation gives images of {size} pixels (height, width), the input takes "
         f"{(given.size('H'), given.size('W'))}",
-        "let crop, or resize where there is no crop, equal the input's height and width",
+        "set crop, or resize without a crop, to the input's height and width",
     )
     if prepared.crop and prepared.resize:
         require(
             all(c <= r for c, r in zip(prepared.crop, prepared.resize, strict=True)),
             card.name,
             f"crop {prepared.crop} is larger than resize {prepared.resize}",
-            "crop at most what resize gives",
+            "crop at most the size after resize",
         )
 
 
@@ -202,12 +204,12 @@ def _check_taps(card: Card) -> None:
     require(
         bool(names) and len(set(names)) == len(names) and all(n and n.isprintable() for n in names),
         card.name,
-        f"taps {names} must be at least one, each with a name of its own",
-        "name every tap differently",
+        f"taps {names} must be at least one, with different printable names",
+        "give every tap a name of its own",
     )
     for tap in card.taps:
         require(
-            1 <= tap.width <= WIDTH_MAX and 1 <= tap.axis <= 7 and bool(tap.output),
+            1 <= tap.width <= WIDTH_MAX and 1 <= tap.axis <= AXIS_MAX and bool(tap.output),
             card.name,
             f"tap {tap.name!r} has width {tap.width}, axis {tap.axis}, output {tap.output!r}",
             "give its output, its width, and the axis that holds the features (1 or more)",
@@ -223,7 +225,7 @@ def _check_taps(card: Card) -> None:
             card.input.size("V") == card.width,
             card.name,
             f"vectors of {card.input.size('V')} numbers but taps of {card.width}",
-            "let the widths of the taps add up to the width of the vector",
+            "make the widths of the taps add up to the width of the vector",
         )
     if card.quantiser is not None:
         require(

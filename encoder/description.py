@@ -1,4 +1,4 @@
-"""A first card for a foreign ONNX model: what its graph says, and what had to be guessed."""
+"""Write a first card for any ONNX model, from its graph and from guesses that `notes` list."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .card import Card, Input, Kind, Preparation, Tap
 from .checks import NATURAL_LAYOUTS
 from .errors import CardError, ModelError
 from .onnx_file import digest_of, read_model
-from .session import OnnxSession, TensorPort
-from .taps import probe_shape
+from .session import OnnxSession, TensorPort, probe_shape
 
-# The side that most image encoders were trained at, where a graph takes any.
+# Most ImageNet encoders are trained at 224 pixels; used if a graph takes any size.
 SIDE_GUESSED = 224
+# Channels of RGB and of grey images.
 COLOURED, GREY = 3, 1
 
 
@@ -34,18 +34,19 @@ def describe_model(
     preparation: Preparation | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Card:
-    """A card without quantiser for the ONNX file at `onnx_path`.
+    """Return a card without quantiser for the ONNX file at `onnx_path`.
 
-    What is not given is taken from the graph, and where the graph leaves it open it is guessed;
-    every guess is a sentence in `notes`, to be checked by a person.  outputs: the graph outputs
-    to use as taps, in this order; all that give floats if left out.  The graph runs once on
-    zeros.  Raises ModelError if it is no ONNX file, has several inputs, or gives no features."""
+    Arguments left out are read from the graph or, if the graph leaves them open, guessed.  Every
+    guess is a sentence in `notes`, for a person to check.  outputs: the graph outputs to use as
+    taps, in this order; all float outputs by default.  Runs the graph once on zeros.  Raises
+    ModelError if the file is not ONNX, has several inputs, or gives no features."""
     path = Path(onnx_path).absolute()
     data = read_model(path)
     digest = digest_of(data, path)
     session = OnnxSession(data, path.resolve().parent)
     notes: list[str] = []
-    given, prepared = _input(session, kind, layout, shape, preparation, notes)
+    given = _input(session, kind, layout, shape, notes)
+    prepared = preparation or _guessed_preparation(given, notes)
     draft = Card(
         name=name or path.stem,
         kind=_kind_of(given.layout),
@@ -58,7 +59,7 @@ def describe_model(
         folder=str(path.parent),
     )
     if licence == "unknown":
-        notes.append("The licence is not known: fill it in.")
+        notes.append("The licence is unknown: fill it in.")
     taps = _taps(session, draft, outputs, notes)
     return replace(draft, taps=taps, notes=tuple(notes))
 
@@ -68,14 +69,13 @@ def _input(
     kind: Kind | None,
     layout: str | None,
     shape: Sequence[int] | None,
-    preparation: Preparation | None,
     notes: list[str],
-) -> tuple[Input, Preparation]:
+) -> Input:
     ports = session.inputs
     if len(ports) != 1:
         raise ModelError(
             f"describing a model: expected one input, the graph has {[p.name for p in ports]}",
-            "cut the graph to one input, or fix the others to constants when exporting",
+            "reduce the graph to one input, or export the others as constants",
         )
     port = ports[0]
     if not port.dtype:
@@ -91,8 +91,7 @@ def _input(
             f"describing a model: layout {layout!r} for an input of shape {list(sizes)}",
             "give one letter per axis",
         )
-    given = Input(port.name, _filled(sizes, layout, notes), port.dtype, layout)
-    return given, preparation or _guessed_preparation(given, notes)
+    return Input(port.name, _filled(sizes, layout, notes), port.dtype, layout)
 
 
 def _guessed_layout(sizes: Sequence[int], kind: Kind | None, notes: list[str]) -> str:
@@ -109,25 +108,25 @@ def _guessed_layout(sizes: Sequence[int], kind: Kind | None, notes: list[str]) -
 
 
 def _layouts_of_two(sizes: Sequence[int]) -> dict[Kind, str]:
-    """A row of open length is a recording more often than a vector."""
+    """An open second axis is more often a window than a vector."""
     if sizes[1] == -1:
         return {"window": "NL", "vector": "NV"}
     return {"vector": "NV", "window": "NL"}
 
 
 def _layouts_of_three(sizes: Sequence[int]) -> dict[Kind, str]:
-    """A window has more samples than channels; an open size is its length."""
+    """A window has more samples than channels; an open axis is its length."""
     first = sizes[2] == -1 or (sizes[1] != -1 and sizes[1] < sizes[2])
     return {"window": "NCL" if first else "NLC", "image": "NHW"}
 
 
 def _layouts_of_four(sizes: Sequence[int]) -> dict[Kind, str]:
-    """One or three is the number of channels; in front of the pixels where both ends could be."""
+    """An axis of one or three holds the channels; if both ends could, the first does."""
     last = sizes[3] in (COLOURED, GREY) and sizes[1] not in (COLOURED, GREY)
     return {"image": "NHWC" if last else "NCHW", "window": "NLC1" if sizes[3] == 1 else "N1LC"}
 
 
-# Number of axes -> the layouts to guess from, the likeliest first.
+# Number of axes -> possible layouts, the likeliest first.
 _LAYOUTS: Mapping[int, Callable[[Sequence[int]], dict[Kind, str]]] = {
     2: _layouts_of_two,
     3: _layouts_of_three,
@@ -136,7 +135,7 @@ _LAYOUTS: Mapping[int, Callable[[Sequence[int]], dict[Kind, str]]] = {
 
 
 def _filled(sizes: Sequence[int], layout: str, notes: list[str]) -> tuple[int, ...]:
-    """Open channels are filled in; a batch that the graph fixes must be one."""
+    """Fill in open channels; a fixed batch size must be one."""
     filled = list(sizes)
     if "C" in layout and filled[layout.index("C")] == -1:
         filled[layout.index("C")] = COLOURED
@@ -160,9 +159,9 @@ def _guessed_preparation(given: Input, notes: list[str]) -> Preparation:
                 "describing a model: the length of a window is open in the graph",
                 "give a preparation with the length in samples",
             )
-        notes.append("Samples go in as they are: set mean and scale if the model was trained so.")
+        notes.append("Samples are not normalised: set mean and scale as in the model's training.")
         return Preparation(length=length, step=length)
-    notes.append("Numbers go in as they are: set mean and scale if the model was trained so.")
+    notes.append("Numbers are not normalised: set mean and scale as in the model's training.")
     return Preparation()
 
 
@@ -172,9 +171,9 @@ def _guessed_image(given: Input, notes: list[str]) -> Preparation:
         notes.append(f"The graph takes images of any size: {height} x {width} was guessed.")
     whole = np.dtype(given.dtype).kind in "iu"
     notes.append(
-        "Pixels go in as 0 to 255."
+        "Pixels enter the graph as 0 to 255."
         if whole
-        else "Pixels are scaled to 0 to 1: set mean and scale to what the model was trained with."
+        else "Pixels are scaled to 0 to 1: set mean and scale as in the model's training."
     )
     return Preparation(
         scale=(1.0 if whole else 255.0,),

@@ -1,11 +1,11 @@
-"""The errors of this room: each says what was wrong and, in `hint`, what to do about it."""
+"""The errors of `encoder`.  The `hint` of each says how to correct it."""
 
 from __future__ import annotations
 
 
 class EncoderError(Exception):
-    """Root of every error of the encoder room.  `message` states what was being done, what was
-    expected and what was found; `hint` states what to do."""
+    """Base class.  `message` states the operation, the expected and the found value; `hint` states
+    what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(f"{message} ({hint})")
@@ -14,12 +14,12 @@ class EncoderError(Exception):
 
 
 class CardError(EncoderError):
-    """A card is missing, cannot be read, or contradicts itself."""
+    """A card is missing, unreadable or inconsistent."""
 
 
 class ModelError(EncoderError):
-    """A model file is missing, is not the one that the card names, or does not do what it says."""
+    """A model file is missing, has another digest than its card, or does not match the card."""
 
 
 class PayloadError(EncoderError):
-    """One measurement cannot be encoded.  Nothing else is affected: drop it and go on."""
+    """One measurement cannot be encoded.  No state has changed: drop it and continue."""

@@ -1,10 +1,11 @@
-"""A model in use: payloads in, uint8 features out."""
+"""An open model: encodes payloads to uint8 features, and calibrates its quantiser."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,36 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import prepare_vector, prepare_window
-from .card import Card, Kind
+from .card import Card
 from .card_file import load_card
 from .errors import CardError, ModelError, PayloadError
 from .onnx_file import digest_of, read_model
 from .preparation import prepare_image
-from .session import OnnxSession
-from .taps import check_ports, probe_shape, run_taps
-
-Prepare = Callable[[object, Card], NDArray[Any]]
+from .quantiser import Granularity, freeze_quantiser
+from .session import OnnxSession, check_ports, probe_shape, run_taps
 
 SHIPPED: Mapping[str, Path] = {
     name: Path(__file__).with_name("models") / name / "card.toml"
     for name in ("efficientnet_lite0", "log_mel")
 }
-"""The cards of the models that come with the package, by name."""
+"""The cards of the models in the package, by name."""
 
 THREADS_MAX = 256
-
-_PREPARATIONS: Mapping[Kind, Prepare] = {
-    "image": prepare_image,
-    "window": prepare_window,
-    "vector": prepare_vector,
-}
+"""More than any supported device has cores; a larger number is a mistake."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """What a model saw in one measurement.  values: uint8 [width], read-only, in the order of the
-    card's taps; copied where the given array could still be written to.  Equal when the values
-    are.  Raises PayloadError for another dtype or shape."""
+    """The quantised features of one measurement.
+
+    values: uint8 [width], read-only, in the order of the card's taps; copied if the given array is
+    writable.  Compared by value.  Raises PayloadError for another dtype or shape."""
 
     values: NDArray[np.uint8]
 
@@ -68,21 +63,22 @@ class Features:
 
 
 class Model:
-    """A card and, where it names a file, the loaded graph; made by `open_model`.
+    """A card with its loaded graph, if it names a file; `open_model` makes it.
 
-    Payloads are: image: bytes of a file, or pixels; window: array [length, channels]; vector:
-    array [width].  A payload that cannot be encoded raises PayloadError and changes nothing.
-    Payloads are run one by one: batches gain nothing on one thread, and so the features of a
-    measurement never depend on what else was in its batch."""
+    Payloads: the bytes of an image file or its pixels; windows [length, channels]; vectors [width].
+    A payload that cannot be encoded raises PayloadError and changes nothing.  Payloads run one by
+    one: batches gain nothing on one thread, and the features of a measurement must not depend on
+    its batch."""
 
     def __init__(self, card: Card, session: OnnxSession | None) -> None:
         self.card = card
         self._session = session
+        self._prepare = _preparation_of(card)
         self._closed = False
 
     def encode(self, payload: object) -> Features:
-        """The quantised features of one payload.  Raises PayloadError for a bad payload, CardError
-        if the card has no quantiser yet."""
+        """Return the quantised features of one payload.  Raises PayloadError for a bad payload,
+        CardError if the card has no quantiser."""
         if self.card.quantiser is None:
             raise CardError(
                 f"encoding with model {self.card.name!r}: its card has no quantiser",
@@ -93,17 +89,17 @@ class Model:
         return Features(levels)
 
     def encode_batch(self, payloads: Iterable[object]) -> NDArray[np.uint8]:
-        """Quantised features uint8 [n, width].  Raises like `encode`, naming the payload."""
+        """Return quantised features uint8 [n, width].  Raises like `encode`, with the position."""
         rows = _each(lambda payload: self.encode(payload).values, payloads)
         return np.array(rows, dtype=np.uint8).reshape(len(rows), self.card.width)
 
     def measure(self, payloads: Iterable[object]) -> NDArray[np.float32]:
-        """Features float32 [n, width] before the quantiser, for calibration and inspection."""
+        """Return features float32 [n, width] before quantisation."""
         rows = _each(self._raw, payloads)
         return np.array(rows, dtype=np.float32).reshape(len(rows), self.card.width)
 
     def close(self) -> None:
-        """Let go of the graph and its memory; encoding afterwards raises ModelError."""
+        """Release the graph and its memory; encoding afterwards raises ModelError."""
         self._session = None
         self._closed = True
 
@@ -123,10 +119,19 @@ class Model:
             raise ModelError(
                 f"encoding with model {self.card.name!r}: it was closed", "open the model again"
             )
-        batch = _PREPARATIONS[self.card.kind](payload, self.card)
+        batch = self._prepare(payload)
         if self._session is None:
             return np.asarray(batch[0], dtype=np.float32)
         return run_taps(self._session, self.card, batch)
+
+
+def _preparation_of(card: Card) -> Callable[[object], NDArray[Any]]:
+    """Return the function that turns a payload into a batch of one for the card's graph."""
+    if card.kind == "image":
+        return partial(prepare_image, card=card)
+    if card.kind == "window":
+        return partial(prepare_window, card=card, channels=card.input.size("C"))
+    return partial(prepare_vector, card=card, width=card.input.size("V"))
 
 
 def open_model(
@@ -134,12 +139,12 @@ def open_model(
     threads: int = 1,
     providers: Sequence[str] | None = None,
 ) -> Model:
-    """A model ready to encode.
+    """Open a model for encoding.
 
     source: a card, the path of a card.toml, or a name in SHIPPED.  threads, providers: see
-    `Session`.  The file's sha256 is compared with the card before anything parses or runs it, and
-    the graph runs once on zeros, so that a wrong input, tap or width is found here.  A card of
-    ready-made vectors loads no runtime.  Raises CardError or ModelError."""
+    `OnnxSession`.  The file's SHA-256 is verified before anything parses or runs it.  The graph
+    runs once on zeros, so that a wrong input, tap or width fails here.  A card of ready-made
+    vectors loads no runtime.  Raises CardError or ModelError."""
     if not 1 <= threads <= THREADS_MAX:
         raise ModelError(
             f"opening a model with {threads} threads", f"use 1 to {THREADS_MAX} threads"
@@ -148,6 +153,23 @@ def open_model(
     if card.file is None:
         return Model(card, None)
     return Model(card, _verified_session(card, threads, providers))
+
+
+def calibrate(
+    model: Model,
+    payloads: Iterable[object],
+    granularity: Granularity = "tap",
+    headroom: float = 0.25,
+) -> Card:
+    """Return the card of `model` with a quantiser frozen from `payloads`, ideally 100 to 1,000
+    varied ones.
+
+    granularity, headroom: see `freeze_quantiser`.  The new card has a new fingerprint, and its
+    features do not mix with older ones.  Raises PayloadError with the position of a bad payload.
+    Cost: one run of the graph per payload."""
+    features = model.measure(payloads)
+    quantiser = freeze_quantiser(features, model.card.slices, granularity, headroom)
+    return replace(model.card, quantiser=quantiser)
 
 
 def _verified_session(card: Card, threads: int, providers: Sequence[str] | None) -> OnnxSession:

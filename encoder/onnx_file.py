@@ -1,6 +1,6 @@
-"""What must be known of an ONNX file before a runtime sees it: its digest, and where it points.
+"""ONNX files before a runtime loads them: the digest, and the external files that they name.
 
-The few protobuf fields that can name a file on disk are walked without the onnx package; the field
+Parses the protobuf fields that can name a file on disk, without the onnx package.  The field
 numbers are those of onnx.proto (onnx/onnx, IR version 3 and later)."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from .checks import is_inside
 from .errors import ModelError
 
-DEPTH_MAX = 64
+DEPTH_MAX = 64  # subgraphs nest a few levels deep; bounds the recursion on hostile files
 # 2 GiB is protobuf's own limit for one message.
 MODEL_BYTES_MAX = (1 << 31) - 1
 
@@ -30,14 +30,14 @@ _MESSAGES: Mapping[str, Mapping[int, str]] = {
 
 
 def read_model(path: Path) -> bytes:
-    """The bytes of the model file.  Raises ModelError if it is missing, empty or beyond 2 GiB."""
+    """Read the model file.  Raises ModelError if it is missing, empty or larger than 2 GiB."""
     try:
         size = path.stat().st_size
         if 0 < size <= MODEL_BYTES_MAX:
             return path.read_bytes()
     except OSError as error:
         raise ModelError(
-            f"reading model {path}: {error.strerror}", "put the model file beside its card"
+            f"reading model {path}: {error.strerror}", "put the model file into its card's folder"
         ) from error
     raise ModelError(
         f"reading model {path}: expected 1 to {MODEL_BYTES_MAX} bytes, found {size}",
@@ -46,11 +46,14 @@ def read_model(path: Path) -> bytes:
 
 
 def digest_of(data: bytes, path: Path) -> str:
-    """sha256 in hex of a model whose file holds `data` and lies at `path`.  With external data:
-    sha256 over the digest of the file and, sorted by name, each external file's name and digest,
-    so that exchanged weights are noticed too.  Raises ModelError like `external_files`."""
+    """Return the hex SHA-256 of a model with the file content `data` at `path`.
+
+    With external data: the SHA-256 of the file's digest and, sorted by name, each external file's
+    name and digest, so that it also covers external weights.  Raises ModelError like
+    `external_files`."""
     digest = hashlib.sha256(data).hexdigest()
-    # A model that names files says "location"; walking through one takes longer than its digest.
+    # External data has the key "location".  Parsing takes longer than the digest, so skip it if the
+    # key does not occur.
     outside = external_files(data, path) if b"location" in data else {}
     if not outside:
         return digest
@@ -69,19 +72,19 @@ def digest_of(data: bytes, path: Path) -> str:
 
 
 def model_digest(path: Path) -> str:
-    """The digest that a card holds as `sha256`, see `digest_of`; reads all of the model."""
+    """Return the digest that a card holds as `sha256`, see `digest_of`; reads the whole model."""
     return digest_of(read_model(path), path)
 
 
 def model_files(path: Path) -> list[Path]:
-    """The model file and the external data files that it names."""
+    """Return the model file and the external data files that it names."""
     return [path, *external_files(read_model(path), path).values()]
 
 
 def external_files(data: bytes, path: Path) -> dict[str, Path]:
-    """Name -> path of every external data file that the model `data` at `path` names, sorted.
-    Raises ModelError if one leaves the model's folder (absolute, `..`, or by a symbolic link), or
-    if `data` is not a well-formed ONNX file."""
+    """Return name -> path of every external data file of the model `data` at `path`, sorted.
+    Raises ModelError if one is outside the model's folder (absolute, `..`, or by a symbolic link),
+    or if `data` is not a well-formed ONNX file."""
     names = sorted(set(_locations(data, path)))
     folder = path.resolve().parent
     places = {name: folder / name for name in names}
@@ -89,8 +92,8 @@ def external_files(data: bytes, path: Path) -> dict[str, Path]:
         if not is_inside(name) or not place.resolve().is_relative_to(folder):
             raise ModelError(
                 f"model {path}: its external data {name!r} lies outside {folder}",
-                "do not use this file unless you trust its maker; save it again with its data "
-                "beside it, or inside it",
+                "do not use this file unless you trust its author; save it again with its data "
+                "in the same folder, or inside it",
             )
     return places
 
@@ -105,12 +108,12 @@ def _locations(data: bytes, path: Path) -> Iterator[str]:
     except (ValueError, IndexError) as error:
         raise ModelError(
             f"model {path}: expected an ONNX file, found {error}",
-            "give a .onnx file that was copied whole, not a checkpoint, archive or text",
+            "give a complete .onnx file, not a checkpoint, archive or text",
         ) from error
 
 
 def _entries(data: memoryview, message: str, depth: int) -> Iterator[memoryview]:
-    """Every external_data entry inside one message."""
+    """Yield every external_data entry inside one message."""
     if depth > DEPTH_MAX:
         raise ValueError(f"messages nested deeper than {DEPTH_MAX}")
     inside = _MESSAGES[message]
@@ -123,8 +126,8 @@ def _entries(data: memoryview, message: str, depth: int) -> Iterator[memoryview]
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """(field number, content) of every length-delimited field; other wire types are skipped.
-    Each byte is visited once per nesting level."""
+    """Yield (field number, content) of every length-delimited field and skip other wire types.
+    Visits each byte once per nesting level."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)

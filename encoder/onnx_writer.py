@@ -1,5 +1,5 @@
-"""A few hundred bytes of ONNX, written without the onnx package: the field numbers are those of
-onnx.proto (onnx/onnx, IR version 8)."""
+"""A writer of small ONNX files without the onnx package.  The field numbers are those of onnx.proto
+(onnx/onnx, IR version 8)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# The operator set and IR version of ONNX 1.10, which every supported onnxruntime loads; and
+# AttributeProto.INTS of onnx.proto.
 _OPSET, _IR_VERSION, _INTS = 13, 8, 7
+
+# TensorProto.DataType of onnx.proto.
 _TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6}
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operator with one output.  numbers: its attributes, each a list of whole numbers."""
+    """One operator with one output.  numbers: its attributes, each a list of integers."""
 
     operator: str
     inputs: Sequence[str]
@@ -25,7 +29,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """An input or output of the graph: its shape without the batch, which is left open."""
+    """An input or output of the graph: its shape without the batch, which has any size."""
 
     name: str
     shape: tuple[int, ...]
@@ -38,8 +42,8 @@ def onnx_bytes(
     given: Value | Sequence[Value],
     results: Sequence[Value],
 ) -> bytes:
-    """The file of the graph that computes `results` from `given`; `weights` by name, of dtype
-    float32, uint8, int8 or int32."""
+    """Return the ONNX file of the graph that computes `results` from `given`; `weights` by name, of
+    dtype float32, uint8, int8 or int32."""
     inputs = [given] if isinstance(given, Value) else given
     graph = b"".join(
         (

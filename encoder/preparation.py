@@ -1,6 +1,6 @@
-"""From an image file or pixel array to what the graph takes: exactly what the card says.
+"""Image preparation: decode a file or take pixels, resize, crop and normalise as the card says.
 
-The only file that imports Pillow, and only once an image arrives."""
+The only file that imports Pillow, on the first image."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from .errors import PayloadError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# A decoded image takes 3 to 4 bytes a pixel: 50 megapixels stay below 200 MB, and no camera that
-# watches a process delivers more.
+# A decoded image takes 3 to 4 bytes a pixel: 50 megapixels stay below 200 MB, and exceed the
+# resolution of industrial cameras.
 PIXELS_MAX = 50_000_000
+# 50 megapixels of 16-bit RGB are 300 MB raw; a compressed file of 256 MiB is far beyond a camera's.
 IMAGE_BYTES_MAX = 1 << 28
-# Formats decoded inside this process.  Pillow's others are rare, and some start other programs.
+# Formats decoded in this process.  Pillow's others are rare, and some start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 
-_EXIF_ORIENTATION = 0x0112
-_JPEG_GAP = 2
+_EXIF_ORIENTATION = 0x0112  # tag Orientation (Exif 2.3, section 4.6.4)
+_JPEG_GAP = (
+    2  # decode at twice the size needed or more, so that the resize still decides the pixels
+)
 _BAD_FILE_HINT = "send the file whole, as JPEG, PNG, WebP, BMP, GIF, TIFF or PPM"
 # The brands of HEIF files with HEVC images, bytes 8 to 12 (ISO/IEC 23008-12, annex B); `mif1` is
 # the general one.
@@ -34,12 +37,12 @@ _HEIC_HINT = "for example: heif-convert photo.heic photo.jpg"
 
 
 def prepare_image(payload: object, card: Card) -> NDArray[Any]:
-    """One image as the batch of one that the graph takes.
+    """Prepare one image as a batch of one for the graph.
 
     payload: the bytes of an image file, or pixels [height, width], [h, w, 1], [h, w, 3] RGB or
-    [h, w, 4] RGBA of dtype uint8 or uint16.  EXIF rotation is applied; transparency is laid over
-    white; 16-bit values keep their upper byte; CMYK, palette and grey become the card's colour.
-    Raises PayloadError, before decoding where the header already says it.  Cost: decoding."""
+    [h, w, 4] RGBA of dtype uint8 or uint16.  EXIF rotation is applied; transparent pixels are
+    blended with white; 16-bit values keep their upper byte; CMYK, palette and grey become the
+    card's colour.  Raises PayloadError, before decoding if the header suffices.  Cost: decoding."""
     if isinstance(payload, np.ndarray):
         return image_batch(_from_pixels(payload), card)
     if not isinstance(payload, bytes | bytearray | memoryview):
@@ -51,21 +54,21 @@ def prepare_image(payload: object, card: Card) -> NDArray[Any]:
     if not 0 < len(payload) <= IMAGE_BYTES_MAX:
         raise PayloadError(
             f"decoding an image: expected 1 to {IMAGE_BYTES_MAX} bytes, found {len(payload)}",
-            "check the camera or the message: the payload is empty or far too long",
+            "check the camera or the message: the payload is empty or too long",
         )
     return image_batch(_decoded(bytes(payload), _needed_side(card)), card)
 
 
 def thumbnail(data: bytes, side: int) -> NDArray[np.uint8]:
-    """Decode an image file and scale it down into a square of `side` pixels: uint8 [h, w, 3], RGB,
-    upright.  Raises PayloadError as `prepare_image` does."""
+    """Decode an image file and scale it down to fit a square of `side` pixels: uint8 [h, w, 3],
+    RGB, upright.  Raises PayloadError as `prepare_image` does."""
     image = _decoded(data, side)
     image.thumbnail((side, side))
     return np.asarray(image, dtype=np.uint8)
 
 
 def image_batch(image: Image, card: Card) -> NDArray[Any]:
-    """An upright 8-bit RGB `image` as the batch of one that the graph takes."""
+    """Prepare an upright 8-bit RGB `image` as a batch of one for the graph."""
     prepared = card.preparation
     if prepared.colour == "L":
         image = image.convert("L")
@@ -84,7 +87,7 @@ def _needed_side(card: Card) -> int:
 
 
 def _decoded(data: bytes, side: int) -> Image:
-    # Without these two, Pillow loads every plugin it has when it is asked for WebP or TIFF.
+    # Without these two imports, Pillow loads all its plugins at the first WebP or TIFF.
     import PIL.Image
     import PIL.TiffImagePlugin
     import PIL.WebPImagePlugin
@@ -93,8 +96,7 @@ def _decoded(data: bytes, side: int) -> Image:
         image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
         _require_bounded(image.size)
         if side:
-            # A JPEG decodes faster at a half, quarter or eighth of its size; twice the size that
-            # is needed leaves the choice of pixels to the resize that follows.
+            # A JPEG decodes faster at a half, quarter or eighth of its size.
             image.draft(None, (side * _JPEG_GAP, side * _JPEG_GAP))
         image.load()
         return _in_rgb(_upright(image))
@@ -108,13 +110,13 @@ def _decoded(data: bytes, side: int) -> Image:
                 "decoding an image: HEIC is not decoded here, convert it to JPEG", _HEIC_HINT
             ) from error
         raise PayloadError(
-            f"decoding an image: {len(data)} bytes that are no image of a known format, "
+            f"decoding an image: found {len(data)} bytes of no supported image format, "
             f"beginning {data[:8].hex(' ')}",
             _BAD_FILE_HINT,
         ) from error
-    except Exception as error:  # Decoders meet hostile bytes in many ways.
+    except Exception as error:  # Decoders raise many classes for damaged or hostile files.
         raise PayloadError(
-            f"decoding an image: {len(data)} bytes that end early or are damaged: {error}",
+            f"decoding an image: found {len(data)} bytes that end early or are damaged: {error}",
             _BAD_FILE_HINT,
         ) from error
 
@@ -129,7 +131,7 @@ def _require_bounded(size: tuple[int, int]) -> None:
 
 
 def _too_large_hint() -> str:
-    return "scale the image down before sending it, or distrust the sender"
+    return "scale the image down before sending it, and check the sender"
 
 
 def _upright(image: Image) -> Image:
@@ -137,7 +139,7 @@ def _upright(image: Image) -> Image:
 
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - damaged EXIF leaves sound pixels: keep them as they lie
+    except Exception:  # noqa: BLE001 - with damaged EXIF the pixels are still good: keep their orientation
         return image
     turns = {
         2: Transpose.FLIP_LEFT_RIGHT,
@@ -165,10 +167,10 @@ def _in_rgb(image: Image) -> Image:
 
 
 def _sixteen_bit(values: NDArray[Any]) -> NDArray[np.uint16]:
-    """32-bit pixels as 16-bit ones, where they are."""
+    """Convert 32-bit pixels with 16-bit values to uint16."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
         raise PayloadError(
-            f"decoding an image: pixels of dtype {values.dtype} whose white is unknown",
+            f"decoding an image: expected 8 or 16 bits a channel, found {values.dtype}",
             "save it with 8 or 16 bits a channel",
         )
     return values.astype(np.uint16)
@@ -184,7 +186,7 @@ def _from_pixels(pixels: NDArray[Any]) -> Image:
         raise PayloadError(
             f"preparing an image: expected uint8 or uint16 pixels [height, width] or [height, "
             f"width, 1, 3 or 4], found dtype {pixels.dtype} and shape {list(shape)}",
-            "put the channels last and convert to uint8: floats have no agreed white",
+            "put the channels on the last axis and convert to uint8: floats have no standard range",
         )
     _require_bounded((shape[1], shape[0]))
     if pixels.dtype == np.uint16:
@@ -202,7 +204,7 @@ def _resized(image: Image, card: Card) -> Image:
         return image
     height, width = prepared.resize
     if prepared.fit == "cover":
-        # Rounding up keeps both sides at least as long as asked for, whatever the proportions.
+        # The larger ratio fills the area, whatever the aspect ratio.
         ratio = max(width / image.width, height / image.height)
         box = _centred_box(image.size, width / ratio, height / ratio)
     else:

@@ -1,4 +1,4 @@
-"""From float features to uint8 and back, with a scale and a zero point frozen at deployment."""
+"""Affine quantisation of float features to uint8, with scales and zero points frozen once."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import numeric, require_finite
 from .errors import CardError, PayloadError
-from .values import numeric, require_finite
 
 T = TypeVar("T", bound=np.generic)
 
 Granularity = Literal["tap", "channel"]
 
-LEVEL_MAX = 255
-# A float32 holds 24 bits, so a zero point beyond 2**22 would leave less than two bits of a value.
+LEVEL_MAX = 255  # uint8
+# float32 has 24 significant bits: a zero point beyond 2**22 would leave less than two for a value.
 ZERO_MAX = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantiser:
-    """An affine map of every column to 0..255: `q = clip(round(v / scale) + zero, 0, 255)`,
-    rounding half to even, which is QuantizeLinear of the ONNX operator set.
+    """An affine map of every column to 0..255: `q = clip(round(v / scale) + zero, 0, 255)`, rounded
+    half to even, as QuantizeLinear of the ONNX operator set does.
 
-    scale: float32 [width], positive and finite.  zero: int32 [width]; 0..255 where the column's
-    range holds zero, outside it where the values lie far from zero (mains voltage, say).
-    The arrays are copied and made read-only; two quantisers are equal when their numbers are."""
+    scale: float32 [width], positive and finite.  zero: int32 [width]; 0..255 if the column's range
+    contains zero, outside if the values are far from zero (such as mains voltage).  The arrays are
+    copied and made read-only.  Compared by value.  Raises CardError."""
 
     scale: NDArray[np.float32]
     zero: NDArray[np.int32]
@@ -53,32 +53,34 @@ class Quantiser:
 
     @property
     def width(self) -> int:
-        """Number of columns."""
+        """The number of columns."""
         return int(self.scale.size)
 
     def quantise(self, values: ArrayLike) -> NDArray[np.uint8]:
-        """uint8 levels of float32 `values` [..., width].  Values beyond the frozen range are
-        clipped.  Raises PayloadError on a wrong width, and on NaN or infinity, naming the place."""
+        """Return the uint8 levels of float32 `values` [..., width].  Values beyond the frozen range
+        are clipped.  Raises PayloadError on a wrong width, and on NaN or infinity with their
+        position."""
         array = self._checked(values)
         require_finite(array, "row of features")
-        # A finite value over a tiny scale may overflow to infinity, which clips as it should.
+        # A finite value over a tiny scale may overflow to infinity, which the clip handles.
         with np.errstate(over="ignore"):
             levels = np.rint(array / self.scale) + self.zero
         return np.asarray(np.minimum(np.maximum(levels, 0), LEVEL_MAX), dtype=np.uint8)
 
     def dequantise(self, levels: ArrayLike) -> NDArray[np.float32]:
-        """float32 values [..., width] in the middle of each uint8 level."""
+        """Return float32 values [..., width] at the centre of each uint8 level."""
         array = self._checked(levels)
         return (array - self.zero).astype(np.float32) * self.scale
 
     def clipped(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Share of the rows of `values` [n, width] that fall outside 0..255, per column
-        (float64 [width]): the figure to watch when data move away from the calibration data.
-        Raises PayloadError on a wrong width, no rows, and on NaN or infinity, naming the place."""
+        """Return the share of rows of `values` [n, width] outside 0..255, float64 [width].
+
+        It rises when data drift away from the calibration data.  Raises PayloadError on a wrong
+        width, no rows, and on NaN or infinity with their position."""
         array = self._checked(values).reshape(-1, self.width)
         if not len(array):
             raise PayloadError(
-                f"counting what is clipped: expected rows of {self.width} columns, found none",
+                f"counting clipped values: expected rows of {self.width} columns, found none",
                 "give at least one row of features",
             )
         require_finite(array, "table of features")
@@ -110,13 +112,13 @@ def freeze_quantiser(
     granularity: Granularity = "tap",
     headroom: float = 0.25,
 ) -> Quantiser:
-    """The quantiser that covers `features` float32 [n, width], n >= 1, and `headroom` times their
-    range beyond each end; a range on one side of zero that reaches within `headroom` of zero
-    starts at zero itself, so that rectified features lose no level.
+    """Return a quantiser that covers `features` float32 [n, width], n >= 1, and `headroom`
+    times their range beyond each end.  A range that comes within `headroom` of zero from one side
+    ends at zero, so that rectified features lose no level.
 
-    granularity: 'tap' gives one scale and one zero per slice (relative sizes of the columns are
-    kept), 'channel' one per column.  A column that never moves borrows the widest range in its
-    slice.  Raises PayloadError on NaN, infinity or no rows, CardError on wrong arguments."""
+    granularity: 'tap' gives one scale and one zero per slice (which keeps the relative sizes of
+    columns), 'channel' one per column.  A constant column gets the widest range in its slice.
+    Raises PayloadError on NaN, infinity or no rows, CardError on wrong arguments."""
     array = numeric(features, "table of features")
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] == 0:
         raise PayloadError(
@@ -127,7 +129,7 @@ def freeze_quantiser(
     if granularity not in ("tap", "channel") or not 0 <= headroom <= 10:
         raise CardError(
             f"calibrating: granularity {granularity!r} and headroom {headroom!r} are not possible",
-            "granularity is 'tap' or 'channel', headroom between 0 and 10",
+            "use granularity 'tap' or 'channel' and a headroom between 0 and 10",
         )
     _require_cover(slices, array.shape[1])
     low = array.min(axis=0).astype(np.float64)
@@ -142,12 +144,12 @@ def freeze_quantiser(
 
 
 def _widen_constants(low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
-    """Give the columns of one tap that never moved, in place, the widest range of that tap."""
+    """Give constant columns of one tap the widest range of that tap, in place."""
     span = high - low
     still = span <= 0
     if not still.any():
         return
-    # Where nothing moved at all there is no range to borrow: the distance to zero is all we know.
+    # If all columns are constant, the distance to zero is the only range known.
     widest = span.max() if span.max() > 0 else max(float(np.abs(high).max()), 1.0)
     non_negative = low.min() >= 0
     low[still] = low[still] - widest / 2

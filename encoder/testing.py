@@ -1,6 +1,6 @@
-"""A tiny seeded encoder for tests and simulation: real ONNX, written here without the onnx package.
+"""A tiny seeded ONNX encoder for tests and simulation.
 
-Its weights are -1, 0 and 1 and its images are whole numbers, so that every sum stays exact in
+Its weights are -1, 0 and 1 and its inputs are exact in binary, so that all sums are exact in
 float32 and every machine gives the same features."""
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import calibrate
 from .card import Card, Input, Kind, Preparation, Tap
-from .model import Model, open_model
+from .model import Model, calibrate, open_model
 from .onnx_writer import Node, Value, onnx_bytes
 
+# Small enough for an image to take about 0.1 ms, so that tests can encode thousands.
 SIDE = 16
+# As above: a window of 32 samples of 3 channels.
 LENGTH, CHANNELS = 32, 3
+# As above.
 VECTOR_WIDTH = 12
+# The widths of the taps: `stage1` and `features`, as above.
 STAGE_WIDTH, FEATURES_WIDTH = 8, 32
 
 
 def tiny_model(seed: int = 0, kind: Kind = "image", threads: int = 1) -> Model:
-    """An open, calibrated model with taps `features` [32] and `stage1` [8]; the same seed gives
-    the same fingerprint.  Payloads: image any size; window [32, 3]; vector [12].  Leaves no file
-    behind.  An image takes about 0.1 ms."""
+    """Return an open, calibrated model with taps `features` [32] and `stage1` [8]; the same seed
+    gives the same fingerprint.  Payloads: images of any size, windows [32, 3], vectors [12].  Keeps
+    no file.  An image takes about 0.1 ms."""
     with tempfile.TemporaryDirectory(prefix="tiny-encoder-") as folder:
         card = tiny_card(folder, seed, kind)
         return open_model(card, threads)
 
 
 def tiny_card(folder: str | Path, seed: int = 0, kind: Kind = "image") -> Card:
-    """Write the model of `tiny_model` to `folder`/model.onnx; its calibrated card."""
+    """Write the model of `tiny_model` to `folder`/model.onnx and return its calibrated card."""
     data = tiny_onnx(seed, kind)
     path = Path(folder, "model.onnx")
     path.write_bytes(data)
@@ -54,8 +57,8 @@ def tiny_card(folder: str | Path, seed: int = 0, kind: Kind = "image") -> Card:
 
 
 def tiny_payloads(count: int, seed: int = 0, kind: Kind = "image") -> list[NDArray[np.generic]]:
-    """`count` seeded payloads for `tiny_model`: smooth coloured images uint8 [16, 16, 3], walks
-    float32 [32, 3] or vectors float32 [12]."""
+    """Return `count` seeded payloads for `tiny_model`: blocky colour images uint8 [16, 16, 3],
+    random walks float32 [32, 3] or vectors float32 [12]."""
     random = np.random.default_rng(seed)
     if kind == "image":
         coarse = random.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
@@ -65,8 +68,8 @@ def tiny_payloads(count: int, seed: int = 0, kind: Kind = "image") -> list[NDArr
 
 
 def tiny_onnx(seed: int = 0, kind: Kind = "image") -> bytes:
-    """The bytes of the ONNX file: two convolutions or one layer to `stage1`, and a last layer to
-    `features`, rectified; input `input`, float32, any batch."""
+    """Return the ONNX file: a convolution or a layer to `stage1`, and further layers to `features`,
+    rectified; input `input`, float32, any batch."""
     random = np.random.default_rng(seed)
     nodes, weights = (_image_layers if kind == "image" else _plain_layers)(random, kind)
     results = [Value("features", (FEATURES_WIDTH,)), Value("stage1", (STAGE_WIDTH,))]

@@ -17,7 +17,7 @@ from .export import (
     power_of_two,
 )
 from .export import SUM_MAX as SCORE_MAX
-from .export_c import code_bytes, decided_words, ram_bytes, write_c
+from .export_c import code_bytes, decision_words, ram_bytes, write_c
 from .export_image import pack as pack_extract
 from .export_liquid import liquid_bytes, liquid_words, quantise_liquid, write_liquid_c
 from .frames import FaultKind
@@ -35,17 +35,16 @@ from .records import (
     Message,
     Reading,
     StreamInfo,
-    UpdateAsk,
     UpdateBegin,
     UpdateChunk,
     UpdateCommit,
     UpdateConfirm,
+    UpdateQuery,
     UpdateStatus,
 )
 from .slots import Flash
 from .transports import Transport, exchange, open_transport
-from .updating import Updater
-from .uploading import Upload, offer_model
+from .updating import Updater, Upload, offer_model
 
 __all__ = [
     "ABSTAINS",
@@ -84,11 +83,11 @@ __all__ = [
     "Reading",
     "StreamInfo",
     "Transport",
-    "UpdateAsk",
     "UpdateBegin",
     "UpdateChunk",
     "UpdateCommit",
     "UpdateConfirm",
+    "UpdateQuery",
     "UpdateStatus",
     "Updater",
     "Upload",
@@ -98,7 +97,7 @@ __all__ = [
     "code_bytes",
     "combine",
     "decide",
-    "decided_words",
+    "decision_words",
     "decode_message",
     "encode_message",
     "exchange",

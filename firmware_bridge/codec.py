@@ -1,11 +1,10 @@
-"""Messages <-> bytes, by the table in messages.py."""
+"""Encode and decode messages by the table in messages.py."""
 
 import struct
 from typing import Any, Final
 
-from .codegen import class_name
 from .errors import MessageError
-from .messages import CHOICES, LINK, TABLE, VARIABLE, MessageField, MessageKind
+from .messages import CHOICES, LINK, TABLE, VARIABLE, MessageField, MessageKind, class_name
 from .records import CLASSES, LinkRecord, Message
 
 _LETTERS: Final = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i"}
@@ -35,26 +34,26 @@ _LAYOUTS: Final = {
 
 
 def encode_message(message: Message) -> bytes:
-    """A message as its id and fields. MessageError where a value does not fit its field."""
+    """Encode a message as its id and fields.  Raises MessageError if a value does not fit."""
     kind = _BY_CLASS[type(message).__name__]
     return bytes((kind.id,)) + encode_record(message)
 
 
 def decode_message(data: bytes) -> Message | None:
-    """The message that these bytes are, None where the table allows no such message."""
+    """Decode a message; returns None if the table does not allow these bytes."""
     kind = _KINDS.get(data[0]) if data else None
     found: Any = None if kind is None else decode_record(kind.name, data[1:])
-    return found  # type: ignore[no-any-return]  # a kind of TABLE is made a Message
+    return found  # type: ignore[no-any-return]  # kinds of TABLE decode to a Message
 
 
 def encode_record(record: Message | LinkRecord) -> bytes:
-    """The fields of a message or of a record of the link, without an id."""
+    """Encode the fields of a message or of a record of the link, without the id."""
     kind = _BY_CLASS[type(record).__name__]
     layout, fixed, tail = _LAYOUTS[kind.name]
     try:
         head = layout.pack(*(_to_wire(field, getattr(record, field.name)) for field in fixed))
     except (struct.error, KeyError) as error:
-        message = f"a {kind.name} cannot carry what it holds: {error}"
+        message = f"encoding a {kind.name}: a value does not fit its field: {error}"
         raise MessageError(
             message, "see the ranges and codes in docs/explanation/wire.md"
         ) from error
@@ -64,16 +63,19 @@ def encode_record(record: Message | LinkRecord) -> bytes:
     try:
         body = value.encode() if tail.kind == "text" else bytes(value)
     except UnicodeEncodeError as error:
-        message = f"a {kind.name} cannot carry its {tail.name}: {error}"
-        raise MessageError(message, "send text that can be written in UTF-8") from error
+        message = f"encoding the {tail.name} of a {kind.name}: {error}"
+        raise MessageError(message, "send text that UTF-8 can encode") from error
     if tail.kind == "vector" and len(body) % _value_bytes(record):
-        message = f"the {len(body)} bytes of a {kind.name}'s {tail.name} are no whole values"
-        raise MessageError(message, "its length is a multiple of the size of its dtype")
+        message = (
+            f"encoding the {tail.name} of a {kind.name}: expected a multiple of "
+            f"{_value_bytes(record)} bytes, found {len(body)}"
+        )
+        raise MessageError(message, "make its length a multiple of the size of its dtype")
     return head + body
 
 
 def decode_record(name: str, data: bytes) -> Message | LinkRecord | None:
-    """The fields of the kind `name` in these bytes, None where they cannot be that."""
+    """Decode a record of the kind `name`; returns None if the table does not allow these bytes."""
     layout, fixed, tail = _LAYOUTS[name]
     if len(data) < layout.size or (tail is None and len(data) > layout.size):
         return None
@@ -92,18 +94,18 @@ def decode_record(name: str, data: bytes) -> Message | LinkRecord | None:
 
 
 def survives(data: bytes) -> bool:
-    """Whether an encoded message is sent again to a peer that restarted."""
+    """Say whether an encoded message is retransmitted to a peer that restarted."""
     return _KINDS[data[0]].survives
 
 
 def _to_wire(field: MessageField, value: Any) -> Any:
     if field.kind == "fixed" and len(value) != field.size:
-        raise struct.error(f"{field.name} takes {field.size} bytes, not {len(value)}")
+        raise struct.error(f"{field.name} has {field.size} bytes, not {len(value)}")
     return CHOICES[field.choices][value] if field.choices else value
 
 
 def _from_wire(field: MessageField, value: Any) -> Any:
-    """None where the table allows no such code."""
+    """Return None for a code that the table does not allow."""
     return _WORDS[field.choices].get(value) if field.choices else value
 
 

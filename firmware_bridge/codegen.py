@@ -1,11 +1,11 @@
-"""Texts made from the table of messages: Python's records, the C codec, docs/explanation/wire.md.
+"""Code generator: from the table of messages to Python's records, the C codec and the wire page.
 
-scripts/generate_wire.py writes them; a test compares them with what stands in the repository.
+scripts/generate_wire.py writes the texts; a test compares them with the files in the repository.
 """
 
 from collections.abc import Iterator
 
-from .messages import CHOICES, LINK, SCALARS, TABLE, VARIABLE, MessageField, MessageKind
+from .messages import CHOICES, LINK, SCALARS, TABLE, VARIABLE, MessageField, MessageKind, class_name
 
 _NOTE = "Generated from messages.py by scripts/generate_wire.py."
 _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t"} | {
@@ -13,21 +13,20 @@ _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint6
 }
 
 
+FIELDS_MAX = 5
+"""Fields that a record takes by position; one with more is made by keyword, as the house rules
+require."""
+
 _MARK = f"<!-- {_NOTE} -->"
 
 
 def generated() -> dict[str, str]:
-    """Each wholly generated file's text by its path from the source root."""
+    """Return the text of each generated file by its path from the source root."""
     return {
         "firmware_bridge/records.py": "\n".join(_records()) + "\n",
         "firmware_bridge/c/auricle_messages.h": "\n".join(_header()) + "\n",
         "firmware_bridge/c/auricle_message_table.h": "\n".join(_descriptors()) + "\n",
     }
-
-
-def class_name(kind: MessageKind) -> str:
-    """`update_begin` -> `UpdateBegin`."""
-    return kind.name.title().replace("_", "")
 
 
 def _python_type(field: MessageField) -> str:
@@ -37,21 +36,22 @@ def _python_type(field: MessageField) -> str:
 
 
 def _records() -> Iterator[str]:
-    yield f'"""Messages as Python holds them. {_NOTE}"""'
+    yield f'"""Message classes. {_NOTE}"""'
     yield ""
     yield "from dataclasses import dataclass"
     yield "from typing import Final"
     for kind in (*LINK, *TABLE):
         yield ""
         yield ""
-        yield "@dataclass(frozen=True, slots=True)"
+        by_keyword = ", kw_only=True" if len(kind.fields) > FIELDS_MAX else ""
+        yield f"@dataclass(frozen=True, slots=True{by_keyword})"
         yield f"class {class_name(kind)}:"
         if not kind.fields:
             yield f'    """{kind.meaning}"""'
             continue
         yield f'    """{kind.meaning}'
         yield ""
-        yield from (f"    {field.name}: {_said(field)}." for field in kind.fields)
+        yield from (f"    {field.name}: {_meaning(field)}." for field in kind.fields)
         yield '    """'
         yield ""
         yield from (f"    {field.name}: {_python_type(field)}" for field in kind.fields)
@@ -65,13 +65,13 @@ def _records() -> Iterator[str]:
     yield "}"
 
 
-def _said(field: MessageField) -> str:
+def _meaning(field: MessageField) -> str:
     known = f" (codes: {field.choices})" if field.choices else ""
     return field.meaning.replace("`", "") + known
 
 
 def _header() -> Iterator[str]:
-    yield f"/* Messages as C holds them. {_NOTE} */"
+    yield f"/* Message types. {_NOTE} */"
     yield "#ifndef AURICLE_MESSAGES_H"
     yield "#define AURICLE_MESSAGES_H"
     yield ""
@@ -79,12 +79,12 @@ def _header() -> Iterator[str]:
     yield "#include <stddef.h>"
     yield "#include <stdint.h>"
     yield ""
-    yield "/* The longest fixed part of a message with its id, and of a record of the link. */"
+    yield "/* The longest fixed part of a message, id included, and of a record of the link. */"
     yield f"#define AURICLE_HEAD_BYTES_MAX {max(map(_head_bytes, TABLE)) + 1}"
     yield f"#define AURICLE_RECORD_BYTES_MAX {max(map(_head_bytes, LINK))}"
     yield ""
-    yield "/* Bytes that lie elsewhere: in the caller's memory when sent; in the link's when"
-    yield "   received, there only until the handler returns. */"
+    yield "/* A reference to bytes: of the caller when sending, of the link when receiving,"
+    yield "   valid there until the handler returns. */"
     yield "typedef struct {"
     yield "    const uint8_t *data;"
     yield "    size_t length;"
@@ -110,7 +110,7 @@ def _header() -> Iterator[str]:
     yield from (f"    AURICLE_{kind.name}".upper() + f" = {kind.id}," for kind in TABLE)
     yield "};"
     yield ""
-    yield "/* One message of any kind; `id` says which member holds it. */"
+    yield "/* One message of any kind; `id` selects the member. */"
     yield "typedef struct {"
     yield "    uint8_t id;"
     yield "    union {"
@@ -125,17 +125,17 @@ def _header() -> Iterator[str]:
 
 _C_FUNCTIONS = """\
 /* Writes the message's id and fixed fields to `out`, which has room for AURICLE_HEAD_BYTES_MAX, and
-   points `tail` to its variable field.  Returns the bytes written, 0 where the message holds a
-   value that the table does not allow. */
+   points `tail` to its variable field.  Returns the number of bytes written, or 0 if the table does
+   not allow a value. */
 size_t auricle_message_encode(const auricle_message *message, uint8_t *out, auricle_view *tail);
 
-/* Reads a message; false where the table does not allow these bytes.  Views point into `data`. */
+/* Reads a message; false if the table does not allow these bytes.  Views point into `data`. */
 bool auricle_message_decode(const uint8_t *data, size_t length, auricle_message *message);
 
-/* Whether a message with this id is sent again to a peer that restarted. */
+/* True if a message with this id is retransmitted to a peer that restarted. */
 bool auricle_message_survives(uint8_t id);
 
-/* The link's own records, by their number among them. */
+/* Records of the link, by AURICLE_RECORD number. */
 size_t auricle_record_encode(uint8_t record, const void *value, uint8_t *out);
 bool auricle_record_decode(uint8_t record, const uint8_t *data, size_t length, void *value);"""
 
@@ -148,14 +148,14 @@ def _struct(kind: MessageKind) -> Iterator[str]:
             declared = f"uint8_t {field.name}[{field.size}]"
         else:
             declared = f"{_C_TYPES.get(field.kind, 'auricle_view')} {field.name}"
-        yield f"    {declared}; /* {_said(field)} */"
+        yield f"    {declared}; /* {_meaning(field)} */"
     yield f"}} auricle_{kind.name};"
 
 
 def _descriptors() -> Iterator[str]:
-    yield f"/* How messages lie on the wire, for auricle_messages.c alone. {_NOTE} */"
+    yield f"/* The wire format of messages, for auricle_messages.c only. {_NOTE} */"
     yield ""
-    yield "/* The codes that a field allows, each list led by its length. */"
+    yield "/* Allowed codes of fields; each list begins with its length. */"
     yield "static const uint8_t choices[] = {"
     places, place = {}, 1
     yield "    0,"
@@ -174,7 +174,7 @@ def _descriptors() -> Iterator[str]:
             yield f"    {_descriptor(kind, field, places)},"
     yield "};"
     yield ""
-    yield "/* id, survives, first field, number of fields; the link's own records come first. */"
+    yield "/* id, survives, first field, number of fields; records of the link come first. */"
     yield "static const kind_t kinds[] = {"
     for kind, first in zip((*LINK, *TABLE), starts, strict=True):
         yield f"    {{{kind.id}, {int(kind.survives)}, {first}, {len(kind.fields)}}},"
@@ -194,7 +194,7 @@ def _descriptor(kind: MessageKind, field: MessageField, places: dict[str, int]) 
 
 
 def wire_page(page: str) -> str:
-    """docs/explanation/wire.md with its generated half, what follows the mark, made anew."""
+    """Return docs/explanation/wire.md with the part after the mark generated again."""
     tables = [
         *("", "## Codes", "", *_choice_rows(), "## Records of the link", ""),
         *_kind_tables(LINK),
@@ -218,7 +218,7 @@ def _kind_tables(kinds: tuple[MessageKind, ...]) -> Iterator[str]:
         number = f"{kind.id} " if kind.id else ""
         yield f"### {number}`{kind.name}`"
         yield ""
-        again = " Sent again to a peer that restarted." if kind.survives else ""
+        again = " Retransmitted to a peer that restarted." if kind.survives else ""
         yield kind.meaning + again
         yield ""
         if kind.fields:

@@ -1,8 +1,8 @@
-"""What can go wrong in this room. Every error says what to do in its `hint`."""
+"""The errors of `firmware_bridge`.  The `hint` of each says how to correct it."""
 
 
 class BridgeError(Exception):
-    """Root of every error of this room; `message` says what was found, `hint` what to do."""
+    """Base class: `message` states the operation, the expected and the found value."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(f"{message} ({hint})")
@@ -11,7 +11,7 @@ class BridgeError(Exception):
 
 
 class MessageError(BridgeError):
-    """A message holds a value that its table cannot carry."""
+    """A message has a value that its table does not allow, or a setting is out of range."""
 
 
 class WireError(BridgeError):

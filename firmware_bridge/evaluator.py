@@ -1,7 +1,7 @@
-"""The integer reference: what an extract decides, computed in numpy as the C code computes it.
+"""The reference evaluator: the decisions of an extract in numpy integers, bit for bit as in C.
 
-Written from the description of the arithmetic and not from the C source, so that the two can
-disagree.  Every number is an int64.
+Written from the description in docs/howto/firmware.md, independently of the C source and of `hdc`,
+so that tests compare separate implementations.  All numbers are int64.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .export import (
-    REACH,
+    COORDINATE_MAX,
     ColumnsPart,
     Extract,
     HeadPart,
@@ -22,22 +22,24 @@ from .export import (
     power_of_two,
 )
 
+# As in `hdc.integers`: a deviation, the part below the mean that counts, and the cap of a block.
 ONE: Final = 1024
-BELOW: Final = 2 * ONE
-LIMIT: Final = 1 << 16
+BELOW: Final = 2 * ONE  # see above
+LIMIT: Final = 1 << 16  # see above
+# `auricle_known` in auricle_detector.h.
 NEW, KNOWN, UNDECIDED = 0, 1, 2
 
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
-_CHUNK: Final = 512
-_WHOLE: Final = 1 << 40
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # the increment of SplitMix64
+_CHUNK: Final = 512  # rows at once: bounds the memory of intermediate results
+_NORM_SQUARED: Final = 1 << 40  # lengths are in units of 2^-20 of the norm
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Decided:
-    """What is decided of n samples.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExtractDecisions:
+    """The decisions on n samples.
 
     bits: uint32 [n, words].  Each of score, concept, domain, label, answer, known: int64 [n];
-    known is 0 new, 1 known, 2 undecided.
+    known is 0 for novel, 1 for known, 2 for undecided.
     """
 
     bits: Words
@@ -49,7 +51,7 @@ class Decided:
     known: Ints
 
 
-def decide(extract: Extract, features: NDArray[np.uint8]) -> Decided:
+def decide(extract: Extract, features: NDArray[np.uint8]) -> ExtractDecisions:
     """Decide on features uint8 [n, width].  Cost: bits * log2(tap width) additions a sample."""
     rows = np.atleast_2d(features)
     bits = project(extract, rows)
@@ -71,30 +73,38 @@ def decide(extract: Extract, features: NDArray[np.uint8]) -> Decided:
             answer[part] = np.array(head.names)[
                 head_scores(extract, head, rows[part]).argmax(axis=1)
             ]
-    return Decided(bits, score, concept, routed, labels[concept], answer, known)
+    return ExtractDecisions(
+        bits=bits,
+        score=score,
+        concept=concept,
+        domain=routed,
+        label=labels[concept],
+        answer=answer,
+        known=known,
+    )
 
 
 def head_scores(extract: Extract, head: HeadPart, rows: NDArray[np.uint8]) -> Ints:
-    """The scores of each label, int64 [n, labels]."""
+    """Return the scores of each label, int64 [n, labels]."""
     shifted = extract.levels[rows] << head.shifts
     scores = np.asarray(shifted @ head.weights.astype(np.int64).T + head.bias)
     if extract.random is not None:
         weights = extract.random.weights.astype(np.float64) * (1 << extract.random.shifts)
-        # All sums stay far below 2^53, where floats are exact, and fast.
+        # Sums stay far below 2^53, so floats are exact, and faster.
         added = random_features(extract.random, rows).astype(np.float64) @ weights.T
         scores += added.astype(np.int64) << extract.random.unit
     return scores
 
 
 def random_flips(random: RandomPart, padded: int) -> Words:
-    """The bits that flip signs, two runs of `padded` a round, uint32; lowest bit first."""
+    """Return the sign flips, two runs of `padded` a round, as uint32; lowest bit first."""
     count = 2 * random.rounds * padded
     words = random_words(random.seed, -(-count // 64)).astype("<u8")
     return np.asarray(words.view("<u4")[: -(-count // 32)].astype(np.uint32))
 
 
 def random_features(random: RandomPart, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The random features, uint8 [n, rounds * padded], of features uint8 [n, width]."""
+    """Return random features uint8 [n, rounds * padded] of features uint8 [n, width]."""
     width = rows.shape[1]
     padded = power_of_two(width)
     octets = random_flips(random, padded).astype("<u4").view(np.uint8)
@@ -112,7 +122,7 @@ def random_features(random: RandomPart, rows: NDArray[np.uint8]) -> NDArray[np.u
 
 
 def random_words(seed: int, count: int) -> NDArray[np.uint64]:
-    """`count` words of the SplitMix64 sequence that `seed` starts (Steele et al. 2014)."""
+    """Return `count` words of the SplitMix64 sequence of a seed (Steele et al. 2014)."""
     start = np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
     state = start + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -121,14 +131,14 @@ def random_words(seed: int, count: int) -> NDArray[np.uint64]:
 
 
 def flips_of(extract: Extract) -> Words:
-    """The bits that flip signs, uint32, as many as whole rounds take; lowest bit first."""
+    """Return the sign flips of whole rounds as uint32; lowest bit first."""
     total = -(-extract.bits // extract.padded) * extract.padded
     words = random_words(extract.seed, -(-total // 64)).astype("<u8")
     return np.asarray(words.view("<u4")[: -(-total // 32)].astype(np.uint32))
 
 
 def project(extract: Extract, rows: NDArray[np.uint8]) -> Words:
-    """Hypervectors uint32 [n, bits / 32]: signs of seeded Hadamard transforms of the tap."""
+    """Return hypervectors uint32 [n, bits / 32]: signs of seeded Hadamard transforms."""
     start, stop = extract.tap
     padded, made = extract.padded, []
     total = -(-extract.bits // padded) * padded
@@ -145,7 +155,7 @@ def project(extract: Extract, rows: NDArray[np.uint8]) -> Words:
 
 
 def _hadamard(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The Hadamard transform of the last axis, in place, stage by stage."""
+    """Compute the Hadamard transform of the last axis in place, stage by stage."""
     shape, size = values.shape, values.shape[-1]
     step = 1
     while step < size:
@@ -157,7 +167,7 @@ def _hadamard(values: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def distances(extract: Extract, rows: NDArray[np.uint8], bits: Words) -> Ints:
-    """Distances int64 [n, concepts, blocks] of samples with their hypervectors."""
+    """Return distances int64 [n, concepts, blocks] of samples with their hypervectors."""
     made = np.empty((len(rows), len(extract.concepts), extract.blocks), dtype=np.int64)
     for concept, majority in enumerate(extract.majorities):
         made[:, concept, 0] = np.bitwise_count(bits ^ majority).sum(axis=1, dtype=np.int64)
@@ -175,19 +185,21 @@ def _by_columns(columns: ColumnsPart, rows: NDArray[np.uint8]) -> Ints:
 
 
 def plane_code(plane: PlanePart, rows: NDArray[np.uint8]) -> Ints:
-    """Coordinates int64 [n, r + 1] in the plane; the last is the length outside its axes."""
+    """Return coordinates int64 [n, r + 1] in the plane; the last is the length outside."""
     part = rows[:, plane.start : plane.start + len(plane.scale)].astype(np.int64)
     norms = root(np.square((part - plane.zeros) * plane.scale).sum(axis=1))
     divisor = (np.maximum(norms, 1) << 10)[:, None]
     along = part @ plane.axes - plane.offset
-    inside = np.clip(along * plane.gains // divisor, -REACH - 1, REACH) - plane.centre
+    inside = (
+        np.clip(along * plane.gains // divisor, -COORDINATE_MAX - 1, COORDINATE_MAX) - plane.centre
+    )
     outside = np.zeros(len(rows), dtype=np.int64)
     if plane.rest:
-        units = np.clip(along * plane.lengths // divisor, -REACH - 1, REACH)
-        left = np.maximum(_WHOLE - np.square(units).sum(axis=1), 0)
+        units = np.clip(along * plane.lengths // divisor, -COORDINATE_MAX - 1, COORDINATE_MAX)
+        left = np.maximum(_NORM_SQUARED - np.square(units).sum(axis=1), 0)
         outside = root(left) * plane.rest >> 32
     made = np.concatenate([inside, outside[:, None]], axis=1)
-    return np.asarray(np.clip(made, -REACH, REACH))
+    return np.asarray(np.clip(made, -COORDINATE_MAX, COORDINATE_MAX))
 
 
 def _by_plane(plane: PlanePart, code: Ints) -> Ints:
@@ -197,14 +209,14 @@ def _by_plane(plane: PlanePart, code: Ints) -> Ints:
 
 
 def combine(measured: Ints, scales: Ints, votes: tuple[int, ...]) -> Ints:
-    """Scores int64 [n, concepts] of distances [n, concepts, blocks]: the root of the squares of
-    what exceeds two spreads below the usual, 1,024 a unit."""
+    """Return scores int64 [n, concepts] of distances [n, concepts, blocks]: the root of the
+    weighted squares of the excess over two deviations below the mean, 1,024 a unit."""
     above = (measured - scales[..., 0]) * ONE // scales[..., 1] + BELOW
     return root(np.square(np.clip(above, 0, LIMIT)) @ np.asarray(votes, dtype=np.int64))
 
 
 def root(squares: Ints) -> Ints:
-    """Square roots rounded down of whole numbers below 2^62: a float's, corrected."""
+    """Return square roots, rounded down, of whole numbers below 2^62: float roots, corrected."""
     made = np.sqrt(squares.astype(np.float64)).astype(np.int64)
     made -= made * made > squares
     return np.asarray(made + ((made + 1) * (made + 1) <= squares))

@@ -1,4 +1,4 @@
-"""What a link reports beside the messages themselves."""
+"""The events of a link: received messages, and changes of its state."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from .records import Message
 
 @dataclass(frozen=True, slots=True)
 class LinkConnected:
-    """Both sides know each other's session. `restarted`: the peer was connected before and has
-    started anew. Readings are counted from 0 again."""
+    """Both sides know each other's session.  restarted: the peer was connected before and has
+    restarted; it counts readings from 0 again."""
 
     session: int
     version: int
@@ -19,16 +19,16 @@ class LinkConnected:
 
 @dataclass(frozen=True, slots=True)
 class LinkFault:
-    """Received bytes that were not used, and why. Nothing needs to be done: what belonged to the
-    session is sent again."""
+    """Received bytes that were discarded, and why.  No action is needed: the peer retransmits what
+    belongs to the session."""
 
     kind: FaultKind
 
 
 @dataclass(frozen=True, slots=True)
 class LinkGap:
-    """Readings `first` to `first + count - 1` of a stream will not come: the device had no room
-    for them, or they were measured before this session."""
+    """Readings `first` to `first + count - 1` of a stream are lost: the device had no room for
+    them, or measured them before this session."""
 
     stream: int
     first: int
@@ -37,15 +37,15 @@ class LinkGap:
 
 @dataclass(frozen=True, slots=True)
 class LinkUndelivered:
-    """So many messages to a peer that restarted were given up: their kind is not sent twice, they
-    had arrived in part, or they are too long for it."""
+    """The number of messages dropped when the peer restarted: their kind is not retransmitted, they
+    had arrived in part, or they are too long for the peer."""
 
     messages: int
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSilent:
-    """Nothing has been heard from the peer since then, on the clock of the caller."""
+    """Nothing has arrived from the peer since this time of the caller's clock."""
 
     since_ns: int
 

@@ -1,8 +1,7 @@
-"""Extracts: what a microcontroller needs of the knowledge, in integers.
+"""Extracts: the part of the knowledge that a microcontroller needs, in integers.
 
-An extract holds plain arrays that somebody gathered; `check` says whether they fit together and
-stay within what the C code can count.  `export_image` turns it into words, `evaluator` computes
-what those words mean.
+An extract holds plain arrays.  `check` verifies that they fit together and that the C code cannot
+overflow.  `export_image` packs it into words, `evaluator` computes its decisions.
 """
 
 from dataclasses import dataclass
@@ -16,36 +15,44 @@ from .errors import BridgeError
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint32]
 
-BITS_STEP: Final = 256
-TAP_MIN: Final = 2
-BITS_MAX: Final = 1 << 16
-WIDTH_MAX: Final = 1 << 16
-CONCEPTS_MAX: Final = 4_096
-SPREAD_MAX: Final = (1 << 22) - 1
-GAIN_MAX: Final = (1 << 16) - 1
-RANK_MAX: Final = 512
-SHIFT_MAX: Final = 15
-HEAD_BITS: Final = (8, 4)
+BITS_STEP: Final = 256  # the carry-save adders of auricle_detector.c count 8 words at a time
+TAP_MIN: Final = 2  # the first stage of the C transform takes two halves
+BITS_MAX: Final = 1 << 16  # 8 KiB a concept: more fits no microcontroller
+WIDTH_MAX: Final = 1 << 16  # sums of 2^16 features of 8 bits stay below 2^24
+CONCEPTS_MAX: Final = 4_096  # bounds the table of concepts; a larger one fits no microcontroller
+SPREAD_MAX: Final = (1 << 22) - 1  # 1,024 deviations stay below 2^32 in the score's division
+GAIN_MAX: Final = (1 << 16) - 1  # stored as uint16
+RANK_MAX: Final = 512  # bounds the working memory: 4 bytes a direction
+SHIFT_MAX: Final = 15  # features of 16 bits and shifts of 15 stay within 31 bits
+HEAD_BITS: Final = (8, 4)  # a weight per byte, or two
+
+# Random features: a transform of 8,192 words takes 32 KiB of RAM, and 16,384 features with weights
+# of 4 bits take 8 KiB of flash a label: more fits no microcontroller.
 RANDOM_PADDED_MAX: Final = 8_192
-RANDOM_MAX: Final = 16_384
-RANDOM_SHIFT_MAX: Final = 31
-RANDOM_WEIGHT_MAX: Final = 7
-LEVEL_MAX: Final = (1 << 16) - 1
-REACH: Final = 1 << 25
-"""Largest coordinate in the plane: what lies farther is cut; no real sample comes near."""
-REST_MAX: Final = 1 << 40
-SUM_MAX: Final = (1 << 31) - 1
+RANDOM_MAX: Final = 16_384  # see above
+
+RANDOM_SHIFT_MAX: Final = 31  # shifts of an int32
+RANDOM_WEIGHT_MAX: Final = 7  # the symmetric range of 4 bits
+LEVEL_MAX: Final = (1 << 16) - 1  # stored as uint16
+
+COORDINATE_MAX: Final = 1 << 25
+"""Largest coordinate in the plane; larger ones are clipped.  Half a million deviations: no real
+sample comes near, and sums of 512 squares stay below 2^63."""
+
+REST_MAX: Final = 1 << 40  # the product with a root below 2^21 stays below 2^63
+SUM_MAX: Final = (1 << 31) - 1  # int32
+
 UNDECIDED: Final = -1
-"""The limit of a domain whose samples are too few for the rate that was ordered."""
+"""The limit of a domain with too few samples for the false-alarm rate."""
 
 
 class ExportError(BridgeError):
-    """Knowledge that does not make an extract, or does not fit."""
+    """The parts of an extract do not fit together, or overflow the C code."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnsPart:
-    """Features [start, start + k) times gains; the distance to a concept is city-block.
+    """The columns block: features [start, start + k) times gains, city-block distance.
 
     gains: int64 [k], 1 to 65,535.  means: int64 [concepts, k], 0 or more.
     """
@@ -55,13 +62,13 @@ class ColumnsPart:
     means: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlanePart:
-    """Whitened directions of the features [start, start + w) after division by their norm.
+    """The plane block: whitened directions of the features [start, start + w) over their norm.
 
     scale, zeros: int64 [w].  axes: int64 [w, r].  offset, gains, centre, lengths: int64 [r].
-    rest: the gain of the length outside the axes, 0 where they leave nothing out.
-    means: int64 [concepts, r].  The arithmetic is that of the detector's plane block.
+    rest: the gain of the length outside the axes, 0 if they span the tap.
+    means: int64 [concepts, r].  The arithmetic is that of `hdc.blocks.Plane`.
     """
 
     start: int
@@ -78,12 +85,12 @@ class PlanePart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadPart:
-    """The answer of one domain: scores = weights @ (levels[features] << shifts) + bias, the highest
-    wins.
+    """The linear classifier of one domain: the highest of weights @ (levels[features] << shifts) +
+    bias.
 
     names: the number of each label.  weights: int8 [labels, width].  bias: int64 [labels].
-    shifts: int64 [width], 0 to 15: the coarser scale of columns whose weights are large.
-    bits: 8, or 4 where no weight exceeds 7 and two share a byte.
+    shifts: int64 [width], 0 to 15: a coarser scale for columns with large weights.
+    bits: 8, or 4 if no weight exceeds 7 and two share a byte.
     """
 
     names: tuple[int, ...]
@@ -93,14 +100,14 @@ class HeadPart:
     bits: int = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RandomPart:
-    """Random features, and what they add to the scores of a head that all domains share.
+    """Random features, and their weights in a head that all domains share.
 
-    A round makes P = 2^k >= width of them: features minus means, signs flipped, Hadamard transform,
-    twice (flips: the next 2 P bits of `seed`), then clip(value >> shift, 0, 255).  Scores gain
-    (weights @ (features << shifts)) << unit.  means: int64 [width].  weights: int8 [labels, F],
-    -7 to 7, F = rounds P.  shifts: int64 [F], 0 to 15.
+    A round makes P = 2^k >= width of them: subtract the means, then twice flip signs and apply a
+    Hadamard transform (flips: the next 2 P bits of `seed`), then clip(value >> shift, 0, 255).
+    They add (weights @ (features << shifts)) << unit to the scores.  means: int64 [width].
+    weights: int8 [labels, F], -7 to 7, F = rounds P.  shifts: int64 [F], 0 to 15.
     """
 
     seed: int
@@ -112,18 +119,18 @@ class RandomPart:
     shifts: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Extract:
-    """Everything a decision depends on.
+    """Everything that decides the output of a microcontroller.
 
-    width: features uint8 [width].  tap: (start, stop), the features that hypervectors are made of.
+    width: features uint8 [width].  tap: (start, stop), the features of the hypervectors.
     seed, bits: of the projection.  domains, labels: names by number.  concepts: (domain, label)
-    numbers in order, those of a domain side by side.  majorities: uint32 [concepts, bits / 32].
-    votes: of the blocks bits, columns, plane, as far as they are there.  scales: int64 [concepts,
-    blocks, 2], usual distance and spread; common: int64 [blocks, 2], one scale for all.
-    limits: int64 [domains], the highest score that is known; -1: undecided.
-    heads: one per domain, None where the concept's label is the answer.  levels: int64 [256], what
-    heads take for a feature of each level.  random: what one head for all domains adds to itself.
+    numbers, grouped by domain.  majorities: uint32 [concepts, bits / 32].  votes: weights of the
+    blocks present, of bits, columns and plane.  scales: int64 [concepts, blocks, 2], mean and
+    deviation of the distance; common: int64 [blocks, 2], one scale for all concepts.  limits: int64
+    [domains], the highest score of a known sample; -1: undecided.  heads: one per domain, None if
+    the concept's label is the answer.  levels: int64 [256], the input of heads for each feature
+    level.  random: the random features of one head for all domains.
     """
 
     width: int
@@ -146,7 +153,7 @@ class Extract:
 
     @property
     def blocks(self) -> int:
-        """How many blocks take part in a score."""
+        """The number of blocks in a score."""
         return 1 + (self.columns is not None) + (self.plane is not None)
 
     @property
@@ -156,12 +163,12 @@ class Extract:
 
 
 def power_of_two(width: int) -> int:
-    """The least power of two that is not below a width."""
+    """Return the smallest power of two that is at least `width`."""
     return 1 << max(0, width - 1).bit_length()
 
 
 def check(extract: Extract) -> None:
-    """Raise ExportError where parts do not fit together or outgrow what the C code counts in."""
+    """Raise ExportError if parts do not fit together or overflow the integers of the C code."""
     count, domains = len(extract.concepts), len(extract.domains)
     start, stop = extract.tap
     blocks = extract.blocks
@@ -172,7 +179,7 @@ def check(extract: Extract) -> None:
     expect(whole, "bits", f"a multiple of {BITS_STEP} up to {BITS_MAX}", extract.bits)
     expect(1 <= count <= CONCEPTS_MAX, "concepts", f"1 to {CONCEPTS_MAX}", count)
     order = [domain for domain, _ in extract.concepts]
-    expect(order == sorted(order), "concepts", "those of a domain side by side", order)
+    expect(order == sorted(order), "concepts", "concepts grouped by domain", order)
     known = {(d, n) for d in range(domains) for n in range(len(extract.labels))}
     expect(set(extract.concepts) <= known, "concepts", "numbers of domains and labels", "others")
     _fits("majorities", extract.majorities, (count, extract.bits // 32))
@@ -211,11 +218,11 @@ def _check_head(extract: Extract, head: HeadPart) -> None:
     expect(head.bits in HEAD_BITS, "head", f"weights of {HEAD_BITS} bits", head.bits)
     most = (1 << head.bits - 1) - 1
     _within("weights", head.weights.astype(np.int64), -most, most)
-    _within("head", _reach(extract, head), 0, SUM_MAX)
+    _within("head", _score_bound(extract, head), 0, SUM_MAX)
 
 
-def _reach(extract: Extract, head: HeadPart) -> Ints:
-    """The farthest that the score of each label can be from 0."""
+def _score_bound(extract: Extract, head: HeadPart) -> Ints:
+    """Return the largest absolute score of each label."""
     lengths = (np.abs(head.weights.astype(np.int64)) << head.shifts).sum(axis=1)
     return np.asarray(lengths * int(extract.levels.max()) + np.abs(head.bias))
 
@@ -251,7 +258,7 @@ def _check_plane(extract: Extract, plane: PlanePart) -> None:
     _within("gains of the plane", plane.gains, 0, SUM_MAX)
     _within("scale", plane.scale, 1, 255)
     _within("zeros", plane.zeros, -4096, 4096)
-    _within("means of the plane", plane.means, -REACH, REACH)
+    _within("means of the plane", plane.means, -COORDINATE_MAX, COORDINATE_MAX)
     _within("axes", np.abs(plane.axes).sum(axis=0) * 255 + np.abs(plane.offset), 0, SUM_MAX)
 
 
@@ -265,7 +272,7 @@ def _check_random(extract: Extract, random: RandomPart) -> None:
     if head is None or any(one is not head for one in extract.heads):
         raise ExportError(
             "exporting random features: expected one head for all domains, found several or none",
-            "let all domains share a head",
+            "share one head among all domains",
         )
     _fits("random weights", random.weights, (len(head.names), random.rounds * padded))
     expect(random.weights.dtype == np.int8, "random weights", "int8", random.weights.dtype)
@@ -278,7 +285,7 @@ def _check_random(extract: Extract, random: RandomPart) -> None:
     powers = np.array([random.shift, random.unit])
     _within("shifts of random features", powers, 0, RANDOM_SHIFT_MAX)
     added = (np.abs(weights) << random.shifts).sum(axis=1) * 255 << random.unit
-    _within("random scores", added + _reach(extract, head), 0, SUM_MAX)
+    _within("random scores", added + _score_bound(extract, head), 0, SUM_MAX)
 
 
 def expect(met: object, what: str, expected: str, found: object) -> None:
@@ -286,7 +293,7 @@ def expect(met: object, what: str, expected: str, found: object) -> None:
     if not met:
         raise ExportError(
             f"exporting {what}: expected {expected}, found {found}",
-            "gather the extract from one geometry, its memory and its heads",
+            "make the extract from one geometry, its memory and its heads",
         )
 
 

@@ -1,8 +1,7 @@
-"""Extracts as words: the one layout that flash, update slots and the wire carry.
+"""The binary image of an extract, as stored in flash and update slots and sent over the wire.
 
-Little-endian words of 32 bits, section after section; the header names the place of each, counted
-in words from the start.  All words add up to 0 modulo 2^32.
-docs/howto/firmware.md holds the table.
+Little-endian words of 32 bits, section after section; the header has the offset of each in words.
+All words add up to 0 modulo 2^32.  docs/howto/firmware.md has the table.
 """
 
 from enum import IntEnum
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from .evaluator import flips_of, random_flips
 from .export import (
     ColumnsPart,
+    ExportError,
     Extract,
     HeadPart,
+    Ints,
     PlanePart,
     RandomPart,
     Words,
@@ -23,17 +24,24 @@ from .export import (
     power_of_two,
 )
 
-MAGIC: Final = 0x31525541
+MAGIC: Final = 0x31525541  # "AUR1" in ASCII, little-endian
 MAGIC_RANDOM: Final = 0x32525541
-"""Of an extract with random features: code that does not know them refuses it."""
+"""An extract with random features, "AUR2": code without support for them refuses it."""
 
-HEADER_WORDS: Final = 32
-BLOCK: Final = 128
-WIDE_MIN: Final = 1 << 16
+HEADER_WORDS: Final = 32  # 25 in use, the rest for later versions
+BLOCK: Final = 128  # PACKED in auricle_projection.c: 128 x 255 < 2^15, two sums fit a word
+WIDE_MIN: Final = 1 << 16  # means from here on need 32 bits
+
+# The words of a section's table, as `_add_columns`, `_add_plane`, `_add_head` and `_add_random`
+# write.
+COLUMNS_WORDS: Final = 5
+PLANE_WORDS: Final = 14  # see above
+HEAD_WORDS: Final = 6  # see above
+RANDOM_WORDS: Final = 10  # see above
 
 
 class ImageAddress(IntEnum):
-    """Which word of the header holds what; of a section, where it starts, counted in words."""
+    """The words of the header; for a section, the word with its offset."""
 
     MAGIC = 0
     WORDS = 1
@@ -62,7 +70,7 @@ class ImageAddress(IntEnum):
 
 
 def pack(extract: Extract) -> bytes:
-    """The words of an extract; raises ExportError where its parts do not fit together."""
+    """Pack an extract; raises ExportError if its parts do not fit together."""
     check(extract)
     image = _Image(HEADER_WORDS)
     start, stop = extract.tap
@@ -102,7 +110,7 @@ def pack(extract: Extract) -> bytes:
 
 
 def work_bytes(extract: Extract) -> int:
-    """Bytes of RAM that a decision works in, beside the features and the hypervector."""
+    """Return the bytes of working memory of a decision, without features and hypervector."""
     padded = extract.padded
     project = 4 * (padded // 2 + (padded // BLOCK if padded > BLOCK else 2))
     plane = 4 * (len(extract.plane.gains) + 1) if extract.plane else 0
@@ -114,14 +122,14 @@ def work_bytes(extract: Extract) -> int:
 
 
 class _Image:
-    """Sections put one after the other, each from a whole word on."""
+    """Concatenates sections, each aligned to a word."""
 
     def __init__(self, header: int) -> None:
         self._parts: list[bytes] = [bytes(4 * header)]
         self._size = header
 
     def add(self, array: NDArray[np.generic]) -> int:
-        """Append an array as little-endian bytes; returns where it starts, in words."""
+        """Append an array as little-endian bytes; returns its offset in words."""
         flat = np.ascontiguousarray(array)
         raw = flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes()
         at = self._size
@@ -130,12 +138,12 @@ class _Image:
         return at
 
     def words(self) -> Words:
-        """Everything so far."""
+        """Return all words so far."""
         return np.frombuffer(b"".join(self._parts), dtype="<u4").astype(np.uint32)
 
 
 def _add_heads(image: _Image, heads: tuple[HeadPart | None, ...]) -> int:
-    """A row a domain; a head that several domains share is stored once."""
+    """Add a row per domain; a head that several domains share is stored once."""
     rows: dict[int, tuple[int, ...]] = {}
     for head in heads:
         if id(head) not in rows:
@@ -157,7 +165,8 @@ def _add_head(image: _Image, head: HeadPart | None) -> tuple[int, ...]:
 
 
 def _halves(weights: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Two rows in one: the earlier in the low half of each byte, the last beside zeros."""
+    """Pack two rows into one: the first in the low half of each byte; an odd last row with
+    zeros."""
     paired = np.zeros((len(weights) + len(weights) % 2, weights.shape[1]), np.uint8)
     paired[: len(weights)] = weights.view(np.uint8) & 15
     return np.asarray(paired[::2] | paired[1::2] << np.uint8(4), np.uint8)
@@ -172,7 +181,7 @@ def _add_columns(image: _Image, columns: ColumnsPart) -> int:
 
 
 def _add_plane(image: _Image, plane: PlanePart) -> int:
-    # Numbers of 1 << wide bytes.
+    # Axes have 1 << wide bytes a number.
     wide = 1 + int(np.abs(plane.axes).max(initial=0) >= WIDE_MIN // 2)
     table = (
         plane.start,
@@ -194,7 +203,7 @@ def _add_plane(image: _Image, plane: PlanePart) -> int:
 
 def _add_random(image: _Image, extract: Extract, random: RandomPart) -> int:
     labels, padded = len(random.weights), power_of_two(extract.width)
-    # Round after round, so that a board makes the features of one round at a time.
+    # Grouped by round, so that a board computes the features of one round at a time.
     halves = _halves(random.weights)
     weights = halves.reshape(len(halves), random.rounds, padded).transpose(1, 0, 2)
     table = (
@@ -210,3 +219,144 @@ def _add_random(image: _Image, extract: Extract, random: RandomPart) -> int:
         random.seed >> 32 & 0xFFFFFFFF,
     )
     return image.add(np.array(table, np.uint32))
+
+
+def unpack(image: bytes) -> Extract:
+    """Unpack an extract that `pack` wrote; domains and labels get numbers as names.  Raises
+    ExportError if the bytes are damaged or of another kind."""
+    words = np.frombuffer(image[: len(image) // 4 * 4], "<u4").astype(np.uint32)
+    whole = len(words) >= HEADER_WORDS and words[ImageAddress.MAGIC] in (MAGIC, MAGIC_RANDOM)
+    if (
+        not whole
+        or words[ImageAddress.WORDS] != len(words)
+        or int(words.sum(dtype=np.uint64)) % 2**32
+    ):
+        raise ExportError(
+            f"reading an extract of {len(image)} bytes: wrong magic number, length or checksum",
+            "export it again with `auricle export-c`",
+        )
+    try:
+        made = _Reader(words).extract()
+    except (IndexError, ValueError) as error:
+        raise ExportError(
+            f"reading an extract: a section does not fit: {error}",
+            "export it again with `auricle export-c`",
+        ) from error
+    check(made)
+    return made
+
+
+class _Reader:
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._bytes = words.astype("<u4").tobytes()
+
+    def extract(self) -> Extract:
+        head = [int(word) for word in self._words[:HEADER_WORDS]]
+        count, domains = head[ImageAddress.CONCEPTS], head[ImageAddress.DOMAINS]
+        blocks = 1 + bool(head[ImageAddress.COLUMNS]) + bool(head[ImageAddress.PLANE])
+        table = self._read(head[ImageAddress.TABLE], count, "<u4")
+        start = head[ImageAddress.TAP_START]
+        votes = tuple(head[ImageAddress.VOTES] >> 8 * place & 255 for place in range(blocks))
+        return Extract(
+            width=head[ImageAddress.WIDTH],
+            tap=(start, start + head[ImageAddress.TAP_WIDTH]),
+            seed=head[ImageAddress.SEED] | head[ImageAddress.SEED + 1] << 32,
+            bits=head[ImageAddress.BITS],
+            domains=tuple(f"domain {number}" for number in range(domains)),
+            labels=tuple(f"label {number}" for number in range(head[ImageAddress.LABELS])),
+            concepts=tuple((int(word) & 0xFFFF, int(word) >> 16) for word in table),
+            majorities=self._read(
+                head[ImageAddress.MAJORITIES], count * head[ImageAddress.BITS] // 32, "<u4"
+            )
+            .reshape(count, -1)
+            .astype(np.uint32),
+            votes=votes,
+            scales=self._read(head[ImageAddress.SCALES], count * blocks * 2, "<i4").reshape(
+                count, blocks, 2
+            ),
+            common=self._read(head[ImageAddress.COMMON], blocks * 2, "<i4").reshape(blocks, 2),
+            limits=self._read(head[ImageAddress.LIMITS], domains, "<i4"),
+            heads=self._heads(head[ImageAddress.HEADS], domains, head[ImageAddress.WIDTH]),
+            levels=self._read(head[ImageAddress.LEVELS], 256, "<u2"),
+            columns=self._columns(head[ImageAddress.COLUMNS], count)
+            if head[ImageAddress.COLUMNS]
+            else None,
+            plane=self._plane(head[ImageAddress.PLANE], count)
+            if head[ImageAddress.PLANE]
+            else None,
+            random=self._random(head[ImageAddress.RANDOM], head[ImageAddress.WIDTH])
+            if head[ImageAddress.MAGIC] == MAGIC_RANDOM
+            else None,
+        )
+
+    def _read(self, at: int, count: int, dtype: str) -> Ints:
+        """Read numbers at an offset in words; raises ValueError if the image is too short."""
+        return np.frombuffer(self._bytes, dtype, count, 4 * at).astype(np.int64)
+
+    def _heads(self, at: int, domains: int, width: int) -> tuple[HeadPart | None, ...]:
+        rows = self._read(at, domains * HEAD_WORDS, "<u4").reshape(domains, HEAD_WORDS)
+        keys = [tuple(int(word) for word in row) for row in rows]
+        # Domains that share a head get the same object.
+        made = {key: self._head(key, width) for key in keys}
+        return tuple(made[key] for key in keys)
+
+    def _head(self, row: tuple[int, ...], width: int) -> HeadPart | None:
+        labels, narrow, weights, bias, names, shifts = row
+        if not labels:
+            return None
+        stored = (labels + narrow) // (1 + narrow)
+        raw = self._read(weights, stored * width, "<u1").astype(np.uint8).reshape(stored, width)
+        return HeadPart(
+            tuple(int(name) for name in self._read(names, labels, "<u4")),
+            _unpaired(raw, labels) if narrow else raw.view(np.int8),
+            self._read(bias, labels, "<i4"),
+            self._read(shifts, width, "<u1"),
+            4 if narrow else 8,
+        )
+
+    def _columns(self, at: int, concepts: int) -> ColumnsPart:
+        start, count, wide, gains, means = (int(w) for w in self._read(at, COLUMNS_WORDS, "<u4"))
+        held = self._read(means, concepts * count, "<u4" if wide else "<u2")
+        return ColumnsPart(start, self._read(gains, count, "<u2"), held.reshape(concepts, count))
+
+    def _plane(self, at: int, concepts: int) -> PlanePart:
+        table = [int(word) for word in self._read(at, PLANE_WORDS, "<u4")]
+        start, size, rank, wide, low, high, scale, zeros, axes, *numbers, means = table
+        offset, gains, centre, lengths = (self._read(place, rank, "<i4") for place in numbers)
+        held = self._read(axes, size * rank, "<i2" if wide == 1 else "<i4")
+        return PlanePart(
+            start=start,
+            scale=self._read(scale, size, "<u2"),
+            zeros=self._read(zeros, size, "<i2"),
+            axes=held.reshape(rank, size).T,
+            offset=offset,
+            gains=gains,
+            centre=centre,
+            lengths=lengths,
+            rest=low | high << 32,
+            means=self._read(means, concepts * rank, "<i4").reshape(concepts, rank),
+        )
+
+    def _random(self, at: int, width: int) -> RandomPart:
+        table = [int(word) for word in self._read(at, RANDOM_WORDS, "<u4")]
+        rounds, shift, unit, labels, _, means, weights, shifts, low, high = table
+        padded, pairs = power_of_two(width), (labels + 1) // 2
+        raw = self._read(weights, rounds * pairs * padded, "<u1").astype(np.uint8)
+        halves = raw.reshape(rounds, pairs, padded).transpose(1, 0, 2).reshape(pairs, -1)
+        return RandomPart(
+            seed=low | high << 32,
+            rounds=rounds,
+            shift=shift,
+            unit=unit,
+            means=self._read(means, width, "<u1"),
+            weights=_unpaired(halves, labels),
+            shifts=self._read(shifts, rounds * padded, "<u1"),
+        )
+
+
+def _unpaired(raw: NDArray[np.uint8], labels: int) -> NDArray[np.int8]:
+    """Unpack rows of 4-bit numbers, two to a byte."""
+    low, high = raw << np.uint8(4), raw & np.uint8(0xF0)
+    rows = np.stack([low, high], axis=1).reshape(-1, raw.shape[1]).view(np.int8)
+    return np.asarray(rows[:labels] >> np.int8(4), np.int8)

@@ -1,8 +1,8 @@
-"""Frames <-> bytes on the wire: header, checksum, byte stuffing.
+"""Frames on the wire: header, checksum, byte stuffing.
 
-A frame is COBS(header, payload, CRC-32) and a zero byte. COBS: Cheshire and Baker, "Consistent
-Overhead Byte Stuffing" (1999), section 3. The checksum starts from a key made of both sides'
-sessions, so that a frame of an earlier session, or one's own frame sent back, never passes.
+A frame is COBS(header, payload, CRC-32) and a zero byte.  COBS: Cheshire and Baker, "Consistent
+Overhead Byte Stuffing" (1999), section 3.  The checksum starts from a key made of both sides'
+sessions, so that a frame of an earlier session, or an echo of a side's own frame, never passes.
 """
 
 import struct
@@ -17,24 +17,28 @@ from zlib import crc32
 from .errors import BridgeError
 
 HEADER: Final = struct.Struct("<BBHH")
-OVERHEAD_BYTES: Final = HEADER.size + 4
+OVERHEAD_BYTES: Final = HEADER.size + 4  # header and CRC-32
+
 FRAME_BYTES_MIN: Final = 64
-CREDIT_MAX: Final = 63
-VERSIONS: Final = (1, 1)
+"""Room for a hello with an extension and for a useful fragment.  Chosen by hand; effect not
+measured."""
+
+CREDIT_MAX: Final = 63  # the six bits of the header's credit
+VERSIONS: Final = (1, 1)  # oldest and newest version of the protocol that this code supports
 
 
 class FrameKind(IntEnum):
-    """What a frame carries; the low four bits of its first byte."""
+    """The kind of a frame: the low four bits of its first byte."""
 
     HELLO = 0
     DATA = 1
     ACK = 2
-    TIME_ASK = 3
-    TIME_TELL = 4
+    TIME_REQUEST = 3
+    TIME_REPLY = 4
 
 
 class FaultKind(StrEnum):
-    """Why received bytes were not used."""
+    """The reason why received bytes were discarded."""
 
     FRAMING = "framing"
     CHECKSUM = "checksum"
@@ -46,12 +50,14 @@ class FaultKind(StrEnum):
     SESSION = "session"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame. `sequence` counts data frames; `acknowledged`: the next one that is expected from
-    the peer; `credit`: how many frames from there on may be sent (0 to 63).
-    first, last: whether a data frame begins or ends a message; in an ack, first: a frame has come
-    for the second time."""
+    """One frame.
+
+    sequence: number of a data frame.  acknowledged: the next data frame expected from the peer.
+    credit: data frames that the peer may send from there on, 0 to 63.  first, last: a data frame
+    begins or ends a message; in an ack, first: a duplicate frame arrived.
+    """
 
     kind: FrameKind
     version: int
@@ -64,17 +70,17 @@ class Frame:
 
 
 def session_key(sender: int, receiver: int) -> int:
-    """What the checksum of frames from `sender` to `receiver` starts from."""
+    """Return the initial checksum of frames from session `sender` to session `receiver`."""
     return crc32(struct.pack("<II", sender, receiver))
 
 
 def next_session(session: int) -> int:
-    """Another session than this one."""
+    """Return a session that differs from this one."""
     return crc32(struct.pack("<I", session)) or 1
 
 
 def encode_frame(frame: Frame, key: int) -> bytes:
-    """The frame on the wire, the closing zero included. A hello is checked with key 0."""
+    """Encode a frame with its closing zero.  The checksum of a hello has key 0."""
     first = frame.kind | frame.version << 4
     flags = frame.first | frame.last << 1 | frame.credit << 2
     body = HEADER.pack(first, flags, frame.sequence, frame.acknowledged) + frame.payload
@@ -83,7 +89,8 @@ def encode_frame(frame: Frame, key: int) -> bytes:
 
 
 def decode_frame(block: bytes, key: int | None) -> Frame | FaultKind:
-    """The frame in an unstuffed block, or why it is none. Without a key only hellos pass."""
+    """Decode an unstuffed block to a frame, or return the fault.  Without a key only hellos
+    pass."""
     if len(block) < OVERHEAD_BYTES:
         return FaultKind.FRAMING
     first, flags, sequence, acknowledged = HEADER.unpack_from(block)
@@ -94,31 +101,31 @@ def decode_frame(block: bytes, key: int | None) -> Frame | FaultKind:
     if kind > max(FrameKind):
         return FaultKind.KIND
     return Frame(
-        FrameKind(kind),
-        first >> 4,
-        sequence,
-        acknowledged,
-        flags >> 2,
-        bool(flags & 1),
-        bool(flags & 2),
-        block[HEADER.size : -4],
+        kind=FrameKind(kind),
+        version=first >> 4,
+        sequence=sequence,
+        acknowledged=acknowledged,
+        credit=flags >> 2,
+        first=bool(flags & 1),
+        last=bool(flags & 2),
+        payload=block[HEADER.size : -4],
     )
 
 
 def stuff(body: bytes) -> bytes:
-    """A block without zeros, closed by one."""
+    """Stuff a block so that it contains no zero, and close it with one."""
     encoded: bytes = _cobs().encode(body)
     return encoded + b"\0"
 
 
 def stuffed_bytes_max(body_bytes: int) -> int:
-    """The longest that a body of so many bytes becomes on the wire, without the closing zero."""
+    """Return the maximum stuffed length of a body, without the closing zero."""
     return body_bytes + body_bytes // 254 + 1
 
 
 class Deframer:
-    """Cuts a stream of bytes at its zeros and unstuffs what lies between; keeps at most one
-    block. After damage the next zero is a fresh start."""
+    """Splits a stream of bytes at its zeros and unstuffs the blocks; buffers at most one block.
+    After damage it resynchronises at the next zero."""
 
     def __init__(self, frame_bytes_max: int) -> None:
         self._frame_bytes_max = frame_bytes_max
@@ -126,18 +133,18 @@ class Deframer:
         self._begun = bytearray()
 
     def push(self, data: bytes) -> Iterator[bytes | FaultKind]:
-        """Each block that these bytes complete, or FRAMING where it can be no frame. Blocks
-        between two zeros without anything in between are left out."""
+        """Yield each block that these bytes complete, or FRAMING if it cannot be a frame.  Empty
+        blocks are skipped."""
         pieces = bytes(data).split(b"\0")
         for piece in pieces[:-1]:
-            self._keep(piece)
+            self._append(piece)
             block, self._begun = bytes(self._begun), bytearray()
             if block:
                 yield self._unstuff(block)
-        self._keep(pieces[-1])
+        self._append(pieces[-1])
 
-    def _keep(self, piece: bytes) -> None:
-        # One byte beyond the limit is kept, which says that the block was too long.
+    def _append(self, piece: bytes) -> None:
+        # One byte beyond the limit is kept, to mark the block as too long.
         room = self._stuffed_bytes_max + 1 - len(self._begun)
         self._begun += piece[:room]
 
@@ -153,9 +160,9 @@ class Deframer:
 
 @cache
 def _cobs() -> Any:
-    """The package cobs: loaded when a link is used, since the export to C does without it."""
+    """Import the package cobs on first use: exports to C do not need it."""
     try:
         return import_module("cobs.cobs")
     except ImportError as error:
-        message = "a link needs the package cobs, which is not installed"
+        message = "opening a link needs the package cobs, which is not installed"
         raise BridgeError(message, "install auricle[bridge]") from error

@@ -1,7 +1,7 @@
-"""A link to a microcontroller without any input or output of its own: bytes in -> events,
-messages in -> bytes to send, time as a number.
+"""A sans-I/O link to a microcontroller: bytes in, events out; messages in, bytes out; time is an
+argument.
 
-docs/explanation/wire.md says what travels. c/auricle_link.c is the same link in C.
+docs/explanation/wire.md describes the protocol.  c/auricle_link.c is the same link in C.
 """
 
 from collections.abc import Iterator
@@ -27,31 +27,40 @@ from .frames import (
     session_key,
 )
 from .receiving import Receiver
-from .records import Counters, Held, Hello, Message, Reading, TimeAsk, TimeTell
+from .records import Counters, Hello, Message, Reading, SelectiveAck, TimeReply, TimeRequest
 from .sending import WINDOW_MAX, Sender
 
+# Hellos start at four a second and double to one in two seconds: a peer is found at once, and a
+# silent line carries 20 bytes a second.  Chosen by hand; effect not measured.
 HELLO_NS_MIN: Final = 250_000_000
-HELLO_NS_MAX: Final = 2_000_000_000
-KEEP_ALIVE_NS: Final = 1_000_000_000
+HELLO_NS_MAX: Final = 2_000_000_000  # see above
+
+KEEP_ALIVE_NS: Final = 1_000_000_000  # several a silence, so that one lost ack raises no alarm
+
 SILENCE_NS: Final = 5_000_000_000
+"""Five missed keep-alives; longer than the longest retransmission timeout of 4 s."""
+
 REPLACED_MAX: Final = 2
-LENGTH_MAX: Final = 0xFFFFFFFF
+"""Ended sessions whose late hellos are ignored: a line rarely delays more than one restart.  Chosen
+by hand; effect not measured."""
+
+LENGTH_MAX: Final = 0xFFFFFFFF  # the u32 of `message_bytes_max` in a hello
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """What one side of a link allows.
+    """The limits of one side of a link.
 
-    frame_bytes_max: longest frame taken or sent (64 to 65535); window: frames taken before their
-    turn (1 to 32); message_bytes_max: longest message; queue_bytes_max: messages that wait or are
-    on their way (both 1 to 4294967295); asks_time: whether this side follows the peer's clock.
+    frame_bytes_max: longest frame accepted or sent (64 to 65535); window: data frames that the peer
+    may have in flight (1 to 32); message_bytes_max: longest message; queue_bytes_max: messages
+    waiting or in flight (both 1 to 4294967295); sync_clock: track the peer's clock.
     """
 
     frame_bytes_max: int = 1024
     window: int = WINDOW_MAX
     message_bytes_max: int = 1 << 20
     queue_bytes_max: int = 1 << 21
-    asks_time: bool = True
+    sync_clock: bool = True
 
     def __post_init__(self) -> None:
         ranges = {
@@ -62,100 +71,109 @@ class LinkSettings:
         }
         for name, (value, low, high) in ranges.items():
             if not low <= value <= high:
-                message = f"a link's {name} cannot be {value}"
-                raise MessageError(message, f"it goes from {low} to {high}")
+                message = f"setting up a link: expected {name} from {low} to {high}, found {value}"
+                raise MessageError(message, "choose a value in that range")
 
 
 class Link:
-    """One side of a link. Both sides are alike.
+    """One side of a link; the protocol is symmetric.
 
-    session: 1 to 2^32 - 1, another number after each start of the program (a random one, or a
-    counter kept in flash). Call `receive` with what the port gave, and with nothing when
-    `wake_at_ns` has passed; then take `next_bytes` until it is empty. Memory is bounded by the
-    settings, whatever arrives.
+    session: 1 to 2^32 - 1, different after each start of the program (a random number, or a counter
+    in flash).  Call `receive` with the bytes from the port, and without bytes when `wake_at_ns` has
+    passed; then write `next_bytes` until it is empty.  The settings bound the memory for any
+    input.
     """
 
     def __init__(self, session: int, settings: LinkSettings | None = None) -> None:
         if not 0 < session < 1 << 32:
-            message = f"a link's session cannot be {session}"
-            raise MessageError(message, "it goes from 1 to 4294967295")
+            message = f"opening a link: expected a session from 1 to 4294967295, found {session}"
+            raise MessageError(message, "draw a random number, or count starts in flash")
         self.session = session
         self.settings = settings or LinkSettings()
         self.clock = PeerClock()
         self._deframer = Deframer(self.settings.frame_bytes_max)
         self._sender = Sender(self.settings.queue_bytes_max)
         self._receiver = Receiver(self.settings.window, self.settings.message_bytes_max)
-        self._counters = Counters(0, 0, 0, 0, 0, 0, 0)
+        self._counters = Counters(
+            frames_sent=0,
+            frames_resent=0,
+            frames_received=0,
+            frames_damaged=0,
+            frames_repeated=0,
+            messages_dropped=0,
+            messages_refused=0,
+        )
         self._peer: Hello | None = None
         self._version = 0
         self._connected = False
         self._was_connected = False
         self._replaced: tuple[int, ...] = ()
         self._readings: dict[int, int] = {}
-        self._tell: tuple[int, int] | None = None
+        self._time_request: tuple[int, int] | None = None
         self._hello_ns = HELLO_NS_MIN
         self._hello_at_ns: int | None = 0
-        self._ask_at_ns = 0
+        self._request_at_ns = 0
         self._sent_at_ns = 0
         self._heard_at_ns: int | None = None
 
     @property
     def connected(self) -> bool:
-        """Whether both sides know each other's session."""
+        """True if both sides know each other's session."""
         return self._connected
 
     @property
     def idle(self) -> bool:
-        """Whether all that was to be sent has been acknowledged."""
+        """True if the peer has acknowledged everything."""
         return self._sender.idle
 
     @property
     def counters(self) -> Counters:
-        """What this side has counted since it started."""
+        """The counters of this side since its start."""
         return replace(self._counters, frames_repeated=self._receiver.repeated)
 
     def send(self, message: Message) -> bool:
-        """Take a message to be sent; False where the queue is full, and nothing was kept.
-        MessageError where it does not fit its table or is too long for the peer."""
+        """Queue a message; returns False, and drops it, if the queue is full.  Raises MessageError
+        if its table does not allow it or it is too long for the peer."""
         data = encode_message(message)
-        taken = self._peer.message_bytes_max if self._peer else LENGTH_MAX
-        if len(data) > taken:
-            found = f"a message of {len(data)} bytes is longer than the peer takes"
-            raise MessageError(found, f"send at most {taken} bytes at once")
+        accepted = self._peer.message_bytes_max if self._peer else LENGTH_MAX
+        if len(data) > accepted:
+            found = f"sending a message: the peer accepts {accepted} bytes, found {len(data)}"
+            raise MessageError(found, "send shorter messages")
         if len(data) > self.settings.queue_bytes_max:
-            found = f"a message of {len(data)} bytes is longer than the queue holds"
-            hint = f"send at most {self.settings.queue_bytes_max}, or raise queue_bytes_max"
-            raise MessageError(found, hint)
+            room = self.settings.queue_bytes_max
+            found = f"sending a message: the queue holds {room} bytes, found {len(data)}"
+            raise MessageError(found, f"send at most {room} bytes, or raise queue_bytes_max")
         kept = self._sender.offer(data)
         self._count(messages_dropped=not kept)
         return kept
 
     def pause(self) -> None:
-        """Deliver no messages until `resume`, and let the peer hold its own back."""
+        """Stop delivery until `resume`, and withdraw the peer's credit."""
         self._receiver.paused = True
 
     def resume(self, now_ns: int) -> tuple[Event, ...]:
-        """Deliver again, beginning with what came in the meantime."""
+        """Resume delivery with the messages that arrived in the meantime."""
         self._receiver.paused = False
         self._receiver.ack_at_ns = now_ns
         return tuple(self._events(self._receiver.flush(now_ns)))
 
     def receive(self, data: bytes, now_ns: int) -> tuple[Event, ...]:
-        """What these bytes, and the time, mean. Never fails on any bytes."""
+        """Process received bytes and the current time, and return the events.  Accepts any
+        bytes."""
         events: list[Event] = []
         for block in self._deframer.push(data):
-            events += self._take(block, now_ns)
+            events += self._process_block(block, now_ns)
         if self._heard_at_ns is not None and now_ns - self._heard_at_ns >= SILENCE_NS:
             events.append(LinkSilent(self._heard_at_ns))
             self._heard_at_ns = None
             self._hello_at_ns = now_ns
         return tuple(events)
 
-    def _take(self, block: bytes | FaultKind, now_ns: int) -> Iterator[Event]:
+    def _process_block(self, block: bytes | FaultKind, now_ns: int) -> Iterator[Event]:
         key = session_key(self._peer.session, self.session) if self._peer else None
         frame = decode_frame(block, key) if isinstance(block, bytes) else block
         if isinstance(frame, Frame) and frame.kind is FrameKind.HELLO:
-            yield from self._meet(frame, now_ns)
+            yield from self._process_hello(frame, now_ns)
         elif isinstance(frame, Frame) and frame.version != self._version:
             yield self._damaged(FaultKind.VERSION)
         elif isinstance(frame, Frame):
@@ -163,7 +181,7 @@ class Link:
             self._heard_at_ns = now_ns
             yield from self._connect()
             self._hello_ns = HELLO_NS_MIN
-            yield from self._use(frame, now_ns)
+            yield from self._process_frame(frame, now_ns)
         else:
             yield self._damaged(frame)
 
@@ -171,7 +189,7 @@ class Link:
         self._count(frames_damaged=1)
         return LinkFault(kind)
 
-    def _meet(self, frame: Frame, now_ns: int) -> Iterator[Event]:
+    def _process_hello(self, frame: Frame, now_ns: int) -> Iterator[Event]:
         hello = decode_record("hello", frame.payload)
         if not isinstance(hello, Hello) or not self._acceptable(hello):
             yield self._damaged(FaultKind.SESSION)
@@ -193,15 +211,15 @@ class Link:
             self._hello_at_ns = now_ns
 
     def _acceptable(self, hello: Hello) -> bool:
-        """An own hello sent back is none of the peer, nor is one of a session that was replaced, as
-        long as its successor is heard."""
+        """Reject echoes of our own hello, and hellos of a replaced session while its successor is
+        active."""
         ended = hello.session in self._replaced and self._heard_at_ns is not None
         own = hello.session in {0, self.session}
         return not ended and not own and hello.frame_bytes_max >= FRAME_BYTES_MIN
 
     def _return_to(self, session: int) -> None:
-        """A late hello of an ended session had replaced one that goes on. The peer has not left the
-        session with us, so that ours must end: both windows begin anew."""
+        """A late hello of an ended session replaced an active one.  The peer is still in the
+        session with us, so ours must end: both windows restart."""
         self._replaced = tuple(one for one in self._replaced if one != session)
         self.session = next_session(self.session)
 
@@ -214,8 +232,8 @@ class Link:
         self._receiver.restart()
         self.clock.restart()
         self._readings.clear()
-        self._tell = None
-        self._ask_at_ns = now_ns
+        self._time_request = None
+        self._request_at_ns = now_ns
         self._hello_ns = HELLO_NS_MIN
         given_up = self._sender.restart(hello.message_bytes_max)
         self._sender.acknowledge(0, credit, 0, now_ns)
@@ -235,23 +253,25 @@ class Link:
         peer = self._peer.frame_bytes_max if self._peer else 0xFFFF
         return min(peer, self.settings.frame_bytes_max)
 
-    def _use(self, frame: Frame, now_ns: int) -> Iterator[Event]:
-        held = decode_record("held", frame.payload) if frame.kind is FrameKind.ACK else None
-        bitmap = held.bitmap if isinstance(held, Held) else 0
-        said = (frame.acknowledged, frame.credit, bitmap, now_ns)
-        again = frame.kind is FrameKind.ACK and frame.first
-        if not self._sender.acknowledge(*said, again=again):
+    def _process_frame(self, frame: Frame, now_ns: int) -> Iterator[Event]:
+        is_ack = frame.kind is FrameKind.ACK
+        ack = decode_record("selective_ack", frame.payload) if is_ack else None
+        bitmap = ack.bitmap if isinstance(ack, SelectiveAck) else 0
+        state = (frame.acknowledged, frame.credit, bitmap, now_ns)
+        duplicate = frame.kind is FrameKind.ACK and frame.first
+        if not self._sender.acknowledge(*state, duplicate=duplicate):
             yield LinkFault(FaultKind.WINDOW)
         if frame.kind is FrameKind.DATA:
-            yield from self._events(self._receiver.take(frame, now_ns))
-        elif frame.kind is FrameKind.TIME_ASK:
-            ask = decode_record("time_ask", frame.payload)
-            if isinstance(ask, TimeAsk):
-                self._tell = (ask.asked_at_ns, now_ns)
-        elif frame.kind is FrameKind.TIME_TELL:
-            tell = decode_record("time_tell", frame.payload)
-            if isinstance(tell, TimeTell):
-                self.clock.add(tell.asked_at_ns, tell.heard_at_ns, tell.told_at_ns, now_ns)
+            yield from self._events(self._receiver.accept(frame, now_ns))
+        elif frame.kind is FrameKind.TIME_REQUEST:
+            request = decode_record("time_request", frame.payload)
+            if isinstance(request, TimeRequest):
+                self._time_request = (request.requested_at_ns, now_ns)
+        elif frame.kind is FrameKind.TIME_REPLY:
+            reply = decode_record("time_reply", frame.payload)
+            if isinstance(reply, TimeReply):
+                peer = (reply.received_at_ns, reply.replied_at_ns)
+                self.clock.add(reply.requested_at_ns, *peer, now_ns)
 
     def _events(self, found: Iterator[bytes | FaultKind]) -> Iterator[Event]:
         for item in found:
@@ -271,19 +291,19 @@ class Link:
         first = self._readings.get(reading.stream, 0)
         missing = (reading.sequence - first) & 0xFFFFFFFF
         self._readings[reading.stream] = (reading.sequence + 1) & 0xFFFFFFFF
-        # A number that was there before is the application's own restart of a stream.
+        # A lower number means that the application restarted the stream.
         if 0 < missing < 1 << 31:
             yield LinkGap(reading.stream, first, missing)
 
     def next_bytes(self, now_ns: int) -> bytes:
-        """The next frame to write to the port, empty where there is none to send now."""
+        """Return the next frame to write to the port, empty if none is due."""
         frame = self._next_frame(now_ns)
         if frame is None:
             return b""
         self._sent_at_ns = now_ns
         self._count(frames_sent=1)
         if frame.kind is FrameKind.HELLO or self._peer is None:
-            # What the line picked up while it was quiet ends before a hello.
+            # The zero ends noise that the idle line picked up before the hello.
             return b"\0" + encode_frame(frame, 0)
         self._receiver.acknowledged()
         return encode_frame(frame, session_key(self.session, self._peer.session))
@@ -294,7 +314,7 @@ class Link:
         if not self._connected:
             return None
         ack_due = self._receiver.ack_at_ns is not None and self._receiver.ack_at_ns <= now_ns
-        if ack_due and (self._receiver.bitmap or self._receiver.saw_again):
+        if ack_due and (self._receiver.bitmap or self._receiver.duplicate_seen):
             return self._ack()
         frame = self._time_frame(now_ns) or self._data(now_ns)
         if frame is None and (ack_due or now_ns - self._sent_at_ns >= KEEP_ALIVE_NS):
@@ -304,29 +324,43 @@ class Link:
     def _frame(self, kind: FrameKind, payload: bytes) -> Frame:
         acknowledged = self._receiver.expected
         credit = min(self._receiver.credit, CREDIT_MAX)
-        return Frame(kind, self._version, 0, acknowledged, credit, payload=payload)
+        return Frame(
+            kind=kind,
+            version=self._version,
+            sequence=0,
+            acknowledged=acknowledged,
+            credit=credit,
+            payload=payload,
+        )
 
     def _hello(self, now_ns: int) -> Frame:
         heard = self._connected and self._heard_at_ns is not None
         self._hello_at_ns = None if heard else now_ns + self._hello_ns
         self._hello_ns = min(2 * self._hello_ns, HELLO_NS_MAX)
         known = self._peer.session if self._peer else 0
-        limits = (self.settings.frame_bytes_max, self.settings.message_bytes_max)
-        hello = Hello(*VERSIONS, self.session, known, *limits, b"")
+        hello = Hello(
+            version_min=VERSIONS[0],
+            version_max=VERSIONS[1],
+            session=self.session,
+            peer_session=known,
+            frame_bytes_max=self.settings.frame_bytes_max,
+            message_bytes_max=self.settings.message_bytes_max,
+            extension=b"",
+        )
         return replace(self._frame(FrameKind.HELLO, encode_record(hello)), version=0)
 
     def _ack(self) -> Frame:
-        frame = self._frame(FrameKind.ACK, encode_record(Held(self._receiver.bitmap)))
-        return replace(frame, first=self._receiver.saw_again)
+        frame = self._frame(FrameKind.ACK, encode_record(SelectiveAck(self._receiver.bitmap)))
+        return replace(frame, first=self._receiver.duplicate_seen)
 
     def _time_frame(self, now_ns: int) -> Frame | None:
-        if self._tell is not None:
-            told = TimeTell(*self._tell, now_ns)
-            self._tell = None
-            return self._frame(FrameKind.TIME_TELL, encode_record(told))
-        if self.settings.asks_time and self._ask_at_ns <= now_ns:
-            self._ask_at_ns = now_ns + self.clock.ask_ns
-            return self._frame(FrameKind.TIME_ASK, encode_record(TimeAsk(now_ns)))
+        if self._time_request is not None:
+            reply = TimeReply(*self._time_request, now_ns)
+            self._time_request = None
+            return self._frame(FrameKind.TIME_REPLY, encode_record(reply))
+        if self.settings.sync_clock and self._request_at_ns <= now_ns:
+            self._request_at_ns = now_ns + self.clock.request_interval_ns
+            return self._frame(FrameKind.TIME_REQUEST, encode_record(TimeRequest(now_ns)))
         return None
 
     def _data(self, now_ns: int) -> Frame | None:
@@ -343,8 +377,8 @@ class Link:
         if self._connected:
             times += [self._sent_at_ns + KEEP_ALIVE_NS, self._receiver.ack_at_ns]
             times.append(self._sender.wake_at_ns(now_ns))
-            times.append(self._ask_at_ns if self.settings.asks_time else None)
-            times.append(now_ns if self._tell else None)
+            times.append(self._request_at_ns if self.settings.sync_clock else None)
+            times.append(now_ns if self._time_request else None)
         if self._heard_at_ns is not None:
             times.append(self._heard_at_ns + SILENCE_NS)
         return min((at for at in times if at is not None), default=now_ns + HELLO_NS_MAX)

@@ -1,14 +1,14 @@
-"""The one table of messages: id -> fields.
+"""The table of messages, the single source of the wire format.
 
-Python's records, the C codec and docs/explanation/wire.md are generated from it (codegen.py), and
-the Python codec reads it. Integers travel little-endian, fields in the order of the table without
-padding; at most one field of variable length, the last, takes what is left.
+codegen.py generates Python's records, the C codec and docs/explanation/wire.md from it; the Python
+codec reads it.  Integers are little-endian, fields are in the order of the table without padding.
+Only the last field may have a variable length; it takes the remaining bytes.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-# The low four bits of a code are the size of one value in bytes.
+# The low four bits of a code are the size of a value in bytes, the high ones its kind.
 DTYPES: Final = {
     "uint8": 0x01,
     "uint16": 0x02,
@@ -40,14 +40,14 @@ CHOICES: Final = {
     "update_reason": UPDATE_REASONS,
 }
 SCALARS: Final = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i32": 4}
-# vector: bytes whose length is a multiple of the size of the field `dtype`'s values.
+# vector: bytes whose length is a multiple of the value size of the field `dtype`.
 VARIABLE: Final = frozenset({"bytes", "text", "vector"})
 
 
 @dataclass(frozen=True, slots=True)
 class MessageField:
     """One field: `kind` is a key of SCALARS, one of VARIABLE, or `fixed` with `size` bytes.
-    choices: name of the table in CHOICES that says which codes are allowed."""
+    choices: name of the table in CHOICES with the allowed codes."""
 
     name: str
     kind: str
@@ -58,8 +58,10 @@ class MessageField:
 
 @dataclass(frozen=True, slots=True)
 class MessageKind:
-    """One kind of message. `id` 0: the link's own, carried by a kind of frame and not by data.
-    survives: sent again to a peer that restarted before it acknowledged."""
+    """One kind of message.
+
+    id: 0 for records of the link, which a kind of frame carries.  survives: retransmitted to a peer
+    that restarted before it acknowledged the message."""
 
     id: int
     name: str
@@ -68,15 +70,20 @@ class MessageKind:
     survives: bool = False
 
 
+def class_name(kind: MessageKind) -> str:
+    """Return the Python class of a kind: `update_begin` -> `UpdateBegin`."""
+    return kind.name.title().replace("_", "")
+
+
 def _field(name: str, kind: str, meaning: str, size: int = 0, choices: str = "") -> MessageField:
     return MessageField(name, kind, meaning, size, choices)
 
 
 _STREAM = _field("stream", "u8", "number of the stream on the device")
 _SEQUENCE = _field("sequence", "u32", "number of the reading in its stream, from 0 at start-up")
-_CAPTURED = _field("captured_at_ns", "u64", "the device's clock when it was measured")
-_COMMAND = _field("command_id", "u32", "chosen by the sender, repeated in the answer")
-_REVISION = _field("revision", "u32", "the model's revision; it only ever rises")
+_CAPTURED = _field("captured_at_ns", "u64", "the device's clock at the measurement")
+_COMMAND = _field("command_id", "u32", "chosen by the sender, repeated in the ack")
+_REVISION = _field("revision", "u32", "the model's revision; it only increases")
 
 LINK: Final = (
     MessageKind(
@@ -84,35 +91,35 @@ LINK: Final = (
         "hello",
         "Opens a session. Its layout never changes; a later version adds to `extension`.",
         (
-            _field("version_min", "u8", "oldest version of the protocol that is spoken"),
-            _field("version_max", "u8", "newest version of the protocol that is spoken"),
-            _field("session", "u32", "not 0; another one after each start"),
-            _field("peer_session", "u32", "the peer's session as far as known, else 0"),
-            _field("frame_bytes_max", "u16", "longest frame taken, before stuffing"),
-            _field("message_bytes_max", "u32", "longest message put together from fragments"),
+            _field("version_min", "u8", "oldest supported version of the protocol"),
+            _field("version_max", "u8", "newest supported version of the protocol"),
+            _field("session", "u32", "not 0; different after each start"),
+            _field("peer_session", "u32", "the peer's session, 0 if unknown"),
+            _field("frame_bytes_max", "u16", "longest frame accepted, before stuffing"),
+            _field("message_bytes_max", "u32", "longest message accepted, after reassembly"),
             _field("extension", "bytes", "ignored"),
         ),
     ),
     MessageKind(
         0,
-        "held",
-        "Says which frames after the acknowledged ones have arrived.",
-        (_field("bitmap", "u32", "bit i: frame `acknowledged + 1 + i` is held"),),
+        "selective_ack",
+        "Lists the frames after the acknowledged ones that have arrived.",
+        (_field("bitmap", "u32", "bit i: frame `acknowledged + 1 + i` has arrived"),),
     ),
     MessageKind(
         0,
-        "time_ask",
-        "Asks for the peer's clock.",
-        (_field("asked_at_ns", "u64", "the asker's clock"),),
+        "time_request",
+        "Requests the peer's clock.",
+        (_field("requested_at_ns", "u64", "the requester's clock at the request"),),
     ),
     MessageKind(
         0,
-        "time_tell",
-        "Answers with the clock.",
+        "time_reply",
+        "Replies to a time request.",
         (
-            _field("asked_at_ns", "u64", "as asked"),
-            _field("heard_at_ns", "u64", "the teller's clock when it heard the question"),
-            _field("told_at_ns", "u64", "the teller's clock when it answered"),
+            _field("requested_at_ns", "u64", "copied from the request"),
+            _field("received_at_ns", "u64", "the replier's clock when the request arrived"),
+            _field("replied_at_ns", "u64", "the replier's clock at the reply"),
         ),
     ),
 )
@@ -126,28 +133,28 @@ TABLE: Final = (
             _field("dtype", "u8", "type of the values", choices="dtype"),
             _SEQUENCE,
             _CAPTURED,
-            _field("values", "vector", "little-endian, one after the other"),
+            _field("values", "vector", "little-endian, without padding"),
         ),
         survives=True,
     ),
     MessageKind(
         2,
         "command",
-        "Asks the device's application to do something; answered by an ack.",
+        "Requests an action of the device's application; answered by an ack.",
         (
             _COMMAND,
-            _field("action", "u16", "what to do; the numbers belong to the application"),
-            _field("argument", "bytes", "whatever the action needs"),
+            _field("action", "u16", "the action; the application defines the numbers"),
+            _field("argument", "bytes", "the argument of the action"),
         ),
     ),
     MessageKind(
         3,
         "ack",
-        "What became of a command or an actuate.",
+        "The result of a command or an actuate.",
         (
             _COMMAND,
             _field("status", "u8", "the outcome", choices="status"),
-            _field("detail", "text", "why, for a person to read"),
+            _field("detail", "text", "the reason, as text for a person"),
         ),
     ),
     MessageKind(
@@ -157,7 +164,7 @@ TABLE: Final = (
         (
             _COMMAND,
             _field("channel", "u8", "number of the output on the device"),
-            _field("value", "i32", "what to set it to, in the output's own unit"),
+            _field("value", "i32", "the new value, in the output's unit"),
         ),
     ),
     MessageKind(
@@ -167,8 +174,8 @@ TABLE: Final = (
         (
             _STREAM,
             _field("dtype", "u8", "type of its values", choices="dtype"),
-            _field("length", "u16", "values in a reading; 0: it varies"),
-            _field("period_us", "u32", "time between two readings; 0: it varies"),
+            _field("length", "u16", "values in a reading; 0: variable"),
+            _field("period_us", "u32", "time between two readings; 0: variable"),
             _field("name", "text", "the stream's name"),
         ),
         survives=True,
@@ -176,14 +183,14 @@ TABLE: Final = (
     MessageKind(
         6,
         "device_decision",
-        "What the device's own detector made of a reading.",
+        "The verdict of the device's own detector on a reading.",
         (
             _STREAM,
             _SEQUENCE,
             _CAPTURED,
-            _field("known", "u8", "1: known, 0: new, 2: too little learned to say"),
+            _field("known", "u8", "1: known, 0: novel, 2: undecided (too few calibration samples)"),
             _field("domain", "u16", "number of the nearest domain in the exported knowledge"),
-            _field("label", "u16", "number of the answer; 65535: it abstains"),
+            _field("label", "u16", "number of the answered label; 65535: abstains"),
             _field("score", "i32", "the detector's integer score"),
         ),
         survives=True,
@@ -193,7 +200,7 @@ TABLE: Final = (
         "log",
         "A line of the device's log.",
         (
-            _field("level", "u8", "how grave it is", choices="level"),
+            _field("level", "u8", "the severity", choices="level"),
             _field("logged_at_ns", "u64", "the device's clock"),
             _field("text", "text", "what happened"),
         ),
@@ -202,21 +209,21 @@ TABLE: Final = (
     MessageKind(
         8,
         "counters",
-        "What the device's link has counted since it started.",
+        "The counters of the device's link since its start.",
         (
-            _field("frames_sent", "u32", "frames sent, those sent again included"),
-            _field("frames_resent", "u32", "frames sent again"),
-            _field("frames_received", "u32", "whole frames received"),
-            _field("frames_damaged", "u32", "blocks that were no frame of this session"),
-            _field("frames_repeated", "u32", "frames received before"),
-            _field("messages_dropped", "u32", "messages given up: no room, or a restart"),
-            _field("messages_refused", "u32", "messages received that the table does not allow"),
+            _field("frames_sent", "u32", "frames sent, including retransmissions"),
+            _field("frames_resent", "u32", "frames retransmitted"),
+            _field("frames_received", "u32", "valid frames received"),
+            _field("frames_damaged", "u32", "blocks that are not a frame of this session"),
+            _field("frames_repeated", "u32", "duplicate frames received"),
+            _field("messages_dropped", "u32", "messages dropped: no room, or a restart"),
+            _field("messages_refused", "u32", "received messages that the table does not allow"),
         ),
     ),
     MessageKind(
         16,
         "update_begin",
-        "Offers a model; what comes before `signature` is signed.",
+        "Offers a model; the fields before `signature` are signed.",
         (
             _REVISION,
             _field("body_bytes", "u32", "length of the model"),
@@ -229,14 +236,14 @@ TABLE: Final = (
         "update_chunk",
         "A part of the model.",
         (
-            _field("offset", "u32", "of its first byte in the model"),
+            _field("offset", "u32", "position of its first byte in the model"),
             _field("data", "bytes", "the part"),
         ),
     ),
     MessageKind(
         18,
         "update_commit",
-        "All parts are sent: check the model and try it at the next start.",
+        "All parts are sent: verify the model and try it at the next start.",
         (_REVISION,),
     ),
     MessageKind(
@@ -245,18 +252,18 @@ TABLE: Final = (
         "The model on trial works: keep it.",
         (_REVISION,),
     ),
-    MessageKind(20, "update_ask", "Asks for the state of the update.", ()),
+    MessageKind(20, "update_query", "Requests the state of the update.", ()),
     MessageKind(
         21,
         "update_status",
-        "The state of the update; also the answer to each update message.",
+        "The state of the update; the answer to every update message.",
         (
-            _field("state", "u8", "where the update stands", choices="update_state"),
-            _field("reason", "u8", "why it was refused", choices="update_reason"),
+            _field("state", "u8", "the state of the update", choices="update_state"),
+            _field("reason", "u8", "the reason of a refusal", choices="update_reason"),
             _field("running_revision", "u32", "revision in use; 0: none"),
-            _field("update_revision", "u32", "revision being received or tried; 0: none"),
-            _field("offset", "u32", "bytes of the update that are safely kept: go on from here"),
+            _field("update_revision", "u32", "revision being received or on trial; 0: none"),
+            _field("offset", "u32", "bytes of the update stored in flash: continue from here"),
         ),
     ),
 )
-ABSTAINS: Final = 0xFFFF
+ABSTAINS: Final = 0xFFFF  # the largest u16, which no export assigns to a label

@@ -1,18 +1,19 @@
-"""The receiving half of a link: data frames in any order become whole messages in order."""
+"""The receiving half of a link: reorders data frames and reassembles messages."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from .frames import FaultKind, Frame
 
-# An acknowledgement goes out with the second frame it covers, or after this time.
+# Delayed acknowledgements: with the second frame, as RFC 5681, section 4.2, or after this time,
+# half of the sender's shortest timeout of 20 ms.
 ACK_FRAMES_MAX: Final = 2
-ACK_DELAY_NS: Final = 10_000_000
+ACK_DELAY_NS: Final = 10_000_000  # see above
 
 
 class Receiver:
-    """Keeps at most `window` frames that came before their turn, and one unfinished message of at
-    most `message_bytes_max`."""
+    """Buffers at most `window` early frames, and one unfinished message of at most
+    `message_bytes_max`."""
 
     def __init__(self, window: int, message_bytes_max: int) -> None:
         self._window = window
@@ -22,44 +23,44 @@ class Receiver:
         self.restart()
 
     def restart(self) -> None:
-        """A new session: the next frame is number 0."""
+        """Begin a new session: the next frame is number 0."""
         self.expected = 0
         self._early: dict[int, Frame] = {}
         self._unfinished = bytearray()
         self._assembling = False
         self._too_long = False
         self._unacknowledged = 0
-        self.saw_again = False
+        self.duplicate_seen = False
         self.ack_at_ns: int | None = None
 
     @property
     def credit(self) -> int:
-        """How many frames from the expected one on are welcome."""
+        """The number of frames accepted from the expected one on."""
         return 0 if self.paused else self._window
 
     @property
     def bitmap(self) -> int:
-        """Bit i: frame expected + 1 + i is here."""
+        """Bit i is set if frame expected + 1 + i has arrived."""
         return sum(
             1 << ((number - self.expected - 1) & 0xFFFF)
             for number in self._early
             if number != self.expected
         )
 
-    def take(self, frame: Frame, now_ns: int) -> Iterator[bytes | FaultKind]:
-        """The messages that this frame completes, and what was wrong."""
+    def accept(self, frame: Frame, now_ns: int) -> Iterator[bytes | FaultKind]:
+        """Process a data frame; yields the messages that it completes, and faults."""
         ahead = (frame.sequence - self.expected) & 0xFFFF
         if ahead >= 0x8000:
             self.repeated += 1
             self.ack_at_ns = now_ns
-            self.saw_again = True
+            self.duplicate_seen = True
         elif ahead >= self._window:
             self.ack_at_ns = now_ns
             yield FaultKind.WINDOW
         elif ahead or self.paused:
-            again = frame.sequence in self._early
-            self.repeated += again
-            self.saw_again = self.saw_again or again
+            duplicate = frame.sequence in self._early
+            self.repeated += duplicate
+            self.duplicate_seen = self.duplicate_seen or duplicate
             self._early.setdefault(frame.sequence, frame)
             self.ack_at_ns = now_ns
         else:
@@ -67,7 +68,7 @@ class Receiver:
             yield from self.flush(now_ns)
 
     def flush(self, now_ns: int) -> Iterator[bytes | FaultKind]:
-        """The messages whose turn it is."""
+        """Yield the messages that are complete and in order."""
         while self.expected in self._early:
             frame = self._early.pop(self.expected)
             self.expected = (self.expected + 1) & 0xFFFF
@@ -97,7 +98,7 @@ class Receiver:
             self._unfinished.clear()
 
     def acknowledged(self) -> None:
-        """An acknowledgement goes out with the frame that is being sent."""
+        """Note that the frame being sent carries an acknowledgement."""
         self._unacknowledged = 0
-        self.saw_again = False
+        self.duplicate_seen = False
         self.ack_at_ns = None

@@ -1,19 +1,19 @@
-"""Messages as Python holds them. Generated from messages.py by scripts/generate_wire.py."""
+"""Message classes. Generated from messages.py by scripts/generate_wire.py."""
 
 from dataclasses import dataclass
 from typing import Final
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
     """Opens a session. Its layout never changes; a later version adds to `extension`.
 
-    version_min: oldest version of the protocol that is spoken.
-    version_max: newest version of the protocol that is spoken.
-    session: not 0; another one after each start.
-    peer_session: the peer's session as far as known, else 0.
-    frame_bytes_max: longest frame taken, before stuffing.
-    message_bytes_max: longest message put together from fragments.
+    version_min: oldest supported version of the protocol.
+    version_max: newest supported version of the protocol.
+    session: not 0; different after each start.
+    peer_session: the peer's session, 0 if unknown.
+    frame_bytes_max: longest frame accepted, before stuffing.
+    message_bytes_max: longest message accepted, after reassembly.
     extension: ignored.
     """
 
@@ -27,37 +27,37 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Says which frames after the acknowledged ones have arrived.
+class SelectiveAck:
+    """Lists the frames after the acknowledged ones that have arrived.
 
-    bitmap: bit i: frame acknowledged + 1 + i is held.
+    bitmap: bit i: frame acknowledged + 1 + i has arrived.
     """
 
     bitmap: int
 
 
 @dataclass(frozen=True, slots=True)
-class TimeAsk:
-    """Asks for the peer's clock.
+class TimeRequest:
+    """Requests the peer's clock.
 
-    asked_at_ns: the asker's clock.
+    requested_at_ns: the requester's clock at the request.
     """
 
-    asked_at_ns: int
+    requested_at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
-class TimeTell:
-    """Answers with the clock.
+class TimeReply:
+    """Replies to a time request.
 
-    asked_at_ns: as asked.
-    heard_at_ns: the teller's clock when it heard the question.
-    told_at_ns: the teller's clock when it answered.
+    requested_at_ns: copied from the request.
+    received_at_ns: the replier's clock when the request arrived.
+    replied_at_ns: the replier's clock at the reply.
     """
 
-    asked_at_ns: int
-    heard_at_ns: int
-    told_at_ns: int
+    requested_at_ns: int
+    received_at_ns: int
+    replied_at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Reading:
     stream: number of the stream on the device.
     dtype: type of the values (codes: dtype).
     sequence: number of the reading in its stream, from 0 at start-up.
-    captured_at_ns: the device's clock when it was measured.
-    values: little-endian, one after the other.
+    captured_at_ns: the device's clock at the measurement.
+    values: little-endian, without padding.
     """
 
     stream: int
@@ -80,11 +80,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Asks the device's application to do something; answered by an ack.
+    """Requests an action of the device's application; answered by an ack.
 
-    command_id: chosen by the sender, repeated in the answer.
-    action: what to do; the numbers belong to the application.
-    argument: whatever the action needs.
+    command_id: chosen by the sender, repeated in the ack.
+    action: the action; the application defines the numbers.
+    argument: the argument of the action.
     """
 
     command_id: int
@@ -94,11 +94,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """What became of a command or an actuate.
+    """The result of a command or an actuate.
 
-    command_id: chosen by the sender, repeated in the answer.
+    command_id: chosen by the sender, repeated in the ack.
     status: the outcome (codes: status).
-    detail: why, for a person to read.
+    detail: the reason, as text for a person.
     """
 
     command_id: int
@@ -110,9 +110,9 @@ class Ack:
 class Actuate:
     """Sets an output of the device; answered by an ack.
 
-    command_id: chosen by the sender, repeated in the answer.
+    command_id: chosen by the sender, repeated in the ack.
     channel: number of the output on the device.
-    value: what to set it to, in the output's own unit.
+    value: the new value, in the output's unit.
     """
 
     command_id: int
@@ -126,8 +126,8 @@ class StreamInfo:
 
     stream: number of the stream on the device.
     dtype: type of its values (codes: dtype).
-    length: values in a reading; 0: it varies.
-    period_us: time between two readings; 0: it varies.
+    length: values in a reading; 0: variable.
+    period_us: time between two readings; 0: variable.
     name: the stream's name.
     """
 
@@ -138,16 +138,16 @@ class StreamInfo:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDecision:
-    """What the device's own detector made of a reading.
+    """The verdict of the device's own detector on a reading.
 
     stream: number of the stream on the device.
     sequence: number of the reading in its stream, from 0 at start-up.
-    captured_at_ns: the device's clock when it was measured.
-    known: 1: known, 0: new, 2: too little learned to say.
+    captured_at_ns: the device's clock at the measurement.
+    known: 1: known, 0: novel, 2: undecided (too few calibration samples).
     domain: number of the nearest domain in the exported knowledge.
-    label: number of the answer; 65535: it abstains.
+    label: number of the answered label; 65535: abstains.
     score: the detector's integer score.
     """
 
@@ -164,7 +164,7 @@ class DeviceDecision:
 class Log:
     """A line of the device's log.
 
-    level: how grave it is (codes: level).
+    level: the severity (codes: level).
     logged_at_ns: the device's clock.
     text: what happened.
     """
@@ -174,17 +174,17 @@ class Log:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """What the device's link has counted since it started.
+    """The counters of the device's link since its start.
 
-    frames_sent: frames sent, those sent again included.
-    frames_resent: frames sent again.
-    frames_received: whole frames received.
-    frames_damaged: blocks that were no frame of this session.
-    frames_repeated: frames received before.
-    messages_dropped: messages given up: no room, or a restart.
-    messages_refused: messages received that the table does not allow.
+    frames_sent: frames sent, including retransmissions.
+    frames_resent: frames retransmitted.
+    frames_received: valid frames received.
+    frames_damaged: blocks that are not a frame of this session.
+    frames_repeated: duplicate frames received.
+    messages_dropped: messages dropped: no room, or a restart.
+    messages_refused: received messages that the table does not allow.
     """
 
     frames_sent: int
@@ -198,9 +198,9 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class UpdateBegin:
-    """Offers a model; what comes before `signature` is signed.
+    """Offers a model; the fields before `signature` are signed.
 
-    revision: the model's revision; it only ever rises.
+    revision: the model's revision; it only increases.
     body_bytes: length of the model.
     digest: SHA-512 of the model.
     signature: Ed25519 over auricle-model-1 and the fields above.
@@ -216,7 +216,7 @@ class UpdateBegin:
 class UpdateChunk:
     """A part of the model.
 
-    offset: of its first byte in the model.
+    offset: position of its first byte in the model.
     data: the part.
     """
 
@@ -226,9 +226,9 @@ class UpdateChunk:
 
 @dataclass(frozen=True, slots=True)
 class UpdateCommit:
-    """All parts are sent: check the model and try it at the next start.
+    """All parts are sent: verify the model and try it at the next start.
 
-    revision: the model's revision; it only ever rises.
+    revision: the model's revision; it only increases.
     """
 
     revision: int
@@ -238,26 +238,26 @@ class UpdateCommit:
 class UpdateConfirm:
     """The model on trial works: keep it.
 
-    revision: the model's revision; it only ever rises.
+    revision: the model's revision; it only increases.
     """
 
     revision: int
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateAsk:
-    """Asks for the state of the update."""
+class UpdateQuery:
+    """Requests the state of the update."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateStatus:
-    """The state of the update; also the answer to each update message.
+    """The state of the update; the answer to every update message.
 
-    state: where the update stands (codes: update_state).
-    reason: why it was refused (codes: update_reason).
+    state: the state of the update (codes: update_state).
+    reason: the reason of a refusal (codes: update_reason).
     running_revision: revision in use; 0: none.
-    update_revision: revision being received or tried; 0: none.
-    offset: bytes of the update that are safely kept: go on from here.
+    update_revision: revision being received or on trial; 0: none.
+    offset: bytes of the update stored in flash: continue from here.
     """
 
     state: str
@@ -280,15 +280,15 @@ Message = (
     | UpdateChunk
     | UpdateCommit
     | UpdateConfirm
-    | UpdateAsk
+    | UpdateQuery
     | UpdateStatus
 )
-LinkRecord = Hello | Held | TimeAsk | TimeTell
+LinkRecord = Hello | SelectiveAck | TimeRequest | TimeReply
 CLASSES: Final[dict[str, type[Message | LinkRecord]]] = {
     "hello": Hello,
-    "held": Held,
-    "time_ask": TimeAsk,
-    "time_tell": TimeTell,
+    "selective_ack": SelectiveAck,
+    "time_request": TimeRequest,
+    "time_reply": TimeReply,
     "reading": Reading,
     "command": Command,
     "ack": Ack,
@@ -301,6 +301,6 @@ CLASSES: Final[dict[str, type[Message | LinkRecord]]] = {
     "update_chunk": UpdateChunk,
     "update_commit": UpdateCommit,
     "update_confirm": UpdateConfirm,
-    "update_ask": UpdateAsk,
+    "update_query": UpdateQuery,
     "update_status": UpdateStatus,
 }

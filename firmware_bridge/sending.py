@@ -1,9 +1,9 @@
-"""The sending half of a link: messages wait, are cut into frames, and stay until acknowledged.
+"""The sending half of a link: queues messages, fragments them, and keeps frames until acknowledged.
 
-What is lost is told from what is late by the order of transmissions (RACK, RFC 8985, section 3,
-counted in frames), and by a timer that follows the round trip (RFC 6298, sections 2 and 3). The
-timer is slowed down not by losses, which are the line's own, but by silence and by signs that a
-frame was sent again too early.
+Losses are detected by the order of transmissions (RACK, RFC 8985, section 3, counted in frames) and
+by a retransmission timer that follows the round trip (RFC 6298, sections 2 and 3).  The timer backs
+off on silence and on spurious retransmissions, but not on losses: on a serial line they are noise,
+not congestion.
 """
 
 from collections import deque
@@ -12,23 +12,40 @@ from typing import Final
 
 from .codec import survives
 
-WINDOW_MAX: Final = 32
-ROUND_TRIP_START_NS: Final = 1_000_000_000
+WINDOW_MAX: Final = 32  # the u32 bitmap of a selective_ack
+
+ROUND_TRIP_START_NS: Final = (
+    1_000_000_000  # RFC 6298, section 2.1: 1 s before the first measurement
+)
+
 RESEND_NS_MIN: Final = 20_000_000
+"""Twice the delay of acknowledgements, where RFC 6298 has 1 s for the Internet."""
+
 RESEND_NS_MAX: Final = 4_000_000_000
-BACKOFF_MAX: Final = 8
+"""Below the silence of 5 s, so that a live link retransmits before it reports silence."""
+
+BACKOFF_MAX: Final = 8  # 20 ms doubled eight times exceeds the maximum of 4 s
 SILENT_BACKOFF_MAX: Final = 2
-# Of so many transmissions, at least and at most so many lost halve and double the fragments.
+"""Silence at most quadruples the timeout, so that a line recovers quickly after a break.  Chosen by
+hand; effect not measured."""
+
+# Of 16 transmissions, 8 losses halve the fragments and at most 1 doubles them.  Chosen with
+# `python -m benchmarks bridge`: docs/explanation/wire.md has the throughput with and without.
 TRIES: Final = 16
-LOSSES_MANY: Final = 8
-LOSSES_FEW: Final = 1
-SHRINK_MAX: Final = 3
+LOSSES_MANY: Final = 8  # see above
+LOSSES_FEW: Final = 1  # see above
+
+SHRINK_MAX: Final = 3  # an eighth: frames of 256 bytes become fragments of FRAGMENT_BYTES_MIN
 FRAGMENT_BYTES_MIN: Final = 32
-# So many later transmissions must have arrived before a frame counts as lost and not as overtaken.
+"""With 14 bytes of overhead a shorter fragment would carry little.  At 1 % of corrupt bytes, 46
+bytes on the wire arrive six times in ten (docs/explanation/wire.md)."""
+
 OVERTAKEN_MAX: Final = 2
+"""Later transmissions that may overtake a frame: the third proves its loss, as the three duplicate
+acknowledgements of RFC 5681, section 3.2."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SendSlot:
     """A data frame from its first transmission to its acknowledgement."""
 
@@ -45,7 +62,7 @@ class SendSlot:
 
 
 class RoundTrip:
-    """The time to wait for an acknowledgement, in integers."""
+    """The retransmission timeout, in integers (RFC 6298)."""
 
     def __init__(self) -> None:
         self._smoothed_ns = 0
@@ -54,17 +71,17 @@ class RoundTrip:
 
     @property
     def measured(self) -> bool:
-        """Whether anything is known."""
+        """True after the first measurement."""
         return self._smoothed_ns > 0
 
     @property
     def resend_ns(self) -> int:
-        """How long after a transmission it is taken for lost."""
+        """The time after which a transmission counts as lost."""
         wait = self._smoothed_ns + 4 * self._deviation_ns or ROUND_TRIP_START_NS
         return min(max(wait, RESEND_NS_MIN) << self._backoff, RESEND_NS_MAX)
 
     def measure(self, took_ns: int) -> None:
-        """A frame that was sent once took so long to be acknowledged."""
+        """Add the round trip of a frame that was sent once (Karn's algorithm)."""
         self._backoff = 0
         if not self._smoothed_ns:
             self._smoothed_ns, self._deviation_ns = took_ns, took_ns // 2
@@ -74,33 +91,32 @@ class RoundTrip:
         self._smoothed_ns += (took_ns - self._smoothed_ns) // 8
 
     def slow_down_in_silence(self) -> None:
-        """The timer ran out and nothing was heard meanwhile: wait twice as long, within limits."""
+        """Double the timeout, within limits: the timer expired and nothing arrived meanwhile."""
         self._backoff = max(self._backoff, min(self._backoff + 1, SILENT_BACKOFF_MAX))
 
     def slow_down(self) -> None:
-        """A frame was sent again too early: wait four times as long."""
+        """Quadruple the timeout: a retransmission was spurious."""
         self._backoff = min(self._backoff + 2, BACKOFF_MAX)
 
     def speed_up(self) -> None:
-        """Something arrived after all; wait half as long as before."""
+        """Halve the timeout: an acknowledgement arrived."""
         self._backoff = max(self._backoff - 1, 0)
 
 
 class FragmentSize:
-    """How far fragments are halved, so that frames are short where the line spoils most long ones:
-    a long frame on a line that damages one byte in a hundred hardly ever arrives whole. A line is
-    bad until it has shown otherwise."""
+    """The size of fragments, halved on a noisy line: if one byte in a hundred is corrupt, a long
+    frame hardly ever arrives.  Starts small, and grows once frames arrive."""
 
     def __init__(self) -> None:
         self._shrink = SHRINK_MAX
         self._tries = self._losses = 0
 
     def fitting(self, bytes_max: int) -> int:
-        """The size to cut messages to, of at most so many bytes."""
+        """Return the size of fragments that may have at most `bytes_max` bytes."""
         return min(bytes_max, max(bytes_max >> self._shrink, FRAGMENT_BYTES_MIN))
 
-    def judge(self, *, lost: bool) -> None:
-        """A transmission was lost, or has arrived."""
+    def record(self, *, lost: bool) -> None:
+        """Record the outcome of a transmission."""
         self._tries, self._losses = self._tries + 1, self._losses + lost
         if self._tries < TRIES:
             return
@@ -112,8 +128,8 @@ class FragmentSize:
 
 
 class Sender:
-    """Messages wait in order, at most `queue_bytes_max` of them; at most WINDOW_MAX frames are on
-    their way."""
+    """Queues messages in order, at most `queue_bytes_max` bytes, with at most WINDOW_MAX frames in
+    flight."""
 
     def __init__(self, queue_bytes_max: int) -> None:
         self._queue_bytes_max = queue_bytes_max
@@ -133,11 +149,11 @@ class Sender:
 
     @property
     def idle(self) -> bool:
-        """Whether everything was acknowledged."""
+        """True if everything was acknowledged."""
         return not self._slots and not self._queue
 
     def offer(self, message: bytes) -> bool:
-        """Queue an encoded message; False where there is no room, and nothing was kept."""
+        """Queue an encoded message; returns False, and drops it, without room."""
         if self._queued_bytes + len(message) > self._queue_bytes_max:
             return False
         self._queue.append(message)
@@ -145,15 +161,15 @@ class Sender:
         return True
 
     def restart(self, message_bytes_max: int) -> int:
-        """A peer that knows nothing yet: what had not been acknowledged is sent to it, as far as
-        its kind allows and it was not partly acknowledged. Returns how many messages were given
-        up, those too long for the peer included."""
+        """Restart for a peer without state: queue unacknowledged messages again if their kind
+        allows it and no part was acknowledged.  Returns the number of dropped messages, including
+        those too long for the peer."""
         begun = [slot for slot in self._slots if slot.first]
         split = not self._slots[0].first if self._slots else bool(self._cut)
         if self._cut:
             self._queue.popleft()
         waiting = [*(slot.message for slot in begun), *self._queue]
-        # A message of which nothing was sent is as good as new, whatever its kind.
+        # A message that was not sent at all is queued whatever its kind.
         again = [
             message
             for place, message in enumerate(waiting)
@@ -168,14 +184,14 @@ class Sender:
         return given_up
 
     def acknowledge(
-        self, expected: int, credit: int, bitmap: int, now_ns: int, *, again: bool = False
+        self, expected: int, credit: int, bitmap: int, now_ns: int, *, duplicate: bool = False
     ) -> bool:
-        """The peer has everything before `expected`, holds the frames of the bitmap, and takes
-        `credit` frames. False where it speaks of frames that were never sent.
-        again: it has received a frame for the second time."""
+        """Process an acknowledgement: the peer has everything before `expected` and the frames of
+        the bitmap, and accepts `credit` frames.  Returns False if it names frames that were never
+        sent. duplicate: the peer received a frame twice."""
         behind = (self._next - expected) & 0xFFFF
         if behind > len(self._slots):
-            # An older acknowledgement that was overtaken is no fault.
+            # An older acknowledgement that was overtaken is valid.
             return behind < 0x8000
         self._heard = True
         self._limit = (expected + min(credit, WINDOW_MAX)) & 0xFFFF
@@ -187,17 +203,18 @@ class Sender:
             self._queued_bytes -= len(slot.message) if slot.last else 0
         for slot in self._slots:
             slot.due = slot.due or (not slot.held and slot.order + OVERTAKEN_MAX < newest)
-        if again:
+        if duplicate:
             self._round_trip.slow_down()
         return True
 
     def _arrived(self, slot: SendSlot, now_ns: int) -> int:
-        """The order of the transmission that is known to have arrived, 0 if that is old news."""
+        """Mark a slot as arrived; returns the order of its last transmission, 0 if it was marked
+        before."""
         if slot.held:
             return 0
         slot.held, slot.due = True, False
-        self._size.judge(lost=False)
-        # Of several transmissions any may be the one that arrived; the first measure is a guess.
+        self._size.record(lost=False)
+        # After retransmissions the round trip is ambiguous; it is used only without any other.
         if slot.sends == 1 or not self._round_trip.measured:
             self._round_trip.measure(max(now_ns - slot.sent_at_ns, 1))
         else:
@@ -205,12 +222,12 @@ class Sender:
         return slot.order
 
     def next_frame(self, fragment_bytes: int, now_ns: int) -> SendSlot | None:
-        """The frame to transmit now, None where there is none or the window is full."""
+        """Return the frame to transmit now, None if none is due or the window is full."""
         self._expire(now_ns)
-        again = next((slot for slot in self._slots if slot.due), None)
-        slot = again or self._cut_next(self._size.fitting(fragment_bytes))
-        if again is not None:
-            self._size.judge(lost=True)
+        due = next((slot for slot in self._slots if slot.due), None)
+        slot = due or self._cut_next(self._size.fitting(fragment_bytes))
+        if due is not None:
+            self._size.record(lost=True)
         if slot is not None:
             self._order += 1
             slot.order, slot.sent_at_ns, slot.due = self._order, now_ns, False
@@ -238,7 +255,13 @@ class Sender:
         message = self._queue[0]
         end = self._cut + fragment_bytes
         payload = message[self._cut : end]
-        slot = SendSlot(self._next, payload, self._cut == 0, end >= len(message), message)
+        slot = SendSlot(
+            sequence=self._next,
+            payload=payload,
+            first=self._cut == 0,
+            last=end >= len(message),
+            message=message,
+        )
         self._cut = 0 if slot.last else end
         if slot.last:
             self._queue.popleft()
@@ -247,7 +270,7 @@ class Sender:
         return slot
 
     def wake_at_ns(self, now_ns: int) -> int | None:
-        """When there will be something to transmit again, None as long as nothing happens."""
+        """Return when the next transmission is due, None if only an event can cause one."""
         room = (self._limit - self._next) & 0xFFFF
         sendable = self._queue and 0 < room <= WINDOW_MAX and len(self._slots) < WINDOW_MAX
         if sendable or any(slot.due for slot in self._slots):

@@ -1,17 +1,18 @@
-"""Two slots in flash for a model: what is written when, so that a power cut at any write leaves a
-model that works. c/auricle_slots.c is the same in C.
+"""Two flash slots for models (A/B update), safe against a power cut at any write.
 
-Page 0 of a slot holds the manifest and four markers, the pages after it the model. A marker is a
-word of 8 bytes that is written once; a slot is
+c/auricle_slots.c is the same in C.
 
-    empty      without `begun`
+Page 0 of a slot holds the manifest and four markers, the pages after it the model.  A marker is a
+word of 8 bytes that is written once.  The state of a slot:
+
+    empty      not begun
     receiving  begun
-    ready      begun, ready               tried at the next start
-    trial      begun, ready, tried        not chosen again unless it is confirmed
+    ready      begun, ready               will be tried at the next start
+    trial      begun, ready, tried        not chosen again unless confirmed
     confirmed  begun, ready, confirmed
 
-Every word is written at most once between two erasures of its page, as flash with error correction
-asks for.
+Every word is written at most once between two erasures of its page, as flash with error-correcting
+codes requires.
 """
 
 from collections.abc import Iterator
@@ -22,19 +23,19 @@ from typing import Final, Protocol
 
 from .errors import BridgeError
 
-WORD_BYTES: Final = 8
+WORD_BYTES: Final = 8  # the write unit of flash with ECC, such as STM32L4 and G4
 MANIFEST: Final = Struct("<II64s64s")
 BEGUN, READY, TRIED, CONFIRMED = (MANIFEST.size + WORD_BYTES * place for place in range(4))
-HEAD_BYTES: Final = CONFIRMED + WORD_BYTES
+HEAD_BYTES: Final = CONFIRMED + WORD_BYTES  # manifest and four markers
 MARK: Final = b"AURmark\n"
 BLANK: Final = b"\xff"
-_READ_BYTES: Final = 256
+_READ_BYTES: Final = 256  # bounds the memory while a model is hashed
 
 
 class Flash(Protocol):
-    """Two slots of `pages` pages; OSError where the flash refuses to be erased or written.
+    """Two slots of `pages` pages.  Methods raise OSError if the flash fails.
 
-    page_bytes: what is erased at once, a multiple of 8 and at least HEAD_BYTES.
+    page_bytes: the erase unit, a multiple of 8 and at least HEAD_BYTES.
     """
 
     page_bytes: int
@@ -45,17 +46,17 @@ class Flash(Protocol):
         ...
 
     def write(self, slot: int, offset: int, data: bytes) -> None:
-        """Write whole words of 8 bytes, which are blank."""
+        """Write whole words of 8 bytes to blank flash."""
         ...
 
     def read(self, slot: int, offset: int, count: int) -> bytes:
-        """What stands in a slot."""
+        """Read bytes of a slot."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SlotManifest:
-    """What is known of a model before it is there; `signature` is over the rest."""
+    """The signed description of a model, sent before it; `signature` covers the other fields."""
 
     revision: int
     body_bytes: int
@@ -63,24 +64,25 @@ class SlotManifest:
     signature: bytes
 
     def pack(self) -> bytes:
-        """As it stands in flash and in an update_begin."""
+        """Return the bytes as stored in flash and sent in an update_begin."""
         return MANIFEST.pack(self.revision, self.body_bytes, self.digest, self.signature)
 
 
 class Slots:
-    """The two slots and what stands in them."""
+    """The two slots and their contents.  Raises BridgeError for unsuitable flash."""
 
     def __init__(self, flash: Flash) -> None:
         if flash.page_bytes < HEAD_BYTES or flash.page_bytes % WORD_BYTES:
-            message = f"a flash with pages of {flash.page_bytes} bytes holds no models"
-            raise BridgeError(
-                message, f"erase a multiple of 8 bytes, {HEAD_BYTES} or more, at once"
+            message = (
+                f"opening flash: expected pages of a multiple of 8 bytes, {HEAD_BYTES} or more, "
+                f"found {flash.page_bytes}"
             )
+            raise BridgeError(message, "combine several pages into one")
         self._flash = flash
 
     @property
     def body_bytes_max(self) -> int:
-        """The largest model that fits."""
+        """The size of the largest model that fits."""
         return (self._flash.pages - 1) * self._flash.page_bytes
 
     def _marked(self, slot: int, marker: int) -> bool:
@@ -94,27 +96,27 @@ class Slots:
         self._flash.write(slot, marker, MARK)
 
     def manifest(self, slot: int) -> SlotManifest | None:
-        """The manifest of a slot, None where there is none or it cannot be right."""
+        """Return the manifest of a slot, None if it is absent or implausible."""
         if not self._marked(slot, BEGUN):
             return None
         found = SlotManifest(*MANIFEST.unpack(self._flash.read(slot, 0, MANIFEST.size)))
         return found if 0 < found.body_bytes <= self.body_bytes_max else None
 
     def confirmed(self, slot: int) -> bool:
-        """Whether the model of a slot was confirmed and is whole."""
+        """Say whether the model of a slot is confirmed and intact."""
         return self._marked(slot, CONFIRMED) and self.ready(slot)
 
     def untried(self, slot: int) -> bool:
-        """Whether the model of a slot waits for its trial."""
+        """Say whether the model of a slot is ready and not yet tried."""
         blank = self._untouched(slot, TRIED) and self._untouched(slot, CONFIRMED)
         return blank and self.ready(slot)
 
     def ready(self, slot: int) -> bool:
-        """Whether a slot holds all of a model."""
+        """Say whether a slot holds a complete model."""
         return self._marked(slot, READY) and self.whole(slot)
 
     def whole(self, slot: int) -> bool:
-        """Whether what stands in a slot has the digest of its manifest."""
+        """Say whether the model of a slot has the digest of its manifest."""
         manifest = self.manifest(slot)
         if manifest is None:
             return False
@@ -124,11 +126,11 @@ class Slots:
         return digest.digest() == manifest.digest
 
     def body(self, slot: int, offset: int, count: int) -> bytes:
-        """A part of the model in a slot."""
+        """Read a part of the model in a slot."""
         return self._flash.read(slot, self._flash.page_bytes + offset, count)
 
     def begin(self, slot: int, manifest: SlotManifest) -> int:
-        """Make a slot ready to receive a model; how much of it is there from an earlier try."""
+        """Prepare a slot for a model; returns the bytes that an earlier attempt already stored."""
         if self.manifest(slot) == manifest and self._untouched(slot, READY):
             return self._resume(slot, manifest)
         for page in range(1 + self._pages(manifest)):
@@ -141,7 +143,7 @@ class Slots:
         return -(-manifest.body_bytes // self._flash.page_bytes)
 
     def _resume(self, slot: int, manifest: SlotManifest) -> int:
-        """The last page that was written to may be torn: it is erased and written again."""
+        """Find the last written page and erase it, because its last write may be incomplete."""
         for page in range(self._pages(manifest), 0, -1):
             if any(part.strip(BLANK) for part in self._parts(slot, page)):
                 self._flash.erase(slot, page)
@@ -156,31 +158,32 @@ class Slots:
             )
 
     def write(self, slot: int, offset: int, data: bytes) -> None:
-        """Write a part of a model, the last one filled up to whole words."""
+        """Write a part of a model, padded to whole words."""
         padded = data + BLANK * (-len(data) % WORD_BYTES)
         if padded:
             self._flash.write(slot, self._flash.page_bytes + offset, padded)
 
     def abandon(self, slot: int) -> None:
-        """Forget what was being received."""
+        """Discard a model that is being received."""
         self._flash.erase(slot, 0)
 
     def start(self) -> tuple[int, bool] | None:
-        """The slot whose model is to run, and whether it is on trial; None where there is none.
+        """Return the slot of the model to run and whether it is on trial; None without a model.
 
-        Marks a trial before it begins, so that a model that never gets as far as its confirmation
-        is not chosen again.
+        Marks a trial before it begins, so that a model that crashes before its confirmation is not
+        chosen again.
         """
         kept = [(self._revision(slot), slot) for slot in (0, 1) if self.confirmed(slot)]
         newest = max(kept, default=(0, -1))
         for slot in (0, 1):
-            # Half an erasure can make an old model look untried; it is not newer, though.
+            # An interrupted erasure can make an old model look untried, but never newer.
             if self.untried(slot) and self._revision(slot) > newest[0] and self._try(slot):
                 return slot, True
         return (newest[1], False) if kept else None
 
     def _try(self, slot: int) -> bool:
-        """Mark a trial; False where the flash refuses: unmarked it would be tried for ever."""
+        """Mark a trial; returns False if the flash fails, since an unmarked model would be tried
+        again and again."""
         try:
             self.mark(slot, TRIED)
         except OSError:

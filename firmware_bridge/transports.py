@@ -1,4 +1,4 @@
-"""Ports that carry a link's bytes: a serial port, TCP, a pseudo-terminal."""
+"""Transports for a link: serial ports, sockets and file descriptors."""
 
 import os
 import select
@@ -13,32 +13,33 @@ from .errors import BridgeError, WireError
 from .events import Event
 from .link import Link
 
-READ_BYTES: Final = 4096
-WAIT_NS_MAX: Final = 100_000_000
+READ_BYTES: Final = 4096  # the buffer of a Linux tty
+WAIT_NS_MAX: Final = 100_000_000  # lets a caller poll ten times a second for messages to send
 STALLED_S: Final = 10
-"""How long a port may take to be opened, or to take what is written, before it has failed."""
+"""Timeout for opening and writing: a host that does not answer within 10 s is down.  Chosen by
+hand; effect not measured."""
 
 
 class Transport(Protocol):
-    """A port. WireError where it fails; what was read before is not lost."""
+    """A port.  Methods raise WireError if it fails; bytes read before are not lost."""
 
     def read(self, wait_ns_max: int) -> bytes:
-        """What has arrived, empty where nothing does within the time."""
+        """Return the bytes that arrived, empty after a timeout."""
         ...
 
     def write(self, data: bytes) -> None:
-        """Hand all bytes to the port."""
+        """Write all bytes to the port."""
         ...
 
     def close(self) -> None:
-        """Give the port back; a second time does nothing."""
+        """Close the port; closing it again has no effect."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DescriptorTransport:
-    """A port that is an open file of the system: a pseudo-terminal, or a serial line that was set
-    up elsewhere. `name`: for messages."""
+    """A port with an open file descriptor: a pseudo-terminal, or a serial line that is already
+    configured.  name: for error messages."""
 
     descriptor: int
     name: str
@@ -73,7 +74,7 @@ class DescriptorTransport:
 
 @dataclass(frozen=True, slots=True)
 class SocketTransport:
-    """A port that is a connected socket, as of a gateway or of an emulated board."""
+    """A port with a connected socket, such as a gateway or an emulated board."""
 
     socket: socket.socket
     name: str
@@ -103,7 +104,7 @@ class SocketTransport:
 
 @dataclass(frozen=True, slots=True)
 class SerialTransport:
-    """A serial port held by pyserial. Use `open_transport`."""
+    """A serial port opened by pyserial.  Use `open_transport`."""
 
     port: Any
 
@@ -130,10 +131,10 @@ class SerialTransport:
 
 
 def open_transport(place: str, baud: int = 115200) -> Transport:
-    """Open a port by its place: `tcp:HOST:PORT`, `unix:PATH`, else the name of a serial port.
+    """Open a port by its address: `tcp:HOST:PORT`, `unix:PATH`, or the name of a serial port.
 
-    baud: of a serial port. WireError where it cannot be opened, BridgeError where pyserial is
-    needed and missing.
+    baud: of a serial port.  Raises WireError if it cannot be opened, BridgeError if pyserial is
+    missing.
     """
     kind, _, rest = place.partition(":")
     if kind == "tcp":
@@ -145,7 +146,9 @@ def open_transport(place: str, baud: int = 115200) -> Transport:
 
 def _open_tcp(place: str, host: str, port: str) -> SocketTransport:
     if not host or not port.isdecimal():
-        raise WireError(f"{place} names no host and port", "write tcp:HOST:PORT")
+        raise WireError(
+            f"opening {place}: expected tcp:HOST:PORT, found no host or port", "give both"
+        )
     try:
         opened = socket.create_connection((host, int(port)), timeout=STALLED_S)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -178,12 +181,14 @@ def _open_serial(place: str, baud: int) -> SerialTransport:
 
 
 def _failed(doing: str, name: str, error: Exception) -> WireError:
-    return WireError(f"could not {doing} {name}: {error}", "see that it is plugged in and free")
+    return WireError(
+        f"could not {doing} {name}: {error}", "check that it is plugged in and not in use"
+    )
 
 
 def exchange(link: Link, transport: Transport, wait_ns_max: int = WAIT_NS_MAX) -> tuple[Event, ...]:
-    """One turn: write what is due, wait for bytes until something else is due or the time is up,
-    and return what they mean. Call it again and again, at most `wait_ns_max` apart."""
+    """Run a link once: write what is due, wait for bytes until the next deadline or `wait_ns_max`,
+    and return the events.  Call it in a loop."""
     while data := link.next_bytes(monotonic_ns()):
         transport.write(data)
     now_ns = monotonic_ns()

@@ -1,34 +1,41 @@
-"""The device's side of a model update: messages in -> flash and an answer.
+"""Model updates over a link: the device's side (`Updater`) and the host's side (`Upload`).
 
-c/auricle_update.c is the same in C.
+c/auricle_update.c is the device's side in C.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import sha512
+from typing import Final
 
 from .records import (
     Message,
-    UpdateAsk,
     UpdateBegin,
     UpdateChunk,
     UpdateCommit,
     UpdateConfirm,
+    UpdateQuery,
     UpdateStatus,
 )
 from .slots import CONFIRMED, MANIFEST, READY, WORD_BYTES, Flash, SlotManifest, Slots
 
 SIGNED = b"auricle-model-1"
 
+CHUNKS_AHEAD: Final = 4
+"""Chunks in flight: they keep a line of 115,200 baud busy during a page erase of 50 ms or so.
+Chosen by hand; effect not measured."""
+
+QUERY_NS: Final = 1_000_000_000  # longer than a device takes to erase a slot page by page
+
 
 def signed_bytes(manifest: SlotManifest) -> bytes:
-    """What the signature of a manifest is over."""
+    """Return the bytes that the signature of a manifest covers."""
     return SIGNED + manifest.pack()[: MANIFEST.size - 64]
 
 
 class Updater:
-    """Receives models into the slot that is not in use, tries one at a start, and keeps it when it
-    is confirmed.
+    """Receives models into the unused slot, tries one at a start, and keeps it once confirmed.
 
-    verify: says whether a signature (64 bytes) over a message is that of the fleet's key.
+    verify: returns whether a signature (64 bytes) of a message is valid for the fleet's key.
     """
 
     def __init__(self, flash: Flash, verify: Callable[[bytes, bytes], bool]) -> None:
@@ -39,7 +46,7 @@ class Updater:
         self.start()
 
     def start(self) -> None:
-        """Choose the model to run: at power-up, and whenever a model that is ready may be tried."""
+        """Choose the model to run: at power-up, and to try a model that is ready."""
         self._target = 0
         self._receiving: SlotManifest | None = None
         self._ready: SlotManifest | None = None
@@ -51,7 +58,7 @@ class Updater:
 
     @property
     def model(self) -> bytes | None:
-        """The model in use."""
+        """The bytes of the model in use."""
         manifest = self._running_manifest
         if self.running is None or manifest is None:
             return None
@@ -62,12 +69,12 @@ class Updater:
         return None if self.running is None else self._slots.manifest(self.running)
 
     def handle(self, message: Message) -> UpdateStatus | None:
-        """Do what an update message asks for; the answer, None to any other message."""
+        """Process an update message and return the answer; None for any other message."""
         try:
             if isinstance(message, UpdateBegin):
                 return self._status(self._begin(message))
             if isinstance(message, UpdateChunk):
-                return self._status(self._take(message))
+                return self._status(self._write_chunk(message))
             if isinstance(message, UpdateCommit):
                 return self._status(self._commit(message.revision))
             if isinstance(message, UpdateConfirm):
@@ -75,7 +82,7 @@ class Updater:
         except OSError:
             self._receiving = None
             return self._status("flash")
-        return self._status("none") if isinstance(message, UpdateAsk) else None
+        return self._status("none") if isinstance(message, UpdateQuery) else None
 
     def _begin(self, message: UpdateBegin) -> str:
         manifest = SlotManifest(
@@ -97,7 +104,7 @@ class Updater:
         self._receiving = manifest
         return "none"
 
-    def _take(self, message: UpdateChunk) -> str:
+    def _write_chunk(self, message: UpdateChunk) -> str:
         manifest, end = self._receiving, message.offset + len(message.data)
         if manifest is None or message.offset > self._offset or end > manifest.body_bytes:
             return "unexpected"
@@ -143,3 +150,83 @@ class Updater:
             update.revision if update else 0,
             self._offset if update else 0,
         )
+
+
+def offer_model(body: bytes, revision: int, sign: Callable[[bytes], bytes]) -> UpdateBegin:
+    """Return the message that offers a model.  sign: returns the Ed25519 signature (64 bytes) of a
+    message."""
+    digest = sha512(body).digest()
+    unsigned = SlotManifest(revision, len(body), digest, bytes(64))
+    return UpdateBegin(revision, len(body), digest, sign(signed_bytes(unsigned)))
+
+
+class Upload:
+    """Sends one model.
+
+    Pass every UpdateStatus to `answer`, and call `poll` a few times a second: both return the
+    messages to send next.  Send the messages of `open` whenever the device connects.
+
+    state: `sending`, `ready` (the device tries the model at its next start), `trial` (it runs: send
+    the messages of `confirm` once it works), `confirmed`, `refused` (see `reason`).
+    """
+
+    def __init__(self, offer: UpdateBegin, body: bytes, chunk_bytes: int = 256) -> None:
+        self._offer = offer
+        self._body = body
+        self._chunk_bytes = chunk_bytes // WORD_BYTES * WORD_BYTES
+        self._sent = 0
+        self.offset = 0
+        self.state = "sending"
+        self.reason = "none"
+        self._answered = False
+        self._queried_at_ns: int | None = None
+
+    def open(self) -> tuple[Message, ...]:
+        """Return the messages to send when the device has connected."""
+        return (UpdateQuery(),)
+
+    def poll(self, now_ns: int) -> tuple[Message, ...]:
+        """Return a query if no answer came for a second: a device without room in its link drops
+        its answers, and one that tries a model may need time."""
+        if self._answered:
+            self._answered, self._queried_at_ns = False, now_ns
+        done = self.state in {"confirmed", "refused"}
+        if done or (self._queried_at_ns is not None and now_ns - self._queried_at_ns < QUERY_NS):
+            return ()
+        self._queried_at_ns = now_ns
+        return (UpdateQuery(),)
+
+    def confirm(self) -> tuple[Message, ...]:
+        """Return the messages to send when the model on trial works."""
+        return (UpdateConfirm(self._offer.revision),)
+
+    def answer(self, status: UpdateStatus) -> tuple[Message, ...]:
+        """Process a status and return the messages to send next."""
+        revision = self._offer.revision
+        self._answered = True
+        if status.running_revision == revision:
+            self.state = "trial" if status.state == "trial" else "confirmed"
+        elif status.reason == "unexpected":
+            # The device restarted or lost its position: offer the model again to learn it.
+            self._sent = 0
+            return (self._offer,)
+        elif status.reason != "none":
+            self.state, self.reason = "refused", status.reason
+        elif status.update_revision != revision:
+            return (self._offer,)
+        elif status.state == "ready":
+            self.state = "ready"
+        else:
+            return tuple(self._next(status.offset))
+        return ()
+
+    def _next(self, offset: int) -> Iterator[Message]:
+        if offset < self.offset or self._sent < offset:
+            self._sent = offset
+        self.offset = offset
+        if offset == len(self._body):
+            yield UpdateCommit(self._offer.revision)
+        while self._sent < min(len(self._body), offset + CHUNKS_AHEAD * self._chunk_bytes):
+            data = self._body[self._sent : self._sent + self._chunk_bytes]
+            yield UpdateChunk(self._sent, data)
+            self._sent += len(data)

@@ -1,15 +1,13 @@
-"""Features to hypervectors to verdicts: exact hyperdimensional memory and calibrated novelty."""
+"""Hyperdimensional computing: exact class prototypes and calibrated novelty detection."""
 
 from .calibration import (
     CENTRE_PRIOR,
-    ONE,
     SPREAD_PRIOR,
     Calibration,
     calibrate,
-    held_out_scores,
+    empty_exemplars,
     merge_calibrations,
 )
-from .codes import Codes
 from .detector import (
     Comparison,
     NotAttainable,
@@ -24,10 +22,19 @@ from .detector import (
 )
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import fit_geometry
-from .geometry import Geometry, identity_geometry
+from .geometry import (
+    Codes,
+    Geometry,
+    bind,
+    bundle,
+    identity_geometry,
+    permute,
+    random_vectors,
+    similarity,
+)
+from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
-from .vectors import bind, bundle, permute, random_vectors, similarity
 
 __all__ = [
     "CENTRE_PRIOR",
@@ -55,8 +62,8 @@ __all__ = [
     "detect",
     "detect_each",
     "detect_window",
+    "empty_exemplars",
     "fit_geometry",
-    "held_out_scores",
     "identity_geometry",
     "merge_calibrations",
     "novelty",

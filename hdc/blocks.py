@@ -1,8 +1,8 @@
-"""The integer coordinates of a sample beside its hypervector: columns, plane and norms.
+"""The integer coordinates of a sample: columns, plane and norms.
 
-Each block is a frozen map from uint8 features to whole numbers whose sums a concept keeps, with a
-distance between a sample and a concept's mean. Matrix products run in float32 on whole numbers
-whose partial sums stay below 2^24 (in float64: 2^53), so every order of adding gives the same.
+Each block is a frozen map from uint8 features to whole numbers, which concepts sum, with a distance
+between a sample and a concept's mean.  Matrix products run in float32 on whole numbers whose
+partial sums stay below 2^24 (in float64: 2^53), so the order of addition does not matter.
 """
 
 from dataclasses import dataclass, fields
@@ -17,24 +17,24 @@ Floats = NDArray[np.float32]
 Reals = NDArray[np.float64]
 Packed = dict[str, NDArray[np.generic]]
 
-L1_MAX = 65_000
-UNIT = 64
-SHIFT = 10
-LENGTH_BITS = 20
-ONE = float(1 << LENGTH_BITS)
+L1_MAX = 65_000  # 255 x 65,000 < 2^24: products with uint8 features stay exact in float32
+UNIT = 64  # coordinates in 64ths of a deviation: rounding is far below the noise of a sample
+SHIFT = 10  # fraction bits of the division by the norm, so that gains stay precise as integers
+LENGTH_BITS = 20  # lengths in 2^-20 of the norm: their squares stay exact below 2^53
+ONE = float(1 << LENGTH_BITS)  # the norm itself in that unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A block's arrays travel under its name."""
+    """Arrays that are packed under the name of their block."""
 
     def pack(self, name: str) -> Packed:
-        """The arrays, each under `name.field`."""
+        """Return the arrays, each under `name.field`."""
         return {f"{name}.{f.name}": np.asarray(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def unpack(cls, name: str, packed: Packed) -> Self | None:
-        """The block that `pack` gave, or None where there is none of that name."""
+        """Restore the block that `pack` returned, or return None if the name is absent."""
         found = {f.name: packed.get(f"{name}.{f.name}") for f in fields(cls)}
         if any(array is None for array in found.values()):
             return None
@@ -43,7 +43,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns(Block):
-    """Every column over its spread within a class; the distance is city-block.
+    """Every column divided by its deviation within a class; the distance is city-block.
 
     span: int64 [2], the columns.  gains: float32 [k], whole, their sum at most 65,000.
     """
@@ -55,29 +55,29 @@ class Columns(Block):
 
     @property
     def width(self) -> int:
-        """How many coordinates a sample gets."""
+        """The number of coordinates of a sample."""
         return len(self.gains)
 
     def code(self, rows: NDArray[np.uint8]) -> Ints:
-        """Coordinates int64 [n, k] of uint8 [n, width]."""
+        """Return coordinates int64 [n, k] of uint8 [n, width]."""
         return (rows[:, self.span[0] : self.span[1]] * self.gains).astype(np.int64)
 
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
-        """City-block distances int64 [n] between rows and means that broadcast."""
+        """Return city-block distances int64 [n] between rows and means that broadcast."""
         apart = np.subtract(rows, means, dtype=np.float32)
         np.abs(apart, out=apart)
         return np.asarray(apart @ all_ones(self.width)).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plane(Block):
-    """Principal directions of one tap, whitened, after division by the tap's norm.
+    """Whitened principal directions of one tap divided by its norm.
 
     span: int64 [2], the tap.  scale: float64 [w], whole: the size of a level per column.
     zeros: float64 [w], whole: the level that stands for 0.  axes: float32 [w, r], whole, the
-    absolute sum of each column at most 65,000.  gains, centre: int64 [r], to units of a 64th of
-    the spread within a class.  lengths: int64 [r], to units of a 2^20th of the norm.
-    rest: int64 [1], the gain of the length outside the axes, 0 where they leave nothing out.
+    absolute sum of each column at most 65,000.  gains, centre: int64 [r], to 64ths of the
+    deviation within a class.  lengths: int64 [r], to units of 2^-20 of the norm.  rest: int64 [1],
+    the gain of the length outside the axes, 0 if they span the tap.
     """
 
     number: ClassVar[type[np.floating]] = np.float64
@@ -94,11 +94,11 @@ class Plane(Block):
 
     @property
     def width(self) -> int:
-        """How many coordinates a sample gets."""
+        """The number of coordinates of a sample."""
         return len(self.gains) + 1
 
     def code(self, rows: NDArray[np.uint8]) -> Ints:
-        """Coordinates int64 [n, r + 1] of uint8 [n, width]; the last is what lies outside."""
+        """Return coordinates int64 [n, r + 1] of uint8 [n, width], the last outside the axes."""
         tap = rows[:, self.span[0] : self.span[1]]
         norms = tap_norm(tap, self.scale, self.zeros)[:, None] << SHIFT
         along = (tap.astype(np.float32) @ self.axes).astype(np.int64)
@@ -116,7 +116,7 @@ class Plane(Block):
         return made
 
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
-        """Mahalanobis-like distances int64 [n], 64 a unit; the outside counts from zero."""
+        """Return Mahalanobis distances int64 [n], 64 a unit, plus the length outside the axes."""
         apart = np.subtract(rows, means, dtype=np.float64)
         apart[..., -1] = rows[..., -1]
         return root(np.vecdot(apart, apart))
@@ -124,7 +124,7 @@ class Plane(Block):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Norms(Block):
-    """The logarithms of all taps' norms, whitened.
+    """The whitened logarithms of all taps' norms.
 
     spans: int64 [t, 2].  scale, zeros: as in Plane, over all columns.  axes: int64 [t, t].
     """
@@ -138,22 +138,22 @@ class Norms(Block):
 
     @property
     def width(self) -> int:
-        """How many coordinates a sample gets."""
+        """The number of coordinates of a sample."""
         return len(self.spans)
 
     def code(self, rows: NDArray[np.uint8]) -> Ints:
-        """Coordinates int64 [n, t] of uint8 [n, width]."""
+        """Return coordinates int64 [n, t] of uint8 [n, width]."""
         return self.logs(rows) @ self.axes >> 16
 
     def logs(self, rows: NDArray[np.uint8]) -> Ints:
-        """4096 x log2 of each tap's squared norm, int64 [n, t]."""
+        """Return 4096 x log2 of each tap's squared norm, int64 [n, t]."""
         values = rows - self.zeros
         values *= self.scale
         squares = np.add.reduceat(np.square(values, out=values), self.spans[:, 0], axis=1)
         return log2(squares)
 
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
-        """Euclidean distances int64 [n] between rows and means that broadcast."""
+        """Return Euclidean distances int64 [n] between rows and means that broadcast."""
         apart = np.subtract(rows, means, dtype=np.float64)
         return root(np.vecdot(apart, apart))
 
@@ -162,7 +162,7 @@ AnyBlock = Columns | Plane | Norms
 
 
 def tap_norm(tap: NDArray[np.uint8], scale: Reals, zeros: Reals) -> Ints:
-    """Whole norms int64 [n], at least 1, of levels less their zero times their scale."""
+    """Return norms int64 [n], rounded down and at least 1, of (levels - zeros) * scale."""
     values = tap - zeros
     values *= scale
     return np.maximum(root(np.vecdot(values, values)), 1)

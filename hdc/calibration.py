@@ -1,4 +1,9 @@
-"""What known samples usually get, measured on the samples themselves, each held out."""
+"""Conformal calibration: joint novelty scores of known samples, each held out of its concept.
+
+A sample's joint score combines the distances of all blocks with, where exemplars are kept, the
+distances to its nearest exemplars.  The calibration keeps the scores that a domain's own samples
+get when each is held out; a p-value is a rank among them (Vovk et al. 2005).
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,167 +12,311 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Packed
-from .codes import Codes
-from .geometry import Geometry, fingerprint_of, keys_of
-from .integers import Ints, mean, root
-from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
-from .memory import Key, Memory
-from .neighbours import Exemplars, choose, coordinates, has_neighbours, nearest, pack_exemplars
-from .scoring import offsets
+from .geometry import Codes, Geometry, fingerprint_of, keys_of
+from .integers import ONE, Ints, combine, combine_one, mean, offsets, root
+from .memory import Indices, Key, Memory
+from .neighbours import (
+    Exemplars,
+    Floats,
+    choose,
+    coordinates,
+    has_neighbours,
+    nearest,
+    nearest_to_one,
+    pack_exemplars,
+)
 
 Fact = tuple[str, str, Codes]
 
 CENTRE_PRIOR = 5
-"""Samples' worth of its domain's mean distance in a concept's own.  Chosen by hand; effect not
-measured."""
+"""Weight of the domain's mean distance in a concept's own mean, in samples.  Chosen by hand; effect
+not measured."""
 
 SPREAD_PRIOR = 20
-"""Samples' worth of its domain's variance in a concept's own.  Chosen by hand; effect not
-measured."""
+"""Weight of the domain's variance in a concept's own variance, in samples.  Chosen by hand; effect
+not measured."""
 
-ONE = 1024
+SKEW_CUT = 4 * ONE
+"""Deviations beyond four units count as four in the skewness, so that one outlier does not set the
+third moment.  Chosen by hand; effect not measured."""
 
-_USUAL = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
+EXEMPLAR_SHORTLIST = 3
+"""Concepts whose exemplars are compared: the nearest by their means.  Chosen by hand, to bound the
+cost of a verdict; effect not measured."""
+
+EXEMPLAR_VOTES = (2, 4)
+"""Weights of the nearest exemplar by columns and by plane: the row of the grid that costs image
+features the least (docs/decisions/0002)."""
+
+_FAR = np.iinfo(np.int64).max
+
+# Mean 0 and deviation 1, for concepts that have no exemplars to measure.
+_UNIT_SCALES = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearestExemplars:
+    """Exemplars of each concept compared, None if it has none.
+
+    scales: int64 [concepts, 2, 2], mean and deviation of the distances to the nearest one.
+    """
+
+    exemplars: tuple[Exemplars | None, ...]
+    scales: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOutSamples:
+    """Samples that are in the memory.
+
+    own: [n], the column of each one's concept.  distances: int64 [n, 2], to the nearest other
+    exemplar of that concept.
+    """
+
+    own: Indices
+    distances: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredSamples:
+    """Codes to score.  held_out: given if they are in the memory."""
+
+    geometry: Geometry
+    codes: Codes
+    held_out: HeldOutSamples | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceScores:
-    """Held-out scores of one concept's samples, those nearest to it: count, mean and spread."""
+    """Held-out scores of the samples nearest to a concept: count, mean and deviation."""
 
     count: int
     centre: int
     spread: int
 
 
-Part = tuple[slice, Ints, NearestExemplars | None]
+DomainPart = tuple[slice, Ints, NearestExemplars | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _AlignedScores:
-    """Where a memory's concepts stand in a calibration, None where it does not cover them, the
-    scales for them, the same beside the geometry's as `Calibration.both` gives them, and what was
-    asked of a domain: see `Calibration.part`."""
+class _MemoryView:
+    """A calibration laid out in the order of a memory's concepts.
+
+    places: each concept's row in the calibration, None if the calibration does not cover it.
+    scales: int64 [concepts, blocks, 2].  shifted: see `Calibration.offsets_and_deviations`.
+    parts: cache of `Calibration.domain_part`.
+    """
 
     keys: tuple[Key, ...]
     places: tuple[int | None, ...]
     scales: Ints
-    both: tuple[Ints, Ints]
-    parts: dict[str, Part] = field(default_factory=dict)
+    shifted: tuple[Ints, Ints]
+    parts: dict[str, DomainPart] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """Whole numbers only, whatever the order of the facts.
+    """Held-out statistics in whole numbers; the order of the facts does not matter.
 
-    keys: the concepts covered, sorted.  scales: int64 [keys, blocks, 2], usual distance and
-    spread.  usual: int64 [keys, 3], see `ReferenceScores`.  scores: sorted held-out scores per
-    domain.
-    skews: 1,024 x the skewness of standardised scores per domain.  exemplars: per key where the
-    geometry has neighbours, else empty; near: int64 [keys, 2, 2], usual distances to the nearest
-    of them and their spreads.
+    keys: the concepts covered, sorted.  scales: int64 [keys, blocks, 2], mean and deviation of the
+    distances.  references: int64 [keys, 3], the fields of `ReferenceScores`, count 0 if too few
+    samples were held out.  scores: sorted held-out scores per domain.  skews: 1,024 x the skewness
+    of standardised scores per domain.  exemplars: one per key, empty if the geometry uses none.
+    exemplar_scales: int64 [keys, 2, 2], mean and deviation of the distances to the nearest one.
     """
 
     keys: tuple[Key, ...]
     scales: Ints
-    usual: Ints
+    references: Ints
     scores: dict[str, Ints]
     skews: dict[str, int]
     exemplars: tuple[Exemplars, ...] = ()
-    near: Ints = field(default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64))
-    _aligned: list[_AlignedScores] = field(default_factory=list)
-    _usual: dict[Key, ReferenceScores] = field(default_factory=dict)
+    exemplar_scales: Ints = field(default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64))
+    _view: list[_MemoryView] = field(default_factory=list)
+    _references: dict[Key, ReferenceScores] = field(default_factory=dict)
 
     def scales_for(self, memory: Memory) -> Ints:
-        """Scales int64 [concepts, blocks, 2] for the memory's columns; the geometry's where the
-        calibration does not cover a concept."""
-        return self._aligned_with(memory).scales
+        """Return scales int64 [concepts, blocks, 2] for the memory's columns.  Concepts that the
+        calibration does not cover get the geometry's."""
+        return self._view_of(memory).scales
 
-    def near_for(self, memory: Memory, columns: Sequence[int]) -> NearestExemplars | None:
-        """Exemplars of some of the memory's columns, None where the geometry keeps none."""
+    def exemplars_for(self, memory: Memory, columns: Sequence[int]) -> NearestExemplars | None:
+        """Return the exemplars of some of the memory's columns, None if the geometry keeps none."""
         if not self.exemplars:
             return None
-        places = self._aligned_with(memory).places
+        places = self._view_of(memory).places
         found = [places[column] for column in columns]
         return NearestExemplars(
             tuple(None if place is None else self.exemplars[place] for place in found),
-            np.asarray([_USUAL if place is None else self.near[place] for place in found]),
+            np.asarray(
+                [_UNIT_SCALES if place is None else self.exemplar_scales[place] for place in found]
+            ),
         )
 
-    def both(self, memory: Memory) -> tuple[Ints, Ints]:
-        """The geometry's scales and each concept's own, as offsets and spreads for `combine_on`:
-        int64 [2, concepts, blocks] each."""
-        return self._aligned_with(memory).both
+    def offsets_and_deviations(self, memory: Memory) -> tuple[Ints, Ints]:
+        """Return the geometry's scales and each concept's own in the form that `combine_shifted`
+        takes: int64 [2, concepts, blocks] each."""
+        return self._view_of(memory).shifted
 
-    def part(self, memory: Memory, domain: str) -> Part:
-        """The columns of a domain of the memory, with their scales and exemplars."""
-        aligned = self._aligned_with(memory)
-        if domain not in aligned.parts:
-            mine = memory.parts[domain]
-            near = self.near_for(memory, range(mine.start, mine.stop))
-            aligned.parts[domain] = mine, aligned.scales[mine], near
-        return aligned.parts[domain]
-
-    def usual_of(self, key: Key) -> ReferenceScores | None:
-        """What samples nearest to a concept score, or None where too few were held out."""
-        return self.usuals.get(key)
+    def domain_part(self, memory: Memory, domain: str) -> DomainPart:
+        """Return the memory's columns of a domain, with their scales and exemplars."""
+        view = self._view_of(memory)
+        if domain not in view.parts:
+            own = memory.parts[domain]
+            exemplars = self.exemplars_for(memory, range(own.start, own.stop))
+            view.parts[domain] = own, view.scales[own], exemplars
+        return view.parts[domain]
 
     @property
-    def usuals(self) -> Mapping[Key, ReferenceScores]:
-        """`usual_of` every concept that has enough."""
-        if not self._usual:
-            rows = zip(self.keys, self.usual.tolist(), strict=True)
-            self._usual.update({of: ReferenceScores(*row) for of, row in rows if row[0]})
-        return self._usual
+    def reference_scores(self) -> Mapping[Key, ReferenceScores]:
+        """The scores of samples nearest to each concept, without concepts that have too few."""
+        if not self._references:
+            rows = zip(self.keys, self.references.tolist(), strict=True)
+            self._references.update({key: ReferenceScores(*row) for key, row in rows if row[0]})
+        return self._references
 
     def digest(self) -> str:
         """Hex SHA-256 of all numbers."""
         return fingerprint_of(self.pack())
 
     def pack(self) -> Packed:
-        """All numbers as arrays: what `digest` covers, and what a contribution is made of."""
+        """Return all numbers as arrays, for `digest` and for contributions to a fleet."""
         domains = sorted(self.scores)
-        held = [self.scores[domain] for domain in domains]
+        held_out = [self.scores[domain] for domain in domains]
         return {
             "concepts": np.asarray(self.keys, dtype=np.str_).reshape(len(self.keys), 2),
             "scales": self.scales,
-            "usual": self.usual,
+            "usual": self.references,
             "domains": np.asarray(domains, dtype=np.str_),
-            "sizes": np.asarray([len(scores) for scores in held], dtype=np.int64),
+            "sizes": np.asarray([len(scores) for scores in held_out], dtype=np.int64),
             "skews": np.asarray([self.skews[domain] for domain in domains], dtype=np.int64),
-            "scores": np.concatenate([np.empty(0, dtype=np.int64), *held]),
-            "near": self.near,
+            "scores": np.concatenate([np.empty(0, dtype=np.int64), *held_out]),
+            "near": self.exemplar_scales,
             **pack_exemplars(list(self.exemplars)),
         }
 
-    def _aligned_with(self, memory: Memory) -> _AlignedScores:
+    def _view_of(self, memory: Memory) -> _MemoryView:
         keys = memory.keys
-        # The keys of an unchanged memory are the very same object; comparing them would take long.
-        if not self._aligned or self._aligned[0].keys is not keys:
+        # The keys of an unchanged memory are the same object; comparing them would take long.
+        if not self._view or self._view[0].keys is not keys:
             at = {key: place for place, key in enumerate(self.keys)}
             places, default = tuple(map(at.get, keys)), memory.geometry.scales
             rows = [default if place is None else self.scales[place] for place in places]
             scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
             pair = np.stack([np.broadcast_to(default, scales.shape), scales])
-            both = offsets(pair), np.ascontiguousarray(pair[..., 1])
-            self._aligned[:] = [_AlignedScores(keys, places, scales, both)]
-        return self._aligned[0]
+            shifted = offsets(pair), np.ascontiguousarray(pair[..., 1])
+            self._view[:] = [_MemoryView(keys, places, scales, shifted)]
+        return self._view[0]
+
+
+def join_scores(
+    distances: Ints, scales: Ints, samples: ScoredSamples, near: NearestExemplars | None = None
+) -> tuple[Ints, Indices]:
+    """Return the lowest joint score of each sample, int64 [n], and its column, [n].
+
+    distances: int64 [n, concepts, blocks] with scales [concepts, blocks, 2].
+    """
+    votes = samples.geometry.votes
+    scores = combine(distances, scales, votes)
+    if near is not None:
+        scores = _with_neighbours(scores, distances, scales, samples, near)
+    place = scores.argmin(axis=1)
+    return scores[np.arange(len(scores)), place], place
+
+
+def join_one_score(
+    distances: Ints,
+    scores: Ints,
+    scales: Ints,
+    samples: ScoredSamples,
+    near: NearestExemplars | None = None,
+) -> tuple[int, int]:
+    """Compute `join_scores` for one sample that is not held out.
+
+    distances: int64 [concepts, blocks], whose combined scores are `scores` [concepts].  Exemplars
+    can only raise a score.  So concepts are tried in the order of their scores without exemplars,
+    until the next one starts above the lowest found.
+    """
+    if near is None:
+        place = int(scores.argmin())
+        return int(scores[place]), place
+    columns, plane = coordinates(samples.geometry, samples.codes)
+    votes = (*samples.geometry.votes.tolist(), *EXEMPLAR_VOTES)
+    found: list[tuple[int, int]] = []
+    for place in scores.argsort(kind="stable")[:EXEMPLAR_SHORTLIST].tolist():
+        if found and scores[place] > min(found)[0]:
+            break
+        typical = near.scales[place].tolist()
+        held = near.exemplars[place]
+        apart = nearest_to_one(held, columns[0], plane[0]) if held is not None else (-1, -1)
+        nearby = [own if own >= 0 else of[0] for own, of in zip(apart, typical, strict=True)]
+        both = (*distances[place].tolist(), *nearby)
+        found.append((combine_one(both, (*scales[place].tolist(), *typical), votes), place))
+    return min(found)
+
+
+def _with_neighbours(
+    scores: Ints, distances: Ints, scales: Ints, samples: ScoredSamples, near: NearestExemplars
+) -> Ints:
+    """Return scores [n, concepts] with exemplars, and a very high one for concepts that
+    `join_one_score` would not try."""
+    count = min(EXEMPLAR_SHORTLIST, scores.shape[1])
+    short = np.argsort(scores, axis=1, kind="stable")[:, :count]
+    coded = coordinates(samples.geometry, samples.codes)
+    made = np.full(scores.shape, _FAR)
+    left = np.arange(len(scores))
+    for turn in range(count):
+        if turn:
+            left = left[scores[left, short[left, turn]] <= made[left].min(axis=1)]
+        tried = short[left, turn]
+        for column in sorted(set(tried.tolist())):
+            rows = left[tried == column]
+            apart = _exemplar_distances(column, rows, coded, samples, near)
+            made[rows, column] = combine(
+                np.concatenate([distances[rows, column], apart], axis=1),
+                np.concatenate([scales[column], near.scales[column]]),
+                np.concatenate(
+                    [samples.geometry.votes, np.asarray(EXEMPLAR_VOTES, dtype=np.int64)]
+                ),
+            )
+    return made
+
+
+def _exemplar_distances(
+    column: int,
+    rows: Indices,
+    coded: tuple[Floats, Floats],
+    samples: ScoredSamples,
+    near: NearestExemplars,
+) -> Ints:
+    """Return distances int64 [rows, 2] to a concept's nearest exemplar, the mean ones if it has
+    none."""
+    found = np.broadcast_to(near.scales[column, :, 0], (len(rows), 2)).copy()
+    held, held_out = near.exemplars[column], samples.held_out
+    if held is not None:
+        apart = nearest(held, coded[0][rows], coded[1][rows])
+        found = np.where(apart < 0, found, apart)
+    if held_out is not None:
+        own = held_out.own[rows] == column
+        found[own] = held_out.distances[rows[own]]
+    return found
 
 
 def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) -> Calibration:
-    """Held-out scores of facts (domain, label, codes) that are all in the memory, in any order.
+    """Calibrate on facts (domain, label, codes) that are all in the memory, in any order.
 
-    Concepts of a single sample are left out: without it there is nothing to compare with.
-    exemplars: False keeps none, so that what is made holds no sample's coordinates; every sample
-    then counts as being as near to an exemplar as is usual.
+    Concepts of a single sample are left out: without that sample there is no concept to compare it
+    with.  exemplars: False keeps none, so that the calibration holds no sample's coordinates; every
+    sample then counts as typically near to an exemplar.
     """
     held: dict[Key, list[Codes]] = {}
     counts = memory.counts
     for domain, label, codes in facts:
         if len(codes) and counts.get((domain, label), 0) != 1:
             held.setdefault((domain, label), []).append(codes)
-    # Each concept's batches go as they are joined: all codes twice would double the peak.
+    # Release each concept's batches as they are joined: two copies would double the peak memory.
     coded = {key: Codes.concat(held.pop(key)) for key in sorted(held)}
-    # A sample meets its own domain only: what another domain learns changes nothing.
+    # Samples are compared within their domain only, so learning in one domain changes no other.
     parts = memory.parts
     joined = {
         key: memory.distances_held_out(*key, codes, parts[key[0]]) for key, codes in coded.items()
@@ -176,25 +325,34 @@ def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) 
     blocks = len(memory.geometry.scales)
     scales = np.empty((len(keys), blocks, 2), dtype=np.int64)
     for domain in sorted({domain for domain, _ in keys}):
-        mine = [place for place, key in enumerate(keys) if key[0] == domain]
+        places = [place for place, key in enumerate(keys) if key[0] == domain]
         within = memory.keys[parts[domain]]
-        columns = [within.index(keys[place]) for place in mine]
-        own = [joined[keys[place]][:, at] for place, at in zip(mine, columns, strict=True)]
-        scales[mine], left = _scales(own)
-        for place, column, rows in zip(mine, columns, left, strict=True):
+        columns = [within.index(keys[place]) for place in places]
+        own = [joined[keys[place]][:, at] for place, at in zip(places, columns, strict=True)]
+        scales[places], corrected = _scales(own)
+        for place, column, rows in zip(places, columns, corrected, strict=True):
             joined[keys[place]][:, column] = rows
-    usual = np.zeros((len(keys), 3), dtype=np.int64)
-    held_by, near, apart = _remember(memory, coded) if exemplars else _withhold(memory, coded)
-    made = Calibration(keys, scales, usual, {}, {}, held_by, near)
+    kept, exemplar_scales, apart = (
+        _choose_exemplars(memory, coded) if exemplars else _without_exemplars(memory, coded)
+    )
+    made = Calibration(
+        keys=keys,
+        scales=scales,
+        references=np.zeros((len(keys), 3), dtype=np.int64),
+        scores={},
+        skews={},
+        exemplars=kept,
+        exemplar_scales=exemplar_scales,
+    )
     for domain in sorted({domain for domain, _ in keys}):
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
-        _settle(made, memory, of_domain, joined, apart)
+        _score_domain(made, memory, of_domain, joined, apart)
     return made
 
 
 def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
-    """One calibration of several, at least one, that share no concept; of a domain in two, the
-    held-out scores of both count, and the later one's skewness."""
+    """Merge at least one calibration that share no concept.  If a domain is in several, all their
+    held-out scores count, and the skewness of the last."""
     keys = [key for part in parts for key in part.keys]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     scores: dict[str, Ints] = {}
@@ -205,97 +363,102 @@ def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
             both = [scores[domain], found] if domain in scores else [found]
             scores[domain] = np.sort(np.concatenate(both))
     exemplars = [held for part in parts for held in part.exemplars]
-    near = np.concatenate([part.near for part in parts])
+    exemplar_scales = np.concatenate([part.exemplar_scales for part in parts])
     return Calibration(
-        tuple(keys[at] for at in order),
-        np.concatenate([part.scales for part in parts])[order],
-        np.concatenate([part.usual for part in parts])[order],
-        scores,
-        skews,
-        tuple(exemplars[at] for at in order) if exemplars else (),
-        near[order] if exemplars else near,
+        keys=tuple(keys[at] for at in order),
+        scales=np.concatenate([part.scales for part in parts])[order],
+        references=np.concatenate([part.references for part in parts])[order],
+        scores=scores,
+        skews=skews,
+        exemplars=tuple(exemplars[at] for at in order) if exemplars else (),
+        exemplar_scales=exemplar_scales[order] if exemplars else exemplar_scales,
     )
 
 
-def _remember(
+def _choose_exemplars(
     memory: Memory, coded: dict[Key, Codes]
 ) -> tuple[tuple[Exemplars, ...], Ints, dict[Key, Ints]]:
-    """Exemplars per key, how far from the nearest other one its samples usually lie, and how far
-    each does, int64 [n, 2] per key."""
+    """Return exemplars per key, the scales of the distances to the nearest other one, and each
+    sample's own distances, int64 [n, 2] per key."""
     if not has_neighbours(memory.geometry):
         return (), np.empty((0, 2, 2), dtype=np.int64), {}
     exemplars = tuple(choose(memory.geometry, codes) for codes in coded.values())
-    near = np.empty((len(coded), 2, 2), dtype=np.int64)
+    scales = np.empty((len(coded), 2, 2), dtype=np.int64)
     apart: dict[Key, Ints] = {}
     for (key, codes), held in zip(coded.items(), exemplars, strict=True):
         apart[key] = nearest(held, *coordinates(memory.geometry, codes), keys_of(codes))
     for domain in sorted({domain for domain, _ in coded}):
-        mine = [place for place, key in enumerate(coded) if key[0] == domain]
-        rows = [apart[list(coded)[place]] for place in mine]
+        places = [place for place, key in enumerate(coded) if key[0] == domain]
+        rows = [apart[list(coded)[place]] for place in places]
         found = [(part >= 0).all(axis=1) for part in rows]
-        near[mine], left = _scales([part[there] for part, there in zip(rows, found, strict=True)])
-        for place, part, there, better in zip(mine, rows, found, left, strict=True):
-            part[~there] = near[place, :, 0]
+        own = [part[there] for part, there in zip(rows, found, strict=True)]
+        scales[places], corrected = _scales(own)
+        for place, part, there, better in zip(places, rows, found, corrected, strict=True):
+            part[~there] = scales[place, :, 0]
             part[there] = better
-    return exemplars, near, apart
+    return exemplars, scales, apart
 
 
-def held_out_scores(geometry: Geometry, concepts: int) -> tuple[tuple[Exemplars, ...], Ints]:
-    """Exemplars and their scales, for a calibration of concepts whose samples are not at hand."""
+def empty_exemplars(geometry: Geometry, concepts: int) -> tuple[tuple[Exemplars, ...], Ints]:
+    """Return empty exemplars and their scales, for concepts whose samples are not available."""
     if not has_neighbours(geometry):
         return (), np.empty((0, 2, 2), dtype=np.int64)
     columns, rest = geometry.spans[0], geometry.spans[1]
     floats = [np.empty((0, b - a), np.float32) for a, b in (columns, (rest[0], rest[1] - 1))]
     none = Exemplars(np.empty(0, dtype=np.uint64), floats[0], floats[1])
-    return (none,) * concepts, np.tile(_USUAL, (concepts, 1, 1))
+    return (none,) * concepts, np.tile(_UNIT_SCALES, (concepts, 1, 1))
 
 
-def _withhold(
+def _without_exemplars(
     memory: Memory, coded: dict[Key, Codes]
 ) -> tuple[tuple[Exemplars, ...], Ints, dict[Key, Ints]]:
-    none, near = held_out_scores(memory.geometry, len(coded))
+    none, scales = empty_exemplars(memory.geometry, len(coded))
     if not none:
-        return none, near, {}
-    return none, near, {key: np.zeros((len(codes), 2), np.int64) for key, codes in coded.items()}
+        return none, scales, {}
+    return none, scales, {key: np.zeros((len(codes), 2), np.int64) for key, codes in coded.items()}
 
 
 def _scales(own: list[Ints]) -> tuple[Ints, list[Ints]]:
-    """Usual distance and spread int64 [labels, blocks, 2], each leaning on those of all labels, and
-    the distances as they would look on these scales had each not had a part in making them: a
-    sample that helps to say what is usual looks a little too usual, and a fresh one does not."""
+    """Estimate mean and deviation of the distances, int64 [labels, blocks, 2], each shrunk towards
+    those of all labels.
+
+    Also return the distances as they look on scales that exclude each sample itself: a sample that
+    helps to estimate a scale looks a little too typical on it, and a fresh one does not.
+    """
     together = np.concatenate(own)
     centre = mean(together.sum(axis=0), len(together))
     variance = mean(np.square(together - centre).sum(axis=0), len(together))
     made = np.empty((len(own), together.shape[1], 2), dtype=np.int64)
-    left = []
+    corrected = []
     for place, rows in enumerate(own):
         moved, count = rows - centre, len(rows)
         sums, squares = moved.sum(axis=0), np.square(moved).sum(axis=0)
-        usual, spread = _usual_of(sums, squares, count, variance)
-        made[place, :, 0], made[place, :, 1] = usual + centre, spread
+        shift, spread = _shrunk_moments(sums, squares, count, variance)
+        made[place, :, 0], made[place, :, 1] = shift + centre, spread
         rest = sums - moved, squares - np.square(moved)
-        without, narrower = _usual_of(*rest, max(0, count - 1), variance)
-        units = (moved - without) * ONE // narrower
-        left.append(usual + centre + units * spread // ONE)
-    return made, left
+        shift_without, spread_without = _shrunk_moments(*rest, max(0, count - 1), variance)
+        units = (moved - shift_without) * ONE // spread_without
+        corrected.append(shift + centre + units * spread // ONE)
+    return made, corrected
 
 
-def _usual_of(sums: Ints, squares: Ints, count: int, variance: Ints) -> tuple[Ints, Ints]:
-    """Mean and spread of `count` numbers with these sums, leaning on 0 and on a variance."""
-    usual = mean(sums, count + CENTRE_PRIOR)
-    apart = squares - 2 * usual * sums + count * np.square(usual)
+def _shrunk_moments(sums: Ints, squares: Ints, count: int, variance: Ints) -> tuple[Ints, Ints]:
+    """Return mean and deviation of `count` numbers with these sums, shrunk towards 0 and towards a
+    variance."""
+    centre = mean(sums, count + CENTRE_PRIOR)
+    apart = squares - 2 * centre * sums + count * np.square(centre)
     spread = root(mean(apart + SPREAD_PRIOR * variance, count + SPREAD_PRIOR))
-    return usual, np.maximum(spread, 1)
+    return centre, np.maximum(spread, 1)
 
 
-def _settle(
+def _score_domain(
     made: Calibration,
     memory: Memory,
     coded: dict[Key, Codes],
     held: dict[Key, Ints],
     apart_of: dict[Key, Ints],
 ) -> None:
-    """Fill in what one domain's held-out samples score against the domain's concepts."""
+    """Fill in the scores of one domain's held-out samples against the domain's concepts."""
     domain = next(iter(coded))[0]
     part = memory.parts[domain]
     within = memory.keys[part]
@@ -305,28 +468,29 @@ def _settle(
         HeldOutSamples(own, np.concatenate([apart_of[key] for key in coded])) if apart_of else None
     )
     samples = ScoredSamples(memory.geometry, Codes.concat(list(coded.values())), held_out)
-    _, scales, near = made.part(memory, domain)
+    _, scales, near = made.domain_part(memory, domain)
     lowest, closest = join_scores(distances, scales, samples, near)
     made.scores[domain] = np.sort(lowest)
     centre = int(mean(lowest.sum(), len(lowest)))
     variance = int(mean(np.square(lowest - centre).sum(), len(lowest)))
-    apart = np.zeros(len(lowest), dtype=np.int64)
+    deviations = np.zeros(len(lowest), dtype=np.int64)
     for place, key in enumerate(made.keys):
         if key[0] == domain:
-            mine = closest == within.index(key)
-            made.usual[place] = _usual(lowest[mine], centre, variance)
-            apart[mine] = (lowest[mine] - made.usual[place, 1]) * 1024 // made.usual[place, 2]
-    made.skews[domain] = _skew(apart)
+            nearest_here = closest == within.index(key)
+            reference = _reference(lowest[nearest_here], centre, variance)
+            made.references[place] = reference
+            deviations[nearest_here] = (lowest[nearest_here] - reference[1]) * ONE // reference[2]
+    made.skews[domain] = _skew(deviations)
 
 
-def _usual(scores: Ints, centre: int, variance: int) -> tuple[int, int, int]:
+def _reference(scores: Ints, centre: int, variance: int) -> tuple[int, int, int]:
     count = len(scores)
-    mine = int(mean(scores.sum() + CENTRE_PRIOR * centre, count + CENTRE_PRIOR))
-    squares = np.square(scores - mine).sum() + SPREAD_PRIOR * variance
-    return count, mine, max(1, int(root(mean(squares, count + SPREAD_PRIOR))))
+    own = int(mean(scores.sum() + CENTRE_PRIOR * centre, count + CENTRE_PRIOR))
+    squares = np.square(scores - own).sum() + SPREAD_PRIOR * variance
+    return count, own, max(1, int(root(mean(squares, count + SPREAD_PRIOR))))
 
 
-def _skew(apart: NDArray[np.int64]) -> int:
-    """1,024 x the third moment of deviations given as 1,024 a unit, cut at four units."""
-    cut = np.clip(apart, -4096, 4096)
-    return int(mean((cut**3 // 1024**2).sum(), len(cut)))
+def _skew(deviations: NDArray[np.int64]) -> int:
+    """Return 1,024 x the third moment of deviations in units of 1,024, cut at `SKEW_CUT`."""
+    cut = np.clip(deviations, -SKEW_CUT, SKEW_CUT)
+    return int(mean((cut**3 // ONE**2).sum(), len(cut)))

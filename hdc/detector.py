@@ -1,4 +1,4 @@
-"""Verdicts: known or new, of which concept, at a false-alarm rate that was ordered."""
+"""Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,36 +9,35 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import Calibration
-from .codes import Codes
+from .calibration import Calibration, ScoredSamples, join_one_score, join_scores
 from .errors import ConceptError
-from .integers import Ints
-from .joint import ScoredSamples, join_one_score, join_scores
+from .geometry import Codes
+from .integers import ONE, Ints, combine, combine_shifted
 from .memory import Key, Memory
-from .scoring import combine, combine_on
 
-# With more concepts than MANY, all blocks are looked at only for the nearest by hypervector.
-MANY = 32
-SHORTLIST = 12
+# With more concepts than MANY, all blocks are compared only for the SHORTLIST nearest by
+# hypervector.  Both bound the time of a verdict; chosen by hand, effect not measured.
+MANY = 32  # see above
+SHORTLIST = 12  # see above
 
 
 @dataclass(frozen=True, slots=True)
 class NotAttainable:
-    """The ordered rate needs more calibration samples: `needed` of them, where `found` exist."""
+    """The false-alarm rate needs `needed` calibration samples, and there are `found`."""
 
     reason: str
     needed: int
     found: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one sample is taken for.
+    """The verdict on one sample.
 
-    `known` is None where `shortfall` says why the ordered rate can't be kept. `domain` and `label`
-    name the nearest concept in every case. `p_value` is the conformal p-value among `domain`'s
-    held-out samples (Vovk et al. 2005), `score` the novelty against that concept, `deviation` the
-    score in spreads above what samples nearest to that concept usually get.
+    `known` is None if the calibration cannot support the rate; `shortfall` then says why.  `domain`
+    and `label` always name the nearest concept.  `p_value` is the conformal p-value among
+    `domain`'s held-out samples (Vovk et al. 2005), `score` the novelty against that concept, and
+    `deviation` the score in standard deviations above the mean of samples nearest to that concept.
     """
 
     known: bool | None
@@ -52,8 +51,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class WindowVerdict:
-    """What a window of samples is taken for: `score` is the mean deviation in standard errors,
-    `p_value` its tail probability among known windows; other fields as in `Verdict`."""
+    """The verdict on a window of samples.
+
+    `score` is the mean deviation in standard errors, `p_value` its tail probability among known
+    windows; other fields as in `Verdict`.
+    """
 
     known: bool | None
     domain: str
@@ -62,13 +64,13 @@ class WindowVerdict:
     shortfall: NotAttainable | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """One sample beside the concepts of a memory, measured once for all that is asked of it.
+    """The distances of one sample to the concepts of a memory, computed once for all uses.
 
-    keys: of the concepts compared with, sorted; columns: theirs in the memory, None for all.
-    distances: int64 [concepts, blocks].  common: int64 [concepts], novelty on one scale for all;
-    own: on each concept's own scale.
+    keys: the concepts compared, sorted; columns: theirs in the memory, None for all.  distances:
+    int64 [concepts, blocks].  common: int64 [concepts], novelty with one scale for all concepts;
+    own: novelty with each concept's own scale.
     """
 
     codes: Codes
@@ -79,74 +81,88 @@ class Comparison:
     own: Ints
 
     def nearest(self) -> dict[str, int]:
-        """Novelty of the sample to each domain compared with, 1,024 a spread."""
+        """Return the sample's novelty to each domain compared, 1,024 a deviation."""
         found: dict[str, int] = {}
         for (domain, _), score in zip(self.keys, self.common.tolist(), strict=True):
             if score < found.get(domain, _FAR):
                 found[domain] = score
         return found
 
-    def among(self, keys: tuple[Key, ...], places: NDArray[np.intp]) -> "Comparison":
-        """The same for a memory that holds only `keys`, which are at `places` of these."""
+    def restricted_to(self, keys: tuple[Key, ...], places: NDArray[np.intp]) -> "Comparison":
+        """Return the comparison with a memory that holds only `keys`, at `places` of these."""
         return Comparison(
-            self.codes,
-            keys,
-            None,
-            self.distances[places],
-            self.common[places],
-            self.own[places],
+            codes=self.codes,
+            keys=keys,
+            columns=None,
+            distances=self.distances[places],
+            common=self.common[places],
+            own=self.own[places],
         )
 
 
 def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01) -> Verdict:
-    """The verdict on one sample, with false alarms at `rate` on samples of known domains.
+    """Return the verdict on one sample; samples of known domains give false alarms at `rate`.
 
-    With more than 32 concepts only the 12 nearest by hypervector are compared in full.
+    With more than 32 concepts only the 12 nearest by hypervector are compared in full.  Raises
+    ConceptError.
     """
     return decide(compare(codes, memory, calibration), memory, calibration, rate)
 
 
 def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Comparison:
-    """One sample beside all concepts of a memory, or the 12 nearest of more than 32."""
+    """Compare one sample with all concepts of a memory, or with the 12 nearest of more than 32."""
     keys = memory.keys
     if not keys or len(codes) != 1:
         raise ConceptError(
             f"detecting expects one sample and a memory with concepts, found {len(codes)} and "
             f"{len(keys)}",
-            "learn first, and give one row",
+            "learn samples first, and give one row",
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
     distances = memory.distances(codes, only)[0]
-    offset, spreads = calibration.both(memory)
+    offset, deviations = calibration.offsets_and_deviations(memory)
     if only is not None:
-        offset, spreads = offset[:, only], spreads[:, only]
-    common, own = combine_on(distances, offset, spreads, memory.geometry.votes)
+        offset, deviations = offset[:, only], deviations[:, only]
+    common, own = combine_shifted(distances, offset, deviations, memory.geometry.votes)
     found = keys if only is None else tuple(keys[at] for at in only.tolist())
-    return Comparison(codes, found, only, distances, common, own)
+    return Comparison(
+        codes=codes, keys=found, columns=only, distances=distances, common=common, own=own
+    )
 
 
 def detect_each(
     codes: Codes, memory: Memory, calibration: Calibration, rate: float = 0.01
 ) -> list[tuple[Comparison, Verdict]]:
-    """What `compare` and `decide` say of each of several samples, all at once where the memory has
-    few concepts."""
+    """Compute `compare` and `decide` for each of several samples, in one pass if the memory has few
+    concepts."""
     keys = memory.keys
     if len(keys) > MANY or len(codes) < 2 or not keys:
         found = [compare(codes[row], memory, calibration) for row in range(len(codes))]
         return [(one, decide(one, memory, calibration, rate)) for one in found]
     distances = memory.distances(codes)
-    both = combine_on(distances[:, None], *calibration.both(memory), memory.geometry.votes)
+    shifted = calibration.offsets_and_deviations(memory)
+    both = combine_shifted(distances[:, None], *shifted, memory.geometry.votes)
     domains = np.asarray([domain for domain, _ in keys])[both[:, 0].argmin(axis=1)]
     verdicts: dict[int, Verdict] = {}
     for domain in sorted(set(domains.tolist())):
         rows = np.flatnonzero(domains == domain)
-        mine, scales, near = calibration.part(memory, domain)
+        part, scales, near = calibration.domain_part(memory, domain)
         samples = ScoredSamples(memory.geometry, codes[rows])
-        scores, places = join_scores(distances[rows, mine], scales, samples, near)
+        scores, places = join_scores(distances[rows, part], scales, samples, near)
         for row, score, place in zip(rows.tolist(), scores.tolist(), places.tolist(), strict=True):
-            verdicts[row] = judge(keys[mine.start + place], score, calibration, rate)
+            verdicts[row] = verdict_at(keys[part.start + place], score, calibration, rate)
     return [
-        (Comparison(codes[row], keys, None, distances[row], *both[row]), verdicts[row])
+        (
+            Comparison(
+                codes=codes[row],
+                keys=keys,
+                columns=None,
+                distances=distances[row],
+                common=both[row, 0],
+                own=both[row, 1],
+            ),
+            verdicts[row],
+        )
         for row in range(len(codes))
     ]
 
@@ -154,32 +170,33 @@ def detect_each(
 def decide(
     compared: Comparison, memory: Memory, calibration: Calibration, rate: float = 0.01
 ) -> Verdict:
-    """The verdict on a sample that was compared with this memory."""
-    # Which domain: on one scale for all, since a domain of wide spread would else take what is
-    # others'. How new there, and which label: on each concept's own scale.
+    """Return the verdict on a sample that was compared with this memory."""
+    # The domain is chosen with one scale for all concepts: with separate scales, domains with a
+    # wide deviation would claim the samples of others.  The label and the novelty within the
+    # domain use each concept's own scale.
     keys, samples = compared.keys, ScoredSamples(memory.geometry, compared.codes)
     domain = keys[int(compared.common.argmin())][0]
     if compared.columns is None:
-        mine, scales, near = calibration.part(memory, domain)
+        part, scales, near = calibration.domain_part(memory, domain)
     else:
-        mine = _side_by_side(keys, domain)
-        columns = compared.columns[mine]
+        part = _columns_of(keys, domain)
+        columns = compared.columns[part]
         scales = calibration.scales_for(memory)[columns]
-        near = calibration.near_for(memory, columns.tolist())
-    distances, scores = compared.distances[mine], compared.own[mine]
+        near = calibration.exemplars_for(memory, columns.tolist())
+    distances, scores = compared.distances[part], compared.own[part]
     score, place = join_one_score(distances, scores, scales, samples, near)
-    return judge(keys[mine.start + place], score, calibration, rate)
+    return verdict_at(keys[part.start + place], score, calibration, rate)
 
 
-def _side_by_side(keys: Sequence[Key], domain: str) -> slice:
-    """Where the concepts of a domain are: keys are sorted, so they lie side by side."""
+def _columns_of(keys: Sequence[Key], domain: str) -> slice:
+    """Return the range of a domain's concepts; they are adjacent because keys are sorted."""
     names = [name for name, _ in keys]
     first = names.index(domain)
     return slice(first, first + names.count(domain))
 
 
 def novelty(codes: Codes, memory: Memory, calibration: Calibration) -> Ints:
-    """How new samples are, int64 [n]: the scores that `detect` gives each, all at once."""
+    """Return the novelty scores of samples, int64 [n], as `detect` computes them."""
     keys = memory.keys
     if len(keys) > MANY or not len(codes):
         found = (detect(codes[row], memory, calibration) for row in range(len(codes)))
@@ -203,33 +220,41 @@ def _lowest(
     memory: Memory,
     calibration: Calibration,
 ) -> tuple[Ints, NDArray[np.intp]]:
-    """The joint score of each sample against columns of one domain, and the column it is for."""
+    """Return the joint score of each sample against columns of one domain, and its column."""
     scales = calibration.scales_for(memory)[columns]
-    near = calibration.near_for(memory, columns.tolist())
+    near = calibration.exemplars_for(memory, columns.tolist())
     scores, places = join_scores(distances, scales, ScoredSamples(memory.geometry, codes), near)
     return scores, columns[places]
 
 
-def judge(key: Key, score: int, calibration: Calibration, rate: float = 0.01) -> Verdict:
-    """The verdict on a sample whose nearest concept is `key`, at a joint score."""
-    held = calibration.scores.get(key[0], _NOTHING)
+def verdict_at(key: Key, score: int, calibration: Calibration, rate: float = 0.01) -> Verdict:
+    """Return the verdict on a sample with this joint score and nearest concept."""
+    held = calibration.scores.get(key[0], _NO_SCORES)
     at_least = len(held) - int(held.searchsorted(score, side="left"))
     p_value = (1 + at_least) / (1 + len(held))
-    usual = calibration.usual_of(key)
-    deviation = (score - usual.centre) / usual.spread if usual else 0.0
+    reference = calibration.reference_scores.get(key)
+    deviation = (score - reference.centre) / reference.spread if reference else 0.0
     shortfall = _shortfall(key[0], len(held), rate)
     known = None if shortfall else p_value > rate
-    return Verdict(known, key[0], key[1], score, p_value, shortfall, deviation)
+    return Verdict(
+        known=known,
+        domain=key[0],
+        label=key[1],
+        score=score,
+        p_value=p_value,
+        shortfall=shortfall,
+        deviation=deviation,
+    )
 
 
 def detect_window(
     verdicts: Sequence[Verdict], calibration: Calibration, rate: float = 0.01
 ) -> WindowVerdict:
-    """The verdict on a window of at least one sample of one stream, whatever its mix of labels.
+    """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
 
-    Deviations are standardised per concept, so that a window of few labels is as usual as a mixed
-    one; their mean has the variance 1/n of the window and, per concept, 1/n of the calibration
-    samples that its usual score was estimated from; its skewness is corrected for (Hall 1992).
+    Deviations are standardised per concept, so that a window with few labels is as typical as a
+    mixed one.  The variance of their mean is 1/n of the window plus, per concept, 1/n of the
+    calibration samples behind its reference score.  Skewness is corrected (Hall 1992).
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
@@ -237,31 +262,32 @@ def detect_window(
     domains: dict[str, int] = {}
     for (name, _), count in labels.items():
         domains[name] = domains.get(name, 0) + count
-    # Not `sum`, which adds floats in another way from Python 3.12 on.
+    # `sum` adds floats with compensation from Python 3.12 on; digests must not depend on that.
     total = 0.0
     for deviation in map(_DEVIATION, verdicts):
         total += deviation
     most = max(domains.values())
     domain = min(name for name, count in domains.items() if count == most)
-    found = len(calibration.scores.get(domain, _NOTHING))
+    found = len(calibration.scores.get(domain, _NO_SCORES))
     shortfall = _shortfall(domain, found, rate)
     size = len(verdicts)
     variance = 1 / size
-    usuals = calibration.usuals
+    references = calibration.reference_scores
     for key in sorted(labels):
-        usual = usuals.get(key)
-        variance += (labels[key] / size) ** 2 / (usual.count if usual else 1)
+        reference = references.get(key)
+        variance += (labels[key] / size) ** 2 / (reference.count if reference else 1)
     score = total / size / sqrt(variance)
-    skew = calibration.skews.get(domain, 0) / 1024 / sqrt(size)
+    skew = calibration.skews.get(domain, 0) / ONE / sqrt(size)
     p_value = _tail(score, skew)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
 
 
 def _tail(score: float, skew: float) -> float:
-    """Upper tail of a mean with that skewness: normal after the first Cornish-Fisher correction.
+    """Return the upper tail probability of a mean with this skewness, by the first Cornish-Fisher
+    correction.
 
-    Beyond 3 / skew the correction would turn round: a higher score would count as more usual, or,
-    where the skewness is negative, a lower one as newer.
+    Beyond 3 / skew the correction is no longer monotonic: a higher score would look more typical
+    or, with negative skewness, a lower one more novel.
     """
     if skew > 0:
         score = min(score, 3 / skew)
@@ -281,4 +307,4 @@ def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
 _KEY = attrgetter("domain", "label")
 _DEVIATION = attrgetter("deviation")
 _FAR = np.iinfo(np.int64).max
-_NOTHING: Ints = np.empty(0, dtype=np.int64)
+_NO_SCORES: Ints = np.empty(0, dtype=np.int64)

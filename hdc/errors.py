@@ -1,8 +1,8 @@
-"""What can go wrong in this room. Every error says what to do in its `hint`."""
+"""The errors of `hdc`.  The `hint` of each says how to correct it."""
 
 
 class HdcError(Exception):
-    """Root of every error of this room; `message` says what was found, `hint` what to do."""
+    """Base class: `message` states the operation, the expected and the found value."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(f"{message} ({hint})")
@@ -11,12 +11,12 @@ class HdcError(Exception):
 
 
 class DimensionError(HdcError):
-    """An array has another shape or dtype than the geometry works with."""
+    """An array does not have the shape or dtype that the geometry expects."""
 
 
 class ConceptError(HdcError):
-    """A concept is asked for, or asked to give up more, than the memory holds."""
+    """A concept or a sample is not in the memory."""
 
 
 class FormatError(HdcError):
-    """Packed arrays do not describe what they are unpacked as."""
+    """Packed arrays are damaged or of another kind."""

@@ -1,8 +1,8 @@
-"""Fitting a geometry to enrolment samples, once. Floats end here: what is kept is whole numbers.
+"""Fitting a geometry to enrolment samples, once.  It computes in floats and stores whole numbers.
 
-The plane is a shrunk covariance (Ledoit and Wolf 2004) of the tap after division by its norm
-(Mahalanobis++, arXiv 2505.18032), of which the leading directions are kept and the rest is one
-number (probabilistic principal components, Tipping and Bishop 1999).
+The plane is a whitening with a shrunk covariance (Ledoit and Wolf 2004) of the tap divided by its
+norm (Mahalanobis++, arXiv 2505.18032).  It keeps the leading directions and one variance for the
+rest (probabilistic principal component analysis, Tipping and Bishop 1999).
 """
 
 from dataclasses import dataclass, replace
@@ -12,26 +12,39 @@ from numpy.typing import ArrayLike, NDArray
 
 from .blocks import L1_MAX, LENGTH_BITS, SHIFT, UNIT, Columns, Norms, Plane, tap_norm
 from .errors import DimensionError
-from .geometry import FittedGeometry, Geometry, Slices, identity_geometry, keys_of
+from .geometry import (
+    FittedGeometry,
+    Geometry,
+    Slices,
+    Words,
+    identity_geometry,
+    keys_of,
+    random_words,
+)
 from .integers import Ints, root
 from .memory import PLANE, Memory
-from .vectors import Words, random_words
 
 Reals = NDArray[np.float64]
 
-RANK_MAX = 128
-# Fewer samples are held out in more folds: a fit to four fifths of little is another fit.
-FOLDS_MIN = 5
-FOLDS_MAX = 20
-FOLDED_ROWS = 4000
-SCALE_MAX = 255
-ZERO_MAX = 4096
-# A column that hardly moves within a class gets a spread of at least this share of the usual one.
-COLUMN_FLOOR = 0.05
-SPARE_MIN = 2
+RANK_MAX = 128  # 32, 64 and 200 directions score within 0.2 points of AUROC (docs/decisions/0002)
 
-_CONTENT_SEED = 0x726F77
-_CONTENT_ROWS = 256
+# Few samples are held out in many folds: a fit to four fifths of few samples differs from the full
+# fit.  The three numbers bound the time of fitting; chosen by hand, effect not measured.
+FOLDS_MIN = 5  # see above
+FOLDS_MAX = 20  # see above
+FOLDED_ROWS = 4000  # see above
+
+SCALE_MAX = 255  # level sizes as 8-bit numbers, which exports to microcontrollers store
+ZERO_MAX = 4096  # fits the int16 of extracts; squared norms of 7,000 columns stay exact in float64
+
+COLUMN_FLOOR = 0.05
+"""Share of the mean deviation added to every column's, so that a nearly constant column does not
+dominate.  Chosen by hand; effect not measured."""
+
+SPARE_MIN = 2  # samples beyond one per class: with fewer there is no within-class covariance
+
+_CONTENT_SEED = 0x726F77  # "row" in ASCII: any constant will do, changing it changes all digests
+_CONTENT_ROWS = 256  # bounds the memory of the products while rows are hashed
 
 
 def fit_geometry(
@@ -43,13 +56,13 @@ def fit_geometry(
     zeros: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> Geometry:
-    """The geometry for features uint8 [n, width], n >= 1, with labels int [n] (one a concept).
+    """Fit a geometry to features uint8 [n, width], n >= 1, with labels int [n], one per concept.
 
-    zeros: int [width], the level that stands for zero per column; none given means 0.
-    weights: positive float [width], the size of a level per column; none given means all alike.
-    Both come from the quantiser. With fewer than two samples more than labels, hypervectors only.
-    Order of the samples does not matter. Costs 6 to 21 eigenvalue problems
-    of the last tap's width, or of the number of samples where that is smaller.
+    zeros: int [width], the level that stands for zero per column; 0 by default.
+    weights: positive float [width], the size of a level per column; all equal by default.
+    Both come from the quantiser.  With fewer than two samples more than labels the geometry has
+    hypervectors only.  The order of the samples does not matter.  Raises DimensionError.  Costs 6
+    to 21 eigenvalue problems of the last tap's width, or of the number of samples if smaller.
     """
     rows = np.atleast_2d(np.asarray(features))
     base = identity_geometry(rows.shape[1], slices, seed, bits)
@@ -57,13 +70,14 @@ def fit_geometry(
     _, group = np.unique(np.asarray(labels), return_inverse=True)
     if group.shape != (len(rows),):
         raise DimensionError(
-            f"surveying expects {len(rows)} labels, found shape {group.shape}", "give one a row"
+            f"fitting a geometry expects {len(rows)} labels, found shape {group.shape}",
+            "give one label per row",
         )
     order = np.lexsort((_contents(rows), group, keys_of(codes)))
     rows, group = rows[order], group[order]
     if len(rows) - (int(group.max()) + 1 if len(rows) else 0) < SPARE_MIN:
         return base
-    level = _Level.make(rows.shape[1], zeros, weights)
+    level = _Levels.make(rows.shape[1], zeros, weights)
     columns = _fit_columns(rows, group, base.slices)
     plane = _fit_plane(rows, group, base.slices[-1], level)
     norms = _fit_norms(rows, group, base.slices, level) if len(base.slices) > 1 else None
@@ -78,7 +92,7 @@ def fit_geometry(
 
 
 def _contents(rows: NDArray[np.uint8]) -> Words:
-    """A word uint64 [n] a row: a seeded hash of its levels, in which rows of one key may differ."""
+    """Return a word uint64 [n] per row: a seeded hash of its levels, to order rows of one key."""
     odd = random_words(_CONTENT_SEED, rows.shape[1]) | np.uint64(1)
     made = np.empty(len(rows), dtype=np.uint64)
     for at in range(0, len(rows), _CONTENT_ROWS):
@@ -88,28 +102,28 @@ def _contents(rows: NDArray[np.uint8]) -> Words:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Level:
+class _Levels:
     zeros: Reals
     scale: Reals
 
     @staticmethod
-    def make(width: int, zeros: ArrayLike | None, weights: ArrayLike | None) -> "_Level":
+    def make(width: int, zeros: ArrayLike | None, weights: ArrayLike | None) -> "_Levels":
         zero = np.zeros(width) if zeros is None else np.asarray(zeros)
         size = np.ones(width) if weights is None else np.asarray(weights, dtype=np.float64)
         if zero.shape != (width,) or size.shape != (width,) or not (size > 0).all():
             raise DimensionError(
-                f"surveying expects {width} zeros and {width} positive weights, found "
+                f"fitting a geometry expects {width} zeros and {width} positive weights, found "
                 f"{zero.shape} and {size.shape}",
                 "take both from the quantiser of the features",
             )
-        alike = np.ptp(size) == 0
-        whole = np.ones(width) if alike else np.rint(size / size.max() * SCALE_MAX)
+        equal = np.ptp(size) == 0
+        whole = np.ones(width) if equal else np.rint(size / size.max() * SCALE_MAX)
         clipped = np.rint(np.clip(zero, -ZERO_MAX, ZERO_MAX)).astype(np.float64)
-        return _Level(clipped, np.maximum(whole, 1))
+        return _Levels(clipped, np.maximum(whole, 1))
 
 
-def _within(values: Reals, group: NDArray[np.intp]) -> tuple[Reals, Reals]:
-    """Class means [c, w] and residuals [n, w]."""
+def _centre_by_class(values: Reals, group: NDArray[np.intp]) -> tuple[Reals, Reals]:
+    """Return class means [c, w] and residuals [n, w]."""
     counts = np.bincount(group).astype(np.float64)
     means = np.zeros((len(counts), values.shape[1]))
     np.add.at(means, group, values)
@@ -120,8 +134,8 @@ def _within(values: Reals, group: NDArray[np.intp]) -> tuple[Reals, Reals]:
 def _fit_columns(rows: NDArray[np.uint8], group: NDArray[np.intp], slices: Slices) -> Columns:
     taps = slices[1:] or slices
     span = np.asarray([taps[0][0], taps[-1][1]], dtype=np.int64)
-    _, apart = _within(rows[:, span[0] : span[1]].astype(np.float64), group)
-    spread = np.sqrt(np.square(apart).mean(axis=0))
+    _, residuals = _centre_by_class(rows[:, span[0] : span[1]].astype(np.float64), group)
+    spread = np.sqrt(np.square(residuals).mean(axis=0))
     for start, stop in ((a - span[0], b - span[0]) for a, b in taps):
         spread[start:stop] += COLUMN_FLOOR * spread[start:stop].mean() + 1e-3
         spread[start:stop] *= stop - start
@@ -130,31 +144,31 @@ def _fit_columns(rows: NDArray[np.uint8], group: NDArray[np.intp], slices: Slice
 
 
 def _fit_norms(
-    rows: NDArray[np.uint8], group: NDArray[np.intp], slices: Slices, level: _Level
+    rows: NDArray[np.uint8], group: NDArray[np.intp], slices: Slices, level: _Levels
 ) -> Norms:
     spans = np.asarray(slices, dtype=np.int64)
     bare = Norms(spans, level.scale, level.zeros, np.eye(len(spans), dtype=np.int64))
-    _, apart = _within(bare.logs(rows).astype(np.float64), group)
-    values, vectors = np.linalg.eigh(_shrunk(apart))
+    _, residuals = _centre_by_class(bare.logs(rows).astype(np.float64), group)
+    values, vectors = np.linalg.eigh(_shrunk(residuals))
     axes = vectors / np.sqrt(np.maximum(values, 1.0)) * (UNIT << 16)
     return replace(bare, axes=np.rint(axes).astype(np.int64))
 
 
-def _shrunk(apart: Reals) -> Reals:
-    covariance = apart.T @ apart / len(apart)
+def _shrunk(residuals: Reals) -> Reals:
+    covariance = residuals.T @ residuals / len(residuals)
     mean = np.trace(covariance) / len(covariance)
-    share = _shrinkage(apart)
+    share = _shrinkage(residuals)
     made = (1 - share) * covariance + (share * mean + 1e-9) * np.eye(len(covariance))
     return np.asarray(made)
 
 
-def _shrinkage(apart: Reals) -> float:
-    """Ledoit and Wolf's share of the identity, without any w x w matrix where n is smaller."""
-    count, width = apart.shape
-    inner = apart @ apart.T if count < width else apart.T @ apart
+def _shrinkage(residuals: Reals) -> float:
+    """Return Ledoit and Wolf's weight of the identity, without a w x w matrix if n is smaller."""
+    count, width = residuals.shape
+    inner = residuals @ residuals.T if count < width else residuals.T @ residuals
     squares = float(np.square(inner).sum()) / count**2
-    mean = float(np.square(apart).sum()) / count / width
-    fourth = float(np.square(np.square(apart).sum(axis=1)).sum()) / count
+    mean = float(np.square(residuals).sum()) / count / width
+    fourth = float(np.square(np.square(residuals).sum(axis=1)).sum()) / count
     delta = squares - width * mean**2
     beta = (fourth - squares) / count
     return min(1.0, max(0.0, beta / delta)) if delta > 0 else 1.0
@@ -168,7 +182,7 @@ class _Whitening:
     rest: float
 
     def distance(self, values: Reals, group: NDArray[np.intp]) -> Reals:
-        """Distances of values [n, w] to the means of their own classes, 64 a unit."""
+        """Return distances of values [n, w] to the means of their own classes, 64 a unit."""
         apart = (values - self.means[group]) @ self.axes
         squared = (np.square(apart) / self.variances).sum(axis=1)
         if self.rest > 0:
@@ -178,17 +192,17 @@ class _Whitening:
 
 
 def _whiten(values: Reals, group: NDArray[np.intp]) -> _Whitening:
-    means, apart = _within(values, group)
-    count, width = apart.shape
-    share, mean = _shrinkage(apart), float(np.square(apart).sum()) / count / width
+    means, residuals = _centre_by_class(values, group)
+    count, width = residuals.shape
+    share, mean = _shrinkage(residuals), float(np.square(residuals).sum()) / count / width
     floor = share * mean + 1e-6 * mean + 1e-15
     if width <= RANK_MAX + len(means) + 1:
-        found, vectors = np.linalg.eigh(apart.T @ apart / count)
+        found, vectors = np.linalg.eigh(residuals.T @ residuals / count)
         return _Whitening(means, vectors, (1 - share) * np.maximum(found, 0) + floor, 0.0)
-    vectors, found = _leading(apart)
+    vectors, found = _leading(residuals)
     rest = (mean * width - found.sum()) / (width - len(found))
     rest = max((1 - share) * rest, 0.0) + floor
-    # The axes also span all class means, so that what lies outside is alike for every class.
+    # The axes also span all class means, so that the length outside is the same for every class.
     outside = means - means @ vectors @ vectors.T
     _, lengths, extra = np.linalg.svd(outside, full_matrices=False)
     extra = extra[lengths > 1e-6 * max(lengths.max(), 1e-12)].T
@@ -196,54 +210,55 @@ def _whiten(values: Reals, group: NDArray[np.intp]) -> _Whitening:
     return _Whitening(means, np.hstack([vectors, extra]), variances, rest)
 
 
-def _leading(apart: Reals) -> tuple[Reals, Reals]:
-    count, width = apart.shape
+def _leading(residuals: Reals) -> tuple[Reals, Reals]:
+    count, width = residuals.shape
     if width <= count:
-        values, vectors = np.linalg.eigh(apart.T @ apart / count)
+        values, vectors = np.linalg.eigh(residuals.T @ residuals / count)
         return vectors[:, -RANK_MAX:], np.maximum(values[-RANK_MAX:], 0)
-    values, sides = np.linalg.eigh(apart @ apart.T / count)
+    values, sides = np.linalg.eigh(residuals @ residuals.T / count)
     kept = values[-RANK_MAX:] > 1e-9 * max(values[-1], 1e-12)
     values, sides = values[-RANK_MAX:][kept], sides[:, -RANK_MAX:][:, kept]
-    return apart.T @ sides / np.sqrt(values * count), values
+    return residuals.T @ sides / np.sqrt(values * count), values
 
 
 def _fit_plane(
-    rows: NDArray[np.uint8], group: NDArray[np.intp], span: tuple[int, int], level: _Level
+    rows: NDArray[np.uint8], group: NDArray[np.intp], span: tuple[int, int], level: _Levels
 ) -> Plane:
     whitening = _whiten(_unit_rows(rows, span, level), group)
     scale, zeros = level.scale[slice(*span)], level.zeros[slice(*span)]
     tall = whitening.axes * scale[:, None]
     axes = np.rint(tall * (L1_MAX - len(tall) / 2) / np.maximum(np.abs(tall).sum(axis=0), 1e-9))
-    # Rounding changes lengths a little, and what lies outside the axes is small: the true ones.
+    # Rounding changes the axes' lengths a little.  The length outside is a small difference, so it
+    # needs the exact ones.
     sizes = np.maximum(np.linalg.norm(axes / scale[:, None], axis=0), 1e-9)
     spread = np.sqrt(whitening.variances)
     gains = np.rint(UNIT * (1 << SHIFT) / (sizes * spread)).astype(np.int64)
     lengths = np.rint((1 << SHIFT + LENGTH_BITS) / sizes).astype(np.int64)
     rest = 0 if not whitening.rest else round(UNIT * 4096 / float(np.sqrt(whitening.rest)))
     bare = Plane(
-        np.asarray(span, dtype=np.int64),
-        scale,
-        zeros,
-        axes.astype(np.float32),
-        (zeros @ axes).astype(np.int64),
-        gains,
-        np.zeros(len(gains), dtype=np.int64),
-        lengths,
-        np.asarray([rest], dtype=np.int64),
+        span=np.asarray(span, dtype=np.int64),
+        scale=scale,
+        zeros=zeros,
+        axes=axes.astype(np.float32),
+        offset=(zeros @ axes).astype(np.int64),
+        gains=gains,
+        centre=np.zeros(len(gains), dtype=np.int64),
+        lengths=lengths,
+        rest=np.asarray([rest], dtype=np.int64),
     )
     return replace(bare, centre=np.rint(bare.code(rows)[:, :-1].mean(axis=0)).astype(np.int64))
 
 
-def _unit_rows(rows: NDArray[np.uint8], span: tuple[int, int], level: _Level) -> Reals:
+def _unit_rows(rows: NDArray[np.uint8], span: tuple[int, int], level: _Levels) -> Reals:
     tap, scale, zeros = rows[:, slice(*span)], level.scale[slice(*span)], level.zeros[slice(*span)]
     values = (tap - zeros) * scale
     return values / tap_norm(tap, scale, zeros)[:, None]
 
 
 def _with_scales(
-    geometry: Geometry, rows: NDArray[np.uint8], group: NDArray[np.intp], level: _Level
+    geometry: Geometry, rows: NDArray[np.uint8], group: NDArray[np.intp], level: _Levels
 ) -> Geometry:
-    """The geometry that knows how its own samples look to one that had not seen them."""
+    """Add the scales of held-out samples, and the excess of the fitted ones."""
     codes = geometry.project(rows)
     memory = Memory(geometry)
     names = [str(number) for number in range(int(group.max()) + 1)]
@@ -262,12 +277,12 @@ def _with_scales(
     return replace(
         geometry,
         scales=np.stack([centre, spread], axis=1),
-        surveyed=FittedGeometry(keys, excess[first]),
+        fitted=FittedGeometry(keys, excess[first]),
     )
 
 
-def _excess(values: Reals, group: NDArray[np.intp], seen: Ints) -> Ints:
-    """How much farther each row lies from its class when it was held out of the whitening."""
+def _excess(values: Reals, group: NDArray[np.intp], fitted: Ints) -> Ints:
+    """Return how much farther each row lies from its class when the whitening excludes it."""
     folds = min(FOLDS_MAX, max(FOLDS_MIN, FOLDED_ROWS // len(values)))
     fold = np.arange(len(values)) % folds
     found = np.full(len(values), np.nan)
@@ -276,8 +291,8 @@ def _excess(values: Reals, group: NDArray[np.intp], seen: Ints) -> Ints:
         classes, members = np.unique(group[kept], return_inverse=True)
         out &= np.isin(group, classes)
         if out.any() and len(members) - len(classes) >= SPARE_MIN:
-            fitted = _whiten(values[kept], members)
-            found[out] = fitted.distance(values[out], np.searchsorted(classes, group[out]))
-    excess = found - seen
-    usual = float(np.nanmedian(excess)) if np.isfinite(excess).any() else 0.0
-    return np.asarray(np.rint(np.where(np.isfinite(excess), excess, usual)).astype(np.int64))
+            whitening = _whiten(values[kept], members)
+            found[out] = whitening.distance(values[out], np.searchsorted(classes, group[out]))
+    excess = found - fitted
+    median = float(np.nanmedian(excess)) if np.isfinite(excess).any() else 0.0
+    return np.asarray(np.rint(np.where(np.isfinite(excess), excess, median)).astype(np.int64))

@@ -1,46 +1,246 @@
-"""The frozen map from features to codes."""
+"""The frozen map from uint8 features to codes: random projection, hypervectors and geometry.
+
+A code holds a hypervector of D bits in D/64 words of uint64, dimension 0 in the lowest bit of
+word 0, and integer coordinates.  A set bit stands for -1 and a clear bit for +1, so that exclusive
+or is multiplication: the same vectors are binary spatter codes (Kanerva 1997) and
+multiply-add-permute vectors (Gayler 1998, bipolar form).  The operations agree with the BSC and MAP
+tensors of `torchhd`.
+
+The projection stores no matrix (the structured projection of Ailon and Chazelle 2006; sign bits
+keep angles, Charikar 2002).  One tap of w numbers is padded with zeros to P = 2^k >= w.  Every
+round of P bits flips the signs by its own random bits before the transform, until `bits` are made:
+
+    sums[r * P + i] = sum over j of (-1)^popcount(i & j) * flip[r, j] * x[j]
+
+A bit is set where its sum is negative; a sum of zero is positive.  The flip of element j in round r
+is bit (r * P + j) of the words `random_words(seed)`, set for -1.  All sums stay below 2^24, so
+float32 arithmetic is exact in any order of addition.
+"""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import AnyBlock, Columns, Norms, Packed, Plane
-from .codes import Codes
 from .errors import DimensionError, FormatError
 from .integers import Ints
-from .projection import project
-from .vectors import WORD_BITS, Words, random_words
 
+Words = NDArray[np.uint64]
+Index = int | np.integer | slice | NDArray[np.generic] | list[int]
 Slices = tuple[tuple[int, int], ...]
 
+WORD_BITS = 64  # the word size of the supported processors
+TAP_WIDTH_MAX = 1 << 16  # 255 x 2^16 < 2^24: sums of a wider tap would not be exact in float32
+FLIPS_MAX = 8  # geometries whose flips are kept: tens of kilobytes each
+
 BITS_SPREAD = 32
-# Packed arrays that say more are damaged: nothing is allocated for them.
-WIDTH_MAX = 1 << 20
-BITS_MAX = 1 << 20
-_ROWS = 32
-_KEY_SEED = 0x6B6579
+"""Share of the bits taken as the deviation of a Hamming distance while nothing is calibrated.
+Chosen by hand; effect not measured."""
+
+WIDTH_MAX = 1 << 20  # bounds what a damaged file can make `unpack` allocate
+BITS_MAX = 1 << 20  # as above
+
+_ROWS = 32  # intermediate results of more rows leave the processor's cache
+_BLOCK = 64  # a product with a 64 x 64 Hadamard matrix (16 KiB of float32) fits the L1 cache
+_KEY_SEED = 0x6B6579  # "key" in ASCII: any constant will do, changing it changes all digests
+
+# The increment and the multipliers of SplitMix64 (Steele, Lea and Flood 2014).
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _nothing() -> Ints:
+def random_words(seed: int, count: int) -> Words:
+    """Return `count` words uint64 of the SplitMix64 sequence of a seed (Steele et al. 2014)."""
+    start = np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
+    state = start + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def random_vectors(seed: int, count: int, bits: int) -> Words:
+    """Return `count` random hypervectors uint64 [count, bits/64]; every machine makes the same."""
+    words = _words_for(bits)
+    return random_words(seed, count * words).reshape(count, words)
+
+
+def pack(negative: NDArray[np.bool_]) -> Words:
+    """Pack bool [..., D], true where the dimension is -1, into words uint64 [..., D/64]."""
+    _words_for(negative.shape[-1])
+    octets = np.packbits(negative, axis=-1, bitorder="little")
+    return octets.view("<u8").astype(np.uint64, copy=False)
+
+
+def unpack(words: Words) -> NDArray[np.bool_]:
+    """Unpack words uint64 [..., D/64] into bool [..., D]."""
+    octets = np.ascontiguousarray(words, dtype="<u8").view(np.uint8)
+    return np.unpackbits(octets, axis=-1, bitorder="little").view(np.bool_)
+
+
+def bind(one: Words, other: Words) -> Words:
+    """Multiply two hypervectors.  The product is similar to neither; binding again undoes it."""
+    return one ^ other
+
+
+def bundle(vectors: Words | Sequence[Words]) -> Words:
+    """Return the majority of hypervectors [n, words]; a tie takes the bit of the first vector."""
+    stack = np.asarray(vectors, dtype=np.uint64)
+    if stack.ndim != 2 or not len(stack):
+        raise DimensionError(
+            f"bundling expects vectors [n, words] with n >= 1, found shape {stack.shape}",
+            "stack at least one hypervector",
+        )
+    bits = unpack(stack)
+    negative = 2 * bits.sum(axis=0, dtype=np.int64)
+    return pack((negative > len(stack)) | ((negative == len(stack)) & bits[0]))
+
+
+def permute(vector: Words, shift: int = 1) -> Words:
+    """Roll hypervectors [..., words] by `shift` dimensions; the opposite shift undoes it."""
+    return pack(np.roll(unpack(vector), shift, axis=-1))
+
+
+def similarity(one: Words, other: Words) -> NDArray[np.int64]:
+    """Return the dot product of +-1 vectors, D - 2 x Hamming distance; leading axes broadcast."""
+    bits = one.shape[-1] * WORD_BITS
+    return np.asarray(bits - 2 * np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int64))
+
+
+def _words_for(bits: int) -> int:
+    if bits < WORD_BITS or bits % WORD_BITS:
+        raise DimensionError(
+            f"a hypervector expects a multiple of {WORD_BITS} bits, found {bits}",
+            "choose 8192, or another multiple of 64",
+        )
+    return bits // WORD_BITS
+
+
+def project(features: NDArray[np.uint8], seed: int, bits: int = 8192) -> Words:
+    """Project uint8 features [..., w], 1 <= w <= 65536, to hypervectors uint64 [..., bits/64].
+
+    `bits` is a multiple of 64.  Costs bits * log2(w) additions a vector and no stored matrix.
+    """
+    if features.dtype != np.uint8 or not 1 <= features.shape[-1] <= TAP_WIDTH_MAX:
+        raise DimensionError(
+            f"projection expects uint8 features [..., 1 to {TAP_WIDTH_MAX}], found "
+            f"{features.dtype} {features.shape}",
+            "quantise the features first",
+        )
+    return pack(hadamard_sums(features, seed, bits) < 0)
+
+
+def hadamard_sums(features: NDArray[np.uint8], seed: int, bits: int) -> NDArray[np.float32]:
+    """Return the integer sums whose signs are the bits: float32 [..., bits], exact."""
+    width = features.shape[-1]
+    padded = 1 << max(0, width - 1).bit_length()
+    flips = _flips(seed, padded, -(-bits // padded), width)
+    if padded <= _BLOCK:
+        # For narrow taps it is cheaper to put the features into the matrix than into every round.
+        sums = flips @ (features[..., None] * _hadamard(padded)[:width])
+        return sums.reshape(*features.shape[:-1], len(flips) * padded)[..., :bits]
+    filled = _filled(width, padded)
+    if filled == width:
+        flipped = features[..., None, :] * flips
+    else:
+        flipped = np.zeros((*features.shape[:-1], len(flips), filled), dtype=np.float32)
+        np.multiply(features[..., None, :], flips, out=flipped[..., :width])
+    sums = _transform(flipped, padded)
+    return sums.reshape(*features.shape[:-1], len(flips) * padded)[..., :bits]
+
+
+def _filled(width: int, padded: int) -> int:
+    """Return how many padded numbers to transform.  Two rounds of products can skip the blocks that
+    hold only zeros."""
+    return -(-width // _BLOCK) * _BLOCK if padded <= _BLOCK**2 else padded
+
+
+def _transform(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Compute the Hadamard transform of the last axis, padded with zeros to `size`, by small matrix
+    products that fit the cache."""
+    filled = values.shape[-1]
+    done = _BLOCK
+    values = values.reshape(-1, done) @ _hadamard(done)
+    while done < size:
+        block = min(_BLOCK, size // done)
+        held = min(block, filled // done)
+        values = _hadamard(block)[:, :held] @ values.reshape(-1, held, done)
+        done *= block
+    return values
+
+
+@cache
+def _hadamard(size: int) -> NDArray[np.float32]:
+    matrix = np.ones((1, 1), dtype=np.float32)
+    while len(matrix) < size:
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    matrix.setflags(write=False)
+    return matrix
+
+
+@lru_cache(maxsize=FLIPS_MAX)
+def _flips(seed: int, padded: int, rounds: int, width: int) -> NDArray[np.float32]:
+    words = random_words(seed, -(-rounds * padded // WORD_BITS))
+    flat = np.where(unpack(words), np.float32(-1), np.float32(1))
+    flips = np.ascontiguousarray(flat[: rounds * padded].reshape(rounds, padded)[:, :width])
+    flips.setflags(write=False)
+    return flips
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codes:
+    """A batch of coded samples.  Indexing and slicing return batches; iterating yields batches of
+    one.
+
+    bits: uint64 [n, words], the hypervectors.  values: int64 [n, m], the blocks' coordinates.
+    """
+
+    bits: Words
+    values: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def __getitem__(self, index: Index) -> "Codes":
+        if isinstance(index, int | np.integer):
+            place = range(len(self))[index]  # raises IndexError beyond the end, as a list does
+            index = slice(place, place + 1)
+        return Codes(self.bits[index], self.values[index])
+
+    def __iter__(self) -> Iterator["Codes"]:
+        return (self[place] for place in range(len(self)))
+
+    @staticmethod
+    def concat(batches: Sequence["Codes"]) -> "Codes":
+        """Join at least one batch, in order."""
+        if not batches:
+            raise DimensionError("joining codes expects a batch, found none", "give at least one")
+        return Codes(
+            np.concatenate([batch.bits for batch in batches]),
+            np.concatenate([batch.values for batch in batches]),
+        )
+
+
+def _no_excess() -> Ints:
     return np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedGeometry:
-    """Samples that the geometry was fitted to, and how much nearer that made them look.
+    """The samples that a geometry was fitted to, and the bias of their plane distances.
 
-    keys: uint64 [s], sorted.  excess: int64 [s], to be added to their plane distances.
+    keys: uint64 [s], sorted.  excess: int64 [s]: add it to a sample's plane distance to get the
+    distance that a geometry fitted without the sample would give.
     """
 
     keys: Words = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
-    excess: Ints = field(default_factory=_nothing)
+    excess: Ints = field(default_factory=_no_excess)
 
     def excess_of(self, codes: Codes) -> Ints:
-        """What to add to the plane distance of each code, int64 [n]; 0 for samples not surveyed."""
+        """Return the excess of each code, int64 [n]; 0 for samples outside the fit."""
         if not len(self.keys):
             return np.zeros(len(codes), dtype=np.int64)
         wanted = keys_of(codes)
@@ -48,14 +248,15 @@ class FittedGeometry:
         return np.where(self.keys[places] == wanted, self.excess[places], 0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Geometry:
-    """How uint8 features [n, width] become codes.
+    """The map from uint8 features [n, width] to codes.
 
-    slices: the taps (start, stop); hypervectors are made of the first.  seed: of their flips, 0 to
-    2^63 - 1.  bits: of a hypervector, a multiple of 64.  columns, plane, norms: the blocks beside
-    the bits, None where too little was surveyed.  scales: int64 [blocks, 2], usual distance to the
-    own concept and its spread, for concepts that no calibration covers.
+    slices: the taps (start, stop); hypervectors use the first.  seed: of the sign flips, 0 to
+    2^63 - 1.  bits: hypervector dimensions, a multiple of 64.  columns, plane, norms: the integer
+    blocks, None if there were too few samples to fit them.  scales: int64 [blocks, 2], mean and
+    deviation of the distance to a sample's own concept, for concepts without a calibration.
+    fitted: the samples of the fit.
     """
 
     width: int
@@ -66,35 +267,40 @@ class Geometry:
     columns: Columns | None = None
     plane: Plane | None = None
     norms: Norms | None = None
-    surveyed: FittedGeometry = field(default_factory=FittedGeometry)
+    fitted: FittedGeometry = field(default_factory=FittedGeometry)
 
     @cached_property
     def blocks(self) -> tuple[AnyBlock, ...]:
-        """The blocks beside the bits, in the order of a code's values."""
+        """The integer blocks, in the order of a code's values."""
         return tuple(b for b in (self.columns, self.plane, self.norms) if b is not None)
 
     @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
-        """Where in a code's values each block lies."""
+        """The range of each block in a code's values."""
         edges = np.cumsum([0, *(block.width for block in self.blocks)]).tolist()
         return tuple(pairwise(edges))
 
     @property
     def values(self) -> int:
-        """How many coordinates a code holds beside its bits."""
+        """The number of integer coordinates in a code."""
         return self.spans[-1][1] if self.spans else 0
+
+    @property
+    def words(self) -> int:
+        """The number of words in a hypervector."""
+        return self.bits // WORD_BITS
 
     @cached_property
     def votes(self) -> Ints:
-        """How often each block counts, int64 [1 + blocks].  With several taps all alike: bits and
-        columns, which take columns one by one, have as many votes as plane and norms, which know
-        how columns move together.  With one tap the plane leads (docs/decisions/0002)."""
+        """The weight of each block in the joint score, int64 [1 + blocks].  With several taps all
+        are equal: bits and columns, which ignore correlations between columns, balance plane and
+        norms, which model them.  With one tap the plane leads (docs/decisions/0002)."""
         if not self.blocks:
             return np.ones(1, dtype=np.int64)
         return np.asarray([1, 1, 1, 1] if self.norms else [1, 1, 4], dtype=np.int64)
 
     def project(self, features: NDArray[np.uint8]) -> Codes:
-        """Codes of features uint8 [n, width] (or [width]: one row)."""
+        """Code features uint8 [n, width], or [width] for one row.  Raises DimensionError."""
         rows = np.asarray(features)
         rows = rows[None] if rows.ndim == 1 else rows
         if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != self.width:
@@ -103,7 +309,6 @@ class Geometry:
                 "quantise with the model card that this geometry was made for",
             )
         if len(rows) > _ROWS:
-            # What many rows take in between no longer fits the processor's cache.
             parts = (rows[at : at + _ROWS] for at in range(0, len(rows), _ROWS))
             return Codes.concat([self.project(part) for part in parts])
         first = rows[:, slice(*self.slices[0])]
@@ -118,13 +323,13 @@ class Geometry:
         return fingerprint_of(self.pack())
 
     def pack(self) -> Packed:
-        """Arrays that `unpack` makes the same geometry of."""
+        """Return arrays from which `unpack` restores the geometry."""
         packed: Packed = {
             "slices": np.asarray(self.slices, dtype=np.int64),
             "numbers": np.asarray([self.width, self.seed, self.bits], dtype=np.int64),
             "scales": self.scales,
-            "surveyed.keys": self.surveyed.keys,
-            "surveyed.excess": self.surveyed.excess,
+            "surveyed.keys": self.fitted.keys,
+            "surveyed.excess": self.fitted.excess,
         }
         named = (("columns", self.columns), ("plane", self.plane), ("norms", self.norms))
         for name, block in named:
@@ -133,20 +338,20 @@ class Geometry:
 
     @staticmethod
     def unpack(packed: Packed) -> "Geometry":
-        """The geometry that `pack` gave; raises FormatError where the arrays are not one."""
+        """Restore the geometry that `pack` returned; raises FormatError for other arrays."""
         try:
             width, seed, bits = (int(number) for number in packed["numbers"])
             slices = tuple((int(a), int(b)) for a, b in packed["slices"])
             made = Geometry(
-                width,
-                checked_slices(width, slices),
-                seed,
-                bits,
-                packed["scales"].astype(np.int64),
-                Columns.unpack("columns", packed),
-                Plane.unpack("plane", packed),
-                Norms.unpack("norms", packed),
-                FittedGeometry(
+                width=width,
+                slices=checked_slices(width, slices),
+                seed=seed,
+                bits=bits,
+                scales=packed["scales"].astype(np.int64),
+                columns=Columns.unpack("columns", packed),
+                plane=Plane.unpack("plane", packed),
+                norms=Norms.unpack("norms", packed),
+                fitted=FittedGeometry(
                     packed["surveyed.keys"].astype(np.uint64),
                     packed["surveyed.excess"].astype(np.int64),
                 ),
@@ -156,12 +361,14 @@ class Geometry:
             *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
             DimensionError,
         ) as error:
-            raise FormatError(f"unpacking a geometry failed: {error!r}", "survey again") from error
+            raise FormatError(
+                f"unpacking a geometry failed: {error!r}", "fit the geometry again"
+            ) from error
         return made
 
 
 def _require_whole(geometry: Geometry) -> None:
-    """Raise ValueError, or whatever coding a row does, where parts do not belong together."""
+    """Raise ValueError, or the error of coding a row, unless the parts belong together."""
     found, blocks = geometry.scales.shape, 1 + len(geometry.blocks)
     if geometry.width > WIDTH_MAX or geometry.bits > BITS_MAX or found != (blocks, 2):
         raise ValueError(
@@ -172,13 +379,18 @@ def _require_whole(geometry: Geometry) -> None:
 
 
 def identity_geometry(width: int, slices: Slices, seed: int, bits: int = 8192) -> Geometry:
-    """A geometry for features nothing is known about yet: hypervectors only."""
-    scales = np.asarray([[0, max(1, bits // BITS_SPREAD)]], dtype=np.int64)
-    return Geometry(int(width), checked_slices(width, slices), int(seed), int(bits), scales)
+    """Return a geometry that is fitted to nothing: hypervectors only."""
+    return Geometry(
+        width=int(width),
+        slices=checked_slices(width, slices),
+        seed=int(seed),
+        bits=int(bits),
+        scales=np.asarray([[0, max(1, bits // BITS_SPREAD)]], dtype=np.int64),
+    )
 
 
 def keys_of(codes: Codes) -> Words:
-    """A word uint64 [n] per code by which a sample is recognised: a seeded hash of its bits."""
+    """Return a word uint64 [n] per code that identifies the sample: a seeded hash of its bits."""
     odd = random_words(_KEY_SEED, codes.bits.shape[1]) | np.uint64(1)
     return np.asarray((codes.bits * odd).sum(axis=1, dtype=np.uint64))
 
@@ -195,7 +407,8 @@ def fingerprint_of(packed: Packed) -> str:
 
 
 def checked_slices(width: int, slices: Slices) -> Slices:
-    """The taps as plain pairs; raises DimensionError where they don't cover the width in order."""
+    """Return the taps as plain pairs; raises DimensionError unless they cover the width in
+    order."""
     pairs = tuple((int(start), int(stop)) for start, stop in slices)
     edges = [0, *(stop for _, stop in pairs)]
     if (
@@ -207,11 +420,6 @@ def checked_slices(width: int, slices: Slices) -> Slices:
         raise DimensionError(
             f"a geometry expects taps (start, stop) that cover 0 to {width} in order, found "
             f"{slices}",
-            "give one pair a tap, the first being the final features",
+            "give one pair per tap, the first being the final features",
         )
     return pairs
-
-
-def words_of(geometry: Geometry) -> int:
-    """How many words a hypervector of the geometry has."""
-    return geometry.bits // WORD_BITS

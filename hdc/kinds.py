@@ -1,4 +1,4 @@
-"""The detector kinds, and what a further one has to do: one function and one line."""
+"""The detector kinds.  To add one, write a function and list it in `KINDS`."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,7 +11,7 @@ from .geometry import Geometry, Slices, identity_geometry
 
 
 class DetectorKind(Protocol):
-    """A detector kind is how enrolment samples become a geometry; all else follows from that."""
+    """A function that fits a geometry to enrolment samples; all else follows from the geometry."""
 
     def __call__(
         self,
@@ -23,7 +23,7 @@ class DetectorKind(Protocol):
         zeros: ArrayLike | None = None,
         weights: ArrayLike | None = None,
     ) -> Geometry:
-        """The geometry for features uint8 [n, width]; arguments as in `survey`."""
+        """Fit a geometry to features uint8 [n, width]; arguments as in `fit_geometry`."""
         ...
 
 
@@ -36,7 +36,7 @@ def prototype(
     zeros: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> Geometry:
-    """Hypervectors of the first tap alone: nothing is fitted, the smallest state there is."""
+    """Use only hypervectors of the first tap: nothing is fitted, and the state is smallest."""
     del labels, zeros, weights
     return identity_geometry(np.atleast_2d(features).shape[1], slices, seed, bits)
 

@@ -1,4 +1,4 @@
-"""Concepts as exact integer sums: adding and removing commute, to the bit."""
+"""Concepts as integer sums of codes: adding and removing samples commute, to the bit."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import AnyBlock, Packed
-from .codes import Codes
 from .errors import ConceptError, DimensionError, FormatError
-from .geometry import Geometry, fingerprint_of, words_of
-from .integers import Ints, all_ones, mean
-from .scoring import combine
-from .vectors import Words, pack, unpack
+from .geometry import Codes, Geometry, Words, fingerprint_of, pack, unpack
+from .integers import Ints, all_ones, combine, mean
 
 Key = tuple[str, str]
-Columns = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
-PLANE = 2
-_CHUNK = 255
+PLANE = 2  # the plane's place among a concept's distances, after bits and columns
+_CHUNK = 255  # the most bits that a uint8 can count
+
 _SCREENED = 512
+"""Concepts left by a first pass over a quarter of the bits.  Chosen by hand; effect not
+measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,10 +31,12 @@ class _Concept:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Centres:
-    """What the sums stand for: `keys` sorted, `parts` the columns of each domain, majority `bits`
-    [c, words], `means` per block, and the first `quarter` of the bits' words for a quick look at
-    very many concepts."""
+class _Prototypes:
+    """Class prototypes, derived from the sums.
+
+    keys: sorted.  parts: the columns of each domain.  bits: majority bits uint64 [c, words].
+    means: one array per block.  quarter: the first quarter of the words, to screen many concepts.
+    """
 
     keys: tuple[Key, ...]
     parts: dict[str, slice]
@@ -45,37 +47,37 @@ class _Centres:
 
 @dataclass(slots=True)
 class Memory:
-    """Concepts by (domain, label), each the integer sum of the codes added and not removed."""
+    """Concepts by (domain, label), each the integer sum of its samples' codes."""
 
     geometry: Geometry
     _concepts: dict[Key, _Concept] = field(default_factory=dict)
-    _centres: _Centres | None = None
+    _prototypes: _Prototypes | None = None
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """The concepts (domain, label), sorted: the order of `score`'s columns."""
-        return self._settled().keys
+        """The concepts (domain, label), sorted: the order of the columns of `score`."""
+        return self._derived().keys
 
     @property
     def parts(self) -> Mapping[str, slice]:
-        """The columns of each domain: keys are sorted, so they lie side by side."""
-        return self._settled().parts
+        """The columns of each domain; they are adjacent because keys are sorted."""
+        return self._derived().parts
 
     @property
     def counts(self) -> dict[Key, int]:
-        """How many samples each concept sums."""
+        """The number of samples in each concept."""
         return {key: self._concepts[key].count for key in self.keys}
 
     def add(self, domain: str, label: str, codes: Codes) -> None:
-        """Learn the samples `codes` [n] as the concept (domain, label)."""
+        """Add the samples `codes` [n] to the concept (domain, label)."""
         self._change((domain, label), self._sum(codes), 1)
 
     def remove(self, domain: str, label: str, codes: Codes) -> None:
-        """Forget samples exactly; raises ConceptError where they can't have been added."""
+        """Remove samples exactly; raises ConceptError if they cannot have been added."""
         self._change((domain, label), self._sum(codes), -1)
 
     def merge(self, other: "Memory") -> None:
-        """Add every sum of `other`, made with the same geometry."""
+        """Add every sum of `other`; raises ConceptError unless the geometry is the same."""
         if other.geometry.fingerprint != self.geometry.fingerprint:
             raise ConceptError(
                 "merging expects memories of one geometry, found two",
@@ -85,49 +87,49 @@ class Memory:
             self._change(key, concept, 1)
 
     def copy(self) -> "Memory":
-        """A memory with the same sums that changes alone."""
-        return Memory(self.geometry, dict(self._concepts), self._centres)
+        """Return an independent copy."""
+        return Memory(self.geometry, dict(self._concepts), self._prototypes)
 
     def part(self, domain: str) -> "Memory":
-        """A memory with the concepts of one domain alone, that changes alone."""
+        """Return an independent memory with only the concepts of one domain."""
         return Memory(self.geometry, {k: c for k, c in self._concepts.items() if k[0] == domain})
 
-    def score(self, codes: Codes, scales: Ints | None = None, only: Columns | None = None) -> Ints:
-        """How new the samples are to each concept, int64 [n, concepts], 1,024 a unit.
+    def score(self, codes: Codes, scales: Ints | None = None, only: Indices | None = None) -> Ints:
+        """Return the novelty of samples to each concept, int64 [n, concepts], 1,024 a unit.
 
-        scales: int64 [concepts, blocks, 2] of a calibration; none given means the geometry's.
-        only: columns to look at, all where none are given.
+        scales: int64 [concepts, blocks, 2] of a calibration; the geometry's by default.  only:
+        columns to compare, all by default.
         """
-        usual = self.geometry.scales if scales is None else scales
-        return combine(self.distances(codes, only), usual, self.geometry.votes)
+        chosen = self.geometry.scales if scales is None else scales
+        return combine(self.distances(codes, only), chosen, self.geometry.votes)
 
-    def nearest_by_bits(self, codes: Codes, count: int) -> Columns:
-        """The `count` columns nearest to one code by hypervector alone, ascending order."""
-        centres, query = self._settled(), codes.bits[0]
-        if len(centres.keys) <= count:
-            return np.arange(len(centres.keys))
+    def nearest_by_bits(self, codes: Codes, count: int) -> Indices:
+        """Return the `count` columns nearest to one code by Hamming distance, ascending."""
+        prototypes, query = self._derived(), codes.bits[0]
+        if len(prototypes.keys) <= count:
+            return np.arange(len(prototypes.keys))
         columns = None
-        if len(centres.keys) > _SCREENED:
-            # A quarter of the bits is enough to leave out nearly all of very many concepts.
-            part = centres.quarter.shape[1]
-            columns = _least(_differing(centres.quarter, query[:part]), _SCREENED)
-        held = centres.bits if columns is None else centres.bits[columns]
-        best = _least(_differing(held, query), count)
+        if len(prototypes.keys) > _SCREENED:
+            # A quarter of the bits rules out nearly all of very many concepts.
+            part = prototypes.quarter.shape[1]
+            columns = _least(_hamming(prototypes.quarter, query[:part]), _SCREENED)
+        held = prototypes.bits if columns is None else prototypes.bits[columns]
+        best = _least(_hamming(held, query), count)
         found = best if columns is None else columns[best]
         found.sort()
         return found
 
-    def distances(self, codes: Codes, only: Columns | None = None) -> Ints:
-        """Distances int64 [n, concepts, blocks] to the concepts, or to those in columns `only`."""
+    def distances(self, codes: Codes, only: Indices | None = None) -> Ints:
+        """Return distances int64 [n, concepts, blocks] to all concepts, or to columns `only`."""
         self._check(codes)
-        centres = self._settled()
-        count = len(centres.keys) if only is None else len(only)
-        made = np.empty((len(codes), count, 1 + len(centres.means)), dtype=np.int64)
+        prototypes = self._derived()
+        count = len(prototypes.keys) if only is None else len(only)
+        made = np.empty((len(codes), count, 1 + len(prototypes.means)), dtype=np.int64)
         if len(codes) == 1:
-            held = centres.bits if only is None else centres.bits[only]
-            made[0, :, 0] = _differing(held, codes.bits[0])
+            held = prototypes.bits if only is None else prototypes.bits[only]
+            made[0, :, 0] = _hamming(held, codes.bits[0])
             for index, (block, span) in enumerate(self._blocks(), start=1):
-                means = centres.means[index - 1]
+                means = prototypes.means[index - 1]
                 row = codes.values[0, slice(*span)].astype(means.dtype)
                 made[0, :, index] = block.distance(row, means if only is None else means[only])
             return made
@@ -135,21 +137,21 @@ class Memory:
             codes.values[:, slice(*span)].astype(block.number) for block, span in self._blocks()
         ]
         for place, column in enumerate(range(count) if only is None else only):
-            differing = np.bitwise_count(codes.bits ^ centres.bits[column])
+            differing = np.bitwise_count(codes.bits ^ prototypes.bits[column])
             made[:, place, 0] = differing.sum(axis=1, dtype=np.int64)
             for index, block in enumerate(self.geometry.blocks):
-                found = block.distance(rows[index], centres.means[index][column])
+                found = block.distance(rows[index], prototypes.means[index][column])
                 made[:, place, index + 1] = found
         return made
 
     def distances_held_out(
         self, domain: str, label: str, codes: Codes, only: slice | None = None
     ) -> Ints:
-        """`distances`, each sample against a memory that lacks that very sample.
+        """Compute `distances` of each sample to a memory without that sample.
 
-        only: columns to look at, the own one among them; all where none are given.
-        Also corrects for the geometry where it was fitted to the sample. A concept of one sample
-        is nothing without it: its column then holds the usual distances, and says nothing.
+        only: columns to compare, with the samples' own; all by default.  If the geometry was fitted
+        to a sample, its distances are corrected for that too.  A concept of one sample is empty
+        without it: its column then holds the mean distances, which carry no information.
         """
         concept, keys = self._concept((domain, label)), self.keys
         part = slice(0, len(keys)) if only is None else only
@@ -166,17 +168,17 @@ class Memory:
         else:
             made[:, column] = self.geometry.scales[:, 0]
         if self.geometry.plane:
-            made[:, :, PLANE] += self.geometry.surveyed.excess_of(codes)[:, None]
+            made[:, :, PLANE] += self.geometry.fitted.excess_of(codes)[:, None]
         return made
 
     def digest(self) -> str:
-        """Hex SHA-256 of geometry and sums, whatever the order they were made in."""
+        """Hex SHA-256 of geometry and sums, independent of the order of additions."""
         return hashlib.sha256(
             (self.geometry.fingerprint + fingerprint_of(self.pack())).encode()
         ).hexdigest()
 
     def pack(self) -> Packed:
-        """Arrays that `unpack` makes the same memory of."""
+        """Return arrays from which `unpack` restores the memory."""
         concepts = [self._concepts[key] for key in self.keys]
         shape = (len(concepts), -1) if concepts else (0, self.geometry.bits)
         return {
@@ -191,7 +193,7 @@ class Memory:
 
     @staticmethod
     def unpack(geometry: Geometry, packed: Packed) -> "Memory":
-        """The memory that `pack` gave; raises FormatError where the arrays are not one."""
+        """Restore the memory that `pack` returned; raises FormatError for other arrays."""
         made = Memory(geometry)
         names = ("domains", "labels", "counts", "ones", "sums")
         try:
@@ -206,7 +208,9 @@ class Memory:
             *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
             ConceptError,
         ) as error:
-            raise FormatError(f"unpacking a memory failed: {error!r}", "derive again") from error
+            raise FormatError(
+                f"unpacking a memory failed: {error!r}", "derive the memory from its facts again"
+            ) from error
         return made
 
     def _blocks(self) -> "zip[tuple[AnyBlock, tuple[int, int]]]":
@@ -214,7 +218,7 @@ class Memory:
 
     def _check(self, codes: Codes) -> None:
         found = (codes.bits.shape[1], codes.values.shape[1])
-        expected = (words_of(self.geometry), self.geometry.values)
+        expected = (self.geometry.words, self.geometry.values)
         if found != expected:
             raise DimensionError(
                 f"the memory expects codes of {expected} words and values, found {found}",
@@ -226,7 +230,7 @@ class Memory:
         ones = np.zeros(self.geometry.bits, dtype=np.int32)
         for at in range(0, len(codes), _CHUNK):
             bits = unpack(codes.bits[at : at + _CHUNK]).view(np.uint8)
-            # So few rows that their bits sum up in the bytes they came in.
+            # So few rows that a byte can hold the sum of their bits.
             ones += np.add.reduce(bits, axis=0, dtype=np.uint8)
         return _Concept(len(codes), ones, codes.values.sum(axis=0))
 
@@ -235,13 +239,13 @@ class Memory:
         count = sign * by.count + (old.count if old else 0)
         ones = sign * by.ones + (old.ones if old else 0)
         sums = sign * by.sums + (old.sums if old else 0)
-        empty_but_not = count == 0 and (ones.any() or sums.any())
-        if count < 0 or empty_but_not or (ones < 0).any() or (ones > count).any():
+        nonzero_without_samples = count == 0 and (ones.any() or sums.any())
+        if count < 0 or nonzero_without_samples or (ones < 0).any() or (ones > count).any():
             raise ConceptError(
                 f"removing from {key} expects samples that it holds, found others",
-                "remove what was added, once",
+                "remove only samples that were added, each once",
             )
-        self._centres = None
+        self._prototypes = None
         if count:
             self._concepts[key] = _Concept(count, ones.astype(np.int32), sums)
         else:
@@ -252,8 +256,8 @@ class Memory:
             raise ConceptError(f"no concept {key} in the memory", "add samples of it first")
         return self._concepts[key]
 
-    def _settled(self) -> _Centres:
-        if self._centres is None:
+    def _derived(self) -> _Prototypes:
+        if self._prototypes is None:
             keys = tuple(sorted(self._concepts))
             held = [self._concepts[key] for key in keys]
             negative = np.asarray([2 * c.ones > c.count for c in held], dtype=np.bool_)
@@ -263,7 +267,7 @@ class Memory:
             parts: dict[str, slice] = {}
             for at, (domain, _) in enumerate(keys):
                 parts[domain] = slice(parts[domain].start if domain in parts else at, at + 1)
-            self._centres = _Centres(
+            self._prototypes = _Prototypes(
                 keys,
                 parts,
                 bits,
@@ -273,19 +277,19 @@ class Memory:
                 ),
                 np.ascontiguousarray(bits[:, : max(1, bits.shape[1] // 4)]),
             )
-        return self._centres
+        return self._prototypes
 
 
-def _differing(held: Words, query: Words) -> Ints:
-    """In how many bits rows [c, words] differ from one query [words], int64 [c]."""
+def _hamming(held: Words, query: Words) -> Ints:
+    """Return the Hamming distances of rows [c, words] to one query [words], int64 [c]."""
     counts = np.empty(len(held), dtype=np.int64)
-    each = all_ones(len(query))
+    ones = all_ones(len(query))
     for at in range(0, len(held), _CHUNK):
         differing = np.bitwise_count(held[at : at + _CHUNK] ^ query)
-        # A product adds faster than a sum does, and is exact: at most 64 differ in each word.
-        counts[at : at + _CHUNK] = differing.astype(np.float32) @ each
+        # At most 64 bits differ per word: the product is exact, and faster than a sum.
+        counts[at : at + _CHUNK] = differing.astype(np.float32) @ ones
     return counts
 
 
-def _least(values: Ints, count: int) -> Columns:
+def _least(values: Ints, count: int) -> Indices:
     return values.argpartition(count)[:count]

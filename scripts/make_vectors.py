@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.bridge.knowledge import learn, load_digits
 from edge.export import ExtractShape, measure_extract, with_head
-from firmware_bridge import decide, decided_words, pack_extract
+from firmware_bridge import decide, decision_words, pack_extract
 
 SAMPLES = 40
 """Keeps the file of vectors small.  Chosen by hand."""
@@ -40,7 +40,7 @@ def make(folder: Path) -> None:
     noise = random.integers(0, 256, (SAMPLES // 4, what.rows.shape[1])).astype(np.uint8)
     rows = np.concatenate([what.rows[picked], noise])
     for name, one in (("digits_all", whole), ("digits_small", small), ("digits_random", added)):
-        decided = decided_words(decide(one.extract, rows)).astype("<u4")
+        decided = decision_words(decide(one.extract, rows)).astype("<u4")
         (folder / f"{name}.extract").write_bytes(pack_extract(one.extract))
         (folder / f"{name}.decided").write_bytes(decided.tobytes())
     (folder / "digits.features").write_bytes(rows.tobytes())

@@ -20,14 +20,13 @@ from firmware_bridge import (
     Wire,
     WireFaults,
 )
-from firmware_bridge.codegen import class_name
-from firmware_bridge.loopback import End
-from firmware_bridge.messages import CHOICES, SCALARS, TABLE, MessageField, MessageKind
+from firmware_bridge.loopback import Endpoint
+from firmware_bridge.messages import CHOICES, SCALARS, TABLE, MessageField, MessageKind, class_name
 from firmware_bridge.records import CLASSES
 
 SECOND_NS = 1_000_000_000
 # A device of the size that c/auricle_link.h has by default.
-DEVICE = LinkSettings(288, 8, 512, 2048, asks_time=False)
+DEVICE = LinkSettings(288, 8, 512, 2048, sync_clock=False)
 
 
 def messages() -> st.SearchStrategy[Message]:
@@ -101,7 +100,7 @@ def pair(
 
 
 def wired(
-    ends: tuple[End, End],
+    ends: tuple[Endpoint, Endpoint],
     seed: int,
     faults: WireFaults | None = None,
     *,

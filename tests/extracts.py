@@ -65,25 +65,25 @@ def extract_of(form: Form) -> Extract:
     scales = np.stack([centre, spread], axis=2)
     heads = tuple(_head(form, random, number) for number in range(form.domains))
     return Extract(
-        form.width,
-        (form.start, form.width),
-        form.seed * 0x9E3779B9,
-        form.bits,
-        tuple(f"domain {number}" for number in range(form.domains)),
-        tuple(f"label {number}" for number in range(LABELS)),
-        tuple(
+        width=form.width,
+        tap=(form.start, form.width),
+        seed=form.seed * 0x9E3779B9,
+        bits=form.bits,
+        domains=tuple(f"domain {number}" for number in range(form.domains)),
+        labels=tuple(f"label {number}" for number in range(LABELS)),
+        concepts=tuple(
             (place * form.domains // count, int(random.integers(LABELS))) for place in range(count)
         ),
-        random.integers(0, 2**32, (count, form.bits // 32), dtype=np.uint32),
-        (1, 2, 4)[:blocks],
-        scales,
-        scales[0].copy(),
-        random.integers(-1, 9000, form.domains),
-        heads[-1:] * form.domains if form.random and heads[-1] else heads,
-        np.sort(random.integers(0, 1000, 256)),
-        _columns(form, random) if form.columns else None,
-        _plane(form, random) if form.plane else None,
-        _random(form, random, heads[-1]) if form.random and heads[-1] else None,
+        majorities=random.integers(0, 2**32, (count, form.bits // 32), dtype=np.uint32),
+        votes=(1, 2, 4)[:blocks],
+        scales=scales,
+        common=scales[0].copy(),
+        limits=random.integers(-1, 9000, form.domains),
+        heads=heads[-1:] * form.domains if form.random and heads[-1] else heads,
+        levels=np.sort(random.integers(0, 1000, 256)),
+        columns=_columns(form, random) if form.columns else None,
+        plane=_plane(form, random) if form.plane else None,
+        random=_random(form, random, heads[-1]) if form.random and heads[-1] else None,
     )
 
 
@@ -91,13 +91,13 @@ def _random(form: Form, random: np.random.Generator, head: HeadPart) -> RandomPa
     rounds = int(random.integers(1, 4))
     shape = (len(head.names), rounds * power_of_two(form.width))
     return RandomPart(
-        form.seed + 5,
-        rounds,
-        int(random.integers(0, 7)),
-        int(random.integers(0, 4)),
-        random.integers(0, 256, form.width),
-        random.integers(-7, 8, shape).astype(np.int8),
-        random.integers(0, 5, shape[1]),
+        seed=form.seed + 5,
+        rounds=rounds,
+        shift=int(random.integers(0, 7)),
+        unit=int(random.integers(0, 4)),
+        means=random.integers(0, 256, form.width),
+        weights=random.integers(-7, 8, shape).astype(np.int8),
+        shifts=random.integers(0, 5, shape[1]),
     )
 
 
@@ -129,16 +129,16 @@ def _plane(form: Form, random: np.random.Generator) -> PlanePart:
     axes = random.integers(-60_000 // size, 60_000 // size + 1, (size, rank))
     zeros = random.integers(-300, 300, size)
     return PlanePart(
-        form.start,
-        random.integers(1, 256, size),
-        zeros,
-        axes if form.wide else axes // 3,
-        zeros @ (axes if form.wide else axes // 3),
-        random.integers(0, 3_000_000, rank),
-        random.integers(-900, 900, rank),
-        random.integers(0, 40_000, rank) * (1 if form.wide else 1000),
-        int(random.integers(0, 2**34)) if form.seed % 3 else 0,
-        random.integers(-3000, 3000, (form.concepts, rank)),
+        start=form.start,
+        scale=random.integers(1, 256, size),
+        zeros=zeros,
+        axes=axes if form.wide else axes // 3,
+        offset=zeros @ (axes if form.wide else axes // 3),
+        gains=random.integers(0, 3_000_000, rank),
+        centre=random.integers(-900, 900, rank),
+        lengths=random.integers(0, 40_000, rank) * (1 if form.wide else 1000),
+        rest=int(random.integers(0, 2**34)) if form.seed % 3 else 0,
+        means=random.integers(-3000, 3000, (form.concepts, rank)),
     )
 
 

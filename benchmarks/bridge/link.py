@@ -40,7 +40,7 @@ SECOND_NS = 1_000_000_000
 BYTE_NS = 86_806
 DELAY_NS = 1_000_000
 """A millisecond: the order of a USB serial adapter's latency."""
-DEVICE = LinkSettings(288, 8, 512, 2048, asks_time=False)
+DEVICE = LinkSettings(288, 8, 512, 2048, sync_clock=False)
 # Faults of whole frames, and of single bytes: one byte in a hundred suffers one of the four.
 WIRES = {
     "clean": WireFaults(),
@@ -123,7 +123,7 @@ def _deliver(
     # One more reading, so that a gap at the end is noticed.
     last = _Stream(device=device, count=count + 1, size=16, patient=True, sent=count)
     whole = loopback.run(last.step, hours_ns) and whole
-    unreported = _unreported(loopback.heard[0], count + 1) if whole else count
+    unreported = _unreported(loopback.received[0], count + 1) if whole else count
     sent = device.counters.frames_sent
     seconds = loopback.now_ns / SECOND_NS
     return Delivery(
@@ -189,7 +189,7 @@ def arrived(device: Link | NativeLink, faults: WireFaults, size: int, seconds: i
     loopback = _loopback(device, faults, BYTE_NS, 5)
     stream = _Stream(device=device, count=1 << 30, size=size, patient=True)
     loopback.run(stream.step, seconds * SECOND_NS)
-    count = sum(isinstance(event, Reading) for event in loopback.heard[0])
+    count = sum(isinstance(event, Reading) for event in loopback.received[0])
     return count * size * BYTE_NS / loopback.now_ns
 
 

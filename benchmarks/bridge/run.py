@@ -24,7 +24,7 @@ from edge.export import (
     plan_export,
     with_head,
 )
-from firmware_bridge import decide, decided_words
+from firmware_bridge import decide, decision_words
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .board import (
@@ -134,7 +134,7 @@ def _equality(
         fewest = ground.random.rounds[-1]
         extract = with_head(ground, measure_extract(ground, shape, RATE), rounds=fewest).extract
         samples = np.concatenate([what.rows, what.more])
-        expected = decided_words(decide(extract, samples))
+        expected = decision_words(decide(extract, samples))
         rows.append(BenchmarkRow(name, "vectors", len(samples)))
         if host:
             found = decide_natively(host, extract, samples)

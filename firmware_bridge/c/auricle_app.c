@@ -1,4 +1,4 @@
-/* The reference application: one stream of samples, decided on here, sent over the link. */
+/* The reference application: decides on one stream of samples and sends both over the link. */
 #include "auricle_app.h"
 
 #include "auricle_board.h"
@@ -75,7 +75,7 @@ static void handle(void *context, const auricle_event *event)
     }
 }
 
-/* A reading that finds no room is lost here; its number is missed, and told, at the other end. */
+/* A reading without room is dropped; the host detects the gap in the numbers and reports it. */
 static void send_reading(uint64_t captured_at_ns)
 {
     auricle_message message = {.id = AURICLE_READING};

@@ -1,4 +1,4 @@
-/* The reference application: samples are decided on here, and sent with the verdict on each. */
+/* The reference application: decides on each sample and sends the sample with its verdict. */
 #ifndef AURICLE_APP_H
 #define AURICLE_APP_H
 
@@ -7,23 +7,22 @@
 
 /* Actions of commands. */
 enum {
-    AURICLE_ACTION_STREAM = 1, /* argument: one byte, 1 to send readings, 0 to stop */
-    AURICLE_ACTION_READINGS = 2 /* argument: one byte, 0 to send decisions alone */
+    AURICLE_ACTION_STREAM = 1, /* argument: one byte, 1 starts sending readings, 0 stops */
+    AURICLE_ACTION_READINGS = 2 /* argument: one byte, 0 sends decisions only */
 };
 
-/* Start with the knowledge that was exported; AURICLE_OK, or why it did not open. */
+/* Starts with exported knowledge.  Returns AURICLE_OK or an enum auricle_error. */
 int auricle_app_start(const void *knowledge, uint32_t bytes);
 
-/* Go on with other knowledge, of the same features and no more bits; what serves now goes on where
- * it does not open.  Not from within a turn. */
+/* Switches to other knowledge with the same features and no more bits.  On an error the current
+ * knowledge stays in use.  Do not call it from within a turn. */
 int auricle_app_open(const void *knowledge, uint32_t bytes);
 
-/* Who is asked about every other message, as auricle_update_handle: true where `answer` is to be
- * sent. */
+/* Handles every other message, like auricle_update_handle.  Returns true if `answer` is to be sent. */
 typedef bool auricle_app_handler(const auricle_message *message, auricle_message *answer);
 void auricle_app_extend(auricle_app_handler *handler);
 
-/* One turn of the main loop: never waits. */
+/* Runs one turn of the main loop.  Never blocks. */
 void auricle_app_turn(void);
 
 #endif

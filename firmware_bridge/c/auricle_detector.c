@@ -6,9 +6,9 @@
 #define ONE 1024
 #define BELOW (2 * ONE)
 #define LIMIT 65536u
-#define FAR 62 /* spreads above the usual from which on the limit is reached */
+#define FAR 62 /* deviations above the mean at which a block is capped */
 #define BLOCKS_MAX 3u
-#define REACH (1 << 25)            /* no coordinate in the plane is larger; none of real data is near */
+#define REACH (1 << 25)            /* largest coordinate in the plane; real data stay far below */
 #define WHOLE ((uint64_t)1 << 40) /* the square of a norm, in units of a 2^20th */
 
 /* --- hypervectors ---------------------------------------------------------------------------- */
@@ -93,7 +93,7 @@ static void dot4(int32_t *sums, const factors *by, const void *rows, uint32_t co
     const uint8_t *x = by->x, *shifts = by->shifts;
     const uint16_t *levels = by->levels;
     uint32_t width = by->width;
-    /* Where fewer than four rows are left, the last is taken again. */
+    /* With fewer than four rows left, the last one is repeated. */
     uint32_t step[3] = {width * (count > 1), width * (count > 2 ? 2 : count - 1),
                         width * (count > 3 ? 3 : count - 1)};
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
@@ -163,7 +163,7 @@ static int32_t clipped(int64_t value)
     return value > REACH ? REACH : value < -REACH ? -REACH : (int32_t)value;
 }
 
-/* along * gain / (1024 * norm), rounded down, cut at REACH.  norm: below 2^31. */
+/* along * gain / (1024 * norm), rounded down, clipped at REACH.  norm: below 2^31. */
 static int32_t scaled(int32_t along, int32_t gain, uint32_t norm)
 {
     /* 1,024 goes first, so that the divisor is a word; ~x = -x - 1 rounds down what is negative. */
@@ -189,7 +189,7 @@ static int32_t scaled(int32_t along, int32_t gain, uint32_t norm)
     return product < 0 ? (int32_t)~made : (int32_t)made;
 }
 
-/* rank coordinates, and the one that lies outside the axes. */
+/* Computes the rank coordinates and the length outside the axes. */
 static void plane_code(const auricle_plane *p, const uint8_t *x, int32_t *made)
 {
     const factors by = {x, NULL, NULL, p->count, p->wide == 1 ? SHORTS : WORDS};
@@ -229,7 +229,7 @@ static int32_t plane_distance(const auricle_plane *p, const int32_t *code, uint3
 
 /* --- joint score ----------------------------------------------------------------------------- */
 
-/* 1,024 x how far a distance lies above the usual in spreads, from two spreads below on. */
+/* The excess of a distance over two deviations below the mean, 1,024 a deviation. */
 static uint32_t above(int32_t distance, const int32_t *scale)
 {
     int32_t apart = distance - scale[0];

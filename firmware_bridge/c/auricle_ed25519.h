@@ -1,5 +1,5 @@
-/* Ed25519 (RFC 8032): whether a signature is right.  Nothing here is secret, and the time it takes
-   depends on its arguments. */
+/* Ed25519 signature verification (RFC 8032).  Its inputs are public, so it does not run in constant
+   time. */
 #ifndef AURICLE_ED25519_H
 #define AURICLE_ED25519_H
 

@@ -1,9 +1,9 @@
-/* Opening an extract: nothing is read later that was not found to fit here. */
+/* Opening an extract: checks all sections, so that later reads stay in bounds. */
 #include "auricle_detector_parts.h"
 
 #include <stddef.h>
 
-#define LARGE 65536u /* no width, number of bits or of concepts is larger */
+#define LARGE 65536u /* largest width, number of bits and of concepts */
 #define RANK_MAX 512u
 #define SHIFT_MAX 15u
 

@@ -8,7 +8,7 @@ int auricle_forecaster_test(void)
     int32_t forecasts[AURICLE_FORECASTER_HORIZONS];
     int wrong = 0;
     for (int n = 0; n < AURICLE_FORECASTER_GOLDEN; n++) {
-        const int32_t *told = auricle_forecaster_golden_told[n];
+        const int32_t *told = auricle_forecaster_golden_expected[n];
         int differs = 0;
         auricle_liquid_step(&auricle_forecaster, state, auricle_forecaster_golden_inputs[n], work,
                             forecasts);

@@ -19,7 +19,7 @@ int auricle_golden_test(void)
         uint32_t rest[6] = {(uint32_t)made.score, made.concept, made.domain,
                             made.label,           made.answer,  made.known};
         memcpy(record + AURICLE_HYPERVECTOR_WORDS, rest, sizeof rest);
-        wrong += memcmp(record, auricle_golden_decided[n], sizeof record) != 0;
+        wrong += memcmp(record, auricle_golden_expected[n], sizeof record) != 0;
     }
     return wrong;
 }

@@ -54,7 +54,7 @@ static uint32_t long_word(const uint8_t *data) {
     return word(data) | (uint32_t)word(data + 2) << 16;
 }
 
-/* What the checksum of frames from `sender` to `receiver` starts from. */
+/* Returns the initial checksum of frames from session `sender` to session `receiver`. */
 static uint32_t session_key(uint32_t sender, uint32_t receiver) {
     uint8_t pair[8];
     for (unsigned i = 0; i < 4; i++) {
@@ -150,10 +150,10 @@ static void meet(auricle_link *link, const frame_t *frame, uint64_t now_ns) {
 }
 
 static void use(auricle_link *link, const frame_t *frame, uint64_t now_ns) {
-    auricle_held held = {0};
-    auricle_time_ask ask;
+    auricle_selective_ack held = {0};
+    auricle_time_request ask;
     if (frame->kind == FRAME_ACK
-        && !auricle_record_decode(AURICLE_RECORD_HELD, frame->payload, frame->length, &held)) {
+        && !auricle_record_decode(AURICLE_RECORD_SELECTIVE_ACK, frame->payload, frame->length, &held)) {
         held.bitmap = 0;
     }
     if (!sending_acknowledge(link, frame, held.bitmap, now_ns)) {
@@ -161,11 +161,11 @@ static void use(auricle_link *link, const frame_t *frame, uint64_t now_ns) {
     }
     if (frame->kind == FRAME_DATA) {
         receiving_take(link, frame, now_ns);
-    } else if (frame->kind == FRAME_TIME_ASK
-               && auricle_record_decode(AURICLE_RECORD_TIME_ASK, frame->payload, frame->length,
+    } else if (frame->kind == FRAME_TIME_REQUEST
+               && auricle_record_decode(AURICLE_RECORD_TIME_REQUEST, frame->payload, frame->length,
                                         &ask)) {
         link->asked = true;
-        link->asked_at_ns = ask.asked_at_ns;
+        link->asked_at_ns = ask.requested_at_ns;
         link->asked_heard_at_ns = now_ns;
     }
 }
@@ -243,7 +243,7 @@ static size_t emit(auricle_link *link, const frame_t *frame, uint64_t now_ns, ui
                         (uint8_t)(crc >> 24)};
     auricle_stuffer stuffer;
     if (hello) {
-        /* What the line picked up while it was quiet ends before a hello. */
+        /* The zero ends noise that the idle line picked up before the hello. */
         *out++ = 0;
     } else {
         link->unacknowledged = 0;
@@ -284,14 +284,14 @@ static size_t emit_hello(auricle_link *link, uint64_t now_ns, uint8_t *out) {
 }
 
 static size_t emit_ack(auricle_link *link, uint64_t now_ns, uint8_t *out) {
-    auricle_held held = {receiving_bitmap(link)};
-    return emit_record(link, FRAME_ACK, AURICLE_RECORD_HELD, &held, now_ns, out);
+    auricle_selective_ack held = {receiving_bitmap(link)};
+    return emit_record(link, FRAME_ACK, AURICLE_RECORD_SELECTIVE_ACK, &held, now_ns, out);
 }
 
 static size_t emit_time(auricle_link *link, uint64_t now_ns, uint8_t *out) {
-    auricle_time_tell tell = {link->asked_at_ns, link->asked_heard_at_ns, now_ns};
+    auricle_time_reply tell = {link->asked_at_ns, link->asked_heard_at_ns, now_ns};
     link->asked = false;
-    return emit_record(link, FRAME_TIME_TELL, AURICLE_RECORD_TIME_TELL, &tell, now_ns, out);
+    return emit_record(link, FRAME_TIME_REPLY, AURICLE_RECORD_TIME_REPLY, &tell, now_ns, out);
 }
 
 size_t auricle_link_transmit(auricle_link *link, uint64_t now_ns, uint8_t *out) {

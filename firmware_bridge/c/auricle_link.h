@@ -1,8 +1,8 @@
-/* A link to the daemon without any input or output of its own: bytes in -> events, messages in ->
- * bytes to send, time as a number.  docs/explanation/wire.md says what travels; link.py is the same in Python.
+/* A sans-I/O link to the daemon: bytes in, events out; messages in, bytes out; time is an argument.
+ * docs/explanation/wire.md describes the protocol; link.py is the same in Python.
  *
- * C99, no malloc, nothing but string.h.  The caller owns the struct, which holds every buffer; its
- * size follows from the macros below, which may be set on the compiler's command line.
+ * C99, no malloc, only string.h.  The caller owns the struct, which contains all buffers; the macros
+ * below set its size and can be defined on the compiler's command line.
  */
 #ifndef AURICLE_LINK_H
 #define AURICLE_LINK_H
@@ -10,20 +10,20 @@
 #include "auricle_frames.h"
 #include "auricle_messages.h"
 
-/* Frames that wait or are on their way; a longer message is cut into several.  On a bad line, where
- * frames are short, more of them carry more. */
+/* Frames waiting or in flight; a long message takes several.  On a noisy line, where frames are
+ * short, more slots give more throughput. */
 #ifndef AURICLE_SEND_SLOTS
 #define AURICLE_SEND_SLOTS 8
 #endif
-/* Frames kept that came before their turn, 1 or more; others are sent again. */
+/* Early frames to buffer, 1 or more; others are retransmitted. */
 #ifndef AURICLE_EARLY_SLOTS
 #define AURICLE_EARLY_SLOTS 2
 #endif
-/* Frames that the peer may have on their way to us; 1 to 32. */
+/* Frames that the peer may have in flight, 1 to 32. */
 #ifndef AURICLE_CREDIT
 #define AURICLE_CREDIT 8
 #endif
-/* The longest message put together from fragments. */
+/* The longest message accepted, after reassembly. */
 #ifndef AURICLE_MESSAGE_BYTES_MAX
 #define AURICLE_MESSAGE_BYTES_MAX 512
 #endif
@@ -31,11 +31,11 @@
 #define AURICLE_NEVER UINT64_MAX
 
 typedef enum {
-    AURICLE_EVENT_MESSAGE,     /* message: there until the handler returns */
-    AURICLE_EVENT_CONNECTED,   /* session; restarted: it was connected before */
-    AURICLE_EVENT_FAULT,       /* fault: received bytes that were not used */
-    AURICLE_EVENT_UNDELIVERED, /* count: messages given up at the peer's restart */
-    AURICLE_EVENT_SILENT       /* since_ns: nothing heard from the peer since then */
+    AURICLE_EVENT_MESSAGE,     /* message: valid until the handler returns */
+    AURICLE_EVENT_CONNECTED,   /* session; restarted: the peer was connected before */
+    AURICLE_EVENT_FAULT,       /* fault: received bytes that were discarded */
+    AURICLE_EVENT_UNDELIVERED, /* count: messages dropped at the peer's restart */
+    AURICLE_EVENT_SILENT       /* since_ns: time of the last frame from the peer */
 } auricle_event_kind;
 
 typedef enum {
@@ -59,15 +59,15 @@ typedef struct {
     const auricle_message *message;
 } auricle_event;
 
-/* May send, pause and resume; must not receive or transmit. */
+/* A handler may send, pause and resume; it must not receive or transmit. */
 typedef void auricle_handler(void *context, const auricle_event *event);
 
 typedef enum {
     AURICLE_SEND_TAKEN,
-    AURICLE_SEND_FULL,    /* later: no slot is free now */
-    AURICLE_SEND_CLOSED,  /* later: nobody is connected */
-    AURICLE_SEND_INVALID, /* never: its table does not allow it */
-    AURICLE_SEND_TOO_LONG /* never: it does not fit the slots, or the peer */
+    AURICLE_SEND_FULL,    /* try later: no free slot */
+    AURICLE_SEND_CLOSED,  /* try later: no peer is connected */
+    AURICLE_SEND_INVALID, /* error: the table does not allow the message */
+    AURICLE_SEND_TOO_LONG /* error: too long for the slots or the peer */
 } auricle_send_result;
 
 typedef struct {
@@ -85,7 +85,7 @@ typedef struct {
     uint8_t payload[AURICLE_PAYLOAD_BYTES_MAX];
 } auricle_early_slot;
 
-/* Nothing in here is for the caller but `counters` and `connected`, to read. */
+/* Callers may read `counters` and `connected`; everything else is private. */
 typedef struct {
     auricle_handler *handle;
     void *context;
@@ -94,20 +94,20 @@ typedef struct {
     uint32_t session, replaced[2];
     uint8_t version;
     bool connected, was_connected, paused;
-    /* When to say hello, to acknowledge; when something was sent, heard. */
+    /* Times of the next hello and acknowledgement, and of the last frame sent and received. */
     uint64_t hello_at_ns, hello_ns, ack_at_ns, sent_at_ns, heard_at_ns;
-    /* What to answer a question for the time. */
+    /* The pending time request. */
     bool asked;
     uint64_t asked_at_ns, asked_heard_at_ns;
     /* Sending: a ring of slots, the oldest first. */
     auricle_send_slot slots[AURICLE_SEND_SLOTS];
     uint8_t oldest, waiting;
-    uint16_t base, limit; /* number of the oldest frame; first number not allowed yet */
+    uint16_t base, limit; /* number of the oldest frame; first number without credit */
     uint32_t order;
     uint64_t smoothed_ns, deviation_ns;
     uint8_t backoff;
-    uint8_t tries, losses, shrink; /* transmissions judged, those lost, halvings of a fragment */
-    bool heard; /* something since the timer ran out */
+    uint8_t tries, losses, shrink; /* transmissions recorded, those lost, halvings of a fragment */
+    bool heard; /* a frame arrived since the timer expired */
     /* Receiving. */
     uint16_t expected;
     uint8_t unacknowledged;
@@ -118,29 +118,29 @@ typedef struct {
     auricle_unstuffer unstuffer;
 } auricle_link;
 
-/* session: not 0, and another number after each start.  `handle` is called from receive and
-   resume. */
+/* Initialises a link.  session: not 0, different after each start.  `handle` is called from receive
+   and resume. */
 void auricle_link_start(auricle_link *link, uint32_t session, auricle_handler *handle,
                         void *context);
 
-/* Copies the message into free slots. */
+/* Queues a message by copying it into free slots. */
 auricle_send_result auricle_link_send(auricle_link *link, const auricle_message *message);
 
-/* What came from the port; also with nothing, when auricle_link_wake_at has passed. */
+/* Processes bytes from the port.  Call it without bytes when auricle_link_wake_at has passed. */
 void auricle_link_receive(auricle_link *link, const uint8_t *data, size_t length, uint64_t now_ns);
 
-/* The next frame to write to the port, 0 where there is none now.  `out` has room for
-   AURICLE_WIRE_BYTES_MAX. */
+/* Writes the next frame for the port to `out`, which has room for AURICLE_WIRE_BYTES_MAX.  Returns
+   its length, 0 if none is due. */
 size_t auricle_link_transmit(auricle_link *link, uint64_t now_ns, uint8_t *out);
 
-/* When to call again at the latest. */
+/* Returns the time of the next call at the latest. */
 uint64_t auricle_link_wake_at(const auricle_link *link, uint64_t now_ns);
 
-/* Hold messages back, and have the peer hold its own back, until resume. */
+/* Stops delivery, and withdraws the peer's credit, until resume. */
 void auricle_link_pause(auricle_link *link);
 void auricle_link_resume(auricle_link *link, uint64_t now_ns);
 
-/* Whether all that was sent has been acknowledged. */
+/* Returns true if the peer has acknowledged everything. */
 bool auricle_link_idle(const auricle_link *link);
 
 #endif

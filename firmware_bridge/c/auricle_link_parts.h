@@ -1,12 +1,12 @@
-/* What the files of the link share among themselves. */
+/* Internals shared by the files of the link. */
 #ifndef AURICLE_LINK_PARTS_H
 #define AURICLE_LINK_PARTS_H
 
 #include "auricle_link.h"
 
-enum { FRAME_HELLO, FRAME_DATA, FRAME_ACK, FRAME_TIME_ASK, FRAME_TIME_TELL, FRAME_KINDS };
+enum { FRAME_HELLO, FRAME_DATA, FRAME_ACK, FRAME_TIME_REQUEST, FRAME_TIME_REPLY, FRAME_KINDS };
 
-enum { CREDIT_MAX = 32 }; /* frames on their way at most */
+enum { CREDIT_MAX = 32 }; /* most frames in flight */
 
 typedef struct {
     uint8_t kind, version, credit;

@@ -8,11 +8,11 @@
 
 #include <stdint.h>
 
-#define AURICLE_INPUT_ONE 2048  /* what stands for 1 in inputs */
-#define AURICLE_STATE_ONE 32768 /* in the state */
-#define AURICLE_AHEAD_ONE 4096  /* and in forecasts */
+#define AURICLE_INPUT_ONE 2048  /* 1 in inputs */
+#define AURICLE_STATE_ONE 32768 /* 1 in states */
+#define AURICLE_AHEAD_ONE 4096  /* 1 in forecasts */
 
-/* What `auricle export-c --forecaster` writes. */
+/* A network written by `auricle export-c --forecaster`. */
 typedef struct {
     uint32_t inputs, units, horizons;
     const int8_t *weights;       /* [3 units][inputs + units]: first head, second, half the gate */
@@ -26,7 +26,7 @@ typedef struct {
 /* Steps one channel.
  *
  * state: [units], all 0 at the start.  inputs: [inputs].  work: [units], may be shared by channels.
- * forecasts: [horizons], how far the channel will move, in units of its usual movement a step times
+ * forecasts: [horizons], the movement of the channel in units of its mean movement per step times
  * the root of the steps ahead. */
 void auricle_liquid_step(const auricle_liquid *net, int16_t *state, const int16_t *inputs,
                          int16_t *work, int32_t *forecasts);

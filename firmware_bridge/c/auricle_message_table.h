@@ -1,6 +1,6 @@
-/* How messages lie on the wire, for auricle_messages.c alone. Generated from messages.py by scripts/generate_wire.py. */
+/* The wire format of messages, for auricle_messages.c only. Generated from messages.py by scripts/generate_wire.py. */
 
-/* The codes that a field allows, each list led by its length. */
+/* Allowed codes of fields; each list begins with its length. */
 static const uint8_t choices[] = {
     0,
     8, 1, 2, 4, 17, 18, 20, 36, 40, /* dtype */
@@ -18,11 +18,11 @@ static const field_t fields[] = {
     {offsetof(auricle_hello, frame_bytes_max), U16, 2, 0},
     {offsetof(auricle_hello, message_bytes_max), U32, 4, 0},
     {offsetof(auricle_hello, extension), BYTES, 0, 0},
-    {offsetof(auricle_held, bitmap), U32, 4, 0},
-    {offsetof(auricle_time_ask, asked_at_ns), U64, 8, 0},
-    {offsetof(auricle_time_tell, asked_at_ns), U64, 8, 0},
-    {offsetof(auricle_time_tell, heard_at_ns), U64, 8, 0},
-    {offsetof(auricle_time_tell, told_at_ns), U64, 8, 0},
+    {offsetof(auricle_selective_ack, bitmap), U32, 4, 0},
+    {offsetof(auricle_time_request, requested_at_ns), U64, 8, 0},
+    {offsetof(auricle_time_reply, requested_at_ns), U64, 8, 0},
+    {offsetof(auricle_time_reply, received_at_ns), U64, 8, 0},
+    {offsetof(auricle_time_reply, replied_at_ns), U64, 8, 0},
     {offsetof(auricle_reading, stream), U8, 1, 0},
     {offsetof(auricle_reading, dtype), U8, 1, 1},
     {offsetof(auricle_reading, sequence), U32, 4, 0},
@@ -74,7 +74,7 @@ static const field_t fields[] = {
     {offsetof(auricle_update_status, offset), U32, 4, 0},
 };
 
-/* id, survives, first field, number of fields; the link's own records come first. */
+/* id, survives, first field, number of fields; records of the link come first. */
 static const kind_t kinds[] = {
     {0, 0, 0, 7},
     {0, 0, 7, 1},

@@ -1,4 +1,4 @@
-/* Messages as C holds them. Generated from messages.py by scripts/generate_wire.py. */
+/* Message types. Generated from messages.py by scripts/generate_wire.py. */
 #ifndef AURICLE_MESSAGES_H
 #define AURICLE_MESSAGES_H
 
@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest fixed part of a message with its id, and of a record of the link. */
+/* The longest fixed part of a message, id included, and of a record of the link. */
 #define AURICLE_HEAD_BYTES_MAX 137
 #define AURICLE_RECORD_BYTES_MAX 24
 
-/* Bytes that lie elsewhere: in the caller's memory when sent; in the link's when
-   received, there only until the handler returns. */
+/* A reference to bytes: of the caller when sending, of the link when receiving,
+   valid there until the handler returns. */
 typedef struct {
     const uint8_t *data;
     size_t length;
@@ -62,103 +62,103 @@ enum {
 
 /* Opens a session. Its layout never changes; a later version adds to `extension`. */
 typedef struct {
-    uint8_t version_min; /* oldest version of the protocol that is spoken */
-    uint8_t version_max; /* newest version of the protocol that is spoken */
-    uint32_t session; /* not 0; another one after each start */
-    uint32_t peer_session; /* the peer's session as far as known, else 0 */
-    uint16_t frame_bytes_max; /* longest frame taken, before stuffing */
-    uint32_t message_bytes_max; /* longest message put together from fragments */
+    uint8_t version_min; /* oldest supported version of the protocol */
+    uint8_t version_max; /* newest supported version of the protocol */
+    uint32_t session; /* not 0; different after each start */
+    uint32_t peer_session; /* the peer's session, 0 if unknown */
+    uint16_t frame_bytes_max; /* longest frame accepted, before stuffing */
+    uint32_t message_bytes_max; /* longest message accepted, after reassembly */
     auricle_view extension; /* ignored */
 } auricle_hello;
 
-/* Says which frames after the acknowledged ones have arrived. */
+/* Lists the frames after the acknowledged ones that have arrived. */
 typedef struct {
-    uint32_t bitmap; /* bit i: frame acknowledged + 1 + i is held */
-} auricle_held;
+    uint32_t bitmap; /* bit i: frame acknowledged + 1 + i has arrived */
+} auricle_selective_ack;
 
-/* Asks for the peer's clock. */
+/* Requests the peer's clock. */
 typedef struct {
-    uint64_t asked_at_ns; /* the asker's clock */
-} auricle_time_ask;
+    uint64_t requested_at_ns; /* the requester's clock at the request */
+} auricle_time_request;
 
-/* Answers with the clock. */
+/* Replies to a time request. */
 typedef struct {
-    uint64_t asked_at_ns; /* as asked */
-    uint64_t heard_at_ns; /* the teller's clock when it heard the question */
-    uint64_t told_at_ns; /* the teller's clock when it answered */
-} auricle_time_tell;
+    uint64_t requested_at_ns; /* copied from the request */
+    uint64_t received_at_ns; /* the replier's clock when the request arrived */
+    uint64_t replied_at_ns; /* the replier's clock at the reply */
+} auricle_time_reply;
 
 /* A measurement: a vector of numbers of one type. */
 typedef struct {
     uint8_t stream; /* number of the stream on the device */
     uint8_t dtype; /* type of the values (codes: dtype) */
     uint32_t sequence; /* number of the reading in its stream, from 0 at start-up */
-    uint64_t captured_at_ns; /* the device's clock when it was measured */
-    auricle_view values; /* little-endian, one after the other */
+    uint64_t captured_at_ns; /* the device's clock at the measurement */
+    auricle_view values; /* little-endian, without padding */
 } auricle_reading;
 
-/* Asks the device's application to do something; answered by an ack. */
+/* Requests an action of the device's application; answered by an ack. */
 typedef struct {
-    uint32_t command_id; /* chosen by the sender, repeated in the answer */
-    uint16_t action; /* what to do; the numbers belong to the application */
-    auricle_view argument; /* whatever the action needs */
+    uint32_t command_id; /* chosen by the sender, repeated in the ack */
+    uint16_t action; /* the action; the application defines the numbers */
+    auricle_view argument; /* the argument of the action */
 } auricle_command;
 
-/* What became of a command or an actuate. */
+/* The result of a command or an actuate. */
 typedef struct {
-    uint32_t command_id; /* chosen by the sender, repeated in the answer */
+    uint32_t command_id; /* chosen by the sender, repeated in the ack */
     uint8_t status; /* the outcome (codes: status) */
-    auricle_view detail; /* why, for a person to read */
+    auricle_view detail; /* the reason, as text for a person */
 } auricle_ack;
 
 /* Sets an output of the device; answered by an ack. */
 typedef struct {
-    uint32_t command_id; /* chosen by the sender, repeated in the answer */
+    uint32_t command_id; /* chosen by the sender, repeated in the ack */
     uint8_t channel; /* number of the output on the device */
-    int32_t value; /* what to set it to, in the output's own unit */
+    int32_t value; /* the new value, in the output's unit */
 } auricle_actuate;
 
 /* Announces a stream; sent when a session opens. */
 typedef struct {
     uint8_t stream; /* number of the stream on the device */
     uint8_t dtype; /* type of its values (codes: dtype) */
-    uint16_t length; /* values in a reading; 0: it varies */
-    uint32_t period_us; /* time between two readings; 0: it varies */
+    uint16_t length; /* values in a reading; 0: variable */
+    uint32_t period_us; /* time between two readings; 0: variable */
     auricle_view name; /* the stream's name */
 } auricle_stream_info;
 
-/* What the device's own detector made of a reading. */
+/* The verdict of the device's own detector on a reading. */
 typedef struct {
     uint8_t stream; /* number of the stream on the device */
     uint32_t sequence; /* number of the reading in its stream, from 0 at start-up */
-    uint64_t captured_at_ns; /* the device's clock when it was measured */
-    uint8_t known; /* 1: known, 0: new, 2: too little learned to say */
+    uint64_t captured_at_ns; /* the device's clock at the measurement */
+    uint8_t known; /* 1: known, 0: novel, 2: undecided (too few calibration samples) */
     uint16_t domain; /* number of the nearest domain in the exported knowledge */
-    uint16_t label; /* number of the answer; 65535: it abstains */
+    uint16_t label; /* number of the answered label; 65535: abstains */
     int32_t score; /* the detector's integer score */
 } auricle_device_decision;
 
 /* A line of the device's log. */
 typedef struct {
-    uint8_t level; /* how grave it is (codes: level) */
+    uint8_t level; /* the severity (codes: level) */
     uint64_t logged_at_ns; /* the device's clock */
     auricle_view text; /* what happened */
 } auricle_log;
 
-/* What the device's link has counted since it started. */
+/* The counters of the device's link since its start. */
 typedef struct {
-    uint32_t frames_sent; /* frames sent, those sent again included */
-    uint32_t frames_resent; /* frames sent again */
-    uint32_t frames_received; /* whole frames received */
-    uint32_t frames_damaged; /* blocks that were no frame of this session */
-    uint32_t frames_repeated; /* frames received before */
-    uint32_t messages_dropped; /* messages given up: no room, or a restart */
-    uint32_t messages_refused; /* messages received that the table does not allow */
+    uint32_t frames_sent; /* frames sent, including retransmissions */
+    uint32_t frames_resent; /* frames retransmitted */
+    uint32_t frames_received; /* valid frames received */
+    uint32_t frames_damaged; /* blocks that are not a frame of this session */
+    uint32_t frames_repeated; /* duplicate frames received */
+    uint32_t messages_dropped; /* messages dropped: no room, or a restart */
+    uint32_t messages_refused; /* received messages that the table does not allow */
 } auricle_counters;
 
-/* Offers a model; what comes before `signature` is signed. */
+/* Offers a model; the fields before `signature` are signed. */
 typedef struct {
-    uint32_t revision; /* the model's revision; it only ever rises */
+    uint32_t revision; /* the model's revision; it only increases */
     uint32_t body_bytes; /* length of the model */
     uint8_t digest[64]; /* SHA-512 of the model */
     uint8_t signature[64]; /* Ed25519 over auricle-model-1 and the fields above */
@@ -166,34 +166,34 @@ typedef struct {
 
 /* A part of the model. */
 typedef struct {
-    uint32_t offset; /* of its first byte in the model */
+    uint32_t offset; /* position of its first byte in the model */
     auricle_view data; /* the part */
 } auricle_update_chunk;
 
-/* All parts are sent: check the model and try it at the next start. */
+/* All parts are sent: verify the model and try it at the next start. */
 typedef struct {
-    uint32_t revision; /* the model's revision; it only ever rises */
+    uint32_t revision; /* the model's revision; it only increases */
 } auricle_update_commit;
 
 /* The model on trial works: keep it. */
 typedef struct {
-    uint32_t revision; /* the model's revision; it only ever rises */
+    uint32_t revision; /* the model's revision; it only increases */
 } auricle_update_confirm;
 
-/* The state of the update; also the answer to each update message. */
+/* The state of the update; the answer to every update message. */
 typedef struct {
-    uint8_t state; /* where the update stands (codes: update_state) */
-    uint8_t reason; /* why it was refused (codes: update_reason) */
+    uint8_t state; /* the state of the update (codes: update_state) */
+    uint8_t reason; /* the reason of a refusal (codes: update_reason) */
     uint32_t running_revision; /* revision in use; 0: none */
-    uint32_t update_revision; /* revision being received or tried; 0: none */
-    uint32_t offset; /* bytes of the update that are safely kept: go on from here */
+    uint32_t update_revision; /* revision being received or on trial; 0: none */
+    uint32_t offset; /* bytes of the update stored in flash: continue from here */
 } auricle_update_status;
 
 enum {
     AURICLE_RECORD_HELLO = 0,
-    AURICLE_RECORD_HELD = 1,
-    AURICLE_RECORD_TIME_ASK = 2,
-    AURICLE_RECORD_TIME_TELL = 3,
+    AURICLE_RECORD_SELECTIVE_ACK = 1,
+    AURICLE_RECORD_TIME_REQUEST = 2,
+    AURICLE_RECORD_TIME_REPLY = 3,
 };
 
 enum {
@@ -209,11 +209,11 @@ enum {
     AURICLE_UPDATE_CHUNK = 17,
     AURICLE_UPDATE_COMMIT = 18,
     AURICLE_UPDATE_CONFIRM = 19,
-    AURICLE_UPDATE_ASK = 20,
+    AURICLE_UPDATE_QUERY = 20,
     AURICLE_UPDATE_STATUS = 21,
 };
 
-/* One message of any kind; `id` says which member holds it. */
+/* One message of any kind; `id` selects the member. */
 typedef struct {
     uint8_t id;
     union {
@@ -234,17 +234,17 @@ typedef struct {
 } auricle_message;
 
 /* Writes the message's id and fixed fields to `out`, which has room for AURICLE_HEAD_BYTES_MAX, and
-   points `tail` to its variable field.  Returns the bytes written, 0 where the message holds a
-   value that the table does not allow. */
+   points `tail` to its variable field.  Returns the number of bytes written, or 0 if the table does
+   not allow a value. */
 size_t auricle_message_encode(const auricle_message *message, uint8_t *out, auricle_view *tail);
 
-/* Reads a message; false where the table does not allow these bytes.  Views point into `data`. */
+/* Reads a message; false if the table does not allow these bytes.  Views point into `data`. */
 bool auricle_message_decode(const uint8_t *data, size_t length, auricle_message *message);
 
-/* Whether a message with this id is sent again to a peer that restarted. */
+/* True if a message with this id is retransmitted to a peer that restarted. */
 bool auricle_message_survives(uint8_t id);
 
-/* The link's own records, by their number among them. */
+/* Records of the link, by AURICLE_RECORD number. */
 size_t auricle_record_encode(uint8_t record, const void *value, uint8_t *out);
 bool auricle_record_decode(uint8_t record, const uint8_t *data, size_t length, void *value);
 

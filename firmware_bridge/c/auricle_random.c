@@ -43,7 +43,7 @@ static uint32_t padded_to(uint32_t width)
     return padded;
 }
 
-/* Labels come in pairs; the last may be nobody's. */
+/* Labels are stored in pairs; the last one may be padding. */
 static uint32_t paired(uint32_t labels)
 {
     return labels + labels % 2;

@@ -1,4 +1,4 @@
-/* The receiving half of the link: data frames in any order become whole messages in order. */
+/* The receiving half of the link: reorders data frames and reassembles messages. */
 #include "auricle_link_parts.h"
 
 #include <string.h>

@@ -24,7 +24,7 @@ void sending_reset(auricle_link *link) {
     link->base = link->limit = 0;
     link->order = 0;
     link->heard = false;
-    /* A line is bad until it has shown otherwise. */
+    /* Fragments start small and grow once frames arrive. */
     link->shrink = SHRINK_MAX;
     link->tries = link->losses = 0;
 }
@@ -56,7 +56,7 @@ static void slow_down(auricle_link *link, unsigned by, unsigned most) {
     link->backoff = (uint8_t)(backoff > link->backoff ? backoff : link->backoff);
 }
 
-/* A transmission was lost, or has arrived: after some of them fragments are halved or doubled. */
+/* Records a lost or arrived transmission; every 16 of them may halve or double the fragments. */
 static void judge(auricle_link *link, bool lost) {
     link->losses = (uint8_t)(link->losses + lost);
     if (++link->tries < TRIES) {
@@ -162,7 +162,7 @@ static bool goes_again(auricle_link *link, unsigned place, unsigned count) {
            && (!begun || slot_at(link, place)->survives);
 }
 
-/* A peer that knows nothing yet.  Returns the messages given up. */
+/* Restarts for a peer without state.  Returns the number of dropped messages. */
 uint32_t sending_restart(auricle_link *link) {
     uint32_t given_up = 0;
     unsigned kept = 0;
@@ -191,7 +191,7 @@ uint32_t sending_restart(auricle_link *link) {
     return given_up;
 }
 
-/* The order of the transmission that is known to have arrived, 0 if that is old news. */
+/* Marks a slot as arrived.  Returns the order of its transmission, 0 if it was marked before. */
 static uint32_t arrived(auricle_link *link, auricle_send_slot *slot, uint64_t now_ns) {
     if (slot->held || slot->sends == 0) {
         return 0;
@@ -199,7 +199,7 @@ static uint32_t arrived(auricle_link *link, auricle_send_slot *slot, uint64_t no
     slot->held = true;
     slot->due = false;
     judge(link, false);
-    /* Of several transmissions any may be the one that arrived; the first measure is a guess. */
+    /* After retransmissions the round trip is ambiguous; it is used only without any other. */
     if (slot->sends == 1 || link->smoothed_ns == 0) {
         measure(link, now_ns > slot->sent_at_ns ? now_ns - slot->sent_at_ns : 1);
     } else if (link->backoff > 0) {
@@ -213,7 +213,7 @@ void sending_allow(auricle_link *link, uint16_t expected, uint8_t credit) {
     link->limit = (uint16_t)(expected + (credit < CREDIT_MAX ? credit : CREDIT_MAX));
 }
 
-/* How many frames have been sent and not been acknowledged. */
+/* Returns the number of frames in flight. */
 static unsigned in_flight(auricle_link *link) {
     unsigned count = 0;
     while (count < link->waiting && slot_at(link, count)->sends > 0) {
@@ -228,7 +228,7 @@ bool sending_acknowledge(auricle_link *link, const frame_t *frame, uint32_t bitm
     uint16_t behind = (uint16_t)(link->base + flying - frame->acknowledged);
     uint32_t newest = 0;
     if (behind > flying) {
-        /* An older acknowledgement that was overtaken is no fault. */
+        /* An older acknowledgement that was overtaken is valid. */
         return behind < 0x8000;
     }
     link->heard = true;
@@ -248,7 +248,7 @@ bool sending_acknowledge(auricle_link *link, const frame_t *frame, uint32_t bitm
         slot->due = slot->due || (!slot->held && slot->order + OVERTAKEN_MAX < newest);
     }
     if (frame->kind == FRAME_ACK && frame->first) {
-        /* The peer has received a frame for the second time. */
+        /* The peer received a duplicate. */
         slow_down(link, 2, BACKOFF_MAX);
     }
     return true;

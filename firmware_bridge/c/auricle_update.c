@@ -151,7 +151,7 @@ static uint8_t obey(auricle_updater *updater, const auricle_message *message) {
 
 bool auricle_update_handle(auricle_updater *updater, const auricle_message *message,
                            auricle_message *answer) {
-    if (message->id < AURICLE_UPDATE_BEGIN || message->id > AURICLE_UPDATE_ASK) {
+    if (message->id < AURICLE_UPDATE_BEGIN || message->id > AURICLE_UPDATE_QUERY) {
         return false;
     }
     uint8_t reason = obey(updater, message);

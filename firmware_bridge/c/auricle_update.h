@@ -1,5 +1,5 @@
-/* Models sent over the link: received into the slot not in use, checked, tried at a start, and kept
- * when confirmed.  slots.py and updating.py are the same in Python and say why each write is safe.
+/* Model updates over the link: received into the unused slot, verified, tried at a start, and kept
+ * once confirmed.  slots.py and updating.py are the same in Python and explain why each write is safe.
  */
 #ifndef AURICLE_UPDATE_H
 #define AURICLE_UPDATE_H
@@ -12,9 +12,9 @@
 #define AURICLE_SLOT_HEAD_BYTES (AURICLE_MANIFEST_BYTES + 4 * AURICLE_WORD_BYTES)
 #define AURICLE_NO_SLOT 2
 
-/* Two slots of flash.  page_bytes: what is erased at once, a multiple of 8 and at least
-   AURICLE_SLOT_HEAD_BYTES; pages: of each slot.  The functions return false where the flash
-   refuses; `write` is given whole words of 8 bytes, aligned, that are blank. */
+/* Two slots of flash.  page_bytes: the erase unit, a multiple of 8 and at least
+   AURICLE_SLOT_HEAD_BYTES; pages: per slot.  The functions return false if the flash fails; `write`
+   gets whole aligned words of 8 bytes for blank flash. */
 typedef struct {
     uint32_t page_bytes, pages;
     void *context;
@@ -24,7 +24,7 @@ typedef struct {
     void (*read)(void *context, unsigned slot, uint32_t offset, uint8_t *data, uint32_t length);
 } auricle_flash;
 
-/* What is known of a model before it is there, as an update_begin carries it. */
+/* The signed description of a model, as an update_begin carries it. */
 typedef struct {
     uint32_t revision, body_bytes;
     uint8_t bytes[AURICLE_MANIFEST_BYTES];
@@ -40,16 +40,16 @@ typedef struct {
     auricle_manifest update;
 } auricle_updater;
 
-/* At power-up, and whenever a model that is ready may be tried: chooses the model to run, whose
-   bytes begin at page 1 of the slot `running`. */
+/* Chooses the model to run, whose bytes begin at page 1 of the slot `running`.  Call it at power-up,
+   and to try a model that is ready. */
 void auricle_update_start(auricle_updater *updater, const auricle_flash *flash,
                           const uint8_t *key);
 
-/* Does what an update message asks for and fills in the answer; false for any other message. */
+/* Processes an update message and fills in the answer.  Returns false for any other message. */
 bool auricle_update_handle(auricle_updater *updater, const auricle_message *message,
                            auricle_message *answer);
 
-/* The slots beneath (auricle_slots.c). */
+/* Slots (auricle_slots.c). */
 enum { AURICLE_BEGUN, AURICLE_READY, AURICLE_TRIED, AURICLE_CONFIRMED };
 bool auricle_slot_mark(const auricle_flash *flash, unsigned slot, unsigned marker);
 bool auricle_slot_manifest(const auricle_flash *flash, unsigned slot, auricle_manifest *manifest);

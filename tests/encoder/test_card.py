@@ -119,7 +119,7 @@ def test_a_vector_card_needs_no_file() -> None:
     assert card.slices == (slice(0, 5),)
     parts = vector_card(5, taps={"near": 2, "far": 3})
     assert parts.slices == (slice(0, 2), slice(2, 5))
-    with pytest.raises(CardError, match="add up to 4"):
+    with pytest.raises(CardError, match="add up to 5, found 4"):
         vector_card(5, taps={"near": 4})
 
 

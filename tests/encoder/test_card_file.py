@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder import SHIPPED, CardError, EncoderError, Quantiser, load_card, save_card, vector_card
-from encoder.card_text import card_text, parse_card
+from encoder.card_file import card_text, parse_card
 from encoder.testing import tiny_card
 
 SHIPPED_CARD = SHIPPED["efficientnet_lite0"]

@@ -80,7 +80,7 @@ def test_kind_and_layout_are_guessed_and_said(
     assert card.taps == (Tap("y", "y", width, axis),)
     notes = " ".join(card.notes)
     assert f"layout {layout} was guessed" in notes
-    assert "licence is not known" in notes
+    assert "licence is unknown" in notes
 
 
 def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:

@@ -26,7 +26,16 @@ def card(size=(4, 4), layout="NCHW", dtype="float32", **preparation) -> Card:
     shape = tuple(sizes[axis] for axis in layout)
     taps = (Tap("f", "f", 1),)
     given_input = Input("x", shape, dtype, layout)
-    return Card("m", "image", "m.onnx", "0" * 64, "none", given_input, prepared, taps)
+    return Card(
+        name="m",
+        kind="image",
+        file="m.onnx",
+        sha256="0" * 64,
+        licence="none",
+        input=given_input,
+        preparation=prepared,
+        taps=taps,
+    )
 
 
 def encoded(image: PIL.Image.Image, form: str = "PNG", **options) -> bytes:
@@ -131,7 +140,7 @@ def test_sixteen_bits_keep_their_upper_byte() -> None:
 def test_pixels_without_a_known_white_are_refused(value) -> None:
     """32-bit whole numbers beyond 16 bits and floats cannot be scaled."""
     for array in (np.full((4, 4), value, np.int32), np.full((4, 4), value, np.float32)):
-        with pytest.raises(PayloadError, match="white is unknown"):
+        with pytest.raises(PayloadError, match="expected 8 or 16 bits a channel"):
             pixels(encoded(PIL.Image.fromarray(array), "TIFF"))
 
 

@@ -41,13 +41,13 @@ from firmware_bridge import (
     UpdateStatus,
     Upload,
     decide,
-    decided_words,
+    decision_words,
     exchange,
     offer_model,
     open_transport,
     write_c,
 )
-from firmware_bridge.export_reader import unpack
+from firmware_bridge.export_image import unpack
 from tests.extracts import Form, extract_of, samples_of
 
 VECTORS = files(firmware_bridge) / "vectors"
@@ -77,7 +77,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_python_agrees_with_the_golden_vectors(name):
     """The integer evaluator decides what was written down."""
     extract, rows, expected = golden(name)
-    assert mismatched_bits(decided_words(decide(extract, rows)), expected) == 0
+    assert mismatched_bits(decision_words(decide(extract, rows)), expected) == 0
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -106,7 +106,7 @@ def test_boards_agree_at_any_width(programs, board: Board, width):
     form = Form(width, 0, 1024, 5, 3, columns=True, plane=True, wide=True, seed=width, **more)
     extract, rows = extract_of(form), samples_of(form)
     found = decide_on(board, programs[board.name], extract, rows)
-    assert mismatched_bits(found, decided_words(decide(extract, rows))) == 0
+    assert mismatched_bits(found, decision_words(decide(extract, rows))) == 0
 
 
 @emulated

@@ -58,7 +58,7 @@ def test_the_best_exchange_counts() -> None:
 def test_questions_grow_rare() -> None:
     """The first questions follow each other quickly, the later ones slowly."""
     clock = PeerClock()
-    first = clock.ask_ns
+    first = clock.request_interval_ns
     for now in range(EXCHANGES_FIRST):
         clock.add(now, now, now, now)
-    assert clock.ask_ns > 10 * first
+    assert clock.request_interval_ns > 10 * first

@@ -73,9 +73,9 @@ def test_ids_and_names_are_unique() -> None:
 
 def test_a_record_of_wrong_length_is_refused() -> None:
     """A record of fixed length is refused one byte shorter or longer."""
-    assert decode_record("held", bytes(4)) is not None
-    assert decode_record("held", bytes(3)) is None
-    assert decode_record("held", bytes(5)) is None
+    assert decode_record("selective_ack", bytes(4)) is not None
+    assert decode_record("selective_ack", bytes(3)) is None
+    assert decode_record("selective_ack", bytes(5)) is None
 
 
 def variants(data: bytes, chosen: random.Random) -> bytes:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 import hdc
 from firmware_bridge import combine, decide
 from firmware_bridge.evaluator import distances, project, root
-from hdc.projection import project as served_project
-from hdc.scoring import combine as served_combine
+from hdc.geometry import project as served_project
+from hdc.integers import combine as served_combine
 from tests.extracts import Form, extract_of, forms, samples_of
 
 

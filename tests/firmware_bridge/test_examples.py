@@ -24,7 +24,7 @@ from firmware_bridge import (
     open_transport,
     write_c,
 )
-from firmware_bridge.export_reader import unpack
+from firmware_bridge.export_image import unpack
 
 VECTORS = files(firmware_bridge) / "vectors"
 SECONDS_MAX = 30

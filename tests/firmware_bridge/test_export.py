@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from firmware_bridge import ExportError, pack_extract
-from firmware_bridge.export import REACH, check
+from firmware_bridge.export import COORDINATE_MAX, check
 from tests.extracts import PLAIN, extract_of
 
 WHOLE = extract_of(PLAIN)
@@ -51,7 +51,7 @@ BAD = {
         WHOLE, columns=replace(WHOLE.columns, gains=WHOLE.columns.gains * 0)
     ),
     "means of the plane": replace(
-        WHOLE, plane=replace(WHOLE.plane, means=WHOLE.plane.means + 2 * REACH)
+        WHOLE, plane=replace(WHOLE.plane, means=WHOLE.plane.means + 2 * COORDINATE_MAX)
     ),
     "axes": replace(WHOLE, plane=replace(WHOLE.plane, axes=WHOLE.plane.axes * 2000)),
 }

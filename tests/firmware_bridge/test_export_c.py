@@ -52,7 +52,7 @@ def test_the_test_program_finds_a_changed_bit(tmp_path):
     folder = written(tmp_path)
     golden = folder / "auricle_golden.c"
     text = golden.read_text("utf-8")
-    at = text.index("0x", text.index("auricle_golden_decided"))
+    at = text.index("0x", text.index("auricle_golden_expected"))
     other = "1" if text[at + 9] == "0" else "0"
     golden.write_text(text[: at + 9] + other + text[at + 10 :], "utf-8")
     sources = sorted(str(path) for path in folder.glob("*.c"))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from benchmarks.bridge.board import decide_natively, mismatched_bits
-from firmware_bridge import ExportError, decide, decided_words, pack_extract, ram_bytes
-from firmware_bridge.export_reader import unpack
+from firmware_bridge import ExportError, decide, decision_words, pack_extract, ram_bytes
+from firmware_bridge.export_image import unpack
 from tests.extracts import PLAIN, Form, extract_of, forms, samples_of
 
 RANDOM = replace(PLAIN, random=True)
@@ -27,7 +27,7 @@ def test_c_decides_bit_for_bit_as_python(detector: Path, form: Form):
     """Hypervector, verdict, route and answer are the same in C, whatever the extract is like."""
     extract, rows = extract_of(form), samples_of(form)
     found = decide_natively(detector, extract, rows)
-    assert mismatched_bits(found, decided_words(decide(extract, rows))) == 0
+    assert mismatched_bits(found, decision_words(decide(extract, rows))) == 0
 
 
 @given(form=forms())
@@ -37,7 +37,7 @@ def test_words_hold_the_whole_extract(form: Form):
     image = pack_extract(extract)
     again = unpack(image)
     assert pack_extract(again) == image
-    assert (decided_words(decide(again, rows)) == decided_words(decide(extract, rows))).all()
+    assert (decision_words(decide(again, rows)) == decision_words(decide(extract, rows))).all()
     assert int(np.frombuffer(image, "<u4").sum(dtype=np.uint64)) % 2**32 == 0
 
 

@@ -21,14 +21,14 @@ from firmware_bridge.frames import (
 KEY = session_key(1, 2)
 FRAMES = st.builds(
     Frame,
-    st.sampled_from(FrameKind),
-    st.integers(0, 15),
-    st.integers(0, 0xFFFF),
-    st.integers(0, 0xFFFF),
-    st.integers(0, 63),
-    st.booleans(),
-    st.booleans(),
-    st.binary(max_size=300),
+    kind=st.sampled_from(FrameKind),
+    version=st.integers(0, 15),
+    sequence=st.integers(0, 0xFFFF),
+    acknowledged=st.integers(0, 0xFFFF),
+    credit=st.integers(0, 63),
+    first=st.booleans(),
+    last=st.booleans(),
+    payload=st.binary(max_size=300),
 )
 
 
@@ -112,7 +112,7 @@ def test_a_short_or_unknown_block_is_a_fault() -> None:
     said to be one.
     """
     assert decode_frame(bytes(9), KEY) is FaultKind.FRAMING
-    frame = encode_frame(Frame(FrameKind.ACK, 1), KEY)
+    frame = encode_frame(Frame(kind=FrameKind.ACK, version=1), KEY)
     (block,) = blocks(frame)
     assert isinstance(block, bytes)
     assert decode_frame(b"\x17" + block[1:], KEY) is FaultKind.CHECKSUM

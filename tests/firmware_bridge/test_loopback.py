@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.bridge.link import arrived
 from benchmarks.bridge.native import NativeLink
 from firmware_bridge import Command, Link, Loopback, Wire, WireFaults
-from firmware_bridge.loopback import End
+from firmware_bridge.loopback import Endpoint
 from tests.bridges import DEVICE, SECOND_NS, gone, pair, reading, readings, wired
 
 ONE_PERCENT = WireFaults(0.01, 0.01, 0.01, 0.01)
@@ -44,13 +44,13 @@ def stream(
 
 def require_all(loopback: Loopback, count: int) -> None:
     """Each reading up to `count` was heard once, in order and unharmed, or lies in a gap."""
-    heard = readings(loopback.heard[0])
+    heard = readings(loopback.received[0])
     numbers = [one.sequence for one in heard]
     assert numbers == sorted(set(numbers))
     assert all(one == reading(one.sequence, len(one.values)) for one in heard)
     missing = set(range(count)) - set(numbers)
     lasting = {number for number in missing if number < numbers[-1]}
-    assert lasting == set(gone(loopback.heard[0]))
+    assert lasting == set(gone(loopback.received[0]))
 
 
 @WIRES
@@ -59,7 +59,7 @@ def test_every_reading_arrives_once(faults: WireFaults) -> None:
     _, device, loopback = pair(7, faults)
     assert stream(loopback, device, 500, patient=True)
     require_all(loopback, 500)
-    assert len(readings(loopback.heard[0])) == 500
+    assert len(readings(loopback.received[0])) == 500
 
 
 @WIRES
@@ -70,7 +70,7 @@ def test_what_is_dropped_is_reported(faults: WireFaults) -> None:
     assert device.send(reading(500))
     assert loopback.run(lambda: device.idle, 600 * SECOND_NS)
     require_all(loopback, 501)
-    assert 0 < len(readings(loopback.heard[0])) < 500
+    assert 0 < len(readings(loopback.received[0])) < 500
 
 
 def test_long_readings_pass_a_bad_wire(native: NativeLink) -> None:
@@ -92,7 +92,7 @@ def test_any_wire_delivers_once(seed: int, share: float, bytewise: bool) -> None
     assert stream(loopback, device, 30, patient=True)
     assert loopback.run(lambda: host.idle, 600 * SECOND_NS)
     require_all(loopback, 30)
-    assert [event for event in loopback.heard[1] if isinstance(event, Command)] == commands
+    assert [event for event in loopback.received[1] if isinstance(event, Command)] == commands
 
 
 @WIRES
@@ -101,13 +101,13 @@ def test_python_and_c_talk(
     faults: WireFaults, native_is: str, native: NativeLink, request: pytest.FixtureRequest
 ) -> None:
     """The C link on either side delivers every reading once to or from the Python link."""
-    other = Link(11, replace(DEVICE, asks_time=True))
-    ends: tuple[End, End] = (other, native) if native_is == "device" else (native, other)
+    other = Link(11, replace(DEVICE, sync_clock=True))
+    ends: tuple[Endpoint, Endpoint] = (other, native) if native_is == "device" else (native, other)
     loopback = wired(ends, 9, faults)
     device = native if native_is == "device" else other
     assert stream(loopback, device, 300, patient=True, size=100)
     require_all(loopback, 300)
-    assert len(readings(loopback.heard[0])) == 300
+    assert len(readings(loopback.received[0])) == 300
 
 
 @WIRES
@@ -116,7 +116,7 @@ def test_c_and_c_talk(faults: WireFaults, native: NativeLink, make_native: MakeN
     loopback = wired((make_native(11), native), 10, faults)
     assert stream(loopback, native, 300, patient=True, size=100)
     require_all(loopback, 300)
-    assert len(readings(loopback.heard[0])) == 300
+    assert len(readings(loopback.received[0])) == 300
 
 
 MakeNative = Callable[[int], NativeLink]

@@ -42,8 +42,18 @@ FUZZ_INPUTS = 200_000
 
 def hello(session: int, peer: int, credit: int = 8) -> bytes:
     """The bytes of a hello."""
-    said = encode_record(Hello(1, 1, session, peer, 288, 512, b""))
-    return encode_frame(Frame(FrameKind.HELLO, 0, credit=credit, payload=said), 0)
+    said = encode_record(
+        Hello(
+            version_min=1,
+            version_max=1,
+            session=session,
+            peer_session=peer,
+            frame_bytes_max=288,
+            message_bytes_max=512,
+            extension=b"",
+        )
+    )
+    return encode_frame(Frame(kind=FrameKind.HELLO, version=0, credit=credit, payload=said), 0)
 
 
 def random_frame(chosen: random.Random, session: int, peer: int) -> bytes:
@@ -57,9 +67,18 @@ def random_frame(chosen: random.Random, session: int, peer: int) -> bytes:
             b"\x01\x01\x01" + chosen.randbytes(12 + chosen.randrange(250)),
         )
     )
-    numbers = (chosen.randrange(12), chosen.choice((0, 0, 0, 1, 9, 65535)))
-    flags = (chosen.random() < 0.8, chosen.random() < 0.8)
-    frame = Frame(kind, chosen.choice((1, 1, 1, 1, 2)), *numbers, 8, *flags, payload)
+    sequence, acknowledged = chosen.randrange(12), chosen.choice((0, 0, 0, 1, 9, 65535))
+    first, last = chosen.random() < 0.8, chosen.random() < 0.8
+    frame = Frame(
+        kind=kind,
+        version=chosen.choice((1, 1, 1, 1, 2)),
+        sequence=sequence,
+        acknowledged=acknowledged,
+        credit=8,
+        first=first,
+        last=last,
+        payload=payload,
+    )
     return encode_frame(frame, session_key(session, peer))
 
 
@@ -137,7 +156,19 @@ def test_the_longest_message_is_exact(size: int, kept: bool, native: NativeLink)
     parts = [body[at : at + 200] for at in range(0, size, 200)]
     key = session_key(9, 22)
     frames = [
-        encode_frame(Frame(FrameKind.DATA, 1, n, 0, 8, n == 0, n == len(parts) - 1, part), key)
+        encode_frame(
+            Frame(
+                kind=FrameKind.DATA,
+                version=1,
+                sequence=n,
+                acknowledged=0,
+                credit=8,
+                first=n == 0,
+                last=n == len(parts) - 1,
+                payload=part,
+            ),
+            key,
+        )
         for n, part in enumerate(parts)
     ]
     python = Link(22, DEVICE)
@@ -189,10 +220,10 @@ def test_c_is_held_back_and_holds_back(native: NativeLink) -> None:
     native.pause()
     assert all(host.send(Log("info", number, "")) for number in range(20))
     assert not loopback.run(lambda: host.idle, 3 * SECOND_NS)
-    assert not any(isinstance(event, Log) for event in loopback.heard[1])
-    loopback.heard[1].extend(native.resume(loopback.now_ns))
+    assert not any(isinstance(event, Log) for event in loopback.received[1])
+    loopback.received[1].extend(native.resume(loopback.now_ns))
     assert loopback.run(lambda: host.idle, 20 * SECOND_NS)
-    logs = [event for event in loopback.heard[1] if isinstance(event, Log)]
+    logs = [event for event in loopback.received[1] if isinstance(event, Log)]
     assert [log.logged_at_ns for log in logs] == list(range(20))
 
 
@@ -205,8 +236,8 @@ def test_c_cuts_and_puts_together(native: NativeLink) -> None:
     assert loopback.run(lambda: native.send(large), SECOND_NS)
     assert host.send(Command(1, 2, bytes(500)))
     assert loopback.run(lambda: native.idle and host.idle, 5 * SECOND_NS)
-    assert readings(loopback.heard[0]) == [large]
-    assert Command(1, 2, bytes(500)) in loopback.heard[1]
+    assert readings(loopback.received[0]) == [large]
+    assert Command(1, 2, bytes(500)) in loopback.received[1]
 
 
 def test_c_faults_have_the_names_of_python() -> None:

@@ -83,7 +83,7 @@ class Story:
             return not waiting and self._side(0).idle and self._side(1).idle
 
         return self.loopback.run(done, 2000 * SECOND_NS) and all(
-            Log("info", 1 - side, "last") in self.loopback.heard[side] for side in (0, 1)
+            Log("info", 1 - side, "last") in self.loopback.received[side] for side in (0, 1)
         )
 
 
@@ -107,7 +107,7 @@ def test_a_link_always_comes_back(seed: int) -> None:
     story = Story(seed)
     story.live()
     assert story.settles()
-    for heard in story.loopback.heard:
+    for heard in story.loopback.received:
         require_once(heard)
 
 
@@ -117,7 +117,7 @@ def test_a_c_link_always_comes_back(seed: int, native: NativeLink) -> None:
     story = Story(seed, native)
     story.live()
     assert story.settles()
-    for heard in story.loopback.heard:
+    for heard in story.loopback.received:
         require_once(heard)
 
 
@@ -134,6 +134,6 @@ def test_a_replaced_session_that_goes_on_is_found_again() -> None:
     assert not host.connected
     assert device.send(reading(1))
     assert loopback.run(lambda: host.connected and device.idle, 20 * SECOND_NS)
-    heard = [event.sequence for event in loopback.heard[0] if isinstance(event, Reading)]
+    heard = [event.sequence for event in loopback.received[0] if isinstance(event, Reading)]
     assert heard == [0, 1]
     assert host.session != 11

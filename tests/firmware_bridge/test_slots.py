@@ -86,5 +86,5 @@ def test_what_is_not_whole_does_not_run() -> None:
 @pytest.mark.parametrize("page_bytes", [8, HEAD_BYTES - 8, HEAD_BYTES + 1])
 def test_pages_that_hold_no_manifest_are_refused(page_bytes: int) -> None:
     """A page takes a manifest with its markers, in whole words."""
-    with pytest.raises(BridgeError, match="holds no models"):
+    with pytest.raises(BridgeError, match="expected pages of a multiple of 8 bytes"):
         Slots(MemoryFlash(page_bytes))

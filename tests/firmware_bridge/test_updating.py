@@ -27,11 +27,11 @@ from firmware_bridge import (
     Command,
     Link,
     Message,
-    UpdateAsk,
     UpdateBegin,
     UpdateChunk,
     UpdateCommit,
     UpdateConfirm,
+    UpdateQuery,
     Updater,
     UpdateStatus,
     Upload,
@@ -239,7 +239,7 @@ def test_a_failing_flash_is_said() -> None:
         raise OSError(slot, offset, data)
 
     flash.write = refuse  # type: ignore[method-assign]
-    assert reasons(updater, offer(1, 100)[0], UpdateAsk()) == ["flash", "none"]
+    assert reasons(updater, offer(1, 100)[0], UpdateQuery()) == ["flash", "none"]
     flash.write = written  # type: ignore[method-assign]
     assert install(updater, model(1))
 
@@ -249,7 +249,7 @@ def test_a_refused_upload_says_why() -> None:
     updater = device()
     offered, body = offer(1, 100)
     upload = Upload(UpdateBegin(1, 100, offered.digest, bytes(64)), body)
-    status = updater.handle(UpdateAsk())
+    status = updater.handle(UpdateQuery())
     assert isinstance(status, UpdateStatus)
     (begin,) = upload.answer(status)
     refused = updater.handle(begin)
@@ -323,15 +323,15 @@ def test_an_update_over_a_bad_wire() -> None:
         nonlocal upload, updater, restarts
         link = loopback.ends[1]
         assert isinstance(link, Link)
-        for event in loopback.heard[1][heard[1] :]:
+        for event in loopback.received[1][heard[1] :]:
             answer = updater.handle(event) if isinstance(event, Message) else None
             assert answer is None or link.send(answer)
-        for event in loopback.heard[0][heard[0] :]:
+        for event in loopback.received[0][heard[0] :]:
             if type(event).__name__ == "LinkConnected":
                 assert all(map(host.send, upload.open()))
             if isinstance(event, UpdateStatus):
                 assert all(map(host.send, upload.answer(event)))
-        heard[:] = map(len, loopback.heard)
+        heard[:] = map(len, loopback.received)
         if upload.offset > 1500 and not restarts:
             restarts, updater = 1, device(flash)
             loopback.ends[1] = Link(99, DEVICE)
@@ -367,7 +367,7 @@ def test_c_and_python_answer_the_same(seed: int, native: NativeLink) -> None:
                 UpdateChunk(updater._offset, body[updater._offset :]),  # noqa: SLF001
                 UpdateCommit(revision),
                 UpdateConfirm(revision),
-                UpdateAsk(),
+                UpdateQuery(),
             )
         )
         assert native.update(message) == updater.handle(message), message

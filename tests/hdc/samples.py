@@ -1,4 +1,4 @@
-"""Small made-up enrolments for the tests of this room."""
+"""Small synthetic enrolments for the tests of `hdc`."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +12,20 @@ LABELS = ("cat", "dog")
 def draw(
     seed: int, count: int, label: int = 0, shift: int = 0, width: int = 60
 ) -> NDArray[np.uint8]:
-    """Rows around a class centre that `label` fixes, moved by `shift` levels."""
+    """Draw rows around the class centre of `label`, shifted by `shift` levels."""
     centre = np.random.default_rng(1000 + label).integers(60, 180, width)
     noise = np.random.default_rng(seed).normal(0, 12, (count, width))
     return np.clip(np.rint(centre + shift + noise), 0, 255).astype(np.uint8)
 
 
 def enrolment(seed: int = 0, count: int = 60) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Two classes of `count` rows each, with their labels."""
+    """Draw two classes of `count` rows each, with their labels."""
     rows = np.concatenate([draw(seed + label, count, label) for label in range(2)])
     return rows, np.repeat([0, 1], count)
 
 
 def learned(seed: int = 0, count: int = 60) -> tuple[hdc.Memory, list[tuple[str, str, hdc.Codes]]]:
-    """A surveyed memory with one domain, and the facts in it."""
+    """Return a memory with a fitted geometry and one domain, and its facts."""
     rows, labels = enrolment(seed, count)
     geometry = hdc.fit_geometry(rows, labels, TAPS, 5, bits=1024)
     memory, codes = hdc.Memory(geometry), geometry.project(rows)

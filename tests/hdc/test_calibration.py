@@ -1,11 +1,20 @@
-"""Thresholds follow from the facts, whatever their order."""
+"""Thresholds follow from the facts in any order, and exemplars join the score."""
 
 from math import isqrt
 
 import numpy as np
 
 import hdc
-from tests.hdc.samples import TAPS, draw, learned
+from hdc.calibration import (
+    EXEMPLAR_SHORTLIST,
+    EXEMPLAR_VOTES,
+    ScoredSamples,
+    join_one_score,
+    join_scores,
+)
+from hdc.integers import combine
+from hdc.neighbours import coordinates, nearest
+from tests.hdc.samples import LABELS, TAPS, draw, learned
 
 
 def half_up(total: int, count: int) -> int:
@@ -13,11 +22,11 @@ def half_up(total: int, count: int) -> int:
     return (2 * total + count) // (2 * count)
 
 
-def leaning(rows: list[int], variance: int) -> tuple[int, int]:
-    """Mean and spread of numbers that lean on 0 as five more of them, on a variance as twenty."""
-    usual = half_up(sum(rows), len(rows) + 5)
-    squares = sum((row - usual) ** 2 for row in rows) + 20 * variance
-    return usual, max(1, isqrt(half_up(squares, len(rows) + 20)))
+def shrunk(rows: list[int], variance: int) -> tuple[int, int]:
+    """Mean and deviation, shrunk towards 0 with weight 5 and towards a variance with weight 20."""
+    mean = half_up(sum(rows), len(rows) + 5)
+    squares = sum((row - mean) ** 2 for row in rows) + 20 * variance
+    return mean, max(1, isqrt(half_up(squares, len(rows) + 20)))
 
 
 def spread_of(rows: list[int]) -> tuple[int, int]:
@@ -36,19 +45,19 @@ def by_definition(memory: hdc.Memory, facts: list[tuple[str, str, hdc.Codes]]):
         centre, variance = spread_of([one for rows in own for one in rows])
         for at in labels:
             moved = [one - centre for one in own[at]]
-            usual, spread = leaning(moved, variance)
-            scales[at][block] = (usual + centre, spread)
+            centre_here, spread = shrunk(moved, variance)
+            scales[at][block] = (centre_here + centre, spread)
             for place, one in enumerate(moved):
                 rest = moved[:place] + moved[place + 1 :]
-                without, narrower = leaning(rest, variance)
+                without, narrower = shrunk(rest, variance)
                 units = (one - without) * 1024 // narrower
-                held[at][place][at][block] = usual + centre + units * spread // 1024
+                held[at][place][at][block] = centre_here + centre + units * spread // 1024
     votes = memory.geometry.votes.tolist()
 
     def score(distances: list[int], at: int) -> int:
         above = [
-            min(max((one - usual) * 1024 // spread + 2048, 0), 1 << 16)
-            for one, (usual, spread) in zip(distances, scales[at], strict=True)
+            min(max((one - mean) * 1024 // spread + 2048, 0), 1 << 16)
+            for one, (mean, spread) in zip(distances, scales[at], strict=True)
         ]
         return isqrt(sum(vote * one * one for vote, one in zip(votes, above, strict=True)))
 
@@ -58,7 +67,7 @@ def by_definition(memory: hdc.Memory, facts: list[tuple[str, str, hdc.Codes]]):
     cubes: list[int] = []
     for at in labels:
         mine = [one for one, nearest in lowest if nearest == at]
-        middle, spread = leaning([one - centre for one in mine], variance)
+        middle, spread = shrunk([one - centre for one in mine], variance)
         shapes.append([len(mine), middle + centre, spread])
         units = [(one - middle - centre) * 1024 // spread for one in mine]
         cubes += [min(max(one, -4096), 4096) ** 3 // 1024**2 for one in units]
@@ -66,32 +75,32 @@ def by_definition(memory: hdc.Memory, facts: list[tuple[str, str, hdc.Codes]]):
 
 
 def test_every_number_is_that_of_its_definition() -> None:
-    """Scales, what is usual, scores and skewness follow from held-out distances as documented."""
+    """Scales, references, scores and skewness follow from held-out distances as documented."""
     memory, facts = learned(count=25)
     far = memory.geometry.project(np.concatenate([draw(70, 2, 0, 25), draw(71, 1, 0, 90)]))
     memory.add("home", "cat", far)
     facts = [("home", "cat", hdc.Codes.concat([facts[0][2], far])), facts[1]]
     made = hdc.calibrate(memory, facts)
-    scales, usual, scores, skew = by_definition(memory, facts)
+    scales, references, scores, skew = by_definition(memory, facts)
     assert np.array_equal(made.scales, np.asarray(scales))
-    assert made.usual.tolist() == usual
+    assert made.references.tolist() == references
     assert made.scores["home"].tolist() == scores
     assert made.skews == {"home": skew}
 
 
-def test_facts_that_are_all_alike_have_a_spread() -> None:
+def test_identical_facts_have_a_deviation() -> None:
     """Nothing is divided by zero where no held-out sample differs from another."""
     memory = hdc.Memory(hdc.identity_geometry(60, TAPS, 5, bits=128))
     codes = memory.geometry.project(np.repeat(draw(1, 1), 8, axis=0))
     memory.add("home", "cat", codes)
     made = hdc.calibrate(memory, [("home", "cat", codes)])
     assert made.scales[..., 1].tolist() == [[1]]
-    assert made.usual[:, 2].tolist() == [1]
+    assert made.references[:, 2].tolist() == [1]
     found = hdc.detect(codes[0], memory, made, 0.2)
     assert (found.known, found.deviation) == (True, 0.0)
 
 
-def test_calibrations_unite_by_domain() -> None:
+def test_calibrations_merge_by_domain() -> None:
     """Concepts come sorted, scores of one domain in two parts are sorted together."""
     memory, facts = learned()
     parts = [hdc.calibrate(memory, [fact]) for fact in facts]
@@ -99,7 +108,7 @@ def test_calibrations_unite_by_domain() -> None:
     assert made.keys == (("home", "cat"), ("home", "dog"))
     for place, part in enumerate(parts):
         assert np.array_equal(made.scales[place], part.scales[0])
-        assert np.array_equal(made.usual[place], part.usual[0])
+        assert np.array_equal(made.references[place], part.references[0])
     every = np.concatenate([part.scores["home"] for part in parts])
     assert made.scores["home"].tolist() == sorted(every.tolist())
     assert made.skews["home"] == parts[0].skews["home"]
@@ -138,4 +147,96 @@ def test_a_single_sample_calibrates_nothing() -> None:
     made = hdc.calibrate(memory, [*facts, ("home", "bird", lone)])
     assert ("home", "bird") not in made.keys
     assert len(made.scores["home"]) == 120
-    assert made.usual_of(("home", "bird")) is None
+    assert made.reference_scores.get(("home", "bird")) is None
+
+
+ONE_TAP = ((0, 60),)
+
+
+def many_groups(seed: int, count: int, groups: int = 8):
+    """Rows of a class that is `groups` small groups far apart."""
+    centres = np.random.default_rng(99).integers(30, 220, (groups, 60))
+    rows = centres[np.arange(count) % groups]
+    return np.clip(rows + np.random.default_rng(seed).normal(0, 4, rows.shape), 0, 255).astype(
+        np.uint8
+    )
+
+
+def one_tap_memory(rows, labels):
+    """A memory and calibration of one domain over one tap."""
+    geometry = hdc.fit_geometry(rows, labels, ONE_TAP, 5, bits=1024)
+    memory, codes = hdc.Memory(geometry), geometry.project(rows)
+    facts = [("home", LABELS[n], codes[labels == n]) for n in sorted(set(labels.tolist()))]
+    for fact in facts:
+        memory.add(*fact)
+    return memory, hdc.calibrate(memory, facts)
+
+
+def test_novelty_agrees_with_detect():
+    """Scored together or one by one, in one domain or two, samples get the same scores."""
+    rows, labels = np.concatenate([many_groups(0, 80), draw(1, 60, 1)]), np.repeat([0, 1], [80, 60])
+    memory, _ = one_tap_memory(rows, labels)
+    away = memory.geometry.project(draw(50, 40, 0, 40))
+    memory.add("away", "cat", away)
+    codes = memory.geometry.project(rows)
+    facts = [("home", LABELS[n], codes[labels == n]) for n in range(2)]
+    calibration = hdc.calibrate(memory, [*facts, ("away", "cat", away)])
+    queries = memory.geometry.project(
+        np.concatenate([many_groups(7, 9), draw(8, 9, 1), draw(9, 9)])
+    )
+    single = [hdc.detect(queries[n], memory, calibration).score for n in range(len(queries))]
+    assert hdc.novelty(queries, memory, calibration).tolist() == single
+    assert hdc.novelty(queries[:0], memory, calibration).tolist() == []
+
+
+def test_the_gap_between_groups_is_novel():
+    """A sample in the middle of a many-group class is nearer to its mean, and yet novel."""
+    rows = many_groups(0, 160)
+    memory, calibration = one_tap_memory(rows, np.zeros(160, dtype=np.int64))
+    middle = np.rint(rows.reshape(20, 8, 60).mean(axis=1)).astype(np.uint8)
+    known = hdc.novelty(memory.geometry.project(many_groups(5, 60)), memory, calibration)
+    between = hdc.novelty(memory.geometry.project(middle), memory, calibration)
+    assert between.min() > np.quantile(known, 0.95)
+
+
+def test_held_out_scores_keep_the_rate():
+    """Fresh samples of a many-group class are novel about as often as the rate says."""
+    rows = many_groups(0, 320)
+    memory, calibration = one_tap_memory(rows, np.zeros(320, dtype=np.int64))
+    codes = memory.geometry.project(many_groups(11, 800))
+    found = [hdc.detect(codes[n], memory, calibration, 0.05).known for n in range(len(codes))]
+    assert 0.02 < found.count(False) / len(found) < 0.09
+
+
+def test_stopping_early_loses_nothing():
+    """The lowest score and its column are those of comparing every concept of the shortlist."""
+    rows = np.concatenate([many_groups(label, 40, 4 + label) for label in range(5)])
+    labels = np.repeat(np.arange(5), 40)
+    geometry = hdc.fit_geometry(rows, labels, ONE_TAP, 5, bits=1024)
+    memory, codes = hdc.Memory(geometry), geometry.project(rows)
+    facts = [("home", f"{n}", codes[labels == n]) for n in range(5)]
+    for fact in facts:
+        memory.add(*fact)
+    calibration = hdc.calibrate(memory, facts)
+    queries = geometry.project(np.concatenate([many_groups(70 + n, 40, 4 + n) for n in range(5)]))
+    distances, scales = memory.distances(queries), calibration.scales_for(memory)
+    near = calibration.exemplars_for(memory, range(5))
+    assert near is not None
+    scores, votes = combine(distances, scales, geometry.votes), [*geometry.votes, *EXEMPLAR_VOTES]
+    columns, plane = coordinates(geometry, queries)
+    expected = []
+    for row in range(len(queries)):
+        found = []
+        for at in np.argsort(scores[row], kind="stable")[:EXEMPLAR_SHORTLIST]:
+            apart = nearest(near.exemplars[at], columns[row : row + 1], plane[row : row + 1])
+            both = np.concatenate([distances[row, at], apart[0]])
+            joint = np.concatenate([scales[at], near.scales[at]])
+            found.append((int(combine(both, joint, np.asarray(votes))), int(at)))
+        expected.append(min(found))
+    lowest, places = join_scores(distances, scales, ScoredSamples(geometry, queries), near)
+    assert list(zip(lowest.tolist(), places.tolist(), strict=True)) == expected
+    for row in range(len(queries)):
+        alone = ScoredSamples(geometry, queries[row])
+        assert join_one_score(distances[row], scores[row], scales, alone, near) == expected[row]
+    # Or nothing would be tested: some are nearest to another than they start nearest to.
+    assert any(at != first for (_, at), first in zip(expected, scores.argmin(1), strict=True))

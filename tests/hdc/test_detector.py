@@ -9,7 +9,7 @@ import pytest
 
 import hdc
 from hdc import ConceptError
-from hdc.detector import MANY, _tail, judge
+from hdc.detector import MANY, _tail, verdict_at
 from tests.hdc.samples import TAPS, draw, enrolment, learned
 
 
@@ -24,11 +24,11 @@ def verdicts(
 def made_up(skew: int = 0) -> hdc.Calibration:
     """A calibration of a few numbers, of two concepts in one domain."""
     return hdc.Calibration(
-        (("home", "cat"), ("home", "dog")),
-        np.ones((2, 1, 2), dtype=np.int64),
-        np.asarray([[4, 100, 10], [9, 100, 10]], np.int64),
-        {"home": np.asarray([10, 20, 20, 30], np.int64)},
-        {"home": skew},
+        keys=(("home", "cat"), ("home", "dog")),
+        scales=np.ones((2, 1, 2), dtype=np.int64),
+        references=np.asarray([[4, 100, 10], [9, 100, 10]], np.int64),
+        scores={"home": np.asarray([10, 20, 20, 30], np.int64)},
+        skews={"home": skew},
     )
 
 
@@ -38,7 +38,7 @@ def made_up(skew: int = 0) -> hdc.Calibration:
 )
 def test_a_p_value_is_the_share_of_held_out_samples_as_new(score: int, p_value: float) -> None:
     """The sample itself counts as one of them, and so do those of the same score."""
-    found = judge(("home", "cat"), score, made_up(), 0.2)
+    found = verdict_at(("home", "cat"), score, made_up(), 0.2)
     assert found.p_value == p_value
     assert found.known is (p_value > 0.2)
     assert found.deviation == (score - 100) / 10
@@ -46,8 +46,8 @@ def test_a_p_value_is_the_share_of_held_out_samples_as_new(score: int, p_value: 
 
 def test_a_window_is_judged_by_the_mean_of_its_deviations() -> None:
     """Its variance is that of the mean, and that of what is usual of each concept in it."""
-    given = [judge(("home", "cat"), 110, made_up(2048), 0.2)] * 3
-    given += [judge(("home", "dog"), 130, made_up(2048), 0.2)]
+    given = [verdict_at(("home", "cat"), 110, made_up(2048), 0.2)] * 3
+    given += [verdict_at(("home", "dog"), 130, made_up(2048), 0.2)]
     found = hdc.detect_window(given, made_up(2048), 0.2)
     variance = 1 / 4 + (3 / 4) ** 2 / 4 + (1 / 4) ** 2 / 9
     score = (3 * 1 + 3) / 4 / sqrt(variance)
@@ -62,7 +62,7 @@ def test_a_window_is_judged_by_the_mean_of_its_deviations() -> None:
 
 def test_a_window_of_two_domains_is_in_the_first_by_name() -> None:
     """Where as many samples are of either, names decide, not the order they came in."""
-    given = [replace(judge(("home", "cat"), 100, made_up(), 0.2), domain=d) for d in "zaza"]
+    given = [replace(verdict_at(("home", "cat"), 100, made_up(), 0.2), domain=d) for d in "zaza"]
     assert hdc.detect_window(given, made_up(), 0.2).domain == "a"
     assert hdc.detect_window(given[::-1], made_up(), 0.2).domain == "a"
 

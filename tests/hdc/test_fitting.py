@@ -1,4 +1,4 @@
-"""A survey freezes a geometry, whatever is there to survey."""
+"""Fitting freezes a geometry, whatever the samples."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hdc import DimensionError
 from tests.hdc.samples import TAPS, draw, enrolment
 
 
-def test_a_survey_is_the_same_in_any_order() -> None:
+def test_a_fit_is_the_same_in_any_order() -> None:
     """Shuffled samples give the same geometry, to the bit."""
     rows, labels = enrolment()
     order = np.random.default_rng(0).permutation(len(rows))
@@ -40,7 +40,7 @@ def test_input_is_not_changed() -> None:
 
 @pytest.mark.parametrize("width", [1, 3, 60, 300])
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 40])
-def test_tiny_and_narrow_surveys_work(width: int, count: int) -> None:
+def test_tiny_and_narrow_fits_work(width: int, count: int) -> None:
     """One sample, one column, fewer samples than columns: always a geometry that codes."""
     rows = draw(1, count, width=width)
     geometry = hdc.fit_geometry(rows, np.zeros(count, dtype=int), ((0, width),), 1, bits=128)
@@ -76,8 +76,8 @@ def test_sums_of_the_plane_stay_exact() -> None:
         assert np.array_equal(geometry.plane.axes, np.rint(geometry.plane.axes))
 
 
-def test_surveyed_samples_are_scored_as_if_they_had_not_been() -> None:
-    """Held-out distances of surveyed samples are like those of fresh ones, not smaller."""
+def test_fitted_samples_are_scored_like_fresh_ones() -> None:
+    """Held-out distances of fitted samples are like those of fresh ones, not smaller."""
     rows, labels = draw(3, 90, width=200), np.zeros(90, dtype=int)
     geometry = hdc.fit_geometry(rows, labels, ((0, 200),), 1, bits=256)
     memory = hdc.Memory(geometry)

@@ -51,7 +51,7 @@ def test_merging_equals_learning_both() -> None:
 
 
 def test_held_out_distances_are_those_of_a_memory_without_the_sample() -> None:
-    """The shortcut equals removing each sample in turn, for samples not surveyed."""
+    """The shortcut equals removing each sample in turn, for samples outside the fit."""
     memory, facts = learned(count=15)
     fresh = memory.geometry.project(draw(77, 6))
     memory.add("home", "cat", fresh)
@@ -63,11 +63,11 @@ def test_held_out_distances_are_those_of_a_memory_without_the_sample() -> None:
     assert facts[0][0] == "home"
 
 
-def test_surveyed_samples_are_held_out_of_the_geometry_too() -> None:
-    """Their plane distances grow by what being surveyed made them look nearer."""
+def test_fitted_samples_are_held_out_of_the_geometry_too() -> None:
+    """Their plane distances grow by the excess that the fit stored."""
     memory, facts = learned(count=15)
     domain, label, codes = facts[0]
-    excess = memory.geometry.surveyed.excess_of(codes)
+    excess = memory.geometry.fitted.excess_of(codes)
     assert excess.any()
     held = memory.distances_held_out(domain, label, codes)
     for place in range(len(codes)):

@@ -13,13 +13,13 @@ ONE_TAP = ((0, 60),)
 
 @pytest.fixture(scope="module")
 def geometry():
-    """A geometry of one tap, surveyed."""
+    """Return a fitted geometry of one tap."""
     rows, labels = enrolment(count=60)
     return hdc.fit_geometry(rows, labels, ONE_TAP, 5, bits=1024)
 
 
-def test_only_one_surveyed_tap_has_neighbours(geometry):
-    """Several taps, or nothing surveyed, keep no exemplars."""
+def test_only_one_fitted_tap_has_neighbours(geometry):
+    """Several taps, or no fit, keep no exemplars."""
     rows, labels = enrolment()
     assert has_neighbours(geometry)
     assert not has_neighbours(hdc.fit_geometry(rows, labels, TAPS, 5, bits=1024))

@@ -184,15 +184,15 @@ def _calibration(
     domains = sorted({domain for domain, _ in keys})
     edges = np.cumsum(arrays["sizes"])[:-1].astype(np.intp)
     parts = [np.sort(part) for part in np.split(arrays["scores"].astype(np.int64), edges)]
-    exemplars, near = hdc.held_out_scores(geometry, len(keys))
+    exemplars, near = hdc.empty_exemplars(geometry, len(keys))
     return hdc.Calibration(
         keys=keys,
         scales=arrays["scales"].astype(np.int64),
-        usual=arrays["usual"].astype(np.int64),
+        references=arrays["usual"].astype(np.int64),
         scores=dict(zip(domains, parts, strict=bool(domains))),
         skews=dict(zip(domains, arrays["skews"].tolist(), strict=True)),
         exemplars=exemplars,
-        near=near,
+        exemplar_scales=near,
     )
 
 
@@ -276,16 +276,18 @@ def merge_thresholds(
     keys = tuple(sorted({key for one in every for key in one.keys}))
     chosen = [next(at for at in rank[key[0]] if key in places[at]) for key in keys]
     rows = [(every[at], places[at][key]) for at, key in zip(chosen, keys, strict=True)]
-    blank, near = hdc.held_out_scores(geometry, len(keys))
+    blank, near = hdc.empty_exemplars(geometry, len(keys))
     shape = geometry.scales.shape
     return hdc.Calibration(
         keys=keys,
         scales=np.array([one.scales[row] for one, row in rows], np.int64).reshape(-1, *shape),
-        usual=np.array([one.usual[row] for one, row in rows], np.int64).reshape(-1, 3),
+        references=np.array([one.references[row] for one, row in rows], np.int64).reshape(-1, 3),
         scores={domain: every[rank[domain][0]].scores[domain] for domain in domains},
         skews={domain: every[rank[domain][0]].skews[domain] for domain in domains},
         exemplars=tuple(one.exemplars[row] for one, row in rows) if blank else (),
-        near=np.array([one.near[row] for one, row in rows], np.int64) if blank else near,
+        exemplar_scales=np.array([one.exemplar_scales[row] for one, row in rows], np.int64)
+        if blank
+        else near,
     )
 
 

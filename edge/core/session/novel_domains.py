@@ -70,7 +70,7 @@ class ReferenceModel:
             return every, every
         if every.columns is not None:
             return hdc.compare(codes, known.memory, known.calibration()), every
-        return every.among(known.memory.keys, self.learned), every
+        return every.restricted_to(known.memory.keys, self.learned), every
 
     def separation(self, samples: hdc.Codes, labels: Sequence[str], domain: str) -> float:
         """Return how many times farther samples are from a domain than from each other.
