@@ -22,6 +22,26 @@ if TYPE_CHECKING:
     )
     from .sim import simulate
     from .storage import Store
+else:
+    # The command line sets numpy's threads before numpy is loaded.
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "core": (
+                "Config",
+                "Decision",
+                "EdgeError",
+                "ForgetRequest",
+                "Label",
+                "Observation",
+                "Receipt",
+                "Runtime",
+                "Selector",
+            ),
+            "sim": ("simulate",),
+            "storage": ("Store",),
+        },
+    )
 
 __all__ = [
     "Config",
@@ -36,23 +56,3 @@ __all__ = [
     "Store",
     "simulate",
 ]
-
-# The command line sets numpy's threads before numpy is loaded.
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "core": (
-            "Config",
-            "Decision",
-            "EdgeError",
-            "ForgetRequest",
-            "Label",
-            "Observation",
-            "Receipt",
-            "Runtime",
-            "Selector",
-        ),
-        "sim": ("simulate",),
-        "storage": ("Store",),
-    },
-)

@@ -74,9 +74,10 @@ def door_text(folder: Path, docstring: str, names: set[str]) -> str:
     lines += [f"from {'.' * depth}lazy import lazy_names", "", "if TYPE_CHECKING:"]
     lines += [f"    from . import {', '.join(files)}"] if files else []
     lines += [f"    from .{file} import {', '.join(place)}" for file, place in places.items()]
-    lines += ["", f"__all__ = {offered!r}", ""]
+    # Type checkers take a module with `__getattr__` to have every name: they see the imports alone.
     table = {file: tuple(place) for file, place in places.items()}
-    lines += [f"__getattr__ = lazy_names(__name__, {table!r})", ""]
+    lines += ["else:", f"    __getattr__ = lazy_names(__name__, {table!r})"]
+    lines += ["", f"__all__ = {offered!r}", ""]
     return "\n".join(lines)
 
 

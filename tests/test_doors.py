@@ -39,4 +39,6 @@ def test_a_door_without_a_name_is_found_and_written(tmp_path):
     assert door.read_text("utf-8") == '"""Prices."""\n'
     subprocess.run([sys.executable, str(script)], capture_output=True, check=True, timeout=300)
     assert check(script) == (0, "")
-    assert '__getattr__ = lazy_names(__name__, {"prices": ("price",)})' in door.read_text("utf-8")
+    assert '    __getattr__ = lazy_names(__name__, {"prices": ("price",)})' in door.read_text(
+        "utf-8"
+    )

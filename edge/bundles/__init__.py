@@ -6,7 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .exchange import FOLDER, export_bundle, import_bundle
+else:
+    __getattr__ = lazy_names(__name__, {"exchange": ("FOLDER", "export_bundle", "import_bundle")})
 
 __all__ = ["FOLDER", "export_bundle", "import_bundle"]
-
-__getattr__ = lazy_names(__name__, {"exchange": ("FOLDER", "export_bundle", "import_bundle")})

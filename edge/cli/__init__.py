@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from . import error_report
     from .entry import main
     from .error_report import report_errors
+else:
+    __getattr__ = lazy_names(__name__, {"entry": ("main",), "error_report": ("report_errors",)})
 
 __all__ = ["error_report", "main", "report_errors"]
-
-__getattr__ = lazy_names(__name__, {"entry": ("main",), "error_report": ("report_errors",)})

@@ -20,6 +20,27 @@ if TYPE_CHECKING:
         StatusCommand,
     )
     from .sending import make_command, send_command, sign_command
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "control_socket": ("ControlSocket", "ask_daemon", "body_of"),
+            "handler": ("CommandHandler",),
+            "parsing": ("no_home",),
+            "requests": (
+                "BundleConfirmCommand",
+                "BundleImportCommand",
+                "BundleRevertCommand",
+                "CandidatesCommand",
+                "ExplainCommand",
+                "LabelCommand",
+                "RawCommand",
+                "Request",
+                "StatusCommand",
+            ),
+            "sending": ("make_command", "send_command", "sign_command"),
+        },
+    )
 
 __all__ = [
     "BundleConfirmCommand",
@@ -40,24 +61,3 @@ __all__ = [
     "send_command",
     "sign_command",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "control_socket": ("ControlSocket", "ask_daemon", "body_of"),
-        "handler": ("CommandHandler",),
-        "parsing": ("no_home",),
-        "requests": (
-            "BundleConfirmCommand",
-            "BundleImportCommand",
-            "BundleRevertCommand",
-            "CandidatesCommand",
-            "ExplainCommand",
-            "LabelCommand",
-            "RawCommand",
-            "Request",
-            "StatusCommand",
-        ),
-        "sending": ("make_command", "send_command", "sign_command"),
-    },
-)

@@ -36,6 +36,43 @@ if TYPE_CHECKING:
         StreamSettings,
         TopicStream,
     )
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "commands": ("CommandSettings", "KeyText", "PREFIX", "key_bytes"),
+            "device": ("HttpSettings", "OutboxSettings"),
+            "fleet": ("BundleSettings", "FleetSettings"),
+            "mqtt": (
+                "HomeAssistantSettings",
+                "MqttSettings",
+                "SECONDS_MAX",
+                "SparkplugSettings",
+                "TlsSettings",
+            ),
+            "settings": (
+                "EncoderSettings",
+                "SETTINGS",
+                "Settings",
+                "TEMPLATE",
+                "parse_settings",
+                "read_settings",
+                "read_text",
+            ),
+            "streams": (
+                "CameraStream",
+                "ColumnStream",
+                "FolderStream",
+                "HttpStream",
+                "PortStream",
+                "SentStream",
+                "SoundStream",
+                "StdinStream",
+                "StreamSettings",
+                "TopicStream",
+            ),
+        },
+    )
 
 __all__ = [
     "PREFIX",
@@ -69,40 +106,3 @@ __all__ = [
     "read_settings",
     "read_text",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "commands": ("CommandSettings", "KeyText", "PREFIX", "key_bytes"),
-        "device": ("HttpSettings", "OutboxSettings"),
-        "fleet": ("BundleSettings", "FleetSettings"),
-        "mqtt": (
-            "HomeAssistantSettings",
-            "MqttSettings",
-            "SECONDS_MAX",
-            "SparkplugSettings",
-            "TlsSettings",
-        ),
-        "settings": (
-            "EncoderSettings",
-            "SETTINGS",
-            "Settings",
-            "TEMPLATE",
-            "parse_settings",
-            "read_settings",
-            "read_text",
-        ),
-        "streams": (
-            "CameraStream",
-            "ColumnStream",
-            "FolderStream",
-            "HttpStream",
-            "PortStream",
-            "SentStream",
-            "SoundStream",
-            "StdinStream",
-            "StreamSettings",
-            "TopicStream",
-        ),
-    },
-)

@@ -40,12 +40,11 @@ from .events import (
     StoreLabelCandidates,
     Tick,
 )
-from .facts import Fact, Ledger, Receipt, Selector
+from .facts import Fact, Ledger, Receipt, Selector, admit
 from .forecasting import SeriesTracker, State
 from .knowledge import (
     Contribution,
     Knowledge,
-    admit,
     conflicting_contributions,
     derive_knowledge,
     fit_geometry,

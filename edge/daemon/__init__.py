@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from .homes import HomeSlot
     from .service import HERE, folder_of, serve
     from .settings import resolve_paths
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "check": ("CheckFinding", "check_home"),
+            "daemon": ("Daemon",),
+            "doctor": ("examine_machine",),
+            "homes": ("HomeSlot",),
+            "service": ("HERE", "folder_of", "serve"),
+            "settings": ("resolve_paths",),
+        },
+    )
 
 __all__ = [
     "HERE",
@@ -27,15 +39,3 @@ __all__ = [
     "serve",
     "service",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "check": ("CheckFinding", "check_home"),
-        "daemon": ("Daemon",),
-        "doctor": ("examine_machine",),
-        "homes": ("HomeSlot",),
-        "service": ("HERE", "folder_of", "serve"),
-        "settings": ("resolve_paths",),
-    },
-)

@@ -9,6 +9,16 @@ if TYPE_CHECKING:
     from .recordings import Row, SeriesFile, SeriesRows, read_recording
     from .sounds import RATE_HZ
     from .tables import accepted_examples, read_column_names, read_examples
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "class_folders": ("Example", "Examples", "Skipped", "display_path"),
+            "recordings": ("Row", "SeriesFile", "SeriesRows", "read_recording"),
+            "sounds": ("RATE_HZ",),
+            "tables": ("accepted_examples", "read_column_names", "read_examples"),
+        },
+    )
 
 __all__ = [
     "RATE_HZ",
@@ -24,13 +34,3 @@ __all__ = [
     "read_examples",
     "read_recording",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "class_folders": ("Example", "Examples", "Skipped", "display_path"),
-        "recordings": ("Row", "SeriesFile", "SeriesRows", "read_recording"),
-        "sounds": ("RATE_HZ",),
-        "tables": ("accepted_examples", "read_column_names", "read_examples"),
-    },
-)

@@ -18,6 +18,25 @@ if TYPE_CHECKING:
     )
     from .pixels import PIXELS_TITLE
     from .state import DemoPlan
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "demo": ("DEMO_TITLE", "run_demo"),
+            "events": (
+                "DemoEvent",
+                "DemoOutcome",
+                "ImageEvent",
+                "PhaseEvent",
+                "PixelOutcome",
+                "TextEvent",
+                "Tone",
+                "WaitEvent",
+            ),
+            "pixels": ("PIXELS_TITLE",),
+            "state": ("DemoPlan",),
+        },
+    )
 
 __all__ = [
     "DEMO_TITLE",
@@ -33,22 +52,3 @@ __all__ = [
     "WaitEvent",
     "run_demo",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "demo": ("DEMO_TITLE", "run_demo"),
-        "events": (
-            "DemoEvent",
-            "DemoOutcome",
-            "ImageEvent",
-            "PhaseEvent",
-            "PixelOutcome",
-            "TextEvent",
-            "Tone",
-            "WaitEvent",
-        ),
-        "pixels": ("PIXELS_TITLE",),
-        "state": ("DemoPlan",),
-    },
-)

@@ -18,6 +18,31 @@ if TYPE_CHECKING:
     from .fact_statistics import FactStatistics, collect_statistics
     from .liquid_c import ExportedForecaster, export_forecaster
     from .liquid_onnx import write_onnx
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "budget": (
+                "ExportPlan",
+                "ExportRequest",
+                "FlashBudget",
+                "KIB",
+                "plan_export",
+                "read_statistics",
+                "write_export",
+            ),
+            "extract": (
+                "ExtractShape",
+                "MeasuredExtract",
+                "full_shape",
+                "measure_extract",
+                "with_head",
+            ),
+            "fact_statistics": ("FactStatistics", "collect_statistics"),
+            "liquid_c": ("ExportedForecaster", "export_forecaster"),
+            "liquid_onnx": ("write_onnx",),
+        },
+    )
 
 __all__ = [
     "KIB",
@@ -38,28 +63,3 @@ __all__ = [
     "write_export",
     "write_onnx",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "budget": (
-            "ExportPlan",
-            "ExportRequest",
-            "FlashBudget",
-            "KIB",
-            "plan_export",
-            "read_statistics",
-            "write_export",
-        ),
-        "extract": (
-            "ExtractShape",
-            "MeasuredExtract",
-            "full_shape",
-            "measure_extract",
-            "with_head",
-        ),
-        "fact_statistics": ("FactStatistics", "collect_statistics"),
-        "liquid_c": ("ExportedForecaster", "export_forecaster"),
-        "liquid_onnx": ("write_onnx",),
-    },
-)

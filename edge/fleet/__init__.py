@@ -7,13 +7,13 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .contribution_message import write_contribution
     from .member import FleetMember, ReceivedContribution
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "contribution_message": ("write_contribution",),
+            "member": ("FleetMember", "ReceivedContribution"),
+        },
+    )
 
 __all__ = ["FleetMember", "ReceivedContribution", "write_contribution"]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "contribution_message": ("write_contribution",),
-        "member": ("FleetMember", "ReceivedContribution"),
-    },
-)

@@ -28,6 +28,31 @@ if TYPE_CHECKING:
     from .growth_job import grow_adaptor
     from .search import sketch_task
     from .torch_adaptors import torch_activate, torch_transform
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "acceptance": (
+                "ScoredCandidate",
+                "is_significantly_better",
+                "score_blueprint",
+                "score_head",
+                "screen_candidates",
+                "split_holdout",
+            ),
+            "adaptor_training": ("train_adaptor",),
+            "forecaster_training": (
+                "ForecastTrainingSet",
+                "make_training_set",
+                "predict_network",
+                "train_forecaster",
+                "train_network",
+            ),
+            "growth_job": ("grow_adaptor",),
+            "search": ("sketch_task",),
+            "torch_adaptors": ("torch_activate", "torch_transform"),
+        },
+    )
 
 __all__ = [
     "ForecastTrainingSet",
@@ -48,28 +73,3 @@ __all__ = [
     "train_forecaster",
     "train_network",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "acceptance": (
-            "ScoredCandidate",
-            "is_significantly_better",
-            "score_blueprint",
-            "score_head",
-            "screen_candidates",
-            "split_holdout",
-        ),
-        "adaptor_training": ("train_adaptor",),
-        "forecaster_training": (
-            "ForecastTrainingSet",
-            "make_training_set",
-            "predict_network",
-            "train_forecaster",
-            "train_network",
-        ),
-        "growth_job": ("grow_adaptor",),
-        "search": ("sketch_task",),
-        "torch_adaptors": ("torch_activate", "torch_transform"),
-    },
-)

@@ -50,6 +50,56 @@ if TYPE_CHECKING:
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
     from .typos import KnownNames, likely_typo, warning_of
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "actions": (
+                "Inspection",
+                "LearnSummary",
+                "Moved",
+                "Prediction",
+                "Tick",
+                "VerifyReport",
+                "acknowledged",
+                "json_line",
+            ),
+            "command_context": ("CommandContext",),
+            "device_port": (
+                "Attachment",
+                "alarm_outputs",
+                "attach_port",
+                "device_turns",
+                "event_as_data",
+                "link_totals",
+            ),
+            "forecasting": (
+                "DEFAULT",
+                "ForecastOptions",
+                "ForecastRow",
+                "ForecastScore",
+                "change_as_data",
+                "forecast_file",
+                "row_as_data",
+            ),
+            "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
+            "home": ("Home", "create_home", "open_encoder"),
+            "labelling": (
+                "Column",
+                "Explained",
+                "FlaggedObservation",
+                "WaitingLabels",
+                "explained_at",
+                "raw_at",
+                "waiting_at",
+            ),
+            "process_memory": ("return_free_memory", "tune_garbage_collector"),
+            "raw_inputs": ("window_of",),
+            "train_forecaster": ("train_on_recording",),
+            "transfer": ("MergeSummary", "RestoreSummary"),
+            "typos": ("KnownNames", "likely_typo", "warning_of"),
+        },
+    )
 
 __all__ = [
     "DEFAULT",
@@ -102,53 +152,3 @@ __all__ = [
     "warning_of",
     "window_of",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "actions": (
-            "Inspection",
-            "LearnSummary",
-            "Moved",
-            "Prediction",
-            "Tick",
-            "VerifyReport",
-            "acknowledged",
-            "json_line",
-        ),
-        "command_context": ("CommandContext",),
-        "device_port": (
-            "Attachment",
-            "alarm_outputs",
-            "attach_port",
-            "device_turns",
-            "event_as_data",
-            "link_totals",
-        ),
-        "forecasting": (
-            "DEFAULT",
-            "ForecastOptions",
-            "ForecastRow",
-            "ForecastScore",
-            "change_as_data",
-            "forecast_file",
-            "row_as_data",
-        ),
-        "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
-        "home": ("Home", "create_home", "open_encoder"),
-        "labelling": (
-            "Column",
-            "Explained",
-            "FlaggedObservation",
-            "WaitingLabels",
-            "explained_at",
-            "raw_at",
-            "waiting_at",
-        ),
-        "process_memory": ("return_free_memory", "tune_garbage_collector"),
-        "raw_inputs": ("window_of",),
-        "train_forecaster": ("train_on_recording",),
-        "transfer": ("MergeSummary", "RestoreSummary"),
-        "typos": ("KnownNames", "likely_typo", "warning_of"),
-    },
-)

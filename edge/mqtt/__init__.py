@@ -27,6 +27,34 @@ if TYPE_CHECKING:
     from .presences import StatusPresence, make_presence, make_sparkplug
     from .schemas import message_schemas
     from .topics import TopicAddress, Topics, encode_level
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "client.mqtt_client": ("MqttClient",),
+            "client.transport": ("make_tls_context", "read_password"),
+            "client.waker": ("Waker",),
+            "envelope": ("MessageEncoder", "mark_historical"),
+            "messages": (
+                "ALIVE_S",
+                "AdaptorStatus",
+                "BrokerStatus",
+                "BundleTrialReport",
+                "ClockJump",
+                "DaemonStatus",
+                "HomeStatus",
+                "OutboxGap",
+                "OutboxStatus",
+                "Response",
+                "StreamStatus",
+            ),
+            "packets": ("InboundMessage", "LOST", "PublishedMessage", "ReplyAddress"),
+            "presence": ("Channels", "SilentPresence", "Streams"),
+            "presences": ("StatusPresence", "make_presence", "make_sparkplug"),
+            "schemas": ("message_schemas",),
+            "topics": ("TopicAddress", "Topics", "encode_level"),
+        },
+    )
 
 __all__ = [
     "ALIVE_S",
@@ -61,31 +89,3 @@ __all__ = [
     "message_schemas",
     "read_password",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "client.mqtt_client": ("MqttClient",),
-        "client.transport": ("make_tls_context", "read_password"),
-        "client.waker": ("Waker",),
-        "envelope": ("MessageEncoder", "mark_historical"),
-        "messages": (
-            "ALIVE_S",
-            "AdaptorStatus",
-            "BrokerStatus",
-            "BundleTrialReport",
-            "ClockJump",
-            "DaemonStatus",
-            "HomeStatus",
-            "OutboxGap",
-            "OutboxStatus",
-            "Response",
-            "StreamStatus",
-        ),
-        "packets": ("InboundMessage", "LOST", "PublishedMessage", "ReplyAddress"),
-        "presence": ("Channels", "SilentPresence", "Streams"),
-        "presences": ("StatusPresence", "make_presence", "make_sparkplug"),
-        "schemas": ("message_schemas",),
-        "topics": ("TopicAddress", "Topics", "encode_level"),
-    },
-)

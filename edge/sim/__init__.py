@@ -39,6 +39,43 @@ if TYPE_CHECKING:
     from .simulated_worker import NO_TORCH, Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
     from .world import World, build_world
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "checkers": ("BrokenPromiseError",),
+            "digits": ("DIGITS", "DigitSampler", "Digits", "load_mnist", "load_optdigits"),
+            "evaluation": ("decide_sample", "decide_stream", "tabulate_routing"),
+            "faults": ("FaultPlan", "no_faults"),
+            "harness": ("Progress", "run_scenario"),
+            "links.charts": ("choose_event", "choose_link", "render_event_png"),
+            "links.demands": ("DAY_STEPS", "draw_demands"),
+            "links.outages": ("draw_outages",),
+            "links.page": ("name_links",),
+            "links.routing": ("route_demands",),
+            "links.simulator": ("LinkEvent", "LinkLoads", "STEP_S", "simulate_links"),
+            "links.topologies": ("Topology",),
+            "links.trial": ("LinkTrial", "run_link_trial", "steps_to_convergence"),
+            "metrics": ("measure_growth", "measure_matrix", "measure_steps", "time_stage"),
+            "recording": (
+                "DecisionStep",
+                "GrowthAttemptRecord",
+                "GrowthEpisode",
+                "MarkKind",
+                "RoutingRecord",
+                "RunRecording",
+                "StageTiming",
+                "Thumbnail",
+                "TimelineMark",
+                "step_of",
+            ),
+            "report.series_chart": ("Series", "draw_series"),
+            "scenarios": ("LinkScenario", "LinkSpec", "Scenario", "load_scenario"),
+            "simulated_worker": ("Grower", "NO_TORCH", "SimulatedWorker"),
+            "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
+            "world": ("World", "build_world"),
+        },
+    )
 
 __all__ = [
     "DAY_STEPS",
@@ -100,40 +137,3 @@ __all__ = [
     "write_link_report",
     "write_report",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "checkers": ("BrokenPromiseError",),
-        "digits": ("DIGITS", "DigitSampler", "Digits", "load_mnist", "load_optdigits"),
-        "evaluation": ("decide_sample", "decide_stream", "tabulate_routing"),
-        "faults": ("FaultPlan", "no_faults"),
-        "harness": ("Progress", "run_scenario"),
-        "links.charts": ("choose_event", "choose_link", "render_event_png"),
-        "links.demands": ("DAY_STEPS", "draw_demands"),
-        "links.outages": ("draw_outages",),
-        "links.page": ("name_links",),
-        "links.routing": ("route_demands",),
-        "links.simulator": ("LinkEvent", "LinkLoads", "STEP_S", "simulate_links"),
-        "links.topologies": ("Topology",),
-        "links.trial": ("LinkTrial", "run_link_trial", "steps_to_convergence"),
-        "metrics": ("measure_growth", "measure_matrix", "measure_steps", "time_stage"),
-        "recording": (
-            "DecisionStep",
-            "GrowthAttemptRecord",
-            "GrowthEpisode",
-            "MarkKind",
-            "RoutingRecord",
-            "RunRecording",
-            "StageTiming",
-            "Thumbnail",
-            "TimelineMark",
-            "step_of",
-        ),
-        "report.series_chart": ("Series", "draw_series"),
-        "scenarios": ("LinkScenario", "LinkSpec", "Scenario", "load_scenario"),
-        "simulated_worker": ("Grower", "NO_TORCH", "SimulatedWorker"),
-        "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
-        "world": ("World", "build_world"),
-    },
-)

@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from .polling import PollingSource
     from .serial_port import PortDevice, SerialPortSource, open_link
     from .sound import NS_PER_S, read_wav
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "factory": ("SourceContext", "open_source"),
+            "measurement": ("InvalidMeasurement", "Measurement", "Sink", "Source"),
+            "payloads": ("decode_payload", "read_properties"),
+            "polling": ("PollingSource",),
+            "serial_port": ("PortDevice", "SerialPortSource", "open_link"),
+            "sound": ("NS_PER_S", "read_wav"),
+        },
+    )
 
 __all__ = [
     "NS_PER_S",
@@ -28,15 +40,3 @@ __all__ = [
     "read_properties",
     "read_wav",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "factory": ("SourceContext", "open_source"),
-        "measurement": ("InvalidMeasurement", "Measurement", "Sink", "Source"),
-        "payloads": ("decode_payload", "read_properties"),
-        "polling": ("PollingSource",),
-        "serial_port": ("PortDevice", "SerialPortSource", "open_link"),
-        "sound": ("NS_PER_S", "read_wav"),
-    },
-)

@@ -22,6 +22,41 @@ if TYPE_CHECKING:
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "bundle_trials": ("BundleTrial",),
+            "command_journal": ("AnsweredCommand", "JournalEntry"),
+            "database": (
+                "WriterLock",
+                "copy_updated",
+                "guard_errors",
+                "open_database",
+                "transaction",
+            ),
+            "durable_files": (
+                "SIDE_FILES",
+                "remove_file",
+                "replace_file",
+                "sync_folder",
+                "write_bytes",
+                "write_files",
+                "write_text",
+            ),
+            "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
+            "schema": ("run_steps",),
+            "serialization": (
+                "LazyArrays",
+                "pack_arrays",
+                "pack_data",
+                "unpack_arrays",
+                "unpack_data",
+            ),
+            "series_state": ("SeriesStateFile",),
+            "store": ("Store",),
+        },
+    )
 
 __all__ = [
     "SIDE_FILES",
@@ -52,26 +87,3 @@ __all__ = [
     "write_text",
     "write_weights",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "bundle_trials": ("BundleTrial",),
-        "command_journal": ("AnsweredCommand", "JournalEntry"),
-        "database": ("WriterLock", "copy_updated", "guard_errors", "open_database", "transaction"),
-        "durable_files": (
-            "SIDE_FILES",
-            "remove_file",
-            "replace_file",
-            "sync_folder",
-            "write_bytes",
-            "write_files",
-            "write_text",
-        ),
-        "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
-        "schema": ("run_steps",),
-        "serialization": ("LazyArrays", "pack_arrays", "pack_data", "unpack_arrays", "unpack_data"),
-        "series_state": ("SeriesStateFile",),
-        "store": ("Store",),
-    },
-)

@@ -56,7 +56,7 @@ class CommandJournal:
 
     def __init__(self, rows: Rows, change: Transaction, key: bytes) -> None:
         self._rows, self._change, self._key = rows, change, key
-        self._current: JournalEntry | None = None
+        self.current: JournalEntry | None = None
 
     def find(self, command: JournalEntry) -> AnsweredCommand | None:
         """Return the answered command with this id, or None for a new id."""
@@ -90,17 +90,16 @@ class CommandJournal:
     @contextmanager
     def marking(self, command: JournalEntry) -> Iterator[None]:
         """Mark a command as done in the transaction of the change made in this context."""
-        self._current = command
+        self.current = command
         try:
             yield
         finally:
-            self._current = None
+            self.current = None
 
     def mark(self, db: sqlite3.Connection) -> None:
-        """Mark the command in progress, if any, as done; called inside the transaction of its
-        change."""
-        if self._current is not None:
-            self._write(db, self._current, None, done=True)
+        """Mark the command in progress as done; called inside the transaction of its change."""
+        assert self.current is not None, "no command is in progress"
+        self._write(db, self.current, None, done=True)
 
     def record(self, command: JournalEntry, answer: bytes, *, done: bool) -> None:
         """Write an answer durably.  An answer beyond ANSWER_BYTES_MAX is not kept, only its

@@ -6,7 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .worker import COMMAND, STUDY, Worker, WorkerTask
+else:
+    __getattr__ = lazy_names(__name__, {"worker": ("COMMAND", "STUDY", "Worker", "WorkerTask")})
 
 __all__ = ["COMMAND", "STUDY", "Worker", "WorkerTask"]
-
-__getattr__ = lazy_names(__name__, {"worker": ("COMMAND", "STUDY", "Worker", "WorkerTask")})

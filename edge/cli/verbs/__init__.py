@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         transfer,
         watch,
     )
+else:
+    __getattr__ = lazy_names(__name__, {})
 
 __all__ = [
     "bridge",
@@ -34,5 +36,3 @@ __all__ = [
     "transfer",
     "watch",
 ]
-
-__getattr__ = lazy_names(__name__, {})

@@ -9,6 +9,15 @@ if TYPE_CHECKING:
     from .common import show_error
     from .demo import show_demo
     from .demo_forecast import show_forecast_demo
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "common": ("show_error",),
+            "demo": ("show_demo",),
+            "demo_forecast": ("show_forecast_demo",),
+        },
+    )
 
 __all__ = [
     "bridge",
@@ -21,8 +30,3 @@ __all__ = [
     "show_forecast_demo",
     "status",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {"common": ("show_error",), "demo": ("show_demo",), "demo_forecast": ("show_forecast_demo",)},
-)

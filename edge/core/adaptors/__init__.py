@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from .kinds import KINDS
     from .record import AdaptorRecord
     from .standardisation import LEVELS, Spans, Standardisation, standardise
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "adaptor": ("Adaptor", "fit_adaptor", "solve_adaptor", "standardising_arrays"),
+            "crossfit": ("cross_scores",),
+            "head": ("FittedHead", "Transform", "build_transform", "transform_shapes"),
+            "kernel": ("KernelMachine", "choose_landmarks", "tune_kernel"),
+            "kinds": ("KINDS",),
+            "record": ("AdaptorRecord",),
+            "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
+        },
+    )
 
 __all__ = [
     "KINDS",
@@ -37,16 +50,3 @@ __all__ = [
     "transform_shapes",
     "tune_kernel",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "adaptor": ("Adaptor", "fit_adaptor", "solve_adaptor", "standardising_arrays"),
-        "crossfit": ("cross_scores",),
-        "head": ("FittedHead", "Transform", "build_transform", "transform_shapes"),
-        "kernel": ("KernelMachine", "choose_landmarks", "tune_kernel"),
-        "kinds": ("KINDS",),
-        "record": ("AdaptorRecord",),
-        "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
-    },
-)

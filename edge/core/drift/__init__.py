@@ -11,10 +11,13 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .detector import ChangeDetector, DetectedChange
     from .kinds import DETECTORS, default_detector
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "detector": ("ChangeDetector", "DetectedChange"),
+            "kinds": ("DETECTORS", "default_detector"),
+        },
+    )
 
 __all__ = ["DETECTORS", "ChangeDetector", "DetectedChange", "default_detector"]
-
-__getattr__ = lazy_names(
-    __name__,
-    {"detector": ("ChangeDetector", "DetectedChange"), "kinds": ("DETECTORS", "default_detector")},
-)

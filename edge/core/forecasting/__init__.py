@@ -21,6 +21,24 @@ if TYPE_CHECKING:
         ForecasterTrainingJob,
         ForecasterTrainingResult,
     )
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "experts.cells": ("CELLS", "Cell", "CfC", "Floats"),
+            "forecaster": ("Forecast", "ForecastTask", "Forecaster", "HORIZONS", "State"),
+            "history": ("INPUTS", "JumpCorrectedHistory", "SEASON_STEPS"),
+            "kinds": ("FORECASTERS",),
+            "series": ("SeriesTracker",),
+            "training_job": (
+                "ForecasterTrainingJob",
+                "ForecasterTrainingResult",
+                "RECORDING_STEPS_MAX",
+                "RECORDING_STEPS_MIN",
+                "RECORDING_VALUES_MAX",
+            ),
+        },
+    )
 
 __all__ = [
     "CELLS",
@@ -43,21 +61,3 @@ __all__ = [
     "SeriesTracker",
     "State",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "experts.cells": ("CELLS", "Cell", "CfC", "Floats"),
-        "forecaster": ("Forecast", "ForecastTask", "Forecaster", "HORIZONS", "State"),
-        "history": ("INPUTS", "JumpCorrectedHistory", "SEASON_STEPS"),
-        "kinds": ("FORECASTERS",),
-        "series": ("SeriesTracker",),
-        "training_job": (
-            "ForecasterTrainingJob",
-            "ForecasterTrainingResult",
-            "RECORDING_STEPS_MAX",
-            "RECORDING_STEPS_MIN",
-            "RECORDING_VALUES_MAX",
-        ),
-    },
-)

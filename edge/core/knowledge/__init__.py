@@ -13,6 +13,25 @@ if TYPE_CHECKING:
         derive_knowledge,
         fit_geometry,
     )
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "contributions": (
+                "Concept",
+                "Contribution",
+                "find_invalid_contribution",
+                "review_contribution",
+            ),
+            "knowledge": (
+                "HeadFit",
+                "Knowledge",
+                "conflicting_contributions",
+                "derive_knowledge",
+                "fit_geometry",
+            ),
+        },
+    )
 
 __all__ = [
     "Concept",
@@ -25,22 +44,3 @@ __all__ = [
     "fit_geometry",
     "review_contribution",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "contributions": (
-            "Concept",
-            "Contribution",
-            "find_invalid_contribution",
-            "review_contribution",
-        ),
-        "knowledge": (
-            "HeadFit",
-            "Knowledge",
-            "conflicting_contributions",
-            "derive_knowledge",
-            "fit_geometry",
-        ),
-    },
-)

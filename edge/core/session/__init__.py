@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from .label_buffer import BufferedObservation
     from .label_requests import choose_candidates, score_candidates
     from .stream import SessionState, posterior
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
+            "explanation": ("Explanation", "explain"),
+            "label_buffer": ("BufferedObservation",),
+            "label_requests": ("choose_candidates", "score_candidates"),
+            "stream": ("SessionState", "posterior"),
+        },
+    )
 
 __all__ = [
     "Assessor",
@@ -23,14 +34,3 @@ __all__ = [
     "posterior",
     "score_candidates",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
-        "explanation": ("Explanation", "explain"),
-        "label_buffer": ("BufferedObservation",),
-        "label_requests": ("choose_candidates", "score_candidates"),
-        "stream": ("SessionState", "posterior"),
-    },
-)

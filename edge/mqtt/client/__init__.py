@@ -6,7 +6,7 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .mqtt_client import MqttClient
+else:
+    __getattr__ = lazy_names(__name__, {"mqtt_client": ("MqttClient",)})
 
 __all__ = ["MqttClient"]
-
-__getattr__ = lazy_names(__name__, {"mqtt_client": ("MqttClient",)})

@@ -6,7 +6,7 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .client import Sparkplug
+else:
+    __getattr__ = lazy_names(__name__, {"client": ("Sparkplug",)})
 
 __all__ = ["Sparkplug"]
-
-__getattr__ = lazy_names(__name__, {"client": ("Sparkplug",)})

@@ -19,6 +19,26 @@ if TYPE_CHECKING:
         shorten,
     )
     from .page import render_page
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "drawing": (
+                "ALARM",
+                "ALARM_MARK",
+                "FAINT",
+                "GOOD",
+                "INK",
+                "KNOWN",
+                "NEW",
+                "open_figure",
+                "render_png",
+                "render_svg",
+                "shorten",
+            ),
+            "page": ("render_page",),
+        },
+    )
 
 __all__ = [
     "ALARM",
@@ -34,23 +54,3 @@ __all__ = [
     "render_svg",
     "shorten",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "drawing": (
-            "ALARM",
-            "ALARM_MARK",
-            "FAINT",
-            "GOOD",
-            "INK",
-            "KNOWN",
-            "NEW",
-            "open_figure",
-            "render_png",
-            "render_svg",
-            "shorten",
-        ),
-        "page": ("render_page",),
-    },
-)

@@ -17,6 +17,36 @@ if TYPE_CHECKING:
     )
     from .network import NetworkExpert, make_network_expert
     from .simple import LastValue, RunningMean, RunningMedian, SeasonalNaive, SeasonalProfile
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "expert": (
+                "DelayedTargets",
+                "Expert",
+                "ExpertInput",
+                "MANY_CHANNELS",
+                "RegressionBasis",
+            ),
+            "kernel": ("KernelExpert",),
+            "linear": (
+                "DLinear",
+                "DifferencedRegression",
+                "HarmonicRegression",
+                "lag_regression",
+                "seasonal_regression",
+                "short_regression",
+            ),
+            "network": ("NetworkExpert", "make_network_expert"),
+            "simple": (
+                "LastValue",
+                "RunningMean",
+                "RunningMedian",
+                "SeasonalNaive",
+                "SeasonalProfile",
+            ),
+        },
+    )
 
 __all__ = [
     "MANY_CHANNELS",
@@ -39,21 +69,3 @@ __all__ = [
     "seasonal_regression",
     "short_regression",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "expert": ("DelayedTargets", "Expert", "ExpertInput", "MANY_CHANNELS", "RegressionBasis"),
-        "kernel": ("KernelExpert",),
-        "linear": (
-            "DLinear",
-            "DifferencedRegression",
-            "HarmonicRegression",
-            "lag_regression",
-            "seasonal_regression",
-            "short_regression",
-        ),
-        "network": ("NetworkExpert", "make_network_expert"),
-        "simple": ("LastValue", "RunningMean", "RunningMedian", "SeasonalNaive", "SeasonalProfile"),
-    },
-)
