@@ -139,7 +139,7 @@ def _upright(image: Image) -> Image:
 
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - with damaged EXIF the pixels are still good: keep their orientation
+    except Exception:  # noqa: BLE001 - damaged EXIF: keep the pixels as they are
         return image
     turns = {
         2: Transpose.FLIP_LEFT_RIGHT,
