@@ -30,8 +30,12 @@ IN_ROOMS: tuple[Rule, ...] = (
 # Rules of TREE_RULES that hold over the packages and the benchmarks: to enable one, add its name.
 ENFORCED: tuple[str, ...] = (
     "class_names",
-    "folder_cycles",
+    "constants_with_reasons",
     "file_cycles",
+    "folder_cycles",
+    "keyword_only",
+    "no_format_skips",
+    "positional_calls",
 )
 OTHER_CODE = ("benchmarks", "scripts", "tests")
 TEXT_SUFFIXES = frozenset({"", ".c", ".h", ".md", ".py", ".toml", ".yaml", ".yml"})

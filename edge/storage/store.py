@@ -381,9 +381,8 @@ class Store(StoreReader):
             )
         with transaction(self._db, self.path, doing) as db:
             yield db
-            if self._marks:
-                if self.journal.current is not None:
-                    self.journal.mark(db)
+            if self._marks and self.journal.current is not None:
+                self.journal.mark(db)
         self._marks = False
 
     def _require_card(self, card: encoder.Card) -> None:
