@@ -19,9 +19,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.backbone import (
+    DAY_STEPS,
+    Topology,
+    draw_demands,
+    draw_outages,
+    route_demands,
+    simulate_links,
+)
 from edge.core.forecasting import SEASON_STEPS
 from edge.growth import ForecastTrainingSet, make_training_set, predict_network, train_network
-from edge.sim import DAY_STEPS, Topology, draw_demands, draw_outages, route_demands, simulate_links
 from edge.storage import write_weights
 
 TARGET: Final = Path(__file__).parents[1] / "edge" / "core" / "forecasting" / "weights"

@@ -37,6 +37,8 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
+    "edge/backbone": frozenset({"numpy"}),
+    "edge/plots": frozenset({"matplotlib", "numpy"}),
     "edge/demo": frozenset({"numpy"}),
     "edge/cli": frozenset({"click", "msgspec", "numpy", "rich"}),
 }
@@ -126,11 +128,16 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "encoder",
         }
     ),
-    "edge/sim": frozenset({*_BASE, "edge/growth", "edge/storage", "encoder", "nas"}),
+    "edge/backbone": _BASE,
+    "edge/plots": _BASE,
+    "edge/sim": frozenset(
+        {*_BASE, "edge/backbone", "edge/plots", "edge/growth", "edge/storage", "encoder", "nas"}
+    ),
     "edge/demo": frozenset({*_BASE, "edge/sim", "edge/storage", "encoder", "hdc"}),
     "edge/cli": frozenset(
         {
             *_BASE,
+            "edge/backbone",
             "edge/bundles",
             "edge/commands",
             "edge/config",
@@ -141,6 +148,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/home",
             "edge/logs.py",
             "edge/mqtt",
+            "edge/plots",
             "edge/signing",
             "edge/sim",
             "edge/sources",

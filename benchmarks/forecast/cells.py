@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.backbone import STEP_S, simulate_links
 from edge.core.forecasting import CELLS, SEASON_STEPS, Cell, JumpCorrectedHistory
-from edge.sim import STEP_S, simulate_links
 from edge.storage import shipped_weights
 from firmware_bridge import quantise_liquid, step_liquid, to_fixed
 

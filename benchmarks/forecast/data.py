@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.sim import STEP_S, simulate_links
+from edge.backbone import STEP_S, simulate_links
 
 Floats = NDArray[np.float64]
 

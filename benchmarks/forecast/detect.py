@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.backbone import LinkLoads, simulate_links
 from edge.core.drift import DETECTORS
-from edge.sim import LinkLoads, simulate_links
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .data import SCHEDULES

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from edge.sim import simulate_links
+from edge.backbone import simulate_links
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .data import BenchmarkStream, Floats

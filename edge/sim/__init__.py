@@ -14,12 +14,7 @@ if TYPE_CHECKING:
     from .faults import FaultPlan, no_faults
     from .harness import Progress, run_scenario
     from .links.charts import choose_event, choose_link, render_event_png
-    from .links.demands import DAY_STEPS, draw_demands
-    from .links.outages import draw_outages
     from .links.page import name_links
-    from .links.routing import route_demands
-    from .links.simulator import STEP_S, LinkEvent, LinkLoads, simulate_links
-    from .links.topologies import Topology
     from .links.trial import LinkTrial, run_link_trial, steps_to_convergence
     from .metrics import measure_growth, measure_matrix, measure_steps, time_stage
     from .recording import (
@@ -34,7 +29,6 @@ if TYPE_CHECKING:
         TimelineMark,
         step_of,
     )
-    from .report.series_chart import Series, draw_series
     from .scenarios import LinkScenario, LinkSpec, Scenario, load_scenario
     from .simulated_worker import NO_TORCH, Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
@@ -49,12 +43,7 @@ else:
             "faults": ("FaultPlan", "no_faults"),
             "harness": ("Progress", "run_scenario"),
             "links.charts": ("choose_event", "choose_link", "render_event_png"),
-            "links.demands": ("DAY_STEPS", "draw_demands"),
-            "links.outages": ("draw_outages",),
             "links.page": ("name_links",),
-            "links.routing": ("route_demands",),
-            "links.simulator": ("LinkEvent", "LinkLoads", "STEP_S", "simulate_links"),
-            "links.topologies": ("Topology",),
             "links.trial": ("LinkTrial", "run_link_trial", "steps_to_convergence"),
             "metrics": ("measure_growth", "measure_matrix", "measure_steps", "time_stage"),
             "recording": (
@@ -69,7 +58,6 @@ else:
                 "TimelineMark",
                 "step_of",
             ),
-            "report.series_chart": ("Series", "draw_series"),
             "scenarios": ("LinkScenario", "LinkSpec", "Scenario", "load_scenario"),
             "simulated_worker": ("Grower", "NO_TORCH", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
@@ -78,10 +66,8 @@ else:
     )
 
 __all__ = [
-    "DAY_STEPS",
     "DIGITS",
     "NO_TORCH",
-    "STEP_S",
     "BrokenPromiseError",
     "DecisionStep",
     "DigitSampler",
@@ -90,8 +76,6 @@ __all__ = [
     "Grower",
     "GrowthAttemptRecord",
     "GrowthEpisode",
-    "LinkEvent",
-    "LinkLoads",
     "LinkScenario",
     "LinkSpec",
     "LinkTrial",
@@ -100,22 +84,17 @@ __all__ = [
     "RoutingRecord",
     "RunRecording",
     "Scenario",
-    "Series",
     "SimulatedWorker",
     "SimulationReport",
     "StageTiming",
     "Thumbnail",
     "TimelineMark",
-    "Topology",
     "World",
     "build_world",
     "choose_event",
     "choose_link",
     "decide_sample",
     "decide_stream",
-    "draw_demands",
-    "draw_outages",
-    "draw_series",
     "load_mnist",
     "load_optdigits",
     "load_scenario",
@@ -125,11 +104,9 @@ __all__ = [
     "name_links",
     "no_faults",
     "render_event_png",
-    "route_demands",
     "run_link_trial",
     "run_scenario",
     "simulate",
-    "simulate_links",
     "step_of",
     "steps_to_convergence",
     "tabulate_routing",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge.backbone.simulator import simulate_links
 from edge.core.drift.kinds import DETECTORS
-from edge.sim.links.simulator import simulate_links
 
 CHANNELS = 8
 # The conformal detector compares ranks: a single jump is evidence enough after 800 samples only.

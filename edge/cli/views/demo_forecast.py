@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ...backbone import LinkEvent
 from ...demo import Tone
 from ...sim import (
-    LinkEvent,
     LinkScenario,
     LinkSpec,
     LinkTrial,

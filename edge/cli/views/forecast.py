@@ -132,7 +132,7 @@ class ForecastPlot:
     def draw(self, path: Path, began_s: float) -> None:
         """Write the plot as PNG.  began_s: time of the first row in seconds since 1970, NaN without
         times.  Needs matplotlib."""
-        from ...sim import Series, draw_series
+        from ...plots import Series, draw_series
 
         assert self._last is not None, "a recording has a row"
         rows = list(self._rows)

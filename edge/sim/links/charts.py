@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..report.drawing import (
+from ...backbone import LinkEvent
+from ...plots import (
     ALARM,
     ALARM_MARK,
     FAINT,
@@ -20,7 +21,6 @@ from ..report.drawing import (
     render_svg,
     shorten,
 )
-from .simulator import LinkEvent
 from .trial import LinkTrial
 
 Floats = NDArray[np.float64]

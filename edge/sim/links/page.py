@@ -5,8 +5,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
+from ...backbone import LinkEvent
 from .charts import choose_event, draw_event
-from .simulator import LinkEvent
 from .trial import LinkTrial
 
 SENTENCE: Final = (

@@ -7,13 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...backbone import DAY_STEPS, STEP_S, LinkEvent, LinkLoads, simulate_links
 from ...core import ConfigError
 from ...core.drift import DETECTORS, DetectedChange
 from ...core.forecasting import FORECASTERS, ForecastTask
 from ...storage import shipped_weights
 from ..scenarios import LinkScenario, LinkSpec
-from .demands import DAY_STEPS
-from .simulator import STEP_S, LinkEvent, LinkLoads, simulate_links
 
 Floats = NDArray[np.float64]
 

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..recording import DecisionStep, RunRecording, TimelineMark
-from .drawing import (
+from ...plots import (
     ALARM,
     ALARM_MARK,
     CLEARED_MARK,
@@ -22,6 +21,7 @@ from .drawing import (
     round_cell,
     shorten,
 )
+from ..recording import DecisionStep, RunRecording, TimelineMark
 
 WINDOW: Final = 32
 """Observations in the running accuracy.  Chosen by hand."""

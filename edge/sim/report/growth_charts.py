@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ..recording import GrowthAttemptRecord, GrowthEpisode, RoutingRecord, RunRecording
-from .charts import draw_changes, name_domains, shade_alarms
-from .drawing import (
+from ...plots import (
     ALARM,
     ALARM_MARK,
     FAINT,
@@ -18,6 +16,8 @@ from .drawing import (
     round_cell,
     shorten,
 )
+from ..recording import GrowthAttemptRecord, GrowthEpisode, RoutingRecord, RunRecording
+from .charts import draw_changes, name_domains, shade_alarms
 
 TEXT_SHARE: Final = 0.13
 """Share of the time axis that a caption takes; a nearer one is left out.  Chosen by hand."""

@@ -6,9 +6,9 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Final, Protocol
 
+from ...plots import embed_image
 from ..recording import GrowthEpisode, RunRecording, TimelineMark
 from . import charts, growth_charts
-from .drawing import embed_image
 
 RUNS_DRAWN_MAX: Final = 6
 """Runs drawn on the page; the table holds all, and report.json every step.  Chosen by hand."""

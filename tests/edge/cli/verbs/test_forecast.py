@@ -11,9 +11,9 @@ from rich.console import Console
 
 from edge.cli.views.demo_forecast import show_failure, show_forecast_demo
 from edge.home.forecasting import ForecastOptions, ForecastScore, forecast_file
+from edge.plots import series_chart
 from edge.sim.links.charts import choose_event
 from edge.sim.links.trial import run_link_trial
-from edge.sim.report import series_chart
 from edge.sim.scenarios import LinkScenario, LinkSpec
 from tests.homes import command, run, run_json
 

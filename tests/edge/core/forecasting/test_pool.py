@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from edge.backbone.simulator import simulate_links
 from edge.core.forecasting.experts.expert import DelayedTargets
 from edge.core.forecasting.forecaster import Forecaster, ForecastTask
 from edge.core.forecasting.kinds import FORECASTERS
 from edge.core.forecasting.pool import ExpertWeights
-from edge.sim.links.simulator import simulate_links
 
 HORIZONS = (1, 6, 12)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edge.cli.views.demo import LOOKS
+from edge.plots.drawing import open_figure
 from edge.sim.recording import (
     DecisionStep,
     GrowthAttemptRecord,
@@ -16,7 +17,6 @@ from edge.sim.recording import (
     TimelineMark,
 )
 from edge.sim.report.charts import draw_marks
-from edge.sim.report.drawing import open_figure
 from edge.sim.report.growth_charts import caption, draw_growth, draw_routing, draw_search, scored
 from edge.sim.report.page import render_page
 

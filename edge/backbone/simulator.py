@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core import ConfigError
+from ..core import ConfigError
 from .demands import DAY_STEPS, add_bursts, draw_demands
 from .outages import Outage, draw_outages
 from .routing import route_demands

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.sparse.csgraph import shortest_path
 
-from edge.sim.links.outages import draw_outages
-from edge.sim.links.routing import is_connected, route_demands
-from edge.sim.links.topologies import TOPOLOGIES, Topology
+from edge.backbone.outages import draw_outages
+from edge.backbone.routing import is_connected, route_demands
+from edge.backbone.topologies import TOPOLOGIES, Topology
 
 # Two triangles with a bridge between them.
 BARBELL = Topology(

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import EdgeError
-from edge.sim.links.routing import route_demands
-from edge.sim.links.simulator import simulate_links
-from edge.sim.links.topologies import TOPOLOGIES
+from edge.backbone.routing import route_demands
+from edge.backbone.simulator import simulate_links
+from edge.backbone.topologies import TOPOLOGIES
 
 NAMES = st.sampled_from(sorted(TOPOLOGIES))
 SEEDS = st.integers(0, 50)
