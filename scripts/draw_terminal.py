@@ -1,8 +1,9 @@
 """Draw what a command prints in a colour terminal as an SVG picture, for the README.
 
-Usage: python scripts/draw_terminal.py OUT.svg [--rows FIRST:LAST] COMMAND [ARGUMENT ...]
+Usage: python scripts/draw_terminal.py OUT.svg FIRST:LAST COMMAND [ARGUMENT ...]
 
-The command runs in a pseudo-terminal of 96 columns.  The picture loads no fonts.
+The command runs in a pseudo-terminal of 96 columns.  Rows FIRST to LAST of what the terminal shows
+at the end are drawn (`:` for all).  The picture loads no fonts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import termios
 from fcntl import ioctl
 from pathlib import Path
 
+import pyte
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
@@ -23,14 +25,16 @@ from rich.text import Text
 COLUMNS = 96
 """What the README's page shows at full size."""
 
+ROWS = 200
+"""More rows than the demonstration prints, so that none scrolls away."""
 
-def run(command: list[str]) -> str:
+
+def run(command: list[str]) -> bytes:
     """Run a command in a pseudo-terminal and return what it wrote, escape sequences included."""
     child, terminal = pty.fork()
     if child == 0:
-        size = struct.pack("HHHH", 50, COLUMNS, 0, 0)
-        ioctl(1, termios.TIOCSWINSZ, size)
-        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
+        ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        environment = {**os.environ, "TERM": "xterm-256color"}
         os.execvpe(command[0], command, environment)  # noqa: S606 - no shell between
     written = b""
     while True:
@@ -42,29 +46,39 @@ def run(command: list[str]) -> str:
             break
         written += block
     os.waitpid(child, 0)
-    return written.decode("utf-8", "replace")
+    return written
 
 
-def lines_of(written: str) -> list[str]:
-    """Return the lines as they stand at the end: what a carriage return overwrote is left out."""
-    plain = re.sub(r"\x1b\[[0-9;?]*[ABCDEFGHJKSThl]", "", written)
-    return [line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n")]
+def screen_rows(written: bytes) -> list[Text]:
+    """Return the rows of a terminal that has received these bytes."""
+    screen = pyte.Screen(COLUMNS, ROWS)
+    pyte.ByteStream(screen).feed(written)
+    rows = []
+    for number in range(ROWS):
+        row = Text()
+        for column in range(COLUMNS):
+            cell = screen.buffer[number][column]
+            colour = {"default": "", "brown": "yellow"}.get(cell.fg, cell.fg)
+            if re.fullmatch(r"[0-9a-f]{6}", colour):
+                colour = f"#{colour}"
+            style = " ".join(filter(None, ("bold" if cell.bold else "", colour)))
+            row.append(cell.data, style.replace("bright", "bright_"))
+        row.rstrip()
+        rows.append(row)
+    while rows and not rows[-1].plain:
+        rows.pop()
+    return rows
 
 
 def main() -> None:
     """Run the command and write the picture."""
-    out, *rest = sys.argv[1:]
-    first: int | None = None
-    last: int | None = None
-    if rest[0] == "--rows":
-        first, last = (int(one) if one else None for one in rest[1].split(":"))
-        rest = rest[2:]
-    lines = lines_of(run(rest))[first:last]
+    out, part, *command = sys.argv[1:]
+    first, last = (int(one) if one else None for one in part.split(":"))
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
-        for line in lines:
-            console.print(Text.from_ansi(line), soft_wrap=False)
-        picture = console.export_svg(title="auricle demo", theme=MONOKAI)
+        for row in screen_rows(run(command))[first:last]:
+            console.print(row)
+        picture = console.export_svg(title=" ".join(command), theme=MONOKAI)
     picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)
     Path(out).write_text(picture.replace("Fira Code", "monospace"), encoding="utf-8")
 

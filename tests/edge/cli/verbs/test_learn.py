@@ -65,7 +65,7 @@ def test_a_split_among_domains_is_pointed_out(home, tmp_path):
     pictures(tmp_path / "photos/test", "cat", seed=1)
     pictures(tmp_path / "photos/night", "cat", seed=2)
     said = run("learn", tmp_path / "photos", "--home", home)
-    assert "note: read as domains: night, test; where test should be a split" in said.stdout
+    assert "note: read as domains: night, test; if test should be a split" in said.stdout
     assert concepts(home) == {"night/cat": 1, "test/cat": 1}
 
 
@@ -73,7 +73,7 @@ def test_labels_that_are_named_like_splits_are_pointed_out(home, tmp_path):
     """Images directly in FOLDER/train and FOLDER/test have these labels, and a note warns."""
     pictures(tmp_path / "photos", "train", "test")
     said = run("learn", tmp_path / "photos", "--home", home, "--domain", "hall")
-    assert "note: read as labels: test, train; in a data set of splits, expected" in said.stdout
+    assert "note: read as labels: test, train; for a data set with splits, expected" in said.stdout
     assert concepts(home) == {"hall/test": 1, "hall/train": 1}
 
 
