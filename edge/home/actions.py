@@ -129,7 +129,7 @@ class Prediction:
     """The runtime's answer to an example.  truth: the label of the example, or ''."""
 
     source: str
-    said: Outcome
+    outcome: Outcome
     truth: str = ""
 
 

@@ -46,7 +46,9 @@ def guesses(table: Path, home: Path) -> list[tuple[str, bool]]:
     said = run("predict", table, "--home", home, "--json")
     values = [json.loads(line) for line in said.stdout.splitlines()]
     return [
-        (one["said"]["guess"], one["said"]["known"]) for one in values if "guess" in one["said"]
+        (one["outcome"]["guess"], one["outcome"]["known"])
+        for one in values
+        if "guess" in one["outcome"]
     ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import encoder
-from edge.commands.control_socket import ask_daemon
+from edge.commands.control_socket import send_to_daemon
 from edge.config.settings import SETTINGS
 from edge.core.events import Enrol
 from edge.core.facts import Fact
@@ -204,11 +204,11 @@ def test_measurements_leave_through_the_socket_alone(tmp_path):
     home = vectors(tmp_path / "home")
     with asking(home) as (_, wanted):
         asked = {"verb": "explain", "id": "e1", "observation_id": wanted["observation_ids"][0]}
-        found = ask_daemon(home, asked)
+        found = send_to_daemon(home, asked)
         assert found["done"], found
         assert found["body"]["kind"] == "vector"
         assert len(found["body"]["columns"]) == 8
-        refused = ask_daemon(home, asked | {"id": "e2", "observation_id": "nobody"})
+        refused = send_to_daemon(home, asked | {"id": "e2", "observation_id": "nobody"})
         assert not refused["done"]
         assert "does not wait" in refused["reason"]
 

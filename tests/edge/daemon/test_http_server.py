@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge.commands.control_socket import ask_daemon
+from edge.commands.control_socket import send_to_daemon
 from edge.config.device import HttpSettings
 from edge.core.errors import StateError
 from edge.daemon import health, listeners
@@ -253,7 +253,7 @@ def test_a_port_that_comes_free_is_listened_on(tmp_path: Path, monkeypatch):
             (home / "auricle.sock").rmdir()
             here.until(lambda: not here.daemon.status().problems)
             assert ask(here, "GET", "/livez")[0] == 200
-            answer = ask_daemon(home, {"verb": "status"})
+            answer = send_to_daemon(home, {"verb": "status"})
             assert answer["done"]
 
 

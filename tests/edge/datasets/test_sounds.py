@@ -98,4 +98,4 @@ def test_a_home_that_hears_learns_and_knows_sounds(tmp_path):
             write_tone(data / label / f"{number}.wav", pitch_hz + 10 * number, 4.0)
     assert len(run_json("learn", data, "--home", home)["skipped"]) == 0
     fresh = write_tone(tmp_path / "fresh.wav", 3_005, 1.0)
-    assert run_json("predict", fresh, "--home", home)["said"]["guess"] == "high"
+    assert run_json("predict", fresh, "--home", home)["outcome"]["guess"] == "high"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edge import Store
-from edge.commands.control_socket import ask_daemon
+from edge.commands.control_socket import send_to_daemon
 from edge.config.settings import read_settings
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.runtime import Runtime
@@ -102,7 +102,7 @@ def ask(home: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
     """Send a request to a daemon through its socket."""
 
     def found() -> Any:
-        return ask_daemon(home, {"verb": verb, "id": name, **fields}, 10.0)
+        return send_to_daemon(home, {"verb": verb, "id": name, **fields}, 10.0)
 
     answer = until(found, f"the daemon of {home.name}")
     assert answer["done"], answer

@@ -148,12 +148,12 @@ def test_predictions_come_in_order_with_alarms(home, table, tmp_path):
     random = np.random.default_rng(3).integers(0, 256, (64, WIDTH)).astype(float)
     random[5] = np.nan
     np.savez(tmp_path / "new.npz", features=random)
-    said = [one.said for one in actions.predict_path(home, tmp_path / "new.npz")[0]]
+    said = [one.outcome for one in actions.predict_path(home, tmp_path / "new.npz")[0]]
     assert sum(isinstance(one, Decision) for one in said) == 63
     assert sum(isinstance(one, Rejected) for one in said) == 1
     assert any(isinstance(one, DriftAlarm) and one.raised for one in said)
     known = list(actions.predict_path(home, table)[0])
-    right = [one.said.guess == one.truth for one in known if isinstance(one.said, Decision)]
+    right = [one.outcome.guess == one.truth for one in known if isinstance(one.outcome, Decision)]
     assert sum(right) > 290
     assert home.store.digest() == home.store.written_digest()
 

@@ -11,7 +11,7 @@ from edge.commands.control_socket import ControlSocket
 from edge.core.events import StoreLabelCandidates
 from edge.core.facts import LabelCandidate
 from edge.home.home import Home
-from edge.home.labelling import waiting_at
+from edge.home.labelling import waiting_labels
 from edge.mqtt.messages import DaemonStatus, OutboxStatus
 from tests.edge.cli.views.test_status import snapshot
 from tests.homes import CARD, learned_home, run, run_json
@@ -77,7 +77,7 @@ def test_labels_are_taken_one_by_one(flagged_home):
     with Home(flagged_home, writable=False) as home:
         concepts = home.store.concepts()
         assert concepts["domain-2", "b"] == concepts["domain-2", "new"] == 1
-        assert waiting_at(home).flagged == ()
+        assert waiting_labels(home).flagged == ()
 
 
 @pytest.mark.parametrize("answer", ["q\n", "\n\n", ""])
