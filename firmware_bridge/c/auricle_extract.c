@@ -1,4 +1,4 @@
-/* Opening an extract: checks all sections, so that later reads stay in bounds. */
+/* Opens an extract: checks all sections, so later reads stay in bounds. */
 #include "auricle_detector_parts.h"
 
 #include <stddef.h>
@@ -69,7 +69,7 @@ static void shifts_fit(auricle_image *from, const uint8_t *shifts, uint32_t coun
     }
 }
 
-/* Concepts of known domains, in their order; heads whose sections fit. */
+/* Checks that concepts name existing domains, in order, and that the sections of heads fit. */
 static int tables_fit(auricle_image *from, const auricle_extract *e)
 {
     uint32_t last = 0, labels = from->words[LABELS];
