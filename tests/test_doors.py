@@ -18,7 +18,7 @@ def check(script: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_every_door_offers_what_other_packages_import():
+def test_every_door_exports_names_that_other_packages_import():
     """Each package below edge/ exports, lazily, every name that another package imports from it."""
     assert check(SCRIPT) == (0, ""), "run: python scripts/write_doors.py"
 

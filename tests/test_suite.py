@@ -49,7 +49,7 @@ def test_the_smoke_set_crosses_every_room():
 
 
 @pytest.mark.parametrize("words", [(), ("-q",)])
-def test_a_run_of_everything_says_how_long_it_takes(words: tuple[str, ...], tmp_path: Path):
+def test_a_full_run_announces_its_duration(words: tuple[str, ...], tmp_path: Path):
     """Before the first test, with -q too; a run of one file says nothing."""
     (tmp_path / "tests").mkdir()
     for name in ("conftest.py", "suite.py", "__init__.py"):

@@ -197,7 +197,7 @@ def test_known_from_new_at_the_ordered_rate():
     assert model.is_known(X[:, ::-1]).mean() < 0.5
 
 
-def test_an_unattainable_rate_is_said():
+def test_an_unattainable_rate_is_an_error():
     """Too few samples for the chosen rate raise an error."""
     with pytest.raises(ValueError, match=r"0\.001"):
         fitted(slice(0, 10), false_alarm_rate=0.001).is_known(X)

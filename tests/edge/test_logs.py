@@ -29,7 +29,7 @@ def test_logs_are_json_lines_with_level_and_time(capsys: pytest.CaptureFixture[s
     assert "json.decoder.JSONDecodeError" in second["exception"]
 
 
-def test_what_packages_warn_of_is_a_line_like_any_other():
+def test_a_warning_of_a_package_is_a_log_line():
     """A reader of the log needs no exception for it (pytest catches warnings in its process)."""
     code = (
         "import warnings; from edge.logs import set_up_logs; set_up_logs('info');"
@@ -41,7 +41,9 @@ def test_what_packages_warn_of_is_a_line_like_any_other():
     assert "beware" in json.loads(line)["event"]
 
 
-def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_an_unwritable_log_does_not_stop_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     """Standard error that was closed is no error of what is logged."""
     set_up_logs("info")
     gone = (tmp_path / "gone").open("w", encoding="utf-8")

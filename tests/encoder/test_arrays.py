@@ -97,7 +97,7 @@ def test_overflow_by_normalisation_is_refused() -> None:
 @pytest.mark.parametrize(
     "payload", [b"12", "12", None, [[1], [1, 2]], np.array([1j, 2]), np.array(["a", "b"]), {}]
 )
-def test_what_is_no_array_of_numbers_is_refused(payload) -> None:
+def test_an_input_that_is_no_array_of_numbers_is_refused(payload) -> None:
     """Bytes, text, nothing, ragged rows and complex numbers are refused."""
     for card in (vector_card(2), window_card()):
         with pytest.raises(PayloadError) as caught:

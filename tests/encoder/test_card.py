@@ -75,7 +75,7 @@ def test_the_fingerprint_ignores_names_and_places(changes) -> None:
         {"input": Input("x", (-1, 3, 8, 8), "uint8", "NCHW")},
     ],
 )
-def test_the_fingerprint_follows_what_changes_the_features(changes) -> None:
+def test_the_fingerprint_covers_all_that_changes_the_features(changes) -> None:
     """Every part that decides the features decides the fingerprint."""
     assert image_card(**changes).fingerprint != image_card().fingerprint
 

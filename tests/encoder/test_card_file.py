@@ -51,7 +51,7 @@ def test_a_card_takes_its_model_along(tmp_path: Path) -> None:
     assert copied == (tmp_path / "a" / "model.onnx").read_bytes()
 
 
-def test_a_card_is_not_saved_beside_another_model(tmp_path: Path) -> None:
+def test_a_card_is_not_saved_next_to_another_model(tmp_path: Path) -> None:
     """A different model is neither overwritten nor described."""
     (tmp_path / "other").mkdir()
     tiny_card(tmp_path / "other", seed=2)
@@ -123,7 +123,7 @@ def test_a_damaged_card_is_refused(tmp_path: Path, old, new, found) -> None:
 @pytest.mark.parametrize(
     "data", [b"\xff\xfe", b"name = ", b"", b"[" * 100_000, b"x = 1\nx = 2", b"\x00"]
 )
-def test_what_is_no_card_is_refused(tmp_path: Path, data) -> None:
+def test_a_file_that_is_no_card_is_refused(tmp_path: Path, data) -> None:
     """Binary files, empty files and broken TOML are refused as cards."""
     path = tmp_path / "card.toml"
     path.write_bytes(data)

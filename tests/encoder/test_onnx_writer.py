@@ -23,7 +23,7 @@ def test_weights_arrive_bit_by_bit(dtype) -> None:
     assert np.array_equal(onnx.numpy_helper.to_array(found), weights)
 
 
-def test_what_is_written_runs(tmp_path: Path) -> None:
+def test_written_graphs_run(tmp_path: Path) -> None:
     """Operators with their attributes and ports with an open batch pass the checker and compute."""
     nodes = [
         Node("MatMulInteger", ("x", "w"), "p"),

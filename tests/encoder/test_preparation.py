@@ -194,7 +194,7 @@ def test_truncated_files_are_refused(form) -> None:
     "data",
     [b"", b"\x00" * 100, b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg></svg>", b"\xff\xd8"],
 )
-def test_what_is_no_image_is_refused(data) -> None:
+def test_bytes_that_are_no_image_are_refused(data) -> None:
     """Zero bytes, text, PostScript and other formats are no images here."""
     with pytest.raises(PayloadError, match="decoding an image") as caught:
         pixels(data)

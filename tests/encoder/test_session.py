@@ -15,7 +15,7 @@ from encoder.testing import tiny_onnx
 PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
 
 
-def test_ports_say_what_the_graph_takes_and_gives(tmp_path: Path) -> None:
+def test_ports_match_the_graph(tmp_path: Path) -> None:
     """Names, shapes with -1 for any size, and dtypes are read from the graph."""
     loaded = OnnxSession(tiny_onnx(), tmp_path)
     (port,) = loaded.inputs
@@ -26,7 +26,7 @@ def test_ports_say_what_the_graph_takes_and_gives(tmp_path: Path) -> None:
     ]
 
 
-def test_nobody_is_told_that_a_model_is_open(tmp_path: Path) -> None:
+def test_opening_a_model_sends_no_telemetry(tmp_path: Path) -> None:
     """The runtime writes nothing to the user's folders and starts no thread that could report."""
     code = """
 import os, encoder

@@ -77,7 +77,7 @@ def test_a_message_too_long_for_the_peer_is_refused() -> None:
         host.send(Command(1, 1, bytes(600)))
 
 
-def test_a_message_too_long_for_the_queue_says_so() -> None:
+def test_a_message_too_long_for_the_queue_names_it() -> None:
     """Where it is our own queue that is too small, the hint names that."""
     link = Link(1, LinkSettings(queue_bytes_max=100))
     with pytest.raises(MessageError, match="the queue holds") as caught:
@@ -233,7 +233,7 @@ def test_a_restarted_device_is_no_duplicate() -> None:
     assert not any(isinstance(event, LinkGap) for event in loopback.received[0])
 
 
-def test_a_restarted_host_gets_what_was_under_way() -> None:
+def test_a_restarted_host_gets_unacknowledged_readings() -> None:
     """Readings that a host had not acknowledged when it ended reach the next one."""
     host, device, loopback = pair(1, byte_ns=100_000)
     connect(loopback, host, device)
@@ -271,7 +271,7 @@ def test_a_command_that_was_not_begun_is_kept() -> None:
     assert device.send(Ack(1, "done", ""))
 
 
-def test_a_full_queue_is_said() -> None:
+def test_a_full_queue_is_reported() -> None:
     """Without room a message is refused and counted, and the host reports the gap."""
     _, device, loopback = pair(1)
     taken = [device.send(reading(number, 100)) for number in range(40)]
@@ -310,7 +310,7 @@ def test_a_paused_link_holds_the_peer_back() -> None:
     assert readings(loopback.received[0]) == sent
 
 
-def test_silence_is_said_once() -> None:
+def test_silence_is_reported_once() -> None:
     """A peer that is not heard for five seconds is reported once; it is still connected to."""
     link = Link(5)
     link.receive(hello(9, 5), 0)

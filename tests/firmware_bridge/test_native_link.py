@@ -134,7 +134,7 @@ def test_c_reports_silence_and_a_restart(native: NativeLink) -> None:
     )
 
 
-def test_c_gives_up_what_must_not_be_repeated(native: NativeLink) -> None:
+def test_c_drops_messages_that_must_not_be_repeated(native: NativeLink) -> None:
     """At a restart of the peer C sends readings again and gives commands up."""
     native.receive(hello(9, 22), 0)
     assert native.send(Command(1, 1, b""))

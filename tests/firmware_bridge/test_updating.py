@@ -110,7 +110,7 @@ def test_a_model_on_trial_is_taken_back() -> None:
     assert install(updater, model(2))
 
 
-def test_what_must_not_run_is_refused() -> None:
+def test_an_invalid_offer_is_refused() -> None:
     """A wrong signature, a revision that does not rise, a model too large or empty, and an update
     while another is on trial are refused before anything is erased.
     """
@@ -173,7 +173,7 @@ def test_no_update_begins_during_a_trial() -> None:
     assert reasons(updater, offer(3, 1500)[0]) == ["none"]
 
 
-def test_what_does_not_belong_is_refused() -> None:
+def test_parts_out_of_sequence_are_refused() -> None:
     """Parts out of place, too long or without an offer, and an early commit are refused."""
     updater = device()
     begin, body = offer(1, 100)
@@ -229,7 +229,7 @@ def test_an_upload_goes_on_where_it_was() -> None:
     assert install(updater, model(1))
 
 
-def test_a_failing_flash_is_said() -> None:
+def test_a_failing_flash_is_reported() -> None:
     """Where the flash refuses a write, the answer says so and the update can be sent again."""
     flash = MemoryFlash()
     updater = device(flash)
@@ -244,7 +244,7 @@ def test_a_failing_flash_is_said() -> None:
     assert install(updater, model(1))
 
 
-def test_a_refused_upload_says_why() -> None:
+def test_a_refused_upload_reports_the_reason() -> None:
     """An upload that the device refuses ends with the reason."""
     updater = device()
     offered, body = offer(1, 100)
@@ -258,7 +258,7 @@ def test_a_refused_upload_says_why() -> None:
     assert (upload.state, upload.reason) == ("refused", "signature")
 
 
-def test_lost_answers_are_asked_for() -> None:
+def test_lost_answers_are_requested_again() -> None:
     """An upload goes through although the device's link drops most answers, with one question
     for each second of silence and none after the end.
     """

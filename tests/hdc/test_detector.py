@@ -99,7 +99,7 @@ def test_a_verdict_names_the_nearest_concept() -> None:
     assert labels == ["dog"] * 20
 
 
-def test_too_few_samples_are_said_not_guessed() -> None:
+def test_too_few_samples_give_no_verdict() -> None:
     """A rate that the calibration can't support gives no verdict, and says what it needs."""
     memory, facts = learned(count=30)
     calibration = hdc.calibrate(memory, facts)
@@ -137,7 +137,7 @@ def test_a_higher_score_is_never_more_usual(skew: float) -> None:
     assert tails[0] > 0.5 > tails[-1]
 
 
-def test_what_is_more_usual_than_usual_is_known() -> None:
+def test_a_window_at_the_centre_of_its_concept_is_known() -> None:
     """A window of one sample over and over, at the very middle of its concept, is no alarm."""
     memory, facts = learned(count=100)
     made = hdc.calibrate(memory, facts)

@@ -141,7 +141,7 @@ def test_the_cost_of_routing_is_measured(samples):
 
 
 @pytest.mark.parametrize("benchmark", [domains, classes])
-def test_without_data_it_says_so(benchmark):
+def test_without_data_it_is_skipped(benchmark):
     """A benchmark without its data is skipped, with the names of the files."""
     report = benchmark.run(None)
     assert not report.rows

@@ -60,7 +60,7 @@ def test_a_store_that_lost_a_fact_is_noticed(tmp_path):
     assert device.mismatches == 2
 
 
-def test_what_is_left_in_a_file_is_found(tmp_path):
+def test_a_forgotten_fact_left_in_a_file_is_found(tmp_path):
     """The search for forgotten facts finds one that is still there."""
     device = HistoryDevice(tmp_path, 10, Random(0))
     device.feed(Enrol((fact("a name to find", width=24),)))

@@ -29,7 +29,7 @@ def test_missing_numbers_and_two_meanings_are_counted():
     assert (received.unreported(), received.conflicts) == (2, 1)
 
 
-def test_jumps_of_the_clock_have_to_be_told():
+def test_clock_jumps_must_be_reported():
     """Both, there and back, by their size."""
     received = ReceivedMessages()
     received.record(_told(1, "clock-jump", seconds=-946_080_000.0))
@@ -41,7 +41,7 @@ def test_jumps_of_the_clock_have_to_be_told():
 
 
 @needs_mosquitto
-def test_broken_messages_at_every_door_are_taken_or_refused_with_a_reason(tmp_path: Path):
+def test_malformed_messages_are_accepted_or_refused_with_a_reason(tmp_path: Path):
     """By a daemon in a process of its own, through a real broker and its HTTP door."""
     fuzzed = Fuzzer(tmp_path, seed=4).run(400)
     assert (fuzzed.messages, fuzzed.crashes, fuzzed.bugs, fuzzed.unexplained) == (400, 0, 0, 0)

@@ -70,7 +70,7 @@ def test_an_error_counts_at_its_horizon_and_after_its_event():
     assert marks["after"][1][:2] == pytest.approx([7 / 2, 7 / 5 / 2])
 
 
-def test_what_is_missing_counts_as_the_last_value():
+def test_a_missing_forecast_counts_as_the_last_value():
     """A method that says nothing is scored as the one that repeats the last value."""
     made = stream()
     silent = np.full((STEPS, len(HORIZONS), 3), np.nan)

@@ -10,7 +10,7 @@ from benchmarks.growth import acceptance
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(0, 0), (3, 0), (7, 4), (4, 7)])
-def test_mcnemar_counts_what_only_one_gets_right(wins, losses):
+def test_mcnemar_counts_discordant_facts(wins, losses):
     """The chance is that of a fair coin, as scipy has it; facts both answer alike do not count."""
     one = np.repeat([True, False, True, False], (wins, losses, 5, 2))
     other = np.repeat([False, True, True, False], (wins, losses, 5, 2))

@@ -118,7 +118,7 @@ def test_an_older_home_warns_until_its_columns_are_named(home: Path, tmp_path: P
     assert run_json("verify", "--home", home)["knowledge_digest"] == before
 
 
-def test_names_are_replaced_only_where_that_is_asked_for(home: Path, tmp_path: Path):
+def test_names_are_replaced_only_with_yes(home: Path, tmp_path: Path):
     """Other names or too many are refused; --yes replaces existing names."""
     swapped = write(tmp_path / "ba.csv", "label,b,a")
     refused = run("encoder", "columns", swapped, "--home", home)

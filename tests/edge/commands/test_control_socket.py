@@ -77,7 +77,7 @@ def test_a_dead_daemons_socket_is_replaced(listen, tmp_path):
     assert send_to_daemon(listen(echo), {}) == {"asked": {}}
 
 
-def test_a_daemon_that_is_silent_is_told(listen):
+def test_a_silent_daemon_is_an_error(listen):
     """Waiting for an answer ends with an error and a hint."""
     held = threading.Event()
 

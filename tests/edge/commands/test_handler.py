@@ -32,7 +32,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
     made.home.close()
 
 
-def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
+def test_a_label_is_learned_and_answered_at_the_response_topic(office: Office):
     """The answer is durable, and has the correlation data and the topic of the request."""
     office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     payload = b'{"verb":"label","id":"c1","observation_id":"s:1","label":"a"}'

@@ -90,7 +90,7 @@ def test_every_command_is_read(verb: str):
         (b"[" * 50_000, "it is not JSON"),
     ],
 )
-def test_what_is_wrong_is_said(payload: bytes, said: str):
+def test_the_first_error_is_named(payload: bytes, said: str):
     """The reason names the first error."""
     assert said in reason(OPEN, payload)
 

@@ -71,7 +71,7 @@ def test_names_decide_where_a_value_goes() -> None:
         (dict.fromkeys(NAMES, 1.0) | {"x3": 10**400}, "too large"),
     ],
 )
-def test_what_is_missing_is_named(payload: dict[str, Any], words: str) -> None:
+def test_a_missing_column_is_named(payload: dict[str, Any], words: str) -> None:
     """A column without a number refuses the sample by its name; the next sample is decided."""
     world = NamedWorld()
     found = decided(world, payload)
@@ -131,7 +131,7 @@ def test_sums_of_other_columns_are_refused() -> None:
         assert world.runtime.knowledge.contributing == ("b",)
 
 
-def test_names_do_not_change_what_is_known() -> None:
+def test_names_do_not_change_the_knowledge() -> None:
     """Digest and sums are the same with names and without."""
     named, bare = NamedWorld(), NamedWorld(())
     assert named.runtime.digest() == bare.runtime.digest()

@@ -30,7 +30,7 @@ def test_forgetting_reaches_the_window():
     assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
 
 
-def test_a_receipt_says_what_was_done():
+def test_a_receipt_has_counts_concepts_and_digests():
     """Count, concepts and both digests; the second is what remains."""
     world = World([fact("x", "a"), fact("y", "b"), fact("z", "b")])
     before = world.runtime.digest()
@@ -52,7 +52,7 @@ def test_a_receipt_counts_evictions_before_it():
     assert receipt.evicted_before == 1
 
 
-def test_a_receipt_counts_what_was_turned_away():
+def test_a_receipt_counts_facts_that_were_too_old_to_keep():
     """A fact too old for a full concept would have stayed, had the others never come."""
     world = World([fact("x", at=2)], config=Config(facts_per_concept=1))
     assert "older" in world.ask(Enrol((fact("y", at=1),)), Acknowledgement).detail
@@ -112,7 +112,7 @@ def test_a_redelivery_does_not_widen_a_request(again, selector):
     assert world.runtime.digest() == world.derived()
 
 
-def test_forgetting_nothing_is_said():
+def test_forgetting_nothing_is_rejected():
     """A request that matches nothing is rejected and leaves no receipt."""
     world = World([fact("x")])
     world.ask(ForgetRequest("r", Selector(label="never")), Rejected)

@@ -122,7 +122,7 @@ def test_a_class_of_one_fact_makes_no_second_class() -> None:
     assert started(World([*facts, lone, fact("other", "b", seed=901)])).domain == "home"
 
 
-def test_what_nobody_waits_for_changes_nothing() -> None:
+def test_the_result_of_another_job_changes_nothing() -> None:
     """The result of another job than the running one is reported as abandoned."""
     world = World(lessons(ENOUGH))
     job = started(world)
@@ -181,7 +181,7 @@ def enrol(world: World, one: Fact) -> None:
     world.feed(Enrol((one,)))
 
 
-def test_what_failed_is_not_tried_again_on_the_same_facts() -> None:
+def test_a_failed_growth_is_not_repeated_on_the_same_facts() -> None:
     """A refusal is kept through a crash; a changed label makes the domain due again."""
     world = World(lessons(ENOUGH))
     assert world.ask(nothing(started(world)), GrowthReport).state == "refused"

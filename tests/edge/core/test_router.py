@@ -193,7 +193,7 @@ def test_domains_weigh_as_the_root_of_their_facts():
     assert rows.weights.mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_what_is_left_of_a_fact_is_what_a_ridge_without_it_leaves():
+def test_leave_one_out_residuals_equal_those_of_a_ridge_without_the_fact():
     """Closed-form residuals equal those of a ridge solved without the fact, at the same penalty."""
     rows = _gather([batch("a", 9, level=95), batch("b", 14, level=110)], SPANS[1])
     ridge = _fit_ridge(rows)

@@ -45,7 +45,7 @@ def test_a_home_that_can_serve_is_all_well(tmp_path: Path):
         ('[mqtt]\nusername = "u"\npassword_file = "none"\n', "mqtt.password_file"),
     ],
 )
-def test_what_would_not_serve_is_an_error(tmp_path: Path, more: str, what: str):
+def test_a_mistake_in_the_settings_is_an_error(tmp_path: Path, more: str, what: str):
     """Each mistake is reported where it is, with a hint, and the exit status is 1."""
     folder = daemon_home(tmp_path, more)
     assert states(folder)[what] == "error"
@@ -106,7 +106,7 @@ def test_secrets_that_others_can_read_are_warned_about(tmp_path: Path):
 
 
 @needs_mosquitto
-def test_the_broker_is_met_where_that_is_asked_for(tmp_path: Path):
+def test_the_broker_is_checked_on_request(tmp_path: Path):
     """--broker connects under a separate client id; a missing broker is an error."""
     with Mosquitto(tmp_path / "broker") as broker:
         more = f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'

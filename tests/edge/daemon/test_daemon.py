@@ -61,7 +61,7 @@ def test_measurements_become_decisions_with_numbers(tmp_path: Path):
         assert (stream.received, stream.decided, stream.dropped) == (4, 4, 0)
 
 
-def test_what_is_no_measurement_is_rejected_with_a_reason(tmp_path: Path):
+def test_an_invalid_measurement_is_rejected_with_a_reason(tmp_path: Path):
     """Unreadable input, and input that the encoder rejects, changes nothing."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         here.daemon.inbox.reject("door", InvalidMeasurement("it is not json", "send json"))
@@ -86,7 +86,7 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
     assert seen[0]["sequence"] < seen[1]["sequence"]
 
 
-def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
+def test_a_message_of_an_unknown_stream_is_rejected_with_a_reason(tmp_path: Path):
     """A message at a misspelled topic is rejected with the list of streams, a few times a
     second."""
     with served(daemon_home(tmp_path, HTTP)) as here:
@@ -121,7 +121,7 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
         here.until(lambda: len(here.kinds("decision")) == 2)
 
 
-def test_forgetting_reaches_what_waits(tmp_path: Path):
+def test_forgetting_reaches_waiting_messages(tmp_path: Path):
     """A decision that still waits for the broker is erased with its observation; its number is
     reported as lost."""
     with served(daemon_home(tmp_path, HTTP)) as here:
@@ -137,7 +137,7 @@ def test_forgetting_reaches_what_waits(tmp_path: Path):
         assert here.kinds("decision") == []
 
 
-def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: Path):
+def test_observations_forgotten_offline_leave_the_outbox_at_the_start(tmp_path: Path):
     """An observation that was forgotten while no daemon ran is not published afterwards."""
     from edge.home.home import Home
 
@@ -387,7 +387,7 @@ def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_pa
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
-def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
+def test_it_ends_in_time_with_a_blocked_reader(tmp_path: Path):
     """A blocked reader of its output stops the loop, but the process still ends five seconds after
     the first SIGTERM, whatever signals follow."""
     process = Process(daemon_home(tmp_path, STDIN))

@@ -86,7 +86,7 @@ def test_a_measurement_is_taken_and_decided(here: Served):
         ("/observe/door", BODY, JSON | {"Host": "evil.example"}, 403),
     ],
 )
-def test_what_cannot_be_taken_is_refused_with_a_reason(
+def test_an_invalid_request_is_refused_with_a_reason(
     here: Served, path: str, body: str | bytes, headers: dict[str, str], code: int
 ):
     """Each refusal has its code and a reason; nothing is decided."""
@@ -104,7 +104,7 @@ def test_a_request_without_length_is_refused(here: Served):
         assert line.recv(4096).startswith(b"HTTP/1.1 411")
 
 
-def test_garbage_and_silence_harm_nobody(here: Served):
+def test_garbage_and_silent_clients_do_not_block_others(here: Served):
     """Clients that send rubbish, or nothing, do not block the others."""
     silent = [socket.create_connection(("127.0.0.1", port(here))) for _ in range(5)]
     with socket.create_connection(("127.0.0.1", port(here))) as line:
@@ -115,7 +115,7 @@ def test_garbage_and_silence_harm_nobody(here: Served):
         one.close()
 
 
-def test_too_many_callers_are_turned_away(here: Served):
+def test_too_many_clients_are_refused(here: Served):
     """Beyond the limit a client is refused with Retry-After, and the slowest client is
     disconnected."""
     silent = [
@@ -158,9 +158,7 @@ HEAD = b"POST /observe/door HTTP/1.1\r\nHost: localhost\r\nContent-Type: applica
         (b"GET /livez HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", 431),
     ],
 )
-def test_what_is_no_whole_request_is_refused_with_a_reason(
-    here: Served, request_: bytes, code: int
-):
+def test_a_malformed_request_is_refused_with_a_reason(here: Served, request_: bytes, code: int):
     """A truncated body, two lengths, and bytes that are not HTTP are refused with a reason."""
     status, answer = said(here, request_, end=True)
     assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
@@ -208,7 +206,7 @@ def test_readiness_needs_a_home(here: Served, monkeypatch):
     assert (code, answer["problems"]) == (503, ["its card has gone"])
 
 
-def test_metrics_count_what_happened(here: Served):
+def test_metrics_match_the_status(here: Served):
     """The metrics have the numbers of the status; every name is documented."""
     here.daemon.inbox.offer(_measure())
     here.until(lambda: here.kinds("decision"))

@@ -43,7 +43,7 @@ def test_a_daemon_that_stands_still_is_no_daemon_that_serves(tmp_path: Path):
         )
 
 
-def test_a_label_of_somebody_on_this_machine_is_learned(tmp_path: Path):
+def test_a_label_from_the_local_machine_is_learned(tmp_path: Path):
     """Local requests are trusted, go through the loop, and are durable when they are answered."""
     with served(daemon_home(tmp_path, DOOR)) as here:
         here.daemon.inbox.offer(Measurement("door", vector(3), MeasurementMetadata("x1")))
@@ -55,7 +55,7 @@ def test_a_label_of_somebody_on_this_machine_is_learned(tmp_path: Path):
         assert home.store.get("x1") is not None
 
 
-def test_what_is_no_request_is_refused(tmp_path: Path):
+def test_an_invalid_local_request_is_refused(tmp_path: Path):
     """An invalid request is refused with a reason, without the loop."""
     with served(daemon_home(tmp_path)) as here:
         answer = json.loads(here.daemon.listeners.control.answer(b"[1, 2"))

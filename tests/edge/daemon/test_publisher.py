@@ -97,7 +97,7 @@ def test_decisions_go_at_once_and_acknowledgements_when_durable(publisher: Any, 
     assert settled == [1]
 
 
-def test_an_answer_goes_to_who_asked(publisher: Any):
+def test_an_answer_goes_to_the_requester(publisher: Any):
     """It has the topic and the correlation data of the request."""
     publisher.answer(Acknowledgement("s:1", 1), "auricle/v1/ann/response/x", b"n1", kept=True)
     publisher.flush()
@@ -105,7 +105,7 @@ def test_an_answer_goes_to_who_asked(publisher: Any):
     assert (topic, reply) == ("auricle/v1/ann/response/x", ReplyAddress(b"n1"))
 
 
-def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(publisher: Any):
+def test_lost_messages_are_sent_again_and_refused_ones_reported(publisher: Any):
     """A lost message is sent again; one refused by a reason code becomes a gap."""
     publisher.publish(DECISION)
     publisher.publish(DECISION)
@@ -131,7 +131,7 @@ def test_without_room_messages_wait_in_order(publisher: Any):
     assert [said["sequence"] for _, said, _ in publisher.channel.said] == [1, 2, 3, 4]
 
 
-def test_any_dataclass_can_be_told(publisher: Any):
+def test_any_dataclass_can_be_published(publisher: Any):
     """Message types that the encoder does not know go to `event/`."""
     publisher.publish(ClockJump(5.0, "set"))
     publisher.flush()
@@ -181,7 +181,7 @@ def test_a_quota_is_waited_for_and_nothing_is_lost(timed: Any, now: list[float])
     assert len(timed.channel.said) == 6
 
 
-def test_a_gap_that_is_refused_is_told_again(timed: Any, now: list[float]):
+def test_a_refused_gap_is_reported_again(timed: Any, now: list[float]):
     """Its losses are not lost with it; a broker that keeps refusing gets one gap a minute."""
     timed.publish(DECISION)
     for refused in (1, 2):

@@ -20,7 +20,7 @@ from tests.homes import run
 MQTT = '[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
 
 
-def test_a_start_with_settings_that_stand_in_says_so_in_the_log(tmp_path: Path, caplog):
+def test_a_start_with_the_last_good_settings_is_logged(tmp_path: Path, caplog):
     """A reader of the log alone must not mistake the old settings for the new ones."""
     home = daemon_home(tmp_path)
     with served(home):
@@ -33,7 +33,7 @@ def test_a_start_with_settings_that_stand_in_says_so_in_the_log(tmp_path: Path, 
     assert "nope" in str(vars(said[0]))
 
 
-def test_a_pipe_in_place_of_the_last_good_settings_holds_nobody_up(tmp_path: Path):
+def test_a_pipe_in_place_of_the_last_good_settings_does_not_block(tmp_path: Path):
     """A named pipe is not read, and a file replaces it."""
     home = daemon_home(tmp_path)
     os.mkfifo(home / GOOD)

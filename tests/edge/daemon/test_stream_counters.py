@@ -44,7 +44,7 @@ def test_the_pace_is_kept_with_a_burst_of_a_second():
     assert all(free.allows(at) for _ in range(1_000))
 
 
-def test_what_was_decided_is_shown():
+def test_decisions_are_shown():
     """The status has the newest decision, the share of novel ones in the window, alarms, and the
     rate."""
     stream = StreamCounters("s", HttpStream(home="far", kind="sample"), "1")

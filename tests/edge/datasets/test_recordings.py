@@ -112,7 +112,7 @@ def test_a_time_that_can_be_read_two_ways_is_refused():
         rows("date,v\n03/04/2024,1\n04/04/2024,2\n")
 
 
-def test_columns_have_a_name_each_and_words_are_told():
+def test_columns_have_unique_names_and_text_columns_are_reported():
     """Repeated names are made unique, and text columns are reported."""
     found = SeriesRows(["a,,a,note\n", "1,2,3,fine\n"])
     assert found.names == ("a", "1", "a (2)")
@@ -129,7 +129,7 @@ def test_columns_have_a_name_each_and_words_are_told():
         ("a\nnan\nnan\n", "none in 2 rows"),
     ],
 )
-def test_a_file_that_cannot_be_meant_so_is_refused(tmp_path, text, said):
+def test_an_ambiguous_file_is_refused(tmp_path, text, said):
     """Descending times and a file without numbers are different errors."""
     path = tmp_path / "odd.csv"
     path.write_text(text, "utf-8")

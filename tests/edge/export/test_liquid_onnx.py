@@ -14,7 +14,7 @@ from edge.storage.network_weights import shipped_weights
 CHANNELS, TOLERANCE = 5, 1e-5
 
 
-def test_onnxruntime_gives_what_serves(tmp_path):
+def test_onnxruntime_gives_the_served_forecasts(tmp_path):
     """The graph is valid, and onnxruntime agrees with the cell over unequal time steps."""
     arrays = shipped_weights("cfc")
     write_onnx(tmp_path / "liquid.onnx", arrays)

@@ -117,7 +117,7 @@ def test_a_failed_opening_frees_everything(tmp_path):
         Home(folder)
 
 
-def test_effects_are_applied_before_anything_is_told(tmp_path):
+def test_effects_are_applied_before_messages_are_published(tmp_path):
     """The messages of `feed` describe changes that are already in the file."""
     with Home(new_home(tmp_path)) as opened:
         opened.feed(Enrol((fact("a"),)))
@@ -175,7 +175,7 @@ def growing(tmp_path: Path) -> Iterator[Home]:
         yield opened
 
 
-def test_nothing_grows_before_it_is_asked_for(growing):
+def test_nothing_grows_before_a_tick(growing):
     """Learning starts no worker; a tick does, and its result is stored, serves and answers."""
     assert growing.worker.job is None
     (started,) = growing.feed(Tick())
@@ -269,7 +269,7 @@ def test_forgetting_stops_a_worker_that_holds_the_facts(growing):
     assert growing.poll_growth() == ()
 
 
-def test_forgetting_deletes_what_the_facts_shaped(growing):
+def test_forgetting_deletes_adaptors_trained_on_the_facts(growing):
     """After a forget request no version trained on its facts is left, the receipt lists them, and
     the answers are those of a home that never had the facts."""
     growing.feed(GrowRequest("home"))

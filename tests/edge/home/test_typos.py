@@ -31,12 +31,12 @@ NAMES = st.text("abcd 1", max_size=7)
         ("x" * 65, ("x" * 64,), ""),
     ],
 )
-def test_typos_are_told_from_new_names(name, known, near):
+def test_typos_are_distinguished_from_new_names(name, known, near):
     """One edit is a typo, and two in a long name; short names, numbers and opposites are not."""
     assert likely_typo(name, known) == near
 
 
-def test_the_nearest_name_is_meant():
+def test_the_nearest_name_is_suggested():
     """Of several names the one with fewest edits is meant, then the first."""
     assert likely_typo("operatoin", ("operations", "operation")) == "operation"
     assert likely_typo("cat", ("car", "bat")) == "bat"

@@ -103,7 +103,7 @@ def test_nothing_serves_that_does_no_better(features: Path) -> None:
     assert sum(one.domain == "a" for one in found.episodes) == 1
 
 
-def test_without_a_grower_heads_answer_and_it_is_said(
+def test_without_a_grower_heads_answer_and_the_report_states_it(
     features: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where torch is missing the run goes on, and its first mark says why nothing grew."""
@@ -134,7 +134,7 @@ def test_a_crash_at_any_boundary_keeps_the_promises(features: Path, place: int) 
     assert crashed.digest == run(scenario).digest
 
 
-def test_a_full_disk_at_install_leaves_what_served(features: Path) -> None:
+def test_a_full_disk_at_install_keeps_the_serving_adaptor(features: Path) -> None:
     """An adaptor that finds no room is dropped whole, and grown again."""
     phases = [{"domain": "a", "enrol": 60, "observations": 8}, {"domain": "a", "observations": 8}]
     scenario = small(features, phases=phases, forget=[])

@@ -37,7 +37,7 @@ def test_a_key_depends_on_content_form_and_nothing_else() -> None:
     assert len(keys) == 4
 
 
-def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
+def test_a_damaged_cache_is_rebuilt(tmp_path: Path) -> None:
     """Garbage in the file costs time, not the run."""
     model = tiny_model()
     cache = FeatureCache(model.card, tmp_path)

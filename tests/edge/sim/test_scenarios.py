@@ -35,7 +35,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(content, hint) -> None:
     assert f"did you mean {hint!r}" in caught.value.hint
 
 
-def test_a_key_of_another_table_is_told_so(tmp_path) -> None:
+def test_a_key_of_another_table_gets_a_hint(tmp_path) -> None:
     """A scenario of links has no faults: the hint lists what it has, not the same word again."""
     path = tmp_path / "links.toml"
     path.write_text('title = "x"\n[links]\n[faults]\ncrash = 0.1\n', "utf-8")
@@ -65,7 +65,7 @@ def test_a_value_that_cannot_be_is_refused(content) -> None:
     assert caught.value.hint
 
 
-def test_a_source_is_found_beside_the_scenario_then_in_the_data_folder(
+def test_a_source_is_found_next_to_the_scenario_then_in_the_data_folder(
     tmp_path: Path, monkeypatch
 ) -> None:
     """Relative sources are looked for in two places, in order."""

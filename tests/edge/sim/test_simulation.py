@@ -239,7 +239,7 @@ def test_ray_gives_the_same_metrics(features: Path) -> None:
     assert metrics_of(alone) == metrics_of(spread)
 
 
-def test_a_missing_ray_is_said_with_the_cure(features: Path, monkeypatch) -> None:
+def test_a_missing_ray_names_the_extra(features: Path, monkeypatch) -> None:
     """Asking for Ray where it is not installed names the extra to install."""
     import sys
 
@@ -273,7 +273,7 @@ def test_the_report_is_complete_and_escaped(features: Path, tmp_path: Path) -> N
         ({"encoder": {"model": "no/such/card.toml"}}, "card"),
     ],
 )
-def test_a_scenario_that_cannot_run_says_why(features: Path, changes, word: str) -> None:
+def test_an_impossible_scenario_reports_the_reason(features: Path, changes, word: str) -> None:
     """Too few samples and a missing model are errors before anything runs."""
     with pytest.raises(Exception, match=word):
         simulate(small(features, **changes))

@@ -37,7 +37,7 @@ def test_an_answer_is_found_by_the_same_command(store: Store):
     assert found == AnsweredCommand(same=False, done=True, answer=b"fine")
 
 
-def test_what_a_command_changed_and_that_it_is_done_are_one_step(tmp_path: Path):
+def test_a_command_and_its_change_are_stored_in_one_step(tmp_path: Path):
     """A crash before the answer keeps both mark and change, or neither."""
     path = tmp_path / "k.db"
     with new_store(path) as store:
@@ -54,7 +54,7 @@ def test_what_a_command_changed_and_that_it_is_done_are_one_step(tmp_path: Path)
         assert again.journal.find(COMMAND) == AnsweredCommand(same=True, done=True, answer=None)
 
 
-def test_the_journal_is_bounded_and_keeps_what_may_come_again(store: Store, monkeypatch):
+def test_the_journal_is_bounded_and_keeps_unexpired_commands(store: Store, monkeypatch):
     """Expired commands are deleted, oldest first; without expired ones there is no room."""
     monkeypatch.setattr(journal, "ENTRIES_MAX", 3)
     for number, expires in enumerate((50, 0, 500), start=1):

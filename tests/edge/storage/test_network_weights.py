@@ -78,7 +78,7 @@ def test_a_home_takes_a_network_of_its_own(tmp_path):
         pass
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     """A missing file and a missing folder raise StateError."""
     with pytest.raises(StateError, match="No such file"):
         read_weights(tmp_path / "none")

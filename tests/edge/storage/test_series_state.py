@@ -160,7 +160,7 @@ def test_a_foreign_state_is_not_taken(
     [Selector(stream="links"), Selector(subject="me"), Selector(from_ns=0)],
     ids=["stream", "subject", "time"],
 )
-def test_what_is_forgotten_leaves_the_file(tmp_path: Path, selector: Selector) -> None:
+def test_a_forgotten_series_leaves_the_file(tmp_path: Path, selector: Selector) -> None:
     """A forget request removes a series from disk before the receipt; others stay."""
     with Home(new_home(tmp_path)) as home:
         follow(home, 0, 20, subject="me")

@@ -103,7 +103,7 @@ def test_another_card_is_refused(path):
     Store.open(path, CARD).close()
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path):
+def test_a_missing_file_is_reported_as_missing(tmp_path):
     """A missing file and a folder are neither opened nor created, and the error names which it
     is."""
     for missing, said in ((tmp_path / "no.db", "no such file"), (tmp_path, "found a folder")):
@@ -136,7 +136,7 @@ def test_a_failed_effect_changes_nothing(path):
 
 
 @pytest.mark.parametrize("width", [8, 64, 1280, 5000])
-def test_what_is_forgotten_is_not_in_the_file(path, width):
+def test_forgotten_facts_are_not_in_the_file(path, width):
     """No id and no features of erased facts are left in database or log, at any width: not even
     where SQLite split pages."""
     facts = distinct_facts(300, width)
@@ -155,7 +155,7 @@ def test_what_is_forgotten_is_not_in_the_file(path, width):
         assert not store.unscrubbed
 
 
-def test_forgetting_reaches_copies_beside_the_file(path):
+def test_forgetting_reaches_copies_next_to_the_file(path):
     """Copies of migrations and restores are deleted by the next erasure; other files stay."""
     store = new_store(path, [fact("a")])
     for name in ("knowledge.db.v1", "knowledge.db.before-restore-2", "knowledge.db.mine", "x.v1"):
@@ -320,7 +320,7 @@ def told(process: subprocess.Popen[str]) -> int:
 
 
 @pytest.mark.parametrize("count", [1, 17])
-def test_a_killed_writer_keeps_what_it_said(path, count):
+def test_a_killed_writer_keeps_acknowledged_facts(path, count):
     """After kill -9 at any moment every fact that was acknowledged is there, and whole batches
     only."""
     new_store(path).close()
@@ -391,7 +391,7 @@ def test_the_file_asks_for_full_durability(path):
     assert sqlite3.sqlite_version_info >= (3, 27), "VACUUM INTO came with it"
 
 
-def test_nobody_else_can_read_what_is_known(tmp_path):
+def test_only_the_owner_can_read_the_knowledge(tmp_path):
     """Only the owner can read the file and its copies, whatever the umask."""
     before = os.umask(0o022)
     try:

@@ -117,7 +117,7 @@ def test_other_weights_than_a_liquid_forecasters_are_refused(tmp_path):
         assert "hint" in said.output
 
 
-def test_an_export_says_what_fits_in_json(tmp_path, home):
+def test_an_export_lists_its_candidates_in_json(tmp_path, home):
     """With --json candidates, choice and files are one value; --knowledge names the file."""
     words = ("--knowledge", home / "knowledge.db", "--out", tmp_path / "out", "--flash", "64")
     found = run_json("export-c", *words, "--bits", "256")
@@ -126,7 +126,7 @@ def test_an_export_says_what_fits_in_json(tmp_path, home):
     assert "auricle_knowledge.c" in found["files"]
 
 
-def test_what_cannot_be_exported_is_told(tmp_path, home):
+def test_an_impossible_export_is_an_error(tmp_path, home):
     """A too small budget and a missing port are errors of two lines."""
     said = run("export-c", "--home", home, "--out", tmp_path / "out", "--flash", "1")
     assert said.exit_code == 1

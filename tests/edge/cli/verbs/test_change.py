@@ -31,7 +31,7 @@ def test_forgetting_asks_first(home):
     assert facts(home) == 12
 
 
-def test_nobody_to_ask_changes_nothing(home):
+def test_without_a_terminal_nothing_changes(home):
     """Without a terminal and without --yes nothing is forgotten, and the error names --yes."""
     said = run("forget", "--home", home, "--label", "a", "--json")
     assert said.exit_code == 1
@@ -70,7 +70,7 @@ def test_options_must_all_match(home, words, count):
         (("relabel", "--label", "a", "--to-label", "x" * 201), "200"),
     ],
 )
-def test_what_matches_nothing_is_refused_in_words(home, words, message):
+def test_a_selection_without_matches_is_refused(home, words, message):
     """A request that would change nothing, or everything by mistake, is refused."""
     verb, *options = words
     extra = ["--yes"] if verb == "forget" else []

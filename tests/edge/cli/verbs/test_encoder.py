@@ -37,7 +37,7 @@ def test_a_frozen_card_is_not_overwritten(tmp_path):
     assert made["fingerprint"] == encoder.load_card(tmp_path / "new.toml").fingerprint
 
 
-def test_what_is_no_model_gets_no_card(tmp_path):
+def test_a_file_that_is_no_model_gets_no_card(tmp_path):
     """A file that is not an ONNX model is refused, and an existing card is not overwritten."""
     (tmp_path / "model.onnx").write_text("text", "utf-8")
     said = run("encoder", "card", tmp_path / "model.onnx")

@@ -65,7 +65,7 @@ def test_columns_without_names_and_times_are_numbered(tmp_path):
     assert "over 400 rows" in said.stdout
 
 
-def test_what_is_left_out_is_told_beside_the_result(tmp_path):
+def test_ignored_columns_are_reported_on_standard_error(tmp_path):
     """A text column is named on standard error, and standard output stays JSON."""
     path = tmp_path / "w.csv"
     path.write_text("ts,a,note\n0,1,x\n60,2,y\n120,3,z\n", "utf-8")
@@ -113,7 +113,7 @@ def test_a_stream_is_answered_line_by_line():
         (("--plot", "picture.jpg"), "ends in .png"),
     ],
 )
-def test_what_cannot_be_done_is_said(tmp_path, words, said):
+def test_a_wrong_option_is_an_error(tmp_path, words, said):
     """A wrong option ends with status 1, its reason and what to do."""
     done = run("forecast", write_waves(tmp_path / "w.csv"), *words)
     assert done.exit_code == 1
@@ -122,7 +122,7 @@ def test_what_cannot_be_done_is_said(tmp_path, words, said):
     assert not done.stdout
 
 
-def test_a_record_counts_only_what_can_be_judged():
+def test_a_record_counts_only_observed_values():
     """Errors of the last value are computed separately, and missing values do not count."""
     values = np.array([[1.0], [3.0], [np.nan], [4.0]])
     record = ForecastScore((1,))

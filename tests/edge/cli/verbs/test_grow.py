@@ -58,7 +58,7 @@ def test_growth_with_json(home):
     assert run_json("rollback", "hall", "--home", home)["state"] == "rolled back"
 
 
-def test_forgetting_what_an_adaptor_was_trained_on_is_answered_by_the_receipt(home):
+def test_forgetting_the_training_facts_of_an_adaptor_is_in_the_receipt(home):
     """The adaptor is removed with its facts, and the receipt says so; relabelling reports it
     too."""
     assert run("grow", "hall", "--home", home).exit_code == 0
@@ -71,7 +71,7 @@ def test_forgetting_what_an_adaptor_was_trained_on_is_answered_by_the_receipt(ho
     assert said.exit_code == 0, said.output
 
 
-def test_learning_grows_only_where_it_is_told_to(home, tmp_path):
+def test_learning_grows_only_on_request(home, tmp_path):
     """`learn` alone starts no growth; `learn --grow` grows each domain that has enough facts."""
     table = write_csv(tmp_path / "more.csv", 15, spread=20)
     assert run("learn", table, "--home", home, "--domain", "attic").exit_code == 0
@@ -88,7 +88,7 @@ def values(*words: object) -> list[dict[str, object]]:
     return [json.loads(line) for line in run(*words, "--json").stdout.splitlines()]
 
 
-def test_what_cannot_be_grown_or_rolled_back_is_an_error(home, tmp_path):
+def test_an_impossible_growth_or_rollback_is_an_error(home, tmp_path):
     """An empty home, an unknown domain and a domain without adaptor end with status 1 and a
     cure."""
     empty = new_home(tmp_path / "empty")

@@ -109,7 +109,7 @@ def test_links_are_followed_and_end(home, tmp_path):
     }
 
 
-def test_a_folder_of_links_to_nothing_says_so(home, tmp_path):
+def test_a_folder_of_broken_links_is_an_error(home, tmp_path):
     """If a folder holds only a broken link, the error names it."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/dog").symlink_to(tmp_path / "nowhere")
@@ -167,7 +167,7 @@ def in_terminal(answer: bytes, *words: object) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-def test_a_terminal_is_asked_before_facts_move(taught, misspelt):
+def test_a_terminal_confirms_before_facts_move(taught, misspelt):
     """No changes nothing, yes moves the facts, and with --yes there is no question."""
     before = concepts(taught)
     words: list[Any] = ["learn", misspelt, "--home", taught, "--domain", "hal", "--json"]

@@ -7,7 +7,7 @@ from tests.homes import run
 
 
 @pytest.mark.parametrize("words", [("simulate", "x.toml"), ("demo",)])
-def test_a_missing_extra_is_said(words, monkeypatch):
+def test_a_missing_extra_is_named(words, monkeypatch):
     """Without the extra the verb says what to install."""
     monkeypatch.setattr(cli_sim, "find_spec", lambda name: None if name == "joblib" else name)
     said = run(*words)
@@ -16,7 +16,7 @@ def test_a_missing_extra_is_said(words, monkeypatch):
     assert "auricle[sim]" in said.stderr
 
 
-def test_a_missing_scenario_is_said(tmp_path):
+def test_a_missing_scenario_is_an_error(tmp_path):
     """A missing scenario ends with status 1 and leaves no report."""
     said = run("simulate", tmp_path / "none.toml", "--out", tmp_path / "report")
     assert said.exit_code == 1

@@ -24,7 +24,7 @@ def test_existing_files_are_not_overwritten(tmp_path, home, verb, name):
 
 
 @pytest.mark.parametrize("verb", ["backup", "export"])
-def test_a_missing_folder_is_told(tmp_path, home, verb):
+def test_a_missing_folder_is_an_error(tmp_path, home, verb):
     """A target in a missing folder is refused with a hint."""
     said = run(verb, tmp_path / "no" / "x", "--home", home)
     assert said.exit_code == 1
@@ -53,7 +53,7 @@ def test_an_export_goes_round(tmp_path, home):
     assert run("predict", tmp_path / "e.npz", "--home", other).exit_code == 0
 
 
-def test_a_merge_is_told(tmp_path, home):
+def test_a_merge_reports_its_counts(tmp_path, home):
     """A merge reports the new, the known and the forgotten facts."""
     other = learned_home(tmp_path / "other")
     run("forget", "--home", other, "--label", "a", "--yes")

@@ -103,14 +103,14 @@ def test_one_label_is_given_by_id(flagged_home):
         (("cam:1", "a\nb"), "label"),
     ],
 )
-def test_a_label_that_cannot_be_taken_is_told(flagged_home, words, reason):
+def test_an_invalid_label_is_an_error(flagged_home, words, reason):
     """An unknown id, a missing label and an invalid label are errors of two lines with status 1."""
     said = run("label", *words, "--home", flagged_home)
     assert said.exit_code == 1
     assert reason in said.stderr
 
 
-def test_where_a_daemon_runs_it_is_asked(daemon):
+def test_labels_go_through_a_running_daemon(daemon):
     """Labels go through the daemon, which holds the home, even one that explains nothing yet."""
     folder, asked, replies = daemon
     waiting = {
@@ -128,7 +128,7 @@ def test_where_a_daemon_runs_it_is_asked(daemon):
     assert given["id"]
 
 
-def test_a_refusal_of_the_daemon_is_told(daemon):
+def test_a_refusal_of_the_daemon_is_reported(daemon):
     """The error has the reason and the hint of the daemon."""
     folder, _, replies = daemon
     refused = {"done": False, "reason": "the outbox is full", "hint": "wait"}
@@ -154,7 +154,7 @@ def test_status_shows_a_daemon(daemon):
     assert run("top", "--home", folder).exit_code == 0
 
 
-def test_without_a_daemon_status_says_so(tmp_path):
+def test_status_without_a_daemon_exits_with_3(tmp_path):
     """Without a daemon the status is 3 with a hint; a missing folder is another error."""
     for verb in ("status", "top"):
         said = run(verb, "--home", tmp_path)

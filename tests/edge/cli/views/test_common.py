@@ -117,7 +117,7 @@ def test_alarms_stand_between_predictions(capsys):
         assert words in line
 
 
-def test_a_score_says_what_could_not_be_said(capsys):
+def test_a_score_counts_undecided_examples(capsys):
     """Agreement is counted where a label came with the example; a rate that is not attainable is
     told with its reason."""
     score = views.PredictionScore()
@@ -133,7 +133,7 @@ def test_a_score_says_what_could_not_be_said(capsys):
     ]
 
 
-def test_what_was_learned_is_shown(capsys):
+def test_learned_examples_are_shown(capsys):
     """Layout, concepts, counts and the first skipped files are shown; further ones are counted."""
     skips = tuple(Skipped(f"f{number}", "bad") for number in range(9))
     views.show_learned(

@@ -22,7 +22,7 @@ def outcome(state: str, **given: object) -> GrowthOutcome:
     return GrowthOutcome(domain=domain, state=state, version=3, **told)  # type: ignore[arg-type]
 
 
-def test_what_serves_is_said_with_its_gain(said):
+def test_a_serving_adaptor_is_shown_with_its_gain(said):
     """A new version is named with both accuracies, the search before it; nothing steers the
     terminal."""
     trial = GrowthTrial("linear: taps 0", math.nan, 0.5)
@@ -34,13 +34,13 @@ def test_what_serves_is_said_with_its_gain(said):
     assert "\x1b" not in text
 
 
-def test_what_changed_nothing_is_said_with_its_reason(said):
+def test_a_refused_growth_is_shown_with_its_reason(said):
     """A refusal says why."""
     growth_views.show_outcome(outcome("refused"))
     assert "no change, 2.0 s: a reason" in said()
 
 
-def test_what_is_not_known_is_a_dash(said):
+def test_an_unknown_value_is_a_dash(said):
     """A head without adaptor has no version and no accuracy of its own."""
     row = AdaptorSummary(
         domain="hall",

@@ -161,7 +161,7 @@ def refused_before(world: World) -> StoreContribution:
     return StoreContribution(replace(held, geometry="0" * 64))
 
 
-def test_a_survey_sets_sums_of_the_old_geometry_aside():
+def test_fitting_the_geometry_sets_sums_of_the_old_one_aside():
     """A new geometry leaves out contributions made with the old one, and the acknowledgement names
     their devices."""
     world = World(taught("home"))
@@ -217,7 +217,7 @@ def test_a_domain_with_too_few_samples_elsewhere_abstains_with_a_reason():
     assert "needs 99 samples of 'hall', found 10" in said.reason
 
 
-def test_the_digest_says_who_gave_what():
+def test_the_digest_depends_on_the_contributor():
     """The digest depends on which device contributed the sums."""
     digests = set()
     for device in "ab":
@@ -244,7 +244,7 @@ def test_own_facts_answer_where_they_are_the_majority():
     assert world.runtime.knowledge.answer("hall", row) == "c"
 
 
-def test_learning_and_forgetting_go_on_beside_adopted_sums():
+def test_learning_and_forgetting_work_with_adopted_sums():
     """With contributions present, incrementally updated knowledge equals derived knowledge, moments
     included."""
     world = World(taught("home"))

@@ -103,7 +103,7 @@ def test_it_does_not_matter_how_many_wait(sizes: list[int]):
     assert together(taught(), events, sizes) == together(taught(), events, [1])
 
 
-def test_what_was_foreseen_before_a_label_is_not_used():
+def test_assessments_prefetched_before_a_label_are_not_used():
     """After knowledge has changed, prefetched assessments are not used."""
     world, other = taught(), taught()
     rows = clouds((21,), 30, width=WIDE)

@@ -173,7 +173,7 @@ def test_served_answers_are_counted_once_labels_come():
     assert accuracy.in_domain("hall").count == 40
 
 
-def test_a_new_opening_does_not_change_what_is_answered():
+def test_a_novel_domain_does_not_change_answers():
     """Novel domains are session state: a crash in an alarm leaves verdict and answer unchanged."""
     walk = Walk()
     walk.visit("home")

@@ -107,7 +107,7 @@ def test_an_observation_is_settled_half_a_window_late():
     st.lists(st.dictionaries(st.sampled_from("abcd"), st.integers(0, 5), min_size=1), min_size=1),
     st.integers(0, 9),
 )
-def test_a_standing_is_what_all_its_looks_say(nears, gone):
+def test_incremental_votes_equal_votes_from_scratch(nears, gone):
     """Votes updated one by one, removals included, equal those summed from scratch."""
     looks = [glance(str(at), **near) for at, near in enumerate(nears)]
     standing, left = DomainVotes(), looks[min(gone, len(looks) - 1) :]

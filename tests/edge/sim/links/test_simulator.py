@@ -51,7 +51,7 @@ def test_a_seed_gives_the_same_bits_and_another_does_not():
     assert not np.array_equal(simulate_links("nsfnet", 4, 2, 9, 7).demands, first.demands)
 
 
-def test_events_say_what_happened():
+def test_events_match_the_simulated_failures():
     """A failed link carries nothing until its repair, and the buckets follow from the shifts."""
     world = simulate_links("euro28", 1, 1, days=9, quiet_days=7, double_share=0.5)
     assert world.events[0].step >= world.quiet_steps == 7 * 288

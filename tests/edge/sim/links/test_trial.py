@@ -36,7 +36,7 @@ def test_a_trial_that_judges_no_forecast_is_refused(links: LinkSpec):
         run_link_trial(LinkScenario("short", links), 1)
 
 
-def test_figures_follow_from_what_was_said():
+def test_figures_follow_from_forecasts_and_alarms():
     """With the last value as forecaster every ratio is one, and every event has its alarm."""
     trial = run_link_trial(
         LinkScenario("last", LinkSpec(days=2, quiet_days=1, forecaster="last")), 1

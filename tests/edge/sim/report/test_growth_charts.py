@@ -101,7 +101,7 @@ def test_an_alarm_has_the_sign_of_the_terminal() -> None:
         ({"state": "abandoned", "accuracy": None}, "abandoned"),
     ],
 )
-def test_a_caption_says_what_became_of_a_growth(changes, text: str) -> None:
+def test_a_caption_states_the_outcome_of_a_growth(changes, text: str) -> None:
     """Numbers where there are any, and the end where it does not serve."""
     assert caption(replace(GROWN, **changes)) == text
 
