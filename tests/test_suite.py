@@ -1,4 +1,4 @@
-"""How the suite is run: what is announced, in which order, and what the smoke set holds."""
+"""How the suite runs: its announcement, its order, and the smoke set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def collect(*words: str) -> list[str]:
 
 @pytest.mark.parametrize("entry", [*suite.SMOKE, *suite.SLOW])
 def test_every_entry_of_the_tables_exists(entry: str):
-    """A file that was moved or renamed is found here, before it silently loses its place."""
+    """Every entry names an existing file and test."""
     name, _, function = entry.partition("::")
     text = (TESTS / name).read_text("utf-8")
     assert re.search(rf"^def {function}\(" if function else r"^def test_", text, re.MULTILINE)
@@ -33,7 +33,7 @@ def test_every_entry_of_the_tables_exists(entry: str):
 def test_fast_files_run_first():
     """Whatever the order of the files on the command line, slow ones go last."""
     slow = suite.SLOW[-1]
-    found = collect(str(TESTS / slow), str(TESTS / "hdc/test_codes.py"), str(TESTS / "hdc"))
+    found = collect(str(TESTS / slow), str(TESTS / "hdc/test_memory.py"), str(TESTS / "hdc"))
     assert slow not in found[0]
     assert slow in found[-1]
 

@@ -11,7 +11,7 @@ from edge.logs import MASK, log, set_up_logs
 from tests.brokers import Mosquitto, needs_mosquitto
 from tests.daemons import daemon_home, served
 
-SECRET = "correct-horse-battery"  # noqa: S105 - what must not be found
+SECRET = "correct-horse-battery"  # noqa: S105 - must not be found
 
 
 def test_logs_are_json_lines_with_level_and_time(capsys: pytest.CaptureFixture[str]):
@@ -44,7 +44,7 @@ def test_a_warning_of_a_package_is_a_log_line():
 def test_an_unwritable_log_does_not_stop_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """Standard error that was closed is no error of what is logged."""
+    """A closed standard error does not raise where something is logged."""
     set_up_logs("info")
     gone = (tmp_path / "gone").open("w", encoding="utf-8")
     gone.close()

@@ -50,7 +50,7 @@ WINDOW = np.arange(8, dtype=np.float32).reshape(4, 2)
     ],
 )
 def test_windows_take_the_layout_of_the_graph(layout, expected) -> None:
-    """A window [length, channels] is turned into what the graph takes."""
+    """A window [length, channels] is turned into the input of the graph."""
     found = prepare(WINDOW, window_card(layout))
     assert np.array_equal(found, expected)
     assert found.flags.c_contiguous
@@ -119,7 +119,7 @@ def test_vectors_of_another_shape_are_refused(shape) -> None:
 
 
 def test_recordings_are_cut_by_length_and_step() -> None:
-    """Windows start every step samples; what is left over at the end is dropped."""
+    """Windows start every `step` samples; the rest at the end is dropped."""
     recording = np.arange(22).reshape(11, 2)
     starts = [int(window[0, 0]) // 2 for window in cut_windows(recording, window_card(step=3))]
     assert starts == [0, 3, 6]

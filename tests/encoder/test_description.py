@@ -119,7 +119,7 @@ def test_open_sizes_are_filled_and_noted(tmp_path: Path) -> None:
 
 
 def test_an_open_window_needs_its_length(tmp_path: Path) -> None:
-    """Samples of any number: the length has to be told, and then works."""
+    """Samples of any number: the length must be given, and then works."""
     path = foreign(tmp_path, ["b", "samples"])
     with pytest.raises(CardError, match="length of a window is open"):
         describe_model(path)

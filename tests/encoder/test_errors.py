@@ -7,7 +7,7 @@ from encoder import CardError, EncoderError, ModelError, PayloadError
 
 @pytest.mark.parametrize("kind", [CardError, ModelError, PayloadError])
 def test_every_error_has_one_root_and_a_hint(kind) -> None:
-    """The room's errors are caught by one name and carry message and hint."""
+    """The package's errors have one base class, a message and a hint."""
     error = kind("what was found", "what to do")
     assert isinstance(error, EncoderError)
     assert (error.message, error.hint) == ("what was found", "what to do")

@@ -174,7 +174,7 @@ def test_threads_change_no_bit(card) -> None:
 
 
 def test_an_unknown_provider_is_refused_with_those_there_are(card) -> None:
-    """A provider that this runtime lacks is named beside those it has."""
+    """The error for a provider that this runtime lacks lists those it has."""
     with pytest.raises(ModelError, match="CPUExecutionProvider") as caught:
         open_model(card, providers=["NoSuchExecutionProvider"])
     assert "NoSuchExecutionProvider" in caught.value.message

@@ -47,7 +47,7 @@ def saved(folder: Path, model: onnx.ModelProto) -> Path:
 
 
 def outside(folder: Path, location: str = "w.bin") -> Path:
-    """A model with its weights beside it."""
+    """A model with its weights in a separate file."""
     data = np.eye(12, FEATURES, dtype=np.float32).tobytes()
     (folder / location).parent.mkdir(parents=True, exist_ok=True)
     (folder / location).write_bytes(data)

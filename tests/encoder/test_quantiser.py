@@ -185,7 +185,7 @@ def test_clipped_counts_rows_outside_the_range() -> None:
 
 @pytest.mark.parametrize("values", [[[0.0, np.nan]], [[np.inf, 0.0]], np.zeros((0, 2)), [[1.0]]])
 def test_an_invalid_input_of_clipped_is_refused(values: object) -> None:
-    """A share of nothing, or of what is no number, is no figure to watch."""
+    """A share of no rows, or of non-numbers, is refused."""
     quantiser = Quantiser(np.ones(2, np.float32), np.zeros(2, np.int32))
     with pytest.raises(PayloadError):
         quantiser.clipped(values)  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ print(os.listdir("/proc/self/task") == [str(os.getpid())])
 
 
 def test_a_batch_of_another_shape_is_refused(tmp_path: Path) -> None:
-    """What the runtime refuses becomes a ModelError with the shape that was fed."""
+    """An input that the runtime refuses becomes a ModelError with its shape."""
     loaded = OnnxSession(tiny_onnx(), tmp_path)
     with pytest.raises(ModelError, match=r"shape \(1, 3, 8, 8\)") as caught:
         loaded.run("input", np.zeros((1, 3, 8, 8), np.float32), ["features"])

@@ -11,7 +11,7 @@ KINDS = ["image", "window", "vector"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_file_is_sound_onnx(kind) -> None:
-    """The onnx package's own checker accepts what was written without it."""
+    """The onnx package's own checker accepts files written without it."""
     model = onnx.load_from_string(tiny_onnx(3, kind))
     onnx.checker.check_model(model, full_check=True)
 

@@ -1,4 +1,4 @@
-"""What is known of the peer's clock."""
+"""The estimate of the peer's clock."""
 
 from __future__ import annotations
 

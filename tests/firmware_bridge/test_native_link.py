@@ -83,7 +83,7 @@ def random_frame(chosen: random.Random, session: int, peer: int) -> bytes:
 
 
 def talk(seed: int) -> list[bytes]:
-    """What a wild peer says to the link with session 22."""
+    """Random messages of a peer to the link with session 22."""
     chosen = random.Random(seed)
     said, session = [hello(9, 22)], 9
     for _ in range(60):

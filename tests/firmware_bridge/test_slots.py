@@ -1,4 +1,4 @@
-"""Two slots of flash: what is chosen to run, and what a flash must be."""
+"""Two slots of flash: the choice of the model to run, and the requirements on the flash."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def test_an_upload_goes_on_where_it_was() -> None:
 
 
 def test_a_failing_flash_is_reported() -> None:
-    """Where the flash refuses a write, the answer says so and the update can be sent again."""
+    """If the flash refuses a write, the answer reports it and the update can be sent again."""
     flash = MemoryFlash()
     updater = device(flash)
     written = flash.write

@@ -1,4 +1,4 @@
-"""The blocks beside the hypervector."""
+"""The blocks in addition to the hypervector."""
 
 from math import isqrt
 

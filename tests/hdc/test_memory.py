@@ -115,7 +115,7 @@ def bits_of(memory: hdc.Memory, *, negative: bool, count: int = 1) -> hdc.Codes:
 
 @pytest.mark.parametrize("negative", [True, False])
 def test_removing_impossible_sums_is_refused(negative: bool) -> None:
-    """Sums that no samples add up to are never kept: too many bits set, or fewer than none."""
+    """Impossible sums are refused: more set bits than samples, or fewer than zero."""
     memory = hdc.Memory(hdc.identity_geometry(60, TAPS, 5, bits=128))
     memory.add("home", "cat", bits_of(memory, negative=negative, count=3))
     before = memory.digest()
@@ -149,7 +149,7 @@ def test_as_many_samples_as_come_are_counted() -> None:
 
 
 def test_a_concept_does_not_score_its_only_sample() -> None:
-    """Held out, the only sample of a concept is as far from it as is usual."""
+    """Held out, the only sample of a concept has the mean distance."""
     memory, _ = learned()
     lone = memory.geometry.project(draw(1, 1))
     memory.add("away", "cat", lone)

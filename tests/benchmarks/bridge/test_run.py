@@ -28,7 +28,7 @@ def test_digits_come_as_two_domains():
 
 
 def test_missing_measurements_are_left_out_of_the_summary():
-    """A summary names only what was measured."""
+    """A summary names only measured figures."""
     from benchmarks.bridge.run import summarise
 
     rows = [

@@ -25,7 +25,7 @@ def test_every_peer_answers_in_every_way():
 
 
 def test_without_data_it_is_skipped():
-    """Nothing is measured, nothing is claimed."""
+    """Without measurements the report has no figures."""
     report = run(None)
     assert not report.rows
     assert "skipped" in report.notes[0]

@@ -1,4 +1,4 @@
-"""The fault runs, in small: what they count can fail, and holds."""
+"""The fault runs at a small scale: their checks can fail, and hold."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_missing_numbers_and_two_meanings_are_counted():
 
 
 def test_clock_jumps_must_be_reported():
-    """Both, there and back, by their size."""
+    """A jump and its reversal must both be reported, with their size."""
     received = ReceivedMessages()
     received.record(_told(1, "clock-jump", seconds=-946_080_000.0))
     assert unreported_jumps(received.jumps) == 1

@@ -42,7 +42,7 @@ def test_a_constant_score_agrees_with_nothing():
 
 
 def test_regret_is_in_points():
-    """What is lost by a choice is counted in hundredths of accuracy."""
+    """The loss of a choice is counted in hundredths of accuracy."""
     assert points_lost(np.array([0.5, 0.75]), 0) == pytest.approx(25)
 
 

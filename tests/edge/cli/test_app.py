@@ -58,8 +58,8 @@ def test_every_verb_explains_itself(verb):
     ],
 )
 def test_mistyped_words_are_answered(words, hint):
-    """A verb, option or value that cannot be used ends with status 2, names it and what comes
-    nearest, and leaves standard output empty."""
+    """An invalid verb, option or value ends with status 2, names it and the nearest valid one,
+    and leaves standard output empty."""
     said = run(*words)
     assert said.exit_code == 2
     assert said.stdout == ""

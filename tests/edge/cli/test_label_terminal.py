@@ -85,8 +85,8 @@ def labels_of(folder: Path) -> dict[str, int]:
 
 
 def test_a_vector_is_shown_and_labelled(tmp_path):
-    """Values by column name, the guess and known examples are on the screen, a typo is asked about,
-    and labels survive a daemon that is killed."""
+    """The screen shows values by column name, the guess and known examples; a typo needs
+    confirmation, and labels survive a killed daemon."""
     home = vectors(tmp_path / "home")
     with asking(home) as (daemon, wanted), Terminal("label", "--home", home) as person:
         assert [one["observation_id"] for one in wanted["observations"]] == (

@@ -16,7 +16,7 @@ from edge.core.errors import (
     "kind", [ConfigError, ModelMismatchError, StateError, StateCorruptError, StateVersionError]
 )
 def test_every_error_is_an_edge_error_with_a_hint(kind):
-    """One `except EdgeError` catches all, and the hint is part of what is printed."""
+    """One `except EdgeError` catches all, and the printed text includes the hint."""
     error = kind("what was found", "what to do")
     assert isinstance(error, EdgeError)
     assert (error.message, error.hint) == ("what was found", "what to do")

@@ -31,7 +31,8 @@ def test_forgetting_reaches_the_window():
 
 
 def test_a_receipt_has_counts_concepts_and_digests():
-    """Count, concepts and both digests; the second is what remains."""
+    """A receipt has the count, the concepts and both digests; the second is that of the
+    remaining facts."""
     world = World([fact("x", "a"), fact("y", "b"), fact("z", "b")])
     before = world.runtime.digest()
     receipt = world.ask(ForgetRequest("r", Selector(label="b"), 42), Receipt)
@@ -45,7 +46,8 @@ def test_a_receipt_has_counts_concepts_and_digests():
 
 
 def test_a_receipt_counts_evictions_before_it():
-    """What a full concept pushed out earlier is said, since it can't be told from the forgotten."""
+    """The receipt counts earlier evictions, because the digest can't distinguish them from
+    forgotten facts."""
     world = World([fact("x", at=1)], config=Config(facts_per_concept=1))
     world.feed(Enrol((fact("y", at=2),)))
     receipt = world.ask(ForgetRequest("r", Selector(label="a")), Receipt)
@@ -120,7 +122,7 @@ def test_forgetting_nothing_is_rejected():
 
 
 def test_a_resurvey_after_forgetting_leaves_no_trace():
-    """With a new survey not even the frozen geometry remembers what was forgotten."""
+    """After a refit even the frozen geometry has no trace of forgotten facts."""
     facts = [fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)]
     world = World(facts)
     world.feed(FitGeometry())

@@ -1,4 +1,5 @@
-"""Growth as the runtime plans it: when it asks, what it takes in, what a forget request ends."""
+"""Growth as the runtime plans it: requests, accepted results, and jobs ended by a forget
+request."""
 
 import math
 from dataclasses import replace

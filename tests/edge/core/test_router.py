@@ -151,7 +151,7 @@ def test_many_domains_are_routed():
     ],
 )
 def test_wrong_features_are_refused(features):
-    """Features of another width or type raise an error that states what was expected."""
+    """Features of another width or type raise an error that states the expected ones."""
     router = fit_router([batch("a", 3), batch("b", 3)], SPANS)
     with pytest.raises(ModelMismatchError, match=rf"expects uint8 features \[\.\.\., {WIDTH}\]"):
         router.scores(features)

@@ -110,7 +110,7 @@ def test_an_alarm_sets_its_streams_output():
 
 
 def test_late_labels_of_an_alarm_open_its_domain():
-    """Labels without a domain go where the alarm said, the ones before the alarm included."""
+    """Labels without a domain go to the domain of the alarm, including those before the alarm."""
     world = taught(Config(window=8))
     run(world, (7,), 20)
     world.feed(Label("s:0", "a"))
@@ -225,7 +225,7 @@ def test_a_forgotten_observation_is_not_labelled():
 
 
 def test_fitting_freezes_the_geometry():
-    """A survey writes the geometry before it says so, and a restart uses it."""
+    """Fitting stores the geometry before it reports it, and a restart uses it."""
     world = World([fact("x"), fact("y", "b")])
     effects = world.runtime.handle(FitGeometry())
     assert isinstance(effects[0], StoreGeometry)
@@ -237,7 +237,7 @@ def test_fitting_freezes_the_geometry():
 
 
 def test_fitting_the_geometry_needs_facts():
-    """There is nothing to survey in an empty ledger."""
+    """The geometry cannot be fitted to an empty ledger."""
     world = World()
     world.ask(FitGeometry(), Rejected)
     assert world.ledger.geometry() is None
@@ -305,7 +305,7 @@ def test_a_runtime_opens_from_the_ledger():
 
 
 def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_request() -> None:
-    """What is kept for a label takes one after a crash, and a forget request reaches it."""
+    """A kept candidate takes a label after a crash, and a forget request reaches it."""
     for event in (Label("late", "a"), ForgetRequest("r", Selector(domain="domain-9"))):
         world = World([fact("f1")])
         kept = LabelCandidate(

@@ -46,7 +46,7 @@ def test_a_home_that_can_serve_is_all_well(tmp_path: Path):
     ],
 )
 def test_a_mistake_in_the_settings_is_an_error(tmp_path: Path, more: str, what: str):
-    """Each mistake is reported where it is, with a hint, and the exit status is 1."""
+    """Each mistake is reported with its place and a hint, and the exit status is 1."""
     folder = daemon_home(tmp_path, more)
     assert states(folder)[what] == "error"
     said = run("check", folder)

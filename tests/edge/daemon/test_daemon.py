@@ -261,7 +261,7 @@ def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
     with Outbox(folder / "outbox.db", OutboxSettings()) as left:
         lost += [(loss.first, loss.last) for loss in left.losses]
         waiting = {entry.sequence for entry in left.waiting()}
-        # A gap that was written and not told when it was killed waits, too, and tells of its own.
+        # A gap that was written but not published before the kill also waits, with its own report.
         bodies = [json.loads(one.body) for one in left.waiting() if one.topic.endswith("/gap")]
         lost += [(body["first"], body["last"]) for body in bodies]
         top = left.next_number()
@@ -394,7 +394,7 @@ def test_it_ends_in_time_with_a_blocked_reader(tmp_path: Path):
     line = json.dumps(vector(1).tolist()).encode() + b"\n"
     assert process.process.stdin is not None
     os.set_blocking(process.process.stdin.fileno(), False)
-    # It stands still once both pipes and what is between are full.
+    # It blocks once both pipes and the buffers between them are full.
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < 1.0:
         try:

@@ -87,7 +87,8 @@ def test_a_file_that_is_too_long_is_refused(tmp_path, monkeypatch):
     ],
 )
 def test_numbers_of_other_countries_and_broken_cells(text, values):
-    """Decimal commas count where they separate nothing; what is no number spoils its row alone."""
+    """Decimal commas are read if commas separate no fields; a cell without a number makes only
+    its row unusable."""
     np.testing.assert_array_equal(rows(text)[2], values)
 
 

@@ -1,4 +1,5 @@
-"""Two daemons and a broker: what one learns the other answers; what it forgets was never there."""
+"""Two daemons and a broker: one answers labels that the other learned, and no label that it
+forgot."""
 
 from __future__ import annotations
 

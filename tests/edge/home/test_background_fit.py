@@ -47,7 +47,7 @@ def rest(home: Home) -> list[GrowthReport]:
     told = []
     while True:
         told += [one for one in home.poll_growth() if isinstance(one, GrowthReport)]
-        home._fitter.join()  # noqa: SLF001  the thread is what the test waits for
+        home._fitter.join()  # noqa: SLF001  the test waits for the thread
         if not home.growing and home._fitter._fitting is None:  # noqa: SLF001
             return told
 

@@ -1,4 +1,4 @@
-"""The daemon on a real broker, with all that telemetry can be asked for."""
+"""The daemon on a real broker, with every telemetry option."""
 
 from __future__ import annotations
 

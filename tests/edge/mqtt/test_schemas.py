@@ -52,7 +52,7 @@ def instances(told: type) -> st.SearchStrategy[Any]:
     return st.builds(told, body=plain) if told is Response else st.from_type(told)
 
 
-# Where a Struct has a default that is made anew each time, hypothesis would take its maker for it.
+# If a Struct has a default factory, hypothesis would use the factory as the value.
 st.register_type_strategy(
     BrokerStatus,
     st.builds(

@@ -33,8 +33,8 @@ KEYS = st.sampled_from(["", "a", "b", "c"])
 
 
 class Accounting(RuleBasedStateMachine):
-    """An outbox and a model of what the broker has received.  Numbers given out are received,
-    waiting, in flight or lost; committed kept entries are never lost, even by a kill."""
+    """An outbox and a model of the messages that the broker received. Numbers given out are
+    received, waiting, in flight or lost; committed kept entries are never lost, even by a kill."""
 
     def __init__(self) -> None:
         super().__init__()

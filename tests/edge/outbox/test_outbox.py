@@ -50,7 +50,7 @@ def put(outbox: Outbox, *, kept: bool = False, keys: tuple[str, ...] = (), size:
 
 
 def send(outbox: Outbox, room: int = 100) -> list[OutboxEntry]:
-    """Send what is due, under message ids equal to the numbers."""
+    """Send due entries, with message ids equal to the numbers."""
     found = []
     for entry in outbox.due(room):
         outbox.sent(entry, entry.sequence)

@@ -167,7 +167,7 @@ def test_adaptors_beyond_their_budget_are_found(device, model) -> None:
 
 
 def test_unconfirmed_adaptors_are_found(device) -> None:
-    """A version in the store that the outside does not know of is found."""
+    """A version in the store that was never confirmed is found."""
     runtime, store = device
     grown(runtime, store)
     with pytest.raises(BrokenPromiseError, match="other adaptors"):

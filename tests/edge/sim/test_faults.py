@@ -36,7 +36,7 @@ def test_observations_are_lost_doubled_and_late_but_never_made_up(
 
 @given(SHARES, st.integers(0, 2**32 - 1))
 def test_the_same_seed_disturbs_alike(share: float, seed: int) -> None:
-    """What goes wrong depends on the seed alone."""
+    """The faults depend on the seed alone."""
     faults = FaultSpec(lost=share, doubled=share, reordered=share, clock_jump=share)
     assert list(disturb_events(shows(30), faults, seed)) == list(
         disturb_events(shows(30), faults, seed)

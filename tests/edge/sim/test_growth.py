@@ -85,7 +85,7 @@ def test_labels_lead_to_adaptors_that_serve(features: Path) -> None:
 
 
 def test_forgetting_ends_adaptors_and_they_are_grown_again(features: Path) -> None:
-    """No version outlives a fact it was grown from; what remains is grown from afresh."""
+    """No version outlives a fact it was grown from; the remaining facts grow a new one."""
     found = run(small(features))
     touched = [one for one in found.episodes if one.domain == "a"]
     assert len(touched) > 1

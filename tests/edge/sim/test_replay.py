@@ -11,7 +11,7 @@ from encoder.testing import tiny_model, tiny_payloads
 
 
 def test_replayed_features_are_those_that_were_encoded(tmp_path: Path) -> None:
-    """What comes from the cache equals what the model gives, and only the rest is encoded."""
+    """Cached features equal those of the model, and only missing ones are encoded."""
     model = tiny_model()
     first, second = tiny_payloads(2)
     cache = FeatureCache(model.card, tmp_path)

@@ -36,7 +36,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(content, hint) -> None:
 
 
 def test_a_key_of_another_table_gets_a_hint(tmp_path) -> None:
-    """A scenario of links has no faults: the hint lists what it has, not the same word again."""
+    """A scenario of links has no faults: the hint lists its keys, not the same word again."""
     path = tmp_path / "links.toml"
     path.write_text('title = "x"\n[links]\n[faults]\ncrash = 0.1\n', "utf-8")
     with pytest.raises(EdgeError, match="faults") as caught:
@@ -99,7 +99,7 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
 
 
 def test_variants_set_their_keys_and_are_checked_again() -> None:
-    """A variant changes what its path names; a path to nowhere and a wrong value are refused."""
+    """A variant changes the value at its path; a path to nowhere and a wrong value are refused."""
     scenario = parse_scenario(
         changed(variants={"short": {"device.window": 8, "phases.0.enrol": 4}})
     )

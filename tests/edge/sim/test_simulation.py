@@ -75,7 +75,7 @@ def small(features: Path, **changes) -> Scenario:
 
 
 def strike_once(place: int) -> FaultTrigger:
-    """FaultTrigger when asked for the time `place`, counted from 0, and never again."""
+    """A fault at the call number `place`, counted from 0, and at no other."""
     asked = itertools.count()
     return lambda: next(asked) == place
 
@@ -87,7 +87,8 @@ def run(scenario: Scenario, seed: int = 1, fault_plan: FaultPlan | None = None):
 
 
 def test_a_calm_run_learns_detects_and_forgets(features: Path) -> None:
-    """The matrix has a row a phase, the change is noticed, and receipts say what was forgotten."""
+    """The matrix has a row per phase, the change is detected, and receipts list the forgotten
+    facts."""
     calm = run(small(features))
     assert np.shape(calm.accuracy_matrix) == (2, 2)
     assert calm.accuracy_matrix[0][0] > 0.9

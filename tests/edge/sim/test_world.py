@@ -164,6 +164,6 @@ def test_labels_name_a_domain_where_they_should(given: bool | str, named: str) -
     ],
 )
 def test_a_world_that_cannot_be_is_refused(changes, word: str) -> None:
-    """Too few samples, and corruptions that do not fit, are said before anything runs."""
+    """Too few samples, and corruptions that do not fit, are reported before anything runs."""
     with pytest.raises(EdgeError, match=word):
         world(**({"phases": [{"domain": "a"}]} | changes))

@@ -21,7 +21,7 @@ from tests.edge.sources.sinks import Kept, wait_for
 
 
 class Board(threading.Thread):
-    """A device at the other end of a socket: sends readings once it is told to."""
+    """A device at the other end of a socket: sends readings after the command to stream."""
 
     def __init__(self, path, readings) -> None:
         super().__init__(daemon=True)

@@ -142,7 +142,7 @@ def test_a_file_of_the_first_version_opens_and_grows(first):
 
 
 def test_an_older_file_is_copied_up_to_date(first, path, tmp_path):
-    """What this program can read is read as it lies; an older file is left as it is, and its copy
+    """A current file is read without a copy; an older file is not changed, and its migrated copy
     can be read."""
     before = first.read_bytes()
     made = files.copy_updated(first, tmp_path / "copy.db")

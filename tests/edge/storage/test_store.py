@@ -166,8 +166,8 @@ def test_forgetting_reaches_copies_next_to_the_file(path):
 
 
 def test_an_erasure_cut_short_is_finished_later(path, monkeypatch):
-    """Where the file cannot be rebuilt, the facts are gone all the same, the error says what is
-    left to do, and the next opening does it."""
+    """If the file cannot be rebuilt, the facts are gone all the same, the error names the
+    remaining step, and the next opening does it."""
     facts = distinct_facts(50)
     gone = [one.id for one in facts[:25]]
     with new_store(path, facts) as store, monkeypatch.context() as full:
@@ -383,7 +383,7 @@ def pragma(store: Store, name: str) -> object:
 
 
 def test_the_file_asks_for_full_durability(path):
-    """Each commit is synced, what is deleted is overwritten, and the log is a write-ahead log."""
+    """Each commit is synced, deleted data is overwritten, and the log is a write-ahead log."""
     with new_store(path) as store:
         wanted = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
         found = {n: pragma(store, n) for n in wanted}

@@ -53,8 +53,7 @@ def decision(attached: Attachment, said: Reading) -> Decision:
 
 
 def checked_as_printed(stdout: str) -> str:
-    """What the command in the last line that the verb printed prints, typed into a shell as it
-    stands."""
+    """Run the command in the last line of the verb's output in a shell; return its output."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler is installed: the export was not built")
     typed = stdout.splitlines()[-1].removeprefix("check it on this machine: ")

@@ -50,7 +50,7 @@ def test_without_a_terminal_nothing_changes(home):
     ],
 )
 def test_options_must_all_match(home, words, count):
-    """Each option narrows what is forgotten."""
+    """Each option narrows the selection of facts to forget."""
     receipt = run_json("forget", "--home", home, "--yes", *words)
     assert receipt["facts_forgotten"] == count
     assert facts(home) == 24 - count

@@ -114,7 +114,7 @@ def test_a_stream_is_answered_line_by_line():
     ],
 )
 def test_a_wrong_option_is_an_error(tmp_path, words, said):
-    """A wrong option ends with status 1, its reason and what to do."""
+    """A wrong option ends with status 1, the reason and a hint."""
     done = run("forecast", write_waves(tmp_path / "w.csv"), *words)
     assert done.exit_code == 1
     assert said in done.stderr

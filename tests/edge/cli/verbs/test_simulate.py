@@ -8,7 +8,7 @@ from tests.homes import run
 
 @pytest.mark.parametrize("words", [("simulate", "x.toml"), ("demo",)])
 def test_a_missing_extra_is_named(words, monkeypatch):
-    """Without the extra the verb says what to install."""
+    """Without the extra the verb names the package to install."""
     monkeypatch.setattr(cli_sim, "find_spec", lambda name: None if name == "joblib" else name)
     said = run(*words)
     assert said.exit_code == 1

@@ -18,7 +18,7 @@ DIGEST = "0123456789abcdef" * 4
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """A terminal 40 columns wide, and what is shown on it."""
+    """A terminal 40 columns wide, and its output."""
     shown = io.StringIO()
     monkeypatch.setattr(
         views, "console", Console(file=shown, force_terminal=True, width=40, color_system=None)
@@ -118,8 +118,8 @@ def test_alarms_stand_between_predictions(capsys):
 
 
 def test_a_score_counts_undecided_examples(capsys):
-    """Agreement is counted where a label came with the example; a rate that is not attainable is
-    told with its reason."""
+    """Agreement is counted for examples with a label; an unattainable rate is shown with its
+    reason."""
     score = views.PredictionScore()
     score.count(Prediction("a", decision(), "cat"))
     score.count(Prediction("b", decision(known=None, reason="needs 99 samples"), "dog"))

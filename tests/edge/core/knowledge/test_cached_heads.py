@@ -36,7 +36,7 @@ class World:
         self.ledger.apply(StoreFacts(facts, ()))
 
     def stale(self) -> HeadFit:
-        """What is to be solved beside serving; there has to be something."""
+        """Return the background fit that is due; fails if there is none."""
         found = self.known.next_stale_head()
         assert found is not None
         return found

@@ -49,12 +49,12 @@ def taught(
 
 
 def given_by(world: World, device: str = "a", revision: int = 1) -> Contribution:
-    """What a world's facts contribute."""
+    """The contribution of a world's facts."""
     return world.runtime.contribute(device, revision)
 
 
 def sums(world: World) -> dict[str, object]:
-    """Concept sums and moments of a world: what must add up."""
+    """Concept sums and moments of a world, which must be additive."""
     whole = world.runtime.knowledge.contribute("any", CARD, 1).arrays
     return {name: whole[name].tolist() for name in ("counts", "ones", "sums", "features", "gram")}
 

@@ -25,7 +25,7 @@ def test_derive_counts_every_fact_once():
 
 
 def test_derive_without_equals_a_ledger_without():
-    """Leaving ids out gives what a ledger that never had them gives."""
+    """Leaving ids out equals a ledger that never had them."""
     gone = frozenset({"f0", "f7"})
     made = derive_knowledge(MemoryLedger(FACTS), GEOMETRY, gone)
     rest = derive_knowledge(MemoryLedger(row for row in FACTS if row.id not in gone), GEOMETRY)

@@ -35,7 +35,7 @@ def opened(session: SessionState, name: str, centre: int, count: int) -> None:
 def show(
     session: SessionState, known: Knowledge, stream: StreamState, centre: int, count: int
 ) -> list[str]:
-    """Show a stream a cloud; what its alarm turned to, in turn."""
+    """Show a stream a cloud; return the sequence of its alarm states."""
     config = Config(window=WINDOW)
     alarms, found = Alarms(config, session), []
     for at, values in enumerate(clouds((centre,), count, seed=77, width=WIDE)):

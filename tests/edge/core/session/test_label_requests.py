@@ -67,7 +67,8 @@ def renewed(
 
 
 def test_requested_observations_become_candidates_best_first():
-    """Requested observations are stored as candidates, best first, with what a label needs."""
+    """Requested observations are stored as candidates, best first, with the data that a label
+    needs."""
     known, session = taught(), SessionState(Config(window=4))
     stream = session.streams.get("s")
     show(session, known, stream, 20)

@@ -1,4 +1,4 @@
-"""What is worked out ahead for several observations is what each would be told alone."""
+"""Prefetched assessments of several observations equal those one by one."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def taught() -> World:
 
 
 class Walk:
-    """Streams that go from domain to domain, and what the runtime says of them."""
+    """Streams that move between domains, and the runtime's messages about them."""
 
     def __init__(self) -> None:
         self.world = taught()

@@ -199,7 +199,7 @@ def test_one_sample_is_itself():
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=64), st.floats(0.34, 0.999999))
 def test_a_window_gives_probabilities(domains, sure):
-    """Whatever the window, what comes out adds up to one."""
+    """For any window the outputs add up to one."""
     said = posterior(np.array([say(domain, sure) for domain in domains]))
     assert said.dtype == np.float32
     assert abs(float(said.sum()) - 1) < 1e-4

@@ -287,7 +287,7 @@ class Plant:
         return [kind for kind, _ in self.said()]
 
     def said(self) -> list[tuple[str, Read]]:
-        """What the host heard, as (kind, payload)."""
+        """Messages that the host received, as (kind, payload)."""
         heard = [one for one in self.host.arrivals if "/STATE/" not in one.topic]
         return [(one.topic.split("/")[2], read_payload(one.payload)) for one in heard]
 

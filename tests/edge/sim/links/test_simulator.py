@@ -102,7 +102,7 @@ def test_bursts_are_short_and_change_no_route():
     ],
 )
 def test_arguments_that_make_no_world_are_refused(wrong):
-    """An unknown topology or an impossible span is refused, with what to do."""
+    """An unknown topology or an impossible span is refused with a hint."""
     with pytest.raises(EdgeError, match="simulating link loads") as caught:
         simulate_links(**wrong)
     assert caught.value.hint

@@ -74,7 +74,7 @@ def test_plain_data_names_links():
 
 
 def test_a_wrong_file_is_refused(tmp_path):
-    """Unknown keys, kinds and impossible days are said, with what to do."""
+    """Unknown keys, kinds and impossible days are errors with a hint."""
     path = tmp_path / "bad.toml"
     path.write_text('title = "x"\n[links]\ntopolgy = "nsfnet"\n')
     with pytest.raises(EdgeError, match="topolgy") as caught:
