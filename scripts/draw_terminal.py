@@ -1,4 +1,4 @@
-"""Draw what a command prints in a colour terminal as an SVG picture, for the README.
+"""Draw the output of a command in a colour terminal as an SVG image, for the README.
 
 Usage: python scripts/draw_terminal.py OUT.svg [--rows FIRST:LAST] COMMAND [ARGUMENT ...]
 
@@ -25,7 +25,7 @@ COLUMNS = 96
 
 
 def run(command: list[str]) -> str:
-    """Run a command in a pseudo-terminal and return what it wrote, escape sequences included."""
+    """Run a command in a pseudo-terminal and return its output, escape sequences included."""
     child, terminal = pty.fork()
     if child == 0:
         size = struct.pack("HHHH", 50, COLUMNS, 0, 0)
@@ -46,7 +46,7 @@ def run(command: list[str]) -> str:
 
 
 def lines_of(written: str) -> list[str]:
-    """Return the lines as they stand at the end: what a carriage return overwrote is left out."""
+    """Return the final lines: text overwritten after a carriage return is left out."""
     plain = re.sub(r"\x1b\[[0-9;?]*[ABCDEFGHJKSThl]", "", written)
     return [line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n")]
 

@@ -44,7 +44,7 @@ class LabelClient(Protocol):
         """Return an observation's raw input, None if it was not kept."""
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
-        """Store a label durably; return what was learned.  Raises EdgeError if it is refused."""
+        """Store a label durably; return its acknowledgement.  Raises EdgeError if it is refused."""
 
 
 class HomeLabelClient:

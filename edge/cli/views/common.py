@@ -155,7 +155,7 @@ def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 def show_learned(done: LearnSummary) -> None:
-    """Print how the files were read, the examples learned by concept, and what was skipped."""
+    """Print how the files were read, the examples learned by concept, and the skipped ones."""
     say(f"read as           {done.layout}")
     for note in done.notes:
         say(f"note: {note}", style="yellow")
