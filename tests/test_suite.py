@@ -57,10 +57,10 @@ def test_a_full_run_announces_its_duration(words: tuple[str, ...], tmp_path: Pat
     (tmp_path / "pyproject.toml").write_text((TESTS.parent / "pyproject.toml").read_text("utf-8"))
     (tmp_path / "tests/test_one.py").write_text("def test_one(): pass\n")
     run = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words)
-    said = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
-    assert f"up to {suite.MINUTES} minutes" in said
-    assert "pytest -m smoke" in said
-    assert said.index("minutes") < said.index("100%")
+    result = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    assert f"up to {suite.MINUTES} minutes" in result
+    assert "pytest -m smoke" in result
+    assert result.index("minutes") < result.index("100%")
     one = (*run, "tests/test_one.py")
-    said = subprocess.run(one, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
-    assert "minutes" not in said
+    result = subprocess.run(one, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    assert "minutes" not in result

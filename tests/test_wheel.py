@@ -126,9 +126,9 @@ def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
 def test_the_wheel_has_the_metadata_of_pyproject(metadata: Message, source: Path) -> None:
     """Name, version, licence and Python version in the wheel are those of pyproject.toml."""
     project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
-    said = [metadata[key] for key in ("Name", "Version", "License-Expression", "Requires-Python")]
+    result = [metadata[key] for key in ("Name", "Version", "License-Expression", "Requires-Python")]
     wanted = [project[key] for key in ("name", "version", "license", "requires-python")]
-    assert said == wanted
+    assert result == wanted
 
 
 def test_the_wheel_offers_the_extras(metadata: Message) -> None:

@@ -35,8 +35,10 @@ def test_a_warning_of_a_package_is_a_log_line():
         "import warnings; from edge.logs import set_up_logs; set_up_logs('info');"
         "warnings.warn('beware', stacklevel=1); set_up_logs('error'); warnings.warn('unheard')"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    (line,) = said.stderr.splitlines()
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    (line,) = result.stderr.splitlines()
     assert json.loads(line)["level"] == "warning"
     assert "beware" in json.loads(line)["event"]
 
@@ -66,8 +68,8 @@ def test_a_password_is_in_no_file_and_no_log(tmp_path: Path, capsys: pytest.Capt
         with served(folder) as here:
             here.until(lambda: here.daemon.connection.online)
             status = str(here.daemon.status())
-    said = capsys.readouterr()
-    assert "connected" in said.err
-    assert SECRET not in said.err + said.out + status
+    result = capsys.readouterr()
+    assert "connected" in result.err
+    assert SECRET not in result.err + result.out + status
     for path in folder.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes()

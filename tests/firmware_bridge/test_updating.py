@@ -123,9 +123,9 @@ def test_an_invalid_offer_is_refused() -> None:
     changed = UpdateBegin(7, 1500, good.digest, good.signature)
     large = offer(6, 3073)[0]
     empty = offer(6, 0)[0]
-    asked = [forged, changed, offer(5, 1500)[0], offer(4, 1500)[0], large, empty]
+    offers = [forged, changed, offer(5, 1500)[0], offer(4, 1500)[0], large, empty]
     expected = ["signature", "signature", "revision", "revision", "size", "size"]
-    assert reasons(updater, *asked) == expected
+    assert reasons(updater, *offers) == expected
     assert bytes(flash.slots[0] + flash.slots[1]) == before
 
 
@@ -265,10 +265,10 @@ def test_lost_answers_are_requested_again() -> None:
     updater, offered = device(), model(1)
     upload, chosen = offered.upload(), random.Random(3)
     waiting: list[Message] = []
-    asked = 0
+    offers = 0
     for now_ns in range(0, 400 * SECOND_NS, SECOND_NS // 4):
         polled = upload.poll(now_ns)
-        asked += len(polled)
+        offers += len(polled)
         waiting += polled
         while waiting:
             status = updater.handle(waiting.pop(0))
@@ -280,7 +280,7 @@ def test_lost_answers_are_requested_again() -> None:
         if upload.state == "trial":
             waiting += upload.confirm()
     assert upload.state == "confirmed"
-    assert 5 < asked < 100
+    assert 5 < offers < 100
     assert updater.model == offered.body
 
 

@@ -97,7 +97,7 @@ class Held:
 
 
 @pytest.mark.parametrize(
-    ("said", "held", "lost"),
+    ("output", "held", "lost"),
     [
         ("try label a x\nlabel a x\n", {"x": "a"}, 0),
         ("try label a x\nlabel a x\n", {}, 1),
@@ -109,10 +109,10 @@ class Held:
         ("try label a x\nlabel a x\ntry label b y\nlab", {"y": "b"}, 1),
     ],
 )
-def test_only_the_last_thing_tried_may_be_either_way(said, held, lost):
+def test_only_the_last_thing_tried_may_be_either_way(output, held, lost):
     """An acknowledged change must be present; a change in progress may be."""
     account = ChildOutput()
-    account.read(said)
+    account.read(output)
     assert account.reconcile(cast("Store", Held(held))) == lost
 
 

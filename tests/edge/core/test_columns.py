@@ -180,9 +180,9 @@ def test_the_first_message_fixes_the_fields_of_a_series() -> None:
     runtime = Runtime(Config(), World().model, MemoryLedger())
     for number in range(3):
         follow(runtime, number, NamedValues(("t", "v"), np.array([20.0, 3.0])))
-    (told,) = follow(runtime, 3, NamedValues(("progress", "t"), np.array([50.0, 20.0])))
-    assert isinstance(told, SeriesForecast)
-    assert told.channels == ("t", "v")
+    (forecast,) = follow(runtime, 3, NamedValues(("progress", "t"), np.array([50.0, 20.0])))
+    assert isinstance(forecast, SeriesForecast)
+    assert forecast.channels == ("t", "v")
     (refused,) = follow(runtime, 4, NamedValues(("progress",), np.array([50.0])))
     assert isinstance(refused, Rejected)
     assert "expected some of the channels t, v, found progress" in refused.reason

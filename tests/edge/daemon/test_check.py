@@ -49,9 +49,9 @@ def test_a_mistake_in_the_settings_is_an_error(tmp_path: Path, more: str, what: 
     """Each mistake is reported with its place and a hint, and the exit status is 1."""
     folder = daemon_home(tmp_path, more)
     assert states(folder)[what] == "error"
-    said = run("check", folder)
-    assert said.exit_code == 1
-    assert "hint:" in said.output
+    result = run("check", folder)
+    assert result.exit_code == 1
+    assert "hint:" in result.output
 
 
 def test_a_card_that_has_gone_is_an_error(tmp_path: Path):
@@ -119,11 +119,11 @@ def test_the_broker_is_checked_on_request(tmp_path: Path):
 def test_the_doctor_looks_at_the_machine(tmp_path: Path):
     """Python, packages, clock, disk and its speed are reported; no file is left behind."""
     folder = daemon_home(tmp_path, HTTP)
-    said = run("doctor", folder, "--json")
+    result = run("doctor", folder, "--json")
     for what in ("python", "packages", "torch", "clock", "memory", "systemd", "disk", "fsync"):
-        assert f'"what":"{what}"' in said.stdout.replace(": ", ":")
+        assert f'"what":"{what}"' in result.stdout.replace(": ", ":")
     assert not list(folder.glob(".doctor*"))
-    assert said.exit_code == 0
+    assert result.exit_code == 0
 
 
 def test_the_doctor_wants_a_folder(tmp_path: Path):

@@ -128,7 +128,7 @@ def test_too_many_clients_are_refused(here: Served):
         one.close()
 
 
-def said(here: Served, request: bytes, *, end: bool = False) -> tuple[int, Any]:
+def respond(here: Served, request: bytes, *, end: bool = False) -> tuple[int, Any]:
     """The answer to these bytes; end: nothing follows them."""
     with socket.create_connection(("127.0.0.1", port(here)), 10) as line:
         line.sendall(request)
@@ -160,7 +160,7 @@ HEAD = b"POST /observe/door HTTP/1.1\r\nHost: localhost\r\nContent-Type: applica
 )
 def test_a_malformed_request_is_refused_with_a_reason(here: Served, request_: bytes, code: int):
     """A truncated body, two lengths, and bytes that are not HTTP are refused with a reason."""
-    status, answer = said(here, request_, end=True)
+    status, answer = respond(here, request_, end=True)
     assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
     assert len(here.daemon.inbox) == 0
 

@@ -124,17 +124,17 @@ def test_columns_have_unique_names_and_text_columns_are_reported():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("ts,v\n3,1\n2,2\n1,3\n", "descending in 2 of 3 rows"),
         ("a\nnan\nnan\n", "none in 2 rows"),
     ],
 )
-def test_an_ambiguous_file_is_refused(tmp_path, text, said):
+def test_an_ambiguous_file_is_refused(tmp_path, text, reason):
     """Descending times and a file without numbers are different errors."""
     path = tmp_path / "odd.csv"
     path.write_text(text, "utf-8")
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=reason):
         read_recording(path)
 
 

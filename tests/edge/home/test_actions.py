@@ -116,8 +116,8 @@ def test_a_reason_is_whole_whatever_the_id_holds(tmp_path):
     table.write_text(
         f"label,id,{head}\ngood,i,{numbers}\n{long},pump: 7: left,{numbers}\n", encoding="utf-8"
     )
-    said = run_json("learn", table, "--home", folder)
-    (skipped,) = said["skipped"]
+    output = run_json("learn", table, "--home", folder)
+    (skipped,) = output["skipped"]
     assert skipped["reason"].startswith("label must be 1 to 200 printable characters, found 'xxx")
 
 
@@ -148,10 +148,10 @@ def test_predictions_come_in_order_with_alarms(home, table, tmp_path):
     random = np.random.default_rng(3).integers(0, 256, (64, WIDTH)).astype(float)
     random[5] = np.nan
     np.savez(tmp_path / "new.npz", features=random)
-    said = [one.outcome for one in actions.predict_path(home, tmp_path / "new.npz")[0]]
-    assert sum(isinstance(one, Decision) for one in said) == 63
-    assert sum(isinstance(one, Rejected) for one in said) == 1
-    assert any(isinstance(one, DriftAlarm) and one.raised for one in said)
+    output = [one.outcome for one in actions.predict_path(home, tmp_path / "new.npz")[0]]
+    assert sum(isinstance(one, Decision) for one in output) == 63
+    assert sum(isinstance(one, Rejected) for one in output) == 1
+    assert any(isinstance(one, DriftAlarm) and one.raised for one in output)
     known = list(actions.predict_path(home, table)[0])
     right = [one.outcome.guess == one.truth for one in known if isinstance(one.outcome, Decision)]
     assert sum(right) > 290

@@ -44,12 +44,12 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def rest(home: Home) -> list[GrowthReport]:
     """Poll until nothing is growing or being solved; returns the growth reports."""
-    told = []
+    messages = []
     while True:
-        told += [one for one in home.poll_growth() if isinstance(one, GrowthReport)]
+        messages += [one for one in home.poll_growth() if isinstance(one, GrowthReport)]
         home._fitter.join()  # noqa: SLF001  the test waits for the thread
         if not home.growing and home._fitter._fitting is None:  # noqa: SLF001
-            return told
+            return messages
 
 
 def test_after_a_label_heads_are_solved_in_the_background(home, here):
@@ -81,9 +81,9 @@ def test_serving_does_not_wait_for_the_background_fit(home, monkeypatch, here):
     home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
     assert home.poll_growth() == ()
     assert home.poll_growth() == ()
-    (said,) = home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50)))
-    assert isinstance(said, Decision)
-    assert said.guess in {"a", "b"}
+    (result,) = home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50)))
+    assert isinstance(result, Decision)
+    assert result.guess in {"a", "b"}
     go.set()
     rest(home)
 

@@ -208,8 +208,10 @@ class Accounting(RuleBasedStateMachine):
         unknown."""
         if self.box.failing:
             return
-        told = {n for one in self.box.losses for n in self.given if one.first <= n <= one.last}
-        missing = self.given - self.heard - self.lost - told - self._waiting()
+        lost_numbers = {
+            n for one in self.box.losses for n in self.given if one.first <= n <= one.last
+        }
+        missing = self.given - self.heard - self.lost - lost_numbers - self._waiting()
         assert not missing
 
     @invariant()

@@ -60,14 +60,14 @@ def send(outbox: Outbox, room: int = 100) -> list[OutboxEntry]:
 
 def announce(outbox: Outbox) -> list[OutboxLoss]:
     """Publish the losses; returns them."""
-    told: list[OutboxLoss] = []
+    reported_losses: list[OutboxLoss] = []
 
     def word(number: int, loss: OutboxLoss) -> OutboxEntry:
-        told.append(loss)
+        reported_losses.append(loss)
         return OutboxEntry(sequence=number, topic="gap", body=b"{}", kept=True)
 
     outbox.publish_losses(word)
-    return told
+    return reported_losses
 
 
 def kill(outbox: Outbox, to: Path, clock: Clock) -> Outbox:
@@ -224,19 +224,19 @@ def test_refused_messages_are_lost_and_unconfirmed_ones_sent_again(outbox: Outbo
 def test_forgetting_reaches_memory_disk_and_log(outbox: Outbox, tmp_path: Path):
     """No file contains a forgotten id afterwards; its numbers are lost with the reason
     forgotten."""
-    somebody = "observation-of-somebody"
-    stored = put(outbox, keys=(somebody,))
-    acked = put(outbox, keys=(somebody, "other"))
+    key = "observation-of-somebody"
+    stored = put(outbox, keys=(key,))
+    acked = put(outbox, keys=(key, "other"))
     outbox.commit()
-    fresh, other = put(outbox, keys=(somebody,)), put(outbox, keys=("other",))
+    fresh, other = put(outbox, keys=(key,)), put(outbox, keys=("other",))
     send(outbox)
     outbox.acked(acked)
-    assert outbox.forget({somebody}) == 2
+    assert outbox.forget({key}) == 2
     assert {n for one in outbox.losses for n in range(one.first, one.last + 1)} == {stored, fresh}
     assert [entry.keys for entry in outbox.waiting()] == [("other",)]
     assert other
     for path in tmp_path.iterdir():
-        assert somebody.encode() not in path.read_bytes()
+        assert key.encode() not in path.read_bytes()
 
 
 def test_a_failing_disk_leaves_the_loop_going(outbox: Outbox, clock: Clock, monkeypatch):

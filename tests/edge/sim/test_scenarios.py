@@ -69,20 +69,20 @@ def test_a_source_is_found_next_to_the_scenario_then_in_the_data_folder(
     tmp_path: Path, monkeypatch
 ) -> None:
     """Relative sources are looked for in two places, in order."""
-    beside, data = tmp_path / "here", tmp_path / "data"
-    for folder in (beside, data):
+    home, data = tmp_path / "here", tmp_path / "data"
+    for folder in (home, data):
         folder.mkdir()
         (folder / "both.npz").touch()
     (data / "there.npz").touch()
     monkeypatch.setenv("AURICLE_DATA", str(data))
-    (beside / "s.toml").write_text(
+    (home / "s.toml").write_text(
         'title = "t"\n[domains.a]\nsource = "both.npz"\n[domains.b]\nsource = "there.npz"\n'
         '[domains.c]\nsource = "nowhere.npz"\n[[phases]]\ndomain = "a"\n'
     )
-    scenario = load_scenario(beside / "s.toml")
+    scenario = load_scenario(home / "s.toml")
     assert isinstance(scenario, Scenario)
     domains = scenario.domains
-    assert domains["a"].source == str(beside / "both.npz")
+    assert domains["a"].source == str(home / "both.npz")
     assert domains["b"].source == str(data / "there.npz")
     assert domains["c"].source == "nowhere.npz"
 

@@ -76,8 +76,8 @@ def small(features: Path, **changes) -> Scenario:
 
 def strike_once(place: int) -> FaultTrigger:
     """A fault at the call number `place`, counted from 0, and at no other."""
-    asked = itertools.count()
-    return lambda: next(asked) == place
+    calls = itertools.count()
+    return lambda: next(calls) == place
 
 
 def run(scenario: Scenario, seed: int = 1, fault_plan: FaultPlan | None = None):
@@ -162,21 +162,21 @@ def test_a_sweep_writes_a_report_and_resumes(features: Path, tmp_path: Path) -> 
     scenario = small(
         features, variants={"few": {"phases.1.label_fraction": 0.1}, "many": {"device.window": 8}}
     )
-    told: list[tuple[str, int, int]] = []
+    progress_calls: list[tuple[str, int, int]] = []
     report = simulate(
-        scenario, (1, 2), out=tmp_path, progress=lambda *progress: told.append(progress)
+        scenario, (1, 2), out=tmp_path, progress=lambda *progress: progress_calls.append(progress)
     )
     assert len(report.recordings) == 4
-    assert told[-1] == ("running", 4, 4)
+    assert progress_calls[-1] == ("running", 4, 4)
     assert report.page == tmp_path / "report.html"
     files = sorted((tmp_path / "runs").iterdir())
     assert len(files) == 4
     files[1].write_bytes(files[1].read_bytes()[:100])
-    told.clear()
+    progress_calls.clear()
     again = simulate(
-        scenario, (1, 2), out=tmp_path, progress=lambda *progress: told.append(progress)
+        scenario, (1, 2), out=tmp_path, progress=lambda *progress: progress_calls.append(progress)
     )
-    assert {what for what, _, _ in told} == {"simulating"}
+    assert {what for what, _, _ in progress_calls} == {"simulating"}
     assert metrics_of(again) == metrics_of(report)
 
 
@@ -203,9 +203,9 @@ observations = 20
 """
     )
     words = ("simulate", path, "--seed", 1, "--seed", 2, "--out", tmp_path / "report")
-    said = cli(*words)
-    assert said.exit_code == 0, said.output
-    usual, starved = said.stdout.split("\nstarved\n")
+    result = cli(*words)
+    assert result.exit_code == 0, result.output
+    usual, starved = result.stdout.split("\nstarved\n")
     printed = [
         next(line.split("\t") for line in part.splitlines() if line.startswith("online_accuracy"))
         for part in (usual, starved)

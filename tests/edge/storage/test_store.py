@@ -106,8 +106,8 @@ def test_another_card_is_refused(path):
 def test_a_missing_file_is_reported_as_missing(tmp_path):
     """A missing file and a folder are neither opened nor created, and the error names which it
     is."""
-    for missing, said in ((tmp_path / "no.db", "no such file"), (tmp_path, "found a folder")):
-        with pytest.raises(StateError, match=said):
+    for missing, result in ((tmp_path / "no.db", "no such file"), (tmp_path, "found a folder")):
+        with pytest.raises(StateError, match=result):
             Store.open(missing)
     assert names(tmp_path) == []
 
@@ -312,7 +312,7 @@ def writer(path: Path, **options: object) -> subprocess.Popen[str]:
     return process
 
 
-def told(process: subprocess.Popen[str]) -> int:
+def last_acknowledged(process: subprocess.Popen[str]) -> int:
     """The last number that a writer printed."""
     assert process.stdout is not None
     lines = [line for line in process.stdout.read().splitlines() if line.isdigit()]
@@ -328,11 +328,11 @@ def test_a_killed_writer_keeps_acknowledged_facts(path, count):
     assert process.stdout is not None
     last = [process.stdout.readline() for _ in range(1 + count)][-1]
     process.send_signal(signal.SIGKILL)
-    said = max(int(last), told(process))
+    result = max(int(last), last_acknowledged(process))
     process.wait()
     with Store.open(path, CARD) as store:
         held = sum(store.concepts().values())
-        assert held >= said >= 20
+        assert held >= result >= 20
         assert held % 20 == 0
         assert store.check() == ()
 

@@ -168,8 +168,8 @@ def test_outside_a_terminal_there_are_plain_lines(events: list[DemoEvent], tmp_p
     assert code == 0
     assert "\x1b" not in text
     assert "\r" not in text
-    told = text.split("report   ")[0]
-    assert max(map(len, told.splitlines())) <= 80
+    summary = text.split("report   ")[0]
+    assert max(map(len, summary.splitlines())) <= 80
     assert text.count("ALARM after 16 images") == 1
 
 

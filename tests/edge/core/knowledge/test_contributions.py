@@ -135,9 +135,9 @@ def test_sums_of_another_card_seed_or_geometry_are_refused(change: dict[str, Any
     world, alone = World(taught("home")), World(taught("home"))
     good = given_by(World(taught("hall")), "a", 1)
     world.feed(good)
-    said = world.ask(replace(good, revision=2, **change), Rejected)
-    assert reason in said.reason
-    assert "its earlier sums are removed" in said.reason
+    result = world.ask(replace(good, revision=2, **change), Rejected)
+    assert reason in result.reason
+    assert "its earlier sums are removed" in result.reason
     assert world.runtime.digest() == alone.runtime.digest()
 
 
@@ -184,10 +184,10 @@ def test_a_device_without_facts_answers_from_the_sums_of_another(surveyed: bool)
     right = known = 0
     fresh = taught("hall", "abc", 20, seed=1, width=width)
     for n, one in enumerate(fresh):
-        said = decision(receiver, np.frombuffer(one.features, np.uint8), n)
-        right += said.guess == one.label
-        known += said.known is True
-        assert said.domain == "hall"
+        result = decision(receiver, np.frombuffer(one.features, np.uint8), n)
+        right += result.guess == one.label
+        known += result.known is True
+        assert result.domain == "hall"
     assert right >= 0.95 * len(fresh)
     assert known >= 0.9 * len(fresh)
     strange = clouds([1], 20, width=width)
@@ -212,9 +212,9 @@ def test_a_domain_with_too_few_samples_elsewhere_abstains_with_a_reason():
     sender."""
     world = World()
     world.feed(given_by(World(taught("hall", count=5))))
-    said = decision(world, np.frombuffer(taught("hall", count=5)[0].features, np.uint8), 1)
-    assert said.known is None
-    assert "needs 99 samples of 'hall', found 10" in said.reason
+    result = decision(world, np.frombuffer(taught("hall", count=5)[0].features, np.uint8), 1)
+    assert result.known is None
+    assert "needs 99 samples of 'hall', found 10" in result.reason
 
 
 def test_the_digest_depends_on_the_contributor():
@@ -277,8 +277,8 @@ def test_no_more_devices_than_fit():
     world, small = World(), given_by(World(taught("hall", count=1)), "d0")
     for n in range(64):
         world.ask(replace(small, device=f"d{n}"), Acknowledgement)
-    said = world.ask(replace(small, device="d64"), Rejected)
-    assert "64 devices are held" in said.reason
+    result = world.ask(replace(small, device="d64"), Rejected)
+    assert "64 devices are held" in result.reason
     assert world.ask(replace(small, revision=2), Acknowledgement).count == small.samples
 
 
@@ -321,9 +321,9 @@ def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
             arrays[name] = wide.reshape(array.shape)
     world = World(taught("home", count=3))
     before = world.runtime.digest()
-    told = world.feed(replace(GOOD, arrays=arrays))
-    if isinstance(told[0], Rejected):
-        assert told[0].reason.startswith("adopting sums of a: ")
+    messages = world.feed(replace(GOOD, arrays=arrays))
+    if isinstance(messages[0], Rejected):
+        assert messages[0].reason.startswith("adopting sums of a: ")
         assert world.runtime.digest() == before
     else:
         decision(world, np.zeros(8, np.uint8), 1)

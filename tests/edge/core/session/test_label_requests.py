@@ -114,11 +114,11 @@ def test_learned_domains_answer_where_only_openings_are_near():
     known, session = taught(), SessionState(Config(window=4))
     stream = session.streams.get("s")
     show(session, known, stream, 8)
-    told = renewed(requests_of(session), stream, known)[LabelRequest]
+    renewed_requests = renewed(requests_of(session), stream, known)[LabelRequest]
     alone = StreamState(length=4, alarm_domain=NEW)
     for glance in stream.recent:
         alone.push(replace(glance, novelties={NEW: 5}))
-    assert renewed(requests_of(session), alone, known)[LabelRequest] == told
+    assert renewed(requests_of(session), alone, known)[LabelRequest] == renewed_requests
 
 
 def pool(*counts: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

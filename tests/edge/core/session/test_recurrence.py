@@ -179,11 +179,13 @@ def test_a_novel_domain_does_not_change_answers():
     walk.visit("home")
     walk.visit("hall")
     probes = clouds((7, 1), 3, seed=99, width=WIDE)
-    told = []
+    messages = []
     for _ in range(2):
-        said = [walk.world.observe(row, 900 + at, "probe")[0] for at, row in enumerate(probes)]
-        decisions = [one for one in said if isinstance(one, Decision)]
-        told.append([(d.known, d.domain, d.label, d.guess, d.score, d.p_value) for d in decisions])
+        result = [walk.world.observe(row, 900 + at, "probe")[0] for at, row in enumerate(probes)]
+        decisions = [one for one in result if isinstance(one, Decision)]
+        messages.append(
+            [(d.known, d.domain, d.label, d.guess, d.score, d.p_value) for d in decisions]
+        )
         walk.world.crash()
-    assert len(told[0]) == 6
-    assert told[0] == told[1]
+    assert len(messages[0]) == 6
+    assert messages[0] == messages[1]

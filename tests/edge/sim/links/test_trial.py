@@ -69,8 +69,8 @@ def test_a_scenario_file_gives_a_report(tmp_path, source):
 
 def test_plain_data_names_links():
     """Events and changes name links as from-to."""
-    told = trial_as_data(run_link_trial(SHORT, 1))
-    assert all("-" in link for event in told["events"] for link in event["links"])
+    data = trial_as_data(run_link_trial(SHORT, 1))
+    assert all("-" in link for event in data["events"] for link in event["links"])
 
 
 def test_a_wrong_file_is_refused(tmp_path):
