@@ -454,7 +454,7 @@ def name_columns(folder: Path, names: Sequence[str], *, replace_names: bool) -> 
         if names and held not in {(), tuple(names)} and not replace_names:
             raise ConfigError(
                 f"naming the columns of {folder}: {columns_differ(held, names)}",
-                "give --yes to replace them: what was learned keeps its positions",
+                "give --yes to replace them: learned facts keep their column positions",
             )
         if names and held != tuple(names):
             store.name_columns(names, card)

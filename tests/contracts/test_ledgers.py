@@ -41,7 +41,7 @@ SELECTORS = (
     Selector(domain="home", from_ns=2),
     Selector(subject="ann"),
     Selector(stream="s", until_ns=3),
-    Selector(ids=frozenset({"f1", "f2", "nobody"})),
+    Selector(ids=frozenset({"f1", "f2", "unknown"})),
     Selector(ids=frozenset({"f1", "f4"}), label="b"),
 )
 

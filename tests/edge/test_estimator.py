@@ -213,7 +213,7 @@ def test_a_full_class_keeps_the_newest():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"ids": ["nobody"]}, "nothing matches"),
+        ({"ids": ["unknown"]}, "nothing matches"),
         ({"label": 9}, "nothing matches"),
         ({}, "nothing matches"),
     ],

@@ -51,7 +51,7 @@ def test_an_unwritable_log_does_not_stop_the_process(
     gone = (tmp_path / "gone").open("w", encoding="utf-8")
     gone.close()
     monkeypatch.setattr(sys, "stderr", gone)
-    log.error("nobody hears this")
+    log.error("not written")
 
 
 @needs_mosquitto

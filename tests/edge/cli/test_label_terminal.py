@@ -208,7 +208,7 @@ def test_measurements_leave_through_the_socket_alone(tmp_path):
         assert found["done"], found
         assert found["body"]["kind"] == "vector"
         assert len(found["body"]["columns"]) == 8
-        refused = send_to_daemon(home, request | {"id": "e2", "observation_id": "nobody"})
+        refused = send_to_daemon(home, request | {"id": "e2", "observation_id": "unknown"})
         assert not refused["done"]
         assert "does not wait" in refused["reason"]
 

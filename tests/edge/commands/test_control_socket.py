@@ -30,13 +30,13 @@ def listen(tmp_path):
 
 def echo(line: bytes) -> bytes:
     """Answer with the request."""
-    return json.dumps({"asked": json.loads(line)}).encode()
+    return json.dumps({"request": json.loads(line)}).encode()
 
 
 def test_a_request_is_answered(listen):
     """The request arrives unchanged, and so does the answer."""
     folder = listen(echo)
-    assert send_to_daemon(folder, {"verb": "status"}) == {"asked": {"verb": "status"}}
+    assert send_to_daemon(folder, {"verb": "status"}) == {"request": {"verb": "status"}}
 
 
 def test_a_refusal_is_raised_and_an_answer_is_its_body():
@@ -57,7 +57,7 @@ def test_a_deep_folder_is_no_obstacle(listen, tmp_path):
     """A path longer than a socket's address works."""
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
-    assert send_to_daemon(listen(echo, deep), {}) == {"asked": {}}
+    assert send_to_daemon(listen(echo, deep), {}) == {"request": {}}
 
 
 def test_without_a_daemon_there_is_no_answer(tmp_path):
@@ -74,7 +74,7 @@ def test_a_dead_daemons_socket_is_replaced(listen, tmp_path):
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / SOCKET))
     dead.close()
-    assert send_to_daemon(listen(echo), {}) == {"asked": {}}
+    assert send_to_daemon(listen(echo), {}) == {"request": {}}
 
 
 def test_a_silent_daemon_is_an_error(listen):
@@ -102,7 +102,7 @@ def test_garbage_and_hurry_leave_it_alive(listen, monkeypatch):
                 caller.sendall(data)
             except OSError:
                 assert len(data) > 1_000
-    assert send_to_daemon(folder, {"verb": "status"}) == {"asked": {"verb": "status"}}
+    assert send_to_daemon(folder, {"verb": "status"}) == {"request": {"verb": "status"}}
 
 
 def test_callers_are_bounded(listen, monkeypatch):
@@ -119,7 +119,7 @@ def test_callers_are_bounded(listen, monkeypatch):
         caller.close()
     for _ in range(100):
         try:
-            assert send_to_daemon(folder, {}) == {"asked": {}}
+            assert send_to_daemon(folder, {}) == {"request": {}}
             break
         except TransportError:
             continue

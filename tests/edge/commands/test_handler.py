@@ -148,10 +148,10 @@ def test_a_repeated_command_gets_the_stored_answer(office: Office):
 
 def test_a_rejection_is_an_answer_too(office: Office):
     """A rejection is stored and repeated."""
-    first = office.ask("label", observation_id="nobody:1", label="a")
+    first = office.ask("label", observation_id="unknown:1", label="a")
     assert (first.done, first.repeated) == (False, False)
     assert "expired" in first.reason
-    assert office.ask("label", observation_id="nobody:1", label="a") == replace(
+    assert office.ask("label", observation_id="unknown:1", label="a") == replace(
         first, repeated=True
     )
 

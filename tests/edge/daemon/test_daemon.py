@@ -125,7 +125,7 @@ def test_forgetting_reaches_waiting_messages(tmp_path: Path):
     """A decision that still waits for the broker is erased with its observation; its number is
     reported as lost."""
     with served(daemon_home(tmp_path, HTTP)) as here:
-        here.daemon.connection.problem = "nobody reads"
+        here.daemon.connection.problem = "blocked"
         here.daemon.inbox.offer(measure(id="secret-one"))
         here.until(lambda: here.daemon.outbox.entries)
         here.daemon.loop.feed("", ForgetRequest("r1", Selector(ids=frozenset({"secret-one"})), 1))
@@ -143,7 +143,7 @@ def test_observations_forgotten_offline_leave_the_outbox_at_the_start(tmp_path: 
 
     folder = daemon_home(tmp_path, HTTP)
     here = Served(folder)
-    here.daemon.connection.problem = "nobody reads"
+    here.daemon.connection.problem = "blocked"
     here.daemon.inbox.offer(measure(id="secret-two"))
     here.until(lambda: here.daemon.outbox.entries)
     here.daemon.close()

@@ -78,7 +78,7 @@ def test_a_measurement_is_taken_and_decided(here: Served):
         ("/observe/door?" + "a=1&" * 40, BODY, JSON, 400),
         ("/observe/door", BODY, {"Content-Type": "text/plain"}, 415),
         ("/observe/raw", b"\0" * 3, {"Content-Type": "application/octet-stream"}, 400),
-        ("/observe/nobody", BODY, JSON, 404),
+        ("/observe/unknown", BODY, JSON, 404),
         ("/observe/line", BODY, JSON, 404),
         ("/elsewhere", BODY, JSON, 404),
         ("/observe/door", "[" + "1," * 400 + "1]", JSON, 413),

@@ -224,7 +224,7 @@ def test_refused_messages_are_lost_and_unconfirmed_ones_sent_again(outbox: Outbo
 def test_forgetting_reaches_memory_disk_and_log(outbox: Outbox, tmp_path: Path):
     """No file contains a forgotten id afterwards; its numbers are lost with the reason
     forgotten."""
-    key = "observation-of-somebody"
+    key = "observation-of-a-person"
     stored = put(outbox, keys=(key,))
     acked = put(outbox, keys=(key, "other"))
     outbox.commit()

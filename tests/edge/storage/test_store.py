@@ -119,7 +119,7 @@ def test_a_reader_cannot_write(path):
         for effect in (StoreFacts((fact("b"),)), EraseFacts(("a",), RECEIPT)):
             with pytest.raises(StateError, match="reading only"):
                 store.apply(effect)
-        store.apply(Publish(Rejected("x", "told to others")))
+        store.apply(Publish(Rejected("x", "published")))
 
 
 def test_a_failed_effect_changes_nothing(path):

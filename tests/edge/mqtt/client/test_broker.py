@@ -52,7 +52,7 @@ def test_a_message_goes_out_and_comes_back(shared: Mosquitto) -> None:
 def test_no_matching_subscribers_is_counted(shared: Mosquitto) -> None:
     """A message without a matching subscriber is accepted with reason code 16, and counted."""
     with seated(quick(shared.port)) as seat:
-        sent = seat.online().say("nobody/here")
+        sent = seat.online().say("unread/here")
         assert (sent.accepted, sent.reason) == (True, 16)
         assert seat.broker.counters.no_subscribers >= 1
         assert seat.broker.counters.reasons["PUBACK: No matching subscribers"] >= 1
