@@ -121,7 +121,8 @@ static int32_t columns_distance(const auricle_columns *c, const uint8_t *x, uint
 {
     uint32_t total = 0, at = concept * c->count;
     for (uint32_t k = 0; k < c->count; k++, at++) {
-        uint32_t mean = c->wide ? ((const uint32_t *)c->means)[at] : ((const uint16_t *)c->means)[at];
+        uint32_t mean =
+            c->wide ? ((const uint32_t *)c->means)[at] : ((const uint16_t *)c->means)[at];
         int32_t apart = (int32_t)(x[k] * (uint32_t)c->gains[k] - mean);
         total += (uint32_t)(apart < 0 ? -apart : apart);
     }

@@ -149,7 +149,8 @@ static void read_plane(auricle_image *from, auricle_extract *e)
 static int read_sections(auricle_image *from, auricle_extract *e)
 {
     uint32_t scales = e->concepts * e->blocks;
-    e->flips = auricle_section(from, FLIPS, (e->bits + e->padded - 1) / e->padded * e->padded / 32, 4);
+    e->flips =
+        auricle_section(from, FLIPS, (e->bits + e->padded - 1) / e->padded * e->padded / 32, 4);
     e->majorities = auricle_section(from, MAJORITIES, e->concepts * (e->bits / 32), 4);
     e->table = auricle_section(from, TABLE, e->concepts, 4);
     e->scales = auricle_section(from, SCALES, 2 * scales, 4);

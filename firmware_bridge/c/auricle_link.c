@@ -153,7 +153,8 @@ static void use(auricle_link *link, const frame_t *frame, uint64_t now_ns) {
     auricle_selective_ack held = {0};
     auricle_time_request ask;
     if (frame->kind == FRAME_ACK
-        && !auricle_record_decode(AURICLE_RECORD_SELECTIVE_ACK, frame->payload, frame->length, &held)) {
+        && !auricle_record_decode(AURICLE_RECORD_SELECTIVE_ACK, frame->payload, frame->length,
+                                  &held)) {
         held.bitmap = 0;
     }
     if (!sending_acknowledge(link, frame, held.bitmap, now_ns)) {

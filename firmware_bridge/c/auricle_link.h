@@ -1,8 +1,8 @@
 /* A sans-I/O link to the daemon: bytes in, events out; messages in, bytes out; time is an argument.
  * docs/explanation/wire.md describes the protocol; link.py is the same in Python.
  *
- * C99, no malloc, only string.h.  The caller owns the struct, which contains all buffers; the macros
- * below set its size and can be defined on the compiler's command line.
+ * C99, no malloc, only string.h.  The caller owns the struct, which contains all buffers.  The
+ * macros below set its size and can be defined on the compiler's command line.
  */
 #ifndef AURICLE_LINK_H
 #define AURICLE_LINK_H

@@ -48,7 +48,8 @@ class Mouth:
         if not self.send_quota:
             return None
         self.send_quota -= 1
-        self.published.append((topic, json.loads(payload), more["response"]))  # type: ignore[arg-type]
+        response = more["response"]
+        self.published.append((topic, json.loads(payload), response))  # type: ignore[arg-type]
         return len(self.published)
 
     def acked(self) -> tuple[PublishedMessage, ...]:
